@@ -1,0 +1,27 @@
+/** Groups what a stream yields into arrays of at most `size`, so that stores are written in batches. */
+export async function* batches<T>(rows: AsyncIterable<T> | Iterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const row of rows) {
+    batch.push(row);
+    if (batch.length === size) {
+      yield batch;
+      batch = [];
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Walks a keyset-paged listing: calls `page` with the last row's key until a page comes back short. */
+export async function* paged<T>(
+  limit: number,
+  key: (row: T) => string,
+  page: (after: string | null, limit: number) => Promise<readonly T[]>,
+): AsyncGenerator<T> {
+  let after: string | null = null;
+  while (true) {
+    const rows = await page(after, limit);
+    yield* rows;
+    if (rows.length < limit) return;
+    after = key(rows.at(-1)!);
+  }
+}

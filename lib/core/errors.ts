@@ -1,0 +1,36 @@
+/** What kind of trouble an error is, so that a caller can decide without reading its sentence. */
+export type ErrorCode =
+  /** The caller's input is wrong; repeating it will not help. */
+  | "invalid"
+  /** What was asked for does not exist. */
+  | "not_found"
+  /** This adapter cannot do that at all. */
+  | "unsupported"
+  /** A store or service did not answer; trying again may help. */
+  | "unavailable"
+  /** Somebody else holds or changed what this call wanted. */
+  | "conflict"
+  /** Data on disk and this program do not fit: another model, a newer schema. */
+  | "mismatch"
+  /** The permissions or keys at hand do not allow it. */
+  | "denied";
+
+/** An error whose message is one sentence for a person: what happened and, where it helps, what to do. */
+export class ParleyError extends Error {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "ParleyError";
+    this.code = code;
+  }
+}
+
+/** The one error for what an adapter lacks; contract suites assert it. */
+export function unsupported(adapter: string, what: string): ParleyError {
+  return new ParleyError("unsupported", `${adapter} does not support ${what}`);
+}
+
+/** A sentence for any thrown value. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,125 @@
+/** The nouns that every layer shares. Times are ISO 8601 in UTC with milliseconds; `null` says absent. */
+
+/** Any value that survives JSON. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
+
+export type Role = "user" | "assistant";
+
+/** One thing that was said. */
+export interface Message {
+  readonly message_id: string;
+  readonly user_id: string;
+  readonly message: string;
+  readonly timestamp: string;
+  readonly conversation_id: string | null;
+  readonly role: Role;
+  readonly intent: string | null;
+  readonly campaign_id: string | null;
+  readonly metadata: JsonObject | null;
+}
+
+/** One thing that can be recommended. `intents` are the intents it answers, in the order given. */
+export interface Campaign {
+  readonly campaign_id: string;
+  readonly title: string;
+  readonly description: string | null;
+  readonly intents: readonly string[];
+  readonly category: string | null;
+  readonly tags: readonly string[];
+  readonly starts_at: string | null;
+  readonly ends_at: string | null;
+  readonly status: "active" | "paused" | "ended";
+  readonly metadata: JsonObject | null;
+}
+
+export const EVENT_TYPES = ["impression", "click", "conversion", "dismissal"] as const;
+export type EventType = typeof EVENT_TYPES[number];
+
+/** One engagement of a user with a campaign. */
+export interface EngagementEvent {
+  readonly event_id: string;
+  readonly user_id: string;
+  readonly campaign_id: string;
+  readonly type: EventType;
+  readonly timestamp: string;
+  readonly conversation_id: string | null;
+  readonly metadata: JsonObject | null;
+}
+
+/** The three kinds of input, each with the row that it becomes. */
+export interface Rows {
+  readonly messages: Message;
+  readonly campaigns: Campaign;
+  readonly events: EngagementEvent;
+}
+export type Kind = keyof Rows;
+export const KINDS: readonly Kind[] = ["messages", "campaigns", "events"];
+
+/** What one keyed upsert did. Every row given is counted in exactly one of the three. */
+export interface WriteCounts {
+  readonly inserted: number;
+  readonly changed: number;
+  readonly same: number;
+}
+
+/**
+ * A user with writes that nothing was derived from yet. `token` names the newest of those writes: settling with a
+ * token that has been overtaken by another write leaves the user touched.
+ */
+export interface Touched {
+  readonly user_id: string;
+  readonly token: string;
+}
+
+/** An input row that was refused, with where it stood. `raw` may hold personal text and never reaches a log. */
+export interface QuarantinedRow {
+  readonly run_id: string;
+  readonly kind: Kind;
+  readonly source: string;
+  /** 1-based line in NDJSON, 1-based item in a JSON array. */
+  readonly position: number;
+  /** What is wrong, without quoting the row's text. */
+  readonly reason: string;
+  readonly raw: string;
+  readonly at: string;
+}
+
+/** Whether a store answers, which engine it is, and how long one trivial question took. */
+export interface Health {
+  readonly adapter: string;
+  readonly version: string;
+  readonly latency_ms: number;
+}
+
+/** What made a vector. Vectors of different identities are never compared. */
+export interface ModelIdentity {
+  readonly name: string;
+  /** First 16 hex digits of the SHA-256 of the weights, or the endpoint's revision. */
+  readonly revision: string;
+  readonly dimension: number;
+  readonly pooling: "mean" | "cls";
+}
+
+/** One line that names a model unmistakably, as stored beside vectors and in lineage. */
+export function modelKey(model: ModelIdentity): string {
+  return `${model.name}@${model.revision}/${model.dimension}/${model.pooling}`;
+}
+
+/** A row in analytics that says which derived data a request is answered from. */
+export interface Published {
+  /** Grows by one with each publish. */
+  readonly version: number;
+  readonly previous: number | null;
+  readonly run_id: string;
+  readonly model: string;
+  readonly at: string;
+}
+
+/** What a task leaves for its dependents: a reference, never the rows. `sha256` is of the bytes written. */
+export interface Artifact {
+  readonly uri: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}

@@ -1,0 +1,101 @@
+import type { Json, JsonObject } from "../core/types.ts";
+
+/** All of Airflow's trigger rules: when a task may start, by the states of the tasks it needs. */
+export const TRIGGER_RULES = [
+  "all_success",
+  "all_failed",
+  "all_done",
+  "all_done_min_one_success",
+  "all_skipped",
+  "one_failed",
+  "one_success",
+  "one_done",
+  "none_failed",
+  "none_failed_min_one_success",
+  "none_skipped",
+  "always",
+] as const;
+export type TriggerRule = typeof TRIGGER_RULES[number];
+
+/** A dataset by OpenLineage's naming rules: namespace of the store, name within it. */
+export interface Dataset {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A dataset as one attempt used it. `version` is a content hash or data version; `fields` its columns. */
+export interface DatasetUse extends Dataset {
+  readonly rows?: number;
+  readonly bytes?: number;
+  readonly version?: string;
+  readonly fields?: readonly string[];
+  /** Quality figures, such as duplicates or rows refused. */
+  readonly quality?: Readonly<Record<string, number>>;
+}
+
+/** How far an attempt is. `total` is null while unknown. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number | null;
+}
+
+/** Rows that passed through an attempt, for the summary. */
+export interface RowCounts {
+  readonly in: number;
+  readonly out: number;
+  readonly quarantined: number;
+}
+
+/** The run that an attempt belongs to. Times are ISO 8601 in UTC. */
+export interface RunInfo {
+  readonly run_id: string;
+  readonly dag_id: string;
+  readonly logical_date: string;
+  readonly interval_start: string;
+  readonly interval_end: string;
+  readonly params: JsonObject;
+}
+
+/** All that a task sees of the world. */
+export interface TaskContext<Services> {
+  readonly services: Services;
+  readonly run: RunInfo;
+  readonly task_id: string;
+  /** 1 for the first try. */
+  readonly attempt: number;
+  /** Aborted by timeout, cancel, deadline or shutdown; its reason says which. */
+  readonly signal: AbortSignal;
+  /** What an upstream task returned; null where it was skipped or returned nothing. */
+  output(task_id: string): Json;
+  progress(p: Progress): void;
+  rows(counts: Partial<RowCounts>): void;
+  reads(use: DatasetUse): void;
+  writes(use: DatasetUse): void;
+  /** Names a version that the result depends on: `model`, `schema`, `catalogue`. */
+  version(what: string, version: string): void;
+  /** One line for the attempt's log. Never conversation text. */
+  log(line: string): void;
+  /** The last value that an attempt of this task saved in this run; null at first. */
+  loadCheckpoint(): Json;
+  /** Durable when it returns. */
+  saveCheckpoint(value: Json): Promise<void>;
+}
+
+/** What a task does. What it returns is small JSON for its dependents: references and counts, never rows. */
+export type TaskFunction<Services> = (context: TaskContext<Services>) => Promise<Json | void>;
+
+/** Thrown by a task that has nothing to do: it and, by their trigger rules, its dependents end as skipped. */
+export class Skip extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = "Skip";
+  }
+}
+
+/** Thrown by a task for which no retry can help. */
+export class Fail extends Error {
+  constructor(reason: string, options?: ErrorOptions) {
+    super(reason, options);
+    this.name = "Fail";
+  }
+}

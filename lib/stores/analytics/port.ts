@@ -1,0 +1,98 @@
+import type {
+  Campaign,
+  EngagementEvent,
+  Health,
+  Kind,
+  Published,
+  Touched,
+  WriteCounts,
+} from "../../core/types.ts";
+
+/** All that one user did with one campaign. `last` is the time of the newest event. */
+export interface Engagement {
+  readonly user_id: string;
+  readonly campaign_id: string;
+  readonly impressions: number;
+  readonly clicks: number;
+  readonly conversions: number;
+  readonly dismissals: number;
+  readonly last: string;
+}
+
+/** All that everybody did with one campaign, and its popularity under one data version (0..1, best is 1). */
+export interface CampaignStats {
+  readonly campaign_id: string;
+  readonly impressions: number;
+  readonly clicks: number;
+  readonly conversions: number;
+  readonly dismissals: number;
+  readonly popularity: number;
+}
+
+/** An input source as it was when a published run last read it. */
+export interface SourceRecord {
+  readonly kind: Kind;
+  readonly uri: string;
+  readonly sha256: string;
+  readonly rows: number;
+  readonly run_id: string;
+  readonly at: string;
+}
+
+export interface AnalyticsCounts {
+  readonly campaigns: number;
+  readonly events: number;
+  readonly users: number;
+}
+
+/** Campaigns, engagement, and which data version is published. */
+export interface AnalyticsStore {
+  upsertCampaigns(o: { campaigns: readonly Campaign[] }): Promise<WriteCounts>;
+  /**
+   * Inserts or replaces by `event_id`. Users of inserted or changed rows become touched, and their epoch is raised,
+   * in the same transaction.
+   */
+  upsertEvents(o: { events: readonly EngagementEvent[] }): Promise<WriteCounts>;
+  touched(o: { after: string | null; limit: number }): Promise<Touched[]>;
+  settle(o: { touched: readonly Touched[] }): Promise<void>;
+  /** Recount of events for these users, in ascending user and campaign. */
+  engagement(o: { user_ids: readonly string[] }): Promise<Engagement[]>;
+  /** These campaigns, whichever exist, in ascending id. */
+  campaigns(o: { campaign_ids: readonly string[] }): Promise<Campaign[]>;
+  /** Campaigns in ascending id, after `after`. */
+  campaignPage(o: { after: string | null; limit: number }): Promise<Campaign[]>;
+  /** Stats under a data version, for these campaigns; a campaign nobody met has zeros. Ascending id. */
+  stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]>;
+  /** The most popular campaigns under a data version, best first, ties by id. */
+  popular(o: { version: number; limit: number }): Promise<CampaignStats[]>;
+  /** Campaigns that this user dismissed or converted on, read live. */
+  settledCampaigns(o: { user_id: string }): Promise<string[]>;
+  /** Grows with every write for that user; 0 for an unknown one. */
+  epoch(o: { user_id: string }): Promise<number>;
+  /**
+   * Builds stats and popularity for a version that is not published yet, replacing an earlier attempt at it.
+   * Events count by a half-life back from the newest event, so equal input gives equal stats.
+   */
+  buildStats(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }>;
+  published(): Promise<Published | null>;
+  /**
+   * Makes a version the published one, records the sources that it was made from, and drops stats older than the
+   * version before, in one transaction. Publishing the published version again changes nothing; an older one is a
+   * `conflict`.
+   */
+  publish(
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+  ): Promise<Published>;
+  /** The record of a source, or null if no published run read it. */
+  source(o: { kind: Kind; uri: string }): Promise<SourceRecord | null>;
+  sources(): Promise<SourceRecord[]>;
+  forgetSources(o: { uris: readonly string[] }): Promise<void>;
+  /** Removes events, touches and epochs of these users; returns how many events went. */
+  deleteUsers(o: { user_ids: readonly string[] }): Promise<number>;
+  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number>;
+  counts(): Promise<AnalyticsCounts>;
+  /** Hash of all campaigns and events, independent of order, versions and write time. */
+  digest(): Promise<string>;
+  health(): Promise<Health>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,47 @@
+import type { Health } from "../../core/types.ts";
+import type { Engagement } from "../analytics/port.ts";
+import type { IntentCount } from "../documents/port.ts";
+
+/** `(:Campaign)-[:TARGETS]->(:Intent)`. */
+export interface Target {
+  readonly campaign_id: string;
+  readonly intent: string;
+}
+
+export interface GraphCounts {
+  readonly users: number;
+  readonly intents: number;
+  readonly campaigns: number;
+  readonly expressed: number;
+  readonly engaged: number;
+  readonly targets: number;
+}
+
+/**
+ * `(:User)-[:EXPRESSED {count, last}]->(:Intent)<-[:TARGETS]-(:Campaign)` and
+ * `(:User)-[:ENGAGED {impressions, clicks, conversions, dismissals, last}]->(:Campaign)`.
+ * Edges are set from a recount of their keys, never incremented, so a retry changes nothing.
+ */
+export interface GraphStore {
+  /** Makes these campaigns' targets exactly the given intents; returns the edges then standing. */
+  setTargets(
+    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] },
+  ): Promise<number>;
+  /** Makes these users' EXPRESSED edges exactly the given ones. */
+  setExpressed(o: { user_ids: readonly string[]; edges: readonly IntentCount[] }): Promise<number>;
+  /** Makes these users' ENGAGED edges exactly the given ones. */
+  setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] }): Promise<number>;
+  /** What these users engaged in, in ascending user and campaign; per user the `limit` newest. */
+  engagedBy(o: { user_ids: readonly string[]; limit: number }): Promise<Engagement[]>;
+  /** One user's intents, most expressed first, ties by intent. */
+  intentsOf(o: { user_id: string; limit: number }): Promise<IntentCount[]>;
+  /** Campaigns that target these intents, in ascending campaign and intent. */
+  targeting(o: { intents: readonly string[]; limit: number }): Promise<Target[]>;
+  deleteUsers(o: { user_ids: readonly string[] }): Promise<number>;
+  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number>;
+  counts(): Promise<GraphCounts>;
+  /** Hash of all edges with their properties, independent of order. */
+  digest(): Promise<string>;
+  health(): Promise<Health>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,76 @@
+import type { Health, ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
+
+export type Collection = "messages" | "profiles" | "campaigns";
+
+/** A unit vector with what it was made from. */
+export interface VectorRow {
+  /** `message_id`, `user_id` or `campaign_id`, by collection. */
+  readonly id: string;
+  /** Whose it is; null in the collection `campaigns`. */
+  readonly user_id: string | null;
+  /** Of a message; `user` elsewhere. */
+  readonly role: Role;
+  /** When it was said; of a profile, the user's newest message; of a campaign, null. */
+  readonly timestamp: string | null;
+  /** SHA-256 (hex) of the text, or for a profile of what it was averaged from. */
+  readonly content_hash: string;
+  /** Length `dimension`, Euclidean norm 1. */
+  readonly vector: Float32Array;
+}
+
+/** A neighbour. `score` is cosine similarity, -1..1. */
+export interface Hit {
+  readonly id: string;
+  readonly score: number;
+}
+
+export interface VectorCounts {
+  readonly messages: number;
+  readonly profiles: number;
+  readonly campaigns: number;
+}
+
+/** Vectors of one model, with nearest-neighbour search over profiles and campaigns. */
+export interface VectorStore {
+  /** The model whose vectors are held; null while there is none. */
+  model(): Promise<ModelIdentity | null>;
+  /** Binds an empty store to a model; `mismatch` where it holds another's vectors. */
+  bind(o: { model: ModelIdentity }): Promise<void>;
+  /**
+   * Inserts or replaces by id; a row is `same` where all but the vector is. Throws `invalid` for a vector of another
+   * dimension, with NaN, or whose norm is off 1 by more than 1e-3; nothing of that call is written then.
+   */
+  upsert(o: { collection: Collection; rows: readonly VectorRow[] }): Promise<WriteCounts>;
+  /** Content hashes of the ids that are there. */
+  hashes(o: { collection: Collection; ids: readonly string[] }): Promise<Map<string, string>>;
+  /** A vector for each content hash that some live row of this collection has. */
+  byHash(o: { collection: Collection; hashes: readonly string[] }): Promise<Map<string, Float32Array>>;
+  /** Vectors of the ids that are there. */
+  get(o: { collection: Collection; ids: readonly string[] }): Promise<Map<string, Float32Array>>;
+  /** One user's own messages (role `user`) in ascending id, after `after`. */
+  messagesOf(o: { user_id: string; after: string | null; limit: number }): Promise<VectorRow[]>;
+  /**
+   * Nearest rows by cosine, best first, ties by id, from the index of a built data version; `exclude` are ids that
+   * must not come back. A version that was not built is `not_found`.
+   */
+  search(o: {
+    collection: "profiles" | "campaigns";
+    version: number;
+    vector: Float32Array;
+    k: number;
+    exclude?: readonly string[];
+  }): Promise<Hit[]>;
+  /** Builds the indexes of a data version beside those that serve. Repeating it replaces them. */
+  build(o: { version: number }): Promise<VectorCounts>;
+  /** Drops indexes of versions other than these. */
+  keep(o: { versions: readonly number[] }): Promise<void>;
+  /** Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. */
+  faults(o: { limit: number }): Promise<string[]>;
+  deleteUsers(o: { user_ids: readonly string[] }): Promise<number>;
+  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number>;
+  counts(): Promise<VectorCounts>;
+  /** Hash of all rows with their vectors, independent of order, rowids and index bytes. */
+  digest(): Promise<string>;
+  health(): Promise<Health>;
+  close(): Promise<void>;
+}
