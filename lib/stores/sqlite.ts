@@ -8,8 +8,10 @@ export interface SqliteOptions {
   /** A path, or `:memory:`. */
   readonly path: string;
   readonly migrations: readonly Migration[];
-  /** How long one statement may wait for a lock, synchronously. The serving process passes 20. */
+  /** How long one statement may wait for a lock, synchronously, stopping every timer. Default 20. */
   readonly busy_ms?: number;
+  /** How long {@link Sqlite.write} waits for a lock in all, asynchronously. Default 30 s. */
+  readonly patience_ms?: number;
   /** `FULL` survives a power cut at every commit; `NORMAL` survives every process death. */
   readonly synchronous?: "FULL" | "NORMAL";
 }
@@ -18,12 +20,14 @@ export interface SqliteOptions {
 export function openSqlite(o: SqliteOptions): DatabaseSync {
   const db = open(o.path);
   try {
-    db.exec(`PRAGMA busy_timeout = ${o.busy_ms ?? 5_000}`);
+    // Opening may have to wait for another process that migrates or recovers; afterwards waits are short.
+    db.exec("PRAGMA busy_timeout = 5000");
     db.exec("PRAGMA journal_mode = WAL");
     db.exec(`PRAGMA synchronous = ${o.synchronous ?? "NORMAL"}`);
     db.exec("PRAGMA secure_delete = ON");
     db.exec("PRAGMA foreign_keys = ON");
     migrate(db, o);
+    db.exec(`PRAGMA busy_timeout = ${o.busy_ms ?? 20}`);
     return db;
   } catch (error) {
     db.close();
@@ -78,13 +82,22 @@ export function transaction<T>(db: DatabaseSync, body: () => T): T {
   }
 }
 
+/** Whether an error says that another connection holds the lock (SQLITE_BUSY and its extended codes). */
+function isBusy(error: unknown): boolean {
+  const code = error instanceof Error && "errcode" in error ? error.errcode : null;
+  return typeof code === "number" && (code & 0xff) === 5;
+}
+
 /** A database with its statements prepared once, by their text. */
 export class Sqlite {
   readonly db: DatabaseSync;
   private readonly statements = new Map<string, StatementSync>();
 
+  private readonly patience_ms: number;
+
   constructor(o: SqliteOptions) {
     this.db = openSqlite(o);
+    this.patience_ms = o.patience_ms ?? 30_000;
   }
 
   private prepare(sql: string): StatementSync {
@@ -108,10 +121,27 @@ export class Sqlite {
     return (this.prepare(sql).get(...values) as Row | undefined) ?? null;
   }
 
-  /** {@link transaction}, off the caller's turn, so that timers and signals get theirs between batches. */
+  /**
+   * {@link transaction}, off the caller's turn, so that timers and signals get theirs between batches. A lock that
+   * another process holds is waited for without blocking; `unavailable` when it lasts longer than the patience.
+   */
   async write<T>(body: () => T): Promise<T> {
-    await new Promise((resume) => setTimeout(resume, 0));
-    return transaction(this.db, body);
+    await new Promise((resume) => setImmediate(resume));
+    const until = performance.now() + this.patience_ms;
+    while (true) {
+      try {
+        return transaction(this.db, body);
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+        if (performance.now() > until) {
+          throw new ParleyError(
+            "unavailable",
+            `another process kept a database locked for ${this.patience_ms} ms`,
+          );
+        }
+        await new Promise((resume) => setTimeout(resume, 2 + 20 * Math.random()));
+      }
+    }
   }
 
   close(): void {

@@ -1,0 +1,89 @@
+import { type Clock, iso } from "../core/clock.ts";
+import { ParleyError } from "../core/errors.ts";
+import type { JsonObject } from "../core/types.ts";
+import type { RunRecord, RunStore } from "../stores/runs/port.ts";
+import type { Dag } from "./define.ts";
+import type { Occurrence } from "./schedule.ts";
+import { newTask } from "./state.ts";
+
+/** Checks params against the dag's schema, which fills in defaults; `invalid` names each that is wrong. */
+export function checkParams<Services>(dag: Dag<Services>, params: JsonObject): JsonObject {
+  if (dag.params === undefined) return params;
+  const parsed = dag.params.safeParse(params);
+  if (parsed.success) return parsed.data as JsonObject;
+  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "params"}: ${message}`);
+  throw new ParleyError("invalid", `the dag "${dag.id}" does not take these params: ${faults.join("; ")}`);
+}
+
+/** Adds a queued run made by hand; returns it. `conflict` where the run id exists. */
+export async function createRun<Services>(o: {
+  dag: Dag<Services>;
+  runs: RunStore;
+  clock: Clock;
+  params: JsonObject;
+  run_id?: string;
+  logical_date?: string;
+}): Promise<RunRecord> {
+  const now = iso(o.clock.now());
+  const at = o.logical_date ?? now;
+  const run = queuedRun(o.dag, {
+    run_id: o.run_id ?? `${o.dag.id}-${now.replace(/[:.]/g, "-")}-${crypto.randomUUID().slice(0, 4)}`,
+    trigger: "manual",
+    occurrence: null,
+    logical_date: at,
+    interval_start: at,
+    interval_end: at,
+    created_at: now,
+    params: checkParams(o.dag, o.params),
+  });
+  const added = await o.runs.create({ run, tasks: o.dag.tasks.map(({ id }) => newTask(id)) });
+  if (!added) throw new ParleyError("conflict", `a run with the id ${run.run_id} exists already`);
+  return run;
+}
+
+/** Adds the run of an occurrence; false where that occurrence has its run already. */
+export function createScheduledRun<Services>(o: {
+  dag: Dag<Services>;
+  runs: RunStore;
+  clock: Clock;
+  occurrence: Occurrence;
+}): Promise<boolean> {
+  const { due, interval_start, name } = o.occurrence;
+  const run = queuedRun(o.dag, {
+    run_id: `${o.dag.id}-${iso(due).replace(/[:.]/g, "-")}`,
+    trigger: "schedule",
+    occurrence: `${o.dag.id}|${name}`,
+    logical_date: iso(due),
+    interval_start: iso(interval_start),
+    interval_end: iso(due),
+    created_at: iso(o.clock.now()),
+    params: checkParams(o.dag, {}),
+  });
+  return o.runs.create({ run, tasks: o.dag.tasks.map(({ id }) => newTask(id)) });
+}
+
+function queuedRun<Services>(
+  dag: Dag<Services>,
+  rest: Pick<
+    RunRecord,
+    | "run_id"
+    | "trigger"
+    | "occurrence"
+    | "logical_date"
+    | "interval_start"
+    | "interval_end"
+    | "created_at"
+    | "params"
+  >,
+): RunRecord {
+  return {
+    ...rest,
+    dag_id: dag.id,
+    dag_version: dag.version,
+    state: "queued",
+    started_at: null,
+    ended_at: null,
+    error: null,
+    cancel_requested: false,
+  };
+}

@@ -1,0 +1,99 @@
+import { type Clock, iso } from "../core/clock.ts";
+import type { RunStore } from "../stores/runs/port.ts";
+import type { Dag } from "./define.ts";
+import { createScheduledRun } from "./runs.ts";
+import { dueOccurrences } from "./schedule.ts";
+
+export interface SchedulerOptions<Services> {
+  readonly dags: ReadonlyMap<string, Dag<Services>>;
+  readonly runs: RunStore;
+  readonly clock: Clock;
+  /** Names this process among all that share the run store. */
+  readonly owner: string;
+  readonly tick_ms: number;
+  /** How long the leader may be silent before another process takes over. */
+  readonly ttl_ms: number;
+  /** Called when there may be runs to execute: queued ones, or ones whose process died. Returns at once. */
+  readonly dispatch: () => void;
+}
+
+/** What one tick did. */
+export interface Tick {
+  readonly leading: boolean;
+  /** Run occurrences that were created. */
+  readonly created: number;
+}
+
+/** Makes the runs that are due. Any number of processes may run one: one leads, the others stand by. */
+export class Scheduler<Services> {
+  private readonly began: number;
+  private lastTick: number | null = null;
+
+  constructor(private readonly o: SchedulerOptions<Services>) {
+    this.began = o.clock.now();
+  }
+
+  /** One look at the clock and the store. Safe to call at any time, by any number of processes. */
+  async tick(): Promise<Tick> {
+    const now = this.o.clock.now();
+    const lag_ms = this.lastTick === null ? 0 : Math.max(0, now - this.lastTick - this.o.tick_ms);
+    this.lastTick = now;
+    const leading = await this.o.runs.lead({ owner: this.o.owner, now, ttl_ms: this.o.ttl_ms, lag_ms });
+    if (!leading) return { leading, created: 0 };
+    const paused = new Set(await this.o.runs.paused());
+    let created = 0;
+    for (const dag of this.o.dags.values()) {
+      if (!paused.has(dag.id)) created += await this.createDue(dag, now);
+    }
+    await this.dispatchIfNeeded();
+    return { leading, created };
+  }
+
+  private async createDue(dag: Dag<Services>, now: number): Promise<number> {
+    if (dag.schedule === undefined) return 0;
+    const last = await this.o.runs.lastScheduled({ dag_id: dag.id, until: iso(now) });
+    // A dag that never ran on schedule starts with the scheduler: nothing before it was missed.
+    const since = last === null ? this.began : Date.parse(last);
+    const due = dueOccurrences({
+      schedule: dag.schedule,
+      since,
+      now,
+      tolerance_ms: this.o.ttl_ms,
+      limit: 100,
+    });
+    let created = 0;
+    for (const occurrence of due) {
+      if (await createScheduledRun({ dag, runs: this.o.runs, clock: this.o.clock, occurrence })) created++;
+    }
+    return created;
+  }
+
+  private async dispatchIfNeeded(): Promise<void> {
+    const open = await this.o.runs.runs({ states: ["queued", "running"], limit: 1 });
+    if (open.length > 0) this.o.dispatch();
+  }
+
+  /** Ticks until the signal is aborted. A tick that fails is reported and the next one comes all the same. */
+  async run(signal: AbortSignal, report: (error: unknown) => void): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.tick();
+      } catch (error) {
+        report(error);
+      }
+      await sleep(this.o.tick_ms, signal);
+    }
+  }
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,107 @@
+import type { AnalyticsStore, CampaignStats, Engagement } from "../stores/analytics/port.ts";
+import type { IntentCount } from "../stores/documents/port.ts";
+import type { GraphStore, Target } from "../stores/graph/port.ts";
+import type { Hit, VectorStore } from "../stores/vectors/port.ts";
+import type { Campaign } from "../core/types.ts";
+
+/** How far each question to a store reaches. */
+const REACH = Object.freeze({
+  similar_users: 50,
+  /** Newest engagements of each similar user. */
+  engagements: 20,
+  similar_campaigns: 100,
+  intents: 20,
+  targets: 1_000,
+});
+
+/** What the vectors say: who talks like the user, and which campaigns are worded like what the user says. */
+export interface Neighbours {
+  readonly users: readonly Hit[];
+  readonly campaigns: readonly Hit[];
+}
+export const NO_NEIGHBOURS: Neighbours = Object.freeze({ users: [], campaigns: [] });
+
+/** What the graph says: what similar users did, what the user wants, and which campaigns answer that. */
+export interface Connections {
+  readonly engaged: readonly Engagement[];
+  readonly intents: readonly IntentCount[];
+  readonly targets: readonly Target[];
+}
+export const NO_CONNECTIONS: Connections = Object.freeze({ engaged: [], intents: [], targets: [] });
+
+/** A campaign as analytics holds it. */
+export interface Row {
+  readonly campaign: Campaign;
+  readonly stats: CampaignStats;
+}
+
+export async function findNeighbours(
+  o: { vectors: Pick<VectorStore, "get" | "search">; user_id: string; version: number },
+): Promise<Neighbours> {
+  const profiles = await o.vectors.get({ collection: "profiles", ids: [o.user_id] });
+  const vector = profiles.get(o.user_id);
+  if (vector === undefined) return NO_NEIGHBOURS;
+  const { version } = o;
+  const [users, campaigns] = await Promise.all([
+    o.vectors.search({
+      collection: "profiles",
+      version,
+      vector,
+      k: REACH.similar_users,
+      exclude: [o.user_id],
+    }),
+    o.vectors.search({ collection: "campaigns", version, vector, k: REACH.similar_campaigns }),
+  ]);
+  return { users, campaigns };
+}
+
+export async function findConnections(
+  o: {
+    graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
+    user_id: string;
+    users: readonly Hit[];
+  },
+): Promise<Connections> {
+  const user_ids = o.users.map((user) => user.id);
+  const [engaged, intents] = await Promise.all([
+    user_ids.length === 0 ? [] : o.graph.engagedBy({ user_ids, limit: REACH.engagements }),
+    o.graph.intentsOf({ user_id: o.user_id, limit: REACH.intents }),
+  ]);
+  const wanted = intents.map((one) => one.intent);
+  const targets = wanted.length === 0
+    ? []
+    : await o.graph.targeting({ intents: wanted, limit: REACH.targets });
+  return { engaged, intents, targets };
+}
+
+/** These campaigns with their stats, whichever exist and may be shown at `now` (ISO 8601). */
+export async function loadShowable(
+  o: {
+    analytics: Pick<AnalyticsStore, "campaigns" | "stats">;
+    version: number;
+    campaign_ids: readonly string[];
+    now: string;
+  },
+): Promise<Row[]> {
+  const { campaign_ids, version } = o;
+  const [campaigns, stats] = await Promise.all([
+    o.analytics.campaigns({ campaign_ids }),
+    o.analytics.stats({ version, campaign_ids }),
+  ]);
+  const byId = new Map(stats.map((one) => [one.campaign_id, one]));
+  return campaigns.filter((campaign) => isShowable(campaign, o.now)).map((campaign) => ({
+    campaign,
+    stats: byId.get(campaign.campaign_id) ?? unmet(campaign.campaign_id),
+  }));
+}
+
+/** Active, begun and not ended. ISO times in UTC with milliseconds compare as text. */
+export function isShowable(campaign: Campaign, now: string): boolean {
+  return campaign.status === "active" &&
+    (campaign.starts_at === null || campaign.starts_at <= now) &&
+    (campaign.ends_at === null || now < campaign.ends_at);
+}
+
+function unmet(campaign_id: string): CampaignStats {
+  return { campaign_id, impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 };
+}

@@ -1,0 +1,37 @@
+import type { Clock } from "../core/clock.ts";
+import type { Published } from "../core/types.ts";
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+
+/** How long the published row is taken as read, in milliseconds. */
+const MAX_AGE_MS = 250;
+
+/** The published data version, read at most every 250 ms however many requests ask. */
+export class PublishedReader {
+  private last: Promise<Published | null> | null = null;
+  private known: Published | null = null;
+  private readAt = -Infinity;
+
+  constructor(private readonly o: { analytics: Pick<AnalyticsStore, "published">; clock: Clock }) {}
+
+  /**
+   * The published row; null where nothing is published yet. A store that fails leaves the row known before standing;
+   * its error is thrown only where no row is known.
+   */
+  current(): Promise<Published | null> {
+    const now = this.o.clock.now();
+    if (this.last === null || now - this.readAt >= MAX_AGE_MS) {
+      this.readAt = now;
+      this.last = this.read();
+    }
+    return this.last;
+  }
+
+  private async read(): Promise<Published | null> {
+    try {
+      this.known = await this.o.analytics.published();
+    } catch (error) {
+      if (this.known === null) throw error;
+    }
+    return this.known;
+  }
+}

@@ -1,0 +1,134 @@
+import type { Clock } from "../core/clock.ts";
+import { iso } from "../core/clock.ts";
+import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
+import type { GraphStore } from "../stores/graph/port.ts";
+import type { VectorStore } from "../stores/vectors/port.ts";
+import type { Answer, Question } from "./answer.ts";
+import {
+  findConnections,
+  findNeighbours,
+  loadShowable,
+  NO_CONNECTIONS,
+  NO_NEIGHBOURS,
+} from "./candidates.ts";
+import type { Row } from "./candidates.ts";
+import { diversify } from "./diversify.ts";
+import { collect, type Evidence, evidenceFor } from "./evidence.ts";
+import { explain } from "./explain.ts";
+import { type Measure, measure, rank, shortlist } from "./rank.ts";
+import type { Trace } from "./trace.ts";
+
+/** The stores that an answer is made from. */
+export interface AnswerStores {
+  readonly vectors: Pick<VectorStore, "get" | "search">;
+  readonly graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
+  readonly analytics: Pick<AnalyticsStore, "campaigns" | "popular" | "settledCampaigns" | "stats">;
+}
+
+export interface RecommendOptions extends Question {
+  readonly stores: AnswerStores;
+  readonly clock: Clock;
+  /** The published data version. */
+  readonly version: number;
+  readonly trace: Trace;
+}
+
+/** An answer, with when the first of its campaigns ends (ISO 8601), after which it no longer holds. */
+export interface Made {
+  readonly answer: Answer;
+  readonly holds_until: string | null;
+}
+
+/** Campaigns read at a time, as a multiple of `k` and at least. */
+const PAGE = Object.freeze({ times: 4, least: 40 });
+/** How many showable campaigns there must be to choose from, as a multiple of `k`. */
+const CHOICE = 2;
+/** The first reach into the popular list, and its growth where too few of it may be shown. */
+const POPULAR = Object.freeze({ least: 100, growth: 8 });
+
+/**
+ * Similar users (vectors) → what they did and what the user wants (graph) → what may be shown (analytics) → rank, diversify,
+ * explain. A store that fails or exceeds its time is left out and named in `degraded`; without analytics nothing can
+ * be shown. Never throws for a store's sake.
+ */
+export async function recommend(o: RecommendOptions): Promise<Made> {
+  const { trace } = o;
+  const found = await gather(o);
+  const measured = measure(found.values());
+  const rows = await trace.timed(
+    "analytics",
+    () => trace.guarded("analytics", [], () => readRows(o, found, measured)),
+  );
+  return await trace.timed("rank", () => {
+    const chosen = diversify(rank(rows, { measure: measured, found }), o.k);
+    const items = chosen.map((one) => explain(one, measured.weights));
+    const ends = chosen.flatMap((one) => one.campaign.ends_at ?? []).sort();
+    const strategy = measured.weights.popularity === 1 ? "popular" : "personal";
+    return { answer: { ...heading(o), strategy, items }, holds_until: ends[0] ?? null };
+  });
+}
+
+/** What is the same in every answer to this request. */
+function heading(o: RecommendOptions): Pick<Answer, "user_id" | "version" | "generated_at" | "degraded"> {
+  const { user_id, version, clock, trace } = o;
+  return { user_id, version, generated_at: iso(clock.now()), degraded: trace.missing() };
+}
+
+/** The evidence of vectors and graph, as far as they answer. */
+async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
+  const { trace, user_id, version } = o;
+  const { vectors, graph } = o.stores;
+  const neighbours = await trace.timed(
+    "vectors",
+    () => trace.guarded("vectors", NO_NEIGHBOURS, () => findNeighbours({ vectors, user_id, version })),
+  );
+  const { users } = neighbours;
+  const connections = await trace.timed(
+    "graph",
+    () => trace.guarded("graph", NO_CONNECTIONS, () => findConnections({ graph, user_id, users })),
+  );
+  return await trace.timed("rank", () => collect({ ...neighbours, ...connections }));
+}
+
+/**
+ * The best candidates that may be shown: those found, and the popular ones, which enter `found` with blank evidence. Where
+ * too few of the popular may be shown, it reaches further down their list.
+ */
+async function readRows(
+  o: RecommendOptions,
+  found: Map<string, Evidence>,
+  measured: Measure,
+): Promise<Row[]> {
+  const { analytics } = o.stores;
+  const settled = new Set(await analytics.settledCampaigns({ user_id: o.user_id }));
+  for (let limit = POPULAR.least + PAGE.times * o.k + settled.size;; limit *= POPULAR.growth) {
+    const popular = await analytics.popular({ version: o.version, limit });
+    const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
+    if (rows.length >= o.k || popular.length < limit) return rows;
+  }
+}
+
+function candidateIds(
+  o: {
+    found: Map<string, Evidence>;
+    popular: readonly CampaignStats[];
+    settled: ReadonlySet<string>;
+    measured: Measure;
+  },
+): string[] {
+  for (const { campaign_id } of o.popular) evidenceFor(o.found, campaign_id);
+  const popularity = new Map(o.popular.map((one) => [one.campaign_id, one.popularity]));
+  return shortlist(o.found.values(), { measure: o.measured, popularity }).filter((id) => !o.settled.has(id));
+}
+
+async function readBest(o: RecommendOptions, ids: readonly string[]): Promise<Row[]> {
+  const { analytics } = o.stores;
+  const now = iso(o.clock.now());
+  const page = Math.max(PAGE.least, PAGE.times * o.k);
+  const rows: Row[] = [];
+  for (let at = 0; at < ids.length && rows.length < CHOICE * o.k; at += page) {
+    const campaign_ids = ids.slice(at, at + page);
+    rows.push(...await loadShowable({ analytics, version: o.version, campaign_ids, now }));
+  }
+  return rows;
+}

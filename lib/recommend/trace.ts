@@ -1,0 +1,40 @@
+import type { Part } from "./answer.ts";
+import type { Guarded, Guards } from "./guard.ts";
+
+/** What `Server-Timing` tells apart. */
+export type Stage = Guarded | "rank";
+
+/** What happened while one request was answered: how long each stage took, and which stores failed. */
+export class Trace {
+  /** Milliseconds by stage, in the order in which the stages first ran. */
+  readonly timings = new Map<Stage, number>();
+  /** What a store failed with, the first time. */
+  readonly failures = new Map<Guarded, unknown>();
+
+  constructor(private readonly guards: Guards) {}
+
+  /** Runs `body` under the store's guard; where that fails, notes it and returns `fallback`. */
+  async guarded<T, F>(store: Guarded, fallback: F, body: () => Promise<T>): Promise<T | F> {
+    try {
+      return await this.guards[store].run(body);
+    } catch (error) {
+      if (!this.failures.has(store)) this.failures.set(store, error);
+      return fallback;
+    }
+  }
+
+  /** Adds the time that `body` takes to a stage. */
+  async timed<T>(stage: Stage, body: () => T | Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await body();
+    } finally {
+      this.timings.set(stage, (this.timings.get(stage) ?? 0) + performance.now() - start);
+    }
+  }
+
+  /** Stores whose part is missing. The cache is none: without it an answer is slower, not poorer. */
+  missing(): Part[] {
+    return [...this.failures.keys()].filter((store) => store !== "cache");
+  }
+}

@@ -1,0 +1,52 @@
+import type { SQLInputValue } from "../../../deps.ts";
+import type { AttemptRecord, LineageEntry, RunRecord, TaskRecord } from "./port.ts";
+
+/** A row of `pipeline_runs`: structure as JSON text, truth as 0 or 1. */
+export type RunRow = Omit<RunRecord, "params" | "cancel_requested"> & {
+  readonly params: string;
+  readonly cancel_requested: number;
+  readonly owner: string | null;
+  readonly lease_until: number;
+};
+export type TaskRow = Omit<TaskRecord, "output"> & { readonly output: string };
+export type AttemptRow = Omit<AttemptRecord, "versions"> & { readonly versions: string };
+export type LineageRow = Omit<LineageEntry, "fields" | "quality"> & {
+  readonly task_id: string;
+  readonly attempt: number;
+  readonly fields: string;
+  readonly quality: string;
+};
+
+export function runOf({ owner: _owner, lease_until: _lease, ...row }: RunRow): RunRecord {
+  return { ...row, params: JSON.parse(row.params), cancel_requested: row.cancel_requested === 1 };
+}
+
+export function taskOf(row: TaskRow): TaskRecord {
+  const { task_id, state, attempts, tries, lost, ready_at, first_started_at, error } = row;
+  return {
+    task_id,
+    state,
+    attempts,
+    tries,
+    lost,
+    ready_at,
+    first_started_at,
+    error,
+    output: JSON.parse(row.output),
+  };
+}
+
+/** In the order of the table's columns after `run_id`, without `checkpoint`. */
+export function taskValues(task: TaskRecord): SQLInputValue[] {
+  const { task_id, state, attempts, tries, lost, ready_at, first_started_at, output, error } = task;
+  return [task_id, state, attempts, tries, lost, ready_at, first_started_at, JSON.stringify(output), error];
+}
+
+export function attemptOf(row: AttemptRow & { run_id?: string }): AttemptRecord {
+  const { run_id: _run, ...rest } = row;
+  return { ...rest, versions: JSON.parse(row.versions) };
+}
+
+export function lineageOf(row: LineageRow): LineageEntry & { task_id: string; attempt: number } {
+  return { ...row, fields: JSON.parse(row.fields), quality: JSON.parse(row.quality) };
+}
