@@ -3,10 +3,16 @@
  * which does not use one never evaluates it. Versions stand in deno.json and deno.lock alone.
  */
 export { circuitBreaker, ConsecutiveBreaker, handleWhen, timeout, TimeoutStrategy } from "cockatiel";
+export { Command, CommanderError, InvalidArgumentError } from "commander";
 export { Cron } from "croner";
 export type { Context, Hono } from "hono";
-export { createHash, timingSafeEqual } from "node:crypto";
+export { LRUCache } from "lru-cache";
+import { createRequire } from "node:module";
+
+export { Buffer } from "node:buffer";
+export { createHash, hash, timingSafeEqual } from "node:crypto";
 export { createRequire } from "node:module";
+export { basename, dirname, join } from "node:path";
 export {
   backup,
   DatabaseSync,
@@ -14,8 +20,18 @@ export {
   type SQLOutputValue,
   type StatementSync,
 } from "node:sqlite";
-export { styleText } from "node:util";
+export { pipeline, Readable } from "node:stream";
+export { setImmediate } from "node:timers";
+export { parseEnv, styleText } from "node:util";
+export { createGunzip } from "node:zlib";
 export { z } from "zod";
 
 export const loadHono = () => import("hono");
 export const loadTransformers = () => import("@huggingface/transformers");
+/**
+ * Required, not imported, because usearch's ESM build needs `--allow-sys` to find its binary. The import that nobody
+ * calls gives the type and makes Deno fetch the package, which it does not for a bare `require`.
+ */
+export const loadUsearch = () =>
+  createRequire(import.meta.url)("usearch") as Awaited<ReturnType<typeof importUsearch>>;
+const importUsearch = () => import("usearch");

@@ -123,3 +123,13 @@ export interface Artifact {
   readonly bytes: number;
   readonly sha256: string;
 }
+
+/** What an API key may do: ask, write, or manage. A scope includes no other. */
+export const SCOPES = ["read", "write", "admin"] as const;
+export type Scope = typeof SCOPES[number];
+
+/** A key that callers of the API show. `key` is secret and never logged. */
+export interface ApiKey {
+  readonly key: string;
+  readonly scopes: readonly Scope[];
+}

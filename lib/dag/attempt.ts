@@ -1,9 +1,9 @@
 import { type Clock, iso } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
-import type { AttemptRecord, EndedAttempt, LineageEntry, LogLine } from "../stores/runs/port.ts";
+import type { AttemptRecord, EndedAttempt, LineageEntry, LogLine, TaskRecord } from "../stores/runs/port.ts";
 import { retryAfter } from "./backoff.ts";
-import type { RetryDecision, TaskDefinition } from "./define.ts";
+import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
 import type { AttemptEnd } from "./state.ts";
 import { type DatasetUse, Fail, type RunInfo, Skip, type TaskContext } from "./types.ts";
 
@@ -17,6 +17,31 @@ export class Stop extends Error {
 
 /** How long a task may go on after its signal was aborted before it is recorded as ended all the same. */
 const LINGER_MS = 5_000;
+
+/** The record of an attempt that is about to start. */
+export function newAttempt(
+  task: TaskRecord,
+  { pool = DEFAULT_POOL, weight = 1 }: { pool?: string; weight?: number },
+  by: { owner: string; now: number; versions: Readonly<Record<string, string>> },
+): AttemptRecord {
+  return {
+    task_id: task.task_id,
+    attempt: task.attempts,
+    state: "running",
+    owner: by.owner,
+    pool,
+    weight,
+    started_at: iso(by.now),
+    ended_at: null,
+    error: null,
+    rows_in: 0,
+    rows_out: 0,
+    quarantined: 0,
+    progress_done: 0,
+    progress_total: null,
+    versions: by.versions,
+  };
+}
 
 /** What an attempt reports while it runs. */
 export interface AttemptEvents {

@@ -1,17 +1,17 @@
 import { type Clock, iso } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type {
-  AttemptRecord,
   EndedAttempt,
-  LogLine,
   RunRecord,
   RunSnapshot,
   RunStore,
   Start,
   TaskRecord,
 } from "../stores/runs/port.ts";
-import { Attempt, type AttemptEvents, Stop } from "./attempt.ts";
-import { type Dag, DEFAULT_POOL, type TaskDefinition } from "./define.ts";
+import { Attempt, type AttemptEvents, newAttempt, Stop } from "./attempt.ts";
+import { type Dag, type TaskDefinition } from "./define.ts";
+import { Bell } from "./bell.ts";
+import { Lease } from "./lease.ts";
 import { afterAttempt, type AttemptEnd, Board, started } from "./state.ts";
 
 /** What somebody who watches a run is told. */
@@ -68,13 +68,10 @@ class RunDriver<Services> {
   private readonly board: Board<Services>;
   private readonly running = new Map<string, Attempt<Services>>();
   private readonly finished: { record: EndedAttempt; end: AttemptEnd }[] = [];
-  private readonly logLines: LogLine[] = [];
+  private readonly lease: Lease;
   private readonly run: RunRecord;
-  private wakePause: () => void = () => {};
-  private woken = false;
-  private fatal: ParleyError | null = null;
+  private readonly bell = new Bell();
   private poolWasFull = false;
-  private cancelling = false;
   private begun = false;
 
   constructor(
@@ -85,13 +82,18 @@ class RunDriver<Services> {
   ) {
     this.run = claimed.run;
     this.board = new Board(dag, claimed.tasks);
-    this.cancelling = claimed.run.cancel_requested;
+    this.lease = new Lease({
+      ...o,
+      run: claimed.run,
+      progress: () => [...this.running.values()].map(({ progress }) => progress),
+      onNews: () => this.bell.ring(),
+    });
   }
 
   async drive(): Promise<RunOutcome> {
     this.loseOrphans();
-    const stopBeating = this.beat();
-    const onShutdown = () => this.wake();
+    this.lease.start();
+    const onShutdown = () => this.bell.ring();
     this.shutdown.addEventListener("abort", onShutdown);
     try {
       return await this.loop();
@@ -101,7 +103,7 @@ class RunDriver<Services> {
       throw error;
     } finally {
       this.shutdown.removeEventListener("abort", onShutdown);
-      await stopBeating();
+      await this.lease.stop();
     }
   }
 
@@ -126,8 +128,8 @@ class RunDriver<Services> {
   private async loop(): Promise<RunOutcome> {
     let graceUntil: number | null = null;
     while (true) {
-      if (this.fatal !== null) throw this.fatal;
-      if (this.cancelling) this.cancel();
+      if (this.lease.lost !== null) throw this.lease.lost;
+      if (this.lease.cancelRequested) this.cancel();
       if (this.shutdown.aborted) {
         graceUntil ??= performance.now() + this.o.grace_ms;
         if (performance.now() >= graceUntil) {
@@ -138,7 +140,7 @@ class RunDriver<Services> {
       const outcome = this.running.size > 0 || this.finished.length > 0 ? null : this.board.outcome();
       if (outcome !== null) return outcome;
       if (this.shutdown.aborted && this.running.size === 0 && this.finished.length === 0) {
-        await this.flushLogs();
+        await this.lease.flush();
         await this.o.runs.release({ run_id: this.run.run_id, owner: this.o.owner });
         return "interrupted";
       }
@@ -154,7 +156,9 @@ class RunDriver<Services> {
         now: this.o.clock.now(),
         random: this.o.random,
       });
-      this.board.set(this.cancelling && task.state === "ready" ? { ...task, state: "cancelled" } : task);
+      this.board.set(
+        this.lease.cancelRequested && task.state === "ready" ? { ...task, state: "cancelled" } : task,
+      );
       return record;
     });
     const starts = this.shutdown.aborted ? [] : this.planStarts();
@@ -162,10 +166,10 @@ class RunDriver<Services> {
     const outcome = this.running.size === 0 && starts.length === 0 ? this.board.outcome() : null;
     const begin = !this.begun;
     if (ended.length === 0 && starts.length === 0 && tasks.length === 0 && outcome === null && !begin) return;
-    if (outcome !== null) await this.flushLogs();
+    if (outcome !== null) await this.lease.flush();
     const now = iso(this.o.clock.now());
     const started_at = this.run.started_at ?? now;
-    const { admitted } = await this.patiently(() =>
+    const { admitted } = await this.lease.patiently(() =>
       this.o.runs.commit({
         run_id: this.run.run_id,
         owner: this.o.owner,
@@ -208,25 +212,9 @@ class RunDriver<Services> {
   private planStarts(): Start[] {
     const now = this.o.clock.now();
     return this.board.ready(now, this.o.concurrency - this.running.size).map((ready) => {
-      const { pool = DEFAULT_POOL, weight = 1 } = this.definition(ready.task_id);
       const task = started(ready, now);
-      const attempt: AttemptRecord = {
-        task_id: task.task_id,
-        attempt: task.attempts,
-        state: "running",
-        owner: this.o.owner,
-        pool,
-        weight,
-        started_at: iso(now),
-        ended_at: null,
-        error: null,
-        rows_in: 0,
-        rows_out: 0,
-        quarantined: 0,
-        progress_done: 0,
-        progress_total: null,
-        versions: { code: this.o.code_version, dag: this.dag.version },
-      };
+      const versions = { code: this.o.code_version, dag: this.dag.version };
+      const attempt = newAttempt(task, this.definition(task.task_id), { owner: this.o.owner, now, versions });
       return { attempt, task };
     });
   }
@@ -260,14 +248,14 @@ class RunDriver<Services> {
     void attempt.run().then((result) => {
       this.running.delete(task_id);
       this.finished.push(result);
-      this.wake();
+      this.bell.ring();
     });
   }
 
   private attemptEvents(): AttemptEvents {
     return {
       progress: (task_id, done, total) => this.o.observer?.progress?.(task_id, done, total),
-      log: (line) => void this.logLines.push(line),
+      log: (line) => this.lease.log(line),
     };
   }
 
@@ -289,84 +277,7 @@ class RunDriver<Services> {
     if (this.poolWasFull) waits.push(100);
     if (graceUntil !== null) waits.push(graceUntil - performance.now());
     const floor = this.poolWasFull ? 100 : 1;
-    if (!this.woken) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.max(floor, Math.min(...waits)));
-        this.wakePause = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-    this.woken = false;
-    this.wakePause = () => {};
-  }
-
-  private wake(): void {
-    this.woken = true;
-    this.wakePause();
-  }
-
-  /** Renews the lease until told to stop. A store that stalls is asked again; only a lost lease ends the run. */
-  private beat(): () => Promise<void> {
-    let stopped = false;
-    let timer: ReturnType<typeof setTimeout>;
-    let beating: Promise<void> = Promise.resolve();
-    const next = () => {
-      timer = setTimeout(() => {
-        beating = this.heartbeat().finally(() => {
-          if (!stopped) next();
-        });
-      }, this.o.heartbeat_ms);
-    };
-    next();
-    return async () => {
-      stopped = true;
-      clearTimeout(timer);
-      await beating;
-    };
-  }
-
-  private async heartbeat(): Promise<void> {
-    try {
-      await this.flushLogs();
-      const { cancel_requested } = await this.o.runs.heartbeat({
-        run_id: this.run.run_id,
-        owner: this.o.owner,
-        now: this.o.clock.now(),
-        ttl_ms: this.o.ttl_ms,
-        progress: [...this.running.values()].map(({ progress }) => progress),
-      });
-      if (cancel_requested && !this.cancelling) {
-        this.cancelling = true;
-        this.wake();
-      }
-    } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== "conflict") return;
-      this.fatal = error;
-      this.wake();
-    }
-  }
-
-  private async flushLogs(): Promise<void> {
-    const lines = this.logLines.slice();
-    if (lines.length === 0) return;
-    await this.o.runs.appendLogs({ run_id: this.run.run_id, lines });
-    this.logLines.splice(0, lines.length);
-  }
-
-  /** Asks a store that does not answer again, for as long as the lease can hold. */
-  private async patiently<T>(ask: () => Promise<T>): Promise<T> {
-    const until = performance.now() + this.o.ttl_ms;
-    while (true) {
-      try {
-        return await ask();
-      } catch (error) {
-        const passing = error instanceof ParleyError && error.code === "unavailable";
-        if (!passing || performance.now() > until) throw error;
-        await new Promise((resume) => setTimeout(resume, 200));
-      }
-    }
+    await this.bell.sleep(Math.max(floor, Math.min(...waits)));
   }
 }
 

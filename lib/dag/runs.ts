@@ -23,6 +23,8 @@ export async function createRun<Services>(o: {
   params: JsonObject;
   run_id?: string;
   logical_date?: string;
+  /** Keeps the run for this process, which has something that no other has, such as standard input. */
+  lease?: { readonly owner: string; readonly until: number };
 }): Promise<RunRecord> {
   const now = iso(o.clock.now());
   const at = o.logical_date ?? now;
@@ -36,7 +38,8 @@ export async function createRun<Services>(o: {
     created_at: now,
     params: checkParams(o.dag, o.params),
   });
-  const added = await o.runs.create({ run, tasks: o.dag.tasks.map(({ id }) => newTask(id)) });
+  const tasks = o.dag.tasks.map(({ id }) => newTask(id));
+  const added = await o.runs.create({ run, tasks, ...o.lease === undefined ? {} : { lease: o.lease } });
   if (!added) throw new ParleyError("conflict", `a run with the id ${run.run_id} exists already`);
   return run;
 }

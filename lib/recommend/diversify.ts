@@ -1,42 +1,43 @@
 import type { Campaign } from "../core/types.ts";
 import type { Ranked } from "./rank.ts";
 
-/** What a campaign loses when everything chosen before it is of its kind. */
+/** What a campaign's score loses, as a share of it, where so many of its kind come before it. */
 const SAMENESS_COST = 0.5;
+const MANY = 10;
 
 /**
  * Chooses `k` items one after the other, each the best by score less what it repeats of those chosen before, after maximal
- * marginal relevance (Carbonell and Goldstein, SIGIR 1998). Never drops below min(k, all). Ties go to the earlier one.
+ * marginal relevance (Carbonell and Goldstein, SIGIR 1998). Never drops below min(k, all). Ties go to the earlier one. A
+ * longer answer begins with the shorter one.
  */
 export function diversify(ranked: readonly Ranked[], k: number): Ranked[] {
   const left = [...ranked];
   const chosen: Ranked[] = [];
   const seen = new Map<string, number>();
   while (chosen.length < k && left.length > 0) {
-    const [next] = left.splice(bestOf(left, seen, chosen.length), 1);
+    const [next] = left.splice(bestOf(left, seen), 1);
     chosen.push(next!);
     for (const kind of kinds(next!.campaign)) seen.set(kind, (seen.get(kind) ?? 0) + 1);
   }
   return chosen;
 }
 
-function bestOf(left: readonly Ranked[], seen: ReadonlyMap<string, number>, chosen: number): number {
+function bestOf(left: readonly Ranked[], seen: ReadonlyMap<string, number>): number {
   let best = 0;
   let most = -Infinity;
   left.forEach((one, i) => {
     if (one.score <= most) return;
-    const value = one.score * (1 - SAMENESS_COST * sameness(one.campaign, seen, chosen));
+    const value = one.score * (1 - SAMENESS_COST * sameness(one.campaign, seen));
     if (value > most) [best, most] = [i, value];
   });
   return best;
 }
 
-/** Share of the chosen that are of this campaign's category and intents, 0..1, the two halves counting alike. */
-export function sameness(campaign: Campaign, seen: ReadonlyMap<string, number>, chosen: number): number {
-  if (chosen === 0) return 0;
+/** How much the chosen have of this campaign's category and intents, 0..1, the two halves counting alike. */
+export function sameness(campaign: Campaign, seen: ReadonlyMap<string, number>): number {
   const halves = [categoryOf(campaign), intentsOf(campaign)].filter((half) => half.length > 0);
-  const shares = halves.map((half) => mean(half.map((kind) => (seen.get(kind) ?? 0) / chosen)));
-  return shares.length === 0 ? 0 : mean(shares);
+  if (halves.length === 0) return 0;
+  return mean(halves.map((half) => mean(half.map((kind) => Math.min(1, (seen.get(kind) ?? 0) / MANY)))));
 }
 
 function kinds(campaign: Campaign): string[] {

@@ -7,9 +7,9 @@ import type { Connections, Neighbours } from "./candidates.ts";
 /** What speaks for one campaign before it is weighed. */
 export interface Evidence {
   readonly campaign_id: string;
-  /** Sum over similar users of how alike they are times what they did with it; below 0 where they dismissed it. */
+  /** Sum over similar users of how alike they are, squared, times what they did with it; below 0 for dismissals. */
   similar_users: number;
-  /** Similar users by the furthest that each of them went with it. */
+  /** The most alike of these users, by the furthest that each of them went with it. */
   converted: number;
   clicked: number;
   shown: number;
@@ -26,18 +26,27 @@ export interface Evidence {
 /** What one step of engagement says. A conversion says more than a click, and the second of a kind less than the first. */
 const GAIN = Object.freeze({ conversion: 3, click: 1, impression: 0.05, dismissal: -1 });
 
+/**
+ * From this {@link spread} on, a user is said to talk like the asking one. Where there are few users, even strangers are
+ * among the nearest; squared, they hardly count, and no reason rests on them.
+ */
+const ALIKE = 0.5;
+
 /** An intent last expressed so many days before the user's newest one counts half. */
 const INTENT_HALF_LIFE_DAYS = 30;
 const DAY_MS = 86_400_000;
 
 /**
- * Similarities spread over 0..1 within one list of neighbours: the best is 1, the last is 0. Cosines of one model crowd
- * in a narrow band (unrelated dialogue lines average .55 with the default one), so only the differences say something.
+ * Similarities spread over 0..1 within one list of n neighbours: the best is 1, the last 1/n, as if one more stood a mean
+ * gap below it at 0. Cosines of one model crowd in a narrow band (unrelated dialogue lines average .55 with the default
+ * one), so only their differences say something.
  */
 export function spread(hits: readonly Hit[]): number[] {
   const top = hits[0]?.score ?? 0;
-  const floor = hits.at(-1)?.score ?? 0;
-  return hits.map((hit) => top === floor ? 1 : (hit.score - floor) / (top - floor));
+  const last = hits.at(-1)?.score ?? 0;
+  if (top === last) return hits.map(() => 1);
+  const gap = (top - last) / (hits.length - 1);
+  return hits.map((hit) => (hit.score - last + gap) / (top - last + gap));
 }
 
 /** How much one user's dealings with one campaign speak for it. */
@@ -94,12 +103,12 @@ function addEngagement(
   const alike = spread(users);
   const weights = new Map(users.map((user, i) => [user.id, alike[i]!]));
   for (const engagement of engaged) {
-    const weight = weights.get(engagement.user_id) ?? 0;
-    if (weight === 0) continue;
+    const weight = weights.get(engagement.user_id);
+    if (weight === undefined) continue;
     const evidence = evidenceFor(found, engagement.campaign_id);
     const worth = gain(engagement);
-    evidence.similar_users += weight * worth;
-    if (worth > 0) countUser(evidence, engagement);
+    evidence.similar_users += weight ** 2 * worth;
+    if (worth > 0 && weight >= ALIKE) countUser(evidence, engagement);
   }
 }
 

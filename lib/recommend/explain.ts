@@ -1,5 +1,6 @@
 import type { Item, Reason, Source, Sources } from "./answer.ts";
 import { SOURCES } from "./answer.ts";
+import type { Evidence } from "./evidence.ts";
 import type { Ranked } from "./rank.ts";
 
 const MOST_REASONS = 3;
@@ -13,10 +14,15 @@ export function explain(ranked: Ranked, weights: Sources): Item {
 
 function reasonsFor(ranked: Ranked, weights: Sources): Reason[] {
   const part = (source: Source) => weights[source] * ranked.sources[source];
-  const speaking = SOURCES.filter((source) => part(source) > 0);
+  const speaking = SOURCES.filter((source) => part(source) > 0 && hasFacts(source, ranked.evidence));
   if (speaking.length === 0) return [popular(ranked)];
   return speaking.sort((a, b) => part(b) - part(a)).slice(0, MOST_REASONS)
     .map((source) => REASON[source](ranked));
+}
+
+/** Users who are only distantly alike add to a score, but nothing can be said of them. */
+function hasFacts(source: Source, { converted, clicked, shown }: Evidence): boolean {
+  return source !== "similar_users" || converted + clicked + shown > 0;
 }
 
 const REASON: Readonly<Record<Source, (ranked: Ranked) => Reason>> = {
@@ -52,13 +58,18 @@ function intent(ranked: Ranked): Reason {
   const matched = [...ranked.evidence.intents].sort((a, b) => b.share - a.share);
   const intents = matched.map((one) => one.intent);
   const share = Math.round(100 * matched.reduce((sum, one) => sum + one.share, 0)) / 100;
-  const names = new Intl.ListFormat("en").format(intents.slice(0, 3).map(readable));
+  const names = listed(intents.slice(0, 3).map(readable));
   return { code: "intent", facts: { intents, share }, text: `It answers what you asked about: ${names}.` };
 }
 
 /** An intent's label as words: `card_arrival` becomes `card arrival`. */
 function readable(label: string): string {
   return label.replaceAll(/[_\-.]+/g, " ").trim();
+}
+
+function listed(names: readonly string[]): string {
+  const rest = names.slice(0, -1);
+  return rest.length === 0 ? names.join("") : `${rest.join(", ")} and ${names.at(-1)}`;
 }
 
 function similarity(ranked: Ranked): Reason {

@@ -138,8 +138,15 @@ export interface Progressed {
 
 /** Runs, tasks, attempts, lineage and logs: the memory of the dag engine. */
 export interface RunStore {
-  /** Adds a queued run with its tasks; false where the run id or the occurrence exists already. */
-  create(o: { run: RunRecord; tasks: readonly TaskRecord[] }): Promise<boolean>;
+  /**
+   * Adds a queued run with its tasks; false where the run id or the occurrence exists already. With a lease, only its
+   * owner can claim the run until then.
+   */
+  create(o: {
+    run: RunRecord;
+    tasks: readonly TaskRecord[];
+    lease?: { readonly owner: string; readonly until: number };
+  }): Promise<boolean>;
   /**
    * Takes the lease of a run of these dags: one given by `run_id`, else an interrupted one, else the oldest queued one.
    * A queued run is given only while its dag has fewer running runs than its limit. Null when there is none.

@@ -50,3 +50,25 @@ export function attemptOf(row: AttemptRow & { run_id?: string }): AttemptRecord 
 export function lineageOf(row: LineageRow): LineageEntry & { task_id: string; attempt: number } {
   return { ...row, fields: JSON.parse(row.fields), quality: JSON.parse(row.quality) };
 }
+
+/** What an attempt's end sets, in the order of the columns. */
+export function endValues(a: AttemptRecord): SQLInputValue[] {
+  const { state, ended_at, error, rows_in, rows_out, quarantined, progress_done, progress_total } = a;
+  const versions = JSON.stringify(a.versions);
+  return [state, ended_at, error, rows_in, rows_out, quarantined, progress_done, progress_total, versions];
+}
+
+/** In the order of the table's columns after `attempt`. */
+export function lineageValues(use: LineageEntry): SQLInputValue[] {
+  const { direction, namespace, name, rows, bytes, version } = use;
+  return [
+    direction,
+    namespace,
+    name,
+    rows,
+    bytes,
+    version,
+    JSON.stringify(use.fields),
+    JSON.stringify(use.quality),
+  ];
+}

@@ -1,46 +1,38 @@
 import { iso } from "../../core/clock.ts";
 import { ParleyError } from "../../core/errors.ts";
-import type { Health, Json } from "../../core/types.ts";
+import type { Json } from "../../core/types.ts";
 import { Sqlite } from "../sqlite.ts";
 import type {
   EndedAttempt,
-  LineageEntry,
   LogLine,
   Progressed,
   RunChanges,
   RunRecord,
   RunSnapshot,
-  RunState,
   RunStore,
   Start,
   TaskRecord,
 } from "./port.ts";
 import { RUN_MIGRATIONS } from "./schema.ts";
-import {
-  attemptOf,
-  type AttemptRow,
-  lineageOf,
-  type LineageRow,
-  runOf,
-  type RunRow,
-  taskOf,
-  type TaskRow,
-  taskValues,
-} from "./rows.ts";
+import { RunQueries } from "./queries.ts";
+import { endValues, lineageValues, taskValues } from "./rows.ts";
 
 /** Runs in one SQLite file. Every commit is flushed to disk (`synchronous=FULL`): a finished task stays finished. */
-export class SqliteRuns implements RunStore {
-  private readonly sql: Sqlite;
-
+export class SqliteRuns extends RunQueries implements RunStore {
   constructor(o: { path: string; patience_ms?: number }) {
-    this.sql = new Sqlite({ ...o, migrations: RUN_MIGRATIONS, synchronous: "FULL" });
+    super(new Sqlite({ ...o, migrations: RUN_MIGRATIONS, synchronous: "FULL" }));
   }
 
-  create({ run, tasks }: { run: RunRecord; tasks: readonly TaskRecord[] }): Promise<boolean> {
+  create({ run, tasks, lease }: {
+    run: RunRecord;
+    tasks: readonly TaskRecord[];
+    lease?: { readonly owner: string; readonly until: number };
+  }): Promise<boolean> {
     return this.sql.write(() => {
       const added = this.sql.run(
         `INSERT INTO pipeline_runs (run_id, dag_id, dag_version, state, trigger, occurrence, logical_date,
-           interval_start, interval_end, params, created_at) VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`,
+           interval_start, interval_end, params, created_at, owner, lease_until)
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`,
         run.run_id,
         run.dag_id,
         run.dag_version,
@@ -52,6 +44,8 @@ export class SqliteRuns implements RunStore {
         run.interval_end,
         JSON.stringify(run.params),
         run.created_at,
+        lease?.owner ?? null,
+        lease?.until ?? 0,
       ) === 1;
       if (added) { for (const task of tasks) this.putTask(run.run_id, task); }
       return added;
@@ -79,18 +73,19 @@ export class SqliteRuns implements RunStore {
   }
 
   private claimable(
-    o: { now: number; max_active: Readonly<Record<string, number>>; run_id?: string },
+    o: { owner: string; now: number; max_active: Readonly<Record<string, number>>; run_id?: string },
   ): string | null {
     const found = this.sql.get<{ run_id: string }>(
       `SELECT r.run_id FROM pipeline_runs r JOIN json_each(?) m ON m.key = r.dag_id
        WHERE (?2 IS NULL OR r.run_id = ?2) AND (
          (r.state = 'running' AND r.lease_until <= ?3) OR
-         (r.state = 'queued' AND m.value >
+         (r.state = 'queued' AND (r.lease_until <= ?3 OR r.owner = ?4) AND m.value >
            (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running' AND a.dag_id = r.dag_id)))
        ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1`,
       JSON.stringify(o.max_active),
       o.run_id ?? null,
       o.now,
+      o.owner,
     );
     return found?.run_id ?? null;
   }
@@ -135,37 +130,13 @@ export class SqliteRuns implements RunStore {
     this.sql.run(
       `UPDATE pipeline_attempts SET state = ?, ended_at = ?, error = ?, rows_in = ?, rows_out = ?, quarantined = ?,
          progress_done = ?, progress_total = ?, versions = ? WHERE run_id = ? AND task_id = ? AND attempt = ?`,
-      a.state,
-      a.ended_at,
-      a.error,
-      a.rows_in,
-      a.rows_out,
-      a.quarantined,
-      a.progress_done,
-      a.progress_total,
-      JSON.stringify(a.versions),
+      ...endValues(a),
       run_id,
       a.task_id,
       a.attempt,
     );
-    for (const use of a.lineage) this.addLineage(run_id, a, use);
-  }
-
-  private addLineage(run_id: string, a: EndedAttempt, use: LineageEntry): void {
-    this.sql.run(
-      "INSERT INTO pipeline_lineage VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-      run_id,
-      a.task_id,
-      a.attempt,
-      use.direction,
-      use.namespace,
-      use.name,
-      use.rows,
-      use.bytes,
-      use.version,
-      JSON.stringify(use.fields),
-      JSON.stringify(use.quality),
-    );
+    const insert = "INSERT INTO pipeline_lineage VALUES (?,?,?,?,?,?,?,?,?,?,?)";
+    for (const use of a.lineage) this.sql.run(insert, run_id, a.task_id, a.attempt, ...lineageValues(use));
   }
 
   /** Starts what the pools have room for. Slots are counted off attempts that run under a live lease: none can leak. */
@@ -267,12 +238,6 @@ export class SqliteRuns implements RunStore {
     });
   }
 
-  checkpoint({ run_id, task_id }: { run_id: string; task_id: string }): Promise<Json> {
-    const sql = "SELECT checkpoint FROM pipeline_tasks WHERE run_id = ? AND task_id = ?";
-    const row = this.sql.get<{ checkpoint: string | null }>(sql, run_id, task_id);
-    return Promise.resolve(row?.checkpoint == null ? null : JSON.parse(row.checkpoint));
-  }
-
   requestCancel({ run_id }: { run_id: string }): Promise<boolean> {
     return this.sql.write(() => {
       this.sql.run(
@@ -289,51 +254,6 @@ export class SqliteRuns implements RunStore {
     });
   }
 
-  snapshot({ run_id }: { run_id: string }): Promise<RunSnapshot | null> {
-    return Promise.resolve(this.read(run_id));
-  }
-
-  private read(run_id: string): RunSnapshot | null {
-    const run = this.sql.get<RunRow>("SELECT * FROM pipeline_runs WHERE run_id = ?", run_id);
-    if (run === null) return null;
-    const tasks = this.sql.all<TaskRow>(
-      "SELECT * FROM pipeline_tasks WHERE run_id = ? ORDER BY task_id",
-      run_id,
-    );
-    const attempts = this.sql.all<AttemptRow>(
-      "SELECT * FROM pipeline_attempts WHERE run_id = ? ORDER BY started_at, task_id, attempt",
-      run_id,
-    );
-    return { run: runOf(run), tasks: tasks.map(taskOf), attempts: attempts.map(attemptOf) };
-  }
-
-  runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]> {
-    const rows = this.sql.all<RunRow>(
-      `SELECT * FROM pipeline_runs WHERE (?1 IS NULL OR dag_id = ?1)
-       AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
-       ORDER BY created_at DESC, run_id DESC LIMIT ?3`,
-      o.dag_id ?? null,
-      o.states === undefined ? null : JSON.stringify(o.states),
-      o.limit,
-    );
-    return Promise.resolve(rows.map(runOf));
-  }
-
-  lastScheduled({ dag_id, until }: { dag_id: string; until: string }): Promise<string | null> {
-    const row = this.sql.get<{ at: string | null }>(
-      `SELECT max(logical_date) AS at FROM pipeline_runs
-       WHERE dag_id = ? AND trigger = 'schedule' AND logical_date <= ?`,
-      dag_id,
-      until,
-    );
-    return Promise.resolve(row?.at ?? null);
-  }
-
-  lineage({ run_id }: { run_id: string }): Promise<(LineageEntry & { task_id: string; attempt: number })[]> {
-    const sql = "SELECT * FROM pipeline_lineage WHERE run_id = ? ORDER BY rowid";
-    return Promise.resolve(this.sql.all<LineageRow>(sql, run_id).map(lineageOf));
-  }
-
   async appendLogs({ run_id, lines }: { run_id: string; lines: readonly LogLine[] }): Promise<void> {
     await this.sql.write(() => {
       const sql = "INSERT INTO pipeline_logs (run_id, task_id, attempt, at, line) VALUES (?,?,?,?,?)";
@@ -343,30 +263,11 @@ export class SqliteRuns implements RunStore {
     });
   }
 
-  logs(o: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number }): Promise<
-    (LogLine & { seq: number })[]
-  > {
-    return Promise.resolve(this.sql.all<LogLine & { seq: number }>(
-      `SELECT seq, task_id, attempt, at, line FROM pipeline_logs WHERE run_id = ?1 AND seq > ?2
-       AND (?3 IS NULL OR task_id = ?3) AND (?4 IS NULL OR attempt = ?4) ORDER BY seq LIMIT ?5`,
-      o.run_id,
-      o.after,
-      o.task_id ?? null,
-      o.attempt ?? null,
-      o.limit,
-    ));
-  }
-
   async setPaused({ dag_id, paused }: { dag_id: string; paused: boolean }): Promise<void> {
     const sql = paused
       ? "INSERT INTO paused_dags VALUES (?) ON CONFLICT DO NOTHING"
       : "DELETE FROM paused_dags WHERE dag_id = ?";
     await this.sql.write(() => this.sql.run(sql, dag_id));
-  }
-
-  paused(): Promise<string[]> {
-    const rows = this.sql.all<{ dag_id: string }>("SELECT dag_id FROM paused_dags ORDER BY dag_id");
-    return Promise.resolve(rows.map(({ dag_id }) => dag_id));
   }
 
   lead(o: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean> {
@@ -382,33 +283,9 @@ export class SqliteRuns implements RunStore {
     );
   }
 
-  leader(): Promise<{ owner: string; last_tick: string; lag_ms: number; live_until: string } | null> {
-    const row = this.sql.get<{ owner: string; last_tick: number; lag_ms: number; lease_until: number }>(
-      "SELECT * FROM scheduler",
-    );
-    if (row === null) return Promise.resolve(null);
-    const { owner, last_tick, lag_ms, lease_until } = row;
-    return Promise.resolve({ owner, last_tick: iso(last_tick), lag_ms, live_until: iso(lease_until) });
-  }
-
   prune({ before }: { before: string }): Promise<number> {
     return this.sql.write(() =>
       this.sql.run("DELETE FROM pipeline_runs WHERE ended_at IS NOT NULL AND created_at < ?", before)
     );
-  }
-
-  health(): Promise<Health> {
-    const from = performance.now();
-    const row = this.sql.get<{ version: string }>("SELECT sqlite_version() AS version");
-    return Promise.resolve({
-      adapter: "sqlite",
-      version: row?.version ?? "unknown",
-      latency_ms: performance.now() - from,
-    });
-  }
-
-  close(): Promise<void> {
-    this.sql.close();
-    return Promise.resolve();
   }
 }

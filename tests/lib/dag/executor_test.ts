@@ -3,10 +3,10 @@ import { Fail, Skip } from "../../../lib/dag/types.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
 import { dagOf, driveRun, options, runToEnd, states } from "../../fixtures/dag.ts";
 import { createRun } from "../../../lib/dag/runs.ts";
-import { iso, systemClock } from "../../../lib/core/clock.ts";
+import { systemClock } from "../../../lib/core/clock.ts";
 import type { Json } from "../../../lib/core/types.ts";
+import { newAttempt } from "../../../lib/dag/attempt.ts";
 import { started } from "../../../lib/dag/state.ts";
-import type { AttemptRecord } from "../../../lib/stores/runs/port.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 
 const ok = () => Promise.resolve();
@@ -172,23 +172,7 @@ async function startAndDie(runs: SqliteRuns, run_id: string, checkpoint: Json): 
   const now = Date.now() - 60_000;
   const claimed = await runs.claim({ run_id, owner: "dead", now, ttl_ms: 1_000, max_active: { test: 1 } });
   const task = started(claimed!.tasks[0]!, now);
-  const attempt: AttemptRecord = {
-    task_id: "long",
-    attempt: 1,
-    state: "running",
-    owner: "dead",
-    pool: "default",
-    weight: 1,
-    started_at: iso(now),
-    ended_at: null,
-    error: null,
-    rows_in: 0,
-    rows_out: 0,
-    quarantined: 0,
-    progress_done: 0,
-    progress_total: null,
-    versions: {},
-  };
+  const attempt = newAttempt(task, {}, { owner: "dead", now, versions: {} });
   await runs.commit({ run_id, owner: "dead", now, changes: { starts: [{ attempt, task }] } });
   await runs.saveCheckpoint({ run_id, owner: "dead", task_id: "long", value: checkpoint });
 }

@@ -1,0 +1,78 @@
+import type { Config } from "../lib/config.ts";
+import { systemClock } from "../lib/core/clock.ts";
+import { loadDags } from "../lib/dag/define.ts";
+import { executeRun, type ExecutorOptions, type RunObserver, type RunOutcome } from "../lib/dag/executor.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
+import { nightly } from "../tasks/nightly.ts";
+import type { Services } from "../tasks/services.ts";
+import { VERSION } from "./version.ts";
+
+/** Slots by pool, over all processes on one run store. */
+const POOLS = Object.freeze({ default: 16 });
+const LEASE_MS = 15_000;
+
+/** Every dag there is, by id. */
+export function allDags(config: Config) {
+  return loadDags({ dags: [nightly(config.schedule)], pools: POOLS });
+}
+
+/** Names this process among all that share a run store. */
+export function processName(): string {
+  return `${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+export function engine(
+  o: { config: Config; runs: RunStore; services: Services; observer?: RunObserver },
+): ExecutorOptions<Services> {
+  const { config, ...rest } = o;
+  return {
+    ...rest,
+    dags: allDags(config),
+    clock: systemClock,
+    random: Math.random,
+    owner: processName(),
+    pools: POOLS,
+    concurrency: 4,
+    ttl_ms: LEASE_MS,
+    heartbeat_ms: 1_000,
+    grace_ms: 10_000,
+    code_version: VERSION,
+  };
+}
+
+/**
+ * Executes runs, interrupted ones first, until there is none to take; or, given a run, until that one has ended, while
+ * waiting for others to make room. Returns how the last one came out; null where there was nothing to do.
+ */
+export async function work(
+  options: ExecutorOptions<Services>,
+  shutdown: AbortSignal,
+  o: { until?: string; onClaim?: (run_id: string, resumed: boolean) => void; onWait?: () => void } = {},
+): Promise<RunOutcome | null> {
+  const { runs, dags, owner, clock, ttl_ms } = options;
+  const max_active = Object.fromEntries(
+    [...dags.values()].map(({ id, max_active_runs = 1 }) => [id, max_active_runs]),
+  );
+  let outcome: RunOutcome | null = null;
+  while (!shutdown.aborted) {
+    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, max_active });
+    if (claimed !== null) {
+      o.onClaim?.(claimed.run.run_id, claimed.attempts.length > 0);
+      outcome = await executeRun(options, claimed, shutdown);
+      if (claimed.run.run_id === o.until) return outcome;
+    } else if (o.until === undefined) {
+      return outcome;
+    } else {
+      const run = (await runs.snapshot({ run_id: o.until }))?.run;
+      if (run === undefined || run.ended_at !== null) return ended(run?.state);
+      o.onWait?.();
+      await runs.heartbeat({ run_id: o.until, owner, now: clock.now(), ttl_ms, progress: [] });
+      await new Promise((resume) => setTimeout(resume, 500));
+    }
+  }
+  return "interrupted";
+}
+
+function ended(state: string | undefined): RunOutcome {
+  return state === "success" || state === "failed" || state === "cancelled" ? state : "lost";
+}

@@ -1,0 +1,120 @@
+import { styleText } from "../deps.ts";
+import type { RunObserver } from "../lib/dag/executor.ts";
+import type { EndedAttempt, TaskRecord } from "../lib/stores/runs/port.ts";
+
+interface Row {
+  readonly task_id: string;
+  state: string;
+  startedAt: number;
+  done: number;
+  total: number | null;
+  ended: EndedAttempt | null;
+  note: string;
+}
+
+/** How often plain output says how far a long task is, in milliseconds. */
+const PLAIN_EVERY_MS = 5_000;
+
+/**
+ * Shows a run while it goes: a table that redraws itself on a terminal, a line for each event elsewhere. Writes to
+ * stderr, so that stdout stays with what was asked for.
+ */
+export class ProgressView implements RunObserver {
+  private readonly rows = new Map<string, Row>();
+  private readonly live = Deno.stderr.isTerminal();
+  private drawn = 0;
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private lastPlain = new Map<string, number>();
+
+  constructor(tasks: readonly string[]) {
+    for (const task_id of tasks) {
+      this.rows.set(task_id, {
+        task_id,
+        state: "waiting",
+        startedAt: 0,
+        done: 0,
+        total: null,
+        ended: null,
+        note: "",
+      });
+    }
+    if (this.live) this.timer = setInterval(() => this.draw(), 100);
+  }
+
+  taskStarted(task_id: string, attempt: number): void {
+    const note = attempt > 1 ? `attempt ${attempt}` : "";
+    this.change(task_id, { state: "running", startedAt: performance.now(), done: 0, total: null, note });
+    this.plain(`${task_id}: started${attempt > 1 ? ` (attempt ${attempt})` : ""}`);
+  }
+
+  progress(task_id: string, done: number, total: number | null): void {
+    const row = this.change(task_id, { done, total });
+    const now = performance.now();
+    if (now - Math.max(this.lastPlain.get(task_id) ?? 0, row.startedAt) < PLAIN_EVERY_MS) return;
+    this.lastPlain.set(task_id, now);
+    this.plain(`${task_id}: ${howFar(row)}`);
+  }
+
+  taskEnded(ended: EndedAttempt, task: TaskRecord): void {
+    const retry = task.state === "ready" ? ", will be tried again" : "";
+    this.change(task.task_id, { state: task.state, ended, note: ended.error ?? "" });
+    this.plain(`${task.task_id}: ${ended.state}${ended.error === null ? "" : ` (${ended.error})`}${retry}`);
+  }
+
+  taskSettled(task: TaskRecord): void {
+    this.change(task.task_id, { state: task.state });
+    this.plain(`${task.task_id}: ${task.state}`);
+  }
+
+  /** Stops drawing and leaves the last picture standing. */
+  close(): void {
+    clearInterval(this.timer);
+    if (this.live) this.draw();
+  }
+
+  private change(task_id: string, change: Partial<Row>): Row {
+    const row = { ...this.rows.get(task_id)!, ...change };
+    this.rows.set(task_id, row);
+    return row;
+  }
+
+  private plain(line: string): void {
+    if (!this.live) console.error(line);
+  }
+
+  private draw(): void {
+    const width = Deno.consoleSize().columns;
+    const lines = [...this.rows.values()].map((row) => paint(row, width));
+    const up = this.drawn > 0 ? `\x1b[${this.drawn}A` : "";
+    Deno.stderr.writeSync(new TextEncoder().encode(`${up}\x1b[J${lines.join("\n")}\n`));
+    this.drawn = lines.length;
+  }
+}
+
+function paint(row: Row, width: number): string {
+  const marks: Record<string, [string, Parameters<typeof styleText>[0]]> = {
+    running: ["▶", "cyan"],
+    success: ["✔", "green"],
+    failed: ["✖", "red"],
+    skipped: ["–", "gray"],
+  };
+  const [mark, colour] = marks[row.state] ?? ["·", "gray"];
+  const text = `${mark} ${row.task_id.padEnd(10)} ${row.state === "running" ? howFar(row) : settled(row)}`;
+  return styleText(colour, text.slice(0, width - 1), { stream: Deno.stderr as never });
+}
+
+function settled({ ended, note, state }: Row): string {
+  if (ended === null) return state === "waiting" ? "" : state;
+  const seconds = (Date.parse(ended.ended_at ?? ended.started_at) - Date.parse(ended.started_at)) / 1_000;
+  return `${ended.rows_out} rows in ${seconds.toFixed(1)} s${note === "" ? "" : `: ${note}`}`;
+}
+
+/** Rows done, rows a second, and when it will be over. */
+function howFar({ done, total, startedAt, note }: Row): string {
+  if (done === 0) return note;
+  const seconds = Math.max(0.001, (performance.now() - startedAt) / 1_000);
+  const rate = done / seconds;
+  const share = total === null ? `${done} rows` : `${done} of ${total} rows`;
+  const eta = total === null || total <= done ? "" : `, ${Math.ceil((total - done) / rate)} s left`;
+  return `${share}, ${Math.round(rate)} rows/s${eta}${note === "" ? "" : ` (${note})`}`;
+}

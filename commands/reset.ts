@@ -1,0 +1,79 @@
+import type { Config } from "../lib/config.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { openRuns } from "../lib/stores/open.ts";
+import type { Services } from "../tasks/services.ts";
+import { buildVersion } from "../tasks/steps/derive.ts";
+import { publishVersion } from "../tasks/steps/publish.ts";
+import { sampleSources } from "./sample.ts";
+import { openAll, openServices } from "./services.ts";
+
+/** Takes data out: what the sample brought in, or everything. Returns the exit code. */
+export async function reset(
+  config: Config,
+  o: { sample: boolean; all: boolean; yes: boolean },
+): Promise<number> {
+  if (o.sample === o.all) {
+    throw new ParleyError("invalid", "say what to take out: --sample, or --all with --yes");
+  }
+  await refuseWhileRunning(config);
+  return o.sample ? await resetSample(config) : resetAll(config, o.yes);
+}
+
+async function refuseWhileRunning(config: Config): Promise<void> {
+  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
+  const open = await runs.runs({ states: ["queued", "running"], limit: 1 }).finally(close);
+  if (open[0] === undefined) return;
+  throw new ParleyError(
+    "conflict",
+    `run ${open[0].run_id} is not over; let it end with \`deno task pipeline work\` first`,
+  );
+}
+
+async function resetSample(config: Config): Promise<number> {
+  const { value: services, close } = await openServices(config);
+  try {
+    const sources = sampleSources();
+    const user_ids = idsOf([...sources.messages, ...sources.events], "user_id");
+    const campaign_ids = idsOf(sources.campaigns, "campaign_id");
+    const messages = await erase(services, { user_ids, campaign_ids });
+    await services.analytics.forgetSources({ uris: Object.values(sources).flat() });
+    const version = await buildVersion(services);
+    await publishVersion(services, { version: version.version, run_id: "reset", sources: [] });
+    console.log(
+      `${messages} messages of ${user_ids.length} sample people and ${campaign_ids.length} campaigns are gone.`,
+    );
+    return 0;
+  } finally {
+    await close();
+  }
+}
+
+async function erase(
+  { documents, analytics, vectors, graph }: Services,
+  { user_ids, campaign_ids }: { user_ids: string[]; campaign_ids: string[] },
+): Promise<number> {
+  const messages = await documents.deleteUsers({ user_ids });
+  for (const store of [analytics, vectors, graph]) {
+    await store.deleteUsers({ user_ids });
+    await store.deleteCampaigns({ campaign_ids });
+  }
+  return messages;
+}
+
+function idsOf(paths: readonly string[], key: string): string[] {
+  const rows = paths.flatMap((path) => Deno.readTextFileSync(path).split("\n").filter((line) => line !== ""));
+  return [...new Set(rows.map((line): string => JSON.parse(line)[key]))];
+}
+
+function resetAll({ data }: Config, yes: boolean): number {
+  if (!yes && !confirm(`Delete everything in ${data}?`)) return 1;
+  try {
+    for (const { name } of [...Deno.readDirSync(data)]) {
+      Deno.removeSync(`${data}/${name}`, { recursive: true });
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  console.log(`${data} is empty.`);
+  return 0;
+}

@@ -1,0 +1,63 @@
+import type { Config } from "../lib/config.ts";
+import { iso, systemClock } from "../lib/core/clock.ts";
+import { messageOf } from "../lib/core/errors.ts";
+import { nextOccurrences } from "../lib/dag/schedule.ts";
+import { Scheduler } from "../lib/dag/scheduler.ts";
+import { openRuns } from "../lib/stores/open.ts";
+import { allDags, processName } from "./engine.ts";
+import { aborted } from "./serve.ts";
+import { shutdownSignal } from "./exit.ts";
+import { openAll, type Opened } from "./services.ts";
+import { spawnPipeline } from "./spawn.ts";
+
+const TICK_MS = 1_000;
+const LEASE_MS = 15_000;
+
+/** Starts the scheduler in this process; the runs that it makes are executed in processes of their own. */
+export async function startScheduler(config: Config): Promise<Opened<null>> {
+  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
+  const stop = new AbortController();
+  let worker: Promise<void> | null = null;
+  const dispatch = () => {
+    worker ??= spawnPipeline(config, ["work"], stop.signal).then(() => void (worker = null));
+  };
+  const scheduler = new Scheduler({
+    dags: allDags(config),
+    runs,
+    clock: systemClock,
+    owner: processName(),
+    tick_ms: TICK_MS,
+    ttl_ms: LEASE_MS,
+    dispatch,
+  });
+  const ticking = scheduler.run(stop.signal, (error) => console.error(`scheduler: ${messageOf(error)}`));
+  return {
+    value: null,
+    close: async () => {
+      stop.abort();
+      await ticking;
+      await worker;
+      await close();
+    },
+  };
+}
+
+/** The scheduler alone, until SIGINT or SIGTERM. */
+export async function schedule(config: Config): Promise<number> {
+  const shutdown = shutdownSignal();
+  const scheduler = await startScheduler(config);
+  console.log(nextRunText(config));
+  await aborted(shutdown.signal);
+  await scheduler.close();
+  shutdown.dispose();
+  return 0;
+}
+
+/** When the nightly run comes next, for a person. */
+export function nextRunText({ schedule }: Config): string {
+  if (schedule === null) return "Nothing is scheduled (PARLEY_SCHEDULE=off).";
+  const [next] = nextOccurrences({ ...schedule, catch_up: "none" }, Date.now(), 1);
+  return `The nightly run is due next at ${
+    next === undefined ? "no time" : iso(next.due)
+  } (${schedule.cron}, ${schedule.timezone}).`;
+}

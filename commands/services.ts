@@ -1,0 +1,76 @@
+import { systemClock } from "../lib/core/clock.ts";
+import type { Config } from "../lib/config.ts";
+import { openEmbedder } from "../lib/embed/open.ts";
+import type { Embedder } from "../lib/embed/port.ts";
+import {
+  datasetName,
+  openAnalytics,
+  openArtifacts,
+  openDocuments,
+  openGraph,
+  openVectors,
+} from "../lib/stores/open.ts";
+import type { Services } from "../tasks/services.ts";
+
+/** What is open, and the one way to close it. */
+export interface Opened<T> {
+  readonly value: T;
+  close(): Promise<void>;
+}
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+/** Opens in order; where one fails, what was open is closed again. */
+export async function openAll<T extends Record<string, Closable>>(
+  openers: { readonly [K in keyof T]: () => Promise<T[K]> },
+): Promise<Opened<T>> {
+  const opened: Partial<T> = {};
+  const close = async () => {
+    for (const each of Object.values(opened).reverse()) await each?.close();
+  };
+  try {
+    for (const name of Object.keys(openers) as (keyof T)[]) opened[name] = await openers[name]();
+    return { value: opened as T, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Everything that the tasks of the nightly dag work with. The model loads when a task first asks for it. */
+export async function openServices(config: Config): Promise<Opened<Services>> {
+  const stores = await openAll({
+    documents: () => openDocuments(config.documents),
+    analytics: () => openAnalytics(config.analytics),
+    vectors: () => openVectors(config.vectors),
+    graph: () => openGraph(config.graph),
+    artifacts: () => openArtifacts(config.artifacts),
+  });
+  let embedder: Promise<Embedder> | null = null;
+  const { max_bad_share, retention_days, half_life_days } = config;
+  const value: Services = {
+    ...stores.value,
+    clock: systemClock,
+    settings: { max_bad_share, retention_days, half_life_days },
+    embedder: () => embedder ??= openEmbedder({ url: embedderUrl(config), sessions: config.embed_sessions }),
+    dataset: (store, table) => datasetName(config[store], table),
+    artifact: ({ uri, rows, bytes, sha256 }) => ({
+      ...datasetName(config.artifacts, uri.replace(/^artifact:/, "")),
+      rows,
+      bytes,
+      version: sha256,
+    }),
+  };
+  const close = async () => {
+    await (await embedder?.catch(() => null))?.close();
+    await stores.close();
+  };
+  return { value, close };
+}
+
+/** Without the escapes that a URL puts into a path. */
+function embedderUrl({ embeddings }: Config): string {
+  return `${embeddings.protocol}${decodeURIComponent(embeddings.pathname)}`;
+}

@@ -1,0 +1,74 @@
+import { styleText } from "../deps.ts";
+import type { Config } from "../lib/config.ts";
+import { KINDS } from "../lib/core/types.ts";
+import { openAnalytics } from "../lib/stores/open.ts";
+import { EXIT, shutdownSignal } from "./exit.ts";
+import type { Sources } from "./pipeline.ts";
+import { isSample, sampleSources } from "./sample.ts";
+import { nextRunText, startScheduler } from "./schedule.ts";
+import { aborted, listen } from "./serve.ts";
+import { openAll } from "./services.ts";
+import { spawnPipeline } from "./spawn.ts";
+
+/** A user of the sample whose answer shows what Parley does. */
+const SAMPLE_USER = "keziah-boateng";
+
+/** Everything in one: loads what there is to load, then answers and keeps to the schedule until told to stop. */
+export async function start(config: Config): Promise<number> {
+  const shutdown = shutdownSignal();
+  try {
+    const sources = await sourcesToLoad(config);
+    if (sources !== null) {
+      const code = await load(config, sources, shutdown.signal);
+      if (shutdown.signal.aborted) return EXIT.interrupted;
+      if (code !== EXIT.ok) {
+        console.error("The run did not succeed; answers come from what was published before.");
+      }
+    }
+    const api = await listen(config);
+    const scheduler = await startScheduler(config);
+    await greet(config, api.value.url);
+    await aborted(shutdown.signal);
+    console.log("\nStopping: requests under way are finished first.");
+    await scheduler.close();
+    await api.close();
+    return EXIT.ok;
+  } finally {
+    shutdown.dispose();
+  }
+}
+
+/** Configured sources; the sample where there are none and no data either; null where there is nothing to load. */
+async function sourcesToLoad(config: Config): Promise<Sources | null> {
+  if (KINDS.some((kind) => config.sources[kind].length > 0)) return config.sources;
+  return await published(config) ? null : sampleSources();
+}
+
+async function published(config: Config): Promise<boolean> {
+  const { value: { analytics }, close } = await openAll({ analytics: () => openAnalytics(config.analytics) });
+  try {
+    return await analytics.published() !== null;
+  } finally {
+    await close();
+  }
+}
+
+async function load(config: Config, sources: Sources, signal: AbortSignal): Promise<number> {
+  const what = KINDS.some((kind) => sources[kind].some(isSample))
+    ? "the bundled sample"
+    : "the configured sources";
+  console.log(
+    `Parley loads ${what} through the nightly pipeline into ${config.data}, then answers over HTTP.`,
+  );
+  const args = KINDS.flatMap((kind) => sources[kind].length === 0 ? [] : [`--${kind}`, ...sources[kind]]);
+  return await spawnPipeline(config, args, signal);
+}
+
+async function greet(config: Config, url: string): Promise<void> {
+  const { value: { analytics }, close } = await openAll({ analytics: () => openAnalytics(config.analytics) });
+  const sample = (await analytics.sources()).some(({ uri }) => isSample(uri));
+  await close();
+  console.log(`\nParley answers at ${styleText("bold", url)}. ${nextRunText(config)} Ctrl-C stops it.`);
+  const user = sample ? SAMPLE_USER : "USER_ID";
+  console.log(`Try:  ${styleText("cyan", `curl -s "${url}/recommendations/${user}?k=5"`)}`);
+}

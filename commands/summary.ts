@@ -1,0 +1,86 @@
+import { styleText } from "../deps.ts";
+import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
+
+/** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
+export interface StageSummary {
+  readonly stage: string;
+  readonly state: string;
+  readonly rows_in: number;
+  readonly rows_out: number;
+  readonly quarantined: number;
+  readonly attempts: number;
+  readonly seconds: number | null;
+  readonly error: string | null;
+}
+
+/** A run summed up for machines: what `--json` prints. */
+export interface RunSummary {
+  readonly run_id: string;
+  readonly dag_id: string;
+  readonly state: string;
+  readonly error: string | null;
+  readonly seconds: number | null;
+  readonly stages: readonly StageSummary[];
+}
+
+/** Sums up a run, stages in the order given. */
+export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly string[]): RunSummary {
+  const stages = order.flatMap((stage): StageSummary[] => {
+    const task = tasks.find(({ task_id }) => task_id === stage);
+    if (task === undefined) return [];
+    const own = attempts.filter(({ task_id }) => task_id === stage);
+    const last = own.findLast(({ attempt }) => attempt === task.attempts);
+    return [{
+      stage,
+      state: task.state,
+      rows_in: last?.rows_in ?? 0,
+      rows_out: last?.rows_out ?? 0,
+      quarantined: last?.quarantined ?? 0,
+      attempts: own.length,
+      seconds: last === undefined ? null : seconds(last),
+      error: task.error,
+    }];
+  });
+  const { run_id, dag_id, state, error } = run;
+  return {
+    run_id,
+    dag_id,
+    state,
+    error,
+    seconds: run.started_at === null ? null : seconds(run as Timed),
+    stages,
+  };
+}
+
+type Timed = Pick<AttemptRecord, "ended_at"> & { started_at: string };
+
+function seconds({ started_at, ended_at }: Timed): number | null {
+  return ended_at === null ? null : (Date.parse(ended_at) - Date.parse(started_at)) / 1_000;
+}
+
+/** The summary as a table for a person. Colours go where the stream takes them and NO_COLOR is not set. */
+export function summaryTable({ run_id, state, seconds, stages }: RunSummary): string {
+  const head = ["stage", "state", "rows in", "rows out", "quarantined", "time"];
+  const body = stages.map((s) => [
+    s.stage,
+    s.state,
+    count(s.rows_in),
+    count(s.rows_out),
+    count(s.quarantined),
+    s.seconds === null ? "" : `${s.seconds.toFixed(2)} s`,
+  ]);
+  const widths = head.map((title, i) => Math.max(title.length, ...body.map((row) => row[i]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    row.map((cell, i) => i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)).join("  ");
+  const colour = (name: string) => name === "success" ? "green" : name === "failed" ? "red" : "gray";
+  const total = seconds === null ? "" : ` in ${seconds.toFixed(2)} s`;
+  return [
+    styleText("bold", line(head)),
+    ...body.map((row) => styleText(colour(row[1] ?? ""), line(row))),
+    styleText(["bold", colour(state)], `run ${run_id}: ${state}${total}`),
+  ].join("\n");
+}
+
+function count(n: number): string {
+  return n === 0 ? "" : n.toLocaleString("en");
+}

@@ -1,0 +1,178 @@
+import { parseEnv, z } from "../deps.ts";
+import { ParleyError } from "./core/errors.ts";
+import { type ApiKey, type Kind, type Scope, SCOPES } from "./core/types.ts";
+
+/** Everything that can be set, checked and complete. Paths are absolute. */
+export interface Config {
+  readonly data: string;
+  readonly documents: URL;
+  readonly vectors: URL;
+  readonly graph: URL;
+  readonly analytics: URL;
+  readonly runs: URL;
+  readonly cache: URL;
+  readonly artifacts: URL;
+  readonly embeddings: URL;
+  /** Inference sessions at one time; each keeps one core busy. */
+  readonly embed_sessions: number;
+  readonly sources: Readonly<Record<Kind, readonly string[]>>;
+  /** Null where the nightly run is switched off. */
+  readonly schedule: { readonly cron: string; readonly timezone: string } | null;
+  readonly host: string;
+  readonly port: number;
+  readonly keys: readonly ApiKey[];
+  readonly max_bad_share: number;
+  readonly retention_days: number;
+  readonly half_life_days: number;
+}
+
+const number = (low: number, high: number) =>
+  z.coerce.number({ error: "is not a number" }).min(low, `is below ${low}`).max(high, `is above ${high}`);
+const list = z.string().transform((text) =>
+  text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+);
+
+/** The environment as it is read. Every name here stands in `.env.example` and in the README's table. */
+const Environment = z.object({
+  PARLEY_DATA: z.string().min(1).default("./.parley"),
+  PARLEY_DOCUMENTS: z.string().optional(),
+  PARLEY_VECTORS: z.string().optional(),
+  PARLEY_GRAPH: z.string().optional(),
+  PARLEY_ANALYTICS: z.string().optional(),
+  PARLEY_RUNS: z.string().optional(),
+  PARLEY_CACHE: z.string().default("memory:64mb"),
+  PARLEY_ARTIFACTS: z.string().optional(),
+  PARLEY_EMBEDDINGS: z.string().default("onnx:./models/bge-small-en-v1.5"),
+  PARLEY_EMBED_SESSIONS: number(1, 256).default(() => navigator.hardwareConcurrency),
+  PARLEY_MESSAGES: list.default([]),
+  PARLEY_CAMPAIGNS: list.default([]),
+  PARLEY_EVENTS: list.default([]),
+  PARLEY_SCHEDULE: z.string().default("30 2 * * *"),
+  PARLEY_TIMEZONE: z.string().default("UTC"),
+  PARLEY_HOST: z.string().min(1).default("127.0.0.1"),
+  PARLEY_PORT: number(0, 65_535).default(8000),
+  PARLEY_API_KEYS: list.default([]),
+  PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
+  PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
+  PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
+});
+
+type Values = z.infer<typeof Environment>;
+
+/** Reads `.env` in the working directory, if there is one; the process environment goes before it. */
+export function readEnvironment(): Record<string, string | undefined> {
+  return { ...readDotEnv(), ...Deno.env.toObject() };
+}
+
+function readDotEnv(): Record<string, string | undefined> {
+  try {
+    return parseEnv(Deno.readTextFileSync(".env"));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return {};
+    throw error;
+  }
+}
+
+/** Turns an environment into a frozen configuration. Throws one `invalid` that lists every problem. */
+export function loadConfig(env: Record<string, string | undefined>, cwd = Deno.cwd()): Config {
+  const set = Object.fromEntries(Object.entries(env).filter(([name, value]) => known(name) && value !== ""));
+  const problems = Object.keys(env).filter((name) =>
+    name.startsWith("PARLEY_") && !known(name) && !ours(name)
+  )
+    .map((name) => `${name} is not a setting; see .env.example`);
+  const parsed = Environment.safeParse(set);
+  if (!parsed.success) {
+    problems.push(...parsed.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`));
+  }
+  const config = parsed.success ? build(parsed.data, cwd, problems) : null;
+  if (config === null || problems.length > 0) {
+    throw new ParleyError(
+      "invalid",
+      `the configuration has ${problems.length} problem(s):\n- ${problems.join("\n- ")}`,
+    );
+  }
+  return Object.freeze(config);
+}
+
+function known(name: string): boolean {
+  return name in Environment.shape;
+}
+
+/** Settings of the tests, which this program does not read. */
+function ours(name: string): boolean {
+  return name.startsWith("PARLEY_TEST_");
+}
+
+function build(v: Values, cwd: string, problems: string[]): Config {
+  const data = absolute(v.PARLEY_DATA, cwd);
+  const url = (name: keyof Values, otherwise: string) =>
+    parseUrl(name, String(v[name] ?? otherwise), cwd, problems);
+  const sqlite = (file: string) => `sqlite:${data}/${file}.db`;
+  const analytics = url("PARLEY_ANALYTICS", sqlite("analytics"));
+  return {
+    data,
+    documents: url("PARLEY_DOCUMENTS", sqlite("documents")),
+    vectors: url("PARLEY_VECTORS", sqlite("vectors")),
+    graph: url("PARLEY_GRAPH", sqlite("graph")),
+    analytics,
+    runs: url("PARLEY_RUNS", analytics.protocol === "sqlite:" ? sqlite("runs") : analytics.href),
+    cache: url("PARLEY_CACHE", ""),
+    artifacts: url("PARLEY_ARTIFACTS", `file:${data}/artifacts`),
+    embeddings: url("PARLEY_EMBEDDINGS", ""),
+    embed_sessions: v.PARLEY_EMBED_SESSIONS,
+    sources: {
+      messages: v.PARLEY_MESSAGES.map((path) => absolute(path, cwd)),
+      campaigns: v.PARLEY_CAMPAIGNS.map((path) => absolute(path, cwd)),
+      events: v.PARLEY_EVENTS.map((path) => absolute(path, cwd)),
+    },
+    schedule: v.PARLEY_SCHEDULE === "off" ? null : { cron: v.PARLEY_SCHEDULE, timezone: v.PARLEY_TIMEZONE },
+    host: v.PARLEY_HOST,
+    port: v.PARLEY_PORT,
+    keys: parseKeys(v, problems),
+    max_bad_share: v.PARLEY_MAX_BAD_SHARE,
+    retention_days: v.PARLEY_RETENTION_DAYS,
+    half_life_days: v.PARLEY_HALF_LIFE_DAYS,
+  };
+}
+
+/** A path as seen from `cwd`; `-`, which is standard input, stays. */
+export function absolute(path: string, cwd: string): string {
+  return path === "-" || path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path)
+    ? path
+    : `${cwd}/${path.replace(/^\.\//, "")}`;
+}
+
+/** Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. */
+function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
+  const local = /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
+  const url = URL.parse(local === null ? text : `${local[1]}:${absolute(local[2]!, cwd)}`);
+  if (url !== null) return url;
+  problems.push(`${name} is not a URL; it looks like sqlite:./file.db or scheme://host:port`);
+  return new URL("invalid:");
+}
+
+function parseKeys({ PARLEY_API_KEYS, PARLEY_HOST }: Values, problems: string[]): ApiKey[] {
+  const keys = PARLEY_API_KEYS.map((text, i): ApiKey => {
+    const [, names = "", key = ""] = /^([a-z+]+):(.{16,})$/.exec(text) ?? [];
+    const scopes = names.split("+").filter((name): name is Scope =>
+      (SCOPES as readonly string[]).includes(name)
+    );
+    if (scopes.length === 0 || scopes.length < names.split("+").length) {
+      problems.push(
+        `PARLEY_API_KEYS: key ${i + 1} is not "scope:secret": scopes are ${SCOPES.join("+")}, and the ` +
+          "secret has 16 characters or more",
+      );
+    }
+    return { key, scopes };
+  });
+  if (keys.length === 0 && !isLoopback(PARLEY_HOST)) {
+    problems.push(
+      `PARLEY_HOST ${PARLEY_HOST} can be reached from outside: set PARLEY_API_KEYS, or use 127.0.0.1`,
+    );
+  }
+  return keys;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,61 @@
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { DocumentStore } from "../stores/documents/port.ts";
+import type { GraphStore } from "../stores/graph/port.ts";
+import type { VectorStore } from "../stores/vectors/port.ts";
+
+/** Something about the data that a person should know. `critical` keeps a version from being published. */
+export interface Finding {
+  readonly code: string;
+  readonly severity: "critical" | "warning";
+  readonly figure: number;
+  readonly expected: number;
+  /** What is wrong and what to do, in one sentence. */
+  readonly text: string;
+}
+
+export interface CheckedStores {
+  readonly documents: DocumentStore;
+  readonly analytics: AnalyticsStore;
+  readonly vectors: VectorStore;
+  readonly graph: GraphStore;
+}
+
+/** Holds the stores against each other and against what every row must be. Reads only. */
+export async function checkData(stores: CheckedStores): Promise<Finding[]> {
+  const [documents, analytics, vectors, graph, faults] = await Promise.all([
+    stores.documents.counts(),
+    stores.analytics.counts(),
+    stores.vectors.counts(),
+    stores.graph.counts(),
+    stores.vectors.faults({ limit: 10 }),
+  ]);
+  return [
+    agreement("messages_without_vectors", "messages", documents.messages, vectors.messages),
+    agreement("campaigns_without_vectors", "campaigns", analytics.campaigns, vectors.campaigns),
+    agreement("campaigns_not_in_graph", "campaigns", analytics.campaigns, graph.campaigns),
+    faulty(faults),
+    profiles(documents.users, vectors.profiles),
+  ].filter((finding) => finding !== null);
+}
+
+function agreement(code: string, noun: string, expected: number, figure: number): Finding | null {
+  if (figure === expected) return null;
+  const text =
+    `${expected} ${noun} are stored and ${figure} have arrived downstream; run the pipeline again with all sources`;
+  return { code, severity: "critical", figure, expected, text };
+}
+
+function faulty(ids: readonly string[]): Finding | null {
+  if (ids.length === 0) return null;
+  const text = `vectors are not unit vectors of the model's dimension, such as ${
+    ids[0]
+  }; embed these rows again`;
+  return { code: "faulty_vectors", severity: "critical", figure: ids.length, expected: 0, text };
+}
+
+function profiles(users: number, figure: number): Finding | null {
+  if (figure <= users) return null;
+  const text =
+    `there are ${figure} profiles for ${users} users with messages; profiles of erased users are left over`;
+  return { code: "profiles_without_users", severity: "warning", figure, expected: users, text };
+}

@@ -1,0 +1,44 @@
+import { z } from "../../deps.ts";
+import type { Campaign } from "../core/types.ts";
+import { id, ids } from "./ids.ts";
+import { expected } from "./issue.ts";
+import { metadata } from "./metadata.ts";
+import { storable, text } from "./text.ts";
+import { time } from "./time.ts";
+
+const MAX_TITLE = 1_024;
+const MAX_DESCRIPTION = 65_536;
+const STATUSES = ["active", "paused", "ended"] as const;
+
+/** A campaign as it comes in; only `campaign_id` and `title` are needed. */
+export const campaignInput = z.object({
+  campaign_id: id,
+  title: text(MAX_TITLE),
+  description: z.string(expected("a string"))
+    .max(MAX_DESCRIPTION, `is longer than ${MAX_DESCRIPTION} characters`).nullish(),
+  intents: ids,
+  category: id.nullish(),
+  tags: ids,
+  starts_at: time.nullish(),
+  ends_at: time.nullish(),
+  status: z.enum(STATUSES, expected(`one of ${STATUSES.join(", ")}`)).nullish(),
+  metadata,
+}).refine(endsAfterStart, { path: ["ends_at"], message: "is before starts_at" });
+
+export const campaignSchema = campaignInput.transform((input): Campaign => ({
+  campaign_id: input.campaign_id,
+  title: input.title,
+  description: input.description?.trim() ? storable(input.description) : null,
+  intents: input.intents,
+  category: input.category ?? null,
+  tags: input.tags,
+  starts_at: input.starts_at ?? null,
+  ends_at: input.ends_at ?? null,
+  status: input.status ?? "active",
+  metadata: input.metadata ?? null,
+}));
+
+/** Canonical times compare as text. */
+function endsAfterStart(o: { starts_at?: string | null | undefined; ends_at?: string | null | undefined }) {
+  return o.starts_at == null || o.ends_at == null || o.starts_at <= o.ends_at;
+}

@@ -1,0 +1,34 @@
+import { Buffer, hash, z } from "../../deps.ts";
+import { expected } from "./issue.ts";
+import { refuse } from "./text.ts";
+
+const MAX_LENGTH = 256;
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+/**
+ * A name for something: 1..256 UTF-16 units after trimming, without control characters. A whole number becomes its
+ * decimal digits; one beyond 2^53 has lost digits already and is refused.
+ */
+export const id = z.union([z.string(), z.number()], expected("a string")).transform((value, context) => {
+  if (typeof value === "number") {
+    if (Number.isSafeInteger(value)) return String(value);
+    return refuse(context, "is not an exact whole number; write it as a string");
+  }
+  const trimmed = value.trim();
+  if (trimmed === "") return refuse(context, "is blank");
+  if (trimmed.length > MAX_LENGTH) return refuse(context, `is longer than ${MAX_LENGTH} characters`);
+  if (CONTROL.test(trimmed)) return refuse(context, "holds a control character");
+  return trimmed.isWellFormed() ? trimmed : refuse(context, "holds half a character (a lone surrogate)");
+});
+
+/** Distinct ids in the order given; absent is empty. */
+export const ids = z.array(id, expected("a list")).nullish().transform((list) => [...new Set(list ?? [])]);
+
+/**
+ * The id of a row that came without one: SHA-256, in hex, over its parts in order, each written as
+ * `<bytes in UTF-8>:<part>,` so that no two tuples read alike. The first part names noun and version.
+ */
+export function derivedId(parts: readonly string[]): string {
+  return hash("sha256", parts.map((part) => `${Buffer.byteLength(part)}:${part},`).join(""), "hex");
+}

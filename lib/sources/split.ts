@@ -1,0 +1,132 @@
+import { Pending } from "./pending.ts";
+
+/** Cuts JSON text that comes in pieces into rows. Both methods throw {@link Malformed}. */
+export interface Splitter {
+  /** The rows that end within this piece. */
+  push(piece: string): Iterable<string>;
+  /** What is left when the text has ended. */
+  end(): Iterable<string>;
+}
+
+/** Says, as the rest of a sentence about the source, why it cannot be read on. */
+export class Malformed extends Error {}
+
+/** Says, as the rest of a sentence about the source, that it is something else altogether. */
+export class NotJson extends Error {
+  constructor() {
+    super("is not JSON: expected a JSON array or one JSON object a line");
+  }
+}
+
+const TRIED_LINES = 100;
+
+/**
+ * One row a line, untouched; a line feed after the last line is not needed. Throws {@link NotJson} when none of the
+ * first 100 lines that are not blank is a JSON object.
+ */
+export class LineSplitter implements Splitter {
+  private readonly pending = new Pending();
+  private tried = 0;
+  private isJson = false;
+
+  push(piece: string): string[] {
+    const lines = piece.split("\n");
+    this.pending.add(lines[0]!);
+    if (lines.length === 1) return [];
+    lines[0] = this.pending.take();
+    this.pending.add(lines.pop()!);
+    this.examine(lines);
+    return lines;
+  }
+
+  end(): string[] {
+    const last = this.pending.empty ? [] : [this.pending.take()];
+    this.examine(last);
+    if (this.tried > 0 && !this.isJson) throw new NotJson();
+    return last;
+  }
+
+  private examine(lines: readonly string[]): void {
+    for (let n = 0; n < lines.length && !this.isJson; n++) {
+      const line = lines[n]!.trim();
+      if (line === "") continue;
+      this.isJson = isJsonObject(line);
+      if (++this.tried === TRIED_LINES && !this.isJson) throw new NotJson();
+    }
+  }
+}
+
+function isJsonObject(line: string): boolean {
+  if (!line.startsWith("{")) return false;
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c;
+const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
+
+/**
+ * One row an item of a JSON array: the text between two commas outside strings and nested brackets, whether or not it
+ * is good JSON, so that a bad item costs one row and not the source. Nothing is parsed and re-printed, which keeps
+ * long numbers exact and is several times as fast as a tokenising parser.
+ */
+export class ItemSplitter implements Splitter {
+  private readonly pending = new Pending();
+  private depth = 0;
+  private inString = false;
+  private escaped = false;
+  private closed = false;
+
+  *push(piece: string): Generator<string> {
+    let start = 0;
+    for (let at = 0; at < piece.length && !this.closed; at++) {
+      const mark = this.read(piece.charCodeAt(at));
+      if (mark === null) continue;
+      this.pending.add(piece.slice(start, at));
+      const item = this.takeItem();
+      start = at + 1;
+      this.closed = mark === "closes";
+      if (mark === "separates" || (mark === "closes" && item !== "")) yield item;
+    }
+    this.keep(piece.slice(start));
+  }
+
+  end(): string[] {
+    if (this.closed) return [];
+    throw new Malformed("ends inside its JSON array; is it cut off?");
+  }
+
+  private keep(rest: string): void {
+    if (!this.closed) this.pending.add(rest);
+    else if (rest.trim() !== "") throw new Malformed("goes on behind the end of its JSON array");
+  }
+
+  /** Tabs for line feeds: as white space they are the same, and inside a string as wrong as before. */
+  private takeItem(): string {
+    const item = this.pending.take();
+    return item.includes("\n") ? item.replaceAll("\n", "\t").trim() : item.trim();
+  }
+
+  /** What a UTF-16 unit means for the outermost array. */
+  private read(unit: number): "opens" | "separates" | "closes" | null {
+    if (this.inString) {
+      this.readInString(unit);
+      return null;
+    }
+    if (unit === QUOTE) this.inString = true;
+    else if (unit === COMMA) return this.depth === 1 ? "separates" : null;
+    else if (unit === OPEN_BRACKET || unit === OPEN_BRACE) return ++this.depth === 1 ? "opens" : null;
+    else if (unit === CLOSE_BRACKET || unit === CLOSE_BRACE) return --this.depth === 0 ? "closes" : null;
+    return null;
+  }
+
+  private readInString(unit: number): void {
+    if (this.escaped) this.escaped = false;
+    else if (unit === BACKSLASH) this.escaped = true;
+    else if (unit === QUOTE) this.inString = false;
+  }
+}

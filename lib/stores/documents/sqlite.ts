@@ -1,0 +1,173 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
+import { paged } from "../../core/batch.ts";
+import type { Health, Message, QuarantinedRow, Touched, WriteCounts } from "../../core/types.ts";
+import { SetDigest } from "../digest.ts";
+import { KeyedTable } from "../keyed.ts";
+import { type Migration, Sqlite, type SqliteOptions, turn } from "../sqlite.ts";
+import { Touches, TOUCHES_SCHEMA } from "../touches.ts";
+import type { DocumentCounts, DocumentStore, IntentCount } from "./port.ts";
+
+/**
+ * Messages sit in order of arrival beside a unique index on their id: ids are random, and an index entry is a fifth
+ * of a row. The index on users holds rowids only; rows of one user arrive together and are few.
+ */
+const MIGRATIONS: readonly Migration[] = [`
+CREATE TABLE messages (
+  message_id TEXT NOT NULL UNIQUE,
+  user_id TEXT NOT NULL,
+  message TEXT NOT NULL,
+  timestamp TEXT NOT NULL,
+  conversation_id TEXT,
+  role TEXT NOT NULL,
+  intent TEXT,
+  campaign_id TEXT,
+  metadata TEXT
+) STRICT;
+CREATE INDEX messages_by_user ON messages (user_id);
+CREATE TABLE quarantine (
+  run_id TEXT NOT NULL,
+  source TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  raw TEXT NOT NULL,
+  at TEXT NOT NULL,
+  PRIMARY KEY (run_id, source, position)
+) STRICT;
+${TOUCHES_SCHEMA}`];
+
+/** Rows that one transaction deletes at most. */
+const DELETE_LIMIT = 500;
+
+/** {@link DocumentStore} in one SQLite file. Text columns keep U+FFFD in the place of U+0000 and lone surrogates. */
+export class SqliteDocuments implements DocumentStore {
+  private readonly db: Sqlite;
+  private readonly messages: KeyedTable<Message>;
+  private readonly touches: Touches;
+
+  /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
+  constructor(o: Pick<SqliteOptions, "path" | "busy_ms">) {
+    this.db = new Sqlite({ ...o, migrations: MIGRATIONS });
+    this.touches = new Touches(this.db);
+    this.messages = new KeyedTable<Message>(this.db, {
+      table: "messages",
+      key: "message_id",
+      owner: "user_id",
+      columns: {
+        message_id: "plain",
+        user_id: "plain",
+        message: "plain",
+        timestamp: "plain",
+        conversation_id: "plain",
+        role: "plain",
+        intent: "plain",
+        campaign_id: "plain",
+        metadata: "json",
+      },
+    });
+  }
+
+  upsert(o: { messages: readonly Message[] }): Promise<WriteCounts> {
+    return this.messages.upsert({ rows: o.messages, touch: (users) => this.touches.touch(users) });
+  }
+
+  async touched(o: { after: string | null; limit: number }): Promise<Touched[]> {
+    return this.touches.page(o);
+  }
+
+  settle(o: { touched: readonly Touched[] }): Promise<void> {
+    return this.touches.settle(o.touched);
+  }
+
+  async page(
+    o: { after: string | null; limit: number; user_ids?: readonly string[] },
+  ): Promise<Message[]> {
+    if (o.user_ids === undefined) return this.messages.page(o);
+    // The unary plus keeps the engine from walking all messages in the order of ids to find these users'.
+    return this.messages.select(
+      `WHERE user_id IN (SELECT value FROM json_each(?)) AND +message_id > ? ORDER BY +message_id LIMIT ?`,
+      JSON.stringify(o.user_ids),
+      o.after ?? "",
+      o.limit,
+    );
+  }
+
+  async intentCounts(o: { user_ids: readonly string[] }): Promise<IntentCount[]> {
+    return this.db.all<IntentCount>(
+      `SELECT user_id, intent, count(*) AS count, max(timestamp) AS last FROM messages
+       WHERE user_id IN (SELECT value FROM json_each(?)) AND role = 'user' AND intent IS NOT NULL
+       GROUP BY user_id, intent ORDER BY user_id, intent`,
+      JSON.stringify(o.user_ids),
+    );
+  }
+
+  async quarantine(o: { rows: readonly QuarantinedRow[] }): Promise<void> {
+    await this.db.writeEach(o.rows, (row) => {
+      this.db.run(
+        `INSERT INTO quarantine (run_id, source, position, kind, reason, raw, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO NOTHING`,
+        ...[row.run_id, row.source, row.position, row.kind, row.reason, row.raw, row.at],
+      );
+    });
+  }
+
+  async quarantined(o: { run_id?: string; limit: number; offset: number }): Promise<QuarantinedRow[]> {
+    return this.db.all<QuarantinedRow>(
+      `SELECT run_id, kind, source, position, reason, raw, at FROM quarantine
+       JOIN (SELECT run_id, max(at) AS newest FROM quarantine GROUP BY run_id) USING (run_id)
+       WHERE run_id = coalesce(?, run_id)
+       ORDER BY newest DESC, run_id DESC, kind, source, position LIMIT ? OFFSET ?`,
+      o.run_id ?? null,
+      o.limit,
+      o.offset,
+    );
+  }
+
+  pruneQuarantine(o: { before: string }): Promise<number> {
+    return this.db.writeAll({
+      sql: "DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine WHERE at < ? LIMIT ?)",
+      values: [o.before],
+      limit: DELETE_LIMIT,
+    });
+  }
+
+  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+    const gone = await this.db.writeAll({
+      sql: `DELETE FROM messages WHERE rowid IN (
+              SELECT messages.rowid FROM messages WHERE user_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+      values: [JSON.stringify(o.user_ids)],
+      limit: DELETE_LIMIT,
+    });
+    await this.db.write(() => this.touches.forget(o.user_ids));
+    await this.db.scrub();
+    return gone;
+  }
+
+  async counts(): Promise<DocumentCounts> {
+    return this.db.get<DocumentCounts>(
+      `SELECT (SELECT count(*) FROM messages) AS messages,
+              (SELECT count(DISTINCT user_id) FROM messages) AS users,
+              (SELECT count(*) FROM quarantine) AS quarantined`,
+    )!;
+  }
+
+  async digest(): Promise<string> {
+    const digest = new SetDigest();
+    const page = async (after: string | null, limit: number) => {
+      await turn();
+      return this.messages.page({ after, limit });
+    };
+    for await (const message of paged(DELETE_LIMIT, (row) => row.message_id, page)) {
+      digest.add({ ...message });
+    }
+    return digest.hex();
+  }
+
+  async health(): Promise<Health> {
+    return this.db.health();
+  }
+
+  async close(): Promise<void> {
+    this.db.close();
+  }
+}

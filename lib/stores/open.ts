@@ -1,0 +1,96 @@
+import { ParleyError } from "../core/errors.ts";
+import type { AnalyticsStore } from "./analytics/port.ts";
+import type { ArtifactStore } from "./artifacts/port.ts";
+import type { Cache } from "./cache/port.ts";
+import type { DocumentStore } from "./documents/port.ts";
+import type { GraphStore } from "./graph/port.ts";
+import type { RunStore } from "./runs/port.ts";
+import type { VectorStore } from "./vectors/port.ts";
+
+type Adapters<Store> = Readonly<Record<string, (url: URL) => Promise<Store>>>;
+
+/** Opens a store by the scheme of its URL. An adapter, with its SDK, loads only when its scheme is used. */
+function opener<Store>(setting: string, adapters: Adapters<Store>): (url: URL) => Promise<Store> {
+  return async (url) => {
+    const open = adapters[url.protocol.slice(0, -1)];
+    if (open !== undefined) return await open(url);
+    const known = Object.keys(adapters).map((scheme) => `${scheme}:`).join(", ");
+    throw new ParleyError(
+      "invalid",
+      `${setting} has the scheme ${url.protocol}, which no adapter opens; known: ${known}`,
+    );
+  };
+}
+
+export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
+  sqlite: async (url) => new (await import("./documents/sqlite.ts")).SqliteDocuments({ path: pathOf(url) }),
+});
+
+export const openVectors = opener<VectorStore>("PARLEY_VECTORS", {
+  sqlite: async (url) => {
+    const path = pathOf(url);
+    return new (await import("./vectors/sqlite.ts")).SqliteVectors({
+      path,
+      index_dir: path.replace(/[^/]+$/, "indexes"),
+    });
+  },
+});
+
+export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
+  sqlite: async (url) => new (await import("./graph/sqlite.ts")).SqliteGraph({ path: pathOf(url) }),
+});
+
+export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
+  sqlite: async (url) => new (await import("./analytics/sqlite.ts")).SqliteAnalytics({ path: pathOf(url) }),
+});
+
+export const openRuns = opener<RunStore>("PARLEY_RUNS", {
+  sqlite: async (url) => new (await import("./runs/sqlite.ts")).SqliteRuns({ path: pathOf(url) }),
+});
+
+export const openCache = opener<Cache>("PARLEY_CACHE", {
+  memory: async (url) =>
+    new (await import("./cache/memory.ts")).MemoryCache({ max_bytes: megabytes(url.pathname) }),
+});
+
+export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
+  file: async (url) => new (await import("./artifacts/files.ts")).FileArtifacts({ dir: pathOf(url) }),
+});
+
+/** The path of a local URL, and its folder made. */
+function pathOf(url: URL): string {
+  const path = decodeURIComponent(url.pathname);
+  const folder = path.replace(/\/[^/]*$/, "");
+  try {
+    Deno.mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    throw new ParleyError(
+      "denied",
+      `no permission to write ${folder}: the tasks in deno.json may write .parley only; for another place run ` +
+        `the task's line with --allow-write=${folder}`,
+    );
+  }
+  return path;
+}
+
+function megabytes(text: string): number {
+  const [, size] = /^(\d+)mb$/.exec(text) ?? [];
+  if (size === undefined) {
+    throw new ParleyError("invalid", `PARLEY_CACHE is memory:${text}; write memory:64mb`);
+  }
+  return Number(size) * 1_048_576;
+}
+
+/**
+ * Names a table of a store by OpenLineage's naming rules: the namespace is the store's address without credentials,
+ * the name is database and table.
+ */
+export function datasetName(url: URL, table: string): { namespace: string; name: string } {
+  if (url.host === "") return { namespace: "file", name: `${decodeURIComponent(url.pathname)}/${table}` };
+  const database = url.pathname.replace(/^\//, "");
+  return {
+    namespace: `${url.protocol}//${url.host}`,
+    name: database === "" ? table : `${database}.${table}`,
+  };
+}

@@ -1,0 +1,59 @@
+import type { Touched } from "../core/types.ts";
+import type { Sqlite } from "./sqlite.ts";
+
+/** The tables that {@link Touches} lives in, for a store's first migration. */
+export const TOUCHES_SCHEMA = `
+CREATE TABLE touched (user_id TEXT PRIMARY KEY, token INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE writes (last INTEGER NOT NULL) STRICT;
+INSERT INTO writes VALUES (0);
+`;
+
+/**
+ * Users with writes that nothing was derived from yet. Tokens come from one counter that never goes back, so that a
+ * user who is settled and touched again never has a token twice.
+ */
+export class Touches {
+  constructor(private readonly db: Sqlite) {}
+
+  /** Touches users within the transaction that writes their rows; returns the token. */
+  touch(user_ids: readonly string[]): number | null {
+    if (user_ids.length === 0) return null;
+    const token = this.db.get<{ last: number }>("UPDATE writes SET last = last + 1 RETURNING last")!.last;
+    this.db.run(
+      `INSERT INTO touched SELECT value, ? FROM json_each(?) WHERE true
+       ON CONFLICT (user_id) DO UPDATE SET token = excluded.token`,
+      token,
+      JSON.stringify(user_ids),
+    );
+    return token;
+  }
+
+  /** In ascending id, after `after`. */
+  page(o: { after: string | null; limit: number }): Touched[] {
+    return this.db.all<Touched>(
+      `SELECT user_id, CAST(token AS TEXT) AS token FROM touched
+       WHERE user_id > ? ORDER BY user_id LIMIT ?`,
+      o.after ?? "",
+      o.limit,
+    );
+  }
+
+  /** Forgets touches whose token is still the newest. */
+  async settle(touched: readonly Touched[]): Promise<void> {
+    await this.db.writeEach(touched, (touch) => {
+      this.db.run(
+        "DELETE FROM touched WHERE user_id = ? AND token = CAST(? AS INTEGER)",
+        touch.user_id,
+        touch.token,
+      );
+    });
+  }
+
+  /** Drops the touches of users who are erased, within the caller's transaction. */
+  forget(user_ids: readonly string[]): void {
+    this.db.run(
+      "DELETE FROM touched WHERE user_id IN (SELECT value FROM json_each(?))",
+      JSON.stringify(user_ids),
+    );
+  }
+}

@@ -1,0 +1,74 @@
+import type { WriteCounts } from "../../core/types.ts";
+import type { Sqlite } from "../sqlite.ts";
+import type { Collection, VectorRow } from "./port.ts";
+import { bytesOf, type StoredRow } from "./rows.ts";
+
+/** Rows written, deleted or read before others get their turn: a few milliseconds of work. */
+export const ROWS_PER_TURN = 250;
+
+const UPDATE =
+  "UPDATE vectors SET user_id = ?, role = ?, timestamp = ?, content_hash = ?, rev = ?, vector = ? WHERE rowid = ?";
+const INSERT =
+  "INSERT INTO vectors (user_id, role, timestamp, content_hash, rev, vector, collection, id) VALUES (?,?,?,?,?,?,?,?)";
+
+/** Inserts or replaces rows under one new `rev`, in the caller's transaction; says what became of each. */
+export function putRows(
+  sql: Sqlite,
+  collection: Collection,
+  rows: readonly VectorRow[],
+): (keyof WriteCounts)[] {
+  let rev: number | null = null;
+  return rows.map((row) => {
+    const held = sql.get<StoredRow>(
+      "SELECT rowid, user_id, role, timestamp, content_hash FROM vectors WHERE collection = ? AND id = ?",
+      collection,
+      row.id,
+    );
+    if (held && isSame(held, row)) return "same";
+    rev ??= raise(sql, collection, "rev");
+    const values = [row.user_id, row.role, row.timestamp, row.content_hash, rev, bytesOf(row.vector)];
+    if (held) sql.run(UPDATE, ...values, held.rowid);
+    else sql.run(INSERT, ...values, collection, row.id);
+    return held ? "changed" : "inserted";
+  });
+}
+
+function isSame(held: StoredRow, row: VectorRow): boolean {
+  return held.content_hash === row.content_hash && held.user_id === row.user_id && held.role === row.role &&
+    held.timestamp === row.timestamp;
+}
+
+/** Counts one more write of a collection and returns the count. */
+function raise(sql: Sqlite, collection: Collection, what: "rev" | "deletions"): number {
+  return sql.get<{ value: number }>(
+    `UPDATE collections SET ${what} = ${what} + 1 WHERE collection = ? RETURNING ${what} AS value`,
+    collection,
+  )!.value;
+}
+
+/** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many went. */
+export async function eraseRows(
+  sql: Sqlite,
+  o: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
+): Promise<number> {
+  let total = 0;
+  while (true) {
+    const gone = await sql.write(() => eraseSome(sql, o));
+    total += gone;
+    if (gone < ROWS_PER_TURN) return total;
+  }
+}
+
+function eraseSome(
+  sql: Sqlite,
+  o: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
+): number {
+  const gone = sql.run(
+    `DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE collection = ?
+       AND ${o.column} IN (SELECT value FROM json_each(?)) LIMIT ${ROWS_PER_TURN})`,
+    o.collection,
+    JSON.stringify(o.values),
+  );
+  if (gone > 0) raise(sql, o.collection, "deletions");
+  return gone;
+}

@@ -1,0 +1,44 @@
+import { createHash, timingSafeEqual } from "../deps.ts";
+import { HttpError } from "./problem.ts";
+
+/** What a key may do: ask, write, or manage. A scope includes no other. */
+export type Scope = "read" | "write" | "admin";
+
+export interface ApiKey {
+  /** The secret, as the caller sends it: `Authorization: Bearer KEY`. Never logged. */
+  readonly key: string;
+  readonly scopes: readonly Scope[];
+}
+
+/** Throws 401 or 403 where the request's key does not give the scope. */
+export type Authorize = (authorization: string | undefined, scope: Scope) => void;
+
+/**
+ * Checks bearer keys against these; without any, everything is open (development on loopback: whoever listens elsewhere
+ * must not start without keys). Both sides are hashed to equal length, and every key is compared in constant time.
+ */
+export function createAuthorize(keys: readonly ApiKey[]): Authorize {
+  if (keys.length === 0) return () => {};
+  const known = keys.map(({ key, scopes }) => ({ hash: sha256(key), scopes }));
+  return (authorization, scope) => {
+    const given = sha256(bearer(authorization));
+    const matching = known.filter(({ hash }) => timingSafeEqual(hash, given));
+    if (matching.length === 0) throw unauthorized("no API key of this service was given");
+    if (matching.some(({ scopes }) => scopes.includes(scope))) return;
+    throw new HttpError(403, "denied", `this API key lacks the scope ${scope}`);
+  };
+}
+
+function bearer(authorization: string | undefined): string {
+  const key = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+  if (key !== undefined) return key;
+  throw unauthorized("an API key is needed: send the header `Authorization: Bearer KEY`");
+}
+
+function unauthorized(detail: string): HttpError {
+  return new HttpError(401, "denied", detail, { "www-authenticate": 'Bearer realm="parley"' });
+}
+
+function sha256(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}

@@ -1,0 +1,89 @@
+import { timeout, TimeoutStrategy } from "../deps.ts";
+import { type Clock, iso } from "../lib/core/clock.ts";
+import type { Health, Published } from "../lib/core/types.ts";
+import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
+import { causeOf, type Endpoint, type Note } from "./endpoint.ts";
+
+/** How long a store may take to say that it is well, in milliseconds. */
+const PATIENCE_MS = 1_000;
+const patience = timeout(PATIENCE_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
+
+const NAMES = ["vectors", "graph", "analytics", "documents", "cache"] as const;
+
+interface Checked {
+  health(): Promise<Health>;
+}
+export interface ReadyStores {
+  readonly vectors: Checked;
+  readonly graph: Checked;
+  readonly analytics: Checked & Pick<AnalyticsStore, "published">;
+  readonly documents: Checked;
+  readonly cache: Checked;
+}
+
+/** One store in `GET /readyz`. The adapter is null while it is down. */
+interface StoreState {
+  readonly status: "up" | "down";
+  readonly adapter: string | null;
+  readonly latency_ms: number | null;
+}
+
+/** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */
+export function healthz(o: { version: string; clock: Clock }): Endpoint {
+  const started = o.clock.now();
+  const handle = () =>
+    respond(200, {
+      status: "up",
+      version: o.version,
+      started_at: iso(started),
+      uptime_s: Math.floor((o.clock.now() - started) / 1_000),
+    });
+  return { route: "/healthz", scope: null, handle };
+}
+
+/**
+ * `GET /readyz`: `{ status, published: { version, at } | null, stores: { NAME: { status, adapter, latency_ms } } }`. `ready`
+ * with all stores up, `degraded` with some down (still 200: answers go on without them), `unready` with 503 while
+ * analytics is down or nothing is published.
+ */
+export function readyz(stores: ReadyStores): Endpoint {
+  return { route: "/readyz", scope: null, handle: (_context, note) => readiness(stores, note) };
+}
+
+async function readiness(stores: ReadyStores, note: Note): Promise<Response> {
+  const [published, ...states] = await Promise.all([
+    publishedOf(stores.analytics),
+    ...NAMES.map((name) => stateOf(name, stores[name], note)),
+  ]);
+  const byName = Object.fromEntries(states);
+  const unready = published === null || byName.analytics?.status === "down";
+  const degraded = states.some(([, state]) => state.status === "down");
+  const status = unready ? "unready" : degraded ? "degraded" : "ready";
+  return respond(unready ? 503 : 200, { status, published, stores: byName });
+}
+
+async function stateOf(name: string, store: Checked, note: Note): Promise<[string, StoreState]> {
+  try {
+    const { adapter, latency_ms } = await patience.execute(() => store.health());
+    return [name, { status: "up", adapter, latency_ms }];
+  } catch (error) {
+    note.degraded = { ...note.degraded, [name]: causeOf(error) };
+    return [name, { status: "down", adapter: null, latency_ms: null }];
+  }
+}
+
+/** Null too where analytics fails, which its own line tells. */
+async function publishedOf(
+  analytics: ReadyStores["analytics"],
+): Promise<Pick<Published, "version" | "at"> | null> {
+  try {
+    const published = await patience.execute(() => analytics.published());
+    return published && { version: published.version, at: published.at };
+  } catch {
+    return null;
+  }
+}
+
+function respond(status: number, body: object): Response {
+  return Response.json(body, { status, headers: { "cache-control": "no-store" } });
+}

@@ -1,0 +1,64 @@
+import { type Context, z } from "../deps.ts";
+import type { Recommender, Served } from "../lib/recommend/recommender.ts";
+import { causeOf, type Endpoint } from "./endpoint.ts";
+
+const MAX_K = 100;
+const DEFAULT_K = 10;
+const MAX_ID = 256;
+const K_RULE = `k must be a whole number from 1 to ${MAX_K}, given once`;
+
+const UserId = z.string()
+  .max(MAX_ID, `user_id must have at most ${MAX_ID} characters`)
+  .regex(/^\P{Cc}*$/u, "user_id must not contain control characters");
+
+const Query = z.strictObject({
+  k: z.tuple([z.string().regex(/^\d{1,3}$/, K_RULE)], { error: K_RULE })
+    .transform(([k]) => Number(k))
+    .refine((k) => k >= 1 && k <= MAX_K, K_RULE)
+    .default(DEFAULT_K),
+}, { error: (issue) => issue.code === "unrecognized_keys" ? unknown(issue.keys) : undefined });
+
+function unknown(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => name.slice(0, 40)).join(", ");
+  return `unknown query parameter${names.length === 1 ? "" : "s"}: ${shown}`;
+}
+
+/**
+ * `GET /recommendations/:user_id?k=10`: campaigns worth showing to this user, each with its reasons, as an
+ * `Answer` (lib/recommend/answer.ts). An unknown user gets the popular ones. Stores that are down are named in
+ * `degraded`. `Server-Timing` tells the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`,
+ * `miss`, or `bypass` where the cache could not be used. 400 for a bad id or query, 503 before the first publish.
+ *
+ * `Cache-Control: no-store`, since a write for this user must show in the next answer and Parley keeps its own cache.
+ */
+export function recommendations(recommender: Recommender): Endpoint {
+  return {
+    route: "/recommendations/:user_id",
+    scope: "read",
+    handle: async (context, note) => {
+      const served = await recommender.serve(questionOf(context));
+      if (served.failures.size > 0) note.degraded = causes(served);
+      return respond(served);
+    },
+  };
+}
+
+function questionOf(context: Context): { user_id: string; k: number } {
+  const user_id = UserId.parse(context.req.param("user_id"));
+  const { k } = Query.parse(context.req.queries());
+  return { user_id, k };
+}
+
+/** Headers are set one by one: given to the constructor together, they cost Deno 2.9 more than all else here. */
+function respond(served: Served): Response {
+  const timings = Array.from(served.timings, ([stage, ms]) => `${stage};dur=${ms.toFixed(2)}`);
+  const response = new Response(served.body, { headers: { "content-type": "application/json" } });
+  response.headers.set("cache-control", "no-store");
+  response.headers.set("server-timing", timings.join(", "));
+  response.headers.set("x-cache", served.cache);
+  return response;
+}
+
+function causes(served: Served): Record<string, string> {
+  return Object.fromEntries(Array.from(served.failures, ([store, error]) => [store, causeOf(error)]));
+}

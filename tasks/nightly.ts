@@ -1,0 +1,45 @@
+import { z } from "../deps.ts";
+import { defineDag } from "../lib/dag/define.ts";
+import type { Services } from "./services.ts";
+import { analytics } from "./steps/analytics.ts";
+import { check } from "./steps/check.ts";
+import { derive } from "./steps/derive.ts";
+import { documents } from "./steps/documents.ts";
+import { embed } from "./steps/embed.ts";
+import { graph } from "./steps/graph.ts";
+import { ingest } from "./steps/ingest.ts";
+import { publish } from "./steps/publish.ts";
+import { validate } from "./steps/validate.ts";
+import { vectors } from "./steps/vectors.ts";
+
+const paths = z.array(z.string()).default([]);
+const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
+
+/** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
+export function nightly(schedule: { cron: string; timezone: string } | null) {
+  return defineDag<Services>({
+    id: "nightly",
+    doc:
+      "Reads new conversations, campaigns and engagement, and publishes what recommendations are made from.",
+    ...schedule === null ? {} : { schedule: { ...schedule, catch_up: "latest" } },
+    params: z.object({ messages: paths, campaigns: paths, events: paths }),
+    tasks: [
+      { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 } },
+      { id: "validate", doc: "checks every row", needs: ["ingest"], run: validate },
+      { id: "documents", doc: "raw messages", needs: ["validate"], run: documents, retries: store },
+      { id: "analytics", doc: "campaigns, events", needs: ["validate"], run: analytics, retries: store },
+      { id: "embed", doc: "text to vectors", needs: ["validate"], run: embed, retries: store },
+      { id: "vectors", doc: "message vectors", needs: ["embed"], run: vectors, retries: store },
+      {
+        id: "graph",
+        doc: "edges, by recount",
+        needs: ["documents", "analytics", "embed"],
+        run: graph,
+        retries: store,
+      },
+      { id: "derive", doc: "profiles, popularity", needs: ["vectors", "graph"], run: derive, retries: store },
+      { id: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
+      { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
+    ],
+  });
+}

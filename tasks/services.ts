@@ -1,0 +1,35 @@
+import type { Clock } from "../lib/core/clock.ts";
+import type { Artifact } from "../lib/core/types.ts";
+import type { Dataset, DatasetUse } from "../lib/dag/types.ts";
+import type { Embedder } from "../lib/embed/port.ts";
+import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
+import type { ArtifactStore } from "../lib/stores/artifacts/port.ts";
+import type { DocumentStore } from "../lib/stores/documents/port.ts";
+import type { GraphStore } from "../lib/stores/graph/port.ts";
+import type { VectorStore } from "../lib/stores/vectors/port.ts";
+
+/** What the steps of a dag work with: ports, never adapters. */
+export interface Services {
+  readonly documents: DocumentStore;
+  readonly analytics: AnalyticsStore;
+  readonly vectors: VectorStore;
+  readonly graph: GraphStore;
+  readonly artifacts: ArtifactStore;
+  /** The embedding model, loaded when first asked for. */
+  embedder(): Promise<Embedder>;
+  readonly clock: Clock;
+  readonly settings: Settings;
+  /** A table of a store, as lineage names it. */
+  dataset(store: "documents" | "analytics" | "vectors" | "graph", table: string): Dataset;
+  /** An artifact, as lineage names it, with its rows, bytes and hash. */
+  artifact(artifact: Artifact): DatasetUse;
+}
+
+export interface Settings {
+  /** Share (0..1) of a run's rows that may be refused before the run fails. */
+  readonly max_bad_share: number;
+  /** Days after which a user's word or an event counts half. */
+  readonly half_life_days: number;
+  /** Days that artifacts and refused rows are kept. */
+  readonly retention_days: number;
+}

@@ -1,0 +1,51 @@
+import { batches } from "../../lib/core/batch.ts";
+import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib/core/types.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import type { Services } from "../services.ts";
+import { addCounts, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { validated } from "./validate.ts";
+
+/** Writes the run's campaigns and engagement events to the analytics store. */
+export async function analytics(
+  context: TaskContext<Services>,
+): Promise<{ campaigns: WriteCounts; events: WriteCounts }> {
+  const { services: { analytics: store } } = context;
+  const input = validated(context);
+  const total = input.campaigns.rows + input.events.rows;
+  const write = async <Row>(
+    table: "campaigns" | "events",
+    upsert: (rows: Row[]) => Promise<WriteCounts>,
+    before: number,
+  ): Promise<WriteCounts> => {
+    let counts = NO_WRITES;
+    for await (
+      const batch of batches(readArtifact<Row>(context.services, input[table], context.signal), 500)
+    ) {
+      counts = addCounts(counts, await upsert(batch));
+      context.progress({ done: before + rowsOf(counts), total });
+    }
+    record(context, table, input[table], counts);
+    return counts;
+  };
+  const campaigns = await write<Campaign>(
+    "campaigns",
+    (rows) => store.upsertCampaigns({ campaigns: rows }),
+    0,
+  );
+  const events = await write<EngagementEvent>(
+    "events",
+    (rows) => store.upsertEvents({ events: rows }),
+    input.campaigns.rows,
+  );
+  context.rows({ in: total, out: campaigns.inserted + campaigns.changed + events.inserted + events.changed });
+  return { campaigns, events };
+}
+
+function record(context: TaskContext<Services>, table: string, input: Artifact, counts: WriteCounts): void {
+  context.reads(context.services.artifact(input));
+  context.writes({
+    ...context.services.dataset("analytics", table),
+    rows: counts.inserted + counts.changed,
+    quality: { ...counts },
+  });
+}

@@ -1,0 +1,105 @@
+import { createHash } from "../../deps.ts";
+import { batches, paged } from "../../lib/core/batch.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import type { VectorRow } from "../../lib/stores/vectors/port.ts";
+import type { Services } from "../services.ts";
+import type { GraphOutput, TouchedUser } from "./graph.ts";
+import { readArtifact } from "./rows.ts";
+
+export type DeriveOutput = {
+  /** The data version that was built and is not yet published. */
+  readonly version: number;
+  readonly profiles: number;
+};
+
+/**
+ * Derives what answers are made from: the profile of every touched user, then, under a new data version, popularity
+ * and the search indexes. Touches are settled as their users are done.
+ */
+export async function derive(context: TaskContext<Services>): Promise<DeriveOutput> {
+  const { services, signal } = context;
+  const { touched } = context.output("graph") as GraphOutput;
+  let done = 0, profiles = 0;
+  for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 100)) {
+    profiles += await deriveProfiles(services, users);
+    await settle(services, users);
+    context.progress({ done: done += users.length, total: touched.rows });
+  }
+  const published = await services.analytics.published();
+  const version = (published?.version ?? 0) + 1;
+  const { half_life_days } = services.settings;
+  const { campaigns } = await services.analytics.buildStats({ version, half_life_days });
+  const built = await services.vectors.build({ version });
+  report(context, {
+    users: touched.rows,
+    profiles,
+    campaigns,
+    version,
+    indexed: built.profiles + built.campaigns,
+  });
+  return { version, profiles };
+}
+
+async function deriveProfiles(
+  { vectors, settings }: Services,
+  users: readonly TouchedUser[],
+): Promise<number> {
+  const rows: VectorRow[] = [];
+  for (const { user_id } of users) {
+    const page = (after: string | null, limit: number) => vectors.messagesOf({ user_id, after, limit });
+    const profile = await profileOf(user_id, () => paged(500, ({ id }) => id, page), settings.half_life_days);
+    if (profile !== null) rows.push(profile);
+  }
+  const { inserted, changed } = await vectors.upsert({ collection: "profiles", rows });
+  return inserted + changed;
+}
+
+/**
+ * The mean of a user's own message vectors, each weighted by a half-life counted back from the newest of them, made a
+ * unit vector. Null where there is none, or where they cancel out. Reads the messages twice, so that none are held.
+ */
+export async function profileOf(
+  user_id: string,
+  messages: () => AsyncIterable<VectorRow>,
+  half_life_days: number,
+): Promise<VectorRow | null> {
+  let timestamp = "";
+  for await (const row of messages()) {
+    if (row.timestamp !== null && row.timestamp > timestamp) timestamp = row.timestamp;
+  }
+  if (timestamp === "") return null;
+  const newest = Date.parse(timestamp);
+  const hash = createHash("sha256");
+  let sum: Float64Array | null = null;
+  for await (const row of messages()) {
+    const weight = 0.5 ** ((newest - Date.parse(row.timestamp ?? timestamp)) / (half_life_days * 86_400_000));
+    sum ??= new Float64Array(row.vector.length);
+    for (let i = 0; i < sum.length; i++) sum[i]! += weight * row.vector[i]!;
+    hash.update(`${row.id} ${row.timestamp} ${row.content_hash}\n`);
+  }
+  const norm = Math.hypot(...sum ?? []);
+  if (sum === null || norm < 1e-6) return null;
+  const vector = Float32Array.from(sum, (x) => x / norm);
+  return { id: user_id, user_id, role: "user", timestamp, content_hash: hash.digest("hex"), vector };
+}
+
+async function settle({ documents, analytics }: Services, users: readonly TouchedUser[]): Promise<void> {
+  const touches = (store: "documents" | "analytics") =>
+    users.flatMap(({ user_id, [store]: token }) => token === null ? [] : [{ user_id, token }]);
+  await documents.settle({ touched: touches("documents") });
+  await analytics.settle({ touched: touches("analytics") });
+}
+
+function report(
+  context: TaskContext<Services>,
+  made: { users: number; profiles: number; campaigns: number; version: number; indexed: number },
+): void {
+  const { services } = context;
+  const version = String(made.version);
+  context.rows({ in: made.users, out: made.profiles });
+  context.reads(services.dataset("vectors", "messages"));
+  context.reads(services.dataset("analytics", "events"));
+  context.writes({ ...services.dataset("vectors", "profiles"), rows: made.profiles });
+  context.writes({ ...services.dataset("vectors", "indexes"), rows: made.indexed, version });
+  context.writes({ ...services.dataset("analytics", "campaign_stats"), rows: made.campaigns, version });
+}

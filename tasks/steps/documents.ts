@@ -1,0 +1,22 @@
+import { batches } from "../../lib/core/batch.ts";
+import type { Message, WriteCounts } from "../../lib/core/types.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import type { Services } from "../services.ts";
+import { addCounts, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { validated } from "./validate.ts";
+
+/** Writes the run's messages to the documents store. */
+export async function documents(context: TaskContext<Services>): Promise<{ messages: WriteCounts }> {
+  const { services, signal } = context;
+  const { messages } = validated(context);
+  let counts = NO_WRITES;
+  for await (const batch of batches(readArtifact<Message>(services, messages, signal), 500)) {
+    counts = addCounts(counts, await services.documents.upsert({ messages: batch }));
+    context.progress({ done: rowsOf(counts), total: messages.rows });
+  }
+  const written = counts.inserted + counts.changed;
+  context.rows({ in: messages.rows, out: written });
+  context.reads(services.artifact(messages));
+  context.writes({ ...services.dataset("documents", "messages"), rows: written, quality: { ...counts } });
+  return { messages: counts };
+}

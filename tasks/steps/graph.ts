@@ -1,0 +1,70 @@
+import { batches, paged } from "../../lib/core/batch.ts";
+import type { Artifact, Campaign, Touched } from "../../lib/core/types.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import type { Services } from "../services.ts";
+import { readArtifact } from "./rows.ts";
+import { validated } from "./validate.ts";
+
+/** A user with new base rows, and the touches that are settled once everything is derived from them. */
+export interface TouchedUser {
+  readonly user_id: string;
+  readonly documents: string | null;
+  readonly analytics: string | null;
+}
+
+export type GraphOutput = { readonly touched: Artifact; readonly edges: number };
+
+/**
+ * Sets the edges of every user that any write touched since they were last derived from, in this run or not, and the
+ * targets of the run's campaigns. Leaves the list of those users for `derive`.
+ */
+export async function graph(context: TaskContext<Services>): Promise<GraphOutput> {
+  const { services, signal } = context;
+  const { campaigns } = validated(context);
+  const name = `${context.run.run_id}/graph/touched.ndjson`;
+  const touched = await services.artifacts.writeLines({ name, lines: touchedLines(services), signal });
+  let edges = await setTargets(context, campaigns);
+  let done = campaigns.rows;
+  const total = campaigns.rows + touched.rows;
+  for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 200)) {
+    const user_ids = users.map(({ user_id }) => user_id);
+    const expressed = await services.documents.intentCounts({ user_ids });
+    const engaged = await services.analytics.engagement({ user_ids });
+    edges += await services.graph.setExpressed({ user_ids, edges: expressed });
+    edges += await services.graph.setEngaged({ user_ids, edges: engaged });
+    context.progress({ done: done += users.length, total });
+  }
+  context.rows({ in: total, out: edges });
+  context.reads(services.artifact(campaigns));
+  context.reads(services.dataset("documents", "messages"));
+  context.reads(services.dataset("analytics", "events"));
+  context.writes({ ...services.dataset("graph", "edges"), rows: edges });
+  context.writes(services.artifact(touched));
+  return { touched, edges };
+}
+
+async function setTargets({ services, signal }: TaskContext<Services>, campaigns: Artifact): Promise<number> {
+  let edges = 0;
+  for await (const batch of batches(readArtifact<Campaign>(services, campaigns, signal), 500)) {
+    edges += await services.graph.setTargets({ campaigns: batch });
+  }
+  return edges;
+}
+
+/** Merges the touched users of both base stores, which each lists in ascending id. */
+async function* touchedLines({ documents, analytics }: Services): AsyncGenerator<string> {
+  const list = (store: { touched(o: { after: string | null; limit: number }): Promise<Touched[]> }) =>
+    paged<Touched>(1_000, ({ user_id }) => user_id, (after, limit) => store.touched({ after, limit }));
+  const [left, right] = [list(documents), list(analytics)];
+  let [a, b] = [await left.next(), await right.next()];
+  while (!a.done || !b.done) {
+    const user_id = a.done || (!b.done && b.value.user_id < a.value.user_id)
+      ? b.value!.user_id
+      : a.value.user_id;
+    const inA = !a.done && a.value.user_id === user_id ? a.value.token : null;
+    const inB = !b.done && b.value.user_id === user_id ? b.value.token : null;
+    yield JSON.stringify({ user_id, documents: inA, analytics: inB } satisfies TouchedUser);
+    if (inA !== null) a = await left.next();
+    if (inB !== null) b = await right.next();
+  }
+}

@@ -1,0 +1,207 @@
+import { z } from "../../deps.ts";
+import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
+import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
+import { hashSource } from "../../lib/sources/bytes.ts";
+import { readRows, type SourceRows } from "../../lib/sources/read.ts";
+import { expandSources, type Source, SourceError } from "../../lib/sources/source.ts";
+import type { Services } from "../services.ts";
+
+/** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
+export type IngestedSource = {
+  readonly kind: Kind;
+  readonly uri: string;
+  /** Of the source's bytes as they stand on disk. */
+  readonly sha256: string;
+  readonly bytes: number;
+  /** Without blank lines, which the artifact keeps so that line numbers hold. */
+  readonly rows: number;
+  readonly artifact: Artifact;
+};
+
+export type IngestOutput = {
+  readonly sources: readonly IngestedSource[];
+  readonly unchanged: readonly UnchangedSource[];
+  readonly failed: readonly FailedSource[];
+};
+
+type UnchangedSource = { readonly kind: Kind; readonly uri: string };
+type FailedSource = UnchangedSource & { readonly error: string };
+
+/** What a retry goes on from. `opened` are sources with one reading only, from the moment when it began. */
+type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };
+
+interface Planned {
+  readonly kind: Kind;
+  readonly source: Source;
+}
+
+const paths = z.array(z.string()).default([]);
+const Params = z.object({ messages: paths, campaigns: paths, events: paths });
+
+/** Rows between two reports of how far it is. */
+const REPORT_EVERY = 4_096;
+
+/**
+ * Spools every source that is new or changed into an artifact, so that stdin and retries can be replayed. A source that
+ * cannot be read is recorded, and the others go on. A retry keeps what an earlier attempt has spooled.
+ *
+ * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do.
+ */
+export async function ingest(context: TaskContext<Services>): Promise<IngestOutput> {
+  const ingestion = new Ingestion(context);
+  for (const planned of await ingestion.plan()) await ingestion.take(planned);
+  return await ingestion.conclude();
+}
+
+class Ingestion {
+  private readonly sources: IngestedSource[];
+  private readonly opened: string[];
+  private readonly unchanged: UnchangedSource[] = [];
+  private readonly failed: FailedSource[] = [];
+  /** Bytes of all sources that have to be spooled; null while one of them has no known size. */
+  private bytesToRead: number | null = 0;
+
+  constructor(private readonly context: TaskContext<Services>) {
+    const saved = context.loadCheckpoint() as Checkpoint | null;
+    this.sources = [...saved?.sources ?? []];
+    this.opened = [...saved?.opened ?? []];
+  }
+
+  /** The sources behind the run's paths that no earlier attempt has spooled. */
+  async plan(): Promise<Planned[]> {
+    const params = Params.parse(this.context.run.params);
+    const found = new Map<string, Planned>();
+    for (const kind of KINDS) {
+      for (const path of params[kind]) {
+        await this.recording({ kind, uri: path }, async () => {
+          for (const source of await expandSources({ paths: [path] })) found.set(kind + source.uri, { kind, source });
+        });
+      }
+    }
+    for (const { kind, uri } of this.sources) found.delete(kind + uri);
+    const planned = [...found.values()];
+    this.bytesToRead = planned.reduce((sum: number | null, { source: { bytes } }) => addSize(sum, bytes), 0);
+    return planned;
+  }
+
+  /** Spools one source, unless it is what the last published run read. */
+  async take({ kind, source }: Planned): Promise<void> {
+    const { uri, bytes } = source;
+    await this.recording({ kind, uri }, async () => {
+      if (bytes === null) await this.open(uri);
+      else if (await this.isUnchanged({ kind, source })) {
+        this.unchanged.push({ kind, uri });
+        this.bytesToRead = addSize(this.bytesToRead, -bytes);
+        return;
+      }
+      this.sources.push(await this.spool({ kind, source }));
+      await this.save();
+    });
+  }
+
+  /** What the step returns. */
+  async conclude(): Promise<IngestOutput> {
+    const { sources, unchanged, failed } = this;
+    if (sources.length === 0) await this.stopWhereNothingIsNew();
+    for (const source of sources) {
+      this.context.reads(asDataset(source, this.context.run.run_id));
+      this.context.writes(this.context.services.artifact(source.artifact));
+    }
+    return { sources, unchanged, failed };
+  }
+
+  /** Runs `work`; what is wrong with a source goes on record, and anything else goes on up. */
+  private async recording(of: UnchangedSource, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error;
+      this.failed.push({ ...of, error: error.message });
+      this.context.log(error.message);
+    }
+  }
+
+  /** Notes that a source with one reading is being read, and refuses a second time. */
+  private async open(uri: string): Promise<void> {
+    if (this.opened.includes(uri)) {
+      throw new SourceError(
+        "invalid",
+        `${uri} can be read only once and has been: give it for one kind, and after an interruption start a new run`,
+      );
+    }
+    this.opened.push(uri);
+    await this.save();
+  }
+
+  private async isUnchanged({ kind, source }: Planned): Promise<boolean> {
+    const record = await this.context.services.analytics.source({ kind, uri: source.uri });
+    return record !== null && record.sha256 === await hashSource(source, this.context);
+  }
+
+  private async spool({ kind, source }: Planned): Promise<IngestedSource> {
+    const { services: { artifacts }, run: { run_id }, signal } = this.context;
+    const n = this.sources.filter((done) => done.kind === kind).length + 1;
+    const read = readRows(source, { signal });
+    const name = `${run_id}/ingest/${kind}-${n}.ndjson`;
+    const artifact = await artifacts.writeLines({ name, lines: this.reported(read), signal });
+    this.report(read);
+    return { kind, uri: source.uri, sha256: read.sha256(), bytes: read.bytes, rows: read.rows, artifact };
+  }
+
+  private async *reported(read: SourceRows): AsyncGenerator<string> {
+    let unreported = 0;
+    for await (const row of read) {
+      yield row;
+      if (++unreported < REPORT_EVERY) continue;
+      unreported = 0;
+      this.report(read);
+    }
+  }
+
+  /** Progress is in rows; their total is guessed from the bytes. */
+  private report(reading: SourceRows): void {
+    const done = sum(this.sources, "rows") + reading.rows;
+    const bytes = sum(this.sources, "bytes") + reading.bytes;
+    const total = this.bytesToRead === null ? null : Math.round(done * this.bytesToRead / Math.max(1, bytes));
+    this.context.progress({ done, total });
+    this.context.rows({ in: done, out: done });
+  }
+
+  private save(): Promise<void> {
+    return this.context.saveCheckpoint({ sources: this.sources, opened: this.opened });
+  }
+
+  private async stopWhereNothingIsNew(): Promise<void> {
+    const { unchanged, failed } = this;
+    if (failed.length > 0 && unchanged.length === 0) throw new Fail(`no source could be read: ${told(failed)}`);
+    if (await hasTouched(this.context.services)) return;
+    if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);
+    throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source");
+  }
+}
+
+/** Whether an earlier run left users from whom nothing has been derived yet. */
+async function hasTouched({ documents, analytics }: Services): Promise<boolean> {
+  for (const store of [documents, analytics]) {
+    if ((await store.touched({ after: null, limit: 1 })).length > 0) return true;
+  }
+  return false;
+}
+
+function asDataset({ uri, rows, bytes, sha256 }: IngestedSource, run_id: string): DatasetUse {
+  const name = uri === "stdin" ? { namespace: "stdin", name: run_id } : { namespace: "file", name: uri };
+  return { ...name, rows, bytes, version: sha256 };
+}
+
+function told(failed: readonly FailedSource[]): string {
+  const more = failed.length > 1 ? `; and ${failed.length - 1} more` : "";
+  return failed[0]!.error + more;
+}
+
+function addSize(sum: number | null, bytes: number | null): number | null {
+  return sum === null || bytes === null ? null : sum + bytes;
+}
+
+function sum(sources: readonly IngestedSource[], of: "rows" | "bytes"): number {
+  return sources.reduce((total, source) => total + source[of], 0);
+}

@@ -1,0 +1,48 @@
+import { iso } from "../../lib/core/clock.ts";
+import { modelKey, type Published } from "../../lib/core/types.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
+import type { VectorStore } from "../../lib/stores/vectors/port.ts";
+import type { Services } from "../services.ts";
+import type { DeriveOutput } from "./derive.ts";
+import type { IngestOutput } from "./ingest.ts";
+
+/** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
+export async function publish(context: TaskContext<Services>): Promise<Published> {
+  const { services, run: { run_id } } = context;
+  const { version } = context.output("derive") as DeriveOutput;
+  const { sources } = context.output("ingest") as IngestOutput;
+  const published = await publishVersion(services, { version, run_id, sources });
+  await prune(services);
+  context.rows({ in: 1, out: 1 });
+  context.writes({ ...services.dataset("analytics", "published"), rows: 1, version: String(version) });
+  return published;
+}
+
+/** Flips one row, together with the record of the sources; then drops what is older than the version before. */
+export async function publishVersion(
+  { analytics, vectors, clock }: Services,
+  o: { version: number; run_id: string; sources: readonly Omit<SourceRecord, "run_id" | "at">[] },
+): Promise<Published> {
+  const { version, run_id } = o;
+  const at = iso(clock.now());
+  const published = await analytics.publish({
+    published: { version, run_id, model: await modelName(vectors), at },
+    sources: o.sources.map(({ kind, uri, sha256, rows }) => ({ kind, uri, sha256, rows, run_id, at })),
+  });
+  const versions = [published.version, ...published.previous === null ? [] : [published.previous]];
+  await vectors.keep({ versions });
+  return published;
+}
+
+async function modelName(vectors: VectorStore): Promise<string> {
+  const model = await vectors.model();
+  return model === null ? "none" : modelKey(model);
+}
+
+/** Personal data that is only kept for a while goes with each publish. */
+async function prune({ artifacts, documents, clock, settings }: Services): Promise<void> {
+  const before = iso(clock.now() - settings.retention_days * 86_400_000);
+  await artifacts.prune({ before });
+  await documents.pruneQuarantine({ before });
+}

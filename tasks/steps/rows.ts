@@ -1,0 +1,25 @@
+import type { Artifact, WriteCounts } from "../../lib/core/types.ts";
+import type { Services } from "../services.ts";
+
+export const NO_WRITES: WriteCounts = { inserted: 0, changed: 0, same: 0 };
+
+export function addCounts(a: WriteCounts, b: WriteCounts): WriteCounts {
+  return { inserted: a.inserted + b.inserted, changed: a.changed + b.changed, same: a.same + b.same };
+}
+
+/** Rows that reached a store or that it had already. */
+export function rowsOf({ inserted, changed, same }: WriteCounts): number {
+  return inserted + changed + same;
+}
+
+/** The rows of an artifact that this program wrote, which is why they are not checked again. Heeds the signal. */
+export async function* readArtifact<Row>(
+  { artifacts }: Pick<Services, "artifacts">,
+  { uri }: Artifact,
+  signal: AbortSignal,
+): AsyncGenerator<Row> {
+  for await (const line of artifacts.readLines({ uri })) {
+    signal.throwIfAborted();
+    yield JSON.parse(line);
+  }
+}

@@ -1,0 +1,78 @@
+import { batches } from "../../lib/core/batch.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import type { WriteCounts } from "../../lib/core/types.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
+import type { Services } from "../services.ts";
+import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
+import { addCounts, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+
+/** Writes embedded messages and campaigns to the vector store. */
+export async function vectors(
+  context: TaskContext<Services>,
+): Promise<Record<"messages" | "campaigns", WriteCounts>> {
+  const { services } = context;
+  const { parts } = context.output("embed") as EmbedOutput;
+  const total = parts.reduce((sum, { rows }) => sum + rows, 0);
+  const counts = { messages: NO_WRITES, campaigns: NO_WRITES };
+  for (const part of parts) {
+    context.reads(services.artifact(part));
+    for await (const batch of batches(readArtifact<EmbeddedRow>(services, part, context.signal), 500)) {
+      for (const collection of ["messages", "campaigns"] as const) {
+        const rows = batch.filter((row) => row.collection === collection);
+        if (rows.length === 0) continue;
+        const written = await services.vectors.upsert({
+          collection,
+          rows: await withVectors(services.vectors, collection, rows),
+        });
+        counts[collection] = addCounts(counts[collection], written);
+      }
+      context.progress({ done: rowsOf(counts.messages) + rowsOf(counts.campaigns), total });
+    }
+  }
+  report(context, counts, total);
+  return counts;
+}
+
+/** Fills in the vectors of rows whose text was embedded before: in this batch, or in a row that is stored. */
+async function withVectors(
+  store: VectorStore,
+  collection: Collection,
+  rows: readonly EmbeddedRow[],
+): Promise<VectorRow[]> {
+  const known = new Map<string, Float32Array>();
+  for (const row of rows) if (row.vector !== null) known.set(row.content_hash, fromBase64(row.vector));
+  const missing = rows.map(({ content_hash }) => content_hash).filter((hash) => !known.has(hash));
+  for (const [hash, vector] of await store.byHash({ collection, hashes: missing })) known.set(hash, vector);
+  return rows.map(({ collection: _collection, ...row }) => {
+    const vector = known.get(row.content_hash);
+    if (vector === undefined) {
+      throw new ParleyError(
+        "conflict",
+        `the vector that ${row.id} shares with an earlier row is gone: run again`,
+      );
+    }
+    return { ...row, vector };
+  });
+}
+
+function fromBase64(text: string): Float32Array {
+  return new Float32Array(Uint8Array.fromBase64(text).buffer);
+}
+
+function report(
+  context: TaskContext<Services>,
+  counts: Record<"messages" | "campaigns", WriteCounts>,
+  total: number,
+): void {
+  const written = { messages: 0, campaigns: 0 };
+  for (const collection of ["messages", "campaigns"] as const) {
+    written[collection] = counts[collection].inserted + counts[collection].changed;
+    context.writes({
+      ...context.services.dataset("vectors", collection),
+      rows: written[collection],
+      quality: { ...counts[collection] },
+    });
+  }
+  context.rows({ in: total, out: written.messages + written.campaigns });
+}

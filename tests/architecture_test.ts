@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+
+/** Which layer may import which: by path prefix, longest first. `deps` is deps.ts; a layer may always import itself. */
+const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[] = [
+  { at: /^lib\/core\//, may: [/^lib\/core\//] },
+  { at: /^lib\/config\.ts$/, may: [/^lib\/core\//] },
+  { at: /^lib\/(schema|sources)\//, may: [/^lib\/core\//] },
+  { at: /^lib\/dag\//, may: [/^lib\/core\//, /^lib\/stores\/runs\/port\.ts$/] },
+  { at: /^lib\/embed\//, may: [/^lib\/core\//] },
+  {
+    at: /^lib\/stores\//,
+    may: [/^lib\/core\//, /^lib\/stores\/[^/]+\/port\.ts$/, /^lib\/stores\/[^/]+\.ts$/],
+  },
+  { at: /^lib\/(recommend|quality)\//, may: [/^lib\/core\//, /\/port\.ts$/] },
+  {
+    at: /^tasks\//,
+    may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality)\//, /\/port\.ts$/],
+  },
+  { at: /^routes\//, may: [/^lib\/(core|recommend|quality|dag|schema)\//, /\/port\.ts$/] },
+  { at: /^commands\//, may: [/^lib\//, /^tasks\//, /^routes\//, /^deno\.json$/] },
+  { at: /^main\.ts$/, may: [/^commands\//, /^lib\/config\.ts$/] },
+];
+
+/** `lib/stores/open.ts` is where a URL becomes an adapter: the one file of its layer that knows them all. */
+const OPENER = "lib/stores/open.ts";
+
+const ROOT = decodeURIComponent(new URL("../", import.meta.url).pathname);
+
+function* sources(folder = ""): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(ROOT + folder)) {
+    const path = folder + name;
+    if (isDirectory && !/^(\.|models|sample|tests|tools|node_modules)/.test(name)) yield* sources(`${path}/`);
+    else if (/\.tsx?$/.test(name) && folder + name !== "deps.ts") yield path;
+  }
+}
+
+/** What a file imports, static and dynamic, as paths from the root; outside code as it is written. */
+function importsOf(path: string): string[] {
+  const text = Deno.readTextFileSync(ROOT + path);
+  const found = text.matchAll(/(?:from\s+|import\s+|import\()"([^"]+)"/g);
+  return [...found].map(([, to]) => to!).map((to) =>
+    to.startsWith(".") ? new URL(to, `file:///${path}`).pathname.slice(1) : to
+  );
+}
+
+const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/") + 1);
+
+Deno.test("imports run one way", () => {
+  const wrong: string[] = [];
+  let seen = 0;
+  for (const path of sources()) {
+    const layer = LAYERS.find(({ at }) => at.test(path));
+    assert.ok(layer, `${path} is in no layer: name it in LAYERS`);
+    for (const to of importsOf(path)) {
+      seen++;
+      const own = folderOf(to).startsWith(folderOf(path)) && folderOf(path) !== "";
+      const allowed = to === "deps.ts"
+        ? !path.startsWith("lib/core/")
+        : own || layer.may.some((may) => may.test(to));
+      if (!allowed && path !== OPENER) wrong.push(`${path} → ${to}`);
+    }
+  }
+  assert.ok(seen > 100, "the test reads the tree");
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("outside code comes in through deps.ts alone", () => {
+  const wrong = [...sources()].flatMap((path) =>
+    importsOf(path).filter((to) => /^(npm|node|jsr|https?):/.test(to)).map((to) => `${path} → ${to}`)
+  );
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("no file outgrows 300 lines", () => {
+  const long = [...sources()].filter((path) => Deno.readTextFileSync(ROOT + path).split("\n").length > 301);
+  assert.deepEqual(long, []);
+});

@@ -1,0 +1,98 @@
+/**
+ * How fast `SqliteDocuments.upsert` takes rows, against a bare `node:sqlite` insert of the same rows: one prepared
+ * statement, one transaction, one table with nothing but its primary key. Only the time within the store counts.
+ *
+ *     deno run --allow-read --allow-write --allow-env tests/bench/sqlite_ingest.ts [rows ...]
+ */
+import { createHash, DatabaseSync } from "../../deps.ts";
+import type { Message } from "../../lib/core/types.ts";
+import { SqliteDocuments } from "../../lib/stores/documents/sqlite.ts";
+import { message, minute, random } from "../fixtures/rows.ts";
+
+const BATCH = 1_000;
+
+/** Conversations of ten turns, with ids as they are derived for rows that come without. */
+function* batchesOf(rows: number): Generator<Message[]> {
+  const next = random(7);
+  for (let start = 0; start < rows; start += BATCH) {
+    yield Array.from({ length: Math.min(BATCH, rows - start) }, (_, i) => row(start + i, next));
+  }
+}
+
+function row(n: number, next: () => number): Message {
+  const talk = Math.floor(n / 10);
+  return message({
+    message_id: createHash("sha256").update(String(n)).digest("hex"),
+    user_id: `user-${talk % 5_000}`,
+    message: "words as they are said ".repeat(1 + Math.floor(next() * 8)),
+    timestamp: minute(n),
+    conversation_id: `talk-${talk}`,
+    metadata: { source: "bench", turn: n % 10 },
+  });
+}
+
+/** Writes one batch; `end` takes what is left to do when all are written. */
+interface Writer {
+  write(batch: Message[]): Promise<void> | void;
+  end(): Promise<void> | void;
+}
+
+function bare(path: string): Writer {
+  const db = new DatabaseSync(path);
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+  db.exec(`CREATE TABLE messages (message_id TEXT PRIMARY KEY, user_id TEXT, message TEXT, timestamp TEXT,
+    conversation_id TEXT, role TEXT, intent TEXT, campaign_id TEXT, metadata TEXT)`);
+  const insert = db.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  db.exec("BEGIN");
+  return {
+    write(batch) {
+      for (const { metadata, ...m } of batch) insert.run(...Object.values(m), JSON.stringify(metadata));
+    },
+    end() {
+      db.exec("COMMIT");
+      db.close();
+    },
+  };
+}
+
+function ours(path: string): Writer {
+  const store = new SqliteDocuments({ path });
+  return {
+    write: async (batch) => void await store.upsert({ messages: batch }),
+    end: () => store.close(),
+  };
+}
+
+/** Seconds that each writer took. They take turns at every batch, so that what else the machine does hits all alike. */
+async function race(rows: number, writers: readonly Writer[]): Promise<{ seconds: number[]; rss: number }> {
+  const seconds = writers.map(() => 0);
+  let rss = 0;
+  const timed = async (n: number, work: () => Promise<void> | void) => {
+    const start = performance.now();
+    await work();
+    seconds[n]! += (performance.now() - start) / 1_000;
+  };
+  for (const batch of batchesOf(rows)) {
+    for (const [n, writer] of writers.entries()) await timed(n, () => writer.write(batch));
+    rss = Math.max(rss, Deno.memoryUsage().rss);
+  }
+  for (const [n, writer] of writers.entries()) await timed(n, () => writer.end());
+  return { seconds, rss };
+}
+
+const rate = (rows: number, seconds: number) => `${Math.round(rows / seconds).toLocaleString("en")} rows/s`;
+
+async function report(rows: number, dir: string): Promise<void> {
+  const path = `${dir}/documents.db`;
+  const { seconds: [base = 0, first = 0], rss } = await race(rows, [bare(`${dir}/bare.db`), ours(path)]);
+  const { seconds: [again = 0] } = await race(rows, [ours(path)]);
+  const memory = `peak rss ${Math.round(rss / 1_048_576)} MB`;
+  console.log(`${rows.toLocaleString("en")} rows: bare ${rate(rows, base)}, upsert ${rate(rows, first)}`);
+  console.log(`  ${(base / first).toFixed(2)} x bare, ${memory}; the same again ${rate(rows, again)}`);
+}
+
+for (const rows of Deno.args.length > 0 ? Deno.args.map(Number) : [25_000, 250_000]) {
+  const dir = await Deno.makeTempDir();
+  await report(rows, dir);
+  await Deno.remove(dir, { recursive: true });
+}

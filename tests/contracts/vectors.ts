@@ -1,0 +1,357 @@
+import assert from "node:assert/strict";
+import type { ModelIdentity } from "../../lib/core/types.ts";
+import type { Hit, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
+import {
+  bruteForce,
+  campaign,
+  clustered,
+  normalise,
+  profile,
+  randomOf,
+  recallOf,
+} from "../fixtures/vectors.ts";
+
+const MODEL: ModelIdentity = { name: "contract", revision: "0", dimension: 8, pooling: "mean" };
+/** Servers compute in single precision. */
+const TOLERANCE = 1e-5;
+
+export type OpenVectors = () => Promise<{ store: VectorStore; close(): Promise<void> }>;
+
+/** What every vector store does. `open` gives an empty one of its own each time. */
+export function vectorsContract(name: string, open: OpenVectors): void {
+  const test = (what: string, body: (store: VectorStore) => Promise<void>) =>
+    Deno.test(`${name}: ${what}`, async () => {
+      const { store, close } = await open();
+      try {
+        await body(store);
+      } finally {
+        await close();
+      }
+    });
+  /** The same with the store bound to {@link MODEL}. */
+  const bound = (what: string, body: (store: VectorStore) => Promise<void>) =>
+    test(what, async (store) => {
+      await store.bind({ model: MODEL });
+      await body(store);
+    });
+
+  test("model() is null until bind(), which repeats without effect", async (store) => {
+    assert.equal(await store.model(), null);
+    await store.bind({ model: MODEL });
+    await store.bind({ model: { ...MODEL } });
+    assert.deepEqual({ ...await store.model() }, MODEL);
+  });
+
+  bound("bind() refuses another model beside vectors, and takes it once they are gone", async (store) => {
+    const other = { ...MODEL, revision: "1", dimension: 4 };
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
+    await store.build({ version: 1 });
+    await assert.rejects(store.bind({ model: other }), { code: "mismatch" });
+    assert.deepEqual({ ...await store.model() }, MODEL);
+    assert.equal((await near(store, 1, axis(0), 1)).length, 1);
+    await store.deleteUsers({ user_ids: ["u1"] });
+    await store.bind({ model: other });
+    assert.deepEqual({ ...await store.model() }, other);
+    await assert.rejects(near(store, 1, axis(0).slice(0, 4), 1), { code: "not_found" });
+  });
+
+  test("upsert() needs a bound model", async (store) => {
+    const rows = [profile("u1", axis(0))];
+    await assert.rejects(store.upsert({ collection: "profiles", rows }), { code: "invalid" });
+  });
+
+  test("an empty store answers everything with nothing", async (store) => {
+    const nothing = { messages: 0, profiles: 0, campaigns: 0 };
+    assert.deepEqual(await store.counts(), nothing);
+    assert.deepEqual(await store.build({ version: 1 }), nothing);
+    assert.deepEqual(await near(store, 1, axis(0), 5), []);
+    assert.deepEqual(await store.faults({ limit: 5 }), []);
+    assert.equal((await store.get({ collection: "profiles", ids: ["u1"] })).size, 0);
+    assert.equal(await store.deleteUsers({ user_ids: ["u1"] }), 0);
+    assert.equal(await store.deleteCampaigns({ campaign_ids: [] }), 0);
+    assert.equal((await store.upsert({ collection: "profiles", rows: [] })).inserted, 0);
+  });
+
+  bound("upsert() keeps vectors and hashes by id, apart for each collection", async (store) => {
+    const rows = randomRows(20, 1);
+    assert.deepEqual(await store.upsert({ collection: "profiles", rows }), {
+      inserted: 20,
+      changed: 0,
+      same: 0,
+    });
+    await store.upsert({ collection: "campaigns", rows: [campaign(rows[0]!.id, axis(3))] });
+    const ids = [rows[0]!.id, rows[7]!.id, "nobody"];
+    const vectors = await store.get({ collection: "profiles", ids });
+    assert.deepEqual([...vectors.keys()].sort(), ids.slice(0, 2).sort());
+    assert.deepEqual(vectors.get(ids[1]!), rows[7]!.vector);
+    const hashes = await store.hashes({ collection: "profiles", ids });
+    assert.deepEqual(hashes.get(ids[0]!), rows[0]!.content_hash);
+    assert.equal(hashes.size, 2);
+    assert.deepEqual((await store.get({ collection: "campaigns", ids })).get(ids[0]!), axis(3));
+    assert.deepEqual(await store.counts(), { messages: 0, profiles: 20, campaigns: 1 });
+  });
+
+  bound("upsert() of what is there changes nothing", async (store) => {
+    const rows = randomRows(20, 2);
+    await store.upsert({ collection: "profiles", rows });
+    const before = await store.digest();
+    const counts = await store.upsert({ collection: "profiles", rows });
+    assert.deepEqual(counts, { inserted: 0, changed: 0, same: 20 });
+    assert.equal(await store.digest(), before);
+  });
+
+  bound("upsert() replaces a row when anything but its vector differs", async (store) => {
+    const row = profile("u1", axis(0));
+    await store.upsert({ collection: "messages", rows: [row] });
+    const variants: Partial<VectorRow>[] = [
+      { content_hash: "other" },
+      { role: "assistant" },
+      { timestamp: "2026-02-01T00:00:00.000Z" },
+      { user_id: "u2" },
+    ];
+    let last = row;
+    for (const variant of variants) {
+      last = { ...last, ...variant, vector: axis(1) };
+      const counts = await store.upsert({ collection: "messages", rows: [last] });
+      assert.deepEqual(counts, { inserted: 0, changed: 1, same: 0 }, JSON.stringify(variant));
+    }
+    assert.deepEqual((await store.get({ collection: "messages", ids: ["u1"] })).get("u1"), axis(1));
+    assert.equal((await store.counts()).messages, 1);
+  });
+
+  bound("upsert() refuses a bad vector and writes nothing of that call", async (store) => {
+    const bad = {
+      short: axis(0).slice(0, 7),
+      long: Float32Array.from([...axis(0), 0]),
+      nan: axis(0).map((value, at) => at === 5 ? NaN : value),
+      infinite: axis(0).map((value) => value === 1 ? Infinity : value),
+      scaled: axis(0).map((value) => value * 1.01),
+      zero: new Float32Array(8),
+    };
+    for (const [id, vector] of Object.entries(bad)) {
+      const rows = [profile("good", axis(0)), profile(id, vector)];
+      await assert.rejects(store.upsert({ collection: "profiles", rows }), { code: "invalid" }, id);
+    }
+    assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+  });
+
+  bound("byHash() finds a vector for each hash that a live row has", async (store) => {
+    const message = (id: string, content_hash: string, at: number) =>
+      profile(id, axis(at), { user_id: "u1", content_hash });
+    const rows = [message("m1", "a", 1), message("m2", "a", 1), message("m3", "b", 2)];
+    await store.upsert({ collection: "messages", rows });
+    const find = () => store.byHash({ collection: "messages", hashes: ["a", "b", "c"] });
+    assert.deepEqual(await find(), new Map([["a", axis(1)], ["b", axis(2)]]));
+    assert.equal((await store.byHash({ collection: "profiles", hashes: ["a"] })).size, 0);
+    await store.upsert({ collection: "messages", rows: [message("m3", "c", 3)] });
+    assert.deepEqual(await find(), new Map([["a", axis(1)], ["c", axis(3)]]));
+    await store.deleteUsers({ user_ids: ["u1"] });
+    assert.equal((await find()).size, 0);
+  });
+
+  bound("messagesOf() pages through one user's own messages in ascending id", async (store) => {
+    const message = (at: number, rest: Partial<VectorRow>) =>
+      profile(`m${100 + at}`, axis(at % 8), { user_id: "u1", ...rest });
+    const rows = Array.from(
+      { length: 30 },
+      (_, at) => message(at, at % 3 === 0 ? { role: "assistant" } : at % 3 === 1 ? { user_id: "u2" } : {}),
+    );
+    await store.upsert({ collection: "messages", rows: rows.toReversed() });
+    const expected = rows.filter((row) => row.user_id === "u1" && row.role === "user");
+    const first = await store.messagesOf({ user_id: "u1", after: null, limit: 4 });
+    const rest = await store.messagesOf({ user_id: "u1", after: first.at(-1)!.id, limit: 100 });
+    assert.deepEqual([...first, ...rest].map((row) => ({ ...row })), expected);
+    assert.deepEqual(await store.messagesOf({ user_id: "nobody", after: null, limit: 4 }), []);
+  });
+
+  bound("search() in 500 rows is exact, with ties by id", async (store) => {
+    const rows = randomRows(500, 3);
+    const tied = rows.map((row, at) => at % 10 < 4 ? { ...row, vector: rows[at - at % 10]!.vector } : row);
+    await store.upsert({ collection: "profiles", rows: tied });
+    assert.equal((await store.build({ version: 1 })).profiles, 500);
+    const queries = [
+      ...tied.slice(0, 20).map((row) => row.vector),
+      ...randomRows(20, 4).map((row) => row.vector),
+    ];
+    for (const query of queries) {
+      for (const k of [1, 3, 10, 499, 600]) {
+        sameHits(await near(store, 1, query, k), bruteForce(tied, query, k));
+      }
+    }
+  });
+
+  test("search() in 20,000 rows finds at least .95 of the 10 nearest", async (store) => {
+    const dimension = 32;
+    await store.bind({ model: { ...MODEL, dimension } });
+    const next = clustered({ dimension, clusters: 100, seed: 5 });
+    const rows = Array.from({ length: 20_000 }, (_, at) => profile(`u${at}`, next()));
+    await store.upsert({ collection: "profiles", rows });
+    await store.build({ version: 1 });
+    const queries = Array.from({ length: 50 }, next);
+    const recall = await recallOf({ rows, queries, k: 10 }, (vector) => near(store, 1, vector, 10));
+    assert.ok(recall >= 0.95, `recall@10 is ${recall}`);
+    const [best] = await near(store, 1, rows[77]!.vector, 1);
+    sameHits([best!], [{ id: "u77", score: 1 }]);
+    const all = await near(store, 1, queries[0]!, 200);
+    assert.deepEqual(all, all.toSorted((a, b) => b.score - a.score));
+  });
+
+  bound("search() leaves out what is excluded and still fills up", async (store) => {
+    const rows = randomRows(300, 6);
+    await store.upsert({ collection: "campaigns", rows: rows.map((row) => campaign(row.id, row.vector)) });
+    await store.build({ version: 1 });
+    const nearest = bruteForce(rows, rows[0]!.vector, 300).map((hit) => hit.id);
+    for (const [from, to] of [[0, 1], [0, 100], [5, 15], [0, 300]] as const) {
+      const exclude = [...nearest.slice(from, to), "nobody"];
+      const left = rows.filter((row) => !exclude.includes(row.id));
+      const hits = await store.search({
+        collection: "campaigns",
+        version: 1,
+        vector: rows[0]!.vector,
+        k: 10,
+        exclude,
+      });
+      sameHits(hits, bruteForce(left, rows[0]!.vector, 10));
+    }
+  });
+
+  bound("search() refuses a query of another dimension or without direction", async (store) => {
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
+    await store.build({ version: 1 });
+    for (const bad of [axis(0).slice(1), new Float32Array(8), axis(0).fill(NaN)]) {
+      await assert.rejects(near(store, 1, bad, 1), { code: "invalid" });
+    }
+  });
+
+  bound("search() in a version that was not built is not_found", async (store) => {
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
+    await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
+    await store.build({ version: 1 });
+    await assert.rejects(near(store, 2, axis(0), 1), { code: "not_found" });
+  });
+
+  bound("build() makes a version that later writes do not move, beside later versions", async (store) => {
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
+    await store.build({ version: 1 });
+    const moved = profile("u1", axis(2), { content_hash: "moved" });
+    await store.upsert({ collection: "profiles", rows: [moved, profile("u3", axis(0))] });
+    sameHits(await near(store, 1, axis(0), 1), [{ id: "u1", score: 1 }]);
+    await store.build({ version: 2 });
+    sameHits(await near(store, 2, axis(0), 1), [{ id: "u3", score: 1 }]);
+    sameHits(await near(store, 2, axis(2), 1), [{ id: "u1", score: 1 }]);
+    sameHits(await near(store, 1, axis(0), 2), [{ id: "u1", score: 1 }, { id: "u2", score: 0 }]);
+  });
+
+  bound("build() of a built version replaces it", async (store) => {
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
+    await store.build({ version: 1 });
+    sameHits(await near(store, 1, axis(1), 1), [{ id: "u1", score: 0 }]);
+    await store.upsert({ collection: "profiles", rows: [profile("u2", axis(1))] });
+    assert.equal((await store.build({ version: 1 })).profiles, 2);
+    sameHits(await near(store, 1, axis(1), 1), [{ id: "u2", score: 1 }]);
+  });
+
+  bound("keep() drops all other versions", async (store) => {
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
+    for (const version of [1, 2, 3]) await store.build({ version });
+    assert.equal((await near(store, 1, axis(0), 1)).length, 1);
+    await store.keep({ versions: [2, 3, 9] });
+    await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
+    assert.equal((await near(store, 2, axis(0), 1)).length, 1);
+    await store.keep({ versions: [] });
+    await assert.rejects(near(store, 3, axis(0), 1), { code: "not_found" });
+  });
+
+  bound(
+    "deleteUsers() takes a user out of rows and built versions at once, and no build brings them back",
+    async (store) => {
+      const message = profile("m1", axis(4), { user_id: "u1" });
+      await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
+      await store.upsert({
+        collection: "messages",
+        rows: [message, { ...message, id: "m2", role: "assistant" }],
+      });
+      await store.build({ version: 1 });
+      assert.equal(await store.deleteUsers({ user_ids: ["u1", "nobody"] }), 3);
+      assert.deepEqual(await store.counts(), { messages: 0, profiles: 1, campaigns: 0 });
+      assert.equal((await store.get({ collection: "profiles", ids: ["u1"] })).size, 0);
+      assert.deepEqual(await store.messagesOf({ user_id: "u1", after: null, limit: 9 }), []);
+      sameHits(await near(store, 1, axis(0), 2), [{ id: "u2", score: 0 }]);
+      await store.upsert({ collection: "profiles", rows: [profile("u1", axis(5))] });
+      assert.ok(
+        (await near(store, 1, axis(0), 2)).every((hit) => hit.score < TOLERANCE),
+        "the old vector is back",
+      );
+      await store.build({ version: 2 });
+      sameHits(await near(store, 2, axis(5), 1), [{ id: "u1", score: 1 }]);
+    },
+  );
+
+  bound("deleteCampaigns() takes campaigns out of rows and built versions", async (store) => {
+    const rows = [campaign("c1", axis(0)), campaign("c2", axis(1))];
+    await store.upsert({ collection: "campaigns", rows });
+    await store.build({ version: 1 });
+    assert.equal(await store.deleteCampaigns({ campaign_ids: ["c1"] }), 1);
+    const question = { collection: "campaigns", vector: axis(0), k: 2 } as const;
+    sameHits(await store.search({ ...question, version: 1 }), [{ id: "c2", score: 0 }]);
+    assert.equal((await store.build({ version: 2 })).campaigns, 1);
+    sameHits(await store.search({ ...question, version: 2 }), [{ id: "c2", score: 0 }]);
+  });
+
+  test("digest() depends on the rows alone, not on their order or history", async (store) => {
+    const { store: other, close } = await open();
+    try {
+      const rows = randomRows(50, 7);
+      for (const each of [store, other]) await each.bind({ model: MODEL });
+      await store.upsert({ collection: "profiles", rows });
+      await other.upsert({ collection: "profiles", rows: [profile("extra", axis(0))] });
+      await other.upsert({ collection: "profiles", rows: rows.toReversed() });
+      assert.notEqual(await other.digest(), await store.digest());
+      await other.deleteUsers({ user_ids: ["extra"] });
+      await other.build({ version: 1 });
+      assert.equal(await other.digest(), await store.digest());
+      const [row] = rows;
+      await other.upsert({
+        collection: "profiles",
+        rows: [{ ...row!, vector: axis(1), content_hash: "other" }],
+      });
+      await other.upsert({ collection: "profiles", rows: [{ ...row!, vector: axis(1) }] });
+      assert.notEqual(await other.digest(), await store.digest());
+    } finally {
+      await close();
+    }
+  });
+
+  bound("faults() finds nothing wrong with what upsert() took", async (store) => {
+    await store.upsert({ collection: "profiles", rows: randomRows(50, 8) });
+    assert.deepEqual(await store.faults({ limit: 5 }), []);
+  });
+
+  test("health() names the adapter and its engine's version", async (store) => {
+    const health = await store.health();
+    assert.ok(health.adapter.length > 0 && /\d/.test(health.version) && health.latency_ms >= 0);
+  });
+}
+
+/** The unit vector along one of the 8 axes. */
+function axis(at: number): Float32Array {
+  return Float32Array.from({ length: 8 }, (_, i) => i === at ? 1 : 0);
+}
+
+/** Profiles in directions that repeat by seed, with ids in no order. */
+function randomRows(count: number, seed: number): VectorRow[] {
+  const random = randomOf(seed);
+  return Array.from({ length: count }, () => {
+    const vector = normalise(Float32Array.from({ length: 8 }, () => random() - 0.5));
+    return profile(`u${Math.floor(random() * 1e9)}`, vector);
+  });
+}
+
+function near(store: VectorStore, version: number, vector: Float32Array, k: number): Promise<Hit[]> {
+  return store.search({ collection: "profiles", version, vector, k });
+}
+
+function sameHits(hits: readonly Hit[], expected: readonly Hit[]): void {
+  assert.deepEqual(hits.map((hit) => hit.id), expected.map((hit) => hit.id));
+  hits.forEach((hit, at) => assert.ok(Math.abs(hit.score - expected[at]!.score) < TOLERANCE));
+}

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { identify, readLayout } from "../../../lib/embed/layout.ts";
+
+const BGE = new URL("../../../models/bge-small-en-v1.5", import.meta.url).pathname;
+
+const FILES = {
+  "modules.json": [
+    { path: "", type: "sentence_transformers.models.Transformer" },
+    { path: "1_Pooling", type: "sentence_transformers.models.Pooling" },
+  ],
+  "1_Pooling/config.json": { word_embedding_dimension: 6, pooling_mode_mean_tokens: true },
+  "sentence_bert_config.json": { max_seq_length: 128 },
+  "tokenizer_config.json": { model_max_length: 512 },
+  "config.json": { max_position_embeddings: 514 },
+  "onnx/model.onnx": "weights",
+};
+
+/** Writes a model folder whose files are these, save for `changes`; null leaves a file out. */
+async function folderWith(changes: Record<string, unknown>): Promise<string> {
+  const dir = await Deno.makeTempDir();
+  for (const [name, content] of Object.entries({ ...FILES, ...changes })) {
+    if (content === null) continue;
+    await Deno.mkdir(`${dir}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeTextFile(
+      `${dir}/${name}`,
+      typeof content === "string" ? content : JSON.stringify(content),
+    );
+  }
+  return dir;
+}
+
+function test(what: string, changes: Record<string, unknown>, body: (dir: string) => Promise<void>): void {
+  Deno.test(`readLayout() ${what}`, async () => {
+    const dir = await folderWith(changes);
+    await body(dir);
+    await Deno.remove(dir, { recursive: true });
+  });
+}
+
+Deno.test("readLayout() and identify() describe the default model", async () => {
+  const layout = await readLayout(BGE);
+  const { dtype, dimension, pooling, max_tokens, lowercase } = layout;
+  assert.deepEqual(
+    { dtype, dimension, pooling, max_tokens, lowercase },
+    { dtype: "q8", dimension: 384, pooling: "cls", max_tokens: 512, lowercase: true },
+  );
+  assert.deepEqual(await identify(layout), {
+    name: "bge-small-en-v1.5",
+    revision: "6c9c6101a956d62d",
+    dimension: 384,
+    pooling: "cls",
+  });
+});
+
+test("takes each figure from the file that states it", {}, async (dir) => {
+  const layout = await readLayout(`${dir}/`);
+  assert.equal(`${layout.parent}/${layout.name}`, await Deno.realPath(dir));
+  const { dtype, dimension, pooling, max_tokens, lowercase } = layout;
+  assert.deepEqual(
+    { dtype, dimension, pooling, max_tokens, lowercase },
+    { dtype: "fp32", dimension: 6, pooling: "mean", max_tokens: 128, lowercase: false },
+  );
+});
+
+test(
+  "takes the shorter of two maxima",
+  { "sentence_bert_config.json": { max_seq_length: 513 } },
+  async (dir) => {
+    assert.equal((await readLayout(dir)).max_tokens, 512);
+  },
+);
+
+test("prefers quantised weights", { "onnx/model_quantized.onnx": "weights" }, async (dir) => {
+  assert.equal((await readLayout(dir)).dtype, "q8");
+});
+
+const REFUSALS: Record<string, [Record<string, unknown>, string]> = {
+  "a folder without weights": [{ "onnx/model.onnx": null }, "not_found"],
+  "a folder without a pooling file": [{ "1_Pooling/config.json": null }, "not_found"],
+  "a file that is not JSON": [{ "modules.json": "<html>" }, "invalid"],
+  "a dimension that is no number": [
+    { "1_Pooling/config.json": { word_embedding_dimension: "6" } },
+    "invalid",
+  ],
+  "a module that it has no code for": [{
+    "modules.json": [...FILES["modules.json"], {
+      path: "2_Dense",
+      type: "sentence_transformers.models.Dense",
+    }],
+  }, "unsupported"],
+  "max pooling": [{
+    "1_Pooling/config.json": { word_embedding_dimension: 6, pooling_mode_max_tokens: true },
+  }, "unsupported"],
+  "two poolings at once": [{
+    "1_Pooling/config.json": {
+      word_embedding_dimension: 6,
+      pooling_mode_cls_token: true,
+      pooling_mode_mean_tokens: true,
+    },
+  }, "unsupported"],
+  "no maximum at all": [{ "sentence_bert_config.json": {}, "tokenizer_config.json": {} }, "invalid"],
+  "a maximum beyond the positions": [{
+    "sentence_bert_config.json": {},
+    "tokenizer_config.json": { model_max_length: 1e30 },
+  }, "invalid"],
+};
+
+for (const [what, [changes, code]] of Object.entries(REFUSALS)) {
+  test(`refuses ${what}`, changes, async (dir) => {
+    await assert.rejects(readLayout(dir), { code });
+  });
+}
+
+Deno.test("readLayout() says which folder is missing", async () => {
+  await assert.rejects(readLayout("/nowhere/model"), { code: "not_found", message: /\/nowhere\/model/ });
+});

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { openEmbedder } from "../../../lib/embed/open.ts";
+
+Deno.test("openEmbedder() refuses what it cannot open, naming the schemes", async () => {
+  for (const url of ["", "onnx", "onnx:", "http://127.0.0.1/v1", "test", "bge-small-en-v1.5"]) {
+    await assert.rejects(openEmbedder({ url }), {
+      code: "invalid",
+      message: /onnx:<folder> or test:<dimension>/,
+    });
+  }
+  for (const url of ["test:", "test:0", "test:1.5", "test:-3", "test:10000", "test:abc"]) {
+    await assert.rejects(openEmbedder({ url }), { code: "invalid", message: /dimension of 1 to 9999/ });
+  }
+});
+
+Deno.test("openEmbedder() refuses a number of sessions that makes no sense", async () => {
+  const url = `onnx:${new URL("../../../models/bge-small-en-v1.5", import.meta.url).pathname}`;
+  for (const sessions of [0, -1, 1.5, NaN]) {
+    await assert.rejects(openEmbedder({ url, sessions }), { code: "invalid", message: /1 or more/ });
+  }
+});

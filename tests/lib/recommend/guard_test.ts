@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { ParleyError } from "../../../lib/core/errors.ts";
+import { createGuards } from "../../../lib/recommend/guard.ts";
+
+const never = () => new Promise<number>(() => {});
+
+Deno.test("Guard.run() gives what the store gives", async () => {
+  assert.equal(await createGuards().graph.run(() => Promise.resolve(7)), 7);
+  assert.equal(await createGuards().graph.run(() => new Promise((done) => setTimeout(done, 5, 7))), 7);
+});
+
+Deno.test("Guard.run() gives up on a store that hangs", async () => {
+  const start = performance.now();
+  await assert.rejects(createGuards().cache.run(never), /timed out/);
+  assert.ok(performance.now() - start < 1_000);
+});
+
+Deno.test("Guard.run() stops asking a store that keeps failing, and asks again later", async () => {
+  const { graph } = createGuards();
+  let asked = 0;
+  const fail = () => {
+    asked++;
+    return Promise.reject(new Error("down"));
+  };
+  for (let i = 0; i < 10; i++) await assert.rejects(graph.run(fail));
+  assert.equal(asked, 5);
+  await new Promise((done) => setTimeout(done, 1_050));
+  assert.equal(await graph.run(() => Promise.resolve(1)), 1);
+});
+
+Deno.test("Guard.run() takes a refusal for an answer, not for an outage", async () => {
+  const { vectors } = createGuards();
+  const refuse = () => Promise.reject(new ParleyError("not_found", "version 3 was not built"));
+  for (let i = 0; i < 10; i++) await assert.rejects(vectors.run(refuse), /not built/);
+});
+
+Deno.test("Guard.run() catches what a store throws outright", async () => {
+  await assert.rejects(
+    createGuards().graph.run(() => {
+      throw new TypeError("broken");
+    }),
+    /broken/,
+  );
+});

@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { ManualClock } from "../../../lib/core/clock.ts";
+import type { Answer } from "../../../lib/recommend/answer.ts";
+import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
+import { campaign, event } from "./samples.ts";
+import { emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
+
+interface Scene {
+  readonly world: World;
+  readonly clock: ManualClock;
+  /** Asks the world's stores, some of them replaced. */
+  ask(user_id: string, o?: { k?: number; stores?: Partial<RecommenderStores> }): Promise<Answer>;
+}
+
+function scene(name: string, body: (scene: Scene) => Promise<void>, open = openWorld) {
+  Deno.test(`Recommender.serve() ${name}`, async () => {
+    const world = await open();
+    const clock = new ManualClock(NOW);
+    try {
+      await body({
+        world,
+        clock,
+        async ask(user_id, o = {}) {
+          const recommender = new Recommender({ stores: { ...world.stores, ...o.stores }, clock });
+          return JSON.parse((await recommender.serve({ user_id, k: o.k ?? 10 })).body);
+        },
+      });
+    } finally {
+      await world.close();
+    }
+  });
+}
+
+const ids = (answer: Answer) => answer.items.map((item) => item.campaign_id);
+
+scene("puts first what people who talk alike chose, and says so", async ({ ask }) => {
+  const answer = await ask("ann");
+  assert.equal(answer.strategy, "personal");
+  assert.equal(answer.version, 1);
+  assert.deepEqual(answer.degraded, []);
+  const [first] = answer.items;
+  assert.equal(first?.campaign_id, "g1");
+  assert.equal(first?.title, "Title of g1");
+  assert.deepEqual(first?.reasons[0], {
+    code: "similar_users",
+    facts: { converted: 1, clicked: 1, shown: 0 },
+    text: "1 person who talks like you chose it, and 1 more looked at it.",
+  });
+  assert.ok(first?.reasons.some((reason) => reason.code === "intent"));
+});
+
+scene("does not call people alike who are only the nearest there are", async ({ ask }) => {
+  const k1 = (await ask("ann")).items.find((item) => item.campaign_id === "k1");
+  assert.ok(k1 !== undefined && k1.reasons.every((reason) => reason.code !== "similar_users"));
+});
+
+scene(
+  "gives every item a title, a score in 0..1 and one to three reasons, naming no one",
+  async ({ ask }) => {
+    const answer = await ask("ann");
+    assert.equal(answer.items.length, 7);
+    for (const item of answer.items) {
+      assert.ok(item.title !== "" && item.score >= 0 && item.score <= 1);
+      assert.ok(item.reasons.length >= 1 && item.reasons.length <= 3);
+    }
+    assert.doesNotMatch(JSON.stringify(answer.items), /\b(bob|cat|dan|eve)\b/);
+  },
+);
+
+scene("shows nothing dismissed, ended, not begun or paused", async ({ ask }) => {
+  const shown = ids(await ask("ann"));
+  for (const id of ["g2", ...HIDDEN]) assert.ok(!shown.includes(id), id);
+  assert.ok(shown.includes("g-last-day"));
+});
+
+scene("shows nothing that the user converted on", async ({ ask }) => {
+  assert.ok(!ids(await ask("dan")).includes("k1"));
+});
+
+scene("gives an unknown user the popular campaigns, marked so", async ({ ask }) => {
+  const answer = await ask("nobody");
+  assert.equal(answer.strategy, "popular");
+  assert.equal(answer.items[0]?.campaign_id, "k1");
+  assert.equal(answer.items[0]?.score, answer.items[0]?.sources.popularity);
+  assert.ok(answer.items.every((item) => item.reasons[0]?.code === "popular"));
+});
+
+scene("gives at most k items, and the same ones each time", async ({ ask }) => {
+  const two = await ask("ann", { k: 2 });
+  assert.equal(two.items.length, 2);
+  assert.deepEqual(ids(two), ids(await ask("ann", { k: 2 })));
+});
+
+scene("reaches past popular campaigns that may not be shown", async ({ world, ask }) => {
+  const gone = Array.from({ length: 400 }, (_, i) => campaign(`gone${i}`, { status: "ended" }));
+  await world.stores.analytics.upsertCampaigns({ campaigns: [...gone, campaign("left")] });
+  await world.add(gone.map((one) => event("fan", "conversion", one.campaign_id)));
+  await world.add([event("fan", "impression", "left")]);
+  await world.publish(1);
+  assert.deepEqual(ids(await ask("nobody")), ["left"]);
+}, emptyWorld);
+
+scene("answers the same question from the cache", async ({ world, clock }) => {
+  const recommender = new Recommender({ stores: world.stores, clock });
+  const miss = await recommender.serve({ user_id: "ann", k: 3 });
+  clock.advance(1);
+  const hit = await recommender.serve({ user_id: "ann", k: 3 });
+  assert.deepEqual([miss.cache, hit.cache], ["miss", "hit"]);
+  assert.equal(hit.body, miss.body);
+  assert.deepEqual([...hit.timings.keys()], ["cache"]);
+  assert.deepEqual([...miss.timings.keys()], ["cache", "vectors", "graph", "rank", "analytics"]);
+  assert.equal((await recommender.serve({ user_id: "ann", k: 4 })).cache, "miss");
+  assert.equal((await recommender.serve({ user_id: "bob", k: 3 })).cache, "miss");
+});
+
+scene("sees a dismissal in the next answer", async ({ world, clock }) => {
+  const recommender = new Recommender({ stores: world.stores, clock });
+  await recommender.serve({ user_id: "ann", k: 10 });
+  await world.add([event("ann", "dismissal", "g1")]);
+  const next = await recommender.serve({ user_id: "ann", k: 10 });
+  assert.equal(next.cache, "miss");
+  assert.ok(!ids(JSON.parse(next.body)).includes("g1"));
+});
+
+scene("answers from a newly published version within 250 ms", async ({ world, clock }) => {
+  const recommender = new Recommender({ stores: world.stores, clock });
+  await recommender.serve({ user_id: "ann", k: 10 });
+  await world.publish(2);
+  clock.advance(250);
+  const next = await recommender.serve({ user_id: "ann", k: 10 });
+  assert.equal(next.cache, "miss");
+  assert.equal(JSON.parse(next.body).version, 2);
+});
+
+for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
+  scene(`goes on without vectors where they ${how.slice(0, -1)}`, async ({ world, ask }) => {
+    const answer = await ask("ann", { stores: { vectors: faulty(world.stores.vectors, fault) } });
+    assert.deepEqual(answer.degraded, ["vectors"]);
+    assert.equal(answer.items[0]?.sources.intent, 1);
+  });
+
+  scene(`goes on without a graph that ${how}`, async ({ world, ask }) => {
+    const answer = await ask("ann", { stores: { graph: faulty(world.stores.graph, fault) } });
+    assert.deepEqual(answer.degraded, ["graph"]);
+    assert.ok(answer.items.length > 0 && answer.items[0]!.sources.similarity > 0);
+  });
+
+  scene(`goes on without a cache that ${how}`, async ({ world, clock }) => {
+    const stores = { ...world.stores, cache: faulty(world.stores.cache, fault) };
+    const served = await new Recommender({ stores, clock }).serve({ user_id: "ann", k: 10 });
+    assert.equal(served.cache, "bypass");
+    assert.deepEqual(JSON.parse(served.body).degraded, []);
+    assert.deepEqual([...served.failures.keys()], ["cache"]);
+  });
+
+  scene(`gives an empty answer, marked so, where analytics ${how}`, async ({ world, ask }) => {
+    const answer = await ask("ann", { stores: { analytics: faulty(world.stores.analytics, fault) } });
+    assert.deepEqual(answer.degraded, ["analytics"]);
+    assert.deepEqual(answer.items, []);
+    assert.equal(answer.version, null);
+  });
+}
+
+scene("gives the popular campaigns where all but analytics is down", async ({ world, ask }) => {
+  const { vectors, graph, cache } = world.stores;
+  const answer = await ask("ann", {
+    stores: { vectors: faulty(vectors, fails), graph: faulty(graph, fails), cache: faulty(cache, fails) },
+  });
+  assert.equal(answer.strategy, "popular");
+  assert.deepEqual(answer.degraded, ["vectors", "graph"]);
+  assert.equal(answer.items[0]?.campaign_id, "k1");
+});
+
+scene(
+  "keeps a degraded answer for 2 s at most, and none beyond a campaign's end",
+  async ({ world, clock }) => {
+    const kept: number[] = [];
+    const { graph, cache } = world.stores;
+    const watched = {
+      get: (o: { key: string }) => cache.get(o),
+      set: (o: { key: string; value: string; ttl_ms: number }) => {
+        kept.push(o.ttl_ms);
+        return cache.set(o);
+      },
+    };
+    const ask = async (stores: Partial<RecommenderStores>, k: number) => {
+      const recommender = new Recommender({ stores: { ...world.stores, cache: watched, ...stores }, clock });
+      await recommender.serve({ user_id: "ann", k });
+    };
+    await ask({ graph: faulty(graph, fails) }, 10);
+    await ask({}, 9);
+    await ask({}, 1);
+    assert.deepEqual(kept, [2_000, 30_000, 60_000]);
+  },
+);
+
+scene("says what to do where nothing is published", async ({ ask }) => {
+  await assert.rejects(ask("ann"), { code: "unavailable", message: /deno task pipeline/ });
+}, emptyWorld);

@@ -1,0 +1,131 @@
+import type { EngagementEvent, ModelIdentity } from "../../../lib/core/types.ts";
+import { SqliteAnalytics } from "../../../lib/stores/analytics/sqlite.ts";
+import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
+import { SqliteDocuments } from "../../../lib/stores/documents/sqlite.ts";
+import { SqliteGraph } from "../../../lib/stores/graph/sqlite.ts";
+import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
+import { SqliteVectors } from "../../../lib/stores/vectors/sqlite.ts";
+import { campaign, event } from "./samples.ts";
+
+/** When the tests' clock stands. */
+export const NOW = Date.parse("2025-03-10T00:00:00.000Z");
+export const SOON = "2025-03-10T00:00:30.000Z";
+
+const MODEL: ModelIdentity = { name: "by-hand", revision: "0", dimension: 3, pooling: "mean" };
+
+/**
+ * Gardeners talk along the first axis, cooks along the second, and each campaign lies along its category's. Ann gardens and has
+ * asked for plants; she dismissed g2. Four campaigns may not be shown, each for another reason.
+ */
+const PROFILES: Record<string, [number, number, number]> = {
+  ann: [1, 0, 0],
+  bob: [1, 0.1, 0],
+  cat: [1, 0.2, 0],
+  dan: [0, 1, 0],
+  eve: [0.1, 1, 0],
+};
+const CAMPAIGNS = [
+  ...["g1", "g2", "g3", "g4"].map((id) => campaign(id, { category: "garden", intents: ["plants"] })),
+  ...["k1", "k2", "k3"].map((id) => campaign(id, { category: "kitchen", intents: ["cooking"] })),
+  campaign("g-ended", { category: "garden", ends_at: "2025-03-09T00:00:00.000Z" }),
+  campaign("g-future", { category: "garden", starts_at: "2025-03-11T00:00:00.000Z" }),
+  campaign("g-paused", { category: "garden", status: "paused" }),
+  campaign("g-last-day", { category: "garden", ends_at: SOON }),
+];
+export const HIDDEN = ["g-ended", "g-future", "g-paused"];
+const EVENTS: readonly EngagementEvent[] = [
+  event("bob", "conversion", "g1"),
+  event("bob", "click", "g2"),
+  event("cat", "click", "g1"),
+  event("cat", "click", "g3"),
+  ...HIDDEN.map((id) => event("bob", "conversion", id)),
+  event("dan", "conversion", "k1"),
+  event("eve", "conversion", "k1"),
+  event("eve", "click", "k2"),
+  event("ann", "dismissal", "g2"),
+];
+
+export interface World {
+  readonly stores: {
+    readonly documents: SqliteDocuments;
+    readonly analytics: SqliteAnalytics;
+    readonly graph: SqliteGraph;
+    readonly vectors: SqliteVectors;
+    readonly cache: MemoryCache;
+  };
+  /** Builds and publishes a data version from what the stores hold. */
+  publish(version: number): Promise<void>;
+  /** Adds events as an online write would. */
+  add(events: readonly EngagementEvent[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Empty embedded stores in a directory of their own. */
+export async function emptyWorld(): Promise<World> {
+  const dir = await Deno.makeTempDir();
+  const stores = {
+    documents: new SqliteDocuments({ path: `${dir}/documents.db` }),
+    analytics: new SqliteAnalytics({ path: `${dir}/analytics.db` }),
+    graph: new SqliteGraph({ path: `${dir}/graph.db` }),
+    vectors: new SqliteVectors({ path: `${dir}/vectors.db`, index_dir: `${dir}/index` }),
+    cache: new MemoryCache({ max_bytes: 1_000_000 }),
+  };
+  const close = async () => {
+    for (const store of Object.values(stores)) await store.close();
+    await Deno.remove(dir, { recursive: true });
+  };
+  const add = async (events: readonly EngagementEvent[]) =>
+    void await stores.analytics.upsertEvents({ events });
+  return { stores, publish: (version) => publish(stores, version), add, close };
+}
+
+async function publish(stores: World["stores"], version: number): Promise<void> {
+  await stores.analytics.buildStats({ version, half_life_days: 30 });
+  await stores.vectors.build({ version });
+  await stores.analytics.publish({
+    published: { version, run_id: `run ${version}`, model: "by-hand", at: "2025-03-09T12:00:00.000Z" },
+    sources: [],
+  });
+}
+
+/** The gardeners and cooks, published as version 1. */
+export async function openWorld(): Promise<World> {
+  const world = await emptyWorld();
+  await fill(world.stores);
+  await world.publish(1);
+  return world;
+}
+
+async function fill({ analytics, graph, vectors }: World["stores"]): Promise<void> {
+  await analytics.upsertCampaigns({ campaigns: CAMPAIGNS });
+  await analytics.upsertEvents({ events: EVENTS });
+  const user_ids = Object.keys(PROFILES);
+  await graph.setTargets({ campaigns: CAMPAIGNS });
+  await graph.setEngaged({ user_ids, edges: await analytics.engagement({ user_ids }) });
+  await graph.setExpressed({
+    user_ids: ["ann"],
+    edges: [{ user_id: "ann", intent: "plants", count: 2, last: "2025-03-01T00:00:00.000Z" }],
+  });
+  await vectors.bind({ model: MODEL });
+  const profiles = Object.entries(PROFILES).map(([id, axes]) => row(id, axes, id));
+  await vectors.upsert({ collection: "profiles", rows: profiles });
+  const campaigns = CAMPAIGNS.map((one, i) =>
+    row(one.campaign_id, one.category === "garden" ? [1, 0, i / 20] : [0, 1, i / 20], null)
+  );
+  await vectors.upsert({ collection: "campaigns", rows: campaigns });
+}
+
+function row(id: string, axes: [number, number, number], user_id: string | null): VectorRow {
+  const length = Math.hypot(...axes);
+  const vector = Float32Array.from(axes, (x) => x / length);
+  return { id, user_id, role: "user", timestamp: null, content_hash: "0".repeat(64), vector };
+}
+
+/** A store of which every method but `close` does `fault` instead. */
+export function faulty<Store extends object>(store: Store, fault: () => Promise<never>): Store {
+  return new Proxy(store, {
+    get: (target, name) => name === "close" ? Reflect.get(target, name).bind(target) : fault,
+  });
+}
+export const fails = () => Promise.reject(new Error("the socket was closed"));
+export const hangs = () => new Promise<never>(() => {});

@@ -1,0 +1,38 @@
+import type { Hono } from "../../deps.ts";
+import { ManualClock } from "../../lib/core/clock.ts";
+import { type AppOptions, createApp } from "../../routes/app.ts";
+import type { LogEntry } from "../../routes/endpoint.ts";
+import { NOW, openWorld, type World } from "../lib/recommend/world.ts";
+
+export interface Opened {
+  readonly app: Hono;
+  readonly world: World;
+  readonly clock: ManualClock;
+  readonly log: readonly LogEntry[];
+}
+
+/** Registers a test that gets an app over real embedded stores, with some options replaced. */
+export function appTest(
+  name: string,
+  body: (opened: Opened) => Promise<void>,
+  o: { open?: () => Promise<World>; options?: (world: World) => Partial<AppOptions> } = {},
+) {
+  Deno.test(name, async () => {
+    const world = await (o.open ?? openWorld)();
+    const clock = new ManualClock(NOW);
+    const log: LogEntry[] = [];
+    try {
+      const app = await createApp({
+        stores: world.stores,
+        clock,
+        version: "1.2.3",
+        keys: [],
+        log: (entry) => log.push(entry),
+        ...o.options?.(world),
+      });
+      await body({ app, world, clock, log });
+    } finally {
+      await world.close();
+    }
+  });
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { appTest } from "./app.ts";
+import { emptyWorld, fails, faulty } from "../lib/recommend/world.ts";
+
+const PATH = "/recommendations/ann";
+
+appTest("GET /recommendations/:user_id answers in the documented shape", async ({ app }) => {
+  const response = await app.request(`${PATH}?k=3`);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), "application/json");
+  assert.equal(response.headers.get("cache-control"), "no-store");
+  const answer = await response.json();
+  assert.deepEqual(Object.keys(answer).sort(), [
+    "degraded",
+    "generated_at",
+    "items",
+    "strategy",
+    "user_id",
+    "version",
+  ]);
+  assert.equal(answer.items.length, 3);
+  assert.deepEqual(Object.keys(answer.items[0]).sort(), [
+    "campaign_id",
+    "category",
+    "reasons",
+    "score",
+    "sources",
+    "title",
+  ]);
+});
+
+appTest("GET /recommendations/:user_id times its stages and tells of the cache", async ({ app }) => {
+  const miss = await app.request(PATH);
+  assert.equal(miss.headers.get("x-cache"), "miss");
+  for (const stage of ["cache", "vectors", "graph", "analytics", "rank"]) {
+    assert.match(miss.headers.get("server-timing") ?? "", new RegExp(`${stage};dur=\\d+\\.\\d\\d`));
+  }
+  const hit = await app.request(PATH);
+  assert.equal(hit.headers.get("x-cache"), "hit");
+  assert.match(hit.headers.get("server-timing") ?? "", /^cache;dur=\d+\.\d\d$/);
+  assert.equal(await hit.text(), await miss.text());
+});
+
+appTest("GET /recommendations/:user_id gives ten items where k is left out", async ({ app }) => {
+  const { items } = await (await app.request("/recommendations/nobody")).json();
+  assert.equal(items.length, 8);
+});
+
+appTest("HEAD /recommendations/:user_id gives the headers alone", async ({ app }) => {
+  const response = await app.request(PATH, { method: "HEAD" });
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("x-cache"), "miss");
+  assert.equal(await response.text(), "");
+});
+
+appTest("GET /recommendations/:user_id decodes the id", async ({ app }) => {
+  const answer = await (await app.request("/recommendations/a%2Fb%20%C3%A9")).json();
+  assert.equal(answer.user_id, "a/b é");
+});
+
+const REFUSED: readonly [string, string, RegExp][] = [
+  ["k of 0", `${PATH}?k=0`, /^k must be a whole number from 1 to 100/],
+  ["k of 101", `${PATH}?k=101`, /^k must be/],
+  ["a negative k", `${PATH}?k=-1`, /^k must be/],
+  ["a fraction", `${PATH}?k=1.5`, /^k must be/],
+  ["an exponent", `${PATH}?k=1e1`, /^k must be/],
+  ["an empty k", `${PATH}?k=`, /^k must be/],
+  ["a k that is no number", `${PATH}?k=ten`, /^k must be/],
+  ["two k", `${PATH}?k=1&k=2`, /^k must be .* given once$/],
+  ["an unknown parameter", `${PATH}?limit=5`, /^unknown query parameter: limit$/],
+  ["two unknown parameters", `${PATH}?k=5&a=1&b=2`, /^unknown query parameters: a, b$/],
+  ["an id of 10 kB", `/recommendations/${"x".repeat(10_240)}`, /^user_id must have at most 256/],
+  ["a control character in the id", "/recommendations/a%00b", /^user_id must not contain control/],
+  ["a line feed in the id", "/recommendations/a%0Ab", /^user_id must not contain control/],
+];
+for (const [what, path, detail] of REFUSED) {
+  appTest(`GET /recommendations/:user_id refuses ${what}`, async ({ app }) => {
+    const response = await app.request(path);
+    assert.equal(response.status, 400);
+    assert.equal(response.headers.get("content-type"), "application/problem+json");
+    const problem = await response.json();
+    assert.equal(problem.code, "invalid");
+    assert.match(problem.detail, detail);
+  });
+}
+
+appTest("GET /recommendations/:user_id takes an id of 256 characters", async ({ app }) => {
+  assert.equal((await app.request(`/recommendations/${"x".repeat(256)}`)).status, 200);
+});
+
+appTest("GET /recommendations/:user_id answers with a store down, says so and logs why", async (o) => {
+  const response = await o.app.request(PATH);
+  assert.equal(response.status, 200);
+  assert.deepEqual((await response.json()).degraded, ["graph"]);
+  assert.match(o.log[0]?.degraded?.graph ?? "", /^Error at /);
+}, { options: ({ stores }) => ({ stores: { ...stores, graph: faulty(stores.graph, fails) } }) });
+
+appTest("GET /recommendations/:user_id answers with every store down", async ({ app }) => {
+  const response = await app.request(PATH);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("x-cache"), "bypass");
+  const { items, degraded } = await response.json();
+  assert.deepEqual([items, degraded], [[], ["analytics"]]);
+}, {
+  options: ({ stores }) => ({
+    stores: {
+      analytics: faulty(stores.analytics, fails),
+      vectors: faulty(stores.vectors, fails),
+      graph: faulty(stores.graph, fails),
+      documents: faulty(stores.documents, fails),
+      cache: faulty(stores.cache, fails),
+    },
+  }),
+});
+
+appTest("GET /recommendations/:user_id is 503 before the first publish", async ({ app }) => {
+  const response = await app.request(PATH);
+  assert.equal(response.status, 503);
+  assert.match((await response.json()).detail, /no data has been published yet: run `deno task pipeline`/);
+}, { open: emptyWorld });
