@@ -27,7 +27,11 @@ export { createGunzip } from "node:zlib";
 export { z } from "zod";
 
 export const loadHono = () => import("hono");
-export const loadTransformers = () => import("@huggingface/transformers");
+
+/** By a name that Deno cannot read ahead: nobody waits for a download that is not needed. */
+const later = (name: string) => import(name);
+export const loadTransformers = (): Promise<typeof import("@huggingface/transformers")> =>
+  later("@huggingface/transformers");
 /**
  * Required, not imported, because usearch's ESM build needs `--allow-sys` to find its binary. The import that nobody
  * calls gives the type and makes Deno fetch the package, which it does not for a bare `require`.

@@ -9,7 +9,6 @@ import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
 const POOLS = Object.freeze({ default: 16 });
-const LEASE_MS = 15_000;
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
@@ -33,8 +32,8 @@ export function engine(
     owner: processName(),
     pools: POOLS,
     concurrency: 4,
-    ttl_ms: LEASE_MS,
-    heartbeat_ms: 1_000,
+    ttl_ms: config.lease_ms,
+    heartbeat_ms: Math.min(1_000, config.lease_ms / 5),
     grace_ms: 10_000,
     code_version: VERSION,
   };

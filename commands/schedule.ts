@@ -11,7 +11,6 @@ import { openAll, type Opened } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 
 const TICK_MS = 1_000;
-const LEASE_MS = 15_000;
 
 /** Starts the scheduler in this process; the runs that it makes are executed in processes of their own. */
 export async function startScheduler(config: Config): Promise<Opened<null>> {
@@ -27,7 +26,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
     clock: systemClock,
     owner: processName(),
     tick_ms: TICK_MS,
-    ttl_ms: LEASE_MS,
+    ttl_ms: config.lease_ms,
     dispatch,
   });
   const ticking = scheduler.run(stop.signal, (error) => console.error(`scheduler: ${messageOf(error)}`));

@@ -23,6 +23,8 @@ export interface Config {
   readonly keys: readonly ApiKey[];
   readonly max_bad_share: number;
   readonly retention_days: number;
+  /** How long a process may be silent before its runs are taken over. */
+  readonly lease_ms: number;
   readonly half_life_days: number;
 }
 
@@ -42,7 +44,7 @@ const Environment = z.object({
   PARLEY_RUNS: z.string().optional(),
   PARLEY_CACHE: z.string().default("memory:64mb"),
   PARLEY_ARTIFACTS: z.string().optional(),
-  PARLEY_EMBEDDINGS: z.string().default("onnx:./models/bge-small-en-v1.5"),
+  PARLEY_EMBEDDINGS: z.string().optional(),
   PARLEY_EMBED_SESSIONS: number(1, 256).default(() => navigator.hardwareConcurrency),
   PARLEY_MESSAGES: list.default([]),
   PARLEY_CAMPAIGNS: list.default([]),
@@ -54,8 +56,12 @@ const Environment = z.object({
   PARLEY_API_KEYS: list.default([]),
   PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
+  PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
   PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
 });
+
+/** Stands beside this program, wherever that is started from. */
+const VENDORED_MODEL = decodeURIComponent(new URL("../models/bge-small-en-v1.5", import.meta.url).pathname);
 
 type Values = z.infer<typeof Environment>;
 
@@ -80,18 +86,23 @@ export function loadConfig(env: Record<string, string | undefined>, cwd = Deno.c
     name.startsWith("PARLEY_") && !known(name) && !ours(name)
   )
     .map((name) => `${name} is not a setting; see .env.example`);
-  const parsed = Environment.safeParse(set);
-  if (!parsed.success) {
-    problems.push(...parsed.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`));
-  }
-  const config = parsed.success ? build(parsed.data, cwd, problems) : null;
-  if (config === null || problems.length > 0) {
+  const config = build(parse(set, problems), cwd, problems);
+  if (problems.length > 0) {
     throw new ParleyError(
       "invalid",
       `the configuration has ${problems.length} problem(s):\n- ${problems.join("\n- ")}`,
     );
   }
   return Object.freeze(config);
+}
+
+/** Values of all settings; one that is wrong is reported and gives way to its default, so that the rest is checked too. */
+function parse(set: Record<string, string | undefined>, problems: string[]): Values {
+  const parsed = Environment.safeParse(set);
+  if (parsed.success) return parsed.data;
+  problems.push(...parsed.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`));
+  const wrong = new Set(parsed.error.issues.map(({ path }) => path[0]));
+  return Environment.parse(Object.fromEntries(Object.entries(set).filter(([name]) => !wrong.has(name))));
 }
 
 function known(name: string): boolean {
@@ -118,7 +129,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     runs: url("PARLEY_RUNS", analytics.protocol === "sqlite:" ? sqlite("runs") : analytics.href),
     cache: url("PARLEY_CACHE", ""),
     artifacts: url("PARLEY_ARTIFACTS", `file:${data}/artifacts`),
-    embeddings: url("PARLEY_EMBEDDINGS", ""),
+    embeddings: url("PARLEY_EMBEDDINGS", `onnx:${VENDORED_MODEL}`),
     embed_sessions: v.PARLEY_EMBED_SESSIONS,
     sources: {
       messages: v.PARLEY_MESSAGES.map((path) => absolute(path, cwd)),
@@ -131,6 +142,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     keys: parseKeys(v, problems),
     max_bad_share: v.PARLEY_MAX_BAD_SHARE,
     retention_days: v.PARLEY_RETENTION_DAYS,
+    lease_ms: v.PARLEY_LEASE_MS,
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
   };
 }

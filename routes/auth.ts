@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "../deps.ts";
+import { type Context, createHash, timingSafeEqual } from "../deps.ts";
 import { HttpError } from "./problem.ts";
 
 /** What a key may do: ask, write, or manage. A scope includes no other. */
@@ -11,7 +11,7 @@ export interface ApiKey {
 }
 
 /** Throws 401 or 403 where the request's key does not give the scope. */
-export type Authorize = (authorization: string | undefined, scope: Scope) => void;
+export type Authorize = (context: Context, scope: Scope) => void;
 
 /**
  * Checks bearer keys against these; without any, everything is open (development on loopback: whoever listens elsewhere
@@ -20,8 +20,8 @@ export type Authorize = (authorization: string | undefined, scope: Scope) => voi
 export function createAuthorize(keys: readonly ApiKey[]): Authorize {
   if (keys.length === 0) return () => {};
   const known = keys.map(({ key, scopes }) => ({ hash: sha256(key), scopes }));
-  return (authorization, scope) => {
-    const given = sha256(bearer(authorization));
+  return (context, scope) => {
+    const given = sha256(bearer(context.req.header("authorization")));
     const matching = known.filter(({ hash }) => timingSafeEqual(hash, given));
     if (matching.length === 0) throw unauthorized("no API key of this service was given");
     if (matching.some(({ scopes }) => scopes.includes(scope))) return;

@@ -51,7 +51,7 @@ async function answer(
   o: { context: Context; note: Note; authorize: Authorize },
 ): Promise<Response> {
   try {
-    if (endpoint.scope !== null) o.authorize(o.context.req.header("authorization"), endpoint.scope);
+    if (endpoint.scope !== null) o.authorize(o.context, endpoint.scope);
     return await endpoint.handle(o.context, o.note);
   } catch (error) {
     const problem = problemOf(error);

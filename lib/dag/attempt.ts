@@ -1,11 +1,12 @@
 import { type Clock, iso } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
-import type { AttemptRecord, EndedAttempt, LineageEntry, LogLine, TaskRecord } from "../stores/runs/port.ts";
+import type { AttemptRecord, EndedAttempt, LogLine, Progressed, TaskRecord } from "../stores/runs/port.ts";
 import { retryAfter } from "./backoff.ts";
 import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
+import { Report } from "./report.ts";
 import type { AttemptEnd } from "./state.ts";
-import { type DatasetUse, Fail, type RunInfo, Skip, type TaskContext } from "./types.ts";
+import { Branch, Fail, type RunInfo, Skip, type TaskContext } from "./types.ts";
 
 /** Why an attempt's signal was aborted; the error that a task sees as the signal's reason. */
 export class Stop extends Error {
@@ -15,14 +16,20 @@ export class Stop extends Error {
   }
 }
 
-/** How long a task may go on after its signal was aborted before it is recorded as ended all the same. */
-const LINGER_MS = 5_000;
+/** Default of {@link AttemptOptions.linger_ms}. */
+export const LINGER_MS = 5_000;
+
+/** Characters of an error that are kept. */
+const MAX_ERROR = 4_000;
+
+/** The longest that a timer can run; a longer one would go off at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The record of an attempt that is about to start. */
 export function newAttempt(
   task: TaskRecord,
   { pool = DEFAULT_POOL, weight = 1 }: { pool?: string; weight?: number },
-  by: { owner: string; now: number; versions: Readonly<Record<string, string>> },
+  by: { owner: string; now: number; versions: Readonly<Record<string, string>>; lease_until?: number },
 ): AttemptRecord {
   return {
     task_id: task.task_id,
@@ -40,6 +47,7 @@ export function newAttempt(
     progress_done: 0,
     progress_total: null,
     versions: by.versions,
+    lease_until: by.lease_until ?? null,
   };
 }
 
@@ -56,32 +64,33 @@ export interface AttemptOptions<Services> {
   readonly services: Services;
   readonly clock: Clock;
   readonly output: (task_id: string) => Json;
-  readonly checkpoint: Json;
+  /** What an earlier attempt saved. */
+  readonly checkpoint: () => Promise<Json>;
   readonly saveCheckpoint: (value: Json) => Promise<void>;
   readonly events: AttemptEvents;
   /** Milliseconds left until the task's deadline; null where it has none. */
   readonly deadline_in_ms: number | null;
+  /** How long a task may go on after its signal was aborted before it is given up: recorded as ended, and not heard. */
+  readonly linger_ms: number;
+  /** The dependents that the task may branch to. */
+  readonly dependents: readonly string[];
 }
 
 /** One try of one task: runs it under its signal, gathers what it reports, and says how it ended. */
 export class Attempt<Services> {
   private readonly controller = new AbortController();
-  private readonly lineage: LineageEntry[] = [];
-  private readonly versions: Record<string, string> = {};
-  private counts = { in: 0, out: 0, quarantined: 0 };
-  private progressed: { done: number; total: number | null } = { done: 0, total: null };
-  private ended = false;
+  private readonly report: Report;
 
   constructor(private readonly o: AttemptOptions<Services>) {
-    Object.assign(this.versions, o.record.versions);
+    this.report = new Report(o.record.versions);
   }
 
   get task_id(): string {
     return this.o.record.task_id;
   }
 
-  get progress(): { task_id: string; attempt: number; done: number; total: number | null } {
-    return { task_id: this.task_id, attempt: this.o.record.attempt, ...this.progressed };
+  get progress(): Progressed {
+    return { task_id: this.task_id, attempt: this.o.record.attempt, ...this.report.progress };
   }
 
   /** Tells the task to stop. The first reason stands. */
@@ -94,37 +103,50 @@ export class Attempt<Services> {
     const timer = this.startTimer();
     let end: AttemptEnd;
     try {
-      const output = await this.orLinger(this.o.definition.run(this.context()));
-      end = outcome("success", { output: output ?? null });
+      const checkpoint = await this.o.checkpoint();
+      this.controller.signal.throwIfAborted();
+      end = this.success(await this.orLinger(this.o.definition.run(this.context(checkpoint))));
     } catch (error) {
       end = this.failure(error);
     } finally {
       clearTimeout(timer);
-      this.ended = true;
+      this.report.close();
     }
+    if (end.state === "success") this.report.addDeclared(this.o.definition);
     return { record: this.record(end), end };
   }
 
   private startTimer(): ReturnType<typeof setTimeout> | undefined {
     const { definition: { timeout_ms = Infinity }, deadline_in_ms } = this.o;
     const limit = Math.min(timeout_ms, deadline_in_ms ?? Infinity);
-    if (limit === Infinity) return undefined;
+    if (limit > MAX_TIMER_MS) return undefined;
     const what = limit === timeout_ms
       ? `the attempt took longer than ${timeout_ms} ms`
       : "the task's deadline passed";
     return setTimeout(() => this.stop(new Stop("timed_out", what)), Math.max(0, limit));
   }
 
-  /** The task's result; or the signal's reason, where the task does not heed its signal for {@link LINGER_MS}. */
+  /** The task's result; or the signal's reason, where the task does not heed its signal for `linger_ms`. */
   private orLinger<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.controller;
     let timer: ReturnType<typeof setTimeout>;
     const lingered = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => {
-        timer = setTimeout(() => reject(signal.reason), LINGER_MS);
-      }, { once: true });
+      const linger = () => timer = setTimeout(() => reject(signal.reason), this.o.linger_ms);
+      if (signal.aborted) linger();
+      else signal.addEventListener("abort", linger, { once: true });
     });
     return Promise.race([work, lingered]).finally(() => clearTimeout(timer));
+  }
+
+  private success(result: Json | object | void): AttemptEnd {
+    if (!(result instanceof Branch)) {
+      return outcome("success", { output: asJson(result ?? null, "returned") });
+    }
+    const stranger = result.to.find((id) => !this.o.dependents.includes(id));
+    if (stranger !== undefined) {
+      throw new Fail(`it branches to "${stranger}", which is not one of the tasks that need it`);
+    }
+    return outcome("success", { output: asJson(result.output, "returned"), branch: [...result.to] });
   }
 
   private failure(error: unknown): AttemptEnd {
@@ -132,7 +154,7 @@ export class Attempt<Services> {
     const reason = this.controller.signal.aborted ? this.controller.signal.reason : null;
     if (reason instanceof Stop) return outcome(reason.cause_of_stop, { error: reason.message });
     return outcome("failed", {
-      error: messageOf(error),
+      error: messageOf(error).slice(0, MAX_ERROR),
       decision: this.decide(error),
       retry_after_ms: retryAfter(error, this.o.clock.now()),
     });
@@ -140,63 +162,91 @@ export class Attempt<Services> {
 
   private decide(error: unknown): RetryDecision {
     if (error instanceof Fail) return "fail";
-    const decided = this.o.definition.retries?.decide?.(error) ?? "default";
+    const decided = this.askPolicy(error);
     if (decided !== "default" || !(error instanceof ParleyError)) return decided;
     return error.code === "unavailable" || error.code === "conflict" ? "default" : "fail";
   }
 
+  private askPolicy(error: unknown): RetryDecision {
+    try {
+      return this.o.definition.retries?.decide?.(error) ?? "default";
+    } catch (mistake) {
+      this.log(`the retry policy failed: ${messageOf(mistake)}`);
+      return "default";
+    }
+  }
+
+  private log(line: string): void {
+    const { record: { task_id, attempt }, clock, events } = this.o;
+    events.log({ task_id, attempt, at: iso(clock.now()), line });
+  }
+
   private record(end: AttemptEnd): EndedAttempt {
+    const { rows, progress, versions, lineage } = this.report;
     return {
       ...this.o.record,
       state: end.state,
       ended_at: iso(this.o.clock.now()),
       error: end.error,
-      rows_in: this.counts.in,
-      rows_out: this.counts.out,
-      quarantined: this.counts.quarantined,
-      progress_done: this.progressed.done,
-      progress_total: this.progressed.total,
-      versions: this.versions,
-      lineage: this.lineage,
+      rows_in: rows.in,
+      rows_out: rows.out,
+      quarantined: rows.quarantined,
+      progress_done: progress.done,
+      progress_total: progress.total,
+      versions,
+      lineage,
     };
   }
 
-  private context(): TaskContext<Services> {
-    const { run, record, services, output, events, clock } = this.o;
-    let checkpoint = this.o.checkpoint;
+  private context(stored: Json): TaskContext<Services> {
+    const { run, record: { task_id, attempt }, services, output, events } = this.o;
+    const { report } = this;
+    let checkpoint = stored;
     return {
       services,
       run,
-      task_id: record.task_id,
-      attempt: record.attempt,
+      task_id,
+      attempt,
       signal: this.controller.signal,
-      output,
-      progress: ({ done, total }) => {
-        this.progressed = { done, total };
-        events.progress(record.task_id, done, total);
+      output: <Output>(id: string) => output(id) as Output,
+      progress: (progress) => {
+        report.setProgress(progress);
+        if (!report.isClosed) events.progress(task_id, report.progress.done, report.progress.total);
       },
-      rows: (counts) => void (this.counts = { ...this.counts, ...counts }),
-      reads: (use) => void this.lineage.push(entry("input", use)),
-      writes: (use) => void this.lineage.push(entry("output", use)),
-      version: (what, version) => void (this.versions[what] = version),
-      log: (line) =>
-        events.log({ task_id: record.task_id, attempt: record.attempt, at: iso(clock.now()), line }),
-      loadCheckpoint: () => checkpoint,
+      rows: (counts) => report.setRows(counts),
+      reads: (use) => report.addUse("input", use),
+      writes: (use) => report.addUse("output", use),
+      version: (what, version) => report.setVersion(what, version),
+      log: (line) => {
+        if (!report.isClosed) this.log(line);
+      },
+      loadCheckpoint: <Value>() => checkpoint as Value | null,
       saveCheckpoint: async (value) => {
-        // An attempt that was given up may still be running: it must not speak for the one that follows.
-        if (this.ended) throw this.controller.signal.reason;
-        await this.o.saveCheckpoint(value);
-        checkpoint = value;
+        if (report.isClosed) throw new Stop("lost", "the attempt has ended");
+        checkpoint = asJson(value, "saved");
+        await this.o.saveCheckpoint(checkpoint);
       },
     };
+  }
+}
+
+/** The value as JSON keeps it. Throws `Fail` where JSON has no such thing, which no store could take. */
+function asJson(value: unknown, done: "returned" | "saved"): Json {
+  try {
+    return JSON.parse(JSON.stringify(value));
+  } catch (error) {
+    throw new Fail(`what it ${done} cannot be kept as JSON: ${messageOf(error)}`, { cause: error });
   }
 }
 
 function outcome(state: AttemptEnd["state"], rest: Partial<Omit<AttemptEnd, "state">>): AttemptEnd {
-  return { state, error: null, output: null, decision: "default", retry_after_ms: null, ...rest };
-}
-
-function entry(direction: LineageEntry["direction"], use: DatasetUse): LineageEntry {
-  const { namespace, name, rows = null, bytes = null, version = null, fields = [], quality = {} } = use;
-  return { direction, namespace, name, rows, bytes, version, fields, quality };
+  return {
+    state,
+    error: null,
+    output: null,
+    branch: null,
+    decision: "default",
+    retry_after_ms: null,
+    ...rest,
+  };
 }

@@ -1,8 +1,9 @@
 import { createHash, type z } from "../../deps.ts";
-import { ParleyError } from "../core/errors.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./rules.ts";
+import { parseSchedule } from "./schedule.ts";
 import type { Dataset, TaskFunction, TriggerRule } from "./types.ts";
 
 /** What to do with an error: try again, give up at once, or whatever the count of retries says. */
@@ -89,8 +90,64 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
   }
   if (task.size === 0) throw fault("it has no tasks");
   const dependents = checkGraph(definition.tasks, fault);
-  for (const each of definition.tasks) checkRule(each, fault);
+  for (const each of definition.tasks) {
+    checkRule(each, fault);
+    checkFigures(each, fault);
+  }
+  checkLimit(definition, fault);
+  checkSchedule(definition, fault);
   return { ...definition, version: structureHash(definition), task, dependents };
+}
+
+/** How many runs of each dag may go on at one time, as a run store is asked. */
+export function activeLimits(dags: Iterable<Pick<DagDefinition<never>, "id" | "max_active_runs">>) {
+  return Object.fromEntries([...dags].map(({ id, max_active_runs = 1 }) => [id, max_active_runs]));
+}
+
+type Fault = (what: string) => Error;
+
+function checkFigures<Services>(task: TaskDefinition<Services>, fault: Fault): void {
+  const { count, base_ms, cap_ms } = task.retries ?? {};
+  const least = {
+    timeout_ms: 1,
+    deadline_ms: 1,
+    weight: 1,
+    "retries.count": 0,
+    "retries.base_ms": 0,
+    "retries.cap_ms": 0,
+  };
+  const given = {
+    timeout_ms: task.timeout_ms,
+    deadline_ms: task.deadline_ms,
+    weight: task.weight,
+    "retries.count": count,
+    "retries.base_ms": base_ms,
+    "retries.cap_ms": cap_ms,
+  };
+  for (const name of Object.keys(least) as (keyof typeof least)[]) {
+    const value = given[name] ?? least[name];
+    if (!(value >= least[name])) {
+      throw fault(`task "${task.id}" has ${name} ${value}; the least is ${least[name]}`);
+    }
+  }
+}
+
+function checkLimit<Services>({ max_active_runs = 1 }: DagDefinition<Services>, fault: Fault): void {
+  if (!(max_active_runs >= 1)) throw fault(`max_active_runs is ${max_active_runs}; the least is 1`);
+}
+
+/** A scheduled run is given no params, so that the schema must have a default for each. */
+function checkSchedule<Services>({ schedule, params }: DagDefinition<Services>, fault: Fault): void {
+  if (schedule === undefined) return;
+  try {
+    parseSchedule(schedule);
+  } catch (error) {
+    throw fault(messageOf(error));
+  }
+  const parsed = params?.safeParse({});
+  if (parsed?.success !== false) return;
+  const names = parsed.error.issues.map(({ path }) => path.join(".")).join(", ");
+  throw fault(`it has a schedule, and no default for the params: ${names}`);
 }
 
 /** Checks that every pool that the dags use exists; returns them by id. */
@@ -119,16 +176,17 @@ export function loadDags<Services>(o: {
   return byId;
 }
 
-function structureHash(dag: DagDefinition<never>): string {
-  const tasks = dag.tasks.map(({ id, needs, trigger, retries, timeout_ms, deadline_ms, pool, weight }) => ({
-    id,
-    needs: [...needs ?? []].sort(),
-    trigger: trigger ?? "all_success",
-    retries: retries?.count ?? 0,
-    timeout_ms: timeout_ms ?? null,
-    deadline_ms: deadline_ms ?? null,
-    pool: pool ?? DEFAULT_POOL,
-    weight: weight ?? 1,
+function structureHash<Services>(dag: DagDefinition<Services>): string {
+  const tasks = dag.tasks.map((task) => ({
+    id: task.id,
+    needs: [...new Set(task.needs)].sort(),
+    trigger: task.trigger ?? "all_success",
+    retries: task.retries?.count ?? 0,
+    timeout_ms: task.timeout_ms ?? null,
+    deadline_ms: task.deadline_ms ?? null,
+    pool: task.pool ?? DEFAULT_POOL,
+    weight: task.weight ?? 1,
+    tolerant: task.tolerant ?? false,
   }));
   tasks.sort((a, b) => a.id < b.id ? -1 : 1);
   return createHash("sha256").update(canonicalJson({ id: dag.id, tasks })).digest("hex").slice(0, 12);

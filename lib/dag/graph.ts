@@ -57,3 +57,16 @@ export function reachable(from: readonly string[], edges: (id: string) => readon
   for (const id of seen) for (const next of edges(id)) seen.add(next);
   return seen;
 }
+
+/** Ids by depth: each level needs only what stands in levels before it. */
+export function levels(nodes: readonly Node[]): string[][] {
+  const needs = new Map(nodes.map((node) => [node.id, node.needs ?? []]));
+  const depth = new Map<string, number>();
+  const result: string[][] = [];
+  for (const id of topological(nodes)) {
+    const at = Math.max(-1, ...(needs.get(id) ?? []).map((need) => depth.get(need) ?? 0)) + 1;
+    depth.set(id, at);
+    (result[at] ??= []).push(id);
+  }
+  return result;
+}

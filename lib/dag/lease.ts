@@ -1,10 +1,12 @@
 import type { Clock } from "../core/clock.ts";
-import { ParleyError } from "../core/errors.ts";
-import type { LogLine, Progressed, RunRecord, RunStore } from "../stores/runs/port.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
+import type { AttemptKey, LogLine, Progressed, RunRecord, RunStore } from "../stores/runs/port.ts";
 
 export interface LeaseOptions {
   readonly runs: RunStore;
-  readonly run: RunRecord;
+  readonly run: Pick<RunRecord, "run_id" | "cancel_requested">;
+  /** The attempt whose own lease this is; without it, the run's. */
+  readonly attempt?: AttemptKey;
   readonly owner: string;
   readonly clock: Clock;
   readonly ttl_ms: number;
@@ -15,7 +17,7 @@ export interface LeaseOptions {
   readonly onNews: () => void;
 }
 
-/** This process's hold on one run: renewed by heartbeats, which carry progress and logs out and a cancel in. */
+/** This process's hold on a run, or on one attempt: renewed by heartbeats, which carry progress and logs out and a cancel in. */
 export class Lease {
   private readonly lines: LogLine[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -23,12 +25,14 @@ export class Lease {
   private stopped = false;
   private lostBy: ParleyError | null = null;
   private cancelled: boolean;
+  /** When the newest renewal that came through was sent. */
+  private renewedAt = performance.now();
 
   constructor(private readonly o: LeaseOptions) {
     this.cancelled = o.run.cancel_requested;
   }
 
-  /** Set when another process has taken the run over. */
+  /** Set when another process has taken over, or may have: no renewal came through for as long as the lease lasts. */
   get lost(): ParleyError | null {
     return this.lostBy;
   }
@@ -45,11 +49,13 @@ export class Lease {
     }, this.o.heartbeat_ms);
   }
 
-  /** Stops the heartbeats and waits for one under way. */
+  /** Stops the heartbeats, waits for one under way, and stores what log there is left. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
     await this.beating;
+    // The lines are all that is lost where this fails, and the error that led here matters more.
+    await this.flush().catch(() => {});
   }
 
   log(line: LogLine): void {
@@ -58,10 +64,14 @@ export class Lease {
 
   /** Stores the log lines that have gathered. */
   async flush(): Promise<void> {
-    const lines = this.lines.slice();
+    const lines = this.lines.splice(0);
     if (lines.length === 0) return;
-    await this.o.runs.appendLogs({ run_id: this.o.run.run_id, lines });
-    this.lines.splice(0, lines.length);
+    try {
+      await this.o.runs.appendLogs({ run_id: this.o.run.run_id, lines });
+    } catch (error) {
+      this.lines.unshift(...lines);
+      throw error;
+    }
   }
 
   /** Asks a store that does not answer again, for as long as the lease can hold. */
@@ -77,27 +87,48 @@ export class Lease {
     }
   }
 
-  /** A store that stalls is asked again at the next beat; whether the lease still held, the next commit tells. */
   private async beat(): Promise<void> {
-    const { runs, run: { run_id }, owner, clock, ttl_ms } = this.o;
+    const sentAt = performance.now();
     try {
+      const { cancel_requested } = await this.inTime(this.renew());
+      this.renewedAt = sentAt;
+      if (cancel_requested && !this.cancelled) {
+        this.cancelled = true;
+        this.o.onNews();
+      }
       await this.flush();
-      const progress = this.o.progress();
-      const { cancel_requested } = await runs.heartbeat({
-        run_id,
-        owner,
-        now: clock.now(),
-        ttl_ms,
-        progress,
-      });
-      if (!cancel_requested || this.cancelled) return;
-      this.cancelled = true;
     } catch (error) {
-      if (isPassing(error)) return;
-      this.lostBy = error instanceof ParleyError
-        ? error
-        : new ParleyError("unavailable", String(error), { cause: error });
+      this.fail(error);
     }
+  }
+
+  private renew(): Promise<{ cancel_requested: boolean }> {
+    const { runs, run: { run_id }, owner, clock, ttl_ms, attempt } = this.o;
+    const progress = this.o.progress();
+    const key = attempt === undefined ? {} : { attempt };
+    return runs.heartbeat({ run_id, owner, now: clock.now(), ttl_ms, progress, ...key });
+  }
+
+  /** Waits for an answer until the lease runs out, and for the length of a heartbeat at least. */
+  private async inTime<T>(answer: Promise<T>): Promise<T> {
+    const left = this.renewedAt + this.o.ttl_ms - performance.now();
+    let timer: ReturnType<typeof setTimeout>;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new ParleyError("unavailable", "the run store does not answer")),
+        Math.max(left, this.o.heartbeat_ms),
+      );
+    });
+    return await Promise.race([answer, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** A store that stalls for less than the lease lasts is asked again at the next beat. */
+  private fail(error: unknown): void {
+    const silent = performance.now() - this.renewedAt;
+    if (isPassing(error) && silent < this.o.ttl_ms) return;
+    this.lostBy = error instanceof ParleyError
+      ? error
+      : new ParleyError("unavailable", messageOf(error), { cause: error });
     this.o.onNews();
   }
 }

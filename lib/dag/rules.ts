@@ -6,46 +6,50 @@ export interface NeedCounts {
   readonly total: number;
   readonly success: number;
   readonly skipped: number;
-  /** `failed`, `upstream_failed`, `cancelled`. */
+  /** `failed`, `cancelled`. */
   readonly failed: number;
+  readonly upstream_failed: number;
 }
+
+export const NO_OUTCOMES = Object.freeze({ success: 0, skipped: 0, failed: 0, upstream_failed: 0 });
 
 /** What a rule says: start, wait for more needs to end, or end without running. */
 export type RuleVerdict = "start" | "wait" | "skipped" | "upstream_failed";
 
 /**
- * Airflow's trigger rules as a pure function. A rule answers as early as nothing that may still happen can change it.
- * See "Trigger Rules" in Airflow's documentation of DAGs.
+ * Airflow's trigger rules as a pure function. A rule answers as soon as nothing that may still happen can change its
+ * answer, so that no outcome depends on which need ends first. See "Trigger Rules" in Airflow's documentation of DAGs.
  */
 export function evaluateRule(rule: TriggerRule, n: NeedCounts): RuleVerdict {
-  const left = n.total - n.success - n.skipped - n.failed;
+  const failed = n.failed + n.upstream_failed;
+  const left = n.total - n.success - n.skipped - failed;
   const ended = (verdict: RuleVerdict): RuleVerdict => left === 0 ? verdict : "wait";
   switch (rule) {
     case "always":
       return "start";
     case "all_success":
-      if (n.failed > 0) return "upstream_failed";
-      return n.skipped > 0 ? "skipped" : ended("start");
+      if (failed > 0) return "upstream_failed";
+      return ended(n.skipped > 0 ? "skipped" : "start");
     case "all_failed":
       return n.success + n.skipped > 0 ? "skipped" : ended("start");
     case "all_done":
       return ended("start");
     case "all_done_min_one_success":
       if (n.success > 0) return ended("start");
-      return ended(n.failed > 0 ? "upstream_failed" : "skipped");
+      return ended(failed > 0 ? "upstream_failed" : "skipped");
     case "all_skipped":
-      return n.success + n.failed > 0 ? "skipped" : ended("start");
+      return n.success + failed > 0 ? "skipped" : ended("start");
     case "one_failed":
-      return n.failed > 0 ? "start" : ended("skipped");
+      return failed > 0 ? "start" : ended("skipped");
     case "one_success":
       if (n.success > 0) return "start";
-      return ended(n.failed > 0 ? "upstream_failed" : "skipped");
+      return ended(failed > 0 ? "upstream_failed" : "skipped");
     case "one_done":
       return n.success + n.failed > 0 ? "start" : ended("skipped");
     case "none_failed":
-      return n.failed > 0 ? "upstream_failed" : ended("start");
+      return failed > 0 ? "upstream_failed" : ended("start");
     case "none_failed_min_one_success":
-      if (n.failed > 0) return "upstream_failed";
+      if (failed > 0) return "upstream_failed";
       return ended(n.success > 0 ? "start" : "skipped");
     case "none_skipped":
       return n.skipped > 0 ? "skipped" : ended("start");
@@ -58,22 +62,23 @@ export function checkRule(
   fault: (what: string) => Error,
 ): void {
   const rule = task.trigger ?? "all_success";
-  const verdict = evaluateRule(rule, { total: 0, success: 0, skipped: 0, failed: 0 });
+  const verdict = evaluateRule(rule, { total: 0, ...NO_OUTCOMES });
   if ((task.needs ?? []).length === 0 && verdict !== "start") {
     throw fault(`task "${task.id}" has the rule ${rule}, which can never fire without needs`);
   }
 }
 
 /** Into which count a state goes; null for a task that has not ended. */
-export function outcomeOf(state: TaskState): "success" | "skipped" | "failed" | null {
+export function outcomeOf(state: TaskState): keyof typeof NO_OUTCOMES | null {
   switch (state) {
     case "success":
     case "skipped":
       return state;
     case "removed":
       return "skipped";
-    case "failed":
     case "upstream_failed":
+      return "upstream_failed";
+    case "failed":
     case "cancelled":
       return "failed";
     case "waiting":

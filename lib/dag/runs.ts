@@ -15,7 +15,7 @@ export function checkParams<Services>(dag: Dag<Services>, params: JsonObject): J
   throw new ParleyError("invalid", `the dag "${dag.id}" does not take these params: ${faults.join("; ")}`);
 }
 
-/** Adds a queued run made by hand; returns it. `conflict` where the run id exists. */
+/** Adds a queued run made by hand, or by an engine outside; returns it. `conflict` where the run id exists. */
 export async function createRun<Services>(o: {
   dag: Dag<Services>;
   runs: RunStore;
@@ -23,6 +23,10 @@ export async function createRun<Services>(o: {
   params: JsonObject;
   run_id?: string;
   logical_date?: string;
+  /** What the run is about; default the logical date alone. ISO 8601. */
+  interval?: { readonly start: string; readonly end: string };
+  /** `external`: an engine outside drives it, task by task. Default `manual`. */
+  trigger?: "manual" | "external";
   /** Keeps the run for this process, which has something that no other has, such as standard input. */
   lease?: { readonly owner: string; readonly until: number };
 }): Promise<RunRecord> {
@@ -30,11 +34,11 @@ export async function createRun<Services>(o: {
   const at = o.logical_date ?? now;
   const run = queuedRun(o.dag, {
     run_id: o.run_id ?? `${o.dag.id}-${now.replace(/[:.]/g, "-")}-${crypto.randomUUID().slice(0, 4)}`,
-    trigger: "manual",
+    trigger: o.trigger ?? "manual",
     occurrence: null,
     logical_date: at,
-    interval_start: at,
-    interval_end: at,
+    interval_start: o.interval?.start ?? at,
+    interval_end: o.interval?.end ?? at,
     created_at: now,
     params: checkParams(o.dag, o.params),
   });

@@ -1,6 +1,6 @@
 import { type Clock, iso } from "../core/clock.ts";
 import type { RunStore } from "../stores/runs/port.ts";
-import type { Dag } from "./define.ts";
+import { activeLimits, type Dag } from "./define.ts";
 import { createScheduledRun } from "./runs.ts";
 import { dueOccurrences } from "./schedule.ts";
 
@@ -13,7 +13,7 @@ export interface SchedulerOptions<Services> {
   readonly tick_ms: number;
   /** How long the leader may be silent before another process takes over. */
   readonly ttl_ms: number;
-  /** Called when there may be runs to execute: queued ones, or ones whose process died. Returns at once. */
+  /** Called when there are runs to execute: queued ones, or ones whose process died. Returns at once. */
   readonly dispatch: () => void;
 }
 
@@ -26,12 +26,9 @@ export interface Tick {
 
 /** Makes the runs that are due. Any number of processes may run one: one leads, the others stand by. */
 export class Scheduler<Services> {
-  private readonly began: number;
   private lastTick: number | null = null;
 
-  constructor(private readonly o: SchedulerOptions<Services>) {
-    this.began = o.clock.now();
-  }
+  constructor(private readonly o: SchedulerOptions<Services>) {}
 
   /** One look at the clock and the store. Safe to call at any time, by any number of processes. */
   async tick(): Promise<Tick> {
@@ -45,15 +42,16 @@ export class Scheduler<Services> {
     for (const dag of this.o.dags.values()) {
       if (!paused.has(dag.id)) created += await this.createDue(dag, now);
     }
-    await this.dispatchIfNeeded();
+    const { runs, dags, ttl_ms } = this.o;
+    if (await runs.hasWork({ now, ttl_ms, max_active: activeLimits(dags.values()) })) this.o.dispatch();
     return { leading, created };
   }
 
   private async createDue(dag: Dag<Services>, now: number): Promise<number> {
     if (dag.schedule === undefined) return 0;
     const last = await this.o.runs.lastScheduled({ dag_id: dag.id, until: iso(now) });
-    // A dag that never ran on schedule starts with the scheduler: nothing before it was missed.
-    const since = last === null ? this.began : Date.parse(last);
+    // What came due before any scheduler knew the dag was not missed.
+    const since = last === null ? await this.o.runs.firstSeen({ dag_id: dag.id, now }) : Date.parse(last);
     const due = dueOccurrences({
       schedule: dag.schedule,
       since,
@@ -68,11 +66,6 @@ export class Scheduler<Services> {
     return created;
   }
 
-  private async dispatchIfNeeded(): Promise<void> {
-    const open = await this.o.runs.runs({ states: ["queued", "running"], limit: 1 });
-    if (open.length > 0) this.o.dispatch();
-  }
-
   /** Ticks until the signal is aborted. A tick that fails is reported and the next one comes all the same. */
   async run(signal: AbortSignal, report: (error: unknown) => void): Promise<void> {
     while (!signal.aborted) {
@@ -83,6 +76,14 @@ export class Scheduler<Services> {
       }
       await sleep(this.o.tick_ms, signal);
     }
+    await this.resign().catch(report);
+  }
+
+  /** Gives the lead back, so that another process need not wait for its end. */
+  private async resign(): Promise<void> {
+    const { runs, owner, clock } = this.o;
+    if ((await runs.leader())?.owner !== owner) return;
+    await runs.lead({ owner, now: clock.now(), ttl_ms: 0, lag_ms: 0 });
   }
 }
 

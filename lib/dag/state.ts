@@ -1,8 +1,8 @@
 import { iso } from "../core/clock.ts";
-import type { AttemptState, RunState, TaskRecord, TaskState } from "../stores/runs/port.ts";
+import type { AttemptRecord, AttemptState, EndedAttempt, RunState, TaskRecord } from "../stores/runs/port.ts";
 import { backoff } from "./backoff.ts";
 import type { Dag, RetryDecision, TaskDefinition } from "./define.ts";
-import { evaluateRule, type NeedCounts, outcomeOf } from "./rules.ts";
+import { outcomeOf } from "./rules.ts";
 
 /** How often an attempt may be lost with its process before the task fails for it. */
 export const MAX_LOST = 5;
@@ -12,6 +12,7 @@ export interface AttemptEnd {
   readonly state: Exclude<AttemptState, "running">;
   readonly error: string | null;
   readonly output: TaskRecord["output"];
+  readonly branch: TaskRecord["branch"];
   readonly decision: RetryDecision;
   /** Milliseconds that the other side asked to wait; null where it did not. */
   readonly retry_after_ms: number | null;
@@ -27,18 +28,47 @@ export function newTask(task_id: string): TaskRecord {
     ready_at: 0,
     first_started_at: null,
     output: null,
+    branch: null,
     error: null,
   };
 }
 
-/** The task as an attempt starts. */
-export function started(task: TaskRecord, now: number): TaskRecord {
+/** The task as if it had never run, but for its attempts, which stay as history. */
+export function afresh({ task_id, attempts }: TaskRecord): TaskRecord {
+  return { ...newTask(task_id), attempts };
+}
+
+/** The task as an attempt starts: number `attempt`, where that is higher than the next. */
+export function started(task: TaskRecord, now: number, attempt = 1): TaskRecord {
   return {
     ...task,
     state: "running",
-    attempts: task.attempts + 1,
+    attempts: Math.max(task.attempts + 1, attempt),
     first_started_at: task.first_started_at ?? iso(now),
   };
+}
+
+const DEADLINE_PASSED = "the task's deadline passed";
+
+/** The task as failed where its deadline came before another attempt could start; null where there is time left. */
+export function overdue(
+  task: TaskRecord,
+  definition: Pick<TaskDefinition<never>, "deadline_ms">,
+  now: number,
+): TaskRecord | null {
+  if ((deadlineIn(task, definition, now) ?? 1) > 0) return null;
+  const error = task.error === null ? DEADLINE_PASSED : `${DEADLINE_PASSED}; before that: ${task.error}`;
+  return { ...task, state: "failed", error };
+}
+
+/** Milliseconds left until a task's deadline, which counts from its first start; null where it has none. */
+export function deadlineIn(
+  { first_started_at }: TaskRecord,
+  { deadline_ms }: { deadline_ms?: number | undefined },
+  now: number,
+): number | null {
+  if (deadline_ms === undefined || first_started_at === null) return null;
+  return Date.parse(first_started_at) + deadline_ms - now;
 }
 
 /** The task after an attempt: done, to be tried again (ready, from a later time on), or failed. */
@@ -48,12 +78,12 @@ export function afterAttempt(
   end: AttemptEnd,
   at: { now: number; random: () => number },
 ): TaskRecord {
-  const { state, error, output } = end;
+  const { state, error, output, branch } = end;
   switch (state) {
     case "success":
     case "skipped":
     case "cancelled":
-      return { ...task, state, error, output };
+      return { ...task, state, error, output, branch };
     case "interrupted":
       return { ...task, state: "ready", ready_at: 0, error };
     case "lost": {
@@ -87,127 +117,56 @@ function retryWait(
       ...(cap_ms === undefined ? {} : { cap_ms }),
       random,
     });
-  const started_at = task.first_started_at === null ? now : Date.parse(task.first_started_at);
-  return deadline_ms !== undefined && now + wait - started_at >= deadline_ms ? null : wait;
+  return wait >= (deadlineIn(task, { deadline_ms }, now) ?? Infinity) ? null : wait;
+}
+
+/** The end of an attempt that a dead process left behind. */
+export function lostAttempt(attempt: AttemptRecord, now: number): { record: EndedAttempt; end: AttemptEnd } {
+  const error = "the process that ran it is gone";
+  return {
+    record: { ...attempt, state: "lost", error, ended_at: iso(now), lineage: [] },
+    end: { state: "lost", error, output: null, branch: null, decision: "default", retry_after_ms: null },
+  };
+}
+
+/** How a run ended, with its first failure in a sentence. */
+export interface RunEnd {
+  readonly state: Extract<RunState, "success" | "failed" | "cancelled">;
+  readonly error: string | null;
 }
 
 /**
- * The tasks of one run, kept consistent: setting one task lets its dependents follow by their trigger rules. Holds no
- * clock and does no I/O; what changed is taken by the caller, who stores it.
+ * How a run ends, once every task of the dag has; null before. Counts every task, not only the leaves, and one that
+ * failed before it was taken out of the dag as well; the failure of a tolerant task counts as none.
  */
-export class Board<Services> {
-  private readonly tasks = new Map<string, TaskRecord>();
-  private readonly counts = new Map<string, { -readonly [K in keyof NeedCounts]: NeedCounts[K] }>();
-  private readonly open = new Set<string>();
-  private readonly readyIds = new Set<string>();
-  private readonly changes = new Set<string>();
-
-  /** Takes a run's tasks as stored, and fits them to the dag as it is now: see {@link reconcile}. */
-  constructor(private readonly dag: Dag<Services>, stored: readonly TaskRecord[]) {
-    for (const { id, needs = [] } of dag.tasks) {
-      this.counts.set(id, { total: new Set(needs).size, success: 0, skipped: 0, failed: 0 });
-      this.open.add(id);
-    }
-    const fresh = reconcile(dag, stored);
-    for (const task of fresh.tasks) this.place(task);
-    for (const id of fresh.changed) this.changes.add(id);
-    for (const { id } of dag.tasks) this.follow(id);
-  }
-
-  get(task_id: string): TaskRecord {
-    const task = this.tasks.get(task_id);
-    if (task === undefined) throw new Error(`no task ${task_id} on this board`);
-    return task;
-  }
-
-  all(): TaskRecord[] {
-    return [...this.tasks.values()];
-  }
-
-  /** Changes a task and whatever follows from that. */
-  set(task: TaskRecord): void {
-    this.place(task);
-    this.changes.add(task.task_id);
-    if (outcomeOf(task.state) === null) return;
-    for (const id of this.dag.dependents.get(task.task_id) ?? []) this.follow(id);
-  }
-
-  /** Up to `limit` tasks that may start now, those of higher priority first, else in order of readiness. */
-  ready(now: number, limit: number): TaskRecord[] {
-    if (limit <= 0) return [];
-    const priority = (id: string) => this.dag.task.get(id)?.priority ?? 0;
-    const due = [...this.readyIds].filter((id) => this.get(id).ready_at <= now);
-    return due.sort((a, b) => priority(b) - priority(a)).slice(0, limit).map((id) => this.get(id));
-  }
-
-  /** When the next waiting retry is due; null where none waits. */
-  nextReadyAt(): number | null {
-    const times = [...this.readyIds].map((id) => this.get(id).ready_at);
-    return times.length === 0 ? null : Math.min(...times);
-  }
-
-  /** Ends everything that has not started. Running tasks are left to their attempts. */
-  cancel(): void {
-    for (const id of [...this.open]) {
-      const task = this.get(id);
-      if (task.state !== "running") this.set({ ...task, state: "cancelled" });
-    }
-  }
-
-  /** How the run ends, once every task has; counts every task, not only the leaves. */
-  outcome(): Extract<RunState, "success" | "failed" | "cancelled"> | null {
-    if (this.open.size > 0) return null;
-    const states = new Map(this.all().map(({ task_id, state }) => [task_id, state]));
-    if ([...states.values()].includes("cancelled")) return "cancelled";
-    const hard = this.dag.tasks.some(({ id, tolerant }) => states.get(id) === "failed" && !tolerant);
-    return hard ? "failed" : "success";
-  }
-
-  /** Tasks that changed since the last call. */
-  takeChanges(): TaskRecord[] {
-    const changed = [...this.changes].map((id) => this.get(id));
-    this.changes.clear();
-    return changed;
-  }
-
-  private place(task: TaskRecord): void {
-    const id = task.task_id;
-    this.tasks.set(id, task);
-    if (task.state === "ready") this.readyIds.add(id);
-    else this.readyIds.delete(id);
-    const outcome = outcomeOf(task.state);
-    if (outcome === null || !this.open.delete(id)) return;
-    for (const dependent of this.dag.dependents.get(id) ?? []) {
-      const counts = this.counts.get(dependent);
-      if (counts !== undefined) counts[outcome]++;
-    }
-  }
-
-  private follow(task_id: string): void {
-    const task = this.get(task_id);
-    const counts = this.counts.get(task_id);
-    if (task.state !== "waiting" || counts === undefined) return;
-    const verdict = evaluateRule(this.dag.task.get(task_id)?.trigger ?? "all_success", counts);
-    if (verdict === "wait") return;
-    const state: TaskState = verdict === "start" ? "ready" : verdict;
-    this.set({ ...task, state });
-  }
+export function runEnd<Services>(dag: Dag<Services>, tasks: readonly TaskRecord[]): RunEnd | null {
+  const ended = new Set(tasks.filter(({ state }) => outcomeOf(state) !== null).map(({ task_id }) => task_id));
+  if (!dag.tasks.every(({ id }) => ended.has(id))) return null;
+  if (tasks.some(({ state }) => state === "cancelled")) return { state: "cancelled", error: null };
+  const failed = tasks.find(({ task_id, state }) =>
+    state === "failed" && dag.task.get(task_id)?.tolerant !== true
+  );
+  if (failed === undefined) return { state: "success", error: null };
+  return { state: "failed", error: `${failed.task_id}: ${failed.error ?? "failed"}` };
 }
 
 /**
  * Fits the stored tasks of a run to the dag as it is now: finished tasks stay, tasks that are gone are removed, new
- * ones wait.
+ * ones wait, and so do removed ones that are back.
  */
 export function reconcile<Services>(
   dag: Dag<Services>,
   stored: readonly TaskRecord[],
 ): { tasks: TaskRecord[]; changed: string[] } {
   const known = new Set(stored.map(({ task_id }) => task_id));
-  const gone = stored.filter(({ task_id, state }) => !dag.task.has(task_id) && outcomeOf(state) === null);
-  const goneIds = new Set(gone.map(({ task_id }) => task_id));
+  const changed: string[] = [];
+  const kept = stored.map((task): TaskRecord => {
+    const gone = !dag.task.has(task.task_id) && outcomeOf(task.state) === null;
+    const back = dag.task.has(task.task_id) && task.state === "removed";
+    if (!gone && !back) return task;
+    changed.push(task.task_id);
+    return gone ? { ...task, state: "removed" } : afresh(task);
+  });
   const added = dag.tasks.filter(({ id }) => !known.has(id)).map(({ id }) => newTask(id));
-  const kept = stored.map((task): TaskRecord =>
-    goneIds.has(task.task_id) ? { ...task, state: "removed" } : task
-  );
-  return { tasks: [...kept, ...added], changed: [...goneIds, ...added.map(({ task_id }) => task_id)] };
+  return { tasks: [...kept, ...added], changed: [...changed, ...added.map(({ task_id }) => task_id)] };
 }

@@ -65,8 +65,8 @@ export interface TaskContext<Services> {
   readonly attempt: number;
   /** Aborted by timeout, cancel, deadline or shutdown; its reason says which. */
   readonly signal: AbortSignal;
-  /** What an upstream task returned; null where it was skipped or returned nothing. */
-  output(task_id: string): Json;
+  /** What an upstream task returned, as the type that the caller knows it has; null where it was skipped. */
+  output<Output = Json>(task_id: string): Output;
   progress(p: Progress): void;
   rows(counts: Partial<RowCounts>): void;
   reads(use: DatasetUse): void;
@@ -76,13 +76,25 @@ export interface TaskContext<Services> {
   /** One line for the attempt's log. Never conversation text. */
   log(line: string): void;
   /** The last value that an attempt of this task saved in this run; null at first. */
-  loadCheckpoint(): Json;
+  loadCheckpoint<Value = Json>(): Value | null;
   /** Durable when it returns. */
-  saveCheckpoint(value: Json): Promise<void>;
+  saveCheckpoint(value: Json | object): Promise<void>;
 }
 
-/** What a task does. What it returns is small JSON for its dependents: references and counts, never rows. */
-export type TaskFunction<Services> = (context: TaskContext<Services>) => Promise<Json | void>;
+/**
+ * What a task does. What it returns is small JSON for its dependents: references and counts, never rows. (`object`
+ * stands for interfaces, which TypeScript does not take for JSON; what JSON cannot say is lost.) A {@link Branch} chooses
+ * which dependents go on.
+ */
+export type TaskFunction<Services> = (context: TaskContext<Services>) => Promise<Json | object | void>;
+
+/**
+ * Returned by a task that chooses: of the tasks that need it, those in `to` go on, and those that also follow from
+ * one of them; the others are skipped. An empty `to` skips them all.
+ */
+export class Branch {
+  constructor(readonly to: readonly string[], readonly output: Json | object = null) {}
+}
 
 /** Thrown by a task that has nothing to do: it and, by their trigger rules, its dependents end as skipped. */
 export class Skip extends Error {

@@ -6,23 +6,24 @@ import type { Reply } from "./worker.ts";
 export class Session {
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
   private pending: PromiseWithResolvers<Float32Array> | null = null;
-  private open = true;
+  private ended: ParleyError | null = null;
 
   constructor(private readonly model: string) {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.settle(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
-      this.close(new ParleyError("unavailable", `a worker of ${model} ended: ${event.message}`));
+      this.close(this.failure(`lost a worker: ${event.message}`));
     };
   }
 
   /** False once its worker is gone. */
   get alive(): boolean {
-    return this.open;
+    return this.ended === null;
   }
 
   /** Sends the layout (first) or texts, and returns the vectors in one block. */
   request(message: ModelLayout | readonly string[]): Promise<Float32Array> {
+    if (this.ended) return Promise.reject(this.ended);
     this.pending = Promise.withResolvers();
     this.worker.postMessage(message);
     return this.pending.promise;
@@ -30,13 +31,17 @@ export class Session {
 
   private settle(reply: Reply): void {
     if ("vectors" in reply) this.pending?.resolve(reply.vectors);
-    else this.pending?.reject(new ParleyError("unavailable", `${this.model} failed with ${reply.error}`));
+    else this.pending?.reject(this.failure(reply.error));
     this.pending = null;
   }
 
-  /** Ends the worker; what it was asked is rejected with `error`. */
+  private failure(what: string): ParleyError {
+    return new ParleyError("unavailable", `the embedding model ${this.model} ${what}`);
+  }
+
+  /** Ends the worker; what it was asked, and will be, is rejected with `error`. */
   close(error: ParleyError): void {
-    this.open = false;
+    this.ended = error;
     this.worker.terminate();
     this.pending?.reject(error);
     this.pending = null;
@@ -84,12 +89,17 @@ export class SessionPool {
   }
 
   private async acquire(): Promise<Session> {
+    const place = this.free.pop();
+    const session = place === undefined ? await this.turn() : place;
     if (this.closed) throw this.closed;
-    const free = this.free.pop();
-    if (free !== undefined) return free ?? await this.start();
+    return session?.alive ? session : await this.start();
+  }
+
+  private turn(): Promise<Session | null> {
+    if (this.closed) return Promise.reject(this.closed);
     const turn = Promise.withResolvers<Session | null>();
     this.waiting.push(turn);
-    return await turn.promise ?? await this.start();
+    return turn.promise;
   }
 
   private async start(): Promise<Session> {
@@ -99,7 +109,7 @@ export class SessionPool {
       await session.request(this.layout);
       return session;
     } catch (error) {
-      session.close(new ParleyError("unavailable", `${this.layout.name} did not load`));
+      session.close(new ParleyError("unavailable", `the embedding model ${this.layout.name} did not load`));
       this.release(session);
       throw error;
     }
@@ -115,7 +125,7 @@ export class SessionPool {
 
   /** Ends all workers; calls under way are rejected with `unavailable`. */
   close(): void {
-    this.closed = new ParleyError("unavailable", `the embedder of ${this.layout.name} is closed`);
+    this.closed = new ParleyError("unavailable", `the embedding model ${this.layout.name} is closed`);
     for (const session of this.started) session.close(this.closed);
     for (const turn of this.waiting.splice(0)) turn.reject(this.closed);
   }

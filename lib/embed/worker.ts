@@ -8,7 +8,10 @@ import { loadTransformers } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
 import type { ModelLayout } from "./layout.ts";
 
-/** `vectors` are the unit vectors of the texts, one after another; empty in answer to the layout. */
+/**
+ * `vectors` are the unit vectors of the texts, one after another; empty in answer to the layout. `error` is what the
+ * model did, to follow its name.
+ */
 export type Reply = { readonly vectors: Float32Array<ArrayBuffer> } | { readonly error: string };
 
 type Embed = (text: string) => Promise<Float32Array>;
@@ -36,19 +39,19 @@ async function start(layout: ModelLayout): Promise<Reply> {
     embed = await load(layout);
     return { vectors: new Float32Array() };
   } catch (error) {
-    return { error: messageOf(error) };
+    return { error: `did not load: ${messageOf(error).replace(/\s+/g, " ")}` };
   }
 }
 
 async function answer(texts: readonly string[]): Promise<Reply> {
-  if (embed === null) return { error: "no model is loaded" };
+  if (embed === null) return { error: "is not loaded" };
   try {
     const vectors: Float32Array[] = [];
     for (const text of texts) vectors.push(await embed(text));
     return { vectors: concat(vectors) };
   } catch (error) {
     // The library's own sentence may quote the text; its name cannot.
-    return { error: error instanceof Error ? error.name : "an unknown error" };
+    return { error: `failed with ${error instanceof Error ? error.name : "an unknown error"}` };
   }
 }
 
@@ -86,11 +89,15 @@ function restoreEnd(ids: BigInt64Array, max_tokens: number, end: number | undefi
 }
 
 function pool(states: Float32Array, { dimension, pooling }: ModelLayout): Float32Array {
-  const tokens = pooling === "cls" ? 1 : states.length / dimension;
+  const rows = states.length / dimension;
+  if (rows < 1 || !Number.isInteger(rows)) {
+    throw new RangeError("the model gave other states than its files say");
+  }
+  const used = (pooling === "cls" ? 1 : rows) * dimension;
   const sums = new Float64Array(dimension);
-  for (let at = 0; at < tokens * dimension; at++) sums[at % dimension]! += states[at]!;
+  for (let at = 0; at < used; at++) sums[at % dimension]! += states[at]!;
   const norm = Math.hypot(...sums);
-  if (!(norm > 0)) throw new RangeError("the model gave no vector");
+  if (!(norm > 0)) throw new RangeError("the model gave no direction");
   return Float32Array.from(sums, (sum) => sum / norm);
 }
 

@@ -13,17 +13,23 @@ export class PublishedReader {
 
   constructor(private readonly o: { analytics: Pick<AnalyticsStore, "published">; clock: Clock }) {}
 
+  /** The published row where one was read within the last 250 ms, else null: then ask {@link current}. */
+  recent(): Published | null {
+    return this.isRecent() ? this.known : null;
+  }
+
   /**
    * The published row; null where nothing is published yet. A store that fails leaves the row known before standing;
    * its error is thrown only where no row is known.
    */
   current(): Promise<Published | null> {
-    const now = this.o.clock.now();
-    if (this.last === null || now - this.readAt >= MAX_AGE_MS) {
-      this.readAt = now;
-      this.last = this.read();
-    }
-    return this.last;
+    if (this.last !== null && this.isRecent()) return this.last;
+    this.readAt = this.o.clock.now();
+    return this.last = this.read();
+  }
+
+  private isRecent(): boolean {
+    return this.o.clock.now() - this.readAt < MAX_AGE_MS;
   }
 
   private async read(): Promise<Published | null> {

@@ -48,7 +48,7 @@ export class Recommender {
   async serve(question: Question): Promise<Served> {
     const trace = new Trace(this.guards);
     const start = performance.now();
-    const version = await this.version(trace);
+    const version = this.published.recent()?.version ?? await this.version(trace);
     const { key, body } = version === null ? NO_LOOKUP : await this.lookup(question, version, trace);
     trace.timings.set("cache", performance.now() - start);
     if (body !== null) return this.served(trace, { body, cache: "hit" });

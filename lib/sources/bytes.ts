@@ -27,7 +27,7 @@ export class SourceBytes implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const file = await open(this.source);
     try {
       while (true) {
-        const chunk = await abortable(fill(file, this.source.uri), this.signal);
+        const chunk = await abortable(() => fill(file, this.source.uri), this.signal);
         if (chunk.length === 0) return;
         this.hash.update(chunk);
         this.count += chunk.length;
@@ -71,13 +71,14 @@ async function fill(input: Input, uri: string): Promise<Uint8Array<ArrayBuffer>>
   return chunk.subarray(0, filled);
 }
 
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** The work, or the signal's reason as soon as it is aborted: a read of a silent stdin cannot be taken back. */
+async function abortable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   try {
-    return await Promise.race([work, aborted.promise]);
+    return await Promise.race([work(), aborted.promise]);
   } finally {
     signal.removeEventListener("abort", abort);
   }

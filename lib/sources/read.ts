@@ -93,10 +93,14 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** gzip, with any number of members, becomes what it holds; other bytes stay as they are. */
 async function* unzip(raw: SourceBytes): AsyncGenerator<Bytes> {
   const chunks = raw[Symbol.asyncIterator]();
-  const first = await chunks.next();
-  if (first.done) return;
-  const all = chain(first.value, chunks);
-  yield* first.value[0] === 0x1f && first.value[1] === 0x8b ? gunzip(all) : all;
+  try {
+    const first = await chunks.next();
+    if (first.done) return;
+    const all = chain(first.value, chunks);
+    yield* first.value[0] === 0x1f && first.value[1] === 0x8b ? gunzip(all) : all;
+  } finally {
+    await chunks.return(undefined);
+  }
 }
 
 async function* chain(first: Bytes, rest: AsyncGenerator<Bytes>): AsyncGenerator<Bytes> {

@@ -1,7 +1,11 @@
 import type { SQLInputValue } from "../../deps.ts";
+import { paged } from "../core/batch.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { Json, WriteCounts } from "../core/types.ts";
-import type { Sqlite } from "./sqlite.ts";
+import { type Sqlite, turn } from "./sqlite.ts";
+
+/** Rows that are read at once. */
+const PAGE = 500;
 
 /** How a field is kept: as it is, or as canonical JSON text. */
 type Encoding = "plain" | "json";
@@ -81,6 +85,14 @@ export class KeyedTable<Row extends object> {
   /** Rows in ascending key, after `after`. */
   page(o: { after: string | null; limit: number }): Row[] {
     return this.select(`WHERE ${this.key} > ? ORDER BY ${this.key} LIMIT ?`, o.after ?? "", o.limit);
+  }
+
+  /** All rows in ascending key, read in pages, so that other work gets its turn. */
+  rows(): AsyncGenerator<Row> {
+    return paged(PAGE, (row) => row[this.key] as string, async (after, limit) => {
+      await turn();
+      return this.page({ after, limit });
+    });
   }
 }
 

@@ -18,26 +18,27 @@ export type DeriveOutput = {
  */
 export async function derive(context: TaskContext<Services>): Promise<DeriveOutput> {
   const { services, signal } = context;
-  const { touched } = context.output("graph") as GraphOutput;
+  const { touched } = context.output<GraphOutput>("graph");
   let done = 0, profiles = 0;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 100)) {
     profiles += await deriveProfiles(services, users);
     await settle(services, users);
     context.progress({ done: done += users.length, total: touched.rows });
   }
-  const published = await services.analytics.published();
-  const version = (published?.version ?? 0) + 1;
-  const { half_life_days } = services.settings;
-  const { campaigns } = await services.analytics.buildStats({ version, half_life_days });
-  const built = await services.vectors.build({ version });
-  report(context, {
-    users: touched.rows,
-    profiles,
-    campaigns,
-    version,
-    indexed: built.profiles + built.campaigns,
-  });
+  const { version, campaigns, indexed } = await buildVersion(services);
+  report(context, { users: touched.rows, profiles, campaigns, version, indexed });
   return { version, profiles };
+}
+
+/** Builds what is derived for the whole under the version after the published one, beside what serves. */
+export async function buildVersion(
+  { analytics, vectors, settings }: Services,
+): Promise<{ version: number; campaigns: number; indexed: number }> {
+  const published = await analytics.published();
+  const version = (published?.version ?? 0) + 1;
+  const { campaigns } = await analytics.buildStats({ version, half_life_days: settings.half_life_days });
+  const built = await vectors.build({ version });
+  return { version, campaigns, indexed: built.profiles + built.campaigns };
 }
 
 async function deriveProfiles(

@@ -11,7 +11,7 @@ import { validated } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */
 const PART = 1_024;
-const BATCH = 256;
+const BATCH = 64;
 
 /** A vector row on its way to the store. `vector` is base64, or null where a row with that hash comes first. */
 export type EmbeddedRow = Omit<VectorRow, "vector"> & {
@@ -53,7 +53,7 @@ async function embedParts(
 ): Promise<EmbedOutput> {
   const { messages, campaigns } = validated(context);
   const total = messages.rows + campaigns.rows;
-  let output = (context.loadCheckpoint() as EmbedOutput | null) ?? { parts: [], embedded: 0, reused: 0 };
+  let output = context.loadCheckpoint<EmbedOutput>() ?? { parts: [], embedded: 0, reused: 0 };
   const resumed = output.parts.length;
   let part = 0, done = 0;
   for await (const items of batches(itemsOf(context), PART)) {

@@ -1,4 +1,5 @@
 import { batches, paged } from "../../lib/core/batch.ts";
+import { compareText } from "../../lib/core/text.ts";
 import type { Artifact, Campaign, Touched } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Services } from "../services.ts";
@@ -58,9 +59,8 @@ async function* touchedLines({ documents, analytics }: Services): AsyncGenerator
   const [left, right] = [list(documents), list(analytics)];
   let [a, b] = [await left.next(), await right.next()];
   while (!a.done || !b.done) {
-    const user_id = a.done || (!b.done && b.value.user_id < a.value.user_id)
-      ? b.value!.user_id
-      : a.value.user_id;
+    const leftFirst = b.done || (!a.done && compareText(a.value.user_id, b.value.user_id) <= 0);
+    const user_id = leftFirst ? a.value!.user_id : b.value!.user_id;
     const inA = !a.done && a.value.user_id === user_id ? a.value.token : null;
     const inB = !b.done && b.value.user_id === user_id ? b.value.token : null;
     yield JSON.stringify({ user_id, documents: inA, analytics: inB } satisfies TouchedUser);

@@ -62,7 +62,7 @@ class Ingestion {
   private bytesToRead: number | null = 0;
 
   constructor(private readonly context: TaskContext<Services>) {
-    const saved = context.loadCheckpoint() as Checkpoint | null;
+    const saved = context.loadCheckpoint<Checkpoint>();
     this.sources = [...saved?.sources ?? []];
     this.opened = [...saved?.opened ?? []];
   }
@@ -74,7 +74,9 @@ class Ingestion {
     for (const kind of KINDS) {
       for (const path of params[kind]) {
         await this.recording({ kind, uri: path }, async () => {
-          for (const source of await expandSources({ paths: [path] })) found.set(kind + source.uri, { kind, source });
+          for (const source of await expandSources({ paths: [path] })) {
+            found.set(kind + source.uri, { kind, source });
+          }
         });
       }
     }
@@ -173,7 +175,9 @@ class Ingestion {
 
   private async stopWhereNothingIsNew(): Promise<void> {
     const { unchanged, failed } = this;
-    if (failed.length > 0 && unchanged.length === 0) throw new Fail(`no source could be read: ${told(failed)}`);
+    if (failed.length > 0 && unchanged.length === 0) {
+      throw new Fail(`no source could be read: ${told(failed)}`);
+    }
     if (await hasTouched(this.context.services)) return;
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);
     throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source");

@@ -10,8 +10,8 @@ import type { IngestOutput } from "./ingest.ts";
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
 export async function publish(context: TaskContext<Services>): Promise<Published> {
   const { services, run: { run_id } } = context;
-  const { version } = context.output("derive") as DeriveOutput;
-  const { sources } = context.output("ingest") as IngestOutput;
+  const { version } = context.output<DeriveOutput>("derive");
+  const { sources } = context.output<IngestOutput>("ingest");
   const published = await publishVersion(services, { version, run_id, sources });
   await prune(services);
   context.rows({ in: 1, out: 1 });

@@ -1,8 +1,9 @@
-import { hash } from "../../deps.ts";
+import { Buffer, hash } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
-import { type Artifact, type Kind, KINDS, type QuarantinedRow, type Rows } from "../../lib/core/types.ts";
+import type { Artifact, Kind, QuarantinedRow, Rows } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
+import { storable } from "../../lib/schema/text.ts";
 import { CUT, MAX_ROW } from "../../lib/sources/pending.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
 import type { Services } from "../services.ts";
@@ -26,7 +27,7 @@ const KEPT_RAW = 21_845;
 
 /** What the step `validate` of this run returned. */
 export function validated(context: TaskContext<Services>): ValidateOutput {
-  return context.output("validate") as ValidateOutput;
+  return context.output<ValidateOutput>("validate");
 }
 
 /**
@@ -37,7 +38,7 @@ export function validated(context: TaskContext<Services>): ValidateOutput {
  * written by then.
  */
 export async function validate(context: TaskContext<Services>): Promise<ValidateOutput> {
-  const { sources } = context.output("ingest") as IngestOutput;
+  const { sources } = context.output<IngestOutput>("ingest");
   const validation = new Validation(context, sources);
   context.version("schema", SCHEMA_VERSION);
   const messages = await validation.kind("messages");
@@ -68,14 +69,139 @@ class Validation {
 
   /** Writes the canonical rows of one kind. */
   async kind(kind: Kind): Promise<Artifact> {
-    const { services: { artifacts }, run: { run_id }, signal } = this.context;
-    const register = await artifacts.register();
+    const { services, run: { run_id }, signal } = this.context;
+    const register = await services.artifacts.register();
+    const before = this.tally;
     try {
+      const name = `${run_id}/validate/${kind}.ndjson`;
       const lines = this.canonical(kind, register);
-      const artifact = await artifacts.writeLines({ name: `${run_id}/validate/${kind}.ndjson`, lines, signal });
-      this.context.writes(this.context.services.artifact(artifact));
+      const artifact = await services.artifacts.writeLines({ name, lines, signal });
+      this.context.writes({ ...services.artifact(artifact), quality: growth(before, this.tally) });
       return artifact;
     } finally {
       register.close();
     }
   }
+
+  /** Fails the run where too much of it is bad. */
+  judge(): void {
+    const { rows, quarantined, context } = this;
+    const { services } = context;
+    const { max_bad_share } = services.settings;
+    if (quarantined > 0) {
+      context.writes({ ...services.dataset("documents", "quarantine"), rows: quarantined });
+    }
+    if (quarantined <= rows * max_bad_share) return;
+    const [bad, limit] = [percent(quarantined / rows), percent(max_bad_share)];
+    const command = `deno task pipeline quarantine --run ${context.run.run_id}`;
+    throw new Fail(
+      `${quarantined} of ${rows} rows (${bad}) are bad and at most ${limit} may be, so no store was written; ` +
+        `\`${command}\` shows them with their reasons`,
+    );
+  }
+
+  private async *canonical(kind: Kind, register: Register): AsyncGenerator<string> {
+    for (const source of this.sources.filter((source) => source.kind === kind)) {
+      let position = 0;
+      for await (const line of this.context.services.artifacts.readLines({ uri: source.artifact.uri })) {
+        position++;
+        if (line === "") continue;
+        this.count();
+        const { text, refusal } = canonicalRow(kind, line, register);
+        if (text !== null) yield text;
+        else if (refusal === null) this.duplicates++;
+        else await this.refuse(line, { kind, source: source.uri, position, reason: refusal });
+      }
+      this.context.reads(this.context.services.artifact(source.artifact));
+    }
+    await this.flush();
+    this.report();
+  }
+
+  private count(): void {
+    this.rows++;
+    if (++this.unreported < REPORT_EVERY) return;
+    this.context.signal.throwIfAborted();
+    this.report();
+  }
+
+  private report(): void {
+    const { rows, quarantined, duplicates } = this;
+    this.unreported = 0;
+    this.context.progress({ done: rows, total: this.total });
+    this.context.rows({ in: rows, out: rows - quarantined - duplicates, quarantined });
+  }
+
+  private async refuse(
+    line: string,
+    where: Pick<QuarantinedRow, "kind" | "source" | "position" | "reason">,
+  ): Promise<void> {
+    const { run: { run_id }, services: { clock } } = this.context;
+    this.refused.push({ run_id, ...where, raw: keptOf(line), at: iso(clock.now()) });
+    this.quarantined++;
+    if (this.refused.length === BATCH) await this.flush();
+  }
+
+  private async flush(): Promise<void> {
+    if (this.refused.length === 0) return;
+    await this.context.services.documents.quarantine({ rows: this.refused });
+    this.refused = [];
+  }
+}
+
+/** `text` is the row; without it, `refusal` says what is wrong, or is null for a row that came before. */
+type Verdict = { readonly text: string | null; readonly refusal: string | null };
+
+const DUPLICATE: Verdict = { text: null, refusal: null };
+
+const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
+  messages: (row) => row.message_id,
+  campaigns: (row) => row.campaign_id,
+  events: (row) => row.event_id,
+};
+
+function canonicalRow<K extends Kind>(kind: K, line: string, register: Register): Verdict {
+  if (line.endsWith(CUT)) return refusal(`the row is longer than ${MAX_ROW / 2 ** 20} MiB`);
+  const value = jsonOf(line);
+  if (value === undefined) return refusal("the row is not valid JSON");
+  const parsed = parseRow({ kind, value });
+  if (!parsed.ok) return refusal(parsed.reason);
+  const idOf: (row: Rows[K]) => string = ID_OF[kind];
+  const text = JSON.stringify(parsed.row);
+  const content = hash("sha256", text, "base64");
+  const first = register.claim(idOf(parsed.row), content);
+  if (first === null) return { text, refusal: null };
+  return first === content
+    ? DUPLICATE
+    : refusal("another row of this run has the same id with other content");
+}
+
+function refusal(reason: string): Verdict {
+  return { text: null, refusal: reason };
+}
+
+function jsonOf(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    // The parser's message quotes the row, which must not travel.
+    return undefined;
+  }
+}
+
+/** The beginning of a row in a copy of its own: a slice would keep alive all that was read with it. */
+function keptOf(line: string): string {
+  return storable(Buffer.from(line.slice(0, KEPT_RAW)).toString());
+}
+
+function growth(before: Tally, after: Tally): Record<string, number> {
+  return {
+    rows: after.rows - before.rows,
+    quarantined: after.quarantined - before.quarantined,
+    duplicates: after.duplicates - before.duplicates,
+  };
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(1))} %`;
+}

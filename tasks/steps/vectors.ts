@@ -12,7 +12,7 @@ export async function vectors(
   context: TaskContext<Services>,
 ): Promise<Record<"messages" | "campaigns", WriteCounts>> {
   const { services } = context;
-  const { parts } = context.output("embed") as EmbedOutput;
+  const { parts } = context.output<EmbedOutput>("embed");
   const total = parts.reduce((sum, { rows }) => sum + rows, 0);
   const counts = { messages: NO_WRITES, campaigns: NO_WRITES };
   for (const part of parts) {

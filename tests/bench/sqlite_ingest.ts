@@ -63,32 +63,39 @@ function ours(path: string): Writer {
   };
 }
 
-/** Seconds that each writer took. They take turns at every batch, so that what else the machine does hits all alike. */
-async function race(rows: number, writers: readonly Writer[]): Promise<{ seconds: number[]; rss: number }> {
-  const seconds = writers.map(() => 0);
+interface Taken {
+  readonly seconds: number;
+  /** The largest resident set seen. */
+  readonly rss_mb: number;
+}
+
+async function measure(rows: number, writer: Writer): Promise<Taken> {
+  let ms = 0;
   let rss = 0;
-  const timed = async (n: number, work: () => Promise<void> | void) => {
+  const timed = async (work: () => Promise<void> | void) => {
     const start = performance.now();
     await work();
-    seconds[n]! += (performance.now() - start) / 1_000;
+    ms += performance.now() - start;
   };
   for (const batch of batchesOf(rows)) {
-    for (const [n, writer] of writers.entries()) await timed(n, () => writer.write(batch));
+    await timed(() => writer.write(batch));
     rss = Math.max(rss, Deno.memoryUsage().rss);
   }
-  for (const [n, writer] of writers.entries()) await timed(n, () => writer.end());
-  return { seconds, rss };
+  await timed(() => writer.end());
+  return { seconds: ms / 1_000, rss_mb: Math.round(rss / 1_048_576) };
 }
 
 const rate = (rows: number, seconds: number) => `${Math.round(rows / seconds).toLocaleString("en")} rows/s`;
 
 async function report(rows: number, dir: string): Promise<void> {
   const path = `${dir}/documents.db`;
-  const { seconds: [base = 0, first = 0], rss } = await race(rows, [bare(`${dir}/bare.db`), ours(path)]);
-  const { seconds: [again = 0] } = await race(rows, [ours(path)]);
-  const memory = `peak rss ${Math.round(rss / 1_048_576)} MB`;
-  console.log(`${rows.toLocaleString("en")} rows: bare ${rate(rows, base)}, upsert ${rate(rows, first)}`);
-  console.log(`  ${(base / first).toFixed(2)} x bare, ${memory}; the same again ${rate(rows, again)}`);
+  const first = await measure(rows, ours(path));
+  const again = await measure(rows, ours(path));
+  const base = await measure(rows, bare(`${dir}/bare.db`));
+  const share = (base.seconds / first.seconds).toFixed(2);
+  console.log(`${rows.toLocaleString("en")} rows: bare ${rate(rows, base.seconds)}`);
+  console.log(`  upsert ${rate(rows, first.seconds)}, ${share} x bare, peak rss ${first.rss_mb} MB`);
+  console.log(`  again  ${rate(rows, again.seconds)}, peak rss ${again.rss_mb} MB`);
 }
 
 for (const rows of Deno.args.length > 0 ? Deno.args.map(Number) : [25_000, 250_000]) {

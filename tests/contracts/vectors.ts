@@ -65,6 +65,8 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(await store.counts(), nothing);
     assert.deepEqual(await store.build({ version: 1 }), nothing);
     assert.deepEqual(await near(store, 1, axis(0), 5), []);
+    await store.bind({ model: MODEL });
+    assert.deepEqual(await near(store, 1, axis(0), 5), []);
     assert.deepEqual(await store.faults({ limit: 5 }), []);
     assert.equal((await store.get({ collection: "profiles", ids: ["u1"] })).size, 0);
     assert.equal(await store.deleteUsers({ user_ids: ["u1"] }), 0);

@@ -2,7 +2,7 @@ import { basename, dirname, join } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { Artifact, Health } from "../../core/types.ts";
 import { linesOf, writeLineFile } from "./lines.ts";
-import { escapeSegment, nameOf, pathOf, uriOf } from "./names.ts";
+import { nameOf, pathOf, runPathOf, uriOf } from "./names.ts";
 import type { ArtifactStore, Register } from "./port.ts";
 import { SqliteRegister } from "./register.ts";
 import { filesUnder, removeEmptyFolders, removeIfThere } from "./walk.ts";
@@ -50,7 +50,7 @@ export class FileArtifacts implements ArtifactStore {
   }
 
   async deleteRun(o: { run_id: string }): Promise<number> {
-    const folder = join(this.dir, escapeSegment(o.run_id));
+    const folder = runPathOf(this.dir, o.run_id);
     let artifacts = 0;
     for await (const path of filesUnder(folder)) if (isArtifact(path)) artifacts++;
     await removeIfThere(folder);

@@ -1,9 +1,8 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
-import { paged } from "../../core/batch.ts";
 import type { Health, Message, QuarantinedRow, Touched, WriteCounts } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
-import { KeyedTable } from "../keyed.ts";
-import { type Migration, Sqlite, type SqliteOptions, turn } from "../sqlite.ts";
+import { KeyedTable, type KeyedTableOptions } from "../keyed.ts";
+import { type Migration, Sqlite, type SqliteOptions } from "../sqlite.ts";
 import { Touches, TOUCHES_SCHEMA } from "../touches.ts";
 import type { DocumentCounts, DocumentStore, IntentCount } from "./port.ts";
 
@@ -36,6 +35,23 @@ CREATE TABLE quarantine (
 ) STRICT;
 ${TOUCHES_SCHEMA}`];
 
+const MESSAGES: KeyedTableOptions<Message> = {
+  table: "messages",
+  key: "message_id",
+  owner: "user_id",
+  columns: {
+    message_id: "plain",
+    user_id: "plain",
+    message: "plain",
+    timestamp: "plain",
+    conversation_id: "plain",
+    role: "plain",
+    intent: "plain",
+    campaign_id: "plain",
+    metadata: "json",
+  },
+};
+
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 500;
 
@@ -49,22 +65,7 @@ export class SqliteDocuments implements DocumentStore {
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms">) {
     this.db = new Sqlite({ ...o, migrations: MIGRATIONS });
     this.touches = new Touches(this.db);
-    this.messages = new KeyedTable<Message>(this.db, {
-      table: "messages",
-      key: "message_id",
-      owner: "user_id",
-      columns: {
-        message_id: "plain",
-        user_id: "plain",
-        message: "plain",
-        timestamp: "plain",
-        conversation_id: "plain",
-        role: "plain",
-        intent: "plain",
-        campaign_id: "plain",
-        metadata: "json",
-      },
-    });
+    this.messages = new KeyedTable(this.db, MESSAGES);
   }
 
   upsert(o: { messages: readonly Message[] }): Promise<WriteCounts> {
@@ -153,13 +154,7 @@ export class SqliteDocuments implements DocumentStore {
 
   async digest(): Promise<string> {
     const digest = new SetDigest();
-    const page = async (after: string | null, limit: number) => {
-      await turn();
-      return this.messages.page({ after, limit });
-    };
-    for await (const message of paged(DELETE_LIMIT, (row) => row.message_id, page)) {
-      digest.add({ ...message });
-    }
+    for await (const message of this.messages.rows()) digest.add({ ...message });
     return digest.hex();
   }
 

@@ -34,7 +34,8 @@ export interface RunRecord {
   /** Hash of the dag's structure when the run was made. */
   readonly dag_version: string;
   readonly state: RunState;
-  readonly trigger: "manual" | "schedule";
+  /** `external`: an engine outside decides what runs when; no process of ours claims the run. */
+  readonly trigger: "manual" | "schedule" | "external";
   /** `dag|local date-time|zone` of a scheduled run: what keeps an occurrence from firing twice. */
   readonly occurrence: string | null;
   readonly logical_date: string;
@@ -61,6 +62,8 @@ export interface TaskRecord {
   readonly ready_at: number;
   readonly first_started_at: string | null;
   readonly output: Json;
+  /** The dependents that a branching task chose; null where it did not choose. */
+  readonly branch: readonly string[] | null;
   readonly error: string | null;
 }
 
@@ -92,6 +95,8 @@ export interface AttemptRecord {
   readonly progress_total: number | null;
   /** What the result depends on: `code`, `model`, `schema`. */
   readonly versions: Readonly<Record<string, string>>;
+  /** Epoch milliseconds until which an attempt of an external run holds on its own; null under its run's lease. */
+  readonly lease_until: number | null;
 }
 
 /** An attempt as it ended, with the lineage that is recorded in the same transaction. */
@@ -123,15 +128,26 @@ export interface RunChanges {
   readonly run?: Pick<RunRecord, "state" | "started_at" | "ended_at" | "error">;
   readonly tasks?: readonly TaskRecord[];
   readonly ended?: readonly EndedAttempt[];
-  /** Attempts to start, best first; one is admitted only while its pool has room for its weight. */
+  /**
+   * Attempts to start, best first. One is admitted only while its pool has room for its weight and for all before it:
+   * nothing overtakes within a pool, so that a heavy task gets its turn.
+   */
   readonly starts?: readonly Start[];
+  /** How many of `starts` are admitted at most. Default all. */
+  readonly limit?: number;
   /** Slots by pool. A pool that is not named here has no limit. */
   readonly pools?: Readonly<Record<string, number>>;
+  /** Tasks whose checkpoints are dropped. */
+  readonly discard?: readonly string[];
 }
 
-export interface Progressed {
+/** Which attempt a call speaks for. */
+export interface AttemptKey {
   readonly task_id: string;
   readonly attempt: number;
+}
+
+export interface Progressed extends AttemptKey {
   readonly done: number;
   readonly total: number | null;
 }
@@ -149,7 +165,9 @@ export interface RunStore {
   }): Promise<boolean>;
   /**
    * Takes the lease of a run of these dags: one given by `run_id`, else an interrupted one, else the oldest queued one.
-   * A queued run is given only while its dag has fewer running runs than its limit. Null when there is none.
+   * A queued run is given only while its dag has fewer running runs than its limit; a scheduled one of a paused dag
+   * only by its id. A lease that ends later than two `ttl_ms` from now was taken before the clock was put back, and
+   * counts as ended. Null when there is none.
    */
   claim(o: {
     owner: string;
@@ -158,31 +176,50 @@ export interface RunStore {
     max_active: Readonly<Record<string, number>>;
     run_id?: string;
   }): Promise<RunSnapshot | null>;
+  /** Whether `claim` would give a run to somebody new. */
+  hasWork(o: { now: number; ttl_ms: number; max_active: Readonly<Record<string, number>> }): Promise<boolean>;
   /**
    * Applies changes under the owner's lease and returns the task ids of the admitted starts. `conflict` where the
-   * lease is no longer the owner's; nothing is written then.
+   * lease is no longer the owner's; nothing is written then. An attempt ends once: repeating a commit whose answer was
+   * lost changes nothing.
    */
   commit(
     o: { run_id: string; owner: string; now: number; changes: RunChanges },
   ): Promise<{ admitted: string[] }>;
-  /** Renews the lease and records progress; says whether cancel was asked for. `conflict` as above. */
+  /**
+   * Reads a run and changes it in one transaction, without its lease: for what no driver does. A run that `plan` sets
+   * to `queued` is free to be claimed and no longer cancelled. `plan` is pure, since it may be called again; where it
+   * throws, nothing is written. `not_found` where there is no such run.
+   */
+  revise(
+    o: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
+  ): Promise<{ admitted: string[] }>;
+  /**
+   * Renews the run's lease, or with `attempt` that attempt's own, and records progress; says whether cancel was asked
+   * for. `conflict` as above.
+   */
   heartbeat(o: {
     run_id: string;
     owner: string;
     now: number;
     ttl_ms: number;
     progress: readonly Progressed[];
+    attempt?: AttemptKey;
   }): Promise<{ cancel_requested: boolean }>;
   /** Gives the lease back; the run stays as it is. */
   release(o: { run_id: string; owner: string }): Promise<void>;
-  saveCheckpoint(o: { run_id: string; owner: string; task_id: string; value: Json }): Promise<void>;
+  /** `conflict` where the attempt is not running, or no longer the owner's. */
+  saveCheckpoint(o: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void>;
   checkpoint(o: { run_id: string; task_id: string }): Promise<Json>;
+  /** Asks whoever drives a run to cancel it; ends one that nobody drives. False where the run has ended. */
   requestCancel(o: { run_id: string }): Promise<boolean>;
   snapshot(o: { run_id: string }): Promise<RunSnapshot | null>;
   /** Newest first. */
   runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]>;
   /** The newest logical date of a dag's scheduled runs, no later than `until`. */
   lastScheduled(o: { dag_id: string; until: string }): Promise<string | null>;
+  /** When a scheduler first saw a dag, in epoch milliseconds: `now`, where none has. Never later than `now`. */
+  firstSeen(o: { dag_id: string; now: number }): Promise<number>;
   lineage(o: { run_id: string }): Promise<(LineageEntry & { task_id: string; attempt: number })[]>;
   appendLogs(o: { run_id: string; lines: readonly LogLine[] }): Promise<void>;
   logs(o: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number }): Promise<
@@ -190,11 +227,14 @@ export interface RunStore {
   >;
   setPaused(o: { dag_id: string; paused: boolean }): Promise<void>;
   paused(): Promise<string[]>;
-  /** Takes or renews the one scheduler lease; false while another process holds it. */
+  /** Takes or renews the one scheduler lease; false while another process holds it, by the rules of `claim`. */
   lead(o: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean>;
   /** The newest scheduler heartbeat; null if there never was one. */
   leader(): Promise<{ owner: string; last_tick: string; lag_ms: number; live_until: string } | null>;
-  /** Removes ended runs that were created before this ISO time; returns how many. */
+  /**
+   * Removes runs that were created before this ISO time and in which nothing goes on; returns how many. Keeps each
+   * dag's newest scheduled run, which says up to when its schedule is done.
+   */
   prune(o: { before: string }): Promise<number>;
   health(): Promise<Health>;
   close(): Promise<void>;

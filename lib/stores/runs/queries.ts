@@ -1,4 +1,5 @@
 import { iso } from "../../core/clock.ts";
+import { messageOf, ParleyError } from "../../core/errors.ts";
 import type { Health, Json } from "../../core/types.ts";
 import type { Sqlite } from "../sqlite.ts";
 import type { LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
@@ -13,20 +14,60 @@ import {
   type TaskRow,
 } from "./rows.ts";
 
+/** How long a question waits for a lock before the file counts as unavailable. */
+const PATIENCE_MS = 10_000;
+
 /** What can be asked of the runs in a SQLite file. */
 export class RunQueries {
   constructor(protected readonly sql: Sqlite) {}
 
+  /**
+   * Asks several questions of one state of the file. Another process that recovers or empties its log may lock readers
+   * out for a moment; that is waited for without blocking.
+   */
+  protected async reading<T>(body: () => T): Promise<T> {
+    const until = performance.now() + PATIENCE_MS;
+    while (true) {
+      try {
+        return this.inOneState(body);
+      } catch (error) {
+        if (!messageOf(error).includes("database is locked")) throw error;
+        if (performance.now() > until) {
+          throw new ParleyError(
+            "unavailable",
+            "the runs were locked by another process for 10 s; try again",
+            {
+              cause: error,
+            },
+          );
+        }
+      }
+      await new Promise((resume) => setTimeout(resume, 10));
+    }
+  }
+
+  private inOneState<T>(body: () => T): T {
+    this.sql.db.exec("BEGIN");
+    try {
+      return body();
+    } finally {
+      if (this.sql.db.isTransaction) this.sql.db.exec("COMMIT");
+    }
+  }
+
   checkpoint({ run_id, task_id }: { run_id: string; task_id: string }): Promise<Json> {
     const sql = "SELECT checkpoint FROM pipeline_tasks WHERE run_id = ? AND task_id = ?";
-    const row = this.sql.get<{ checkpoint: string | null }>(sql, run_id, task_id);
-    return Promise.resolve(row?.checkpoint == null ? null : JSON.parse(row.checkpoint));
+    return this.reading(() => {
+      const row = this.sql.get<{ checkpoint: string | null }>(sql, run_id, task_id);
+      return row?.checkpoint == null ? null : JSON.parse(row.checkpoint);
+    });
   }
 
   snapshot({ run_id }: { run_id: string }): Promise<RunSnapshot | null> {
-    return Promise.resolve(this.read(run_id));
+    return this.reading(() => this.read(run_id));
   }
 
+  /** A run with all of its tasks and attempts, within the caller's transaction. */
   protected read(run_id: string): RunSnapshot | null {
     const run = this.sql.get<RunRow>("SELECT * FROM pipeline_runs WHERE run_id = ?", run_id);
     if (run === null) return null;
@@ -41,69 +82,90 @@ export class RunQueries {
     return { run: runOf(run), tasks: tasks.map(taskOf), attempts: attempts.map(attemptOf) };
   }
 
-  runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]> {
-    const rows = this.sql.all<RunRow>(
-      `SELECT * FROM pipeline_runs WHERE (?1 IS NULL OR dag_id = ?1)
-       AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
-       ORDER BY created_at DESC, run_id DESC LIMIT ?3`,
-      o.dag_id ?? null,
-      o.states === undefined ? null : JSON.stringify(o.states),
-      o.limit,
+  /** The run that may be claimed next, within the caller's transaction. */
+  protected claimable(
+    o: {
+      owner?: string;
+      now: number;
+      ttl_ms: number;
+      max_active: Readonly<Record<string, number>>;
+      run_id?: string;
+    },
+  ): string | null {
+    const free = "(r.lease_until <= ?3 OR r.lease_until > ?3 + 2 * ?5)";
+    const found = this.sql.get<{ run_id: string }>(
+      `SELECT r.run_id FROM pipeline_runs r JOIN json_each(?1) m ON m.key = r.dag_id
+       WHERE r.state IN ('queued', 'running') AND r.trigger != 'external' AND (?2 IS NULL OR r.run_id = ?2) AND (
+         (r.state = 'running' AND ${free}) OR
+         (r.state = 'queued' AND (${free} OR r.owner = ?4)
+           AND (?2 IS NOT NULL OR r.trigger = 'manual' OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
+           AND m.value > (SELECT count(*) FROM pipeline_runs a
+             WHERE a.state = 'running' AND a.dag_id = r.dag_id AND a.trigger != 'external')))
+       ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1`,
+      JSON.stringify(o.max_active),
+      o.run_id ?? null,
+      o.now,
+      o.owner ?? null,
+      o.ttl_ms,
     );
-    return Promise.resolve(rows.map(runOf));
+    return found?.run_id ?? null;
+  }
+
+  hasWork(
+    o: { now: number; ttl_ms: number; max_active: Readonly<Record<string, number>> },
+  ): Promise<boolean> {
+    return this.reading(() => this.claimable(o) !== null);
+  }
+
+  runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]> {
+    // Put together, since "?1 IS NULL OR" keeps SQLite from using an index.
+    const dag = o.dag_id === undefined ? [] : [o.dag_id];
+    const states = o.states === undefined ? [] : [JSON.stringify(o.states)];
+    const values = [...dag, ...states, o.limit];
+    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag.map(() => "AND dag_id = ?").join("")}
+      ${states.map(() => "AND state IN (SELECT value FROM json_each(?))").join("")}
+      ORDER BY created_at DESC, run_id DESC LIMIT ?`;
+    return this.reading(() => this.sql.all<RunRow>(sql, ...values).map(runOf));
   }
 
   lastScheduled({ dag_id, until }: { dag_id: string; until: string }): Promise<string | null> {
-    const row = this.sql.get<{ at: string | null }>(
-      `SELECT max(logical_date) AS at FROM pipeline_runs
-       WHERE dag_id = ? AND trigger = 'schedule' AND logical_date <= ?`,
-      dag_id,
-      until,
-    );
-    return Promise.resolve(row?.at ?? null);
+    const sql = `SELECT max(logical_date) AS at FROM pipeline_runs
+      WHERE dag_id = ? AND trigger = 'schedule' AND logical_date <= ?`;
+    return this.reading(() => this.sql.get<{ at: string | null }>(sql, dag_id, until)?.at ?? null);
   }
 
   lineage({ run_id }: { run_id: string }): Promise<(LineageEntry & { task_id: string; attempt: number })[]> {
     const sql = "SELECT * FROM pipeline_lineage WHERE run_id = ? ORDER BY rowid";
-    return Promise.resolve(this.sql.all<LineageRow>(sql, run_id).map(lineageOf));
+    return this.reading(() => this.sql.all<LineageRow>(sql, run_id).map(lineageOf));
   }
 
   logs(o: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number }): Promise<
     (LogLine & { seq: number })[]
   > {
-    return Promise.resolve(this.sql.all<LogLine & { seq: number }>(
-      `SELECT seq, task_id, attempt, at, line FROM pipeline_logs WHERE run_id = ?1 AND seq > ?2
-       AND (?3 IS NULL OR task_id = ?3) AND (?4 IS NULL OR attempt = ?4) ORDER BY seq LIMIT ?5`,
-      o.run_id,
-      o.after,
-      o.task_id ?? null,
-      o.attempt ?? null,
-      o.limit,
-    ));
+    const sql = `SELECT seq, task_id, attempt, at, line FROM pipeline_logs WHERE run_id = ?1 AND seq > ?2
+      AND (?3 IS NULL OR task_id = ?3) AND (?4 IS NULL OR attempt = ?4) ORDER BY seq LIMIT ?5`;
+    const values = [o.run_id, o.after, o.task_id ?? null, o.attempt ?? null, o.limit];
+    return this.reading(() => this.sql.all<LogLine & { seq: number }>(sql, ...values));
   }
 
   paused(): Promise<string[]> {
-    const rows = this.sql.all<{ dag_id: string }>("SELECT dag_id FROM paused_dags ORDER BY dag_id");
-    return Promise.resolve(rows.map(({ dag_id }) => dag_id));
+    const sql = "SELECT dag_id FROM paused_dags ORDER BY dag_id";
+    return this.reading(() => this.sql.all<{ dag_id: string }>(sql).map(({ dag_id }) => dag_id));
   }
 
   leader(): Promise<{ owner: string; last_tick: string; lag_ms: number; live_until: string } | null> {
-    const row = this.sql.get<{ owner: string; last_tick: number; lag_ms: number; lease_until: number }>(
-      "SELECT * FROM scheduler",
-    );
-    if (row === null) return Promise.resolve(null);
-    const { owner, last_tick, lag_ms, lease_until } = row;
-    return Promise.resolve({ owner, last_tick: iso(last_tick), lag_ms, live_until: iso(lease_until) });
+    return this.reading(() => {
+      const row = this.sql.get<{ owner: string; last_tick: number; lag_ms: number; lease_until: number }>(
+        "SELECT * FROM scheduler",
+      );
+      if (row === null) return null;
+      const { owner, last_tick, lag_ms, lease_until } = row;
+      return { owner, last_tick: iso(last_tick), lag_ms, live_until: iso(lease_until) };
+    });
   }
 
   health(): Promise<Health> {
-    const from = performance.now();
-    const row = this.sql.get<{ version: string }>("SELECT sqlite_version() AS version");
-    return Promise.resolve({
-      adapter: "sqlite",
-      version: row?.version ?? "unknown",
-      latency_ms: performance.now() - from,
-    });
+    return this.reading(() => this.sql.health());
   }
 
   close(): Promise<void> {

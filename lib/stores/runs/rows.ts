@@ -8,7 +8,10 @@ export type RunRow = Omit<RunRecord, "params" | "cancel_requested"> & {
   readonly owner: string | null;
   readonly lease_until: number;
 };
-export type TaskRow = Omit<TaskRecord, "output"> & { readonly output: string };
+export type TaskRow = Omit<TaskRecord, "output" | "branch"> & {
+  readonly output: string;
+  readonly branch: string | null;
+};
 export type AttemptRow = Omit<AttemptRecord, "versions"> & { readonly versions: string };
 export type LineageRow = Omit<LineageEntry, "fields" | "quality"> & {
   readonly task_id: string;
@@ -33,13 +36,28 @@ export function taskOf(row: TaskRow): TaskRecord {
     first_started_at,
     error,
     output: JSON.parse(row.output),
+    branch: row.branch === null ? null : JSON.parse(row.branch),
   };
 }
 
-/** In the order of the table's columns after `run_id`, without `checkpoint`. */
+/** The columns of `pipeline_tasks` that are a task's record, in the order of {@link taskValues}. */
+export const TASK_COLUMNS = [
+  "task_id",
+  "state",
+  "attempts",
+  "tries",
+  "lost",
+  "ready_at",
+  "first_started_at",
+  "output",
+  "branch",
+  "error",
+] as const;
+
 export function taskValues(task: TaskRecord): SQLInputValue[] {
-  const { task_id, state, attempts, tries, lost, ready_at, first_started_at, output, error } = task;
-  return [task_id, state, attempts, tries, lost, ready_at, first_started_at, JSON.stringify(output), error];
+  const branch = task.branch === null ? null : JSON.stringify(task.branch);
+  const row: TaskRow = { ...task, output: JSON.stringify(task.output), branch };
+  return TASK_COLUMNS.map((column) => row[column]);
 }
 
 export function attemptOf(row: AttemptRow & { run_id?: string }): AttemptRecord {

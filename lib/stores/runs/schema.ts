@@ -1,7 +1,8 @@
 import type { Migration } from "../sqlite.ts";
 
 /** Times are ISO 8601 text, leases epoch milliseconds, what has structure is JSON text. */
-export const RUN_MIGRATIONS: readonly Migration[] = [`
+export const RUN_MIGRATIONS: readonly Migration[] = [
+  `
 CREATE TABLE pipeline_runs (
   run_id TEXT PRIMARY KEY,
   dag_id TEXT NOT NULL,
@@ -94,4 +95,10 @@ CREATE TABLE scheduler (
   lag_ms INTEGER NOT NULL,
   lease_until INTEGER NOT NULL
 );
-`];
+`,
+  `
+ALTER TABLE pipeline_tasks ADD COLUMN branch TEXT;
+ALTER TABLE pipeline_attempts ADD COLUMN lease_until INTEGER;
+CREATE TABLE known_dags (dag_id TEXT PRIMARY KEY, since INTEGER NOT NULL);
+`,
+];

@@ -50,7 +50,7 @@ export class SqliteVectors implements VectorStore {
     const held = this.bound();
     if (held && modelKey(held) === modelKey(model)) return;
     await this.sql.write(() => this.rebind(model));
-    await this.indexes.keep([]);
+    if (held) await this.indexes.keep([]);
   }
 
   private rebind({ name, revision, dimension, pooling }: ModelIdentity): void {

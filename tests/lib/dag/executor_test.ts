@@ -174,5 +174,5 @@ async function startAndDie(runs: SqliteRuns, run_id: string, checkpoint: Json): 
   const task = started(claimed!.tasks[0]!, now);
   const attempt = newAttempt(task, {}, { owner: "dead", now, versions: {} });
   await runs.commit({ run_id, owner: "dead", now, changes: { starts: [{ attempt, task }] } });
-  await runs.saveCheckpoint({ run_id, owner: "dead", task_id: "long", value: checkpoint });
+  await runs.saveCheckpoint({ run_id, owner: "dead", task_id: "long", attempt: 1, value: checkpoint });
 }

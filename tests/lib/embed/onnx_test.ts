@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import { embedderContract } from "../../contracts/embedder.ts";
+import { runCode } from "../../fixtures/run.ts";
 import { dot } from "../../fixtures/vectors.ts";
 
 const BGE = new URL("../../../models/bge-small-en-v1.5", import.meta.url).pathname;
+const PERMISSIONS = ["--allow-read", "--allow-env", "--allow-ffi"];
 const URL_OF_BGE = `onnx:${BGE}`;
 
 embedderContract("OnnxEmbedder", async () => {
@@ -23,11 +25,28 @@ function test(what: string, body: (embedder: Embedder) => Promise<void>, session
   });
 }
 
-test("embed() agrees with the model's published similarities", async (embedder) => {
-  const texts = ["That is a happy person", "That is a very happy person", "Today is a sunny day"];
-  const [happy, very, sunny] = await embedder.embed({ texts });
-  assert.ok(Math.abs(dot(happy!, very!) - 0.96) < 0.03, `${dot(happy!, very!)}`);
-  assert.ok(dot(happy!, sunny!) < 0.7, `${dot(happy!, sunny!)}`);
+/** The library's own answer, pooled as the model's card says. */
+async function reference(
+  o: { folder: string; dtype: "q8" | "fp32"; pooling: "cls" | "mean"; text: string },
+): Promise<Float32Array> {
+  const split = o.folder.lastIndexOf("/") + 1;
+  const code = `
+    import { loadTransformers } from ${JSON.stringify(new URL("../../../deps.ts", import.meta.url))};
+    const { env, pipeline } = await loadTransformers();
+    Object.assign(env, { allowLocalModels: true, allowRemoteModels: false });
+    env.localModelPath = ${JSON.stringify(o.folder.slice(0, split))};
+    const name = ${JSON.stringify(o.folder.slice(split))};
+    const extract = await pipeline("feature-extraction", name, { dtype: "${o.dtype}" });
+    const output = await extract(${JSON.stringify(o.text)}, { pooling: "${o.pooling}", normalize: true });
+    console.log(JSON.stringify([...output.data]));`;
+  return Float32Array.from(JSON.parse(await runCode({ code, permissions: PERMISSIONS })));
+}
+
+test("embed() agrees with the library's own pipeline, pooled by the first token", async (embedder) => {
+  const text = "Any comedies my whole family would enjoy?";
+  const [vector] = await embedder.embed({ texts: [text] });
+  const expected = await reference({ folder: BGE, dtype: "q8", pooling: "cls", text });
+  assert.ok(dot(vector!, expected) > 0.9999, `${dot(vector!, expected)}`);
 });
 
 test("embed() ignores case and white space around a text, as the model's files say", async (embedder) => {
@@ -98,59 +117,72 @@ async function runTiny(folder: string): Promise<void> {
     assert.ok(Math.abs(dot(fits!, fits!) - 1) < 1e-5);
     assert.deepEqual(cut, fits);
     assert.notDeepEqual(shorter, fits);
+    const text = "Any comedies my whole family would enjoy?";
+    const [vector] = await embedder.embed({ texts: [text] });
+    const expected = await reference({ folder, dtype: "fp32", pooling: "mean", text });
+    assert.ok(dot(vector!, expected) > 0.9999, `${dot(vector!, expected)}`);
   } finally {
     await embedder.close();
   }
 }
 
-Deno.test("OnnxEmbedder says why a model does not load, and tries again at the next call", async () => {
+/** A copy of the default model whose files can be changed; its weights are a link. */
+async function copyOfBge(): Promise<string> {
   const dir = await Deno.makeTempDir();
-  for await (const { name, isFile } of Deno.readDir(BGE)) {
-    if (isFile) await Deno.copyFile(`${BGE}/${name}`, `${dir}/${name}`);
+  for (const folder of ["", "/1_Pooling"]) {
+    await Deno.mkdir(dir + folder, { recursive: true });
+    for await (const { name, isFile } of Deno.readDir(BGE + folder)) {
+      if (isFile) await Deno.copyFile(`${BGE}${folder}/${name}`, `${dir}${folder}/${name}`);
+    }
   }
-  await Deno.mkdir(`${dir}/1_Pooling`);
   await Deno.mkdir(`${dir}/onnx`);
-  await Deno.copyFile(`${BGE}/1_Pooling/config.json`, `${dir}/1_Pooling/config.json`);
-  await Deno.writeTextFile(`${dir}/onnx/model_quantized.onnx`, "not a model");
+  await Deno.symlink(`${BGE}/onnx/model_quantized.onnx`, `${dir}/onnx/model_quantized.onnx`);
+  return dir;
+}
+
+/** Checks a sentence about a failed model, which must not quote the text. */
+function unavailable(pattern: RegExp): (error: Error) => boolean {
+  return (error) => {
+    assert.equal("code" in error && error.code, "unavailable");
+    assert.match(error.message, pattern);
+    return !error.message.includes("secret");
+  };
+}
+
+const SECRETS = Array.from({ length: 40 }, (_, at) => `secret ${at}`);
+
+Deno.test("OnnxEmbedder says why a model does not load, and tries again at the next call", async () => {
+  const dir = await copyOfBge();
+  const weights = `${dir}/onnx/model_quantized.onnx`;
+  await Deno.remove(weights);
+  await Deno.writeTextFile(weights, "not a model");
   const embedder = await openEmbedder({ url: `onnx:${dir}`, sessions: 2 });
-  const texts = Array.from({ length: 40 }, (_, at) => `secret ${at}`);
-  for (let time = 0; time < 2; time++) {
-    await assert.rejects(embedder.embed({ texts }), (error: Error) => {
-      assert.equal("code" in error && error.code, "unavailable");
-      return /failed with .*protobuf/i.test(error.message) && !error.message.includes("secret");
-    });
-  }
-  await Deno.copyFile(`${BGE}/onnx/model_quantized.onnx`, `${dir}/onnx/model_quantized.onnx`);
-  assert.equal((await embedder.embed({ texts })).length, 40);
+  await assert.rejects(embedder.embed({ texts: SECRETS }), unavailable(/did not load: .*protobuf/i));
+  await assert.rejects(embedder.embed({ texts: SECRETS }), unavailable(/did not load: .*protobuf/i));
+  await Deno.copyFile(`${BGE}/onnx/model_quantized.onnx`, weights);
+  assert.equal((await embedder.embed({ texts: SECRETS })).length, 40);
   await embedder.close();
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("OnnxEmbedder needs read, env and ffi only", async () => {
-  const dir = await Deno.makeTempDir();
-  const module = new URL("../../../lib/embed/open.ts", import.meta.url);
-  await Deno.writeTextFile(
-    `${dir}/run.ts`,
-    `const { openEmbedder } = await import(${JSON.stringify(module)});
-     const embedder = await openEmbedder({ url: ${JSON.stringify(URL_OF_BGE)}, sessions: 1 });
-     const [vector] = await embedder.embed({ texts: ["hello"] });
-     await embedder.close();
-     console.log(vector.length);`,
-  );
-  const config = new URL("../../../deno.json", import.meta.url).pathname;
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--no-check",
-      "--config",
-      config,
-      "--allow-read",
-      "--allow-env",
-      "--allow-ffi",
-    ]
-      .concat(`${dir}/run.ts`),
-  }).output();
-  assert.equal(new TextDecoder().decode(stdout).trim(), "384", new TextDecoder().decode(stderr));
+Deno.test("OnnxEmbedder refuses states that do not fit the dimension in the model's files", async () => {
+  const dir = await copyOfBge();
+  const pooling = { word_embedding_dimension: 385, pooling_mode_cls_token: true };
+  await Deno.writeTextFile(`${dir}/1_Pooling/config.json`, JSON.stringify(pooling));
+  const embedder = await openEmbedder({ url: `onnx:${dir}`, sessions: 2 });
+  await assert.rejects(embedder.embed({ texts: SECRETS }), unavailable(/failed with RangeError/));
+  await embedder.close();
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("OnnxEmbedder needs read, env and ffi only, and says what is denied", async () => {
+  const code = `
+    import { openEmbedder } from ${JSON.stringify(new URL("../../../lib/embed/open.ts", import.meta.url))};
+    const embedder = await openEmbedder({ url: ${JSON.stringify(URL_OF_BGE)}, sessions: 1 });
+    const said = embedder.embed({ texts: ["hello"] }).then(([vector]) => vector.length, (e) => e.message);
+    console.log(await said);
+    await embedder.close();`;
+  assert.equal(await runCode({ code, permissions: PERMISSIONS }), "384");
+  const without = PERMISSIONS.filter((permission) => permission !== "--allow-ffi");
+  assert.match(await runCode({ code, permissions: without }), /bge-small-en-v1.5 did not load: .*ffi access/);
 });

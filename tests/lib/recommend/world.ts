@@ -121,11 +121,9 @@ function row(id: string, axes: [number, number, number], user_id: string | null)
   return { id, user_id, role: "user", timestamp: null, content_hash: "0".repeat(64), vector };
 }
 
-/** A store of which every method but `close` does `fault` instead. */
+/** A store of which every method does `fault` instead. */
 export function faulty<Store extends object>(store: Store, fault: () => Promise<never>): Store {
-  return new Proxy(store, {
-    get: (target, name) => name === "close" ? Reflect.get(target, name).bind(target) : fault,
-  });
+  return new Proxy(store, { get: () => fault });
 }
 export const fails = () => Promise.reject(new Error("the socket was closed"));
 export const hangs = () => new Promise<never>(() => {});

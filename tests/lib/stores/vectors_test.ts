@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
 import { SqliteVectors } from "../../../lib/stores/vectors/sqlite.ts";
 import { vectorsContract } from "../../contracts/vectors.ts";
+import { runCode } from "../../fixtures/run.ts";
 import { bruteForce, clustered, profile, recallOf } from "../../fixtures/vectors.ts";
 
 const DIMENSION = 16;
@@ -190,35 +191,18 @@ test("faults() names damaged rows, up to its limit", async (store, dir) => {
   assert.deepEqual(await store.faults({ limit: 2 }), ["u1", "u2"]);
 });
 
-Deno.test("SqliteVectors needs read, env, ffi, and write in its folder only", async () => {
-  const dir = await Deno.makeTempDir();
-  const module = new URL("../../../lib/stores/vectors/sqlite.ts", import.meta.url);
+test("needs read, env, ffi, and write in its folder only", async (store, dir) => {
+  await store.upsert({ collection: "profiles", rows: profiles(2_100) });
   const code = `
-    const { SqliteVectors } = await import(${JSON.stringify(module)});
+    import { SqliteVectors } from ${
+    JSON.stringify(new URL("../../../lib/stores/vectors/sqlite.ts", import.meta.url))
+  };
     const store = new SqliteVectors({ path: "${dir}/vectors.db", index_dir: "${dir}/indexes" });
-    await store.bind({ model: ${JSON.stringify({ ...MODEL, dimension: 2 })} });
-    const row = (at) => ({ id: "u" + at, user_id: "u" + at, role: "user", timestamp: null, content_hash: "h",
-      vector: Float32Array.of(Math.cos(at / 1e3), Math.sin(at / 1e3)) });
-    await store.upsert({ collection: "profiles", rows: Array.from({ length: 2500 }, (_, at) => row(at)) });
     await store.build({ version: 1 });
-    const hits = await store.search({ collection: "profiles", version: 1, vector: row(70).vector, k: 1 });
+    const vector = (await store.get({ collection: "profiles", ids: ["u70"] })).get("u70");
+    const [hit] = await store.search({ collection: "profiles", version: 1, vector, k: 1 });
     await store.close();
-    console.log(hits[0].id);`;
-  await Deno.writeTextFile(`${dir}/run.ts`, code);
-  const config = new URL("../../../deno.json", import.meta.url).pathname;
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--no-check",
-      "--config",
-      config,
-      "--allow-read",
-      "--allow-env",
-      "--allow-ffi",
-    ]
-      .concat(`--allow-write=${dir}`, `${dir}/run.ts`),
-  }).output();
-  assert.equal(new TextDecoder().decode(stdout).trim(), "u70", new TextDecoder().decode(stderr));
-  await Deno.remove(dir, { recursive: true });
+    console.log(hit.id);`;
+  const permissions = ["--allow-read", `--allow-write=${dir}`, "--allow-env", "--allow-ffi"];
+  assert.equal(await runCode({ code, permissions }), "u70");
 });

@@ -1,0 +1,171 @@
+import { styleText } from "../deps.ts";
+import type { Config } from "../lib/config.ts";
+import { iso } from "../lib/core/clock.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import type { Dag } from "../lib/dag/define.ts";
+import { levels, topological } from "../lib/dag/graph.ts";
+import { nextOccurrences } from "../lib/dag/schedule.ts";
+import { openRuns } from "../lib/stores/open.ts";
+import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
+import type { Services } from "../tasks/services.ts";
+import { allDags } from "./engine.ts";
+import { EXIT, shutdownSignal } from "./exit.ts";
+import { openAll } from "./services.ts";
+import { summarize, summaryTable } from "./summary.ts";
+
+/** Opens the run store for one question or change, and closes it again. */
+export async function withRuns<T>(config: Config, body: (runs: RunStore) => Promise<T>): Promise<T> {
+  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
+  return await body(runs).finally(close);
+}
+
+/** A dag by id; `not_found` names those there are. */
+export function dagOf(config: Config, id: string): Dag<Services> {
+  const dags = allDags(config);
+  const dag = dags.get(id);
+  if (dag !== undefined) return dag;
+  throw new ParleyError(
+    "invalid",
+    `there is no dag or command "${id}"; dags are ${[...dags.keys()].join(", ")}`,
+  );
+}
+
+/** A run with its tasks and attempts; `not_found` says how to list runs. */
+export async function snapshotOf(runs: RunStore, run_id: string): Promise<RunSnapshot> {
+  const snapshot = await runs.snapshot({ run_id });
+  if (snapshot !== null) return snapshot;
+  throw new ParleyError("not_found", `there is no run ${run_id}; \`deno task pipeline runs\` lists them`);
+}
+
+/** The dags, when each is due next, and how its last run came out. */
+export function listDags(config: Config, o: { json: boolean }): Promise<number> {
+  return withRuns(config, async (runs) => {
+    const paused = await runs.paused();
+    for (const dag of allDags(config).values()) {
+      const [last] = await runs.runs({ dag_id: dag.id, limit: 1 });
+      const row = {
+        dag_id: dag.id,
+        doc: dag.doc ?? "",
+        tasks: dag.tasks.length,
+        schedule: dag.schedule === undefined ? null : `${dag.schedule.cron} ${dag.schedule.timezone}`,
+        next: nextDue(dag),
+        paused: paused.includes(dag.id),
+        last_run: last === undefined ? null : { run_id: last.run_id, state: last.state },
+      };
+      const due = row.paused ? "paused" : `next ${row.next ?? "never"}`;
+      const line = `${row.dag_id}  ${due}  last ${row.last_run?.state ?? "none"}  ${row.doc}`;
+      console.log(o.json ? JSON.stringify(row) : line);
+    }
+    return EXIT.ok;
+  });
+}
+
+function nextDue({ schedule }: Dag<Services>): string | null {
+  const next = schedule === undefined ? undefined : nextOccurrences(schedule, Date.now(), 1)[0];
+  return next === undefined ? null : iso(next.due);
+}
+
+/** A dag's graph, level by level, and what is declared of each task. */
+export function showDag(config: Config, id: string, o: { json: boolean }): Promise<number> {
+  const dag = dagOf(config, id);
+  if (o.json) {
+    const { task: _task, dependents: _dependents, params: _params, tasks, ...rest } = dag;
+    console.log(JSON.stringify({ ...rest, tasks: tasks.map(({ run: _run, ...task }) => task) }));
+    return Promise.resolve(EXIT.ok);
+  }
+  console.log(`${styleText("bold", dag.id)}  ${dag.doc ?? ""}`);
+  console.log(levels(dag.tasks).map((level) => level.join(" ∥ ")).join(" → "));
+  for (const { id, doc = "", needs = [], trigger = "all_success", retries } of dag.tasks) {
+    const after = needs.length === 0 ? "" : `  after ${needs.join(", ")}`;
+    console.log(`  ${id.padEnd(10)} ${doc}${after}  (${trigger}, ${retries?.count ?? 0} retries)`);
+  }
+  return Promise.resolve(EXIT.ok);
+}
+
+/** Runs, newest first. */
+export function listRuns(config: Config, o: { dag?: string; limit: number; json: boolean }): Promise<number> {
+  return withRuns(config, async (runs) => {
+    const found = await runs.runs({ ...o.dag === undefined ? {} : { dag_id: o.dag }, limit: o.limit });
+    for (const run of found) {
+      const line = [run.run_id, run.state, run.trigger, run.logical_date, run.error ?? ""].join("  ");
+      console.log(o.json ? JSON.stringify(run) : line);
+    }
+    if (!o.json && found.length === 0) console.log("There are no runs yet; `deno task pipeline` makes one.");
+    return EXIT.ok;
+  });
+}
+
+/** One run, stage by stage; on a terminal, until it has ended. */
+export function showStatus(config: Config, run_id: string, o: { json: boolean }): Promise<number> {
+  return withRuns(config, async (runs) => {
+    const shutdown = shutdownSignal();
+    const live = !o.json && Deno.stdout.isTerminal();
+    try {
+      while (true) {
+        const snapshot = await snapshotOf(runs, run_id);
+        const summary = summarize(snapshot, orderOf(config, snapshot));
+        const over = snapshot.run.ended_at !== null || !live || shutdown.signal.aborted;
+        if (live && !over) console.clear();
+        console.log(o.json ? JSON.stringify(summary) : summaryTable(summary));
+        if (over) return snapshot.run.state === "failed" ? EXIT.failed : EXIT.ok;
+        await new Promise((resume) => setTimeout(resume, 500));
+      }
+    } finally {
+      shutdown.dispose();
+    }
+  });
+}
+
+/** Tasks in the order of the dag as it is now; those that it no longer has come last. */
+export function orderOf(config: Config, { run, tasks }: RunSnapshot): string[] {
+  const order = topological(allDags(config).get(run.dag_id)?.tasks ?? []);
+  return [...order, ...tasks.map(({ task_id }) => task_id).filter((id) => !order.includes(id))];
+}
+
+/** A run's log lines; with `follow`, new ones until the run has ended. */
+export function showLogs(
+  config: Config,
+  run_id: string,
+  o: { task?: string; attempt?: number; follow: boolean; json: boolean },
+): Promise<number> {
+  return withRuns(config, async (runs) => {
+    const shutdown = shutdownSignal();
+    const which = {
+      run_id,
+      ...o.task === undefined ? {} : { task_id: o.task },
+      ...o.attempt === undefined ? {} : { attempt: o.attempt },
+    };
+    try {
+      for (let after = 0;;) {
+        const ended = (await snapshotOf(runs, run_id)).run.ended_at !== null;
+        const lines = await runs.logs({ ...which, after, limit: 1_000 });
+        for (const { seq, at, task_id, attempt, line } of lines) {
+          console.log(
+            o.json ? JSON.stringify({ at, task_id, attempt, line }) : `${at} ${task_id}/${attempt} ${line}`,
+          );
+          after = seq;
+        }
+        if (lines.length === 1_000) continue;
+        if (!o.follow || ended || shutdown.signal.aborted) return EXIT.ok;
+        await new Promise((resume) => setTimeout(resume, 300));
+      }
+    } finally {
+      shutdown.dispose();
+    }
+  });
+}
+
+/** What each attempt of a run read and wrote. */
+export function showLineage(config: Config, run_id: string, o: { json: boolean }): Promise<number> {
+  return withRuns(config, async (runs) => {
+    await snapshotOf(runs, run_id);
+    for (const use of await runs.lineage({ run_id })) {
+      const arrow = use.direction === "input" ? "reads " : "writes";
+      const rows = use.rows === null ? "" : `  ${use.rows} rows`;
+      const version = use.version === null ? "" : `  version ${use.version.slice(0, 12)}`;
+      const line = `${use.task_id}/${use.attempt} ${arrow} ${use.namespace} ${use.name}${rows}${version}`;
+      console.log(o.json ? JSON.stringify(use) : line);
+    }
+    return EXIT.ok;
+  });
+}

@@ -1,0 +1,219 @@
+import { iso } from "../core/clock.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
+import type {
+  EndedAttempt,
+  RunChanges,
+  RunRecord,
+  RunSnapshot,
+  Start,
+  TaskRecord,
+} from "../stores/runs/port.ts";
+import { type Attempt, newAttempt, Stop } from "./attempt.ts";
+import { Bell } from "./bell.ts";
+import { Board } from "./board.ts";
+import type { Dag, TaskDefinition } from "./define.ts";
+import type { ExecutorOptions, RunOutcome } from "./executor.ts";
+import { prepareAttempt } from "./launch.ts";
+import { Lease } from "./lease.ts";
+import { afterAttempt, type AttemptEnd, lostAttempt, overdue, type RunEnd, started } from "./state.ts";
+
+/** How often a pool that was full is asked again: another process may have left it. */
+const POOL_POLL_MS = 200;
+
+interface Underway<Services> {
+  readonly attempt: Attempt<Services>;
+  readonly ended: Promise<void>;
+}
+
+/** Drives one claimed run to its end: a loop around a {@link Board}, a {@link Lease} and the attempts under way. */
+export class RunDriver<Services> {
+  private readonly board: Board<Services>;
+  private readonly running = new Map<string, Underway<Services>>();
+  private readonly finished: { record: EndedAttempt; end: AttemptEnd }[] = [];
+  private readonly lease: Lease;
+  private readonly run: RunRecord;
+  private readonly bell = new Bell();
+  private poolWasFull = false;
+  /** ISO time; null until this driver has written to the store. */
+  private begun: string | null = null;
+  /** On the clock of `performance.now()`: when attempts are stopped that a shutdown has let go on. */
+  private graceUntil: number | null = null;
+
+  constructor(
+    private readonly o: ExecutorOptions<Services>,
+    private readonly dag: Dag<Services>,
+    claimed: RunSnapshot,
+    private readonly shutdown: AbortSignal,
+  ) {
+    this.run = claimed.run;
+    this.board = new Board(dag, claimed.tasks);
+    this.lease = new Lease({
+      ...o,
+      run: claimed.run,
+      progress: () => [...this.running.values()].map(({ attempt }) => attempt.progress),
+      onNews: () => this.bell.ring(),
+    });
+    // Attempts that are still marked running belong to the process whose lease ran out.
+    for (const attempt of claimed.attempts) {
+      if (attempt.state === "running") this.finished.push(lostAttempt(attempt, o.clock.now()));
+    }
+  }
+
+  async drive(): Promise<RunOutcome> {
+    this.lease.start();
+    const onShutdown = () => this.bell.ring();
+    this.shutdown.addEventListener("abort", onShutdown);
+    try {
+      return await this.loop();
+    } catch (error) {
+      this.stopAll(new Stop("lost", messageOf(error)));
+      await Promise.all([...this.running.values()].map(({ ended }) => ended));
+      if (error instanceof ParleyError && error.code === "conflict") return "lost";
+      throw error;
+    } finally {
+      this.shutdown.removeEventListener("abort", onShutdown);
+      await this.lease.stop();
+    }
+  }
+
+  private async loop(): Promise<RunOutcome> {
+    while (true) {
+      if (this.lease.lost !== null) throw this.lease.lost;
+      if (this.lease.cancelRequested) this.cancel();
+      if (this.shutdown.aborted) this.heedShutdown();
+      await this.step();
+      if (this.running.size === 0 && this.finished.length === 0) {
+        const end = this.board.outcome();
+        if (end !== null) return end.state;
+        if (this.shutdown.aborted) return await this.interrupt();
+      }
+      await this.pause();
+    }
+  }
+
+  private heedShutdown(): void {
+    this.graceUntil ??= performance.now() + this.o.grace_ms;
+    if (performance.now() < this.graceUntil) return;
+    this.graceUntil = Infinity;
+    this.stopAll(new Stop("interrupted", "the process was told to stop"));
+  }
+
+  private async interrupt(): Promise<RunOutcome> {
+    await this.lease.flush();
+    await this.lease.patiently(() => this.o.runs.release({ run_id: this.run.run_id, owner: this.o.owner }));
+    return "interrupted";
+  }
+
+  /** One turn: takes in what has ended, starts what may start, and stores both in one transaction. */
+  private async step(): Promise<void> {
+    const ended = this.finished.splice(0).map((attempt) => this.takeIn(attempt));
+    const limit = this.shutdown.aborted ? 0 : this.o.concurrency - this.running.size;
+    const starts = this.planStarts(limit);
+    const tasks = this.board.takeChanges();
+    const end = this.running.size === 0 && starts.length === 0 ? this.board.outcome() : null;
+    const news = ended.length + starts.length + tasks.length > 0 || end !== null || this.begun === null;
+    if (!news) return;
+    if (end !== null) await this.lease.flush();
+    const changes = { ended, tasks, starts, limit, pools: this.o.pools, ...this.runChange(end) };
+    const { run: { run_id }, o: { runs, owner, clock } } = this;
+    const { admitted } = await this.lease.patiently(() =>
+      runs.commit({ run_id, owner, now: clock.now(), changes })
+    );
+    this.announce(ended, tasks);
+    this.poolWasFull = admitted.length < Math.min(limit, starts.length);
+    const go = new Set(admitted);
+    for (const start of starts) if (go.has(start.task.task_id)) this.launch(start);
+  }
+
+  /** What the run's own row becomes: running at the first step, ended at the last. */
+  private runChange(end: RunEnd | null): Pick<RunChanges, "run"> {
+    const now = iso(this.o.clock.now());
+    const first = this.begun === null;
+    this.begun ??= this.run.started_at ?? now;
+    if (end !== null) return { run: { ...end, started_at: this.begun, ended_at: now } };
+    return first ? { run: { state: "running", started_at: this.begun, ended_at: null, error: null } } : {};
+  }
+
+  private takeIn({ record, end }: { record: EndedAttempt; end: AttemptEnd }): EndedAttempt {
+    const definition = this.dag.task.get(record.task_id);
+    // Of a task that is gone, the attempt ends and the task stays removed.
+    if (definition === undefined) return record;
+    const at = { now: this.o.clock.now(), random: this.o.random };
+    const task = afterAttempt(this.board.get(record.task_id), definition, end, at);
+    const again = task.state === "ready" && this.lease.cancelRequested;
+    this.board.set(again ? { ...task, state: "cancelled" } : task);
+    return record;
+  }
+
+  private planStarts(limit: number): Start[] {
+    const now = this.o.clock.now();
+    return this.board.ready(now, limit).flatMap((ready) => {
+      const definition = this.definition(ready.task_id);
+      const late = overdue(ready, definition, now);
+      if (late !== null) {
+        this.board.set(late);
+        return [];
+      }
+      const task = started(ready, now);
+      const versions = { code: this.o.code_version, dag: this.dag.version };
+      return [{ task, attempt: newAttempt(task, definition, { owner: this.o.owner, now, versions }) }];
+    });
+  }
+
+  private definition(task_id: string): TaskDefinition<Services> {
+    const definition = this.dag.task.get(task_id);
+    if (definition === undefined) throw new Error(`task ${task_id} is not in dag ${this.dag.id}`);
+    return definition;
+  }
+
+  private launch(start: Start): void {
+    const { task } = start;
+    this.board.set(task);
+    this.board.takeChanges();
+    const attempt = prepareAttempt(this.o, {
+      dag: this.dag,
+      definition: this.definition(task.task_id),
+      run: this.run,
+      start,
+      lease: this.lease,
+      output: (id) => this.board.get(id).output,
+    });
+    this.o.observer?.taskStarted?.(task.task_id, start.attempt.attempt);
+    const ended = attempt.run().then((result) => {
+      this.running.delete(task.task_id);
+      this.finished.push(result);
+      this.bell.ring();
+    });
+    this.running.set(task.task_id, { attempt, ended });
+  }
+
+  private announce(ended: readonly EndedAttempt[], tasks: readonly TaskRecord[]): void {
+    const { observer } = this.o;
+    for (const record of ended) observer?.taskEnded?.(record, this.board.get(record.task_id));
+    const attempted = new Set(ended.map(({ task_id }) => task_id));
+    for (const task of tasks) {
+      const settled = ["skipped", "upstream_failed", "cancelled", "removed"].includes(task.state);
+      if (settled && !attempted.has(task.task_id)) observer?.taskSettled?.(task);
+    }
+  }
+
+  private cancel(): void {
+    this.stopAll(new Stop("cancelled", "the run was cancelled"));
+    this.board.cancel();
+  }
+
+  private stopAll(reason: Stop): void {
+    for (const { attempt } of this.running.values()) attempt.stop(reason);
+  }
+
+  /** Sleeps until an attempt ends, a retry is due, a pool may have room, or the grace is over. */
+  private async pause(): Promise<void> {
+    const waits = [60_000];
+    const readyAt = this.shutdown.aborted ? null : this.board.nextReadyAt();
+    const slotFree = this.running.size < this.o.concurrency;
+    if (readyAt !== null && slotFree) waits.push(readyAt - this.o.clock.now());
+    if (this.poolWasFull) waits.push(POOL_POLL_MS);
+    if (this.graceUntil !== null) waits.push(this.graceUntil - performance.now());
+    await this.bell.sleep(Math.max(1, Math.min(...waits)));
+  }
+}

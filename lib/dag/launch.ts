@@ -1,0 +1,44 @@
+import type { Json } from "../core/types.ts";
+import type { RunRecord, Start } from "../stores/runs/port.ts";
+import { Attempt, LINGER_MS } from "./attempt.ts";
+import type { Dag, TaskDefinition } from "./define.ts";
+import type { ExecutorOptions } from "./executor.ts";
+import type { Lease } from "./lease.ts";
+import { deadlineIn } from "./state.ts";
+
+/** The attempt of a start that the store has admitted, ready to run and not begun. */
+export function prepareAttempt<Services>(
+  engine: ExecutorOptions<Services>,
+  o: {
+    dag: Dag<Services>;
+    definition: TaskDefinition<Services>;
+    run: RunRecord;
+    start: Start;
+    lease: Lease;
+    output: (task_id: string) => Json;
+  },
+): Attempt<Services> {
+  const { dag, definition, run, start: { attempt: record, task }, lease, output } = o;
+  const { runs, services, clock, owner, observer } = engine;
+  const { task_id, attempt } = record;
+  const { run_id } = run;
+  return new Attempt<Services>({
+    definition,
+    record,
+    run,
+    services,
+    clock,
+    output,
+    // A first attempt has nothing to go on from.
+    checkpoint: () =>
+      attempt === 1 ? Promise.resolve(null) : lease.patiently(() => runs.checkpoint({ run_id, task_id })),
+    saveCheckpoint: (value) => runs.saveCheckpoint({ run_id, owner, task_id, attempt, value }),
+    events: {
+      progress: (id, done, total) => observer?.progress?.(id, done, total),
+      log: (line) => lease.log(line),
+    },
+    deadline_in_ms: deadlineIn(task, definition, clock.now()),
+    linger_ms: engine.linger_ms ?? LINGER_MS,
+    dependents: dag.dependents.get(task_id) ?? [],
+  });
+}

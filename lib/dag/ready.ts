@@ -1,0 +1,83 @@
+/** What decides when a ready task has its turn. */
+export interface Turn {
+  readonly pool: string;
+  /** Higher comes first. */
+  readonly priority: number;
+  /** Epoch milliseconds. */
+  readonly ready_at: number;
+}
+
+interface Lane extends Omit<Turn, "ready_at"> {
+  readonly ids: Set<string>;
+}
+
+/**
+ * The tasks that may start: those that are due in lanes, one for each pool and priority, in the order in which they
+ * came; those that wait for a retry apart. Asking costs by what is given out, not by what waits.
+ */
+export class ReadyTasks {
+  /** Higher priority first. */
+  private readonly lanes: Lane[] = [];
+  private readonly laneOf = new Map<string, Lane>();
+  private readonly later = new Map<string, Turn>();
+  private soonest = Infinity;
+
+  add(id: string, turn: Turn): void {
+    this.delete(id);
+    if (turn.ready_at === 0) return this.enqueue(id, turn);
+    this.later.set(id, turn);
+    this.soonest = Math.min(this.soonest, turn.ready_at);
+  }
+
+  delete(id: string): void {
+    this.laneOf.get(id)?.ids.delete(id);
+    this.laneOf.delete(id);
+    this.later.delete(id);
+  }
+
+  /** Ids that are due, up to `limit` of each pool: a pool without room must not hide the others. */
+  due(now: number, limit: number): string[] {
+    if (limit <= 0) return [];
+    this.moveDue(now);
+    const found: string[] = [];
+    const left = new Map<string, number>();
+    for (const { pool, ids } of this.lanes) {
+      let room = left.get(pool) ?? limit;
+      for (const id of ids) {
+        if (room-- <= 0) break;
+        found.push(id);
+      }
+      left.set(pool, Math.max(0, room));
+    }
+    return found;
+  }
+
+  /** When the next of those that wait for a retry is due; null where none waits. */
+  nextAt(): number | null {
+    return this.later.size === 0 ? null : this.soonest;
+  }
+
+  private moveDue(now: number): void {
+    if (now < this.soonest) return;
+    for (const [id, turn] of this.later) {
+      if (turn.ready_at > now) continue;
+      this.later.delete(id);
+      this.enqueue(id, turn);
+    }
+    this.soonest = [...this.later.values()].reduce(
+      (least, { ready_at }) => Math.min(least, ready_at),
+      Infinity,
+    );
+  }
+
+  private enqueue(id: string, { pool, priority }: Turn): void {
+    let lane = this.lanes.find((each) => each.pool === pool && each.priority === priority);
+    if (lane === undefined) {
+      lane = { pool, priority, ids: new Set() };
+      this.lanes.push(lane);
+      this.lanes.sort((a, b) => b.priority - a.priority);
+    }
+    lane.ids.add(id);
+    this.laneOf.set(id, lane);
+  }
+}

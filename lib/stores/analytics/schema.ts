@@ -1,0 +1,96 @@
+import type { Campaign, EngagementEvent } from "../../core/types.ts";
+import type { KeyedTableOptions } from "../keyed.ts";
+import type { Migration } from "../sqlite.ts";
+import { TOUCHES_SCHEMA } from "../touches.ts";
+
+/**
+ * Two indexes hold all that is recounted from events, so that neither recount reads the rows: by user, type first,
+ * because what a user dismissed or converted on is read at every request; by campaign in the order of time.
+ */
+export const ANALYTICS_MIGRATIONS: readonly Migration[] = [`
+CREATE TABLE campaigns (
+  campaign_id TEXT NOT NULL UNIQUE,
+  title TEXT NOT NULL,
+  description TEXT,
+  intents TEXT NOT NULL,
+  category TEXT,
+  tags TEXT NOT NULL,
+  starts_at TEXT,
+  ends_at TEXT,
+  status TEXT NOT NULL,
+  metadata TEXT
+) STRICT;
+CREATE TABLE events (
+  event_id TEXT NOT NULL UNIQUE,
+  user_id TEXT NOT NULL,
+  campaign_id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  timestamp TEXT NOT NULL,
+  conversation_id TEXT,
+  metadata TEXT
+) STRICT;
+CREATE INDEX events_by_user ON events (user_id, type, campaign_id, timestamp);
+CREATE INDEX events_by_campaign ON events (campaign_id, timestamp, type);
+CREATE TABLE epochs (user_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE stats (
+  version INTEGER NOT NULL,
+  campaign_id TEXT NOT NULL,
+  impressions INTEGER NOT NULL,
+  clicks INTEGER NOT NULL,
+  conversions INTEGER NOT NULL,
+  dismissals INTEGER NOT NULL,
+  popularity REAL NOT NULL,
+  PRIMARY KEY (campaign_id, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stats_by_popularity ON stats (version, popularity DESC, campaign_id);
+CREATE TABLE published (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  version INTEGER NOT NULL,
+  previous INTEGER,
+  run_id TEXT NOT NULL,
+  model TEXT NOT NULL,
+  at TEXT NOT NULL
+) STRICT;
+CREATE TABLE sources (
+  kind TEXT NOT NULL,
+  uri TEXT NOT NULL,
+  sha256 TEXT NOT NULL,
+  rows INTEGER NOT NULL,
+  run_id TEXT NOT NULL,
+  at TEXT NOT NULL,
+  PRIMARY KEY (kind, uri)
+) STRICT;
+${TOUCHES_SCHEMA}`];
+
+export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
+  table: "campaigns",
+  key: "campaign_id",
+  owner: null,
+  columns: {
+    campaign_id: "plain",
+    title: "plain",
+    description: "plain",
+    intents: "json",
+    category: "plain",
+    tags: "json",
+    starts_at: "plain",
+    ends_at: "plain",
+    status: "plain",
+    metadata: "json",
+  },
+};
+
+export const EVENTS: KeyedTableOptions<EngagementEvent> = {
+  table: "events",
+  key: "event_id",
+  owner: "user_id",
+  columns: {
+    event_id: "plain",
+    user_id: "plain",
+    campaign_id: "plain",
+    type: "plain",
+    timestamp: "plain",
+    conversation_id: "plain",
+    metadata: "json",
+  },
+};

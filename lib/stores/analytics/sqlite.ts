@@ -1,0 +1,190 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
+import type {
+  Campaign,
+  EngagementEvent,
+  Health,
+  Kind,
+  Published,
+  Touched,
+  WriteCounts,
+} from "../../core/types.ts";
+import { SetDigest } from "../digest.ts";
+import { KeyedTable } from "../keyed.ts";
+import { Sqlite, type SqliteOptions } from "../sqlite.ts";
+import { Touches } from "../touches.ts";
+import type { AnalyticsCounts, AnalyticsStore, CampaignStats, Engagement, SourceRecord } from "./port.ts";
+import { ANALYTICS_MIGRATIONS, CAMPAIGNS, EVENTS } from "./schema.ts";
+import { Versions } from "./versions.ts";
+
+/** Rows that one transaction deletes at most. */
+const DELETE_LIMIT = 500;
+
+/**
+ * {@link AnalyticsStore} in one SQLite file. Stats cover the campaigns that exist when they are built; events of a
+ * campaign that is deleted stay, as they are what its users did.
+ */
+export class SqliteAnalytics implements AnalyticsStore {
+  private readonly db: Sqlite;
+  private readonly catalogue: KeyedTable<Campaign>;
+  private readonly events: KeyedTable<EngagementEvent>;
+  private readonly touches: Touches;
+  private readonly versions: Versions;
+
+  /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
+  constructor(o: Pick<SqliteOptions, "path" | "busy_ms">) {
+    this.db = new Sqlite({ ...o, migrations: ANALYTICS_MIGRATIONS });
+    this.touches = new Touches(this.db);
+    this.versions = new Versions(this.db);
+    this.catalogue = new KeyedTable(this.db, CAMPAIGNS);
+    this.events = new KeyedTable(this.db, EVENTS);
+  }
+
+  upsertCampaigns(o: { campaigns: readonly Campaign[] }): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows: o.campaigns });
+  }
+
+  upsertEvents(o: { events: readonly EngagementEvent[] }): Promise<WriteCounts> {
+    return this.events.upsert({ rows: o.events, touch: (users) => this.touch(users) });
+  }
+
+  /** An epoch is the token of the user's last write: it grows, and never comes again after an erasure. */
+  private touch(user_ids: readonly string[]): void {
+    const token = this.touches.touch(user_ids);
+    this.db.run(
+      `INSERT INTO epochs SELECT value, ? FROM json_each(?) WHERE true
+       ON CONFLICT (user_id) DO UPDATE SET epoch = excluded.epoch`,
+      token,
+      JSON.stringify(user_ids),
+    );
+  }
+
+  async touched(o: { after: string | null; limit: number }): Promise<Touched[]> {
+    return this.touches.page(o);
+  }
+
+  settle(o: { touched: readonly Touched[] }): Promise<void> {
+    return this.touches.settle(o.touched);
+  }
+
+  async engagement(o: { user_ids: readonly string[] }): Promise<Engagement[]> {
+    return this.db.all<Engagement>(
+      `SELECT user_id, campaign_id,
+              count(*) FILTER (WHERE type = 'impression') AS impressions,
+              count(*) FILTER (WHERE type = 'click') AS clicks,
+              count(*) FILTER (WHERE type = 'conversion') AS conversions,
+              count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
+              max(timestamp) AS last
+       FROM events WHERE user_id IN (SELECT value FROM json_each(?))
+       GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
+      JSON.stringify(o.user_ids),
+    );
+  }
+
+  async campaigns(o: { campaign_ids: readonly string[] }): Promise<Campaign[]> {
+    return this.catalogue.select(
+      "WHERE campaign_id IN (SELECT value FROM json_each(?)) ORDER BY campaign_id",
+      JSON.stringify(o.campaign_ids),
+    );
+  }
+
+  async campaignPage(o: { after: string | null; limit: number }): Promise<Campaign[]> {
+    return this.catalogue.page(o);
+  }
+
+  async stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]> {
+    return this.versions.stats(o);
+  }
+
+  async popular(o: { version: number; limit: number }): Promise<CampaignStats[]> {
+    return this.versions.popular(o);
+  }
+
+  async settledCampaigns(o: { user_id: string }): Promise<string[]> {
+    const rows = this.db.all<{ campaign_id: string }>(
+      `SELECT DISTINCT campaign_id FROM events
+       WHERE user_id = ? AND type IN ('conversion', 'dismissal') ORDER BY campaign_id`,
+      o.user_id,
+    );
+    return rows.map((row) => row.campaign_id);
+  }
+
+  async epoch(o: { user_id: string }): Promise<number> {
+    return this.db.get<{ epoch: number }>("SELECT epoch FROM epochs WHERE user_id = ?", o.user_id)?.epoch ??
+      0;
+  }
+
+  buildStats(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }> {
+    return this.versions.build(o);
+  }
+
+  async published(): Promise<Published | null> {
+    return this.versions.published();
+  }
+
+  publish(
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+  ): Promise<Published> {
+    return this.versions.publish(o);
+  }
+
+  async source(o: { kind: Kind; uri: string }): Promise<SourceRecord | null> {
+    return this.db.get<SourceRecord>("SELECT * FROM sources WHERE kind = ? AND uri = ?", o.kind, o.uri);
+  }
+
+  /** In ascending kind and URI. */
+  async sources(): Promise<SourceRecord[]> {
+    return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri");
+  }
+
+  async forgetSources(o: { uris: readonly string[] }): Promise<void> {
+    const sql = "DELETE FROM sources WHERE uri IN (SELECT value FROM json_each(?))";
+    await this.db.write(() => this.db.run(sql, JSON.stringify(o.uris)));
+  }
+
+  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+    const users = JSON.stringify(o.user_ids);
+    const gone = await this.db.writeAll({
+      sql: `DELETE FROM events WHERE rowid IN (
+              SELECT events.rowid FROM events WHERE user_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+      values: [users],
+      limit: DELETE_LIMIT,
+    });
+    await this.db.write(() => {
+      this.touches.forget(o.user_ids);
+      this.db.run("DELETE FROM epochs WHERE user_id IN (SELECT value FROM json_each(?))", users);
+    });
+    await this.db.scrub();
+    return gone;
+  }
+
+  async deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number> {
+    let gone = 0;
+    await this.db.writeEach(o.campaign_ids, (id) => {
+      gone += this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", id);
+      this.db.run("DELETE FROM stats WHERE campaign_id = ?", id);
+    });
+    return gone;
+  }
+
+  async counts(): Promise<AnalyticsCounts> {
+    return this.db.get<AnalyticsCounts>(
+      `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
+              (SELECT count(DISTINCT user_id) FROM events) AS users`,
+    )!;
+  }
+
+  async digest(): Promise<string> {
+    const digest = new SetDigest();
+    for await (const row of this.catalogue.rows()) digest.add(["campaign", { ...row }]);
+    for await (const row of this.events.rows()) digest.add(["event", { ...row }]);
+    return digest.hex();
+  }
+
+  async health(): Promise<Health> {
+    return this.db.health();
+  }
+
+  async close(): Promise<void> {
+    this.db.close();
+  }
+}

@@ -1,0 +1,135 @@
+import { batches, paged } from "../../core/batch.ts";
+import { ParleyError } from "../../core/errors.ts";
+import type { Published } from "../../core/types.ts";
+import { type Sqlite, turn } from "../sqlite.ts";
+import { type CampaignDay, Popularity } from "./popularity.ts";
+import type { CampaignStats, SourceRecord } from "./port.ts";
+
+/** Campaigns whose days are read at once, and rows that one transaction deletes at most. */
+const PAGE = 200;
+
+/** Stats of the whole catalogue by data version, and which version is published, in an analytics database. */
+export class Versions {
+  constructor(private readonly db: Sqlite) {}
+
+  /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
+  async build(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }> {
+    const published = this.published();
+    if (published !== null && o.version <= published.version) throw older(o.version, published);
+    const stats = await this.derive(o.half_life_days);
+    await this.db.writeAll({
+      sql: `DELETE FROM stats WHERE version = ?1 AND campaign_id IN (
+              SELECT campaign_id FROM stats WHERE version = ?1 LIMIT ?2)`,
+      values: [o.version],
+      limit: PAGE,
+    });
+    await this.db.writeEach(stats, (row) => this.insert(o.version, row));
+    return { campaigns: stats.length };
+  }
+
+  private async derive(half_life_days: number): Promise<CampaignStats[]> {
+    const newest = this.db.get<{ day: string | null }>(
+      "SELECT substr(max(timestamp), 1, 10) AS day FROM events",
+    );
+    const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days });
+    const ids = paged(PAGE, (id: string) => id, async (after, limit) => {
+      await turn();
+      return this.ids(after, limit);
+    });
+    for await (const page of batches(ids, PAGE)) {
+      for (const day of this.days(page)) popularity.add(day);
+    }
+    return popularity.stats();
+  }
+
+  private ids(after: string | null, limit: number): string[] {
+    const sql = "SELECT campaign_id FROM campaigns WHERE campaign_id > ? ORDER BY campaign_id LIMIT ?";
+    return this.db.all<{ campaign_id: string }>(sql, after ?? "", limit).map((row) => row.campaign_id);
+  }
+
+  private days(campaign_ids: readonly string[]): CampaignDay[] {
+    return this.db.all<CampaignDay>(
+      `SELECT given.value AS campaign_id, substr(timestamp, 1, 10) AS day,
+              count(*) FILTER (WHERE events.type = 'impression') AS impressions,
+              count(*) FILTER (WHERE events.type = 'click') AS clicks,
+              count(*) FILTER (WHERE events.type = 'conversion') AS conversions,
+              count(*) FILTER (WHERE events.type = 'dismissal') AS dismissals
+       FROM json_each(?) AS given LEFT JOIN events ON events.campaign_id = given.value
+       GROUP BY given.value, day ORDER BY given.value, day`,
+      JSON.stringify(campaign_ids),
+    );
+  }
+
+  private insert(version: number, row: CampaignStats): void {
+    this.db.run(
+      `INSERT INTO stats (version, campaign_id, impressions, clicks, conversions, dismissals, popularity)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      ...[version, row.campaign_id, row.impressions, row.clicks, row.conversions, row.dismissals],
+      row.popularity,
+    );
+  }
+
+  /** One row for each distinct id, in ascending id; zeros where the version has none. */
+  stats(o: { version: number; campaign_ids: readonly string[] }): CampaignStats[] {
+    return this.db.all<CampaignStats>(
+      `SELECT given.value AS campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
+              coalesce(conversions, 0) AS conversions, coalesce(dismissals, 0) AS dismissals,
+              coalesce(popularity, 0.0) AS popularity
+       FROM (SELECT DISTINCT value FROM json_each(?)) AS given
+       LEFT JOIN stats ON stats.campaign_id = given.value AND version = ? ORDER BY given.value`,
+      JSON.stringify(o.campaign_ids),
+      o.version,
+    );
+  }
+
+  popular(o: { version: number; limit: number }): CampaignStats[] {
+    return this.db.all<CampaignStats>(
+      `SELECT campaign_id, impressions, clicks, conversions, dismissals, popularity FROM stats
+       WHERE version = ? ORDER BY popularity DESC, campaign_id LIMIT ?`,
+      o.version,
+      o.limit,
+    );
+  }
+
+  published(): Published | null {
+    return this.db.get<Published>("SELECT version, previous, run_id, model, at FROM published");
+  }
+
+  publish(
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+  ): Promise<Published> {
+    return this.db.write(() => {
+      const current = this.published();
+      if (current?.version === o.published.version) return current;
+      if (current !== null && o.published.version < current.version) {
+        throw older(o.published.version, current);
+      }
+      const next = { ...o.published, previous: current?.version ?? null };
+      this.flip(next);
+      for (const source of o.sources) this.record(source);
+      return next;
+    });
+  }
+
+  private flip(next: Published): void {
+    this.db.run(
+      "INSERT OR REPLACE INTO published (only, version, previous, run_id, model, at) VALUES (1, ?, ?, ?, ?, ?)",
+      ...[next.version, next.previous, next.run_id, next.model, next.at],
+    );
+    this.db.run("DELETE FROM stats WHERE version NOT IN (?, ?)", next.version, next.previous ?? next.version);
+  }
+
+  private record(source: SourceRecord): void {
+    this.db.run(
+      "INSERT OR REPLACE INTO sources (kind, uri, sha256, rows, run_id, at) VALUES (?, ?, ?, ?, ?, ?)",
+      ...[source.kind, source.uri, source.sha256, source.rows, source.run_id, source.at],
+    );
+  }
+}
+
+function older(version: number, published: Published): ParleyError {
+  return new ParleyError(
+    "conflict",
+    `data version ${version} is not newer than ${published.version}, which run ${published.run_id} published`,
+  );
+}

@@ -1,0 +1,248 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
+import type { Health, JsonObject } from "../../core/types.ts";
+import type { Engagement } from "../analytics/port.ts";
+import { SetDigest } from "../digest.ts";
+import type { IntentCount } from "../documents/port.ts";
+import { type Migration, Sqlite, type SqliteOptions, turn } from "../sqlite.ts";
+import type { GraphCounts, GraphStore, Target } from "./port.ts";
+
+/**
+ * ENGAGED edges sit with their user, newest first, so that "the newest of each of these users" reads just those. The
+ * index on `campaign_id` is the way back, and keeps one edge a pair.
+ */
+const MIGRATIONS: readonly Migration[] = [`
+CREATE TABLE expressed (
+  user_id TEXT NOT NULL,
+  intent TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  last TEXT NOT NULL,
+  PRIMARY KEY (user_id, intent)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE engaged (
+  user_id TEXT NOT NULL,
+  campaign_id TEXT NOT NULL,
+  impressions INTEGER NOT NULL,
+  clicks INTEGER NOT NULL,
+  conversions INTEGER NOT NULL,
+  dismissals INTEGER NOT NULL,
+  last TEXT NOT NULL,
+  PRIMARY KEY (user_id, last DESC, campaign_id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX engaged_by_campaign ON engaged (campaign_id, user_id);
+CREATE TABLE campaigns (campaign_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE targets (
+  campaign_id TEXT NOT NULL,
+  intent TEXT NOT NULL,
+  PRIMARY KEY (campaign_id, intent)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX targets_by_intent ON targets (intent, campaign_id);
+`];
+
+/** Rows that one page reads, or one transaction deletes at most. */
+const PAGE = 500;
+
+/** One user's edges to campaigns, as they come out of {@link ENGAGED_BY}. */
+type Packed = readonly [string, number, number, number, number, string];
+
+/** A row a user with their edges as one JSON text: a fifth of the time that a row an edge takes to cross over. */
+const ENGAGED_BY = `
+SELECT given.value AS user_id, (
+  SELECT json_group_array(
+    json_array(campaign_id, impressions, clicks, conversions, dismissals, last) ORDER BY campaign_id
+  ) FROM (SELECT * FROM engaged WHERE user_id = given.value ORDER BY last DESC, campaign_id LIMIT ?2)
+) AS edges FROM (SELECT DISTINCT value FROM json_each(?1)) AS given ORDER BY given.value`;
+
+/**
+ * {@link GraphStore} in one SQLite file. A user, intent or campaign is there when an edge names it, and a campaign also
+ * when its targets were set, even to none. Of edges equally new, the first by campaign come first. Deletions count
+ * the edges that went.
+ */
+export class SqliteGraph implements GraphStore {
+  private readonly db: Sqlite;
+
+  /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
+  constructor(o: Pick<SqliteOptions, "path" | "busy_ms">) {
+    this.db = new Sqlite({ ...o, migrations: MIGRATIONS });
+  }
+
+  async setTargets(
+    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] },
+  ): Promise<number> {
+    let standing = 0;
+    await this.db.writeEach(o.campaigns, ({ campaign_id, intents }) => {
+      const given = JSON.stringify(intents);
+      this.db.run("INSERT INTO campaigns VALUES (?) ON CONFLICT DO NOTHING", campaign_id);
+      this.db.run(
+        "DELETE FROM targets WHERE campaign_id = ? AND intent NOT IN (SELECT value FROM json_each(?))",
+        campaign_id,
+        given,
+      );
+      this.db.run("INSERT OR IGNORE INTO targets SELECT ?, value FROM json_each(?)", campaign_id, given);
+      standing += new Set(intents).size;
+    });
+    return standing;
+  }
+
+  async setExpressed(
+    o: { user_ids: readonly string[]; edges: readonly IntentCount[] },
+  ): Promise<number> {
+    const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
+    let standing = 0;
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      const own = edges.get(user_id) ?? [];
+      this.db.run(
+        "DELETE FROM expressed WHERE user_id = ? AND intent NOT IN (SELECT value FROM json_each(?))",
+        user_id,
+        JSON.stringify(own.map((edge) => edge.intent)),
+      );
+      for (const edge of own) this.putExpressed(edge);
+      standing += own.length;
+    });
+    return standing;
+  }
+
+  private putExpressed(edge: IntentCount): void {
+    this.db.run(
+      `INSERT INTO expressed (user_id, intent, count, last) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET count = excluded.count, last = excluded.last
+       WHERE (count, last) IS NOT (excluded.count, excluded.last)`,
+      ...[edge.user_id, edge.intent, edge.count, edge.last],
+    );
+  }
+
+  async setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] }): Promise<number> {
+    const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
+    let standing = 0;
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      const own = edges.get(user_id) ?? [];
+      this.db.run(
+        "DELETE FROM engaged WHERE user_id = ? AND campaign_id NOT IN (SELECT value FROM json_each(?))",
+        user_id,
+        JSON.stringify(own.map((edge) => edge.campaign_id)),
+      );
+      for (const edge of own) this.putEngaged(edge);
+      standing += own.length;
+    });
+    return standing;
+  }
+
+  private putEngaged(edge: Engagement): void {
+    this.db.run(
+      `INSERT INTO engaged (user_id, campaign_id, impressions, clicks, conversions, dismissals, last)
+       VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (campaign_id, user_id) DO UPDATE SET impressions = excluded.impressions,
+         clicks = excluded.clicks, conversions = excluded.conversions, dismissals = excluded.dismissals,
+         last = excluded.last
+       WHERE (impressions, clicks, conversions, dismissals, last) IS NOT (excluded.impressions, excluded.clicks,
+         excluded.conversions, excluded.dismissals, excluded.last)`,
+      ...[edge.user_id, edge.campaign_id, edge.impressions, edge.clicks, edge.conversions],
+      ...[edge.dismissals, edge.last],
+    );
+  }
+
+  async engagedBy(o: { user_ids: readonly string[]; limit: number }): Promise<Engagement[]> {
+    const users = this.db.all<{ user_id: string; edges: string }>(
+      ENGAGED_BY,
+      JSON.stringify(o.user_ids),
+      o.limit,
+    );
+    return users.flatMap(({ user_id, edges }) =>
+      (JSON.parse(edges) as Packed[]).map((edge) => engagement(user_id, edge))
+    );
+  }
+
+  async intentsOf(o: { user_id: string; limit: number }): Promise<IntentCount[]> {
+    return this.db.all<IntentCount>(
+      "SELECT user_id, intent, count, last FROM expressed WHERE user_id = ? ORDER BY count DESC, intent LIMIT ?",
+      o.user_id,
+      o.limit,
+    );
+  }
+
+  async targeting(o: { intents: readonly string[]; limit: number }): Promise<Target[]> {
+    return this.db.all<Target>(
+      `SELECT campaign_id, intent FROM targets WHERE intent IN (SELECT value FROM json_each(?))
+       ORDER BY campaign_id, intent LIMIT ?`,
+      JSON.stringify(o.intents),
+      o.limit,
+    );
+  }
+
+  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+    let gone = 0;
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      gone += this.db.run("DELETE FROM expressed WHERE user_id = ?", user_id);
+      gone += this.db.run("DELETE FROM engaged WHERE user_id = ?", user_id);
+    });
+    await this.db.scrub();
+    return gone;
+  }
+
+  async deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number> {
+    const engaged = await this.db.writeAll({
+      sql: `DELETE FROM engaged WHERE (campaign_id, user_id) IN (
+              SELECT campaign_id, user_id FROM engaged
+              WHERE campaign_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+      values: [JSON.stringify(o.campaign_ids)],
+      limit: PAGE,
+    });
+    let targets = 0;
+    await this.db.writeEach(o.campaign_ids, (campaign_id) => {
+      targets += this.db.run("DELETE FROM targets WHERE campaign_id = ?", campaign_id);
+      this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", campaign_id);
+    });
+    return engaged + targets;
+  }
+
+  async counts(): Promise<GraphCounts> {
+    return this.db.get<GraphCounts>(
+      `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged)) AS users,
+              (SELECT count(*) FROM (SELECT intent FROM expressed UNION SELECT intent FROM targets)) AS intents,
+              (SELECT count(*) FROM (SELECT campaign_id FROM campaigns UNION SELECT campaign_id FROM engaged))
+                AS campaigns,
+              (SELECT count(*) FROM expressed) AS expressed,
+              (SELECT count(*) FROM engaged) AS engaged,
+              (SELECT count(*) FROM targets) AS targets`,
+    )!;
+  }
+
+  async digest(): Promise<string> {
+    const digest = new SetDigest();
+    const tables = {
+      expressed: "user_id, intent",
+      engaged: "campaign_id, user_id",
+      targets: "campaign_id, intent",
+    };
+    for (const [table, key] of Object.entries(tables)) {
+      for await (const edge of this.edges(table, key)) digest.add([table, edge]);
+    }
+    return digest.hex();
+  }
+
+  /** All edges of a table, in the order of its two key columns. */
+  private async *edges(table: string, key: string): AsyncGenerator<JsonObject> {
+    const [first, second] = key.split(", ") as [string, string];
+    const sql = `SELECT * FROM ${table} WHERE (${key}) > (?, ?) ORDER BY ${key} LIMIT ${PAGE}`;
+    let after: JsonObject = { [first]: "", [second]: "" };
+    while (true) {
+      await turn();
+      const rows = this.db.all<JsonObject>(sql, after[first] as string, after[second] as string);
+      yield* rows;
+      if (rows.length < PAGE) return;
+      after = rows.at(-1)!;
+    }
+  }
+
+  async health(): Promise<Health> {
+    return this.db.health();
+  }
+
+  async close(): Promise<void> {
+    this.db.close();
+  }
+}
+
+function engagement(user_id: string, edge: Packed): Engagement {
+  const [campaign_id, impressions, clicks, conversions, dismissals, last] = edge;
+  return { user_id, campaign_id, impressions, clicks, conversions, dismissals, last };
+}

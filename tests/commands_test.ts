@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { ROOT } from "./fixtures/flow.ts";
+
+const MAIN = `${ROOT}main.ts`;
+
+/** The permissions that a task's line in deno.json gives. */
+function permissionsOf(task: string): string[] {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
+  return tasks[task].command.split(" ").filter((word: string) => word.startsWith("--allow-"));
+}
+
+interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function command(
+  folder: string,
+  task: string,
+  args: string[],
+  o: { env?: Record<string, string> } = {},
+): Deno.Command {
+  return new Deno.Command("deno", {
+    args: ["run", "--quiet", ...permissionsOf(task), MAIN, ...args],
+    cwd: folder,
+    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64", ...o.env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function run(
+  folder: string,
+  task: string,
+  args: string[],
+  o: { env?: Record<string, string>; input?: string } = {},
+): Promise<Finished> {
+  const child = command(folder, task, args, o).spawn();
+  const writer = child.stdin.getWriter();
+  if (o.input !== undefined) await writer.write(new TextEncoder().encode(o.input));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "parley-commands-" });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const ROWS = ["one", "two", "three"].map((text, n) =>
+  JSON.stringify({ user_id: `u${n}`, message: text, timestamp: "2026-05-01T00:00:00Z" })
+).join("\n");
+
+Deno.test("pipeline reads standard input, sums up as JSON, and skips what is unchanged", () =>
+  withFolder(async (folder) => {
+    const piped = await run(folder, "pipeline", ["pipeline", "--messages", "-", "--json"], { input: ROWS });
+    assert.equal(piped.code, 0, piped.stderr);
+    const summary = JSON.parse(piped.stdout);
+    assert.equal(summary.state, "success");
+    assert.equal(summary.stages.find(({ stage }: { stage: string }) => stage === "documents").rows_out, 3);
+    Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
+    const args = ["pipeline", "--messages", "messages.ndjson"];
+    assert.equal((await run(folder, "pipeline", args)).code, 0);
+    const again = await run(folder, "pipeline", args);
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /ingest +skipped/);
+  }));
+
+Deno.test("a failed run exits with 1, and quarantine lists why without the row's text", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(
+      `${folder}/bad.ndjson`,
+      '{"user_id":"u","message":"a secret","timestamp":"never"}\n',
+    );
+    const failed = await run(folder, "pipeline", ["pipeline", "--messages", "bad.ndjson"]);
+    assert.equal(failed.code, 1);
+    const listed = await run(folder, "pipeline", ["pipeline", "quarantine"]);
+    assert.match(listed.stdout, /bad\.ndjson:1 .*timestamp/);
+    for (const { stdout, stderr } of [failed, listed]) assert.doesNotMatch(stdout + stderr, /a secret/);
+    assert.match((await run(folder, "pipeline", ["pipeline", "quarantine", "--raw"])).stdout, /a secret/);
+  }));
+
+Deno.test("wrong usage and configuration exit with 2 and say everything that is wrong", () =>
+  withFolder(async (folder) => {
+    assert.equal((await run(folder, "pipeline", ["pipeline", "--nonsense"])).code, 2);
+    const nothing = await run(folder, "pipeline", ["pipeline"]);
+    assert.equal(nothing.code, 2);
+    assert.match(nothing.stderr, /there is no source/);
+    const env = { PARLEY_PORT: "70000", PARLEY_HOST: "0.0.0.0", PARLEY_TYPO: "1" };
+    const wrong = await run(folder, "serve", ["serve"], { env });
+    assert.equal(wrong.code, 2);
+    for (const name of ["PARLEY_PORT", "PARLEY_HOST", "PARLEY_TYPO"]) {
+      assert.match(wrong.stderr, new RegExp(name));
+    }
+    const elsewhere = await run(folder, "pipeline", ["pipeline", "--messages", "x"], {
+      env: { PARLEY_DATA: "/tmp/parley-not-allowed" },
+    });
+    assert.equal(elsewhere.code, 2);
+    assert.match(elsewhere.stderr, /--allow-write=\/tmp\/parley-not-allowed/);
+  }));
+
+Deno.test("--help works everywhere", () =>
+  withFolder(async (folder) => {
+    for (const verb of [[], ["start"], ["serve"], ["schedule"], ["pipeline"], ["backup"], ["reset"]]) {
+      const { code, stdout } = await run(folder, "pipeline", [...verb, "--help"]);
+      assert.equal(code, 0);
+      assert.match(stdout, /^Usage: parley/);
+    }
+  }));
+
+/** Reads a process's output until it says something. */
+async function until(
+  stream: ReadableStream<Uint8Array>,
+  pattern: RegExp,
+): Promise<{ text: string; rest: () => Promise<void> }> {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!pattern.test(text)) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`the process ended without saying ${pattern}: ${text}`);
+    text += value;
+  }
+  const rest = async () => {
+    while (!(await reader.read()).done);
+  };
+  return { text, rest };
+}
+
+Deno.test("start loads the sample, answers, and stops in order; a second start has nothing to load", () =>
+  withFolder(async (folder) => {
+    const env = { PARLEY_PORT: "0" };
+    for (const first of [true, false]) {
+      const child = command(folder, "start", ["start"], { env }).spawn();
+      await child.stdin.close();
+      const errors = child.stderr.pipeTo(new WritableStream());
+      const { text, rest } = await until(child.stdout, /curl -s/);
+      assert.equal(/loads the bundled sample/.test(text), first);
+      const [, url] = /"(http[^"]+)"/.exec(text) ?? [];
+      const answer = await (await fetch(url!)).json();
+      assert.equal(answer.strategy, "personal");
+      child.kill("SIGINT");
+      await Promise.all([rest(), errors]);
+      assert.equal((await child.status).code, 0);
+    }
+    const backup = await run(folder, "backup", ["backup"]);
+    assert.equal(backup.code, 0, backup.stderr);
+    const [, copy] = /copied to (\S+);/.exec(backup.stdout) ?? [];
+    const restored = `${folder}/restored`;
+    await Deno.mkdir(restored);
+    await Deno.rename(copy!, `${restored}/.parley`);
+    assert.match(
+      (await run(restored, "reset", ["reset", "--sample"])).stdout,
+      /426 messages of 60 sample people and 50 campaigns are gone/,
+    );
+  }));
+
+Deno.test("a pipeline that is killed goes on where it was", () =>
+  withFolder(async (folder) => {
+    const rows = Array.from({ length: 20_000 }, (_, n) =>
+      JSON.stringify({ user_id: `u${n % 500}`, message: `words ${n}`, timestamp: 1_770_000_000 + n }));
+    Deno.writeTextFileSync(`${folder}/many.ndjson`, rows.join("\n"));
+    const args = ["pipeline", "--messages", "many.ndjson", "--json"];
+    const env = { PARLEY_LEASE_MS: "1000" };
+    const child = command(folder, "pipeline", args, { env }).spawn();
+    await child.stdin.close();
+    const { rest } = await until(child.stderr, /embed: started/);
+    child.kill("SIGKILL");
+    await Promise.all([rest(), child.stdout.cancel()]);
+    await child.status;
+    const { code, stdout, stderr } = await run(folder, "pipeline", args, { env });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /going on with run/);
+    assert.equal(JSON.parse(stdout).state, "success");
+  }));

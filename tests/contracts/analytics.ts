@@ -1,0 +1,416 @@
+import assert from "node:assert/strict";
+import {
+  type Campaign,
+  type EngagementEvent,
+  EVENT_TYPES,
+  type EventType,
+  type Published,
+} from "../../lib/core/types.ts";
+import type { AnalyticsStore, Engagement, SourceRecord } from "../../lib/stores/analytics/port.ts";
+import { SetDigest } from "../../lib/stores/digest.ts";
+import { campaign, collect, event, minute, pick, random } from "../fixtures/rows.ts";
+
+type Open = () => Promise<{ store: AnalyticsStore; close(): Promise<void> }>;
+type Test = (title: string, body: (store: AnalyticsStore) => Promise<void>) => void;
+
+/** What every analytics store does. `open` gives a fresh, empty store each time. */
+export function analyticsContract(name: string, open: Open): void {
+  const test: Test = (title, body) =>
+    Deno.test(`${name}: ${title}`, async () => {
+      const { store, close } = await open();
+      try {
+        await body(store);
+      } finally {
+        await close();
+      }
+    });
+  catalogue(test);
+  events(test);
+  recounts(test);
+  stats(test);
+  publishing(test);
+  erasing(test);
+}
+
+const FULL_CAMPAIGN: Campaign = {
+  campaign_id: "весна-🌸",
+  title: "Zoë's \"spring\" 'sale'; --",
+  description: "many\nlines\t👩‍👩‍👧‍👦",
+  intents: ["b", "a", "b.c"],
+  category: "garden",
+  tags: ["new", "新"],
+  starts_at: "2026-03-01T00:00:00.000Z",
+  ends_at: "2026-03-31T23:59:59.999Z",
+  status: "paused",
+  metadata: { nested: { list: [1, -0.5, null, true] }, "": {} },
+};
+
+const FULL_EVENT: EngagementEvent = {
+  event_id: "é-1",
+  user_id: "Zoë",
+  campaign_id: "весна-🌸",
+  type: "dismissal",
+  timestamp: "2026-03-02T03:04:05.006Z",
+  conversation_id: "c/1",
+  metadata: { why: ["too dear", { "😀": 1 }] },
+};
+
+async function everyCampaign(store: AnalyticsStore): Promise<Campaign[]> {
+  return await collect((after, limit) => store.campaignPage({ after, limit }), (row) => row.campaign_id);
+}
+
+function digestOf(campaigns: readonly Campaign[], events: readonly EngagementEvent[]): string {
+  const digest = new SetDigest();
+  for (const row of campaigns) digest.add(["campaign", { ...row }]);
+  for (const row of events) digest.add(["event", { ...row }]);
+  return digest.hex();
+}
+
+function catalogue(test: Test): void {
+  test("upsertCampaigns() keeps every field", async (store) => {
+    const rows = [
+      FULL_CAMPAIGN,
+      campaign({ campaign_id: "a" }),
+      campaign({ campaign_id: "b", metadata: {} }),
+    ];
+    await store.upsertCampaigns({ campaigns: rows });
+    const byId = new Map((await everyCampaign(store)).map((row) => [row.campaign_id, row]));
+    for (const row of rows) assert.deepEqual(byId.get(row.campaign_id), row);
+  });
+
+  test("upsertCampaigns() counts what it did and sees a change of any field", async (store) => {
+    const campaigns = [FULL_CAMPAIGN, campaign()];
+    assert.deepEqual(await store.upsertCampaigns({ campaigns }), { inserted: 2, changed: 0, same: 0 });
+    assert.deepEqual(await store.upsertCampaigns({ campaigns }), { inserted: 0, changed: 0, same: 2 });
+    const other = { ...campaign(), campaign_id: FULL_CAMPAIGN.campaign_id };
+    for (const field of Object.keys(FULL_CAMPAIGN).filter((key) => key !== "campaign_id")) {
+      const changed = { ...FULL_CAMPAIGN, [field]: other[field as keyof Campaign] };
+      assert.equal((await store.upsertCampaigns({ campaigns: [changed] })).changed, 1, field);
+      assert.equal((await store.upsertCampaigns({ campaigns: [FULL_CAMPAIGN] })).changed, 1, field);
+    }
+    const turned = { ...FULL_CAMPAIGN, intents: FULL_CAMPAIGN.intents.toReversed() };
+    assert.equal((await store.upsertCampaigns({ campaigns: [turned] })).changed, 1, "order of intents");
+  });
+
+  test("campaigns() and campaignPage() read in ascending id", async (store) => {
+    const ids = ["B", "a", "a1", "b", "z"];
+    await store.upsertCampaigns({ campaigns: ids.toReversed().map((id) => campaign({ campaign_id: id })) });
+    const paged = await collect(
+      (after, limit) => store.campaignPage({ after, limit }),
+      (row) => row.campaign_id,
+      2,
+    );
+    assert.deepEqual(paged.map((row) => row.campaign_id), ids);
+    const some = await store.campaigns({ campaign_ids: ["z", "missing", "B", "z"] });
+    assert.deepEqual(some.map((row) => row.campaign_id), ["B", "z"]);
+    assert.deepEqual(await store.campaigns({ campaign_ids: [] }), []);
+  });
+}
+
+async function touchedUsers(store: AnalyticsStore): Promise<string[]> {
+  return (await store.touched({ after: null, limit: 100 })).map((touch) => touch.user_id);
+}
+
+async function settleAll(store: AnalyticsStore): Promise<void> {
+  await store.settle({ touched: await store.touched({ after: null, limit: 100 }) });
+}
+
+function events(test: Test): void {
+  test("upsertEvents() counts what it did and sees a change of any field", async (store) => {
+    const rows = [FULL_EVENT, event()];
+    assert.deepEqual(await store.upsertEvents({ events: rows }), { inserted: 2, changed: 0, same: 0 });
+    assert.deepEqual(await store.upsertEvents({ events: rows }), { inserted: 0, changed: 0, same: 2 });
+    assert.equal(await store.digest(), digestOf([], rows));
+    const other = { ...event(), event_id: FULL_EVENT.event_id };
+    for (const field of Object.keys(FULL_EVENT).filter((key) => key !== "event_id")) {
+      const changed = { ...FULL_EVENT, [field]: other[field as keyof EngagementEvent] };
+      assert.equal((await store.upsertEvents({ events: [changed] })).changed, 1, field);
+      assert.equal((await store.upsertEvents({ events: [FULL_EVENT] })).changed, 1, field);
+    }
+    assert.equal(await store.digest(), digestOf([], rows));
+  });
+
+  test("upsertEvents() touches and raises the epoch of users with new or changed rows only", async (store) => {
+    const [a, b] = [event({ user_id: "a" }), event({ user_id: "b" })];
+    await store.upsertEvents({ events: [a, b] });
+    assert.deepEqual(await touchedUsers(store), ["a", "b"]);
+    await settleAll(store);
+    const [epochA, epochB] = [await store.epoch({ user_id: "a" }), await store.epoch({ user_id: "b" })];
+    await store.upsertEvents({ events: [a, { ...b, type: "conversion" }] });
+    assert.deepEqual(await touchedUsers(store), ["b"]);
+    assert.equal(await store.epoch({ user_id: "a" }), epochA);
+    assert.ok(await store.epoch({ user_id: "b" }) > epochB);
+    assert.equal(await store.epoch({ user_id: "unknown" }), 0);
+  });
+
+  test("upsertEvents() touches both users of an event that moves", async (store) => {
+    const row = event({ user_id: "old" });
+    await store.upsertEvents({ events: [row] });
+    const epoch = await store.epoch({ user_id: "old" });
+    await settleAll(store);
+    await store.upsertEvents({ events: [{ ...row, user_id: "new" }] });
+    assert.deepEqual(await touchedUsers(store), ["new", "old"]);
+    assert.ok(await store.epoch({ user_id: "old" }) > epoch);
+    assert.ok(await store.epoch({ user_id: "new" }) > 0);
+  });
+
+  test("settle() leaves a user whose token was overtaken, and the epoch alone", async (store) => {
+    await store.upsertEvents({ events: [event({ user_id: "a" }), event({ user_id: "b" })] });
+    const stale = await store.touched({ after: null, limit: 100 });
+    await store.upsertEvents({ events: [event({ user_id: "a" })] });
+    const epoch = await store.epoch({ user_id: "a" });
+    await store.settle({ touched: stale });
+    assert.deepEqual(await touchedUsers(store), ["a"]);
+    assert.equal(await store.epoch({ user_id: "a" }), epoch);
+    assert.ok(await store.epoch({ user_id: "b" }) > 0);
+  });
+}
+
+/** Events of nine users and six campaigns over ten days, as a brute-force reference can count them. */
+function many(count: number): EngagementEvent[] {
+  const next = random(count);
+  return Array.from({ length: count }, () =>
+    event({
+      user_id: `user-${Math.floor(next() * 9)}`,
+      campaign_id: `k${Math.floor(next() * 6)}`,
+      type: pick(next, EVENT_TYPES),
+      timestamp: minute(Math.floor(next() * 14_400)),
+    }));
+}
+
+const counted = (rows: readonly EngagementEvent[], type: EventType) =>
+  rows.filter((row) => row.type === type).length;
+
+function countsOf(rows: readonly EngagementEvent[]) {
+  return {
+    impressions: counted(rows, "impression"),
+    clicks: counted(rows, "click"),
+    conversions: counted(rows, "conversion"),
+    dismissals: counted(rows, "dismissal"),
+  };
+}
+
+function engagementOf(rows: readonly EngagementEvent[]): Engagement[] {
+  return Object.entries(Object.groupBy(rows, (row) => `${row.user_id} ${row.campaign_id}`)).sort()
+    .map(([key, group = []]) => {
+      const [user_id, campaign_id] = key.split(" ") as [string, string];
+      const last = group.map((row) => row.timestamp).sort().at(-1)!;
+      return { user_id, campaign_id, ...countsOf(group), last };
+    });
+}
+
+function recounts(test: Test): void {
+  test("engagement() is what a scan counts, however often rows were written", async (store) => {
+    const rows = many(600);
+    for (const _ of [1, 2]) await store.upsertEvents({ events: rows });
+    for (const user_ids of [["user-1"], ["user-8", "nobody", "user-0", "user-0"], []]) {
+      const expected = engagementOf(rows.filter((row) => user_ids.includes(row.user_id)));
+      assert.deepEqual(await store.engagement({ user_ids }), expected);
+    }
+  });
+
+  test("settledCampaigns() are those dismissed or converted on, at once", async (store) => {
+    const rows = many(60);
+    await store.upsertEvents({ events: rows });
+    for (const user_id of ["user-0", "user-5", "nobody"]) {
+      const own = rows.filter((row) => row.user_id === user_id && /conversion|dismissal/.test(row.type));
+      const expected = [...new Set(own.map((row) => row.campaign_id))].sort();
+      assert.deepEqual((await store.settledCampaigns({ user_id })).toSorted(), expected);
+    }
+    await store.upsertEvents({ events: [event({ user_id: "nobody", campaign_id: "k", type: "dismissal" })] });
+    assert.deepEqual(await store.settledCampaigns({ user_id: "nobody" }), ["k"]);
+  });
+
+  test("counts() counts campaigns, events and their users", async (store) => {
+    await store.upsertCampaigns({ campaigns: [campaign()] });
+    await store.upsertEvents({ events: ["a", "a", "b"].map((user_id) => event({ user_id })) });
+    assert.deepEqual(await store.counts(), { campaigns: 1, events: 3, users: 2 });
+  });
+
+  test("an empty store answers everything with nothing", async (store) => {
+    assert.deepEqual(await store.engagement({ user_ids: ["nobody"] }), []);
+    assert.deepEqual(await store.touched({ after: null, limit: 10 }), []);
+    assert.deepEqual(await store.popular({ version: 1, limit: 10 }), []);
+    assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 30 }), { campaigns: 0 });
+    assert.equal(await store.published(), null);
+    assert.equal(await store.source({ kind: "events", uri: "x" }), null);
+    assert.deepEqual(await store.sources(), []);
+    assert.deepEqual(await store.counts(), { campaigns: 0, events: 0, users: 0 });
+    assert.equal(await store.digest(), digestOf([], []));
+    assert.equal(await store.deleteUsers({ user_ids: ["nobody"] }), 0);
+    assert.equal(await store.deleteCampaigns({ campaign_ids: ["none"] }), 0);
+    assert.match((await store.health()).version, /\d/);
+  });
+}
+
+const CATALOGUE = ["k0", "k1", "k2", "k3", "k4", "k5", "unmet"].map((campaign_id) =>
+  campaign({ campaign_id })
+);
+const IDS = CATALOGUE.map((row) => row.campaign_id);
+
+function stats(test: Test): void {
+  test("buildStats() counts every event once, and gives the best campaign popularity 1", async (store) => {
+    const rows = many(500);
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    for (const _ of [1, 2]) await store.upsertEvents({ events: rows });
+    assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 3 }), { campaigns: 7 });
+    const found = await store.stats({ version: 1, campaign_ids: IDS.toReversed() });
+    assert.deepEqual(found.map((row) => row.campaign_id), IDS);
+    for (const { popularity, campaign_id, ...counts } of found) {
+      assert.deepEqual(counts, countsOf(rows.filter((row) => row.campaign_id === campaign_id)));
+      assert.ok(popularity >= 0 && popularity <= 1, `${campaign_id} has ${popularity}`);
+    }
+    assert.equal(Math.max(...found.map((row) => row.popularity)), 1);
+    assert.equal(found.at(-1)?.popularity, 0, "nobody met it");
+  });
+
+  test("popular() lists best first, ties by id", async (store) => {
+    await store.upsertCampaigns({
+      campaigns: ["d", "c", "b", "a"].map((id) => campaign({ campaign_id: id })),
+    });
+    const liked = ["c", "c", "d"].map((campaign_id) =>
+      event({ campaign_id, type: "conversion", timestamp: minute(1) })
+    );
+    await store.upsertEvents({ events: liked });
+    await store.buildStats({ version: 1, half_life_days: 30 });
+    const best = await store.popular({ version: 1, limit: 10 });
+    assert.deepEqual(best.map((row) => row.campaign_id), ["c", "d", "a", "b"]);
+    assert.deepEqual(await store.popular({ version: 1, limit: 2 }), best.slice(0, 2));
+  });
+
+  test("buildStats() lets older engagement count less", async (store) => {
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    const click = (campaign_id: string, day: number) =>
+      event({ campaign_id, timestamp: minute(day * 1_440) });
+    const old = Array.from({ length: 6 }, () => click("k0", 0));
+    const recent = Array.from({ length: 3 }, () => click("k1", 60));
+    await store.upsertEvents({ events: [...old, ...recent] });
+    await store.buildStats({ version: 1, half_life_days: 10 });
+    assert.equal((await store.popular({ version: 1, limit: 1 }))[0]?.campaign_id, "k1");
+    await store.buildStats({ version: 2, half_life_days: 10_000 });
+    assert.equal((await store.popular({ version: 2, limit: 1 }))[0]?.campaign_id, "k0");
+  });
+
+  test("buildStats() again replaces, and equal input gives equal stats", async (store) => {
+    const rows = many(300);
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    await store.upsertEvents({ events: rows.toReversed() });
+    await store.buildStats({ version: 1, half_life_days: 7 });
+    const first = await store.stats({ version: 1, campaign_ids: IDS });
+    await store.deleteUsers({ user_ids: rows.map((row) => row.user_id) });
+    await store.buildStats({ version: 1, half_life_days: 7 });
+    assert.ok((await store.stats({ version: 1, campaign_ids: IDS })).every((row) => row.clicks === 0));
+    await store.upsertEvents({ events: rows });
+    await store.buildStats({ version: 1, half_life_days: 7 });
+    assert.deepEqual(await store.stats({ version: 1, campaign_ids: IDS }), first);
+  });
+
+  test("stats() of a version that was not built are zeros", async (store) => {
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    const zeros = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 };
+    assert.deepEqual(await store.stats({ version: 9, campaign_ids: ["k1"] }), [{
+      campaign_id: "k1",
+      ...zeros,
+    }]);
+  });
+}
+
+function record(uri: string, overrides: Partial<SourceRecord> = {}): SourceRecord {
+  return { kind: "events", uri, sha256: "00ff", rows: 3, run_id: "run-1", at: minute(1), ...overrides };
+}
+
+function version(number: number): Omit<Published, "previous"> {
+  return { version: number, run_id: `run-${number}`, model: "m@1/384/cls", at: minute(number) };
+}
+
+const conflict = { name: "ParleyError", code: "conflict" };
+
+function publishing(test: Test): void {
+  test("publish() flips the version and names the one before", async (store) => {
+    assert.deepEqual(await store.publish({ published: version(1), sources: [] }), {
+      ...version(1),
+      previous: null,
+    });
+    const second = { ...version(2), previous: 1 };
+    assert.deepEqual(await store.publish({ published: version(2), sources: [] }), second);
+    assert.deepEqual(await store.published(), second);
+  });
+
+  test("publish() of the published version changes nothing, and of an older one is a conflict", async (store) => {
+    await store.publish({ published: version(1), sources: [] });
+    const second = await store.publish({ published: version(2), sources: [record("a")] });
+    const again = { ...version(2), run_id: "other" };
+    assert.deepEqual(await store.publish({ published: again, sources: [record("b")] }), second);
+    await assert.rejects(store.publish({ published: version(1), sources: [record("c")] }), conflict);
+    assert.deepEqual(await store.published(), second);
+    assert.deepEqual((await store.sources()).map((source) => source.uri), ["a"]);
+  });
+
+  test("publish() keeps stats of the new version and the one before", async (store) => {
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    for (const number of [1, 2, 3]) {
+      await store.buildStats({ version: number, half_life_days: 30 });
+      await store.publish({ published: version(number), sources: [] });
+    }
+    const left = [1, 2, 3].map(async (number) =>
+      (await store.popular({ version: number, limit: 100 })).length
+    );
+    assert.deepEqual(await Promise.all(left), [0, 7, 7]);
+  });
+
+  test("buildStats() of a published version is a conflict", async (store) => {
+    await store.publish({ published: version(2), sources: [] });
+    await assert.rejects(store.buildStats({ version: 2, half_life_days: 30 }), conflict);
+    await assert.rejects(store.buildStats({ version: 1, half_life_days: 30 }), conflict);
+  });
+
+  test("publish() records sources by kind and URI, until they are forgotten", async (store) => {
+    const first = [record("a"), record("b"), record("a", { kind: "messages" })];
+    await store.publish({ published: version(1), sources: first });
+    const newer = record("a", { sha256: "11", rows: 4, run_id: "run-2", at: minute(2) });
+    await store.publish({ published: version(2), sources: [newer] });
+    assert.deepEqual(await store.source({ kind: "events", uri: "a" }), newer);
+    assert.deepEqual(await store.source({ kind: "messages", uri: "a" }), first[2]);
+    assert.equal(await store.source({ kind: "campaigns", uri: "a" }), null);
+    assert.equal((await store.sources()).length, 3);
+    await store.forgetSources({ uris: ["a", "missing"] });
+    assert.deepEqual(await store.sources(), [first[1]]);
+  });
+}
+
+function erasing(test: Test): void {
+  test("deleteUsers() leaves nothing of them and all of the others", async (store) => {
+    const rows = many(1_300);
+    await store.upsertEvents({ events: rows });
+    const others = rows.filter((row) => row.user_id !== "user-1");
+    assert.equal(await store.deleteUsers({ user_ids: ["user-1", "nobody"] }), rows.length - others.length);
+    assert.equal(await store.digest(), digestOf([], others));
+    assert.equal(await store.epoch({ user_id: "user-1" }), 0);
+    assert.ok(!(await touchedUsers(store)).includes("user-1"));
+    assert.deepEqual(await store.settledCampaigns({ user_id: "user-1" }), []);
+    await store.deleteUsers({ user_ids: rows.map((row) => row.user_id) });
+    assert.deepEqual(await store.counts(), { campaigns: 0, events: 0, users: 0 });
+    assert.deepEqual(await touchedUsers(store), []);
+    assert.equal(await store.digest(), digestOf([], []));
+  });
+
+  test("epoch() of a user who comes back is beyond all before", async (store) => {
+    await store.upsertEvents({ events: [event({ user_id: "a" })] });
+    const before = await store.epoch({ user_id: "a" });
+    await store.deleteUsers({ user_ids: ["a"] });
+    await store.upsertEvents({ events: [event({ user_id: "a" })] });
+    assert.ok(await store.epoch({ user_id: "a" }) > before);
+  });
+
+  test("deleteCampaigns() takes them out of the catalogue and the stats", async (store) => {
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    await store.buildStats({ version: 1, half_life_days: 30 });
+    assert.equal(await store.deleteCampaigns({ campaign_ids: ["k1", "missing"] }), 1);
+    const rest = IDS.filter((id) => id !== "k1");
+    assert.deepEqual((await everyCampaign(store)).map((row) => row.campaign_id), rest);
+    const popular = await store.popular({ version: 1, limit: 100 });
+    assert.deepEqual(popular.map((row) => row.campaign_id), rest);
+    await store.deleteCampaigns({ campaign_ids: IDS });
+    assert.equal(await store.digest(), digestOf([], []));
+  });
+}

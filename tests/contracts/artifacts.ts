@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { createHash } from "../../deps.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import type { ArtifactStore } from "../../lib/stores/artifacts/port.ts";
+
+/** What `open` returns is empty, and of this test alone. */
+export interface OpenedArtifacts {
+  readonly store: ArtifactStore;
+  close(): Promise<void>;
+}
+
+async function* from(lines: Iterable<string>): AsyncGenerator<string> {
+  yield* lines;
+}
+
+function linesOf(store: ArtifactStore, uri: string): Promise<string[]> {
+  return Array.fromAsync(store.readLines({ uri }));
+}
+
+/** What every artifact store does. */
+export function artifactsContract(name: string, open: () => Promise<OpenedArtifacts>): void {
+  const test = (what: string, body: (store: ArtifactStore) => Promise<void>) =>
+    Deno.test(`${name}: ${what}`, async () => {
+      const { store, close } = await open();
+      try {
+        await body(store);
+      } finally {
+        await close();
+      }
+    });
+
+  test("writeLines() keeps lines, order, and every character", async (store) => {
+    const lines = ["", "a", "\u{1F600} é \u2028 \t\r", "", "\uFEFFb", "end", ""];
+    const artifact = await store.writeLines({ name: "run-1/ingest/rows.ndjson", lines: from(lines) });
+    assert.deepEqual(await linesOf(store, artifact.uri), lines);
+  });
+
+  test("writeLines() tells rows, bytes and hash of what it wrote", async (store) => {
+    const artifact = await store.writeLines({ name: "run-1/ingest/rows.ndjson", lines: from(["é", "b"]) });
+    const bytes = new TextEncoder().encode("é\nb\n");
+    const { rows, bytes: count, sha256 } = artifact;
+    assert.deepEqual({ rows, count, sha256 }, {
+      rows: 2,
+      count: bytes.length,
+      sha256: createHash("sha256").update(bytes).digest("hex"),
+    });
+  });
+
+  test("writeLines() of nothing leaves an artifact without lines", async (store) => {
+    const artifact = await store.writeLines({ name: "run-1/ingest/none", lines: from([]) });
+    assert.equal(artifact.rows, 0);
+    assert.deepEqual(await linesOf(store, artifact.uri), []);
+  });
+
+  test("writeLines() and readLines() carry lines far longer than their buffers", async (store) => {
+    const lines = ["é".repeat(3_000_000), "short", "x".repeat(1_000_001)];
+    const artifact = await store.writeLines({ name: "run-1/ingest/long", lines: from(lines) });
+    assert.deepEqual(await linesOf(store, artifact.uri), lines);
+  });
+
+  test("writeLines() replaces an earlier artifact whole", async (store) => {
+    await store.writeLines({ name: "run-1/embed/part", lines: from(["old", "older"]) });
+    const { uri } = await store.writeLines({ name: "run-1/embed/part", lines: from(["new"]) });
+    assert.deepEqual(await linesOf(store, uri), ["new"]);
+  });
+
+  test("writeLines() of a stream that fails leaves what was there before", async (store) => {
+    const { uri } = await store.writeLines({ name: "run-1/embed/part", lines: from(["old"]) });
+    const failing = async function* () {
+      yield "new";
+      throw new RangeError("the stream broke");
+    };
+    await assert.rejects(store.writeLines({ name: "run-1/embed/part", lines: failing() }), RangeError);
+    assert.deepEqual(await linesOf(store, uri), ["old"]);
+    await assert.rejects(store.writeLines({ name: "run-1/embed/other", lines: failing() }), RangeError);
+    assert.equal(await store.deleteRun({ run_id: "run-1" }), 1);
+  });
+
+  test("writeLines() stops at its signal, with the signal's reason, and closes its stream", async (store) => {
+    const controller = new AbortController();
+    let closed = false;
+    const endless = async function* () {
+      try {
+        for (let n = 0;; n++) {
+          if (n === 1_000) controller.abort(new RangeError("stop"));
+          yield "x".repeat(1_000);
+        }
+      } finally {
+        closed = true;
+      }
+    };
+    const { signal } = controller;
+    await assert.rejects(store.writeLines({ name: "run-1/a/b", lines: endless(), signal }), /stop/);
+    assert.ok(closed);
+  });
+
+  test("writeLines() refuses a line that holds a line feed", async (store) => {
+    await assert.rejects(
+      store.writeLines({ name: "run-1/a/b", lines: from(["a\nb"]) }),
+      (error) => error instanceof ParleyError && error.code === "invalid",
+    );
+  });
+
+  test("writeLines() takes any run id, keeps runs apart, and refuses a name of another shape", async (store) => {
+    const runs = ["scheduled__2026-01-01T00:00:00+00:00", "..", ".", "a b", "%2E%2E", "é*?"];
+    const written = new Map<string, string>();
+    for (const run of runs) {
+      const { uri } = await store.writeLines({ name: `${run}/ingest/rows`, lines: from([run]) });
+      written.set(uri, run);
+    }
+    assert.equal(written.size, runs.length);
+    for (const [uri, run] of written) assert.deepEqual(await linesOf(store, uri), [run]);
+    for (const wrong of ["run", "run/task", "run/task/file/more", "//", "run//file", "/task/file"]) {
+      await assert.rejects(
+        store.writeLines({ name: wrong, lines: from([]) }),
+        (error) => error instanceof ParleyError && error.code === "invalid",
+      );
+    }
+  });
+
+  test("readLines() of what is not there is not_found", async (store) => {
+    const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x"]) });
+    await store.deleteRun({ run_id: "run-1" });
+    await assert.rejects(
+      linesOf(store, uri),
+      (error) => error instanceof ParleyError && error.code === "not_found",
+    );
+  });
+
+  test("readLines() can be left early", async (store) => {
+    const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x", "y"]) });
+    for await (const line of store.readLines({ uri })) {
+      assert.equal(line, "x");
+      break;
+    }
+  });
+
+  test("deleteRun() removes the artifacts of that run alone", async (store) => {
+    const kept = await store.writeLines({ name: "run-10/a/b", lines: from(["kept"]) });
+    for (const file of ["b", "c"]) await store.writeLines({ name: `run-1/a/${file}`, lines: from(["x"]) });
+    assert.equal(await store.deleteRun({ run_id: "run-1" }), 2);
+    assert.equal(await store.deleteRun({ run_id: "run-1" }), 0);
+    assert.deepEqual(await linesOf(store, kept.uri), ["kept"]);
+  });
+
+  test("prune() removes what was written before a time", async (store) => {
+    const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x"]) });
+    assert.equal(await store.prune({ before: new Date(Date.now() - 3_600_000).toISOString() }), 0);
+    assert.deepEqual(await linesOf(store, uri), ["x"]);
+    assert.equal(await store.prune({ before: new Date(Date.now() + 3_600_000).toISOString() }), 1);
+    await assert.rejects(linesOf(store, uri), ParleyError);
+  });
+
+  test("register() gives a key to its first claim", async (store) => {
+    const register = await store.register();
+    try {
+      assert.equal(register.claim("a", "1"), null);
+      assert.equal(register.claim("a", "2"), "1");
+      assert.equal(register.claim("A", "3"), null);
+      assert.equal(register.claim("", ""), null);
+      assert.equal(register.claim("", "4"), "");
+      assert.equal(register.claim("a\0b", "5"), null);
+      assert.equal(register.claim("a\0c", "6"), null);
+      assert.equal(register.claim("a\0b", "7"), "5");
+    } finally {
+      register.close();
+    }
+  });
+
+  test("register() remembers more keys than it holds in memory", async (store) => {
+    const register = await store.register();
+    try {
+      const keys = Array.from({ length: 120_000 }, (_, n) => `key-${(n * 7_919) % 120_000}`);
+      for (const key of keys) assert.equal(register.claim(key, `of ${key}`), null);
+      for (const key of keys) assert.equal(register.claim(key, "late"), `of ${key}`);
+    } finally {
+      register.close();
+    }
+  });
+
+  test("register() shares nothing between two", async (store) => {
+    const [one, other] = [await store.register(), await store.register()];
+    try {
+      assert.equal(one.claim("a", "1"), null);
+      assert.equal(other.claim("a", "2"), null);
+    } finally {
+      one.close();
+      other.close();
+    }
+  });
+
+  test("health() names the adapter", async (store) => {
+    const { adapter, latency_ms } = await store.health();
+    assert.notEqual(adapter, "");
+    assert.ok(latency_ms >= 0);
+  });
+}

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import type { Cache } from "../../lib/stores/cache/port.ts";
+
+const MINUTE = 60_000;
+
+/** What every cache does. `open` returns an empty one, of this test alone. */
+export function cacheContract(
+  name: string,
+  open: () => Promise<{ store: Cache; close(): Promise<void> }>,
+): void {
+  const test = (what: string, body: (store: Cache) => Promise<void>) =>
+    Deno.test(`${name}: ${what}`, async () => {
+      const { store, close } = await open();
+      try {
+        await body(store);
+      } finally {
+        await close();
+      }
+    });
+
+  test("get() of an unknown key is null", async (store) => {
+    assert.equal(await store.get({ key: "nothing" }), null);
+  });
+
+  test("get() returns what was set, whatever the characters", async (store) => {
+    for (const [key, value] of [["a", "1"], ["é \n:*", '{"x":"\u{1F600}"}'], ["empty", ""]] as const) {
+      await store.set({ key, value, ttl_ms: MINUTE });
+      assert.equal(await store.get({ key }), value);
+    }
+  });
+
+  test("set() replaces value and time to live", async (store) => {
+    await store.set({ key: "a", value: "1", ttl_ms: 30 });
+    await store.set({ key: "a", value: "2", ttl_ms: MINUTE });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.equal(await store.get({ key: "a" }), "2");
+  });
+
+  test("get() after the time to live is null", async (store) => {
+    await store.set({ key: "short", value: "1", ttl_ms: 30 });
+    await store.set({ key: "long", value: "2", ttl_ms: MINUTE });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.equal(await store.get({ key: "short" }), null);
+    assert.equal(await store.get({ key: "long" }), "2");
+  });
+
+  test("set() without time to live keeps nothing, and not the old either", async (store) => {
+    await store.set({ key: "a", value: "1", ttl_ms: MINUTE });
+    await store.set({ key: "a", value: "2", ttl_ms: 0 });
+    assert.equal(await store.get({ key: "a" }), null);
+  });
+
+  test("health() names the adapter", async (store) => {
+    assert.notEqual((await store.health()).adapter, "");
+  });
+}

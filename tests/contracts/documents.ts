@@ -1,0 +1,309 @@
+import assert from "node:assert/strict";
+import type { Message, QuarantinedRow } from "../../lib/core/types.ts";
+import { SetDigest } from "../../lib/stores/digest.ts";
+import type { DocumentStore } from "../../lib/stores/documents/port.ts";
+import { collect, message, minute, pick, random } from "../fixtures/rows.ts";
+
+type Open = () => Promise<{ store: DocumentStore; close(): Promise<void> }>;
+
+/** What every document store does. `open` gives a fresh, empty store each time. */
+export function documentsContract(name: string, open: Open): void {
+  const test = (title: string, body: (store: DocumentStore) => Promise<void>) =>
+    Deno.test(`${name}: ${title}`, async () => {
+      const { store, close } = await open();
+      try {
+        await body(store);
+      } finally {
+        await close();
+      }
+    });
+  writing(test);
+  touching(test);
+  reading(test);
+  refusing(test);
+  erasing(test);
+}
+
+type Test = (title: string, body: (store: DocumentStore) => Promise<void>) => void;
+
+const FULL: Message = {
+  message_id: "ид-1-🙂",
+  user_id: "Zoë O'Neil; DROP TABLE messages --",
+  message: "naïve 👩‍👩‍👧‍👦 \n\t\"quoted\" 'single' \\ \u202e العربية",
+  timestamp: "2026-02-28T23:59:59.999Z",
+  conversation_id: "c/1?x=%00",
+  role: "assistant",
+  intent: "refund.late",
+  campaign_id: "spring 🌸",
+  metadata: { nested: { list: [1, 2.5, -0.001, null, true, "x"], "ключ": {} }, "": "", "a.b": 1e21 },
+};
+
+function digestOf(messages: readonly Message[]): string {
+  const digest = new SetDigest();
+  for (const row of messages) digest.add({ ...row });
+  return digest.hex();
+}
+
+async function everything(store: DocumentStore): Promise<Message[]> {
+  return await collect((after, limit) => store.page({ after, limit }), (row) => row.message_id);
+}
+
+function writing(test: Test): void {
+  test("upsert() keeps every field", async (store) => {
+    const rows = [FULL, message(), message({ message: "x".repeat(1_048_576) }), message({ metadata: {} })];
+    await store.upsert({ messages: rows });
+    const byId = new Map((await everything(store)).map((row) => [row.message_id, row]));
+    for (const row of rows) assert.deepEqual(byId.get(row.message_id), row);
+    assert.equal(byId.size, rows.length);
+  });
+
+  test("upsert() counts inserted, changed and same rows", async (store) => {
+    const [a, b, c] = [message(), message(), message()];
+    assert.deepEqual(await store.upsert({ messages: [a, b] }), { inserted: 2, changed: 0, same: 0 });
+    const changed = { ...b, message: "otherwise" };
+    assert.deepEqual(await store.upsert({ messages: [a, changed, c] }), { inserted: 1, changed: 1, same: 1 });
+    assert.deepEqual(await everything(store), sorted([a, changed, c]));
+    assert.deepEqual(await store.upsert({ messages: [] }), { inserted: 0, changed: 0, same: 0 });
+  });
+
+  test("upsert() sees a change of any field", async (store) => {
+    await store.upsert({ messages: [FULL] });
+    const others = {
+      ...message(),
+      message_id: FULL.message_id,
+      intent: null,
+      campaign_id: null,
+      role: "user",
+    };
+    for (const field of Object.keys(FULL).filter((key) => key !== "message_id")) {
+      const changed = { ...FULL, [field]: others[field as keyof Message] } as Message;
+      assert.equal((await store.upsert({ messages: [changed] })).changed, 1, field);
+      assert.deepEqual(await everything(store), [changed]);
+      assert.equal((await store.upsert({ messages: [FULL] })).changed, 1, field);
+    }
+  });
+
+  test("upsert() holds the order of metadata's keys to be nothing", async (store) => {
+    await store.upsert({ messages: [message({ message_id: "m", user_id: "u", metadata: { a: 1, b: 2 } })] });
+    const [row] = await everything(store);
+    const turned = { ...row!, metadata: { b: 2, a: 1 } };
+    assert.equal((await store.upsert({ messages: [turned] })).same, 1);
+  });
+
+  test("upsert() of thousands of rows twice changes nothing", async (store) => {
+    const rows = many(3_000);
+    assert.deepEqual(await store.upsert({ messages: rows }), { inserted: 3_000, changed: 0, same: 0 });
+    const before = await store.digest();
+    assert.deepEqual(await store.upsert({ messages: rows.toReversed() }), {
+      inserted: 0,
+      changed: 0,
+      same: 3_000,
+    });
+    assert.equal(await store.digest(), before);
+    assert.equal((await store.counts()).messages, 3_000);
+  });
+
+  test("digest() is the sum over messages as they are", async (store) => {
+    assert.equal(await store.digest(), digestOf([]));
+    const rows = [FULL, ...many(20)];
+    await store.upsert({ messages: rows.toReversed() });
+    assert.equal(await store.digest(), digestOf(rows));
+    await store.upsert({ messages: [{ ...FULL, intent: null }] });
+    assert.notEqual(await store.digest(), digestOf(rows));
+  });
+}
+
+function touching(test: Test): void {
+  const users = async (store: DocumentStore) =>
+    (await store.touched({ after: null, limit: 100 })).map((touch) => touch.user_id);
+
+  test("upsert() touches users of inserted and changed rows only", async (store) => {
+    const [a, b] = [message({ user_id: "a" }), message({ user_id: "b" })];
+    await store.upsert({ messages: [a, b] });
+    assert.deepEqual(await users(store), ["a", "b"]);
+    await store.settle({ touched: await store.touched({ after: null, limit: 100 }) });
+    assert.deepEqual(await users(store), []);
+    await store.upsert({ messages: [a, { ...b, message: "otherwise" }] });
+    assert.deepEqual(await users(store), ["b"]);
+  });
+
+  test("upsert() touches both users of a message that moves", async (store) => {
+    const row = message({ user_id: "old" });
+    await store.upsert({ messages: [row] });
+    await store.settle({ touched: await store.touched({ after: null, limit: 100 }) });
+    await store.upsert({ messages: [{ ...row, user_id: "new" }] });
+    assert.deepEqual(await users(store), ["new", "old"]);
+  });
+
+  test("settle() leaves a user whose token was overtaken", async (store) => {
+    await store.upsert({ messages: [message({ user_id: "a" }), message({ user_id: "b" })] });
+    const stale = await store.touched({ after: null, limit: 100 });
+    await store.upsert({ messages: [message({ user_id: "a" })] });
+    await store.settle({ touched: stale });
+    assert.deepEqual(await users(store), ["a"]);
+  });
+
+  test("settle() never takes a later touch for one that was settled before", async (store) => {
+    await store.upsert({ messages: [message({ user_id: "a" })] });
+    const stale = await store.touched({ after: null, limit: 1 });
+    await store.settle({ touched: stale });
+    await store.upsert({ messages: [message({ user_id: "a" })] });
+    await store.settle({ touched: stale });
+    assert.deepEqual(await users(store), ["a"]);
+  });
+
+  test("touched() pages users in ascending id", async (store) => {
+    const ids = ["B", "a", "a1", "b", "z"];
+    await store.upsert({ messages: ids.toReversed().map((user_id) => message({ user_id })) });
+    const paged = await collect((after, limit) => store.touched({ after, limit }), (row) => row.user_id, 2);
+    assert.deepEqual(paged.map((touch) => touch.user_id), ids);
+  });
+}
+
+function reading(test: Test): void {
+  test("page() gives each message once, in ascending id, while others are written", async (store) => {
+    const rows = many(300);
+    await store.upsert({ messages: rows });
+    const seen = await collect(
+      async (after, limit) => {
+        await store.upsert({ messages: [message({ message_id: `0-${after}` }), message()] });
+        return await store.page({ after, limit });
+      },
+      (row) => row.message_id,
+      50,
+    );
+    const ids = seen.map((row) => row.message_id);
+    assert.deepEqual(ids, [...new Set(ids)].sort());
+    assert.deepEqual(rows.filter((row) => !ids.includes(row.message_id)), []);
+  });
+
+  test("page() and intentCounts() of users are what a scan finds", async (store) => {
+    const rows = many(400);
+    await store.upsert({ messages: rows });
+    for (const user_ids of [["user-1"], ["user-3", "user-0", "nobody"], ["user-2", "user-2"], []]) {
+      const own = sorted(rows.filter((row) => user_ids.includes(row.user_id)));
+      const page = (after: string | null, limit: number) => store.page({ after, limit, user_ids });
+      assert.deepEqual(await collect(page, (row) => row.message_id, 7), own);
+      assert.deepEqual(await store.intentCounts({ user_ids }), intentsOf(own));
+    }
+  });
+
+  test("an empty store answers everything with nothing", async (store) => {
+    assert.deepEqual(await store.page({ after: null, limit: 10 }), []);
+    assert.deepEqual(await store.touched({ after: null, limit: 10 }), []);
+    assert.deepEqual(await store.intentCounts({ user_ids: ["nobody"] }), []);
+    assert.deepEqual(await store.quarantined({ limit: 10, offset: 0 }), []);
+    assert.deepEqual(await store.counts(), { messages: 0, users: 0, quarantined: 0 });
+    await store.settle({ touched: [{ user_id: "nobody", token: "1" }] });
+    assert.equal(await store.deleteUsers({ user_ids: ["nobody"] }), 0);
+  });
+
+  test("counts() counts messages and their users", async (store) => {
+    await store.upsert({ messages: ["a", "a", "b"].map((user_id) => message({ user_id })) });
+    assert.deepEqual(await store.counts(), { messages: 3, users: 2, quarantined: 0 });
+  });
+
+  test("health() names the engine", async (store) => {
+    const health = await store.health();
+    assert.match(health.version, /\d/);
+    assert.ok(health.latency_ms >= 0);
+  });
+}
+
+function refused(overrides: Partial<QuarantinedRow>): QuarantinedRow {
+  return {
+    run_id: "run-b",
+    kind: "messages",
+    source: "in.ndjson",
+    position: 1,
+    reason: "timestamp: not a time",
+    raw: '{"message":"🙂',
+    at: minute(1),
+    ...overrides,
+  };
+}
+
+function refusing(test: Test): void {
+  test("quarantine() keeps a row of one run, source and position once", async (store) => {
+    const row = refused({});
+    await store.quarantine({ rows: [row, refused({ position: 2 })] });
+    await store.quarantine({ rows: [row, refused({ source: "other.ndjson" })] });
+    assert.equal((await store.counts()).quarantined, 3);
+    assert.deepEqual((await store.quarantined({ limit: 1, offset: 0 }))[0], row);
+  });
+
+  test("quarantined() lists newest run first, then by kind, source and position", async (store) => {
+    const listed = [
+      refused({ run_id: "run-a", at: minute(9) }),
+      refused({ kind: "events", source: "z", position: 3, at: minute(2) }),
+      refused({ source: "a", position: 9 }),
+      refused({ source: "b", position: 2 }),
+      refused({ source: "b", position: 10, at: minute(5) }),
+    ];
+    await store.quarantine({ rows: listed.toReversed() });
+    assert.deepEqual(await store.quarantined({ limit: 10, offset: 0 }), listed);
+    assert.deepEqual(await store.quarantined({ limit: 2, offset: 1 }), listed.slice(1, 3));
+    assert.deepEqual(await store.quarantined({ run_id: "run-a", limit: 10, offset: 0 }), listed.slice(0, 1));
+    assert.deepEqual(await store.quarantined({ run_id: "run-c", limit: 10, offset: 0 }), []);
+  });
+
+  test("pruneQuarantine() drops what is older", async (store) => {
+    const rows = Array.from({ length: 1_200 }, (_, i) => refused({ position: i, at: minute(i) }));
+    await store.quarantine({ rows });
+    assert.equal(await store.pruneQuarantine({ before: minute(1_100) }), 1_100);
+    assert.equal((await store.counts()).quarantined, 100);
+    assert.equal(await store.pruneQuarantine({ before: minute(1_100) }), 0);
+  });
+}
+
+function erasing(test: Test): void {
+  test("deleteUsers() leaves nothing of them and all of the others", async (store) => {
+    const empty = await store.digest();
+    const rows = many(1_500);
+    await store.upsert({ messages: rows });
+    const users = [...new Set(rows.map((row) => row.user_id))];
+    const others = rows.filter((row) => row.user_id !== "user-1");
+    assert.equal(await store.deleteUsers({ user_ids: ["user-1", "nobody"] }), rows.length - others.length);
+    assert.equal(await store.digest(), digestOf(others));
+    const touched = await store.touched({ after: null, limit: 100 });
+    assert.ok(!touched.some((touch) => touch.user_id === "user-1"));
+    assert.equal(await store.deleteUsers({ user_ids: users }), others.length);
+    assert.deepEqual(await store.counts(), { messages: 0, users: 0, quarantined: 0 });
+    assert.deepEqual(await store.touched({ after: null, limit: 100 }), []);
+    assert.equal(await store.digest(), empty);
+  });
+
+  test("upsert() after deleteUsers() inserts again", async (store) => {
+    const row = message();
+    await store.upsert({ messages: [row] });
+    await store.deleteUsers({ user_ids: [row.user_id] });
+    assert.equal((await store.upsert({ messages: [row] })).inserted, 1);
+    assert.equal((await store.touched({ after: null, limit: 1 })).length, 1);
+  });
+}
+
+/** Messages of seven users, in random order of id, with every combination of role and intent. */
+function many(count: number): Message[] {
+  const next = random(count);
+  return Array.from({ length: count }, (_, i) =>
+    message({
+      message_id: `${Math.floor(next() * 1e9).toString(36)}-${i}`,
+      user_id: `user-${Math.floor(next() * 7)}`,
+      timestamp: minute(Math.floor(next() * 100)),
+      role: pick(next, ["user", "user", "assistant"]),
+      intent: pick(next, [null, "buy", "return", "ask"]),
+    }));
+}
+
+function sorted(rows: readonly Message[]): Message[] {
+  return rows.toSorted((a, b) => a.message_id < b.message_id ? -1 : 1);
+}
+
+function intentsOf(rows: readonly Message[]) {
+  const own = rows.filter((row) => row.role === "user" && row.intent !== null);
+  return Object.entries(Object.groupBy(own, (row) => `${row.user_id} ${row.intent}`)).sort()
+    .map(([key, group = []]) => {
+      const [user_id, intent] = key.split(" ");
+      return { user_id, intent, count: group.length, last: group.map((row) => row.timestamp).sort().at(-1) };
+    });
+}

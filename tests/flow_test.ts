@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { createApp } from "../routes/app.ts";
+import { openCache } from "../lib/stores/open.ts";
+import { listen } from "../commands/serve.ts";
+import { systemClock } from "../lib/core/clock.ts";
+import { digests, type Flow, nightlyRun, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+import { states } from "./fixtures/dag.ts";
+
+const STAGES = [
+  "ingest",
+  "validate",
+  "documents",
+  "analytics",
+  "embed",
+  "vectors",
+  "graph",
+  "derive",
+  "check",
+  "publish",
+];
+
+const person = (n: number) => `person-${n % 7}`;
+const message = (n: number, text = `I would like thing ${n % 5} number ${n}`) => ({
+  user_id: person(n),
+  message: text,
+  timestamp: `2026-05-${String(1 + n % 27).padStart(2, "0")}T10:00:00Z`,
+  intent: `thing_${n % 5}`,
+});
+const campaigns = [0, 1, 2, 3, 4].map((n) => ({
+  campaign_id: `offer-${n}`,
+  title: `Offer of thing ${n}`,
+  intents: [`thing_${n}`],
+}));
+const event = (n: number, type = "click") => ({
+  user_id: person(n),
+  campaign_id: `offer-${n % 5}`,
+  type,
+  timestamp: `2026-05-${String(1 + n % 27).padStart(2, "0")}T12:00:00Z`,
+});
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+
+function smallInput(flow: Flow) {
+  return {
+    messages: [writeRows(flow, "messages.ndjson", range(40).map((n) => message(n)))],
+    campaigns: [writeRows(flow, "campaigns.ndjson", campaigns)],
+    events: [writeRows(flow, "events.ndjson", range(30).map((n) => event(n)))],
+  };
+}
+
+Deno.test("the sample becomes answers, by the real model, and a second run changes nothing", () =>
+  withFlow(async (flow) => {
+    const first = await nightlyRun(flow, SAMPLE);
+    assert.equal(first.outcome, "success", first.snapshot.run.error ?? "");
+    assert.deepEqual(states(first.snapshot), Object.fromEntries(STAGES.map((stage) => [stage, "success"])));
+    const counts = await flow.services.vectors.counts();
+    assert.equal(counts.messages, (await flow.services.documents.counts()).messages);
+    assert.equal((await flow.services.vectors.model())?.dimension, 384);
+    const before = await digests(flow);
+
+    const api = await listen({ ...flow.config, port: 0 });
+    try {
+      const response = await fetch(`${api.value.url}/recommendations/keziah-boateng?k=5`);
+      assert.equal(response.status, 200);
+      const answer = await response.json();
+      assert.equal(answer.strategy, "personal");
+      assert.equal(answer.items.length, 5);
+      for (const item of answer.items) assert.ok(item.reasons.length > 0 && item.title.length > 0);
+      assert.match(response.headers.get("server-timing") ?? "", /vectors;dur=/);
+      assert.equal(response.headers.get("x-cache"), "miss");
+      const again = await fetch(`${api.value.url}/recommendations/keziah-boateng?k=5`);
+      assert.equal(again.headers.get("x-cache"), "hit");
+      assert.deepEqual((await again.json()).items, answer.items);
+    } finally {
+      await api.close();
+    }
+
+    const second = await nightlyRun(flow, SAMPLE);
+    assert.equal(second.outcome, "success");
+    assert.equal(states(second.snapshot).ingest, "skipped");
+    assert.deepEqual(await digests(flow), before);
+  }, { PARLEY_EMBEDDINGS: "onnx:./models/bge-small-en-v1.5" }));
+
+Deno.test("every attempt leaves lineage: datasets, rows, versions, times and outcome", () =>
+  withFlow(async (flow) => {
+    const { snapshot } = await nightlyRun(flow, smallInput(flow));
+    const lineage = await flow.runs.lineage({ run_id: snapshot.run.run_id });
+    for (const stage of STAGES.filter((stage) => stage !== "check")) {
+      assert.ok(lineage.some(({ task_id }) => task_id === stage), `${stage} has lineage`);
+    }
+    const written = lineage.find(({ task_id, direction }) =>
+      task_id === "documents" && direction === "output"
+    );
+    assert.equal(written?.rows, 40);
+    for (const attempt of snapshot.attempts) {
+      assert.equal(attempt.state, "success");
+      assert.ok(attempt.ended_at !== null && attempt.ended_at >= attempt.started_at);
+      assert.ok(attempt.versions.code !== undefined && attempt.versions.dag !== undefined);
+    }
+    const embed = snapshot.attempts.find(({ task_id }) => task_id === "embed");
+    assert.match(embed?.versions.model ?? "", /64/);
+  }));
+
+Deno.test("new input adds only what is new", () =>
+  withFlow(async (flow) => {
+    const input = smallInput(flow);
+    await nightlyRun(flow, input);
+    const more = writeRows(flow, "more.ndjson", [
+      ...range(40).map((n) => message(n)),
+      message(100),
+      message(101),
+    ]);
+    const { snapshot } = await nightlyRun(flow, { messages: [more] });
+    const output = (id: string) => snapshot.tasks.find(({ task_id }) => task_id === id)?.output as never;
+    assert.deepEqual(output("documents"), { messages: { inserted: 2, changed: 0, same: 40 } });
+    assert.equal((output("embed") as { embedded: number }).embedded, 2);
+    const touched = (output("graph") as { touched: { rows: number } }).touched.rows;
+    assert.equal(touched, new Set([person(100), person(101)]).size);
+    assert.equal((await flow.services.documents.counts()).messages, 42);
+  }));
+
+Deno.test("a later run's row replaces an earlier one of the same id, everywhere", () =>
+  withFlow(async (flow) => {
+    const row = (text: string, user_id: string) => ({ ...message(0, text), message_id: "m", user_id });
+    await nightlyRun(flow, {
+      messages: [writeRows(flow, "a.ndjson", [row("old words", "ann"), message(1)])],
+    });
+    await nightlyRun(flow, { messages: [writeRows(flow, "b.ndjson", [row("new words", "bob")])] });
+    const [stored] = await flow.services.documents.page({ after: null, limit: 10, user_ids: ["bob"] });
+    assert.equal(stored?.message, "new words");
+    assert.deepEqual(await flow.services.graph.intentsOf({ user_id: "ann", limit: 5 }), []);
+    assert.equal((await flow.services.graph.intentsOf({ user_id: "bob", limit: 5 })).length, 1);
+    const fresh = await flow.services.embedder();
+    const [expected] = await fresh.embed({ texts: ["new words"] });
+    const got = (await flow.services.vectors.get({ collection: "messages", ids: ["m"] })).get("m");
+    assert.deepEqual(got, expected);
+  }));
+
+Deno.test("a bad row is quarantined with its place, and does not stop the run", () =>
+  withFlow(async (flow) => {
+    const rows = [...range(20).map((n) => message(n)), "{broken", { ...message(21), timestamp: "yesterday" }];
+    const { outcome, snapshot } = await nightlyRun(flow, {
+      messages: [writeRows(flow, "messages.ndjson", rows)],
+    });
+    assert.equal(outcome, "success");
+    assert.equal(snapshot.attempts.find(({ task_id }) => task_id === "validate")?.quarantined, 2);
+    const refused = await flow.services.documents.quarantined({ limit: 10, offset: 0 });
+    assert.deepEqual(refused.map(({ position }) => position), [21, 22]);
+    assert.match(refused[1]!.reason, /timestamp/);
+  }));
+
+Deno.test("too many bad rows fail the run before any store is written", () =>
+  withFlow(async (flow) => {
+    const before = await digests(flow);
+    const rows = [...range(5).map((n) => message(n)), ...range(5).map(() => ({ user_id: "x" }))];
+    const { outcome, snapshot } = await nightlyRun(flow, {
+      messages: [writeRows(flow, "messages.ndjson", rows)],
+    });
+    assert.equal(outcome, "failed");
+    assert.match(snapshot.run.error ?? "", /validate: .*5.*10/);
+    assert.equal(states(snapshot).documents, "upstream_failed");
+    assert.deepEqual(await digests(flow), before);
+    assert.equal(await flow.services.analytics.published(), null);
+    assert.equal((await flow.services.documents.quarantined({ limit: 10, offset: 0 })).length, 5);
+  }));
+
+Deno.test("a source that is not JSON fails alone", () =>
+  withFlow(async (flow) => {
+    const bad = writeRows(flow, "letter.txt", ["Dear Parley,", "this is no JSON."]);
+    const good = writeRows(flow, "messages.ndjson", range(5).map((n) => message(n)));
+    const { outcome, snapshot } = await nightlyRun(flow, { messages: [bad, good] });
+    assert.equal(outcome, "success");
+    const ingest = snapshot.tasks.find(({ task_id }) => task_id === "ingest")?.output as {
+      failed: { error: string }[];
+    };
+    assert.match(ingest.failed[0]!.error, /is not JSON/);
+    assert.equal((await flow.services.documents.counts()).messages, 5);
+  }));
+
+Deno.test("a critical finding leaves the old version published", () =>
+  withFlow(async (flow) => {
+    await nightlyRun(flow, smallInput(flow));
+    const before = await flow.services.analytics.published();
+    await flow.services.documents.upsert({
+      messages: [{
+        ...message(1),
+        message_id: "not-embedded",
+        role: "user",
+        conversation_id: null,
+        campaign_id: null,
+        metadata: null,
+      }],
+    });
+    const { outcome, snapshot } = await nightlyRun(flow, {
+      messages: [writeRows(flow, "more.ndjson", [message(50)])],
+    });
+    assert.equal(outcome, "failed");
+    assert.match(snapshot.run.error ?? "", /not published: 42 messages are stored and 41/);
+    assert.deepEqual(await flow.services.analytics.published(), before);
+  }));
+
+Deno.test("a run that failed leaves nothing stale: the next one derives what it did not", () =>
+  withFlow(async (flow) => {
+    const input = smallInput(flow);
+    const broken = {
+      ...flow,
+      services: { ...flow.services, embedder: () => Promise.reject(new Error("no model")) },
+    };
+    assert.equal((await nightlyRun(broken, input)).outcome, "failed");
+    assert.equal((await nightlyRun(flow, input)).outcome, "success");
+    await withFlow(async (undisturbed) => {
+      await nightlyRun(undisturbed, smallInput(undisturbed));
+      assert.deepEqual(await digests(flow), await digests(undisturbed));
+    });
+  }));
+
+Deno.test("what ended, was dismissed or was converted on is not shown, and an unknown user gets the popular list", () =>
+  withFlow(async (flow) => {
+    const ended = {
+      campaign_id: "ended",
+      title: "Ended",
+      intents: ["thing_1"],
+      ends_at: "2020-01-01T00:00:00Z",
+    };
+    const input = smallInput(flow);
+    await nightlyRun(flow, {
+      ...input,
+      campaigns: [writeRows(flow, "campaigns.ndjson", [...campaigns, ended])],
+      events: [writeRows(flow, "events.ndjson", [
+        ...range(30).map((n) => event(n)),
+        { ...event(0, "dismissal"), campaign_id: "offer-3" },
+        { ...event(0, "conversion"), campaign_id: "offer-4" },
+      ])],
+    });
+    const { analytics, vectors, graph, documents } = flow.services;
+    const cache = await openCache(flow.config.cache);
+    const stores = { analytics, vectors, graph, documents, cache };
+    const app = await createApp({ stores, clock: systemClock, version: "test", keys: [], log: null });
+    const ids = async (user_id: string) => {
+      const answer = await (await app.request(`/recommendations/${user_id}?k=10`)).json();
+      return {
+        strategy: answer.strategy,
+        ids: answer.items.map((item: { campaign_id: string }) => item.campaign_id),
+      };
+    };
+    const known = await ids(person(0));
+    assert.equal(known.strategy, "personal");
+    assert.deepEqual(known.ids.toSorted(), ["offer-0", "offer-1", "offer-2"]);
+    const unknown = await ids("nobody");
+    assert.equal(unknown.strategy, "popular");
+    assert.ok(!unknown.ids.includes("ended") && unknown.ids.length === 5);
+    await cache.close();
+  }));

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { readTime, time } from "../../../lib/schema/time.ts";
+
+const at = (value: unknown) => {
+  const parsed = time.safeParse(value);
+  return parsed.success ? parsed.data : parsed.error.issues[0]!.message;
+};
+
+Deno.test("time reads ISO 8601 with an offset as UTC with milliseconds", () => {
+  for (
+    const [given, utc] of [
+      ["2026-01-31T23:30:00Z", "2026-01-31T23:30:00.000Z"],
+      ["2026-01-31T23:30:00.5Z", "2026-01-31T23:30:00.500Z"],
+      ["2026-01-31T23:30:00.123456789Z", "2026-01-31T23:30:00.123Z"],
+      ["2026-01-31T23:30:00,25z", "2026-01-31T23:30:00.250Z"],
+      ["2026-01-31T23:30:00-01:00", "2026-02-01T00:30:00.000Z"],
+      ["2026-01-31T23:30:00+0530", "2026-01-31T18:00:00.000Z"],
+      ["2026-01-31 23:30+02", "2026-01-31T21:30:00.000Z"],
+      ["2024-02-29t00:00:00Z", "2024-02-29T00:00:00.000Z"],
+      ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"],
+      ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"],
+      [" 2026-01-31T23:30:00.007Z ", "2026-01-31T23:30:00.007Z"],
+    ] as const
+  ) assert.equal(at(given), utc, given);
+});
+
+Deno.test("time reads epoch seconds and milliseconds, as numbers or digits", () => {
+  for (
+    const [given, utc] of [
+      [0, "1970-01-01T00:00:00.000Z"],
+      [1_514_999_999, "2018-01-03T17:19:59.000Z"],
+      [1_514_999_999.25, "2018-01-03T17:19:59.250Z"],
+      [1_514_999_999_123, "2018-01-03T17:19:59.123Z"],
+      ["1514999999", "2018-01-03T17:19:59.000Z"],
+      ["1514999999123", "2018-01-03T17:19:59.123Z"],
+      [99_999_999_999, "5138-11-16T09:46:39.000Z"],
+      [100_000_000_000, "1973-03-03T09:46:40.000Z"],
+      [253_402_300_799_999, "9999-12-31T23:59:59.999Z"],
+    ] as const
+  ) assert.equal(at(given), utc, String(given));
+});
+
+Deno.test("time asks for an offset where there is none", () => {
+  for (const given of ["2026-01-31T23:30:00", "2026-01-31 23:30", "2026-01-31", "2026-01-31T23:30:00.5"]) {
+    assert.equal(at(given), "has no UTC offset; add Z or one like +02:00", given);
+  }
+});
+
+Deno.test("time refuses what is no date, or none between 1970 and 9999", () => {
+  for (
+    const [given, complaint] of [
+      ["2026-02-30T00:00:00Z", "is not a real date"],
+      ["2025-02-29T00:00:00Z", "is not a real date"],
+      ["2100-02-29T00:00:00Z", "is not a real date"],
+      ["2026-04-31T00:00:00Z", "is not a real date"],
+      ["2026-13-01T00:00:00Z", "is not a real date"],
+      ["2026-00-01T00:00:00Z", "is not a real date"],
+      ["2026-01-00T00:00:00Z", "is not a real date"],
+      ["2026-01-01T24:00:00Z", "is not a real date"],
+      ["2026-01-01T00:60:00Z", "is not a real date"],
+      ["2026-01-01T00:00:61Z", "is not a real date"],
+      ["2026-01-01T00:00:00+24:00", "is not a real date"],
+      ["1969-12-31T23:59:59Z", "is before 1970"],
+      ["1970-01-01T00:00:00+00:01", "is before 1970"],
+      ["0000-01-01T00:00:00Z", "is before 1970"],
+      ["9999-12-31T23:59:59-00:01", "is after the year 9999"],
+      [-1, "is before 1970"],
+      [253_402_300_800_000, "is after the year 9999"],
+      [1_514_999_999_123_456, "is after the year 9999"],
+      ["2018", "is too short for an epoch in a string; give ISO 8601 with an offset, or a JSON number"],
+      ["20180103", "is too short for an epoch in a string; give ISO 8601 with an offset, or a JSON number"],
+      ["yesterday", "is not a time: give ISO 8601 with an offset, or epoch seconds or milliseconds"],
+      ["", "is not a time: give ISO 8601 with an offset, or epoch seconds or milliseconds"],
+      [true, "must be a time"],
+      [{}, "must be a time"],
+      [NaN, "must be a time"],
+      [undefined, "is missing"],
+    ] as const
+  ) assert.equal(at(given), complaint, String(given));
+});
+
+Deno.test("time takes the short way for usual times and comes out where the long way does", () => {
+  for (let day = 0; day < 800; day++) {
+    const ms = Date.UTC(2023, 11, 20) + day * 86_400_000 + day * 61_001;
+    const exact = new Date(ms).toISOString();
+    assert.equal(at(exact), exact);
+    assert.equal(readTime(exact), ms);
+    assert.equal(at(`${exact.slice(0, 19)}Z`), `${exact.slice(0, 19)}.000Z`);
+  }
+});

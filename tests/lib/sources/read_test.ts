@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { createHash } from "../../../deps.ts";
+import { CUT, MAX_ROW } from "../../../lib/sources/pending.ts";
+import { readRows, type SourceRows } from "../../../lib/sources/read.ts";
+import { SourceError } from "../../../lib/sources/source.ts";
+
+const never = () => new AbortController().signal;
+
+async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(packed).arrayBuffer());
+}
+
+function bytesOf(content: string | Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return typeof content === "string" ? new TextEncoder().encode(content) : content;
+}
+
+/** Reads `content` from a file to its end, or to the error. */
+async function read(content: string | Uint8Array<ArrayBuffer>) {
+  const uri = await Deno.makeTempFile();
+  const rows: string[] = [];
+  try {
+    await Deno.writeFile(uri, bytesOf(content));
+    const reading = readRows({ uri, bytes: 1 }, { signal: never() });
+    try {
+      for await (const row of reading) rows.push(row);
+      return { rows, reading, error: null };
+    } catch (error) {
+      assert.ok(error instanceof SourceError, String(error));
+      assert.ok(error.message.startsWith(uri), "the sentence names the source");
+      return { rows, reading, error: error.message.slice(uri.length + 1) };
+    }
+  } finally {
+    await Deno.remove(uri);
+  }
+}
+
+async function rowsOf(content: string | Uint8Array<ArrayBuffer>): Promise<string[]> {
+  const { rows, error } = await read(content);
+  assert.equal(error, null);
+  return rows;
+}
+
+Deno.test("readRows() passes NDJSON through with every line at its position", async () => {
+  const lines = ['{"a": 1}', "", "not json", '{"b":"\u{1F600}"} ', " \t", '{"long":12345678901234567890}'];
+  const expected = ['{"a": 1}', "", "not json", '{"b":"\u{1F600}"} ', "", '{"long":12345678901234567890}'];
+  assert.deepEqual(await rowsOf(lines.join("\n")), expected);
+  assert.deepEqual(await rowsOf(lines.join("\n") + "\n"), expected);
+});
+
+Deno.test("readRows() takes lines that end in carriage return and line feed", async () => {
+  const rows = await rowsOf('{"a":1}\r\n\r\n{"b":2}\r\n');
+  assert.deepEqual(rows.map((row) => row === "" ? null : JSON.parse(row)), [{ a: 1 }, null, { b: 2 }]);
+});
+
+Deno.test("readRows() yields the items of a JSON array, one a line, whatever its layout", async () => {
+  const items = [{ a: ']},[{\\"', b: [1, [2, {}]] }, { c: "é\n\\" }, 5, "x, y", null, [], {}, true];
+  for (const indent of [undefined, 2, "\t"]) {
+    const rows = await rowsOf(` \n${JSON.stringify(items, null, indent)}\n `);
+    assert.deepEqual(rows.map((row) => JSON.parse(row)), items);
+    assert.ok(rows.every((row) => !row.includes("\n")));
+  }
+});
+
+Deno.test("readRows() keeps numbers of an array as they are written", async () => {
+  assert.deepEqual(await rowsOf('[{"id":12345678901234567890, "x":1.50}]'), [
+    '{"id":12345678901234567890, "x":1.50}',
+  ]);
+});
+
+Deno.test("readRows() gives a bad item of an array its row and goes on", async () => {
+  const rows = await rowsOf('[{"a":1}, nonsense, {"b" 2}, "raw\nfeed", , {"c":3}]');
+  assert.deepEqual(rows, ['{"a":1}', "nonsense", '{"b" 2}', '"raw\tfeed"', "", '{"c":3}']);
+  assert.throws(() => JSON.parse(rows[3]!), "a raw line feed in a string is still wrong");
+});
+
+Deno.test("readRows() finds no row in an empty file, white space or an empty array", async () => {
+  for (const empty of ["", "\n \n", "[]", "[ \n ]\n", "\ufeff", await gzip(bytesOf(""))]) {
+    const { rows, reading, error } = await read(empty);
+    assert.deepEqual([rows.filter((row) => row !== ""), reading.rows, error], [[], 0, null]);
+  }
+});
+
+Deno.test("readRows() skips a byte order mark and no other", async () => {
+  assert.deepEqual(await rowsOf('\ufeff{"a":"\ufeff"}\n'), ['{"a":"\ufeff"}']);
+  assert.deepEqual(await rowsOf("\ufeff[1]"), ["1"]);
+});
+
+Deno.test("readRows() tells gzip by its bytes, with several members too", async () => {
+  const [one, two] = [await gzip(bytesOf('{"a":1}\n{"b"')), await gzip(bytesOf(":2}\n"))];
+  const both = new Uint8Array([...one, ...two]);
+  assert.deepEqual(await rowsOf(both), ['{"a":1}', '{"b":2}']);
+  assert.deepEqual(await rowsOf(await gzip(bytesOf("[1,\n2]"))), ["1", "2"]);
+});
+
+Deno.test("readRows() reads the same through any chunk boundary", async () => {
+  const lines = Array.from(
+    { length: 9_000 },
+    (_, n) => JSON.stringify({ n, text: 'aé\u{1F600}"\\'.repeat(n % 40) }),
+  );
+  const text = lines.join("\n");
+  assert.ok(bytesOf(text).length > 4 * 262_144);
+  const plain = await rowsOf(text);
+  assert.deepEqual(plain, lines);
+  assert.deepEqual(await rowsOf(await gzip(bytesOf(text))), lines);
+  assert.deepEqual(await rowsOf(`[${lines.join(",")}]`), lines);
+});
+
+Deno.test("readRows() counts rows, raw bytes and their hash in the same pass", async () => {
+  for (const content of [bytesOf('{"a":1}\n\n{"b":2}'), await gzip(bytesOf("[1,2] "))]) {
+    const { reading } = await read(content);
+    assert.equal(reading.rows, 2);
+    assert.equal(reading.bytes, content.length);
+    assert.equal(reading.sha256(), createHash("sha256").update(content).digest("hex"));
+  }
+});
+
+Deno.test("readRows() refuses what is not JSON at all", async () => {
+  const complaint = "is not JSON: expected a JSON array or one JSON object a line";
+  for (const text of ["a,b\n1,2\n", "<html>", '"text"', "5", '{\n  "a": 1\n}\n', "{broken\n"]) {
+    assert.equal((await read(text)).error, complaint, text);
+  }
+  const hundred = "junk\n\n".repeat(100);
+  assert.equal((await read(`${hundred}{"a":1}`)).error, complaint);
+  assert.equal((await rowsOf(`${hundred.slice(6)}{"a":1}`)).length, 199);
+});
+
+Deno.test("readRows() says after how many rows a source is cut off", async () => {
+  const cut = await read('[{"a":1},{"b":2},{"c"');
+  assert.equal(cut.error, "ends inside its JSON array; is it cut off?; 2 rows came before");
+  assert.deepEqual(cut.rows, ['{"a":1}', '{"b":2}']);
+  const more = await read('[{"a":1}] {"b":2}');
+  assert.equal(more.error, "goes on behind the end of its JSON array; 1 rows came before");
+  const packed = await gzip(bytesOf('{"a":1}\n'.repeat(1_000)));
+  const torn = await read(packed.slice(0, -9));
+  assert.match(torn.error ?? "", /^is damaged or cut off as gzip \(.*\); \d+ rows came before$/);
+  const flipped = packed.slice();
+  flipped[flipped.length - 6]! ^= 0xff;
+  assert.match((await read(flipped)).error ?? "", /^is damaged or cut off as gzip/);
+});
+
+Deno.test("readRows() refuses bytes that are not UTF-8", async () => {
+  const latin1 = new Uint8Array([...bytesOf('{"a":1}\n{"b":"'), 0xe9, ...bytesOf('"}\n')]);
+  assert.match((await read(latin1)).error ?? "", /^is not UTF-8 text; \d+ rows came before$/);
+  const halfCharacter = bytesOf('{"a":"é').slice(0, -1);
+  assert.match((await read(halfCharacter)).error ?? "", /^is not UTF-8 text/);
+  const utf16 = new Uint8Array([0xff, 0xfe, 0x7b, 0x00]);
+  assert.match((await read(utf16)).error ?? "", /^is not UTF-8 text/);
+});
+
+Deno.test("readRows() keeps the beginning of a row that is too long, marked, and goes on", async () => {
+  const most = `{"a":"${"x".repeat(MAX_ROW - 8)}"}`;
+  const rows = await rowsOf(['{"n":1}', `${most}x`, most, '{"n":2}'].join("\n"));
+  assert.equal(rows.length, 4);
+  assert.ok(rows[1]!.endsWith(CUT) && rows[1]!.length < 100_000 && rows[1]!.startsWith('{"a":"xxx'));
+  assert.equal(rows[2], most);
+  const items = await rowsOf(`[1,${most}x,{"n":2}]`);
+  assert.ok(items.length === 3 && items[1]!.endsWith(CUT));
+  assert.throws(() => JSON.parse(items[1]!));
+});
+
+Deno.test("readRows() gives a missing file and a folder a sentence", async () => {
+  const dir = await Deno.makeTempDir();
+  const none: SourceRows = readRows({ uri: `${dir}/none`, bytes: 1 }, { signal: never() });
+  await assert.rejects(Array.fromAsync(none), { name: "SourceError", message: `${dir}/none does not exist` });
+  const folder = readRows({ uri: dir, bytes: 1 }, { signal: never() });
+  await assert.rejects(Array.fromAsync(folder), { name: "SourceError", code: "unavailable" });
+  await Deno.remove(dir);
+});
+
+Deno.test("readRows() stops at its signal with the signal's reason, and can be left early", async () => {
+  const uri = await Deno.makeTempFile();
+  await Deno.writeTextFile(uri, `{"a":"${"x".repeat(100)}"}\n`.repeat(20_000));
+  const controller = new AbortController();
+  const reason = new RangeError("stop");
+  await assert.rejects(async () => {
+    for await (const _row of readRows({ uri, bytes: 1 }, controller)) controller.abort(reason);
+  }, (error) => error === reason);
+  for await (const _row of readRows({ uri, bytes: 1 }, { signal: never() })) break;
+  await Deno.remove(uri);
+});
+
+Deno.test("readRows() reads stdin, and stops at its signal while stdin is silent", async () => {
+  const script = `
+    import { readRows } from ${JSON.stringify(new URL("../../../lib/sources/read.ts", import.meta.url).href)};
+    const rows = readRows({ uri: "stdin", bytes: null }, { signal: AbortSignal.timeout(Number(Deno.args[0])) });
+    try {
+      for await (const row of rows) console.log(row);
+      console.log(rows.rows, rows.bytes);
+    } catch (error) {
+      console.log(error.name);
+    }
+    Deno.exit();`;
+  const run = async (timeout: number, input: string | null) => {
+    const args = ["eval", "--quiet", "--no-check", script, String(timeout)];
+    const child = new Deno.Command(Deno.execPath(), { args, stdin: "piped", stdout: "piped" }).spawn();
+    const stdin = child.stdin.getWriter();
+    if (input !== null) await stdin.write(bytesOf(input));
+    if (input !== null) await stdin.close();
+    const { stdout } = await child.output();
+    if (input === null) await stdin.close().catch(() => {});
+    return new TextDecoder().decode(stdout);
+  };
+  assert.equal(await run(60_000, '{"a":1}\n{"b":2}'), '{"a":1}\n{"b":2}\n2 15\n');
+  assert.equal(await run(200, null), "TimeoutError\n");
+});

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { SqliteGraph } from "../../../../lib/stores/graph/sqlite.ts";
+import { graphContract } from "../../../contracts/graph.ts";
+import { inFiles } from "../../../fixtures/files.ts";
+
+graphContract("SqliteGraph", async () => {
+  const dir = await Deno.makeTempDir();
+  const store = new SqliteGraph({ path: `${dir}/graph.db` });
+  return {
+    store,
+    close: async () => {
+      await store.close();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+});
+
+Deno.test("SqliteGraph.deleteUsers() leaves no byte of them, also for another handle", async () => {
+  const dir = await Deno.makeTempDir();
+  const [one, two] = [1, 2].map(() => new SqliteGraph({ path: `${dir}/graph.db` })) as [
+    SqliteGraph,
+    SqliteGraph,
+  ];
+  const edge = { user_id: "erased-user", intent: "x", count: 1, last: "2026-01-01T00:00:00.000Z" };
+  await one.setExpressed({ user_ids: ["erased-user"], edges: [edge] });
+  assert.deepEqual(await two.intentsOf({ user_id: "erased-user", limit: 1 }), [edge]);
+  assert.ok(await inFiles(dir, "erased-user"));
+  await two.deleteUsers({ user_ids: ["erased-user"] });
+  assert.deepEqual(await one.intentsOf({ user_id: "erased-user", limit: 1 }), []);
+  assert.equal(await inFiles(dir, "erased-user"), false);
+  await one.close();
+  await two.close();
+  await Deno.remove(dir, { recursive: true });
+});

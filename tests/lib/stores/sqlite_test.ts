@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import { backup, DatabaseSync } from "../../../deps.ts";
+import { openSqlite, Sqlite, transaction } from "../../../lib/stores/sqlite.ts";
+
+const V1 = "CREATE TABLE things (name TEXT) STRICT; INSERT INTO things VALUES ('first')";
+const V2 = "ALTER TABLE things ADD COLUMN size INTEGER NOT NULL DEFAULT 7";
+
+/** Runs `body` with a path in a folder of its own. */
+function inFolder(title: string, body: (path: string, dir: string) => Promise<void> | void): void {
+  Deno.test(title, async () => {
+    const dir = await Deno.makeTempDir();
+    await body(`${dir}/test.db`, dir);
+    await Deno.remove(dir, { recursive: true });
+  });
+}
+
+function pragma(db: DatabaseSync, name: string): unknown {
+  return Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+}
+
+inFolder("openSqlite() sets WAL, bounded waiting, overwriting and durability", (path) => {
+  const db = openSqlite({ path, migrations: [V1], busy_ms: 20, synchronous: "FULL" });
+  const set = ["journal_mode", "busy_timeout", "secure_delete", "foreign_keys", "synchronous"];
+  assert.deepEqual(set.map((name) => pragma(db, name)), ["wal", 20, 1, 1, 2]);
+  db.close();
+});
+
+inFolder("openSqlite() migrates forward and keeps what is there", (path) => {
+  openSqlite({ path, migrations: [V1] }).close();
+  const db = openSqlite({ path, migrations: [V1, V2] });
+  assert.deepEqual({ ...db.prepare("SELECT * FROM things").get() }, { name: "first", size: 7 });
+  assert.equal(pragma(db, "user_version"), 2);
+  db.close();
+  openSqlite({ path, migrations: [V1, V2] }).close();
+});
+
+inFolder("openSqlite() refuses a newer file in one sentence and leaves it", (path) => {
+  openSqlite({ path, migrations: [V1, V2] }).close();
+  assert.throws(() => openSqlite({ path, migrations: [V1] }), {
+    name: "ParleyError",
+    code: "mismatch",
+    message: `${path} has schema version 2, and this Parley knows 1: use the newer Parley that wrote it`,
+  });
+  const db = new DatabaseSync(path);
+  assert.equal(pragma(db, "user_version"), 2);
+  db.close();
+});
+
+inFolder("openSqlite() leaves the old version whole when a migration fails", (path) => {
+  openSqlite({ path, migrations: [V1] }).close();
+  assert.throws(() => openSqlite({ path, migrations: [V1, `${V2}; SELECT broken`] }), {
+    code: "unavailable",
+    message: /^cannot use the database .*: no such column: broken/,
+  });
+  const db = openSqlite({ path, migrations: [V1] });
+  assert.deepEqual({ ...db.prepare("SELECT * FROM things").get() }, { name: "first" });
+  db.close();
+});
+
+inFolder(
+  "openSqlite() says what is wrong with a missing folder and with another kind of file",
+  (path, dir) => {
+    assert.throws(() => openSqlite({ path: `${dir}/none/test.db`, migrations: [] }), {
+      code: "unavailable",
+      message: `cannot open the database ${dir}/none/test.db; does its folder exist?`,
+    });
+    Deno.writeTextFileSync(path, "not a database ".repeat(100));
+    assert.throws(() => openSqlite({ path, migrations: [V1] }), {
+      code: "unavailable",
+      message: `cannot use the database ${path}: file is not a database`,
+    });
+  },
+);
+
+inFolder("openSqlite() migrates a file once, though several processes open it at a time", async (path) => {
+  const module = new URL("../../../lib/stores/sqlite.ts", import.meta.url).href;
+  const config = new URL("../../../deno.json", import.meta.url).pathname;
+  const code = `import { openSqlite } from ${JSON.stringify(module)};
+    openSqlite({ path: ${JSON.stringify(path)}, migrations: ${JSON.stringify([V1, V2])} }).close();`;
+  const runs = Array.from(
+    { length: 4 },
+    () =>
+      new Deno.Command(Deno.execPath(), { args: ["eval", "--quiet", `--config=${config}`, code] }).output(),
+  );
+  for (const run of await Promise.all(runs)) assert.equal(run.code, 0, new TextDecoder().decode(run.stderr));
+  const db = openSqlite({ path, migrations: [V1, V2] });
+  assert.equal(db.prepare("SELECT * FROM things").all().length, 1);
+  db.close();
+});
+
+inFolder("transaction() leaves nothing of a body that throws", (path) => {
+  const db = openSqlite({ path, migrations: [V1] });
+  assert.throws(
+    () =>
+      transaction(db, () => {
+        db.exec("DELETE FROM things");
+        throw new Error("on purpose");
+      }),
+    { message: "on purpose" },
+  );
+  assert.equal(db.prepare("SELECT * FROM things").all().length, 1);
+  assert.equal(db.isTransaction, false);
+  db.close();
+});
+
+inFolder("Sqlite.write() waits for another's lock while timers go on", async (path) => {
+  const [one, two] = [1, 2].map(() => new Sqlite({ path, migrations: [V1], busy_ms: 5 })) as [Sqlite, Sqlite];
+  one.db.exec("BEGIN IMMEDIATE");
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 5);
+  setTimeout(() => one.db.exec("COMMIT"), 200);
+  assert.equal(await two.write(() => two.run("DELETE FROM things")), 1);
+  clearInterval(timer);
+  assert.ok(ticks >= 5, `${ticks} ticks`);
+  for (const db of [one, two]) db.close();
+});
+
+inFolder("Sqlite.writeEach() gives the lock away between transactions, each sealed", async (path) => {
+  const db = new Sqlite({
+    path,
+    migrations: ["CREATE TABLE done (n INTEGER); CREATE TABLE seals (upto INTEGER)"],
+  });
+  const other = new Sqlite({ path, migrations: [""], busy_ms: 0 });
+  const rows = Array.from({ length: 40 }, (_, n) => n);
+  const seen: number[] = [];
+  const timer = setInterval(() => {
+    seen.push(other.get<{ n: number }>("SELECT count(*) AS n FROM done")!.n);
+  }, 1);
+  await db.writeEach(rows, (n) => {
+    const until = performance.now() + 2;
+    while (performance.now() < until);
+    db.run("INSERT INTO done VALUES (?)", n);
+  }, () => void db.run("INSERT INTO seals SELECT count(*) FROM done"));
+  clearInterval(timer);
+  const seals = db.all<{ upto: number }>("SELECT upto FROM seals").map((row) => row.upto);
+  assert.ok(seals.length >= 4 && seals.at(-1) === 40, `${seals}`);
+  assert.ok(seen.some((n) => n > 0 && n < 40), "nobody else saw a part of it");
+  for (const n of seen) assert.ok(n === 0 || seals.includes(n), `${n} rows were seen, sealed were ${seals}`);
+  for (const handle of [db, other]) handle.close();
+});
+
+inFolder("Sqlite.writeEach() leaves nothing of the transaction in which a row throws", async (path) => {
+  const db = new Sqlite({ path, migrations: ["CREATE TABLE done (n INTEGER PRIMARY KEY)"] });
+  await assert.rejects(db.writeEach([1, 2, 2], (n) => void db.run("INSERT INTO done VALUES (?)", n)));
+  assert.equal(db.db.isTransaction, false);
+  assert.deepEqual(db.all("SELECT n FROM done"), []);
+  await db.writeEach([], () => assert.fail("no rows"), () => assert.fail("no transaction"));
+  db.close();
+});
+
+inFolder("Sqlite.writeAll() repeats until less than the limit changed", async (path) => {
+  const db = new Sqlite({ path, migrations: ["CREATE TABLE things (n INTEGER)"] });
+  await db.writeEach(
+    Array.from({ length: 25 }, (_, n) => n),
+    (n) => void db.run("INSERT INTO things VALUES (?)", n),
+  );
+  const sql = "DELETE FROM things WHERE rowid IN (SELECT rowid FROM things WHERE n >= ? LIMIT ?)";
+  assert.equal(await db.writeAll({ sql, values: [5], limit: 10 }), 20);
+  assert.equal(db.get<{ n: number }>("SELECT count(*) AS n FROM things")?.n, 5);
+  db.close();
+});
+
+inFolder("Sqlite.scrub() empties the write-ahead log once a reader has gone", async (path) => {
+  const [db, reader] = [1, 2].map(() => new Sqlite({ path, migrations: [V1], busy_ms: 5 })) as [
+    Sqlite,
+    Sqlite,
+  ];
+  reader.db.exec("BEGIN; SELECT * FROM things");
+  await db.write(() => db.run("DELETE FROM things"));
+  setTimeout(() => reader.db.exec("COMMIT"), 50);
+  await db.scrub();
+  assert.equal(Deno.statSync(`${path}-wal`).size, 0);
+  assert.equal(reader.db.isTransaction, false);
+  for (const handle of [db, reader]) handle.close();
+});
+
+inFolder("a backup of an open database is whole and of the same version", async (path, dir) => {
+  const db = new Sqlite({ path, migrations: [V1] });
+  await backup(db.db, `${dir}/copy.db`);
+  const copy = openSqlite({ path: `${dir}/copy.db`, migrations: [V1] });
+  assert.equal(copy.prepare("SELECT * FROM things").all().length, 1);
+  copy.close();
+  db.close();
+});

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { createHash } from "../../deps.ts";
+import type { JsonObject, Kind } from "../../lib/core/types.ts";
+import { Fail, Skip } from "../../lib/dag/types.ts";
+import type { ArtifactStore } from "../../lib/stores/artifacts/port.ts";
+import { ingest, type IngestOutput } from "../../tasks/steps/ingest.ts";
+import { contextOf, type InputStores, withInputStores } from "../fixtures/context.ts";
+import { event } from "../fixtures/rows.ts";
+
+const RUN = "manual:2026-01-01T00:00:00+00:00";
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+async function file(o: InputStores, name: string, text: string): Promise<string> {
+  await Deno.writeTextFile(`${o.dir}/${name}`, text);
+  return `${o.dir}/${name}`;
+}
+
+/** Records these sources as the published run read them. */
+async function published({ services }: InputStores, sources: [Kind, string, string][]): Promise<void> {
+  const at = "2026-01-01T00:00:00.000Z";
+  await services.analytics.publish({
+    published: { version: 1, run_id: "before", model: "none", at },
+    sources: sources.map(([kind, uri, text]) => ({
+      kind,
+      uri,
+      sha256: sha256(text),
+      rows: 1,
+      run_id: "before",
+      at,
+    })),
+  });
+}
+
+function run(
+  o: InputStores,
+  params: JsonObject,
+  rest: { checkpoint?: JsonObject; signal?: AbortSignal } = {},
+) {
+  const { context, reported } = contextOf({ services: o.services, run_id: RUN, params, ...rest });
+  return { done: ingest(context), reported };
+}
+
+function lines({ services: { artifacts } }: InputStores, output: IngestOutput, n: number): Promise<string[]> {
+  return Array.fromAsync(artifacts.readLines({ uri: output.sources[n]!.artifact.uri }));
+}
+
+Deno.test("ingest() spools each source into an artifact and says what it read", () =>
+  withInputStores(async (o) => {
+    const text = '{"a":1}\n\n{"a":2}\n';
+    const one = await file(o, "one.ndjson", text);
+    const two = await file(o, "two.json", "[3, 4]");
+    const { done, reported } = run(o, { messages: [one], campaigns: [], events: [two] });
+    const output = await done;
+    assert.deepEqual(output.sources.map(({ artifact: _, ...source }) => source), [
+      { kind: "messages", uri: one, sha256: sha256(text), bytes: 17, rows: 2 },
+      { kind: "events", uri: two, sha256: sha256("[3, 4]"), bytes: 6, rows: 2 },
+    ]);
+    assert.deepEqual([output.unchanged, output.failed], [[], []]);
+    assert.deepEqual(await lines(o, output, 0), ['{"a":1}', "", '{"a":2}']);
+    assert.deepEqual(await lines(o, output, 1), ["3", "4"]);
+    assert.deepEqual(reported.reads, [
+      { namespace: "file", name: one, rows: 2, bytes: 17, version: sha256(text) },
+      { namespace: "file", name: two, rows: 2, bytes: 6, version: sha256("[3, 4]") },
+    ]);
+    assert.deepEqual(
+      reported.writes.map(({ name }) => name),
+      output.sources.map(({ artifact }) => artifact.uri),
+    );
+    assert.deepEqual(reported.rows, { in: 4, out: 4 });
+    assert.deepEqual(reported.progress.at(-1), { done: 4, total: 4 });
+  }));
+
+Deno.test("ingest() leaves out what the published run read, by kind and content", () =>
+  withInputStores(async (o) => {
+    const same = await file(o, "same.ndjson", '{"a":1}\n');
+    const grown = await file(o, "grown.ndjson", '{"a":1}\n{"a":2}\n');
+    await published(o, [["messages", same, '{"a":1}\n'], ["messages", grown, '{"a":1}\n']]);
+    const output = await run(o, { messages: [o.dir + "/same.ndjson", grown], events: [same] }).done;
+    assert.deepEqual(output.unchanged, [{ kind: "messages", uri: same }]);
+    assert.deepEqual(output.sources.map(({ kind, uri }) => [kind, uri]), [["messages", grown], [
+      "events",
+      same,
+    ]]);
+  }));
+
+Deno.test("ingest() skips when every source is unchanged, unless users wait to be derived", () =>
+  withInputStores(async (o) => {
+    const same = await file(o, "same.ndjson", '{"a":1}\n');
+    await published(o, [["messages", same, '{"a":1}\n']]);
+    await assert.rejects(run(o, { messages: [same] }).done, new Skip("every source is unchanged"));
+    await assert.rejects(run(o, {}).done, new Skip("there is no source"));
+    await o.services.analytics.upsertEvents({ events: [event()] });
+    assert.deepEqual(await run(o, { messages: [same] }).done, {
+      sources: [],
+      unchanged: [{ kind: "messages", uri: same }],
+      failed: [],
+    });
+  }));
+
+Deno.test("ingest() records a source that cannot be read and goes on", () =>
+  withInputStores(async (o) => {
+    const good = await file(o, "good.ndjson", '{"a":1}\n');
+    const csv = await file(o, "rows.csv", "a,b\n1,2\n");
+    const torn = await file(o, "torn.json", '[{"a":1},');
+    const none = `${o.dir}/none.json`;
+    const { done, reported } = run(o, { messages: [none, csv, good], events: [torn] });
+    const output = await done;
+    assert.deepEqual(output.sources.map(({ uri }) => uri), [good]);
+    assert.deepEqual(output.failed, [
+      { kind: "messages", uri: none, error: `${none} does not exist` },
+      {
+        kind: "messages",
+        uri: csv,
+        error: `${csv} is not JSON: expected a JSON array or one JSON object a line`,
+      },
+      {
+        kind: "events",
+        uri: torn,
+        error: `${torn} ends inside its JSON array; is it cut off?; 1 rows came before`,
+      },
+    ]);
+    assert.deepEqual(reported.log, output.failed.map(({ error }) => error));
+    const artifacts = await o.services.artifacts.deleteRun({ run_id: RUN });
+    assert.equal(artifacts, 1, "nothing is left of what failed");
+  }));
+
+Deno.test("ingest() fails when no source can be read, and says why when the rest is unchanged", () =>
+  withInputStores(async (o) => {
+    const none = `${o.dir}/none.json`;
+    await assert.rejects(
+      run(o, { messages: [none, `${o.dir}/other.json`] }).done,
+      new Fail(`no source could be read: ${none} does not exist; and 1 more`),
+    );
+    const same = await file(o, "same.ndjson", '{"a":1}\n');
+    await published(o, [["messages", same, '{"a":1}\n']]);
+    await assert.rejects(
+      run(o, { messages: [same, none] }).done,
+      new Skip(`no readable source has changed; ${none} does not exist`),
+    );
+  }));
+
+Deno.test("ingest() keeps on retry what an earlier attempt has spooled", () =>
+  withInputStores(async (o) => {
+    const one = await file(o, "one.ndjson", '{"a":1}\n');
+    const two = await file(o, "two.ndjson", '{"a":2}\n');
+    const first = run(o, { messages: [one] });
+    const before = await first.done;
+    await Deno.remove(one);
+    const output = await run(o, { messages: [one, two] }, {
+      checkpoint: first.reported.checkpoint as JsonObject,
+    })
+      .done;
+    assert.deepEqual(output.failed.map(({ uri }) => uri), [one]);
+    assert.deepEqual(output.sources[0], before.sources[0]);
+    assert.deepEqual(await lines(o, output, 0), ['{"a":1}']);
+    assert.deepEqual(await lines(o, output, 1), ['{"a":2}']);
+  }));
+
+Deno.test("ingest() reads a pipe once, and never takes it for unchanged", () =>
+  withInputStores(async (o) => {
+    const pipe = `${o.dir}/pipe`;
+    await new Deno.Command("mkfifo", { args: [pipe] }).output();
+    const text = '{"a":1}\n';
+    await published(o, [["messages", pipe, text]]);
+    const first = run(o, { messages: [pipe], events: [pipe] });
+    await Deno.writeTextFile(pipe, text);
+    const output = await first.done;
+    assert.deepEqual(output.sources.map(({ kind, rows }) => [kind, rows]), [["messages", 1]]);
+    assert.match(output.failed[0]!.error, /pipe can be read only once and has been: give it for one kind/);
+
+    const cut = { sources: [], opened: [pipe] };
+    await assert.rejects(run(o, { messages: [pipe] }, { checkpoint: cut }).done, /start a new run/);
+  }));
+
+Deno.test("ingest() leaves a failing artifact store to the retries of its task", () =>
+  withInputStores(async (o) => {
+    const one = await file(o, "one.ndjson", '{"a":1}\n');
+    const full: Pick<ArtifactStore, "writeLines"> = {
+      writeLines: () => Promise.reject(new Deno.errors.WriteZero("no space left on device")),
+    };
+    const artifacts = Object.assign(Object.create(o.services.artifacts), full);
+    const services = Object.assign(Object.create(o.services), { artifacts });
+    await assert.rejects(run({ ...o, services }, { messages: [one] }).done, Deno.errors.WriteZero);
+  }));
+
+Deno.test("ingest() stops at its signal with the signal's reason", () =>
+  withInputStores(async (o) => {
+    const one = await file(o, "one.ndjson", '{"a":1}\n');
+    const signal = AbortSignal.abort(new RangeError("shutdown"));
+    await assert.rejects(run(o, { messages: [one] }, { signal }).done, /shutdown/);
+  }));
