@@ -50,7 +50,8 @@ type Verb = <Options>(
 /** `pipeline` runs the nightly dag when no verb of its own follows. */
 function pipeline(parley: Command, verb: Verb): void {
   const load = () => import("./commands/pipeline.ts");
-  const command = parley.command("pipeline").description("run the nightly dag now, or look at what it did");
+  const command = parley.command("pipeline").description("run the nightly dag now, or look at what it did")
+    .addHelpText("after", PIPELINE_HELP);
   command.command("run", { isDefault: true })
     .description("run the nightly dag now, on the sources given, else on the configured ones")
     .option(
@@ -89,6 +90,11 @@ function positive(text: string): number {
   }
   return value;
 }
+
+const PIPELINE_HELP = `
+Without a command it runs the nightly dag now: on the configured sources, or on those given, as in
+  deno task pipeline --messages chats.ndjson more/ --campaigns campaigns.json --events -
+\`deno task pipeline run --help\` tells more.`;
 
 const EXIT_CODES = `
 Exit codes: ${EXIT.ok} done, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or configuration, ` +

@@ -36,6 +36,10 @@ export class Board<Services> {
     return task;
   }
 
+  all(): TaskRecord[] {
+    return [...this.tasks.values()];
+  }
+
   /** Changes a task and whatever follows from that. */
   set(task: TaskRecord): void {
     this.place(task);
@@ -66,7 +70,7 @@ export class Board<Services> {
 
   /** How the run ends; null while a task is open. */
   outcome(): RunEnd | null {
-    return this.open.size > 0 ? null : runEnd(this.dag, [...this.tasks.values()]);
+    return this.open.size > 0 ? null : runEnd(this.dag, this.all());
   }
 
   /** Tasks that changed since the last call. */

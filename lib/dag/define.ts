@@ -107,27 +107,17 @@ export function activeLimits(dags: Iterable<Pick<DagDefinition<never>, "id" | "m
 type Fault = (what: string) => Error;
 
 function checkFigures<Services>(task: TaskDefinition<Services>, fault: Fault): void {
-  const { count, base_ms, cap_ms } = task.retries ?? {};
-  const least = {
-    timeout_ms: 1,
-    deadline_ms: 1,
-    weight: 1,
-    "retries.count": 0,
-    "retries.base_ms": 0,
-    "retries.cap_ms": 0,
-  };
-  const given = {
-    timeout_ms: task.timeout_ms,
-    deadline_ms: task.deadline_ms,
-    weight: task.weight,
-    "retries.count": count,
-    "retries.base_ms": base_ms,
-    "retries.cap_ms": cap_ms,
-  };
-  for (const name of Object.keys(least) as (keyof typeof least)[]) {
-    const value = given[name] ?? least[name];
-    if (!(value >= least[name])) {
-      throw fault(`task "${task.id}" has ${name} ${value}; the least is ${least[name]}`);
+  const figures: [name: string, value: number | undefined, least: number][] = [
+    ["timeout_ms", task.timeout_ms, 1],
+    ["deadline_ms", task.deadline_ms, 1],
+    ["weight", task.weight, 1],
+    ["retries.count", task.retries?.count, 0],
+    ["retries.base_ms", task.retries?.base_ms, 0],
+    ["retries.cap_ms", task.retries?.cap_ms, 0],
+  ];
+  for (const [name, value, least] of figures) {
+    if (value !== undefined && !(value >= least)) {
+      throw fault(`task "${task.id}" has ${name} ${value}; the least is ${least}`);
     }
   }
 }

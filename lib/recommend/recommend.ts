@@ -22,11 +22,12 @@ import type { Trace } from "./trace.ts";
 export interface AnswerStores {
   readonly vectors: Pick<VectorStore, "get" | "search">;
   readonly graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
-  readonly analytics: Pick<AnalyticsStore, "campaigns" | "popular" | "settledCampaigns" | "stats">;
+  readonly analytics: Pick<AnalyticsStore, "campaigns" | "settledCampaigns" | "stats">;
 }
 
 export interface RecommendOptions extends Question {
   readonly stores: AnswerStores;
+  readonly popular: PopularReader;
   readonly clock: Clock;
   /** The published data version. */
   readonly version: number;
@@ -43,8 +44,8 @@ export interface Made {
 const PAGE = Object.freeze({ times: 4, least: 40 });
 /** How many showable campaigns there must be to choose from, as a multiple of `k`. */
 const CHOICE = 2;
-/** The first reach into the popular list, and its growth where too few of it may be shown. */
-const POPULAR = Object.freeze({ least: 100, growth: 8 });
+/** How much further each time to reach into the popular list while too few of it may be shown. */
+const GROWTH = 8;
 
 /**
  * Similar users (vectors) → what they did and what the user wants (graph) → what may be shown (analytics) → rank, diversify,
@@ -101,8 +102,8 @@ async function readRows(
 ): Promise<Row[]> {
   const { analytics } = o.stores;
   const settled = new Set(await analytics.settledCampaigns({ user_id: o.user_id }));
-  for (let limit = POPULAR.least + PAGE.times * o.k + settled.size;; limit *= POPULAR.growth) {
-    const popular = await analytics.popular({ version: o.version, limit });
+  for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
+    const popular = await o.popular.top({ version: o.version, limit });
     const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
     if (rows.length >= o.k || popular.length < limit) return rows;
   }

@@ -6,6 +6,7 @@ import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import type { Answer, Question } from "./answer.ts";
 import { createGuards, type Guarded } from "./guard.ts";
+import { PopularReader } from "./popular.ts";
 import { PublishedReader } from "./published.ts";
 import { type AnswerStores, type Made, recommend } from "./recommend.ts";
 import { type Stage, Trace } from "./trace.ts";
@@ -14,7 +15,7 @@ import { type Stage, Trace } from "./trace.ts";
 const KEEP_MS = Object.freeze({ whole: 60_000, degraded: 2_000 });
 
 export interface RecommenderStores extends AnswerStores {
-  readonly analytics: AnswerStores["analytics"] & Pick<AnalyticsStore, "epoch" | "published">;
+  readonly analytics: AnswerStores["analytics"] & Pick<AnalyticsStore, "epoch" | "popular" | "published">;
   readonly cache: Pick<Cache, "get" | "set">;
 }
 
@@ -39,8 +40,10 @@ const NO_LOOKUP: Lookup = Object.freeze({ key: null, body: null });
 export class Recommender {
   private readonly guards = createGuards();
   private readonly published: PublishedReader;
+  private readonly popular: PopularReader;
 
   constructor(private readonly o: { stores: RecommenderStores; clock: Clock }) {
+    this.popular = new PopularReader(o.stores.analytics);
     this.published = new PublishedReader({ analytics: o.stores.analytics, clock: o.clock });
   }
 
@@ -55,7 +58,7 @@ export class Recommender {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     const made = version === null || trace.failures.has("analytics")
       ? { answer: this.nothing(question, version), holds_until: null }
-      : await recommend({ ...question, ...this.o, version, trace });
+      : await recommend({ ...question, ...this.o, popular: this.popular, version, trace });
     const text = JSON.stringify(made.answer);
     if (key !== null) await this.keep(key, text, made, trace);
     return this.served(trace, { body: text, cache: key === null ? "bypass" : "miss" });

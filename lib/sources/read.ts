@@ -75,9 +75,8 @@ export class SourceRows implements AsyncIterable<string> {
     const { uri } = this.source;
     if (error instanceof NotJson) return new SourceError("invalid", `${uri} ${error.message}`);
     if (!(error instanceof Malformed)) return error;
-    return new SourceError("invalid", `${uri} ${error.message}; ${this.rows} rows came before`, {
-      cause: error,
-    });
+    const after = this.rows === 1 ? "1 row" : `${this.rows} rows`;
+    return new SourceError("invalid", `${uri} ${error.message}, after ${after}`, { cause: error });
   }
 }
 

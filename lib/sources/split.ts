@@ -97,7 +97,7 @@ export class ItemSplitter implements Splitter {
 
   end(): string[] {
     if (this.closed) return [];
-    throw new Malformed("ends inside its JSON array; is it cut off?");
+    throw new Malformed("ends inside its JSON array as if it was cut off");
   }
 
   private keep(rest: string): void {

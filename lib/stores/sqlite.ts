@@ -1,4 +1,10 @@
-import { DatabaseSync, setImmediate, type SQLInputValue, type StatementSync } from "../../deps.ts";
+import {
+  DatabaseSync,
+  setImmediate,
+  type SQLInputValue,
+  type SQLOutputValue,
+  type StatementSync,
+} from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Health } from "../core/types.ts";
 
@@ -19,7 +25,7 @@ const BUSY_MS = 5_000;
 /** How long a write tries again, asynchronously, before the file counts as unavailable. */
 const PATIENCE_MS = 10_000;
 /** Time for rows in one transaction. Its commit takes about as long again, so that none holds the lock 20 ms. */
-const HOLD_MS = 12;
+const HOLD_MS = 10;
 
 /**
  * A page cache and a write-ahead log four to eight times SQLite's defaults: keys arrive in random order, so a batch
@@ -116,38 +122,56 @@ function readable(value: SQLInputValue): SQLInputValue {
   return typeof value === "string" && value.includes("\0") ? value.replaceAll("\0", "\ufffd") : value;
 }
 
+/** A statement with the names of its columns; it gives rows as arrays, which the engine makes in half the time. */
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly names: readonly string[];
+}
+
+/** A plain object of a row. A row that the engine makes an object of has no prototype, and costs more to copy. */
+function plain(names: readonly string[], values: readonly SQLOutputValue[]): Record<string, SQLOutputValue> {
+  const row: Record<string, SQLOutputValue> = {};
+  for (let i = 0; i < names.length; i++) row[names[i]!] = values[i]!;
+  return row;
+}
+
 /** A database with its statements prepared once, by their text. Rows come back as plain objects. */
 export class Sqlite {
   readonly db: DatabaseSync;
   private readonly path: string;
-  private readonly statements = new Map<string, StatementSync>();
+  private readonly statements = new Map<string, Prepared>();
 
   constructor(o: SqliteOptions) {
     this.path = o.path;
     this.db = openSqlite(o);
   }
 
-  private prepare(sql: string): StatementSync {
-    let statement = this.statements.get(sql);
-    if (statement === undefined) {
-      statement = this.db.prepare(sql);
-      this.statements.set(sql, statement);
+  private prepare(sql: string): Prepared {
+    let prepared = this.statements.get(sql);
+    if (prepared === undefined) {
+      const statement = this.db.prepare(sql);
+      statement.setReturnArrays(true);
+      prepared = { statement, names: statement.columns().map((column) => column.name) };
+      this.statements.set(sql, prepared);
     }
-    return statement;
+    return prepared;
   }
 
   /** Returns how many rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.prepare(sql).run(...values.map(readable)).changes);
+    return Number(this.prepare(sql).statement.run(...values.map(readable)).changes);
   }
 
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.prepare(sql).all(...values.map(readable)).map((row) => ({ ...row })) as Row[];
+    const { statement, names } = this.prepare(sql);
+    const rows = statement.all(...values.map(readable)) as unknown as SQLOutputValue[][];
+    return rows.map((row) => plain(names, row)) as Row[];
   }
 
   get<Row>(sql: string, ...values: SQLInputValue[]): Row | null {
-    const row = this.prepare(sql).get(...values.map(readable));
-    return row === undefined ? null : { ...row } as Row;
+    const { statement, names } = this.prepare(sql);
+    const row = statement.get(...values.map(readable)) as unknown as SQLOutputValue[] | undefined;
+    return row === undefined ? null : plain(names, row) as Row;
   }
 
   /**

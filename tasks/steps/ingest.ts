@@ -1,4 +1,3 @@
-import { z } from "../../deps.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
 import { hashSource } from "../../lib/sources/bytes.ts";
@@ -20,12 +19,12 @@ export type IngestedSource = {
 
 export type IngestOutput = {
   readonly sources: readonly IngestedSource[];
-  readonly unchanged: readonly UnchangedSource[];
+  readonly unchanged: readonly SourceName[];
   readonly failed: readonly FailedSource[];
 };
 
-type UnchangedSource = { readonly kind: Kind; readonly uri: string };
-type FailedSource = UnchangedSource & { readonly error: string };
+type SourceName = { readonly kind: Kind; readonly uri: string };
+type FailedSource = SourceName & { readonly error: string };
 
 /** What a retry goes on from. `opened` are sources with one reading only, from the moment when it began. */
 type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };
@@ -35,8 +34,8 @@ interface Planned {
   readonly source: Source;
 }
 
-const paths = z.array(z.string()).default([]);
-const Params = z.object({ messages: paths, campaigns: paths, events: paths });
+/** Paths by kind, as the dag has checked them. */
+type Params = { readonly [K in Kind]?: readonly string[] };
 
 /** Rows between two reports of how far it is. */
 const REPORT_EVERY = 4_096;
@@ -56,23 +55,25 @@ export async function ingest(context: TaskContext<Services>): Promise<IngestOutp
 class Ingestion {
   private readonly sources: IngestedSource[];
   private readonly opened: string[];
-  private readonly unchanged: UnchangedSource[] = [];
+  private readonly unchanged: SourceName[] = [];
   private readonly failed: FailedSource[] = [];
-  /** Bytes of all sources that have to be spooled; null while one of them has no known size. */
-  private bytesToRead: number | null = 0;
+  /** Bytes of all sources that are spooled or have to be; null where one of them has no known size. */
+  private bytesToRead: number | null;
 
   constructor(private readonly context: TaskContext<Services>) {
     const saved = context.loadCheckpoint<Checkpoint>();
     this.sources = [...saved?.sources ?? []];
     this.opened = [...saved?.opened ?? []];
+    this.bytesToRead = sum(this.sources, "bytes");
   }
 
   /** The sources behind the run's paths that no earlier attempt has spooled. */
   async plan(): Promise<Planned[]> {
-    const params = Params.parse(this.context.run.params);
+    const params = this.context.run.params as Params;
     const found = new Map<string, Planned>();
     for (const kind of KINDS) {
-      for (const path of params[kind]) {
+      for (const path of params[kind] ?? []) {
+        if (this.isSpooled({ kind, uri: path })) continue;
         await this.recording({ kind, uri: path }, async () => {
           for (const source of await expandSources({ paths: [path] })) {
             found.set(kind + source.uri, { kind, source });
@@ -80,9 +81,8 @@ class Ingestion {
         });
       }
     }
-    for (const { kind, uri } of this.sources) found.delete(kind + uri);
-    const planned = [...found.values()];
-    this.bytesToRead = planned.reduce((sum: number | null, { source: { bytes } }) => addSize(sum, bytes), 0);
+    const planned = [...found.values()].filter(({ kind, source: { uri } }) => !this.isSpooled({ kind, uri }));
+    for (const { source } of planned) this.bytesToRead = addSize(this.bytesToRead, source.bytes);
     return planned;
   }
 
@@ -112,8 +112,12 @@ class Ingestion {
     return { sources, unchanged, failed };
   }
 
+  private isSpooled({ kind, uri }: SourceName): boolean {
+    return this.sources.some((source) => source.kind === kind && source.uri === uri);
+  }
+
   /** Runs `work`; what is wrong with a source goes on record, and anything else goes on up. */
-  private async recording(of: UnchangedSource, work: () => Promise<void>): Promise<void> {
+  private async recording(of: SourceName, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {

@@ -119,7 +119,7 @@ Deno.test("ingest() records a source that cannot be read and goes on", () =>
       {
         kind: "events",
         uri: torn,
-        error: `${torn} ends inside its JSON array; is it cut off?; 1 rows came before`,
+        error: `${torn} ends inside its JSON array as if it was cut off, after 1 row`,
       },
     ]);
     assert.deepEqual(reported.log, output.failed.map(({ error }) => error));
@@ -153,7 +153,7 @@ Deno.test("ingest() keeps on retry what an earlier attempt has spooled", () =>
       checkpoint: first.reported.checkpoint as JsonObject,
     })
       .done;
-    assert.deepEqual(output.failed.map(({ uri }) => uri), [one]);
+    assert.deepEqual(output.failed, []);
     assert.deepEqual(output.sources[0], before.sources[0]);
     assert.deepEqual(await lines(o, output, 0), ['{"a":1}']);
     assert.deepEqual(await lines(o, output, 1), ['{"a":2}']);

@@ -1,0 +1,116 @@
+import { iso } from "../core/clock.ts";
+import { ParleyError } from "../core/errors.ts";
+import type { Json } from "../core/types.ts";
+import type {
+  AttemptRecord,
+  EndedAttempt,
+  RunChanges,
+  RunRecord,
+  RunSnapshot,
+  Start,
+  TaskRecord,
+} from "../stores/runs/port.ts";
+import { newAttempt } from "./attempt.ts";
+import { Board } from "./board.ts";
+import { followers } from "./clear.ts";
+import type { Dag, TaskDefinition } from "./define.ts";
+import { afresh, afterAttempt, type AttemptEnd, lostAttempt, newTask, started } from "./state.ts";
+
+/** One attempt of a task in an external run, about to be recorded. */
+export interface PlannedStart {
+  readonly start: Start;
+  readonly run: RunRecord;
+  /** What the tasks of the run have returned, by id. */
+  readonly outputs: ReadonlyMap<string, Json>;
+  readonly changes: RunChanges;
+}
+
+/**
+ * Starts a task of an external run, whatever state it is in. An attempt of it that a dead process left is lost; tasks
+ * that ended by their rules because of how it had ended are open again.
+ */
+export function planStart<Services>(
+  dag: Dag<Services>,
+  definition: TaskDefinition<Services>,
+  snapshot: RunSnapshot,
+  o: { by: Parameters<typeof newAttempt>[2] & { lease_until: number }; attempt: number },
+): PlannedStart {
+  const { run, tasks, attempts } = snapshot;
+  const { id } = definition;
+  const { now } = o.by;
+  const running = attempts.filter(({ task_id, state }) => task_id === id && state === "running");
+  checkStart(dag, snapshot.run, running, now);
+  const before = tasks.find(({ task_id }) => task_id === id) ?? newTask(id);
+  const task = started({ ...before, lost: before.lost + running.length, branch: null }, now, o.attempt);
+  const board = new Board(dag, reopened(dag, snapshot, task)).all();
+  const stored = new Set(tasks);
+  const start = { task, attempt: newAttempt(task, definition, o.by) };
+  return {
+    start,
+    run,
+    outputs: new Map(board.map(({ task_id, output }) => [task_id, output])),
+    changes: {
+      run: { state: "running", started_at: run.started_at ?? iso(now), ended_at: null, error: null },
+      tasks: board.filter((each) => each !== task && !stored.has(each)),
+      ended: running.map((attempt) => lostAttempt(attempt, now).record),
+      starts: [start],
+    },
+  };
+}
+
+function checkStart<Services>(
+  dag: Dag<Services>,
+  run: RunRecord,
+  running: readonly AttemptRecord[],
+  now: number,
+): void {
+  const refuse = (why: string) => new ParleyError("conflict", `run ${run.run_id} ${why}`);
+  if (run.dag_id !== dag.id) throw refuse(`is of the dag "${run.dag_id}"`);
+  if (run.trigger !== "external") throw refuse("is not one that an outside engine drives");
+  if (run.cancel_requested) throw refuse("was cancelled: clear it, or use another run id");
+  const live = running.find(({ lease_until }) => (lease_until ?? 0) > now);
+  if (live !== undefined) throw refuse(`has its task ${live.task_id} running already, by ${live.owner}`);
+}
+
+/** The run's tasks with one of them running, and those open again that had ended, without an attempt, because of it. */
+function reopened<Services>(
+  dag: Dag<Services>,
+  { tasks, attempts }: RunSnapshot,
+  task: TaskRecord,
+): TaskRecord[] {
+  const newest = new Map(attempts.map(({ task_id, state }) => [task_id, state as string]));
+  const after = followers(dag, tasks, [task.task_id]);
+  const others = tasks.filter(({ task_id }) => task_id !== task.task_id);
+  const byRule = ({ task_id, state }: TaskRecord) => after.has(task_id) && newest.get(task_id) !== state;
+  return [...others.map((each) => byRule(each) ? afresh(each) : each), task];
+}
+
+/**
+ * Ends an attempt of a task in an external run, and the run with its last task. `conflict` where the attempt was
+ * declared lost meanwhile.
+ */
+export function planEnd<Services>(
+  dag: Dag<Services>,
+  { run, tasks, attempts }: RunSnapshot,
+  { record, end }: { record: EndedAttempt; end: AttemptEnd },
+  at: { now: number; random: () => number },
+): RunChanges {
+  const mine = (each: AttemptRecord) =>
+    each.task_id === record.task_id && each.attempt === record.attempt && each.owner === record.owner;
+  const running = attempts.filter(({ state }) => state === "running");
+  const before = tasks.find(({ task_id }) => task_id === record.task_id);
+  if (before === undefined || !running.some(mine)) {
+    throw new ParleyError("conflict", `task ${record.task_id} was taken over by another process`);
+  }
+  const after = afterAttempt(before, {}, end, at);
+  const board = new Board(dag, tasks);
+  // Whether it is tried again is for the outside engine to say: until then it has failed.
+  board.set(after.state === "ready" ? { ...after, state: "failed", ready_at: 0 } : after);
+  if (run.cancel_requested) board.cancel();
+  const outcome = running.every(mine) ? board.outcome() : null;
+  return {
+    tasks: board.takeChanges(),
+    ended: [record],
+    ...outcome === null ? {} : { run: { ...outcome, started_at: run.started_at, ended_at: iso(at.now) } },
+  };
+}
