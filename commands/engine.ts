@@ -1,6 +1,6 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
-import { loadDags } from "../lib/dag/define.ts";
+import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun, type ExecutorOptions, type RunObserver, type RunOutcome } from "../lib/dag/executor.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { nightly } from "../tasks/nightly.ts";
@@ -12,7 +12,7 @@ const POOLS = Object.freeze({ default: 16 });
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
-  return loadDags({ dags: [nightly(config.schedule)], pools: POOLS });
+  return loadDags({ dags: [nightly(config)], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */
@@ -49,9 +49,7 @@ export async function work(
   o: { until?: string; onClaim?: (run_id: string, resumed: boolean) => void; onWait?: () => void } = {},
 ): Promise<RunOutcome | null> {
   const { runs, dags, owner, clock, ttl_ms } = options;
-  const max_active = Object.fromEntries(
-    [...dags.values()].map(({ id, max_active_runs = 1 }) => [id, max_active_runs]),
-  );
+  const max_active = activeLimits(dags.values());
   let outcome: RunOutcome | null = null;
   while (!shutdown.aborted) {
     const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, max_active });

@@ -2,7 +2,16 @@ import { messageOf, ParleyError } from "../lib/core/errors.ts";
 import type { RunOutcome } from "../lib/dag/executor.ts";
 
 /** What the exit codes of every command mean; the README's table says the same. */
-export const EXIT = Object.freeze({ ok: 0, failed: 1, usage: 2, cancelled: 3, interrupted: 130 });
+export const EXIT = Object.freeze({
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  cancelled: 3,
+  interrupted: 130,
+  /** Of `run-task` alone: an engine outside must not try again. */
+  task_final: 98,
+  task_skipped: 99,
+});
 
 export function exitCodeOf(outcome: RunOutcome | null): number {
   switch (outcome) {

@@ -1,4 +1,4 @@
-import { styleText } from "../deps.ts";
+import { styleText, z } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
@@ -69,17 +69,31 @@ function nextDue({ schedule }: Dag<Services>): string | null {
 export function showDag(config: Config, id: string, o: { json: boolean }): Promise<number> {
   const dag = dagOf(config, id);
   if (o.json) {
-    const { task: _task, dependents: _dependents, params: _params, tasks, ...rest } = dag;
-    console.log(JSON.stringify({ ...rest, tasks: tasks.map(({ run: _run, ...task }) => task) }));
+    const { task: _task, dependents: _dependents, tasks, ...rest } = dag;
+    const params = dag.params === undefined ? {} : z.toJSONSchema(dag.params, { io: "input" });
+    console.log(JSON.stringify({ ...rest, params, tasks: tasks.map(({ run: _run, ...task }) => task) }));
     return Promise.resolve(EXIT.ok);
   }
   console.log(`${styleText("bold", dag.id)}  ${dag.doc ?? ""}`);
   console.log(levels(dag.tasks).map((level) => level.join(" ∥ ")).join(" → "));
+  console.log(describeParams(dag));
   for (const { id, doc = "", needs = [], trigger = "all_success", retries } of dag.tasks) {
     const after = needs.length === 0 ? "" : `  after ${needs.join(", ")}`;
     console.log(`  ${id.padEnd(10)} ${doc}${after}  (${trigger}, ${retries?.count ?? 0} retries)`);
   }
   return Promise.resolve(EXIT.ok);
+}
+
+/** A dag's params with their types and defaults, a line each. */
+export function describeParams({ id, params }: Pick<Dag<Services>, "id" | "params">): string {
+  const { properties = {} } = params === undefined ? {} : z.toJSONSchema(params, { io: "input" });
+  const lines = Object.entries(properties).map(([name, schema]) => `  ${name}: ${JSON.stringify(schema)}`);
+  return lines.length === 0 ? `${id} takes no params.` : [`Params of ${id}:`, ...lines].join("\n");
+}
+
+/** What `run --help` adds: the params of every dag. */
+export function allParams(config: Config): string {
+  return [...allDags(config).values()].map(describeParams).join("\n");
 }
 
 /** Runs, newest first. */

@@ -1,132 +1,170 @@
+import { type Command, InvalidArgumentError } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
-import { absolute } from "../lib/config.ts";
-import { iso, systemClock } from "../lib/core/clock.ts";
-import { ParleyError } from "../lib/core/errors.ts";
-import { type Kind, KINDS } from "../lib/core/types.ts";
-import { topological } from "../lib/dag/graph.ts";
-import { createRun } from "../lib/dag/runs.ts";
-import { openDocuments, openRuns } from "../lib/stores/open.ts";
-import { allDags, engine, work } from "./engine.ts";
-import { exitCodeOf, shutdownSignal } from "./exit.ts";
-import { ProgressView } from "./progress.ts";
-import { isSample } from "./sample.ts";
-import { openAll, openServices } from "./services.ts";
-import { summarize, summaryTable } from "./summary.ts";
+import type { RunOrder } from "./run.ts";
+import type { RunTaskOptions } from "./run_task.ts";
 
-export type Sources = Readonly<Record<Kind, readonly string[]>>;
+/** Wraps a command's body: reads the configuration, hands on arguments and options, keeps the exit code. */
+export type Verb = <Args extends unknown[]>(
+  body: (config: Config, ...args: Args) => Promise<number>,
+) => (...args: Args) => Promise<void>;
 
-/** Runs the nightly dag now and shows it. Returns the exit code. */
-export async function runNightly(config: Config, o: { sources: Sources; json: boolean }): Promise<number> {
-  const params = sourcesOf(config, o.sources);
-  const stores = await openAll({ runs: () => openRuns(config.runs) });
-  const services = await openServices(config);
-  const shutdown = shutdownSignal();
-  const dag = allDags(config).get("nightly")!;
-  const order = topological(dag.tasks);
-  try {
-    const { runs } = stores.value;
-    const view = new ProgressView(order);
-    const options = engine({ config, runs, services: services.value, observer: view });
-    const lease = { owner: options.owner, until: Date.now() + options.ttl_ms };
-    const { run_id } = await createRun({ dag, runs, clock: systemClock, params, lease });
-    const outcome = await work(options, shutdown.signal, {
-      until: run_id,
-      onClaim: (id, resumed) => resumed && console.error(`going on with run ${id}, which was interrupted`),
-      onWait: once(() => console.error("waiting for the run that is under way")),
-    }).finally(() => view.close());
-    const snapshot = await runs.snapshot({ run_id });
-    if (snapshot === null) {
-      throw new ParleyError("not_found", `run ${run_id} is gone: was the data directory reset?`);
-    }
-    const summary = summarize(snapshot, order);
-    console.log(o.json ? JSON.stringify(summary) : summaryTable(summary));
-    if (!o.json) await hints(config, params);
-    return exitCodeOf(outcome);
-  } finally {
-    shutdown.dispose();
-    await services.close();
-    await stores.close();
-  }
+const inspect = () => import("./inspect.ts");
+const control = () => import("./control.ts");
+
+/** `parley pipeline …`. Without a verb of its own it runs the nightly dag. `params` is what `run --help` says of them. */
+export function addPipeline(parley: Command, verb: Verb, params: string): void {
+  const pipeline = parley.command("pipeline")
+    .description("run a dag now, or look at what runs did")
+    .addHelpText("after", HELP);
+  addRunning(pipeline, verb, params);
+  addLooking(pipeline, verb);
+  addChanging(pipeline, verb);
 }
 
-/** The sources given; else the configured ones. */
-function sourcesOf(config: Config, given: Sources): Record<Kind, string[]> {
-  const chosen = KINDS.some((kind) => given[kind].length > 0) ? given : config.sources;
-  if (KINDS.every((kind) => chosen[kind].length === 0)) {
-    throw new ParleyError(
-      "invalid",
-      "there is no source: give --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +
-        "PARLEY_EVENTS; `deno task start` loads a sample",
+function addRunning(pipeline: Command, verb: Verb, params: string): void {
+  pipeline.command("run [dag]", { isDefault: true })
+    .description("run a dag now (default: nightly)")
+    .option(
+      "--messages <path...>",
+      'conversations: JSON array, NDJSON, gzipped, a folder, or "-" for stdin',
+      [],
+    )
+    .option("--campaigns <path...>", "campaigns, likewise", [])
+    .option("--events <path...>", "engagement events, likewise", [])
+    .option("--param <name=value...>", "a param of the dag; the value is JSON, else text", [])
+    .option("--date <date>", "the logical date; default now")
+    .option("--dry-run", "check the params and show the order, and run nothing", false)
+    .option("--json", "print the summary as JSON", false)
+    .addHelpText("after", `\n${params}`)
+    .action(
+      verb(async (config, dag: string | undefined, o: Omit<RunOrder, "dag">) =>
+        (await import("./run.ts")).runDag(config, { ...o, dag: dag ?? "nightly" })
+      ),
     );
-  }
-  const paths = (kind: Kind) => chosen[kind].map((path) => absolute(path, Deno.cwd()));
-  return { messages: paths("messages"), campaigns: paths("campaigns"), events: paths("events") };
+  pipeline.command("retry <run>")
+    .description("run tasks of an ended run again; default: what failed and what that kept from running")
+    .option("--task <id...>", "these tasks instead")
+    .option("--upstream", "and all that they need", false)
+    .option("--downstream", "and all that needs them", false)
+    .option("--failed", "of those, only what failed", false)
+    .option("--keep-checkpoints", "go on inside long tasks from where they were", false)
+    .option("--json", "print the summary as JSON", false)
+    .action(
+      verb(async (config, run: string, { task, ...o }: RetryOptions) =>
+        (await import("./run.ts")).retryRun(config, run, {
+          ...o,
+          ...task === undefined ? {} : { tasks: task },
+        })
+      ),
+    );
+  pipeline.command("work")
+    .description("execute what is queued or was interrupted, then end; what the scheduler calls")
+    .action(verb(async (config) => (await import("./work.ts")).workOff(config)));
+  pipeline.command("run-task")
+    .description("one attempt of one task alone, for an engine outside such as Airflow")
+    .requiredOption("--dag <id>", "the dag")
+    .requiredOption("--task <id>", "the task")
+    .requiredOption("--run-id <id>", "the run, which is made if it is new")
+    .option("--attempt <n>", "the outside engine's number for this try", positive)
+    .option("--map-index <i>", "which item of a mapped task", whole)
+    .option("--item <json>", "that item")
+    .option("--from <date>", "start of the data interval")
+    .option("--to <date>", "end of the data interval")
+    .option("--output <file>", "where the result goes, as JSON")
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 99 skipped, 98 failed for good, anything else may be retried. SIGTERM cancels.",
+    )
+    .action(verb(async (config, o: RunTaskOptions) => (await import("./run_task.ts")).runOneTask(config, o)));
 }
 
-/** Says once that sample rows stand beside real ones. */
-async function hints(config: Config, params: Sources): Promise<void> {
-  const { openAnalytics } = await import("../lib/stores/open.ts");
-  const { value: { analytics }, close } = await openAll({ analytics: () => openAnalytics(config.analytics) });
-  try {
-    const sources = (await analytics.sources()).map(({ uri }) => uri);
-    const real = KINDS.some((kind) => params[kind].some((path) => !isSample(path)));
-    if (real && sources.some(isSample)) {
-      console.log("The sample is still in the data beside yours; `deno task reset --sample` takes it out.");
-    }
-  } finally {
-    await close();
-  }
+interface RetryOptions {
+  readonly task?: string[];
+  readonly upstream: boolean;
+  readonly downstream: boolean;
+  readonly failed: boolean;
+  readonly keepCheckpoints: boolean;
+  readonly json: boolean;
 }
 
-/** Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. */
-export async function workOff(config: Config): Promise<number> {
-  const stores = await openAll({ runs: () => openRuns(config.runs) });
-  const services = await openServices(config);
-  const shutdown = shutdownSignal();
-  try {
-    const options = engine({ config, runs: stores.value.runs, services: services.value });
-    const onClaim = (run_id: string, resumed: boolean) =>
-      console.error(`${iso(Date.now())} run ${run_id}: ${resumed ? "resumed" : "started"}`);
-    const outcome = await work(options, shutdown.signal, { onClaim });
-    if (outcome !== null) console.error(`${iso(Date.now())} last run: ${outcome}`);
-    return exitCodeOf(outcome);
-  } finally {
-    shutdown.dispose();
-    await services.close();
-    await stores.close();
-  }
+interface Json {
+  readonly json: boolean;
 }
 
-/** Lists refused rows with their reasons; their text only where asked for. */
-export async function listQuarantine(
-  config: Config,
-  o: { run?: string; limit: number; raw: boolean; json: boolean },
-): Promise<number> {
-  const { value: { documents }, close } = await openAll({ documents: () => openDocuments(config.documents) });
-  try {
-    const found = await documents.quarantined({
-      ...o.run === undefined ? {} : { run_id: o.run },
-      limit: o.limit,
-      offset: 0,
-    });
-    const rows = found.map(({ raw, ...row }) => o.raw ? { ...row, raw } : row);
-    if (o.json) { for (const row of rows) console.log(JSON.stringify(row)); }
-    else {for (const row of rows) {
-        console.log(`${row.source}:${row.position}  ${row.reason}${"raw" in row ? `\n    ${row.raw}` : ""}`);
-      }}
-    if (!o.json) {
-      console.log(`${rows.length} of ${(await documents.counts()).quarantined} rows in quarantine`);
-    }
-    return 0;
-  } finally {
-    await close();
-  }
+function addLooking(pipeline: Command, verb: Verb): void {
+  const json = ["--json", "as JSON", false] as const;
+  pipeline.command("list").description("the dags, when each is due, how the last run came out")
+    .option(...json)
+    .action(verb(async (config, o: Json) => (await inspect()).listDags(config, o)));
+  pipeline.command("show <dag>").description("a dag's graph, tasks and params").option(...json)
+    .action(verb(async (config, dag: string, o: Json) => (await inspect()).showDag(config, dag, o)));
+  pipeline.command("runs").description("runs, newest first")
+    .option("--dag <id>", "of this dag only").option("--limit <n>", "at most so many", positive, 20).option(
+      ...json,
+    )
+    .action(
+      verb(async (config, o: Json & { dag?: string; limit: number }) =>
+        (await inspect()).listRuns(config, o)
+      ),
+    );
+  pipeline.command("status <run>").description("one run, stage by stage; live on a terminal").option(...json)
+    .action(verb(async (config, run: string, o: Json) => (await inspect()).showStatus(config, run, o)));
+  pipeline.command("logs <run> [task]").description("what tasks logged")
+    .option("--attempt <n>", "of this attempt only", positive)
+    .option("--follow", "new lines too, until the run has ended", false).option(...json)
+    .action(
+      verb(async (config, run: string, task: string | undefined, o: LogOptions) =>
+        (await inspect()).showLogs(config, run, { ...o, ...task === undefined ? {} : { task } })
+      ),
+    );
+  pipeline.command("lineage <run>").description("what each attempt read and wrote").option(...json)
+    .action(verb(async (config, run: string, o: Json) => (await inspect()).showLineage(config, run, o)));
+  pipeline.command("quarantine").description("the input rows that were refused, with their reasons")
+    .option("--run <id>", "of this run only").option("--limit <n>", "at most so many", positive, 50)
+    .option("--raw", "with the rows themselves, which may hold personal text", false).option(...json)
+    .action(
+      verb(async (config, o: Json & { run?: string; limit: number; raw: boolean }) =>
+        (await import("./quarantine.ts")).listQuarantine(config, o)
+      ),
+    );
 }
 
-function once(body: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) body();
-    done = true;
-  };
+interface LogOptions extends Json {
+  readonly attempt?: number;
+  readonly follow: boolean;
 }
+
+function addChanging(pipeline: Command, verb: Verb): void {
+  const json = ["--json", "as JSON", false] as const;
+  pipeline.command("cancel <run>").description("stop a run").option(...json)
+    .action(verb(async (config, run: string, o: Json) => (await control()).cancelRun(config, run, o)));
+  for (const word of ["pause", "unpause"] as const) {
+    pipeline.command(`${word} <dag>`).option(...json)
+      .description(word === "pause" ? "make no scheduled runs of a dag" : "make scheduled runs again")
+      .action(
+        verb(async (config, dag: string, o: Json) =>
+          (await control()).setPaused(config, dag, word === "pause", o)
+        ),
+      );
+  }
+  pipeline.command("prune").description("remove the records of ended runs")
+    .requiredOption("--older-than <age>", "30d, 12h or 5m").option(...json)
+    .action(verb(async (config, o: Json & { olderThan: string }) => (await control()).pruneRuns(config, o)));
+}
+
+function positive(text: string): number {
+  const value = whole(text);
+  if (value < 1) throw new InvalidArgumentError("it must be a whole number above 0");
+  return value;
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("it must be a whole number");
+  return value;
+}
+
+const HELP = `
+Without a command it runs the nightly dag now: on the configured sources, or on those given, as in
+  deno task pipeline --messages chats.ndjson more/ --campaigns campaigns.json --events -
+\`deno task pipeline run --help\` tells more.`;

@@ -24,6 +24,7 @@ export class ProgressView implements RunObserver {
   private readonly live = Deno.stderr.isTerminal();
   private drawn = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
+  private readonly said = new Set<string>();
   private lastPlain = new Map<string, number>();
 
   constructor(tasks: readonly string[]) {
@@ -64,6 +65,14 @@ export class ProgressView implements RunObserver {
   taskSettled(task: TaskRecord): void {
     this.change(task.task_id, { state: task.state });
     this.plain(`${task.task_id}: ${task.state}`);
+  }
+
+  /** Says something once, apart from the tasks. */
+  say(line: string): void {
+    if (this.said.has(line)) return;
+    this.said.add(line);
+    console.error(line);
+    this.drawn = 0;
   }
 
   /** Stops drawing and leaves the last picture standing. */

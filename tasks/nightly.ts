@@ -1,4 +1,5 @@
 import { z } from "../deps.ts";
+import type { Kind } from "../lib/core/types.ts";
 import { defineDag } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
 import { analytics } from "./steps/analytics.ts";
@@ -12,17 +13,27 @@ import { publish } from "./steps/publish.ts";
 import { validate } from "./steps/validate.ts";
 import { vectors } from "./steps/vectors.ts";
 
-const paths = z.array(z.string()).default([]);
+/** What the nightly run is set to: when, and which sources it reads where a run is not given its own. */
+export interface NightlySettings {
+  readonly schedule: { readonly cron: string; readonly timezone: string } | null;
+  readonly sources: Readonly<Record<Kind, readonly string[]>>;
+}
+
+const paths = (configured: readonly string[]) => z.array(z.string()).default([...configured]);
 const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
-export function nightly(schedule: { cron: string; timezone: string } | null) {
+export function nightly({ schedule, sources }: NightlySettings) {
   return defineDag<Services>({
     id: "nightly",
     doc:
       "Reads new conversations, campaigns and engagement, and publishes what recommendations are made from.",
     ...schedule === null ? {} : { schedule: { ...schedule, catch_up: "latest" } },
-    params: z.object({ messages: paths, campaigns: paths, events: paths }),
+    params: z.object({
+      messages: paths(sources.messages),
+      campaigns: paths(sources.campaigns),
+      events: paths(sources.events),
+    }),
     tasks: [
       { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 } },
       { id: "validate", doc: "checks every row", needs: ["ingest"], run: validate },

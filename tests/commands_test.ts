@@ -116,6 +116,56 @@ Deno.test("--help works everywhere", () =>
     }
   }));
 
+Deno.test("runs can be listed, looked at, retried, pruned, and a single task run from outside", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
+    const pipeline = (...args: string[]) => run(folder, "pipeline", ["pipeline", ...args]);
+    const lines = async (...args: string[]) => {
+      const { code, stdout, stderr } = await pipeline(...args, "--json");
+      assert.equal(code, 0, stderr);
+      return stdout.trim().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+    };
+    assert.match((await pipeline("run", "--dry-run", "--messages", "x")).stdout, /ingest → validate/);
+    assert.deepEqual(await lines("runs"), []);
+    const [ran] = await lines("--messages", "messages.ndjson");
+    const [listed] = await lines("runs");
+    assert.equal(listed.run_id, ran.run_id);
+    assert.equal((await lines("status", ran.run_id))[0].stages.length, 10);
+    assert.ok((await lines("lineage", ran.run_id)).some(({ task_id }) => task_id === "publish"));
+    const [again] = await lines("retry", ran.run_id, "--task", "derive", "--downstream");
+    assert.deepEqual(again.stages.map(({ attempts }: { attempts: number }) => attempts), [
+      1,
+      1,
+      1,
+      1,
+      1,
+      1,
+      1,
+      2,
+      2,
+      2,
+    ]);
+    await lines("pause", "nightly");
+    assert.equal((await lines("list"))[0].paused, true);
+    await lines("unpause", "nightly");
+    assert.deepEqual(await lines("cancel", ran.run_id), [{ run_id: ran.run_id, asked: false }]);
+
+    const order = ["--dag", "nightly", "--run-id", "outside__2026-05-01T00:00:00+00:00"];
+    const skipped = await pipeline(
+      "run-task",
+      ...order,
+      "--task",
+      "ingest",
+      "--output",
+      ".parley/result.json",
+    );
+    assert.equal(skipped.code, 99, skipped.stderr);
+    assert.equal(JSON.parse(Deno.readTextFileSync(`${folder}/.parley/result.json`)).state, "skipped");
+    assert.equal((await pipeline("run-task", ...order, "--task", "nothing")).code, 1);
+    assert.equal((await pipeline("status", "no-such-run")).code, 1);
+    assert.equal((await pipeline("prune", "--older-than", "soon")).code, 2);
+  }));
+
 /** Reads a process's output until it says something. */
 async function until(
   stream: ReadableStream<Uint8Array>,

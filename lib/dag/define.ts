@@ -81,10 +81,10 @@ export const DEFAULT_POOL = "default";
 export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Services> {
   const fault = (what: string) => new ParleyError("invalid", `dag "${definition.id}": ${what}`);
   const task = new Map<string, TaskDefinition<Services>>();
+  for (const { id } of [definition, ...definition.tasks]) {
+    if (!/^[\w.-]+$/.test(id)) throw fault(`"${id}" is not an id: use letters, digits, "_", "-", "."`);
+  }
   for (const each of definition.tasks) {
-    if (!/^[\w.-]+$/.test(each.id)) {
-      throw fault(`"${each.id}" is not a task id: use letters, digits, "_", "-", "."`);
-    }
     if (task.has(each.id)) throw fault(`two tasks have the id "${each.id}"`);
     task.set(each.id, each);
   }

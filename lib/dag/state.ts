@@ -4,8 +4,11 @@ import { backoff } from "./backoff.ts";
 import type { Dag, RetryDecision, TaskDefinition } from "./define.ts";
 import { outcomeOf } from "./rules.ts";
 
-/** How often an attempt may be lost with its process before the task fails for it. */
-export const MAX_LOST = 5;
+/**
+ * How many attempts may be lost with their process, one after the other and without a checkpoint between them, before
+ * the task fails for it: it may be the task that ends the process.
+ */
+export const MAX_LOST = 10;
 
 /** How one attempt ended, as far as the next step of its task depends on it. */
 export interface AttemptEnd {

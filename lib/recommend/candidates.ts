@@ -12,7 +12,7 @@ const REACH = Object.freeze({
   similar_campaigns: 50,
   /** The user's most expressed intents. */
   intents: 8,
-  targets: 400,
+  targets: 300,
 });
 
 /** What the vectors say: who talks like the user, and which campaigns are worded like what the user says. */

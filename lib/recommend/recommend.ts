@@ -15,6 +15,7 @@ import type { Row } from "./candidates.ts";
 import { diversify } from "./diversify.ts";
 import { collect, type Evidence, evidenceFor } from "./evidence.ts";
 import { explain } from "./explain.ts";
+import type { PopularReader } from "./popular.ts";
 import { type Measure, measure, rank, shortlist } from "./rank.ts";
 import type { Trace } from "./trace.ts";
 

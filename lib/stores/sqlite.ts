@@ -31,7 +31,7 @@ const HOLD_MS = 10;
  * A page cache and a write-ahead log four to eight times SQLite's defaults: keys arrive in random order, so a batch
  * dirties one index page a row, and each page is copied to the file less often. Halves the time of a bulk insert.
  */
-const TUNING = "PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 8000";
+const TUNING = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 8000";
 
 /** Opens a database under Parley's rules: WAL, a bounded wait for locks, erased bytes overwritten, migrated. */
 export function openSqlite(o: SqliteOptions): DatabaseSync {

@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
-import {
-  type Campaign,
-  type EngagementEvent,
-  EVENT_TYPES,
-  type EventType,
-  type Published,
-} from "../../lib/core/types.ts";
-import type { AnalyticsStore, Engagement, SourceRecord } from "../../lib/stores/analytics/port.ts";
+import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
+import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/digest.ts";
-import { campaign, collect, event, minute, pick, random } from "../fixtures/rows.ts";
+import { campaign, collect, event } from "../fixtures/rows.ts";
+import { CATALOGUE, countsOf, IDS, many, publishing, stats, type Test } from "./analytics_versions.ts";
 
 type Open = () => Promise<{ store: AnalyticsStore; close(): Promise<void> }>;
-type Test = (title: string, body: (store: AnalyticsStore) => Promise<void>) => void;
 
 /** What every analytics store does. `open` gives a fresh, empty store each time. */
 export function analyticsContract(name: string, open: Open): void {
@@ -166,30 +160,6 @@ function events(test: Test): void {
   });
 }
 
-/** Events of nine users and six campaigns over ten days, as a brute-force reference can count them. */
-function many(count: number): EngagementEvent[] {
-  const next = random(count);
-  return Array.from({ length: count }, () =>
-    event({
-      user_id: `user-${Math.floor(next() * 9)}`,
-      campaign_id: `k${Math.floor(next() * 6)}`,
-      type: pick(next, EVENT_TYPES),
-      timestamp: minute(Math.floor(next() * 14_400)),
-    }));
-}
-
-const counted = (rows: readonly EngagementEvent[], type: EventType) =>
-  rows.filter((row) => row.type === type).length;
-
-function countsOf(rows: readonly EngagementEvent[]) {
-  return {
-    impressions: counted(rows, "impression"),
-    clicks: counted(rows, "click"),
-    conversions: counted(rows, "conversion"),
-    dismissals: counted(rows, "dismissal"),
-  };
-}
-
 function engagementOf(rows: readonly EngagementEvent[]): Engagement[] {
   return Object.entries(Object.groupBy(rows, (row) => `${row.user_id} ${row.campaign_id}`)).sort()
     .map(([key, group = []]) => {
@@ -240,141 +210,6 @@ function recounts(test: Test): void {
     assert.equal(await store.deleteUsers({ user_ids: ["nobody"] }), 0);
     assert.equal(await store.deleteCampaigns({ campaign_ids: ["none"] }), 0);
     assert.match((await store.health()).version, /\d/);
-  });
-}
-
-const CATALOGUE = ["k0", "k1", "k2", "k3", "k4", "k5", "unmet"].map((campaign_id) =>
-  campaign({ campaign_id })
-);
-const IDS = CATALOGUE.map((row) => row.campaign_id);
-
-function stats(test: Test): void {
-  test("buildStats() counts every event once, and gives the best campaign popularity 1", async (store) => {
-    const rows = many(500);
-    await store.upsertCampaigns({ campaigns: CATALOGUE });
-    for (const _ of [1, 2]) await store.upsertEvents({ events: rows });
-    assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 3 }), { campaigns: 7 });
-    const found = await store.stats({ version: 1, campaign_ids: IDS.toReversed() });
-    assert.deepEqual(found.map((row) => row.campaign_id), IDS);
-    for (const { popularity, campaign_id, ...counts } of found) {
-      assert.deepEqual(counts, countsOf(rows.filter((row) => row.campaign_id === campaign_id)));
-      assert.ok(popularity >= 0 && popularity <= 1, `${campaign_id} has ${popularity}`);
-    }
-    assert.equal(Math.max(...found.map((row) => row.popularity)), 1);
-    assert.equal(found.at(-1)?.popularity, 0, "nobody met it");
-  });
-
-  test("popular() lists best first, ties by id", async (store) => {
-    await store.upsertCampaigns({
-      campaigns: ["d", "c", "b", "a"].map((id) => campaign({ campaign_id: id })),
-    });
-    const liked = ["c", "c", "d"].map((campaign_id) =>
-      event({ campaign_id, type: "conversion", timestamp: minute(1) })
-    );
-    await store.upsertEvents({ events: liked });
-    await store.buildStats({ version: 1, half_life_days: 30 });
-    const best = await store.popular({ version: 1, limit: 10 });
-    assert.deepEqual(best.map((row) => row.campaign_id), ["c", "d", "a", "b"]);
-    assert.deepEqual(await store.popular({ version: 1, limit: 2 }), best.slice(0, 2));
-  });
-
-  test("buildStats() lets older engagement count less", async (store) => {
-    await store.upsertCampaigns({ campaigns: CATALOGUE });
-    const click = (campaign_id: string, day: number) =>
-      event({ campaign_id, timestamp: minute(day * 1_440) });
-    const old = Array.from({ length: 6 }, () => click("k0", 0));
-    const recent = Array.from({ length: 3 }, () => click("k1", 60));
-    await store.upsertEvents({ events: [...old, ...recent] });
-    await store.buildStats({ version: 1, half_life_days: 10 });
-    assert.equal((await store.popular({ version: 1, limit: 1 }))[0]?.campaign_id, "k1");
-    await store.buildStats({ version: 2, half_life_days: 10_000 });
-    assert.equal((await store.popular({ version: 2, limit: 1 }))[0]?.campaign_id, "k0");
-  });
-
-  test("buildStats() again replaces, and equal input gives equal stats", async (store) => {
-    const rows = many(300);
-    await store.upsertCampaigns({ campaigns: CATALOGUE });
-    await store.upsertEvents({ events: rows.toReversed() });
-    await store.buildStats({ version: 1, half_life_days: 7 });
-    const first = await store.stats({ version: 1, campaign_ids: IDS });
-    await store.deleteUsers({ user_ids: rows.map((row) => row.user_id) });
-    await store.buildStats({ version: 1, half_life_days: 7 });
-    assert.ok((await store.stats({ version: 1, campaign_ids: IDS })).every((row) => row.clicks === 0));
-    await store.upsertEvents({ events: rows });
-    await store.buildStats({ version: 1, half_life_days: 7 });
-    assert.deepEqual(await store.stats({ version: 1, campaign_ids: IDS }), first);
-  });
-
-  test("stats() of a version that was not built are zeros", async (store) => {
-    await store.upsertCampaigns({ campaigns: CATALOGUE });
-    const zeros = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 };
-    assert.deepEqual(await store.stats({ version: 9, campaign_ids: ["k1"] }), [{
-      campaign_id: "k1",
-      ...zeros,
-    }]);
-  });
-}
-
-function record(uri: string, overrides: Partial<SourceRecord> = {}): SourceRecord {
-  return { kind: "events", uri, sha256: "00ff", rows: 3, run_id: "run-1", at: minute(1), ...overrides };
-}
-
-function version(number: number): Omit<Published, "previous"> {
-  return { version: number, run_id: `run-${number}`, model: "m@1/384/cls", at: minute(number) };
-}
-
-const conflict = { name: "ParleyError", code: "conflict" };
-
-function publishing(test: Test): void {
-  test("publish() flips the version and names the one before", async (store) => {
-    assert.deepEqual(await store.publish({ published: version(1), sources: [] }), {
-      ...version(1),
-      previous: null,
-    });
-    const second = { ...version(2), previous: 1 };
-    assert.deepEqual(await store.publish({ published: version(2), sources: [] }), second);
-    assert.deepEqual(await store.published(), second);
-  });
-
-  test("publish() of the published version changes nothing, and of an older one is a conflict", async (store) => {
-    await store.publish({ published: version(1), sources: [] });
-    const second = await store.publish({ published: version(2), sources: [record("a")] });
-    const again = { ...version(2), run_id: "other" };
-    assert.deepEqual(await store.publish({ published: again, sources: [record("b")] }), second);
-    await assert.rejects(store.publish({ published: version(1), sources: [record("c")] }), conflict);
-    assert.deepEqual(await store.published(), second);
-    assert.deepEqual((await store.sources()).map((source) => source.uri), ["a"]);
-  });
-
-  test("publish() keeps stats of the new version and the one before", async (store) => {
-    await store.upsertCampaigns({ campaigns: CATALOGUE });
-    for (const number of [1, 2, 3]) {
-      await store.buildStats({ version: number, half_life_days: 30 });
-      await store.publish({ published: version(number), sources: [] });
-    }
-    const left = [1, 2, 3].map(async (number) =>
-      (await store.popular({ version: number, limit: 100 })).length
-    );
-    assert.deepEqual(await Promise.all(left), [0, 7, 7]);
-  });
-
-  test("buildStats() of a published version is a conflict", async (store) => {
-    await store.publish({ published: version(2), sources: [] });
-    await assert.rejects(store.buildStats({ version: 2, half_life_days: 30 }), conflict);
-    await assert.rejects(store.buildStats({ version: 1, half_life_days: 30 }), conflict);
-  });
-
-  test("publish() records sources by kind and URI, until they are forgotten", async (store) => {
-    const first = [record("a"), record("b"), record("a", { kind: "messages" })];
-    await store.publish({ published: version(1), sources: first });
-    const newer = record("a", { sha256: "11", rows: 4, run_id: "run-2", at: minute(2) });
-    await store.publish({ published: version(2), sources: [newer] });
-    assert.deepEqual(await store.source({ kind: "events", uri: "a" }), newer);
-    assert.deepEqual(await store.source({ kind: "messages", uri: "a" }), first[2]);
-    assert.equal(await store.source({ kind: "campaigns", uri: "a" }), null);
-    assert.equal((await store.sources()).length, 3);
-    await store.forgetSources({ uris: ["a", "missing"] });
-    assert.deepEqual(await store.sources(), [first[1]]);
   });
 }
 

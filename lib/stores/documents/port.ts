@@ -29,7 +29,7 @@ export interface DocumentStore {
   page(o: { after: string | null; limit: number; user_ids?: readonly string[] }): Promise<Message[]>;
   /** Recount of given intents on messages of role `user`, for these users, in ascending user and intent. */
   intentCounts(o: { user_ids: readonly string[] }): Promise<IntentCount[]>;
-  /** Keeps refused rows; the same run, source and position is kept once. */
+  /** Keeps refused rows; the same run, kind, source and position is kept once. */
   quarantine(o: { rows: readonly QuarantinedRow[] }): Promise<void>;
   /** Refused rows, newest run first, then by kind, source and position; of one run, where given. */
   quarantined(o: { run_id?: string; limit: number; offset: number }): Promise<QuarantinedRow[]>;

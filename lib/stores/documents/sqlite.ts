@@ -31,7 +31,7 @@ CREATE TABLE quarantine (
   reason TEXT NOT NULL,
   raw TEXT NOT NULL,
   at TEXT NOT NULL,
-  PRIMARY KEY (run_id, source, position)
+  PRIMARY KEY (run_id, kind, source, position)
 ) STRICT;
 ${TOUCHES_SCHEMA}`];
 

@@ -56,7 +56,7 @@ export interface TaskRecord {
   readonly attempts: number;
   /** Attempts that count against the retries. */
   readonly tries: number;
-  /** Attempts that were lost with their process. */
+  /** Attempts that were lost with their process since one last saved a checkpoint. */
   readonly lost: number;
   /** Epoch milliseconds before which a ready task does not start. */
   readonly ready_at: number;
@@ -208,7 +208,10 @@ export interface RunStore {
   }): Promise<{ cancel_requested: boolean }>;
   /** Gives the lease back; the run stays as it is. */
   release(o: { run_id: string; owner: string }): Promise<void>;
-  /** `conflict` where the attempt is not running, or no longer the owner's. */
+  /**
+   * Keeps what a later attempt can go on from, and forgets what was lost before. `conflict` where the attempt is not
+   * running, or no longer the owner's.
+   */
   saveCheckpoint(o: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void>;
   checkpoint(o: { run_id: string; task_id: string }): Promise<Json>;
   /** Asks whoever drives a run to cancel it; ends one that nobody drives. False where the run has ended. */

@@ -65,7 +65,9 @@ export function attemptOf(row: AttemptRow & { run_id?: string }): AttemptRecord 
   return { ...rest, versions: JSON.parse(row.versions) };
 }
 
-export function lineageOf(row: LineageRow): LineageEntry & { task_id: string; attempt: number } {
+export function lineageOf(
+  { run_id: _run, ...row }: LineageRow & { run_id?: string },
+): LineageEntry & { task_id: string; attempt: number } {
   return { ...row, fields: JSON.parse(row.fields), quality: JSON.parse(row.quality) };
 }
 

@@ -16,7 +16,7 @@ import { RUN_MIGRATIONS } from "./schema.ts";
 import { RunWrites } from "./writes.ts";
 
 /** Waiting for a lock stops every timer of the process, heartbeats too: it is short, and tried again without blocking. */
-const BUSY_MS = 20;
+const BUSY_MS = 5000;
 
 /** Runs in one SQLite file. Every commit is flushed to disk (`synchronous=FULL`): a finished task stays finished. */
 export class SqliteRuns extends RunWrites implements RunStore {
@@ -146,7 +146,7 @@ export class SqliteRuns extends RunWrites implements RunStore {
   async saveCheckpoint(o: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void> {
     await this.sql.write(() => {
       this.checkHold({ run_id: o.run_id, owner: o.owner, attempt: o });
-      const sql = "UPDATE pipeline_tasks SET checkpoint = ? WHERE run_id = ? AND task_id = ?";
+      const sql = "UPDATE pipeline_tasks SET checkpoint = ?, lost = 0 WHERE run_id = ? AND task_id = ?";
       this.sql.run(sql, JSON.stringify(o.value), o.run_id, o.task_id);
     });
   }

@@ -30,7 +30,7 @@ const FAULTS: readonly (readonly [what: string, message: string, make: () => unk
   ["a duplicate id", 'dag "test": two tasks have the id "a"', () => define([task("a"), task("a")])],
   [
     "an id that is no id",
-    'dag "test": "a b" is not a task id: use letters, digits, "_", "-", "."',
+    'dag "test": "a b" is not an id: use letters, digits, "_", "-", "."',
     () => define([task("a b")]),
   ],
   ["no tasks", 'dag "test": it has no tasks', () => define([])],

@@ -1,30 +1,20 @@
 import assert from "node:assert/strict";
-import { Fail, Skip } from "../../../lib/dag/types.ts";
-import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
-import { dagOf, driveRun, options, runToEnd, states } from "../../fixtures/dag.ts";
-import { createRun } from "../../../lib/dag/runs.ts";
 import { systemClock } from "../../../lib/core/clock.ts";
-import type { Json } from "../../../lib/core/types.ts";
-import { newAttempt } from "../../../lib/dag/attempt.ts";
-import { started } from "../../../lib/dag/state.ts";
-import type { TaskContext } from "../../../lib/dag/types.ts";
-
-const ok = () => Promise.resolve();
-const fail = () => Promise.reject(new Error("broken"));
-const skip = () => Promise.reject(new Skip("nothing to do"));
-
-/** Works until its signal is aborted, as a task should. */
-const untilStopped = ({ signal }: TaskContext<null>) =>
-  new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-
-async function withRuns(body: (runs: SqliteRuns) => Promise<void>): Promise<void> {
-  const runs = new SqliteRuns({ path: ":memory:" });
-  try {
-    await body(runs);
-  } finally {
-    await runs.close();
-  }
-}
+import { createRun } from "../../../lib/dag/runs.ts";
+import { Fail } from "../../../lib/dag/types.ts";
+import {
+  dagOf,
+  driveRun,
+  fail,
+  ok,
+  options,
+  runToEnd,
+  skip,
+  startAndDie,
+  states,
+  untilStopped,
+  withRuns,
+} from "../../fixtures/dag.ts";
 
 Deno.test("executeRun() runs tasks in the order of their needs and hands on outputs", () =>
   withRuns(async (runs) => {
@@ -156,7 +146,7 @@ Deno.test("executeRun() marks attempts of a dead process lost and resumes from t
     const seen: unknown[] = [];
     const dag = dagOf([{ id: "long", run: (c) => Promise.resolve(void seen.push(c.loadCheckpoint())) }]);
     const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
-    await startAndDie(runs, run_id, { at: 3 });
+    await startAndDie(runs, { run_id, task_id: "long", checkpoint: { at: 3 } });
     const { outcome, snapshot } = await driveRun(options({ runs, dag, owner: "next" }), run_id);
     assert.equal(outcome, "success");
     assert.deepEqual(seen, [{ at: 3 }]);
@@ -166,13 +156,3 @@ Deno.test("executeRun() marks attempts of a dead process lost and resumes from t
     ]);
     assert.equal(snapshot.tasks[0]?.lost, 1);
   }));
-
-/** What a process leaves behind that started the task `long`, saved a checkpoint, and was killed. */
-async function startAndDie(runs: SqliteRuns, run_id: string, checkpoint: Json): Promise<void> {
-  const now = Date.now() - 60_000;
-  const claimed = await runs.claim({ run_id, owner: "dead", now, ttl_ms: 1_000, max_active: { test: 1 } });
-  const task = started(claimed!.tasks[0]!, now);
-  const attempt = newAttempt(task, {}, { owner: "dead", now, versions: {} });
-  await runs.commit({ run_id, owner: "dead", now, changes: { starts: [{ attempt, task }] } });
-  await runs.saveCheckpoint({ run_id, owner: "dead", task_id: "long", attempt: 1, value: checkpoint });
-}

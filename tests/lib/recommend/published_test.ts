@@ -40,3 +40,13 @@ Deno.test("PublishedReader.current() throws where no row is known, and recovers"
   clock.advance(250);
   assert.equal((await published.current())?.version, 1);
 });
+
+Deno.test("PublishedReader.recent() gives the row until it is 250 ms old, and never asks the store", async () => {
+  const { clock, state, reader: published } = reader();
+  assert.equal(published.recent(), null);
+  await published.current();
+  assert.equal(published.recent()?.version, 1);
+  clock.advance(250);
+  assert.equal(published.recent(), null);
+  assert.equal(state.reads, 1);
+});

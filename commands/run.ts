@@ -1,0 +1,167 @@
+import { absolute, type Config } from "../lib/config.ts";
+import { iso, systemClock } from "../lib/core/clock.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { type Json, type JsonObject, type Kind, KINDS } from "../lib/core/types.ts";
+import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
+import type { Dag } from "../lib/dag/define.ts";
+import { levels, topological } from "../lib/dag/graph.ts";
+import { checkParams, createRun } from "../lib/dag/runs.ts";
+import { openAnalytics, openRuns } from "../lib/stores/open.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
+import type { Services } from "../tasks/services.ts";
+import { engine, work } from "./engine.ts";
+import { EXIT, exitCodeOf, shutdownSignal } from "./exit.ts";
+import { dagOf, orderOf, snapshotOf } from "./inspect.ts";
+import { ProgressView } from "./progress.ts";
+import { isSample } from "./sample.ts";
+import { openAll, openServices } from "./services.ts";
+import { summarize, summaryTable } from "./summary.ts";
+
+export type Sources = Readonly<Record<Kind, readonly string[]>>;
+
+export interface RunOrder extends Sources {
+  readonly dag: string;
+  /** `name=value`, the value as JSON, else as text. */
+  readonly param: readonly string[];
+  /** The logical date, ISO 8601; now where it is not given. */
+  readonly date?: string;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+}
+
+/** Makes a run of a dag now, executes it here and shows it. Returns the exit code. */
+export async function runDag(config: Config, o: RunOrder): Promise<number> {
+  const dag = dagOf(config, o.dag);
+  const given = Object.fromEntries(o.param.map(parseParam));
+  const params = checkParams(dag, dag.id === "nightly" ? { ...sourcesOf(config, o), ...given } : given);
+  if (o.dryRun) return dryRun(dag, params);
+  return await watched(config, dag, o, async (runs, lease) => {
+    const logical_date = o.date === undefined ? {} : { logical_date: parseDate(o.date) };
+    return (await createRun({ dag, runs, clock: systemClock, params, lease, ...logical_date })).run_id;
+  });
+}
+
+/** Runs tasks of an ended run again, by default those that failed and what they kept from running. */
+export async function retryRun(
+  config: Config,
+  run_id: string,
+  o: ClearScope & { keepCheckpoints: boolean; json: boolean },
+): Promise<number> {
+  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
+  const { run } = await snapshotOf(runs, run_id).finally(close);
+  const dag = dagOf(config, run.dag_id);
+  return await watched(config, dag, o, async (runs) => {
+    const scope = o.tasks === undefined ? { ...o, failed: true } : o;
+    const cleared = await clearRun({
+      dag,
+      runs,
+      clock: systemClock,
+      run_id,
+      scope,
+      keep_checkpoints: o.keepCheckpoints,
+    });
+    if (cleared.length === 0) throw new ParleyError("invalid", `run ${run_id} has no such task that failed`);
+    console.error(`runs again: ${cleared.join(", ")}`);
+    return run_id;
+  });
+}
+
+type Prepare = (runs: RunStore, lease: { owner: string; until: number }) => Promise<string>;
+
+/** Executes the run that `prepare` makes ready, with progress on stderr and the summary on stdout. */
+async function watched(
+  config: Config,
+  dag: Dag<Services>,
+  { json }: { json: boolean },
+  prepare: Prepare,
+): Promise<number> {
+  const stores = await openAll({
+    runs: () => openRuns(config.runs),
+    analytics: () => openAnalytics(config.analytics),
+  });
+  const services = await openServices(config);
+  const shutdown = shutdownSignal();
+  try {
+    const { runs, analytics } = stores.value;
+    const options = engine({ config, runs, services: services.value });
+    const run_id = await prepare(runs, { owner: options.owner, until: Date.now() + options.ttl_ms });
+    const view = new ProgressView(topological(dag.tasks));
+    const outcome = await work({ ...options, observer: view }, shutdown.signal, {
+      until: run_id,
+      onClaim: (id, resumed) =>
+        resumed && id !== run_id && view.say(`going on with run ${id}, which was interrupted`),
+      onWait: () => view.say("waiting for the run that is under way"),
+    }).finally(() => view.close());
+    const snapshot = await snapshotOf(runs, run_id);
+    const summary = summarize(snapshot, orderOf(config, snapshot));
+    console.log(json ? JSON.stringify(summary) : summaryTable(summary));
+    if (!json) {
+      const read = (await analytics.sources()).map(({ uri }) => uri);
+      for (const hint of hints(summary, snapshot.run.params, read)) console.log(hint);
+    }
+    return exitCodeOf(outcome);
+  } finally {
+    shutdown.dispose();
+    await services.close();
+    await stores.close();
+  }
+}
+
+/** What to do next, where there is something: a line each. */
+function hints(
+  { run_id, state, stages }: ReturnType<typeof summarize>,
+  params: JsonObject,
+  read: string[],
+): string[] {
+  const refused = stages.some(({ quarantined }) => quarantined > 0);
+  const own = KINDS.some((kind) => (params[kind] as string[] | undefined)?.some((path) => !isSample(path)));
+  return [
+    ...state === "failed" ? [`\`deno task pipeline retry ${run_id}\` goes on from what failed.`] : [],
+    ...refused ? [`\`deno task pipeline quarantine --run ${run_id}\` lists the rows that were refused.`] : [],
+    ...own && read.some(isSample)
+      ? ["The sample is still in the data beside yours; `deno task reset --sample` takes it out."]
+      : [],
+  ];
+}
+
+/** The sources given, which then are all; none where the dag's params have their defaults: the configured ones. */
+function sourcesOf(config: Config, given: Sources): JsonObject {
+  if (KINDS.some((kind) => given[kind].length > 0)) {
+    return Object.fromEntries(
+      KINDS.map((kind) => [kind, given[kind].map((path) => absolute(path, Deno.cwd()))]),
+    );
+  }
+  if (KINDS.some((kind) => config.sources[kind].length > 0)) return {};
+  throw new ParleyError(
+    "invalid",
+    "there is no source: give --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +
+      "PARLEY_EVENTS; `deno task start` loads a sample",
+  );
+}
+
+function parseParam(text: string): [string, Json] {
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    throw new ParleyError("invalid", `"${text}" is not name=value`);
+  }
+  try {
+    return [name, JSON.parse(value)];
+  } catch {
+    return [name, value];
+  }
+}
+
+/** An ISO 8601 date or date-time, as UTC where it has no offset. */
+export function parseDate(text: string): string {
+  const at = Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+$/.test(text) ? `${text}Z` : text);
+  if (Number.isNaN(at)) {
+    throw new ParleyError("invalid", `"${text}" is not a date: write 2026-05-01 or 2026-05-01T02:30Z`);
+  }
+  return iso(at);
+}
+
+function dryRun(dag: Dag<Services>, params: JsonObject): number {
+  console.log(`would run ${dag.id} with ${JSON.stringify(params)}:`);
+  console.log(levels(dag.tasks).map((level) => level.join(" ∥ ")).join(" → "));
+  return EXIT.ok;
+}

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import type { QuarantinedRow } from "../../lib/core/types.ts";
+import type { DocumentStore } from "../../lib/stores/documents/port.ts";
+import { minute } from "../fixtures/rows.ts";
+
+function refused(overrides: Partial<QuarantinedRow>): QuarantinedRow {
+  return {
+    run_id: "run-b",
+    kind: "messages",
+    source: "in.ndjson",
+    position: 1,
+    reason: "timestamp: not a time",
+    raw: '{"message":"🙂',
+    at: minute(1),
+    ...overrides,
+  };
+}
+
+/** The part of the documents contract that is about refused rows. */
+export function quarantining(
+  test: (title: string, body: (store: DocumentStore) => Promise<void>) => void,
+): void {
+  test("quarantine() keeps a row of one run, source and position once", async (store) => {
+    const row = refused({});
+    await store.quarantine({ rows: [row, refused({ position: 2 })] });
+    await store.quarantine({ rows: [row, refused({ source: "other.ndjson" })] });
+    assert.equal((await store.counts()).quarantined, 3);
+    assert.deepEqual((await store.quarantined({ limit: 1, offset: 0 }))[0], row);
+  });
+
+  test("quarantined() lists newest run first, then by kind, source and position", async (store) => {
+    const listed = [
+      refused({ run_id: "run-a", at: minute(9) }),
+      refused({ kind: "events", source: "z", position: 3, at: minute(2) }),
+      refused({ source: "a", position: 9 }),
+      refused({ source: "b", position: 2 }),
+      refused({ source: "b", position: 10, at: minute(5) }),
+    ];
+    await store.quarantine({ rows: listed.toReversed() });
+    assert.deepEqual(await store.quarantined({ limit: 10, offset: 0 }), listed);
+    assert.deepEqual(await store.quarantined({ limit: 2, offset: 1 }), listed.slice(1, 3));
+    assert.deepEqual(await store.quarantined({ run_id: "run-a", limit: 10, offset: 0 }), listed.slice(0, 1));
+    assert.deepEqual(await store.quarantined({ run_id: "run-c", limit: 10, offset: 0 }), []);
+  });
+
+  test("pruneQuarantine() drops what is older", async (store) => {
+    const rows = Array.from({ length: 1_200 }, (_, i) => refused({ position: i, at: minute(i) }));
+    await store.quarantine({ rows });
+    assert.equal(await store.pruneQuarantine({ before: minute(1_100) }), 1_100);
+    assert.equal((await store.counts()).quarantined, 100);
+    assert.equal(await store.pruneQuarantine({ before: minute(1_100) }), 0);
+  });
+}

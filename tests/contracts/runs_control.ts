@@ -1,0 +1,294 @@
+import assert from "node:assert/strict";
+import { iso } from "../../lib/core/clock.ts";
+import { newTask } from "../../lib/dag/state.ts";
+import type { RunStore, Start, TaskRecord } from "../../lib/stores/runs/port.ts";
+import { endOf, runOf, startOf, T0 } from "../fixtures/runs.ts";
+import { add, claim, CONFLICT, type OpenRuns, storeTest, TTL } from "./runs.ts";
+
+/** Starts attempts under the lease that the owner has, in pools of these sizes. */
+const begin = (
+  runs: RunStore,
+  o: {
+    run_id: string;
+    owner: string;
+    starts: readonly Start[];
+    pools?: Record<string, number>;
+    now?: number;
+    limit?: number;
+  },
+) => {
+  const { run_id, owner, now = T0, ...changes } = o;
+  return runs.commit({ run_id, owner, now, changes });
+};
+
+/** The second half of `runsContract`: slots, checkpoints, changes from outside, logs, leadership, pruning. */
+export function runsControlContract(name: string, open: () => Promise<OpenRuns>): void {
+  const test = storeTest(name, open);
+  const tasks = ["a", "b", "c", "d"];
+
+  test("commit() admits by weight within a pool, across runs and handles", async ({ runs, another }) => {
+    const other = await another();
+    try {
+      for (const [run_id, owner, handle] of [["r1", "p1", runs], ["r2", "p2", other]] as const) {
+        await add(runs, run_id, {}, tasks);
+        await claim(handle, owner, { run_id, max: 2 });
+      }
+      const pools = { gpu: 3 };
+      const gpu = (task: string, owner: string, weight = 1) => startOf(task, { owner, pool: "gpu", weight });
+      const one = await begin(runs, { run_id: "r1", owner: "p1", pools, starts: [gpu("a", "p1", 2)] });
+      assert.deepEqual(one.admitted, ["a"]);
+      const starts = [gpu("a", "p2"), gpu("b", "p2"), startOf("c", { owner: "p2", pool: "free" })];
+      const two = await begin(other, { run_id: "r2", owner: "p2", pools, starts });
+      assert.deepEqual(two.admitted, ["a", "c"]);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test("commit() lets nothing overtake within a pool, nor admits more than its limit", async ({ runs }) => {
+    await add(runs, "r", {}, tasks);
+    await claim(runs, "p");
+    const [heavy, light, free, more] = [
+      startOf("a", { owner: "p", pool: "gpu", weight: 3 }),
+      startOf("b", { owner: "p", pool: "gpu" }),
+      startOf("c", { owner: "p", pool: "free" }),
+      startOf("d", { owner: "p", pool: "free" }),
+    ];
+    const pools = { gpu: 2 };
+    const first = await begin(runs, {
+      run_id: "r",
+      owner: "p",
+      pools,
+      starts: [heavy, light, free, more],
+      limit: 1,
+    });
+    assert.deepEqual(first.admitted, ["c"]);
+    assert.deepEqual((await runs.snapshot({ run_id: "r" }))?.tasks.map(({ state }) => state), [
+      "waiting",
+      "waiting",
+      "running",
+      "waiting",
+    ]);
+  });
+
+  test("commit() counts no slot of an attempt that ended or whose process is dead", async ({ runs }) => {
+    const pools = { gpu: 1 };
+    const start = (task: TaskRecord | string, owner: string) => startOf(task, { owner, pool: "gpu" });
+    await add(runs, "r1", {}, tasks);
+    await add(runs, "r2", {}, tasks);
+    await claim(runs, "p1", { run_id: "r1", max: 2 });
+    let last = start("a", "p1");
+    for (const state of ["success", "failed", "skipped", "cancelled", "timed_out", "lost"] as const) {
+      const { admitted } = await begin(runs, { run_id: "r1", owner: "p1", pools, starts: [last] });
+      assert.deepEqual(admitted, ["a"], state);
+      await runs.commit({ run_id: "r1", owner: "p1", now: T0, changes: { ended: [endOf(last, { state })] } });
+      last = start(last.task, "p1");
+    }
+    await begin(runs, { run_id: "r1", owner: "p1", pools, starts: [last] });
+    await claim(runs, "p2", { run_id: "r2", max: 2 });
+    const full = await begin(runs, { run_id: "r2", owner: "p2", pools, starts: [start("b", "p2")] });
+    assert.deepEqual(full.admitted, []);
+    const later = { run_id: "r2", owner: "p2", pools, starts: [start("b", "p2")], now: T0 + TTL };
+    assert.deepEqual((await begin(runs, later)).admitted, ["b"]);
+  });
+
+  test("saveCheckpoint() is for the running attempt of the owner alone", async ({ runs }) => {
+    await add(runs, "r");
+    await claim(runs, "p1");
+    const a = startOf("a", { owner: "p1" });
+    const save = (owner: string, attempt: number, value: number) =>
+      runs.saveCheckpoint({ run_id: "r", owner, task_id: "a", attempt, value: { at: value } });
+    assert.equal(await runs.checkpoint({ run_id: "r", task_id: "a" }), null);
+    await assert.rejects(save("p1", 1, 0), CONFLICT);
+    await begin(runs, { run_id: "r", owner: "p1", starts: [a] });
+    await save("p1", 1, 1);
+    await assert.rejects(save("p2", 1, 2), CONFLICT);
+    await runs.commit({ run_id: "r", owner: "p1", now: T0, changes: { ended: [endOf(a)] } });
+    await assert.rejects(save("p1", 1, 3), CONFLICT);
+    const second = startOf(a.task, { owner: "p1" });
+    await begin(runs, { run_id: "r", owner: "p1", starts: [second] });
+    await save("p1", 2, 4);
+    await claim(runs, "p2", { now: T0 + TTL });
+    await assert.rejects(save("p1", 2, 5), CONFLICT);
+    assert.deepEqual(await runs.checkpoint({ run_id: "r", task_id: "a" }), { at: 4 });
+  });
+
+  test("saveCheckpoint() forgets the attempts that were lost before it", async ({ runs }) => {
+    await add(runs, "r");
+    await claim(runs, "p1");
+    const a = startOf({ ...newTask("a"), lost: 3 }, { owner: "p1" });
+    await begin(runs, { run_id: "r", owner: "p1", starts: [a] });
+    const lost = async () => (await runs.snapshot({ run_id: "r" }))?.tasks[0]?.lost;
+    assert.equal(await lost(), 3);
+    await runs.saveCheckpoint({ run_id: "r", owner: "p1", task_id: "a", attempt: 1, value: 1 });
+    assert.equal(await lost(), 0);
+  });
+
+  test("requestCancel() ends what nobody drives, and leaves finished tasks as they are", async ({ runs }) => {
+    await runs.create({ run: runOf("r"), tasks: [{ ...newTask("a"), state: "success" }, newTask("b")] });
+    assert.equal(await runs.requestCancel({ run_id: "r" }), true);
+    const snapshot = await runs.snapshot({ run_id: "r" });
+    assert.equal(snapshot?.run.state, "cancelled");
+    assert.ok(snapshot?.run.ended_at !== null);
+    assert.deepEqual(snapshot?.tasks.map(({ state }) => state), ["success", "cancelled"]);
+    assert.equal(await runs.requestCancel({ run_id: "r" }), false);
+    assert.equal(await runs.requestCancel({ run_id: "none" }), false);
+    assert.equal(await claim(runs, "p1"), null);
+  });
+
+  test("revise() changes what its plan says and queues a run anew", async ({ runs }) => {
+    await add(runs, "r");
+    await claim(runs, "p1");
+    const a = startOf("a", { owner: "p1" });
+    await begin(runs, { run_id: "r", owner: "p1", starts: [a] });
+    await runs.saveCheckpoint({ run_id: "r", owner: "p1", task_id: "a", attempt: 1, value: 1 });
+    await runs.requestCancel({ run_id: "r" });
+    const ended = { state: "cancelled" as const, started_at: iso(T0), ended_at: iso(T0), error: null };
+    await runs.commit({ run_id: "r", owner: "p1", now: T0, changes: { run: ended, ended: [endOf(a)] } });
+    const queued = { state: "queued" as const, started_at: null, ended_at: null, error: null };
+    await runs.revise({
+      run_id: "r",
+      now: T0,
+      plan: ({ tasks }) => ({ run: queued, tasks: [{ ...tasks[0]!, state: "waiting" }], discard: ["a"] }),
+    });
+    assert.equal(await runs.checkpoint({ run_id: "r", task_id: "a" }), null);
+    const claimed = await claim(runs, "p2");
+    assert.equal(claimed?.run.cancel_requested, false);
+    assert.equal(claimed?.tasks[0]?.state, "waiting");
+    assert.equal(claimed?.attempts.length, 1);
+  });
+
+  test("revise() writes nothing where its plan throws, and knows no run that does not exist", async ({ runs }) => {
+    await add(runs, "r");
+    const plan = () => {
+      throw new Error("no");
+    };
+    await assert.rejects(runs.revise({ run_id: "r", now: T0, plan }), { message: "no" });
+    await assert.rejects(runs.revise({ run_id: "x", now: T0, plan: () => ({}) }), { code: "not_found" });
+    assert.equal((await claim(runs, "p1"))?.run.run_id, "r");
+  });
+
+  test("heartbeat() holds an attempt of an external run on its own lease", async ({ runs }) => {
+    await add(runs, "r", { trigger: "external" });
+    const start = (task: string) => startOf(task, { owner: "p1", pool: "gpu", lease_until: T0 + TTL });
+    const plan = () => ({ starts: [start("a"), start("b")], pools: { gpu: 1 } });
+    assert.deepEqual(await runs.revise({ run_id: "r", now: T0, plan }), { admitted: ["a"] });
+    const key = { task_id: "a", attempt: 1 };
+    const beat = { run_id: "r", now: T0 + TTL - 1, ttl_ms: TTL, progress: [], attempt: key };
+    await runs.heartbeat({ ...beat, owner: "p1" });
+    await assert.rejects(runs.heartbeat({ ...beat, owner: "p2" }), CONFLICT);
+    assert.equal((await runs.snapshot({ run_id: "r" }))?.attempts[0]?.lease_until, T0 + 2 * TTL - 1);
+    await runs.saveCheckpoint({ run_id: "r", owner: "p1", ...key, value: "kept" });
+    const later = (now: number) =>
+      runs.revise({ run_id: "r", now, plan: () => ({ starts: [start("b")], pools: { gpu: 1 } }) });
+    assert.deepEqual((await later(T0 + TTL)).admitted, []);
+    assert.deepEqual((await later(T0 + 2 * TTL)).admitted, ["b"]);
+  });
+
+  test("logs() pages through lines in order, of a run, a task or an attempt", async ({ runs }) => {
+    await add(runs, "r");
+    const line = (task_id: string, attempt: number, text: string) => ({
+      task_id,
+      attempt,
+      at: iso(T0),
+      line: text,
+    });
+    const lines = [line("a", 1, "one"), line("b", 1, "two"), line("a", 2, "three")];
+    await runs.appendLogs({ run_id: "r", lines });
+    const first = await runs.logs({ run_id: "r", after: 0, limit: 2 });
+    assert.deepEqual(first.map(({ line }) => line), ["one", "two"]);
+    const rest = await runs.logs({ run_id: "r", after: first[1]!.seq, limit: 9 });
+    assert.deepEqual(rest.map(({ seq: _, ...rest }) => rest), [lines[2]]);
+    const of = (o: { task_id?: string; attempt?: number }) =>
+      runs.logs({ run_id: "r", after: 0, limit: 9, ...o });
+    assert.deepEqual((await of({ task_id: "a" })).length, 2);
+    assert.deepEqual((await of({ task_id: "a", attempt: 2 })).map(({ line }) => line), ["three"]);
+  });
+
+  test("runs() lists the newest first, by dag and state", async ({ runs }) => {
+    await add(runs, "r1", { created_at: iso(T0) });
+    await add(runs, "r2", { created_at: iso(T0 + 1), dag_id: "e" });
+    await add(runs, "r3", { created_at: iso(T0 + 2), state: "success" });
+    const ids = async (o: Omit<Parameters<RunStore["runs"]>[0], "limit">) =>
+      (await runs.runs({ ...o, limit: 2 })).map(({ run_id }) => run_id);
+    assert.deepEqual(await ids({}), ["r3", "r2"]);
+    assert.deepEqual(await ids({ dag_id: "d" }), ["r3", "r1"]);
+    assert.deepEqual(await ids({ states: ["queued", "running"] }), ["r2", "r1"]);
+    assert.deepEqual(await ids({ dag_id: "e", states: ["success"] }), []);
+  });
+
+  test("lastScheduled() is the newest logical date that has come", async ({ runs }) => {
+    const scheduled = (run_id: string, at: number) =>
+      add(runs, run_id, { trigger: "schedule", occurrence: run_id, logical_date: iso(at) });
+    const last = (until: number) => runs.lastScheduled({ dag_id: "d", until: iso(until) });
+    assert.equal(await last(T0), null);
+    await add(runs, "manual", { logical_date: iso(T0 + 9) });
+    await scheduled("s1", T0 + 1_000);
+    await scheduled("s2", T0 + 2_000);
+    assert.equal(await last(T0 + 5_000), iso(T0 + 2_000));
+    assert.equal(await last(T0 + 1_500), iso(T0 + 1_000));
+  });
+
+  test("firstSeen() remembers, and goes back with the clock", async ({ runs }) => {
+    const seen = (now: number) => runs.firstSeen({ dag_id: "d", now });
+    assert.equal(await seen(T0 + 5), T0 + 5);
+    assert.equal(await seen(T0 + 9), T0 + 5);
+    assert.equal(await seen(T0), T0);
+    assert.equal(await seen(T0 + 9), T0);
+  });
+
+  test("lead() has one leader, until it is silent or the clock was put back", async ({ runs, another }) => {
+    const other = await another();
+    try {
+      const lead = (store: RunStore, owner: string, now: number) =>
+        store.lead({ owner, now, ttl_ms: TTL, lag_ms: 3 });
+      assert.equal(await runs.leader(), null);
+      assert.equal(await lead(runs, "p1", T0), true);
+      assert.equal(await lead(other, "p2", T0 + TTL - 1), false);
+      assert.equal(await lead(runs, "p1", T0 + 5), true);
+      assert.deepEqual(await other.leader(), {
+        owner: "p1",
+        last_tick: iso(T0 + 5),
+        lag_ms: 3,
+        live_until: iso(T0 + 5 + TTL),
+      });
+      assert.equal(await lead(other, "p2", T0 + 5 + TTL), true);
+      assert.equal(await lead(runs, "p1", T0 + 6 + TTL), false);
+      assert.equal(await lead(runs, "p1", T0 - 3_600_000), true);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test("prune() removes old runs in which nothing goes on, with all of theirs", async ({ runs }) => {
+    const old = { created_at: iso(T0), ended_at: iso(T0 + 1), state: "success" as const };
+    const dated = (run_id: string, day: number) => ({
+      trigger: "schedule" as const,
+      occurrence: run_id,
+      logical_date: iso(T0 + day),
+    });
+    await add(runs, "ended");
+    await runs.requestCancel({ run_id: "ended" });
+    for (const [run_id, day] of [["s1", 1], ["s2", 2]] as const) {
+      await add(runs, run_id, dated(run_id, day));
+      await runs.requestCancel({ run_id });
+    }
+    await add(runs, "external", { trigger: "external" });
+    await add(runs, "open");
+    await add(runs, "young", { created_at: iso(T0 + 10) });
+    await runs.requestCancel({ run_id: "young" });
+    await runs.appendLogs({
+      run_id: "ended",
+      lines: [{ task_id: "a", attempt: 1, at: old.created_at, line: "x" }],
+    });
+    assert.equal(await runs.prune({ before: iso(T0 + 5) }), 3);
+    assert.deepEqual(await runs.logs({ run_id: "ended", after: 0, limit: 9 }), []);
+    const left = (await runs.runs({ limit: 9 })).map(({ run_id }) => run_id).sort();
+    assert.deepEqual(left, ["open", "s2", "young"]);
+  });
+
+  test("health() names the engine", async ({ runs }) => {
+    const { adapter, version } = await runs.health();
+    assert.ok(adapter.length > 0 && /\d/.test(version));
+  });
+}

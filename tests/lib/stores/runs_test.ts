@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "../../../deps.ts";
+import { newTask } from "../../../lib/dag/state.ts";
+import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
+import { runsContract } from "../../contracts/runs.ts";
+import { runOf, T0 } from "../../fixtures/runs.ts";
+
+runsContract("SqliteRuns", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/runs.db`;
+  const store = new SqliteRuns({ path });
+  return {
+    store,
+    another: () => Promise.resolve(new SqliteRuns({ path })),
+    close: async () => {
+      await store.close();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+});
+
+Deno.test("SqliteRuns waits for a locked file without stopping the timers of its process", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/runs.db`;
+  const runs = new SqliteRuns({ path });
+  const other = new DatabaseSync(path);
+  try {
+    other.exec("BEGIN EXCLUSIVE");
+    let ticks = 0;
+    const ticking = setInterval(() => ticks++, 10);
+    setTimeout(() => other.exec("COMMIT"), 500);
+    assert.equal(await runs.create({ run: runOf("r"), tasks: [newTask("a")] }), true);
+    clearInterval(ticking);
+    assert.ok(ticks > 10, `the timers had ${ticks} turns in half a second`);
+  } finally {
+    other.close();
+    await runs.close();
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("SqliteRuns takes a file of the first schema further, with its runs", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/runs.db`;
+  const { RUN_MIGRATIONS } = await import("../../../lib/stores/runs/schema.ts");
+  const old = new DatabaseSync(path);
+  old.exec(RUN_MIGRATIONS[0]!);
+  old.exec("PRAGMA user_version = 1");
+  old.exec(
+    `INSERT INTO pipeline_runs VALUES ('r','d','v','queued','manual',NULL,'x','x','x','{}','x',NULL,NULL,NULL,
+    0,NULL,0); INSERT INTO pipeline_tasks VALUES ('r','a','waiting',0,0,0,0,NULL,'null',NULL,NULL)`,
+  );
+  old.close();
+  const runs = new SqliteRuns({ path });
+  try {
+    const claimed = await runs.claim({ owner: "p", now: T0, ttl_ms: 1, max_active: { d: 1 } });
+    assert.deepEqual(claimed?.tasks, [newTask("a")]);
+  } finally {
+    await runs.close();
+    await Deno.remove(dir, { recursive: true });
+  }
+});
