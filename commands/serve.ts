@@ -1,7 +1,14 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
-import { openAnalytics, openCache, openDocuments, openGraph, openVectors } from "../lib/stores/open.ts";
+import {
+  openAnalytics,
+  openCache,
+  openDocuments,
+  openGraph,
+  openRuns,
+  openVectors,
+} from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
 import { shutdownSignal } from "./exit.ts";
 import { openAll, type Opened } from "./services.ts";
@@ -20,6 +27,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     graph: () => openGraph(config.graph),
     documents: () => openDocuments(config.documents),
     cache: () => openCache(config.cache),
+    runs: () => openRuns(config.runs),
   });
   try {
     const log = (entry: object) => console.error(JSON.stringify({ at: new Date().toISOString(), ...entry }));

@@ -32,7 +32,7 @@ export async function createApp(o: AppOptions): Promise<Hono> {
 
 function readEndpoints(o: AppOptions): Endpoint[] {
   const recommender = new Recommender({ stores: o.stores, clock: o.clock });
-  return [index(o.version), healthz(o), readyz(o.stores), recommendations(recommender)];
+  return [index(o.version), healthz(o), readyz(o), recommendations(recommender)];
 }
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];

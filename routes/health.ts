@@ -2,13 +2,14 @@ import { timeout, TimeoutStrategy } from "../deps.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
 import type { Health, Published } from "../lib/core/types.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
 import { causeOf, type Endpoint, type Note } from "./endpoint.ts";
 
 /** How long a store may take to say that it is well, in milliseconds. */
 const PATIENCE_MS = 1_000;
 const patience = timeout(PATIENCE_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
 
-const NAMES = ["vectors", "graph", "analytics", "documents", "cache"] as const;
+const NAMES = ["vectors", "graph", "analytics", "documents", "cache", "runs"] as const;
 
 interface Checked {
   health(): Promise<Health>;
@@ -19,6 +20,15 @@ export interface ReadyStores {
   readonly analytics: Checked & Pick<AnalyticsStore, "published">;
   readonly documents: Checked;
   readonly cache: Checked;
+  readonly runs: Checked & Pick<RunStore, "leader">;
+}
+
+/** The scheduler in `GET /readyz`: `up` while some process leads, `down` when the last one has gone silent. */
+interface SchedulerState {
+  readonly status: "up" | "down";
+  readonly last_tick: string;
+  /** How much later than planned that tick was. */
+  readonly lag_ms: number;
 }
 
 /** One store in `GET /readyz`. The adapter is null while it is down. */
@@ -42,24 +52,26 @@ export function healthz(o: { version: string; clock: Clock }): Endpoint {
 }
 
 /**
- * `GET /readyz`: `{ status, published: { version, at } | null, stores: { NAME: { status, adapter, latency_ms } } }`. `ready`
- * with all stores up, `degraded` with some down (still 200: answers go on without them), `unready` with 503 while
- * analytics is down or nothing is published.
+ * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
+ * { NAME: { status, adapter, latency_ms } } }`. `ready` with all stores up, `degraded` with some down (still 200: answers
+ * go on without them), `unready` with 503 while analytics is down or nothing is published. The scheduler, null where
+ * none ever ran, does not count: answers do not need it.
  */
-export function readyz(stores: ReadyStores): Endpoint {
-  return { route: "/readyz", scope: null, handle: (_context, note) => readiness(stores, note) };
+export function readyz({ stores, clock }: { stores: ReadyStores; clock: Clock }): Endpoint {
+  return { route: "/readyz", scope: null, handle: (_context, note) => readiness(stores, clock, note) };
 }
 
-async function readiness(stores: ReadyStores, note: Note): Promise<Response> {
-  const [published, ...states] = await Promise.all([
+async function readiness(stores: ReadyStores, clock: Clock, note: Note): Promise<Response> {
+  const [published, scheduler, ...states] = await Promise.all([
     publishedOf(stores.analytics),
+    schedulerOf(stores.runs, clock),
     ...NAMES.map((name) => stateOf(name, stores[name], note)),
   ]);
   const byName = Object.fromEntries(states);
   const unready = published === null || byName.analytics?.status === "down";
   const degraded = states.some(([, state]) => state.status === "down");
   const status = unready ? "unready" : degraded ? "degraded" : "ready";
-  return respond(unready ? 503 : 200, { status, published, stores: byName });
+  return respond(unready ? 503 : 200, { status, published, scheduler, stores: byName });
 }
 
 async function stateOf(name: string, store: Checked, note: Note): Promise<[string, StoreState]> {
@@ -79,6 +91,18 @@ async function publishedOf(
   try {
     const published = await patience.execute(() => analytics.published());
     return published && { version: published.version, at: published.at };
+  } catch {
+    return null;
+  }
+}
+
+/** Null too where the run store fails, which its own line tells. */
+async function schedulerOf(runs: ReadyStores["runs"], clock: Clock): Promise<SchedulerState | null> {
+  try {
+    const leader = await patience.execute(() => runs.leader());
+    if (leader === null) return null;
+    const { last_tick, lag_ms, live_until } = leader;
+    return { status: Date.parse(live_until) > clock.now() ? "up" : "down", last_tick, lag_ms };
   } catch {
     return null;
   }

@@ -200,6 +200,9 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
       await Promise.all([rest(), errors]);
       assert.equal((await child.status).code, 0);
     }
+    Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
+    const own = await run(folder, "pipeline", ["pipeline", "--messages", "own.ndjson"]);
+    assert.match(own.stdout, /The sample is still in the data .* `deno task reset --sample`/);
     const backup = await run(folder, "backup", ["backup"]);
     assert.equal(backup.code, 0, backup.stderr);
     const [, copy] = /copied to (\S+);/.exec(backup.stdout) ?? [];

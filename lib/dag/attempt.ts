@@ -129,13 +129,15 @@ export class Attempt<Services> {
   /** The task's result; or the signal's reason, where the task does not heed its signal for `linger_ms`. */
   private orLinger<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.controller;
+    const { promise: lingered, reject } = Promise.withResolvers<never>();
     let timer: ReturnType<typeof setTimeout>;
-    const lingered = new Promise<never>((_, reject) => {
-      const linger = () => timer = setTimeout(() => reject(signal.reason), this.o.linger_ms);
-      if (signal.aborted) linger();
-      else signal.addEventListener("abort", linger, { once: true });
+    const linger = () => timer = setTimeout(() => reject(signal.reason), this.o.linger_ms);
+    if (signal.aborted) linger();
+    else signal.addEventListener("abort", linger);
+    return Promise.race([work, lingered]).finally(() => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", linger);
     });
-    return Promise.race([work, lingered]).finally(() => clearTimeout(timer));
   }
 
   private success(result: Json | object | void): AttemptEnd {

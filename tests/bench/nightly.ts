@@ -11,8 +11,15 @@ import { systemClock } from "../../lib/core/clock.ts";
 import { KINDS } from "../../lib/core/types.ts";
 import { openAll } from "../../commands/services.ts";
 import type { RunSummary } from "../../commands/summary.ts";
-import { openAnalytics, openCache, openDocuments, openGraph, openVectors } from "../../lib/stores/open.ts";
-import { benchServe, formatFigures } from "./serve.ts";
+import {
+  openAnalytics,
+  openCache,
+  openDocuments,
+  openGraph,
+  openRuns,
+  openVectors,
+} from "../../lib/stores/open.ts";
+import { benchServe, formatFigures } from "./lib/serve.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 const DATA = `${ROOT}../shared/data/redial_dev`;
@@ -96,6 +103,7 @@ async function answers(folder: string): Promise<void> {
     graph: () => openGraph(config.graph),
     documents: () => openDocuments(config.documents),
     cache: () => openCache(config.cache),
+    runs: () => openRuns(config.runs),
   });
   const app = await createApp({ stores, clock: systemClock, version: "bench", keys: [], log: null });
   const user_ids = [...new Set(idsOf("messages").concat(idsOf("events")))];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { emptyWorld, fails, faulty, hangs } from "../lib/recommend/world.ts";
+import { emptyWorld, fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
 import { appTest } from "./app.ts";
 
 appTest("GET /healthz tells version and uptime", async ({ app, clock }) => {
@@ -20,13 +20,25 @@ appTest("GET /readyz lists every store", async ({ app }) => {
   const body = await response.json();
   assert.equal(body.status, "ready");
   assert.equal(body.published.version, 1);
-  assert.deepEqual(Object.keys(body.stores), ["vectors", "graph", "analytics", "documents", "cache"]);
+  assert.deepEqual(Object.keys(body.stores), ["vectors", "graph", "analytics", "documents", "cache", "runs"]);
   for (const store of Object.values<Record<string, unknown>>(body.stores)) {
     assert.equal(store.status, "up");
     assert.equal(typeof store.adapter, "string");
     assert.ok(Number(store.latency_ms) >= 0);
   }
 });
+
+appTest(
+  "GET /readyz tells whether a scheduler lives and how late it was",
+  async ({ app, world: { stores } }) => {
+    const scheduler = async () => (await (await app.request("/readyz")).json()).scheduler;
+    assert.equal(await scheduler(), null);
+    await stores.runs.lead({ owner: "one", now: NOW - 2_000, ttl_ms: 5_000, lag_ms: 40 });
+    assert.deepEqual(await scheduler(), { status: "up", last_tick: "2025-03-09T23:59:58.000Z", lag_ms: 40 });
+    await stores.runs.lead({ owner: "one", now: NOW - 60_000, ttl_ms: 5_000, lag_ms: 0 });
+    assert.equal((await scheduler()).status, "down");
+  },
+);
 
 for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
   appTest(`GET /readyz is degraded with 200 where the graph ${how}`, async ({ app, log }) => {

@@ -109,6 +109,7 @@ appTest("GET /recommendations/:user_id answers with every store down", async ({ 
       graph: faulty(stores.graph, fails),
       documents: faulty(stores.documents, fails),
       cache: faulty(stores.cache, fails),
+      runs: faulty(stores.runs, fails),
     },
   }),
 });

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { ManualClock, systemClock } from "../../../lib/core/clock.ts";
 import { ParleyError } from "../../../lib/core/errors.ts";
+import { Attempt, Stop } from "../../../lib/dag/attempt.ts";
 import { createRun } from "../../../lib/dag/runs.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
+import { runOf, startOf } from "../../fixtures/runs.ts";
 import {
   dagOf,
   driveRun,
@@ -59,6 +61,26 @@ Deno.test("an attempt that finishes after its signal, and before it is given up,
     const { snapshot } = await runToEnd(options({ runs, dag }));
     assert.deepEqual([snapshot.tasks[0]?.state, snapshot.tasks[0]?.output], ["success", "done"]);
   }));
+
+Deno.test("an attempt that has ended leaves no timer behind when it is told to stop", async () => {
+  const attempt = new Attempt<null>({
+    definition: { id: "a", run: ok },
+    record: startOf("a", { owner: "p" }).attempt,
+    run: runOf("r"),
+    services: null,
+    clock: systemClock,
+    output: () => null,
+    checkpoint: () => Promise.resolve(null),
+    saveCheckpoint: ok,
+    events: { progress: () => {}, log: () => {} },
+    deadline_in_ms: null,
+    linger_ms: 5_000,
+    dependents: [],
+  });
+  assert.equal((await attempt.run()).end.state, "success");
+  // The test runner reports a timer that is left.
+  attempt.stop(new Stop("lost", "too late"));
+});
 
 Deno.test("a deadline counts from the first start, over all attempts", () =>
   withRuns(async (runs) => {

@@ -47,13 +47,13 @@ for (const { zone, night, after, due } of ODD_NIGHTS) {
     );
   });
 
-  Deno.test(`dueOccurrences() fires 02:30 in ${zone} once in ${night}, looked at every minute`, () => {
+  Deno.test(`dueOccurrences() fires 02:30 in ${zone} once in ${night}, looked at every five minutes`, () => {
     for (const catch_up of ["none", "latest", "all"] as const) {
       const daily = schedule("30 2 * * *", zone, catch_up);
       const fired: string[] = [];
       let since = at(after);
-      for (let now = since; now <= at(after) + 2 * 86_400_000; now += 60_000) {
-        for (const each of dueOccurrences({ schedule: daily, since, now, tolerance_ms: 60_000, limit: 9 })) {
+      for (let now = since; now <= at(after) + 2 * 86_400_000; now += 300_000) {
+        for (const each of dueOccurrences({ schedule: daily, since, now, tolerance_ms: 300_000, limit: 9 })) {
           fired.push(iso(each.due));
           since = each.due;
         }

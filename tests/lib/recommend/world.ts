@@ -3,6 +3,7 @@ import { SqliteAnalytics } from "../../../lib/stores/analytics/sqlite.ts";
 import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
 import { SqliteDocuments } from "../../../lib/stores/documents/sqlite.ts";
 import { SqliteGraph } from "../../../lib/stores/graph/sqlite.ts";
+import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
 import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
 import { SqliteVectors } from "../../../lib/stores/vectors/sqlite.ts";
 import { campaign, event } from "./samples.ts";
@@ -52,6 +53,7 @@ export interface World {
     readonly graph: SqliteGraph;
     readonly vectors: SqliteVectors;
     readonly cache: MemoryCache;
+    readonly runs: SqliteRuns;
   };
   /** Builds and publishes a data version from what the stores hold. */
   publish(version: number): Promise<void>;
@@ -69,6 +71,7 @@ export async function emptyWorld(): Promise<World> {
     graph: new SqliteGraph({ path: `${dir}/graph.db` }),
     vectors: new SqliteVectors({ path: `${dir}/vectors.db`, index_dir: `${dir}/index` }),
     cache: new MemoryCache({ max_bytes: 1_000_000 }),
+    runs: new SqliteRuns({ path: `${dir}/runs.db` }),
   };
   const close = async () => {
     for (const store of Object.values(stores)) await store.close();

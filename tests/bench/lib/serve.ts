@@ -1,4 +1,4 @@
-import { type Hono, loadHono } from "../../deps.ts";
+import { type Hono, loadHono } from "../../../deps.ts";
 
 /** One line of the result. Latencies in milliseconds, one request at a time. */
 export interface Figure {
