@@ -21,11 +21,12 @@ export async function reset(
 
 async function refuseWhileRunning(config: Config): Promise<void> {
   const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
-  const open = await runs.runs({ states: ["queued", "running"], limit: 1 }).finally(close);
-  if (open[0] === undefined) return;
+  const open = await runs.runs({ states: ["queued", "running"], limit: 100 }).finally(close);
+  const ours = open.find(({ trigger }) => trigger !== "external");
+  if (ours === undefined) return;
   throw new ParleyError(
     "conflict",
-    `run ${open[0].run_id} is not over; let it end with \`deno task pipeline work\` first`,
+    `run ${ours.run_id} is not over; let it end with \`deno task pipeline work\` first`,
   );
 }
 

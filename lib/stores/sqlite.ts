@@ -15,13 +15,15 @@ export interface SqliteOptions {
   /** A path, or `:memory:`. */
   readonly path: string;
   readonly migrations: readonly Migration[];
-  /** How long one statement may wait for a lock, synchronously. The serving process passes 20. */
+  /** How long one statement may wait for a lock, synchronously, which stops every timer. Default 20. */
   readonly busy_ms?: number;
   /** `FULL` survives a power cut at every commit; `NORMAL` survives every process death. */
   readonly synchronous?: "FULL" | "NORMAL";
 }
 
-const BUSY_MS = 5_000;
+const BUSY_MS = 20;
+/** Opening waits longer than serving may: two processes can meet at the first migration. */
+const OPENING_MS = 5_000;
 /** How long a write tries again, asynchronously, before the file counts as unavailable. */
 const PATIENCE_MS = 10_000;
 /** Time for rows in one transaction. Its commit takes about as long again, so that none holds the lock 20 ms. */
@@ -37,8 +39,7 @@ const TUNING = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 8000";
 export function openSqlite(o: SqliteOptions): DatabaseSync {
   const db = open(o.path);
   try {
-    // Opening waits longer than serving may: two processes can meet at the first migration.
-    db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    db.exec(`PRAGMA busy_timeout = ${OPENING_MS}`);
     db.exec("PRAGMA journal_mode = WAL");
     db.exec(`PRAGMA synchronous = ${o.synchronous ?? "NORMAL"}`);
     db.exec("PRAGMA secure_delete = ON");

@@ -15,13 +15,10 @@ import type {
 import { RUN_MIGRATIONS } from "./schema.ts";
 import { RunWrites } from "./writes.ts";
 
-/** Waiting for a lock stops every timer of the process, heartbeats too: it is short, and tried again without blocking. */
-const BUSY_MS = 20;
-
 /** Runs in one SQLite file. Every commit is flushed to disk (`synchronous=FULL`): a finished task stays finished. */
 export class SqliteRuns extends RunWrites implements RunStore {
   constructor({ path }: { path: string }) {
-    super(new Sqlite({ path, migrations: RUN_MIGRATIONS, synchronous: "FULL", busy_ms: BUSY_MS }));
+    super(new Sqlite({ path, migrations: RUN_MIGRATIONS, synchronous: "FULL" }));
   }
 
   create({ run, tasks, lease }: {
