@@ -1,7 +1,8 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
-import { executeRun, type ExecutorOptions, type RunObserver, type RunOutcome } from "../lib/dag/executor.ts";
+import { executeRun } from "../lib/dag/executor.ts";
+import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { nightly } from "../tasks/nightly.ts";
 import type { Services } from "../tasks/services.ts";

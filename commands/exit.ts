@@ -1,5 +1,5 @@
 import { messageOf, ParleyError } from "../lib/core/errors.ts";
-import type { RunOutcome } from "../lib/dag/executor.ts";
+import type { RunOutcome } from "../lib/dag/options.ts";
 
 /** What the exit codes of every command mean; the README's table says the same. */
 export const EXIT = Object.freeze({

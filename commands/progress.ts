@@ -1,5 +1,5 @@
 import { styleText } from "../deps.ts";
-import type { RunObserver } from "../lib/dag/executor.ts";
+import type { RunObserver } from "../lib/dag/options.ts";
 import type { EndedAttempt, TaskRecord } from "../lib/stores/runs/port.ts";
 
 interface Row {

@@ -1,7 +1,7 @@
-import { absolute, type Config } from "../lib/config.ts";
+import { absolute, type Config, type Sources } from "../lib/config.ts";
 import { iso, systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
-import { type Json, type JsonObject, type Kind, KINDS } from "../lib/core/types.ts";
+import { type Json, type JsonObject, KINDS } from "../lib/core/types.ts";
 import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
@@ -16,8 +16,6 @@ import { ProgressView } from "./progress.ts";
 import { isSample } from "./sample.ts";
 import { openAll, openServices } from "./services.ts";
 import { summarize, summaryTable } from "./summary.ts";
-
-export type Sources = Readonly<Record<Kind, readonly string[]>>;
 
 export interface RunOrder extends Sources {
   readonly dag: string;

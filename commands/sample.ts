@@ -1,5 +1,5 @@
 import { KINDS } from "../lib/core/types.ts";
-import type { Sources } from "./run.ts";
+import type { Sources } from "../lib/config.ts";
 
 /** The folder of the bundled sample, whatever the working directory is. */
 const FOLDER = decodeURIComponent(new URL("../sample", import.meta.url).pathname);

@@ -1,17 +1,9 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
-import {
-  openAnalytics,
-  openCache,
-  openDocuments,
-  openGraph,
-  openRuns,
-  openVectors,
-} from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
 import { shutdownSignal } from "./exit.ts";
-import { openAll, type Opened } from "./services.ts";
+import { type Opened, openServing } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
@@ -21,14 +13,7 @@ export interface Serving {
 
 /** Opens the stores and listens. Closing lets requests under way finish. */
 export async function listen(config: Config): Promise<Opened<Serving>> {
-  const stores = await openAll({
-    analytics: () => openAnalytics(config.analytics),
-    vectors: () => openVectors(config.vectors),
-    graph: () => openGraph(config.graph),
-    documents: () => openDocuments(config.documents),
-    cache: () => openCache(config.cache),
-    runs: () => openRuns(config.runs),
-  });
+  const stores = await openServing(config);
   try {
     const log = (entry: object) => console.error(JSON.stringify({ at: new Date().toISOString(), ...entry }));
     const app = await createApp({

@@ -6,8 +6,10 @@ import {
   datasetName,
   openAnalytics,
   openArtifacts,
+  openCache,
   openDocuments,
   openGraph,
+  openRuns,
   openVectors,
 } from "../lib/stores/open.ts";
 import type { Services } from "../tasks/services.ts";
@@ -68,6 +70,18 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     await stores.close();
   };
   return { value, close };
+}
+
+/** The stores that answers are made from, and the run store, whose scheduler `/readyz` tells of. */
+export function openServing(config: Config) {
+  return openAll({
+    analytics: () => openAnalytics(config.analytics),
+    vectors: () => openVectors(config.vectors),
+    graph: () => openGraph(config.graph),
+    documents: () => openDocuments(config.documents),
+    cache: () => openCache(config.cache),
+    runs: () => openRuns(config.runs),
+  });
 }
 
 /** Without the escapes that a URL puts into a path. */

@@ -1,9 +1,8 @@
 import { styleText } from "../deps.ts";
-import type { Config } from "../lib/config.ts";
+import type { Config, Sources } from "../lib/config.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { openAnalytics } from "../lib/stores/open.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
-import type { Sources } from "./run.ts";
 import { isSample, sampleSources } from "./sample.ts";
 import { nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";

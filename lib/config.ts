@@ -2,6 +2,9 @@ import { parseEnv, z } from "../deps.ts";
 import { ParleyError } from "./core/errors.ts";
 import { type ApiKey, type Kind, type Scope, SCOPES } from "./core/types.ts";
 
+/** Paths to read, by what they hold. */
+export type Sources = Readonly<Record<Kind, readonly string[]>>;
+
 /** Everything that can be set, checked and complete. Paths are absolute. */
 export interface Config {
   readonly data: string;
@@ -15,7 +18,7 @@ export interface Config {
   readonly embeddings: URL;
   /** Inference sessions at one time; each keeps one core busy. */
   readonly embed_sessions: number;
-  readonly sources: Readonly<Record<Kind, readonly string[]>>;
+  readonly sources: Sources;
   /** Null where the nightly run is switched off. */
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
   readonly host: string;

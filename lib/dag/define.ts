@@ -3,7 +3,7 @@ import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./rules.ts";
-import { parseSchedule } from "./schedule.ts";
+import { parseSchedule, type Schedule } from "./schedule.ts";
 import type { Dataset, TaskFunction, TriggerRule } from "./types.ts";
 
 /** What to do with an error: try again, give up at once, or whatever the count of retries says. */
@@ -41,17 +41,6 @@ export interface TaskDefinition<Services> {
   readonly inputs?: readonly Dataset[];
   readonly outputs?: readonly Dataset[];
   readonly run: TaskFunction<Services>;
-}
-
-/** What happens with occurrences that passed while no scheduler ran. */
-export type CatchUp = "none" | "latest" | "all";
-
-export interface Schedule {
-  /** Five fields, as in crontab(5). */
-  readonly cron: string;
-  /** IANA zone, such as `Europe/Berlin`. */
-  readonly timezone: string;
-  readonly catch_up: CatchUp;
 }
 
 export interface DagDefinition<Services> {

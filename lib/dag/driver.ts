@@ -12,7 +12,7 @@ import { type Attempt, newAttempt, Stop } from "./attempt.ts";
 import { Bell } from "./bell.ts";
 import { Board } from "./board.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
-import type { ExecutorOptions, RunOutcome } from "./executor.ts";
+import type { ExecutorOptions, RunOutcome } from "./options.ts";
 import { prepareAttempt } from "./launch.ts";
 import { Lease } from "./lease.ts";
 import { afterAttempt, type AttemptEnd, lostAttempt, overdue, type RunEnd, started } from "./state.ts";

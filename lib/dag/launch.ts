@@ -2,7 +2,7 @@ import type { Json } from "../core/types.ts";
 import type { RunRecord, Start } from "../stores/runs/port.ts";
 import { Attempt, LINGER_MS } from "./attempt.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
-import type { ExecutorOptions } from "./executor.ts";
+import type { ExecutorOptions } from "./options.ts";
 import type { Lease } from "./lease.ts";
 import { deadlineIn } from "./state.ts";
 

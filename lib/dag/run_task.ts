@@ -3,7 +3,7 @@ import type { Json, JsonObject } from "../core/types.ts";
 import type { EndedAttempt, RunSnapshot } from "../stores/runs/port.ts";
 import { type Attempt, Stop } from "./attempt.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
-import type { ExecutorOptions } from "./executor.ts";
+import type { ExecutorOptions } from "./options.ts";
 import { prepareAttempt } from "./launch.ts";
 import { Lease } from "./lease.ts";
 import { createRun } from "./runs.ts";

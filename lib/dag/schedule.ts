@@ -1,6 +1,16 @@
 import { Cron } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
-import type { Schedule } from "./define.ts";
+
+/** What happens with occurrences that passed while no scheduler ran. */
+export type CatchUp = "none" | "latest" | "all";
+
+export interface Schedule {
+  /** Five fields, as in crontab(5). */
+  readonly cron: string;
+  /** IANA zone, such as `Europe/Berlin`. */
+  readonly timezone: string;
+  readonly catch_up: CatchUp;
+}
 
 /** One time at which a schedule is due, with the interval that it closes. Epoch milliseconds. */
 export interface Occurrence {

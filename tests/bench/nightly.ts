@@ -9,16 +9,8 @@ import { createApp } from "../../routes/app.ts";
 import { loadConfig } from "../../lib/config.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { KINDS } from "../../lib/core/types.ts";
-import { openAll } from "../../commands/services.ts";
+import { openServing } from "../../commands/services.ts";
 import type { RunSummary } from "../../commands/summary.ts";
-import {
-  openAnalytics,
-  openCache,
-  openDocuments,
-  openGraph,
-  openRuns,
-  openVectors,
-} from "../../lib/stores/open.ts";
 import { benchServe, formatFigures } from "./lib/serve.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
@@ -97,14 +89,7 @@ async function tenfold(folder: string): Promise<string> {
 
 async function answers(folder: string): Promise<void> {
   const config = loadConfig({ PARLEY_DATA: `${folder}/.parley` }, ROOT);
-  const { value: stores, close } = await openAll({
-    analytics: () => openAnalytics(config.analytics),
-    vectors: () => openVectors(config.vectors),
-    graph: () => openGraph(config.graph),
-    documents: () => openDocuments(config.documents),
-    cache: () => openCache(config.cache),
-    runs: () => openRuns(config.runs),
-  });
+  const { value: stores, close } = await openServing(config);
   const app = await createApp({ stores, clock: systemClock, version: "bench", keys: [], log: null });
   const user_ids = [...new Set(idsOf("messages").concat(idsOf("events")))];
   console.log(`\nanswers over ${user_ids.length} users`);

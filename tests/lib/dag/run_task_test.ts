@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "../../../lib/core/clock.ts";
 import { ParleyError } from "../../../lib/core/errors.ts";
 import type { TaskDefinition } from "../../../lib/dag/define.ts";
-import type { ExecutorOptions } from "../../../lib/dag/executor.ts";
+import type { ExecutorOptions } from "../../../lib/dag/options.ts";
 import { runTask, type TaskOrder } from "../../../lib/dag/run_task.ts";
 import { clearRun } from "../../../lib/dag/clear.ts";
 import { createRun } from "../../../lib/dag/runs.ts";

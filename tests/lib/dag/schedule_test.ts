@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { CatchUp, Schedule } from "../../../lib/dag/define.ts";
+import type { CatchUp, Schedule } from "../../../lib/dag/schedule.ts";
 import { dueOccurrences, nextOccurrences } from "../../../lib/dag/schedule.ts";
 
 const schedule = (cron: string, timezone: string, catch_up: CatchUp = "all"): Schedule => ({

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { iso, ManualClock } from "../../../lib/core/clock.ts";
-import { type CatchUp, type Dag, loadDags } from "../../../lib/dag/define.ts";
+import { type Dag, loadDags } from "../../../lib/dag/define.ts";
+import type { CatchUp } from "../../../lib/dag/schedule.ts";
 import { Scheduler } from "../../../lib/dag/scheduler.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
 import { dagOf } from "../../fixtures/dag.ts";
