@@ -7,8 +7,9 @@ import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
 import { checkParams, createRun } from "../lib/dag/runs.ts";
 import { openAnalytics, openRuns } from "../lib/stores/open.ts";
-import type { RunStore } from "../lib/stores/runs/port.ts";
+import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
+import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { engine, work } from "./engine.ts";
 import { EXIT, exitCodeOf, shutdownSignal } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf } from "./inspect.ts";
@@ -95,7 +96,7 @@ async function watched(
     console.log(json ? JSON.stringify(summary) : summaryTable(summary));
     if (!json) {
       const read = (await analytics.sources()).map(({ uri }) => uri);
-      for (const hint of hints(summary, snapshot.run.params, read)) console.log(hint);
+      for (const hint of hints(snapshot, read)) console.log(hint);
     }
     return exitCodeOf(outcome);
   } finally {
@@ -105,17 +106,19 @@ async function watched(
   }
 }
 
-/** What to do next, where there is something: a line each. */
-function hints(
-  { run_id, state, stages }: ReturnType<typeof summarize>,
-  params: JsonObject,
-  read: string[],
-): string[] {
-  const refused = stages.some(({ quarantined }) => quarantined > 0);
-  const own = KINDS.some((kind) => (params[kind] as string[] | undefined)?.some((path) => !isSample(path)));
+/** What to know or do next, where there is something: a line each. `read` are the sources of what is published. */
+function hints({ run, tasks, attempts }: RunSnapshot, read: readonly string[]): string[] {
+  const ingested = tasks.find(({ task_id }) => task_id === "ingest")?.output as Partial<IngestOutput> | null;
+  const refused = attempts.some(({ quarantined }) => quarantined > 0);
+  const own = KINDS.some((kind) =>
+    (run.params[kind] as string[] | undefined)?.some((path) => !isSample(path))
+  );
   return [
-    ...state === "failed" ? [`\`deno task pipeline retry ${run_id}\` goes on from what failed.`] : [],
-    ...refused ? [`\`deno task pipeline quarantine --run ${run_id}\` lists the rows that were refused.`] : [],
+    ...(ingested?.failed ?? []).map(({ uri, error }) => `${uri} was left out: ${error}`),
+    ...run.state === "failed" ? [`\`deno task pipeline retry ${run.run_id}\` goes on from what failed.`] : [],
+    ...refused
+      ? [`\`deno task pipeline quarantine --run ${run.run_id}\` lists the rows that were refused.`]
+      : [],
     ...own && read.some(isSample)
       ? ["The sample is still in the data beside yours; `deno task reset --sample` takes it out."]
       : [],

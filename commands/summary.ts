@@ -10,6 +10,8 @@ export interface StageSummary {
   readonly quarantined: number;
   readonly attempts: number;
   readonly seconds: number | null;
+  /** How far the attempt is that runs now; null where none does. */
+  readonly progress: { readonly done: number; readonly total: number | null } | null;
   readonly error: string | null;
 }
 
@@ -38,6 +40,7 @@ export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly
       quarantined: last?.quarantined ?? 0,
       attempts: own.length,
       seconds: last === undefined ? null : seconds(last),
+      progress: last?.state === "running" ? { done: last.progress_done, total: last.progress_total } : null,
       error: task.error,
     }];
   });
@@ -65,7 +68,7 @@ export function summaryTable({ run_id, state, seconds, stages }: RunSummary): st
     s.stage,
     s.state,
     count(s.rows_in),
-    count(s.rows_out),
+    s.progress === null ? count(s.rows_out) : `${s.progress.done} of ${s.progress.total ?? "?"}`,
     count(s.quarantined),
     s.seconds === null ? "" : `${s.seconds.toFixed(2)} s`,
   ]);

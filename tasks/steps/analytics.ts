@@ -2,7 +2,7 @@ import { batches } from "../../lib/core/batch.ts";
 import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Services } from "../services.ts";
-import { addCounts, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
 import { validated } from "./validate.ts";
 
 /** Writes the run's campaigns and engagement events to the analytics store. */
@@ -42,6 +42,7 @@ export async function analytics(
 }
 
 function record(context: TaskContext<Services>, table: string, input: Artifact, counts: WriteCounts): void {
+  context.log(countsText(table, counts));
   context.reads(context.services.artifact(input));
   context.writes({
     ...context.services.dataset("analytics", table),

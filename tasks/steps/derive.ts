@@ -97,6 +97,9 @@ function report(
 ): void {
   const { services } = context;
   const version = String(made.version);
+  context.log(
+    `${made.profiles} profiles changed; data version ${version} built, with ${made.indexed} vectors indexed`,
+  );
   context.rows({ in: made.users, out: made.profiles });
   context.reads(services.dataset("vectors", "messages"));
   context.reads(services.dataset("analytics", "events"));

@@ -2,7 +2,7 @@ import { batches } from "../../lib/core/batch.ts";
 import type { Message, WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Services } from "../services.ts";
-import { addCounts, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
 import { validated } from "./validate.ts";
 
 /** Writes the run's messages to the documents store. */
@@ -14,6 +14,7 @@ export async function documents(context: TaskContext<Services>): Promise<{ messa
     counts = addCounts(counts, await services.documents.upsert({ messages: batch }));
     context.progress({ done: rowsOf(counts), total: messages.rows });
   }
+  context.log(countsText("messages", counts));
   const written = counts.inserted + counts.changed;
   context.rows({ in: messages.rows, out: written });
   context.reads(services.artifact(messages));

@@ -68,6 +68,7 @@ async function embedParts(
     part++;
     done += items.length;
   }
+  context.log(`${output.embedded} texts embedded, ${output.reused} had a vector`);
   context.rows({ in: total, out: output.embedded });
   for (const input of [messages, campaigns]) context.reads(context.services.artifact(input));
   for (const artifact of output.parts) context.writes(context.services.artifact(artifact));

@@ -35,6 +35,7 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
     edges += await services.graph.setEngaged({ user_ids, edges: engaged });
     context.progress({ done: done += users.length, total });
   }
+  context.log(`${touched.rows} users touched, ${edges} edges set`);
   context.rows({ in: total, out: edges });
   context.reads(services.artifact(campaigns));
   context.reads(services.dataset("documents", "messages"));

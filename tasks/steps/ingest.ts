@@ -92,11 +92,14 @@ class Ingestion {
     await this.recording({ kind, uri }, async () => {
       if (bytes === null) await this.open(uri);
       else if (await this.isUnchanged({ kind, source })) {
+        this.context.log(`${kind}: ${uri} is unchanged`);
         this.unchanged.push({ kind, uri });
         this.bytesToRead = addSize(this.bytesToRead, -bytes);
         return;
       }
-      this.sources.push(await this.spool({ kind, source }));
+      const spooled = await this.spool({ kind, source });
+      this.context.log(`${kind}: ${spooled.rows} rows from ${uri}`);
+      this.sources.push(spooled);
       await this.save();
     });
   }

@@ -14,6 +14,7 @@ export async function publish(context: TaskContext<Services>): Promise<Published
   const { sources } = context.output<IngestOutput>("ingest");
   const published = await publishVersion(services, { version, run_id, sources });
   await prune(services);
+  context.log(`data version ${published.version} is published`);
   context.rows({ in: 1, out: 1 });
   context.writes({ ...services.dataset("analytics", "published"), rows: 1, version: String(version) });
   return published;

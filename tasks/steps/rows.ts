@@ -7,6 +7,11 @@ export function addCounts(a: WriteCounts, b: WriteCounts): WriteCounts {
   return { inserted: a.inserted + b.inserted, changed: a.changed + b.changed, same: a.same + b.same };
 }
 
+/** For a log: `messages: 3 inserted, 1 changed, 20 same`. */
+export function countsText(noun: string, { inserted, changed, same }: WriteCounts): string {
+  return `${noun}: ${inserted} inserted, ${changed} changed, ${same} same`;
+}
+
 /** Rows that reached a store or that it had already. */
 export function rowsOf({ inserted, changed, same }: WriteCounts): number {
   return inserted + changed + same;

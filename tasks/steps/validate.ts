@@ -44,6 +44,8 @@ export async function validate(context: TaskContext<Services>): Promise<Validate
   const messages = await validation.kind("messages");
   const campaigns = await validation.kind("campaigns");
   const events = await validation.kind("events");
+  const { rows, quarantined, duplicates } = validation.tally;
+  context.log(`${rows} rows: ${quarantined} quarantined, ${duplicates} duplicates`);
   validation.judge();
   return { messages, campaigns, events, ...validation.tally };
 }

@@ -5,7 +5,7 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
-import { addCounts, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
 
 /** Writes embedded messages and campaigns to the vector store. */
 export async function vectors(
@@ -67,6 +67,7 @@ function report(
 ): void {
   const written = { messages: 0, campaigns: 0 };
   for (const collection of ["messages", "campaigns"] as const) {
+    context.log(countsText(collection, counts[collection]));
     written[collection] = counts[collection].inserted + counts[collection].changed;
     context.writes({
       ...context.services.dataset("vectors", collection),
