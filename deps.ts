@@ -6,7 +6,10 @@ export { circuitBreaker, ConsecutiveBreaker, handleWhen, timeout, TimeoutStrateg
 export { Command, CommanderError, InvalidArgumentError } from "commander";
 export { Cron } from "croner";
 export type { Context, Hono } from "hono";
+export type { Redis } from "ioredis";
 export { LRUCache } from "lru-cache";
+export type { AnyBulkWriteOperation, Collection, Db, MongoClient } from "mongodb";
+export type { Driver, ManagedTransaction, Record as Neo4jRecord } from "neo4j-driver";
 import { createRequire } from "node:module";
 
 export { Buffer } from "node:buffer";
@@ -32,6 +35,9 @@ export const loadHono = () => import("hono");
 const later = (name: string) => import(name);
 export const loadTransformers = (): Promise<typeof import("@huggingface/transformers")> =>
   later("@huggingface/transformers");
+export const loadMongo = (): Promise<typeof import("mongodb")> => later("mongodb");
+export const loadRedis = (): Promise<typeof import("ioredis")> => later("ioredis");
+export const loadNeo4j = (): Promise<typeof import("neo4j-driver")> => later("neo4j-driver");
 /**
  * Required, not imported, because usearch's ESM build needs `--allow-sys` to find its binary. The import that nobody
  * calls gives the type and makes Deno fetch the package, which it does not for a bare `require`.

@@ -91,6 +91,8 @@ Deno.test("every attempt leaves lineage: datasets, rows, versions, times and out
       task_id === "documents" && direction === "output"
     );
     assert.equal(written?.rows, 40);
+    assert.ok(written?.fields.includes("user_id"));
+    assert.deepEqual(written?.quality, { inserted: 40, changed: 0, same: 0 });
     for (const attempt of snapshot.attempts) {
       assert.equal(attempt.state, "success");
       assert.ok(attempt.ended_at !== null && attempt.ended_at >= attempt.started_at);

@@ -24,6 +24,8 @@ function opener<Store>(setting: string, adapters: Adapters<Store>): (url: URL) =
 
 export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
   sqlite: async (url) => new (await import("./documents/sqlite.ts")).SqliteDocuments({ path: pathOf(url) }),
+  mongodb: async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
+  "mongodb+srv": async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
 });
 
 export const openVectors = opener<VectorStore>("PARLEY_VECTORS", {
@@ -51,6 +53,8 @@ export const openRuns = opener<RunStore>("PARLEY_RUNS", {
 export const openCache = opener<Cache>("PARLEY_CACHE", {
   memory: async (url) =>
     new (await import("./cache/memory.ts")).MemoryCache({ max_bytes: megabytes(url.pathname) }),
+  redis: async (url) => new (await import("./cache/redis.ts")).RedisCache({ url }),
+  rediss: async (url) => new (await import("./cache/redis.ts")).RedisCache({ url }),
 });
 
 export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {

@@ -1,6 +1,7 @@
 import { batches } from "../../lib/core/batch.ts";
 import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
+import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
 import { validated } from "./validate.ts";
@@ -41,12 +42,18 @@ export async function analytics(
   return { campaigns, events };
 }
 
-function record(context: TaskContext<Services>, table: string, input: Artifact, counts: WriteCounts): void {
+function record(
+  context: TaskContext<Services>,
+  table: "campaigns" | "events",
+  input: Artifact,
+  counts: WriteCounts,
+): void {
   context.log(countsText(table, counts));
   context.reads(context.services.artifact(input));
   context.writes({
     ...context.services.dataset("analytics", table),
     rows: counts.inserted + counts.changed,
+    fields: FIELDS[table],
     quality: { ...counts },
   });
 }

@@ -2,6 +2,7 @@ import { createHash } from "../../deps.ts";
 import { batches, paged } from "../../lib/core/batch.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { VectorRow } from "../../lib/stores/vectors/port.ts";
+import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { GraphOutput, TouchedUser } from "./graph.ts";
 import { readArtifact } from "./rows.ts";
@@ -103,7 +104,12 @@ function report(
   context.rows({ in: made.users, out: made.profiles });
   context.reads(services.dataset("vectors", "messages"));
   context.reads(services.dataset("analytics", "events"));
-  context.writes({ ...services.dataset("vectors", "profiles"), rows: made.profiles });
+  context.writes({ ...services.dataset("vectors", "profiles"), rows: made.profiles, fields: FIELDS.vectors });
   context.writes({ ...services.dataset("vectors", "indexes"), rows: made.indexed, version });
-  context.writes({ ...services.dataset("analytics", "campaign_stats"), rows: made.campaigns, version });
+  context.writes({
+    ...services.dataset("analytics", "campaign_stats"),
+    rows: made.campaigns,
+    version,
+    fields: FIELDS.stats,
+  });
 }

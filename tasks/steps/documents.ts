@@ -1,6 +1,7 @@
 import { batches } from "../../lib/core/batch.ts";
 import type { Message, WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
+import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
 import { validated } from "./validate.ts";
@@ -18,6 +19,11 @@ export async function documents(context: TaskContext<Services>): Promise<{ messa
   const written = counts.inserted + counts.changed;
   context.rows({ in: messages.rows, out: written });
   context.reads(services.artifact(messages));
-  context.writes({ ...services.dataset("documents", "messages"), rows: written, quality: { ...counts } });
+  context.writes({
+    ...services.dataset("documents", "messages"),
+    rows: written,
+    fields: FIELDS.messages,
+    quality: { ...counts },
+  });
   return { messages: counts };
 }

@@ -2,6 +2,7 @@ import { batches, paged } from "../../lib/core/batch.ts";
 import { compareText } from "../../lib/core/text.ts";
 import type { Artifact, Campaign, Touched } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
+import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { readArtifact } from "./rows.ts";
 import { validated } from "./validate.ts";
@@ -40,7 +41,7 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   context.reads(services.artifact(campaigns));
   context.reads(services.dataset("documents", "messages"));
   context.reads(services.dataset("analytics", "events"));
-  context.writes({ ...services.dataset("graph", "edges"), rows: edges });
+  context.writes({ ...services.dataset("graph", "edges"), rows: edges, fields: FIELDS.edges });
   context.writes(services.artifact(touched));
   return { touched, edges };
 }

@@ -3,6 +3,7 @@ import { modelKey, type Published } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
+import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { DeriveOutput } from "./derive.ts";
 import type { IngestOutput } from "./ingest.ts";
@@ -16,7 +17,12 @@ export async function publish(context: TaskContext<Services>): Promise<Published
   await prune(services);
   context.log(`data version ${published.version} is published`);
   context.rows({ in: 1, out: 1 });
-  context.writes({ ...services.dataset("analytics", "published"), rows: 1, version: String(version) });
+  context.writes({
+    ...services.dataset("analytics", "published"),
+    rows: 1,
+    version: String(version),
+    fields: FIELDS.published,
+  });
   return published;
 }
 

@@ -3,6 +3,7 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import type { WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
+import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
@@ -72,6 +73,7 @@ function report(
     context.writes({
       ...context.services.dataset("vectors", collection),
       rows: written[collection],
+      fields: FIELDS.vectors,
       quality: { ...counts[collection] },
     });
   }

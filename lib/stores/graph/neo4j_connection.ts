@@ -1,0 +1,158 @@
+import { type Driver, loadNeo4j, type ManagedTransaction, type Neo4jRecord } from "../../../deps.ts";
+import { ParleyError } from "../../core/errors.ts";
+import { troubleOf, versionOf } from "./neo4j_errors.ts";
+import { type Neo4jAddress, parseNeo4jUrl } from "./neo4j_url.ts";
+
+export type Transaction = Pick<ManagedTransaction, "run">;
+export type Row = Neo4jRecord;
+
+export interface Neo4jOptions {
+  readonly url: URL;
+  /** How long a question may take, retries included. */
+  readonly read_ms?: number;
+  /** How long one batch of a write may take, retries included: deadlocks wait a second or two. */
+  readonly write_ms?: number;
+}
+
+const READ_MS = 5_000;
+const WRITE_MS = 30_000;
+/** The server ends a transaction at its time. One that still says nothing this much later is taken for hung. */
+const GRACE_MS = 500;
+
+interface Open {
+  readonly driver: Driver;
+  readonly version: string;
+}
+
+/**
+ * A server, connected to at the first call, and again at the next one after a failure. Transactions are the driver's
+ * managed ones: it repeats them after deadlocks and lost connections, so their work must bear repeating.
+ */
+export class Neo4jConnection {
+  readonly address: Neo4jAddress;
+  readonly read_ms: number;
+  readonly write_ms: number;
+  private opening: Promise<Open> | null = null;
+  private driver: Driver | null = null;
+  private readonly calls = new Set<(error: ParleyError) => void>();
+  private closed = false;
+
+  constructor(o: Neo4jOptions) {
+    this.address = parseNeo4jUrl(o.url);
+    this.read_ms = o.read_ms ?? READ_MS;
+    this.write_ms = o.write_ms ?? WRITE_MS;
+  }
+
+  read<T>(work: (tx: Transaction) => Promise<T>, ms = this.read_ms): Promise<T> {
+    return this.session(ms, "READ", (session) => session.executeRead(work, { timeout: ms }));
+  }
+
+  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const ms = this.write_ms;
+    return this.session(ms, "WRITE", (session) => session.executeWrite(work, { timeout: ms }));
+  }
+
+  async version(): Promise<string> {
+    return (await this.connected()).version;
+  }
+
+  private async session<T>(
+    ms: number,
+    mode: "READ" | "WRITE",
+    body: (session: ReturnType<Driver["session"]>) => Promise<T>,
+  ): Promise<T> {
+    const { driver } = await this.connected();
+    return await this.within(ms, driver, async (ended) => {
+      const session = driver.session({ ...this.database(), defaultAccessMode: mode });
+      // Not awaited: on a hung connection it would not end. It also takes back the timer of a retry.
+      ended.then(() => session.close()).catch(() => {});
+      return await body(session);
+    });
+  }
+
+  private database(): { database?: string } {
+    return this.address.database === null ? {} : { database: this.address.database };
+  }
+
+  private connected(): Promise<Open> {
+    if (this.closed) return Promise.reject(new ParleyError("unavailable", "the graph store is closed"));
+    this.opening ??= this.connect();
+    return this.opening;
+  }
+
+  private async connect(): Promise<Open> {
+    let driver: Driver | null = null;
+    try {
+      driver = this.driver = await this.create();
+      return { driver, version: await this.greet(driver) };
+    } catch (error) {
+      this.drop(driver);
+      throw troubleOf(error, this.address);
+    }
+  }
+
+  private async create(): Promise<Driver> {
+    const { default: neo4j } = await loadNeo4j();
+    if (this.closed) throw new ParleyError("unavailable", "the graph store is closed");
+    const { server, login } = this.address;
+    return neo4j.driver(server, login === null ? undefined : neo4j.auth.basic(login.user, login.password), {
+      connectionTimeout: this.read_ms,
+      connectionAcquisitionTimeout: this.read_ms,
+      maxTransactionRetryTime: this.write_ms,
+      maxConnectionPoolSize: 32,
+      disableLosslessIntegers: true,
+      telemetryDisabled: true,
+      notificationFilter: { minimumSeverityLevel: "OFF" },
+    });
+  }
+
+  /** Logs in, finds the database and checks the version. Not by a managed transaction, which would try for long. */
+  private greet(driver: Driver): Promise<string> {
+    return this.within(this.read_ms, driver, async (ended) => {
+      const session = driver.session({ ...this.database(), defaultAccessMode: "READ" });
+      ended.then(() => session.close()).catch(() => {});
+      const { summary } = await session.run("RETURN 1", {}, { timeout: this.read_ms });
+      return versionOf(summary.server.agent ?? "", this.address);
+    });
+  }
+
+  /**
+   * Runs a call until it ends, its time is over, or the store is closed. `ended` resolves then. The driver has no time
+   * limit of its own for a connection that falls silent, so overtime drops them all, and the next call makes new ones.
+   */
+  private async within<T>(
+    ms: number,
+    driver: Driver,
+    body: (ended: Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const { promise: stopped, reject: stop } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      stop(new ParleyError("unavailable", `the graph store at ${this.address.server} did not answer in ${ms} ms`));
+      this.drop(driver);
+    }, ms + GRACE_MS);
+    this.calls.add(stop);
+    try {
+      return await Promise.race([body(ended), stopped]);
+    } catch (error) {
+      throw troubleOf(error, this.address);
+    } finally {
+      end();
+      clearTimeout(timer);
+      this.calls.delete(stop);
+    }
+  }
+
+  /** Closes a driver with all its connections, busy ones too, and forgets it if it is the present one. */
+  private async drop(driver: Driver | null): Promise<void> {
+    if (driver === this.driver) this.driver = this.opening = null;
+    await driver?.close().catch(() => {});
+  }
+
+  /** Ends what is under way by `unavailable`. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const stop of this.calls) stop(new ParleyError("unavailable", "the graph store was closed"));
+    await this.drop(this.driver);
+  }
+}

@@ -1,0 +1,42 @@
+import { ParleyError } from "../../core/errors.ts";
+
+/** What a graph URL says: `neo4j+s://user:password@host:7687/database?namespace=name`. */
+export interface Neo4jAddress {
+  /** Scheme, host and port: all of the address that may be shown. */
+  readonly server: string;
+  /** Null where the URL names nobody, for servers without authentication. */
+  readonly login: { readonly user: string; readonly password: string } | null;
+  /** Null is the server's default database. */
+  readonly database: string | null;
+  readonly namespace: string;
+}
+
+/** The namespace of a URL that names none. */
+const NAMESPACE = "parley";
+
+/** Throws `invalid` for a URL that cannot be meant, without quoting its credentials. */
+export function parseNeo4jUrl(url: URL): Neo4jAddress {
+  const server = `${url.protocol}//${url.host}`;
+  if (url.host === "") throw new ParleyError("invalid", `${server} names no host; ${FORM}`);
+  const unknown = [...url.searchParams.keys()].filter((name) => name !== "namespace");
+  if (unknown.length > 0) {
+    throw new ParleyError("invalid", `${server} has the unknown parameter ${unknown[0]}; ${FORM}`);
+  }
+  const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(decoded);
+  return {
+    server,
+    login: user ? { user, password: password ?? "" } : null,
+    database: database || null,
+    namespace: url.searchParams.get("namespace") || NAMESPACE,
+  };
+}
+
+const FORM = "write neo4j://user:password@host:7687/database?namespace=name";
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new ParleyError("invalid", `a graph URL holds a % that is not followed by two hex digits; ${FORM}`);
+  }
+}
