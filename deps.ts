@@ -8,13 +8,16 @@ export { Cron } from "croner";
 export type { Context, Hono } from "hono";
 export type { Redis } from "ioredis";
 export { LRUCache } from "lru-cache";
-export type { AnyBulkWriteOperation, Collection, Db, MongoClient } from "mongodb";
-export type { Driver, ManagedTransaction, Record as Neo4jRecord } from "neo4j-driver";
+export type { AnyBulkWriteOperation, Collection, Db, MongoBulkWriteError, MongoClient } from "mongodb";
+export type { BookmarkManager, Driver, ManagedTransaction } from "neo4j-driver";
 import { createRequire } from "node:module";
 
 export { Buffer } from "node:buffer";
 export { createHash, hash, timingSafeEqual } from "node:crypto";
+export { statfsSync } from "node:fs";
 export { createRequire } from "node:module";
+export { Socket } from "node:net";
+export * as os from "node:os";
 export { basename, dirname, join } from "node:path";
 export {
   backup,
@@ -37,6 +40,8 @@ export const loadTransformers = (): Promise<typeof import("@huggingface/transfor
   later("@huggingface/transformers");
 export const loadMongo = (): Promise<typeof import("mongodb")> => later("mongodb");
 export const loadRedis = (): Promise<typeof import("ioredis")> => later("ioredis");
+export const loadMilvus = (): Promise<typeof import("@zilliz/milvus2-sdk-node")> =>
+  later("@zilliz/milvus2-sdk-node");
 export const loadNeo4j = (): Promise<typeof import("neo4j-driver")> => later("neo4j-driver");
 /**
  * Required, not imported, because usearch's ESM build needs `--allow-sys` to find its binary. The import that nobody
@@ -45,3 +50,14 @@ export const loadNeo4j = (): Promise<typeof import("neo4j-driver")> => later("ne
 export const loadUsearch = () =>
   createRequire(import.meta.url)("usearch") as Awaited<ReturnType<typeof importUsearch>>;
 const importUsearch = () => import("usearch");
+
+// @ts-types="@types/pg"
+import type * as Pg from "pg";
+export type {
+  ClientBase as PgClientBase,
+  Pool as PgPool,
+  PoolClient as PgClient,
+  QueryConfig as PgQuery,
+  QueryResult as PgResult,
+} from "pg";
+export const loadPg = (): Promise<typeof Pg> => later("pg");

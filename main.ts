@@ -23,6 +23,12 @@ function program(finish: (code: number) => void, params: string): Command {
     .description("the scheduler alone; each run is a process of its own")
     .action(verb(async (config) => (await import("./commands/schedule.ts")).schedule(config)));
   addPipeline(parley, verb, params);
+  parley.command("doctor")
+    .description("what is configured, what answers, whether it agrees, and what to do where not")
+    .option("--json", "as JSON", false)
+    .action(
+      verb(async (config, o: { json: boolean }) => (await import("./commands/doctor.ts")).doctor(config, o)),
+    );
   parley.command("backup")
     .description("copy the live data directory safely")
     .option("--to <folder>", "where to; default: backups/ in the data directory")

@@ -85,6 +85,6 @@ export function openServing(config: Config) {
 }
 
 /** Without the escapes that a URL puts into a path. */
-function embedderUrl({ embeddings }: Config): string {
+export function embedderUrl({ embeddings }: Config): string {
   return `${embeddings.protocol}${decodeURIComponent(embeddings.pathname)}`;
 }

@@ -168,6 +168,19 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     assert.equal((await pipeline("prune", "--older-than", "soon")).code, 2);
   }));
 
+Deno.test("doctor says what answers and what to do, without credentials", () =>
+  withFolder(async (folder) => {
+    const well = await run(folder, "doctor", ["doctor", "--json"]);
+    assert.equal(well.code, 0, well.stderr);
+    const { stores, findings } = JSON.parse(well.stdout);
+    assert.deepEqual([stores.length, findings], [7, []]);
+    const env = { PARLEY_DOCUMENTS: "nosuch://somebody:secret@127.0.0.1:1/db" };
+    const ill = await run(folder, "doctor", ["doctor"], { env });
+    assert.equal(ill.code, 1);
+    assert.match(ill.stdout, /documents +nosuch:.*which no adapter opens; known: sqlite:/);
+    assert.doesNotMatch(ill.stdout + ill.stderr, /secret/);
+  }));
+
 /** Reads a process's output until it says something. */
 async function until(
   stream: ReadableStream<Uint8Array>,
