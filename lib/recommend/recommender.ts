@@ -40,6 +40,7 @@ const NO_LOOKUP: Lookup = Object.freeze({ key: null, body: null });
 export class Recommender {
   private readonly guards = createGuards();
   private readonly published: PublishedReader;
+  private readonly computing = new Map<string, Promise<Served>>();
   private readonly popular: PopularReader;
 
   constructor(private readonly o: { stores: RecommenderStores; clock: Clock }) {
@@ -55,6 +56,23 @@ export class Recommender {
     const { key, body } = version === null ? NO_LOOKUP : await this.lookup(question, version, trace);
     trace.timings.set("cache", performance.now() - start);
     if (body !== null) return this.served(trace, { body, cache: "hit" });
+    return await this.once(key, () => this.compute(question, version, key, trace));
+  }
+
+  /** One computes and the others wait: many who ask the same at once cost one computation. */
+  private once(key: string | null, compute: () => Promise<Served>): Promise<Served> {
+    if (key === null) return compute();
+    const running = this.computing.get(key) ?? compute().finally(() => this.computing.delete(key));
+    this.computing.set(key, running);
+    return running;
+  }
+
+  private async compute(
+    question: Question,
+    version: number | null,
+    key: string | null,
+    trace: Trace,
+  ): Promise<Served> {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     const made = version === null || trace.failures.has("analytics")
       ? { answer: this.nothing(question, version), holds_until: null }

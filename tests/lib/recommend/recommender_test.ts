@@ -197,3 +197,27 @@ scene(
 scene("says what to do where nothing is published", async ({ ask }) => {
   await assert.rejects(ask("ann"), { code: "unavailable", message: /deno task pipeline/ });
 }, emptyWorld);
+
+scene("computes once what many ask at the same time", async ({ world, clock }) => {
+  let asked = 0;
+  const vectors = new Proxy(world.stores.vectors, {
+    get: (target, name) => {
+      const value = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      return async (...args: unknown[]) => {
+        if (name === "search") asked++;
+        await new Promise((resume) => setTimeout(resume, 1));
+        return value.apply(target, args);
+      };
+    },
+  });
+  const recommender = new Recommender({ stores: { ...world.stores, vectors }, clock });
+  const question = { user_id: "ann", k: 10 };
+  await recommender.serve(question);
+  const once = asked;
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () => recommender.serve({ user_id: "bob", k: 10 })),
+  );
+  assert.equal(asked, 2 * once);
+  assert.equal(new Set(answers.map(({ body }) => body)).size, 1);
+});
