@@ -21,8 +21,10 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
+      answer_ms: config.answer_ms,
       log: Deno.stderr.isTerminal() ? null : log,
     });
+    await warmUp(Object.values(stores.value));
     const server = Deno.serve({ hostname: config.host, port: config.port, onListen: () => {} }, app.fetch);
     const { hostname, port } = server.addr as Deno.NetAddr;
     const close = async () => {
@@ -38,6 +40,18 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       `port ${config.port} is in use: stop what uses it, or set PARLEY_PORT`,
     );
   }
+}
+
+/** How long the first requests may be kept waiting for stores that are slow to connect. */
+const WARM_UP_MS = 2_000;
+
+/** Lets remote stores connect before the first request, whose time budget is too small for that. */
+async function warmUp(stores: readonly { health(): Promise<unknown> }[]): Promise<void> {
+  let timer: ReturnType<typeof setTimeout>;
+  const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, WARM_UP_MS));
+  // A store that is down is for `/readyz` and for each answer to tell.
+  const connected = Promise.allSettled(stores.map((store) => store.health()));
+  await Promise.race([connected, patience]).finally(() => clearTimeout(timer));
 }
 
 /** The API alone, until SIGINT or SIGTERM. */

@@ -24,6 +24,8 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly keys: readonly ApiKey[];
+  /** How long an answer may take in all; what has not come by then is left out. */
+  readonly answer_ms: number;
   readonly max_bad_share: number;
   readonly retention_days: number;
   /** How long a process may be silent before its runs are taken over. */
@@ -57,6 +59,7 @@ const Environment = z.object({
   PARLEY_HOST: z.string().min(1).default("127.0.0.1"),
   PARLEY_PORT: number(0, 65_535).default(8000),
   PARLEY_API_KEYS: list.default([]),
+  PARLEY_ANSWER_MS: number(10, 60_000).default(250),
   PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
@@ -143,6 +146,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     host: v.PARLEY_HOST,
     port: v.PARLEY_PORT,
     keys: parseKeys(v, problems),
+    answer_ms: v.PARLEY_ANSWER_MS,
     max_bad_share: v.PARLEY_MAX_BAD_SHARE,
     retention_days: v.PARLEY_RETENTION_DAYS,
     lease_ms: v.PARLEY_LEASE_MS,

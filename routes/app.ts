@@ -15,6 +15,8 @@ export interface AppOptions {
   readonly version: string;
   /** Empty: everything is open. */
   readonly keys: readonly ApiKey[];
+  /** How long an answer may take in all, in milliseconds. Default 250. */
+  readonly answer_ms?: number;
   /** Gets one entry a request; null logs nothing. */
   readonly log: Log | null;
 }
@@ -31,7 +33,7 @@ export async function createApp(o: AppOptions): Promise<Hono> {
 }
 
 function readEndpoints(o: AppOptions): Endpoint[] {
-  const recommender = new Recommender({ stores: o.stores, clock: o.clock });
+  const recommender = new Recommender(o);
   return [index(o.version), healthz(o), readyz(o), recommendations(recommender)];
 }
 

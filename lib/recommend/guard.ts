@@ -1,9 +1,15 @@
 import { circuitBreaker, ConsecutiveBreaker, handleWhen, timeout, TimeoutStrategy } from "../../deps.ts";
 import { ParleyError } from "../core/errors.ts";
 
-/** How long a request waits for one stage of one store, in milliseconds. */
-const BUDGET_MS = Object.freeze({ cache: 50, vectors: 250, graph: 250, analytics: 250 });
-export type Guarded = keyof typeof BUDGET_MS;
+/** How long an answer may take in all, in milliseconds, where nothing else is set. */
+export const ANSWER_MS = 250;
+
+/**
+ * The share of that which one stage of one store may take: with any one store hung, there is time for the others. What
+ * an answer needs most may take longest.
+ */
+const SHARES = Object.freeze({ cache: 0.15, vectors: 0.4, graph: 0.4, analytics: 0.6 });
+export type Guarded = keyof typeof SHARES;
 
 /** So many failures in a row open the circuit; after so many milliseconds one call tries again. */
 const FAILURES = 5;
@@ -23,35 +29,39 @@ class Guard {
     halfOpenAfter: OPEN_MS,
     breaker: new ConsecutiveBreaker(FAILURES),
   });
-  private readonly timeout;
 
-  constructor(budgetMs: number) {
-    this.timeout = timeout(budgetMs, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
-  }
+  constructor(private readonly budget_ms: number) {}
 
-  run<T>(body: () => Promise<T>): Promise<T> {
-    return this.breaker.execute(() => this.inTime(body()));
+  /** Runs `body` for as long as the stage may take, and no longer than `left_ms`. */
+  run<T>(body: () => Promise<T>, left_ms = Infinity): Promise<T> {
+    const within = Math.min(this.budget_ms, left_ms);
+    if (within <= 0) return Promise.reject(new ParleyError("unavailable", "no time was left for this stage"));
+    return this.breaker.execute(() => this.inTime(body(), within));
   }
 
   /** A timer and its abort controller cost ten times a cached answer, so only a call that waits gets them. */
-  private async inTime<T>(pending: Promise<T>): Promise<T> {
+  private async inTime<T>(pending: Promise<T>, within_ms: number): Promise<T> {
     let settled = false;
     const settle = () => {
       settled = true;
     };
     pending.then(settle, settle);
     for (let turn = 0; turn < TURNS && !settled; turn++) await null;
-    return settled ? await pending : await this.timeout.execute(() => pending);
+    if (settled) return await pending;
+    const limit = timeout(within_ms, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
+    return await limit.execute(() => pending);
   }
 }
 
 export type Guards = Readonly<Record<Guarded, Guard>>;
 
-export function createGuards(): Guards {
+/** Guards for answers that may take `answer_ms` in all. */
+export function createGuards(answer_ms = ANSWER_MS): Guards {
+  const guard = (store: Guarded) => new Guard(SHARES[store] * answer_ms);
   return {
-    cache: new Guard(BUDGET_MS.cache),
-    vectors: new Guard(BUDGET_MS.vectors),
-    graph: new Guard(BUDGET_MS.graph),
-    analytics: new Guard(BUDGET_MS.analytics),
+    cache: guard("cache"),
+    vectors: guard("vectors"),
+    graph: guard("graph"),
+    analytics: guard("analytics"),
   };
 }

@@ -5,7 +5,7 @@ import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import type { Answer, Question } from "./answer.ts";
-import { createGuards, type Guarded } from "./guard.ts";
+import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
 import { PopularReader } from "./popular.ts";
 import { PublishedReader } from "./published.ts";
 import { type AnswerStores, type Made, recommend } from "./recommend.ts";
@@ -38,19 +38,23 @@ const NO_LOOKUP: Lookup = Object.freeze({ key: null, body: null });
 
 /** Answers questions from the cache or afresh. One an app: it keeps the stores' circuit breakers and the published row. */
 export class Recommender {
-  private readonly guards = createGuards();
+  private readonly guards: Guards;
+  private readonly answer_ms: number;
   private readonly published: PublishedReader;
   private readonly computing = new Map<string, Promise<Served>>();
   private readonly popular: PopularReader;
 
-  constructor(private readonly o: { stores: RecommenderStores; clock: Clock }) {
+  /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
+  constructor(private readonly o: { stores: RecommenderStores; clock: Clock; answer_ms?: number }) {
+    this.answer_ms = o.answer_ms ?? ANSWER_MS;
+    this.guards = createGuards(this.answer_ms);
     this.popular = new PopularReader(o.stores.analytics);
     this.published = new PublishedReader({ analytics: o.stores.analytics, clock: o.clock });
   }
 
   /** Throws `unavailable` where no data has been published yet, and nothing for a store's sake. */
   async serve(question: Question): Promise<Served> {
-    const trace = new Trace(this.guards);
+    const trace = new Trace(this.guards, this.answer_ms);
     const start = performance.now();
     const version = this.published.recent()?.version ?? await this.version(trace);
     const { key, body } = version === null ? NO_LOOKUP : await this.lookup(question, version, trace);

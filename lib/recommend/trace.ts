@@ -11,12 +11,17 @@ export class Trace {
   /** What a store failed with, the first time. */
   readonly failures = new Map<Guarded, unknown>();
 
-  constructor(private readonly guards: Guards) {}
+  private readonly deadline: number;
+
+  /** Begins now; stages together may take `answer_ms`. */
+  constructor(private readonly guards: Guards, answer_ms: number) {
+    this.deadline = performance.now() + answer_ms;
+  }
 
   /** Runs `body` under the store's guard; where that fails, notes it and returns `fallback`. */
   async guarded<T, F>(store: Guarded, fallback: F, body: () => Promise<T>): Promise<T | F> {
     try {
-      return await this.guards[store].run(body);
+      return await this.guards[store].run(body, this.deadline - performance.now());
     } catch (error) {
       if (!this.failures.has(store)) this.failures.set(store, error);
       return fallback;
