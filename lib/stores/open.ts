@@ -36,18 +36,29 @@ export const openVectors = opener<VectorStore>("PARLEY_VECTORS", {
       index_dir: path.replace(/[^/]+$/, "indexes"),
     });
   },
+  milvus: openMilvus,
+  milvuss: openMilvus,
+  https: openMilvus,
 });
 
 export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
   sqlite: async (url) => new (await import("./graph/sqlite.ts")).SqliteGraph({ path: pathOf(url) }),
+  neo4j: openNeo4j,
+  "neo4j+s": openNeo4j,
+  bolt: openNeo4j,
+  "bolt+s": openNeo4j,
 });
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
   sqlite: async (url) => new (await import("./analytics/sqlite.ts")).SqliteAnalytics({ path: pathOf(url) }),
+  postgres: openPostgresAnalytics,
+  postgresql: openPostgresAnalytics,
 });
 
 export const openRuns = opener<RunStore>("PARLEY_RUNS", {
   sqlite: async (url) => new (await import("./runs/sqlite.ts")).SqliteRuns({ path: pathOf(url) }),
+  postgres: openPostgresRuns,
+  postgresql: openPostgresRuns,
 });
 
 export const openCache = opener<Cache>("PARLEY_CACHE", {
@@ -60,6 +71,22 @@ export const openCache = opener<Cache>("PARLEY_CACHE", {
 export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
   file: async (url) => new (await import("./artifacts/files.ts")).FileArtifacts({ dir: pathOf(url) }),
 });
+
+async function openMilvus(url: URL): Promise<VectorStore> {
+  return new (await import("./vectors/milvus.ts")).MilvusVectors({ url });
+}
+
+async function openNeo4j(url: URL): Promise<GraphStore> {
+  return new (await import("./graph/neo4j.ts")).Neo4jGraph({ url });
+}
+
+async function openPostgresAnalytics(url: URL): Promise<AnalyticsStore> {
+  return new (await import("./analytics/postgres.ts")).PostgresAnalytics({ url });
+}
+
+async function openPostgresRuns(url: URL): Promise<RunStore> {
+  return new (await import("./runs/postgres.ts")).PostgresRuns({ url });
+}
 
 /** The path of a local URL, and its folder made. */
 function pathOf(url: URL): string {

@@ -127,7 +127,7 @@ export class Versions {
   }
 }
 
-function older(version: number, published: Published): ParleyError {
+export function older(version: number, published: Published): ParleyError {
   return new ParleyError(
     "conflict",
     `data version ${version} is not newer than ${published.version}, which run ${published.run_id} published`,

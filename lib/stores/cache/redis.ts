@@ -59,10 +59,7 @@ export class RedisCache implements Cache {
   async close(): Promise<void> {
     this.closed = true;
     const redis = await this.making?.catch(() => null);
-    if (!redis || redis.status === "wait" || redis.status === "end") return;
-    const ended = new Promise<void>((resolve) => redis.once("end", resolve));
-    redis.disconnect();
-    await ended;
+    if (redis) await hangUp(redis);
   }
 
   private name(key: string): string {
@@ -96,7 +93,7 @@ export class RedisCache implements Cache {
     // A database that does not exist is complained of and passed over: the driver goes on in database 0.
     if (this.trouble === null) return;
     this.rests_until = performance.now() + REST_MS;
-    redis.disconnect();
+    await hangUp(redis);
     throw this.trouble;
   }
 
@@ -123,7 +120,15 @@ export class RedisCache implements Cache {
   }
 
   private explain(error: unknown): ParleyError {
-    if (error instanceof ParleyError) return error;
-    return this.closed ? closedError(this.url) : explainRedis(error, this.url);
+    if (this.closed) return closedError(this.url);
+    return error instanceof ParleyError ? error : explainRedis(error, this.url);
   }
+}
+
+/** Asks for nothing where there is no connection: the driver would then leave a timer behind. */
+async function hangUp(redis: Redis): Promise<void> {
+  if (redis.status === "wait" || redis.status === "end") return;
+  const ended = new Promise<void>((resolve) => redis.once("end", resolve));
+  redis.disconnect();
+  await ended;
 }

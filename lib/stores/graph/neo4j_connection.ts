@@ -1,10 +1,9 @@
-import { type Driver, loadNeo4j, type ManagedTransaction, type Neo4jRecord } from "../../../deps.ts";
+import { type BookmarkManager, type Driver, loadNeo4j, type ManagedTransaction } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
 import { troubleOf, versionOf } from "./neo4j_errors.ts";
 import { type Neo4jAddress, parseNeo4jUrl } from "./neo4j_url.ts";
 
 export type Transaction = Pick<ManagedTransaction, "run">;
-export type Row = Neo4jRecord;
 
 export interface Neo4jOptions {
   readonly url: URL;
@@ -18,6 +17,10 @@ const READ_MS = 5_000;
 const WRITE_MS = 30_000;
 /** The server ends a transaction at its time. One that still says nothing this much later is taken for hung. */
 const GRACE_MS = 500;
+/** How often a write may meet deletions by others. */
+const ATTEMPTS = 5;
+
+type Session = ReturnType<Driver["session"]>;
 
 interface Open {
   readonly driver: Driver;
@@ -34,6 +37,7 @@ export class Neo4jConnection {
   readonly write_ms: number;
   private opening: Promise<Open> | null = null;
   private driver: Driver | null = null;
+  private bookmarks: BookmarkManager | null = null;
   private readonly calls = new Set<(error: ParleyError) => void>();
   private closed = false;
 
@@ -47,9 +51,16 @@ export class Neo4jConnection {
     return this.session(ms, "READ", (session) => session.executeRead(work, { timeout: ms }));
   }
 
-  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  /** The driver does not repeat what met a node that another transaction had just deleted, so this does. */
+  async write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const ms = this.write_ms;
-    return this.session(ms, "WRITE", (session) => session.executeWrite(work, { timeout: ms }));
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await this.session(ms, "WRITE", (session) => session.executeWrite(work, { timeout: ms }));
+      } catch (error) {
+        if (attempt === ATTEMPTS || !(error instanceof ParleyError && error.code === "conflict")) throw error;
+      }
+    }
   }
 
   async version(): Promise<string> {
@@ -59,19 +70,27 @@ export class Neo4jConnection {
   private async session<T>(
     ms: number,
     mode: "READ" | "WRITE",
-    body: (session: ReturnType<Driver["session"]>) => Promise<T>,
+    body: (session: Session) => Promise<T>,
   ): Promise<T> {
     const { driver } = await this.connected();
-    return await this.within(ms, driver, async (ended) => {
-      const session = driver.session({ ...this.database(), defaultAccessMode: mode });
-      // Not awaited: on a hung connection it would not end. It also takes back the timer of a retry.
-      ended.then(() => session.close()).catch(() => {});
-      return await body(session);
-    });
+    return await this.within(ms, driver, (ended) => body(this.begin(driver, mode, ended)));
   }
 
-  private database(): { database?: string } {
-    return this.address.database === null ? {} : { database: this.address.database };
+  /**
+   * A session that closes by itself when its call has ended. Sessions share bookmarks, so that each sees what others
+   * here wrote, whichever member of a cluster it asks.
+   */
+  private begin(driver: Driver, defaultAccessMode: "READ" | "WRITE", ended: Promise<void>): Session {
+    const { database } = this.address;
+    const { bookmarks } = this;
+    const session = driver.session({
+      defaultAccessMode,
+      ...(database === null ? {} : { database }),
+      ...(bookmarks === null ? {} : { bookmarkManager: bookmarks }),
+    });
+    // Nobody waits for it, for it does not end on a hung connection. It also takes back the timer of a retry.
+    ended.then(() => session.close()).catch(() => {});
+    return session;
   }
 
   private connected(): Promise<Open> {
@@ -94,12 +113,13 @@ export class Neo4jConnection {
   private async create(): Promise<Driver> {
     const { default: neo4j } = await loadNeo4j();
     if (this.closed) throw new ParleyError("unavailable", "the graph store is closed");
+    this.bookmarks ??= neo4j.bookmarkManager();
     const { server, login } = this.address;
     return neo4j.driver(server, login === null ? undefined : neo4j.auth.basic(login.user, login.password), {
       connectionTimeout: this.read_ms,
-      connectionAcquisitionTimeout: this.read_ms,
+      // Later than any call's own end, which also drops a connection that hangs while it is made.
+      connectionAcquisitionTimeout: this.write_ms + 2 * GRACE_MS,
       maxTransactionRetryTime: this.write_ms,
-      maxConnectionPoolSize: 32,
       disableLosslessIntegers: true,
       telemetryDisabled: true,
       notificationFilter: { minimumSeverityLevel: "OFF" },
@@ -109,8 +129,7 @@ export class Neo4jConnection {
   /** Logs in, finds the database and checks the version. Not by a managed transaction, which would try for long. */
   private greet(driver: Driver): Promise<string> {
     return this.within(this.read_ms, driver, async (ended) => {
-      const session = driver.session({ ...this.database(), defaultAccessMode: "READ" });
-      ended.then(() => session.close()).catch(() => {});
+      const session = this.begin(driver, "READ", ended);
       const { summary } = await session.run("RETURN 1", {}, { timeout: this.read_ms });
       return versionOf(summary.server.agent ?? "", this.address);
     });
@@ -128,7 +147,8 @@ export class Neo4jConnection {
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     const { promise: stopped, reject: stop } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      stop(new ParleyError("unavailable", `the graph store at ${this.address.server} did not answer in ${ms} ms`));
+      const { server } = this.address;
+      stop(new ParleyError("unavailable", `the graph store at ${server} did not answer in ${ms} ms`));
       this.drop(driver);
     }, ms + GRACE_MS);
     this.calls.add(stop);

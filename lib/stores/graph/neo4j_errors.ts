@@ -5,47 +5,75 @@ import type { Neo4jAddress } from "./neo4j_url.ts";
 const OLDEST = { major: 5, minor: 23 };
 const NEEDED = `Parley needs Neo4j ${OLDEST.major}.${OLDEST.minor} or newer`;
 
+type Sentence = readonly [pattern: RegExp, code: ErrorCode, text: string];
+
+/** By the server's code, first match first. `%` stands for the code, or for the reason. */
+const BY_CODE: readonly Sentence[] = [
+  [
+    /Security\.(Unauthorized|AuthenticationRateLimit|CredentialsExpired)$/,
+    "denied",
+    "refused the user name or password; check both in PARLEY_GRAPH, and wait after several wrong ones",
+  ],
+  [
+    /\.Security\./,
+    "denied",
+    "does not let this user do that (%); grant the user reading, writing and constraints",
+  ],
+  [
+    /DatabaseNotFound$/,
+    "not_found",
+    "has no database of the name in PARLEY_GRAPH; create it, or name another",
+  ],
+  [
+    /ConstraintCreationFailed$/,
+    "mismatch",
+    "holds nodes that share an id, so that its ids cannot be made unique; remove them",
+  ],
+  [
+    /^Neo\.TransientError|TransactionTimedOut|Terminated|\.Cluster\./,
+    "unavailable",
+    "did not get that done (%); try again",
+  ],
+  [
+    /EntityNotFound$|ConstraintValidationFailed$/,
+    "conflict",
+    "saw another writer delete what this one used; try again",
+  ],
+  [/^Neo\./, "mismatch", "refused a statement (%)"],
+];
+
+/** By what the driver says of a connection, where the server gave no code. */
+const BY_REASON: readonly Sentence[] = [
+  [
+    /protocol version: 0\.0$|does not support any/,
+    "mismatch",
+    `speaks no Bolt that is known here; ${NEEDED} at this port`,
+  ],
+  [/protocol version/, "mismatch", "does not answer in Bolt; if it wants TLS, put +s behind the scheme"],
+  [/HTTP/, "mismatch", "answers HTTP; give the port of Bolt, which is 7687 unless changed"],
+  [
+    /certificate|UnknownIssuer/i,
+    "unavailable",
+    "shows a certificate that is not trusted here; give its authority's file in DENO_CERT",
+  ],
+  [
+    /TLS|SSL/,
+    "unavailable",
+    "does not speak TLS at this port; switch it on there, or leave +s out of the scheme",
+  ],
+  [/^/, "unavailable", "cannot be reached (%); check host and port, and whether it runs"],
+];
+
 /** Turns what the driver throws into one sentence. A server's own words are left out: they can quote properties. */
-export function troubleOf(error: unknown, { server, database }: Neo4jAddress): ParleyError {
+export function troubleOf(error: unknown, { server }: Neo4jAddress): ParleyError {
   if (error instanceof ParleyError) return error;
   if (error instanceof Deno.errors.NotCapable) return incapable(error);
-  const trouble = (code: ErrorCode, text: string) =>
-    new ParleyError(code, `the graph store at ${server} ${text}`, { cause: error });
-  const code = codeOf(error);
-  if (/Security\.(Unauthorized|AuthenticationRateLimit|CredentialsExpired)$/.test(code)) {
-    return trouble("denied", "refused the user name or password; check both in PARLEY_GRAPH, and wait after several wrong ones");
-  }
-  if (/\.Security\./.test(code)) {
-    return trouble("denied", `does not let this user do that (${code}); grant the user reading, writing and constraints`);
-  }
-  if (/DatabaseNotFound$/.test(code)) {
-    return trouble("not_found", `has no database ${database ?? ""}; create it, or name another in PARLEY_GRAPH`);
-  }
-  if (/ConstraintCreationFailed$/.test(code)) {
-    return trouble("mismatch", "holds nodes that share an id, so that its ids cannot be made unique; remove them");
-  }
-  return isConnection(code, error) ? unreachable(trouble, error) : trouble("mismatch", `refused a statement (${code})`);
-}
-
-/** Whether the server, and not a statement, is the trouble; the driver also calls what a retry may cure so. */
-function isConnection(code: string, error: unknown): boolean {
-  return !code.startsWith("Neo.") || /TransientError|TransactionTimedOut|Terminated/.test(code) ||
-    (error as { retryable?: boolean }).retryable === true;
-}
-
-function unreachable(trouble: (code: ErrorCode, text: string) => ParleyError, error: unknown): ParleyError {
-  const reason = reasonOf(error);
-  if (/Bolt protocol|protocol version/i.test(reason)) {
-    return trouble("mismatch", `speaks no Bolt that is known here; ${NEEDED} at this port`);
-  }
-  if (/HTTP/.test(reason)) return trouble("mismatch", "answers HTTP; give the port of Bolt, which is 7687 unless changed");
-  if (/certificate|UnknownIssuer/i.test(reason)) {
-    return trouble("unavailable", "shows a certificate that is not trusted here; install its authority, or use DENO_CERT");
-  }
-  if (/TLS|SSL/.test(reason)) {
-    return trouble("unavailable", "does not speak TLS at this port; switch it on there, or leave +s out of the scheme");
-  }
-  return trouble("unavailable", `cannot be reached (${reason}); check host and port, and whether it runs`);
+  const given = codeOf(error);
+  const [table, value] = given.startsWith("Neo.") ? [BY_CODE, given] : [BY_REASON, reasonOf(error)];
+  const [, code, text] = table.find(([pattern]) => pattern.test(value))!;
+  return new ParleyError(code, `the graph store at ${server} ${text.replace("%", () => value)}`, {
+    cause: error,
+  });
 }
 
 /** The innermost reason that a chain of errors gives, without the driver's general advice. */

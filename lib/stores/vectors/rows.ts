@@ -1,6 +1,6 @@
 import { ParleyError } from "../../core/errors.ts";
 import type { Role } from "../../core/types.ts";
-import type { VectorRow } from "./port.ts";
+import type { Hit, VectorRow } from "./port.ts";
 
 /** A row of the table `vectors` as SQLite gives it. */
 export interface StoredRow {
@@ -44,6 +44,11 @@ export function unit(vector: Float32Array, dimension: number): Float32Array {
     throw new ParleyError("invalid", `a query needs ${dimension} finite numbers, not all zero`);
   }
   return vector.map((value) => value / norm);
+}
+
+/** Best first, ties by id in code-unit order. */
+export function bestFirst(a: Hit, b: Hit): number {
+  return b.score - a.score || (a.id < b.id ? -1 : 1);
 }
 
 function normOf(vector: Float32Array): number {

@@ -7,7 +7,7 @@ import { Sqlite, type SqliteOptions } from "../sqlite.ts";
 import type { Neighbour } from "./ann.ts";
 import { type Indexed, Indexes } from "./indexes.ts";
 import type { Collection, Hit, VectorCounts, VectorRow, VectorStore } from "./port.ts";
-import { faultOf, floatsOf, rowOf, type StoredRow, turn, unit } from "./rows.ts";
+import { bestFirst, faultOf, floatsOf, rowOf, type StoredRow, turn, unit } from "./rows.ts";
 import { VECTOR_MIGRATIONS } from "./schema.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
 
@@ -258,9 +258,4 @@ export class SqliteVectors implements VectorStore {
     this.indexes.close();
     this.sql.close();
   }
-}
-
-/** Best first, ties by id in code-unit order. */
-function bestFirst(a: Hit, b: Hit): number {
-  return b.score - a.score || (a.id < b.id ? -1 : 1);
 }

@@ -1,0 +1,214 @@
+import type {
+  Campaign,
+  EngagementEvent,
+  Health,
+  Kind,
+  Published,
+  Touched,
+  WriteCounts,
+} from "../../core/types.ts";
+import { SetDigest } from "../digest.ts";
+import { Postgres } from "../postgres.ts";
+import { postgresDialect } from "../postgres_schema.ts";
+import { given, type Questions } from "../postgres_session.ts";
+import type { AnalyticsCounts, AnalyticsStore, CampaignStats, Engagement, SourceRecord } from "./port.ts";
+import { PostgresRows } from "./postgres_rows.ts";
+import { PostgresVersions } from "./postgres_versions.ts";
+import { ANALYTICS_MIGRATIONS, CAMPAIGNS, EVENTS } from "./schema.ts";
+
+/** Rows that one transaction deletes at most. */
+const DELETE_LIMIT = 10_000;
+/** For what reads a whole table. */
+const WHOLE = { timeout_ms: 60_000 };
+
+/**
+ * The tables of SQLite. Only the tokens of touches come from a sequence instead of a counter in a row, for which all
+ * writers would have to wait until the one before has committed.
+ */
+const MIGRATIONS = ANALYTICS_MIGRATIONS.map((sql, version) => {
+  const same = postgresDialect(sql).replaceAll(/\bonly\b/g, '"only"');
+  return version === 0 ? `${same}; DROP TABLE writes; CREATE SEQUENCE writes` : same;
+});
+
+/**
+ * {@link AnalyticsStore} in PostgreSQL, with the questions of the embedded one. What is erased is gone for every
+ * question at once; its bytes leave the server's files when they are next vacuumed, and its backups with those.
+ */
+export class PostgresAnalytics implements AnalyticsStore {
+  private readonly db: Postgres;
+  private readonly catalogue: PostgresRows<Campaign>;
+  private readonly events: PostgresRows<EngagementEvent>;
+  private readonly versions: PostgresVersions;
+
+  /** Connects at the first question. `url` is as {@link Postgres} takes it. */
+  constructor({ url }: { url: URL }) {
+    this.db = new Postgres({ url, store: "analytics", migrations: MIGRATIONS });
+    this.catalogue = new PostgresRows(this.db, CAMPAIGNS);
+    this.events = new PostgresRows(this.db, EVENTS);
+    this.versions = new PostgresVersions(this.db);
+  }
+
+  upsertCampaigns(o: { campaigns: readonly Campaign[] }): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows: o.campaigns });
+  }
+
+  upsertEvents(o: { events: readonly EngagementEvent[] }): Promise<WriteCounts> {
+    return this.events.upsert({ rows: o.events, touch });
+  }
+
+  touched(o: { after: string | null; limit: number }): Promise<Touched[]> {
+    return this.db.all<Touched>(
+      `SELECT user_id, token::text AS token FROM touched WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
+      [o.after ?? "", o.limit],
+    );
+  }
+
+  async settle(o: { touched: readonly Touched[] }): Promise<void> {
+    await this.db.run(
+      `DELETE FROM touched USING ${given({ user_id: "text", token: "bigint" })}
+       WHERE touched.user_id = given.user_id AND touched.token = given.token`,
+      [o.touched.map((touch) => touch.user_id), o.touched.map((touch) => touch.token)],
+    );
+  }
+
+  engagement(o: { user_ids: readonly string[] }): Promise<Engagement[]> {
+    return this.db.all<Engagement>(
+      `SELECT user_id, campaign_id,
+              count(*) FILTER (WHERE type = 'impression') AS impressions,
+              count(*) FILTER (WHERE type = 'click') AS clicks,
+              count(*) FILTER (WHERE type = 'conversion') AS conversions,
+              count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
+              max(timestamp) AS last
+       FROM events WHERE user_id = ANY($1::text[])
+       GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
+      [o.user_ids],
+    );
+  }
+
+  campaigns(o: { campaign_ids: readonly string[] }): Promise<Campaign[]> {
+    return this.catalogue.select("WHERE campaign_id = ANY($1::text[]) ORDER BY campaign_id", o.campaign_ids);
+  }
+
+  campaignPage(o: { after: string | null; limit: number }): Promise<Campaign[]> {
+    return this.catalogue.page(o);
+  }
+
+  stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]> {
+    return this.versions.stats(o);
+  }
+
+  popular(o: { version: number; limit: number }): Promise<CampaignStats[]> {
+    return this.versions.popular(o);
+  }
+
+  async settledCampaigns(o: { user_id: string }): Promise<string[]> {
+    const rows = await this.db.all<{ campaign_id: string }>(
+      `SELECT DISTINCT campaign_id FROM events
+       WHERE user_id = $1 AND type IN ('conversion', 'dismissal') ORDER BY campaign_id`,
+      [o.user_id],
+    );
+    return rows.map((row) => row.campaign_id);
+  }
+
+  async epoch(o: { user_id: string }): Promise<number> {
+    const sql = "SELECT epoch FROM epochs WHERE user_id = $1";
+    return (await this.db.get<{ epoch: number }>(sql, [o.user_id]))?.epoch ?? 0;
+  }
+
+  buildStats(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }> {
+    return this.versions.build(o);
+  }
+
+  published(): Promise<Published | null> {
+    return this.versions.published();
+  }
+
+  publish(
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+  ): Promise<Published> {
+    return this.versions.publish(o);
+  }
+
+  source(o: { kind: Kind; uri: string }): Promise<SourceRecord | null> {
+    return this.db.get<SourceRecord>("SELECT * FROM sources WHERE kind = $1 AND uri = $2", [o.kind, o.uri]);
+  }
+
+  /** In ascending kind and URI. */
+  sources(): Promise<SourceRecord[]> {
+    return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri");
+  }
+
+  async forgetSources(o: { uris: readonly string[] }): Promise<void> {
+    await this.db.run("DELETE FROM sources WHERE uri = ANY($1::text[])", [o.uris]);
+  }
+
+  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+    let gone = 0;
+    while (true) {
+      const deleted = await this.deleteSome(o.user_ids);
+      gone += deleted;
+      if (deleted < DELETE_LIMIT) return gone;
+    }
+  }
+
+  /** Events, and at the last of them what else there is of these users, in the same transaction. */
+  private deleteSome(user_ids: readonly string[]): Promise<number> {
+    return this.db.write(async (session) => {
+      const deleted = await session.run(
+        `DELETE FROM events WHERE event_id IN (
+           SELECT event_id FROM events WHERE user_id = ANY($1::text[]) LIMIT $2)`,
+        [user_ids, DELETE_LIMIT],
+      );
+      if (deleted < DELETE_LIMIT) {
+        for (const table of ["touched", "epochs"]) {
+          await session.run(`DELETE FROM ${table} WHERE user_id = ANY($1::text[])`, [user_ids]);
+        }
+      }
+      return deleted;
+    }, WHOLE);
+  }
+
+  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number> {
+    return this.db.write(async (session) => {
+      await session.run("DELETE FROM stats WHERE campaign_id = ANY($1::text[])", [o.campaign_ids]);
+      return await session.run("DELETE FROM campaigns WHERE campaign_id = ANY($1::text[])", [o.campaign_ids]);
+    });
+  }
+
+  counts(): Promise<AnalyticsCounts> {
+    const sql =
+      `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
+        (SELECT count(DISTINCT user_id) FROM events) AS users`;
+    return this.db.read(async (session) => (await session.get<AnalyticsCounts>(sql))!, WHOLE);
+  }
+
+  async digest(): Promise<string> {
+    const digest = new SetDigest();
+    for await (const row of this.catalogue.rows()) digest.add(["campaign", { ...row }]);
+    for await (const row of this.events.rows()) digest.add(["event", { ...row }]);
+    return digest.hex();
+  }
+
+  health(): Promise<Health> {
+    return this.db.health();
+  }
+
+  close(): Promise<void> {
+    return this.db.close();
+  }
+}
+
+/**
+ * A number is drawn when the user's row is held, so that it is beyond all that were committed for this user. An epoch
+ * therefore grows, and never comes again after an erasure.
+ */
+async function touch(session: Questions, user_ids: readonly string[]): Promise<void> {
+  if (user_ids.length === 0) return;
+  for (const [table, column] of [["touched", "token"], ["epochs", "epoch"]]) {
+    await session.run(
+      `INSERT INTO ${table} SELECT user_id, nextval('writes') FROM ${given({ user_id: "text" })}
+       ON CONFLICT (user_id) DO UPDATE SET ${column} = nextval('writes')`,
+      [user_ids],
+    );
+  }
+}

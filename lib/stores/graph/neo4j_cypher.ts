@@ -1,0 +1,134 @@
+/**
+ * The statements of the Neo4j adapter. Nodes have `namespace` and `id`, unique together; a label's namespace is asked
+ * for with `id IS NOT NULL`, because only then does the index of both answer.
+ *
+ * A number of JavaScript reaches the server as a float: counts and limits are made whole there.
+ *
+ * `sort` stands beside an `id` where Neo4j would order the id otherwise than by code point; see `sortKey`.
+ */
+export const SCHEMA: readonly string[] = ["User", "Intent", "Campaign"].map((label) =>
+  `CREATE CONSTRAINT parley_${label.toLowerCase()} IF NOT EXISTS
+   FOR (n:${label}) REQUIRE (n.namespace, n.id) IS UNIQUE`
+);
+
+/** Takes what these users no longer express. */
+export const TRIM_EXPRESSED = `
+UNWIND $users AS user
+MATCH (:User {namespace: $namespace, id: user.id})-[r:EXPRESSED]->(i:Intent)
+WHERE NOT i.id IN user.kept
+DELETE r`;
+
+export const PUT_EXPRESSED = `
+UNWIND $edges AS edge
+MERGE (u:User {namespace: $namespace, id: edge.user_id})
+MERGE (i:Intent {namespace: $namespace, id: edge.intent}) ON CREATE SET i.sort = edge.sort
+MERGE (u)-[r:EXPRESSED]->(i)
+SET r.count = toInteger(edge.count), r.last = edge.last`;
+
+export const TRIM_ENGAGED = `
+UNWIND $users AS user
+MATCH (:User {namespace: $namespace, id: user.id})-[r:ENGAGED]->(c:Campaign)
+WHERE NOT c.id IN user.kept
+DELETE r`;
+
+export const PUT_ENGAGED = `
+UNWIND $edges AS edge
+MERGE (u:User {namespace: $namespace, id: edge.user_id})
+MERGE (c:Campaign {namespace: $namespace, id: edge.campaign_id}) ON CREATE SET c.sort = edge.sort
+MERGE (u)-[r:ENGAGED]->(c)
+SET r.impressions = toInteger(edge.impressions), r.clicks = toInteger(edge.clicks),
+    r.conversions = toInteger(edge.conversions), r.dismissals = toInteger(edge.dismissals), r.last = edge.last`;
+
+/** Takes users whom no edge names any more: their ids are personal. */
+export const DROP_USERS = `
+UNWIND $users AS user
+MATCH (u:User {namespace: $namespace, id: user.id})
+WHERE NOT (u)--()
+DELETE u`;
+
+/** `listed` says that targets were set, even to none; a campaign without it is there only while somebody engages. */
+export const LIST_CAMPAIGNS = `
+UNWIND $campaigns AS campaign
+MERGE (c:Campaign {namespace: $namespace, id: campaign.id}) ON CREATE SET c.sort = campaign.sort
+SET c.listed = true
+WITH c, campaign
+MATCH (c)-[r:TARGETS]->(i:Intent)
+WHERE NOT i.id IN campaign.kept
+DELETE r`;
+
+export const PUT_TARGETS = `
+UNWIND $edges AS edge
+MATCH (c:Campaign {namespace: $namespace, id: edge.campaign_id})
+MERGE (i:Intent {namespace: $namespace, id: edge.intent}) ON CREATE SET i.sort = edge.sort
+MERGE (c)-[:TARGETS]->(i)`;
+
+/** A row a user, with the edges as lists: the driver makes a row an edge in twice the time. */
+export const ENGAGED_BY = `
+UNWIND $user_ids AS user_id
+MATCH (u:User {namespace: $namespace, id: user_id})
+CALL (u) {
+  MATCH (u)-[r:ENGAGED]->(c:Campaign)
+  RETURN r, c ORDER BY r.last DESC, coalesce(c.sort, c.id) LIMIT toInteger($limit)
+}
+RETURN user_id, collect([c.id, r.impressions, r.clicks, r.conversions, r.dismissals, r.last]) AS edges`;
+
+export const INTENTS_OF = `
+MATCH (u:User {namespace: $namespace, id: $user_id})-[r:EXPRESSED]->(i:Intent)
+RETURN u.id AS user_id, i.id AS intent, r.count AS count, r.last AS last
+ORDER BY count DESC, coalesce(i.sort, i.id) LIMIT toInteger($limit)`;
+
+export const TARGETING = `
+UNWIND $intents AS intent
+MATCH (i:Intent {namespace: $namespace, id: intent})<-[:TARGETS]-(c:Campaign)
+RETURN c.id AS campaign_id, intent ORDER BY coalesce(c.sort, c.id), coalesce(i.sort, i.id) LIMIT toInteger($limit)`;
+
+export const DELETE_USERS = `
+UNWIND $ids AS id
+MATCH (u:User {namespace: $namespace, id: id})
+WITH u, COUNT { (u)-[:EXPRESSED|ENGAGED]->() } AS edges
+DETACH DELETE u
+RETURN sum(edges) AS gone`;
+
+/** Takes up to `limit` edges: a campaign can have more than one transaction should hold. */
+export const DELETE_ENGAGED = `
+UNWIND $ids AS id
+MATCH (:Campaign {namespace: $namespace, id: id})<-[r:ENGAGED]-()
+WITH r LIMIT toInteger($limit)
+DELETE r
+RETURN count(*) AS gone`;
+
+export const DELETE_CAMPAIGNS = `
+UNWIND $ids AS id
+MATCH (c:Campaign {namespace: $namespace, id: id})
+WITH c, COUNT { (c)-[:TARGETS|ENGAGED]-() } AS edges
+DETACH DELETE c
+RETURN sum(edges) AS gone`;
+
+/** Users, intents and campaigns that are there, and edges by type. */
+export const COUNTS: Readonly<Record<string, string>> = {
+  users: `MATCH (n:User {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)-[:EXPRESSED|ENGAGED]->()
+          RETURN count(n) AS count`,
+  intents: `MATCH (n:Intent {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)<-[:EXPRESSED|TARGETS]-()
+            RETURN count(n) AS count`,
+  campaigns: `MATCH (n:Campaign {namespace: $namespace})
+              WHERE n.id IS NOT NULL AND (n.listed OR (n)<-[:ENGAGED]-()) RETURN count(n) AS count`,
+  expressed: edges("User", "EXPRESSED"),
+  engaged: edges("User", "ENGAGED"),
+  targets: edges("Campaign", "TARGETS"),
+};
+
+function edges(label: string, type: string): string {
+  return `MATCH (n:${label} {namespace: $namespace}) WHERE n.id IS NOT NULL
+          RETURN sum(COUNT { (n)-[:${type}]->() }) AS count`;
+}
+
+/** All edges with their properties, by the names that their digest gives them. */
+export const EDGES: Readonly<Record<string, string>> = {
+  expressed: `MATCH (u:User {namespace: $namespace})-[r:EXPRESSED]->(i:Intent) WHERE u.id IS NOT NULL
+              RETURN u.id AS user_id, i.id AS intent, r.count AS count, r.last AS last`,
+  engaged: `MATCH (u:User {namespace: $namespace})-[r:ENGAGED]->(c:Campaign) WHERE u.id IS NOT NULL
+            RETURN u.id AS user_id, c.id AS campaign_id, r.impressions AS impressions, r.clicks AS clicks,
+                   r.conversions AS conversions, r.dismissals AS dismissals, r.last AS last`,
+  targets: `MATCH (c:Campaign {namespace: $namespace})-[:TARGETS]->(i:Intent) WHERE c.id IS NOT NULL
+            RETURN c.id AS campaign_id, i.id AS intent`,
+};

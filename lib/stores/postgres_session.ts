@@ -1,0 +1,91 @@
+import type { PgClient, PgQuery, PgResult } from "../../deps.ts";
+import { postgresError } from "./postgres_errors.ts";
+
+export type Scalar = string | number | null;
+/** What a statement takes: `$1` may be an array, for `unnest` or `ANY`. */
+export type SqlValue = Scalar | readonly Scalar[];
+
+/** What can be said to the database, on its own or within a transaction. Every failure is a ParleyError. */
+export interface Questions {
+  all<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row[]>;
+  get<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row | null>;
+  /** Returns how many rows it changed. */
+  run(sql: string, values?: readonly SqlValue[]): Promise<number>;
+}
+
+/** One connection. Statements are prepared once on each, under a name by their text. */
+export class Session implements Questions {
+  private readonly client: PgClient;
+  private readonly where: string;
+  private readonly names: Map<string, string>;
+  private readonly timeout_ms: number;
+
+  constructor(o: { client: PgClient; where: string; names: Map<string, string>; timeout_ms: number }) {
+    this.client = o.client;
+    this.where = o.where;
+    this.names = o.names;
+    this.timeout_ms = o.timeout_ms;
+  }
+
+  async all<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row[]> {
+    return (await this.ask(sql, values)).rows as Row[];
+  }
+
+  async get<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row | null> {
+    return (await this.all<Row>(sql, values))[0] ?? null;
+  }
+
+  async run(sql: string, values: readonly SqlValue[] = []): Promise<number> {
+    return (await this.ask(sql, values)).rowCount ?? 0;
+  }
+
+  /** Several statements at once, without values. */
+  async script(sql: string): Promise<void> {
+    await this.send({ text: sql });
+  }
+
+  private ask(sql: string, values: readonly SqlValue[]): Promise<PgResult> {
+    return this.send({ name: this.nameOf(sql), text: sql, values: values.map(storableValue) });
+  }
+
+  private async send(query: PgQuery): Promise<PgResult> {
+    const timed: PgQuery & { query_timeout: number } = { ...query, query_timeout: this.timeout_ms };
+    try {
+      return await this.client.query(timed);
+    } catch (error) {
+      throw postgresError(error, this.where);
+    }
+  }
+
+  private nameOf(sql: string): string {
+    let name = this.names.get(sql);
+    if (name === undefined) {
+      name = `parley_${this.names.size}`;
+      this.names.set(sql, name);
+    }
+    return name;
+  }
+}
+
+/** A text as the server can keep it: U+0000 is replaced, as lone surrogates are. */
+export function storable(text: string): string {
+  return text.includes("\0") ? text.replaceAll("\0", "\ufffd").toWellFormed() : text.toWellFormed();
+}
+
+function storableValue(value: SqlValue): SqlValue {
+  if (Array.isArray(value)) return value.map((item: Scalar) => storableValue(item) as Scalar);
+  return typeof value === "string" ? storable(value) : value;
+}
+
+/** One array a column, as `unnest` takes them. `width` says how many, for when there is no row. */
+export function transposed(rows: readonly (readonly Scalar[])[], width: number): Scalar[][] {
+  return Array.from({ length: width }, (_, column) => rows.map((row) => row[column] ?? null));
+}
+
+export type SqlType = "text" | "bigint" | "double precision";
+
+/** `unnest($1::text[], …) AS given (name, …)`: rows out of one array a column, from parameter `first` on. */
+export function given(columns: Readonly<Record<string, SqlType>>, first = 1): string {
+  const arrays = Object.values(columns).map((type, i) => `$${first + i}::${type}[]`);
+  return `unnest(${arrays.join(", ")}) AS given (${Object.keys(columns).join(", ")})`;
+}

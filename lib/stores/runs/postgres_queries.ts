@@ -1,0 +1,167 @@
+import { iso } from "../../core/clock.ts";
+import type { Health, Json } from "../../core/types.ts";
+import { Postgres } from "../postgres.ts";
+import { postgresDialect } from "../postgres_schema.ts";
+import { given, type Questions } from "../postgres_session.ts";
+import type { LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
+import {
+  attemptOf,
+  type AttemptRow,
+  lineageOf,
+  type LineageRow,
+  runOf,
+  type RunRow,
+  taskOf,
+  type TaskRow,
+} from "./rows.ts";
+import { RUN_MIGRATIONS } from "./schema.ts";
+
+/** What comes from clocks and tasks need not be whole: SQLite keeps such numbers as they are, and so does this. */
+const FRACTIONAL =
+  /\b(ready_at|lease_until|since|last_tick|rows|bytes|rows_in|rows_out|quarantined|progress_\w+) BIGINT/g;
+
+/**
+ * The tables of SQLite; lineage keeps its order by a number of its own, as there are no row ids. A row of
+ * `pipeline_locks` is held by whoever counts what it names: a dag's running runs, or a pool's slots.
+ */
+const MIGRATIONS = RUN_MIGRATIONS.map((sql, version) => {
+  const same = postgresDialect(sql).replaceAll(FRACTIONAL, "$1 DOUBLE PRECISION");
+  return version === 0
+    ? `${same}; ALTER TABLE pipeline_lineage ADD COLUMN seq BIGINT GENERATED ALWAYS AS IDENTITY;
+       CREATE TABLE pipeline_locks (name TEXT COLLATE "C" PRIMARY KEY)`
+    : same;
+});
+
+const LINEAGE = "task_id, attempt, direction, namespace, name, rows, bytes, version, fields, quality";
+
+/** What can be asked of the runs in a PostgreSQL schema. */
+export class PostgresRunQueries {
+  protected readonly db: Postgres;
+
+  /** Connects at the first question. `url` is as {@link Postgres} takes it. */
+  constructor({ url }: { url: URL }) {
+    this.db = new Postgres({ url, store: "runs", migrations: MIGRATIONS });
+  }
+
+  async checkpoint({ run_id, task_id }: { run_id: string; task_id: string }): Promise<Json> {
+    const sql = "SELECT checkpoint FROM pipeline_tasks WHERE run_id = $1 AND task_id = $2";
+    const row = await this.db.get<{ checkpoint: string | null }>(sql, [run_id, task_id]);
+    return row?.checkpoint == null ? null : JSON.parse(row.checkpoint);
+  }
+
+  snapshot({ run_id }: { run_id: string }): Promise<RunSnapshot | null> {
+    return this.db.read((session) => readRun(session, run_id));
+  }
+
+  async hasWork(
+    o: { now: number; ttl_ms: number; max_active: Readonly<Record<string, number>> },
+  ): Promise<boolean> {
+    return await claimable(this.db, o) !== null;
+  }
+
+  async runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]> {
+    const rows = await this.db.all<RunRow>(
+      `SELECT * FROM pipeline_runs
+       WHERE ($1::text IS NULL OR dag_id = $1) AND ($2::text[] IS NULL OR state = ANY($2))
+       ORDER BY created_at DESC, run_id DESC LIMIT $3`,
+      [o.dag_id ?? null, o.states ?? null, o.limit],
+    );
+    return rows.map(runOf);
+  }
+
+  async lastScheduled({ dag_id, until }: { dag_id: string; until: string }): Promise<string | null> {
+    const sql = `SELECT max(logical_date) AS at FROM pipeline_runs
+      WHERE dag_id = $1 AND trigger = 'schedule' AND logical_date <= $2`;
+    return (await this.db.get<{ at: string | null }>(sql, [dag_id, until]))?.at ?? null;
+  }
+
+  async lineage(
+    { run_id }: { run_id: string },
+  ): Promise<(LineageEntry & { task_id: string; attempt: number })[]> {
+    const sql = `SELECT ${LINEAGE} FROM pipeline_lineage WHERE run_id = $1 ORDER BY seq`;
+    return (await this.db.all<LineageRow>(sql, [run_id])).map(lineageOf);
+  }
+
+  logs(o: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number }): Promise<
+    (LogLine & { seq: number })[]
+  > {
+    return this.db.all<LogLine & { seq: number }>(
+      `SELECT seq, task_id, attempt, at, line FROM pipeline_logs WHERE run_id = $1 AND seq > $2
+         AND ($3::text IS NULL OR task_id = $3) AND ($4::bigint IS NULL OR attempt = $4) ORDER BY seq LIMIT $5`,
+      [o.run_id, o.after, o.task_id ?? null, o.attempt ?? null, o.limit],
+    );
+  }
+
+  async paused(): Promise<string[]> {
+    const rows = await this.db.all<{ dag_id: string }>("SELECT dag_id FROM paused_dags ORDER BY dag_id");
+    return rows.map(({ dag_id }) => dag_id);
+  }
+
+  async leader(): Promise<{ owner: string; last_tick: string; lag_ms: number; live_until: string } | null> {
+    const row = await this.db.get<{ owner: string; last_tick: number; lag_ms: number; lease_until: number }>(
+      "SELECT owner, last_tick, lag_ms, lease_until FROM scheduler",
+    );
+    if (row === null) return null;
+    const { owner, last_tick, lag_ms, lease_until } = row;
+    return { owner, last_tick: iso(last_tick), lag_ms, live_until: iso(lease_until) };
+  }
+
+  health(): Promise<Health> {
+    return this.db.health();
+  }
+
+  close(): Promise<void> {
+    return this.db.close();
+  }
+}
+
+/** A run with all of its tasks and attempts, within the caller's transaction. */
+export async function readRun(session: Questions, run_id: string): Promise<RunSnapshot | null> {
+  const run = await session.get<RunRow>("SELECT * FROM pipeline_runs WHERE run_id = $1", [run_id]);
+  if (run === null) return null;
+  const tasks = await session.all<TaskRow>(
+    "SELECT * FROM pipeline_tasks WHERE run_id = $1 ORDER BY task_id",
+    [run_id],
+  );
+  const attempts = await session.all<AttemptRow>(
+    "SELECT * FROM pipeline_attempts WHERE run_id = $1 ORDER BY started_at, task_id, attempt",
+    [run_id],
+  );
+  return { run: runOf(run), tasks: tasks.map(taskOf), attempts: attempts.map(attemptOf) };
+}
+
+/** The run that may be claimed next; with `lock`, whatever locks its row. */
+export async function claimable(
+  session: Questions,
+  o: {
+    owner?: string;
+    now: number;
+    ttl_ms: number;
+    max_active: Readonly<Record<string, number>>;
+    run_id?: string;
+    lock?: "FOR UPDATE OF r" | "FOR UPDATE OF r SKIP LOCKED";
+  },
+): Promise<string | null> {
+  const free = "(r.lease_until <= $5 OR r.lease_until > $5 + 2 * $7::float8)";
+  const found = await session.get<{ run_id: string }>(
+    `SELECT r.run_id FROM pipeline_runs r JOIN ${given({ dag_id: "text", active: "bigint" })} USING (dag_id)
+     WHERE r.state IN ('queued', 'running') AND r.trigger != 'external'
+       AND ($3::text IS NULL OR r.run_id = $3) AND (
+       (r.state = 'running' AND ${free}) OR
+       (r.state = 'queued' AND (${free} OR r.owner = $4)
+         AND ($6::boolean OR r.trigger = 'manual' OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
+         AND given.active > (SELECT count(*) FROM pipeline_runs a
+           WHERE a.state = 'running' AND a.dag_id = r.dag_id AND a.trigger != 'external')))
+     ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1 ${o.lock ?? ""}`,
+    [
+      Object.keys(o.max_active),
+      Object.values(o.max_active),
+      o.run_id ?? null,
+      o.owner ?? null,
+      o.now,
+      String(o.run_id !== undefined),
+      o.ttl_ms,
+    ],
+  );
+  return found?.run_id ?? null;
+}

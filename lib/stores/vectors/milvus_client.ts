@@ -1,0 +1,136 @@
+import { loadMilvus } from "../../../deps.ts";
+import { ParleyError } from "../../core/errors.ts";
+import { accepted, explain, failureOf, isUnloaded, OLDEST, tooOld } from "./milvus_errors.ts";
+import type { MilvusAddress } from "./milvus_url.ts";
+
+type Sdk = Awaited<ReturnType<typeof loadMilvus>>;
+export type MilvusClient = InstanceType<Sdk["MilvusClient"]>;
+
+interface Connection {
+  readonly client: MilvusClient;
+  readonly version: string;
+}
+
+/** First pause before a call is repeated; it doubles until the call's time is up. */
+const PAUSE_MS = 50;
+
+/** A server that is back is noticed within a second; gRPC by itself may wait two minutes. */
+const RECONNECT = { "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1_000 };
+
+/** HTTP/2 sessions end a moment after they are told to, and gRPC lets nobody wait for it. */
+const FAREWELL_MS = 100;
+
+/** gRPC's state of a closed channel. */
+const SHUTDOWN = 4;
+
+/** One connection to a Milvus, made at the first call. All calls here may be repeated without harm. */
+export class Milvus {
+  private connecting: Promise<Connection> | null = null;
+  private closed = false;
+
+  /** `timeout_ms` is what one call may take, repeats included. */
+  constructor(readonly address: MilvusAddress, private readonly timeout_ms: number) {}
+
+  /**
+   * Calls the server and gives its answer, once that says success. A collection that is not in memory is loaded
+   * meanwhile; anything else that the server calls passing is tried again.
+   */
+  async call<T>(
+    ask: (client: MilvusClient, timeout: number) => Promise<T>,
+    o: { collection?: string; timeout_ms?: number } = {},
+  ): Promise<T> {
+    const timeout = o.timeout_ms ?? this.timeout_ms;
+    const deadline = performance.now() + timeout;
+    const { client } = await this.connected();
+    for (let pause = PAUSE_MS;; pause *= 2) {
+      try {
+        return accepted(await ask(client, Math.max(1, Math.ceil(deadline - performance.now()))));
+      } catch (thrown) {
+        const failure = failureOf(thrown);
+        if (this.closed) throw closed();
+        const passing = failure.retriable || isUnloaded(failure);
+        if (!passing || performance.now() + pause > deadline) throw explain(failure, this.address, "later");
+        if (isUnloaded(failure) && o.collection) {
+          await client.loadCollection({ collection_name: o.collection, timeout }).catch(() => {});
+        }
+        await new Promise((resume) => setTimeout(resume, pause));
+      }
+    }
+  }
+
+  /** The server's version, as it says it. */
+  async version(): Promise<string> {
+    return (await this.connected()).version;
+  }
+
+  private async connected(): Promise<Connection> {
+    if (this.closed) throw closed();
+    const connecting = this.connecting ??= this.connect();
+    try {
+      return await connecting;
+    } catch (error) {
+      if (this.connecting === connecting) this.connecting = null;
+      throw error;
+    }
+  }
+
+  private async connect(): Promise<Connection> {
+    const { host, tls, credentials, database } = this.address;
+    const { MilvusClient } = await loadMilvus();
+    const client = new MilvusClient({
+      address: host,
+      ssl: tls,
+      ...credentials,
+      database,
+      timeout: this.timeout_ms,
+      // The SDK gives each retry a whole timeout of its own; `call` repeats within one.
+      maxRetries: 0,
+      telemetry: { enabled: false },
+      channelOptions: RECONNECT,
+    });
+    try {
+      const hello: unknown = await client.connectPromise;
+      const { server_info } = accepted(hello) as { server_info?: { build_tags?: string } };
+      const version = server_info?.build_tags || (await client.getVersion()).version;
+      refuseOld(version, `Milvus at ${host}`);
+      return { client, version };
+    } catch (thrown) {
+      await closeClient(client);
+      throw thrown instanceof ParleyError ? thrown : explain(failureOf(thrown), this.address, "opening");
+    }
+  }
+
+  /** Waits for calls that are under way, each at most its timeout. */
+  async close(): Promise<void> {
+    this.closed = true;
+    const connection = await this.connecting?.catch(() => null);
+    if (connection) await closeClient(connection.client);
+  }
+}
+
+/**
+ * Closes the SDK's channels for good. It asks each for its state after closing it, in a way that makes the channel
+ * connect again and leaves a socket and timers behind; so that question gets its answer here.
+ */
+async function closeClient(client: MilvusClient): Promise<void> {
+  const { channelPool } = client;
+  const services = await Promise.all(Array.from({ length: channelPool.size }, () => channelPool.acquire()));
+  for (const service of services) {
+    service.getChannel().getConnectivityState = () => SHUTDOWN;
+    await channelPool.release(service);
+  }
+  await client.closeConnection();
+  await new Promise((resume) => setTimeout(resume, FAREWELL_MS));
+}
+
+/** Zilliz Cloud names no version that could be compared; what it runs is new enough. */
+function refuseOld(version: string, milvus: string): void {
+  const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
+  if (major === undefined) return;
+  const behind = Number(major) - OLDEST[0] || Number(minor) - OLDEST[1];
+  if (behind < 0) throw tooOld(milvus, `is version ${version}`);
+}
+
+function closed(): ParleyError {
+  return new ParleyError("unavailable", "the vector store is closed");
+}

@@ -1,0 +1,63 @@
+import type { ModelIdentity } from "../../core/types.ts";
+import { type Freshness, type MilvusField, quoted } from "./milvus_table.ts";
+import type { MilvusTable } from "./milvus_table.ts";
+
+/** What is known of the store as a whole. */
+export interface State {
+  readonly model: ModelIdentity | null;
+  /** The number that the next build gets; rows written now are born under it. Numbers are never used twice. */
+  readonly next: number;
+  /** The number of each data version's build. */
+  readonly builds: Readonly<Record<number, number>>;
+}
+
+const EMPTY: State = { model: null, next: 1, builds: {} };
+const KEY = "state";
+const FIELDS: readonly MilvusField[] = [
+  { name: "key", data_type: "VarChar", max_length: 16, is_primary_key: true },
+  { name: "value", data_type: "VarChar", max_length: 65_535 },
+];
+/** Every collection must have a vector; this one is never searched. */
+const DIMENSION = 2;
+/** How long an answer to another process's question may be out of date. */
+const HELD_MS = 1_000;
+
+/**
+ * The state, as the one row of a collection of its own. It is written whole, so it is never half new, and not kept in
+ * collection properties, because those that Milvus does not know are refused by newer versions.
+ */
+export class MilvusState {
+  private held: { readonly state: State; readonly at: number } | null = null;
+
+  constructor(private readonly table: MilvusTable) {}
+
+  /** The state as of now. */
+  now(): Promise<State> {
+    return this.read("now");
+  }
+
+  /** The state as it was a second ago at the most; writes from here are seen at once. */
+  async recent(): Promise<State> {
+    if (this.held && performance.now() - this.held.at < HELD_MS) return this.held.state;
+    return await this.read("own");
+  }
+
+  private async read(freshness: Freshness): Promise<State> {
+    const at = performance.now();
+    const rows = await this.table.query({ filter: `key == ${quoted(KEY)}`, fields: ["value"], freshness });
+    const state = rows[0] ? JSON.parse(String(rows[0].value)) as State : EMPTY;
+    this.held = { state, at };
+    return state;
+  }
+
+  /** Makes the collection, if it is not there. */
+  async prepare(): Promise<void> {
+    if (!(await this.table.ready())) await this.table.create({ fields: FIELDS, dimension: DIMENSION });
+  }
+
+  async write(state: State): Promise<void> {
+    await this.prepare();
+    await this.table.upsert([{ key: KEY, value: JSON.stringify(state), vector: [1, 0] }]);
+    this.held = { state, at: performance.now() };
+  }
+}

@@ -1,0 +1,280 @@
+import assert from "node:assert/strict";
+import { loadNeo4j } from "../../deps.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import { Neo4jConnection } from "../../lib/stores/graph/neo4j_connection.ts";
+import { troubleOf, versionOf } from "../../lib/stores/graph/neo4j_errors.ts";
+import { Neo4jGraph } from "../../lib/stores/graph/neo4j.ts";
+import { parseNeo4jUrl } from "../../lib/stores/graph/neo4j_url.ts";
+import { dropNamespace, engages, neo4jServer, urlOf } from "../fixtures/neo4j.ts";
+import { tcpProxy } from "../fixtures/tcp_proxy.ts";
+
+/** Asserts that a call fails with this code and sentence, and that nothing of it shows a password. */
+async function assertFails(call: Promise<unknown>, code: string, sentence: RegExp): Promise<void> {
+  await assert.rejects(call, (error: unknown) => {
+    assert.ok(error instanceof ParleyError, String(error));
+    assert.equal(error.code, code);
+    assert.match(error.message, sentence);
+    assert.doesNotMatch(error.message, /secret|parley-test|namespace=/);
+    return true;
+  });
+}
+
+function opening(server: string): void {
+  const failing = (
+    title: string,
+    url: URL | (() => Promise<{ url: URL; stop(): void }>),
+    code: string,
+    sentence: RegExp,
+  ) =>
+    Deno.test(`Neo4jGraph says ${title}`, async () => {
+      const { url: at, stop } = url instanceof URL ? { url, stop: () => {} } : await url();
+      const store = new Neo4jGraph({ url: at, read_ms: 3_000 });
+      try {
+        await assertFails(store.health(), code, sentence);
+        await assertFails(store.intentsOf({ user_id: "a", limit: 1 }), code, sentence);
+      } finally {
+        await store.close();
+        stop();
+      }
+    });
+
+  failing(
+    "that nothing listens",
+    new URL("bolt://me:secret@127.0.0.1:1"),
+    "unavailable",
+    /bolt:\/\/127\.0\.0\.1:1 cannot be reached .*ECONNREFUSED.*; check host and port/,
+  );
+  failing(
+    "that a host is unknown",
+    new URL("neo4j://me:secret@no-such-host.invalid"),
+    "unavailable",
+    /cannot be reached .*ENOTFOUND/,
+  );
+  failing(
+    "that a password is wrong",
+    urlOf(server, (url) => Object.assign(url, { username: `no${Date.now()}`, password: "secret" })),
+    "denied",
+    /refused the user name or password/,
+  );
+  failing(
+    "that a login is missing",
+    urlOf(server, (url) => Object.assign(url, { username: "", password: "" })),
+    "denied",
+    /refused the user name or password/,
+  );
+  failing(
+    "that a database is missing",
+    urlOf(server, (url) => url.pathname = "/missing"),
+    "not_found",
+    /has no database of the name in PARLEY_GRAPH; create it/,
+  );
+  failing(
+    "that a server has no TLS",
+    new URL(urlOf(server).href.replace(/^\w+:/, "bolt+s:")),
+    "unavailable",
+    /does not speak TLS at this port; switch it on there, or leave \+s out/,
+  );
+  failing(
+    "that a port is not Bolt's but HTTP's",
+    answering("HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "mismatch",
+    /answers HTTP/,
+  );
+  failing(
+    "that a server is too old to talk to",
+    answering("\0\0\0\0"),
+    "mismatch",
+    /needs Neo4j 5\.23 or newer/i,
+  );
+
+  failing(
+    "that a server wants TLS",
+    answering("\x15\x03\x03\x00\x02\x02\x46"),
+    "mismatch",
+    /if it wants TLS, put \+s behind/,
+  );
+
+  Deno.test("troubleOf() says that a certificate is not trusted", () => {
+    const inner = new Error(
+      "Failed to connect. Caused by: Server certificate is not trusted. DEPTH_ZERO_SELF_SIGNED_CERT",
+    );
+    const { code, message } = troubleOf(
+      new Error("Could not perform discovery.", { cause: inner }),
+      parseNeo4jUrl(new URL("neo4j+s://me:secret@localhost")),
+    );
+    assert.equal(code, "unavailable");
+    assert.match(
+      message,
+      /^the graph store at neo4j\+s:\/\/localhost shows a certificate that is not trusted here; give/,
+    );
+  });
+
+  Deno.test("versionOf() refuses a server that lacks clauses", () => {
+    const address = parseNeo4jUrl(new URL("bolt://localhost"));
+    assert.equal(versionOf("Neo4j/5.26.30", address), "5.26.30");
+    assert.equal(versionOf("Neo4j/2025.01.0", address), "2025.01.0");
+    for (const agent of ["Neo4j/4.4.40", "Neo4j/5.22.0", "Neo4j/v5.2.0 compatible", ""]) {
+      assert.throws(() => versionOf(agent, address), { code: "mismatch", message: /upgrade the server/ });
+    }
+  });
+
+  Deno.test("parseNeo4jUrl() reads login, database and namespace, and refuses what it does not know", () => {
+    assert.deepEqual(parseNeo4jUrl(new URL("neo4j+s://me:p%40%2F@[::1]:7688/graph?namespace=a")), {
+      server: "neo4j+s://[::1]:7688",
+      login: { user: "me", password: "p@/" },
+      database: "graph",
+      namespace: "a",
+    });
+    assert.deepEqual(parseNeo4jUrl(new URL("bolt://h")), {
+      server: "bolt://h",
+      login: null,
+      database: null,
+      namespace: "parley",
+    });
+    for (const url of ["bolt://me:secret@h/?name=a", "bolt://me:secret%zz@h", "bolt:h"]) {
+      assert.throws(() => parseNeo4jUrl(new URL(url)), (error: ParleyError) => {
+        assert.equal(error.code, "invalid");
+        assert.doesNotMatch(error.message, /secret/);
+        return true;
+      });
+    }
+  });
+
+  Deno.test("Neo4jGraph says which permission the driver lacks", async () => {
+    const code = `const { Neo4jGraph } = await import(${JSON.stringify(MODULE)});
+      const store = new Neo4jGraph({ url: new URL("bolt://127.0.0.1:1") });
+      await store.health().catch((error) => console.log(error.code, error.message));
+      await store.close();`;
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-prompt",
+        `--config=${CONFIG}`,
+        "--allow-net",
+        `data:text/javascript,${encodeURIComponent(code)}`,
+      ],
+      stderr: "inherit",
+    }).output();
+    assert.match(new TextDecoder().decode(stdout), /^denied .*--allow-sys=osRelease/);
+  });
+}
+
+const MODULE = import.meta.resolve("../../lib/stores/graph/neo4j.ts");
+const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
+
+/** A server that answers each connection's first bytes by these, and closes it. */
+function answering(bytes: string) {
+  return async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const served = (async () => {
+      for await (const connection of listener) {
+        await connection.read(new Uint8Array(64));
+        await connection.write(new TextEncoder().encode(bytes));
+        connection.close();
+      }
+    })();
+    await Promise.resolve();
+    return {
+      url: new URL(`bolt://me:secret@127.0.0.1:${listener.addr.port}`),
+      stop: () => {
+        listener.close();
+        served.catch(() => {});
+      },
+    };
+  };
+}
+
+function faults(server: string): void {
+  /** A store behind a proxy that has answered once. */
+  const behindProxy = async (
+    body: (o: { store: Neo4jGraph; proxy: ReturnType<typeof tcpProxy> }) => Promise<void>,
+  ) => {
+    const { hostname, port } = new URL(server);
+    const proxy = tcpProxy({ hostname, port: Number(port || 7_687) });
+    const url = urlOf(server, (url) => url.host = `127.0.0.1:${proxy.port}`);
+    const store = new Neo4jGraph({
+      url: new URL(url.href.replace(/^neo4j/, "bolt")),
+      read_ms: 1_000,
+      write_ms: 2_000,
+    });
+    try {
+      await store.setEngaged({ user_ids: ["a"], edges: [engages("a", "k")] });
+      await body({ store, proxy });
+    } finally {
+      await store.close();
+      await proxy.close();
+      await dropNamespace(urlOf(server, (at) => at.search = url.search));
+    }
+  };
+  const found = [engages("a", "k")];
+  const ask = (store: Neo4jGraph) => store.engagedBy({ user_ids: ["a"], limit: 1 });
+
+  Deno.test("Neo4jGraph asks again after its connections were cut", async () => {
+    await behindProxy(async ({ store, proxy }) => {
+      proxy.cut();
+      assert.deepEqual(await ask(store), found);
+    });
+  });
+
+  Deno.test("Neo4jGraph gives up on a silent server in time, for a question, a write and a login, and recovers", async () => {
+    await behindProxy(async ({ store, proxy }) => {
+      proxy.hang(true);
+      for (const call of [() => ask(store), () => store.health()]) {
+        const start = performance.now();
+        await assertFails(call(), "unavailable", /did not answer in 1000 ms/);
+        assert.ok(performance.now() - start < 2_000);
+      }
+      await assertFails(store.setEngaged({ user_ids: ["a"], edges: [] }), "unavailable", /did not answer/);
+      proxy.hang(false);
+      assert.deepEqual(await ask(store), found);
+    });
+  });
+
+  Deno.test("Neo4jConnection.read() has the server end what takes too long", async () => {
+    const connection = new Neo4jConnection({ url: urlOf(server), read_ms: 600, write_ms: 600 });
+    const start = performance.now();
+    const long = "UNWIND range(1, 1000000000) AS i WITH i WHERE i % 7 = 8 RETURN count(i)";
+    await assertFails(
+      connection.read((tx) => tx.run(long)),
+      "unavailable",
+      /did not get that done .*TimedOut/,
+    );
+    assert.ok(performance.now() - start < 3_000);
+    await connection.close();
+  });
+
+  Deno.test("Neo4jGraph.close() ends calls that are under way, and is idempotent", async () => {
+    await behindProxy(async ({ store, proxy }) => {
+      proxy.hang(true);
+      const asked = assertFails(ask(store), "unavailable", /was closed/);
+      await new Promise((resume) => setTimeout(resume, 50));
+      await store.close();
+      await asked;
+      await store.close();
+      await assertFails(ask(store), "unavailable", /is closed/);
+    });
+  });
+
+  Deno.test("Neo4jGraph.close() ends a connection that is being made", async () => {
+    const store = new Neo4jGraph({ url: urlOf(server) });
+    const asked = assertFails(ask(store), "unavailable", /closed/);
+    await store.close();
+    await asked;
+  });
+
+  Deno.test("loadNeo4j() gives errors that are instances of Neo4jError, without which nothing is retried", async () => {
+    const { default: neo4j } = await loadNeo4j();
+    const connection = new Neo4jConnection({ url: urlOf(server) });
+    await assert.rejects(
+      connection.read((tx) => tx.run("RETURN")),
+      (error: Error) => error.cause instanceof neo4j.Neo4jError,
+    );
+    await connection.close();
+  });
+}
+
+const SERVER = neo4jServer("Neo4jGraph under faults");
+if (SERVER !== null) {
+  opening(SERVER);
+  faults(SERVER);
+}
