@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { ROOT } from "../fixtures/flow.ts";
+import { freshServers, missingServers, type Setting } from "../fixtures/servers.ts";
+
+const ALL: readonly Setting[] = [
+  "PARLEY_DOCUMENTS",
+  "PARLEY_VECTORS",
+  "PARLEY_GRAPH",
+  "PARLEY_ANALYTICS",
+  "PARLEY_CACHE",
+];
+const missing = missingServers(ALL);
+
+Deno.test({
+  name: `serve on servers needs network and environment alone, and the OS release for Neo4j's driver${
+    missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
+  }`,
+  ignore: missing.length > 0,
+  async fn() {
+    const { env, drop } = freshServers(ALL);
+    const permissions = ["--no-prompt", "--allow-net", "--allow-env", "--allow-sys=osRelease"];
+    const child = new Deno.Command("deno", {
+      args: ["run", "--quiet", ...permissions, `${ROOT}main.ts`, "serve"],
+      env: { ...env, PARLEY_PORT: "0", NO_COLOR: "1" },
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    try {
+      const said = (await reader.read()).value ?? "";
+      const url = /http:\S+/.exec(said)?.[0];
+      assert.ok(url !== undefined, `it said: ${said}`);
+      assert.equal((await (await fetch(`${url}/healthz`)).json()).status, "up");
+      const { stores } = await (await fetch(`${url}/readyz`)).json();
+      for (const [name, { status }] of Object.entries<{ status: string }>(stores)) {
+        assert.equal(status, "up", name);
+      }
+    } finally {
+      if (child.pid > 0) child.kill("SIGTERM");
+      await reader.cancel();
+      await child.status;
+      await drop();
+    }
+  },
+});
