@@ -146,6 +146,13 @@ function quantiles(times: number[]): string {
   return [0.5, 0.95, 0.99].map((q) => sorted[Math.floor(q * (sorted.length - 1))]!.toFixed(2)).join(" / ");
 }
 
+try {
+  Deno.statSync(DATA);
+} catch {
+  console.log(`nothing measured: ${DATA}, with messages, campaigns and events as .jsonl, is not there`);
+  Deno.exit(0);
+}
+
 const folder = await Deno.makeTempDir({ prefix: "parley-bench-" });
 try {
   const [real, one, ten] = ["real", "one", "ten"].map((name) => `${folder}/${name}`);
