@@ -32,7 +32,8 @@ export interface RunOrder extends Sources {
 export async function runDag(config: Config, o: RunOrder): Promise<number> {
   const dag = dagOf(config, o.dag);
   const given = Object.fromEntries(o.param.map(parseParam));
-  const params = checkParams(dag, dag.id === "nightly" ? { ...sourcesOf(config, o), ...given } : given);
+  const named = dag.id !== "nightly" || KINDS.some((kind) => kind in given);
+  const params = checkParams(dag, named ? given : { ...sourcesOf(config, o), ...given });
   if (o.dryRun) return dryRun(dag, params);
   return await watched(config, dag, o, async (runs, lease) => {
     const logical_date = o.date === undefined ? {} : { logical_date: parseDate(o.date) };

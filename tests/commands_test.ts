@@ -126,6 +126,9 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       return stdout.trim().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
     };
     assert.match((await pipeline("run", "--dry-run", "--messages", "x")).stdout, /ingest → validate/);
+    const dry = await pipeline("run", "nightly", "--dry-run", "--param", 'messages=["x"]');
+    assert.match(dry.stdout, /"messages":\["x"\],"campaigns":\[\]/);
+    assert.equal((await pipeline("run", "--dry-run", "--param", "messages=7")).code, 2);
     assert.deepEqual(await lines("runs"), []);
     const [ran] = await lines("--messages", "messages.ndjson");
     const [listed] = await lines("runs");
