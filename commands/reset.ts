@@ -1,11 +1,11 @@
 import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
-import { openRuns } from "../lib/stores/open.ts";
 import type { Services } from "../tasks/services.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
+import { withRuns } from "./inspect.ts";
 import { sampleSources } from "./sample.ts";
-import { openAll, openServices } from "./services.ts";
+import { openServices } from "./services.ts";
 
 /** Takes data out: what the sample brought in, or everything. Returns the exit code. */
 export async function reset(
@@ -20,8 +20,7 @@ export async function reset(
 }
 
 async function refuseWhileRunning(config: Config): Promise<void> {
-  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
-  const open = await runs.runs({ states: ["queued", "running"], limit: 100 }).finally(close);
+  const open = await withRuns(config, (runs) => runs.runs({ states: ["queued", "running"], limit: 100 }));
   const ours = open.find(({ trigger }) => trigger !== "external");
   if (ours === undefined) return;
   throw new ParleyError(

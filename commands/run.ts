@@ -12,7 +12,7 @@ import type { Services } from "../tasks/services.ts";
 import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { engine, work } from "./engine.ts";
 import { EXIT, exitCodeOf, shutdownSignal } from "./exit.ts";
-import { dagOf, orderOf, snapshotOf } from "./inspect.ts";
+import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample } from "./sample.ts";
 import { openAll, openServices } from "./services.ts";
@@ -47,8 +47,7 @@ export async function retryRun(
   run_id: string,
   o: ClearScope & { keepCheckpoints: boolean; json: boolean },
 ): Promise<number> {
-  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
-  const { run } = await snapshotOf(runs, run_id).finally(close);
+  const { run } = await withRuns(config, (runs) => snapshotOf(runs, run_id));
   const dag = dagOf(config, run.dag_id);
   return await watched(config, dag, o, async (runs) => {
     const scope = o.tasks === undefined ? { ...o, failed: true } : o;

@@ -1,7 +1,8 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
+import type { ApiKey } from "../lib/core/types.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
-import { type ApiKey, createAuthorize } from "./auth.ts";
+import { createAuthorize } from "./auth.ts";
 import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
 import { healthz, type ReadyStores, readyz } from "./health.ts";
 import { index } from "./index.ts";

@@ -1,14 +1,6 @@
 import { type Context, createHash, timingSafeEqual } from "../deps.ts";
+import type { ApiKey, Scope } from "../lib/core/types.ts";
 import { HttpError } from "./problem.ts";
-
-/** What a key may do: ask, write, or manage. A scope includes no other. */
-export type Scope = "read" | "write" | "admin";
-
-export interface ApiKey {
-  /** The secret, as the caller sends it: `Authorization: Bearer KEY`. Never logged. */
-  readonly key: string;
-  readonly scopes: readonly Scope[];
-}
 
 /** Throws 401 or 403 where the request's key does not give the scope. */
 export type Authorize = (context: Context, scope: Scope) => void;

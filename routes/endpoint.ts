@@ -1,6 +1,7 @@
 import type { Context } from "../deps.ts";
 import { ParleyError } from "../lib/core/errors.ts";
-import type { Authorize, Scope } from "./auth.ts";
+import type { Scope } from "../lib/core/types.ts";
+import type { Authorize } from "./auth.ts";
 import { HttpError, problemOf, problemResponse } from "./problem.ts";
 
 /** One request in the log. It holds the route's pattern and never the path, whose parts identify users. */

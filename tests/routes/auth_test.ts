@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ApiKey } from "../../routes/auth.ts";
+import type { ApiKey } from "../../lib/core/types.ts";
 import { appTest } from "./app.ts";
 
 const KEYS: readonly ApiKey[] = [

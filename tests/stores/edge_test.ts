@@ -47,7 +47,7 @@ Deno.test({
       assert.equal((await (await fetch(`${url}/healthz`)).json()).status, "up");
       assert.deepEqual(await storesDown(url), []);
     } finally {
-      if (child.pid > 0) child.kill("SIGTERM");
+      child.kill("SIGTERM");
       await reader.cancel();
       await child.status;
       await drop();
