@@ -124,6 +124,11 @@ export interface Artifact {
   readonly sha256: string;
 }
 
+/** For calls that may be given up: an aborted call rejects with the signal's reason, soon and whatever the store does. */
+export interface Abortable {
+  readonly signal?: AbortSignal;
+}
+
 /** What an API key may do: ask, write, or manage. A scope includes no other. */
 export const SCOPES = ["read", "write", "admin"] as const;
 export type Scope = typeof SCOPES[number];

@@ -64,7 +64,7 @@ function refusing(): void {
   const refuses = async (change: (url: URL) => void, code: string, message: RegExp) => {
     const url = ownNamespace();
     change(url);
-    const cache = new RedisCache({ url, call_ms: 500 });
+    const cache = new RedisCache({ url, call_ms: 3_000 });
     const error = await cache.get({ key: "a" }).then(() => assert.fail("it answered"), (error) => error);
     await cache.close();
     assert.equal(error.code, code, error.message);
@@ -101,7 +101,7 @@ function failing(): void {
       const proxy = tcpProxy({ hostname, port: Number(port || 6379) });
       const url = ownNamespace();
       url.host = `127.0.0.1:${proxy.port}`;
-      const cache = new RedisCache({ url, call_ms: 300 });
+      const cache = new RedisCache({ url, call_ms: 2_000 });
       await cache.set({ key: "a", value: "1", ttl_ms: MINUTE });
       try {
         await body(cache, proxy);
@@ -120,7 +120,7 @@ function failing(): void {
     proxy.hang(true);
     const start = performance.now();
     await assert.rejects(cache.get({ key: "a" }), { code: "unavailable", message: /did not answer in time/ });
-    assert.ok(performance.now() - start < 1_000);
+    assert.ok(performance.now() - start < 10_000);
     proxy.hang(false);
     await recovers(cache);
   });

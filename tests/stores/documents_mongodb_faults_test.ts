@@ -7,7 +7,7 @@ const SECRET = "swordfish";
 
 /** Opens a store and expects one sentence, and the password nowhere in what could be logged. */
 async function refuses(address: string, code: string, sentence: RegExp): Promise<void> {
-  const store = new MongoDocuments({ url: new URL(`mongodb://reader:${SECRET}@${address}`), call_ms: 500 });
+  const store = new MongoDocuments({ url: new URL(`mongodb://reader:${SECRET}@${address}`), call_ms: 3_000 });
   const error = await store.counts().then(() => assert.fail("it opened"), (error) => error);
   await store.close();
   assert.equal(error.code, code, error.message);
@@ -75,7 +75,7 @@ Deno.test("MongoDocuments says that the user may not write", async () => {
     answer: (command) =>
       command === "createIndexes" ? { ok: 0, code: 13, errmsg: "not authorized" } : { ok: 1 },
   });
-  const store = new MongoDocuments({ url: new URL(`mongodb://${fake.host}`), call_ms: 500 });
+  const store = new MongoDocuments({ url: new URL(`mongodb://${fake.host}`), call_ms: 3_000 });
   await assert.rejects(store.counts(), { code: "denied", message: /grant the role readWrite/ });
   await store.close();
   await fake.close();
@@ -95,6 +95,6 @@ Deno.test("MongoDocuments.close() while it connects is complete", async () => {
   const start = performance.now();
   await store.close();
   await call;
-  assert.ok(performance.now() - start < 1_000);
+  assert.ok(performance.now() - start < 10_000);
   await fake.close();
 });

@@ -191,7 +191,7 @@ function failing(): void {
 
   test("MongoDocuments goes on within seconds after its connections were cut, or hung", async (url) => {
     const proxy = tcpProxy(target());
-    const store = new MongoDocuments({ url: through(url, proxy.port), call_ms: 1_000 });
+    const store = new MongoDocuments({ url: through(url, proxy.port), call_ms: 3_000 });
     await store.upsert({ messages: [message()] });
     proxy.cut();
     assert.equal((await store.page({ after: null, limit: 10 })).length, 1);
@@ -199,9 +199,9 @@ function failing(): void {
     const start = performance.now();
     await assert.rejects(store.page({ after: null, limit: 10 }), {
       code: "unavailable",
-      message: /within 1 s/,
+      message: /within 3 s/,
     });
-    assert.ok(performance.now() - start < 2_000);
+    assert.ok(performance.now() - start < 10_000);
     proxy.hang(false);
     assert.equal((await store.page({ after: null, limit: 10 })).length, 1);
     await store.close();

@@ -185,7 +185,7 @@ function answering(bytes: string) {
 }
 
 function faults(server: string): void {
-  /** A store behind a proxy that has answered once. */
+  /** A store behind a proxy that has answered once. The driver takes about a second to try again. */
   const behindProxy = async (
     body: (o: { store: Neo4jGraph; proxy: ReturnType<typeof tcpProxy> }) => Promise<void>,
   ) => {
@@ -194,8 +194,8 @@ function faults(server: string): void {
     const url = urlOf(server, (url) => url.host = `127.0.0.1:${proxy.port}`);
     const store = new Neo4jGraph({
       url: new URL(url.href.replace(/^neo4j/, "bolt")),
-      read_ms: 1_000,
-      write_ms: 2_000,
+      read_ms: 5_000,
+      write_ms: 5_000,
     });
     try {
       await store.setEngaged({ user_ids: ["a"], edges: [engages("a", "k")] });
@@ -221,8 +221,8 @@ function faults(server: string): void {
       proxy.hang(true);
       for (const call of [() => ask(store), () => store.health()]) {
         const start = performance.now();
-        await assertFails(call(), "unavailable", /did not answer in 1000 ms/);
-        assert.ok(performance.now() - start < 2_000);
+        await assertFails(call(), "unavailable", /did not answer in 5000 ms/);
+        assert.ok(performance.now() - start < 15_000);
       }
       await assertFails(store.setEngaged({ user_ids: ["a"], edges: [] }), "unavailable", /did not answer/);
       proxy.hang(false);
@@ -239,7 +239,7 @@ function faults(server: string): void {
       "unavailable",
       /did not get that done .*TimedOut/,
     );
-    assert.ok(performance.now() - start < 3_000);
+    assert.ok(performance.now() - start < 15_000);
     await connection.close();
   });
 

@@ -245,14 +245,14 @@ function suite(server: string): void {
     withProxy(server, async ({ db, proxy }) => {
       await db.health();
       proxy.hang(true);
-      const silent = db.read((session) => session.all("SELECT n FROM numbers"), { timeout_ms: 200 });
+      const silent = db.read((session) => session.all("SELECT n FROM numbers"), { timeout_ms: 500 });
       await assertFails(() => silent, "unavailable", /did not answer in time/);
       proxy.hang(false);
       assert.deepEqual(await db.all("SELECT n FROM numbers"), [{ n: 7 }]);
       proxy.hang(true);
       const start = performance.now();
       await db.close();
-      assert.ok(performance.now() - start < 2_000);
+      assert.ok(performance.now() - start < 10_000);
     }));
 
   Deno.test("Postgres.close() lets what was asked end, twice changes nothing, and nothing can be asked after", () =>

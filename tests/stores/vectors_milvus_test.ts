@@ -357,7 +357,7 @@ Deno.test("MilvusVectors gives up on a server that accepts and never answers", a
     await accepting;
   }
   const took = performance.now() - start;
-  assert.ok(took < 3_000, `it took ${took} ms`);
+  assert.ok(took < 15_000, `it took ${took} ms`);
 });
 
 Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", () => {

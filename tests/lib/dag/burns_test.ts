@@ -137,7 +137,7 @@ Deno.test("burn: zombie that died before its first heartbeat", () =>
     await kill(process);
     const from = performance.now();
     await until(async () => await workOff(engineOf(runs, {})) > 0);
-    assert.ok(performance.now() - from < 5_000);
+    assert.ok(performance.now() - from < 30_000);
     const snapshot = await runs.snapshot({ run_id });
     assert.equal(snapshot?.run.state, "success");
     assert.equal(snapshot?.attempts.filter(({ state }) => state === "lost").length, 1);

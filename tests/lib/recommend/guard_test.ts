@@ -12,7 +12,7 @@ Deno.test("Guard.run() gives what the store gives", async () => {
 Deno.test("Guard.run() gives up on a store that hangs", async () => {
   const start = performance.now();
   await assert.rejects(createGuards().cache.run(never), /timed out/);
-  assert.ok(performance.now() - start < 1_000);
+  assert.ok(performance.now() - start < 10_000);
 });
 
 Deno.test("Guard.run() stops asking a store that keeps failing, and asks again later", async () => {
