@@ -2,15 +2,17 @@ import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
 import type { ApiKey } from "../lib/core/types.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
+import { ServingMetrics } from "../lib/telemetry/serving.ts";
 import { createAuthorize } from "./auth.ts";
 import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
 import { healthz, type ReadyStores, readyz } from "./health.ts";
 import { index } from "./index.ts";
+import { metrics, type MetricsOptions } from "./metrics.ts";
 import { HttpError } from "./problem.ts";
 import { recommendations } from "./recommendations.ts";
 
 export interface AppOptions {
-  readonly stores: RecommenderStores & ReadyStores;
+  readonly stores: RecommenderStores & ReadyStores & MetricsOptions["stores"];
   readonly clock: Clock;
   /** Parley's own version, as `/healthz` tells it. */
   readonly version: string;
@@ -27,15 +29,17 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const { Hono } = await loadHono();
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
-  const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log });
-  for (const endpoint of readEndpoints(o)) app.get(endpoint.route, handler(endpoint));
+  const metrics = new ServingMetrics(o.clock);
+  const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
+  for (const endpoint of readEndpoints({ ...o, metrics })) app.get(endpoint.route, handler(endpoint));
   app.notFound(handler({ route: "*", scope: null, handle: (context) => refuse(app, context) }));
   return app;
 }
 
-function readEndpoints(o: AppOptions): Endpoint[] {
-  const recommender = new Recommender(o);
-  return [index(o.version), healthz(o), readyz(o), recommendations(recommender)];
+/** `metrics.window` has the answers of the last hour, for whoever shows or judges them. */
+function readEndpoints(o: AppOptions & { metrics: ServingMetrics }): Endpoint[] {
+  const serving = { ...o, recommender: new Recommender(o) };
+  return [index(o.version), healthz(o), readyz(o), metrics(serving), recommendations(serving)];
 }
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];

@@ -9,6 +9,7 @@ export function index(version: string): Endpoint {
       recommendations: "/recommendations/{user_id}?k=10",
       health: "/healthz",
       readiness: "/readyz",
+      metrics: "/metrics",
     },
   };
   return { route: "/", scope: null, handle: () => Response.json(body) };

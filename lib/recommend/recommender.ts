@@ -52,6 +52,17 @@ export class Recommender {
     this.published = new PublishedReader({ analytics: o.stores.analytics, clock: o.clock });
   }
 
+  /** Whose circuit breaker is open, by store. */
+  breakers(): Record<Guarded, boolean> {
+    const { cache, vectors, graph, analytics } = this.guards;
+    return {
+      cache: cache.isOpen,
+      vectors: vectors.isOpen,
+      graph: graph.isOpen,
+      analytics: analytics.isOpen,
+    };
+  }
+
   /** Throws `unavailable` where no data has been published yet, and nothing for a store's sake. */
   async serve(question: Question): Promise<Served> {
     const trace = new Trace(this.guards, this.answer_ms);

@@ -5,7 +5,7 @@ import { problemOf } from "../../routes/problem.ts";
 
 Deno.test("problemOf() gives each error code its status", () => {
   const status = (code: ConstructorParameters<typeof ParleyError>[0]) =>
-    problemOf(new ParleyError(code, "a sentence")).status;
+    problemOf(new ParleyError(code, "a sentence"), "one").status;
   assert.deepEqual(
     (["invalid", "not_found", "unsupported", "unavailable", "conflict", "mismatch", "denied"] as const)
       .map(status),
@@ -14,7 +14,7 @@ Deno.test("problemOf() gives each error code its status", () => {
 });
 
 Deno.test("problemOf() tells nothing of an unforeseen error", () => {
-  const problem = problemOf(new TypeError("cannot read /etc/parley of null"));
+  const problem = problemOf(new TypeError("cannot read /etc/parley of null"), "one");
   assert.equal(problem.status, 500);
   assert.doesNotMatch(JSON.stringify(problem), /parley of null|TypeError/);
 });
