@@ -1,5 +1,5 @@
 import type { Context } from "../deps.ts";
-import { ParleyError } from "../lib/core/errors.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import type { Scope } from "../lib/core/types.ts";
 import type { RequestOutcome, ServingMetrics } from "../lib/telemetry/serving.ts";
 import { nameRequest } from "../lib/telemetry/spans.ts";
@@ -80,12 +80,4 @@ async function answer(
     if (problem.status >= 500) o.note.error = causeOf(error);
     return problemResponse(problem, error instanceof HttpError ? error.headers : {});
   }
-}
-
-/** What failed, for the log. The message of a foreign error may quote data, so only its name and place are told. */
-export function causeOf(error: unknown): string {
-  if (error instanceof ParleyError) return `${error.code}: ${error.message}`;
-  if (!(error instanceof Error)) return typeof error;
-  const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line))?.trim();
-  return place === undefined ? error.name : `${error.name} ${place}`;
 }

@@ -1,10 +1,11 @@
 import { timeout, TimeoutStrategy } from "../deps.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import type { Health, Published } from "../lib/core/types.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
-import { causeOf, type Endpoint, type Note } from "./endpoint.ts";
+import type { Endpoint, Note } from "./endpoint.ts";
 
 /** How long a store may take to say that it is well, in milliseconds. */
 const PATIENCE_MS = 1_000;

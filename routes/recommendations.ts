@@ -1,7 +1,8 @@
 import { type Context, z } from "../deps.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import type { Recommender, Served } from "../lib/recommend/recommender.ts";
 import type { ServingMetrics } from "../lib/telemetry/serving.ts";
-import { causeOf, type Endpoint } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 
 const DEFAULT_K = 10;
 const MAX_ID = 256;

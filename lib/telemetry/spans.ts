@@ -2,6 +2,9 @@ import { type Attributes, loadOpenTelemetry, type Span, type Tracer } from "../.
 
 type OpenTelemetry = Awaited<ReturnType<typeof loadOpenTelemetry>>;
 
+/** OpenTelemetry's `SpanStatusCode.ERROR`. */
+const ERROR = 2;
+
 /** Null while nobody traces: a span is then one comparison. */
 let tracing: { readonly api: OpenTelemetry; readonly tracer: Tracer } | null = null;
 
@@ -16,7 +19,7 @@ export async function startTracing(): Promise<void> {
 
 /**
  * Deno puts the URL of each request into its span, and Parley's paths name users. Deno has no setting for that, and
- * attributes can't be taken back: so spans are kept from taking them. tests/telemetry/traces_test.ts holds it to that.
+ * attributes can't be taken back: so spans are kept from taking them. tests/telemetry_test.ts holds it to that.
  */
 function withholdUrls(span: Span): void {
   const { setAttribute } = span;
@@ -33,18 +36,24 @@ export function nameRequest(method: string, route: string): void {
 }
 
 /**
- * Runs `body` in a span, inside the one that is active. An error marks the span by its kind alone: its message may quote
- * data. Attributes name stores, dags, tasks and runs, never a user.
+ * Marks the active span as failed, for an error that goes no further. By the error's kind alone: its message may quote
+ * data.
  */
+export function markFailed(error: unknown, attributes: Attributes = {}): void {
+  const span = tracing?.api.trace.getActiveSpan();
+  span?.setStatus({ code: ERROR });
+  span?.setAttributes({ ...attributes, "error.type": error instanceof Error ? error.name : typeof error });
+}
+
+/** Runs `body` in a span, inside the one that is active. Attributes name stores, dags, tasks and runs, never a user. */
 export function spanned<T>(name: string, attributes: Attributes, body: () => Promise<T>): Promise<T> {
   if (tracing === null) return body();
-  const { api, tracer } = tracing;
-  return tracer.startActiveSpan(name, { attributes }, async (span) => {
+  return tracing.tracer.startActiveSpan(name, { attributes }, async (span) => {
     try {
       return await body();
     } catch (error) {
-      span.setStatus({ code: api.SpanStatusCode.ERROR });
-      span.setAttribute("error.type", error instanceof Error ? error.name : typeof error);
+      // A task that had nothing to do is skipped by an error that is none.
+      if (!(error instanceof Error && error.name === "Skip")) markFailed(error);
       throw error;
     } finally {
       span.end();
