@@ -1,3 +1,4 @@
+import type { Abortable } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
@@ -21,12 +22,12 @@ export interface CheckedStores {
 }
 
 /** Holds the stores against each other and against what every row must be. Reads only. */
-export async function checkData(stores: CheckedStores): Promise<Finding[]> {
+export async function checkData(stores: CheckedStores, o: Abortable = {}): Promise<Finding[]> {
   const [documents, analytics, vectors, graph, faults] = await Promise.all([
     stores.documents.counts(),
-    stores.analytics.counts(),
+    stores.analytics.counts(o),
     stores.vectors.counts(),
-    stores.graph.counts(),
+    stores.graph.counts(o),
     stores.vectors.faults({ limit: 10 }),
   ]);
   return [

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
+import type { Abortable } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
@@ -59,7 +60,7 @@ export async function recommend(o: RecommendOptions): Promise<Made> {
   const measured = measure(found.values());
   const rows = await trace.timed(
     "analytics",
-    () => trace.guarded("analytics", [], () => readRows(o, found, measured)),
+    () => trace.guarded("analytics", [], (signal) => readRows({ ...o, signal }, found, measured)),
   );
   return await trace.timed("rank", () => {
     const chosen = diversify(rank(rows, { measure: measured, found }), o.k);
@@ -82,12 +83,18 @@ async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
   const { vectors, graph } = o.stores;
   const neighbours = await trace.timed(
     "vectors",
-    () => trace.guarded("vectors", NO_NEIGHBOURS, () => findNeighbours({ vectors, user_id, version })),
+    () =>
+      trace.guarded(
+        "vectors",
+        NO_NEIGHBOURS,
+        (signal) => findNeighbours({ vectors, user_id, version, signal }),
+      ),
   );
   const { users } = neighbours;
   const connections = await trace.timed(
     "graph",
-    () => trace.guarded("graph", NO_CONNECTIONS, () => findConnections({ graph, user_id, users })),
+    () =>
+      trace.guarded("graph", NO_CONNECTIONS, (signal) => findConnections({ graph, user_id, users, signal })),
   );
   return await trace.timed("rank", () => collect({ ...neighbours, ...connections }));
 }
@@ -97,14 +104,14 @@ async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
  * too few of the popular may be shown, it reaches further down their list.
  */
 async function readRows(
-  o: RecommendOptions,
+  o: RecommendOptions & Abortable,
   found: Map<string, Evidence>,
   measured: Measure,
 ): Promise<Row[]> {
-  const { analytics } = o.stores;
-  const settled = new Set(await analytics.settledCampaigns({ user_id: o.user_id }));
+  const { user_id, signal, version, stores: { analytics } } = o;
+  const settled = new Set(await analytics.settledCampaigns({ user_id, signal }));
   for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
-    const popular = await o.popular.top({ version: o.version, limit });
+    const popular = await o.popular.top({ version, limit, signal });
     const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
     if (rows.length >= o.k || popular.length < limit) return rows;
   }
@@ -123,14 +130,14 @@ function candidateIds(
   return shortlist(o.found.values(), { measure: o.measured, popularity }).filter((id) => !o.settled.has(id));
 }
 
-async function readBest(o: RecommendOptions, ids: readonly string[]): Promise<Row[]> {
-  const { analytics } = o.stores;
+async function readBest(o: RecommendOptions & Abortable, ids: readonly string[]): Promise<Row[]> {
+  const { version, signal, stores: { analytics } } = o;
   const now = iso(o.clock.now());
   const page = Math.max(PAGE.least, PAGE.times * o.k);
   const rows: Row[] = [];
   for (let at = 0; at < ids.length && rows.length < CHOICE * o.k; at += page) {
     const campaign_ids = ids.slice(at, at + page);
-    rows.push(...await loadShowable({ analytics, version: o.version, campaign_ids, now }));
+    rows.push(...await loadShowable({ analytics, version, campaign_ids, now, signal }));
   }
   return rows;
 }

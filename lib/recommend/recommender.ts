@@ -106,7 +106,7 @@ export class Recommender {
     const published: Published | null | "unknown" = await trace.guarded(
       "analytics",
       "unknown" as const,
-      () => this.published.current(),
+      (signal) => this.published.current({ signal }),
     );
     if (published === "unknown") return null;
     if (published !== null) return published.version;
@@ -122,10 +122,10 @@ export class Recommender {
   private async lookup(question: Question, version: number, trace: Trace): Promise<Lookup> {
     const { analytics, cache } = this.o.stores;
     const { user_id, k } = question;
-    const epoch = await trace.guarded("analytics", null, () => analytics.epoch({ user_id }));
+    const epoch = await trace.guarded("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
     if (epoch === null) return NO_LOOKUP;
     const key = `recommendations ${version} ${epoch} ${k} ${user_id}`;
-    const body = await trace.guarded("cache", null, () => cache.get({ key }));
+    const body = await trace.guarded("cache", null, (signal) => cache.get({ key, signal }));
     return trace.failures.has("cache") ? NO_LOOKUP : { key, body };
   }
 
@@ -136,7 +136,12 @@ export class Recommender {
     if (ttl_ms <= 0) return;
     await trace.timed(
       "cache",
-      () => trace.guarded("cache", undefined, () => this.o.stores.cache.set({ key, value, ttl_ms })),
+      () =>
+        trace.guarded(
+          "cache",
+          undefined,
+          (signal) => this.o.stores.cache.set({ key, value, ttl_ms, signal }),
+        ),
     );
   }
 

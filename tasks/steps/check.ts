@@ -5,8 +5,8 @@ import type { Services } from "../services.ts";
 
 /** Looks at the data before it is published. A critical finding fails the run, and the old version stays. */
 export async function check(context: TaskContext<Services>): Promise<{ findings: JsonObject[] }> {
-  const { documents, analytics, vectors, graph } = context.services;
-  const findings = await checkData({ documents, analytics, vectors, graph });
+  const { services: { documents, analytics, vectors, graph }, signal } = context;
+  const findings = await checkData({ documents, analytics, vectors, graph }, { signal });
   for (const { severity, code, text } of findings) context.log(`${severity} ${code}: ${text}`);
   context.rows({ in: 0, out: findings.length });
   const critical = findings.filter(({ severity }) => severity === "critical");

@@ -1,5 +1,6 @@
 import { createHash } from "../../deps.ts";
 import { batches, paged } from "../../lib/core/batch.ts";
+import type { Abortable } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { VectorRow } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
@@ -23,10 +24,10 @@ export async function derive(context: TaskContext<Services>): Promise<DeriveOutp
   let done = 0, profiles = 0;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 100)) {
     profiles += await deriveProfiles(services, users);
-    await settle(services, users);
+    await settle(services, users, signal);
     context.progress({ done: done += users.length, total: touched.rows });
   }
-  const { version, campaigns, indexed } = await buildVersion(services);
+  const { version, campaigns, indexed } = await buildVersion(services, { signal });
   report(context, { users: touched.rows, profiles, campaigns, version, indexed });
   return { version, profiles };
 }
@@ -34,10 +35,12 @@ export async function derive(context: TaskContext<Services>): Promise<DeriveOutp
 /** Builds what is derived for the whole under the version after the published one, beside what serves. */
 export async function buildVersion(
   { analytics, vectors, settings }: Services,
+  { signal }: Abortable = {},
 ): Promise<{ version: number; campaigns: number; indexed: number }> {
-  const published = await analytics.published();
+  const published = await analytics.published({ signal });
   const version = (published?.version ?? 0) + 1;
-  const { campaigns } = await analytics.buildStats({ version, half_life_days: settings.half_life_days });
+  const { half_life_days } = settings;
+  const { campaigns } = await analytics.buildStats({ version, half_life_days, signal });
   const built = await vectors.build({ version });
   return { version, campaigns, indexed: built.profiles + built.campaigns };
 }
@@ -85,11 +88,15 @@ export async function profileOf(
   return { id: user_id, user_id, role: "user", timestamp, content_hash: hash.digest("hex"), vector };
 }
 
-async function settle({ documents, analytics }: Services, users: readonly TouchedUser[]): Promise<void> {
+async function settle(
+  { documents, analytics }: Services,
+  users: readonly TouchedUser[],
+  signal: AbortSignal,
+): Promise<void> {
   const touches = (store: "documents" | "analytics") =>
     users.flatMap(({ user_id, [store]: token }) => token === null ? [] : [{ user_id, token }]);
   await documents.settle({ touched: touches("documents") });
-  await analytics.settle({ touched: touches("analytics") });
+  await analytics.settle({ touched: touches("analytics"), signal });
 }
 
 function report(
