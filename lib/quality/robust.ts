@@ -13,7 +13,9 @@ const MIN_WEEKDAY = 3;
 /** Measurements that are looked back at: four weeks of nightly runs and a half, so that old times lose their say. */
 export const WINDOW = 42;
 /** Robust standard deviations beyond which a measurement is unusual, with a long history. */
-const LIMIT = 4.5;
+const LIMIT = 3.5;
+/** Pairs of equal weekdays that it takes to tell growth from noise: those of three weeks. */
+const MIN_SLOPES = 21;
 /** Scales below this, on the logarithm, are taken for it: 3 % of jitter are in everything. */
 const MIN_SCALE = 0.03;
 
@@ -36,14 +38,17 @@ export interface Forecast {
  * Alternatives to the Median Absolute Deviation, JASA 88, 1993); for normal noise it is 0.954 σ.
  */
 export function forecast(history: readonly Point[], at: number): Forecast | null {
-  const points = history.slice(-WINDOW).map((point) => ({ at: point.at, y: Math.log1p(point.value) }));
+  const points = history.slice(-WINDOW).map((point) => ({ at: point.at - at, y: Math.log1p(point.value) }));
   if (points.length < MIN_HISTORY) return null;
-  const slope = weeklySlope(points);
-  const level = points.map((point) => ({ day: weekday(point.at), y: point.y - slope * (point.at - at) }));
-  const same = level.filter(({ day }) => day === weekday(at));
-  const weekly = same.length >= MIN_WEEKDAY;
-  const centre = median((weekly ? same : level).map(({ y }) => y));
-  const reach = LIMIT * (1 + 5 / points.length) * Math.max(MIN_SCALE, scale(level, weekly));
+  const days = Map.groupBy(points, (point) => weekday(point.at + at));
+  const slope = weeklySlope([...days.values()]);
+  const levels = new Map(
+    Array.from(days, ([day, of]) => [day, of.map((point) => point.y - slope * point.at)]),
+  );
+  const same = levels.get(weekday(at)) ?? [];
+  const groups = same.length < MIN_WEEKDAY ? [[...levels.values()].flat()] : [...levels.values()];
+  const centre = median(same.length < MIN_WEEKDAY ? groups.flat() : same);
+  const reach = LIMIT * (1 + 8 / points.length) * Math.max(MIN_SCALE, scale(groups));
   return {
     expected: Math.expm1(centre),
     low: Math.max(0, Math.expm1(centre - reach)),
@@ -51,34 +56,21 @@ export function forecast(history: readonly Point[], at: number): Forecast | null
   };
 }
 
-interface Level {
-  readonly day: number;
-  readonly y: number;
+/** Per millisecond; 0 where there are too few pairs of equal weekdays to tell it from noise. */
+function weeklySlope(days: readonly (readonly { at: number; y: number }[])[]): number {
+  const slopes = days.flatMap((day) =>
+    pairs(day).flatMap(([a, b]) => Math.abs(a.at - b.at) < DAY_MS ? [] : [(a.y - b.y) / (a.at - b.at)])
+  );
+  return slopes.length < MIN_SLOPES ? 0 : median(slopes);
 }
 
-/** Per millisecond; 0 where there are too few equal weekdays to tell it from noise. */
-function weeklySlope(points: readonly { at: number; y: number }[]): number {
-  const slopes: number[] = [];
-  for (const [i, late] of points.entries()) {
-    for (const early of points.slice(0, i)) {
-      const apart = late.at - early.at;
-      if (apart > 6 * DAY_MS && weekday(late.at) === weekday(early.at)) {
-        slopes.push((late.y - early.y) / apart);
-      }
-    }
-  }
-  return slopes.length < 2 * MIN_HISTORY ? 0 : median(slopes);
+/** Median distance between two measurements of one group, as a standard deviation. */
+function scale(groups: readonly (readonly number[])[]): number {
+  return median(groups.flatMap((group) => pairs(group).map(([a, b]) => Math.abs(a - b)))) / 0.954;
 }
 
-/** Median distance between two measurements, of the same weekday where that is known, as a standard deviation. */
-function scale(level: readonly Level[], weekly: boolean): number {
-  const distances: number[] = [];
-  for (const [i, one] of level.entries()) {
-    for (const other of level.slice(0, i)) {
-      if (!weekly || one.day === other.day) distances.push(Math.abs(one.y - other.y));
-    }
-  }
-  return median(distances) / 0.954;
+function pairs<T>(values: readonly T[]): [T, T][] {
+  return values.flatMap((a, i) => values.slice(0, i).map((b): [T, T] => [a, b]));
 }
 
 /** UTC; 0 is Thursday, the day on which the epoch began. */
@@ -103,7 +95,7 @@ export function forecastShare(history: readonly Part[], whole: number): Forecast
   const mad = 1.4826 * median(shares.map((one) => Math.abs(one - expected)));
   // As if one more of each had been seen, so that a share that was always 0 has a variance too.
   const p = (expected * whole + 1) / (whole + 2);
-  const reach = LIMIT * (1 + 5 / shares.length) * Math.hypot(mad, Math.sqrt(p * (1 - p) / whole));
+  const reach = LIMIT * (1 + 8 / shares.length) * Math.max(mad, Math.sqrt(p * (1 - p) / whole));
   return { expected, low: Math.max(0, expected - reach), high: Math.min(1, expected + reach) };
 }
 

@@ -110,7 +110,7 @@ export class SqliteAnalytics implements AnalyticsStore {
   async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
     o.signal?.throwIfAborted();
     return this.db.all<EngagementDay>(
-      `${DAILY} WHERE timestamp >= ? AND timestamp < ? GROUP BY day`,
+      `${DAILY} WHERE timestamp >= ? AND timestamp < ? GROUP BY day ORDER BY day`,
       o.since,
       o.until,
     );
