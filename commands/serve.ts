@@ -4,6 +4,7 @@ import { ParleyError } from "../lib/core/errors.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { startTracing } from "../lib/telemetry/spans.ts";
 import { createApp } from "../routes/app.ts";
+import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
 import { requestLog } from "./logs.ts";
 import { type Opened, openServing } from "./services.ts";
@@ -22,6 +23,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const log = await openLog(config.log);
     const app = await createApp({
       stores: stores.value,
+      dags: [...allDags(config).values()],
       clock: systemClock,
       version: VERSION,
       keys: config.keys,

@@ -8,11 +8,12 @@ import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
 import { healthz, type ReadyStores, readyz } from "./health.ts";
 import { index } from "./index.ts";
 import { metrics, type MetricsOptions } from "./metrics.ts";
+import { pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
 import { HttpError } from "./problem.ts";
 import { recommendations } from "./recommendations.ts";
 
-export interface AppOptions {
-  readonly stores: RecommenderStores & ReadyStores & MetricsOptions["stores"];
+export interface AppOptions extends Pick<PipelineView, "dags"> {
+  readonly stores: RecommenderStores & ReadyStores & PipelineView["stores"] & MetricsOptions["stores"];
   readonly clock: Clock;
   /** Parley's own version, as `/healthz` tells it. */
   readonly version: string;
@@ -36,10 +37,18 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   return app;
 }
 
-/** `metrics.window` has the answers of the last hour, for whoever shows or judges them. */
 function readEndpoints(o: AppOptions & { metrics: ServingMetrics }): Endpoint[] {
   const serving = { ...o, recommender: new Recommender(o) };
-  return [index(o.version), healthz(o), readyz(o), metrics(serving), recommendations(serving)];
+  const pipeline = { ...o, serving: () => o.metrics.window.minutes(o.clock.now()) };
+  return [
+    index(o.version),
+    healthz(o),
+    readyz(o),
+    metrics(serving),
+    recommendations(serving),
+    pipelineSummary(pipeline),
+    pipelineAnomalies(pipeline),
+  ];
 }
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];

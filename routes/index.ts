@@ -10,6 +10,8 @@ export function index(version: string): Endpoint {
       health: "/healthz",
       readiness: "/readyz",
       metrics: "/metrics",
+      pipeline: "/pipeline/summary",
+      anomalies: "/pipeline/anomalies",
     },
   };
   return { route: "/", scope: null, handle: () => Response.json(body) };

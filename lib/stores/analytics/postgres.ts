@@ -12,10 +12,17 @@ import { SetDigest } from "../digest.ts";
 import { Postgres } from "../postgres.ts";
 import { postgresDialect } from "../postgres_schema.ts";
 import { given, type Questions } from "../postgres_session.ts";
-import type { AnalyticsCounts, AnalyticsStore, CampaignStats, Engagement, SourceRecord } from "./port.ts";
+import type {
+  AnalyticsCounts,
+  AnalyticsStore,
+  CampaignStats,
+  Engagement,
+  EngagementDay,
+  SourceRecord,
+} from "./port.ts";
 import { PostgresRows } from "./postgres_rows.ts";
 import { PostgresVersions } from "./postgres_versions.ts";
-import { ANALYTICS_MIGRATIONS, CAMPAIGNS, EVENTS } from "./schema.ts";
+import { ANALYTICS_MIGRATIONS, CAMPAIGNS, DAILY, EVENTS } from "./schema.ts";
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 10_000;
@@ -104,6 +111,11 @@ export class PostgresAnalytics implements AnalyticsStore {
 
   popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
     return this.versions.popular(o);
+  }
+
+  async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
+    const sql = `${DAILY} WHERE timestamp >= $1 AND timestamp < $2 GROUP BY day ORDER BY day`;
+    return await this.db.all<EngagementDay>(sql, [o.since, o.until], o);
   }
 
   async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {
