@@ -68,11 +68,19 @@ function dagText(dag: DagSummary, since: string): string {
   const fresh = freshness_s === null ? "no success" : `last success ${age(freshness_s)} ago`;
   const cut = dag.truncated ? `, of which the newest ${runs} are summed up` : "";
   const rows = dag.stages.map((stage) => rowOf(stage.task_id, stage.last_state ?? "", stage));
-  const [head = "", ...lines] = table(HEAD, [...rows, rowOf("all", last_run.state, dag)], 2);
-  return [`${title}: ${runs} runs${cut}, ${fresh}`, styleText("bold", head), ...lines].join("\n");
+  const [head = "", ...lines] = table(
+    HEAD,
+    [...rows, rowOf("all", last_run.state, { ...dag, rows_out: 0 })],
+    2,
+  );
+  return [
+    `${title}: ${runs} ${runs === 1 ? "run" : "runs"}${cut}, ${fresh}`,
+    styleText("bold", head),
+    ...lines,
+  ].join("\n");
 }
 
-function rowOf(name: string, last: string, s: StageSummary | DagSummary): string[] {
+function rowOf(name: string, last: string, s: Omit<StageSummary, "task_id" | "last_state">): string[] {
   const { p50_ms, p95_ms, trend } = s.durations;
   return [
     ...[name, last, count(s.runs), share(s.success_rate), time(p50_ms), time(p95_ms)],

@@ -116,6 +116,26 @@ Deno.test("--help works everywhere", () =>
     }
   }));
 
+Deno.test("summary and anomalies say how the pipeline fares; a critical one exits with 1", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
+    const pipeline = (...args: string[]) => run(folder, "pipeline", ["pipeline", ...args]);
+    assert.match((await pipeline("summary")).stdout, /Nothing is published yet[^]*nightly since .*: no runs/);
+    assert.equal((await pipeline("--messages", "messages.ndjson")).code, 0);
+    assert.match((await pipeline("summary")).stdout, /documents +success +1 +100\.0 %/);
+    const summary = JSON.parse((await pipeline("summary", "--days", "2", "--json")).stdout);
+    assert.equal(summary.dags[0].runs, 1);
+    const fine = await pipeline("anomalies");
+    assert.deepEqual([fine.code, fine.stdout.trim()], [0, "Nothing is wrong."], fine.stderr);
+    assert.equal((await pipeline("--messages", "missing.ndjson")).code, 1);
+    const wrong = await pipeline("anomalies");
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stdout, /^critical  nightly\/ingest since .*deno task pipeline retry nightly-/);
+    const { open } = JSON.parse((await pipeline("anomalies", "--json")).stdout);
+    assert.deepEqual(open.map(({ code }: { code: string }) => code), ["run_failed"]);
+    assert.equal((await pipeline("summary", "--days", "0")).code, 2);
+  }));
+
 Deno.test("runs can be listed, looked at, retried, pruned, and a single task run from outside", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);

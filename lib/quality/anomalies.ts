@@ -1,5 +1,5 @@
 import { type Clock, iso } from "../core/clock.ts";
-import { messageOf, ParleyError } from "../core/errors.ts";
+import { ParleyError } from "../core/errors.ts";
 import type { ServingMinute } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import { type Anomaly, bySeverity } from "./anomaly.ts";
@@ -94,10 +94,13 @@ async function looking(store: string, now: number, look: () => Promise<Looked>):
   try {
     return await look();
   } catch (error) {
-    if (!(error instanceof ParleyError)) throw error;
-    const text = `could not look at the ${store}: ${
-      messageOf(error)
-    }; \`deno task doctor\` says which store is down`;
+    // The message of a foreign error may quote data.
+    const why = error instanceof ParleyError
+      ? error.message
+      : error instanceof Error
+      ? error.name
+      : typeof error;
+    const text = `could not look at the ${store}: ${why}; \`deno task doctor\` says what is down`;
     const unseen: Anomaly = {
       code: "store_unreachable",
       severity: "critical",

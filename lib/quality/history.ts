@@ -207,12 +207,9 @@ class TaskLook {
   }
 
   private lasting(streak: number): Pick<Anomaly, "since" | "severity"> {
-    const { series, one } = this.o;
-    const since = streak === 0 ? one.run.ended_at : series.at(-streak)?.ended_at;
-    return {
-      since: since ?? one.run.created_at,
-      severity: streak >= SETTLED ? "info" : "warning",
-    };
+    const { series, task, one } = this.o;
+    const since = (streak === 0 ? task : series.at(-streak))?.ended_at ?? one.run.created_at;
+    return { since, severity: streak >= SETTLED ? "info" : "warning" };
   }
 
   private anomaly(

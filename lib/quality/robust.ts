@@ -29,7 +29,7 @@ export interface Forecast {
 /**
  * What a positive measurement at `at` should be. On the logarithm, as rows and durations vary by factors: a robust line
  * (the median of the slopes between equal weekdays, as by Theil and Sen, so that the weekly pattern cancels out), on
- * it the median of the same weekday's residuals where there are three, else of all. `low` and `high` lie 4.5 robust
+ * it the median of the same weekday's residuals where there are three, else of all. `low` and `high` lie 3.5 robust
  * standard deviations off, more with a short history. Null with fewer than {@link MIN_HISTORY} points.
  *
  * The method is the modified z-score (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993) in a moving
@@ -46,13 +46,19 @@ export function forecast(history: readonly Point[], at: number): Forecast | null
     Array.from(days, ([day, of]) => [day, of.map((point) => point.y - slope * point.at)]),
   );
   const same = levels.get(weekday(at)) ?? [];
-  const groups = same.length < MIN_WEEKDAY ? [[...levels.values()].flat()] : [...levels.values()];
-  const centre = median(same.length < MIN_WEEKDAY ? groups.flat() : same);
-  const reach = LIMIT * (1 + 8 / points.length) * Math.max(MIN_SCALE, scale(groups));
+  const weekly = same.length >= MIN_WEEKDAY;
+  const all = [...levels.values()].flat();
+  const centre = median(weekly ? same : all);
+  const reach = LIMIT * (1 + 8 / points.length) *
+    Math.max(MIN_SCALE, scale(weekly ? [...levels.values()] : [all]));
+  // Two days in seven are too few for the scale to see: what came before is no surprise until weekdays are known.
+  const [low, high] = weekly
+    ? [centre, centre]
+    : [Math.min(...all) + reach / 2, Math.max(...all) - reach / 2];
   return {
     expected: Math.expm1(centre),
-    low: Math.max(0, Math.expm1(centre - reach)),
-    high: Math.expm1(centre + reach),
+    low: Math.max(0, Math.expm1(Math.min(centre, low) - reach)),
+    high: Math.expm1(Math.max(centre, high) + reach),
   };
 }
 

@@ -61,9 +61,8 @@ export interface DagSummary extends Tally {
     readonly ms: number | null;
     readonly error: string | null;
   } | null;
-  /** Rows that its first stages took in and that its last ones gave out. */
+  /** Rows that its first stages took in; what it gave out, its stages tell. */
   readonly rows_in: number;
-  readonly rows_out: number;
   /** In the order of the dag; tasks that it no longer has come last. */
   readonly stages: readonly StageSummary[];
   /** True where there were more runs than are read ({@link MAX_RUNS}): the window is then shorter than asked. */
@@ -100,22 +99,18 @@ export async function pipelineRunSummary(o: SummaryOptions): Promise<PipelineSum
 /** Sums up one dag over its runs, newest first. */
 export function dagSummary(dag: WatchedDag, history: readonly RunHistory[], now: number): DagSummary {
   const stages = stageIds(dag, history).map((id) => stageSummary(id, history, now));
-  const needed = new Set(dag.tasks.flatMap(({ needs = [] }) => needs));
   const first = new Set(dag.tasks.filter(({ needs = [] }) => needs.length === 0).map(({ id }) => id));
-  const rows = (key: "rows_in" | "rows_out", of: (id: string) => boolean) =>
-    sum(stages.filter(({ task_id }) => of(task_id)).map((stage) => stage[key]));
   const times = history.map(({ run }) => ({
     state: run.state,
     started_at: run.started_at,
     ended_at: run.ended_at,
   }));
-  const rows_in = rows("rows_in", (id) => first.has(id));
+  const rows_in = sum(stages.map((stage) => first.has(stage.task_id) ? stage.rows_in : 0));
   const quarantined = sum(stages.map((stage) => stage.quarantined));
   return {
     dag_id: dag.id,
     ...outcomes(times, now),
     rows_in,
-    rows_out: rows("rows_out", (id) => !needed.has(id)),
     quarantined,
     quarantined_share: share(quarantined, rows_in),
     retries: sum(stages.map((stage) => stage.retries)),
