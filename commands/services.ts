@@ -50,13 +50,18 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     graph: () => openGraph(config.graph),
     artifacts: () => openArtifacts(config.artifacts),
   });
-  let embedder: Promise<Embedder> | null = null;
+  const embedders = new Map<string, Promise<Embedder>>();
+  const embedder = (url = embedderUrl(config)) => {
+    const opened = embedders.get(url) ?? openEmbedder({ url, sessions: config.embed_sessions });
+    embedders.set(url, opened);
+    return opened;
+  };
   const { max_bad_share, retention_days, half_life_days } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
-    settings: { max_bad_share, retention_days, half_life_days },
-    embedder: () => embedder ??= openEmbedder({ url: embedderUrl(config), sessions: config.embed_sessions }),
+    settings: { embeddings: embedderUrl(config), max_bad_share, retention_days, half_life_days },
+    embedder,
     dataset: (store, table) => datasetName(config[store], table),
     artifact: ({ uri, rows, bytes, sha256 }) => ({
       ...datasetName(config.artifacts, uri.replace(/^artifact:/, "")),
@@ -66,7 +71,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     }),
   };
   const close = async () => {
-    await (await embedder?.catch(() => null))?.close();
+    for (const opened of embedders.values()) await (await opened.catch(() => null))?.close();
     await stores.close();
   };
   return { value, close };
