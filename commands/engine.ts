@@ -50,10 +50,10 @@ export async function work(
   o: { until?: string; onClaim?: (run_id: string, resumed: boolean) => void; onWait?: () => void } = {},
 ): Promise<RunOutcome | null> {
   const { runs, dags, owner, clock, ttl_ms } = options;
-  const max_active = activeLimits(dags.values());
+  const limits = activeLimits(dags.values());
   let outcome: RunOutcome | null = null;
   while (!shutdown.aborted) {
-    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, max_active });
+    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, ...limits });
     if (claimed !== null) {
       o.onClaim?.(claimed.run.run_id, claimed.attempts.length > 0);
       outcome = await executeRun(options, claimed, shutdown);
