@@ -5,7 +5,9 @@ import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { nightly } from "../tasks/nightly.ts";
+import { reembed } from "../tasks/reembed.ts";
 import type { Services } from "../tasks/services.ts";
+import { resolveModel } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
@@ -13,7 +15,7 @@ const POOLS = Object.freeze({ default: 16 });
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
-  return loadDags({ dags: [nightly(config)], pools: POOLS });
+  return loadDags({ dags: [nightly(config), reembed({ resolve: resolveModel })], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */

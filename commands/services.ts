@@ -1,5 +1,5 @@
 import { systemClock } from "../lib/core/clock.ts";
-import type { Config } from "../lib/config.ts";
+import { type Config, loadConfig } from "../lib/config.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
@@ -87,6 +87,11 @@ export function openServing(config: Config) {
     cache: () => openCache(config.cache),
     runs: () => openRuns(config.runs),
   });
+}
+
+/** An embedding model as somebody names it, checked as the setting is; a relative folder is seen from here. */
+export function resolveModel(text: string): string {
+  return embedderUrl(loadConfig({ PARLEY_EMBEDDINGS: text }));
 }
 
 /** Without the escapes that a URL puts into a path. */

@@ -1,4 +1,3 @@
-import { createHash } from "../../deps.ts";
 import { batches } from "../../lib/core/batch.ts";
 import {
   type Artifact,
@@ -14,6 +13,7 @@ import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vector
 import type { Services } from "../services.ts";
 import { readArtifact } from "./rows.ts";
 import { openStore } from "./store.ts";
+import { campaignItem, type Item, keyOf, liveVectors, messageItem } from "./texts.ts";
 import { validated } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */
@@ -38,10 +38,6 @@ interface Means {
   readonly embedder: Embedder;
   readonly store: VectorStore;
   readonly register: Register;
-}
-
-interface Item extends Omit<EmbeddedRow, "vector"> {
-  readonly text: string;
 }
 
 /**
@@ -108,14 +104,11 @@ function addPart(
 
 async function* itemsOf(context: TaskContext<Services>): AsyncGenerator<Item> {
   const { messages, campaigns } = validated(context);
-  for await (const m of readArtifact<Message>(context.services, messages, context.signal)) {
-    const { message_id: id, user_id, role, timestamp, message: text } = m;
-    yield { collection: "messages", id, user_id, role, timestamp, content_hash: hashOf(text), text };
+  for await (const message of readArtifact<Message>(context.services, messages, context.signal)) {
+    yield messageItem(message);
   }
-  for await (const c of readArtifact<Campaign>(context.services, campaigns, context.signal)) {
-    const text = c.description === null ? c.title : `${c.title}. ${c.description}`;
-    const rest = { user_id: null, role: "user" as const, timestamp: null };
-    yield { collection: "campaigns", id: c.campaign_id, ...rest, content_hash: hashOf(text), text };
+  for await (const campaign of readArtifact<Campaign>(context.services, campaigns, context.signal)) {
+    yield campaignItem(campaign);
   }
 }
 
@@ -148,7 +141,7 @@ async function embedBatch(
   items: readonly Item[],
   signal: AbortSignal,
 ): Promise<EmbeddedRow[]> {
-  const live = await liveKeys(store, items, signal);
+  const live = await liveVectors(store, items, signal);
   const fresh = items.filter((item) => !live.has(keyOf(item)) && register.claim(keyOf(item), "") === null);
   const vectors = await embedder.embed({ texts: fresh.map(({ text }) => text), signal });
   const made = new Map(fresh.map((item, i) => [item, base64(vectors[i]!)]));
@@ -158,30 +151,6 @@ async function embedBatch(
   });
 }
 
-/** Keys of the items for whose text a live row of the same collection has a vector. */
-async function liveKeys(
-  store: VectorStore,
-  items: readonly Item[],
-  signal: AbortSignal,
-): Promise<Set<string>> {
-  const byCollection = Map.groupBy(items, ({ collection }) => collection);
-  const live = new Set<string>();
-  for (const [collection, group] of byCollection) {
-    const hashes = group.map(({ content_hash }) => content_hash);
-    const found = await store.byHash({ collection, hashes, signal });
-    for (const content_hash of found.keys()) live.add(keyOf({ collection, content_hash }));
-  }
-  return live;
-}
-
-function keyOf({ collection, content_hash }: Pick<Item, "collection" | "content_hash">): string {
-  return `${collection}:${content_hash}`;
-}
-
 function base64(vector: Float32Array): string {
   return new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength).toBase64();
-}
-
-function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

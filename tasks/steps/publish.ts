@@ -1,6 +1,6 @@
 import { iso } from "../../lib/core/clock.ts";
 import { type ModelIdentity, modelKey, type Published } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
+import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
@@ -43,6 +43,9 @@ export async function publishVersion(
     published: { version, run_id, model: modelKey(o.model), at },
     sources: o.sources.map(({ kind, uri, sha256, rows }) => ({ kind, uri, sha256, rows, run_id, at })),
   });
+  if (published.run_id !== run_id) {
+    throw new Fail(`run ${published.run_id} has published version ${version} meanwhile: begin a new run`);
+  }
   const versions = [published.version, ...published.previous === null ? [] : [published.previous]];
   for (const model of await vectors.models()) await (await vectors.of({ model })).keep({ versions });
   return published;
