@@ -1,8 +1,8 @@
 import type { AnalyticsStore, CampaignStats, Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { GraphStore, Target } from "../stores/graph/port.ts";
-import type { Hit, VectorStore } from "../stores/vectors/port.ts";
-import type { Abortable, Campaign } from "../core/types.ts";
+import type { Hit, VectorStores } from "../stores/vectors/port.ts";
+import { type Abortable, type Campaign, parseModelKey, type Published } from "../core/types.ts";
 
 /** How far each question to a store reaches. Twice as far doubles the time of an answer. */
 const REACH = Object.freeze({
@@ -37,21 +37,22 @@ export interface Row {
 }
 
 export async function findNeighbours(
-  o: { vectors: Pick<VectorStore, "get" | "search">; user_id: string; version: number } & Abortable,
+  o: {
+    vectors: Pick<VectorStores, "of">;
+    user_id: string;
+    published: Pick<Published, "version" | "model">;
+  } & Abortable,
 ): Promise<Neighbours> {
-  const heeding: Abortable = { signal: o.signal };
-  const profiles = await o.vectors.get({ ...heeding, collection: "profiles", ids: [o.user_id] });
-  const vector = profiles.get(o.user_id);
+  const { published: { version, model }, user_id, signal } = o;
+  // The version names its model, so a profile is never compared with vectors of another one.
+  const store = await o.vectors.of({ model: parseModelKey(model), signal });
+  const profiles = await store.get({ collection: "profiles", ids: [user_id], signal });
+  const vector = profiles.get(user_id);
   if (vector === undefined) return NO_NEIGHBOURS;
-  const question = { ...heeding, version: o.version, vector };
+  const question = { version, vector, signal };
   const [users, campaigns] = await Promise.all([
-    o.vectors.search({
-      ...question,
-      collection: "profiles",
-      k: REACH.similar_users,
-      exclude: [o.user_id],
-    }),
-    o.vectors.search({ ...question, collection: "campaigns", k: REACH.similar_campaigns }),
+    store.search({ ...question, collection: "profiles", k: REACH.similar_users, exclude: [user_id] }),
+    store.search({ ...question, collection: "campaigns", k: REACH.similar_campaigns }),
   ]);
   return { users, campaigns };
 }

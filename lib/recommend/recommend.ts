@@ -1,9 +1,9 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
-import type { Abortable } from "../core/types.ts";
+import type { Abortable, Published } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
-import type { VectorStore } from "../stores/vectors/port.ts";
+import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, Question } from "./answer.ts";
 import {
   findConnections,
@@ -22,7 +22,7 @@ import type { Trace } from "./trace.ts";
 
 /** The stores that an answer is made from. */
 export interface AnswerStores {
-  readonly vectors: Pick<VectorStore, "get" | "search">;
+  readonly vectors: Pick<VectorStores, "of">;
   readonly graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
   readonly analytics: Pick<AnalyticsStore, "campaigns" | "settledCampaigns" | "stats">;
 }
@@ -31,8 +31,8 @@ export interface RecommendOptions extends Question {
   readonly stores: AnswerStores;
   readonly popular: PopularReader;
   readonly clock: Clock;
-  /** The published data version. */
-  readonly version: number;
+  /** The published data version, and the model that its vectors are of. */
+  readonly published: Pick<Published, "version" | "model">;
   readonly trace: Trace;
 }
 
@@ -73,13 +73,13 @@ export async function recommend(o: RecommendOptions): Promise<Made> {
 
 /** What is the same in every answer to this request. */
 function heading(o: RecommendOptions): Pick<Answer, "user_id" | "version" | "generated_at" | "degraded"> {
-  const { user_id, version, clock, trace } = o;
+  const { user_id, published: { version }, clock, trace } = o;
   return { user_id, version, generated_at: iso(clock.now()), degraded: trace.missing() };
 }
 
 /** The evidence of vectors and graph, as far as they answer. */
 async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
-  const { trace, user_id, version } = o;
+  const { trace, user_id, published } = o;
   const { vectors, graph } = o.stores;
   const neighbours = await trace.timed(
     "vectors",
@@ -87,7 +87,7 @@ async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
       trace.guarded(
         "vectors",
         NO_NEIGHBOURS,
-        (signal) => findNeighbours({ vectors, user_id, version, signal }),
+        (signal) => findNeighbours({ vectors, user_id, published, signal }),
       ),
   );
   const { users } = neighbours;
@@ -108,7 +108,7 @@ async function readRows(
   found: Map<string, Evidence>,
   measured: Measure,
 ): Promise<Row[]> {
-  const { user_id, signal, version, stores: { analytics } } = o;
+  const { user_id, signal, stores: { analytics }, published: { version } } = o;
   const settled = new Set(await analytics.settledCampaigns({ user_id, signal }));
   for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
     const popular = await o.popular.top({ version, limit, signal });
@@ -131,7 +131,7 @@ function candidateIds(
 }
 
 async function readBest(o: RecommendOptions & Abortable, ids: readonly string[]): Promise<Row[]> {
-  const { version, signal, stores: { analytics } } = o;
+  const { signal, stores: { analytics }, published: { version } } = o;
   const now = iso(o.clock.now());
   const page = Math.max(PAGE.least, PAGE.times * o.k);
   const rows: Row[] = [];

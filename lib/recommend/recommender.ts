@@ -68,10 +68,10 @@ export class Recommender {
   async serve(question: Question): Promise<Served> {
     const trace = new Trace(this.guards, this.answer_ms);
     const start = performance.now();
-    const { version, key, body } = await spanned("cache", {}, () => this.find(question, trace));
+    const { published, key, body } = await spanned("cache", {}, () => this.find(question, trace));
     trace.timings.set("cache", performance.now() - start);
     if (body !== null) return this.served(trace, { body, cache: "hit" });
-    return await this.once(key, () => this.compute(question, version, key, trace));
+    return await this.once(key, () => this.compute(question, published, key, trace));
   }
 
   /** One computes and the others wait: many who ask the same at once cost one computation. */
@@ -84,14 +84,14 @@ export class Recommender {
 
   private async compute(
     question: Question,
-    version: number | null,
+    published: Published | null,
     key: string | null,
     trace: Trace,
   ): Promise<Served> {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
-    const made = version === null || trace.failures.has("analytics")
-      ? { answer: this.nothing(question, version), holds_until: null }
-      : await recommend({ ...question, ...this.o, popular: this.popular, version, trace });
+    const made = published === null || trace.failures.has("analytics")
+      ? { answer: this.nothing(question, published?.version ?? null), holds_until: null }
+      : await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
     const text = JSON.stringify(made.answer);
     if (key !== null) await this.keep(key, text, made, trace);
     return this.served(trace, { body: text, cache: key === null ? "bypass" : "miss" });
@@ -101,22 +101,23 @@ export class Recommender {
     return { ...o, timings: trace.timings, failures: trace.failures };
   }
 
-  /** The published version; null where analytics cannot tell. */
-  private async version(trace: Trace): Promise<number | null> {
+  /** What is published; null where analytics cannot tell. */
+  private async current(trace: Trace): Promise<Published | null> {
     const published: Published | null | "unknown" = await trace.guarded(
       "analytics",
       "unknown" as const,
       (signal) => this.published.current({ signal }),
     );
     if (published === "unknown") return null;
-    if (published !== null) return published.version;
+    if (published !== null) return published;
     throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
   }
 
   /** What is published, and what is kept of it for this question. */
-  private async find(question: Question, trace: Trace): Promise<Lookup & { version: number | null }> {
-    const version = this.published.recent()?.version ?? await this.version(trace);
-    return { version, ...version === null ? NO_LOOKUP : await this.lookup(question, version, trace) };
+  private async find(question: Question, trace: Trace): Promise<Lookup & { published: Published | null }> {
+    const published = this.published.recent() ?? await this.current(trace);
+    if (published === null) return { published, ...NO_LOOKUP };
+    return { published, ...await this.lookup(question, published.version, trace) };
   }
 
   private async lookup(question: Question, version: number, trace: Trace): Promise<Lookup> {

@@ -28,7 +28,7 @@ Deno.test("servingAnomalies() says nothing of windows like the others, and of no
 Deno.test("servingAnomalies() tells errors, by how many there are", () => {
   assert.deepEqual(codes({ errors: 25 }), ["warning api_errors"]);
   assert.deepEqual(codes({ errors: 400 }), ["critical api_errors"]);
-  const first = { at: iso(NIGHT), requests: 100, errors: 50, hits: 0, p95_ms: 5 };
+  const first = { at: iso(NIGHT), requests: 100, errors: 50, hits: 0, degraded: 0, p50_ms: 2, p95_ms: 5 };
   assert.deepEqual(
     servingAnomalies([first]).map(({ code }) => code),
     ["api_errors"],
