@@ -21,6 +21,8 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly keys: readonly ApiKey[];
   /** How long an answer may take in all, in milliseconds. Default 250. */
   readonly answer_ms?: number;
+  /** Counts what is asked; its `window` has the answers of the last hour. Default: one of the app's own. */
+  readonly metrics?: ServingMetrics;
   /** Gets one entry a request; null logs nothing. */
   readonly log: Log | null;
 }
@@ -30,7 +32,7 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const { Hono } = await loadHono();
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
-  const metrics = new ServingMetrics(o.clock);
+  const { metrics = new ServingMetrics(o.clock) } = o;
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
   for (const endpoint of readEndpoints({ ...o, metrics })) app.get(endpoint.route, handler(endpoint));
   app.notFound(handler({ route: "*", scope: null, handle: (context) => refuse(app, context) }));
