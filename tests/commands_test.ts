@@ -130,7 +130,7 @@ Deno.test("summary and anomalies say how the pipeline fares; a critical one exit
     assert.equal((await pipeline("--messages", "missing.ndjson")).code, 1);
     const wrong = await pipeline("anomalies");
     assert.equal(wrong.code, 1);
-    assert.match(wrong.stdout, /^critical  nightly\/ingest since .*deno task pipeline retry nightly-/);
+    assert.match(wrong.stdout, /^critical +nightly\/ingest since .*deno task pipeline retry nightly-/);
     const { open } = JSON.parse((await pipeline("anomalies", "--json")).stdout);
     assert.deepEqual(open.map(({ code }: { code: string }) => code), ["run_failed"]);
     assert.equal((await pipeline("summary", "--days", "0")).code, 2);

@@ -43,8 +43,17 @@ export async function checkData(stores: CheckedStores, o: Abortable = {}): Promi
 
 /** The store that each finding is about: the one that lacks what another has. */
 const STORE: Readonly<Record<string, string>> = {
+  messages_without_vectors: "vectors",
+  campaigns_without_vectors: "vectors",
   campaigns_not_in_graph: "graph",
+  faulty_vectors: "vectors",
+  profiles_without_users: "vectors",
 };
+
+/** Whether {@link checkAnomalies} would find this again, were it still so. */
+export function isCompared({ code }: Pick<Anomaly, "code">): boolean {
+  return code in STORE;
+}
 
 /** {@link checkData} as anomalies, found at `now`. */
 export async function checkAnomalies(

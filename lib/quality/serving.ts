@@ -11,6 +11,8 @@ const MIN_ERRORS = 0.01;
 const MANY_ERRORS = 0.05;
 /** How much of its hit rate the cache must have lost. */
 const HITS_LOST = 0.2;
+/** Windows in a row that must have lost it. */
+const LASTING = 5;
 const SLOW = { least: 20, factor: 2 };
 
 /** What the newest window shows against those before, oldest first. */
@@ -40,20 +42,28 @@ function errors(now: ServingMinute, before: readonly ServingMinute[]): Anomaly |
   });
 }
 
+/** A publish empties the cache for a while, so that one window proves nothing: all of the last ones must be low. */
 function hits(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | null {
+  const recent = [...before.slice(1 - LASTING), now];
+  const rates = [...before, now].map((window) => window.hits / window.requests);
+  const earlier = before.slice(0, 1 - LASTING).map((window) => ({
+    part: window.hits,
+    whole: window.requests,
+  }));
+  const usual = forecastShare(earlier, now.requests);
+  if (usual === null) return null;
+  const limit = Math.min(usual.low, (1 - HITS_LOST) * usual.expected);
+  if (!rates.slice(-LASTING).every((rate) => rate < limit)) return null;
   const figure = now.hits / now.requests;
-  const parts = before.map(({ hits, requests }) => ({ part: hits, whole: requests }));
-  const usual = forecastShare(parts, now.requests);
-  if (usual === null || figure >= usual.low || figure > (1 - HITS_LOST) * usual.expected) return null;
-  return anomaly("cache_hits_low", "hit rate", now, {
+  return anomaly("cache_hits_low", "hit rate", recent[0]!, {
     severity: "warning",
     figure,
     expected: usual.expected,
     unit: "share",
-    history: [...parts.map(({ part, whole }) => part / whole), figure],
+    history: rates,
     text:
       `${percent(figure)} of the answers come from the cache where ${percent(usual.expected)} are usual: ` +
-      "it is right after a publish; else look whether the cache is up and large enough (PARLEY_CACHE)",
+      "look whether the cache is up and large enough (PARLEY_CACHE), unless a data version was just published",
   });
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import { DAY_MS } from "../../lib/quality/watched.ts";
+import { ServingMetrics } from "../../lib/telemetry/serving.ts";
 import { endOf, runOf, startOf } from "../fixtures/runs.ts";
 import { fails, faulty, NOW, type World } from "../lib/recommend/world.ts";
 import { appTest } from "./app.ts";
@@ -23,6 +24,15 @@ async function addRun({ runs }: World["stores"], days: number, state: "success" 
   ];
   const tasks = [{ ...start.task, state }];
   await runs.commit({ ...held, changes: { ended, tasks, run: { state, ...times } } });
+}
+
+/** What a process counted that answered nine of ten requests with an error. */
+function afterErrors(): ServingMetrics {
+  const metrics = new ServingMetrics({ now: () => NOW });
+  for (let n = 0; n < 100; n++) {
+    metrics.inWindow({ method: "GET", status: n < 90 ? 500 : 200, ms: 3 }, {});
+  }
+  return metrics;
 }
 
 const watching = { options: () => ({ dags: [DAG] }) };
@@ -65,7 +75,7 @@ appTest("GET /pipeline/anomalies tells what is open and what is over", async ({ 
 appTest("GET /pipeline/anomalies judges what this process served", async ({ app }) => {
   const { open } = await (await app.request("/pipeline/anomalies")).json();
   assert.deepEqual(open.map(({ code }: Record<string, unknown>) => code), ["api_errors"]);
-}, { options: () => ({ serving: () => [{ at: iso(NOW), requests: 100, errors: 90, hits: 0, p95_ms: 3 }] }) });
+}, { options: () => ({ metrics: afterErrors() }) });
 
 appTest("GET /pipeline/anomalies answers while a store is down, and says so", async ({ app }) => {
   const response = await app.request("/pipeline/anomalies");

@@ -6,6 +6,7 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import { type Anomalies, detectAnomalies } from "../../lib/quality/anomalies.ts";
 import type { CheckedStores } from "../../lib/quality/checks.ts";
 import { pipelineRunSummary } from "../../lib/quality/summary.ts";
+import { modelFile } from "../../lib/stores/vectors/names.ts";
 import { type Flow, nightlyRun, withFlow, writeRows } from "../fixtures/flow.ts";
 import { fails, faulty } from "../lib/recommend/world.ts";
 
@@ -24,6 +25,11 @@ const messages = (flow: Flow, from: number, to: number) => [
   writeRows(flow, `messages-${files++}.ndjson`, range(from, to).map(said)),
 ];
 
+/** The stores as a check sees them: of vectors, those of the model that is published. */
+async function checkedStores({ services }: Flow): Promise<CheckedStores> {
+  return { ...services, vectors: await services.vectors.of({ model: (await services.embedder()).model }) };
+}
+
 /** With `stores`, compares them live. */
 function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
   const { analytics } = flow.services;
@@ -41,9 +47,13 @@ Deno.test("check leaves what it found as its output, of a failed run too, until 
       messages: messages(flow, 0, 80),
       campaigns: [writeRows(flow, "campaigns.ndjson", campaigns)],
     });
-    assert.deepEqual(await look(flow, flow.services).then(({ open, past }) => [open, past]), [[], []]);
+    assert.deepEqual(await look(flow, await checkedStores(flow)).then(({ open, past }) => [open, past]), [
+      [],
+      [],
+    ]);
 
-    const file = new DatabaseSync(`${flow.config.data}/vectors.db`);
+    const { model } = await flow.services.embedder();
+    const file = new DatabaseSync(`${flow.config.data}/vectors/${modelFile(model)}.db`);
     const good = file.prepare("SELECT rowid, vector FROM vectors WHERE collection = 'campaigns'").get()!;
     const put = file.prepare("UPDATE vectors SET vector = ? WHERE rowid = ?");
     put.run(new Uint8Array(new Float32Array(64).fill(NaN).buffer), good.rowid!);
@@ -53,14 +63,14 @@ Deno.test("check leaves what it found as its output, of a failed run too, until 
     assert.match(snapshot.run.error ?? "", /not published: vectors are not unit vectors/);
     assert.deepEqual(await flow.services.analytics.published(), before);
     const broken = ["critical run_failed", "critical faulty_vectors"];
-    for (const stores of [undefined, flow.services]) {
+    for (const stores of [undefined, await checkedStores(flow)]) {
       assert.deepEqual(codes((await look(flow, stores)).open).toSorted(), broken.toSorted());
     }
 
     put.run(good.vector as Uint8Array, good.rowid!);
     file.close();
     assert.equal((await nightlyRun(flow, { messages: messages(flow, 90, 100) })).outcome, "success");
-    const { open, past } = await look(flow, flow.services);
+    const { open, past } = await look(flow, await checkedStores(flow));
     assert.deepEqual(codes(open), []);
     assert.deepEqual(codes(past).toSorted(), broken.toSorted());
     for (const one of past) assert.ok(one.run_id === snapshot.run.run_id && one.until! > one.since);
@@ -68,11 +78,12 @@ Deno.test("check leaves what it found as its output, of a failed run too, until 
 
 Deno.test("check holds a publish back once where a store lost all that it had", () =>
   withFlow(async (flow) => {
-    const { documents, vectors, analytics } = flow.services;
+    const { documents, analytics } = flow.services;
     await nightlyRun(flow, {
       messages: messages(flow, 0, 80),
       campaigns: [writeRows(flow, "campaigns.ndjson", campaigns)],
     });
+    const { vectors } = await checkedStores(flow);
     await vectors.deleteCampaigns({ campaign_ids: ["offer"] });
     await analytics.deleteCampaigns({ campaign_ids: ["offer"] });
     await flow.services.graph.deleteCampaigns({ campaign_ids: ["offer"] });
@@ -107,10 +118,16 @@ Deno.test("pipelineRunSummary() tells of a real run what its summary told, and h
 Deno.test("detectAnomalies() tells that a store is down, and looks at the rest", () =>
   withFlow(async (flow) => {
     await nightlyRun(flow, { messages: messages(flow, 0, 5) });
-    const { open } = await look(flow, { ...flow.services, graph: faulty(flow.services.graph, down) });
+    const { open } = await look(flow, {
+      ...await checkedStores(flow),
+      graph: faulty(flow.services.graph, down),
+    });
     assert.deepEqual(codes(open), ["critical store_unreachable"]);
     assert.match(open[0]!.text, /the graph is away.*deno task doctor/);
-    const broken = await look(flow, { ...flow.services, graph: faulty(flow.services.graph, fails) });
+    const broken = await look(flow, {
+      ...await checkedStores(flow),
+      graph: faulty(flow.services.graph, fails),
+    });
     assert.deepEqual(codes(broken.open), ["critical store_unreachable"]);
     assert.doesNotMatch(broken.open[0]!.text, /socket/, "a foreign message stays inside");
   }));

@@ -137,10 +137,10 @@ export class RunQueries {
   }
 
   history(o: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
-    const of = (table: string, facts: string) =>
-      `(SELECT json_group_array(json_array(${facts})) FROM ${table} x WHERE x.run_id = r.run_id)`;
-    const sql = `SELECT *, ${of("pipeline_tasks", TASK_FACTS)} AS tasks,
-        ${of("pipeline_attempts", ATTEMPT_FACTS)} AS attempts
+    const of = (table: string, facts: string, order: string) =>
+      `(SELECT json_group_array(json_array(${facts}) ORDER BY ${order}) FROM ${table} x WHERE x.run_id = r.run_id)`;
+    const sql = `SELECT *, ${of("pipeline_tasks", TASK_FACTS, "task_id")} AS tasks,
+        ${of("pipeline_attempts", ATTEMPT_FACTS, "task_id, attempt")} AS attempts
       FROM pipeline_runs r WHERE dag_id = ? AND created_at >= ? ORDER BY created_at DESC, run_id DESC LIMIT ?`;
     return this.reading(() => this.sql.all<HistoryRow>(sql, o.dag_id, o.since, o.limit).map(historyOf));
   }

@@ -37,7 +37,11 @@ Deno.test("servingAnomalies() tells errors, by how many there are", () => {
 });
 
 Deno.test("servingAnomalies() tells a cache that gives less, and answers that take longer", () => {
-  assert.deepEqual(codes({ hits: 100 }), ["warning cache_hits_low"]);
+  const low = WINDOWS.map((window, i) => i < 25 ? window : { ...window, hits: 100 });
+  const [found, ...others] = servingAnomalies(low);
+  assert.deepEqual(others, []);
+  assert.deepEqual([found?.code, found?.since], ["cache_hits_low", WINDOWS[25]!.at]);
+  assert.deepEqual(codes({ hits: 100 }), [], "which a publish does for a while");
   assert.deepEqual(codes({ p95_ms: 180 }), ["warning api_slow"]);
   assert.deepEqual(codes({ p95_ms: 28 }), [], "which 15 ms more are not");
 });
