@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { loadRedis } from "../../deps.ts";
 import { RedisCache } from "../../lib/stores/cache/redis.ts";
 import { cacheContract } from "../contracts/cache.ts";
-import { tcpProxy } from "../fixtures/tcp_proxy.ts";
+import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";
 
 const SERVER = Deno.env.get("PARLEY_TEST_REDIS");
 const MINUTE = 60_000;
@@ -13,6 +13,14 @@ if (SERVER === undefined) {
   cacheContract("RedisCache", () => {
     const store = new RedisCache({ url: ownNamespace() });
     return Promise.resolve({ store, close: () => store.close() });
+  }, () => {
+    const { url, proxy } = proxied(ownNamespace(), 6_379);
+    const store = new RedisCache({ url });
+    const close = async () => {
+      await store.close();
+      await proxy.close();
+    };
+    return Promise.resolve({ store, hang: proxy.hang, close });
   });
   keeping();
   refusing();
