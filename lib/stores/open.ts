@@ -4,6 +4,7 @@ import type { ArtifactStore } from "./artifacts/port.ts";
 import type { Cache } from "./cache/port.ts";
 import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
+import { parsePostgresUrl } from "./postgres_url.ts";
 import type { RunStore } from "./runs/port.ts";
 import type { VectorStore } from "./vectors/port.ts";
 
@@ -115,10 +116,14 @@ function megabytes(text: string): number {
 
 /**
  * Names a table of a store by OpenLineage's naming rules: the namespace is the store's address without credentials,
- * the name is database and table.
+ * the name is database and table, in PostgreSQL with the schema between them.
  */
 export function datasetName(url: URL, table: string): { namespace: string; name: string } {
   if (url.host === "") return { namespace: "file", name: `${decodeURIComponent(url.pathname)}/${table}` };
+  if (/^postgres(ql)?:$/.test(url.protocol)) {
+    const { host, port, database, schema } = parsePostgresUrl(url);
+    return { namespace: `postgres://${host}:${port}`, name: `${database}.${schema}.${table}` };
+  }
   const database = url.pathname.replace(/^\//, "");
   return {
     namespace: `${url.protocol}//${url.host}`,
