@@ -46,8 +46,10 @@ export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
   sqlite: async (url) => new (await import("./graph/sqlite.ts")).SqliteGraph({ path: pathOf(url) }),
   neo4j: openNeo4j,
   "neo4j+s": openNeo4j,
+  "neo4j+ssc": openNeo4j,
   bolt: openNeo4j,
   "bolt+s": openNeo4j,
+  "bolt+ssc": openNeo4j,
 });
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {

@@ -350,6 +350,7 @@ Deno.test("MilvusVectors gives up on a server that accepts and never answers", a
       new URL(`milvus://127.0.0.1:${listener.addr.port}`),
       "unavailable",
       /did not answer in time/,
+      2_000,
     );
   } finally {
     listener.close();
@@ -390,8 +391,8 @@ Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", (
 });
 
 /** The first call fails so, and its sentence holds no secret. */
-async function refuses(url: URL, code: string, sentence: RegExp): Promise<void> {
-  const store = new MilvusVectors({ url, timeout_ms: 2_000 });
+async function refuses(url: URL, code: string, sentence: RegExp, timeout_ms = 20_000): Promise<void> {
+  const store = new MilvusVectors({ url, timeout_ms });
   try {
     const error: Error = await store.health().then(() => assert.fail("it connected"), (thrown) => thrown);
     assert.equal((error as Error & { code?: string }).code, code, error.message);
