@@ -70,6 +70,21 @@ Deno.test("postgresError() takes nothing over that may quote a row", () => {
   assert.doesNotMatch(Deno.inspect(error), /what I said/);
 });
 
+Deno.test("postgresError() says that a server wants TLS, or shows a certificate that is not trusted", () => {
+  const words = 'no pg_hba.conf entry for host "10.0.0.1", user "me", database "db", no encryption';
+  const wants = Object.assign(new Error(words), { code: "28000", severity: "FATAL" });
+  for (
+    const [error, sentence] of [
+      [wants, /^PostgreSQL at db:5432\/parley wants encryption: add \?sslmode=require to its URL$/],
+      [new Error("self-signed certificate in certificate chain"), /name its authority's file in DENO_CERT/],
+    ] as const
+  ) {
+    const { code, message } = postgresError(error, "db:5432/parley");
+    assert.equal(code, "mismatch");
+    assert.match(message, sentence);
+  }
+});
+
 Deno.test("postgresDialect() orders text by code point and widens numbers", () => {
   assert.equal(
     postgresDialect(

@@ -15,6 +15,8 @@ interface Way {
   /** Whether the client asks for TLS before it begins. */
   readonly asked?: boolean;
   secure(url: URL): string;
+  /** What is said where the URL does not ask for the TLS that the server speaks. */
+  readonly plain?: RegExp;
 }
 
 const WAYS: Readonly<Record<Setting, Way>> = {
@@ -22,17 +24,20 @@ const WAYS: Readonly<Record<Setting, Way>> = {
     port: 27_017,
     open: "openDocuments",
     secure: (url) => withParameters(url, { tls: "true", directConnection: "true" }),
+    plain: /^unavailable .*add \?tls=true to PARLEY_DOCUMENTS/,
   },
   PARLEY_VECTORS: {
     port: 19_530,
     trust: "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     open: "openVectors",
     secure: (url) => url.href.replace(/^milvus:/, "milvuss:"),
+    plain: /^unavailable .*if it speaks TLS write milvuss:/,
   },
   PARLEY_GRAPH: {
     port: 7_687,
     open: "openGraph",
     secure: (url) => url.href.replace(/^\w+:/, "bolt+s:"),
+    plain: /^mismatch .*if it wants TLS, put \+s behind the scheme/,
   },
   PARLEY_ANALYTICS: {
     port: 5_432,
@@ -44,6 +49,7 @@ const WAYS: Readonly<Record<Setting, Way>> = {
     port: 6_379,
     open: "openCache",
     secure: (url) => url.href.replace(/^redis:/, "rediss:"),
+    plain: /^unavailable .*for TLS,? write rediss:/,
   },
 };
 
@@ -72,7 +78,9 @@ function health(open: string, url: string, env: Record<string, string>): Promise
   return runCode({ code, permissions: ["--allow-all"], env });
 }
 
-for (const [setting, { port, open, trust = "DENO_CERT", asked = false, secure }] of Object.entries(WAYS)) {
+for (
+  const [setting, { port, open, trust = "DENO_CERT", asked = false, secure, plain }] of Object.entries(WAYS)
+) {
   const missing = missingServers([setting as Setting]);
   Deno.test({
     name: `${open}() connects by TLS to what it trusts, and to nothing else${
@@ -95,6 +103,7 @@ for (const [setting, { port, open, trust = "DENO_CERT", asked = false, secure }]
         const refused = await health(open, address, {});
         assert.match(refused, /^(unavailable|mismatch) .*certificate/);
         assert.ok(!refused.includes(`:${url.password}@`), refused);
+        if (plain) assert.match(await health(open, url.href.replace(/^neo4j:/, "bolt:"), {}), plain);
         const trusting = TRUSTING[setting as Setting];
         if (trusting) assert.match(await health(open, trusting(address), {}), /^up \w+$/);
       } finally {

@@ -305,10 +305,18 @@ function adapterTests(): void {
     assert.equal(await runCode({ code, permissions }), "test");
   });
 
-  Deno.test("MilvusVectors names a database that is not there", async () => {
+  Deno.test("MilvusVectors names a database that is not there, which to Milvus Lite none is", async () => {
+    const present = new MilvusVectors({ url: freshUrl() });
+    const { version } = await present.health();
+    await present.close();
     const url = new URL(SERVER!);
     url.pathname = "/no_such_database";
-    await refuses(url, "not_found", /has no database no_such_database: create it/);
+    if (!/milvus_lite/.test(version)) {
+      return await refuses(url, "not_found", /has no database no_such_database: create it/);
+    }
+    const lite = new MilvusVectors({ url });
+    assert.equal((await lite.health()).version, version);
+    await lite.close();
   });
 
   Deno.test("MilvusVectors says when TLS meets a server without it", async () => {
@@ -358,7 +366,7 @@ Deno.test("MilvusVectors gives up on a server that accepts and never answers", a
     await accepting;
   }
   const took = performance.now() - start;
-  assert.ok(took < 15_000, `it took ${took} ms`);
+  assert.ok(took < 30_000, `it took ${took} ms`);
 });
 
 Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", () => {
