@@ -4,6 +4,7 @@ import type { ArtifactStore } from "./artifacts/port.ts";
 import type { Cache } from "./cache/port.ts";
 import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
+import { parsePostgresUrl } from "./postgres_url.ts";
 import type { RunStore } from "./runs/port.ts";
 import type { VectorStores } from "./vectors/port.ts";
 
@@ -39,8 +40,10 @@ export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
   sqlite: async (url) => new (await import("./graph/sqlite.ts")).SqliteGraph({ path: pathOf(url) }),
   neo4j: openNeo4j,
   "neo4j+s": openNeo4j,
+  "neo4j+ssc": openNeo4j,
   bolt: openNeo4j,
   "bolt+s": openNeo4j,
+  "bolt+ssc": openNeo4j,
 });
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
@@ -120,10 +123,14 @@ function megabytes(text: string): number {
 
 /**
  * Names a table of a store by OpenLineage's naming rules: the namespace is the store's address without credentials,
- * the name is database and table.
+ * the name is database and table, in PostgreSQL with the schema between them.
  */
 export function datasetName(url: URL, table: string): { namespace: string; name: string } {
   if (url.host === "") return { namespace: "file", name: `${decodeURIComponent(url.pathname)}/${table}` };
+  if (/^postgres(ql)?:$/.test(url.protocol)) {
+    const { host, port, database, schema } = parsePostgresUrl(url);
+    return { namespace: `postgres://${host}:${port}`, name: `${database}.${schema}.${table}` };
+  }
   const database = url.pathname.replace(/^\//, "");
   return {
     namespace: `${url.protocol}//${url.host}`,

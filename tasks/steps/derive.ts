@@ -1,6 +1,5 @@
 import { createHash } from "../../deps.ts";
 import { batches, paged } from "../../lib/core/batch.ts";
-import type { Abortable } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import type { Cache } from "../../lib/stores/cache/port.ts";
+import { CACHE_CALLS } from "./calls.ts";
+import { cancellationContract, type Opened } from "./cancellation.ts";
 
 const MINUTE = 60_000;
 
-/** What every cache does. `open` returns an empty one, of this test alone. */
+/** What every cache does. `open` gives an empty one each time; so does `behindProxy`, for one that is on a server. */
 export function cacheContract(
   name: string,
   open: () => Promise<{ store: Cache; close(): Promise<void> }>,
+  behindProxy: () => Promise<Opened<Cache>> = async () => ({ ...await open(), hang: null }),
 ): void {
+  cancellationContract(name, { open: behindProxy, calls: CACHE_CALLS, first: "get" });
+
   const test = (what: string, body: (store: Cache) => Promise<void>) =>
     Deno.test(`${name}: ${what}`, async () => {
       const { store, close } = await open();

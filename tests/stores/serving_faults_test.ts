@@ -60,7 +60,7 @@ async function ask(app: Hono): Promise<Asked> {
 async function untilWhole(app: Hono): Promise<number> {
   const start = performance.now();
   while ((await ask(app)).degraded.length > 0) {
-    assert.ok(performance.now() - start < 15_000, "a store was not noticed again within 15 s");
+    assert.ok(performance.now() - start < 60_000, "a store was not noticed again within a minute");
     await new Promise((resume) => setTimeout(resume, 100));
   }
   return performance.now() - start;

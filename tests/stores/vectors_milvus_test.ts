@@ -314,10 +314,18 @@ function adapterTests(): void {
     assert.equal(await runCode({ code, permissions }), "test");
   });
 
-  Deno.test("MilvusVectors names a database that is not there", async () => {
+  Deno.test("MilvusVectors names a database that is not there, which to Milvus Lite none is", async () => {
+    const present = new MilvusVectorStores({ url: freshUrl() });
+    const { version } = await present.health();
+    await present.close();
     const url = new URL(SERVER!);
     url.pathname = "/no_such_database";
-    await refuses(url, "not_found", /has no database no_such_database: create it/);
+    if (!/milvus_lite/.test(version)) {
+      return await refuses(url, "not_found", /has no database no_such_database: create it/);
+    }
+    const lite = new MilvusVectorStores({ url });
+    assert.equal((await lite.health()).version, version);
+    await lite.close();
   });
 
   Deno.test("MilvusVectors says when TLS meets a server without it", async () => {
@@ -359,6 +367,7 @@ Deno.test("MilvusVectors gives up on a server that accepts and never answers", a
       new URL(`milvus://127.0.0.1:${listener.addr.port}`),
       "unavailable",
       /did not answer in time/,
+      2_000,
     );
   } finally {
     listener.close();
@@ -366,7 +375,7 @@ Deno.test("MilvusVectors gives up on a server that accepts and never answers", a
     await accepting;
   }
   const took = performance.now() - start;
-  assert.ok(took < 15_000, `it took ${took} ms`);
+  assert.ok(took < 30_000, `it took ${took} ms`);
 });
 
 Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", () => {
@@ -399,8 +408,8 @@ Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", (
 });
 
 /** The first call fails so, and its sentence holds no secret. */
-async function refuses(url: URL, code: string, sentence: RegExp): Promise<void> {
-  const store = new MilvusVectorStores({ url, timeout_ms: 2_000 });
+async function refuses(url: URL, code: string, sentence: RegExp, timeout_ms = 20_000): Promise<void> {
+  const store = new MilvusVectorStores({ url, timeout_ms });
   try {
     const error: Error = await store.health().then(() => assert.fail("it connected"), (thrown) => thrown);
     assert.equal((error as Error & { code?: string }).code, code, error.message);

@@ -46,7 +46,8 @@ export class Neo4jConnection {
   private driver: Driver | null = null;
   private bookmarks: BookmarkManager | null = null;
   private readonly calls = new Set<(error: ParleyError) => void>();
-  private readonly partings = new Set<Promise<void>>();
+  /** Timers of sessions that are being closed. */
+  private readonly partings = new Set<ReturnType<typeof setTimeout>>();
   private closed = false;
 
   constructor(o: Neo4jOptions) {
@@ -110,10 +111,10 @@ export class Neo4jConnection {
    */
   private async part(session: Session, driver: Driver): Promise<void> {
     const hung = setTimeout(() => this.drop(driver), GRACE_MS);
-    const parting = session.close().catch(() => {}).finally(() => clearTimeout(hung));
-    this.partings.add(parting);
-    await parting;
-    this.partings.delete(parting);
+    this.partings.add(hung);
+    await session.close().catch(() => {});
+    clearTimeout(hung);
+    this.partings.delete(hung);
   }
 
   /** Who gives up waiting for the connection leaves it to the others. */
@@ -203,6 +204,6 @@ export class Neo4jConnection {
     this.closed = true;
     for (const stop of this.calls) stop(new ParleyError("unavailable", "the graph store was closed"));
     await this.drop(this.driver);
-    await Promise.all(this.partings);
+    for (const hung of this.partings) clearTimeout(hung);
   }
 }
