@@ -131,7 +131,9 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
   if (run.dag_id !== "reembed" || run.state !== "success" || model === embedderUrl(config)) return [];
   return [
     `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,
-    `\`deno task pipeline run reembed --param model=${embedderUrl(config)}\` goes back to the one that is set.`,
+    `\`deno task pipeline run reembed --param model=${
+      embedderUrl(config)
+    }\` goes back to the one that is set.`,
   ];
 }
 

@@ -110,7 +110,8 @@ export function modelKey(model: ModelIdentity): string {
 
 /** The model that {@link modelKey} names; `invalid` for a text that it did not make. */
 export function parseModelKey(key: string): ModelIdentity {
-  const [, name, revision, dimension, pooling] = /^(.+)@([^@]*)\/([1-9]\d*)\/(mean|cls)$/s.exec(key) ?? [];
+  const [, name, revision, dimension, pooling] =
+    /^(.+)@([^@]*)\/([1-9]\d*)\/([a-z]+(?:\+[a-z]+)?)$/s.exec(key) ?? [];
   if (name === undefined || revision === undefined) {
     throw new ParleyError("invalid", `"${key}" does not name a model`);
   }
@@ -138,7 +139,7 @@ export interface Artifact {
 
 /** For calls that may be given up: an aborted call rejects with the signal's reason, soon and whatever the store does. */
 export interface Abortable {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What an API key may do: ask, write, or manage. A scope includes no other. */

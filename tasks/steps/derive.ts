@@ -42,7 +42,7 @@ export async function buildVersion(
   const published = await analytics.published();
   const version = (published?.version ?? 0) + 1;
   const { campaigns } = await analytics.buildStats({ version, half_life_days: settings.half_life_days });
-  const built = await store.build({ version, ...signal && { signal } });
+  const built = await store.build({ version, signal });
   return { version, campaigns, indexed: built.profiles + built.campaigns };
 }
 
