@@ -204,6 +204,29 @@ Deno.test("doctor says what answers and what to do, without credentials", () =>
     assert.doesNotMatch(ill.stdout + ill.stderr, /secret/);
   }));
 
+Deno.test("doctor says that another model is set than the published one, and run reembed that the setting follows", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
+    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "messages.ndjson"])).code, 0);
+    const env = { PARLEY_EMBEDDINGS: "test:32" };
+    const ill = await run(folder, "doctor", ["doctor", "--json"], { env });
+    assert.equal(ill.code, 1);
+    const { findings, counts } = JSON.parse(ill.stdout);
+    assert.deepEqual(findings.map(({ code }: { code: string }) => code), ["other_model"]);
+    assert.match(
+      findings[0].text,
+      /\/64\/mean, and .*\/32\/mean: `deno task pipeline run reembed --param model=test:32`/,
+    );
+    assert.equal(counts.vectors.messages, 3);
+    const changed = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=test:32"]);
+    assert.equal(changed.code, 0, changed.stderr);
+    assert.match(changed.stdout, /Set PARLEY_EMBEDDINGS=test:32: .*\n`.*model=test:64` goes back/);
+    assert.equal((await run(folder, "doctor", ["doctor"], { env })).code, 0);
+    const wrong = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=nothing"]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /PARLEY_EMBEDDINGS is not a URL/);
+  }));
+
 /** Reads a process's output until it says something. */
 async function until(
   stream: ReadableStream<Uint8Array>,

@@ -110,7 +110,8 @@ export function modelKey(model: ModelIdentity): string {
 
 /** The model that {@link modelKey} names; `invalid` for a text that it did not make. */
 export function parseModelKey(key: string): ModelIdentity {
-  const [, name, revision, dimension, pooling] = /^(.+)@([^@]*)\/([1-9]\d*)\/(mean|cls)$/s.exec(key) ?? [];
+  const [, name, revision, dimension, pooling] =
+    /^(.+)@([^@]*)\/([1-9]\d*)\/([a-z]+(?:\+[a-z]+)?)$/s.exec(key) ?? [];
   if (name === undefined || revision === undefined) {
     throw new ParleyError("invalid", `"${key}" does not name a model`);
   }

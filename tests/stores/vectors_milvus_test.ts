@@ -378,6 +378,40 @@ Deno.test("MilvusVectors gives up on a server that accepts and never answers", a
   assert.ok(took < 30_000, `it took ${took} ms`);
 });
 
+Deno.test("MilvusVectorStores give up at their signal, at once, whatever the server does", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const taken: Deno.Conn[] = [];
+  const accepting = (async () => {
+    for await (const connection of listener) taken.push(connection);
+  })();
+  const url = new URL(`milvus://127.0.0.1:${listener.addr.port}`);
+  const stores = new MilvusVectorStores({ url, timeout_ms: 3_000 });
+  try {
+    const store = await stores.of({ model: MODEL });
+    const reason = new Error("no longer wanted");
+    const calls = [
+      (signal: AbortSignal) => store.counts({ signal }),
+      (signal: AbortSignal) =>
+        store.upsert({ collection: "profiles", rows: [profile("u", axis(0))], signal }),
+      (signal: AbortSignal) => stores.models({ signal }),
+      (signal: AbortSignal) => stores.drop({ model: MODEL, signal }),
+    ];
+    const start = performance.now();
+    for (const call of calls) {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(reason), 20);
+      assert.equal(await call(controller.signal).then(() => null, (error) => error), reason);
+    }
+    assert.ok(performance.now() - start < 3_000, "it waited for the server");
+  } finally {
+    await stores.close();
+    listener.close();
+    for (const connection of taken) connection.close();
+    await accepting;
+    await new Promise((resume) => setTimeout(resume, 300));
+  }
+});
+
 Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", () => {
   const plain = parseMilvusUrl(new URL("milvus://127.0.0.1"));
   assert.deepEqual(plain, {

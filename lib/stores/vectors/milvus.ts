@@ -208,7 +208,7 @@ export class MilvusVectors implements VectorStore {
     const state = await this.prepared(signal);
     const builds = { ...state.builds, [version]: state.next };
     await this.state.write({ ...state, next: state.next + 1, builds }, signal);
-    return await this.counts({ ...signal && { signal } });
+    return await this.counts({ signal });
   }
 
   async keep({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
+import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
 import type { Answer } from "../../../lib/recommend/answer.ts";
 import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
@@ -221,4 +222,40 @@ scene("computes once what many ask at the same time", async ({ world, clock }) =
   );
   assert.equal(asked, 2 * once);
   assert.equal(new Set(answers.map(({ body }) => body)).size, 1);
+});
+
+scene("takes the vectors of the model that the published version is of", async ({ world, clock, ask }) => {
+  const before = await ask("ann");
+  // By another model, of other dimensions, Ann is among the cooks.
+  const model: ModelIdentity = { name: "other", revision: "0", dimension: 2, pooling: "mean" };
+  const store = await world.stores.vectors.of({ model });
+  const row = (id: string, at: number) => {
+    const vector = Float32Array.from([at === 0 ? 1 : 0, at]);
+    return { id, user_id: id, role: "user", timestamp: null, content_hash: "0", vector } as const;
+  };
+  const profiles = [row("ann", 0), row("dan", 0), row("eve", 0), row("bob", 1), row("cat", 1)];
+  await store.upsert({ collection: "profiles", rows: profiles });
+  await store.build({ version: 2 });
+  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30 });
+  assert.deepEqual(await ask("ann"), before);
+  const at = "2025-03-09T13:00:00.000Z";
+  const published = { version: 2, run_id: "run 2", model: modelKey(model), at };
+  await world.stores.analytics.publish({ published, sources: [] });
+  clock.advance(300);
+  const after = await ask("ann");
+  assert.deepEqual([after.version, after.degraded], [2, []]);
+  const chosen = (answer: Answer) =>
+    answer.items.filter(({ reasons }) => reasons.some(({ code }) => code === "similar_users"))
+      .map(({ campaign_id }) => campaign_id).sort();
+  assert.deepEqual(chosen(before), ["g1", "g3"]);
+  assert.deepEqual(chosen(after), ["k1", "k2"]);
+});
+
+scene("goes on without vectors where the published row names no model", async ({ world, ask }) => {
+  const published = { version: 2, run_id: "run 2", model: "none", at: "2025-03-09T13:00:00.000Z" };
+  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30 });
+  await world.stores.analytics.publish({ published, sources: [] });
+  const answer = await ask("ann");
+  assert.deepEqual(answer.degraded, ["vectors"]);
+  assert.ok(answer.items.length > 0);
 });
