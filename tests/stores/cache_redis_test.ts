@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { loadRedis } from "../../deps.ts";
 import { RedisCache } from "../../lib/stores/cache/redis.ts";
 import { cacheContract } from "../contracts/cache.ts";
+import { assertOneComputes } from "../fixtures/stampede.ts";
 import { tcpProxy } from "../fixtures/tcp_proxy.ts";
 
 const SERVER = Deno.env.get("PARLEY_TEST_REDIS");
@@ -49,6 +50,13 @@ function keeping(): void {
     assert.ok(left > MINUTE - 5_000 && left <= MINUTE, `${left} ms`);
     await redis.quit();
     await cache.close();
+  });
+
+  Deno.test("RedisCache lets one of two processes compute what 200 ask at once", async () => {
+    const url = ownNamespace();
+    const [one, other] = [new RedisCache({ url }), new RedisCache({ url })];
+    await assertOneComputes([one, other]);
+    await Promise.all([one.close(), other.close()]);
   });
 
   Deno.test("RedisCache answers a thousand calls that are made before it is connected", async () => {

@@ -30,6 +30,12 @@ export class MemoryCache implements Cache {
     return Promise.resolve();
   }
 
+  claim(o: { key: string; ttl_ms: number }): Promise<boolean> {
+    const free = !this.entries.has(o.key);
+    if (free) this.entries.set(o.key, "", { ttl: Math.ceil(o.ttl_ms) });
+    return Promise.resolve(free);
+  }
+
   health(): Promise<Health> {
     return Promise.resolve({ adapter: "memory", version: "1", latency_ms: 0 });
   }

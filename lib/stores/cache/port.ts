@@ -4,6 +4,11 @@ import type { Health } from "../../core/types.ts";
 export interface Cache {
   get(o: { key: string }): Promise<string | null>;
   set(o: { key: string; value: string; ttl_ms: number }): Promise<void>;
+  /**
+   * Takes a key for `ttl_ms` (above 0): true for one caller, false for all others until then, whatever process they are
+   * in. Entries and claims share their keys.
+   */
+  claim(o: { key: string; ttl_ms: number }): Promise<boolean>;
   health(): Promise<Health>;
   close(): Promise<void>;
 }

@@ -48,6 +48,11 @@ export class RedisCache implements Cache {
     await this.run<unknown>((redis) => ttl > 0 ? redis.set(key, o.value, "PX", ttl) : redis.del(key));
   }
 
+  async claim(o: { key: string; ttl_ms: number }): Promise<boolean> {
+    const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
+    return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX")) === "OK";
+  }
+
   async health(): Promise<Health> {
     const info = await this.run((redis) => redis.info("server"));
     const start = performance.now();
