@@ -4,6 +4,7 @@ import { RedisCache } from "../../lib/stores/cache/redis.ts";
 import { cacheContract } from "../contracts/cache.ts";
 import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";
 import { until } from "../fixtures/until.ts";
+import { assertOneComputes } from "../fixtures/stampede.ts";
 
 const SERVER = Deno.env.get("PARLEY_TEST_REDIS");
 const MINUTE = 60_000;
@@ -58,6 +59,13 @@ function keeping(): void {
     assert.ok(left > MINUTE / 2 && left <= MINUTE, `${left} ms`);
     await redis.quit();
     await cache.close();
+  });
+
+  Deno.test("RedisCache lets one of two processes compute what 200 ask at once", async () => {
+    const url = ownNamespace();
+    const [one, other] = [new RedisCache({ url }), new RedisCache({ url })];
+    await assertOneComputes([one, other]);
+    await Promise.all([one.close(), other.close()]);
   });
 
   Deno.test("RedisCache answers a thousand calls that are made before it is connected", async () => {

@@ -34,6 +34,13 @@ export class MemoryCache implements Cache {
     else this.entries.delete(o.key);
   }
 
+  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    this.check(o);
+    const free = !this.entries.has(o.key);
+    if (free) this.entries.set(o.key, "", { ttl: Math.ceil(o.ttl_ms) });
+    return free;
+  }
+
   async health(o: Abortable = {}): Promise<Health> {
     this.check(o);
     return { adapter: "memory", version: "1", latency_ms: 0 };

@@ -4,6 +4,11 @@ import type { Abortable, Health } from "../../core/types.ts";
 export interface Cache {
   get(o: { key: string } & Abortable): Promise<string | null>;
   set(o: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void>;
+  /**
+   * Takes a key for `ttl_ms` (above 0): true for one caller, false for all others until then, whatever process they are
+   * in. Entries and claims share their keys.
+   */
+  claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean>;
   health(o?: Abortable): Promise<Health>;
   close(): Promise<void>;
 }

@@ -49,6 +49,11 @@ export class RedisCache implements Cache {
     await this.run<unknown>((redis) => ttl > 0 ? redis.set(key, o.value, "PX", ttl) : redis.del(key), o);
   }
 
+  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
+    return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), o) === "OK";
+  }
+
   async health(o: Abortable = {}): Promise<Health> {
     const info = await this.run((redis) => redis.info("server"), o);
     const start = performance.now();

@@ -183,15 +183,18 @@ scene(
         kept.push(o.ttl_ms);
         return cache.set(o);
       },
+      claim: (o: { key: string; ttl_ms: number }) => cache.claim(o),
     };
-    const ask = async (stores: Partial<RecommenderStores>, k: number) => {
-      const recommender = new Recommender({ stores: { ...world.stores, cache: watched, ...stores }, clock });
-      await recommender.serve({ user_id: "ann", k });
+    const ask = async (stores: Partial<RecommenderStores>, k: number, chance = 0) => {
+      const all = { ...world.stores, cache: watched, ...stores };
+      await new Recommender({ stores: all, clock, random: () => chance }).serve({ user_id: "ann", k });
     };
     await ask({ graph: faulty(graph, fails) }, 10);
     await ask({}, 9);
     await ask({}, 1);
-    assert.deepEqual(kept, [2_000, 30_000, 60_000]);
+    await ask({}, 2, 0.5);
+    // Fresh for a minute, less up to a tenth by chance, and then half a minute stale.
+    assert.deepEqual(kept, [2_000, 30_000, 90_000, 87_000]);
   },
 );
 
