@@ -2,7 +2,15 @@
  * The only door to outside code. Small libraries are re-exported by name; heavy SDKs are loaders, so that a process
  * which does not use one never evaluates it. Versions stand in deno.json and deno.lock alone.
  */
-export { circuitBreaker, ConsecutiveBreaker, handleWhen, timeout, TimeoutStrategy } from "cockatiel";
+export {
+  bulkhead,
+  BulkheadPolicy,
+  circuitBreaker,
+  ConsecutiveBreaker,
+  handleWhen,
+  timeout,
+  TimeoutStrategy,
+} from "cockatiel";
 export { Command, CommanderError, InvalidArgumentError } from "commander";
 export { Cron } from "croner";
 export type { Context, Hono } from "hono";

@@ -6,7 +6,7 @@ import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
 import * as open from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
-import { embedderUrl } from "./services.ts";
+import { embedderOptions } from "./services.ts";
 
 interface Opened {
   health(): Promise<Health>;
@@ -111,7 +111,7 @@ async function diagnose(
 async function modelFindings(config: Config, { vectors }: CheckedStores): Promise<Finding[]> {
   const stored = await vectors.model();
   if (stored === null) return [];
-  const embedder = await openEmbedder({ url: embedderUrl(config), sessions: 1 });
+  const embedder = await openEmbedder({ ...embedderOptions(config), sessions: 1 });
   await embedder.close();
   if (modelKey(embedder.model) === modelKey(stored)) return [];
   return [{

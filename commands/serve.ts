@@ -3,7 +3,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { createApp } from "../routes/app.ts";
 import { shutdownSignal } from "./exit.ts";
-import { type Opened, openServing } from "./services.ts";
+import { type Opened, openServing, refuseTestEmbedder } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
@@ -56,6 +56,7 @@ async function warmUp(stores: readonly { health(): Promise<unknown> }[]): Promis
 
 /** The API alone, until SIGINT or SIGTERM. */
 export async function serve(config: Config): Promise<number> {
+  refuseTestEmbedder(config);
   const shutdown = shutdownSignal();
   const api = await listen(config);
   console.log(`Parley answers at ${api.value.url}`);

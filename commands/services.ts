@@ -1,6 +1,7 @@
 import { systemClock } from "../lib/core/clock.ts";
 import type { Config } from "../lib/config.ts";
-import { openEmbedder } from "../lib/embed/open.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { type EmbedderOptions, openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
   datasetName,
@@ -56,7 +57,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     ...stores.value,
     clock: systemClock,
     settings: { max_bad_share, retention_days, half_life_days },
-    embedder: () => embedder ??= openEmbedder({ url: embedderUrl(config), sessions: config.embed_sessions }),
+    embedder: () => embedder ??= openEmbedder(embedderOptions(config)),
     dataset: (store, table) => datasetName(config[store], table),
     artifact: ({ uri, rows, bytes, sha256 }) => ({
       ...datasetName(config.artifacts, uri.replace(/^artifact:/, "")),
@@ -84,7 +85,29 @@ export function openServing(config: Config) {
   });
 }
 
+/** What the configured embedder is opened with. */
+export function embedderOptions(config: Config): EmbedderOptions {
+  return {
+    url: embedderUrl(config),
+    sessions: config.embed_sessions,
+    long: config.embed_long,
+    key: config.embeddings_key,
+    hub: { ...config.hub, cache: `${config.data}/models` },
+  };
+}
+
 /** Without the escapes that a URL puts into a path. */
 export function embedderUrl({ embeddings }: Config): string {
-  return `${embeddings.protocol}${decodeURIComponent(embeddings.pathname)}`;
+  const { protocol, pathname, search, href } = embeddings;
+  return protocol === "onnx:" ? `${protocol}${decodeURIComponent(pathname)}${search}` : href;
+}
+
+/** Throws `invalid` where answers would come from the embedder that only tests may use, unless that is wanted. */
+export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config): void {
+  if (embeddings.protocol !== "test:" || allow_test_embedder) return;
+  throw new ParleyError(
+    "invalid",
+    `PARLEY_EMBEDDINGS=${embeddings.href} knows no meanings and is for tests: set a model, or leave it out for the ` +
+      "bundled one; PARLEY_ALLOW_TEST_EMBEDDER=1 serves it all the same",
+  );
 }

@@ -1,11 +1,12 @@
 import { ParleyError } from "../core/errors.ts";
-import type { ModelLayout } from "./layout.ts";
-import type { Reply } from "./worker.ts";
+import type { Job, Reply, Setup } from "./worker.ts";
+
+type Made = Extract<Reply, { readonly vectors: Float32Array }>;
 
 /** A worker that answers one request at a time. */
 export class Session {
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  private pending: PromiseWithResolvers<Float32Array> | null = null;
+  private pending: PromiseWithResolvers<Made> | null = null;
   private ended: ParleyError | null = null;
 
   constructor(private readonly model: string) {
@@ -21,8 +22,8 @@ export class Session {
     return this.ended === null;
   }
 
-  /** Sends the layout (first) or texts, and returns the vectors in one block. */
-  request(message: ModelLayout | readonly string[]): Promise<Float32Array> {
+  /** Sends the setup (first) or texts, and returns the vectors in one block. */
+  request(message: Setup | Job): Promise<Made> {
     if (this.ended) return Promise.reject(this.ended);
     this.pending = Promise.withResolvers();
     this.worker.postMessage(message);
@@ -30,7 +31,7 @@ export class Session {
   }
 
   private settle(reply: Reply): void {
-    if ("vectors" in reply) this.pending?.resolve(reply.vectors);
+    if ("vectors" in reply) this.pending?.resolve(reply);
     else this.pending?.reject(this.failure(reply.error));
     this.pending = null;
   }
@@ -56,33 +57,15 @@ export class SessionPool {
   private readonly started = new Set<Session>();
   private closed: ParleyError | null = null;
 
-  constructor(private readonly layout: ModelLayout, private readonly size: number) {
+  constructor(private readonly setup: Setup, size: number) {
     this.free = Array.from({ length: size }, () => null);
   }
 
-  /** Gives each session one item after another, until all are done, one fails, or the signal aborts. */
-  async each<T>(
-    o: { items: readonly T[]; signal: AbortSignal | null; work(session: Session, item: T): Promise<void> },
-  ): Promise<void> {
-    const items = o.items.values();
-    let going = true;
-    const lane = async () => {
-      for (const item of items) {
-        o.signal?.throwIfAborted();
-        if (going) await this.use((session) => o.work(session, item));
-      }
-    };
-    try {
-      await Promise.all(Array.from({ length: Math.min(this.size, o.items.length) }, lane));
-    } finally {
-      going = false;
-    }
-  }
-
-  private async use(work: (session: Session) => Promise<void>): Promise<void> {
+  /** Has the texts embedded by the next free session. */
+  async ask(job: Job): Promise<Made> {
     const session = await this.acquire();
     try {
-      await work(session);
+      return await session.request(job);
     } finally {
       this.release(session);
     }
@@ -103,13 +86,15 @@ export class SessionPool {
   }
 
   private async start(): Promise<Session> {
-    const session = new Session(this.layout.name);
+    const session = new Session(this.setup.layout.name);
     this.started.add(session);
     try {
-      await session.request(this.layout);
+      await session.request(this.setup);
       return session;
     } catch (error) {
-      session.close(new ParleyError("unavailable", `the embedding model ${this.layout.name} did not load`));
+      session.close(
+        new ParleyError("unavailable", `the embedding model ${this.setup.layout.name} did not load`),
+      );
       this.release(session);
       throw error;
     }
@@ -125,7 +110,7 @@ export class SessionPool {
 
   /** Ends all workers; calls under way are rejected with `unavailable`. */
   close(): void {
-    this.closed = new ParleyError("unavailable", `the embedding model ${this.layout.name} is closed`);
+    this.closed = new ParleyError("unavailable", `the embedding model ${this.setup.layout.name} is closed`);
     for (const session of this.started) session.close(this.closed);
     for (const turn of this.waiting.splice(0)) turn.reject(this.closed);
   }

@@ -23,6 +23,8 @@ export type EmbedOutput = {
   readonly parts: readonly Artifact[];
   readonly embedded: number;
   readonly reused: number;
+  /** Of the embedded, texts that are longer than the model reads. */
+  readonly long: number;
 };
 
 interface Item extends Omit<EmbeddedRow, "vector"> {
@@ -53,7 +55,7 @@ async function embedParts(
 ): Promise<EmbedOutput> {
   const { messages, campaigns } = validated(context);
   const total = messages.rows + campaigns.rows;
-  let output = context.loadCheckpoint<EmbedOutput>() ?? { parts: [], embedded: 0, reused: 0 };
+  let output = context.loadCheckpoint<EmbedOutput>() ?? { parts: [], embedded: 0, reused: 0, long: 0 };
   const resumed = output.parts.length;
   let part = 0, done = 0;
   for await (const items of batches(itemsOf(context), PART)) {
@@ -68,22 +70,27 @@ async function embedParts(
     part++;
     done += items.length;
   }
-  context.log(`${output.embedded} texts embedded, ${output.reused} had a vector`);
-  context.rows({ in: total, out: output.embedded });
+  const { embedded, reused, long } = output;
+  context.log(`${embedded} texts embedded, ${reused} had a vector, ${long} were longer than the model reads`);
+  context.rows({ in: total, out: embedded });
   for (const input of [messages, campaigns]) context.reads(context.services.artifact(input));
-  for (const artifact of output.parts) context.writes(context.services.artifact(artifact));
+  for (const [at, artifact] of output.parts.entries()) {
+    const quality = at === 0 ? { quality: { embedded, reused, long } } : {};
+    context.writes({ ...context.services.artifact(artifact), ...quality });
+  }
   return output;
 }
 
 function addPart(
   before: EmbedOutput,
-  made: { artifact: Artifact; embedded: number },
+  made: { artifact: Artifact; embedded: number; long: number },
   items: number,
 ): EmbedOutput {
   return {
     parts: [...before.parts, made.artifact],
     embedded: before.embedded + made.embedded,
     reused: before.reused + items - made.embedded,
+    long: before.long + made.long,
   };
 }
 
@@ -106,11 +113,12 @@ async function embedPart(
   register: Register,
   items: readonly Item[],
   { part, done, total }: { part: number; done: number; total: number },
-): Promise<{ artifact: Artifact; embedded: number }> {
-  let embedded = 0;
+): Promise<{ artifact: Artifact; embedded: number; long: number }> {
+  let embedded = 0, long = 0;
+  const onLong = (count: number) => void (long += count);
   async function* lines(): AsyncGenerator<string> {
     for await (const batch of batches(items, BATCH)) {
-      const rows = await embedBatch(context, embedder, register, batch);
+      const rows = await embedBatch(context, embedder, register, { items: batch, onLong });
       for (const row of rows) yield JSON.stringify(row);
       embedded += rows.filter(({ vector }) => vector !== null).length;
       context.progress({ done: done += batch.length, total });
@@ -122,19 +130,23 @@ async function embedPart(
     lines: lines(),
     signal: context.signal,
   });
-  return { artifact, embedded };
+  return { artifact, embedded, long };
 }
 
 async function embedBatch(
   { services, signal }: TaskContext<Services>,
   embedder: Embedder,
   register: Register,
-  items: readonly Item[],
+  { items, onLong }: { items: readonly Item[]; onLong: (count: number) => void },
 ): Promise<EmbeddedRow[]> {
   const live = await liveKeys(services, items);
   const fresh = items.filter((item) => !live.has(keyOf(item)) && register.claim(keyOf(item), "") === null);
-  const vectors = await embedder.embed({ texts: fresh.map(({ text }) => text), signal });
-  const made = new Map(fresh.map((item, i) => [item, base64(vectors[i]!)]));
+  const made = new Map<Item, string>();
+  for (const [collection, group] of Map.groupBy(fresh, ({ collection }) => collection)) {
+    const as = collection === "campaigns" ? "document" : "query";
+    const vectors = await embedder.embed({ texts: group.map(({ text }) => text), as, signal, onLong });
+    group.forEach((item, i) => made.set(item, base64(vectors[i]!)));
+  }
   return items.map((item) => {
     const { text: _text, ...row } = item;
     return { ...row, vector: made.get(item) ?? null };
