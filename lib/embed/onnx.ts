@@ -2,13 +2,13 @@ import { ParleyError } from "../core/errors.ts";
 import type { ModelIdentity } from "../core/types.ts";
 import { inLanes } from "./lanes.ts";
 import { type ModelLayout, readLayout } from "./layout.ts";
-import { SessionPool } from "./pool.ts";
+import { REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
 import type { Embedder, EmbedOptions } from "./port.ts";
 import { checkTexts, type LongTexts } from "./texts.ts";
 import { type Dtype, hashWeights } from "./weights.ts";
 
-/** Texts in one message to a worker: some 20 ms of work, so that aborting is prompt and messages cost little. */
-const TEXTS_PER_MESSAGE = 8;
+/** Texts in one message to a worker: some 10 ms of work, so that aborting is prompt and messages cost little. */
+const TEXTS_PER_MESSAGE = 4;
 
 /**
  * Opens a model folder: reads its layout and hashes its weights, but loads nothing before the first text. Each of
@@ -49,9 +49,11 @@ class OnnxEmbedder implements Embedder {
     checkTexts(o.texts);
     const vectors = new Map<string, Float32Array>();
     let long = 0;
+    // The longest first, so that the sessions end at about the same time.
+    const distinct = [...new Set(o.texts)].toSorted((a, b) => b.length - a.length);
     await inLanes({
-      items: chunks([...new Set(o.texts)], TEXTS_PER_MESSAGE),
-      lanes: this.sessions,
+      items: chunks(distinct, TEXTS_PER_MESSAGE),
+      lanes: this.sessions * REQUESTS_PER_SESSION,
       signal: o.signal,
       work: async (texts) => {
         const made = await this.pool.ask({ texts, as: o.as ?? "query" });

@@ -39,7 +39,9 @@ export async function openEmbedder(o: EmbedderOptions): Promise<Embedder> {
   if (isEndpoint(o.url)) return await openHttp({ url: o.url, key: o.key ?? null, long, signal: o.signal });
   const [, scheme, rest, query] = /^(onnx|test):([^?]*)(\?.*)?$/s.exec(o.url) ?? [];
   if (scheme === "test") return openDeterministic(rest! + (query ?? ""));
-  if (scheme === "onnx" && rest !== "") return await openLocal(o, { place: rest!, query: new URLSearchParams(query), long });
+  if (scheme === "onnx" && rest !== "") {
+    return await openLocal(o, { place: rest!, query: new URLSearchParams(query), long });
+  }
   throw new ParleyError(
     "invalid",
     "PARLEY_EMBEDDINGS names no embedder; use onnx:<folder>, onnx:<owner>/<model>, " +

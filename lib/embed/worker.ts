@@ -48,9 +48,13 @@ const MAX_WINDOWS = 64;
 
 let embed: Embed | null = null;
 
-self.onmessage = async ({ data }: MessageEvent<Setup | Job>) => {
-  const reply = "layout" in data ? await start(data) : await answer(data);
-  self.postMessage(reply, "vectors" in reply ? [reply.vectors.buffer] : []);
+let before = Promise.resolve();
+
+self.onmessage = ({ data }: MessageEvent<Setup | Job>) => {
+  before = before.then(async () => {
+    const reply = "layout" in data ? await start(data) : await answer(data);
+    self.postMessage(reply, "vectors" in reply ? [reply.vectors.buffer] : []);
+  });
 };
 
 async function start(setup: Setup): Promise<Reply> {
