@@ -111,7 +111,8 @@ async function diagnose(
 async function modelFindings(config: Config, { vectors }: CheckedStores): Promise<Finding[]> {
   const stored = await vectors.model();
   if (stored === null) return [];
-  const embedder = await openEmbedder({ ...embedderOptions(config), sessions: 1 });
+  const embedder = await openEmbedder({ ...embedderOptions(config), sessions: 1 }).catch(messageOf);
+  if (typeof embedder === "string") return [noEmbedder(embedder)];
   await embedder.close();
   if (modelKey(embedder.model) === modelKey(stored)) return [];
   return [{
@@ -122,6 +123,10 @@ async function modelFindings(config: Config, { vectors }: CheckedStores): Promis
     text: `the vectors are of ${modelKey(stored)} and PARLEY_EMBEDDINGS is ${modelKey(embedder.model)}: ` +
       "set it back, or start with an empty vector store",
   }];
+}
+
+function noEmbedder(text: string): Finding {
+  return { code: "no_embedder", severity: "critical", figure: 0, expected: 1, text };
 }
 
 function littleDisk(figure: number): Finding {

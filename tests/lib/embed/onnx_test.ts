@@ -3,6 +3,7 @@ import { openEmbedder } from "../../../lib/embed/open.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import { embedderContract } from "../../contracts/embedder.ts";
 import { BGE, copyOfModel, testTiny, TINY } from "../../fixtures/models.ts";
+import { TRIPLES } from "../../fixtures/pairs.ts";
 import { runCode } from "../../fixtures/run.ts";
 import { dot } from "../../fixtures/vectors.ts";
 
@@ -163,4 +164,14 @@ Deno.test("OnnxEmbedder needs read, env and ffi only, and says what is denied", 
   assert.equal(await runCode({ code, permissions: PERMISSIONS }), "384");
   const without = PERMISSIONS.filter((permission) => permission !== "--allow-ffi");
   assert.match(await runCode({ code, permissions: without }), /bge-small-en-v1.5 did not load: .*ffi access/);
+});
+
+test("embed() puts a paraphrase nearer than a sentence that shares its words, in English", async (embedder) => {
+  const triples = TRIPLES["English"]!;
+  const vectors = await embedder.embed({ texts: triples.flat() });
+  const right = triples.filter((_, at) => {
+    const [text, alike, other] = vectors.slice(3 * at, 3 * at + 3);
+    return dot(text!, alike!) > dot(text!, other!);
+  });
+  assert.ok(right.length >= 7, `${right.length} of ${triples.length}`);
 });
