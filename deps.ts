@@ -6,6 +6,8 @@ export type { LogRecord } from "@logtape/logtape";
 export type { Attributes, Span, Tracer } from "@opentelemetry/api";
 export type { HistogramMetricData, MetricData, SumMetricData } from "@opentelemetry/sdk-metrics";
 export {
+  bulkhead,
+  BulkheadPolicy,
   circuitBreaker,
   CircuitState,
   ConsecutiveBreaker,

@@ -7,7 +7,7 @@ import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
 import { requestLog } from "./logs.ts";
-import { type Opened, openServing } from "./services.ts";
+import { type Opened, openServing, refuseTestEmbedder } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
@@ -62,6 +62,7 @@ async function warmUp(stores: readonly { health(): Promise<unknown> }[]): Promis
 
 /** The API alone, until SIGINT or SIGTERM. */
 export async function serve(config: Config): Promise<number> {
+  refuseTestEmbedder(config);
   const shutdown = shutdownSignal();
   const api = await listen(config);
   console.log(`Parley answers at ${api.value.url}`);

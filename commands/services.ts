@@ -1,6 +1,7 @@
 import { systemClock } from "../lib/core/clock.ts";
 import { type Config, loadConfig } from "../lib/config.ts";
-import { openEmbedder } from "../lib/embed/open.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { type EmbedderOptions, openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
   datasetName,
@@ -53,7 +54,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
   });
   const embedders = new Map<string, Promise<Embedder>>();
   const embedder = (url = embedderUrl(config)) => {
-    const opened = embedders.get(url) ?? openEmbedder({ url, sessions: config.embed_sessions });
+    const opened = embedders.get(url) ?? openEmbedder({ ...embedderOptions(config), url });
     embedders.set(url, opened);
     return opened;
   };
@@ -95,7 +96,29 @@ export function resolveModel(text: string): string {
   return embedderUrl(loadConfig({ PARLEY_EMBEDDINGS: text }));
 }
 
+/** What the configured embedder is opened with. */
+export function embedderOptions(config: Config): EmbedderOptions {
+  return {
+    url: embedderUrl(config),
+    sessions: config.embed_sessions,
+    long: config.embed_long,
+    key: config.embeddings_key,
+    hub: { ...config.hub, cache: `${config.data}/models` },
+  };
+}
+
 /** Without the escapes that a URL puts into a path. */
 export function embedderUrl({ embeddings }: Config): string {
-  return `${embeddings.protocol}${decodeURIComponent(embeddings.pathname)}`;
+  const { protocol, pathname, search, href } = embeddings;
+  return protocol === "onnx:" ? `${protocol}${decodeURIComponent(pathname)}${search}` : href;
+}
+
+/** Throws `invalid` where answers would come from the embedder that only tests may use, unless that is wanted. */
+export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config): void {
+  if (embeddings.protocol !== "test:" || allow_test_embedder) return;
+  throw new ParleyError(
+    "invalid",
+    `PARLEY_EMBEDDINGS=${embeddings.href} knows no meanings and is for tests: set a model, or leave it out for the ` +
+      "bundled one; PARLEY_ALLOW_TEST_EMBEDDER=1 serves it all the same",
+  );
 }

@@ -24,7 +24,7 @@ function command(
   return new Deno.Command("deno", {
     args: ["run", "--quiet", ...permissionsOf(task), MAIN, ...args],
     cwd: folder,
-    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64", ...o.env },
+    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64", PARLEY_ALLOW_TEST_EMBEDDER: "1", ...o.env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -105,6 +105,15 @@ Deno.test("wrong usage and configuration exit with 2 and say everything that is 
     });
     assert.equal(elsewhere.code, 2);
     assert.match(elsewhere.stderr, /--allow-write=\/tmp\/parley-not-allowed/);
+  }));
+
+Deno.test("nothing is served from the test embedder unless that is wanted", () =>
+  withFolder(async (folder) => {
+    for (const verb of ["start", "serve", "schedule"]) {
+      const refused = await run(folder, verb, [verb], { env: { PARLEY_ALLOW_TEST_EMBEDDER: "0" } });
+      assert.equal(refused.code, 2);
+      assert.match(refused.stderr, /PARLEY_EMBEDDINGS=test:64 .* PARLEY_ALLOW_TEST_EMBEDDER=1/);
+    }
   }));
 
 Deno.test("--help works everywhere", () =>

@@ -1,8 +1,8 @@
+import { retryAfter } from "../core/backoff.ts";
 import { type Clock, iso } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
 import type { AttemptRecord, EndedAttempt, LogLine, Progressed, TaskRecord } from "../stores/runs/port.ts";
-import { retryAfter } from "./backoff.ts";
 import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
 import { Report } from "./report.ts";
 import type { AttemptEnd } from "./state.ts";
