@@ -27,18 +27,41 @@ const NEW = [{
 const second = (flow: Flow) => nightlyRun(flow, { messages: [writeRows(flow, "new.ndjson", NEW)] });
 
 /** The same stores, one of which goes away as soon as something is written to it. */
-function losing(services: Services, store: Store, away: () => Promise<void>): Services {
-  let gone: Promise<void> | null = null;
-  const lost = new Proxy<object>(services[store], {
+function losing(services: Services, store: Store, away: () => void): Services {
+  const gone = once(away);
+  if (store !== "vectors") return { ...services, [store]: writing(services[store], gone) };
+  const of: typeof services.vectors.of = async (o) => writing(await services.vectors.of(o), gone);
+  const vectors = new Proxy(services.vectors, {
+    get: (target, name) => name === "of" ? of : bound(target, name),
+  });
+  return { ...services, vectors };
+}
+
+/** Calls `before` ahead of each write. */
+function writing<T extends object>(store: T, before: () => void): T {
+  return new Proxy(store, {
     get: (target, name) => {
-      const value = Reflect.get(target, name);
-      if (typeof value !== "function") return value;
-      const writes = /^(upsert|set|build)/.test(String(name));
-      return (...args: unknown[]) =>
-        writes ? (gone ??= away()).then(() => value.apply(target, args)) : value.apply(target, args);
+      const value = bound(target, name);
+      if (typeof value !== "function" || !/^(upsert|set|build)/.test(String(name))) return value;
+      return (...args: unknown[]) => {
+        before();
+        return value(...args);
+      };
     },
   });
-  return { ...services, [store]: lost };
+}
+
+function bound(target: object, name: string | symbol): unknown {
+  const value = Reflect.get(target, name);
+  return typeof value === "function" ? value.bind(target) : value;
+}
+
+function once(act: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) act();
+    done = true;
+  };
 }
 
 async function retry({ config, runs, services }: Flow, run_id: string): Promise<void> {
@@ -71,15 +94,15 @@ for (const store of ["documents", "vectors", "graph", "analytics"] as const) {
         await withFlow(async (flow) => {
           assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
           const published = await flow.services.analytics.published();
-          const services = losing(flow.services, store, () => proxy.down(true));
+          const services = losing(flow.services, store, () => proxy.down());
           const { outcome, snapshot } = await second({ ...flow, services });
           assert.equal(outcome, "failed");
           const failed = snapshot.tasks.filter(({ state }) => state === "failed").map(({ task_id }) =>
             task_id
           );
           console.log(`${store}: failed at ${failed}: ${snapshot.run.error}`);
-          await proxy.down(false);
-          await answers(() => flow.services[store].digest());
+          await proxy.up();
+          await answers(() => flow.services[store].health());
           assert.deepEqual(await flow.services.analytics.published(), published);
           await retry(flow, snapshot.run.run_id);
           assert.equal((await flow.services.analytics.published())!.version, published!.version + 1);
