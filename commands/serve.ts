@@ -14,6 +14,7 @@ export interface Serving {
 /** Opens the stores and listens. Closing lets requests under way finish. */
 export async function listen(config: Config): Promise<Opened<Serving>> {
   const stores = await openServing(config);
+  const closing = new AbortController();
   try {
     const log = (entry: object) => console.error(JSON.stringify({ at: new Date().toISOString(), ...entry }));
     const app = await createApp({
@@ -22,12 +23,18 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       version: VERSION,
       keys: config.keys,
       answer_ms: config.answer_ms,
+      dashboard: {
+        dags: async () => (await import("./engine.ts")).allDags(config),
+        runs: stores.value.runs,
+        closing: closing.signal,
+      },
       log: Deno.stderr.isTerminal() ? null : log,
     });
     await warmUp(Object.values(stores.value));
     const server = Deno.serve({ hostname: config.host, port: config.port, onListen: () => {} }, app.fetch);
     const { hostname, port } = server.addr as Deno.NetAddr;
     const close = async () => {
+      closing.abort();
       await server.shutdown();
       await stores.close();
     };

@@ -3,10 +3,12 @@ import type { Clock } from "../lib/core/clock.ts";
 import type { ApiKey } from "../lib/core/types.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
 import { createAuthorize } from "./auth.ts";
-import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
+import { type Endpoint, handlerOf, type Log, type Note } from "./endpoint.ts";
 import { healthz, type ReadyStores, readyz } from "./health.ts";
 import { index } from "./index.ts";
 import { HttpError } from "./problem.ts";
+import { wantsHtml } from "./web/guard.ts";
+import type { Dashboard } from "./web/page.ts";
 import { recommendations } from "./recommendations.ts";
 
 export interface AppOptions {
@@ -20,6 +22,8 @@ export interface AppOptions {
   readonly answer_ms?: number;
   /** Gets one entry a request; null logs nothing. */
   readonly log: Log | null;
+  /** What the pages show and change; no pages without. */
+  readonly dashboard?: Dashboard;
 }
 
 /** The HTTP interface as a value: `app.fetch` for a listener, `app.request` for tests. It never listens itself. */
@@ -28,9 +32,21 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log });
+  const errorPage = o.dashboard === undefined ? null : await mountPages(app, o, o.dashboard);
   for (const endpoint of readEndpoints(o)) app.get(endpoint.route, handler(endpoint));
-  app.notFound(handler({ route: "*", scope: null, handle: (context) => refuse(app, context) }));
+  const nothing = (context: Context, note: Note) => {
+    const error = refusal(app, context);
+    if (errorPage !== null && wantsHtml(context)) return errorPage(error, note);
+    throw error;
+  };
+  app.notFound(handler({ route: "*", scope: null, handle: nothing }));
   return app;
+}
+
+/** The pages come before the API, of which `GET /` is one for browsers and one for machines. */
+async function mountPages(app: Hono, { clock, version, keys, log }: AppOptions, dashboard: Dashboard) {
+  const { mount } = await import("./web/mount.ts");
+  return mount(app, { ...dashboard, clock, version, keys }, log);
 }
 
 function readEndpoints(o: AppOptions): Endpoint[] {
@@ -41,10 +57,10 @@ function readEndpoints(o: AppOptions): Endpoint[] {
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** 405 where another method would have found the path, else 404. Neither quotes the path: it may name a user. */
-function refuse(app: Hono, context: Context): never {
+function refusal(app: Hono, context: Context): HttpError {
   const found = METHODS.filter((method) => app.router.match(method, context.req.path)[0].length > 0);
-  if (found.length === 0) throw new HttpError(404, "not_found", "nothing is here; GET / lists what is");
+  if (found.length === 0) return new HttpError(404, "not_found", "nothing is here; GET / lists what is");
   const allow = found.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]).join(", ");
   const detail = `${context.req.method} is not possible here; ${allow} is`;
-  throw new HttpError(405, "method_not_allowed", detail, { allow });
+  return new HttpError(405, "method_not_allowed", detail, { allow });
 }

@@ -1,0 +1,28 @@
+import type { Problem } from "../problem.ts";
+import type { View } from "../web/page.ts";
+
+/** What went wrong, to a person. */
+export function failure({ status, title, detail, instance }: Problem): View {
+  return {
+    title: status === 404 ? "Not found" : title,
+    status,
+    body: (
+      <div class="card">
+        <p class="lead">{sentence(detail)}</p>
+        {status >= 500 && (
+          <p>
+            The log of the service has more, under <code>{instance}</code>. Trying again may help.
+          </p>
+        )}
+        <p>
+          <a href="/">To the overview</a>
+        </p>
+      </div>
+    ),
+  };
+}
+
+function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
