@@ -10,6 +10,7 @@ export type Verb = <Args extends unknown[]>(
 
 const inspect = () => import("./inspect.ts");
 const control = () => import("./control.ts");
+const quality = () => import("./quality.ts");
 
 /** `parley pipeline …`. Without a verb of its own it runs the nightly dag. `params` is what `run --help` says of them. */
 export function addPipeline(parley: Command, verb: Verb, params: string): void {
@@ -107,6 +108,14 @@ function addLooking(pipeline: Command, verb: Verb): void {
         (await inspect()).listRuns(config, o)
       ),
     );
+  pipeline.command("summary").description("what each dag and stage did: success, times, rows, freshness")
+    .option("--days <n>", "over so many days; default 30", positive).option(...json)
+    .action(verb(async (config, o: Json & { days?: number }) => (await quality()).showSummary(config, o)));
+  pipeline.command("anomalies").description(
+    "what is not as it should be, and what to do; exit 1 where critical",
+  )
+    .option("--days <n>", "held against so many days; default 90", positive).option(...json)
+    .action(verb(async (config, o: Json & { days?: number }) => (await quality()).showAnomalies(config, o)));
   pipeline.command("status <run>").description("one run, stage by stage; live on a terminal").option(...json)
     .action(verb(async (config, run: string, o: Json) => (await inspect()).showStatus(config, run, o)));
   pipeline.command("logs <run> [task]").description("what tasks logged")

@@ -2,6 +2,7 @@ import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { createApp } from "../routes/app.ts";
+import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
 import { type Opened, openServing } from "./services.ts";
 import { VERSION } from "./version.ts";
@@ -19,6 +20,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const log = (entry: object) => console.error(JSON.stringify({ at: new Date().toISOString(), ...entry }));
     const app = await createApp({
       stores: stores.value,
+      dags: [...allDags(config).values()],
       clock: systemClock,
       version: VERSION,
       keys: config.keys,

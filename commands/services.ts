@@ -49,6 +49,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     vectors: () => openVectors(config.vectors),
     graph: () => openGraph(config.graph),
     artifacts: () => openArtifacts(config.artifacts),
+    runs: () => openRuns(config.runs),
   });
   let embedder: Promise<Embedder> | null = null;
   const { max_bad_share, retention_days, half_life_days } = config;

@@ -1,5 +1,6 @@
 import { styleText } from "../deps.ts";
 import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
+import { count, table } from "./table.ts";
 
 /** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
 export interface StageSummary {
@@ -72,18 +73,12 @@ export function summaryTable({ run_id, state, seconds, stages }: RunSummary): st
     count(s.quarantined),
     s.seconds === null ? "" : `${s.seconds.toFixed(2)} s`,
   ]);
-  const widths = head.map((title, i) => Math.max(title.length, ...body.map((row) => row[i]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row.map((cell, i) => i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)).join("  ");
   const colour = (name: string) => name === "success" ? "green" : name === "failed" ? "red" : "gray";
   const total = seconds === null ? "" : ` in ${seconds.toFixed(2)} s`;
+  const [title = "", ...lines] = table(head, body, 2);
   return [
-    styleText("bold", line(head)),
-    ...body.map((row) => styleText(colour(row[1] ?? ""), line(row))),
+    styleText("bold", title),
+    ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
     styleText(["bold", colour(state)], `run ${run_id}: ${state}${total}`),
   ].join("\n");
-}
-
-function count(n: number): string {
-  return n === 0 ? "" : n.toLocaleString("en");
 }

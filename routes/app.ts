@@ -6,13 +6,14 @@ import { createAuthorize } from "./auth.ts";
 import { type Endpoint, handlerOf, type Log, type Note } from "./endpoint.ts";
 import { healthz, type ReadyStores, readyz } from "./health.ts";
 import { index } from "./index.ts";
+import { pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
 import { HttpError } from "./problem.ts";
 import { wantsHtml } from "./web/guard.ts";
 import type { Dashboard } from "./web/page.ts";
 import { recommendations } from "./recommendations.ts";
 
-export interface AppOptions {
-  readonly stores: RecommenderStores & ReadyStores;
+export interface AppOptions extends Pick<PipelineView, "dags" | "serving"> {
+  readonly stores: RecommenderStores & ReadyStores & PipelineView["stores"];
   readonly clock: Clock;
   /** Parley's own version, as `/healthz` tells it. */
   readonly version: string;
@@ -51,7 +52,14 @@ async function mountPages(app: Hono, { clock, version, keys, log }: AppOptions, 
 
 function readEndpoints(o: AppOptions): Endpoint[] {
   const recommender = new Recommender(o);
-  return [index(o.version), healthz(o), readyz(o), recommendations(recommender)];
+  return [
+    index(o.version),
+    healthz(o),
+    readyz(o),
+    recommendations(recommender),
+    pipelineSummary(o),
+    pipelineAnomalies(o),
+  ];
 }
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];

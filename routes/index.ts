@@ -9,6 +9,8 @@ export function index(version: string): Endpoint {
       recommendations: "/recommendations/{user_id}?k=10",
       health: "/healthz",
       readiness: "/readyz",
+      pipeline: "/pipeline/summary",
+      anomalies: "/pipeline/anomalies",
     },
   };
   return { route: "/", scope: null, handle: () => Response.json(body, { headers: { vary: "accept" } }) };

@@ -1,6 +1,7 @@
 import { type Context, z } from "../deps.ts";
 import type { Recommender, Served } from "../lib/recommend/recommender.ts";
 import { causeOf, type Endpoint } from "./endpoint.ts";
+import { NO_OTHERS } from "./query.ts";
 
 const DEFAULT_K = 10;
 const MAX_ID = 256;
@@ -13,12 +14,7 @@ const UserId = z.string()
 /** Parameters by name, each with all its values. No transforms: they would cost a cached answer a tenth of its time. */
 const Query = z.strictObject({
   k: z.array(z.string().regex(/^([1-9]\d?|100)$/, K_RULE)).length(1, K_RULE).optional(),
-}, { error: (issue) => issue.code === "unrecognized_keys" ? unknown(issue.keys) : undefined });
-
-function unknown(names: readonly string[]): string {
-  const shown = names.slice(0, 5).map((name) => name.slice(0, 40)).join(", ");
-  return `unknown query parameter${names.length === 1 ? "" : "s"}: ${shown}`;
-}
+}, NO_OTHERS);
 
 /**
  * `GET /recommendations/:user_id?k=10`: campaigns worth showing to this user, each with its reasons, as an

@@ -6,6 +6,7 @@ import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { ArtifactStore } from "../lib/stores/artifacts/port.ts";
 import type { DocumentStore } from "../lib/stores/documents/port.ts";
 import type { GraphStore } from "../lib/stores/graph/port.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore } from "../lib/stores/vectors/port.ts";
 
 /** What the steps of a dag work with: ports, never adapters. */
@@ -15,6 +16,8 @@ export interface Services {
   readonly vectors: VectorStore;
   readonly graph: GraphStore;
   readonly artifacts: ArtifactStore;
+  /** What earlier runs came to. */
+  readonly runs: Pick<RunStore, "history" | "outputs">;
   /** The embedding model, loaded when first asked for. */
   embedder(): Promise<Embedder>;
   readonly clock: Clock;

@@ -11,7 +11,8 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
     at: /^lib\/stores\//,
     may: [/^lib\/core\//, /^lib\/stores\/[^/]+\/port\.ts$/, /^lib\/stores\/[^/]+\.ts$/],
   },
-  { at: /^lib\/(recommend|quality)\//, may: [/^lib\/core\//, /\/port\.ts$/] },
+  { at: /^lib\/recommend\//, may: [/^lib\/core\//, /\/port\.ts$/] },
+  { at: /^lib\/quality\//, may: [/^lib\/core\//, /\/port\.ts$/, /^lib\/dag\/schedule\.ts$/] },
   {
     at: /^tasks\//,
     may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality)\//, /\/port\.ts$/],

@@ -157,6 +157,7 @@ export class Attempt<Services> {
     if (reason instanceof Stop) return outcome(reason.cause_of_stop, { error: reason.message });
     return outcome("failed", {
       error: messageOf(error).slice(0, MAX_ERROR),
+      output: error instanceof Fail ? error.output : null,
       decision: this.decide(error),
       retry_after_ms: retryAfter(error, this.o.clock.now()),
     });

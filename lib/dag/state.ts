@@ -97,7 +97,7 @@ export function afterAttempt(
     case "timed_out": {
       const tries = task.tries + 1;
       const wait = retryWait({ ...task, tries }, definition, end, at);
-      if (wait === null) return { ...task, tries, error, state: "failed" };
+      if (wait === null) return { ...task, tries, error, output, state: "failed" };
       return { ...task, tries, error, state: "ready", ready_at: at.now + wait };
     }
   }

@@ -104,10 +104,12 @@ export class Skip extends Error {
   }
 }
 
-/** Thrown by a task for which no retry can help. */
+/** Thrown by a task for which no retry can help. `output` is kept as what the task returns is, such as what it found. */
 export class Fail extends Error {
-  constructor(reason: string, options?: ErrorOptions) {
+  readonly output: Json;
+  constructor(reason: string, { output = null, ...options }: ErrorOptions & { output?: Json } = {}) {
     super(reason, options);
     this.name = "Fail";
+    this.output = output;
   }
 }

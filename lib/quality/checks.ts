@@ -1,7 +1,9 @@
+import { iso } from "../core/clock.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
+import type { Anomaly } from "./anomaly.ts";
 
 /** Something about the data that a person should know. `critical` keeps a version from being published. */
 export interface Finding {
@@ -36,6 +38,22 @@ export async function checkData(stores: CheckedStores): Promise<Finding[]> {
     faulty(faults),
     profiles(documents.users, vectors.profiles),
   ].filter((finding) => finding !== null);
+}
+
+/** The store that each finding is about: the one that lacks what another has. */
+const STORE: Readonly<Record<string, string>> = {
+  campaigns_not_in_graph: "graph",
+};
+
+/** {@link checkData} as anomalies, found at `now`. */
+export async function checkAnomalies(stores: CheckedStores, now: number): Promise<Anomaly[]> {
+  return (await checkData(stores)).map((finding) => ({
+    ...finding,
+    subject: { kind: "store", store: STORE[finding.code] ?? "vectors" },
+    unit: "rows",
+    since: iso(now),
+    run_id: null,
+  }));
 }
 
 function agreement(code: string, noun: string, expected: number, figure: number): Finding | null {

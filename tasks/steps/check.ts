@@ -1,17 +1,27 @@
 import type { JsonObject } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
-import { checkData } from "../../lib/quality/checks.ts";
+import type { Anomaly } from "../../lib/quality/anomaly.ts";
+import { gate } from "../../lib/quality/gate.ts";
 import type { Services } from "../services.ts";
 
-/** Looks at the data before it is published. A critical finding fails the run, and the old version stays. */
-export async function check(context: TaskContext<Services>): Promise<{ findings: JsonObject[] }> {
-  const { documents, analytics, vectors, graph } = context.services;
-  const findings = await checkData({ documents, analytics, vectors, graph });
+/**
+ * Looks at the data before it is published. A critical finding fails the run, and the old version stays. Either way the
+ * findings are left as the output, with a survey of the stores that the next check compares with.
+ */
+export async function check(context: TaskContext<Services>): Promise<JsonObject> {
+  const { documents, analytics, vectors, graph, runs, clock } = context.services;
+  const { task_id, run: { dag_id, run_id } } = context;
+  const stores = { documents, analytics, vectors, graph };
+  const { findings, survey } = await gate({ stores, runs, dag_id, run_id, task_id, now: clock.now() });
   for (const { severity, code, text } of findings) context.log(`${severity} ${code}: ${text}`);
   context.rows({ in: 0, out: findings.length });
+  const output = { findings: findings.map(toJson), survey: { ...survey } };
   const critical = findings.filter(({ severity }) => severity === "critical");
-  if (critical.length > 0) {
-    throw new Fail(`not published: ${critical.map(({ text }) => text).join("; ")}`);
-  }
-  return { findings: findings.map((finding) => ({ ...finding })) };
+  if (critical.length === 0) return output;
+  throw new Fail(`not published: ${critical.map(({ text }) => text).join("; ")}`, { output });
+}
+
+/** An interface is no JSON to TypeScript; its copy is. */
+function toJson({ subject, history = [], ...rest }: Anomaly): JsonObject {
+  return { ...rest, subject: { ...subject }, history };
 }

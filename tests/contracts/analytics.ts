@@ -191,6 +191,30 @@ function recounts(test: Test): void {
     assert.deepEqual(await store.settledCampaigns({ user_id: "nobody" }), ["k"]);
   });
 
+  test("daily() counts events by type and UTC day, from since to before until", async (store) => {
+    const at = (timestamp: string, type: EngagementEvent["type"] = "click") => event({ timestamp, type });
+    await store.upsertEvents({
+      events: [
+        at("2026-03-01T00:00:00.000Z"),
+        at("2026-03-01T23:59:59.999Z", "impression"),
+        at("2026-03-01T12:00:00.000Z"),
+        at("2026-03-03T00:00:00.000Z", "conversion"),
+        at("2026-03-03T00:00:00.001Z", "dismissal"),
+      ],
+    });
+    const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+    const first = { ...none, day: "2026-03-01", impressions: 1, clicks: 2 };
+    const last = { ...none, day: "2026-03-03", conversions: 1, dismissals: 1 };
+    const daily = (since: string, until: string) => store.daily({ since, until });
+    assert.deepEqual(await daily("2026-03-01T00:00:00.000Z", "2026-03-04T00:00:00.000Z"), [first, last]);
+    assert.deepEqual(await daily("2026-03-01T00:00:00.001Z", "2026-03-03T00:00:00.000Z"), [
+      { ...first, clicks: 1 },
+    ]);
+    assert.deepEqual(await daily("2026-03-04T00:00:00.000Z", "2026-03-05T00:00:00.000Z"), []);
+    const signal = AbortSignal.abort(new Error("given up"));
+    await assert.rejects(store.daily({ since: "", until: "", signal }), /given up/);
+  });
+
   test("counts() counts campaigns, events and their users", async (store) => {
     await store.upsertCampaigns({ campaigns: [campaign()] });
     await store.upsertEvents({ events: ["a", "a", "b"].map((user_id) => event({ user_id })) });

@@ -4,6 +4,7 @@ import { newTask } from "../../lib/dag/state.ts";
 import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 import { runsControlContract } from "./runs_control.ts";
+import { runsHistoryContract } from "./runs_history.ts";
 
 export interface OpenRuns {
   readonly store: RunStore;
@@ -240,4 +241,5 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
   });
 
   runsControlContract(name, open);
+  runsHistoryContract(name, open);
 }

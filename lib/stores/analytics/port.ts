@@ -1,4 +1,5 @@
 import type {
+  Abortable,
   Campaign,
   EngagementEvent,
   Health,
@@ -27,6 +28,15 @@ export interface CampaignStats {
   readonly conversions: number;
   readonly dismissals: number;
   readonly popularity: number;
+}
+
+/** How many events of each type there were on one UTC day, `YYYY-MM-DD`. */
+export interface EngagementDay {
+  readonly day: string;
+  readonly impressions: number;
+  readonly clicks: number;
+  readonly conversions: number;
+  readonly dismissals: number;
 }
 
 /** An input source as it was when a published run last read it. */
@@ -65,6 +75,8 @@ export interface AnalyticsStore {
   stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]>;
   /** The most popular campaigns under a data version, best first, ties by id. */
   popular(o: { version: number; limit: number }): Promise<CampaignStats[]>;
+  /** Events by UTC day from `since` to before `until` (ISO times), in ascending day; a day without events has no row. */
+  daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]>;
   /** Campaigns that this user dismissed or converted on, read live. */
   settledCampaigns(o: { user_id: string }): Promise<string[]>;
   /** Grows with every write for that user; 0 for an unknown one. */

@@ -1,4 +1,5 @@
 import type {
+  Abortable,
   Campaign,
   EngagementEvent,
   Health,
@@ -11,10 +12,17 @@ import { SetDigest } from "../digest.ts";
 import { Postgres } from "../postgres.ts";
 import { postgresDialect } from "../postgres_schema.ts";
 import { given, type Questions } from "../postgres_session.ts";
-import type { AnalyticsCounts, AnalyticsStore, CampaignStats, Engagement, SourceRecord } from "./port.ts";
+import type {
+  AnalyticsCounts,
+  AnalyticsStore,
+  CampaignStats,
+  Engagement,
+  EngagementDay,
+  SourceRecord,
+} from "./port.ts";
 import { PostgresRows } from "./postgres_rows.ts";
 import { PostgresVersions } from "./postgres_versions.ts";
-import { ANALYTICS_MIGRATIONS, CAMPAIGNS, EVENTS } from "./schema.ts";
+import { ANALYTICS_MIGRATIONS, CAMPAIGNS, DAILY, EVENTS } from "./schema.ts";
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 10_000;
@@ -99,6 +107,12 @@ export class PostgresAnalytics implements AnalyticsStore {
 
   popular(o: { version: number; limit: number }): Promise<CampaignStats[]> {
     return this.versions.popular(o);
+  }
+
+  async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
+    o.signal?.throwIfAborted();
+    const sql = `${DAILY} WHERE timestamp >= $1 AND timestamp < $2 GROUP BY day ORDER BY day`;
+    return await this.db.all<EngagementDay>(sql, [o.since, o.until]);
   }
 
   async settledCampaigns(o: { user_id: string }): Promise<string[]> {

@@ -4,10 +4,11 @@ import type { Migration } from "../sqlite.ts";
 import { TOUCHES_SCHEMA } from "../touches.ts";
 
 /**
- * Two indexes hold all that is recounted from events, so that neither recount reads the rows: by user, type first,
- * because what a user dismissed or converted on is read at every request; by campaign in the order of time.
+ * Indexes hold all that is recounted from events, so that no recount reads the rows: by user, type first, because what
+ * a user dismissed or converted on is read at every request; by campaign in the order of time; and by time alone.
  */
-export const ANALYTICS_MIGRATIONS: readonly Migration[] = [`
+export const ANALYTICS_MIGRATIONS: readonly Migration[] = [
+  `
 CREATE TABLE campaigns (
   campaign_id TEXT NOT NULL UNIQUE,
   title TEXT NOT NULL,
@@ -60,7 +61,15 @@ CREATE TABLE sources (
   at TEXT NOT NULL,
   PRIMARY KEY (kind, uri)
 ) STRICT;
-${TOUCHES_SCHEMA}`];
+${TOUCHES_SCHEMA}`,
+  `CREATE INDEX events_by_time ON events (timestamp, type)`,
+];
+
+/** Counts of events by type and UTC day, off the index by time alone. */
+export const DAILY = `SELECT substr(timestamp, 1, 10) AS day,
+  count(*) FILTER (WHERE type = 'impression') AS impressions, count(*) FILTER (WHERE type = 'click') AS clicks,
+  count(*) FILTER (WHERE type = 'conversion') AS conversions, count(*) FILTER (WHERE type = 'dismissal') AS dismissals
+  FROM events`;
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
   table: "campaigns",

@@ -1,5 +1,6 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
 import type {
+  Abortable,
   Campaign,
   EngagementEvent,
   Health,
@@ -12,8 +13,15 @@ import { SetDigest } from "../digest.ts";
 import { KeyedTable } from "../keyed.ts";
 import { Sqlite, type SqliteOptions } from "../sqlite.ts";
 import { Touches } from "../touches.ts";
-import type { AnalyticsCounts, AnalyticsStore, CampaignStats, Engagement, SourceRecord } from "./port.ts";
-import { ANALYTICS_MIGRATIONS, CAMPAIGNS, EVENTS } from "./schema.ts";
+import type {
+  AnalyticsCounts,
+  AnalyticsStore,
+  CampaignStats,
+  Engagement,
+  EngagementDay,
+  SourceRecord,
+} from "./port.ts";
+import { ANALYTICS_MIGRATIONS, CAMPAIGNS, DAILY, EVENTS } from "./schema.ts";
 import { Versions } from "./versions.ts";
 
 /** Rows that one transaction deletes at most. */
@@ -97,6 +105,15 @@ export class SqliteAnalytics implements AnalyticsStore {
 
   async popular(o: { version: number; limit: number }): Promise<CampaignStats[]> {
     return this.versions.popular(o);
+  }
+
+  async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
+    o.signal?.throwIfAborted();
+    return this.db.all<EngagementDay>(
+      `${DAILY} WHERE timestamp >= ? AND timestamp < ? GROUP BY day ORDER BY day`,
+      o.since,
+      o.until,
+    );
   }
 
   async settledCampaigns(o: { user_id: string }): Promise<string[]> {

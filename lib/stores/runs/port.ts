@@ -110,6 +110,38 @@ export interface RunSnapshot {
   readonly attempts: readonly AttemptRecord[];
 }
 
+/** What one task of a run came to. Times and rows are its newest attempt's. */
+export interface TaskHistory {
+  readonly task_id: string;
+  readonly state: TaskState;
+  /** Attempts of any outcome. */
+  readonly attempts: number;
+  /** Those of them that were lost with their process. */
+  readonly lost: number;
+  /** Null where there was no attempt. */
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly rows_in: number;
+  readonly rows_out: number;
+  readonly quarantined: number;
+}
+
+/** A run with what its tasks came to, in ascending id: all that statistics need, and no output, error or log. */
+export interface RunHistory {
+  readonly run: RunRecord;
+  readonly tasks: readonly TaskHistory[];
+}
+
+/** What one task left in one run. */
+export interface TaskOutput {
+  readonly run_id: string;
+  readonly created_at: string;
+  readonly state: TaskState;
+  /** Of the newest attempt; null before the first. */
+  readonly ended_at: string | null;
+  readonly output: Json;
+}
+
 export interface LogLine {
   readonly task_id: string;
   readonly attempt: number;
@@ -219,6 +251,10 @@ export interface RunStore {
   snapshot(o: { run_id: string }): Promise<RunSnapshot | null>;
   /** Newest first. */
   runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]>;
+  /** A dag's runs that were created at `since` (ISO) or later, newest first, at most `limit`, with their tasks. */
+  history(o: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]>;
+  /** What one task left in those runs, newest first; runs in which it left null are passed over. */
+  outputs(o: { dag_id: string; task_id: string; since: string; limit: number }): Promise<TaskOutput[]>;
   /** The newest logical date of a dag's scheduled runs, no later than `until`. */
   lastScheduled(o: { dag_id: string; until: string }): Promise<string | null>;
   /** When a scheduler first saw a dag, in epoch milliseconds: `now`, where none has. Never later than `now`. */

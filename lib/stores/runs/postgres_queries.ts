@@ -3,14 +3,28 @@ import type { Health, Json } from "../../core/types.ts";
 import { Postgres } from "../postgres.ts";
 import { postgresDialect } from "../postgres_schema.ts";
 import { given, type Questions } from "../postgres_session.ts";
-import type { LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
+import type {
+  LineageEntry,
+  LogLine,
+  RunHistory,
+  RunRecord,
+  RunSnapshot,
+  RunState,
+  TaskOutput,
+} from "./port.ts";
 import {
+  ATTEMPT_FACTS,
   attemptOf,
   type AttemptRow,
+  historyOf,
+  type HistoryRow,
   lineageOf,
   type LineageRow,
+  outputOf,
+  type OutputRow,
   runOf,
   type RunRow,
+  TASK_FACTS,
   taskOf,
   type TaskRow,
 } from "./rows.ts";
@@ -67,6 +81,34 @@ export class PostgresRunQueries {
       [o.dag_id ?? null, o.states ?? null, o.limit],
     );
     return rows.map(runOf);
+  }
+
+  async history(o: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
+    const of = (table: string, facts: string, order: string) =>
+      `(SELECT coalesce(json_agg(json_build_array(${facts}) ORDER BY ${order}), '[]')::text
+        FROM ${table} x WHERE x.run_id = r.run_id)`;
+    const rows = await this.db.all<HistoryRow>(
+      `SELECT *, ${of("pipeline_tasks", TASK_FACTS, "task_id")} AS tasks,
+         ${of("pipeline_attempts", ATTEMPT_FACTS, "task_id, attempt")} AS attempts
+       FROM pipeline_runs r WHERE dag_id = $1 AND created_at >= $2
+       ORDER BY created_at DESC, run_id DESC LIMIT $3`,
+      [o.dag_id, o.since, o.limit],
+    );
+    return rows.map(historyOf);
+  }
+
+  async outputs(
+    o: { dag_id: string; task_id: string; since: string; limit: number },
+  ): Promise<TaskOutput[]> {
+    const rows = await this.db.all<OutputRow>(
+      `SELECT r.run_id, r.created_at, t.state, a.ended_at, t.output
+       FROM pipeline_runs r JOIN pipeline_tasks t ON t.run_id = r.run_id AND t.task_id = $1
+       LEFT JOIN pipeline_attempts a ON a.run_id = t.run_id AND a.task_id = t.task_id AND a.attempt = t.attempts
+       WHERE r.dag_id = $2 AND r.created_at >= $3 AND t.output != 'null'
+       ORDER BY r.created_at DESC, r.run_id DESC LIMIT $4`,
+      [o.task_id, o.dag_id, o.since, o.limit],
+    );
+    return rows.map(outputOf);
   }
 
   async lastScheduled({ dag_id, until }: { dag_id: string; until: string }): Promise<string | null> {

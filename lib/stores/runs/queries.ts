@@ -2,14 +2,28 @@ import { iso } from "../../core/clock.ts";
 import { messageOf, ParleyError } from "../../core/errors.ts";
 import type { Health, Json } from "../../core/types.ts";
 import type { Sqlite } from "../sqlite.ts";
-import type { LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
+import type {
+  LineageEntry,
+  LogLine,
+  RunHistory,
+  RunRecord,
+  RunSnapshot,
+  RunState,
+  TaskOutput,
+} from "./port.ts";
 import {
+  ATTEMPT_FACTS,
   attemptOf,
   type AttemptRow,
+  historyOf,
+  type HistoryRow,
   lineageOf,
   type LineageRow,
+  outputOf,
+  type OutputRow,
   runOf,
   type RunRow,
+  TASK_FACTS,
   taskOf,
   type TaskRow,
 } from "./rows.ts";
@@ -126,6 +140,27 @@ export class RunQueries {
       ${states.map(() => "AND state IN (SELECT value FROM json_each(?))").join("")}
       ORDER BY created_at DESC, run_id DESC LIMIT ?`;
     return this.reading(() => this.sql.all<RunRow>(sql, ...values).map(runOf));
+  }
+
+  history(o: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
+    const of = (table: string, facts: string) =>
+      `(SELECT json_group_array(json_array(${facts})) FROM ${table} x WHERE x.run_id = r.run_id)`;
+    const sql = `SELECT *, ${of("pipeline_tasks", TASK_FACTS)} AS tasks,
+        ${of("pipeline_attempts", ATTEMPT_FACTS)} AS attempts
+      FROM pipeline_runs r WHERE dag_id = ? AND created_at >= ? ORDER BY created_at DESC, run_id DESC LIMIT ?`;
+    return this.reading(() => this.sql.all<HistoryRow>(sql, o.dag_id, o.since, o.limit).map(historyOf));
+  }
+
+  outputs(
+    o: { dag_id: string; task_id: string; since: string; limit: number },
+  ): Promise<TaskOutput[]> {
+    const sql = `SELECT r.run_id, r.created_at, t.state, a.ended_at, t.output
+      FROM pipeline_runs r JOIN pipeline_tasks t ON t.run_id = r.run_id AND t.task_id = ?
+      LEFT JOIN pipeline_attempts a ON a.run_id = t.run_id AND a.task_id = t.task_id AND a.attempt = t.attempts
+      WHERE r.dag_id = ? AND r.created_at >= ? AND t.output != 'null'
+      ORDER BY r.created_at DESC, r.run_id DESC LIMIT ?`;
+    const values = [o.task_id, o.dag_id, o.since, o.limit];
+    return this.reading(() => this.sql.all<OutputRow>(sql, ...values).map(outputOf));
   }
 
   lastScheduled({ dag_id, until }: { dag_id: string; until: string }): Promise<string | null> {

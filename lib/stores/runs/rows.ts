@@ -1,5 +1,15 @@
 import type { SQLInputValue } from "../../../deps.ts";
-import type { AttemptRecord, LineageEntry, RunRecord, TaskRecord } from "./port.ts";
+import type {
+  AttemptRecord,
+  AttemptState,
+  LineageEntry,
+  RunHistory,
+  RunRecord,
+  TaskHistory,
+  TaskOutput,
+  TaskRecord,
+  TaskState,
+} from "./port.ts";
 
 /** A row of `pipeline_runs`: structure as JSON text, truth as 0 or 1. */
 export type RunRow = Omit<RunRecord, "params" | "cancel_requested"> & {
@@ -91,4 +101,44 @@ export function lineageValues(use: LineageEntry): SQLInputValue[] {
     JSON.stringify(use.fields),
     JSON.stringify(use.quality),
   ];
+}
+
+/** A run with its tasks and attempts as JSON arrays, each in ascending task and attempt: one row instead of hundreds. */
+export type HistoryRow = RunRow & { readonly tasks: string; readonly attempts: string };
+type TaskFact = readonly [task_id: string, state: TaskState];
+type AttemptFact = readonly [
+  task_id: string,
+  state: AttemptState,
+  started_at: string,
+  ended_at: string | null,
+  rows_in: number,
+  rows_out: number,
+  quarantined: number,
+];
+export const TASK_FACTS = "task_id, state";
+export const ATTEMPT_FACTS = "task_id, state, started_at, ended_at, rows_in, rows_out, quarantined";
+
+export function historyOf({ tasks, attempts, ...run }: HistoryRow): RunHistory {
+  const made = new Map<string, AttemptFact[]>();
+  for (const fact of JSON.parse(attempts) as AttemptFact[]) {
+    const own = made.get(fact[0]);
+    if (own === undefined) made.set(fact[0], [fact]);
+    else own.push(fact);
+  }
+  const facts = JSON.parse(tasks) as TaskFact[];
+  return { run: runOf(run), tasks: facts.map((fact) => taskHistory(fact, made.get(fact[0]) ?? [])) };
+}
+
+function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[]): TaskHistory {
+  const [, , started_at = null, ended_at = null, rows_in = 0, rows_out = 0, quarantined = 0] =
+    attempts.at(-1) ?? [];
+  const lost = attempts.filter(([, state]) => state === "lost").length;
+  const made = { attempts: attempts.length, lost, started_at, ended_at };
+  return { task_id, state, ...made, rows_in, rows_out, quarantined };
+}
+
+export type OutputRow = Omit<TaskOutput, "output"> & { readonly output: string };
+
+export function outputOf(row: OutputRow): TaskOutput {
+  return { ...row, output: JSON.parse(row.output) };
 }

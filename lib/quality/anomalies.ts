@@ -1,0 +1,113 @@
+import { type Clock, iso } from "../core/clock.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import { type Anomaly, bySeverity } from "./anomaly.ts";
+import { checkAnomalies, type CheckedStores } from "./checks.ts";
+import { engagementAnomalies } from "./engagement.ts";
+import { recordedFindings } from "./findings.ts";
+import { historyAnomalies, pastFailures } from "./history.ts";
+import { lateAnomalies, schedulerAnomalies } from "./late.ts";
+import { servingAnomalies, type ServingWindow } from "./serving.ts";
+import { outOfScopeAnomalies, type ScopeShare } from "./scope.ts";
+import { DAY_MS, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
+
+export interface AnomalyOptions {
+  readonly runs: WatchedRuns;
+  readonly analytics: Pick<AnalyticsStore, "daily">;
+  readonly dags: readonly WatchedDag[];
+  readonly clock: Clock;
+  /**
+   * Compared live where given: it counts every row and looks at every vector, which takes seconds in a large store.
+   * Without them, what the newest `check` task found stands.
+   */
+  readonly stores?: CheckedStores;
+  /** What the API served, in windows of equal length, oldest first; the last is judged by those before. */
+  readonly serving?: readonly ServingWindow[];
+  /** Share of messages without a known intent, by run, oldest first; the last is judged by those before. */
+  readonly scope?: readonly ScopeShare[];
+  /** How far back runs and days are read. Default 90: the method looks at up to 42 runs or days. */
+  readonly days?: number;
+}
+
+/** JSON as it is; times are ISO 8601 in UTC. */
+export interface Anomalies {
+  readonly generated_at: string;
+  readonly since: string;
+  /** What holds now, most severe first. */
+  readonly open: readonly Anomaly[];
+  /** What held in earlier runs of the window and no longer does, newest first. */
+  readonly past: readonly Anomaly[];
+}
+
+/**
+ * Looks for what is not as it was or should be: failed and late runs, stages that came out empty, slow or with other
+ * row counts than usual, bad rows, faulty vectors, stores that disagree, engagement and serving. A store that cannot be
+ * asked is an anomaly itself, and the rest is looked at all the same. Reads only.
+ */
+export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
+  const now = o.clock.now();
+  const since = iso(now - (o.days ?? 90) * DAY_MS);
+  const looked = await Promise.all([
+    ...o.dags.map((dag) => looking("runs", now, () => ofDag(o, dag, { now, since }))),
+    looking("runs", now, () => schedulerAnomalies(o.runs, o.dags, now).then(openOnly)),
+    looking("analytics", now, () => engagementAnomalies(o.analytics, now).then(openOnly)),
+    ...o.stores === undefined
+      ? []
+      : [looking("data", now, () => checkAnomalies(o.stores!, now).then(openOnly))],
+  ]);
+  const open = [
+    ...looked.flatMap((each) => each.open),
+    ...servingAnomalies(o.serving ?? []),
+    ...outOfScopeAnomalies(o.scope ?? []),
+  ];
+  const past = looked.flatMap((each) => each.past).sort((a, b) => a.since < b.since ? 1 : -1);
+  return { generated_at: iso(now), since, open: open.sort(bySeverity), past };
+}
+
+type Looked = Pick<Anomalies, "open" | "past">;
+
+function openOnly(open: readonly Anomaly[]): Looked {
+  return { open, past: [] };
+}
+
+async function ofDag(
+  { runs, stores }: AnomalyOptions,
+  dag: WatchedDag,
+  { now, since }: { now: number; since: string },
+): Promise<Looked> {
+  const [history, found, late] = await Promise.all([
+    runs.history({ dag_id: dag.id, since, limit: MAX_RUNS }),
+    recordedFindings(runs, dag, since),
+    lateAnomalies(runs, dag, now),
+  ]);
+  // What is compared live need not be told by the last check again.
+  const current = stores === undefined ? found.open : [];
+  return {
+    open: [...historyAnomalies(dag, history, now), ...late, ...current],
+    past: [...pastFailures(dag, history), ...found.past],
+  };
+}
+
+/** Does one part of the looking; where its store fails, that is the anomaly. */
+async function looking(store: string, now: number, look: () => Promise<Looked>): Promise<Looked> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof ParleyError)) throw error;
+    const text = `could not look at the ${store}: ${
+      messageOf(error)
+    }; \`deno task doctor\` says which store is down`;
+    const unseen: Anomaly = {
+      code: "store_unreachable",
+      severity: "critical",
+      subject: { kind: "store", store },
+      figure: 0,
+      expected: 1,
+      unit: "rows",
+      since: iso(now),
+      run_id: null,
+      text,
+    };
+    return { open: [unseen], past: [] };
+  }
+}

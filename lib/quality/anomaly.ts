@@ -1,0 +1,57 @@
+/** `critical`: something is wrong now and somebody must act. `warning`: look at it today. `info`: good to know. */
+export const SEVERITIES = ["critical", "warning", "info"] as const;
+export type Severity = typeof SEVERITIES[number];
+
+/** What an anomaly is about. */
+export type Subject =
+  | { readonly kind: "dag"; readonly dag_id: string }
+  | { readonly kind: "task"; readonly dag_id: string; readonly task_id: string }
+  | { readonly kind: "store"; readonly store: string }
+  | { readonly kind: "engagement"; readonly measure: string }
+  | { readonly kind: "api"; readonly measure: string };
+
+/** What `figure`, `expected` and `history` count. A share is 0..1, a score a cosine distance, 0..2. */
+export type Unit = "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "score";
+
+/** One thing that is not as it was or should be. JSON as it is. */
+export interface Anomaly {
+  /** Names the kind of fault, such as `run_failed`. */
+  readonly code: string;
+  readonly severity: Severity;
+  readonly subject: Subject;
+  readonly figure: number;
+  /** What the figure should be, or was usually. */
+  readonly expected: number;
+  readonly unit: Unit;
+  /** ISO time from which it has been so, as far as the history that was read tells. */
+  readonly since: string;
+  /** ISO time from which it no longer was so; absent while it is open. */
+  readonly until?: string;
+  /** The run in which it showed; null where it is about no run. */
+  readonly run_id: string | null;
+  /** What is wrong and what to do, in one sentence. */
+  readonly text: string;
+  /** The values that `figure` was held against, oldest first, `figure` itself last: for a sparkline. */
+  readonly history?: readonly number[];
+}
+
+/** The subject in one word: `nightly/embed`, `store graph`. */
+export function subjectName(subject: Subject): string {
+  switch (subject.kind) {
+    case "dag":
+      return subject.dag_id;
+    case "task":
+      return `${subject.dag_id}/${subject.task_id}`;
+    case "store":
+      return `store ${subject.store}`;
+    case "engagement":
+    case "api":
+      return `${subject.kind} ${subject.measure}`;
+  }
+}
+
+/** Most severe first, then newest. */
+export function bySeverity(a: Anomaly, b: Anomaly): number {
+  return SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
+    (a.since < b.since ? 1 : a.since > b.since ? -1 : 0);
+}

@@ -1,0 +1,61 @@
+import { iso } from "../core/clock.ts";
+import type { Published } from "../core/types.ts";
+import type { RunHistory, TaskOutput } from "../stores/runs/port.ts";
+import { type Anomaly, bySeverity } from "./anomaly.ts";
+import { checkAnomalies, type CheckedStores } from "./checks.ts";
+import { runAnomalies } from "./history.ts";
+import { WINDOW } from "./robust.ts";
+import { type Survey, surveyAnomalies, surveysOf, takeSurvey } from "./survey.ts";
+import { DAY_MS, type WatchedDag, type WatchedRuns } from "./watched.ts";
+
+export interface GateOptions {
+  readonly stores: CheckedStores;
+  readonly runs: Pick<WatchedRuns, "history" | "outputs">;
+  /** The run whose data is about to be published, and its task that asks. */
+  readonly dag_id: string;
+  readonly run_id: string;
+  readonly task_id: string;
+  /** Epoch milliseconds. */
+  readonly now: number;
+}
+
+/** How far back earlier runs are looked at. */
+const DAYS = 90;
+
+/**
+ * Looks at the data of a run before it is published, most severe first. Critical are faults of the data alone: stores that
+ * disagree, vectors that are none, a store that lost all it had. What is only unlike earlier runs is a warning. The survey
+ * is for the next check to compare with.
+ */
+export async function gate(o: GateOptions): Promise<{ findings: Anomaly[]; survey: Survey }> {
+  const { dag_id, task_id, now } = o;
+  const which = { dag_id, since: iso(now - DAYS * DAY_MS), limit: WINDOW };
+  const [faults, survey, checks, history, published] = await Promise.all([
+    checkAnomalies(o.stores, now),
+    takeSurvey(o.stores),
+    o.runs.outputs({ ...which, task_id }),
+    o.runs.history(which),
+    o.stores.analytics.published(),
+  ]);
+  const earlier = surveysOf(comparable(checks.filter(({ run_id }) => run_id !== o.run_id), published))
+    .reverse();
+  const own = history.find(({ run }) => run.run_id === o.run_id);
+  const before = history.filter(({ run }) => run.run_id !== o.run_id && run.ended_at !== null);
+  const unusual = own === undefined ? [] : runAnomalies(inOrder(dag_id, own), own, before);
+  const findings = [...faults, ...surveyAnomalies(survey, earlier, now), ...unusual].sort(bySeverity);
+  return { findings, survey };
+}
+
+/** None where somebody else has published since, such as `reset`: they changed the stores because they meant to. */
+function comparable(newestFirst: readonly TaskOutput[], published: Published | null): readonly TaskOutput[] {
+  if (published === null || newestFirst.some(({ run_id }) => run_id === published.run_id)) return newestFirst;
+  return newestFirst.filter(({ created_at }) => created_at > published.at);
+}
+
+/** The run's dag as it went: each task after the one that started before it. A run does not record what needs what. */
+function inOrder(id: string, { tasks }: RunHistory): WatchedDag {
+  const started = tasks.filter(({ started_at }) => started_at !== null)
+    .sort((a, b) => a.started_at! < b.started_at! ? -1 : 1)
+    .map(({ task_id }) => task_id);
+  return { id, tasks: started.map((task, i) => ({ id: task, needs: started.slice(Math.max(0, i - 1), i) })) };
+}

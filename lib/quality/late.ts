@@ -1,0 +1,63 @@
+import { iso } from "../core/clock.ts";
+import { nextOccurrences } from "../dag/schedule.ts";
+import type { Anomaly } from "./anomaly.ts";
+import type { WatchedDag, WatchedRuns } from "./watched.ts";
+
+/** How long after its time a run may come into being. A scheduler looks every second or so; servers restart. */
+const GRACE_MS = 600_000;
+/** Missed times that are counted at most. */
+const MAX_MISSED = 100;
+
+/**
+ * Times at which the schedule was due and no run was made. A dag that is paused, or that no scheduler has made a run of
+ * yet, misses nothing.
+ */
+export async function lateAnomalies(
+  runs: Pick<WatchedRuns, "lastScheduled" | "paused">,
+  { id, schedule }: WatchedDag,
+  now: number,
+): Promise<Anomaly[]> {
+  if (schedule === undefined) return [];
+  const last = await runs.lastScheduled({ dag_id: id, until: iso(now) });
+  if (last === null || (await runs.paused()).includes(id)) return [];
+  const due = nextOccurrences(schedule, Date.parse(last), MAX_MISSED).map((each) => each.due);
+  const missed = due.filter((at) => at <= now - GRACE_MS);
+  if (missed[0] === undefined) return [];
+  const since = iso(missed[0]);
+  return [{
+    code: "run_late",
+    severity: "critical",
+    subject: { kind: "dag", dag_id: id },
+    figure: missed.length,
+    expected: 0,
+    unit: "runs",
+    since,
+    run_id: null,
+    text:
+      `${id} was due at ${since} and no run was made: keep \`deno task schedule\` (or \`start\`) running, ` +
+      `and catch up by \`deno task pipeline run ${id}\``,
+  }];
+}
+
+/** A scheduler that was there and has gone silent, while some dag has a schedule. */
+export async function schedulerAnomalies(
+  runs: Pick<WatchedRuns, "leader">,
+  dags: readonly WatchedDag[],
+  now: number,
+): Promise<Anomaly[]> {
+  if (!dags.some(({ schedule }) => schedule !== undefined)) return [];
+  const leader = await runs.leader();
+  if (leader === null || Date.parse(leader.live_until) > now - GRACE_MS) return [];
+  return [{
+    code: "scheduler_silent",
+    severity: "warning",
+    subject: { kind: "store", store: "runs" },
+    figure: now - Date.parse(leader.last_tick),
+    expected: 0,
+    unit: "ms",
+    since: leader.last_tick,
+    run_id: null,
+    text: `no scheduler has been heard of since ${leader.last_tick}, so nothing runs by itself: ` +
+      "keep `deno task schedule` (or `start`) running, or set PARLEY_SCHEDULE=off",
+  }];
+}

@@ -1,0 +1,65 @@
+import type { RunHistory } from "../stores/runs/port.ts";
+import type { Anomaly } from "./anomaly.ts";
+import { seconds, unusual } from "./unusual.ts";
+import { span, type WatchedDag } from "./watched.ts";
+
+/** A run that goes on is late by a minute and twice its usual time at least. */
+const OVERDUE = { least: 60_000, factor: 2 };
+/** How long a run may be queued while none of its dag runs. */
+const WAITING_MS = 600_000;
+
+/** Runs that go on for longer than usual, and runs that nobody takes up. `history` is newest first. */
+export function unfinishedAnomalies(
+  dag: WatchedDag,
+  history: readonly RunHistory[],
+  now: number,
+): Anomaly[] {
+  const open = history.filter(({ run }) => run.ended_at === null);
+  const running = open.filter(({ run }) => run.state === "running");
+  const queued = open.filter(({ run }) => run.state === "queued");
+  return [
+    ...running.map((one) => overdue(dag, one, history, now)),
+    ...running.length > 0 ? [] : queued.slice(-1).map((one) => waiting(dag, one, now)),
+  ].filter((anomaly) => anomaly !== null);
+}
+
+function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHistory[], now: number) {
+  if (run.started_at === null) return null;
+  const at = Date.parse(run.logical_date);
+  const usual = history.filter((one) => one.run.state === "success").reverse().flatMap((one) => {
+    const value = span(one.run.started_at, one.run.ended_at);
+    return value === null ? [] : [{ at: Date.parse(one.run.logical_date), value }];
+  });
+  const value = now - Date.parse(run.started_at);
+  const seen = unusual(usual, { at, value }, OVERDUE);
+  if (seen === null || value < seen.expected) return null;
+  return anomaly(dag, run, "run_overdue", {
+    figure: value,
+    expected: Math.round(seen.expected),
+    history: [...usual.map((point) => point.value), value],
+    text: `run ${run.run_id} of ${dag.id} has gone on for ${seconds(value)} where about ${
+      seconds(seen.expected)
+    } are usual: see \`deno task pipeline status ${run.run_id}\`, or cancel it`,
+  });
+}
+
+function waiting(dag: WatchedDag, { run }: RunHistory, now: number): Anomaly | null {
+  const value = now - Date.parse(run.created_at);
+  if (value < WAITING_MS) return null;
+  return anomaly(dag, run, "run_waiting", {
+    figure: value,
+    expected: 0,
+    text: `run ${run.run_id} of ${dag.id} has been queued for ${seconds(value)} and nobody takes it up: ` +
+      "keep `deno task schedule` running, or execute it by `deno task pipeline work`",
+  });
+}
+
+function anomaly(
+  dag: WatchedDag,
+  { run_id, created_at, started_at }: RunHistory["run"],
+  code: string,
+  rest: Pick<Anomaly, "figure" | "expected" | "text"> & { history?: readonly number[] },
+): Anomaly {
+  const subject = { kind: "dag", dag_id: dag.id } as const;
+  return { code, severity: "warning", subject, unit: "ms", since: started_at ?? created_at, run_id, ...rest };
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { engagementAnomalies } from "../../../lib/quality/engagement.ts";
+import { DAY_MS } from "../../../lib/quality/watched.ts";
+import type { EngagementDay } from "../../../lib/stores/analytics/port.ts";
+import { cleanWorld, NIGHT } from "../../fixtures/quality.ts";
+
+const { days } = cleanWorld(5, 40);
+/** Noon of the newest of 40 days, which is not over. */
+const NOON = NIGHT + 39 * DAY_MS + DAY_MS / 2;
+const judge = (rows: readonly EngagementDay[], now = NOON) =>
+  engagementAnomalies({ daily: () => Promise.resolve([...rows]) }, now);
+const changed = (change: (day: EngagementDay) => Partial<EngagementDay>) =>
+  days.with(-2, { ...days.at(-2)!, ...change(days.at(-2)!) });
+
+Deno.test("engagementAnomalies() says nothing of days like the others, of none, or of a day that goes on", async () => {
+  assert.deepEqual(await judge(days), []);
+  assert.deepEqual(await judge([]), []);
+  const nothingYet = { impressions: 1, clicks: 0, conversions: 0, dismissals: 0 };
+  assert.deepEqual(await judge(days.with(-1, { ...days.at(-1)!, ...nothingYet })), []);
+});
+
+Deno.test("engagementAnomalies() tells the first measure that fell, on the newest whole day", async () => {
+  const [fell, ...others] = await judge(changed(() => ({ impressions: 0, clicks: 0, conversions: 0 })));
+  assert.deepEqual(others, []);
+  assert.deepEqual([fell?.code, fell?.figure, fell?.subject], [
+    "engagement_drop",
+    0,
+    { kind: "engagement", measure: "impressions" },
+  ]);
+  assert.equal(fell?.since.slice(0, 10), days.at(-2)!.day);
+  assert.ok(fell!.expected > 0 && fell!.history!.length > 30);
+});
+
+Deno.test("engagementAnomalies() takes a day without a row for a day without events", async () => {
+  assert.deepEqual((await judge(days.toSpliced(-2, 1))).map(({ code }) => code), ["engagement_drop"]);
+});
+
+Deno.test("engagementAnomalies() tells that what is shown is clicked less", async () => {
+  const found = await judge(changed(({ clicks }) => ({ clicks: Math.round(clicks / 4) })));
+  assert.ok(found.some(({ code }) => code === "click_rate_drop"), JSON.stringify(found));
+});
+
+Deno.test("engagementAnomalies() tells that no events come any more", async () => {
+  const [silent, ...others] = await judge(days, NOON + 4 * DAY_MS);
+  assert.deepEqual(others, []);
+  assert.deepEqual([silent?.code, silent?.severity], ["engagement_silent", "info"]);
+  assert.match(silent!.text, /3 whole days ago/);
+});

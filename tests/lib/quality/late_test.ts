@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { iso } from "../../../lib/core/clock.ts";
+import { newTask } from "../../../lib/dag/state.ts";
+import { lateAnomalies, schedulerAnomalies } from "../../../lib/quality/late.ts";
+import { DAY_MS } from "../../../lib/quality/watched.ts";
+import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
+import { DAG, NIGHT } from "../../fixtures/quality.ts";
+import { runOf } from "../../fixtures/runs.ts";
+
+/** A store in which one scheduled run was made, in the first night. */
+async function withRuns(body: (runs: SqliteRuns) => Promise<void>): Promise<void> {
+  const runs = new SqliteRuns({ path: ":memory:" });
+  try {
+    const at = iso(NIGHT);
+    const run = runOf("night 0", { trigger: "schedule", occurrence: "0", logical_date: at, created_at: at });
+    await runs.create({ run, tasks: [newTask("ingest")] });
+    await body(runs);
+  } finally {
+    await runs.close();
+  }
+}
+
+Deno.test("lateAnomalies() counts the times at which no run was made", () =>
+  withRuns(async (runs) => {
+    const late = (now: number) => lateAnomalies(runs, DAG, now);
+    assert.deepEqual(await late(NIGHT + DAY_MS + 60_000), [], "a minute is no delay");
+    const [one] = await late(NIGHT + DAY_MS + 3_600_000);
+    assert.deepEqual([one?.code, one?.severity, one?.figure, one?.since], [
+      "run_late",
+      "critical",
+      1,
+      iso(NIGHT + DAY_MS),
+    ]);
+    assert.match(one!.text, /pipeline run d`/);
+    assert.equal((await late(NIGHT + 5 * DAY_MS))[0]?.figure, 4);
+  }));
+
+Deno.test("lateAnomalies() expects nothing of a dag that is paused, unscheduled, or was never scheduled", () =>
+  withRuns(async (runs) => {
+    const now = NIGHT + 9 * DAY_MS;
+    const { schedule: _, ...unscheduled } = DAG;
+    assert.deepEqual(await lateAnomalies(runs, unscheduled, now), []);
+    assert.deepEqual(await lateAnomalies(runs, { ...DAG, id: "new" }, now), []);
+    await runs.setPaused({ dag_id: DAG.id, paused: true });
+    assert.deepEqual(await lateAnomalies(runs, DAG, now), []);
+  }));
+
+Deno.test("schedulerAnomalies() tells a scheduler that has gone silent, and misses none that never was", () =>
+  withRuns(async (runs) => {
+    assert.deepEqual(await schedulerAnomalies(runs, [DAG], NIGHT), []);
+    await runs.lead({ owner: "one", now: NIGHT, ttl_ms: 15_000, lag_ms: 0 });
+    assert.deepEqual(await schedulerAnomalies(runs, [DAG], NIGHT + 60_000), []);
+    const [silent] = await schedulerAnomalies(runs, [DAG], NIGHT + 3_600_000);
+    assert.deepEqual([silent?.code, silent?.since, silent?.figure], [
+      "scheduler_silent",
+      iso(NIGHT),
+      3_600_000,
+    ]);
+  }));

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { iso } from "../../../lib/core/clock.ts";
+import { outOfScopeAnomalies } from "../../../lib/quality/scope.ts";
+import { servingAnomalies, type ServingWindow } from "../../../lib/quality/serving.ts";
+import { NIGHT, seeded } from "../../fixtures/quality.ts";
+
+const random = seeded(11);
+const WINDOWS: readonly ServingWindow[] = Array.from({ length: 30 }, (_, i) => ({
+  at: iso(NIGHT + i * 60_000),
+  requests: 900 + Math.round(200 * random()),
+  errors: Math.round(2 * random()),
+  hits: 500 + Math.round(40 * random()),
+  p95_ms: 12 + 4 * random(),
+}));
+const codes = (last: Partial<ServingWindow>) =>
+  servingAnomalies(WINDOWS.with(-1, { ...WINDOWS.at(-1)!, ...last })).map(({ code, severity }) =>
+    `${severity} ${code}`
+  );
+
+Deno.test("servingAnomalies() says nothing of windows like the others, and of none", () => {
+  assert.deepEqual(codes({}), []);
+  assert.deepEqual(servingAnomalies([]), []);
+});
+
+Deno.test("servingAnomalies() tells errors, by how many there are", () => {
+  assert.deepEqual(codes({ errors: 25 }), ["warning api_errors"]);
+  assert.deepEqual(codes({ errors: 400 }), ["critical api_errors"]);
+  const first = { at: iso(NIGHT), requests: 100, errors: 50, hits: 0, p95_ms: 5 };
+  assert.deepEqual(
+    servingAnomalies([first]).map(({ code }) => code),
+    ["api_errors"],
+    "even in the first window",
+  );
+});
+
+Deno.test("servingAnomalies() tells a cache that gives less, and answers that take longer", () => {
+  assert.deepEqual(codes({ hits: 100 }), ["warning cache_hits_low"]);
+  assert.deepEqual(codes({ p95_ms: 180 }), ["warning api_slow"]);
+  assert.deepEqual(codes({ p95_ms: 28 }), [], "which 15 ms more are not");
+});
+
+Deno.test("servingAnomalies() does not judge by a handful of requests", () => {
+  assert.deepEqual(codes({ requests: 10, errors: 10, hits: 0, p95_ms: 900 }), []);
+});
+
+Deno.test("outOfScopeAnomalies() tells that people talk about something else", () => {
+  const share = (i: number, out_of_scope: number) => ({
+    run_id: `r${i}`,
+    at: iso(NIGHT + i),
+    messages: 1_000,
+    out_of_scope,
+  });
+  const usual = Array.from({ length: 12 }, (_, i) => share(i, 90 + i));
+  assert.deepEqual(outOfScopeAnomalies([...usual, share(12, 100)]), []);
+  const [found] = outOfScopeAnomalies([...usual, share(12, 300)]);
+  assert.deepEqual([found?.code, found?.figure, found?.run_id], ["out_of_scope", 0.3, "r12"]);
+  assert.deepEqual(outOfScopeAnomalies([]), []);
+});
