@@ -2,7 +2,17 @@
  * The only door to outside code. Small libraries are re-exported by name; heavy SDKs are loaders, so that a process
  * which does not use one never evaluates it. Versions stand in deno.json and deno.lock alone.
  */
-export { circuitBreaker, ConsecutiveBreaker, handleWhen, timeout, TimeoutStrategy } from "cockatiel";
+export type { LogRecord } from "@logtape/logtape";
+export type { Attributes, Span, Tracer } from "@opentelemetry/api";
+export type { HistogramMetricData, MetricData, SumMetricData } from "@opentelemetry/sdk-metrics";
+export {
+  circuitBreaker,
+  CircuitState,
+  ConsecutiveBreaker,
+  handleWhen,
+  timeout,
+  TimeoutStrategy,
+} from "cockatiel";
 export { Command, CommanderError, InvalidArgumentError } from "commander";
 export { Cron } from "croner";
 export type { Context, Hono } from "hono";
@@ -36,11 +46,22 @@ export { z } from "zod";
 export const loadHono = () => import("hono");
 export const loadCookies = () => import("hono/cookie");
 export const loadStreaming = () => import("hono/streaming");
+export const loadLogTape = () => import("@logtape/logtape");
+/** What writes metrics as text; read at the first scrape. */
+export const loadPrometheus = async () => {
+  const [{ PrometheusSerializer }, { AggregationTemporality, DataPointType }] = await Promise.all([
+    import("@opentelemetry/exporter-prometheus"),
+    import("@opentelemetry/sdk-metrics"),
+  ]);
+  return { PrometheusSerializer, AggregationTemporality, DataPointType };
+};
 
 /** By a name that Deno cannot read ahead: nobody waits for a download that is not needed. */
 const later = (name: string) => import(name);
 export const loadTransformers = (): Promise<typeof import("@huggingface/transformers")> =>
   later("@huggingface/transformers");
+export const loadOpenTelemetry = (): Promise<typeof import("@opentelemetry/api")> =>
+  later("@opentelemetry/api");
 export const loadMongo = (): Promise<typeof import("mongodb")> => later("mongodb");
 export const loadRedis = (): Promise<typeof import("ioredis")> => later("ioredis");
 export const loadMilvus = (): Promise<typeof import("@zilliz/milvus2-sdk-node")> =>

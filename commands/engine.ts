@@ -3,9 +3,11 @@ import { systemClock } from "../lib/core/clock.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
-import type { RunStore } from "../lib/stores/runs/port.ts";
+import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
+import { spanned } from "../lib/telemetry/spans.ts";
 import { nightly } from "../tasks/nightly.ts";
 import type { Services } from "../tasks/services.ts";
+import type { RunLog } from "./logs.ts";
 import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
@@ -37,6 +39,13 @@ export function engine(
     heartbeat_ms: Math.min(1_000, config.lease_ms / 5),
     grace_ms: 10_000,
     code_version: VERSION,
+    around: ({ run_id, dag_id: dag, task_id: task, attempt }, body) =>
+      spanned(`task ${task}`, {
+        "parley.run_id": run_id,
+        "parley.dag": dag,
+        "parley.task": task,
+        "parley.attempt": attempt,
+      }, body),
   };
 }
 
@@ -47,7 +56,12 @@ export function engine(
 export async function work(
   options: ExecutorOptions<Services>,
   shutdown: AbortSignal,
-  o: { until?: string; onClaim?: (run_id: string, resumed: boolean) => void; onWait?: () => void } = {},
+  o: {
+    until?: string;
+    log?: RunLog;
+    onClaim?: (run_id: string, resumed: boolean) => void;
+    onWait?: () => void;
+  } = {},
 ): Promise<RunOutcome | null> {
   const { runs, dags, owner, clock, ttl_ms } = options;
   const max_active = activeLimits(dags.values());
@@ -56,7 +70,7 @@ export async function work(
     const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, max_active });
     if (claimed !== null) {
       o.onClaim?.(claimed.run.run_id, claimed.attempts.length > 0);
-      outcome = await executeRun(options, claimed, shutdown);
+      outcome = await executeLogged(options, claimed, { shutdown, ...o });
       if (claimed.run.run_id === o.until) return outcome;
     } else if (o.until === undefined) {
       return outcome;
@@ -69,6 +83,24 @@ export async function work(
     }
   }
   return "interrupted";
+}
+
+async function executeLogged(
+  options: ExecutorOptions<Services>,
+  claimed: RunSnapshot,
+  { shutdown, log }: { shutdown: AbortSignal; log?: RunLog },
+): Promise<RunOutcome> {
+  const { run } = claimed;
+  log?.claimed(run, claimed.attempts.length > 0);
+  const observed = log === undefined ? options : { ...options, observer: log.observer(run) };
+  const { run_id, dag_id: dag } = run;
+  const outcome = await spanned(
+    `run ${dag}`,
+    { "parley.run_id": run_id, "parley.dag": dag },
+    () => executeRun(observed, claimed, shutdown),
+  );
+  log?.ended(run, outcome);
+  return outcome;
 }
 
 function ended(state: string | undefined): RunOutcome {

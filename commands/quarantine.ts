@@ -12,9 +12,11 @@ export async function listQuarantine(
   try {
     const of = o.run === undefined ? {} : { run_id: o.run };
     const rows = await documents.quarantined({ ...of, limit: o.limit, offset: 0 });
+    // Deno sends what goes through the console to OpenTelemetry too, and these rows are personal.
+    const print = o.raw ? printPrivately : console.log;
     for (const { raw, ...row } of rows) {
       const line = `${row.source}:${row.position}  ${row.reason}${o.raw ? `\n    ${raw}` : ""}`;
-      console.log(o.json ? JSON.stringify(o.raw ? { ...row, raw } : row) : line);
+      print(o.json ? JSON.stringify(o.raw ? { ...row, raw } : row) : line);
     }
     if (!o.json) {
       console.log(`${rows.length} of ${(await documents.counts()).quarantined} rows in quarantine`);
@@ -23,4 +25,9 @@ export async function listQuarantine(
   } finally {
     await close();
   }
+}
+
+function printPrivately(line: string): void {
+  let bytes = new TextEncoder().encode(`${line}\n`);
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
 }

@@ -10,6 +10,7 @@ import { openAnalytics, openRuns } from "../lib/stores/open.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import type { IngestOutput } from "../tasks/steps/ingest.ts";
+import { startTracing } from "../lib/telemetry/spans.ts";
 import { engine, work } from "./engine.ts";
 import { EXIT, exitCodeOf, shutdownSignal } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
@@ -74,6 +75,7 @@ async function watched(
   { json }: { json: boolean },
   prepare: Prepare,
 ): Promise<number> {
+  await startTracing();
   const stores = await openAll({
     runs: () => openRuns(config.runs),
     analytics: () => openAnalytics(config.analytics),

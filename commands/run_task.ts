@@ -2,6 +2,7 @@ import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { runTask } from "../lib/dag/run_task.ts";
 import { openRuns } from "../lib/stores/open.ts";
+import { startTracing } from "../lib/telemetry/spans.ts";
 import { engine } from "./engine.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
 import { parseDate } from "./run.ts";
@@ -30,6 +31,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
       `the task "${o.task}" is not mapped over items: leave --map-index and --item out`,
     );
   }
+  await startTracing();
   const stores = await openAll({ runs: () => openRuns(config.runs) });
   const services = await openServices(config);
   const shutdown = shutdownSignal();

@@ -1,9 +1,10 @@
 import type { Config } from "../lib/config.ts";
 import { iso, systemClock } from "../lib/core/clock.ts";
-import { messageOf } from "../lib/core/errors.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { Scheduler } from "../lib/dag/scheduler.ts";
 import { openRuns } from "../lib/stores/open.ts";
+import { openLog } from "../lib/telemetry/log.ts";
 import { allDags, processName } from "./engine.ts";
 import { aborted } from "./serve.ts";
 import { shutdownSignal } from "./exit.ts";
@@ -15,10 +16,14 @@ const TICK_MS = 1_000;
 /** Starts the scheduler in this process; the runs that it makes are executed in processes of their own. */
 export async function startScheduler(config: Config): Promise<Opened<null>> {
   const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
+  const log = (await openLog(config.log))("scheduler");
   const stop = new AbortController();
   let worker: Promise<void> | null = null;
   const dispatch = () => {
-    worker ??= spawnPipeline(config, ["work"], stop.signal).then(() => void (worker = null));
+    worker ??= spawnPipeline(config, ["work"], stop.signal).then((code) => {
+      worker = null;
+      log.debug("a worker ended with exit code {code}", { code });
+    });
   };
   const scheduler = new Scheduler({
     dags: allDags(config),
@@ -29,7 +34,10 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
     ttl_ms: config.lease_ms,
     dispatch,
   });
-  const ticking = scheduler.run(stop.signal, (error) => console.error(`scheduler: ${messageOf(error)}`));
+  const ticking = scheduler.run(
+    stop.signal,
+    (error) => log.error("a tick failed: {cause}", { cause: causeOf(error) }),
+  );
   return {
     value: null,
     close: async () => {

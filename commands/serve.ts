@@ -1,9 +1,12 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { openLog } from "../lib/telemetry/log.ts";
+import { startTracing } from "../lib/telemetry/spans.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
+import { requestLog } from "./logs.ts";
 import { type Opened, openServing } from "./services.ts";
 import { VERSION } from "./version.ts";
 
@@ -14,23 +17,25 @@ export interface Serving {
 
 /** Opens the stores and listens. Closing lets requests under way finish. */
 export async function listen(config: Config): Promise<Opened<Serving>> {
+  await startTracing();
   const stores = await openServing(config);
   const closing = new AbortController();
+  const dags = allDags(config);
   try {
-    const log = (entry: object) => console.error(JSON.stringify({ at: new Date().toISOString(), ...entry }));
+    const log = await openLog(config.log);
     const app = await createApp({
       stores: stores.value,
-      dags: [...allDags(config).values()],
+      dags: [...dags.values()],
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
       answer_ms: config.answer_ms,
       dashboard: {
-        dags: async () => (await import("./engine.ts")).allDags(config),
+        dags,
         runs: stores.value.runs,
         closing: closing.signal,
       },
-      log: Deno.stderr.isTerminal() ? null : log,
+      log: requestLog(log("http")),
     });
     await warmUp(Object.values(stores.value));
     const server = Deno.serve({ hostname: config.host, port: config.port, onListen: () => {} }, app.fetch);

@@ -1,6 +1,6 @@
 import { parseEnv, z } from "../deps.ts";
 import { ParleyError } from "./core/errors.ts";
-import { type ApiKey, type Kind, type Scope, SCOPES } from "./core/types.ts";
+import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
 
 /** Paths to read, by what they hold. */
 export type Sources = Readonly<Record<Kind, readonly string[]>>;
@@ -31,6 +31,7 @@ export interface Config {
   /** How long a process may be silent before its runs are taken over. */
   readonly lease_ms: number;
   readonly half_life_days: number;
+  readonly log: LogLevel;
 }
 
 const number = (low: number, high: number) =>
@@ -64,6 +65,7 @@ const Environment = z.object({
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
   PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
+  PARLEY_LOG: z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
 });
 
 /** Stands beside this program, wherever that is started from. */
@@ -151,6 +153,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     retention_days: v.PARLEY_RETENTION_DAYS,
     lease_ms: v.PARLEY_LEASE_MS,
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
+    log: v.PARLEY_LOG,
   };
 }
 

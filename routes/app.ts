@@ -1,19 +1,21 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
-import type { ApiKey } from "../lib/core/types.ts";
+import type { ApiKey, ServingMinute } from "../lib/core/types.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
+import { ServingMetrics } from "../lib/telemetry/serving.ts";
 import { createAuthorize } from "./auth.ts";
-import { type Endpoint, handlerOf, type Log, type Note } from "./endpoint.ts";
+import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
 import { healthz, type ReadyStores, readyz } from "./health.ts";
 import { index } from "./index.ts";
+import { metrics, type MetricsOptions } from "./metrics.ts";
 import { pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
 import { HttpError } from "./problem.ts";
+import { recommendations } from "./recommendations.ts";
 import { wantsHtml } from "./web/guard.ts";
 import type { Dashboard } from "./web/page.ts";
-import { recommendations } from "./recommendations.ts";
 
-export interface AppOptions extends Pick<PipelineView, "dags" | "serving"> {
-  readonly stores: RecommenderStores & ReadyStores & PipelineView["stores"];
+export interface AppOptions extends Pick<PipelineView, "dags"> {
+  readonly stores: RecommenderStores & ReadyStores & PipelineView["stores"] & MetricsOptions["stores"];
   readonly clock: Clock;
   /** Parley's own version, as `/healthz` tells it. */
   readonly version: string;
@@ -27,36 +29,48 @@ export interface AppOptions extends Pick<PipelineView, "dags" | "serving"> {
   readonly dashboard?: Dashboard;
 }
 
+/** What the endpoints and the pages share. `metrics.window` has the answers of the last hour. */
+interface Serving extends AppOptions {
+  readonly serving: () => readonly ServingMinute[];
+  readonly metrics: ServingMetrics;
+  readonly recommender: Recommender;
+}
+
 /** The HTTP interface as a value: `app.fetch` for a listener, `app.request` for tests. It never listens itself. */
 export async function createApp(o: AppOptions): Promise<Hono> {
   const { Hono } = await loadHono();
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
-  const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log });
-  const errorPage = o.dashboard === undefined ? null : await mountPages(app, o, o.dashboard);
-  for (const endpoint of readEndpoints(o)) app.get(endpoint.route, handler(endpoint));
-  const nothing = (context: Context, note: Note) => {
-    const error = refusal(app, context);
-    if (errorPage !== null && wantsHtml(context)) return errorPage(error, note);
-    throw error;
-  };
-  app.notFound(handler({ route: "*", scope: null, handle: nothing }));
+  const metrics = new ServingMetrics(o.clock);
+  const minutes = () => metrics.window.minutes(o.clock.now());
+  const serving: Serving = { ...o, serving: minutes, metrics, recommender: new Recommender(o) };
+  const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
+  const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
+  for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));
+  const handle = (context: Context) => refuse(app, context);
+  const problem = handler({ route: "*", scope: null, handle });
+  const page = failure && handler({ route: "*", scope: null, handle, failure });
+  app.notFound((context) => page && wantsHtml(context) ? page(context) : problem(context));
   return app;
 }
 
-/** The pages come before the API, of which `GET /` is one for browsers and one for machines. */
-async function mountPages(app: Hono, { clock, version, keys, log }: AppOptions, dashboard: Dashboard) {
+/** The pages come before the API: of the two at `GET /`, a browser gets the page. Their modules load only here. */
+async function mountPages(
+  app: Hono,
+  { dashboard, ...rest }: Serving & { dashboard: Dashboard },
+  handler: (endpoint: Endpoint) => (context: Context) => Promise<Response>,
+) {
   const { mount } = await import("./web/mount.ts");
-  return mount(app, { ...dashboard, clock, version, keys }, log);
+  return mount(app, { ...rest, ...dashboard }, handler);
 }
 
-function readEndpoints(o: AppOptions): Endpoint[] {
-  const recommender = new Recommender(o);
+function readEndpoints(o: Serving): Endpoint[] {
   return [
     index(o.version),
     healthz(o),
     readyz(o),
-    recommendations(recommender),
+    metrics(o),
+    recommendations(o),
     pipelineSummary(o),
     pipelineAnomalies(o),
   ];
@@ -65,10 +79,10 @@ function readEndpoints(o: AppOptions): Endpoint[] {
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** 405 where another method would have found the path, else 404. Neither quotes the path: it may name a user. */
-function refusal(app: Hono, context: Context): HttpError {
+function refuse(app: Hono, context: Context): never {
   const found = METHODS.filter((method) => app.router.match(method, context.req.path)[0].length > 0);
-  if (found.length === 0) return new HttpError(404, "not_found", "nothing is here; GET / lists what is");
+  if (found.length === 0) throw new HttpError(404, "not_found", "nothing is here; GET / lists what is");
   const allow = found.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]).join(", ");
   const detail = `${context.req.method} is not possible here; ${allow} is`;
-  return new HttpError(405, "method_not_allowed", detail, { allow });
+  throw new HttpError(405, "method_not_allowed", detail, { allow });
 }

@@ -1,73 +1,92 @@
 import type { Context } from "../deps.ts";
-import { ParleyError } from "../lib/core/errors.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import type { Scope } from "../lib/core/types.ts";
+import type { RequestOutcome, ServingMetrics } from "../lib/telemetry/serving.ts";
+import { nameRequest } from "../lib/telemetry/spans.ts";
 import type { Authorize } from "./auth.ts";
-import { HttpError, problemOf, problemResponse } from "./problem.ts";
+import { HttpError, type Problem, problemOf, problemResponse } from "./problem.ts";
 
 /** One request in the log. It holds the route's pattern and never the path, whose parts identify users. */
-export interface LogEntry {
-  readonly method: string;
+export interface LogEntry extends RequestOutcome {
+  /** From the caller's `X-Request-Id`, else made; the answer's header and a problem's `instance` have it too. */
+  readonly request_id: string;
   readonly route: string;
-  readonly status: number;
-  readonly ms: number;
+  /** What the cache gave, where it was asked. */
+  readonly cache?: string;
   /** Stores that failed while it was answered, each with why. */
   readonly degraded?: Readonly<Record<string, string>>;
-  /** What went wrong on our side, with the `instance` of the problem that the caller got. */
+  /** What went wrong on our side. */
   readonly error?: string;
-  readonly instance?: string;
 }
 export type Log = (entry: LogEntry) => void;
 
 /** What an endpoint adds to its request's log entry. */
-export type Note = { -readonly [field in "degraded" | "error" | "instance"]?: LogEntry[field] };
+export type Note = { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
 
 export interface Endpoint {
   /** The path's pattern, such as `/recommendations/:user_id`. */
   readonly route: string;
   /** What a key must allow; null where no key is asked for. */
   readonly scope: Scope | null;
+  /** Whether its requests are what the service is for: those that the window of the last hour counts. */
+  readonly answers?: true;
   readonly handle: (context: Context, note: Note) => Response | Promise<Response>;
+  /** How an error is told. Default as a problem in JSON. */
+  readonly failure?: Failure;
+}
+
+export type Failure = (
+  problem: Problem,
+  headers: Readonly<Record<string, string>>,
+  context: Context,
+) => Response;
+
+export interface EndpointOptions {
+  readonly authorize: Authorize;
+  readonly log: Log | null;
+  readonly metrics: ServingMetrics;
 }
 
 /**
- * An endpoint as a handler: authorised, its errors turned into problems, logged in one line. One wrapper instead of a chain of
- * middleware, which would cost a cached answer more than reading the cache does.
+ * An endpoint as a handler: authorised, its errors turned into problems, counted, logged in one line. One wrapper instead of a
+ * chain of middleware, which would cost a cached answer more than reading the cache does.
  */
-export function handlerOf(
-  endpoint: Endpoint,
-  o: { authorize: Authorize; log: Log | null },
-): (context: Context) => Promise<Response> {
+export function handlerOf(endpoint: Endpoint, o: EndpointOptions): (context: Context) => Promise<Response> {
+  const record = o.metrics.route(endpoint.route);
   return async (context) => {
     const start = performance.now();
     const note: Note = {};
-    const response = await answer(endpoint, { context, note, authorize: o.authorize });
-    const ms = Math.round(100 * (performance.now() - start)) / 100;
-    o.log?.({ method: context.req.method, route: endpoint.route, status: response.status, ms, ...note });
+    const { method } = context.req;
+    const request_id = requestIdOf(context);
+    nameRequest(method, endpoint.route);
+    const response = await answer(endpoint, { context, note, request_id, authorize: o.authorize });
+    response.headers.set("x-request-id", request_id);
+    const ms = Math.round(1_000 * (performance.now() - start)) / 1_000;
+    const request = { method, status: response.status, ms };
+    record(request);
+    if (endpoint.answers) o.metrics.inWindow(request, note);
+    o.log?.({ request_id, ...request, route: endpoint.route, ...note });
     return response;
   };
 }
 
+/** The caller's id for the request where it is short and plain enough to be logged, else a new one. */
+function requestIdOf(context: Context): string {
+  const given = context.req.header("x-request-id");
+  return given !== undefined && /^[\w.:=+-]{1,128}$/.test(given) ? given : crypto.randomUUID();
+}
+
 async function answer(
   endpoint: Endpoint,
-  o: { context: Context; note: Note; authorize: Authorize },
+  o: { context: Context; note: Note; request_id: string; authorize: Authorize },
 ): Promise<Response> {
   try {
     if (endpoint.scope !== null) o.authorize(o.context, endpoint.scope);
     return await endpoint.handle(o.context, o.note);
   } catch (error) {
-    const problem = problemOf(error);
-    if (problem.status >= 500) {
-      o.note.error = causeOf(error);
-      o.note.instance = problem.instance;
-    }
-    return problemResponse(problem, error instanceof HttpError ? error.headers : {});
+    const problem = problemOf(error, o.request_id);
+    if (problem.status >= 500) o.note.error = causeOf(error);
+    const { failure = problemResponse } = endpoint;
+    return failure(problem, error instanceof HttpError ? error.headers : {}, o.context);
   }
-}
-
-/** What failed, for the log. The message of a foreign error may quote data, so only its name and place are told. */
-export function causeOf(error: unknown): string {
-  if (error instanceof ParleyError) return `${error.code}: ${error.message}`;
-  if (!(error instanceof Error)) return typeof error;
-  const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line))?.trim();
-  return place === undefined ? error.name : `${error.name} ${place}`;
 }

@@ -1,15 +1,15 @@
 import { timeout, TimeoutStrategy } from "../deps.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import type { Health, Published } from "../lib/core/types.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
-import { causeOf, type Endpoint, type Note } from "./endpoint.ts";
+import { STORE_NAMES } from "../lib/telemetry/stores.ts";
+import type { Endpoint, Note } from "./endpoint.ts";
 
 /** How long a store may take to say that it is well, in milliseconds. */
 const PATIENCE_MS = 1_000;
 const patience = timeout(PATIENCE_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
-
-const NAMES = ["vectors", "graph", "analytics", "documents", "cache", "runs"] as const;
 
 interface Checked {
   health(): Promise<Health>;
@@ -65,7 +65,7 @@ async function readiness(stores: ReadyStores, clock: Clock, note: Note): Promise
   const [published, scheduler, ...states] = await Promise.all([
     publishedOf(stores.analytics),
     schedulerOf(stores.runs, clock),
-    ...NAMES.map((name) => stateOf(name, stores[name], note)),
+    ...STORE_NAMES.map((name) => stateOf(name, stores[name], note)),
   ]);
   const byName = Object.fromEntries(states);
   const unready = published === null || byName.analytics?.status === "down";

@@ -11,6 +11,7 @@ export function index(version: string): Endpoint {
       readiness: "/readyz",
       pipeline: "/pipeline/summary",
       anomalies: "/pipeline/anomalies",
+      metrics: "/metrics",
     },
   };
   return { route: "/", scope: null, handle: () => Response.json(body, { headers: { vary: "accept" } }) };

@@ -10,7 +10,7 @@ export interface Problem {
   readonly status: number;
   /** One sentence: what is wrong, and what to do. */
   readonly detail: string;
-  /** Names this one occurrence; the log line of the request carries it too. */
+  /** Names this one occurrence by its request's id, which the log line of the request has too. */
   readonly instance: string;
   readonly code: ErrorCode | "method_not_allowed" | "internal";
 }
@@ -52,8 +52,9 @@ export class HttpError extends Error {
 }
 
 /** The problem that a thrown value is to the caller. What was not foreseen says nothing of its insides. */
-export function problemOf(error: unknown): Problem {
-  const instance = `urn:uuid:${crypto.randomUUID()}`;
+export function problemOf(error: unknown, request_id: string): Problem {
+  const made = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(request_id);
+  const instance = `urn:${made ? "uuid" : "x-request-id"}:${request_id}`;
   const { status, code, detail } = essence(error);
   return { type: "about:blank", title: TITLE[status] ?? "Error", status, detail, instance, code };
 }

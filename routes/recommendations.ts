@@ -1,6 +1,8 @@
 import { type Context, z } from "../deps.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import type { Recommender, Served } from "../lib/recommend/recommender.ts";
-import { causeOf, type Endpoint } from "./endpoint.ts";
+import type { ServingMetrics } from "../lib/telemetry/serving.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { NO_OTHERS } from "./query.ts";
 
 const DEFAULT_K = 10;
@@ -24,12 +26,15 @@ const Query = z.strictObject({
  *
  * `Cache-Control: no-store`, since a write for this user must show in the next answer and Parley keeps its own cache.
  */
-export function recommendations(recommender: Recommender): Endpoint {
+export function recommendations(o: { recommender: Recommender; metrics: ServingMetrics }): Endpoint {
   return {
     route: "/recommendations/:user_id",
     scope: "read",
+    answers: true,
     handle: async (context, note) => {
-      const served = await recommender.serve(questionOf(context));
+      const served = await o.recommender.serve(questionOf(context));
+      o.metrics.answered(served);
+      note.cache = served.cache;
       if (served.failures.size > 0) note.degraded = causes(served);
       return respond(served);
     },

@@ -11,13 +11,17 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
     at: /^lib\/stores\//,
     may: [/^lib\/core\//, /^lib\/stores\/[^/]+\/port\.ts$/, /^lib\/stores\/[^/]+\.ts$/],
   },
-  { at: /^lib\/recommend\//, may: [/^lib\/core\//, /\/port\.ts$/] },
+  { at: /^lib\/recommend\//, may: [/^lib\/core\//, /^lib\/telemetry\/spans\.ts$/, /\/port\.ts$/] },
   { at: /^lib\/quality\//, may: [/^lib\/core\//, /\/port\.ts$/, /^lib\/dag\/schedule\.ts$/] },
+  { at: /^lib\/telemetry\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   {
     at: /^tasks\//,
     may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality)\//, /\/port\.ts$/],
   },
-  { at: /^routes\//, may: [/^routes\//, /^lib\/(core|recommend|quality|dag|schema)\//, /\/port\.ts$/] },
+  {
+    at: /^routes\//,
+    may: [/^routes\//, /^lib\/(core|recommend|quality|dag|schema|telemetry)\//, /\/port\.ts$/],
+  },
   { at: /^commands\//, may: [/^lib\//, /^tasks\//, /^routes\//, /^deno\.json$/] },
   { at: /^main\.ts$/, may: [/^commands\//, /^lib\/config\.ts$/] },
 ];

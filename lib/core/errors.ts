@@ -34,3 +34,11 @@ export function unsupported(adapter: string, what: string): ParleyError {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What failed, for a log. The message of a foreign error may quote data, so only its name and place are told. */
+export function causeOf(error: unknown): string {
+  if (error instanceof ParleyError) return `${error.code}: ${error.message}`;
+  if (!(error instanceof Error)) return typeof error;
+  const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line))?.trim();
+  return place === undefined ? error.name : `${error.name} ${place}`;
+}

@@ -138,3 +138,23 @@ export interface ApiKey {
   readonly key: string;
   readonly scopes: readonly Scope[];
 }
+
+/** One minute of answers, as the process that gave them saw it. */
+export interface ServingMinute {
+  /** When it began. */
+  readonly at: string;
+  readonly requests: number;
+  /** Answered with 500 or above. */
+  readonly errors: number;
+  /** Answered from the cache. */
+  readonly hits: number;
+  /** Answered without a part that a store should have given. */
+  readonly degraded: number;
+  /** Latencies in milliseconds, within 5 %; null in a minute without requests. */
+  readonly p50_ms: number | null;
+  readonly p95_ms: number | null;
+}
+
+/** How much is logged: this level and what is graver. */
+export const LOG_LEVELS = ["debug", "info", "warning", "error", "off"] as const;
+export type LogLevel = typeof LOG_LEVELS[number];

@@ -19,11 +19,15 @@ export function prepareAttempt<Services>(
   },
 ): Attempt<Services> {
   const { dag, definition, run, start: { attempt: record, task }, lease, output } = o;
-  const { runs, services, clock, owner, observer } = engine;
+  const { runs, services, clock, owner, observer, around } = engine;
   const { task_id, attempt } = record;
-  const { run_id } = run;
+  const { run_id, dag_id } = run;
+  const { run: body } = definition;
   return new Attempt<Services>({
-    definition,
+    definition: around === undefined ? definition : {
+      ...definition,
+      run: (context) => around({ run_id, dag_id, task_id, attempt }, () => body(context)),
+    },
     record,
     run,
     services,

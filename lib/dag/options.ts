@@ -32,6 +32,16 @@ export interface ExecutorOptions<Services> {
   /** The version of this program, recorded with every attempt. */
   readonly code_version: string;
   readonly observer?: RunObserver;
+  /** Runs the body of each attempt, such as inside a span of a trace. It returns what `body` does. */
+  readonly around?: <T>(attempt: AttemptInfo, body: () => Promise<T>) => Promise<T>;
+}
+
+/** Names one attempt among all. */
+export interface AttemptInfo {
+  readonly run_id: string;
+  readonly dag_id: string;
+  readonly task_id: string;
+  readonly attempt: number;
 }
 
 /** How driving a run came out. `interrupted`: the run goes on when somebody claims it again. */

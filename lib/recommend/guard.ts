@@ -1,4 +1,11 @@
-import { circuitBreaker, ConsecutiveBreaker, handleWhen, timeout, TimeoutStrategy } from "../../deps.ts";
+import {
+  circuitBreaker,
+  CircuitState,
+  ConsecutiveBreaker,
+  handleWhen,
+  timeout,
+  TimeoutStrategy,
+} from "../../deps.ts";
 import { ParleyError } from "../core/errors.ts";
 
 /** How long an answer may take in all, in milliseconds, where nothing else is set. */
@@ -31,6 +38,11 @@ class Guard {
   });
 
   constructor(private readonly budget_ms: number) {}
+
+  /** Whether calls are kept from the store, because it failed several times in a row. */
+  get isOpen(): boolean {
+    return this.breaker.state !== CircuitState.Closed;
+  }
 
   /** Runs `body` for as long as the stage may take, and no longer than `left_ms`. */
   run<T>(body: () => Promise<T>, left_ms = Infinity): Promise<T> {

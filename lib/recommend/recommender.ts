@@ -4,6 +4,7 @@ import { ParleyError } from "../core/errors.ts";
 import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
+import { spanned } from "../telemetry/spans.ts";
 import type { Answer, Question } from "./answer.ts";
 import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
 import { PopularReader } from "./popular.ts";
@@ -52,12 +53,22 @@ export class Recommender {
     this.published = new PublishedReader({ analytics: o.stores.analytics, clock: o.clock });
   }
 
+  /** Whose circuit breaker is open, by store. */
+  breakers(): Record<Guarded, boolean> {
+    const { cache, vectors, graph, analytics } = this.guards;
+    return {
+      cache: cache.isOpen,
+      vectors: vectors.isOpen,
+      graph: graph.isOpen,
+      analytics: analytics.isOpen,
+    };
+  }
+
   /** Throws `unavailable` where no data has been published yet, and nothing for a store's sake. */
   async serve(question: Question): Promise<Served> {
     const trace = new Trace(this.guards, this.answer_ms);
     const start = performance.now();
-    const version = this.published.recent()?.version ?? await this.version(trace);
-    const { key, body } = version === null ? NO_LOOKUP : await this.lookup(question, version, trace);
+    const { version, key, body } = await spanned("cache", {}, () => this.find(question, trace));
     trace.timings.set("cache", performance.now() - start);
     if (body !== null) return this.served(trace, { body, cache: "hit" });
     return await this.once(key, () => this.compute(question, version, key, trace));
@@ -100,6 +111,12 @@ export class Recommender {
     if (published === "unknown") return null;
     if (published !== null) return published.version;
     throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
+  }
+
+  /** What is published, and what is kept of it for this question. */
+  private async find(question: Question, trace: Trace): Promise<Lookup & { version: number | null }> {
+    const version = this.published.recent()?.version ?? await this.version(trace);
+    return { version, ...version === null ? NO_LOOKUP : await this.lookup(question, version, trace) };
   }
 
   private async lookup(question: Question, version: number, trace: Trace): Promise<Lookup> {

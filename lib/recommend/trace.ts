@@ -1,3 +1,4 @@
+import { markFailed, spanned } from "../telemetry/spans.ts";
 import type { Part } from "./answer.ts";
 import type { Guarded, Guards } from "./guard.ts";
 
@@ -23,16 +24,17 @@ export class Trace {
     try {
       return await this.guards[store].run(body, this.deadline - performance.now());
     } catch (error) {
+      markFailed(error, { "parley.store": store });
       if (!this.failures.has(store)) this.failures.set(store, error);
       return fallback;
     }
   }
 
-  /** Adds the time that `body` takes to a stage. */
+  /** Adds the time that `body` takes to a stage, and makes it a span where requests are traced. */
   async timed<T>(stage: Stage, body: () => T | Promise<T>): Promise<T> {
     const start = performance.now();
     try {
-      return await body();
+      return await spanned(stage, {}, async () => await body());
     } finally {
       this.timings.set(stage, (this.timings.get(stage) ?? 0) + performance.now() - start);
     }

@@ -10,7 +10,7 @@ import { dagOf } from "./pipeline.tsx";
 
 /** `POST /pipelines/:dag_id/run`: queues a run; whoever works on the run store executes it. */
 export async function runNow(visit: Visit): Promise<Response> {
-  const dag = await dagOf(visit);
+  const dag = dagOf(visit);
   const { runs, clock } = visit.site;
   const { run_id } = await createRun({ dag, runs, clock, params: paramsOf(dag, visit.form) });
   return redirect(withNotice(pathOf(run_id), "queued"));
@@ -18,7 +18,7 @@ export async function runNow(visit: Visit): Promise<Response> {
 
 /** `POST /pipelines/:dag_id/pause`: stops the schedule, or lets it go on. */
 export async function pause(visit: Visit): Promise<Response> {
-  const { id: dag_id } = await dagOf(visit);
+  const { id: dag_id } = dagOf(visit);
   const paused = field(visit, "paused") === "true";
   await visit.site.runs.setPaused({ dag_id, paused });
   return redirect(withNotice(`/pipelines/${dag_id}`, paused ? "paused" : "unpaused"));
@@ -29,7 +29,7 @@ const MOST = 366;
 
 /** `POST /pipelines/:dag_id/backfill`: queues the run of each occurrence from one day to another. */
 export async function backfill(visit: Visit): Promise<Response> {
-  const dag = await dagOf(visit);
+  const dag = dagOf(visit);
   const { runs, clock } = visit.site;
   const occurrences = between(dag, field(visit, "from"), field(visit, "to"));
   let made = 0;
@@ -64,7 +64,7 @@ export async function retry(visit: Visit): Promise<Response> {
   const run_id = visit.context.req.param("run_id") ?? "";
   const { runs, clock } = visit.site;
   const dag_id = (await runs.snapshot({ run_id }))?.run.dag_id ?? "";
-  const dag = (await visit.site.dags()).get(dag_id);
+  const dag = visit.site.dags.get(dag_id);
   if (dag === undefined) throw new ParleyError("not_found", "there is no such run, or its pipeline is gone");
   const task = field(visit, "task");
   const scope = task === "" ? { failed: true } : { tasks: [task], downstream: true };

@@ -20,8 +20,8 @@ const PER_PAGE = 25;
 const MOST_PAGES = 400;
 
 /** The dag that the address names. */
-export async function dagOf({ context, site }: Pick<Visit, "context" | "site">): Promise<Dag<never>> {
-  const dag = (await site.dags()).get(context.req.param("dag_id") ?? "");
+export function dagOf({ context, site }: Pick<Visit, "context" | "site">): Dag<never> {
+  const dag = site.dags.get(context.req.param("dag_id") ?? "");
   if (dag === undefined) {
     throw new ParleyError("not_found", "there is no such pipeline; /pipelines lists them");
   }
@@ -31,7 +31,7 @@ export async function dagOf({ context, site }: Pick<Visit, "context" | "site">):
 /** `GET /pipelines/:dag_id?page=`: its graph as the newest run has it, runs × tasks, its schedule, and what can be done. */
 export async function pipeline(visit: Visit): Promise<View> {
   const { site, url, now } = visit;
-  const dag = await dagOf(visit);
+  const dag = dagOf(visit);
   const page = pageOf(url, MOST_PAGES);
   const [{ snapshots, more }, paused, scheduler] = await Promise.all([
     snapshotsOf(site, dag, page),
@@ -59,7 +59,7 @@ export async function pipeline(visit: Visit): Promise<View> {
 
 /** `GET /pipelines/:dag_id/events`: the graph and the grid as they change. */
 export async function pipelineEvents(visit: Visit): Promise<Response> {
-  const dag = await dagOf(visit);
+  const dag = dagOf(visit);
   const look = async () => {
     const { snapshots } = await snapshotsOf(visit.site, dag, 1);
     const key = JSON.stringify(

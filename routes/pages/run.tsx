@@ -18,7 +18,7 @@ export interface Seen extends RunSnapshot {
 async function seen({ context, site }: Visit): Promise<Seen> {
   const snapshot = await site.runs.snapshot({ run_id: context.req.param("run_id") ?? "" });
   if (snapshot === null) throw new ParleyError("not_found", "there is no such run; /runs lists them");
-  const dag = (await site.dags()).get(snapshot.run.dag_id);
+  const dag = site.dags.get(snapshot.run.dag_id);
   const known = topological(dag?.tasks ?? []);
   const order = [
     ...known,

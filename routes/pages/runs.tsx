@@ -24,7 +24,7 @@ export async function runs(visit: Visit): Promise<View> {
     title: "Runs",
     body: (
       <Section title="All runs">
-        <Filters dags={[...(await site.dags()).keys()]} dag_id={dag_id} state={state} />
+        <Filters dags={[...site.dags.keys()]} dag_id={dag_id} state={state} />
         <Table
           id="runs"
           caption="Runs, newest first. Sorting holds within the page."

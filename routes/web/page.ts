@@ -1,24 +1,29 @@
 import type { Child, Context } from "../../deps.ts";
 import type { Clock } from "../../lib/core/clock.ts";
-import type { ApiKey, Scope } from "../../lib/core/types.ts";
+import type { ApiKey, Scope, ServingMinute } from "../../lib/core/types.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
+import type { ReadyStores } from "../health.ts";
+import type { PipelineView } from "../pipeline.ts";
 import type { Session, Sessions } from "./session.ts";
 
-/** What the pages show and change. */
+/** What the pages show and change, beside what the API reads. */
 export interface Dashboard {
-  /** Every dag by id. Asked for with the first page, so that a process that only answers never loads them. */
-  readonly dags: () => Promise<ReadonlyMap<string, Dag<never>>>;
+  /** Every dag by id. */
+  readonly dags: ReadonlyMap<string, Dag<never>>;
   readonly runs: RunStore;
   /** Aborted when the process stops: streams end then. */
   readonly closing: AbortSignal;
 }
 
-/** What every page is given beside the request. */
+/** All that the pages are given: narrow on purpose, so that what a page can do is seen here. */
 export interface Site extends Dashboard {
   readonly clock: Clock;
   readonly version: string;
   readonly keys: readonly ApiKey[];
+  readonly stores: PipelineView["stores"] & ReadyStores;
+  /** What this process has answered, by minute. */
+  readonly serving: () => readonly ServingMinute[];
 }
 
 /** One request for a page, by somebody who may see it. */

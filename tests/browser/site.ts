@@ -73,7 +73,7 @@ async function serveSite({ config }: Flow, keys: readonly ApiKey[]) {
     keys,
     log: null,
     dashboard: {
-      dags: () => Promise.resolve(allDags(config)),
+      dags: allDags(config),
       runs: stores.value.runs,
       closing: closing.signal,
     },

@@ -32,7 +32,7 @@ export function pageTest(
   appTest(name, body, {
     options: ({ stores }) => ({
       dashboard: {
-        dags: () => Promise.resolve(new Map([[DAG.id, DAG]])),
+        dags: new Map([[DAG.id, DAG]]),
         runs: stores.runs,
         closing: new AbortController().signal,
       },

@@ -2,7 +2,7 @@ import type { Problem } from "../problem.ts";
 import type { View } from "../web/page.ts";
 
 /** What went wrong, to a person. */
-export function failure({ status, title, detail, instance }: Problem): View {
+export function failed({ status, title, detail, instance }: Problem): View {
   return {
     title: status === 404 ? "Not found" : title,
     status,

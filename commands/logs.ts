@@ -1,0 +1,57 @@
+import type { RunObserver, RunOutcome } from "../lib/dag/options.ts";
+import type { EndedAttempt, RunRecord } from "../lib/stores/runs/port.ts";
+import type { Logger } from "../lib/telemetry/log.ts";
+import type { Log, LogEntry } from "../routes/endpoint.ts";
+
+/** Asked for by machines every few seconds; of interest only when something is wrong. */
+const PROBES = new Set(["/healthz", "/readyz", "/metrics"]);
+
+/** Logs each request in one line. */
+export function requestLog(log: Logger): Log {
+  return (entry) => log[levelOf(entry)]("{method} {route} {status} in {ms} ms", { ...entry });
+}
+
+function levelOf({ status, route, degraded }: LogEntry): keyof Logger {
+  if (status >= 500) return "error";
+  if (degraded !== undefined) return "warning";
+  return PROBES.has(route) ? "debug" : "info";
+}
+
+/** Logs runs that nobody watches, and each of their tasks. Why one failed stands in the run store: it may quote data. */
+export interface RunLog {
+  claimed(run: RunRecord, resumed: boolean): void;
+  ended(run: RunRecord, outcome: RunOutcome): void;
+  /** For the engine, while it executes this run. */
+  observer(run: RunRecord): RunObserver;
+}
+
+export function runLog(log: Logger): RunLog {
+  const of = ({ run_id, dag_id }: RunRecord) => ({ run_id, dag: dag_id });
+  return {
+    claimed: (run, resumed) =>
+      log.info(`run {run_id} of {dag} ${resumed ? "goes on" : "starts"}`, { ...of(run), resumed }),
+    ended: (run, outcome) => {
+      const bad = outcome === "failed" || outcome === "lost";
+      const hint = bad ? "; `deno task pipeline status {run_id}` says why" : "";
+      log[bad ? "error" : "info"](`run {run_id} of {dag}: {outcome}${hint}`, { ...of(run), outcome });
+    },
+    observer: (run) => ({
+      taskStarted: (task, attempt) => log.debug("{task} starts", { ...of(run), task, attempt }),
+      taskEnded: (ended, { state }) =>
+        log[gravity(ended, state)]("{task}: {state} in {seconds} s", { ...of(run), ...figures(ended) }),
+      taskSettled: ({ task_id: task, state }) => log.info("{task}: {state}", { ...of(run), task, state }),
+    }),
+  };
+}
+
+/** A failure that is tried again is less grave than one that ends its task. */
+function gravity({ state }: EndedAttempt, task_state: string): keyof Logger {
+  if (task_state === "failed") return "error";
+  return state === "failed" || state === "timed_out" || state === "lost" ? "warning" : "info";
+}
+
+function figures(ended: EndedAttempt) {
+  const { task_id: task, attempt, state, rows_in, rows_out, quarantined } = ended;
+  const ms = Date.parse(ended.ended_at ?? ended.started_at) - Date.parse(ended.started_at);
+  return { task, attempt, state, seconds: ms / 1_000, rows_in, rows_out, quarantined };
+}

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { ServingWindow } from "../../../lib/telemetry/window.ts";
+
+const MINUTE = 60_000;
+const NOON = Date.parse("2025-03-10T12:00:00.000Z");
+const answered = { ms: 1, error: false, hit: false, degraded: false };
+
+Deno.test("ServingWindow counts answers, errors, hits and degraded ones by minute", () => {
+  const window = new ServingWindow();
+  window.add(answered, NOON);
+  window.add({ ...answered, hit: true, degraded: true }, NOON + 59_999);
+  window.add({ ...answered, error: true }, NOON + 2 * MINUTE);
+  const [first, second, ...more] = window.minutes(NOON + 2 * MINUTE);
+  assert.deepEqual(more, []);
+  const counts = { requests: 2, errors: 0, hits: 1, degraded: 1 };
+  const { p50_ms: _p50, p95_ms: _p95, ...rest } = first!;
+  assert.deepEqual(rest, { at: "2025-03-10T12:00:00.000Z", ...counts });
+  assert.deepEqual([second?.at, second?.requests, second?.errors], ["2025-03-10T12:02:00.000Z", 1, 1]);
+});
+
+Deno.test("ServingWindow gives quantiles within five percent", () => {
+  const window = new ServingWindow();
+  for (let n = 1; n <= 1_000; n++) window.add({ ...answered, ms: n / 10 }, NOON);
+  const [minute] = window.minutes(NOON);
+  assert.ok(Math.abs(minute!.p50_ms! / 50 - 1) < 0.05, `${minute!.p50_ms}`);
+  assert.ok(Math.abs(minute!.p95_ms! / 95 - 1) < 0.05, `${minute!.p95_ms}`);
+});
+
+Deno.test("ServingWindow takes any latency", () => {
+  const window = new ServingWindow();
+  for (const ms of [0, 0.0001, 1e9]) window.add({ ...answered, ms }, NOON);
+  assert.equal(window.minutes(NOON)[0]?.requests, 3);
+});
+
+Deno.test("ServingWindow forgets what is older than an hour", () => {
+  const window = new ServingWindow();
+  window.add(answered, NOON);
+  window.add(answered, NOON + 30 * MINUTE);
+  assert.equal(window.minutes(NOON + 59 * MINUTE).length, 2);
+  assert.equal(window.minutes(NOON + 60 * MINUTE).length, 1);
+  window.add(answered, NOON + 60 * MINUTE);
+  assert.deepEqual(window.minutes(NOON + 60 * MINUTE).map(({ requests }) => requests), [1, 1]);
+});

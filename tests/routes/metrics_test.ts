@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import type { Hono } from "../../deps.ts";
+import { fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
+import { appTest } from "./app.ts";
+
+/** Samples by name and labels; throws where a line is not of Prometheus' text format. */
+async function scrape(app: Hono): Promise<Map<string, number>> {
+  const response = await app.request("/metrics");
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+  const samples = new Map<string, number>();
+  const typed = new Set<string>();
+  for (const line of (await response.text()).split("\n").filter((line) => line !== "")) {
+    const [, name] = /^# (?:HELP|TYPE) (\w+) \S/.exec(line) ?? [];
+    if (name !== undefined) typed.add(name);
+    if (line.startsWith("#")) continue;
+    const sample = /^((\w+?)(?:_bucket|_sum|_count)?(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})?) (\S+)$/.exec(line);
+    assert.ok(sample, line);
+    assert.ok(typed.has(sample[2]!) || typed.has(sample[1]!.replace(/\{.*/, "")), `untyped: ${line}`);
+    assert.ok(!samples.has(sample[1]!), `twice: ${line}`);
+    samples.set(sample[1]!, sample[3] === "+Inf" ? Infinity : Number(sample[3]));
+  }
+  assert.ok([...samples.values()].every((value) => !Number.isNaN(value)));
+  return samples;
+}
+
+const PATH = "/recommendations/ann";
+const ROUTE = 'route="/recommendations/:user_id"';
+const requests = (status: number, method = "GET") =>
+  `parley_http_request_duration_seconds_count{${ROUTE},method="${method}",status="${status}"}`;
+
+appTest("GET /metrics counts requests by route, method and status, errors too", async ({ app }) => {
+  for (const path of [PATH, PATH, `${PATH}?k=0`, "/nowhere/ann"]) await app.request(path);
+  await app.request(PATH, { method: "HEAD" });
+  await app.request(PATH, { method: "PROPFIND" });
+  const samples = await scrape(app);
+  assert.equal(samples.get(requests(200)), 2);
+  assert.equal(samples.get(requests(400)), 1);
+  assert.equal(samples.get(requests(200, "HEAD")), 1);
+  const none = (method: string, status: number) =>
+    samples.get(
+      `parley_http_request_duration_seconds_count{route="*",method="${method}",status="${status}"}`,
+    );
+  assert.deepEqual([none("GET", 404), none("other", 405)], [1, 1]);
+  const bucket = requests(200).replace("_count", "_bucket").replace("}", ',le="+Inf"}');
+  assert.equal(samples.get(bucket), 2);
+});
+
+appTest("GET /metrics tells stages, cache and breakers", async ({ app }) => {
+  for (let n = 0; n < 3; n++) await app.request(PATH);
+  const samples = await scrape(app);
+  for (const stage of ["vectors", "graph", "analytics", "rank"]) {
+    assert.equal(samples.get(`parley_stage_duration_seconds_count{stage="${stage}"}`), 1);
+  }
+  assert.equal(samples.get('parley_stage_duration_seconds_count{stage="cache"}'), 3);
+  assert.equal(samples.get('parley_cache_lookups_total{result="hit"}'), 2);
+  assert.equal(samples.get('parley_cache_lookups_total{result="miss"}'), 1);
+  assert.equal(samples.get('parley_cache_lookups_total{result="bypass"}'), 0);
+  assert.equal(samples.get('parley_breaker_open{store="graph"}'), 0);
+});
+
+appTest("GET /metrics tells stores, published data and memory", async ({ app, clock, world }) => {
+  await world.stores.runs.lead({ owner: "one", now: NOW, ttl_ms: 5_000, lag_ms: 40 });
+  clock.advance(60_000);
+  const samples = await scrape(app);
+  for (const store of ["vectors", "graph", "analytics", "documents", "cache", "runs"]) {
+    assert.equal(samples.get(`parley_store_up{store="${store}"}`), 1);
+  }
+  assert.equal(samples.get("parley_published_version"), 1);
+  assert.ok(samples.get("parley_published_age_seconds")! >= 60);
+  assert.equal(samples.get("parley_scheduler_up"), 0);
+  assert.equal(samples.get("parley_scheduler_lag_seconds"), 0.04);
+  assert.equal(samples.get("parley_scheduler_tick_age_seconds"), 60);
+  assert.equal(samples.get('parley_build_info{version="1.2.3"}'), 1);
+  assert.ok(samples.get("process_resident_memory_bytes")! > 1e6);
+});
+
+for (const [how, fault] of [["fail", fails], ["hang", hangs]] as const) {
+  appTest(`GET /metrics answers where stores ${how}, without what they would tell`, async ({ app }) => {
+    for (let n = 0; n < 5; n++) await app.request(`/recommendations/user-${n}`);
+    const samples = await scrape(app);
+    assert.equal(samples.get('parley_store_up{store="graph"}'), 0);
+    assert.equal(samples.get('parley_store_up{store="runs"}'), 0);
+    assert.equal(samples.get('parley_store_up{store="vectors"}'), 1);
+    assert.equal(samples.get('parley_breaker_open{store="graph"}'), 1);
+    assert.equal(samples.get('parley_answers_degraded_total{store="graph"}'), 5);
+    assert.deepEqual([...samples.keys()].filter((name) => /^parley_(scheduler|runs)/.test(name)), []);
+  }, {
+    options: ({ stores }) => ({
+      stores: { ...stores, graph: faulty(stores.graph, fault), runs: faulty(stores.runs, fault) },
+      answer_ms: 50,
+    }),
+  });
+}
+
+appTest("GET /metrics asks stores at most every five seconds", async ({ app, clock, world }) => {
+  const { runs } = world.stores;
+  const health = runs.health.bind(runs);
+  let asked = 0;
+  runs.health = () => (asked++, health());
+  await Promise.all([scrape(app), scrape(app)]);
+  await scrape(app);
+  assert.equal(asked, 1);
+  clock.advance(5_000);
+  await scrape(app);
+  assert.equal(asked, 2);
+});
+
+appTest("GET /metrics asks for a key with the scope read", async ({ app }) => {
+  const ask = async (key: string) =>
+    (await app.request("/metrics", { headers: { authorization: `Bearer ${key}` } })).status;
+  assert.deepEqual([await ask("reader-key"), await ask("writer-key"), await ask("none")], [200, 403, 401]);
+}, {
+  options: () => ({
+    keys: [{ key: "reader-key", scopes: ["read"] }, { key: "writer-key", scopes: ["write"] }],
+  }),
+});

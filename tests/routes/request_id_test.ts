@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { fails, faulty } from "../lib/recommend/world.ts";
+import { appTest } from "./app.ts";
+
+const PATH = "/recommendations/ann";
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+appTest("an answer and its log entry have one request id, made where none is given", async ({ app, log }) => {
+  const response = await app.request(PATH);
+  const id = response.headers.get("x-request-id") ?? "";
+  assert.match(id, UUID);
+  assert.equal(log[0]?.request_id, id);
+});
+
+appTest("a caller's request id is kept, and names the problem", async ({ app, log }) => {
+  const headers = { "x-request-id": "edge-7.42:a" };
+  const response = await app.request(`${PATH}?k=0`, { headers });
+  assert.equal(response.headers.get("x-request-id"), "edge-7.42:a");
+  assert.equal((await response.json()).instance, "urn:x-request-id:edge-7.42:a");
+  assert.equal(log[0]?.request_id, "edge-7.42:a");
+});
+
+for (const [what, given] of [["long", "x".repeat(129)], ["strange", 'a"b{c}'], ["empty", ""]] as const) {
+  appTest(`a request id that is ${what} gives way to a new one`, async ({ app }) => {
+    const response = await app.request("/nowhere", { headers: { "x-request-id": given } });
+    const id = response.headers.get("x-request-id") ?? "";
+    assert.match(id, UUID);
+    assert.equal((await response.json()).instance, `urn:uuid:${id}`);
+  });
+}
+
+appTest("a log entry tells what the cache gave", async ({ app, log }) => {
+  await app.request(PATH);
+  await app.request(PATH);
+  await app.request("/healthz");
+  assert.deepEqual(log.map(({ cache }) => cache), ["miss", "hit", undefined]);
+});
+
+/** Stands in ids, query and header of every request below; none of it may be written down. */
+const MARKER = "marker-9f1c";
+
+const requests = [
+  [`/recommendations/${MARKER}`, "GET"],
+  [`/recommendations/${MARKER}?k=2`, "HEAD"],
+  [`/recommendations/${MARKER}?k=${MARKER}`, "GET"],
+  [`/recommendations/${MARKER}?${MARKER}=1`, "GET"],
+  [`/recommendations/${MARKER}%00`, "GET"],
+  [`/recommendations/${MARKER}`, "POST"],
+  [`/${MARKER}/${MARKER}`, "DELETE"],
+  [`/metrics?${MARKER}`, "GET"],
+  ["/readyz", "GET"],
+  ["/healthz", "GET"],
+  ["/", "GET"],
+] as const;
+for (const down of [false, true]) {
+  appTest(
+    `log and metrics never name a user or quote a request${down ? ", while stores fail" : ""}`,
+    async ({ app, log }) => {
+      for (const [path, method] of requests) {
+        const body = method === "POST" ? { body: `{"message":"${MARKER}"}` } : {};
+        await app.request(path, { method, ...body, headers: { "user-agent": MARKER, cookie: MARKER } });
+      }
+      assert.equal(log.length, requests.length);
+      assert.doesNotMatch(JSON.stringify(log), new RegExp(MARKER));
+      assert.doesNotMatch(await (await app.request("/metrics")).text(), new RegExp(MARKER));
+    },
+    {
+      options: ({ stores }) => ({
+        stores: down
+          ? { ...stores, graph: faulty(stores.graph, fails), vectors: faulty(stores.vectors, fails) }
+          : stores,
+      }),
+    },
+  );
+}
