@@ -1,5 +1,6 @@
 import { loadScales, loadShapes } from "../../deps.ts";
 import { figure } from "./numbers.ts";
+import { shortened } from "./text.ts";
 
 const { scaleBand, scaleLinear, scaleUtc } = await loadScales();
 const { area, line } = await loadShapes();
@@ -22,15 +23,15 @@ export interface LineChartProps {
   /** At most four; each has its colour, its dash and its name. */
   readonly series: readonly Series[];
   readonly format?: (value: number) => string;
-  /** Default 640 × 220; the chart scales with the page. */
+  /** Default 480 × 170; the chart scales with the page. */
   readonly width?: number;
   readonly height?: number;
 }
 
-const MARGIN = { top: 12, right: 12, bottom: 26, left: 52 };
+const MARGIN = { top: 12, right: 22, bottom: 26, left: 50 };
 
 /** Lines over time, with bands for their intervals. The table below it says the same without seeing. */
-export function LineChart({ format = figure, width = 640, height = 220, ...p }: LineChartProps) {
+export function LineChart({ format = figure, width = 480, height = 170, ...p }: LineChartProps) {
   const points = p.series.flatMap(({ points }) => points);
   if (points.length === 0) return null;
   const xs = points.map(({ x }) => x);
@@ -88,7 +89,7 @@ export interface Bar {
 
 /** Bars from the left, one a name, with whiskers for their intervals. */
 export function BarChart(
-  { title, bars, format = figure, width = 640 }: {
+  { title, bars, format = figure, width = 480 }: {
     title: string;
     bars: readonly Bar[];
     format?: (value: number) => string;
@@ -115,8 +116,8 @@ export function BarChart(
           const middle = top + y.bandwidth() / 2;
           return (
             <g class="series-1">
-              <text class="name" x="170" y={middle} text-anchor="end" dominant-baseline="central">
-                {shortened(name, 24)}
+              <text class="name" x="142" y={middle} text-anchor="end" dominant-baseline="central">
+                {shortened(name, 20)}
                 <title>{name}</title>
               </text>
               <rect class="bar" x={x(0)} y={top} width={x(value) - x(0)} height={y.bandwidth()} rx="2" />
@@ -226,8 +227,4 @@ function said(point: Point | undefined, format: (value: number) => string): stri
 
 function day(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace("T", " ").replace(" 00:00", "");
-}
-
-export function shortened(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }

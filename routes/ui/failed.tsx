@@ -1,4 +1,5 @@
 import type { Problem } from "../problem.ts";
+import { sentence } from "./text.ts";
 import type { View } from "../web/page.ts";
 
 /** What went wrong, to a person. */
@@ -20,9 +21,4 @@ export function failed({ status, title, detail, instance }: Problem): View {
       </div>
     ),
   };
-}
-
-function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -1,5 +1,5 @@
 import { loadDagre } from "../../deps.ts";
-import { shortened } from "./chart.tsx";
+import { shortened } from "./text.ts";
 
 const { graphlib, layout } = await loadDagre();
 

@@ -1,4 +1,4 @@
-const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+import { count } from "./text.ts";
 
 /** What each action says when it is done. Figures come from the address and are read as numbers only. */
 const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Object.freeze({

@@ -32,7 +32,9 @@ export function Table<Row>({ named = true, ...t }: TableProps<Row>) {
   return (
     <div class="scroll" role="region" aria-labelledby={`${t.id}-caption`} tabindex={0}>
       <table id={t.id}>
-        <caption id={`${t.id}-caption`}>{t.caption}</caption>
+        <caption id={`${t.id}-caption`}>
+          <span>{t.caption}</span>
+        </caption>
         <thead>
           <tr>{t.columns.map((column) => <Heading table={t} column={column} order={order} />)}</tr>
         </thead>
