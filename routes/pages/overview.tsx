@@ -11,7 +11,7 @@ import { type Column, Table } from "../ui/table.tsx";
 import { Ago, duration, span } from "../ui/time.tsx";
 import { Unread } from "../ui/unread.tsx";
 import { Verdict } from "../ui/verdict.tsx";
-import { ask, type Asked } from "../web/ask.ts";
+import { ask, type Asked, keep } from "../web/ask.ts";
 import type { View, Visit } from "../web/page.ts";
 
 /** `GET /` for a browser: whether everything is fine, what to do where it is not, and the figures behind that. */
@@ -20,8 +20,8 @@ export async function overview(visit: Visit): Promise<View> {
   const { runs, analytics } = site.stores;
   const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
   const [anomalies, summary, week, scheduler] = await Promise.all([
-    ask(() => detectAnomalies({ ...watched, serving: site.serving() })),
-    ask(() => pipelineRunSummary({ ...watched, days: 7 })),
+    keep(site, "anomalies", () => detectAnomalies({ ...watched, serving: site.serving() })),
+    keep(site, "week", () => pipelineRunSummary({ ...watched, days: 7 })),
     ask(() => weeks(analytics, now)),
     ask(() => schedulerOf(site, now)),
   ]);

@@ -109,7 +109,12 @@ export function columns(now: number): Column<RunRecord>[] {
       cell: (run) => tookOf(run, now),
       by: (run) => lasted(run, now),
     },
-    { key: "error", head: "Error", cell: ({ error }) => error ?? "", by: ({ error }) => error },
+    {
+      key: "error",
+      head: "Error",
+      cell: ({ error }) => error !== null && <span class="brief" title={error}>{error}</span>,
+      by: ({ error }) => error,
+    },
   ];
 }
 

@@ -2,7 +2,7 @@ import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../lib/
 import type { Child } from "../../deps.ts";
 import { Sparkline } from "./chart.tsx";
 import { figure, percent } from "./numbers.ts";
-import { sentence } from "./text.ts";
+import { Prose } from "./prose.tsx";
 import { type Column, Table } from "./table.tsx";
 import { Ago, duration } from "./time.tsx";
 
@@ -26,7 +26,8 @@ export function SeverityMark({ severity }: { severity: Severity }) {
 export function inUnit(value: number, unit: Anomaly["unit"]): string {
   if (unit === "ms") return duration(value);
   if (unit === "share") return percent(value);
-  return unit === "score" ? value.toFixed(3) : `${figure(value)} ${unit}`;
+  if (unit === "score") return value.toFixed(3);
+  return `${figure(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
 }
 
 /** Anomalies, each with what it was held against and what to do. */
@@ -62,7 +63,7 @@ function columns(now: number): Column<Anomaly>[] {
       by: ({ severity }) => SEVERITIES.indexOf(severity),
     },
     { key: "subject", head: "About", cell: About, by: ({ subject }) => subjectName(subject) },
-    { key: "text", head: "What, and what to do", cell: ({ text }) => sentence(text) },
+    { key: "text", head: "What, and what to do", cell: Prose },
     {
       key: "figure",
       head: "Is",

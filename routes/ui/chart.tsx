@@ -35,9 +35,11 @@ export function LineChart({ format = figure, width = 480, height = 170, ...p }: 
   const points = p.series.flatMap(({ points }) => points);
   if (points.length === 0) return null;
   const xs = points.map(({ x }) => x);
-  const x = scaleUtc([Math.min(...xs), Math.max(...xs)], [MARGIN.left, width - MARGIN.right]);
-  const top = Math.max(...points.map(({ y, high }) => high ?? y), 1e-9);
-  const y = scaleLinear([0, top], [height - MARGIN.bottom, MARGIN.top]).nice(4);
+  const x = scaleUtc([Math.min(...xs), Math.max(...xs)], [MARGIN.left, width - MARGIN.right])
+    .interpolate(tenths);
+  const top = Math.max(...points.map(({ y, high }) => high ?? y)) || 1;
+  const y = scaleLinear([0, top], [height - MARGIN.bottom, MARGIN.top]).nice(4)
+    .interpolate(tenths);
   return (
     <figure class="chart">
       <figcaption>
@@ -98,7 +100,7 @@ export function BarChart(
 ) {
   if (bars.length === 0) return null;
   const height = 26 * bars.length + 4;
-  const x = scaleLinear([0, Math.max(...bars.map(({ value, high }) => high ?? value), 1e-9)], [
+  const x = scaleLinear([0, Math.max(...bars.map(({ value, high }) => high ?? value)) || 1], [
     180,
     width - 70,
   ]);
@@ -142,7 +144,7 @@ export function BarChart(
 export function Sparkline({ values, label }: { values: readonly number[]; label: string }) {
   if (values.length < 2) return null;
   const x = scaleLinear([0, values.length - 1], [2, 98]);
-  const y = scaleLinear([0, Math.max(...values, 1e-9)], [22, 2]);
+  const y = scaleLinear([0, Math.max(...values) || 1], [22, 2]);
   const d = line<number>().x((_, i) => x(i)).y((value) => y(value))(values) ?? "";
   return (
     <svg class="spark series-1" viewBox="0 0 100 24" role="img" aria-label={label}>
@@ -227,4 +229,9 @@ function said(point: Point | undefined, format: (value: number) => string): stri
 
 function day(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace("T", " ").replace(" 00:00", "");
+}
+
+/** Interpolates to a tenth of a pixel: more digits are nothing but bytes. */
+function tenths(from: number, to: number): (t: number) => number {
+  return (t) => Math.round(10 * (from + t * (to - from))) / 10;
 }

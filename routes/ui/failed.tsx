@@ -1,5 +1,5 @@
 import type { Problem } from "../problem.ts";
-import { sentence } from "./text.ts";
+import { Prose } from "./prose.tsx";
 import type { View } from "../web/page.ts";
 
 /** What went wrong, to a person. */
@@ -9,7 +9,9 @@ export function failed({ status, title, detail, instance }: Problem): View {
     status,
     body: (
       <div class="card">
-        <p class="lead">{sentence(detail)}</p>
+        <p class="lead">
+          <Prose text={detail} />
+        </p>
         {status >= 500 && (
           <p>
             The log of the service has more, under <code>{instance}</code>. Trying again may help.

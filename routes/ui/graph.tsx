@@ -1,4 +1,4 @@
-import { loadDagre } from "../../deps.ts";
+import { loadDagre, LRUCache } from "../../deps.ts";
 import { shortened } from "./text.ts";
 
 const { graphlib, layout } = await loadDagre();
@@ -22,6 +22,8 @@ export interface GraphEdge {
 }
 
 const HEIGHT = 44;
+/** Has room for every state as a note, so that a graph stands still while states change. */
+const LEAST_WIDTH = 118;
 const PER_LETTER = 7.2;
 const MOST_LETTERS = 34;
 
@@ -32,12 +34,12 @@ const MOST_LETTERS = 34;
 export function Graph(
   { label, nodes, edges }: { label: string; nodes: readonly GraphNode[]; edges: readonly GraphEdge[] },
 ) {
-  const placed = place(nodes, edges);
+  const { boxes, lines, width, height } = placed(nodes, edges);
   return (
     <div class="scroll graph" role="region" aria-label={label} tabindex={0}>
-      <svg width={placed.width} height={placed.height} viewBox={`0 0 ${placed.width} ${placed.height}`}>
-        <g aria-hidden="true">{placed.lines.map((d) => <path class="edge" d={d} />)}</g>
-        {nodes.map((node) => <Box node={node} box={placed.boxes.get(node.id)!} />)}
+      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+        <g aria-hidden="true">{lines.map((d) => <path class="edge" d={d} />)}</g>
+        {nodes.map((node) => <Box node={node} box={boxes.get(node.id)!} />)}
       </svg>
     </div>
   );
@@ -75,7 +77,24 @@ function Box({ node, box: { x, y, width } }: { node: GraphNode; box: Box }) {
   return href === undefined ? shape : <a href={href}>{shape}</a>;
 }
 
-function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]) {
+interface Placed {
+  readonly boxes: ReadonlyMap<string, Box>;
+  readonly lines: readonly string[];
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Layouts by what they depend on: a dag of 50 tasks takes dagre some 50 ms, and changes its colours only. */
+const layouts = new LRUCache<string, Placed>({ max: 100 });
+
+function placed(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed {
+  const key = JSON.stringify([nodes.map((node) => [node.id, widthOf(node)]), edges]);
+  const known = layouts.get(key) ?? place(nodes, edges);
+  layouts.set(key, known);
+  return known;
+}
+
+function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed {
   const graph = new graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 40, marginx: 6, marginy: 6 });
   graph.setDefaultEdgeLabel(() => ({}));
@@ -99,7 +118,7 @@ function widthOf({ label, note = "", sign = "" }: GraphNode): number {
     Math.min(label.length, MOST_LETTERS) + 2 * sign.length,
     0.85 * Math.min(note.length, MOST_LETTERS + 4),
   );
-  return Math.max(70, Math.round(PER_LETTER * letters) + 24);
+  return Math.max(LEAST_WIDTH, Math.round(PER_LETTER * letters) + 24);
 }
 
 /** A smooth line through these points, level where it leaves and arrives. */

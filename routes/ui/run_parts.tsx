@@ -187,8 +187,8 @@ function again(visit: Visit, { run, dag }: Seen): Column<Row> {
   return {
     key: "again",
     head: "Again",
-    cell: ({ task: { task_id } }) =>
-      dag?.task.has(task_id) && (
+    cell: ({ task: { task_id }, own }) =>
+      own.length > 0 && dag?.task.has(task_id) && (
         <Action
           visit={visit}
           to={`/runs/${encodeURIComponent(run.run_id)}/retry`}

@@ -3,7 +3,8 @@ import type { Anomalies } from "../../lib/quality/anomalies.ts";
 import type { Anomaly } from "../../lib/quality/anomaly.ts";
 import type { PipelineSummary } from "../../lib/quality/summary.ts";
 import type { Asked } from "../web/ask.ts";
-import { count, sentence } from "./text.ts";
+import { Prose } from "./prose.tsx";
+import { count } from "./text.ts";
 import { span } from "./time.tsx";
 
 /** As many as somebody on call can take in at once; the table below has the rest. */
@@ -75,7 +76,7 @@ function Todo({ anomalies }: { anomalies: readonly Anomaly[] }) {
     <ul>
       {anomalies.slice(0, NAMED).map(({ text, run_id }) => (
         <li>
-          {sentence(text)}{" "}
+          <Prose text={text} />{" "}
           {run_id !== null && <a href={`/runs/${encodeURIComponent(run_id)}`}>Open the run</a>}
         </li>
       ))}
