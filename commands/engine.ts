@@ -6,8 +6,10 @@ import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/option
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import { spanned } from "../lib/telemetry/spans.ts";
 import { nightly } from "../tasks/nightly.ts";
+import { reembed } from "../tasks/reembed.ts";
 import type { Services } from "../tasks/services.ts";
 import type { RunLog } from "./logs.ts";
+import { resolveModel } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
@@ -15,7 +17,7 @@ const POOLS = Object.freeze({ default: 16 });
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
-  return loadDags({ dags: [nightly(config)], pools: POOLS });
+  return loadDags({ dags: [nightly(config), reembed({ resolve: resolveModel })], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */
@@ -64,10 +66,10 @@ export async function work(
   } = {},
 ): Promise<RunOutcome | null> {
   const { runs, dags, owner, clock, ttl_ms } = options;
-  const max_active = activeLimits(dags.values());
+  const limits = activeLimits(dags.values());
   let outcome: RunOutcome | null = null;
   while (!shutdown.aborted) {
-    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, max_active });
+    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, ...limits });
     if (claimed !== null) {
       o.onClaim?.(claimed.run.run_id, claimed.attempts.length > 0);
       outcome = await executeLogged(options, claimed, { shutdown, ...o });

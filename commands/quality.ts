@@ -1,6 +1,7 @@
 import { styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
+import { parseModelKey } from "../lib/core/types.ts";
 import { type Anomalies, detectAnomalies } from "../lib/quality/anomalies.ts";
 import { type Anomaly, subjectName } from "../lib/quality/anomaly.ts";
 import {
@@ -96,7 +97,7 @@ function rowOf(name: string, last: string, s: Omit<StageSummary, "task_id" | "la
 
 /** What is not as it should be; exit code 1 where something of it is critical. */
 export async function showAnomalies(config: Config, o: Options): Promise<number> {
-  const { value: { runs, ...stores }, close } = await openAll({
+  const { value: { runs, vectors, ...others }, close } = await openAll({
     runs: () => openRuns(config.runs),
     documents: () => openDocuments(config.documents),
     analytics: () => openAnalytics(config.analytics),
@@ -105,8 +106,20 @@ export async function showAnomalies(config: Config, o: Options): Promise<number>
   });
   try {
     const dags = [...allDags(config).values()];
-    const { analytics } = stores;
-    const found = await detectAnomalies({ runs, analytics, stores, dags, clock: systemClock, ...daysOf(o) });
+    const { analytics } = others;
+    const published = await analytics.published();
+    // Nothing is published, so there is nothing yet that stores could disagree on.
+    const stores = published === null
+      ? {}
+      : { stores: { ...others, vectors: await vectors.of({ model: parseModelKey(published.model) }) } };
+    const found = await detectAnomalies({
+      runs,
+      analytics,
+      ...stores,
+      dags,
+      clock: systemClock,
+      ...daysOf(o),
+    });
     console.log(o.json ? JSON.stringify(found) : anomaliesText(found));
     return found.open.some(({ severity }) => severity === "critical") ? EXIT.failed : EXIT.ok;
   } finally {

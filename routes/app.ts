@@ -23,6 +23,8 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly keys: readonly ApiKey[];
   /** How long an answer may take in all, in milliseconds. Default 250. */
   readonly answer_ms?: number;
+  /** Counts what is asked; its `window` has the answers of the last hour. Default: one of the app's own. */
+  readonly metrics?: ServingMetrics;
   /** Gets one entry a request; null logs nothing. */
   readonly log: Log | null;
   /** What the pages show and change; no pages without. */
@@ -41,7 +43,7 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const { Hono } = await loadHono();
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
-  const metrics = new ServingMetrics(o.clock);
+  const { metrics = new ServingMetrics(o.clock) } = o;
   const minutes = () => metrics.window.minutes(o.clock.now());
   const serving: Serving = { ...o, serving: minutes, metrics, recommender: new Recommender(o) };
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });

@@ -30,6 +30,7 @@ export interface Endpoint {
   readonly scope: Scope | null;
   /** Whether its requests are what the service is for: those that the window of the last hour counts. */
   readonly answers?: true;
+  /** Its headers must be open to change, which those of `Response.redirect()` are not: `context.redirect()` is. */
   readonly handle: (context: Context, note: Note) => Response | Promise<Response>;
   /** How an error is told. Default as a problem in JSON. */
   readonly failure?: Failure;

@@ -9,9 +9,9 @@ export function index(version: string): Endpoint {
       recommendations: "/recommendations/{user_id}?k=10",
       health: "/healthz",
       readiness: "/readyz",
+      metrics: "/metrics",
       pipeline: "/pipeline/summary",
       anomalies: "/pipeline/anomalies",
-      metrics: "/metrics",
     },
   };
   return { route: "/", scope: null, handle: () => Response.json(body, { headers: { vary: "accept" } }) };

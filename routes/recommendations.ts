@@ -22,7 +22,8 @@ const Query = z.strictObject({
  * `GET /recommendations/:user_id?k=10`: campaigns worth showing to this user, each with its reasons, as an
  * `Answer` (lib/recommend/answer.ts). An unknown user gets the popular ones. Stores that are down are named in
  * `degraded`. `Server-Timing` tells the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`,
- * `miss`, or `bypass` where the cache could not be used. 400 for a bad id or query, 503 before the first publish.
+ * `stale` while another request makes it anew, `miss`, or `bypass` where the cache could not be used. 400 for a bad id or
+ * query, 503 before the first publish.
  *
  * `Cache-Control: no-store`, since a write for this user must show in the next answer and Parley keeps its own cache.
  */

@@ -11,9 +11,9 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
     at: /^lib\/stores\//,
     may: [/^lib\/core\//, /^lib\/stores\/[^/]+\/port\.ts$/, /^lib\/stores\/[^/]+\.ts$/],
   },
+  { at: /^lib\/telemetry\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   { at: /^lib\/recommend\//, may: [/^lib\/core\//, /^lib\/telemetry\/spans\.ts$/, /\/port\.ts$/] },
   { at: /^lib\/quality\//, may: [/^lib\/core\//, /\/port\.ts$/, /^lib\/dag\/schedule\.ts$/] },
-  { at: /^lib\/telemetry\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   {
     at: /^tasks\//,
     may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality)\//, /\/port\.ts$/],

@@ -116,6 +116,26 @@ Deno.test("--help works everywhere", () =>
     }
   }));
 
+Deno.test("summary and anomalies say how the pipeline fares; a critical one exits with 1", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
+    const pipeline = (...args: string[]) => run(folder, "pipeline", ["pipeline", ...args]);
+    assert.match((await pipeline("summary")).stdout, /Nothing is published yet[^]*nightly since .*: no runs/);
+    assert.equal((await pipeline("--messages", "messages.ndjson")).code, 0);
+    assert.match((await pipeline("summary")).stdout, /documents +success +1 +100\.0 %/);
+    const summary = JSON.parse((await pipeline("summary", "--days", "2", "--json")).stdout);
+    assert.equal(summary.dags[0].runs, 1);
+    const fine = await pipeline("anomalies");
+    assert.deepEqual([fine.code, fine.stdout.trim()], [0, "Nothing is wrong."], fine.stderr);
+    assert.equal((await pipeline("--messages", "missing.ndjson")).code, 1);
+    const wrong = await pipeline("anomalies");
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stdout, /^critical +nightly\/ingest since .*deno task pipeline retry nightly-/);
+    const { open } = JSON.parse((await pipeline("anomalies", "--json")).stdout);
+    assert.deepEqual(open.map(({ code }: { code: string }) => code), ["run_failed"]);
+    assert.equal((await pipeline("summary", "--days", "0")).code, 2);
+  }));
+
 Deno.test("runs can be listed, looked at, retried, pruned, and a single task run from outside", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
@@ -182,6 +202,29 @@ Deno.test("doctor says what answers and what to do, without credentials", () =>
     assert.equal(ill.code, 1);
     assert.match(ill.stdout, /documents +nosuch:.*which no adapter opens; known: sqlite:/);
     assert.doesNotMatch(ill.stdout + ill.stderr, /secret/);
+  }));
+
+Deno.test("doctor says that another model is set than the published one, and run reembed that the setting follows", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
+    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "messages.ndjson"])).code, 0);
+    const env = { PARLEY_EMBEDDINGS: "test:32" };
+    const ill = await run(folder, "doctor", ["doctor", "--json"], { env });
+    assert.equal(ill.code, 1);
+    const { findings, counts } = JSON.parse(ill.stdout);
+    assert.deepEqual(findings.map(({ code }: { code: string }) => code), ["other_model"]);
+    assert.match(
+      findings[0].text,
+      /\/64\/mean, and .*\/32\/mean: `deno task pipeline run reembed --param model=test:32`/,
+    );
+    assert.equal(counts.vectors.messages, 3);
+    const changed = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=test:32"]);
+    assert.equal(changed.code, 0, changed.stderr);
+    assert.match(changed.stdout, /Set PARLEY_EMBEDDINGS=test:32: .*\n`.*model=test:64` goes back/);
+    assert.equal((await run(folder, "doctor", ["doctor"], { env })).code, 0);
+    const wrong = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=nothing"]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /PARLEY_EMBEDDINGS is not a URL/);
   }));
 
 /** Reads a process's output until it says something. */

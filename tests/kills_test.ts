@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { digests, type Flow, nightlyRun, ROOT, withFlow, writeRows } from "./fixtures/flow.ts";
+import { digests, type Flow, nightlyRun, withFlow, writeRows } from "./fixtures/flow.ts";
+import { killAfter, pipeline } from "./fixtures/kills.ts";
 import { random } from "./fixtures/rows.ts";
 
 /** Kills in all. 20 keep the test short; PARLEY_TEST_KILLS=200 is the long form. */
@@ -32,28 +33,6 @@ function inputOf(flow: Flow, day: number) {
     campaigns: [writeRows(flow, `campaigns-${day}.ndjson`, campaigns)],
     events: [writeRows(flow, `events-${day}.ndjson`, events)],
   };
-}
-
-function pipeline(flow: Flow, args: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-check", "--allow-all", `${ROOT}main.ts`, "pipeline", ...args],
-    env: { PARLEY_DATA: flow.config.data, PARLEY_EMBEDDINGS: "test:64", PARLEY_LEASE_MS: "500" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-}
-
-/** Lets a process work for `ms`, then kills it. Returns whether it was still there to be killed. */
-async function killAfter(child: Deno.ChildProcess, ms: number): Promise<boolean> {
-  let killed = false;
-  const timer = setTimeout(() => {
-    child.kill("SIGKILL");
-    killed = true;
-  }, ms);
-  await child.status;
-  clearTimeout(timer);
-  return killed;
 }
 
 /** Runs one day's input while killing the process that runs it, until the day's run has ended. */

@@ -22,6 +22,7 @@ export class Lease {
   private readonly lines: LogLine[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
   private beating: Promise<void> = Promise.resolve();
+  private storing: Promise<void> = Promise.resolve();
   private stopped = false;
   private lostBy: ParleyError | null = null;
   private cancelled: boolean;
@@ -62,8 +63,15 @@ export class Lease {
     this.lines.push(line);
   }
 
-  /** Stores the log lines that have gathered. */
-  async flush(): Promise<void> {
+  /** Stores the log lines that have gathered, after those that are being stored, so that they keep their order. */
+  flush(): Promise<void> {
+    const stored = this.storing.then(() => this.store());
+    // What could not be stored is still there for the next one; whoever asked is told.
+    this.storing = stored.catch(() => {});
+    return stored;
+  }
+
+  private async store(): Promise<void> {
     const lines = this.lines.splice(0);
     if (lines.length === 0) return;
     try {

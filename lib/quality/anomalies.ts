@@ -1,15 +1,17 @@
 import { type Clock, iso } from "../core/clock.ts";
-import { messageOf, ParleyError } from "../core/errors.ts";
+import { ParleyError } from "../core/errors.ts";
+import type { ServingMinute } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { RunHistory } from "../stores/runs/port.ts";
 import { type Anomaly, bySeverity } from "./anomaly.ts";
-import { checkAnomalies, type CheckedStores } from "./checks.ts";
+import { checkAnomalies, type CheckedStores, isCompared } from "./checks.ts";
 import { engagementAnomalies } from "./engagement.ts";
 import { recordedFindings } from "./findings.ts";
 import { historyAnomalies, pastFailures } from "./history.ts";
 import { lateAnomalies, schedulerAnomalies } from "./late.ts";
-import { servingAnomalies, type ServingWindow } from "./serving.ts";
+import { servingAnomalies } from "./serving.ts";
 import { outOfScopeAnomalies, type ScopeShare } from "./scope.ts";
-import { DAY_MS, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
+import { DAY_MS, ended, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
 export interface AnomalyOptions {
   readonly runs: WatchedRuns;
@@ -22,7 +24,7 @@ export interface AnomalyOptions {
    */
   readonly stores?: CheckedStores;
   /** What the API served, in windows of equal length, oldest first; the last is judged by those before. */
-  readonly serving?: readonly ServingWindow[];
+  readonly serving?: readonly ServingMinute[];
   /** Share of messages without a known intent, by run, oldest first; the last is judged by those before. */
   readonly scope?: readonly ScopeShare[];
   /** How far back runs and days are read. Default 90: the method looks at up to 42 runs or days. */
@@ -81,11 +83,17 @@ async function ofDag(
     lateAnomalies(runs, dag, now),
   ]);
   // What is compared live need not be told by the last check again.
-  const current = stores === undefined ? found.open : [];
+  const current = found.stores.filter((one) => stores === undefined || !isCompared(one));
   return {
     open: [...historyAnomalies(dag, history, now), ...late, ...current],
-    past: [...pastFailures(dag, history), ...found.past],
+    past: [...pastFailures(dag, history), ...stagesOver(found.stages, history.find(ended)), ...found.past],
   };
+}
+
+/** What a check said of its run's stages is over with the next run, and told by the history until then. */
+function stagesOver(stages: readonly Anomaly[], newest: RunHistory | undefined): Anomaly[] {
+  const until = newest?.run.ended_at ?? "";
+  return stages.flatMap((one) => one.run_id === newest?.run.run_id ? [] : [{ ...one, until }]);
 }
 
 /** Does one part of the looking; where its store fails, that is the anomaly. */
@@ -93,10 +101,13 @@ async function looking(store: string, now: number, look: () => Promise<Looked>):
   try {
     return await look();
   } catch (error) {
-    if (!(error instanceof ParleyError)) throw error;
-    const text = `could not look at the ${store}: ${
-      messageOf(error)
-    }; \`deno task doctor\` says which store is down`;
+    // The message of a foreign error may quote data.
+    const why = error instanceof ParleyError
+      ? error.message
+      : error instanceof Error
+      ? error.name
+      : typeof error;
+    const text = `could not look at the ${store}: ${why}; \`deno task doctor\` says what is down`;
     const unseen: Anomaly = {
       code: "store_unreachable",
       severity: "critical",

@@ -1,4 +1,5 @@
 import { iso } from "../core/clock.ts";
+import type { Abortable } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
@@ -23,12 +24,12 @@ export interface CheckedStores {
 }
 
 /** Holds the stores against each other and against what every row must be. Reads only. */
-export async function checkData(stores: CheckedStores): Promise<Finding[]> {
+export async function checkData(stores: CheckedStores, o: Abortable = {}): Promise<Finding[]> {
   const [documents, analytics, vectors, graph, faults] = await Promise.all([
     stores.documents.counts(),
-    stores.analytics.counts(),
+    stores.analytics.counts(o),
     stores.vectors.counts(),
-    stores.graph.counts(),
+    stores.graph.counts(o),
     stores.vectors.faults({ limit: 10 }),
   ]);
   return [
@@ -42,12 +43,25 @@ export async function checkData(stores: CheckedStores): Promise<Finding[]> {
 
 /** The store that each finding is about: the one that lacks what another has. */
 const STORE: Readonly<Record<string, string>> = {
+  messages_without_vectors: "vectors",
+  campaigns_without_vectors: "vectors",
   campaigns_not_in_graph: "graph",
+  faulty_vectors: "vectors",
+  profiles_without_users: "vectors",
 };
 
+/** Whether {@link checkAnomalies} would find this again, were it still so. */
+export function isCompared({ code }: Pick<Anomaly, "code">): boolean {
+  return code in STORE;
+}
+
 /** {@link checkData} as anomalies, found at `now`. */
-export async function checkAnomalies(stores: CheckedStores, now: number): Promise<Anomaly[]> {
-  return (await checkData(stores)).map((finding) => ({
+export async function checkAnomalies(
+  stores: CheckedStores,
+  now: number,
+  o: Abortable = {},
+): Promise<Anomaly[]> {
+  return (await checkData(stores, o)).map((finding) => ({
     ...finding,
     subject: { kind: "store", store: STORE[finding.code] ?? "vectors" },
     unit: "rows",

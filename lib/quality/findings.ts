@@ -29,22 +29,28 @@ const FINDING: z.ZodType<Anomaly> = z.object({
 /** An output of other words, such as another Parley's, holds no findings. */
 const OUTPUT = z.object({ findings: z.array(FINDING) }).catch({ findings: [] });
 
-/**
- * What the checks of one dag recorded: `open` is what the newest of them found about the stores, `past` what earlier ones
- * found and the next one did not, newest first, each from when it was first found until when it no longer was.
- */
+/** What the checks of one dag recorded. */
+export interface Recorded {
+  /** What the newest check found of the stores, which are so until another one looks. */
+  readonly stores: readonly Anomaly[];
+  /** What it found of the stages of its own run. */
+  readonly stages: readonly Anomaly[];
+  /** What earlier checks found and the next one did not, newest first, each with since when and until when. */
+  readonly past: readonly Anomaly[];
+}
+
 export async function recordedFindings(
   runs: Pick<WatchedRuns, "outputs">,
   { id, tasks }: WatchedDag,
   since: string,
-): Promise<{ open: Anomaly[]; past: Anomaly[] }> {
-  if (!tasks.some((task) => task.id === CHECK_TASK)) return { open: [], past: [] };
+): Promise<Recorded> {
+  if (!tasks.some((task) => task.id === CHECK_TASK)) return { stores: [], stages: [], past: [] };
   const newestFirst = await runs.outputs({ dag_id: id, task_id: CHECK_TASK, since, limit: MAX_RUNS });
   return streaks(newestFirst.reverse());
 }
 
 /** Oldest first. The same code about the same subject in consecutive checks is one anomaly. */
-function streaks(outputs: readonly TaskOutput[]): { open: Anomaly[]; past: Anomaly[] } {
+function streaks(outputs: readonly TaskOutput[]): Recorded {
   const open = new Map<string, Anomaly>();
   const past: Anomaly[] = [];
   for (const { output, run_id, ended_at, created_at } of outputs) {
@@ -61,7 +67,8 @@ function streaks(outputs: readonly TaskOutput[]): { open: Anomaly[]; past: Anoma
       open.set(name, { ...one, run_id, since: open.get(name)?.since ?? one.since });
     }
   }
-  // What the newest check saw of its own run's stages, the history of that run tells better.
-  const current = [...open.values()].filter(({ subject }) => subject.kind === "store");
-  return { open: current, past: past.reverse() };
+  const [stores, stages] = [true, false].map((store) =>
+    [...open.values()].filter(({ subject }) => (subject.kind === "store") === store)
+  );
+  return { stores: stores!, stages: stages!, past: past.reverse() };
 }

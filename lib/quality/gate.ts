@@ -1,5 +1,5 @@
 import { iso } from "../core/clock.ts";
-import type { Published } from "../core/types.ts";
+import type { Abortable, Published } from "../core/types.ts";
 import type { RunHistory, TaskOutput } from "../stores/runs/port.ts";
 import { type Anomaly, bySeverity } from "./anomaly.ts";
 import { checkAnomalies, type CheckedStores } from "./checks.ts";
@@ -8,7 +8,7 @@ import { WINDOW } from "./robust.ts";
 import { type Survey, surveyAnomalies, surveysOf, takeSurvey } from "./survey.ts";
 import { DAY_MS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
-export interface GateOptions {
+export interface GateOptions extends Abortable {
   readonly stores: CheckedStores;
   readonly runs: Pick<WatchedRuns, "history" | "outputs">;
   /** The run whose data is about to be published, and its task that asks. */
@@ -31,7 +31,7 @@ export async function gate(o: GateOptions): Promise<{ findings: Anomaly[]; surve
   const { dag_id, task_id, now } = o;
   const which = { dag_id, since: iso(now - DAYS * DAY_MS), limit: WINDOW };
   const [faults, survey, checks, history, published] = await Promise.all([
-    checkAnomalies(o.stores, now),
+    checkAnomalies(o.stores, now, o),
     takeSurvey(o.stores),
     o.runs.outputs({ ...which, task_id }),
     o.runs.history(which),

@@ -64,7 +64,7 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
 
 /** What is unusual about a successful run, against the runs before it, newest first. */
 export function runAnomalies(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[]): Anomaly[] {
-  const earlier = before.filter(({ run }) => run.state === "success").slice(0, WINDOW).reverse();
+  const earlier = before.filter(({ run }) => run.state === "success").reverse();
   const found: Anomaly[] = [];
   const off = new Set<string>();
   for (const { id, needs = [] } of dag.tasks) {
@@ -85,13 +85,13 @@ interface Measured extends TaskHistory {
   readonly at: number;
 }
 
-/** One task's successes, oldest first. */
+/** One task's newest successes, oldest first: runs that had nothing to do leave no gap. */
 function seriesOf(task_id: string, runs: readonly RunHistory[]): Measured[] {
   return runs.flatMap(({ run, tasks }) => {
     const task = tasks.find((one) => one.task_id === task_id);
     if (task === undefined || task.state !== "success" || task.attempts === 0) return [];
     return [{ ...task, at: timeOf(run) }];
-  });
+  }).slice(-WINDOW);
 }
 
 /** When a run was for: of a late or repeated one, that is what its weekday and its rows go by. */

@@ -1,20 +1,7 @@
+import type { ServingMinute } from "../core/types.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { forecastShare, median } from "./robust.ts";
 import { percent, unusual } from "./unusual.ts";
-
-/** What the API did in one window of time. */
-export interface ServingWindow {
-  /** When the window ended, ISO. */
-  readonly at: string;
-  /** Requests for recommendations. */
-  readonly requests: number;
-  /** Those of them that were answered with a 5xx. */
-  readonly errors: number;
-  /** Answers that came from the cache. */
-  readonly hits: number;
-  /** 95th percentile of the time to answer, in milliseconds; null without requests. */
-  readonly p95_ms: number | null;
-}
 
 /** With fewer requests a window says nothing. */
 const MIN_REQUESTS = 50;
@@ -24,10 +11,12 @@ const MIN_ERRORS = 0.01;
 const MANY_ERRORS = 0.05;
 /** How much of its hit rate the cache must have lost. */
 const HITS_LOST = 0.2;
+/** Windows in a row that must have lost it. */
+const LASTING = 5;
 const SLOW = { least: 20, factor: 2 };
 
 /** What the newest window shows against those before, oldest first. */
-export function servingAnomalies(windows: readonly ServingWindow[]): Anomaly[] {
+export function servingAnomalies(windows: readonly ServingMinute[]): Anomaly[] {
   const [now, ...before] = windows.filter(({ requests }) => requests >= MIN_REQUESTS).reverse();
   // A window that has too few requests to judge is no reason to judge an older one.
   if (now === undefined || now !== windows.at(-1)) return [];
@@ -35,7 +24,7 @@ export function servingAnomalies(windows: readonly ServingWindow[]): Anomaly[] {
   return [errors(now, history), hits(now, history), latency(now, history)].filter((each) => each !== null);
 }
 
-function errors(now: ServingWindow, before: readonly ServingWindow[]): Anomaly | null {
+function errors(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | null {
   const figure = now.errors / now.requests;
   const parts = before.map(({ errors, requests }) => ({ part: errors, whole: requests }));
   const usual = forecastShare(parts, now.requests);
@@ -53,24 +42,32 @@ function errors(now: ServingWindow, before: readonly ServingWindow[]): Anomaly |
   });
 }
 
-function hits(now: ServingWindow, before: readonly ServingWindow[]): Anomaly | null {
+/** A publish empties the cache for a while, so that one window proves nothing: all of the last ones must be low. */
+function hits(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | null {
+  const recent = [...before.slice(1 - LASTING), now];
+  const rates = [...before, now].map((window) => window.hits / window.requests);
+  const earlier = before.slice(0, 1 - LASTING).map((window) => ({
+    part: window.hits,
+    whole: window.requests,
+  }));
+  const usual = forecastShare(earlier, now.requests);
+  if (usual === null) return null;
+  const limit = Math.min(usual.low, (1 - HITS_LOST) * usual.expected);
+  if (!rates.slice(-LASTING).every((rate) => rate < limit)) return null;
   const figure = now.hits / now.requests;
-  const parts = before.map(({ hits, requests }) => ({ part: hits, whole: requests }));
-  const usual = forecastShare(parts, now.requests);
-  if (usual === null || figure >= usual.low || figure > (1 - HITS_LOST) * usual.expected) return null;
-  return anomaly("cache_hits_low", "hit rate", now, {
+  return anomaly("cache_hits_low", "hit rate", recent[0]!, {
     severity: "warning",
     figure,
     expected: usual.expected,
     unit: "share",
-    history: [...parts.map(({ part, whole }) => part / whole), figure],
+    history: rates,
     text:
       `${percent(figure)} of the answers come from the cache where ${percent(usual.expected)} are usual: ` +
-      "it is right after a publish; else look whether the cache is up and large enough (PARLEY_CACHE)",
+      "look whether the cache is up and large enough (PARLEY_CACHE), unless a data version was just published",
   });
 }
 
-function latency(now: ServingWindow, before: readonly ServingWindow[]): Anomaly | null {
+function latency(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | null {
   if (now.p95_ms === null) return null;
   const points = before.flatMap(({ at, p95_ms }) =>
     p95_ms === null ? [] : [{ at: Date.parse(at), value: p95_ms }]
@@ -93,7 +90,7 @@ function latency(now: ServingWindow, before: readonly ServingWindow[]): Anomaly 
 function anomaly(
   code: string,
   measure: string,
-  { at: since }: ServingWindow,
+  { at: since }: ServingMinute,
   rest: Pick<Anomaly, "severity" | "figure" | "expected" | "unit" | "history" | "text">,
 ): Anomaly {
   return { code, subject: { kind: "api", measure }, since, run_id: null, ...rest };

@@ -36,12 +36,11 @@ const MIN_PROFILES = 30;
 
 /** Counts the rows, and looks where the profiles lie. Reads only. */
 export async function takeSurvey({ documents, analytics, vectors, graph }: CheckedStores): Promise<Survey> {
-  const [said, known, embedded, linked, model, messages] = await Promise.all([
+  const [said, known, embedded, linked, messages] = await Promise.all([
     documents.counts(),
     analytics.counts(),
     vectors.counts(),
     graph.counts(),
-    vectors.model(),
     documents.page({ after: null, limit: SAMPLE }),
   ]);
   const ids = [...new Set(messages.map(({ user_id }) => user_id))];
@@ -53,7 +52,7 @@ export async function takeSurvey({ documents, analytics, vectors, graph }: Check
     profiles: embedded.profiles,
     engagements: linked.engaged,
   };
-  return { counts, model: model && modelKey(model), centre: centreOf([...profiles.values()]) };
+  return { counts, model: modelKey(vectors.model), centre: centreOf([...profiles.values()]) };
 }
 
 function centreOf(vectors: readonly Float32Array[]): number[] | null {

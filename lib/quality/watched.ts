@@ -13,7 +13,7 @@ export type WatchedRuns = Pick<RunStore, "history" | "outputs" | "lastScheduled"
 
 /**
  * Runs of one dag that are read at most. It bounds the time of a page: 200 runs of 50 tasks are 10,000 rows, which
- * SQLite gives in some 25 ms.
+ * SQLite gives in some 25 ms on an idle core.
  */
 export const MAX_RUNS = 200;
 

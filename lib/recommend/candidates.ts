@@ -1,8 +1,8 @@
 import type { AnalyticsStore, CampaignStats, Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { GraphStore, Target } from "../stores/graph/port.ts";
-import type { Hit, VectorStore } from "../stores/vectors/port.ts";
-import type { Campaign } from "../core/types.ts";
+import type { Hit, VectorStores } from "../stores/vectors/port.ts";
+import { type Abortable, type Campaign, parseModelKey, type Published } from "../core/types.ts";
 
 /** How far each question to a store reaches. Twice as far doubles the time of an answer. */
 const REACH = Object.freeze({
@@ -37,21 +37,22 @@ export interface Row {
 }
 
 export async function findNeighbours(
-  o: { vectors: Pick<VectorStore, "get" | "search">; user_id: string; version: number },
+  o: {
+    vectors: Pick<VectorStores, "of">;
+    user_id: string;
+    published: Pick<Published, "version" | "model">;
+  } & Abortable,
 ): Promise<Neighbours> {
-  const profiles = await o.vectors.get({ collection: "profiles", ids: [o.user_id] });
-  const vector = profiles.get(o.user_id);
+  const { published: { version, model }, user_id, signal } = o;
+  // The version names its model, so a profile is never compared with vectors of another one.
+  const store = await o.vectors.of({ model: parseModelKey(model), signal });
+  const profiles = await store.get({ collection: "profiles", ids: [user_id], signal });
+  const vector = profiles.get(user_id);
   if (vector === undefined) return NO_NEIGHBOURS;
-  const { version } = o;
+  const question = { version, vector, signal };
   const [users, campaigns] = await Promise.all([
-    o.vectors.search({
-      collection: "profiles",
-      version,
-      vector,
-      k: REACH.similar_users,
-      exclude: [o.user_id],
-    }),
-    o.vectors.search({ collection: "campaigns", version, vector, k: REACH.similar_campaigns }),
+    store.search({ ...question, collection: "profiles", k: REACH.similar_users, exclude: [user_id] }),
+    store.search({ ...question, collection: "campaigns", k: REACH.similar_campaigns }),
   ]);
   return { users, campaigns };
 }
@@ -61,17 +62,18 @@ export async function findConnections(
     graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
     user_id: string;
     users: readonly Hit[];
-  },
+  } & Abortable,
 ): Promise<Connections> {
+  const { signal } = o;
   const user_ids = o.users.map((user) => user.id);
   const [engaged, intents] = await Promise.all([
-    user_ids.length === 0 ? [] : o.graph.engagedBy({ user_ids, limit: REACH.engagements }),
-    o.graph.intentsOf({ user_id: o.user_id, limit: REACH.intents }),
+    user_ids.length === 0 ? [] : o.graph.engagedBy({ user_ids, limit: REACH.engagements, signal }),
+    o.graph.intentsOf({ user_id: o.user_id, limit: REACH.intents, signal }),
   ]);
   const wanted = intents.map((one) => one.intent);
   const targets = wanted.length === 0
     ? []
-    : await o.graph.targeting({ intents: wanted, limit: REACH.targets });
+    : await o.graph.targeting({ intents: wanted, limit: REACH.targets, signal });
   return { engaged, intents, targets };
 }
 
@@ -82,12 +84,12 @@ export async function loadShowable(
     version: number;
     campaign_ids: readonly string[];
     now: string;
-  },
+  } & Abortable,
 ): Promise<Row[]> {
-  const { campaign_ids, version } = o;
+  const { campaign_ids, version, signal } = o;
   const [campaigns, stats] = await Promise.all([
-    o.analytics.campaigns({ campaign_ids }),
-    o.analytics.stats({ version, campaign_ids }),
+    o.analytics.campaigns({ campaign_ids, signal }),
+    o.analytics.stats({ version, campaign_ids, signal }),
   ]);
   const byId = new Map(stats.map((one) => [one.campaign_id, one]));
   return campaigns.filter((campaign) => isShowable(campaign, o.now)).map((campaign) => ({

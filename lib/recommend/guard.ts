@@ -1,11 +1,5 @@
-import {
-  circuitBreaker,
-  CircuitState,
-  ConsecutiveBreaker,
-  handleWhen,
-  timeout,
-  TimeoutStrategy,
-} from "../../deps.ts";
+import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from "../../deps.ts";
+import { abortable } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 
 /** How long an answer may take in all, in milliseconds, where nothing else is set. */
@@ -44,15 +38,17 @@ class Guard {
     return this.breaker.state !== CircuitState.Closed;
   }
 
-  /** Runs `body` for as long as the stage may take, and no longer than `left_ms`. */
-  run<T>(body: () => Promise<T>, left_ms = Infinity): Promise<T> {
+  /** Runs `body` for as long as the stage may take, and no longer than `left_ms`: then its signal is aborted. */
+  run<T>(body: (signal: AbortSignal) => Promise<T>, left_ms = Infinity): Promise<T> {
     const within = Math.min(this.budget_ms, left_ms);
     if (within <= 0) return Promise.reject(new ParleyError("unavailable", "no time was left for this stage"));
-    return this.breaker.execute(() => this.inTime(body(), within));
+    return this.breaker.execute(() => this.inTime(body, within));
   }
 
-  /** A timer and its abort controller cost ten times a cached answer, so only a call that waits gets them. */
-  private async inTime<T>(pending: Promise<T>, within_ms: number): Promise<T> {
+  /** A timer costs as much as a cached answer, forty times a signal, so only a call that waits gets one. */
+  private async inTime<T>(body: (signal: AbortSignal) => Promise<T>, within_ms: number): Promise<T> {
+    const controller = new AbortController();
+    const pending = body(controller.signal);
     let settled = false;
     const settle = () => {
       settled = true;
@@ -60,9 +56,17 @@ class Guard {
     pending.then(settle, settle);
     for (let turn = 0; turn < TURNS && !settled; turn++) await null;
     if (settled) return await pending;
-    const limit = timeout(within_ms, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
-    return await limit.execute(() => pending);
+    const timer = setTimeout(() => controller.abort(late(within_ms)), within_ms);
+    try {
+      return await abortable(controller.signal, () => pending);
+    } finally {
+      clearTimeout(timer);
+    }
   }
+}
+
+function late(within_ms: number): ParleyError {
+  return new ParleyError("unavailable", `the stage timed out after ${Math.round(within_ms)} ms`);
 }
 
 export type Guards = Readonly<Record<Guarded, Guard>>;

@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { Published } from "../core/types.ts";
+import type { Abortable, Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 
 /** How long the published row is taken as read, in milliseconds. */
@@ -20,21 +20,21 @@ export class PublishedReader {
 
   /**
    * The published row; null where nothing is published yet. A store that fails leaves the row known before standing;
-   * its error is thrown only where no row is known.
+   * its error is thrown only where no row is known. Who asks while it is being read shares that reading, and its signal.
    */
-  current(): Promise<Published | null> {
+  current(o: Abortable = {}): Promise<Published | null> {
     if (this.last !== null && this.isRecent()) return this.last;
     this.readAt = this.o.clock.now();
-    return this.last = this.read();
+    return this.last = this.read(o);
   }
 
   private isRecent(): boolean {
     return this.o.clock.now() - this.readAt < MAX_AGE_MS;
   }
 
-  private async read(): Promise<Published | null> {
+  private async read(o: Abortable): Promise<Published | null> {
     try {
-      this.known = await this.o.analytics.published();
+      this.known = await this.o.analytics.published(o);
     } catch (error) {
       if (this.known === null) throw error;
     }

@@ -7,24 +7,22 @@ import type { Cache } from "../stores/cache/port.ts";
 import { spanned } from "../telemetry/spans.ts";
 import type { Answer, Question } from "./answer.ts";
 import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
+import { type Kept, KeptAnswers } from "./kept.ts";
 import { PopularReader } from "./popular.ts";
 import { PublishedReader } from "./published.ts";
-import { type AnswerStores, type Made, recommend } from "./recommend.ts";
+import { type AnswerStores, recommend } from "./recommend.ts";
 import { type Stage, Trace } from "./trace.ts";
-
-/** How long an answer is kept, in milliseconds; one with parts missing is asked for again soon. */
-const KEEP_MS = Object.freeze({ whole: 60_000, degraded: 2_000 });
 
 export interface RecommenderStores extends AnswerStores {
   readonly analytics: AnswerStores["analytics"] & Pick<AnalyticsStore, "epoch" | "popular" | "published">;
-  readonly cache: Pick<Cache, "get" | "set">;
+  readonly cache: Pick<Cache, "get" | "set" | "claim">;
 }
 
 /** An {@link Answer} as JSON text, and how it came about. */
 export interface Served {
   readonly body: string;
-  /** `bypass` where the cache or the user's epoch could not be read. */
-  readonly cache: "hit" | "miss" | "bypass";
+  /** `stale` while another makes it anew; `bypass` where the cache or the user's epoch could not be read. */
+  readonly cache: "hit" | "stale" | "miss" | "bypass";
   readonly timings: ReadonlyMap<Stage, number>;
   /** Stores that failed, with what they failed with. */
   readonly failures: ReadonlyMap<Guarded, unknown>;
@@ -33,9 +31,9 @@ export interface Served {
 /** What looking for a kept answer found. `key` is null where nothing can be kept. */
 interface Lookup {
   readonly key: string | null;
-  readonly body: string | null;
+  readonly found: Kept | null;
 }
-const NO_LOOKUP: Lookup = Object.freeze({ key: null, body: null });
+const NO_LOOKUP: Lookup = Object.freeze({ key: null, found: null });
 
 /** Answers questions from the cache or afresh. One an app: it keeps the stores' circuit breakers and the published row. */
 export class Recommender {
@@ -44,10 +42,20 @@ export class Recommender {
   private readonly published: PublishedReader;
   private readonly computing = new Map<string, Promise<Served>>();
   private readonly popular: PopularReader;
+  private readonly kept: KeptAnswers;
 
   /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
-  constructor(private readonly o: { stores: RecommenderStores; clock: Clock; answer_ms?: number }) {
+  constructor(
+    private readonly o: {
+      stores: RecommenderStores;
+      clock: Clock;
+      answer_ms?: number;
+      random?: () => number;
+    },
+  ) {
+    const { clock, random = Math.random, stores: { cache } } = o;
     this.answer_ms = o.answer_ms ?? ANSWER_MS;
+    this.kept = new KeptAnswers({ cache, clock, random, answer_ms: this.answer_ms });
     this.guards = createGuards(this.answer_ms);
     this.popular = new PopularReader(o.stores.analytics);
     this.published = new PublishedReader({ analytics: o.stores.analytics, clock: o.clock });
@@ -68,15 +76,22 @@ export class Recommender {
   async serve(question: Question): Promise<Served> {
     const trace = new Trace(this.guards, this.answer_ms);
     const start = performance.now();
-    const { version, key, body } = await spanned("cache", {}, () => this.find(question, trace));
+    const { published, key, found } = await spanned("cache", {}, () => this.find(question, trace));
     trace.timings.set("cache", performance.now() - start);
-    if (body !== null) return this.served(trace, { body, cache: "hit" });
-    return await this.once(key, () => this.compute(question, version, key, trace));
+    if (found?.fresh) return this.served(trace, { body: found.body, cache: "hit" });
+    if (key === null) return await this.compute(question, published, key, trace);
+    if (found !== null && !await this.kept.claim(key, trace)) {
+      return this.served(trace, { body: found.body, cache: "stale" });
+    }
+    return await this.once(key, async () => {
+      const body = found === null ? await trace.timed("cache", () => this.kept.await(key, trace)) : null;
+      if (body !== null) return this.served(trace, { body, cache: "hit" });
+      return await this.compute(question, published, key, trace);
+    });
   }
 
   /** One computes and the others wait: many who ask the same at once cost one computation. */
-  private once(key: string | null, compute: () => Promise<Served>): Promise<Served> {
-    if (key === null) return compute();
+  private once(key: string, compute: () => Promise<Served>): Promise<Served> {
     const running = this.computing.get(key) ?? compute().finally(() => this.computing.delete(key));
     this.computing.set(key, running);
     return running;
@@ -84,16 +99,16 @@ export class Recommender {
 
   private async compute(
     question: Question,
-    version: number | null,
+    published: Published | null,
     key: string | null,
     trace: Trace,
   ): Promise<Served> {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
-    const made = version === null || trace.failures.has("analytics")
-      ? { answer: this.nothing(question, version), holds_until: null }
-      : await recommend({ ...question, ...this.o, popular: this.popular, version, trace });
+    const made = published === null || trace.failures.has("analytics")
+      ? { answer: this.nothing(question, published?.version ?? null), holds_until: null }
+      : await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
     const text = JSON.stringify(made.answer);
-    if (key !== null) await this.keep(key, text, made, trace);
+    if (key !== null) await trace.timed("cache", () => this.kept.keep(key, text, made, trace));
     return this.served(trace, { body: text, cache: key === null ? "bypass" : "miss" });
   }
 
@@ -101,43 +116,33 @@ export class Recommender {
     return { ...o, timings: trace.timings, failures: trace.failures };
   }
 
-  /** The published version; null where analytics cannot tell. */
-  private async version(trace: Trace): Promise<number | null> {
+  /** What is published; null where analytics cannot tell. */
+  private async current(trace: Trace): Promise<Published | null> {
     const published: Published | null | "unknown" = await trace.guarded(
       "analytics",
       "unknown" as const,
-      () => this.published.current(),
+      (signal) => this.published.current({ signal }),
     );
     if (published === "unknown") return null;
-    if (published !== null) return published.version;
+    if (published !== null) return published;
     throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
   }
 
   /** What is published, and what is kept of it for this question. */
-  private async find(question: Question, trace: Trace): Promise<Lookup & { version: number | null }> {
-    const version = this.published.recent()?.version ?? await this.version(trace);
-    return { version, ...version === null ? NO_LOOKUP : await this.lookup(question, version, trace) };
+  private async find(question: Question, trace: Trace): Promise<Lookup & { published: Published | null }> {
+    const published = this.published.recent() ?? await this.current(trace);
+    if (published === null) return { published, ...NO_LOOKUP };
+    return { published, ...await this.lookup(question, published.version, trace) };
   }
 
   private async lookup(question: Question, version: number, trace: Trace): Promise<Lookup> {
-    const { analytics, cache } = this.o.stores;
+    const { analytics } = this.o.stores;
     const { user_id, k } = question;
-    const epoch = await trace.guarded("analytics", null, () => analytics.epoch({ user_id }));
+    const epoch = await trace.guarded("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
     if (epoch === null) return NO_LOOKUP;
-    const key = `recommendations ${version} ${epoch} ${k} ${user_id}`;
-    const body = await trace.guarded("cache", null, () => cache.get({ key }));
-    return trace.failures.has("cache") ? NO_LOOKUP : { key, body };
-  }
-
-  private async keep(key: string, value: string, made: Made, trace: Trace): Promise<void> {
-    const longest = made.answer.degraded.length > 0 ? KEEP_MS.degraded : KEEP_MS.whole;
-    const holds = made.holds_until === null ? Infinity : Date.parse(made.holds_until) - this.o.clock.now();
-    const ttl_ms = Math.min(longest, holds);
-    if (ttl_ms <= 0) return;
-    await trace.timed(
-      "cache",
-      () => trace.guarded("cache", undefined, () => this.o.stores.cache.set({ key, value, ttl_ms })),
-    );
+    const key = `answer ${version} ${epoch} ${k} ${user_id}`;
+    const found = await this.kept.find(key, trace);
+    return trace.failures.has("cache") ? NO_LOOKUP : { key, found };
   }
 
   private nothing(question: Question, version: number | null): Answer {

@@ -19,8 +19,15 @@ export class Trace {
     this.deadline = performance.now() + answer_ms;
   }
 
-  /** Runs `body` under the store's guard; where that fails, notes it and returns `fallback`. */
-  async guarded<T, F>(store: Guarded, fallback: F, body: () => Promise<T>): Promise<T | F> {
+  /**
+   * Runs `body` under the store's guard; where that fails, notes it and returns `fallback`. `body` hands its signal to
+   * the store, so that nothing goes on there once the stage's time is over.
+   */
+  async guarded<T, F>(
+    store: Guarded,
+    fallback: F,
+    body: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | F> {
     try {
       return await this.guards[store].run(body, this.deadline - performance.now());
     } catch (error) {

@@ -4,8 +4,9 @@ import type { ArtifactStore } from "./artifacts/port.ts";
 import type { Cache } from "./cache/port.ts";
 import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
+import { parsePostgresUrl } from "./postgres_url.ts";
 import type { RunStore } from "./runs/port.ts";
-import type { VectorStore } from "./vectors/port.ts";
+import type { VectorStores } from "./vectors/port.ts";
 
 type Adapters<Store> = Readonly<Record<string, (url: URL) => Promise<Store>>>;
 
@@ -28,14 +29,8 @@ export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
   "mongodb+srv": async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
 });
 
-export const openVectors = opener<VectorStore>("PARLEY_VECTORS", {
-  sqlite: async (url) => {
-    const path = pathOf(url);
-    return new (await import("./vectors/sqlite.ts")).SqliteVectors({
-      path,
-      index_dir: path.replace(/[^/]+$/, "indexes"),
-    });
-  },
+export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
+  sqlite: openSqliteVectors,
   milvus: openMilvus,
   milvuss: openMilvus,
   https: openMilvus,
@@ -45,8 +40,10 @@ export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
   sqlite: async (url) => new (await import("./graph/sqlite.ts")).SqliteGraph({ path: pathOf(url) }),
   neo4j: openNeo4j,
   "neo4j+s": openNeo4j,
+  "neo4j+ssc": openNeo4j,
   bolt: openNeo4j,
   "bolt+s": openNeo4j,
+  "bolt+ssc": openNeo4j,
 });
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
@@ -72,8 +69,19 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
   file: async (url) => new (await import("./artifacts/files.ts")).FileArtifacts({ dir: pathOf(url) }),
 });
 
-async function openMilvus(url: URL): Promise<VectorStore> {
-  return new (await import("./vectors/milvus.ts")).MilvusVectors({ url });
+/** `sqlite:/data/vectors.db` stands for the folder `/data/vectors`, with a file in it for each model. */
+async function openSqliteVectors(url: URL): Promise<VectorStores> {
+  const database = pathOf(url);
+  const folder = database.replace(/\.db$/, "");
+  if (folder !== database) {
+    const { adoptFormer } = await import("./vectors/sqlite_former.ts");
+    adoptFormer({ database, indexes: database.replace(/[^/]+$/, "indexes"), folder });
+  }
+  return new (await import("./vectors/sqlite_stores.ts")).SqliteVectorStores(folder);
+}
+
+async function openMilvus(url: URL): Promise<VectorStores> {
+  return new (await import("./vectors/milvus_stores.ts")).MilvusVectorStores({ url });
 }
 
 async function openNeo4j(url: URL): Promise<GraphStore> {
@@ -115,10 +123,14 @@ function megabytes(text: string): number {
 
 /**
  * Names a table of a store by OpenLineage's naming rules: the namespace is the store's address without credentials,
- * the name is database and table.
+ * the name is database and table, in PostgreSQL with the schema between them.
  */
 export function datasetName(url: URL, table: string): { namespace: string; name: string } {
   if (url.host === "") return { namespace: "file", name: `${decodeURIComponent(url.pathname)}/${table}` };
+  if (/^postgres(ql)?:$/.test(url.protocol)) {
+    const { host, port, database, schema } = parsePostgresUrl(url);
+    return { namespace: `postgres://${host}:${port}`, name: `${database}.${schema}.${table}` };
+  }
   const database = url.pathname.replace(/^\//, "");
   return {
     namespace: `${url.protocol}//${url.host}`,

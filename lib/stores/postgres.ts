@@ -1,6 +1,8 @@
 import { loadPg, type PgClient, type PgClientBase, type PgPool, Socket } from "../../deps.ts";
+import { abortable, onAbort } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { Health } from "../core/types.ts";
+import type { Abortable, Health } from "../core/types.ts";
+import { cancelStatement } from "./postgres_cancel.ts";
 import { checkVersion, PostgresError, postgresError } from "./postgres_errors.ts";
 import { migrate, type Schema, schemaVersion } from "./postgres_schema.ts";
 import { type Questions, Session, type SqlValue } from "./postgres_session.ts";
@@ -28,8 +30,8 @@ export interface PostgresOptions extends Omit<Schema, "name"> {
   readonly url: URL;
 }
 
-/** What a transaction may say of itself. */
-interface Limits {
+/** What a transaction may say of itself. The server cancels the statement of an aborted one. */
+interface Limits extends Abortable {
   /** For each of its statements. Default 5 s. */
   readonly timeout_ms?: number;
 }
@@ -59,17 +61,17 @@ export class Postgres implements Questions {
   }
 
   /** For a statement that writes nothing: it is asked again, once, where the connection broke. */
-  all<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row[]> {
-    return this.twice(() => this.connected((session) => session.all<Row>(sql, values)));
+  all<Row>(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<Row[]> {
+    return this.twice(() => this.connected((session) => session.all<Row>(sql, values), o));
   }
 
   /** As {@link Postgres.all}. */
-  get<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row | null> {
-    return this.twice(() => this.connected((session) => session.get<Row>(sql, values)));
+  get<Row>(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<Row | null> {
+    return this.twice(() => this.connected((session) => session.get<Row>(sql, values), o));
   }
 
-  run(sql: string, values: readonly SqlValue[] = []): Promise<number> {
-    return this.connected((session) => session.run(sql, values));
+  run(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<number> {
+    return this.connected((session) => session.run(sql, values), o);
   }
 
   /**
@@ -112,34 +114,47 @@ export class Postgres implements Questions {
   }
 
   /** Lends a connection, which is thrown away where it did not come back in order. */
-  private connected<T>(body: (session: Session) => Promise<T>, limits: Limits = {}): Promise<T> {
-    const asked = this.open().then((pool) => this.borrow(pool, body, limits));
-    this.asked.add(asked);
-    const done = () => this.asked.delete(asked);
-    asked.then(done, done);
-    return asked;
+  private connected<T>(body: (session: Session) => Promise<T>, limits: Limits): Promise<T> {
+    return abortable(limits.signal, () => {
+      const asked = this.open().then((pool) => this.borrow(pool, body, limits));
+      this.asked.add(asked);
+      const done = () => this.asked.delete(asked);
+      asked.then(done, done);
+      return asked;
+    });
   }
 
   private async borrow<T>(pool: PgPool, body: (session: Session) => Promise<T>, limits: Limits): Promise<T> {
     const client = await pool.connect().catch((error) => {
       throw postgresError(error, this.where);
     });
+    const { promise: idle, resolve: rest } = Promise.withResolvers<void>();
+    let cancelled: Promise<void> | null = null;
+    const stopListening = onAbort(limits.signal, () => cancelled = this.cancel(client, idle));
     let broken = true;
     try {
-      const result = await body(this.session(client, limits.timeout_ms));
+      const result = await body(this.session(client, limits));
       broken = false;
       return result;
     } catch (error) {
-      broken = !isOrderly(error);
+      broken = isBroken(error);
       throw error;
     } finally {
+      stopListening();
+      rest();
+      // A cancellation that is still on its way would hit the next statement.
+      await cancelled;
       client.release(broken);
     }
   }
 
-  private session(client: PgClient, timeout_ms = STATEMENT_MS): Session {
+  private cancel(client: PgClient, idle: Promise<void>): Promise<void> {
+    return cancelStatement({ client, address: this.address, socket: () => this.socket(), idle });
+  }
+
+  private session(client: PgClient, { timeout_ms = STATEMENT_MS, signal }: Limits): Session {
     const { where, names } = this;
-    return new Session({ client, where, names, timeout_ms: timeout_ms + GRACE_MS });
+    return new Session({ client, where, names, timeout_ms: timeout_ms + GRACE_MS, signal });
   }
 
   private open(): Promise<PgPool> {
@@ -208,9 +223,10 @@ export class Postgres implements Questions {
     );
   }
 
-  async health(): Promise<Health> {
+  async health(o: Abortable = {}): Promise<Health> {
     const start = performance.now();
-    const row = await this.get<{ version: string }>("SELECT current_setting('server_version') AS version");
+    const sql = "SELECT current_setting('server_version') AS version";
+    const row = await this.get<{ version: string }>(sql, [], o);
     return { adapter: "postgres", version: row?.version ?? "", latency_ms: performance.now() - start };
   }
 
@@ -236,9 +252,9 @@ export class Postgres implements Questions {
 
 const BIGINT = 20;
 
-/** Whether a connection can be used again: the server refused something, or the caller's own code threw. */
-function isOrderly(error: unknown): boolean {
-  return !(error instanceof PostgresError) || error.code !== "unavailable" || error.again === "transaction";
+/** Whether a connection is of no more use: not where the server refused something, or the caller's own code threw. */
+function isBroken(error: unknown): boolean {
+  return error instanceof PostgresError && error.broke;
 }
 
 async function transaction<T>(
@@ -254,7 +270,7 @@ async function transaction<T>(
     await session.run("COMMIT");
     return result;
   } catch (error) {
-    if (isOrderly(error)) await session.run("ROLLBACK");
+    if (!isBroken(error)) await session.rollback();
     throw error;
   }
 }

@@ -11,7 +11,8 @@ type Again = "question" | "transaction" | null;
  * what is in the rows.
  */
 export class PostgresError extends ParleyError {
-  constructor(code: ErrorCode, message: string, readonly again: Again) {
+  /** `broke` says whether the connection is of no more use. */
+  constructor(code: ErrorCode, message: string, readonly again: Again, readonly broke: boolean) {
     super(code, message);
   }
 }
@@ -45,6 +46,9 @@ const ROLLED_BACK: Sentence = {
   again: "transaction",
 };
 
+/** What the server says of a statement that its own time limit, or we, ended. */
+const CANCELLED = "57014";
+
 /** By SQLSTATE, its class, or the system's code. */
 const BY_CODE: Readonly<Record<string, Sentence>> = {
   ECONNREFUSED: { code: "unavailable", says: "cannot be reached: does it run, and is the port right?" },
@@ -70,7 +74,7 @@ const BY_CODE: Readonly<Record<string, Sentence>> = {
   "53100": FULL,
   "53300": BUSY,
   "53": { code: "unavailable", says: "is out of memory or other resources" },
-  "57014": SLOW,
+  [CANCELLED]: SLOW,
   "57": BROKE,
   "58": { code: "unavailable", says: "has trouble with its own files: see its log" },
 };
@@ -93,7 +97,13 @@ export function postgresError(error: unknown, where: string): ParleyError {
     ? BY_CODE[code] ?? words
     : (code.startsWith("28") ? words : undefined) ?? BY_CODE[code] ?? BY_CODE[code.slice(0, 2)];
   const { code: kind, says, again = null } = known ?? refusal(code, constraint);
-  return new PostgresError(kind, `PostgreSQL at ${where} ${says}`, again);
+  const broke = kind === "unavailable" && again !== "transaction" && code !== CANCELLED;
+  return new PostgresError(kind, `PostgreSQL at ${where} ${says}`, again, broke);
+}
+
+/** For a connection that is of no use any more, whatever it was that made it so. */
+export function brokenError(where: string): PostgresError {
+  return new PostgresError(BROKE.code, `PostgreSQL at ${where} ${BROKE.says}`, "question", true);
 }
 
 function refusal(code: string, constraint: string | undefined): Sentence {

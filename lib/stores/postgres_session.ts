@@ -1,5 +1,6 @@
 import type { PgClient, PgQuery, PgResult } from "../../deps.ts";
-import { postgresError } from "./postgres_errors.ts";
+import type { Abortable } from "../core/types.ts";
+import { brokenError, postgresError } from "./postgres_errors.ts";
 
 export type Scalar = string | number | null;
 /** What a statement takes: `$1` may be an array, for `unnest` or `ANY`. */
@@ -19,12 +20,16 @@ export class Session implements Questions {
   private readonly where: string;
   private readonly names: Map<string, string>;
   private readonly timeout_ms: number;
+  private readonly signal: AbortSignal | undefined;
 
-  constructor(o: { client: PgClient; where: string; names: Map<string, string>; timeout_ms: number }) {
+  constructor(
+    o: { client: PgClient; where: string; names: Map<string, string>; timeout_ms: number } & Abortable,
+  ) {
     this.client = o.client;
     this.where = o.where;
     this.names = o.names;
     this.timeout_ms = o.timeout_ms;
+    this.signal = o.signal;
   }
 
   async all<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row[]> {
@@ -44,8 +49,16 @@ export class Session implements Questions {
     await this.send({ text: sql });
   }
 
-  private ask(sql: string, values: readonly SqlValue[]): Promise<PgResult> {
-    return this.send({ name: this.nameOf(sql), text: sql, values: values.map(storableValue) });
+  /** Undoes a transaction, of an aborted call too; a connection on which that fails counts as broken. */
+  async rollback(): Promise<void> {
+    await this.script("ROLLBACK").catch(() => {
+      throw brokenError(this.where);
+    });
+  }
+
+  private async ask(sql: string, values: readonly SqlValue[]): Promise<PgResult> {
+    this.signal?.throwIfAborted();
+    return await this.send({ name: this.nameOf(sql), text: sql, values: values.map(storableValue) });
   }
 
   private async send(query: PgQuery): Promise<PgResult> {

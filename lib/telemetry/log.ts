@@ -21,8 +21,9 @@ export function openLog(level: LogLevel): Promise<(part: string) => Logger> {
 }
 
 async function configure(level: LogLevel, terminal: boolean): Promise<(part: string) => Logger> {
-  const { configureSync, getAnsiColorFormatter, getLogger } = await loadLogTape();
-  const forPeople = getAnsiColorFormatter({ timestamp: "time", value: String });
+  const { configureSync, getAnsiColorFormatter, getLogger, getTextFormatter } = await loadLogTape();
+  const textFormatter = Deno.noColor ? getTextFormatter : getAnsiColorFormatter;
+  const forPeople = textFormatter({ timestamp: "time", value: String });
   const format = terminal ? forPeople : jsonLine;
   const lines = new Lines();
   const stderr = (record: LogRecord) => lines.add(format(record), terminal || isUrgent(record));

@@ -27,7 +27,7 @@ export interface RequestOutcome {
 
 /** How one answer came about. */
 export interface AnswerOutcome {
-  readonly cache: "hit" | "miss" | "bypass";
+  readonly cache: "hit" | "stale" | "miss" | "bypass";
   /** Milliseconds by stage. */
   readonly timings: ReadonlyMap<string, number>;
   /** By store. */
@@ -46,7 +46,12 @@ export class ServingMetrics {
 
   constructor(private readonly clock: Clock) {
     const lookup = (result: AnswerOutcome["cache"]) => this.cache.of({ result });
-    this.lookups = { hit: lookup("hit"), miss: lookup("miss"), bypass: lookup("bypass") };
+    this.lookups = {
+      hit: lookup("hit"),
+      stale: lookup("stale"),
+      miss: lookup("miss"),
+      bypass: lookup("bypass"),
+    };
   }
 
   /** Records the requests of one route, given by its pattern. */
@@ -74,7 +79,8 @@ export class ServingMetrics {
   /** Adds to the window of the last hour. */
   inWindow(request: RequestOutcome, note: { cache?: string; degraded?: unknown }): void {
     const { status, ms } = request;
-    const [hit, degraded] = [note.cache === "hit", note.degraded !== undefined];
+    const hit = note.cache === "hit" || note.cache === "stale";
+    const degraded = note.degraded !== undefined;
     this.window.add({ ms, error: status >= 500, hit, degraded }, this.clock.now());
   }
 

@@ -10,7 +10,7 @@ import { validated } from "./validate.ts";
 export async function analytics(
   context: TaskContext<Services>,
 ): Promise<{ campaigns: WriteCounts; events: WriteCounts }> {
-  const { services: { analytics: store } } = context;
+  const { services: { analytics: store }, signal } = context;
   const input = validated(context);
   const total = input.campaigns.rows + input.events.rows;
   const write = async <Row>(
@@ -20,7 +20,7 @@ export async function analytics(
   ): Promise<WriteCounts> => {
     let counts = NO_WRITES;
     for await (
-      const batch of batches(readArtifact<Row>(context.services, input[table], context.signal), 500)
+      const batch of batches(readArtifact<Row>(context.services, input[table], signal), 500)
     ) {
       counts = addCounts(counts, await upsert(batch));
       context.progress({ done: before + rowsOf(counts), total });
@@ -30,12 +30,12 @@ export async function analytics(
   };
   const campaigns = await write<Campaign>(
     "campaigns",
-    (rows) => store.upsertCampaigns({ campaigns: rows }),
+    (rows) => store.upsertCampaigns({ campaigns: rows, signal }),
     0,
   );
   const events = await write<EngagementEvent>(
     "events",
-    (rows) => store.upsertEvents({ events: rows }),
+    (rows) => store.upsertEvents({ events: rows, signal }),
     input.campaigns.rows,
   );
   context.rows({ in: total, out: campaigns.inserted + campaigns.changed + events.inserted + events.changed });

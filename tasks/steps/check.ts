@@ -2,17 +2,32 @@ import type { JsonObject } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import type { Anomaly } from "../../lib/quality/anomaly.ts";
 import { gate } from "../../lib/quality/gate.ts";
+import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
+import { embeddedStore } from "./store.ts";
 
 /**
  * Looks at the data before it is published. A critical finding fails the run, and the old version stays. Either way the
  * findings are left as the output, with a survey of the stores that the next check compares with.
  */
 export async function check(context: TaskContext<Services>): Promise<JsonObject> {
-  const { documents, analytics, vectors, graph, runs, clock } = context.services;
-  const { task_id, run: { dag_id, run_id } } = context;
+  return await checked(context, await embeddedStore(context));
+}
+
+/** The same with these vectors. */
+export async function checked(context: TaskContext<Services>, vectors: VectorStore): Promise<JsonObject> {
+  const { documents, analytics, graph, runs, clock } = context.services;
+  const { task_id, run: { dag_id, run_id }, signal } = context;
   const stores = { documents, analytics, vectors, graph };
-  const { findings, survey } = await gate({ stores, runs, dag_id, run_id, task_id, now: clock.now() });
+  const { findings, survey } = await gate({
+    stores,
+    runs,
+    dag_id,
+    run_id,
+    task_id,
+    now: clock.now(),
+    signal,
+  });
   for (const { severity, code, text } of findings) context.log(`${severity} ${code}: ${text}`);
   context.rows({ in: 0, out: findings.length });
   const output = { findings: findings.map(toJson), survey: { ...survey } };

@@ -24,16 +24,20 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   const { services, signal } = context;
   const { campaigns } = validated(context);
   const name = `${context.run.run_id}/graph/touched.ndjson`;
-  const touched = await services.artifacts.writeLines({ name, lines: touchedLines(services), signal });
+  const touched = await services.artifacts.writeLines({
+    name,
+    lines: touchedLines(services, signal),
+    signal,
+  });
   let edges = await setTargets(context, campaigns);
   let done = campaigns.rows;
   const total = campaigns.rows + touched.rows;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 200)) {
     const user_ids = users.map(({ user_id }) => user_id);
     const expressed = await services.documents.intentCounts({ user_ids });
-    const engaged = await services.analytics.engagement({ user_ids });
-    edges += await services.graph.setExpressed({ user_ids, edges: expressed });
-    edges += await services.graph.setEngaged({ user_ids, edges: engaged });
+    const engaged = await services.analytics.engagement({ user_ids, signal });
+    edges += await services.graph.setExpressed({ user_ids, edges: expressed, signal });
+    edges += await services.graph.setEngaged({ user_ids, edges: engaged, signal });
     context.progress({ done: done += users.length, total });
   }
   context.log(`${touched.rows} users touched, ${edges} edges set`);
@@ -49,15 +53,23 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
 async function setTargets({ services, signal }: TaskContext<Services>, campaigns: Artifact): Promise<number> {
   let edges = 0;
   for await (const batch of batches(readArtifact<Campaign>(services, campaigns, signal), 500)) {
-    edges += await services.graph.setTargets({ campaigns: batch });
+    edges += await services.graph.setTargets({ campaigns: batch, signal });
   }
   return edges;
 }
 
 /** Merges the touched users of both base stores, which each lists in ascending id. */
-async function* touchedLines({ documents, analytics }: Services): AsyncGenerator<string> {
-  const list = (store: { touched(o: { after: string | null; limit: number }): Promise<Touched[]> }) =>
-    paged<Touched>(1_000, ({ user_id }) => user_id, (after, limit) => store.touched({ after, limit }));
+async function* touchedLines(
+  { documents, analytics }: Services,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  type Page = { after: string | null; limit: number; signal: AbortSignal };
+  const list = (store: { touched(o: Page): Promise<Touched[]> }) =>
+    paged<Touched>(
+      1_000,
+      ({ user_id }) => user_id,
+      (after, limit) => store.touched({ after, limit, signal }),
+    );
   const [left, right] = [list(documents), list(analytics)];
   let [a, b] = [await left.next(), await right.next()];
   while (!a.done || !b.done) {

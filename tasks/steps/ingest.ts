@@ -143,7 +143,8 @@ class Ingestion {
   }
 
   private async isUnchanged({ kind, source }: Planned): Promise<boolean> {
-    const record = await this.context.services.analytics.source({ kind, uri: source.uri });
+    const { services: { analytics }, signal } = this.context;
+    const record = await analytics.source({ kind, uri: source.uri, signal });
     return record !== null && record.sha256 === await hashSource(source, this.context);
   }
 

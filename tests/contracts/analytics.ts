@@ -4,11 +4,20 @@ import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port
 import { SetDigest } from "../../lib/stores/digest.ts";
 import { campaign, collect, event } from "../fixtures/rows.ts";
 import { CATALOGUE, countsOf, IDS, many, publishing, stats, type Test } from "./analytics_versions.ts";
+import { ANALYTICS_CALLS } from "./calls.ts";
+import { cancellationContract, type Opened } from "./cancellation.ts";
 
 type Open = () => Promise<{ store: AnalyticsStore; close(): Promise<void> }>;
 
-/** What every analytics store does. `open` gives a fresh, empty store each time. */
-export function analyticsContract(name: string, open: Open): void {
+/**
+ * What every analytics store does. `open` gives a fresh, empty store each time; so does `behindProxy`, for one that is on a
+ * server.
+ */
+export function analyticsContract(
+  name: string,
+  open: Open,
+  behindProxy: () => Promise<Opened<AnalyticsStore>> = async () => ({ ...await open(), hang: null }),
+): void {
   const test: Test = (title, body) =>
     Deno.test(`${name}: ${title}`, async () => {
       const { store, close } = await open();
@@ -24,6 +33,7 @@ export function analyticsContract(name: string, open: Open): void {
   stats(test);
   publishing(test);
   erasing(test);
+  cancellationContract(name, { open: behindProxy, calls: ANALYTICS_CALLS, first: "counts" });
 }
 
 const FULL_CAMPAIGN: Campaign = {

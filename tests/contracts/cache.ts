@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import type { Cache } from "../../lib/stores/cache/port.ts";
+import { CACHE_CALLS } from "./calls.ts";
+import { cancellationContract, type Opened } from "./cancellation.ts";
 
 const MINUTE = 60_000;
 
-/** What every cache does. `open` returns an empty one, of this test alone. */
+/** What every cache does. `open` gives an empty one each time; so does `behindProxy`, for one that is on a server. */
 export function cacheContract(
   name: string,
   open: () => Promise<{ store: Cache; close(): Promise<void> }>,
+  behindProxy: () => Promise<Opened<Cache>> = async () => ({ ...await open(), hang: null }),
 ): void {
+  cancellationContract(name, { open: behindProxy, calls: CACHE_CALLS, first: "get" });
+
   const test = (what: string, body: (store: Cache) => Promise<void>) =>
     Deno.test(`${name}: ${what}`, async () => {
       const { store, close } = await open();
@@ -48,6 +53,21 @@ export function cacheContract(
     await store.set({ key: "a", value: "1", ttl_ms: MINUTE });
     await store.set({ key: "a", value: "2", ttl_ms: 0 });
     assert.equal(await store.get({ key: "a" }), null);
+  });
+
+  test("claim() is true for one of many who ask at once", async (store) => {
+    const claims = await Promise.all(
+      Array.from({ length: 50 }, () => store.claim({ key: "a", ttl_ms: MINUTE })),
+    );
+    assert.equal(claims.filter(Boolean).length, 1);
+    assert.equal(await store.claim({ key: "b", ttl_ms: MINUTE }), true);
+  });
+
+  test("claim() is free again after its time to live", async (store) => {
+    assert.equal(await store.claim({ key: "a", ttl_ms: 30.5 }), true);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(await store.claim({ key: "a", ttl_ms: MINUTE }), true);
+    assert.equal(await store.claim({ key: "a", ttl_ms: MINUTE }), false);
   });
 
   test("health() names the adapter", async (store) => {

@@ -5,12 +5,21 @@ import { SetDigest } from "../../lib/stores/digest.ts";
 import type { IntentCount } from "../../lib/stores/documents/port.ts";
 import type { GraphStore } from "../../lib/stores/graph/port.ts";
 import { minute, random } from "../fixtures/rows.ts";
+import { GRAPH_CALLS } from "./calls.ts";
+import { cancellationContract, type Opened } from "./cancellation.ts";
 
 type Open = () => Promise<{ store: GraphStore; close(): Promise<void> }>;
 type Test = (title: string, body: (store: GraphStore) => Promise<void>) => void;
 
-/** What every graph store does. `open` gives a fresh, empty store each time. */
-export function graphContract(name: string, open: Open): void {
+/**
+ * What every graph store does. `open` gives a fresh, empty store each time; so does `behindProxy`, for one that is on a
+ * server.
+ */
+export function graphContract(
+  name: string,
+  open: Open,
+  behindProxy: () => Promise<Opened<GraphStore>> = async () => ({ ...await open(), hang: null }),
+): void {
   const test: Test = (title, body) =>
     Deno.test(`${name}: ${title}`, async () => {
       const { store, close } = await open();
@@ -24,6 +33,7 @@ export function graphContract(name: string, open: Open): void {
   expressed(test);
   engaged(test);
   wholeGraph(test);
+  cancellationContract(name, { open: behindProxy, calls: GRAPH_CALLS, first: "counts" });
 }
 
 function digestOf(edges: Readonly<Record<string, readonly object[]>>): string {

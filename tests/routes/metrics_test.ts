@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
+import { ManualClock } from "../../lib/core/clock.ts";
+import { ServingMetrics } from "../../lib/telemetry/serving.ts";
 import { fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
 import { appTest } from "./app.ts";
 
@@ -115,3 +117,24 @@ appTest("GET /metrics asks for a key with the scope read", async ({ app }) => {
     keys: [{ key: "reader-key", scopes: ["read"] }, { key: "writer-key", scopes: ["write"] }],
   }),
 });
+
+const metrics = new ServingMetrics(new ManualClock(NOW));
+appTest(
+  "the window of the last hour has answers alone, with hits, errors and degraded ones",
+  async ({ app }) => {
+    for (const path of [PATH, PATH, `${PATH}?k=0`, "/healthz", "/nowhere", "/metrics"]) {
+      await app.request(
+        path,
+      );
+    }
+    const [minute, ...more] = metrics.window.minutes(NOW);
+    assert.deepEqual(more, []);
+    const { at, requests, hits, errors, degraded, p50_ms, p95_ms } = minute!;
+    assert.equal(at, "2025-03-10T00:00:00.000Z");
+    assert.deepEqual({ requests, hits, errors, degraded }, { requests: 3, hits: 0, errors: 0, degraded: 2 });
+    assert.ok(p50_ms! > 0 && p95_ms! >= p50_ms!);
+  },
+  {
+    options: ({ stores }) => ({ metrics, stores: { ...stores, cache: faulty(stores.cache, fails) } }),
+  },
+);

@@ -6,6 +6,7 @@ import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
 import { campaign, event, minute } from "../fixtures/rows.ts";
+import { proxied } from "../fixtures/tcp_proxy.ts";
 
 if (POSTGRES === undefined) Deno.test.ignore(`PostgresAnalytics: ${NEEDS_POSTGRES}`, () => {});
 else suite(POSTGRES);
@@ -38,6 +39,19 @@ function suite(server: string): void {
       close: async () => {
         await store.close();
         await dropSchema(url);
+      },
+    });
+  }, () => {
+    const direct = freshSchema(server);
+    const { url, proxy } = proxied(direct, 5_432);
+    const store = new PostgresAnalytics({ url });
+    return Promise.resolve({
+      store,
+      hang: proxy.hang,
+      close: async () => {
+        await store.close();
+        await proxy.close();
+        await dropSchema(direct);
       },
     });
   });

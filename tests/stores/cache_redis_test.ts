@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { loadRedis } from "../../deps.ts";
 import { RedisCache } from "../../lib/stores/cache/redis.ts";
 import { cacheContract } from "../contracts/cache.ts";
-import { tcpProxy } from "../fixtures/tcp_proxy.ts";
+import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";
+import { until } from "../fixtures/until.ts";
+import { assertOneComputes } from "../fixtures/stampede.ts";
 
 const SERVER = Deno.env.get("PARLEY_TEST_REDIS");
 const MINUTE = 60_000;
@@ -13,6 +15,14 @@ if (SERVER === undefined) {
   cacheContract("RedisCache", () => {
     const store = new RedisCache({ url: ownNamespace() });
     return Promise.resolve({ store, close: () => store.close() });
+  }, () => {
+    const { url, proxy } = proxied(ownNamespace(), 6_379);
+    const store = new RedisCache({ url });
+    const close = async () => {
+      await store.close();
+      await proxy.close();
+    };
+    return Promise.resolve({ store, hang: proxy.hang, close });
   });
   keeping();
   refusing();
@@ -46,9 +56,16 @@ function keeping(): void {
     const { hostname, port, password } = url;
     const redis = new Redis({ host: hostname, port: Number(port || 6379), password });
     const left = await redis.pttl(`${url.searchParams.get("namespace")}:a`);
-    assert.ok(left > MINUTE - 5_000 && left <= MINUTE, `${left} ms`);
+    assert.ok(left > MINUTE / 2 && left <= MINUTE, `${left} ms`);
     await redis.quit();
     await cache.close();
+  });
+
+  Deno.test("RedisCache lets one of two processes compute what 200 ask at once", async () => {
+    const url = ownNamespace();
+    const [one, other] = [new RedisCache({ url }), new RedisCache({ url })];
+    await assertOneComputes([one, other]);
+    await Promise.all([one.close(), other.close()]);
   });
 
   Deno.test("RedisCache answers a thousand calls that are made before it is connected", async () => {
@@ -136,11 +153,7 @@ function failing(): void {
   });
 }
 
-/** Asks until an answer comes, for two seconds at most. */
+/** Asks until an answer comes, soon on any machine. */
 async function recovers(cache: RedisCache): Promise<void> {
-  for (const deadline = performance.now() + 2_000; performance.now() < deadline;) {
-    if (await cache.get({ key: "a" }).catch(() => null) === "1") return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.fail("no answer within two seconds");
+  await until(() => cache.get({ key: "a" }).then((found) => found === "1", () => false));
 }

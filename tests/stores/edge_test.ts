@@ -61,6 +61,7 @@ Deno.test({
       assert.equal((await (await fetch(`${url}/healthz`)).json()).status, "up");
       assert.deepEqual(await storesDown(url), []);
       assert.deepEqual(await pagesBroken(url), []);
+      assert.match(await (await fetch(`${url}/metrics`)).text(), /^parley_store_up\{store="graph"\} 1$/m);
     } finally {
       child.kill("SIGTERM");
       await reader.cancel();

@@ -7,6 +7,7 @@ import { Neo4jGraph } from "../../lib/stores/graph/neo4j.ts";
 import { parseNeo4jUrl } from "../../lib/stores/graph/neo4j_url.ts";
 import { dropNamespace, engages, neo4jServer, urlOf } from "../fixtures/neo4j.ts";
 import { tcpProxy } from "../fixtures/tcp_proxy.ts";
+import { until } from "../fixtures/until.ts";
 
 /** Asserts that a call fails with this code and sentence, and that nothing of it shows a password. */
 async function assertFails(call: Promise<unknown>, code: string, sentence: RegExp): Promise<void> {
@@ -241,6 +242,48 @@ function faults(server: string): void {
     );
     assert.ok(performance.now() - start < 15_000);
     await connection.close();
+  });
+
+  Deno.test("Neo4jConnection has the server end the transaction of an aborted call", async () => {
+    const connection = new Neo4jConnection({ url: urlOf(server) });
+    const mark = `marked-${crypto.randomUUID()}`;
+    const running = async () => {
+      const { records } = await connection.read((tx) =>
+        tx.run(
+          "SHOW TRANSACTIONS YIELD currentQuery WHERE currentQuery STARTS WITH $mark RETURN currentQuery",
+          {
+            mark: `/* ${mark} */`,
+          },
+        )
+      );
+      return records.length;
+    };
+    const long = `/* ${mark} */ UNWIND range(1, 1000000000) AS i WITH i WHERE i % 7 = 8 RETURN count(i)`;
+    for (const call of ["read", "write"] as const) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const asked = call === "read"
+        ? connection.read((tx) => tx.run(long), { ms: 60_000, signal })
+        : connection.write((tx) => tx.run(long), { signal });
+      const ended = assert.rejects(asked, { name: "AbortError" });
+      await until(async () => await running() === 1);
+      controller.abort();
+      await ended;
+      await until(async () => await running() === 0);
+    }
+    await connection.close();
+  });
+
+  Deno.test("Neo4jGraph is not worn out by many aborted calls of a silent server", async () => {
+    await behindProxy(async ({ store, proxy }) => {
+      proxy.hang(true);
+      for (let n = 0; n < 150; n++) {
+        const signal = AbortSignal.timeout(5);
+        await assert.rejects(store.intentsOf({ user_id: "a", limit: 1, signal }), { name: "TimeoutError" });
+      }
+      proxy.hang(false);
+      assert.deepEqual(await ask(store), found);
+    });
   });
 
   Deno.test("Neo4jGraph.close() ends calls that are under way, and is idempotent", async () => {

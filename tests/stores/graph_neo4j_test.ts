@@ -8,6 +8,7 @@ import { openGraph } from "../../lib/stores/open.ts";
 import { graphContract } from "../contracts/graph.ts";
 import { dropNamespace, engages, neo4jServer, raw, urlOf, withStores } from "../fixtures/neo4j.ts";
 import { minute } from "../fixtures/rows.ts";
+import { proxied } from "../fixtures/tcp_proxy.ts";
 
 function suite(server: string): void {
   graphContract("Neo4jGraph", async () => {
@@ -18,6 +19,19 @@ function suite(server: string): void {
       close: async () => {
         await store.close();
         await dropNamespace(url);
+      },
+    };
+  }, async () => {
+    const direct = urlOf(server, (url) => url.href = url.href.replace(/^neo4j/, "bolt"));
+    const { url, proxy } = proxied(direct, 7_687);
+    const store = await openGraph(url);
+    return {
+      store,
+      hang: proxy.hang,
+      close: async () => {
+        await store.close();
+        await proxy.close();
+        await dropNamespace(direct);
       },
     };
   });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ParleyError } from "../../lib/core/errors.ts";
+import type { Abortable } from "../../lib/core/types.ts";
 import { PostgresAnalytics } from "../../lib/stores/analytics/postgres.ts";
 import { openAnalytics, openRuns } from "../../lib/stores/open.ts";
 import { Postgres } from "../../lib/stores/postgres.ts";
@@ -9,6 +10,7 @@ import { parsePostgresUrl } from "../../lib/stores/postgres_url.ts";
 import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
 import { event } from "../fixtures/rows.ts";
 import { tcpProxy } from "../fixtures/tcp_proxy.ts";
+import { until } from "../fixtures/until.ts";
 
 /** Asserts that a call fails with this code and sentence, and that nothing of the error shows a password. */
 async function assertFails(call: () => Promise<unknown>, code: string, sentence: RegExp): Promise<void> {
@@ -66,6 +68,21 @@ Deno.test("postgresError() takes nothing over that may quote a row", () => {
     "PostgreSQL at db:5432/parley refused a statement by its constraint events_key (23505)",
   );
   assert.doesNotMatch(Deno.inspect(error), /what I said/);
+});
+
+Deno.test("postgresError() says that a server wants TLS, or shows a certificate that is not trusted", () => {
+  const words = 'no pg_hba.conf entry for host "10.0.0.1", user "me", database "db", no encryption';
+  const wants = Object.assign(new Error(words), { code: "28000", severity: "FATAL" });
+  for (
+    const [error, sentence] of [
+      [wants, /^PostgreSQL at db:5432\/parley wants encryption: add \?sslmode=require to its URL$/],
+      [new Error("self-signed certificate in certificate chain"), /name its authority's file in DENO_CERT/],
+    ] as const
+  ) {
+    const { code, message } = postgresError(error, "db:5432/parley");
+    assert.equal(code, "mismatch");
+    assert.match(message, sentence);
+  }
 });
 
 Deno.test("postgresDialect() orders text by code point and widens numbers", () => {
@@ -221,6 +238,60 @@ function suite(server: string): void {
       await assertFails(() => slow, "unavailable", /did not answer in time/);
       assert.deepEqual(await db.all("SELECT n FROM numbers"), [{ n: 7 }]);
       await db.close();
+    }));
+
+  Deno.test("Postgres has the server cancel the statement of an aborted call, and keeps the connection", () =>
+    withSchema(server, async (url) => {
+      const db = new Postgres({ url, store: "runs", migrations: STEPS });
+      const backend = async () => (await db.get<{ pid: number }>("SELECT pg_backend_pid() AS pid"))!.pid;
+      const state = async (pid: number) => {
+        const sql = `SELECT state, query LIKE '%pg_sleep%' AS slept FROM pg_stat_activity WHERE pid = ${pid}`;
+        return (await ask<{ state: string; slept: boolean }>(url, sql))[0];
+      };
+      const pid = await backend();
+      const slow = "SELECT pg_sleep(600)";
+      const calls: ((o: Abortable & { timeout_ms: number }) => Promise<unknown>)[] = [
+        (o) => db.all(slow, [], o),
+        (o) => db.read((session) => session.all(slow), o),
+        (o) => db.write((session) => session.run(slow), o),
+      ];
+      for (const call of calls) {
+        const controller = new AbortController();
+        const ended = assert.rejects(call({ signal: controller.signal, timeout_ms: 600_000 }), {
+          name: "AbortError",
+        });
+        await until(async () => (await state(pid))?.state === "active");
+        controller.abort();
+        await ended;
+        await until(async () => (await state(pid))?.state === "idle");
+        assert.equal(await backend(), pid, "the connection is good for the next");
+      }
+      await db.close();
+    }));
+
+  Deno.test("Postgres.write() whose signal is aborted between two statements is undone", () =>
+    withSchema(server, async (url) => {
+      const db = new Postgres({ url, store: "runs", migrations: STEPS });
+      const controller = new AbortController();
+      const undone = db.write(async (session) => {
+        await session.run("INSERT INTO numbers VALUES (8)");
+        controller.abort();
+        await session.run("INSERT INTO numbers VALUES (9)");
+      }, { signal: controller.signal });
+      await assert.rejects(undone, { name: "AbortError" });
+      assert.deepEqual(await db.all("SELECT n FROM numbers"), [{ n: 7 }]);
+      await db.close();
+    }));
+
+  Deno.test("Postgres is not worn out by many aborted calls of a silent server", () =>
+    withProxy(server, async ({ db, proxy }) => {
+      await db.health();
+      proxy.hang(true);
+      for (let n = 0; n < 20; n++) {
+        await assert.rejects(db.health({ signal: AbortSignal.timeout(5) }), { name: "TimeoutError" });
+      }
+      proxy.hang(false);
+      assert.deepEqual(await db.all("SELECT n FROM numbers"), [{ n: 7 }]);
     }));
 
   Deno.test("Postgres recovers from a cut connection", () =>

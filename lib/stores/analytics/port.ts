@@ -57,54 +57,54 @@ export interface AnalyticsCounts {
 
 /** Campaigns, engagement, and which data version is published. */
 export interface AnalyticsStore {
-  upsertCampaigns(o: { campaigns: readonly Campaign[] }): Promise<WriteCounts>;
+  upsertCampaigns(o: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts>;
   /**
    * Inserts or replaces by `event_id`. Users of inserted or changed rows become touched, and their epoch is raised,
    * in the same transaction.
    */
-  upsertEvents(o: { events: readonly EngagementEvent[] }): Promise<WriteCounts>;
-  touched(o: { after: string | null; limit: number }): Promise<Touched[]>;
-  settle(o: { touched: readonly Touched[] }): Promise<void>;
+  upsertEvents(o: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts>;
+  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]>;
+  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
   /** Recount of events for these users, in ascending user and campaign. */
-  engagement(o: { user_ids: readonly string[] }): Promise<Engagement[]>;
+  engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
   /** These campaigns, whichever exist, in ascending id. */
-  campaigns(o: { campaign_ids: readonly string[] }): Promise<Campaign[]>;
+  campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
   /** Campaigns in ascending id, after `after`. */
-  campaignPage(o: { after: string | null; limit: number }): Promise<Campaign[]>;
+  campaignPage(o: { after: string | null; limit: number } & Abortable): Promise<Campaign[]>;
   /** Stats under a data version, for these campaigns; a campaign nobody met has zeros. Ascending id. */
-  stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]>;
+  stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]>;
   /** The most popular campaigns under a data version, best first, ties by id. */
-  popular(o: { version: number; limit: number }): Promise<CampaignStats[]>;
+  popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]>;
   /** Events by UTC day from `since` to before `until` (ISO times), in ascending day; a day without events has no row. */
   daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]>;
   /** Campaigns that this user dismissed or converted on, read live. */
-  settledCampaigns(o: { user_id: string }): Promise<string[]>;
+  settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]>;
   /** Grows with every write for that user; 0 for an unknown one. */
-  epoch(o: { user_id: string }): Promise<number>;
+  epoch(o: { user_id: string } & Abortable): Promise<number>;
   /**
    * Builds stats and popularity for a version that is not published yet, replacing an earlier attempt at it.
    * Events count by a half-life back from the newest event, so equal input gives equal stats.
    */
-  buildStats(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }>;
-  published(): Promise<Published | null>;
+  buildStats(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }>;
+  published(o?: Abortable): Promise<Published | null>;
   /**
    * Makes a version the published one, records the sources that it was made from, and drops stats older than the
    * version before, in one transaction. Publishing the published version again changes nothing; an older one is a
    * `conflict`.
    */
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published>;
   /** The record of a source, or null if no published run read it. */
-  source(o: { kind: Kind; uri: string }): Promise<SourceRecord | null>;
-  sources(): Promise<SourceRecord[]>;
-  forgetSources(o: { uris: readonly string[] }): Promise<void>;
+  source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null>;
+  sources(o?: Abortable): Promise<SourceRecord[]>;
+  forgetSources(o: { uris: readonly string[] } & Abortable): Promise<void>;
   /** Removes events, touches and epochs of these users; returns how many events went. */
-  deleteUsers(o: { user_ids: readonly string[] }): Promise<number>;
-  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number>;
-  counts(): Promise<AnalyticsCounts>;
+  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(o?: Abortable): Promise<AnalyticsCounts>;
   /** Hash of all campaigns and events, independent of order, versions and write time. */
-  digest(): Promise<string>;
-  health(): Promise<Health>;
+  digest(o?: Abortable): Promise<string>;
+  health(o?: Abortable): Promise<Health>;
   close(): Promise<void>;
 }

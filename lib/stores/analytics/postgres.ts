@@ -56,30 +56,32 @@ export class PostgresAnalytics implements AnalyticsStore {
     this.versions = new PostgresVersions(this.db);
   }
 
-  upsertCampaigns(o: { campaigns: readonly Campaign[] }): Promise<WriteCounts> {
-    return this.catalogue.upsert({ rows: o.campaigns });
+  upsertCampaigns(o: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows: o.campaigns, signal: o.signal });
   }
 
-  upsertEvents(o: { events: readonly EngagementEvent[] }): Promise<WriteCounts> {
-    return this.events.upsert({ rows: o.events, touch });
+  upsertEvents(o: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
+    return this.events.upsert({ rows: o.events, touch, signal: o.signal });
   }
 
-  touched(o: { after: string | null; limit: number }): Promise<Touched[]> {
+  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
     return this.db.all<Touched>(
       `SELECT user_id, token::text AS token FROM touched WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
       [o.after ?? "", o.limit],
+      o,
     );
   }
 
-  async settle(o: { touched: readonly Touched[] }): Promise<void> {
+  async settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
     await this.db.run(
       `DELETE FROM touched USING ${given({ user_id: "text", token: "bigint" })}
        WHERE touched.user_id = given.user_id AND touched.token = given.token`,
       [o.touched.map((touch) => touch.user_id), o.touched.map((touch) => touch.token)],
+      o,
     );
   }
 
-  engagement(o: { user_ids: readonly string[] }): Promise<Engagement[]> {
+  engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
     return this.db.all<Engagement>(
       `SELECT user_id, campaign_id,
               count(*) FILTER (WHERE type = 'impression') AS impressions,
@@ -90,83 +92,86 @@ export class PostgresAnalytics implements AnalyticsStore {
        FROM events WHERE user_id = ANY($1::text[])
        GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
       [o.user_ids],
+      o,
     );
   }
 
-  campaigns(o: { campaign_ids: readonly string[] }): Promise<Campaign[]> {
-    return this.catalogue.select("WHERE campaign_id = ANY($1::text[]) ORDER BY campaign_id", o.campaign_ids);
+  campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
+    const clause = "WHERE campaign_id = ANY($1::text[]) ORDER BY campaign_id";
+    return this.catalogue.select(clause, [o.campaign_ids], o);
   }
 
-  campaignPage(o: { after: string | null; limit: number }): Promise<Campaign[]> {
+  campaignPage(o: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
     return this.catalogue.page(o);
   }
 
-  stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]> {
+  stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
     return this.versions.stats(o);
   }
 
-  popular(o: { version: number; limit: number }): Promise<CampaignStats[]> {
+  popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
     return this.versions.popular(o);
   }
 
   async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
-    o.signal?.throwIfAborted();
     const sql = `${DAILY} WHERE timestamp >= $1 AND timestamp < $2 GROUP BY day ORDER BY day`;
-    return await this.db.all<EngagementDay>(sql, [o.since, o.until]);
+    return await this.db.all<EngagementDay>(sql, [o.since, o.until], o);
   }
 
-  async settledCampaigns(o: { user_id: string }): Promise<string[]> {
+  async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {
     const rows = await this.db.all<{ campaign_id: string }>(
       `SELECT DISTINCT campaign_id FROM events
        WHERE user_id = $1 AND type IN ('conversion', 'dismissal') ORDER BY campaign_id`,
       [o.user_id],
+      o,
     );
     return rows.map((row) => row.campaign_id);
   }
 
-  async epoch(o: { user_id: string }): Promise<number> {
+  async epoch(o: { user_id: string } & Abortable): Promise<number> {
     const sql = "SELECT epoch FROM epochs WHERE user_id = $1";
-    return (await this.db.get<{ epoch: number }>(sql, [o.user_id]))?.epoch ?? 0;
+    return (await this.db.get<{ epoch: number }>(sql, [o.user_id], o))?.epoch ?? 0;
   }
 
-  buildStats(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }> {
+  buildStats(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
     return this.versions.build(o);
   }
 
-  published(): Promise<Published | null> {
-    return this.versions.published();
+  published(o: Abortable = {}): Promise<Published | null> {
+    return this.versions.published(o);
   }
 
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
     return this.versions.publish(o);
   }
 
-  source(o: { kind: Kind; uri: string }): Promise<SourceRecord | null> {
-    return this.db.get<SourceRecord>("SELECT * FROM sources WHERE kind = $1 AND uri = $2", [o.kind, o.uri]);
+  source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
+    const sql = "SELECT * FROM sources WHERE kind = $1 AND uri = $2";
+    return this.db.get<SourceRecord>(sql, [o.kind, o.uri], o);
   }
 
   /** In ascending kind and URI. */
-  sources(): Promise<SourceRecord[]> {
-    return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri");
+  sources(o: Abortable = {}): Promise<SourceRecord[]> {
+    return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri", [], o);
   }
 
-  async forgetSources(o: { uris: readonly string[] }): Promise<void> {
-    await this.db.run("DELETE FROM sources WHERE uri = ANY($1::text[])", [o.uris]);
+  async forgetSources(o: { uris: readonly string[] } & Abortable): Promise<void> {
+    await this.db.run("DELETE FROM sources WHERE uri = ANY($1::text[])", [o.uris], o);
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
     while (true) {
-      const deleted = await this.deleteSome(o.user_ids);
+      const deleted = await this.deleteSome(o);
       gone += deleted;
       if (deleted < DELETE_LIMIT) return gone;
     }
   }
 
   /** Events, and at the last of them what else there is of these users, in the same transaction. */
-  private deleteSome(user_ids: readonly string[]): Promise<number> {
+  private deleteSome({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
     return this.db.write(async (session) => {
       const deleted = await session.run(
         `DELETE FROM events WHERE event_id IN (
@@ -179,32 +184,33 @@ export class PostgresAnalytics implements AnalyticsStore {
         }
       }
       return deleted;
-    }, WHOLE);
+    }, { ...WHOLE, signal });
   }
 
-  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number> {
+  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     return this.db.write(async (session) => {
       await session.run("DELETE FROM stats WHERE campaign_id = ANY($1::text[])", [o.campaign_ids]);
       return await session.run("DELETE FROM campaigns WHERE campaign_id = ANY($1::text[])", [o.campaign_ids]);
-    });
+    }, o);
   }
 
-  counts(): Promise<AnalyticsCounts> {
+  counts(o: Abortable = {}): Promise<AnalyticsCounts> {
     const sql =
       `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
         (SELECT count(DISTINCT user_id) FROM events) AS users`;
-    return this.db.read(async (session) => (await session.get<AnalyticsCounts>(sql))!, WHOLE);
+    const limits = { ...WHOLE, signal: o.signal };
+    return this.db.read(async (session) => (await session.get<AnalyticsCounts>(sql))!, limits);
   }
 
-  async digest(): Promise<string> {
+  async digest(o: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
-    for await (const row of this.catalogue.rows()) digest.add(["campaign", { ...row }]);
-    for await (const row of this.events.rows()) digest.add(["event", { ...row }]);
+    for await (const row of this.catalogue.rows(o)) digest.add(["campaign", { ...row }]);
+    for await (const row of this.events.rows(o)) digest.add(["event", { ...row }]);
     return digest.hex();
   }
 
-  health(): Promise<Health> {
-    return this.db.health();
+  health(o: Abortable = {}): Promise<Health> {
+    return this.db.health(o);
   }
 
   close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { paged } from "../../core/batch.ts";
 import { canonicalJson } from "../../core/json.ts";
-import type { Json, WriteCounts } from "../../core/types.ts";
+import type { Abortable, Json, WriteCounts } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../keyed.ts";
 import type { Postgres } from "../postgres.ts";
 import { given, type Questions, type SqlValue, storable, transposed } from "../postgres_session.ts";
@@ -35,10 +35,10 @@ export class PostgresRows<Row extends object> {
    * Writes rows in several transactions. `touch` is called at the end of each with the owners, old and new, of what
    * was inserted or changed in it.
    */
-  async upsert(o: { rows: readonly Row[]; touch?: Touch }): Promise<WriteCounts> {
+  async upsert(o: { rows: readonly Row[]; touch?: Touch } & Abortable): Promise<WriteCounts> {
     const sum = { inserted: 0, changed: 0, same: 0 };
     for (const batch of this.batches(o.rows)) {
-      const counts = await this.db.write((session) => this.put(session, batch, o.touch));
+      const counts = await this.db.write((session) => this.put(session, batch, o.touch), o);
       sum.inserted += counts.inserted;
       sum.changed += counts.changed;
       sum.same += counts.same;
@@ -108,10 +108,11 @@ export class PostgresRows<Row extends object> {
   }
 
   /** Reads rows by a clause that follows `FROM table`. */
-  async select(clause: string, ...values: SqlValue[]): Promise<Row[]> {
+  async select(clause: string, values: readonly SqlValue[], o: Abortable): Promise<Row[]> {
     const rows = await this.db.all<Record<string, unknown>>(
       `SELECT ${this.names.join(", ")} FROM ${this.o.table} ${clause}`,
       values,
+      o,
     );
     for (const row of rows) {
       for (const name of this.json) if (row[name] !== null) row[name] = JSON.parse(row[name] as string);
@@ -120,14 +121,15 @@ export class PostgresRows<Row extends object> {
   }
 
   /** Rows in ascending key, after `after`. */
-  page(o: { after: string | null; limit: number }): Promise<Row[]> {
+  page(o: { after: string | null; limit: number } & Abortable): Promise<Row[]> {
     const { key } = this.o;
-    return this.select(`WHERE ${key} > $1 ORDER BY ${key} LIMIT $2`, o.after ?? "", o.limit);
+    return this.select(`WHERE ${key} > $1 ORDER BY ${key} LIMIT $2`, [o.after ?? "", o.limit], o);
   }
 
   /** All rows in ascending key, read in pages. */
-  rows(): AsyncGenerator<Row> {
-    return paged(PAGE, (row) => row[this.o.key] as string, (after, limit) => this.page({ after, limit }));
+  rows({ signal }: Abortable): AsyncGenerator<Row> {
+    const page = (after: string | null, limit: number) => this.page({ after, limit, signal });
+    return paged(PAGE, (row) => row[this.o.key] as string, page);
   }
 }
 

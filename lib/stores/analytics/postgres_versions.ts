@@ -1,5 +1,5 @@
 import { batches, paged } from "../../core/batch.ts";
-import type { Published } from "../../core/types.ts";
+import type { Abortable, Published } from "../../core/types.ts";
 import type { Postgres } from "../postgres.ts";
 import { given, type Questions, transposed } from "../postgres_session.ts";
 import { type CampaignDay, Popularity } from "./popularity.ts";
@@ -38,35 +38,39 @@ export class PostgresVersions {
   constructor(private readonly db: Postgres) {}
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
-  async build(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }> {
-    const published = await this.published();
+  async build(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
+    const published = await this.published(o);
     if (published !== null && o.version <= published.version) throw older(o.version, published);
-    const stats = await this.derive(o.half_life_days);
+    const stats = await this.derive(o);
     await this.db.write(async (session) => {
       await session.run("DELETE FROM stats WHERE version = $1", [o.version]);
       for await (const page of batches(stats, PAGE)) await insertStats(session, o.version, page);
-    }, BULK);
+    }, { ...BULK, signal: o.signal });
     return { campaigns: stats.length };
   }
 
-  private async derive(half_life_days: number): Promise<CampaignStats[]> {
+  private async derive(o: { half_life_days: number } & Abortable): Promise<CampaignStats[]> {
+    const { half_life_days, signal } = o;
     const sql = "SELECT substr(max(timestamp), 1, 10) AS day FROM events";
-    const newest = await this.db.read((session) => session.get<{ day: string | null }>(sql), BULK);
+    const newest = await this.db.read((session) => session.get<{ day: string | null }>(sql), {
+      ...BULK,
+      signal,
+    });
     const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days });
-    const ids = paged(PAGE, (id: string) => id, (after, limit) => this.ids(after, limit));
+    const ids = paged(PAGE, (id: string) => id, (after, limit) => this.ids({ after, limit, signal }));
     for await (const page of batches(ids, PAGE)) {
-      for (const day of await this.days(page)) popularity.add(day);
+      for (const day of await this.days(page, o)) popularity.add(day);
     }
     return popularity.stats();
   }
 
-  private async ids(after: string | null, limit: number): Promise<string[]> {
+  private async ids(o: { after: string | null; limit: number } & Abortable): Promise<string[]> {
     const sql = "SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT $2";
-    const rows = await this.db.all<{ campaign_id: string }>(sql, [after ?? "", limit]);
+    const rows = await this.db.all<{ campaign_id: string }>(sql, [o.after ?? "", o.limit], o);
     return rows.map((row) => row.campaign_id);
   }
 
-  private days(campaign_ids: readonly string[]): Promise<CampaignDay[]> {
+  private days(campaign_ids: readonly string[], { signal }: Abortable): Promise<CampaignDay[]> {
     const sql = `SELECT given.campaign_id, substr(events.timestamp, 1, 10) AS day,
         count(*) FILTER (WHERE events.type = 'impression') AS impressions,
         count(*) FILTER (WHERE events.type = 'click') AS clicks,
@@ -74,11 +78,11 @@ export class PostgresVersions {
         count(*) FILTER (WHERE events.type = 'dismissal') AS dismissals
       FROM ${given({ campaign_id: "text" })} LEFT JOIN events ON events.campaign_id = given.campaign_id
       GROUP BY given.campaign_id, day ORDER BY given.campaign_id COLLATE "C", day`;
-    return this.db.read((session) => session.all<CampaignDay>(sql, [campaign_ids]), BULK);
+    return this.db.read((session) => session.all<CampaignDay>(sql, [campaign_ids]), { ...BULK, signal });
   }
 
   /** One row for each distinct id, in ascending id; zeros where the version has none. */
-  stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]> {
+  stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
     return this.db.all<CampaignStats>(
       `SELECT campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
               coalesce(conversions, 0) AS conversions, coalesce(dismissals, 0) AS dismissals,
@@ -87,23 +91,25 @@ export class PostgresVersions {
        LEFT JOIN (SELECT * FROM stats WHERE version = $2) AS stats USING (campaign_id)
        ORDER BY campaign_id COLLATE "C"`,
       [o.campaign_ids, o.version],
+      o,
     );
   }
 
-  popular(o: { version: number; limit: number }): Promise<CampaignStats[]> {
+  popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
     return this.db.all<CampaignStats>(
       `SELECT ${STATS_NAMES.join(", ")} FROM stats
        WHERE version = $1 ORDER BY popularity DESC, campaign_id LIMIT $2`,
       [o.version, o.limit],
+      o,
     );
   }
 
-  published(): Promise<Published | null> {
-    return this.db.get<Published>(PUBLISHED);
+  published(o: Abortable = {}): Promise<Published | null> {
+    return this.db.get<Published>(PUBLISHED, [], o);
   }
 
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
     return this.db.write(async (session) => {
       // Of the table, not of the row, which may not be there yet; readers are let through.
@@ -117,7 +123,7 @@ export class PostgresVersions {
       await flip(session, next);
       await record(session, o.sources);
       return next;
-    }, BULK);
+    }, { ...BULK, signal: o.signal });
   }
 }
 

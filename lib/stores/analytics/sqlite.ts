@@ -47,12 +47,12 @@ export class SqliteAnalytics implements AnalyticsStore {
     this.events = new KeyedTable(this.db, EVENTS);
   }
 
-  upsertCampaigns(o: { campaigns: readonly Campaign[] }): Promise<WriteCounts> {
-    return this.catalogue.upsert({ rows: o.campaigns });
+  upsertCampaigns(o: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows: o.campaigns, signal: o.signal });
   }
 
-  upsertEvents(o: { events: readonly EngagementEvent[] }): Promise<WriteCounts> {
-    return this.events.upsert({ rows: o.events, touch: (users) => this.touch(users) });
+  upsertEvents(o: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
+    return this.events.upsert({ rows: o.events, touch: (users) => this.touch(users), signal: o.signal });
   }
 
   /** An epoch is the token of the user's last write: it grows, and never comes again after an erasure. */
@@ -66,15 +66,17 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async touched(o: { after: string | null; limit: number }): Promise<Touched[]> {
+  async touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
+    o.signal?.throwIfAborted();
     return this.touches.page(o);
   }
 
-  settle(o: { touched: readonly Touched[] }): Promise<void> {
-    return this.touches.settle(o.touched);
+  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
+    return this.touches.settle(o.touched, o);
   }
 
-  async engagement(o: { user_ids: readonly string[] }): Promise<Engagement[]> {
+  async engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
+    o.signal?.throwIfAborted();
     return this.db.all<Engagement>(
       `SELECT user_id, campaign_id,
               count(*) FILTER (WHERE type = 'impression') AS impressions,
@@ -88,22 +90,26 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async campaigns(o: { campaign_ids: readonly string[] }): Promise<Campaign[]> {
+  async campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
+    o.signal?.throwIfAborted();
     return this.catalogue.select(
       "WHERE campaign_id IN (SELECT value FROM json_each(?)) ORDER BY campaign_id",
       JSON.stringify(o.campaign_ids),
     );
   }
 
-  async campaignPage(o: { after: string | null; limit: number }): Promise<Campaign[]> {
+  async campaignPage(o: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
+    o.signal?.throwIfAborted();
     return this.catalogue.page(o);
   }
 
-  async stats(o: { version: number; campaign_ids: readonly string[] }): Promise<CampaignStats[]> {
+  async stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
+    o.signal?.throwIfAborted();
     return this.versions.stats(o);
   }
 
-  async popular(o: { version: number; limit: number }): Promise<CampaignStats[]> {
+  async popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
+    o.signal?.throwIfAborted();
     return this.versions.popular(o);
   }
 
@@ -116,7 +122,8 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async settledCampaigns(o: { user_id: string }): Promise<string[]> {
+  async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {
+    o.signal?.throwIfAborted();
     const rows = this.db.all<{ campaign_id: string }>(
       `SELECT DISTINCT campaign_id FROM events
        WHERE user_id = ? AND type IN ('conversion', 'dismissal') ORDER BY campaign_id`,
@@ -125,79 +132,86 @@ export class SqliteAnalytics implements AnalyticsStore {
     return rows.map((row) => row.campaign_id);
   }
 
-  async epoch(o: { user_id: string }): Promise<number> {
+  async epoch(o: { user_id: string } & Abortable): Promise<number> {
+    o.signal?.throwIfAborted();
     return this.db.get<{ epoch: number }>("SELECT epoch FROM epochs WHERE user_id = ?", o.user_id)?.epoch ??
       0;
   }
 
-  buildStats(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }> {
+  buildStats(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
     return this.versions.build(o);
   }
 
-  async published(): Promise<Published | null> {
+  async published(o: Abortable = {}): Promise<Published | null> {
+    o.signal?.throwIfAborted();
     return this.versions.published();
   }
 
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
     return this.versions.publish(o);
   }
 
-  async source(o: { kind: Kind; uri: string }): Promise<SourceRecord | null> {
+  async source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
+    o.signal?.throwIfAborted();
     return this.db.get<SourceRecord>("SELECT * FROM sources WHERE kind = ? AND uri = ?", o.kind, o.uri);
   }
 
   /** In ascending kind and URI. */
-  async sources(): Promise<SourceRecord[]> {
+  async sources(o: Abortable = {}): Promise<SourceRecord[]> {
+    o.signal?.throwIfAborted();
     return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri");
   }
 
-  async forgetSources(o: { uris: readonly string[] }): Promise<void> {
+  async forgetSources(o: { uris: readonly string[] } & Abortable): Promise<void> {
     const sql = "DELETE FROM sources WHERE uri IN (SELECT value FROM json_each(?))";
-    await this.db.write(() => this.db.run(sql, JSON.stringify(o.uris)));
+    await this.db.write(() => this.db.run(sql, JSON.stringify(o.uris)), o);
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
     const users = JSON.stringify(o.user_ids);
     const gone = await this.db.writeAll({
       sql: `DELETE FROM events WHERE rowid IN (
               SELECT events.rowid FROM events WHERE user_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
       values: [users],
       limit: DELETE_LIMIT,
+      signal: o.signal,
     });
     await this.db.write(() => {
       this.touches.forget(o.user_ids);
       this.db.run("DELETE FROM epochs WHERE user_id IN (SELECT value FROM json_each(?))", users);
-    });
+    }, o);
     await this.db.scrub();
     return gone;
   }
 
-  async deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number> {
+  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
     await this.db.writeEach(o.campaign_ids, (id) => {
       gone += this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", id);
       this.db.run("DELETE FROM stats WHERE campaign_id = ?", id);
-    });
+    }, o);
     return gone;
   }
 
-  async counts(): Promise<AnalyticsCounts> {
+  async counts(o: Abortable = {}): Promise<AnalyticsCounts> {
+    o.signal?.throwIfAborted();
     return this.db.get<AnalyticsCounts>(
       `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
               (SELECT count(DISTINCT user_id) FROM events) AS users`,
     )!;
   }
 
-  async digest(): Promise<string> {
+  async digest(o: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
-    for await (const row of this.catalogue.rows()) digest.add(["campaign", { ...row }]);
-    for await (const row of this.events.rows()) digest.add(["event", { ...row }]);
+    for await (const row of this.catalogue.rows(o)) digest.add(["campaign", { ...row }]);
+    for await (const row of this.events.rows(o)) digest.add(["event", { ...row }]);
     return digest.hex();
   }
 
-  async health(): Promise<Health> {
+  async health(o: Abortable = {}): Promise<Health> {
+    o.signal?.throwIfAborted();
     return this.db.health();
   }
 

@@ -1,6 +1,6 @@
 import { batches, paged } from "../../core/batch.ts";
 import { ParleyError } from "../../core/errors.ts";
-import type { Published } from "../../core/types.ts";
+import type { Abortable, Published } from "../../core/types.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
 import { type CampaignDay, Popularity } from "./popularity.ts";
 import type { CampaignStats, SourceRecord } from "./port.ts";
@@ -13,27 +13,29 @@ export class Versions {
   constructor(private readonly db: Sqlite) {}
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
-  async build(o: { version: number; half_life_days: number }): Promise<{ campaigns: number }> {
+  async build(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
+    o.signal?.throwIfAborted();
     const published = this.published();
     if (published !== null && o.version <= published.version) throw older(o.version, published);
-    const stats = await this.derive(o.half_life_days);
+    const stats = await this.derive(o);
     await this.db.writeAll({
       sql: `DELETE FROM stats WHERE version = ?1 AND campaign_id IN (
               SELECT campaign_id FROM stats WHERE version = ?1 LIMIT ?2)`,
       values: [o.version],
       limit: PAGE,
+      signal: o.signal,
     });
-    await this.db.writeEach(stats, (row) => this.insert(o.version, row));
+    await this.db.writeEach(stats, (row) => this.insert(o.version, row), o);
     return { campaigns: stats.length };
   }
 
-  private async derive(half_life_days: number): Promise<CampaignStats[]> {
+  private async derive(o: { half_life_days: number } & Abortable): Promise<CampaignStats[]> {
     const newest = this.db.get<{ day: string | null }>(
       "SELECT substr(max(timestamp), 1, 10) AS day FROM events",
     );
-    const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days });
+    const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days: o.half_life_days });
     const ids = paged(PAGE, (id: string) => id, async (after, limit) => {
-      await turn();
+      await turn(o);
       return this.ids(after, limit);
     });
     for await (const page of batches(ids, PAGE)) {
@@ -96,7 +98,7 @@ export class Versions {
   }
 
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] },
+    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
     return this.db.write(() => {
       const current = this.published();
@@ -108,7 +110,7 @@ export class Versions {
       this.flip(next);
       for (const source of o.sources) this.record(source);
       return next;
-    });
+    }, o);
   }
 
   private flip(next: Published): void {

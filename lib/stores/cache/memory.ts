@@ -1,5 +1,7 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
 import { LRUCache } from "../../../deps.ts";
-import type { Health } from "../../core/types.ts";
+import { ParleyError } from "../../core/errors.ts";
+import type { Abortable, Health } from "../../core/types.ts";
 import type { Cache } from "./port.ts";
 
 /** V8 holds text in one or two bytes a UTF-16 unit; an entry's node costs some hundred bytes more. */
@@ -9,6 +11,7 @@ const BYTES_PER_ENTRY = 128;
 /** Answers in this process, the least recently used dropped first once `max_bytes` are held. */
 export class MemoryCache implements Cache {
   private readonly entries: LRUCache<string, string>;
+  private closed = false;
 
   constructor(o: { max_bytes: number }) {
     this.entries = new LRUCache<string, string>({
@@ -19,23 +22,37 @@ export class MemoryCache implements Cache {
     });
   }
 
-  get(o: { key: string }): Promise<string | null> {
-    return Promise.resolve(this.entries.get(o.key) ?? null);
+  async get(o: { key: string } & Abortable): Promise<string | null> {
+    this.check(o);
+    return this.entries.get(o.key) ?? null;
   }
 
   /** An entry without time to live, or larger than the whole cache, only replaces what was there by nothing. */
-  set(o: { key: string; value: string; ttl_ms: number }): Promise<void> {
+  async set(o: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
+    this.check(o);
     if (o.ttl_ms > 0) this.entries.set(o.key, o.value, { ttl: Math.ceil(o.ttl_ms) });
     else this.entries.delete(o.key);
-    return Promise.resolve();
   }
 
-  health(): Promise<Health> {
-    return Promise.resolve({ adapter: "memory", version: "1", latency_ms: 0 });
+  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    this.check(o);
+    const free = !this.entries.has(o.key);
+    if (free) this.entries.set(o.key, "", { ttl: Math.ceil(o.ttl_ms) });
+    return free;
   }
 
-  close(): Promise<void> {
+  async health(o: Abortable = {}): Promise<Health> {
+    this.check(o);
+    return { adapter: "memory", version: "1", latency_ms: 0 };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
     this.entries.clear();
-    return Promise.resolve();
+  }
+
+  private check({ signal }: Abortable): void {
+    signal?.throwIfAborted();
+    if (this.closed) throw new ParleyError("unavailable", "the cache was closed");
   }
 }

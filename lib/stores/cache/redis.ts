@@ -1,6 +1,7 @@
 import { loadRedis, type Redis } from "../../../deps.ts";
+import { abortable } from "../../core/abort.ts";
 import { ParleyError } from "../../core/errors.ts";
-import type { Health } from "../../core/types.ts";
+import type { Abortable, Health } from "../../core/types.ts";
 import type { Cache } from "./port.ts";
 import { addressOf, closedError, explainRedis, parseRedisUrl } from "./redis_url.ts";
 
@@ -38,20 +39,25 @@ export class RedisCache implements Cache {
     ({ namespace: this.namespace, database: this.database } = parseRedisUrl(o.url));
   }
 
-  get(o: { key: string }): Promise<string | null> {
-    return this.run((redis) => redis.get(this.name(o.key)));
+  get(o: { key: string } & Abortable): Promise<string | null> {
+    return this.run((redis) => redis.get(this.name(o.key)), o);
   }
 
   /** An entry without time to live only replaces what was there by nothing. */
-  async set(o: { key: string; value: string; ttl_ms: number }): Promise<void> {
+  async set(o: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
     const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
-    await this.run<unknown>((redis) => ttl > 0 ? redis.set(key, o.value, "PX", ttl) : redis.del(key));
+    await this.run<unknown>((redis) => ttl > 0 ? redis.set(key, o.value, "PX", ttl) : redis.del(key), o);
   }
 
-  async health(): Promise<Health> {
-    const info = await this.run((redis) => redis.info("server"));
+  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
+    return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), o) === "OK";
+  }
+
+  async health(o: Abortable = {}): Promise<Health> {
+    const info = await this.run((redis) => redis.info("server"), o);
     const start = performance.now();
-    await this.run((redis) => redis.ping());
+    await this.run((redis) => redis.ping(), o);
     const latency_ms = performance.now() - start;
     return { adapter: "redis", version: /^redis_version:(\S+)/m.exec(info)?.[1] ?? "", latency_ms };
   }
@@ -66,7 +72,12 @@ export class RedisCache implements Cache {
     return `${this.namespace}:${key}`;
   }
 
-  private async run<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+  /** A command that was sent cannot be taken back: an aborted call only stops waiting for its answer. */
+  private run<T>(work: (redis: Redis) => Promise<T>, { signal }: Abortable): Promise<T> {
+    return abortable(signal, () => this.ask(work));
+  }
+
+  private async ask<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
     try {
       const redis = await (this.making ??= this.make());
       await this.ready(redis);

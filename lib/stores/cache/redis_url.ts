@@ -52,6 +52,8 @@ const REASONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [/timed? ?out/i, "unavailable", "did not answer in time"],
 ];
 
+const CLOSED = "closed the connection";
+
 /**
  * One sentence for what the driver or the server said. The error itself is not kept as a cause: it carries the command
  * that was sent, and that may be a password or an answer.
@@ -60,12 +62,18 @@ export function explainRedis(error: unknown, url: URL): ParleyError {
   const words = messageOf(error);
   const [, code, what] = REASONS.find(([pattern]) => pattern.test(words)) ??
     [null, "unavailable", other(error)];
-  const hint = url.protocol === "rediss:" && what.includes("in time") ? "; does it speak TLS?" : "";
+  const hint = hintFor(what, url.protocol === "rediss:");
   return new ParleyError(code, `Redis at ${url.host} ${what}${hint}`);
+}
+
+/** Either side may fall silent or hang up where the other does not speak TLS as it does. */
+function hintFor(what: string, tls: boolean): string {
+  if (tls && what.endsWith("in time")) return "; does it speak TLS?";
+  return !tls && what === CLOSED ? "; if it asks for TLS, write rediss:// in PARLEY_CACHE" : "";
 }
 
 /** The first word of a refusal is its kind; the rest may repeat what was sent. */
 function other(error: unknown): string {
-  if (!(error instanceof Error) || error.name !== "ReplyError") return "closed the connection";
+  if (!(error instanceof Error) || error.name !== "ReplyError") return CLOSED;
   return `refused a command with ${error.message.split(" ")[0]}`;
 }

@@ -1,5 +1,6 @@
+import { abortable } from "../../core/abort.ts";
 import { compareText } from "../../core/text.ts";
-import type { Health, JsonObject } from "../../core/types.ts";
+import type { Abortable, Health, JsonObject } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import { SetDigest } from "../digest.ts";
 import type { IntentCount } from "../documents/port.ts";
@@ -42,28 +43,32 @@ export class Neo4jGraph implements GraphStore {
   }
 
   async setTargets(
-    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] },
+    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number> {
     const campaigns = o.campaigns.map(({ campaign_id, intents }) => ({
       id: campaign_id,
       edges: [...new Set(intents)].map((intent) => ({ campaign_id, intent })),
     }));
-    return await this.setEdges(campaigns, "intent", async (run, { owners, edges }) => {
+    return await this.setEdges(campaigns, "intent", o, async (run, { owners, edges }) => {
       await run(cypher.LIST_CAMPAIGNS, { campaigns: owners });
       await run(cypher.PUT_TARGETS, { edges });
     });
   }
 
-  async setExpressed(o: { user_ids: readonly string[]; edges: readonly IntentCount[] }): Promise<number> {
-    return await this.setEdges(edgesByUser(o), "intent", async (run, { owners: users, edges }) => {
+  async setExpressed(
+    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+  ): Promise<number> {
+    return await this.setEdges(edgesByUser(o), "intent", o, async (run, { owners: users, edges }) => {
       await run(cypher.TRIM_EXPRESSED, { users });
       await run(cypher.PUT_EXPRESSED, { edges });
       await run(cypher.DROP_USERS, { users });
     });
   }
 
-  async setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] }): Promise<number> {
-    return await this.setEdges(edgesByUser(o), "campaign_id", async (run, { owners: users, edges }) => {
+  async setEngaged(
+    o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+  ): Promise<number> {
+    return await this.setEdges(edgesByUser(o), "campaign_id", o, async (run, { owners: users, edges }) => {
       await run(cypher.TRIM_ENGAGED, { users });
       await run(cypher.PUT_ENGAGED, { edges });
       await run(cypher.DROP_USERS, { users });
@@ -74,6 +79,7 @@ export class Neo4jGraph implements GraphStore {
   private async setEdges<Edge extends { readonly [name in Other]: string }, Other extends string>(
     all: readonly Owner<Edge>[],
     other: Other,
+    o: Abortable,
     set: (run: Run, batch: { owners: JsonObject[]; edges: object[] }) => Promise<void>,
   ): Promise<number> {
     let standing = 0;
@@ -87,61 +93,61 @@ export class Neo4jGraph implements GraphStore {
       const edges = batch.flatMap((owner) => owner.edges)
         .sort((a, b) => compareText(a[other], b[other]))
         .map((edge) => ({ ...edge, sort: sortKey(edge[other]) }));
-      await this.write((run) => set(run, { owners, edges }));
+      await this.write((run) => set(run, { owners, edges }), o);
       standing += edges.length;
     }
     return standing;
   }
 
-  async engagedBy(o: { user_ids: readonly string[]; limit: number }): Promise<Engagement[]> {
+  async engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]> {
     const users = await this.read<{ user_id: string; edges: Packed[] }>(cypher.ENGAGED_BY, {
       user_ids: [...new Set(o.user_ids)],
       limit: o.limit,
-    });
+    }, o);
     return users.sort((a, b) => compareText(a.user_id, b.user_id)).flatMap(({ user_id, edges }) =>
       edges.sort(([a], [b]) => compareText(a, b)).map((edge) => engagement(user_id, edge))
     );
   }
 
-  async intentsOf(o: { user_id: string; limit: number }): Promise<IntentCount[]> {
-    return await this.read<IntentCount>(cypher.INTENTS_OF, o);
+  async intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
+    return await this.read<IntentCount>(cypher.INTENTS_OF, { user_id: o.user_id, limit: o.limit }, o);
   }
 
-  async targeting(o: { intents: readonly string[]; limit: number }): Promise<Target[]> {
-    return await this.read<Target>(cypher.TARGETING, { ...o, intents: [...new Set(o.intents)] });
+  async targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
+    return await this.read<Target>(cypher.TARGETING, { intents: [...new Set(o.intents)], limit: o.limit }, o);
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
     for (const ids of chunks([...new Set(o.user_ids)], BATCH / 10)) {
-      gone += await this.write((run) => goneBy(run, cypher.DELETE_USERS, { ids }));
+      gone += await this.write((run) => goneBy(run, cypher.DELETE_USERS, { ids }), o);
     }
     return gone;
   }
 
-  async deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number> {
+  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
     for (const ids of chunks([...new Set(o.campaign_ids)], BATCH / 10)) {
       let last: number;
       do {
-        last = await this.write((run) => goneBy(run, cypher.DELETE_ENGAGED, { ids, limit: BATCH }));
+        last = await this.write((run) => goneBy(run, cypher.DELETE_ENGAGED, { ids, limit: BATCH }), o);
         gone += last;
       } while (last === BATCH);
-      gone += await this.write((run) => goneBy(run, cypher.DELETE_CAMPAIGNS, { ids }));
+      gone += await this.write((run) => goneBy(run, cypher.DELETE_CAMPAIGNS, { ids }), o);
     }
     return gone;
   }
 
-  async counts(): Promise<GraphCounts> {
+  async counts(o: Abortable = {}): Promise<GraphCounts> {
     const counts: Record<string, number> = {};
     for (const [name, statement] of Object.entries(cypher.COUNTS)) {
-      const [row] = await this.read<{ count: number }>(statement, {}, WALK_MS);
+      const [row] = await this.read<{ count: number }>(statement, {}, { ...o, ms: WALK_MS });
       counts[name] = row!.count;
     }
     return counts as unknown as GraphCounts;
   }
 
-  async digest(): Promise<string> {
+  async digest(o: Abortable = {}): Promise<string> {
     return await this.connection.read(async (tx) => {
       const digest = new SetDigest();
       for (const [kind, statement] of Object.entries(cypher.EDGES)) {
@@ -151,13 +157,13 @@ export class Neo4jGraph implements GraphStore {
         }
       }
       return digest.hex();
-    }, WALK_MS);
+    }, { ...o, ms: WALK_MS });
   }
 
-  async health(): Promise<Health> {
-    const version = await this.connection.version();
+  async health(o: Abortable = {}): Promise<Health> {
+    const version = await this.connection.version(o);
     const start = performance.now();
-    await this.read("RETURN 1 AS one", {});
+    await this.read("RETURN 1 AS one", {}, o);
     return { adapter: "neo4j", version, latency_ms: performance.now() - start };
   }
 
@@ -165,25 +171,32 @@ export class Neo4jGraph implements GraphStore {
     return this.connection.close();
   }
 
-  private async read<Row>(statement: string, parameters: object, ms?: number): Promise<Row[]> {
+  private async read<Row>(
+    statement: string,
+    parameters: object,
+    o: { ms?: number } & Abortable,
+  ): Promise<Row[]> {
     return await this.connection.read(async (tx) => {
       const { records } = await tx.run(statement, { ...parameters, namespace: this.namespace });
       return records.map((record) => record.toObject() as Row);
-    }, ms);
+    }, o);
   }
 
-  private async write<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    this.schema ??= this.makeSchema().catch((error) => {
-      this.schema = null;
-      throw error;
-    });
-    await this.schema;
+  private async write<T>(work: (run: Run) => Promise<T>, o: Abortable): Promise<T> {
+    await abortable(o.signal, () => this.schemaMade());
     return await this.connection.write((tx) =>
       work(async (statement, parameters) => {
         const { records } = await tx.run(statement, { ...parameters, namespace: this.namespace });
         return records.map((record) => record.toObject());
-      })
-    );
+      }), o);
+  }
+
+  /** Once for all calls, so that none of them can give it up. */
+  private schemaMade(): Promise<void> {
+    return this.schema ??= this.makeSchema().catch((error) => {
+      this.schema = null;
+      throw error;
+    });
   }
 
   /** One transaction a constraint, since a server may lock more for each than it can for all. */

@@ -1,5 +1,7 @@
 import { type BookmarkManager, type Driver, loadNeo4j, type ManagedTransaction } from "../../../deps.ts";
+import { abortable, onAbort } from "../../core/abort.ts";
 import { ParleyError } from "../../core/errors.ts";
+import type { Abortable } from "../../core/types.ts";
 import { troubleOf, versionOf } from "./neo4j_errors.ts";
 import { type Neo4jAddress, parseNeo4jUrl } from "./neo4j_url.ts";
 
@@ -22,6 +24,11 @@ const ATTEMPTS = 5;
 
 type Session = ReturnType<Driver["session"]>;
 
+/** How long a call may take, and what gives it up before. */
+interface Limits extends Abortable {
+  readonly ms: number;
+}
+
 interface Open {
   readonly driver: Driver;
   readonly version: string;
@@ -39,6 +46,8 @@ export class Neo4jConnection {
   private driver: Driver | null = null;
   private bookmarks: BookmarkManager | null = null;
   private readonly calls = new Set<(error: ParleyError) => void>();
+  /** Timers of sessions that are being closed. */
+  private readonly partings = new Set<ReturnType<typeof setTimeout>>();
   private closed = false;
 
   constructor(o: Neo4jOptions) {
@@ -47,33 +56,36 @@ export class Neo4jConnection {
     this.write_ms = o.write_ms ?? WRITE_MS;
   }
 
-  read<T>(work: (tx: Transaction) => Promise<T>, ms = this.read_ms): Promise<T> {
-    return this.session(ms, "READ", (session) => session.executeRead(work, { timeout: ms }));
+  /** An aborted call has the server end its transaction, as {@link Neo4jConnection.write} does. */
+  read<T>(work: (tx: Transaction) => Promise<T>, o: Partial<Limits> = {}): Promise<T> {
+    const { ms = this.read_ms, signal } = o;
+    return this.session({ ms, signal }, "READ", (session) => session.executeRead(work, { timeout: ms }));
   }
 
   /** The driver does not repeat what met a node that another transaction had just deleted, so this does. */
-  async write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  async write<T>(work: (tx: Transaction) => Promise<T>, { signal }: Abortable = {}): Promise<T> {
     const ms = this.write_ms;
+    const limits = { ms, signal };
     for (let attempt = 1;; attempt++) {
       try {
-        return await this.session(ms, "WRITE", (session) => session.executeWrite(work, { timeout: ms }));
+        return await this.session(limits, "WRITE", (session) => session.executeWrite(work, { timeout: ms }));
       } catch (error) {
         if (attempt === ATTEMPTS || !(error instanceof ParleyError && error.code === "conflict")) throw error;
       }
     }
   }
 
-  async version(): Promise<string> {
-    return (await this.connected()).version;
+  async version(o: Abortable = {}): Promise<string> {
+    return (await this.connected(o)).version;
   }
 
   private async session<T>(
-    ms: number,
+    limits: Limits,
     mode: "READ" | "WRITE",
     body: (session: Session) => Promise<T>,
   ): Promise<T> {
-    const { driver } = await this.connected();
-    return await this.within(ms, driver, (ended) => body(this.begin(driver, mode, ended)));
+    const { driver } = await this.connected(limits);
+    return await this.within(limits, driver, (ended) => body(this.begin(driver, mode, ended)));
   }
 
   /**
@@ -88,15 +100,29 @@ export class Neo4jConnection {
       ...(database === null ? {} : { database }),
       ...(bookmarks === null ? {} : { bookmarkManager: bookmarks }),
     });
-    // Nobody waits for it, for it does not end on a hung connection. It also takes back the timer of a retry.
-    ended.then(() => session.close()).catch(() => {});
+    // The caller does not wait for it, for it does not end on a hung connection.
+    ended.then(() => this.part(session, driver));
     return session;
   }
 
-  private connected(): Promise<Open> {
-    if (this.closed) return Promise.reject(new ParleyError("unavailable", "the graph store is closed"));
-    this.opening ??= this.connect();
-    return this.opening;
+  /**
+   * Closes a session, which ends a transaction that is still open at the server, and takes back the timer of a retry.
+   * Where the server says nothing to that either, the connection would be held for good: then the driver is dropped.
+   */
+  private async part(session: Session, driver: Driver): Promise<void> {
+    const hung = setTimeout(() => this.drop(driver), GRACE_MS);
+    this.partings.add(hung);
+    await session.close().catch(() => {});
+    clearTimeout(hung);
+    this.partings.delete(hung);
+  }
+
+  /** Who gives up waiting for the connection leaves it to the others. */
+  private connected({ signal }: Abortable): Promise<Open> {
+    return abortable(signal, () => {
+      if (this.closed) return Promise.reject(new ParleyError("unavailable", "the graph store is closed"));
+      return this.opening ??= this.connect();
+    });
   }
 
   private async connect(): Promise<Open> {
@@ -128,7 +154,7 @@ export class Neo4jConnection {
 
   /** Logs in, finds the database and checks the version. Not by a managed transaction, which would try for long. */
   private greet(driver: Driver): Promise<string> {
-    return this.within(this.read_ms, driver, async (ended) => {
+    return this.within({ ms: this.read_ms }, driver, async (ended) => {
       const session = this.begin(driver, "READ", ended);
       const { summary } = await session.run("RETURN 1", {}, { timeout: this.read_ms });
       return versionOf(summary.server.agent ?? "", this.address);
@@ -136,11 +162,12 @@ export class Neo4jConnection {
   }
 
   /**
-   * Runs a call until it ends, its time is over, or the store is closed. `ended` resolves then. The driver has no time
-   * limit of its own for a connection that falls silent, so overtime drops them all, and the next call makes new ones.
+   * Runs a call until it ends, its time is over, it is aborted, or the store is closed. `ended` resolves then. The
+   * driver has no time limit of its own for a connection that falls silent, so overtime drops them all, and the next
+   * call makes new ones.
    */
   private async within<T>(
-    ms: number,
+    { ms, signal }: Limits,
     driver: Driver,
     body: (ended: Promise<void>) => Promise<T>,
   ): Promise<T> {
@@ -152,12 +179,15 @@ export class Neo4jConnection {
       this.drop(driver);
     }, ms + GRACE_MS);
     this.calls.add(stop);
+    const stopListening = onAbort(signal, () => stop(signal?.reason));
     try {
+      signal?.throwIfAborted();
       return await Promise.race([body(ended), stopped]);
     } catch (error) {
-      throw troubleOf(error, this.address);
+      throw signal?.aborted ? signal.reason : troubleOf(error, this.address);
     } finally {
       end();
+      stopListening();
       clearTimeout(timer);
       this.calls.delete(stop);
     }
@@ -174,5 +204,6 @@ export class Neo4jConnection {
     this.closed = true;
     for (const stop of this.calls) stop(new ParleyError("unavailable", "the graph store was closed"));
     await this.drop(this.driver);
+    for (const hung of this.partings) clearTimeout(hung);
   }
 }

@@ -1,4 +1,4 @@
-import type { Health } from "../../core/types.ts";
+import type { Abortable, Health } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import type { IntentCount } from "../documents/port.ts";
 
@@ -25,23 +25,25 @@ export interface GraphCounts {
 export interface GraphStore {
   /** Makes these campaigns' targets exactly the given intents; returns the edges then standing. */
   setTargets(
-    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] },
+    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number>;
   /** Makes these users' EXPRESSED edges exactly the given ones. */
-  setExpressed(o: { user_ids: readonly string[]; edges: readonly IntentCount[] }): Promise<number>;
+  setExpressed(
+    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+  ): Promise<number>;
   /** Makes these users' ENGAGED edges exactly the given ones. */
-  setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] }): Promise<number>;
+  setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable): Promise<number>;
   /** What these users engaged in, in ascending user and campaign; per user the `limit` newest. */
-  engagedBy(o: { user_ids: readonly string[]; limit: number }): Promise<Engagement[]>;
+  engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]>;
   /** One user's intents, most expressed first, ties by intent. */
-  intentsOf(o: { user_id: string; limit: number }): Promise<IntentCount[]>;
+  intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]>;
   /** Campaigns that target these intents, in ascending campaign and intent. */
-  targeting(o: { intents: readonly string[]; limit: number }): Promise<Target[]>;
-  deleteUsers(o: { user_ids: readonly string[] }): Promise<number>;
-  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number>;
-  counts(): Promise<GraphCounts>;
+  targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]>;
+  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(o?: Abortable): Promise<GraphCounts>;
   /** Hash of all edges with their properties, independent of order. */
-  digest(): Promise<string>;
-  health(): Promise<Health>;
+  digest(o?: Abortable): Promise<string>;
+  health(o?: Abortable): Promise<Health>;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
-import type { Health, JsonObject } from "../../core/types.ts";
+import type { Abortable, Health, JsonObject } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import { SetDigest } from "../digest.ts";
 import type { IntentCount } from "../documents/port.ts";
@@ -66,7 +66,7 @@ export class SqliteGraph implements GraphStore {
   }
 
   async setTargets(
-    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] },
+    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number> {
     let standing = 0;
     await this.db.writeEach(o.campaigns, ({ campaign_id, intents }) => {
@@ -79,12 +79,12 @@ export class SqliteGraph implements GraphStore {
       );
       this.db.run("INSERT OR IGNORE INTO targets SELECT ?, value FROM json_each(?)", campaign_id, given);
       standing += new Set(intents).size;
-    });
+    }, o);
     return standing;
   }
 
   async setExpressed(
-    o: { user_ids: readonly string[]; edges: readonly IntentCount[] },
+    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
   ): Promise<number> {
     const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
     let standing = 0;
@@ -97,7 +97,7 @@ export class SqliteGraph implements GraphStore {
       );
       for (const edge of own) this.putExpressed(edge);
       standing += own.length;
-    });
+    }, o);
     return standing;
   }
 
@@ -110,7 +110,9 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
-  async setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] }): Promise<number> {
+  async setEngaged(
+    o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+  ): Promise<number> {
     const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
     let standing = 0;
     await this.db.writeEach(o.user_ids, (user_id) => {
@@ -122,7 +124,7 @@ export class SqliteGraph implements GraphStore {
       );
       for (const edge of own) this.putEngaged(edge);
       standing += own.length;
-    });
+    }, o);
     return standing;
   }
 
@@ -140,7 +142,8 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
-  async engagedBy(o: { user_ids: readonly string[]; limit: number }): Promise<Engagement[]> {
+  async engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]> {
+    o.signal?.throwIfAborted();
     const users = this.db.all<{ user_id: string; edges: string }>(
       ENGAGED_BY,
       JSON.stringify(o.user_ids),
@@ -151,7 +154,8 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
-  async intentsOf(o: { user_id: string; limit: number }): Promise<IntentCount[]> {
+  async intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
+    o.signal?.throwIfAborted();
     return this.db.all<IntentCount>(
       "SELECT user_id, intent, count, last FROM expressed WHERE user_id = ? ORDER BY count DESC, intent LIMIT ?",
       o.user_id,
@@ -159,7 +163,8 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
-  async targeting(o: { intents: readonly string[]; limit: number }): Promise<Target[]> {
+  async targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
+    o.signal?.throwIfAborted();
     return this.db.all<Target>(
       `SELECT campaign_id, intent FROM targets WHERE intent IN (SELECT value FROM json_each(?))
        ORDER BY campaign_id, intent LIMIT ?`,
@@ -168,33 +173,35 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] }): Promise<number> {
+  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
     await this.db.writeEach(o.user_ids, (user_id) => {
       gone += this.db.run("DELETE FROM expressed WHERE user_id = ?", user_id);
       gone += this.db.run("DELETE FROM engaged WHERE user_id = ?", user_id);
-    });
+    }, o);
     await this.db.scrub();
     return gone;
   }
 
-  async deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number> {
+  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     const engaged = await this.db.writeAll({
       sql: `DELETE FROM engaged WHERE (campaign_id, user_id) IN (
               SELECT campaign_id, user_id FROM engaged
               WHERE campaign_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
       values: [JSON.stringify(o.campaign_ids)],
       limit: PAGE,
+      signal: o.signal,
     });
     let targets = 0;
     await this.db.writeEach(o.campaign_ids, (campaign_id) => {
       targets += this.db.run("DELETE FROM targets WHERE campaign_id = ?", campaign_id);
       this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", campaign_id);
-    });
+    }, o);
     return engaged + targets;
   }
 
-  async counts(): Promise<GraphCounts> {
+  async counts(o: Abortable = {}): Promise<GraphCounts> {
+    o.signal?.throwIfAborted();
     return this.db.get<GraphCounts>(
       `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged)) AS users,
               (SELECT count(*) FROM (SELECT intent FROM expressed UNION SELECT intent FROM targets)) AS intents,
@@ -206,7 +213,7 @@ export class SqliteGraph implements GraphStore {
     )!;
   }
 
-  async digest(): Promise<string> {
+  async digest(o: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     const tables = {
       expressed: "user_id, intent",
@@ -214,18 +221,18 @@ export class SqliteGraph implements GraphStore {
       targets: "campaign_id, intent",
     };
     for (const [table, key] of Object.entries(tables)) {
-      for await (const edge of this.edges(table, key)) digest.add([table, edge]);
+      for await (const edge of this.edges(table, key, o)) digest.add([table, edge]);
     }
     return digest.hex();
   }
 
   /** All edges of a table, in the order of its two key columns. */
-  private async *edges(table: string, key: string): AsyncGenerator<JsonObject> {
+  private async *edges(table: string, key: string, o: Abortable): AsyncGenerator<JsonObject> {
     const [first, second] = key.split(", ") as [string, string];
     const sql = `SELECT * FROM ${table} WHERE (${key}) > (?, ?) ORDER BY ${key} LIMIT ${PAGE}`;
     let after: JsonObject = { [first]: "", [second]: "" };
     while (true) {
-      await turn();
+      await turn(o);
       const rows = this.db.all<JsonObject>(sql, after[first] as string, after[second] as string);
       yield* rows;
       if (rows.length < PAGE) return;
@@ -233,7 +240,8 @@ export class SqliteGraph implements GraphStore {
     }
   }
 
-  async health(): Promise<Health> {
+  async health(o: Abortable = {}): Promise<Health> {
+    o.signal?.throwIfAborted();
     return this.db.health();
   }
 

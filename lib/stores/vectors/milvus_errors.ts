@@ -77,6 +77,7 @@ export function explain(
   if (grpc === GRPC.deadline) {
     return new ParleyError("unavailable", `${milvus} did not answer in time; look whether it is healthy`);
   }
+  if (grpc === GRPC.unreachable && /certificate/i.test(reason)) return untrusted(milvus);
   if (grpc === GRPC.unreachable) {
     return unreachable(milvus, when === "later" || REFUSED.test(reason) ? null : tls);
   }
@@ -95,6 +96,15 @@ export function tooOld(milvus: string, what: string): ParleyError {
 
 /** Nobody listens there, so it is not a matter of TLS. */
 const REFUSED = /ECONNREFUSED|ENOTFOUND|name resolution/i;
+
+/** gRPC brings its own list of authorities, which `DENO_CERT` does not reach. */
+function untrusted(milvus: string): ParleyError {
+  return new ParleyError(
+    "unavailable",
+    `${milvus} shows a certificate that is not trusted: name its authority's file in ` +
+      "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, and in PARLEY_VECTORS the host that it is for",
+  );
+}
 
 /** `tls` says whether it was tried over TLS, or is null where that is not what is wrong. */
 function unreachable(milvus: string, tls: boolean | null): ParleyError {

@@ -3,7 +3,7 @@ import { ManualClock, systemClock } from "../../../lib/core/clock.ts";
 import { ParleyError } from "../../../lib/core/errors.ts";
 import { Attempt, Stop } from "../../../lib/dag/attempt.ts";
 import { createRun } from "../../../lib/dag/runs.ts";
-import type { TaskContext } from "../../../lib/dag/types.ts";
+import { Fail, type TaskContext } from "../../../lib/dag/types.ts";
 import { runOf, startOf } from "../../fixtures/runs.ts";
 import {
   dagOf,
@@ -146,6 +146,16 @@ Deno.test("an error that no retry can help is not retried, and a store that is a
       [stateOf(snapshot.attempts, "wrong").length, stateOf(snapshot.attempts, "away").length],
       [1, 2],
     );
+  }));
+
+Deno.test("a task that fails for good may leave what it found", () =>
+  withRuns(async (runs) => {
+    const found = { found: ["x"] };
+    const dag = dagOf([{ id: "a", run: () => Promise.reject(new Fail("bad", { output: found })) }]);
+    const { snapshot } = await runToEnd(options({ runs, dag }));
+    assert.deepEqual(snapshot.tasks.map(({ state, error, output }) => [state, error, output]), [
+      ["failed", "bad", found],
+    ]);
   }));
 
 Deno.test("what a task returns or reports wrongly is its own failure, never the run's", () =>

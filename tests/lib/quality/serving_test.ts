@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
 import { iso } from "../../../lib/core/clock.ts";
 import { outOfScopeAnomalies } from "../../../lib/quality/scope.ts";
-import { servingAnomalies, type ServingWindow } from "../../../lib/quality/serving.ts";
+import type { ServingMinute } from "../../../lib/core/types.ts";
+import { servingAnomalies } from "../../../lib/quality/serving.ts";
 import { NIGHT, seeded } from "../../fixtures/quality.ts";
 
 const random = seeded(11);
-const WINDOWS: readonly ServingWindow[] = Array.from({ length: 30 }, (_, i) => ({
+const WINDOWS: readonly ServingMinute[] = Array.from({ length: 30 }, (_, i) => ({
   at: iso(NIGHT + i * 60_000),
   requests: 900 + Math.round(200 * random()),
   errors: Math.round(2 * random()),
   hits: 500 + Math.round(40 * random()),
+  degraded: 0,
+  p50_ms: 6,
   p95_ms: 12 + 4 * random(),
 }));
-const codes = (last: Partial<ServingWindow>) =>
+const codes = (last: Partial<ServingMinute>) =>
   servingAnomalies(WINDOWS.with(-1, { ...WINDOWS.at(-1)!, ...last })).map(({ code, severity }) =>
     `${severity} ${code}`
   );
@@ -25,7 +28,7 @@ Deno.test("servingAnomalies() says nothing of windows like the others, and of no
 Deno.test("servingAnomalies() tells errors, by how many there are", () => {
   assert.deepEqual(codes({ errors: 25 }), ["warning api_errors"]);
   assert.deepEqual(codes({ errors: 400 }), ["critical api_errors"]);
-  const first = { at: iso(NIGHT), requests: 100, errors: 50, hits: 0, p95_ms: 5 };
+  const first = { at: iso(NIGHT), requests: 100, errors: 50, hits: 0, degraded: 0, p50_ms: 2, p95_ms: 5 };
   assert.deepEqual(
     servingAnomalies([first]).map(({ code }) => code),
     ["api_errors"],
@@ -34,7 +37,11 @@ Deno.test("servingAnomalies() tells errors, by how many there are", () => {
 });
 
 Deno.test("servingAnomalies() tells a cache that gives less, and answers that take longer", () => {
-  assert.deepEqual(codes({ hits: 100 }), ["warning cache_hits_low"]);
+  const low = WINDOWS.map((window, i) => i < 25 ? window : { ...window, hits: 100 });
+  const [found, ...others] = servingAnomalies(low);
+  assert.deepEqual(others, []);
+  assert.deepEqual([found?.code, found?.since], ["cache_hits_low", WINDOWS[25]!.at]);
+  assert.deepEqual(codes({ hits: 100 }), [], "which a publish does for a while");
   assert.deepEqual(codes({ p95_ms: 180 }), ["warning api_slow"]);
   assert.deepEqual(codes({ p95_ms: 28 }), [], "which 15 ms more are not");
 });

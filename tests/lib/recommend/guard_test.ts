@@ -15,6 +15,25 @@ Deno.test("Guard.run() gives up on a store that hangs", async () => {
   assert.ok(performance.now() - start < 10_000);
 });
 
+Deno.test("Guard.run() aborts the call whose time is over, by its error, and no other", async () => {
+  const { cache } = createGuards();
+  let seen: AbortSignal | null = null;
+  const ask = (answer: () => Promise<number>) =>
+    cache.run((signal) => {
+      seen = signal;
+      return answer();
+    });
+  const error = await ask(never).then(() => assert.fail("it answered"), (error) => error);
+  assert.equal(seen!.reason, error);
+  assert.equal(error.code, "unavailable");
+  for (
+    const answer of [() => Promise.resolve(7), () => new Promise<number>((done) => setTimeout(done, 5, 7))]
+  ) {
+    assert.equal(await ask(answer), 7);
+    assert.equal(seen!.aborted, false);
+  }
+});
+
 Deno.test("Guard.run() stops asking a store that keeps failing, and asks again later", async () => {
   const { graph } = createGuards();
   let asked = 0;

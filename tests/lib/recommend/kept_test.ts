@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { ManualClock } from "../../../lib/core/clock.ts";
+import { Recommender } from "../../../lib/recommend/recommender.ts";
+import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
+import { assertOneComputes, claimsLapse } from "../../fixtures/stampede.ts";
+import { event } from "./samples.ts";
+import { fails, hangs, NOW, openWorld, SOON, type World } from "./world.ts";
+
+/** No campaign of the answer ends soon. */
+const QUESTION = { user_id: "ann", k: 1 };
+
+/** Two recommenders on one cache; the other one has an answer under way that takes long, and holds the claim to it. */
+async function withStuck(
+  first: "answered" | "unanswered",
+  body: (recommender: Recommender, world: World) => Promise<void>,
+): Promise<void> {
+  const world = await openWorld();
+  const clock = new ManualClock(NOW);
+  const recommender = new Recommender({ stores: world.stores, clock });
+  try {
+    if (first === "answered") {
+      await recommender.serve(QUESTION);
+      await claimsLapse();
+      clock.advance(60_000);
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const analytics = new Proxy(world.stores.analytics, {
+      get: (target, name) => {
+        if (name === "settledCampaigns") return () => (resolve(), hangs());
+        const value = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const stores = { ...world.stores, analytics };
+    const pending = new Recommender({ stores, clock, answer_ms: 2_000 }).serve(QUESTION);
+    await promise;
+    await body(recommender, world);
+    await pending;
+  } finally {
+    await world.close();
+  }
+}
+
+Deno.test("KeptAnswers lets one of two processes compute what 200 ask at once", async () => {
+  const cache = new MemoryCache({ max_bytes: 1_000_000 });
+  await assertOneComputes([cache, cache]);
+  await cache.close();
+});
+
+Deno.test("KeptAnswers serves the stale answer while another process makes a new one", () =>
+  withStuck("answered", async (recommender) => {
+    const { cache, body } = await recommender.serve(QUESTION);
+    assert.equal(cache, "stale");
+    assert.equal(JSON.parse(body).generated_at, "2025-03-10T00:00:00.000Z");
+  }));
+
+Deno.test("KeptAnswers waits a little where nothing stale is there, and then computes", () =>
+  withStuck("unanswered", async (recommender) => {
+    const { cache, body } = await recommender.serve(QUESTION);
+    assert.equal(cache, "miss");
+    assert.deepEqual(JSON.parse(body).degraded, []);
+  }));
+
+Deno.test("KeptAnswers never serves what was made before a write for the user", () =>
+  withStuck("answered", async (recommender, world) => {
+    await world.add([event("ann", "dismissal", "g1")]);
+    const { cache, body } = await recommender.serve(QUESTION);
+    assert.equal(cache, "miss");
+    const items: { campaign_id: string }[] = JSON.parse(body).items;
+    assert.ok(items.every(({ campaign_id }) => campaign_id !== "g1"));
+  }));
+
+Deno.test("KeptAnswers never serves what was made under another version", () =>
+  withStuck("answered", async (recommender, world) => {
+    await world.publish(2);
+    const { body } = await recommender.serve(QUESTION);
+    assert.equal(JSON.parse(body).version, 2);
+  }));
+
+Deno.test("KeptAnswers keeps no answer beyond its first campaign's end, not as a stale one either", async () => {
+  const world = await openWorld();
+  const entries: string[] = [];
+  const cache = {
+    get: (o: { key: string }) => world.stores.cache.get(o),
+    claim: (o: { key: string; ttl_ms: number }) => world.stores.cache.claim(o),
+    set: (o: { key: string; value: string; ttl_ms: number }) => {
+      entries.push(`${o.value.slice(0, o.value.indexOf(" "))} ${NOW + o.ttl_ms}`);
+      return Promise.resolve();
+    },
+  };
+  const stores = { ...world.stores, cache };
+  const recommender = new Recommender({ stores, clock: new ManualClock(NOW), random: () => 0 });
+  await recommender.serve({ user_id: "ann", k: 9 });
+  assert.deepEqual(entries, [`${Date.parse(SOON)} ${Date.parse(SOON)}`]);
+  await world.close();
+});
+
+for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
+  Deno.test(`KeptAnswers computes where the cache ${how} at a claim`, async () => {
+    const world = await openWorld();
+    const { cache } = world.stores;
+    const faulty = {
+      get: (o: { key: string }) => cache.get(o),
+      set: (o: { key: string; value: string; ttl_ms: number }) => cache.set(o),
+      claim: fault,
+    };
+    const stores = { ...world.stores, cache: faulty };
+    const served = await new Recommender({ stores, clock: new ManualClock(NOW) }).serve(QUESTION);
+    assert.deepEqual(JSON.parse(served.body).degraded, []);
+    assert.deepEqual([...served.failures.keys()], ["cache"]);
+    await world.close();
+  });
+}

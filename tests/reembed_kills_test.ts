@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { type Flow, nightlyRun, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+import {
+  answersOf,
+  disturbedReembed,
+  itemsOf,
+  reembedRun,
+  unmixed,
+  vectorDigest,
+  whileAsking,
+} from "./fixtures/reembed.ts";
+import { random } from "./fixtures/rows.ts";
+
+/** Kills each way. 4 keep the test short; PARLEY_TEST_KILLS is for the long form. */
+const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 4);
+const SEED = 20261122;
+const [SMALL, LARGE] = ["test:384", "test:1024"];
+const EMBEDDINGS = { PARLEY_EMBEDDINGS: SMALL };
+
+/** The sample among so much else that embedding it takes longer than starting does. */
+function inputOf(flow: Flow) {
+  const messages = Array.from({ length: 3_000 }, (_, n) => ({
+    message_id: `m-${n}`,
+    user_id: `u-${n % 97}`,
+    message: `thing ${n} of ${n % 31} kinds, which nobody else has, for the ${n % 7}. day of the week`,
+    timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, n)).toISOString(),
+  }));
+  return { ...SAMPLE, messages: [...SAMPLE.messages, writeRows(flow, "more.ndjson", messages)] };
+}
+
+Deno.test(`up to ${2 * KILLS} kills while the model is changed and changed back leave what no kill leaves`, () =>
+  withFlow(async (flow) => {
+    const next = random(SEED);
+    await nightlyRun(flow, inputOf(flow));
+    const before = await answersOf(flow);
+    let killed = 0;
+    const disturbed = async (model: string) => {
+      killed += await disturbedReembed(flow, model, { kills: KILLS, next });
+    };
+    const during = await whileAsking(flow, () => disturbed(LARGE));
+    const there = await answersOf(flow);
+    unmixed(during, { 1: before, 2: there });
+    assert.notDeepEqual(itemsOf(there), itemsOf(before));
+    const goingBack = await whileAsking(flow, () => disturbed(SMALL));
+    const back = await answersOf(flow);
+    unmixed(goingBack, { 2: there, 3: back });
+    assert.deepEqual(itemsOf(back), itemsOf(before));
+    assert.ok(killed > 0, "no process lived long enough to be killed");
+    for (const { run_id } of await flow.runs.runs({ limit: 100 })) {
+      const snapshot = await flow.runs.snapshot({ run_id });
+      assert.deepEqual(snapshot?.attempts.filter(({ state }) => state === "running"), [], run_id);
+    }
+    await withFlow(async (calm) => {
+      await nightlyRun(calm, inputOf(calm));
+      await reembedRun(calm, LARGE);
+      for (const model of [SMALL, LARGE]) {
+        assert.equal(await vectorDigest(flow, model), await vectorDigest(calm, model), model);
+      }
+      assert.deepEqual(itemsOf(await answersOf(calm)), itemsOf(there));
+    }, EMBEDDINGS);
+  }, EMBEDDINGS));

@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { states } from "./fixtures/dag.ts";
+import { digests, type Flow, nightlyRun, runDag, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+import {
+  answersOf,
+  itemsOf,
+  modelsOf,
+  QUESTIONS,
+  reembedRun,
+  setTo,
+  unmixed,
+  vectorDigest,
+  whileAsking,
+} from "./fixtures/reembed.ts";
+
+const SMALL = "test:384";
+const LARGE = "test:1024";
+const EMBEDDINGS = { PARLEY_EMBEDDINGS: SMALL };
+
+/** The model of 1,024 dimensions that random weights make, where it is there. */
+const TINY = decodeURIComponent(new URL("../../shared/models/tiny-roberta-1024", import.meta.url).pathname);
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+const outputOf = <T>({ tasks }: Awaited<ReturnType<typeof runDag>>["snapshot"], id: string) =>
+  tasks.find(({ task_id }) => task_id === id)?.output as T;
+const published = async ({ services }: Flow) => await services.analytics.published();
+
+/** There and back on the sample, with answers all the while; each answer is wholly of one version. */
+async function thereAndBack(flow: Flow, from: string, to: string): Promise<void> {
+  assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+  const before = { answers: await answersOf(flow), vectors: await vectorDigest(flow, from) };
+  const during = await whileAsking(flow, () => reembedRun(flow, to));
+  const there = await answersOf(flow);
+  assert.notDeepEqual(
+    itemsOf(there),
+    itemsOf(before.answers),
+    "the models answer alike, so nothing is tested",
+  );
+  unmixed(during, { 1: before.answers, 2: there });
+  assert.deepEqual(new Set(during.map(({ version }) => version)), new Set([1, 2]));
+  assert.equal((await flow.services.embedder(to)).model.dimension, 1_024);
+  assert.match((await published(flow))?.model ?? "", /\/1024\/mean$/);
+
+  const goingBack = await whileAsking(flow, async () => {
+    const { snapshot } = await reembedRun(flow, from);
+    assert.equal(outputOf<{ embedded: number }>(snapshot, "embed").embedded, 0);
+  });
+  const back = await answersOf(flow);
+  unmixed(goingBack, { 2: there, 3: back });
+  assert.deepEqual(itemsOf(back), itemsOf(before.answers));
+  assert.equal(await vectorDigest(flow, from), before.vectors);
+}
+
+Deno.test("reembed changes 384 dimensions to 1,024 and back, and no answer mixes the two", () =>
+  withFlow((flow) => thereAndBack(flow, SMALL, LARGE), EMBEDDINGS));
+
+Deno.test({
+  name: `reembed changes to a real model of 1,024 dimensions and back${
+    exists(TINY) ? "" : ": skipped, no tiny-roberta-1024"
+  }`,
+  ignore: !exists(TINY),
+  fn: () => withFlow((flow) => thereAndBack(flow, SMALL, `onnx:${TINY}`), EMBEDDINGS),
+});
+
+Deno.test("reembed says first how much there is to do, and reports how many neighbours stay", () =>
+  withFlow(async (flow) => {
+    await nightlyRun(flow, SAMPLE);
+    const { snapshot } = await reembedRun(flow, LARGE);
+    const { run_id } = snapshot.run;
+    const log = await flow.runs.logs({ run_id, after: 0, limit: 100 });
+    assert.match(
+      log[0]!.line,
+      /^476 rows, \d+ distinct texts; \d+ have no vector by test@\S+\/1024\/mean yet$/,
+    );
+    assert.match(
+      log[1]!.line,
+      /^at \d+ texts\/s, measured just now, that takes about \d+ s; their vectors take/,
+    );
+    const { overlap } = outputOf<{ overlap: Record<string, number> }>(snapshot, "check");
+    assert.equal(overlap.users, 60);
+    for (const what of ["profiles", "campaigns"]) assert.ok(overlap[what]! > 0.2 && overlap[what]! < 1, what);
+    const lineage = await flow.runs.lineage({ run_id });
+    const quality = lineage.filter(({ task_id }) => task_id === "check").map((use) => use.quality);
+    assert.deepEqual(quality.map((each) => each.overlap_at_10), [overlap.profiles, overlap.campaigns]);
+    assert.equal(states(snapshot).drop, "skipped");
+    // By the same model again, every neighbour stays.
+    const again = await reembedRun(flow, LARGE);
+    const same = outputOf<{ overlap: object }>(again.snapshot, "check").overlap;
+    assert.deepEqual(same, { users: 60, profiles: 1, campaigns: 1 });
+  }, EMBEDDINGS));
+
+Deno.test("reembed goes back to vectors that it catches up, as if there had been no other model", () =>
+  withFlow(async (flow) => {
+    const more = (to: Flow) => {
+      const rows = Deno.readTextFileSync(SAMPLE.messages[0]!).trimEnd().split("\n").slice(0, 30);
+      const changed = rows.map((row) => ({
+        ...JSON.parse(row),
+        message: `${JSON.parse(row).message} Again!`,
+      }));
+      return { messages: [writeRows(to, "more.ndjson", changed)] };
+    };
+    await nightlyRun(flow, SAMPLE);
+    await reembedRun(flow, LARGE);
+    assert.equal((await nightlyRun(setTo(flow, LARGE), more(flow))).outcome, "success");
+    const { snapshot } = await reembedRun(flow, SMALL);
+    assert.equal(outputOf<{ embedded: number }>(snapshot, "embed").embedded, 30);
+    assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+    await withFlow(async (undisturbed) => {
+      await nightlyRun(undisturbed, SAMPLE);
+      await nightlyRun(undisturbed, more(undisturbed));
+      assert.deepEqual(await digests(flow), await digests(undisturbed));
+      assert.deepEqual(itemsOf(await answersOf(flow)), itemsOf(await answersOf(undisturbed)));
+    }, EMBEDDINGS);
+  }, EMBEDDINGS));
+
+Deno.test("reembed keeps the old vectors until it is told to drop them, then leaves no file of theirs", () =>
+  withFlow(async (flow) => {
+    const files = () => [...Deno.readDirSync(`${flow.config.data}/vectors`)].map(({ name }) => name).sort();
+    await nightlyRun(flow, SAMPLE);
+    const [old] = await modelsOf(flow);
+    const oldFiles = files();
+    await reembedRun(flow, LARGE);
+    assert.equal((await modelsOf(flow)).length, 2);
+    const before = await answersOf(flow);
+    const { snapshot } = await reembedRun(flow, LARGE, true);
+    assert.deepEqual(outputOf(snapshot, "drop"), { dropped: [old] });
+    assert.equal((await modelsOf(flow)).length, 1);
+    assert.deepEqual(files().filter((name) => oldFiles.includes(name)), []);
+    assert.deepEqual(itemsOf(await answersOf(flow)), itemsOf(before));
+  }, EMBEDDINGS));
+
+Deno.test("erasing people takes them out of the vectors of every model", () =>
+  withFlow(async (flow) => {
+    await nightlyRun(flow, SAMPLE);
+    await reembedRun(flow, LARGE);
+    const { reset } = await import("../commands/reset.ts");
+    assert.equal(await reset(flow.config, { sample: true, all: false, yes: true }), 0);
+    for (const model of await flow.services.vectors.models()) {
+      const store = await flow.services.vectors.of({ model });
+      assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+    }
+    assert.equal((await published(flow))?.version, 3);
+  }, EMBEDDINGS));
+
+Deno.test("a nightly run by another model than the published one fails for good and says what to do", () =>
+  withFlow(async (flow) => {
+    await nightlyRun(flow, SAMPLE);
+    const before = await published(flow);
+    const other = setTo(flow, LARGE);
+    const row = { user_id: "u", message: "something new", timestamp: "2026-05-01T00:00:00Z" };
+    const { outcome, snapshot } = await nightlyRun(other, {
+      messages: [writeRows(flow, "new.ndjson", [row])],
+    });
+    assert.equal(outcome, "failed");
+    assert.match(
+      snapshot.run.error ?? "",
+      /embed: what is published was embedded by test@\S+\/384\/mean, and PARLEY_EMBEDDINGS is test@\S+\/1024\/mean: `deno task pipeline run reembed --param model=test:1024` changes over to it, or set it back/,
+    );
+    assert.equal(snapshot.attempts.filter(({ task_id }) => task_id === "embed").length, 1);
+    assert.deepEqual(await published(flow), before);
+    // What it says to do is enough: the message that had come in is embedded, too.
+    await reembedRun(other, LARGE);
+    assert.equal((await nightlyRun(other, SAMPLE)).outcome, "success");
+  }, EMBEDDINGS));
+
+Deno.test("reembed publishes nothing where the new vectors do not agree with what is stored", () =>
+  withFlow(async (flow) => {
+    await nightlyRun(flow, SAMPLE);
+    const before = await published(flow);
+    const answers = await answersOf(flow, QUESTIONS.slice(0, 4));
+    const { services } = flow;
+    const { model } = await services.embedder(LARGE);
+    const vector = Float32Array.from({ length: 1_024 }, (_, at) => at === 0 ? 1 : 0);
+    const ghost = {
+      id: "ghost",
+      user_id: "ghost",
+      role: "user",
+      timestamp: null,
+      content_hash: "0",
+      vector,
+    } as const;
+    await (await services.vectors.of({ model })).upsert({ collection: "messages", rows: [ghost] });
+    const { outcome, snapshot } = await runDag(flow, "reembed", { model: LARGE, drop_old: true });
+    assert.equal(outcome, "failed");
+    assert.match(snapshot.run.error ?? "", /check: not published: 426 messages are stored and 427/);
+    assert.deepEqual(await published(flow), before);
+    assert.deepEqual(await answersOf(flow, QUESTIONS.slice(0, 4)), answers);
+    assert.equal((await modelsOf(flow)).length, 2);
+  }, EMBEDDINGS));

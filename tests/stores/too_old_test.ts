@@ -1,0 +1,81 @@
+/** Servers that say they are older than they are. MongoDB's is in documents_mongodb_faults_test.ts, by a fake. */
+import assert from "node:assert/strict";
+import { ParleyError } from "../../lib/core/errors.ts";
+import { openAnalytics, openGraph, openVectors } from "../../lib/stores/open.ts";
+import { freshServers, missingServers, type Setting } from "../fixtures/servers.ts";
+import { proxied } from "../fixtures/tcp_proxy.ts";
+
+interface Case {
+  readonly setting: Setting;
+  readonly port: number;
+  readonly open: (url: URL) => Promise<{ health(): Promise<unknown>; close(): Promise<void> }>;
+  /** What the server says of its version; `older` takes the place of its end. */
+  readonly version: RegExp;
+  readonly older: string;
+  readonly sentence: RegExp;
+}
+
+const CASES: readonly Case[] = [
+  {
+    setting: "PARLEY_ANALYTICS",
+    port: 5_432,
+    open: openAnalytics,
+    version: /1[4-9](?=00\d\d)/,
+    older: "13",
+    sentence: /^PostgreSQL at \S+ is version 13: use 14 or newer$/,
+  },
+  {
+    setting: "PARLEY_VECTORS",
+    port: 19_530,
+    open: openVectors,
+    version: /\bv?2\.\d(?=\.\d)/,
+    older: "2.2",
+    sentence: /^Milvus at \S+ is version v?2\.2\S+: version 2\.3 or newer is needed$/,
+  },
+  {
+    setting: "PARLEY_GRAPH",
+    port: 7_687,
+    open: openGraph,
+    version: /(?<=Neo4j\/)\d\.\d\d/,
+    older: "4.44",
+    sentence: /Neo4j 5\.23 or newer, and Neo4j\/4\.44\S* answers at \S+; upgrade the server$/,
+  },
+];
+
+/** Puts one text of bytes in the place of another, of the same length. */
+function rewriting(version: RegExp, older: string): (bytes: Uint8Array) => void {
+  return (bytes) => {
+    const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+    const found = version.exec(text);
+    if (found === null) return;
+    const start = found.index + found[0].length - older.length;
+    bytes.set(new TextEncoder().encode(older), start);
+  };
+}
+
+for (const { setting, port, open, version, older, sentence } of CASES) {
+  const missing = missingServers([setting]);
+  Deno.test({
+    name: `${setting}: a server that is too old is named as such${
+      missing.length > 0 ? `: ${missing} not set` : ""
+    }`,
+    ignore: missing.length > 0,
+    async fn() {
+      const { env, drop } = freshServers([setting]);
+      const direct = new URL(env[setting]!.replace(/^neo4j:/, "bolt:"));
+      const { url, proxy } = proxied(direct, port, { change: rewriting(version, older) });
+      const store = await open(url);
+      try {
+        const error = await store.health().then(() => assert.fail("it opened"), (error) => error);
+        assert.ok(error instanceof ParleyError, String(error));
+        assert.equal(error.code, "mismatch", error.message);
+        assert.match(error.message, sentence);
+        assert.ok(!Deno.inspect(error, { depth: 20 }).includes(`:${url.password}@`));
+      } finally {
+        await store.close();
+        await proxy.close();
+        await drop();
+      }
+    },
+  });
+}
