@@ -18,6 +18,7 @@ export {
 export { Command, CommanderError, InvalidArgumentError } from "commander";
 export { Cron } from "croner";
 export type { Context, Hono } from "hono";
+export type { Child } from "hono/jsx";
 export type { Redis } from "ioredis";
 export { LRUCache } from "lru-cache";
 export type { AnyBulkWriteOperation, Collection, Db, MongoBulkWriteError, MongoClient } from "mongodb";
@@ -25,7 +26,7 @@ export type { BookmarkManager, Driver, ManagedTransaction } from "neo4j-driver";
 import { createRequire } from "node:module";
 
 export { Buffer } from "node:buffer";
-export { createHash, hash, timingSafeEqual } from "node:crypto";
+export { createHash, createHmac, hash, timingSafeEqual } from "node:crypto";
 export { statfsSync } from "node:fs";
 export { createRequire } from "node:module";
 export { Socket } from "node:net";
@@ -45,6 +46,8 @@ export { createGunzip } from "node:zlib";
 export { z } from "zod";
 
 export const loadHono = () => import("hono");
+export const loadCookies = () => import("hono/cookie");
+export const loadStreaming = () => import("hono/streaming");
 export const loadLogTape = () => import("@logtape/logtape");
 /** What writes metrics as text; read at the first scrape. */
 export const loadPrometheus = async () => {
@@ -84,3 +87,11 @@ export type {
   QueryResult as PgResult,
 } from "pg";
 export const loadPg = (): Promise<typeof Pg> => later("pg");
+
+// @ts-types="@types/d3-scale"
+import type * as D3Scale from "d3-scale";
+// @ts-types="@types/d3-shape"
+import type * as D3Shape from "d3-shape";
+export const loadScales = (): Promise<typeof D3Scale> => later("d3-scale");
+export const loadShapes = (): Promise<typeof D3Shape> => later("d3-shape");
+export const loadDagre = (): Promise<typeof import("@dagrejs/dagre")> => later("@dagrejs/dagre");

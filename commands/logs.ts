@@ -3,8 +3,8 @@ import type { EndedAttempt, RunRecord } from "../lib/stores/runs/port.ts";
 import type { Logger } from "../lib/telemetry/log.ts";
 import type { Log, LogEntry } from "../routes/endpoint.ts";
 
-/** Asked for by machines every few seconds; of interest only when something is wrong. */
-const PROBES = new Set(["/healthz", "/readyz", "/metrics"]);
+/** Asked for by machines every few seconds, or with every page; of interest only when something is wrong. */
+const PROBES = new Set(["/healthz", "/readyz", "/metrics", "/assets/:name"]);
 
 /** Logs each request in one line. */
 export function requestLog(log: Logger): Log {

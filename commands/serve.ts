@@ -19,21 +19,29 @@ export interface Serving {
 export async function listen(config: Config): Promise<Opened<Serving>> {
   await startTracing();
   const stores = await openServing(config);
+  const closing = new AbortController();
+  const dags = allDags(config);
   try {
     const log = await openLog(config.log);
     const app = await createApp({
       stores: stores.value,
-      dags: [...allDags(config).values()],
+      dags: [...dags.values()],
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
       answer_ms: config.answer_ms,
+      dashboard: {
+        dags,
+        runs: stores.value.runs,
+        closing: closing.signal,
+      },
       log: requestLog(log("http")),
     });
     await warmUp(Object.values(stores.value));
     const server = Deno.serve({ hostname: config.host, port: config.port, onListen: () => {} }, app.fetch);
     const { hostname, port } = server.addr as Deno.NetAddr;
     const close = async () => {
+      closing.abort();
       await server.shutdown();
       await stores.close();
     };

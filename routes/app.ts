@@ -1,6 +1,6 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
-import type { ApiKey } from "../lib/core/types.ts";
+import type { ApiKey, ServingMinute } from "../lib/core/types.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
 import { ServingMetrics } from "../lib/telemetry/serving.ts";
 import { createAuthorize } from "./auth.ts";
@@ -11,6 +11,8 @@ import { metrics, type MetricsOptions } from "./metrics.ts";
 import { pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
 import { HttpError } from "./problem.ts";
 import { recommendations } from "./recommendations.ts";
+import { wantsHtml } from "./web/guard.ts";
+import type { Dashboard } from "./web/page.ts";
 
 export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly stores: RecommenderStores & ReadyStores & PipelineView["stores"] & MetricsOptions["stores"];
@@ -25,6 +27,15 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly metrics?: ServingMetrics;
   /** Gets one entry a request; null logs nothing. */
   readonly log: Log | null;
+  /** What the pages show and change; no pages without. */
+  readonly dashboard?: Dashboard;
+}
+
+/** What the endpoints and the pages share. `metrics.window` has the answers of the last hour. */
+interface Serving extends AppOptions {
+  readonly serving: () => readonly ServingMinute[];
+  readonly metrics: ServingMetrics;
+  readonly recommender: Recommender;
 }
 
 /** The HTTP interface as a value: `app.fetch` for a listener, `app.request` for tests. It never listens itself. */
@@ -33,23 +44,37 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
   const { metrics = new ServingMetrics(o.clock) } = o;
+  const minutes = () => metrics.window.minutes(o.clock.now());
+  const serving: Serving = { ...o, serving: minutes, metrics, recommender: new Recommender(o) };
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
-  for (const endpoint of readEndpoints({ ...o, metrics })) app.get(endpoint.route, handler(endpoint));
-  app.notFound(handler({ route: "*", scope: null, handle: (context) => refuse(app, context) }));
+  const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
+  for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));
+  const handle = (context: Context) => refuse(app, context);
+  const problem = handler({ route: "*", scope: null, handle });
+  const page = failure && handler({ route: "*", scope: null, handle, failure });
+  app.notFound((context) => page && wantsHtml(context) ? page(context) : problem(context));
   return app;
 }
 
-function readEndpoints(o: AppOptions & { metrics: ServingMetrics }): Endpoint[] {
-  const serving = { ...o, recommender: new Recommender(o) };
-  const pipeline = { ...o, serving: () => o.metrics.window.minutes(o.clock.now()) };
+/** The pages come before the API: of the two at `GET /`, a browser gets the page. Their modules load only here. */
+async function mountPages(
+  app: Hono,
+  { dashboard, ...rest }: Serving & { dashboard: Dashboard },
+  handler: (endpoint: Endpoint) => (context: Context) => Promise<Response>,
+) {
+  const { mount } = await import("./web/mount.ts");
+  return mount(app, { ...rest, ...dashboard }, handler);
+}
+
+function readEndpoints(o: Serving): Endpoint[] {
   return [
     index(o.version),
     healthz(o),
     readyz(o),
-    metrics(serving),
-    recommendations(serving),
-    pipelineSummary(pipeline),
-    pipelineAnomalies(pipeline),
+    metrics(o),
+    recommendations(o),
+    pipelineSummary(o),
+    pipelineAnomalies(o),
   ];
 }
 

@@ -4,7 +4,7 @@ import type { Scope } from "../lib/core/types.ts";
 import type { RequestOutcome, ServingMetrics } from "../lib/telemetry/serving.ts";
 import { nameRequest } from "../lib/telemetry/spans.ts";
 import type { Authorize } from "./auth.ts";
-import { HttpError, problemOf, problemResponse } from "./problem.ts";
+import { HttpError, type Problem, problemOf, problemResponse } from "./problem.ts";
 
 /** One request in the log. It holds the route's pattern and never the path, whose parts identify users. */
 export interface LogEntry extends RequestOutcome {
@@ -32,7 +32,15 @@ export interface Endpoint {
   readonly answers?: true;
   /** Its headers must be open to change, which those of `Response.redirect()` are not: `context.redirect()` is. */
   readonly handle: (context: Context, note: Note) => Response | Promise<Response>;
+  /** How an error is told. Default as a problem in JSON. */
+  readonly failure?: Failure;
 }
+
+export type Failure = (
+  problem: Problem,
+  headers: Readonly<Record<string, string>>,
+  context: Context,
+) => Response;
 
 export interface EndpointOptions {
   readonly authorize: Authorize;
@@ -79,6 +87,7 @@ async function answer(
   } catch (error) {
     const problem = problemOf(error, o.request_id);
     if (problem.status >= 500) o.note.error = causeOf(error);
-    return problemResponse(problem, error instanceof HttpError ? error.headers : {});
+    const { failure = problemResponse } = endpoint;
+    return failure(problem, error instanceof HttpError ? error.headers : {}, o.context);
   }
 }

@@ -1,6 +1,6 @@
 import type { Endpoint } from "./endpoint.ts";
 
-/** `GET /`: what is here. */
+/** `GET /`: what is here, for machines; a browser gets the overview. */
 export function index(version: string): Endpoint {
   const body = {
     name: "Parley",
@@ -14,5 +14,5 @@ export function index(version: string): Endpoint {
       anomalies: "/pipeline/anomalies",
     },
   };
-  return { route: "/", scope: null, handle: () => Response.json(body) };
+  return { route: "/", scope: null, handle: () => Response.json(body, { headers: { vary: "accept" } }) };
 }

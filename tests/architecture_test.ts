@@ -18,7 +18,10 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
     at: /^tasks\//,
     may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality)\//, /\/port\.ts$/],
   },
-  { at: /^routes\//, may: [/^lib\/(core|recommend|quality|dag|schema|telemetry)\//, /\/port\.ts$/] },
+  {
+    at: /^routes\//,
+    may: [/^routes\//, /^lib\/(core|recommend|quality|dag|schema|telemetry)\//, /\/port\.ts$/],
+  },
   { at: /^commands\//, may: [/^lib\//, /^tasks\//, /^routes\//, /^deno\.json$/] },
   { at: /^main\.ts$/, may: [/^commands\//, /^lib\/config\.ts$/] },
 ];

@@ -25,6 +25,20 @@ async function storesDown(url: string): Promise<string[]> {
   return down;
 }
 
+/** Pages, and files that one of them names, that do not come with 200. */
+async function pagesBroken(url: string): Promise<string[]> {
+  const headers = { accept: "text/html" };
+  const html = await (await fetch(`${url}/`, { headers })).text();
+  const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+  assert.ok(assets.length > 3);
+  const asked = ["/", "/pipelines", "/pipelines/nightly", "/runs", ...assets].map(async (path) => {
+    const response = await fetch(url + path, { headers });
+    await response.body?.cancel();
+    return response.status === 200 ? [] : [`${path}: ${response.status}`];
+  });
+  return (await Promise.all(asked)).flat();
+}
+
 Deno.test({
   name: `serve on servers needs network and environment alone, and the OS release for Neo4j's driver${
     missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
@@ -46,6 +60,7 @@ Deno.test({
       assert.ok(url !== undefined, `it said: ${said}`);
       assert.equal((await (await fetch(`${url}/healthz`)).json()).status, "up");
       assert.deepEqual(await storesDown(url), []);
+      assert.deepEqual(await pagesBroken(url), []);
       assert.match(await (await fetch(`${url}/metrics`)).text(), /^parley_store_up\{store="graph"\} 1$/m);
     } finally {
       child.kill("SIGTERM");

@@ -1,0 +1,121 @@
+// All that runs in the browser: times in the viewer's zone, the theme's button, and what is live. Every page works without.
+
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const precise = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+/** Turns server-rendered UTC into the viewer's zone; UTC stays in the title. */
+function localise(root) {
+  for (const time of root.querySelectorAll("time[data-as]")) {
+    const at = new Date(time.dateTime);
+    if (time.dataset.as === "ago") time.title = `${precise.format(at)} · ${time.dataset.utc}`;
+    else time.textContent = (time.dataset.as === "clock" ? clock : full).format(at);
+  }
+  for (const text of root.querySelectorAll("text[data-at]")) {
+    text.lastChild.textContent = (text.dataset.as === "clock" ? clock : full).format(
+      new Date(text.dataset.at),
+    );
+  }
+}
+
+/** Puts a server-rendered fragment in the place of the one with its id; focus and scrolling stay where they were. */
+function swap(id, html) {
+  const old = document.getElementById(id);
+  if (old === null) return;
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  const fresh = template.content.firstElementChild;
+  const reachable = "a, button, summary, input, select, textarea, [tabindex]";
+  const focused = [...old.querySelectorAll(reachable)].indexOf(document.activeElement);
+  const scrolled = [...old.querySelectorAll(".scroll")].map(({ scrollLeft }) => scrollLeft);
+  localise(fresh);
+  old.replaceWith(fresh);
+  [...fresh.querySelectorAll(".scroll")].forEach((element, i) => element.scrollLeft = scrolled[i] ?? 0);
+  if (focused >= 0) fresh.querySelectorAll(reachable)[focused]?.focus({ preventScroll: true });
+}
+
+const MOST_LINES = 5_000;
+
+function append(html) {
+  const log = document.getElementById("log");
+  if (log === null) return;
+  const following = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  log.insertAdjacentHTML("beforeend", html);
+  localise(log);
+  while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
+  document.getElementById("log-empty")?.remove();
+  if (following) log.scrollTop = log.scrollHeight;
+}
+
+/** Follows the page's events while it is seen. `after` is the last one that it has, for a server that is asked anew. */
+function follow(main) {
+  const sign = document.getElementById("live");
+  let source = null;
+  let after = main.dataset.after ?? "0";
+  const say = (state) => {
+    sign.hidden = false;
+    sign.dataset.state = state;
+    sign.textContent = { live: "Live", lost: "Reconnecting…", over: "Up to date" }[state];
+  };
+  const open = () => {
+    const url = new URL(main.dataset.live, location.href);
+    url.searchParams.set("after", after);
+    source = new EventSource(url);
+    source.onopen = () => say("live");
+    source.onerror = () => {
+      say("lost");
+      if (source.readyState === EventSource.CLOSED) setTimeout(reopen, 5_000);
+    };
+    source.addEventListener("fragment", ({ data }) => {
+      const { id, html } = JSON.parse(data);
+      swap(id, html);
+    });
+    source.addEventListener("lines", (event) => {
+      after = event.lastEventId;
+      append(event.data);
+    });
+    source.addEventListener("end", () => {
+      close();
+      say("over");
+      over = true;
+    });
+  };
+  let over = false;
+  const close = () => {
+    source?.close();
+    source = null;
+  };
+  const reopen = () => {
+    close();
+    if (!document.hidden && !over) open();
+  };
+  document.addEventListener("visibilitychange", reopen);
+  addEventListener("pagehide", close);
+  open();
+}
+
+/** Light, dark, or as the system has it, in turn. */
+function themeButton(button) {
+  const root = document.documentElement;
+  const show = () => {
+    const now = root.dataset.theme ?? "system";
+    button.hidden = false;
+    button.textContent = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" }[now];
+  };
+  button.addEventListener("click", () => {
+    const next = { system: "light", light: "dark", dark: "system" }[root.dataset.theme ?? "system"];
+    if (next === "system") {
+      delete root.dataset.theme;
+      localStorage.removeItem("theme");
+    } else localStorage.setItem("theme", root.dataset.theme = next);
+    show();
+  });
+  show();
+}
+
+localise(document);
+themeButton(document.getElementById("theme"));
+const log = document.getElementById("log");
+if (log !== null) log.scrollTop = log.scrollHeight;
+const main = document.querySelector("main[data-live]");
+if (main !== null) follow(main);

@@ -1,0 +1,83 @@
+import { HttpError } from "../problem.ts";
+import { Field } from "../ui/form.tsx";
+import { field, redirect, type View, type Visit } from "../web/page.ts";
+
+/** `GET /login`: asks for an API key. */
+export function login(visit: Visit): View | Response {
+  const to = ours(visit.url.searchParams.get("to"));
+  if (visit.session.scopes.length > 0) return redirect(to);
+  return form(to, null);
+}
+
+function form(to: string, problem: string | null): View {
+  const described = problem === null
+    ? {}
+    : { "aria-invalid": "true", "aria-describedby": "problem" } as const;
+  return {
+    title: "Log in",
+    status: problem === null ? 200 : 401,
+    body: (
+      <form method="post" action="/login" class="card login">
+        {problem !== null && <p class="problem" id="problem" role="alert">{problem}</p>}
+        <input type="hidden" name="to" value={to} />
+        <Field
+          id="key"
+          label="API key"
+          hint={
+            <>
+              A key of <code>PARLEY_API_KEYS</code>: with the scope <code>read</code> you see everything, with
+              {" "}
+              <code>admin</code> you can also run, retry and cancel. The session lasts 12 hours.
+            </>
+          }
+        >
+          <input
+            id="key"
+            name="key"
+            type="password"
+            autocomplete="current-password"
+            required
+            {...described}
+          />
+        </Field>
+        <button type="submit" class="main">Log in</button>
+      </form>
+    ),
+  };
+}
+
+/** Wrong keys from one address within a minute of the last; after these even a right one waits. */
+const MOST_FAILURES = 10;
+
+/** `POST /login`: a key for a session. A wrong key is told nothing more, and only so often. */
+export async function logIn(visit: Visit): Promise<View | Response> {
+  const from = addressOf(visit);
+  const { failures } = visit.sessions;
+  const failed = failures.get(from) ?? 0;
+  if (failed >= MOST_FAILURES) {
+    throw new HttpError(429, "denied", "too many wrong keys came from your address: wait a minute", {
+      "retry-after": "60",
+    });
+  }
+  const to = ours(field(visit, "to"));
+  if (await visit.sessions.start(visit.context, field(visit, "key"))) return visit.context.redirect(to, 303);
+  failures.set(from, failed + 1);
+  return form(to, "This is no key that can see the pages.");
+}
+
+/** `POST /logout`. */
+export async function logOut(visit: Visit): Promise<Response> {
+  await visit.sessions.end(visit.context);
+  return visit.context.redirect("/login", 303);
+}
+
+/** A path of this service; anything else, such as another site's address, becomes the overview. */
+function ours(to: string | null): string {
+  return to !== null && /^\/(?![/\\])[^\\\p{Cc}]*$/u.test(to) ? to : "/";
+}
+
+/** Where the connection comes from, as Deno's listener tells it. */
+function addressOf({ context }: Visit): string {
+  const { remoteAddr } = (context.env ?? {}) as { remoteAddr?: { hostname?: string } };
+  return remoteAddr?.hostname ?? "";
+}

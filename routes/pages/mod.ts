@@ -1,0 +1,28 @@
+import type { Route } from "../web/page.ts";
+
+const get = (path: string, load: Route["load"]): Route => ({ method: "GET", path, scope: "read", load });
+const post = (path: string, load: Route["load"]): Route => ({ method: "POST", path, scope: "admin", load });
+
+const pipeline = () => import("./pipeline.tsx");
+const run = () => import("./run.tsx");
+const actions = () => import("./actions.ts");
+const login = () => import("./login.tsx");
+
+/** Every page, stream and action. `read` sees them, `admin` acts. */
+export const PAGES: readonly Route[] = [
+  get("/", async () => (await import("./overview.tsx")).overview),
+  get("/pipelines", async () => (await import("./pipelines.tsx")).pipelines),
+  get("/pipelines/:dag_id", async () => (await pipeline()).pipeline),
+  get("/pipelines/:dag_id/events", async () => (await pipeline()).pipelineEvents),
+  post("/pipelines/:dag_id/run", async () => (await actions()).runNow),
+  post("/pipelines/:dag_id/pause", async () => (await actions()).pause),
+  post("/pipelines/:dag_id/backfill", async () => (await actions()).backfill),
+  get("/runs", async () => (await import("./runs.tsx")).runs),
+  get("/runs/:run_id", async () => (await run()).run),
+  get("/runs/:run_id/events", async () => (await run()).runEvents),
+  post("/runs/:run_id/retry", async () => (await actions()).retry),
+  post("/runs/:run_id/cancel", async () => (await actions()).cancel),
+  { ...get("/login", async () => (await login()).login), scope: null },
+  { ...post("/login", async () => (await login()).logIn), scope: null },
+  { ...post("/logout", async () => (await login()).logOut), scope: "read" },
+];

@@ -1,0 +1,182 @@
+import { ParleyError } from "../../lib/core/errors.ts";
+import { iso } from "../../lib/core/clock.ts";
+import type { Dag } from "../../lib/dag/define.ts";
+import { topological } from "../../lib/dag/graph.ts";
+import { nextOccurrences } from "../../lib/dag/schedule.ts";
+import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
+import { DagGraph } from "../ui/dag_graph.tsx";
+import { Action, Field } from "../ui/form.tsx";
+import { RunGrid } from "../ui/grid.tsx";
+import { Section } from "../ui/layout.tsx";
+import { ParamFields } from "../ui/params.tsx";
+import { schedulerOf, SchedulerWarning } from "../ui/scheduler.tsx";
+import { State } from "../ui/state.tsx";
+import { pageOf, Pages } from "../ui/table.tsx";
+import { Ago, Time } from "../ui/time.tsx";
+import { type Fragment, live } from "../web/live.ts";
+import type { Site, View, Visit } from "../web/page.ts";
+
+const PER_PAGE = 25;
+const MOST_PAGES = 400;
+
+/** The dag that the address names. */
+export function dagOf({ context, site }: Pick<Visit, "context" | "site">): Dag<never> {
+  const dag = site.dags.get(context.req.param("dag_id") ?? "");
+  if (dag === undefined) {
+    throw new ParleyError("not_found", "there is no such pipeline; /pipelines lists them");
+  }
+  return dag;
+}
+
+/** `GET /pipelines/:dag_id?page=`: its graph as the newest run has it, runs × tasks, its schedule, and what can be done. */
+export async function pipeline(visit: Visit): Promise<View> {
+  const { site, url, now } = visit;
+  const dag = dagOf(visit);
+  const page = pageOf(url, MOST_PAGES);
+  const [{ snapshots, more }, paused, scheduler] = await Promise.all([
+    snapshotsOf(site, dag, page),
+    site.runs.paused(),
+    schedulerOf(site, now),
+  ]);
+  return {
+    title: dag.id,
+    ...page === 1 ? { live: `/pipelines/${dag.id}/events` } : {},
+    body: (
+      <>
+        {dag.doc !== undefined && <p class="lead">{dag.doc}</p>}
+        <SchedulerWarning scheduler={scheduler} now={now} />
+        {page === 1 && <Now dag={dag} newest={snapshots[0]} now={now} />}
+        <Grid dag={dag} snapshots={snapshots} />
+        <Pages url={url} page={page} more={more} />
+        <div class="columns">
+          <Actions visit={visit} dag={dag} />
+          <Schedule visit={visit} dag={dag} paused={paused.includes(dag.id)} />
+        </div>
+      </>
+    ),
+  };
+}
+
+/** `GET /pipelines/:dag_id/events`: the graph and the grid as they change. */
+export async function pipelineEvents(visit: Visit): Promise<Response> {
+  const dag = dagOf(visit);
+  const look = async () => {
+    const { snapshots } = await snapshotsOf(visit.site, dag, 1);
+    const key = JSON.stringify(
+      snapshots.map(({ run, tasks }) => [run.run_id, run.state, ...tasks.map(({ state }) => state)]),
+    );
+    const now = visit.site.clock.now();
+    const fragments: Fragment[] = [
+      { id: "now", key, html: () => (<Now dag={dag} newest={snapshots[0]} now={now} />).toString() },
+      { id: "grid", key, html: () => (<Grid dag={dag} snapshots={snapshots} />).toString() },
+    ];
+    return { fragments, over: false };
+  };
+  return await live(visit, { every_ms: 2_000, look });
+}
+
+async function snapshotsOf({ runs }: Site, dag: Dag<never>, page: number) {
+  const found = await runs.runs({ dag_id: dag.id, limit: page * PER_PAGE + 1 });
+  const shown = found.slice((page - 1) * PER_PAGE, page * PER_PAGE);
+  const snapshots = await Promise.all(shown.map(({ run_id }) => runs.snapshot({ run_id })));
+  return { snapshots: snapshots.filter((each) => each !== null), more: found.length > page * PER_PAGE };
+}
+
+function Now({ dag, newest, now }: { dag: Dag<never>; newest: RunSnapshot | undefined; now: number }) {
+  const aside = newest === undefined ? "no run yet" : (
+    <span>
+      as <a href={`/runs/${encodeURIComponent(newest.run.run_id)}`}>{newest.run.run_id}</a> has it:{" "}
+      <State state={newest.run.state} /> <Ago at={newest.run.started_at ?? newest.run.created_at} now={now} />
+    </span>
+  );
+  return (
+    <Section id="now" title="Tasks" aside={aside}>
+      <DagGraph dag={dag} snapshot={newest} />
+    </Section>
+  );
+}
+
+function Grid({ dag, snapshots }: { dag: Dag<never>; snapshots: readonly RunSnapshot[] }) {
+  return (
+    <Section id="grid" title="Runs and tasks">
+      <RunGrid tasks={topological(dag.tasks)} snapshots={snapshots} />
+    </Section>
+  );
+}
+
+function Actions({ visit, dag }: { visit: Visit; dag: Dag<never> }) {
+  return (
+    <Section title="Run it now">
+      <Action visit={visit} to={`/pipelines/${dag.id}/run`} label="Queue a run" tone="main">
+        <ParamFields dag={dag} />
+      </Action>
+    </Section>
+  );
+}
+
+function Schedule({ visit, dag, paused }: { visit: Visit; dag: Dag<never>; paused: boolean }) {
+  if (dag.schedule === undefined) {
+    return (
+      <Section title="Schedule">
+        <p class="empty">
+          It runs by hand only. A dag has a schedule by <code>schedule</code>, the nightly one by{" "}
+          <code>PARLEY_SCHEDULE</code>.
+        </p>
+      </Section>
+    );
+  }
+  const { cron, timezone, catch_up } = dag.schedule;
+  return (
+    <Section title="Schedule">
+      <dl class="facts">
+        <dt>Due</dt>
+        <dd>
+          <code>{cron}</code> in {timezone}
+        </dd>
+        <dt>What was missed</dt>
+        <dd>{CATCH_UP[catch_up]}</dd>
+        <dt>Next</dt>
+        <dd>
+          {paused ? "paused" : nextOccurrences(dag.schedule, visit.now, 3).map(({ due }) => (
+            <div>
+              <Time at={iso(due)} /> (<Ago at={iso(due)} now={visit.now} />)
+            </div>
+          ))}
+        </dd>
+      </dl>
+      <div class="actions spaced">
+        <Action
+          visit={visit}
+          to={`/pipelines/${dag.id}/pause`}
+          label={paused ? "Let the schedule go on" : "Pause the schedule"}
+        >
+          <input type="hidden" name="paused" value={String(!paused)} />
+        </Action>
+      </div>
+      <details class="form">
+        <summary>Backfill: make the runs of past occurrences</summary>
+        <Action visit={visit} to={`/pipelines/${dag.id}/backfill`} label="Queue them">
+          <div class="pair">
+            <Field id="from" label="From">
+              <input id="from" name="from" type="date" required />
+            </Field>
+            <Field id="to" label="To, inclusive">
+              <input id="to" name="to" type="date" required />
+            </Field>
+          </div>
+          <p class="hint">
+            Days in{" "}
+            {timezone}. Each occurrence gets one run, with the params' defaults; those that have theirs are
+            left as they are. {paused && "While the schedule is paused they wait."}
+          </p>
+        </Action>
+      </details>
+    </Section>
+  );
+}
+
+const CATCH_UP = {
+  none: "is left out",
+  latest: "the latest is made up for",
+  all: "all of it is made up for",
+} as const;

@@ -1,0 +1,107 @@
+import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../lib/quality/anomaly.ts";
+import type { Child } from "../../deps.ts";
+import { Sparkline } from "./chart.tsx";
+import { figure, percent } from "./numbers.ts";
+import { Prose } from "./prose.tsx";
+import { type Column, Table } from "./table.tsx";
+import { Ago, duration } from "./time.tsx";
+
+const LOOKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> = {
+  critical: ["bad", "✕"],
+  warning: ["warn", "!"],
+  info: ["off", "i"],
+};
+
+export function SeverityMark({ severity }: { severity: Severity }) {
+  const [look, sign] = LOOKS[severity];
+  return (
+    <span class={`state is-${look}`}>
+      <span aria-hidden="true">{sign}</span>
+      {severity}
+    </span>
+  );
+}
+
+/** A figure of an anomaly in its unit. */
+export function inUnit(value: number, unit: Anomaly["unit"]): string {
+  if (unit === "ms") return duration(value);
+  if (unit === "share") return percent(value);
+  if (unit === "score") return value.toFixed(3);
+  return `${figure(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
+}
+
+/** Anomalies, each with what it was held against and what to do. */
+export function AnomalyTable(
+  { id, caption, url, now, anomalies, empty }: {
+    id: string;
+    caption: string;
+    url: URL;
+    now: number;
+    anomalies: readonly Anomaly[];
+    empty: Child;
+  },
+) {
+  return (
+    <Table
+      id={id}
+      caption={caption}
+      url={url}
+      columns={columns(now)}
+      rows={anomalies}
+      empty={empty}
+      named={false}
+    />
+  );
+}
+
+function columns(now: number): Column<Anomaly>[] {
+  return [
+    {
+      key: "severity",
+      head: "Severity",
+      cell: ({ severity }) => <SeverityMark severity={severity} />,
+      by: ({ severity }) => SEVERITIES.indexOf(severity),
+    },
+    { key: "subject", head: "About", cell: About, by: ({ subject }) => subjectName(subject) },
+    { key: "text", head: "What, and what to do", cell: Prose },
+    {
+      key: "figure",
+      head: "Is",
+      numeric: true,
+      cell: ({ figure, unit }) => inUnit(figure, unit),
+      by: (a) => a.figure,
+    },
+    {
+      key: "expected",
+      head: "Should be",
+      numeric: true,
+      cell: ({ expected, unit }) => inUnit(expected, unit),
+      by: ({ expected }) => expected,
+    },
+    { key: "history", head: "History", cell: ({ history = [] }) => <Past history={history} /> },
+    {
+      key: "since",
+      head: "Since",
+      cell: ({ since }) => (
+        <span class="nowrap">
+          <Ago at={since} now={now} />
+        </span>
+      ),
+      by: ({ since }) => since,
+    },
+  ];
+}
+
+function About({ subject, run_id }: Anomaly) {
+  const name = subjectName(subject);
+  return run_id === null ? name : <a href={`/runs/${encodeURIComponent(run_id)}`}>{name}</a>;
+}
+
+function Past({ history }: { history: readonly number[] }) {
+  return (
+    <Sparkline
+      values={history}
+      label={`The last ${history.length} values, newest last: ${history.map(figure).join(", ")}`}
+    />
+  );
+}

@@ -1,0 +1,49 @@
+import type { Child } from "../../deps.ts";
+import { allows } from "../web/session.ts";
+import type { Visit } from "../web/page.ts";
+
+/** The token that no other site can know. */
+export function Hidden({ visit }: { visit: Visit }) {
+  return <input type="hidden" name="csrf" value={visit.session.csrf} />;
+}
+
+/** A form that changes something, for those whose key may; others are told why not. */
+export function Action(
+  { visit, to, label, tone = "plain", children }: {
+    visit: Visit;
+    to: string;
+    label: string;
+    tone?: "plain" | "main" | "danger" | "small";
+    children?: Child;
+  },
+) {
+  const may = allows(visit.session, "admin");
+  const bare = children === undefined || tone === "small";
+  return (
+    <form method="post" action={to} class={bare ? "action" : "action fields"}>
+      <Hidden visit={visit} />
+      {children}
+      <button
+        type="submit"
+        class={tone}
+        disabled={!may}
+        {...(may ? {} : { title: "needs a key with the scope admin" })}
+      >
+        {label}
+      </button>
+    </form>
+  );
+}
+
+/** A labelled field, with one line on what goes in. */
+export function Field(
+  { id, label, hint, children }: { id: string; label: string; hint?: Child; children?: Child },
+) {
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {children}
+      {hint !== undefined && <p class="hint" id={`${id}-hint`}>{hint}</p>}
+    </div>
+  );
+}

@@ -1,0 +1,73 @@
+import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
+import { Empty } from "./layout.tsx";
+import { Legend, lookOf, State } from "./state.tsx";
+import { Time } from "./time.tsx";
+
+/** Runs × tasks: a line a run, a square a task of it, each a link to what it did. */
+export function RunGrid(
+  { tasks, snapshots }: { tasks: readonly string[]; snapshots: readonly RunSnapshot[] },
+) {
+  if (snapshots.length === 0) {
+    return (
+      <Empty>
+        Nothing has run yet. Queue a run below, or use <code>deno task pipeline</code>.
+      </Empty>
+    );
+  }
+  return (
+    <>
+      <div class="scroll" role="region" aria-label="Runs and tasks" tabindex={0}>
+        <table class="grid">
+          <thead>
+            <tr>
+              <th scope="col">Run</th>
+              <th scope="col">State</th>
+              {tasks.map((task) => (
+                <th scope="col">
+                  <span>{task}</span>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>{snapshots.map((snapshot) => <Line tasks={tasks} snapshot={snapshot} />)}</tbody>
+        </table>
+      </div>
+      <Legend states={["success", "running", "failed", "upstream_failed", "skipped", "ready", "waiting"]} />
+    </>
+  );
+}
+
+function Line(
+  { tasks, snapshot: { run, tasks: records } }: { tasks: readonly string[]; snapshot: RunSnapshot },
+) {
+  const path = `/runs/${encodeURIComponent(run.run_id)}`;
+  const stateOf = new Map(records.map(({ task_id, state }) => [task_id, state]));
+  return (
+    <tr>
+      <th scope="row">
+        <a href={path}>
+          <Time at={run.logical_date} />
+        </a>
+      </th>
+      <td>
+        <State state={run.state} />
+      </td>
+      {tasks.map((task) => {
+        const { look, sign, name } = lookOf(stateOf.get(task) ?? "none");
+        const label = `${task}: ${name}`;
+        return (
+          <td>
+            <a
+              class={`cell is-${look}`}
+              href={`${path}?task=${task}#task-${task}`}
+              title={label}
+              aria-label={label}
+            >
+              {sign}
+            </a>
+          </td>
+        );
+      })}
+    </tr>
+  );
+}

@@ -1,0 +1,27 @@
+import { count } from "./text.ts";
+
+/** What each action says when it is done. Figures come from the address and are read as numbers only. */
+const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Object.freeze({
+  queued: () => "The run is queued.",
+  retried: (n) => `${count(n, "task")} will run again.`,
+  cancelling: () => "The run is being cancelled.",
+  over: () => "The run was over already.",
+  paused: () => "The schedule is paused: it makes no runs. Runs under way are not touched.",
+  unpaused: () => "The schedule goes on.",
+  backfilled: (n, of) =>
+    n === of
+      ? `${count(n, "run")} queued.`
+      : `${count(n, "run")} queued; ${of - n} of ${of} occurrences had theirs already.`,
+});
+
+/** The address to go to after an action, saying what it did. */
+export function withNotice(path: string, notice: string, n = 0, of = n): string {
+  return `${path}?${new URLSearchParams({ notice, n: String(n), of: String(of) })}`;
+}
+
+export function noticeOf(query: URLSearchParams): string | null {
+  const code = query.get("notice") ?? "";
+  if (!Object.hasOwn(NOTICES, code)) return null;
+  const figure = (name: string) => Math.max(0, Math.trunc(Number(query.get(name)) || 0));
+  return NOTICES[code]!(figure("n"), figure("of"));
+}

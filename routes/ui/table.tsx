@@ -1,0 +1,132 @@
+import type { Child } from "../../deps.ts";
+
+export interface Column<Row> {
+  /** Names the column in the address: `?runs-sort=-started`. */
+  readonly key: string;
+  readonly head: string;
+  readonly cell: (row: Row) => Child;
+  /** What rows are sorted by; null goes last. Without, the column cannot be sorted by. */
+  readonly by?: (row: Row) => string | number | null;
+  /** Figures stand at the right. */
+  readonly numeric?: boolean;
+}
+
+export interface TableProps<Row> {
+  /** Unique in its page. */
+  readonly id: string;
+  readonly caption: string;
+  /** Where the page is: sorting is a link to it. */
+  readonly url: URL;
+  readonly columns: readonly Column<Row>[];
+  readonly rows: readonly Row[];
+  /** The first column names its row. Default true. */
+  readonly named?: boolean;
+  /** Shown where there are no rows: what to do. */
+  readonly empty: Child;
+}
+
+/** A table that sorts by its headings, each a link, so that a view can be shared and needs no script. */
+export function Table<Row>({ named = true, ...t }: TableProps<Row>) {
+  if (t.rows.length === 0) return t.empty;
+  const order = orderOf(t);
+  return (
+    <div class="scroll" role="region" aria-labelledby={`${t.id}-caption`} tabindex={0}>
+      <table id={t.id}>
+        <caption id={`${t.id}-caption`}>
+          <span>{t.caption}</span>
+        </caption>
+        <thead>
+          <tr>{t.columns.map((column) => <Heading table={t} column={column} order={order} />)}</tr>
+        </thead>
+        <tbody>
+          {sorted(t, order).map((row) => (
+            <tr>
+              {t.columns.map(({ cell, numeric }, i) => {
+                const look = numeric ? { class: "numeric" } : {};
+                return named && i === 0
+                  ? <th scope="row" {...look}>{cell(row)}</th>
+                  : <td {...look}>{cell(row)}</td>;
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+interface Order {
+  readonly key: string;
+  readonly down: boolean;
+}
+
+/** The order that the address asks for; null for the rows' own. */
+function orderOf<Row>({ id, url, columns }: TableProps<Row>): Order | null {
+  const text = url.searchParams.get(`${id}-sort`) ?? "";
+  const key = text.replace(/^-/, "");
+  const known = columns.some((column) => column.key === key && column.by !== undefined);
+  return known ? { key, down: text.startsWith("-") } : null;
+}
+
+function sorted<Row>({ columns, rows }: TableProps<Row>, order: Order | null): readonly Row[] {
+  const by = columns.find(({ key }) => key === order?.key)?.by;
+  if (order === null || by === undefined) return rows;
+  const sign = order.down ? -1 : 1;
+  return rows.toSorted((a, b) => {
+    const [x, y] = [by(a), by(b)];
+    if (x === null || y === null) return Number(x === null) - Number(y === null);
+    return sign * (typeof x === "number" && typeof y === "number" ? x - y : compare(String(x), String(y)));
+  });
+}
+
+const { compare } = new Intl.Collator("en", { numeric: true });
+
+function Heading<Row>(
+  { table, column, order }: { table: TableProps<Row>; column: Column<Row>; order: Order | null },
+) {
+  const { key, head, by, numeric } = column;
+  const look = numeric ? { class: "numeric" } : {};
+  if (by === undefined) return <th scope="col" {...look}>{head}</th>;
+  const mine = order?.key === key ? order : null;
+  const sort = mine === null ? {} : { "aria-sort": mine.down ? "descending" : "ascending" } as const;
+  const to = withQuery(table.url, { [`${table.id}-sort`]: mine !== null && !mine.down ? `-${key}` : key });
+  return (
+    <th scope="col" {...look} {...sort}>
+      <a href={`${to}#${table.id}`}>
+        {head}
+        <span class="order" aria-hidden="true"></span>
+      </a>
+    </th>
+  );
+}
+
+/** The page's address with some of its query changed; null takes a name out. What an action said is dropped. */
+export function withQuery(url: URL, changes: Readonly<Record<string, string | null>>): string {
+  const query = new URLSearchParams(url.search);
+  for (const name of ["notice", "n", "of"]) query.delete(name);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) query.delete(name);
+    else query.set(name, value);
+  }
+  return `${url.pathname}${query.size === 0 ? "" : `?${query}`}`;
+}
+
+/** Links to the pages before and after. `page` counts from 1. */
+export function Pages({ url, page, more }: { url: URL; page: number; more: boolean }) {
+  if (page === 1 && !more) return null;
+  return (
+    <nav class="pages" aria-label="Pages of this list">
+      {page > 1 && (
+        <a rel="prev" href={withQuery(url, { page: page === 2 ? null : String(page - 1) })}>← Newer</a>
+      )}
+      <span>Page {page}</span>
+      {more && <a rel="next" href={withQuery(url, { page: String(page + 1) })}>Older →</a>}
+    </nav>
+  );
+}
+
+/** The page that the address asks for, from 1 to `most`. */
+export function pageOf(url: URL, most: number): number {
+  const asked = Number(url.searchParams.get("page") ?? "1");
+  return Number.isInteger(asked) ? Math.min(Math.max(1, asked), most) : 1;
+}

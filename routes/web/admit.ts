@@ -1,0 +1,67 @@
+import type { Context } from "../../deps.ts";
+import { HttpError } from "../problem.ts";
+import { checkHost, checkOrigin } from "./guard.ts";
+import { redirect, type Route, type Site, type Visit } from "./page.ts";
+import { allows, isOwn, type Session, type Sessions } from "./session.ts";
+
+/** Larger forms are refused. */
+const MAX_FORM = 64 * 1024;
+
+const NOBODY: Session = Object.freeze({ scopes: [], csrf: "", signed_in: false });
+
+/**
+ * Lets a request in, or sends it to the login. A form must come from a page of ours (its `Origin` says so) and carry the
+ * session's token; without keys the host must be a loopback name as well.
+ */
+export async function admit(
+  route: Route,
+  { context, site, sessions }: { context: Context; site: Site; sessions: Sessions },
+): Promise<Visit | Response> {
+  if (sessions.open) checkHost(context);
+  if (route.method === "POST") checkOrigin(context);
+  const known = await sessions.of(context);
+  if (known === null && route.scope !== null) return toLogin(route, context);
+  const session = known ?? NOBODY;
+  if (route.scope !== null && !allows(session, route.scope)) {
+    throw new HttpError(
+      403,
+      "denied",
+      `your key lacks the scope ${route.scope}: log in with one that has it`,
+    );
+  }
+  const form = route.method === "POST" ? await formOf(context) : new Map<string, string[]>();
+  if (route.method === "POST" && route.scope !== null && !isOwn(session, form.get("csrf")?.[0] ?? "")) {
+    throw new HttpError(403, "denied", "this form is too old: go back, reload the page, and send it again");
+  }
+  return { context, url: new URL(context.req.url), session, sessions, site, now: site.clock.now(), form };
+}
+
+function toLogin(route: Route, context: Context): Response {
+  if (route.method === "POST") throw new HttpError(401, "denied", "your session has ended: log in again");
+  const { pathname, search } = new URL(context.req.url);
+  return redirect(`/login?${new URLSearchParams({ to: pathname + search })}`);
+}
+
+/** The fields of a form as browsers send it. Its size is bounded while it is read. */
+async function formOf(context: Context): Promise<Map<string, string[]>> {
+  const type = context.req.header("content-type") ?? "";
+  if (!type.startsWith("application/x-www-form-urlencoded")) {
+    throw new HttpError(400, "invalid", "a form is expected, as application/x-www-form-urlencoded");
+  }
+  const fields = new Map<string, string[]>();
+  for (const [name, value] of new URLSearchParams(await bounded(context.req.raw))) {
+    fields.set(name, [...fields.get(name) ?? [], value]);
+  }
+  return fields;
+}
+
+async function bounded(request: Request): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of request.body ?? []) {
+    size += part.length;
+    if (size > MAX_FORM) throw new HttpError(400, "invalid", "the form is larger than 64 KB");
+    parts.push(part);
+  }
+  return await new Blob(parts as BlobPart[]).text();
+}

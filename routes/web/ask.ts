@@ -1,0 +1,43 @@
+import { timeout, TimeoutStrategy } from "../../deps.ts";
+import { causeOf } from "../../lib/core/errors.ts";
+import type { Site } from "./page.ts";
+
+/** What a store said, or why it said nothing. */
+export type Asked<T> = { readonly value: T; readonly error: null } | {
+  readonly value: null;
+  readonly error: string;
+};
+
+/** How long a part of a page may wait for its store, in milliseconds. */
+const PATIENCE_MS = 3_000;
+const patience = timeout(PATIENCE_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
+
+/** Asks for a part of a page. A store that is down takes its part from the page and not the page. */
+export async function ask<T>(question: () => Promise<T>): Promise<Asked<T>> {
+  try {
+    return { value: await patience.execute(question), error: null };
+  } catch (error) {
+    return { value: null, error: causeOf(error) };
+  }
+}
+
+const KEEP_MS = 3_000;
+const answers = new WeakMap<
+  Site,
+  Map<string, { readonly at: number; readonly asked: Promise<Asked<unknown>> }>
+>();
+
+/**
+ * Asks at most every 3 s, however many look: for what reads thousands of rows, so that pages that are loaded again and again
+ * don't take the time of the answers that this process gives.
+ */
+export function keep<T>(site: Site, name: string, question: () => Promise<T>): Promise<Asked<T>> {
+  const mine = answers.get(site) ?? new Map();
+  answers.set(site, mine);
+  const now = site.clock.now();
+  const last = mine.get(name);
+  if (last !== undefined && Math.abs(now - last.at) < KEEP_MS) return last.asked;
+  const asked = ask(question);
+  mine.set(name, { at: now, asked });
+  return asked;
+}

@@ -1,0 +1,93 @@
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import { allDags, engine, work } from "../../commands/engine.ts";
+import { openServing } from "../../commands/services.ts";
+import { systemClock } from "../../lib/core/clock.ts";
+import type { ApiKey } from "../../lib/core/types.ts";
+import { createApp } from "../../routes/app.ts";
+import { type Flow, withFlow } from "../fixtures/flow.ts";
+import { NO_BROWSER, openBrowser, watch } from "./browser.ts";
+
+/** A real service on a port of its own, and a browser that looks at it. */
+export interface Opened {
+  readonly flow: Flow;
+  readonly origin: string;
+  /** A page in a context of its own. It fails the test where its console complains or a request leaves the origin. */
+  open(options?: BrowserContextOptions): Promise<{ page: Page; context: BrowserContext }>;
+  /** Executes what is queued, here and now. */
+  work(): Promise<void>;
+}
+
+/** Registers a test of pages in a real browser; skipped by name where there is none. */
+export function browserTest(
+  name: string,
+  body: (opened: Opened) => Promise<void>,
+  o: { keys?: readonly ApiKey[]; expected?: RegExp } = {},
+) {
+  const full = NO_BROWSER === null ? name : `${name} (skipped: ${NO_BROWSER})`;
+  // The browser outlives each test.
+  const leaves = { sanitizeOps: false, sanitizeResources: false };
+  Deno.test({ name: full, ignore: NO_BROWSER !== null, ...leaves, fn: () => run(body, o) });
+}
+
+let browser: Promise<Browser> | null = null;
+/** One browser for all tests, in which each has contexts of its own. */
+const shared = () => browser ??= openBrowser();
+Deno.test.afterAll(async () => (await browser)?.close());
+
+async function run(
+  body: (opened: Opened) => Promise<void>,
+  { keys = [], expected }: { keys?: readonly ApiKey[]; expected?: RegExp },
+): Promise<void> {
+  await withFlow(async (flow) => {
+    const site = await serveSite(flow, keys);
+    const opened: BrowserContext[] = [];
+    const troubles: string[][] = [];
+    const open = async (options: BrowserContextOptions = {}) => {
+      const context = await (await shared()).newContext({
+        locale: "en-GB",
+        timezoneId: "Asia/Tokyo",
+        ...options,
+      });
+      opened.push(context);
+      const page = await context.newPage();
+      troubles.push(watch(page, site.origin, expected));
+      return { page, context };
+    };
+    try {
+      await body({ flow, origin: site.origin, open, work: () => workOff(flow) });
+      if (troubles.flat().length > 0) throw new Error(troubles.flat().join("\n"));
+    } finally {
+      for (const context of opened) await context.close();
+      await site.close();
+    }
+  });
+}
+
+async function serveSite({ config }: Flow, keys: readonly ApiKey[]) {
+  const stores = await openServing(config);
+  const closing = new AbortController();
+  const app = await createApp({
+    stores: stores.value,
+    clock: systemClock,
+    version: "1.2.3",
+    keys,
+    log: null,
+    dashboard: {
+      dags: allDags(config),
+      runs: stores.value.runs,
+      closing: closing.signal,
+    },
+  });
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
+  const close = async () => {
+    closing.abort();
+    await server.shutdown();
+    await stores.close();
+  };
+  return { origin: `http://127.0.0.1:${server.addr.port}`, close };
+}
+
+async function workOff({ config, runs, services }: Flow): Promise<void> {
+  const options = { ...engine({ config, runs, services }), random: () => 0 };
+  await work(options, new AbortController().signal);
+}

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { T0 } from "../fixtures/runs.ts";
+import { addFailedRun, DAG, pageTest, see, send, tokenOf } from "./pages.ts";
+
+const PATH = `/pipelines/${DAG.id}`;
+
+pageTest("the form of a dag's params has a field for each, with its default", async ({ app }) => {
+  const { html } = await see(app, PATH);
+  assert.match(html, /<textarea[^>]*id="param-paths"[^>]*>a\.ndjson<\/textarea>/);
+  assert.match(html, /<input type="number" step="1" value="3" min="1" max="9" id="param-size"/);
+  assert.match(html, /<option selected>fast<\/option><option ?>full<\/option>/);
+  assert.match(html, /<input type="checkbox" value="true" id="param-dry"/);
+  assert.match(html, /id="param-extra"[^>]*>\{\s+&quot;one&quot;: 1\s+\}</);
+});
+
+pageTest(
+  "what the form says becomes the run's params, checked by the dag's schema",
+  async ({ app, world }) => {
+    const csrf = await tokenOf(app, PATH);
+    const filled = {
+      csrf,
+      "param-paths": " x.ndjson \r\n\r\ny.ndjson",
+      "param-size": "5",
+      "param-mode": "full",
+      "param-dry": "true",
+      "param-label": "",
+      "param-extra": '{"two": 2}',
+    };
+    const queued = await send(app, `${PATH}/run`, filled);
+    const [run] = await world.stores.runs.runs({ limit: 1 });
+    assert.equal(queued.headers.get("location"), `/runs/${run!.run_id}?notice=queued&n=0&of=0`);
+    assert.deepEqual(run!.params, {
+      paths: ["x.ndjson", "y.ndjson"],
+      size: 5,
+      mode: "full",
+      dry: true,
+      label: "",
+      extra: { two: 2 },
+    });
+    for (const wrong of [{ "param-size": "10" }, { "param-mode": "slow" }, { "param-extra": "{" }]) {
+      const refused = await send(app, `${PATH}/run`, { ...filled, ...wrong });
+      assert.equal(refused.status, 400);
+      assert.match(await refused.text(), new RegExp(Object.keys(wrong)[0]!.replace("param-", "")));
+    }
+    assert.equal((await world.stores.runs.runs({ limit: 9 })).length, 1);
+  },
+);
+
+pageTest("a schedule is paused and goes on", async ({ app, world }) => {
+  const csrf = await tokenOf(app, PATH);
+  await send(app, `${PATH}/pause`, { csrf, paused: "true" });
+  assert.deepEqual(await world.stores.runs.paused(), [DAG.id]);
+  assert.match((await see(app, PATH)).html, /Let the schedule go on/);
+  await send(app, `${PATH}/pause`, { csrf, paused: "false" });
+  assert.deepEqual(await world.stores.runs.paused(), []);
+});
+
+pageTest(
+  "a backfill makes each night's run once, also on the night without the hour",
+  async ({ app, world }) => {
+    const csrf = await tokenOf(app, PATH);
+    const order = { csrf, from: "2026-03-28", to: "2026-03-30" };
+    const made = await send(app, `${PATH}/backfill`, order);
+    assert.equal(made.headers.get("location"), `${PATH}?notice=backfilled&n=3&of=3`);
+    const runs = await world.stores.runs.runs({ limit: 9 });
+    assert.deepEqual(runs.map(({ logical_date }) => logical_date).sort(), [
+      "2026-03-28T01:30:00.000Z",
+      "2026-03-29T01:00:00.000Z",
+      "2026-03-30T00:30:00.000Z",
+    ]);
+    const again = await send(app, `${PATH}/backfill`, { ...order, to: "2026-03-31" });
+    const to = again.headers.get("location") ?? "";
+    assert.match((await see(app, to)).html, /1 run queued; 3 of 4 occurrences had theirs already\./);
+    for (const wrong of [{ from: "x" }, { from: "2026-04-01" }, { from: "2020-01-01" }]) {
+      assert.equal((await send(app, `${PATH}/backfill`, { ...order, ...wrong })).status, 400);
+    }
+  },
+);
+
+pageTest("a task is run again with all that needs it; what failed, by one button", async ({ app, world }) => {
+  const { runs } = world.stores;
+  await addFailedRun(runs, "r1", T0);
+  const { html } = await see(app, "/runs/r1");
+  assert.match(html, /Retry what failed/);
+  assert.equal(html.match(/Retry from here/g)?.length, 1, "only for what has run");
+  const csrf = await tokenOf(app, "/runs/r1");
+  const retried = await send(app, "/runs/r1/retry", { csrf });
+  assert.equal(retried.headers.get("location"), "/runs/r1?notice=retried&n=2&of=2");
+  const after = (await runs.snapshot({ run_id: "r1" }))!;
+  assert.deepEqual([after.run.state, ...after.tasks.map(({ state }) => state)], [
+    "queued",
+    "waiting",
+    "waiting",
+  ]);
+  assert.equal((await send(app, "/runs/r1/retry", { csrf, task: "first" })).status, 409, "it has not ended");
+  const cancelled = await send(app, "/runs/r1/cancel", { csrf });
+  assert.equal(cancelled.headers.get("location"), "/runs/r1?notice=cancelling&n=0&of=0");
+  assert.equal((await send(app, "/runs/r1/retry", { csrf, task: "third" })).status, 400);
+  assert.equal((await send(app, "/runs/r1/retry", { csrf, task: "first" })).status, 303);
+  assert.equal((await send(app, "/runs/none/retry", { csrf })).status, 404);
+});
+
+pageTest("an address shows no text of its own", async ({ app }) => {
+  const { html } = await see(app, `${PATH}?notice=<script>alert(1)</script>&n=7&task="><img>`);
+  assert.doesNotMatch(html, /<script>alert|<img>|role="status">[^<]*alert/);
+  assert.doesNotMatch((await see(app, `${PATH}?notice=constructor`)).html, /class="notice"/);
+});

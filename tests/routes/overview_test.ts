@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { emptyWorld } from "../lib/recommend/world.ts";
+import { addFailedRun, pageTest, see } from "./pages.ts";
+
+pageTest(
+  "the overview says what to do while nothing is published",
+  async ({ app }) => {
+    const { html } = await see(app, "/");
+    assert.match(html, /Nothing has run yet\.[\s\S]*<code>deno task pipeline<\/code>/);
+  },
+  {},
+  {},
+  emptyWorld,
+);
+
+pageTest("the overview names what failed and leads to it", async ({ app, world, clock }) => {
+  await addFailedRun(world.stores.runs, "r1", clock.now() - 60_000);
+  const { html } = await see(app, "/");
+  assert.match(html, /needs? somebody now\./);
+  assert.match(html, /<a href="\/runs\/r1">Open the run<\/a>/);
+});
+
+pageTest("the overview counts the answers of this process", async ({ app }) => {
+  for (let i = 0; i < 4; i++) await app.request("/recommendations/ann");
+  const { html } = await see(app, "/");
+  assert.match(html, /From the cache<\/dt><dd><span class="value">75 %/);
+});
+
+pageTest(
+  "the overview stands while a store is down, and says which part is missing",
+  async ({ app, world }) => {
+    await world.stores.analytics.close();
+    const { status, html } = await see(app, "/");
+    assert.equal(status, 200);
+    assert.match(html, /The analytics store did not answer/);
+    assert.match(html, /<code>deno task doctor<\/code>/);
+  },
+);

@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import type { ApiKey } from "../../lib/core/types.ts";
+import { BROWSER, DAG, pageTest, see, send, tokenOf } from "./pages.ts";
+
+pageTest("GET / is a page for browsers and an index for machines", async ({ app }) => {
+  const { response, html } = await see(app, "/");
+  assert.match(html, /^<!doctype html><html lang="en">.*<h1>Overview<\/h1>/s);
+  assert.equal(response.headers.get("vary"), "accept");
+  assert.equal((await (await app.request("/")).json()).name, "Parley");
+});
+
+const PATHS = [
+  "/",
+  "/pipelines",
+  `/pipelines/${DAG.id}`,
+  "/runs",
+  "/runs?state=failed&dag=small",
+  "/nowhere",
+];
+
+pageTest("every page carries a strict policy and nothing inline", async ({ app }) => {
+  for (const path of PATHS) {
+    const { response, html } = await see(app, path);
+    const policy = response.headers.get("content-security-policy") ?? "";
+    assert.match(policy, /default-src 'none'.*form-action 'self'.*frame-ancestors 'none'/);
+    assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+    assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+    assert.doesNotMatch(html, / style="|<style|<script>| on[a-z]+="|(?:src|href)="(?:https?:)?\/\//);
+  }
+});
+
+pageTest("assets are named by their content and kept for good", async ({ app }) => {
+  const { html } = await see(app, "/");
+  const paths = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+  assert.ok(new Set(paths).size >= 4);
+  for (const path of paths) {
+    const response = await app.request(path);
+    assert.equal(response.status, 200);
+    assert.match(response.headers.get("cache-control") ?? "", /immutable/);
+    const etag = response.headers.get("etag") ?? "";
+    await response.body?.cancel();
+    assert.equal((await app.request(path, { headers: { "if-none-match": etag } })).status, 304);
+  }
+  assert.equal((await app.request("/assets/style.000000000000.css")).status, 404);
+});
+
+pageTest(
+  "a path that is not there is a page for browsers and does not quote the path",
+  async ({ app, log }) => {
+    for (const path of ["/secret-user", "/runs/secret-user", "/pipelines/secret-user"]) {
+      const { status, html } = await see(app, path);
+      assert.equal(status, 404);
+      assert.match(html, /<h1>Not found<\/h1>/);
+      assert.doesNotMatch(html, /secret-user/);
+    }
+    assert.doesNotMatch(JSON.stringify(log), /secret-user/);
+    assert.deepEqual(log.map(({ route }) => route), ["*", "/runs/:run_id", "/pipelines/:dag_id"]);
+  },
+);
+
+pageTest("a page that fails is a page, and its log entry has the cause", async ({ app, world, log }) => {
+  await world.stores.runs.close();
+  const { status, html } = await see(app, "/runs");
+  assert.equal(status >= 500, true);
+  assert.match(html, /The log of the service has more, under <code>urn:uuid:/);
+  assert.ok(log.at(-1)?.error);
+});
+
+pageTest("an open service answers to loopback names only", async ({ app }) => {
+  for (const host of ["localhost:8000", "127.0.0.1:8000", "[::1]:8000"]) {
+    assert.equal((await see(app, "/", { host })).status, 200);
+  }
+  for (const host of ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "@"]) {
+    assert.equal((await see(app, "/", { host })).status, 403, host);
+  }
+});
+
+const RUN = `/pipelines/${DAG.id}/run`;
+
+pageTest("a form from another site changes nothing", async ({ app, world }) => {
+  const csrf = await tokenOf(app, `/pipelines/${DAG.id}`);
+  for (
+    const headers of [
+      { origin: "https://evil.example", "sec-fetch-site": "cross-site" },
+      { origin: "null" },
+      { origin: "http://localhost:9999", "sec-fetch-site": "same-site" },
+      { "sec-fetch-site": "cross-site" },
+    ]
+  ) {
+    assert.equal((await send(app, RUN, { csrf }, headers)).status, 403, JSON.stringify(headers));
+  }
+  const { origin: _, ...silent } = { ...BROWSER, origin: "" };
+  const unnamed = await app.request(RUN, {
+    method: "POST",
+    body: new URLSearchParams({ csrf }).toString(),
+    headers: { ...silent, "content-type": "application/x-www-form-urlencoded" },
+  });
+  assert.equal(unnamed.status, 403);
+  for (const token of ["", "0".repeat(64), csrf.slice(1)]) {
+    assert.equal((await send(app, RUN, { csrf: token })).status, 403);
+  }
+  assert.equal((await send(app, RUN, { csrf }, { "content-type": "text/plain" })).status, 400);
+  assert.equal((await send(app, RUN, { csrf, "param-label": "x".repeat(70_000) })).status, 400);
+  assert.deepEqual(await world.stores.runs.runs({ limit: 9 }), []);
+  assert.equal((await send(app, RUN, { csrf })).status, 303);
+  assert.equal((await world.stores.runs.runs({ limit: 9 })).length, 1);
+});
+
+const KEYS: readonly ApiKey[] = [
+  { key: "reader-key-of-16", scopes: ["read"] },
+  { key: "writer-key-of-16", scopes: ["write"] },
+  { key: "admin-key-of-16+", scopes: ["admin"] },
+];
+const keys = { keys: KEYS };
+
+/** Logs in; the cookie as the browser sends it back. */
+async function logIn(app: Parameters<typeof send>[0], key: string, headers: Record<string, string> = {}) {
+  const response = await send(app, "/login", { key, to: "/runs?state=failed" }, headers);
+  const given = response.headers.get("set-cookie") ?? "";
+  return { response, given, cookie: given.split(";")[0] ?? "" };
+}
+
+pageTest("a service with keys sends whoever has no session to the login, and back", async ({ app }) => {
+  const { response } = await see(app, "/runs?state=failed");
+  assert.equal(response.status, 303);
+  assert.equal(response.headers.get("location"), "/login?to=%2Fruns%3Fstate%3Dfailed");
+  assert.match((await see(app, "/login?to=%2Fruns")).html, /name="to" value="\/runs"/);
+  for (const to of ["https://evil.example/", "//evil.example", "/\\evil.example", "runs"]) {
+    assert.match((await see(app, `/login?to=${encodeURIComponent(to)}`)).html, /name="to" value="\/"/, to);
+  }
+  const { response: done, given } = await logIn(app, "reader-key-of-16");
+  assert.equal(done.headers.get("location"), "/runs?state=failed");
+  assert.match(given, /^parley_session=.*Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/);
+  assert.doesNotMatch(given, /reader-key/);
+}, keys);
+
+pageTest("a session over https has a cookie that stays with it", async ({ app }) => {
+  const { given } = await logIn(app, "reader-key-of-16", { "x-forwarded-proto": "https" });
+  assert.match(given, /^__Host-parley_session=.*; HttpOnly; Secure; SameSite=Strict$/);
+}, keys);
+
+pageTest("a reader sees and may not act; an admin may; logging out ends it", async ({ app, world }) => {
+  const reader = { cookie: (await logIn(app, "reader-key-of-16")).cookie };
+  const path = `/pipelines/${DAG.id}`;
+  assert.match((await see(app, path, reader)).html, /disabled=""[^>]*>Queue a run</);
+  assert.equal((await send(app, RUN, { csrf: await tokenOf(app, path, reader) }, reader)).status, 403);
+  const admin = { cookie: (await logIn(app, "admin-key-of-16+")).cookie };
+  const csrf = await tokenOf(app, path, admin);
+  assert.equal((await send(app, RUN, { csrf: await tokenOf(app, path, reader) }, admin)).status, 403);
+  assert.equal((await send(app, RUN, { csrf }, admin)).status, 303);
+  assert.equal((await world.stores.runs.runs({ limit: 9 })).length, 1);
+  const out = await send(app, "/logout", { csrf }, admin);
+  assert.match(out.headers.get("set-cookie") ?? "", /^parley_session=; Max-Age=0/);
+}, keys);
+
+pageTest(
+  "a session ends after 12 hours, with its key, and when it was tampered with",
+  async ({ app, clock }) => {
+    const { cookie } = await logIn(app, "reader-key-of-16");
+    assert.equal((await see(app, "/", { cookie })).status, 200);
+    for (
+      const broken of [
+        cookie.replace(/=(.)/, "=0"),
+        `${cookie}x`,
+        cookie.replace(/\.\d+\./, ".9999999999999."),
+      ]
+    ) {
+      assert.equal((await see(app, "/", { cookie: broken })).status, 303, broken);
+    }
+    clock.advance(12 * 3_600_000 + 1);
+    assert.equal((await see(app, "/", { cookie })).status, 303);
+  },
+  keys,
+);
+
+pageTest(
+  "a wrong key, and one that cannot see, get no session; many of them have to wait",
+  async ({ app }) => {
+    for (const key of ["", "reader-key-of-17", "writer-key-of-16"]) {
+      const { response, given } = await logIn(app, key);
+      assert.equal(response.status, 401);
+      assert.equal(given, "");
+      assert.match(await response.text(), /role="alert">This is no key/);
+    }
+    for (let i = 0; i < 7; i++) await logIn(app, "reader-key-of-17");
+    const { response } = await logIn(app, "reader-key-of-16");
+    assert.equal(response.status, 429);
+    assert.equal(response.headers.get("retry-after"), "60");
+  },
+  keys,
+);
