@@ -15,7 +15,7 @@ import { dot } from "../fixtures/vectors.ts";
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 const SOURCES = [`${ROOT}../shared/data/redial_dev/messages.jsonl`, `${ROOT}sample/messages.ndjson`];
 const PACKAGES = ["onnxruntime==1.32.0", "tokenizers==0.23.3", "numpy==2.4.6"];
-const COUNT = 300;
+const COUNT = 1_000;
 const ROUNDS = 3;
 
 interface Measured {
