@@ -126,7 +126,7 @@ export interface Artifact {
 
 /** For calls that may be given up: an aborted call rejects with the signal's reason, soon and whatever the store does. */
 export interface Abortable {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What an API key may do: ask, write, or manage. A scope includes no other. */

@@ -1,7 +1,7 @@
 import type { SQLInputValue } from "../../deps.ts";
 import { paged } from "../core/batch.ts";
 import { canonicalJson } from "../core/json.ts";
-import type { Json, WriteCounts } from "../core/types.ts";
+import type { Abortable, Json, WriteCounts } from "../core/types.ts";
 import { type Sqlite, turn } from "./sqlite.ts";
 
 /** Rows that are read at once. */
@@ -39,14 +39,15 @@ export class KeyedTable<Row extends object> {
    * inserted or changed in it.
    */
   async upsert(
-    o: { rows: readonly Row[]; touch?: (owners: readonly string[]) => void },
+    o: { rows: readonly Row[]; touch?: (owners: readonly string[]) => void } & Abortable,
   ): Promise<WriteCounts> {
     const counts = { inserted: 0, changed: 0, same: 0 };
     let owners = new Set<string>();
-    await this.db.writeEach(o.rows, (row) => counts[this.put(row, owners)]++, () => {
+    const seal = () => {
       o.touch?.([...owners]);
       owners = new Set();
-    });
+    };
+    await this.db.writeEach(o.rows, (row) => counts[this.put(row, owners)]++, { seal, signal: o.signal });
     return counts;
   }
 
@@ -88,9 +89,9 @@ export class KeyedTable<Row extends object> {
   }
 
   /** All rows in ascending key, read in pages, so that other work gets its turn. */
-  rows(): AsyncGenerator<Row> {
+  rows(o: Abortable = {}): AsyncGenerator<Row> {
     return paged(PAGE, (row) => row[this.key] as string, async (after, limit) => {
-      await turn();
+      await turn(o);
       return this.page({ after, limit });
     });
   }

@@ -6,7 +6,7 @@ import {
   type StatementSync,
 } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
-import type { Health } from "../core/types.ts";
+import type { Abortable, Health } from "../core/types.ts";
 
 /** One step of a schema: SQL that takes `user_version` from its index to its index + 1. */
 export type Migration = string;
@@ -109,9 +109,10 @@ function isBusy(error: unknown): boolean {
   return messageOf(error).includes("database is locked");
 }
 
-/** Lets timers, signals and sockets have their turn, which costs microseconds. */
-export function turn(): Promise<void> {
-  return new Promise((resume) => setImmediate(resume));
+/** Lets timers, signals and sockets have their turn, which costs microseconds; then heeds the caller's signal. */
+export async function turn({ signal }: Abortable = {}): Promise<void> {
+  await new Promise<void>((resume) => setImmediate(resume));
+  signal?.throwIfAborted();
 }
 
 function pause(ms: number): Promise<void> {
@@ -150,6 +151,7 @@ export class Sqlite {
   private prepare(sql: string): Prepared {
     let prepared = this.statements.get(sql);
     if (prepared === undefined) {
+      this.refuseClosed();
       const statement = this.db.prepare(sql);
       statement.setReturnArrays(true);
       prepared = { statement, names: statement.columns().map((column) => column.name) };
@@ -179,10 +181,12 @@ export class Sqlite {
    * {@link transaction}, off the caller's turn, so that timers and signals get theirs between batches. Where another
    * process holds the lock it tries again without blocking, and throws `unavailable` after 10 s.
    */
-  async write<T>(body: () => T): Promise<T> {
+  async write<T>(body: () => T, o: Abortable = {}): Promise<T> {
+    o.signal?.throwIfAborted();
     const deadline = performance.now() + PATIENCE_MS;
     while (true) {
-      await turn();
+      await turn(o);
+      this.refuseClosed();
       try {
         return transaction(this.db, body);
       } catch (error) {
@@ -195,25 +199,32 @@ export class Sqlite {
 
   /**
    * Applies `each` to every row, in as many transactions as it takes for none to hold the lock longer than about
-   * 20 ms. `seal` runs at the end of each of them. Neither may await.
+   * 20 ms. `seal` runs at the end of each of them. Neither may await. The signal is heeded between them.
    */
-  async writeEach<T>(rows: readonly T[], each: (row: T) => void, seal: () => void = () => {}): Promise<void> {
+  async writeEach<T>(
+    rows: readonly T[],
+    each: (row: T) => void,
+    { seal, signal }: { seal?: () => void } & Abortable = {},
+  ): Promise<void> {
+    signal?.throwIfAborted();
     for (let next = 0; next < rows.length;) {
       // A writer in another process polls for the lock: without a gap it would wait until all rows are through.
       if (next > 0) await pause(1);
       next = await this.write(() => {
         const end = applyFor(HOLD_MS, rows, next, each);
-        seal();
+        seal?.();
         return end;
-      });
+      }, { signal });
     }
   }
 
   /** Repeats a statement that changes at most `limit` rows until it changes fewer; returns the sum. */
-  async writeAll(o: { sql: string; limit: number; values: readonly SQLInputValue[] }): Promise<number> {
+  async writeAll(
+    o: { sql: string; limit: number; values: readonly SQLInputValue[] } & Abortable,
+  ): Promise<number> {
     let sum = 0;
     while (true) {
-      const changes = await this.write(() => this.run(o.sql, ...o.values, o.limit));
+      const changes = await this.write(() => this.run(o.sql, ...o.values, o.limit), o);
       sum += changes;
       if (changes < o.limit) return sum;
       await pause(1);
@@ -227,6 +238,10 @@ export class Sqlite {
       if (performance.now() > deadline) throw this.locked(null);
       await pause(10);
     }
+  }
+
+  private refuseClosed(): void {
+    if (!this.db.isOpen) throw new ParleyError("unavailable", `the database ${this.path} was closed`);
   }
 
   private locked(cause: unknown): ParleyError {

@@ -1,4 +1,4 @@
-import type { Touched } from "../core/types.ts";
+import type { Abortable, Touched } from "../core/types.ts";
 import type { Sqlite } from "./sqlite.ts";
 
 /** The tables that {@link Touches} lives in, for a store's first migration. */
@@ -39,14 +39,14 @@ export class Touches {
   }
 
   /** Forgets touches whose token is still the newest. */
-  async settle(touched: readonly Touched[]): Promise<void> {
+  async settle(touched: readonly Touched[], o: Abortable = {}): Promise<void> {
     await this.db.writeEach(touched, (touch) => {
       this.db.run(
         "DELETE FROM touched WHERE user_id = ? AND token = CAST(? AS INTEGER)",
         touch.user_id,
         touch.token,
       );
-    });
+    }, o);
   }
 
   /** Drops the touches of users who are erased, within the caller's transaction. */

@@ -1,0 +1,21 @@
+/**
+ * Settles as `work` does, or rejects by the signal's reason as soon as that is aborted; before, where it is aborted
+ * already. What `work` began goes on unless it heeds the signal itself; how that ends is nobody's concern any more.
+ */
+export async function abortable<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  if (signal === undefined) return await work();
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stopListening = onAbort(signal, () => reject(signal.reason));
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    stopListening();
+  }
+}
+
+/** Calls `act` when the signal is aborted, unless it is told to stop listening before. */
+export function onAbort(signal: AbortSignal | undefined, act: () => void): () => void {
+  signal?.addEventListener("abort", act, { once: true });
+  return () => signal?.removeEventListener("abort", act);
+}
