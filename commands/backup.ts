@@ -3,23 +3,30 @@ import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 
 /**
- * Copies a live data directory: databases by SQLite's online backup, one after the other, then the index files that
- * they name. Returns the folder. A writer at work makes a copy start over, never half-written.
+ * Copies a live data directory: databases by SQLite's online backup, one after the other, each followed by the index
+ * files that it names. Returns the exit code. A writer at work makes a copy start over, never half-written.
  */
 export async function backup(config: Config, to: string | undefined): Promise<number> {
   const target = to ?? `${config.data}/backups/${new Date().toISOString().replace(/[:.]/g, "-")}`;
-  Deno.mkdirSync(target, { recursive: true });
   let files = 0;
-  for (const name of databases(config.data)) {
-    await copyOne(`${config.data}/${name}`, `${target}/${name}`);
-    files++;
-  }
+  for (const folder of ["", "/vectors"]) files += await copyDatabases(config.data + folder, target + folder);
   if (files === 0) throw new ParleyError("not_found", `there is no data in ${config.data}`);
-  files += copyFolder(`${config.data}/indexes`, `${target}/indexes`);
   console.log(
     `${files} files copied to ${target}; to restore, stop Parley and put them in an empty PARLEY_DATA`,
   );
   return 0;
+}
+
+/** Index files of `NAME.db` are in the folder `NAME` beside it. */
+async function copyDatabases(from: string, to: string): Promise<number> {
+  let files = 0;
+  for (const name of databases(from)) {
+    Deno.mkdirSync(to, { recursive: true });
+    await copyOne(`${from}/${name}`, `${to}/${name}`);
+    const indexes = `/${name.replace(/\.db$/, "")}`;
+    files += 1 + copyFolder(from + indexes, to + indexes);
+  }
+  return files;
 }
 
 function databases(data: string): string[] {

@@ -1,10 +1,12 @@
 import { statfsSync, styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { messageOf } from "../lib/core/errors.ts";
-import { type Health, modelKey } from "../lib/core/types.ts";
+import { type Health, type ModelIdentity, parseModelKey } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
+import { otherModel } from "../lib/quality/model.ts";
 import * as open from "../lib/stores/open.ts";
+import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
 import { embedderUrl } from "./services.ts";
 
@@ -12,6 +14,9 @@ interface Opened {
   health(): Promise<Health>;
   close(): Promise<void>;
 }
+
+/** The stores whose data belongs together, as they are opened. */
+type DataStores = Omit<CheckedStores, "vectors"> & { readonly vectors: VectorStores };
 
 /** How one store is. `url` has no credentials; `error` says what to do. */
 interface StoreReport {
@@ -85,43 +90,38 @@ async function diagnose(
 ): Promise<Diagnosis> {
   const base = ["documents", "analytics", "vectors", "graph"] as const;
   const whole = base.every((role) => stores.some((store) => store.role === role && store.error === null));
-  const data = Object.fromEntries(base.map((role) => [role, opened.get(role)])) as unknown as CheckedStores;
   const { bavail, bsize } = statfsSync(config.data.replace(/\/[^/]*$/, "") || "/");
   const disk_free_gb = bavail * bsize / 1e9;
+  const data = whole ? await examineData(config, Object.fromEntries(opened) as unknown as DataStores) : null;
   const findings = [
-    ...whole ? await checkData(data) : [],
-    ...whole ? await modelFindings(config, data) : [],
+    ...data?.findings ?? [],
     ...disk_free_gb < LITTLE_DISK_GB ? [littleDisk(disk_free_gb)] : [],
   ];
-  const counts = whole
-    ? Object.fromEntries(
-      await Promise.all(base.map(async (role) => [role, { ...await data[role].counts() }])),
-    )
-    : {};
-  return {
-    stores,
-    counts,
-    findings,
-    disk_free_gb,
-    memory_available_gb: Deno.systemMemoryInfo().available / 1e9,
-  };
+  const memory_available_gb = Deno.systemMemoryInfo().available / 1e9;
+  return { stores, counts: data?.counts ?? {}, findings, disk_free_gb, memory_available_gb };
 }
 
-/** Whether the vectors that are stored were made by the model that is configured. */
-async function modelFindings(config: Config, { vectors }: CheckedStores): Promise<Finding[]> {
-  const stored = await vectors.model();
-  if (stored === null) return [];
+/** Holds the stores against each other. Of vectors, those count that answers are made from. */
+async function examineData(
+  config: Config,
+  { documents, analytics, vectors, graph }: DataStores,
+): Promise<Pick<Diagnosis, "counts" | "findings">> {
+  const published = await analytics.published();
   const embedder = await openEmbedder({ url: embedderUrl(config), sessions: 1 });
   await embedder.close();
-  if (modelKey(embedder.model) === modelKey(stored)) return [];
-  return [{
-    code: "other_model",
-    severity: "critical",
-    figure: embedder.model.dimension,
-    expected: stored.dimension,
-    text: `the vectors are of ${modelKey(stored)} and PARLEY_EMBEDDINGS is ${modelKey(embedder.model)}: ` +
-      "set it back, or start with an empty vector store",
-  }];
+  const { model } = embedder;
+  const serving = await vectors.of({ model: published === null ? model : parseModelKey(published.model) });
+  const data = { documents, analytics, vectors: serving, graph };
+  const counted = Object.entries(data).map(async ([role, store]) => [role, { ...await store.counts() }]);
+  const other = otherModel({ published, model, embeddings: embedderUrl(config) });
+  const findings = await checkData(data);
+  if (other !== null) findings.push(otherModelFinding(other, serving.model, model));
+  return { counts: Object.fromEntries(await Promise.all(counted)), findings };
+}
+
+function otherModelFinding(text: string, stored: ModelIdentity, configured: ModelIdentity): Finding {
+  const { dimension: figure } = configured;
+  return { code: "other_model", severity: "critical", figure, expected: stored.dimension, text };
 }
 
 function littleDisk(figure: number): Finding {

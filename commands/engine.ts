@@ -5,7 +5,9 @@ import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { nightly } from "../tasks/nightly.ts";
+import { reembed } from "../tasks/reembed.ts";
 import type { Services } from "../tasks/services.ts";
+import { resolveModel } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
@@ -13,7 +15,7 @@ const POOLS = Object.freeze({ default: 16 });
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
-  return loadDags({ dags: [nightly(config)], pools: POOLS });
+  return loadDags({ dags: [nightly(config), reembed({ resolve: resolveModel })], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */
@@ -50,10 +52,10 @@ export async function work(
   o: { until?: string; onClaim?: (run_id: string, resumed: boolean) => void; onWait?: () => void } = {},
 ): Promise<RunOutcome | null> {
   const { runs, dags, owner, clock, ttl_ms } = options;
-  const max_active = activeLimits(dags.values());
+  const limits = activeLimits(dags.values());
   let outcome: RunOutcome | null = null;
   while (!shutdown.aborted) {
-    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, max_active });
+    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, ...limits });
     if (claimed !== null) {
       o.onClaim?.(claimed.run.run_id, claimed.attempts.length > 0);
       outcome = await executeRun(options, claimed, shutdown);

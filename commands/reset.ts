@@ -1,5 +1,6 @@
 import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { parseModelKey } from "../lib/core/types.ts";
 import type { Services } from "../tasks/services.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
@@ -37,8 +38,7 @@ async function resetSample(config: Config): Promise<number> {
     const campaign_ids = idsOf(sources.campaigns, "campaign_id");
     const messages = await erase(services, { user_ids, campaign_ids });
     await services.analytics.forgetSources({ uris: Object.values(sources).flat() });
-    const version = await buildVersion(services);
-    await publishVersion(services, { version: version.version, run_id: "reset", sources: [] });
+    await republish(services);
     console.log(
       `${messages} messages of ${user_ids.length} sample people and ${campaign_ids.length} campaigns are gone.`,
     );
@@ -48,12 +48,23 @@ async function resetSample(config: Config): Promise<number> {
   }
 }
 
+/** Publishes what is left, of the model that is published. */
+async function republish(services: Services): Promise<void> {
+  const published = await services.analytics.published();
+  if (published === null) return;
+  const model = parseModelKey(published.model);
+  const { version } = await buildVersion(services, await services.vectors.of({ model }));
+  await publishVersion(services, { version, model, run_id: "reset", sources: [] });
+}
+
 async function erase(
   { documents, analytics, vectors, graph }: Services,
   { user_ids, campaign_ids }: { user_ids: string[]; campaign_ids: string[] },
 ): Promise<number> {
   const messages = await documents.deleteUsers({ user_ids });
-  for (const store of [analytics, vectors, graph]) {
+  const models = await vectors.models();
+  const sets = await Promise.all(models.map((model) => vectors.of({ model })));
+  for (const store of [analytics, graph, ...sets]) {
     await store.deleteUsers({ user_ids });
     await store.deleteCampaigns({ campaign_ids });
   }

@@ -15,7 +15,7 @@ import { EXIT, exitCodeOf, shutdownSignal } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample } from "./sample.ts";
-import { openAll, openServices } from "./services.ts";
+import { embedderUrl, openAll, openServices } from "./services.ts";
 import { summarize, summaryTable } from "./summary.ts";
 
 export interface RunOrder extends Sources {
@@ -96,7 +96,7 @@ async function watched(
     console.log(json ? JSON.stringify(summary) : summaryTable(summary));
     if (!json) {
       const read = (await analytics.sources()).map(({ uri }) => uri);
-      for (const hint of hints(snapshot, read)) console.log(hint);
+      for (const hint of [...hints(snapshot, read), ...modelHints(config, snapshot)]) console.log(hint);
     }
     return exitCodeOf(outcome);
   } finally {
@@ -122,6 +122,16 @@ function hints({ run, tasks, attempts }: RunSnapshot, read: readonly string[]): 
     ...own && read.some(isSample)
       ? ["The sample is still in the data beside yours; `deno task reset --sample` takes it out."]
       : [],
+  ];
+}
+
+/** After another model has taken over, the settings must follow: the nightly run goes by them. */
+function modelHints(config: Config, { run }: RunSnapshot): string[] {
+  const { model } = run.params;
+  if (run.dag_id !== "reembed" || run.state !== "success" || model === embedderUrl(config)) return [];
+  return [
+    `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,
+    `\`deno task pipeline run reembed --param model=${embedderUrl(config)}\` goes back.`,
   ];
 }
 

@@ -1,5 +1,5 @@
 import { systemClock } from "../lib/core/clock.ts";
-import type { Config } from "../lib/config.ts";
+import { type Config, loadConfig } from "../lib/config.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
@@ -50,13 +50,18 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     graph: () => openGraph(config.graph),
     artifacts: () => openArtifacts(config.artifacts),
   });
-  let embedder: Promise<Embedder> | null = null;
+  const embedders = new Map<string, Promise<Embedder>>();
+  const embedder = (url = embedderUrl(config)) => {
+    const opened = embedders.get(url) ?? openEmbedder({ url, sessions: config.embed_sessions });
+    embedders.set(url, opened);
+    return opened;
+  };
   const { max_bad_share, retention_days, half_life_days } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
-    settings: { max_bad_share, retention_days, half_life_days },
-    embedder: () => embedder ??= openEmbedder({ url: embedderUrl(config), sessions: config.embed_sessions }),
+    settings: { embeddings: embedderUrl(config), max_bad_share, retention_days, half_life_days },
+    embedder,
     dataset: (store, table) => datasetName(config[store], table),
     artifact: ({ uri, rows, bytes, sha256 }) => ({
       ...datasetName(config.artifacts, uri.replace(/^artifact:/, "")),
@@ -66,7 +71,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     }),
   };
   const close = async () => {
-    await (await embedder?.catch(() => null))?.close();
+    for (const opened of embedders.values()) await (await opened.catch(() => null))?.close();
     await stores.close();
   };
   return { value, close };
@@ -82,6 +87,11 @@ export function openServing(config: Config) {
     cache: () => openCache(config.cache),
     runs: () => openRuns(config.runs),
   });
+}
+
+/** An embedding model as somebody names it, checked as the setting is; a relative folder is seen from here. */
+export function resolveModel(text: string): string {
+  return embedderUrl(loadConfig({ PARLEY_EMBEDDINGS: text }));
 }
 
 /** Without the escapes that a URL puts into a path. */

@@ -28,6 +28,8 @@ export function nightly({ schedule, sources }: NightlySettings) {
     id: "nightly",
     doc:
       "Reads new conversations, campaigns and engagement, and publishes what recommendations are made from.",
+    // Dags that publish data versions: one of them at a time.
+    group: "versions",
     ...schedule === null ? {} : { schedule: { ...schedule, catch_up: "latest" } },
     params: z.object({
       messages: paths(sources.messages),

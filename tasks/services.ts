@@ -6,17 +6,17 @@ import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { ArtifactStore } from "../lib/stores/artifacts/port.ts";
 import type { DocumentStore } from "../lib/stores/documents/port.ts";
 import type { GraphStore } from "../lib/stores/graph/port.ts";
-import type { VectorStore } from "../lib/stores/vectors/port.ts";
+import type { VectorStores } from "../lib/stores/vectors/port.ts";
 
 /** What the steps of a dag work with: ports, never adapters. */
 export interface Services {
   readonly documents: DocumentStore;
   readonly analytics: AnalyticsStore;
-  readonly vectors: VectorStore;
+  readonly vectors: VectorStores;
   readonly graph: GraphStore;
   readonly artifacts: ArtifactStore;
-  /** The embedding model, loaded when first asked for. */
-  embedder(): Promise<Embedder>;
+  /** The embedding model of a URL, or the one that is configured; opened once, loaded at its first text. */
+  embedder(url?: string): Promise<Embedder>;
   readonly clock: Clock;
   readonly settings: Settings;
   /** A table of a store, as lineage names it. */
@@ -26,6 +26,8 @@ export interface Services {
 }
 
 export interface Settings {
+  /** The URL of the configured embedding model. */
+  readonly embeddings: string;
   /** Share (0..1) of a run's rows that may be refused before the run fails. */
   readonly max_bad_share: number;
   /** Days after which a user's word or an event counts half. */

@@ -3,7 +3,7 @@ import { createApp } from "../routes/app.ts";
 import { openCache } from "../lib/stores/open.ts";
 import { listen } from "../commands/serve.ts";
 import { systemClock } from "../lib/core/clock.ts";
-import { digests, type Flow, nightlyRun, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+import { digests, type Flow, nightlyRun, SAMPLE, vectorsOf, withFlow, writeRows } from "./fixtures/flow.ts";
 import { states } from "./fixtures/dag.ts";
 
 const STAGES = [
@@ -52,9 +52,10 @@ Deno.test("the sample becomes answers, by the real model, and a second run chang
     const first = await nightlyRun(flow, SAMPLE);
     assert.equal(first.outcome, "success", first.snapshot.run.error ?? "");
     assert.deepEqual(states(first.snapshot), Object.fromEntries(STAGES.map((stage) => [stage, "success"])));
-    const counts = await flow.services.vectors.counts();
+    const vectors = await vectorsOf(flow.services);
+    const counts = await vectors.counts();
     assert.equal(counts.messages, (await flow.services.documents.counts()).messages);
-    assert.equal((await flow.services.vectors.model())?.dimension, 384);
+    assert.equal(vectors.model.dimension, 384);
     const before = await digests(flow);
 
     const api = await listen({ ...flow.config, port: 0 });
@@ -133,7 +134,7 @@ Deno.test("a later run's row replaces an earlier one of the same id, everywhere"
     assert.equal((await flow.services.graph.intentsOf({ user_id: "bob", limit: 5 })).length, 1);
     const fresh = await flow.services.embedder();
     const [expected] = await fresh.embed({ texts: ["new words"] });
-    const got = (await flow.services.vectors.get({ collection: "messages", ids: ["m"] })).get("m");
+    const got = (await (await vectorsOf(flow.services)).get({ collection: "messages", ids: ["m"] })).get("m");
     assert.deepEqual(got, expected);
   }));
 

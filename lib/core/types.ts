@@ -1,3 +1,5 @@
+import { ParleyError } from "./errors.ts";
+
 /** The nouns that every layer shares. Times are ISO 8601 in UTC with milliseconds; `null` says absent. */
 
 /** Any value that survives JSON. */
@@ -106,12 +108,22 @@ export function modelKey(model: ModelIdentity): string {
   return `${model.name}@${model.revision}/${model.dimension}/${model.pooling}`;
 }
 
+/** The model that {@link modelKey} names; `invalid` for a text that it did not make. */
+export function parseModelKey(key: string): ModelIdentity {
+  const [, name, revision, dimension, pooling] = /^(.+)@([^@]*)\/([1-9]\d*)\/(mean|cls)$/s.exec(key) ?? [];
+  if (name === undefined || revision === undefined) {
+    throw new ParleyError("invalid", `"${key}" does not name a model`);
+  }
+  return { name, revision, dimension: Number(dimension), pooling: pooling as ModelIdentity["pooling"] };
+}
+
 /** A row in analytics that says which derived data a request is answered from. */
 export interface Published {
   /** Grows by one with each publish. */
   readonly version: number;
   readonly previous: number | null;
   readonly run_id: string;
+  /** The {@link modelKey} of the model whose vectors it is made of. */
   readonly model: string;
   readonly at: string;
 }

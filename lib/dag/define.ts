@@ -1,6 +1,7 @@
 import { createHash, type z } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
+import type { ActiveLimits } from "../stores/runs/port.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./rules.ts";
 import { parseSchedule, type Schedule } from "./schedule.ts";
@@ -49,8 +50,10 @@ export interface DagDefinition<Services> {
   readonly owner?: string;
   readonly tags?: readonly string[];
   readonly schedule?: Schedule;
-  /** Runs of this dag at one time, in all processes. Default 1. */
+  /** Runs of this dag, or of all dags of its group together, at one time in all processes. Default 1. */
   readonly max_active_runs?: number;
+  /** Dags of one group share one `max_active_runs`: such as dags of which only one may change something at a time. */
+  readonly group?: string;
   /** Checked before a run is made; its defaults fill in what is not given. */
   readonly params?: z.ZodType;
   readonly tasks: readonly TaskDefinition<Services>[];
@@ -70,7 +73,8 @@ export const DEFAULT_POOL = "default";
 export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Services> {
   const fault = (what: string) => new ParleyError("invalid", `dag "${definition.id}": ${what}`);
   const task = new Map<string, TaskDefinition<Services>>();
-  for (const { id } of [definition, ...definition.tasks]) {
+  const ids = [definition.id, definition.group ?? definition.id, ...definition.tasks.map(({ id }) => id)];
+  for (const id of ids) {
     if (!/^[\w.-]+$/.test(id)) throw fault(`"${id}" is not an id: use letters, digits, "_", "-", "."`);
   }
   for (const each of definition.tasks) {
@@ -88,9 +92,15 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
   return { ...definition, version: structureHash(definition), task, dependents };
 }
 
-/** How many runs of each dag may go on at one time, as a run store is asked. */
-export function activeLimits(dags: Iterable<Pick<DagDefinition<never>, "id" | "max_active_runs">>) {
-  return Object.fromEntries([...dags].map(({ id, max_active_runs = 1 }) => [id, max_active_runs]));
+/** How many runs may go on at one time, as a run store is asked. */
+export function activeLimits(
+  dags: Iterable<Pick<DagDefinition<never>, "id" | "max_active_runs" | "group">>,
+): ActiveLimits {
+  const all = [...dags];
+  return {
+    max_active: Object.fromEntries(all.map(({ id, max_active_runs = 1 }) => [id, max_active_runs])),
+    groups: Object.fromEntries(all.flatMap(({ id, group }) => group === undefined ? [] : [[id, group]])),
+  };
 }
 
 type Fault = (what: string) => Error;
@@ -129,7 +139,7 @@ function checkSchedule<Services>({ schedule, params }: DagDefinition<Services>, 
   throw fault(`it has a schedule, and no default for the params: ${names}`);
 }
 
-/** Checks that every pool that the dags use exists; returns them by id. */
+/** Checks that every pool that the dags use exists, and that groups agree on their limit; returns the dags by id. */
 export function loadDags<Services>(o: {
   dags: readonly Dag<Services>[];
   pools: Readonly<Record<string, number>>;
@@ -152,7 +162,21 @@ export function loadDags<Services>(o: {
       }
     }
   }
+  checkGroups(o.dags);
   return byId;
+}
+
+function checkGroups<Services>(dags: readonly Dag<Services>[]): void {
+  for (const { id, group, max_active_runs = 1 } of dags) {
+    const first = dags.find((dag) => group !== undefined && dag.group === group);
+    const most = first?.max_active_runs ?? 1;
+    if (first === undefined || most === max_active_runs) continue;
+    throw new ParleyError(
+      "invalid",
+      `dag "${id}": max_active_runs is ${max_active_runs} and that of "${first.id}", of the same group "${group}", ` +
+        `is ${most}: a group has one limit`,
+    );
+  }
 }
 
 function structureHash<Services>(dag: DagDefinition<Services>): string {

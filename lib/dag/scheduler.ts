@@ -43,7 +43,7 @@ export class Scheduler<Services> {
       if (!paused.has(dag.id)) created += await this.createDue(dag, now);
     }
     const { runs, dags, ttl_ms } = this.o;
-    if (await runs.hasWork({ now, ttl_ms, max_active: activeLimits(dags.values()) })) this.o.dispatch();
+    if (await runs.hasWork({ now, ttl_ms, ...activeLimits(dags.values()) })) this.o.dispatch();
     return { leading, created };
   }
 

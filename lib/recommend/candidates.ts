@@ -1,8 +1,8 @@
 import type { AnalyticsStore, CampaignStats, Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { GraphStore, Target } from "../stores/graph/port.ts";
-import type { Hit, VectorStore } from "../stores/vectors/port.ts";
-import type { Campaign } from "../core/types.ts";
+import type { Hit, VectorStores } from "../stores/vectors/port.ts";
+import { type Campaign, parseModelKey, type Published } from "../core/types.ts";
 
 /** How far each question to a store reaches. Twice as far doubles the time of an answer. */
 const REACH = Object.freeze({
@@ -37,21 +37,27 @@ export interface Row {
 }
 
 export async function findNeighbours(
-  o: { vectors: Pick<VectorStore, "get" | "search">; user_id: string; version: number },
+  o: {
+    vectors: Pick<VectorStores, "of">;
+    user_id: string;
+    published: Pick<Published, "version" | "model">;
+  },
 ): Promise<Neighbours> {
-  const profiles = await o.vectors.get({ collection: "profiles", ids: [o.user_id] });
+  const { version, model } = o.published;
+  // The version names its model, so a profile is never compared with vectors of another one.
+  const store = await o.vectors.of({ model: parseModelKey(model) });
+  const profiles = await store.get({ collection: "profiles", ids: [o.user_id] });
   const vector = profiles.get(o.user_id);
   if (vector === undefined) return NO_NEIGHBOURS;
-  const { version } = o;
   const [users, campaigns] = await Promise.all([
-    o.vectors.search({
+    store.search({
       collection: "profiles",
       version,
       vector,
       k: REACH.similar_users,
       exclude: [o.user_id],
     }),
-    o.vectors.search({ collection: "campaigns", version, vector, k: REACH.similar_campaigns }),
+    store.search({ collection: "campaigns", version, vector, k: REACH.similar_campaigns }),
   ]);
   return { users, campaigns };
 }

@@ -1,8 +1,9 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
+import type { Published } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
-import type { VectorStore } from "../stores/vectors/port.ts";
+import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, Question } from "./answer.ts";
 import {
   findConnections,
@@ -21,7 +22,7 @@ import type { Trace } from "./trace.ts";
 
 /** The stores that an answer is made from. */
 export interface AnswerStores {
-  readonly vectors: Pick<VectorStore, "get" | "search">;
+  readonly vectors: Pick<VectorStores, "of">;
   readonly graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
   readonly analytics: Pick<AnalyticsStore, "campaigns" | "settledCampaigns" | "stats">;
 }
@@ -30,8 +31,8 @@ export interface RecommendOptions extends Question {
   readonly stores: AnswerStores;
   readonly popular: PopularReader;
   readonly clock: Clock;
-  /** The published data version. */
-  readonly version: number;
+  /** The published data version, and the model that its vectors are of. */
+  readonly published: Pick<Published, "version" | "model">;
   readonly trace: Trace;
 }
 
@@ -72,17 +73,17 @@ export async function recommend(o: RecommendOptions): Promise<Made> {
 
 /** What is the same in every answer to this request. */
 function heading(o: RecommendOptions): Pick<Answer, "user_id" | "version" | "generated_at" | "degraded"> {
-  const { user_id, version, clock, trace } = o;
+  const { user_id, published: { version }, clock, trace } = o;
   return { user_id, version, generated_at: iso(clock.now()), degraded: trace.missing() };
 }
 
 /** The evidence of vectors and graph, as far as they answer. */
 async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
-  const { trace, user_id, version } = o;
+  const { trace, user_id, published } = o;
   const { vectors, graph } = o.stores;
   const neighbours = await trace.timed(
     "vectors",
-    () => trace.guarded("vectors", NO_NEIGHBOURS, () => findNeighbours({ vectors, user_id, version })),
+    () => trace.guarded("vectors", NO_NEIGHBOURS, () => findNeighbours({ vectors, user_id, published })),
   );
   const { users } = neighbours;
   const connections = await trace.timed(
@@ -101,10 +102,10 @@ async function readRows(
   found: Map<string, Evidence>,
   measured: Measure,
 ): Promise<Row[]> {
-  const { analytics } = o.stores;
+  const { stores: { analytics }, published: { version } } = o;
   const settled = new Set(await analytics.settledCampaigns({ user_id: o.user_id }));
   for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
-    const popular = await o.popular.top({ version: o.version, limit });
+    const popular = await o.popular.top({ version, limit });
     const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
     if (rows.length >= o.k || popular.length < limit) return rows;
   }
@@ -124,13 +125,13 @@ function candidateIds(
 }
 
 async function readBest(o: RecommendOptions, ids: readonly string[]): Promise<Row[]> {
-  const { analytics } = o.stores;
+  const { stores: { analytics }, published: { version } } = o;
   const now = iso(o.clock.now());
   const page = Math.max(PAGE.least, PAGE.times * o.k);
   const rows: Row[] = [];
   for (let at = 0; at < ids.length && rows.length < CHOICE * o.k; at += page) {
     const campaign_ids = ids.slice(at, at + page);
-    rows.push(...await loadShowable({ analytics, version: o.version, campaign_ids, now }));
+    rows.push(...await loadShowable({ analytics, version, campaign_ids, now }));
   }
   return rows;
 }

@@ -56,11 +56,13 @@ export class Recommender {
   async serve(question: Question): Promise<Served> {
     const trace = new Trace(this.guards, this.answer_ms);
     const start = performance.now();
-    const version = this.published.recent()?.version ?? await this.version(trace);
-    const { key, body } = version === null ? NO_LOOKUP : await this.lookup(question, version, trace);
+    const published = this.published.recent() ?? await this.current(trace);
+    const { key, body } = published === null
+      ? NO_LOOKUP
+      : await this.lookup(question, published.version, trace);
     trace.timings.set("cache", performance.now() - start);
     if (body !== null) return this.served(trace, { body, cache: "hit" });
-    return await this.once(key, () => this.compute(question, version, key, trace));
+    return await this.once(key, () => this.compute(question, published, key, trace));
   }
 
   /** One computes and the others wait: many who ask the same at once cost one computation. */
@@ -73,14 +75,14 @@ export class Recommender {
 
   private async compute(
     question: Question,
-    version: number | null,
+    published: Published | null,
     key: string | null,
     trace: Trace,
   ): Promise<Served> {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
-    const made = version === null || trace.failures.has("analytics")
-      ? { answer: this.nothing(question, version), holds_until: null }
-      : await recommend({ ...question, ...this.o, popular: this.popular, version, trace });
+    const made = published === null || trace.failures.has("analytics")
+      ? { answer: this.nothing(question, published?.version ?? null), holds_until: null }
+      : await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
     const text = JSON.stringify(made.answer);
     if (key !== null) await this.keep(key, text, made, trace);
     return this.served(trace, { body: text, cache: key === null ? "bypass" : "miss" });
@@ -90,15 +92,15 @@ export class Recommender {
     return { ...o, timings: trace.timings, failures: trace.failures };
   }
 
-  /** The published version; null where analytics cannot tell. */
-  private async version(trace: Trace): Promise<number | null> {
+  /** What is published; null where analytics cannot tell. */
+  private async current(trace: Trace): Promise<Published | null> {
     const published: Published | null | "unknown" = await trace.guarded(
       "analytics",
       "unknown" as const,
       () => this.published.current(),
     );
     if (published === "unknown") return null;
-    if (published !== null) return published.version;
+    if (published !== null) return published;
     throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
   }
 

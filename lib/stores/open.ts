@@ -5,7 +5,7 @@ import type { Cache } from "./cache/port.ts";
 import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
 import type { RunStore } from "./runs/port.ts";
-import type { VectorStore } from "./vectors/port.ts";
+import type { VectorStores } from "./vectors/port.ts";
 
 type Adapters<Store> = Readonly<Record<string, (url: URL) => Promise<Store>>>;
 
@@ -28,14 +28,8 @@ export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
   "mongodb+srv": async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
 });
 
-export const openVectors = opener<VectorStore>("PARLEY_VECTORS", {
-  sqlite: async (url) => {
-    const path = pathOf(url);
-    return new (await import("./vectors/sqlite.ts")).SqliteVectors({
-      path,
-      index_dir: path.replace(/[^/]+$/, "indexes"),
-    });
-  },
+export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
+  sqlite: openSqliteVectors,
   milvus: openMilvus,
   milvuss: openMilvus,
   https: openMilvus,
@@ -72,8 +66,19 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
   file: async (url) => new (await import("./artifacts/files.ts")).FileArtifacts({ dir: pathOf(url) }),
 });
 
-async function openMilvus(url: URL): Promise<VectorStore> {
-  return new (await import("./vectors/milvus.ts")).MilvusVectors({ url });
+/** `sqlite:/data/vectors.db` stands for the folder `/data/vectors`, with a file in it for each model. */
+async function openSqliteVectors(url: URL): Promise<VectorStores> {
+  const database = pathOf(url);
+  const folder = database.replace(/\.db$/, "");
+  if (folder !== database) {
+    const { adoptFormer } = await import("./vectors/sqlite_former.ts");
+    adoptFormer({ database, indexes: database.replace(/[^/]+$/, "indexes"), folder });
+  }
+  return new (await import("./vectors/sqlite_stores.ts")).SqliteVectorStores(folder);
+}
+
+async function openMilvus(url: URL): Promise<VectorStores> {
+  return new (await import("./vectors/milvus_stores.ts")).MilvusVectorStores({ url });
 }
 
 async function openNeo4j(url: URL): Promise<GraphStore> {

@@ -1,11 +1,12 @@
 import { createHash } from "../../deps.ts";
 import { batches, paged } from "../../lib/core/batch.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
-import type { VectorRow } from "../../lib/stores/vectors/port.ts";
+import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { GraphOutput, TouchedUser } from "./graph.ts";
 import { readArtifact } from "./rows.ts";
+import { embeddedStore, vectorSet } from "./store.ts";
 
 export type DeriveOutput = {
   /** The data version that was built and is not yet published. */
@@ -19,40 +20,45 @@ export type DeriveOutput = {
  */
 export async function derive(context: TaskContext<Services>): Promise<DeriveOutput> {
   const { services, signal } = context;
+  const store = await embeddedStore(context);
   const { touched } = context.output<GraphOutput>("graph");
   let done = 0, profiles = 0;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 100)) {
-    profiles += await deriveProfiles(services, users);
+    profiles += await deriveProfiles(context, store, users.map(({ user_id }) => user_id));
     await settle(services, users);
     context.progress({ done: done += users.length, total: touched.rows });
   }
-  const { version, campaigns, indexed } = await buildVersion(services);
-  report(context, { users: touched.rows, profiles, campaigns, version, indexed });
+  const { version, campaigns, indexed } = await buildVersion(services, store, signal);
+  report(context, store, { users: touched.rows, profiles, campaigns, version, indexed });
   return { version, profiles };
 }
 
 /** Builds what is derived for the whole under the version after the published one, beside what serves. */
 export async function buildVersion(
-  { analytics, vectors, settings }: Services,
+  { analytics, settings }: Services,
+  store: VectorStore,
+  signal?: AbortSignal,
 ): Promise<{ version: number; campaigns: number; indexed: number }> {
   const published = await analytics.published();
   const version = (published?.version ?? 0) + 1;
   const { campaigns } = await analytics.buildStats({ version, half_life_days: settings.half_life_days });
-  const built = await vectors.build({ version });
+  const built = await store.build({ version, ...signal && { signal } });
   return { version, campaigns, indexed: built.profiles + built.campaigns };
 }
 
-async function deriveProfiles(
-  { vectors, settings }: Services,
-  users: readonly TouchedUser[],
+/** Sets the profiles of these users; returns how many of them are new or other than before. */
+export async function deriveProfiles(
+  { services: { settings }, signal }: TaskContext<Services>,
+  store: VectorStore,
+  user_ids: readonly string[],
 ): Promise<number> {
   const rows: VectorRow[] = [];
-  for (const { user_id } of users) {
-    const page = (after: string | null, limit: number) => vectors.messagesOf({ user_id, after, limit });
+  for (const user_id of user_ids) {
+    const page = (after: string | null, limit: number) => store.messagesOf({ user_id, after, limit, signal });
     const profile = await profileOf(user_id, () => paged(500, ({ id }) => id, page), settings.half_life_days);
     if (profile !== null) rows.push(profile);
   }
-  const { inserted, changed } = await vectors.upsert({ collection: "profiles", rows });
+  const { inserted, changed } = await store.upsert({ collection: "profiles", rows, signal });
   return inserted + changed;
 }
 
@@ -94,6 +100,7 @@ async function settle({ documents, analytics }: Services, users: readonly Touche
 
 function report(
   context: TaskContext<Services>,
+  store: VectorStore,
   made: { users: number; profiles: number; campaigns: number; version: number; indexed: number },
 ): void {
   const { services } = context;
@@ -102,10 +109,11 @@ function report(
     `${made.profiles} profiles changed; data version ${version} built, with ${made.indexed} vectors indexed`,
   );
   context.rows({ in: made.users, out: made.profiles });
-  context.reads(services.dataset("vectors", "messages"));
+  context.reads(vectorSet(context, store, "messages"));
   context.reads(services.dataset("analytics", "events"));
-  context.writes({ ...services.dataset("vectors", "profiles"), rows: made.profiles, fields: FIELDS.vectors });
-  context.writes({ ...services.dataset("vectors", "indexes"), rows: made.indexed, version });
+  const profiles = vectorSet(context, store, "profiles");
+  context.writes({ ...profiles, rows: made.profiles, fields: FIELDS.vectors });
+  context.writes({ ...vectorSet(context, store, "indexes"), rows: made.indexed, version });
   context.writes({
     ...services.dataset("analytics", "campaign_stats"),
     rows: made.campaigns,

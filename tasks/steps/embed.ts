@@ -1,12 +1,19 @@
-import { createHash } from "../../deps.ts";
 import { batches } from "../../lib/core/batch.ts";
-import { type Artifact, type Campaign, type Message, modelKey } from "../../lib/core/types.ts";
+import {
+  type Artifact,
+  type Campaign,
+  type Message,
+  type ModelIdentity,
+  modelKey,
+} from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
-import type { Collection, VectorRow } from "../../lib/stores/vectors/port.ts";
+import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import { readArtifact } from "./rows.ts";
+import { openStore } from "./store.ts";
+import { campaignItem, type Item, keyOf, liveVectors, messageItem } from "./texts.ts";
 import { validated } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */
@@ -20,13 +27,17 @@ export type EmbeddedRow = Omit<VectorRow, "vector"> & {
 };
 
 export type EmbedOutput = {
+  readonly model: ModelIdentity;
   readonly parts: readonly Artifact[];
   readonly embedded: number;
   readonly reused: number;
 };
 
-interface Item extends Omit<EmbeddedRow, "vector"> {
-  readonly text: string;
+/** What a part is made with. */
+interface Means {
+  readonly embedder: Embedder;
+  readonly store: VectorStore;
+  readonly register: Register;
 }
 
 /**
@@ -36,32 +47,28 @@ interface Item extends Omit<EmbeddedRow, "vector"> {
 export async function embed(context: TaskContext<Services>): Promise<EmbedOutput> {
   const { services } = context;
   const embedder = await services.embedder();
-  await services.vectors.bind({ model: embedder.model });
+  const store = await openStore(context, embedder.model);
   context.version("model", modelKey(embedder.model));
   const register = await services.artifacts.register();
   try {
-    return await embedParts(context, embedder, register);
+    return await embedParts(context, { embedder, store, register });
   } finally {
     register.close();
   }
 }
 
-async function embedParts(
-  context: TaskContext<Services>,
-  embedder: Embedder,
-  register: Register,
-): Promise<EmbedOutput> {
+async function embedParts(context: TaskContext<Services>, means: Means): Promise<EmbedOutput> {
   const { messages, campaigns } = validated(context);
   const total = messages.rows + campaigns.rows;
-  let output = context.loadCheckpoint<EmbedOutput>() ?? { parts: [], embedded: 0, reused: 0 };
+  let output = begun(context, means.embedder.model);
   const resumed = output.parts.length;
   let part = 0, done = 0;
   for await (const items of batches(itemsOf(context), PART)) {
     if (part < resumed) {
       // Texts of finished parts have their vectors there: what follows must not embed them again.
-      for (const item of items) register.claim(keyOf(item), "");
+      for (const item of items) means.register.claim(keyOf(item), "");
     } else {
-      const made = await embedPart(context, embedder, register, items, { part, done, total });
+      const made = await embedPart(context, means, items, { part, done, total });
       output = addPart(output, made, items.length);
       await context.saveCheckpoint({ ...output });
     }
@@ -75,12 +82,20 @@ async function embedParts(
   return output;
 }
 
+/** What an earlier attempt has embedded by this model. */
+function begun(context: TaskContext<Services>, model: ModelIdentity): EmbedOutput {
+  const saved = context.loadCheckpoint<EmbedOutput>();
+  if (saved !== null && modelKey(saved.model) === modelKey(model)) return saved;
+  return { model, parts: [], embedded: 0, reused: 0 };
+}
+
 function addPart(
   before: EmbedOutput,
   made: { artifact: Artifact; embedded: number },
   items: number,
 ): EmbedOutput {
   return {
+    model: before.model,
     parts: [...before.parts, made.artifact],
     embedded: before.embedded + made.embedded,
     reused: before.reused + items - made.embedded,
@@ -89,28 +104,24 @@ function addPart(
 
 async function* itemsOf(context: TaskContext<Services>): AsyncGenerator<Item> {
   const { messages, campaigns } = validated(context);
-  for await (const m of readArtifact<Message>(context.services, messages, context.signal)) {
-    const { message_id: id, user_id, role, timestamp, message: text } = m;
-    yield { collection: "messages", id, user_id, role, timestamp, content_hash: hashOf(text), text };
+  for await (const message of readArtifact<Message>(context.services, messages, context.signal)) {
+    yield messageItem(message);
   }
-  for await (const c of readArtifact<Campaign>(context.services, campaigns, context.signal)) {
-    const text = c.description === null ? c.title : `${c.title}. ${c.description}`;
-    const rest = { user_id: null, role: "user" as const, timestamp: null };
-    yield { collection: "campaigns", id: c.campaign_id, ...rest, content_hash: hashOf(text), text };
+  for await (const campaign of readArtifact<Campaign>(context.services, campaigns, context.signal)) {
+    yield campaignItem(campaign);
   }
 }
 
 async function embedPart(
   context: TaskContext<Services>,
-  embedder: Embedder,
-  register: Register,
+  means: Means,
   items: readonly Item[],
   { part, done, total }: { part: number; done: number; total: number },
 ): Promise<{ artifact: Artifact; embedded: number }> {
   let embedded = 0;
   async function* lines(): AsyncGenerator<string> {
     for await (const batch of batches(items, BATCH)) {
-      const rows = await embedBatch(context, embedder, register, batch);
+      const rows = await embedBatch(means, batch, context.signal);
       for (const row of rows) yield JSON.stringify(row);
       embedded += rows.filter(({ vector }) => vector !== null).length;
       context.progress({ done: done += batch.length, total });
@@ -126,12 +137,11 @@ async function embedPart(
 }
 
 async function embedBatch(
-  { services, signal }: TaskContext<Services>,
-  embedder: Embedder,
-  register: Register,
+  { embedder, store, register }: Means,
   items: readonly Item[],
+  signal: AbortSignal,
 ): Promise<EmbeddedRow[]> {
-  const live = await liveKeys(services, items);
+  const live = await liveVectors(store, items, signal);
   const fresh = items.filter((item) => !live.has(keyOf(item)) && register.claim(keyOf(item), "") === null);
   const vectors = await embedder.embed({ texts: fresh.map(({ text }) => text), signal });
   const made = new Map(fresh.map((item, i) => [item, base64(vectors[i]!)]));
@@ -141,26 +151,6 @@ async function embedBatch(
   });
 }
 
-/** Keys of the items for whose text a live row of the same collection has a vector. */
-async function liveKeys({ vectors }: Services, items: readonly Item[]): Promise<Set<string>> {
-  const byCollection = Map.groupBy(items, ({ collection }) => collection);
-  const live = new Set<string>();
-  for (const [collection, group] of byCollection) {
-    const hashes = group.map(({ content_hash }) => content_hash);
-    const found = await vectors.byHash({ collection, hashes });
-    for (const content_hash of found.keys()) live.add(keyOf({ collection, content_hash }));
-  }
-  return live;
-}
-
-function keyOf({ collection, content_hash }: Pick<Item, "collection" | "content_hash">): string {
-  return `${collection}:${content_hash}`;
-}
-
 function base64(vector: Float32Array): string {
   return new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength).toBase64();
-}
-
-function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -1,19 +1,20 @@
 import { iso } from "../../lib/core/clock.ts";
-import { modelKey, type Published } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
+import { type ModelIdentity, modelKey, type Published } from "../../lib/core/types.ts";
+import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
-import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { DeriveOutput } from "./derive.ts";
 import type { IngestOutput } from "./ingest.ts";
+import { embeddedStore } from "./store.ts";
 
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
 export async function publish(context: TaskContext<Services>): Promise<Published> {
   const { services, run: { run_id } } = context;
   const { version } = context.output<DeriveOutput>("derive");
   const { sources } = context.output<IngestOutput>("ingest");
-  const published = await publishVersion(services, { version, run_id, sources });
+  const { model } = await embeddedStore(context);
+  const published = await publishVersion(services, { version, model, run_id, sources });
   await prune(services);
   context.log(`data version ${published.version} is published`);
   context.rows({ in: 1, out: 1 });
@@ -29,22 +30,25 @@ export async function publish(context: TaskContext<Services>): Promise<Published
 /** Flips one row, together with the record of the sources; then drops what is older than the version before. */
 export async function publishVersion(
   { analytics, vectors, clock }: Services,
-  o: { version: number; run_id: string; sources: readonly Omit<SourceRecord, "run_id" | "at">[] },
+  o: {
+    version: number;
+    model: ModelIdentity;
+    run_id: string;
+    sources: readonly Omit<SourceRecord, "run_id" | "at">[];
+  },
 ): Promise<Published> {
   const { version, run_id } = o;
   const at = iso(clock.now());
   const published = await analytics.publish({
-    published: { version, run_id, model: await modelName(vectors), at },
+    published: { version, run_id, model: modelKey(o.model), at },
     sources: o.sources.map(({ kind, uri, sha256, rows }) => ({ kind, uri, sha256, rows, run_id, at })),
   });
+  if (published.run_id !== run_id) {
+    throw new Fail(`run ${published.run_id} has published version ${version} meanwhile: begin a new run`);
+  }
   const versions = [published.version, ...published.previous === null ? [] : [published.previous]];
-  await vectors.keep({ versions });
+  for (const model of await vectors.models()) await (await vectors.of({ model })).keep({ versions });
   return published;
-}
-
-async function modelName(vectors: VectorStore): Promise<string> {
-  const model = await vectors.model();
-  return model === null ? "none" : modelKey(model);
 }
 
 /** Personal data that is only kept for a while goes with each publish. */

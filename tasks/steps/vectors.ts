@@ -7,31 +7,31 @@ import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { embeddedStore, vectorSet } from "./store.ts";
 
 /** Writes embedded messages and campaigns to the vector store. */
 export async function vectors(
   context: TaskContext<Services>,
 ): Promise<Record<"messages" | "campaigns", WriteCounts>> {
-  const { services } = context;
+  const { services, signal } = context;
+  const store = await embeddedStore(context);
   const { parts } = context.output<EmbedOutput>("embed");
   const total = parts.reduce((sum, { rows }) => sum + rows, 0);
   const counts = { messages: NO_WRITES, campaigns: NO_WRITES };
   for (const part of parts) {
     context.reads(services.artifact(part));
-    for await (const batch of batches(readArtifact<EmbeddedRow>(services, part, context.signal), 500)) {
+    for await (const batch of batches(readArtifact<EmbeddedRow>(services, part, signal), 500)) {
       for (const collection of ["messages", "campaigns"] as const) {
         const rows = batch.filter((row) => row.collection === collection);
         if (rows.length === 0) continue;
-        const written = await services.vectors.upsert({
-          collection,
-          rows: await withVectors(services.vectors, collection, rows),
-        });
+        const whole = await withVectors(store, collection, rows, signal);
+        const written = await store.upsert({ collection, rows: whole, signal });
         counts[collection] = addCounts(counts[collection], written);
       }
       context.progress({ done: rowsOf(counts.messages) + rowsOf(counts.campaigns), total });
     }
   }
-  report(context, counts, total);
+  report(context, store, counts, total);
   return counts;
 }
 
@@ -40,11 +40,13 @@ async function withVectors(
   store: VectorStore,
   collection: Collection,
   rows: readonly EmbeddedRow[],
+  signal: AbortSignal,
 ): Promise<VectorRow[]> {
   const known = new Map<string, Float32Array>();
   for (const row of rows) if (row.vector !== null) known.set(row.content_hash, fromBase64(row.vector));
   const missing = rows.map(({ content_hash }) => content_hash).filter((hash) => !known.has(hash));
-  for (const [hash, vector] of await store.byHash({ collection, hashes: missing })) known.set(hash, vector);
+  const stored = await store.byHash({ collection, hashes: missing, signal });
+  for (const [hash, vector] of stored) known.set(hash, vector);
   return rows.map(({ collection: _collection, ...row }) => {
     const vector = known.get(row.content_hash);
     if (vector === undefined) {
@@ -63,6 +65,7 @@ function fromBase64(text: string): Float32Array {
 
 function report(
   context: TaskContext<Services>,
+  store: VectorStore,
   counts: Record<"messages" | "campaigns", WriteCounts>,
   total: number,
 ): void {
@@ -71,7 +74,7 @@ function report(
     context.log(countsText(collection, counts[collection]));
     written[collection] = counts[collection].inserted + counts[collection].changed;
     context.writes({
-      ...context.services.dataset("vectors", collection),
+      ...vectorSet(context, store, collection),
       rows: written[collection],
       fields: FIELDS.vectors,
       quality: { ...counts[collection] },

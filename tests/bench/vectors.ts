@@ -4,7 +4,7 @@
  *
  *     deno run --allow-read --allow-write --allow-env --allow-ffi tests/bench/vectors.ts [rows] [dimension]
  */
-import { SqliteVectors } from "../../lib/stores/vectors/sqlite.ts";
+import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite_stores.ts";
 import { clustered, profile, recallOf } from "../fixtures/vectors.ts";
 
 const [count, dimension] = [Number(Deno.args[0] ?? 20_000), Number(Deno.args[1] ?? 384)];
@@ -12,10 +12,10 @@ const next = clustered({ dimension, clusters: 200, seed: 1 });
 const rows = Array.from({ length: count }, (_, at) => profile(`u${at}`, next()));
 const queries = Array.from({ length: 200 }, next);
 const dir = await Deno.makeTempDir();
-const open = () => new SqliteVectors({ path: `${dir}/vectors.db`, index_dir: `${dir}/indexes` });
+const model = { name: "bench", revision: "0", dimension, pooling: "mean" } as const;
 
-const store = open();
-await store.bind({ model: { name: "bench", revision: "0", dimension, pooling: "mean" } });
+const writing = new SqliteVectorStores(dir);
+const store = await writing.of({ model });
 await timed(`upsert ${count} rows`, () => store.upsert({ collection: "profiles", rows }));
 await timed("upsert them again", () => store.upsert({ collection: "profiles", rows }));
 await timed("build from the first row on", () => store.build({ version: 1 }));
@@ -24,9 +24,10 @@ await store.upsert({ collection: "profiles", rows: changed });
 await timed("build with 1 % changed", () => store.build({ version: 2 }));
 await timed("digest", () => store.digest());
 await timed("faults", () => store.faults({ limit: 10 }));
-await store.close();
+await writing.close();
 
-const reader = open();
+const reading = new SqliteVectorStores(dir);
+const reader = await reading.of({ model });
 const search = (vector: Float32Array) => reader.search({ collection: "profiles", version: 2, vector, k: 10 });
 await timed("first search, opening the index", () => search(queries[0]!));
 const times: number[] = [];
@@ -39,7 +40,7 @@ times.sort((a, b) => a - b);
 const at = (share: number) => times[Math.floor(times.length * share)]!.toFixed(3);
 console.log(`search: p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms`);
 console.log(`recall@10: ${await recallOf({ rows: changed, queries, k: 10 }, search)}`);
-await reader.close();
+await reading.close();
 await Deno.remove(dir, { recursive: true });
 
 async function timed(what: string, body: () => Promise<unknown>): Promise<void> {

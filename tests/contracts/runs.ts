@@ -92,6 +92,29 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     }
   });
 
+  test("claim() counts the runs of all dags of a group, whoever runs them", async ({ runs, another }) => {
+    const other = await another();
+    try {
+      const limits = { max_active: { d: 1, e: 1, f: 1 }, groups: { d: "g", e: "g", gone: "g" } };
+      const claimBy = async (handle: RunStore, owner: string) =>
+        (await handle.claim({ owner, now: T0, ttl_ms: TTL, ...limits }))?.run.run_id ?? null;
+      for (const [n, dag_id] of ["d", "e", "f", "e"].entries()) {
+        await add(runs, `${dag_id}${n}`, { dag_id, created_at: iso(T0 + n) });
+      }
+      assert.equal(await claimBy(runs, "p1"), "d0");
+      assert.equal(await claimBy(other, "p2"), "f2");
+      assert.equal(await runs.hasWork({ now: T0, ttl_ms: TTL, ...limits }), false);
+      assert.equal(await claimBy(other, "p3"), null);
+      const run = { state: "success" as const, started_at: iso(T0), ended_at: iso(T0), error: null };
+      await runs.commit({ run_id: "d0", owner: "p1", now: T0, changes: { run } });
+      assert.equal(await runs.hasWork({ now: T0, ttl_ms: TTL, ...limits }), true);
+      const given = await Promise.all([claimBy(runs, "p4"), claimBy(other, "p5")]);
+      assert.deepEqual(given.sort(), [null, "e1"].sort());
+    } finally {
+      await other.close();
+    }
+  });
+
   test("claim() takes a run over when its lease has run out, and before any queued one", async ({ runs }) => {
     await add(runs, "dead", { created_at: iso(T0 + 1) });
     await claim(runs, "p1", { run_id: "dead" });

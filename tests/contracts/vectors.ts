@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ModelIdentity } from "../../lib/core/types.ts";
-import type { Hit, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
+import type { Hit, VectorRow, VectorStore, VectorStores } from "../../lib/stores/vectors/port.ts";
 import {
   bruteForce,
   campaign,
@@ -11,61 +11,33 @@ import {
   recallOf,
 } from "../fixtures/vectors.ts";
 
-const MODEL: ModelIdentity = { name: "contract", revision: "0", dimension: 8, pooling: "mean" };
+export const MODEL: ModelIdentity = { name: "contract", revision: "0", dimension: 8, pooling: "mean" };
 /** Servers compute in single precision. */
 const TOLERANCE = 1e-5;
 
-export type OpenVectors = () => Promise<{ store: VectorStore; close(): Promise<void> }>;
+export type OpenVectors = () => Promise<{ stores: VectorStores; close(): Promise<void> }>;
 
-/** What every vector store does. `open` gives an empty one of its own each time. */
-export function vectorsContract(name: string, open: OpenVectors): void {
-  const test = (what: string, body: (store: VectorStore) => Promise<void>) =>
+/** Runs tests each with an empty store of {@link MODEL}, and all that are open with it. */
+export function vectorTest(name: string, open: OpenVectors) {
+  return (what: string, body: (store: VectorStore, stores: VectorStores) => Promise<void>) =>
     Deno.test(`${name}: ${what}`, async () => {
-      const { store, close } = await open();
+      const { stores, close } = await open();
       try {
-        await body(store);
+        await body(await stores.of({ model: MODEL }), stores);
       } finally {
         await close();
       }
     });
-  /** The same with the store bound to {@link MODEL}. */
-  const bound = (what: string, body: (store: VectorStore) => Promise<void>) =>
-    test(what, async (store) => {
-      await store.bind({ model: MODEL });
-      await body(store);
-    });
+}
 
-  test("model() is null until bind(), which repeats without effect", async (store) => {
-    assert.equal(await store.model(), null);
-    await store.bind({ model: MODEL });
-    await store.bind({ model: { ...MODEL } });
-    assert.deepEqual({ ...await store.model() }, MODEL);
-  });
-
-  bound("bind() refuses another model beside vectors, and takes it once they are gone", async (store) => {
-    const other = { ...MODEL, revision: "1", dimension: 4 };
-    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
-    await store.build({ version: 1 });
-    await assert.rejects(store.bind({ model: other }), { code: "mismatch" });
-    assert.deepEqual({ ...await store.model() }, MODEL);
-    assert.equal((await near(store, 1, axis(0), 1)).length, 1);
-    await store.deleteUsers({ user_ids: ["u1"] });
-    await store.bind({ model: other });
-    assert.deepEqual({ ...await store.model() }, other);
-    await assert.rejects(near(store, 1, axis(0).slice(0, 4), 1), { code: "not_found" });
-  });
-
-  test("upsert() needs a bound model", async (store) => {
-    const rows = [profile("u1", axis(0))];
-    await assert.rejects(store.upsert({ collection: "profiles", rows }), { code: "invalid" });
-  });
+/** What every vector store does. `open` gives empty ones of their own each time. */
+export function vectorsContract(name: string, open: OpenVectors): void {
+  const test = vectorTest(name, open);
 
   test("an empty store answers everything with nothing", async (store) => {
     const nothing = { messages: 0, profiles: 0, campaigns: 0 };
     assert.deepEqual(await store.counts(), nothing);
     assert.deepEqual(await store.build({ version: 1 }), nothing);
-    assert.deepEqual(await near(store, 1, axis(0), 5), []);
-    await store.bind({ model: MODEL });
     assert.deepEqual(await near(store, 1, axis(0), 5), []);
     assert.deepEqual(await store.faults({ limit: 5 }), []);
     assert.equal((await store.get({ collection: "profiles", ids: ["u1"] })).size, 0);
@@ -74,7 +46,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal((await store.upsert({ collection: "profiles", rows: [] })).inserted, 0);
   });
 
-  bound("upsert() keeps vectors and hashes by id, apart for each collection", async (store) => {
+  test("upsert() keeps vectors and hashes by id, apart for each collection", async (store) => {
     const rows = randomRows(20, 1);
     assert.deepEqual(await store.upsert({ collection: "profiles", rows }), {
       inserted: 20,
@@ -93,7 +65,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(await store.counts(), { messages: 0, profiles: 20, campaigns: 1 });
   });
 
-  bound("upsert() of what is there changes nothing", async (store) => {
+  test("upsert() of what is there changes nothing", async (store) => {
     const rows = randomRows(20, 2);
     await store.upsert({ collection: "profiles", rows });
     const before = await store.digest();
@@ -102,7 +74,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal(await store.digest(), before);
   });
 
-  bound("upsert() replaces a row when anything but its vector differs", async (store) => {
+  test("upsert() replaces a row when anything but its vector differs", async (store) => {
     const row = profile("u1", axis(0));
     await store.upsert({ collection: "messages", rows: [row] });
     const variants: Partial<VectorRow>[] = [
@@ -121,7 +93,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal((await store.counts()).messages, 1);
   });
 
-  bound("upsert() refuses a bad vector and writes nothing of that call", async (store) => {
+  test("upsert() refuses a bad vector and writes nothing of that call", async (store) => {
     const bad = {
       short: axis(0).slice(0, 7),
       long: Float32Array.from([...axis(0), 0]),
@@ -137,7 +109,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, campaigns: 0 });
   });
 
-  bound("byHash() finds a vector for each hash that a live row has", async (store) => {
+  test("byHash() finds a vector for each hash that a live row has", async (store) => {
     const message = (id: string, content_hash: string, at: number) =>
       profile(id, axis(at), { user_id: "u1", content_hash });
     const rows = [message("m1", "a", 1), message("m2", "a", 1), message("m3", "b", 2)];
@@ -151,7 +123,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal((await find()).size, 0);
   });
 
-  bound("messagesOf() pages through one user's own messages in ascending id", async (store) => {
+  test("messagesOf() pages through one user's own messages in ascending id", async (store) => {
     const message = (at: number, rest: Partial<VectorRow>) =>
       profile(`m${100 + at}`, axis(at % 8), { user_id: "u1", ...rest });
     const rows = Array.from(
@@ -166,7 +138,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(await store.messagesOf({ user_id: "nobody", after: null, limit: 4 }), []);
   });
 
-  bound("search() in 500 rows is exact, with ties by id", async (store) => {
+  test("search() in 500 rows is exact, with ties by id", async (store) => {
     const rows = randomRows(500, 3);
     const tied = rows.map((row, at) => at % 10 < 4 ? { ...row, vector: rows[at - at % 10]!.vector } : row);
     await store.upsert({ collection: "profiles", rows: tied });
@@ -182,9 +154,9 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     }
   });
 
-  test("search() in 20,000 rows finds at least .95 of the 10 nearest", async (store) => {
+  test("search() in 20,000 rows finds at least .95 of the 10 nearest", async (_, stores) => {
     const dimension = 32;
-    await store.bind({ model: { ...MODEL, dimension } });
+    const store = await stores.of({ model: { ...MODEL, dimension } });
     const next = clustered({ dimension, clusters: 100, seed: 5 });
     const rows = Array.from({ length: 20_000 }, (_, at) => profile(`u${at}`, next()));
     await store.upsert({ collection: "profiles", rows });
@@ -198,7 +170,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(all, all.toSorted((a, b) => b.score - a.score));
   });
 
-  bound("search() leaves out what is excluded and still fills up", async (store) => {
+  test("search() leaves out what is excluded and still fills up", async (store) => {
     const rows = randomRows(300, 6);
     await store.upsert({ collection: "campaigns", rows: rows.map((row) => campaign(row.id, row.vector)) });
     await store.build({ version: 1 });
@@ -217,7 +189,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     }
   });
 
-  bound("search() refuses a query of another dimension or without direction", async (store) => {
+  test("search() refuses a query of another dimension or without direction", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     await store.build({ version: 1 });
     for (const bad of [axis(0).slice(1), new Float32Array(8), axis(0).fill(NaN)]) {
@@ -225,14 +197,14 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     }
   });
 
-  bound("search() in a version that was not built is not_found", async (store) => {
+  test("search() in a version that was not built is not_found", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
     await store.build({ version: 1 });
     await assert.rejects(near(store, 2, axis(0), 1), { code: "not_found" });
   });
 
-  bound("build() makes a version that later writes do not move, beside later versions", async (store) => {
+  test("build() makes a version that later writes do not move, beside later versions", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
     await store.build({ version: 1 });
     const moved = profile("u1", axis(2), { content_hash: "moved" });
@@ -244,7 +216,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     sameHits(await near(store, 1, axis(0), 2), [{ id: "u1", score: 1 }, { id: "u2", score: 0 }]);
   });
 
-  bound("build() of a built version replaces it", async (store) => {
+  test("build() of a built version replaces it", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     await store.build({ version: 1 });
     sameHits(await near(store, 1, axis(1), 1), [{ id: "u1", score: 0 }]);
@@ -253,7 +225,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     sameHits(await near(store, 1, axis(1), 1), [{ id: "u2", score: 1 }]);
   });
 
-  bound("keep() drops all other versions", async (store) => {
+  test("keep() drops all other versions", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     for (const version of [1, 2, 3]) await store.build({ version });
     assert.equal((await near(store, 1, axis(0), 1)).length, 1);
@@ -264,7 +236,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     await assert.rejects(near(store, 3, axis(0), 1), { code: "not_found" });
   });
 
-  bound(
+  test(
     "deleteUsers() takes a user out of rows and built versions at once, and no build brings them back",
     async (store) => {
       const message = profile("m1", axis(4), { user_id: "u1" });
@@ -289,7 +261,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     },
   );
 
-  bound("deleteCampaigns() takes campaigns out of rows and built versions", async (store) => {
+  test("deleteCampaigns() takes campaigns out of rows and built versions", async (store) => {
     const rows = [campaign("c1", axis(0)), campaign("c2", axis(1))];
     await store.upsert({ collection: "campaigns", rows });
     await store.build({ version: 1 });
@@ -301,10 +273,10 @@ export function vectorsContract(name: string, open: OpenVectors): void {
   });
 
   test("digest() depends on the rows alone, not on their order or history", async (store) => {
-    const { store: other, close } = await open();
+    const { stores, close } = await open();
     try {
+      const other = await stores.of({ model: MODEL });
       const rows = randomRows(50, 7);
-      for (const each of [store, other]) await each.bind({ model: MODEL });
       await store.upsert({ collection: "profiles", rows });
       await other.upsert({ collection: "profiles", rows: [profile("extra", axis(0))] });
       await other.upsert({ collection: "profiles", rows: rows.toReversed() });
@@ -324,24 +296,19 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     }
   });
 
-  bound("faults() finds nothing wrong with what upsert() took", async (store) => {
+  test("faults() finds nothing wrong with what upsert() took", async (store) => {
     await store.upsert({ collection: "profiles", rows: randomRows(50, 8) });
     assert.deepEqual(await store.faults({ limit: 5 }), []);
-  });
-
-  test("health() names the adapter and its engine's version", async (store) => {
-    const health = await store.health();
-    assert.ok(health.adapter.length > 0 && /\d/.test(health.version) && health.latency_ms >= 0);
   });
 }
 
 /** The unit vector along one of the 8 axes. */
-function axis(at: number): Float32Array {
+export function axis(at: number): Float32Array {
   return Float32Array.from({ length: 8 }, (_, i) => i === at ? 1 : 0);
 }
 
 /** Profiles in directions that repeat by seed, with ids in no order. */
-function randomRows(count: number, seed: number): VectorRow[] {
+export function randomRows(count: number, seed: number): VectorRow[] {
   const random = randomOf(seed);
   return Array.from({ length: count }, () => {
     const vector = normalise(Float32Array.from({ length: 8 }, () => random() - 0.5));
@@ -349,11 +316,11 @@ function randomRows(count: number, seed: number): VectorRow[] {
   });
 }
 
-function near(store: VectorStore, version: number, vector: Float32Array, k: number): Promise<Hit[]> {
+export function near(store: VectorStore, version: number, vector: Float32Array, k: number): Promise<Hit[]> {
   return store.search({ collection: "profiles", version, vector, k });
 }
 
-function sameHits(hits: readonly Hit[], expected: readonly Hit[]): void {
+export function sameHits(hits: readonly Hit[], expected: readonly Hit[]): void {
   assert.deepEqual(hits.map((hit) => hit.id), expected.map((hit) => hit.id));
   hits.forEach((hit, at) => assert.ok(Math.abs(hit.score - expected[at]!.score) < TOLERANCE));
 }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import type { VectorRow } from "../../lib/stores/vectors/port.ts";
-import { MilvusVectors } from "../../lib/stores/vectors/milvus.ts";
+import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { Milvus, type MilvusClient } from "../../lib/stores/vectors/milvus_client.ts";
+import { MilvusVectorStores } from "../../lib/stores/vectors/milvus_stores.ts";
 import { parseMilvusUrl } from "../../lib/stores/vectors/milvus_url.ts";
-import { SqliteVectors } from "../../lib/stores/vectors/sqlite.ts";
+import { modelTag } from "../../lib/stores/vectors/names.ts";
+import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite_stores.ts";
+import { vectorStoresContract } from "../contracts/vector_stores.ts";
 import { vectorsContract } from "../contracts/vectors.ts";
 import { runCode } from "../fixtures/run.ts";
 import { campaign, clustered, normalise, profile } from "../fixtures/vectors.ts";
@@ -19,7 +21,7 @@ function freshUrl(): URL {
   return url;
 }
 
-/** The SDK itself, for what no method does. */
+/** The SDK itself, for what no method does. `prefix` stands before the collections of {@link MODEL}. */
 async function withSdk<T>(
   url: URL,
   use: (client: MilvusClient, prefix: string) => Promise<T>,
@@ -27,14 +29,15 @@ async function withSdk<T>(
   const address = parseMilvusUrl(url);
   const milvus = new Milvus(address, 60_000);
   try {
-    await milvus.call((client) => use(client, address.prefix));
+    await milvus.call((client) => use(client, `${address.prefix}m${modelTag(MODEL)}_`));
   } finally {
     await milvus.close();
   }
 }
 
 async function dropAll(url: URL): Promise<void> {
-  await withSdk(url, async (client, prefix) => {
+  const { prefix } = parseMilvusUrl(url);
+  await withSdk(url, async (client) => {
     const { data } = await client.showCollections();
     const names = data.map(({ name }) => name).filter((name) => name.startsWith(prefix));
     await Promise.all(names.map((collection_name) => client.dropCollection({ collection_name })));
@@ -42,21 +45,20 @@ async function dropAll(url: URL): Promise<void> {
   });
 }
 
-function test(what: string, body: (store: MilvusVectors, url: URL) => Promise<void>): void {
+function test(what: string, body: (store: VectorStore, url: URL) => Promise<void>): void {
   Deno.test(`MilvusVectors ${what}`, async () => {
     const url = freshUrl();
-    const store = new MilvusVectors({ url });
+    const stores = new MilvusVectorStores({ url });
     try {
-      await store.bind({ model: MODEL });
-      await body(store, url);
+      await body(await stores.of({ model: MODEL }), url);
     } finally {
-      await store.close();
+      await stores.close();
       await dropAll(url);
     }
   });
 }
 
-const near = (store: MilvusVectors, version: number, vector: Float32Array, k = 1) =>
+const near = (store: VectorStore, version: number, vector: Float32Array, k = 1) =>
   store.search({ collection: "profiles", version, vector, k });
 
 /** Awkward in a filter, in a page and in an order. */
@@ -74,26 +76,28 @@ const IDS = [
 if (SERVER === undefined) {
   Deno.test({ name: "MilvusVectors: PARLEY_TEST_MILVUS is not set", ignore: true, fn() {} });
 } else {
-  vectorsContract("MilvusVectors", () => {
+  const open = () => {
     const url = freshUrl();
-    const store = new MilvusVectors({ url });
+    const stores = new MilvusVectorStores({ url });
     return Promise.resolve({
-      store,
+      stores,
       close: async () => {
-        await store.close();
+        await stores.close();
         await dropAll(url);
       },
     });
-  });
+  };
+  vectorsContract("MilvusVectors", open);
+  vectorStoresContract("MilvusVectorStores", open);
   adapterTests();
 }
 
 function adapterTests(): void {
   test("digest() equals that of SqliteVectors for the same rows", async (store) => {
     const dir = await Deno.makeTempDir();
-    const sqlite = new SqliteVectors({ path: `${dir}/vectors.db`, index_dir: dir });
+    const embedded = new SqliteVectorStores(dir);
     try {
-      await sqlite.bind({ model: MODEL });
+      const sqlite = await embedded.of({ model: MODEL });
       for (const each of [store, sqlite]) {
         const rows = IDS.map((id, at) => profile(id, axis(at)));
         await each.upsert({
@@ -112,7 +116,7 @@ function adapterTests(): void {
       await store.deleteUsers({ user_ids: [IDS[1]!] });
       assert.notEqual(await store.digest(), await sqlite.digest());
     } finally {
-      await sqlite.close();
+      await embedded.close();
       await Deno.remove(dir, { recursive: true });
     }
   });
@@ -154,13 +158,14 @@ function adapterTests(): void {
   });
 
   test("upsert() loses no row of writers at one time", async (store, url) => {
-    const others = [1, 2, 3].map(() => new MilvusVectors({ url }));
+    const others = [1, 2, 3].map(() => new MilvusVectorStores({ url }));
     try {
-      const write = (each: MilvusVectors, writer: number) => {
+      const write = (each: VectorStore, writer: number) => {
         const rows = Array.from({ length: 200 }, (_, at) => profile(`u${writer}-${at}`, next()));
         return each.upsert({ collection: "profiles", rows });
       };
-      await Promise.all([store, ...others].map(write));
+      const theirs = await Promise.all(others.map((each) => each.of({ model: MODEL })));
+      await Promise.all([store, ...theirs].map(write));
       assert.equal((await store.counts()).profiles, 800);
     } finally {
       await Promise.all(others.map((each) => each.close()));
@@ -204,7 +209,8 @@ function adapterTests(): void {
   });
 
   test("search() sees what another connection built, dropped and erased", async (store, url) => {
-    const reader = new MilvusVectors({ url });
+    const others = new MilvusVectorStores({ url });
+    const reader = await others.of({ model: MODEL });
     try {
       await assert.rejects(near(reader, 1, axis(0)), { code: "not_found" });
       await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
@@ -216,7 +222,7 @@ function adapterTests(): void {
       await new Promise((resume) => setTimeout(resume, 1_100));
       await assert.rejects(near(reader, 1, axis(0)), { code: "not_found" });
     } finally {
-      await reader.close();
+      await others.close();
     }
   });
 
@@ -271,35 +277,38 @@ function adapterTests(): void {
       (client, prefix) => client.releaseCollection({ collection_name: `${prefix}profiles` }),
     );
     assert.equal((await near(store, 7, axis(0)))[0]!.id, "u1");
-    const again = new MilvusVectors({ url });
+    const again = new MilvusVectorStores({ url });
     try {
-      assert.deepEqual({ ...await again.model() }, MODEL);
-      await assert.rejects(again.bind({ model: { ...MODEL, revision: "1" } }), { code: "mismatch" });
-      assert.equal((await near(again, 7, axis(0)))[0]!.id, "u1");
+      assert.deepEqual(await again.models(), [MODEL]);
+      assert.equal((await near(await again.of({ model: MODEL }), 7, axis(0)))[0]!.id, "u1");
     } finally {
       await again.close();
     }
   });
 
   test("close() twice and during use ends calls, and refuses later ones", async (store, url) => {
-    const other = new MilvusVectors({ url });
-    const calls = [other.counts(), other.digest(), other.model()].map((call) => call.catch((error) => error));
-    await Promise.all([other.close(), other.close()]);
+    const stores = new MilvusVectorStores({ url });
+    const other = await stores.of({ model: MODEL });
+    const calls = [other.counts(), other.digest(), stores.models()].map((call) =>
+      call.catch((error) => error)
+    );
+    await Promise.all([stores.close(), stores.close()]);
     for (const ended of await Promise.all(calls)) {
       if (ended instanceof Error) assert.equal((ended as Error & { code: string }).code, "unavailable");
     }
     await assert.rejects(other.counts(), { code: "unavailable", message: "the vector store is closed" });
-    await new MilvusVectors({ url }).close();
+    await new MilvusVectorStores({ url }).close();
     assert.equal((await store.counts()).profiles, 0);
   });
 
-  test("needs network, read and env only", async (_store, url) => {
-    const module = JSON.stringify(new URL("../../lib/stores/vectors/milvus.ts", import.meta.url));
+  test("needs network, read and env only", async (store, url) => {
+    await store.build({ version: 1 });
+    const module = JSON.stringify(new URL("../../lib/stores/vectors/milvus_stores.ts", import.meta.url));
     const code = `
-      import { MilvusVectors } from ${module};
-      const store = new MilvusVectors({ url: new URL(${JSON.stringify(url.href)}) });
-      const { name } = await store.model();
-      await store.close();
+      import { MilvusVectorStores } from ${module};
+      const stores = new MilvusVectorStores({ url: new URL(${JSON.stringify(url.href)}) });
+      const [{ name }] = await stores.models();
+      await stores.close();
       console.log(name);`;
     const permissions = ["--allow-net", "--allow-read", "--allow-env"];
     assert.equal(await runCode({ code, permissions }), "test");
@@ -391,7 +400,7 @@ Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", (
 
 /** The first call fails so, and its sentence holds no secret. */
 async function refuses(url: URL, code: string, sentence: RegExp): Promise<void> {
-  const store = new MilvusVectors({ url, timeout_ms: 2_000 });
+  const store = new MilvusVectorStores({ url, timeout_ms: 2_000 });
   try {
     const error: Error = await store.health().then(() => assert.fail("it connected"), (thrown) => thrown);
     assert.equal((error as Error & { code?: string }).code, code, error.message);

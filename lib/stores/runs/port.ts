@@ -152,6 +152,14 @@ export interface Progressed extends AttemptKey {
   readonly total: number | null;
 }
 
+/** How many runs may go on at one time, over all processes that say the same. */
+export interface ActiveLimits {
+  /** By dag; runs of dags that are not named are not given. */
+  readonly max_active: Readonly<Record<string, number>>;
+  /** The groups of the dags that have one: a limit counts the running runs of all dags of its group. */
+  readonly groups?: Readonly<Record<string, string>>;
+}
+
 /** Runs, tasks, attempts, lineage and logs: the memory of the dag engine. */
 export interface RunStore {
   /**
@@ -165,19 +173,15 @@ export interface RunStore {
   }): Promise<boolean>;
   /**
    * Takes the lease of a run of these dags: one given by `run_id`, else an interrupted one, else the oldest queued one.
-   * A queued run is given only while its dag has fewer running runs than its limit; a scheduled one of a paused dag
-   * only by its id. A lease that ends later than two `ttl_ms` from now was taken before the clock was put back, and
+   * A queued run is given only while its dag, or all dags of its group, have fewer running runs than its limit; a
+   * scheduled one of a paused dag only by its id. A lease that ends later than two `ttl_ms` from now was taken before the clock was put back, and
    * counts as ended. Null when there is none.
    */
-  claim(o: {
-    owner: string;
-    now: number;
-    ttl_ms: number;
-    max_active: Readonly<Record<string, number>>;
-    run_id?: string;
-  }): Promise<RunSnapshot | null>;
+  claim(
+    o: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
+  ): Promise<RunSnapshot | null>;
   /** Whether `claim` would give a run to somebody new. */
-  hasWork(o: { now: number; ttl_ms: number; max_active: Readonly<Record<string, number>> }): Promise<boolean>;
+  hasWork(o: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean>;
   /**
    * Applies changes under the owner's lease and returns the task ids of the admitted starts. `conflict` where the
    * lease is no longer the owner's; nothing is written then. An attempt ends once: repeating a commit whose answer was

@@ -2,7 +2,9 @@ import { iso } from "../../core/clock.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { Json } from "../../core/types.ts";
 import { given, type Questions, transposed } from "../postgres_session.ts";
+import { dagLimits } from "./limits.ts";
 import type {
+  ActiveLimits,
   AttemptKey,
   LogLine,
   Progressed,
@@ -54,13 +56,9 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
   }
 
   /** Most who ask find nothing, and lock nothing. Those who find something take their turn at its dag. */
-  async claim(o: {
-    owner: string;
-    now: number;
-    ttl_ms: number;
-    max_active: Readonly<Record<string, number>>;
-    run_id?: string;
-  }): Promise<RunSnapshot | null> {
+  async claim(
+    o: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
+  ): Promise<RunSnapshot | null> {
     if (await claimable(this.db, o) === null) return null;
     return await this.db.write((session) => this.take(session, o));
   }
@@ -69,7 +67,8 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
     session: Questions,
     o: Parameters<PostgresRuns["claim"]>[0],
   ): Promise<RunSnapshot | null> {
-    await lock(session, Object.keys(o.max_active).map((dag_id) => `dag ${dag_id}`));
+    const counted = new Set(dagLimits(o).flatMap(({ peers }) => peers));
+    await lock(session, [...counted].map((dag_id) => `dag ${dag_id}`));
     // A row that is locked is somebody else's just now. Who wants that very run waits for it.
     const how = o.run_id === undefined ? "FOR UPDATE OF r SKIP LOCKED" : "FOR UPDATE OF r";
     const found = await claimable(session, { ...o, lock: how });

@@ -3,7 +3,8 @@ import type { Health, Json } from "../../core/types.ts";
 import { Postgres } from "../postgres.ts";
 import { postgresDialect } from "../postgres_schema.ts";
 import { given, type Questions } from "../postgres_session.ts";
-import type { LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
+import { dagLimits } from "./limits.ts";
+import type { ActiveLimits, LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
 import {
   attemptOf,
   type AttemptRow,
@@ -53,9 +54,7 @@ export class PostgresRunQueries {
     return this.db.read((session) => readRun(session, run_id));
   }
 
-  async hasWork(
-    o: { now: number; ttl_ms: number; max_active: Readonly<Record<string, number>> },
-  ): Promise<boolean> {
+  async hasWork(o: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean> {
     return await claimable(this.db, o) !== null;
   }
 
@@ -133,29 +132,32 @@ export async function readRun(session: Questions, run_id: string): Promise<RunSn
 /** The run that may be claimed next; with `lock`, whatever locks its row. */
 export async function claimable(
   session: Questions,
-  o: {
+  o: ActiveLimits & {
     owner?: string;
     now: number;
     ttl_ms: number;
-    max_active: Readonly<Record<string, number>>;
     run_id?: string;
     lock?: "FOR UPDATE OF r" | "FOR UPDATE OF r SKIP LOCKED";
   },
 ): Promise<string | null> {
-  const free = "(r.lease_until <= $5 OR r.lease_until > $5 + 2 * $7::float8)";
+  const free = "(r.lease_until <= $6 OR r.lease_until > $6 + 2 * $8::float8)";
+  const limits = dagLimits(o);
   const found = await session.get<{ run_id: string }>(
-    `SELECT r.run_id FROM pipeline_runs r JOIN ${given({ dag_id: "text", active: "bigint" })} USING (dag_id)
+    `SELECT r.run_id FROM pipeline_runs r JOIN ${
+      given({ dag_id: "text", most: "bigint", peers: "text" })
+    } USING (dag_id)
      WHERE r.state IN ('queued', 'running') AND r.trigger != 'external'
-       AND ($3::text IS NULL OR r.run_id = $3) AND (
+       AND ($4::text IS NULL OR r.run_id = $4) AND (
        (r.state = 'running' AND ${free}) OR
-       (r.state = 'queued' AND (${free} OR r.owner = $4)
-         AND ($6::boolean OR r.trigger = 'manual' OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
-         AND given.active > (SELECT count(*) FROM pipeline_runs a
-           WHERE a.state = 'running' AND a.dag_id = r.dag_id AND a.trigger != 'external')))
+       (r.state = 'queued' AND (${free} OR r.owner = $5)
+         AND ($7::boolean OR r.trigger = 'manual' OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
+         AND given.most > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
+           AND a.dag_id IN (SELECT jsonb_array_elements_text(given.peers::jsonb)) AND a.trigger != 'external')))
      ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1 ${o.lock ?? ""}`,
     [
-      Object.keys(o.max_active),
-      Object.values(o.max_active),
+      limits.map(({ dag_id }) => dag_id),
+      limits.map(({ most }) => most),
+      limits.map(({ peers }) => JSON.stringify(peers)),
       o.run_id ?? null,
       o.owner ?? null,
       o.now,

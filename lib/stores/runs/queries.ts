@@ -2,7 +2,8 @@ import { iso } from "../../core/clock.ts";
 import { messageOf, ParleyError } from "../../core/errors.ts";
 import type { Health, Json } from "../../core/types.ts";
 import type { Sqlite } from "../sqlite.ts";
-import type { LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
+import { dagLimits } from "./limits.ts";
+import type { ActiveLimits, LineageEntry, LogLine, RunRecord, RunSnapshot, RunState } from "./port.ts";
 import {
   attemptOf,
   type AttemptRow,
@@ -84,25 +85,19 @@ export class RunQueries {
 
   /** The run that may be claimed next, within the caller's transaction. */
   protected claimable(
-    o: {
-      owner?: string;
-      now: number;
-      ttl_ms: number;
-      max_active: Readonly<Record<string, number>>;
-      run_id?: string;
-    },
+    o: ActiveLimits & { owner?: string; now: number; ttl_ms: number; run_id?: string },
   ): string | null {
     const free = "(r.lease_until <= ?3 OR r.lease_until > ?3 + 2 * ?5)";
     const found = this.sql.get<{ run_id: string }>(
-      `SELECT r.run_id FROM pipeline_runs r JOIN json_each(?1) m ON m.key = r.dag_id
+      `SELECT r.run_id FROM pipeline_runs r JOIN json_each(?1) m ON m.value ->> 'dag_id' = r.dag_id
        WHERE r.state IN ('queued', 'running') AND r.trigger != 'external' AND (?2 IS NULL OR r.run_id = ?2) AND (
          (r.state = 'running' AND ${free}) OR
          (r.state = 'queued' AND (${free} OR r.owner = ?4)
            AND (?2 IS NOT NULL OR r.trigger = 'manual' OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
-           AND m.value > (SELECT count(*) FROM pipeline_runs a
-             WHERE a.state = 'running' AND a.dag_id = r.dag_id AND a.trigger != 'external')))
+           AND m.value ->> 'most' > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
+             AND a.dag_id IN (SELECT value FROM json_each(m.value, '$.peers')) AND a.trigger != 'external')))
        ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1`,
-      JSON.stringify(o.max_active),
+      JSON.stringify(dagLimits(o)),
       o.run_id ?? null,
       o.now,
       o.owner ?? null,
@@ -111,9 +106,7 @@ export class RunQueries {
     return found?.run_id ?? null;
   }
 
-  hasWork(
-    o: { now: number; ttl_ms: number; max_active: Readonly<Record<string, number>> },
-  ): Promise<boolean> {
+  hasWork(o: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean> {
     return this.reading(() => this.claimable(o) !== null);
   }
 

@@ -3,6 +3,7 @@ import { ParleyError } from "../../core/errors.ts";
 import type { Json } from "../../core/types.ts";
 import { Sqlite } from "../sqlite.ts";
 import type {
+  ActiveLimits,
   AttemptKey,
   LogLine,
   Progressed,
@@ -50,13 +51,9 @@ export class SqliteRuns extends RunWrites implements RunStore {
     });
   }
 
-  claim(o: {
-    owner: string;
-    now: number;
-    ttl_ms: number;
-    max_active: Readonly<Record<string, number>>;
-    run_id?: string;
-  }): Promise<RunSnapshot | null> {
+  claim(
+    o: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
+  ): Promise<RunSnapshot | null> {
     return this.sql.write(() => {
       const found = this.claimable(o);
       if (found === null) return null;

@@ -37,13 +37,15 @@ export class Indexes {
    * graph that lacks no deletion, since a graph from which rows were taken still holds their bytes; otherwise it
    * starts afresh. Rows that change meanwhile may be in or not: the next build brings them.
    */
-  async build(o: { collection: Indexed; version: number; dimension: number }): Promise<number> {
+  async build(
+    o: { collection: Indexed; version: number; dimension: number; signal: AbortSignal | undefined },
+  ): Promise<number> {
     const { deletions } = this.sql.get<{ deletions: number }>(
       "SELECT deletions FROM collections WHERE collection = ?",
       o.collection,
     )!;
     const { index, since } = this.begin({ ...o, deletions });
-    const rev = await this.fill(index, o.collection, since);
+    const rev = await this.fill(index, o.collection, since, o.signal);
     this.saveFile(index, this.path(o.collection, o.version, index.kind));
     await this.sql.write(() =>
       this.sql.run(
@@ -78,10 +80,16 @@ export class Indexes {
   }
 
   /** Puts every row whose `rev` is newer than `since` into the index; returns the newest `rev` met. */
-  private async fill(index: IndexWriter, collection: Indexed, since: number): Promise<number> {
+  private async fill(
+    index: IndexWriter,
+    collection: Indexed,
+    since: number,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
     let rev = since;
     let rowid = Number.MAX_SAFE_INTEGER;
     while (true) {
+      signal?.throwIfAborted();
       const rows = this.sql.all<Pick<StoredRow, "rowid" | "rev" | "vector">>(
         `SELECT rowid, rev, vector FROM vectors WHERE collection = ? AND (rev, rowid) > (?, ?)
          ORDER BY rev, rowid LIMIT ${ROWS_PER_TURN}`,

@@ -1,10 +1,18 @@
 import { loadMilvus } from "../../../deps.ts";
+import { abortable } from "../../core/abort.ts";
 import { ParleyError } from "../../core/errors.ts";
 import { accepted, explain, failureOf, isUnloaded, OLDEST, tooOld } from "./milvus_errors.ts";
 import type { MilvusAddress } from "./milvus_url.ts";
 
 type Sdk = Awaited<ReturnType<typeof loadMilvus>>;
 export type MilvusClient = InstanceType<Sdk["MilvusClient"]>;
+
+/** How one call is made. `collection` is the one to load where it is not in memory; `timeout_ms` stands for the usual. */
+export interface CallOptions {
+  readonly collection?: string;
+  readonly timeout_ms?: number;
+  readonly signal?: AbortSignal | undefined;
+}
 
 interface Connection {
   readonly client: MilvusClient;
@@ -33,11 +41,16 @@ export class Milvus {
 
   /**
    * Calls the server and gives its answer, once that says success. A collection that is not in memory is loaded
-   * meanwhile; anything else that the server calls passing is tried again.
+   * meanwhile; anything else that the server calls passing is tried again. gRPC is not told of an abort: the server
+   * finishes what it was asked, within the timeout, and nobody waits for it.
    */
-  async call<T>(
+  call<T>(ask: (client: MilvusClient, timeout: number) => Promise<T>, o: CallOptions = {}): Promise<T> {
+    return abortable(o.signal, () => this.repeat(ask, o));
+  }
+
+  private async repeat<T>(
     ask: (client: MilvusClient, timeout: number) => Promise<T>,
-    o: { collection?: string; timeout_ms?: number } = {},
+    o: CallOptions,
   ): Promise<T> {
     const timeout = o.timeout_ms ?? this.timeout_ms;
     const deadline = performance.now() + timeout;
@@ -47,6 +60,7 @@ export class Milvus {
         return accepted(await ask(client, Math.max(1, Math.ceil(deadline - performance.now()))));
       } catch (thrown) {
         const failure = failureOf(thrown);
+        o.signal?.throwIfAborted();
         if (this.closed) throw closed();
         const passing = failure.retriable || isUnloaded(failure);
         if (!passing || performance.now() + pause > deadline) throw explain(failure, this.address, "later");

@@ -12,12 +12,18 @@ const CLOSE = 2e-6;
  * close are computed anew from the stored vectors, in double precision; there are few, mostly equal texts.
  */
 export async function settled(
-  o: { table: MilvusTable; vector: Float32Array; found: readonly MilvusRow[] },
+  o: {
+    table: MilvusTable;
+    vector: Float32Array;
+    found: readonly MilvusRow[];
+    signal: AbortSignal | undefined;
+  },
 ): Promise<Hit[]> {
   const exact = new Map<string, number>();
   for await (const keys of batches(closeKeys(o.found), VALUES)) {
     const filter = among("key", keys);
-    const rows = await o.table.query({ filter, fields: ["key", "vector"], freshness: "own" });
+    const fields = ["key", "vector"];
+    const rows = await o.table.query({ filter, fields, freshness: "own", signal: o.signal });
     for (const row of rows) exact.set(String(row.key), dot(o.vector, vectorOf(row)));
   }
   const hits = o.found.map(({ key, id, score }) => ({

@@ -2,8 +2,9 @@ import type { ModelIdentity } from "../../core/types.ts";
 import { type Freshness, type MilvusField, quoted } from "./milvus_table.ts";
 import type { MilvusTable } from "./milvus_table.ts";
 
-/** What is known of the store as a whole. */
+/** What is known of one model's vectors as a whole. */
 export interface State {
+  /** Null before the first write. */
   readonly model: ModelIdentity | null;
   /** The number that the next build gets; rows written now are born under it. Numbers are never used twice. */
   readonly next: number;
@@ -32,32 +33,36 @@ export class MilvusState {
   constructor(private readonly table: MilvusTable) {}
 
   /** The state as of now. */
-  now(): Promise<State> {
-    return this.read("now");
+  now(signal: AbortSignal | undefined): Promise<State> {
+    return this.read("now", signal);
   }
 
   /** The state as it was a second ago at the most; writes from here are seen at once. */
-  async recent(): Promise<State> {
+  async recent(signal: AbortSignal | undefined): Promise<State> {
     if (this.held && performance.now() - this.held.at < HELD_MS) return this.held.state;
-    return await this.read("own");
+    return await this.read("own", signal);
   }
 
-  private async read(freshness: Freshness): Promise<State> {
+  private async read(freshness: Freshness, signal: AbortSignal | undefined): Promise<State> {
     const at = performance.now();
-    const rows = await this.table.query({ filter: `key == ${quoted(KEY)}`, fields: ["value"], freshness });
+    const filter = `key == ${quoted(KEY)}`;
+    const rows = await this.table.query({ filter, fields: ["value"], freshness, signal });
     const state = rows[0] ? JSON.parse(String(rows[0].value)) as State : EMPTY;
     this.held = { state, at };
     return state;
   }
 
-  /** Makes the collection, if it is not there. */
-  async prepare(): Promise<void> {
-    if (!(await this.table.ready())) await this.table.create({ fields: FIELDS, dimension: DIMENSION });
+  async write(state: State, signal: AbortSignal | undefined): Promise<void> {
+    if (!(await this.table.ready(signal))) {
+      await this.table.create({ fields: FIELDS, dimension: DIMENSION, signal });
+    }
+    await this.table.upsert([{ key: KEY, value: JSON.stringify(state), vector: [1, 0] }], signal);
+    this.held = { state, at: performance.now() };
   }
 
-  async write(state: State): Promise<void> {
-    await this.prepare();
-    await this.table.upsert([{ key: KEY, value: JSON.stringify(state), vector: [1, 0] }]);
-    this.held = { state, at: performance.now() };
+  /** Forgets the state, and that there was one. */
+  async drop(signal: AbortSignal | undefined): Promise<void> {
+    this.held = null;
+    await this.table.drop(signal);
   }
 }

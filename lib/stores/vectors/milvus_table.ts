@@ -1,5 +1,8 @@
 import type { Milvus, MilvusClient } from "./milvus_client.ts";
 
+/** Given up by this signal; undefined for what nobody gives up. */
+type Signal = AbortSignal | undefined;
+
 type CreateRequest = Parameters<MilvusClient["createCollection"]>[0];
 type QueryRequest = Parameters<MilvusClient["query"]>[0];
 type SearchRequest = Parameters<MilvusClient["search"]>[0];
@@ -42,6 +45,14 @@ const LOWEST_KEYS = { iterator: true, reduce_stop_for_best: true } as const;
 /** Links a node, and candidates when adding and when searching. */
 const HNSW = { M: 16, efConstruction: 128, ef: 128 } as const;
 
+/** Which rows to read, and what of them. */
+interface Query {
+  readonly filter: string;
+  readonly fields: readonly string[];
+  readonly freshness: Freshness;
+  readonly signal: Signal;
+}
+
 /** One collection with the text key `key` and a vector field `vector`. */
 export class MilvusTable {
   private loaded = false;
@@ -52,23 +63,24 @@ export class MilvusTable {
   constructor(private readonly milvus: Milvus, readonly name: string) {}
 
   /** Whether the collection is there; if it is, it is in memory afterwards. */
-  async ready(): Promise<boolean> {
+  async ready(signal: Signal): Promise<boolean> {
     if (this.loaded) return true;
     const collection_name = this.name;
-    const { value } = await this.milvus.call((client, timeout) =>
-      client.hasCollection({ collection_name, timeout })
+    const { value } = await this.milvus.call(
+      (client, timeout) => client.hasCollection({ collection_name, timeout }),
+      { signal },
     );
-    if (value) await this.load();
+    if (value) await this.load(signal);
     return !!value;
   }
 
-  private async load(): Promise<void> {
+  private async load(signal: Signal): Promise<void> {
     const collection_name = this.name;
     const state = () =>
-      this.milvus.call((client, timeout) => client.getLoadState({ collection_name, timeout }));
+      this.milvus.call((client, timeout) => client.getLoadState({ collection_name, timeout }), { signal });
     const loaded = async () => String((await state()).state) === "LoadStateLoaded";
     if (!(await loaded())) {
-      await this.slowly((client, timeout) => client.loadCollection({ collection_name, timeout }));
+      await this.slowly((client, timeout) => client.loadCollection({ collection_name, timeout }), signal);
       const deadline = performance.now() + SLOW_MS;
       while (!(await loaded()) && performance.now() < deadline) {
         await new Promise((resume) => setTimeout(resume, 50));
@@ -78,60 +90,75 @@ export class MilvusTable {
   }
 
   /** Makes the collection with these fields beside `vector`, indexes and loads it. Repeating it changes nothing. */
-  async create(o: { fields: readonly MilvusField[]; dimension: number }): Promise<void> {
+  async create(
+    o: { fields: readonly MilvusField[]; dimension: number; signal: Signal },
+  ): Promise<void> {
     const collection_name = this.name;
     const fields = [...o.fields, { name: "vector", data_type: "FloatVector", dim: o.dimension }];
     // One shard, so that all rows of one upsert become visible at one time.
     const request = { collection_name, fields, shards_num: 1, consistency_level: "Strong" };
-    await this.slowly((client, timeout) =>
-      client.createCollection({ ...request, timeout } as unknown as CreateRequest)
+    await this.slowly(
+      (client, timeout) => client.createCollection({ ...request, timeout } as unknown as CreateRequest),
+      o.signal,
     );
     const index = this.milvus.address.managed
       ? { index_type: "AUTOINDEX" }
       : { index_type: "HNSW", params: { M: HNSW.M, efConstruction: HNSW.efConstruction } };
-    await this.slowly((client, timeout) =>
-      client.createIndex({ collection_name, field_name: "vector", metric_type: "COSINE", ...index, timeout })
+    await this.slowly(
+      (client, timeout) =>
+        client.createIndex({
+          collection_name,
+          field_name: "vector",
+          metric_type: "COSINE",
+          ...index,
+          timeout,
+        }),
+      o.signal,
     );
-    await this.load();
+    await this.load(o.signal);
   }
 
   /** Drops the collection, if it is there. */
-  async drop(): Promise<void> {
-    if (!(await this.ready())) return;
+  async drop(signal: Signal): Promise<void> {
+    if (!(await this.ready(signal))) return;
     this.loaded = false;
-    await this.slowly((client, timeout) => client.dropCollection({ collection_name: this.name, timeout }));
+    const collection_name = this.name;
+    await this.slowly((client, timeout) => client.dropCollection({ collection_name, timeout }), signal);
   }
 
-  private slowly<T>(ask: (client: MilvusClient, timeout: number) => Promise<T>): Promise<T> {
-    return this.milvus.call(ask, { timeout_ms: SLOW_MS });
+  private slowly<T>(
+    ask: (client: MilvusClient, timeout: number) => Promise<T>,
+    signal: Signal,
+  ): Promise<T> {
+    return this.milvus.call(ask, { timeout_ms: SLOW_MS, signal });
   }
 
-  async upsert(rows: readonly MilvusRow[]): Promise<void> {
-    if (rows.length > 0) {
-      await this.write((client, timeout) =>
-        client.upsert({ collection_name: this.name, data: [...rows], timeout })
-      );
-    }
+  async upsert(rows: readonly MilvusRow[], signal: Signal): Promise<void> {
+    if (rows.length === 0) return;
+    const request = { collection_name: this.name, data: [...rows] };
+    await this.write((client, timeout) => client.upsert({ ...request, timeout }), signal);
   }
 
   /** Deletes by a filter and returns when no read, wherever it comes from, finds the rows any more. */
-  async delete(filter: string): Promise<void> {
-    if (!(await this.ready())) return;
-    await this.write((client, timeout) => client.delete({ collection_name: this.name, filter, timeout }));
-    await this.count(filter);
+  async delete(filter: string, signal: Signal): Promise<void> {
+    if (!(await this.ready(signal))) return;
+    const request = { collection_name: this.name, filter };
+    await this.write((client, timeout) => client.delete({ ...request, timeout }), signal);
+    await this.count(filter, signal);
   }
 
-  private async write(ask: (client: MilvusClient, timeout: number) => Promise<{ timestamp: string }>) {
-    const { timestamp } = await this.milvus.call(ask, { collection: this.name });
+  private async write(
+    ask: (client: MilvusClient, timeout: number) => Promise<{ timestamp: string }>,
+    signal: Signal,
+  ): Promise<void> {
+    const { timestamp } = await this.milvus.call(ask, { collection: this.name, signal });
     const at = BigInt(timestamp);
     if (at > this.wrote) this.wrote = at;
   }
 
   /** Rows that pass a filter; with a limit, at most so many of the lowest keys, in ascending order. */
-  async query(
-    o: { filter: string; fields: readonly string[]; freshness: Freshness; limit?: number },
-  ): Promise<MilvusRow[]> {
-    if (!(await this.ready())) return [];
+  async query(o: Query & { limit?: number }): Promise<MilvusRow[]> {
+    if (!(await this.ready(o.signal))) return [];
     const begun = performance.now();
     const level = this.level(o.freshness);
     const request = {
@@ -143,7 +170,7 @@ export class MilvusTable {
     };
     const { data } = await this.milvus.call(
       (client, timeout) => client.query({ ...request, timeout } as unknown as QueryRequest),
-      { collection: this.name },
+      { collection: this.name, signal: o.signal },
     );
     if (level.consistency_level === "Strong") this.caught_up_at = begun;
     return (data as MilvusRow[]).slice(0, o.limit);
@@ -153,9 +180,7 @@ export class MilvusTable {
    * Rows that pass a filter, in ascending key after `after`, at most `limit` of them, page by page. Not by
    * the SDK's iterator, which puts keys into its filters unescaped.
    */
-  async *scan(
-    o: { filter: string; fields: readonly string[]; freshness: Freshness; after?: string; limit?: number },
-  ): AsyncGenerator<MilvusRow> {
+  async *scan(o: Query & { after?: string; limit?: number }): AsyncGenerator<MilvusRow> {
     let { after = "", limit: left = Infinity } = o;
     while (left > 0) {
       const limit = Math.min(PAGE, left);
@@ -168,16 +193,16 @@ export class MilvusTable {
   }
 
   /** How many rows pass a filter now. Waits until all writes before are visible to later reads, too. */
-  async count(filter: string): Promise<number> {
-    const [row] = await this.query({ filter, fields: ["count(*)"], freshness: "now" });
+  async count(filter: string, signal: Signal): Promise<number> {
+    const [row] = await this.query({ filter, fields: ["count(*)"], freshness: "now", signal });
     return Number(row?.["count(*)"] ?? 0);
   }
 
   /** Nearest rows with their cosine as `score`, best first. Sees what was visible to a `now` read before. */
   async search(
-    o: { vector: Float32Array; limit: number; filter: string; fields: readonly string[] },
+    o: { vector: Float32Array; limit: number; filter: string; fields: readonly string[]; signal: Signal },
   ): Promise<MilvusRow[]> {
-    if (!(await this.ready())) return [];
+    if (!(await this.ready(o.signal))) return [];
     const request = {
       collection_name: this.name,
       data: [...o.vector],
@@ -190,7 +215,7 @@ export class MilvusTable {
     };
     const { results } = await this.milvus.call(
       (client, timeout) => client.search({ ...request, timeout } as unknown as SearchRequest),
-      { collection: this.name },
+      { collection: this.name, signal: o.signal },
     );
     return results as unknown as MilvusRow[];
   }

@@ -1,4 +1,4 @@
-import type { Health, ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
+import type { Abortable, Health, ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
 
 export type Collection = "messages" | "profiles" | "campaigns";
 
@@ -30,47 +30,63 @@ export interface VectorCounts {
   readonly campaigns: number;
 }
 
-/** Vectors of one model, with nearest-neighbour search over profiles and campaigns. */
+/** Vectors of one model, with nearest-neighbour search over profiles and campaigns. Before the first write it is empty. */
 export interface VectorStore {
-  /** The model whose vectors are held; null while there is none. */
-  model(): Promise<ModelIdentity | null>;
-  /** Binds an empty store to a model; `mismatch` where it holds another's vectors. */
-  bind(o: { model: ModelIdentity }): Promise<void>;
+  readonly model: ModelIdentity;
   /**
    * Inserts or replaces by id; a row is `same` where all but the vector is. Throws `invalid` for a vector of another
    * dimension, with NaN, or whose norm is off 1 by more than 1e-3; nothing of that call is written then.
    */
-  upsert(o: { collection: Collection; rows: readonly VectorRow[] }): Promise<WriteCounts>;
+  upsert(o: { collection: Collection; rows: readonly VectorRow[] } & Abortable): Promise<WriteCounts>;
   /** Content hashes of the ids that are there. */
-  hashes(o: { collection: Collection; ids: readonly string[] }): Promise<Map<string, string>>;
+  hashes(o: { collection: Collection; ids: readonly string[] } & Abortable): Promise<Map<string, string>>;
   /** A vector for each content hash that some live row of this collection has. */
-  byHash(o: { collection: Collection; hashes: readonly string[] }): Promise<Map<string, Float32Array>>;
+  byHash(
+    o: { collection: Collection; hashes: readonly string[] } & Abortable,
+  ): Promise<Map<string, Float32Array>>;
   /** Vectors of the ids that are there. */
-  get(o: { collection: Collection; ids: readonly string[] }): Promise<Map<string, Float32Array>>;
+  get(o: { collection: Collection; ids: readonly string[] } & Abortable): Promise<Map<string, Float32Array>>;
   /** One user's own messages (role `user`) in ascending id, after `after`. */
-  messagesOf(o: { user_id: string; after: string | null; limit: number }): Promise<VectorRow[]>;
+  messagesOf(o: { user_id: string; after: string | null; limit: number } & Abortable): Promise<VectorRow[]>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version; `exclude` are ids that
    * must not come back. A version that was not built is `not_found`.
    */
-  search(o: {
-    collection: "profiles" | "campaigns";
-    version: number;
-    vector: Float32Array;
-    k: number;
-    exclude?: readonly string[];
-  }): Promise<Hit[]>;
+  search(o: Search): Promise<Hit[]>;
   /** Builds the indexes of a data version beside those that serve. Repeating it replaces them. */
-  build(o: { version: number }): Promise<VectorCounts>;
+  build(o: { version: number } & Abortable): Promise<VectorCounts>;
   /** Drops indexes of versions other than these. */
-  keep(o: { versions: readonly number[] }): Promise<void>;
+  keep(o: { versions: readonly number[] } & Abortable): Promise<void>;
   /** Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. */
-  faults(o: { limit: number }): Promise<string[]>;
-  deleteUsers(o: { user_ids: readonly string[] }): Promise<number>;
-  deleteCampaigns(o: { campaign_ids: readonly string[] }): Promise<number>;
-  counts(): Promise<VectorCounts>;
+  faults(o: { limit: number } & Abortable): Promise<string[]>;
+  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(o?: Abortable): Promise<VectorCounts>;
   /** Hash of all rows with their vectors, independent of order, rowids and index bytes. */
-  digest(): Promise<string>;
-  health(): Promise<Health>;
+  digest(o?: Abortable): Promise<string>;
+}
+
+/** What `search` is asked. */
+export interface Search extends Abortable {
+  readonly collection: "profiles" | "campaigns";
+  readonly version: number;
+  readonly vector: Float32Array;
+  readonly k: number;
+  readonly exclude?: readonly string[];
+}
+
+/**
+ * The vectors of all models, a store each, which never meet. Which of them answers is said by the published row, so
+ * that another model is built beside the one that serves, and the switch is one write.
+ */
+export interface VectorStores {
+  /** The models that anything was written for and that were not dropped, in ascending {@link modelKey}. */
+  models(o?: Abortable): Promise<ModelIdentity[]>;
+  /** One model's store, the same object each time. Nothing is made for it before its first write. */
+  of(o: { model: ModelIdentity } & Abortable): Promise<VectorStore>;
+  /** Removes all that there is of a model. Its store is then as one that nothing was written to. */
+  drop(o: { model: ModelIdentity } & Abortable): Promise<void>;
+  health(o?: Abortable): Promise<Health>;
+  /** Closes every store that `of` gave. */
   close(): Promise<void>;
 }

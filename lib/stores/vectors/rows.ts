@@ -1,5 +1,5 @@
 import { ParleyError } from "../../core/errors.ts";
-import type { Role } from "../../core/types.ts";
+import type { ModelIdentity, Role } from "../../core/types.ts";
 import type { Hit, VectorRow } from "./port.ts";
 
 /** A row of the table `vectors` as SQLite gives it. */
@@ -35,6 +35,14 @@ export function faultOf(vector: Float32Array, dimension: number): string | null 
   const norm = normOf(vector);
   if (Number.isNaN(norm)) return "holds NaN";
   return Math.abs(norm - 1) > 1e-3 ? `has norm ${norm} instead of 1` : null;
+}
+
+/** Throws `invalid` where any of these rows must not be stored. */
+export function refuseFaults(rows: readonly VectorRow[], { dimension }: ModelIdentity): void {
+  for (const { id, vector } of rows) {
+    const fault = faultOf(vector, dimension);
+    if (fault) throw new ParleyError("invalid", `the vector of ${id} ${fault}; nothing was written`);
+  }
 }
 
 /** A query scaled to norm 1; `invalid` for one of another dimension, of zeros or with values that are not finite. */

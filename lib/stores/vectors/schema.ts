@@ -1,10 +1,11 @@
+import type { ModelIdentity } from "../../core/types.ts";
 import type { Migration } from "../sqlite.ts";
 
 /**
  * Rowids are the keys in index files, so they are never reused. `rev` numbers the write that last changed a row, by
  * collection; `deletions` counts the writes that took rows away. Both tell a build what an earlier index file lacks.
  */
-export const VECTOR_MIGRATIONS: readonly Migration[] = [
+const MIGRATIONS: readonly Migration[] = [
   `
   CREATE TABLE model (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -48,3 +49,14 @@ export const VECTOR_MIGRATIONS: readonly Migration[] = [
   ) STRICT;
   `,
 ];
+
+/** The same for the file of one model, which from the first instant says whose vectors it holds. */
+export function vectorMigrations(model: ModelIdentity): readonly Migration[] {
+  const [name, revision, pooling] = [model.name, model.revision, model.pooling].map(literal);
+  const bind = `INSERT INTO model VALUES (1, ${name}, ${revision}, ${model.dimension}, ${pooling})`;
+  return MIGRATIONS.map((sql, version) => version === 0 ? `${sql};${bind}` : sql);
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}

@@ -49,10 +49,16 @@ function raise(sql: Sqlite, collection: Collection, what: "rev" | "deletions"): 
 /** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many went. */
 export async function eraseRows(
   sql: Sqlite,
-  o: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
+  o: {
+    collection: Collection;
+    column: "user_id" | "id";
+    values: readonly string[];
+    signal: AbortSignal | undefined;
+  },
 ): Promise<number> {
   let total = 0;
   while (true) {
+    o.signal?.throwIfAborted();
     const gone = await sql.write(() => eraseSome(sql, o));
     total += gone;
     if (gone < ROWS_PER_TURN) return total;

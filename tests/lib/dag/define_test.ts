@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { z } from "../../../deps.ts";
-import { type DagDefinition, defineDag, loadDags, type TaskDefinition } from "../../../lib/dag/define.ts";
+import {
+  activeLimits,
+  type Dag,
+  type DagDefinition,
+  defineDag,
+  loadDags,
+  type TaskDefinition,
+} from "../../../lib/dag/define.ts";
 import { checkParams } from "../../../lib/dag/runs.ts";
 import type { TriggerRule } from "../../../lib/dag/types.ts";
 
@@ -130,6 +137,24 @@ Deno.test("loadDags() refuses a pool that does not exist, a weight over its pool
   assert.throws(() => loadDags({ dags: [dag, dag], pools: { default: 1 } }), {
     message: 'two dags have the id "test"',
   });
+});
+
+Deno.test("loadDags() refuses groups whose dags disagree on their limit, and activeLimits() names the groups", () => {
+  const dag = (id: string, rest: Partial<DagDefinition<null>>) =>
+    defineDag({ id, tasks: [task("a")], ...rest });
+  const one = dag("one", { group: "g", max_active_runs: 2 });
+  const load = (dags: Dag<null>[]) => loadDags({ dags, pools: { default: 1 } });
+  assert.throws(() => load([one, dag("two", { group: "g" })]), {
+    code: "invalid",
+    message:
+      'dag "two": max_active_runs is 1 and that of "one", of the same group "g", is 2: a group has one limit',
+  });
+  const dags = load([one, dag("two", { group: "g", max_active_runs: 2 }), dag("three", {})]);
+  assert.deepEqual(activeLimits(dags.values()), {
+    max_active: { one: 2, two: 2, three: 1 },
+    groups: { one: "g", two: "g" },
+  });
+  assert.throws(() => dag("one", { group: "no name" }), { code: "invalid" });
 });
 
 Deno.test("checkParams() fills in defaults and names every param that is wrong", () => {

@@ -1,11 +1,11 @@
-import type { EngagementEvent, ModelIdentity } from "../../../lib/core/types.ts";
+import { type EngagementEvent, type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
 import { SqliteAnalytics } from "../../../lib/stores/analytics/sqlite.ts";
 import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
 import { SqliteDocuments } from "../../../lib/stores/documents/sqlite.ts";
 import { SqliteGraph } from "../../../lib/stores/graph/sqlite.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
 import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
-import { SqliteVectors } from "../../../lib/stores/vectors/sqlite.ts";
+import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
 import { campaign, event } from "./samples.ts";
 
 /** When the tests' clock stands. */
@@ -51,7 +51,7 @@ export interface World {
     readonly documents: SqliteDocuments;
     readonly analytics: SqliteAnalytics;
     readonly graph: SqliteGraph;
-    readonly vectors: SqliteVectors;
+    readonly vectors: SqliteVectorStores;
     readonly cache: MemoryCache;
     readonly runs: SqliteRuns;
   };
@@ -69,7 +69,7 @@ export async function emptyWorld(): Promise<World> {
     documents: new SqliteDocuments({ path: `${dir}/documents.db` }),
     analytics: new SqliteAnalytics({ path: `${dir}/analytics.db` }),
     graph: new SqliteGraph({ path: `${dir}/graph.db` }),
-    vectors: new SqliteVectors({ path: `${dir}/vectors.db`, index_dir: `${dir}/index` }),
+    vectors: new SqliteVectorStores(`${dir}/vectors`),
     cache: new MemoryCache({ max_bytes: 1_000_000 }),
     runs: new SqliteRuns({ path: `${dir}/runs.db` }),
   };
@@ -84,9 +84,9 @@ export async function emptyWorld(): Promise<World> {
 
 async function publish(stores: World["stores"], version: number): Promise<void> {
   await stores.analytics.buildStats({ version, half_life_days: 30 });
-  await stores.vectors.build({ version });
+  await (await stores.vectors.of({ model: MODEL })).build({ version });
   await stores.analytics.publish({
-    published: { version, run_id: `run ${version}`, model: "by-hand", at: "2025-03-09T12:00:00.000Z" },
+    published: { version, run_id: `run ${version}`, model: modelKey(MODEL), at: "2025-03-09T12:00:00.000Z" },
     sources: [],
   });
 }
@@ -109,13 +109,13 @@ async function fill({ analytics, graph, vectors }: World["stores"]): Promise<voi
     user_ids: ["ann"],
     edges: [{ user_id: "ann", intent: "plants", count: 2, last: "2025-03-01T00:00:00.000Z" }],
   });
-  await vectors.bind({ model: MODEL });
+  const store = await vectors.of({ model: MODEL });
   const profiles = Object.entries(PROFILES).map(([id, axes]) => row(id, axes, id));
-  await vectors.upsert({ collection: "profiles", rows: profiles });
+  await store.upsert({ collection: "profiles", rows: profiles });
   const campaigns = CAMPAIGNS.map((one, i) =>
     row(one.campaign_id, one.category === "garden" ? [1, 0, i / 20] : [0, 1, i / 20], null)
   );
-  await vectors.upsert({ collection: "campaigns", rows: campaigns });
+  await store.upsert({ collection: "campaigns", rows: campaigns });
 }
 
 function row(id: string, axes: [number, number, number], user_id: string | null): VectorRow {

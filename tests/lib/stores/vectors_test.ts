@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
-import { SqliteVectors } from "../../../lib/stores/vectors/sqlite.ts";
+import { openVectors } from "../../../lib/stores/open.ts";
+import { modelFile } from "../../../lib/stores/vectors/names.ts";
+import type { VectorRow, VectorStore, VectorStores } from "../../../lib/stores/vectors/port.ts";
+import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
+import { vectorStoresContract } from "../../contracts/vector_stores.ts";
 import { vectorsContract } from "../../contracts/vectors.ts";
 import { runCode } from "../../fixtures/run.ts";
 import { bruteForce, clustered, profile, recallOf } from "../../fixtures/vectors.ts";
@@ -10,32 +13,32 @@ const DIMENSION = 16;
 const MODEL = { name: "test", revision: "0", dimension: DIMENSION, pooling: "mean" } as const;
 const next = clustered({ dimension: DIMENSION, clusters: 20, seed: 1 });
 
-function openIn(dir: string): SqliteVectors {
-  return new SqliteVectors({ path: `${dir}/vectors.db`, index_dir: `${dir}/indexes` });
+/** Where {@link MODEL}'s vectors are below a folder: the database with `.db`, the index files in a folder without. */
+const FILES = modelFile(MODEL);
+
+async function opened() {
+  const dir = await Deno.makeTempDir();
+  const stores = new SqliteVectorStores(dir);
+  const close = async () => {
+    await stores.close();
+    await Deno.remove(dir, { recursive: true });
+  };
+  return { stores, dir, close };
 }
 
-vectorsContract("SqliteVectors", async () => {
-  const dir = await Deno.makeTempDir();
-  const store = openIn(dir);
-  return {
-    store,
-    close: async () => {
-      await store.close();
-      await Deno.remove(dir, { recursive: true });
-    },
-  };
-});
+vectorsContract("SqliteVectors", opened);
+vectorStoresContract("SqliteVectorStores", opened);
 
-function test(what: string, body: (store: SqliteVectors, dir: string) => Promise<void>): void {
+function test(
+  what: string,
+  body: (store: VectorStore, dir: string, stores: VectorStores) => Promise<void>,
+): void {
   Deno.test(`SqliteVectors ${what}`, async () => {
-    const dir = await Deno.makeTempDir();
-    const store = openIn(dir);
+    const { stores, dir, close } = await opened();
     try {
-      await store.bind({ model: MODEL });
-      await body(store, dir);
+      await body(await stores.of({ model: MODEL }), dir, stores);
     } finally {
-      await store.close();
-      await Deno.remove(dir, { recursive: true });
+      await close();
     }
   });
 }
@@ -44,13 +47,13 @@ function profiles(count: number, from = 0): VectorRow[] {
   return Array.from({ length: count }, (_, at) => profile(`u${from + at}`, next()));
 }
 
-async function nearest(store: SqliteVectors, version: number, vector: Float32Array, k = 1) {
+async function nearest(store: VectorStore, version: number, vector: Float32Array, k = 1) {
   return await store.search({ collection: "profiles", version, vector, k });
 }
 
 /** Sets the bytes of a stored vector as no method would. */
 function change(dir: string, id: string, bytes: Uint8Array): void {
-  const db = new DatabaseSync(`${dir}/vectors.db`);
+  const db = new DatabaseSync(`${dir}/${FILES}.db`);
   db.prepare("UPDATE vectors SET vector = ? WHERE id = ?").run(bytes, id);
   db.close();
 }
@@ -86,7 +89,7 @@ test("build() of many rows goes on from the version before", async (store, dir) 
     assert.ok(hit!.score > 0.9999, `${hit!.score}`);
   }
   assert.equal((await nearest(store, 1, rows[0]!.vector))[0]!.id, "u0");
-  const files = await filesWith(`${dir}/indexes`, rows[0]!.vector);
+  const files = await filesWith(`${dir}/${FILES}`, rows[0]!.vector);
   assert.deepEqual(files, ["profiles-1.usearch"], "a replaced vector lingers");
 });
 
@@ -115,7 +118,7 @@ test("build() starts afresh where the file before is gone", async (store, dir) =
   const rows = profiles(2_100);
   await store.upsert({ collection: "profiles", rows });
   await store.build({ version: 1 });
-  await Deno.remove(`${dir}/indexes/profiles-1.usearch`);
+  await Deno.remove(`${dir}/${FILES}/profiles-1.usearch`);
   await assert.rejects(nearest(store, 1, rows[0]!.vector), { code: "unavailable" });
   assert.equal((await store.build({ version: 2 })).profiles, 2_100);
   assert.equal((await nearest(store, 2, rows[9]!.vector))[0]!.id, "u9");
@@ -140,7 +143,8 @@ for (const count of [50, 2_100]) {
   test(
     `search() sees what another connection built and built anew, with ${count} rows`,
     async (store, dir) => {
-      const reader = openIn(dir);
+      const others = new SqliteVectorStores(dir);
+      const reader = await others.of({ model: MODEL });
       try {
         const rows = profiles(count);
         await store.upsert({ collection: "profiles", rows });
@@ -153,7 +157,7 @@ for (const count of [50, 2_100]) {
         await store.keep({ versions: [] });
         await assert.rejects(nearest(reader, 1, added.vector), { code: "not_found" });
       } finally {
-        await reader.close();
+        await others.close();
       }
     },
   );
@@ -171,10 +175,10 @@ test("search() fills up from a graph although many of the nearest are gone", asy
 
 test("keep() removes what an interrupted build left", async (store, dir) => {
   await store.build({ version: 2 });
-  await Deno.writeTextFile(`${dir}/indexes/profiles-1.usearch.part`, "");
-  await Deno.writeTextFile(`${dir}/indexes/note.txt`, "");
+  await Deno.writeTextFile(`${dir}/${FILES}/profiles-1.usearch.part`, "");
+  await Deno.writeTextFile(`${dir}/${FILES}/note.txt`, "");
   await store.keep({ versions: [2] });
-  const names = (await Array.fromAsync(Deno.readDir(`${dir}/indexes`))).map(({ name }) => name).sort();
+  const names = (await Array.fromAsync(Deno.readDir(`${dir}/${FILES}`))).map(({ name }) => name).sort();
   assert.deepEqual(names, ["campaigns-2.flat", "note.txt", "profiles-2.flat"]);
 });
 
@@ -194,15 +198,86 @@ test("faults() names damaged rows, up to its limit", async (store, dir) => {
 test("needs read, env, ffi, and write in its folder only", async (store, dir) => {
   await store.upsert({ collection: "profiles", rows: profiles(2_100) });
   const code = `
-    import { SqliteVectors } from ${
-    JSON.stringify(new URL("../../../lib/stores/vectors/sqlite.ts", import.meta.url))
+    import { SqliteVectorStores } from ${
+    JSON.stringify(new URL("../../../lib/stores/vectors/sqlite_stores.ts", import.meta.url))
   };
-    const store = new SqliteVectors({ path: "${dir}/vectors.db", index_dir: "${dir}/indexes" });
+    const stores = new SqliteVectorStores("${dir}");
+    const store = await stores.of({ model: ${JSON.stringify(MODEL)} });
     await store.build({ version: 1 });
     const vector = (await store.get({ collection: "profiles", ids: ["u70"] })).get("u70");
     const [hit] = await store.search({ collection: "profiles", version: 1, vector, k: 1 });
-    await store.close();
+    await stores.close();
     console.log(hit.id);`;
   const permissions = ["--allow-read", `--allow-write=${dir}`, "--allow-env", "--allow-ffi"];
   assert.equal(await runCode({ code, permissions }), "u70");
+});
+
+/** All names below a folder. */
+async function namesIn(dir: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
+}
+
+Deno.test("SqliteVectorStores make nothing before the first write, and leave nothing after drop()", async () => {
+  const { stores, dir, close } = await opened();
+  try {
+    const store = await stores.of({ model: MODEL });
+    const rows = profiles(2_100);
+    await store.get({ collection: "profiles", ids: ["u1"] });
+    await store.deleteUsers({ user_ids: ["u1"] });
+    await store.keep({ versions: [] });
+    assert.deepEqual(await namesIn(dir), []);
+    await store.upsert({ collection: "profiles", rows });
+    await store.build({ version: 1 });
+    assert.equal((await nearest(store, 1, rows[5]!.vector))[0]!.id, "u5");
+    assert.ok((await filesWith(dir, rows[5]!.vector)).length >= 2);
+    await stores.drop({ model: MODEL });
+    assert.deepEqual(await namesIn(dir), []);
+  } finally {
+    await close();
+  }
+});
+
+Deno.test("SqliteVectorStores see that another process dropped a model, and that it began anew", async () => {
+  const { stores, dir, close } = await opened();
+  const others = new SqliteVectorStores(dir);
+  try {
+    const [store, reader] = [await stores.of({ model: MODEL }), await others.of({ model: MODEL })];
+    for (const round of [0, 1]) {
+      const rows = profiles(20, 100 * round);
+      assert.equal((await reader.counts()).profiles, 0);
+      await store.upsert({ collection: "profiles", rows });
+      await store.build({ version: 1 });
+      assert.equal((await nearest(reader, 1, rows[3]!.vector))[0]!.id, rows[3]!.id);
+      await stores.drop({ model: MODEL });
+      await assert.rejects(nearest(reader, 1, rows[3]!.vector), { code: "not_found" });
+    }
+  } finally {
+    await others.close();
+    await close();
+  }
+});
+
+Deno.test("openVectors() takes over the vectors of the layout that knew one model", async () => {
+  const { stores, dir, close } = await opened();
+  try {
+    const rows = profiles(5);
+    const store = await stores.of({ model: MODEL });
+    await store.upsert({ collection: "profiles", rows });
+    await store.build({ version: 3 });
+    const digest = await store.digest();
+    await stores.close();
+    await Deno.rename(`${dir}/${FILES}.db`, `${dir}/vectors.db`);
+    await Deno.rename(`${dir}/${FILES}`, `${dir}/indexes`);
+    for (const _time of [1, 2]) {
+      const later = await openVectors(new URL(`sqlite:${dir}/vectors.db`));
+      const again = await later.of({ model: MODEL });
+      assert.equal(await again.digest(), digest);
+      assert.equal((await nearest(again, 3, rows[2]!.vector))[0]!.id, "u2");
+      await later.close();
+    }
+    assert.deepEqual(await namesIn(dir), ["vectors"]);
+    assert.deepEqual(await namesIn(`${dir}/vectors`), [FILES, `${FILES}.db`]);
+  } finally {
+    await close();
+  }
 });

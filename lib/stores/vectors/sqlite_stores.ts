@@ -1,0 +1,75 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, node:sqlite is not
+import { compareText } from "../../core/text.ts";
+import { type Abortable, type Health, type ModelIdentity, modelKey } from "../../core/types.ts";
+import { Sqlite } from "../sqlite.ts";
+import { modelFile } from "./names.ts";
+import type { VectorStore, VectorStores } from "./port.ts";
+import { SqliteVectors } from "./sqlite.ts";
+import { modelIn, VectorFiles } from "./sqlite_files.ts";
+
+interface Held {
+  readonly store: SqliteVectors;
+  readonly files: VectorFiles;
+}
+
+/** Embedded vectors: in one folder, a database and a folder of index files a model. */
+export class SqliteVectorStores implements VectorStores {
+  private readonly held = new Map<string, Held>();
+
+  /** `folder` is made by the first write; writing needs write permission for it. */
+  constructor(private readonly folder: string) {}
+
+  async models(o: Abortable = {}): Promise<ModelIdentity[]> {
+    o.signal?.throwIfAborted();
+    const models = databases(this.folder).flatMap((path) => modelIn(path) ?? []);
+    return models.sort((a, b) => compareText(modelKey(a), modelKey(b)));
+  }
+
+  async of({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
+    signal?.throwIfAborted();
+    const asked = this.hold(model);
+    for (const each of this.held.values()) if (each !== asked) each.files.release();
+    return asked.store;
+  }
+
+  private hold(model: ModelIdentity): Held {
+    const key = modelKey(model);
+    let held = this.held.get(key);
+    if (held === undefined) {
+      const files = new VectorFiles(`${this.folder}/${modelFile(model)}`, model);
+      this.held.set(key, held = { store: new SqliteVectors(model, files), files });
+    }
+    return held;
+  }
+
+  async drop({ model, signal }: { model: ModelIdentity } & Abortable): Promise<void> {
+    signal?.throwIfAborted();
+    this.hold(model).files.remove();
+  }
+
+  async health(o: Abortable = {}): Promise<Health> {
+    // Whether the files that are there can be read.
+    await this.models(o);
+    const sql = new Sqlite({ path: ":memory:", migrations: [] });
+    try {
+      return sql.health();
+    } finally {
+      sql.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { files } of this.held.values()) files.close();
+  }
+}
+
+function databases(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].flatMap(({ name }) =>
+      name.endsWith(".db") ? [`${folder}/${name}`] : []
+    );
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,44 @@
+import { z } from "../deps.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { defineDag, type RetryDecision } from "../lib/dag/define.ts";
+import type { Services } from "./services.ts";
+import { checkNew } from "./steps/reembed/check.ts";
+import { deriveAll } from "./steps/reembed/derive.ts";
+import { dropOld } from "./steps/reembed/drop.ts";
+import { reembed as embed } from "./steps/reembed/embed.ts";
+import { estimate } from "./steps/reembed/estimate.ts";
+import { publishNew } from "./steps/reembed/publish.ts";
+
+export interface ReembedSettings {
+  /** Checks the URL of an embedding model, as PARLEY_EMBEDDINGS has it, and makes it independent of the working directory. */
+  readonly resolve: (model: string) => string;
+}
+
+const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
+/** A store or an endpoint may come back; a model that is not there, or is none, will not. */
+const decide = (error: unknown): RetryDecision =>
+  error instanceof ParleyError && error.code !== "unavailable" ? "fail" : "default";
+
+/**
+ * Another model: builds its vectors beside those that serve, checks them, and switches. Going back is the same, and
+ * takes seconds where the old vectors were kept.
+ */
+export function reembed({ resolve }: ReembedSettings) {
+  return defineDag<Services>({
+    id: "reembed",
+    doc: "Embeds everything by another model beside the one that serves, then switches to it.",
+    group: "versions",
+    params: z.object({
+      model: z.string().min(1).overwrite(resolve).describe("the model, as PARLEY_EMBEDDINGS names it"),
+      drop_old: z.boolean().default(false).describe("remove the vectors of other models after the switch"),
+    }),
+    tasks: [
+      { id: "estimate", doc: "how much, how long", run: estimate, retries: { ...store, decide } },
+      { id: "embed", doc: "text to vectors", needs: ["estimate"], run: embed, retries: store },
+      { id: "derive", doc: "profiles, indexes", needs: ["embed"], run: deriveAll, retries: store },
+      { id: "check", doc: "gates the switch", needs: ["derive"], run: checkNew, retries: store },
+      { id: "publish", doc: "the switch", needs: ["check"], run: publishNew, retries: store },
+      { id: "drop", doc: "old vectors, if asked to", needs: ["publish"], run: dropOld, retries: store },
+    ],
+  });
+}

@@ -1,0 +1,31 @@
+import type { Services } from "../../services.ts";
+import { campaignItem, type Item, messageItem } from "../texts.ts";
+
+/** How far a walk through the corpus is: what follows `after` in `collection` is to come. */
+export type Place = { readonly collection: "messages" | "campaigns"; readonly after: string | null };
+
+export const START: Place = { collection: "messages", after: null };
+
+/** Texts embedded before a checkpoint: what a kill costs at the most. */
+const PAGE = 256;
+
+/** Everything stored that has a vector, messages and then campaigns, in pages, each with the place after it. */
+export async function* corpus(
+  { documents, analytics }: Services,
+  from: Place = START,
+): AsyncGenerator<{ items: Item[]; place: Place }> {
+  let { collection, after } = from;
+  while (true) {
+    const page = { after, limit: PAGE };
+    const items = collection === "messages"
+      ? (await documents.page(page)).map(messageItem)
+      : (await analytics.campaignPage(page)).map(campaignItem);
+    if (items.length > 0) {
+      after = items.at(-1)!.id;
+      yield { items, place: { collection, after } };
+    }
+    if (items.length === PAGE) continue;
+    if (collection === "campaigns") return;
+    [collection, after] = ["campaigns", null];
+  }
+}

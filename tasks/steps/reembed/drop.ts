@@ -1,0 +1,31 @@
+import { modelKey } from "../../../lib/core/types.ts";
+import { Fail, Skip, type TaskContext } from "../../../lib/dag/types.ts";
+import type { Services } from "../../services.ts";
+import type { EstimateOutput, ReembedParams } from "./estimate.ts";
+
+/** After so long no process answers from the version before: each looks at the published row four times a second. */
+const GRACE_MS = 2_000;
+
+export type DropOutput = { readonly dropped: readonly string[] };
+
+/** Removes the vectors of all models but the published one, for good. */
+export async function dropOld(context: TaskContext<Services>): Promise<DropOutput> {
+  const { services: { vectors, analytics }, run, signal } = context;
+  const key = modelKey(context.output<EstimateOutput>("estimate").model);
+  const others = (await vectors.models({ signal })).filter((model) => modelKey(model) !== key);
+  const names = others.map(modelKey);
+  if (others.length === 0) throw new Skip("there are no vectors of another model");
+  if (!(run.params as ReembedParams).drop_old) {
+    throw new Skip(`the vectors of ${names.join(" and ")} are kept; --param drop_old=true drops them`);
+  }
+  const published = await analytics.published();
+  if (published?.model !== key) {
+    throw new Fail(`${published?.model} is published meanwhile: nothing was dropped`);
+  }
+  await new Promise((resume) => setTimeout(resume, GRACE_MS));
+  signal.throwIfAborted();
+  for (const model of others) await vectors.drop({ model, signal });
+  context.log(`the vectors of ${names.join(" and ")} are gone`);
+  context.rows({ in: others.length, out: 0 });
+  return { dropped: names };
+}

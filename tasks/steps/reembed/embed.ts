@@ -1,0 +1,100 @@
+import { modelKey, type WriteCounts } from "../../../lib/core/types.ts";
+import { Fail, type TaskContext } from "../../../lib/dag/types.ts";
+import type { Embedder } from "../../../lib/embed/port.ts";
+import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
+import { FIELDS } from "../../datasets.ts";
+import type { Services } from "../../services.ts";
+import { addCounts, countsText, NO_WRITES } from "../rows.ts";
+import { vectorSet } from "../store.ts";
+import { type Item, keyOf, liveVectors } from "../texts.ts";
+import { corpus, type Place, START } from "./corpus.ts";
+import { type EstimateOutput, type ReembedParams, rowsToEmbed } from "./estimate.ts";
+
+export type ReembedOutput = {
+  readonly rows: number;
+  readonly embedded: number;
+  readonly messages: WriteCounts;
+  readonly campaigns: WriteCounts;
+};
+
+type Saved = ReembedOutput & { readonly place: Place };
+
+const NOTHING: Saved = { place: START, rows: 0, embedded: 0, messages: NO_WRITES, campaigns: NO_WRITES };
+
+/**
+ * Gives every message and campaign a vector by the new model, beside those that serve. A text that a row of the new
+ * store has already is not embedded again, so that a repeated run only catches up; goes on after the last whole page.
+ */
+export async function reembed(context: TaskContext<Services>): Promise<ReembedOutput> {
+  const { services, signal, run } = context;
+  const embedder = await services.embedder((run.params as ReembedParams).model);
+  refuseChange(embedder, context.output<EstimateOutput>("estimate"));
+  context.version("model", modelKey(embedder.model));
+  const store = await services.vectors.of({ model: embedder.model, signal });
+  const total = await rowsToEmbed(services);
+  let saved = context.loadCheckpoint<Saved>() ?? NOTHING;
+  if (saved.rows > 0) context.log(`goes on after ${saved.rows} of ${total} rows`);
+  for await (const { items, place } of corpus(services, saved.place)) {
+    const { embedded, counts } = await embedPage({ embedder, store, items, signal });
+    const { collection } = place;
+    saved = {
+      ...saved,
+      place,
+      rows: saved.rows + items.length,
+      embedded: saved.embedded + embedded,
+      [collection]: addCounts(saved[collection], counts),
+    };
+    await context.saveCheckpoint(saved);
+    context.progress({ done: saved.rows, total });
+  }
+  report(context, store, saved);
+  const { place: _place, ...output } = saved;
+  return output;
+}
+
+/** What is embedded must all be of the model that was estimated, whose name the later steps go by. */
+function refuseChange({ model }: Embedder, estimated: EstimateOutput): void {
+  const [now, before] = [modelKey(model), modelKey(estimated.model)];
+  if (now === before) return;
+  throw new Fail(`the model was ${before} when this run began and is ${now} now: begin a new run`);
+}
+
+async function embedPage(
+  { embedder, store, items, signal }: {
+    embedder: Embedder;
+    store: VectorStore;
+    items: readonly Item[];
+    signal: AbortSignal;
+  },
+): Promise<{ embedded: number; counts: WriteCounts }> {
+  const vectors = await liveVectors(store, items, signal);
+  const missing = new Map(
+    items.flatMap((item) => vectors.has(keyOf(item)) ? [] : [[keyOf(item), item.text] as const]),
+  );
+  const made = await embedder.embed({ texts: [...missing.values()], signal });
+  [...missing.keys()].forEach((key, i) => vectors.set(key, made[i]!));
+  const rows = items.map(({ text: _text, collection: _collection, ...row }, i) => ({
+    ...row,
+    vector: vectors.get(keyOf(items[i]!))!,
+  }));
+  const { collection } = items[0]!;
+  return { embedded: missing.size, counts: await store.upsert({ collection, rows, signal }) };
+}
+
+function report(context: TaskContext<Services>, store: VectorStore, done: ReembedOutput): void {
+  const { services } = context;
+  context.log(`${done.embedded} texts embedded for ${done.rows} rows`);
+  context.rows({ in: done.rows, out: done.embedded });
+  context.reads(services.dataset("documents", "messages"));
+  context.reads(services.dataset("analytics", "campaigns"));
+  for (const collection of ["messages", "campaigns"] as const) {
+    const counts = done[collection];
+    context.log(countsText(collection, counts));
+    context.writes({
+      ...vectorSet(context, store, collection),
+      rows: counts.inserted + counts.changed,
+      fields: FIELDS.vectors,
+      quality: { ...counts },
+    });
+  }
+}

@@ -1,0 +1,28 @@
+import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
+import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import { otherModel } from "../../lib/quality/model.ts";
+import type { VectorStore } from "../../lib/stores/vectors/port.ts";
+import type { Services } from "../services.ts";
+import type { EmbedOutput } from "./embed.ts";
+
+/** The vectors of a run that goes on with what is published. Throws {@link Fail} where that is of another model. */
+export async function openStore(
+  { services, signal }: TaskContext<Services>,
+  model: ModelIdentity,
+): Promise<VectorStore> {
+  const { analytics, vectors, settings } = services;
+  const published = await analytics.published();
+  const fault = otherModel({ published, model, embeddings: settings.embeddings });
+  if (fault !== null) throw new Fail(fault);
+  return await vectors.of({ model, signal });
+}
+
+/** The same for the model that the step `embed` of this run used. */
+export function embeddedStore(context: TaskContext<Services>): Promise<VectorStore> {
+  return openStore(context, context.output<EmbedOutput>("embed").model);
+}
+
+/** A table of one model's vectors, as lineage names it. */
+export function vectorSet({ services }: TaskContext<Services>, { model }: VectorStore, table: string) {
+  return services.dataset("vectors", `${modelKey(model)}/${table}`);
+}

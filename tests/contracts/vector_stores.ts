@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { type Abortable, type ModelIdentity, modelKey } from "../../lib/core/types.ts";
+import { profile } from "../fixtures/vectors.ts";
+import { axis, MODEL, near, type OpenVectors, randomRows, sameHits, vectorTest } from "./vectors.ts";
+
+/** What holds for the stores of several models together, and for calls that are given up. */
+export function vectorStoresContract(name: string, open: OpenVectors): void {
+  const test = vectorTest(name, open);
+  const other: ModelIdentity = { ...MODEL, name: "org/o'ther:\u{1f600} 模型", dimension: 4 };
+
+  test(
+    "models() lists what was written to, and of() gives the same store each time",
+    async (store, stores) => {
+      assert.deepEqual(await stores.models(), []);
+      const second = await stores.of({ model: { ...other } });
+      assert.equal(await stores.of({ model: { ...MODEL } }), store);
+      assert.deepEqual(await second.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+      assert.deepEqual(await stores.models(), []);
+      await second.upsert({ collection: "profiles", rows: [profile("u1", axis(0).slice(0, 4))] });
+      assert.deepEqual((await stores.models()).map((model) => ({ ...model })), [other]);
+      await store.build({ version: 1 });
+      assert.deepEqual((await stores.models()).map(modelKey), [MODEL, other].map(modelKey));
+      assert.deepEqual([store.model, second.model], [MODEL, other]);
+    },
+  );
+
+  test("two models side by side never meet", async (store, stores) => {
+    const second = await stores.of({ model: other });
+    const near2 = (k: number) => near(second, 1, axis(0).slice(0, 4), k);
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
+    await second.upsert({ collection: "profiles", rows: [profile("u1", axis(1).slice(0, 4))] });
+    for (const each of [store, second]) await each.build({ version: 1 });
+    assert.deepEqual((await near(store, 1, axis(0), 5)).map(({ id }) => id), ["u1", "u2"]);
+    sameHits(await near2(5), [{ id: "u1", score: 0 }]);
+    await store.deleteUsers({ user_ids: ["u1"] });
+    assert.deepEqual([(await store.counts()).profiles, (await second.counts()).profiles], [1, 1]);
+    await store.keep({ versions: [] });
+    assert.equal((await near2(5)).length, 1);
+    await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
+    await assert.rejects(second.upsert({ collection: "profiles", rows: [profile("u3", axis(0))] }), {
+      code: "invalid",
+    });
+  });
+
+  test("drop() takes one model away, which can then begin anew", async (store, stores) => {
+    const second = await stores.of({ model: other });
+    await second.upsert({ collection: "profiles", rows: [profile("u1", axis(0).slice(0, 4))] });
+    const before = await second.digest();
+    const empty = await store.digest();
+    for (const at of [0, 1]) {
+      await store.upsert({ collection: "profiles", rows: [profile("u1", axis(at))] });
+      await store.build({ version: 1 });
+      sameHits(await near(store, 1, axis(at), 5), [{ id: "u1", score: 1 }]);
+      await stores.drop({ model: MODEL });
+      assert.equal(await store.digest(), empty);
+      assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+      await assert.rejects(near(store, 1, axis(at), 1), { code: "not_found" });
+      assert.deepEqual((await stores.models()).map(modelKey), [modelKey(other)]);
+    }
+    await stores.drop({ model: MODEL });
+    assert.equal(await second.digest(), before);
+  });
+
+  test("health() names the adapter and its engine's version", async (_, stores) => {
+    const health = await stores.health();
+    assert.ok(health.adapter.length > 0 && /\d/.test(health.version) && health.latency_ms >= 0);
+  });
+
+  test(
+    "every call rejects by the reason of a signal that is aborted, before or meanwhile",
+    async (store, stores) => {
+      const rows = randomRows(300, 9);
+      const calls: Record<string, (o: Abortable) => Promise<unknown>> = {
+        upsert: (o) => store.upsert({ collection: "profiles", rows, ...o }),
+        hashes: (o) => store.hashes({ collection: "profiles", ids: ["u1"], ...o }),
+        byHash: (o) => store.byHash({ collection: "profiles", hashes: ["h"], ...o }),
+        get: (o) => store.get({ collection: "profiles", ids: ["u1"], ...o }),
+        messagesOf: (o) => store.messagesOf({ user_id: "u1", after: null, limit: 5, ...o }),
+        search: (o) => store.search({ collection: "profiles", version: 1, vector: axis(0), k: 5, ...o }),
+        build: (o) => store.build({ version: 1, ...o }),
+        keep: (o) => store.keep({ versions: [1], ...o }),
+        faults: (o) => store.faults({ limit: 5, ...o }),
+        deleteUsers: (o) => store.deleteUsers({ user_ids: ["u1"], ...o }),
+        deleteCampaigns: (o) => store.deleteCampaigns({ campaign_ids: ["c1"], ...o }),
+        counts: (o) => store.counts(o),
+        digest: (o) => store.digest(o),
+        models: (o) => stores.models(o),
+        of: (o) => stores.of({ model: MODEL, ...o }),
+        health: (o) => stores.health(o),
+        drop: (o) => stores.drop({ model: MODEL, ...o }),
+      };
+      const reason = new Error("no longer wanted");
+      for (const [method, call] of Object.entries(calls)) {
+        const rejected = await call({ signal: AbortSignal.abort(reason) }).then(() => null, (error) => error);
+        assert.equal(rejected, reason, method);
+      }
+      await store.upsert({ collection: "profiles", rows });
+      for (const method of ["upsert", "build", "digest", "counts"]) {
+        const controller = new AbortController();
+        const pending = calls[method]!({ signal: controller.signal }).then(() => null, (error) => error);
+        controller.abort(reason);
+        assert.ok([reason, null].includes(await pending), method);
+      }
+      assert.equal((await store.counts()).profiles, 300);
+      await store.build({ version: 2 });
+      assert.equal((await near(store, 2, rows[0]!.vector, 5)).length, 5);
+    },
+  );
+}
