@@ -4,6 +4,7 @@ import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
+import { intents } from "../tasks/intents.ts";
 import { nightly } from "../tasks/nightly.ts";
 import { reembed } from "../tasks/reembed.ts";
 import type { Services } from "../tasks/services.ts";
@@ -15,7 +16,7 @@ const POOLS = Object.freeze({ default: 16 });
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
-  return loadDags({ dags: [nightly(config), reembed({ resolve: resolveModel })], pools: POOLS });
+  return loadDags({ dags: [nightly(config), intents(), reembed({ resolve: resolveModel })], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */

@@ -13,6 +13,7 @@ import {
   openVectors,
 } from "../lib/stores/open.ts";
 import type { Services } from "../tasks/services.ts";
+import { readCatalogue } from "./catalogue.ts";
 
 /** What is open, and the one way to close it. */
 export interface Opened<T> {
@@ -62,6 +63,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     clock: systemClock,
     settings: { embeddings: embedderUrl(config), max_bad_share, retention_days, half_life_days },
     embedder,
+    catalogue: ({ sources }) => readCatalogue(config, sources),
     dataset: (store, table) => datasetName(config[store], table),
     artifact: ({ uri, rows, bytes, sha256 }) => ({
       ...datasetName(config.artifacts, uri.replace(/^artifact:/, "")),

@@ -16,6 +16,8 @@ export interface Config {
   readonly cache: URL;
   readonly artifacts: URL;
   readonly embeddings: URL;
+  /** Path of the catalogue of intents; null for none of one's own. */
+  readonly intents: string | null;
   /** Inference sessions at one time; each keeps one core busy. */
   readonly embed_sessions: number;
   readonly sources: Sources;
@@ -50,6 +52,7 @@ const Environment = z.object({
   PARLEY_CACHE: z.string().default("memory:64mb"),
   PARLEY_ARTIFACTS: z.string().optional(),
   PARLEY_EMBEDDINGS: z.string().optional(),
+  PARLEY_INTENTS: z.string().optional(),
   PARLEY_EMBED_SESSIONS: number(1, 256).default(() => navigator.hardwareConcurrency),
   PARLEY_MESSAGES: list.default([]),
   PARLEY_CAMPAIGNS: list.default([]),
@@ -136,6 +139,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     cache: url("PARLEY_CACHE", ""),
     artifacts: url("PARLEY_ARTIFACTS", `file:${data}/artifacts`),
     embeddings: url("PARLEY_EMBEDDINGS", `onnx:${VENDORED_MODEL}`),
+    intents: v.PARLEY_INTENTS === undefined ? null : absolute(v.PARLEY_INTENTS, cwd),
     embed_sessions: v.PARLEY_EMBED_SESSIONS,
     sources: {
       messages: v.PARLEY_MESSAGES.map((path) => absolute(path, cwd)),

@@ -11,12 +11,13 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
     at: /^lib\/stores\//,
     may: [/^lib\/core\//, /^lib\/stores\/[^/]+\/port\.ts$/, /^lib\/stores\/[^/]+\.ts$/],
   },
+  { at: /^lib\/intents\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   { at: /^lib\/(recommend|quality)\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   {
     at: /^tasks\//,
-    may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality)\//, /\/port\.ts$/],
+    may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality|intents)\//, /\/port\.ts$/],
   },
-  { at: /^routes\//, may: [/^lib\/(core|recommend|quality|dag|schema)\//, /\/port\.ts$/] },
+  { at: /^routes\//, may: [/^lib\/(core|recommend|quality|dag|schema|intents)\//, /\/port\.ts$/] },
   { at: /^commands\//, may: [/^lib\//, /^tasks\//, /^routes\//, /^deno\.json$/] },
   { at: /^main\.ts$/, may: [/^commands\//, /^lib\/config\.ts$/] },
 ];

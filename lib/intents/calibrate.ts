@@ -27,17 +27,19 @@ export interface Figures {
   readonly withheld: number;
 }
 
+/** The share of texts in scope that the threshold is to keep. */
+const KEPT = 0.9;
 const COARSEST = 0.05;
 const FINEST = 20;
 const SEARCH_STEPS = 40;
 const NEWTON_STEPS = 25;
 /** Keeps the scope's weights finite where the signs tell all apart. */
-const RIDGE = 1e-2;
+const RIDGE = 1e-3;
 
 export function calibrate(held: readonly HeldOut[]): Calibration {
   const temperature = fitTemperature(held.filter(({ truth }) => truth >= 0));
   const scope = fitScope(held);
-  return { temperature, scope, threshold: bestThreshold(held, scope) };
+  return { temperature, scope, threshold: thresholdOf(held, scope) };
 }
 
 /** How well a text fits any intent, 0..1; .5 says that a text in scope and one out of it are as likely to look so. */
@@ -95,23 +97,11 @@ function solve3(m: readonly number[], v: readonly number[]): number[] {
   );
 }
 
-/** Half way between two scores, where the shares rightly kept and rightly left out are together greatest. */
-function bestThreshold(held: readonly HeldOut[], scope: Calibration["scope"]): number {
-  const scored = held.map(({ evidence, truth }) => ({
-    score: scopeScore(evidence, scope),
-    inside: truth >= 0,
-  }))
-    .sort((a, b) => a.score - b.score);
-  const within = scored.filter(({ inside }) => inside).length;
-  let [below, above] = [0, 0], most = -1, threshold = 0.5;
-  scored.forEach(({ score, inside }, n) => {
-    if (inside) below++;
-    else above++;
-    const next = scored[n + 1]?.score ?? 1;
-    const worth = above / Math.max(1, scored.length - within) - below / Math.max(1, within);
-    if (next > score && worth > most) [most, threshold] = [worth, (score + next) / 2];
-  });
-  return threshold;
+/** The score that so many of the texts in scope reach: what is withheld is nearer to them than small talk is. */
+function thresholdOf(held: readonly HeldOut[], scope: Calibration["scope"]): number {
+  const scores = held.filter(({ truth }) => truth >= 0).map(({ evidence }) => scopeScore(evidence, scope));
+  scores.sort((a, b) => a - b);
+  return scores[Math.floor((1 - KEPT) * scores.length)] ?? 0.5;
 }
 
 export function figuresOf(held: readonly HeldOut[], { temperature, scope }: Calibration): Figures {

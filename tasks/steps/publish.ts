@@ -12,7 +12,7 @@ import { embeddedStore } from "./store.ts";
 export async function publish(context: TaskContext<Services>): Promise<Published> {
   const { services, run: { run_id } } = context;
   const { version } = context.output<DeriveOutput>("derive");
-  const { sources } = context.output<IngestOutput>("ingest");
+  const sources = context.output<IngestOutput | null>("ingest")?.sources ?? [];
   const { model } = await embeddedStore(context);
   const published = await publishVersion(services, { version, model, run_id, sources });
   await prune(services);
