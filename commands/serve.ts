@@ -1,9 +1,10 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { openEmbedder } from "../lib/embed/open.ts";
 import { createApp } from "../routes/app.ts";
 import { shutdownSignal } from "./exit.ts";
-import { type Opened, openServing } from "./services.ts";
+import { embedderUrl, lazy, type Opened, openServing } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
@@ -14,10 +15,13 @@ export interface Serving {
 /** Opens the stores and listens. Closing lets requests under way finish. */
 export async function listen(config: Config): Promise<Opened<Serving>> {
   const stores = await openServing(config);
+  // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
+  const embedder = lazy(() => openEmbedder({ url: embedderUrl(config), sessions: 1 }));
   try {
     const log = (entry: object) => console.error(JSON.stringify({ at: new Date().toISOString(), ...entry }));
     const app = await createApp({
       stores: stores.value,
+      embedder: embedder.open,
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
@@ -29,6 +33,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const { hostname, port } = server.addr as Deno.NetAddr;
     const close = async () => {
       await server.shutdown();
+      await embedder.close();
       await stores.close();
     };
     return { value: { url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}` }, close };

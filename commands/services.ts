@@ -42,6 +42,20 @@ export async function openAll<T extends Record<string, Closable>>(
   }
 }
 
+/** What is opened when it is first asked for, and closed if it was. A failure is not kept. */
+export function lazy<T extends Closable>(
+  opener: () => Promise<T>,
+): { open(): Promise<T>; close(): Promise<void> } {
+  let opened: Promise<T> | null = null;
+  const open = () =>
+    opened ??= opener().catch((error) => {
+      opened = null;
+      throw error;
+    });
+  const close = async () => await (await opened?.catch(() => null))?.close();
+  return { open, close };
+}
+
 /** Everything that the tasks of the nightly dag work with. The model loads when a task first asks for it. */
 export async function openServices(config: Config): Promise<Opened<Services>> {
   const stores = await openAll({

@@ -1,16 +1,21 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
 import type { ApiKey } from "../lib/core/types.ts";
+import type { Embedder } from "../lib/embed/port.ts";
+import { IntentService, type IntentStores } from "../lib/intents/service.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
 import { createAuthorize } from "./auth.ts";
 import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
 import { healthz, type ReadyStores, readyz } from "./health.ts";
 import { index } from "./index.ts";
+import { classifyIntents } from "./intents.ts";
 import { HttpError } from "./problem.ts";
 import { recommendations } from "./recommendations.ts";
 
 export interface AppOptions {
-  readonly stores: RecommenderStores & ReadyStores;
+  readonly stores: RecommenderStores & ReadyStores & IntentStores;
+  /** Opens the embedding model, for `POST /intents/classify`; the first such request calls it. None: 503. */
+  readonly embedder?: () => Promise<Embedder>;
   readonly clock: Clock;
   /** Parley's own version, as `/healthz` tells it. */
   readonly version: string;
@@ -29,6 +34,8 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const authorize = createAuthorize(o.keys);
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log });
   for (const endpoint of readEndpoints(o)) app.get(endpoint.route, handler(endpoint));
+  const classify = classifyIntents(new IntentService(o));
+  app.post(classify.route, handler(classify));
   app.notFound(handler({ route: "*", scope: null, handle: (context) => refuse(app, context) }));
   return app;
 }

@@ -106,10 +106,12 @@ export class Recommender {
 
   private async lookup(question: Question, version: number, trace: Trace): Promise<Lookup> {
     const { analytics, cache } = this.o.stores;
-    const { user_id, k } = question;
+    const { user_id, k, intent } = question;
     const epoch = await trace.guarded("analytics", null, () => analytics.epoch({ user_id }));
     if (epoch === null) return NO_LOOKUP;
-    const key = `recommendations ${version} ${epoch} ${k} ${user_id}`;
+    const key = `recommendations ${version} ${epoch} ${k} ${
+      intent === undefined ? "" : JSON.stringify(intent)
+    } ${user_id}`;
     const body = await trace.guarded("cache", null, () => cache.get({ key }));
     return trace.failures.has("cache") ? NO_LOOKUP : { key, body };
   }
