@@ -17,7 +17,7 @@ export interface Learnt {
 export interface Evidence {
   /** By class; a softmax of these over a temperature is the probabilities. */
   readonly logits: Float64Array;
-  /** The logarithm of the best intent's share, and {@link NEAR} times the mean cosine of the nearest examples. */
+  /** The logarithm of the best intent's share, and {@link NEAR} times how near the nearest examples are. */
   readonly signs: readonly [sure: number, near: number];
 }
 

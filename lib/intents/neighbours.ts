@@ -3,13 +3,13 @@ import { dot, type Matrix } from "./matrix.ts";
 /** How many examples vote, and by how much of cosine an example must be nearer for its vote to count e times as much. */
 const VOTERS = 10;
 const TEMPERATURE = 0.1;
-/** The mean nearness of so many tells whether a text is in scope: one alone may be an odd example. */
+/** The best of so many and their mean tell together whether a text is in scope: one alone may be an odd example. */
 const NEAREST = 5;
 
 export interface Votes {
   /** By class; adds up to 1. */
   readonly shares: Float64Array;
-  /** Mean cosine of the nearest examples. */
+  /** Half the cosine of the nearest example, and half the mean of the nearest few. */
   readonly nearness: number;
 }
 
@@ -31,7 +31,10 @@ export function vote(
       if (cosine > cosines[VOTERS - 1]!) insert(cosines, classes, cosine, k);
     }
   }
-  return { shares: sharesOf(cosines, classes, starts.length - 1), nearness: meanOf(cosines) };
+  return {
+    shares: sharesOf(cosines, classes, starts.length - 1),
+    nearness: (cosines[0]! + meanOf(cosines)) / 2,
+  };
 }
 
 /** Best first; an equal one comes after those that are there. */

@@ -8,7 +8,7 @@ import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { IngestOutput } from "./ingest.ts";
-import { embeddedStore, openStore, vectorSet } from "./store.ts";
+import { embeddedStore, hasInput, openStore, vectorSet } from "./store.ts";
 
 export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
 /** `classifier` is null where there is no catalogue. */
@@ -52,7 +52,7 @@ export async function classify(context: TaskContext<Services>): Promise<Classify
 async function catalogueOf(context: TaskContext<Services>): Promise<Catalogue | null> {
   const { analytics, catalogue } = context.services;
   const read = await analytics.sources();
-  const reading = context.output<IngestOutput | null>("ingest")?.sources ?? [];
+  const reading = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
   return await catalogue({ sources: [...read, ...reading].map(({ uri }) => uri) });
 }
 

@@ -5,7 +5,8 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { readArtifact } from "./rows.ts";
-import type { ValidateOutput } from "./validate.ts";
+import { hasInput } from "./store.ts";
+import { validated } from "./validate.ts";
 
 /** A user with new base rows, and the touches that are settled once everything is derived from them. */
 export interface TouchedUser {
@@ -22,7 +23,7 @@ export type GraphOutput = { readonly touched: Artifact; readonly edges: number }
  */
 export async function graph(context: TaskContext<Services>): Promise<GraphOutput> {
   const { services, signal } = context;
-  const campaigns = context.output<ValidateOutput | null>("validate")?.campaigns ?? null;
+  const campaigns = hasInput(context) ? validated(context).campaigns : null;
   const name = `${context.run.run_id}/graph/touched.ndjson`;
   const touched = await services.artifacts.writeLines({ name, lines: touchedLines(services), signal });
   let edges = campaigns === null ? 0 : await setTargets(context, campaigns);

@@ -18,9 +18,16 @@ export async function openStore(
   return await vectors.of({ model, signal });
 }
 
-/** The same for the model that this run's step `embed` used, or its step `train` where it embeds no messages. */
+/** Whether the run brings rows; the dag `intents`, which shares its steps with the nightly one, brings none. */
+export function hasInput({ run }: TaskContext<Services>): boolean {
+  return run.dag_id !== "intents";
+}
+
+/** The same for the model that this run has embedded with: messages, or the examples of a catalogue. */
 export function embeddedStore(context: TaskContext<Services>): Promise<VectorStore> {
-  const { model } = context.output<EmbedOutput | null>("embed") ?? context.output<TrainOutput>("train");
+  const { model } = hasInput(context)
+    ? context.output<EmbedOutput>("embed")
+    : context.output<TrainOutput>("train");
   return openStore(context, model);
 }
 
