@@ -12,7 +12,7 @@ export interface Verdict {
   readonly intents: readonly { readonly intent: string; readonly probability: number }[];
 }
 
-/** Classifies the vector of one text, in about half a millisecond; `top` is how many intents to tell. */
+/** Classifies the vector of one text, in less than a millisecond; `top` is how many intents to tell. */
 export function classify(
   { intents, learnt, calibration }: Fitted,
   vector: Float32Array,

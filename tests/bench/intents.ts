@@ -146,6 +146,11 @@ async function few(train: readonly Example[], test: readonly Example[], seed: nu
   return accuracy(await fit({ examples }), test);
 }
 
+const there = await Deno.stat(`${DATA}/train.csv`).then(() => true, () => false);
+if (!there) {
+  console.log(`there is no Banking77 at ${DATA}: give the folder of its train.csv and test.csv`);
+  Deno.exit(0);
+}
 const [train, test] = [await load("train"), await load("test")];
 await whole(train, test);
 console.log(`\n${WITHHELD} of 77 intents withheld`);

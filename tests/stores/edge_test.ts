@@ -46,6 +46,11 @@ Deno.test({
       assert.ok(url !== undefined, `it said: ${said}`);
       assert.equal((await (await fetch(`${url}/healthz`)).json()).status, "up");
       assert.deepEqual(await storesDown(url), []);
+      const asked = await fetch(`${url}/intents/classify`, {
+        method: "POST",
+        body: '{"texts":["late parcel"]}',
+      });
+      assert.deepEqual([asked.status, (await asked.json()).code], [503, "unavailable"]);
     } finally {
       child.kill("SIGTERM");
       await reader.cancel();
