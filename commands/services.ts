@@ -14,6 +14,7 @@ import {
   openVectors,
 } from "../lib/stores/open.ts";
 import type { Services } from "../tasks/services.ts";
+import { readCatalogue } from "./catalogue.ts";
 
 /** What is open, and the one way to close it. */
 export interface Opened<T> {
@@ -42,6 +43,20 @@ export async function openAll<T extends Record<string, Closable>>(
   }
 }
 
+/** What is opened when it is first asked for, and closed if it was. A failure is not kept. */
+export function lazy<T extends Closable>(
+  opener: () => Promise<T>,
+): { open(): Promise<T>; close(): Promise<void> } {
+  let opened: Promise<T> | null = null;
+  const open = () =>
+    opened ??= opener().catch((error) => {
+      opened = null;
+      throw error;
+    });
+  const close = async () => await (await opened?.catch(() => null))?.close();
+  return { open, close };
+}
+
 /** Everything that the tasks of the nightly dag work with. The model loads when a task first asks for it. */
 export async function openServices(config: Config): Promise<Opened<Services>> {
   const stores = await openAll({
@@ -64,6 +79,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     clock: systemClock,
     settings: { embeddings: embedderUrl(config), max_bad_share, retention_days, half_life_days },
     embedder,
+    catalogue: ({ sources }) => readCatalogue(config, sources),
     dataset: (store, table) => datasetName(config[store], table),
     artifact: ({ uri, rows, bytes, sha256 }) => ({
       ...datasetName(config.artifacts, uri.replace(/^artifact:/, "")),

@@ -16,6 +16,8 @@ export interface Config {
   readonly cache: URL;
   readonly artifacts: URL;
   readonly embeddings: URL;
+  /** Path of the catalogue of intents; null for none of one's own. */
+  readonly intents: string | null;
   /** Inference sessions at one time; each keeps one core busy. */
   readonly embed_sessions: number;
   /** What becomes of texts that are longer than the model reads. */
@@ -65,6 +67,7 @@ const Environment = z.object({
   PARLEY_ALLOW_TEST_EMBEDDER: z.enum(["0", "1"], { error: "is neither 0 nor 1" }).default("0"),
   HF_ENDPOINT: z.url({ error: "is not a URL" }).nullable().default(null),
   HF_TOKEN: z.string().nullable().default(null),
+  PARLEY_INTENTS: z.string().optional(),
   PARLEY_EMBED_SESSIONS: number(1, 256).default(() => navigator.hardwareConcurrency),
   PARLEY_MESSAGES: list.default([]),
   PARLEY_CAMPAIGNS: list.default([]),
@@ -152,6 +155,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     cache: url("PARLEY_CACHE", ""),
     artifacts: url("PARLEY_ARTIFACTS", `file:${data}/artifacts`),
     embeddings: url("PARLEY_EMBEDDINGS", `onnx:${VENDORED_MODEL}`),
+    intents: v.PARLEY_INTENTS === undefined ? null : absolute(v.PARLEY_INTENTS, cwd),
     embed_sessions: v.PARLEY_EMBED_SESSIONS,
     embed_long: v.PARLEY_EMBED_LONG,
     embeddings_key: v.PARLEY_EMBEDDINGS_KEY,

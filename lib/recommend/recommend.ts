@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
-import type { Abortable, Published } from "../core/types.ts";
+import type { Abortable, Campaign, Published } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
@@ -79,7 +79,7 @@ function heading(o: RecommendOptions): Pick<Answer, "user_id" | "version" | "gen
 
 /** The evidence of vectors and graph, as far as they answer. */
 async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
-  const { trace, user_id, published } = o;
+  const { trace, user_id, intent, published } = o;
   const { vectors, graph } = o.stores;
   const neighbours = await trace.timed(
     "vectors",
@@ -94,9 +94,17 @@ async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
   const connections = await trace.timed(
     "graph",
     () =>
-      trace.guarded("graph", NO_CONNECTIONS, (signal) => findConnections({ graph, user_id, users, signal })),
+      trace.guarded(
+        "graph",
+        NO_CONNECTIONS,
+        (signal) => findConnections({ graph, user_id, users, intent, signal }),
+      ),
   );
-  return await trace.timed("rank", () => collect({ ...neighbours, ...connections }));
+  return await trace.timed("rank", () => {
+    const found = collect({ ...neighbours, ...connections });
+    for (const campaign_id of connections.asked) evidenceFor(found, campaign_id);
+    return found;
+  });
 }
 
 /**
@@ -113,7 +121,8 @@ async function readRows(
   for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
     const popular = await o.popular.top({ version, limit, signal });
     const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
-    if (rows.length >= o.k || popular.length < limit) return rows;
+    // What targets an intent was found by that: the popular list, down to its end, would add little.
+    if (rows.length >= o.k || popular.length < limit || o.intent !== undefined) return rows;
   }
 }
 
@@ -137,7 +146,12 @@ async function readBest(o: RecommendOptions & Abortable, ids: readonly string[])
   const rows: Row[] = [];
   for (let at = 0; at < ids.length && rows.length < CHOICE * o.k; at += page) {
     const campaign_ids = ids.slice(at, at + page);
-    rows.push(...await loadShowable({ analytics, version, campaign_ids, now, signal }));
+    const showable = await loadShowable({ analytics, version, campaign_ids, now, signal });
+    rows.push(...showable.filter(({ campaign }) => isAsked(campaign, o)));
   }
   return rows;
+}
+
+function isAsked(campaign: Campaign, { intent }: Pick<Question, "intent">): boolean {
+  return intent === undefined || campaign.intents.includes(intent);
 }
