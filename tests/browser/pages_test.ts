@@ -98,6 +98,17 @@ browserTest(
   },
 );
 
+browserTest("a page that is followed finds the service again", async ({ origin, open, work, without }) => {
+  const { page } = await open();
+  await page.goto(`${origin}/pipelines/nightly`);
+  await page.getByRole("button", { name: "Queue a run" }).click();
+  await page.locator("#live[data-state=live]").waitFor();
+  await without(() => page.locator("#live[data-state=lost]").waitFor());
+  await page.locator("#live[data-state=live]").waitFor();
+  await work();
+  await page.locator("#summary .state", { hasText: "success" }).waitFor();
+}, { expected: /ERR_/ });
+
 browserTest("a queued run is cancelled", async ({ origin, open }) => {
   const { page } = await open();
   await page.goto(`${origin}/pipelines/nightly`);
