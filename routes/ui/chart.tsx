@@ -48,7 +48,13 @@ export function LineChart({ format = figure, width = 480, height = 170, ...p }: 
       </figcaption>
       <svg viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
         <Levels y={y} width={width} format={format} />
-        <Times at={x.ticks(width / 110)} daily={xs.every(isDay)} x={x} y={height - 8} most={width - 4} />
+        <Times
+          at={x.ticks(width / 110)}
+          daily={xs.every((at) => at % DAY_MS === 0)}
+          x={x}
+          y={height - 8}
+          most={width - 4}
+        />
         {p.series.map((series, i) => <Line series={series} nth={i + 1} x={x} y={y} format={format} />)}
       </svg>
       <Numbers series={p.series} format={format} />
@@ -68,7 +74,7 @@ function Times(
 ) {
   return (
     <g>
-      {at.filter((each) => !daily || isDay(each.getTime())).map((each) => (
+      {at.filter((each) => each.getTime() % (daily ? DAY_MS : MINUTE_MS) === 0).map((each) => (
         <text
           class="tick"
           x={Math.min(x(each), most)}
@@ -84,7 +90,8 @@ function Times(
   );
 }
 
-const isDay = (ms: number) => ms % 86_400_000 === 0;
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 function Line(

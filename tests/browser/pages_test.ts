@@ -7,7 +7,7 @@ import { browserTest } from "./site.ts";
 
 /** What axe-core finds serious in a page, a line each. Evaluated by the browser's own protocol, so that the policy stays. */
 async function serious(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
+  if (!await page.evaluate("'axe' in globalThis")) await page.evaluate(axe.source);
   const { violations } = await page.evaluate<axe.AxeResults>("axe.run({ resultTypes: ['violations'] })");
   return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" | ")}`);
@@ -17,9 +17,13 @@ async function serious(page: Page): Promise<string[]> {
 const PATHS = ["/", "/pipelines", "/pipelines/nightly", "/runs", "/runs?state=failed", "/nowhere"];
 const EXPECTED = /status of 404/;
 
+/** Loads a page once and looks at it in both schemes. */
 async function look(page: Page, url: string): Promise<void> {
   await page.goto(url);
-  assert.deepEqual(await serious(page), [], url);
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await serious(page), [], `${url}, ${colorScheme}`);
+  }
   const wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth");
   assert.equal(wide, false, `${url} is wider than the window`);
 }
@@ -29,16 +33,20 @@ browserTest("every page is sound while there is nothing to show", async ({ origi
   for (const path of PATHS) await look(page, origin + path);
 }, { expected: EXPECTED });
 
-for (const { name, options } of LOOKS) {
-  browserTest(`every page is sound (${name})`, async ({ flow, origin, open }) => {
-    const { page } = await open(options);
-    const bad = writeRows(flow, "bad.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
-    const { snapshot: { run } } = await nightlyRun(flow, SAMPLE);
-    const { snapshot: failed } = await nightlyRun(flow, { messages: [bad] });
-    assert.equal(failed.run.state, "failed");
-    const paths = [...PATHS, `/runs/${run.run_id}`, `/runs/${failed.run.run_id}`];
-    for (const path of paths) await look(page, origin + path);
-  }, { expected: EXPECTED });
+for (const { name, options } of LOOKS.filter(({ options }) => options.colorScheme === "light")) {
+  browserTest(
+    `every page is sound, light and dark (${name.replace("-light", "")})`,
+    async ({ flow, origin, open }) => {
+      const { page } = await open(options);
+      const bad = writeRows(flow, "bad.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
+      const { snapshot: { run } } = await nightlyRun(flow, SAMPLE);
+      const { snapshot: failed } = await nightlyRun(flow, { messages: [bad] });
+      assert.equal(failed.run.state, "failed");
+      const paths = [...PATHS, `/runs/${run.run_id}`, `/runs/${failed.run.run_id}`];
+      for (const path of paths) await look(page, origin + path);
+    },
+    { expected: EXPECTED },
+  );
 }
 
 browserTest(
@@ -89,6 +97,17 @@ browserTest(
     assert.equal(await page.locator("#tasks .attempts li").count(), 12);
   },
 );
+
+browserTest("a page that is followed finds the service again", async ({ origin, open, work, without }) => {
+  const { page } = await open();
+  await page.goto(`${origin}/pipelines/nightly`);
+  await page.getByRole("button", { name: "Queue a run" }).click();
+  await page.locator("#live[data-state=live]").waitFor();
+  await without(() => page.locator("#live[data-state=lost]").waitFor());
+  await page.locator("#live[data-state=live]").waitFor();
+  await work();
+  await page.locator("#summary .state", { hasText: "success" }).waitFor();
+}, { expected: /ERR_/ });
 
 browserTest("a queued run is cancelled", async ({ origin, open }) => {
   const { page } = await open();

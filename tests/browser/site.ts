@@ -15,6 +15,8 @@ export interface Opened {
   open(options?: BrowserContextOptions): Promise<{ page: Page; context: BrowserContext }>;
   /** Executes what is queued, here and now. */
   work(): Promise<void>;
+  /** Stops the service, does something, and starts it again where it was. */
+  without(body: () => Promise<void>): Promise<void>;
 }
 
 /** Registers a test of pages in a real browser; skipped by name where there is none. */
@@ -39,7 +41,12 @@ async function run(
   { keys = [], expected }: { keys?: readonly ApiKey[]; expected?: RegExp },
 ): Promise<void> {
   await withFlow(async (flow) => {
-    const site = await serveSite(flow, keys);
+    let site = await serveSite(flow, keys);
+    const without = async (body: () => Promise<void>) => {
+      await site.close();
+      await body();
+      site = await serveSite(flow, keys, Number(new URL(site.origin).port));
+    };
     const opened: BrowserContext[] = [];
     const troubles: string[][] = [];
     const open = async (options: BrowserContextOptions = {}) => {
@@ -54,7 +61,7 @@ async function run(
       return { page, context };
     };
     try {
-      await body({ flow, origin: site.origin, open, work: () => workOff(flow) });
+      await body({ flow, origin: site.origin, open, work: () => workOff(flow), without });
       if (troubles.flat().length > 0) throw new Error(troubles.flat().join("\n"));
     } finally {
       for (const context of opened) await context.close();
@@ -63,7 +70,7 @@ async function run(
   });
 }
 
-async function serveSite({ config }: Flow, keys: readonly ApiKey[]) {
+async function serveSite({ config }: Flow, keys: readonly ApiKey[], port = 0) {
   const stores = await openServing(config);
   const closing = new AbortController();
   const app = await createApp({
@@ -78,7 +85,7 @@ async function serveSite({ config }: Flow, keys: readonly ApiKey[]) {
       closing: closing.signal,
     },
   });
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, app.fetch);
   const close = async () => {
     closing.abort();
     await server.shutdown();

@@ -38,6 +38,9 @@ Deno.test("LineChart names hours for the viewer's zone, and days as they are cou
     lines([{ x: hour, y: 1 }, { x: hour + 3_600_000, y: 2 }]),
     /data-at="2026-05-01T13:00:00\.000Z"><title>2026-05-01 13:00 UTC<\/title>13:00</,
   );
+  const minutes = lines([{ x: hour, y: 1 }, { x: hour + 120_000, y: 2 }]);
+  const named = [...minutes.matchAll(/<\/title>(\d\d:\d\d)</g)].map(([, text]) => text);
+  assert.deepEqual(named, ["13:00", "13:01", "13:02"]);
   const days = lines([{ x: Date.parse("2026-05-01"), y: 1 }, { x: Date.parse("2026-05-03"), y: 2 }]);
   assert.match(days, />2 May</);
 });
