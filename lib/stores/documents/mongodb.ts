@@ -7,7 +7,7 @@ import { MongoConnection, SCAN_MS } from "./mongodb_connection.ts";
 import { fromStored, isSame, messagesOf, type StoredMessage, toStored } from "./mongodb_messages.ts";
 import { indexQuarantine, MongoQuarantine } from "./mongodb_quarantine.ts";
 import { MongoTouches } from "./mongodb_touches.ts";
-import type { DocumentCounts, DocumentStore, IntentCount } from "./port.ts";
+import type { DocumentCounts, DocumentStore, IntentCount, QuarantineFilter } from "./port.ts";
 
 /** Rows that are written, read or deleted by one call. */
 const BATCH = 500;
@@ -93,7 +93,7 @@ export class MongoDocuments implements DocumentStore {
     return this.refused.add(o.rows);
   }
 
-  quarantined(o: { run_id?: string; limit: number; offset: number }): Promise<QuarantinedRow[]> {
+  quarantined(o: QuarantineFilter & { limit: number; offset: number }): Promise<QuarantinedRow[]> {
     return this.refused.list(o);
   }
 

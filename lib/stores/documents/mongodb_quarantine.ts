@@ -1,5 +1,6 @@
 import type { Collection, Db } from "../../../deps.ts";
 import type { QuarantinedRow } from "../../core/types.ts";
+import type { QuarantineFilter } from "./port.ts";
 import { type MongoConnection, SCAN_MS } from "./mongodb_connection.ts";
 
 /** `_id` is the JSON of run, kind, source and position, so that each is kept once. */
@@ -33,13 +34,15 @@ export class MongoQuarantine {
   }
 
   /** Newest run first, then by kind, source and position. */
-  async list(o: { run_id?: string; limit: number; offset: number }): Promise<QuarantinedRow[]> {
+  async list(
+    { limit, offset, ...filter }: QuarantineFilter & { limit: number; offset: number },
+  ): Promise<QuarantinedRow[]> {
     const listed: QuarantinedRow[] = [];
-    let skip = o.offset;
-    for (const { _id: run_id, rows } of await this.runs(o.run_id)) {
-      const limit = o.limit - listed.length;
-      if (limit <= 0) break;
-      if (skip < rows) listed.push(...await this.ofRun({ run_id, skip, limit }));
+    let skip = offset;
+    for (const { _id: run_id, rows } of await this.runs(filter)) {
+      const left = limit - listed.length;
+      if (left <= 0) break;
+      if (skip < rows) listed.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left }));
       skip = Math.max(0, skip - rows);
     }
     return listed;
@@ -56,19 +59,32 @@ export class MongoQuarantine {
     return this.connection.run((db) => rowsOf(db).countDocuments(), SCAN_MS);
   }
 
-  /** Runs with refused rows, the one with the newest row first. */
-  private runs(run_id: string | undefined): Promise<RunOfRows[]> {
+  /** Runs with such rows, the one with the newest row of all first. */
+  private runs({ run_id, ...filter }: QuarantineFilter): Promise<RunOfRows[]> {
+    const wanted = Object.entries(filter).map(([name, value]) => ({
+      $eq: [`$${name}`, { $literal: value }],
+    }));
     return this.connection.run((db) =>
       rowsOf(db).aggregate<RunOfRows>([
         { $match: run_id === undefined ? {} : { run_id } },
-        { $group: { _id: "$run_id", newest: { $max: "$at" }, rows: { $sum: 1 } } },
+        {
+          $group: {
+            _id: "$run_id",
+            newest: { $max: "$at" },
+            rows: { $sum: { $cond: [{ $and: wanted }, 1, 0] } },
+          },
+        },
+        { $match: { rows: { $gt: 0 } } },
         { $sort: { newest: -1, _id: -1 } },
       ]).toArray(), SCAN_MS);
   }
 
-  private async ofRun(o: { run_id: string; skip: number; limit: number }): Promise<QuarantinedRow[]> {
+  private async ofRun(
+    filter: QuarantineFilter,
+    o: { skip: number; limit: number },
+  ): Promise<QuarantinedRow[]> {
     const found = await this.connection.run((db) =>
-      rowsOf(db).find({ run_id: o.run_id }, { projection: { _id: 0 } })
+      rowsOf(db).find(filter, { projection: { _id: 0 } })
         .sort({ kind: 1, source: 1, position: 1 }).skip(o.skip).limit(o.limit).toArray()
     );
     return found.map((row) => ({ ...row, at: row.at.toISOString() }));

@@ -14,6 +14,9 @@ export interface DocumentCounts {
   readonly quarantined: number;
 }
 
+/** Which refused rows are asked for; what is not given may be anything. */
+export type QuarantineFilter = Partial<Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position">>;
+
 /** Raw messages as they were said, and the input rows that were refused. */
 export interface DocumentStore {
   /**
@@ -31,8 +34,8 @@ export interface DocumentStore {
   intentCounts(o: { user_ids: readonly string[] }): Promise<IntentCount[]>;
   /** Keeps refused rows; the same run, kind, source and position is kept once. */
   quarantine(o: { rows: readonly QuarantinedRow[] }): Promise<void>;
-  /** Refused rows, newest run first, then by kind, source and position; of one run, where given. */
-  quarantined(o: { run_id?: string; limit: number; offset: number }): Promise<QuarantinedRow[]>;
+  /** Refused rows, newest run first, then by kind, source and position; those that have what is given. */
+  quarantined(o: QuarantineFilter & { limit: number; offset: number }): Promise<QuarantinedRow[]>;
   /** Drops refused rows older than this ISO time; returns how many. */
   pruneQuarantine(o: { before: string }): Promise<number>;
   /** Removes every message of these users, and their touches; returns how many messages went. */

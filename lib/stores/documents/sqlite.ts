@@ -4,7 +4,7 @@ import { SetDigest } from "../digest.ts";
 import { KeyedTable, type KeyedTableOptions } from "../keyed.ts";
 import { type Migration, Sqlite, type SqliteOptions } from "../sqlite.ts";
 import { Touches, TOUCHES_SCHEMA } from "../touches.ts";
-import type { DocumentCounts, DocumentStore, IntentCount } from "./port.ts";
+import type { DocumentCounts, DocumentStore, IntentCount, QuarantineFilter } from "./port.ts";
 
 /**
  * Messages sit in order of arrival beside a unique index on their id: ids are random, and an index entry is a fifth
@@ -112,15 +112,14 @@ export class SqliteDocuments implements DocumentStore {
     });
   }
 
-  async quarantined(o: { run_id?: string; limit: number; offset: number }): Promise<QuarantinedRow[]> {
+  async quarantined(o: QuarantineFilter & { limit: number; offset: number }): Promise<QuarantinedRow[]> {
     return this.db.all<QuarantinedRow>(
       `SELECT run_id, kind, source, position, reason, raw, at FROM quarantine
        JOIN (SELECT run_id, max(at) AS newest FROM quarantine GROUP BY run_id) USING (run_id)
-       WHERE run_id = coalesce(?, run_id)
+       WHERE run_id = coalesce(?, run_id) AND kind = coalesce(?, kind) AND source = coalesce(?, source)
+         AND position = coalesce(?, position)
        ORDER BY newest DESC, run_id DESC, kind, source, position LIMIT ? OFFSET ?`,
-      o.run_id ?? null,
-      o.limit,
-      o.offset,
+      ...[o.run_id ?? null, o.kind ?? null, o.source ?? null, o.position ?? null, o.limit, o.offset],
     );
   }
 
