@@ -103,11 +103,8 @@ function Lineage(
   const { nodes, edges } = datasetGraph(value, chosen);
   return (
     <>
-      <Section title="Lineage" aside="of the newest runs; datasets are round, tasks are square">
+      <Section title="Lineage" aside="of the newest runs; datasets are round, tasks square">
         <Graph label="Which task reads and writes which dataset" nodes={nodes} edges={edges} />
-        <p class="muted">
-          What the tasks of one run leave for each other stands on the page of the run.
-        </p>
       </Section>
       <DatasetTable url={url} now={now} uses={value} />
     </>

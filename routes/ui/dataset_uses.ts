@@ -10,12 +10,14 @@ export interface DatasetUse extends LineageEntry {
   readonly task_id: string;
   readonly run_id: string;
   readonly at: string;
+  /** What the tasks of one run leave for each other, which is no dataset. */
+  readonly passing: boolean;
 }
 
 /** Runs of each dag that are looked at. A run over unchanged sources uses little, so that one would not do. */
 const RUNS = 10;
 
-/** What the newest runs of these dags read and wrote, newest first, but for what a run's tasks leave each other. */
+/** What the newest runs of these dags read and wrote, newest first. */
 export async function newestUses(
   runs: Pick<RunStore, "runs" | "lineage">,
   dag_ids: readonly string[],
@@ -28,9 +30,14 @@ export async function newestUses(
 async function usesOf(runs: Pick<RunStore, "lineage">, run: RunRecord): Promise<DatasetUse[]> {
   const { run_id, dag_id } = run;
   const at = run.started_at ?? run.created_at;
-  return (await runs.lineage({ run_id }))
-    .filter(({ name }) => !name.includes(run_id))
-    .map((entry) => ({ ...entry, dataset: `${entry.namespace} ${entry.name}`, dag_id, run_id, at }));
+  return (await runs.lineage({ run_id })).map((entry) => ({
+    ...entry,
+    dataset: `${entry.namespace} ${entry.name}`,
+    dag_id,
+    run_id,
+    at,
+    passing: entry.name.includes(run_id),
+  }));
 }
 
 /** Newest uses of each dataset by its key. `uses` are newest first. */
@@ -43,39 +50,63 @@ export function pathOf(dataset: string): string {
   return `/data?${new URLSearchParams({ dataset })}#dataset`;
 }
 
-/** Datasets and the tasks between them, over all dags. A task that reads what it writes gets the one edge out. */
+/**
+ * Datasets and the tasks between them, over all dags. What a run's tasks leave for each other is a line from task to task; a
+ * task that reads what it writes gets the one line out.
+ */
 export function datasetGraph(
   uses: readonly DatasetUse[],
   chosen: string | null,
 ): { nodes: GraphNode[]; edges: GraphEdge[] } {
   const nodes = new Map<string, GraphNode>();
   const edges = new Map<string, GraphEdge>();
-  for (const { dataset, name, namespace, rows, dag_id, task_id, direction } of uses) {
-    const task = `task ${dag_id}/${task_id}`;
+  const draw = (from: string, to: string) => edges.set(`${from}\n${to}`, { from, to });
+  const lasting = uses.filter(({ passing }) => !passing);
+  for (const use of lasting) {
+    const { dataset, dag_id, task_id } = use;
+    const task = taskOf(use);
     nodes.set(task, { id: task, label: task_id, note: dag_id, look: "busy", href: `/pipelines/${dag_id}` });
-    if (!nodes.has(dataset)) {
-      const look = dataset === chosen ? { look: "here" } : {};
-      const store = namespace.replace(/:.*$/, "");
-      const note = rows === null ? store : `${store}, ${figure(rows)} rows`;
-      nodes.set(dataset, {
-        id: dataset,
-        label: shortName(name),
-        note,
-        round: true,
-        href: pathOf(dataset),
-        ...look,
-      });
-    }
-    const [from, to] = direction === "input" ? [dataset, task] : [task, dataset];
-    if (direction === "output") edges.delete(`${dataset}\n${task}`);
-    if (direction === "output" || !edges.has(`${task}\n${dataset}`)) {
-      edges.set(`${from}\n${to}`, { from, to });
-    }
+    if (!nodes.has(dataset)) nodes.set(dataset, nodeOf(use, chosen));
+    if (use.direction === "output") draw(task, dataset);
+  }
+  for (const use of lasting) {
+    const task = taskOf(use);
+    if (use.direction === "input" && !edges.has(`${task}\n${use.dataset}`)) draw(use.dataset, task);
+  }
+  for (const { from, to } of handed(uses)) {
+    if (from !== to && nodes.has(from) && nodes.has(to)) draw(from, to);
   }
   return { nodes: [...nodes.values()], edges: [...edges.values()] };
 }
 
-/** The last two parts of a path: `analytics.db/events` says more than `events`. */
+function taskOf({ dag_id, task_id }: DatasetUse): string {
+  return `task ${dag_id}/${task_id}`;
+}
+
+function nodeOf({ dataset, name, namespace, rows }: DatasetUse, chosen: string | null): GraphNode {
+  const look = dataset === chosen ? { look: "here" } : {};
+  const store = namespace.replace(/:.*$/, "");
+  const note = rows === null ? store : `${store}, ${figure(rows)} rows`;
+  return { id: dataset, label: shortName(name), note, round: true, href: pathOf(dataset), ...look };
+}
+
+/** From each task that wrote what passes within a run to each that read it. */
+function handed(uses: readonly DatasetUse[]): GraphEdge[] {
+  const passing = byDataset(uses.filter((use) => use.passing));
+  return [...passing.values()].flatMap((of) =>
+    of.filter(({ direction }) => direction === "output").flatMap((writer) =>
+      of.filter(({ direction }) => direction === "input")
+        .map((reader) => ({ from: taskOf(writer), to: taskOf(reader) }))
+    )
+  );
+}
+
+/**
+ * The last two parts of a path, since `analytics.db/events` says more than `events`; of vectors the store and the kind, between
+ * which their model stands.
+ */
 export function shortName(name: string): string {
-  return name.split("/").filter((part) => part !== "").slice(-2).join("/");
+  const parts = name.split("/").filter((part) => part !== "");
+  const model = parts.findIndex((part, i) => part.includes("@") && i === parts.length - 4);
+  return (model > 0 ? [parts[model - 1], parts.at(-1)] : parts.slice(-2)).join("/");
 }

@@ -21,7 +21,7 @@ export function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: 
         caption="What the newest runs read and wrote. Choose one for its uses."
         url={url}
         columns={datasetColumns(now)}
-        rows={[...byDataset(uses).values()]}
+        rows={[...byDataset(uses.filter(({ passing }) => !passing)).values()]}
         empty={null}
       />
     </Section>

@@ -6,7 +6,7 @@ import { type Column, Table } from "./table.tsx";
 
 /** Bars that a chart has room for. */
 const MOST_BARS = 12;
-/** Rows of a table; the address sorts among all that were read. */
+/** Rows of a table. */
 const MOST_ROWS = 200;
 /** Fewer impressions leave an interval too wide to draw. */
 const ENOUGH = 20;
@@ -71,7 +71,7 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
       <Table
         id="campaigns"
         caption={campaigns.length > MOST_ROWS
-          ? `The ${MOST_ROWS} with most events.`
+          ? `The ${MOST_ROWS} with most events. Sorting holds within them.`
           : "Those with most events first."}
         url={url}
         columns={[
@@ -138,7 +138,11 @@ function Rates({ title, rows }: { title: string; rows: readonly (Rated & { reado
     .toSorted((a, b) => b.impressions - a.impressions).slice(0, MOST_BARS)
     .flatMap(({ name, rate }) => rate === null ? [] : [{ name, ...rate }])
     .sort((a, b) => b.value - a.value);
-  return <BarChart title={`${title}, with 95 % intervals`} bars={bars} format={percent} />;
+  return (
+    <div class="rates">
+      <BarChart title={`${title}, with 95 % intervals`} bars={bars} format={percent} />
+    </div>
+  );
 }
 
 function counts<Row extends Rated>(): Column<Row>[] {

@@ -32,16 +32,20 @@ export function Basis(
       </Section>
       <div class="columns">
         <Section title="Similar users" aside="cosine of profiles">
-          <Table
-            id="similar"
-            caption="Nearest first, with what they did that the graph told of."
-            url={visit.url}
-            columns={userColumns(basis.engaged)}
-            rows={basis.users}
-            empty={
-              <Empty>None: this user has no profile yet. One is made of the messages that a run reads.</Empty>
-            }
-          />
+          <div class="bounded">
+            <Table
+              id="similar"
+              caption="Nearest first, with what they did that the graph told of."
+              url={visit.url}
+              columns={userColumns(basis.engaged)}
+              rows={basis.users}
+              empty={
+                <Empty>
+                  None: this user has no profile yet. One is made of the messages that a run reads.
+                </Empty>
+              }
+            />
+          </div>
         </Section>
         <div>
           <Section title="Intents">

@@ -56,23 +56,16 @@ export function Items({ visit, answer }: { visit: Visit; answer: Answer }) {
 const COLUMNS: readonly Column<Placed>[] = [
   {
     key: "place",
-    head: "Place",
-    numeric: true,
-    cell: ({ place }) => String(place),
-    by: ({ place }) => place,
-  },
-  {
-    key: "campaign",
     head: "Campaign",
-    cell: ({ item }) => (
+    cell: ({ item, place }) => (
       <>
-        {item.title}
+        {place}. {item.title}
         <div class="muted">
           <code>{item.campaign_id}</code> {item.category}
         </div>
       </>
     ),
-    by: ({ item }) => item.title,
+    by: ({ place }) => place,
   },
   {
     key: "reasons",
