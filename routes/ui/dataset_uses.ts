@@ -61,7 +61,9 @@ export function datasetGraph(
   const nodes = new Map<string, GraphNode>();
   const edges = new Map<string, GraphEdge>();
   const draw = (from: string, to: string) => edges.set(`${from}\n${to}`, { from, to });
-  const lasting = uses.filter(({ passing }) => !passing);
+  const all = uses.filter(({ passing }) => !passing);
+  const left = sourcesLeftOut(all);
+  const lasting = all.filter(({ dataset }) => !left.has(dataset));
   for (const use of lasting) {
     const { dataset, dag_id, task_id } = use;
     const task = taskOf(use);
@@ -73,10 +75,28 @@ export function datasetGraph(
     const task = taskOf(use);
     if (use.direction === "input" && !edges.has(`${task}\n${use.dataset}`)) draw(use.dataset, task);
   }
+  for (const reader of new Set(all.filter(({ dataset }) => left.has(dataset)).map(taskOf))) {
+    if (!nodes.has(reader)) continue;
+    const more = `more ${reader}`;
+    nodes.set(more, { id: more, label: `${figure(left.size)} more sources`, round: true, look: "off" });
+    draw(more, reader);
+  }
   for (const { from, to } of handed(uses)) {
     if (from !== to && nodes.has(from) && nodes.has(to)) draw(from, to);
   }
   return { nodes: [...nodes.values()], edges: [...edges.values()] };
+}
+
+/** Sources that are drawn; a folder may hold thousands. */
+const MOST_SOURCES = 12;
+
+/** What is read and never written, but for the newest. */
+function sourcesLeftOut(uses: readonly DatasetUse[]): ReadonlySet<string> {
+  const written = new Set(
+    uses.filter(({ direction }) => direction === "output").map(({ dataset }) => dataset),
+  );
+  const sources = new Set(uses.map(({ dataset }) => dataset).filter((each) => !written.has(each)));
+  return new Set([...sources].slice(MOST_SOURCES));
 }
 
 function taskOf({ dag_id, task_id }: DatasetUse): string {
@@ -86,7 +106,7 @@ function taskOf({ dag_id, task_id }: DatasetUse): string {
 function nodeOf({ dataset, name, namespace, rows }: DatasetUse, chosen: string | null): GraphNode {
   const look = dataset === chosen ? { look: "here" } : {};
   const store = namespace.replace(/:.*$/, "");
-  const note = rows === null ? store : `${store}, ${figure(rows)} rows`;
+  const note = rows === null || rows === 0 ? store : `${store}, ${figure(rows)} rows`;
   return { id: dataset, label: shortName(name), note, round: true, href: pathOf(dataset), ...look };
 }
 

@@ -6,6 +6,8 @@ import { Ago } from "./time.tsx";
 
 /** Uses of one dataset that are shown. */
 const MOST_USES = 100;
+/** Datasets that are listed, those used last. */
+const MOST_DATASETS = 200;
 
 /** The dataset that the address chooses, by namespace and name. */
 export function datasetOf(url: URL): string | null {
@@ -21,7 +23,7 @@ export function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: 
         caption="What the newest runs read and wrote. Choose one for its uses."
         url={url}
         columns={datasetColumns(now)}
-        rows={[...byDataset(uses.filter(({ passing }) => !passing)).values()]}
+        rows={[...byDataset(uses.filter(({ passing }) => !passing)).values()].slice(0, MOST_DATASETS)}
         empty={null}
       />
     </Section>

@@ -68,34 +68,36 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
         title="Click rate of the most shown campaigns"
         rows={campaigns.map((each) => ({ ...each, name: name(each) }))}
       />
-      <Table
-        id="campaigns"
-        caption={campaigns.length > MOST_ROWS
-          ? `The ${MOST_ROWS} with most events. Sorting holds within them.`
-          : "Those with most events first."}
-        url={url}
-        columns={[
-          {
-            key: "campaign",
-            head: "Campaign",
-            cell: (each) => (
-              <>
-                {name(each)} <code class="muted">{each.campaign_id}</code>
-              </>
-            ),
-            by: name,
-          },
-          {
-            key: "state",
-            head: "State",
-            cell: ({ campaign }) => campaign?.status ?? "gone",
-            by: ({ campaign }) => campaign?.status ?? null,
-          },
-          ...counts<Engaged["campaigns"][number]>(),
-        ]}
-        rows={campaigns.slice(0, MOST_ROWS)}
-        empty={<Empty>No campaign had an event.</Empty>}
-      />
+      <div class="bounded">
+        <Table
+          id="campaigns"
+          caption={campaigns.length > MOST_ROWS
+            ? `The ${MOST_ROWS} with most events. Sorting holds within them.`
+            : "Those with most events first."}
+          url={url}
+          columns={[
+            {
+              key: "campaign",
+              head: "Campaign",
+              cell: (each) => (
+                <>
+                  {name(each)} <code class="muted">{each.campaign_id}</code>
+                </>
+              ),
+              by: name,
+            },
+            {
+              key: "state",
+              head: "State",
+              cell: ({ campaign }) => campaign?.status ?? "gone",
+              by: ({ campaign }) => campaign?.status ?? null,
+            },
+            ...counts<Engaged["campaigns"][number]>(),
+          ]}
+          rows={campaigns.slice(0, MOST_ROWS)}
+          empty={<Empty>No campaign had an event.</Empty>}
+        />
+      </div>
     </Section>
   );
 }

@@ -14,7 +14,7 @@ for (const { name, options } of LOOKS) {
     for (let n = 20; n >= 1; n--) {
       const at = Date.now() - n * DAY;
       const rows = n === 1 ? 90 : 1_000 + 10 * (n % 3);
-      await addRun(flow.runs, { dag_id: "intents", run_id: `r${n}`, at, task_id: "only", rows });
+      await addRun(flow.runs, { dag_id: "reembed", run_id: `r${n}`, at, task_id: "embed", rows });
     }
     const bad = { user_id: "ann", message: "hi", timestamp: "soon" };
     const good = { user_id: "ann", message: "hi", timestamp: iso(Date.now() - DAY) };
@@ -46,7 +46,7 @@ browserTest(
     await nightlyRun(flow, SAMPLE);
     const { page } = await open();
     await page.goto(`${origin}/explain`);
-    await page.getByLabel("User").fill(USER);
+    await page.getByRole("textbox", { name: "User" }).fill(USER);
     await page.keyboard.press("Enter");
     await page.waitForURL(`${origin}/explain?user_id=${USER}&k=10`);
     const api = await (await fetch(`${origin}/recommendations/${USER}`)).json();
@@ -56,7 +56,7 @@ browserTest(
     const other = page.locator("#similar tbody th a").first();
     const name = await other.textContent();
     await other.click();
-    assert.equal(await page.getByLabel("User").inputValue(), name);
+    assert.equal(await page.getByRole("textbox", { name: "User" }).inputValue(), name);
   },
 );
 
