@@ -7,7 +7,7 @@ import { Recommender, type RecommenderStores } from "../lib/recommend/recommende
 import { ServingMetrics } from "../lib/telemetry/serving.ts";
 import { createAuthorize } from "./auth.ts";
 import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
-import { healthz, type ReadyStores, readyz } from "./health.ts";
+import { healthz, readyz } from "./health.ts";
 import { index } from "./index.ts";
 import { metrics, type MetricsOptions } from "./metrics.ts";
 import { classifyIntents } from "./intents.ts";
@@ -15,15 +15,10 @@ import { pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipelin
 import { HttpError } from "./problem.ts";
 import { recommendations } from "./recommendations.ts";
 import { wantsHtml } from "./web/guard.ts";
-import type { Dashboard } from "./web/page.ts";
+import type { Dashboard, PageStores } from "./web/page.ts";
 
 export interface AppOptions extends Pick<PipelineView, "dags"> {
-  readonly stores:
-    & RecommenderStores
-    & ReadyStores
-    & IntentStores
-    & PipelineView["stores"]
-    & MetricsOptions["stores"];
+  readonly stores: RecommenderStores & PageStores & IntentStores & MetricsOptions["stores"];
   /** Opens the embedding model, for `POST /intents/classify`; the first such request calls it. None: 503. */
   readonly embedder?: () => Promise<Embedder>;
   readonly clock: Clock;

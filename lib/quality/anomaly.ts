@@ -33,6 +33,8 @@ export interface Anomaly {
   readonly text: string;
   /** The values that `figure` was held against, oldest first, `figure` itself last: for a sparkline. */
   readonly history?: readonly number[];
+  /** From where to where a figure would have been nothing unusual, where statistics say so. */
+  readonly usual?: readonly [low: number, high: number];
 }
 
 /** The subject in one word: `nightly/embed`, `store graph`. */

@@ -74,6 +74,7 @@ function drop(days: readonly EngagementDay[]): Anomaly[] {
       severity: "warning",
       figure: value,
       expected: Math.round(seen.expected),
+      usual: seen.usual,
       unit: "events",
       history: points.map((point) => point.value),
       text:
@@ -100,6 +101,7 @@ function rateDrop(days: readonly EngagementDay[]): Anomaly[] {
     severity: "warning",
     figure,
     expected: usual.expected,
+    usual: [usual.low, usual.high],
     unit: "share",
     history: [...parts.filter(({ whole }) => whole > 0).map(({ part, whole }) => part / whole), figure],
     text:
@@ -114,7 +116,7 @@ function anomaly(
   code: string,
   measure: string,
   day: string,
-  rest: Pick<Anomaly, "severity" | "figure" | "expected" | "unit" | "history" | "text">,
+  rest: Pick<Anomaly, "severity" | "figure" | "expected" | "unit" | "history" | "usual" | "text">,
 ): Anomaly {
   const subject = { kind: "engagement", measure } as const;
   return { code, subject, since: iso(Date.parse(day)), run_id: null, ...rest };

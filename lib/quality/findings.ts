@@ -24,6 +24,7 @@ const FINDING: z.ZodType<Anomaly> = z.object({
   run_id: z.string().nullable(),
   text: z.string(),
   history: z.array(z.number()).exactOptional(),
+  usual: z.tuple([z.number(), z.number()]).readonly().exactOptional(),
   until: z.string().exactOptional(),
 });
 /** An output of other words, such as another Parley's, holds no findings. */

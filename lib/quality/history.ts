@@ -138,8 +138,9 @@ class TaskLook {
     const points = series.map((one) => ({ at: one.at, value: one[key] }));
     const seen = unusual(points, { at: this.at, value: task[key] }, ROWS);
     if (seen === null) return null;
-    const { expected, streak } = seen;
+    const { expected, streak, usual } = seen;
     return this.anomaly("rows_unusual", {
+      usual,
       figure: task[key],
       expected: Math.round(expected),
       unit: "rows",
@@ -161,8 +162,9 @@ class TaskLook {
     });
     const seen = unusual(points, { at: this.at, value: ms }, SLOW);
     if (seen === null || ms < seen.expected) return null;
-    const { expected, streak } = seen;
+    const { expected, streak, usual } = seen;
     return this.anomaly("stage_slow", {
+      usual,
       figure: ms,
       expected: Math.round(expected),
       unit: "ms",
@@ -183,6 +185,7 @@ class TaskLook {
     return this.anomaly("quarantine_spike", {
       figure: share,
       expected: usual.expected,
+      usual: [usual.low, usual.high],
       unit: "share",
       history: [...parts.filter(({ whole }) => whole > 0).map(({ part, whole }) => part / whole), share],
       text: `${percent(share)} of the rows were refused where ${percent(usual.expected)} are usual: ` +

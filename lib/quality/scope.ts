@@ -31,6 +31,7 @@ export function outOfScopeAnomalies(shares: readonly ScopeShare[]): Anomaly[] {
     subject: { kind: "store", store: "intents" },
     figure,
     expected: usual.expected,
+    usual: [usual.low, usual.high],
     unit: "share",
     since: now.at,
     run_id: now.run_id,

@@ -36,6 +36,7 @@ function errors(now: ServingMinute, before: readonly ServingMinute[]): Anomaly |
     figure,
     expected,
     unit: "share",
+    ...usual === null ? {} : { usual: [usual.low, usual.high] as const },
     history: [...parts.map(({ part, whole }) => part / whole), figure],
     text: `${percent(figure)} of the answers are errors where ${percent(expected)} are usual: ` +
       "the log names each with its instance; `deno task doctor` says what is down",
@@ -60,6 +61,7 @@ function hits(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | n
     figure,
     expected: usual.expected,
     unit: "share",
+    usual: [usual.low, usual.high],
     history: rates,
     text:
       `${percent(figure)} of the answers come from the cache where ${percent(usual.expected)} are usual: ` +
@@ -80,6 +82,7 @@ function latency(now: ServingMinute, before: readonly ServingMinute[]): Anomaly 
     figure: now.p95_ms,
     expected: median(history),
     unit: "ms",
+    usual: seen.usual,
     history: [...history, now.p95_ms],
     text:
       `95 % of the answers take up to ${now.p95_ms.toFixed(0)} ms where ${median(history).toFixed(0)} ms ` +
@@ -91,7 +94,7 @@ function anomaly(
   code: string,
   measure: string,
   { at: since }: ServingMinute,
-  rest: Pick<Anomaly, "severity" | "figure" | "expected" | "unit" | "history" | "text">,
+  rest: Pick<Anomaly, "severity" | "figure" | "expected" | "unit" | "history" | "usual" | "text">,
 ): Anomaly {
   return { code, subject: { kind: "api", measure }, since, run_id: null, ...rest };
 }

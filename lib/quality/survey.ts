@@ -66,7 +66,7 @@ function centreOf(vectors: readonly Float32Array[]): number[] | null {
 }
 
 /** Where each kind of row is. */
-const STORE: Readonly<Record<string, string>> = {
+export const STORE: Readonly<Record<string, string>> = {
   messages: "documents",
   campaigns: "analytics",
   events: "analytics",

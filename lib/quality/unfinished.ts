@@ -36,6 +36,7 @@ function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHist
   return anomaly(dag, run, "run_overdue", {
     figure: value,
     expected: Math.round(seen.expected),
+    usual: seen.usual,
     history: [...usual.map((point) => point.value), value],
     text: `run ${run.run_id} of ${dag.id} has gone on for ${seconds(value)} where about ${
       seconds(seen.expected)
@@ -58,7 +59,7 @@ function anomaly(
   dag: WatchedDag,
   { run_id, created_at, started_at }: RunHistory["run"],
   code: string,
-  rest: Pick<Anomaly, "figure" | "expected" | "text"> & { history?: readonly number[] },
+  rest: Pick<Anomaly, "figure" | "expected" | "text"> & Pick<Partial<Anomaly>, "history" | "usual">,
 ): Anomaly {
   const subject = { kind: "dag", dag_id: dag.id } as const;
   return { code, severity: "warning", subject, unit: "ms", since: started_at ?? created_at, run_id, ...rest };

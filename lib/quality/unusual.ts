@@ -10,6 +10,7 @@ export interface Floor {
 
 export interface Unusual {
   readonly expected: number;
+  readonly usual: readonly [low: number, high: number];
   /** How many values right before it were off to the same side. */
   readonly streak: number;
 }
@@ -22,20 +23,20 @@ export function unusual(history: readonly Point[], now: Point, floor: Floor): Un
   for (let i = history.length - 1; i >= 0; i--, streak++) {
     if (offBy(history.slice(0, i), history[i]!, floor)?.up !== off.up) break;
   }
-  return { expected: off.expected, streak };
+  return { expected: off.expected, usual: off.usual, streak };
 }
 
 function offBy(
   history: readonly Point[],
   { at, value }: Point,
   { least, factor }: Floor,
-): { expected: number; up: boolean } | null {
+): { expected: number; usual: readonly [number, number]; up: boolean } | null {
   const usual = forecast(history, at);
   if (usual === null || value >= usual.low && value <= usual.high) return null;
   const { expected } = usual;
   const [small, large] = value < expected ? [value, expected] : [expected, value];
   if (large - small < least || large < factor * small) return null;
-  return { expected, up: value > expected };
+  return { expected, usual: [usual.low, usual.high], up: value > expected };
 }
 
 export function percent(share: number): string {

@@ -4,15 +4,17 @@ import type { Abortable, Campaign, Published } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
-import type { Answer, Question } from "./answer.ts";
+import type { Answer, Question, Sources } from "./answer.ts";
 import {
+  type Connections,
   findConnections,
   findNeighbours,
   loadShowable,
+  type Neighbours,
   NO_CONNECTIONS,
   NO_NEIGHBOURS,
+  type Row,
 } from "./candidates.ts";
-import type { Row } from "./candidates.ts";
 import { diversify } from "./diversify.ts";
 import { collect, type Evidence, evidenceFor } from "./evidence.ts";
 import { explain } from "./explain.ts";
@@ -36,10 +38,22 @@ export interface RecommendOptions extends Question {
   readonly trace: Trace;
 }
 
+/** What an answer was made from. */
+export interface Basis extends Neighbours, Connections {
+  /** Campaigns that the user dismissed or converted on, which are left out. */
+  readonly settled: readonly string[];
+  /** How many campaigns something spoke for, the popular ones among them. */
+  readonly considered: number;
+  /** How much each source counted, adding up to 1. */
+  readonly weights: Sources;
+}
+
 /** An answer, with when the first of its campaigns ends (ISO 8601), after which it no longer holds. */
 export interface Made {
   readonly answer: Answer;
   readonly holds_until: string | null;
+  /** Null where nothing was asked. */
+  readonly basis: Basis | null;
 }
 
 /** Campaigns read at a time, as a multiple of `k` and at least. */
@@ -56,18 +70,19 @@ const GROWTH = 8;
  */
 export async function recommend(o: RecommendOptions): Promise<Made> {
   const { trace } = o;
-  const found = await gather(o);
+  const { found, ...spoken } = await gather(o);
   const measured = measure(found.values());
-  const rows = await trace.timed(
+  const { rows, settled } = await trace.timed(
     "analytics",
-    () => trace.guarded("analytics", [], (signal) => readRows({ ...o, signal }, found, measured)),
+    () => trace.guarded("analytics", NO_ROWS, (signal) => readRows({ ...o, signal }, found, measured)),
   );
   return await trace.timed("rank", () => {
     const chosen = diversify(rank(rows, { measure: measured, found }), o.k);
     const items = chosen.map((one) => explain(one, measured.weights));
     const ends = chosen.flatMap((one) => one.campaign.ends_at ?? []).sort();
     const strategy = measured.weights.popularity === 1 ? "popular" : "personal";
-    return { answer: { ...heading(o), strategy, items }, holds_until: ends[0] ?? null };
+    const basis = { ...spoken, settled, considered: found.size, weights: measured.weights };
+    return { answer: { ...heading(o), strategy, items }, holds_until: ends[0] ?? null, basis };
   });
 }
 
@@ -78,7 +93,9 @@ function heading(o: RecommendOptions): Pick<Answer, "user_id" | "version" | "gen
 }
 
 /** The evidence of vectors and graph, as far as they answer. */
-async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
+async function gather(
+  o: RecommendOptions,
+): Promise<Neighbours & Connections & { found: Map<string, Evidence> }> {
   const { trace, user_id, intent, published } = o;
   const { vectors, graph } = o.stores;
   const neighbours = await trace.timed(
@@ -101,11 +118,19 @@ async function gather(o: RecommendOptions): Promise<Map<string, Evidence>> {
       ),
   );
   return await trace.timed("rank", () => {
-    const found = collect({ ...neighbours, ...connections });
+    const spoken = { ...neighbours, ...connections };
+    const found = collect(spoken);
     for (const campaign_id of connections.asked) evidenceFor(found, campaign_id);
-    return found;
+    return { ...spoken, found };
   });
 }
+
+/** What may be shown, and what may not because the user is done with it. */
+interface Choice {
+  readonly rows: readonly Row[];
+  readonly settled: readonly string[];
+}
+const NO_ROWS: Choice = Object.freeze({ rows: [], settled: [] });
 
 /**
  * The best candidates that may be shown: those found, and the popular ones, which enter `found` with blank evidence. Where
@@ -115,14 +140,15 @@ async function readRows(
   o: RecommendOptions & Abortable,
   found: Map<string, Evidence>,
   measured: Measure,
-): Promise<Row[]> {
+): Promise<Choice> {
   const { user_id, signal, stores: { analytics }, published: { version } } = o;
   const settled = new Set(await analytics.settledCampaigns({ user_id, signal }));
   for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
     const popular = await o.popular.top({ version, limit, signal });
     const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
     // What targets an intent was found by that: the popular list, down to its end, would add little.
-    if (rows.length >= o.k || popular.length < limit || o.intent !== undefined) return rows;
+    const enough = rows.length >= o.k || popular.length < limit || o.intent !== undefined;
+    if (enough) return { rows, settled: [...settled] };
   }
 }
 

@@ -10,8 +10,8 @@ import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
 import { type Kept, KeptAnswers } from "./kept.ts";
 import { PopularReader } from "./popular.ts";
 import { PublishedReader } from "./published.ts";
-import { type AnswerStores, recommend } from "./recommend.ts";
-import { type Stage, Trace } from "./trace.ts";
+import { type AnswerStores, type Made, recommend } from "./recommend.ts";
+import { type Stage, type Step, Trace } from "./trace.ts";
 
 export interface RecommenderStores extends AnswerStores {
   readonly analytics: AnswerStores["analytics"] & Pick<AnalyticsStore, "epoch" | "popular" | "published">;
@@ -24,6 +24,14 @@ export interface Served {
   /** `stale` while another makes it anew; `bypass` where the cache or the user's epoch could not be read. */
   readonly cache: "hit" | "stale" | "miss" | "bypass";
   readonly timings: ReadonlyMap<Stage, number>;
+  /** Stores that failed, with what they failed with. */
+  readonly failures: ReadonlyMap<Guarded, unknown>;
+}
+
+/** An {@link Answer} with what led to it. */
+export interface Explained extends Made {
+  readonly published: Published | null;
+  readonly steps: readonly Step[];
   /** Stores that failed, with what they failed with. */
   readonly failures: ReadonlyMap<Guarded, unknown>;
 }
@@ -97,19 +105,34 @@ export class Recommender {
     return running;
   }
 
+  /**
+   * The answer of this very moment, made as {@link serve} makes it and kept nowhere, with what it was made from.
+   * Throws `unavailable` where no data has been published yet, and nothing for a store's sake.
+   */
+  async explain(question: Question): Promise<Explained> {
+    const trace = new Trace(this.guards, this.answer_ms);
+    const published = await trace.timed("analytics", () => this.current(trace));
+    const made = await this.make(question, published, trace);
+    return { ...made, published, steps: trace.steps, failures: trace.failures };
+  }
+
   private async compute(
     question: Question,
     published: Published | null,
     key: string | null,
     trace: Trace,
   ): Promise<Served> {
-    // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
-    const made = published === null || trace.failures.has("analytics")
-      ? { answer: this.nothing(question, published?.version ?? null), holds_until: null }
-      : await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
+    const made = await this.make(question, published, trace);
     const text = JSON.stringify(made.answer);
     if (key !== null) await trace.timed("cache", () => this.kept.keep(key, text, made, trace));
     return this.served(trace, { body: text, cache: key === null ? "bypass" : "miss" });
+  }
+
+  private async make(question: Question, published: Published | null, trace: Trace): Promise<Made> {
+    // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
+    return published === null || trace.failures.has("analytics")
+      ? this.nothing(question, published?.version ?? null)
+      : await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
   }
 
   private served(trace: Trace, o: Pick<Served, "body" | "cache">): Served {
@@ -146,9 +169,10 @@ export class Recommender {
     return trace.failures.has("cache") ? NO_LOOKUP : { key, found };
   }
 
-  private nothing(question: Question, version: number | null): Answer {
+  private nothing({ user_id }: Question, version: number | null): Made {
     const generated_at = iso(this.o.clock.now());
-    const { user_id } = question;
-    return { user_id, strategy: "popular", version, generated_at, degraded: ["analytics"], items: [] };
+    const degraded = ["analytics"] as const;
+    const answer: Answer = { user_id, strategy: "popular", version, generated_at, degraded, items: [] };
+    return { answer, holds_until: null, basis: null };
   }
 }

@@ -5,18 +5,28 @@ import type { Guarded, Guards } from "./guard.ts";
 /** What `Server-Timing` tells apart. */
 export type Stage = Guarded | "rank";
 
+/** When a stage ran, in milliseconds from the beginning of its trace. A stage may run more than once. */
+export interface Step {
+  readonly stage: Stage;
+  readonly from_ms: number;
+  readonly to_ms: number;
+}
+
 /** What happened while one request was answered: how long each stage took, and which stores failed. */
 export class Trace {
   /** Milliseconds by stage, in the order in which the stages first ran. */
   readonly timings = new Map<Stage, number>();
+  /** Each stage as it ran, in the order in which they ended. */
+  readonly steps: Step[] = [];
   /** What a store failed with, the first time. */
   readonly failures = new Map<Guarded, unknown>();
 
+  private readonly began = performance.now();
   private readonly deadline: number;
 
   /** Begins now; stages together may take `answer_ms`. */
   constructor(private readonly guards: Guards, answer_ms: number) {
-    this.deadline = performance.now() + answer_ms;
+    this.deadline = this.began + answer_ms;
   }
 
   /**
@@ -43,7 +53,9 @@ export class Trace {
     try {
       return await spanned(stage, {}, async () => await body());
     } finally {
-      this.timings.set(stage, (this.timings.get(stage) ?? 0) + performance.now() - start);
+      const end = performance.now();
+      this.timings.set(stage, (this.timings.get(stage) ?? 0) + end - start);
+      this.steps.push({ stage, from_ms: start - this.began, to_ms: end - this.began });
     }
   }
 

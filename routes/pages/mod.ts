@@ -6,6 +6,7 @@ const post = (path: string, load: Route["load"]): Route => ({ method: "POST", pa
 const pipeline = () => import("./pipeline.tsx");
 const run = () => import("./run.tsx");
 const actions = () => import("./actions.ts");
+const quarantine = () => import("./quarantine.tsx");
 const login = () => import("./login.tsx");
 
 /** Every page, stream and action. `read` sees them, `admin` acts. */
@@ -22,6 +23,13 @@ export const PAGES: readonly Route[] = [
   get("/runs/:run_id/events", async () => (await run()).runEvents),
   post("/runs/:run_id/retry", async () => (await actions()).retry),
   post("/runs/:run_id/cancel", async () => (await actions()).cancel),
+  get("/data", async () => (await import("./data.tsx")).data),
+  get("/data/quarantine", async () => (await quarantine()).quarantine),
+  post("/data/quarantine", async () => (await quarantine()).quarantinedText),
+  get("/anomalies", async () => (await import("./anomalies.tsx")).anomalies),
+  get("/engagement", async () => (await import("./engagement.tsx")).engagement),
+  get("/explain", async () => (await import("./explain.tsx")).explain),
+  get("/stores", async () => (await import("./stores.tsx")).stores),
   { ...get("/login", async () => (await login()).login), scope: null },
   { ...post("/login", async () => (await login()).logIn), scope: null },
   { ...post("/logout", async () => (await login()).logOut), scope: "read" },

@@ -46,7 +46,7 @@ export function AnomalyTable(
       id={id}
       caption={caption}
       url={url}
-      columns={columns(now)}
+      columns={columns(now, anomalies.some(({ until }) => until !== undefined))}
       rows={anomalies}
       empty={empty}
       named={false}
@@ -54,7 +54,7 @@ export function AnomalyTable(
   );
 }
 
-function columns(now: number): Column<Anomaly>[] {
+function columns(now: number, over: boolean): Column<Anomaly>[] {
   return [
     {
       key: "severity",
@@ -89,7 +89,22 @@ function columns(now: number): Column<Anomaly>[] {
       ),
       by: ({ since }) => since,
     },
+    ...over ? [untilColumn(now)] : [],
   ];
+}
+
+function untilColumn(now: number): Column<Anomaly> {
+  return {
+    key: "until",
+    head: "Until",
+    cell: ({ until }) =>
+      until !== undefined && (
+        <span class="nowrap">
+          <Ago at={until} now={now} />
+        </span>
+      ),
+    by: ({ until }) => until ?? null,
+  };
 }
 
 function About({ subject, run_id }: Anomaly) {

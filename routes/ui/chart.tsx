@@ -154,7 +154,7 @@ export function BarChart(
           const middle = top + y.bandwidth() / 2;
           return (
             <g class="series-1">
-              <text class="name" x="142" y={middle} text-anchor="end" dominant-baseline="central">
+              <text class="name" x="170" y={middle} text-anchor="end" dominant-baseline="central">
                 {shortened(name, 20)}
                 <title>{name}</title>
               </text>

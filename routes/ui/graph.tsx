@@ -113,12 +113,12 @@ function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed
   return { boxes, lines, width: Math.ceil(width), height: Math.ceil(height) };
 }
 
-function widthOf({ label, note = "", sign = "" }: GraphNode): number {
+function widthOf({ label, note = "", sign = "", round = false }: GraphNode): number {
   const letters = Math.max(
     Math.min(label.length, MOST_LETTERS) + 2 * sign.length,
     0.85 * Math.min(note.length, MOST_LETTERS + 4),
   );
-  return Math.max(LEAST_WIDTH, Math.round(PER_LETTER * letters) + 24);
+  return Math.max(LEAST_WIDTH, Math.round(PER_LETTER * letters) + (round ? 44 : 24));
 }
 
 /** A smooth line through these points, level where it leaves and arrives. */

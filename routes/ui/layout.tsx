@@ -10,6 +10,11 @@ export const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
   ["/", "Overview"],
   ["/pipelines", "Pipelines"],
   ["/runs", "Runs"],
+  ["/data", "Data"],
+  ["/anomalies", "Anomalies"],
+  ["/engagement", "Engagement"],
+  ["/explain", "Explain"],
+  ["/stores", "Stores"],
 ];
 
 /** A whole document. `visit` is null where nobody is known yet: on the login page and where an error came before. */

@@ -2,7 +2,12 @@ import type { Child, Context } from "../../deps.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { ApiKey, Scope, ServingMinute } from "../../lib/core/types.ts";
 import type { Dag } from "../../lib/dag/define.ts";
+import type { Recommender } from "../../lib/recommend/recommender.ts";
+import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
+import type { DocumentStore } from "../../lib/stores/documents/port.ts";
+import type { GraphStore } from "../../lib/stores/graph/port.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
+import type { VectorStores } from "../../lib/stores/vectors/port.ts";
 import type { ReadyStores } from "../health.ts";
 import type { PipelineView } from "../pipeline.ts";
 import type { Session, Sessions } from "./session.ts";
@@ -16,12 +21,22 @@ export interface Dashboard {
   readonly closing: AbortSignal;
 }
 
+/** What pages read of the stores. */
+export type PageStores = PipelineView["stores"] & ReadyStores & {
+  readonly analytics: Pick<AnalyticsStore, "byCampaign" | "campaigns" | "counts">;
+  readonly documents: Pick<DocumentStore, "counts" | "page" | "quarantined">;
+  readonly graph: Pick<GraphStore, "counts">;
+  readonly vectors: Pick<VectorStores, "models" | "of">;
+};
+
 /** All that the pages are given: narrow on purpose, so that what a page can do is seen here. */
 export interface Site extends Dashboard {
   readonly clock: Clock;
   readonly version: string;
   readonly keys: readonly ApiKey[];
-  readonly stores: PipelineView["stores"] & ReadyStores;
+  readonly stores: PageStores;
+  /** Explains answers, and knows whose circuit is open. */
+  readonly recommender: Pick<Recommender, "explain" | "breakers">;
   /** What this process has answered, by minute. */
   readonly serving: () => readonly ServingMinute[];
 }

@@ -1,32 +1,25 @@
 import assert from "node:assert/strict";
-import axe from "axe-core";
-import type { Page } from "playwright-core";
 import { nightlyRun, SAMPLE, writeRows } from "../fixtures/flow.ts";
 import { LOOKS } from "./browser.ts";
-import { browserTest } from "./site.ts";
-
-/** What axe-core finds serious in a page, a line each. Evaluated by the browser's own protocol, so that the policy stays. */
-async function serious(page: Page): Promise<string[]> {
-  if (!await page.evaluate("'axe' in globalThis")) await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<axe.AxeResults>("axe.run({ resultTypes: ['violations'] })");
-  return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" | ")}`);
-}
+import { browserTest, look, serious } from "./site.ts";
 
 /** Every path that a page without figures and one with them can have. */
-const PATHS = ["/", "/pipelines", "/pipelines/nightly", "/runs", "/runs?state=failed", "/nowhere"];
+const PATHS = [
+  "/",
+  "/pipelines",
+  "/pipelines/nightly",
+  "/runs",
+  "/runs?state=failed",
+  "/data",
+  "/data/quarantine",
+  "/anomalies",
+  "/engagement?days=365",
+  "/explain",
+  "/explain?user_id=nobody",
+  "/stores",
+  "/nowhere",
+];
 const EXPECTED = /status of 404/;
-
-/** Loads a page once and looks at it in both schemes. */
-async function look(page: Page, url: string): Promise<void> {
-  await page.goto(url);
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await serious(page), [], `${url}, ${colorScheme}`);
-  }
-  const wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth");
-  assert.equal(wide, false, `${url} is wider than the window`);
-}
 
 browserTest("every page is sound while there is nothing to show", async ({ origin, open }) => {
   const { page } = await open(LOOKS[0]?.options);

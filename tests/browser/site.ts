@@ -1,3 +1,5 @@
+import assert from "node:assert/strict";
+import axe from "axe-core";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { allDags, engine, work } from "../../commands/engine.ts";
 import { openServing } from "../../commands/services.ts";
@@ -97,4 +99,20 @@ async function serveSite({ config }: Flow, keys: readonly ApiKey[], port = 0) {
 async function workOff({ config, runs, services }: Flow): Promise<void> {
   const options = { ...engine({ config, runs, services }), random: () => 0 };
   await work(options, new AbortController().signal);
+}
+
+/** What axe-core finds serious in a page, a line each. Evaluated by the browser's own protocol, so that the policy stays. */
+export async function serious(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate<axe.AxeResults>("axe.run({ resultTypes: ['violations'] })");
+  return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" | ")}`);
+}
+
+/** Opens a page, which must be sound and no wider than the window. */
+export async function look(page: Page, url: string): Promise<void> {
+  await page.goto(url);
+  assert.deepEqual(await serious(page), [], url);
+  const wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth");
+  assert.equal(wide, false, `${url} is wider than the window`);
 }

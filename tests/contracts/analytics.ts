@@ -225,6 +225,33 @@ function recounts(test: Test): void {
     await assert.rejects(store.daily({ since: "", until: "", signal }), /given up/);
   });
 
+  test("byCampaign() counts events by campaign, those with most events first", async (store) => {
+    const at = (campaign_id: string, timestamp: string, type: EngagementEvent["type"] = "click") =>
+      event({ campaign_id, timestamp, type });
+    await store.upsertEvents({
+      events: [
+        at("b", "2026-03-01T00:00:00.000Z", "impression"),
+        at("b", "2026-03-01T00:00:00.001Z", "impression"),
+        at("b", "2026-03-02T00:00:00.000Z", "conversion"),
+        at("c", "2026-03-01T00:00:00.000Z", "dismissal"),
+        at("a", "2026-03-01T00:00:00.000Z"),
+        at("a", "2026-03-03T00:00:00.000Z"),
+      ],
+    });
+    const span = { since: "2026-03-01T00:00:00.000Z", until: "2026-03-03T00:00:00.000Z" };
+    const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+    const [a, b, c] = [
+      { ...none, campaign_id: "a", clicks: 1 },
+      { ...none, campaign_id: "b", impressions: 2, conversions: 1 },
+      { ...none, campaign_id: "c", dismissals: 1 },
+    ];
+    assert.deepEqual(await store.byCampaign({ ...span, limit: 9 }), [b, a, c]);
+    assert.deepEqual(await store.byCampaign({ ...span, limit: 2 }), [b, a]);
+    assert.deepEqual(await store.byCampaign({ ...span, since: span.until, limit: 9 }), []);
+    const signal = AbortSignal.abort(new Error("given up"));
+    await assert.rejects(store.byCampaign({ ...span, limit: 1, signal }), /given up/);
+  });
+
   test("counts() counts campaigns, events and their users", async (store) => {
     await store.upsertCampaigns({ campaigns: [campaign()] });
     await store.upsertEvents({ events: ["a", "a", "b"].map((user_id) => event({ user_id })) });

@@ -41,6 +41,13 @@ export function quarantining(
     assert.deepEqual(await store.quarantined({ limit: 2, offset: 1 }), listed.slice(1, 3));
     assert.deepEqual(await store.quarantined({ run_id: "run-a", limit: 10, offset: 0 }), listed.slice(0, 1));
     assert.deepEqual(await store.quarantined({ run_id: "run-c", limit: 10, offset: 0 }), []);
+    const all = { limit: 10, offset: 0 };
+    assert.deepEqual(await store.quarantined({ ...all, kind: "events" }), listed.slice(1, 2));
+    assert.deepEqual(await store.quarantined({ ...all, source: "b" }), listed.slice(3));
+    assert.deepEqual(await store.quarantined({ limit: 1, offset: 1, source: "b" }), listed.slice(4));
+    const one = { run_id: "run-b", kind: "messages", source: "b", position: 10 } as const;
+    assert.deepEqual(await store.quarantined({ ...all, ...one }), listed.slice(4));
+    assert.deepEqual(await store.quarantined({ ...all, ...one, run_id: "run-a" }), []);
   });
 
   test("pruneQuarantine() drops what is older", async (store) => {

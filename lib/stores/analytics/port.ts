@@ -39,6 +39,9 @@ export interface EngagementDay {
   readonly dismissals: number;
 }
 
+/** How many events of each type one campaign had within a span of time. */
+export type CampaignEngagement = Omit<CampaignStats, "popularity">;
+
 /** An input source as it was when a published run last read it. */
 export interface SourceRecord {
   readonly kind: Kind;
@@ -77,6 +80,13 @@ export interface AnalyticsStore {
   popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]>;
   /** Events by UTC day from `since` to before `until` (ISO times), in ascending day; a day without events has no row. */
   daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]>;
+  /**
+   * Events by campaign from `since` to before `until` (ISO times): of the `limit` campaigns with most events, most first,
+   * ties by id. It walks an index over all events, so ask it seldom.
+   */
+  byCampaign(
+    o: { since: string; until: string; limit: number } & Abortable,
+  ): Promise<CampaignEngagement[]>;
   /** Campaigns that this user dismissed or converted on, read live. */
   settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]>;
   /** Grows with every write for that user; 0 for an unknown one. */

@@ -15,6 +15,7 @@ import { given, type Questions } from "../postgres_session.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
+  CampaignEngagement,
   CampaignStats,
   Engagement,
   EngagementDay,
@@ -22,7 +23,7 @@ import type {
 } from "./port.ts";
 import { PostgresRows } from "./postgres_rows.ts";
 import { PostgresVersions } from "./postgres_versions.ts";
-import { ANALYTICS_MIGRATIONS, CAMPAIGNS, DAILY, EVENTS } from "./schema.ts";
+import { ANALYTICS_MIGRATIONS, BY_CAMPAIGN, CAMPAIGNS, DAILY, EVENTS, MOST_FIRST } from "./schema.ts";
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 10_000;
@@ -116,6 +117,13 @@ export class PostgresAnalytics implements AnalyticsStore {
   async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
     const sql = `${DAILY} WHERE timestamp >= $1 AND timestamp < $2 GROUP BY day ORDER BY day`;
     return await this.db.all<EngagementDay>(sql, [o.since, o.until], o);
+  }
+
+  async byCampaign(
+    o: { since: string; until: string; limit: number } & Abortable,
+  ): Promise<CampaignEngagement[]> {
+    const sql = `${BY_CAMPAIGN} WHERE timestamp >= $1 AND timestamp < $2 ${MOST_FIRST} LIMIT $3`;
+    return await this.db.all<CampaignEngagement>(sql, [o.since, o.until, o.limit], o);
   }
 
   async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {

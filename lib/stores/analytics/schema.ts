@@ -65,11 +65,16 @@ ${TOUCHES_SCHEMA}`,
   `CREATE INDEX events_by_time ON events (timestamp, type)`,
 ];
 
+const BY_TYPE =
+  `count(*) FILTER (WHERE type = 'impression') AS impressions, count(*) FILTER (WHERE type = 'click') AS clicks,
+  count(*) FILTER (WHERE type = 'conversion') AS conversions, count(*) FILTER (WHERE type = 'dismissal') AS dismissals`;
+
 /** Counts of events by type and UTC day, off the index by time alone. */
-export const DAILY = `SELECT substr(timestamp, 1, 10) AS day,
-  count(*) FILTER (WHERE type = 'impression') AS impressions, count(*) FILTER (WHERE type = 'click') AS clicks,
-  count(*) FILTER (WHERE type = 'conversion') AS conversions, count(*) FILTER (WHERE type = 'dismissal') AS dismissals
-  FROM events`;
+export const DAILY = `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events`;
+
+/** Counts of events by type and campaign, off the index by campaign alone. */
+export const BY_CAMPAIGN = `SELECT campaign_id, ${BY_TYPE} FROM events`;
+export const MOST_FIRST = "GROUP BY campaign_id ORDER BY count(*) DESC, campaign_id";
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
   table: "campaigns",

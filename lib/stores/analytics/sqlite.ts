@@ -16,12 +16,13 @@ import { Touches } from "../touches.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
+  CampaignEngagement,
   CampaignStats,
   Engagement,
   EngagementDay,
   SourceRecord,
 } from "./port.ts";
-import { ANALYTICS_MIGRATIONS, CAMPAIGNS, DAILY, EVENTS } from "./schema.ts";
+import { ANALYTICS_MIGRATIONS, BY_CAMPAIGN, CAMPAIGNS, DAILY, EVENTS, MOST_FIRST } from "./schema.ts";
 import { Versions } from "./versions.ts";
 
 /** Rows that one transaction deletes at most. */
@@ -119,6 +120,16 @@ export class SqliteAnalytics implements AnalyticsStore {
       `${DAILY} WHERE timestamp >= ? AND timestamp < ? GROUP BY day ORDER BY day`,
       o.since,
       o.until,
+    );
+  }
+
+  async byCampaign(
+    o: { since: string; until: string; limit: number } & Abortable,
+  ): Promise<CampaignEngagement[]> {
+    o.signal?.throwIfAborted();
+    return this.db.all<CampaignEngagement>(
+      `${BY_CAMPAIGN} WHERE timestamp >= ? AND timestamp < ? ${MOST_FIRST} LIMIT ?`,
+      ...[o.since, o.until, o.limit],
     );
   }
 

@@ -24,6 +24,7 @@ import type {
   IntentCount,
   KeptClassifier,
   LabelledMessage,
+  QuarantineFilter,
 } from "./port.ts";
 
 /** Rows that are written, read or deleted by one call. */
@@ -141,7 +142,9 @@ export class MongoDocuments implements DocumentStore {
     return this.refused.add(o.rows, o);
   }
 
-  quarantined(o: { run_id?: string; limit: number; offset: number } & Abortable): Promise<QuarantinedRow[]> {
+  quarantined(
+    o: QuarantineFilter & { limit: number; offset: number } & Abortable,
+  ): Promise<QuarantinedRow[]> {
     return this.refused.list(o);
   }
 

@@ -1,5 +1,6 @@
 import type { Collection, Db } from "../../../deps.ts";
 import type { Abortable, QuarantinedRow } from "../../core/types.ts";
+import type { QuarantineFilter } from "./port.ts";
 import { type MongoConnection, SCAN_MS } from "./mongodb_connection.ts";
 
 /** `_id` is the JSON of run, kind, source and position, so that each is kept once. */
@@ -34,13 +35,15 @@ export class MongoQuarantine {
   }
 
   /** Newest run first, then by kind, source and position. */
-  async list(o: { run_id?: string; limit: number; offset: number } & Abortable): Promise<QuarantinedRow[]> {
+  async list(
+    { limit, offset, signal, ...filter }: QuarantineFilter & { limit: number; offset: number } & Abortable,
+  ): Promise<QuarantinedRow[]> {
     const listed: QuarantinedRow[] = [];
-    let skip = o.offset;
-    for (const { _id: run_id, rows } of await this.runs(o)) {
-      const limit = o.limit - listed.length;
-      if (limit <= 0) break;
-      if (skip < rows) listed.push(...await this.ofRun({ run_id, skip, limit, signal: o.signal }));
+    let skip = offset;
+    for (const { _id: run_id, rows } of await this.runs(filter, signal)) {
+      const left = limit - listed.length;
+      if (left <= 0) break;
+      if (skip < rows) listed.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left, signal }));
       skip = Math.max(0, skip - rows);
     }
     return listed;
@@ -59,22 +62,33 @@ export class MongoQuarantine {
     return this.connection.run((db, reading) => rowsOf(db).countDocuments({}, reading), limits);
   }
 
-  /** Runs with refused rows, the one with the newest row first. */
-  private runs({ run_id, signal }: { run_id?: string } & Abortable): Promise<RunOfRows[]> {
+  /** Runs with such rows, the one with the newest row of all first. */
+  private runs({ run_id, ...filter }: QuarantineFilter, signal?: AbortSignal): Promise<RunOfRows[]> {
+    const wanted = Object.entries(filter).map(([name, value]) => ({
+      $eq: [`$${name}`, { $literal: value }],
+    }));
     return this.connection.run((db, reading) =>
       rowsOf(db).aggregate<RunOfRows>([
         { $match: run_id === undefined ? {} : { run_id } },
-        { $group: { _id: "$run_id", newest: { $max: "$at" }, rows: { $sum: 1 } } },
+        {
+          $group: {
+            _id: "$run_id",
+            newest: { $max: "$at" },
+            rows: { $sum: { $cond: [{ $and: wanted }, 1, 0] } },
+          },
+        },
+        { $match: { rows: { $gt: 0 } } },
         { $sort: { newest: -1, _id: -1 } },
       ], reading).toArray(), { ms: SCAN_MS, signal });
   }
 
   private async ofRun(
-    o: { run_id: string; skip: number; limit: number } & Abortable,
+    filter: QuarantineFilter,
+    o: { skip: number; limit: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
     const found = await this.connection.run(
       (db, reading) =>
-        rowsOf(db).find({ run_id: o.run_id }, { projection: { _id: 0 }, ...reading })
+        rowsOf(db).find(filter, { projection: { _id: 0 }, ...reading })
           .sort({ kind: 1, source: 1, position: 1 }).skip(o.skip).limit(o.limit).toArray(),
       o,
     );

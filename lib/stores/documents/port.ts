@@ -44,6 +44,9 @@ export interface LabelledMessage {
   readonly intent: string;
 }
 
+/** Which refused rows are asked for; what is not given may be anything. */
+export type QuarantineFilter = Partial<Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position">>;
+
 /**
  * Messages as they were said, what they were classified as, and the input rows that were refused. Where a message
  * has a given intent, that one counts; else the classified one.
@@ -93,8 +96,10 @@ export interface DocumentStore {
   examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]>;
   /** Keeps refused rows; the same run, kind, source and position is kept once. */
   quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void>;
-  /** Refused rows, newest run first, then by kind, source and position; of one run, where given. */
-  quarantined(o: { run_id?: string; limit: number; offset: number } & Abortable): Promise<QuarantinedRow[]>;
+  /** Refused rows, newest run first, then by kind, source and position; those that have what is given. */
+  quarantined(
+    o: QuarantineFilter & { limit: number; offset: number } & Abortable,
+  ): Promise<QuarantinedRow[]>;
   /** Drops refused rows older than this ISO time; returns how many. */
   pruneQuarantine(o: { before: string } & Abortable): Promise<number>;
   /** Removes every message of these users, and their touches; returns how many messages went. */

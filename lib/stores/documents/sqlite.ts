@@ -12,6 +12,7 @@ import type {
   IntentCount,
   KeptClassifier,
   LabelledMessage,
+  QuarantineFilter,
 } from "./port.ts";
 import { Classified, CLASSIFIED_SCHEMA } from "./sqlite_classified.ts";
 
@@ -177,17 +178,16 @@ export class SqliteDocuments implements DocumentStore {
   }
 
   async quarantined(
-    o: { run_id?: string; limit: number; offset: number } & Abortable,
+    o: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
     o.signal?.throwIfAborted();
     return this.db.all<QuarantinedRow>(
       `SELECT run_id, kind, source, position, reason, raw, at FROM quarantine
        JOIN (SELECT run_id, max(at) AS newest FROM quarantine GROUP BY run_id) USING (run_id)
-       WHERE run_id = coalesce(?, run_id)
+       WHERE run_id = coalesce(?, run_id) AND kind = coalesce(?, kind) AND source = coalesce(?, source)
+         AND position = coalesce(?, position)
        ORDER BY newest DESC, run_id DESC, kind, source, position LIMIT ? OFFSET ?`,
-      o.run_id ?? null,
-      o.limit,
-      o.offset,
+      ...[o.run_id ?? null, o.kind ?? null, o.source ?? null, o.position ?? null, o.limit, o.offset],
     );
   }
 

@@ -262,3 +262,53 @@ scene("goes on without vectors where the published row names no model", async ({
   assert.deepEqual(answer.degraded, ["vectors"]);
   assert.ok(answer.items.length > 0);
 });
+
+Deno.test("Recommender.explain() gives the answer that serve() gives, made afresh, with what led to it", async () => {
+  const world = await openWorld();
+  try {
+    const recommender = new Recommender({ stores: world.stores, clock: new ManualClock(NOW) });
+    for (const user_id of ["ann", "bob", "nobody"]) {
+      const served = await recommender.serve({ user_id, k: 5 });
+      const { answer, basis, steps, failures } = await recommender.explain({ user_id, k: 5 });
+      assert.equal(JSON.stringify(answer), served.body);
+      assert.equal(failures.size, 0);
+      assert.deepEqual([...new Set(steps.map(({ stage }) => stage))], [
+        "analytics",
+        "vectors",
+        "graph",
+        "rank",
+      ]);
+      assert.ok(steps.every(({ from_ms, to_ms }) => 0 <= from_ms && from_ms <= to_ms));
+      assert.equal(basis?.users.length, user_id === "nobody" ? 0 : 4);
+    }
+    const { answer, basis } = await recommender.explain({ user_id: "ann", k: 5 });
+    assert.deepEqual(basis?.settled, ["g2"]);
+    assert.deepEqual(basis?.intents.map(({ intent }) => intent), ["plants"]);
+    assert.ok(basis?.engaged.some(({ user_id, campaign_id }) => user_id === "bob" && campaign_id === "g1"));
+    const sum = Object.values(basis!.weights).reduce((a, b) => a + b, 0);
+    assert.ok(Math.abs(sum - 1) < 1e-9);
+    await world.add([event("ann", "conversion", answer.items[0]!.campaign_id)]);
+    const { answer: after } = await recommender.explain({ user_id: "ann", k: 5 });
+    assert.ok(!ids(after).includes(answer.items[0]!.campaign_id), "made afresh");
+  } finally {
+    await world.close();
+  }
+});
+
+Deno.test("Recommender.explain() names what failed, and has no basis without analytics", async () => {
+  const world = await openWorld();
+  try {
+    const graph = faulty(world.stores.graph, fails);
+    const half = new Recommender({ stores: { ...world.stores, graph }, clock: new ManualClock(NOW) });
+    const { answer, basis, failures } = await half.explain({ user_id: "ann", k: 5 });
+    assert.deepEqual(answer.degraded, ["graph"]);
+    assert.ok(failures.get("graph") instanceof Error);
+    assert.deepEqual([basis?.users.length, basis?.engaged.length], [4, 0]);
+    const analytics = faulty(world.stores.analytics, fails);
+    const none = new Recommender({ stores: { ...world.stores, analytics }, clock: new ManualClock(NOW) });
+    const nothing = await none.explain({ user_id: "ann", k: 5 });
+    assert.deepEqual([nothing.answer.degraded, nothing.basis], [["analytics"], null]);
+  } finally {
+    await world.close();
+  }
+});

@@ -1,0 +1,39 @@
+import { iso } from "../../lib/core/clock.ts";
+import { CHECK_TASK } from "../../lib/quality/findings.ts";
+import { STORE, type Survey, surveysOf } from "../../lib/quality/survey.ts";
+import { type Asked, keep } from "../web/ask.ts";
+import type { Site } from "../web/page.ts";
+
+const DAY_MS = 86_400_000;
+/** Surveys that are looked back at, for a line of how rows came to be. */
+const MOST = 30;
+const DAYS = 90;
+
+/** What the newest check counted, and those before it. */
+export interface Surveyed {
+  readonly run_id: string;
+  readonly at: string;
+  /** Oldest first, the newest among them. */
+  readonly surveys: readonly Survey[];
+}
+
+/** The newest check's count of rows; null where none has counted. */
+export function newestSurvey(site: Site, now: number): Promise<Asked<Surveyed | null>> {
+  return keep(site, "survey", async () => {
+    const since = iso(now - DAYS * DAY_MS);
+    const dags = [...site.dags.values()].filter(({ tasks }) => tasks.some(({ id }) => id === CHECK_TASK));
+    const outputs = (await Promise.all(
+      dags.map(({ id }) => site.runs.outputs({ dag_id: id, task_id: CHECK_TASK, since, limit: MOST })),
+    )).flat().filter((each) => surveysOf([each]).length > 0)
+      .sort((a, b) => a.created_at < b.created_at ? -1 : 1).slice(-MOST);
+    const newest = outputs.at(-1);
+    if (newest === undefined) return null;
+    return { run_id: newest.run_id, at: newest.ended_at ?? newest.created_at, surveys: surveysOf(outputs) };
+  });
+}
+
+/** What one store held, as `[what, rows]`. */
+export function countsOf(surveyed: Surveyed | null, store: string): [string, number][] {
+  const counts = surveyed?.surveys.at(-1)?.counts ?? {};
+  return Object.entries(counts).filter(([what]) => STORE[what] === store);
+}

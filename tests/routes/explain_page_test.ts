@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import type { ApiKey, Message } from "../../lib/core/types.ts";
+import { pageTest, see, send } from "./pages.ts";
+
+const said = (message_id: string, message: string, minute: number): Message => ({
+  message_id,
+  user_id: "ann",
+  message,
+  timestamp: `2025-03-01T00:${String(minute).padStart(2, "0")}:00.000Z`,
+  conversation_id: null,
+  role: "user",
+  intent: "plants",
+  campaign_id: null,
+  metadata: null,
+});
+
+/** The JSON that the page shows. */
+function jsonOf(html: string): unknown {
+  const text = /<pre class="json"[^>]*>([\s\S]*?)<\/pre>/.exec(html)?.[1] ?? "";
+  return JSON.parse(text.replaceAll("&quot;", '"').replaceAll("&#39;", "'").replaceAll("&amp;", "&"));
+}
+
+pageTest("explain shows the very answer that the API gives", async ({ app }) => {
+  for (const user_id of ["ann", "dan", "nobody"]) {
+    const api = await (await app.request(`/recommendations/${user_id}`)).json();
+    assert.deepEqual(jsonOf((await see(app, `/explain?user_id=${user_id}`)).html), api);
+  }
+  const api = await (await app.request("/recommendations/ann?k=2")).json();
+  assert.deepEqual(jsonOf((await see(app, "/explain?user_id=ann&k=2")).html), api);
+});
+
+pageTest("explain shows who is alike, what led where, and what is left out", async ({ app }) => {
+  const { html } = await see(app, "/explain?user_id=ann");
+  assert.match(html, /<a href="\/explain\?user_id=bob">bob<\/a>/);
+  assert.match(html, /<title>bob: alike 1\.00<\/title>/);
+  assert.match(html, /<title>plants: intent<\/title>/);
+  assert.match(html, /1 person who talks like you chose it/);
+  assert.match(html, /Left out[\s\S]*Title of g2/);
+  assert.match(html, /aria-label="analytics from [\d.]+ ms for [\d.]+ ms; vectors/);
+});
+
+pageTest("explain shows an unknown user the popular campaigns, and says why", async ({ app }) => {
+  const { html } = await see(app, "/explain?user_id=nobody");
+  assert.match(html, /<span class="value">popular<\/span>/);
+  assert.match(html, /Nothing is known that links this user to a campaign/);
+});
+
+pageTest("explain says what is missing while a store is down", async ({ app, world }) => {
+  await world.stores.graph.close();
+  const { status, html } = await see(app, "/explain?user_id=ann");
+  assert.equal(status, 200);
+  assert.match(html, /Parts are missing[\s\S]*graph \(<code>/);
+});
+
+pageTest("explain asks for an id that can be one", async ({ app }) => {
+  for (const query of ["user_id=%00", `user_id=${"x".repeat(257)}`]) {
+    assert.match((await see(app, `/explain?${query}`)).html, /role="alert">An id has at most 256/);
+  }
+  assert.match((await see(app, "/explain?user_id=ann&k=0")).html, /role="alert">Items are a whole number/);
+});
+
+const KEYS: readonly ApiKey[] = [
+  { key: "reader-key-of-16", scopes: ["read"] },
+  { key: "admin-key-of-16+", scopes: ["admin"] },
+];
+
+pageTest("what a user said is shown to admins alone, newest first, and logged nowhere", async (o) => {
+  const { app, world, log } = o;
+  await world.stores.documents.upsert({
+    messages: [said("b", "roses, please", 1), said("a", "my address is 5 Elm Street", 2)],
+  });
+  const page = async (key: string) => {
+    const given = (await send(app, "/login", { key, to: "/" })).headers.get("set-cookie") ?? "";
+    return (await see(app, "/explain?user_id=ann", { cookie: given.split(";")[0]! })).html;
+  };
+  const reader = await page("reader-key-of-16");
+  assert.match(reader, /shown to a session with the scope <code>admin<\/code> alone/);
+  assert.doesNotMatch(reader, /Elm Street|roses/);
+  assert.match(await page("admin-key-of-16+"), /5 Elm Street[\s\S]*roses, please/);
+  assert.doesNotMatch(JSON.stringify(log), /ann|Elm|roses/);
+}, { keys: KEYS });
