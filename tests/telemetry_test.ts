@@ -50,7 +50,14 @@ const command = (folder: string, args: string[], env: Record<string, string>) =>
   new Deno.Command("deno", {
     args: ["run", "--quiet", "--allow-all", `${ROOT}main.ts`, ...args],
     cwd: folder,
-    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64", PARLEY_PORT: "0", PARLEY_MAX_BAD_SHARE: "1", ...env },
+    env: {
+      NO_COLOR: "1",
+      PARLEY_EMBEDDINGS: "test:64",
+      PARLEY_ALLOW_TEST_EMBEDDER: "1",
+      PARLEY_PORT: "0",
+      PARLEY_MAX_BAD_SHARE: "1",
+      ...env,
+    },
     stdout: "piped",
     stderr: "piped",
   });
