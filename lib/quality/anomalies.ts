@@ -10,7 +10,7 @@ import { recordedFindings } from "./findings.ts";
 import { historyAnomalies, pastFailures } from "./history.ts";
 import { lateAnomalies, schedulerAnomalies } from "./late.ts";
 import { servingAnomalies } from "./serving.ts";
-import { outOfScopeAnomalies, type ScopeShare } from "./scope.ts";
+import { outOfScopeAnomalies, scopeShares } from "./scope.ts";
 import { DAY_MS, ended, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
 export interface AnomalyOptions {
@@ -25,8 +25,6 @@ export interface AnomalyOptions {
   readonly stores?: CheckedStores;
   /** What the API served, in windows of equal length, oldest first; the last is judged by those before. */
   readonly serving?: readonly ServingMinute[];
-  /** Share of messages without a known intent, by run, oldest first; the last is judged by those before. */
-  readonly scope?: readonly ScopeShare[];
   /** How far back runs and days are read. Default 90: the method looks at up to 42 runs or days. */
   readonly days?: number;
 }
@@ -60,7 +58,6 @@ export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
   const open = [
     ...looked.flatMap((each) => each.open),
     ...servingAnomalies(o.serving ?? []),
-    ...outOfScopeAnomalies(o.scope ?? []),
   ];
   const past = looked.flatMap((each) => each.past).sort((a, b) => a.since < b.since ? 1 : -1);
   return { generated_at: iso(now), since, open: open.sort(bySeverity), past };
@@ -77,15 +74,16 @@ async function ofDag(
   dag: WatchedDag,
   { now, since }: { now: number; since: string },
 ): Promise<Looked> {
-  const [history, found, late] = await Promise.all([
+  const [history, found, late, shares] = await Promise.all([
     runs.history({ dag_id: dag.id, since, limit: MAX_RUNS }),
     recordedFindings(runs, dag, since),
     lateAnomalies(runs, dag, now),
+    scopeShares(runs, dag, since),
   ]);
   // What is compared live need not be told by the last check again.
   const current = found.stores.filter((one) => stores === undefined || !isCompared(one));
   return {
-    open: [...historyAnomalies(dag, history, now), ...late, ...current],
+    open: [...historyAnomalies(dag, history, now), ...late, ...current, ...outOfScopeAnomalies(shares)],
     past: [...pastFailures(dag, history), ...stagesOver(found.stages, history.find(ended)), ...found.past],
   };
 }

@@ -1,6 +1,12 @@
+import { z } from "../../deps.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { forecastShare } from "./robust.ts";
 import { percent } from "./unusual.ts";
+import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
+
+/** The task whose output holds how many messages were classified, and how many of them were out of scope. */
+const CLASSIFY_TASK = "classify";
+const OUTPUT = z.object({ classifier: z.string(), classified: z.number(), out_of_scope: z.number() });
 
 /** How many of the messages of one run were about nothing that the intent catalogue knows. */
 export interface ScopeShare {
@@ -16,6 +22,28 @@ export interface ScopeShare {
 /** How much the share must have grown, besides being improbable. */
 const FACTOR = 1.5;
 const MIN_MESSAGES = 50;
+
+/**
+ * The shares of one dag's runs under the classifier of the newest of them, oldest first: another classifier knows other
+ * intents, so its shares are not compared.
+ */
+export async function scopeShares(
+  runs: Pick<WatchedRuns, "outputs">,
+  { id, tasks }: WatchedDag,
+  since: string,
+): Promise<ScopeShare[]> {
+  if (!tasks.some((task) => task.id === CLASSIFY_TASK)) return [];
+  const newestFirst = await runs.outputs({ dag_id: id, task_id: CLASSIFY_TASK, since, limit: MAX_RUNS });
+  const told = newestFirst.flatMap(({ run_id, ended_at, created_at, output }) => {
+    const { data } = OUTPUT.safeParse(output);
+    // Without anything to classify, a run says nothing.
+    if (data === undefined || data.classified === 0) return [];
+    const { classifier, classified: messages, out_of_scope } = data;
+    return [{ classifier, run_id, at: ended_at ?? created_at, messages, out_of_scope }];
+  });
+  return told.filter(({ classifier }) => classifier === told[0]?.classifier)
+    .map(({ classifier: _classifier, ...share }) => share).reverse();
+}
 
 /** Whether people have begun to talk about what the catalogue does not have. Oldest first; the last one is judged. */
 export function outOfScopeAnomalies(shares: readonly ScopeShare[]): Anomaly[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { iso } from "../../../lib/core/clock.ts";
-import { outOfScopeAnomalies } from "../../../lib/quality/scope.ts";
+import { outOfScopeAnomalies, scopeShares } from "../../../lib/quality/scope.ts";
 import type { ServingMinute } from "../../../lib/core/types.ts";
 import { servingAnomalies } from "../../../lib/quality/serving.ts";
 import { NIGHT, seeded } from "../../fixtures/quality.ts";
@@ -62,4 +62,28 @@ Deno.test("outOfScopeAnomalies() tells that people talk about something else", (
   const [found] = outOfScopeAnomalies([...usual, share(12, 300)]);
   assert.deepEqual([found?.code, found?.figure, found?.run_id], ["out_of_scope", 0.3, "r12"]);
   assert.deepEqual(outOfScopeAnomalies([]), []);
+});
+
+Deno.test("scopeShares() compares runs of the newest classifier alone, and those that classified something", async () => {
+  const outputs = [
+    { classifier: "new", classified: 80, out_of_scope: 8, changed: 0, waiting: 0 },
+    { classifier: "new", classified: 0, out_of_scope: 0, changed: 0, waiting: 0 },
+    { classifier: null, classified: 0, out_of_scope: 0 },
+    null,
+    { classifier: "new", classified: 60, out_of_scope: 3, changed: 0, waiting: 0 },
+    { classifier: "old", classified: 70, out_of_scope: 40, changed: 0, waiting: 0 },
+  ].map((output, n) => ({
+    run_id: `r${n}`,
+    created_at: iso(NIGHT - n),
+    ended_at: null,
+    state: "success" as const,
+    output,
+  }));
+  const runs = { outputs: () => Promise.resolve(outputs) };
+  const dag = { id: "d", tasks: [{ id: "classify" }] };
+  assert.deepEqual(await scopeShares(runs, dag, iso(0)), [
+    { run_id: "r4", at: iso(NIGHT - 4), messages: 60, out_of_scope: 3 },
+    { run_id: "r0", at: iso(NIGHT), messages: 80, out_of_scope: 8 },
+  ]);
+  assert.deepEqual(await scopeShares(runs, { id: "d", tasks: [{ id: "other" }] }, iso(0)), []);
 });
