@@ -87,7 +87,7 @@ browserTest(
     await page.getByText("11 tasks will run again.").waitFor();
     await work();
     await page.locator("#summary .state", { hasText: "success" }).waitFor({ timeout: 20_000 });
-    assert.equal(await page.locator("#tasks .attempts li").count(), 12);
+    assert.equal(await page.locator("#tasks .attempts li").count(), 13);
   },
 );
 
