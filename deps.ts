@@ -6,6 +6,8 @@ export type { LogRecord } from "@logtape/logtape";
 export type { Attributes, Span, Tracer } from "@opentelemetry/api";
 export type { HistogramMetricData, MetricData, SumMetricData } from "@opentelemetry/sdk-metrics";
 export {
+  bulkhead,
+  BulkheadPolicy,
   circuitBreaker,
   CircuitState,
   ConsecutiveBreaker,
@@ -19,7 +21,14 @@ export type { Context, Hono } from "hono";
 export type { Child } from "hono/jsx";
 export type { Redis } from "ioredis";
 export { LRUCache } from "lru-cache";
-export type { AnyBulkWriteOperation, Collection, Db, MongoBulkWriteError, MongoClient } from "mongodb";
+export type {
+  AnyBulkWriteOperation,
+  Collection,
+  Db,
+  Filter,
+  MongoBulkWriteError,
+  MongoClient,
+} from "mongodb";
 export type { BookmarkManager, Driver, ManagedTransaction } from "neo4j-driver";
 import { createRequire } from "node:module";
 

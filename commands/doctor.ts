@@ -1,14 +1,14 @@
 import { statfsSync, styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { messageOf } from "../lib/core/errors.ts";
-import { type Health, type ModelIdentity, parseModelKey } from "../lib/core/types.ts";
+import { type Health, type ModelIdentity, parseModelKey, type Published } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
 import { otherModel } from "../lib/quality/model.ts";
 import * as open from "../lib/stores/open.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
-import { embedderUrl } from "./services.ts";
+import { embedderOptions, embedderUrl } from "./services.ts";
 
 interface Opened {
   health(): Promise<Health>;
@@ -107,21 +107,34 @@ async function examineData(
   { documents, analytics, vectors, graph }: DataStores,
 ): Promise<Pick<Diagnosis, "counts" | "findings">> {
   const published = await analytics.published();
-  const embedder = await openEmbedder({ url: embedderUrl(config), sessions: 1 });
-  await embedder.close();
-  const { model } = embedder;
-  const serving = await vectors.of({ model: published === null ? model : parseModelKey(published.model) });
-  const data = { documents, analytics, vectors: serving, graph };
+  const configured = await configuredModel(config);
+  const model = published === null ? configured : parseModelKey(published.model);
+  if (typeof model === "string") return { counts: {}, findings: [noEmbedder(model)] };
+  const data = { documents, analytics, vectors: await vectors.of({ model }), graph };
   const counted = Object.entries(data).map(async ([role, store]) => [role, { ...await store.counts() }]);
-  const other = otherModel({ published, model, embeddings: embedderUrl(config) });
   const findings = await checkData(data);
-  if (other !== null) findings.push(otherModelFinding(other, serving.model, model));
+  if (typeof configured === "string") findings.push(noEmbedder(configured));
+  else findings.push(...otherModelFindings(config, published, configured));
   return { counts: Object.fromEntries(await Promise.all(counted)), findings };
 }
 
-function otherModelFinding(text: string, stored: ModelIdentity, configured: ModelIdentity): Finding {
-  const { dimension: figure } = configured;
-  return { code: "other_model", severity: "critical", figure, expected: stored.dimension, text };
+/** The model that is set, or why it cannot be opened. */
+async function configuredModel(config: Config): Promise<ModelIdentity | string> {
+  const embedder = await openEmbedder({ ...embedderOptions(config), sessions: 1 }).catch(messageOf);
+  if (typeof embedder === "string") return embedder;
+  await embedder.close();
+  return embedder.model;
+}
+
+function otherModelFindings(config: Config, published: Published | null, model: ModelIdentity): Finding[] {
+  const text = otherModel({ published, model, embeddings: embedderUrl(config) });
+  if (text === null || published === null) return [];
+  const { dimension: expected } = parseModelKey(published.model);
+  return [{ code: "other_model", severity: "critical", figure: model.dimension, expected, text }];
+}
+
+function noEmbedder(text: string): Finding {
+  return { code: "no_embedder", severity: "critical", figure: 0, expected: 1, text };
 }
 
 function littleDisk(figure: number): Finding {

@@ -5,6 +5,7 @@ import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import { spanned } from "../lib/telemetry/spans.ts";
+import { intents } from "../tasks/intents.ts";
 import { nightly } from "../tasks/nightly.ts";
 import { reembed } from "../tasks/reembed.ts";
 import type { Services } from "../tasks/services.ts";
@@ -17,7 +18,7 @@ const POOLS = Object.freeze({ default: 16 });
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
-  return loadDags({ dags: [nightly(config), reembed({ resolve: resolveModel })], pools: POOLS });
+  return loadDags({ dags: [nightly(config), intents(), reembed({ resolve: resolveModel })], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */

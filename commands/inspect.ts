@@ -101,12 +101,16 @@ export function listRuns(config: Config, o: { dag?: string; limit: number; json:
   return withRuns(config, async (runs) => {
     const found = await runs.runs({ ...o.dag === undefined ? {} : { dag_id: o.dag }, limit: o.limit });
     for (const run of found) {
-      const line = [run.run_id, run.state, run.trigger, run.logical_date, run.error ?? ""].join("  ");
+      const line = [run.run_id, run.state, run.trigger, run.logical_date, firstLine(run.error)].join("  ");
       console.log(o.json ? JSON.stringify(run) : line);
     }
     if (!o.json && found.length === 0) console.log("There are no runs yet; `deno task pipeline` makes one.");
     return EXIT.ok;
   });
+}
+
+function firstLine(error: string | null): string {
+  return error?.split("\n")[0] ?? "";
 }
 
 /** One run, stage by stage; on a terminal, until it has ended. */

@@ -19,6 +19,7 @@ export function addPipeline(parley: Command, verb: Verb, params: string): void {
     .addHelpText("after", HELP);
   addRunning(pipeline, verb, params);
   addLooking(pipeline, verb);
+  addIntents(pipeline, verb);
   addChanging(pipeline, verb);
 }
 
@@ -134,6 +135,27 @@ function addLooking(pipeline: Command, verb: Verb): void {
     .action(
       verb(async (config, o: Json & { run?: string; limit: number; raw: boolean }) =>
         (await import("./quarantine.ts")).listQuarantine(config, o)
+      ),
+    );
+}
+
+function addIntents(pipeline: Command, verb: Verb): void {
+  const json = ["--json", "as JSON", false] as const;
+  pipeline.command("discover").description(
+    "propose intents from messages without one; prints what users said",
+  )
+    .option("--groups <n>", "how many groups; default: what suits the messages", positive)
+    .option("--json", "a catalogue to name and correct, as JSON", false)
+    .action(
+      verb(async (config, o: Json & { groups?: number }) =>
+        (await import("./intents.ts")).discoverIntents(config, o)
+      ),
+    );
+  pipeline.command("classify [text...]").description("the intents of texts, or of lines on standard input")
+    .option(...json)
+    .action(
+      verb(async (config, texts: string[], o: Json) =>
+        (await import("./intents.ts")).classifyTexts(config, texts, o)
       ),
     );
 }

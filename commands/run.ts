@@ -136,6 +136,9 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
     `\`deno task pipeline run reembed --param model=${
       embedderUrl(config)
     }\` goes back to the one that is set.`,
+    ...config.intents === null ? [] : [
+      "Then `deno task pipeline run intents` learns the intents anew, as the next nightly run with new input does.",
+    ],
   ];
 }
 

@@ -10,6 +10,9 @@ export function sampleSources(): Sources {
   return { messages: messages!, campaigns: campaigns!, events: events! };
 }
 
+/** The sample's own catalogue of intents. */
+export const SAMPLE_INTENTS = `${FOLDER}/intents.json`;
+
 /** Whether a source is one of the sample's files. */
 export function isSample(uri: string): boolean {
   return uri.startsWith(`${FOLDER}/`);

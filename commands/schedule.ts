@@ -8,7 +8,7 @@ import { openLog } from "../lib/telemetry/log.ts";
 import { allDags, processName } from "./engine.ts";
 import { aborted } from "./serve.ts";
 import { shutdownSignal } from "./exit.ts";
-import { openAll, type Opened } from "./services.ts";
+import { openAll, type Opened, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 
 const TICK_MS = 1_000;
@@ -51,6 +51,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
 
 /** The scheduler alone, until SIGINT or SIGTERM. */
 export async function schedule(config: Config): Promise<number> {
+  refuseTestEmbedder(config);
   const shutdown = shutdownSignal();
   const scheduler = await startScheduler(config);
   console.log(nextRunText(config));

@@ -3,11 +3,12 @@ import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { startTracing } from "../lib/telemetry/spans.ts";
+import { openEmbedder } from "../lib/embed/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
 import { requestLog } from "./logs.ts";
-import { type Opened, openServing } from "./services.ts";
+import { embedderOptions, lazy, type Opened, openServing, refuseTestEmbedder } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
@@ -21,11 +22,14 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   const stores = await openServing(config);
   const closing = new AbortController();
   const dags = allDags(config);
+  // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
+  const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   try {
     const log = await openLog(config.log);
     const app = await createApp({
       stores: stores.value,
       dags: [...dags.values()],
+      embedder: embedder.open,
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
@@ -43,6 +47,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const close = async () => {
       closing.abort();
       await server.shutdown();
+      await embedder.close();
       await stores.close();
     };
     return { value: { url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}` }, close };
@@ -70,6 +75,7 @@ async function warmUp(stores: readonly { health(): Promise<unknown> }[]): Promis
 
 /** The API alone, until SIGINT or SIGTERM. */
 export async function serve(config: Config): Promise<number> {
+  refuseTestEmbedder(config);
   const shutdown = shutdownSignal();
   const api = await listen(config);
   console.log(`Parley answers at ${api.value.url}`);

@@ -1,6 +1,7 @@
 import { systemClock } from "../lib/core/clock.ts";
 import { type Config, loadConfig } from "../lib/config.ts";
-import { openEmbedder } from "../lib/embed/open.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { type EmbedderOptions, openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
   datasetName,
@@ -13,6 +14,7 @@ import {
   openVectors,
 } from "../lib/stores/open.ts";
 import type { Services } from "../tasks/services.ts";
+import { readCatalogue } from "./catalogue.ts";
 
 /** What is open, and the one way to close it. */
 export interface Opened<T> {
@@ -41,6 +43,20 @@ export async function openAll<T extends Record<string, Closable>>(
   }
 }
 
+/** What is opened when it is first asked for, and closed if it was. A failure is not kept. */
+export function lazy<T extends Closable>(
+  opener: () => Promise<T>,
+): { open(): Promise<T>; close(): Promise<void> } {
+  let opened: Promise<T> | null = null;
+  const open = () =>
+    opened ??= opener().catch((error) => {
+      opened = null;
+      throw error;
+    });
+  const close = async () => await (await opened?.catch(() => null))?.close();
+  return { open, close };
+}
+
 /** Everything that the tasks of the nightly dag work with. The model loads when a task first asks for it. */
 export async function openServices(config: Config): Promise<Opened<Services>> {
   const stores = await openAll({
@@ -53,7 +69,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
   });
   const embedders = new Map<string, Promise<Embedder>>();
   const embedder = (url = embedderUrl(config)) => {
-    const opened = embedders.get(url) ?? openEmbedder({ url, sessions: config.embed_sessions });
+    const opened = embedders.get(url) ?? openEmbedder({ ...embedderOptions(config), url });
     embedders.set(url, opened);
     return opened;
   };
@@ -63,6 +79,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     clock: systemClock,
     settings: { embeddings: embedderUrl(config), max_bad_share, retention_days, half_life_days },
     embedder,
+    catalogue: ({ sources }) => readCatalogue(config, sources),
     dataset: (store, table) => datasetName(config[store], table),
     artifact: ({ uri, rows, bytes, sha256 }) => ({
       ...datasetName(config.artifacts, uri.replace(/^artifact:/, "")),
@@ -95,7 +112,29 @@ export function resolveModel(text: string): string {
   return embedderUrl(loadConfig({ PARLEY_EMBEDDINGS: text }));
 }
 
+/** What the configured embedder is opened with. */
+export function embedderOptions(config: Config): EmbedderOptions {
+  return {
+    url: embedderUrl(config),
+    sessions: config.embed_sessions,
+    long: config.embed_long,
+    key: config.embeddings_key,
+    hub: { ...config.hub, cache: `${config.data}/models` },
+  };
+}
+
 /** Without the escapes that a URL puts into a path. */
 export function embedderUrl({ embeddings }: Config): string {
-  return `${embeddings.protocol}${decodeURIComponent(embeddings.pathname)}`;
+  const { protocol, pathname, search, href } = embeddings;
+  return protocol === "onnx:" ? `${protocol}${decodeURIComponent(pathname)}${search}` : href;
+}
+
+/** Throws `invalid` where answers would come from the embedder that only tests may use, unless that is wanted. */
+export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config): void {
+  if (embeddings.protocol !== "test:" || allow_test_embedder) return;
+  throw new ParleyError(
+    "invalid",
+    `PARLEY_EMBEDDINGS=${embeddings.href} knows no meanings and is for tests: set a model, or leave it out for the ` +
+      "bundled one; PARLEY_ALLOW_TEST_EMBEDDER=1 serves it all the same",
+  );
 }

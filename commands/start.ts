@@ -6,7 +6,7 @@ import { EXIT, shutdownSignal } from "./exit.ts";
 import { isSample, sampleSources } from "./sample.ts";
 import { nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";
-import { openAll } from "./services.ts";
+import { openAll, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 
 /** A user of the sample whose answer shows what Parley does. */
@@ -14,6 +14,7 @@ const SAMPLE_USER = "keziah-boateng";
 
 /** Everything in one: loads what there is to load, then answers and keeps to the schedule until told to stop. */
 export async function start(config: Config): Promise<number> {
+  refuseTestEmbedder(config);
   const shutdown = shutdownSignal();
   try {
     const sources = await sourcesToLoad(config);

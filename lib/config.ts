@@ -16,8 +16,18 @@ export interface Config {
   readonly cache: URL;
   readonly artifacts: URL;
   readonly embeddings: URL;
+  /** Path of the catalogue of intents; null for none of one's own. */
+  readonly intents: string | null;
   /** Inference sessions at one time; each keeps one core busy. */
   readonly embed_sessions: number;
+  /** What becomes of texts that are longer than the model reads. */
+  readonly embed_long: "truncate" | "windows";
+  /** Secret that an embeddings endpoint is shown. */
+  readonly embeddings_key: string | null;
+  /** Where models are fetched from, by the names that Hugging Face's own tools read; null for their default. */
+  readonly hub: { readonly endpoint: string | null; readonly token: string | null };
+  /** Whether answers may come from vectors without meaning. */
+  readonly allow_test_embedder: boolean;
   readonly sources: Sources;
   /** Null where the nightly run is switched off. */
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
@@ -51,6 +61,13 @@ const Environment = z.object({
   PARLEY_CACHE: z.string().default("memory:64mb"),
   PARLEY_ARTIFACTS: z.string().optional(),
   PARLEY_EMBEDDINGS: z.string().optional(),
+  PARLEY_EMBEDDINGS_KEY: z.string().nullable().default(null),
+  PARLEY_EMBED_LONG: z.enum(["truncate", "windows"], { error: "is neither truncate nor windows" })
+    .default("truncate"),
+  PARLEY_ALLOW_TEST_EMBEDDER: z.enum(["0", "1"], { error: "is neither 0 nor 1" }).default("0"),
+  HF_ENDPOINT: z.url({ error: "is not a URL" }).nullable().default(null),
+  HF_TOKEN: z.string().nullable().default(null),
+  PARLEY_INTENTS: z.string().optional(),
   PARLEY_EMBED_SESSIONS: number(1, 256).default(() => navigator.hardwareConcurrency),
   PARLEY_MESSAGES: list.default([]),
   PARLEY_CAMPAIGNS: list.default([]),
@@ -138,7 +155,12 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     cache: url("PARLEY_CACHE", ""),
     artifacts: url("PARLEY_ARTIFACTS", `file:${data}/artifacts`),
     embeddings: url("PARLEY_EMBEDDINGS", `onnx:${VENDORED_MODEL}`),
+    intents: v.PARLEY_INTENTS === undefined ? null : absolute(v.PARLEY_INTENTS, cwd),
     embed_sessions: v.PARLEY_EMBED_SESSIONS,
+    embed_long: v.PARLEY_EMBED_LONG,
+    embeddings_key: v.PARLEY_EMBEDDINGS_KEY,
+    hub: { endpoint: v.HF_ENDPOINT, token: v.HF_TOKEN },
+    allow_test_embedder: v.PARLEY_ALLOW_TEST_EMBEDDER === "1",
     sources: {
       messages: v.PARLEY_MESSAGES.map((path) => absolute(path, cwd)),
       campaigns: v.PARLEY_CAMPAIGNS.map((path) => absolute(path, cwd)),
@@ -164,9 +186,12 @@ export function absolute(path: string, cwd: string): string {
     : `${cwd}/${path.replace(/^\.\//, "")}`;
 }
 
+/** What may be a folder or a model of a hub, which shows when it is opened. */
+const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
+
 /** Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. */
 function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
-  const local = /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
+  const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
   const url = URL.parse(local === null ? text : `${local[1]}:${absolute(local[2]!, cwd)}`);
   if (url !== null) return url;
   problems.push(`${name} is not a URL; it looks like sqlite:./file.db or scheme://host:port`);

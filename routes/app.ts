@@ -1,6 +1,8 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
 import type { ApiKey, ServingMinute } from "../lib/core/types.ts";
+import type { Embedder } from "../lib/embed/port.ts";
+import { IntentService, type IntentStores } from "../lib/intents/service.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
 import { ServingMetrics } from "../lib/telemetry/serving.ts";
 import { createAuthorize } from "./auth.ts";
@@ -8,6 +10,7 @@ import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
 import { healthz, readyz } from "./health.ts";
 import { index } from "./index.ts";
 import { metrics, type MetricsOptions } from "./metrics.ts";
+import { classifyIntents } from "./intents.ts";
 import { pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
 import { HttpError } from "./problem.ts";
 import { recommendations } from "./recommendations.ts";
@@ -15,7 +18,13 @@ import { wantsHtml } from "./web/guard.ts";
 import type { Dashboard, PageStores } from "./web/page.ts";
 
 export interface AppOptions extends Pick<PipelineView, "dags"> {
-  readonly stores: RecommenderStores & PageStores & MetricsOptions["stores"];
+  readonly stores:
+    & RecommenderStores
+    & PageStores
+    & IntentStores
+    & MetricsOptions["stores"];
+  /** Opens the embedding model, for `POST /intents/classify`; the first such request calls it. None: 503. */
+  readonly embedder?: () => Promise<Embedder>;
   readonly clock: Clock;
   /** Parley's own version, as `/healthz` tells it. */
   readonly version: string;
@@ -49,6 +58,8 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
   const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
   for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));
+  const classify = classifyIntents(new IntentService(o));
+  app.post(classify.route, handler(classify));
   const handle = (context: Context) => refuse(app, context);
   const problem = handler({ route: "*", scope: null, handle });
   const page = failure && handler({ route: "*", scope: null, handle, failure });

@@ -6,7 +6,8 @@ export function index(version: string): Endpoint {
     name: "Parley",
     version,
     links: {
-      recommendations: "/recommendations/{user_id}?k=10",
+      recommendations: "/recommendations/{user_id}?k=10&intent=…",
+      intents: "POST /intents/classify",
       health: "/healthz",
       readiness: "/readyz",
       metrics: "/metrics",

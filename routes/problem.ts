@@ -22,6 +22,7 @@ const TITLE: Readonly<Record<number, string>> = Object.freeze({
   404: "Not Found",
   405: "Method Not Allowed",
   409: "Conflict",
+  413: "Content Too Large",
   429: "Too Many Requests",
   500: "Internal Server Error",
   501: "Not Implemented",

@@ -1,5 +1,6 @@
 import { type Context, z } from "../deps.ts";
 import { causeOf } from "../lib/core/errors.ts";
+import type { Question } from "../lib/recommend/answer.ts";
 import type { Recommender, Served } from "../lib/recommend/recommender.ts";
 import type { ServingMetrics } from "../lib/telemetry/serving.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -13,15 +14,18 @@ const UserId = z.string()
   .max(MAX_ID, `user_id must have at most ${MAX_ID} characters`)
   .regex(/^\P{Cc}*$/u, "user_id must not contain control characters");
 
+const INTENT_RULE = `intent must have 1 to ${MAX_ID} characters and be given once`;
+
 /** Parameters by name, each with all its values. No transforms: they would cost a cached answer a tenth of its time. */
 const Query = z.strictObject({
   k: z.array(z.string().regex(/^([1-9]\d?|100)$/, K_RULE)).length(1, K_RULE).optional(),
+  intent: z.array(z.string().min(1, INTENT_RULE).max(MAX_ID, INTENT_RULE)).length(1, INTENT_RULE).optional(),
 }, NO_OTHERS);
 
 /**
- * `GET /recommendations/:user_id?k=10`: campaigns worth showing to this user, each with its reasons, as an
- * `Answer` (lib/recommend/answer.ts). An unknown user gets the popular ones. Stores that are down are named in
- * `degraded`. `Server-Timing` tells the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`,
+ * `GET /recommendations/:user_id?k=10&intent=x`: campaigns worth showing to this user, each with its reasons, as an
+ * `Answer` (lib/recommend/answer.ts); with `intent` only those that target it. An unknown user gets the popular ones.
+ * Stores that are down are named in `degraded`. `Server-Timing` tells the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`,
  * `stale` while another request makes it anew, `miss`, or `bypass` where the cache could not be used. 400 for a bad id or
  * query, 503 before the first publish.
  *
@@ -42,10 +46,11 @@ export function recommendations(o: { recommender: Recommender; metrics: ServingM
   };
 }
 
-function questionOf(context: Context): { user_id: string; k: number } {
+function questionOf(context: Context): Question {
   const user_id = UserId.parse(context.req.param("user_id"));
-  const { k } = Query.parse(context.req.queries());
-  return { user_id, k: k === undefined ? DEFAULT_K : Number(k[0]) };
+  const { k, intent } = Query.parse(context.req.queries());
+  const question = { user_id, k: k === undefined ? DEFAULT_K : Number(k[0]) };
+  return intent === undefined ? question : { ...question, intent: intent[0]! };
 }
 
 /** Headers are set one by one: given to the constructor together, they take Deno 2.9 several times as long. */

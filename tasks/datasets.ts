@@ -24,6 +24,7 @@ export const FIELDS = Object.freeze({
     "metadata",
   ],
   events: ["event_id", "user_id", "campaign_id", "type", "timestamp", "conversation_id", "metadata"],
+  classifications: ["message_id", "intent", "score", "classifier"],
   vectors: ["id", "user_id", "role", "timestamp", "content_hash", "vector"],
   edges: [
     "user_id",

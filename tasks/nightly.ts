@@ -4,6 +4,7 @@ import { defineDag } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
 import { analytics } from "./steps/analytics.ts";
 import { check } from "./steps/check.ts";
+import { classify } from "./steps/classify.ts";
 import { derive } from "./steps/derive.ts";
 import { documents } from "./steps/documents.ts";
 import { embed } from "./steps/embed.ts";
@@ -44,13 +45,20 @@ export function nightly({ schedule, sources }: NightlySettings) {
       { id: "embed", doc: "text to vectors", needs: ["validate"], run: embed, retries: store },
       { id: "vectors", doc: "message vectors", needs: ["embed"], run: vectors, retries: store },
       {
+        id: "classify",
+        doc: "intents of messages",
+        needs: ["documents", "vectors"],
+        run: classify,
+        retries: store,
+      },
+      {
         id: "graph",
         doc: "edges, by recount",
-        needs: ["documents", "analytics", "embed"],
+        needs: ["analytics", "classify"],
         run: graph,
         retries: store,
       },
-      { id: "derive", doc: "profiles, popularity", needs: ["vectors", "graph"], run: derive, retries: store },
+      { id: "derive", doc: "profiles, popularity", needs: ["graph"], run: derive, retries: store },
       { id: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
       { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
     ],

@@ -2,6 +2,7 @@ import type { Clock } from "../lib/core/clock.ts";
 import type { Artifact } from "../lib/core/types.ts";
 import type { Dataset, DatasetUse } from "../lib/dag/types.ts";
 import type { Embedder } from "../lib/embed/port.ts";
+import type { Catalogue } from "../lib/intents/catalogue.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { ArtifactStore } from "../lib/stores/artifacts/port.ts";
 import type { DocumentStore } from "../lib/stores/documents/port.ts";
@@ -20,6 +21,8 @@ export interface Services {
   readonly runs: Pick<RunStore, "history" | "outputs">;
   /** The embedding model of a URL, or the one that is configured; opened once, loaded at its first text. */
   embedder(url?: string): Promise<Embedder>;
+  /** The catalogue of intents for data from these sources (URIs); null where there is none. */
+  catalogue(o: { sources: readonly string[] }): Promise<Catalogue | null>;
   readonly clock: Clock;
   readonly settings: Settings;
   /** A table of a store, as lineage names it. */

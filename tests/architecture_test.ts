@@ -14,13 +14,14 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
   { at: /^lib\/telemetry\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   { at: /^lib\/recommend\//, may: [/^lib\/core\//, /^lib\/telemetry\/spans\.ts$/, /\/port\.ts$/] },
   { at: /^lib\/quality\//, may: [/^lib\/core\//, /\/port\.ts$/, /^lib\/dag\/schedule\.ts$/] },
+  { at: /^lib\/intents\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   {
     at: /^tasks\//,
-    may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality)\//, /\/port\.ts$/],
+    may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality|intents)\//, /\/port\.ts$/],
   },
   {
     at: /^routes\//,
-    may: [/^routes\//, /^lib\/(core|recommend|quality|dag|schema|telemetry)\//, /\/port\.ts$/],
+    may: [/^routes\//, /^lib\/(core|recommend|quality|dag|schema|intents|telemetry)\//, /\/port\.ts$/],
   },
   { at: /^commands\//, may: [/^lib\//, /^tasks\//, /^routes\//, /^deno\.json$/] },
   { at: /^main\.ts$/, may: [/^commands\//, /^lib\/config\.ts$/] },

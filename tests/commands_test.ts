@@ -24,7 +24,7 @@ function command(
   return new Deno.Command("deno", {
     args: ["run", "--quiet", ...permissionsOf(task), MAIN, ...args],
     cwd: folder,
-    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64", ...o.env },
+    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64", PARLEY_ALLOW_TEST_EMBEDDER: "1", ...o.env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -107,6 +107,15 @@ Deno.test("wrong usage and configuration exit with 2 and say everything that is 
     assert.match(elsewhere.stderr, /--allow-write=\/tmp\/parley-not-allowed/);
   }));
 
+Deno.test("nothing is served from the test embedder unless that is wanted", () =>
+  withFolder(async (folder) => {
+    for (const verb of ["start", "serve", "schedule"]) {
+      const refused = await run(folder, verb, [verb], { env: { PARLEY_ALLOW_TEST_EMBEDDER: "0" } });
+      assert.equal(refused.code, 2);
+      assert.match(refused.stderr, /PARLEY_EMBEDDINGS=test:64 .* PARLEY_ALLOW_TEST_EMBEDDER=1/);
+    }
+  }));
+
 Deno.test("--help works everywhere", () =>
   withFolder(async (folder) => {
     for (const verb of [[], ["start"], ["serve"], ["schedule"], ["pipeline"], ["backup"], ["reset"]]) {
@@ -153,12 +162,13 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     const [ran] = await lines("--messages", "messages.ndjson");
     const [listed] = await lines("runs");
     assert.equal(listed.run_id, ran.run_id);
-    assert.equal((await lines("status", ran.run_id))[0].stages.length, 10);
+    assert.equal((await lines("status", ran.run_id))[0].stages.length, 11);
     const logged = await lines("logs", ran.run_id, "publish");
     assert.deepEqual(logged.map(({ line }) => line), ["data version 1 is published"]);
     assert.ok((await lines("lineage", ran.run_id)).some(({ task_id }) => task_id === "publish"));
     const [again] = await lines("retry", ran.run_id, "--task", "derive", "--downstream");
     assert.deepEqual(again.stages.map(({ attempts }: { attempts: number }) => attempts), [
+      1,
       1,
       1,
       1,

@@ -3,7 +3,16 @@ import { createApp } from "../routes/app.ts";
 import { openCache } from "../lib/stores/open.ts";
 import { listen } from "../commands/serve.ts";
 import { systemClock } from "../lib/core/clock.ts";
-import { digests, type Flow, nightlyRun, SAMPLE, vectorsOf, withFlow, writeRows } from "./fixtures/flow.ts";
+import {
+  digests,
+  type Flow,
+  nightlyRun,
+  ROOT,
+  SAMPLE,
+  vectorsOf,
+  withFlow,
+  writeRows,
+} from "./fixtures/flow.ts";
 import { states } from "./fixtures/dag.ts";
 
 const STAGES = [
@@ -13,6 +22,7 @@ const STAGES = [
   "analytics",
   "embed",
   "vectors",
+  "classify",
   "graph",
   "derive",
   "check",
@@ -101,7 +111,7 @@ Deno.test("every attempt leaves lineage: datasets, rows, versions, times and out
     }
     const embed = snapshot.attempts.find(({ task_id }) => task_id === "embed");
     assert.match(embed?.versions.model ?? "", /64/);
-  }));
+  }, { PARLEY_INTENTS: `${ROOT}sample/intents.json` }));
 
 Deno.test("new input adds only what is new", () =>
   withFlow(async (flow) => {

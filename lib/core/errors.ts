@@ -42,3 +42,18 @@ export function causeOf(error: unknown): string {
   const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line))?.trim();
   return place === undefined ? error.name : `${error.name} ${place}`;
 }
+
+const MOST_CAUSES = 5;
+
+/** The sentence of an error, then a line for each error that caused it, by {@link causeOf}. */
+export function withCauses(error: unknown): string {
+  const lines = [messageOf(error)];
+  for (
+    let at = error;
+    lines.length <= MOST_CAUSES && at instanceof Error && at.cause !== undefined;
+    at = at.cause
+  ) {
+    lines.push(`caused by ${causeOf(at.cause)}`);
+  }
+  return lines.join("\n");
+}

@@ -94,13 +94,20 @@ export interface Health {
   readonly latency_ms: number;
 }
 
+/**
+ * How one vector is made of many: the `mean` of all tokens' states, the first token's (`cls`), or as a `remote` endpoint
+ * does without saying. With `+windows` a long text is read in parts, and its vector is the mean of theirs.
+ */
+export const POOLINGS = ["mean", "cls", "remote", "mean+windows", "cls+windows", "remote+windows"] as const;
+export type Pooling = typeof POOLINGS[number];
+
 /** What made a vector. Vectors of different identities are never compared. */
 export interface ModelIdentity {
   readonly name: string;
-  /** First 16 hex digits of the SHA-256 of the weights, or the endpoint's revision. */
+  /** First 16 hex digits of the SHA-256 of the weights, or what is known of the endpoint's revision. Without `@`. */
   readonly revision: string;
   readonly dimension: number;
-  readonly pooling: "mean" | "cls";
+  readonly pooling: Pooling;
 }
 
 /** One line that names a model unmistakably, as stored beside vectors and in lineage. */

@@ -1,8 +1,8 @@
+import { retryAfter } from "../core/backoff.ts";
 import { type Clock, iso } from "../core/clock.ts";
-import { messageOf, ParleyError } from "../core/errors.ts";
+import { messageOf, ParleyError, withCauses } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
 import type { AttemptRecord, EndedAttempt, LogLine, Progressed, TaskRecord } from "../stores/runs/port.ts";
-import { retryAfter } from "./backoff.ts";
 import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
 import { Report } from "./report.ts";
 import type { AttemptEnd } from "./state.ts";
@@ -156,7 +156,7 @@ export class Attempt<Services> {
     const reason = this.controller.signal.aborted ? this.controller.signal.reason : null;
     if (reason instanceof Stop) return outcome(reason.cause_of_stop, { error: reason.message });
     return outcome("failed", {
-      error: messageOf(error).slice(0, MAX_ERROR),
+      error: withCauses(error).slice(0, MAX_ERROR),
       output: error instanceof Fail ? error.output : null,
       decision: this.decide(error),
       retry_after_ms: retryAfter(error, this.o.clock.now()),

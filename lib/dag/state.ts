@@ -1,6 +1,6 @@
+import { backoff } from "../core/backoff.ts";
 import { iso } from "../core/clock.ts";
 import type { AttemptRecord, AttemptState, EndedAttempt, RunState, TaskRecord } from "../stores/runs/port.ts";
-import { backoff } from "./backoff.ts";
 import type { Dag, RetryDecision, TaskDefinition } from "./define.ts";
 import { outcomeOf } from "./rules.ts";
 

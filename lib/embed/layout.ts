@@ -1,21 +1,22 @@
-import { createHash, z } from "../../deps.ts";
+import { z } from "../../deps.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { ModelIdentity } from "../core/types.ts";
+import type { Purpose } from "./port.ts";
+import { type Dtype, findWeights, isFile, type Weights } from "./weights.ts";
 
 /** What the files of a sentence-transformers folder with an ONNX export say about how to use the model. */
-export interface ModelLayout {
+export interface ModelLayout extends Weights {
   /** The folder that holds the model's folder, without a trailing slash. */
   readonly parent: string;
   /** The name of the model's folder. */
   readonly name: string;
-  readonly dtype: "q8" | "fp32";
-  readonly onnx: string;
   readonly dimension: number;
   readonly pooling: "mean" | "cls";
-  /** Longest input in tokens, special tokens included; what is longer is cut at its end. */
+  /** Longest input in tokens, special tokens included. */
   readonly max_tokens: number;
   /** Whether texts are lower-cased before they are tokenised. */
   readonly lowercase: boolean;
+  /** What stands before each text; empty for most models. */
+  readonly prompts: Readonly<Record<Purpose, string>>;
 }
 
 const Modules = z.array(z.object({ path: z.string(), type: z.string() }));
@@ -23,42 +24,45 @@ const Pooling = z.object({
   word_embedding_dimension: z.number().int().positive(),
   pooling_mode_cls_token: z.boolean().default(false),
   pooling_mode_mean_tokens: z.boolean().default(false),
+  include_prompt: z.boolean().default(true),
 }).catchall(z.unknown());
 const SentenceBert = z.object({ max_seq_length: z.number().nullish(), do_lower_case: z.boolean().nullish() });
 const Tokenizer = z.object({ model_max_length: z.number().nullish() });
 const Config = z.object({ max_position_embeddings: z.number().nullish() });
-
-const ONNX = [["q8", "model_quantized.onnx"], ["fp32", "model.onnx"]] as const;
+const Prompts = z.object({
+  prompts: z.record(z.string(), z.string()).nullish(),
+  default_prompt_name: z.string().nullish(),
+});
 
 /**
- * Reads a model folder's own description. `not_found` where a file is missing, `invalid` where one cannot be read,
- * `unsupported` for a model that needs more than cls or mean pooling and normalisation.
+ * Reads a model folder's own description, with the weights of that dtype where one is given. `not_found` where a file is
+ * missing, `invalid` where one cannot be read, `unsupported` for a model that needs more than cls or mean pooling and
+ * normalisation.
  */
-export async function readLayout(folder: string): Promise<ModelLayout> {
+export async function readLayout(folder: string, dtype: Dtype | null = null): Promise<ModelLayout> {
   const path = await realFolder(folder);
   const split = path.lastIndexOf("/");
   const sentence = await readJson(`${path}/sentence_bert_config.json`, SentenceBert);
+  const prompts = await readPrompts(path);
   return {
     parent: path.slice(0, split),
     name: path.slice(split + 1),
-    ...await findOnnx(path),
-    ...await readPooling(path),
+    ...await findWeights(path, dtype),
+    ...await readPooling(path, Object.values(prompts).some((prompt) => prompt !== "")),
     max_tokens: await readMaximum(path, sentence.max_seq_length ?? null),
     lowercase: sentence.do_lower_case ?? false,
+    prompts,
   };
 }
 
-/** Names the model by its folder and the hash of its weights; reads the whole ONNX file. */
-export async function identify(layout: ModelLayout): Promise<ModelIdentity> {
-  const hash = createHash("sha256");
-  using file = await Deno.open(layout.onnx);
-  for await (const bytes of file.readable) hash.update(bytes);
-  return {
-    name: layout.name,
-    revision: hash.digest("hex").slice(0, 16),
-    dimension: layout.dimension,
-    pooling: layout.pooling,
-  };
+/** The folder that holds how the model pools, as its `modules.json` says. */
+export async function poolingFolder(folder: string): Promise<string> {
+  const modules = await readJson(`${folder}/modules.json`, Modules);
+  const kinds = modules.map((module) => module.type.split(".").at(-1)).join(" ");
+  if (kinds !== "Transformer Pooling Normalize" && kinds !== "Transformer Pooling") {
+    throw new ParleyError("unsupported", `${folder} needs the modules ${kinds}; Parley has pooling only`);
+  }
+  return modules[1]!.path;
 }
 
 async function realFolder(folder: string): Promise<string> {
@@ -87,30 +91,19 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   }
 }
 
-async function findOnnx(folder: string): Promise<Pick<ModelLayout, "dtype" | "onnx">> {
-  for (const [dtype, name] of ONNX) {
-    const onnx = `${folder}/onnx/${name}`;
-    const found = await Deno.stat(onnx).then((stat) => stat.isFile, () => false);
-    if (found) return { dtype, onnx };
-  }
-  throw new ParleyError(
-    "not_found",
-    `${folder}/onnx holds neither ${ONNX.map(([, name]) => name).join(" nor ")}`,
-  );
-}
-
-async function readPooling(folder: string): Promise<Pick<ModelLayout, "dimension" | "pooling">> {
-  const modules = await readJson(`${folder}/modules.json`, Modules);
-  const kinds = modules.map((module) => module.type.split(".").at(-1)).join(" ");
-  if (kinds !== "Transformer Pooling Normalize" && kinds !== "Transformer Pooling") {
-    throw new ParleyError("unsupported", `${folder} needs the modules ${kinds}; Parley has pooling only`);
-  }
-  const pooling = await readJson(`${folder}/${modules[1]?.path}/config.json`, Pooling);
+async function readPooling(
+  folder: string,
+  prompted: boolean,
+): Promise<Pick<ModelLayout, "dimension" | "pooling">> {
+  const pooling = await readJson(`${folder}/${await poolingFolder(folder)}/config.json`, Pooling);
   const modes = Object.keys(pooling).filter((key) =>
     key.startsWith("pooling_mode_") && pooling[key] === true
   );
   const mode = modes.length === 1 && POOLING_MODES[modes[0] ?? ""];
   if (!mode) throw new ParleyError("unsupported", `${folder} pools by ${modes.join(" and ") || "nothing"}`);
+  if (prompted && !pooling.include_prompt) {
+    throw new ParleyError("unsupported", `${folder} leaves its prompts out of pooling; Parley cannot`);
+  }
   return { dimension: pooling.word_embedding_dimension, pooling: mode };
 }
 
@@ -128,4 +121,21 @@ async function readMaximum(folder: string, sequence: number | null): Promise<num
     "invalid",
     `${folder} does not say its longest input: set max_seq_length in sentence_bert_config.json`,
   );
+}
+
+/** Names that models give to the prompts of one purpose, the usual first. */
+const PROMPT_NAMES: Readonly<Record<Purpose, readonly string[]>> = {
+  query: ["query"],
+  document: ["document", "passage"],
+};
+
+/** As sentence-transformers reads them; a model without that file has none. */
+async function readPrompts(folder: string): Promise<Record<Purpose, string>> {
+  const path = `${folder}/config_sentence_transformers.json`;
+  if (!await isFile(path)) return { query: "", document: "" };
+  const { prompts, default_prompt_name } = await readJson(path, Prompts);
+  const of = (purpose: Purpose) =>
+    [...PROMPT_NAMES[purpose], default_prompt_name ?? ""].map((name) => prompts?.[name])
+      .find((prompt) => prompt !== undefined) ?? "";
+  return { query: of("query"), document: of("document") };
 }

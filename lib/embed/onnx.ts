@@ -1,42 +1,68 @@
 import { ParleyError } from "../core/errors.ts";
 import type { ModelIdentity } from "../core/types.ts";
-import { identify, readLayout } from "./layout.ts";
-import { SessionPool } from "./pool.ts";
-import type { Embedder } from "./port.ts";
-import { checkTexts } from "./texts.ts";
+import { inLanes } from "./lanes.ts";
+import { type ModelLayout, readLayout } from "./layout.ts";
+import { REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
+import type { Embedder, EmbedOptions } from "./port.ts";
+import { checkTexts, type LongTexts } from "./texts.ts";
+import { type Dtype, hashWeights } from "./weights.ts";
 
-/** Texts in one message to a worker: some 20 ms of work, so that aborting is prompt and messages cost little. */
-const TEXTS_PER_MESSAGE = 8;
+/** Texts in one message to a worker: some 10 ms of work, so that aborting is prompt and messages cost little. */
+const TEXTS_PER_MESSAGE = 4;
 
 /**
  * Opens a model folder: reads its layout and hashes its weights, but loads nothing before the first text. Each of
  * `sessions` is a worker with one single-threaded ONNX session that embeds one text at a time, because in a batch a
- * text's quantised vector depends on its neighbours. A worker takes some 250 MB for a model of 34 MB. Needs read,
- * env and ffi permission. Throws what {@link readLayout} throws.
+ * text's quantised vector depends on its neighbours, and on a CPU a batch of any dtype is no faster. A worker takes some
+ * 250 MB for a model of 34 MB. Needs read, env and ffi permission. Throws what {@link readLayout} throws.
  */
-export async function openOnnx(o: { folder: string; sessions: number }): Promise<Embedder> {
+export async function openOnnx(
+  o: { folder: string; dtype: Dtype | null; sessions: number; long: LongTexts },
+): Promise<Embedder> {
   if (!Number.isInteger(o.sessions) || o.sessions < 1) {
     throw new ParleyError("invalid", `an embedder cannot have ${o.sessions} sessions; give 1 or more`);
   }
-  const layout = await readLayout(o.folder);
-  return new OnnxEmbedder(await identify(layout), new SessionPool(layout, o.sessions));
+  const layout = await readLayout(o.folder, o.dtype);
+  const pool = new SessionPool({ layout, long: o.long }, o.sessions);
+  return new OnnxEmbedder(await identify(layout, o.long), pool, o.sessions);
+}
+
+/** Names the model by its folder and the hash of its weights. */
+export async function identify(layout: ModelLayout, long: LongTexts): Promise<ModelIdentity> {
+  return {
+    name: layout.name,
+    revision: await hashWeights(layout.onnx),
+    dimension: layout.dimension,
+    pooling: long === "windows" ? `${layout.pooling}+windows` : layout.pooling,
+  };
 }
 
 class OnnxEmbedder implements Embedder {
-  constructor(readonly model: ModelIdentity, private readonly pool: SessionPool) {}
+  constructor(
+    readonly model: ModelIdentity,
+    private readonly pool: SessionPool,
+    private readonly sessions: number,
+  ) {}
 
-  async embed(o: { texts: readonly string[]; signal?: AbortSignal }): Promise<Float32Array[]> {
+  async embed(o: EmbedOptions): Promise<Float32Array[]> {
     o.signal?.throwIfAborted();
     checkTexts(o.texts);
     const vectors = new Map<string, Float32Array>();
-    await this.pool.each({
-      items: chunks([...new Set(o.texts)], TEXTS_PER_MESSAGE),
-      signal: o.signal ?? null,
-      work: async (session, texts) => {
-        const rows = chunks(await session.request(texts), this.model.dimension);
+    let long = 0;
+    // The longest first, so that the sessions end at about the same time.
+    const distinct = [...new Set(o.texts)].toSorted((a, b) => b.length - a.length);
+    await inLanes({
+      items: chunks(distinct, TEXTS_PER_MESSAGE),
+      lanes: this.sessions * REQUESTS_PER_SESSION,
+      signal: o.signal,
+      work: async (texts) => {
+        const made = await this.pool.ask({ texts, as: o.as ?? "query" });
+        const rows = chunks(made.vectors, this.model.dimension);
         texts.forEach((text, at) => vectors.set(text, rows[at]!));
+        long += made.long;
       },
     });
+    if (long > 0) o.onLong?.(long);
     return o.texts.map((text) => vectors.get(text)!);
   }
 

@@ -1,20 +1,77 @@
 import { ParleyError } from "../core/errors.ts";
 import { openDeterministic } from "./deterministic.ts";
+import { openHttp } from "./http.ts";
+import { isEndpoint } from "./http_url.ts";
+import { fetchModel, type Hub, isHubId } from "./hub.ts";
 import { openOnnx } from "./onnx.ts";
 import type { Embedder } from "./port.ts";
+import type { LongTexts } from "./texts.ts";
+import { type Dtype, DTYPES } from "./weights.ts";
+
+export interface EmbedderOptions {
+  readonly url: string;
+  /** Texts that an ONNX model embeds at once; one a core by default. */
+  readonly sessions?: number;
+  /** What becomes of texts that are too long; `truncate` by default. */
+  readonly long?: LongTexts;
+  /** Secret that an endpoint is shown. */
+  readonly key?: string | null;
+  /** Where models are fetched from; none are where it is not given. */
+  readonly hub?: Hub | null;
+  /** Ends the opening, which may fetch a model or ask an endpoint. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
- * Opens an embedder by URL: `onnx:<folder>` runs a sentence-transformers folder with an ONNX export on this machine,
- * `test:<dimension>` hashes words. `sessions` is how many texts an ONNX model embeds at once; one a core by default.
- * Models load at the first text; throws `invalid` for another scheme and what {@link openOnnx} throws.
+ * Opens an embedder by URL:
+ *
+ * - `onnx:<folder>` runs a sentence-transformers folder with an ONNX export on this machine, and `onnx:<owner>/<model>`
+ *   one of a hub, which is fetched once; `?dtype=` chooses among its weights, `?revision=` among a hub's revisions.
+ * - `https://host/v1/embeddings?model=NAME` asks an OpenAI-compatible endpoint, `tei+http://host:port` Text Embeddings
+ *   Inference.
+ * - `test:<dimension>` hashes words.
+ *
+ * Local models load at the first text. Throws `invalid` for another scheme, and what {@link openOnnx}, {@link openHttp}
+ * and {@link fetchModel} throw.
  */
-export async function openEmbedder(o: { url: string; sessions?: number }): Promise<Embedder> {
-  const split = o.url.indexOf(":");
-  const scheme = o.url.slice(0, Math.max(split, 0));
-  const rest = o.url.slice(split + 1);
+export async function openEmbedder(o: EmbedderOptions): Promise<Embedder> {
+  const long = o.long ?? "truncate";
+  if (isEndpoint(o.url)) return await openHttp({ url: o.url, key: o.key ?? null, long, signal: o.signal });
+  const [, scheme, rest, query] = /^(onnx|test):([^?]*)(\?.*)?$/s.exec(o.url) ?? [];
+  if (scheme === "test") return openDeterministic(rest! + (query ?? ""));
   if (scheme === "onnx" && rest !== "") {
-    return await openOnnx({ folder: rest, sessions: o.sessions ?? navigator.hardwareConcurrency });
+    return await openLocal(o, { place: rest!, query: new URLSearchParams(query), long });
   }
-  if (scheme === "test") return openDeterministic(rest);
-  throw new ParleyError("invalid", `no embedder opens ${o.url}; use onnx:<folder> or test:<dimension>`);
+  throw new ParleyError(
+    "invalid",
+    "PARLEY_EMBEDDINGS names no embedder; use onnx:<folder>, onnx:<owner>/<model>, " +
+      "https://<host>/v1/embeddings?model=<name>, tei+http://<host>:<port> or test:<dimension>",
+  );
+}
+
+async function openLocal(
+  o: EmbedderOptions,
+  { place, query, long }: { place: string; query: URLSearchParams; long: LongTexts },
+): Promise<Embedder> {
+  const dtype = dtypeOf(query.get("dtype"));
+  const folder = await folderOf(o, place, query.get("revision") ?? "main", dtype);
+  return await openOnnx({ folder, dtype, sessions: o.sessions ?? navigator.hardwareConcurrency, long });
+}
+
+/** A folder of that name goes before a model of the hub. */
+async function folderOf(
+  o: EmbedderOptions,
+  place: string,
+  revision: string,
+  dtype: Dtype | null,
+): Promise<string> {
+  const local = await Deno.stat(place).then((stat) => stat.isDirectory, () => false);
+  if (local || !o.hub || !isHubId(place)) return place;
+  return await fetchModel(o.hub, { id: place, revision, dtype }, o.signal);
+}
+
+function dtypeOf(text: string | null): Dtype | null {
+  const dtype = DTYPES.find((each) => each === text) ?? null;
+  if (dtype !== null || text === null) return dtype;
+  throw new ParleyError("invalid", `PARLEY_EMBEDDINGS has a dtype that is not one of ${DTYPES.join(", ")}`);
 }

@@ -1,11 +1,15 @@
 import { ParleyError } from "../core/errors.ts";
-import type { ModelLayout } from "./layout.ts";
-import type { Reply } from "./worker.ts";
+import type { Job, Reply, Setup } from "./worker.ts";
 
-/** A worker that answers one request at a time. */
-export class Session {
+type Made = Extract<Reply, { readonly vectors: Float32Array }>;
+
+/** Requests that a session has at one time: with the next one there, it does not wait for this thread to send it. */
+export const REQUESTS_PER_SESSION = 2;
+
+/** A worker that answers its requests in order. */
+class Session {
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  private pending: PromiseWithResolvers<Float32Array> | null = null;
+  private readonly pending: PromiseWithResolvers<Made>[] = [];
   private ended: ParleyError | null = null;
 
   constructor(private readonly model: string) {
@@ -21,18 +25,19 @@ export class Session {
     return this.ended === null;
   }
 
-  /** Sends the layout (first) or texts, and returns the vectors in one block. */
-  request(message: ModelLayout | readonly string[]): Promise<Float32Array> {
+  /** Sends the setup (first) or texts, and returns the vectors in one block. */
+  request(message: Setup | Job): Promise<Made> {
     if (this.ended) return Promise.reject(this.ended);
-    this.pending = Promise.withResolvers();
+    const request = Promise.withResolvers<Made>();
+    this.pending.push(request);
     this.worker.postMessage(message);
-    return this.pending.promise;
+    return request.promise;
   }
 
   private settle(reply: Reply): void {
-    if ("vectors" in reply) this.pending?.resolve(reply.vectors);
-    else this.pending?.reject(this.failure(reply.error));
-    this.pending = null;
+    const request = this.pending.shift();
+    if ("vectors" in reply) request?.resolve(reply);
+    else request?.reject(this.failure(reply.error));
   }
 
   private failure(what: string): ParleyError {
@@ -43,90 +48,90 @@ export class Session {
   close(error: ParleyError): void {
     this.ended = error;
     this.worker.terminate();
-    this.pending?.reject(error);
-    this.pending = null;
+    for (const request of this.pending.splice(0)) request.reject(error);
   }
 }
 
-/** At most `size` sessions, started when first needed and shared by all calls. */
-export class SessionPool {
-  /** Free places, the one last used on top; null for one without a session. */
-  private readonly free: (Session | null)[];
-  private readonly waiting: PromiseWithResolvers<Session | null>[] = [];
-  private readonly started = new Set<Session>();
-  private closed: ParleyError | null = null;
+/** Room for one session, which is started when first needed, and again when it was lost. */
+class Place {
+  /** Requests that it has now. */
+  load = 0;
+  private session: Session | null = null;
+  private starting: Promise<Session> | null = null;
 
-  constructor(private readonly layout: ModelLayout, private readonly size: number) {
-    this.free = Array.from({ length: size }, () => null);
+  constructor(private readonly setup: Setup) {}
+
+  get started(): boolean {
+    return this.session !== null;
   }
 
-  /** Gives each session one item after another, until all are done, one fails, or the signal aborts. */
-  async each<T>(
-    o: { items: readonly T[]; signal: AbortSignal | null; work(session: Session, item: T): Promise<void> },
-  ): Promise<void> {
-    const items = o.items.values();
-    let going = true;
-    const lane = async () => {
-      for (const item of items) {
-        o.signal?.throwIfAborted();
-        if (going) await this.use((session) => o.work(session, item));
-      }
-    };
+  async request(job: Job): Promise<Made> {
+    this.load++;
     try {
-      await Promise.all(Array.from({ length: Math.min(this.size, o.items.length) }, lane));
+      const session = await (this.starting ??= this.start());
+      return await session.request(job);
     } finally {
-      going = false;
+      this.load--;
+      if (!this.session?.alive) this.starting = null;
     }
-  }
-
-  private async use(work: (session: Session) => Promise<void>): Promise<void> {
-    const session = await this.acquire();
-    try {
-      await work(session);
-    } finally {
-      this.release(session);
-    }
-  }
-
-  private async acquire(): Promise<Session> {
-    const place = this.free.pop();
-    const session = place === undefined ? await this.turn() : place;
-    if (this.closed) throw this.closed;
-    return session?.alive ? session : await this.start();
-  }
-
-  private turn(): Promise<Session | null> {
-    if (this.closed) return Promise.reject(this.closed);
-    const turn = Promise.withResolvers<Session | null>();
-    this.waiting.push(turn);
-    return turn.promise;
   }
 
   private async start(): Promise<Session> {
-    const session = new Session(this.layout.name);
-    this.started.add(session);
+    const { name } = this.setup.layout;
+    const session = this.session = new Session(name);
     try {
-      await session.request(this.layout);
+      await session.request(this.setup);
       return session;
     } catch (error) {
-      session.close(new ParleyError("unavailable", `the embedding model ${this.layout.name} did not load`));
-      this.release(session);
+      this.session = null;
+      session.close(new ParleyError("unavailable", `the embedding model ${name} did not load`));
       throw error;
     }
   }
 
-  private release(session: Session): void {
-    const place = session.alive ? session : null;
-    if (place === null) this.started.delete(session);
-    const next = this.waiting.shift();
-    if (next) next.resolve(place);
-    else this.free.push(place);
+  close(error: ParleyError): void {
+    this.session?.close(error);
+  }
+}
+
+/** At most `size` sessions, shared by all calls. */
+export class SessionPool {
+  private readonly places: readonly Place[];
+  private readonly waiting: PromiseWithResolvers<void>[] = [];
+  private closed: ParleyError | null = null;
+
+  constructor(private readonly setup: Setup, size: number) {
+    this.places = Array.from({ length: size }, () => new Place(setup));
+  }
+
+  /** Has the texts embedded by the session that has least to do. */
+  async ask(job: Job): Promise<Made> {
+    let place = this.next();
+    while (place === null) {
+      const turn = Promise.withResolvers<void>();
+      this.waiting.push(turn);
+      await turn.promise;
+      place = this.next();
+    }
+    try {
+      return await place.request(job);
+    } finally {
+      this.waiting.shift()?.resolve();
+    }
+  }
+
+  /** One that runs already goes before one that would have to start, where both are idle. */
+  private next(): Place | null {
+    if (this.closed) throw this.closed;
+    const cost = ({ load, started }: Place) => load + (started ? 0 : 0.5);
+    const best = this.places.reduce((a, b) => cost(b) < cost(a) ? b : a);
+    return best.load < REQUESTS_PER_SESSION ? best : null;
   }
 
   /** Ends all workers; calls under way are rejected with `unavailable`. */
   close(): void {
-    this.closed = new ParleyError("unavailable", `the embedding model ${this.layout.name} is closed`);
-    for (const session of this.started) session.close(this.closed);
-    for (const turn of this.waiting.splice(0)) turn.reject(this.closed);
+    this.closed = new ParleyError("unavailable", `the embedding model ${this.setup.layout.name} is closed`);
+    for (const place of this.places) place.close(this.closed);
+    for (const turn of this.waiting.splice(0)) turn.resolve();
   }
 }

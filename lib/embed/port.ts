@@ -1,4 +1,18 @@
-import type { ModelIdentity } from "../core/types.ts";
+import type { Abortable, ModelIdentity } from "../core/types.ts";
+
+/** What to embed. */
+export interface EmbedOptions extends Abortable {
+  readonly texts: readonly string[];
+  /**
+   * Some models are trained with other words before what asks (`query`, where nothing is said) than before what is
+   * looked for (`document`). What users say is a query; a campaign is a document.
+   */
+  readonly as?: Purpose;
+  /** Told how many of the distinct texts are longer than the model reads, where there are any. */
+  readonly onLong?: (count: number) => void;
+}
+
+export type Purpose = "query" | "document";
 
 /** Text in, unit vectors out. */
 export interface Embedder {
@@ -7,6 +21,6 @@ export interface Embedder {
    * One unit vector of length `model.dimension` a text, in order. The same text gives the same vector whatever it
    * came with. Throws `invalid` for a text that cannot be embedded and the signal's reason when aborted.
    */
-  embed(o: { texts: readonly string[]; signal?: AbortSignal }): Promise<Float32Array[]>;
+  embed(o: EmbedOptions): Promise<Float32Array[]>;
   close(): Promise<void>;
 }

@@ -11,6 +11,8 @@ export interface Question {
   readonly user_id: string;
   /** At most so many items, 1..100. */
   readonly k: number;
+  /** Only campaigns that target this intent, where given. */
+  readonly intent?: string;
 }
 
 /**

@@ -27,8 +27,15 @@ export interface Connections {
   readonly engaged: readonly Engagement[];
   readonly intents: readonly IntentCount[];
   readonly targets: readonly Target[];
+  /** Campaigns that target the intent which was asked for. */
+  readonly asked: readonly string[];
 }
-export const NO_CONNECTIONS: Connections = Object.freeze({ engaged: [], intents: [], targets: [] });
+export const NO_CONNECTIONS: Connections = Object.freeze({
+  engaged: [],
+  intents: [],
+  targets: [],
+  asked: [],
+});
 
 /** A campaign as analytics holds it. */
 export interface Row {
@@ -62,19 +69,21 @@ export async function findConnections(
     graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
     user_id: string;
     users: readonly Hit[];
+    intent?: string | undefined;
   } & Abortable,
 ): Promise<Connections> {
   const { signal } = o;
   const user_ids = o.users.map((user) => user.id);
-  const [engaged, intents] = await Promise.all([
+  const [engaged, intents, asked] = await Promise.all([
     user_ids.length === 0 ? [] : o.graph.engagedBy({ user_ids, limit: REACH.engagements, signal }),
     o.graph.intentsOf({ user_id: o.user_id, limit: REACH.intents, signal }),
+    o.intent === undefined ? [] : o.graph.targeting({ intents: [o.intent], limit: REACH.targets, signal }),
   ]);
   const wanted = intents.map((one) => one.intent);
   const targets = wanted.length === 0
     ? []
     : await o.graph.targeting({ intents: wanted, limit: REACH.targets, signal });
-  return { engaged, intents, targets };
+  return { engaged, intents, targets, asked: asked.map(({ campaign_id }) => campaign_id) };
 }
 
 /** These campaigns with their stats, whichever exist and may be shown at `now` (ISO 8601). */

@@ -67,7 +67,7 @@ export function intentShares(intents: readonly IntentCount[]): Map<string, numbe
 }
 
 /** One campaign's evidence each, for every campaign that any neighbour, intent or similarity points to. */
-export function collect(o: Neighbours & Connections): Map<string, Evidence> {
+export function collect(o: Neighbours & Omit<Connections, "asked">): Map<string, Evidence> {
   const found = new Map<string, Evidence>();
   addEngagement(found, o.users, o.engaged);
   addIntents(found, intentShares(o.intents), o.targets);

@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
-import type { Abortable, Published } from "../core/types.ts";
+import type { Abortable, Campaign, Published } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
@@ -96,7 +96,7 @@ function heading(o: RecommendOptions): Pick<Answer, "user_id" | "version" | "gen
 async function gather(
   o: RecommendOptions,
 ): Promise<Neighbours & Connections & { found: Map<string, Evidence> }> {
-  const { trace, user_id, published } = o;
+  const { trace, user_id, intent, published } = o;
   const { vectors, graph } = o.stores;
   const neighbours = await trace.timed(
     "vectors",
@@ -111,10 +111,19 @@ async function gather(
   const connections = await trace.timed(
     "graph",
     () =>
-      trace.guarded("graph", NO_CONNECTIONS, (signal) => findConnections({ graph, user_id, users, signal })),
+      trace.guarded(
+        "graph",
+        NO_CONNECTIONS,
+        (signal) => findConnections({ graph, user_id, users, intent, signal }),
+      ),
   );
   const spoken = { ...neighbours, ...connections };
-  return { ...spoken, found: await trace.timed("rank", () => collect(spoken)) };
+  const found = await trace.timed("rank", () => {
+    const found = collect(spoken);
+    for (const campaign_id of connections.asked) evidenceFor(found, campaign_id);
+    return found;
+  });
+  return { ...spoken, found };
 }
 
 /** What may be shown, and what may not because the user is done with it. */
@@ -138,7 +147,10 @@ async function readRows(
   for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
     const popular = await o.popular.top({ version, limit, signal });
     const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
-    if (rows.length >= o.k || popular.length < limit) return { rows, settled: [...settled] };
+    // What targets an intent was found by that: the popular list, down to its end, would add little.
+    if (rows.length >= o.k || popular.length < limit || o.intent !== undefined) {
+      return { rows, settled: [...settled] };
+    }
   }
 }
 
@@ -162,7 +174,12 @@ async function readBest(o: RecommendOptions & Abortable, ids: readonly string[])
   const rows: Row[] = [];
   for (let at = 0; at < ids.length && rows.length < CHOICE * o.k; at += page) {
     const campaign_ids = ids.slice(at, at + page);
-    rows.push(...await loadShowable({ analytics, version, campaign_ids, now, signal }));
+    const showable = await loadShowable({ analytics, version, campaign_ids, now, signal });
+    rows.push(...showable.filter(({ campaign }) => isAsked(campaign, o)));
   }
   return rows;
+}
+
+function isAsked(campaign: Campaign, { intent }: Pick<Question, "intent">): boolean {
+  return intent === undefined || campaign.intents.includes(intent);
 }

@@ -160,10 +160,11 @@ export class Recommender {
 
   private async lookup(question: Question, version: number, trace: Trace): Promise<Lookup> {
     const { analytics } = this.o.stores;
-    const { user_id, k } = question;
+    const { user_id, k, intent } = question;
     const epoch = await trace.guarded("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
     if (epoch === null) return NO_LOOKUP;
-    const key = `answer ${version} ${epoch} ${k} ${user_id}`;
+    const only = intent === undefined ? "" : JSON.stringify(intent);
+    const key = `answer ${version} ${epoch} ${k} ${only} ${user_id}`;
     const found = await this.kept.find(key, trace);
     return trace.failures.has("cache") ? NO_LOOKUP : { key, found };
   }

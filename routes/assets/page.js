@@ -12,13 +12,11 @@ function localise(root) {
     else time.textContent = (time.dataset.as === "clock" ? clock : full).format(at);
   }
   for (const text of root.querySelectorAll("text[data-at]")) {
-    text.lastChild.textContent = (text.dataset.as === "clock" ? clock : full).format(
-      new Date(text.dataset.at),
-    );
+    text.lastChild.textContent = hour.format(new Date(text.dataset.at));
   }
 }
 
-/** Puts a server-rendered fragment in the place of the one with its id; focus and scrolling stay where they were. */
+/** Puts a server-rendered fragment in the place of the one with its id; focus, scrolling and what was unfolded stay. */
 function swap(id, html) {
   const old = document.getElementById(id);
   if (old === null) return;
@@ -28,8 +26,10 @@ function swap(id, html) {
   const reachable = "a, button, summary, input, select, textarea, [tabindex]";
   const focused = [...old.querySelectorAll(reachable)].indexOf(document.activeElement);
   const scrolled = [...old.querySelectorAll(".scroll")].map(({ scrollLeft }) => scrollLeft);
+  const open = [...old.querySelectorAll("details")].map((details) => details.open);
   localise(fresh);
   old.replaceWith(fresh);
+  [...fresh.querySelectorAll("details")].forEach((details, i) => details.open = open[i] ?? false);
   [...fresh.querySelectorAll(".scroll")].forEach((element, i) => element.scrollLeft = scrolled[i] ?? 0);
   if (focused >= 0) fresh.querySelectorAll(reachable)[focused]?.focus({ preventScroll: true });
 }

@@ -40,7 +40,7 @@ export async function overview(visit: Visit): Promise<View> {
         <Open url={url} now={now} anomalies={anomalies} />
         <Pipelines url={url} now={now} summary={summary} />
         <div class="columns">
-          <AnswerCharts minutes={minutes} />
+          <AnswerCharts minutes={minutes} now={now} />
           <WeekCharts week={week} />
         </div>
       </>

@@ -60,8 +60,9 @@ export async function pipeline(visit: Visit): Promise<View> {
 /** `GET /pipelines/:dag_id/events`: the graph and the grid as they change. */
 export async function pipelineEvents(visit: Visit): Promise<Response> {
   const dag = dagOf(visit);
+  const known: Known = new Map();
   const look = async () => {
-    const { snapshots } = await snapshotsOf(visit.site, dag, 1);
+    const { snapshots } = await snapshotsOf(visit.site, dag, 1, known);
     const key = JSON.stringify(
       snapshots.map(({ run, tasks }) => [run.run_id, run.state, ...tasks.map(({ state }) => state)]),
     );
@@ -75,12 +76,20 @@ export async function pipelineEvents(visit: Visit): Promise<Response> {
   return await live(visit, { every_ms: 2_000, look });
 }
 
-async function snapshotsOf({ runs }: Site, dag: Dag<never>, page: number) {
+/** A page of a dag's runs, newest first. What is `known` of a run that has ended since is not read again. */
+async function snapshotsOf({ runs }: Site, dag: Dag<never>, page: number, known: Known = new Map()) {
   const found = await runs.runs({ dag_id: dag.id, limit: page * PER_PAGE + 1 });
   const shown = found.slice((page - 1) * PER_PAGE, page * PER_PAGE);
-  const snapshots = await Promise.all(shown.map(({ run_id }) => runs.snapshot({ run_id })));
-  return { snapshots: snapshots.filter((each) => each !== null), more: found.length > page * PER_PAGE };
+  const read = await Promise.all(shown.map(({ run_id, ended_at }) => {
+    const last = known.get(run_id) ?? null;
+    return ended_at !== null && last?.run.ended_at === ended_at ? last : runs.snapshot({ run_id });
+  }));
+  const snapshots = read.filter((each) => each !== null);
+  for (const snapshot of snapshots) known.set(snapshot.run.run_id, snapshot);
+  return { snapshots, more: found.length > page * PER_PAGE };
 }
+
+type Known = Map<string, RunSnapshot>;
 
 function Now({ dag, newest, now }: { dag: Dag<never>; newest: RunSnapshot | undefined; now: number }) {
   const aside = newest === undefined ? "no run yet" : (

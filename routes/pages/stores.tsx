@@ -41,7 +41,7 @@ export async function stores({ site, url, now }: Visit): Promise<View> {
           <Models published={published} models={models.value?.map(modelKey) ?? []} now={now} />
           {models.value === null && <Unread what="The vectors store" error={models.error} />}
         </Section>
-        <AnswerCharts minutes={site.serving()} />
+        <AnswerCharts minutes={site.serving()} now={now} />
       </>
     ),
   };

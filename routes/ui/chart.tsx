@@ -48,15 +48,51 @@ export function LineChart({ format = figure, width = 480, height = 170, ...p }: 
       </figcaption>
       <svg viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
         <Levels y={y} width={width} format={format} />
-        {x.ticks(width / 110).map((at) => (
-          <text class="tick" x={x(at)} y={height - 8} text-anchor="middle">{x.tickFormat()(at)}</text>
-        ))}
+        <Times
+          at={x.ticks(width / 110)}
+          daily={xs.every((at) => at % DAY_MS === 0)}
+          x={x}
+          y={height - 8}
+          most={width - 4}
+        />
         {p.series.map((series, i) => <Line series={series} nth={i + 1} x={x} y={y} format={format} />)}
       </svg>
       <Numbers series={p.series} format={format} />
     </figure>
   );
 }
+
+/** The hours of a day turn into the viewer's zone by the page's script; days are counted in UTC, and stay. */
+function Times(
+  { at, daily, x, y, most }: {
+    at: readonly Date[];
+    daily: boolean;
+    x: (at: Date) => number;
+    y: number;
+    most: number;
+  },
+) {
+  return (
+    <g>
+      {at.filter((each) => each.getTime() % (daily ? DAY_MS : MINUTE_MS) === 0).map((each) => (
+        <text
+          class="tick"
+          x={Math.min(x(each), most)}
+          y={y}
+          text-anchor={x(each) > most - 26 ? "end" : "middle"}
+          {...daily ? {} : { "data-at": each.toISOString() }}
+        >
+          <title>{`${day(each.getTime())} UTC`}</title>
+          {daily ? DAY.format(each) : each.toISOString().slice(11, 16)}
+        </text>
+      ))}
+    </g>
+  );
+}
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 function Line(
   { series: { name, points }, nth, x, y, format }: {

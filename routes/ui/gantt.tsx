@@ -19,7 +19,7 @@ const HEAD = 22;
 
 /** What ran when: a row a task, a bar an attempt, time from the run's start on. */
 export function Gantt(
-  { label, rows, spans, width = 900 }: {
+  { label, rows, spans, width = 1120 }: {
     label: string;
     rows: readonly string[];
     spans: readonly Span[];

@@ -52,7 +52,7 @@ export function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: Grap
 
 function noteOf({ namespace, rows }: Use): string {
   const store = namespace.replace(/:.*$/, "");
-  return rows === null ? store : `${store}, ${figure(rows)} rows`;
+  return rows === null ? store : `${store}, ${rows === 1 ? "1 row" : `${figure(rows)} rows`}`;
 }
 
 function lastPart(name: string): string {

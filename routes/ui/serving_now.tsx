@@ -39,8 +39,9 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingMinut
   );
 }
 
-/** The last hour of this process. */
-export function AnswerCharts({ minutes }: { minutes: readonly ServingMinute[] }) {
+/** The last hour of this process. The minute that is under way is left out: it would look like a fall. */
+export function AnswerCharts({ minutes: all, now }: { minutes: readonly ServingMinute[]; now: number }) {
+  const minutes = all.filter(({ at }) => Date.parse(at) + 60_000 <= now);
   if (minutes.length < 2) {
     return (
       <Section title="Answers of the last hour">
@@ -55,7 +56,7 @@ export function AnswerCharts({ minutes }: { minutes: readonly ServingMinute[] })
     points: minutes.flatMap((each) => each[key] === null ? [] : [{ x: Date.parse(each.at), y: each[key] }]),
   });
   return (
-    <Section title="Answers of the last hour" aside="of this process; times in UTC">
+    <Section title="Answers of the last hour" aside="of this process">
       <LineChart title="Answers a minute" series={[series("answers", "requests")]} />
       <LineChart
         title="Latency in milliseconds"

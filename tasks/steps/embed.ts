@@ -13,7 +13,7 @@ import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vector
 import type { Services } from "../services.ts";
 import { readArtifact } from "./rows.ts";
 import { openStore } from "./store.ts";
-import { campaignItem, type Item, keyOf, liveVectors, messageItem } from "./texts.ts";
+import { campaignItem, type Item, keyOf, liveVectors, messageItem, purposeOf } from "./texts.ts";
 import { validated } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */
@@ -31,6 +31,8 @@ export type EmbedOutput = {
   readonly parts: readonly Artifact[];
   readonly embedded: number;
   readonly reused: number;
+  /** Of the embedded, texts that are longer than the model reads. */
+  readonly long: number;
 };
 
 /** What a part is made with. */
@@ -75,10 +77,14 @@ async function embedParts(context: TaskContext<Services>, means: Means): Promise
     part++;
     done += items.length;
   }
-  context.log(`${output.embedded} texts embedded, ${output.reused} had a vector`);
-  context.rows({ in: total, out: output.embedded });
+  const { embedded, reused, long } = output;
+  context.log(`${embedded} texts embedded, ${reused} had a vector, ${long} were longer than the model reads`);
+  context.rows({ in: total, out: embedded });
   for (const input of [messages, campaigns]) context.reads(context.services.artifact(input));
-  for (const artifact of output.parts) context.writes(context.services.artifact(artifact));
+  for (const [at, artifact] of output.parts.entries()) {
+    const quality = at === 0 ? { quality: { embedded, reused, long } } : {};
+    context.writes({ ...context.services.artifact(artifact), ...quality });
+  }
   return output;
 }
 
@@ -86,12 +92,12 @@ async function embedParts(context: TaskContext<Services>, means: Means): Promise
 function begun(context: TaskContext<Services>, model: ModelIdentity): EmbedOutput {
   const saved = context.loadCheckpoint<EmbedOutput>();
   if (saved !== null && modelKey(saved.model) === modelKey(model)) return saved;
-  return { model, parts: [], embedded: 0, reused: 0 };
+  return { model, parts: [], embedded: 0, reused: 0, long: 0 };
 }
 
 function addPart(
   before: EmbedOutput,
-  made: { artifact: Artifact; embedded: number },
+  made: { artifact: Artifact; embedded: number; long: number },
   items: number,
 ): EmbedOutput {
   return {
@@ -99,6 +105,7 @@ function addPart(
     parts: [...before.parts, made.artifact],
     embedded: before.embedded + made.embedded,
     reused: before.reused + items - made.embedded,
+    long: before.long + made.long,
   };
 }
 
@@ -117,11 +124,12 @@ async function embedPart(
   means: Means,
   items: readonly Item[],
   { part, done, total }: { part: number; done: number; total: number },
-): Promise<{ artifact: Artifact; embedded: number }> {
-  let embedded = 0;
+): Promise<{ artifact: Artifact; embedded: number; long: number }> {
+  let embedded = 0, long = 0;
+  const onLong = (count: number) => void (long += count);
   async function* lines(): AsyncGenerator<string> {
     for await (const batch of batches(items, BATCH)) {
-      const rows = await embedBatch(means, batch, context.signal);
+      const rows = await embedBatch(means, { items: batch, onLong }, context.signal);
       for (const row of rows) yield JSON.stringify(row);
       embedded += rows.filter(({ vector }) => vector !== null).length;
       context.progress({ done: done += batch.length, total });
@@ -133,18 +141,22 @@ async function embedPart(
     lines: lines(),
     signal: context.signal,
   });
-  return { artifact, embedded };
+  return { artifact, embedded, long };
 }
 
 async function embedBatch(
   { embedder, store, register }: Means,
-  items: readonly Item[],
+  { items, onLong }: { items: readonly Item[]; onLong: (count: number) => void },
   signal: AbortSignal,
 ): Promise<EmbeddedRow[]> {
   const live = await liveVectors(store, items, signal);
   const fresh = items.filter((item) => !live.has(keyOf(item)) && register.claim(keyOf(item), "") === null);
-  const vectors = await embedder.embed({ texts: fresh.map(({ text }) => text), signal });
-  const made = new Map(fresh.map((item, i) => [item, base64(vectors[i]!)]));
+  const made = new Map<Item, string>();
+  for (const [collection, group] of Map.groupBy(fresh, ({ collection }) => collection)) {
+    const as = purposeOf(collection);
+    const vectors = await embedder.embed({ texts: group.map(({ text }) => text), as, signal, onLong });
+    group.forEach((item, i) => made.set(item, base64(vectors[i]!)));
+  }
   return items.map((item) => {
     const { text: _text, ...row } = item;
     return { ...row, vector: made.get(item) ?? null };

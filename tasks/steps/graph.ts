@@ -5,6 +5,7 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { readArtifact } from "./rows.ts";
+import { hasInput } from "./store.ts";
 import { validated } from "./validate.ts";
 
 /** A user with new base rows, and the touches that are settled once everything is derived from them. */
@@ -18,20 +19,20 @@ export type GraphOutput = { readonly touched: Artifact; readonly edges: number }
 
 /**
  * Sets the edges of every user that any write touched since they were last derived from, in this run or not, and the
- * targets of the run's campaigns. Leaves the list of those users for `derive`.
+ * targets of the run's campaigns, where it brought any. Leaves the list of those users for `derive`.
  */
 export async function graph(context: TaskContext<Services>): Promise<GraphOutput> {
   const { services, signal } = context;
-  const { campaigns } = validated(context);
+  const campaigns = hasInput(context) ? validated(context).campaigns : null;
   const name = `${context.run.run_id}/graph/touched.ndjson`;
   const touched = await services.artifacts.writeLines({
     name,
     lines: touchedLines(services, signal),
     signal,
   });
-  let edges = await setTargets(context, campaigns);
-  let done = campaigns.rows;
-  const total = campaigns.rows + touched.rows;
+  let edges = campaigns === null ? 0 : await setTargets(context, campaigns);
+  let done = campaigns?.rows ?? 0;
+  const total = done + touched.rows;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 200)) {
     const user_ids = users.map(({ user_id }) => user_id);
     const expressed = await services.documents.intentCounts({ user_ids });
@@ -42,7 +43,7 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   }
   context.log(`${touched.rows} users touched, ${edges} edges set`);
   context.rows({ in: total, out: edges });
-  context.reads(services.artifact(campaigns));
+  if (campaigns !== null) context.reads(services.artifact(campaigns));
   context.reads(services.dataset("documents", "messages"));
   context.reads(services.dataset("analytics", "events"));
   context.writes({ ...services.dataset("graph", "edges"), rows: edges, fields: FIELDS.edges });

@@ -6,13 +6,13 @@ import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { DeriveOutput } from "./derive.ts";
 import type { IngestOutput } from "./ingest.ts";
-import { embeddedStore } from "./store.ts";
+import { embeddedStore, hasInput } from "./store.ts";
 
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
 export async function publish(context: TaskContext<Services>): Promise<Published> {
   const { services, signal, run: { run_id } } = context;
   const { version } = context.output<DeriveOutput>("derive");
-  const { sources } = context.output<IngestOutput>("ingest");
+  const sources = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
   const { model } = await embeddedStore(context);
   const published = await publishVersion(services, { version, model, run_id, sources, signal });
   await prune(services);

@@ -3,6 +3,7 @@ import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import { otherModel } from "../../lib/quality/model.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
+import type { TrainOutput } from "./classify.ts";
 import type { EmbedOutput } from "./embed.ts";
 
 /** The vectors of a run that goes on with what is published. Throws {@link Fail} where that is of another model. */
@@ -17,9 +18,17 @@ export async function openStore(
   return await vectors.of({ model, signal });
 }
 
-/** The same for the model that the step `embed` of this run used. */
+/** Whether the run brings rows; the dag `intents`, which shares its steps with the nightly one, brings none. */
+export function hasInput({ run }: TaskContext<Services>): boolean {
+  return run.dag_id !== "intents";
+}
+
+/** The same for the model that this run has embedded with: messages, or the examples of a catalogue. */
 export function embeddedStore(context: TaskContext<Services>): Promise<VectorStore> {
-  return openStore(context, context.output<EmbedOutput>("embed").model);
+  const { model } = hasInput(context)
+    ? context.output<EmbedOutput>("embed")
+    : context.output<TrainOutput>("train");
+  return openStore(context, model);
 }
 
 /** A table of one model's vectors, as lineage names it. */

@@ -1,5 +1,6 @@
 import { createHash } from "../../deps.ts";
 import type { Campaign, Message } from "../../lib/core/types.ts";
+import type { Purpose } from "../../lib/embed/port.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 
 /** A vector row that is still a text. */
@@ -25,6 +26,11 @@ function hashOf(text: string): string {
 /** Equal for items that have the same vector. */
 export function keyOf({ collection, content_hash }: Pick<Item, "collection" | "content_hash">): string {
   return `${collection}:${content_hash}`;
+}
+
+/** What users say asks for what campaigns offer; models with prompts tell the two apart. */
+export function purposeOf(collection: Collection): Purpose {
+  return collection === "campaigns" ? "document" : "query";
 }
 
 /** By key, the vectors that live rows of the store have for these items' texts. */

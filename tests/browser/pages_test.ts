@@ -26,16 +26,20 @@ browserTest("every page is sound while there is nothing to show", async ({ origi
   for (const path of PATHS) await look(page, origin + path);
 }, { expected: EXPECTED });
 
-for (const { name, options } of LOOKS) {
-  browserTest(`every page is sound (${name})`, async ({ flow, origin, open }) => {
-    const { page } = await open(options);
-    const bad = writeRows(flow, "bad.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
-    const { snapshot: { run } } = await nightlyRun(flow, SAMPLE);
-    const { snapshot: failed } = await nightlyRun(flow, { messages: [bad] });
-    assert.equal(failed.run.state, "failed");
-    const paths = [...PATHS, `/runs/${run.run_id}`, `/runs/${failed.run.run_id}`];
-    for (const path of paths) await look(page, origin + path);
-  }, { expected: EXPECTED });
+for (const { name, options } of LOOKS.filter(({ options }) => options.colorScheme === "light")) {
+  browserTest(
+    `every page is sound, light and dark (${name.replace("-light", "")})`,
+    async ({ flow, origin, open }) => {
+      const { page } = await open(options);
+      const bad = writeRows(flow, "bad.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
+      const { snapshot: { run } } = await nightlyRun(flow, SAMPLE);
+      const { snapshot: failed } = await nightlyRun(flow, { messages: [bad] });
+      assert.equal(failed.run.state, "failed");
+      const paths = [...PATHS, `/runs/${run.run_id}`, `/runs/${failed.run.run_id}`];
+      for (const path of paths) await look(page, origin + path);
+    },
+    { expected: EXPECTED },
+  );
 }
 
 browserTest(
@@ -86,6 +90,17 @@ browserTest(
     assert.equal(await page.locator("#tasks .attempts li").count(), 12);
   },
 );
+
+browserTest("a page that is followed finds the service again", async ({ origin, open, work, without }) => {
+  const { page } = await open();
+  await page.goto(`${origin}/pipelines/nightly`);
+  await page.getByRole("button", { name: "Queue a run" }).click();
+  await page.locator("#live[data-state=live]").waitFor();
+  await without(() => page.locator("#live[data-state=lost]").waitFor());
+  await page.locator("#live[data-state=live]").waitFor();
+  await work();
+  await page.locator("#summary .state", { hasText: "success" }).waitFor();
+}, { expected: /ERR_/ });
 
 browserTest("a queued run is cancelled", async ({ origin, open }) => {
   const { page } = await open();

@@ -17,6 +17,8 @@ export interface Opened {
   open(options?: BrowserContextOptions): Promise<{ page: Page; context: BrowserContext }>;
   /** Executes what is queued, here and now. */
   work(): Promise<void>;
+  /** Stops the service, does something, and starts it again where it was. */
+  without(body: () => Promise<void>): Promise<void>;
 }
 
 /** Registers a test of pages in a real browser; skipped by name where there is none. */
@@ -41,7 +43,12 @@ async function run(
   { keys = [], expected }: { keys?: readonly ApiKey[]; expected?: RegExp },
 ): Promise<void> {
   await withFlow(async (flow) => {
-    const site = await serveSite(flow, keys);
+    let site = await serveSite(flow, keys);
+    const without = async (body: () => Promise<void>) => {
+      await site.close();
+      await body();
+      site = await serveSite(flow, keys, Number(new URL(site.origin).port));
+    };
     const opened: BrowserContext[] = [];
     const troubles: string[][] = [];
     const open = async (options: BrowserContextOptions = {}) => {
@@ -56,7 +63,7 @@ async function run(
       return { page, context };
     };
     try {
-      await body({ flow, origin: site.origin, open, work: () => workOff(flow) });
+      await body({ flow, origin: site.origin, open, work: () => workOff(flow), without });
       if (troubles.flat().length > 0) throw new Error(troubles.flat().join("\n"));
     } finally {
       for (const context of opened) await context.close();
@@ -65,7 +72,7 @@ async function run(
   });
 }
 
-async function serveSite({ config }: Flow, keys: readonly ApiKey[]) {
+async function serveSite({ config }: Flow, keys: readonly ApiKey[], port = 0) {
   const stores = await openServing(config);
   const closing = new AbortController();
   const app = await createApp({
@@ -80,7 +87,7 @@ async function serveSite({ config }: Flow, keys: readonly ApiKey[]) {
       closing: closing.signal,
     },
   });
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, app.fetch);
   const close = async () => {
     closing.abort();
     await server.shutdown();
@@ -96,16 +103,19 @@ async function workOff({ config, runs, services }: Flow): Promise<void> {
 
 /** What axe-core finds serious in a page, a line each. Evaluated by the browser's own protocol, so that the policy stays. */
 export async function serious(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
+  if (!await page.evaluate("'axe' in globalThis")) await page.evaluate(axe.source);
   const { violations } = await page.evaluate<axe.AxeResults>("axe.run({ resultTypes: ['violations'] })");
   return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" | ")}`);
 }
 
-/** Opens a page, which must be sound and no wider than the window. */
+/** Loads a page once and looks at it in both schemes. */
 export async function look(page: Page, url: string): Promise<void> {
   await page.goto(url);
-  assert.deepEqual(await serious(page), [], url);
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await serious(page), [], `${url}, ${colorScheme}`);
+  }
   const wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth");
   assert.equal(wide, false, `${url} is wider than the window`);
 }

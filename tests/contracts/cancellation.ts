@@ -91,14 +91,16 @@ function assertUnavailable(error: unknown): void {
   assert.equal(error.code, "unavailable", error.message);
 }
 
-/** A signal that knows how many listen to it. */
+/** A signal that knows how many listen to it. Drivers stop listening more than once, which counts for nothing. */
 function countingSignal(): AbortSignal & { readonly listeners: number } {
   const { signal } = new AbortController();
-  let listeners = 0;
+  const listening = new Set<unknown>();
   const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
   return Object.defineProperties(signal, {
-    listeners: { get: () => listeners },
-    addEventListener: { value: (...o: Parameters<typeof add>) => (listeners++, add(...o)) },
-    removeEventListener: { value: (...o: Parameters<typeof remove>) => (listeners--, remove(...o)) },
+    listeners: { get: () => listening.size },
+    addEventListener: { value: (...o: Parameters<typeof add>) => (listening.add(o[1]), add(...o)) },
+    removeEventListener: {
+      value: (...o: Parameters<typeof remove>) => (listening.delete(o[1]), remove(...o)),
+    },
   }) as AbortSignal & { readonly listeners: number };
 }

@@ -3,12 +3,22 @@ import type { Message } from "../../lib/core/types.ts";
 import { SetDigest } from "../../lib/stores/digest.ts";
 import type { DocumentStore } from "../../lib/stores/documents/port.ts";
 import { collect, message, minute, pick, random } from "../fixtures/rows.ts";
+import { cancellationContract, type Opened } from "./cancellation.ts";
+import { DOCUMENT_CALLS } from "./documents_calls.ts";
+import { classifying } from "./documents_classified.ts";
 import { quarantining } from "./documents_quarantine.ts";
 
 type Open = () => Promise<{ store: DocumentStore; close(): Promise<void> }>;
 
-/** What every document store does. `open` gives a fresh, empty store each time. */
-export function documentsContract(name: string, open: Open): void {
+/**
+ * What every document store does. `open` gives a fresh, empty store each time; so does `behindProxy`, for one that is
+ * on a server.
+ */
+export function documentsContract(
+  name: string,
+  open: Open,
+  behindProxy: () => Promise<Opened<DocumentStore>> = async () => ({ ...await open(), hang: null }),
+): void {
   const test = (title: string, body: (store: DocumentStore) => Promise<void>) =>
     Deno.test(`${name}: ${title}`, async () => {
       const { store, close } = await open();
@@ -21,8 +31,10 @@ export function documentsContract(name: string, open: Open): void {
   writing(test);
   touching(test);
   reading(test);
+  classifying(test);
   quarantining(test);
   erasing(test);
+  cancellationContract(name, { open: behindProxy, calls: DOCUMENT_CALLS, first: "counts" });
 }
 
 type Test = (title: string, body: (store: DocumentStore) => Promise<void>) => void;

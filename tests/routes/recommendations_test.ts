@@ -58,7 +58,26 @@ appTest("GET /recommendations/:user_id decodes the id", async ({ app }) => {
   assert.equal(answer.user_id, "a/b é");
 });
 
+appTest(
+  "GET /recommendations/:user_id?intent=x gives what targets that intent only, and keeps it apart",
+  async ({ app }) => {
+    const items = async (path: string) =>
+      (await (await app.request(path)).json()).items.map(({ campaign_id }: { campaign_id: string }) =>
+        campaign_id
+      );
+    const all = await items(PATH);
+    const cooking = await items(`${PATH}?intent=cooking`);
+    assert.deepEqual(cooking.toSorted(), ["k1", "k2", "k3"]);
+    assert.deepEqual(await items(`${PATH}?intent=cooking`), cooking);
+    assert.deepEqual(await items(`/recommendations/nobody?intent=cooking&k=2`), cooking.slice(0, 2));
+    assert.deepEqual(await items(`${PATH}?intent=nothing`), []);
+    assert.deepEqual(await items(PATH), all);
+  },
+);
+
 const REFUSED: readonly [string, string, RegExp][] = [
+  ["an empty intent", `${PATH}?intent=`, /^intent must have 1 to 256 characters/],
+  ["two intents", `${PATH}?intent=a&intent=b`, /^intent must have .* given once$/],
   ["k of 0", `${PATH}?k=0`, /^k must be a whole number from 1 to 100/],
   ["k of 101", `${PATH}?k=101`, /^k must be/],
   ["a negative k", `${PATH}?k=-1`, /^k must be/],

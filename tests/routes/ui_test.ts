@@ -32,6 +32,19 @@ Deno.test("LineChart draws a line, a band and the numbers, inside its frame", ()
   for (const [x, y] of points) assert.ok(x! >= 0 && x! <= 480 && y! >= 0 && y! <= 170, `${x}, ${y}`);
 });
 
+Deno.test("LineChart names hours for the viewer's zone, and days as they are counted", () => {
+  const hour = Date.parse("2026-05-01T13:00:00Z");
+  assert.match(
+    lines([{ x: hour, y: 1 }, { x: hour + 3_600_000, y: 2 }]),
+    /data-at="2026-05-01T13:00:00\.000Z"><title>2026-05-01 13:00 UTC<\/title>13:00</,
+  );
+  const minutes = lines([{ x: hour, y: 1 }, { x: hour + 120_000, y: 2 }]);
+  const named = [...minutes.matchAll(/<\/title>(\d\d:\d\d)</g)].map(([, text]) => text);
+  assert.deepEqual(named, ["13:00", "13:01", "13:02"]);
+  const days = lines([{ x: Date.parse("2026-05-01"), y: 1 }, { x: Date.parse("2026-05-03"), y: 2 }]);
+  assert.match(days, />2 May</);
+});
+
 Deno.test("LineChart of zeros, and of one point, has a scale all the same", () => {
   for (const points of [[{ x: 0, y: 0 }, { x: 1, y: 0 }], [{ x: 0, y: 5 }]]) {
     assert.doesNotMatch(lines(points), /NaN|Infinity|0\.00000/);

@@ -7,7 +7,7 @@ import { MongoTouches } from "../../lib/stores/documents/mongodb_touches.ts";
 import { SqliteDocuments } from "../../lib/stores/documents/sqlite.ts";
 import { documentsContract } from "../contracts/documents.ts";
 import { message } from "../fixtures/rows.ts";
-import { tcpProxy } from "../fixtures/tcp_proxy.ts";
+import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";
 
 const SERVER = Deno.env.get("PARLEY_TEST_MONGODB");
 
@@ -26,6 +26,18 @@ if (SERVER === undefined) {
       await drop(url);
     };
     return Promise.resolve({ store, close });
+  }, () => {
+    const { url, proxy } = proxied(ownDatabase(), 27_017);
+    const store = new MongoDocuments({ url });
+    const close = async () => {
+      proxy.hang(false);
+      await store.close();
+      await proxy.close();
+      const direct = new URL(SERVER!);
+      direct.pathname = url.pathname;
+      await drop(direct);
+    };
+    return Promise.resolve({ store, hang: proxy.hang, close });
   });
   keeping();
   racing();

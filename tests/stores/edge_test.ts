@@ -72,6 +72,11 @@ Deno.test({
       assert.deepEqual(await storesDown(url), []);
       assert.deepEqual(await pagesBroken(url), []);
       assert.match(await (await fetch(`${url}/metrics`)).text(), /^parley_store_up\{store="graph"\} 1$/m);
+      const asked = await fetch(`${url}/intents/classify`, {
+        method: "POST",
+        body: '{"texts":["late parcel"]}',
+      });
+      assert.deepEqual([asked.status, (await asked.json()).code], [503, "unavailable"]);
     } finally {
       child.kill("SIGTERM");
       await reader.cancel();

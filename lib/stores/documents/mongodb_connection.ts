@@ -1,10 +1,17 @@
 import { type Db, loadMongo, type MongoClient, os } from "../../../deps.ts";
+import { abortable } from "../../core/abort.ts";
+import type { Abortable } from "../../core/types.ts";
 import { closedError, explainMongo, lateError } from "./mongodb_errors.ts";
 
 const CALL_MS = 5_000;
 /** For a question to the whole of a collection, and for the first building of an index. */
 export const SCAN_MS = 120_000;
 const DEFAULT_DATABASE = "parley";
+
+/** How long a call may take, and what gives it up before. */
+interface Limits extends Abortable {
+  readonly ms?: number;
+}
 
 /** One client for one database: connects at the first call, bounds every call in time, and explains what fails. */
 export class MongoConnection {
@@ -23,12 +30,18 @@ export class MongoConnection {
     this.prepare = o.prepare;
   }
 
-  /** Runs a question or a write; throws a ParleyError, `unavailable` where no answer came within `ms`. */
-  async run<T>(work: (db: Db) => Promise<T>, ms = this.call_ms): Promise<T> {
+  /**
+   * Runs a question or a write; throws a ParleyError, `unavailable` where no answer came in time. An aborted call ends
+   * by the signal's reason. `work` hands `reading` on to the driver's reads, whose connection is then cut, upon which
+   * the server stops; the driver has no such thing for writes.
+   */
+  async run<T>(work: (db: Db, reading: Abortable) => Promise<T>, limits: Limits = {}): Promise<T> {
+    const { ms = this.call_ms, signal } = limits;
     try {
-      const db = await this.open();
-      return await this.within(ms, work(db));
+      const db = await abortable(signal, () => this.open());
+      return await this.within({ ms, signal }, () => work(db, { signal }));
     } catch (error) {
+      if (signal?.aborted) throw signal.reason;
       throw this.closed ? closedError(this.url) : explainMongo(error, this.url);
     }
   }
@@ -66,18 +79,22 @@ export class MongoConnection {
     });
     const db = this.client.db(decodeURIComponent(this.url.pathname.slice(1)) || DEFAULT_DATABASE);
     // The driver bounds the search for a server in time, but not the login that follows.
-    await this.within(2 * this.call_ms, this.client.connect());
-    await this.within(SCAN_MS, this.prepare(db));
+    const client = this.client;
+    await this.within({ ms: 2 * this.call_ms }, () => client.connect());
+    await this.within({ ms: SCAN_MS }, () => this.prepare(db));
     return db;
   }
 
-  private async within<T>(ms: number, work: Promise<T>): Promise<T> {
+  private async within<T>(
+    { ms, signal }: Abortable & { ms: number },
+    work: () => Promise<T>,
+  ): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(lateError(this.url, ms)), ms);
     });
     try {
-      return await Promise.race([work, late]);
+      return await Promise.race([abortable(signal, work), late]);
     } finally {
       clearTimeout(timer);
     }

@@ -12,7 +12,20 @@ export interface StoredMessage extends Omit<Message, "message_id" | "timestamp" 
   readonly metadata: string | null;
 }
 
-export function messagesOf(db: Db): Collection<StoredMessage> {
+/** What is kept beside a message: the classifier's finding, and which classifier has learnt the given intent. */
+export interface Beside {
+  readonly classified?: {
+    readonly intent: string | null;
+    readonly score: number;
+    readonly classifier: string;
+  };
+  readonly example_of?: string;
+}
+
+/** Reads the message alone. */
+export const MESSAGE_ONLY = { classified: 0, example_of: 0 } as const;
+
+export function messagesOf(db: Db): Collection<StoredMessage & Beside> {
   return db.collection("messages");
 }
 

@@ -1,5 +1,5 @@
 import type { Collection, Db } from "../../../deps.ts";
-import type { QuarantinedRow } from "../../core/types.ts";
+import type { Abortable, QuarantinedRow } from "../../core/types.ts";
 import type { QuarantineFilter } from "./port.ts";
 import { type MongoConnection, SCAN_MS } from "./mongodb_connection.ts";
 
@@ -25,46 +25,49 @@ export async function indexQuarantine(db: Db): Promise<void> {
 export class MongoQuarantine {
   constructor(private readonly connection: MongoConnection) {}
 
-  async add(rows: readonly QuarantinedRow[]): Promise<void> {
+  async add(rows: readonly QuarantinedRow[], { signal }: Abortable): Promise<void> {
+    signal?.throwIfAborted();
     if (rows.length === 0) return;
     const operations = rows.map((row) => ({
       updateOne: { filter: { _id: idOf(row) }, update: { $setOnInsert: stored(row) }, upsert: true },
     }));
-    await this.connection.run((db) => rowsOf(db).bulkWrite(operations, { ordered: false }));
+    await this.connection.run((db) => rowsOf(db).bulkWrite(operations, { ordered: false }), { signal });
   }
 
   /** Newest run first, then by kind, source and position. */
   async list(
-    { limit, offset, ...filter }: QuarantineFilter & { limit: number; offset: number },
+    { limit, offset, signal, ...filter }: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
     const listed: QuarantinedRow[] = [];
     let skip = offset;
-    for (const { _id: run_id, rows } of await this.runs(filter)) {
+    for (const { _id: run_id, rows } of await this.runs(filter, { signal })) {
       const left = limit - listed.length;
       if (left <= 0) break;
-      if (skip < rows) listed.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left }));
+      if (skip < rows) listed.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left, signal }));
       skip = Math.max(0, skip - rows);
     }
     return listed;
   }
 
   /** Drops rows older than this ISO time; returns how many. */
-  async prune(before: string): Promise<number> {
+  async prune(before: string, { signal }: Abortable): Promise<number> {
     const filter = { at: { $lt: new Date(before) } };
-    const { deletedCount } = await this.connection.run((db) => rowsOf(db).deleteMany(filter), SCAN_MS);
+    const limits = { ms: SCAN_MS, signal };
+    const { deletedCount } = await this.connection.run((db) => rowsOf(db).deleteMany(filter), limits);
     return deletedCount;
   }
 
-  count(): Promise<number> {
-    return this.connection.run((db) => rowsOf(db).countDocuments(), SCAN_MS);
+  count({ signal }: Abortable): Promise<number> {
+    const limits = { ms: SCAN_MS, signal };
+    return this.connection.run((db, reading) => rowsOf(db).countDocuments({}, reading), limits);
   }
 
   /** Runs with such rows, the one with the newest row of all first. */
-  private runs({ run_id, ...filter }: QuarantineFilter): Promise<RunOfRows[]> {
+  private runs({ run_id, ...filter }: QuarantineFilter, { signal }: Abortable): Promise<RunOfRows[]> {
     const wanted = Object.entries(filter).map(([name, value]) => ({
       $eq: [`$${name}`, { $literal: value }],
     }));
-    return this.connection.run((db) =>
+    return this.connection.run((db, reading) =>
       rowsOf(db).aggregate<RunOfRows>([
         { $match: run_id === undefined ? {} : { run_id } },
         {
@@ -76,16 +79,18 @@ export class MongoQuarantine {
         },
         { $match: { rows: { $gt: 0 } } },
         { $sort: { newest: -1, _id: -1 } },
-      ]).toArray(), SCAN_MS);
+      ], reading).toArray(), { ms: SCAN_MS, signal });
   }
 
   private async ofRun(
     filter: QuarantineFilter,
-    o: { skip: number; limit: number },
+    o: { skip: number; limit: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
-    const found = await this.connection.run((db) =>
-      rowsOf(db).find(filter, { projection: { _id: 0 } })
-        .sort({ kind: 1, source: 1, position: 1 }).skip(o.skip).limit(o.limit).toArray()
+    const found = await this.connection.run(
+      (db, reading) =>
+        rowsOf(db).find(filter, { projection: { _id: 0 }, ...reading })
+          .sort({ kind: 1, source: 1, position: 1 }).skip(o.skip).limit(o.limit).toArray(),
+      o,
     );
     return found.map((row) => ({ ...row, at: row.at.toISOString() }));
   }

@@ -1,5 +1,5 @@
 import type { Collection, Db } from "../../../deps.ts";
-import type { Touched } from "../../core/types.ts";
+import type { Abortable, Touched } from "../../core/types.ts";
 import type { MongoConnection } from "./mongodb_connection.ts";
 
 /**
@@ -25,24 +25,28 @@ export class MongoTouches {
   constructor(private readonly connection: MongoConnection) {}
 
   /** Before the rows are written; returns the mark. */
-  async mark(user_ids: ReadonlySet<string>): Promise<string> {
+  async mark(user_ids: ReadonlySet<string>, o: Abortable = {}): Promise<string> {
     const token = crypto.randomUUID();
     const update = { $set: { token }, $push: { writing: { token, at: new Date() } } };
-    await this.write([...user_ids].map((_id) => ({ updateOne: { filter: { _id }, update, upsert: true } })));
+    await this.write(
+      [...user_ids].map((_id) => ({ updateOne: { filter: { _id }, update, upsert: true } })),
+      o,
+    );
     return token;
   }
 
   /** After the last row was written. */
-  async seal(user_ids: ReadonlySet<string>, token: string): Promise<void> {
+  async seal(user_ids: ReadonlySet<string>, token: string, o: Abortable = {}): Promise<void> {
     const update = { $pull: { writing: { token } } };
-    await this.connection.run((db) => users(db).updateMany({ _id: { $in: [...user_ids] } }, update));
+    await this.connection.run((db) => users(db).updateMany({ _id: { $in: [...user_ids] } }, update), o);
   }
 
   /** In ascending id, after `after`. */
-  async page(o: { after: string | null; limit: number }): Promise<Touched[]> {
+  async page(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
     const filter = o.after === null ? {} : { _id: { $gt: o.after } };
-    const found = await this.connection.run((db) =>
-      users(db).find(filter).sort({ _id: 1 }).limit(o.limit).toArray()
+    const found = await this.connection.run(
+      (db, reading) => users(db).find(filter, reading).sort({ _id: 1 }).limit(o.limit).toArray(),
+      o,
     );
     const since = Date.now() - WRITING_MS;
     return found.map(({ _id, token, writing = [] }) => ({
@@ -52,20 +56,25 @@ export class MongoTouches {
   }
 
   /** Forgets touches whose token is still the newest. */
-  async settle(touched: readonly Touched[]): Promise<void> {
+  async settle(touched: readonly Touched[], o: Abortable = {}): Promise<void> {
     await this.write(
       touched.map(({ user_id, token }) => ({ deleteOne: { filter: { _id: user_id, token } } })),
+      o,
     );
   }
 
   /** Drops the touches of users who are erased. */
-  async forget(user_ids: readonly string[]): Promise<void> {
-    await this.connection.run((db) => users(db).deleteMany({ _id: { $in: user_ids } }));
+  async forget(user_ids: readonly string[], o: Abortable = {}): Promise<void> {
+    await this.connection.run((db) => users(db).deleteMany({ _id: { $in: user_ids } }), o);
   }
 
-  private async write(operations: Parameters<Collection<TouchedUser>["bulkWrite"]>[0]): Promise<void> {
+  private async write(
+    operations: Parameters<Collection<TouchedUser>["bulkWrite"]>[0],
+    { signal }: Abortable,
+  ): Promise<void> {
+    signal?.throwIfAborted();
     if (operations.length === 0) return;
-    await this.connection.run((db) => users(db).bulkWrite(operations, { ordered: false }));
+    await this.connection.run((db) => users(db).bulkWrite(operations, { ordered: false }), { signal });
   }
 }
 

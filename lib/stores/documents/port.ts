@@ -1,4 +1,4 @@
-import type { Health, Message, QuarantinedRow, Touched, WriteCounts } from "../../core/types.ts";
+import type { Abortable, Health, Message, QuarantinedRow, Touched, WriteCounts } from "../../core/types.ts";
 
 /** How often one user expressed one intent, and when last. */
 export interface IntentCount {
@@ -17,32 +17,94 @@ export interface DocumentCounts {
 /** Which refused rows are asked for; what is not given may be anything. */
 export type QuarantineFilter = Partial<Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position">>;
 
-/** Raw messages as they were said, and the input rows that were refused. */
+/** What a classifier made of one message. */
+export interface Classification {
+  readonly message_id: string;
+  /** Null where the message is out of scope. */
+  readonly intent: string | null;
+  /** How well the message fits any intent at all, 0..1. */
+  readonly score: number;
+  /** The key of the classifier. */
+  readonly classifier: string;
+}
+
+/** How many messages stand as one classifier found them. */
+export interface ClassifierCount {
+  readonly classifier: string;
+  readonly messages: number;
+  readonly out_of_scope: number;
+}
+
+/** A fitted classifier: its key, and what it consists of as text. */
+export interface KeptClassifier {
+  readonly key: string;
+  readonly body: string;
+}
+
+/** A message whose given intent a classifier has learnt. */
+export interface LabelledMessage {
+  readonly message_id: string;
+  readonly intent: string;
+}
+
+/**
+ * Messages as they were said, what they were classified as, and the input rows that were refused. Where a message
+ * has a given intent, that one counts; else the classified one.
+ */
 export interface DocumentStore {
   /**
    * Inserts or replaces by `message_id`. Within one call an id stands at most once. Users of inserted or changed
-   * rows (of the old and of the new row) become touched no later than the row is visible.
+   * rows (of the old and of the new row) become touched no later than the row is visible. A changed text loses its
+   * classification, and is no classifier's example any more; other changes leave both.
    */
-  upsert(o: { messages: readonly Message[] }): Promise<WriteCounts>;
+  upsert(o: { messages: readonly Message[] } & Abortable): Promise<WriteCounts>;
   /** Touched users in ascending id, after `after`. */
-  touched(o: { after: string | null; limit: number }): Promise<Touched[]>;
+  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]>;
   /** Forgets touches whose token is still the newest. */
-  settle(o: { touched: readonly Touched[] }): Promise<void>;
+  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
   /** Messages in ascending `message_id`, after `after`; of these users only, where given. */
-  page(o: { after: string | null; limit: number; user_ids?: readonly string[] }): Promise<Message[]>;
-  /** Recount of given intents on messages of role `user`, for these users, in ascending user and intent. */
-  intentCounts(o: { user_ids: readonly string[] }): Promise<IntentCount[]>;
+  page(
+    o: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
+  ): Promise<Message[]>;
+  /** Recount of intents on messages of role `user`, for these users, in ascending user and intent. */
+  intentCounts(o: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]>;
+  /**
+   * Sets what messages were classified as; ids that are not there are passed over. Returns how many differ in their
+   * intent from before. Users of those become touched no later than the change is visible.
+   */
+  classify(o: { rows: readonly Classification[] } & Abortable): Promise<number>;
+  /**
+   * Messages of role `user` without a given intent that this classifier has not classified, in ascending
+   * `message_id`, after `after`.
+   */
+  unclassified(
+    o: { classifier: string; after: string | null; limit: number } & Abortable,
+  ): Promise<Message[]>;
+  /** Messages of role `user` with neither a given nor a classified intent, in ascending `message_id`, after `after`. */
+  unlabelled(o: { after: string | null; limit: number } & Abortable): Promise<Message[]>;
+  /** What these messages were classified as, whichever were, in ascending `message_id`. */
+  classifications(o: { message_ids: readonly string[] } & Abortable): Promise<Classification[]>;
+  /** Messages by the classifier that they were classified by, in ascending key. */
+  classifierCounts(o?: Abortable): Promise<ClassifierCount[]>;
+  /** Ids of messages of role `user` with this given intent, newest first, ties by id. */
+  labelled(o: { intent: string; limit: number } & Abortable): Promise<string[]>;
+  /** Makes this the one classifier that is kept. `examples` are the labelled messages that it has learnt. */
+  keepClassifier(o: { classifier: KeptClassifier; examples: readonly string[] } & Abortable): Promise<void>;
+  /** The classifier that is kept; null while there is none. */
+  classifier(o?: Abortable): Promise<KeptClassifier | null>;
+  /** Examples of a classifier as far as they are still there, with their given intent, in ascending `message_id`. */
+  examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]>;
   /** Keeps refused rows; the same run, kind, source and position is kept once. */
-  quarantine(o: { rows: readonly QuarantinedRow[] }): Promise<void>;
+  quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void>;
   /** Refused rows, newest run first, then by kind, source and position; those that have what is given. */
-  quarantined(o: QuarantineFilter & { limit: number; offset: number }): Promise<QuarantinedRow[]>;
+  quarantined(o: QuarantineFilter & { limit: number; offset: number } & Abortable): Promise<QuarantinedRow[]>;
   /** Drops refused rows older than this ISO time; returns how many. */
-  pruneQuarantine(o: { before: string }): Promise<number>;
+  pruneQuarantine(o: { before: string } & Abortable): Promise<number>;
   /** Removes every message of these users, and their touches; returns how many messages went. */
-  deleteUsers(o: { user_ids: readonly string[] }): Promise<number>;
-  counts(): Promise<DocumentCounts>;
-  /** Hash of all messages, independent of order and write time. */
-  digest(): Promise<string>;
-  health(): Promise<Health>;
+  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(o?: Abortable): Promise<DocumentCounts>;
+  /** Hash of all messages and their classifications, independent of order and write time. */
+  digest(o?: Abortable): Promise<string>;
+  health(o?: Abortable): Promise<Health>;
   close(): Promise<void>;
 }

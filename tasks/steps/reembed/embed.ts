@@ -6,20 +6,29 @@ import { FIELDS } from "../../datasets.ts";
 import type { Services } from "../../services.ts";
 import { addCounts, countsText, NO_WRITES } from "../rows.ts";
 import { vectorSet } from "../store.ts";
-import { type Item, keyOf, liveVectors } from "../texts.ts";
+import { type Item, keyOf, liveVectors, purposeOf } from "../texts.ts";
 import { corpus, type Place, START } from "./corpus.ts";
 import { type EstimateOutput, type ReembedParams, rowsToEmbed } from "./estimate.ts";
 
 export type ReembedOutput = {
   readonly rows: number;
   readonly embedded: number;
+  /** Of the embedded, texts that are longer than the model reads. */
+  readonly long: number;
   readonly messages: WriteCounts;
   readonly campaigns: WriteCounts;
 };
 
 type Saved = ReembedOutput & { readonly place: Place };
 
-const NOTHING: Saved = { place: START, rows: 0, embedded: 0, messages: NO_WRITES, campaigns: NO_WRITES };
+const NOTHING: Saved = {
+  place: START,
+  rows: 0,
+  embedded: 0,
+  long: 0,
+  messages: NO_WRITES,
+  campaigns: NO_WRITES,
+};
 
 /**
  * Gives every message and campaign a vector by the new model, beside those that serve. A text that a row of the new
@@ -35,13 +44,14 @@ export async function reembed(context: TaskContext<Services>): Promise<ReembedOu
   let saved = context.loadCheckpoint<Saved>() ?? NOTHING;
   if (saved.rows > 0) context.log(`goes on after ${saved.rows} of ${total} rows`);
   for await (const { items, place } of corpus(services, saved.place)) {
-    const { embedded, counts } = await embedPage({ embedder, store, items, signal });
+    const { embedded, long, counts } = await embedPage({ embedder, store, items, signal });
     const { collection } = place;
     saved = {
       ...saved,
       place,
       rows: saved.rows + items.length,
       embedded: saved.embedded + embedded,
+      long: saved.long + long,
       [collection]: addCounts(saved[collection], counts),
     };
     await context.saveCheckpoint(saved);
@@ -66,24 +76,31 @@ async function embedPage(
     items: readonly Item[];
     signal: AbortSignal;
   },
-): Promise<{ embedded: number; counts: WriteCounts }> {
+): Promise<{ embedded: number; long: number; counts: WriteCounts }> {
   const vectors = await liveVectors(store, items, signal);
   const missing = new Map(
     items.flatMap((item) => vectors.has(keyOf(item)) ? [] : [[keyOf(item), item.text] as const]),
   );
-  const made = await embedder.embed({ texts: [...missing.values()], signal });
+  const { collection } = items[0]!;
+  let long = 0;
+  const made = await embedder.embed({
+    texts: [...missing.values()],
+    as: purposeOf(collection),
+    signal,
+    onLong: (count) => void (long = count),
+  });
   [...missing.keys()].forEach((key, i) => vectors.set(key, made[i]!));
   const rows = items.map(({ text: _text, collection: _collection, ...row }, i) => ({
     ...row,
     vector: vectors.get(keyOf(items[i]!))!,
   }));
-  const { collection } = items[0]!;
-  return { embedded: missing.size, counts: await store.upsert({ collection, rows, signal }) };
+  return { embedded: missing.size, long, counts: await store.upsert({ collection, rows, signal }) };
 }
 
 function report(context: TaskContext<Services>, store: VectorStore, done: ReembedOutput): void {
   const { services } = context;
   context.log(`${done.embedded} texts embedded for ${done.rows} rows`);
+  if (done.long > 0) context.log(`${done.long} of them are longer than the model reads`);
   context.rows({ in: done.rows, out: done.embedded });
   context.reads(services.dataset("documents", "messages"));
   context.reads(services.dataset("analytics", "campaigns"));

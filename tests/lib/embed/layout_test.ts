@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { identify, readLayout } from "../../../lib/embed/layout.ts";
+import { readLayout } from "../../../lib/embed/layout.ts";
+import { identify } from "../../../lib/embed/onnx.ts";
 
 const BGE = new URL("../../../models/bge-small-en-v1.5", import.meta.url).pathname;
 
@@ -44,12 +45,14 @@ Deno.test("readLayout() and identify() describe the default model", async () => 
     { dtype, dimension, pooling, max_tokens, lowercase },
     { dtype: "q8", dimension: 384, pooling: "cls", max_tokens: 512, lowercase: true },
   );
-  assert.deepEqual(await identify(layout), {
+  const identity = {
     name: "bge-small-en-v1.5",
     revision: "6c9c6101a956d62d",
     dimension: 384,
     pooling: "cls",
-  });
+  };
+  assert.deepEqual(await identify(layout, "truncate"), identity);
+  assert.deepEqual(await identify(layout, "windows"), { ...identity, pooling: "cls+windows" });
 });
 
 test("takes each figure from the file that states it", {}, async (dir) => {
@@ -72,6 +75,67 @@ test(
 
 test("prefers quantised weights", { "onnx/model_quantized.onnx": "weights" }, async (dir) => {
   assert.equal((await readLayout(dir)).dtype, "q8");
+});
+
+const MODEL_CARD = {
+  "1_Pooling/config.json": { word_embedding_dimension: 1024, pooling_mode_mean_tokens: true },
+  "sentence_bert_config.json": { max_seq_length: 128, do_lower_case: false },
+  "tokenizer_config.json": { model_max_length: 512 },
+  "config.json": { model_type: "roberta", max_position_embeddings: 514 },
+  "config_sentence_transformers.json": { __version__: { sentence_transformers: "2.0.0" } },
+  "onnx/model_O3.onnx": "weights",
+  "onnx/model_qint8_avx512.onnx": "weights",
+};
+
+test("reads files like those of all-roberta-large-v1 as its card says", MODEL_CARD, async (dir) => {
+  const { parent: _parent, name: _name, onnx: _onnx, ...rest } = await readLayout(dir);
+  assert.deepEqual(rest, {
+    dtype: "fp32",
+    subfolder: "onnx",
+    dimension: 1024,
+    pooling: "mean",
+    max_tokens: 128,
+    lowercase: false,
+    prompts: { query: "", document: "" },
+  });
+});
+
+test("finds weights beside the other files", {
+  "onnx/model.onnx": null,
+  "model.onnx": "weights",
+}, async (dir) => {
+  const { dtype, subfolder, onnx } = await readLayout(dir);
+  assert.deepEqual([dtype, subfolder, onnx.endsWith("/model.onnx")], ["fp32", "", true]);
+});
+
+test("takes the weights that are asked for", {
+  "onnx/model_quantized.onnx": "weights",
+  "onnx/model_fp16.onnx": "weights",
+  "onnx/model_int8.onnx": "weights",
+}, async (dir) => {
+  for (const dtype of ["fp32", "fp16", "int8", "q8"] as const) {
+    assert.equal((await readLayout(dir, dtype)).dtype, dtype);
+  }
+  await assert.rejects(readLayout(dir, "uint8"), { code: "not_found", message: /onnx\/model_uint8\.onnx/ });
+});
+
+test("takes prompts from the model's files, by either name for documents", {
+  "config_sentence_transformers.json": { prompts: { query: "query: ", passage: "passage: " } },
+}, async (dir) => {
+  assert.deepEqual((await readLayout(dir)).prompts, { query: "query: ", document: "passage: " });
+});
+
+test("takes the default prompt where there is no other", {
+  "config_sentence_transformers.json": { prompts: { sts: "alike: " }, default_prompt_name: "sts" },
+}, async (dir) => {
+  assert.deepEqual((await readLayout(dir)).prompts, { query: "alike: ", document: "alike: " });
+});
+
+test("identifies weights by all of their parts", { "onnx/model.onnx_data": "one" }, async (dir) => {
+  const revision = async () => (await identify(await readLayout(dir), "truncate")).revision;
+  const before = await revision();
+  await Deno.writeTextFile(`${dir}/onnx/model.onnx_data`, "two");
+  assert.notEqual(await revision(), before);
 });
 
 const REFUSALS: Record<string, [Record<string, unknown>, string]> = {
@@ -97,6 +161,10 @@ const REFUSALS: Record<string, [Record<string, unknown>, string]> = {
       pooling_mode_cls_token: true,
       pooling_mode_mean_tokens: true,
     },
+  }, "unsupported"],
+  "prompts that are not pooled": [{
+    "1_Pooling/config.json": { ...FILES["1_Pooling/config.json"], include_prompt: false },
+    "config_sentence_transformers.json": { prompts: { query: "query: " } },
   }, "unsupported"],
   "no maximum at all": [{ "sentence_bert_config.json": {}, "tokenizer_config.json": {} }, "invalid"],
   "a maximum beyond the positions": [{

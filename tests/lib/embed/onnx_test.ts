@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import { embedderContract } from "../../contracts/embedder.ts";
+import { BGE, copyOfModel, testTiny, TINY } from "../../fixtures/models.ts";
+import { TRIPLES } from "../../fixtures/pairs.ts";
 import { runCode } from "../../fixtures/run.ts";
 import { dot } from "../../fixtures/vectors.ts";
 
-const BGE = new URL("../../../models/bge-small-en-v1.5", import.meta.url).pathname;
 const PERMISSIONS = ["--allow-read", "--allow-env", "--allow-ffi"];
 const URL_OF_BGE = `onnx:${BGE}`;
 
@@ -97,15 +98,7 @@ test("close() rejects what is under way, and what comes later", async (embedder)
   await assert.rejects(embedder.embed({ texts: ["text"] }), { code: "unavailable" });
 });
 
-Deno.test("OnnxEmbedder runs a mean-pooled fp32 model of another family", async (t) => {
-  const folder = new URL("../../../../shared/models/tiny-roberta-1024", import.meta.url).pathname;
-  const found = await Deno.stat(folder).then(() => true, () => false);
-  await t.step({
-    name: found ? "with tiny-roberta-1024" : "skipped: no tiny-roberta-1024",
-    ignore: !found,
-    fn: () => runTiny(folder),
-  });
-});
+testTiny("OnnxEmbedder runs a mean-pooled fp32 model of another family", () => runTiny(TINY));
 
 async function runTiny(folder: string): Promise<void> {
   const embedder = await openEmbedder({ url: `onnx:${folder}`, sessions: 1 });
@@ -126,20 +119,6 @@ async function runTiny(folder: string): Promise<void> {
   }
 }
 
-/** A copy of the default model whose files can be changed; its weights are a link. */
-async function copyOfBge(): Promise<string> {
-  const dir = await Deno.makeTempDir();
-  for (const folder of ["", "/1_Pooling"]) {
-    await Deno.mkdir(dir + folder, { recursive: true });
-    for await (const { name, isFile } of Deno.readDir(BGE + folder)) {
-      if (isFile) await Deno.copyFile(`${BGE}${folder}/${name}`, `${dir}${folder}/${name}`);
-    }
-  }
-  await Deno.mkdir(`${dir}/onnx`);
-  await Deno.symlink(`${BGE}/onnx/model_quantized.onnx`, `${dir}/onnx/model_quantized.onnx`);
-  return dir;
-}
-
 /** Checks a sentence about a failed model, which must not quote the text. */
 function unavailable(pattern: RegExp): (error: Error) => boolean {
   return (error) => {
@@ -152,7 +131,7 @@ function unavailable(pattern: RegExp): (error: Error) => boolean {
 const SECRETS = Array.from({ length: 40 }, (_, at) => `secret ${at}`);
 
 Deno.test("OnnxEmbedder says why a model does not load, and tries again at the next call", async () => {
-  const dir = await copyOfBge();
+  const dir = await copyOfModel(BGE);
   const weights = `${dir}/onnx/model_quantized.onnx`;
   await Deno.remove(weights);
   await Deno.writeTextFile(weights, "not a model");
@@ -166,7 +145,7 @@ Deno.test("OnnxEmbedder says why a model does not load, and tries again at the n
 });
 
 Deno.test("OnnxEmbedder refuses states that do not fit the dimension in the model's files", async () => {
-  const dir = await copyOfBge();
+  const dir = await copyOfModel(BGE);
   const pooling = { word_embedding_dimension: 385, pooling_mode_cls_token: true };
   await Deno.writeTextFile(`${dir}/1_Pooling/config.json`, JSON.stringify(pooling));
   const embedder = await openEmbedder({ url: `onnx:${dir}`, sessions: 2 });
@@ -185,4 +164,14 @@ Deno.test("OnnxEmbedder needs read, env and ffi only, and says what is denied", 
   assert.equal(await runCode({ code, permissions: PERMISSIONS }), "384");
   const without = PERMISSIONS.filter((permission) => permission !== "--allow-ffi");
   assert.match(await runCode({ code, permissions: without }), /bge-small-en-v1.5 did not load: .*ffi access/);
+});
+
+test("embed() puts a paraphrase nearer than a sentence that shares its words, in English", async (embedder) => {
+  const triples = TRIPLES["English"]!;
+  const vectors = await embedder.embed({ texts: triples.flat() });
+  const right = triples.filter((_, at) => {
+    const [text, alike, other] = vectors.slice(3 * at, 3 * at + 3);
+    return dot(text!, alike!) > dot(text!, other!);
+  });
+  assert.ok(right.length >= 7, `${right.length} of ${triples.length}`);
 });

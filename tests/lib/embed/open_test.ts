@@ -2,12 +2,17 @@ import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 
 Deno.test("openEmbedder() refuses what it cannot open, naming the schemes", async () => {
-  for (const url of ["", "onnx", "onnx:", "http://127.0.0.1/v1", "test", "bge-small-en-v1.5"]) {
+  for (const url of ["", "onnx", "onnx:", "ftp://127.0.0.1/v1", "test", "bge-small-en-v1.5"]) {
     await assert.rejects(openEmbedder({ url }), {
       code: "invalid",
-      message: /onnx:<folder> or test:<dimension>/,
+      message: /onnx:<folder>, onnx:<owner>\/<model>, https:.*, tei.*test:<dimension>/,
     });
   }
+  await assert.rejects(openEmbedder({ url: "onnx:./nowhere?dtype=q9" }), {
+    code: "invalid",
+    message: /q8, fp32, int8, uint8, fp16/,
+  });
+  await assert.rejects(openEmbedder({ url: "onnx:nowhere/model" }), { code: "not_found" });
   for (const url of ["test:", "test:0", "test:1.5", "test:-3", "test:10000", "test:abc"]) {
     await assert.rejects(openEmbedder({ url }), { code: "invalid", message: /dimension of 1 to 9999/ });
   }

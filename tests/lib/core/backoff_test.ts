@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { backoff, retryAfter } from "../../../lib/dag/backoff.ts";
+import { backoff, retryAfter } from "../../../lib/core/backoff.ts";
 
 const most = () => 1 - Number.EPSILON;
 

@@ -1,0 +1,27 @@
+import type { Config } from "../lib/config.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { type Catalogue, parseCatalogue } from "../lib/intents/catalogue.ts";
+import { isSample, SAMPLE_INTENTS } from "./sample.ts";
+
+/**
+ * The catalogue that is set; else the sample's where all data are the sample's, for intents of one shop say nothing of
+ * another's; else null.
+ */
+export async function readCatalogue(config: Config, sources: readonly string[]): Promise<Catalogue | null> {
+  const ours = sources.length > 0 && sources.every(isSample) ? SAMPLE_INTENTS : null;
+  const source = config.intents ?? ours;
+  if (source === null) return null;
+  return parseCatalogue({ source, text: await read(source) });
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new ParleyError(
+      "invalid",
+      `there is no catalogue ${path}: correct PARLEY_INTENTS, or leave it out`,
+    );
+  }
+}

@@ -1,0 +1,147 @@
+import { type Evidence, probabilitiesOf } from "./evidence.ts";
+
+/** A text that was held out: its evidence, and its place among the intents learnt; -1 where its intent was withheld. */
+export interface HeldOut {
+  readonly evidence: Evidence;
+  readonly truth: number;
+}
+
+/** How evidence becomes probabilities, and a score for being in scope. */
+export interface Calibration {
+  readonly temperature: number;
+  /** Of the two signs and of 1. */
+  readonly scope: readonly [sure: number, near: number, bias: number];
+  /** From this score on a text is in scope. */
+  readonly threshold: number;
+}
+
+/** What the classifier did on texts that it had not learnt. */
+export interface Figures {
+  /** Share of texts whose best intent is the right one, of those whose intent had been learnt. */
+  readonly accuracy: number;
+  /** Expected calibration error of the best intent's probability, in 15 bins. */
+  readonly ece: number;
+  /** How likely a text in scope has a higher score than one of an intent that was withheld. */
+  readonly auroc: number;
+  readonly in_scope: number;
+  readonly withheld: number;
+}
+
+/** The share of texts in scope that the threshold is to keep. */
+const KEPT = 0.9;
+const COARSEST = 0.05;
+const FINEST = 20;
+const SEARCH_STEPS = 40;
+const NEWTON_STEPS = 25;
+/** Keeps the scope's weights finite where the signs tell all apart. */
+const RIDGE = 1e-3;
+
+export function calibrate(held: readonly HeldOut[]): Calibration {
+  const temperature = fitTemperature(held.filter(({ truth }) => truth >= 0));
+  const scope = fitScope(held);
+  return { temperature, scope, threshold: thresholdOf(held, scope) };
+}
+
+/** How well a text fits any intent, 0..1; .5 says that a text in scope and one out of it are as likely to look so. */
+export function scopeScore({ signs }: Evidence, [sure, near, bias]: Calibration["scope"]): number {
+  return 1 / (1 + Math.exp(-(sure * signs[0] + near * signs[1] + bias)));
+}
+
+/** Temperature scaling (Guo et al., ICML 2017): the one that makes the truths most likely, by golden section. */
+function fitTemperature(held: readonly HeldOut[]): number {
+  const loss = (log: number) =>
+    held.reduce((sum, { evidence, truth }) => {
+      return sum - Math.log(probabilitiesOf(evidence.logits, Math.exp(log))[truth]! + 1e-300);
+    }, 0);
+  const golden = (Math.sqrt(5) - 1) / 2;
+  let [low, high] = [Math.log(COARSEST), Math.log(FINEST)];
+  for (let step = 0; step < SEARCH_STEPS; step++) {
+    const [a, b] = [high - golden * (high - low), low + golden * (high - low)];
+    if (loss(a) <= loss(b)) high = b;
+    else low = a;
+  }
+  return Math.exp((low + high) / 2);
+}
+
+/** Logistic regression of being in scope on the two signs, both sides weighing alike, by Newton's method. */
+function fitScope(held: readonly HeldOut[]): Calibration["scope"] {
+  const within = held.filter(({ truth }) => truth >= 0).length;
+  const shares = { in: 0.5 / Math.max(1, within), out: 0.5 / Math.max(1, held.length - within) };
+  let weights = [1, 1, 0];
+  for (let step = 0; step < NEWTON_STEPS; step++) {
+    const gradient = weights.map((weight, i) => i < 2 ? RIDGE * weight : 0);
+    const hessian = [RIDGE, 0, 0, 0, RIDGE, 0, 0, 0, 1e-9];
+    for (const { evidence, truth } of held) {
+      const x = [...evidence.signs, 1];
+      const p = scopeScore(evidence, weights as [number, number, number]);
+      const share = truth >= 0 ? shares.in : shares.out;
+      for (let i = 0; i < 3; i++) {
+        gradient[i]! += share * (p - (truth >= 0 ? 1 : 0)) * x[i]!;
+        for (let j = 0; j < 3; j++) hessian[3 * i + j]! += share * p * (1 - p) * x[i]! * x[j]!;
+      }
+    }
+    const step = solve3(hessian, gradient);
+    weights = weights.map((weight, i) => weight - step[i]!);
+  }
+  return weights as [number, number, number];
+}
+
+/** By Cramer's rule. */
+function solve3(m: readonly number[], v: readonly number[]): number[] {
+  const determinant = (a: readonly number[]) =>
+    a[0]! * (a[4]! * a[8]! - a[5]! * a[7]!) - a[1]! * (a[3]! * a[8]! - a[5]! * a[6]!) +
+    a[2]! * (a[3]! * a[7]! - a[4]! * a[6]!);
+  const whole = determinant(m);
+  return [0, 1, 2].map((column) =>
+    determinant(m.map((x, i) => i % 3 === column ? v[(i - column) / 3]! : x)) / whole
+  );
+}
+
+/** The score that so many of the texts in scope reach: what is withheld is nearer to them than small talk is. */
+function thresholdOf(held: readonly HeldOut[], scope: Calibration["scope"]): number {
+  const scores = held.filter(({ truth }) => truth >= 0).map(({ evidence }) => scopeScore(evidence, scope));
+  scores.sort((a, b) => a - b);
+  return scores[Math.floor((1 - KEPT) * scores.length)] ?? 0.5;
+}
+
+export function figuresOf(held: readonly HeldOut[], { temperature, scope }: Calibration): Figures {
+  const inside = held.filter(({ truth }) => truth >= 0);
+  const tops = inside.map(({ evidence, truth }) => {
+    const probabilities = probabilitiesOf(evidence.logits, temperature);
+    const sure = Math.max(...probabilities);
+    return { sure, right: probabilities[truth] === sure };
+  });
+  const scores = (some: readonly HeldOut[]) => some.map(({ evidence }) => scopeScore(evidence, scope));
+  return {
+    accuracy: tops.filter(({ right }) => right).length / Math.max(1, tops.length),
+    ece: calibrationError(tops),
+    auroc: areaUnderCurve(scores(inside), scores(held.filter(({ truth }) => truth < 0))),
+    in_scope: inside.length,
+    withheld: held.length - inside.length,
+  };
+}
+
+export function calibrationError(tops: readonly { sure: number; right: boolean }[], bins = 15): number {
+  const byBin = Map.groupBy(tops, ({ sure }) => Math.min(bins - 1, Math.floor(sure * bins)));
+  let error = 0;
+  for (const bin of byBin.values()) {
+    const sure = bin.reduce((sum, top) => sum + top.sure, 0);
+    error += Math.abs(sure - bin.filter(({ right }) => right).length);
+  }
+  return error / Math.max(1, tops.length);
+}
+
+/** The chance that one of `high` is above one of `low`, ties counting half: the area under the ROC curve. */
+export function areaUnderCurve(high: readonly number[], low: readonly number[]): number {
+  const all = [...high.map((score) => ({ score, up: true })), ...low.map((score) => ({ score, up: false }))]
+    .sort((a, b) => a.score - b.score);
+  let sum = 0;
+  for (let from = 0; from < all.length;) {
+    let to = from;
+    while (to < all.length && all[to]!.score === all[from]!.score) to++;
+    const rank = (from + to + 1) / 2;
+    sum += rank * all.slice(from, to).filter(({ up }) => up).length;
+    from = to;
+  }
+  return (sum - high.length * (high.length + 1) / 2) / (high.length * low.length || 1);
+}

@@ -1,0 +1,95 @@
+import { createHash, z } from "../../deps.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
+import { canonicalJson } from "../core/json.ts";
+
+/** An intent as a person describes it. */
+export interface CatalogueIntent {
+  readonly intent: string;
+  readonly description: string;
+  readonly examples: readonly string[];
+}
+
+/** The intents that messages are classified into. */
+export interface Catalogue {
+  readonly intents: readonly CatalogueIntent[];
+  /** First 16 hex digits of the SHA-256 of what it says, whatever the order of intents and examples. */
+  readonly version: string;
+}
+
+/** Below three, what is out of scope could not be learnt by withholding some. */
+const LEAST_INTENTS = 3;
+const MOST_INTENTS = 500;
+const LEAST_EXAMPLES = 3;
+export const MOST_EXAMPLES = 200;
+const MAX_COMPLAINTS = 10;
+
+const words = (most: number) =>
+  z.string("must be a string").trim().min(1, "is blank").max(most, `is longer than ${most} characters`);
+const Entry = z.strictObject({
+  intent: words(256),
+  description: words(2_000).or(z.literal("")).default(""),
+  examples: z.array(words(4_000), "must be a list of texts")
+    .min(LEAST_EXAMPLES, `has fewer than ${LEAST_EXAMPLES} examples; five or more are better`)
+    .max(MOST_EXAMPLES, `has more than ${MOST_EXAMPLES} examples`),
+}, {
+  error: (issue) =>
+    issue.code === "unrecognized_keys" ? `has unknown fields: ${issue.keys.join(", ")}` : undefined,
+});
+const Entries = z.array(Entry, "must be a JSON array of intents")
+  .min(LEAST_INTENTS, `has fewer than ${LEAST_INTENTS} intents`)
+  .max(MOST_INTENTS, `has more than ${MOST_INTENTS} intents`);
+
+/** Parses the text of `intents.json`; throws one `invalid` that lists what is wrong. `source` is its path. */
+export function parseCatalogue(o: { text: string; source: string }): Catalogue {
+  const parsed = Entries.safeParse(jsonOf(o));
+  const complaints = parsed.success
+    ? duplicates(parsed.data)
+    : parsed.error.issues.map(({ path, message }) => `${placeOf(path)}${message}`);
+  if (complaints.length > 0) {
+    const more = complaints.length - MAX_COMPLAINTS;
+    const list = [...complaints.slice(0, MAX_COMPLAINTS), ...more > 0 ? [`and ${more} more`] : []];
+    throw new ParleyError("invalid", `the catalogue ${o.source} cannot be used: ${list.join("; ")}`);
+  }
+  const intents = parsed.data!;
+  return { intents, version: versionOf(intents) };
+}
+
+function jsonOf({ text, source }: { text: string; source: string }): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ParleyError("invalid", `the catalogue ${source} is not JSON: ${messageOf(error)}`);
+  }
+}
+
+/** `item 2, examples 3: `, counted from 1. */
+function placeOf(path: readonly PropertyKey[]): string {
+  const names = path.map((part) => typeof part === "number" ? String(part + 1) : String(part));
+  if (names.length === 0) return "it ";
+  const [item, field, example] = names;
+  return `item ${item}${field === undefined ? "" : `, ${field}`}${
+    example === undefined ? "" : ` ${example}`
+  } `;
+}
+
+function duplicates(intents: readonly CatalogueIntent[]): string[] {
+  const complaints: string[] = [];
+  const names = new Set<string>();
+  const owners = new Map<string, string>();
+  for (const { intent, examples } of intents) {
+    if (names.has(intent)) complaints.push(`the intent ${intent} stands twice`);
+    names.add(intent);
+    examples.forEach((example, n) => {
+      const owner = owners.get(example);
+      if (owner !== undefined) complaints.push(`example ${n + 1} of ${intent} stands under ${owner} already`);
+      owners.set(example, intent);
+    });
+  }
+  return complaints;
+}
+
+function versionOf(intents: readonly CatalogueIntent[]): string {
+  const said = intents.map(({ intent, examples }) => ({ intent, examples: [...examples].sort() }))
+    .sort((a, b) => a.intent < b.intent ? -1 : 1);
+  return createHash("sha256").update(canonicalJson(said)).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,84 @@
+/** Differences of this many last steps stand for the curvature. */
+const MEMORY = 10;
+const SUFFICIENT = 1e-4;
+const HALVINGS = 20;
+
+/** A function's value at a point; fills in its gradient there. */
+export type Objective = (point: Float64Array, gradient: Float64Array) => Promise<number>;
+
+interface Step {
+  readonly moved: Float64Array;
+  readonly turned: Float64Array;
+  readonly curvature: number;
+}
+
+/**
+ * Minimises a smooth convex function from `point`, in place, by at most `iterations` of L-BFGS with backtracking
+ * (Nocedal and Wright, "Numerical Optimization", algorithm 7.5). The same input gives the same bits.
+ */
+export async function minimise(
+  objective: Objective,
+  point: Float64Array,
+  iterations: number,
+): Promise<void> {
+  const steps: Step[] = [];
+  let gradient = new Float64Array(point.length);
+  let value = await objective(point, gradient);
+  for (let n = 0; n < iterations; n++) {
+    const direction = directionOf(gradient, steps);
+    const slope = inner(direction, gradient);
+    if (slope >= 0) return;
+    const before = point.slice();
+    const next = new Float64Array(point.length);
+    let length = n === 0 ? Math.min(1, 1 / Math.sqrt(-slope)) : 1;
+    let found = Infinity;
+    for (let halving = 0; halving < HALVINGS; halving++, length /= 2) {
+      for (let i = 0; i < point.length; i++) point[i] = before[i]! + length * direction[i]!;
+      found = await objective(point, next);
+      if (found <= value + SUFFICIENT * length * slope) break;
+    }
+    if (found >= value) return void point.set(before);
+    remember(steps, difference(point, before), difference(next, gradient));
+    gradient = next;
+    value = found;
+  }
+}
+
+function remember(steps: Step[], moved: Float64Array, turned: Float64Array): void {
+  const curvature = inner(moved, turned);
+  if (curvature <= 0) return;
+  steps.push({ moved, turned, curvature });
+  if (steps.length > MEMORY) steps.shift();
+}
+
+/** Downhill, by the curvature that the last steps met. */
+function directionOf(gradient: Float64Array, steps: readonly Step[]): Float64Array {
+  const direction = gradient.map((value) => -value);
+  const shares: number[] = [];
+  for (const { moved, turned, curvature } of steps.toReversed()) {
+    const share = inner(moved, direction) / curvature;
+    shares.unshift(share);
+    add(direction, -share, turned);
+  }
+  const last = steps.at(-1);
+  const scale = last === undefined ? 1 : last.curvature / inner(last.turned, last.turned);
+  for (let i = 0; i < direction.length; i++) direction[i]! *= scale;
+  steps.forEach(({ moved, turned, curvature }, n) => {
+    add(direction, shares[n]! - inner(turned, direction) / curvature, moved);
+  });
+  return direction;
+}
+
+function inner(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+function add(to: Float64Array, times: number, what: Float64Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += times * what[i]!;
+}
+
+function difference(a: Float64Array, b: Float64Array): Float64Array {
+  return a.map((value, i) => value - b[i]!);
+}

@@ -1,0 +1,92 @@
+import { minimise } from "./lbfgs.ts";
+import { breathe, dot, logSumExp, type Matrix } from "./matrix.ts";
+
+/** Unit vectors are made this long first, for which the penalty below is right. */
+const SCALE = 10;
+/** Chosen on Banking77 between accuracy with all examples and with five an intent, and what tells out of scope. */
+const PENALTY = 1e-3;
+/** More than that brings no accuracy: what the penalty leaves undone, the neighbours do. */
+const ITERATIONS = 20;
+const ROWS_A_TURN = 512;
+/** Rows that are added to the gradient together, which takes a quarter of the time of one by one. */
+const STRETCH = 4;
+
+/**
+ * Fits multinomial logistic regression with an L2 penalty on unit vectors: `weights` are, for each class in turn, a
+ * weight a dimension and then the bias.
+ */
+export async function fitLogistic(
+  rows: Matrix,
+  classes: Int32Array,
+  count: number,
+  signal?: AbortSignal,
+): Promise<Float64Array> {
+  const width = rows.dimension + 1;
+  const weights = new Float64Array(count * width);
+  await minimise((point, gradient) => loss(rows, classes, point, gradient, signal), weights, ITERATIONS);
+  return weights.map((weight, i) => i % width === rows.dimension ? weight : weight * SCALE);
+}
+
+/** The mean negative log likelihood with its penalty, and its gradient. */
+async function loss(
+  rows: Matrix,
+  classes: Int32Array,
+  weights: Float64Array,
+  gradient: Float64Array,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const d = rows.dimension;
+  const count = weights.length / (d + 1);
+  const errors = Array.from({ length: STRETCH }, () => new Float64Array(count));
+  const penalise = (i: number) => i % (d + 1) === d ? 0 : PENALTY * weights[i]!;
+  let value = 0;
+  for (let i = 0; i < weights.length; i++) {
+    gradient[i] = penalise(i);
+    value += penalise(i) * weights[i]! / 2;
+  }
+  for (let from = 0; from < rows.rows; from += STRETCH) {
+    if (from % ROWS_A_TURN === 0) await breathe(signal);
+    const to = Math.min(from + STRETCH, rows.rows);
+    for (let n = from; n < to; n++) value += errorsOf(rows, n, classes[n]!, weights, errors[n - from]!);
+    addRows(gradient, errors, rows, from, to);
+  }
+  return value;
+}
+
+/** Fills in by how much each class was expected too much of a row; returns the row's share of the loss. */
+function errorsOf(rows: Matrix, n: number, own: number, weights: Float64Array, errors: Float64Array): number {
+  const d = rows.dimension;
+  for (let k = 0; k < errors.length; k++) {
+    const at = k * (d + 1);
+    errors[k] = SCALE * dot(rows.data, n * d, weights, at, d) + weights[at + d]!;
+  }
+  const total = logSumExp(errors);
+  const lost = total - errors[own]!;
+  for (let k = 0; k < errors.length; k++) {
+    errors[k] = (Math.exp(errors[k]! - total) - (k === own ? 1 : 0)) / rows.rows;
+  }
+  return lost / rows.rows;
+}
+
+function addRows(
+  gradient: Float64Array,
+  errors: readonly Float64Array[],
+  rows: Matrix,
+  from: number,
+  to: number,
+): void {
+  const { data, dimension: d } = rows;
+  // Where fewer rows are left, the last stands in for those that are missing, with no weight.
+  const start = (i: number) => Math.min(from + i, to - 1) * d;
+  const error = (i: number, k: number) => from + i < to ? errors[i]![k]! : 0;
+  const [a, b, c, e] = [start(0), start(1), start(2), start(3)];
+  for (let k = 0; k < errors[0]!.length; k++) {
+    const [p, q, r, s] = [error(0, k), error(1, k), error(2, k), error(3, k)];
+    const at = k * (d + 1);
+    for (let i = 0; i < d; i++) {
+      gradient[at + i]! += SCALE *
+        (p * data[a + i]! + q * data[b + i]! + r * data[c + i]! + s * data[e + i]!);
+    }
+    gradient[at + d]! += p + q + r + s;
+  }
+}

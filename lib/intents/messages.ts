@@ -1,0 +1,86 @@
+import { paged } from "../core/batch.ts";
+import type { Message } from "../core/types.ts";
+import type { Classification, DocumentStore } from "../stores/documents/port.ts";
+import type { VectorStore } from "../stores/vectors/port.ts";
+import { classify } from "./classifier.ts";
+import type { Classifier } from "./kept.ts";
+import { breathe } from "./matrix.ts";
+import { hashOf } from "./train.ts";
+
+/** Messages that are read and written by one call; what a killed attempt classifies again at the most. */
+const PAGE = 500;
+const TEXTS_A_TURN = 16;
+
+export interface Classified {
+  readonly classified: number;
+  /** Of those, the ones that fit no intent. */
+  readonly out_of_scope: number;
+  /** How many had another intent before, or none. */
+  readonly changed: number;
+  /** Messages whose vector is not there, or is of an older text. */
+  readonly waiting: number;
+}
+
+/**
+ * Classifies all messages of users that have no given intent and that this classifier has not seen. What it has done
+ * it need not do again: interrupted, it goes on where it was. `onPage` is told after each page.
+ */
+export async function classifyMessages(
+  o: {
+    classifier: Classifier;
+    documents: Pick<DocumentStore, "unclassified" | "classify">;
+    vectors: Pick<VectorStore, "hashes" | "get">;
+    signal?: AbortSignal | undefined;
+    onPage?: (done: Classified) => void;
+  },
+): Promise<Classified> {
+  const { documents, signal } = o;
+  const done = { classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
+  const pages = pagesOf((after, limit) =>
+    documents.unclassified({ classifier: o.classifier.key, after, limit, signal })
+  );
+  for await (const page of pages) {
+    const rows = await verdictsOf(o, page);
+    done.changed += await documents.classify({ rows, signal });
+    done.classified += rows.length;
+    done.out_of_scope += rows.filter(({ intent }) => intent === null).length;
+    done.waiting += page.length - rows.length;
+    o.onPage?.(done);
+  }
+  return done;
+}
+
+/** Whole pages: what is written leaves the listing behind the last row read, which paging by key does not mind. */
+async function* pagesOf(
+  read: (after: string | null, limit: number) => Promise<Message[]>,
+): AsyncGenerator<Message[]> {
+  let rows: Message[] = [];
+  for await (const row of paged<Message>(PAGE, ({ message_id }) => message_id, read)) {
+    rows.push(row);
+    if (rows.length < PAGE) continue;
+    yield rows;
+    rows = [];
+  }
+  if (rows.length > 0) yield rows;
+}
+
+async function verdictsOf(
+  { classifier, vectors, signal }: Parameters<typeof classifyMessages>[0],
+  page: readonly Message[],
+): Promise<Classification[]> {
+  const of = {
+    collection: "messages",
+    ids: page.map(({ message_id }) => message_id),
+    ...signal && { signal },
+  } as const;
+  const [hashes, rows] = [await vectors.hashes(of), await vectors.get(of)];
+  const found: Classification[] = [];
+  for (const [n, { message_id, message }] of page.entries()) {
+    if (n % TEXTS_A_TURN === 0) await breathe(signal);
+    const vector = rows.get(message_id);
+    if (vector === undefined || hashes.get(message_id) !== hashOf(message)) continue;
+    const { intent, score } = classify(classifier.fitted, vector, { top: 1 });
+    found.push({ message_id, intent, score, classifier: classifier.key });
+  }
+  return found;
+}

@@ -1,0 +1,38 @@
+import { createHash } from "../../deps.ts";
+import { paged } from "../core/batch.ts";
+import type { Message } from "../core/types.ts";
+import type { DocumentStore } from "../stores/documents/port.ts";
+
+/** Texts that a sample may have; longer ones say more than one thing. */
+const MOST_CHARACTERS = 500;
+
+interface Drawn {
+  readonly hash: string;
+  readonly message_id: string;
+  readonly text: string;
+}
+
+/**
+ * At most `size` messages of users that have no intent, drawn by a hash of their ids: evenly from all of them, and the
+ * same ones each time. Each text once.
+ */
+export async function sampleUnlabelled(
+  o: { documents: Pick<DocumentStore, "unlabelled">; size: number; signal?: AbortSignal },
+): Promise<{ message_id: string; text: string }[]> {
+  let drawn: Drawn[] = [];
+  const cut = () => drawn = drawn.sort((a, b) => a.hash < b.hash ? -1 : 1).slice(0, o.size);
+  const page = (after: string | null, limit: number) =>
+    o.documents.unlabelled({ after, limit, signal: o.signal });
+  const seen = new Set<string>();
+  for await (const { message_id, message } of paged<Message>(1_000, (row) => row.message_id, page)) {
+    const text = message.trim();
+    if (text.length > MOST_CHARACTERS || seen.has(text)) continue;
+    drawn.push({ hash: createHash("sha256").update(message_id).digest("hex"), message_id, text });
+    seen.add(text);
+    if (drawn.length < 2 * o.size) continue;
+    cut();
+    seen.clear();
+    for (const one of drawn) seen.add(one.text);
+  }
+  return cut().map(({ message_id, text }) => ({ message_id, text }));
+}

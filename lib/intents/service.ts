@@ -1,0 +1,103 @@
+import { messageOf, ParleyError } from "../core/errors.ts";
+import { modelKey } from "../core/types.ts";
+import type { Embedder } from "../embed/port.ts";
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { DocumentStore } from "../stores/documents/port.ts";
+import type { VectorStores } from "../stores/vectors/port.ts";
+import { classify, type Verdict } from "./classifier.ts";
+import { type Classifier, openClassifier } from "./kept.ts";
+import { breathe } from "./matrix.ts";
+
+export interface IntentStores {
+  readonly analytics: Pick<AnalyticsStore, "published">;
+  readonly documents: Pick<DocumentStore, "classifier" | "examples">;
+  readonly vectors: Pick<VectorStores, "of">;
+}
+
+/** Verdicts on texts, in their order, and by what they came about. */
+export interface Classifications {
+  readonly classifier: string;
+  readonly model: string;
+  /** From this score on a text is in scope. */
+  readonly threshold: number;
+  readonly results: readonly Verdict[];
+}
+
+const TEXTS_A_TURN = 16;
+
+/** Classifies texts as the pipeline classifies messages. Model and classifier are opened when first needed. */
+export class IntentService {
+  private embedding: Promise<Embedder> | null = null;
+  private opened: { readonly version: number; readonly classifier: Promise<Classifier> } | null = null;
+
+  /** `embedder` opens the configured model; whoever gives it closes what it opened. */
+  constructor(private readonly o: { stores: IntentStores; embedder?: () => Promise<Embedder> }) {}
+
+  /**
+   * Throws `unavailable` where nothing is published, there is no classifier for the published model, or that model
+   * cannot be opened here.
+   */
+  async classify(
+    o: { texts: readonly string[]; top?: number; signal?: AbortSignal },
+  ): Promise<Classifications> {
+    const signal = o.signal === undefined ? {} : { signal: o.signal };
+    const classifier = await this.classifier();
+    const embedder = await this.embedderFor(classifier);
+    const vectors = await embedder.embed({ texts: o.texts, ...signal });
+    const results: Verdict[] = [];
+    for (const vector of vectors) {
+      if (results.length % TEXTS_A_TURN === 0) await breathe(o.signal);
+      results.push(classify(classifier.fitted, vector, o));
+    }
+    const { key, model, fitted } = classifier;
+    return { classifier: key, model, threshold: fitted.calibration.threshold, results };
+  }
+
+  /** Read anew with each data version, which is when a new classifier's findings begin to count. */
+  private async classifier(): Promise<Classifier> {
+    const published = await this.o.stores.analytics.published();
+    if (published === null) throw unavailable("no data has been published yet: run `deno task pipeline`");
+    if (this.opened?.version !== published.version) {
+      const classifier = this.open();
+      this.opened = { version: published.version, classifier };
+      classifier.catch(() => this.opened = null);
+    }
+    const classifier = await this.opened.classifier;
+    if (classifier.model === published.model) return classifier;
+    throw unavailable(
+      `the intents were learnt by ${classifier.model}, and ${published.model} is published: ` +
+        "run `deno task pipeline run intents`",
+    );
+  }
+
+  private async open(): Promise<Classifier> {
+    const classifier = await openClassifier(this.o.stores);
+    if (classifier !== null) return classifier;
+    throw unavailable(
+      "no intents have been learnt: set PARLEY_INTENTS to a catalogue and run `deno task pipeline run intents`",
+    );
+  }
+
+  private async embedderFor(classifier: Classifier): Promise<Embedder> {
+    const embedder = await this.embedder();
+    const model = modelKey(embedder.model);
+    if (model === classifier.model) return embedder;
+    throw unavailable(
+      `PARLEY_EMBEDDINGS is ${model}, and the intents were learnt by ${classifier.model}: set it back, or change over ` +
+        "by `deno task pipeline run reembed` and then `deno task pipeline run intents`",
+    );
+  }
+
+  private embedder(): Promise<Embedder> {
+    const { embedder } = this.o;
+    if (embedder === undefined) return Promise.reject(unavailable("this process has no embedding model"));
+    return this.embedding ??= embedder().catch((error) => {
+      this.embedding = null;
+      throw unavailable(`the embedding model cannot be opened in this process: ${messageOf(error)}`);
+    });
+  }
+}
+
+function unavailable(sentence: string): ParleyError {
+  return new ParleyError("unavailable", sentence);
+}

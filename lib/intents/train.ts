@@ -1,0 +1,100 @@
+import { createHash } from "../../deps.ts";
+import { ParleyError } from "../core/errors.ts";
+import { canonicalJson } from "../core/json.ts";
+import { modelKey } from "../core/types.ts";
+import type { Embedder } from "../embed/port.ts";
+import type { DocumentStore } from "../stores/documents/port.ts";
+import type { VectorStore } from "../stores/vectors/port.ts";
+import type { Figures } from "./calibrate.ts";
+import { type Catalogue, MOST_EXAMPLES } from "./catalogue.ts";
+import { type Example, fit } from "./fit.ts";
+import { CLASSIFIER_VERSION, keptOf } from "./kept.ts";
+
+/** Examples in all that are learnt at most, which bounds memory and time; as many of each intent as that allows. */
+const MOST_IN_ALL = 20_000;
+
+export interface TrainOptions {
+  readonly catalogue: Catalogue;
+  readonly documents: Pick<DocumentStore, "labelled" | "keepClassifier">;
+  readonly vectors: VectorStore;
+  readonly embedder: Embedder;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Trained {
+  readonly key: string;
+  readonly model: string;
+  /** Examples of the catalogue, and messages with a given intent. */
+  readonly examples: { readonly catalogue: number; readonly labelled: number };
+  readonly figures: Figures;
+}
+
+/**
+ * Fits a classifier to the catalogue's examples and to the newest messages that were given one of its intents, and
+ * keeps it in the place of the one before. Equal input gives an equal classifier under an equal key.
+ */
+export async function train(o: TrainOptions): Promise<Trained> {
+  const { catalogue, embedder, signal } = o;
+  const model = modelKey(embedder.model);
+  if (modelKey(o.vectors.model) !== model) {
+    throw new ParleyError(
+      "mismatch",
+      `the vectors are of another model than ${model}, which embeds the catalogue`,
+    );
+  }
+  const described = await ofCatalogue(catalogue, embedder, signal);
+  const labelled = await ofMessages(o, new Set(described.map(({ key }) => key)));
+  const examples = [...described, ...labelled.map(({ message_id: _, ...example }) => example)];
+  const fitted = await fit({ examples, ...signal && { signal } });
+  const key = keyOf(catalogue, model, examples);
+  await o.documents.keepClassifier({
+    classifier: keptOf({ key, model, catalogue: catalogue.version, fitted, examples: described }),
+    examples: labelled.map(({ message_id }) => message_id),
+    signal,
+  });
+  const counts = { catalogue: described.length, labelled: labelled.length };
+  return { key, model, examples: counts, figures: fitted.figures };
+}
+
+/** Readable, so that each stored classification says by which version, catalogue and model it came about. */
+function keyOf(catalogue: Catalogue, model: string, examples: readonly Example[]): string {
+  const learnt = examples.map(({ intent, key }) => [intent, key]).sort();
+  const hash = createHash("sha256").update(canonicalJson(learnt)).digest("hex").slice(0, 16);
+  return `intents${CLASSIFIER_VERSION}:${catalogue.version}:${hash}:${model}`;
+}
+
+async function ofCatalogue(
+  { intents }: Catalogue,
+  embedder: Embedder,
+  signal: AbortSignal | undefined,
+): Promise<Example[]> {
+  const texts = intents.flatMap(({ intent, examples }) => examples.map((text) => ({ intent, text })));
+  const vectors = await embedder.embed({ texts: texts.map(({ text }) => text), ...signal && { signal } });
+  return texts.map(({ intent, text }, n) => ({ intent, key: hashOf(text), vector: vectors[n]! }));
+}
+
+/** Of each intent the newest, each text once. What has no vector yet, or an old one, is left out. */
+async function ofMessages(
+  { catalogue, documents, vectors, signal }: TrainOptions,
+  known: Set<string>,
+): Promise<(Example & { message_id: string })[]> {
+  const most = Math.min(MOST_EXAMPLES, Math.floor(MOST_IN_ALL / catalogue.intents.length));
+  const found: (Example & { message_id: string })[] = [];
+  for (const { intent } of catalogue.intents) {
+    const ids = await documents.labelled({ intent, limit: most, signal });
+    const hashes = await vectors.hashes({ collection: "messages", ids, ...signal && { signal } });
+    const rows = await vectors.get({ collection: "messages", ids, ...signal && { signal } });
+    for (const message_id of ids) {
+      const [key, vector] = [hashes.get(message_id), rows.get(message_id)];
+      if (key === undefined || vector === undefined || known.has(key)) continue;
+      known.add(key);
+      found.push({ intent, key, vector, message_id });
+    }
+  }
+  return found;
+}
+
+/** As the vectors' content hash. */
+export function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

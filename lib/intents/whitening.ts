@@ -1,0 +1,115 @@
+import { breathe, dot, type Matrix, matrixOf, rowOf } from "./matrix.ts";
+
+/**
+ * How much of the scatter within intents is taken for the same in every direction. At .8 neighbours are told apart
+ * better than in the model's own space (.941 against .936 of Banking77); below .5 they are not.
+ */
+const SHRINKAGE = 0.8;
+/** Rows that the scatter is taken from at most, evenly spaced. */
+const SCATTER_ROWS = 4_096;
+/** Keeps the scatter of examples that are all alike from vanishing. */
+const LEAST_SCATTER = 1e-6;
+const ROWS_A_TURN = 256;
+
+/**
+ * A map that takes the mean away and makes the scatter within intents round, as linear discriminant analysis does, so
+ * that the ways in which one intent is worded count for less. `factor` is the lower triangle, row by row, of the
+ * Cholesky factor L of the shrunk scatter: x becomes the unit vector along L⁻¹(x − mean).
+ */
+export interface Whitening {
+  readonly mean: Float64Array;
+  readonly factor: Float64Array;
+}
+
+/** `classes` says which intent each row is an example of. */
+export async function fitWhitening(
+  rows: Matrix,
+  classes: Int32Array,
+  signal?: AbortSignal,
+): Promise<Whitening> {
+  const mean = meanOf(rows, () => 0, 1)[0]!;
+  const centres = meanOf(rows, (n) => classes[n]!, (classes.at(-1) ?? 0) + 1);
+  const scatter = await scatterOf(rows, classes, centres, signal);
+  shrink(scatter, rows.dimension);
+  return { mean, factor: cholesky(scatter, rows.dimension) };
+}
+
+function meanOf(rows: Matrix, group: (n: number) => number, groups: number): Float64Array[] {
+  const sums = Array.from({ length: groups }, () => new Float64Array(rows.dimension));
+  const counts = new Int32Array(groups);
+  for (let n = 0; n < rows.rows; n++) {
+    const sum = sums[group(n)]!;
+    counts[group(n)]!++;
+    for (let i = 0; i < sum.length; i++) sum[i]! += rows.data[n * rows.dimension + i]!;
+  }
+  return sums.map((sum, g) => sum.map((value) => value / Math.max(1, counts[g]!)));
+}
+
+/** The lower triangle of the covariance within classes, row by row. */
+async function scatterOf(
+  rows: Matrix,
+  classes: Int32Array,
+  centres: readonly Float64Array[],
+  signal: AbortSignal | undefined,
+): Promise<Float64Array> {
+  const d = rows.dimension;
+  const scatter = new Float64Array(d * (d + 1) / 2);
+  const stride = Math.max(1, rows.rows / SCATTER_ROWS);
+  const off = new Float64Array(d);
+  let used = 0;
+  for (let at = 0; at < rows.rows; at += stride, used++) {
+    const n = Math.floor(at);
+    const centre = centres[classes[n]!]!;
+    for (let i = 0; i < d; i++) off[i] = rows.data[n * d + i]! - centre[i]!;
+    for (let i = 0, k = 0; i < d; i++) {
+      const by = off[i]!;
+      for (let j = 0; j <= i; j++, k++) scatter[k]! += by * off[j]!;
+    }
+    if (used % ROWS_A_TURN === 0) await breathe(signal);
+  }
+  return scatter.map((value) => value / Math.max(1, used));
+}
+
+function shrink(scatter: Float64Array, d: number): void {
+  let trace = 0;
+  for (let i = 0; i < d; i++) trace += scatter[diagonal(i)]!;
+  for (let k = 0; k < scatter.length; k++) scatter[k]! *= 1 - SHRINKAGE;
+  const even = Math.max(SHRINKAGE * trace / d, LEAST_SCATTER);
+  for (let i = 0; i < d; i++) scatter[diagonal(i)]! += even;
+}
+
+/** Of a positive definite matrix; both are lower triangles, row by row. */
+export function cholesky(matrix: Float64Array, d: number): Float64Array {
+  const factor = new Float64Array(matrix.length);
+  for (let i = 0; i < d; i++) {
+    const row = start(i);
+    for (let j = 0; j < i; j++) {
+      factor[row + j] = (matrix[row + j]! - dot(factor, row, factor, start(j), j)) / factor[diagonal(j)]!;
+    }
+    factor[row + i] = Math.sqrt(matrix[row + i]! - dot(factor, row, factor, row, i));
+  }
+  return factor;
+}
+
+const start = (i: number) => i * (i + 1) / 2;
+const diagonal = (i: number) => start(i) + i;
+
+/** The unit vector that a text's vector becomes. */
+export function whiten({ mean, factor }: Whitening, vector: Float64Array): Float64Array {
+  const solved = new Float64Array(vector.length);
+  for (let i = 0, row = 0; i < vector.length; row += ++i) {
+    solved[i] = (vector[i]! - mean[i]! - dot(factor, row, solved, 0, i)) / factor[row + i]!;
+  }
+  const norm = Math.sqrt(dot(solved, 0, solved, 0, solved.length)) || 1;
+  return solved.map((value) => value / norm);
+}
+
+/** All rows, a few hundred a turn. */
+export async function whitenAll(whitening: Whitening, rows: Matrix, signal?: AbortSignal): Promise<Matrix> {
+  const done: Float64Array[] = [];
+  for (let n = 0; n < rows.rows; n++) {
+    if (n % ROWS_A_TURN === 0) await breathe(signal);
+    done.push(whiten(whitening, rowOf(rows, n)));
+  }
+  return matrixOf(done, rows.dimension);
+}

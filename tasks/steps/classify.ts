@@ -1,0 +1,127 @@
+import type { Catalogue } from "../../lib/intents/catalogue.ts";
+import { type Classifier, openClassifier } from "../../lib/intents/kept.ts";
+import { type Classified, classifyMessages } from "../../lib/intents/messages.ts";
+import { train as fitAndKeep, type Trained } from "../../lib/intents/train.ts";
+import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
+import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import type { VectorStore } from "../../lib/stores/vectors/port.ts";
+import { FIELDS } from "../datasets.ts";
+import type { Services } from "../services.ts";
+import type { IngestOutput } from "./ingest.ts";
+import { embeddedStore, hasInput, openStore, vectorSet } from "./store.ts";
+
+export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
+/** `classifier` is null where there is no catalogue. */
+export type ClassifyOutput = Classified & { readonly classifier: string | null };
+
+const NOTHING: ClassifyOutput = { classifier: null, classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
+
+/** Fits the classifier anew to the catalogue and to the intents given on messages by now. */
+export async function train(context: TaskContext<Services>): Promise<TrainOutput> {
+  const catalogue = await catalogueOf(context);
+  if (catalogue === null) {
+    throw new Fail(
+      "there is no catalogue of intents: set PARLEY_INTENTS to one; `deno task pipeline discover` helps",
+    );
+  }
+  const { model } = await context.services.embedder();
+  return { model, trained: await trainBy(context, catalogue, await openStore(context, model)) };
+}
+
+/**
+ * Classifies the messages that have no given intent and that the classifier has not seen. It fits one first where
+ * there is none for this catalogue and model. A killed attempt goes on where it was.
+ */
+export async function classify(context: TaskContext<Services>): Promise<ClassifyOutput> {
+  const { services: { documents }, signal } = context;
+  const catalogue = await catalogueOf(context);
+  if (catalogue === null) {
+    context.log("there is no catalogue of intents (PARLEY_INTENTS): nothing is classified");
+    return NOTHING;
+  }
+  const store = await embeddedStore(context);
+  const classifier = await current(context, catalogue, store);
+  const onPage = ({ classified, waiting }: Classified) =>
+    context.progress({ done: classified + waiting, total: null });
+  const done = await classifyMessages({ classifier, documents, vectors: store, signal, onPage });
+  report(context, store, classifier, done);
+  return { classifier: classifier.key, ...done };
+}
+
+/** The catalogue for all data that there is: of earlier runs, and of this one. */
+async function catalogueOf(context: TaskContext<Services>): Promise<Catalogue | null> {
+  const { analytics, catalogue } = context.services;
+  const read = await analytics.sources();
+  const reading = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
+  return await catalogue({ sources: [...read, ...reading].map(({ uri }) => uri) });
+}
+
+async function current(
+  context: TaskContext<Services>,
+  catalogue: Catalogue,
+  store: VectorStore,
+): Promise<Classifier> {
+  const { services: { documents, vectors }, signal } = context;
+  const open = () => openClassifier({ documents, vectors, signal });
+  const kept = await open();
+  if (kept?.catalogue === catalogue.version && kept.model === modelKey(store.model)) return kept;
+  await trainBy(context, catalogue, store);
+  const made = await open();
+  if (made === null) throw new Fail("the classifier that was just kept is gone: begin a new run");
+  return made;
+}
+
+async function trainBy(
+  context: TaskContext<Services>,
+  catalogue: Catalogue,
+  vectors: VectorStore,
+): Promise<Trained> {
+  const { services, signal } = context;
+  const { documents } = services;
+  const trained = await fitAndKeep({
+    catalogue,
+    documents,
+    vectors,
+    embedder: await services.embedder(),
+    signal,
+  });
+  const { examples, figures } = trained;
+  context.log(
+    `learnt ${catalogue.intents.length} intents from ${examples.catalogue} examples and ${examples.labelled} ` +
+      `labelled messages; on what was held out: accuracy ${percent(figures.accuracy)}, calibration error ` +
+      `${percent(figures.ece)}, AUROC of out of scope ${percent(figures.auroc)}`,
+  );
+  context.version("catalogue", catalogue.version);
+  context.reads(services.dataset("documents", "messages"));
+  context.writes({ ...services.dataset("documents", "classifiers"), rows: 1, version: trained.key });
+  return trained;
+}
+
+function report(
+  context: TaskContext<Services>,
+  store: VectorStore,
+  classifier: Classifier,
+  done: Classified,
+): void {
+  const { services } = context;
+  const { classified, out_of_scope, changed, waiting } = done;
+  const rest = waiting === 0 ? "" : `; ${waiting} wait for their vectors`;
+  context.log(
+    `${classified} messages classified, ${out_of_scope} of them out of scope, ${changed} other than before${rest}`,
+  );
+  context.version("classifier", classifier.key);
+  context.version("model", classifier.model);
+  context.rows({ in: classified + waiting, out: classified });
+  context.reads(vectorSet(context, store, "messages"));
+  context.writes({
+    ...services.dataset("documents", "classifications"),
+    rows: classified,
+    version: classifier.key,
+    fields: FIELDS.classifications,
+    quality: { ...done },
+  });
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}

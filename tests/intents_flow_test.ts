@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { allDags, engine, work } from "../commands/engine.ts";
+import { systemClock } from "../lib/core/clock.ts";
+import { createRun } from "../lib/dag/runs.ts";
+import { openClassifier } from "../lib/intents/kept.ts";
+import { digests, type Flow, nightlyRun, ROOT, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+
+interface SampleMessage {
+  readonly message_id: string;
+  readonly user_id: string;
+  readonly message: string;
+  readonly timestamp: string;
+  readonly role?: string;
+  readonly intent?: string;
+}
+
+/** Runs the dag `intents` to its end. */
+async function intentsRun({ config, services, runs }: Flow) {
+  const dag = allDags(config).get("intents")!;
+  const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
+  const options = { ...engine({ config, runs, services }), random: () => 0 };
+  const outcome = await work(options, new AbortController().signal, { until: run_id });
+  return { outcome, snapshot: (await runs.snapshot({ run_id }))! };
+}
+
+async function sample(): Promise<SampleMessage[]> {
+  const lines = (await Deno.readTextFile(SAMPLE.messages[0]!)).trim().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
+
+const BUNDLED = { PARLEY_EMBEDDINGS: `onnx:${ROOT}models/bge-small-en-v1.5` };
+const OWN = { PARLEY_INTENTS: `${ROOT}sample/intents.json` };
+
+Deno.test("unlabelled messages get the intent that a person gave them, four times of five and more", () =>
+  withFlow(async (flow) => {
+    const labelled = (await sample()).filter(({ role, intent }) =>
+      role !== "assistant" && intent !== undefined
+    ).slice(0, 160);
+    // Every second keeps its label; the others must be found out.
+    const rows = labelled.map(({ intent, ...row }, n) => n % 2 === 0 ? { ...row, intent } : row);
+    const { outcome } = await nightlyRun(flow, { messages: [writeRows(flow, "messages.ndjson", rows)] });
+    assert.equal(outcome, "success");
+    const asked = labelled.filter((_, n) => n % 2 === 1);
+    const { documents, graph } = flow.services;
+    const found = await documents.classifications({ message_ids: asked.map(({ message_id }) => message_id) });
+    assert.equal(found.length, asked.length);
+    const intents = new Map(found.map(({ message_id, intent }) => [message_id, intent]));
+    const right = asked.filter(({ message_id, intent }) => intents.get(message_id) === intent);
+    assert.ok(right.length >= 0.8 * asked.length, `${right.length} of ${asked.length} agree`);
+    const { user_id, intent } = right[0]!;
+    assert.ok((await graph.intentsOf({ user_id, limit: 20 })).some((one) => one.intent === intent));
+  }, { ...BUNDLED, ...OWN }));
+
+Deno.test("the dag intents classifies all again when the catalogue changes, publishes, and twice changes nothing", () =>
+  withFlow(async (flow) => {
+    const rows = (await sample()).map(({ intent: _, ...row }) => row);
+    await nightlyRun(flow, { messages: [writeRows(flow, "messages.ndjson", rows)] });
+    const { documents, vectors, analytics } = flow.services;
+    assert.deepEqual(await documents.classifierCounts(), []);
+    const refused = await intentsRun(flow);
+    assert.match(refused.snapshot.run.error ?? "", /no catalogue of intents: set PARLEY_INTENTS/);
+    const withCatalogue = { ...flow, services: await catalogued(flow) };
+    const version = (await analytics.published())!.version;
+    assert.equal((await intentsRun(withCatalogue)).outcome, "success");
+    assert.equal((await analytics.published())!.version, version + 1);
+    const classifier = (await openClassifier({ documents, vectors }))!;
+    const users = rows.filter(({ role }) => role !== "assistant").length;
+    const [counts] = await documents.classifierCounts();
+    assert.deepEqual([counts?.classifier, counts?.messages], [classifier.key, users]);
+    const before = await digests(flow);
+    const { snapshot } = await intentsRun(withCatalogue);
+    assert.equal(snapshot.attempts.find(({ task_id }) => task_id === "classify")?.rows_out ?? 0, 0);
+    assert.deepEqual(await digests(flow), before);
+    assert.deepEqual(await documents.touched({ after: null, limit: 10 }), []);
+  }));
+
+/** The services as they are once PARLEY_INTENTS is set. */
+async function catalogued({ services }: Flow): Promise<Flow["services"]> {
+  const { parseCatalogue } = await import("../lib/intents/catalogue.ts");
+  const source = OWN.PARLEY_INTENTS;
+  const catalogue = parseCatalogue({ source, text: await Deno.readTextFile(source) });
+  return { ...services, catalogue: () => Promise.resolve(catalogue) };
+}
+
+Deno.test("the sample's catalogue is for the sample alone", () =>
+  withFlow(async (flow) => {
+    const { documents } = flow.services;
+    await nightlyRun(flow, SAMPLE);
+    const [counts] = await documents.classifierCounts();
+    assert.equal(counts?.messages, 43);
+    const own = {
+      message_id: "own",
+      user_id: "own",
+      message: "where is my parcel",
+      timestamp: "2026-12-01T00:00:00Z",
+    };
+    await nightlyRun(flow, { messages: [writeRows(flow, "own.ndjson", [own])] });
+    assert.deepEqual(await documents.classifications({ message_ids: ["own"] }), []);
+  }));

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { openEmbedder } from "../../../lib/embed/open.ts";
+import type { EmbedderOptions } from "../../../lib/embed/open.ts";
+import type { Embedder } from "../../../lib/embed/port.ts";
+import { BGE, copyOfModel, testTiny, TINY } from "../../fixtures/models.ts";
+import { dot, normalise } from "../../fixtures/vectors.ts";
+
+async function using(o: EmbedderOptions, body: (embedder: Embedder) => Promise<void>): Promise<void> {
+  const embedder = await openEmbedder({ sessions: 1, ...o });
+  try {
+    await body(embedder);
+  } finally {
+    await embedder.close();
+  }
+}
+
+const words = (word: string, count: number) => `${word} `.repeat(count);
+const LONG = words("guitar", 510) + words("movie", 700);
+
+Deno.test("OnnxEmbedder embed() counts the texts that are longer than the model reads, each once", () =>
+  using({ url: `onnx:${BGE}` }, async (embedder) => {
+    const counts: number[] = [];
+    const onLong = (count: number) => void counts.push(count);
+    await embedder.embed({ texts: ["short", words("word", 510)], onLong });
+    assert.deepEqual(counts, []);
+    const texts = [words("word", 511), "short", "y".repeat(100_000), words("word", 511)];
+    await embedder.embed({ texts, onLong });
+    assert.deepEqual(counts, [2]);
+  }));
+
+Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, where it is told to", () =>
+  using({ url: `onnx:${BGE}`, long: "windows" }, async (embedder) => {
+    assert.equal(embedder.model.pooling, "cls+windows");
+    const counts: number[] = [];
+    const [guitar, movie, both] = await embedder.embed({
+      texts: [words("guitar", 510), words("movie", 510), LONG],
+      onLong: (count) => void counts.push(count),
+    });
+    assert.deepEqual(counts, [1]);
+    assert.ok(dot(both!, movie!) > dot(guitar!, movie!) + 0.05);
+    await using({ url: `onnx:${BGE}` }, async (cutting) => {
+      const [cut, short] = await cutting.embed({ texts: [LONG, words("guitar", 510)] });
+      assert.deepEqual(cut, guitar);
+      assert.deepEqual(short, guitar);
+    });
+  }));
+
+testTiny(
+  "OnnxEmbedder embed() takes the mean of full windows that overlap by a quarter",
+  () =>
+    using({ url: `onnx:${TINY}`, long: "windows" }, async (embedder) => {
+      const whole = Array.from({ length: 200 }, (_, at) => at % 2 ? "?" : "!").join("");
+      const [long, ...windows] = await embedder.embed({
+        texts: [whole, whole.slice(0, 126), whole.slice(74)],
+      });
+      const mean = normalise(windows[0]!.map((value, at) => value + windows[1]![at]!));
+      assert.ok(dot(long!, mean) > 0.999999, `${dot(long!, mean)}`);
+    }),
+);
+
+testTiny("OnnxEmbedder embed() puts the prompts of the model's files before texts and windows", async () => {
+  const dir = await copyOfModel(TINY);
+  const prompts = { prompts: { query: "?", passage: "!" } };
+  await Deno.writeTextFile(`${dir}/config_sentence_transformers.json`, JSON.stringify(prompts));
+  try {
+    await using({ url: `onnx:${dir}` }, (prompted) =>
+      using({ url: `onnx:${TINY}` }, async (plain) => {
+        const texts = ["!! hello", "so long"];
+        const asked = await prompted.embed({ texts });
+        assert.deepEqual(asked, await plain.embed({ texts: texts.map((text) => `?${text}`) }));
+        const kept = await prompted.embed({ texts, as: "document" });
+        assert.deepEqual(kept, await plain.embed({ texts: texts.map((text) => `!${text}`) }));
+      }));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+testTiny("OnnxEmbedder embed() finds weights beside the other files", async () => {
+  const dir = await copyOfModel(TINY);
+  await Deno.rename(`${dir}/onnx/model.onnx`, `${dir}/model.onnx`);
+  try {
+    await using(
+      { url: `onnx:${dir}?dtype=fp32` },
+      (moved) =>
+        using({ url: `onnx:${TINY}` }, async (plain) => {
+          const texts = ["hello"];
+          assert.deepEqual(await moved.embed({ texts }), await plain.embed({ texts }));
+        }),
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

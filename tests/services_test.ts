@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { embedderOptions, refuseTestEmbedder } from "../commands/services.ts";
+import { loadConfig } from "../lib/config.ts";
+
+const optionsOf = (env: Record<string, string>) => embedderOptions(loadConfig(env, "/home/some body"));
+
+Deno.test("embedderOptions() hands the configured URL on as it was meant", () => {
+  const urls = {
+    "onnx:./models/a b": "onnx:/home/some body/models/a b",
+    "onnx:/opt/model?dtype=fp16": "onnx:/opt/model?dtype=fp16",
+    "onnx:somebody/model?revision=v1": "onnx:somebody/model?revision=v1",
+    "https://host/v1/embeddings?model=a%2Fb": "https://host/v1/embeddings?model=a%2Fb",
+    "tei+http://host:8080": "tei+http://host:8080",
+    "test:64": "test:64",
+  };
+  for (const [setting, url] of Object.entries(urls)) {
+    assert.equal(optionsOf({ PARLEY_EMBEDDINGS: setting }).url, url);
+  }
+});
+
+Deno.test("embedderOptions() has the key, the hub and what becomes of long texts", () => {
+  const { key, hub, long } = optionsOf({
+    PARLEY_EMBEDDINGS_KEY: "secret",
+    PARLEY_EMBED_LONG: "windows",
+    HF_ENDPOINT: "https://hub.example",
+  });
+  assert.deepEqual([key, long], ["secret", "windows"]);
+  assert.deepEqual(hub, {
+    endpoint: "https://hub.example",
+    token: null,
+    cache: "/home/some body/.parley/models",
+  });
+  assert.throws(() => optionsOf({ PARLEY_EMBED_LONG: "drop" }), /PARLEY_EMBED_LONG is neither/);
+});
+
+Deno.test("refuseTestEmbedder() lets through models, and the test embedder where that is wanted", () => {
+  const refuse = (env: Record<string, string>) => () => refuseTestEmbedder(loadConfig(env));
+  assert.throws(refuse({ PARLEY_EMBEDDINGS: "test:8" }), {
+    code: "invalid",
+    message: /test:8 knows no meanings/,
+  });
+  refuse({ PARLEY_EMBEDDINGS: "test:8", PARLEY_ALLOW_TEST_EMBEDDER: "1" })();
+  refuse({})();
+});
