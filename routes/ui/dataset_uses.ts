@@ -10,6 +10,8 @@ export interface DatasetUse extends LineageEntry {
   readonly task_id: string;
   readonly run_id: string;
   readonly at: string;
+  /** What the attempt's result depends on: `code`, `model`, `schema`. */
+  readonly versions: Readonly<Record<string, string>>;
   /** What the tasks of one run leave for each other, which is no dataset. */
   readonly passing: boolean;
 }
@@ -19,7 +21,7 @@ const RUNS = 10;
 
 /** What the newest runs of these dags read and wrote, newest first. */
 export async function newestUses(
-  runs: Pick<RunStore, "runs" | "lineage">,
+  runs: Pick<RunStore, "runs" | "lineage" | "snapshot">,
   dag_ids: readonly string[],
 ): Promise<DatasetUse[]> {
   const found = (await Promise.all(dag_ids.map((dag_id) => runs.runs({ dag_id, limit: RUNS })))).flat();
@@ -27,15 +29,18 @@ export async function newestUses(
   return uses.flat().sort((a, b) => a.at < b.at ? 1 : a.at > b.at ? -1 : 0);
 }
 
-async function usesOf(runs: Pick<RunStore, "lineage">, run: RunRecord): Promise<DatasetUse[]> {
+async function usesOf(runs: Pick<RunStore, "lineage" | "snapshot">, run: RunRecord): Promise<DatasetUse[]> {
   const { run_id, dag_id } = run;
   const at = run.started_at ?? run.created_at;
-  return (await runs.lineage({ run_id })).map((entry) => ({
+  const [lineage, snapshot] = await Promise.all([runs.lineage({ run_id }), runs.snapshot({ run_id })]);
+  const made = new Map(snapshot?.attempts.map((each) => [`${each.task_id} ${each.attempt}`, each.versions]));
+  return lineage.map((entry) => ({
     ...entry,
     dataset: `${entry.namespace} ${entry.name}`,
     dag_id,
     run_id,
     at,
+    versions: made.get(`${entry.task_id} ${entry.attempt}`) ?? {},
     passing: entry.name.includes(run_id),
   }));
 }
