@@ -5,7 +5,7 @@ import { AnomalyTable } from "../ui/anomaly_table.tsx";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { pageOf, Pages, withQuery } from "../ui/table.tsx";
 import { Unread } from "../ui/unread.tsx";
-import { type Asked, keep } from "../web/ask.ts";
+import { keep } from "../web/ask.ts";
 import type { View, Visit } from "../web/page.ts";
 
 const PER_PAGE = 50;

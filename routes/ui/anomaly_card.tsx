@@ -27,7 +27,7 @@ export function AnomalyCard({ anomaly, now }: { anomaly: Anomaly; now: number })
             {inUnit(expected, unit)}
             {usual !== undefined && (
               <span class="muted">
-                {" "}({inUnit(tidy(usual[0], unit), unit)} – {inUnit(tidy(usual[1], unit), unit)} is usual)
+                {` (${inUnit(tidy(usual[0], unit), unit)} – ${inUnit(tidy(usual[1], unit), unit)} is usual)`}
               </span>
             )}
           </dd>

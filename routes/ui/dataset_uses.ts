@@ -69,10 +69,14 @@ export function datasetGraph(
   const all = uses.filter(({ passing }) => !passing);
   const left = sourcesLeftOut(all);
   const lasting = all.filter(({ dataset }) => !left.has(dataset));
-  for (const use of lasting) {
-    const { dataset, dag_id, task_id } = use;
+  for (const use of uses) {
+    const { dag_id, task_id } = use;
     const task = taskOf(use);
     nodes.set(task, { id: task, label: task_id, note: dag_id, look: "busy", href: `/pipelines/${dag_id}` });
+  }
+  for (const use of lasting) {
+    const { dataset } = use;
+    const task = taskOf(use);
     if (!nodes.has(dataset)) nodes.set(dataset, nodeOf(use, chosen));
     if (use.direction === "output") draw(task, dataset);
   }
@@ -81,13 +85,12 @@ export function datasetGraph(
     if (use.direction === "input" && !edges.has(`${task}\n${use.dataset}`)) draw(use.dataset, task);
   }
   for (const reader of new Set(all.filter(({ dataset }) => left.has(dataset)).map(taskOf))) {
-    if (!nodes.has(reader)) continue;
     const more = `more ${reader}`;
     nodes.set(more, { id: more, label: `${figure(left.size)} more sources`, round: true, look: "off" });
     draw(more, reader);
   }
   for (const { from, to } of handed(uses)) {
-    if (from !== to && nodes.has(from) && nodes.has(to)) draw(from, to);
+    if (from !== to) draw(from, to);
   }
   return { nodes: [...nodes.values()], edges: [...edges.values()] };
 }
