@@ -117,12 +117,13 @@ async function gather(
         (signal) => findConnections({ graph, user_id, users, intent, signal }),
       ),
   );
-  return await trace.timed("rank", () => {
-    const spoken = { ...neighbours, ...connections };
+  const spoken = { ...neighbours, ...connections };
+  const found = await trace.timed("rank", () => {
     const found = collect(spoken);
     for (const campaign_id of connections.asked) evidenceFor(found, campaign_id);
-    return { ...spoken, found };
+    return found;
   });
+  return { ...spoken, found };
 }
 
 /** What may be shown, and what may not because the user is done with it. */
@@ -147,8 +148,9 @@ async function readRows(
     const popular = await o.popular.top({ version, limit, signal });
     const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
     // What targets an intent was found by that: the popular list, down to its end, would add little.
-    const enough = rows.length >= o.k || popular.length < limit || o.intent !== undefined;
-    if (enough) return { rows, settled: [...settled] };
+    if (rows.length >= o.k || popular.length < limit || o.intent !== undefined) {
+      return { rows, settled: [...settled] };
+    }
   }
 }
 

@@ -10,6 +10,8 @@ export interface DatasetUse extends LineageEntry {
   readonly task_id: string;
   readonly run_id: string;
   readonly at: string;
+  /** What the attempt's result depends on: `code`, `model`, `schema`. */
+  readonly versions: Readonly<Record<string, string>>;
   /** What the tasks of one run leave for each other, which is no dataset. */
   readonly passing: boolean;
 }
@@ -19,7 +21,7 @@ const RUNS = 10;
 
 /** What the newest runs of these dags read and wrote, newest first. */
 export async function newestUses(
-  runs: Pick<RunStore, "runs" | "lineage">,
+  runs: Pick<RunStore, "runs" | "lineage" | "snapshot">,
   dag_ids: readonly string[],
 ): Promise<DatasetUse[]> {
   const found = (await Promise.all(dag_ids.map((dag_id) => runs.runs({ dag_id, limit: RUNS })))).flat();
@@ -27,15 +29,18 @@ export async function newestUses(
   return uses.flat().sort((a, b) => a.at < b.at ? 1 : a.at > b.at ? -1 : 0);
 }
 
-async function usesOf(runs: Pick<RunStore, "lineage">, run: RunRecord): Promise<DatasetUse[]> {
+async function usesOf(runs: Pick<RunStore, "lineage" | "snapshot">, run: RunRecord): Promise<DatasetUse[]> {
   const { run_id, dag_id } = run;
   const at = run.started_at ?? run.created_at;
-  return (await runs.lineage({ run_id })).map((entry) => ({
+  const [lineage, snapshot] = await Promise.all([runs.lineage({ run_id }), runs.snapshot({ run_id })]);
+  const made = new Map(snapshot?.attempts.map((each) => [`${each.task_id} ${each.attempt}`, each.versions]));
+  return lineage.map((entry) => ({
     ...entry,
     dataset: `${entry.namespace} ${entry.name}`,
     dag_id,
     run_id,
     at,
+    versions: made.get(`${entry.task_id} ${entry.attempt}`) ?? {},
     passing: entry.name.includes(run_id),
   }));
 }
@@ -64,10 +69,14 @@ export function datasetGraph(
   const all = uses.filter(({ passing }) => !passing);
   const left = sourcesLeftOut(all);
   const lasting = all.filter(({ dataset }) => !left.has(dataset));
-  for (const use of lasting) {
-    const { dataset, dag_id, task_id } = use;
+  for (const use of uses) {
+    const { dag_id, task_id } = use;
     const task = taskOf(use);
     nodes.set(task, { id: task, label: task_id, note: dag_id, look: "busy", href: `/pipelines/${dag_id}` });
+  }
+  for (const use of lasting) {
+    const { dataset } = use;
+    const task = taskOf(use);
     if (!nodes.has(dataset)) nodes.set(dataset, nodeOf(use, chosen));
     if (use.direction === "output") draw(task, dataset);
   }
@@ -76,13 +85,12 @@ export function datasetGraph(
     if (use.direction === "input" && !edges.has(`${task}\n${use.dataset}`)) draw(use.dataset, task);
   }
   for (const reader of new Set(all.filter(({ dataset }) => left.has(dataset)).map(taskOf))) {
-    if (!nodes.has(reader)) continue;
     const more = `more ${reader}`;
     nodes.set(more, { id: more, label: `${figure(left.size)} more sources`, round: true, look: "off" });
     draw(more, reader);
   }
   for (const { from, to } of handed(uses)) {
-    if (from !== to && nodes.has(from) && nodes.has(to)) draw(from, to);
+    if (from !== to) draw(from, to);
   }
   return { nodes: [...nodes.values()], edges: [...edges.values()] };
 }

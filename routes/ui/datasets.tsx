@@ -133,9 +133,9 @@ function useColumns(now: number): Column<DatasetUse>[] {
     },
     {
       key: "version",
-      head: "Version",
-      cell: ({ version }) => version === null ? "–" : <code title={version}>{version.slice(0, 24)}</code>,
-      by: ({ version }) => version,
+      head: "Versions",
+      cell: versions,
+      by: (use) => use.version ?? use.versions.code ?? null,
     },
     {
       key: "quality",
@@ -153,4 +153,14 @@ function useColumns(now: number): Column<DatasetUse>[] {
       by: ({ at }) => at,
     },
   ];
+}
+
+/** The dataset's own, where it has one, and those of what made it. */
+function versions({ version, versions }: DatasetUse) {
+  const all = { ...version === null ? {} : { data: version }, ...versions };
+  return Object.entries(all).map(([name, value]) => (
+    <div class="nowrap">
+      {name} <code title={value}>{value.slice(0, 12)}</code>
+    </div>
+  ));
 }

@@ -5,7 +5,7 @@ import { inUnit } from "./anomaly_table.tsx";
 const { scaleLinear } = await loadScales();
 const { line } = await loadShapes();
 
-const [WIDTH, HEIGHT, RIGHT] = [420, 96, 64];
+const [WIDTH, HEIGHT, RIGHT] = [420, 96, 96];
 
 /** The values that a figure was held against, the figure itself last and marked, and where it would have been nothing new. */
 export function HistoryChart(

@@ -103,16 +103,19 @@ async function workOff({ config, runs, services }: Flow): Promise<void> {
 
 /** What axe-core finds serious in a page, a line each. Evaluated by the browser's own protocol, so that the policy stays. */
 export async function serious(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
+  if (!await page.evaluate("'axe' in globalThis")) await page.evaluate(axe.source);
   const { violations } = await page.evaluate<axe.AxeResults>("axe.run({ resultTypes: ['violations'] })");
   return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" | ")}`);
 }
 
-/** Opens a page, which must be sound and no wider than the window. */
+/** Loads a page once and looks at it in both schemes. */
 export async function look(page: Page, url: string): Promise<void> {
   await page.goto(url);
-  assert.deepEqual(await serious(page), [], url);
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await serious(page), [], `${url}, ${colorScheme}`);
+  }
   const wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth");
   assert.equal(wide, false, `${url} is wider than the window`);
 }

@@ -47,6 +47,19 @@ pageTest("datasets are linked by the tasks that write and read them", async ({ a
   assert.match((await see(app, "/data?dataset=nowhere")).html, /neither read nor wrote such a dataset/);
 });
 
+pageTest("of many sources the newest are drawn, and the others counted", async ({ app, world, clock }) => {
+  const lineage = Array.from({ length: 400 }, (_, i) => ({
+    ...entry,
+    direction: "input" as const,
+    name: `/in/day-${i}.ndjson`,
+  }));
+  const run = { dag_id: DAG.id, run_id: "r1", at: clock.now() - HOUR, task_id: "first", lineage };
+  await addRun(world.stores.runs, run);
+  const { html } = await see(app, "/data");
+  assert.equal([...html.matchAll(/<title>in\/day-/g)].length, 12);
+  assert.match(html, /<title>388 more sources<\/title>/);
+});
+
 pageTest(
   "rows are those of the newest check, with those before as a line",
   async ({ app, world, clock }) => {

@@ -31,7 +31,17 @@ async function pagesBroken(url: string): Promise<string[]> {
   const html = await (await fetch(`${url}/`, { headers })).text();
   const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
   assert.ok(assets.length > 3);
-  const asked = ["/", "/pipelines", "/pipelines/nightly", "/runs", ...assets].map(async (path) => {
+  const pages = [
+    "/",
+    "/pipelines",
+    "/pipelines/nightly",
+    "/runs",
+    "/data",
+    "/anomalies",
+    "/explain",
+    "/stores",
+  ];
+  const asked = [...pages, "/engagement", "/data/quarantine", ...assets].map(async (path) => {
     const response = await fetch(url + path, { headers });
     await response.body?.cancel();
     return response.status === 200 ? [] : [`${path}: ${response.status}`];

@@ -40,7 +40,7 @@ export class MongoQuarantine {
   ): Promise<QuarantinedRow[]> {
     const listed: QuarantinedRow[] = [];
     let skip = offset;
-    for (const { _id: run_id, rows } of await this.runs(filter, signal)) {
+    for (const { _id: run_id, rows } of await this.runs(filter, { signal })) {
       const left = limit - listed.length;
       if (left <= 0) break;
       if (skip < rows) listed.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left, signal }));
@@ -63,7 +63,7 @@ export class MongoQuarantine {
   }
 
   /** Runs with such rows, the one with the newest row of all first. */
-  private runs({ run_id, ...filter }: QuarantineFilter, signal?: AbortSignal): Promise<RunOfRows[]> {
+  private runs({ run_id, ...filter }: QuarantineFilter, { signal }: Abortable): Promise<RunOfRows[]> {
     const wanted = Object.entries(filter).map(([name, value]) => ({
       $eq: [`$${name}`, { $literal: value }],
     }));

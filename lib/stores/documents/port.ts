@@ -14,6 +14,9 @@ export interface DocumentCounts {
   readonly quarantined: number;
 }
 
+/** Which refused rows are asked for; what is not given may be anything. */
+export type QuarantineFilter = Partial<Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position">>;
+
 /** What a classifier made of one message. */
 export interface Classification {
   readonly message_id: string;
@@ -43,9 +46,6 @@ export interface LabelledMessage {
   readonly message_id: string;
   readonly intent: string;
 }
-
-/** Which refused rows are asked for; what is not given may be anything. */
-export type QuarantineFilter = Partial<Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position">>;
 
 /**
  * Messages as they were said, what they were classified as, and the input rows that were refused. Where a message
@@ -97,9 +97,7 @@ export interface DocumentStore {
   /** Keeps refused rows; the same run, kind, source and position is kept once. */
   quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void>;
   /** Refused rows, newest run first, then by kind, source and position; those that have what is given. */
-  quarantined(
-    o: QuarantineFilter & { limit: number; offset: number } & Abortable,
-  ): Promise<QuarantinedRow[]>;
+  quarantined(o: QuarantineFilter & { limit: number; offset: number } & Abortable): Promise<QuarantinedRow[]>;
   /** Drops refused rows older than this ISO time; returns how many. */
   pruneQuarantine(o: { before: string } & Abortable): Promise<number>;
   /** Removes every message of these users, and their touches; returns how many messages went. */
