@@ -9,6 +9,7 @@ import type { Visit } from "../web/page.ts";
 import { Empty, Section } from "./layout.tsx";
 import { percent } from "./numbers.ts";
 import { type Column, Table } from "./table.tsx";
+import { shortened } from "./text.ts";
 
 export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
   similar_users: "similar users",
@@ -125,11 +126,10 @@ function Stack(
   const ends = SOURCES.map((_, i) =>
     SOURCES.slice(0, i + 1).reduce((sum, each) => sum + weights[each] * item.sources[each], 0)
   );
-  const title = item.title.length > 26 ? `${item.title.slice(0, 25)}…` : item.title;
   return (
     <g>
       <text class="name" x={LEFT - 10} y={top + 11} text-anchor="end" dominant-baseline="central">
-        {title}
+        {shortened(item.title, 22)}
       </text>
       {SOURCES.map((source, i) => {
         const [from, to] = [ends[i - 1] ?? 0, ends[i]!];

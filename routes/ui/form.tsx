@@ -25,7 +25,7 @@ export function Action(
       {children}
       <button
         type="submit"
-        class={tone}
+        {...(tone === "plain" ? {} : { class: tone })}
         disabled={!may}
         {...(may ? {} : { title: "needs a key with the scope admin" })}
       >

@@ -26,6 +26,8 @@ const HEIGHT = 44;
 const LEAST_WIDTH = 118;
 const PER_LETTER = 7.2;
 const MOST_LETTERS = 34;
+/** A graph up to this wide shrinks to the page and stays legible; a wider one scrolls. */
+const FITS = 1_700;
 
 /**
  * A directed graph from left to right, laid out by dagre. `label` says in words what it shows, since a reader of it hears the
@@ -36,7 +38,7 @@ export function Graph(
 ) {
   const { boxes, lines, width, height } = placed(nodes, edges);
   return (
-    <div class="scroll graph" role="region" aria-label={label} tabindex={0}>
+    <div class={`scroll graph${width <= FITS ? " fit" : ""}`} role="region" aria-label={label} tabindex={0}>
       <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
         <g aria-hidden="true">{lines.map((d) => <path class="edge" d={d} />)}</g>
         {nodes.map((node) => <Box node={node} box={boxes.get(node.id)!} />)}
