@@ -36,8 +36,11 @@ function assertFared({ setting, fault, times, degraded, back_ms }: Fared): void 
     `whole again after ${back_ms.toFixed(0)} ms`;
   console.log(what);
   const part = PARTS[setting];
-  // What errs or is cut may be tried again within the budget, and answer after all.
-  const partly = fault === "answers errors" || fault === "loses its connections";
-  assert.deepEqual(degraded, partly && degraded.length === 0 || part === null ? [] : [part], what);
+  const missed = part === null ? [] : [part];
+  if (EXACT.has(fault)) assert.deepEqual(degraded, missed, what);
+  else if (fault === "answers errors") assert.ok(missed.every((one) => degraded.includes(one)), what);
   assert.ok(slowest < 2 * ANSWER_MS, what);
 }
+
+/** A lost connection may be made anew within the budget; and who connects all the time slows the others down too. */
+const EXACT = new Set(["hangs", "is 2 s late", "is down"]);
