@@ -1,5 +1,5 @@
 import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from "../../deps.ts";
-import { abortable } from "../core/abort.ts";
+import { abortable, onAbort } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 
 /** How long an answer may take in all, in milliseconds, where nothing else is set. */
@@ -15,6 +15,8 @@ export type Guarded = keyof typeof SHARES;
 /** So many failures in a row open the circuit; after so many milliseconds one call tries again. */
 const FAILURES = 5;
 const OPEN_MS = 1_000;
+/** What that one call may take, where its stage may take less: a store that is back may have to be connected to anew. */
+const TRIAL_MS = 1_000;
 
 /** Turns of the microtask queue within which a store that lives in this process has answered. */
 const TURNS = 32;
@@ -31,6 +33,9 @@ class Guard {
     breaker: new ConsecutiveBreaker(FAILURES),
   });
 
+  /** Whether the one call that tries again takes longer than its caller had time for. */
+  private overdue = false;
+
   constructor(private readonly budget_ms: number) {}
 
   /** Whether calls are kept from the store, because it failed several times in a row. */
@@ -42,7 +47,25 @@ class Guard {
   run<T>(body: (signal: AbortSignal) => Promise<T>, left_ms = Infinity): Promise<T> {
     const within = Math.min(this.budget_ms, left_ms);
     if (within <= 0) return Promise.reject(new ParleyError("unavailable", "no time was left for this stage"));
-    return this.breaker.execute(() => this.inTime(body, within));
+    if (!this.isOpen) return this.breaker.execute(() => this.inTime(body, within));
+    if (this.overdue) {
+      return Promise.reject(new ParleyError("unavailable", "the store has not come back yet"));
+    }
+    return this.inTime((signal) => this.breaker.execute(() => this.tryAgain(body, signal), signal), within);
+  }
+
+  /**
+   * Sees whether the store is back, and goes on when the caller has given up: cut short, it would show nothing but that
+   * connecting takes longer than answering. Until then other calls wait for how it ends.
+   */
+  private async tryAgain<T>(body: (signal: AbortSignal) => Promise<T>, givenUp: AbortSignal): Promise<T> {
+    const stopListening = onAbort(givenUp, () => this.overdue = true);
+    try {
+      return await this.inTime(body, Math.max(TRIAL_MS, this.budget_ms));
+    } finally {
+      stopListening();
+      this.overdue = false;
+    }
   }
 
   /** A timer costs as much as a cached answer, forty times a signal, so only a call that waits gets one. */

@@ -7,6 +7,7 @@ import {
 } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Abortable, Health } from "../core/types.ts";
+import { diskError } from "./disk.ts";
 
 /** One step of a schema: SQL that takes `user_version` from its index to its index + 1. */
 export type Migration = string;
@@ -190,7 +191,7 @@ export class Sqlite {
       try {
         return transaction(this.db, body);
       } catch (error) {
-        if (!isBusy(error)) throw error;
+        if (!isBusy(error)) throw diskError(error, this.path);
         if (performance.now() > deadline) throw this.locked(error);
       }
       await pause(1 + Math.random() * 9);
@@ -234,9 +235,17 @@ export class Sqlite {
   /** Empties the write-ahead log into the file, so that no erased byte stays in it. */
   async scrub(): Promise<void> {
     const deadline = performance.now() + PATIENCE_MS;
-    while (this.get<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)")?.busy !== 0) {
+    while (!this.checkpoint()) {
       if (performance.now() > deadline) throw this.locked(null);
       await pause(10);
+    }
+  }
+
+  private checkpoint(): boolean {
+    try {
+      return this.get<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)")?.busy === 0;
+    } catch (error) {
+      throw diskError(error, this.path);
     }
   }
 

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { Artifact, Health } from "../../core/types.ts";
+import { diskError } from "../disk.ts";
 import { linesOf, writeLineFile } from "./lines.ts";
 import { nameOf, pathOf, runPathOf, uriOf } from "./names.ts";
 import type { ArtifactStore, Register } from "./port.ts";
@@ -32,7 +33,7 @@ export class FileArtifacts implements ArtifactStore {
       return { uri: uriOf(o.name), ...written };
     } catch (error) {
       await removeIfThere(unfinished);
-      throw error;
+      throw diskError(error, path);
     }
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ParleyError } from "../../../lib/core/errors.ts";
 import { createGuards } from "../../../lib/recommend/guard.ts";
+import { until } from "../../fixtures/until.ts";
 
 const never = () => new Promise<number>(() => {});
 
@@ -60,4 +61,27 @@ Deno.test("Guard.run() catches what a store throws outright", async () => {
     }),
     /broken/,
   );
+});
+
+Deno.test("Guard.run() lets a store that is back finish what its caller does not wait for, and asks it again", async () => {
+  const { graph } = createGuards();
+  for (let i = 0; i < 5; i++) await assert.rejects(graph.run(() => Promise.reject(new Error("down"))));
+  await new Promise((done) => setTimeout(done, 1_050));
+  const { promise: connected, resolve: connect } = Promise.withResolvers<number>();
+  let seen: AbortSignal | null = null;
+  const trial = graph.run((signal) => {
+    seen = signal;
+    return connected;
+  });
+  let asked = 0;
+  const beside = graph.run(() => Promise.resolve(++asked));
+  await assert.rejects(trial, /timed out/);
+  await assert.rejects(beside, /timed out/);
+  await assert.rejects(graph.run(() => Promise.resolve(++asked)), /not come back/);
+  assert.equal(seen!.aborted, false);
+  assert.equal(graph.isOpen, true);
+  connect(7);
+  await until(() => Promise.resolve(!graph.isOpen));
+  assert.equal(await graph.run(() => Promise.resolve(8)), 8);
+  assert.equal(asked, 0);
 });
