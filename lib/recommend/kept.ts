@@ -4,7 +4,7 @@ import type { Made } from "./recommend.ts";
 import type { Trace } from "./trace.ts";
 
 /** How long an answer is fresh, in milliseconds; one with parts missing is asked for again soon. */
-const FRESH_MS = Object.freeze({ whole: 60_000, degraded: 2_000 });
+const FRESH_MS = Object.freeze({ whole: 60_000, degraded: 1_000 });
 /** By chance up to this share of that less, so that answers made together do not end together. */
 const JITTER = 0.1;
 /** How long after that a whole answer may stand in while another is being made. */
