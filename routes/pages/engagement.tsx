@@ -1,5 +1,5 @@
 import { iso } from "../../lib/core/clock.ts";
-import { ByCampaign, ByDay, ByIntent } from "../ui/engagement_parts.tsx";
+import { ByCampaign, ByDay, ByIntent, ByStrategy } from "../ui/engagement_parts.tsx";
 import { allOf, type Engaged, readEngaged } from "../ui/engaged.ts";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { figure, percent } from "../ui/numbers.ts";
@@ -11,7 +11,7 @@ import type { View, Visit } from "../web/page.ts";
 const SPANS = [7, 30, 90, 365] as const;
 const DEFAULT_DAYS = 30;
 
-/** `GET /engagement?days=30`: what was shown, clicked, chosen and waved off, by day, campaign and intent. */
+/** `GET /engagement?days=30`: what was shown, clicked, chosen and waved off, by day, campaign, intent and strategy. */
 export async function engagement({ site, url, now }: Visit): Promise<View> {
   const days = SPANS.find((each) => String(each) === url.searchParams.get("days")) ?? DEFAULT_DAYS;
   const { analytics } = site.stores;
@@ -68,6 +68,7 @@ function Shown({ url, engaged: { value, error }, now }: { url: URL; engaged: Ask
       <ByDay url={url} days={value.days} />
       <ByCampaign url={url} engaged={value} />
       <ByIntent url={url} engaged={value} />
+      <ByStrategy url={url} engaged={value} />
     </>
   );
 }

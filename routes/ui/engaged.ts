@@ -1,11 +1,17 @@
 import { iso } from "../../lib/core/clock.ts";
 import type { Campaign } from "../../lib/core/types.ts";
 import { type Rate, wilson } from "../../lib/quality/wilson.ts";
-import type { AnalyticsStore, CampaignEngagement, EngagementDay } from "../../lib/stores/analytics/port.ts";
+import type {
+  AnalyticsStore,
+  CampaignEngagement,
+  EngagementDay,
+  StrategyEngagement,
+} from "../../lib/stores/analytics/port.ts";
 
 const DAY_MS = 86_400_000;
 /** Campaigns with most events that are read. */
 const MOST_CAMPAIGNS = 1_000;
+const MOST_STRATEGIES = 20;
 
 type Counts = Omit<CampaignEngagement, "campaign_id">;
 
@@ -19,20 +25,23 @@ export interface Engaged {
   readonly campaigns: readonly (CampaignEngagement & Rated & { readonly campaign: Campaign | null })[];
   /** By intent, those of most impressions first; a campaign counts for each of its intents. */
   readonly intents: readonly (Rated & { readonly intent: string; readonly campaigns: number })[];
+  /** With most events first; null for events that name no strategy. */
+  readonly strategies: readonly (StrategyEngagement & Rated)[];
   /** Whether there are more campaigns than were read. */
   readonly cut: boolean;
 }
 
 /** Engagement of the last `days` UTC days, today among them. */
 export async function readEngaged(
-  analytics: Pick<AnalyticsStore, "daily" | "byCampaign" | "campaigns">,
+  analytics: Pick<AnalyticsStore, "daily" | "byCampaign" | "byStrategy" | "campaigns">,
   { days, now }: { days: number; now: number },
 ): Promise<Engaged> {
   const today = Math.floor(now / DAY_MS) * DAY_MS;
   const span = { since: iso(today - (days - 1) * DAY_MS), until: iso(today + DAY_MS) };
-  const [daily, found] = await Promise.all([
+  const [daily, found, strategies] = await Promise.all([
     analytics.daily(span),
     analytics.byCampaign({ ...span, limit: MOST_CAMPAIGNS }),
+    analytics.byStrategy({ ...span, limit: MOST_STRATEGIES }),
   ]);
   const rows = await analytics.campaigns({ campaign_ids: found.map(({ campaign_id }) => campaign_id) });
   const byId = new Map(rows.map((row) => [row.campaign_id, row]));
@@ -41,6 +50,7 @@ export async function readEngaged(
     days: everyDay(daily, today, days).map(rated),
     campaigns,
     intents: byIntent(campaigns),
+    strategies: strategies.map(rated),
     cut: found.length === MOST_CAMPAIGNS,
   };
 }

@@ -135,6 +135,40 @@ export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: Eng
   );
 }
 
+export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged: Engaged }) {
+  const told = strategies.some(({ strategy }) => strategy !== null);
+  return (
+    <Section title="By strategy" aside="as events name it">
+      {told
+        ? (
+          <Table
+            id="strategies"
+            caption="Of the answers that led to events, those with most events first."
+            url={url}
+            columns={[
+              {
+                key: "strategy",
+                head: "Strategy",
+                cell: ({ strategy }) => strategy ?? <span class="muted">not named</span>,
+                by: ({ strategy }) => strategy,
+              },
+              ...counts<Engaged["strategies"][number]>(),
+            ]}
+            rows={strategies}
+            empty={null}
+          />
+        )
+        : (
+          <Empty>
+            No event names the strategy of the answer that led to it. Send an answer's <code>strategy</code>
+            {" "}
+            along with its events, as a field of that name.
+          </Empty>
+        )}
+    </Section>
+  );
+}
+
 function Rates({ title, rows }: { title: string; rows: readonly (Rated & { readonly name: string })[] }) {
   const bars = rows.filter(({ impressions }) => impressions >= ENOUGH)
     .toSorted((a, b) => b.impressions - a.impressions).slice(0, MOST_BARS)

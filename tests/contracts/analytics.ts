@@ -252,6 +252,34 @@ function recounts(test: Test): void {
     await assert.rejects(store.byCampaign({ ...span, limit: 1, signal }), /given up/);
   });
 
+  test("byStrategy() counts events by the strategy that they name, those with most events first", async (store) => {
+    const by = (metadata: EngagementEvent["metadata"], type: EngagementEvent["type"] = "impression") =>
+      event({ timestamp: "2026-03-01T00:00:00.000Z", metadata, type });
+    await store.upsertEvents({
+      events: [
+        by({ strategy: "personal" }),
+        by({ strategy: "personal" }),
+        by({ strategy: "personal", place: { on: "phone" } }, "click"),
+        by({ strategy: "popular" }),
+        by({ strategy: "popular" }, "conversion"),
+        by(null),
+        by({ strategy: 7 }, "dismissal"),
+        { ...by({ strategy: "later" }), timestamp: "2026-03-03T00:00:00.000Z" },
+      ],
+    });
+    const span = { since: "2026-03-01T00:00:00.000Z", until: "2026-03-03T00:00:00.000Z" };
+    const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+    const rows = [
+      { ...none, strategy: "personal", impressions: 2, clicks: 1 },
+      { ...none, strategy: "popular", impressions: 1, conversions: 1 },
+      { ...none, strategy: null, impressions: 1, dismissals: 1 },
+    ];
+    assert.deepEqual(await store.byStrategy({ ...span, limit: 9 }), rows);
+    assert.deepEqual(await store.byStrategy({ ...span, limit: 1 }), rows.slice(0, 1));
+    const signal = AbortSignal.abort(new Error("given up"));
+    await assert.rejects(store.byStrategy({ ...span, limit: 1, signal }), /given up/);
+  });
+
   test("counts() counts campaigns, events and their users", async (store) => {
     await store.upsertCampaigns({ campaigns: [campaign()] });
     await store.upsertEvents({ events: ["a", "a", "b"].map((user_id) => event({ user_id })) });

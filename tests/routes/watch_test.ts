@@ -28,18 +28,27 @@ pageTest("what is over stands among the past ones, with until when", async ({ ap
   assert.match(html, /<table id="past">[\s\S]*Until[\s\S]*Run bad of small failed[\s\S]*23 h ago/);
 });
 
-pageTest("engagement has rates with intervals by day, campaign and intent", async ({ app, world, clock }) => {
-  const timestamp = new Date(clock.now() - DAY).toISOString();
-  const shown = Array.from({ length: 30 }, (_, i) => event(`u${i}`, "impression", "g1"));
-  const clicked = Array.from({ length: 6 }, (_, i) => event(`u${i}`, "click", "g1"));
-  await world.add([...shown, ...clicked].map((one, i) => ({ ...one, event_id: `x${i}`, timestamp })));
-  const { html } = await see(app, "/engagement?days=7");
-  assert.match(html, /Title of g1[\s\S]*20 %[\s\S]*9\.5 % – 37\.3 %/);
-  assert.match(html, /plants[\s\S]*20 %/);
-  assert.match(html, /Click rate, with 95 % intervals/);
-  const sorted = (await see(app, "/engagement?days=7&campaigns-sort=-impressions")).html;
-  assert.match(sorted, /aria-sort="descending"[^>]*><a[^>]*>Impressions/);
-});
+pageTest(
+  "engagement has rates with intervals by day, campaign, intent and strategy",
+  async ({ app, world, clock }) => {
+    const timestamp = new Date(clock.now() - DAY).toISOString();
+    const shown = Array.from({ length: 30 }, (_, i) => event(`u${i}`, "impression", "g1"));
+    const clicked = Array.from({ length: 6 }, (_, i) => event(`u${i}`, "click", "g1"));
+    await world.add([...shown, ...clicked].map((one, i) => ({
+      ...one,
+      event_id: `x${i}`,
+      timestamp,
+      metadata: i % 2 === 0 ? { strategy: "personal" } : null,
+    })));
+    const { html } = await see(app, "/engagement?days=7");
+    assert.match(html, /Title of g1[\s\S]*20 %[\s\S]*9\.5 % – 37\.3 %/);
+    assert.match(html, /plants[\s\S]*20 %/);
+    assert.match(html, /By strategy[\s\S]*personal[\s\S]*not named/);
+    assert.match(html, /Click rate, with 95 % intervals/);
+    const sorted = (await see(app, "/engagement?days=7&campaigns-sort=-impressions")).html;
+    assert.match(sorted, /aria-sort="descending"[^>]*><a[^>]*>Impressions/);
+  },
+);
 
 pageTest("stores shows which circuit is open", async ({ app, world }) => {
   await world.stores.graph.close();

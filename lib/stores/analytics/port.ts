@@ -42,6 +42,11 @@ export interface EngagementDay {
 /** How many events of each type one campaign had within a span of time. */
 export type CampaignEngagement = Omit<CampaignStats, "popularity">;
 
+/** The same for one strategy, as events name it in their metadata; null for those that name none. */
+export type StrategyEngagement = Omit<CampaignEngagement, "campaign_id"> & {
+  readonly strategy: string | null;
+};
+
 /** An input source as it was when a published run last read it. */
 export interface SourceRecord {
   readonly kind: Kind;
@@ -87,6 +92,8 @@ export interface AnalyticsStore {
   byCampaign(
     o: { since: string; until: string; limit: number } & Abortable,
   ): Promise<CampaignEngagement[]>;
+  /** Events by the strategy of the answer that led to them, in the same span, those with most events first. */
+  byStrategy(o: { since: string; until: string; limit: number } & Abortable): Promise<StrategyEngagement[]>;
   /** Campaigns that this user dismissed or converted on, read live. */
   settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]>;
   /** Grows with every write for that user; 0 for an unknown one. */

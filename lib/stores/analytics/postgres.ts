@@ -20,10 +20,19 @@ import type {
   Engagement,
   EngagementDay,
   SourceRecord,
+  StrategyEngagement,
 } from "./port.ts";
 import { PostgresRows } from "./postgres_rows.ts";
 import { PostgresVersions } from "./postgres_versions.ts";
-import { ANALYTICS_MIGRATIONS, BY_CAMPAIGN, CAMPAIGNS, DAILY, EVENTS, MOST_FIRST } from "./schema.ts";
+import {
+  ANALYTICS_MIGRATIONS,
+  BY_CAMPAIGN,
+  byStrategySql,
+  CAMPAIGNS,
+  DAILY,
+  EVENTS,
+  MOST_FIRST,
+} from "./schema.ts";
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 10_000;
@@ -124,6 +133,15 @@ export class PostgresAnalytics implements AnalyticsStore {
   ): Promise<CampaignEngagement[]> {
     const sql = `${BY_CAMPAIGN} WHERE timestamp >= $1 AND timestamp < $2 ${MOST_FIRST} LIMIT $3`;
     return await this.db.all<CampaignEngagement>(sql, [o.since, o.until, o.limit], o);
+  }
+
+  async byStrategy(
+    o: { since: string; until: string; limit: number } & Abortable,
+  ): Promise<StrategyEngagement[]> {
+    const json = "metadata::json";
+    const named = `CASE json_typeof(${json} -> 'strategy') WHEN 'string' THEN ${json} ->> 'strategy' END`;
+    const sql = byStrategySql(named, "timestamp >= $1 AND timestamp < $2");
+    return await this.db.all<StrategyEngagement>(`${sql} LIMIT $3`, [o.since, o.until, o.limit], o);
   }
 
   async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {

@@ -74,6 +74,11 @@ export const DAILY = `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM ev
 
 /** Counts of events by type and campaign, off the index by campaign alone. */
 export const BY_CAMPAIGN = `SELECT campaign_id, ${BY_TYPE} FROM events`;
+/** Counts of events by type and strategy; `named` is a dialect's way to read the strategy, where it is text. */
+export function byStrategySql(named: string, span: string): string {
+  return `SELECT ${named} AS strategy, ${BY_TYPE} FROM events WHERE ${span}
+    GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST`;
+}
 export const MOST_FIRST = "GROUP BY campaign_id ORDER BY count(*) DESC, campaign_id";
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {

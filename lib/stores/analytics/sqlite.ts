@@ -21,8 +21,17 @@ import type {
   Engagement,
   EngagementDay,
   SourceRecord,
+  StrategyEngagement,
 } from "./port.ts";
-import { ANALYTICS_MIGRATIONS, BY_CAMPAIGN, CAMPAIGNS, DAILY, EVENTS, MOST_FIRST } from "./schema.ts";
+import {
+  ANALYTICS_MIGRATIONS,
+  BY_CAMPAIGN,
+  byStrategySql,
+  CAMPAIGNS,
+  DAILY,
+  EVENTS,
+  MOST_FIRST,
+} from "./schema.ts";
 import { Versions } from "./versions.ts";
 
 /** Rows that one transaction deletes at most. */
@@ -131,6 +140,15 @@ export class SqliteAnalytics implements AnalyticsStore {
       `${BY_CAMPAIGN} WHERE timestamp >= ? AND timestamp < ? ${MOST_FIRST} LIMIT ?`,
       ...[o.since, o.until, o.limit],
     );
+  }
+
+  async byStrategy(
+    o: { since: string; until: string; limit: number } & Abortable,
+  ): Promise<StrategyEngagement[]> {
+    o.signal?.throwIfAborted();
+    const named = "CASE json_type(metadata, '$.strategy') WHEN 'text' THEN metadata ->> '$.strategy' END";
+    const sql = byStrategySql(named, "timestamp >= ? AND timestamp < ?");
+    return this.db.all<StrategyEngagement>(`${sql} LIMIT ?`, o.since, o.until, o.limit);
   }
 
   async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {
