@@ -17,6 +17,8 @@ export class ManualClock implements Clock {
   }
 }
 
+export const DAY_MS = 86_400_000;
+
 /** ISO 8601 in UTC with milliseconds. */
 export function iso(ms: number): string {
   return new Date(ms).toISOString();

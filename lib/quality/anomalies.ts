@@ -1,4 +1,4 @@
-import { type Clock, iso } from "../core/clock.ts";
+import { type Clock, DAY_MS, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { ServingMinute } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
@@ -11,7 +11,7 @@ import { historyAnomalies, pastFailures } from "./history.ts";
 import { lateAnomalies, schedulerAnomalies } from "./late.ts";
 import { servingAnomalies } from "./serving.ts";
 import { outOfScopeAnomalies, scopeShares } from "./scope.ts";
-import { DAY_MS, ended, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
+import { ended, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
 export interface AnomalyOptions {
   readonly runs: WatchedRuns;

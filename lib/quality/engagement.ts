@@ -1,9 +1,8 @@
-import { iso } from "../core/clock.ts";
+import { DAY_MS, iso } from "../core/clock.ts";
 import type { AnalyticsStore, EngagementDay } from "../stores/analytics/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { forecastShare, MIN_HISTORY, type Part, type Point, WINDOW } from "./robust.ts";
 import { percent, unusual } from "./unusual.ts";
-import { DAY_MS } from "./watched.ts";
 
 /** Events that a day must lack, and the factor, to be worth a look. */
 const DROP = { least: 20, factor: 1.5 };

@@ -1,4 +1,4 @@
-import { iso } from "../core/clock.ts";
+import { DAY_MS, iso } from "../core/clock.ts";
 import type { Abortable, Published } from "../core/types.ts";
 import type { RunHistory, TaskOutput } from "../stores/runs/port.ts";
 import { type Anomaly, bySeverity } from "./anomaly.ts";
@@ -6,7 +6,7 @@ import { checkAnomalies, type CheckedStores } from "./checks.ts";
 import { runAnomalies } from "./history.ts";
 import { WINDOW } from "./robust.ts";
 import { type Survey, surveyAnomalies, surveysOf, takeSurvey } from "./survey.ts";
-import { DAY_MS, type WatchedDag, type WatchedRuns } from "./watched.ts";
+import type { WatchedDag, WatchedRuns } from "./watched.ts";
 
 export interface GateOptions extends Abortable {
   readonly stores: CheckedStores;

@@ -1,4 +1,4 @@
-import { DAY_MS } from "./watched.ts";
+import { DAY_MS } from "../core/clock.ts";
 
 /** A measurement. `at` is epoch milliseconds. */
 export interface Point {

@@ -1,9 +1,9 @@
-import { type Clock, iso } from "../core/clock.ts";
+import { type Clock, DAY_MS, iso } from "../core/clock.ts";
 import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { RunHistory, RunState, RunStore, TaskHistory, TaskState } from "../stores/runs/port.ts";
 import { median, quantile } from "./robust.ts";
-import { DAY_MS, MAX_RUNS, span, type WatchedDag } from "./watched.ts";
+import { MAX_RUNS, span, type WatchedDag } from "./watched.ts";
 
 export interface SummaryOptions {
   readonly runs: Pick<RunStore, "history">;

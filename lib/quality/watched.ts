@@ -17,8 +17,6 @@ export type WatchedRuns = Pick<RunStore, "history" | "outputs" | "lastScheduled"
  */
 export const MAX_RUNS = 200;
 
-export const DAY_MS = 86_400_000;
-
 /** Milliseconds between two ISO times; null where either is missing. */
 export function span(from: string | null, to: string | null): number | null {
   return from === null || to === null ? null : Date.parse(to) - Date.parse(from);

@@ -1,3 +1,4 @@
+import { DAY_MS } from "../core/clock.ts";
 import type { Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { Target } from "../stores/graph/port.ts";
@@ -34,7 +35,6 @@ const ALIKE = 0.5;
 
 /** An intent last expressed so many days before the user's newest one counts half. */
 const INTENT_HALF_LIFE_DAYS = 30;
-const DAY_MS = 86_400_000;
 
 /**
  * Similarities spread over 0..1 within one list of n neighbours: the best is 1, the last 1/n, as if one more stood a mean

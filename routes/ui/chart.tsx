@@ -1,3 +1,4 @@
+import { DAY_MS } from "../../lib/core/clock.ts";
 import { loadScales, loadShapes } from "../../deps.ts";
 import { figure } from "./numbers.ts";
 import { shortened } from "./text.ts";
@@ -91,7 +92,6 @@ function Times(
 }
 
 const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 function Line(

@@ -1,4 +1,4 @@
-import { iso } from "../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import type { Campaign } from "../../lib/core/types.ts";
 import { type Rate, wilson } from "../../lib/quality/wilson.ts";
 import type {
@@ -8,7 +8,6 @@ import type {
   StrategyEngagement,
 } from "../../lib/stores/analytics/port.ts";
 
-const DAY_MS = 86_400_000;
 /** Campaigns with most events that are read. */
 const MOST_CAMPAIGNS = 1_000;
 const MOST_STRATEGIES = 20;

@@ -1,12 +1,10 @@
 import type { AnalyticsStore, EngagementDay } from "../../lib/stores/analytics/port.ts";
-import { iso } from "../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import type { Asked } from "../web/ask.ts";
 import { LineChart } from "./chart.tsx";
 import { Empty, Figure, Section } from "./layout.tsx";
 import { figure, percent } from "./numbers.ts";
 import { Unread } from "./unread.tsx";
-
-const DAY_MS = 86_400_000;
 
 export interface Weeks {
   /** The last four weeks, a day each, also those on which nothing happened. */

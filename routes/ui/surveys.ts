@@ -1,10 +1,9 @@
-import { iso } from "../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import { CHECK_TASK } from "../../lib/quality/findings.ts";
 import { STORE, type Survey, surveysOf } from "../../lib/quality/survey.ts";
 import { type Asked, keep } from "../web/ask.ts";
 import type { Site } from "../web/page.ts";
 
-const DAY_MS = 86_400_000;
 /** Surveys that are looked back at, for a line of how rows came to be. */
 const MOST = 30;
 const DAYS = 90;

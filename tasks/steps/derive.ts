@@ -1,5 +1,6 @@
 import { createHash } from "../../deps.ts";
 import { batches, paged } from "../../lib/core/batch.ts";
+import { DAY_MS } from "../../lib/core/clock.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
@@ -81,7 +82,7 @@ export async function profileOf(
   const hash = createHash("sha256");
   let sum: Float64Array | null = null;
   for await (const row of messages()) {
-    const weight = 0.5 ** ((newest - Date.parse(row.timestamp ?? timestamp)) / (half_life_days * 86_400_000));
+    const weight = 0.5 ** ((newest - Date.parse(row.timestamp ?? timestamp)) / (half_life_days * DAY_MS));
     sum ??= new Float64Array(row.vector.length);
     for (let i = 0; i < sum.length; i++) sum[i]! += weight * row.vector[i]!;
     hash.update(`${row.id} ${row.timestamp} ${row.content_hash}\n`);

@@ -1,4 +1,4 @@
-import { iso } from "../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import { type Abortable, type ModelIdentity, modelKey, type Published } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
@@ -54,7 +54,7 @@ export async function publishVersion(
 
 /** Personal data that is only kept for a while goes with each publish. */
 async function prune({ artifacts, documents, clock, settings }: Services): Promise<void> {
-  const before = iso(clock.now() - settings.retention_days * 86_400_000);
+  const before = iso(clock.now() - settings.retention_days * DAY_MS);
   await artifacts.prune({ before });
   await documents.pruneQuarantine({ before });
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { iso } from "../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
-import { DAY_MS } from "../../lib/quality/watched.ts";
 import { ServingMetrics } from "../../lib/telemetry/serving.ts";
 import { endOf, runOf, startOf } from "../fixtures/runs.ts";
 import { fails, faulty, NOW, type World } from "../lib/recommend/world.ts";

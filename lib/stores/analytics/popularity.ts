@@ -1,3 +1,4 @@
+import { DAY_MS } from "../../core/clock.ts";
 import type { EventType } from "../../core/types.ts";
 import type { CampaignStats } from "./port.ts";
 
@@ -22,8 +23,6 @@ const WORTH: Readonly<Record<EventType, number>> = {
 
 /** Meetings that the prior counts for: a campaign met ten times is judged half by itself, half as the average one. */
 const PRIOR_MEETINGS = 10;
-
-const DAY_MS = 86_400_000;
 
 interface Tally {
   readonly stats: { -readonly [key in keyof CampaignStats]: CampaignStats[key] };

@@ -1,5 +1,5 @@
 import { messageOf, ParleyError } from "../../core/errors.ts";
-import type { Sqlite } from "../sqlite.ts";
+import { type Sqlite, turn } from "../sqlite.ts";
 import {
   createIndex,
   extendIndex,
@@ -8,7 +8,7 @@ import {
   type IndexWriter,
   openIndex,
 } from "./ann.ts";
-import { floatsOf, type StoredRow, turn } from "./rows.ts";
+import { floatsOf, type StoredRow } from "./rows.ts";
 
 export type Indexed = "profiles" | "campaigns";
 

@@ -64,8 +64,3 @@ function normOf(vector: Float32Array): number {
   for (const value of vector) sum += value * value;
   return Math.sqrt(sum);
 }
-
-/** Lets timers, signals and requests have their turn between batches of synchronous work. */
-export function turn(): Promise<void> {
-  return new Promise((resume) => setImmediate(resume));
-}

@@ -2,10 +2,10 @@
 import { batches } from "../../core/batch.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
-import type { Sqlite } from "../sqlite.ts";
+import { type Sqlite, turn } from "../sqlite.ts";
 import type { Neighbour } from "./ann.ts";
 import type { Collection, Hit, Search, VectorCounts, VectorRow, VectorStore } from "./port.ts";
-import { bestFirst, faultOf, floatsOf, refuseFaults, rowOf, type StoredRow, turn, unit } from "./rows.ts";
+import { bestFirst, faultOf, floatsOf, refuseFaults, rowOf, type StoredRow, unit } from "./rows.ts";
 import type { VectorFiles } from "./sqlite_files.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
 

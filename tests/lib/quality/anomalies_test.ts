@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { iso } from "../../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import { detectAnomalies } from "../../../lib/quality/anomalies.ts";
 import type { Anomaly } from "../../../lib/quality/anomaly.ts";
-import { DAY_MS, type WatchedRuns } from "../../../lib/quality/watched.ts";
+import type { WatchedRuns } from "../../../lib/quality/watched.ts";
 import type { RunHistory, TaskOutput } from "../../../lib/stores/runs/port.ts";
 import { DAG, NIGHT, night } from "../../fixtures/quality.ts";
 

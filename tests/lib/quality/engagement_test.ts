@@ -1,6 +1,6 @@
+import { DAY_MS } from "../../../lib/core/clock.ts";
 import assert from "node:assert/strict";
 import { engagementAnomalies } from "../../../lib/quality/engagement.ts";
-import { DAY_MS } from "../../../lib/quality/watched.ts";
 import type { EngagementDay } from "../../../lib/stores/analytics/port.ts";
 import { cleanWorld, NIGHT } from "../../fixtures/quality.ts";
 

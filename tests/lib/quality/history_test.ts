@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { historyAnomalies, pastFailures, runAnomalies } from "../../../lib/quality/history.ts";
-import { DAY_MS } from "../../../lib/quality/watched.ts";
-import { iso } from "../../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import type { RunHistory } from "../../../lib/stores/runs/port.ts";
 import { cleanWorld, DAG, NIGHT, night, withTask } from "../../fixtures/quality.ts";
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { iso } from "../../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import { newTask } from "../../../lib/dag/state.ts";
 import { lateAnomalies, schedulerAnomalies } from "../../../lib/quality/late.ts";
-import { DAY_MS } from "../../../lib/quality/watched.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
 import { DAG, NIGHT } from "../../fixtures/quality.ts";
 import { runOf } from "../../fixtures/runs.ts";

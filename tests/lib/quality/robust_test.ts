@@ -1,6 +1,6 @@
+import { DAY_MS } from "../../../lib/core/clock.ts";
 import assert from "node:assert/strict";
 import { forecast, forecastShare, median, MIN_HISTORY, quantile } from "../../../lib/quality/robust.ts";
-import { DAY_MS } from "../../../lib/quality/watched.ts";
 import { NIGHT, seeded } from "../../fixtures/quality.ts";
 
 const series = (values: readonly number[]) => values.map((value, i) => ({ at: NIGHT + i * DAY_MS, value }));

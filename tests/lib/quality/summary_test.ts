@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { iso } from "../../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import { dagSummary } from "../../../lib/quality/summary.ts";
-import { DAY_MS } from "../../../lib/quality/watched.ts";
 import { DAG, NIGHT, night, withTask } from "../../fixtures/quality.ts";
 
 const facts = (ms: number) => DAG.tasks.map((_, i) => ({ rows_in: 100, rows_out: 100 - i, ms }));
