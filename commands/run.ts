@@ -137,7 +137,7 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
       embedderUrl(config)
     }\` goes back to the one that is set.`,
     ...config.intents === null ? [] : [
-      "Then `deno task pipeline run intents` learns the intents anew, as the next nightly run with new input does.",
+      "The next nightly run then learns the intents anew by it; `deno task pipeline run intents` does so at once.",
     ],
   ];
 }

@@ -4,6 +4,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { openClassifier } from "../lib/intents/kept.ts";
 import { digests, type Flow, nightlyRun, ROOT, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+import { reembedRun, setTo } from "./fixtures/reembed.ts";
 
 interface SampleMessage {
   readonly message_id: string;
@@ -74,13 +75,40 @@ Deno.test("the dag intents classifies all again when the catalogue changes, publ
     assert.deepEqual(await documents.touched({ after: null, limit: 10 }), []);
   }));
 
-/** The services as they are once PARLEY_INTENTS is set. */
-async function catalogued({ services }: Flow): Promise<Flow["services"]> {
+/** The services as they are once PARLEY_INTENTS is set, to the first so many intents where that is said. */
+async function catalogued({ services }: Flow, intents?: number): Promise<Flow["services"]> {
   const { parseCatalogue } = await import("../lib/intents/catalogue.ts");
   const source = OWN.PARLEY_INTENTS;
-  const catalogue = parseCatalogue({ source, text: await Deno.readTextFile(source) });
+  const text = JSON.stringify(JSON.parse(await Deno.readTextFile(source)).slice(0, intents));
+  const catalogue = parseCatalogue({ source, text });
   return { ...services, catalogue: () => Promise.resolve(catalogue) };
 }
+
+Deno.test("a nightly run without input learns the intents anew once the catalogue or the model has changed", () =>
+  withFlow(async (flow) => {
+    const { documents, vectors, analytics } = flow.services;
+    await nightlyRun(flow, SAMPLE);
+    const unchanged = await nightlyRun(flow, SAMPLE);
+    assert.equal(unchanged.snapshot.tasks.find(({ task_id }) => task_id === "classify")?.state, "skipped");
+    const madeFrom = async () => {
+      const { model, fitted } = (await openClassifier({ documents, vectors }))!;
+      return { model, intents: fitted.intents.length };
+    };
+    const { model } = (await analytics.published())!;
+    const { intents } = await madeFrom();
+    const shorter = { ...flow, services: await catalogued(flow, intents - 1) };
+    assert.equal((await nightlyRun(shorter, SAMPLE)).outcome, "success");
+    assert.deepEqual(await madeFrom(), { model, intents: intents - 1 });
+
+    await reembedRun(shorter, "test:128");
+    const published = (await analytics.published())!;
+    assert.notEqual(published.model, model);
+    const set = setTo(shorter, "test:128");
+    assert.equal((await nightlyRun(set, SAMPLE)).outcome, "success");
+    assert.deepEqual(await madeFrom(), { model: published.model, intents: intents - 1 });
+    const { snapshot } = await nightlyRun(set, SAMPLE);
+    assert.equal(snapshot.tasks.find(({ task_id }) => task_id === "classify")?.state, "skipped");
+  }));
 
 Deno.test("the sample's catalogue is for the sample alone", () =>
   withFlow(async (flow) => {

@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import { type Flow, nightlyRun, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
-import {
-  answersOf,
-  disturbedReembed,
-  itemsOf,
-  reembedRun,
-  unmixed,
-  vectorDigest,
-  whileAsking,
-} from "./fixtures/reembed.ts";
+import { disturbedRun } from "./fixtures/kills.ts";
+import { answersOf, itemsOf, reembedRun, unmixed, vectorDigest, whileAsking } from "./fixtures/reembed.ts";
 import { random } from "./fixtures/rows.ts";
 
 /** Kills each way. 4 keep the test short; PARLEY_TEST_KILLS is for the long form. */
@@ -35,7 +28,13 @@ Deno.test(`up to ${2 * KILLS} kills while the model is changed and changed back 
     const before = await answersOf(flow);
     let killed = 0;
     const disturbed = async (model: string) => {
-      killed += await disturbedReembed(flow, model, { kills: KILLS, next });
+      const life = () => 300 + 900 * next();
+      killed += await disturbedRun(flow, {
+        dag_id: "reembed",
+        params: [`model=${model}`],
+        kills: KILLS,
+        life,
+      });
     };
     const during = await whileAsking(flow, () => disturbed(LARGE));
     const there = await answersOf(flow);

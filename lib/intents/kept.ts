@@ -59,6 +59,22 @@ export function keptOf({ key, model, catalogue, fitted, examples }: KeepOptions)
   return { key, body: JSON.stringify(body) };
 }
 
+/** The catalogue and the model that the kept classifier was made from; null where there is none that this version reads. */
+export async function keptFrom(
+  o: { documents: Pick<DocumentStore, "classifier">; signal?: AbortSignal | undefined },
+): Promise<Pick<Classifier, "model" | "catalogue"> | null> {
+  return (await readKept(o))?.body ?? null;
+}
+
+async function readKept(
+  { documents, signal }: Parameters<typeof keptFrom>[0],
+): Promise<{ key: string; body: Body } | null> {
+  const kept = await documents.classifier({ signal });
+  if (kept === null) return null;
+  const body: Body = JSON.parse(kept.body);
+  return body.version === CLASSIFIER_VERSION ? { key: kept.key, body } : null;
+}
+
 /**
  * The classifier that is kept, with the vectors of the messages it has learnt from; null where there is none that
  * this version reads.
@@ -70,17 +86,15 @@ export async function openClassifier(
     signal?: AbortSignal | undefined;
   },
 ): Promise<Classifier | null> {
-  const { signal } = o;
-  const kept = await o.documents.classifier({ signal });
+  const kept = await readKept(o);
   if (kept === null) return null;
-  const body: Body = JSON.parse(kept.body);
-  if (body.version !== CLASSIFIER_VERSION) return null;
+  const { key, body } = kept;
   const whitening = { mean: unpacked(body.mean), factor: unpacked(body.factor) };
-  const { examples, starts } = await memoryOf(o, kept.key, body);
-  const white = await whitenAll(whitening, examples, signal);
+  const { examples, starts } = await memoryOf(o, key, body);
+  const white = await whitenAll(whitening, examples, o.signal);
   const learnt = { whitening, weights: unpacked(body.weights), examples: white, starts };
   const { model, catalogue, intents, calibration, figures } = body;
-  return { key: kept.key, model, catalogue, fitted: { intents, learnt, calibration, figures } };
+  return { key, model, catalogue, fitted: { intents, learnt, calibration, figures } };
 }
 
 /** Vectors read by one call. */

@@ -18,7 +18,8 @@ import { validated } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */
 const PART = 1_024;
-const BATCH = 64;
+/** Texts that the sessions share out: at the end of each batch all but the last one wait. */
+const BATCH = 256;
 
 /** A vector row on its way to the store. `vector` is base64, or null where a row with that hash comes first. */
 export type EmbeddedRow = Omit<VectorRow, "vector"> & {

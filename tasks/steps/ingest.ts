@@ -1,5 +1,6 @@
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
+import { keptFrom } from "../../lib/intents/kept.ts";
 import { hashSource } from "../../lib/sources/bytes.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { expandSources, type Source, SourceError } from "../../lib/sources/source.ts";
@@ -187,6 +188,10 @@ class Ingestion {
       throw new Fail(`no source could be read: ${told(failed)}`);
     }
     if (await hasTouched(this.context.services)) return;
+    if (await hasStaleIntents(this.context.services)) {
+      this.context.log("catalogue or model have changed since the intents were learnt: they are learnt anew");
+      return;
+    }
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);
     throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source");
   }
@@ -198,6 +203,16 @@ async function hasTouched({ documents, analytics }: Services): Promise<boolean> 
     if ((await store.touched({ after: null, limit: 1 })).length > 0) return true;
   }
   return false;
+}
+
+/** Whether the intents were learnt from another catalogue than there is now, or by another model than is published. */
+async function hasStaleIntents({ analytics, documents, catalogue }: Services): Promise<boolean> {
+  const published = await analytics.published();
+  if (published === null) return false;
+  const wanted = await catalogue({ sources: (await analytics.sources()).map(({ uri }) => uri) });
+  if (wanted === null) return false;
+  const kept = await keptFrom({ documents });
+  return kept?.catalogue !== wanted.version || kept.model !== published.model;
 }
 
 function asDataset({ uri, rows, bytes, sha256 }: IngestedSource, run_id: string): DatasetUse {

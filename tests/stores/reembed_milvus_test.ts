@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
+import { disturbedRun } from "../fixtures/kills.ts";
 import {
   answersOf,
-  disturbedReembed,
   itemsOf,
   modelsOf,
   QUESTIONS,
@@ -33,7 +33,9 @@ Deno.test({
       await withFlow(async (flow) => {
         assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
         const before = await answersOf(flow, FEW);
-        const disturbed = (model: string) => disturbedReembed(flow, model, { kills: KILLS, next, env });
+        const life = () => 300 + 900 * next();
+        const disturbed = (model: string) =>
+          disturbedRun(flow, { dag_id: "reembed", params: [`model=${model}`], kills: KILLS, life, env });
         const during = await whileAsking(flow, () => disturbed(LARGE), FEW);
         const there = await answersOf(flow, FEW);
         unmixed(during, { 1: before, 2: there });

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { digests, type Flow, nightlyRun, ROOT, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+import { disturbedRun } from "./fixtures/kills.ts";
+import { answersOf, itemsOf } from "./fixtures/reembed.ts";
+import { random } from "./fixtures/rows.ts";
+
+/** 6 keep the test short; PARLEY_TEST_KILLS is for the long form. */
+const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 6);
+const SEED = 20261123;
+const EMBEDDINGS = { PARLEY_EMBEDDINGS: "test:384" };
+const env = { PARLEY_INTENTS: `${ROOT}sample/intents.json` };
+
+/** The sample among so much else, without labels, that classifying takes longer than starting does. */
+function inputOf(flow: Flow) {
+  const messages = Array.from({ length: 4_000 }, (_, n) => ({
+    message_id: `m-${n}`,
+    user_id: `u-${n % 97}`,
+    message: `thing ${n} of ${n % 31} kinds, which nobody else has, for the ${n % 7}. day of the week`,
+    timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, n)).toISOString(),
+  }));
+  return { ...SAMPLE, messages: [...SAMPLE.messages, writeRows(flow, "more.ndjson", messages)] };
+}
+
+async function outcomeOf(flow: Flow) {
+  const { documents } = flow.services;
+  return {
+    digests: await digests(flow),
+    classifier: (await documents.classifier())?.key,
+    classified: await documents.classifierCounts(),
+    touched: await documents.touched({ after: null, limit: 10 }),
+    answers: itemsOf(await answersOf(flow)),
+  };
+}
+
+Deno.test(`up to ${KILLS} kills while intents are learnt anew leave what no kill leaves`, () =>
+  withFlow(async (flow) => {
+    const next = random(SEED);
+    const run = { dag_id: "intents", env };
+    assert.equal((await nightlyRun(flow, inputOf(flow))).outcome, "success");
+    const before = await digests(flow);
+    const killed = await disturbedRun(flow, { ...run, kills: KILLS, life: () => 500 + 1_500 * next() });
+    assert.ok(killed > 0, "no process lived long enough to be killed");
+    await withFlow(async (calm) => {
+      await nightlyRun(calm, inputOf(calm));
+      assert.deepEqual(await digests(calm), before);
+      await disturbedRun(calm, { ...run, kills: 0, life: () => 0 });
+      const expected = await outcomeOf(calm);
+      assert.notDeepEqual(expected.digests, before, "the catalogue changes nothing, so nothing is tested");
+      assert.deepEqual(await outcomeOf(flow), expected);
+    }, EMBEDDINGS);
+  }, EMBEDDINGS));
