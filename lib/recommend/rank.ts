@@ -1,3 +1,4 @@
+import { compareText } from "../core/text.ts";
 import type { Source, Sources } from "./answer.ts";
 import { SOURCES } from "./answer.ts";
 import type { Row } from "./candidates.ts";
@@ -79,7 +80,7 @@ export function shortlist(
     const sources = sourcesOf(evidence, { best, targets: evidence.intents.length, popularity });
     return { id: evidence.campaign_id, score: blend(sources, weights) };
   });
-  return scored.sort((a, b) => b.score - a.score || byText(a.id, b.id)).map((one) => one.id);
+  return scored.sort((a, b) => b.score - a.score || compareText(a.id, b.id)).map((one) => one.id);
 }
 
 /** Rows weighed, best first, ties by id. */
@@ -95,12 +96,9 @@ export function rank(
     const sources = sourcesOf(evidence, { best, targets, popularity: row.stats.popularity });
     return [{ ...row, evidence, sources, score: blend(sources, weights) }];
   });
-  return ranked.sort((a, b) => b.score - a.score || byText(a.campaign.campaign_id, b.campaign.campaign_id));
-}
-
-/** Order by code units, the same on every machine. */
-function byText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return ranked.sort((a, b) =>
+    b.score - a.score || compareText(a.campaign.campaign_id, b.campaign.campaign_id)
+  );
 }
 
 function round(value: number): number {
