@@ -142,13 +142,19 @@ function littleDisk(figure: number): Finding {
   return { code: "little_disk", severity: "warning", figure, expected: LITTLE_DISK_GB, text };
 }
 
+function sizeText(bytes: number | null): string {
+  return bytes === null ? "" : `, ${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 function print({ stores, counts, findings, disk_free_gb, memory_available_gb }: Diagnosis): void {
   for (const { role, url, health, error } of stores) {
     const rows = Object.entries(counts[role] ?? {}).map(([name, n]) => `${n} ${name}`).join(", ");
     const line = health === null
       ? styleText("red", `✖ ${role.padEnd(10)} ${url}: ${error}`)
       : `${styleText("green", "✔")} ${role.padEnd(10)} ${health.adapter} ${health.version}, ` +
-        `${health.latency_ms.toFixed(1)} ms, ${url}${rows === "" ? "" : `: ${rows}`}`;
+        `${health.latency_ms.toFixed(1)} ms${sizeText(health.bytes)}, ${url}${
+          rows === "" ? "" : `: ${rows}`
+        }`;
     console.log(line);
   }
   console.log(

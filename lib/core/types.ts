@@ -87,11 +87,13 @@ export interface QuarantinedRow {
   readonly at: string;
 }
 
-/** Whether a store answers, which engine it is, and how long one trivial question took. */
+/** Whether a store answers, which engine it is, how long one trivial question took, and how large it is. */
 export interface Health {
   readonly adapter: string;
   readonly version: string;
   readonly latency_ms: number;
+  /** What it takes on disk, indexes included, or of a cache in memory; null where the engine does not tell. */
+  readonly bytes: number | null;
 }
 
 /**

@@ -23,6 +23,9 @@ const TRIES = 5;
 const GOODBYE_MS = 1_000;
 
 const READ_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/** Of the tables of the connection's schema, with their indexes; text, since it is a sum of bigints. */
+const SIZE = `SELECT sum(pg_total_relation_size(c.oid)) AS bytes FROM pg_class c
+  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`;
 const ONE_STATE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 export interface PostgresOptions extends Omit<Schema, "name"> {
@@ -227,7 +230,9 @@ export class Postgres implements Questions {
     const start = performance.now();
     const sql = "SELECT current_setting('server_version') AS version";
     const row = await this.get<{ version: string }>(sql, [], o);
-    return { adapter: "postgres", version: row?.version ?? "", latency_ms: performance.now() - start };
+    const latency_ms = performance.now() - start;
+    const size = await this.get<{ bytes: string | null }>(SIZE, [], o);
+    return { adapter: "postgres", version: row?.version ?? "", latency_ms, bytes: Number(size?.bytes ?? 0) };
   }
 
   /** Lets what was asked end, refuses what is asked from now on, and leaves no connection. */

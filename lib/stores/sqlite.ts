@@ -263,8 +263,10 @@ export class Sqlite {
 
   health(): Health {
     const start = performance.now();
-    const row = this.get<{ version: string }>("SELECT sqlite_version() AS version");
-    return { adapter: "sqlite", version: row?.version ?? "", latency_ms: performance.now() - start };
+    const { version, bytes } = this.get<{ version: string; bytes: number }>(
+      "SELECT sqlite_version() AS version, page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size",
+    )!;
+    return { adapter: "sqlite", version, latency_ms: performance.now() - start, bytes };
   }
 
   close(): void {

@@ -41,9 +41,13 @@ export class StoreFigures {
     const latency = states.flatMap(({ labels, health }) =>
       health === null ? [] : [{ labels, value: health.latency_ms / 1_000 }]
     );
+    const bytes = states.flatMap(({ labels, health }) =>
+      health === null || health.bytes === null ? [] : [{ labels, value: health.bytes }]
+    );
     return [
       gauge("parley_store_up", "1 where a store answers", up),
       gauge("parley_store_latency_seconds", "Time of one trivial question to a store", latency),
+      gauge("parley_store_bytes", "What a store takes on disk, a cache in memory", bytes),
     ];
   }
 

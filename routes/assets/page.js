@@ -1,6 +1,7 @@
 // All that runs in the browser: times in the viewer's zone, the theme's button, and what is live. Every page works without.
 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const precise = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 

@@ -83,6 +83,7 @@ function Pipelines({ url, now, summary }: { url: URL; now: number; summary: Aske
       {summary.value === null ? <Unread what="A store" error={summary.error} /> : (
         <Table
           id="pipelines"
+          stacks
           caption="Each pipeline: its last run, and its runs of the last seven days."
           url={url}
           columns={columns(now)}

@@ -39,6 +39,7 @@ export async function pipelines({ site, url, now }: Visit): Promise<View> {
         <Section title="All pipelines">
           <Table
             id="dags"
+            stacks
             caption="Each pipeline with its last runs, newest first."
             url={url}
             columns={columns(now)}

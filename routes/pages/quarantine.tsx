@@ -5,7 +5,7 @@ import type { QuarantineFilter } from "../../lib/stores/documents/port.ts";
 import { Action } from "../ui/form.tsx";
 import { Empty, Section } from "../ui/layout.tsx";
 import { type Column, pageOf, Pages, Table } from "../ui/table.tsx";
-import { Ago } from "../ui/time.tsx";
+import { whenColumn } from "../ui/time.tsx";
 import { Unread } from "../ui/unread.tsx";
 import { ask } from "../web/ask.ts";
 import { field, type View, type Visit } from "../web/page.ts";
@@ -35,6 +35,7 @@ export async function quarantine(visit: Visit): Promise<View> {
         {error !== null ? <Unread what="The documents store" error={error} /> : (
           <Table
             id="rows"
+            stacks
             caption="Newest run first. Sorting holds within the page."
             url={url}
             columns={columns(visit)}
@@ -104,16 +105,7 @@ function columns(visit: Visit): Column<Row>[] {
       cell: ({ run_id }) => <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>,
       by: ({ run_id }) => run_id,
     },
-    {
-      key: "at",
-      head: "When",
-      cell: ({ at }) => (
-        <span class="nowrap">
-          <Ago at={at} now={now} />
-        </span>
-      ),
-      by: ({ at }) => at,
-    },
+    whenColumn(now),
     {
       key: "text",
       head: "Text",

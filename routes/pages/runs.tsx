@@ -27,6 +27,7 @@ export async function runs(visit: Visit): Promise<View> {
         <Filters dags={[...site.dags.keys()]} dag_id={dag_id} state={state} />
         <Table
           id="runs"
+          stacks
           caption="Runs, newest first. Sorting holds within the page."
           url={url}
           columns={columns(visit.now)}

@@ -2,7 +2,7 @@ import { iso } from "../../lib/core/clock.ts";
 import { modelKey, type Published } from "../../lib/core/types.ts";
 import { countsOf, newestSurvey, type Surveyed } from "../ui/surveys.ts";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
-import { figure } from "../ui/numbers.ts";
+import { bytes, figure } from "../ui/numbers.ts";
 import { AnswerCharts } from "../ui/serving_now.tsx";
 import { readStores, type StoreRow, TODO } from "../ui/store_rows.ts";
 import { Prose } from "../ui/prose.tsx";
@@ -12,7 +12,7 @@ import { Unread } from "../ui/unread.tsx";
 import { ask, type Asked } from "../web/ask.ts";
 import type { View, Visit } from "../web/page.ts";
 
-/** `GET /stores`: each store's engine, whether it answers and how fast, its circuit, its rows, and what to do. */
+/** `GET /stores`: each store's engine, whether it answers and how fast, its size, circuit and rows, and what to do. */
 export async function stores({ site, url, now }: Visit): Promise<View> {
   const [rows, published, models, survey] = await Promise.all([
     readStores(site),
@@ -29,6 +29,7 @@ export async function stores({ site, url, now }: Visit): Promise<View> {
         <Section title="All stores" aside="asked just now">
           <Table
             id="stores"
+            stacks
             caption="Rows are those that the newest check counted: a page counts none."
             url={url}
             columns={columns(survey.value)}
@@ -41,7 +42,9 @@ export async function stores({ site, url, now }: Visit): Promise<View> {
           <Models published={published} models={models.value?.map(modelKey) ?? []} now={now} />
           {models.value === null && <Unread what="The vectors store" error={models.error} />}
         </Section>
-        <AnswerCharts minutes={site.serving()} now={now} />
+        <div class="columns">
+          <AnswerCharts minutes={site.serving()} now={now} />
+        </div>
       </>
     ),
   };
@@ -101,6 +104,18 @@ function columns(survey: Surveyed | null): Column<StoreRow>[] {
       cell: ({ health: { value } }) =>
         value === null ? "–" : `${value.latency_ms.toFixed(value.latency_ms < 10 ? 2 : 0)} ms`,
       by: ({ health }) => health.value?.latency_ms ?? null,
+    },
+    {
+      key: "size",
+      head: "Size",
+      numeric: true,
+      cell: ({ health: { value } }) =>
+        value === null
+          ? "–"
+          : value.bytes === null
+          ? <span class="muted">not told</span>
+          : bytes(value.bytes),
+      by: ({ health }) => health.value?.bytes ?? null,
     },
     {
       key: "breaker",

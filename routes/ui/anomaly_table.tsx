@@ -44,6 +44,7 @@ export function AnomalyTable(
   return (
     <Table
       id={id}
+      stacks
       caption={caption}
       url={url}
       columns={columns(now, anomalies.some(({ until }) => until !== undefined))}

@@ -96,7 +96,7 @@ export function datasetGraph(
 }
 
 /** Sources that are drawn; a folder may hold thousands. */
-const MOST_SOURCES = 12;
+const MOST_SOURCES = 4;
 
 /** What is read and never written, but for the newest. */
 function sourcesLeftOut(uses: readonly DatasetUse[]): ReadonlySet<string> {

@@ -2,7 +2,7 @@ import { byDataset, type DatasetUse, pathOf, shortName } from "./dataset_uses.ts
 import { Empty, Section } from "./layout.tsx";
 import { bytes, figure } from "./numbers.ts";
 import { type Column, Table, withQuery } from "./table.tsx";
-import { Ago } from "./time.tsx";
+import { Ago, whenColumn } from "./time.tsx";
 
 /** Uses of one dataset that are shown. */
 const MOST_USES = 100;
@@ -142,16 +142,7 @@ function useColumns(now: number): Column<DatasetUse>[] {
       head: "Checks",
       cell: ({ quality }) => Object.entries(quality).map(([name, n]) => `${name} ${figure(n)}`).join(", "),
     },
-    {
-      key: "at",
-      head: "When",
-      cell: ({ at }) => (
-        <span class="nowrap">
-          <Ago at={at} now={now} />
-        </span>
-      ),
-      by: ({ at }) => at,
-    },
+    whenColumn(now),
   ];
 }
 

@@ -35,6 +35,7 @@ export function Items({ visit, answer }: { visit: Visit; answer: Answer }) {
     <Section title="The answer" aside={aside}>
       <Table
         id="items"
+        stacks
         caption="Best first; variety counts too, so scores need not fall. Sources are 0 to 1 each."
         url={visit.url}
         columns={COLUMNS}

@@ -135,6 +135,7 @@ export function TaskTable({ visit, seen }: { visit: Visit; seen: Seen }) {
     <Section id="tasks" title="Tasks">
       <Table
         id="task-table"
+        stacks
         caption="Tasks in the pipeline's order. Figures are of the last attempt."
         url={visit.url}
         columns={columns(visit, seen)}

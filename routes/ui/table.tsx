@@ -23,29 +23,38 @@ export interface TableProps<Row> {
   readonly named?: boolean;
   /** Shown where there are no rows: what to do. */
   readonly empty: Child;
+  /** On a phone each row becomes a list of its cells: for tables with prose in them. Others scroll beside their first column. */
+  readonly stacks?: boolean;
 }
 
 /** A table that sorts by its headings, each a link, so that a view can be shared and needs no script. */
-export function Table<Row>({ named = true, ...t }: TableProps<Row>) {
+export function Table<Row>({ named = true, stacks = false, ...t }: TableProps<Row>) {
   if (t.rows.length === 0) return t.empty;
   const order = orderOf(t);
+  // What is no longer laid out as a table must say that it is one.
+  const role = (name: string) => stacks ? { role: name } : {};
   return (
     <div class="scroll" role="region" aria-labelledby={`${t.id}-caption`} tabindex={0}>
-      <table id={t.id}>
+      <table id={t.id} class={stacks ? "stacks" : "beside"} {...role("table")}>
         <caption id={`${t.id}-caption`}>
           <span>{t.caption}</span>
         </caption>
-        <thead>
-          <tr>{t.columns.map((column) => <Heading table={t} column={column} order={order} />)}</tr>
+        <thead {...role("rowgroup")}>
+          <tr {...role("row")}>
+            {t.columns.map((column) => <Heading table={t} column={column} order={order} role={role} />)}
+          </tr>
         </thead>
-        <tbody>
+        <tbody {...role("rowgroup")}>
           {sorted(t, order).map((row) => (
-            <tr>
-              {t.columns.map(({ cell, numeric }, i) => {
-                const look = numeric ? { class: "numeric" } : {};
+            <tr {...role("row")}>
+              {t.columns.map(({ head, cell, numeric }, i) => {
+                const look = {
+                  ...numeric ? { class: "numeric" } : {},
+                  ...stacks ? { "data-head": head } : {},
+                };
                 return named && i === 0
-                  ? <th scope="row" {...look}>{cell(row)}</th>
-                  : <td {...look}>{cell(row)}</td>;
+                  ? <th scope="row" {...look} {...role("rowheader")}>{cell(row)}</th>
+                  : <td {...look} {...role("cell")}>{cell(row)}</td>;
               })}
             </tr>
           ))}
@@ -82,10 +91,15 @@ function sorted<Row>({ columns, rows }: TableProps<Row>, order: Order | null): r
 const { compare } = new Intl.Collator("en", { numeric: true });
 
 function Heading<Row>(
-  { table, column, order }: { table: TableProps<Row>; column: Column<Row>; order: Order | null },
+  { table, column, order, role }: {
+    table: TableProps<Row>;
+    column: Column<Row>;
+    order: Order | null;
+    role: (name: string) => { role?: string };
+  },
 ) {
   const { key, head, by, numeric } = column;
-  const look = numeric ? { class: "numeric" } : {};
+  const look = { ...numeric ? { class: "numeric" } : {}, ...role("columnheader") };
   if (by === undefined) return <th scope="col" {...look}>{head}</th>;
   const mine = order?.key === key ? order : null;
   const sort = mine === null ? {} : { "aria-sort": mine.down ? "descending" : "ascending" } as const;

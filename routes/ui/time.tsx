@@ -1,3 +1,5 @@
+import type { Column } from "./table.tsx";
+
 const utc = (at: string) => `${at.slice(0, 19).replace("T", " ")} UTC`;
 
 /** A time: UTC as the server writes it, the viewer's zone once the script has run, UTC still on hover. */
@@ -11,6 +13,16 @@ export function Ago({ at, now }: { at: string; now: number }) {
   const ms = now - Date.parse(at);
   const text = Math.abs(ms) < 1_000 ? "just now" : ms < 0 ? `in ${span(-ms)}` : `${span(ms)} ago`;
   return <time datetime={at} title={utc(at)} data-as="ago" data-utc={utc(at)}>{text}</time>;
+}
+
+/** The column that says how long ago each row's `at` is. */
+export function whenColumn<Row extends { readonly at: string }>(now: number): Column<Row> {
+  const cell = ({ at }: Row) => (
+    <span class="nowrap">
+      <Ago at={at} now={now} />
+    </span>
+  );
+  return { key: "at", head: "When", cell, by: ({ at }) => at };
 }
 
 const UNITS: readonly (readonly [ms: number, name: string])[] = [

@@ -2,29 +2,40 @@ import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import { type Abortable, type ModelIdentity, modelKey, type Published } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
+import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { DeriveOutput } from "./derive.ts";
 import type { IngestOutput } from "./ingest.ts";
-import { embeddedStore, hasInput } from "./store.ts";
+import { embeddedStore, hasInput, vectorSet } from "./store.ts";
 
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
 export async function publish(context: TaskContext<Services>): Promise<Published> {
   const { services, signal, run: { run_id } } = context;
   const { version } = context.output<DeriveOutput>("derive");
   const sources = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
-  const { model } = await embeddedStore(context);
+  const store = await embeddedStore(context);
+  const { model } = store;
   const published = await publishVersion(services, { version, model, run_id, sources, signal });
   await prune(services);
   context.log(`data version ${published.version} is published`);
+  recordPublish(context, store, version);
+  return published;
+}
+
+/** What a publish is made of, and the row that it sets. */
+export function recordPublish(context: TaskContext<Services>, store: VectorStore, built: number): void {
+  const { services } = context;
+  const version = String(built);
   context.rows({ in: 1, out: 1 });
+  context.reads({ ...services.dataset("analytics", "campaign_stats"), version });
+  context.reads({ ...vectorSet(context, store, "indexes"), version });
   context.writes({
     ...services.dataset("analytics", "published"),
     rows: 1,
-    version: String(version),
+    version,
     fields: FIELDS.published,
   });
-  return published;
 }
 
 /** Flips one row, together with the record of the sources; then drops what is older than the version before. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { healthy } from "./health.ts";
 import { createHash } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { ArtifactStore } from "../../lib/stores/artifacts/port.ts";
@@ -190,8 +191,6 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
   });
 
   test("health() names the adapter", async (store) => {
-    const { adapter, latency_ms } = await store.health();
-    assert.notEqual(adapter, "");
-    assert.ok(latency_ms >= 0);
+    healthy(await store.health());
   });
 }

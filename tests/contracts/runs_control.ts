@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { healthy } from "./health.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import type { RunStore, Start, TaskRecord } from "../../lib/stores/runs/port.ts";
@@ -288,7 +289,6 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
   });
 
   test("health() names the engine", async ({ runs }) => {
-    const { adapter, version } = await runs.health();
-    assert.ok(adapter.length > 0 && /\d/.test(version));
+    healthy(await runs.health());
   });
 }

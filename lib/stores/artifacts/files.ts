@@ -78,7 +78,7 @@ export class FileArtifacts implements ArtifactStore {
         cause: error,
       });
     }
-    return { adapter: "files", version: "1", latency_ms: performance.now() - start };
+    return { adapter: "files", version: "1", latency_ms: performance.now() - start, bytes: null };
   }
 
   close(): Promise<void> {

@@ -43,7 +43,7 @@ export class MemoryCache implements Cache {
 
   async health(o: Abortable = {}): Promise<Health> {
     this.check(o);
-    return { adapter: "memory", version: "1", latency_ms: 0 };
+    return { adapter: "memory", version: "1", latency_ms: 0, bytes: this.entries.calculatedSize };
   }
 
   async close(): Promise<void> {

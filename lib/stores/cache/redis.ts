@@ -55,11 +55,13 @@ export class RedisCache implements Cache {
   }
 
   async health(o: Abortable = {}): Promise<Health> {
-    const info = await this.run((redis) => redis.info("server"), o);
+    const info = await this.run((redis) => redis.info(), o);
+    const told = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
     const start = performance.now();
     await this.run((redis) => redis.ping(), o);
     const latency_ms = performance.now() - start;
-    return { adapter: "redis", version: /^redis_version:(\S+)/m.exec(info)?.[1] ?? "", latency_ms };
+    const bytes = Number(told("used_memory"));
+    return { adapter: "redis", version: told("redis_version") ?? "", latency_ms, bytes };
   }
 
   async close(): Promise<void> {

@@ -186,7 +186,10 @@ export class MongoDocuments implements DocumentStore {
     const { version } = await this.connection.run((db, reading) => db.command({ buildInfo: 1 }, reading), o);
     const start = performance.now();
     await this.connection.run((db, reading) => db.command({ ping: 1 }, reading), o);
-    return { adapter: "mongodb", version: String(version), latency_ms: performance.now() - start };
+    const latency_ms = performance.now() - start;
+    const stats = await this.connection.run((db, reading) => db.command({ dbStats: 1 }, reading), o);
+    const bytes = Number(stats.storageSize) + Number(stats.indexSize);
+    return { adapter: "mongodb", version: String(version), latency_ms, bytes };
   }
 
   close(): Promise<void> {

@@ -164,7 +164,7 @@ export class Neo4jGraph implements GraphStore {
     const version = await this.connection.version(o);
     const start = performance.now();
     await this.read("RETURN 1 AS one", {}, o);
-    return { adapter: "neo4j", version, latency_ms: performance.now() - start };
+    return { adapter: "neo4j", version, latency_ms: performance.now() - start, bytes: null };
   }
 
   close(): Promise<void> {

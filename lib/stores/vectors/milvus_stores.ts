@@ -56,7 +56,7 @@ export class MilvusVectorStores implements VectorStores {
     await abortable(signal, () => this.milvus.version());
     const start = performance.now();
     const { version } = await this.milvus.call((client) => client.getVersion(), { signal });
-    return { adapter: "milvus", version, latency_ms: performance.now() - start };
+    return { adapter: "milvus", version, latency_ms: performance.now() - start, bytes: null };
   }
 
   async close(): Promise<void> {

@@ -52,7 +52,7 @@ export class SqliteVectorStores implements VectorStores {
     await this.models(o);
     const sql = new Sqlite({ path: ":memory:", migrations: [] });
     try {
-      return sql.health();
+      return { ...sql.health(), bytes: sizeOf(this.folder) };
     } finally {
       sql.close();
     }
@@ -60,6 +60,18 @@ export class SqliteVectorStores implements VectorStores {
 
   async close(): Promise<void> {
     for (const { files } of this.held.values()) files.close();
+  }
+}
+
+/** Bytes of a file, or of all below a folder. What goes meanwhile, as old indexes do, does not count. */
+function sizeOf(path: string): number {
+  try {
+    const { isDirectory, size } = Deno.statSync(path);
+    if (!isDirectory) return size;
+    return [...Deno.readDirSync(path)].reduce((sum, { name }) => sum + sizeOf(`${path}/${name}`), 0);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
   }
 }
 

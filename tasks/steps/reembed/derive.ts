@@ -18,13 +18,20 @@ export async function deriveAll(context: TaskContext<Services>): Promise<DeriveO
     profiles += await deriveProfiles(context, store, users);
     context.progress({ done: done += users.length, total });
   }
-  const { version, indexed } = await buildVersion(services, store, signal);
+  const { version, campaigns, indexed } = await buildVersion(services, store, signal);
   context.log(`${profiles} profiles changed; data version ${version} built, with ${indexed} vectors indexed`);
   context.rows({ in: done, out: profiles });
   context.reads(vectorSet(context, store, "messages"));
+  context.reads(services.dataset("analytics", "events"));
   const table = vectorSet(context, store, "profiles");
   context.writes({ ...table, rows: profiles, fields: FIELDS.vectors });
   context.writes({ ...vectorSet(context, store, "indexes"), rows: indexed, version: String(version) });
+  context.writes({
+    ...services.dataset("analytics", "campaign_stats"),
+    rows: campaigns,
+    version: String(version),
+    fields: FIELDS.stats,
+  });
   return { version, profiles };
 }
 
