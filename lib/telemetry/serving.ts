@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { ServingMinute } from "../core/types.ts";
 import {
   type Count,
   counter,
@@ -34,6 +35,12 @@ export interface AnswerOutcome {
   readonly failures: ReadonlyMap<string, unknown>;
 }
 
+/** One stage of answers: since the process started, and by minute of the last hour. */
+interface StageTimes {
+  readonly histogram: Histogram;
+  readonly window: ServingWindow;
+}
+
 /** What one process counts while it serves. Recording takes well under a microsecond and never waits. */
 export class ServingMetrics {
   readonly window = new ServingWindow();
@@ -42,7 +49,7 @@ export class ServingMetrics {
   private readonly degraded = counts();
   private readonly cache = counts();
   private readonly lookups: Readonly<Record<AnswerOutcome["cache"], Count>>;
-  private readonly stage = new Map<string, Histogram>();
+  private readonly stage = new Map<string, StageTimes>();
 
   constructor(private readonly clock: Clock) {
     const lookup = (result: AnswerOutcome["cache"]) => this.cache.of({ result });
@@ -72,7 +79,12 @@ export class ServingMetrics {
   /** Records one answer. A request that shared another's computation counts its stages too. */
   answered({ cache, timings, failures }: AnswerOutcome): void {
     this.lookups[cache].n++;
-    for (const [stage, ms] of timings) (this.stage.get(stage) ?? this.bindStage(stage)).observe(ms / 1_000);
+    const now = this.clock.now();
+    for (const [stage, ms] of timings) {
+      const { histogram, window } = this.stage.get(stage) ?? this.bindStage(stage);
+      histogram.observe(ms / 1_000);
+      window.add({ ms, error: false, hit: false, degraded: false }, now);
+    }
     for (const store of failures.keys()) this.degraded.of({ store }).n++;
   }
 
@@ -84,10 +96,15 @@ export class ServingMetrics {
     this.window.add({ ms, error: status >= 500, hit, degraded }, this.clock.now());
   }
 
-  private bindStage(stage: string): Histogram {
-    const histogram = this.stages.of({ stage });
-    this.stage.set(stage, histogram);
-    return histogram;
+  /** How often one stage of answers ran and how long it took, by minute of the last hour; empty where it never did. */
+  stageMinutes(stage: string): Pick<ServingMinute, "at" | "requests" | "p50_ms" | "p95_ms">[] {
+    return this.stage.get(stage)?.window.minutes(this.clock.now()) ?? [];
+  }
+
+  private bindStage(stage: string): StageTimes {
+    const times = { histogram: this.stages.of({ stage }), window: new ServingWindow() };
+    this.stage.set(stage, times);
+    return times;
   }
 
   families(): Family[] {

@@ -29,6 +29,7 @@ function swap(id, html) {
   const scrolled = [...old.querySelectorAll(".scroll")].map(({ scrollLeft }) => scrollLeft);
   const open = [...old.querySelectorAll("details")].map((details) => details.open);
   localise(fresh);
+  if (fresh.isEqualNode(old)) return;
   old.replaceWith(fresh);
   [...fresh.querySelectorAll("details")].forEach((details, i) => details.open = open[i] ?? false);
   [...fresh.querySelectorAll(".scroll")].forEach((element, i) => element.scrollLeft = scrolled[i] ?? 0);

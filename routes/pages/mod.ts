@@ -3,6 +3,7 @@ import type { Route } from "../web/page.ts";
 const get = (path: string, load: Route["load"]): Route => ({ method: "GET", path, scope: "read", load });
 const post = (path: string, load: Route["load"]): Route => ({ method: "POST", path, scope: "admin", load });
 
+const overview = () => import("./overview.tsx");
 const pipeline = () => import("./pipeline.tsx");
 const run = () => import("./run.tsx");
 const actions = () => import("./actions.ts");
@@ -11,7 +12,8 @@ const login = () => import("./login.tsx");
 
 /** Every page, stream and action. `read` sees them, `admin` acts. */
 export const PAGES: readonly Route[] = [
-  get("/", async () => (await import("./overview.tsx")).overview),
+  get("/", async () => (await overview()).overview),
+  get("/overview/events", async () => (await overview()).overviewEvents),
   get("/pipelines", async () => (await import("./pipelines.tsx")).pipelines),
   get("/pipelines/:dag_id", async () => (await pipeline()).pipeline),
   get("/pipelines/:dag_id/events", async () => (await pipeline()).pipelineEvents),

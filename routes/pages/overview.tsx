@@ -1,51 +1,143 @@
 import { type Anomalies, detectAnomalies } from "../../lib/quality/anomalies.ts";
+import type { ServingMinute } from "../../lib/core/types.ts";
 import { type DagSummary, pipelineRunSummary, type PipelineSummary } from "../../lib/quality/summary.ts";
+import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { AnomalyTable } from "../ui/anomaly_table.tsx";
-import { WeekCharts, WeekFigures, weeks } from "../ui/engagement_week.tsx";
+import { WeekCharts, WeekFigures, type Weeks, weeks } from "../ui/engagement_week.tsx";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { percent } from "../ui/numbers.ts";
-import { schedulerOf, SchedulerWarning } from "../ui/scheduler.tsx";
+import { Recent } from "../ui/recent.tsx";
+import { schedulerOf, type SchedulerState, SchedulerWarning } from "../ui/scheduler.tsx";
 import { AnswerCharts, AnswerFigures } from "../ui/serving_now.tsx";
 import { State } from "../ui/state.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 import { Ago, duration, span } from "../ui/time.tsx";
 import { Unread } from "../ui/unread.tsx";
 import { Verdict } from "../ui/verdict.tsx";
-import { ask, type Asked, keep } from "../web/ask.ts";
-import type { View, Visit } from "../web/page.ts";
+import { type Asked, keep } from "../web/ask.ts";
+import { live } from "../web/live.ts";
+import type { Site, View, Visit } from "../web/page.ts";
+
+/** Runs of each dag that are shown beside its last one. */
+const RECENT = 7;
+
+type Runs = ReadonlyMap<string, readonly RunRecord[]>;
+
+/** All that the page shows, as asked at one moment. */
+interface Seen {
+  readonly url: URL;
+  readonly now: number;
+  readonly recent: Asked<Runs>;
+  readonly anomalies: Asked<Anomalies>;
+  readonly summary: Asked<PipelineSummary>;
+  readonly week: Asked<Weeks>;
+  readonly scheduler: Asked<SchedulerState | null>;
+  readonly minutes: readonly ServingMinute[];
+}
+
+/** How old what is made of the whole history may be while no run begins, ends or is made. */
+const SETTLED_MS = 15_000;
+
+async function seen(site: Site, url: URL): Promise<Seen> {
+  const { runs, analytics } = site.stores;
+  const now = site.clock.now();
+  const minutes = site.serving();
+  const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
+  const recent = await keep(site, "recent", () => newest(site.runs, [...site.dags.keys()]));
+  const states = [...recent.value?.values() ?? []].flat().map(({ run_id, state }) => [run_id, state]);
+  const settled = { ms: SETTLED_MS, of: JSON.stringify(states) };
+  const [anomalies, summary, week, scheduler] = await Promise.all([
+    keep(site, "open", () => detectAnomalies({ ...watched, serving: minutes }), settled),
+    keep(site, "week", () => pipelineRunSummary({ ...watched, days: 7 }), settled),
+    keep(site, "engagement", () => weeks(analytics, now), settled),
+    keep(site, "scheduler", () => schedulerOf(site, now)),
+  ]);
+  return { url, now, recent, anomalies, summary, week, scheduler, minutes };
+}
+
+/** The last runs of each dag, newest first. */
+async function newest(runs: Pick<RunStore, "runs">, dag_ids: readonly string[]): Promise<Runs> {
+  const of = async (dag_id: string) => [dag_id, await runs.runs({ dag_id, limit: RECENT + 1 })] as const;
+  return new Map(await Promise.all(dag_ids.map(of)));
+}
 
 /** `GET /` for a browser: whether everything is fine, what to do where it is not, and the figures behind that. */
-export async function overview(visit: Visit): Promise<View> {
-  const { site, url, now } = visit;
-  const { runs, analytics } = site.stores;
-  const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
-  const [anomalies, summary, week, scheduler] = await Promise.all([
-    keep(site, "anomalies", () => detectAnomalies({ ...watched, serving: site.serving() })),
-    keep(site, "week", () => pipelineRunSummary({ ...watched, days: 7 })),
-    ask(() => weeks(analytics, now)),
-    ask(() => schedulerOf(site, now)),
-  ]);
-  const minutes = site.serving();
+export async function overview({ site, url }: Visit): Promise<View> {
+  const at = await seen(site, url);
   return {
     title: "Overview",
+    live: `/overview/events${url.search}`,
     body: (
       <>
-        <Verdict anomalies={anomalies} summary={summary} />
-        {scheduler.error === null && <SchedulerWarning scheduler={scheduler.value} now={now} />}
-        <Figures>
-          <Freshness summary={summary} />
-          <AnswerFigures minutes={minutes} now={now} />
-          <WeekFigures week={week} />
-        </Figures>
-        <Open url={url} now={now} anomalies={anomalies} />
-        <Pipelines url={url} now={now} summary={summary} />
+        <div role="status">
+          <Judged {...at} />
+        </div>
+        <Scheduler {...at} />
+        <Now {...at} />
+        <Open {...at} />
+        <Pipelines {...at} />
         <div class="columns">
-          <AnswerCharts minutes={minutes} now={now} />
-          <WeekCharts week={week} />
+          <Answers {...at} />
+          <Engagement {...at} />
         </div>
       </>
     ),
   };
+}
+
+/** `GET /overview/events`: each part of the overview as it changes. */
+export function overviewEvents(visit: Visit): Promise<Response> {
+  const page = new URL(`/${visit.url.search}`, visit.url);
+  const look = async () => {
+    const at = await seen(visit.site, page);
+    const fragments = Object.entries(PARTS).map(([id, Part]) => {
+      const html = (<Part {...at} />).toString();
+      return { id, key: html, html: () => html };
+    });
+    return { fragments, over: false };
+  };
+  return live(visit, { every_ms: 3_000, look });
+}
+
+/** What changes, by the id of its element. */
+const PARTS = {
+  "judged": Judged,
+  "scheduler": Scheduler,
+  "now": Now,
+  "open-anomalies": Open,
+  "all-pipelines": Pipelines,
+  "answers": Answers,
+  "engagement": Engagement,
+} as const;
+
+function Judged({ anomalies, summary }: Seen) {
+  return (
+    <div id="judged">
+      <Verdict anomalies={anomalies} summary={summary} />
+    </div>
+  );
+}
+
+function Scheduler({ scheduler: { value, error }, now }: Seen) {
+  return <div id="scheduler">{error === null && <SchedulerWarning scheduler={value} now={now} />}</div>;
+}
+
+function Now({ summary, minutes, now, week }: Seen) {
+  return (
+    <Figures id="now">
+      <Freshness summary={summary} />
+      <AnswerFigures minutes={minutes} now={now} />
+      <WeekFigures week={week} />
+    </Figures>
+  );
+}
+
+function Answers({ minutes, now }: Seen) {
+  return <AnswerCharts minutes={minutes} now={now} />;
+}
+
+function Engagement({ week }: Seen) {
+  return <WeekCharts week={week} />;
 }
 
 function Freshness({ summary: { value } }: { summary: Asked<PipelineSummary> }) {
@@ -60,7 +152,7 @@ function Freshness({ summary: { value } }: { summary: Asked<PipelineSummary> }) 
   );
 }
 
-function Open({ url, now, anomalies }: { url: URL; now: number; anomalies: Asked<Anomalies> }) {
+function Open({ url, now, anomalies }: Seen) {
   return (
     <Section title="Open anomalies">
       {anomalies.value === null ? <Unread what="The run store" error={anomalies.error} /> : (
@@ -77,16 +169,16 @@ function Open({ url, now, anomalies }: { url: URL; now: number; anomalies: Asked
   );
 }
 
-function Pipelines({ url, now, summary }: { url: URL; now: number; summary: Asked<PipelineSummary> }) {
+function Pipelines({ url, now, summary, recent }: Seen) {
   return (
-    <Section title="Pipelines" aside={<a href="/runs">all runs</a>}>
+    <Section id="all-pipelines" title="Pipelines" aside={<a href="/runs">all runs</a>}>
       {summary.value === null ? <Unread what="A store" error={summary.error} /> : (
         <Table
           id="pipelines"
           stacks
-          caption="Each pipeline: its last run, and its runs of the last seven days."
+          caption="Each pipeline: its last runs, newest first, and what it did in seven days."
           url={url}
-          columns={columns(now)}
+          columns={columns(now, recent.value)}
           rows={summary.value.dags}
           empty={<Empty>No dag is defined.</Empty>}
         />
@@ -95,7 +187,7 @@ function Pipelines({ url, now, summary }: { url: URL; now: number; summary: Aske
   );
 }
 
-function columns(now: number): Column<DagSummary>[] {
+function columns(now: number, recent: Runs | null): Column<DagSummary>[] {
   return [
     {
       key: "dag",
@@ -116,6 +208,11 @@ function columns(now: number): Column<DagSummary>[] {
           </span>
         ),
       by: ({ last_run }) => last_run?.created_at ?? null,
+    },
+    {
+      key: "recent",
+      head: "Before it",
+      cell: ({ dag_id }) => <Recent runs={recent?.get(dag_id)?.slice(1) ?? []} />,
     },
     {
       key: "success",

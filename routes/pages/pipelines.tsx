@@ -3,8 +3,9 @@ import { nextOccurrences } from "../../lib/dag/schedule.ts";
 import { iso } from "../../lib/core/clock.ts";
 import type { RunRecord } from "../../lib/stores/runs/port.ts";
 import { Empty, Section } from "../ui/layout.tsx";
+import { Recent } from "../ui/recent.tsx";
 import { schedulerOf, SchedulerWarning } from "../ui/scheduler.tsx";
-import { lookOf, State } from "../ui/state.tsx";
+import { State } from "../ui/state.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 import { Ago } from "../ui/time.tsx";
 import type { View, Visit } from "../web/page.ts";
@@ -90,25 +91,4 @@ function columns(now: number): Column<Row>[] {
       by: ({ paused, next }) => paused ? null : next,
     },
   ];
-}
-
-/** Runs as small squares, each a link. */
-export function Recent({ runs }: { runs: readonly RunRecord[] }) {
-  return (
-    <span class="strip">
-      {runs.map(({ run_id, state }) => {
-        const { look, sign, name } = lookOf(state);
-        return (
-          <a
-            class={`cell is-${look}`}
-            href={`/runs/${encodeURIComponent(run_id)}`}
-            aria-label={`${run_id}: ${name}`}
-            title={`${run_id}: ${name}`}
-          >
-            {sign}
-          </a>
-        );
-      })}
-    </span>
-  );
 }

@@ -3,7 +3,7 @@ import { modelKey, type Published } from "../../lib/core/types.ts";
 import { countsOf, newestSurvey, type Surveyed } from "../ui/surveys.ts";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { bytes, figure } from "../ui/numbers.ts";
-import { AnswerCharts } from "../ui/serving_now.tsx";
+import { StoreCharts } from "../ui/serving_now.tsx";
 import { readStores, type StoreRow, TODO } from "../ui/store_rows.ts";
 import { Prose } from "../ui/prose.tsx";
 import { type Column, Table } from "../ui/table.tsx";
@@ -42,9 +42,10 @@ export async function stores({ site, url, now }: Visit): Promise<View> {
           <Models published={published} models={models.value?.map(modelKey) ?? []} now={now} />
           {models.value === null && <Unread what="The vectors store" error={models.error} />}
         </Section>
-        <div class="columns">
-          <AnswerCharts minutes={site.serving()} now={now} />
-        </div>
+        <StoreCharts
+          stores={rows.map(({ name }) => ({ name, minutes: site.metrics.stageMinutes(name) }))}
+          now={now}
+        />
       </>
     ),
   };

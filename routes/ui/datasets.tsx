@@ -17,7 +17,7 @@ export function datasetOf(url: URL): string | null {
 /** Every dataset with when it was last written and read. */
 export function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: readonly DatasetUse[] }) {
   return (
-    <Section title="Datasets">
+    <Section id="all-datasets" title="Datasets">
       <Table
         id="datasets"
         caption="What the newest runs read and wrote. Choose one for its uses."

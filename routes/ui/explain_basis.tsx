@@ -48,7 +48,7 @@ export function Basis(
           </div>
         </Section>
         <div>
-          <Section title="Intents">
+          <Section id="of-intents" title="Intents">
             <Table
               id="intents"
               caption="What the user asked for, most expressed first."

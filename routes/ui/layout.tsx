@@ -136,6 +136,6 @@ export function Figure(
 
 export type Tone = "plain" | "good" | "bad" | "warn";
 
-export function Figures({ children }: { children?: Child }) {
-  return <dl class="figures">{children}</dl>;
+export function Figures({ id, children }: { id?: string; children?: Child }) {
+  return <dl class="figures" {...id === undefined ? {} : { id }}>{children}</dl>;
 }

@@ -1,5 +1,5 @@
 import type { ServingMinute } from "../../lib/core/types.ts";
-import { LineChart } from "./chart.tsx";
+import { LineChart, type Series } from "./chart.tsx";
 import { Empty, Figure, Section } from "./layout.tsx";
 import { figure, percent } from "./numbers.ts";
 
@@ -39,29 +39,76 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingMinut
   );
 }
 
-/** The last hour of this process. The minute that is under way is left out: it would look like a fall. */
+type Latencies = Pick<ServingMinute, "at" | "p50_ms" | "p95_ms">;
+type Measure = "requests" | "p50_ms" | "p95_ms";
+
+/** Without the minute that is under way, which would look like a fall. */
+function whole<Minute extends { readonly at: string }>(minutes: readonly Minute[], now: number): Minute[] {
+  return minutes.filter(({ at }) => Date.parse(at) + 60_000 <= now);
+}
+
+function series<Key extends Measure>(
+  name: string,
+  key: Key,
+  minutes: readonly ({ readonly at: string } & { readonly [K in Key]: number | null })[],
+): Series {
+  return {
+    name,
+    points: minutes.flatMap(({ at, [key]: y }) => y === null ? [] : [{ x: Date.parse(at), y }]),
+  };
+}
+
+function LatencyChart({ title, minutes }: { title: string; minutes: readonly Latencies[] }) {
+  return (
+    <LineChart title={title} series={[series("p95", "p95_ms", minutes), series("p50", "p50_ms", minutes)]} />
+  );
+}
+
+/** The last hour of this process. */
 export function AnswerCharts({ minutes: all, now }: { minutes: readonly ServingMinute[]; now: number }) {
-  const minutes = all.filter(({ at }) => Date.parse(at) + 60_000 <= now);
+  const minutes = whole(all, now);
   if (minutes.length < 2) {
     return (
-      <Section title="Answers of the last hour">
+      <Section id="answers" title="Answers of the last hour">
         <Empty>
           Too few to draw: <code>GET /recommendations/USER_ID</code> makes them. Each process counts its own.
         </Empty>
       </Section>
     );
   }
-  const series = (name: string, key: "requests" | "p50_ms" | "p95_ms") => ({
-    name,
-    points: minutes.flatMap((each) => each[key] === null ? [] : [{ x: Date.parse(each.at), y: each[key] }]),
-  });
   return (
-    <Section title="Answers of the last hour" aside="of this process">
-      <LineChart title="Answers a minute" series={[series("answers", "requests")]} />
-      <LineChart
-        title="Latency in milliseconds"
-        series={[series("p95", "p95_ms"), series("p50", "p50_ms")]}
-      />
+    <Section id="answers" title="Answers of the last hour" aside="of this process">
+      <LineChart title="Answers a minute" series={[series("answers", "requests", minutes)]} />
+      <LatencyChart title="Latency in milliseconds" minutes={minutes} />
+    </Section>
+  );
+}
+
+/** How long answers waited for each store, by minute of the last hour. */
+export function StoreCharts(
+  { stores, now }: {
+    stores: readonly { readonly name: string; readonly minutes: readonly Latencies[] }[];
+    now: number;
+  },
+) {
+  const drawn = stores.map(({ name, minutes }) => ({ name, minutes: whole(minutes, now) }))
+    .filter(({ minutes }) => minutes.length > 1);
+  return (
+    <Section title="How long answers wait for stores" aside="of this process, in the last hour">
+      {drawn.length === 0
+        ? (
+          <Empty>
+            Too few answers to draw: <code>GET /recommendations/USER_ID</code>{" "}
+            makes them. Documents and runs are not asked for them.
+          </Empty>
+        )
+        : (
+          <div class="charts">
+            {drawn.map(({ name, minutes }) => (
+              <LatencyChart title={`${name}, milliseconds`} minutes={minutes} />
+            ))}
+          </div>
+        )}
     </Section>
   );
 }

@@ -5,7 +5,7 @@ import type { PipelineSummary } from "../../lib/quality/summary.ts";
 import type { Asked } from "../web/ask.ts";
 import { Prose } from "./prose.tsx";
 import { count } from "./text.ts";
-import { span } from "./time.tsx";
+import { Time } from "./time.tsx";
 
 /** As many as somebody on call can take in at once; the table below has the rest. */
 const NAMED = 3;
@@ -64,8 +64,8 @@ function Last({ summary }: { summary: PipelineSummary | null }) {
   if (last === undefined) return null;
   return (
     <p>
-      The last run of <a href={`/pipelines/${last.dag_id}`}>{last.dag_id}</a> succeeded{" "}
-      {span(1_000 * last.freshness_s!)} ago.
+      The last run of <a href={`/pipelines/${last.dag_id}`}>{last.dag_id}</a> succeeded on{" "}
+      <Time at={last.last_success!} />.
     </p>
   );
 }
@@ -87,7 +87,7 @@ function Todo({ anomalies }: { anomalies: readonly Anomaly[] }) {
 
 function Say({ look, sign, what, children }: { look: string; sign: string; what: string; children?: Child }) {
   return (
-    <div class={`verdict is-${look}`} role="status">
+    <div class={`verdict is-${look}`}>
       <span class="sign" aria-hidden="true">{sign}</span>
       <div>
         <p class="lead">{what}</p>

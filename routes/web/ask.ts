@@ -22,22 +22,32 @@ export async function ask<T>(question: () => Promise<T>): Promise<Asked<T>> {
 }
 
 const KEEP_MS = 3_000;
-const answers = new WeakMap<
-  Site,
-  Map<string, { readonly at: number; readonly asked: Promise<Asked<unknown>> }>
->();
+
+interface Kept {
+  readonly at: number;
+  readonly of: string;
+  readonly asked: Promise<Asked<unknown>>;
+}
+const answers = new WeakMap<Site, Map<string, Kept>>();
 
 /**
- * Asks at most every 3 s, however many look: for what reads thousands of rows, so that pages that are loaded again and again
- * don't take the time of the answers that this process gives.
+ * Asks at most every `ms` (3 s), however many look: for what reads thousands of rows, so that pages that are loaded again and
+ * again don't take the time of the answers that this process gives. `of` says what the answer comes of: once that is
+ * another, it is asked anew at once.
  */
-export function keep<T>(site: Site, name: string, question: () => Promise<T>): Promise<Asked<T>> {
-  const mine = answers.get(site) ?? new Map();
+export function keep<T>(
+  site: Site,
+  name: string,
+  question: () => Promise<T>,
+  { ms = KEEP_MS, of = "" }: { ms?: number; of?: string } = {},
+): Promise<Asked<T>> {
+  const mine = answers.get(site) ?? new Map<string, Kept>();
   answers.set(site, mine);
   const now = site.clock.now();
   const last = mine.get(name);
-  if (last !== undefined && Math.abs(now - last.at) < KEEP_MS) return last.asked;
+  // A name stands for one question, and so for one type.
+  if (last?.of === of && Math.abs(now - last.at) < ms) return last.asked as Promise<Asked<T>>;
   const asked = ask(question);
-  mine.set(name, { at: now, asked });
+  mine.set(name, { at: now, of, asked });
   return asked;
 }

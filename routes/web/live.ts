@@ -25,7 +25,8 @@ let open = 0;
 
 /**
  * Server-Sent Events `fragment` (`{ id, html }`), `lines` (HTML, its id the number of the last line) and `end`. A browser that
- * comes back says which lines it has by `Last-Event-ID`, or by `?after=` where it begins anew.
+ * comes back says which lines it has by `Last-Event-ID`, or by `?after=` where it begins anew. What is sent ends with the
+ * session that asked for it.
  */
 export async function live(
   visit: Visit,
@@ -44,7 +45,7 @@ export async function live(
     let after = startOf(visit);
     let quiet_ms = 0;
     try {
-      while (!signal.aborted) {
+      while (!signal.aborted && await visit.sessions.of(visit.context) !== null) {
         const { fragments, lines, over } = await o.look(after);
         const fresh = fragments.filter(({ id, key }) => sent.get(id) !== key);
         for (const { id, key, html } of fresh) {

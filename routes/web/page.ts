@@ -8,6 +8,7 @@ import type { DocumentStore } from "../../lib/stores/documents/port.ts";
 import type { GraphStore } from "../../lib/stores/graph/port.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import type { VectorStores } from "../../lib/stores/vectors/port.ts";
+import type { ServingMetrics } from "../../lib/telemetry/serving.ts";
 import type { ReadyStores } from "../health.ts";
 import type { PipelineView } from "../pipeline.ts";
 import type { Session, Sessions } from "./session.ts";
@@ -39,6 +40,8 @@ export interface Site extends Dashboard {
   readonly recommender: Pick<Recommender, "explain" | "breakers">;
   /** What this process has answered, by minute. */
   readonly serving: () => readonly ServingMinute[];
+  /** Knows how long each stage of them took. */
+  readonly metrics: Pick<ServingMetrics, "stageMinutes">;
 }
 
 /** One request for a page, by somebody who may see it. */

@@ -3,7 +3,7 @@ import type { Hono } from "../../deps.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { runOf } from "../fixtures/runs.ts";
-import { BROWSER, DAG, pageTest, see } from "./pages.ts";
+import { addFailedRun, BROWSER, DAG, pageTest, see, send } from "./pages.ts";
 
 const line = (line: string) => ({ task_id: "first", attempt: 1, at: "2026-05-01T00:00:00.000Z", line });
 
@@ -115,3 +115,74 @@ pageTest("a pipeline's events bring its graph and its grid", async ({ app, world
   const events = await follow(app, `/pipelines/${DAG.id}/events`, (each) => idOf(each) === "grid");
   assert.deepEqual(events.map(idOf), ["now", "grid"]);
 });
+
+const PARTS = [
+  "judged",
+  "scheduler",
+  "now",
+  "open-anomalies",
+  "all-pipelines",
+  "answers",
+  "engagement",
+];
+
+pageTest(
+  "the overview's events bring each of its parts, as its page has them",
+  async ({ app, world, clock }) => {
+    const { html } = await see(app, "/?pipelines-sort=-runs");
+    assert.match(html, /data-live="\/overview\/events\?pipelines-sort=-runs"/);
+    const parts = async () => {
+      const events = await follow(
+        app,
+        "/overview/events?pipelines-sort=-runs",
+        (each) => idOf(each) === PARTS.at(-1),
+      );
+      assert.deepEqual(events.map(idOf), PARTS);
+      return new Map(events.map((each) => [idOf(each), JSON.parse(each.data).html as string]));
+    };
+    for (const [id, part] of await parts()) {
+      assert.ok(html.includes(part), id);
+    }
+    await addFailedRun(world.stores.runs, "bad", clock.now());
+    clock.advance(3_001);
+    const later = await parts();
+    assert.match(later.get("judged")!, /1 thing needs somebody now.*Run bad of small failed at first/);
+    assert.match(later.get("all-pipelines")!, /href="\/runs\/bad"/);
+  },
+);
+
+pageTest(
+  "the whole history is read anew once a run has ended, or after 15 s",
+  async ({ app, world, clock }) => {
+    const { runs } = world.stores;
+    let read = 0;
+    const history = runs.history.bind(runs);
+    runs.history = (o) => (read++, history(o));
+    const asked = async () => {
+      const before = read;
+      await see(app, "/");
+      return read > before;
+    };
+    assert.equal(await asked(), true);
+    clock.advance(3_001);
+    assert.equal(await asked(), false);
+    await addFailedRun(runs, "bad", clock.now());
+    clock.advance(3_001);
+    assert.equal(await asked(), true);
+    clock.advance(15_001);
+    assert.equal(await asked(), true);
+  },
+);
+
+const KEYS = { keys: [{ key: "reader-key-of-16", scopes: ["read"] }] } as const;
+
+pageTest("what a page follows ends with its session", async ({ app, clock }) => {
+  const response = await send(app, "/login", { key: KEYS.keys[0].key, to: "/" });
+  const cookie = response.headers.get("set-cookie")?.split(";")[0] ?? "";
+  const over = (event: Event) => {
+    if (idOf(event) === PARTS.at(-1)) clock.advance(13 * 3_600_000);
+    return false;
+  };
+  const events = await follow(app, "/overview/events", over, { cookie });
+  assert.deepEqual(events.map(idOf), PARTS);
+}, KEYS);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ApiKey } from "../../lib/core/types.ts";
-import { BROWSER, DAG, pageTest, see, send, tokenOf } from "./pages.ts";
+import { addFailedRun, BROWSER, DAG, pageTest, see, send, tokenOf } from "./pages.ts";
 
 pageTest("GET / is a page for browsers and an index for machines", async ({ app }) => {
   const { response, html } = await see(app, "/");
@@ -26,6 +26,24 @@ pageTest("every page carries a strict policy and nothing inline", async ({ app }
     assert.doesNotMatch(policy, /unsafe|\*|https?:/);
     assert.equal(response.headers.get("x-content-type-options"), "nosniff");
     assert.doesNotMatch(html, / style="|<style|<script>| on[a-z]+="|(?:src|href)="(?:https?:)?\/\//);
+  }
+});
+
+pageTest("no page has an id twice", async ({ app, world, clock }) => {
+  await addFailedRun(world.stores.runs, "bad", clock.now() - 3_600_000);
+  for (
+    const path of [
+      ...PATHS,
+      "/runs/bad",
+      "/data",
+      "/anomalies",
+      "/engagement",
+      "/explain?user_id=ann",
+      "/stores",
+    ]
+  ) {
+    const ids = [...(await see(app, path)).html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    assert.deepEqual(ids.filter((id, i) => ids.indexOf(id) < i), [], path);
   }
 });
 

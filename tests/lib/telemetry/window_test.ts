@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ServingMetrics } from "../../../lib/telemetry/serving.ts";
 import { ServingWindow } from "../../../lib/telemetry/window.ts";
 
 const MINUTE = 60_000;
@@ -40,4 +41,20 @@ Deno.test("ServingWindow forgets what is older than an hour", () => {
   assert.equal(window.minutes(NOON + 60 * MINUTE).length, 1);
   window.add(answered, NOON + 60 * MINUTE);
   assert.deepEqual(window.minutes(NOON + 60 * MINUTE).map(({ requests }) => requests), [1, 1]);
+});
+
+Deno.test("ServingMetrics tells each stage's times by minute", () => {
+  let now = NOON;
+  const metrics = new ServingMetrics({ now: () => now });
+  const answer = (timings: Record<string, number>) =>
+    metrics.answered({ cache: "miss", timings: new Map(Object.entries(timings)), failures: new Map() });
+  answer({ vectors: 2, graph: 8 });
+  now += MINUTE;
+  answer({ vectors: 20 });
+  answer({ vectors: 20 });
+  const times = (stage: string) =>
+    metrics.stageMinutes(stage).map(({ requests, p95_ms }) => [requests, Math.round(p95_ms!)]);
+  assert.deepEqual(times("vectors"), [[1, 2], [2, 20]]);
+  assert.deepEqual(times("graph"), [[1, 8]]);
+  assert.deepEqual(times("rank"), []);
 });

@@ -1,0 +1,23 @@
+import type { RunRecord } from "../../lib/stores/runs/port.ts";
+import { lookOf } from "./state.tsx";
+
+/** Runs as small squares, each a link. */
+export function Recent({ runs }: { runs: readonly RunRecord[] }) {
+  return (
+    <span class="strip">
+      {runs.map(({ run_id, state }) => {
+        const { look, sign, name } = lookOf(state);
+        return (
+          <a
+            class={`cell is-${look}`}
+            href={`/runs/${encodeURIComponent(run_id)}`}
+            aria-label={`${run_id}: ${name}`}
+            title={`${run_id}: ${name}`}
+          >
+            {sign}
+          </a>
+        );
+      })}
+    </span>
+  );
+}
