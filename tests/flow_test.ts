@@ -104,6 +104,12 @@ Deno.test("every attempt leaves lineage: datasets, rows, versions, times and out
     assert.equal(written?.rows, 40);
     assert.ok(written?.fields.includes("user_id"));
     assert.deepEqual(written?.quality, { inserted: 40, changed: 0, same: 0 });
+    const names = (task: string, use: string) =>
+      lineage.flatMap(({ task_id, direction, name }) => task_id === task && direction === use ? [name] : []);
+    const made = names("derive", "output");
+    const published = names("publish", "input");
+    assert.deepEqual(published.filter((name) => !made.includes(name)), []);
+    assert.equal(published.length, 2, "popularity and indexes");
     for (const attempt of snapshot.attempts) {
       assert.equal(attempt.state, "success");
       assert.ok(attempt.ended_at !== null && attempt.ended_at >= attempt.started_at);

@@ -102,8 +102,7 @@ function columns(survey: Surveyed | null): Column<StoreRow>[] {
       key: "latency",
       head: "Latency",
       numeric: true,
-      cell: ({ health: { value } }) =>
-        value === null ? "–" : `${value.latency_ms.toFixed(value.latency_ms < 10 ? 2 : 0)} ms`,
+      cell: ({ health: { value } }) => value === null ? "–" : said(value.latency_ms),
       by: ({ health }) => health.value?.latency_ms ?? null,
     },
     {
@@ -140,6 +139,11 @@ function columns(survey: Surveyed | null): Column<StoreRow>[] {
         )),
     },
   ];
+}
+
+/** What answers within the process takes no time that is worth telling. */
+function said(ms: number): string {
+  return ms < 0.01 ? "< 0.01 ms" : `${ms.toFixed(ms < 10 ? 2 : 0)} ms`;
 }
 
 function Mark({ look, sign, text }: { look: string; sign: string; text: string }) {

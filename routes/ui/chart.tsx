@@ -1,9 +1,8 @@
 import { DAY_MS } from "../../lib/core/clock.ts";
 import { loadScales, loadShapes } from "../../deps.ts";
 import { figure } from "./numbers.ts";
-import { shortened } from "./text.ts";
 
-const { scaleBand, scaleLinear, scaleUtc } = await loadScales();
+const { scaleLinear, scaleUtc } = await loadScales();
 const { area, line } = await loadShapes();
 
 /** A value at a time, with an interval around it where there is one. `x` is in epoch milliseconds. */
@@ -24,15 +23,15 @@ export interface LineChartProps {
   /** At most four; each has its colour, its dash and its name. */
   readonly series: readonly Series[];
   readonly format?: (value: number) => string;
-  /** Default 480 × 170; the chart scales with the page. */
+  /** Default 480 × 174; the chart scales with the page. */
   readonly width?: number;
   readonly height?: number;
 }
 
-const MARGIN = { top: 12, right: 22, bottom: 26, left: 50 };
+const MARGIN = { top: 12, right: 22, bottom: 30, left: 50 };
 
 /** Lines over time, with bands for their intervals. The table below it says the same without seeing. */
-export function LineChart({ format = figure, width = 480, height = 170, ...p }: LineChartProps) {
+export function LineChart({ format = figure, width = 480, height = 174, ...p }: LineChartProps) {
   const points = p.series.flatMap(({ points }) => points);
   if (points.length === 0) return null;
   const xs = points.map(({ x }) => x);
@@ -43,10 +42,7 @@ export function LineChart({ format = figure, width = 480, height = 170, ...p }: 
     .interpolate(tenths);
   return (
     <figure class="chart">
-      <figcaption>
-        {p.title}
-        {p.series.length > 1 && <Names series={p.series} />}
-      </figcaption>
+      <figcaption>{p.title}</figcaption>
       <svg viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
         <Levels y={y} width={width} format={format} />
         <Times
@@ -58,6 +54,7 @@ export function LineChart({ format = figure, width = 480, height = 170, ...p }: 
         />
         {p.series.map((series, i) => <Line series={series} nth={i + 1} x={x} y={y} format={format} />)}
       </svg>
+      {p.series.length > 1 && <Names series={p.series} />}
       <Numbers series={p.series} format={format} />
     </figure>
   );
@@ -115,64 +112,6 @@ function Line(
         </circle>
       ))}
     </g>
-  );
-}
-
-export interface Bar {
-  readonly name: string;
-  readonly value: number;
-  readonly low?: number;
-  readonly high?: number;
-}
-
-/** Bars from the left, one a name, with whiskers for their intervals. */
-export function BarChart(
-  { title, bars, format = figure, width = 480 }: {
-    title: string;
-    bars: readonly Bar[];
-    format?: (value: number) => string;
-    width?: number;
-  },
-) {
-  if (bars.length === 0) return null;
-  const height = 26 * bars.length + 4;
-  const x = scaleLinear([0, Math.max(...bars.map(({ value, high }) => high ?? value)) || 1], [
-    180,
-    width - 70,
-  ]);
-  const y = scaleBand(bars.map((_, i) => i), [2, height - 2]).paddingInner(0.3);
-  return (
-    <figure class="chart">
-      <figcaption>{title}</figcaption>
-      <svg
-        viewBox={`0 0 ${width} ${height}`}
-        role="img"
-        aria-label={`${title}: ${bars.map(({ name, value }) => `${name} ${format(value)}`).join(", ")}`}
-      >
-        {bars.map(({ name, value, low, high }, i) => {
-          const top = y(i) ?? 0;
-          const middle = top + y.bandwidth() / 2;
-          return (
-            <g class="series-1">
-              <text class="name" x="170" y={middle} text-anchor="end" dominant-baseline="central">
-                {shortened(name, 20)}
-                <title>{name}</title>
-              </text>
-              <rect class="bar" x={x(0)} y={top} width={x(value) - x(0)} height={y.bandwidth()} rx="2" />
-              {low !== undefined && high !== undefined && (
-                <path
-                  class="whisker"
-                  d={`M${x(low)},${middle}H${x(high)}M${x(low)},${middle - 4}v8M${x(high)},${middle - 4}v8`}
-                />
-              )}
-              <text class="value" x={x(high ?? value) + 6} y={middle} dominant-baseline="central">
-                {format(value)}
-              </text>
-            </g>
-          );
-        })}
-      </svg>
-    </figure>
   );
 }
 

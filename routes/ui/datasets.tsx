@@ -20,6 +20,7 @@ export function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: 
     <Section id="all-datasets" title="Datasets">
       <Table
         id="datasets"
+        stacks
         caption="What the newest runs read and wrote. Choose one for its uses."
         url={url}
         columns={datasetColumns(now)}
@@ -37,7 +38,7 @@ function datasetColumns(now: number): Column<Uses>[] {
   const when = (direction: "input" | "output"): Pick<Column<Uses>, "cell" | "by"> => ({
     cell: (uses) => {
       const use = last(uses, direction);
-      if (use === undefined) return "–";
+      if (use === undefined) return "";
       return (
         <span class="nowrap">
           <a href={`/runs/${encodeURIComponent(use.run_id)}`}>{use.task_id}</a> <Ago at={use.at} now={now} />

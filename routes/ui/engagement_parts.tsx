@@ -1,4 +1,5 @@
-import { BarChart, LineChart } from "./chart.tsx";
+import { Bars } from "./bars.tsx";
+import { LineChart } from "./chart.tsx";
 import type { Engaged, Rated } from "./engaged.ts";
 import { Empty, Section } from "./layout.tsx";
 import { figure, percent } from "./numbers.ts";
@@ -174,10 +175,20 @@ function Rates({ title, rows }: { title: string; rows: readonly (Rated & { reado
     .toSorted((a, b) => b.impressions - a.impressions).slice(0, MOST_BARS)
     .flatMap(({ name, rate }) => rate === null ? [] : [{ name, ...rate }])
     .sort((a, b) => b.value - a.value);
+  if (bars.length === 0) return null;
+  const most = Math.max(...bars.map(({ high }) => high)) || 1;
   return (
-    <div class="rates">
-      <BarChart title={`${title}, with 95 % intervals`} bars={bars} format={percent} />
-    </div>
+    <figure class="chart rates">
+      <figcaption>{title}, with 95 % intervals</figcaption>
+      <Bars
+        bars={bars.map(({ name, value, low, high }) => ({
+          name,
+          parts: [{ from: 0, to: value / most, series: 1, title: `${percent(low)} – ${percent(high)}` }],
+          whisker: [low / most, high / most],
+          value: percent(value),
+        }))}
+      />
+    </figure>
   );
 }
 

@@ -51,7 +51,7 @@ export function WeekFigures({ week: { value } }: { week: Asked<Weeks> }) {
 
 export function WeekCharts({ week }: { week: Asked<Weeks> }) {
   return (
-    <Section id="engagement" title="Engagement of four weeks" aside="by day in UTC">
+    <Section id="engagement" title="Engagement of four weeks" aside="by day in UTC; today is not over">
       {week.value === null
         ? <Unread what="The analytics store" error={week.error} />
         : <Charts days={week.value.days} />}

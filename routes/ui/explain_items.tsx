@@ -6,10 +6,10 @@ import {
   type Sources as Weights,
 } from "../../lib/recommend/answer.ts";
 import type { Visit } from "../web/page.ts";
+import { Bars, type Part } from "./bars.tsx";
 import { Empty, Section } from "./layout.tsx";
 import { percent } from "./numbers.ts";
 import { type Column, Table } from "./table.tsx";
-import { shortened } from "./text.ts";
 
 export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
   similar_users: "similar users",
@@ -90,14 +90,10 @@ const COLUMNS: readonly Column<Placed>[] = [
   })),
 ];
 
-const [LEFT, WIDTH, ROW] = [190, 560, 26];
-
 /** What each source adds to each score: source times its weight, one beside the other. */
 export function Sources({ weights, items }: { weights: Weights; items: readonly Item[] }) {
   if (items.length === 0) return null;
-  const height = ROW * items.length + 4;
   const most = Math.max(...items.map(({ score }) => score), 0.01);
-  const wide = (part: number) => Math.round(10 * part / most * (WIDTH - LEFT - 55)) / 10;
   return (
     <Section title="What each score is made of" aside="each source times its weight">
       <figure class="chart stacked">
@@ -113,51 +109,30 @@ export function Sources({ weights, items }: { weights: Weights; items: readonly 
             ))}
           </ul>
         </figcaption>
-        <svg viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label={spoken(items, weights)}>
-          {items.map((item, row) => <Stack item={item} top={ROW * row + 2} weights={weights} wide={wide} />)}
-        </svg>
+        <Bars
+          bars={items.map((item) => ({
+            name: item.title,
+            parts: partsOf(item, weights, most),
+            value: item.score.toFixed(3),
+          }))}
+        />
       </figure>
     </Section>
   );
 }
 
-function Stack(
-  { item, top, weights, wide }: { item: Item; top: number; weights: Weights; wide: (part: number) => number },
-) {
-  const ends = SOURCES.map((_, i) =>
-    SOURCES.slice(0, i + 1).reduce((sum, each) => sum + weights[each] * item.sources[each], 0)
-  );
-  return (
-    <g>
-      <text class="name" x={LEFT - 10} y={top + 11} text-anchor="end" dominant-baseline="central">
-        {shortened(item.title, 22)}
-      </text>
-      {SOURCES.map((source, i) => {
-        const [from, to] = [ends[i - 1] ?? 0, ends[i]!];
-        return (
-          <rect
-            class={`bar series-${i + 1}`}
-            x={LEFT + wide(from)}
-            y={top + 2}
-            width={wide(to - from)}
-            height="18"
-          >
-            <title>{`${item.title}: ${SOURCE_NAMES[source]} adds ${(to - from).toFixed(3)}`}</title>
-          </rect>
-        );
-      })}
-      <text class="value" x={LEFT + wide(ends.at(-1)!) + 6} y={top + 11} dominant-baseline="central">
-        {item.score.toFixed(3)}
-      </text>
-    </g>
-  );
-}
-
-function spoken(items: readonly Item[], weights: Weights): string {
-  return items.map(({ title, sources }) =>
-    `${title}: ${
-      SOURCES.filter((each) => weights[each] * sources[each] > 0)
-        .map((each) => `${SOURCE_NAMES[each]} ${(weights[each] * sources[each]).toFixed(3)}`).join(", ")
-    }`
-  ).join("; ");
+function partsOf({ sources }: Item, weights: Weights, most: number): Part[] {
+  let from = 0;
+  return SOURCES.map((source, i) => {
+    const adds = weights[source] * sources[source];
+    const to = from + adds / most;
+    const part = {
+      from,
+      to,
+      series: i + 1 as Part["series"],
+      title: `${SOURCE_NAMES[source]} adds ${adds.toFixed(3)}`,
+    };
+    from = to;
+    return part;
+  });
 }

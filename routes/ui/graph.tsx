@@ -22,12 +22,13 @@ export interface GraphEdge {
 }
 
 const HEIGHT = 44;
+const MARGIN = 6;
 /** Has room for every state as a note, so that a graph stands still while states change. */
 const LEAST_WIDTH = 118;
 const PER_LETTER = 7.2;
 const MOST_LETTERS = 34;
 /** A graph up to this wide shrinks to the page and stays legible; a wider one scrolls. */
-const FITS = 1_700;
+const FITS = 1_500;
 
 /**
  * A directed graph from left to right, laid out by dagre. `label` says in words what it shows, since a reader of it hears the
@@ -36,10 +37,10 @@ const FITS = 1_700;
 export function Graph(
   { label, nodes, edges }: { label: string; nodes: readonly GraphNode[]; edges: readonly GraphEdge[] },
 ) {
-  const { boxes, lines, width, height } = placed(nodes, edges);
+  const { boxes, lines, width, top, height } = placed(nodes, edges);
   return (
     <div class={`scroll graph${width <= FITS ? " fit" : ""}`} role="region" aria-label={label} tabindex={0}>
-      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+      <svg width={width} height={height} viewBox={`0 ${top} ${width} ${height}`}>
         <g aria-hidden="true">{lines.map((d) => <path class="edge" d={d} />)}</g>
         {nodes.map((node) => <Box node={node} box={boxes.get(node.id)!} />)}
       </svg>
@@ -79,10 +80,17 @@ function Box({ node, box: { x, y, width } }: { node: GraphNode; box: Box }) {
   return href === undefined ? shape : <a href={href}>{shape}</a>;
 }
 
+interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+
 interface Placed {
   readonly boxes: ReadonlyMap<string, Box>;
   readonly lines: readonly string[];
   readonly width: number;
+  /** Where the drawing begins: lines may run above and below all boxes. */
+  readonly top: number;
   readonly height: number;
 }
 
@@ -98,21 +106,27 @@ function placed(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Place
 
 function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed {
   const graph = new graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 40, marginx: 6, marginy: 6 });
+  graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 40, marginx: MARGIN, marginy: MARGIN });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.id, { width: widthOf(node), height: HEIGHT });
   for (const { from, to } of edges) graph.setEdge(from, to);
   layout(graph);
   const boxes = new Map(nodes.map(({ id }): [string, Box] => [id, graph.node(id) as unknown as Box]));
-  const lines = graph.edges().map((edge) => {
+  const ways = graph.edges().map((edge) => {
     const [from, to] = [boxes.get(edge.v)!, boxes.get(edge.w)!];
-    const between = (graph.edge(edge).points as { x: number; y: number }[]).slice(1, -1);
+    const between = (graph.edge(edge).points as Place[]).slice(1, -1);
     const start = { x: from.x + from.width / 2, y: from.y };
     const end = { x: to.x - to.width / 2, y: to.y };
-    return curve([start, ...between.filter(({ x }) => x > start.x && x < end.x), end]);
+    return [start, ...between.filter(({ x }) => x > start.x && x < end.x), end];
   });
-  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
-  return { boxes, lines, width: Math.ceil(width), height: Math.ceil(height) };
+  const ys = [
+    ...[...boxes.values()].flatMap(({ y }) => [y - HEIGHT / 2, y + HEIGHT / 2]),
+    ...ways.flat().map(({ y }) => y),
+  ];
+  const top = Math.floor(Math.min(...ys) - MARGIN);
+  const height = Math.ceil(Math.max(...ys) + MARGIN) - top;
+  const { width = 0 } = graph.graph() as { width?: number };
+  return { boxes, lines: ways.map(curve), width: Math.ceil(width), top, height };
 }
 
 function widthOf({ label, note = "", sign = "", round = false }: GraphNode): number {
@@ -124,7 +138,7 @@ function widthOf({ label, note = "", sign = "", round = false }: GraphNode): num
 }
 
 /** A smooth line through these points, level where it leaves and arrives. */
-function curve(points: readonly { x: number; y: number }[]): string {
+function curve(points: readonly Place[]): string {
   const [first, ...rest] = points;
   if (first === undefined) return "";
   let d = `M${round(first.x)},${round(first.y)}`;

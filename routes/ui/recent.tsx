@@ -3,6 +3,7 @@ import { lookOf } from "./state.tsx";
 
 /** Runs as small squares, each a link. */
 export function Recent({ runs }: { runs: readonly RunRecord[] }) {
+  if (runs.length === 0) return null;
   return (
     <span class="strip">
       {runs.map(({ run_id, state }) => {

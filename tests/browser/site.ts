@@ -7,12 +7,16 @@ import { systemClock } from "../../lib/core/clock.ts";
 import type { ApiKey } from "../../lib/core/types.ts";
 import { createApp } from "../../routes/app.ts";
 import { type Flow, withFlow } from "../fixtures/flow.ts";
+import { ServingMetrics } from "../../lib/telemetry/serving.ts";
+import type { ServingWindow } from "../../lib/telemetry/window.ts";
 import { NO_BROWSER, openBrowser, watch } from "./browser.ts";
 
 /** A real service on a port of its own, and a browser that looks at it. */
 export interface Opened {
   readonly flow: Flow;
   readonly origin: string;
+  /** The minutes that the service counts. */
+  readonly serving: ServingWindow;
   /** A page in a context of its own. It fails the test where its console complains or a request leaves the origin. */
   open(options?: BrowserContextOptions): Promise<{ page: Page; context: BrowserContext }>;
   /** Executes what is queued, here and now. */
@@ -43,11 +47,13 @@ async function run(
   { keys = [], expected }: { keys?: readonly ApiKey[]; expected?: RegExp },
 ): Promise<void> {
   await withFlow(async (flow) => {
-    let site = await serveSite(flow, keys);
+    const metrics = new ServingMetrics(systemClock);
+    const serve = (port = 0) => serveSite(flow, { keys, metrics, port });
+    let site = await serve();
     const without = async (body: () => Promise<void>) => {
       await site.close();
       await body();
-      site = await serveSite(flow, keys, Number(new URL(site.origin).port));
+      site = await serve(Number(new URL(site.origin).port));
     };
     const opened: BrowserContext[] = [];
     const troubles: string[][] = [];
@@ -63,7 +69,14 @@ async function run(
       return { page, context };
     };
     try {
-      await body({ flow, origin: site.origin, open, work: () => workOff(flow), without });
+      await body({
+        flow,
+        origin: site.origin,
+        serving: metrics.window,
+        open,
+        work: () => workOff(flow),
+        without,
+      });
       if (troubles.flat().length > 0) throw new Error(troubles.flat().join("\n"));
     } finally {
       for (const context of opened) await context.close();
@@ -72,7 +85,10 @@ async function run(
   });
 }
 
-async function serveSite({ config }: Flow, keys: readonly ApiKey[], port = 0) {
+async function serveSite(
+  { config }: Flow,
+  { keys, metrics, port }: { keys: readonly ApiKey[]; metrics: ServingMetrics; port: number },
+) {
   const stores = await openServing(config);
   const closing = new AbortController();
   const app = await createApp({
@@ -80,6 +96,7 @@ async function serveSite({ config }: Flow, keys: readonly ApiKey[], port = 0) {
     clock: systemClock,
     version: "1.2.3",
     keys,
+    metrics,
     log: null,
     dashboard: {
       dags: allDags(config),

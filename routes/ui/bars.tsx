@@ -1,0 +1,68 @@
+/** A part of a bar; where it lies is given in shares of the whole width, 0 to 1. */
+export interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly series: 1 | 2 | 3 | 4;
+  /** Shown on hover. */
+  readonly title: string;
+}
+
+export interface Bar {
+  readonly name: string;
+  readonly parts: readonly Part[];
+  /** An interval around where it ends, in the same shares. */
+  readonly whisker?: readonly [low: number, high: number];
+  /** What it comes to, in words. */
+  readonly value: string;
+}
+
+/**
+ * Bars below each other. Names and figures are text, which wraps and keeps its size on a phone; only the bars are drawn.
+ * `axis` is written above their beginning, middle and end.
+ */
+export function Bars({ bars, axis }: { bars: readonly Bar[]; axis?: readonly [string, string, string] }) {
+  return (
+    <ul class="bars">
+      {axis !== undefined && (
+        <li aria-hidden="true">
+          <span class="name"></span>
+          <svg class="axis">
+            {axis.map((text, i) => (
+              <text class="tick" x={`${50 * i}%`} y="12" text-anchor={["start", "middle", "end"][i]!}>
+                {text}
+              </text>
+            ))}
+          </svg>
+        </li>
+      )}
+      {bars.map(({ name, parts, whisker, value }) => (
+        <li>
+          <span class="name">{name}</span>
+          <svg aria-hidden="true">
+            {parts.map(({ from, to, series, title }) => (
+              <rect class={`bar series-${series}`} x={at(from)} y="2" width={at(to - from)} height="14">
+                <title>{title}</title>
+              </rect>
+            ))}
+            {whisker !== undefined && <Whisker low={at(whisker[0])} high={at(whisker[1])} />}
+          </svg>
+          <span class="value">{value}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Whisker({ low, high }: { low: string; high: string }) {
+  return (
+    <g class="whisker">
+      <line x1={low} x2={high} y1="9" y2="9" />
+      <line x1={low} x2={low} y1="5" y2="13" />
+      <line x1={high} x2={high} y1="5" y2="13" />
+    </g>
+  );
+}
+
+function at(share: number): string {
+  return `${Math.round(1_000 * share) / 10}%`;
+}
