@@ -3,7 +3,7 @@ export interface Part {
   readonly from: number;
   readonly to: number;
   readonly series: 1 | 2 | 3 | 4;
-  /** Shown on hover. */
+  /** Shown on hover, and read out. */
   readonly title: string;
 }
 
@@ -38,7 +38,7 @@ export function Bars({ bars, axis }: { bars: readonly Bar[]; axis?: readonly [st
       {bars.map(({ name, parts, whisker, value }) => (
         <li>
           <span class="name">{name}</span>
-          <svg aria-hidden="true">
+          <svg role="img" aria-label={parts.map(({ title }) => title).join(", ")}>
             {parts.map(({ from, to, series, title }) => (
               <rect class={`bar series-${series}`} x={at(from)} y="2" width={at(to - from)} height="14">
                 <title>{title}</title>

@@ -183,7 +183,12 @@ function Rates({ title, rows }: { title: string; rows: readonly (Rated & { reado
       <Bars
         bars={bars.map(({ name, value, low, high }) => ({
           name,
-          parts: [{ from: 0, to: value / most, series: 1, title: `${percent(low)} – ${percent(high)}` }],
+          parts: [{
+            from: 0,
+            to: value / most,
+            series: 1,
+            title: `95 % interval ${percent(low)} – ${percent(high)}`,
+          }],
           whisker: [low / most, high / most],
           value: percent(value),
         }))}

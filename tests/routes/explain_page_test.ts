@@ -36,7 +36,7 @@ pageTest("explain shows who is alike, what led where, and what is left out", asy
   assert.match(html, /<title>plants: intent<\/title>/);
   assert.match(html, /1 person who talks like you chose it/);
   assert.match(html, /Left out[\s\S]*Title of g2/);
-  assert.match(html, /aria-label="analytics from [\d.]+ ms for [\d.]+ ms; vectors/);
+  assert.match(html, />analytics<\/span><svg role="img" aria-label="from [\d.]+ ms to [\d.]+ ms"/);
 });
 
 pageTest("explain shows an unknown user the popular campaigns, and says why", async ({ app }) => {
