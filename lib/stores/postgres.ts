@@ -26,6 +26,8 @@ const READ_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 /** Of the tables of the connection's schema, with their indexes; text, since it is a sum of bigints. */
 const SIZE = `SELECT sum(pg_total_relation_size(c.oid)) AS bytes FROM pg_class c
   WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`;
+/** How long a size is waited for. */
+const SIZE_MS = 300;
 const ONE_STATE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 export interface PostgresOptions extends Omit<Schema, "name"> {
@@ -231,8 +233,20 @@ export class Postgres implements Questions {
     const sql = "SELECT current_setting('server_version') AS version";
     const row = await this.get<{ version: string }>(sql, [], o);
     const latency_ms = performance.now() - start;
-    const size = await this.get<{ bytes: string | null }>(SIZE, [], o);
-    return { adapter: "postgres", version: row?.version ?? "", latency_ms, bytes: Number(size?.bytes ?? 0) };
+    return { adapter: "postgres", version: row?.version ?? "", latency_ms, bytes: await this.size(o) };
+  }
+
+  /** Null while a table is locked as a whole, as by `VACUUM FULL`: its size has to wait for that, and health must not. */
+  private async size({ signal }: Abortable): Promise<number | null> {
+    const late = AbortSignal.timeout(SIZE_MS);
+    const o = { signal: signal === undefined ? late : AbortSignal.any([signal, late]) };
+    try {
+      const row = await this.get<{ bytes: string | null }>(SIZE, [], o);
+      return Number(row?.bytes ?? 0);
+    } catch (error) {
+      if (error !== late.reason) throw error;
+      return null;
+    }
   }
 
   /** Lets what was asked end, refuses what is asked from now on, and leaves no connection. */

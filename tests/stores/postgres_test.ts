@@ -283,6 +283,18 @@ function suite(server: string): void {
       await db.close();
     }));
 
+  Deno.test("health() answers while a table is locked as a whole, and then tells no size", () =>
+    withProxy(server, async ({ db }) => {
+      assert.ok((await db.health()).bytes! > 0);
+      await db.write(async (session) => {
+        await session.run("LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE");
+        const { bytes, latency_ms } = await db.health();
+        assert.equal(bytes, null);
+        assert.ok(latency_ms < 300);
+      });
+      assert.ok((await db.health()).bytes! > 0);
+    }));
+
   Deno.test("Postgres is not worn out by many aborted calls of a silent server", () =>
     withProxy(server, async ({ db, proxy }) => {
       await db.health();

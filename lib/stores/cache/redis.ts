@@ -60,7 +60,8 @@ export class RedisCache implements Cache {
     const start = performance.now();
     await this.run((redis) => redis.ping(), o);
     const latency_ms = performance.now() - start;
-    const bytes = Number(told("used_memory"));
+    const used = told("used_memory");
+    const bytes = used === undefined ? null : Number(used);
     return { adapter: "redis", version: told("redis_version") ?? "", latency_ms, bytes };
   }
 
