@@ -56,8 +56,8 @@ pageTest("of many sources the newest are drawn, and the others counted", async (
   const run = { dag_id: DAG.id, run_id: "r1", at: clock.now() - HOUR, task_id: "first", lineage };
   await addRun(world.stores.runs, run);
   const { html } = await see(app, "/data");
-  assert.equal([...html.matchAll(/<title>in\/day-/g)].length, 12);
-  assert.match(html, /<title>388 more sources<\/title>/);
+  assert.equal([...html.matchAll(/<title>in\/day-/g)].length, 4);
+  assert.match(html, /<title>396 more sources<\/title>/);
 });
 
 pageTest(
