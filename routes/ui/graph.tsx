@@ -22,6 +22,7 @@ export interface GraphEdge {
 }
 
 const HEIGHT = 44;
+const MARGIN = 6;
 /** Has room for every state as a note, so that a graph stands still while states change. */
 const LEAST_WIDTH = 118;
 const PER_LETTER = 7.2;
@@ -36,10 +37,11 @@ const FITS = 1_700;
 export function Graph(
   { label, nodes, edges }: { label: string; nodes: readonly GraphNode[]; edges: readonly GraphEdge[] },
 ) {
-  const { boxes, lines, width, height } = placed(nodes, edges);
+  const { boxes, lines, width, top, bottom } = placed(nodes, edges);
+  const height = bottom - top;
   return (
     <div class={`scroll graph${width <= FITS ? " fit" : ""}`} role="region" aria-label={label} tabindex={0}>
-      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+      <svg width={width} height={height} viewBox={`0 ${top} ${width} ${height}`}>
         <g aria-hidden="true">{lines.map((d) => <path class="edge" d={d} />)}</g>
         {nodes.map((node) => <Box node={node} box={boxes.get(node.id)!} />)}
       </svg>
@@ -83,7 +85,8 @@ interface Placed {
   readonly boxes: ReadonlyMap<string, Box>;
   readonly lines: readonly string[];
   readonly width: number;
-  readonly height: number;
+  readonly top: number;
+  readonly bottom: number;
 }
 
 /** Layouts by what they depend on: a dag of 50 tasks takes dagre some 50 ms, and changes its colours only. */
@@ -98,7 +101,7 @@ function placed(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Place
 
 function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed {
   const graph = new graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 40, marginx: 6, marginy: 6 });
+  graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 40, marginx: MARGIN, marginy: MARGIN });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.id, { width: widthOf(node), height: HEIGHT });
   for (const { from, to } of edges) graph.setEdge(from, to);
@@ -112,7 +115,11 @@ function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed
     return curve([start, ...between.filter(({ x }) => x > start.x && x < end.x), end]);
   });
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
-  return { boxes, lines, width: Math.ceil(width), height: Math.ceil(height) };
+  // dagre counts boxes only, and long lines run beside them.
+  const ys = graph.edges().flatMap((edge) => (graph.edge(edge).points as { y: number }[]).map(({ y }) => y));
+  const top = Math.floor(Math.min(0, ...ys.map((y) => y - MARGIN)));
+  const bottom = Math.ceil(Math.max(height, ...ys.map((y) => y + MARGIN)));
+  return { boxes, lines, width: Math.ceil(width), top, bottom };
 }
 
 function widthOf({ label, note = "", sign = "", round = false }: GraphNode): number {
