@@ -14,6 +14,7 @@ import { startTracing } from "../lib/telemetry/spans.ts";
 import { engine, work } from "./engine.ts";
 import { EXIT, exitCodeOf, shutdownSignal } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
+import { sendLineage } from "./lineage.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample } from "./sample.ts";
 import { embedderUrl, openAll, openServices } from "./services.ts";
@@ -81,6 +82,7 @@ async function watched(
     analytics: () => openAnalytics(config.analytics),
   });
   const services = await openServices(config);
+  const lineage = await sendLineage(config, stores.value.runs);
   const shutdown = shutdownSignal();
   try {
     const { runs, analytics } = stores.value;
@@ -104,6 +106,7 @@ async function watched(
   } finally {
     shutdown.dispose();
     await services.close();
+    await lineage.close();
     await stores.close();
   }
 }

@@ -5,6 +5,7 @@ import { openRuns } from "../lib/stores/open.ts";
 import { startTracing } from "../lib/telemetry/spans.ts";
 import { engine } from "./engine.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
+import { sendLineage } from "./lineage.ts";
 import { parseDate } from "./run.ts";
 import { openAll, openServices } from "./services.ts";
 
@@ -34,6 +35,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
   await startTracing();
   const stores = await openAll({ runs: () => openRuns(config.runs) });
   const services = await openServices(config);
+  const lineage = await sendLineage(config, stores.value.runs);
   const shutdown = shutdownSignal();
   try {
     const options = engine({ config, runs: stores.value.runs, services: services.value });
@@ -53,6 +55,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
   } finally {
     shutdown.dispose();
     await services.close();
+    await lineage.close();
     await stores.close();
   }
 }

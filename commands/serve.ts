@@ -34,6 +34,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       version: VERSION,
       keys: config.keys,
       answer_ms: config.answer_ms,
+      lineage: config.lineage !== null,
       dashboard: {
         dags,
         runs: stores.value.runs,

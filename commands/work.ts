@@ -4,6 +4,7 @@ import { openLog } from "../lib/telemetry/log.ts";
 import { startTracing } from "../lib/telemetry/spans.ts";
 import { engine, work } from "./engine.ts";
 import { exitCodeOf, shutdownSignal } from "./exit.ts";
+import { sendLineage } from "./lineage.ts";
 import { runLog } from "./logs.ts";
 import { openAll, openServices } from "./services.ts";
 
@@ -12,6 +13,7 @@ export async function workOff(config: Config): Promise<number> {
   await startTracing();
   const stores = await openAll({ runs: () => openRuns(config.runs) });
   const services = await openServices(config);
+  const lineage = await sendLineage(config, stores.value.runs);
   const shutdown = shutdownSignal();
   try {
     const options = engine({ config, runs: stores.value.runs, services: services.value });
@@ -21,6 +23,7 @@ export async function workOff(config: Config): Promise<number> {
   } finally {
     shutdown.dispose();
     await services.close();
+    await lineage.close();
     await stores.close();
   }
 }

@@ -5,6 +5,8 @@ export interface UnsentAttempt {
   readonly run: RunRecord;
   readonly attempt: AttemptRecord;
   readonly lineage: readonly LineageEntry[];
+  /** Since when it is due, in epoch milliseconds; 0 for one that was never put off. */
+  readonly due_at: number;
 }
 
 /** Names one attempt of all runs. */
@@ -18,8 +20,9 @@ export interface AttemptOfRun extends AttemptKey {
  */
 export interface LineageOutbox {
   /**
-   * Takes attempts that are due at `now`, those that ended first before others, at most `limit`. What is taken is due
-   * again at `again_at` unless it is settled: whoever took it may have died. Both are epoch milliseconds.
+   * Takes attempts that are due at `now`, at most `limit`: those that were never put off before others, then what ended
+   * first. What is taken is due again at `again_at` unless it is settled: whoever took it may have died. Both are epoch
+   * milliseconds.
    */
   takeUnsent(o: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]>;
   /** Says that attempts were sent (null), or from when on they are due again. */

@@ -11,13 +11,12 @@ export async function takeUnsent(
   o: { now: number; again_at: number; limit: number },
 ): Promise<UnsentAttempt[]> {
   const taken = await session.all<AttemptRow>(
-    `UPDATE pipeline_attempts a SET send_at = $2
-     FROM (SELECT run_id, task_id, attempt FROM pipeline_attempts WHERE send_at <= $1 AND ${UNSENT}
-       ORDER BY send_at, ended_at LIMIT $3 FOR UPDATE SKIP LOCKED) due
-     WHERE a.run_id = due.run_id AND a.task_id = due.task_id AND a.attempt = due.attempt RETURNING a.*`,
-    [o.now, o.again_at, o.limit],
+    `SELECT * FROM pipeline_attempts WHERE send_at <= $1 AND ${UNSENT}
+     ORDER BY send_at, ended_at LIMIT $2 FOR UPDATE SKIP LOCKED`,
+    [o.now, o.limit],
   );
   if (taken.length === 0) return [];
+  await settleUnsent(session, { attempts: taken, again_at: o.again_at });
   const runs = await session.all<RunRow>("SELECT * FROM pipeline_runs WHERE run_id = ANY($1::text[])", [
     taken.map(({ run_id }) => run_id),
   ]);

@@ -145,26 +145,23 @@ function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[
 /** Of attempts that a lineage sink has not heard of; as the index has it. */
 export const UNSENT = "send_at IS NOT NULL AND ended_at IS NOT NULL";
 
-/**
- * Attempts with their runs and lineage, in the order in which they ended: an attempt may have needed what one that ended
- * before it wrote.
- */
+/** Attempts with their runs and lineage. */
 export function unsentOf(
   attempts: readonly AttemptRow[],
   runs: readonly RunRow[],
   lineage: readonly (LineageRow & { readonly run_id: string })[],
 ): UnsentAttempt[] {
   const run = new Map(runs.map((row) => [row.run_id, runOf(row)]));
-  const uses = Map.groupBy(lineage, attemptKeyOf);
-  const own = (row: AttemptRow) => (uses.get(attemptKeyOf(row)) ?? []).map(useOf);
-  return attempts.toSorted((a, b) => Date.parse(a.ended_at!) - Date.parse(b.ended_at!)).map((row) => ({
+  const uses = Map.groupBy(lineage, keyOf);
+  return attempts.map((row) => ({
     run: run.get(row.run_id)!,
     attempt: attemptOf(row),
-    lineage: own(row),
+    lineage: (uses.get(keyOf(row)) ?? []).map(useOf),
+    due_at: row.send_at ?? 0,
   }));
 }
 
-export function attemptKeyOf({ run_id, task_id, attempt }: AttemptOfRun): string {
+function keyOf({ run_id, task_id, attempt }: AttemptOfRun): string {
   return JSON.stringify([run_id, task_id, attempt]);
 }
 

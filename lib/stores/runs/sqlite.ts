@@ -207,17 +207,13 @@ export class SqliteRuns extends RunWrites implements RunStore {
   }
 
   async takeUnsent(o: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
-    const due = `FROM pipeline_attempts WHERE send_at <= ?1 AND ${UNSENT}`;
+    const due = `SELECT * FROM pipeline_attempts WHERE send_at <= ? AND ${UNSENT}
+      ORDER BY send_at, ended_at LIMIT ?`;
     // Mostly there is nothing, which no lock is taken for.
-    if (await this.reading(() => this.sql.get(`SELECT 1 ${due} LIMIT 1`, o.now)) === null) return [];
+    if (await this.reading(() => this.sql.get(due, o.now, 1)) === null) return [];
     return await this.sql.write(() => {
-      const taken = this.sql.all<AttemptRow>(
-        `UPDATE pipeline_attempts SET send_at = ?2 WHERE (run_id, task_id, attempt) IN
-           (SELECT run_id, task_id, attempt ${due} ORDER BY send_at, ended_at LIMIT ?3) RETURNING *`,
-        o.now,
-        o.again_at,
-        o.limit,
-      );
+      const taken = this.sql.all<AttemptRow>(due, o.now, o.limit);
+      for (const attempt of taken) this.setDue(attempt, o.again_at);
       const ids = JSON.stringify(taken.map(({ run_id }) => run_id));
       const run = "SELECT * FROM pipeline_runs WHERE run_id IN (SELECT value FROM json_each(?))";
       const uses = `SELECT * FROM pipeline_lineage WHERE run_id = ? AND task_id = ? AND attempt = ?
@@ -230,10 +226,12 @@ export class SqliteRuns extends RunWrites implements RunStore {
   }
 
   async settleUnsent(o: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
+    await this.sql.writeEach(o.attempts, (attempt) => this.setDue(attempt, o.again_at));
+  }
+
+  private setDue({ run_id, task_id, attempt }: AttemptOfRun, at: number | null): void {
     const sql = "UPDATE pipeline_attempts SET send_at = ? WHERE run_id = ? AND task_id = ? AND attempt = ?";
-    await this.sql.writeEach(o.attempts, ({ run_id, task_id, attempt }) => {
-      this.sql.run(sql, o.again_at, run_id, task_id, attempt);
-    });
+    this.sql.run(sql, at, run_id, task_id, attempt);
   }
 
   prune({ before, keep_unsent = false }: { before: string; keep_unsent?: boolean }): Promise<number> {
