@@ -6,6 +6,7 @@ import { sinkAt } from "../../../lib/lineage/sink.ts";
 import type { RunStore } from "../../../lib/stores/runs/port.ts";
 import { until, withRuns } from "../../fixtures/dag.ts";
 import { hanging, LineageSink, senderTo } from "../../fixtures/lineage.ts";
+import { tagOf } from "../../fixtures/openlineage.ts";
 import { addRun, T0 } from "../../fixtures/runs.ts";
 
 interface World {
@@ -48,9 +49,7 @@ function senderTest(name: string, body: (world: World) => Promise<void>): void {
 /** The run ids of the ends among events, which each attempt has one of. */
 const ended = (events: readonly RunEvent[]) =>
   events.filter(({ eventType }) => eventType !== "START").map(runOf);
-const runOf = ({ run: { facets } }: RunEvent) =>
-  // deno-lint-ignore no-explicit-any
-  (facets as any).tags?.tags.find(({ key }: { key: string }) => key === "run_id").value as string;
+const runOf = (event: RunEvent) => tagOf(event, "run_id");
 const status = (code: number, headers: HeadersInit = {}) => new Response("no", { status: code, headers });
 
 senderTest("a sender sends start and end of each attempt, oldest first, and each once", async (world) => {
@@ -150,7 +149,7 @@ senderTest("a sink that says when is not asked before", async ({ sink, send, add
 
 senderTest("an attempt that the sink fails on holds none up", async ({ runs, sink, send, add, left }) => {
   const poison = new Set(["r1", "r2", "r4"]);
-  sink.fault = (event) => event.eventType !== "START" && poison.has(runOf(event)) ? status(500) : null;
+  sink.fault = (event) => event.eventType !== "START" && poison.has(runOf(event)!) ? status(500) : null;
   await add("r1", "r2", "r3", "r4", "r5");
   send();
   await left(3);
