@@ -176,6 +176,8 @@ Deno.test("a sink that is down does not fail a pipeline; the scheduler sends onc
     assert.equal((await pipeline(flow, ["--messages", messages], env).status).code, 0);
     const [run] = await flow.runs.runs({ limit: 1 });
     const snapshot = (await flow.runs.snapshot(run!))!;
+    const prune = ["prune", "--older-than", "0m"];
+    assert.equal((await pipeline(flow, prune, env).status).code, 0);
     assert.equal(await flow.runs.unsent(), snapshot.attempts.length);
     sink.start();
     const scheduler = new Deno.Command("deno", {
@@ -189,6 +191,8 @@ Deno.test("a sink that is down does not fail a pipeline; the scheduler sends onc
     scheduler.kill("SIGTERM");
     assert.equal((await scheduler.status).code, 0);
     await assertTold(flow, snapshot, sink.taken);
+    await pipeline(flow, prune, env).status;
+    assert.deepEqual(await flow.runs.runs({ limit: 1 }), []);
   }));
 
 Deno.test("a process that is killed after it sent and before it could say so loses nothing", () =>
