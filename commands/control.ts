@@ -33,14 +33,18 @@ export function setPaused(
 
 const UNITS: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000 };
 
-/** Removes the records of ended runs that are older than `30d`, `12h` or `5m`. */
+/**
+ * Removes the records of ended runs that are older than `30d`, `12h` or `5m`, but for those that a lineage sink has yet
+ * to hear of.
+ */
 export function pruneRuns(config: Config, o: { olderThan: string; json: boolean }): Promise<number> {
   const [, n, unit] = /^(\d+)([dhm])$/.exec(o.olderThan) ?? [];
   if (n === undefined || unit === undefined) {
     throw new ParleyError("invalid", `"${o.olderThan}" is not an age: write 30d, 12h or 5m`);
   }
   return withRuns(config, async (runs) => {
-    const removed = await runs.prune({ before: iso(Date.now() - Number(n) * UNITS[unit]!) });
+    const before = iso(Date.now() - Number(n) * UNITS[unit]!);
+    const removed = await runs.prune({ before, keep_unsent: config.lineage !== null });
     console.log(o.json ? JSON.stringify({ removed }) : `${removed} runs removed`);
     return EXIT.ok;
   });

@@ -3,14 +3,17 @@ import { systemClock } from "../lib/core/clock.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
+import { openRuns } from "../lib/stores/open.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
-import { spanned } from "../lib/telemetry/spans.ts";
+import { spanned, startTracing } from "../lib/telemetry/spans.ts";
 import { intents } from "../tasks/intents.ts";
 import { nightly } from "../tasks/nightly.ts";
 import { reembed } from "../tasks/reembed.ts";
 import type { Services } from "../tasks/services.ts";
+import { shutdownSignal } from "./exit.ts";
+import { sendLineage } from "./lineage.ts";
 import type { RunLog } from "./logs.ts";
-import { resolveModel } from "./services.ts";
+import { openServices, resolveModel } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
@@ -50,6 +53,24 @@ export function engine(
         "parley.attempt": attempt,
       }, body),
   };
+}
+
+/** What executing tasks works with: the engine's options, and the signal that SIGINT and SIGTERM abort. */
+export interface Executing {
+  readonly options: ExecutorOptions<Services>;
+  readonly shutdown: AbortSignal;
+}
+
+/** Opens all that executing tasks needs, and sends lineage on meanwhile; closes it again whatever `body` comes to. */
+export async function executing<T>(config: Config, body: (o: Executing) => Promise<T>): Promise<T> {
+  await startTracing();
+  await using opened = new AsyncDisposableStack();
+  const keep = <O extends { close(): Promise<void> }>(one: O) => opened.adopt(one, () => one.close());
+  const runs = keep(await openRuns(config.runs));
+  keep(await sendLineage(config, runs));
+  const services = keep(await openServices(config)).value;
+  const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());
+  return await body({ options: engine({ config, runs, services }), shutdown: shutdown.signal });
 }
 
 /**

@@ -6,17 +6,15 @@ import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
 import { checkParams, createRun } from "../lib/dag/runs.ts";
-import { openAnalytics, openRuns } from "../lib/stores/open.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import type { IngestOutput } from "../tasks/steps/ingest.ts";
-import { startTracing } from "../lib/telemetry/spans.ts";
-import { engine, work } from "./engine.ts";
-import { EXIT, exitCodeOf, shutdownSignal } from "./exit.ts";
+import { executing, work } from "./engine.ts";
+import { EXIT, exitCodeOf } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample } from "./sample.ts";
-import { embedderUrl, openAll, openServices } from "./services.ts";
+import { embedderUrl } from "./services.ts";
 import { summarize, summaryTable } from "./summary.ts";
 
 export interface RunOrder extends Sources {
@@ -75,19 +73,11 @@ async function watched(
   { json }: { json: boolean },
   prepare: Prepare,
 ): Promise<number> {
-  await startTracing();
-  const stores = await openAll({
-    runs: () => openRuns(config.runs),
-    analytics: () => openAnalytics(config.analytics),
-  });
-  const services = await openServices(config);
-  const shutdown = shutdownSignal();
-  try {
-    const { runs, analytics } = stores.value;
-    const options = engine({ config, runs, services: services.value });
+  return await executing(config, async ({ options, shutdown }) => {
+    const { runs, services: { analytics } } = options;
     const run_id = await prepare(runs, { owner: options.owner, until: Date.now() + options.ttl_ms });
     const view = new ProgressView(topological(dag.tasks));
-    const outcome = await work({ ...options, observer: view }, shutdown.signal, {
+    const outcome = await work({ ...options, observer: view }, shutdown, {
       until: run_id,
       onClaim: (id, resumed) =>
         resumed && id !== run_id && view.say(`going on with run ${id}, which was interrupted`),
@@ -101,11 +91,7 @@ async function watched(
       for (const hint of [...hints(snapshot, read), ...modelHints(config, snapshot)]) console.log(hint);
     }
     return exitCodeOf(outcome);
-  } finally {
-    shutdown.dispose();
-    await services.close();
-    await stores.close();
-  }
+  });
 }
 
 /** What to know or do next, where there is something: a line each. `read` are the sources of what is published. */

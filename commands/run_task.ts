@@ -1,12 +1,9 @@
 import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { runTask } from "../lib/dag/run_task.ts";
-import { openRuns } from "../lib/stores/open.ts";
-import { startTracing } from "../lib/telemetry/spans.ts";
-import { engine } from "./engine.ts";
-import { EXIT, shutdownSignal } from "./exit.ts";
+import { executing } from "./engine.ts";
+import { EXIT } from "./exit.ts";
 import { parseDate } from "./run.ts";
-import { openAll, openServices } from "./services.ts";
 
 export interface RunTaskOptions {
   readonly dag: string;
@@ -31,12 +28,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
       `the task "${o.task}" is not mapped over items: leave --map-index and --item out`,
     );
   }
-  await startTracing();
-  const stores = await openAll({ runs: () => openRuns(config.runs) });
-  const services = await openServices(config);
-  const shutdown = shutdownSignal();
-  try {
-    const options = engine({ config, runs: stores.value.runs, services: services.value });
+  return await executing(config, async ({ options, shutdown }) => {
     const { dag: dag_id, task: task_id, runId: run_id } = o;
     const order = {
       dag_id,
@@ -45,16 +37,12 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
       ...intervalOf(o),
       ...o.attempt === undefined ? {} : { attempt: o.attempt },
     };
-    const result = await runTask(options, order, shutdown.signal);
+    const result = await runTask(options, order, shutdown);
     const text = JSON.stringify({ run_id, task_id, ...result });
     if (o.output !== undefined) Deno.writeTextFileSync(o.output, text);
     console.error(`${task_id}: ${result.state}${result.error === null ? "" : ` (${result.error})`}`);
     return taskExitCode(result);
-  } finally {
-    shutdown.dispose();
-    await services.close();
-    await stores.close();
-  }
+  });
 }
 
 function intervalOf({ from, to }: RunTaskOptions) {

@@ -8,6 +8,7 @@ import { openLog } from "../lib/telemetry/log.ts";
 import { allDags, processName } from "./engine.ts";
 import { aborted } from "./serve.ts";
 import { shutdownSignal } from "./exit.ts";
+import { sendLineage } from "./lineage.ts";
 import { openAll, type Opened, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 
@@ -17,6 +18,7 @@ const TICK_MS = 1_000;
 export async function startScheduler(config: Config): Promise<Opened<null>> {
   const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
   const log = (await openLog(config.log))("scheduler");
+  const lineage = await sendLineage(config, runs);
   const stop = new AbortController();
   let worker: Promise<void> | null = null;
   const dispatch = () => {
@@ -44,6 +46,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
       stop.abort();
       await ticking;
       await worker;
+      await lineage.close();
       await close();
     },
   };

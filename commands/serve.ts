@@ -2,13 +2,21 @@ import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { openLog } from "../lib/telemetry/log.ts";
+import { warmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/spans.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
 import { requestLog } from "./logs.ts";
-import { embedderOptions, lazy, type Opened, openServing, refuseTestEmbedder } from "./services.ts";
+import {
+  embedderOptions,
+  lazy,
+  type Opened,
+  openServing,
+  refuseTestEmbedder,
+  type ServingStores,
+} from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
@@ -34,6 +42,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       version: VERSION,
       keys: config.keys,
       answer_ms: config.answer_ms,
+      lineage: config.lineage !== null,
       dashboard: {
         dags,
         runs: stores.value.runs,
@@ -41,7 +50,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       },
       log: requestLog(log("http")),
     });
-    await warmUp(Object.values(stores.value));
+    await readied(stores.value);
     const server = Deno.serve({ hostname: config.host, port: config.port, onListen: () => {} }, app.fetch);
     const { hostname, port } = server.addr as Deno.NetAddr;
     const close = async () => {
@@ -61,16 +70,19 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   }
 }
 
-/** How long the first requests may be kept waiting for stores that are slow to connect. */
+/** How long listening may wait for stores that are slow to connect. */
 const WARM_UP_MS = 2_000;
 
-/** Lets remote stores connect before the first request, whose time budget is too small for that. */
-async function warmUp(stores: readonly { health(): Promise<unknown> }[]): Promise<void> {
+/**
+ * Lets remote stores load their SDKs, which takes this thread for up to a second, and connect: whoever asked meanwhile
+ * would wait for that and get an answer without them. A store that is down is for `/readyz` and for each answer to tell.
+ */
+async function readied(stores: ServingStores): Promise<void> {
   let timer: ReturnType<typeof setTimeout>;
   const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, WARM_UP_MS));
-  // A store that is down is for `/readyz` and for each answer to tell.
-  const connected = Promise.allSettled(stores.map((store) => store.health()));
-  await Promise.race([connected, patience]).finally(() => clearTimeout(timer));
+  const { documents, runs } = stores;
+  const warm = Promise.allSettled([warmUp({ stores }), documents.health(), runs.health()]);
+  await Promise.race([warm, patience]).finally(() => clearTimeout(timer));
 }
 
 /** The API alone, until SIGINT or SIGTERM. */

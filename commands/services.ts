@@ -107,6 +107,8 @@ export function openServing(config: Config) {
   });
 }
 
+export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
+
 /** An embedding model as somebody names it, checked as the setting is; a relative folder is seen from here. */
 export function resolveModel(text: string): string {
   return embedderUrl(loadConfig({ PARLEY_EMBEDDINGS: text }));

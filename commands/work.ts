@@ -1,26 +1,13 @@
 import type { Config } from "../lib/config.ts";
-import { openRuns } from "../lib/stores/open.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { startTracing } from "../lib/telemetry/spans.ts";
-import { engine, work } from "./engine.ts";
-import { exitCodeOf, shutdownSignal } from "./exit.ts";
+import { executing, work } from "./engine.ts";
+import { exitCodeOf } from "./exit.ts";
 import { runLog } from "./logs.ts";
-import { openAll, openServices } from "./services.ts";
 
 /** Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. */
 export async function workOff(config: Config): Promise<number> {
-  await startTracing();
-  const stores = await openAll({ runs: () => openRuns(config.runs) });
-  const services = await openServices(config);
-  const shutdown = shutdownSignal();
-  try {
-    const options = engine({ config, runs: stores.value.runs, services: services.value });
+  return await executing(config, async ({ options, shutdown }) => {
     const log = runLog((await openLog(config.log))("runs"));
-    const outcome = await work(options, shutdown.signal, { log });
-    return exitCodeOf(outcome);
-  } finally {
-    shutdown.dispose();
-    await services.close();
-    await stores.close();
-  }
+    return exitCodeOf(await work(options, shutdown, { log }));
+  });
 }

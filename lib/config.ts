@@ -15,6 +15,10 @@ export interface Config {
   readonly runs: URL;
   readonly cache: URL;
   readonly artifacts: URL;
+  /** Where lineage is sent as OpenLineage events; null for nowhere. */
+  readonly lineage: URL | null;
+  /** Token that the lineage sink is shown. */
+  readonly lineage_key: string | null;
   readonly embeddings: URL;
   /** Path of the catalogue of intents; null for none of one's own. */
   readonly intents: string | null;
@@ -60,6 +64,13 @@ const Environment = z.object({
   PARLEY_RUNS: z.string().optional(),
   PARLEY_CACHE: z.string().default("memory:64mb"),
   PARLEY_ARTIFACTS: z.string().optional(),
+  PARLEY_LINEAGE: z.url({ protocol: /^https?$/, error: "is not a URL such as http://marquez:5000" })
+    .refine(
+      (text) => !/^https?:\/\/[^/?#]*@/.test(text),
+      "holds credentials: set PARLEY_LINEAGE_KEY to a token",
+    )
+    .transform((text) => new URL(text)).nullable().default(null),
+  PARLEY_LINEAGE_KEY: z.string().nullable().default(null),
   PARLEY_EMBEDDINGS: z.string().optional(),
   PARLEY_EMBEDDINGS_KEY: z.string().nullable().default(null),
   PARLEY_EMBED_LONG: z.enum(["truncate", "windows"], { error: "is neither truncate nor windows" })
@@ -154,6 +165,8 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     runs: url("PARLEY_RUNS", analytics.protocol === "sqlite:" ? sqlite("runs") : analytics.href),
     cache: url("PARLEY_CACHE", ""),
     artifacts: url("PARLEY_ARTIFACTS", `file:${data}/artifacts`),
+    lineage: v.PARLEY_LINEAGE,
+    lineage_key: v.PARLEY_LINEAGE_KEY,
     embeddings: url("PARLEY_EMBEDDINGS", `onnx:${VENDORED_MODEL}`),
     intents: v.PARLEY_INTENTS === undefined ? null : absolute(v.PARLEY_INTENTS, cwd),
     embed_sessions: v.PARLEY_EMBED_SESSIONS,

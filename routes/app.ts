@@ -30,6 +30,8 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly answer_ms?: number;
   /** Counts what is asked; its `window` has the answers of the last hour. Default: one of the app's own. */
   readonly metrics?: ServingMetrics;
+  /** Whether attempts are sent on to a lineage sink, so that `/metrics` tells how many wait. Default false. */
+  readonly lineage?: boolean;
   /** Gets one entry a request; null logs nothing. */
   readonly log: Log | null;
   /** What the pages show and change; no pages without. */
@@ -40,6 +42,7 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
 interface Serving extends AppOptions {
   readonly serving: () => readonly ServingMinute[];
   readonly metrics: ServingMetrics;
+  readonly lineage: boolean;
   readonly recommender: Recommender;
 }
 
@@ -48,9 +51,9 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const { Hono } = await loadHono();
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
-  const { metrics = new ServingMetrics(o.clock) } = o;
+  const { metrics = new ServingMetrics(o.clock), lineage = false } = o;
   const minutes = () => metrics.window.minutes(o.clock.now());
-  const serving: Serving = { ...o, serving: minutes, metrics, recommender: new Recommender(o) };
+  const serving: Serving = { ...o, serving: minutes, metrics, lineage, recommender: new Recommender(o) };
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
   const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
   for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));

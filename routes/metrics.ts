@@ -13,6 +13,8 @@ export interface MetricsOptions {
   readonly clock: Clock;
   readonly version: string;
   readonly metrics: ServingMetrics;
+  /** Whether lineage is sent to a sink. */
+  readonly lineage: boolean;
   readonly recommender: Pick<Recommender, "breakers">;
 }
 
@@ -22,7 +24,7 @@ export interface MetricsOptions {
  * it, and the scrape succeeds within about a second. Labels name routes, stores, dags and tasks, never a user.
  */
 export function metrics(o: MetricsOptions): Endpoint {
-  const stores = new StoreFigures(o.clock, o.stores);
+  const stores = new StoreFigures(o.clock, o.stores, o);
   const runs = new RunFigures(o.clock, o.stores.runs);
   const started = o.clock.now();
   const handle = async () => {

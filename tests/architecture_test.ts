@@ -14,6 +14,10 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
   { at: /^lib\/telemetry\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   { at: /^lib\/recommend\//, may: [/^lib\/core\//, /^lib\/telemetry\/spans\.ts$/, /\/port\.ts$/] },
   { at: /^lib\/quality\//, may: [/^lib\/core\//, /\/port\.ts$/, /^lib\/dag\/schedule\.ts$/] },
+  {
+    at: /^lib\/lineage\//,
+    may: [/^lib\/core\//, /^lib\/telemetry\/log\.ts$/, /^lib\/stores\/runs\/port\.ts$/],
+  },
   { at: /^lib\/intents\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   {
     at: /^tasks\//,

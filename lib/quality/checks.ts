@@ -33,8 +33,8 @@ export async function checkData(stores: CheckedStores, o: Abortable = {}): Promi
     stores.vectors.faults({ limit: 10 }),
   ]);
   return [
-    agreement("messages_without_vectors", "messages", documents.messages, vectors.messages),
-    agreement("campaigns_without_vectors", "campaigns", analytics.campaigns, vectors.campaigns),
+    agreement("messages_without_vectors", "messages", documents.messages, vectors.messages, REEMBED),
+    agreement("campaigns_without_vectors", "campaigns", analytics.campaigns, vectors.campaigns, REEMBED),
     agreement("campaigns_not_in_graph", "campaigns", analytics.campaigns, graph.campaigns),
     faulty(faults),
     profiles(documents.users, vectors.profiles),
@@ -70,10 +70,19 @@ export async function checkAnomalies(
   }));
 }
 
-function agreement(code: string, noun: string, expected: number, figure: number): Finding | null {
+/** What else there is to do where sources are gone. */
+const REEMBED = ", or `pipeline run reembed` by the model that is published, which embeds what is stored";
+
+function agreement(
+  code: string,
+  noun: string,
+  expected: number,
+  figure: number,
+  or = "",
+): Finding | null {
   if (figure === expected) return null;
-  const text =
-    `${expected} ${noun} are stored and ${figure} have arrived downstream; run the pipeline again with all sources`;
+  const text = `${expected} ${noun} are stored and ${figure} have arrived downstream; ` +
+    `run the pipeline again with all sources${figure < expected ? or : ""}`;
   return { code, severity: "critical", figure, expected, text };
 }
 

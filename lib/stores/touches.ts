@@ -8,6 +8,9 @@ CREATE TABLE writes (last INTEGER NOT NULL) STRICT;
 INSERT INTO writes VALUES (0);
 `;
 
+/** Users that one transaction touches, where it touches all. */
+const PAGE = 500;
+
 /**
  * Users with writes that nothing was derived from yet. Tokens come from one counter that never goes back, so that a
  * user who is settled and touched again never has a token twice.
@@ -26,6 +29,21 @@ export class Touches {
       JSON.stringify(user_ids),
     );
     return token;
+  }
+
+  /** Touches everybody who has rows in this table, page by page. */
+  async touchAll(table: "messages" | "events", o: Abortable = {}): Promise<void> {
+    for (let after: string | undefined = ""; after !== undefined;) {
+      after = await this.db.write(() => {
+        const page = this.db.all<{ user_id: string }>(
+          `SELECT DISTINCT user_id FROM ${table} WHERE user_id > ? ORDER BY user_id LIMIT ?`,
+          after!,
+          PAGE,
+        );
+        this.touch(page.map(({ user_id }) => user_id));
+        return page.at(-1)?.user_id;
+      }, o);
+    }
   }
 
   /** In ascending id, after `after`. */

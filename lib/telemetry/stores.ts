@@ -12,25 +12,34 @@ export type WatchedStores =
   & Readonly<Record<typeof STORE_NAMES[number], { health(): Promise<Health> }>>
   & {
     readonly analytics: Pick<AnalyticsStore, "published">;
-    readonly runs: Pick<RunStore, "leader">;
+    readonly runs: Pick<RunStore, "leader" | "unsent">;
   };
 
-/** What stores say of themselves, of the published data and of the scheduler, as one scrape reads it. */
+/** What stores say of themselves, of the published data, of the scheduler and of lineage, as one scrape reads it. */
 export class StoreFigures {
   private readonly health: readonly (readonly [string, Kept<Health>])[];
   private readonly published;
   private readonly leader;
+  /** Null where lineage is sent nowhere. */
+  private readonly unsent: Kept<number> | null;
 
-  constructor(private readonly clock: Clock, stores: WatchedStores) {
+  constructor(private readonly clock: Clock, stores: WatchedStores, o: { lineage: boolean }) {
     const { analytics, runs } = stores;
     this.health = STORE_NAMES.map((name) => [name, new Kept(clock, () => stores[name].health())]);
     this.published = new Kept(clock, () => analytics.published());
     this.leader = new Kept(clock, () => runs.leader());
+    this.unsent = o.lineage ? new Kept(clock, () => runs.unsent()) : null;
   }
 
   /** What cannot be read is left out; `parley_store_up` says which store is to blame. Never throws. */
   async families(): Promise<Family[]> {
-    return (await Promise.all([this.storeFamilies(), this.dataFamilies(), this.schedulerFamilies()])).flat();
+    const read = [
+      this.storeFamilies(),
+      this.dataFamilies(),
+      this.schedulerFamilies(),
+      this.lineageFamilies(),
+    ];
+    return (await Promise.all(read)).flat();
   }
 
   private async storeFamilies(): Promise<Family[]> {
@@ -83,6 +92,12 @@ export class StoreFigures {
         only(leader && this.since(leader.last_tick)),
       ),
     ];
+  }
+
+  private async lineageFamilies(): Promise<Family[]> {
+    const depth = await this.unsent?.get() ?? null;
+    const help = "Ended attempts that the lineage sink has yet to hear of";
+    return [gauge("parley_lineage_outbox_depth", help, only(depth))];
   }
 
   private since(at: string): number {

@@ -37,7 +37,8 @@ const FITS = 1_500;
 export function Graph(
   { label, nodes, edges }: { label: string; nodes: readonly GraphNode[]; edges: readonly GraphEdge[] },
 ) {
-  const { boxes, lines, width, top, height } = placed(nodes, edges);
+  const { boxes, lines, width, top, bottom } = placed(nodes, edges);
+  const height = bottom - top;
   return (
     <div class={`scroll graph${width <= FITS ? " fit" : ""}`} role="region" aria-label={label} tabindex={0}>
       <svg width={width} height={height} viewBox={`0 ${top} ${width} ${height}`}>
@@ -80,18 +81,12 @@ function Box({ node, box: { x, y, width } }: { node: GraphNode; box: Box }) {
   return href === undefined ? shape : <a href={href}>{shape}</a>;
 }
 
-interface Place {
-  readonly x: number;
-  readonly y: number;
-}
-
 interface Placed {
   readonly boxes: ReadonlyMap<string, Box>;
   readonly lines: readonly string[];
   readonly width: number;
-  /** Where the drawing begins: lines may run above and below all boxes. */
   readonly top: number;
-  readonly height: number;
+  readonly bottom: number;
 }
 
 /** Layouts by what they depend on: a dag of 50 tasks takes dagre some 50 ms, and changes its colours only. */
@@ -112,21 +107,19 @@ function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed
   for (const { from, to } of edges) graph.setEdge(from, to);
   layout(graph);
   const boxes = new Map(nodes.map(({ id }): [string, Box] => [id, graph.node(id) as unknown as Box]));
-  const ways = graph.edges().map((edge) => {
+  const lines = graph.edges().map((edge) => {
     const [from, to] = [boxes.get(edge.v)!, boxes.get(edge.w)!];
-    const between = (graph.edge(edge).points as Place[]).slice(1, -1);
+    const between = (graph.edge(edge).points as { x: number; y: number }[]).slice(1, -1);
     const start = { x: from.x + from.width / 2, y: from.y };
     const end = { x: to.x - to.width / 2, y: to.y };
-    return [start, ...between.filter(({ x }) => x > start.x && x < end.x), end];
+    return curve([start, ...between.filter(({ x }) => x > start.x && x < end.x), end]);
   });
-  const ys = [
-    ...[...boxes.values()].flatMap(({ y }) => [y - HEIGHT / 2, y + HEIGHT / 2]),
-    ...ways.flat().map(({ y }) => y),
-  ];
-  const top = Math.floor(Math.min(...ys) - MARGIN);
-  const height = Math.ceil(Math.max(...ys) + MARGIN) - top;
-  const { width = 0 } = graph.graph() as { width?: number };
-  return { boxes, lines: ways.map(curve), width: Math.ceil(width), top, height };
+  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  // dagre counts boxes only, and long lines run beside them.
+  const ys = graph.edges().flatMap((edge) => (graph.edge(edge).points as { y: number }[]).map(({ y }) => y));
+  const top = Math.floor(Math.min(0, ...ys.map((y) => y - MARGIN)));
+  const bottom = Math.ceil(Math.max(height, ...ys.map((y) => y + MARGIN)));
+  return { boxes, lines, width: Math.ceil(width), top, bottom };
 }
 
 function widthOf({ label, note = "", sign = "", round = false }: GraphNode): number {
@@ -138,7 +131,7 @@ function widthOf({ label, note = "", sign = "", round = false }: GraphNode): num
 }
 
 /** A smooth line through these points, level where it leaves and arrives. */
-function curve(points: readonly Place[]): string {
+function curve(points: readonly { x: number; y: number }[]): string {
   const [first, ...rest] = points;
   if (first === undefined) return "";
   let d = `M${round(first.x)},${round(first.y)}`;

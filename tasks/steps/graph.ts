@@ -30,7 +30,10 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
     lines: touchedLines(services, signal),
     signal,
   });
-  let edges = campaigns === null ? 0 : await setTargets(context, campaigns);
+  let edges = campaigns === null
+    ? 0
+    : await setTargets(context, readArtifact<Campaign>(services, campaigns, signal));
+  if (await lacksCampaigns(services, signal)) edges = await setTargets(context, storedCampaigns(services));
   let done = campaigns?.rows ?? 0;
   const total = done + touched.rows;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 200)) {
@@ -51,9 +54,26 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   return { touched, edges };
 }
 
-async function setTargets({ services, signal }: TaskContext<Services>, campaigns: Artifact): Promise<number> {
+/** Whether campaigns are stored that no run has brought to this graph: it was exchanged for an empty one. */
+async function lacksCampaigns({ analytics, graph }: Services, signal: AbortSignal): Promise<boolean> {
+  const [stored, known] = [await analytics.counts({ signal }), await graph.counts({ signal })];
+  return known.campaigns < stored.campaigns;
+}
+
+function storedCampaigns({ analytics }: Services): AsyncGenerator<Campaign> {
+  return paged(
+    500,
+    ({ campaign_id }) => campaign_id,
+    (after, limit) => analytics.campaignPage({ after, limit }),
+  );
+}
+
+async function setTargets(
+  { services, signal }: TaskContext<Services>,
+  campaigns: AsyncIterable<Campaign>,
+): Promise<number> {
   let edges = 0;
-  for await (const batch of batches(readArtifact<Campaign>(services, campaigns, signal), 500)) {
+  for await (const batch of batches(campaigns, 500)) {
     edges += await services.graph.setTargets({ campaigns: batch, signal });
   }
   return edges;

@@ -159,6 +159,21 @@ function events(test: Test): void {
     assert.ok(await store.epoch({ user_id: "new" }) > 0);
   });
 
+  test("touchAll() touches everybody with events anew, however many", async (store) => {
+    await store.touchAll();
+    assert.deepEqual(await touchedUsers(store), []);
+    const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
+    await store.upsertEvents({ events: ids.map((user_id) => event({ user_id })) });
+    const stale = await store.touched({ after: null, limit: 2_000 });
+    await store.settle({ touched: stale.slice(1) });
+    await store.touchAll();
+    await store.settle({ touched: stale });
+    const touched = await store.touched({ after: null, limit: 2_000 });
+    assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
+    await store.settle({ touched });
+    assert.deepEqual(await touchedUsers(store), []);
+  });
+
   test("settle() leaves a user whose token was overtaken, and the epoch alone", async (store) => {
     await store.upsertEvents({ events: [event({ user_id: "a" }), event({ user_id: "b" })] });
     const stale = await store.touched({ after: null, limit: 100 });

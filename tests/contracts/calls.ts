@@ -26,6 +26,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   upsertCampaigns: (store, o) => store.upsertCampaigns({ campaigns: [campaign({ campaign_id: "k" })], ...o }),
   upsertEvents: (store, o) => store.upsertEvents({ events: [event({ user_id: "a" })], ...o }),
   touched: (store, o) => store.touched({ after: null, limit: 5, ...o }),
+  touchAll: (store, o) => store.touchAll(o),
   settle: (store, o) => store.settle({ touched: [{ user_id: "a", token: "1" }], ...o }),
   engagement: (store, o) => store.engagement({ ...users, ...o }),
   campaigns: (store, o) => store.campaigns({ campaign_ids: ["k"], ...o }),

@@ -166,6 +166,21 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), ["a"]);
   });
 
+  test("touchAll() touches everybody with messages anew, however many", async (store) => {
+    await store.touchAll();
+    assert.deepEqual(await users(store), []);
+    const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
+    await store.upsert({ messages: ids.map((user_id) => message({ user_id })) });
+    const stale = await store.touched({ after: null, limit: 2_000 });
+    await store.settle({ touched: stale.slice(1) });
+    await store.touchAll();
+    await store.settle({ touched: stale });
+    const touched = await store.touched({ after: null, limit: 2_000 });
+    assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
+    await store.settle({ touched });
+    assert.deepEqual(await users(store), []);
+  });
+
   test("touched() pages users in ascending id", async (store) => {
     const ids = ["B", "a", "a1", "b", "z"];
     await store.upsert({ messages: ids.toReversed().map((user_id) => message({ user_id })) });

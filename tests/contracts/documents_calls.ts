@@ -18,6 +18,7 @@ const row = {
 export const DOCUMENT_CALLS: Calls<DocumentStore> = {
   upsert: (store, o) => store.upsert({ messages: [message({ user_id: "a" })], ...o }),
   touched: (store, o) => store.touched({ ...page, ...o }),
+  touchAll: (store, o) => store.touchAll(o),
   settle: (store, o) => store.settle({ touched: [{ user_id: "a", token: "1" }], ...o }),
   page: (store, o) => store.page({ ...page, ...o }),
   intentCounts: (store, o) => store.intentCounts({ ...users, ...o }),

@@ -5,6 +5,7 @@ import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 import { runsControlContract } from "./runs_control.ts";
 import { runsHistoryContract } from "./runs_history.ts";
+import { runsOutboxContract } from "./runs_outbox.ts";
 
 export interface OpenRuns {
   readonly store: RunStore;
@@ -265,4 +266,5 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
 
   runsControlContract(name, open);
   runsHistoryContract(name, open);
+  runsOutboxContract(name, open);
 }

@@ -26,6 +26,21 @@ Deno.test("loadConfig() refuses an address that can be reached from outside with
   assert.throws(() => loadConfig({ PARLEY_API_KEYS: "root:0123456789abcdef" }), /key 1/);
 });
 
+Deno.test("loadConfig() takes a lineage sink by http alone, and its token apart from its URL", () => {
+  const { lineage, lineage_key } = loadConfig({
+    PARLEY_LINEAGE: "http://marquez:5000",
+    PARLEY_LINEAGE_KEY: "token",
+  });
+  assert.deepEqual([lineage?.href, lineage_key], ["http://marquez:5000/", "token"]);
+  assert.equal(loadConfig({ PARLEY_LINEAGE: "" }).lineage, null);
+  for (const wrong of ["marquez:5000", "kafka://broker/topic", "here"]) {
+    assert.throws(() => loadConfig({ PARLEY_LINEAGE: wrong }), /PARLEY_LINEAGE is not a URL such as/);
+  }
+  assert.throws(() => loadConfig({ PARLEY_LINEAGE: "http://me:secret@marquez" }), (error: Error) => {
+    return /set PARLEY_LINEAGE_KEY/.test(error.message) && !error.message.includes("secret");
+  });
+});
+
 Deno.test(".env.example has every setting with its default", () => {
   const pairs = settings();
   const example = Object.fromEntries(pairs.flatMap((name, i) => i % 2 === 0 ? [[name, pairs[i + 1]!]] : []));

@@ -3,6 +3,7 @@ import type { Hono } from "../../deps.ts";
 import { ManualClock } from "../../lib/core/clock.ts";
 import { ServingMetrics } from "../../lib/telemetry/serving.ts";
 import { fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
+import { addRun } from "../fixtures/runs.ts";
 import { appTest } from "./app.ts";
 
 /** Samples by name and labels; throws where a line is not of Prometheus' text format. */
@@ -77,6 +78,27 @@ appTest("GET /metrics tells stores, published data and memory", async ({ app, cl
   assert.ok(samples.get("process_resident_memory_bytes")! > 1e6);
 });
 
+const DEPTH = "parley_lineage_outbox_depth";
+appTest(
+  "GET /metrics tells how many attempts a lineage sink has yet to hear of",
+  async ({ app, clock, world }) => {
+    const { runs } = world.stores;
+    const before = await runs.unsent();
+    for (const run_id of ["one", "two"]) {
+      await addRun(runs, { run_id, dag_id: "d", at: NOW, task_id: "a" });
+    }
+    assert.equal((await scrape(app)).get(DEPTH), before + 2);
+    await runs.settleUnsent({ attempts: [{ run_id: "one", task_id: "a", attempt: 1 }], again_at: null });
+    clock.advance(5_000);
+    assert.equal((await scrape(app)).get(DEPTH), before + 1);
+  },
+  { options: () => ({ lineage: true }) },
+);
+
+appTest("GET /metrics leaves the outbox out where lineage is sent nowhere", async ({ app }) => {
+  assert.equal((await scrape(app)).has(DEPTH), false);
+});
+
 for (const [how, fault] of [["fail", fails], ["hang", hangs]] as const) {
   appTest(`GET /metrics answers where stores ${how}, without what they would tell`, async ({ app }) => {
     for (let n = 0; n < 5; n++) await app.request(`/recommendations/user-${n}`);
@@ -86,11 +108,12 @@ for (const [how, fault] of [["fail", fails], ["hang", hangs]] as const) {
     assert.equal(samples.get('parley_store_up{store="vectors"}'), 1);
     assert.equal(samples.get('parley_breaker_open{store="graph"}'), 1);
     assert.equal(samples.get('parley_answers_degraded_total{store="graph"}'), 5);
-    assert.deepEqual([...samples.keys()].filter((name) => /^parley_(scheduler|runs)/.test(name)), []);
+    assert.deepEqual([...samples.keys()].filter((name) => /^parley_(scheduler|runs|lineage)/.test(name)), []);
   }, {
     options: ({ stores }) => ({
       stores: { ...stores, graph: faulty(stores.graph, fault), runs: faulty(stores.runs, fault) },
       answer_ms: 50,
+      lineage: true,
     }),
   });
 }

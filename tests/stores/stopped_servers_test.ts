@@ -1,60 +1,83 @@
 /** A server of the test's own that is stopped under load and started again, as an administrator does. */
 import assert from "node:assert/strict";
-import { withAsker } from "../fixtures/faults.ts";
-import { nightlyRun, ROOT, SAMPLE, withFlow } from "../fixtures/flow.ts";
+import { type Asker, PARTS, withAsker } from "../fixtures/faults.ts";
+import { digests, type Flow, nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
+import { whyNoServer, withOwnServer } from "../fixtures/own_server.ts";
+import { retry, secondRun, undisturbed } from "../fixtures/second_run.ts";
+import type { Setting } from "../fixtures/servers.ts";
 import { until } from "../fixtures/until.ts";
 
-/** Where the scripts are that start servers without containers. */
-const SCRIPTS = Deno.env.get("SERVERS") ?? `${ROOT}../shared/servers`;
+/** By setting: the script's name, what `X-Cache` says while the server is away, and whether a run meets that too. */
+const STOPPED: Readonly<Record<Setting, { name: string; cache: "miss" | "bypass"; run?: true }>> = {
+  PARLEY_DOCUMENTS: { name: "mongodb", cache: "miss" },
+  PARLEY_VECTORS: { name: "milvus", cache: "miss", run: true },
+  PARLEY_GRAPH: { name: "neo4j", cache: "miss" },
+  PARLEY_ANALYTICS: { name: "postgres", cache: "bypass" },
+  PARLEY_CACHE: { name: "redis", cache: "bypass" },
+};
 
-/** By setting: the script's name, and what an answer shows while the server is away. */
-const STOPPED = {
-  PARLEY_ANALYTICS: { name: "postgres", away: { degraded: ["analytics"], cache: "bypass" } },
-  PARLEY_CACHE: { name: "redis", away: { degraded: [], cache: "bypass" } },
-} as const;
+/** New questions that are asked once it is noticed that the server is away. */
+const QUESTIONS = 10;
 
-for (const [setting, { name, away }] of Object.entries(STOPPED)) {
-  const ignore = !isThere(`${SCRIPTS}/${name}.sh`);
+for (const [setting, { name, cache, run = false }] of Object.entries(STOPPED)) {
+  const missing = whyNoServer(name);
   Deno.test({
     name: `answers go on while ${name} is stopped, and are whole again once it is started${
-      ignore ? `: SERVERS names no folder with ${name}.sh` : ""
+      missing === null ? "" : `: ${missing}`
     }`,
-    ignore,
-    async fn() {
-      const port = freePort();
-      const script = (verb: string) => run(`${name}.sh`, verb, { [`${name.toUpperCase()}_PORT`]: `${port}` });
-      try {
-        const url = await script("start");
-        await withFlow(async (flow) => {
+    ignore: missing !== null,
+    fn: () =>
+      withOwnServer(name, (server) =>
+        withFlow(async (flow) => {
           assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+          const part = PARTS[setting as Setting];
+          const degraded = part === null ? [] : [part];
           await withAsker({ config: flow.config, answer_ms: 1_000 }, async (asker) => {
-            const load = keepAsking(asker);
-            await script("stop");
-            await until(async () => {
+            const load = keepAsking(asker, degraded);
+            await server.stop();
+            await until(async () => (await asker.ask()).degraded.length === degraded.length);
+            for (let asked = 0; asked < QUESTIONS; asked++) {
               const { ms: _ms, ...shown } = await asker.ask();
-              return JSON.stringify(shown) === JSON.stringify(away);
-            });
-            await script("start");
+              assert.deepEqual(shown, { degraded, cache });
+            }
+            const failed = run ? await failedRun(flow) : null;
+            await server.start();
             await asker.untilWhole();
             const again = asker.next();
             await until(async () => (await asker.ask(again)).cache === "hit");
             assert.ok(await load.stop() > 0);
+            if (failed !== null) await retried(flow, failed);
           });
-        }, { [setting]: url });
-      } finally {
-        await script("wipe");
-      }
-    },
+        }, { [setting]: server.url })),
   });
 }
 
-/** Asks new questions one after another, each of which must be answered, until it is stopped; returns how many. */
-function keepAsking(asker: { ask(): Promise<unknown> }): { stop(): Promise<number> } {
+/** A nightly run that meets the stopped server: it fails, and publishes nothing. Returns its id. */
+async function failedRun(flow: Flow): Promise<string> {
+  const { analytics } = flow.services;
+  const published = await analytics.published();
+  const { outcome, snapshot } = await secondRun(flow);
+  assert.equal(outcome, "failed");
+  assert.deepEqual(await analytics.published(), published);
+  return snapshot.run.run_id;
+}
+
+async function retried(flow: Flow, run_id: string): Promise<void> {
+  await retry(flow, run_id);
+  assert.deepEqual(await digests(flow), await undisturbed());
+}
+
+/**
+ * Asks new questions one after another until it is stopped; each must be answered, and lack nothing but `degraded`.
+ * Returns how many.
+ */
+function keepAsking(asker: Asker, degraded: readonly string[]): { stop(): Promise<number> } {
   let stopped = false;
   const asking = (async () => {
     let asked = 0;
     for (; !stopped; asked++) {
-      await asker.ask();
+      const answer = await asker.ask();
+      assert.ok(answer.degraded.every((part) => degraded.includes(part)), `degraded: ${answer.degraded}`);
       await new Promise((resume) => setTimeout(resume, 20));
     }
     return asked;
@@ -65,35 +88,4 @@ function keepAsking(asker: { ask(): Promise<unknown> }): { stop(): Promise<numbe
       return asking;
     },
   };
-}
-
-/** Runs a script and returns the last line it prints. Its server must not hold a pipe open. */
-async function run(script: string, verb: string, env: Record<string, string>): Promise<string> {
-  const out = await Deno.makeTempFile();
-  try {
-    const { success } = await new Deno.Command("bash", {
-      args: ["-c", 'bash "$0" "$1" >"$2"', `${SCRIPTS}/${script}`, verb, out],
-      env,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).output();
-    assert.ok(success, `${script} ${verb} failed`);
-    return (await Deno.readTextFile(out)).trim().split("\n").at(-1)!;
-  } finally {
-    await Deno.remove(out);
-  }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
-function isThere(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }

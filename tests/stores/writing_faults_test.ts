@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { allDags, engine, work } from "../../commands/engine.ts";
-import { systemClock } from "../../lib/core/clock.ts";
-import { clearRun } from "../../lib/dag/clear.ts";
 import { Neo4jGraph } from "../../lib/stores/graph/neo4j.ts";
 import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
 import type { Services } from "../../tasks/services.ts";
 import { proxied } from "../fixtures/faults.ts";
-import { digests, type Flow, nightlyRun, SAMPLE, withFlow, writeRows } from "../fixtures/flow.ts";
+import { digests, type Flow, nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
+import { retry, secondRun, undisturbed } from "../fixtures/second_run.ts";
 import { freshServers, missingServers } from "../fixtures/servers.ts";
 
 type Store = "documents" | "vectors" | "graph" | "analytics";
@@ -16,18 +14,6 @@ const SETTINGS = {
   graph: "PARLEY_GRAPH",
   analytics: "PARLEY_ANALYTICS",
 } as const;
-
-const NEW = [{
-  message_id: "late",
-  user_id: "keziah-boateng",
-  message: "And a lighter pair for races?",
-  timestamp: "2025-11-02T10:00:00Z",
-  intent: "choose_running_kit",
-}];
-
-/** The second run of the sample's owner brings one new message. */
-const second = (flow: Flow, o: { jitter?: number } = {}) =>
-  nightlyRun(flow, { messages: [writeRows(flow, "new.ndjson", NEW)] }, o);
 
 /** The same stores, one of which goes away as soon as something is written to it. */
 function losing(services: Services, store: Store, away: () => void): Services {
@@ -64,24 +50,6 @@ function once<T>(act: () => T): () => T {
   let made: { value: T } | null = null;
   return () => (made ??= { value: act() }).value;
 }
-
-async function retry({ config, runs, services }: Flow, run_id: string): Promise<void> {
-  const dag = allDags(config).get("nightly")!;
-  await clearRun({ dag, runs, run_id, scope: { failed: true }, clock: systemClock });
-  const options = { ...engine({ config, runs, services }), random: () => 0 };
-  assert.equal(await work(options, new AbortController().signal, { until: run_id }), "success");
-}
-
-/** Both runs, with nothing in their way. */
-const undisturbed = once(async () => {
-  let all: Record<string, string> = {};
-  await withFlow(async (flow) => {
-    await nightlyRun(flow, SAMPLE);
-    await second(flow);
-    all = await digests(flow);
-  });
-  return all;
-});
 
 /** The driver tries a lost connection again for as long as a write may take: here less than the usual 30 s. */
 const GRAPH_MS = 2_000;
@@ -126,7 +94,7 @@ for (const store of ["documents", "vectors", "graph", "analytics"] as const) {
         const { analytics } = flow.services;
         const published = await analytics.published();
         const services = losing(flow.services, store, () => proxy.down());
-        const { outcome, snapshot } = await second({ ...flow, services });
+        const { outcome, snapshot } = await secondRun({ ...flow, services });
         assert.equal(outcome, "failed");
         await proxy.up();
         await answers(() => flow.services[store].health());
@@ -146,7 +114,7 @@ for (const store of ["documents", "vectors", "graph", "analytics"] as const) {
           proxy.down();
           back = new Promise<void>((resume) => setTimeout(resume, AWAY_MS)).then(() => proxy.up());
         });
-        const { outcome, snapshot } = await second({ ...flow, services }, { jitter: 0.99 });
+        const { outcome, snapshot } = await secondRun({ ...flow, services }, { jitter: 0.99 });
         await back;
         assert.equal(outcome, "success", snapshot.run.error ?? "");
         const tried = attemptsOf(snapshot).filter((states) => states.length > 1);

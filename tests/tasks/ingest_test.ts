@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { createHash } from "../../deps.ts";
-import type { JsonObject, Kind } from "../../lib/core/types.ts";
+import { type JsonObject, type Kind, modelKey } from "../../lib/core/types.ts";
 import { Fail, Skip } from "../../lib/dag/types.ts";
 import type { ArtifactStore } from "../../lib/stores/artifacts/port.ts";
 import { ingest, type IngestOutput } from "../../tasks/steps/ingest.ts";
 import { contextOf, type InputStores, withInputStores } from "../fixtures/context.ts";
-import { event } from "../fixtures/rows.ts";
+import { event, message } from "../fixtures/rows.ts";
+import { profile } from "../fixtures/vectors.ts";
 
+const MODEL = { name: "test", revision: "0", dimension: 4, pooling: "mean" } as const;
 const RUN = "manual:2026-01-01T00:00:00+00:00";
 
 function sha256(text: string): string {
@@ -22,7 +24,7 @@ async function file(o: InputStores, name: string, text: string): Promise<string>
 async function published({ services }: InputStores, sources: [Kind, string, string][]): Promise<void> {
   const at = "2026-01-01T00:00:00.000Z";
   await services.analytics.publish({
-    published: { version: 1, run_id: "before", model: "none", at },
+    published: { version: 1, run_id: "before", model: modelKey(MODEL), at },
     sources: sources.map(([kind, uri, text]) => ({
       kind,
       uri,
@@ -92,12 +94,37 @@ Deno.test("ingest() skips when every source is unchanged, unless users wait to b
     await published(o, [["messages", same, '{"a":1}\n']]);
     await assert.rejects(run(o, { messages: [same] }).done, new Skip("every source is unchanged"));
     await assert.rejects(run(o, {}).done, new Skip("there is no source"));
+    await o.services.graph.setTargets({ campaigns: [{ campaign_id: "there", intents: [] }] });
     await o.services.analytics.upsertEvents({ events: [event()] });
     assert.deepEqual(await run(o, { messages: [same] }).done, {
       sources: [],
       unchanged: [{ kind: "messages", uri: same }],
       failed: [],
     });
+  }));
+
+Deno.test("ingest() reads everything again, and touches everybody, where a store has become empty", () =>
+  withInputStores(async (o) => {
+    const { documents, analytics, vectors } = o.services;
+    const same = await file(o, "same.ndjson", '{"a":1}\n');
+    await published(o, [["messages", same, '{"a":1}\n']]);
+    const store = await vectors.of({ model: MODEL });
+    await store.upsert({ collection: "messages", rows: [profile("m", Float32Array.of(1, 0, 0, 0))] });
+    const gone = run(o, { messages: [same] });
+    assert.equal((await gone.done).sources.length, 1);
+    assert.match(gone.reported.log[0]!, /^the store of documents is empty/);
+    await documents.upsert({ messages: [message({ user_id: "a" })] });
+    await analytics.upsertEvents({ events: [event({ user_id: "b" })] });
+    for (const base of [documents, analytics]) {
+      await base.settle({ touched: await base.touched({ after: null, limit: 9 }) });
+    }
+    const lost = run(o, { messages: [same] });
+    assert.equal((await lost.done).sources.length, 1);
+    assert.match(lost.reported.log[0]!, /^the store of graph is empty/);
+    const touched = await Promise.all(
+      [documents, analytics].map((base) => base.touched({ after: null, limit: 9 })),
+    );
+    assert.deepEqual(touched.map((users) => users.map(({ user_id }) => user_id)), [["a"], ["b"]]);
   }));
 
 Deno.test("ingest() records a source that cannot be read and goes on", () =>

@@ -72,6 +72,8 @@ export interface AnalyticsStore {
    */
   upsertEvents(o: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts>;
   touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]>;
+  /** Touches everybody who has events here, as if they were new. */
+  touchAll(o?: Abortable): Promise<void>;
   settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
   /** Recount of events for these users, in ascending user and campaign. */
   engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;

@@ -82,6 +82,16 @@ export class PostgresAnalytics implements AnalyticsStore {
     );
   }
 
+  async touchAll(o: Abortable = {}): Promise<void> {
+    await this.db.run(
+      `INSERT INTO touched
+       SELECT user_id, nextval('writes') FROM (SELECT DISTINCT user_id FROM events ORDER BY user_id) AS users
+       ON CONFLICT (user_id) DO UPDATE SET token = nextval('writes')`,
+      [],
+      o,
+    );
+  }
+
   async settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
     await this.db.run(
       `DELETE FROM touched USING ${given({ user_id: "text", token: "bigint" })}

@@ -81,6 +81,10 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.touches.page(o);
   }
 
+  touchAll(o: Abortable = {}): Promise<void> {
+    return this.touches.touchAll("events", o);
+  }
+
   settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
     return this.touches.settle(o.touched, o);
   }

@@ -76,6 +76,16 @@ export class MongoDocuments implements DocumentStore {
     return this.touches.page(o);
   }
 
+  touchAll({ signal }: Abortable = {}): Promise<void> {
+    return this.connection.run(async (db, reading) => {
+      const users = messagesOf(db).aggregate<{ _id: string }>([{ $group: { _id: "$user_id" } }], reading);
+      for await (const batch of batches(users, BATCH)) {
+        const user_ids = new Set(batch.map(({ _id }) => _id));
+        await this.touches.seal(user_ids, await this.touches.mark(user_ids, { signal }), { signal });
+      }
+    }, { ms: SCAN_MS, signal });
+  }
+
   settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
     return this.touches.settle(o.touched, o);
   }

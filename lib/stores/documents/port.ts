@@ -60,6 +60,8 @@ export interface DocumentStore {
   upsert(o: { messages: readonly Message[] } & Abortable): Promise<WriteCounts>;
   /** Touched users in ascending id, after `after`. */
   touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]>;
+  /** Touches everybody who has rows here, as if they were new. */
+  touchAll(o?: Abortable): Promise<void>;
   /** Forgets touches whose token is still the newest. */
   settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
   /** Messages in ascending `message_id`, after `after`; of these users only, where given. */

@@ -93,6 +93,10 @@ export class SqliteDocuments implements DocumentStore {
     return this.touches.page(o);
   }
 
+  touchAll(o: Abortable = {}): Promise<void> {
+    return this.touches.touchAll("messages", o);
+  }
+
   settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
     return this.touches.settle(o.touched, o);
   }

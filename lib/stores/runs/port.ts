@@ -1,4 +1,7 @@
 import type { Health, Json, JsonObject } from "../../core/types.ts";
+import type { LineageOutbox } from "./outbox.ts";
+
+export type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "./outbox.ts";
 
 /** `running` with no live lease is an interrupted run: the next process that claims it goes on. */
 export const RUN_STATES = ["queued", "running", "success", "failed", "cancelled"] as const;
@@ -193,7 +196,7 @@ export interface ActiveLimits {
 }
 
 /** Runs, tasks, attempts, lineage and logs: the memory of the dag engine. */
-export interface RunStore {
+export interface RunStore extends LineageOutbox {
   /**
    * Adds a queued run with its tasks; false where the run id or the occurrence exists already. With a lease, only its
    * owner can claim the run until then.
@@ -276,9 +279,10 @@ export interface RunStore {
   leader(): Promise<{ owner: string; last_tick: string; lag_ms: number; live_until: string } | null>;
   /**
    * Removes runs that were created before this ISO time and in which nothing goes on; returns how many. Keeps each
-   * dag's newest scheduled run, which says up to when its schedule is done.
+   * dag's newest scheduled run, which says up to when its schedule is done, and with `keep_unsent` the runs of which a
+   * lineage sink has not heard all.
    */
-  prune(o: { before: string }): Promise<number>;
+  prune(o: { before: string; keep_unsent?: boolean }): Promise<number>;
   health(): Promise<Health>;
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import { dagLimits } from "./limits.ts";
 import type {
   ActiveLimits,
   AttemptKey,
+  AttemptOfRun,
   LogLine,
   Progressed,
   RunChanges,
@@ -13,9 +14,12 @@ import type {
   RunSnapshot,
   RunStore,
   TaskRecord,
+  UnsentAttempt,
 } from "./port.ts";
+import { settleUnsent, takeUnsent } from "./postgres_outbox.ts";
 import { claimable, PostgresRunQueries, readRun } from "./postgres_queries.ts";
 import { applyChanges, checkHold, holdRow, lock, putTasks } from "./postgres_writes.ts";
+import { UNSENT } from "./rows.ts";
 
 /** Runs that one statement removes at most. */
 const PRUNE_LIMIT = 100;
@@ -190,26 +194,39 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
     ) === 1;
   }
 
-  async prune({ before }: { before: string }): Promise<number> {
+  takeUnsent(o: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
+    return this.db.write((session) => takeUnsent(session, o));
+  }
+
+  async settleUnsent(o: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
+    if (o.attempts.length > 0) await this.db.write((session) => settleUnsent(session, o));
+  }
+
+  async prune(
+    { before, keep_unsent = false }: { before: string; keep_unsent?: boolean },
+  ): Promise<number> {
     let gone = 0;
     while (true) {
-      const pruned = await this.pruneSome(before);
+      const pruned = await this.pruneSome(before, keep_unsent);
       gone += pruned;
       if (pruned < PRUNE_LIMIT) return gone;
     }
   }
 
   /** Leaves out what somebody else has locked: something goes on there. */
-  private pruneSome(before: string): Promise<number> {
+  private pruneSome(before: string, keep_unsent: boolean): Promise<number> {
     return this.db.run(
       `WITH old AS MATERIALIZED (
          SELECT run_id FROM pipeline_runs r WHERE created_at < $1
            AND (ended_at IS NOT NULL OR trigger = 'external' AND NOT EXISTS
              (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND a.state = 'running'))
            AND (trigger != 'schedule' OR logical_date < (SELECT max(logical_date) FROM pipeline_runs n
-             WHERE n.dag_id = r.dag_id AND n.trigger = 'schedule')) LIMIT $2 FOR UPDATE OF r SKIP LOCKED)
+             WHERE n.dag_id = r.dag_id AND n.trigger = 'schedule'))
+           AND (NOT $3::boolean OR NOT EXISTS
+             (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND ${UNSENT}))
+         LIMIT $2 FOR UPDATE OF r SKIP LOCKED)
        DELETE FROM pipeline_runs USING old WHERE pipeline_runs.run_id = old.run_id`,
-      [before, PRUNE_LIMIT],
+      [before, PRUNE_LIMIT, String(keep_unsent)],
     );
   }
 }

@@ -29,6 +29,7 @@ import {
   TASK_FACTS,
   taskOf,
   type TaskRow,
+  UNSENT,
 } from "./rows.ts";
 import { RUN_MIGRATIONS } from "./schema.ts";
 
@@ -48,7 +49,7 @@ const MIGRATIONS = RUN_MIGRATIONS.map((sql, version) => {
     : same;
 });
 
-const LINEAGE = "task_id, attempt, direction, namespace, name, rows, bytes, version, fields, quality";
+export const LINEAGE = "task_id, attempt, direction, namespace, name, rows, bytes, version, fields, quality";
 
 /** What can be asked of the runs in a PostgreSQL schema. */
 export class PostgresRunQueries {
@@ -132,6 +133,11 @@ export class PostgresRunQueries {
          AND ($3::text IS NULL OR task_id = $3) AND ($4::bigint IS NULL OR attempt = $4) ORDER BY seq LIMIT $5`,
       [o.run_id, o.after, o.task_id ?? null, o.attempt ?? null, o.limit],
     );
+  }
+
+  async unsent(): Promise<number> {
+    const sql = `SELECT count(*) AS n FROM pipeline_attempts WHERE ${UNSENT}`;
+    return (await this.db.get<{ n: number }>(sql))?.n ?? 0;
   }
 
   async paused(): Promise<string[]> {

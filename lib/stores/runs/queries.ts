@@ -28,6 +28,7 @@ import {
   TASK_FACTS,
   taskOf,
   type TaskRow,
+  UNSENT,
 } from "./rows.ts";
 
 /** How long a question waits for a lock before the file counts as unavailable. */
@@ -175,6 +176,11 @@ export class RunQueries {
       AND (?3 IS NULL OR task_id = ?3) AND (?4 IS NULL OR attempt = ?4) ORDER BY seq LIMIT ?5`;
     const values = [o.run_id, o.after, o.task_id ?? null, o.attempt ?? null, o.limit];
     return this.reading(() => this.sql.all<LogLine & { seq: number }>(sql, ...values));
+  }
+
+  unsent(): Promise<number> {
+    const sql = `SELECT count(*) AS n FROM pipeline_attempts WHERE ${UNSENT}`;
+    return this.reading(() => this.sql.get<{ n: number }>(sql)?.n ?? 0);
   }
 
   paused(): Promise<string[]> {

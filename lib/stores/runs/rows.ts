@@ -1,5 +1,6 @@
 import type { SQLInputValue } from "../../../deps.ts";
 import type {
+  AttemptOfRun,
   AttemptRecord,
   AttemptState,
   LineageEntry,
@@ -9,6 +10,7 @@ import type {
   TaskOutput,
   TaskRecord,
   TaskState,
+  UnsentAttempt,
 } from "./port.ts";
 
 /** A row of `pipeline_runs`: structure as JSON text, truth as 0 or 1. */
@@ -22,7 +24,11 @@ export type TaskRow = Omit<TaskRecord, "output" | "branch"> & {
   readonly output: string;
   readonly branch: string | null;
 };
-export type AttemptRow = Omit<AttemptRecord, "versions"> & { readonly versions: string };
+export type AttemptRow = Omit<AttemptRecord, "versions"> & {
+  readonly run_id: string;
+  readonly versions: string;
+  readonly send_at: number | null;
+};
 export type LineageRow = Omit<LineageEntry, "fields" | "quality"> & {
   readonly task_id: string;
   readonly attempt: number;
@@ -70,9 +76,8 @@ export function taskValues(task: TaskRecord): SQLInputValue[] {
   return TASK_COLUMNS.map((column) => row[column]);
 }
 
-export function attemptOf(row: AttemptRow & { run_id?: string }): AttemptRecord {
-  const { run_id: _run, ...rest } = row;
-  return { ...rest, versions: JSON.parse(row.versions) };
+export function attemptOf({ run_id: _run, send_at: _due, ...rest }: AttemptRow): AttemptRecord {
+  return { ...rest, versions: JSON.parse(rest.versions) };
 }
 
 export function lineageOf(
@@ -135,6 +140,34 @@ function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[
   const lost = attempts.filter(([, state]) => state === "lost").length;
   const made = { attempts: attempts.length, lost, started_at, ended_at };
   return { task_id, state, ...made, rows_in, rows_out, quarantined };
+}
+
+/** Of attempts that a lineage sink has not heard of; as the index has it. */
+export const UNSENT = "send_at IS NOT NULL AND ended_at IS NOT NULL";
+
+/** Attempts with their runs and lineage. */
+export function unsentOf(
+  attempts: readonly AttemptRow[],
+  runs: readonly RunRow[],
+  lineage: readonly (LineageRow & { readonly run_id: string })[],
+): UnsentAttempt[] {
+  const run = new Map(runs.map((row) => [row.run_id, runOf(row)]));
+  const uses = Map.groupBy(lineage, keyOf);
+  return attempts.map((row) => ({
+    run: run.get(row.run_id)!,
+    attempt: attemptOf(row),
+    lineage: (uses.get(keyOf(row)) ?? []).map(useOf),
+    due_at: row.send_at ?? 0,
+  }));
+}
+
+function keyOf({ run_id, task_id, attempt }: AttemptOfRun): string {
+  return JSON.stringify([run_id, task_id, attempt]);
+}
+
+function useOf(row: LineageRow & { readonly run_id: string }): LineageEntry {
+  const { task_id: _task, attempt: _attempt, ...use } = lineageOf(row);
+  return use;
 }
 
 export type OutputRow = Omit<TaskOutput, "output"> & { readonly output: string };

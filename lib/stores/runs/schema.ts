@@ -101,4 +101,10 @@ ALTER TABLE pipeline_tasks ADD COLUMN branch TEXT;
 ALTER TABLE pipeline_attempts ADD COLUMN lease_until INTEGER;
 CREATE TABLE known_dags (dag_id TEXT PRIMARY KEY, since INTEGER NOT NULL);
 `,
+  // From when on, in epoch milliseconds, an ended attempt is due to be sent to a lineage sink; null once it was.
+  `
+ALTER TABLE pipeline_attempts ADD COLUMN send_at INTEGER DEFAULT 0;
+CREATE INDEX pipeline_attempts_unsent ON pipeline_attempts (send_at, ended_at)
+  WHERE send_at IS NOT NULL AND ended_at IS NOT NULL;
+`,
 ];

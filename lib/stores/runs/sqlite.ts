@@ -5,6 +5,7 @@ import { Sqlite } from "../sqlite.ts";
 import type {
   ActiveLimits,
   AttemptKey,
+  AttemptOfRun,
   LogLine,
   Progressed,
   RunChanges,
@@ -12,7 +13,9 @@ import type {
   RunSnapshot,
   RunStore,
   TaskRecord,
+  UnsentAttempt,
 } from "./port.ts";
+import { type AttemptRow, type LineageRow, type RunRow, UNSENT, unsentOf } from "./rows.ts";
 import { RUN_MIGRATIONS } from "./schema.ts";
 import { RunWrites } from "./writes.ts";
 
@@ -203,15 +206,45 @@ export class SqliteRuns extends RunWrites implements RunStore {
     );
   }
 
-  prune({ before }: { before: string }): Promise<number> {
+  async takeUnsent(o: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
+    const due = `SELECT * FROM pipeline_attempts WHERE send_at <= ? AND ${UNSENT}
+      ORDER BY send_at, ended_at LIMIT ?`;
+    // Mostly there is nothing, which no lock is taken for.
+    if (await this.reading(() => this.sql.get(due, o.now, 1)) === null) return [];
+    return await this.sql.write(() => {
+      const taken = this.sql.all<AttemptRow>(due, o.now, o.limit);
+      for (const attempt of taken) this.setDue(attempt, o.again_at);
+      const ids = JSON.stringify(taken.map(({ run_id }) => run_id));
+      const run = "SELECT * FROM pipeline_runs WHERE run_id IN (SELECT value FROM json_each(?))";
+      const uses = `SELECT * FROM pipeline_lineage WHERE run_id = ? AND task_id = ? AND attempt = ?
+        ORDER BY rowid`;
+      const lineage = taken.flatMap(({ run_id, task_id, attempt }) =>
+        this.sql.all<LineageRow & { run_id: string }>(uses, run_id, task_id, attempt)
+      );
+      return unsentOf(taken, this.sql.all<RunRow>(run, ids), lineage);
+    });
+  }
+
+  async settleUnsent(o: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
+    await this.sql.writeEach(o.attempts, (attempt) => this.setDue(attempt, o.again_at));
+  }
+
+  private setDue({ run_id, task_id, attempt }: AttemptOfRun, at: number | null): void {
+    const sql = "UPDATE pipeline_attempts SET send_at = ? WHERE run_id = ? AND task_id = ? AND attempt = ?";
+    this.sql.run(sql, at, run_id, task_id, attempt);
+  }
+
+  prune({ before, keep_unsent = false }: { before: string; keep_unsent?: boolean }): Promise<number> {
     return this.sql.writeAll({
       sql:
         `DELETE FROM pipeline_runs WHERE run_id IN (SELECT run_id FROM pipeline_runs r WHERE created_at < ?1
         AND (ended_at IS NOT NULL OR trigger = 'external' AND NOT EXISTS
           (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND a.state = 'running'))
         AND (trigger != 'schedule' OR logical_date < (SELECT max(logical_date) FROM pipeline_runs n
-          WHERE n.dag_id = r.dag_id AND n.trigger = 'schedule')) LIMIT ?2)`,
-      values: [before],
+          WHERE n.dag_id = r.dag_id AND n.trigger = 'schedule'))
+        AND (?2 = 0 OR NOT EXISTS (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND ${UNSENT}))
+        LIMIT ?3)`,
+      values: [before, Number(keep_unsent)],
       limit: 100,
     });
   }

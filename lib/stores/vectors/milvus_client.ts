@@ -1,7 +1,7 @@
 import { loadMilvus } from "../../../deps.ts";
 import { abortable } from "../../core/abort.ts";
 import { ParleyError } from "../../core/errors.ts";
-import { accepted, explain, failureOf, isUnloaded, OLDEST, tooOld } from "./milvus_errors.ts";
+import { accepted, explain, failureOf, isOverdue, isUnloaded, OLDEST, tooOld } from "./milvus_errors.ts";
 import type { MilvusAddress } from "./milvus_url.ts";
 
 type Sdk = Awaited<ReturnType<typeof loadMilvus>>;
@@ -25,15 +25,27 @@ const PAUSE_MS = 50;
 /** A server that is back is noticed within a second; gRPC by itself may wait two minutes. */
 const RECONNECT = { "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1_000 };
 
+/** A client that is made anew would otherwise be given the socket that the former one waits on. */
+const OWN_SOCKETS = { "grpc.use_local_subchannel_pool": 1 };
+
+/** How long connecting may take: less than a call, so that a try that falls into a silence does not outlast it for long. */
+const CONNECT_MS = 3_000;
+
 /** HTTP/2 sessions end a moment after they are told to, and gRPC lets nobody wait for it. */
 const FAREWELL_MS = 100;
 
 /** gRPC's state of a closed channel. */
 const SHUTDOWN = 4;
 
-/** One connection to a Milvus, made at the first call. All calls here may be repeated without harm. */
+/**
+ * One connection to a Milvus, made at the first call, and anew after a call without an answer: gRPC would wait on a
+ * socket that has fallen silent, for good where that happens while it connects. All calls here may be repeated without
+ * harm.
+ */
 export class Milvus {
   private connecting: Promise<Connection> | null = null;
+  /** Connections that are given up end here with their last call. */
+  private readonly partings = new Set<Promise<void>>();
   private closed = false;
 
   /** `timeout_ms` is what one call may take, repeats included. */
@@ -54,12 +66,14 @@ export class Milvus {
   ): Promise<T> {
     const timeout = o.timeout_ms ?? this.timeout_ms;
     const deadline = performance.now() + timeout;
-    const { client } = await this.connected();
     for (let pause = PAUSE_MS;; pause *= 2) {
+      const connecting = this.connected();
+      const { client } = await connecting;
       try {
         return accepted(await ask(client, Math.max(1, Math.ceil(deadline - performance.now()))));
       } catch (thrown) {
         const failure = failureOf(thrown);
+        if (isOverdue(failure)) this.drop(connecting, client);
         o.signal?.throwIfAborted();
         if (this.closed) throw closed();
         const passing = failure.retriable || isUnloaded(failure);
@@ -77,15 +91,26 @@ export class Milvus {
     return (await this.connected()).version;
   }
 
-  private async connected(): Promise<Connection> {
-    if (this.closed) throw closed();
-    const connecting = this.connecting ??= this.connect();
-    try {
-      return await connecting;
-    } catch (error) {
-      if (this.connecting === connecting) this.connecting = null;
-      throw error;
-    }
+  private connected(): Promise<Connection> {
+    if (this.closed) return Promise.reject(closed());
+    if (this.connecting !== null) return this.connecting;
+    const connecting = this.connecting = this.connect();
+    connecting.catch(() => this.forget(connecting));
+    return connecting;
+  }
+
+  /** Says whether it was the present connection, which the next call makes anew. */
+  private forget(connecting: Promise<Connection>): boolean {
+    const present = this.connecting === connecting;
+    if (present) this.connecting = null;
+    return present;
+  }
+
+  /** Closes a connection as soon as what else was asked over it has ended. */
+  private drop(connecting: Promise<Connection>, client: MilvusClient): void {
+    if (!this.forget(connecting)) return;
+    const parting = closeClient(client).finally(() => this.partings.delete(parting));
+    this.partings.add(parting);
   }
 
   private async connect(): Promise<Connection> {
@@ -96,11 +121,12 @@ export class Milvus {
       ssl: tls,
       ...credentials,
       database,
-      timeout: this.timeout_ms,
+      // Of what names none of its own, which is connecting.
+      timeout: Math.min(CONNECT_MS, this.timeout_ms),
       // The SDK gives each retry a whole timeout of its own; `call` repeats within one.
       maxRetries: 0,
       telemetry: { enabled: false },
-      channelOptions: RECONNECT,
+      channelOptions: { ...RECONNECT, ...OWN_SOCKETS },
     });
     try {
       const hello: unknown = await client.connectPromise;
@@ -119,15 +145,18 @@ export class Milvus {
     this.closed = true;
     const connection = await this.connecting?.catch(() => null);
     if (connection) await closeClient(connection.client);
+    await Promise.all(this.partings);
   }
 }
 
 /**
- * Closes the SDK's channels for good. It asks each for its state after closing it, in a way that makes the channel
- * connect again and leaves a socket and timers behind; so that question gets its answer here.
+ * Closes the SDK's channels for good, once the calls under way have ended. It asks each for its state after closing it,
+ * in a way that makes the channel connect again and leaves a socket and timers behind; so that question gets its answer
+ * here. While calls hold channels, the pool would make new ones for who asks for all of them.
  */
 async function closeClient(client: MilvusClient): Promise<void> {
   const { channelPool } = client;
+  while (channelPool.borrowed > 0) await new Promise((resume) => setTimeout(resume, FAREWELL_MS));
   const services = await Promise.all(Array.from({ length: channelPool.size }, () => channelPool.acquire()));
   for (const service of services) {
     service.getChannel().getConnectivityState = () => SHUTDOWN;

@@ -58,6 +58,11 @@ export function isUnloaded({ code }: Failure): boolean {
   return code === STATUS.notLoaded || code === STATUS.notWhollyLoaded;
 }
 
+/** No answer came in the call's time. */
+export function isOverdue({ grpc }: Failure): boolean {
+  return grpc === GRPC.deadline;
+}
+
 /**
  * One sentence for a failure, `opening` a connection or later. It never holds credentials, and of the server's words
  * only the first.
@@ -74,7 +79,7 @@ export function explain(
   ) {
     return new ParleyError("denied", `${milvus} refuses the user, password or token in PARLEY_VECTORS`);
   }
-  if (grpc === GRPC.deadline) {
+  if (isOverdue(failure)) {
     return new ParleyError("unavailable", `${milvus} did not answer in time; look whether it is healthy`);
   }
   if (grpc === GRPC.unreachable && /certificate/i.test(reason)) return untrusted(milvus);

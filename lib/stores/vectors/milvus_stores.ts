@@ -21,7 +21,10 @@ export class MilvusVectorStores implements VectorStores {
 
   /** A model whose collections are only being made, or all but gone, has no state and is not among them. */
   async models({ signal }: Abortable = {}): Promise<ModelIdentity[]> {
-    const { data } = await this.milvus.call((client) => client.showCollections(), { signal });
+    const { data } = await this.milvus.call(
+      (client, timeout) => client.showCollections({ timeout }),
+      { signal },
+    );
     const { prefix } = this.milvus.address;
     const states = data.map(({ name }) => name).filter((name) =>
       name.startsWith(prefix) && /^m[0-9a-f]{12}_state$/.test(name.slice(prefix.length))

@@ -48,13 +48,15 @@ Deno.test("SqliteRuns takes a file of the first schema further, with its runs", 
   old.exec("PRAGMA user_version = 1");
   old.exec(
     `INSERT INTO pipeline_runs VALUES ('r','d','v','queued','manual',NULL,'x','x','x','{}','x',NULL,NULL,NULL,
-    0,NULL,0); INSERT INTO pipeline_tasks VALUES ('r','a','waiting',0,0,0,0,NULL,'null',NULL,NULL)`,
+    0,NULL,0); INSERT INTO pipeline_tasks VALUES ('r','a','waiting',0,0,0,0,NULL,'null',NULL,NULL);
+    INSERT INTO pipeline_attempts VALUES ('r','a',1,'success','p','default',1,'x','x',NULL,0,0,0,0,NULL,'{}')`,
   );
   old.close();
   const runs = new SqliteRuns({ path });
   try {
     const claimed = await runs.claim({ owner: "p", now: T0, ttl_ms: 1, max_active: { d: 1 } });
     assert.deepEqual(claimed?.tasks, [newTask("a")]);
+    assert.equal(await runs.unsent(), 1);
   } finally {
     await runs.close();
     await Deno.remove(dir, { recursive: true });

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { iso } from "../../lib/core/clock.ts";
+import type { RunStore, UnsentAttempt } from "../../lib/stores/runs/port.ts";
+import { addRun, endOf, startOf, T0, useOf } from "../fixtures/runs.ts";
+import { add, claim, type OpenRuns, storeTest } from "./runs.ts";
+
+const HIDDEN_MS = 60_000;
+
+const take = (runs: RunStore, o: { now?: number; limit?: number } = {}) => {
+  const { now = T0, limit = 100 } = o;
+  return runs.takeUnsent({ now, again_at: now + HIDDEN_MS, limit });
+};
+const keys = (taken: readonly UnsentAttempt[]) =>
+  taken.map(({ run: { run_id }, attempt: { task_id, attempt } }) => ({ run_id, task_id, attempt }));
+const ids = (taken: readonly UnsentAttempt[]) => taken.map(({ run }) => run.run_id);
+
+/** What a lineage sink is told from. */
+export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>): void {
+  const test = storeTest(name, open);
+
+  test("takeUnsent() gives an attempt as it ended, and none that is under way", async ({ runs }) => {
+    await add(runs, "r");
+    const claimed = await claim(runs, "p");
+    const start = startOf("a", { owner: "p" });
+    const commit = (changes: Parameters<RunStore["commit"]>[0]["changes"]) =>
+      runs.commit({ run_id: "r", owner: "p", now: T0, changes });
+    await commit({ starts: [start] });
+    assert.deepEqual([await take(runs), await runs.unsent()], [[], 0]);
+    const lineage = ["z", "a"].map((name) => useOf(name, { rows: 3, fields: ["id"], quality: { same: 1 } }));
+    const ended = endOf(start, { rows_in: 3, versions: { model: "m" }, lineage });
+    await commit({ ended: [ended] });
+    assert.equal(await runs.unsent(), 1);
+    const { lineage: _, ...attempt } = ended;
+    assert.deepEqual(await take(runs), [{ run: claimed!.run, attempt, lineage, due_at: 0 }]);
+  });
+
+  test("takeUnsent() gives an attempt once, and again where nobody settles it", async ({ runs }) => {
+    await addRun(runs, { run_id: "r", dag_id: "d", at: T0, task_id: "a" });
+    assert.deepEqual(ids(await take(runs)), ["r"]);
+    assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS - 1 })), []);
+    assert.equal(await runs.unsent(), 1);
+    assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS })), ["r"]);
+  });
+
+  test("takeUnsent() gives what ended first, and last what was put off", async ({ runs }) => {
+    for (const n of [3, 1, 2]) {
+      await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0 + n * 1_000, task_id: "a" });
+    }
+    const [first] = keys(await take(runs, { limit: 1 }));
+    assert.equal(first?.run_id, "r1");
+    await runs.settleUnsent({ attempts: [first!], again_at: T0 + 1 });
+    const rest = await take(runs, { now: T0 + 1 });
+    assert.deepEqual(rest.map(({ run, due_at }) => [run.run_id, due_at]), [["r2", 0], ["r3", 0], [
+      "r1",
+      T0 + 1,
+    ]]);
+  });
+
+  test("takeUnsent() gives no attempt to two who ask at the same time", async ({ runs, another }) => {
+    const other = await another();
+    try {
+      for (let n = 0; n < 12; n++) {
+        await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0, task_id: "a" });
+      }
+      const asked = Array.from({ length: 6 }, (_, i) => take(i % 2 === 0 ? runs : other, { limit: 2 }));
+      const given = (await Promise.all(asked)).flatMap(ids);
+      assert.equal(new Set(given).size, given.length);
+      assert.ok(given.length > 0);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test("settleUnsent() makes sent attempts due no more, and others when it says", async ({ runs }) => {
+    for (const n of [1, 2, 3]) {
+      await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0 + n, task_id: "a" });
+    }
+    const [sent, refused, back] = keys(await take(runs));
+    await runs.settleUnsent({ attempts: [], again_at: null });
+    await runs.settleUnsent({ attempts: [sent!], again_at: null });
+    await runs.settleUnsent({ attempts: [refused!], again_at: T0 + 2 * HIDDEN_MS });
+    await runs.settleUnsent({ attempts: [back!], again_at: 0 });
+    assert.equal(await runs.unsent(), 2);
+    assert.deepEqual(ids(await take(runs)), ["r3"]);
+    await runs.settleUnsent({ attempts: [back!], again_at: null });
+    assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS })), []);
+    assert.deepEqual(ids(await take(runs, { now: T0 + 2 * HIDDEN_MS })), ["r2"]);
+  });
+
+  test("prune() keeps what was not sent, where that is asked for", async ({ runs }) => {
+    for (const run_id of ["sent", "unsent"]) {
+      await addRun(runs, { run_id, dag_id: "d", at: T0, task_id: "a" });
+    }
+    const sent = keys(await take(runs)).filter(({ run_id }) => run_id === "sent");
+    await runs.settleUnsent({ attempts: sent, again_at: null });
+    const before = iso(T0 + 1);
+    assert.equal(await runs.prune({ before, keep_unsent: true }), 1);
+    assert.deepEqual((await runs.runs({ limit: 9 })).map(({ run_id }) => run_id), ["unsent"]);
+    assert.equal(await runs.prune({ before }), 1);
+  });
+}

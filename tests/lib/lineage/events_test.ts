@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { iso } from "../../../lib/core/clock.ts";
+import type { JsonObject } from "../../../lib/core/types.ts";
+import { eventsOf } from "../../../lib/lineage/events.ts";
+import type { AttemptState, LineageEntry, UnsentAttempt } from "../../../lib/stores/runs/port.ts";
+import { NEEDS_SPEC, specification } from "../../fixtures/openlineage.ts";
+import { endOf, runOf, startOf, T0, useOf } from "../../fixtures/runs.ts";
+
+const ORIGIN = { namespace: "shop", version: "1.2.3" };
+const SECRET = "what somebody said";
+
+function unsent(state: AttemptState = "success", lineage: readonly LineageEntry[] = []): UnsentAttempt {
+  const run = runOf("nightly-1", { dag_id: "nightly", error: SECRET, params: { messages: [SECRET] } });
+  const versions = { code: "1.2.0", model: "m@1" };
+  const { lineage: _, ...attempt } = endOf(startOf("embed", { owner: "p" }), {
+    state,
+    versions,
+    error: SECRET,
+  });
+  return { run, attempt, lineage, due_at: 0 };
+}
+
+const input = useOf("/in/chats.ndjson", {
+  rows: 3,
+  bytes: 10,
+  version: "abc",
+  fields: ["user_id", "message"],
+});
+const output = useOf("/data/artifacts/nightly-1/embed/part.ndjson", { direction: "output", rows: 0 });
+
+const body = ({ _producer, _schemaURL, ...rest }: JsonObject) => rest;
+const facet = (of: JsonObject, name: string) => body((of as Record<string, JsonObject>)[name]!);
+
+Deno.test("eventsOf() gives a start and an end, one run of a job within a run of its dag", () => {
+  const [start, end] = eventsOf(unsent(), ORIGIN);
+  assert.deepEqual([start.eventType, start.eventTime], ["START", iso(T0)]);
+  assert.deepEqual([end.eventType, end.eventTime], ["COMPLETE", iso(T0 + 1_000)]);
+  assert.equal(start.run.runId, end.run.runId);
+  assert.deepEqual([end.job.namespace, end.job.name], ["shop", "nightly.embed"]);
+  const parent = facet(end.run.facets, "parent") as { run: { runId: string }; job: JsonObject };
+  assert.deepEqual(parent.job, { namespace: "shop", name: "nightly" });
+  assert.notEqual(parent.run.runId, end.run.runId);
+  assert.deepEqual(facet(end.run.facets, "nominalTime"), {
+    nominalStartTime: iso(T0),
+    nominalEndTime: iso(T0),
+  });
+  assert.deepEqual(facet(end.run.facets, "processing_engine"), { name: "Parley", version: "1.2.0" });
+});
+
+const ENDS: readonly (readonly [AttemptState, string])[] = [
+  ["success", "COMPLETE"],
+  ["skipped", "COMPLETE"],
+  ["failed", "FAIL"],
+  ["timed_out", "FAIL"],
+  ["lost", "FAIL"],
+  ["cancelled", "ABORT"],
+  ["interrupted", "ABORT"],
+];
+
+Deno.test("eventsOf() ends as the attempt did, and says so in a tag too", () => {
+  for (const [state, eventType] of ENDS) {
+    const [, end] = eventsOf(unsent(state), ORIGIN);
+    assert.equal(end.eventType, eventType, state);
+    const { tags } = facet(end.run.facets, "tags") as unknown as { tags: { key: string; value: string }[] };
+    assert.deepEqual(Object.fromEntries(tags.map(({ key, value }) => [key, value])), {
+      run_id: "nightly-1",
+      attempt: "1",
+      state,
+      version_code: "1.2.0",
+      version_model: "m@1",
+    });
+    assert.equal("errorMessage" in end.run.facets, eventType === "FAIL", state);
+  }
+  assert.throws(() => eventsOf(unsent("running"), ORIGIN), /has not ended/);
+});
+
+Deno.test("eventsOf() gives datasets their version, columns and size, and nothing where nothing is known", () => {
+  const [start, end] = eventsOf(unsent("success", [input, output, useOf("bare")]), ORIGIN);
+  assert.deepEqual([start.inputs, start.outputs], [[], []]);
+  const [read, bare] = end.inputs;
+  assert.deepEqual(bare, { namespace: "file", name: "bare", facets: {} });
+  assert.deepEqual([read!.namespace, read!.name], ["file", "/in/chats.ndjson"]);
+  assert.deepEqual(facet(read!.facets, "version"), { datasetVersion: "abc" });
+  assert.deepEqual(facet(read!.facets, "schema"), { fields: [{ name: "user_id" }, { name: "message" }] });
+  assert.deepEqual(facet(read!.inputFacets as JsonObject, "inputStatistics"), { rowCount: 3, size: 10 });
+  assert.deepEqual(facet(end.outputs[0]!.outputFacets as JsonObject, "outputStatistics"), { rowCount: 0 });
+});
+
+Deno.test("eventsOf() names what passes within a run alike in each run", () => {
+  const [, end] = eventsOf(unsent("success", [output]), ORIGIN);
+  assert.equal(end.outputs[0]?.name, "/data/artifacts/nightly/embed/part.ndjson");
+});
+
+Deno.test("eventsOf() gives the same attempt the same ids, and no other attempt or namespace", () => {
+  const of = (o: UnsentAttempt, namespace = "shop") => eventsOf(o, { ...ORIGIN, namespace })[1].run.runId;
+  const one = unsent();
+  assert.equal(of(one), of(structuredClone(one)));
+  const others = [
+    of({ ...one, attempt: { ...one.attempt, attempt: 2 } }),
+    of({ ...one, attempt: { ...one.attempt, task_id: "vectors" } }),
+    of({ ...one, run: { ...one.run, run_id: "nightly-2" } }),
+    of({ ...one, run: { ...one.run, created_at: iso(T0 + 1) } }),
+    of(one, "another"),
+  ];
+  assert.equal(new Set([of(one), ...others]).size, 6);
+});
+
+Deno.test("eventsOf() tells neither errors nor params, which may quote data", () => {
+  for (const [state] of ENDS) {
+    assert.ok(!JSON.stringify(eventsOf(unsent(state, [input, output]), ORIGIN)).includes(SECRET));
+  }
+});
+
+Deno.test({
+  name: "eventsOf() keeps to the OpenLineage specification" + (NEEDS_SPEC === null ? "" : `: ${NEEDS_SPEC}`),
+  ignore: NEEDS_SPEC !== null,
+  fn: () => {
+    const check = specification();
+    for (const [state] of ENDS) {
+      for (const event of eventsOf(unsent(state, [input, output, useOf("bare")]), ORIGIN)) check(event);
+    }
+    const [event] = eventsOf(unsent(), ORIGIN);
+    assert.throws(() => check({ ...event, run: { ...event.run, runId: "1" } }), /uuid/);
+    const facets = {
+      nominalTime: { ...event.run.facets.nominalTime as JsonObject, nominalStartTime: "today" },
+    };
+    assert.throws(() => check({ ...event, run: { ...event.run, facets } }), /date-time/);
+  },
+});

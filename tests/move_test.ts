@@ -1,0 +1,56 @@
+/** Moving one store at a time: its URL is changed to an empty one, and the nightly run fills that. */
+import assert from "node:assert/strict";
+import { digests, nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { embeddedIn, moveOneByOne } from "./fixtures/move.ts";
+import { reembedRun } from "./fixtures/reembed.ts";
+
+async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "parley-move-" });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("a store that is exchanged for an empty one is filled again by the next run, whichever it is", () =>
+  withFolder(async (folder) => {
+    const { PARLEY_RUNS: _, ...to } = embeddedIn(`${folder}/new`);
+    await moveOneByOne(folder, to);
+  }));
+
+Deno.test("vectors whose sources are gone are not published, and reembed makes them of what is stored", () =>
+  withFolder(async (folder) => {
+    const env = embeddedIn(folder);
+    let before = {};
+    await withFlow(async (flow) => {
+      await nightlyRun(flow, SAMPLE);
+      before = await digests(flow);
+    }, env);
+    await withFlow(async (flow) => {
+      const { analytics } = flow.services;
+      const published = await analytics.published();
+      const { outcome, snapshot } = await nightlyRun(flow, { campaigns: SAMPLE.campaigns });
+      assert.equal(outcome, "failed");
+      const error = snapshot.attempts.find(({ task_id, state }) => task_id === "check" && state === "failed")
+        ?.error;
+      assert.match(error ?? "", /426 messages are stored and 0 have .* run reembed/);
+      assert.deepEqual(await analytics.published(), published);
+      assert.equal((await reembedRun(flow, "test:64")).outcome, "success");
+      assert.deepEqual(await digests(flow), before);
+    }, { ...env, PARLEY_VECTORS: `sqlite:${folder}/new/vectors.db` });
+  }));
+
+Deno.test("campaigns that no source has any more keep their place in an exchanged graph", () =>
+  withFolder(async (folder) => {
+    const env = embeddedIn(folder);
+    let before = {};
+    await withFlow(async (flow) => {
+      await nightlyRun(flow, SAMPLE);
+      before = await digests(flow);
+    }, env);
+    await withFlow(async (flow) => {
+      assert.equal((await nightlyRun(flow, {})).outcome, "success");
+      assert.deepEqual(await digests(flow), before);
+    }, { ...env, PARLEY_GRAPH: `sqlite:${folder}/new/graph.db` });
+  }));
