@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { healthy } from "./health.ts";
 import { type Abortable, type ModelIdentity, modelKey } from "../../lib/core/types.ts";
 import { profile } from "../fixtures/vectors.ts";
-import { axis, MODEL, near, type OpenVectors, randomRows, sameHits, vectorTest } from "./vectors.ts";
+import {
+  axis,
+  MODEL,
+  near,
+  type OpenVectors,
+  randomRows,
+  sameHits,
+  vectorTest,
+} from "../fixtures/vector_stores.ts";
 
 /** What holds for the stores of several models together, and for calls that are given up. */
 export function vectorStoresContract(name: string, open: OpenVectors): void {

@@ -1,36 +1,18 @@
 import assert from "node:assert/strict";
-import type { ModelIdentity } from "../../lib/core/types.ts";
-import type { Hit, VectorRow, VectorStore, VectorStores } from "../../lib/stores/vectors/port.ts";
+import type { VectorRow } from "../../lib/stores/vectors/port.ts";
 import {
-  bruteForce,
-  campaign,
-  clustered,
-  normalise,
-  profile,
-  randomOf,
-  recallOf,
-} from "../fixtures/vectors.ts";
+  axis,
+  MODEL,
+  near,
+  type OpenVectors,
+  randomRows,
+  sameHits,
+  TOLERANCE,
+  vectorTest,
+} from "../fixtures/vector_stores.ts";
+import { campaign, profile } from "../fixtures/vectors.ts";
 
-export const MODEL: ModelIdentity = { name: "contract", revision: "0", dimension: 8, pooling: "mean" };
-/** Servers compute in single precision. */
-const TOLERANCE = 1e-5;
-
-export type OpenVectors = () => Promise<{ stores: VectorStores; close(): Promise<void> }>;
-
-/** Runs tests each with an empty store of {@link MODEL}, and all that are open with it. */
-export function vectorTest(name: string, open: OpenVectors) {
-  return (what: string, body: (store: VectorStore, stores: VectorStores) => Promise<void>) =>
-    Deno.test(`${name}: ${what}`, async () => {
-      const { stores, close } = await open();
-      try {
-        await body(await stores.of({ model: MODEL }), stores);
-      } finally {
-        await close();
-      }
-    });
-}
-
-/** What every vector store does. `open` gives empty ones of their own each time. */
+/** What every vector store does with rows. `open` gives empty ones of their own each time. */
 export function vectorsContract(name: string, open: OpenVectors): void {
   const test = vectorTest(name, open);
 
@@ -138,104 +120,6 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(await store.messagesOf({ user_id: "nobody", after: null, limit: 4 }), []);
   });
 
-  test("search() in 500 rows is exact, with ties by id", async (store) => {
-    const rows = randomRows(500, 3);
-    const tied = rows.map((row, at) => at % 10 < 4 ? { ...row, vector: rows[at - at % 10]!.vector } : row);
-    await store.upsert({ collection: "profiles", rows: tied });
-    assert.equal((await store.build({ version: 1 })).profiles, 500);
-    const queries = [
-      ...tied.slice(0, 20).map((row) => row.vector),
-      ...randomRows(20, 4).map((row) => row.vector),
-    ];
-    for (const query of queries) {
-      for (const k of [1, 3, 10, 499, 600]) {
-        sameHits(await near(store, 1, query, k), bruteForce(tied, query, k));
-      }
-    }
-  });
-
-  test("search() in 20,000 rows finds at least .95 of the 10 nearest", async (_, stores) => {
-    const dimension = 32;
-    const store = await stores.of({ model: { ...MODEL, dimension } });
-    const next = clustered({ dimension, clusters: 100, seed: 5 });
-    const rows = Array.from({ length: 20_000 }, (_, at) => profile(`u${at}`, next()));
-    await store.upsert({ collection: "profiles", rows });
-    await store.build({ version: 1 });
-    const queries = Array.from({ length: 50 }, next);
-    const recall = await recallOf({ rows, queries, k: 10 }, (vector) => near(store, 1, vector, 10));
-    assert.ok(recall >= 0.95, `recall@10 is ${recall}`);
-    const [best] = await near(store, 1, rows[77]!.vector, 1);
-    sameHits([best!], [{ id: "u77", score: 1 }]);
-    const all = await near(store, 1, queries[0]!, 200);
-    assert.deepEqual(all, all.toSorted((a, b) => b.score - a.score));
-  });
-
-  test("search() leaves out what is excluded and still fills up", async (store) => {
-    const rows = randomRows(300, 6);
-    await store.upsert({ collection: "campaigns", rows: rows.map((row) => campaign(row.id, row.vector)) });
-    await store.build({ version: 1 });
-    const nearest = bruteForce(rows, rows[0]!.vector, 300).map((hit) => hit.id);
-    for (const [from, to] of [[0, 1], [0, 100], [5, 15], [0, 300]] as const) {
-      const exclude = [...nearest.slice(from, to), "nobody"];
-      const left = rows.filter((row) => !exclude.includes(row.id));
-      const hits = await store.search({
-        collection: "campaigns",
-        version: 1,
-        vector: rows[0]!.vector,
-        k: 10,
-        exclude,
-      });
-      sameHits(hits, bruteForce(left, rows[0]!.vector, 10));
-    }
-  });
-
-  test("search() refuses a query of another dimension or without direction", async (store) => {
-    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
-    await store.build({ version: 1 });
-    for (const bad of [axis(0).slice(1), new Float32Array(8), axis(0).fill(NaN)]) {
-      await assert.rejects(near(store, 1, bad, 1), { code: "invalid" });
-    }
-  });
-
-  test("search() in a version that was not built is not_found", async (store) => {
-    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
-    await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
-    await store.build({ version: 1 });
-    await assert.rejects(near(store, 2, axis(0), 1), { code: "not_found" });
-  });
-
-  test("build() makes a version that later writes do not move, beside later versions", async (store) => {
-    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
-    await store.build({ version: 1 });
-    const moved = profile("u1", axis(2), { content_hash: "moved" });
-    await store.upsert({ collection: "profiles", rows: [moved, profile("u3", axis(0))] });
-    sameHits(await near(store, 1, axis(0), 1), [{ id: "u1", score: 1 }]);
-    await store.build({ version: 2 });
-    sameHits(await near(store, 2, axis(0), 1), [{ id: "u3", score: 1 }]);
-    sameHits(await near(store, 2, axis(2), 1), [{ id: "u1", score: 1 }]);
-    sameHits(await near(store, 1, axis(0), 2), [{ id: "u1", score: 1 }, { id: "u2", score: 0 }]);
-  });
-
-  test("build() of a built version replaces it", async (store) => {
-    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
-    await store.build({ version: 1 });
-    sameHits(await near(store, 1, axis(1), 1), [{ id: "u1", score: 0 }]);
-    await store.upsert({ collection: "profiles", rows: [profile("u2", axis(1))] });
-    assert.equal((await store.build({ version: 1 })).profiles, 2);
-    sameHits(await near(store, 1, axis(1), 1), [{ id: "u2", score: 1 }]);
-  });
-
-  test("keep() drops all other versions", async (store) => {
-    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
-    for (const version of [1, 2, 3]) await store.build({ version });
-    assert.equal((await near(store, 1, axis(0), 1)).length, 1);
-    await store.keep({ versions: [2, 3, 9] });
-    await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
-    assert.equal((await near(store, 2, axis(0), 1)).length, 1);
-    await store.keep({ versions: [] });
-    await assert.rejects(near(store, 3, axis(0), 1), { code: "not_found" });
-  });
-
   test(
     "deleteUsers() takes a user out of rows and built versions at once, and no build brings them back",
     async (store) => {
@@ -300,27 +184,4 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     await store.upsert({ collection: "profiles", rows: randomRows(50, 8) });
     assert.deepEqual(await store.faults({ limit: 5 }), []);
   });
-}
-
-/** The unit vector along one of the 8 axes. */
-export function axis(at: number): Float32Array {
-  return Float32Array.from({ length: 8 }, (_, i) => i === at ? 1 : 0);
-}
-
-/** Profiles in directions that repeat by seed, with ids in no order. */
-export function randomRows(count: number, seed: number): VectorRow[] {
-  const random = randomOf(seed);
-  return Array.from({ length: count }, () => {
-    const vector = normalise(Float32Array.from({ length: 8 }, () => random() - 0.5));
-    return profile(`u${Math.floor(random() * 1e9)}`, vector);
-  });
-}
-
-export function near(store: VectorStore, version: number, vector: Float32Array, k: number): Promise<Hit[]> {
-  return store.search({ collection: "profiles", version, vector, k });
-}
-
-export function sameHits(hits: readonly Hit[], expected: readonly Hit[]): void {
-  assert.deepEqual(hits.map((hit) => hit.id), expected.map((hit) => hit.id));
-  hits.forEach((hit, at) => assert.ok(Math.abs(hit.score - expected[at]!.score) < TOLERANCE));
 }

@@ -1,59 +1,31 @@
 import assert from "node:assert/strict";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
-import { Milvus, type MilvusClient } from "../../lib/stores/vectors/milvus_client.ts";
 import { MilvusVectorStores } from "../../lib/stores/vectors/milvus_stores.ts";
 import { parseMilvusUrl } from "../../lib/stores/vectors/milvus_url.ts";
 import { modelTag } from "../../lib/stores/vectors/names.ts";
 import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite_stores.ts";
 import { vectorStoresContract } from "../contracts/vector_stores.ts";
 import { vectorsContract } from "../contracts/vectors.ts";
+import { vectorSearchContract } from "../contracts/vectors_search.ts";
+import { dropMilvus, emptyMilvus, MILVUS, withSdk } from "../fixtures/milvus.ts";
 import { runCode } from "../fixtures/run.ts";
 import { campaign, clustered, normalise, profile } from "../fixtures/vectors.ts";
 
-const SERVER = Deno.env.get("PARLEY_TEST_MILVUS");
 const MODEL = { name: "test", revision: "0", dimension: 16, pooling: "mean" } as const;
 const next = clustered({ dimension: 16, clusters: 20, seed: 1 });
 
-/** A URL under which nothing is yet. */
-function freshUrl(): URL {
-  const url = new URL(SERVER!);
-  url.searchParams.set("prefix", `t${crypto.randomUUID().slice(0, 8)}_`);
-  return url;
-}
-
-/** The SDK itself, for what no method does. `prefix` stands before the collections of {@link MODEL}. */
-async function withSdk<T>(
-  url: URL,
-  use: (client: MilvusClient, prefix: string) => Promise<T>,
-): Promise<void> {
-  const address = parseMilvusUrl(url);
-  const milvus = new Milvus(address, 60_000);
-  try {
-    await milvus.call((client) => use(client, `${address.prefix}m${modelTag(MODEL)}_`));
-  } finally {
-    await milvus.close();
-  }
-}
-
-async function dropAll(url: URL): Promise<void> {
-  const { prefix } = parseMilvusUrl(url);
-  await withSdk(url, async (client) => {
-    const { data } = await client.showCollections();
-    const names = data.map(({ name }) => name).filter((name) => name.startsWith(prefix));
-    await Promise.all(names.map((collection_name) => client.dropCollection({ collection_name })));
-    return { error_code: "Success" };
-  });
-}
+/** Stands before the collections of {@link MODEL}. */
+const prefixIn = (url: URL) => `${parseMilvusUrl(url).prefix}m${modelTag(MODEL)}_`;
 
 function test(what: string, body: (store: VectorStore, url: URL) => Promise<void>): void {
   Deno.test(`MilvusVectors ${what}`, async () => {
-    const url = freshUrl();
+    const { url, done } = emptyMilvus();
     const stores = new MilvusVectorStores({ url });
     try {
       await body(await stores.of({ model: MODEL }), url);
     } finally {
       await stores.close();
-      await dropAll(url);
+      await done();
     }
   });
 }
@@ -73,23 +45,25 @@ const IDS = [
   "統".repeat(256),
 ];
 
-if (SERVER === undefined) {
+if (MILVUS === undefined) {
   Deno.test({ name: "MilvusVectors: PARLEY_TEST_MILVUS is not set", ignore: true, fn() {} });
 } else {
   const open = () => {
-    const url = freshUrl();
+    const { url, done } = emptyMilvus();
     const stores = new MilvusVectorStores({ url });
     return Promise.resolve({
       stores,
       close: async () => {
         await stores.close();
-        await dropAll(url);
+        await done();
       },
     });
   };
   vectorsContract("MilvusVectors", open);
+  vectorSearchContract("MilvusVectors", open);
   vectorStoresContract("MilvusVectorStores", open);
   adapterTests();
+  Deno.test.afterAll(dropMilvus);
 }
 
 function adapterTests(): void {
@@ -179,18 +153,18 @@ function adapterTests(): void {
         (_, at) => profile(`m${10_000 + 2 * at + from}`, next(), { user_id: "u" }),
       );
     await store.upsert({ collection: "messages", rows: rows(0) });
-    await withSdk(url, (client, prefix) => client.flushSync({ collection_names: [`${prefix}messages`] }));
+    await withSdk(url, (client) => client.flushSync({ collection_names: [`${prefixIn(url)}messages`] }));
     await store.upsert({ collection: "messages", rows: rows(1) });
     const found = await store.messagesOf({ user_id: "u", after: "m10001", limit: 2_500 });
     assert.deepEqual(found.map(({ id }) => id), Array.from({ length: 2_500 }, (_, at) => `m${10_002 + at}`));
 
     const bad = rows(0).at(-1)!;
-    await withSdk(url, async (client, prefix) => {
+    await withSdk(url, async (client) => {
       const { id, user_id, role, timestamp, content_hash } = bad;
       const row = { key: id, id, user_id: user_id!, role, timestamp: timestamp!, content_hash };
       const vector = [...bad.vector].map((value) => 2 * value);
       const data = [{ ...row, born: 1, gone: Number.MAX_SAFE_INTEGER, vector }];
-      return await client.upsert({ collection_name: `${prefix}messages`, data });
+      return await client.upsert({ collection_name: `${prefixIn(url)}messages`, data });
     });
     assert.deepEqual(await store.faults({ limit: 5 }), [bad.id]);
   });
@@ -199,7 +173,7 @@ function adapterTests(): void {
     const vector = next();
     const twins = Array.from({ length: 40 }, (_, at) => profile(`u${100 + at * 7 % 40}`, vector));
     await store.upsert({ collection: "profiles", rows: twins.slice(0, 20) });
-    await withSdk(url, (client, prefix) => client.flushSync({ collection_names: [`${prefix}profiles`] }));
+    await withSdk(url, (client) => client.flushSync({ collection_names: [`${prefixIn(url)}profiles`] }));
     await store.upsert({ collection: "profiles", rows: twins.slice(20) });
     await store.build({ version: 1 });
     const query = normalise(vector.map((value, at) => at === 0 ? value + 0.3 : value));
@@ -235,10 +209,10 @@ function adapterTests(): void {
     }
     const held = async () => {
       let rows = 0;
-      await withSdk(url, async (client, prefix) => {
+      await withSdk(url, async (client) => {
         const output_fields = ["count(*)"];
         const answer = await client.query({
-          collection_name: `${prefix}profiles`,
+          collection_name: `${prefixIn(url)}profiles`,
           filter: "",
           output_fields,
         });
@@ -274,7 +248,7 @@ function adapterTests(): void {
     await store.build({ version: 7 });
     await withSdk(
       url,
-      (client, prefix) => client.releaseCollection({ collection_name: `${prefix}profiles` }),
+      (client) => client.releaseCollection({ collection_name: `${prefixIn(url)}profiles` }),
     );
     assert.equal((await near(store, 7, axis(0)))[0]!.id, "u1");
     const again = new MilvusVectorStores({ url });
@@ -313,147 +287,6 @@ function adapterTests(): void {
     const permissions = ["--allow-net", "--allow-read", "--allow-env"];
     assert.equal(await runCode({ code, permissions }), "test");
   });
-
-  Deno.test("MilvusVectors names a database that is not there, which to Milvus Lite none is", async () => {
-    const present = new MilvusVectorStores({ url: freshUrl() });
-    const { version } = await present.health();
-    await present.close();
-    const url = new URL(SERVER!);
-    url.pathname = "/no_such_database";
-    if (!/milvus_lite/.test(version)) {
-      return await refuses(url, "not_found", /has no database no_such_database: create it/);
-    }
-    const lite = new MilvusVectorStores({ url });
-    assert.equal((await lite.health()).version, version);
-    await lite.close();
-  });
-
-  Deno.test("MilvusVectors says when TLS meets a server without it", async () => {
-    const url = new URL(SERVER!.replace(/^milvus:/, "milvuss:").replace("127.0.0.1", "localhost"));
-    await refuses(url, "unavailable", /cannot be reached: if it does not speak TLS write milvus:\/\//);
-  });
-
-  const { username } = new URL(SERVER!);
-  const unknown = { ignore: username === "" };
-  Deno.test(
-    "MilvusVectors says when the password is wrong (needs a server with login)",
-    unknown,
-    async () => {
-      const url = new URL(SERVER!);
-      url.password = "s3cret-and-wrong";
-      await refuses(url, "denied", /refuses the user, password or token/);
-    },
-  );
-}
-
-Deno.test("MilvusVectors says when nothing listens", async () => {
-  await refuses(
-    new URL("milvus://me:s3cret@127.0.0.1:1"),
-    "unavailable",
-    /at 127\.0\.0\.1:1 .* start it, or/,
-  );
-  await refuses(new URL("milvus://me:s3cret@nowhere.invalid"), "unavailable", /at nowhere\.invalid:19530 /);
-});
-
-Deno.test("MilvusVectors gives up on a server that accepts and never answers", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const taken: Deno.Conn[] = [];
-  const accepting = (async () => {
-    for await (const connection of listener) taken.push(connection);
-  })();
-  const start = performance.now();
-  try {
-    await refuses(
-      new URL(`milvus://127.0.0.1:${listener.addr.port}`),
-      "unavailable",
-      /did not answer in time/,
-      2_000,
-    );
-  } finally {
-    listener.close();
-    for (const connection of taken) connection.close();
-    await accepting;
-  }
-  const took = performance.now() - start;
-  assert.ok(took < 30_000, `it took ${took} ms`);
-});
-
-Deno.test("MilvusVectorStores give up at their signal, at once, whatever the server does", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const taken: Deno.Conn[] = [];
-  const accepting = (async () => {
-    for await (const connection of listener) taken.push(connection);
-  })();
-  const url = new URL(`milvus://127.0.0.1:${listener.addr.port}`);
-  const stores = new MilvusVectorStores({ url, timeout_ms: 3_000 });
-  try {
-    const store = await stores.of({ model: MODEL });
-    const reason = new Error("no longer wanted");
-    const calls = [
-      (signal: AbortSignal) => store.counts({ signal }),
-      (signal: AbortSignal) =>
-        store.upsert({ collection: "profiles", rows: [profile("u", axis(0))], signal }),
-      (signal: AbortSignal) => stores.models({ signal }),
-      (signal: AbortSignal) => stores.drop({ model: MODEL, signal }),
-    ];
-    const start = performance.now();
-    for (const call of calls) {
-      const controller = new AbortController();
-      setTimeout(() => controller.abort(reason), 20);
-      assert.equal(await call(controller.signal).then(() => null, (error) => error), reason);
-    }
-    assert.ok(performance.now() - start < 3_000, "it waited for the server");
-  } finally {
-    await stores.close();
-    listener.close();
-    for (const connection of taken) connection.close();
-    await accepting;
-    await new Promise((resume) => setTimeout(resume, 300));
-  }
-});
-
-Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", () => {
-  const plain = parseMilvusUrl(new URL("milvus://127.0.0.1"));
-  assert.deepEqual(plain, {
-    host: "127.0.0.1:19530",
-    tls: false,
-    credentials: { username: "", password: "" },
-    database: "default",
-    prefix: "parley_",
-    managed: false,
-  });
-  const full = parseMilvusUrl(new URL("milvuss://root:a%40b@db.example:1953/parley?prefix=x_"));
-  assert.deepEqual(full, {
-    host: "db.example:1953",
-    tls: true,
-    credentials: { username: "root", password: "a@b" },
-    database: "parley",
-    prefix: "x_",
-    managed: false,
-  });
-  const cloud = parseMilvusUrl(new URL("https://key@in01.cloud.zilliz.com"));
-  assert.deepEqual([cloud.host, cloud.tls, cloud.managed], ["in01.cloud.zilliz.com:443", true, true]);
-  assert.deepEqual(cloud.credentials, { token: "key" });
-  for (const prefix of ["", "1x", "a-b", 'a" or "', "x".repeat(65)]) {
-    const url = new URL("milvus://127.0.0.1");
-    url.searchParams.set("prefix", prefix);
-    assert.throws(() => parseMilvusUrl(url), { code: "invalid" }, prefix);
-  }
-});
-
-/** The first call fails so, and its sentence holds no secret. */
-async function refuses(url: URL, code: string, sentence: RegExp, timeout_ms = 20_000): Promise<void> {
-  const store = new MilvusVectorStores({ url, timeout_ms });
-  try {
-    const error: Error = await store.health().then(() => assert.fail("it connected"), (thrown) => thrown);
-    assert.equal((error as Error & { code?: string }).code, code, error.message);
-    assert.match(error.message, sentence);
-    assert.ok(!Deno.inspect(error).includes("s3cret"), "the password is shown");
-  } finally {
-    await store.close();
-    // gRPC forgets a refused connection by a timer of its own, which does not keep a process alive.
-    await new Promise((resume) => setTimeout(resume, 300));
-  }
 }
 
 function axis(at: number): Float32Array {

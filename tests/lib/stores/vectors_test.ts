@@ -6,6 +6,7 @@ import type { VectorRow, VectorStore, VectorStores } from "../../../lib/stores/v
 import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
 import { vectorStoresContract } from "../../contracts/vector_stores.ts";
 import { vectorsContract } from "../../contracts/vectors.ts";
+import { vectorSearchContract } from "../../contracts/vectors_search.ts";
 import { runCode } from "../../fixtures/run.ts";
 import { bruteForce, clustered, profile, recallOf } from "../../fixtures/vectors.ts";
 
@@ -27,6 +28,7 @@ async function opened() {
 }
 
 vectorsContract("SqliteVectors", opened);
+vectorSearchContract("SqliteVectors", opened);
 vectorStoresContract("SqliteVectorStores", opened);
 
 function test(
