@@ -2,9 +2,10 @@ import type { JsonObject } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import type { Anomaly } from "../../lib/quality/anomaly.ts";
 import { gate } from "../../lib/quality/gate.ts";
+import type { Survey } from "../../lib/quality/survey.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
-import { embeddedStore } from "./store.ts";
+import { embeddedStore, vectorSet } from "./store.ts";
 
 /**
  * Looks at the data before it is published. A critical finding fails the run, and the old version stays. Either way the
@@ -30,10 +31,22 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
   });
   for (const { severity, code, text } of findings) context.log(`${severity} ${code}: ${text}`);
   context.rows({ in: 0, out: findings.length });
+  recordReads(context, vectors, survey);
   const output = { findings: findings.map(toJson), survey: { ...survey } };
   const critical = findings.filter(({ severity }) => severity === "critical");
   if (critical.length === 0) return output;
   throw new Fail(`not published: ${critical.map(({ text }) => text).join("; ")}`, { output });
+}
+
+/** The tables that were held against each other, with as many rows as were counted. */
+function recordReads(context: TaskContext<Services>, vectors: VectorStore, { counts }: Survey): void {
+  const { services } = context;
+  const rows = (of: string) => counts[of] === undefined ? {} : { rows: counts[of] };
+  context.reads({ ...services.dataset("documents", "messages"), ...rows("messages") });
+  context.reads({ ...services.dataset("analytics", "campaigns"), ...rows("campaigns") });
+  context.reads({ ...services.dataset("analytics", "events"), ...rows("events") });
+  context.reads({ ...vectorSet(context, vectors, "profiles"), ...rows("profiles") });
+  context.reads(services.dataset("graph", "edges"));
 }
 
 /** An interface is no JSON to TypeScript; its copy is. */
