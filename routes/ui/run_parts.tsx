@@ -212,7 +212,9 @@ function Outcome({ row: { task, last } }: { row: Row }) {
           {figure(last.progress_done)} of {last.progress_total === null ? "?" : figure(last.progress_total)}
         </div>
       )}
-      {task.error !== null && <pre class="error">{task.error}</pre>}
+      {task.error !== null && (
+        <pre class={task.state === "skipped" ? "error is-reason" : "error"}>{task.error}</pre>
+      )}
     </>
   );
 }
