@@ -19,14 +19,20 @@ Deno.test("a store that is exchanged for an empty one is filled again by the nex
     await moveOneByOne(folder, to);
   }));
 
+/** Loads the sample, and returns what the stores then come to. */
+async function loaded(env: Record<string, string>): Promise<Record<string, string>> {
+  let after = {};
+  await withFlow(async (flow) => {
+    await nightlyRun(flow, SAMPLE);
+    after = await digests(flow);
+  }, env);
+  return after;
+}
+
 Deno.test("vectors whose sources are gone are not published, and reembed makes them of what is stored", () =>
   withFolder(async (folder) => {
     const env = embeddedIn(folder);
-    let before = {};
-    await withFlow(async (flow) => {
-      await nightlyRun(flow, SAMPLE);
-      before = await digests(flow);
-    }, env);
+    const before = await loaded(env);
     await withFlow(async (flow) => {
       const { analytics } = flow.services;
       const published = await analytics.published();
@@ -44,11 +50,7 @@ Deno.test("vectors whose sources are gone are not published, and reembed makes t
 Deno.test("campaigns that no source has any more keep their place in an exchanged graph", () =>
   withFolder(async (folder) => {
     const env = embeddedIn(folder);
-    let before = {};
-    await withFlow(async (flow) => {
-      await nightlyRun(flow, SAMPLE);
-      before = await digests(flow);
-    }, env);
+    const before = await loaded(env);
     await withFlow(async (flow) => {
       assert.equal((await nightlyRun(flow, {})).outcome, "success");
       assert.deepEqual(await digests(flow), before);

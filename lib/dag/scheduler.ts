@@ -1,3 +1,4 @@
+import { sleep } from "../core/abort.ts";
 import { type Clock, iso } from "../core/clock.ts";
 import type { RunStore } from "../stores/runs/port.ts";
 import { activeLimits, type Dag } from "./define.ts";
@@ -85,16 +86,4 @@ export class Scheduler<Services> {
     if ((await runs.leader())?.owner !== owner) return;
     await runs.lead({ owner, now: clock.now(), ttl_ms: 0, lag_ms: 0 });
   }
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -1,4 +1,5 @@
 import { loadStreaming } from "../../deps.ts";
+import { sleep } from "../../lib/core/abort.ts";
 import { HttpError } from "../problem.ts";
 import type { Visit } from "./page.ts";
 
@@ -59,7 +60,7 @@ export async function live(
         quiet_ms = fresh.length > 0 || lines ? 0 : quiet_ms + o.every_ms;
         // Finds out that nobody listens any more, and keeps proxies from hanging up.
         if (quiet_ms % PING_MS >= PING_MS - o.every_ms) await stream.writeSSE({ event: "ping", data: "" });
-        await wait(o.every_ms, signal);
+        await sleep(o.every_ms, signal);
       }
     } finally {
       open--;
@@ -70,16 +71,4 @@ export async function live(
 function startOf({ context, url }: Visit): number {
   const given = [context.req.header("last-event-id"), url.searchParams.get("after")].map(Number);
   return Math.max(0, ...given.filter(Number.isSafeInteger));
-}
-
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
 }
