@@ -1,5 +1,6 @@
 /** A server of the test's own that is stopped under load and started again, as an administrator does. */
 import assert from "node:assert/strict";
+import { sleep } from "../../lib/core/abort.ts";
 import { type Asker, PARTS, withAsker } from "../fixtures/faults.ts";
 import { digests, type Flow, nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
 import { whyNoServer, withOwnServer } from "../fixtures/own_server.ts";
@@ -16,6 +17,8 @@ const STOPPED: Readonly<Record<Setting, { name: string; cache: "miss" | "bypass"
   PARLEY_CACHE: { name: "redis", cache: "bypass" },
 };
 
+/** So much that a stage is late only because its server is away, and not because another one's start takes the machine. */
+const ANSWER_MS = 10_000;
 /** New questions that are asked once it is noticed that the server is away. */
 const QUESTIONS = 10;
 
@@ -32,8 +35,8 @@ for (const [setting, { name, cache, run = false }] of Object.entries(STOPPED)) {
           assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
           const part = PARTS[setting as Setting];
           const degraded = part === null ? [] : [part];
-          await withAsker({ config: flow.config, answer_ms: 1_000 }, async (asker) => {
-            const load = keepAsking(asker, degraded);
+          await withAsker({ config: flow.config, answer_ms: ANSWER_MS }, async (asker) => {
+            await using load = keepAsking(asker, degraded);
             await server.stop();
             await until(async () => (await asker.ask()).degraded.length === degraded.length);
             for (let asked = 0; asked < QUESTIONS; asked++) {
@@ -45,7 +48,7 @@ for (const [setting, { name, cache, run = false }] of Object.entries(STOPPED)) {
             await asker.untilWhole();
             const again = asker.next();
             await until(async () => (await asker.ask(again)).cache === "hit");
-            assert.ok(await load.stop() > 0);
+            assert.ok(await load.end() > 0);
             if (failed !== null) await retried(flow, failed);
           });
         }, { [setting]: server.url })),
@@ -67,25 +70,28 @@ async function retried(flow: Flow, run_id: string): Promise<void> {
   assert.deepEqual(await digests(flow), await undisturbed());
 }
 
-/**
- * Asks new questions one after another until it is stopped; each must be answered, and lack nothing but `degraded`.
- * Returns how many.
- */
-function keepAsking(asker: Asker, degraded: readonly string[]): { stop(): Promise<number> } {
-  let stopped = false;
+/** Asks new questions one after another until it ends; each must be answered, and lack nothing but `degraded`. */
+function keepAsking(asker: Asker, degraded: readonly string[]): AsyncDisposable & { end(): Promise<number> } {
+  const ended = new AbortController();
   const asking = (async () => {
     let asked = 0;
-    for (; !stopped; asked++) {
+    for (; !ended.signal.aborted; asked++) {
       const answer = await asker.ask();
       assert.ok(answer.degraded.every((part) => degraded.includes(part)), `degraded: ${answer.degraded}`);
-      await new Promise((resume) => setTimeout(resume, 20));
+      await sleep(20, ended.signal);
     }
     return asked;
   })();
+  asking.catch(() => ended.abort());
   return {
-    stop() {
-      stopped = true;
+    /** How many it asked; rejects where one of them was not answered so. */
+    end() {
+      ended.abort();
       return asking;
+    },
+    async [Symbol.asyncDispose]() {
+      ended.abort();
+      await Promise.allSettled([asking]);
     },
   };
 }
