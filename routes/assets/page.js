@@ -66,7 +66,7 @@ function follow(main) {
     source.onopen = () => say("live");
     source.onerror = () => {
       say("lost");
-      if (source.readyState === EventSource.CLOSED) setTimeout(reopen, 5_000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(retry, 5_000);
     };
     source.addEventListener("fragment", ({ data }) => {
       const { id, html } = JSON.parse(data);
@@ -90,6 +90,13 @@ function follow(main) {
   const reopen = () => {
     close();
     if (!document.hidden && !over) open();
+  };
+  /** Where the session has ended the page itself leads to the login. */
+  const retry = async () => {
+    const asked = { method: "HEAD", headers: { accept: "text/html" }, redirect: "manual" };
+    const page = await fetch(location.href, asked).catch(() => null);
+    if (page?.type === "opaqueredirect") location.reload();
+    else reopen();
   };
   document.addEventListener("visibilitychange", reopen);
   addEventListener("pagehide", close);

@@ -37,7 +37,8 @@ export async function admit(
 }
 
 function toLogin(route: Route, context: Context): Response {
-  if (route.method === "POST") throw new HttpError(401, "denied", "your session has ended: log in again");
+  const isPage = route.method === "GET" && context.req.header("accept") !== "text/event-stream";
+  if (!isPage) throw new HttpError(401, "denied", "your session has ended: log in again");
   const { pathname, search } = new URL(context.req.url);
   return redirect(`/login?${new URLSearchParams({ to: pathname + search })}`);
 }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import type { Page } from "playwright-core";
 import { nightlyRun, SAMPLE, writeRows } from "../fixtures/flow.ts";
 import { LOOKS } from "./browser.ts";
 import { browserTest } from "./site.ts";
+
+const KEY = "a key of twenty-four bytes or more";
 
 browserTest("the overview follows what runs and what is answered", async ({ flow, origin, open }) => {
   const { page } = await open();
@@ -50,19 +53,26 @@ browserTest("a page in the background asks for nothing", async ({ origin, open }
   page.on("request", (request) => asked += Number(request.url().includes("/overview/events")));
   await page.goto(`${origin}/`);
   await page.locator("#live[data-state=live]").waitFor();
-  const hide = (hidden: boolean) =>
-    page.evaluate(
-      `Object.defineProperty(document, "hidden", { configurable: true, value: ${hidden} });
-       document.dispatchEvent(new Event("visibilitychange"))`,
-    );
   const closed = page.waitForEvent("requestfailed");
-  await hide(true);
+  await hide(page, true);
   await closed;
   assert.equal(asked, 1);
-  await hide(false);
+  await hide(page, false);
   await page.waitForRequest((request) => request.url().includes("/overview/events"));
   assert.equal(asked, 2);
 });
+
+browserTest("a followed page leads to the login once the session has ended", async ({ origin, open }) => {
+  const { page, context } = await open();
+  await page.goto(`${origin}/login?to=%2F`);
+  await page.getByLabel("API key").fill(KEY);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.locator("#live[data-state=live]").waitFor();
+  await context.clearCookies();
+  await hide(page, true);
+  await hide(page, false);
+  await page.waitForURL(`${origin}/login?to=%2F`);
+}, { keys: [{ key: KEY, scopes: ["admin"] }], expected: /status of 401/ });
 
 browserTest(
   "hours of a chart are the viewer's, also once the page has changed them",
@@ -112,4 +122,12 @@ for (const { name, options } of LOOKS.filter(({ name }) => name === "phone-light
       }
     }
   });
+}
+
+/** Puts the page into the background, as far as it can see, or back. */
+function hide(page: Page, hidden: boolean): Promise<unknown> {
+  return page.evaluate(
+    `Object.defineProperty(document, "hidden", { configurable: true, value: ${hidden} });
+     document.dispatchEvent(new Event("visibilitychange"))`,
+  );
 }

@@ -186,3 +186,14 @@ pageTest("what a page follows ends with its session", async ({ app, clock }) => 
   const events = await follow(app, "/overview/events", over, { cookie });
   assert.deepEqual(events.map(idOf), PARTS);
 }, KEYS);
+
+pageTest(
+  "what follows a page without a session is told so, where a page would lead to the login",
+  async ({ app }) => {
+    const headers = { host: "localhost", accept: "text/event-stream" };
+    const response = await app.request("/overview/events", { headers });
+    assert.equal(response.status, 401);
+    assert.match(await response.text(), /log in again/);
+  },
+  KEYS,
+);
