@@ -71,7 +71,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
 }
 
 /** How long listening may wait for stores that are slow to connect. */
-const WARM_UP_MS = 2_000;
+const WARM_UP_MS = 5_000;
 
 /**
  * Lets remote stores load their SDKs, which takes this thread for up to a second, and connect: whoever asked meanwhile

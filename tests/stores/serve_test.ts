@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
+import { proxied } from "../fixtures/faults.ts";
 import { nightlyRun, ROOT, SAMPLE, withFlow } from "../fixtures/flow.ts";
 import { freshServers, missingServers } from "../fixtures/servers.ts";
 
-/** Vectors get two fifths of its time, in which no SDK is loaded and nothing connected. */
 const SERVE = {
-  PARLEY_ANSWER_MS: "1000",
+  PARLEY_ANSWER_MS: "30000",
   PARLEY_PORT: "0",
   PARLEY_LOG: "off",
   PARLEY_EMBEDDINGS: "test:64",
@@ -20,12 +20,18 @@ Deno.test({
   ignore: missing.length > 0,
   async fn() {
     const { env, drop } = freshServers(["PARLEY_VECTORS"]);
+    const { url, proxy } = proxied(env.PARLEY_VECTORS!, "PARLEY_VECTORS");
     try {
       await withFlow(async (flow) => {
         assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
-        assert.deepEqual(await firstDegraded({ ...env, PARLEY_DATA: flow.config.data }), []);
+        const connected: number[] = [];
+        const served = { PARLEY_DATA: flow.config.data, PARLEY_VECTORS: url };
+        assert.deepEqual(await firstDegraded(served, () => connected.push(proxy.accepted())), []);
+        assert.ok(connected[0]! > 0, "connected when it listens");
+        assert.equal(proxy.accepted(), connected[0], "the first answer connects to nothing");
       }, env);
     } finally {
+      await proxy.close();
       await drop();
     }
   },
@@ -38,8 +44,11 @@ Deno.test("serve starts although a store is down", () =>
     assert.deepEqual(await firstDegraded(env), ["vectors"]);
   }));
 
-/** What the very first answer of a process lacks. */
-async function firstDegraded(env: Record<string, string>): Promise<string[]> {
+/** What the very first answer of a process lacks, which is asked for once `ready` was told that it listens. */
+async function firstDegraded(
+  env: Record<string, string>,
+  ready: () => unknown = () => {},
+): Promise<string[]> {
   const child = new Deno.Command("deno", {
     args: ["run", "--quiet", "--allow-all", `${ROOT}main.ts`, "serve"],
     env: { ...SERVE, ...env },
@@ -49,6 +58,7 @@ async function firstDegraded(env: Record<string, string>): Promise<string[]> {
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   try {
     const url = /http:\S+/.exec((await reader.read()).value ?? "")?.[0];
+    ready();
     const response = await fetch(`${url}/recommendations/keziah-boateng?k=3`);
     assert.equal(response.status, 200);
     return (await response.json()).degraded;
