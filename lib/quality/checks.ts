@@ -24,13 +24,13 @@ export interface CheckedStores {
 }
 
 /** Holds the stores against each other and against what every row must be. Reads only. */
-export async function checkData(stores: CheckedStores, o: Abortable = {}): Promise<Finding[]> {
+export async function checkData(stores: CheckedStores, { signal }: Abortable = {}): Promise<Finding[]> {
   const [documents, analytics, vectors, graph, faults] = await Promise.all([
-    stores.documents.counts(),
-    stores.analytics.counts(o),
-    stores.vectors.counts(),
-    stores.graph.counts(o),
-    stores.vectors.faults({ limit: 10 }),
+    stores.documents.counts({ signal }),
+    stores.analytics.counts({ signal }),
+    stores.vectors.counts({ signal }),
+    stores.graph.counts({ signal }),
+    stores.vectors.faults({ limit: 10, signal }),
   ]);
   return [
     agreement("messages_without_vectors", "messages", documents.messages, vectors.messages, REEMBED),

@@ -32,10 +32,10 @@ export async function gate(o: GateOptions): Promise<{ findings: Anomaly[]; surve
   const which = { dag_id, since: iso(now - DAYS * DAY_MS), limit: WINDOW };
   const [faults, survey, checks, history, published] = await Promise.all([
     checkAnomalies(o.stores, now, o),
-    takeSurvey(o.stores),
+    takeSurvey(o.stores, o),
     o.runs.outputs({ ...which, task_id }),
     o.runs.history(which),
-    o.stores.analytics.published(),
+    o.stores.analytics.published(o),
   ]);
   const earlier = surveysOf(comparable(checks.filter(({ run_id }) => run_id !== o.run_id), published))
     .reverse();

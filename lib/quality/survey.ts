@@ -1,6 +1,6 @@
 import { z } from "../../deps.ts";
 import { iso } from "../core/clock.ts";
-import { modelKey } from "../core/types.ts";
+import { type Abortable, modelKey } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import type { CheckedStores } from "./checks.ts";
@@ -35,16 +35,19 @@ const SAMPLE = 500;
 const MIN_PROFILES = 30;
 
 /** Counts the rows, and looks where the profiles lie. Reads only. */
-export async function takeSurvey({ documents, analytics, vectors, graph }: CheckedStores): Promise<Survey> {
+export async function takeSurvey(
+  { documents, analytics, vectors, graph }: CheckedStores,
+  { signal }: Abortable = {},
+): Promise<Survey> {
   const [said, known, embedded, linked, messages] = await Promise.all([
-    documents.counts(),
-    analytics.counts(),
-    vectors.counts(),
-    graph.counts(),
-    documents.page({ after: null, limit: SAMPLE }),
+    documents.counts({ signal }),
+    analytics.counts({ signal }),
+    vectors.counts({ signal }),
+    graph.counts({ signal }),
+    documents.page({ after: null, limit: SAMPLE, signal }),
   ]);
   const ids = [...new Set(messages.map(({ user_id }) => user_id))];
-  const profiles = await vectors.get({ collection: "profiles", ids });
+  const profiles = await vectors.get({ collection: "profiles", ids, signal });
   const counts = {
     messages: said.messages,
     campaigns: known.campaigns,

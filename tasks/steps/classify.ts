@@ -50,8 +50,8 @@ export async function classify(context: TaskContext<Services>): Promise<Classify
 
 /** The catalogue for all data that there is: of earlier runs, and of this one. */
 async function catalogueOf(context: TaskContext<Services>): Promise<Catalogue | null> {
-  const { analytics, catalogue } = context.services;
-  const read = await analytics.sources();
+  const { services: { analytics, catalogue }, signal } = context;
+  const read = await analytics.sources({ signal });
   const reading = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
   return await catalogue({ sources: [...read, ...reading].map(({ uri }) => uri) });
 }

@@ -100,7 +100,7 @@ async function settle(
 ): Promise<void> {
   const touches = (store: "documents" | "analytics") =>
     users.flatMap(({ user_id, [store]: token }) => token === null ? [] : [{ user_id, token }]);
-  await documents.settle({ touched: touches("documents") });
+  await documents.settle({ touched: touches("documents"), signal });
   await analytics.settle({ touched: touches("analytics"), signal });
 }
 

@@ -12,7 +12,7 @@ export async function documents(context: TaskContext<Services>): Promise<{ messa
   const { messages } = validated(context);
   let counts = NO_WRITES;
   for await (const batch of batches(readArtifact<Message>(services, messages, signal), 500)) {
-    counts = addCounts(counts, await services.documents.upsert({ messages: batch }));
+    counts = addCounts(counts, await services.documents.upsert({ messages: batch, signal }));
     context.progress({ done: rowsOf(counts), total: messages.rows });
   }
   context.log(countsText("messages", counts));

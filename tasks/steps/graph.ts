@@ -33,12 +33,14 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   let edges = campaigns === null
     ? 0
     : await setTargets(context, readArtifact<Campaign>(services, campaigns, signal));
-  if (await lacksCampaigns(services, signal)) edges = await setTargets(context, storedCampaigns(services));
+  if (await lacksCampaigns(services, signal)) {
+    edges = await setTargets(context, storedCampaigns(services, signal));
+  }
   let done = campaigns?.rows ?? 0;
   const total = done + touched.rows;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 200)) {
     const user_ids = users.map(({ user_id }) => user_id);
-    const expressed = await services.documents.intentCounts({ user_ids });
+    const expressed = await services.documents.intentCounts({ user_ids, signal });
     const engaged = await services.analytics.engagement({ user_ids, signal });
     edges += await services.graph.setExpressed({ user_ids, edges: expressed, signal });
     edges += await services.graph.setEngaged({ user_ids, edges: engaged, signal });
@@ -60,11 +62,11 @@ async function lacksCampaigns({ analytics, graph }: Services, signal: AbortSigna
   return known.campaigns < stored.campaigns;
 }
 
-function storedCampaigns({ analytics }: Services): AsyncGenerator<Campaign> {
+function storedCampaigns({ analytics }: Services, signal: AbortSignal): AsyncGenerator<Campaign> {
   return paged(
     500,
     ({ campaign_id }) => campaign_id,
-    (after, limit) => analytics.campaignPage({ after, limit }),
+    (after, limit) => analytics.campaignPage({ after, limit, signal }),
   );
 }
 

@@ -218,8 +218,8 @@ class Ingestion {
     if (failed.length > 0 && unchanged.length === 0) {
       throw new Fail(`no source could be read: ${told(failed)}`);
     }
-    if (await hasTouched(this.context.services)) return;
-    if (await hasStaleIntents(this.context.services)) {
+    if (await hasTouched(this.context)) return;
+    if (await hasStaleIntents(this.context)) {
       this.context.log("catalogue or model have changed since the intents were learnt: they are learnt anew");
       return;
     }
@@ -229,20 +229,21 @@ class Ingestion {
 }
 
 /** Whether an earlier run left users from whom nothing has been derived yet. */
-async function hasTouched({ documents, analytics }: Services): Promise<boolean> {
-  for (const store of [documents, analytics]) {
-    if ((await store.touched({ after: null, limit: 1 })).length > 0) return true;
+async function hasTouched({ services, signal }: TaskContext<Services>): Promise<boolean> {
+  for (const store of [services.documents, services.analytics]) {
+    if ((await store.touched({ after: null, limit: 1, signal })).length > 0) return true;
   }
   return false;
 }
 
 /** Whether the intents were learnt from another catalogue than there is now, or by another model than is published. */
-async function hasStaleIntents({ analytics, documents, catalogue }: Services): Promise<boolean> {
-  const published = await analytics.published();
+async function hasStaleIntents({ services, signal }: TaskContext<Services>): Promise<boolean> {
+  const { analytics, documents, catalogue } = services;
+  const published = await analytics.published({ signal });
   if (published === null) return false;
-  const wanted = await catalogue({ sources: (await analytics.sources()).map(({ uri }) => uri) });
+  const wanted = await catalogue({ sources: (await analytics.sources({ signal })).map(({ uri }) => uri) });
   if (wanted === null) return false;
-  const kept = await keptFrom({ documents });
+  const kept = await keptFrom({ documents, signal });
   return kept?.catalogue !== wanted.version || kept.model !== published.model;
 }
 

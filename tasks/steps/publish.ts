@@ -17,7 +17,7 @@ export async function publish(context: TaskContext<Services>): Promise<Published
   const store = await embeddedStore(context);
   const { model } = store;
   const published = await publishVersion(services, { version, model, run_id, sources, signal });
-  await prune(services);
+  await prune(context);
   context.log(`data version ${published.version} is published`);
   recordPublish(context, store, version);
   return published;
@@ -48,24 +48,27 @@ export async function publishVersion(
     sources: readonly Omit<SourceRecord, "run_id" | "at">[];
   } & Abortable,
 ): Promise<Published> {
-  const { version, run_id } = o;
+  const { version, run_id, signal } = o;
   const at = iso(clock.now());
   const published = await analytics.publish({
     published: { version, run_id, model: modelKey(o.model), at },
     sources: o.sources.map(({ kind, uri, sha256, rows }) => ({ kind, uri, sha256, rows, run_id, at })),
-    signal: o.signal,
+    signal,
   });
   if (published.run_id !== run_id) {
     throw new Fail(`run ${published.run_id} has published version ${version} meanwhile: begin a new run`);
   }
   const versions = [published.version, ...published.previous === null ? [] : [published.previous]];
-  for (const model of await vectors.models()) await (await vectors.of({ model })).keep({ versions });
+  for (const model of await vectors.models({ signal })) {
+    await (await vectors.of({ model, signal })).keep({ versions, signal });
+  }
   return published;
 }
 
 /** Personal data that is only kept for a while goes with each publish. */
-async function prune({ artifacts, documents, clock, settings }: Services): Promise<void> {
+async function prune({ services, signal }: TaskContext<Services>): Promise<void> {
+  const { artifacts, documents, clock, settings } = services;
   const before = iso(clock.now() - settings.retention_days * DAY_MS);
   await artifacts.prune({ before });
-  await documents.pruneQuarantine({ before });
+  await documents.pruneQuarantine({ before, signal });
 }

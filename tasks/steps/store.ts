@@ -12,7 +12,7 @@ export async function openStore(
   model: ModelIdentity,
 ): Promise<VectorStore> {
   const { analytics, vectors, settings } = services;
-  const published = await analytics.published();
+  const published = await analytics.published({ signal });
   const fault = otherModel({ published, model, embeddings: settings.embeddings });
   if (fault !== null) throw new Fail(fault);
   return await vectors.of({ model, signal });

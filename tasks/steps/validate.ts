@@ -146,7 +146,8 @@ class Validation {
 
   private async flush(): Promise<void> {
     if (this.refused.length === 0) return;
-    await this.context.services.documents.quarantine({ rows: this.refused });
+    const { services: { documents }, signal } = this.context;
+    await documents.quarantine({ rows: this.refused, signal });
     this.refused = [];
   }
 }

@@ -39,10 +39,9 @@ export async function checkNew(
 }
 
 async function overlapWithPublished(context: TaskContext<Services>, built: Built): Promise<Overlap | null> {
-  const { analytics, vectors } = context.services;
-  const published = await analytics.published();
+  const { services: { analytics, vectors }, signal } = context;
+  const published = await analytics.published({ signal });
   if (published === null) return null;
-  const { signal } = context;
   const store = await vectors.of({ model: parseModelKey(published.model), signal });
   try {
     return await overlapOf(context, { store, version: published.version }, built);

@@ -1,3 +1,4 @@
+import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Services } from "../../services.ts";
 import { campaignItem, type Item, messageItem } from "../texts.ts";
 
@@ -11,12 +12,12 @@ const PAGE = 256;
 
 /** Everything stored that has a vector, messages and then campaigns, in pages, each with the place after it. */
 export async function* corpus(
-  { documents, analytics }: Services,
+  { services: { documents, analytics }, signal }: TaskContext<Services>,
   from: Place = START,
 ): AsyncGenerator<{ items: Item[]; place: Place }> {
   let { collection, after } = from;
   while (true) {
-    const page = { after, limit: PAGE };
+    const page = { after, limit: PAGE, signal };
     const items = collection === "messages"
       ? (await documents.page(page)).map(messageItem)
       : (await analytics.campaignPage(page)).map(campaignItem);

@@ -12,7 +12,7 @@ export async function deriveAll(context: TaskContext<Services>): Promise<DeriveO
   const { services, signal } = context;
   const { model } = context.output<EstimateOutput>("estimate");
   const store = await services.vectors.of({ model, signal });
-  const { users: total } = await services.documents.counts();
+  const { users: total } = await services.documents.counts({ signal });
   let done = 0, profiles = 0;
   for await (const users of batches(speakers(context), 100)) {
     profiles += await deriveProfiles(context, store, users);
@@ -39,7 +39,7 @@ export async function deriveAll(context: TaskContext<Services>): Promise<DeriveO
 export async function* speakers({ services, signal }: TaskContext<Services>): AsyncGenerator<string> {
   const { documents, artifacts } = services;
   const register = await artifacts.register();
-  const page = (after: string | null, limit: number) => documents.page({ after, limit });
+  const page = (after: string | null, limit: number) => documents.page({ after, limit, signal });
   try {
     for await (const { user_id, role } of paged<Message>(500, ({ message_id }) => message_id, page)) {
       signal.throwIfAborted();

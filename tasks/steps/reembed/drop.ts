@@ -1,3 +1,4 @@
+import { sleep } from "../../../lib/core/abort.ts";
 import { modelKey } from "../../../lib/core/types.ts";
 import { Fail, Skip, type TaskContext } from "../../../lib/dag/types.ts";
 import type { Services } from "../../services.ts";
@@ -18,11 +19,11 @@ export async function dropOld(context: TaskContext<Services>): Promise<DropOutpu
   if (!(run.params as ReembedParams).drop_old) {
     throw new Skip(`the vectors of ${names.join(" and ")} are kept; --param drop_old=true drops them`);
   }
-  const published = await analytics.published();
+  const published = await analytics.published({ signal });
   if (published?.model !== key) {
     throw new Fail(`${published?.model} is published meanwhile: nothing was dropped`);
   }
-  await new Promise((resume) => setTimeout(resume, GRACE_MS));
+  await sleep(GRACE_MS, signal);
   signal.throwIfAborted();
   for (const model of others) await vectors.drop({ model, signal });
   context.log(`the vectors of ${names.join(" and ")} are gone`);

@@ -40,10 +40,10 @@ export async function reembed(context: TaskContext<Services>): Promise<ReembedOu
   refuseChange(embedder, context.output<EstimateOutput>("estimate"));
   context.version("model", modelKey(embedder.model));
   const store = await services.vectors.of({ model: embedder.model, signal });
-  const total = await rowsToEmbed(services);
+  const total = await rowsToEmbed(context);
   let saved = context.loadCheckpoint<Saved>() ?? NOTHING;
   if (saved.rows > 0) context.log(`goes on after ${saved.rows} of ${total} rows`);
-  for await (const { items, place } of corpus(services, saved.place)) {
+  for await (const { items, place } of corpus(context, saved.place)) {
     const { embedded, long, counts } = await embedPage({ embedder, store, items, signal });
     const { collection } = place;
     saved = {

@@ -52,12 +52,12 @@ interface Survey {
 
 async function surveyOf(context: TaskContext<Services>, store: VectorStore): Promise<Survey> {
   const { services, signal } = context;
-  const total = await rowsToEmbed(services);
+  const total = await rowsToEmbed(context);
   const sample: string[] = [];
   let rows = 0, texts = 0, missing = 0;
   const register = await services.artifacts.register();
   try {
-    for await (const { items } of corpus(services)) {
+    for await (const { items } of corpus(context)) {
       signal.throwIfAborted();
       const distinct = items.filter((item) => register.claim(keyOf(item), "") === null);
       const live = await liveVectors(store, distinct, signal);
@@ -74,8 +74,10 @@ async function surveyOf(context: TaskContext<Services>, store: VectorStore): Pro
   return { rows, texts, missing, sample };
 }
 
-export async function rowsToEmbed({ documents, analytics }: Services): Promise<number> {
-  return (await documents.counts()).messages + (await analytics.counts()).campaigns;
+export async function rowsToEmbed({ services, signal }: TaskContext<Services>): Promise<number> {
+  const { messages } = await services.documents.counts({ signal });
+  const { campaigns } = await services.analytics.counts({ signal });
+  return messages + campaigns;
 }
 
 /** Texts a second; the first text, which loads the model, is not timed. */

@@ -10,7 +10,7 @@ export async function publishNew(context: TaskContext<Services>): Promise<Publis
   const { services, run: { run_id }, signal } = context;
   const { model } = context.output<EstimateOutput>("estimate");
   const { version } = context.output<DeriveOutput>("derive");
-  const published = await publishVersion(services, { version, model, run_id, sources: [] });
+  const published = await publishVersion(services, { version, model, run_id, sources: [], signal });
   context.log(`data version ${version} is published: answers are made by ${modelKey(model)} from now on`);
   recordPublish(context, await services.vectors.of({ model, signal }), version);
   return published;
