@@ -15,6 +15,11 @@ export type DeriveOutput = {
   readonly profiles: number;
 };
 
+/** Messages of a user read at a time. */
+const PAGE = 500;
+/** Users whose messages are read beside each other: a server answers later than it works. */
+const AT_ONCE = 8;
+
 /**
  * Derives what answers are made from: the profile of every touched user, then, under a new data version, popularity
  * and the search indexes. Touches are settled as their users are done.
@@ -54,11 +59,13 @@ export async function deriveProfiles(
   store: VectorStore,
   user_ids: readonly string[],
 ): Promise<number> {
-  const rows: VectorRow[] = [];
-  for (const user_id of user_ids) {
+  const profile = (user_id: string) => {
     const page = (after: string | null, limit: number) => store.messagesOf({ user_id, after, limit, signal });
-    const profile = await profileOf(user_id, () => paged(500, ({ id }) => id, page), settings.half_life_days);
-    if (profile !== null) rows.push(profile);
+    return profileOf(user_id, paged(PAGE, ({ id }) => id, page), settings.half_life_days);
+  };
+  const rows: VectorRow[] = [];
+  for await (const some of batches(user_ids, AT_ONCE)) {
+    rows.push(...(await Promise.all(some.map(profile))).filter((row) => row !== null));
   }
   const { inserted, changed } = await store.upsert({ collection: "profiles", rows, signal });
   return inserted + changed;
@@ -66,31 +73,30 @@ export async function deriveProfiles(
 
 /**
  * The mean of a user's own message vectors, each weighted by a half-life counted back from the newest of them, made a
- * unit vector. Null where there is none, or where they cancel out. Reads the messages twice, so that none are held.
+ * unit vector. Null where there is none, or where they cancel out. Holds one message at a time.
  */
 export async function profileOf(
   user_id: string,
-  messages: () => AsyncIterable<VectorRow>,
+  messages: AsyncIterable<VectorRow>,
   half_life_days: number,
 ): Promise<VectorRow | null> {
-  let timestamp = "";
-  for await (const row of messages()) {
-    if (row.timestamp !== null && row.timestamp > timestamp) timestamp = row.timestamp;
-  }
-  if (timestamp === "") return null;
-  const newest = Date.parse(timestamp);
   const hash = createHash("sha256");
+  let newest = "";
   let sum: Float64Array | null = null;
-  for await (const row of messages()) {
-    const weight = 0.5 ** ((newest - Date.parse(row.timestamp ?? timestamp)) / (half_life_days * DAY_MS));
-    sum ??= new Float64Array(row.vector.length);
-    for (let i = 0; i < sum.length; i++) sum[i]! += weight * row.vector[i]!;
-    hash.update(`${row.id} ${row.timestamp} ${row.content_hash}\n`);
+  for await (const { id, timestamp, content_hash, vector } of messages) {
+    if (timestamp === null) continue;
+    sum ??= new Float64Array(vector.length);
+    const half_lives = (Date.parse(timestamp) - Date.parse(newest || timestamp)) / (half_life_days * DAY_MS);
+    // What is newer than all before counts whole, and they for less.
+    const [kept, weight] = half_lives > 0 ? [0.5 ** half_lives, 1] : [1, 0.5 ** -half_lives];
+    for (let i = 0; i < sum.length; i++) sum[i] = kept * sum[i]! + weight * vector[i]!;
+    if (timestamp > newest) newest = timestamp;
+    hash.update(`${id} ${timestamp} ${content_hash}\n`);
   }
   const norm = Math.hypot(...sum ?? []);
   if (sum === null || norm < 1e-6) return null;
   const vector = Float32Array.from(sum, (x) => x / norm);
-  return { id: user_id, user_id, role: "user", timestamp, content_hash: hash.digest("hex"), vector };
+  return { id: user_id, user_id, role: "user", timestamp: newest, content_hash: hash.digest("hex"), vector };
 }
 
 async function settle(
