@@ -3,12 +3,23 @@ import { healthy } from "./health.ts";
 import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
 import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/digest.ts";
+import type { Handles } from "../fixtures/handles.ts";
 import { campaign, collect, event } from "../fixtures/rows.ts";
-import { CATALOGUE, countsOf, IDS, many, publishing, stats, type Test } from "./analytics_versions.ts";
+import {
+  CATALOGUE,
+  countsOf,
+  IDS,
+  many,
+  publishing,
+  racing,
+  stats,
+  type Test,
+} from "./analytics_versions.ts";
 import { ANALYTICS_CALLS } from "./calls.ts";
 import { cancellationContract, type Opened } from "./cancellation.ts";
+import { ANALYTICS, handlesContract } from "./handles.ts";
 
-type Open = () => Promise<{ store: AnalyticsStore; close(): Promise<void> }>;
+type Open = () => Promise<Handles<AnalyticsStore>>;
 
 /**
  * What every analytics store does. `open` gives a fresh, empty store each time; so does `behindProxy`, for one that is on a
@@ -21,9 +32,9 @@ export function analyticsContract(
 ): void {
   const test: Test = (title, body) =>
     Deno.test(`${name}: ${title}`, async () => {
-      const { store, close } = await open();
+      const { store, again, close } = await open();
       try {
-        await body(store);
+        await body(store, again);
       } finally {
         await close();
       }
@@ -33,7 +44,9 @@ export function analyticsContract(
   recounts(test);
   stats(test);
   publishing(test);
+  racing(test);
   erasing(test);
+  handlesContract(name, open, ANALYTICS);
   cancellationContract(name, { open: behindProxy, calls: ANALYTICS_CALLS, first: "counts" });
 }
 

@@ -3,7 +3,11 @@ import { type EngagementEvent, EVENT_TYPES, type EventType, type Published } fro
 import type { AnalyticsStore, SourceRecord } from "../../lib/stores/analytics/port.ts";
 import { campaign, event, minute, pick, random } from "../fixtures/rows.ts";
 
-export type Test = (title: string, body: (store: AnalyticsStore) => Promise<void>) => void;
+/** `again` gives another handle on the store's rows. */
+export type Test = (
+  title: string,
+  body: (store: AnalyticsStore, again: () => Promise<AnalyticsStore>) => Promise<void>,
+) => void;
 
 /** Events of nine users and six campaigns over ten days, as a brute-force reference can count them. */
 export function many(count: number): EngagementEvent[] {
@@ -163,5 +167,49 @@ export function publishing(test: Test): void {
     assert.equal((await store.sources()).length, 3);
     await store.forgetSources({ uris: ["a", "missing"] });
     assert.deepEqual(await store.sources(), [first[1]]);
+  });
+}
+
+/** The part that is about two processes that write the same at the same time. */
+export function racing(test: Test): void {
+  test(
+    "upsertEvents() counts each row once of two who write other versions of it at one time",
+    async (one, again) => {
+      const rows = many(3_000);
+      const versions = [rows, rows.toReversed().map((row) => ({ ...row, user_id: `moved-${row.user_id}` }))];
+      const counts = await Promise.all(
+        [one, await again()].map((store, i) => store.upsertEvents({ events: versions[i]! })),
+      );
+      const sum = (what: "inserted" | "changed" | "same") => counts[0]![what] + counts[1]![what];
+      assert.deepEqual([sum("inserted"), sum("changed"), sum("same")], [3_000, 3_000, 0]);
+      const users = new Set(versions.flat().map((row) => row.user_id));
+      const touched = await one.touched({ after: null, limit: 100 });
+      assert.deepEqual(touched.map(({ user_id }) => user_id), [...users].sort());
+      assert.equal((await one.counts()).events, 3_000);
+    },
+  );
+
+  test("epoch() is raised with each of many writes at one time", async (one, again) => {
+    const two = await again();
+    const seen = await Promise.all(Array.from({ length: 30 }, async (_, i) => {
+      const store = i % 2 === 0 ? one : two;
+      await store.upsertEvents({ events: [event({ user_id: "a" })] });
+      return await store.epoch({ user_id: "a" });
+    }));
+    const last = await one.epoch({ user_id: "a" });
+    assert.ok(seen.every((epoch) => epoch > 0 && epoch <= last));
+    await one.upsertEvents({ events: [event({ user_id: "a" })] });
+    assert.ok(await two.epoch({ user_id: "a" }) > last);
+  });
+
+  test("publish() takes one of two that are published at one time", async (one, again) => {
+    const two = await again();
+    const [a, b] = await Promise.all(
+      [one, two].map((store, i) =>
+        store.publish({ published: { ...version(1), run_id: `run-${i}` }, sources: [] })
+      ),
+    );
+    assert.deepEqual(a, b);
+    assert.deepEqual(await two.published(), a);
   });
 }

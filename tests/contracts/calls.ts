@@ -51,5 +51,6 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
 export const CACHE_CALLS: Calls<Cache> = {
   get: (store, o) => store.get({ key: "a", ...o }),
   set: (store, o) => store.set({ key: "a", value: "1", ttl_ms: 60_000, ...o }),
+  claim: (store, o) => store.claim({ key: "b", ttl_ms: 60_000, ...o }),
   health: (store, o) => store.health(o),
 };

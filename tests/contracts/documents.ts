@@ -3,13 +3,15 @@ import { healthy } from "./health.ts";
 import type { Message } from "../../lib/core/types.ts";
 import { SetDigest } from "../../lib/stores/digest.ts";
 import type { DocumentStore } from "../../lib/stores/documents/port.ts";
+import type { Handles } from "../fixtures/handles.ts";
 import { collect, message, minute, pick, random } from "../fixtures/rows.ts";
 import { cancellationContract, type Opened } from "./cancellation.ts";
 import { DOCUMENT_CALLS } from "./documents_calls.ts";
 import { classifying } from "./documents_classified.ts";
 import { quarantining } from "./documents_quarantine.ts";
+import { DOCUMENTS, handlesContract } from "./handles.ts";
 
-type Open = () => Promise<{ store: DocumentStore; close(): Promise<void> }>;
+type Open = () => Promise<Handles<DocumentStore>>;
 
 /**
  * What every document store does. `open` gives a fresh, empty store each time; so does `behindProxy`, for one that is
@@ -35,6 +37,7 @@ export function documentsContract(
   classifying(test);
   quarantining(test);
   erasing(test);
+  handlesContract(name, open, DOCUMENTS);
   cancellationContract(name, { open: behindProxy, calls: DOCUMENT_CALLS, first: "counts" });
 }
 

@@ -5,11 +5,13 @@ import type { Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/digest.ts";
 import type { IntentCount } from "../../lib/stores/documents/port.ts";
 import type { GraphStore } from "../../lib/stores/graph/port.ts";
+import type { Handles } from "../fixtures/handles.ts";
 import { minute, random } from "../fixtures/rows.ts";
 import { GRAPH_CALLS } from "./calls.ts";
 import { cancellationContract, type Opened } from "./cancellation.ts";
+import { GRAPH, handlesContract } from "./handles.ts";
 
-type Open = () => Promise<{ store: GraphStore; close(): Promise<void> }>;
+type Open = () => Promise<Handles<GraphStore>>;
 type Test = (title: string, body: (store: GraphStore) => Promise<void>) => void;
 
 /**
@@ -34,6 +36,7 @@ export function graphContract(
   expressed(test);
   engaged(test);
   wholeGraph(test);
+  handlesContract(name, open, GRAPH);
   cancellationContract(name, { open: behindProxy, calls: GRAPH_CALLS, first: "counts" });
 }
 

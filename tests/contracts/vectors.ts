@@ -11,10 +11,15 @@ import {
   vectorTest,
 } from "../fixtures/vector_stores.ts";
 import { campaign, profile } from "../fixtures/vectors.ts";
+import { handlesContract, VECTOR_STORES } from "./handles.ts";
 
 /** What every vector store does with rows. `open` gives empty ones of their own each time. */
 export function vectorsContract(name: string, open: OpenVectors): void {
   const test = vectorTest(name, open);
+  handlesContract(name, async () => {
+    const { stores, ...rest } = await open();
+    return { store: stores, ...rest };
+  }, VECTOR_STORES);
 
   test("an empty store answers everything with nothing", async (store) => {
     const nothing = { messages: 0, profiles: 0, campaigns: 0 };

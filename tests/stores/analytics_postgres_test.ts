@@ -4,25 +4,25 @@ import { PostgresAnalytics } from "../../lib/stores/analytics/postgres.ts";
 import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite.ts";
 import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
+import { handles } from "../fixtures/handles.ts";
 import { dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
-import { campaign, event, minute } from "../fixtures/rows.ts";
+import { campaign, event } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 if (POSTGRES === undefined) Deno.test.ignore(`PostgresAnalytics: ${NEEDS_POSTGRES}`, () => {});
 else suite(POSTGRES);
 
-/** Gives two handles on one fresh schema, as two processes would have them. */
-async function withStores(
+/** Gives a store in a schema of its own. */
+async function withStore(
   server: string,
-  body: (one: PostgresAnalytics, two: PostgresAnalytics) => Promise<void>,
+  body: (store: PostgresAnalytics) => Promise<void>,
 ): Promise<void> {
   const url = freshSchema(server);
-  const [one, two] = [new PostgresAnalytics({ url }), new PostgresAnalytics({ url })];
+  const store = new PostgresAnalytics({ url });
   try {
-    await body(one, two);
+    await body(store);
   } finally {
-    await one.close();
-    await two.close();
+    await store.close();
     await dropSchema(url);
   }
 }
@@ -33,14 +33,7 @@ const ODD_IDS = ["b", "B", "a", "ä", "é", "e\u0301", "\uffee", "😀", "_", "a
 function suite(server: string): void {
   analyticsContract("PostgresAnalytics", () => {
     const url = freshSchema(server);
-    const store = new PostgresAnalytics({ url });
-    return Promise.resolve({
-      store,
-      close: async () => {
-        await store.close();
-        await dropSchema(url);
-      },
-    });
+    return handles(() => new PostgresAnalytics({ url }), () => dropSchema(url));
   }, () => {
     const direct = freshSchema(server);
     const { url, proxy } = proxied(direct, 5_432);
@@ -57,7 +50,7 @@ function suite(server: string): void {
   });
 
   Deno.test("PostgresAnalytics is the same as SqliteAnalytics for the same rows", () =>
-    withStores(server, async (store) => {
+    withStore(server, async (store) => {
       const sqlite = new SqliteAnalytics({ path: ":memory:" });
       const campaigns = ODD_IDS.map((campaign_id) => campaign({ campaign_id, title: "lone \ud800 and \0" }));
       const events = many(2_500).map((row, i) => ({
@@ -87,7 +80,7 @@ function suite(server: string): void {
     }));
 
   Deno.test("PostgresAnalytics lists ids by code point", () =>
-    withStores(server, async (store) => {
+    withStore(server, async (store) => {
       await store.upsertCampaigns({ campaigns: ODD_IDS.map((id) => campaign({ campaign_id: id })) });
       const page = await store.campaignPage({ after: null, limit: 100 });
       assert.deepEqual(page.map((row) => row.campaign_id), ODD_IDS.toSorted(compareText));
@@ -96,57 +89,18 @@ function suite(server: string): void {
     }));
 
   Deno.test("PostgresAnalytics counts a row that is given twice at once by what it did", () =>
-    withStores(server, async (store) => {
+    withStore(server, async (store) => {
       const row = event({ type: "click" });
       const events = [row, row, { ...row, type: "conversion" as const }];
       assert.deepEqual(await store.upsertEvents({ events }), { inserted: 1, changed: 1, same: 1 });
       assert.deepEqual(await store.settledCampaigns({ user_id: row.user_id }), [row.campaign_id]);
     }));
 
-  Deno.test("PostgresAnalytics loses no write of two that write the same rows at the same time", () =>
-    withStores(server, async (one, two) => {
-      const rows = many(3_000);
-      const versions = [rows, rows.toReversed().map((row) => ({ ...row, user_id: `moved-${row.user_id}` }))];
-      const counts = await Promise.all(
-        [one, two].map((store, i) => store.upsertEvents({ events: versions[i]! })),
-      );
-      const sum = (what: "inserted" | "changed" | "same") => counts[0]![what] + counts[1]![what];
-      assert.deepEqual([sum("inserted"), sum("changed"), sum("same")], [3_000, 3_000, 0]);
-      const users = new Set(versions.flat().map((row) => row.user_id));
-      const touched = await one.touched({ after: null, limit: 100 });
-      assert.deepEqual(touched.map(({ user_id }) => user_id), [...users].sort());
-      assert.equal((await one.counts()).events, 3_000);
-    }));
-
-  Deno.test("PostgresAnalytics raises an epoch with each of many writes at the same time", () =>
-    withStores(server, async (one, two) => {
-      const seen = await Promise.all(Array.from({ length: 30 }, async (_, i) => {
-        const store = i % 2 === 0 ? one : two;
-        await store.upsertEvents({ events: [event({ user_id: "a" })] });
-        return await store.epoch({ user_id: "a" });
-      }));
-      const last = await one.epoch({ user_id: "a" });
-      assert.ok(seen.every((epoch) => epoch > 0 && epoch <= last));
-      await one.upsertEvents({ events: [event({ user_id: "a" })] });
-      assert.ok(await two.epoch({ user_id: "a" }) > last);
-    }));
-
-  Deno.test("PostgresAnalytics publishes one of two that are published at the same time", () =>
-    withStores(server, async (one, two) => {
-      const version = (run_id: string) => ({
-        published: { version: 1, run_id, model: "m", at: minute(1) },
-        sources: [],
-      });
-      const [a, b] = await Promise.all([one.publish(version("a")), two.publish(version("b"))]);
-      assert.deepEqual(a, b);
-      assert.deepEqual(await two.published(), a);
-    }));
-
   Deno.test("PostgresAnalytics writes and deletes more than a batch", () =>
-    withStores(server, async (one) => {
+    withStore(server, async (store) => {
       const rows = Array.from({ length: 12_000 }, () => event({ user_id: "a" }));
-      assert.equal((await one.upsertEvents({ events: rows })).inserted, 12_000);
-      assert.equal(await one.deleteUsers({ user_ids: ["a"] }), 12_000);
-      assert.deepEqual(await one.counts(), { campaigns: 0, events: 0, users: 0 });
+      assert.equal((await store.upsertEvents({ events: rows })).inserted, 12_000);
+      assert.equal(await store.deleteUsers({ user_ids: ["a"] }), 12_000);
+      assert.deepEqual(await store.counts(), { campaigns: 0, events: 0, users: 0 });
     }));
 }

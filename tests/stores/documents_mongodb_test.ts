@@ -6,6 +6,7 @@ import { MongoConnection } from "../../lib/stores/documents/mongodb_connection.t
 import { MongoTouches } from "../../lib/stores/documents/mongodb_touches.ts";
 import { SqliteDocuments } from "../../lib/stores/documents/sqlite.ts";
 import { documentsContract } from "../contracts/documents.ts";
+import { handles } from "../fixtures/handles.ts";
 import { message } from "../fixtures/rows.ts";
 import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";
 
@@ -20,12 +21,7 @@ if (SERVER === undefined) {
 } else {
   documentsContract("MongoDocuments", () => {
     const url = ownDatabase();
-    const store = new MongoDocuments({ url });
-    const close = async () => {
-      await store.close();
-      await drop(url);
-    };
-    return Promise.resolve({ store, close });
+    return handles(() => new MongoDocuments({ url }), () => drop(url));
   }, () => {
     const { url, proxy } = proxied(ownDatabase(), 27_017);
     const store = new MongoDocuments({ url });
@@ -80,18 +76,6 @@ async function withStores(url: URL, count: number, body: (stores: MongoDocuments
 }
 
 function keeping(): void {
-  test("MongoDocuments keeps what it wrote when opened again", async (url) => {
-    let digest = "";
-    await withStores(url, 1, async ([store]) => {
-      await store!.upsert({ messages: [message(), message()] });
-      digest = await store!.digest();
-    });
-    await withStores(url, 1, async ([store]) => {
-      assert.equal(await store!.digest(), digest);
-      assert.equal((await store!.touched({ after: null, limit: 10 })).length, 2);
-    });
-  });
-
   test("MongoDocuments.digest() is SqliteDocuments' for the same messages", async (url) => {
     const sqlite = new SqliteDocuments({ path: ":memory:" });
     const metadata = { "$ref": "a", "$id": 1, _bsontype: "ObjectId", "a.b": { "": [1e21, -0.5, null] } };
@@ -120,16 +104,6 @@ function keeping(): void {
 }
 
 function racing(): void {
-  test("concurrent MongoDocuments count each message as inserted once", async (url) => {
-    await withStores(url, 4, async (stores) => {
-      const rows = Array.from({ length: 700 }, () => message());
-      const counts = await Promise.all(stores.map((store) => store.upsert({ messages: rows })));
-      assert.equal(counts.reduce((sum, { inserted }) => sum + inserted, 0), rows.length);
-      assert.ok(counts.every((one) => one.inserted + one.changed + one.same === rows.length));
-      assert.equal((await stores[0]!.counts()).messages, rows.length);
-    });
-  });
-
   test("MongoDocuments: whoever derives while others write misses no row of a settled user", async (url) => {
     await withStores(url, 3, async ([first, second, deriver]) => {
       const derived = new Map<string, readonly Message[]>();

@@ -6,21 +6,15 @@ import { sortKey } from "../../lib/stores/graph/neo4j_order.ts";
 import { SqliteGraph } from "../../lib/stores/graph/sqlite.ts";
 import { openGraph } from "../../lib/stores/open.ts";
 import { graphContract } from "../contracts/graph.ts";
+import { handles } from "../fixtures/handles.ts";
 import { dropNamespace, engages, neo4jServer, raw, urlOf, withStores } from "../fixtures/neo4j.ts";
 import { minute } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 function suite(server: string): void {
-  graphContract("Neo4jGraph", async () => {
+  graphContract("Neo4jGraph", () => {
     const url = urlOf(server);
-    const store = await openGraph(url);
-    return {
-      store,
-      close: async () => {
-        await store.close();
-        await dropNamespace(url);
-      },
-    };
+    return handles(() => openGraph(url), () => dropNamespace(url));
   }, async () => {
     const direct = urlOf(server, (url) => url.href = url.href.replace(/^neo4j/, "bolt"));
     const { url, proxy } = proxied(direct, 7_687);
@@ -170,29 +164,6 @@ function concurrency(server: string): void {
     ]);
     await connection.close();
     await dropNamespace(url);
-  });
-
-  Deno.test("Neo4jGraph loses no edge to concurrent writers of the same users and campaigns", async () => {
-    await withStores(server, async ({ one, two }) => {
-      const ids = Array.from({ length: 40 }, (_, i) => `n${i}`);
-      const edges = ids.flatMap((user) => ids.map((campaign) => engages(user, campaign)));
-      const expressed = ids.map((user_id) => ({ user_id, intent: "x", count: 1, last: minute(1) }));
-      const writers = [one, two].flatMap((store) => [
-        store.setEngaged({ user_ids: ids, edges }),
-        store.setEngaged({ user_ids: ids.toReversed(), edges: edges.toReversed() }),
-        store.setExpressed({ user_ids: ids, edges: expressed }),
-        store.setTargets({ campaigns: ids.map((campaign_id) => ({ campaign_id, intents: ["x", "y"] })) }),
-      ]);
-      await Promise.all(writers);
-      const embedded = new SqliteGraph({ path: ":memory:" });
-      await embedded.setEngaged({ user_ids: ids, edges });
-      await embedded.setExpressed({ user_ids: ids, edges: expressed });
-      await embedded.setTargets({
-        campaigns: ids.map((campaign_id) => ({ campaign_id, intents: ["x", "y"] })),
-      });
-      assert.equal(await one.digest(), await embedded.digest());
-      await embedded.close();
-    });
   });
 
   Deno.test("Neo4jGraph bears writers who delete what others are about to use", async () => {

@@ -7,6 +7,7 @@ import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts
 import { vectorStoresContract } from "../../contracts/vector_stores.ts";
 import { vectorsContract } from "../../contracts/vectors.ts";
 import { vectorSearchContract } from "../../contracts/vectors_search.ts";
+import { handles } from "../../fixtures/handles.ts";
 import { runCode } from "../../fixtures/run.ts";
 import { bruteForce, clustered, profile, recallOf } from "../../fixtures/vectors.ts";
 
@@ -19,12 +20,11 @@ const FILES = modelFile(MODEL);
 
 async function opened() {
   const dir = await Deno.makeTempDir();
-  const stores = new SqliteVectorStores(dir);
-  const close = async () => {
-    await stores.close();
-    await Deno.remove(dir, { recursive: true });
-  };
-  return { stores, dir, close };
+  const { store: stores, ...rest } = await handles(
+    () => new SqliteVectorStores(dir),
+    () => Deno.remove(dir, { recursive: true }),
+  );
+  return { stores, dir, ...rest };
 }
 
 vectorsContract("SqliteVectors", opened);

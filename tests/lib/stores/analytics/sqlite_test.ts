@@ -3,19 +3,13 @@ import type { EngagementEvent } from "../../../../lib/core/types.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite.ts";
 import { analyticsContract } from "../../../contracts/analytics.ts";
 import { inFiles } from "../../../fixtures/files.ts";
+import { handlesIn } from "../../../fixtures/handles.ts";
 import { event, minute } from "../../../fixtures/rows.ts";
 
-analyticsContract("SqliteAnalytics", async () => {
-  const dir = await Deno.makeTempDir();
-  const store = new SqliteAnalytics({ path: `${dir}/analytics.db` });
-  return {
-    store,
-    close: async () => {
-      await store.close();
-      await Deno.remove(dir, { recursive: true });
-    },
-  };
-});
+analyticsContract(
+  "SqliteAnalytics",
+  () => handlesIn((dir) => new SqliteAnalytics({ path: `${dir}/analytics.db` })),
+);
 
 Deno.test("SqliteAnalytics.deleteUsers() leaves no byte of them", async () => {
   const dir = await Deno.makeTempDir();

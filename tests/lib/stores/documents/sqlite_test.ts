@@ -2,32 +2,13 @@ import assert from "node:assert/strict";
 import { SqliteDocuments } from "../../../../lib/stores/documents/sqlite.ts";
 import { documentsContract } from "../../../contracts/documents.ts";
 import { inFiles } from "../../../fixtures/files.ts";
+import { handlesIn } from "../../../fixtures/handles.ts";
 import { message } from "../../../fixtures/rows.ts";
 
-documentsContract("SqliteDocuments", async () => {
-  const dir = await Deno.makeTempDir();
-  const store = new SqliteDocuments({ path: `${dir}/documents.db` });
-  return {
-    store,
-    close: async () => {
-      await store.close();
-      await Deno.remove(dir, { recursive: true });
-    },
-  };
-});
-
-Deno.test("SqliteDocuments keeps what it wrote when opened again", async () => {
-  const dir = await Deno.makeTempDir();
-  const first = new SqliteDocuments({ path: `${dir}/documents.db` });
-  await first.upsert({ messages: [message(), message()] });
-  const digest = await first.digest();
-  await first.close();
-  const second = new SqliteDocuments({ path: `${dir}/documents.db` });
-  assert.equal(await second.digest(), digest);
-  assert.equal((await second.touched({ after: null, limit: 10 })).length, 2);
-  await second.close();
-  await Deno.remove(dir, { recursive: true });
-});
+documentsContract(
+  "SqliteDocuments",
+  () => handlesIn((dir) => new SqliteDocuments({ path: `${dir}/documents.db` })),
+);
 
 Deno.test("two SqliteDocuments of one file see each other's writes and never share a token", async () => {
   const dir = await Deno.makeTempDir();

@@ -2,18 +2,9 @@ import assert from "node:assert/strict";
 import { SqliteGraph } from "../../../../lib/stores/graph/sqlite.ts";
 import { graphContract } from "../../../contracts/graph.ts";
 import { inFiles } from "../../../fixtures/files.ts";
+import { handlesIn } from "../../../fixtures/handles.ts";
 
-graphContract("SqliteGraph", async () => {
-  const dir = await Deno.makeTempDir();
-  const store = new SqliteGraph({ path: `${dir}/graph.db` });
-  return {
-    store,
-    close: async () => {
-      await store.close();
-      await Deno.remove(dir, { recursive: true });
-    },
-  };
-});
+graphContract("SqliteGraph", () => handlesIn((dir) => new SqliteGraph({ path: `${dir}/graph.db` })));
 
 Deno.test("SqliteGraph stops writing between two batches when its caller's signal is aborted", async () => {
   const store = new SqliteGraph({ path: ":memory:" });
