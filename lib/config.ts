@@ -202,13 +202,45 @@ export function absolute(path: string, cwd: string): string {
 /** What may be a folder or a model of a hub, which shows when it is opened. */
 const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
 
-/** Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. */
+/** Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. What it returns can be decoded. */
 function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
   const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
-  const url = URL.parse(local === null ? text : `${local[1]}:${absolute(local[2]!, cwd)}`);
-  if (url !== null) return url;
-  problems.push(`${name} is not a URL; it looks like sqlite:./file.db or scheme://host:port`);
+  const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
+  const problem = urlProblem(text, url);
+  if (url !== null && problem === null) return url;
+  problems.push(`${name} ${problem}`);
   return new URL("invalid:");
+}
+
+/** The hosts of a MongoDB replica set without the usual port, since a URL has a place for the last one's alone. */
+function hostsIn(text: string): string {
+  return text.startsWith("mongodb://") ? text.replaceAll(/:27017(?=,[^@/?#]*(?:[/?#]|$))/g, "") : text;
+}
+
+/** A login that ends too early: there is a colon before the first `/`, `?` or `#`, and the `@` comes after it. */
+const CUT_SHORT = /^(?!https?:)[a-z0-9+]+:\/\/[^/?#@]*:[^/?#@]*[/?#].*@/;
+
+/** What is wrong with a URL, in words that show nothing of it: it may hold a password. */
+function urlProblem(text: string, url: URL | null): string | null {
+  if (CUT_SHORT.test(text)) {
+    return "has a user or a password with / or ? or # in it: write them as %2F, %3F and %23";
+  }
+  if (url === null && /^mongodb:\/\/[^/?#]*,/.test(text)) {
+    return "names several hosts with ports other than 27017: name one and ?replicaSet=, by which the others are " +
+      "found, or write mongodb+srv://";
+  }
+  if (url === null) return "is not a URL; it looks like sqlite:./file.db or scheme://host:port";
+  return isDecodable(url) ? null : "holds a % that starts no escape: write it as %25";
+}
+
+/** The path of a model's folder is taken as it is. */
+function isDecodable({ protocol, username, password, pathname }: URL): boolean {
+  try {
+    decodeURIComponent([username, password, protocol === "onnx:" ? "" : pathname].join("/"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parseKeys({ PARLEY_API_KEYS, PARLEY_HOST }: Values, problems: string[]): ApiKey[] {

@@ -3,9 +3,9 @@ import { abortable, onAbort } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Abortable, Health } from "../core/types.ts";
 import { cancelStatement } from "./postgres_cancel.ts";
-import { checkVersion, PostgresError, postgresError } from "./postgres_errors.ts";
+import { checkVersion, isBroken, PostgresError, postgresError } from "./postgres_errors.ts";
 import { migrate, type Schema, schemaVersion } from "./postgres_schema.ts";
-import { type Questions, Session, type SqlValue } from "./postgres_session.ts";
+import { type Questions, Session, type SqlValue, transaction } from "./postgres_session.ts";
 import { parsePostgresUrl, type PostgresAddress } from "./postgres_url.ts";
 
 /** Connections that one store of one process has at most. */
@@ -15,10 +15,12 @@ const STATEMENT_MS = 5_000;
 /** How much longer than the server this side waits, so that the server's own timeout is heard of. */
 const GRACE_MS = 500;
 /** A migration may have to rewrite tables, or wait for another process that does. */
-const MIGRATION_MS = 600_000;
+const MIGRATION = { timeout_ms: 600_000 };
 const IDLE_MS = 30_000;
 /** How often a transaction is tried that the server rolls back in favour of another. */
 const TRIES = 5;
+/** How long closing lets what was asked end; what takes longer is cut off. */
+const LAST_MS = 10_000;
 /** How long closing waits for the server to hear of it. */
 const GOODBYE_MS = 1_000;
 
@@ -176,7 +178,10 @@ export class Postgres implements Questions {
   private async connect(): Promise<PgPool> {
     const pool = await this.pool();
     try {
-      await this.borrow(pool, (session) => this.prepare(session), { timeout_ms: MIGRATION_MS });
+      if (await this.borrow(pool, (session) => this.isCurrent(session), {})) return pool;
+      const work = (session: Session) =>
+        transaction(session, READ_WRITE, MIGRATION, () => migrate(session, this.schema));
+      await this.borrow(pool, work, MIGRATION);
       return pool;
     } catch (error) {
       await this.end(pool);
@@ -184,12 +189,10 @@ export class Postgres implements Questions {
     }
   }
 
-  private async prepare(session: Session): Promise<void> {
+  private async isCurrent(session: Session): Promise<boolean> {
     const sql = "SELECT current_setting('server_version_num')::int AS number";
     checkVersion((await session.get<{ number: number }>(sql))?.number ?? 0, this.where);
-    if (await schemaVersion(session, this.schema) === this.schema.migrations.length) return;
-    const limits = { timeout_ms: MIGRATION_MS };
-    await transaction(session, READ_WRITE, limits, () => migrate(session, this.schema));
+    return await schemaVersion(session, this.schema) === this.schema.migrations.length;
   }
 
   private async pool(): Promise<PgPool> {
@@ -249,14 +252,16 @@ export class Postgres implements Questions {
     }
   }
 
-  /** Lets what was asked end, refuses what is asked from now on, and leaves no connection. */
+  /** Lets what was asked end, for 10 s, refuses what is asked from now on, and leaves no connection. */
   close(): Promise<void> {
     this.closing ??= this.finish();
     return this.closing;
   }
 
   private async finish(): Promise<void> {
+    const late = setTimeout(() => this.disconnect(), LAST_MS);
     await Promise.allSettled(this.asked);
+    clearTimeout(late);
     const pool = await this.opening?.catch(() => null);
     if (pool) await this.end(pool);
   }
@@ -265,34 +270,15 @@ export class Postgres implements Questions {
     await pool.end();
     const until = performance.now() + GOODBYE_MS;
     while (this.sockets.size > 0 && performance.now() < until) await pause(2);
+    this.disconnect();
+  }
+
+  private disconnect(): void {
     for (const socket of this.sockets) socket.destroy();
   }
 }
 
 const BIGINT = 20;
-
-/** Whether a connection is of no more use: not where the server refused something, or the caller's own code threw. */
-function isBroken(error: unknown): boolean {
-  return error instanceof PostgresError && error.broke;
-}
-
-async function transaction<T>(
-  session: Session,
-  begin: string,
-  { timeout_ms }: Limits,
-  body: (session: Session) => Promise<T>,
-): Promise<T> {
-  await session.run(begin);
-  try {
-    if (timeout_ms !== undefined) await session.script(`SET LOCAL statement_timeout = ${timeout_ms}`);
-    const result = await body(session);
-    await session.run("COMMIT");
-    return result;
-  } catch (error) {
-    if (!isBroken(error)) await session.rollback();
-    throw error;
-  }
-}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resume) => setTimeout(resume, ms));

@@ -88,6 +88,11 @@ const BY_WORDS: readonly (readonly [RegExp, Sentence])[] = [
   [/terminated|not queryable|socket|closed/i, BROKE],
 ];
 
+/** Whether a connection is of no more use: not where the server refused something, or the caller's own code threw. */
+export function isBroken(error: unknown): boolean {
+  return error instanceof PostgresError && error.broke;
+}
+
 /** Turns whatever the driver threw into a sentence about the server at `where`. */
 export function postgresError(error: unknown, where: string): ParleyError {
   if (error instanceof ParleyError) return error;

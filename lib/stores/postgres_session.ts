@@ -1,6 +1,6 @@
 import type { PgClient, PgQuery, PgResult } from "../../deps.ts";
 import type { Abortable } from "../core/types.ts";
-import { brokenError, postgresError } from "./postgres_errors.ts";
+import { brokenError, isBroken, postgresError } from "./postgres_errors.ts";
 
 export type Scalar = string | number | null;
 /** What a statement takes: `$1` may be an array, for `unnest` or `ANY`. */
@@ -77,6 +77,25 @@ export class Session implements Questions {
       this.names.set(sql, name);
     }
     return name;
+  }
+}
+
+/** Runs `body` between `begin` and COMMIT, each statement in at most so long; what fails is rolled back. */
+export async function transaction<T>(
+  session: Session,
+  begin: string,
+  { timeout_ms }: { readonly timeout_ms?: number },
+  body: (session: Session) => Promise<T>,
+): Promise<T> {
+  await session.run(begin);
+  try {
+    if (timeout_ms !== undefined) await session.script(`SET LOCAL statement_timeout = ${timeout_ms}`);
+    const result = await body(session);
+    await session.run("COMMIT");
+    return result;
+  } catch (error) {
+    if (!isBroken(error)) await session.rollback();
+    throw error;
   }
 }
 

@@ -30,7 +30,9 @@ export function parsePostgresUrl(url: URL): PostgresAddress {
   if (unknown.length > 0) {
     throw wrong(`has the parameter ${unknown[0]}; those that are known are ${PARAMETERS.join(" and ")}`);
   }
-  const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(decoded);
+  const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(
+    decodeURIComponent,
+  );
   if (!user || !database || url.hostname === "") {
     throw wrong("lacks a part: write postgres://user:password@host:5432/database");
   }
@@ -49,14 +51,6 @@ function sslOf(url: URL): PostgresAddress["ssl"] {
   const ssl = SSL_MODES[url.searchParams.get("sslmode") ?? "disable"];
   if (ssl !== undefined) return ssl;
   throw wrong(`has an sslmode that is not one of ${Object.keys(SSL_MODES).join(", ")}`);
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw wrong("has a % that starts no escape: write it as %25");
-  }
 }
 
 function wrong(what: string): ParleyError {

@@ -26,6 +26,61 @@ Deno.test("loadConfig() refuses an address that can be reached from outside with
   assert.throws(() => loadConfig({ PARLEY_API_KEYS: "root:0123456789abcdef" }), /key 1/);
 });
 
+/** Stores by their settings and schemes, each with a login. */
+const LOGINS = [
+  ["PARLEY_DOCUMENTS", "mongodb://me:PASSWORD@h:27017/db"],
+  ["PARLEY_DOCUMENTS", "mongodb+srv://me:PASSWORD@h/db"],
+  ["PARLEY_VECTORS", "milvus://root:PASSWORD@h:19530"],
+  ["PARLEY_VECTORS", "milvuss://root:PASSWORD@h:19530"],
+  ["PARLEY_GRAPH", "neo4j+s://neo4j:PASSWORD@h:7687"],
+  ["PARLEY_GRAPH", "bolt://neo4j:PASSWORD@h:7687"],
+  ["PARLEY_ANALYTICS", "postgres://me:PASSWORD@h:5432/db"],
+  ["PARLEY_RUNS", "postgresql://me:PASSWORD@h:5432/db"],
+  ["PARLEY_CACHE", "redis://:PASSWORD@h:6379"],
+  ["PARLEY_CACHE", "rediss://:PASSWORD@h:6379"],
+] as const;
+
+Deno.test("loadConfig() says which characters of a password have to be escaped, without the password", () => {
+  const slashed = /has a user or a password with \/ or \? or # in it: write them as %2F, %3F and %23$/;
+  const percent = /holds a % that starts no escape: write it as %25$/;
+  for (const [name, url] of LOGINS) {
+    for (
+      const [password, sentence] of [
+        ["se/cret", slashed],
+        ["12/34", slashed],
+        ["se?cret", slashed],
+        ["se#cret", slashed],
+        ["100%", percent],
+        ["%E0", percent],
+      ] as const
+    ) {
+      assert.throws(() => loadConfig({ [name]: url.replace("PASSWORD", password) }), (error: Error) => {
+        assert.match(error.message, /has 1 problem/);
+        assert.ok(error.message.includes(`- ${name} `));
+        assert.match(error.message, sentence);
+        return !error.message.includes(password);
+      });
+    }
+    loadConfig({ [name]: url.replace("PASSWORD", encodeURIComponent("a/b?c#d%e@f:g")) });
+  }
+  const key = "https://100%@in01.cloud.zilliz.com";
+  assert.throws(() => loadConfig({ PARLEY_VECTORS: key }), /PARLEY_VECTORS holds a % that starts no escape/);
+});
+
+Deno.test("loadConfig() takes the hosts of a MongoDB replica set, and says what it cannot take", () => {
+  const set = (PARLEY_DOCUMENTS: string) => loadConfig({ PARLEY_DOCUMENTS }).documents.href;
+  assert.equal(
+    set("mongodb://u:p@h1:27017,h2:27017,h3:27017/db?replicaSet=rs0"),
+    "mongodb://u:p@h1,h2,h3:27017/db?replicaSet=rs0",
+  );
+  assert.equal(set("mongodb://h1:27017,h2:27018"), "mongodb://h1,h2:27018");
+  assert.equal(set("mongodb://u:a:27017,b@h/db"), "mongodb://u:a%3A27017,b@h/db", "a password is left alone");
+  assert.throws(
+    () => set("mongodb://u:p@h1:27018,h2:27018/db?replicaSet=rs0"),
+    /PARLEY_DOCUMENTS names several hosts .* or write mongodb\+srv:\/\/$/,
+  );
+});
+
 Deno.test("loadConfig() takes a lineage sink by http alone, and its token apart from its URL", () => {
   const { lineage, lineage_key } = loadConfig({
     PARLEY_LINEAGE: "http://marquez:5000",

@@ -5,7 +5,7 @@ import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite.ts";
 import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { handles } from "../fixtures/handles.ts";
-import { dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
+import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
 import { campaign, event } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
@@ -47,6 +47,29 @@ function suite(server: string): void {
         await dropSchema(direct);
       },
     });
+  });
+
+  Deno.test("PostgresAnalytics.touchAll() touches everybody, never many in one statement", async () => {
+    const url = freshSchema(server);
+    const store = new PostgresAnalytics({ url });
+    const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
+    await store.upsertEvents({ events: ids.map((user_id) => event({ user_id })) });
+    await store.settle({ touched: await store.touched({ after: null, limit: 2_000 }) });
+    const schema = url.searchParams.get("schema");
+    await ask(
+      url,
+      `CREATE FUNCTION ${schema}.bound() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         IF (SELECT count(*) FROM fresh) > 500 THEN RAISE EXCEPTION 'too many at once'; END IF;
+         RETURN NULL;
+       END $$;
+       CREATE TRIGGER bound AFTER INSERT ON ${schema}.touched REFERENCING NEW TABLE AS fresh
+       EXECUTE FUNCTION ${schema}.bound()`,
+    );
+    await store.touchAll();
+    const touched = await store.touched({ after: null, limit: 2_000 });
+    assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
+    await store.close();
+    await dropSchema(url);
   });
 
   Deno.test("PostgresAnalytics is the same as SqliteAnalytics for the same rows", () =>

@@ -132,7 +132,7 @@ function opening(server: string): void {
       database: null,
       namespace: "parley",
     });
-    for (const url of ["bolt://me:secret@h/?name=a", "bolt://me:secret%zz@h", "bolt:h"]) {
+    for (const url of ["bolt://me:secret@h/?name=a", "bolt:h"]) {
       assert.throws(() => parseNeo4jUrl(new URL(url)), (error: ParleyError) => {
         assert.equal(error.code, "invalid");
         assert.doesNotMatch(error.message, /secret/);

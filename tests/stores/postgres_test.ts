@@ -9,7 +9,7 @@ import { postgresDialect } from "../../lib/stores/postgres_schema.ts";
 import { parsePostgresUrl } from "../../lib/stores/postgres_url.ts";
 import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
 import { event } from "../fixtures/rows.ts";
-import { tcpProxy } from "../fixtures/tcp_proxy.ts";
+import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";
 import { until } from "../fixtures/until.ts";
 
 /** Asserts that a call fails with this code and sentence, and that nothing of the error shows a password. */
@@ -45,7 +45,6 @@ Deno.test("parsePostgresUrl() says what is wrong, without the password", async (
       ["host/db?sslmode=prefer", /sslmode that is not one of disable, require, verify-full/],
       ["host/db?schema=a;drop", /schema that is no plain name/],
       ["host", /lacks a part/],
-      ["host/%E0", /starts no escape/],
     ] as const
   ) {
     const url = new URL(`postgres://me:secret@${rest}`);
@@ -336,6 +335,47 @@ function suite(server: string): void {
       const start = performance.now();
       await db.close();
       assert.ok(performance.now() - start < 10_000);
+    }));
+
+  Deno.test("Postgres gives up a server that falls silent just after login, closes, and opens once it speaks", () =>
+    withSchema(server, async (direct) => {
+      let silent = true;
+      // The last that is heard of it is that it has done what `SET` says.
+      const change = (bytes: Uint8Array) => {
+        if (silent && new TextDecoder().decode(bytes).includes("SET\0")) proxy.strand();
+      };
+      const { url, proxy } = proxied(direct, 5_432, { change });
+      const [one, other] = [1, 2].map(() => new Postgres({ url, store: "runs", migrations: STEPS })) as [
+        Postgres,
+        Postgres,
+      ];
+      const start = performance.now();
+      await Promise.all([
+        assertFails(() => one.health(), "unavailable", /did not answer in time/),
+        assertFails(() => other.health(), "unavailable", /did not answer in time/),
+        other.close(),
+      ]);
+      assert.ok(performance.now() - start < 60_000, "and not as long as a migration may take");
+      silent = false;
+      assert.deepEqual(await one.all("SELECT n FROM numbers"), [{ n: 7 }]);
+      await one.close();
+      await proxy.close();
+    }));
+
+  Deno.test("Postgres.close() cuts off what would take long", () =>
+    withSchema(server, async (url) => {
+      const db = new Postgres({ url, store: "runs", migrations: STEPS });
+      const begun = Promise.withResolvers<void>();
+      const long = db.read(async (session) => {
+        begun.resolve();
+        await session.all("SELECT pg_sleep(90)");
+      }, { timeout_ms: 90_000 });
+      const cut = assertFails(() => long, "unavailable", /broke the connection|were closed/);
+      await begun.promise;
+      const start = performance.now();
+      await db.close();
+      assert.ok(performance.now() - start < 60_000);
+      await cut;
     }));
 
   Deno.test("Postgres.close() lets what was asked end, twice changes nothing, and nothing can be asked after", () =>

@@ -137,8 +137,12 @@ Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", (
   for (const prefix of ["", "1x", "a-b", 'a" or "', "x".repeat(65)]) {
     const url = new URL("milvus://127.0.0.1");
     url.searchParams.set("prefix", prefix);
-    assert.throws(() => parseMilvusUrl(url), { code: "invalid" }, prefix);
+    assert.throws(() => parseMilvusUrl(url), { code: "invalid", message: /needs a prefix/ }, prefix);
   }
+  assert.throws(() => parseMilvusUrl(new URL("milvus://me:s3cret@h?prefix=a_&prefx=b_")), {
+    code: "invalid",
+    message: "PARLEY_VECTORS has the unknown parameter prefx; it knows prefix",
+  });
 });
 
 /** The first call fails so, and its sentence holds no secret. */

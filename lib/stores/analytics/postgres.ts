@@ -36,6 +36,13 @@ import {
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 10_000;
+/** Users that one statement touches at most, where all are touched. */
+const TOUCH_LIMIT = 500;
+const TOUCH_PAGE =
+  `WITH page AS (SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2),
+  written AS (INSERT INTO touched SELECT user_id, nextval('writes') FROM page ORDER BY user_id
+              ON CONFLICT (user_id) DO UPDATE SET token = nextval('writes'))
+  SELECT user_id FROM page ORDER BY user_id`;
 /** For what reads a whole table. */
 const WHOLE = { timeout_ms: 60_000 };
 
@@ -83,13 +90,11 @@ export class PostgresAnalytics implements AnalyticsStore {
   }
 
   async touchAll(o: Abortable = {}): Promise<void> {
-    await this.db.run(
-      `INSERT INTO touched
-       SELECT user_id, nextval('writes') FROM (SELECT DISTINCT user_id FROM events ORDER BY user_id) AS users
-       ON CONFLICT (user_id) DO UPDATE SET token = nextval('writes')`,
-      [],
-      o,
-    );
+    for (let after: string | undefined = ""; after !== undefined;) {
+      // Twice is as good as once, so it may be asked again as a question is.
+      const page: { user_id: string }[] = await this.db.all(TOUCH_PAGE, [after, TOUCH_LIMIT], o);
+      after = page.at(-1)?.user_id;
+    }
   }
 
   async settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {

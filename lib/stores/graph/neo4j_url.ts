@@ -22,7 +22,9 @@ export function parseNeo4jUrl(url: URL): Neo4jAddress {
   if (unknown.length > 0) {
     throw new ParleyError("invalid", `${server} has the unknown parameter ${unknown[0]}; ${FORM}`);
   }
-  const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(decoded);
+  const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(
+    decodeURIComponent,
+  );
   return {
     server,
     login: user ? { user, password: password ?? "" } : null,
@@ -32,11 +34,3 @@ export function parseNeo4jUrl(url: URL): Neo4jAddress {
 }
 
 const FORM = "write neo4j://user:password@host:7687/database?namespace=name";
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    throw new ParleyError("invalid", `a graph URL holds a % that is not followed by two hex digits; ${FORM}`);
-  }
-}

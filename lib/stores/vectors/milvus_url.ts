@@ -18,14 +18,16 @@ const DEFAULT_PREFIX = "parley_";
 /**
  * Reads `milvus://[user:password@]host[:19530][/database][?prefix=parley_]`. `milvuss://` is the same over TLS,
  * `https://API_KEY@host[:443]` is Zilliz Cloud; a user without a password is a token in each. Stores whose prefixes
- * or databases differ never meet.
+ * or databases differ never meet. Throws `invalid`, without quoting credentials.
  */
 export function parseMilvusUrl(url: URL): MilvusAddress {
+  const unknown = [...url.searchParams.keys()].find((name) => name !== "prefix");
+  if (unknown !== undefined) throw refused(`has the unknown parameter ${unknown}; it knows prefix`);
   const prefix = url.searchParams.get("prefix") ?? DEFAULT_PREFIX;
   if (!/^[a-z_][a-z0-9_]{0,63}$/i.test(prefix)) {
-    throw refused("a prefix of up to 64 letters, digits and _, not beginning with a digit");
+    throw refused("needs a prefix of up to 64 letters, digits and _, not beginning with a digit");
   }
-  if (url.hostname === "") throw refused("a host, as in milvus://127.0.0.1:19530");
+  if (url.hostname === "") throw refused("needs a host, as in milvus://127.0.0.1:19530");
   const managed = url.protocol === "https:";
   return {
     host: `${url.hostname}:${url.port || (managed ? 443 : 19_530)}`,
@@ -43,6 +45,6 @@ function credentialsOf(url: URL): MilvusAddress["credentials"] {
   return username !== "" && password === "" ? { token: username } : { username, password };
 }
 
-function refused(needed: string): ParleyError {
-  return new ParleyError("invalid", `PARLEY_VECTORS needs ${needed}`);
+function refused(complaint: string): ParleyError {
+  return new ParleyError("invalid", `PARLEY_VECTORS ${complaint}`);
 }
