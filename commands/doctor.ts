@@ -6,6 +6,7 @@ import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
 import { otherModel } from "../lib/quality/model.ts";
 import * as open from "../lib/stores/open.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
 import { embedderOptions, embedderUrl } from "./services.ts";
@@ -15,12 +16,12 @@ interface Opened {
   close(): Promise<void>;
 }
 
-/** The stores whose data belongs together, as they are opened. */
-type DataStores = Omit<CheckedStores, "vectors"> & { readonly vectors: VectorStores };
+/** The stores as they are opened; those of data belong together. */
+type Stores = Omit<CheckedStores, "vectors"> & { readonly vectors: VectorStores; readonly runs: RunStore };
 
-/** How one store is. `url` has no credentials; `error` says what to do. */
+/** How one store is. `url` has no credentials; `error` says what to do. A store that answers may yet not be read. */
 interface StoreReport {
-  readonly role: string;
+  readonly role: Role;
   readonly url: string;
   readonly health: Health | null;
   readonly error: string | null;
@@ -30,6 +31,8 @@ interface Diagnosis {
   readonly stores: readonly StoreReport[];
   readonly counts: Readonly<Record<string, Record<string, number>>>;
   readonly findings: readonly Finding[];
+  /** Where lineage is sent, and how many ended attempts wait for that; null where it is not. */
+  readonly lineage: { readonly url: string; readonly unsent: number | null } | null;
   readonly disk_free_gb: number;
   readonly memory_available_gb: number;
 }
@@ -52,13 +55,11 @@ type Role = keyof typeof ROLES;
 export async function doctor(config: Config, o: { json: boolean }): Promise<number> {
   const opened = new Map<Role, Opened>();
   try {
-    const stores = await Promise.all(
-      (Object.keys(ROLES) as Role[]).map((role) => examine(config, role, opened)),
-    );
-    const diagnosis = await diagnose(config, stores, opened);
+    const reports = (Object.keys(ROLES) as Role[]).map((role) => examine(config, role, opened));
+    const diagnosis = await diagnose(config, await Promise.all(reports), opened);
     if (o.json) console.log(JSON.stringify(diagnosis));
     else print(diagnosis);
-    const ill = stores.some(({ error }) => error !== null) ||
+    const ill = diagnosis.stores.some(({ error }) => error !== null) ||
       diagnosis.findings.some(({ severity }) => severity === "critical");
     return ill ? EXIT.failed : EXIT.ok;
   } finally {
@@ -85,37 +86,88 @@ function withoutCredentials(url: URL): string {
 
 async function diagnose(
   config: Config,
-  stores: readonly StoreReport[],
+  reports: readonly StoreReport[],
   opened: ReadonlyMap<Role, Opened>,
 ): Promise<Diagnosis> {
-  const base = ["documents", "analytics", "vectors", "graph"] as const;
-  const whole = base.every((role) => stores.some((store) => store.role === role && store.error === null));
-  const { bavail, bsize } = statfsSync(config.data.replace(/\/[^/]*$/, "") || "/");
-  const disk_free_gb = bavail * bsize / 1e9;
-  const data = whole ? await examineData(config, Object.fromEntries(opened) as unknown as DataStores) : null;
-  const findings = [
-    ...data?.findings ?? [],
-    ...disk_free_gb < LITTLE_DISK_GB ? [littleDisk(disk_free_gb)] : [],
-  ];
-  const memory_available_gb = Deno.systemMemoryInfo().available / 1e9;
-  return { stores, counts: data?.counts ?? {}, findings, disk_free_gb, memory_available_gb };
+  const well = reports.filter(({ error }) => error === null).map(({ role }) => [role, opened.get(role)]);
+  const reading = new Reading();
+  const stores: Partial<Stores> = Object.fromEntries(well);
+  const { counts, findings } = await examineData(config, stores, reading);
+  const lineage = config.lineage === null ? null : {
+    url: config.lineage.origin + config.lineage.pathname,
+    unsent: await reading.of("runs", stores.runs, (runs) => runs.unsent()),
+  };
+  const disk_free_gb = freeBytes(config.data) / 1e9;
+  return {
+    stores: reports.map((report) => ({
+      ...report,
+      error: report.error ?? reading.errors.get(report.role) ?? null,
+    })),
+    counts,
+    findings: disk_free_gb < LITTLE_DISK_GB ? [...findings, littleDisk(disk_free_gb)] : findings,
+    lineage,
+    disk_free_gb,
+    memory_available_gb: Deno.systemMemoryInfo().available / 1e9,
+  };
 }
 
-/** Holds the stores against each other. Of vectors, those count that answers are made from. */
+/** Reads stores; one that cannot be read, though it answers, is noted and keeps no other from being read. */
+class Reading {
+  /** By role, the first thing that went wrong. */
+  readonly errors = new Map<string, string>();
+
+  /** Null where there is no store, or it cannot be read. */
+  async of<S, T>(role: Role, store: S | undefined | null, read: (store: S) => Promise<T>): Promise<T | null> {
+    if (store === undefined || store === null) return null;
+    try {
+      return await read(store);
+    } catch (error) {
+      if (!this.errors.has(role)) {
+        this.errors.set(role, `it answers, but cannot be read: ${messageOf(error)}`);
+      }
+      return null;
+    }
+  }
+}
+
+/** Counts each store's rows and holds the stores against each other. Of vectors, those count that answers are made from. */
 async function examineData(
   config: Config,
-  { documents, analytics, vectors, graph }: DataStores,
-): Promise<Pick<Diagnosis, "counts" | "findings">> {
-  const published = await analytics.published();
+  { documents, analytics, vectors: sets, graph }: Partial<Stores>,
+  reading: Reading,
+): Promise<Pick<Diagnosis, "counts"> & { findings: Finding[] }> {
+  const published = await reading.of("analytics", analytics, (store) => store.published());
   const configured = await configuredModel(config);
   const model = published === null ? configured : parseModelKey(published.model);
-  if (typeof model === "string") return { counts: {}, findings: [noEmbedder(model)] };
-  const data = { documents, analytics, vectors: await vectors.of({ model }), graph };
-  const counted = Object.entries(data).map(async ([role, store]) => [role, { ...await store.counts() }]);
-  const findings = await checkData(data);
-  if (typeof configured === "string") findings.push(noEmbedder(configured));
-  else findings.push(...otherModelFindings(config, published, configured));
-  return { counts: Object.fromEntries(await Promise.all(counted)), findings };
+  const vectors = typeof model === "string"
+    ? null
+    : await reading.of("vectors", sets, (store) => store.of({ model }));
+  const data = { documents, analytics, vectors, graph };
+  const counts: Record<string, Record<string, number>> = {};
+  for (const role of Object.keys(data) as (keyof typeof data)[]) {
+    const counted = await reading.of(role, data[role], async (store) => ({ ...await store.counts() }));
+    if (counted !== null) counts[role] = counted;
+  }
+  const whole = Object.keys(counts).length === Object.keys(data).length;
+  const compared = whole
+    ? await reading.of("vectors", data as CheckedStores, (stores) => checkData(stores))
+    : [];
+  const about = typeof configured === "string"
+    ? [noEmbedder(configured)]
+    : otherModelFindings(config, published, configured);
+  return { counts, findings: [...compared ?? [], ...about] };
+}
+
+/** What is free on the disk of a folder, or of the nearest one above that exists. */
+function freeBytes(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch (error) {
+    const above = folder.replace(/\/[^/]*$/, "") || "/";
+    if (above === folder) throw error;
+    return freeBytes(above);
+  }
 }
 
 /** The model that is set, or why it cannot be opened. */
@@ -146,16 +198,19 @@ function sizeText(bytes: number | null): string {
   return bytes === null ? "" : `, ${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-function print({ stores, counts, findings, disk_free_gb, memory_available_gb }: Diagnosis): void {
+function print({ stores, counts, findings, lineage, disk_free_gb, memory_available_gb }: Diagnosis): void {
   for (const { role, url, health, error } of stores) {
     const rows = Object.entries(counts[role] ?? {}).map(([name, n]) => `${n} ${name}`).join(", ");
-    const line = health === null
+    const line = health === null || error !== null
       ? styleText("red", `✖ ${role.padEnd(10)} ${url}: ${error}`)
       : `${styleText("green", "✔")} ${role.padEnd(10)} ${health.adapter} ${health.version}, ` +
         `${health.latency_ms.toFixed(1)} ms${sizeText(health.bytes)}, ${url}${
           rows === "" ? "" : `: ${rows}`
         }`;
     console.log(line);
+  }
+  if (lineage !== null) {
+    console.log(`  lineage    ${lineage.url}: ${lineage.unsent ?? "?"} ended attempts wait to be sent`);
   }
   console.log(
     `  disk ${disk_free_gb.toFixed(0)} GB free, memory ${memory_available_gb.toFixed(1)} GB available`,

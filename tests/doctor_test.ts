@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { doctor } from "../commands/doctor.ts";
+import { type Config, loadConfig } from "../lib/config.ts";
+import { nightlyRun, ROOT, SAMPLE, withFlow } from "./fixtures/flow.ts";
+
+/** What `doctor --json` says of a data folder, as a process would that starts now. */
+async function examined(config: Config, env: Record<string, string> = {}) {
+  const printed: string[] = [];
+  const { log } = console;
+  console.log = (line: string) => printed.push(line);
+  try {
+    const set = { PARLEY_EMBEDDINGS: "test:64", PARLEY_DATA: config.data, ...env };
+    const code = await doctor(loadConfig(set, ROOT.slice(0, -1)), { json: true });
+    return { code, ...JSON.parse(printed.join("")) };
+  } finally {
+    console.log = log;
+  }
+}
+
+type Store = { role: string; error: string | null };
+const errorsOf = ({ stores }: { stores: Store[] }) =>
+  Object.fromEntries(stores.filter(({ error }) => error !== null).map(({ role, error }) => [role, error]));
+
+const EACH = ["documents", "analytics", "vectors", "graph"];
+
+/** Registers a test over the sample, published. */
+function sampleTest(name: string, body: (config: Config) => Promise<void>): void {
+  Deno.test(name, () =>
+    withFlow(async (flow) => {
+      assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+      await body(flow.config);
+    }));
+}
+
+sampleTest("doctor counts the stores that answer while another is down", async (config) => {
+  const { code, counts, ...said } = await examined(config, { PARLEY_GRAPH: "bolt://127.0.0.1:1" });
+  assert.equal(code, 1);
+  assert.match(errorsOf(said).graph!, /127\.0\.0\.1:1/);
+  assert.deepEqual(Object.keys(counts), ["documents", "analytics", "vectors"]);
+  assert.equal(counts.documents.messages, 426);
+});
+
+sampleTest("doctor names a store that answers and cannot be read, and counts the others", async (config) => {
+  using documents = new DatabaseSync(`${config.data}/documents.db`);
+  documents.exec("ALTER TABLE messages RENAME TO lost");
+  const { code, counts, ...said } = await examined(config);
+  assert.equal(code, 1);
+  assert.deepEqual(Object.keys(errorsOf(said)), ["documents"]);
+  assert.match(errorsOf(said).documents!, /^it answers, but cannot be read: .*messages/);
+  assert.deepEqual(Object.keys(counts), ["analytics", "vectors", "graph"]);
+});
+
+sampleTest("doctor finds stores that disagree", async (config) => {
+  assert.deepEqual((await examined(config)).findings, []);
+  using documents = new DatabaseSync(`${config.data}/documents.db`);
+  documents.exec("DELETE FROM messages WHERE message_id = (SELECT min(message_id) FROM messages)");
+  const { code, counts, findings } = await examined(config);
+  assert.equal(code, 1);
+  assert.deepEqual(Object.keys(counts), EACH);
+  const [{ code: found, figure, expected }] = findings;
+  assert.deepEqual([found, figure, expected], ["messages_without_vectors", 426, 425]);
+});
+
+sampleTest("doctor says how much lineage waits, and where to without what is secret", async (config) => {
+  assert.equal((await examined(config)).lineage, null);
+  const { lineage } = await examined(config, {
+    PARLEY_LINEAGE: "http://127.0.0.1:1/api?api_key=secret",
+    PARLEY_LINEAGE_KEY: "secret",
+  });
+  assert.equal(lineage.url, "http://127.0.0.1:1/api");
+  assert.ok(lineage.unsent > 0);
+});
+
+Deno.test("doctor looks at the disk that the data folder is on, also before there is one", () =>
+  withFlow(async ({ config }) => {
+    const { bavail, bsize } = (await import("node:fs")).statfsSync(config.data);
+    const free = bavail * bsize / 1e9;
+    for (const data of [config.data, `${config.data}/not/yet`]) {
+      const { disk_free_gb } = await examined({ ...config, data });
+      assert.ok(Math.abs(disk_free_gb - free) < 1, `${disk_free_gb} of ${free}`);
+    }
+  }));
