@@ -14,6 +14,7 @@ export async function spawnPipeline(
     "--allow-net",
     "--allow-env",
     "--allow-ffi",
+    "--allow-sys=osRelease,uid",
     "--allow-read",
     `--allow-write=${config.data}`,
   ];
