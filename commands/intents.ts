@@ -7,7 +7,7 @@ import { sampleUnlabelled } from "../lib/intents/sample.ts";
 import { IntentService } from "../lib/intents/service.ts";
 import { openAnalytics, openDocuments, openVectors } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
-import { embedderUrl, lazy, openAll } from "./services.ts";
+import { embedderOptions, lazy, openAll } from "./services.ts";
 
 /** Messages that groups are made of at most. */
 const SAMPLE = 4_000;
@@ -35,7 +35,7 @@ export async function classifyTexts(
 ): Promise<number> {
   const texts = given.length > 0 ? given : await standardInput();
   const stores = await openStores(config);
-  const embedder = lazy(() => openEmbedder({ url: embedderUrl(config), sessions: config.embed_sessions }));
+  const embedder = lazy(() => openEmbedder(embedderOptions(config)));
   try {
     const service = new IntentService({ stores: stores.value, embedder: embedder.open });
     const answer = await service.classify({ texts, top: TOP });
