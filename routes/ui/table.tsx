@@ -114,10 +114,10 @@ function Heading<Row>(
   );
 }
 
-/** The page's address with some of its query changed; null takes a name out. What an action said is dropped. */
+/** The page's address with some of its query changed; null takes a name out. What an action said, or what is live goes on from, is dropped. */
 export function withQuery(url: URL, changes: Readonly<Record<string, string | null>>): string {
   const query = new URLSearchParams(url.search);
-  for (const name of ["notice", "n", "of"]) query.delete(name);
+  for (const name of ["notice", "n", "of", "after"]) query.delete(name);
   for (const [name, value] of Object.entries(changes)) {
     if (value === null) query.delete(name);
     else query.set(name, value);
