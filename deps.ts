@@ -12,6 +12,7 @@ export {
   CircuitState,
   ConsecutiveBreaker,
   handleWhen,
+  isTaskCancelledError,
   timeout,
   TimeoutStrategy,
 } from "cockatiel";

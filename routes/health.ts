@@ -1,6 +1,6 @@
-import { timeout, TimeoutStrategy } from "../deps.ts";
+import { isTaskCancelledError, timeout, TimeoutStrategy } from "../deps.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
-import { causeOf } from "../lib/core/errors.ts";
+import { causeOf, ParleyError } from "../lib/core/errors.ts";
 import type { Health, Published } from "../lib/core/types.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
@@ -36,6 +36,18 @@ interface StoreState {
   readonly status: "up" | "down";
   readonly adapter: string | null;
   readonly latency_ms: number | null;
+}
+
+/** Whether each store answers soon: the question rejects, and says why, where it does not. */
+export function answering(
+  stores: Readonly<Record<typeof STORE_NAMES[number], Checked>>,
+): Record<string, () => Promise<unknown>> {
+  const ask = (store: Checked) =>
+    patience.execute(() => store.health()).catch((error) => {
+      if (!isTaskCancelledError(error)) throw error;
+      throw new ParleyError("unavailable", `it does not answer within ${PATIENCE_MS / 1_000} s`);
+    });
+  return Object.fromEntries(STORE_NAMES.map((name) => [name, () => ask(stores[name])]));
 }
 
 /** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */

@@ -5,6 +5,7 @@ import type { ServingMinute } from "../lib/core/types.ts";
 import { pipelineRunSummary } from "../lib/quality/summary.ts";
 import type { WatchedDag, WatchedRuns } from "../lib/quality/watched.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
+import { answering, type ReadyStores } from "./health.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { NO_OTHERS } from "./query.ts";
 
@@ -16,9 +17,9 @@ const Query = z.strictObject({
 
 /** What the pipeline's endpoints read. */
 export interface PipelineView {
-  readonly stores: {
+  readonly stores: ReadyStores & {
     readonly runs: WatchedRuns;
-    readonly analytics: Pick<AnalyticsStore, "published" | "daily">;
+    readonly analytics: Pick<AnalyticsStore, "daily">;
   };
   /** The dags to watch. Default none. */
   readonly dags?: readonly WatchedDag[];
@@ -45,6 +46,7 @@ export function pipelineAnomalies({ stores, dags = [], clock, serving }: Pipelin
       await detectAnomalies({
         runs: stores.runs,
         analytics: stores.analytics,
+        answering: answering(stores),
         dags,
         clock,
         ...windows,

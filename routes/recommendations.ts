@@ -40,7 +40,7 @@ export function recommendations(o: { recommender: Recommender; metrics: ServingM
       const served = await o.recommender.serve(questionOf(context));
       o.metrics.answered(served);
       note.cache = served.cache;
-      if (served.failures.size > 0) note.degraded = causes(served);
+      if (served.failures.size + served.degraded.length > 0) note.degraded = causes(served);
       return respond(served);
     },
   };
@@ -70,6 +70,8 @@ function serverTiming(timings: Served["timings"]): string {
   return text;
 }
 
-function causes(served: Served): Record<string, string> {
-  return Object.fromEntries(Array.from(served.failures, ([store, error]) => [store, causeOf(error)]));
+/** By store, why an answer goes without it; a kept one went without it when it was made. */
+function causes({ failures, degraded }: Served): Record<string, string> {
+  const kept = degraded.map((store) => [store, "kept"]);
+  return Object.fromEntries([...kept, ...Array.from(failures, ([store, error]) => [store, causeOf(error)])]);
 }

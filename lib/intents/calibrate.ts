@@ -32,7 +32,9 @@ const KEPT = 0.9;
 const COARSEST = 0.05;
 const FINEST = 20;
 const SEARCH_STEPS = 40;
-const NEWTON_STEPS = 25;
+const NEWTON_STEPS = 50;
+/** Of a step of Newton's; one that is still too long is as good as none. */
+const SMALLEST = 1e-6;
 /** Keeps the scope's weights finite where the signs tell all apart. */
 const RIDGE = 1e-3;
 
@@ -63,27 +65,65 @@ function fitTemperature(held: readonly HeldOut[]): number {
   return Math.exp((low + high) / 2);
 }
 
-/** Logistic regression of being in scope on the two signs, both sides weighing alike, by Newton's method. */
-function fitScope(held: readonly HeldOut[]): Calibration["scope"] {
+/**
+ * Logistic regression of being in scope on the two signs, both sides weighing alike, by Newton's method. Either sign
+ * speaks for a text or says nothing: with few texts held out, chance would turn one round, and it is left out then.
+ */
+function fitScope(held: readonly HeldOut[], used: readonly [number, number] = [1, 1]): Calibration["scope"] {
   const within = held.filter(({ truth }) => truth >= 0).length;
-  const shares = { in: 0.5 / Math.max(1, within), out: 0.5 / Math.max(1, held.length - within) };
-  let weights = [1, 1, 0];
-  for (let step = 0; step < NEWTON_STEPS; step++) {
-    const gradient = weights.map((weight, i) => i < 2 ? RIDGE * weight : 0);
+  const share = { in: 0.5 / Math.max(1, within), out: 0.5 / Math.max(1, held.length - within) };
+  const points = held.map(({ evidence: { signs }, truth }) => ({
+    x: [used[0] * signs[0], used[1] * signs[1], 1] as const,
+    y: truth >= 0 ? 1 : 0,
+    share: truth >= 0 ? share.in : share.out,
+  }));
+  const weights = newton(points);
+  const [sure, near] = weights;
+  if (Math.min(sure, near) < 0) return fitScope(held, sure < near ? [0, used[1]] : [used[0], 0]);
+  return weights;
+}
+
+interface Point {
+  readonly x: readonly [number, number, number];
+  readonly y: number;
+  readonly share: number;
+}
+type Weights = [number, number, number];
+
+/** Logistic regression. Steps that overshoot are halved: where the signs tell all apart, whole ones would run away. */
+function newton(points: readonly Point[]): Weights {
+  const at = (w: Weights, x: Point["x"]) => w[0] * x[0] + w[1] * x[1] + w[2] * x[2];
+  const loss = (w: Weights) =>
+    points.reduce(
+      (sum, { x, y, share }) => sum + share * softplus(y === 1 ? -at(w, x) : at(w, x)),
+      RIDGE / 2 * (w[0] ** 2 + w[1] ** 2),
+    );
+  let weights: Weights = [0, 0, 0];
+  let lost = loss(weights);
+  for (let n = 0; n < NEWTON_STEPS; n++) {
+    const gradient = [RIDGE * weights[0], RIDGE * weights[1], 0];
     const hessian = [RIDGE, 0, 0, 0, RIDGE, 0, 0, 0, 1e-9];
-    for (const { evidence, truth } of held) {
-      const x = [...evidence.signs, 1];
-      const p = scopeScore(evidence, weights as [number, number, number]);
-      const share = truth >= 0 ? shares.in : shares.out;
+    for (const { x, y, share } of points) {
+      const p = 1 / (1 + Math.exp(-at(weights, x)));
       for (let i = 0; i < 3; i++) {
-        gradient[i]! += share * (p - (truth >= 0 ? 1 : 0)) * x[i]!;
+        gradient[i]! += share * (p - y) * x[i]!;
         for (let j = 0; j < 3; j++) hessian[3 * i + j]! += share * p * (1 - p) * x[i]! * x[j]!;
       }
     }
     const step = solve3(hessian, gradient);
-    weights = weights.map((weight, i) => weight - step[i]!);
+    const moved = (by: number) => weights.map((weight, i) => weight - by * step[i]!) as Weights;
+    let by = 1;
+    while (by > SMALLEST && loss(moved(by)) > lost) by /= 2;
+    if (by <= SMALLEST) break;
+    weights = moved(by);
+    lost = loss(weights);
   }
-  return weights as [number, number, number];
+  return weights;
+}
+
+/** ln(1 + e^x), also where e^x is too large for a number. */
+function softplus(x: number): number {
+  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
 /** By Cramer's rule. */

@@ -3,7 +3,7 @@ import { ParleyError } from "../core/errors.ts";
 import type { ServingMinute } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { RunHistory } from "../stores/runs/port.ts";
-import { type Anomaly, bySeverity } from "./anomaly.ts";
+import { type Anomaly, bySeverity, subjectName } from "./anomaly.ts";
 import { checkAnomalies, type CheckedStores, isCompared } from "./checks.ts";
 import { engagementAnomalies } from "./engagement.ts";
 import { recordedFindings } from "./findings.ts";
@@ -23,6 +23,8 @@ export interface AnomalyOptions {
    * Without them, what the newest `check` task found stands.
    */
   readonly stores?: CheckedStores;
+  /** Stores by name, each with a question that ends by itself: one that rejects does not answer. */
+  readonly answering?: Readonly<Record<string, () => Promise<unknown>>>;
   /** What the API served, in windows of equal length, oldest first; the last is judged by those before. */
   readonly serving?: readonly ServingMinute[];
   /** How far back runs and days are read. Default 90: the method looks at up to 42 runs or days. */
@@ -48,6 +50,9 @@ export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
   const now = o.clock.now();
   const since = iso(now - (o.days ?? 90) * DAY_MS);
   const looked = await Promise.all([
+    ...Object.entries(o.answering ?? {}).map(([store, ask]) =>
+      looking(store, now, () => ask().then(() => openOnly([])))
+    ),
     ...o.dags.map((dag) => looking("runs", now, () => ofDag(o, dag, { now, since }))),
     looking("runs", now, () => schedulerAnomalies(o.runs, o.dags, now).then(openOnly)),
     looking("analytics", now, () => engagementAnomalies(o.analytics, now).then(openOnly)),
@@ -56,12 +61,25 @@ export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
       : [looking("data", now, () => checkAnomalies(o.stores!, now).then(openOnly))],
   ]);
   const open = [
-    ...looked.flatMap((each) => each.open),
+    ...toldOnce(looked.flatMap((each) => each.open)),
     ...servingAnomalies(o.serving ?? []),
   ];
   const past = looked.flatMap((each) => each.past).sort((a, b) => a.since < b.since ? 1 : -1);
   return { generated_at: iso(now), since, open: open.sort(bySeverity), past };
 }
+
+/** A store that does not answer is missed by several looks; the first says it. */
+function toldOnce(open: readonly Anomaly[]): Anomaly[] {
+  const unreachable = new Map<string, Anomaly>();
+  for (const one of open) {
+    if (one.code === UNREACHABLE && !unreachable.has(subjectName(one.subject))) {
+      unreachable.set(subjectName(one.subject), one);
+    }
+  }
+  return open.filter((one) => one.code !== UNREACHABLE || unreachable.get(subjectName(one.subject)) === one);
+}
+
+const UNREACHABLE = "store_unreachable";
 
 type Looked = Pick<Anomalies, "open" | "past">;
 
@@ -107,7 +125,7 @@ async function looking(store: string, now: number, look: () => Promise<Looked>):
       : typeof error;
     const text = `could not look at the ${store}: ${why}; \`deno task doctor\` says what is down`;
     const unseen: Anomaly = {
-      code: "store_unreachable",
+      code: UNREACHABLE,
       severity: "critical",
       subject: { kind: "store", store },
       figure: 0,

@@ -1,7 +1,7 @@
 import { DAY_MS, iso } from "../core/clock.ts";
 import type { AnalyticsStore, EngagementDay } from "../stores/analytics/port.ts";
 import type { Anomaly } from "./anomaly.ts";
-import { forecastShare, MIN_HISTORY, type Part, type Point, WINDOW } from "./robust.ts";
+import { forecastShare, median, MIN_HISTORY, type Part, type Point, WINDOW } from "./robust.ts";
 import { percent, unusual } from "./unusual.ts";
 
 /** Events that a day must lack, and the factor, to be worth a look. */
@@ -48,10 +48,11 @@ function silence(newest: EngagementDay, before: readonly EngagementDay[], now: n
   const full = before.slice(-MIN_HISTORY).filter((day) => total(day) > 0).length;
   if (gap < SILENT_DAYS || full < MIN_HISTORY) return [];
   const history = before.map(total);
-  return [anomaly("engagement_silent", "events", newest.day, {
+  const since = iso(Date.parse(newest.day) + DAY_MS).slice(0, 10);
+  return [anomaly("engagement_silent", "events", since, {
     severity: "info",
     figure: 0,
-    expected: history.at(-1) ?? 0,
+    expected: Math.round(median(history)),
     unit: "events",
     history: [...history, total(newest), 0],
     text:

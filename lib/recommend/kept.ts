@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { Cache } from "../stores/cache/port.ts";
+import type { Part } from "./answer.ts";
 import type { Made } from "./recommend.ts";
 import type { Trace } from "./trace.ts";
 
@@ -19,6 +20,8 @@ const LOOK_MS = 4;
 /** An answer as JSON text; `fresh` is false where it should be made anew. */
 export interface Kept {
   readonly body: string;
+  /** The parts that it was made without. */
+  readonly degraded: readonly Part[];
   readonly fresh: boolean;
 }
 
@@ -42,7 +45,9 @@ export class KeptAnswers {
     const text = await trace.guarded("cache", null, (signal) => this.o.cache.get({ key, signal }));
     if (text === null) return null;
     const space = text.indexOf(" ");
-    return { body: text.slice(space + 1), fresh: this.o.clock.now() < Number(text.slice(0, space)) };
+    const [until, ...degraded] = text.slice(0, space).split(",");
+    const fresh = this.o.clock.now() < Number(until);
+    return { body: text.slice(space + 1), degraded: degraded as Part[], fresh };
   }
 
   /** Whether it falls to this caller to make the answer; also where the cache cannot tell. */
@@ -52,13 +57,13 @@ export class KeptAnswers {
   }
 
   /** The answer that the holder of the claim makes; null where it takes too long, or this caller is to make it. */
-  async await(key: string, trace: Trace): Promise<string | null> {
+  async await(key: string, trace: Trace): Promise<Kept | null> {
     if (await this.claim(key, trace)) return null;
     const deadline = performance.now() + PATIENCE * this.o.answer_ms;
     for (let wait_ms = LOOK_MS; performance.now() + wait_ms < deadline; wait_ms *= 2) {
       await new Promise((resume) => setTimeout(resume, wait_ms));
       const kept = await this.find(key, trace);
-      if (kept !== null || trace.failures.has("cache")) return kept?.body ?? null;
+      if (kept !== null || trace.failures.has("cache")) return kept;
     }
     return null;
   }
@@ -72,7 +77,7 @@ export class KeptAnswers {
     const fresh_ms = Math.floor(Math.min(longest, holds_ms));
     if (fresh_ms <= 0) return;
     const ttl_ms = whole ? Math.min(fresh_ms + STALE_MS, holds_ms) : fresh_ms;
-    const value = `${now + fresh_ms} ${body}`;
+    const value = `${[now + fresh_ms, ...made.answer.degraded]} ${body}`;
     await trace.guarded("cache", undefined, (signal) => this.o.cache.set({ key, value, ttl_ms, signal }));
   }
 }

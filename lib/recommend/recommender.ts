@@ -5,7 +5,7 @@ import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { spanned } from "../telemetry/spans.ts";
-import type { Answer, Question } from "./answer.ts";
+import type { Answer, Part, Question } from "./answer.ts";
 import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
 import { type Kept, KeptAnswers } from "./kept.ts";
 import { PopularReader } from "./popular.ts";
@@ -23,8 +23,10 @@ export interface Served {
   readonly body: string;
   /** `stale` while another makes it anew; `bypass` where the cache or the user's epoch could not be read. */
   readonly cache: "hit" | "stale" | "miss" | "bypass";
+  /** The parts that it was made without, be it just now or when it was kept. */
+  readonly degraded: readonly Part[];
   readonly timings: ReadonlyMap<Stage, number>;
-  /** Stores that failed, with what they failed with. */
+  /** Stores that failed just now, with what they failed with. */
   readonly failures: ReadonlyMap<Guarded, unknown>;
 }
 
@@ -86,14 +88,14 @@ export class Recommender {
     const start = performance.now();
     const { published, key, found } = await spanned("cache", {}, () => this.find(question, trace));
     trace.timings.set("cache", performance.now() - start);
-    if (found?.fresh) return this.served(trace, { body: found.body, cache: "hit" });
+    if (found?.fresh) return this.served(trace, found, "hit");
     if (key === null) return await this.compute(question, published, key, trace);
     if (found !== null && !await this.kept.claim(key, trace)) {
-      return this.served(trace, { body: found.body, cache: "stale" });
+      return this.served(trace, found, "stale");
     }
     return await this.once(key, async () => {
-      const body = found === null ? await trace.timed("cache", () => this.kept.await(key, trace)) : null;
-      if (body !== null) return this.served(trace, { body, cache: "hit" });
+      const kept = found === null ? await trace.timed("cache", () => this.kept.await(key, trace)) : null;
+      if (kept !== null) return this.served(trace, kept, "hit");
       return await this.compute(question, published, key, trace);
     });
   }
@@ -123,9 +125,10 @@ export class Recommender {
     trace: Trace,
   ): Promise<Served> {
     const made = await this.make(question, published, trace);
-    const text = JSON.stringify(made.answer);
-    if (key !== null) await trace.timed("cache", () => this.kept.keep(key, text, made, trace));
-    return this.served(trace, { body: text, cache: key === null ? "bypass" : "miss" });
+    const { degraded } = made.answer;
+    const body = JSON.stringify(made.answer);
+    if (key !== null) await trace.timed("cache", () => this.kept.keep(key, body, made, trace));
+    return this.served(trace, { body, degraded }, key === null ? "bypass" : "miss");
   }
 
   private async make(question: Question, published: Published | null, trace: Trace): Promise<Made> {
@@ -135,8 +138,12 @@ export class Recommender {
       : await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
   }
 
-  private served(trace: Trace, o: Pick<Served, "body" | "cache">): Served {
-    return { ...o, timings: trace.timings, failures: trace.failures };
+  private served(
+    { timings, failures }: Trace,
+    { body, degraded }: Pick<Served, "body" | "degraded">,
+    cache: Served["cache"],
+  ): Served {
+    return { body, degraded, cache, timings, failures };
   }
 
   /** What is published; null where analytics cannot tell. */

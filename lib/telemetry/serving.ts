@@ -31,8 +31,10 @@ export interface AnswerOutcome {
   readonly cache: "hit" | "stale" | "miss" | "bypass";
   /** Milliseconds by stage. */
   readonly timings: ReadonlyMap<string, number>;
-  /** By store. */
+  /** By store, what failed just now. */
   readonly failures: ReadonlyMap<string, unknown>;
+  /** Stores that the answer goes without, be it since just now or since it was kept. */
+  readonly degraded: readonly string[];
 }
 
 /** One stage of answers: since the process started, and by minute of the last hour. */
@@ -77,7 +79,7 @@ export class ServingMetrics {
   }
 
   /** Records one answer. A request that shared another's computation counts its stages too. */
-  answered({ cache, timings, failures }: AnswerOutcome): void {
+  answered({ cache, timings, failures, degraded }: AnswerOutcome): void {
     this.lookups[cache].n++;
     const now = this.clock.now();
     for (const [stage, ms] of timings) {
@@ -85,7 +87,8 @@ export class ServingMetrics {
       histogram.observe(ms / 1_000);
       window.add({ ms, error: false, hit: false, degraded: false }, now);
     }
-    for (const store of failures.keys()) this.degraded.of({ store }).n++;
+    if (failures.size + degraded.length === 0) return;
+    for (const store of new Set([...failures.keys(), ...degraded])) this.degraded.of({ store }).n++;
   }
 
   /** Adds to the window of the last hour. */
@@ -112,7 +115,11 @@ export class ServingMetrics {
       histogram("parley_http_request_duration_seconds", "Time to answer requests", this.requests),
       histogram("parley_stage_duration_seconds", "Time of each stage of answers", this.stages),
       counter("parley_cache_lookups_total", "Answers by what the cache gave", this.cache),
-      counter("parley_answers_degraded_total", "Answers by store that failed for them", this.degraded),
+      counter(
+        "parley_answers_degraded_total",
+        "Answers by store that failed for them, also where they were kept",
+        this.degraded,
+      ),
     ];
   }
 }

@@ -25,7 +25,7 @@ function swap(id, html) {
   template.innerHTML = html;
   const fresh = template.content.firstElementChild;
   const reachable = "a, button, summary, input, select, textarea, [tabindex]";
-  const focused = [...old.querySelectorAll(reachable)].indexOf(document.activeElement);
+  const focused = old.contains(document.activeElement) ? nameOf(document.activeElement) : null;
   const scrolled = [...old.querySelectorAll(".scroll")].map(({ scrollLeft }) => scrollLeft);
   const open = [...old.querySelectorAll("details")].map((details) => details.open);
   localise(fresh);
@@ -33,7 +33,17 @@ function swap(id, html) {
   old.replaceWith(fresh);
   [...fresh.querySelectorAll("details")].forEach((details, i) => details.open = open[i] ?? false);
   [...fresh.querySelectorAll(".scroll")].forEach((element, i) => element.scrollLeft = scrolled[i] ?? 0);
-  if (focused >= 0) fresh.querySelectorAll(reachable)[focused]?.focus({ preventScroll: true });
+  if (focused === null) return;
+  const same = [...fresh.querySelectorAll(reachable)].find((element) => nameOf(element) === focused);
+  // What is gone leaves the focus to its part, and never to another button in its place.
+  if (same === undefined) fresh.tabIndex = -1;
+  (same ?? fresh).focus({ preventScroll: true });
+}
+
+/** Tells an element that can have the focus from the others of its part, also once the part has changed. */
+function nameOf(element) {
+  const leads = element.id || element.getAttribute("href") || element.getAttribute("aria-labelledby");
+  return leads || [element.form?.getAttribute("action"), element.name, element.textContent].join(" ");
 }
 
 const MOST_LINES = 5_000;

@@ -5,6 +5,7 @@ import { AnomalyTable } from "../ui/anomaly_table.tsx";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { pageOf, Pages, withQuery } from "../ui/table.tsx";
 import { Unread } from "../ui/unread.tsx";
+import { answering } from "../health.ts";
 import { keep } from "../web/ask.ts";
 import type { View, Visit } from "../web/page.ts";
 
@@ -15,7 +16,8 @@ const MOST_PAGES = 100;
 export async function anomalies({ site, url, now }: Visit): Promise<View> {
   const { runs, analytics } = site.stores;
   const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
-  const found = await keep(site, "anomalies", () => detectAnomalies({ ...watched, serving: site.serving() }));
+  const asked = { answering: answering(site.stores), serving: site.serving() };
+  const found = await keep(site, "anomalies", () => detectAnomalies({ ...watched, ...asked }));
   const severity = SEVERITIES.find((each) => each === url.searchParams.get("severity")) ?? null;
   return {
     title: "Anomalies",

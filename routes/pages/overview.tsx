@@ -14,6 +14,7 @@ import { type Column, Table } from "../ui/table.tsx";
 import { Ago, duration, span } from "../ui/time.tsx";
 import { Unread } from "../ui/unread.tsx";
 import { Verdict } from "../ui/verdict.tsx";
+import { answering } from "../health.ts";
 import { type Asked, keep } from "../web/ask.ts";
 import { live } from "../web/live.ts";
 import type { Site, View, Visit } from "../web/page.ts";
@@ -47,7 +48,12 @@ async function seen(site: Site, url: URL): Promise<Seen> {
   const states = [...recent.value?.values() ?? []].flat().map(({ run_id, state }) => [run_id, state]);
   const settled = { ms: SETTLED_MS, of: JSON.stringify(states) };
   const [anomalies, summary, week, scheduler] = await Promise.all([
-    keep(site, "open", () => detectAnomalies({ ...watched, serving: minutes }), settled),
+    keep(
+      site,
+      "open",
+      () => detectAnomalies({ ...watched, answering: answering(site.stores), serving: minutes }),
+      settled,
+    ),
     keep(site, "week", () => pipelineRunSummary({ ...watched, days: 7 }), settled),
     keep(site, "engagement", () => weeks(analytics, now), settled),
     keep(site, "scheduler", () => schedulerOf(site, now)),

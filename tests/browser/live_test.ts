@@ -62,6 +62,23 @@ browserTest("a page in the background asks for nothing", async ({ origin, open }
   assert.equal(asked, 2);
 });
 
+browserTest(
+  "a button that is gone leaves the focus to no other button",
+  async ({ flow, origin, open, work }) => {
+    const { page } = await open();
+    await page.goto(`${origin}/pipelines/nightly`);
+    await page.getByLabel("messages").fill(writeRows(flow, "bad.ndjson", [{ user_id: 7 }]));
+    await page.getByRole("button", { name: "Queue a run" }).click();
+    await page.locator("#live[data-state=live]").waitFor();
+    await page.getByRole("button", { name: "Cancel the run" }).focus();
+    await work();
+    await page.locator("#summary .error").waitFor({ timeout: 20_000 });
+    await page.getByRole("button", { name: "Retry what failed" }).waitFor();
+    assert.equal(await page.evaluate("document.activeElement.closest('button')"), null);
+    assert.equal(await page.evaluate("document.activeElement.id"), "summary");
+  },
+);
+
 browserTest("a followed page leads to the login once the session has ended", async ({ origin, open }) => {
   const { page, context } = await open();
   await page.goto(`${origin}/login?to=%2F`);

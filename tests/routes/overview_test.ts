@@ -36,3 +36,16 @@ pageTest(
     assert.match(html, /<code>deno task doctor<\/code>/);
   },
 );
+
+pageTest("the overview and the anomalies name a store that does not answer, once", async ({ app, world }) => {
+  const { graph, analytics } = world.stores;
+  graph.health = () => new Promise(() => {});
+  await analytics.close();
+  const { html } = await see(app, "/");
+  assert.match(html, /things need somebody now\./);
+  assert.match(html, /Could not look at the graph: it does not answer within 1 s/);
+  const { open } = await (await app.request("/pipeline/anomalies")).json();
+  const unreachable = open.filter(({ code }: { code: string }) => code === "store_unreachable");
+  const stores = unreachable.map(({ subject }: { subject: { store: string } }) => subject.store);
+  assert.deepEqual(stores.sort(), ["analytics", "graph"]);
+});

@@ -1,4 +1,4 @@
-import { DAY_MS } from "../../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import assert from "node:assert/strict";
 import { engagementAnomalies } from "../../../lib/quality/engagement.ts";
 import type { EngagementDay } from "../../../lib/stores/analytics/port.ts";
@@ -45,4 +45,7 @@ Deno.test("engagementAnomalies() tells that no events come any more", async () =
   assert.deepEqual(others, []);
   assert.deepEqual([silent?.code, silent?.severity], ["engagement_silent", "info"]);
   assert.match(silent!.text, /3 whole days ago/);
+  assert.equal(silent!.since.slice(0, 10), iso(NOON + DAY_MS).slice(0, 10));
+  const usual = silent!.history!.slice(-8, -1);
+  assert.ok(silent!.expected >= Math.min(...usual) && silent!.expected <= Math.max(...usual));
 });

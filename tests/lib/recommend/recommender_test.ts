@@ -172,6 +172,21 @@ scene("gives the popular campaigns where all but analytics is down", async ({ wo
   assert.equal(answer.items[0]?.campaign_id, "k1");
 });
 
+scene("says of a kept answer, too, what it was made without", async ({ world, clock }) => {
+  const kept = new Map<string, string>();
+  const cache = {
+    get: ({ key }: { key: string }) => Promise.resolve(kept.get(key) ?? null),
+    set: (o: { key: string; value: string }) => Promise.resolve(void kept.set(o.key, o.value)),
+    claim: () => Promise.resolve(true),
+  };
+  const stores = { ...world.stores, cache, graph: faulty(world.stores.graph, fails) };
+  const recommender = new Recommender({ stores, clock });
+  for (const how of ["miss", "hit"]) {
+    const { cache, degraded } = await recommender.serve({ user_id: "ann", k: 10 });
+    assert.deepEqual([cache, degraded], [how, ["graph"]]);
+  }
+});
+
 scene(
   "keeps a degraded answer for 1 s at most, and none beyond a campaign's end",
   async ({ world, clock }) => {

@@ -47,7 +47,12 @@ Deno.test("ServingMetrics tells each stage's times by minute", () => {
   let now = NOON;
   const metrics = new ServingMetrics({ now: () => now });
   const answer = (timings: Record<string, number>) =>
-    metrics.answered({ cache: "miss", timings: new Map(Object.entries(timings)), failures: new Map() });
+    metrics.answered({
+      cache: "miss",
+      timings: new Map(Object.entries(timings)),
+      failures: new Map(),
+      degraded: [],
+    });
   answer({ vectors: 2, graph: 8 });
   now += MINUTE;
   answer({ vectors: 20 });
