@@ -9,6 +9,7 @@ interface Row {
   done: number;
   total: number | null;
   ended: EndedAttempt | null;
+  /** Why the task goes as it does: its attempt, its error, else the last line of its log. */
   note: string;
 }
 
@@ -56,9 +57,18 @@ export class ProgressView implements RunObserver {
     this.plain(`${task_id}: ${howFar(row)}`);
   }
 
+  taskLogged(task_id: string, line: string): void {
+    this.change(task_id, { note: line });
+    this.plain(`${task_id}: ${line}`);
+  }
+
   taskEnded(ended: EndedAttempt, task: TaskRecord): void {
     const retry = task.state === "ready" ? ", will be tried again" : "";
-    this.change(task.task_id, { state: task.state, ended, note: ended.error ?? "" });
+    this.change(task.task_id, {
+      state: task.state,
+      ended,
+      ...ended.error === null ? {} : { note: ended.error },
+    });
     this.plain(`${task.task_id}: ${ended.state}${ended.error === null ? "" : ` (${ended.error})`}${retry}`);
   }
 

@@ -63,6 +63,11 @@ Deno.test("pipeline reads standard input, sums up as JSON, and skips what is unc
   withFolder(async (folder) => {
     const piped = await run(folder, "pipeline", ["pipeline", "--messages", "-", "--json"], { input: ROWS });
     assert.equal(piped.code, 0, piped.stderr);
+    assert.match(
+      piped.stderr,
+      /^documents: messages: 3 inserted, 0 changed, 0 same$/m,
+      "the tasks' logs are shown",
+    );
     const summary = JSON.parse(piped.stdout);
     assert.equal(summary.state, "success");
     assert.equal(summary.stages.find(({ stage }: { stage: string }) => stage === "documents").rows_out, 3);

@@ -39,7 +39,10 @@ export function prepareAttempt<Services>(
     saveCheckpoint: (value) => runs.saveCheckpoint({ run_id, owner, task_id, attempt, value }),
     events: {
       progress: (id, done, total) => observer?.progress?.(id, done, total),
-      log: (line) => lease.log(line),
+      log: (logged) => {
+        lease.log(logged);
+        observer?.taskLogged?.(logged.task_id, logged.line);
+      },
     },
     deadline_in_ms: deadlineIn(task, definition, clock.now()),
     linger_ms: engine.linger_ms ?? LINGER_MS,

@@ -6,6 +6,8 @@ import type { Dag } from "./define.ts";
 export interface RunObserver {
   taskStarted?(task_id: string, attempt: number): void;
   progress?(task_id: string, done: number, total: number | null): void;
+  /** A line of a task's log. */
+  taskLogged?(task_id: string, line: string): void;
   taskEnded?(attempt: EndedAttempt, task: TaskRecord): void;
   /** A task that ended without an attempt: skipped, upstream_failed, cancelled, removed. */
   taskSettled?(task: TaskRecord): void;
