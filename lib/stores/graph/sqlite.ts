@@ -83,22 +83,12 @@ export class SqliteGraph implements GraphStore {
     return standing;
   }
 
-  async setExpressed(
+  setExpressed(
     o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
   ): Promise<number> {
-    const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
-    let standing = 0;
-    await this.db.writeEach(o.user_ids, (user_id) => {
-      const own = edges.get(user_id) ?? [];
-      this.db.run(
-        "DELETE FROM expressed WHERE user_id = ? AND intent NOT IN (SELECT value FROM json_each(?))",
-        user_id,
-        JSON.stringify(own.map((edge) => edge.intent)),
-      );
-      for (const edge of own) this.putExpressed(edge);
-      standing += own.length;
-    }, o);
-    return standing;
+    const others =
+      "DELETE FROM expressed WHERE user_id = ? AND intent NOT IN (SELECT value FROM json_each(?))";
+    return this.setEdges(o, { others, to: (edge) => edge.intent, put: (edge) => this.putExpressed(edge) });
   }
 
   private putExpressed(edge: IntentCount): void {
@@ -110,19 +100,23 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
-  async setEngaged(
-    o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+  setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable): Promise<number> {
+    const others =
+      "DELETE FROM engaged WHERE user_id = ? AND campaign_id NOT IN (SELECT value FROM json_each(?))";
+    return this.setEdges(o, { others, to: (edge) => edge.campaign_id, put: (edge) => this.putEngaged(edge) });
+  }
+
+  /** Makes `edges` all that each user has: `others` deletes those to anything else. Returns how many there are. */
+  private async setEdges<Edge extends { readonly user_id: string }>(
+    o: { user_ids: readonly string[]; edges: readonly Edge[] } & Abortable,
+    { others, to, put }: { others: string; to: (edge: Edge) => string; put: (edge: Edge) => void },
   ): Promise<number> {
     const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
     let standing = 0;
     await this.db.writeEach(o.user_ids, (user_id) => {
       const own = edges.get(user_id) ?? [];
-      this.db.run(
-        "DELETE FROM engaged WHERE user_id = ? AND campaign_id NOT IN (SELECT value FROM json_each(?))",
-        user_id,
-        JSON.stringify(own.map((edge) => edge.campaign_id)),
-      );
-      for (const edge of own) this.putEngaged(edge);
+      this.db.run(others, user_id, JSON.stringify(own.map(to)));
+      own.forEach(put);
       standing += own.length;
     }, o);
     return standing;
