@@ -1,9 +1,10 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
-import type { ApiKey, ServingMinute } from "../lib/core/types.ts";
+import type { ApiKey, ServingSpan } from "../lib/core/types.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import { IntentService, type IntentStores } from "../lib/intents/service.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
+import { SPAN_MINUTES } from "../lib/quality/serving.ts";
 import { ServingMetrics } from "../lib/telemetry/serving.ts";
 import { createAuthorize } from "./auth.ts";
 import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
@@ -38,9 +39,9 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly dashboard?: Dashboard;
 }
 
-/** What the endpoints and the pages share. `metrics.window` has the answers of the last hour. */
+/** What the endpoints and the pages share. `serving` gives the answers of the last two hours, as they are judged. */
 interface Serving extends AppOptions {
-  readonly serving: () => readonly ServingMinute[];
+  readonly serving: () => readonly ServingSpan[];
   readonly metrics: ServingMetrics;
   readonly lineage: boolean;
   readonly recommender: Recommender;
@@ -52,8 +53,8 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const app = new Hono();
   const authorize = createAuthorize(o.keys);
   const { metrics = new ServingMetrics(o.clock), lineage = false } = o;
-  const minutes = () => metrics.window.minutes(o.clock.now());
-  const serving: Serving = { ...o, serving: minutes, metrics, lineage, recommender: new Recommender(o) };
+  const spans = () => metrics.window.spans(o.clock.now(), SPAN_MINUTES);
+  const serving: Serving = { ...o, serving: spans, metrics, lineage, recommender: new Recommender(o) };
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
   const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
   for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));

@@ -1,7 +1,7 @@
 import { type Context, z } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
 import { detectAnomalies } from "../lib/quality/anomalies.ts";
-import type { ServingMinute } from "../lib/core/types.ts";
+import type { ServingSpan } from "../lib/core/types.ts";
 import { pipelineRunSummary } from "../lib/quality/summary.ts";
 import type { WatchedDag, WatchedRuns } from "../lib/quality/watched.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
@@ -25,7 +25,7 @@ export interface PipelineView {
   readonly dags?: readonly WatchedDag[];
   readonly clock: Clock;
   /** What this process has served, in windows; without it, serving is not looked at. */
-  readonly serving?: () => readonly ServingMinute[];
+  readonly serving?: () => readonly ServingSpan[];
 }
 
 /** `GET /pipeline/summary?days=30`: what each dag and stage did, as a `PipelineSummary` (lib/quality/summary.ts). */

@@ -161,8 +161,8 @@ export interface ApiKey {
   readonly scopes: readonly Scope[];
 }
 
-/** One minute of answers, as the process that gave them saw it. */
-export interface ServingMinute {
+/** The answers of one minute or a few, as the process that gave them saw them. */
+export interface ServingSpan {
   /** When it began. */
   readonly at: string;
   readonly requests: number;
@@ -172,9 +172,12 @@ export interface ServingMinute {
   readonly hits: number;
   /** Answered without a part that a store should have given. */
   readonly degraded: number;
-  /** Latencies in milliseconds, within 5 %; null in a minute without requests. */
+  /** Latencies in milliseconds, within 5 %; null where there was no such answer. */
   readonly p50_ms: number | null;
   readonly p95_ms: number | null;
+  /** Of the answers from the cache, and of the others. */
+  readonly hit_p95_ms: number | null;
+  readonly made_p95_ms: number | null;
 }
 
 /** How much is logged: this level and what is graver. */

@@ -1,21 +1,22 @@
 import { type Clock, DAY_MS, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { ServingMinute } from "../core/types.ts";
+import type { ServingSpan } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { RunHistory } from "../stores/runs/port.ts";
 import { type Anomaly, bySeverity, subjectName } from "./anomaly.ts";
 import { checkAnomalies, type CheckedStores, isCompared } from "./checks.ts";
 import { engagementAnomalies } from "./engagement.ts";
+import type { Episodes } from "./episodes.ts";
 import { recordedFindings } from "./findings.ts";
 import { historyAnomalies, pastFailures } from "./history.ts";
-import { lateAnomalies, schedulerAnomalies } from "./late.ts";
+import { lateAnomalies, pastLate, schedulerAnomalies } from "./late.ts";
 import { servingAnomalies } from "./serving.ts";
 import { outOfScopeAnomalies, scopeShares } from "./scope.ts";
 import { ended, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
 export interface AnomalyOptions {
   readonly runs: WatchedRuns;
-  readonly analytics: Pick<AnalyticsStore, "daily">;
+  readonly analytics: Pick<AnalyticsStore, "daily" | "published">;
   readonly dags: readonly WatchedDag[];
   readonly clock: Clock;
   /**
@@ -25,8 +26,8 @@ export interface AnomalyOptions {
   readonly stores?: CheckedStores;
   /** Stores by name, each with a question that ends by itself: one that rejects does not answer. */
   readonly answering?: Readonly<Record<string, () => Promise<unknown>>>;
-  /** What the API served, in windows of equal length, oldest first; the last is judged by those before. */
-  readonly serving?: readonly ServingMinute[];
+  /** What the API served, in spans of equal length, oldest first. */
+  readonly serving?: readonly ServingSpan[];
   /** How far back runs and days are read. Default 90: the method looks at up to 42 runs or days. */
   readonly days?: number;
 }
@@ -37,7 +38,7 @@ export interface Anomalies {
   readonly since: string;
   /** What holds now, most severe first. */
   readonly open: readonly Anomaly[];
-  /** What held in earlier runs of the window and no longer does, newest first. */
+  /** What held in the window and no longer does, newest first; of serving, in the last two hours of this process. */
   readonly past: readonly Anomaly[];
 }
 
@@ -55,16 +56,14 @@ export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
     ),
     ...o.dags.map((dag) => looking("runs", now, () => ofDag(o, dag, { now, since }))),
     looking("runs", now, () => schedulerAnomalies(o.runs, o.dags, now).then(openOnly)),
-    looking("analytics", now, () => engagementAnomalies(o.analytics, now).then(openOnly)),
+    looking("analytics", now, () => engagementAnomalies(o.analytics, now)),
     ...o.stores === undefined
       ? []
       : [looking("data", now, () => checkAnomalies(o.stores!, now).then(openOnly))],
   ]);
-  const open = [
-    ...toldOnce(looked.flatMap((each) => each.open)),
-    ...servingAnomalies(o.serving ?? []),
-  ];
-  const past = looked.flatMap((each) => each.past).sort((a, b) => a.since < b.since ? 1 : -1);
+  const all = [...looked, await ofServing(o)];
+  const open = toldOnce(all.flatMap((each) => each.open));
+  const past = all.flatMap((each) => each.past).sort((a, b) => a.since < b.since ? 1 : -1);
   return { generated_at: iso(now), since, open: open.sort(bySeverity), past };
 }
 
@@ -81,17 +80,21 @@ function toldOnce(open: readonly Anomaly[]): Anomaly[] {
 
 const UNREACHABLE = "store_unreachable";
 
-type Looked = Pick<Anomalies, "open" | "past">;
-
-function openOnly(open: readonly Anomaly[]): Looked {
+function openOnly(open: readonly Anomaly[]): Episodes {
   return { open, past: [] };
+}
+
+/** Without the analytics store, which another look tells, no publish is known. */
+async function ofServing({ analytics, serving = [] }: AnomalyOptions): Promise<Episodes> {
+  const published = serving.length === 0 ? null : await analytics.published().catch(() => null);
+  return servingAnomalies(serving, published?.at ?? null);
 }
 
 async function ofDag(
   { runs, stores }: AnomalyOptions,
   dag: WatchedDag,
   { now, since }: { now: number; since: string },
-): Promise<Looked> {
+): Promise<Episodes> {
   const [history, found, late, shares] = await Promise.all([
     runs.history({ dag_id: dag.id, since, limit: MAX_RUNS }),
     recordedFindings(runs, dag, since),
@@ -99,10 +102,17 @@ async function ofDag(
     scopeShares(runs, dag, since),
   ]);
   // What is compared live need not be told by the last check again.
+  const scope = outOfScopeAnomalies(shares);
   const current = found.stores.filter((one) => stores === undefined || !isCompared(one));
   return {
-    open: [...historyAnomalies(dag, history, now), ...late, ...current, ...outOfScopeAnomalies(shares)],
-    past: [...pastFailures(dag, history), ...stagesOver(found.stages, history.find(ended)), ...found.past],
+    open: [...historyAnomalies(dag, history, now), ...late, ...current, ...scope.open],
+    past: [
+      ...pastFailures(dag, history),
+      ...pastLate(dag, history),
+      ...stagesOver(found.stages, history.find(ended)),
+      ...found.past,
+      ...scope.past,
+    ],
   };
 }
 
@@ -113,7 +123,7 @@ function stagesOver(stages: readonly Anomaly[], newest: RunHistory | undefined):
 }
 
 /** Does one part of the looking; where its store fails, that is the anomaly. */
-async function looking(store: string, now: number, look: () => Promise<Looked>): Promise<Looked> {
+async function looking(store: string, now: number, look: () => Promise<Episodes>): Promise<Episodes> {
   try {
     return await look();
   } catch (error) {

@@ -1,6 +1,7 @@
 import { DAY_MS, iso } from "../core/clock.ts";
 import type { AnalyticsStore, EngagementDay } from "../stores/analytics/port.ts";
 import type { Anomaly } from "./anomaly.ts";
+import { type Episodes, episodes } from "./episodes.ts";
 import { forecastShare, median, MIN_HISTORY, type Part, type Point, WINDOW } from "./robust.ts";
 import { percent, unusual } from "./unusual.ts";
 
@@ -16,19 +17,30 @@ const SILENT_DAYS = 2;
 const MEASURES = ["impressions", "clicks", "conversions"] as const;
 
 /**
- * Whether people engage less than on the same weekdays before. Judged is the newest day that is whole, which is the
- * last one before a day with events. Days are UTC.
+ * Whether people engage less than on the same weekdays before, and when they did. Judged is each of the last
+ * {@link WINDOW} days that are whole; the newest of those is the last one before a day with events. Days are UTC.
  */
 export async function engagementAnomalies(
   analytics: Pick<AnalyticsStore, "daily">,
   now: number,
-): Promise<Anomaly[]> {
+): Promise<Episodes> {
   const since = iso(dayOf(now) - 2 * WINDOW * DAY_MS);
   const days = everyDay(await analytics.daily({ since, until: iso(now) }));
   const newest = days.at(-1);
-  if (newest === undefined) return [];
-  const before = days.slice(0, -1).slice(-WINDOW - 1);
-  return [...silence(newest, before, now), ...drop(before), ...rateDrop(before)];
+  if (newest === undefined) return { open: [], past: [] };
+  const whole = days.slice(0, -1);
+  const { open, past } = episodes(whole, {
+    at: ({ day }) => iso(Date.parse(day)),
+    judge: judgeDay,
+    from: Math.max(0, whole.length - WINDOW),
+  });
+  return { open: [...silence(newest, whole.slice(-WINDOW - 1), now), ...open], past };
+}
+
+/** What is unusual about the last of whole days, oldest first. */
+export function judgeDay(days: readonly EngagementDay[]): Anomaly[] {
+  const looked = days.slice(-WINDOW - 1);
+  return [...drop(looked), ...rateDrop(looked)];
 }
 
 /** Days from the first to the last with events, those without filled in. */

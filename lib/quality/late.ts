@@ -1,6 +1,7 @@
 import { iso } from "../core/clock.ts";
 import { nextOccurrences } from "../dag/schedule.ts";
 import type { Anomaly } from "./anomaly.ts";
+import type { RunHistory } from "../stores/runs/port.ts";
 import type { WatchedDag, WatchedRuns } from "./watched.ts";
 
 /** How long after its time a run may come into being. A scheduler looks every second or so; servers restart. */
@@ -37,6 +38,28 @@ export async function lateAnomalies(
       `${id} was due at ${since} and no run was made: keep \`deno task schedule\` (or \`start\`) running, ` +
       `and catch up by \`deno task pipeline run ${id}\``,
   }];
+}
+
+/** Scheduled runs that were made long after they were due, of a history that is newest first. */
+export function pastLate({ id }: WatchedDag, history: readonly RunHistory[]): Anomaly[] {
+  return history.flatMap(({ run: { run_id, trigger, logical_date, created_at } }) => {
+    const late = Date.parse(created_at) - Date.parse(logical_date);
+    if (trigger !== "schedule" || late <= GRACE_MS) return [];
+    return [{
+      code: "run_late",
+      severity: "critical",
+      subject: { kind: "dag", dag_id: id },
+      figure: late,
+      expected: 0,
+      unit: "ms",
+      since: logical_date,
+      until: created_at,
+      run_id,
+      text:
+        `${id} was due at ${logical_date} and its run was made at ${created_at}: no scheduler ran in between, ` +
+        `or ${id} was paused`,
+    }];
+  });
 }
 
 /** A scheduler that was there and has gone silent, while some dag has a schedule. */

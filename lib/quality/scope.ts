@@ -1,5 +1,6 @@
 import { z } from "../../deps.ts";
 import type { Anomaly } from "./anomaly.ts";
+import { type Episodes, episodes } from "./episodes.ts";
 import { forecastShare } from "./robust.ts";
 import { percent } from "./unusual.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
@@ -45,10 +46,14 @@ export async function scopeShares(
     .map(({ classifier: _classifier, ...share }) => share).reverse();
 }
 
-/** Whether people have begun to talk about what the catalogue does not have. Oldest first; the last one is judged. */
-export function outOfScopeAnomalies(shares: readonly ScopeShare[]): Anomaly[] {
-  const now = shares.at(-1);
-  if (now === undefined || now.messages < MIN_MESSAGES) return [];
+/** Whether people talk about what the catalogue does not have, or did; `shares` are oldest first. */
+export function outOfScopeAnomalies(shares: readonly ScopeShare[]): Episodes {
+  return episodes(shares, { at: ({ at }) => at, judge });
+}
+
+function judge(shares: readonly ScopeShare[]): Anomaly[] {
+  const now = shares.at(-1)!;
+  if (now.messages < MIN_MESSAGES) return [];
   const parts = shares.slice(0, -1).map((one) => ({ part: one.out_of_scope, whole: one.messages }));
   const usual = forecastShare(parts, now.messages);
   const figure = now.out_of_scope / now.messages;

@@ -1,9 +1,12 @@
-import type { ServingMinute } from "../core/types.ts";
+import type { ServingSpan } from "../core/types.ts";
 import type { Anomaly } from "./anomaly.ts";
+import { type Episodes, episodes } from "./episodes.ts";
 import { forecastShare, median } from "./robust.ts";
 import { percent, unusual } from "./unusual.ts";
 
-/** With fewer requests a window says nothing. */
+/** Minutes of answers that are judged together: one alone is noise, and of a quiet API too few. */
+export const SPAN_MINUTES = 5;
+/** With fewer requests a span says nothing. */
 const MIN_REQUESTS = 50;
 /** Share of errors below which nobody is called. */
 const MIN_ERRORS = 0.01;
@@ -11,20 +14,35 @@ const MIN_ERRORS = 0.01;
 const MANY_ERRORS = 0.05;
 /** How much of its hit rate the cache must have lost. */
 const HITS_LOST = 0.2;
-/** Windows in a row that must have lost it. */
-const LASTING = 5;
+/** Spans in a row that must have lost it. */
+const LASTING = 3;
+/** How long after a publish, which empties the cache, nothing is said of its hits. */
+const FILLING_MS = 60 * 60_000;
+/** Answers of one kind, from the cache or not, that it takes to judge how long they took. */
+const MIN_TIMED = 20;
 const SLOW = { least: 20, factor: 2 };
 
-/** What the newest window shows against those before, oldest first. */
-export function servingAnomalies(windows: readonly ServingMinute[]): Anomaly[] {
-  const [now, ...before] = windows.filter(({ requests }) => requests >= MIN_REQUESTS).reverse();
-  // A window that has too few requests to judge is no reason to judge an older one.
-  if (now === undefined || now !== windows.at(-1)) return [];
-  const history = before.reverse();
-  return [errors(now, history), hits(now, history), latency(now, history)].filter((each) => each !== null);
+/**
+ * What the newest span shows against those before, oldest first, and what they showed in their time. `published` is when
+ * the newest data version was published, ISO.
+ */
+export function servingAnomalies(spans: readonly ServingSpan[], published: string | null): Episodes {
+  return episodes(spans, { at: ({ at }) => at, judge: (upTo) => judgeSpan(upTo, published) });
 }
 
-function errors(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | null {
+/** What is unusual about the last of some spans. */
+export function judgeSpan(spans: readonly ServingSpan[], published: string | null): Anomaly[] {
+  const now = spans.at(-1)!;
+  // A span that has too few requests to judge is no reason to judge an older one.
+  if (now.requests < MIN_REQUESTS) return [];
+  const before = spans.slice(0, -1).filter(({ requests }) => requests >= MIN_REQUESTS);
+  const since = published === null ? Infinity : Date.parse(now.at) - Date.parse(published);
+  const filling = since > -SPAN_MINUTES * 60_000 && since < FILLING_MS;
+  return [errors(now, before), filling ? null : hits(now, before), slow(now, before)]
+    .filter((each) => each !== null);
+}
+
+function errors(now: ServingSpan, before: readonly ServingSpan[]): Anomaly | null {
   const figure = now.errors / now.requests;
   const parts = before.map(({ errors, requests }) => ({ part: errors, whole: requests }));
   const usual = forecastShare(parts, now.requests);
@@ -43,14 +61,10 @@ function errors(now: ServingMinute, before: readonly ServingMinute[]): Anomaly |
   });
 }
 
-/** A publish empties the cache for a while, so that one window proves nothing: all of the last ones must be low. */
-function hits(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | null {
+function hits(now: ServingSpan, before: readonly ServingSpan[]): Anomaly | null {
   const recent = [...before.slice(1 - LASTING), now];
-  const rates = [...before, now].map((window) => window.hits / window.requests);
-  const earlier = before.slice(0, 1 - LASTING).map((window) => ({
-    part: window.hits,
-    whole: window.requests,
-  }));
+  const rates = [...before, now].map((span) => span.hits / span.requests);
+  const earlier = before.slice(0, 1 - LASTING).map(({ hits, requests }) => ({ part: hits, whole: requests }));
   const usual = forecastShare(earlier, now.requests);
   if (usual === null) return null;
   const limit = Math.min(usual.low, (1 - HITS_LOST) * usual.expected);
@@ -65,35 +79,55 @@ function hits(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | n
     history: rates,
     text:
       `${percent(figure)} of the answers come from the cache where ${percent(usual.expected)} are usual: ` +
-      "look whether the cache is up and large enough (PARLEY_CACHE), unless a data version was just published",
+      "look whether the cache is up and large enough (PARLEY_CACHE)",
   });
 }
 
-function latency(now: ServingMinute, before: readonly ServingMinute[]): Anomaly | null {
-  if (now.p95_ms === null) return null;
-  const points = before.flatMap(({ at, p95_ms }) =>
-    p95_ms === null ? [] : [{ at: Date.parse(at), value: p95_ms }]
-  );
-  const seen = unusual(points, { at: Date.parse(now.at), value: now.p95_ms }, SLOW);
-  if (seen === null || now.p95_ms < seen.expected) return null;
-  const history = points.map(({ value }) => value);
+/** Answers from the cache and others are judged apart: an emptied cache makes more of the slower kind, none slower. */
+function slow(now: ServingSpan, before: readonly ServingSpan[]): Anomaly | null {
+  return latency(now, before, {
+    what: "answers from the cache",
+    of: ({ hits, hit_p95_ms }) => [hits, hit_p95_ms],
+  }) ??
+    latency(now, before, {
+      what: "answers that the cache did not have",
+      of: ({ requests, hits, made_p95_ms }) => [requests - hits, made_p95_ms],
+    });
+}
+
+function latency(
+  now: ServingSpan,
+  before: readonly ServingSpan[],
+  { what, of }: { what: string; of: (span: ServingSpan) => readonly [count: number, p95_ms: number | null] },
+): Anomaly | null {
+  const timed = [...before, now].flatMap((span) => {
+    const [count, value] = of(span);
+    return value === null || count < MIN_TIMED ? [] : [{ span, at: Date.parse(span.at), value }];
+  });
+  const newest = timed.pop();
+  if (newest?.span !== now) return null;
+  const seen = unusual(timed, newest, SLOW);
+  if (seen === null || newest.value < seen.expected) return null;
+  const history = timed.map(({ value }) => value);
   return anomaly("api_slow", "latency", now, {
     severity: "warning",
-    figure: now.p95_ms,
+    figure: newest.value,
     expected: median(history),
     unit: "ms",
     usual: seen.usual,
-    history: [...history, now.p95_ms],
+    history: [...history, newest.value],
     text:
-      `95 % of the answers take up to ${now.p95_ms.toFixed(0)} ms where ${median(history).toFixed(0)} ms ` +
-      "are usual: `Server-Timing` names the stage; look whether a run or another process takes the machine",
+      `95 % of the ${what} take up to ${newest.value.toFixed(0)} ms where ${
+        median(history).toFixed(0)
+      } ms are ` +
+      "usual: `Server-Timing` names the stage; look whether a run or another process takes the machine",
   });
 }
 
 function anomaly(
   code: string,
   measure: string,
-  { at: since }: ServingMinute,
+  { at: since }: ServingSpan,
   rest: Pick<Anomaly, "severity" | "figure" | "expected" | "unit" | "history" | "usual" | "text">,
 ): Anomaly {
   return { code, subject: { kind: "api", measure }, since, run_id: null, ...rest };

@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { ServingMinute } from "../core/types.ts";
+import type { ServingSpan } from "../core/types.ts";
 import {
   type Count,
   counter,
@@ -100,7 +100,7 @@ export class ServingMetrics {
   }
 
   /** How often one stage of answers ran and how long it took, by minute of the last hour; empty where it never did. */
-  stageMinutes(stage: string): Pick<ServingMinute, "at" | "requests" | "p50_ms" | "p95_ms">[] {
+  stageMinutes(stage: string): Pick<ServingSpan, "at" | "requests" | "p50_ms" | "p95_ms">[] {
     return this.stage.get(stage)?.window.minutes(this.clock.now()) ?? [];
   }
 

@@ -1,9 +1,11 @@
 import { iso } from "../core/clock.ts";
-import type { ServingMinute } from "../core/types.ts";
+import type { ServingSpan } from "../core/types.ts";
 
 const MINUTE_MS = 60_000;
 /** How many minutes are kept, the current one among them. */
-const MINUTES = 60;
+const KEPT = 120;
+/** How many of them {@link ServingWindow.minutes} gives. */
+const HOUR = 60;
 
 /** Latency buckets: so many for each doubling, from a microsecond on, so that a quantile is right within 5 %. */
 const PER_DOUBLING = 8;
@@ -23,7 +25,9 @@ class Minute {
   errors = 0;
   hits = 0;
   degraded = 0;
-  readonly latencies = new Uint32Array(BUCKETS);
+  /** By bucket, of the answers from the cache and of the others. */
+  readonly hit = new Uint32Array(BUCKETS);
+  readonly made = new Uint32Array(BUCKETS);
 
   restart(number: number): void {
     this.number = number;
@@ -32,20 +36,14 @@ class Minute {
       this.hits =
       this.degraded =
         0;
-    this.latencies.fill(0);
-  }
-
-  quantile(share: number): number | null {
-    let left = share * this.requests;
-    if (left === 0) return null;
-    const bucket = this.latencies.findIndex((count) => (left -= count) <= 0);
-    return Math.round(2 ** ((bucket + 0.5) / PER_DOUBLING)) / 1_000;
+    this.hit.fill(0);
+    this.made.fill(0);
   }
 }
 
-/** The answers of the last hour by minute, in 60 KB that never grow. Of this process, since it started. */
+/** The answers of the last two hours by minute, in 220 KB that never grow. Of this process, since it started. */
 export class ServingWindow {
-  private readonly ring = Array.from({ length: MINUTES }, () => new Minute());
+  private readonly ring = Array.from({ length: KEPT }, () => new Minute());
 
   add(answered: Answered, now: number): void {
     const minute = this.minuteAt(Math.floor(now / MINUTE_MS));
@@ -53,30 +51,62 @@ export class ServingWindow {
     if (answered.error) minute.errors++;
     if (answered.hit) minute.hits++;
     if (answered.degraded) minute.degraded++;
-    minute.latencies[bucketOf(answered.ms)]!++;
+    (answered.hit ? minute.hit : minute.made)[bucketOf(answered.ms)]!++;
   }
 
-  /** Minutes with requests, oldest first. The last one is under way where it began less than a minute before `now`. */
-  minutes(now: number): ServingMinute[] {
-    const oldest = Math.floor(now / MINUTE_MS) - MINUTES + 1;
-    return this.ring.filter(({ number }) => number >= oldest)
-      .sort((a, b) => a.number - b.number)
-      .map((minute) => ({
-        at: iso(minute.number * MINUTE_MS),
-        requests: minute.requests,
-        errors: minute.errors,
-        hits: minute.hits,
-        degraded: minute.degraded,
-        p50_ms: minute.quantile(0.5),
-        p95_ms: minute.quantile(0.95),
-      }));
+  /** The last hour's minutes with requests, oldest first. The last one is under way where it began less than a minute before `now`. */
+  minutes(now: number): ServingSpan[] {
+    return this.spans(now, 1, HOUR);
+  }
+
+  /**
+   * All that is kept, in spans of so many minutes counted back from the one under way, oldest first; those without
+   * requests are left out.
+   */
+  spans(now: number, minutes: number, kept = KEPT): ServingSpan[] {
+    const current = Math.floor(now / MINUTE_MS);
+    const live = this.ring.filter(({ number }) => number > current - kept && number <= current);
+    const bySpan = Map.groupBy(live, ({ number }) => Math.floor((current - number) / minutes));
+    return [...bySpan].sort(([a], [b]) => b - a).map(([back, of]) =>
+      summed(iso((current + 1 - (back + 1) * minutes) * MINUTE_MS), of)
+    );
   }
 
   private minuteAt(number: number): Minute {
-    const minute = this.ring[number % MINUTES]!;
+    const minute = this.ring[number % KEPT]!;
     if (minute.number !== number) minute.restart(number);
     return minute;
   }
+}
+
+function summed(at: string, minutes: readonly Minute[]): ServingSpan {
+  const sum = (key: "requests" | "errors" | "hits" | "degraded") =>
+    minutes.reduce((total, minute) => total + minute[key], 0);
+  const [hit, made] = [minutes.map((minute) => minute.hit), minutes.map((minute) => minute.made)];
+  const all = [...hit, ...made];
+  return {
+    at,
+    requests: sum("requests"),
+    errors: sum("errors"),
+    hits: sum("hits"),
+    degraded: sum("degraded"),
+    p50_ms: quantile(all, 0.5),
+    p95_ms: quantile(all, 0.95),
+    hit_p95_ms: quantile(hit, 0.95),
+    made_p95_ms: quantile(made, 0.95),
+  };
+}
+
+/** Of histograms taken together; null where they are empty. */
+function quantile(histograms: readonly Uint32Array[], share: number): number | null {
+  const counts = Array.from(
+    { length: BUCKETS },
+    (_, i) => histograms.reduce((sum, each) => sum + each[i]!, 0),
+  );
+  let left = share * counts.reduce((sum, count) => sum + count, 0);
+  if (left === 0) return null;
+  const bucket = counts.findIndex((count) => (left -= count) <= 0);
+  return Math.round(2 ** ((bucket + 0.5) / PER_DOUBLING)) / 1_000;
 }
 
 function bucketOf(ms: number): number {

@@ -64,7 +64,11 @@ function Found(
           ? <Empty>{none} Runs are judged by those before them, from the eighth on.</Empty>
           : <div class="cards">{open.map((each) => <AnomalyCard anomaly={each} now={now} />)}</div>}
       </Section>
-      <Section id="past-ones" title="Past" aside={`since ${since.slice(0, 10)}`}>
+      <Section
+        id="past-ones"
+        title="Past"
+        aside={`since ${since.slice(0, 10)}; of serving, in the last two hours`}
+      >
         <AnomalyTable
           id="past"
           caption="What held and no longer does, newest first. Sorting holds within the page."

@@ -1,5 +1,5 @@
 import { type Anomalies, detectAnomalies } from "../../lib/quality/anomalies.ts";
-import type { ServingMinute } from "../../lib/core/types.ts";
+import type { ServingSpan } from "../../lib/core/types.ts";
 import { type DagSummary, pipelineRunSummary, type PipelineSummary } from "../../lib/quality/summary.ts";
 import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { AnomalyTable } from "../ui/anomaly_table.tsx";
@@ -33,7 +33,7 @@ interface Seen {
   readonly summary: Asked<PipelineSummary>;
   readonly week: Asked<Weeks>;
   readonly scheduler: Asked<SchedulerState | null>;
-  readonly minutes: readonly ServingMinute[];
+  readonly minutes: readonly ServingSpan[];
 }
 
 /** How old what is made of the whole history may be while no run begins, ends or is made. */
@@ -42,7 +42,7 @@ const SETTLED_MS = 15_000;
 async function seen(site: Site, url: URL): Promise<Seen> {
   const { runs, analytics } = site.stores;
   const now = site.clock.now();
-  const minutes = site.serving();
+  const minutes = site.metrics.window.minutes(now);
   const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
   const recent = await keep(site, "recent", () => newest(site.runs, [...site.dags.keys()]));
   const states = [...recent.value?.values() ?? []].flat().map(({ run_id, state }) => [run_id, state]);
@@ -51,7 +51,7 @@ async function seen(site: Site, url: URL): Promise<Seen> {
     keep(
       site,
       "open",
-      () => detectAnomalies({ ...watched, answering: answering(site.stores), serving: minutes }),
+      () => detectAnomalies({ ...watched, answering: answering(site.stores), serving: site.serving() }),
       settled,
     ),
     keep(site, "week", () => pipelineRunSummary({ ...watched, days: 7 }), settled),

@@ -1,4 +1,4 @@
-import type { ServingMinute } from "../../lib/core/types.ts";
+import type { ServingSpan } from "../../lib/core/types.ts";
 import { LineChart, type Series } from "./chart.tsx";
 import { Empty, Figure, Section } from "./layout.tsx";
 import { figure, percent } from "./numbers.ts";
@@ -6,7 +6,7 @@ import { figure, percent } from "./numbers.ts";
 const RECENT_MS = 5 * 60_000;
 
 /** Answers of the last five minutes, as this process gave them. */
-export function AnswerFigures({ minutes, now }: { minutes: readonly ServingMinute[]; now: number }) {
+export function AnswerFigures({ minutes, now }: { minutes: readonly ServingSpan[]; now: number }) {
   const recent = minutes.filter(({ at }) => Date.parse(at) > now - RECENT_MS);
   const sum = (key: "requests" | "hits" | "errors" | "degraded") =>
     recent.reduce((total, each) => total + each[key], 0);
@@ -39,7 +39,7 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingMinut
   );
 }
 
-type Latencies = Pick<ServingMinute, "at" | "p50_ms" | "p95_ms">;
+type Latencies = Pick<ServingSpan, "at" | "p50_ms" | "p95_ms">;
 type Measure = "requests" | "p50_ms" | "p95_ms";
 
 /** Without the minute that is under way, which would look like a fall. */
@@ -65,7 +65,7 @@ function LatencyChart({ title, minutes }: { title: string; minutes: readonly Lat
 }
 
 /** The last hour of this process. */
-export function AnswerCharts({ minutes: all, now }: { minutes: readonly ServingMinute[]; now: number }) {
+export function AnswerCharts({ minutes: all, now }: { minutes: readonly ServingSpan[]; now: number }) {
   const minutes = whole(all, now);
   if (minutes.length < 2) {
     return (

@@ -1,6 +1,6 @@
 import type { Child, Context } from "../../deps.ts";
 import type { Clock } from "../../lib/core/clock.ts";
-import type { ApiKey, Scope, ServingMinute } from "../../lib/core/types.ts";
+import type { ApiKey, Scope, ServingSpan } from "../../lib/core/types.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import type { Recommender } from "../../lib/recommend/recommender.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
@@ -39,9 +39,9 @@ export interface Site extends Dashboard {
   /** Explains answers, and knows whose circuit is open. */
   readonly recommender: Pick<Recommender, "explain" | "breakers">;
   /** What this process has answered, by minute. */
-  readonly serving: () => readonly ServingMinute[];
+  readonly serving: () => readonly ServingSpan[];
   /** Knows how long each stage of them took. */
-  readonly metrics: Pick<ServingMetrics, "stageMinutes">;
+  readonly metrics: Pick<ServingMetrics, "stageMinutes" | "window">;
 }
 
 /** One request for a page, by somebody who may see it. */

@@ -16,18 +16,19 @@ import { NIGHT } from "../fixtures/quality.ts";
 import { endOf, runOf, startOf } from "../fixtures/runs.ts";
 import { FAULTS } from "../fixtures/quality_faults.ts";
 import { detected, judge, until, worlds } from "../fixtures/quality_rates.ts";
+import { cleanDay, foundAfter, judgeAt, SERVING_FAULTS, SPANS_A_DAY } from "../fixtures/serving_rates.ts";
 
 const WORLDS = 200;
 const NIGHTS = 84;
 const clean = worlds(WORLDS, NIGHTS);
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-async function falseAlarms(from: number, to: number): Promise<void> {
+function falseAlarms(from: number, to: number): void {
   const codes = new Map<string, number>();
   let judged = 0, alarmed = 0;
   for (const world of clean) {
     for (let n = from; n < to; n++) {
-      const found = await judge(until(world, n));
+      const found = judge(until(world, n));
       judged++;
       if (found.length > 0) alarmed++;
       for (const { code } of found) codes.set(code, (codes.get(code) ?? 0) + 1);
@@ -35,6 +36,25 @@ async function falseAlarms(from: number, to: number): Promise<void> {
   }
   const by = [...codes].map(([code, count]) => `${code} ${percent(count / judged)}`).join(", ");
   console.log(`nights ${from} to ${to - 1}, clean: ${percent(alarmed / judged)} with any alarm (${by})`);
+}
+
+/** From the ninth span on, each judged by the two hours before. */
+function serving(): void {
+  const days = Array.from({ length: WORLDS }, (_, i) => cleanDay(i + 1));
+  const alarms = days.map((day) =>
+    Array.from({ length: SPANS_A_DAY - 8 }, (_, i) => judgeAt(day, i + 8)).filter((found) => found.length > 0)
+      .length
+  );
+  const spans = alarms.reduce((sum, each) => sum + each, 0) / (WORLDS * (SPANS_A_DAY - 8));
+  const alarmed = alarms.filter((each) => each > 0).length / WORLDS;
+  console.log(
+    `serving, ${WORLDS} clean days with a publish: any alarm in ${(100 * spans).toFixed(3)} % of spans, ${
+      percent(alarmed)
+    } of days`,
+  );
+  for (const fault of SERVING_FAULTS) {
+    console.log(`${fault.name}: found on ${percent(foundAfter(days, fault, 100))} of the days`);
+  }
 }
 
 const HOUR = 3_600_000;
@@ -89,12 +109,13 @@ async function reads(): Promise<void> {
 
 await reads();
 console.log(`${WORLDS} worlds of ${NIGHTS} nights, five tasks each`);
-await falseAlarms(8, 21);
-await falseAlarms(21, 42);
-await falseAlarms(42, NIGHTS);
+falseAlarms(8, 21);
+falseAlarms(21, 42);
+falseAlarms(42, NIGHTS);
 for (const fault of FAULTS) {
-  const shares = await Promise.all([10, 20, NIGHTS - 1].map((n) => detected(clean, fault, n)));
+  const shares = [10, 20, NIGHTS - 1].map((n) => detected(clean, fault, n));
   console.log(
     `${fault.name}: found in ${shares.map(percent).join(", ")} after 10, 20 and ${NIGHTS - 1} nights`,
   );
 }
+serving();

@@ -46,7 +46,7 @@ function storeOf(
 const look = (runs: WatchedRuns) =>
   detectAnomalies({
     runs,
-    analytics: { daily: () => Promise.resolve([]) },
+    analytics: { daily: () => Promise.resolve([]), published: () => Promise.resolve(null) },
     dags: [WATCHED],
     clock: { now: () => NIGHT + 3 * DAY_MS + DAY_MS / 2 },
   });

@@ -13,14 +13,17 @@ const changed = (change: (day: EngagementDay) => Partial<EngagementDay>) =>
   days.with(-2, { ...days.at(-2)!, ...change(days.at(-2)!) });
 
 Deno.test("engagementAnomalies() says nothing of days like the others, of none, or of a day that goes on", async () => {
-  assert.deepEqual(await judge(days), []);
-  assert.deepEqual(await judge([]), []);
+  const nothing = { open: [], past: [] };
+  assert.deepEqual(await judge(days), nothing);
+  assert.deepEqual(await judge([]), nothing);
   const nothingYet = { impressions: 1, clicks: 0, conversions: 0, dismissals: 0 };
-  assert.deepEqual(await judge(days.with(-1, { ...days.at(-1)!, ...nothingYet })), []);
+  assert.deepEqual(await judge(days.with(-1, { ...days.at(-1)!, ...nothingYet })), nothing);
 });
 
 Deno.test("engagementAnomalies() tells the first measure that fell, on the newest whole day", async () => {
-  const [fell, ...others] = await judge(changed(() => ({ impressions: 0, clicks: 0, conversions: 0 })));
+  const { open: [fell, ...others] } = await judge(
+    changed(() => ({ impressions: 0, clicks: 0, conversions: 0 })),
+  );
   assert.deepEqual(others, []);
   assert.deepEqual([fell?.code, fell?.figure, fell?.subject], [
     "engagement_drop",
@@ -32,20 +35,30 @@ Deno.test("engagementAnomalies() tells the first measure that fell, on the newes
 });
 
 Deno.test("engagementAnomalies() takes a day without a row for a day without events", async () => {
-  assert.deepEqual((await judge(days.toSpliced(-2, 1))).map(({ code }) => code), ["engagement_drop"]);
+  assert.deepEqual((await judge(days.toSpliced(-2, 1))).open.map(({ code }) => code), ["engagement_drop"]);
 });
 
 Deno.test("engagementAnomalies() tells that what is shown is clicked less", async () => {
-  const found = await judge(changed(({ clicks }) => ({ clicks: Math.round(clicks / 4) })));
+  const { open: found } = await judge(changed(({ clicks }) => ({ clicks: Math.round(clicks / 4) })));
   assert.ok(found.some(({ code }) => code === "click_rate_drop"), JSON.stringify(found));
 });
 
 Deno.test("engagementAnomalies() tells that no events come any more", async () => {
-  const [silent, ...others] = await judge(days, NOON + 4 * DAY_MS);
+  const { open: [silent, ...others] } = await judge(days, NOON + 4 * DAY_MS);
   assert.deepEqual(others, []);
   assert.deepEqual([silent?.code, silent?.severity], ["engagement_silent", "info"]);
   assert.match(silent!.text, /3 whole days ago/);
   assert.equal(silent!.since.slice(0, 10), iso(NOON + DAY_MS).slice(0, 10));
   const usual = silent!.history!.slice(-8, -1);
   assert.ok(silent!.expected >= Math.min(...usual) && silent!.expected <= Math.max(...usual));
+});
+
+Deno.test("engagementAnomalies() remembers the days on which people engaged less, until they did again", async () => {
+  const none = { impressions: 0, clicks: 0, conversions: 0 };
+  const fallen = days.map((day, n) => n === 30 || n === 31 ? { ...day, ...none } : day);
+  const { open, past } = await judge(fallen);
+  assert.deepEqual(open, []);
+  assert.deepEqual(past.map(({ code, since, until }) => [code, since.slice(0, 10), until?.slice(0, 10)]), [
+    ["engagement_drop", days[30]!.day, days[32]!.day],
+  ]);
 });

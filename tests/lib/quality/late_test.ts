@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import { newTask } from "../../../lib/dag/state.ts";
-import { lateAnomalies, schedulerAnomalies } from "../../../lib/quality/late.ts";
+import { lateAnomalies, pastLate, schedulerAnomalies } from "../../../lib/quality/late.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
 import { DAG, NIGHT } from "../../fixtures/quality.ts";
 import { runOf } from "../../fixtures/runs.ts";
@@ -56,3 +56,15 @@ Deno.test("schedulerAnomalies() tells a scheduler that has gone silent, and miss
       3_600_000,
     ]);
   }));
+
+Deno.test("pastLate() tells which scheduled runs were made long after they were due", () => {
+  const made = (run_id: string, minutes: number, trigger: "schedule" | "manual" = "schedule") => ({
+    run: runOf(run_id, { trigger, logical_date: iso(NIGHT), created_at: iso(NIGHT + minutes * 60_000) }),
+    tasks: [],
+  });
+  const history = [made("in time", 1), made("late", 90), made("by hand", 90, "manual")];
+  assert.deepEqual(
+    pastLate(DAG, history).map(({ run_id, figure, since, until }) => [run_id, figure, since, until]),
+    [["late", 90 * 60_000, iso(NIGHT), iso(NIGHT + 90 * 60_000)]],
+  );
+});

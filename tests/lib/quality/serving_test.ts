@@ -1,56 +1,82 @@
 import assert from "node:assert/strict";
 import { iso } from "../../../lib/core/clock.ts";
 import { outOfScopeAnomalies, scopeShares } from "../../../lib/quality/scope.ts";
-import type { ServingMinute } from "../../../lib/core/types.ts";
-import { servingAnomalies } from "../../../lib/quality/serving.ts";
+import type { ServingSpan } from "../../../lib/core/types.ts";
+import { servingAnomalies, SPAN_MINUTES } from "../../../lib/quality/serving.ts";
 import { NIGHT, seeded } from "../../fixtures/quality.ts";
 
 const random = seeded(11);
-const WINDOWS: readonly ServingMinute[] = Array.from({ length: 30 }, (_, i) => ({
-  at: iso(NIGHT + i * 60_000),
+const SPAN_MS = SPAN_MINUTES * 60_000;
+/** Two hours in which nothing is wrong. */
+const SPANS: readonly ServingSpan[] = Array.from({ length: 24 }, (_, i) => ({
+  at: iso(NIGHT + i * SPAN_MS),
   requests: 900 + Math.round(200 * random()),
   errors: Math.round(2 * random()),
   hits: 500 + Math.round(40 * random()),
   degraded: 0,
   p50_ms: 6,
   p95_ms: 12 + 4 * random(),
+  hit_p95_ms: 1 + random(),
+  made_p95_ms: 12 + 4 * random(),
 }));
-const codes = (last: Partial<ServingMinute>) =>
-  servingAnomalies(WINDOWS.with(-1, { ...WINDOWS.at(-1)!, ...last })).map(({ code, severity }) =>
-    `${severity} ${code}`
-  );
+/** Changes the spans from one on, the last one by default. */
+const changed = (change: Partial<ServingSpan>, from = -1, to = SPANS.length) =>
+  SPANS.map((span, i) => i >= (from + SPANS.length) % SPANS.length && i < to ? { ...span, ...change } : span);
+const found = (spans: readonly ServingSpan[], published: string | null = null) =>
+  servingAnomalies(spans, published).open.map(({ code, severity }) => `${severity} ${code}`);
 
-Deno.test("servingAnomalies() says nothing of windows like the others, and of none", () => {
-  assert.deepEqual(codes({}), []);
-  assert.deepEqual(servingAnomalies([]), []);
+Deno.test("servingAnomalies() says nothing of spans like the others, and of none", () => {
+  assert.deepEqual(servingAnomalies(SPANS, null), { open: [], past: [] });
+  assert.deepEqual(servingAnomalies([], null), { open: [], past: [] });
 });
 
 Deno.test("servingAnomalies() tells errors, by how many there are", () => {
-  assert.deepEqual(codes({ errors: 25 }), ["warning api_errors"]);
-  assert.deepEqual(codes({ errors: 400 }), ["critical api_errors"]);
-  const first = { at: iso(NIGHT), requests: 100, errors: 50, hits: 0, degraded: 0, p50_ms: 2, p95_ms: 5 };
+  assert.deepEqual(found(changed({ errors: 25 })), ["warning api_errors"]);
+  assert.deepEqual(found(changed({ errors: 400 })), ["critical api_errors"]);
+  assert.deepEqual(found([{ ...SPANS[0]!, errors: 450 }]), ["critical api_errors"], "even in the first span");
+});
+
+Deno.test("servingAnomalies() tells what lasts since it began, and what is over until when", () => {
+  const { open: [lasting] } = servingAnomalies(changed({ errors: 400 }, 20), null);
+  assert.deepEqual([lasting?.since, lasting?.until], [SPANS[20]!.at, undefined]);
+  const { open, past } = servingAnomalies(changed({ errors: 400 }, 15, 18), null);
+  assert.deepEqual(open, []);
+  assert.deepEqual(past.map(({ code, since, until }) => [code, since, until]), [
+    ["api_errors", SPANS[15]!.at, SPANS[18]!.at],
+  ]);
+});
+
+Deno.test("servingAnomalies() tells a cache that gives less for a while, but not right after a publish", () => {
+  const { open: [low, ...others] } = servingAnomalies(changed({ hits: 100 }, 21), null);
+  assert.deepEqual(others, []);
+  assert.deepEqual([low?.code, low?.since], ["cache_hits_low", SPANS[21]!.at]);
+  assert.deepEqual(found(changed({ hits: 100 }, 22)), [], "ten minutes prove nothing");
+  assert.deepEqual(found(changed({ hits: 100 }, 21), iso(Date.parse(SPANS[20]!.at) + 60_000)), []);
+  const hour = iso(Date.parse(SPANS.at(-1)!.at) - 60 * 60_000);
   assert.deepEqual(
-    servingAnomalies([first]).map(({ code }) => code),
-    ["api_errors"],
-    "even in the first window",
+    found(changed({ hits: 100 }, 21), hour),
+    ["warning cache_hits_low"],
+    "an hour later it is odd",
   );
 });
 
-Deno.test("servingAnomalies() tells a cache that gives less, and answers that take longer", () => {
-  const low = WINDOWS.map((window, i) => i < 25 ? window : { ...window, hits: 100 });
-  const [found, ...others] = servingAnomalies(low);
-  assert.deepEqual(others, []);
-  assert.deepEqual([found?.code, found?.since], ["cache_hits_low", WINDOWS[25]!.at]);
-  assert.deepEqual(codes({ hits: 100 }), [], "which a publish does for a while");
-  assert.deepEqual(codes({ p95_ms: 180 }), ["warning api_slow"]);
-  assert.deepEqual(codes({ p95_ms: 28 }), [], "which 15 ms more are not");
+Deno.test("servingAnomalies() tells that answers take longer, not that fewer come from the cache", () => {
+  assert.deepEqual(found(changed({ made_p95_ms: 180 })), ["warning api_slow"]);
+  assert.deepEqual(found(changed({ hit_p95_ms: 40 })), ["warning api_slow"], "of those from the cache too");
+  assert.deepEqual(found(changed({ made_p95_ms: 28 })), [], "which 15 ms more are not");
+  assert.deepEqual(
+    found(changed({ hits: 10, p95_ms: 180 })),
+    [],
+    "after a publish all take as long as others did",
+  );
 });
 
 Deno.test("servingAnomalies() does not judge by a handful of requests", () => {
-  assert.deepEqual(codes({ requests: 10, errors: 10, hits: 0, p95_ms: 900 }), []);
+  assert.deepEqual(found(changed({ requests: 10, errors: 10, hits: 0, made_p95_ms: 900 })), []);
+  assert.deepEqual(found(changed({ requests: 60, hits: 50, made_p95_ms: 900 })), [], "nor of one kind");
 });
 
-Deno.test("outOfScopeAnomalies() tells that people talk about something else", () => {
+Deno.test("outOfScopeAnomalies() tells that people talk, or talked, about something else", () => {
   const share = (i: number, out_of_scope: number) => ({
     run_id: `r${i}`,
     at: iso(NIGHT + i),
@@ -58,10 +84,12 @@ Deno.test("outOfScopeAnomalies() tells that people talk about something else", (
     out_of_scope,
   });
   const usual = Array.from({ length: 12 }, (_, i) => share(i, 90 + i));
-  assert.deepEqual(outOfScopeAnomalies([...usual, share(12, 100)]), []);
-  const [found] = outOfScopeAnomalies([...usual, share(12, 300)]);
-  assert.deepEqual([found?.code, found?.figure, found?.run_id], ["out_of_scope", 0.3, "r12"]);
-  assert.deepEqual(outOfScopeAnomalies([]), []);
+  assert.deepEqual(outOfScopeAnomalies([...usual, share(12, 100)]), { open: [], past: [] });
+  const { open: [one] } = outOfScopeAnomalies([...usual, share(12, 300)]);
+  assert.deepEqual([one?.code, one?.figure, one?.run_id], ["out_of_scope", 0.3, "r12"]);
+  const { open, past } = outOfScopeAnomalies([...usual, share(12, 300), share(13, 100)]);
+  assert.deepEqual([open, past[0]?.until], [[], iso(NIGHT + 13)]);
+  assert.deepEqual(outOfScopeAnomalies([]), { open: [], past: [] });
 });
 
 Deno.test("scopeShares() compares runs of the newest classifier alone, and those that classified something", async () => {

@@ -14,7 +14,7 @@ Deno.test("ServingWindow counts answers, errors, hits and degraded ones by minut
   const [first, second, ...more] = window.minutes(NOON + 2 * MINUTE);
   assert.deepEqual(more, []);
   const counts = { requests: 2, errors: 0, hits: 1, degraded: 1 };
-  const { p50_ms: _p50, p95_ms: _p95, ...rest } = first!;
+  const { p50_ms: _p50, p95_ms: _p95, hit_p95_ms: _hit, made_p95_ms: _made, ...rest } = first!;
   assert.deepEqual(rest, { at: "2025-03-10T12:00:00.000Z", ...counts });
   assert.deepEqual([second?.at, second?.requests, second?.errors], ["2025-03-10T12:02:00.000Z", 1, 1]);
 });
@@ -33,7 +33,24 @@ Deno.test("ServingWindow takes any latency", () => {
   assert.equal(window.minutes(NOON)[0]?.requests, 3);
 });
 
-Deno.test("ServingWindow forgets what is older than an hour", () => {
+Deno.test("ServingWindow.spans() takes minutes together, counted back from now", () => {
+  const window = new ServingWindow();
+  window.add({ ...answered, ms: 8, hit: true }, NOON);
+  window.add({ ...answered, ms: 50 }, NOON + 4 * MINUTE);
+  window.add({ ...answered, ms: 900 }, NOON + 5 * MINUTE);
+  const told = (now: number) =>
+    window.spans(now, 5).map(({ at, requests, hits, hit_p95_ms, made_p95_ms }) => [
+      at.slice(11, 16),
+      ...[requests, hits],
+      ...[hit_p95_ms, made_p95_ms].map((ms) => ms === null ? null : ms > 500 ? "slow" : "fast"),
+    ]);
+  assert.deepEqual(told(NOON + 5 * MINUTE), [["11:56", 1, 1, "fast", null], ["12:01", 2, 0, null, "slow"]]);
+  assert.deepEqual(told(NOON + 9 * MINUTE), [["12:00", 2, 1, "fast", "fast"], ["12:05", 1, 0, null, "slow"]]);
+  assert.deepEqual(told(NOON + 119 * MINUTE).length, 2);
+  assert.deepEqual(told(NOON + 125 * MINUTE), [], "after two hours it is forgotten");
+});
+
+Deno.test("ServingWindow.minutes() has the last hour alone", () => {
   const window = new ServingWindow();
   window.add(answered, NOON);
   window.add(answered, NOON + 30 * MINUTE);
