@@ -1,15 +1,15 @@
-import { type Anomaly, subjectName } from "./anomaly.ts";
+import { type Anomaly, SEVERITIES, subjectName } from "./anomaly.ts";
 
-/** What holds now, and what held and no longer does. */
+/** What holds now, and what held and no longer does, oldest first. */
 export interface Episodes {
   readonly open: readonly Anomaly[];
   readonly past: readonly Anomaly[];
 }
 
 /**
- * Judges the points of a series (oldest first, from index `from` on) as they came in, each by those up to it. What is
- * found in one after the other is one episode: told as it was found last, since it was found first, until the point at
- * which it no longer was. `at` gives a point's ISO time.
+ * Judges the points of a series (oldest first, from index `from` on) as they came in, each by those up to it. The same
+ * code about the same subject in one after the other is one episode, since it was found first: told as it is while it is
+ * open, and at its worst once a point no longer shows it. `at` gives a point's ISO time.
  */
 export function episodes<Point>(
   points: readonly Point[],
@@ -20,19 +20,25 @@ export function episodes<Point>(
   },
 ): Episodes {
   const past: Anomaly[] = [];
-  let held = new Map<string, Anomaly>();
+  let held = new Map<string, { now: Anomaly; worst: Anomaly }>();
   for (let i = from; i < points.length; i++) {
-    const found = new Map(judge(points.slice(0, i + 1)).map((one) => [keyOf(one), one]));
-    for (const [key, one] of held) {
-      if (!found.has(key)) past.push({ ...one, until: at(points[i]!) });
-    }
+    const before = held;
     held = new Map(
-      Array.from(found, ([key, one]) => [key, { ...one, since: held.get(key)?.since ?? one.since }]),
+      judge(points.slice(0, i + 1)).map((one) => {
+        const name = `${one.code} ${subjectName(one.subject)}`;
+        const { worst = one } = before.get(name) ?? {};
+        const now = { ...one, since: worst.since };
+        return [name, { now, worst: isWorse(now, worst) ? now : worst }];
+      }),
     );
+    for (const [name, { worst }] of before) {
+      if (!held.has(name)) past.push({ ...worst, until: at(points[i]!) });
+    }
   }
-  return { open: [...held.values()], past };
+  return { open: Array.from(held.values(), ({ now }) => now), past };
 }
 
-function keyOf({ code, subject }: Anomaly): string {
-  return `${code} ${subjectName(subject)}`;
+function isWorse(a: Anomaly, b: Anomaly): boolean {
+  const graver = SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity);
+  return graver > 0 || graver === 0 && Math.abs(a.figure - a.expected) > Math.abs(b.figure - b.expected);
 }

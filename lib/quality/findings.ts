@@ -1,6 +1,7 @@
 import { z } from "../../deps.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
-import { type Anomaly, SEVERITIES, type Subject, subjectName } from "./anomaly.ts";
+import { type Anomaly, SEVERITIES, type Subject } from "./anomaly.ts";
+import { episodes } from "./episodes.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
 /** The task whose output holds what was found before a publish. */
@@ -36,7 +37,7 @@ export interface Recorded {
   readonly stores: readonly Anomaly[];
   /** What it found of the stages of its own run. */
   readonly stages: readonly Anomaly[];
-  /** What earlier checks found and the next one did not, newest first, each with since when and until when. */
+  /** What earlier checks found and the next one did not, each with since when and until when. */
   readonly past: readonly Anomaly[];
 }
 
@@ -47,29 +48,14 @@ export async function recordedFindings(
 ): Promise<Recorded> {
   if (!tasks.some((task) => task.id === CHECK_TASK)) return { stores: [], stages: [], past: [] };
   const newestFirst = await runs.outputs({ dag_id: id, task_id: CHECK_TASK, since, limit: MAX_RUNS });
-  return streaks(newestFirst.reverse());
+  const { open, past } = episodes(newestFirst.reverse(), {
+    at: ({ ended_at, created_at }) => ended_at ?? created_at,
+    judge: (upTo) => findingsOf(upTo.at(-1)!),
+  });
+  const ofStore = ({ subject }: Anomaly) => subject.kind === "store";
+  return { stores: open.filter(ofStore), stages: open.filter((one) => !ofStore(one)), past };
 }
 
-/** Oldest first. The same code about the same subject in consecutive checks is one anomaly. */
-function streaks(outputs: readonly TaskOutput[]): Recorded {
-  const open = new Map<string, Anomaly>();
-  const past: Anomaly[] = [];
-  for (const { output, run_id, ended_at, created_at } of outputs) {
-    const at = ended_at ?? created_at;
-    const found = new Map(
-      OUTPUT.parse(output).findings.map((one) => [`${one.code} ${subjectName(one.subject)}`, one]),
-    );
-    for (const [name, one] of open) {
-      if (found.has(name)) continue;
-      past.push({ ...one, until: at });
-      open.delete(name);
-    }
-    for (const [name, one] of found) {
-      open.set(name, { ...one, run_id, since: open.get(name)?.since ?? one.since });
-    }
-  }
-  const [stores, stages] = [true, false].map((store) =>
-    [...open.values()].filter(({ subject }) => (subject.kind === "store") === store)
-  );
-  return { stores: stores!, stages: stages!, past: past.reverse() };
+function findingsOf({ output, run_id }: TaskOutput): Anomaly[] {
+  return OUTPUT.parse(output).findings.map((one) => ({ ...one, run_id }));
 }

@@ -39,11 +39,13 @@ Deno.test("servingAnomalies() tells errors, by how many there are", () => {
 Deno.test("servingAnomalies() tells what lasts since it began, and what is over until when", () => {
   const { open: [lasting] } = servingAnomalies(changed({ errors: 400 }, 20), null);
   assert.deepEqual([lasting?.since, lasting?.until], [SPANS[20]!.at, undefined]);
-  const { open, past } = servingAnomalies(changed({ errors: 400 }, 15, 18), null);
+  const over = changed({ errors: 100 }, 15, 18).map((span, i) => i === 16 ? { ...span, errors: 400 } : span);
+  const { open, past } = servingAnomalies(over, null);
   assert.deepEqual(open, []);
   assert.deepEqual(past.map(({ code, since, until }) => [code, since, until]), [
     ["api_errors", SPANS[15]!.at, SPANS[18]!.at],
   ]);
+  assert.equal(past[0]!.figure, 400 / SPANS[16]!.requests, "as it was at its worst");
 });
 
 Deno.test("servingAnomalies() tells a cache that gives less for a while, but not right after a publish", () => {
