@@ -4,7 +4,7 @@ import { topological } from "../../lib/dag/graph.ts";
 import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
 import { Lineage, type Use } from "../ui/lineage.tsx";
 import { Log, LogLines, tail } from "../ui/log.tsx";
-import { RunSummary, TaskTable, Timeline } from "../ui/run_parts.tsx";
+import { RunSummary, Standing, TaskTable, Timeline } from "../ui/run_parts.tsx";
 import { schedulerOf, SchedulerWarning } from "../ui/scheduler.tsx";
 import { type Fragment, live } from "../web/live.ts";
 import type { View, Visit } from "../web/page.ts";
@@ -53,6 +53,9 @@ export async function run(visit: Visit): Promise<View> {
     body: (
       <>
         {run.run.state === "queued" && <SchedulerWarning scheduler={scheduler} now={now} />}
+        <div role="status" class="unseen">
+          <Standing run={run.run} />
+        </div>
         <RunSummary visit={visit} seen={run} />
         <Timeline seen={run} now={now} />
         <TaskTable visit={visit} seen={run} />
@@ -90,6 +93,7 @@ function fragments(visit: Visit, run: Seen, uses: readonly Use[]): Fragment[] {
   const second = run.run.ended_at === null && run.run.started_at !== null ? Math.floor(visit.now / 1_000) : 0;
   const key = JSON.stringify([run.run, run.tasks, run.attempts, second]);
   return [
+    { id: "standing", key: run.run.state, html: () => (<Standing run={run.run} />).toString() },
     { id: "summary", key, html: () => (<RunSummary visit={visit} seen={run} />).toString() },
     { id: "timeline", key, html: () => (<Timeline seen={run} now={visit.now} />).toString() },
     { id: "tasks", key, html: () => (<TaskTable visit={visit} seen={run} />).toString() },

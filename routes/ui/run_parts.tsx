@@ -1,4 +1,4 @@
-import type { AttemptRecord, TaskRecord } from "../../lib/stores/runs/port.ts";
+import type { AttemptRecord, RunRecord, RunState, TaskRecord } from "../../lib/stores/runs/port.ts";
 import type { Seen } from "../pages/run.tsx";
 import type { Visit } from "../web/page.ts";
 import { Action } from "./form.tsx";
@@ -8,6 +8,19 @@ import { figure } from "./numbers.ts";
 import { State } from "./state.tsx";
 import { type Column, Table } from "./table.tsx";
 import { Ago, duration, lasted, Time } from "./time.tsx";
+
+/** How the run stands, in a few words to be read out: it changes with the state and with nothing else. */
+export function Standing({ run: { state } }: { run: RunRecord }) {
+  return <p id="standing">{STANDS[state]}</p>;
+}
+
+const STANDS: Readonly<Record<RunState, string>> = {
+  queued: "The run is queued",
+  running: "The run is going on",
+  success: "The run succeeded",
+  failed: "The run failed",
+  cancelled: "The run was cancelled",
+};
 
 /** The run in facts, and what can be done with it. */
 export function RunSummary({ visit, seen: { run, dag, attempts } }: { visit: Visit; seen: Seen }) {
@@ -22,11 +35,7 @@ export function RunSummary({ visit, seen: { run, dag, attempts } }: { visit: Vis
     <Section
       id="summary"
       title="This run"
-      aside={
-        <span role="status">
-          <State state={run.state} />
-        </span>
-      }
+      aside={<State state={run.state} />}
     >
       {run.error !== null && <pre class="error problem">{run.error}</pre>}
       <dl class="facts">

@@ -79,6 +79,26 @@ browserTest(
   },
 );
 
+browserTest("a run's end is read out once, in a few words", async ({ flow, origin, open, work }) => {
+  const { page } = await open();
+  await page.goto(`${origin}/pipelines/nightly`);
+  await page.getByLabel("messages").fill(writeRows(flow, "bad.ndjson", [{ user_id: 7 }]));
+  await page.getByRole("button", { name: "Queue a run" }).click();
+  await page.locator("#live[data-state=live]").waitFor();
+  await page.evaluate(`
+    globalThis.region = document.getElementById("standing").parentElement;
+    globalThis.heard = [region.textContent];
+    new MutationObserver(() => heard.push(region.textContent)).observe(region, { childList: true });
+  `);
+  await work();
+  await page.getByRole("button", { name: "Retry what failed" }).waitFor();
+  assert.equal(await page.evaluate("region.isConnected && region.role"), "status");
+  const heard = await page.evaluate<string[]>("heard");
+  assert.deepEqual([heard[0], heard.at(-1)], ["The run is queued", "The run failed"]);
+  assert.equal(new Set(heard).size, heard.length, heard.join(", "));
+  assert.equal(await page.locator("#summary [role=status]").count(), 0);
+});
+
 browserTest("a followed page leads to the login once the session has ended", async ({ origin, open }) => {
   const { page, context } = await open();
   await page.goto(`${origin}/login?to=%2F`);

@@ -57,7 +57,7 @@ pageTest("a run's events bring each part once, its lines, and its end", async ({
   await addRun(runs, "r1");
   await runs.appendLogs({ run_id: "r1", lines: [line("one"), line("<b>two</b>")] });
   const open = await follow(app, "/runs/r1/events", ({ event }) => event === "lines");
-  assert.deepEqual(open.map(idOf), ["summary", "timeline", "tasks", "lineage", "lines"]);
+  assert.deepEqual(open.map(idOf), ["standing", "summary", "timeline", "tasks", "lineage", "lines"]);
   assert.match(open.at(-1)!.data, /&lt;b&gt;two/);
   await runs.requestCancel({ run_id: "r1" });
   const ended = await follow(app, "/runs/r1/events", ({ event }) => event === "end");
