@@ -8,7 +8,7 @@ import { loadTransformers } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
 import type { ModelLayout } from "./layout.ts";
 import type { Purpose } from "./port.ts";
-import { type LongTexts, meanOf, unit } from "./texts.ts";
+import { type LongTexts, MAX_WINDOWS, meanOf, unit } from "./texts.ts";
 import { frameOf, windowsOf } from "./tokens.ts";
 
 /** What a worker loads, and what it does with texts that are too long. */
@@ -44,9 +44,6 @@ interface Output {
  * first `max_tokens` count, but the tokeniser would read a text of any length to its end.
  */
 const CHARACTERS_PER_TOKEN = 32;
-
-/** Windows of one text that are read at the most; what comes after is left out. */
-const MAX_WINDOWS = 64;
 
 let embed: Embed | null = null;
 
