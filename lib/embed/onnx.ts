@@ -1,3 +1,4 @@
+import { hash } from "../../deps.ts";
 import { abortable, onAbort } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { ModelIdentity } from "../core/types.ts";
@@ -6,7 +7,7 @@ import { type ModelLayout, readLayout } from "./layout.ts";
 import { type Made, REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
 import type { Embedder, EmbedOptions } from "./port.ts";
 import { checkTexts, type LongTexts } from "./texts.ts";
-import { type Dtype, hashWeights } from "./weights.ts";
+import { type Dtype, hashFiles, hashWeights } from "./weights.ts";
 import type { Job } from "./worker.ts";
 
 /** Texts in one message to a worker: some 10 ms of work where they are short, so that messages cost little. */
@@ -29,14 +30,23 @@ export async function openOnnx(
   return new OnnxEmbedder(await identify(layout, o.long), pool, o.sessions);
 }
 
-/** Names the model by its folder and the hash of its weights. */
+/** Names the model by its folder, the hash of its weights, and a hash of how else its files say that texts are read. */
 export async function identify(layout: ModelLayout, long: LongTexts): Promise<ModelIdentity> {
   return {
     name: layout.name,
-    revision: await hashWeights(layout.onnx),
+    revision: `${await hashWeights(layout.onnx)}+${await hashReading(layout)}`,
     dimension: layout.dimension,
     pooling: long === "windows" ? `${layout.pooling}+windows` : layout.pooling,
   };
+}
+
+/** The files that the library makes a tokeniser of. */
+const TOKENISER = ["tokenizer.json", "tokenizer_config.json"];
+
+async function hashReading({ parent, name, max_tokens, lowercase, prompts }: ModelLayout): Promise<string> {
+  const tokeniser = await hashFiles(TOKENISER.map((file) => `${parent}/${name}/${file}`));
+  const reading = JSON.stringify([max_tokens, lowercase, prompts.query, prompts.document, tokeniser]);
+  return hash("sha256", reading).slice(0, 8);
 }
 
 class OnnxEmbedder implements Embedder {
