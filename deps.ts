@@ -12,6 +12,7 @@ export {
   CircuitState,
   ConsecutiveBreaker,
   handleWhen,
+  isBulkheadRejectedError,
   isTaskCancelledError,
   timeout,
   TimeoutStrategy,

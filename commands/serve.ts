@@ -1,6 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import type { Published } from "../lib/core/types.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { warmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/spans.ts";
@@ -14,6 +15,7 @@ import {
   lazy,
   type Opened,
   openServing,
+  refusePublishedTest,
   refuseTestEmbedder,
   type ServingStores,
 } from "./services.ts";
@@ -33,6 +35,8 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   try {
+    const published = await inTime(publishedIn(stores.value));
+    if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
     const app = await createApp({
       stores: stores.value,
@@ -50,7 +54,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       },
       log: requestLog(log("http")),
     });
-    await readied(stores.value);
+    await inTime(readied(stores.value));
     const server = Deno.serve({ hostname: config.host, port: config.port, onListen: () => {} }, app.fetch);
     const { hostname, port } = server.addr as Deno.NetAddr;
     const close = async () => {
@@ -70,19 +74,28 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   }
 }
 
-/** How long listening may wait for stores that are slow to connect. */
+/** How long listening may wait for stores that are slow to connect, each time. */
 const WARM_UP_MS = 5_000;
+
+/** What comes of the work soon, else null: the work goes on. */
+async function inTime<T>(work: Promise<T>): Promise<T | null> {
+  let timer: ReturnType<typeof setTimeout>;
+  const patience = new Promise<null>((resolve) => timer = setTimeout(resolve, WARM_UP_MS, null));
+  return await Promise.race([work, patience]).finally(() => clearTimeout(timer));
+}
+
+/** Null too where the store is down, which is for `/readyz` to tell. */
+function publishedIn({ analytics }: ServingStores): Promise<Published | null> {
+  return analytics.published().catch(() => null);
+}
 
 /**
  * Lets remote stores load their SDKs, which takes this thread for up to a second, and connect: whoever asked meanwhile
  * would wait for that and get an answer without them. A store that is down is for `/readyz` and for each answer to tell.
  */
-async function readied(stores: ServingStores): Promise<void> {
-  let timer: ReturnType<typeof setTimeout>;
-  const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, WARM_UP_MS));
+function readied(stores: ServingStores): Promise<unknown> {
   const { documents, runs } = stores;
-  const warm = Promise.allSettled([warmUp({ stores }), documents.health(), runs.health()]);
-  await Promise.race([warm, patience]).finally(() => clearTimeout(timer));
+  return Promise.allSettled([warmUp({ stores }), documents.health(), runs.health()]);
 }
 
 /** The API alone, until SIGINT or SIGTERM. */

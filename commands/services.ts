@@ -1,6 +1,8 @@
 import { systemClock } from "../lib/core/clock.ts";
 import { type Config, loadConfig } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import type { Published } from "../lib/core/types.ts";
+import { isDeterministic } from "../lib/embed/deterministic.ts";
 import { type EmbedderOptions, openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
@@ -138,5 +140,18 @@ export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config):
     "invalid",
     `PARLEY_EMBEDDINGS=${embeddings.href} knows no meanings and is for tests: set a model, or leave it out for the ` +
       "bundled one; PARLEY_ALLOW_TEST_EMBEDDER=1 serves it all the same",
+  );
+}
+
+/** The same for what is published already, whichever embedder is set. */
+export function refusePublishedTest(config: Config, { model }: Published): void {
+  if (!isDeterministic(model) || config.allow_test_embedder) return;
+  throw new ParleyError(
+    "invalid",
+    `what is published was embedded by ${model}, which knows no meanings and is for tests: change over to a model by ` +
+      `\`deno task pipeline run reembed --param model=${
+        embedderUrl(config)
+      }\`, or serve it all the same by ` +
+      "PARLEY_ALLOW_TEST_EMBEDDER=1",
   );
 }

@@ -29,6 +29,8 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly keys: readonly ApiKey[];
   /** How long an answer may take in all, in milliseconds. Default 250. */
   readonly answer_ms?: number;
+  /** How long a request to classify may take in all, in milliseconds. Default 30,000. */
+  readonly classify_ms?: number;
   /** Counts what is asked; its `window` has the answers of the last hour. Default: one of the app's own. */
   readonly metrics?: ServingMetrics;
   /** Whether attempts are sent on to a lineage sink, so that `/metrics` tells how many wait. Default false. */
@@ -58,7 +60,7 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
   const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
   for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));
-  const classify = classifyIntents(new IntentService(o));
+  const classify = classifyIntents(new IntentService(o), o.classify_ms);
   app.post(classify.route, handler(classify));
   const handle = (context: Context) => refuse(app, context);
   const problem = handler({ route: "*", scope: null, handle });

@@ -1,12 +1,21 @@
-import { z } from "../deps.ts";
+import { bulkhead, isBulkheadRejectedError, timeout, TimeoutStrategy, z } from "../deps.ts";
+import { abortable } from "../lib/core/abort.ts";
 import type { IntentService } from "../lib/intents/service.ts";
 import { jsonBody } from "./body.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { HttpError } from "./problem.ts";
 
 const MAX_BYTES = 1_048_576;
 const MAX_TEXTS = 64;
 const MAX_TEXT = 8_000;
 const RULE = `texts must be a list of 1 to ${MAX_TEXTS} texts`;
+
+/** Requests that are worked on at one time, so that the session has its next texts at hand, and that wait for those. */
+const AT_ONCE = 2;
+const WAITING = 8;
+/** How long a request may take in all, in milliseconds, where nothing else is set. */
+const CLASSIFY_MS = 30_000;
+const RETRY_AFTER_S = 5;
 
 const Body = z.strictObject({
   texts: z.array(
@@ -24,16 +33,42 @@ const Body = z.strictObject({
 /**
  * `POST /intents/classify` with `{ texts: [..], top?: 3 }`: for each text its intent, null where it is out of scope,
  * the score of being in scope, and the likeliest intents with their probabilities, as `Classifications`
- * (lib/intents/service.ts). 503 with the reason where there is no classifier, or no model to embed with.
+ * (lib/intents/service.ts). 503 with the reason where there is no classifier, or no model to embed with, and with
+ * `Retry-After` where too many ask at once or the answer takes longer than `within_ms`.
  */
-export function classifyIntents(service: IntentService): Endpoint {
+export function classifyIntents(service: IntentService, within_ms = CLASSIFY_MS): Endpoint {
+  const inTurn = turns(within_ms);
   return {
     route: "/intents/classify",
     scope: "read",
     handle: async (context) => {
       const { texts, top } = Body.parse(await jsonBody(context, MAX_BYTES));
-      const answer = await service.classify({ texts, top, signal: context.req.raw.signal });
+      const answer = await inTurn(
+        (signal) => service.classify({ texts, top, signal }),
+        context.req.raw.signal,
+      );
       return Response.json(answer, { headers: { "cache-control": "no-store" } });
     },
   };
+}
+
+/** Takes so many requests at one time, and ends each that is aborted or late, waiting or not: its place is free then. */
+function turns(within_ms: number) {
+  const places = bulkhead(AT_ONCE, WAITING);
+  const patience = timeout(within_ms, TimeoutStrategy.Cooperative);
+  return <T>(work: (signal: AbortSignal) => Promise<T>, request: AbortSignal): Promise<T> =>
+    patience.execute(async ({ signal }) => {
+      const started = () => abortable(signal, () => work(signal));
+      try {
+        return await abortable(signal, () => places.execute(started, signal));
+      } catch (error) {
+        if (isBulkheadRejectedError(error)) throw later("too many ask at once: try again");
+        if (!signal.aborted || request.aborted) throw error;
+        throw later(`it took more than ${within_ms / 1_000} s: try again, or with fewer texts`);
+      }
+    }, request);
+}
+
+function later(detail: string): HttpError {
+  return new HttpError(503, "unavailable", detail, { "retry-after": String(RETRY_AFTER_S) });
 }

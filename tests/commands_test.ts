@@ -119,6 +119,17 @@ Deno.test("nothing is served from the test embedder unless that is wanted", () =
       assert.equal(refused.code, 2);
       assert.match(refused.stderr, /PARLEY_EMBEDDINGS=test:64 .* PARLEY_ALLOW_TEST_EMBEDDER=1/);
     }
+    // Whoever sets a model afterwards still serves what is published.
+    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "-"], { input: ROWS })).code, 0);
+    const env = { PARLEY_ALLOW_TEST_EMBEDDER: "0", PARLEY_EMBEDDINGS: "", PARLEY_PORT: "0" };
+    for (const verb of ["start", "serve"]) {
+      const refused = await run(folder, verb, [verb], { env });
+      assert.equal(refused.code, 2, refused.stderr);
+      assert.match(
+        refused.stderr,
+        /by test@hashing-1\/64\/mean, .* reembed --param model=onnx:.*bge-small-en-v1\.5`, .*=1$/m,
+      );
+    }
   }));
 
 Deno.test("--help works everywhere", () =>

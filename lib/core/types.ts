@@ -106,7 +106,10 @@ export type Pooling = typeof POOLINGS[number];
 /** What made a vector. Vectors of different identities are never compared. */
 export interface ModelIdentity {
   readonly name: string;
-  /** First 16 hex digits of the SHA-256 of the weights, or what is known of the endpoint's revision. Without `@`. */
+  /**
+   * First 16 hex digits of the SHA-256 of the weights, or what is known of the endpoint's revision; then, after a `+`, a short
+   * hash of what else changes vectors, such as prompts. Without `@`.
+   */
   readonly revision: string;
   readonly dimension: number;
   readonly pooling: Pooling;

@@ -3,7 +3,8 @@ import type { ModelIdentity } from "../core/types.ts";
 import type { Embedder } from "./port.ts";
 import { checkTexts } from "./texts.ts";
 
-/** Raised whenever the same text would get another vector. */
+const NAME = "test";
+/** Its number is raised whenever the same text would get another vector. */
 const REVISION = "hashing-1";
 /** What a pair of neighbouring words weighs beside a single word. */
 const PAIR_WEIGHT = 0.5;
@@ -17,7 +18,7 @@ export class DeterministicEmbedder implements Embedder {
   readonly model: ModelIdentity;
 
   constructor(dimension: number) {
-    this.model = { name: "test", revision: REVISION, dimension, pooling: "mean" };
+    this.model = { name: NAME, revision: REVISION, dimension, pooling: "mean" };
   }
 
   embed(o: { texts: readonly string[]; signal?: AbortSignal }): Promise<Float32Array[]> {
@@ -32,6 +33,9 @@ export class DeterministicEmbedder implements Embedder {
     return Promise.resolve();
   }
 }
+
+/** Whether a model key names such an embedder, of whichever revision. */
+export const isDeterministic = (key: string) => key.startsWith(`${NAME}@hashing-`);
 
 /** Opens `test:<dimension>`. */
 export function openDeterministic(dimension: string): DeterministicEmbedder {

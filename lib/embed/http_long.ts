@@ -1,6 +1,6 @@
 import { CallError } from "./http_call.ts";
 import type { Client } from "./http_client.ts";
-import { type LongTexts, meanOf } from "./texts.ts";
+import { type LongTexts, MAX_WINDOWS, meanOf } from "./texts.ts";
 
 /** A text's vector, and whether the text was too long for the model. */
 export interface Made {
@@ -12,7 +12,7 @@ export interface Made {
 export interface Sending {
   readonly client: Client;
   readonly dimension: number;
-  /** Stands before each text, and each part of one. */
+  /** Stands before each text, and each window of one. */
   readonly prompt: string;
   /** UTF-16 units beyond which a text is too long without asking. */
   readonly max_chars: number;
@@ -22,8 +22,9 @@ export interface Sending {
 
 /** A text that is refused although it is as short as this is not refused for its length. */
 const SHORT = 128;
-/** How much of a text each of its halves has, so that they overlap by a tenth. */
+/** How much of a text each of its halves has, and how far after a window the next begins: they overlap by a tenth. */
 const HALF = 0.55;
+const STEP = 0.9;
 
 /**
  * Embeds texts with one request where the endpoint takes them, and otherwise finds the ones that it refuses: those are
@@ -52,7 +53,7 @@ async function sendOne(text: string, by: Sending): Promise<Made> {
 }
 
 async function sendLong(text: string, by: Sending): Promise<Made> {
-  const vector = by.long === "windows" ? await inHalves(text, by) : await cut(text, by);
+  const vector = by.long === "windows" ? await inWindows(text, by) : await cut(text, by);
   return { vector, long: true };
 }
 
@@ -64,15 +65,39 @@ async function cut(text: string, by: Sending): Promise<Float32Array> {
   return (await sendOne(text.slice(0, length), by)).vector;
 }
 
-/** The mean of two halves' vectors, each weighted by its length, of which one that is still too long is halved again. */
-async function inHalves(text: string, by: Sending): Promise<Float32Array> {
-  const length = Math.ceil(text.length * HALF);
-  const halves = [text.slice(0, length), text.slice(-length)].map((half) => half.trim()).filter((half) =>
-    half !== ""
-  );
+/**
+ * The mean of the vectors of overlapping windows, each weighted by its length. What the endpoint refuses is halved, and so are
+ * all windows of the text after it. Another text begins anew: its vector must not depend on which came before.
+ */
+async function inWindows(text: string, by: Sending): Promise<Float32Array> {
   const vectors: Float32Array[] = [];
-  for (const half of halves) vectors.push((await sendOne(half, by)).vector);
-  return meanOf(vectors, halves.map((half) => half.length));
+  const lengths: number[] = [];
+  let size = Math.min(by.max_chars, Math.ceil(text.length * HALF));
+  for (let at = 0; vectors.length < MAX_WINDOWS;) {
+    const start = Math.min(at, text.length - size);
+    const window = text.slice(start, start + size).trim();
+    const made = await askFitting(window, by);
+    if (made === null) {
+      size = Math.ceil(size * HALF);
+      continue;
+    }
+    vectors.push(...made);
+    lengths.push(...made.map(() => window.length));
+    if (start + size >= text.length) break;
+    at = start + Math.ceil(size * STEP);
+  }
+  return meanOf(vectors, lengths);
+}
+
+/** The vector of a window, none where that is blank; null where it is too long. */
+async function askFitting(window: string, by: Sending): Promise<Float32Array[] | null> {
+  if (window === "") return [];
+  try {
+    return await ask([window], by);
+  } catch (error) {
+    if (!isRefusal(error) || window.length <= SHORT) throw error;
+    return null;
+  }
 }
 
 function ask(texts: readonly string[], by: Sending, truncate = false): Promise<Float32Array[]> {

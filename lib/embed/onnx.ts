@@ -1,13 +1,16 @@
+import { hash } from "../../deps.ts";
+import { abortable, onAbort } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { ModelIdentity } from "../core/types.ts";
 import { inLanes } from "./lanes.ts";
 import { type ModelLayout, readLayout } from "./layout.ts";
-import { REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
+import { type Made, REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
 import type { Embedder, EmbedOptions } from "./port.ts";
 import { checkTexts, type LongTexts } from "./texts.ts";
-import { type Dtype, hashWeights } from "./weights.ts";
+import { type Dtype, hashFiles, hashWeights } from "./weights.ts";
+import type { Job } from "./worker.ts";
 
-/** Texts in one message to a worker: some 10 ms of work, so that aborting is prompt and messages cost little. */
+/** Texts in one message to a worker: some 10 ms of work where they are short, so that messages cost little. */
 const TEXTS_PER_MESSAGE = 4;
 
 /**
@@ -27,14 +30,23 @@ export async function openOnnx(
   return new OnnxEmbedder(await identify(layout, o.long), pool, o.sessions);
 }
 
-/** Names the model by its folder and the hash of its weights. */
+/** Names the model by its folder, the hash of its weights, and a hash of how else its files say that texts are read. */
 export async function identify(layout: ModelLayout, long: LongTexts): Promise<ModelIdentity> {
   return {
     name: layout.name,
-    revision: await hashWeights(layout.onnx),
+    revision: `${await hashWeights(layout.onnx)}+${await hashReading(layout)}`,
     dimension: layout.dimension,
     pooling: long === "windows" ? `${layout.pooling}+windows` : layout.pooling,
   };
+}
+
+/** The files that the library makes a tokeniser of. */
+const TOKENISER = ["tokenizer.json", "tokenizer_config.json"];
+
+async function hashReading({ parent, name, max_tokens, lowercase, prompts }: ModelLayout): Promise<string> {
+  const tokeniser = await hashFiles(TOKENISER.map((file) => `${parent}/${name}/${file}`));
+  const reading = JSON.stringify([max_tokens, lowercase, prompts.query, prompts.document, tokeniser]);
+  return hash("sha256", reading).slice(0, 8);
 }
 
 class OnnxEmbedder implements Embedder {
@@ -55,8 +67,8 @@ class OnnxEmbedder implements Embedder {
       items: chunks(distinct, TEXTS_PER_MESSAGE),
       lanes: this.sessions * REQUESTS_PER_SESSION,
       signal: o.signal,
-      work: async (texts) => {
-        const made = await this.pool.ask({ texts, as: o.as ?? "query" });
+      work: async (texts, signal) => {
+        const made = await this.ask({ texts, as: o.as ?? "query" }, signal);
         const rows = chunks(made.vectors, this.model.dimension);
         texts.forEach((text, at) => vectors.set(text, rows[at]!));
         long += made.long;
@@ -64,6 +76,17 @@ class OnnxEmbedder implements Embedder {
     });
     if (long > 0) o.onLong?.(long);
     return o.texts.map((text) => vectors.get(text)!);
+  }
+
+  /** Does not wait for the window that a worker is at when the signal aborts: after that it takes up the next job. */
+  private async ask(job: Omit<Job, "stop">, signal: AbortSignal): Promise<Made> {
+    const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const stopListening = onAbort(signal, () => Atomics.store(stop, 0, 1));
+    try {
+      return await abortable(signal, () => this.pool.ask({ ...job, stop }));
+    } finally {
+      stopListening();
+    }
   }
 
   close(): Promise<void> {

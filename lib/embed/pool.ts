@@ -1,7 +1,8 @@
 import { ParleyError } from "../core/errors.ts";
 import type { Job, Reply, Setup } from "./worker.ts";
 
-type Made = Extract<Reply, { readonly vectors: Float32Array }>;
+/** The vectors that a session made, in one block. */
+export type Made = Extract<Reply, { readonly vectors: Float32Array }>;
 
 /** Requests that a session has at one time: with the next one there, it does not wait for this thread to send it. */
 export const REQUESTS_PER_SESSION = 2;

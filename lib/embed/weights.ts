@@ -41,10 +41,13 @@ export async function findWeights(folder: string, dtype: Dtype | null): Promise<
 export const externalOf = (onnx: string) => `${onnx}_data`;
 
 /** First 16 hex digits of the SHA-256 of the weights; reads them all. */
-export async function hashWeights(onnx: string): Promise<string> {
+export const hashWeights = (onnx: string) => hashFiles([onnx, externalOf(onnx)]);
+
+/** First 16 hex digits of the SHA-256 of files, one after another; leaves out what is not there. */
+export async function hashFiles(paths: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
-  for (const path of [onnx, externalOf(onnx)]) {
-    if (path !== onnx && !await isFile(path)) continue;
+  for (const path of paths) {
+    if (!await isFile(path)) continue;
     using file = await Deno.open(path);
     for await (const bytes of file.readable) hash.update(bytes);
   }

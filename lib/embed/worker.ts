@@ -8,7 +8,7 @@ import { loadTransformers } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
 import type { ModelLayout } from "./layout.ts";
 import type { Purpose } from "./port.ts";
-import { type LongTexts, meanOf, unit } from "./texts.ts";
+import { type LongTexts, MAX_WINDOWS, meanOf, unit } from "./texts.ts";
 import { frameOf, windowsOf } from "./tokens.ts";
 
 /** What a worker loads, and what it does with texts that are too long. */
@@ -20,6 +20,8 @@ export interface Setup {
 export interface Job {
   readonly texts: readonly string[];
   readonly as: Purpose;
+  /** Shared memory. Once its number is not 0 nobody waits for the answer: work on the job ends before the next window. */
+  readonly stop: Int32Array<SharedArrayBuffer>;
 }
 
 /**
@@ -30,7 +32,7 @@ export type Reply =
   | { readonly vectors: Float32Array<ArrayBuffer>; readonly long: number }
   | { readonly error: string };
 
-type Embed = (text: string, as: Purpose) => Promise<{ vector: Float32Array; long: boolean }>;
+type Embed = (text: string, o: Omit<Job, "texts">) => Promise<{ vector: Float32Array; long: boolean }>;
 
 /** What the models here give, as transformers.js hands it over: one row of states for each token. */
 interface Output {
@@ -42,9 +44,6 @@ interface Output {
  * first `max_tokens` count, but the tokeniser would read a text of any length to its end.
  */
 const CHARACTERS_PER_TOKEN = 32;
-
-/** Windows of one text that are read at the most; what comes after is left out. */
-const MAX_WINDOWS = 64;
 
 let embed: Embed | null = null;
 
@@ -66,13 +65,13 @@ async function start(setup: Setup): Promise<Reply> {
   }
 }
 
-async function answer({ texts, as }: Job): Promise<Reply> {
+async function answer({ texts, ...o }: Job): Promise<Reply> {
   if (embed === null) return { error: "is not loaded" };
   try {
     const vectors: Float32Array[] = [];
     let count = 0;
     for (const text of texts) {
-      const { vector, long } = await embed(text, as);
+      const { vector, long } = await embed(text, o);
       vectors.push(vector);
       if (long) count++;
     }
@@ -89,13 +88,15 @@ async function load({ layout, long }: Setup): Promise<Embed> {
   const room = layout.max_tokens - before.length - after.length;
   const most = long === "windows" ? MAX_WINDOWS : 1;
   const tokensOf = (text: string) => encode(text, { add_special_tokens: false });
-  return async (text, as) => {
+  return async (text, { as, stop }) => {
+    refuseStopped(stop);
     const { read, cut } = prepare(text, layout, most);
     const prompt = layout.prompts[as];
     const tokens = tokensOf(prompt + read);
     const lead = prompt === "" ? [] : tokensOf(prompt);
     const vectors: Float32Array[] = [];
     for (const window of windowsOf({ tokens, room, lead, most })) {
+      refuseStopped(stop);
       vectors.push(pool(await run([...before, ...window, ...after]), layout));
     }
     return {
@@ -103,6 +104,10 @@ async function load({ layout, long }: Setup): Promise<Embed> {
       long: cut || tokens.length > room,
     };
   };
+}
+
+function refuseStopped(stop: Job["stop"]): void {
+  if (Atomics.load(stop, 0) !== 0) throw new DOMException("nobody waits for this any more", "AbortError");
 }
 
 /** The model's tokeniser, and the model as a function from the tokens of one text to its states. */

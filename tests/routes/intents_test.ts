@@ -6,7 +6,7 @@ import type { Embedder } from "../../lib/embed/port.ts";
 import { parseCatalogue } from "../../lib/intents/catalogue.ts";
 import { train } from "../../lib/intents/train.ts";
 import { emptyWorld, type World } from "../lib/recommend/world.ts";
-import { appTest } from "./app.ts";
+import { appTest, type Opened } from "./app.ts";
 
 const EMBEDDER = await openEmbedder({ url: "test:64" });
 const CATALOGUE = parseCatalogue({
@@ -124,6 +124,64 @@ for (const [what, world, embedder, detail] of UNAVAILABLE) {
     assert.match((await response.json()).detail, detail);
   }, { open: openTrained(world), options: withEmbedder(embedder ?? undefined) });
 }
+
+/** An embedder that hangs until its caller gives up, for as long as it is told to. */
+function hanging() {
+  const fault = { on: true, asked: 0, ended: 0 };
+  const embed: Embedder["embed"] = (o) => {
+    if (!fault.on) return EMBEDDER.embed(o);
+    fault.asked++;
+    const { promise, reject } = Promise.withResolvers<never>();
+    o.signal?.addEventListener("abort", () => (fault.ended++, reject(o.signal!.reason)));
+    return promise;
+  };
+  const embedder: Embedder = { model: EMBEDDER.model, embed, close: () => Promise.resolve() };
+  return { fault, options: withEmbedder(() => Promise.resolve(embedder)) };
+}
+
+/** So many requests at one time. */
+const burst = (app: Opened["app"], count: number, signal?: AbortSignal) =>
+  Array.from({ length: count }, () =>
+    app.request(
+      new Request("http://host/intents/classify", {
+        ...post({ texts: ["where is my parcel"] }),
+        ...signal ? { signal } : {},
+      }),
+    ));
+
+const slow = hanging();
+appTest(
+  "POST /intents/classify is 503 for more than ten requests at once, and for one that takes too long",
+  async ({ app }) => {
+    const responses = await Promise.all(burst(app, 12));
+    const told = await Promise.all(responses.map(async (response) => {
+      assert.equal(response.status, 503);
+      assert.equal(response.headers.get("retry-after"), "5");
+      assert.equal(response.headers.get("content-type"), "application/problem+json");
+      return (await response.json()).detail;
+    }));
+    assert.equal(told.filter((detail) => /^too many ask at once/.test(detail)).length, 2);
+    assert.equal(told.filter((detail) => /^it took more than 1 s/.test(detail)).length, 10);
+    assert.equal(slow.fault.ended, slow.fault.asked);
+    slow.fault.on = false;
+    const [response] = await Promise.all(burst(app, 1));
+    assert.equal(response!.status, 200);
+  },
+  { open: openTrained(), options: () => ({ ...slow.options(), classify_ms: 1_000 }) },
+);
+
+const left = hanging();
+appTest("POST /intents/classify stops working for a caller who has gone", async ({ app }) => {
+  const controller = new AbortController();
+  const gone = burst(app, 10, controller.signal);
+  while (left.fault.asked < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  left.fault.on = false;
+  controller.abort();
+  await Promise.all(gone);
+  assert.deepEqual([left.fault.asked, left.fault.ended], [2, 2]);
+  const [response] = await Promise.all(burst(app, 1));
+  assert.equal(response!.status, 200);
+}, { open: openTrained(), options: left.options });
 
 appTest("POST /intents/classify needs the scope read, and is not to be got", async ({ app }) => {
   assert.equal((await app.request("/intents/classify", post({ texts: ["x"] }))).status, 401);

@@ -134,6 +134,26 @@ for (const [api, path] of [["openai", "?model=m"], ["tei", ""]] as const) {
   });
 }
 
+for (const [api, path] of [["openai", "?model=m&dimensions=8"], ["tei", "?dimensions=8"]] as const) {
+  test(
+    `reads 64 windows of a text that ${api} refuses, and tries each length once`,
+    { longest: 512 },
+    async (server) => {
+      let long = 0;
+      const embedder = await openEmbedder({ url: `${api}+http://${server.host}${path}`, long: "windows" });
+      const before = server.asked.length;
+      const read = "beginning ".repeat(3_200);
+      const texts = [read + "end ".repeat(6_000), read + "other ".repeat(4_000)];
+      const [one, other] = await embedder.embed({ texts, onLong: (count) => void (long += count) });
+      assert.equal(long, 2);
+      assert.deepEqual(one, other);
+      const sizes = server.asked.slice(before).map(({ body }) => (body.inputs ?? body.input)[0].length);
+      assert.equal(sizes.filter((size) => size <= 512).length, 2 * 64);
+      assert.ok(sizes.filter((size) => size > 512).length <= 2 * 10, `${sizes}`);
+    },
+  );
+}
+
 test("cuts at the characters of the URL for endpoints that cut in silence", {}, async ({ host, asked }) => {
   let long = 0;
   const embedder = await openEmbedder({ url: `http://${host}?model=m&dimensions=8&max_chars=100` });

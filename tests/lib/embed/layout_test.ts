@@ -47,7 +47,7 @@ Deno.test("readLayout() and identify() describe the default model", async () => 
   );
   const identity = {
     name: "bge-small-en-v1.5",
-    revision: "6c9c6101a956d62d",
+    revision: "6c9c6101a956d62d+5c5bcdb7",
     dimension: 384,
     pooling: "cls",
   };
@@ -137,6 +137,27 @@ test("identifies weights by all of their parts", { "onnx/model.onnx_data": "one"
   await Deno.writeTextFile(`${dir}/onnx/model.onnx_data`, "two");
   assert.notEqual(await revision(), before);
 });
+
+const REVISED: Record<string, [string, unknown]> = {
+  "the longest input": ["sentence_bert_config.json", { max_seq_length: 127 }],
+  "lower case": ["sentence_bert_config.json", { max_seq_length: 128, do_lower_case: true }],
+  "a query's prompt": ["config_sentence_transformers.json", { prompts: { query: "query: " } }],
+  "a document's prompt": ["config_sentence_transformers.json", { prompts: { document: "query: " } }],
+  "the vocabulary": ["tokenizer.json", { model: { vocab: { a: 0 } } }],
+  "the tokeniser's settings": ["tokenizer_config.json", { model_max_length: 512, do_lower_case: true }],
+};
+for (const [what, [file, content]] of Object.entries(REVISED)) {
+  test(`and identify() tell models apart by ${what}`, { "tokenizer.json": "{}" }, async (dir) => {
+    const revision = async () => (await identify(await readLayout(dir), "truncate")).revision;
+    const before = await revision();
+    await Deno.writeTextFile(`${dir}/README.md`, "changes no vector");
+    assert.equal(await revision(), before);
+    await Deno.writeTextFile(`${dir}/${file}`, JSON.stringify(content));
+    const after = await revision();
+    assert.notEqual(after, before);
+    assert.equal(after.split("+")[0], before.split("+")[0]);
+  });
+}
 
 const REFUSALS: Record<string, [Record<string, unknown>, string]> = {
   "a folder without weights": [{ "onnx/model.onnx": null }, "not_found"],

@@ -45,6 +45,25 @@ Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, where i
     });
   }));
 
+Deno.test("OnnxEmbedder embed() that is aborted leaves the sessions free, whatever they were reading", () =>
+  using({ url: `onnx:${BGE}`, long: "windows" }, async (embedder) => {
+    const [before] = await embedder.embed({ texts: [LONG] });
+    const controller = new AbortController();
+    const reason = new Error("stop");
+    const megabyte = "words and more words ".repeat(49_932);
+    const asked = ["a", "b", "c", "d"].map((end) =>
+      embedder.embed({ texts: [megabyte + end, `short ${end}`], signal: controller.signal })
+    );
+    setTimeout(() => controller.abort(reason), 500);
+    const outcomes = await Promise.allSettled(asked);
+    const aborted = performance.now();
+    outcomes.forEach((outcome) => assert.equal(outcome.status === "rejected" && outcome.reason, reason));
+    const [after] = await embedder.embed({ texts: [LONG] });
+    assert.deepEqual(after, before);
+    // Their 256 windows would have taken more than half a minute.
+    assert.ok(performance.now() - aborted < 10_000, `it took ${performance.now() - aborted} ms`);
+  }));
+
 testTiny(
   "OnnxEmbedder embed() takes the mean of full windows that overlap by a quarter",
   () =>
