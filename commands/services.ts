@@ -1,9 +1,9 @@
 import { systemClock } from "../lib/core/clock.ts";
-import { type Config, loadConfig } from "../lib/config.ts";
+import { type Config, parseUrl } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import type { Published } from "../lib/core/types.ts";
 import { isDeterministic } from "../lib/embed/deterministic.ts";
-import { type EmbedderOptions, openEmbedder } from "../lib/embed/open.ts";
+import { type EmbedderOptions, isEmbedder, noEmbedder, openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
   datasetName,
@@ -111,9 +111,14 @@ export function openServing(config: Config) {
 
 export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
 
-/** An embedding model as somebody names it, checked as the setting is; a relative folder is seen from here. */
+/** The param `model` as a run keeps it, checked as the setting is; a relative folder is seen from here. */
 export function resolveModel(text: string): string {
-  return embedderUrl(loadConfig({ PARLEY_EMBEDDINGS: text }));
+  const name = "the param model";
+  if (!isEmbedder(text)) throw noEmbedder(name);
+  const problems: string[] = [];
+  const embeddings = parseUrl(name, text, Deno.cwd(), problems);
+  if (problems.length > 0) throw new ParleyError("invalid", problems.join("; "));
+  return embedderUrl({ embeddings });
 }
 
 /** What the configured embedder is opened with. */
@@ -128,7 +133,7 @@ export function embedderOptions(config: Config): EmbedderOptions {
 }
 
 /** Without the escapes that a URL puts into a path. */
-export function embedderUrl({ embeddings }: Config): string {
+export function embedderUrl({ embeddings }: Pick<Config, "embeddings">): string {
   const { protocol, pathname, search, href } = embeddings;
   return protocol === "onnx:" ? `${protocol}${decodeURIComponent(pathname)}${search}` : href;
 }

@@ -202,8 +202,11 @@ export function absolute(path: string, cwd: string): string {
 /** What may be a folder or a model of a hub, which shows when it is opened. */
 const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
 
-/** Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. What it returns can be decoded. */
-function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
+/**
+ * Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. What it returns can be decoded. What is wrong is
+ * added to the problems, after `name`.
+ */
+export function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
   const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
   const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
   const problem = urlProblem(text, url);

@@ -14,6 +14,8 @@ export interface ReembedSettings {
   readonly resolve: (model: string) => string;
 }
 
+const NO_MODEL = "name the new model as PARLEY_EMBEDDINGS would, such as onnx:./models/NAME";
+
 const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
 /** A store or an endpoint may come back; a model that is not there, or is none, will not. */
 const decide = (error: unknown): RetryDecision =>
@@ -29,7 +31,9 @@ export function reembed({ resolve }: ReembedSettings) {
     doc: "Embeds everything by another model beside the one that serves, then switches to it.",
     group: "versions",
     params: z.object({
-      model: z.string().min(1).overwrite(resolve).describe("the model, as PARLEY_EMBEDDINGS names it"),
+      model: z.string(NO_MODEL).overwrite(resolve).describe(
+        "the model, as PARLEY_EMBEDDINGS names it",
+      ),
       drop_old: z.boolean().default(false).describe("remove the vectors of other models after the switch"),
     }),
     tasks: [

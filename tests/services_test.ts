@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { embedderOptions, refuseTestEmbedder } from "../commands/services.ts";
+import { allDags } from "../commands/engine.ts";
+import { embedderOptions, refuseTestEmbedder, resolveModel } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
+import { checkParams } from "../lib/dag/runs.ts";
 
 const optionsOf = (env: Record<string, string>) => embedderOptions(loadConfig(env, "/home/some body"));
 
@@ -41,4 +43,24 @@ Deno.test("refuseTestEmbedder() lets through models, and the test embedder where
   });
   refuse({ PARLEY_EMBEDDINGS: "test:8", PARLEY_ALLOW_TEST_EMBEDDER: "1" })();
   refuse({})();
+});
+
+Deno.test("reembed takes the param model as the setting, and says of the param what is wrong", () => {
+  assert.equal(resolveModel("onnx:./models/a b"), `onnx:${Deno.cwd()}/models/a b`);
+  assert.equal(resolveModel("test:64"), "test:64");
+  const dag = allDags(loadConfig({})).get("reembed")!;
+  const needed = /: model: name the new model as PARLEY_EMBEDDINGS would, such as onnx:.*$/;
+  const refusals: [string | number | undefined, RegExp][] = [
+    [undefined, needed],
+    [7, needed],
+    ["", /^the param model names no embedder/],
+    ["foo", /^the param model names no embedder; use onnx:<folder>, .* or test:<dimension>$/],
+    ["sqlite:./x.db", /^the param model names no embedder/],
+    ["onnx:", /^the param model names no embedder/],
+    ["https://user:se/cret@host/v1?model=m", /^the param model is not a URL/],
+  ];
+  for (const [model, message] of refusals) {
+    const params = model === undefined ? {} : { model };
+    assert.throws(() => checkParams(dag, params), { code: "invalid", message });
+  }
 });

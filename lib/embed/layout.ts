@@ -77,6 +77,10 @@ function missing(path: string, cause: unknown): ParleyError {
   if (cause instanceof Deno.errors.NotCapable) {
     return new ParleyError("denied", `no permission to read the embedding model's ${path}`, { cause });
   }
+  if (cause instanceof Deno.errors.NotFound) {
+    const place = "look at the folder that PARLEY_EMBEDDINGS, or a run's param model, names";
+    return new ParleyError("not_found", `the embedding model's ${path} does not exist: ${place}`);
+  }
   return new ParleyError("not_found", `the embedding model's ${path} cannot be read`, { cause });
 }
 

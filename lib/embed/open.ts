@@ -42,9 +42,17 @@ export async function openEmbedder(o: EmbedderOptions): Promise<Embedder> {
   if (scheme === "onnx" && rest !== "") {
     return await openLocal(o, { place: rest!, query: new URLSearchParams(query), long });
   }
-  throw new ParleyError(
+  throw noEmbedder("PARLEY_EMBEDDINGS");
+}
+
+/** Whether a URL has a form that {@link openEmbedder} takes. */
+export const isEmbedder = (url: string) => isEndpoint(url) || /^(onnx:[^?]|test:)/.test(url);
+
+/** For a URL of another form, which `what` holds. */
+export function noEmbedder(what: string): ParleyError {
+  return new ParleyError(
     "invalid",
-    "PARLEY_EMBEDDINGS names no embedder; use onnx:<folder>, onnx:<owner>/<model>, " +
+    `${what} names no embedder; use onnx:<folder>, onnx:<owner>/<model>, ` +
       "https://<host>/v1/embeddings?model=<name>, tei+http://<host>:<port> or test:<dimension>",
   );
 }

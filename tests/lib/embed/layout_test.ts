@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { withCauses } from "../../../lib/core/errors.ts";
 import { readLayout } from "../../../lib/embed/layout.ts";
 import { identify } from "../../../lib/embed/onnx.ts";
 
@@ -201,5 +202,8 @@ for (const [what, [changes, code]] of Object.entries(REFUSALS)) {
 }
 
 Deno.test("readLayout() says which folder is missing", async () => {
-  await assert.rejects(readLayout("/nowhere/model"), { code: "not_found", message: /\/nowhere\/model/ });
+  const error = await readLayout("/nowhere/model").catch((error) => error);
+  assert.equal(error.code, "not_found");
+  // With its causes, as a run tells it: one sentence, and no line of code.
+  assert.match(withCauses(error), /^the embedding model's \/nowhere\/model does not exist: look at [^\n]*$/);
 });
