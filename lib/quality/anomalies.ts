@@ -12,7 +12,7 @@ import { historyAnomalies, pastFailures } from "./history.ts";
 import { lateAnomalies, pastLate, schedulerAnomalies } from "./late.ts";
 import { servingAnomalies } from "./serving.ts";
 import { outOfScopeAnomalies, scopeShares } from "./scope.ts";
-import { ended, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
+import { ended, LOOK_BACK_DAYS, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
 export interface AnomalyOptions {
   readonly runs: WatchedRuns;
@@ -28,7 +28,7 @@ export interface AnomalyOptions {
   readonly answering?: Readonly<Record<string, () => Promise<unknown>>>;
   /** What the API served, in spans of equal length, oldest first. */
   readonly serving?: readonly ServingSpan[];
-  /** How far back runs and days are read. Default 90: the method looks at up to 42 runs or days. */
+  /** How far back runs are read, in days. Default {@link LOOK_BACK_DAYS}. */
   readonly days?: number;
 }
 
@@ -49,7 +49,7 @@ export interface Anomalies {
  */
 export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
   const now = o.clock.now();
-  const since = iso(now - (o.days ?? 90) * DAY_MS);
+  const since = iso(now - (o.days ?? LOOK_BACK_DAYS) * DAY_MS);
   const looked = await Promise.all([
     ...Object.entries(o.answering ?? {}).map(([store, ask]) =>
       looking(store, now, () => ask().then(() => openOnly([])))

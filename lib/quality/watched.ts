@@ -17,6 +17,29 @@ export type WatchedRuns = Pick<RunStore, "history" | "outputs" | "lastScheduled"
  */
 export const MAX_RUNS = 200;
 
+/** How far back what is unusual is looked for, in days: the method looks at up to 42 runs or days. */
+export const LOOK_BACK_DAYS = 90;
+
+/**
+ * The run store for several looks at one moment: each dag's newest runs are read once, from `since` on, and a look that
+ * asks for a shorter time gets its part of them.
+ */
+export function readOnce(runs: WatchedRuns, since: string): WatchedRuns {
+  const read = new Map<string, Promise<RunHistory[]>>();
+  const newest = (dag_id: string) =>
+    read.getOrInsertComputed(dag_id, () => runs.history({ dag_id, since, limit: MAX_RUNS }));
+  return {
+    history: async (o) =>
+      o.since < since || o.limit > MAX_RUNS
+        ? await runs.history(o)
+        : (await newest(o.dag_id)).filter(({ run }) => run.created_at >= o.since).slice(0, o.limit),
+    outputs: (o) => runs.outputs(o),
+    lastScheduled: (o) => runs.lastScheduled(o),
+    paused: () => runs.paused(),
+    leader: () => runs.leader(),
+  };
+}
+
 /** Milliseconds between two ISO times; null where either is missing. */
 export function span(from: string | null, to: string | null): number | null {
   return from === null || to === null ? null : Date.parse(to) - Date.parse(from);

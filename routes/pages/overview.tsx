@@ -1,6 +1,8 @@
 import { type Anomalies, detectAnomalies } from "../../lib/quality/anomalies.ts";
+import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import type { ServingSpan } from "../../lib/core/types.ts";
 import { type DagSummary, pipelineRunSummary, type PipelineSummary } from "../../lib/quality/summary.ts";
+import { LOOK_BACK_DAYS, readOnce } from "../../lib/quality/watched.ts";
 import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { AnomalyTable } from "../ui/anomaly_table.tsx";
 import { WeekCharts, WeekFigures, type Weeks, weeks } from "../ui/engagement_week.tsx";
@@ -40,9 +42,10 @@ interface Seen {
 const SETTLED_MS = 15_000;
 
 async function seen(site: Site, url: URL): Promise<Seen> {
-  const { runs, analytics } = site.stores;
+  const { analytics } = site.stores;
   const now = site.clock.now();
   const minutes = site.metrics.window.minutes(now);
+  const runs = readOnce(site.stores.runs, iso(now - LOOK_BACK_DAYS * DAY_MS));
   const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
   const recent = await keep(site, "recent", () => newest(site.runs, [...site.dags.keys()]));
   const states = [...recent.value?.values() ?? []].flat().map(({ run_id, state }) => [run_id, state]);

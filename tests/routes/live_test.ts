@@ -152,6 +152,25 @@ pageTest(
 );
 
 pageTest(
+  "the overview reads each dag's history once, and nothing of it for a while",
+  async ({ app, world }) => {
+    const { runs } = world.stores;
+    await addRun(runs, "r1");
+    const asked: string[] = [];
+    for (const method of ["history", "outputs", "snapshot", "runs", "lineage"] as const) {
+      const real = runs[method].bind(runs) as (o: never) => Promise<never>;
+      Object.assign(runs, { [method]: (o: never) => (asked.push(method), real(o)) });
+    }
+    const reads = async () => {
+      await see(app, "/");
+      return asked.splice(0).sort();
+    };
+    assert.deepEqual(await reads(), ["history", "runs"]);
+    assert.deepEqual(await reads(), []);
+  },
+);
+
+pageTest(
   "the whole history is read anew once a run has ended, or after 15 s",
   async ({ app, world, clock }) => {
     const { runs } = world.stores;
