@@ -1,8 +1,8 @@
 import { type Anomaly, subjectName } from "../../lib/quality/anomaly.ts";
-import { inUnit, SeverityMark } from "./anomaly_table.tsx";
+import { inUnit, isDaily, SeverityMark } from "./anomaly_table.tsx";
 import { HistoryChart } from "./history_chart.tsx";
 import { Prose } from "./prose.tsx";
-import { Ago, Time } from "./time.tsx";
+import { Ago, Day, Time } from "./time.tsx";
 
 /** One open anomaly: how severe, what to do, the figure against what was expected, and the history that shows it. */
 export function AnomalyCard({ anomaly, now }: { anomaly: Anomaly; now: number }) {
@@ -33,7 +33,11 @@ export function AnomalyCard({ anomaly, now }: { anomaly: Anomaly; now: number })
           </dd>
           <dt>Since</dt>
           <dd>
-            <Time at={since} /> (<Ago at={since} now={now} />)
+            {isDaily(anomaly) ? <Day at={since} /> : (
+              <>
+                <Time at={since} /> (<Ago at={since} now={now} />)
+              </>
+            )}
           </dd>
           {run_id !== null && (
             <>

@@ -4,7 +4,7 @@ import { Sparkline } from "./chart.tsx";
 import { figure, percent } from "./numbers.ts";
 import { Prose } from "./prose.tsx";
 import { type Column, Table } from "./table.tsx";
-import { Ago, duration } from "./time.tsx";
+import { Ago, Day, duration } from "./time.tsx";
 
 const LOOKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> = {
   critical: ["bad", "✕"],
@@ -28,6 +28,11 @@ export function inUnit(value: number, unit: Anomaly["unit"]): string {
   if (unit === "share") return percent(value);
   if (unit === "score") return value.toFixed(3);
   return `${figure(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
+}
+
+/** Whether it holds since a day, and not since an instant: engagement is counted by days. */
+export function isDaily({ subject }: Anomaly): boolean {
+  return subject.kind === "engagement";
 }
 
 /** Anomalies, each with what it was held against and what to do. */
@@ -83,10 +88,8 @@ function columns(now: number, over: boolean): Column<Anomaly>[] {
     {
       key: "since",
       head: "Since",
-      cell: ({ since }) => (
-        <span class="nowrap">
-          <Ago at={since} now={now} />
-        </span>
+      cell: (one) => (
+        <span class="nowrap">{isDaily(one) ? <Day at={one.since} /> : <Ago at={one.since} now={now} />}</span>
       ),
       by: ({ since }) => since,
     },

@@ -108,7 +108,7 @@ function Line(
       <path class="line" d={line<Point>().x((p) => x(p.x)).y((p) => y(p.y))(points) ?? ""} />
       {points.length <= 60 && points.map((p) => (
         <circle class="dot" cx={x(p.x)} cy={y(p.y)} r="2.5">
-          <title>{`${name}: ${format(p.y)} · ${day(p.x)}`}</title>
+          <title>{`${name}: ${format(p.y)} · ${day(p.x)} UTC`}</title>
         </circle>
       ))}
     </g>

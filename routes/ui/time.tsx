@@ -8,6 +8,12 @@ export function Time({ at, as = "full" }: { at: string; as?: "full" | "clock" })
   return <time datetime={at} title={utc(at)} data-as={as} data-utc={utc(at)}>{text}</time>;
 }
 
+/** A day as events are counted by days, in UTC: in another zone it would begin on the day before. */
+export function Day({ at }: { at: string }) {
+  const day = at.slice(0, 10);
+  return <time datetime={day} title={`${day}, a day in UTC`}>{day}</time>;
+}
+
 /** How long ago a time is, or how far off. */
 export function Ago({ at, now }: { at: string; now: number }) {
   const ms = now - Date.parse(at);

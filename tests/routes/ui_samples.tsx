@@ -1,3 +1,6 @@
+import type { Anomaly } from "../../lib/quality/anomaly.ts";
+import { AnomalyCard } from "../../routes/ui/anomaly_card.tsx";
+import { AnomalyTable } from "../../routes/ui/anomaly_table.tsx";
 import { LineChart, type Point } from "../../routes/ui/chart.tsx";
 import { Table } from "../../routes/ui/table.tsx";
 
@@ -24,4 +27,26 @@ export function rows(path: string): string {
 /** A chart of one series. */
 export function lines(points: readonly Point[]): string {
   return (<LineChart title="Chart" series={[{ name: "one", points }]} />).toString();
+}
+
+/** An anomaly as its card and as a row of a table, at the time that it began. */
+export function anomaly(subject: Anomaly["subject"]): string[] {
+  const since = "2026-05-01T00:00:00.000Z";
+  const now = Date.parse(since) + 1;
+  const one: Anomaly = {
+    code: "c",
+    severity: "info",
+    subject,
+    figure: 1,
+    expected: 2,
+    unit: "rows",
+    since,
+    run_id: null,
+    text: "so it is",
+  };
+  return [
+    (<AnomalyCard anomaly={one} now={now} />).toString(),
+    (<AnomalyTable id="t" caption="" url={new URL("http://x")} now={now} anomalies={[one]} empty="" />)
+      .toString(),
+  ];
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { noticeOf, withNotice } from "../../routes/ui/notice.ts";
 import { bytes, figure, percent } from "../../routes/ui/numbers.ts";
 import { duration, lasted, span } from "../../routes/ui/time.tsx";
-import { lines, rows } from "./ui_samples.tsx";
+import { anomaly, lines, rows } from "./ui_samples.tsx";
 
 const heads = (html: string) => [...html.matchAll(/<th scope="row">(\w+)</g)].map(([, name]) => name);
 
@@ -80,4 +80,17 @@ Deno.test("noticeOf() reads codes and figures, and nothing else", () => {
   assert.equal(said("/x?notice=retried&n=-3"), "0 tasks will run again.");
   assert.equal(said("/x?notice=toString"), null);
   assert.equal(said("/x"), null);
+});
+
+Deno.test("a day stays a day of UTC in every zone, where an instant turns into the viewer's", () => {
+  for (const html of anomaly({ kind: "engagement", measure: "clicks" })) {
+    assert.match(html, /<time datetime="2026-05-01" title="2026-05-01, a day in UTC">2026-05-01<\/time>/);
+    assert.doesNotMatch(html, /data-as/);
+  }
+  for (const html of anomaly({ kind: "api", measure: "errors" })) assert.match(html, /data-as/);
+});
+
+Deno.test("LineChart says of each dot that its time is UTC", () => {
+  const html = lines([{ x: Date.parse("2026-05-01T13:30:00Z"), y: 7 }]);
+  assert.match(html, /<title>one: 7 · 2026-05-01 13:30 UTC<\/title>/);
 });
