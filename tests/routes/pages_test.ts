@@ -192,18 +192,17 @@ pageTest(
 );
 
 pageTest(
-  "a wrong key, and one that cannot see, get no session; many of them have to wait",
+  "a wrong key, and one that cannot see, get no session and a moment to wait; the right one gets in all the same",
   async ({ app }) => {
-    for (const key of ["", "reader-key-of-17", "writer-key-of-16"]) {
-      const { response, given } = await logIn(app, key);
+    const wrong = ["", "reader-key-of-17", "writer-key-of-16", ...Array(20).fill("guess-of-16-chars")];
+    const from = performance.now();
+    for (const { response, given } of await Promise.all(wrong.map((key) => logIn(app, key)))) {
       assert.equal(response.status, 401);
       assert.equal(given, "");
       assert.match(await response.text(), /role="alert">This is no key/);
     }
-    for (let i = 0; i < 7; i++) await logIn(app, "reader-key-of-17");
-    const { response } = await logIn(app, "reader-key-of-16");
-    assert.equal(response.status, 429);
-    assert.equal(response.headers.get("retry-after"), "60");
+    assert.ok(performance.now() - from > 900);
+    assert.equal((await logIn(app, "reader-key-of-16")).response.status, 303);
   },
   keys,
 );
