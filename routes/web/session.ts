@@ -1,4 +1,4 @@
-import { type Context, createHash, createHmac, loadCookies, LRUCache, timingSafeEqual } from "../../deps.ts";
+import { type Context, createHash, createHmac, loadCookies, timingSafeEqual } from "../../deps.ts";
 import type { ApiKey, Scope } from "../../lib/core/types.ts";
 
 /** Who looks at a page. */
@@ -19,8 +19,6 @@ const COOKIE = "parley_session";
  * 12 hours, for as long as that key exists, and for no other set of keys. Without keys everybody has the one open session.
  */
 export class Sessions {
-  /** Failed logins by address; one is forgotten a minute after the last. */
-  readonly failures = new LRUCache<string, number>({ max: 10_000, ttl: 60_000 });
   private readonly secret: string;
   private readonly known: ReadonlyMap<string, ApiKey>;
 
