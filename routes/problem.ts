@@ -23,7 +23,6 @@ const TITLE: Readonly<Record<number, string>> = Object.freeze({
   405: "Method Not Allowed",
   409: "Conflict",
   413: "Content Too Large",
-  429: "Too Many Requests",
   500: "Internal Server Error",
   501: "Not Implemented",
   503: "Service Unavailable",

@@ -46,17 +46,17 @@ function form(to: string, problem: string | null): View {
   };
 }
 
-/**
- * How long who shows a wrong key waits to be told. Nobody is locked out: behind a proxy all come from one address, and keys
- * are too long to be guessed in any number of tries.
- */
+/** How long a wrong key waits for its answer. */
 const WRONG_MS = 1_000;
 
-/** `POST /login`: a key for a session. A wrong key is told nothing more. */
+/**
+ * `POST /login`: a key for a session. A wrong key is told nothing more, and late. Nobody is locked out: addresses are
+ * shared behind a proxy, and what keeps guesses out is the length of the keys.
+ */
 export async function logIn(visit: Visit): Promise<View | Response> {
   const to = ours(field(visit, "to"));
   if (await visit.sessions.start(visit.context, field(visit, "key"))) return visit.context.redirect(to, 303);
-  await sleep(WRONG_MS, visit.context.req.raw.signal);
+  await sleep(WRONG_MS, visit.site.closing);
   return form(to, "This is no key that can see the pages.");
 }
 
