@@ -9,8 +9,10 @@ import { percent } from "./unusual.ts";
 
 /** What the stores held when they were last checked, kept in the output of the check for the next one to compare with. */
 export interface Survey {
-  /** Rows by what they are. */
+  /** Rows by what they are: those of which a loss would be a fault. */
   readonly counts: Readonly<Record<string, number>>;
+  /** All that each store counts, by its name. Absent in surveys of an older Parley. */
+  readonly stores?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly model: string | null;
   /** Mean of a sample of profiles, to four decimals; null where there are too few of them. */
   readonly centre: readonly number[] | null;
@@ -19,6 +21,7 @@ export interface Survey {
 const SURVEY = z.object({
   survey: z.object({
     counts: z.record(z.string(), z.number()),
+    stores: z.record(z.string(), z.record(z.string(), z.number())).exactOptional(),
     model: z.string().nullable(),
     centre: z.array(z.number()).nullable(),
   }),
@@ -55,7 +58,13 @@ export async function takeSurvey(
     profiles: embedded.profiles,
     engagements: linked.engaged,
   };
-  return { counts, model: modelKey(vectors.model), centre: centreOf([...profiles.values()]) };
+  const stores = {
+    documents: { ...said },
+    analytics: { ...known },
+    vectors: { ...embedded },
+    graph: { ...linked },
+  };
+  return { counts, stores, model: modelKey(vectors.model), centre: centreOf([...profiles.values()]) };
 }
 
 function centreOf(vectors: readonly Float32Array[]): number[] | null {

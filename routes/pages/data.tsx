@@ -4,7 +4,7 @@ import { datasetGraph, type DatasetUse, newestUses } from "../ui/dataset_uses.ts
 import { Graph } from "../ui/graph.tsx";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { figure } from "../ui/numbers.ts";
-import { newestSurvey, type Surveyed } from "../ui/surveys.ts";
+import { countsOf, newestSurvey, type Surveyed } from "../ui/surveys.ts";
 import { span } from "../ui/time.tsx";
 import { Unread } from "../ui/unread.tsx";
 import { ask, type Asked, keep } from "../web/ask.ts";
@@ -49,11 +49,7 @@ function Rows({ survey: { value, error }, now }: { survey: Asked<Surveyed | null
       )}
       {newest !== undefined && (
         <>
-          <Figures>
-            {Object.entries(newest.counts).map(([what, n]) => (
-              <Figure name={what} value={figure(n)} note={<Past what={what} surveys={value!.surveys} />} />
-            ))}
-          </Figures>
+          {COUNTED.map((store) => <Counts store={store} surveys={value!.surveys} />)}
           <p class="muted spaced">
             By the check of <a href={`/runs/${encodeURIComponent(value!.run_id)}`}>{value!.run_id}</a>.{" "}
             <a href="/stores">Stores</a> says which engine holds what.
@@ -64,8 +60,31 @@ function Rows({ survey: { value, error }, now }: { survey: Asked<Surveyed | null
   );
 }
 
-function Past({ what, surveys }: { what: string } & Pick<Surveyed, "surveys">) {
-  const values = surveys.map(({ counts }) => counts[what] ?? 0);
+/** The stores whose rows the check counts. */
+const COUNTED = ["documents", "analytics", "vectors", "graph"] as const;
+
+function Counts({ store, surveys }: { store: string } & Pick<Surveyed, "surveys">) {
+  const rows = countsOf(surveys.at(-1)!, store);
+  if (rows.length === 0) return null;
+  return (
+    <>
+      <h3 class="spaced">{store}</h3>
+      <Figures>
+        {rows.map(([what, n]) => (
+          <Figure
+            name={what}
+            value={figure(n)}
+            note={<Past what={what} store={store} surveys={surveys} />}
+          />
+        ))}
+      </Figures>
+    </>
+  );
+}
+
+/** How a count came to be; surveys of a Parley that did not count it are passed over. */
+function Past({ what, store, surveys }: { what: string; store: string } & Pick<Surveyed, "surveys">) {
+  const values = surveys.flatMap((survey) => new Map(countsOf(survey, store)).get(what) ?? []);
   if (values.length < 2) return "the first count";
   return (
     <Sparkline

@@ -81,6 +81,7 @@ function State({ rows, down }: { rows: readonly StoreRow[]; down: readonly Store
 }
 
 function columns(survey: Surveyed | null): Column<StoreRow>[] {
+  const newest = survey?.surveys.at(-1);
   return [
     { key: "store", head: "Store", cell: ({ name }) => name, by: ({ name }) => name },
     {
@@ -131,14 +132,22 @@ function columns(survey: Surveyed | null): Column<StoreRow>[] {
     {
       key: "rows",
       head: "Rows",
-      cell: ({ name }) =>
-        countsOf(survey, name).map(([what, n]) => (
-          <div class="nowrap">
-            {figure(n)} {what}
-          </div>
-        )),
+      cell: ({ name }) => newest !== undefined && <Counted rows={countsOf(newest, name)} />,
     },
   ];
+}
+
+function Counted({ rows }: { rows: readonly (readonly [what: string, n: number])[] }) {
+  if (rows.length === 0) return <span class="muted">not counted</span>;
+  return (
+    <>
+      {rows.map(([what, n]) => (
+        <div class="nowrap">
+          {figure(n)} {what}
+        </div>
+      ))}
+    </>
+  );
 }
 
 /** What answers within the process takes no time that is worth telling. */

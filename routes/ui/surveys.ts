@@ -31,8 +31,17 @@ export function newestSurvey(site: Site, now: number): Promise<Asked<Surveyed | 
   });
 }
 
-/** What one store held, as `[what, rows]`. */
-export function countsOf(surveyed: Surveyed | null, store: string): [string, number][] {
-  const counts = surveyed?.surveys.at(-1)?.counts ?? {};
-  return Object.entries(counts).filter(([what]) => STORE[what] === store);
+/** What one survey counted in one store, as `[what, rows]`. */
+export function countsOf({ counts, stores }: Survey, store: string): [string, number][] {
+  const older = Object.entries(counts).filter(([what]) => STORE[what] === store);
+  const found = stores === undefined ? older : Object.entries(stores[store] ?? {});
+  return found.map(([what, n]) => [NAMES[what] ?? what, n]);
 }
+
+/** What a store's own word for its rows means. */
+const NAMES: Readonly<Record<string, string>> = {
+  quarantined: "refused rows",
+  expressed: "intents expressed",
+  engaged: "engagements",
+  targets: "intents targeted",
+};

@@ -63,20 +63,34 @@ pageTest("of many sources the newest are drawn, and the others counted", async (
 pageTest(
   "rows are those of the newest check, with those before as a line",
   async ({ app, world, clock }) => {
-    const survey = (messages: number) => ({ survey: { counts: { messages }, model: null, centre: null } });
+    const survey = (messages: number, stores = {}) => ({
+      survey: { counts: { messages }, model: null, centre: null, ...stores },
+    });
+    // The older one is of a Parley that told no store's counts.
+    const stores = {
+      documents: { messages: 4_200, users: 12, quarantined: 7 },
+      graph: { users: 12, engaged: 31 },
+    };
     for (const [i, n] of [400, 4_200].entries()) {
       await addRun(world.stores.runs, {
         dag_id: CHECKED.id,
         run_id: `c${i}`,
         at: clock.now() - (3 - i) * HOUR,
         task_id: "check",
-        output: survey(n),
+        output: survey(n, i === 0 ? {} : { stores }),
       });
     }
     const { html } = await see(app, "/data");
     assert.match(html, /<dt>messages<\/dt><dd><span class="value">4,200</);
     assert.match(html, /messages in the last 2 counts: 400, 4,200/);
-    assert.match((await see(app, "/stores")).html, /4,200 messages/);
+    assert.match(
+      html,
+      /<dt>refused rows<\/dt><dd><span class="value">7<\/span><span class="note">the first count</,
+    );
+    const page = await see(app, "/stores");
+    assert.match(page.html, /4,200 messages<\/div><div class="nowrap">12 users<\/div>/);
+    assert.match(page.html, /31 engagements/);
+    assert.equal(page.html.match(/not counted/g)?.length, 4, "analytics, vectors, cache and runs");
   },
   {},
   {

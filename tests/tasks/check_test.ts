@@ -5,6 +5,7 @@ import { systemClock } from "../../lib/core/clock.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { type Anomalies, detectAnomalies } from "../../lib/quality/anomalies.ts";
 import type { CheckedStores } from "../../lib/quality/checks.ts";
+import { surveysOf } from "../../lib/quality/survey.ts";
 import { pipelineRunSummary } from "../../lib/quality/summary.ts";
 import { modelFile } from "../../lib/stores/vectors/names.ts";
 import { type Flow, nightlyRun, withFlow, writeRows } from "../fixtures/flow.ts";
@@ -30,6 +31,16 @@ async function checkedStores({ services }: Flow): Promise<CheckedStores> {
   return { ...services, vectors: await services.vectors.of({ model: (await services.embedder()).model }) };
 }
 
+/** All that these stores count. */
+async function countsOf({ documents, analytics, vectors, graph }: CheckedStores) {
+  return {
+    documents: await documents.counts(),
+    analytics: await analytics.counts(),
+    vectors: await vectors.counts(),
+    graph: await graph.counts(),
+  };
+}
+
 /** With `stores`, compares them live. */
 function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
   const { analytics } = flow.services;
@@ -51,6 +62,9 @@ Deno.test("check leaves what it found as its output, of a failed run too, until 
       [],
       [],
     ]);
+
+    const outputs = await flow.runs.outputs({ dag_id: "nightly", task_id: "check", since: "", limit: 1 });
+    assert.deepEqual(surveysOf(outputs)[0]?.stores, await countsOf(await checkedStores(flow)));
 
     const { model } = await flow.services.embedder();
     const file = new DatabaseSync(`${flow.config.data}/vectors/${modelFile(model)}.db`);
