@@ -56,20 +56,21 @@ export class ServingWindow {
 
   /** The last hour's minutes with requests, oldest first. The last one is under way where it began less than a minute before `now`. */
   minutes(now: number): ServingSpan[] {
-    return this.spans(now, 1, HOUR);
+    return this.spans(now, 1, HOUR).filter(({ requests }) => requests > 0);
   }
 
   /**
-   * All that is kept, in spans of so many minutes counted back from the one under way, oldest first; those without
-   * requests are left out.
+   * All that is kept, in spans of so many minutes counted back from the one under way, oldest first. From the first one
+   * with requests on none is left out: that nobody asks any more is to be seen too.
    */
   spans(now: number, minutes: number, kept = KEPT): ServingSpan[] {
     const current = Math.floor(now / MINUTE_MS);
     const live = this.ring.filter(({ number }) => number > current - kept && number <= current);
     const bySpan = Map.groupBy(live, ({ number }) => Math.floor((current - number) / minutes));
-    return [...bySpan].sort(([a], [b]) => b - a).map(([back, of]) =>
-      summed(iso((current + 1 - (back + 1) * minutes) * MINUTE_MS), of)
-    );
+    return Array.from(
+      { length: Math.max(-1, ...bySpan.keys()) + 1 },
+      (_, back) => summed(iso((current + 1 - (back + 1) * minutes) * MINUTE_MS), bySpan.get(back) ?? []),
+    ).reverse();
   }
 
   private minuteAt(number: number): Minute {

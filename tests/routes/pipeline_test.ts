@@ -76,6 +76,17 @@ appTest("GET /pipeline/anomalies judges what this process served", async ({ app 
   assert.deepEqual(open.map(({ code }: Record<string, unknown>) => code), ["api_errors"]);
 }, { options: () => ({ metrics: afterErrors() }) });
 
+appTest(
+  "GET /pipeline/anomalies tells of errors as past once nobody asks any more",
+  async ({ app, clock }) => {
+    clock.advance(30 * 60_000);
+    const { open, past } = await (await app.request("/pipeline/anomalies")).json();
+    const codes = (found: readonly Record<string, unknown>[]) => found.map(({ code }) => code);
+    assert.deepEqual([codes(open), codes(past)], [[], ["api_errors"]]);
+  },
+  { options: () => ({ metrics: afterErrors() }) },
+);
+
 appTest("GET /pipeline/anomalies answers while a store is down, and says so", async ({ app }) => {
   const response = await app.request("/pipeline/anomalies");
   assert.equal(response.status, 200);

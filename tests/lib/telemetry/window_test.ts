@@ -46,7 +46,12 @@ Deno.test("ServingWindow.spans() takes minutes together, counted back from now",
     ]);
   assert.deepEqual(told(NOON + 5 * MINUTE), [["11:56", 1, 1, "fast", null], ["12:01", 2, 0, null, "slow"]]);
   assert.deepEqual(told(NOON + 9 * MINUTE), [["12:00", 2, 1, "fast", "fast"], ["12:05", 1, 0, null, "slow"]]);
-  assert.deepEqual(told(NOON + 119 * MINUTE).length, 2);
+  const later = told(NOON + 119 * MINUTE);
+  assert.deepEqual([later.length, later[0], later.at(-1)], [
+    24,
+    ["12:00", 2, 1, "fast", "fast"],
+    ["13:55", 0, 0, null, null],
+  ], "spans without requests are spans too");
   assert.deepEqual(told(NOON + 125 * MINUTE), [], "after two hours it is forgotten");
 });
 
