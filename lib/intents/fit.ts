@@ -63,7 +63,7 @@ export async function learn(
   const places = new Map(intents.map((intent, k) => [intent, k]));
   const classes = Int32Array.from(examples, ({ intent }) => places.get(intent)!);
   const rows = matrixOf(examples.map(({ vector }) => vector), examples[0]!.vector.length);
-  const whitening = await fitWhitening(rows, classes, signal);
+  const whitening = await fitWhitening(rows, classes, { signal });
   const white = await whitenAll(whitening, rows, signal);
   const weights = await fitLogistic(white, classes, intents.length, signal);
   return { whitening, weights, examples: white, starts: startsOf(classes, intents.length) };
