@@ -90,6 +90,14 @@ export async function discoverIntents(
       for (const row of await store.get({ collection: "messages", ids })) rows.set(...row);
     }
     const known = sample.filter(({ message_id }) => rows.has(message_id));
+    const most = Math.floor(known.length / LEAST);
+    if (o.groups !== undefined && o.groups > most) {
+      throw new ParleyError(
+        "invalid",
+        `${o.groups} groups are too many for ${known.length} messages without an intent: of ${LEAST} messages each, ` +
+          `there can be ${most} at most`,
+      );
+    }
     const groups = discover({
       vectors: known.map(({ message_id }) => rows.get(message_id)!),
       ...o.groups !== undefined && { k: o.groups },

@@ -113,18 +113,18 @@ function hints({ run, tasks, attempts }: RunSnapshot, read: readonly string[]): 
   ];
 }
 
-/** After another model has taken over, the settings must follow: the nightly run goes by them. */
+/** After another model has taken over, the settings must follow, as the nightly run goes by them, and so must intents. */
 function modelHints(config: Config, { run }: RunSnapshot): string[] {
   const { model } = run.params;
-  if (run.dag_id !== "reembed" || run.state !== "success" || model === embedderUrl(config)) return [];
+  if (run.dag_id !== "reembed" || run.state !== "success") return [];
+  const set = embedderUrl(config);
   return [
-    `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,
-    `\`deno task pipeline run reembed --param model=${
-      embedderUrl(config)
-    }\` goes back to the one that is set.`,
-    ...config.intents === null ? [] : [
-      "The next nightly run then learns the intents anew by it; `deno task pipeline run intents` does so at once.",
+    ...model === set ? [] : [
+      `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,
+      `\`deno task pipeline run reembed --param model=${set}\` goes back to the one that is set.`,
     ],
+    "If that changed the model, the next nightly run learns the intents anew, and `deno task pipeline run intents` does " +
+    "so at once; until then `POST /intents/classify` answers 503.",
   ];
 }
 

@@ -31,4 +31,9 @@ Deno.test("pipeline classify embeds as the pipeline does, and pipeline discover 
     assert.notEqual(results[0].intent, null);
     const proposed = await printed(() => discoverIntents(flow.config, { json: true, groups: 4 }));
     assert.ok(proposed.length > 0 && proposed.length <= 4);
+    await assert.rejects(discoverIntents(flow.config, { json: true, groups: 2_000 }), {
+      code: "invalid",
+      message:
+        /^2000 groups are too many for \d+ messages without an intent: of 3 messages each, there can be \d+ at most$/,
+    });
   }, ENV));

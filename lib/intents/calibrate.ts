@@ -29,6 +29,11 @@ export interface Figures {
 
 /** The share of texts in scope that the threshold is to keep. */
 const KEPT = 0.9;
+/**
+ * A threshold for when nothing is known, and how many texts it counts for: the lowest of a few scores says little, and
+ * a wrong intent is worse than none. Chosen on catalogues of three to six intents with five examples each.
+ */
+const PRIOR = { threshold: 0.7, texts: 60 };
 const COARSEST = 0.05;
 const FINEST = 20;
 const SEARCH_STEPS = 40;
@@ -49,11 +54,20 @@ export function scopeScore({ signs }: Evidence, [sure, near, bias]: Calibration[
   return 1 / (1 + Math.exp(-(sure * signs[0] + near * signs[1] + bias)));
 }
 
-/** Temperature scaling (Guo et al., ICML 2017): the one that makes the truths most likely, by golden section. */
+/**
+ * Temperature scaling (Guo et al., ICML 2017), by golden section. A truth counts for (n + 1) / (n + 2), as in Platt's
+ * (1999), and the other intents share the rest: that a few texts were all told right does not make anything certain.
+ */
 function fitTemperature(held: readonly HeldOut[]): number {
+  const sure = (held.length + 1) / (held.length + 2);
   const loss = (log: number) =>
     held.reduce((sum, { evidence, truth }) => {
-      return sum - Math.log(probabilitiesOf(evidence.logits, Math.exp(log))[truth]! + 1e-300);
+      const probabilities = probabilitiesOf(evidence.logits, Math.exp(log));
+      const rest = (1 - sure) / Math.max(1, probabilities.length - 1);
+      return probabilities.reduce(
+        (lost, p, k) => lost - (k === truth ? sure : rest) * Math.log(p + 1e-300),
+        sum,
+      );
     }, 0);
   const golden = (Math.sqrt(5) - 1) / 2;
   let [low, high] = [Math.log(COARSEST), Math.log(FINEST)];
@@ -137,11 +151,16 @@ function solve3(m: readonly number[], v: readonly number[]): number[] {
   );
 }
 
-/** The score that so many of the texts in scope reach: what is withheld is nearer to them than small talk is. */
+/**
+ * The score that so many of the texts in scope reach: what is withheld is nearer to them than small talk is. Few texts
+ * are averaged with the prior where that is stricter.
+ */
 function thresholdOf(held: readonly HeldOut[], scope: Calibration["scope"]): number {
   const scores = held.filter(({ truth }) => truth >= 0).map(({ evidence }) => scopeScore(evidence, scope));
   scores.sort((a, b) => a - b);
-  return scores[Math.floor((1 - KEPT) * scores.length)] ?? 0.5;
+  const reached = scores[Math.floor((1 - KEPT) * scores.length)] ?? 0;
+  const share = scores.length / (scores.length + PRIOR.texts);
+  return Math.max(reached, share * reached + (1 - share) * PRIOR.threshold);
 }
 
 export function figuresOf(held: readonly HeldOut[], { temperature, scope }: Calibration): Figures {

@@ -21,6 +21,8 @@ const LEAST_INTENTS = 3;
 const MOST_INTENTS = 500;
 const LEAST_EXAMPLES = 3;
 export const MOST_EXAMPLES = 200;
+/** Examples in all, which bounds the memory and time of learning: of the catalogue, and of what is learnt beside it. */
+export const MOST_IN_ALL = 20_000;
 const MAX_COMPLAINTS = 10;
 
 const words = (most: number) =>
@@ -37,7 +39,10 @@ const Entry = z.strictObject({
 });
 const Entries = z.array(Entry, "must be a JSON array of intents")
   .min(LEAST_INTENTS, `has fewer than ${LEAST_INTENTS} intents`)
-  .max(MOST_INTENTS, `has more than ${MOST_INTENTS} intents`);
+  .max(MOST_INTENTS, `has more than ${MOST_INTENTS} intents`)
+  .refine((all) => all.reduce((sum, { examples }) => sum + examples.length, 0) <= MOST_IN_ALL, {
+    error: `has more than ${MOST_IN_ALL} examples in all`,
+  });
 
 /** Parses the text of `intents.json`; throws one `invalid` that lists what is wrong. `source` is its path. */
 export function parseCatalogue(o: { text: string; source: string }): Catalogue {

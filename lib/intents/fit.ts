@@ -24,14 +24,16 @@ export interface Fitted {
 /** Each part withholds a third of the intents, and of the others a quarter of the examples. */
 const PARTS = 3;
 const HELD_OUT = 4;
+/** Where fewer texts in scope were judged, the parts are gone through again with other examples held out. */
+const LEAST_JUDGED = 60;
 /** Texts of one part that are judged at most, of either kind. */
 const JUDGED = 1_000;
 const JUDGED_A_TURN = 32;
 
 /**
  * Fits a classifier: whitening, logistic regression, and the examples themselves as neighbours. Temperature, scope and
- * threshold come from three further fits, each of which is judged on texts, and on whole intents, that it has not seen.
- * The order of the examples is nothing, and equal input gives equal bits. Time grows with examples × intents ×
+ * threshold come from three further fits, or with few examples up to twelve, each of which is judged on texts, and on
+ * whole intents, that it has not seen. The order of the examples is nothing, and equal input gives equal bits. Time grows with examples × intents ×
  * dimension: a second for a thousand examples of a dozen intents, half a minute of a core for ten thousand of 77; every
  * few milliseconds of it other work gets its turn. Needs two examples of each of three intents.
  */
@@ -41,7 +43,12 @@ export async function fit(o: { examples: readonly Example[]; signal?: AbortSigna
   );
   const intents = [...new Set(examples.map(({ intent }) => intent))];
   const held: HeldOut[] = [];
-  for (let part = 0; part < PARTS; part++) held.push(...await judge(examples, intents, part, o.signal));
+  const judged = () => held.filter(({ truth }) => truth >= 0).length;
+  for (let round = 0; round < HELD_OUT && judged() < LEAST_JUDGED; round++) {
+    for (let part = 0; part < PARTS; part++) {
+      held.push(...await judge(examples, intents, { part, fold: (part + round) % HELD_OUT }, o.signal));
+    }
+  }
   const calibration = calibrate(held);
   const learnt = await learn(examples, intents, o.signal);
   return { intents, learnt, calibration, figures: figuresOf(held, calibration) };
@@ -56,7 +63,7 @@ export async function learn(
   const places = new Map(intents.map((intent, k) => [intent, k]));
   const classes = Int32Array.from(examples, ({ intent }) => places.get(intent)!);
   const rows = matrixOf(examples.map(({ vector }) => vector), examples[0]!.vector.length);
-  const whitening = await fitWhitening(rows, classes, signal);
+  const whitening = await fitWhitening(rows, classes, { signal });
   const white = await whitenAll(whitening, rows, signal);
   const weights = await fitLogistic(white, classes, intents.length, signal);
   return { whitening, weights, examples: white, starts: startsOf(classes, intents.length) };
@@ -73,13 +80,13 @@ export function startsOf(classes: Int32Array, count: number): Int32Array {
 async function judge(
   examples: readonly Example[],
   intents: readonly string[],
-  part: number,
+  { part, fold }: { part: number; fold: number },
   signal: AbortSignal | undefined,
 ): Promise<HeldOut[]> {
   const kept = intents.filter((_, k) => k % PARTS !== part);
   const places = new Map(kept.map((intent, k) => [intent, k]));
   const known = examples.filter(({ intent }) => places.has(intent));
-  const isHeld = heldOut(known, part);
+  const isHeld = heldOut(known, fold);
   const learnt = await learn(known.filter((one) => !isHeld.has(one)), kept, signal);
   const withheld = examples.filter(({ intent }) => !places.has(intent));
   const held: HeldOut[] = [];
@@ -91,11 +98,11 @@ async function judge(
   return held;
 }
 
-/** Of each intent every fourth example, another one in each part; one is left to learn at least. */
-function heldOut(examples: readonly Example[], part: number): Set<Example> {
+/** Of each intent every fourth example, others in each fold; one is left to learn at least. */
+function heldOut(examples: readonly Example[], fold: number): Set<Example> {
   const byIntent = Map.groupBy(examples, ({ intent }) => intent);
   return new Set(
-    [...byIntent.values()].flatMap((own) => own.filter((_, n) => n % HELD_OUT === part && own.length > 1)),
+    [...byIntent.values()].flatMap((own) => own.filter((_, n) => n % HELD_OUT === fold && own.length > 1)),
   );
 }
 

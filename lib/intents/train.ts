@@ -6,12 +6,9 @@ import type { Embedder } from "../embed/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
 import type { Figures } from "./calibrate.ts";
-import { type Catalogue, MOST_EXAMPLES } from "./catalogue.ts";
+import { type Catalogue, MOST_EXAMPLES, MOST_IN_ALL } from "./catalogue.ts";
 import { type Example, fit } from "./fit.ts";
 import { CLASSIFIER_VERSION, keptOf } from "./kept.ts";
-
-/** Examples in all that are learnt at most, which bounds memory and time; as many of each intent as that allows. */
-const MOST_IN_ALL = 20_000;
 
 export interface TrainOptions {
   readonly catalogue: Catalogue;
@@ -73,7 +70,7 @@ async function ofCatalogue(
   return texts.map(({ intent, text }, n) => ({ intent, key: hashOf(text), vector: vectors[n]! }));
 }
 
-/** Of each intent the newest, each text once. What has no vector yet, or an old one, is left out. */
+/** Of each intent the newest, as many as all intents may have alike, each text once. What has no vector yet, or an old one, is left out. */
 async function ofMessages(
   { catalogue, documents, vectors, signal }: TrainOptions,
   known: Set<string>,

@@ -1,9 +1,6 @@
 import { breathe, dot, type Matrix, matrixOf, rowOf } from "./matrix.ts";
 
-/**
- * How much of the scatter within intents is taken for the same in every direction. At .8 neighbours are told apart
- * better than in the model's own space (.941 against .936 of Banking77); below .5 they are not.
- */
+/** How much of the scatter within intents is taken for the same in every direction; `deno task bench intents` tries some. */
 const SHRINKAGE = 0.8;
 /** Rows that the scatter is taken from at most, evenly spaced. */
 const SCATTER_ROWS = 4_096;
@@ -25,12 +22,12 @@ export interface Whitening {
 export async function fitWhitening(
   rows: Matrix,
   classes: Int32Array,
-  signal?: AbortSignal,
+  { shrinkage = SHRINKAGE, signal }: { shrinkage?: number; signal?: AbortSignal | undefined } = {},
 ): Promise<Whitening> {
   const mean = meanOf(rows, () => 0, 1)[0]!;
   const centres = meanOf(rows, (n) => classes[n]!, (classes.at(-1) ?? 0) + 1);
   const scatter = await scatterOf(rows, classes, centres, signal);
-  shrink(scatter, rows.dimension);
+  shrink(scatter, rows.dimension, shrinkage);
   return { mean, factor: cholesky(scatter, rows.dimension) };
 }
 
@@ -70,11 +67,11 @@ async function scatterOf(
   return scatter.map((value) => value / Math.max(1, used));
 }
 
-function shrink(scatter: Float64Array, d: number): void {
+function shrink(scatter: Float64Array, d: number, shrinkage: number): void {
   let trace = 0;
   for (let i = 0; i < d; i++) trace += scatter[diagonal(i)]!;
-  for (let k = 0; k < scatter.length; k++) scatter[k]! *= 1 - SHRINKAGE;
-  const even = Math.max(SHRINKAGE * trace / d, LEAST_SCATTER);
+  for (let k = 0; k < scatter.length; k++) scatter[k]! *= 1 - shrinkage;
+  const even = Math.max(shrinkage * trace / d, LEAST_SCATTER);
   for (let i = 0; i < d; i++) scatter[diagonal(i)]! += even;
 }
 

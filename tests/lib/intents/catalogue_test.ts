@@ -63,6 +63,17 @@ for (const [what, value, sentence] of WRONG) {
   });
 }
 
+Deno.test("parseCatalogue() takes 20,000 examples in all and refuses one more", () => {
+  const full = (intent: string, count: number) =>
+    entry(intent, { examples: Array.from({ length: count }, (_, n) => `${intent} ${n}`) });
+  const most = Array.from({ length: 100 }, (_, n) => full(`intent ${n}`, 200));
+  assert.equal(parse(most).intents.length, 100);
+  assert.throws(() => parse([...most.slice(1), full("a", 198), full("b", 3)]), {
+    code: "invalid",
+    message: "the catalogue intents.json cannot be used: it has more than 20000 examples in all",
+  });
+});
+
 Deno.test("parseCatalogue() refuses what is not JSON, and tells of many faults but not of all", () => {
   assert.throws(() => parseCatalogue({ source: "x", text: "[" }), {
     code: "invalid",
