@@ -38,7 +38,10 @@ export interface Anomalies {
   readonly since: string;
   /** What holds now, most severe first. */
   readonly open: readonly Anomaly[];
-  /** What held in the window and no longer does, newest first; of serving, in the last two hours of this process. */
+  /**
+   * What held in the window and no longer does, newest first; of serving, in the last two hours of this process. Runs
+   * that go on or wait for too long, a silent scheduler and stores that do not answer are told only while they are so.
+   */
   readonly past: readonly Anomaly[];
 }
 
@@ -63,7 +66,9 @@ export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
   ]);
   const all = [...looked, await ofServing(o)];
   const open = toldOnce(all.flatMap((each) => each.open));
-  const past = all.flatMap((each) => each.past).sort((a, b) => a.since < b.since ? 1 : -1);
+  // Days of engagement are read further back than they are asked for, since each is judged by those before it.
+  const past = all.flatMap((each) => each.past).filter(({ until }) => until! >= since)
+    .sort((a, b) => a.since < b.since ? 1 : -1);
   return { generated_at: iso(now), since, open: open.sort(bySeverity), past };
 }
 

@@ -77,6 +77,10 @@ function Found(
           anomalies={past.slice((page - 1) * PER_PAGE, page * PER_PAGE)}
           empty={<Empty>Nothing that stood out is over.</Empty>}
         />
+        <p class="muted">
+          Runs that go on or wait for too long, a silent scheduler and stores that do not answer are told only
+          while they are so.
+        </p>
         <Pages url={url} page={page} more={past.length > page * PER_PAGE} />
       </Section>
     </>

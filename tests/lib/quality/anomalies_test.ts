@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { DAY_MS, iso } from "../../../lib/core/clock.ts";
-import { detectAnomalies } from "../../../lib/quality/anomalies.ts";
+import { type AnomalyOptions, detectAnomalies } from "../../../lib/quality/anomalies.ts";
 import type { Anomaly } from "../../../lib/quality/anomaly.ts";
 import type { WatchedRuns } from "../../../lib/quality/watched.ts";
 import type { RunHistory, TaskOutput } from "../../../lib/stores/runs/port.ts";
-import { DAG, NIGHT, night } from "../../fixtures/quality.ts";
+import { cleanWorld, DAG, NIGHT, night } from "../../fixtures/quality.ts";
 
 const { schedule: _, ...UNSCHEDULED } = DAG;
 const WATCHED = { ...UNSCHEDULED, tasks: [...DAG.tasks, { id: "check" }] };
@@ -43,12 +43,13 @@ function storeOf(
   };
 }
 
-const look = (runs: WatchedRuns) =>
+const look = (runs: WatchedRuns, more: Partial<AnomalyOptions> = {}) =>
   detectAnomalies({
     runs,
     analytics: { daily: () => Promise.resolve([]), published: () => Promise.resolve(null) },
     dags: [WATCHED],
     clock: { now: () => NIGHT + 3 * DAY_MS + DAY_MS / 2 },
+    ...more,
   });
 const spans = (found: readonly Anomaly[]) => found.map(({ code, since, until }) => [code, since, until]);
 
@@ -94,4 +95,14 @@ Deno.test("detectAnomalies() puts what is critical first, and is JSON as it is",
   const found = await look(storeOf([[], [], [ofStore(2)], null], nights.with(3, failed)));
   assert.deepEqual(found.open.map(({ code }) => code), ["run_failed", "events_shrunk"]);
   assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
+});
+
+Deno.test("detectAnomalies() tells what is over of engagement, as far back as it was asked", async () => {
+  const { days } = cleanWorld(5, 40);
+  const fallen = days.with(30, { ...days[30]!, impressions: 0, clicks: 0, conversions: 0 });
+  const clock = { now: () => NIGHT + 39 * DAY_MS + DAY_MS / 2 };
+  const analytics = { daily: () => Promise.resolve(fallen), published: () => Promise.resolve(null) };
+  const asked = async (days: number) => spans((await look(storeOf([]), { analytics, clock, days })).past);
+  const [since, until] = [30, 31].map((n) => iso(Date.parse(days[n]!.day)));
+  assert.deepEqual([await asked(30), await asked(5)], [[["engagement_drop", since, until]], []]);
 });
