@@ -47,7 +47,7 @@ export function pastLate({ id }: WatchedDag, history: readonly RunHistory[]): An
     if (trigger !== "schedule" || late <= GRACE_MS) return [];
     return [{
       code: "run_late",
-      severity: "critical",
+      severity: "warning",
       subject: { kind: "dag", dag_id: id },
       figure: late,
       expected: 0,

@@ -16,8 +16,9 @@ const MANY_ERRORS = 0.05;
 const HITS_LOST = 0.2;
 /** Spans in a row that must have lost it. */
 const LASTING = 3;
-/** How long after a publish, which empties the cache, nothing is said of its hits. */
+/** How long after a publish, which empties the cache, nothing is said of its hits; and of times, as what is new is read. */
 const FILLING_MS = 60 * 60_000;
+const SETTLING_MS = 10 * 60_000;
 /** Answers of one kind, from the cache or not, that it takes to judge how long they took. */
 const MIN_TIMED = 20;
 const SLOW = { least: 20, factor: 2 };
@@ -27,19 +28,24 @@ const SLOW = { least: 20, factor: 2 };
  * the newest data version was published, ISO.
  */
 export function servingAnomalies(spans: readonly ServingSpan[], published: string | null): Episodes {
-  return episodes(spans, { at: ({ at }) => at, judge: (upTo) => judgeSpan(upTo, published) });
+  // Of the span that is under way there may be too little yet, which is no news.
+  const begun = (spans.at(-1)?.requests ?? 0) < MIN_REQUESTS ? spans.slice(0, -1) : spans;
+  return episodes(begun, { at: ({ at }) => at, judge: (upTo) => judgeSpan(upTo, published) });
 }
 
 /** What is unusual about the last of some spans. */
 export function judgeSpan(spans: readonly ServingSpan[], published: string | null): Anomaly[] {
   const now = spans.at(-1)!;
-  // A span that has too few requests to judge is no reason to judge an older one.
+  // A whole span with too few requests is no reason to judge an older one.
   if (now.requests < MIN_REQUESTS) return [];
   const before = spans.slice(0, -1).filter(({ requests }) => requests >= MIN_REQUESTS);
   const since = published === null ? Infinity : Date.parse(now.at) - Date.parse(published);
-  const filling = since > -SPAN_MINUTES * 60_000 && since < FILLING_MS;
-  return [errors(now, before), filling ? null : hits(now, before), slow(now, before)]
-    .filter((each) => each !== null);
+  const within = (ms: number) => since > -SPAN_MINUTES * 60_000 && since < ms;
+  return [
+    errors(now, before),
+    within(FILLING_MS) ? null : hits(now, before),
+    within(SETTLING_MS) ? null : slow(now, before),
+  ].filter((each) => each !== null);
 }
 
 function errors(now: ServingSpan, before: readonly ServingSpan[]): Anomaly | null {

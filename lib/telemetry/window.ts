@@ -60,17 +60,18 @@ export class ServingWindow {
   }
 
   /**
-   * All that is kept, in spans of so many minutes counted back from the one under way, oldest first. From the first one
+   * All that is kept, in spans of so many minutes of the clock, oldest first; the last is under way. From the first one
    * with requests on none is left out: that nobody asks any more is to be seen too.
    */
   spans(now: number, minutes: number, kept = KEPT): ServingSpan[] {
     const current = Math.floor(now / MINUTE_MS);
     const live = this.ring.filter(({ number }) => number > current - kept && number <= current);
-    const bySpan = Map.groupBy(live, ({ number }) => Math.floor((current - number) / minutes));
+    const bySpan = Map.groupBy(live, ({ number }) => Math.floor(number / minutes));
+    const last = Math.floor(current / minutes), first = Math.min(last + 1, ...bySpan.keys());
     return Array.from(
-      { length: Math.max(-1, ...bySpan.keys()) + 1 },
-      (_, back) => summed(iso((current + 1 - (back + 1) * minutes) * MINUTE_MS), bySpan.get(back) ?? []),
-    ).reverse();
+      { length: last + 1 - first },
+      (_, i) => summed(iso((first + i) * minutes * MINUTE_MS), bySpan.get(first + i) ?? []),
+    );
   }
 
   private minuteAt(number: number): Minute {

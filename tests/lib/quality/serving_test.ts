@@ -39,6 +39,9 @@ Deno.test("servingAnomalies() tells errors, by how many there are", () => {
 Deno.test("servingAnomalies() tells what lasts since it began, and what is over until when", () => {
   const { open: [lasting] } = servingAnomalies(changed({ errors: 400 }, 20), null);
   assert.deepEqual([lasting?.since, lasting?.until], [SPANS[20]!.at, undefined]);
+  const begun = { ...SPANS[23]!, requests: 5, errors: 0 };
+  const before = changed({ errors: 400 }, 20).with(-1, begun);
+  assert.deepEqual(found(before), ["critical api_errors"], "five requests do not end it");
   const over = changed({ errors: 100 }, 15, 18).map((span, i) => i === 16 ? { ...span, errors: 400 } : span);
   const { open, past } = servingAnomalies(over, null);
   assert.deepEqual(open, []);
@@ -64,6 +67,7 @@ Deno.test("servingAnomalies() tells a cache that gives less for a while, but not
 
 Deno.test("servingAnomalies() tells that answers take longer, not that fewer come from the cache", () => {
   assert.deepEqual(found(changed({ made_p95_ms: 180 })), ["warning api_slow"]);
+  assert.deepEqual(found(changed({ made_p95_ms: 180 }), SPANS.at(-2)!.at), [], "right after a publish");
   assert.deepEqual(found(changed({ hit_p95_ms: 40 })), ["warning api_slow"], "of those from the cache too");
   assert.deepEqual(found(changed({ made_p95_ms: 28 })), [], "which 15 ms more are not");
   assert.deepEqual(
