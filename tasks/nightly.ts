@@ -20,7 +20,8 @@ export interface NightlySettings {
   readonly sources: Readonly<Record<Kind, readonly string[]>>;
 }
 
-const paths = (configured: readonly string[]) => z.array(z.string()).default([...configured]);
+const paths = (what: string, configured: readonly string[]) =>
+  z.array(z.string()).default([...configured]).describe(`files or folders of ${what}`);
 const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
@@ -33,9 +34,9 @@ export function nightly({ schedule, sources }: NightlySettings) {
     group: "versions",
     ...schedule === null ? {} : { schedule: { ...schedule, catch_up: "latest" } },
     params: z.object({
-      messages: paths(sources.messages),
-      campaigns: paths(sources.campaigns),
-      events: paths(sources.events),
+      messages: paths("messages", sources.messages),
+      campaigns: paths("campaigns", sources.campaigns),
+      events: paths("events", sources.events),
     }),
     tasks: [
       { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 } },

@@ -54,6 +54,8 @@ export function createScheduledRun<Services>(o: {
   runs: RunStore;
   clock: Clock;
   occurrence: Occurrence;
+  /** Default: those of the dag. */
+  params?: JsonObject;
 }): Promise<boolean> {
   const { due, interval_start, name } = o.occurrence;
   const run = queuedRun(o.dag, {
@@ -64,7 +66,7 @@ export function createScheduledRun<Services>(o: {
     interval_start: iso(interval_start),
     interval_end: iso(due),
     created_at: iso(o.clock.now()),
-    params: checkParams(o.dag, {}),
+    params: checkParams(o.dag, o.params ?? {}),
   });
   return o.runs.create({ run, tasks: o.dag.tasks.map(({ id }) => newTask(id)) });
 }

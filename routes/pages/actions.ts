@@ -32,9 +32,10 @@ export async function backfill(visit: Visit): Promise<Response> {
   const dag = dagOf(visit);
   const { runs, clock } = visit.site;
   const occurrences = between(dag, field(visit, "from"), field(visit, "to"));
+  const params = paramsOf(dag, visit.form);
   let made = 0;
   for (const occurrence of occurrences) {
-    if (await createScheduledRun({ dag, runs, clock, occurrence })) made++;
+    if (await createScheduledRun({ dag, runs, clock, occurrence, params })) made++;
   }
   return redirect(withNotice(`/pipelines/${dag.id}`, "backfilled", made, occurrences.length));
 }

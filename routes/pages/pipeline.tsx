@@ -117,7 +117,7 @@ function Actions({ visit, dag }: { visit: Visit; dag: Dag<never> }) {
   return (
     <Section title="Run it now">
       <Action visit={visit} to={`/pipelines/${dag.id}/run`} label="Queue a run" tone="main">
-        <ParamFields dag={dag} />
+        <ParamFields dag={dag} of="param" />
       </Action>
     </Section>
   );
@@ -173,10 +173,11 @@ function Schedule({ visit, dag, paused }: { visit: Visit; dag: Dag<never>; pause
               <input id="to" name="to" type="date" required />
             </Field>
           </div>
+          <ParamFields dag={dag} of="backfill" />
           <p class="hint">
             Days in{" "}
-            {timezone}. Each occurrence gets one run, with the params' defaults; those that have theirs are
-            left as they are. {paused && "While the schedule is paused they wait."}
+            {timezone}. Each occurrence gets one run with these params; those that have theirs are left as
+            they are. {paused && "While the schedule is paused they wait."}
           </p>
         </Action>
       </details>

@@ -2,7 +2,7 @@ import { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { type Kind, KINDS, type QuarantinedRow } from "../../lib/core/types.ts";
 import type { QuarantineFilter } from "../../lib/stores/documents/port.ts";
-import { Action } from "../ui/form.tsx";
+import { Action, NeedsAdmin } from "../ui/form.tsx";
 import { Empty, Section } from "../ui/layout.tsx";
 import { type Column, pageOf, Pages, Table } from "../ui/table.tsx";
 import { whenColumn } from "../ui/time.tsx";
@@ -49,6 +49,7 @@ export async function quarantine(visit: Visit): Promise<View> {
             }
           />
         )}
+        {rows.length > 0 && <NeedsAdmin visit={visit} />}
         <Pages url={url} page={page} more={rows.length > PER_PAGE} />
       </Section>
     ),

@@ -7,7 +7,7 @@ export function Hidden({ visit }: { visit: Visit }) {
   return <input type="hidden" name="csrf" value={visit.session.csrf} />;
 }
 
-/** A form that changes something, for those whose key may; others are told why not. */
+/** A form that changes something, for those whose key may; others see it off, and why. */
 export function Action(
   { visit, to, label, tone = "plain", children }: {
     visit: Visit;
@@ -31,7 +31,18 @@ export function Action(
       >
         {label}
       </button>
+      {tone !== "small" && <NeedsAdmin visit={visit} />}
     </form>
+  );
+}
+
+/** Says why buttons are off, to those whose key may not use them; small ones in a table share one such line. */
+export function NeedsAdmin({ visit }: { visit: Visit }) {
+  if (allows(visit.session, "admin")) return null;
+  return (
+    <p class="hint">
+      This needs a key with the scope <code>admin</code>.
+    </p>
   );
 }
 

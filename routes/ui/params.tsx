@@ -35,19 +35,20 @@ function kindOf(
 
 const HINTS = { choice: "", flag: "", number: "", text: "", lines: "one a line", json: "as JSON" } as const;
 
-/** A field for each param of a dag, filled with its default. */
-export function ParamFields({ dag }: { dag: Dag<never> }) {
+/** A field for each param of a dag, filled with its default. `of` names the form, as ids are of a page and not of a form. */
+export function ParamFields({ dag, of }: { dag: Dag<never>; of: string }) {
   const schemas = schemasOf(dag);
   if (schemas.length === 0) return <p class="empty">It takes no params.</p>;
   return (
     <>
       {schemas.map(([name, schema]) => {
         const hint = [schema.description, HINTS[kindOf(schema)]].filter(Boolean).join("; ");
-        const id = `param-${name}`;
+        const id = `${of}-${name}`;
         return (
           <Field id={id} label={name} {...hint === "" ? {} : { hint }}>
             <Input
               id={id}
+              name={`param-${name}`}
               schema={schema}
               described={hint === "" ? {} : { "aria-describedby": `${id}-hint` }}
             />
@@ -58,9 +59,16 @@ export function ParamFields({ dag }: { dag: Dag<never> }) {
   );
 }
 
-function Input({ id, schema, described }: { id: string; schema: Schema; described: Record<string, string> }) {
+function Input(
+  { schema, described, ...named }: {
+    id: string;
+    name: string;
+    schema: Schema;
+    described: Record<string, string>;
+  },
+) {
   const given = schema.default;
-  const common = { id, name: id, ...described };
+  const common = { ...named, ...described };
   switch (kindOf(schema)) {
     case "flag":
       return <input type="checkbox" value="true" checked={given === true} {...common} />;

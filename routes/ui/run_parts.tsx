@@ -1,7 +1,7 @@
 import type { AttemptRecord, RunRecord, RunState, TaskRecord } from "../../lib/stores/runs/port.ts";
 import type { Seen } from "../pages/run.tsx";
 import type { Visit } from "../web/page.ts";
-import { Action } from "./form.tsx";
+import { Action, NeedsAdmin } from "./form.tsx";
 import { Gantt, type Span } from "./gantt.tsx";
 import { Empty, Section } from "./layout.tsx";
 import { figure } from "./numbers.ts";
@@ -151,6 +151,7 @@ export function TaskTable({ visit, seen }: { visit: Visit; seen: Seen }) {
         rows={rows}
         empty={<Empty>This run has no tasks.</Empty>}
       />
+      {canRetry(seen) && <NeedsAdmin visit={visit} />}
     </Section>
   );
 }
@@ -189,8 +190,12 @@ function columns(visit: Visit, seen: Seen): Column<Row>[] {
       cell: (row) => <Attempts row={row} visit={visit} />,
       by: ({ own }) => own.length,
     },
-    ...seen.run.ended_at === null || seen.dag === undefined ? [] : [again(visit, seen)],
+    ...canRetry(seen) ? [again(visit, seen)] : [],
   ];
+}
+
+function canRetry({ run, dag }: Seen): boolean {
+  return run.ended_at !== null && dag !== undefined;
 }
 
 function again(visit: Visit, { run, dag }: Seen): Column<Row> {

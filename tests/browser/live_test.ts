@@ -67,7 +67,7 @@ browserTest(
   async ({ flow, origin, open, work }) => {
     const { page } = await open();
     await page.goto(`${origin}/pipelines/nightly`);
-    await page.getByLabel("messages").fill(writeRows(flow, "bad.ndjson", [{ user_id: 7 }]));
+    await page.locator("#param-messages").fill(writeRows(flow, "bad.ndjson", [{ user_id: 7 }]));
     await page.getByRole("button", { name: "Queue a run" }).click();
     await page.locator("#live[data-state=live]").waitFor();
     await page.getByRole("button", { name: "Cancel the run" }).focus();
@@ -82,7 +82,7 @@ browserTest(
 browserTest("a run's end is read out once, in a few words", async ({ flow, origin, open, work }) => {
   const { page } = await open();
   await page.goto(`${origin}/pipelines/nightly`);
-  await page.getByLabel("messages").fill(writeRows(flow, "bad.ndjson", [{ user_id: 7 }]));
+  await page.locator("#param-messages").fill(writeRows(flow, "bad.ndjson", [{ user_id: 7 }]));
   await page.getByRole("button", { name: "Queue a run" }).click();
   await page.locator("#live[data-state=live]").waitFor();
   await page.evaluate(`

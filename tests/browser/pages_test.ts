@@ -48,7 +48,7 @@ browserTest(
     const { page } = await open();
     await page.goto(`${origin}/pipelines/nightly`);
     assert.match(await page.textContent(".warning") ?? "", /No scheduler is running/);
-    await page.getByLabel("messages").fill(SAMPLE.messages.join("\n"));
+    await page.locator("#param-messages").fill(SAMPLE.messages.join("\n"));
     await page.getByLabel("campaigns").fill(SAMPLE.campaigns.join("\n"));
     await page.getByLabel("events").fill(SAMPLE.events.join("\n"));
     await page.getByRole("button", { name: "Queue a run" }).click();
@@ -72,7 +72,7 @@ browserTest(
     const messages = writeRows(flow, "messages.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
     const { page } = await open();
     await page.goto(`${origin}/pipelines/nightly`);
-    await page.getByLabel("messages").fill(messages);
+    await page.locator("#param-messages").fill(messages);
     await page.getByRole("button", { name: "Queue a run" }).click();
     await work();
     await page.locator("#summary .error").waitFor({ timeout: 20_000 });

@@ -8,6 +8,10 @@ pageTest("the form of a dag's params has a field for each, with its default", as
   const { html } = await see(app, PATH);
   assert.match(html, /<textarea[^>]*id="param-paths"[^>]*>a\.ndjson<\/textarea>/);
   assert.match(html, /<input type="number" step="1" value="3" min="1" max="9" id="param-size"/);
+  assert.match(
+    html,
+    /aria-describedby="param-size-hint"[^>]*>\s*<p class="hint" id="param-size-hint">rows at once</,
+  );
   assert.match(html, /<option selected>fast<\/option><option ?>full<\/option>/);
   assert.match(html, /<input type="checkbox" value="true" id="param-dry"/);
   assert.match(html, /id="param-extra"[^>]*>\{\s+&quot;one&quot;: 1\s+\}</);
@@ -71,7 +75,13 @@ pageTest(
     const again = await send(app, `${PATH}/backfill`, { ...order, to: "2026-03-31" });
     const to = again.headers.get("location") ?? "";
     assert.match((await see(app, to)).html, /1 run queued; 3 of 4 occurrences had theirs already\./);
-    for (const wrong of [{ from: "x" }, { from: "2026-04-01" }, { from: "2020-01-01" }]) {
+    await send(app, `${PATH}/backfill`, { csrf, from: "2026-04-02", to: "2026-04-02", "param-size": "7" });
+    const sizes = (await world.stores.runs.runs({ limit: 9 })).map(({ params }) => params.size);
+    assert.deepEqual(sizes, [7, 3, 3, 3, 3], "the newest made has its own");
+    assert.match((await see(app, PATH)).html, /id="backfill-size" name="param-size"/);
+    for (
+      const wrong of [{ "param-size": "10" }, { from: "x" }, { from: "2026-04-01" }, { from: "2020-01-01" }]
+    ) {
       assert.equal((await send(app, `${PATH}/backfill`, { ...order, ...wrong })).status, 400);
     }
   },

@@ -16,7 +16,7 @@ export const DAG: Dag<never> = defineDag<never>({
   schedule: { cron: "30 2 * * *", timezone: "Europe/Berlin", catch_up: "latest" },
   params: z.object({
     paths: z.array(z.string()).default(["a.ndjson"]),
-    size: z.int().min(1).max(9).default(3),
+    size: z.int().min(1).max(9).default(3).describe("rows at once"),
     mode: z.enum(["fast", "full"]).default("fast"),
     dry: z.boolean().default(false),
     label: z.string().default(""),

@@ -157,19 +157,29 @@ pageTest("a session over https has a cookie that stays with it", async ({ app })
   assert.match(given, /^__Host-parley_session=.*; HttpOnly; Secure; SameSite=Strict$/);
 }, keys);
 
-pageTest("a reader sees and may not act; an admin may; logging out ends it", async ({ app, world }) => {
-  const reader = { cookie: (await logIn(app, "reader-key-of-16")).cookie };
-  const path = `/pipelines/${DAG.id}`;
-  assert.match((await see(app, path, reader)).html, /disabled=""[^>]*>Queue a run</);
-  assert.equal((await send(app, RUN, { csrf: await tokenOf(app, path, reader) }, reader)).status, 403);
-  const admin = { cookie: (await logIn(app, "admin-key-of-16+")).cookie };
-  const csrf = await tokenOf(app, path, admin);
-  assert.equal((await send(app, RUN, { csrf: await tokenOf(app, path, reader) }, admin)).status, 403);
-  assert.equal((await send(app, RUN, { csrf }, admin)).status, 303);
-  assert.equal((await world.stores.runs.runs({ limit: 9 })).length, 1);
-  const out = await send(app, "/logout", { csrf }, admin);
-  assert.match(out.headers.get("set-cookie") ?? "", /^parley_session=; Max-Age=0/);
-}, keys);
+pageTest(
+  "a reader sees and may not act; an admin may; logging out ends it",
+  async ({ app, world, clock }) => {
+    const reader = { cookie: (await logIn(app, "reader-key-of-16")).cookie };
+    const path = `/pipelines/${DAG.id}`;
+    const NEEDS = /This needs a key with the scope <code>admin<\/code>/g;
+    const { html } = await see(app, path, reader);
+    assert.match(html, /disabled=""[^>]*>Queue a run</);
+    assert.equal(html.match(NEEDS)?.length, 3, "run, pause, backfill");
+    await addFailedRun(world.stores.runs, "failed", clock.now());
+    assert.equal((await see(app, "/runs/failed", reader)).html.match(NEEDS)?.length, 2, "the run, its tasks");
+    assert.equal((await send(app, RUN, { csrf: await tokenOf(app, path, reader) }, reader)).status, 403);
+    const admin = { cookie: (await logIn(app, "admin-key-of-16+")).cookie };
+    const csrf = await tokenOf(app, path, admin);
+    assert.doesNotMatch((await see(app, path, admin)).html, NEEDS);
+    assert.equal((await send(app, RUN, { csrf: await tokenOf(app, path, reader) }, admin)).status, 403);
+    assert.equal((await send(app, RUN, { csrf }, admin)).status, 303);
+    assert.equal((await world.stores.runs.runs({ limit: 9 })).length, 2);
+    const out = await send(app, "/logout", { csrf }, admin);
+    assert.match(out.headers.get("set-cookie") ?? "", /^parley_session=; Max-Age=0/);
+  },
+  keys,
+);
 
 pageTest(
   "a session ends after 12 hours, with its key, and when it was tampered with",
