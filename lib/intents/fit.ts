@@ -33,9 +33,10 @@ const JUDGED_A_TURN = 32;
 /**
  * Fits a classifier: whitening, logistic regression, and the examples themselves as neighbours. Temperature, scope and
  * threshold come from three further fits, or with few examples up to twelve, each of which is judged on texts, and on
- * whole intents, that it has not seen. The order of the examples is nothing, and equal input gives equal bits. Time grows with examples × intents ×
- * dimension: a second for a thousand examples of a dozen intents, half a minute of a core for ten thousand of 77; every
- * few milliseconds of it other work gets its turn. Needs two examples of each of three intents.
+ * whole intents, that it has not seen. The order of the examples is nothing, and equal input gives equal bits. Time
+ * grows with examples × intents × dimension: a second for a thousand examples of a dozen intents, half a minute of a
+ * core for ten thousand of 77; every few milliseconds of it other work gets its turn. Needs two examples of each of
+ * three intents.
  */
 export async function fit(o: { examples: readonly Example[]; signal?: AbortSignal }): Promise<Fitted> {
   const examples = o.examples.toSorted((a, b) =>

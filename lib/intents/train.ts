@@ -70,7 +70,10 @@ async function ofCatalogue(
   return texts.map(({ intent, text }, n) => ({ intent, key: hashOf(text), vector: vectors[n]! }));
 }
 
-/** Of each intent the newest, as many as all intents may have alike, each text once. What has no vector yet, or an old one, is left out. */
+/**
+ * Of each intent the newest, as many as all intents may have alike, each text once. What has no vector yet, or an old
+ * one, is left out.
+ */
 async function ofMessages(
   { catalogue, documents, vectors, signal }: TrainOptions,
   known: Set<string>,

@@ -54,7 +54,7 @@ export class ServingWindow {
     (answered.hit ? minute.hit : minute.made)[bucketOf(answered.ms)]!++;
   }
 
-  /** The last hour's minutes with requests, oldest first. The last one is under way where it began less than a minute before `now`. */
+  /** The last hour's minutes with requests, oldest first. One that began less than a minute before `now` is under way. */
   minutes(now: number): ServingSpan[] {
     return this.spans(now, 1, HOUR).filter(({ requests }) => requests > 0);
   }
