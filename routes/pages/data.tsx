@@ -67,8 +67,8 @@ function Counts({ store, surveys }: { store: string } & Pick<Surveyed, "surveys"
   const rows = countsOf(surveys.at(-1)!, store);
   if (rows.length === 0) return null;
   return (
-    <>
-      <h3 class="spaced">{store}</h3>
+    <div class="spaced">
+      <h3>{store}</h3>
       <Figures>
         {rows.map(([what, n]) => (
           <Figure
@@ -78,7 +78,7 @@ function Counts({ store, surveys }: { store: string } & Pick<Surveyed, "surveys"
           />
         ))}
       </Figures>
-    </>
+    </div>
   );
 }
 

@@ -49,8 +49,8 @@ browserTest(
     await page.goto(`${origin}/pipelines/nightly`);
     assert.match(await page.textContent(".warning") ?? "", /No scheduler is running/);
     await page.locator("#param-messages").fill(SAMPLE.messages.join("\n"));
-    await page.getByLabel("campaigns").fill(SAMPLE.campaigns.join("\n"));
-    await page.getByLabel("events").fill(SAMPLE.events.join("\n"));
+    await page.locator("#param-campaigns").fill(SAMPLE.campaigns.join("\n"));
+    await page.locator("#param-events").fill(SAMPLE.events.join("\n"));
     await page.getByRole("button", { name: "Queue a run" }).click();
     await page.getByText("The run is queued.").waitFor();
     await page.locator("#summary .state", { hasText: "queued" }).waitFor();
