@@ -251,7 +251,7 @@ Deno.test("doctor says that another model is set than the published one, and run
     assert.equal((await run(folder, "doctor", ["doctor"], { env })).code, 0);
     const wrong = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=nothing"]);
     assert.equal(wrong.code, 2);
-    assert.match(wrong.stderr, /PARLEY_EMBEDDINGS is not a URL/);
+    assert.match(wrong.stderr, /the param model names no embedder; use onnx:/);
   }));
 
 /** Reads a process's output until it says something. */
