@@ -56,7 +56,6 @@ export { z } from "zod";
 
 export const loadHono = () => import("hono");
 export const loadCookies = () => import("hono/cookie");
-export const loadStreaming = () => import("hono/streaming");
 export const loadLogTape = () => import("@logtape/logtape");
 /** What writes metrics as text; read at the first scrape. */
 export const loadPrometheus = async () => {

@@ -11,8 +11,8 @@ export function requestLog(log: Logger): Log {
   return (entry) => log[levelOf(entry)]("{method} {route} {status} in {ms} ms", { ...entry });
 }
 
-function levelOf({ status, route, degraded }: LogEntry): keyof Logger {
-  if (status >= 500) return "error";
+function levelOf({ status, route, degraded, error }: LogEntry): keyof Logger {
+  if (status >= 500 || error !== undefined) return "error";
   if (degraded !== undefined) return "warning";
   return PROBES.has(route) ? "debug" : "info";
 }

@@ -15,13 +15,16 @@ export interface LogEntry extends RequestOutcome {
   readonly cache?: string;
   /** Stores that failed while it was answered, each with why. */
   readonly degraded?: Readonly<Record<string, string>>;
-  /** What went wrong on our side. */
+  /** What went wrong on our side; with a status below 500, after the answer had begun. */
   readonly error?: string;
 }
 export type Log = (entry: LogEntry) => void;
 
 /** What an endpoint adds to its request's log entry. */
 export type Note = { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
+
+/** Logs what ended an answer that had begun already, such as a stream. */
+export type Report = (error: unknown) => void;
 
 export interface Endpoint {
   /** The path's pattern, such as `/recommendations/:user_id`. */
@@ -31,7 +34,7 @@ export interface Endpoint {
   /** Whether its requests are what the service is for: those that the window of the last hour counts. */
   readonly answers?: true;
   /** Its headers must be open to change, which those of `Response.redirect()` are not: `context.redirect()` is. */
-  readonly handle: (context: Context, note: Note) => Response | Promise<Response>;
+  readonly handle: (context: Context, note: Note, report: Report) => Response | Promise<Response>;
   /** How an error is told. Default as a problem in JSON. */
   readonly failure?: Failure;
 }
@@ -60,10 +63,15 @@ export function handlerOf(endpoint: Endpoint, o: EndpointOptions): (context: Con
     const { method } = context.req;
     const request_id = requestIdOf(context);
     nameRequest(method, endpoint.route);
-    const response = await answer(endpoint, { context, note, request_id, authorize: o.authorize });
+    const outcome = (status: number) => {
+      const ms = Math.round(1_000 * (performance.now() - start)) / 1_000;
+      return { method, status, ms };
+    };
+    const report = (error: unknown) =>
+      o.log?.({ request_id, ...outcome(response.status), route: endpoint.route, error: causeOf(error) });
+    const response = await answer(endpoint, { context, note, request_id, report, authorize: o.authorize });
     response.headers.set("x-request-id", request_id);
-    const ms = Math.round(1_000 * (performance.now() - start)) / 1_000;
-    const request = { method, status: response.status, ms };
+    const request = outcome(response.status);
     record(request);
     if (endpoint.answers) o.metrics.inWindow(request, note);
     o.log?.({ request_id, ...request, route: endpoint.route, ...note });
@@ -77,14 +85,18 @@ function requestIdOf(context: Context): string {
   return given !== undefined && /^[\w.:=+-]{1,128}$/.test(given) ? given : crypto.randomUUID();
 }
 
+/** What nginx logs for a client that disconnected before its answer. */
+const CLIENT_CLOSED_REQUEST = 499;
+
 async function answer(
   endpoint: Endpoint,
-  o: { context: Context; note: Note; request_id: string; authorize: Authorize },
+  o: { context: Context; note: Note; request_id: string; report: Report; authorize: Authorize },
 ): Promise<Response> {
   try {
     if (endpoint.scope !== null) o.authorize(o.context, endpoint.scope);
-    return await endpoint.handle(o.context, o.note);
+    return await endpoint.handle(o.context, o.note, o.report);
   } catch (error) {
+    if (o.context.req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST });
     const problem = problemOf(error, o.request_id);
     if (problem.status >= 500) o.note.error = causeOf(error);
     const { failure = problemResponse } = endpoint;

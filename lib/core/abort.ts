@@ -20,9 +20,10 @@ export function onAbort(signal: AbortSignal | undefined, act: () => void): () =>
   return () => signal?.removeEventListener("abort", act);
 }
 
-/** Waits for so many milliseconds, or until the signal is aborted meanwhile; never rejects. */
+/** Waits for so many milliseconds, or until the signal is aborted; not at all if it is already. Never rejects. */
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
     const done = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", done);

@@ -1,4 +1,5 @@
 import type { Context } from "../../deps.ts";
+import type { Report } from "../endpoint.ts";
 import { HttpError } from "../problem.ts";
 import { checkHost, checkOrigin } from "./guard.ts";
 import { redirect, type Route, type Site, type Visit } from "./page.ts";
@@ -15,7 +16,7 @@ const NOBODY: Session = Object.freeze({ scopes: [], csrf: "", signed_in: false }
  */
 export async function admit(
   route: Route,
-  { context, site, sessions }: { context: Context; site: Site; sessions: Sessions },
+  { context, site, sessions, report }: { context: Context; site: Site; sessions: Sessions; report: Report },
 ): Promise<Visit | Response> {
   if (sessions.open) checkHost(context);
   if (route.method === "POST") checkOrigin(context);
@@ -33,7 +34,16 @@ export async function admit(
   if (route.method === "POST" && route.scope !== null && !isOwn(session, form.get("csrf")?.[0] ?? "")) {
     throw new HttpError(403, "denied", "this form is too old: go back, reload the page, and send it again");
   }
-  return { context, url: new URL(context.req.url), session, sessions, site, now: site.clock.now(), form };
+  return {
+    context,
+    url: new URL(context.req.url),
+    session,
+    sessions,
+    site,
+    now: site.clock.now(),
+    form,
+    report,
+  };
 }
 
 function toLogin(route: Route, context: Context): Response {

@@ -1,6 +1,7 @@
 import type { Context, Hono } from "../../deps.ts";
-import type { Endpoint, Failure } from "../endpoint.ts";
+import type { Endpoint, Failure, Report } from "../endpoint.ts";
 import { PAGES } from "../pages/mod.ts";
+import { problemResponse } from "../problem.ts";
 import { failed } from "../ui/failed.tsx";
 import { document } from "../ui/layout.tsx";
 import { admit } from "./admit.ts";
@@ -18,9 +19,11 @@ export function mount(
   const sessions = new Sessions(site.keys, () => site.clock.now());
   const visits = new WeakMap<Context, Visit>();
   const failure: Failure = (problem, headers, context) =>
-    laidOut(failed(problem), visits.get(context) ?? null, headers);
-  const open = async (route: Route, context: Context) => {
-    const visit = await admit(route, { context, site, sessions });
+    wantsHtml(context)
+      ? laidOut(failed(problem), visits.get(context) ?? null, headers)
+      : problemResponse(problem, headers);
+  const open = async (route: Route, context: Context, report: Report) => {
+    const visit = await admit(route, { context, site, sessions, report });
     if (visit instanceof Response) return visit;
     visits.set(context, visit);
     const result = await (await route.load())(visit);
@@ -30,7 +33,7 @@ export function mount(
     const handle = handler({
       route: route.path,
       scope: null,
-      handle: (context) => open(route, context),
+      handle: (context, _note, report) => open(route, context, report),
       failure,
     });
     const machines = (context: Context) => route.path === "/" && !wantsHtml(context);

@@ -9,6 +9,7 @@ import type { GraphStore } from "../../lib/stores/graph/port.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import type { VectorStores } from "../../lib/stores/vectors/port.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving.ts";
+import type { Report } from "../endpoint.ts";
 import type { ReadyStores } from "../health.ts";
 import type { PipelineView } from "../pipeline.ts";
 import type { Session, Sessions } from "./session.ts";
@@ -54,6 +55,8 @@ export interface Visit {
   readonly site: Site;
   /** Epoch milliseconds. One reading a request, so that all times on a page agree. */
   readonly now: number;
+  /** Logs what ended a stream that had begun already. */
+  readonly report: Report;
   /** Fields of the posted form by name, each with all its values; empty for GET. */
   readonly form: ReadonlyMap<string, readonly string[]>;
 }

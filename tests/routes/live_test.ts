@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { runOf } from "../fixtures/runs.ts";
@@ -216,3 +217,110 @@ pageTest(
   },
   KEYS,
 );
+
+const EVENTS = { headers: { host: "localhost", accept: "text/event-stream" } };
+const eventsOf = async (app: Hono, run_id: string, init: RequestInit = {}) =>
+  await app.request(`/runs/${run_id}/events`, { ...EVENTS, ...init });
+
+pageTest("the events of a run that does not exist are a 404 before a stream begins", async ({ app, log }) => {
+  const response = await eventsOf(app, "none");
+  assert.equal(response.status, 404);
+  assert.equal(response.headers.get("content-type"), "application/problem+json");
+  assert.equal((await response.json()).code, "not_found");
+  assert.deepEqual(log.map(({ status, error }) => [status, error]), [[404, undefined]]);
+});
+
+pageTest("events are a 503 while the run store is down", async ({ app, world }) => {
+  await addRun(world.stores.runs, "r1");
+  world.stores.runs.snapshot = () => Promise.reject(new ParleyError("unavailable", "it is down"));
+  const response = await eventsOf(app, "r1");
+  assert.equal(response.status, 503);
+  assert.match((await response.json()).detail, /it is down/);
+});
+
+/** Lets a store fail from the second call of a method on. */
+function failLater(runs: RunStore, error: unknown): void {
+  const snapshot = runs.snapshot.bind(runs);
+  let calls = 0;
+  runs.snapshot = (o) => ++calls > 1 ? Promise.reject(error) : snapshot(o);
+}
+
+for (
+  const [what, error, logged] of [
+    ["a store that goes down", new ParleyError("unavailable", "it is down"), /^unavailable: it is down$/],
+    ["what was not foreseen", new TypeError("quotes a message"), /^TypeError at /],
+  ] as const
+) {
+  pageTest(`a stream that began is ended by ${what}, which is logged`, async ({ app, world, log }) => {
+    await addRun(world.stores.runs, "r1");
+    failLater(world.stores.runs, error);
+    const text = await (await eventsOf(app, "r1")).text();
+    assert.match(text, /^event: fragment\n/);
+    assert.doesNotMatch(text, /event: (end|error)|quotes|is down/);
+    assert.deepEqual(log.map(({ status }) => status), [200, 200]);
+    assert.match(log[1]!.error ?? "", logged);
+    assert.doesNotMatch(JSON.stringify(log), /quotes/);
+    assert.equal(log[1]!.request_id, log[0]!.request_id);
+  });
+}
+
+const MAX_STREAMS = 64;
+
+/** Asks for so many streams at once, hangs up, and returns each status. */
+async function burst(app: Hono, count: number, init: RequestInit = {}): Promise<number[]> {
+  const responses = await Promise.all(Array.from({ length: count }, () => eventsOf(app, "r1", init)));
+  for (const { body } of responses) await body?.cancel();
+  return responses.map(({ status }) => status);
+}
+const count = (statuses: readonly number[], status: number) =>
+  statuses.filter((each) => each === status).length;
+
+pageTest("of 150 streams that are asked for at once 64 begin, each time", async ({ app, world }) => {
+  await addRun(world.stores.runs, "r1");
+  for (const statuses of [await burst(app, 150), await burst(app, 150)]) {
+    assert.deepEqual([count(statuses, 200), count(statuses, 503)], [MAX_STREAMS, 150 - MAX_STREAMS]);
+  }
+});
+
+pageTest("what begins no stream gives its slot back", async ({ app, world, log }) => {
+  const { runs } = world.stores;
+  await addRun(runs, "r1");
+  for (let i = 0; i <= MAX_STREAMS; i++) {
+    assert.equal((await eventsOf(app, "r1", { method: "HEAD" })).status, 200);
+    assert.equal((await eventsOf(app, "none")).status, 404);
+  }
+  const hangUp = new AbortController();
+  const snapshot = runs.snapshot.bind(runs);
+  runs.snapshot = () => new Promise(() => {});
+  const asked = burst(app, MAX_STREAMS, { signal: hangUp.signal });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal((await eventsOf(app, "r1")).status, 503);
+  hangUp.abort();
+  assert.equal(count(await asked, 499), MAX_STREAMS);
+  assert.equal(count(log.map(({ status }) => status), 499), MAX_STREAMS);
+  runs.snapshot = snapshot;
+  assert.equal(count(await burst(app, MAX_STREAMS), 200), MAX_STREAMS);
+});
+
+pageTest("a stream that nobody reads gives its slot back once its client is gone", async ({ app, world }) => {
+  await addRun(world.stores.runs, "r1");
+  const hangUp = new AbortController();
+  const streams = await Promise.all(
+    Array.from({ length: MAX_STREAMS }, () => eventsOf(app, "r1", { signal: hangUp.signal })),
+  );
+  assert.equal((await eventsOf(app, "r1")).status, 503);
+  hangUp.abort();
+  for (const { body } of streams) await body!.cancel().catch(() => {});
+  assert.equal(count(await burst(app, MAX_STREAMS), 200), MAX_STREAMS);
+});
+
+for (const garbage of ["abc", "-1", "1e999", "9007199254740993", "NaN", ""]) {
+  pageTest(`events after ${JSON.stringify(garbage)} are all of them`, async ({ app, world }) => {
+    const { runs } = world.stores;
+    await addRun(runs, "r1");
+    await runs.appendLogs({ run_id: "r1", lines: [line("one")] });
+    const headers = { "last-event-id": garbage };
+    const events = await follow(app, "/runs/r1/events", ({ event }) => event === "lines", headers);
+    assert.match(events.at(-1)!.data, /one/);
+  });
+}
