@@ -12,8 +12,8 @@ export {
   CircuitState,
   ConsecutiveBreaker,
   handleWhen,
+  isBrokenCircuitError,
   isBulkheadRejectedError,
-  isTaskCancelledError,
   timeout,
   TimeoutStrategy,
 } from "cockatiel";

@@ -1,6 +1,7 @@
 import { statfsSync, styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
-import { messageOf } from "../lib/core/errors.ts";
+import { reasonOf } from "../lib/core/errors.ts";
+import { showUrl } from "../lib/core/show_url.ts";
 import { type Health, type ModelIdentity, parseModelKey, type Published } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
@@ -9,7 +10,7 @@ import * as open from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
-import { embedderOptions, embedderUrl } from "./services.ts";
+import { embedderOptions, modelName } from "./models.ts";
 
 interface Opened {
   health(): Promise<Health>;
@@ -19,7 +20,7 @@ interface Opened {
 /** The stores as they are opened; those of data belong together. */
 type Stores = Omit<CheckedStores, "vectors"> & { readonly vectors: VectorStores; readonly runs: RunStore };
 
-/** How one store is. `url` has no credentials; `error` says what to do. A store that answers may yet not be read. */
+/** How one store is. `url` is as `showUrl()` has it; `error` says what to do. A store that answers may yet not be read. */
 interface StoreReport {
   readonly role: Role;
   readonly url: string;
@@ -68,20 +69,14 @@ export async function doctor(config: Config, o: { json: boolean }): Promise<numb
 }
 
 async function examine(config: Config, role: Role, opened: Map<Role, Opened>): Promise<StoreReport> {
-  const url = withoutCredentials(config[role]);
+  const url = showUrl(config[role]);
   try {
     const store = await ROLES[role](config[role]);
     opened.set(role, store);
     return { role, url, health: await store.health(), error: null };
   } catch (error) {
-    return { role, url, health: null, error: messageOf(error) };
+    return { role, url, health: null, error: reasonOf(error) };
   }
-}
-
-function withoutCredentials(url: URL): string {
-  const shown = new URL(url);
-  if (shown.host !== "") shown.username = shown.password = "";
-  return decodeURI(shown.href);
 }
 
 async function diagnose(
@@ -94,7 +89,7 @@ async function diagnose(
   const stores: Partial<Stores> = Object.fromEntries(well);
   const { counts, findings } = await examineData(config, stores, reading);
   const lineage = config.lineage === null ? null : {
-    url: config.lineage.origin + config.lineage.pathname,
+    url: showUrl(config.lineage),
     unsent: await reading.of("runs", stores.runs, (runs) => runs.unsent()),
   };
   const disk_free_gb = freeBytes(config.data) / 1e9;
@@ -123,7 +118,7 @@ class Reading {
       return await read(store);
     } catch (error) {
       if (!this.errors.has(role)) {
-        this.errors.set(role, `it answers, but cannot be read: ${messageOf(error)}`);
+        this.errors.set(role, `it answers, but cannot be read: ${reasonOf(error)}`);
       }
       return null;
     }
@@ -172,14 +167,14 @@ function freeBytes(folder: string): number {
 
 /** The model that is set, or why it cannot be opened. */
 async function configuredModel(config: Config): Promise<ModelIdentity | string> {
-  const embedder = await openEmbedder({ ...embedderOptions(config), sessions: 1 }).catch(messageOf);
+  const embedder = await openEmbedder({ ...embedderOptions(config), sessions: 1 }).catch(reasonOf);
   if (typeof embedder === "string") return embedder;
   await embedder.close();
   return embedder.model;
 }
 
 function otherModelFindings(config: Config, published: Published | null, model: ModelIdentity): Finding[] {
-  const text = otherModel({ published, model, embeddings: embedderUrl(config) });
+  const text = otherModel({ published, model, name: modelName(config.embeddings) });
   if (text === null || published === null) return [];
   const { dimension: expected } = parseModelKey(published.model);
   return [{ code: "other_model", severity: "critical", figure: model.dimension, expected, text }];

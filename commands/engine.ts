@@ -13,7 +13,8 @@ import type { Services } from "../tasks/services.ts";
 import { shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
 import type { RunLog } from "./logs.ts";
-import { openServices, resolveModel } from "./services.ts";
+import { configuredModels, resolveModel } from "./models.ts";
+import { openServices } from "./services.ts";
 import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
@@ -21,7 +22,9 @@ const POOLS = Object.freeze({ default: 16 });
 
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
-  return loadDags({ dags: [nightly(config), intents(), reembed({ resolve: resolveModel })], pools: POOLS });
+  const models = configuredModels(config);
+  const another = reembed({ models, resolve: (model) => resolveModel(config, model) });
+  return loadDags({ dags: [nightly(config), intents(), another], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */

@@ -7,7 +7,8 @@ import { sampleUnlabelled } from "../lib/intents/sample.ts";
 import { IntentService } from "../lib/intents/service.ts";
 import { openAnalytics, openDocuments, openVectors } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
-import { embedderOptions, lazy, openAll } from "./services.ts";
+import { embedderOptions } from "./models.ts";
+import { lazy, openAll } from "./services.ts";
 
 /** Messages that groups are made of at most. */
 const SAMPLE = 4_000;

@@ -12,9 +12,9 @@ import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { executing, work } from "./engine.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
+import { modelName } from "./models.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample } from "./sample.ts";
-import { embedderUrl } from "./services.ts";
 import { summarize, summaryTable } from "./summary.ts";
 
 export interface RunOrder extends Sources {
@@ -117,7 +117,7 @@ function hints({ run, tasks, attempts }: RunSnapshot, read: readonly string[]): 
 function modelHints(config: Config, { run }: RunSnapshot): string[] {
   const { model } = run.params;
   if (run.dag_id !== "reembed" || run.state !== "success") return [];
-  const set = embedderUrl(config);
+  const set = modelName(config.embeddings);
   return [
     ...model === set ? [] : [
       `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,

@@ -10,8 +10,8 @@ import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
 import { requestLog } from "./logs.ts";
+import { embedderOptions } from "./models.ts";
 import {
-  embedderOptions,
   lazy,
   type Opened,
   openServing,

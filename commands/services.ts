@@ -1,9 +1,9 @@
 import { systemClock } from "../lib/core/clock.ts";
-import { type Config, parseUrl } from "../lib/config.ts";
+import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import type { Published } from "../lib/core/types.ts";
 import { isDeterministic } from "../lib/embed/deterministic.ts";
-import { type EmbedderOptions, isEmbedder, noEmbedder, openEmbedder } from "../lib/embed/open.ts";
+import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
   datasetName,
@@ -17,6 +17,7 @@ import {
 } from "../lib/stores/open.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";
+import { embedderOptions, modelName } from "./models.ts";
 
 /** What is open, and the one way to close it. */
 export interface Opened<T> {
@@ -70,16 +71,17 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     runs: () => openRuns(config.runs),
   });
   const embedders = new Map<string, Promise<Embedder>>();
-  const embedder = (url = embedderUrl(config)) => {
-    const opened = embedders.get(url) ?? openEmbedder({ ...embedderOptions(config), url });
-    embedders.set(url, opened);
+  const embedder = (name = modelName(config.embeddings), onNote?: (line: string) => void) => {
+    const options = { ...embedderOptions(config, name), ...onNote && { onNote } };
+    const opened = embedders.get(name) ?? openEmbedder(options);
+    embedders.set(name, opened);
     return opened;
   };
-  const { max_bad_share, retention_days, half_life_days } = config;
+  const { inbox, max_bad_share, retention_days, half_life_days } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
-    settings: { embeddings: embedderUrl(config), max_bad_share, retention_days, half_life_days },
+    settings: { model: modelName(config.embeddings), inbox, max_bad_share, retention_days, half_life_days },
     embedder,
     catalogue: ({ sources }) => readCatalogue(config, sources),
     dataset: (store, table) => datasetName(config[store], table),
@@ -111,39 +113,14 @@ export function openServing(config: Config) {
 
 export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
 
-/** The param `model` as a run keeps it, checked as the setting is; a relative folder is seen from here. */
-export function resolveModel(text: string): string {
-  const name = "the param model";
-  if (!isEmbedder(text)) throw noEmbedder(name);
-  const problems: string[] = [];
-  const embeddings = parseUrl(name, text, Deno.cwd(), problems);
-  if (problems.length > 0) throw new ParleyError("invalid", problems.join("; "));
-  return embedderUrl({ embeddings });
-}
-
-/** What the configured embedder is opened with. */
-export function embedderOptions(config: Config): EmbedderOptions {
-  return {
-    url: embedderUrl(config),
-    sessions: config.embed_sessions,
-    long: config.embed_long,
-    key: config.embeddings_key,
-    hub: { ...config.hub, cache: `${config.data}/models` },
-  };
-}
-
-/** Without the escapes that a URL puts into a path. */
-export function embedderUrl({ embeddings }: Pick<Config, "embeddings">): string {
-  const { protocol, pathname, search, href } = embeddings;
-  return protocol === "onnx:" ? `${protocol}${decodeURIComponent(pathname)}${search}` : href;
-}
-
 /** Throws `invalid` where answers would come from the embedder that only tests may use, unless that is wanted. */
 export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config): void {
   if (embeddings.protocol !== "test:" || allow_test_embedder) return;
   throw new ParleyError(
     "invalid",
-    `PARLEY_EMBEDDINGS=${embeddings.href} knows no meanings and is for tests: set a model, or leave it out for the ` +
+    `PARLEY_EMBEDDINGS=${
+      modelName(embeddings)
+    } knows no meanings and is for tests: set a model, or leave it out for the ` +
       "bundled one; PARLEY_ALLOW_TEST_EMBEDDER=1 serves it all the same",
   );
 }
@@ -155,7 +132,7 @@ export function refusePublishedTest(config: Config, { model }: Published): void 
     "invalid",
     `what is published was embedded by ${model}, which knows no meanings and is for tests: change over to a model by ` +
       `\`deno task pipeline run reembed --param model=${
-        embedderUrl(config)
+        modelName(config.embeddings)
       }\`, or serve it all the same by ` +
       "PARLEY_ALLOW_TEST_EMBEDDER=1",
   );

@@ -1,4 +1,4 @@
-import { parseEnv, z } from "../deps.ts";
+import { join, parseEnv, z } from "../deps.ts";
 import { ParleyError } from "./core/errors.ts";
 import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
 
@@ -20,6 +20,8 @@ export interface Config {
   /** Token that the lineage sink is shown. */
   readonly lineage_key: string | null;
   readonly embeddings: URL;
+  /** Models besides that one which a run may be given over HTTP. */
+  readonly models: readonly URL[];
   /** Path of the catalogue of intents; null for none of one's own. */
   readonly intents: string | null;
   /** Inference sessions at one time; each keeps one core busy. */
@@ -33,6 +35,8 @@ export interface Config {
   /** Whether answers may come from vectors without meaning. */
   readonly allow_test_embedder: boolean;
   readonly sources: Sources;
+  /** Folder whose files a run may be given over HTTP; links in it are not followed. Null for none. */
+  readonly inbox: string | null;
   /** Null where the nightly run is switched off. */
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
   readonly host: string;
@@ -54,6 +58,8 @@ const list = z.string().transform((text) =>
   text.split(",").map((part) => part.trim()).filter((part) => part !== "")
 );
 
+const holdsLogin = (text: string) => /^https?:\/\/[^/?#]*@/.test(text);
+
 /** The environment as it is read. Every name here stands in `.env.example` and in the README's table. */
 const Environment = z.object({
   PARLEY_DATA: z.string().min(1).default("./.parley"),
@@ -65,10 +71,7 @@ const Environment = z.object({
   PARLEY_CACHE: z.string().default("memory:64mb"),
   PARLEY_ARTIFACTS: z.string().optional(),
   PARLEY_LINEAGE: z.url({ protocol: /^https?$/, error: "is not a URL such as http://marquez:5000" })
-    .refine(
-      (text) => !/^https?:\/\/[^/?#]*@/.test(text),
-      "holds credentials: set PARLEY_LINEAGE_KEY to a token",
-    )
+    .refine((text) => !holdsLogin(text), "holds credentials: set PARLEY_LINEAGE_KEY to a token")
     .transform((text) => new URL(text)).nullable().default(null),
   PARLEY_LINEAGE_KEY: z.string().nullable().default(null),
   PARLEY_EMBEDDINGS: z.string().optional(),
@@ -76,13 +79,17 @@ const Environment = z.object({
   PARLEY_EMBED_LONG: z.enum(["truncate", "windows"], { error: "is neither truncate nor windows" })
     .default("truncate"),
   PARLEY_ALLOW_TEST_EMBEDDER: z.enum(["0", "1"], { error: "is neither 0 nor 1" }).default("0"),
-  HF_ENDPOINT: z.url({ error: "is not a URL" }).nullable().default(null),
+  PARLEY_MODELS: list.default([]),
+  HF_ENDPOINT: z.url({ protocol: /^https?$/, error: "is not a URL such as https://huggingface.co" })
+    .refine((text) => !holdsLogin(text), "holds credentials: set HF_TOKEN to a token")
+    .nullable().default(null),
   HF_TOKEN: z.string().nullable().default(null),
   PARLEY_INTENTS: z.string().optional(),
   PARLEY_EMBED_SESSIONS: number(1, 256).default(() => navigator.hardwareConcurrency),
   PARLEY_MESSAGES: list.default([]),
   PARLEY_CAMPAIGNS: list.default([]),
   PARLEY_EVENTS: list.default([]),
+  PARLEY_INBOX: z.string().optional(),
   PARLEY_SCHEDULE: z.string().default("30 2 * * *"),
   PARLEY_TIMEZONE: z.string().default("UTC"),
   PARLEY_HOST: z.string().min(1).default("127.0.0.1"),
@@ -168,6 +175,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     lineage: v.PARLEY_LINEAGE,
     lineage_key: v.PARLEY_LINEAGE_KEY,
     embeddings: url("PARLEY_EMBEDDINGS", `onnx:${VENDORED_MODEL}`),
+    models: v.PARLEY_MODELS.map((text) => parseUrl("PARLEY_MODELS", text, cwd, problems)),
     intents: v.PARLEY_INTENTS === undefined ? null : absolute(v.PARLEY_INTENTS, cwd),
     embed_sessions: v.PARLEY_EMBED_SESSIONS,
     embed_long: v.PARLEY_EMBED_LONG,
@@ -179,6 +187,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
       campaigns: v.PARLEY_CAMPAIGNS.map((path) => absolute(path, cwd)),
       events: v.PARLEY_EVENTS.map((path) => absolute(path, cwd)),
     },
+    inbox: v.PARLEY_INBOX === undefined ? null : join(absolute(v.PARLEY_INBOX, cwd), "/").slice(0, -1),
     schedule: v.PARLEY_SCHEDULE === "off" ? null : { cron: v.PARLEY_SCHEDULE, timezone: v.PARLEY_TIMEZONE },
     host: v.PARLEY_HOST,
     port: v.PARLEY_PORT,

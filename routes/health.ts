@@ -1,6 +1,6 @@
-import { isTaskCancelledError, timeout, TimeoutStrategy } from "../deps.ts";
+import { inTime } from "../lib/core/abort.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
-import { causeOf, ParleyError } from "../lib/core/errors.ts";
+import { causeOf } from "../lib/core/errors.ts";
 import type { Health, Published } from "../lib/core/types.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
@@ -9,7 +9,6 @@ import type { Endpoint, Note } from "./endpoint.ts";
 
 /** How long a store may take to say that it is well, in milliseconds. */
 const PATIENCE_MS = 1_000;
-const patience = timeout(PATIENCE_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
 
 interface Checked {
   health(): Promise<Health>;
@@ -42,11 +41,7 @@ interface StoreState {
 export function answering(
   stores: Readonly<Record<typeof STORE_NAMES[number], Checked>>,
 ): Record<string, () => Promise<unknown>> {
-  const ask = (store: Checked) =>
-    patience.execute(() => store.health()).catch((error) => {
-      if (!isTaskCancelledError(error)) throw error;
-      throw new ParleyError("unavailable", `it does not answer within ${PATIENCE_MS / 1_000} s`);
-    });
+  const ask = (store: Checked) => inTime(PATIENCE_MS, () => store.health());
   return Object.fromEntries(STORE_NAMES.map((name) => [name, () => ask(stores[name])]));
 }
 
@@ -88,7 +83,7 @@ async function readiness(stores: ReadyStores, clock: Clock, note: Note): Promise
 
 async function stateOf(name: string, store: Checked, note: Note): Promise<[string, StoreState]> {
   try {
-    const { adapter, latency_ms } = await patience.execute(() => store.health());
+    const { adapter, latency_ms } = await inTime(PATIENCE_MS, () => store.health());
     return [name, { status: "up", adapter, latency_ms }];
   } catch (error) {
     note.degraded = { ...note.degraded, [name]: causeOf(error) };
@@ -101,7 +96,7 @@ async function publishedOf(
   analytics: ReadyStores["analytics"],
 ): Promise<Pick<Published, "version" | "at"> | null> {
   try {
-    const published = await patience.execute(() => analytics.published());
+    const published = await inTime(PATIENCE_MS, () => analytics.published());
     return published && { version: published.version, at: published.at };
   } catch {
     return null;
@@ -111,7 +106,7 @@ async function publishedOf(
 /** Null too where the run store fails, which its own line tells. */
 async function schedulerOf(runs: ReadyStores["runs"], clock: Clock): Promise<SchedulerState | null> {
   try {
-    const leader = await patience.execute(() => runs.leader());
+    const leader = await inTime(PATIENCE_MS, () => runs.leader());
     if (leader === null) return null;
     const { last_tick, lag_ms, live_until } = leader;
     return { status: Date.parse(live_until) > clock.now() ? "up" : "down", last_tick, lag_ms };

@@ -1,6 +1,7 @@
 import { z } from "../deps.ts";
 import type { Kind } from "../lib/core/types.ts";
-import { defineDag } from "../lib/dag/define.ts";
+import { defineDag, type RemoteValues } from "../lib/dag/define.ts";
+import { inboxFiles } from "../lib/sources/inbox.ts";
 import type { Services } from "./services.ts";
 import { analytics } from "./steps/analytics.ts";
 import { check } from "./steps/check.ts";
@@ -18,6 +19,8 @@ import { vectors } from "./steps/vectors.ts";
 export interface NightlySettings {
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
   readonly sources: Readonly<Record<Kind, readonly string[]>>;
+  /** Folder of files that a run may be given over HTTP; null for none. */
+  readonly inbox: string | null;
 }
 
 const paths = (what: string, configured: readonly string[]) =>
@@ -25,7 +28,11 @@ const paths = (what: string, configured: readonly string[]) =>
 const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
-export function nightly({ schedule, sources }: NightlySettings) {
+export function nightly({ schedule, sources, inbox }: NightlySettings) {
+  const remote = (kind: Kind): RemoteValues => ({
+    values: async () => [...new Set([...sources[kind], ...inbox === null ? [] : await inboxFiles(inbox)])],
+    settings: `PARLEY_${kind.toUpperCase()}, and the files in the folder PARLEY_INBOX`,
+  });
   return defineDag<Services>({
     id: "nightly",
     doc:
@@ -38,6 +45,7 @@ export function nightly({ schedule, sources }: NightlySettings) {
       campaigns: paths("campaigns", sources.campaigns),
       events: paths("events", sources.events),
     }),
+    remote: { messages: remote("messages"), campaigns: remote("campaigns"), events: remote("events") },
     tasks: [
       { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 } },
       { id: "validate", doc: "checks every row", needs: ["ingest"], run: validate },

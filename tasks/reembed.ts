@@ -12,6 +12,8 @@ import { publishNew } from "./steps/reembed/publish.ts";
 export interface ReembedSettings {
   /** Checks the URL of an embedding model, as PARLEY_EMBEDDINGS has it, and makes it independent of the working directory. */
   readonly resolve: (model: string) => string;
+  /** The names of the models that a run may be given over HTTP. */
+  readonly models: readonly string[];
 }
 
 const NO_MODEL = "name the new model as PARLEY_EMBEDDINGS would, such as onnx:./models/NAME";
@@ -25,7 +27,7 @@ const decide = (error: unknown): RetryDecision =>
  * Another model: builds its vectors beside those that serve, checks them, and switches. Going back is the same, and
  * takes seconds where the old vectors were kept.
  */
-export function reembed({ resolve }: ReembedSettings) {
+export function reembed({ resolve, models }: ReembedSettings) {
   return defineDag<Services>({
     id: "reembed",
     doc: "Embeds everything by another model beside the one that serves, then switches to it.",
@@ -36,6 +38,10 @@ export function reembed({ resolve }: ReembedSettings) {
       ),
       drop_old: z.boolean().default(false).describe("remove the vectors of other models after the switch"),
     }),
+    remote: {
+      model: { values: () => Promise.resolve(models), settings: "PARLEY_EMBEDDINGS and PARLEY_MODELS" },
+      drop_old: "any",
+    },
     tasks: [
       { id: "estimate", doc: "how much, how long", run: estimate, retries: { ...store, decide } },
       { id: "embed", doc: "text to vectors", needs: ["estimate"], run: embed, retries: store },

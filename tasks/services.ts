@@ -19,8 +19,11 @@ export interface Services {
   readonly artifacts: ArtifactStore;
   /** What earlier runs came to. */
   readonly runs: Pick<RunStore, "history" | "outputs">;
-  /** The embedding model of a URL, or the one that is configured; opened once, loaded at its first text. */
-  embedder(url?: string): Promise<Embedder>;
+  /**
+   * The embedding model that a run's param names, or the one that is configured; opened once, loaded at its first text.
+   * `onNote` gets what the operator should read of that.
+   */
+  embedder(name?: string, onNote?: (line: string) => void): Promise<Embedder>;
   /** The catalogue of intents for data from these sources (URIs); null where there is none. */
   catalogue(o: { sources: readonly string[] }): Promise<Catalogue | null>;
   readonly clock: Clock;
@@ -32,8 +35,10 @@ export interface Services {
 }
 
 export interface Settings {
-  /** The URL of the configured embedding model. */
-  readonly embeddings: string;
+  /** The name of the configured embedding model, as the param `model` takes it. */
+  readonly model: string;
+  /** Folder in which links are not followed, as others may put files there; null for none. */
+  readonly inbox: string | null;
   /** Share (0..1) of a run's rows that may be refused before the run fails. */
   readonly max_bad_share: number;
   /** Days after which a user's word or an event counts half. */

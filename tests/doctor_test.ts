@@ -68,7 +68,7 @@ sampleTest("doctor says how much lineage waits, and where to without what is sec
     PARLEY_LINEAGE: "http://127.0.0.1:1/api?api_key=secret",
     PARLEY_LINEAGE_KEY: "secret",
   });
-  assert.equal(lineage.url, "http://127.0.0.1:1/api");
+  assert.equal(lineage.url, "http://127.0.0.1:1/api?…");
   assert.ok(lineage.unsent > 0);
 });
 

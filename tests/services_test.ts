@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { allDags } from "../commands/engine.ts";
-import { embedderOptions, refuseTestEmbedder, resolveModel } from "../commands/services.ts";
+import { configuredModels, embedderOptions, modelUrl, resolveModel } from "../commands/models.ts";
+import { refuseTestEmbedder } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
 import { checkParams } from "../lib/dag/runs.ts";
 
@@ -22,11 +23,13 @@ Deno.test("embedderOptions() hands the configured URL on as it was meant", () =>
 
 Deno.test("embedderOptions() has the key, the hub and what becomes of long texts", () => {
   const { key, hub, long } = optionsOf({
+    PARLEY_EMBEDDINGS: "tei+https://host:8080/a?batch=2",
     PARLEY_EMBEDDINGS_KEY: "secret",
     PARLEY_EMBED_LONG: "windows",
     HF_ENDPOINT: "https://hub.example",
   });
-  assert.deepEqual([key, long], ["secret", "windows"]);
+  assert.deepEqual([key, long], [{ secret: "secret", origin: "https://host:8080" }, "windows"]);
+  assert.equal(optionsOf({ PARLEY_EMBEDDINGS_KEY: "secret" }).key?.origin, null, "of the bundled model");
   assert.deepEqual(hub, {
     endpoint: "https://hub.example",
     token: null,
@@ -46,9 +49,10 @@ Deno.test("refuseTestEmbedder() lets through models, and the test embedder where
 });
 
 Deno.test("reembed takes the param model as the setting, and says of the param what is wrong", () => {
-  assert.equal(resolveModel("onnx:./models/a b"), `onnx:${Deno.cwd()}/models/a b`);
-  assert.equal(resolveModel("test:64"), "test:64");
-  const dag = allDags(loadConfig({})).get("reembed")!;
+  const config = loadConfig({});
+  assert.equal(resolveModel(config, "onnx:./models/a b"), `onnx:${Deno.cwd()}/models/a b`);
+  assert.equal(resolveModel(config, "test:64"), "test:64");
+  const dag = allDags(config).get("reembed")!;
   const needed = /: model: name the new model as PARLEY_EMBEDDINGS would, such as onnx:.*$/;
   const refusals: [string | number | undefined, RegExp][] = [
     [undefined, needed],
@@ -63,4 +67,25 @@ Deno.test("reembed takes the param model as the setting, and says of the param w
     const params = model === undefined ? {} : { model };
     assert.throws(() => checkParams(dag, params), { code: "invalid", message });
   }
+});
+
+Deno.test("a model whose URL holds a secret is named without it, and opened by the settings alone", () => {
+  const url = "https://host/v1/embeddings?model=m&api_key=s3cret";
+  const name = "https://host/v1/embeddings?model=m&…";
+  const config = loadConfig({
+    PARLEY_EMBEDDINGS: "test:8",
+    PARLEY_MODELS: `${url}, onnx:/opt/a b?dtype=fp16`,
+  });
+  assert.deepEqual(configuredModels(config), ["test:8", name, "onnx:/opt/a b?dtype=fp16"]);
+  for (const given of [url, name]) assert.equal(resolveModel(config, given), name);
+  assert.equal(modelUrl(config, name), url);
+  assert.equal(modelUrl(config, "onnx:/opt/a b?dtype=fp16"), "onnx:/opt/a b?dtype=fp16");
+  assert.equal(modelUrl(config, "test:16"), "test:16");
+  for (const other of [url.replace("s3cret", "0ther"), "https://user:s3cret@host/v1?model=m", name]) {
+    assert.throws(() => resolveModel(loadConfig({}), other), (error: Error) => {
+      assert.match(error.message, /set PARLEY_MODELS to that URL/);
+      return !/s3cret|0ther/.test(error.message);
+    });
+  }
+  assert.throws(() => modelUrl(loadConfig({}), name), { code: "invalid", message: /PARLEY_MODELS/ });
 });

@@ -1,3 +1,5 @@
+import { ParleyError } from "./errors.ts";
+
 /**
  * Settles as `work` does, or rejects by the signal's reason as soon as that is aborted; before, where it is aborted
  * already. What `work` began goes on unless it heeds the signal itself; how that ends is nobody's concern any more.
@@ -32,4 +34,15 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(done, ms);
     signal.addEventListener("abort", done);
   });
+}
+
+/** What `work` comes to, or `unavailable` once it takes longer than so many milliseconds. The work itself continues. */
+export async function inTime<T>(ms: number, work: () => Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new ParleyError("unavailable", `timed out after ${ms} ms`)), ms);
+  try {
+    return await Promise.race([work(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

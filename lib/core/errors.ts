@@ -35,12 +35,35 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What failed, for a log. The message of a foreign error may quote data, so only its name and place are told. */
+/**
+ * What failed, for a log or a page. The message of a foreign error may quote data or a secret, so only its name is given,
+ * and the place in this program where it came up: a library's own files say nothing to the reader.
+ */
 export function causeOf(error: unknown): string {
   if (error instanceof ParleyError) return `${error.code}: ${error.message}`;
   if (!(error instanceof Error)) return typeof error;
-  const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line))?.trim();
-  return place === undefined ? error.name : `${error.name} ${place}`;
+  if (error.name === "TimeoutError") return "timed out";
+  const [place] = placesOf(error);
+  return place === undefined ? error.name : `${error.name} at ${place}`;
+}
+
+/** Where this program is, as its frames in a stack begin. */
+const ROOT = new URL("../../", import.meta.url).href;
+
+/** The frames of this program in an error's stack, innermost first, as `lib/core/errors.ts:12:3`. */
+export function placesOf({ stack = "" }: Error): string[] {
+  return stack.split("\n").filter((line) => /^\s+at /.test(line)).flatMap((line) => {
+    const at = line.indexOf(ROOT);
+    return at < 0 ? [] : [line.slice(at + ROOT.length).replace(/\)$/, "")];
+  });
+}
+
+/** What is wrong, for a person: the sentence of Parley's own error, and of a foreign one what {@link causeOf} gives. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof ParleyError) return error.message;
+  // SQLite's own sentences name tables and columns, and never values.
+  if (error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR") return error.message;
+  return causeOf(error);
 }
 
 const MOST_CAUSES = 5;

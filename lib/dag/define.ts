@@ -44,6 +44,14 @@ export interface TaskDefinition<Services> {
   readonly run: TaskFunction<Services>;
 }
 
+/** Which values a param may be given from outside: any that its schema takes, or one (or, of a list, several) of these. */
+export type RemoteValues = "any" | {
+  /** What may be given now: read for each form and each request. */
+  readonly values: () => Promise<readonly string[]>;
+  /** The settings that they come from, as a sentence names them. */
+  readonly settings: string;
+};
+
 export interface DagDefinition<Services> {
   readonly id: string;
   readonly doc?: string;
@@ -56,6 +64,11 @@ export interface DagDefinition<Services> {
   readonly group?: string;
   /** Checked before a run is made; its defaults fill in what is not given. */
   readonly params?: z.ZodType;
+  /**
+   * The params that may be given over HTTP, and with which values. The others keep their defaults there: a param can name
+   * a file or an address, and only who runs this program may choose among all of those.
+   */
+  readonly remote?: Readonly<Record<string, RemoteValues>>;
   readonly tasks: readonly TaskDefinition<Services>[];
 }
 

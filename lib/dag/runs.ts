@@ -1,18 +1,45 @@
 import { type Clock, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { JsonObject } from "../core/types.ts";
+import type { Json, JsonObject } from "../core/types.ts";
 import type { RunRecord, RunStore } from "../stores/runs/port.ts";
 import type { Dag } from "./define.ts";
 import type { Occurrence } from "./schedule.ts";
 import { newTask } from "./state.ts";
 
 /** Checks params against the dag's schema, which fills in defaults; `invalid` names each that is wrong. */
-export function checkParams<Services>(dag: Dag<Services>, params: JsonObject): JsonObject {
+export function checkParams<Services>(
+  dag: Pick<Dag<Services>, "id" | "params">,
+  params: JsonObject,
+): JsonObject {
   if (dag.params === undefined) return params;
   const parsed = dag.params.safeParse(params);
   if (parsed.success) return parsed.data as JsonObject;
   const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "params"}: ${message}`);
   throw new ParleyError("invalid", `the dag "${dag.id}" does not take these params: ${faults.join("; ")}`);
+}
+
+/** Checks params that came over HTTP: by what the dag lets through from outside, then as {@link checkParams} does. */
+export async function checkRemoteParams<Services>(
+  dag: Pick<Dag<Services>, "id" | "params" | "remote">,
+  params: JsonObject,
+): Promise<JsonObject> {
+  for (const [name, given] of Object.entries(params)) {
+    const allowed = dag.remote?.[name];
+    if (allowed === "any") continue;
+    if (allowed === undefined) {
+      throw new ParleyError(
+        "invalid",
+        `the param ${name} of ${dag.id} can be given on the command line alone`,
+      );
+    }
+    const values: readonly Json[] = await allowed.values();
+    if ([given].flat().every((each) => values.includes(each))) continue;
+    throw new ParleyError(
+      "invalid",
+      `the param ${name} of ${dag.id} is not one of those that may be given here: they come from ${allowed.settings}`,
+    );
+  }
+  return checkParams(dag, params);
 }
 
 /** Adds a queued run made by hand, or by an engine outside; returns it. `conflict` where the run id exists. */

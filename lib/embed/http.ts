@@ -1,6 +1,8 @@
 import { hash } from "../../deps.ts";
+import { type OriginKey, withholds } from "../core/origin_key.ts";
 import type { Abortable, ModelIdentity, Pooling } from "../core/types.ts";
 import { TeiInfo } from "./http_api.ts";
+import { withheldNote } from "./http_call.ts";
 import { Client } from "./http_client.ts";
 import { send } from "./http_long.ts";
 import { type Endpoint, parseEndpoint } from "./http_url.ts";
@@ -15,13 +17,15 @@ const UNSTATED = "unstated";
 
 /**
  * Opens an embeddings endpoint by a URL that {@link parseEndpoint} reads. TEI is asked for its model, and any endpoint for
- * its dimension unless the URL says how many to give. `key` goes into the header `authorization` and nowhere else. Needs
+ * its dimension unless the URL says how many to give. `key` goes into the header `authorization`, to its own origin alone; `onNote` gets a
+ * sentence if it belongs to another. Needs
  * network permission only. Throws `invalid` for the URL, and what {@link Client.ask} throws.
  */
 export async function openHttp(
-  o: { url: string; key: string | null; long: LongTexts } & Abortable,
+  o: { url: string; key: OriginKey | null; long: LongTexts; onNote?: (line: string) => void } & Abortable,
 ): Promise<Embedder> {
   const endpoint = parseEndpoint(o.url);
+  if (withholds(o.key, endpoint.url)) o.onNote?.(withheldNote(endpoint.host));
   const client = new Client(endpoint, o.key);
   const info = endpoint.api === "tei" ? await teiInfo(client, o) : null;
   const model: ModelIdentity = {

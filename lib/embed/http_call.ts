@@ -2,6 +2,7 @@ import { bulkhead, type BulkheadPolicy } from "../../deps.ts";
 import { abortable, onAbort } from "../core/abort.ts";
 import { backoff, retryAfter } from "../core/backoff.ts";
 import { type ErrorCode, ParleyError } from "../core/errors.ts";
+import { authorization, type OriginKey, withholds } from "../core/origin_key.ts";
 import type { Endpoint } from "./http_url.ts";
 
 /** Tries of one request, and the longest that one is waited for. */
@@ -48,7 +49,7 @@ export interface Call {
 export class Caller {
   private readonly slots: BulkheadPolicy;
 
-  constructor(private readonly endpoint: Endpoint, private readonly key: string | null) {
+  constructor(private readonly endpoint: Endpoint, private readonly key: OriginKey | null) {
     this.slots = bulkhead(endpoint.concurrency, Infinity);
   }
 
@@ -98,7 +99,7 @@ export class Caller {
   private request(body: object | undefined): RequestInit {
     const headers = {
       accept: "application/json",
-      ...this.key === null ? {} : { authorization: `Bearer ${this.key}` },
+      ...authorization(this.key, this.endpoint.url),
     };
     if (body === undefined) return { headers, redirect: "manual" };
     const json = { ...headers, "content-type": "application/json" };
@@ -108,10 +109,17 @@ export class Caller {
   private async refuse({ status, headers, body }: Response): Promise<never> {
     // What it says may quote the texts.
     await body?.cancel();
-    const [code, sentence] = meaningOf(status);
+    const [code, sentence] = this.meaningOf(status);
     const again = AGAIN.includes(status) || status >= 500;
     const retry_after = headers.get("retry-after");
     throw this.error(code, `answers with HTTP ${status}: ${sentence}`, { again, retry_after });
+  }
+
+  private meaningOf(status: number): [ErrorCode, string] {
+    const [code, sentence] = meaningOf(status);
+    return code === "denied" && withholds(this.key, this.endpoint.url)
+      ? [code, withheldNote(this.endpoint.host)]
+      : [code, sentence];
   }
 
   private async read(response: Response): Promise<string> {
@@ -170,6 +178,13 @@ function meaningOf(status: number): [ErrorCode, string] {
     return ["unavailable", "it takes no more for now, so try later or set ?concurrency= lower"];
   }
   return ["unavailable", "see its own log, and try again"];
+}
+
+/** For an endpoint that is sent no key, although there is one. */
+export function withheldNote(host: string): string {
+  return `PARLEY_EMBEDDINGS_KEY is not sent to ${host}, since it belongs to the endpoint in PARLEY_EMBEDDINGS: to use ` +
+    "another key, set both for this run, as in `PARLEY_EMBEDDINGS=URL PARLEY_EMBEDDINGS_KEY=KEY deno task pipeline " +
+    "run reembed --param model=URL`";
 }
 
 /** Besides 5xx, statuses of a request that may be repeated. */

@@ -1,3 +1,4 @@
+import type { OriginKey } from "../core/origin_key.ts";
 import type { Abortable } from "../core/types.ts";
 import { type Api, apiOf } from "./http_api.ts";
 import { Caller } from "./http_call.ts";
@@ -9,7 +10,7 @@ export class Client {
   readonly caller: Caller;
   private readonly api: Api;
 
-  constructor(endpoint: Endpoint, key: string | null) {
+  constructor(endpoint: Endpoint, key: OriginKey | null) {
     this.caller = new Caller(endpoint, key);
     this.api = apiOf(endpoint);
   }

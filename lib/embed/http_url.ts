@@ -46,13 +46,18 @@ const Parameters = z.object({
 /** Whether {@link parseEndpoint} knows a URL's scheme. */
 export const isEndpoint = (url: string) => /^((openai|tei)\+)?https?:\/\//.test(url);
 
+/** Scheme, host and port of an endpoint's URL; null for anything else. */
+export const originOf = (url: string) => isEndpoint(url) ? withoutApi(url)?.origin ?? null : null;
+
+const withoutApi = (url: string) => URL.parse(url.replace(/^(openai|tei)\+/, ""));
+
 /**
  * Reads `https://host/v1/embeddings?model=NAME`, the same after `openai+`, or `tei+http://host:port`. Parameters that are
  * not ours stay in the URL. Throws `invalid` with a sentence that does not repeat the URL, which may hold a secret.
  */
 export function parseEndpoint(text: string): Endpoint {
   const api = text.startsWith("tei+") ? "tei" : "openai";
-  const url = URL.parse(text.replace(/^(openai|tei)\+/, ""));
+  const url = withoutApi(text);
   if (url === null) throw refusal("is not a URL; it looks like https://host/v1/embeddings?model=NAME");
   if (url.username !== "" || url.password !== "") {
     throw refusal("has a key in it: put that into PARLEY_EMBEDDINGS_KEY");

@@ -1,5 +1,6 @@
 import { loadTransformers } from "../../deps.ts";
 import { type ErrorCode, ParleyError } from "../core/errors.ts";
+import { authorization } from "../core/origin_key.ts";
 import { poolingFolder } from "./layout.ts";
 import { candidates, type Dtype, externalOf, isFile } from "./weights.ts";
 
@@ -9,7 +10,7 @@ export interface Hub {
   readonly cache: string;
   /** URL of the hub; null for the library's own. */
   readonly endpoint: string | null;
-  /** Secret, for models that are not open to all. */
+  /** Secret, for models that are not open to all; sent to the hub itself and never where it redirects to. */
   readonly token: string | null;
 }
 
@@ -25,6 +26,8 @@ export const isHubId = (name: string) => /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]
 
 const NEEDED = ["config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"];
 const OPTIONAL = ["special_tokens_map.json", "config_sentence_transformers.json"];
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+const MAX_REDIRECTS = 5;
 /** The commit that a revision was when it was first asked for: all files come from that, and stay so. */
 const COMMIT = "commit.txt";
 
@@ -91,8 +94,7 @@ class Fetching {
     const url = `${this.hub.endpoint}/${id}/resolve/${
       encodeURIComponent(await this.commit() ?? revision)
     }/${file}`;
-    const headers: HeadersInit = this.hub.token === null ? {} : { authorization: `Bearer ${this.hub.token}` };
-    const response = await fetch(url, { method, headers, signal: this.signal ?? null }).catch((cause) => {
+    const response = await this.follow(new URL(url), method).catch((cause) => {
       throw this.lost(cause);
     });
     if (response.ok) return response;
@@ -105,6 +107,27 @@ class Fetching {
         `is not there, or not open to all (HTTP ${status}): look at its name, or set HF_TOKEN`,
       )
       : this.error("unavailable", `could not be fetched (HTTP ${status}): try again later`);
+  }
+
+  /**
+   * Asks, and goes where a hub sends on to, such as the network that holds its large files. `fetch` itself would take the
+   * token along to any sub-domain.
+   */
+  private async follow(first: URL, method: "GET" | "HEAD"): Promise<Response> {
+    const { token } = this.hub;
+    const key = token === null ? null : { secret: token, origin: first.origin };
+    for (let url = first, hops = 0; hops <= MAX_REDIRECTS; hops++) {
+      const headers = authorization(key, url);
+      const response = await fetch(url, { method, headers, redirect: "manual", signal: this.signal ?? null });
+      const to = REDIRECTS.includes(response.status) ? response.headers.get("location") : null;
+      if (to === null) return response;
+      await response.body?.cancel();
+      url = new URL(to, url);
+      if (url.protocol !== "https:" && url.protocol !== first.protocol) {
+        throw this.error("denied", "sends on to an address that is not https");
+      }
+    }
+    throw this.error("unavailable", `sends on more than ${MAX_REDIRECTS} times`);
   }
 
   private async save(file: string, content: ReadableStream<Uint8Array>): Promise<void> {
@@ -122,6 +145,7 @@ class Fetching {
 
   private lost(cause: unknown): unknown {
     this.signal?.throwIfAborted();
+    if (cause instanceof ParleyError) return cause;
     if (cause instanceof Deno.errors.NotCapable) {
       return this.error("denied", `needs permission: ${cause.message}`);
     }

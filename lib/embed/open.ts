@@ -1,4 +1,5 @@
 import { ParleyError } from "../core/errors.ts";
+import type { OriginKey } from "../core/origin_key.ts";
 import { openDeterministic } from "./deterministic.ts";
 import { openHttp } from "./http.ts";
 import { isEndpoint } from "./http_url.ts";
@@ -14,10 +15,12 @@ export interface EmbedderOptions {
   readonly sessions?: number;
   /** What becomes of texts that are too long; `truncate` by default. */
   readonly long?: LongTexts;
-  /** Secret that an endpoint is shown. */
-  readonly key?: string | null;
+  /** What an endpoint of its origin is shown. */
+  readonly key?: OriginKey | null;
   /** Where models are fetched from; none are where it is not given. */
   readonly hub?: Hub | null;
+  /** Gets a sentence that the operator should read, such as why no key is sent. */
+  readonly onNote?: (line: string) => void;
   /** Ends the opening, which may fetch a model or ask an endpoint. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -36,7 +39,7 @@ export interface EmbedderOptions {
  */
 export async function openEmbedder(o: EmbedderOptions): Promise<Embedder> {
   const long = o.long ?? "truncate";
-  if (isEndpoint(o.url)) return await openHttp({ url: o.url, key: o.key ?? null, long, signal: o.signal });
+  if (isEndpoint(o.url)) return await openHttp({ ...o, key: o.key ?? null, long });
   const [, scheme, rest, query] = /^(onnx|test):([^?]*)(\?.*)?$/s.exec(o.url) ?? [];
   if (scheme === "test") return openDeterministic(rest! + (query ?? ""));
   if (scheme === "onnx" && rest !== "") {

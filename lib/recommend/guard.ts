@@ -1,4 +1,10 @@
-import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from "../../deps.ts";
+import {
+  circuitBreaker,
+  CircuitState,
+  ConsecutiveBreaker,
+  handleWhen,
+  isBrokenCircuitError,
+} from "../../deps.ts";
 import { abortable, onAbort } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 
@@ -47,11 +53,15 @@ class Guard {
   run<T>(body: (signal: AbortSignal) => Promise<T>, left_ms = Infinity): Promise<T> {
     const within = Math.min(this.budget_ms, left_ms);
     if (within <= 0) return Promise.reject(new ParleyError("unavailable", "no time was left for this stage"));
-    if (!this.isOpen) return this.breaker.execute(() => this.inTime(body, within));
-    if (this.overdue) {
-      return Promise.reject(new ParleyError("unavailable", "the store has not come back yet"));
-    }
-    return this.inTime((signal) => this.breaker.execute(() => this.tryAgain(body, signal), signal), within);
+    if (!this.isOpen) return this.unlessOpen(() => this.inTime(body, within));
+    if (this.overdue) return Promise.reject(notBack());
+    return this.inTime((signal) => this.unlessOpen(() => this.tryAgain(body, signal), signal), within);
+  }
+
+  private unlessOpen<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.breaker.execute(call, signal).catch((error) => {
+      throw isBrokenCircuitError(error) ? notBack() : error;
+    });
   }
 
   /**
@@ -86,6 +96,10 @@ class Guard {
       clearTimeout(timer);
     }
   }
+}
+
+function notBack(): ParleyError {
+  return new ParleyError("unavailable", "the store has not come back yet");
 }
 
 function late(within_ms: number): ParleyError {

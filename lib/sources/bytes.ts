@@ -1,4 +1,5 @@
 import { createHash } from "../../deps.ts";
+import { refuseOutside } from "./inbox.ts";
 import { asSourceError, type Source } from "./source.ts";
 
 const CHUNK_BYTES = 262_144;
@@ -48,9 +49,13 @@ export async function hashSource(source: Source, o: { signal: AbortSignal }): Pr
 
 async function open(source: Source): Promise<Input> {
   if (source.uri === "stdin") return Deno.stdin;
+  let file: Deno.FsFile | null = null;
   try {
-    return await Deno.open(source.uri);
+    file = await Deno.open(source.uri);
+    if (source.within !== undefined) await refuseOutside(file, { uri: source.uri, folder: source.within });
+    return file;
   } catch (error) {
+    file?.close();
     throw asSourceError(source.uri, error);
   }
 }

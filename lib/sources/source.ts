@@ -7,6 +7,8 @@ export interface Source {
   readonly uri: string;
   /** Bytes on disk; null where there is one reading only: stdin and pipes. */
   readonly bytes: number | null;
+  /** The folder that it must be in without a link on the way, which is checked when it is opened. */
+  readonly within?: string;
 }
 
 /** What is wrong with a source, as opposed to what is wrong with the program or a store. */
@@ -17,21 +19,27 @@ export class SourceError extends ParleyError {
   }
 }
 
-const ENDINGS = /\.(?:json|jsonl|ndjson)(?:\.gz)?$/i;
+export const ENDINGS = /\.(?:json|jsonl|ndjson)(?:\.gz)?$/i;
 const STDIN: Source = { uri: "stdin", bytes: null };
 
 /**
  * The sources behind paths, each once: a file or pipe is itself, `-` is stdin, and a folder is its `.json`, `.jsonl`
  * and `.ndjson` files, plain or `.gz`, in the order of their paths, with those of its sub-folders; names that begin
  * with a dot are left out. A path that is not there, may not be read or holds no such file throws a
- * {@link SourceError}.
+ * {@link SourceError}. In the `inbox`, links are not followed.
  */
-export async function expandSources(o: { paths: readonly string[] }): Promise<Source[]> {
+export async function expandSources(
+  o: { paths: readonly string[]; inbox?: string | null },
+): Promise<Source[]> {
   const found = new Map<string, Source>();
   for (const path of o.paths) {
-    for (const source of await expand(path)) found.set(source.uri, source);
+    for (const source of await expand(path)) found.set(source.uri, fenced(source, o.inbox ?? null));
   }
   return [...found.values()];
+}
+
+function fenced(source: Source, inbox: string | null): Source {
+  return inbox !== null && source.uri.startsWith(`${inbox}/`) ? { ...source, within: inbox } : source;
 }
 
 async function expand(path: string): Promise<Source[]> {

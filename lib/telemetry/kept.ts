@@ -1,10 +1,9 @@
-import { timeout, TimeoutStrategy } from "../../deps.ts";
+import { inTime } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
 
 /** How long what a scrape has read is taken as it was, and how long it waits for any store, in milliseconds. */
 const KEEP_MS = 5_000;
 const PATIENCE_MS = 1_000;
-const patience = timeout(PATIENCE_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
 
 /** A value that is read anew every 5 s at most and waited for 1 s at most, however many ask and whatever the store does. */
 export class Kept<Value> {
@@ -19,6 +18,6 @@ export class Kept<Value> {
     if (Math.abs(now - this.readAt) < KEEP_MS) return this.last;
     this.readAt = now;
     // Why it failed is told by `/readyz`, by each degraded answer, and here by the figure that is missing.
-    return this.last = patience.execute(() => this.read()).catch(() => null);
+    return this.last = inTime(PATIENCE_MS, () => this.read()).catch(() => null);
   }
 }

@@ -1,7 +1,8 @@
 import { ParleyError } from "../../lib/core/errors.ts";
+import type { JsonObject } from "../../lib/core/types.ts";
 import { clearRun } from "../../lib/dag/clear.ts";
 import type { Dag } from "../../lib/dag/define.ts";
-import { createRun, createScheduledRun } from "../../lib/dag/runs.ts";
+import { checkRemoteParams, createRun, createScheduledRun } from "../../lib/dag/runs.ts";
 import { nextOccurrences, type Occurrence } from "../../lib/dag/schedule.ts";
 import { withNotice } from "../ui/notice.ts";
 import { paramsOf } from "../ui/params.tsx";
@@ -12,8 +13,13 @@ import { dagOf } from "./pipeline.tsx";
 export async function runNow(visit: Visit): Promise<Response> {
   const dag = dagOf(visit);
   const { runs, clock } = visit.site;
-  const { run_id } = await createRun({ dag, runs, clock, params: paramsOf(dag, visit.form) });
+  const { run_id } = await createRun({ dag, runs, clock, params: await paramsFrom(visit, dag) });
   return redirect(withNotice(pathOf(run_id), "queued"));
+}
+
+/** The params in the form that was sent, of those that may be given over HTTP. */
+function paramsFrom({ form }: Visit, dag: Dag<never>): Promise<JsonObject> {
+  return checkRemoteParams(dag, paramsOf(dag, form));
 }
 
 /** `POST /pipelines/:dag_id/pause`: stops the schedule, or lets it go on. */
@@ -32,7 +38,7 @@ export async function backfill(visit: Visit): Promise<Response> {
   const dag = dagOf(visit);
   const { runs, clock } = visit.site;
   const occurrences = between(dag, field(visit, "from"), field(visit, "to"));
-  const params = paramsOf(dag, visit.form);
+  const params = await paramsFrom(visit, dag);
   let made = 0;
   for (const occurrence of occurrences) {
     if (await createScheduledRun({ dag, runs, clock, occurrence, params })) made++;

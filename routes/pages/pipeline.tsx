@@ -8,7 +8,7 @@ import { DagGraph } from "../ui/dag_graph.tsx";
 import { Action, Field } from "../ui/form.tsx";
 import { RunGrid } from "../ui/grid.tsx";
 import { Section } from "../ui/layout.tsx";
-import { ParamFields } from "../ui/params.tsx";
+import { type ParamField, ParamFields, paramFields } from "../ui/params.tsx";
 import { schedulerOf, SchedulerWarning } from "../ui/scheduler.tsx";
 import { State } from "../ui/state.tsx";
 import { pageOf, Pages } from "../ui/table.tsx";
@@ -33,10 +33,11 @@ export async function pipeline(visit: Visit): Promise<View> {
   const { site, url, now } = visit;
   const dag = dagOf(visit);
   const page = pageOf(url, MOST_PAGES);
-  const [{ snapshots, more }, paused, scheduler] = await Promise.all([
+  const [{ snapshots, more }, paused, scheduler, fields] = await Promise.all([
     snapshotsOf(site, dag, page),
     site.runs.paused(),
     schedulerOf(site, now),
+    paramFields(dag),
   ]);
   return {
     title: dag.id,
@@ -49,8 +50,8 @@ export async function pipeline(visit: Visit): Promise<View> {
         <Grid dag={dag} snapshots={snapshots} />
         <Pages url={url} page={page} more={more} />
         <div class="columns">
-          <Actions visit={visit} dag={dag} />
-          <Schedule visit={visit} dag={dag} paused={paused.includes(dag.id)} />
+          <Actions visit={visit} dag={dag} fields={fields} />
+          <Schedule visit={visit} dag={dag} paused={paused.includes(dag.id)} fields={fields} />
         </div>
       </>
     ),
@@ -113,17 +114,23 @@ function Grid({ dag, snapshots }: { dag: Dag<never>; snapshots: readonly RunSnap
   );
 }
 
-function Actions({ visit, dag }: { visit: Visit; dag: Dag<never> }) {
+interface OfDag {
+  readonly visit: Visit;
+  readonly dag: Dag<never>;
+  readonly fields: readonly ParamField[];
+}
+
+function Actions({ visit, dag, fields }: OfDag) {
   return (
     <Section title="Run it now">
       <Action visit={visit} to={`/pipelines/${dag.id}/run`} label="Queue a run" tone="main">
-        <ParamFields dag={dag} of="param" />
+        <ParamFields fields={fields} of="param" />
       </Action>
     </Section>
   );
 }
 
-function Schedule({ visit, dag, paused }: { visit: Visit; dag: Dag<never>; paused: boolean }) {
+function Schedule({ visit, dag, paused, fields }: OfDag & { paused: boolean }) {
   if (dag.schedule === undefined) {
     return (
       <Section title="Schedule">
@@ -173,7 +180,7 @@ function Schedule({ visit, dag, paused }: { visit: Visit; dag: Dag<never>; pause
               <input id="to" name="to" type="date" required />
             </Field>
           </div>
-          <ParamFields dag={dag} of="backfill" />
+          <ParamFields fields={fields} of="backfill" />
           <p class="hint">
             Days in{" "}
             {timezone}. Each occurrence gets one run with these params; those that have theirs are left as

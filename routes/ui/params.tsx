@@ -35,27 +35,71 @@ function kindOf(
 
 const HINTS = { choice: "", flag: "", number: "", text: "", lines: "one a line", json: "as JSON" } as const;
 
-/** A field for each param of a dag, filled with its default. `of` names the form, as ids are of a page and not of a form. */
-export function ParamFields({ dag, of }: { dag: Dag<never>; of: string }) {
-  const schemas = schemasOf(dag);
-  if (schemas.length === 0) return <p class="empty">It takes no params.</p>;
-  return (
-    <>
-      {schemas.map(([name, schema]) => {
-        const hint = [schema.description, HINTS[kindOf(schema)]].filter(Boolean).join("; ");
-        const id = `${of}-${name}`;
-        return (
-          <Field id={id} label={name} {...hint === "" ? {} : { hint }}>
-            <Input
-              id={id}
-              name={`param-${name}`}
-              schema={schema}
-              described={hint === "" ? {} : { "aria-describedby": `${id}-hint` }}
+/** A param in a form. `values` are those that it may have, `any` of its schema, or `none` from here. */
+export interface ParamField {
+  readonly name: string;
+  readonly schema: Schema;
+  readonly values: "any" | "none" | readonly string[];
+  /** The settings that the values come from. */
+  readonly settings: string;
+}
+
+/** The params of a dag with what they may be given over HTTP now. */
+export function paramFields(dag: Dag<never>): Promise<ParamField[]> {
+  return Promise.all(
+    schemasOf(dag).map(async ([name, schema]) => {
+      const remote = dag.remote?.[name] ?? "none";
+      if (typeof remote === "string") return { name, schema, values: remote, settings: "" };
+      return { name, schema, values: await remote.values(), settings: remote.settings };
+    }),
+  );
+}
+
+/** The fields of a dag's params, filled with their defaults. `of` names the form, as ids are of a page and not of a form. */
+export function ParamFields({ fields, of }: { fields: readonly ParamField[]; of: string }) {
+  if (fields.length === 0) return <p class="empty">It takes no params.</p>;
+  return <>{fields.map((field) => <ParamInput field={field} id={`${of}-${field.name}`} />)}</>;
+}
+
+function ParamInput({ field: { name, schema, values, settings }, id }: { field: ParamField; id: string }) {
+  if (values === "none") {
+    return (
+      <p class="hint">
+        <code>{name}</code> can be given on the command line alone.
+      </p>
+    );
+  }
+  const kind = kindOf(schema);
+  const free = values === "any";
+  const from = free ? HINTS[kind] : `from ${settings}${values.length === 0 ? ", which name none" : ""}`;
+  const hint = [schema.description, from].filter(Boolean).join("; ");
+  const described = hint === "" ? {} : { "aria-describedby": `${id}-hint` };
+  const named = { id, name: `param-${name}` };
+  if (!free && kind === "lines") {
+    return (
+      <fieldset class="field" id={id} {...described}>
+        <legend>{name}</legend>
+        <input type="hidden" name={named.name} value="" />
+        {values.map((value) => (
+          <label class="choice">
+            <input
+              type="checkbox"
+              name={named.name}
+              value={value}
+              checked={(schema.default as string[] | undefined)?.includes(value) ?? false}
             />
-          </Field>
-        );
-      })}
-    </>
+            {value}
+          </label>
+        ))}
+        <p class="hint" id={`${id}-hint`}>{hint}</p>
+      </fieldset>
+    );
+  }
+  const shown = free ? schema : { ...schema, enum: values };
+  return (
+    <Field id={id} label={name} {...hint === "" ? {} : { hint }}>
+      <Input {...named} schema={shown} described={described} />
+    </Field>
   );
 }
 
@@ -71,7 +115,12 @@ function Input(
   const common = { ...named, ...described };
   switch (kindOf(schema)) {
     case "flag":
-      return <input type="checkbox" value="true" checked={given === true} {...common} />;
+      return (
+        <>
+          <input type="hidden" name={named.name} value="" />
+          <input type="checkbox" value="true" checked={given === true} {...common} />
+        </>
+      );
     case "choice":
       return (
         <select {...common}>
@@ -102,20 +151,32 @@ function Input(
   }
 }
 
-/** What a posted form says of a dag's params. A field that was left empty is not given, so that its default holds. */
+/**
+ * What a posted form says of a dag's params. A field that was left empty, or that the form does not have, is not given, so
+ * that its default holds.
+ */
 export function paramsOf(dag: Dag<never>, form: ReadonlyMap<string, readonly string[]>): JsonObject {
   const given: Record<string, Json> = {};
   for (const [name, schema] of schemasOf(dag)) {
-    const value = valueOf(name, kindOf(schema), form.get(`param-${name}`)?.[0]);
+    const value = valueOf(name, kindOf(schema), form.get(`param-${name}`));
     if (value !== undefined) given[name] = value;
   }
   return given;
 }
 
-function valueOf(name: string, kind: ReturnType<typeof kindOf>, text: string | undefined): Json | undefined {
-  if (kind === "flag") return text === "true";
-  if (text === undefined) return undefined;
-  if (kind === "lines") return text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "");
+function valueOf(
+  name: string,
+  kind: ReturnType<typeof kindOf>,
+  sent: readonly string[] | undefined,
+): Json | undefined {
+  if (sent === undefined) return undefined;
+  if (kind === "flag") return sent.includes("true");
+  if (kind === "lines") {
+    return sent.flatMap((text) => text.split(/\r?\n/)).map((line) => line.trim()).filter((line) =>
+      line !== ""
+    );
+  }
+  const text = sent[0] ?? "";
   if (text.trim() === "") return undefined;
   if (kind === "number") return Number(text);
   if (kind !== "json") return text;

@@ -1,4 +1,4 @@
-import { timeout, TimeoutStrategy } from "../../deps.ts";
+import { inTime } from "../../lib/core/abort.ts";
 import { causeOf } from "../../lib/core/errors.ts";
 import type { Site } from "./page.ts";
 
@@ -10,12 +10,11 @@ export type Asked<T> = { readonly value: T; readonly error: null } | {
 
 /** How long a part of a page may wait for its store, in milliseconds. */
 const PATIENCE_MS = 3_000;
-const patience = timeout(PATIENCE_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
 
 /** Asks for a part of a page. A store that is down takes its part from the page and not the page. */
 export async function ask<T>(question: () => Promise<T>): Promise<Asked<T>> {
   try {
-    return { value: await patience.execute(question), error: null };
+    return { value: await inTime(PATIENCE_MS, question), error: null };
   } catch (error) {
     return { value: null, error: causeOf(error) };
   }

@@ -106,7 +106,12 @@ class Ingestion {
       for (const path of params[kind] ?? []) {
         if (this.isSpooled({ kind, uri: path })) continue;
         await this.recording({ kind, uri: path }, async () => {
-          for (const source of await expandSources({ paths: [path] })) {
+          for (
+            const source of await expandSources({
+              paths: [path],
+              inbox: this.context.services.settings.inbox,
+            })
+          ) {
             found.set(kind + source.uri, { kind, source });
           }
         });

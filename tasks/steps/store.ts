@@ -13,7 +13,7 @@ export async function openStore(
 ): Promise<VectorStore> {
   const { analytics, vectors, settings } = services;
   const published = await analytics.published({ signal });
-  const fault = otherModel({ published, model, embeddings: settings.embeddings });
+  const fault = otherModel({ published, model, name: settings.model });
   if (fault !== null) throw new Fail(fault);
   return await vectors.of({ model, signal });
 }

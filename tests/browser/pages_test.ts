@@ -44,13 +44,18 @@ for (const { name, options } of LOOKS.filter(({ options }) => options.colorSchem
 
 browserTest(
   "a run is queued by its form and watched live until it succeeds",
-  async ({ origin, open, work }) => {
+  async ({ flow, origin, open, work }) => {
     const { page } = await open();
+    for (const [kind, paths] of Object.entries(SAMPLE)) {
+      for (const path of paths) {
+        await Deno.copyFile(path, `${flow.input}/inbox/${kind}${/\.json.*$/.exec(path)![0]}`);
+      }
+    }
     await page.goto(`${origin}/pipelines/nightly`);
     assert.match(await page.textContent(".warning") ?? "", /No scheduler is running/);
-    await page.locator("#param-messages").fill(SAMPLE.messages.join("\n"));
-    await page.locator("#param-campaigns").fill(SAMPLE.campaigns.join("\n"));
-    await page.locator("#param-events").fill(SAMPLE.events.join("\n"));
+    for (const kind of Object.keys(SAMPLE)) {
+      await page.locator(`#param-${kind} input[value*="/inbox/${kind}."]`).check();
+    }
     await page.getByRole("button", { name: "Queue a run" }).click();
     await page.getByText("The run is queued.").waitFor();
     await page.locator("#summary .state", { hasText: "queued" }).waitFor();
@@ -69,10 +74,10 @@ browserTest(
 browserTest(
   "a failing run is read, mended, and retried until it is green",
   async ({ flow, origin, open, work }) => {
-    const messages = writeRows(flow, "messages.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
+    const messages = writeRows(flow, "inbox/messages.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
     const { page } = await open();
     await page.goto(`${origin}/pipelines/nightly`);
-    await page.locator("#param-messages").fill(messages);
+    await page.locator(`#param-messages input[value="${messages}"]`).check();
     await page.getByRole("button", { name: "Queue a run" }).click();
     await work();
     await page.locator("#summary .error").waitFor({ timeout: 20_000 });
@@ -81,7 +86,7 @@ browserTest(
     await page.locator("#log li", { hasText: "quarantined" }).waitFor();
     assert.deepEqual([...new Set(await page.locator("#log .who").allTextContents())], ["validate/1"]);
     const row = { user_id: "ann", message: "hello", timestamp: "2026-05-01T10:00:00Z" };
-    writeRows(flow, "messages.ndjson", [row]);
+    writeRows(flow, "inbox/messages.ndjson", [row]);
     const ingest = page.locator("#task-table tr", { has: page.locator("#task-ingest") });
     await ingest.getByRole("button", { name: "Retry from here" }).click();
     await page.getByText("11 tasks will run again.").waitFor();

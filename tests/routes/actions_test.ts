@@ -14,6 +14,14 @@ pageTest("the form of a dag's params has a field for each, with its default", as
   );
   assert.match(html, /<option selected>fast<\/option><option ?>full<\/option>/);
   assert.match(html, /<input type="checkbox" value="true" id="param-dry"/);
+  const choices = html.match(/<input[^>]*name="param-files"[^>]*>/g) ?? [];
+  assert.deepEqual(choices.map((each) => [/value="([^"]*)"/.exec(each)![1], each.includes("checked")]), [
+    ...[["", false], ["/in/a.ndjson", true], ["/in/b.ndjson", false]],
+    ...[["", false], ["/in/a.ndjson", true], ["/in/b.ndjson", false]],
+  ]);
+  assert.match(html, /<select id="param-model"[^>]*><option selected>test:8<\/option>/);
+  assert.doesNotMatch(html, /name="param-secret"/);
+  assert.match(html, /<code>secret<\/code> can be given on the command line alone/);
   assert.match(html, /id="param-extra"[^>]*>\{\s+&quot;one&quot;: 1\s+\}</);
 });
 
@@ -40,6 +48,9 @@ pageTest(
       dry: true,
       label: "",
       extra: { two: 2 },
+      files: ["/in/a.ndjson"],
+      model: "test:8",
+      secret: "",
     });
     for (const wrong of [{ "param-size": "10" }, { "param-mode": "slow" }, { "param-extra": "{" }]) {
       const refused = await send(app, `${PATH}/run`, { ...filled, ...wrong });
@@ -49,6 +60,32 @@ pageTest(
     assert.equal((await world.stores.runs.runs({ limit: 9 })).length, 1);
   },
 );
+
+pageTest("a form gives no value but those that the dag lets through from outside", async ({ app, world }) => {
+  const csrf = await tokenOf(app, PATH);
+  const dates = { from: "2026-03-28", to: "2026-03-28" };
+  const refusals: [Record<string, string>, RegExp][] = [
+    [{ "param-files": "/etc/passwd" }, /files of small is not one of those .* PARLEY_FILES/],
+    [{ "param-files": "/in/a.ndjson\n/etc/passwd" }, /PARLEY_FILES/],
+    [{ "param-files": "/in/../etc/passwd" }, /PARLEY_FILES/],
+    [{ "param-model": "https://elsewhere.example/v1?model=m" }, /PARLEY_MODELS/],
+    [{ "param-secret": "x" }, /secret of small can be given on the command line alone/],
+  ];
+  for (const [wrong, sentence] of refusals) {
+    for (const [to, fields] of [["run", {}], ["backfill", dates]] as const) {
+      const refused = await send(app, `${PATH}/${to}`, { csrf, ...fields, ...wrong });
+      assert.equal(refused.status, 400);
+      assert.match(await refused.text(), sentence);
+    }
+  }
+  assert.deepEqual(await world.stores.runs.runs({ limit: 9 }), []);
+  await send(app, `${PATH}/run`, { csrf, "param-files": "/in/b.ndjson", "param-model": "test:16" });
+  await send(app, `${PATH}/run`, { csrf, "param-files": "" });
+  const given = (await world.stores.runs.runs({ limit: 9 })).map((
+    { params },
+  ) => [params.files, params.model]);
+  assert.deepEqual(given.toSorted(), [[[], "test:8"], [["/in/b.ndjson"], "test:16"]]);
+});
 
 pageTest("a schedule is paused and goes on", async ({ app, world }) => {
   const csrf = await tokenOf(app, PATH);

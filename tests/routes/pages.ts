@@ -21,7 +21,15 @@ export const DAG: Dag<never> = defineDag<never>({
     dry: z.boolean().default(false),
     label: z.string().default(""),
     extra: z.record(z.string(), z.number()).default({ one: 1 }),
+    files: z.array(z.string()).default(["/in/a.ndjson"]),
+    model: z.string().default("test:8"),
+    secret: z.string().default(""),
   }),
+  remote: {
+    ...{ paths: "any", size: "any", mode: "any", dry: "any", label: "any", extra: "any" },
+    files: { values: () => Promise.resolve(["/in/a.ndjson", "/in/b.ndjson"]), settings: "PARLEY_FILES" },
+    model: { values: () => Promise.resolve(["test:8", "test:16"]), settings: "PARLEY_MODELS" },
+  },
   tasks: [
     { id: "first", run: () => Promise.resolve() },
     { id: "second", needs: ["first"], run: () => Promise.resolve() },

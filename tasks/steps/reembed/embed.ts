@@ -36,7 +36,7 @@ const NOTHING: Saved = {
  */
 export async function reembed(context: TaskContext<Services>): Promise<ReembedOutput> {
   const { services, signal, run } = context;
-  const embedder = await services.embedder((run.params as ReembedParams).model);
+  const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
   refuseChange(embedder, context.output<EstimateOutput>("estimate"));
   context.version("model", modelKey(embedder.model));
   const store = await services.vectors.of({ model: embedder.model, signal });

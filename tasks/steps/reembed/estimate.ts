@@ -29,7 +29,7 @@ const SAMPLE = 64;
 /** Says what is to be done and how long that will take, before anything is written. */
 export async function estimate(context: TaskContext<Services>): Promise<EstimateOutput> {
   const { services, signal, run } = context;
-  const embedder = await services.embedder((run.params as ReembedParams).model);
+  const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
   const { model } = embedder;
   context.version("model", modelKey(model));
   const survey = await surveyOf(context, await services.vectors.of({ model, signal }));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { abortable, onAbort } from "../../../lib/core/abort.ts";
+import { abortable, inTime, onAbort } from "../../../lib/core/abort.ts";
 
 const never = () => new Promise<number>(() => {});
 
@@ -38,4 +38,10 @@ Deno.test("onAbort() acts once, and not after it was told to stop listening", ()
   onAbort(undefined, () => acted++)();
   for (const controller of [one, one, two]) controller.abort();
   assert.equal(acted, 1);
+});
+
+Deno.test("inTime() settles as the work does, or says after how long it gave up", async () => {
+  assert.equal(await inTime(1_000, () => Promise.resolve(7)), 7);
+  await assert.rejects(inTime(1_000, () => Promise.reject(new Error("broken"))), /broken/);
+  await assert.rejects(inTime(20, never), { code: "unavailable", message: "timed out after 20 ms" });
 });

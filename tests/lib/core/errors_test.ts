@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { causeOf, ParleyError, withCauses } from "../../../lib/core/errors.ts";
+import { causeOf, ParleyError, placesOf, reasonOf, withCauses } from "../../../lib/core/errors.ts";
 
 Deno.test("causeOf() names a foreign error and its place without its message", () => {
   const cause = causeOf(new SyntaxError(`"my card number is" is not valid JSON`));
-  assert.match(cause, /^SyntaxError at .*errors_test\.ts/);
+  assert.match(cause, /^SyntaxError at tests\/lib\/core\/errors_test\.ts:\d+:\d+$/);
   assert.doesNotMatch(cause, /card number/);
 });
 
@@ -21,4 +21,26 @@ Deno.test("withCauses() tells the sentence and what caused it, of foreign errors
   round.cause = round;
   assert.equal(withCauses(round).split("\n").length, 6);
   assert.equal(withCauses("text"), "text");
+});
+
+Deno.test("causeOf() gives no place outside this program, and of a timeout that it was one", () => {
+  const error = new Error("a password");
+  error.stack = [
+    "Error: a password",
+    "    at Timeout.run (file:///root/.cache/deno/npm/registry.npmjs.org/library/1.0.0/dist/file.js:1:2)",
+    "    at ext:core/01_core.js:9:9",
+  ].join("\n");
+  assert.equal(causeOf(error), "Error");
+  const ours = new URL("../../../lib/dag/driver.ts", import.meta.url).href;
+  error.stack += `\n    at async Driver.run (${ours}:7:1)\n    at ${ours}:9:1`;
+  assert.equal(causeOf(error), "Error at lib/dag/driver.ts:7:1");
+  assert.deepEqual(placesOf(error), ["lib/dag/driver.ts:7:1", "lib/dag/driver.ts:9:1"]);
+  assert.equal(causeOf(AbortSignal.abort(new DOMException("x", "TimeoutError")).reason), "timed out");
+});
+
+Deno.test("reasonOf() gives sentences of Parley and SQLite, and of others no word", () => {
+  assert.equal(reasonOf(new ParleyError("denied", "no")), "no");
+  assert.match(reasonOf(new TypeError("a password")), /^TypeError at tests/);
+  const sqlite = Object.assign(new Error("no such table: messages"), { code: "ERR_SQLITE_ERROR" });
+  assert.equal(reasonOf(sqlite), "no such table: messages");
 });

@@ -22,7 +22,13 @@ function test(
 ): void {
   Deno.test(`HttpEmbedder ${what}`, () =>
     withEmbeddings({ fault }, async (server) => {
-      await body(await openEmbedder({ url: urlOf(server.host, rest), key: KEY }), server);
+      await body(
+        await openEmbedder({
+          url: urlOf(server.host, rest),
+          key: { secret: KEY, origin: `http://${server.host}` },
+        }),
+        server,
+      );
     }));
 }
 

@@ -28,7 +28,7 @@ for (const api of ["openai", "tei"] as const) {
 
 test("asks an OpenAI-compatible endpoint as its reference says", {}, async ({ host, asked }) => {
   const url = `openai+http://${host}?model=m&dimensions=8&api-version=7`;
-  const embedder = await openEmbedder({ url, key: "a secret key" });
+  const embedder = await openEmbedder({ url, key: { secret: "a secret key", origin: `http://${host}` } });
   assert.deepEqual(embedder.model, { name: "m", revision: "unstated", dimension: 8, pooling: "remote" });
   assert.equal(asked.length, 0);
   await embedder.embed({ texts: ["one", "two words"] });

@@ -8,6 +8,8 @@ interface HubServer {
   readonly endpoint: string;
   /** Requests so far, as `METHOD revision/file`. */
   readonly asked: string[];
+  /** What they showed as their token. */
+  readonly tokens: Set<string | null>;
   readonly cache: string;
 }
 
@@ -18,10 +20,12 @@ async function withHub(
 ): Promise<void> {
   const cache = await Deno.makeTempDir();
   const asked: string[] = [];
+  const tokens = new Set<string | null>();
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
     const [, owner, name, resolve, revision, ...file] = new URL(request.url).pathname.split("/");
     assert.deepEqual([owner, name, resolve], ["somebody", "tiny-roberta-1024", "resolve"]);
     asked.push(`${request.method} ${revision}/${file.join("/")}`);
+    tokens.add(request.headers.get("authorization"));
     const response = fault(asked.at(-1)!);
     if (response !== null) return response;
     const bytes = await Deno.readFile(`${TINY}/${file.join("/")}`).catch(() => null);
@@ -31,18 +35,18 @@ async function withHub(
       : new Response(bytes, { headers });
   });
   try {
-    await body({ endpoint: `http://127.0.0.1:${server.addr.port}`, asked, cache });
+    await body({ endpoint: `http://127.0.0.1:${server.addr.port}`, asked, tokens, cache });
   } finally {
     await server.shutdown();
     await Deno.remove(cache, { recursive: true });
   }
 }
 
-const open = ({ endpoint, cache }: HubServer, query = "") =>
+const open = ({ endpoint, cache }: HubServer, query = "", token: string | null = null) =>
   openEmbedder({
     url: `onnx:somebody/tiny-roberta-1024${query}`,
     sessions: 1,
-    hub: { endpoint, cache, token: null },
+    hub: { endpoint, cache, token },
   });
 
 testTiny(
@@ -119,5 +123,34 @@ testTiny("openEmbedder() says what a hub refuses", async () => {
     await withHub(() => new Response("no", { status }), async (hub) => {
       await assert.rejects(open(hub), { code, message });
     });
+  }
+});
+
+/** Sends on to another place. */
+const to = (location: string) => new Response(null, { status: 302, headers: { location } });
+
+testTiny(
+  "openEmbedder() shows a hub's token to the hub, and not where that redirects to",
+  () =>
+    withHub(() => null, (cdn) => {
+      const elsewhere = cdn.endpoint.replace("127.0.0.1", "localhost");
+      const weights = (asked: string) => `/somebody/tiny-roberta-1024/resolve/${asked.split(" ")[1]}`;
+      const fault = (asked: string) => asked.endsWith(".onnx") ? to(elsewhere + weights(asked)) : null;
+      return withHub(fault, async (hub) => {
+        await (await open(hub, "", "hf_secret")).close();
+        assert.deepEqual([...hub.tokens], ["Bearer hf_secret"]);
+        assert.ok(cdn.asked.some((asked) => asked.endsWith("model.onnx")));
+        assert.deepEqual([...cdn.tokens], [null]);
+      });
+    }),
+);
+
+testTiny("openEmbedder() follows a hub to no file, and not for ever", async () => {
+  const refusals = [
+    [`file://${TINY}/modules.json`, "denied", /sends on to an address that is not https/],
+    ["/somebody/tiny-roberta-1024/resolve/main/modules.json", "unavailable", /more than 5 times/],
+  ] as const;
+  for (const [location, code, message] of refusals) {
+    await withHub(() => to(location), (hub) => assert.rejects(open(hub), { code, message }));
   }
 });

@@ -1,0 +1,32 @@
+import { ENDINGS, SourceError } from "./source.ts";
+
+/** Files of an inbox that are offered at most: the last by name, as names often hold a date. */
+const MAX_FILES = 1_000;
+
+/** The paths of the sources right in a folder, in order; links and sub-folders are none. Empty if there is no such folder. */
+export async function inboxFiles(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name, isFile } of Deno.readDir(folder)) {
+      if (isFile && !name.startsWith(".") && ENDINGS.test(name)) names.push(name);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return names.sort().slice(-MAX_FILES).map((name) => `${folder}/${name}`);
+}
+
+/**
+ * Throws a {@link SourceError} unless an open file is in the folder itself, without a link on the way. It is compared as it
+ * is open: a name in the folder that is exchanged for a link, at any moment, leads nowhere else.
+ */
+export async function refuseOutside(
+  file: Deno.FsFile,
+  { uri, folder }: { uri: string; folder: string },
+): Promise<void> {
+  const entry = `${await Deno.realPath(folder)}${uri.slice(folder.length)}`;
+  const [opened, there, real] = await Promise.all([file.stat(), Deno.lstat(entry), Deno.realPath(uri)]);
+  const same = opened.ino !== null && opened.ino === there.ino && opened.dev === there.dev;
+  if (same && real === entry) return;
+  throw new SourceError("denied", `${uri} is a link, and links in PARLEY_INBOX are not followed`);
+}
