@@ -77,11 +77,18 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     embedders.set(name, opened);
     return opened;
   };
-  const { inbox, max_bad_share, retention_days, half_life_days } = config;
+  const { inbox, max_bad_share, earliest, retention_days, half_life_days } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
-    settings: { model: modelName(config.embeddings), inbox, max_bad_share, retention_days, half_life_days },
+    settings: {
+      model: modelName(config.embeddings),
+      inbox,
+      max_bad_share,
+      earliest,
+      retention_days,
+      half_life_days,
+    },
     embedder,
     catalogue: ({ sources }) => readCatalogue(config, sources),
     dataset: (store, table) => datasetName(config[store], table),

@@ -45,6 +45,8 @@ export interface Config {
   /** How long an answer may take in all; what has not come by then is left out. */
   readonly answer_ms: number;
   readonly max_bad_share: number;
+  /** Epoch milliseconds before which no message or event is taken. */
+  readonly earliest: number;
   readonly retention_days: number;
   /** How long a process may be silent before its runs are taken over. */
   readonly lease_ms: number;
@@ -97,6 +99,9 @@ const Environment = z.object({
   PARLEY_API_KEYS: list.default([]),
   PARLEY_ANSWER_MS: number(10, 60_000).default(250),
   PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
+  PARLEY_EARLIEST: z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
+    .transform((day) => Date.parse(day))
+    .refine((at) => at >= 0, "is before 1970"),
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
   PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
@@ -194,6 +199,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     keys: parseKeys(v, problems),
     answer_ms: v.PARLEY_ANSWER_MS,
     max_bad_share: v.PARLEY_MAX_BAD_SHARE,
+    earliest: v.PARLEY_EARLIEST,
     retention_days: v.PARLEY_RETENTION_DAYS,
     lease_ms: v.PARLEY_LEASE_MS,
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,

@@ -41,6 +41,8 @@ export interface Settings {
   readonly inbox: string | null;
   /** Share (0..1) of a run's rows that may be refused before the run fails. */
   readonly max_bad_share: number;
+  /** Epoch milliseconds before which no message or event is taken. */
+  readonly earliest: number;
   /** Days after which a user's word or an event counts half. */
   readonly half_life_days: number;
   /** Days that artifacts and refused rows are kept. */

@@ -167,6 +167,46 @@ Deno.test("a bad row is quarantined with its place, and does not stop the run", 
     assert.match(refused[1]!.reason, /timestamp/);
   }));
 
+Deno.test("one event or message stamped years ahead is refused, and drags nothing along if it is stored already", () =>
+  withFlow(async (flow) => {
+    const { analytics, documents } = flow.services;
+    const liked = range(40).map((n) => ({
+      user_id: `user-${n % 8}`,
+      campaign_id: "offer-1",
+      type: "conversion",
+      timestamp: `2026-05-0${1 + n % 5}T10:00:00Z`,
+    }));
+    const ahead = { user_id: "user-7", campaign_id: "offer-2", type: "click", timestamp: 2 ** 32 - 1 };
+    await nightlyRun(flow, {
+      ...smallInput(flow),
+      events: [writeRows(flow, "ahead.ndjson", [...liked, ahead])],
+    });
+    const [refused] = await documents.quarantined({ limit: 5, offset: 0 });
+    assert.equal(refused?.reason, "timestamp is more than a day in the future");
+    const best = async () => {
+      const { version } = (await analytics.published())!;
+      return (await analytics.popular({ version, limit: 1 })).map((
+        { campaign_id, popularity },
+      ) => [campaign_id, popularity]);
+    };
+    assert.deepEqual(await best(), [["offer-1", 1]]);
+    await analytics.upsertEvents({
+      events: [{
+        ...ahead,
+        event_id: "ahead",
+        type: "click",
+        timestamp: "2106-02-07T06:28:15.000Z",
+        conversation_id: null,
+        metadata: null,
+      }],
+    });
+    assert.equal(
+      (await nightlyRun(flow, { messages: [writeRows(flow, "more.ndjson", [message(60)])] })).outcome,
+      "success",
+    );
+    assert.deepEqual(await best(), [["offer-1", 1]]);
+  }));
+
 Deno.test("too many bad rows fail the run before any store is written", () =>
   withFlow(async (flow) => {
     const before = await digests(flow);

@@ -23,3 +23,8 @@ export const DAY_MS = 86_400_000;
 export function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
+
+/** ISO time after which nothing can have happened yet, whatever a timestamp says: clocks differ, by a day at most. */
+export function latestTime(now: number): string {
+  return iso(now + DAY_MS);
+}

@@ -1,5 +1,23 @@
 import type { Json } from "./types.ts";
 
+/** Outside of text: sixteen digits in a row, or an exponent that may be beyond a double's. */
+const MAY_LOSE_DIGITS = /[:[,]\s*-?(?:\d{16}|[\d.]+[eE]\+?\d{3})/;
+const WHOLE = /^-?\d+$/;
+
+/**
+ * `JSON.parse`, but a whole number that a double cannot hold exactly, and one beyond all doubles, become the text that
+ * stands there. Decimals are rounded as always.
+ */
+export function parseJson(text: string): unknown {
+  return MAY_LOSE_DIGITS.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
+}
+
+function exact(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+  const source = context?.source ?? String(value);
+  return WHOLE.test(source) || !Number.isFinite(value) ? source : value;
+}
+
 /** JSON with keys in code-unit order and no white space: equal values give equal text. */
 export function canonicalJson(value: Json): string {
   if (value === null || typeof value !== "object") return JSON.stringify(value);

@@ -1,4 +1,4 @@
-import { DAY_MS } from "../core/clock.ts";
+import { DAY_MS, latestTime } from "../core/clock.ts";
 import type { Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { Target } from "../stores/graph/port.ts";
@@ -55,11 +55,16 @@ export function gain(e: Omit<Engagement, "user_id" | "campaign_id" | "last">): n
     GAIN.impression * Math.log2(1 + e.impressions) + GAIN.dismissal * Math.log2(1 + e.dismissals);
 }
 
-/** Each intent's share of all that the user expressed, older ones damped; the shares add up to 1. */
-export function intentShares(intents: readonly IntentCount[]): Map<string, number> {
-  const newest = Math.max(...intents.map((one) => Date.parse(one.last)));
-  const weights = intents.map((one) => {
-    const days = (newest - Date.parse(one.last)) / DAY_MS;
+/**
+ * Each intent's share of all that the user expressed, older ones damped; the shares add up to 1. One last expressed at a
+ * time that cannot have come yet counts like the newest of the others. `now` is epoch milliseconds.
+ */
+export function intentShares(intents: readonly IntentCount[], now: number): Map<string, number> {
+  const latest = latestTime(now);
+  const times = intents.map((one) => one.last <= latest ? Date.parse(one.last) : Infinity);
+  const newest = Math.max(...times.filter(Number.isFinite));
+  const weights = intents.map((one, i) => {
+    const days = Math.max(0, newest - times[i]!) / DAY_MS;
     return one.count * 2 ** (-days / INTENT_HALF_LIFE_DAYS);
   });
   const total = weights.reduce((sum, weight) => sum + weight, 0);
@@ -67,10 +72,10 @@ export function intentShares(intents: readonly IntentCount[]): Map<string, numbe
 }
 
 /** One campaign's evidence each, for every campaign that any neighbour, intent or similarity points to. */
-export function collect(o: Neighbours & Omit<Connections, "asked">): Map<string, Evidence> {
+export function collect(o: Neighbours & Omit<Connections, "asked"> & { now: number }): Map<string, Evidence> {
   const found = new Map<string, Evidence>();
   addEngagement(found, o.users, o.engaged);
-  addIntents(found, intentShares(o.intents), o.targets);
+  addIntents(found, intentShares(o.intents, o.now), o.targets);
   addSimilarity(found, o.campaigns);
   return found;
 }

@@ -119,7 +119,7 @@ async function gather(
   );
   const spoken = { ...neighbours, ...connections };
   const found = await trace.timed("rank", () => {
-    const found = collect(spoken);
+    const found = collect({ ...spoken, now: o.clock.now() });
     for (const campaign_id of connections.asked) evidenceFor(found, campaign_id);
     return found;
   });

@@ -4,7 +4,7 @@ import { id, ids } from "./ids.ts";
 import { expected } from "./issue.ts";
 import { metadata } from "./metadata.ts";
 import { storable, text } from "./text.ts";
-import { time } from "./time.ts";
+import { endTime, startTime } from "./time.ts";
 
 const MAX_TITLE = 1_024;
 const MAX_DESCRIPTION = 65_536;
@@ -19,8 +19,8 @@ export const campaignInput = z.object({
   intents: ids,
   category: id.nullish(),
   tags: ids,
-  starts_at: time.nullish(),
-  ends_at: time.nullish(),
+  starts_at: startTime.nullish(),
+  ends_at: endTime.nullish(),
   status: z.enum(STATUSES, expected(`one of ${STATUSES.join(", ")}`)).nullish(),
   metadata,
 }).refine(endsAfterStart, { path: ["ends_at"], message: "is before starts_at" });

@@ -1,4 +1,5 @@
 import { Buffer, hash, z } from "../../deps.ts";
+import { ParleyError } from "../core/errors.ts";
 import { expected } from "./issue.ts";
 import { refuse } from "./text.ts";
 
@@ -16,11 +17,24 @@ export const id = z.union([z.string(), z.number()], expected("a string")).transf
     return refuse(context, "is not an exact whole number; write it as a string");
   }
   const trimmed = value.trim();
-  if (trimmed === "") return refuse(context, "is blank");
-  if (trimmed.length > MAX_LENGTH) return refuse(context, `is longer than ${MAX_LENGTH} characters`);
-  if (CONTROL.test(trimmed)) return refuse(context, "holds a control character");
-  return trimmed.isWellFormed() ? trimmed : refuse(context, "holds half a character (a lone surrogate)");
+  const complaint = complaintOf(trimmed);
+  return complaint === null ? trimmed : refuse(context, complaint);
 });
+
+/** The same of text that comes in as the parameter `name` of a request; throws `invalid` where it is no id. */
+export function readId(name: string, text: string): string {
+  const trimmed = text.trim();
+  const complaint = complaintOf(trimmed);
+  if (complaint !== null) throw new ParleyError("invalid", `${name} ${complaint}`);
+  return trimmed;
+}
+
+function complaintOf(trimmed: string): string | null {
+  if (trimmed === "") return "is blank";
+  if (trimmed.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`;
+  if (CONTROL.test(trimmed)) return "holds a control character";
+  return trimmed.isWellFormed() ? null : "holds half a character (a lone surrogate)";
+}
 
 /** Distinct ids in the order given; absent is empty. */
 export const ids = z.array(id, expected("a list")).nullish().transform((list) => [...new Set(list ?? [])]);

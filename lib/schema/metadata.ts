@@ -28,6 +28,8 @@ export function isObject(value: unknown): value is Fields {
 /** Undefined when it is nested too deeply. */
 function tidy(value: Json, depth: number): Json | undefined {
   if (typeof value === "string") return storable(value);
+  // JSON would make null of it.
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   if (typeof value !== "object" || value === null) return value;
   if (depth === MAX_DEPTH) return undefined;
   if (Array.isArray(value)) return whole(value.map((item) => tidy(item, depth + 1)));

@@ -5,9 +5,10 @@ import { eventInput, eventSchema } from "./event.ts";
 import { reasonOf } from "./issue.ts";
 import { messageInput, messageSchema } from "./message.ts";
 import { foldUnknown, isObject } from "./metadata.ts";
+import { outsideWindow, type TimeWindow } from "./time.ts";
 
 /** Grows when the same input would give another row; recorded in lineage. */
-export const SCHEMA_VERSION = "1";
+export const SCHEMA_VERSION = "2";
 
 export type Parsed<Row> =
   | { readonly ok: true; readonly row: Row }
@@ -27,15 +28,21 @@ const NOUNS: { readonly [K in Kind]: Noun<Rows[K]> } = {
 
 /**
  * Makes the canonical row of what came in: ids as text, times in UTC, defaults filled, unknown fields in `metadata`,
- * keys in a fixed order, so that `JSON.stringify` of equal rows is equal.
+ * keys in a fixed order, so that `JSON.stringify` of equal rows is equal. What happened, a message or an event, must
+ * have happened within the `window`.
  */
-export function parseRow<K extends Kind>(o: { kind: K; value: unknown }): Parsed<Rows[K]> {
-  const noun: Noun<Rows[K]> = NOUNS[o.kind];
-  if (!isObject(o.value)) return { ok: false, reason: "the row is not a JSON object" };
-  const folded = foldUnknown(o.value, noun.known);
+export function parseRow<K extends Kind>(
+  { kind, value, window }: { kind: K; value: unknown; window: TimeWindow },
+): Parsed<Rows[K]> {
+  const noun: Noun<Rows[K]> = NOUNS[kind];
+  if (!isObject(value)) return { ok: false, reason: "the row is not a JSON object" };
+  const folded = foldUnknown(value, noun.known);
   if (folded === null) {
     return { ok: false, reason: "metadata and the row itself give different values for the same field" };
   }
   const parsed = noun.schema.safeParse(folded);
-  return parsed.success ? { ok: true, row: parsed.data } : { ok: false, reason: reasonOf(parsed.error) };
+  if (!parsed.success) return { ok: false, reason: reasonOf(parsed.error) };
+  const row = parsed.data;
+  const problem = "timestamp" in row ? outsideWindow(row.timestamp, window) : null;
+  return problem === null ? { ok: true, row } : { ok: false, reason: `timestamp ${problem}` };
 }

@@ -1,5 +1,6 @@
 import { causeOf, ParleyError } from "../../lib/core/errors.ts";
 import type { Explained } from "../../lib/recommend/recommender.ts";
+import { readId } from "../../lib/schema/ids.ts";
 import { Basis } from "../ui/explain_basis.tsx";
 import { Items, Sources } from "../ui/explain_items.tsx";
 import type { Message } from "../../lib/core/types.ts";
@@ -50,17 +51,20 @@ export async function explain(visit: Visit): Promise<View> {
 }
 
 function wishOf(url: URL): Wish {
-  const user_id = url.searchParams.get("user_id") ?? "";
+  const given = url.searchParams.get("user_id") ?? "";
   const k = Number(url.searchParams.get("k") || DEFAULT_K);
-  if (user_id.length > MAX_ID || /\p{Cc}/u.test(user_id)) {
+  try {
+    const user_id = given.trim() === "" ? "" : readId("the id", given);
+    const good = Number.isInteger(k) && k >= 1 && k <= 100;
     return {
-      user_id: "",
-      k: DEFAULT_K,
-      wrong: `an id has at most ${MAX_ID} characters, none of them a control character`,
+      user_id,
+      k: good ? k : DEFAULT_K,
+      wrong: good ? null : "items are a whole number from 1 to 100",
     };
+  } catch (error) {
+    if (!(error instanceof ParleyError)) throw error;
+    return { user_id: "", k: DEFAULT_K, wrong: error.message };
   }
-  const good = Number.isInteger(k) && k >= 1 && k <= 100;
-  return { user_id, k: good ? k : DEFAULT_K, wrong: good ? null : "items are a whole number from 1 to 100" };
 }
 
 /** All that the page shows of an answer. */

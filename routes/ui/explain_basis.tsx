@@ -101,7 +101,7 @@ function userColumns(engaged: readonly Engagement[]): Column<Hit>[] {
 }
 
 function intentColumns({ intents, targets }: Found, now: number): Column<IntentCount>[] {
-  const shares = intentShares(intents);
+  const shares = intentShares(intents, now);
   const answering = (intent: string) => targets.filter((target) => target.intent === intent).length;
   return [
     { key: "intent", head: "Intent", cell: ({ intent }) => intent, by: ({ intent }) => intent },

@@ -1,6 +1,6 @@
 import { createHash } from "../../deps.ts";
 import { batches, paged } from "../../lib/core/batch.ts";
-import { DAY_MS } from "../../lib/core/clock.ts";
+import { DAY_MS, latestTime } from "../../lib/core/clock.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
@@ -41,27 +41,29 @@ export async function derive(context: TaskContext<Services>): Promise<DeriveOutp
 
 /** Builds what is derived for the whole under the version after the published one, beside what serves. */
 export async function buildVersion(
-  { analytics, settings }: Services,
+  { analytics, settings, clock }: Services,
   store: VectorStore,
   signal?: AbortSignal,
 ): Promise<{ version: number; campaigns: number; indexed: number }> {
   const published = await analytics.published({ signal });
   const version = (published?.version ?? 0) + 1;
   const { half_life_days } = settings;
-  const { campaigns } = await analytics.buildStats({ version, half_life_days, signal });
+  const latest = latestTime(clock.now());
+  const { campaigns } = await analytics.buildStats({ version, half_life_days, latest, signal });
   const built = await store.build({ version, signal });
   return { version, campaigns, indexed: built.profiles + built.campaigns };
 }
 
 /** Sets the profiles of these users; returns how many of them are new or other than before. */
 export async function deriveProfiles(
-  { services: { settings }, signal }: TaskContext<Services>,
+  { services: { settings, clock }, signal }: TaskContext<Services>,
   store: VectorStore,
   user_ids: readonly string[],
 ): Promise<number> {
+  const decay = { half_life_days: settings.half_life_days, latest: latestTime(clock.now()) };
   const profile = (user_id: string) => {
     const page = (after: string | null, limit: number) => store.messagesOf({ user_id, after, limit, signal });
-    return profileOf(user_id, paged(PAGE, ({ id }) => id, page), settings.half_life_days);
+    return profileOf(user_id, paged(PAGE, ({ id }) => id, page), decay);
   };
   const rows: VectorRow[] = [];
   for await (const some of batches(user_ids, AT_ONCE)) {
@@ -73,30 +75,47 @@ export async function deriveProfiles(
 
 /**
  * The mean of a user's own message vectors, each weighted by a half-life counted back from the newest of them, made a
- * unit vector. Null where there is none, or where they cancel out. Holds one message at a time.
+ * unit vector. Newest is the newest up to `latest` (ISO): nothing was said after that, whatever a timestamp says, and such
+ * a message counts like the newest, so that a wrong clock does not silence all the others. Null where there is none, or
+ * where they cancel out. Holds one message at a time.
  */
 export async function profileOf(
   user_id: string,
   messages: AsyncIterable<VectorRow>,
-  half_life_days: number,
+  { half_life_days, latest }: { half_life_days: number; latest: string },
 ): Promise<VectorRow | null> {
   const hash = createHash("sha256");
   let newest = "";
   let sum: Float64Array | null = null;
+  let ahead: Float64Array | null = null;
   for await (const { id, timestamp, content_hash, vector } of messages) {
     if (timestamp === null) continue;
     sum ??= new Float64Array(vector.length);
+    hash.update(`${id} ${timestamp} ${content_hash}\n`);
+    if (timestamp > latest) {
+      ahead ??= new Float64Array(vector.length);
+      addTo(ahead, vector, [1, 1]);
+      continue;
+    }
     const half_lives = (Date.parse(timestamp) - Date.parse(newest || timestamp)) / (half_life_days * DAY_MS);
     // What is newer than all before counts whole, and they for less.
-    const [kept, weight] = half_lives > 0 ? [0.5 ** half_lives, 1] : [1, 0.5 ** -half_lives];
-    for (let i = 0; i < sum.length; i++) sum[i] = kept * sum[i]! + weight * vector[i]!;
+    addTo(sum, vector, half_lives > 0 ? [0.5 ** half_lives, 1] : [1, 0.5 ** -half_lives]);
     if (timestamp > newest) newest = timestamp;
-    hash.update(`${id} ${timestamp} ${content_hash}\n`);
   }
+  if (sum !== null && ahead !== null) addTo(sum, ahead, [1, 1]);
   const norm = Math.hypot(...sum ?? []);
   if (sum === null || norm < 1e-6) return null;
   const vector = Float32Array.from(sum, (x) => x / norm);
-  return { id: user_id, user_id, role: "user", timestamp: newest, content_hash: hash.digest("hex"), vector };
+  const timestamp = newest === "" ? null : newest;
+  return { id: user_id, user_id, role: "user", timestamp, content_hash: hash.digest("hex"), vector };
+}
+
+function addTo(
+  sum: Float64Array,
+  vector: ArrayLike<number>,
+  [kept, weight]: [kept: number, weight: number],
+): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = kept * sum[i]! + weight * vector[i]!;
 }
 
 async function settle(

@@ -1,9 +1,11 @@
 import { Buffer, hash } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
+import { parseJson } from "../../lib/core/json.ts";
 import type { Artifact, Kind, QuarantinedRow, Rows } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { storable } from "../../lib/schema/text.ts";
+import { type TimeWindow, timeWindow } from "../../lib/schema/time.ts";
 import { CUT, MAX_ROW } from "../../lib/sources/pending.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
 import type { Services } from "../services.ts";
@@ -57,12 +59,15 @@ class Validation {
   private unreported = 0;
   private refused: QuarantinedRow[] = [];
   private readonly total: number;
+  private readonly window: TimeWindow;
 
   constructor(
     private readonly context: TaskContext<Services>,
     private readonly sources: readonly IngestedSource[],
   ) {
+    const { clock, settings: { earliest } } = context.services;
     this.total = sources.reduce((sum, { rows }) => sum + rows, 0);
+    this.window = timeWindow({ now: clock.now(), earliest });
   }
 
   get tally(): Tally {
@@ -109,7 +114,7 @@ class Validation {
         position++;
         if (line === "") continue;
         this.count();
-        const { text, refusal } = canonicalRow(kind, line, register);
+        const { text, refusal } = canonicalRow(kind, line, { register, window: this.window });
         if (text !== null) yield text;
         else if (refusal === null) this.duplicates++;
         else await this.refuse(line, { kind, source: source.uri, position, reason: refusal });
@@ -163,11 +168,15 @@ const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
   events: (row) => row.event_id,
 };
 
-function canonicalRow<K extends Kind>(kind: K, line: string, register: Register): Verdict {
+function canonicalRow<K extends Kind>(
+  kind: K,
+  line: string,
+  { register, window }: { register: Register; window: TimeWindow },
+): Verdict {
   if (line.endsWith(CUT)) return refusal(`the row is longer than ${MAX_ROW / 2 ** 20} MiB`);
   const value = jsonOf(line);
   if (value === undefined) return refusal("the row is not valid JSON");
-  const parsed = parseRow({ kind, value });
+  const parsed = parseRow({ kind, value, window });
   if (!parsed.ok) return refusal(parsed.reason);
   const idOf: (row: Rows[K]) => string = ID_OF[kind];
   const text = JSON.stringify(parsed.row);
@@ -185,7 +194,7 @@ function refusal(reason: string): Verdict {
 
 function jsonOf(line: string): unknown {
   try {
-    return JSON.parse(line);
+    return parseJson(line);
   } catch {
     // The parser's message quotes the row, which must not travel.
     return undefined;

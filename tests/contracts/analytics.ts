@@ -4,7 +4,7 @@ import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
 import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/digest.ts";
 import type { Handles } from "../fixtures/handles.ts";
-import { campaign, collect, event } from "../fixtures/rows.ts";
+import { campaign, collect, event, LATEST } from "../fixtures/rows.ts";
 import {
   CATALOGUE,
   countsOf,
@@ -319,7 +319,9 @@ function recounts(test: Test): void {
     assert.deepEqual(await store.engagement({ user_ids: ["nobody"] }), []);
     assert.deepEqual(await store.touched({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.popular({ version: 1, limit: 10 }), []);
-    assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 30 }), { campaigns: 0 });
+    assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 30, latest: LATEST }), {
+      campaigns: 0,
+    });
     assert.equal(await store.published(), null);
     assert.equal(await store.source({ kind: "events", uri: "x" }), null);
     assert.deepEqual(await store.sources(), []);
@@ -357,7 +359,7 @@ function erasing(test: Test): void {
 
   test("deleteCampaigns() takes them out of the catalogue and the stats", async (store) => {
     await store.upsertCampaigns({ campaigns: CATALOGUE });
-    await store.buildStats({ version: 1, half_life_days: 30 });
+    await store.buildStats({ version: 1, half_life_days: 30, latest: LATEST });
     assert.equal(await store.deleteCampaigns({ campaign_ids: ["k1", "missing"] }), 1);
     const rest = IDS.filter((id) => id !== "k1");
     assert.deepEqual((await everyCampaign(store)).map((row) => row.campaign_id), rest);

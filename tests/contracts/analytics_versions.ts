@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type EngagementEvent, EVENT_TYPES, type EventType, type Published } from "../../lib/core/types.ts";
 import type { AnalyticsStore, SourceRecord } from "../../lib/stores/analytics/port.ts";
-import { campaign, event, minute, pick, random } from "../fixtures/rows.ts";
+import { campaign, event, LATEST, minute, pick, random } from "../fixtures/rows.ts";
 
 /** `again` gives another handle on the store's rows. */
 export type Test = (
@@ -44,7 +44,9 @@ export function stats(test: Test): void {
     const rows = many(500);
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     for (const _ of [1, 2]) await store.upsertEvents({ events: rows });
-    assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 3 }), { campaigns: 7 });
+    assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 3, latest: LATEST }), {
+      campaigns: 7,
+    });
     const found = await store.stats({ version: 1, campaign_ids: IDS.toReversed() });
     assert.deepEqual(found.map((row) => row.campaign_id), IDS);
     for (const { popularity, campaign_id, ...counts } of found) {
@@ -63,7 +65,7 @@ export function stats(test: Test): void {
       event({ campaign_id, type: "conversion", timestamp: minute(1) })
     );
     await store.upsertEvents({ events: liked });
-    await store.buildStats({ version: 1, half_life_days: 30 });
+    await store.buildStats({ version: 1, half_life_days: 30, latest: LATEST });
     const best = await store.popular({ version: 1, limit: 10 });
     assert.deepEqual(best.map((row) => row.campaign_id), ["c", "d", "a", "b"]);
     assert.deepEqual(await store.popular({ version: 1, limit: 2 }), best.slice(0, 2));
@@ -76,23 +78,59 @@ export function stats(test: Test): void {
     const old = Array.from({ length: 6 }, () => click("k0", 0));
     const recent = Array.from({ length: 3 }, () => click("k1", 60));
     await store.upsertEvents({ events: [...old, ...recent] });
-    await store.buildStats({ version: 1, half_life_days: 10 });
+    await store.buildStats({ version: 1, half_life_days: 10, latest: LATEST });
     assert.equal((await store.popular({ version: 1, limit: 1 }))[0]?.campaign_id, "k1");
-    await store.buildStats({ version: 2, half_life_days: 10_000 });
+    await store.buildStats({ version: 2, half_life_days: 10_000, latest: LATEST });
     assert.equal((await store.popular({ version: 2, limit: 1 }))[0]?.campaign_id, "k0");
+  });
+
+  test('buildStats() counts an event from after "latest" as if it were of the newest day up to it', async (store) => {
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    const on = (campaign_id: string, timestamp: string) => event({ campaign_id, timestamp });
+    const liked = [...Array.from({ length: 40 }, (_, n) => on("k0", minute(n * 1_440))), on("k1", minute(0))];
+    const build = async (ahead: string) => {
+      await store.upsertEvents({
+        events: [...liked, { ...on("k2", ahead), event_id: "ahead" }],
+      });
+      await store.buildStats({ version: 1, half_life_days: 30, latest: minute(40 * 1_440) });
+      return await store.stats({ version: 1, campaign_ids: IDS });
+    };
+    const found = await build("2106-02-07T06:28:15.000Z");
+    assert.equal(found[0]?.popularity, 1);
+    assert.ok(found[1]!.popularity > 0 && found[2]!.popularity > 0 && found[2]!.popularity < 1);
+    assert.deepEqual(found, await build(minute(39 * 1_440)));
+    await store.buildStats({ version: 2, half_life_days: 30, latest: "2025-01-01T00:00:00.000Z" });
+    assert.equal((await store.popular({ version: 2, limit: 1 }))[0]?.popularity, 1, "with all of them ahead");
+  });
+
+  test("unknownCampaigns() counts events of campaigns that are not in the catalogue, until they are", async (store) => {
+    const none = { events: 0, campaigns: 0, examples: [] };
+    assert.deepEqual(await store.unknownCampaigns({ limit: 2 }), none);
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    const ids = ["k1", "new-a", "new-b", "new-b", "new-c"];
+    await store.upsertEvents({ events: ids.map((campaign_id) => event({ campaign_id })) });
+    assert.deepEqual(await store.unknownCampaigns({ limit: 2 }), {
+      events: 4,
+      campaigns: 3,
+      examples: ["new-b", "new-a"],
+    });
+    await store.upsertCampaigns({
+      campaigns: ["new-a", "new-b", "new-c"].map((id) => campaign({ campaign_id: id })),
+    });
+    assert.deepEqual(await store.unknownCampaigns({ limit: 2 }), none);
   });
 
   test("buildStats() again replaces, and equal input gives equal stats", async (store) => {
     const rows = many(300);
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     await store.upsertEvents({ events: rows.toReversed() });
-    await store.buildStats({ version: 1, half_life_days: 7 });
+    await store.buildStats({ version: 1, half_life_days: 7, latest: LATEST });
     const first = await store.stats({ version: 1, campaign_ids: IDS });
     await store.deleteUsers({ user_ids: rows.map((row) => row.user_id) });
-    await store.buildStats({ version: 1, half_life_days: 7 });
+    await store.buildStats({ version: 1, half_life_days: 7, latest: LATEST });
     assert.ok((await store.stats({ version: 1, campaign_ids: IDS })).every((row) => row.clicks === 0));
     await store.upsertEvents({ events: rows });
-    await store.buildStats({ version: 1, half_life_days: 7 });
+    await store.buildStats({ version: 1, half_life_days: 7, latest: LATEST });
     assert.deepEqual(await store.stats({ version: 1, campaign_ids: IDS }), first);
   });
 
@@ -141,7 +179,7 @@ export function publishing(test: Test): void {
   test("publish() keeps stats of the new version and the one before", async (store) => {
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     for (const number of [1, 2, 3]) {
-      await store.buildStats({ version: number, half_life_days: 30 });
+      await store.buildStats({ version: number, half_life_days: 30, latest: LATEST });
       await store.publish({ published: version(number), sources: [] });
     }
     const left = [1, 2, 3].map(async (number) =>
@@ -152,8 +190,8 @@ export function publishing(test: Test): void {
 
   test("buildStats() of a published version is a conflict", async (store) => {
     await store.publish({ published: version(2), sources: [] });
-    await assert.rejects(store.buildStats({ version: 2, half_life_days: 30 }), conflict);
-    await assert.rejects(store.buildStats({ version: 1, half_life_days: 30 }), conflict);
+    await assert.rejects(store.buildStats({ version: 2, half_life_days: 30, latest: LATEST }), conflict);
+    await assert.rejects(store.buildStats({ version: 1, half_life_days: 30, latest: LATEST }), conflict);
   });
 
   test("publish() records sources by kind and URI, until they are forgotten", async (store) => {

@@ -2,7 +2,7 @@
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 import type { Cache } from "../../lib/stores/cache/port.ts";
 import type { GraphStore } from "../../lib/stores/graph/port.ts";
-import { campaign, event, minute } from "../fixtures/rows.ts";
+import { campaign, event, LATEST, minute } from "../fixtures/rows.ts";
 import type { Calls } from "./cancellation.ts";
 
 const users = { user_ids: ["a", "b"] };
@@ -35,7 +35,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   popular: (store, o) => store.popular({ version: 1, limit: 5, ...o }),
   settledCampaigns: (store, o) => store.settledCampaigns({ user_id: "a", ...o }),
   epoch: (store, o) => store.epoch({ user_id: "a", ...o }),
-  buildStats: (store, o) => store.buildStats({ version: 5, half_life_days: 30, ...o }),
+  buildStats: (store, o) => store.buildStats({ version: 5, half_life_days: 30, latest: LATEST, ...o }),
   published: (store, o) => store.published(o),
   publish: (store, o) => store.publish({ published, sources: [], ...o }),
   source: (store, o) => store.source({ kind: "events", uri: "x", ...o }),
@@ -44,6 +44,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   deleteUsers: (store, o) => store.deleteUsers({ ...users, ...o }),
   deleteCampaigns: (store, o) => store.deleteCampaigns({ campaign_ids: ["k"], ...o }),
   counts: (store, o) => store.counts(o),
+  unknownCampaigns: (store, o) => store.unknownCampaigns({ limit: 3, ...o }),
   digest: (store, o) => store.digest(o),
   health: (store, o) => store.health(o),
 };

@@ -7,6 +7,7 @@ import { parseCatalogue } from "../../lib/intents/catalogue.ts";
 import { train } from "../../lib/intents/train.ts";
 import { emptyWorld, type World } from "../lib/recommend/world.ts";
 import { appTest, type Opened } from "./app.ts";
+import { LATEST } from "../fixtures/rows.ts";
 
 const EMBEDDER = await openEmbedder({ url: "test:64" });
 const CATALOGUE = parseCatalogue({
@@ -33,7 +34,7 @@ function openTrained(o: { model?: string; learnt?: boolean } = {}) {
     if (o.learnt !== false) {
       await train({ catalogue: CATALOGUE, documents, vectors: store, embedder: EMBEDDER });
     }
-    await analytics.buildStats({ version: 1, half_life_days: 30 });
+    await analytics.buildStats({ version: 1, half_life_days: 30, latest: LATEST });
     const at = "2025-03-09T12:00:00.000Z";
     const model = o.model ?? modelKey(EMBEDDER.model);
     await analytics.publish({ published: { version: 1, run_id: "r", model, at }, sources: [] });

@@ -58,6 +58,16 @@ appTest("GET /recommendations/:user_id decodes the id", async ({ app }) => {
   assert.equal(answer.user_id, "a/b é");
 });
 
+appTest("GET /recommendations/:user_id trims ids as an import does", async ({ app }) => {
+  const answer = async (path: string) => {
+    const { generated_at: _, ...rest } = await (await app.request(path)).json();
+    return rest;
+  };
+  assert.deepEqual(await answer(PATH.replace(/[^/]+$/, "%20%09$&%C2%A0%0A")), await answer(PATH));
+  const [padded, plain] = ["%20cooking%20", "cooking"].map((intent) => answer(`${PATH}?intent=${intent}`));
+  assert.deepEqual(await padded, await plain);
+});
+
 appTest(
   "GET /recommendations/:user_id?intent=x gives what targets that intent only, and keeps it apart",
   async ({ app }) => {
@@ -76,8 +86,8 @@ appTest(
 );
 
 const REFUSED: readonly [string, string, RegExp][] = [
-  ["an empty intent", `${PATH}?intent=`, /^intent must have 1 to 256 characters/],
-  ["two intents", `${PATH}?intent=a&intent=b`, /^intent must have .* given once$/],
+  ["an empty intent", `${PATH}?intent=`, /^intent is blank$/],
+  ["two intents", `${PATH}?intent=a&intent=b`, /^intent must be given once$/],
   ["k of 0", `${PATH}?k=0`, /^k must be a whole number from 1 to 100/],
   ["k of 101", `${PATH}?k=101`, /^k must be/],
   ["a negative k", `${PATH}?k=-1`, /^k must be/],
@@ -88,9 +98,15 @@ const REFUSED: readonly [string, string, RegExp][] = [
   ["two k", `${PATH}?k=1&k=2`, /^k must be .* given once$/],
   ["an unknown parameter", `${PATH}?limit=5`, /^unknown query parameter: limit$/],
   ["two unknown parameters", `${PATH}?k=5&a=1&b=2`, /^unknown query parameters: a, b$/],
-  ["an id of 10 kB", `/recommendations/${"x".repeat(10_240)}`, /^user_id must have at most 256/],
-  ["a control character in the id", "/recommendations/a%00b", /^user_id must not contain control/],
-  ["a line feed in the id", "/recommendations/a%0Ab", /^user_id must not contain control/],
+  ["a blank id", "/recommendations/%20", /^user_id is blank$/],
+  [
+    "an intent of 257 characters",
+    `${PATH}?intent=${"x".repeat(257)}`,
+    /^intent is longer than 256 characters$/,
+  ],
+  ["an id of 10 kB", `/recommendations/${"x".repeat(10_240)}`, /^user_id is longer than 256 characters$/],
+  ["a control character in the id", "/recommendations/a%00b", /^user_id holds a control character$/],
+  ["a line feed in the id", "/recommendations/a%0Ab", /^user_id holds a control character$/],
 ];
 for (const [what, path, detail] of REFUSED) {
   appTest(`GET /recommendations/:user_id refuses ${what}`, async ({ app }) => {

@@ -6,7 +6,7 @@ import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { handles } from "../fixtures/handles.ts";
 import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
-import { campaign, event } from "../fixtures/rows.ts";
+import { campaign, event, LATEST } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 if (POSTGRES === undefined) Deno.test.ignore(`PostgresAnalytics: ${NEEDS_POSTGRES}`, () => {});
@@ -84,7 +84,7 @@ function suite(server: string): void {
       const results = [];
       for (const each of [store, sqlite]) {
         const counts = [await each.upsertCampaigns({ campaigns }), await each.upsertEvents({ events })];
-        await each.buildStats({ version: 1, half_life_days: 3 });
+        await each.buildStats({ version: 1, half_life_days: 3, latest: LATEST });
         results.push({
           counts,
           digest: await each.digest(),

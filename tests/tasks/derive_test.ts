@@ -5,6 +5,7 @@ import { minute, random } from "../fixtures/rows.ts";
 
 const DAY = 24 * 60;
 const HALF_LIFE = 30;
+const DECAY = { half_life_days: HALF_LIFE, latest: minute(900 * DAY) };
 
 function row(day: number, vector: readonly number[]): VectorRow {
   const id = `m-${day}`;
@@ -25,7 +26,7 @@ Deno.test("profileOf() halves a message's weight each half-life before the newes
     rows.reduce((sum, { vector }, at) => sum + 0.5 ** ((newest - days[at]!) / HALF_LIFE) * vector[i]!, 0)
   );
   const expected = sum.map((x) => x / Math.hypot(...sum));
-  const profile = await profileOf("ada", each(rows), HALF_LIFE);
+  const profile = await profileOf("ada", each(rows), DECAY);
   assert.equal(profile?.timestamp, minute(newest * DAY));
   profile.vector.forEach((x, i) =>
     assert.ok(Math.abs(x - expected[i]!) < 1e-6, `${x} is not ${expected[i]}`)
@@ -33,7 +34,26 @@ Deno.test("profileOf() halves a message's weight each half-life before the newes
 });
 
 Deno.test("profileOf() is null without messages, and where they cancel out", async () => {
-  assert.equal(await profileOf("ada", each([]), HALF_LIFE), null);
+  assert.equal(await profileOf("ada", each([]), DECAY), null);
   const opposite = [row(0, [1, 0]), { ...row(0, [-1, 0]), id: "m-other" }];
-  assert.equal(await profileOf("ada", each(opposite), HALF_LIFE), null);
+  assert.equal(await profileOf("ada", each(opposite), DECAY), null);
+});
+
+Deno.test("profileOf() is not dragged by a message stamped years ahead, whatever the order and whenever it runs", async () => {
+  const rows = [row(0, [1, 0, 0]), row(30, [0, 1, 0]), row(40_000, [0, 0, 1])];
+  const expected = [0.5, 1, 1].map((x) => x / 1.5);
+  for (const order of [rows, rows.toReversed(), [rows[1]!, rows[2]!, rows[0]!]]) {
+    for (const day of [31, 800]) {
+      const profile = await profileOf("ada", each(order), {
+        half_life_days: HALF_LIFE,
+        latest: minute(day * DAY),
+      });
+      assert.equal(profile?.timestamp, minute(30 * DAY));
+      profile.vector.forEach((x, i) =>
+        assert.ok(Math.abs(x - expected[i]!) < 1e-6, `${x} is not ${expected[i]}`)
+      );
+    }
+  }
+  const alone = await profileOf("ada", each([row(40_000, [0, 0, 1])]), DECAY);
+  assert.deepEqual([alone?.timestamp, ...alone!.vector], [null, 0, 0, 1]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Kind } from "../../lib/core/types.ts";
 import { Fail } from "../../lib/dag/types.ts";
+import { SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { ingest } from "../../tasks/steps/ingest.ts";
 import { validate, type ValidateOutput } from "../../tasks/steps/validate.ts";
 import { contextOf, type InputStores, type Reported, withInputStores } from "../fixtures/context.ts";
@@ -64,7 +65,7 @@ Deno.test("validate() writes canonical rows, one artifact a kind", () =>
     assert.deepEqual([event!["timestamp"], event!["campaign_id"]], ["2026-01-01T00:00:00.000Z", "5"]);
     assert.deepEqual(reported.rows, { in: 5, out: 5, quarantined: 0 });
     assert.deepEqual(reported.progress.at(-1), { done: 5, total: 5 });
-    assert.equal(reported.versions["schema"], "1");
+    assert.equal(reported.versions["schema"], SCHEMA_VERSION);
     assert.deepEqual(reported.reads.map(({ rows }) => rows), [2, 1, 1, 1]);
   }));
 
@@ -118,7 +119,7 @@ Deno.test("validate() drops identical rows and quarantines another row with the 
           metadata: { b: 2, a: 1 },
         }],
       ],
-      events: [[{ event_id: "m1", user_id: "u", campaign_id: "k", type: "click", timestamp: 0 }]],
+      events: [[{ event_id: "m1", user_id: "u", campaign_id: "k", type: "click", timestamp: 1_767_225_600 }]],
     });
     const output = await done;
     const { rows, quarantined, duplicates } = output;

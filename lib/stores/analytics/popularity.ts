@@ -35,8 +35,9 @@ interface Tally {
 /**
  * Popularity from engagement, independent of the order of campaigns and of the time of the call.
  *
- * An event `a` whole UTC days older than the newest weighs `2^(-a / half_life_days)`. Each event is one meeting of a
- * user with the campaign, since not every source records impressions. With `n` weighed meetings of worth `w`, of
+ * An event `a` whole UTC days older than the newest weighs `2^(-a / half_life_days)`. Newest is the newest that can be
+ * right: an event from after that weighs 1, so that one wrong clock does not make all others old. Each event is one
+ * meeting of a user with the campaign, since not every source records impressions. With `n` weighed meetings of worth `w`, of
  * which all campaigns together have `N` and `W`, a campaign scores
  *
  *     rate × log(1 + n)   where   rate = (w + 10 × W/N) / (n + 10), or 0 where that is negative
@@ -51,7 +52,7 @@ export class Popularity {
   private readonly newest: string | null;
   private readonly half_life_days: number;
 
-  /** `newest` is the day of the newest event, or null where there are no events. */
+  /** `newest` is the day of the newest event that can be right, or null if there is none. */
   constructor(o: { newest: string | null; half_life_days: number }) {
     this.newest = o.newest;
     this.half_life_days = o.half_life_days;
@@ -81,7 +82,8 @@ export class Popularity {
   }
 
   private weight(day: string | null): number {
-    if (day === null || this.newest === null) return 0;
+    if (day === null) return 0;
+    if (this.newest === null || day > this.newest) return 1;
     const age = (Date.parse(this.newest) - Date.parse(day)) / DAY_MS;
     return 2 ** (-age / this.half_life_days);
   }

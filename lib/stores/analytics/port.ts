@@ -47,6 +47,14 @@ export type StrategyEngagement = Omit<CampaignEngagement, "campaign_id"> & {
   readonly strategy: string | null;
 };
 
+/** What {@link AnalyticsStore.buildStats} is told. */
+export interface BuildStats extends Abortable {
+  readonly version: number;
+  readonly half_life_days: number;
+  /** ISO time: no event can have happened after it, whatever its timestamp says. */
+  readonly latest: string;
+}
+
 /** An input source as it was when a published run last read it. */
 export interface SourceRecord {
   readonly kind: Kind;
@@ -55,6 +63,14 @@ export interface SourceRecord {
   readonly rows: number;
   readonly run_id: string;
   readonly at: string;
+}
+
+/** Events that name a campaign which is not in the catalogue. They count once it is. */
+export interface UnknownCampaigns {
+  readonly events: number;
+  readonly campaigns: number;
+  /** Ids of those with most events, most first, ties by id. */
+  readonly examples: readonly string[];
 }
 
 export interface AnalyticsCounts {
@@ -102,9 +118,10 @@ export interface AnalyticsStore {
   epoch(o: { user_id: string } & Abortable): Promise<number>;
   /**
    * Builds stats and popularity for a version that is not published yet, replacing an earlier attempt at it.
-   * Events count by a half-life back from the newest event, so equal input gives equal stats.
+   * Events count by a half-life back from the newest event up to `latest`, so equal input gives equal stats; one from
+   * after `latest` counts as if it were of that day.
    */
-  buildStats(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }>;
+  buildStats(o: BuildStats): Promise<{ campaigns: number }>;
   published(o?: Abortable): Promise<Published | null>;
   /**
    * Makes a version the published one, records the sources that it was made from, and drops stats older than the
@@ -122,6 +139,8 @@ export interface AnalyticsStore {
   deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(o?: Abortable): Promise<AnalyticsCounts>;
+  /** It walks an index over all events, so ask it seldom. `limit` bounds the examples. */
+  unknownCampaigns(o: { limit: number } & Abortable): Promise<UnknownCampaigns>;
   /** Hash of all campaigns and events, independent of order, versions and write time. */
   digest(o?: Abortable): Promise<string>;
   health(o?: Abortable): Promise<Health>;

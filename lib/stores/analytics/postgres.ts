@@ -15,12 +15,14 @@ import { given, type Questions } from "../postgres_session.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
+  BuildStats,
   CampaignEngagement,
   CampaignStats,
   Engagement,
   EngagementDay,
   SourceRecord,
   StrategyEngagement,
+  UnknownCampaigns,
 } from "./port.ts";
 import { PostgresRows } from "./postgres_rows.ts";
 import { PostgresVersions } from "./postgres_versions.ts";
@@ -32,6 +34,8 @@ import {
   DAILY,
   EVENTS,
   MOST_FIRST,
+  UNKNOWN,
+  unknownCampaigns,
 } from "./schema.ts";
 
 /** Rows that one transaction deletes at most. */
@@ -174,7 +178,7 @@ export class PostgresAnalytics implements AnalyticsStore {
     return (await this.db.get<{ epoch: number }>(sql, [o.user_id], o))?.epoch ?? 0;
   }
 
-  buildStats(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
+  buildStats(o: BuildStats): Promise<{ campaigns: number }> {
     return this.versions.build(o);
   }
 
@@ -241,6 +245,14 @@ export class PostgresAnalytics implements AnalyticsStore {
         (SELECT count(DISTINCT user_id) FROM events) AS users`;
     const limits = { ...WHOLE, signal: o.signal };
     return this.db.read(async (session) => (await session.get<AnalyticsCounts>(sql))!, limits);
+  }
+
+  async unknownCampaigns({ limit, signal }: { limit: number } & Abortable): Promise<UnknownCampaigns> {
+    const rows = await this.db.read(
+      (session) => session.all<{ campaign_id: string; events: number }>(UNKNOWN),
+      { ...WHOLE, signal },
+    );
+    return unknownCampaigns(rows, limit);
   }
 
   async digest(o: Abortable = {}): Promise<string> {

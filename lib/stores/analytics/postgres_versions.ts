@@ -3,7 +3,7 @@ import type { Abortable, Published } from "../../core/types.ts";
 import type { Postgres } from "../postgres.ts";
 import { given, type Questions, transposed } from "../postgres_session.ts";
 import { type CampaignDay, Popularity } from "./popularity.ts";
-import type { CampaignStats, SourceRecord } from "./port.ts";
+import type { BuildStats, CampaignStats, SourceRecord } from "./port.ts";
 import { older } from "./versions.ts";
 
 /** Campaigns whose days are read, or whose stats are written, at once. */
@@ -38,7 +38,7 @@ export class PostgresVersions {
   constructor(private readonly db: Postgres) {}
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
-  async build(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
+  async build(o: BuildStats): Promise<{ campaigns: number }> {
     const published = await this.published(o);
     if (published !== null && o.version <= published.version) throw older(o.version, published);
     const stats = await this.derive(o);
@@ -49,10 +49,10 @@ export class PostgresVersions {
     return { campaigns: stats.length };
   }
 
-  private async derive(o: { half_life_days: number } & Abortable): Promise<CampaignStats[]> {
-    const { half_life_days, signal } = o;
-    const sql = "SELECT substr(max(timestamp), 1, 10) AS day FROM events";
-    const newest = await this.db.read((session) => session.get<{ day: string | null }>(sql), {
+  private async derive(o: BuildStats): Promise<CampaignStats[]> {
+    const { half_life_days, latest, signal } = o;
+    const sql = "SELECT substr(max(timestamp), 1, 10) AS day FROM events WHERE timestamp <= $1";
+    const newest = await this.db.read((session) => session.get<{ day: string | null }>(sql, [latest]), {
       ...BULK,
       signal,
     });

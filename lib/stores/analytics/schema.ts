@@ -2,6 +2,7 @@ import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../keyed.ts";
 import type { Migration } from "../sqlite.ts";
 import { TOUCHES_SCHEMA } from "../touches.ts";
+import type { UnknownCampaigns } from "./port.ts";
 
 /**
  * Indexes hold all that is recounted from events, so that no recount reads the rows: by user, type first, because what
@@ -80,6 +81,18 @@ export function byStrategySql(named: string, span: string): string {
     GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST`;
 }
 export const MOST_FIRST = "GROUP BY campaign_id ORDER BY count(*) DESC, campaign_id";
+
+/** A row a campaign that events name and the catalogue does not have, off the index by campaign alone. */
+export const UNKNOWN = `SELECT campaign_id, count(*) AS events FROM events
+  WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) ${MOST_FIRST}`;
+
+export function unknownCampaigns(
+  rows: readonly { readonly campaign_id: string; readonly events: number }[],
+  limit: number,
+): UnknownCampaigns {
+  const events = rows.reduce((sum, row) => sum + row.events, 0);
+  return { events, campaigns: rows.length, examples: rows.slice(0, limit).map((row) => row.campaign_id) };
+}
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
   table: "campaigns",

@@ -16,12 +16,14 @@ import { Touches } from "../touches.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
+  BuildStats,
   CampaignEngagement,
   CampaignStats,
   Engagement,
   EngagementDay,
   SourceRecord,
   StrategyEngagement,
+  UnknownCampaigns,
 } from "./port.ts";
 import {
   ANALYTICS_MIGRATIONS,
@@ -31,6 +33,8 @@ import {
   DAILY,
   EVENTS,
   MOST_FIRST,
+  UNKNOWN,
+  unknownCampaigns,
 } from "./schema.ts";
 import { Versions } from "./versions.ts";
 
@@ -171,7 +175,7 @@ export class SqliteAnalytics implements AnalyticsStore {
       0;
   }
 
-  buildStats(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
+  buildStats(o: BuildStats): Promise<{ campaigns: number }> {
     return this.versions.build(o);
   }
 
@@ -234,6 +238,11 @@ export class SqliteAnalytics implements AnalyticsStore {
       `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
               (SELECT count(DISTINCT user_id) FROM events) AS users`,
     )!;
+  }
+
+  async unknownCampaigns(o: { limit: number } & Abortable): Promise<UnknownCampaigns> {
+    o.signal?.throwIfAborted();
+    return unknownCampaigns(this.db.all<{ campaign_id: string; events: number }>(UNKNOWN), o.limit);
   }
 
   async digest(o: Abortable = {}): Promise<string> {

@@ -3,7 +3,7 @@ import { ParleyError } from "../../core/errors.ts";
 import type { Abortable, Published } from "../../core/types.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
 import { type CampaignDay, Popularity } from "./popularity.ts";
-import type { CampaignStats, SourceRecord } from "./port.ts";
+import type { BuildStats, CampaignStats, SourceRecord } from "./port.ts";
 
 /** Campaigns whose days are read at once, and rows that one transaction deletes at most. */
 const PAGE = 200;
@@ -13,7 +13,7 @@ export class Versions {
   constructor(private readonly db: Sqlite) {}
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
-  async build(o: { version: number; half_life_days: number } & Abortable): Promise<{ campaigns: number }> {
+  async build(o: BuildStats): Promise<{ campaigns: number }> {
     o.signal?.throwIfAborted();
     const published = this.published();
     if (published !== null && o.version <= published.version) throw older(o.version, published);
@@ -29,9 +29,10 @@ export class Versions {
     return { campaigns: stats.length };
   }
 
-  private async derive(o: { half_life_days: number } & Abortable): Promise<CampaignStats[]> {
+  private async derive(o: BuildStats): Promise<CampaignStats[]> {
     const newest = this.db.get<{ day: string | null }>(
-      "SELECT substr(max(timestamp), 1, 10) AS day FROM events",
+      "SELECT substr(max(timestamp), 1, 10) AS day FROM events WHERE timestamp <= ?",
+      o.latest,
     );
     const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days: o.half_life_days });
     const ids = paged(PAGE, (id: string) => id, async (after, limit) => {

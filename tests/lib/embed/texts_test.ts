@@ -4,6 +4,7 @@ import { openEmbedder } from "../../../lib/embed/open.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import { meanOf, unit } from "../../../lib/embed/texts.ts";
 import { parseRow } from "../../../lib/schema/row.ts";
+import { timeWindow } from "../../../lib/schema/time.ts";
 import { withEmbeddings } from "../../fixtures/embeddings.ts";
 import { BGE, testTiny, TINY } from "../../fixtures/models.ts";
 import { pick, random } from "../../fixtures/rows.ts";
@@ -51,7 +52,7 @@ function validated(texts: readonly string[]): string[] {
   return texts.flatMap((message) => {
     // As a row comes in: through JSON.
     const value = JSON.parse(JSON.stringify({ user_id: "u", message, timestamp: "2026-01-01T00:00:00Z" }));
-    const parsed = parseRow({ kind: "messages", value });
+    const parsed = parseRow({ kind: "messages", value, window: timeWindow({ now: Date.now() }) });
     if (parsed.ok) return [parsed.row.message];
     assert.match(parsed.reason, /message is blank|message is longer than/);
     return [];

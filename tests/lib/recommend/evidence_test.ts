@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { collect, gain, intentShares, spread } from "../../../lib/recommend/evidence.ts";
 import type { Engagement } from "../../../lib/stores/analytics/port.ts";
 
-const EMPTY = { users: [], campaigns: [], engaged: [], intents: [], targets: [] };
+const NOW = Date.UTC(2026, 0, 1);
+const EMPTY = { users: [], campaigns: [], engaged: [], intents: [], targets: [], now: NOW };
 
 function engagement(user_id: string, campaign_id: string, o: Partial<Engagement>): Engagement {
   return {
@@ -49,10 +50,21 @@ Deno.test("intentShares() adds up to 1 and halves what is 30 days older", () => 
   const shares = intentShares([
     { user_id: "u", intent: "new", count: 1, last: "2025-03-31T00:00:00.000Z" },
     { user_id: "u", intent: "old", count: 1, last: "2025-03-01T00:00:00.000Z" },
-  ]);
+  ], NOW);
   close(shares.get("new"), 2 / 3);
   close(shares.get("old"), 1 / 3);
-  assert.equal(intentShares([]).size, 0);
+  assert.equal(intentShares([], NOW).size, 0);
+});
+
+Deno.test("intentShares() counts an intent stamped years ahead like the newest of the others", () => {
+  const intent = (intent: string, count: number, last: string) => ({ user_id: "u", intent, count, last });
+  const others = [intent("new", 2, "2025-12-01T00:00:00.000Z"), intent("old", 1, "2025-11-01T00:00:00.000Z")];
+  const ahead = intent("ahead", 1, "2106-02-07T06:28:15.000Z");
+  const shares = intentShares([...others, ahead], NOW);
+  close(shares.get("new"), 2 / 3.5);
+  close(shares.get("ahead"), 1 / 3.5);
+  close(shares.get("old"), 0.5 / 3.5);
+  assert.deepEqual(intentShares([ahead], NOW), new Map([["ahead", 1]]));
 });
 
 Deno.test("collect() adds up what similar users did, the more alike the more", () => {

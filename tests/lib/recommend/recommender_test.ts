@@ -5,6 +5,7 @@ import type { Answer } from "../../../lib/recommend/answer.ts";
 import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
 import { emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
+import { LATEST } from "../../fixtures/rows.ts";
 
 interface Scene {
   readonly world: World;
@@ -254,7 +255,7 @@ scene("takes the vectors of the model that the published version is of", async (
   const profiles = [row("ann", 0), row("dan", 0), row("eve", 0), row("bob", 1), row("cat", 1)];
   await store.upsert({ collection: "profiles", rows: profiles });
   await store.build({ version: 2 });
-  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30 });
+  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30, latest: LATEST });
   assert.deepEqual(await ask("ann"), before);
   const at = "2025-03-09T13:00:00.000Z";
   const published = { version: 2, run_id: "run 2", model: modelKey(model), at };
@@ -271,7 +272,7 @@ scene("takes the vectors of the model that the published version is of", async (
 
 scene("goes on without vectors where the published row names no model", async ({ world, ask }) => {
   const published = { version: 2, run_id: "run 2", model: "none", at: "2025-03-09T13:00:00.000Z" };
-  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30 });
+  await world.stores.analytics.buildStats({ version: 2, half_life_days: 30, latest: LATEST });
   await world.stores.analytics.publish({ published, sources: [] });
   const answer = await ask("ann");
   assert.deepEqual(answer.degraded, ["vectors"]);

@@ -7,6 +7,7 @@ import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
 import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
 import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
 import { campaign, event } from "./samples.ts";
+import { LATEST } from "../../fixtures/rows.ts";
 
 /** When the tests' clock stands. */
 export const NOW = Date.parse("2025-03-10T00:00:00.000Z");
@@ -83,7 +84,7 @@ export async function emptyWorld(): Promise<World> {
 }
 
 async function publish(stores: World["stores"], version: number): Promise<void> {
-  await stores.analytics.buildStats({ version, half_life_days: 30 });
+  await stores.analytics.buildStats({ version, half_life_days: 30, latest: LATEST });
   await (await stores.vectors.of({ model: MODEL })).build({ version });
   await stores.analytics.publish({
     published: { version, run_id: `run ${version}`, model: modelKey(MODEL), at: "2025-03-09T12:00:00.000Z" },

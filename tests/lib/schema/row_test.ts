@@ -1,21 +1,24 @@
 import assert from "node:assert/strict";
 import { createHash } from "../../../deps.ts";
+import { parseJson } from "../../../lib/core/json.ts";
 import { type JsonObject, type Kind, KINDS } from "../../../lib/core/types.ts";
 import { parseRow } from "../../../lib/schema/row.ts";
+import { timeWindow } from "../../../lib/schema/time.ts";
 
+const WINDOW = timeWindow({ now: Date.UTC(2026, 0, 2) });
 const MESSAGE = { user_id: "u1", message: "hello", timestamp: "2026-01-01T00:00:00Z" };
 const CAMPAIGN = { campaign_id: "k1", title: "Boots" };
 const EVENT = { user_id: "u1", campaign_id: "k1", type: "click", timestamp: 1_767_225_600 };
 const LEAST: Record<Kind, JsonObject> = { messages: MESSAGE, campaigns: CAMPAIGN, events: EVENT };
 
 function row<K extends Kind>(kind: K, value: unknown) {
-  const parsed = parseRow({ kind, value });
+  const parsed = parseRow({ kind, value, window: WINDOW });
   assert.ok(parsed.ok, parsed.ok ? "" : parsed.reason);
   return parsed.row;
 }
 
 function reason(kind: Kind, value: unknown): string {
-  const parsed = parseRow({ kind, value });
+  const parsed = parseRow({ kind, value, window: WINDOW });
   assert.ok(!parsed.ok, "the row should be refused");
   return parsed.reason;
 }
@@ -224,6 +227,54 @@ Deno.test("parseRow() checks a campaign's window, status and lists", () => {
   assert.equal(reason("campaigns", { ...CAMPAIGN, intents: "buy" }), "intents must be a list");
 });
 
+Deno.test("parseRow() takes a day as the first instant of a campaign's start and the last of its end", () => {
+  const day = { ...CAMPAIGN, starts_at: "2026-05-01", ends_at: " 2026-05-01 " };
+  const { starts_at, ends_at } = row("campaigns", day);
+  assert.deepEqual([starts_at, ends_at], ["2026-05-01T00:00:00.000Z", "2026-05-02T00:00:00.000Z"]);
+  assert.equal(row("campaigns", { ...CAMPAIGN, ends_at: "2024-02-28" }).ends_at, "2024-02-29T00:00:00.000Z");
+  assert.equal(reason("campaigns", { ...CAMPAIGN, ends_at: "2026-02-29" }), "ends_at is not a real date");
+  assert.equal(reason("campaigns", { ...CAMPAIGN, ends_at: "9999-12-31" }), "ends_at is after the year 9999");
+  assert.equal(row("campaigns", { ...CAMPAIGN, starts_at: "2099-01-01" }).starts_at?.slice(0, 4), "2099");
+});
+
+Deno.test("parseRow() refuses messages and events from outside the window of times, however they are written", () => {
+  for (const kind of ["messages", "events"] as const) {
+    for (
+      const [timestamp, complaint] of [
+        ["1989-12-31T23:59:59.999Z", "is before 1990-01-01"],
+        ["1990-01-01T00:00:00+00:01", "is before 1990-01-01"],
+        ["2026-01-03T00:00:00.001Z", "is more than a day in the future"],
+        [Date.UTC(2026, 0, 3) + 1, "is more than a day in the future"],
+        [2 ** 32 - 1, "is more than a day in the future"],
+      ] as const
+    ) assert.equal(reason(kind, { ...LEAST[kind], timestamp }), `timestamp ${complaint}`);
+    for (const timestamp of ["1990-01-01T00:00:00Z", "2026-01-03T00:00:00Z", Date.UTC(2026, 0, 3)]) {
+      row(kind, { ...LEAST[kind], timestamp });
+    }
+  }
+  const window = timeWindow({ now: Date.UTC(2026, 0, 2), earliest: Date.UTC(1980, 0, 1) });
+  const value = { ...MESSAGE, timestamp: "1980-01-01T00:00:00Z" };
+  assert.equal(parseRow({ kind: "messages", value, window }).ok, true);
+});
+
+Deno.test("parseRow() keeps numbers of metadata exactly, in whatever field they come, and never makes null of one", () => {
+  const text =
+    `{"order": 12345678901234567890, "deep": {"list": [-9007199254740993, 9007199254740991, 1e400, -1E+400, 0.1]},
+      "text": ": 12345678901234567890"}`;
+  const { metadata } = row("messages", { ...MESSAGE, ...parseJson(text) as JsonObject });
+  assert.deepEqual(metadata, {
+    deep: { list: ["-9007199254740993", 9007199254740991, "1e400", "-1E+400", 0.1] },
+    order: "12345678901234567890",
+    text: ": 12345678901234567890",
+  });
+  assert.deepEqual(row("messages", { ...MESSAGE, size: Infinity }).metadata, { size: "Infinity" });
+  const { user_id } = row(
+    "messages",
+    parseJson(JSON.stringify(MESSAGE).replace('"u1"', "18446744073709551615")),
+  );
+  assert.equal(user_id, "18446744073709551615");
+});
+
 Deno.test("parseRow() knows four types of event and two roles", () => {
   assert.equal(
     reason("events", { ...EVENT, type: "view" }),
@@ -246,7 +297,8 @@ Deno.test("parseRow() tells all that is wrong in one line and quotes none of it"
   assert.equal(
     told,
     "message_id must be a string; user_id holds a control character; message must be a string; timestamp is not a " +
-      "time: give ISO 8601 with an offset, or epoch seconds or milliseconds; role must be user or assistant; and 2 more",
+      "time: write it like 2026-05-01T09:30:00Z, or as epoch seconds or milliseconds; role must be user or assistant; " +
+      "and 2 more",
   );
   for (const value of [null, [], "text", 5, true]) {
     assert.equal(reason("events", value), "the row is not a JSON object");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readTime, time } from "../../../lib/schema/time.ts";
+import { endTime, readTime, startTime, time } from "../../../lib/schema/time.ts";
 
 const at = (value: unknown) => {
   const parsed = time.safeParse(value);
@@ -27,22 +27,42 @@ Deno.test("time reads ISO 8601 with an offset as UTC with milliseconds", () => {
 Deno.test("time reads epoch seconds and milliseconds, as numbers or digits", () => {
   for (
     const [given, utc] of [
-      [0, "1970-01-01T00:00:00.000Z"],
+      [631_152_000, "1990-01-01T00:00:00.000Z"],
+      [631_152_000_000, "1990-01-01T00:00:00.000Z"],
       [1_514_999_999, "2018-01-03T17:19:59.000Z"],
       [1_514_999_999.25, "2018-01-03T17:19:59.250Z"],
       [1_514_999_999_123, "2018-01-03T17:19:59.123Z"],
       ["1514999999", "2018-01-03T17:19:59.000Z"],
       ["1514999999123", "2018-01-03T17:19:59.123Z"],
       [99_999_999_999, "5138-11-16T09:46:39.000Z"],
-      [100_000_000_000, "1973-03-03T09:46:40.000Z"],
+      [1_901_010_100, "2030-03-29T10:21:40.000Z"],
       [253_402_300_799_999, "9999-12-31T23:59:59.999Z"],
     ] as const
   ) assert.equal(at(given), utc, String(given));
 });
 
-Deno.test("time asks for an offset where there is none", () => {
-  for (const given of ["2026-01-31T23:30:00", "2026-01-31 23:30", "2026-01-31", "2026-01-31T23:30:00.5"]) {
+Deno.test("time asks for an offset, or a time of day, if there is none", () => {
+  for (const given of ["2026-01-31T23:30:00", "2026-01-31 23:30", "2026-01-31T23:30:00.5"]) {
     assert.equal(at(given), "has no UTC offset; add Z or one like +02:00", given);
+    for (const offset of ["Z", "+02:00"]) assert.match(at(given + offset), /^2026-01-31T2[13]:30:00/);
+  }
+  assert.equal(at("2026-01-31"), "is a day without a time; write it like 2026-05-01T09:30:00Z");
+});
+
+Deno.test("time takes each form that one of its reasons shows", () => {
+  const wrong = ["2026-01-31", "20260131", 20260131093000, 46000.5, -1, "yesterday", 0, 1e300, "4.5", "1e9"];
+  for (const given of wrong) {
+    const [shown] = /\d{4}-\S*?Z/.exec(at(given)) ?? [];
+    assert.equal(at(shown), "2026-05-01T09:30:00.000Z", `${given}: ${at(given)}`);
+  }
+});
+
+Deno.test("startTime and endTime take a plain day, and else what time takes", () => {
+  assert.equal(startTime.parse("2026-12-31"), "2026-12-31T00:00:00.000Z");
+  assert.equal(endTime.parse("2026-12-31"), "2027-01-01T00:00:00.000Z");
+  for (const each of [startTime, endTime]) {
+    assert.equal(each.parse("2026-12-31T10:00:00+01:00"), "2026-12-31T09:00:00.000Z");
+    assert.equal(each.safeParse(20261231).error?.issues[0]?.message, at(20261231));
   }
 });
 
@@ -64,19 +84,35 @@ Deno.test("time refuses what is no date, or none between 1970 and 9999", () => {
       ["1970-01-01T00:00:00+00:01", "is before 1970"],
       ["0000-01-01T00:00:00Z", "is before 1970"],
       ["9999-12-31T23:59:59-00:01", "is after the year 9999"],
-      [-1, "is before 1970"],
-      [253_402_300_800_000, "is after the year 9999"],
-      [1_514_999_999_123_456, "is after the year 9999"],
-      ["2018", "is too short for an epoch in a string; give ISO 8601 with an offset, or a JSON number"],
-      ["20180103", "is too short for an epoch in a string; give ISO 8601 with an offset, or a JSON number"],
-      ["yesterday", "is not a time: give ISO 8601 with an offset, or epoch seconds or milliseconds"],
-      ["", "is not a time: give ISO 8601 with an offset, or epoch seconds or milliseconds"],
+      ["yesterday", "is not a time: write it like 2026-05-01T09:30:00Z, or as epoch seconds or milliseconds"],
+      ["", "is not a time: write it like 2026-05-01T09:30:00Z, or as epoch seconds or milliseconds"],
       [true, "must be a time"],
       [{}, "must be a time"],
       [NaN, "must be a time"],
       [undefined, "is missing"],
     ] as const
   ) assert.equal(at(given), complaint, String(given));
+});
+
+Deno.test("time refuses numbers that are no epoch, as numbers and as digits", () => {
+  const write = "write it like 2026-05-01T09:30:00Z";
+  const compact = `is a date without separators; ${write}`;
+  const none = `is not an epoch in seconds or milliseconds from 1990 on; ${write}`;
+  for (
+    const [given, complaint] of [
+      [20260501, compact],
+      [202605010930, compact],
+      [20260501093000, compact],
+      [20261301, none],
+      [46000.5, none],
+      [2018, none],
+      [0, none],
+      [-1, none],
+      [631_151_999, none],
+      [253_402_300_800_000, none],
+      [1_514_999_999_123_456, none],
+    ] as const
+  ) for (const each of [given, String(given)]) assert.equal(at(each), complaint, String(given));
 });
 
 Deno.test("time takes the short way for usual times and comes out where the long way does", () => {

@@ -63,6 +63,13 @@ Deno.test("Popularity of a catalogue without events is 0 throughout", () => {
   assert.deepEqual(built.stats().map((row) => row.popularity), [0]);
 });
 
+Deno.test("Popularity counts what comes after the newest day that can be right like that day", () => {
+  const days = [day("a", { day: "2026-03-01", conversions: 3 }), day("b", { clicks: 1 })];
+  const ahead = popularity([...days, day("c", { day: "2106-02-07", clicks: 1 })]);
+  assert.deepEqual(ahead, popularity([...days, day("c", { clicks: 1 })]));
+  assert.ok(ahead.c! > 0 && ahead.c! < 1 && ahead.a === 1);
+});
+
 Deno.test("Popularity outlives a newest day so far off that all other engagement has decayed", () => {
   const built = new Popularity({ newest: "9999-12-31", half_life_days: 1 });
   built.add(day("a", { clicks: 3 }));
