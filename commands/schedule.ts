@@ -11,6 +11,7 @@ import { shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
 import { openAll, type Opened, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
+import { surviveUncaught } from "./uncaught.ts";
 
 const TICK_MS = 1_000;
 
@@ -22,10 +23,10 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
   const stop = new AbortController();
   let worker: Promise<void> | null = null;
   const dispatch = () => {
-    worker ??= spawnPipeline(config, ["work"], stop.signal).then((code) => {
-      worker = null;
-      log.debug("a worker ended with exit code {code}", { code });
-    });
+    worker ??= spawnPipeline(config, ["work"], stop.signal).then(
+      (code) => log.debug("a worker ended with exit code {code}", { code }),
+      (error) => log.error("a worker could not be started: {cause}", { cause: causeOf(error) }),
+    ).finally(() => worker = null);
   };
   const scheduler = new Scheduler({
     dags: allDags(config),
@@ -55,6 +56,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
 /** The scheduler alone, until SIGINT or SIGTERM. */
 export async function schedule(config: Config): Promise<number> {
   refuseTestEmbedder(config);
+  await surviveUncaught(config);
   const shutdown = shutdownSignal();
   const scheduler = await startScheduler(config);
   console.log(nextRunText(config));

@@ -9,6 +9,7 @@ import { openEmbedder } from "../lib/embed/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
 import { shutdownSignal } from "./exit.ts";
+import { listenHttp } from "./listener.ts";
 import { requestLog } from "./logs.ts";
 import { embedderOptions } from "./models.ts";
 import {
@@ -19,6 +20,7 @@ import {
   refuseTestEmbedder,
   type ServingStores,
 } from "./services.ts";
+import { surviveUncaught } from "./uncaught.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
@@ -55,11 +57,16 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       log: requestLog(log("http")),
     });
     await inTime(readied(stores.value));
-    const server = Deno.serve({ hostname: config.host, port: config.port, onListen: () => {} }, app.fetch);
-    const { hostname, port } = server.addr as Deno.NetAddr;
+    const listener = listenHttp({
+      hostname: config.host,
+      port: config.port,
+      handler: app.fetch,
+      log: log("listener"),
+    });
+    const { hostname, port } = listener;
     const close = async () => {
       closing.abort();
-      await server.shutdown();
+      await listener.close();
       await embedder.close();
       await stores.close();
     };
@@ -101,6 +108,7 @@ function readied(stores: ServingStores): Promise<unknown> {
 /** The API alone, until SIGINT or SIGTERM. */
 export async function serve(config: Config): Promise<number> {
   refuseTestEmbedder(config);
+  await surviveUncaught(config);
   const shutdown = shutdownSignal();
   const api = await listen(config);
   console.log(`Parley answers at ${api.value.url}`);

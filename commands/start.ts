@@ -8,6 +8,7 @@ import { nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";
 import { openAll, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
+import { surviveUncaught } from "./uncaught.ts";
 
 /** A user of the sample whose answer shows what Parley does. */
 const SAMPLE_USER = "keziah-boateng";
@@ -15,6 +16,7 @@ const SAMPLE_USER = "keziah-boateng";
 /** Everything in one: loads what there is to load, then answers and keeps to the schedule until told to stop. */
 export async function start(config: Config): Promise<number> {
   refuseTestEmbedder(config);
+  await surviveUncaught(config);
   const shutdown = shutdownSignal();
   try {
     const sources = await sourcesToLoad(config);

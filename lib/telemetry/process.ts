@@ -1,4 +1,12 @@
-import { type Family, gauge, only } from "./figures.ts";
+import { counter, counts, type Family, gauge, only } from "./figures.ts";
+
+const uncaught = counts();
+const errors = uncaught.of({});
+
+/** Counts an error that reached the process itself. */
+export function countUncaught(): void {
+  errors.n++;
+}
 
 /** This process, under the names that Prometheus' own clients use. Needs no permission. */
 export function processFamilies(o: { version: string; started: number }): Family[] {
@@ -8,5 +16,6 @@ export function processFamilies(o: { version: string; started: number }): Family
     gauge("process_start_time_seconds", "When this process began to serve", only(o.started / 1_000)),
     gauge("process_resident_memory_bytes", "Memory of this process", only(rss)),
     gauge("process_heap_bytes", "Memory of its JavaScript heap in use", only(heapUsed)),
+    counter("parley_uncaught_errors_total", "Errors that no code caught; the log has each", uncaught),
   ];
 }
