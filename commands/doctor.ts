@@ -2,7 +2,13 @@ import { statfsSync, styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { reasonOf } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
-import { type Health, type ModelIdentity, parseModelKey, type Published } from "../lib/core/types.ts";
+import {
+  type Health,
+  type HealthOptions,
+  type ModelIdentity,
+  parseModelKey,
+  type Published,
+} from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
 import { otherModel } from "../lib/quality/model.ts";
@@ -11,9 +17,10 @@ import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
 import { embedderOptions, modelName } from "./models.ts";
+import { openOptions } from "./services.ts";
 
 interface Opened {
-  health(): Promise<Health>;
+  health(o?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }
 
@@ -52,6 +59,9 @@ const ROLES = {
 } as const;
 type Role = keyof typeof ROLES;
 
+/** Above this many bytes it is said beforehand that reading a store takes a while. */
+const LARGE = 1e9;
+
 /** Looks at everything that is configured: what answers, whether it agrees, and what to do where not. */
 export async function doctor(config: Config, o: { json: boolean }): Promise<number> {
   const opened = new Map<Role, Opened>();
@@ -71,9 +81,13 @@ export async function doctor(config: Config, o: { json: boolean }): Promise<numb
 async function examine(config: Config, role: Role, opened: Map<Role, Opened>): Promise<StoreReport> {
   const url = showUrl(config[role]);
   try {
-    const store = await ROLES[role](config[role]);
+    const store: Opened = await ROLES[role](config[role], openOptions(config));
     opened.set(role, store);
-    return { role, url, health: await store.health(), error: null };
+    const { bytes, adapter } = await store.health();
+    if (adapter === "sqlite" && bytes !== null && bytes > LARGE) {
+      console.error(`reading ${role}, ${(bytes / 1e9).toFixed(1)} GB: about ${Math.ceil(4e-9 * bytes)} s`);
+    }
+    return { role, url, health: await store.health({ thorough: true }), error: null };
   } catch (error) {
     return { role, url, health: null, error: reasonOf(error) };
   }

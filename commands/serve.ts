@@ -18,6 +18,7 @@ import {
   openServing,
   refusePublishedTest,
   refuseTestEmbedder,
+  reportMissing,
   type ServingStores,
 } from "./services.ts";
 import { surviveUncaught } from "./uncaught.ts";
@@ -57,6 +58,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       log: requestLog(log("http")),
     });
     await inTime(readied(stores.value));
+    await inTime(reportMissing(stores.value));
     const listener = listenHttp({
       hostname: config.host,
       port: config.port,

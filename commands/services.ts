@@ -1,20 +1,23 @@
 import { systemClock } from "../lib/core/clock.ts";
 import type { Config } from "../lib/config.ts";
-import { ParleyError } from "../lib/core/errors.ts";
+import { ParleyError, reasonOf } from "../lib/core/errors.ts";
 import type { Published } from "../lib/core/types.ts";
 import { isDeterministic } from "../lib/embed/deterministic.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
   datasetName,
+  hasFiles,
   openAnalytics,
   openArtifacts,
   openCache,
   openDocuments,
   openGraph,
+  type OpenOptions,
   openRuns,
   openVectors,
 } from "../lib/stores/open.ts";
+import { STORE_NAMES } from "../lib/telemetry/stores.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { embedderOptions, modelName } from "./models.ts";
@@ -106,19 +109,39 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
   return { value, close };
 }
 
-/** The stores that answers are made from, and the run store, whose scheduler `/readyz` tells of. */
+/**
+ * How a process opens stores that it only reads: next to other data a file that is missing is a store that is missing, and no
+ * empty one takes its place.
+ */
+export function openOptions({ documents, analytics, vectors, graph }: Config): OpenOptions {
+  return { create: analytics.protocol === "sqlite:" && !hasFiles([documents, analytics, vectors, graph]) };
+}
+
+/**
+ * The stores that answers are made from, and the run store, whose scheduler `/readyz` tells of. A damaged or missing file
+ * is an error of its store's calls, not of opening.
+ */
 export function openServing(config: Config) {
+  const how = openOptions(config);
   return openAll({
-    analytics: () => openAnalytics(config.analytics),
-    vectors: () => openVectors(config.vectors),
-    graph: () => openGraph(config.graph),
-    documents: () => openDocuments(config.documents),
+    analytics: () => openAnalytics(config.analytics, how),
+    vectors: () => openVectors(config.vectors, how),
+    graph: () => openGraph(config.graph, how),
+    documents: () => openDocuments(config.documents, how),
     cache: () => openCache(config.cache),
-    runs: () => openRuns(config.runs),
+    runs: () => openRuns(config.runs, how),
   });
 }
 
 export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
+
+/** Says on stderr which stores do not answer, and what to do. */
+export async function reportMissing(stores: ServingStores): Promise<void> {
+  const missing = STORE_NAMES.map((name) =>
+    stores[name].health().then(() => null, (error) => `parley: ${name}: ${reasonOf(error)}`)
+  );
+  for (const line of await Promise.all(missing)) if (line !== null) console.error(line);
+}
 
 /** Throws `invalid` where answers would come from the embedder that only tests may use, unless that is wanted. */
 export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config): void {

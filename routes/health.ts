@@ -1,11 +1,14 @@
+import type { Context } from "../deps.ts";
 import { inTime } from "../lib/core/abort.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
-import { causeOf } from "../lib/core/errors.ts";
-import type { Health, Published } from "../lib/core/types.ts";
+import { causeOf, reasonOf } from "../lib/core/errors.ts";
+import type { ApiKey, Health, Published } from "../lib/core/types.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
+import { type Authorize, createAuthorize } from "./auth.ts";
 import type { Endpoint, Note } from "./endpoint.ts";
+import { HttpError } from "./problem.ts";
 
 /** How long a store may take to say that it is well, in milliseconds. */
 const PATIENCE_MS = 1_000;
@@ -35,6 +38,8 @@ interface StoreState {
   readonly status: "up" | "down";
   readonly adapter: string | null;
   readonly latency_ms: number | null;
+  /** Why it is down and what to do; null while it is up, and for a request whose key does not give `read`. */
+  error: string | null;
 }
 
 /** Whether each store answers soon: the question rejects, and says why, where it does not. */
@@ -60,34 +65,53 @@ export function healthz(o: { version: string; clock: Clock }): Endpoint {
 
 /**
  * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
- * { NAME: { status, adapter, latency_ms } } }`. `ready` with all stores up, `degraded` with some down (still 200: answers
+ * { NAME: { status, adapter, latency_ms, error } } }`. `ready` with all stores up, `degraded` with some down (still 200: answers
  * go on without them), `unready` with 503 while analytics is down or nothing is published. The scheduler, null where
  * none ever ran, does not count: answers do not need it.
  */
-export function readyz({ stores, clock }: { stores: ReadyStores; clock: Clock }): Endpoint {
-  return { route: "/readyz", scope: null, handle: (_context, note) => readiness(stores, clock, note) };
+export function readyz(
+  { stores, clock, keys }: { stores: ReadyStores; clock: Clock; keys: readonly ApiKey[] },
+): Endpoint {
+  const authorize = createAuthorize(keys);
+  const handle = async (context: Context, note: Note) => {
+    const { code, body } = await readiness(stores, clock, note);
+    if (!mayRead(context, authorize)) { for (const store of Object.values(body.stores)) store.error = null; }
+    return respond(code, body);
+  };
+  return { route: "/readyz", scope: null, handle };
 }
 
-async function readiness(stores: ReadyStores, clock: Clock, note: Note): Promise<Response> {
+/** Errors name files and hosts, which are not for everyone who may ask whether the service is ready. */
+function mayRead(context: Context, authorize: Authorize): boolean {
+  try {
+    authorize(context, "read");
+    return true;
+  } catch (error) {
+    if (error instanceof HttpError) return false;
+    throw error;
+  }
+}
+
+async function readiness(stores: ReadyStores, clock: Clock, note: Note) {
   const [published, scheduler, ...states] = await Promise.all([
     publishedOf(stores.analytics),
     schedulerOf(stores.runs, clock),
     ...STORE_NAMES.map((name) => stateOf(name, stores[name], note)),
   ]);
-  const byName = Object.fromEntries(states);
+  const byName: Record<string, StoreState> = Object.fromEntries(states);
   const unready = published === null || byName.analytics?.status === "down";
   const degraded = states.some(([, state]) => state.status === "down");
   const status = unready ? "unready" : degraded ? "degraded" : "ready";
-  return respond(unready ? 503 : 200, { status, published, scheduler, stores: byName });
+  return { code: unready ? 503 : 200, body: { status, published, scheduler, stores: byName } };
 }
 
 async function stateOf(name: string, store: Checked, note: Note): Promise<[string, StoreState]> {
   try {
     const { adapter, latency_ms } = await inTime(PATIENCE_MS, () => store.health());
-    return [name, { status: "up", adapter, latency_ms }];
+    return [name, { status: "up", adapter, latency_ms, error: null }];
   } catch (error) {
     note.degraded = { ...note.degraded, [name]: causeOf(error) };
-    return [name, { status: "down", adapter: null, latency_ms: null }];
+    return [name, { status: "down", adapter: null, latency_ms: null, error: reasonOf(error) }];
   }
 }
 

@@ -87,6 +87,11 @@ export interface QuarantinedRow {
   readonly at: string;
 }
 
+/** `thorough` reads all of an embedded store's files, about 4 s for each GB, and rejects if one is damaged. */
+export interface HealthOptions extends Abortable {
+  readonly thorough?: boolean;
+}
+
 /** Whether a store answers, which engine it is, how long one trivial question took, and how large it is. */
 export interface Health {
   readonly adapter: string;

@@ -1,5 +1,6 @@
 import { loadTransformers } from "../../deps.ts";
 import { type ErrorCode, ParleyError } from "../core/errors.ts";
+import { FILE_MODE, FOLDER_MODE } from "../core/modes.ts";
 import { authorization } from "../core/origin_key.ts";
 import { poolingFolder } from "./layout.ts";
 import { candidates, type Dtype, externalOf, isFile } from "./weights.ts";
@@ -133,9 +134,9 @@ class Fetching {
   private async save(file: string, content: ReadableStream<Uint8Array>): Promise<void> {
     const path = `${this.folder}/${file}`;
     const part = `${path}.${crypto.randomUUID().slice(0, 8)}.part`;
-    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: FOLDER_MODE });
     try {
-      await Deno.writeFile(part, content, this.signal ? { signal: this.signal } : {});
+      await Deno.writeFile(part, content, { mode: FILE_MODE, ...this.signal ? { signal: this.signal } : {} });
       await Deno.rename(part, path);
     } catch (cause) {
       await Deno.remove(part).catch(() => {});

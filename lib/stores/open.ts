@@ -1,4 +1,5 @@
-import { ParleyError } from "../core/errors.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
+import { FOLDER_MODE } from "../core/modes.ts";
 import type { AnalyticsStore } from "./analytics/port.ts";
 import type { ArtifactStore } from "./artifacts/port.ts";
 import type { Cache } from "./cache/port.ts";
@@ -6,15 +7,25 @@ import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
 import { parsePostgresUrl } from "./postgres_url.ts";
 import type { RunStore } from "./runs/port.ts";
+import { fileAt } from "./sqlite_file.ts";
 import type { VectorStores } from "./vectors/port.ts";
 
-type Adapters<Store> = Readonly<Record<string, (url: URL) => Promise<Store>>>;
+/** How a store is opened. Server adapters make what they need at their first call, whatever is said here. */
+export interface OpenOptions {
+  /** Whether an embedded store that is not there is made; else its calls are `unavailable`. Default true. */
+  readonly create?: boolean;
+}
+
+type Adapters<Store> = Readonly<Record<string, (url: URL, options: OpenOptions) => Promise<Store>>>;
 
 /** Opens a store by the scheme of its URL. An adapter, with its SDK, loads only when its scheme is used. */
-function opener<Store>(setting: string, adapters: Adapters<Store>): (url: URL) => Promise<Store> {
-  return async (url) => {
+function opener<Store>(
+  setting: string,
+  adapters: Adapters<Store>,
+): (url: URL, options?: OpenOptions) => Promise<Store> {
+  return async (url, options = {}) => {
     const open = adapters[url.protocol.slice(0, -1)];
-    if (open !== undefined) return await open(url);
+    if (open !== undefined) return await open(url, options);
     const known = Object.keys(adapters).map((scheme) => `${scheme}:`).join(", ");
     throw new ParleyError(
       "invalid",
@@ -24,7 +35,8 @@ function opener<Store>(setting: string, adapters: Adapters<Store>): (url: URL) =
 }
 
 export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
-  sqlite: async (url) => new (await import("./documents/sqlite.ts")).SqliteDocuments({ path: pathOf(url) }),
+  sqlite: async (url, options) =>
+    new (await import("./documents/sqlite.ts")).SqliteDocuments(fileOf(url, options)),
   mongodb: async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
   "mongodb+srv": async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
 });
@@ -37,7 +49,7 @@ export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
 });
 
 export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
-  sqlite: async (url) => new (await import("./graph/sqlite.ts")).SqliteGraph({ path: pathOf(url) }),
+  sqlite: async (url, options) => new (await import("./graph/sqlite.ts")).SqliteGraph(fileOf(url, options)),
   neo4j: openNeo4j,
   "neo4j+s": openNeo4j,
   "neo4j+ssc": openNeo4j,
@@ -47,13 +59,14 @@ export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
 });
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
-  sqlite: async (url) => new (await import("./analytics/sqlite.ts")).SqliteAnalytics({ path: pathOf(url) }),
+  sqlite: async (url, options) =>
+    new (await import("./analytics/sqlite.ts")).SqliteAnalytics(fileOf(url, options)),
   postgres: openPostgresAnalytics,
   postgresql: openPostgresAnalytics,
 });
 
 export const openRuns = opener<RunStore>("PARLEY_RUNS", {
-  sqlite: async (url) => new (await import("./runs/sqlite.ts")).SqliteRuns({ path: pathOf(url) }),
+  sqlite: async (url, options) => new (await import("./runs/sqlite.ts")).SqliteRuns(fileOf(url, options)),
   postgres: openPostgresRuns,
   postgresql: openPostgresRuns,
 });
@@ -70,14 +83,36 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
 });
 
 /** `sqlite:/data/vectors.db` stands for the folder `/data/vectors`, with a file in it for each model. */
-async function openSqliteVectors(url: URL): Promise<VectorStores> {
-  const database = pathOf(url);
-  const folder = database.replace(/\.db$/, "");
-  if (folder !== database) {
-    const { adoptFormer } = await import("./vectors/sqlite_former.ts");
-    adoptFormer({ database, indexes: database.replace(/[^/]+$/, "indexes"), folder });
+async function openSqliteVectors(url: URL, options: OpenOptions): Promise<VectorStores> {
+  const { path: database, ...rest } = fileOf(url, options);
+  const folder = vectorFolder(database);
+  const { SqliteVectorStores } = await import("./vectors/sqlite_stores.ts");
+  if (folder === database) return new SqliteVectorStores(folder, rest);
+  const { adoptFormer } = await import("./vectors/sqlite_former.ts");
+  const indexes = database.replace(/[^/]+$/, "indexes");
+  return new SqliteVectorStores(folder, { ...rest, adopt: () => adoptFormer({ database, indexes, folder }) });
+}
+
+/** Whether one of these embedded stores has anything on disk. Of servers it knows nothing. */
+export function hasFiles(urls: readonly URL[]): boolean {
+  return urls.filter(({ protocol }) => protocol === "sqlite:").some((url) => {
+    const path = decodeURIComponent(url.pathname);
+    return isThere(path) || isThere(vectorFolder(path));
+  });
+}
+
+/** Also if this user may not look. */
+function isThere(path: string): boolean {
+  try {
+    return (fileAt(path)?.bytes ?? 0) > 0;
+  } catch (error) {
+    if (error instanceof ParleyError) return true;
+    throw error;
   }
-  return new (await import("./vectors/sqlite_stores.ts")).SqliteVectorStores(folder);
+}
+
+function vectorFolder(database: string): string {
+  return database.replace(/\.db$/, "");
 }
 
 async function openMilvus(url: URL): Promise<VectorStores> {
@@ -96,14 +131,19 @@ async function openPostgresRuns(url: URL): Promise<RunStore> {
   return new (await import("./runs/postgres.ts")).PostgresRuns({ url });
 }
 
+/** The file of a local URL, its folder made if the file may be. */
+function fileOf(url: URL, { create = true }: OpenOptions): { path: string; create: boolean } {
+  return { path: create ? pathOf(url) : decodeURIComponent(url.pathname), create };
+}
+
 /** The path of a local URL, and its folder made. */
 function pathOf(url: URL): string {
   const path = decodeURIComponent(url.pathname);
   const folder = path.replace(/\/[^/]*$/, "");
   try {
-    Deno.mkdirSync(folder, { recursive: true });
+    Deno.mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    if (!(error instanceof Deno.errors.NotCapable)) throw cannotMake(folder, error);
     throw new ParleyError(
       "denied",
       `no permission to write ${folder}: the tasks in deno.json may write .parley only; for another place run ` +
@@ -111,6 +151,12 @@ function pathOf(url: URL): string {
     );
   }
   return path;
+}
+
+function cannotMake(folder: string, cause: unknown): ParleyError {
+  return new ParleyError("unavailable", `the folder ${folder} cannot be made (${messageOf(cause)})`, {
+    cause,
+  });
 }
 
 function megabytes(text: string): number {

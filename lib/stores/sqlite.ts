@@ -1,109 +1,25 @@
 import {
-  DatabaseSync,
+  type DatabaseSync,
   setImmediate,
   type SQLInputValue,
   type SQLOutputValue,
   type StatementSync,
 } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
-import type { Abortable, Health } from "../core/types.ts";
-import { diskError } from "./disk.ts";
+import type { Abortable, Health, HealthOptions } from "../core/types.ts";
+import { SqliteConnection } from "./sqlite_connection.ts";
+import { type SqliteOptions, transaction } from "./sqlite_file.ts";
 
-/** One step of a schema: SQL that takes `user_version` from its index to its index + 1. */
-export type Migration = string;
+export type { Migration, SqliteOptions } from "./sqlite_file.ts";
 
-export interface SqliteOptions {
-  /** A path, or `:memory:`. */
-  readonly path: string;
-  readonly migrations: readonly Migration[];
-  /** How long one statement may wait for a lock, synchronously, which stops every timer. Default 20. */
-  readonly busy_ms?: number;
-  /** `FULL` survives a power cut at every commit; `NORMAL` survives every process death. */
-  readonly synchronous?: "FULL" | "NORMAL";
-}
+/** For a file whose rows came from sources, and from nowhere else. */
+export const BASE_ROWS_REMEDY =
+  "restore the data folder from a backup, or, with this file out of the way, run `deno task pipeline` with all sources";
 
-const BUSY_MS = 20;
-/** Opening waits longer than serving may: two processes can meet at the first migration. */
-const OPENING_MS = 5_000;
 /** How long a write tries again, asynchronously, before the file counts as unavailable. */
 const PATIENCE_MS = 10_000;
 /** Time for rows in one transaction. Its commit takes about as long again, so that none holds the lock 20 ms. */
 const HOLD_MS = 10;
-
-/**
- * A page cache and a write-ahead log four to eight times SQLite's defaults: keys arrive in random order, so a batch
- * dirties one index page a row, and each page is copied to the file less often. Halves the time of a bulk insert.
- */
-const TUNING = "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 8000";
-
-/** Opens a database under Parley's rules: WAL, a bounded wait for locks, erased bytes overwritten, migrated. */
-export function openSqlite(o: SqliteOptions): DatabaseSync {
-  const db = open(o.path);
-  try {
-    db.exec(`PRAGMA busy_timeout = ${OPENING_MS}`);
-    db.exec("PRAGMA journal_mode = WAL");
-    db.exec(`PRAGMA synchronous = ${o.synchronous ?? "NORMAL"}`);
-    db.exec("PRAGMA secure_delete = ON");
-    db.exec("PRAGMA foreign_keys = ON");
-    db.exec(TUNING);
-    migrate(db, o);
-    db.exec(`PRAGMA busy_timeout = ${o.busy_ms ?? BUSY_MS}`);
-    return db;
-  } catch (error) {
-    db.close();
-    if (error instanceof ParleyError) throw error;
-    throw new ParleyError("unavailable", `cannot use the database ${o.path}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function open(path: string): DatabaseSync {
-  try {
-    return new DatabaseSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) {
-      throw new ParleyError("denied", `no permission to open ${path}: ${error.message}`, { cause: error });
-    }
-    throw new ParleyError("unavailable", `cannot open the database ${path}; does its folder exist?`, {
-      cause: error,
-    });
-  }
-}
-
-function migrate(db: DatabaseSync, o: SqliteOptions): void {
-  const version = userVersion(db);
-  if (version > o.migrations.length) {
-    throw new ParleyError(
-      "mismatch",
-      `${o.path} has schema version ${version}, and this Parley knows ${o.migrations.length}: use the newer Parley that wrote it`,
-    );
-  }
-  if (version === o.migrations.length) return;
-  transaction(db, () => {
-    for (let next = userVersion(db); next < o.migrations.length; next++) {
-      db.exec(o.migrations[next]!);
-      db.exec(`PRAGMA user_version = ${next + 1}`);
-    }
-  });
-}
-
-function userVersion(db: DatabaseSync): number {
-  return (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
-}
-
-/** Runs `body` in a `BEGIN IMMEDIATE` transaction: whole, or not at all. `body` must not await. */
-export function transaction<T>(db: DatabaseSync, body: () => T): T {
-  db.exec("BEGIN IMMEDIATE");
-  try {
-    const result = body();
-    db.exec("COMMIT");
-    return result;
-  } catch (error) {
-    if (db.isTransaction) db.exec("ROLLBACK");
-    throw error;
-  }
-}
 
 /** `exec` gives no error code, so that the sentence must do. */
 function isBusy(error: unknown): boolean {
@@ -138,22 +54,42 @@ function plain(names: readonly string[], values: readonly SQLOutputValue[]): Rec
   return row;
 }
 
-/** A database with its statements prepared once, by their text. Rows come back as plain objects. */
+/**
+ * A database with its statements prepared once, by their text. Rows come back as plain objects. Made over a file that
+ * cannot be used, it throws `unavailable` from its calls until the file can be.
+ */
 export class Sqlite {
-  readonly db: DatabaseSync;
-  private readonly path: string;
+  private readonly connection: SqliteConnection;
   private readonly statements = new Map<string, Prepared>();
+  private preparedOn: DatabaseSync | null = null;
 
-  constructor(o: SqliteOptions) {
-    this.path = o.path;
-    this.db = openSqlite(o);
+  /** Throws `denied` if this process lacks the permission to open the file. */
+  constructor(private readonly options: SqliteOptions) {
+    this.connection = new SqliteConnection(options);
+  }
+
+  /** What is open now. */
+  get db(): DatabaseSync {
+    return this.connection.current();
+  }
+
+  private asking<T>(body: () => T): T {
+    try {
+      return body();
+    } catch (error) {
+      throw this.connection.explain(error);
+    }
   }
 
   private prepare(sql: string): Prepared {
+    const { db } = this;
+    if (db !== this.preparedOn) {
+      this.statements.clear();
+      this.preparedOn = db;
+    }
     let prepared = this.statements.get(sql);
     if (prepared === undefined) {
-      this.refuseClosed();
-      const statement = this.db.prepare(sql);
+      const statement = db.prepare(sql);
       statement.setReturnArrays(true);
       prepared = { statement, names: statement.columns().map((column) => column.name) };
       this.statements.set(sql, prepared);
@@ -163,19 +99,23 @@ export class Sqlite {
 
   /** Returns how many rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.prepare(sql).statement.run(...values.map(readable)).changes);
+    return this.asking(() => Number(this.prepare(sql).statement.run(...values.map(readable)).changes));
   }
 
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
-    const { statement, names } = this.prepare(sql);
-    const rows = statement.all(...values.map(readable)) as unknown as SQLOutputValue[][];
-    return rows.map((row) => plain(names, row)) as Row[];
+    return this.asking(() => {
+      const { statement, names } = this.prepare(sql);
+      const rows = statement.all(...values.map(readable)) as unknown as SQLOutputValue[][];
+      return rows.map((row) => plain(names, row)) as Row[];
+    });
   }
 
   get<Row>(sql: string, ...values: SQLInputValue[]): Row | null {
-    const { statement, names } = this.prepare(sql);
-    const row = statement.get(...values.map(readable)) as unknown as SQLOutputValue[] | undefined;
-    return row === undefined ? null : plain(names, row) as Row;
+    return this.asking(() => {
+      const { statement, names } = this.prepare(sql);
+      const row = statement.get(...values.map(readable)) as unknown as SQLOutputValue[] | undefined;
+      return row === undefined ? null : plain(names, row) as Row;
+    });
   }
 
   /**
@@ -187,11 +127,10 @@ export class Sqlite {
     const deadline = performance.now() + PATIENCE_MS;
     while (true) {
       await turn(o);
-      this.refuseClosed();
       try {
         return transaction(this.db, body);
       } catch (error) {
-        if (!isBusy(error)) throw diskError(error, this.path);
+        if (!isBusy(error)) throw this.connection.explain(error);
         if (performance.now() > deadline) throw this.locked(error);
       }
       await pause(1 + Math.random() * 9);
@@ -242,36 +181,40 @@ export class Sqlite {
   }
 
   private checkpoint(): boolean {
-    try {
-      return this.get<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)")?.busy === 0;
-    } catch (error) {
-      throw diskError(error, this.path);
-    }
-  }
-
-  private refuseClosed(): void {
-    if (!this.db.isOpen) throw new ParleyError("unavailable", `the database ${this.path} was closed`);
+    return this.get<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)")?.busy === 0;
   }
 
   private locked(cause: unknown): ParleyError {
     return new ParleyError(
       "unavailable",
-      `${this.path} was locked by another process for ${PATIENCE_MS / 1_000} s; try again`,
+      `${this.options.path} was locked by another process for ${PATIENCE_MS / 1_000} s; try again`,
       { cause },
     );
   }
 
-  health(): Health {
+  /** Throws `unavailable` if a statement has met damage since the file was opened, or `thorough` finds some. */
+  health({ thorough = false }: HealthOptions = {}): Health {
     const start = performance.now();
     const { version, bytes } = this.get<{ version: string; bytes: number }>(
       "SELECT sqlite_version() AS version, page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size",
     )!;
-    return { adapter: "sqlite", version, latency_ms: performance.now() - start, bytes };
+    const latency_ms = performance.now() - start;
+    if (thorough) this.checkPages();
+    this.connection.refuseDamaged();
+    return { adapter: "sqlite", version, latency_ms, bytes };
+  }
+
+  private checkPages(): void {
+    const found = this.get<{ quick_check: string }>("PRAGMA quick_check(1)")?.quick_check ?? "ok";
+    if (found !== "ok") {
+      throw this.connection.explain(new Error(`malformed: ${found.replaceAll(/\s+/g, " ")}`));
+    }
   }
 
   close(): void {
     this.statements.clear();
-    if (this.db.isOpen) this.db.close();
+    this.preparedOn = null;
+    this.connection.close();
   }
 }
 

@@ -46,7 +46,10 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
     assert.equal(response.status, 200);
     const body = await response.json();
     assert.equal(body.status, "degraded");
-    assert.deepEqual(body.stores.graph, { status: "down", adapter: null, latency_ms: null });
+    const { error, ...graph } = body.stores.graph;
+    assert.deepEqual(graph, { status: "down", adapter: null, latency_ms: null });
+    assert.equal(typeof error, "string");
+    assert.equal(body.stores.vectors.error, null);
     assert.deepEqual(Object.keys(log[0]?.degraded ?? {}), ["graph"]);
   }, { options: ({ stores }) => ({ stores: { ...stores, graph: faulty(stores.graph, fault) } }) });
 }
@@ -64,3 +67,18 @@ appTest("GET /readyz is 503 where nothing is published", async ({ app }) => {
   const body = await response.json();
   assert.deepEqual([body.status, body.published, body.stores.analytics.status], ["unready", null, "up"]);
 }, { open: emptyWorld });
+
+const KEY = "a-key-of-sixteen-characters";
+
+appTest("GET /readyz says why a store is down to those alone who may read", async ({ app }) => {
+  const error = async (headers: Record<string, string>) =>
+    (await (await app.request("/readyz", { headers })).json()).stores.graph.error;
+  assert.equal(await error({}), null);
+  assert.equal(await error({ authorization: "Bearer another-key-of-theirs" }), null);
+  assert.equal(typeof await error({ authorization: `Bearer ${KEY}` }), "string");
+}, {
+  options: ({ stores }) => ({
+    stores: { ...stores, graph: faulty(stores.graph, fails) },
+    keys: [{ key: KEY, scopes: ["read"] }],
+  }),
+});

@@ -3,6 +3,7 @@ import type {
   Campaign,
   EngagementEvent,
   Health,
+  HealthOptions,
   Kind,
   Published,
   Touched,
@@ -143,6 +144,6 @@ export interface AnalyticsStore {
   unknownCampaigns(o: { limit: number } & Abortable): Promise<UnknownCampaigns>;
   /** Hash of all campaigns and events, independent of order, versions and write time. */
   digest(o?: Abortable): Promise<string>;
-  health(o?: Abortable): Promise<Health>;
+  health(o?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

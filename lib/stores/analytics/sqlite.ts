@@ -4,6 +4,7 @@ import type {
   Campaign,
   EngagementEvent,
   Health,
+  HealthOptions,
   Kind,
   Published,
   Touched,
@@ -11,7 +12,7 @@ import type {
 } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
 import { KeyedTable } from "../keyed.ts";
-import { Sqlite, type SqliteOptions } from "../sqlite.ts";
+import { BASE_ROWS_REMEDY, Sqlite, type SqliteOptions } from "../sqlite.ts";
 import { Touches } from "../touches.ts";
 import type {
   AnalyticsCounts,
@@ -53,8 +54,8 @@ export class SqliteAnalytics implements AnalyticsStore {
   private readonly versions: Versions;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
-  constructor(o: Pick<SqliteOptions, "path" | "busy_ms">) {
-    this.db = new Sqlite({ ...o, migrations: ANALYTICS_MIGRATIONS });
+  constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+    this.db = new Sqlite({ ...o, migrations: ANALYTICS_MIGRATIONS, remedy: BASE_ROWS_REMEDY });
     this.touches = new Touches(this.db);
     this.versions = new Versions(this.db);
     this.catalogue = new KeyedTable(this.db, CAMPAIGNS);
@@ -252,9 +253,9 @@ export class SqliteAnalytics implements AnalyticsStore {
     return digest.hex();
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
+  async health(o: HealthOptions = {}): Promise<Health> {
     o.signal?.throwIfAborted();
-    return this.db.health();
+    return this.db.health(o);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
+import { FOLDER_MODE } from "../../core/modes.ts";
 import type { Artifact, Health } from "../../core/types.ts";
 import { diskError } from "../disk.ts";
 import { linesOf, writeLineFile } from "./lines.ts";
@@ -26,7 +27,7 @@ export class FileArtifacts implements ArtifactStore {
   ): Promise<Artifact> {
     const path = pathOf(this.dir, o.name);
     const unfinished = join(dirname(path), `.${crypto.randomUUID()}`);
-    await Deno.mkdir(dirname(path), { recursive: true });
+    await Deno.mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
     try {
       const written = await writeLineFile(unfinished, o.lines, o.signal);
       await Deno.rename(unfinished, path);
@@ -45,7 +46,7 @@ export class FileArtifacts implements ArtifactStore {
   }
 
   async register(): Promise<Register> {
-    await Deno.mkdir(this.dir, { recursive: true });
+    await Deno.mkdir(this.dir, { recursive: true, mode: FOLDER_MODE });
     await this.dropLeftRegisters();
     return new SqliteRegister(join(this.dir, REGISTER + crypto.randomUUID()));
   }
@@ -72,7 +73,7 @@ export class FileArtifacts implements ArtifactStore {
   async health(): Promise<Health> {
     const start = performance.now();
     try {
-      await Deno.mkdir(this.dir, { recursive: true });
+      await Deno.mkdir(this.dir, { recursive: true, mode: FOLDER_MODE });
     } catch (error) {
       throw new ParleyError("unavailable", `the artifact folder ${this.dir} cannot be used`, {
         cause: error,

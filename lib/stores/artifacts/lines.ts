@@ -1,5 +1,6 @@
 import { createHash } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
+import { FILE_MODE } from "../../core/modes.ts";
 import type { Artifact } from "../../core/types.ts";
 
 const CHUNK = 262_144;
@@ -10,7 +11,7 @@ export async function writeLineFile(
   lines: AsyncIterable<string>,
   signal?: AbortSignal,
 ): Promise<Omit<Artifact, "uri">> {
-  using file = await Deno.open(path, { write: true, createNew: true });
+  using file = await Deno.open(path, { write: true, createNew: true, mode: FILE_MODE });
   const sink = new Sink(file);
   for await (const line of lines) {
     if (sink.add(line)) continue;

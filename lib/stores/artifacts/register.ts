@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from "../../../deps.ts";
+import { FILE_MODE } from "../../core/modes.ts";
 import { Bloom } from "./bloom.ts";
 import type { Register } from "./port.ts";
 
@@ -29,6 +30,7 @@ export class SqliteRegister implements Register {
   private fresh = new Map<string, string>();
 
   constructor(private readonly path: string) {
+    Deno.openSync(path, { write: true, createNew: true, mode: FILE_MODE }).close();
     this.db = new DatabaseSync(path);
     for (const pragma of PRAGMAS) this.db.exec(`PRAGMA ${pragma}`);
     this.db.exec("CREATE TABLE claims (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID");

@@ -1,4 +1,12 @@
-import type { Abortable, Health, Message, QuarantinedRow, Touched, WriteCounts } from "../../core/types.ts";
+import type {
+  Abortable,
+  Health,
+  HealthOptions,
+  Message,
+  QuarantinedRow,
+  Touched,
+  WriteCounts,
+} from "../../core/types.ts";
 
 /** How often one user expressed one intent, and when last. */
 export interface IntentCount {
@@ -107,6 +115,6 @@ export interface DocumentStore {
   counts(o?: Abortable): Promise<DocumentCounts>;
   /** Hash of all messages and their classifications, independent of order and write time. */
   digest(o?: Abortable): Promise<string>;
-  health(o?: Abortable): Promise<Health>;
+  health(o?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

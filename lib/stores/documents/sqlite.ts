@@ -1,8 +1,16 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
-import type { Abortable, Health, Message, QuarantinedRow, Touched, WriteCounts } from "../../core/types.ts";
+import type {
+  Abortable,
+  Health,
+  HealthOptions,
+  Message,
+  QuarantinedRow,
+  Touched,
+  WriteCounts,
+} from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
 import { KeyedTable, type KeyedTableOptions } from "../keyed.ts";
-import { type Migration, Sqlite, type SqliteOptions } from "../sqlite.ts";
+import { BASE_ROWS_REMEDY, type Migration, Sqlite, type SqliteOptions } from "../sqlite.ts";
 import { Touches, TOUCHES_SCHEMA } from "../touches.ts";
 import type {
   Classification,
@@ -76,8 +84,8 @@ export class SqliteDocuments implements DocumentStore {
   private readonly classified: Classified;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
-  constructor(o: Pick<SqliteOptions, "path" | "busy_ms">) {
-    this.db = new Sqlite({ ...o, migrations: MIGRATIONS });
+  constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, remedy: BASE_ROWS_REMEDY });
     this.touches = new Touches(this.db);
     this.messages = new KeyedTable(this.db, MESSAGES);
     this.classified = new Classified(this.db, this.messages, this.touches);
@@ -233,9 +241,9 @@ export class SqliteDocuments implements DocumentStore {
     return digest.hex();
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
+  async health(o: HealthOptions = {}): Promise<Health> {
     o.signal?.throwIfAborted();
-    return this.db.health();
+    return this.db.health(o);
   }
 
   async close(): Promise<void> {

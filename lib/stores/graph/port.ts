@@ -1,4 +1,4 @@
-import type { Abortable, Health } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import type { IntentCount } from "../documents/port.ts";
 
@@ -44,6 +44,6 @@ export interface GraphStore {
   counts(o?: Abortable): Promise<GraphCounts>;
   /** Hash of all edges with their properties, independent of order. */
   digest(o?: Abortable): Promise<string>;
-  health(o?: Abortable): Promise<Health>;
+  health(o?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
-import type { Abortable, Health, JsonObject } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions, JsonObject } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import { SetDigest } from "../digest.ts";
 import type { IntentCount } from "../documents/port.ts";
@@ -38,6 +38,9 @@ CREATE TABLE targets (
 CREATE INDEX targets_by_intent ON targets (intent, campaign_id);
 `];
 
+/** Edges are recounts of what documents and analytics hold. */
+const REMEDY = "with this file out of the way, `deno task pipeline` fills a new one from the other stores";
+
 /** Rows that one page reads, or one transaction deletes at most. */
 const PAGE = 500;
 
@@ -61,8 +64,8 @@ export class SqliteGraph implements GraphStore {
   private readonly db: Sqlite;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
-  constructor(o: Pick<SqliteOptions, "path" | "busy_ms">) {
-    this.db = new Sqlite({ ...o, migrations: MIGRATIONS });
+  constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, remedy: REMEDY });
   }
 
   async setTargets(
@@ -234,9 +237,9 @@ export class SqliteGraph implements GraphStore {
     }
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
+  async health(o: HealthOptions = {}): Promise<Health> {
     o.signal?.throwIfAborted();
-    return this.db.health();
+    return this.db.health(o);
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Health, Json, JsonObject } from "../../core/types.ts";
+import type { Health, HealthOptions, Json, JsonObject } from "../../core/types.ts";
 import type { LineageOutbox } from "./outbox.ts";
 
 export type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "./outbox.ts";
@@ -283,6 +283,6 @@ export interface RunStore extends LineageOutbox {
    * lineage sink has not heard all.
    */
   prune(o: { before: string; keep_unsent?: boolean }): Promise<number>;
-  health(): Promise<Health>;
+  health(o?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

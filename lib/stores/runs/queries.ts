@@ -1,6 +1,6 @@
 import { iso } from "../../core/clock.ts";
 import { messageOf, ParleyError } from "../../core/errors.ts";
-import type { Health, Json } from "../../core/types.ts";
+import type { Health, HealthOptions, Json } from "../../core/types.ts";
 import type { Sqlite } from "../sqlite.ts";
 import { dagLimits } from "./limits.ts";
 import type {
@@ -199,8 +199,8 @@ export class RunQueries {
     });
   }
 
-  health(): Promise<Health> {
-    return this.reading(() => this.sql.health());
+  health(o: HealthOptions = {}): Promise<Health> {
+    return this.reading(() => this.sql.health(o));
   }
 
   close(): Promise<void> {

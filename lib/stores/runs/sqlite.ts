@@ -1,7 +1,7 @@
 import { iso } from "../../core/clock.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { Json } from "../../core/types.ts";
-import { Sqlite } from "../sqlite.ts";
+import { Sqlite, type SqliteOptions } from "../sqlite.ts";
 import type {
   ActiveLimits,
   AttemptKey,
@@ -19,10 +19,13 @@ import { type AttemptRow, type LineageRow, type RunRow, UNSENT, unsentOf } from 
 import { RUN_MIGRATIONS } from "./schema.ts";
 import { RunWrites } from "./writes.ts";
 
+const REMEDY = "restore it from a backup, or, with this file out of the way, run `deno task pipeline`: " +
+  "only the history of runs is lost";
+
 /** Runs in one SQLite file. Every commit is flushed to disk (`synchronous=FULL`): a finished task stays finished. */
 export class SqliteRuns extends RunWrites implements RunStore {
-  constructor({ path }: { path: string }) {
-    super(new Sqlite({ path, migrations: RUN_MIGRATIONS, synchronous: "FULL" }));
+  constructor(o: Pick<SqliteOptions, "path" | "create">) {
+    super(new Sqlite({ ...o, migrations: RUN_MIGRATIONS, synchronous: "FULL", remedy: REMEDY }));
   }
 
   create({ run, tasks, lease }: {

@@ -1,4 +1,5 @@
 import { messageOf, ParleyError } from "../../core/errors.ts";
+import { FILE_MODE, FOLDER_MODE } from "../../core/modes.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
 import {
   createIndex,
@@ -108,8 +109,9 @@ export class Indexes {
 
   /** Writes under a name of its own, then renames, so that a file under its final name is always whole. */
   private saveFile(index: IndexWriter, path: string): void {
-    Deno.mkdirSync(this.folder, { recursive: true });
+    Deno.mkdirSync(this.folder, { recursive: true, mode: FOLDER_MODE });
     const part = `${path}.${crypto.randomUUID()}`;
+    Deno.openSync(part, { write: true, createNew: true, mode: FILE_MODE }).close();
     index.save(part);
     {
       using file = Deno.openSync(part, { write: true });

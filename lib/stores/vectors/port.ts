@@ -1,4 +1,4 @@
-import type { Abortable, Health, ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions, ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
 
 export type Collection = "messages" | "profiles" | "campaigns";
 
@@ -86,7 +86,7 @@ export interface VectorStores {
   of(o: { model: ModelIdentity } & Abortable): Promise<VectorStore>;
   /** Removes all that there is of a model. Its store is then as one that nothing was written to. */
   drop(o: { model: ModelIdentity } & Abortable): Promise<void>;
-  health(o?: Abortable): Promise<Health>;
+  health(o?: HealthOptions): Promise<Health>;
   /** Closes every store that `of` gave. */
   close(): Promise<void>;
 }

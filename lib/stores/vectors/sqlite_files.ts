@@ -1,12 +1,19 @@
 import { DatabaseSync } from "../../../deps.ts";
+import { ParleyError } from "../../core/errors.ts";
+import { FOLDER_MODE } from "../../core/modes.ts";
 import type { ModelIdentity } from "../../core/types.ts";
 import { Sqlite } from "../sqlite.ts";
+import { fileAt, fileError, refuseDamagedLog } from "../sqlite_file.ts";
 import { Indexes } from "./indexes.ts";
 import { vectorMigrations } from "./schema.ts";
 
-/** What is open of a model's files. `inode` names the database file; null for the empty stand-in. */
+/** What to do if the database of a model cannot be used: its rows can be made again. */
+export const REMEDY =
+  "with this file out of the way, `deno task pipeline` with all sources embeds their texts again";
+
+/** What is open of a model's files. `id` names the database file; null for the empty stand-in. */
 interface Opened {
-  readonly inode: number | null;
+  readonly id: string | null;
   readonly sql: Sqlite;
   readonly indexes: Indexes;
 }
@@ -19,19 +26,29 @@ interface Opened {
 export class VectorFiles {
   private opened: Opened | null = null;
 
-  constructor(private readonly path: string, private readonly model: ModelIdentity) {}
+  /** `create`: whether a file that is not there reads as an empty one; else it is `unavailable`. */
+  constructor(
+    private readonly path: string,
+    private readonly model: ModelIdentity,
+    private readonly create: boolean,
+  ) {}
 
   /** What is there to be read: an empty database in memory while there is no file. */
   read(): Opened {
-    return this.current() ?? this.open(inodeOf(this.path) === null ? ":memory:" : `${this.path}.db`);
+    const current = this.current();
+    if (current !== null) return current;
+    const database = `${this.path}.db`;
+    const isThere = fileAt(database) !== null;
+    if (isThere || this.create) return this.open(isThere ? database : ":memory:");
+    throw new ParleyError("unavailable", `${database} is not there: ${REMEDY}`);
   }
 
   /** The same to be written to, made where it was not there. */
   write(): Opened {
     const current = this.current();
-    if (current !== null && current.inode !== null) return current;
+    if (current !== null && current.id !== null) return current;
     this.close();
-    Deno.mkdirSync(this.path.replace(/[^/]+$/, ""), { recursive: true });
+    Deno.mkdirSync(this.path.replace(/[^/]+$/, ""), { recursive: true, mode: FOLDER_MODE });
     return this.open(`${this.path}.db`);
   }
 
@@ -41,14 +58,20 @@ export class VectorFiles {
   }
 
   private open(path: string): Opened {
-    const sql = new Sqlite({ path, migrations: vectorMigrations(this.model) });
-    const inode = path === ":memory:" ? null : inodeOf(this.path);
-    return this.opened = { inode, sql, indexes: new Indexes(sql, this.path) };
+    const { create } = this;
+    const sql = new Sqlite({ path, migrations: vectorMigrations(this.model), create, remedy: REMEDY });
+    const id = path === ":memory:" ? null : this.id();
+    return this.opened = { id, sql, indexes: new Indexes(sql, this.path) };
   }
 
   /** Lets go of files that were dropped or replaced since they were opened: until then they keep their place on disk. */
   release(): void {
-    if (this.opened !== null && this.opened.inode !== inodeOf(this.path)) this.close();
+    if (this.opened !== null && this.opened.id !== this.id()) this.close();
+  }
+
+  /** Names the database file that is there now; null if none is. */
+  private id(): string | null {
+    return fileAt(`${this.path}.db`)?.id ?? null;
   }
 
   /** Removes all files; the database goes last, so that what is interrupted is found and removed another time. */
@@ -72,23 +95,17 @@ export class VectorFiles {
 
 /** The model whose vectors a database holds; null where it is none of vectors. */
 export function modelIn(path: string): ModelIdentity | null {
-  const db = new DatabaseSync(path);
+  let db: DatabaseSync | null = null;
   try {
+    refuseDamagedLog({ path, remedy: REMEDY });
+    db = new DatabaseSync(path);
     db.exec("PRAGMA busy_timeout = 5000");
     const known = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'model'").get() !== undefined;
     const row = known && db.prepare("SELECT name, revision, dimension, pooling FROM model").get();
     return row ? { ...row } as unknown as ModelIdentity : null;
-  } finally {
-    db.close();
-  }
-}
-
-/** Names the file that now stands at a path; null where none does. */
-function inodeOf(path: string): number | null {
-  try {
-    return Deno.statSync(`${path}.db`).ino;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
+    throw fileError(error, { path, remedy: REMEDY });
+  } finally {
+    db?.close();
   }
 }

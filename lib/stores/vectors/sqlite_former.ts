@@ -1,4 +1,5 @@
 import { ParleyError } from "../../core/errors.ts";
+import { FOLDER_MODE } from "../../core/modes.ts";
 import { modelFile } from "./names.ts";
 import { modelIn } from "./sqlite_files.ts";
 
@@ -17,7 +18,7 @@ export function adoptFormer(o: { database: string; indexes: string; folder: stri
     );
   }
   const path = `${o.folder}/${modelFile(model)}`;
-  Deno.mkdirSync(o.folder, { recursive: true });
+  Deno.mkdirSync(o.folder, { recursive: true, mode: FOLDER_MODE });
   if (exists(o.indexes)) Deno.renameSync(o.indexes, path);
   Deno.renameSync(o.database, `${path}.db`);
 }

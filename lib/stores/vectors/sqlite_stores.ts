@@ -1,42 +1,71 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, node:sqlite is not
+import { messageOf, ParleyError } from "../../core/errors.ts";
 import { compareText } from "../../core/text.ts";
-import { type Abortable, type Health, type ModelIdentity, modelKey } from "../../core/types.ts";
+import {
+  type Abortable,
+  type Health,
+  type HealthOptions,
+  type ModelIdentity,
+  modelKey,
+} from "../../core/types.ts";
 import { Sqlite } from "../sqlite.ts";
 import { modelFile } from "./names.ts";
 import type { VectorStore, VectorStores } from "./port.ts";
 import { SqliteVectors } from "./sqlite.ts";
-import { modelIn, VectorFiles } from "./sqlite_files.ts";
+import { modelIn, REMEDY, VectorFiles } from "./sqlite_files.ts";
 
 interface Held {
   readonly store: SqliteVectors;
   readonly files: VectorFiles;
 }
 
+export interface SqliteVectorOptions {
+  /** Whether a model without a file reads as one without rows; else it is `unavailable`. Default true. */
+  readonly create?: boolean;
+  /** Called before anything is looked for in the folder. */
+  readonly adopt?: () => void;
+}
+
 /** Embedded vectors: in one folder, a database and a folder of index files a model. */
 export class SqliteVectorStores implements VectorStores {
   private readonly held = new Map<string, Held>();
 
+  /** The model whose vectors were asked for last: those that answers are made from. */
+  private asked: Held | null = null;
+  private readonly create: boolean;
+  private adopt: (() => void) | undefined;
+
   /** `folder` is made by the first write; writing needs write permission for it. */
-  constructor(private readonly folder: string) {}
+  constructor(private readonly folder: string, { create = true, adopt }: SqliteVectorOptions = {}) {
+    this.create = create;
+    this.adopt = adopt;
+  }
+
+  private adoptOnce(): void {
+    this.adopt?.();
+    this.adopt = undefined;
+  }
 
   async models(o: Abortable = {}): Promise<ModelIdentity[]> {
     o.signal?.throwIfAborted();
+    this.adoptOnce();
     const models = databases(this.folder).flatMap((path) => modelIn(path) ?? []);
     return models.sort((a, b) => compareText(modelKey(a), modelKey(b)));
   }
 
   async of({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
     signal?.throwIfAborted();
-    const asked = this.hold(model);
-    for (const each of this.held.values()) if (each !== asked) each.files.release();
-    return asked.store;
+    this.adoptOnce();
+    this.asked = this.hold(model);
+    for (const each of this.held.values()) if (each !== this.asked) each.files.release();
+    return this.asked.store;
   }
 
   private hold(model: ModelIdentity): Held {
     const key = modelKey(model);
     let held = this.held.get(key);
     if (held === undefined) {
-      const files = new VectorFiles(`${this.folder}/${modelFile(model)}`, model);
+      const files = new VectorFiles(`${this.folder}/${modelFile(model)}`, model, this.create);
       this.held.set(key, held = { store: new SqliteVectors(model, files), files });
     }
     return held;
@@ -47,9 +76,13 @@ export class SqliteVectorStores implements VectorStores {
     this.hold(model).files.remove();
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
-    // Whether the files that are there can be read.
-    await this.models(o);
+  async health(o: HealthOptions = {}): Promise<Health> {
+    // Whether the files that are there can be read, and what answers are made from is among them.
+    const models = await this.models(o);
+    if (o.thorough) { for (const model of models) this.hold(model).files.read().sql.health(o); }
+    if (this.asked !== null) {
+      return { ...this.asked.files.read().sql.health(), bytes: sizeOf(this.folder) };
+    }
     const sql = new Sqlite({ path: ":memory:", migrations: [] });
     try {
       return { ...sql.health(), bytes: sizeOf(this.folder) };
@@ -82,6 +115,7 @@ function databases(folder: string): string[] {
     );
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
+    const sentence = `the folder ${folder} cannot be read (${messageOf(error)}): ${REMEDY}`;
+    throw new ParleyError("unavailable", sentence, { cause: error });
   }
 }

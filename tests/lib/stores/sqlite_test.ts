@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { backup, DatabaseSync } from "../../../deps.ts";
-import { openSqlite, Sqlite, transaction } from "../../../lib/stores/sqlite.ts";
+import { Sqlite } from "../../../lib/stores/sqlite.ts";
+import { openSqlite, transaction } from "../../../lib/stores/sqlite_file.ts";
 
 const V1 = "CREATE TABLE things (name TEXT) STRICT; INSERT INTO things VALUES ('first')";
 const V2 = "ALTER TABLE things ADD COLUMN size INTEGER NOT NULL DEFAULT 7";
@@ -67,13 +68,13 @@ inFolder(
     Deno.writeTextFileSync(path, "not a database ".repeat(100));
     assert.throws(() => openSqlite({ path, migrations: [V1] }), {
       code: "unavailable",
-      message: `cannot use the database ${path}: file is not a database`,
+      message: `${path} is damaged (file is not a database): restore the data folder from a backup`,
     });
   },
 );
 
 inFolder("openSqlite() migrates a file once, though several processes open it at a time", async (path) => {
-  const module = new URL("../../../lib/stores/sqlite.ts", import.meta.url).href;
+  const module = new URL("../../../lib/stores/sqlite_file.ts", import.meta.url).href;
   const config = new URL("../../../deno.json", import.meta.url).pathname;
   const code = `import { openSqlite } from ${JSON.stringify(module)};
     openSqlite({ path: ${JSON.stringify(path)}, migrations: ${JSON.stringify([V1, V2])} }).close();`;
