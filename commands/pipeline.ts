@@ -33,6 +33,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     )
     .option("--campaigns <path...>", "campaigns, likewise", [])
     .option("--events <path...>", "engagement events, likewise", [])
+    .option("--all", "read unchanged sources again, and derive all users again", false)
     .option("--param <name=value...>", "a param of the dag; the value is JSON, else text", [])
     .option("--date <date>", "the logical date; default now")
     .option("--dry-run", "check the params and show the order, and run nothing", false)

@@ -19,6 +19,8 @@ import { summarize, summaryTable } from "./summary.ts";
 
 export interface RunOrder extends Sources {
   readonly dag: string;
+  /** Whether the nightly run reads unchanged sources too. */
+  readonly all: boolean;
   /** `name=value`, the value as JSON, else as text. */
   readonly param: readonly string[];
   /** The logical date, ISO 8601; now where it is not given. */
@@ -30,7 +32,7 @@ export interface RunOrder extends Sources {
 /** Makes a run of a dag now, executes it here and shows it. Returns the exit code. */
 export async function runDag(config: Config, o: RunOrder): Promise<number> {
   const dag = dagOf(config, o.dag);
-  const given = Object.fromEntries(o.param.map(parseParam));
+  const given = { ...o.all && { all: true }, ...Object.fromEntries(o.param.map(parseParam)) };
   const named = dag.id !== "nightly" || KINDS.some((kind) => kind in given);
   const params = checkParams(dag, named ? given : { ...sourcesOf(config, o), ...given });
   if (o.dryRun) return dryRun(dag, params);
@@ -129,13 +131,14 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
 }
 
 /** The sources given, which then are all; none where the dag's params have their defaults: the configured ones. */
-function sourcesOf(config: Config, given: Sources): JsonObject {
+function sourcesOf(config: Config, given: Sources & { all: boolean }): JsonObject {
   if (KINDS.some((kind) => given[kind].length > 0)) {
     return Object.fromEntries(
       KINDS.map((kind) => [kind, given[kind].map((path) => absolute(path, Deno.cwd()))]),
     );
   }
-  if (KINDS.some((kind) => config.sources[kind].length > 0)) return {};
+  // What is stored can be derived again without them.
+  if (given.all || KINDS.some((kind) => config.sources[kind].length > 0)) return {};
   throw new ParleyError(
     "invalid",
     "there is no source: give --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +

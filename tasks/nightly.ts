@@ -44,8 +44,14 @@ export function nightly({ schedule, sources, inbox }: NightlySettings) {
       messages: paths("messages", sources.messages),
       campaigns: paths("campaigns", sources.campaigns),
       events: paths("events", sources.events),
+      all: z.boolean().default(false).describe("read unchanged sources again, and derive all users again"),
     }),
-    remote: { messages: remote("messages"), campaigns: remote("campaigns"), events: remote("events") },
+    remote: {
+      messages: remote("messages"),
+      campaigns: remote("campaigns"),
+      events: remote("events"),
+      all: "any",
+    },
     tasks: [
       { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 } },
       { id: "validate", doc: "checks every row", needs: ["ingest"], run: validate },

@@ -12,7 +12,7 @@ import { publishNew } from "./steps/reembed/publish.ts";
 export interface ReembedSettings {
   /** Checks the URL of an embedding model, as PARLEY_EMBEDDINGS has it, and makes it independent of the working directory. */
   readonly resolve: (model: string) => string;
-  /** The names of the models that a run may be given over HTTP. */
+  /** The names of the models that a run may be given over HTTP, the configured one first: it is the default. */
   readonly models: readonly string[];
 }
 
@@ -25,7 +25,7 @@ const decide = (error: unknown): RetryDecision =>
 
 /**
  * Another model: builds its vectors beside those that serve, checks them, and switches. Going back is the same, and
- * takes seconds where the old vectors were kept.
+ * takes seconds where the old vectors were kept. By the model that serves it embeds what is missing or damaged.
  */
 export function reembed({ resolve, models }: ReembedSettings) {
   return defineDag<Services>({
@@ -33,7 +33,7 @@ export function reembed({ resolve, models }: ReembedSettings) {
     doc: "Embeds everything by another model beside the one that serves, then switches to it.",
     group: "versions",
     params: z.object({
-      model: z.string(NO_MODEL).overwrite(resolve).describe(
+      model: z.string(NO_MODEL).overwrite(resolve).default(models[0]!).describe(
         "the model, as PARLEY_EMBEDDINGS names it",
       ),
       drop_old: z.boolean().default(false).describe("remove the vectors of other models after the switch"),

@@ -53,13 +53,23 @@ sampleTest("doctor names a store that answers and cannot be read, and counts the
 
 sampleTest("doctor finds stores that disagree", async (config) => {
   assert.deepEqual((await examined(config)).findings, []);
-  using documents = new DatabaseSync(`${config.data}/documents.db`);
-  documents.exec("DELETE FROM messages WHERE message_id = (SELECT min(message_id) FROM messages)");
-  const { code, counts, findings } = await examined(config);
-  assert.equal(code, 1);
-  assert.deepEqual(Object.keys(counts), EACH);
-  const [{ code: found, figure, expected }] = findings;
-  assert.deepEqual([found, figure, expected], ["messages_without_vectors", 426, 425]);
+  const lose = (file: string, sql: string) => {
+    using database = new DatabaseSync(`${config.data}/${file}`);
+    database.exec(sql);
+  };
+  const first = "(SELECT min(message_id) FROM messages)";
+  lose("documents.db", `DELETE FROM messages WHERE message_id = ${first}`);
+  const found = async () => {
+    const { code, counts, findings: [{ code: what, severity, figure, expected }] } = await examined(config);
+    assert.deepEqual(Object.keys(counts), EACH);
+    return [code, severity, what, figure, expected];
+  };
+  assert.deepEqual(await found(), [0, "warning", "vectors_without_messages", 426, 425]);
+  const file = Array.from(Deno.readDirSync(`${config.data}/vectors`), ({ name }) => name).find((name) =>
+    name.endsWith(".db")
+  );
+  lose(`vectors/${file}`, "DELETE FROM vectors WHERE collection = 'messages' AND id < 'm-0004'");
+  assert.deepEqual(await found(), [1, "critical", "messages_without_vectors", 423, 425]);
 });
 
 sampleTest("doctor says how much lineage waits, and where to without what is secret", async (config) => {

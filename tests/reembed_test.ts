@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { BuildStats } from "../lib/stores/analytics/port.ts";
 import { states } from "./fixtures/dag.ts";
 import { digests, type Flow, nightlyRun, runDag, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
 import {
@@ -12,6 +13,7 @@ import {
   vectorDigest,
   whileAsking,
 } from "./fixtures/reembed.ts";
+import { message } from "./fixtures/rows.ts";
 
 const SMALL = "test:384";
 const LARGE = "test:1024";
@@ -176,21 +178,28 @@ Deno.test("reembed publishes nothing where the new vectors do not agree with wha
     const before = await published(flow);
     const answers = await answersOf(flow, QUESTIONS.slice(0, 4));
     const { services } = flow;
-    const { model } = await services.embedder(LARGE);
-    const vector = Float32Array.from({ length: 1_024 }, (_, at) => at === 0 ? 1 : 0);
-    const ghost = {
-      id: "ghost",
-      user_id: "ghost",
-      role: "user",
-      timestamp: null,
-      content_hash: "0",
-      vector,
-    } as const;
-    await (await services.vectors.of({ model })).upsert({ collection: "messages", rows: [ghost] });
-    const { outcome, snapshot } = await runDag(flow, "reembed", { model: LARGE, drop_old: true });
+    const { analytics, documents } = services;
+    const late = message({ message_id: "late", user_id: "keziah-boateng" });
+    const written = Object.assign(Object.create(analytics), {
+      buildStats: async (o: BuildStats) => {
+        await documents.upsert({ messages: [late] });
+        return await analytics.buildStats(o);
+      },
+    });
+    const params = { model: LARGE, drop_old: true };
+    const { outcome, snapshot } = await runDag(
+      { ...flow, services: { ...services, analytics: written } },
+      "reembed",
+      params,
+    );
     assert.equal(outcome, "failed");
-    assert.match(snapshot.run.error ?? "", /check: not published: 426 messages are stored and 427/);
+    assert.match(
+      snapshot.run.error ?? "",
+      /check: not published: 427 messages are stored and 426 have vectors/,
+    );
     assert.deepEqual(await published(flow), before);
     assert.deepEqual(await answersOf(flow, QUESTIONS.slice(0, 4)), answers);
     assert.equal((await modelsOf(flow)).length, 2);
+    assert.equal((await runDag(flow, "reembed", params)).outcome, "success");
+    assert.deepEqual(await modelsOf(flow), [(await published(flow))!.model]);
   }, EMBEDDINGS));

@@ -54,8 +54,8 @@ Deno.test("reembed takes the param model as the setting, and says of the param w
   assert.equal(resolveModel(config, "test:64"), "test:64");
   const dag = allDags(config).get("reembed")!;
   const needed = /: model: name the new model as PARLEY_EMBEDDINGS would, such as onnx:.*$/;
-  const refusals: [string | number | undefined, RegExp][] = [
-    [undefined, needed],
+  assert.equal(checkParams(dag, {})["model"], configuredModels(config)[0]);
+  const refusals: [string | number, RegExp][] = [
     [7, needed],
     ["", /^the param model names no embedder/],
     ["foo", /^the param model names no embedder; use onnx:<folder>, .* or test:<dimension>$/],
@@ -64,8 +64,7 @@ Deno.test("reembed takes the param model as the setting, and says of the param w
     ["https://user:se/cret@host/v1?model=m", /^the param model is not a URL/],
   ];
   for (const [model, message] of refusals) {
-    const params = model === undefined ? {} : { model };
-    assert.throws(() => checkParams(dag, params), { code: "invalid", message });
+    assert.throws(() => checkParams(dag, { model }), { code: "invalid", message });
   }
 });
 

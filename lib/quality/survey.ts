@@ -116,8 +116,8 @@ function loss(name: string, figure: number, earlier: readonly number[], at: numb
     since: iso(at),
     run_id: null,
     text:
-      `${gone} since the last check: if that was not meant, restore a backup or run the pipeline over all sources; ` +
-      "if it was, run the pipeline again",
+      `${gone} since the last check: if that was not meant, restore a backup; \`deno task pipeline --all\` then reads all ` +
+      "sources again and publishes what there is",
     history: [...earlier, figure],
   }];
 }

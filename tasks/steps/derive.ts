@@ -76,7 +76,8 @@ export async function deriveProfiles(
 /**
  * The mean of a user's own message vectors, each weighted by a half-life counted back from the newest of them, made a
  * unit vector. Newest is the newest up to `latest` (ISO): nothing was said after that, whatever a timestamp says, and such
- * a message counts like the newest, so that a wrong clock does not silence all the others. Null where there is none, or
+ * a message counts like the newest, so that a wrong clock does not silence all the others. A damaged vector is left out:
+ * `check` finds it. Null where there is none, or
  * where they cancel out. Holds one message at a time.
  */
 export async function profileOf(
@@ -89,7 +90,7 @@ export async function profileOf(
   let sum: Float64Array | null = null;
   let ahead: Float64Array | null = null;
   for await (const { id, timestamp, content_hash, vector } of messages) {
-    if (timestamp === null) continue;
+    if (timestamp === null || !isUnit(vector)) continue;
     sum ??= new Float64Array(vector.length);
     hash.update(`${id} ${timestamp} ${content_hash}\n`);
     if (timestamp > latest) {
@@ -108,6 +109,12 @@ export async function profileOf(
   const vector = Float32Array.from(sum, (x) => x / norm);
   const timestamp = newest === "" ? null : newest;
   return { id: user_id, user_id, role: "user", timestamp, content_hash: hash.digest("hex"), vector };
+}
+
+function isUnit(vector: Float32Array): boolean {
+  let sum = 0;
+  for (const x of vector) sum += x * x;
+  return Math.abs(sum - 1) < 0.01;
 }
 
 function addTo(

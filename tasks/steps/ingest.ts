@@ -38,7 +38,7 @@ interface Planned {
 }
 
 /** Paths by kind, as the dag has checked them. */
-type Params = { readonly [K in Kind]?: readonly string[] };
+type Params = { readonly [K in Kind]?: readonly string[] } & { readonly all?: boolean };
 
 /** How long it may take to see whether a store has become empty. */
 const LOOK_MS = 10_000;
@@ -47,8 +47,8 @@ const REPORT_EVERY = 4_096;
 
 /**
  * Spools every source that is new or changed into an artifact, so that stdin and retries can be replayed. A source that
- * cannot be read is recorded, and the others go on. A retry keeps what an earlier attempt has spooled. Where a store was
- * exchanged for an empty one, all sources are new, and so is everybody in the others.
+ * cannot be read is recorded, and the others go on. A retry keeps what an earlier attempt has spooled. If the run is told
+ * to take `all`, or a store was exchanged for an empty one, all sources are new, and so are all users.
  *
  * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do.
  */
@@ -60,10 +60,14 @@ export async function ingest(context: TaskContext<Services>): Promise<IngestOutp
 
 async function isRefill(context: TaskContext<Services>): Promise<boolean> {
   const { services: { documents, analytics }, signal } = context;
-  const emptied = await seenEmpty(context);
-  if (emptied.length === 0) return false;
-  const which = emptied.join(", of ");
-  context.log(`the store of ${which} is empty and others are not: it is filled again from all sources`);
+  if ((context.run.params as Params).all) {
+    context.log("unchanged sources are read again, and all users are derived again");
+  } else {
+    const emptied = await seenEmpty(context);
+    if (emptied.length === 0) return false;
+    const which = emptied.join(", of ");
+    context.log(`the store of ${which} is empty and others are not: it is filled again from all sources`);
+  }
   for (const store of [documents, analytics]) await store.touchAll({ signal });
   return true;
 }

@@ -88,6 +88,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
         build: (o) => store.build({ version: 1, ...o }),
         keep: (o) => store.keep({ versions: [1], ...o }),
         faults: (o) => store.faults({ limit: 5, ...o }),
+        dropFaults: (o) => store.dropFaults(o),
         deleteUsers: (o) => store.deleteUsers({ user_ids: ["u1"], ...o }),
         deleteCampaigns: (o) => store.deleteCampaigns({ campaign_ids: ["c1"], ...o }),
         counts: (o) => store.counts(o),

@@ -147,6 +147,11 @@ function adapterTests(): void {
       return await client.upsert({ collection_name: `${prefixIn(url)}messages`, data });
     });
     assert.deepEqual(await store.faults({ limit: 5 }), [bad.id]);
+    const hashes = [bad.content_hash];
+    assert.equal((await store.byHash({ collection: "messages", hashes })).size, 0);
+    assert.equal(await store.dropFaults(), 1);
+    assert.deepEqual(await store.faults({ limit: 5 }), []);
+    assert.equal((await store.counts()).messages, 2_999);
   });
 
   test("search() puts equal vectors in order of their ids, wherever they are stored", async (store, url) => {

@@ -10,7 +10,12 @@ const DECAY = { half_life_days: HALF_LIFE, latest: minute(900 * DAY) };
 function row(day: number, vector: readonly number[]): VectorRow {
   const id = `m-${day}`;
   const rest = { user_id: "ada", role: "user", content_hash: id } as const;
-  return { ...rest, id, timestamp: minute(day * DAY), vector: Float32Array.from(vector) };
+  return {
+    ...rest,
+    id,
+    timestamp: minute(day * DAY),
+    vector: Float32Array.from(vector, (x) => x / Math.hypot(...vector)),
+  };
 }
 
 async function* each(rows: readonly VectorRow[]) {
@@ -37,6 +42,17 @@ Deno.test("profileOf() is null without messages, and where they cancel out", asy
   assert.equal(await profileOf("ada", each([]), DECAY), null);
   const opposite = [row(0, [1, 0]), { ...row(0, [-1, 0]), id: "m-other" }];
   assert.equal(await profileOf("ada", each(opposite), DECAY), null);
+});
+
+Deno.test("profileOf() leaves out damaged vectors", async () => {
+  const sound = row(0, [3, 4]);
+  const damaged = [[NaN, 0], [2, 0], [], [0, 0]].map((vector, i) => ({
+    ...row(i + 1, [1, 0]),
+    vector: Float32Array.from(vector),
+  }));
+  const profile = await profileOf("ada", each([...damaged, sound]), DECAY);
+  assert.deepEqual(profile, await profileOf("ada", each([sound]), DECAY));
+  assert.equal(await profileOf("ada", each(damaged), DECAY), null);
 });
 
 Deno.test("profileOf() is not dragged by a message stamped years ahead, whatever the order and whenever it runs", async () => {

@@ -111,7 +111,7 @@ export const COUNTS: Readonly<Record<string, string>> = {
   intents: `MATCH (n:Intent {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)<-[:EXPRESSED|TARGETS]-()
             RETURN count(n) AS count`,
   campaigns: `MATCH (n:Campaign {namespace: $namespace})
-              WHERE n.id IS NOT NULL AND (n.listed OR (n)<-[:ENGAGED]-()) RETURN count(n) AS count`,
+              WHERE n.id IS NOT NULL AND n.listed RETURN count(n) AS count`,
   expressed: edges("User", "EXPRESSED"),
   engaged: edges("User", "ENGAGED"),
   targets: edges("Campaign", "TARGETS"),

@@ -11,6 +11,7 @@ export interface Target {
 export interface GraphCounts {
   readonly users: number;
   readonly intents: number;
+  /** Whose targets were set: those of the catalogue. Events may name others. */
   readonly campaigns: number;
   readonly expressed: number;
   readonly engaged: number;

@@ -202,8 +202,7 @@ export class SqliteGraph implements GraphStore {
     return this.db.get<GraphCounts>(
       `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged)) AS users,
               (SELECT count(*) FROM (SELECT intent FROM expressed UNION SELECT intent FROM targets)) AS intents,
-              (SELECT count(*) FROM (SELECT campaign_id FROM campaigns UNION SELECT campaign_id FROM engaged))
-                AS campaigns,
+              (SELECT count(*) FROM campaigns) AS campaigns,
               (SELECT count(*) FROM expressed) AS expressed,
               (SELECT count(*) FROM engaged) AS engaged,
               (SELECT count(*) FROM targets) AS targets`,

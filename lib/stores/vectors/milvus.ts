@@ -137,7 +137,10 @@ export class MilvusVectors implements VectorStore {
     for await (const hashes of batches(new Set(o.hashes), VALUES)) {
       const ids = await this.idByHash({ ...o, hashes });
       const vectors = await this.get({ ...o, ids: [...ids.values()] });
-      for (const [hash, id] of ids) if (vectors.has(id)) found.set(hash, vectors.get(id)!);
+      for (const [hash, id] of ids) {
+        const vector = vectors.get(id);
+        if (vector !== undefined && faultOf(vector, this.model.dimension) === null) found.set(hash, vector);
+      }
     }
     return found;
   }
@@ -227,6 +230,16 @@ export class MilvusVectors implements VectorStore {
       if (faultOf(row.vector, this.model.dimension)) ids.push(row.id);
     }
     return ids;
+  }
+
+  async dropFaults({ signal }: Abortable = {}): Promise<number> {
+    let gone = 0;
+    for await (const { collection, row } of this.scan(signal)) {
+      if (faultOf(row.vector, this.model.dimension)) {
+        gone += await this.erase(collection, "id", [row.id], signal);
+      }
+    }
+    return gone;
   }
 
   private async *scan(signal: Signal): AsyncGenerator<{ collection: Collection; row: VectorRow }> {

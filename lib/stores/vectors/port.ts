@@ -40,7 +40,7 @@ export interface VectorStore {
   upsert(o: { collection: Collection; rows: readonly VectorRow[] } & Abortable): Promise<WriteCounts>;
   /** Content hashes of the ids that are there. */
   hashes(o: { collection: Collection; ids: readonly string[] } & Abortable): Promise<Map<string, string>>;
-  /** A vector for each content hash that some live row of this collection has. */
+  /** A vector for each content hash that some live row of this collection has; none that is damaged. */
   byHash(
     o: { collection: Collection; hashes: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>>;
@@ -59,6 +59,8 @@ export interface VectorStore {
   keep(o: { versions: readonly number[] } & Abortable): Promise<void>;
   /** Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. */
   faults(o: { limit: number } & Abortable): Promise<string[]>;
+  /** Removes the rows that {@link faults} names, all of them; returns how many went. */
+  dropFaults(o?: Abortable): Promise<number>;
   deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(o?: Abortable): Promise<VectorCounts>;

@@ -78,7 +78,9 @@ export class SqliteVectors implements VectorStore {
       o.collection,
       JSON.stringify(o.hashes),
     );
-    return new Map(rows.flatMap(({ hash, vector }) => vector ? [[hash, floatsOf(vector)]] : []));
+    return new Map(
+      rows.flatMap(({ hash, vector }) => vector && !this.isFaulty(vector) ? [[hash, floatsOf(vector)]] : []),
+    );
   }
 
   async messagesOf(
@@ -138,10 +140,27 @@ export class SqliteVectors implements VectorStore {
     const ids: string[] = [];
     for await (const row of this.scan(signal)) {
       if (ids.length >= limit) break;
-      const whole = row.vector.length % 4 === 0;
-      if (!whole || faultOf(floatsOf(row.vector), this.model.dimension)) ids.push(row.id);
+      if (this.isFaulty(row.vector)) ids.push(row.id);
     }
     return ids;
+  }
+
+  async dropFaults({ signal }: Abortable = {}): Promise<number> {
+    let gone = 0;
+    for await (const { collection, id, vector } of this.scan(signal)) {
+      if (!this.isFaulty(vector)) continue;
+      gone += await eraseRows(this.sql, {
+        collection: collection as Collection,
+        column: "id",
+        values: [id],
+        signal,
+      });
+    }
+    return gone;
+  }
+
+  private isFaulty(vector: Uint8Array): boolean {
+    return vector.length % 4 !== 0 || faultOf(floatsOf(vector), this.model.dimension) !== null;
   }
 
   private async *scan(signal: AbortSignal | undefined): AsyncGenerator<StoredRow> {

@@ -32,7 +32,8 @@ const NOTHING: Saved = {
 
 /**
  * Gives every message and campaign a vector by the new model, beside those that serve. A text that a row of the new
- * store has already is not embedded again, so that a repeated run only catches up; goes on after the last whole page.
+ * store has already is not embedded again, so that a repeated run only catches up, and replaces what is damaged; goes on
+ * after the last whole page.
  */
 export async function reembed(context: TaskContext<Services>): Promise<ReembedOutput> {
   const { services, signal, run } = context;
@@ -40,6 +41,8 @@ export async function reembed(context: TaskContext<Services>): Promise<ReembedOu
   refuseChange(embedder, context.output<EstimateOutput>("estimate"));
   context.version("model", modelKey(embedder.model));
   const store = await services.vectors.of({ model: embedder.model, signal });
+  const dropped = await store.dropFaults({ signal });
+  if (dropped > 0) context.log(`${dropped} damaged vectors are replaced`);
   const total = await rowsToEmbed(context);
   let saved = context.loadCheckpoint<Saved>() ?? NOTHING;
   if (saved.rows > 0) context.log(`goes on after ${saved.rows} of ${total} rows`);

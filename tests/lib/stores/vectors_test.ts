@@ -184,18 +184,26 @@ test("keep() removes what an interrupted build left", async (store, dir) => {
   assert.deepEqual(names, ["campaigns-2.flat", "note.txt", "profiles-2.flat"]);
 });
 
-test("faults() names damaged rows, up to its limit", async (store, dir) => {
-  await store.upsert({ collection: "profiles", rows: profiles(6) });
-  const blobs = {
-    u1: new Float32Array(DIMENSION).fill(NaN),
-    u2: new Float32Array(3),
-    u4: next().map((v) => v * 2),
-  };
-  for (const [id, vector] of Object.entries(blobs)) change(dir, id, new Uint8Array(vector.buffer));
-  change(dir, "u5", new Uint8Array(63));
-  assert.deepEqual(await store.faults({ limit: 10 }), ["u1", "u2", "u4", "u5"]);
-  assert.deepEqual(await store.faults({ limit: 2 }), ["u1", "u2"]);
-});
+test(
+  "faults() names damaged rows, up to its limit, and dropFaults() removes all of them",
+  async (store, dir) => {
+    await store.upsert({ collection: "profiles", rows: profiles(6) });
+    const blobs = {
+      u1: new Float32Array(DIMENSION).fill(NaN),
+      u2: new Float32Array(3),
+      u4: next().map((v) => v * 2),
+    };
+    for (const [id, vector] of Object.entries(blobs)) change(dir, id, new Uint8Array(vector.buffer));
+    change(dir, "u5", new Uint8Array(63));
+    assert.deepEqual(await store.faults({ limit: 10 }), ["u1", "u2", "u4", "u5"]);
+    assert.deepEqual(await store.faults({ limit: 2 }), ["u1", "u2"]);
+    const hashes = profiles(6).map(({ content_hash }) => content_hash);
+    assert.equal((await store.byHash({ collection: "profiles", hashes })).size, 2);
+    assert.equal(await store.dropFaults(), 4);
+    assert.deepEqual(await store.faults({ limit: 10 }), []);
+    assert.equal((await store.counts()).profiles, 2);
+  },
+);
 
 test("needs read, env, ffi, and write in its folder only", async (store, dir) => {
   await store.upsert({ collection: "profiles", rows: profiles(2_100) });
