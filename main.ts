@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "./deps.ts";
+import { tightenModes } from "./commands/data_folder.ts";
 import { EXIT, report } from "./commands/exit.ts";
 import { addPipeline, type Verb } from "./commands/pipeline.ts";
 import { VERSION } from "./commands/version.ts";
@@ -6,7 +7,11 @@ import { loadConfig, readEnvironment } from "./lib/config.ts";
 
 /** The command line: parses a verb and calls one function. Each verb's module loads when it is used. */
 function program(finish: (code: number) => void, params: string): Command {
-  const verb: Verb = (body) => async (...args) => finish(await body(loadConfig(readEnvironment()), ...args));
+  const verb: Verb = (body) => async (...args) => {
+    const config = loadConfig(readEnvironment());
+    tightenModes(config.data);
+    finish(await body(config, ...args));
+  };
   const parley = new Command("parley")
     .description("Turns what users say into what they should be shown next.")
     .version(VERSION)

@@ -39,7 +39,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
   });
   const ticking = scheduler.run(
     stop.signal,
-    (error) => log.error("a tick failed: {cause}", { cause: causeOf(error) }),
+    onceAMinute((cause) => log.error("the scheduler cannot run: {cause}", { cause })),
   );
   return {
     value: null,
@@ -50,6 +50,19 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
       await lineage.close();
       await close();
     },
+  };
+}
+
+const MINUTE_MS = 60_000;
+
+/** Says why ticks fail, not at each of them: a run store may be down for a night. */
+function onceAMinute(say: (cause: string) => void): (error: unknown) => void {
+  let last = { cause: "", at: -Infinity };
+  return (error) => {
+    const [cause, at] = [causeOf(error), performance.now()];
+    if (cause === last.cause && at - last.at < MINUTE_MS) return;
+    last = { cause, at };
+    say(cause);
   };
 }
 

@@ -1,12 +1,13 @@
 import { styleText } from "../deps.ts";
 import type { Config, Sources } from "../lib/config.ts";
+import { reasonOf } from "../lib/core/errors.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { openAnalytics } from "../lib/stores/open.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
 import { isSample, sampleSources } from "./sample.ts";
 import { nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";
-import { openAll, refuseTestEmbedder } from "./services.ts";
+import { openAll, openOptions, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 import { surviveUncaught } from "./uncaught.ts";
 
@@ -46,13 +47,21 @@ async function sourcesToLoad(config: Config): Promise<Sources | null> {
   return await published(config) ? null : sampleSources();
 }
 
+/** Also if it cannot be read: then there is something, and the sample has no place in it. */
 async function published(config: Config): Promise<boolean> {
-  const { value: { analytics }, close } = await openAll({ analytics: () => openAnalytics(config.analytics) });
+  const { value: { analytics }, close } = await opened(config);
   try {
-    return await analytics.published() !== null;
+    return await analytics.published().then((found) => found !== null, (error) => {
+      console.error(`parley: ${reasonOf(error)}`);
+      return true;
+    });
   } finally {
     await close();
   }
+}
+
+function opened(config: Config) {
+  return openAll({ analytics: () => openAnalytics(config.analytics, openOptions(config)) });
 }
 
 async function load(config: Config, sources: Sources, signal: AbortSignal): Promise<number> {
@@ -67,8 +76,9 @@ async function load(config: Config, sources: Sources, signal: AbortSignal): Prom
 }
 
 async function greet(config: Config, url: string): Promise<void> {
-  const { value: { analytics }, close } = await openAll({ analytics: () => openAnalytics(config.analytics) });
-  const sample = (await analytics.sources()).some(({ uri }) => isSample(uri));
+  const { value: { analytics }, close } = await opened(config);
+  // A store that cannot be read was reported before listening.
+  const sample = await analytics.sources().then((all) => all.some(({ uri }) => isSample(uri)), () => false);
   await close();
   console.log(`\nParley answers at ${styleText("bold", url)}. ${nextRunText(config)} Ctrl-C stops it.`);
   const user = sample ? SAMPLE_USER : "USER_ID";

@@ -58,13 +58,24 @@ function prepareFile(options: SqliteOptions): void {
   const { path, create = true } = options;
   try {
     if ((fileAt(path)?.bytes ?? 0) > 0) return refuseDamagedLog(options);
-    if (create) return Deno.openSync(path, { write: true, create: true, mode: FILE_MODE }).close();
+    if (create) return createFile(path);
   } catch (error) {
     if (error instanceof ParleyError) throw error;
     throw cannotOpen(options, error);
   }
   const what = fileAt(path) === null ? "is not there" : "has no content (0 bytes)";
   throw unavailable(`${path} ${what}: ${remedyOf(options)}`);
+}
+
+/** Makes an empty file, and sees to it that no log of one that was there before is taken for its own. */
+function createFile(path: string): void {
+  try {
+    Deno.openSync(path, { write: true, createNew: true, mode: FILE_MODE }).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    throw error;
+  }
+  for (const end of ["-wal", "-shm"]) if (fileAt(path + end) !== null) Deno.removeSync(path + end);
 }
 
 /** What a write-ahead log begins with. SQLite takes any other for an empty one, and so loses what is in it. */

@@ -19,7 +19,8 @@ import { type AttemptRow, type LineageRow, type RunRow, UNSENT, unsentOf } from 
 import { RUN_MIGRATIONS } from "./schema.ts";
 import { RunWrites } from "./writes.ts";
 
-const REMEDY = "restore it from a backup, or, with this file out of the way, run `deno task pipeline`: " +
+const REMEDY =
+  "restore the data folder from a backup, or, with this file out of the way, run `deno task pipeline`: " +
   "only the history of runs is lost";
 
 /** Runs in one SQLite file. Every commit is flushed to disk (`synchronous=FULL`): a finished task stays finished. */

@@ -1,0 +1,63 @@
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+
+/** What Parley itself keeps in its data folder. */
+const FILES = /^(documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?$/;
+const FOLDERS = /^(artifacts|backups|indexes|models|vectors)$/;
+/** The mode bits of all but the owner. */
+const OTHERS = 0o077;
+
+/**
+ * Takes the rights of other users from what an earlier Parley made in its data folder. The folder itself is changed only if
+ * nothing but Parley's own is in it. What belongs to another user stays as it is.
+ */
+export function tightenModes(data: string): void {
+  if (Deno.build.os === "windows" || !mayChange(data)) return;
+  let isOurs = true;
+  for (const { name, isFile, isDirectory } of entriesOf(data)) {
+    if (isFile && FILES.test(name)) tighten(`${data}/${name}`, FILE_MODE);
+    else if (isDirectory && FOLDERS.test(name)) tightenFolder(`${data}/${name}`);
+    else isOurs = false;
+  }
+  if (isOurs) tighten(data, FOLDER_MODE);
+}
+
+/** Asks nobody: `serve` over servers needs no permission on files. */
+function mayChange(path: string): boolean {
+  const granted = (name: "read" | "write") => Deno.permissions.querySync({ name, path }).state === "granted";
+  return granted("read") && granted("write");
+}
+
+/** The folder goes last, so that a tight one is one whose content is done. */
+function tightenFolder(folder: string): void {
+  if (!isOpen(folder)) return;
+  for (const { name, isFile, isDirectory } of entriesOf(folder)) {
+    if (isDirectory) tightenFolder(`${folder}/${name}`);
+    else if (isFile) tighten(`${folder}/${name}`, FILE_MODE);
+  }
+  tighten(folder, FOLDER_MODE);
+}
+
+function tighten(path: string, mode: number): void {
+  unlessOutOfReach(() => {
+    if (isOpen(path)) Deno.chmodSync(path, mode);
+  });
+}
+
+function isOpen(path: string): boolean {
+  return unlessOutOfReach(() => ((Deno.statSync(path).mode ?? 0) & OTHERS) !== 0) ?? false;
+}
+
+function entriesOf(folder: string): Deno.DirEntry[] {
+  return unlessOutOfReach(() => [...Deno.readDirSync(folder)]) ?? [];
+}
+
+/** Null if the file is gone, as a log is once its database was closed, or another user's. */
+function unlessOutOfReach<T>(body: () => T): T | null {
+  try {
+    return body();
+  } catch (error) {
+    const { NotFound, NotADirectory, PermissionDenied } = Deno.errors;
+    if ([NotFound, NotADirectory, PermissionDenied].some((kind) => error instanceof kind)) return null;
+    throw error;
+  }
+}

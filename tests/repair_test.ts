@@ -1,0 +1,267 @@
+import assert from "node:assert/strict";
+import { backup } from "../commands/backup.ts";
+import { openServices } from "../commands/services.ts";
+import type { Config } from "../lib/config.ts";
+import { openRuns } from "../lib/stores/open.ts";
+import {
+  copyFolder,
+  fileOf,
+  overwrite,
+  removeTemplate,
+  ROLES,
+  serving,
+  SETTINGS,
+  USER,
+  withCopy,
+} from "./fixtures/damage.ts";
+import { digests, type Flow, nightlyRun, type Paths, ROOT, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { until } from "./fixtures/until.ts";
+
+Deno.test.afterAll(removeTemplate);
+
+/** Opens what a pipeline's process opens, over a data folder. */
+async function withPipeline<T>(config: Config, body: (flow: Flow) => Promise<T>): Promise<T> {
+  const runs = await openRuns(config.runs);
+  const services = await openServices(config);
+  try {
+    return await body({ config, services: services.value, runs, input: config.data });
+  } finally {
+    await services.close();
+    await runs.close();
+  }
+}
+
+function damageHeader(path: string): void {
+  overwrite(path, 0, 4_096);
+}
+
+async function quietly<T>(body: () => Promise<T>): Promise<{ value: T; said: string[] }> {
+  const { log, error } = console;
+  const said: string[] = [];
+  console.log = console.error = (line: string) => said.push(line);
+  try {
+    return { value: await body(), said };
+  } finally {
+    Object.assign(console, { log, error });
+  }
+}
+
+/** One more message, as the night brings it. */
+const NEW = JSON.stringify({ user_id: "new", message: "hello", timestamp: "2026-05-01T00:00:00Z" });
+
+/** Writes the new message, and gives the sources without the sample and with it. */
+function sourcesIn({ data }: Config): { few: Paths; all: Paths } {
+  const path = `${data}/new.ndjson`;
+  Deno.writeTextFileSync(path, NEW);
+  return { few: { messages: [path] }, all: { ...SAMPLE, messages: [...SAMPLE.messages, path] } };
+}
+
+let undisturbed: Promise<Record<string, string>> | null = null;
+
+/** Digests of stores over all sources that nothing happened to. */
+function expected(): Promise<Record<string, string>> {
+  return undisturbed ??= (async () => {
+    let found: Record<string, string> = {};
+    await withFlow(async (flow) => {
+      await nightlyRun(flow, sourcesIn(flow.config).all);
+      found = await digests(flow);
+    }, SETTINGS);
+    return found;
+  })();
+}
+
+const REMEDIES = [
+  { role: "graph", sources: "none", what: "without sources" },
+  { role: "vectors", sources: "all", what: "with all sources" },
+  { role: "documents", sources: "all", what: "with all sources" },
+  { role: "analytics", sources: "all", what: "with all sources" },
+] as const;
+
+for (const { role, sources, what } of REMEDIES) {
+  Deno.test(`a damaged file of ${role} fails a run; out of the way, a run ${what} repairs it under a running API`, () =>
+    withCopy(async (config) => {
+      const { few, all } = sourcesIn(config);
+      const path = fileOf(config.data, role);
+      damageHeader(path);
+      await serving(config, async ({ json }) => {
+        const degraded = async () => (await json(`/recommendations/${USER}?k=3`)).body.degraded;
+        assert.deepEqual(await degraded(), role === "documents" ? [] : [role]);
+        const failed = await withPipeline(config, (flow) => nightlyRun(flow, few));
+        assert.equal(failed.outcome, "failed");
+        const errors = failed.snapshot.tasks.flatMap(({ error }) => error ?? []);
+        assert.ok(errors.length > 0);
+        for (const error of errors) {
+          assert.match(error, /is damaged \(file is not a database\): .*out of the way/);
+          assert.ok(error.startsWith(path), error);
+        }
+        Deno.removeSync(path);
+        const repaired = await withPipeline(
+          config,
+          (flow) => nightlyRun(flow, sources === "all" ? all : {}),
+        );
+        assert.equal(repaired.outcome, "success", String(repaired.snapshot.tasks.map(({ error }) => error)));
+        await until(async () => (await json("/readyz")).body.status === "ready");
+        await until(async () => (await degraded()).length === 0);
+      });
+      assert.deepEqual(await withPipeline(config, digests), await expected());
+    }));
+}
+
+Deno.test("a damaged run store keeps no answer back; out of the way, the next run makes a new one", () =>
+  withCopy(async (config) => {
+    const path = fileOf(config.data, "runs");
+    damageHeader(path);
+    await serving(config, async ({ json }) => {
+      assert.deepEqual((await json(`/recommendations/${USER}`)).body.degraded, []);
+      assert.equal((await json("/readyz")).body.stores.runs!.status, "down");
+      await assert.rejects(withPipeline(config, (flow) => nightlyRun(flow, SAMPLE)), {
+        code: "unavailable",
+        message: new RegExp(`^${path} is damaged \\(.*\\): .*only the history of runs is lost$`),
+      });
+      Deno.removeSync(path);
+      assert.equal((await withPipeline(config, (flow) => nightlyRun(flow, SAMPLE))).outcome, "success");
+      await until(async () => (await json("/readyz")).body.status === "ready");
+    });
+  }));
+
+Deno.test("backup() copies what is whole, for its owner alone, and reports what is damaged", () =>
+  withCopy(async (config) => {
+    damageHeader(fileOf(config.data, "graph"));
+    const to = `${config.data}-copy`;
+    try {
+      const { value: code, said } = await quietly(() => backup(config, to));
+      assert.equal(code, 1);
+      assert.match(said[0]!, /graph\.db could not be copied \(file is not a database\)/);
+      const names = [...Deno.readDirSync(to)].map(({ name }) => name).sort();
+      assert.deepEqual(names, ["analytics.db", "documents.db", "runs.db", "vectors"]);
+      assert.deepEqual(openToOthers(to), []);
+    } finally {
+      await Deno.remove(to, { recursive: true });
+    }
+  }));
+
+/** Files and folders that others than their owner may read, from a folder on down. */
+function openToOthers(path: string): string[] {
+  const { mode, isDirectory } = Deno.statSync(path);
+  const below = isDirectory
+    ? [...Deno.readDirSync(path)].flatMap(({ name }) => openToOthers(`${path}/${name}`))
+    : [];
+  return (mode! & 0o077) === 0 ? below : [path, ...below];
+}
+
+/** `parley …` as a process of its own. */
+function parley(config: Config, args: string[], { umask = "022" } = {}): Deno.ChildProcess {
+  const deno = ["deno", "run", "--quiet", "--no-check", "--allow-all", `${ROOT}main.ts`];
+  return new Deno.Command("sh", {
+    args: ["-c", `umask ${umask}; exec "$@"`, "sh", ...deno, ...args],
+    env: {
+      NO_COLOR: "1",
+      PARLEY_DATA: config.data,
+      PARLEY_EMBEDDINGS: "test:64",
+      PARLEY_ALLOW_TEST_EMBEDDER: "1",
+      PARLEY_PORT: "0",
+      PARLEY_LOG: "warning",
+    },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** A process that listens: `url`, and what it has printed so far. */
+async function withApi(
+  config: Config,
+  verb: "serve" | "start",
+  body: (api: { url: string; said: () => string }) => Promise<void>,
+): Promise<void> {
+  const child = parley(config, [verb]);
+  let said = "";
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) said += text;
+  };
+  const reading = Promise.all([read(child.stdout), read(child.stderr)]);
+  try {
+    await until(() => Promise.resolve(/answers at (\S+)/.test(said)));
+    await body({ url: /answers at (http:\S+\d)/.exec(said)![1]!, said: () => said });
+  } finally {
+    child.kill("SIGTERM");
+    await child.status;
+    await reading;
+  }
+}
+
+async function get(url: string) {
+  const response = await fetch(url);
+  return { status: response.status, body: await response.json() };
+}
+
+Deno.test("serve notices within seconds that its data folder is gone, and uses the one that is restored from a backup", () =>
+  withCopy(async (config) => {
+    const copy = `${config.data}-copy`;
+    await quietly(() => backup(config, copy));
+    try {
+      await withApi(config, "serve", async ({ url }) => {
+        const answer = () => get(`${url}/recommendations/${USER}?k=3`);
+        assert.deepEqual((await answer()).body.degraded, []);
+        assert.equal((await get(`${url}/readyz`)).body.status, "ready");
+        Deno.removeSync(config.data, { recursive: true });
+        const began = performance.now();
+        const errors = async () => {
+          const { stores } = (await get(`${url}/readyz`)).body;
+          return ROLES.map((role) => `${stores[role].error}`);
+        };
+        await until(async () => (await errors()).every((error) => /(is gone|is not there): /.test(error)));
+        assert.ok(performance.now() - began < 5_000);
+        assert.equal((await get(`${url}/readyz`)).status, 503);
+        const meanwhile = await answer();
+        assert.equal(meanwhile.status, 200);
+        assert.ok(meanwhile.body.degraded.includes("analytics"));
+        copyFolder(copy, config.data);
+        await until(async () => (await get(`${url}/readyz`)).body.status === "ready");
+        await until(async () => (await answer()).body.degraded.length === 0);
+        assert.equal((await answer()).body.items.length, 3);
+      });
+    } finally {
+      await Deno.remove(copy, { recursive: true });
+    }
+  }));
+
+Deno.test("start answers over a damaged run store, says that the scheduler cannot run, and runs it after the repair", () =>
+  withCopy(async (config) => {
+    const path = fileOf(config.data, "runs");
+    const whole = `${config.data}-runs.db`;
+    Deno.copyFileSync(path, whole);
+    damageHeader(path);
+    try {
+      await withApi(config, "start", async ({ url, said }) => {
+        assert.deepEqual((await get(`${url}/recommendations/${USER}`)).body.degraded, []);
+        assert.match(said(), /parley: runs: \S+runs\.db is damaged/);
+        await until(() => Promise.resolve(/the scheduler cannot run: .*runs\.db is damaged/.test(said())));
+        Deno.renameSync(whole, path);
+        await until(async () => (await get(`${url}/readyz`)).body.scheduler?.status === "up");
+      });
+    } finally {
+      await Deno.remove(whole).catch(() => {});
+    }
+  }));
+
+Deno.test("a pipeline's files are for their owner alone, whatever the umask, and what was open before is closed", () =>
+  withCopy(async (config) => {
+    const fresh = { ...config, data: `${config.data}/fresh/data` };
+    const sources = Object.entries(SAMPLE).flatMap(([kind, [path]]) => [`--${kind}`, path!]);
+    const ran = await parley(fresh, ["pipeline", ...sources], { umask: "000" }).output();
+    assert.equal(ran.code, 0, new TextDecoder().decode(ran.stderr));
+    assert.deepEqual(openToOthers(`${config.data}/fresh`), []);
+    // A folder of before, with the modes of before.
+    Deno.chmodSync(fresh.data, 0o755);
+    for (const name of ["vectors", "artifacts"]) Deno.chmodSync(`${fresh.data}/${name}`, 0o755);
+    Deno.chmodSync(`${fresh.data}/documents.db`, 0o644);
+    Deno.chmodSync(fileOf(fresh.data, "vectors"), 0o644);
+    assert.equal((await parley(fresh, ["pipeline", "runs"], { umask: "000" }).output()).code, 0);
+    assert.deepEqual(openToOthers(fresh.data), []);
+    // One that holds other things too keeps its mode.
+    Deno.writeTextFileSync(`${fresh.data}/mine.txt`, "");
+    Deno.chmodSync(fresh.data, 0o755);
+    assert.equal((await parley(fresh, ["pipeline", "runs"]).output()).code, 0);
+    assert.equal(Deno.statSync(fresh.data).mode! & 0o777, 0o755);
+  }));
