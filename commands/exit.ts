@@ -1,4 +1,4 @@
-import { messageOf, ParleyError } from "../lib/core/errors.ts";
+import { causeOf, causesOf, ParleyError, placesOf } from "../lib/core/errors.ts";
 import type { RunOutcome } from "../lib/dag/options.ts";
 
 /** What the exit codes of every command mean; the README's table says the same. */
@@ -28,17 +28,22 @@ export function exitCodeOf(outcome: RunOutcome | null): number {
   }
 }
 
-/** Prints an error as one sentence and returns the exit code for it. Anything unforeseen keeps its stack. */
+/**
+ * Prints an error as one sentence and returns the exit code for it. Of anything unforeseen it prints the name and where in
+ * this program it came up: the message may quote data or a secret.
+ */
 export function report(error: unknown): number {
   if (error instanceof ParleyError) {
     console.error(`parley: ${error.message}`);
     return error.code === "invalid" || error.code === "denied" ? EXIT.usage : EXIT.failed;
   }
   if (error instanceof Deno.errors.NotCapable) {
-    console.error(`parley: a permission is missing: ${messageOf(error)}`);
+    console.error(`parley: a permission is missing: ${error.message}`);
     return EXIT.usage;
   }
-  console.error(error);
+  console.error(`parley: something unforeseen went wrong: ${causeOf(error)}`);
+  const places = error instanceof Error ? placesOf(error).slice(1).map((place) => `at ${place}`) : [];
+  for (const line of [...places, ...causesOf(error)]) console.error(`    ${line}`);
   return EXIT.failed;
 }
 

@@ -224,7 +224,7 @@ const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
 export function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
   const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
   const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
-  const problem = urlProblem(text, url);
+  const problem = urlProblem(name, text, url);
   if (url !== null && problem === null) return url;
   problems.push(`${name} ${problem}`);
   return new URL("invalid:");
@@ -237,11 +237,13 @@ function hostsIn(text: string): string {
 
 /** A login that ends too early: there is a colon before the first `/`, `?` or `#`, and the `@` comes after it. */
 const CUT_SHORT = /^(?!https?:)[a-z0-9+]+:\/\/[^/?#@]*:[^/?#@]*[/?#].*@/;
+/** The same of the key before a host, as Zilliz Cloud has it. */
+const KEY_CUT_SHORT = /^https:\/\/[^/?#@]*[/?#].*@/;
 
 /** What is wrong with a URL, in words that show nothing of it: it may hold a password. */
-function urlProblem(text: string, url: URL | null): string | null {
-  if (CUT_SHORT.test(text)) {
-    return "has a user or a password with / or ? or # in it: write them as %2F, %3F and %23";
+function urlProblem(name: string, text: string, url: URL | null): string | null {
+  if (CUT_SHORT.test(text) || (name === "PARLEY_VECTORS" && KEY_CUT_SHORT.test(text))) {
+    return "has a user, a password or a key with / or ? or # in it: write them as %2F, %3F and %23";
   }
   if (url === null && /^mongodb:\/\/[^/?#]*,/.test(text)) {
     return "names several hosts with ports other than 27017: name one and ?replicaSet=, by which the others are " +

@@ -30,9 +30,13 @@ export function unsupported(adapter: string, what: string): ParleyError {
   return new ParleyError("unsupported", `${adapter} does not support ${what}`);
 }
 
+/** A library's own file in a message, which says nothing to the reader. */
+const LIBRARY_FILE = /(?:file:\/\/)?\/[^\s'"()]*\/(?:npm\/registry\.npmjs\.org|node_modules)\/[^\s'"()]*/g;
+
 /** A sentence for any thrown value. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return error instanceof ParleyError ? message : message.replace(LIBRARY_FILE, "a library");
 }
 
 /**
@@ -70,13 +74,18 @@ const MOST_CAUSES = 5;
 
 /** The sentence of an error, then a line for each error that caused it, by {@link causeOf}. */
 export function withCauses(error: unknown): string {
-  const lines = [messageOf(error)];
+  return [messageOf(error), ...causesOf(error)].join("\n");
+}
+
+/** A line for each error that caused this one, by {@link causeOf}. */
+export function causesOf(error: unknown): string[] {
+  const lines: string[] = [];
   for (
     let at = error;
-    lines.length <= MOST_CAUSES && at instanceof Error && at.cause !== undefined;
+    lines.length < MOST_CAUSES && at instanceof Error && at.cause !== undefined;
     at = at.cause
   ) {
     lines.push(`caused by ${causeOf(at.cause)}`);
   }
-  return lines.join("\n");
+  return lines;
 }

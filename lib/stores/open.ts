@@ -162,7 +162,7 @@ function cannotMake(folder: string, cause: unknown): ParleyError {
 function megabytes(text: string): number {
   const [, size] = /^(\d+)mb$/.exec(text) ?? [];
   if (size === undefined) {
-    throw new ParleyError("invalid", `PARLEY_CACHE is memory:${text}; write memory:64mb`);
+    throw new ParleyError("invalid", "PARLEY_CACHE has no size that can be read; write memory:64mb");
   }
   return Number(size) * 1_048_576;
 }

@@ -26,9 +26,8 @@ const SSL_MODES: Readonly<Record<string, PostgresAddress["ssl"]>> = {
  * `parley`; without an SSL mode nothing is encrypted. Throws `invalid`, never with the password.
  */
 export function parsePostgresUrl(url: URL): PostgresAddress {
-  const unknown = [...url.searchParams.keys()].filter((name) => !PARAMETERS.includes(name));
-  if (unknown.length > 0) {
-    throw wrong(`has the parameter ${unknown[0]}; those that are known are ${PARAMETERS.join(" and ")}`);
+  if ([...url.searchParams.keys()].some((name) => !PARAMETERS.includes(name))) {
+    throw wrong(`has a parameter that is not known; those that are known are ${PARAMETERS.join(" and ")}`);
   }
   const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(
     decodeURIComponent,

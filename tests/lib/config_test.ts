@@ -41,7 +41,7 @@ const LOGINS = [
 ] as const;
 
 Deno.test("loadConfig() says which characters of a password have to be escaped, without the password", () => {
-  const slashed = /has a user or a password with \/ or \? or # in it: write them as %2F, %3F and %23$/;
+  const slashed = /has a user, a password or a key with \/ or \? or # in it: write them as %2F, %3F and %23$/;
   const percent = /holds a % that starts no escape: write it as %25$/;
   for (const [name, url] of LOGINS) {
     for (

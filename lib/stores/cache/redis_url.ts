@@ -15,7 +15,7 @@ export function addressOf(url: URL) {
 export function parseRedisUrl(url: URL): { database: number; namespace: string } {
   const [, digits = ""] = /^\/?(\d*)$/.exec(url.pathname) ?? refuse("the path is the number of a database");
   for (const name of url.searchParams.keys()) {
-    if (name !== "namespace") refuse(`it knows ?namespace= and not ?${name}=`);
+    if (name !== "namespace") refuse("the one parameter is ?namespace=");
   }
   if (url.hostname === "") refuse("the host is missing");
   return { database: Number(digits), namespace: url.searchParams.get("namespace") ?? "parley" };

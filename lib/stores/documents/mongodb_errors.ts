@@ -24,8 +24,8 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * One sentence for what the driver or the server said. The error itself is not kept as a cause, and its words only
- * where they are about the URL's options: a refused write carries its document.
+ * One sentence for what the driver or the server said. The error itself is not kept as a cause, nor are its words: those
+ * about a URL may quote it, and a refused write carries its document.
  */
 export function explainMongo(error: unknown, url: URL): ParleyError {
   if (error instanceof ParleyError) return error;
@@ -33,7 +33,7 @@ export function explainMongo(error: unknown, url: URL): ParleyError {
   if (name === "MongoParseError" || name === "MongoInvalidArgumentError" || name === "MongoAPIError") {
     return new ParleyError(
       "invalid",
-      `PARLEY_DOCUMENTS is no MongoDB URL that can be used: ${messageOf(error)}`,
+      "PARLEY_DOCUMENTS is no MongoDB URL that can be used: look at the names and values of its parameters",
     );
   }
   if (isTooOld(error)) {

@@ -18,9 +18,8 @@ const NAMESPACE = "parley";
 export function parseNeo4jUrl(url: URL): Neo4jAddress {
   const server = `${url.protocol}//${url.host}`;
   if (url.host === "") throw new ParleyError("invalid", `${server} names no host; ${FORM}`);
-  const unknown = [...url.searchParams.keys()].filter((name) => name !== "namespace");
-  if (unknown.length > 0) {
-    throw new ParleyError("invalid", `${server} has the unknown parameter ${unknown[0]}; ${FORM}`);
+  if ([...url.searchParams.keys()].some((name) => name !== "namespace")) {
+    throw new ParleyError("invalid", `${server} has a parameter that is not known; ${FORM}`);
   }
   const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(
     decodeURIComponent,

@@ -21,8 +21,9 @@ const DEFAULT_PREFIX = "parley_";
  * or databases differ never meet. Throws `invalid`, without quoting credentials.
  */
 export function parseMilvusUrl(url: URL): MilvusAddress {
-  const unknown = [...url.searchParams.keys()].find((name) => name !== "prefix");
-  if (unknown !== undefined) throw refused(`has the unknown parameter ${unknown}; it knows prefix`);
+  if ([...url.searchParams.keys()].some((name) => name !== "prefix")) {
+    throw refused("has a parameter that is not known; the one that is known is prefix");
+  }
   const prefix = url.searchParams.get("prefix") ?? DEFAULT_PREFIX;
   if (!/^[a-z_][a-z0-9_]{0,63}$/i.test(prefix)) {
     throw refused("needs a prefix of up to 64 letters, digits and _, not beginning with a digit");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { causeOf, ParleyError, placesOf, reasonOf, withCauses } from "../../../lib/core/errors.ts";
+import { causeOf, messageOf, ParleyError, placesOf, reasonOf, withCauses } from "../../../lib/core/errors.ts";
 
 Deno.test("causeOf() names a foreign error and its place without its message", () => {
   const cause = causeOf(new SyntaxError(`"my card number is" is not valid JSON`));
@@ -43,4 +43,13 @@ Deno.test("reasonOf() gives sentences of Parley and SQLite, and of others no wor
   assert.match(reasonOf(new TypeError("a password")), /^TypeError at tests/);
   const sqlite = Object.assign(new Error("no such table: messages"), { code: "ERR_SQLITE_ERROR" });
   assert.equal(reasonOf(sqlite), "no such table: messages");
+});
+
+Deno.test("messageOf() names no file of a library, and every other", () => {
+  const file = "/root/.cache/deno/npm/registry.npmjs.org/library/1.0.0/file.js:1:2";
+  assert.equal(
+    messageOf(new Error(`cannot load ${file} (file://${file})`)),
+    "cannot load a library (a library)",
+  );
+  assert.equal(messageOf(new Error("no file '/home/ann/deno/x.json'")), "no file '/home/ann/deno/x.json'");
 });

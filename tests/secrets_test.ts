@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { ESCAPED, KEY, MARK, MarkedFolder, SHOWN } from "./fixtures/secrets.ts";
+
+/** Keys, and URLs of places where nothing listens. */
+const ELSEWHERE = {
+  PARLEY_EMBEDDINGS_KEY: MARK,
+  PARLEY_LINEAGE_KEY: MARK,
+  HF_TOKEN: MARK,
+  PARLEY_API_KEYS: `admin+read:${KEY}`,
+  PARLEY_LINEAGE: `http://127.0.0.1:1/?token=${MARK}#${MARK}`,
+  PARLEY_EMBEDDINGS: `http://127.0.0.1:1/v1/embeddings?model=m&dimensions=8&api_key=${MARK}`,
+  PARLEY_MODELS: `https://127.0.0.1:1/v1?model=n&key=${MARK}`,
+  HF_ENDPOINT: `http://127.0.0.1:1/?token=${MARK}`,
+};
+
+const LOGINS = {
+  PARLEY_DOCUMENTS: `mongodb://${MARK}:${ESCAPED}@127.0.0.1:1/parley?serverSelectionTimeoutMS=500`,
+  PARLEY_VECTORS: `https://${ESCAPED}@127.0.0.1:1`,
+  PARLEY_GRAPH: `bolt://${MARK}:${ESCAPED}@127.0.0.1:1`,
+  PARLEY_CACHE: `redis://:${ESCAPED}@127.0.0.1:1`,
+};
+
+const PARAMETERS = {
+  PARLEY_DOCUMENTS:
+    `mongodb://127.0.0.1:1/parley?sslpassword=${MARK}&authMechanismProperties=${MARK}:${MARK}&${MARK}=1`,
+  PARLEY_VECTORS: `milvus://127.0.0.1:1?token=${MARK}&${MARK}`,
+  PARLEY_GRAPH: `bolt://127.0.0.1:1?${MARK}=1&password=${ESCAPED}`,
+  PARLEY_CACHE: `redis://127.0.0.1:1?${MARK}=${MARK}`,
+};
+
+/** What was meant as a login is read as another part of the URL. */
+const MISPLACED = {
+  PARLEY_DOCUMENTS: `mongodb:user:${MARK}@127.0.0.1:1/parley`,
+  PARLEY_VECTORS: `milvus:/${MARK}@127.0.0.1:1`,
+  PARLEY_GRAPH: `bolt:neo4j:${ESCAPED}@127.0.0.1:1`,
+  PARLEY_CACHE: `redis::${MARK}@127.0.0.1:1`,
+  PARLEY_EMBEDDINGS: `http://${MARK}:${MARK}@127.0.0.1:1/v1?model=m`,
+};
+
+const REMOTE = {
+  "with a login": { ...LOGINS, PARLEY_ANALYTICS: `postgres://parley:${ESCAPED}@127.0.0.1:1/parley` },
+  "in its parameters": {
+    ...PARAMETERS,
+    PARLEY_ANALYTICS: `postgres://p@127.0.0.1:1/p?sslpassword=${MARK}&${MARK}`,
+  },
+  "in the wrong place": { ...MISPLACED, PARLEY_ANALYTICS: `postgres:/parley:${MARK}@127.0.0.1:1/parley` },
+};
+
+for (const [what, { PARLEY_ANALYTICS, ...urls }] of Object.entries(REMOTE)) {
+  Deno.test(`nothing that is printed or served has a secret in it: URLs ${what}`, () =>
+    MarkedFolder.open({ ...ELSEWHERE, ...urls }, async (folder) => {
+      assert.equal(await folder.run("doctor"), 1);
+      await folder.run("pipeline", "run", "reembed", "--param", `model=${ELSEWHERE.PARLEY_MODELS}`);
+      await folder.run("pipeline", "runs", "--json");
+      await folder.run(
+        "pipeline",
+        "run",
+        "reembed",
+        "--param",
+        `model=https://127.0.0.1:1/v1?model=x&key=${MARK}`,
+      );
+      await folder.run("pipeline", "show", "reembed", "--json");
+      await folder.serve(SHOWN);
+      assert.deepEqual(folder.leaks(), []);
+      assert.ok([...folder.output.values()].join("").includes("127.0.0.1"), "there is something to look at");
+      await MarkedFolder.open({ ...ELSEWHERE, ...urls, PARLEY_ANALYTICS }, async (folder) => {
+        assert.equal(await folder.run("doctor", "--json"), 1);
+        await folder.run("pipeline", "list");
+        assert.deepEqual(folder.leaks(), []);
+      });
+    }));
+}
+
+Deno.test("what is wrong with a setting is said without showing it", () =>
+  MarkedFolder.open({
+    PARLEY_DOCUMENTS: `mongodb://u:${MARK}@h1:1,h2:2/`,
+    PARLEY_VECTORS: `https://${MARK}/more@127.0.0.1:1`,
+    PARLEY_GRAPH: `${MARK}`,
+    PARLEY_ANALYTICS: `postgres://u:${MARK}@h:port/db`,
+    PARLEY_CACHE: `redis://:${MARK}/@[::1/0`,
+    PARLEY_EMBEDDINGS: `https://${MARK} ${MARK}`,
+    PARLEY_MODELS: `https://${MARK} ${MARK}`,
+    PARLEY_LINEAGE: `http://u:${MARK}@h`,
+    HF_ENDPOINT: `https://u:${MARK}@h`,
+    PARLEY_API_KEYS: `root:${KEY}`,
+  }, async (folder) => {
+    for (const args of [["doctor"], ["pipeline"], ["serve"]]) assert.equal(await folder.run(...args), 2);
+    assert.match(folder.output.get("doctor")!, /the configuration has 10 problem\(s\)/);
+    assert.deepEqual(folder.leaks(), []);
+  }));
