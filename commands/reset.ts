@@ -1,6 +1,8 @@
 import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { parseModelKey } from "../lib/core/types.ts";
+import { markErased } from "../lib/recommend/answer_cache.ts";
+import { openCache } from "../lib/stores/open.ts";
 import type { Services } from "../tasks/services.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
@@ -39,12 +41,23 @@ async function resetSample(config: Config): Promise<number> {
     const messages = await erase(services, { user_ids, campaign_ids });
     await services.analytics.forgetSources({ uris: Object.values(sources).flat() });
     await republish(services);
+    await markErasedIn(config, user_ids);
     console.log(
       `${messages} messages of ${user_ids.length} sample people and ${campaign_ids.length} campaigns are gone.`,
     );
     return 0;
   } finally {
     await close();
+  }
+}
+
+/** Answers that other processes have cached end by that too. */
+async function markErasedIn({ cache: url }: Config, user_ids: string[]): Promise<void> {
+  const cache = await openCache(url);
+  try {
+    await markErased({ cache, user_ids });
+  } finally {
+    await cache.close();
   }
 }
 

@@ -1,9 +1,10 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
-import { ParleyError } from "../lib/core/errors.ts";
+import { causeOf, ParleyError } from "../lib/core/errors.ts";
 import type { Published } from "../lib/core/types.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { warmUp } from "../lib/recommend/warm_up.ts";
+import { Recommender } from "../lib/recommend/recommender.ts";
+import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/spans.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { createApp } from "../routes/app.ts";
@@ -27,6 +28,8 @@ import { VERSION } from "./version.ts";
 /** A running API. `url` is where it listens. */
 export interface Serving {
   readonly url: string;
+  /** Resolves when its first answer would be whole, or lack only what is down; soon in any case. */
+  readonly ready: Promise<unknown>;
 }
 
 /** Opens the stores and listens. Closing lets requests under way finish. */
@@ -38,9 +41,13 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   try {
-    const published = await inTime(publishedIn(stores.value));
+    const published = await inTime(publishedIn(stores.value), CONNECT_MS);
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
+    const { answer_ms } = config;
+    const recommender = new Recommender({ stores: stores.value, clock: systemClock, answer_ms });
+    const { signal } = closing;
+    const warmUp = new WarmUp({ stores: stores.value, recommender, clock: systemClock, signal });
     const app = await createApp({
       stores: stores.value,
       dags: [...dags.values()],
@@ -48,17 +55,17 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
-      answer_ms: config.answer_ms,
+      answer_ms,
+      recommender,
+      warm_up: () => warmUp.status(),
       lineage: config.lineage !== null,
       dashboard: {
         dags,
         runs: stores.value.runs,
-        closing: closing.signal,
+        closing: signal,
       },
       log: requestLog(log("http")),
     });
-    await inTime(readied(stores.value));
-    await inTime(reportMissing(stores.value));
     const listener = listenHttp({
       hostname: config.host,
       port: config.port,
@@ -66,13 +73,21 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       log: log("listener"),
     });
     const { hostname, port } = listener;
+    warmUp.run().catch((error) =>
+      log("serve").error("the warm-up failed: {cause}", { cause: causeOf(error) })
+    );
+    const ready = Promise.all([
+      inTime(warmUp.ready, MAX_WARM_UP_MS),
+      inTime(reportMissing(stores.value), CONNECT_MS),
+    ]);
     const close = async () => {
       closing.abort();
       await listener.close();
       await embedder.close();
       await stores.close();
     };
-    return { value: { url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}` }, close };
+    const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    return { value: { url, ready }, close };
   } catch (error) {
     await stores.close();
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
@@ -83,13 +98,13 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   }
 }
 
-/** How long listening may wait for stores that are slow to connect, each time. */
-const WARM_UP_MS = 5_000;
+/** How long to wait for a store to connect before listening, or before saying so, in milliseconds. */
+const CONNECT_MS = 5_000;
 
-/** What comes of the work soon, else null: the work goes on. */
-async function inTime<T>(work: Promise<T>): Promise<T | null> {
+/** What comes of the work within the time, else null: the work goes on. */
+async function inTime<T>(work: Promise<T>, within_ms: number): Promise<T | null> {
   let timer: ReturnType<typeof setTimeout>;
-  const patience = new Promise<null>((resolve) => timer = setTimeout(resolve, WARM_UP_MS, null));
+  const patience = new Promise<null>((resolve) => timer = setTimeout(resolve, within_ms, null));
   return await Promise.race([work, patience]).finally(() => clearTimeout(timer));
 }
 
@@ -98,22 +113,14 @@ function publishedIn({ analytics }: ServingStores): Promise<Published | null> {
   return analytics.published().catch(() => null);
 }
 
-/**
- * Lets remote stores load their SDKs, which takes this thread for up to a second, and connect: whoever asked meanwhile
- * would wait for that and get an answer without them. A store that is down is for `/readyz` and for each answer to tell.
- */
-function readied(stores: ServingStores): Promise<unknown> {
-  const { documents, runs } = stores;
-  return Promise.allSettled([warmUp({ stores }), documents.health(), runs.health()]);
-}
-
 /** The API alone, until SIGINT or SIGTERM. */
 export async function serve(config: Config): Promise<number> {
   refuseTestEmbedder(config);
   await surviveUncaught(config);
   const shutdown = shutdownSignal();
   const api = await listen(config);
-  console.log(`Parley answers at ${api.value.url}`);
+  await Promise.race([api.value.ready, aborted(shutdown.signal)]);
+  if (!shutdown.signal.aborted) console.log(`Parley answers at ${api.value.url}`);
   await aborted(shutdown.signal);
   await api.close();
   shutdown.dispose();

@@ -29,6 +29,7 @@ export async function start(config: Config): Promise<number> {
       }
     }
     const api = await listen(config);
+    await Promise.race([api.value.ready, aborted(shutdown.signal)]);
     const scheduler = await startScheduler(config);
     await greet(config, api.value.url);
     await aborted(shutdown.signal);

@@ -4,6 +4,7 @@ import type { ApiKey, ServingSpan } from "../lib/core/types.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import { IntentService, type IntentStores } from "../lib/intents/service.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
+import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
 import { SPAN_MINUTES } from "../lib/quality/serving.ts";
 import { ServingMetrics } from "../lib/telemetry/serving.ts";
 import { createAuthorize } from "./auth.ts";
@@ -31,6 +32,10 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly answer_ms?: number;
   /** How long a request to classify may take in all, in milliseconds. Default 30,000. */
   readonly classify_ms?: number;
+  /** Answers. Default: one of the app's own. */
+  readonly recommender?: Recommender;
+  /** How far the start is. Default: over. */
+  readonly warm_up?: () => WarmUpStatus;
   /** Counts what is asked; its `window` has the answers of the last hour. Default: one of the app's own. */
   readonly metrics?: ServingMetrics;
   /** Whether attempts are sent on to a lineage sink, so that `/metrics` tells how many wait. Default false. */
@@ -56,7 +61,8 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const authorize = createAuthorize(o.keys);
   const { metrics = new ServingMetrics(o.clock), lineage = false } = o;
   const spans = () => metrics.window.spans(o.clock.now(), SPAN_MINUTES);
-  const serving: Serving = { ...o, serving: spans, metrics, lineage, recommender: new Recommender(o) };
+  const { recommender = new Recommender(o) } = o;
+  const serving: Serving = { ...o, serving: spans, metrics, lineage, recommender };
   const handler = (endpoint: Endpoint) => handlerOf(endpoint, { authorize, log: o.log, metrics });
   const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
   for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));

@@ -3,6 +3,7 @@ import { inTime } from "../lib/core/abort.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
 import { causeOf, reasonOf } from "../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../lib/core/types.ts";
+import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
@@ -65,16 +66,17 @@ export function healthz(o: { version: string; clock: Clock }): Endpoint {
 
 /**
  * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
- * { NAME: { status, adapter, latency_ms, error } } }`. `ready` with all stores up, `degraded` with some down (still 200: answers
- * go on without them), `unready` with 503 while analytics is down or nothing is published. The scheduler, null where
- * none ever ran, does not count: answers do not need it.
+ * { NAME: { status, adapter, latency_ms, error } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
+ * (still 200: answers go on without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
+ * 503 until a first answer would be whole, for a minute at most. `late` are stores that have not yet answered within an answer's
+ * time since the start. The scheduler, null where none ever ran, does not count: answers do not need it.
  */
 export function readyz(
-  { stores, clock, keys }: { stores: ReadyStores; clock: Clock; keys: readonly ApiKey[] },
+  { stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions,
 ): Endpoint {
   const authorize = createAuthorize(keys);
   const handle = async (context: Context, note: Note) => {
-    const { code, body } = await readiness(stores, clock, note);
+    const { code, body } = await readiness(stores, clock, note, warm_up());
     if (!mayRead(context, authorize)) { for (const store of Object.values(body.stores)) store.error = null; }
     return respond(code, body);
   };
@@ -92,7 +94,20 @@ function mayRead(context: Context, authorize: Authorize): boolean {
   }
 }
 
-async function readiness(stores: ReadyStores, clock: Clock, note: Note) {
+interface ReadyOptions {
+  readonly stores: ReadyStores;
+  readonly clock: Clock;
+  readonly keys: readonly ApiKey[];
+  readonly warm_up?: () => WarmUpStatus;
+}
+const NOT_STARTING: WarmUpStatus = Object.freeze({ starting: false, late: [] });
+
+async function readiness(
+  stores: ReadyStores,
+  clock: Clock,
+  note: Note,
+  { starting, late }: WarmUpStatus,
+) {
   const [published, scheduler, ...states] = await Promise.all([
     publishedOf(stores.analytics),
     schedulerOf(stores.runs, clock),
@@ -100,9 +115,10 @@ async function readiness(stores: ReadyStores, clock: Clock, note: Note) {
   ]);
   const byName: Record<string, StoreState> = Object.fromEntries(states);
   const unready = published === null || byName.analytics?.status === "down";
-  const degraded = states.some(([, state]) => state.status === "down");
-  const status = unready ? "unready" : degraded ? "degraded" : "ready";
-  return { code: unready ? 503 : 200, body: { status, published, scheduler, stores: byName } };
+  const degraded = late.length > 0 || states.some(([, state]) => state.status === "down");
+  const status = unready ? "unready" : starting ? "starting" : degraded ? "degraded" : "ready";
+  const body = { status, published, scheduler, stores: byName, late };
+  return { code: unready || starting ? 503 : 200, body };
 }
 
 async function stateOf(name: string, store: Checked, note: Note): Promise<[string, StoreState]> {

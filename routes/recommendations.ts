@@ -21,9 +21,10 @@ const Query = z.strictObject({
 /**
  * `GET /recommendations/:user_id?k=10&intent=x`: campaigns worth showing to this user, each with its reasons, as an
  * `Answer` (lib/recommend/answer.ts); with `intent` only those that target it. An unknown user gets the popular ones.
- * Stores that are down are named in `degraded`. `Server-Timing` tells the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`,
- * `stale` while another request makes it anew, `miss`, or `bypass` where the cache could not be used. 400 for a bad id or
- * query, 503 before the first publish.
+ * Stores that are down are named in `degraded`; without analytics that is a cached answer, else the last known popular campaigns.
+ * `Server-Timing` tells the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`, `stale` while
+ * another request computes it again or analytics is down, `miss`, or `bypass` if it was computed without the cache or
+ * analytics. 400 for a bad id or query, 503 before the first publish.
  *
  * `Cache-Control: no-store`, since a write for this user must show in the next answer and Parley keeps its own cache.
  */
@@ -66,8 +67,11 @@ function serverTiming(timings: Served["timings"]): string {
   return text;
 }
 
-/** By store, why an answer goes without it; a kept one went without it when it was made. */
+/** By store, why an answer lacks its part; a cached one lacked it when it was made. */
 function causes({ failures, degraded }: Served): Record<string, string> {
-  const kept = degraded.map((store) => [store, "kept"]);
-  return Object.fromEntries([...kept, ...Array.from(failures, ([store, error]) => [store, causeOf(error)])]);
+  const cached = degraded.map((store) => [store, "cached"]);
+  return Object.fromEntries([
+    ...cached,
+    ...Array.from(failures, ([store, error]) => [store, causeOf(error)]),
+  ]);
 }

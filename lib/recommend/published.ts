@@ -8,14 +8,14 @@ const MAX_AGE_MS = 250;
 /** The published data version, read at most every 250 ms however many requests ask. */
 export class PublishedReader {
   private last: Promise<Published | null> | null = null;
-  private known: Published | null = null;
+  private row: Published | null = null;
   private readAt = -Infinity;
 
   constructor(private readonly o: { analytics: Pick<AnalyticsStore, "published">; clock: Clock }) {}
 
   /** The published row where one was read within the last 250 ms, else null: then ask {@link current}. */
   recent(): Published | null {
-    return this.isRecent() ? this.known : null;
+    return this.isRecent() ? this.row : null;
   }
 
   /**
@@ -28,16 +28,21 @@ export class PublishedReader {
     return this.last = this.read(o);
   }
 
+  /** The published row as it was read last, however long ago; null if it never was. */
+  known(): Published | null {
+    return this.row;
+  }
+
   private isRecent(): boolean {
     return this.o.clock.now() - this.readAt < MAX_AGE_MS;
   }
 
   private async read(o: Abortable): Promise<Published | null> {
     try {
-      this.known = await this.o.analytics.published(o);
+      this.row = await this.o.analytics.published(o);
     } catch (error) {
-      if (this.known === null) throw error;
+      if (this.row === null) throw error;
     }
-    return this.known;
+    return this.row;
   }
 }

@@ -180,6 +180,7 @@ async function readBest(o: RecommendOptions & Abortable, ids: readonly string[])
   return rows;
 }
 
-function isAsked(campaign: Campaign, { intent }: Pick<Question, "intent">): boolean {
+/** Whether the question is not about one intent, or the campaign targets it. */
+export function isAsked(campaign: Campaign, { intent }: { intent?: string | undefined }): boolean {
   return intent === undefined || campaign.intents.includes(intent);
 }

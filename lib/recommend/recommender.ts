@@ -6,8 +6,9 @@ import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { spanned } from "../telemetry/spans.ts";
 import type { Answer, Part, Question } from "./answer.ts";
+import { AnswerCache, type CachedAnswer, type DataState } from "./answer_cache.ts";
 import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
-import { type Kept, KeptAnswers } from "./kept.ts";
+import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./popular.ts";
 import { PublishedReader } from "./published.ts";
 import { type AnswerStores, type Made, recommend } from "./recommend.ts";
@@ -21,9 +22,12 @@ export interface RecommenderStores extends AnswerStores {
 /** An {@link Answer} as JSON text, and how it came about. */
 export interface Served {
   readonly body: string;
-  /** `stale` while another makes it anew; `bypass` where the cache or the user's epoch could not be read. */
+  /**
+   * `stale` while another request computes it again, or if analytics does not respond; `bypass` if it was computed without the
+   * cache, or without analytics.
+   */
   readonly cache: "hit" | "stale" | "miss" | "bypass";
-  /** The parts that it was made without, be it just now or when it was kept. */
+  /** The parts that it was made without, be it just now or when it was cached. */
   readonly degraded: readonly Part[];
   readonly timings: ReadonlyMap<Stage, number>;
   /** Stores that failed just now, with what they failed with. */
@@ -38,21 +42,24 @@ export interface Explained extends Made {
   readonly failures: ReadonlyMap<Guarded, unknown>;
 }
 
-/** What looking for a kept answer found. `key` is null where nothing can be kept. */
+/** What analytics and the cache say before an answer is computed. */
 interface Lookup {
-  readonly key: string | null;
-  readonly found: Kept | null;
+  /** Null if analytics does not respond. */
+  readonly published: Published | null;
+  readonly state: DataState | null;
+  /** Of whatever data. */
+  readonly cached: CachedAnswer | null;
 }
-const NO_LOOKUP: Lookup = Object.freeze({ key: null, found: null });
 
-/** Answers questions from the cache or afresh. One an app: it keeps the stores' circuit breakers and the published row. */
+/** Answers questions from the cache, or computes. One per app: it has the stores' circuit breakers and the published row. */
 export class Recommender {
   private readonly guards: Guards;
   private readonly answer_ms: number;
   private readonly published: PublishedReader;
   private readonly computing = new Map<string, Promise<Served>>();
   private readonly popular: PopularReader;
-  private readonly kept: KeptAnswers;
+  private readonly last_popular: LastPopular;
+  private readonly answers: AnswerCache;
 
   /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
   constructor(
@@ -63,12 +70,13 @@ export class Recommender {
       random?: () => number;
     },
   ) {
-    const { clock, random = Math.random, stores: { cache } } = o;
+    const { clock, random = Math.random, stores: { analytics, cache } } = o;
     this.answer_ms = o.answer_ms ?? ANSWER_MS;
-    this.kept = new KeptAnswers({ cache, clock, random, answer_ms: this.answer_ms });
+    this.answers = new AnswerCache({ cache, clock, random, answer_ms: this.answer_ms });
     this.guards = createGuards(this.answer_ms);
-    this.popular = new PopularReader(o.stores.analytics);
-    this.published = new PublishedReader({ analytics: o.stores.analytics, clock: o.clock });
+    this.popular = new PopularReader(analytics);
+    this.last_popular = new LastPopular({ analytics, popular: this.popular, clock });
+    this.published = new PublishedReader({ analytics, clock });
   }
 
   /** Whose circuit breaker is open, by store. */
@@ -82,21 +90,24 @@ export class Recommender {
     };
   }
 
-  /** Throws `unavailable` where no data has been published yet, and nothing for a store's sake. */
+  /** Throws `unavailable` if nothing has been published yet. Never throws because a store is down. */
   async serve(question: Question): Promise<Served> {
     const trace = new Trace(this.guards, this.answer_ms);
     const start = performance.now();
-    const { published, key, found } = await spanned("cache", {}, () => this.find(question, trace));
+    const { published, state, cached } = await spanned("cache", {}, () => this.lookUp(question, trace));
     trace.timings.set("cache", performance.now() - start);
-    if (found?.fresh) return this.served(trace, found, "hit");
-    if (key === null) return await this.compute(question, published, key, trace);
-    if (found !== null && !await this.kept.claim(key, trace)) {
-      return this.served(trace, found, "stale");
+    if (state === null) return await this.withoutAnalytics(question, cached, trace);
+    const compute = () => this.compute(question, { published, state, cached, trace });
+    if (trace.failures.has("cache")) return await compute();
+    const freshness = cached && this.answers.freshness(cached, state);
+    if (cached !== null && freshness === "fresh") return this.served(trace, cached, "hit");
+    if (cached !== null && freshness === "stale" && !await this.answers.claim(question, state, trace)) {
+      return this.served(trace, cached, "stale");
     }
-    return await this.once(key, async () => {
-      const kept = found === null ? await trace.timed("cache", () => this.kept.await(key, trace)) : null;
-      if (kept !== null) return this.served(trace, kept, "hit");
-      return await this.compute(question, published, key, trace);
+    return await this.once(JSON.stringify([question, state]), async () => {
+      if (freshness === "stale") return await compute();
+      const other = await trace.timed("cache", () => this.answers.await(question, state, trace));
+      return other === null ? await compute() : this.served(trace, other, "hit");
     });
   }
 
@@ -108,8 +119,8 @@ export class Recommender {
   }
 
   /**
-   * The answer of this very moment, made as {@link serve} makes it and kept nowhere, with what it was made from.
-   * Throws `unavailable` where no data has been published yet, and nothing for a store's sake.
+   * The answer of this very moment, made as {@link serve} makes it and not cached, with what it was made from.
+   * Throws `unavailable` if nothing has been published yet. Never throws because a store is down.
    */
   async explain(question: Question): Promise<Explained> {
     const trace = new Trace(this.guards, this.answer_ms);
@@ -118,24 +129,57 @@ export class Recommender {
     return { ...made, published, steps: trace.steps, failures: trace.failures };
   }
 
+  /** Reads what answers are made of while analytics does not respond, if that is due. Throws if it does not respond now. */
+  async refreshPopular(): Promise<void> {
+    const published = await this.published.current();
+    if (published !== null) await this.last_popular.refresh(published.version);
+  }
+
   private async compute(
     question: Question,
-    published: Published | null,
-    key: string | null,
-    trace: Trace,
+    { published, state, cached, trace }: Lookup & { state: DataState; trace: Trace },
   ): Promise<Served> {
+    const bypass = trace.failures.has("cache");
     const made = await this.make(question, published, trace);
-    const { degraded } = made.answer;
+    if (trace.failures.has("analytics")) return await this.withoutAnalytics(question, cached, trace);
     const body = JSON.stringify(made.answer);
-    if (key !== null) await trace.timed("cache", () => this.kept.keep(key, body, made, trace));
-    return this.served(trace, { body, degraded }, key === null ? "bypass" : "miss");
+    const stored = { body, made, trace };
+    if (!bypass) await trace.timed("cache", () => this.answers.store(question, state, stored));
+    return this.served(trace, { body, degraded: made.answer.degraded }, bypass ? "bypass" : "miss");
   }
 
   private async make(question: Question, published: Published | null, trace: Trace): Promise<Made> {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
-    return published === null || trace.failures.has("analytics")
-      ? this.nothing(question, published?.version ?? null)
-      : await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
+    if (published !== null && !trace.failures.has("analytics")) {
+      const made = await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
+      if (!trace.failures.has("analytics")) return made;
+    }
+    return this.lastPopular(question, trace);
+  }
+
+  /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last. */
+  private async withoutAnalytics(
+    question: Question,
+    cached: CachedAnswer | null,
+    trace: Trace,
+  ): Promise<Served> {
+    const known_version = this.published.known()?.version ?? 0;
+    if (cached !== null && await this.answers.servesUnchecked(question, { cached, known_version, trace })) {
+      const degraded = [...cached.degraded, "analytics" as const];
+      const body = JSON.stringify({ ...JSON.parse(cached.body), degraded });
+      return this.served(trace, { body, degraded }, "stale");
+    }
+    const { answer } = this.lastPopular(question, trace);
+    return this.served(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
+  }
+
+  private lastPopular(question: Question, trace: Trace): Made {
+    const { version, items } = this.last_popular.answer(question);
+    const generated_at = iso(this.o.clock.now());
+    const degraded = trace.missing();
+    const { user_id } = question;
+    const answer: Answer = { user_id, strategy: "popular", version, generated_at, degraded, items };
+    return { answer, holds_until: null, basis: null };
   }
 
   private served(
@@ -154,32 +198,31 @@ export class Recommender {
       (signal) => this.published.current({ signal }),
     );
     if (published === "unknown") return null;
-    if (published !== null) return published;
-    throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
+    if (published === null) {
+      throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
+    }
+    // A reading that fails is repeated by the next request, whose own questions tell of the failure.
+    this.last_popular.refresh(published.version).catch(() => {});
+    return published;
   }
 
-  /** What is published, and what is kept of it for this question. */
-  private async find(question: Question, trace: Trace): Promise<Lookup & { published: Published | null }> {
-    const published = this.published.recent() ?? await this.current(trace);
-    if (published === null) return { published, ...NO_LOOKUP };
-    return { published, ...await this.lookup(question, published.version, trace) };
+  /** What analytics and the cache say, both asked at once: the cache is needed all the more if analytics does not respond. */
+  private async lookUp(question: Question, trace: Trace): Promise<Lookup> {
+    const [known, cached] = await Promise.all([
+      this.dataState(question, trace),
+      this.answers.find(question, trace),
+    ]);
+    return { ...known, cached };
   }
 
-  private async lookup(question: Question, version: number, trace: Trace): Promise<Lookup> {
+  private async dataState(
+    { user_id }: Question,
+    trace: Trace,
+  ): Promise<Pick<Lookup, "published" | "state">> {
     const { analytics } = this.o.stores;
-    const { user_id, k, intent } = question;
+    const published = this.published.recent() ?? await this.current(trace);
+    if (published === null) return { published, state: null };
     const epoch = await trace.guarded("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
-    if (epoch === null) return NO_LOOKUP;
-    const only = intent === undefined ? "" : JSON.stringify(intent);
-    const key = `answer ${version} ${epoch} ${k} ${only} ${user_id}`;
-    const found = await this.kept.find(key, trace);
-    return trace.failures.has("cache") ? NO_LOOKUP : { key, found };
-  }
-
-  private nothing({ user_id }: Question, version: number | null): Made {
-    const generated_at = iso(this.o.clock.now());
-    const degraded = ["analytics"] as const;
-    const answer: Answer = { user_id, strategy: "popular", version, generated_at, degraded, items: [] };
-    return { answer, holds_until: null, basis: null };
+    return { published, state: epoch === null ? null : { version: published.version, epoch } };
   }
 }

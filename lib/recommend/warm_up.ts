@@ -1,42 +1,155 @@
-import type { Abortable } from "../core/types.ts";
-import { parseModelKey } from "../core/types.ts";
-import { findConnections } from "./candidates.ts";
-import type { RecommenderStores } from "./recommender.ts";
+import { sleep } from "../core/abort.ts";
+import type { Clock } from "../core/clock.ts";
+import { ParleyError } from "../core/errors.ts";
+import { type Abortable, type Health, parseModelKey } from "../core/types.ts";
+import type { Question } from "./answer.ts";
+import type { Guarded } from "./guard.ts";
+import { Recommender, type RecommenderStores } from "./recommender.ts";
 
-/** An id that nobody has; what is asked about it costs what any question costs that is asked first. */
-const NOBODY = "";
+/** How long the first whole answer is waited for, in milliseconds. */
+export const MAX_WARM_UP_MS = 60_000;
+/** The time budget of answers that are asked for first, so that stores can finish what takes long only once. */
+const PATIENT_ANSWER_MS = 30_000;
+/** How long a store may take to say that it is up. */
+const MAX_HEALTH_MS = 5_000;
+/** Between two tries. */
+const PAUSE_MS = 200;
+/** Users whose answers are asked for. */
+const USERS = 2;
+/** Campaigns among which an intent is looked for. */
+const CAMPAIGNS = 20;
+const K = 10;
+/** An id that no user has, and no entry of the cache. */
+const NO_ID = "";
 
-/**
- * Asks each store what an answer asks it, without an answer's haste: so SDKs are loaded, connections made and indexes in
- * memory before an answer needs them. Never throws: a store that is down is for each answer to tell.
- */
-export async function warmUp({ stores, signal }: { stores: RecommenderStores } & Abortable): Promise<void> {
-  const { graph, cache } = stores;
-  await Promise.allSettled([
-    warmVectors({ stores, signal }),
-    findConnections({
-      graph,
-      user_id: NOBODY,
-      users: [{ id: NOBODY, score: 0 }],
-      intent: NOBODY,
-      signal,
-    }),
-    cache.get({ key: NOBODY, signal }),
-  ]);
+export interface WarmUpOptions {
+  readonly stores: RecommenderStores & Readonly<Record<Guarded, { health(o: Abortable): Promise<Health> }>>;
+  /** The one that answers users. */
+  readonly recommender: Recommender;
+  readonly clock: Clock;
+  /** Ends the warm-up. */
+  readonly signal: AbortSignal;
 }
 
-/** By the model and the version that are published, whose collections are loaded by that. */
-async function warmVectors(
-  { stores: { analytics, vectors }, signal }: { stores: RecommenderStores } & Abortable,
-): Promise<void> {
-  const published = await analytics.published({ signal });
-  if (published === null) return;
-  const { version } = published;
-  const model = parseModelKey(published.model);
-  const store = await vectors.of({ model, signal });
-  await store.get({ collection: "profiles", ids: [NOBODY], signal });
-  const vector = new Float32Array(model.dimension).fill(1);
-  for (const collection of ["profiles", "campaigns"] as const) {
-    await store.search({ collection, version, vector, k: 1, signal });
+/** How far a start is, as `/readyz` tells it. */
+export interface WarmUpStatus {
+  /** Whether a first answer may still lack a part that it has a moment later. */
+  readonly starting: boolean;
+  /** Stores that answer, but not within an answer's time. */
+  readonly late: readonly Guarded[];
+}
+
+/**
+ * Asks for answers of real users, which are neither cached nor counted, until they are whole: SDKs are loaded by that, connections
+ * made, indexes read and queries planned, for which a server that has just started takes seconds. A store that is down is
+ * not waited for, except analytics, without which no other store is asked.
+ */
+export class WarmUp {
+  private readonly patient: Recommender;
+  private readonly done = Promise.withResolvers<void>();
+  private late: readonly Guarded[] = [];
+  private over = false;
+  private deadline: number;
+
+  constructor(private readonly options: WarmUpOptions) {
+    const { stores, clock } = options;
+    this.patient = new Recommender({ stores, clock, answer_ms: PATIENT_ANSWER_MS });
+    this.deadline = clock.now() + MAX_WARM_UP_MS;
   }
+
+  status(): WarmUpStatus {
+    return { starting: !this.over && this.options.clock.now() < this.deadline, late: this.late };
+  }
+
+  /** Resolves when answers are whole, or lack only what is down. */
+  get ready(): Promise<void> {
+    return this.done.promise;
+  }
+
+  /** Continues until answers are whole or the signal is aborted. Never throws because a store is down. */
+  async run(): Promise<void> {
+    const { signal } = this.options;
+    try {
+      while (!signal.aborted && !await this.attempt()) await sleep(PAUSE_MS, signal);
+    } finally {
+      this.over = true;
+      this.done.resolve();
+    }
+  }
+
+  /** Whether there is nothing more to wait for. */
+  private async attempt(): Promise<boolean> {
+    const questions = await this.prepare();
+    await missingFrom(this.patient, questions);
+    const missing = await missingFrom(this.options.recommender, questions);
+    if (missing?.size === 0) {
+      this.late = [];
+      return true;
+    }
+    const up = missing === null ? [] : await this.upOf(missing);
+    if (missing === null || (missing.has("analytics") && !up.includes("analytics"))) {
+      this.deadline = this.options.clock.now() + MAX_WARM_UP_MS;
+      this.done.resolve();
+      return false;
+    }
+    this.late = up;
+    return up.length === 0;
+  }
+
+  /** Those of the stores that answer at all. */
+  private async upOf(names: ReadonlySet<Guarded>): Promise<Guarded[]> {
+    const { stores } = this.options;
+    const signal = AbortSignal.any([this.options.signal, AbortSignal.timeout(MAX_HEALTH_MS)]);
+    const up = await Promise.all(
+      Array.from(names, (name) => stores[name].health({ signal }).then(() => [name], () => [])),
+    );
+    return up.flat();
+  }
+
+  /** Asks what answers need beside their parts, and returns the questions to ask. */
+  private async prepare(): Promise<Question[]> {
+    const { recommender, signal, stores: { analytics, cache } } = this.options;
+    const [questions] = await Promise.allSettled([
+      this.questions(),
+      recommender.refreshPopular(),
+      analytics.epoch({ user_id: NO_ID, signal }),
+      cache.get({ key: NO_ID, signal }),
+    ]);
+    return questions.status === "fulfilled" ? questions.value : [{ user_id: NO_ID, k: K }];
+  }
+
+  /** Of users who have a profile, and about an intent that a popular campaign targets, so that no query is left out. */
+  private async questions(): Promise<Question[]> {
+    const { signal, stores: { analytics, vectors } } = this.options;
+    const published = await analytics.published({ signal });
+    if (published === null) return [{ user_id: NO_ID, k: K }];
+    const { version } = published;
+    const model = parseModelKey(published.model);
+    const vector = new Float32Array(model.dimension).fill(1 / Math.sqrt(model.dimension));
+    const store = await vectors.of({ model, signal });
+    const users = await store.search({ collection: "profiles", version, vector, k: USERS, signal });
+    const popular = await analytics.popular({ version, limit: CAMPAIGNS, signal });
+    const campaign_ids = popular.map(({ campaign_id }) => campaign_id);
+    const [intent] = (await analytics.campaigns({ campaign_ids, signal })).flatMap(({ intents }) => intents);
+    const user_ids = users.length === 0 ? [NO_ID] : users.map(({ id }) => id);
+    const questions = user_ids.map((user_id) => ({ user_id, k: K }));
+    return intent === undefined ? questions : [...questions, { user_id: user_ids[0]!, k: K, intent }];
+  }
+}
+
+/** Stores whose part is missing from these answers; null if nothing is published. */
+async function missingFrom(
+  recommender: Recommender,
+  questions: readonly Question[],
+): Promise<Set<Guarded> | null> {
+  const missing = new Set<Guarded>();
+  for (const question of questions) {
+    try {
+      for (const store of (await recommender.explain(question)).failures.keys()) missing.add(store);
+    } catch (error) {
+      if (error instanceof ParleyError && error.code === "unavailable") return null;
+      throw error;
+    }
+  }
+  return missing;
 }

@@ -54,6 +54,21 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
   }, { options: ({ stores }) => ({ stores: { ...stores, graph: faulty(stores.graph, fault) } }) });
 }
 
+for (
+  const [what, warm_up, status, body_status] of [
+    ["starting with 503 until a first answer is whole", { starting: true, late: ["graph"] }, 503, "starting"],
+    ["degraded with 200 if that takes too long", { starting: false, late: ["graph"] }, 200, "degraded"],
+    ["ready once it is", { starting: false, late: [] }, 200, "ready"],
+  ] as const
+) {
+  appTest(`GET /readyz is ${what}`, async ({ app }) => {
+    const response = await app.request("/readyz");
+    const { status: told, late } = await response.json();
+    assert.deepEqual([response.status, told, late], [status, body_status, warm_up.late]);
+    assert.equal((await app.request("/healthz")).status, 200);
+  }, { options: () => ({ warm_up: () => warm_up }) });
+}
+
 appTest("GET /readyz is 503 where analytics is down", async ({ app }) => {
   const response = await app.request("/readyz");
   assert.equal(response.status, 503);

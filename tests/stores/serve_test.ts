@@ -14,7 +14,7 @@ const SERVE = {
 
 const missing = missingServers(["PARLEY_VECTORS"]);
 Deno.test({
-  name: `serve is ready for the first question when it listens, also on Milvus${
+  name: `serve is ready for the first question when it says where it listens, also on Milvus${
     missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
   }`,
   ignore: missing.length > 0,

@@ -30,7 +30,7 @@ Deno.test({
   },
 });
 
-function assertFared({ setting, fault, times, degraded, back_ms }: Fared): void {
+function assertFared({ setting, fault, times, fewest, degraded, back_ms }: Fared): void {
   const slowest = Math.max(...times);
   const what = `${setting} ${fault}: 200, slowest ${slowest.toFixed(0)} ms, degraded [${degraded}], ` +
     `whole again after ${back_ms.toFixed(0)} ms`;
@@ -40,6 +40,7 @@ function assertFared({ setting, fault, times, degraded, back_ms }: Fared): void 
   if (EXACT.has(fault)) assert.deepEqual(degraded, missed, what);
   else if (fault === "answers errors") assert.ok(missed.every((one) => degraded.includes(one)), what);
   assert.ok(slowest < 2 * ANSWER_MS, what);
+  assert.ok(fewest > 0, `${what}: no answer is empty`);
 }
 
 /** A lost connection may be made anew within the budget; and who connects all the time slows the others down too. */

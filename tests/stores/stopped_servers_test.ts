@@ -36,12 +36,21 @@ for (const [setting, { name, cache, run = false }] of Object.entries(STOPPED)) {
           const part = PARTS[setting as Setting];
           const degraded = part === null ? [] : [part];
           await withAsker({ config: flow.config, answer_ms: ANSWER_MS }, async (asker) => {
+            const cached = asker.next();
+            await until(async () => (await asker.ask(cached)).cache === "hit");
             await using load = keepAsking(asker, degraded);
             await server.stop();
             await until(async () => (await asker.ask()).degraded.length === degraded.length);
             for (let asked = 0; asked < QUESTIONS; asked++) {
-              const { ms: _ms, ...shown } = await asker.ask();
+              const { ms: _ms, items, ...shown } = await asker.ask();
               assert.deepEqual(shown, { degraded, cache });
+              assert.ok(items > 0, "no answer is empty");
+            }
+            // Analytics says whether a cached answer still holds; without it, one is served unchecked.
+            if (name === "postgres") {
+              const { ms: _ms, items, ...shown } = await asker.ask(cached);
+              assert.deepEqual(shown, { degraded, cache: "stale" });
+              assert.ok(items > 0);
             }
             const failed = run ? await failedRun(flow) : null;
             await server.start();
@@ -78,6 +87,7 @@ function keepAsking(asker: Asker, degraded: readonly string[]): AsyncDisposable 
     for (; !ended.signal.aborted; asked++) {
       const answer = await asker.ask();
       assert.ok(answer.degraded.every((part) => degraded.includes(part)), `degraded: ${answer.degraded}`);
+      assert.ok(answer.items > 0, "no answer is empty");
       await sleep(20, ended.signal);
     }
     return asked;

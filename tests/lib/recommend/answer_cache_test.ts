@@ -4,12 +4,12 @@ import { Recommender } from "../../../lib/recommend/recommender.ts";
 import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
 import { assertOneComputes, claimsLapse } from "../../fixtures/stampede.ts";
 import { event } from "./samples.ts";
-import { fails, hangs, NOW, openWorld, SOON, type World } from "./world.ts";
+import { fails, faulty, hangs, NOW, openWorld, SOON, type World } from "./world.ts";
 
 /** No campaign of the answer ends soon. */
 const QUESTION = { user_id: "ann", k: 1 };
 
-/** Two recommenders on one cache; the other one has an answer under way that takes long, and holds the claim to it. */
+/** Two recommenders on one cache; the other one has an answer under way that takes long, and holds the lock for it. */
 async function withStuck(
   first: "answered" | "unanswered",
   body: (recommender: Recommender, world: World) => Promise<void>,
@@ -41,27 +41,27 @@ async function withStuck(
   }
 }
 
-Deno.test("KeptAnswers lets one of two processes compute what 200 ask at once", async () => {
+Deno.test("AnswerCache lets one of two processes compute what 200 ask at once", async () => {
   const cache = new MemoryCache({ max_bytes: 1_000_000 });
   await assertOneComputes([cache, cache]);
   await cache.close();
 });
 
-Deno.test("KeptAnswers serves the stale answer while another process makes a new one", () =>
+Deno.test("AnswerCache serves the stale answer while another process makes a new one", () =>
   withStuck("answered", async (recommender) => {
     const { cache, body } = await recommender.serve(QUESTION);
     assert.equal(cache, "stale");
     assert.equal(JSON.parse(body).generated_at, "2025-03-10T00:00:00.000Z");
   }));
 
-Deno.test("KeptAnswers waits a little where nothing stale is there, and then computes", () =>
+Deno.test("AnswerCache waits a little if nothing stale is there, and then computes", () =>
   withStuck("unanswered", async (recommender) => {
     const { cache, body } = await recommender.serve(QUESTION);
     assert.equal(cache, "miss");
     assert.deepEqual(JSON.parse(body).degraded, []);
   }));
 
-Deno.test("KeptAnswers never serves what was made before a write for the user", () =>
+Deno.test("AnswerCache never serves what was made before a write for the user", () =>
   withStuck("answered", async (recommender, world) => {
     await world.add([event("ann", "dismissal", "g1")]);
     const { cache, body } = await recommender.serve(QUESTION);
@@ -70,21 +70,48 @@ Deno.test("KeptAnswers never serves what was made before a write for the user", 
     assert.ok(items.every(({ campaign_id }) => campaign_id !== "g1"));
   }));
 
-Deno.test("KeptAnswers never serves what was made under another version", () =>
+Deno.test("AnswerCache never serves what was made under another version", () =>
   withStuck("answered", async (recommender, world) => {
     await world.publish(2);
     const { body } = await recommender.serve(QUESTION);
     assert.equal(JSON.parse(body).version, 2);
   }));
 
-Deno.test("KeptAnswers keeps no answer beyond its first campaign's end, not as a stale one either", async () => {
+Deno.test("AnswerCache serves no whole answer half a minute after it was fresh, and no degraded one even then", async () => {
+  const world = await openWorld();
+  const clock = new ManualClock(NOW);
+  for (
+    const [how, graph, served] of [
+      ["whole", world.stores.graph, ["hit", "stale", "miss"]],
+      ["degraded", faulty(world.stores.graph, fails), ["hit", "miss", "miss"]],
+    ] as const
+  ) {
+    const user_id = `of a ${how} answer`;
+    const taken = { ...world.stores, graph };
+    const first = new Recommender({ stores: taken, clock, random: () => 0 });
+    const fresh_ms = how === "whole" ? 60_000 : 1_000;
+    for (const [i, age_ms] of [fresh_ms - 1, fresh_ms + 29_999, fresh_ms + 30_000].entries()) {
+      const question = { user_id: `${user_id} ${i}`, k: 1 };
+      await first.serve(question);
+      clock.advance(age_ms);
+      // The other process holds the lock, so that this one serves what is stale if it may.
+      const cache = { ...bound(world.stores.cache), claim: () => Promise.resolve(false) };
+      const { cache: how } = await new Recommender({ stores: { ...taken, cache }, clock }).serve(question);
+      assert.equal(how, served[i], `${user_id} after ${age_ms} ms`);
+    }
+  }
+  await world.close();
+});
+
+Deno.test("AnswerCache holds no answer beyond its first campaign's end, however it may be served", async () => {
   const world = await openWorld();
   const entries: string[] = [];
   const cache = {
     get: (o: { key: string }) => world.stores.cache.get(o),
     claim: (o: { key: string; ttl_ms: number }) => world.stores.cache.claim(o),
     set: (o: { key: string; value: string; ttl_ms: number }) => {
-      entries.push(`${o.value.slice(0, o.value.indexOf(" "))} ${NOW + o.ttl_ms}`);
+      const [, , fresh_until] = o.value.split(" ");
+      entries.push(`${fresh_until} ${NOW + o.ttl_ms}`);
       return Promise.resolve();
     },
   };
@@ -95,8 +122,15 @@ Deno.test("KeptAnswers keeps no answer beyond its first campaign's end, not as a
   await world.close();
 });
 
+function bound(cache: MemoryCache) {
+  return {
+    get: (o: { key: string }) => cache.get(o),
+    set: (o: { key: string; value: string; ttl_ms: number }) => cache.set(o),
+  };
+}
+
 for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
-  Deno.test(`KeptAnswers computes where the cache ${how} at a claim`, async () => {
+  Deno.test(`AnswerCache computes if the cache ${how} at a lock`, async () => {
     const world = await openWorld();
     const { cache } = world.stores;
     const faulty = {

@@ -1,0 +1,157 @@
+import type { Clock } from "../core/clock.ts";
+import type { Cache } from "../stores/cache/port.ts";
+import type { Part, Question } from "./answer.ts";
+import type { Made } from "./recommend.ts";
+import type { Trace } from "./trace.ts";
+
+/** How long an answer is fresh, in milliseconds; one with parts missing is computed again soon. */
+const FRESH_MS = Object.freeze({ whole: 60_000, degraded: 1_000 });
+/** By chance up to this share of that less, so that answers computed together do not end together. */
+const JITTER = 0.1;
+/** How long after that a whole answer may be served while another one is being computed. */
+const STALE_MS = 30_000;
+/**
+ * How long after it was computed an answer may be served while analytics does not respond, so that neither its version nor the
+ * user's newest events can be checked.
+ */
+export const MAX_UNCHECKED_MS = 15 * 60_000;
+/** How long one lock to compute an answer holds: less than any answer is fresh, so that none outlives what it guards. */
+const LOCK_MS = 1_000;
+/** The share of an answer's time that is spent waiting for one that another process computes. */
+const WAIT_SHARE = 0.2;
+/** Between two looks for it at first; each time twice as long. */
+const FIRST_WAIT_MS = 4;
+
+/** What analytics says when an answer is computed. The answer holds while both stay as they are. */
+export interface DataState {
+  /** The published data version. */
+  readonly version: number;
+  /** Of the user: it grows with each of their events. */
+  readonly epoch: number;
+}
+
+/** An answer as JSON text, with the data that it was computed from. */
+export interface CachedAnswer extends DataState {
+  readonly body: string;
+  /** The parts that it was computed without. */
+  readonly degraded: readonly Part[];
+  /** In milliseconds since the Unix epoch. */
+  readonly fresh_until: number;
+}
+
+export interface AnswerCacheOptions {
+  readonly cache: Pick<Cache, "get" | "set" | "claim">;
+  readonly clock: Clock;
+  readonly answer_ms: number;
+  /** 0 ≤ x < 1, as `Math.random`. */
+  readonly random: () => number;
+}
+
+/**
+ * Answers in the cache, by question. Of all the processes that share the cache, one computes an answer again: the others serve
+ * the stale one, or wait a little for the new one. A cache that fails is noted in the trace; the answer is then computed.
+ */
+export class AnswerCache {
+  constructor(private readonly options: AnswerCacheOptions) {}
+
+  /** What is cached for a question, of whatever data; {@link freshness} says whether it may be served. */
+  async find(question: Question, trace: Trace): Promise<CachedAnswer | null> {
+    const key = keyOf(question);
+    const text = await trace.guarded("cache", null, (signal) => this.options.cache.get({ key, signal }));
+    return text === null ? null : parse(text);
+  }
+
+  /** `stale`: it may be served while another one is being computed. Null: it may not be served, for it is too old or of other data. */
+  freshness(cached: CachedAnswer, { version, epoch }: DataState): "fresh" | "stale" | null {
+    if (cached.version !== version || cached.epoch !== epoch) return null;
+    const over_ms = this.options.clock.now() - cached.fresh_until;
+    if (over_ms < 0) return "fresh";
+    return over_ms < STALE_MS && cached.degraded.length === 0 ? "stale" : null;
+  }
+
+  /**
+   * Whether an answer may be served although analytics does not respond: not if it is of an older version than the one last
+   * known, nor if the user was erased. It is gone from the cache after {@link MAX_UNCHECKED_MS}.
+   */
+  async servesUnchecked(
+    { user_id }: Question,
+    { cached, known_version, trace }: { cached: CachedAnswer; known_version: number; trace: Trace },
+  ): Promise<boolean> {
+    if (cached.version < known_version) return false;
+    const key = erasedKey(user_id);
+    return await trace.guarded("cache", "", (signal) => this.options.cache.get({ key, signal })) === null;
+  }
+
+  /** Whether this caller is to compute the answer; true too if the cache does not respond. */
+  async claim(question: Question, state: DataState, trace: Trace): Promise<boolean> {
+    const key = `claim ${state.version} ${state.epoch} ${keyOf(question)}`;
+    const ttl_ms = Math.min(this.options.answer_ms, LOCK_MS);
+    return await trace.guarded("cache", true, (signal) => this.options.cache.claim({ key, ttl_ms, signal }));
+  }
+
+  /** The answer that the holder of the lock computes; null if that takes too long, or this caller is to compute it. */
+  async await(question: Question, state: DataState, trace: Trace): Promise<CachedAnswer | null> {
+    if (await this.claim(question, state, trace)) return null;
+    const deadline = performance.now() + WAIT_SHARE * this.options.answer_ms;
+    for (let wait_ms = FIRST_WAIT_MS; performance.now() + wait_ms < deadline; wait_ms *= 2) {
+      await new Promise((resume) => setTimeout(resume, wait_ms));
+      const cached = await this.find(question, trace);
+      if (trace.failures.has("cache")) return null;
+      if (cached !== null && this.freshness(cached, state) !== null) return cached;
+    }
+    return null;
+  }
+
+  /** Stores an answer until one of its campaigns ends, for {@link MAX_UNCHECKED_MS} at most. */
+  async store(
+    question: Question,
+    state: DataState,
+    { body, made, trace }: { body: string; made: Made; trace: Trace },
+  ): Promise<void> {
+    const { cache, clock, random } = this.options;
+    const now = clock.now();
+    const { degraded } = made.answer;
+    const holds_ms = made.holds_until === null ? Infinity : Date.parse(made.holds_until) - now;
+    const longest = (degraded.length === 0 ? FRESH_MS.whole : FRESH_MS.degraded) * (1 - JITTER * random());
+    const fresh_ms = Math.floor(Math.min(longest, holds_ms));
+    if (fresh_ms <= 0) return;
+    const key = keyOf(question);
+    const ttl_ms = Math.min(MAX_UNCHECKED_MS, holds_ms);
+    const value = format({ ...state, fresh_until: now + fresh_ms, degraded, body });
+    await trace.guarded("cache", undefined, (signal) => cache.set({ key, value, ttl_ms, signal }));
+  }
+}
+
+/** Keeps what is cached for these users from being served while analytics does not respond. Call it when they are erased. */
+export async function markErased(
+  { cache, user_ids }: { cache: Pick<Cache, "set">; user_ids: readonly string[] },
+): Promise<void> {
+  for (const user_id of user_ids) {
+    await cache.set({ key: erasedKey(user_id), value: "1", ttl_ms: MAX_UNCHECKED_MS });
+  }
+}
+
+function erasedKey(user_id: string): string {
+  return `erased ${user_id}`;
+}
+
+function keyOf({ user_id, k, intent }: Question): string {
+  return `answer ${k} ${intent === undefined ? "" : JSON.stringify(intent)} ${user_id}`;
+}
+
+/** One line of what is known about it, then the answer itself, which is never parsed to be served. */
+function format({ version, epoch, fresh_until, degraded, body }: CachedAnswer): string {
+  return `${version} ${epoch} ${fresh_until} ${degraded.join(",")}\n${body}`;
+}
+
+function parse(text: string): CachedAnswer {
+  const end = text.indexOf("\n");
+  const [version, epoch, fresh_until, degraded] = text.slice(0, end).split(" ");
+  return {
+    version: Number(version),
+    epoch: Number(epoch),
+    fresh_until: Number(fresh_until),
+    degraded: degraded ? degraded.split(",") as Part[] : [],
+    body: text.slice(end + 1),
+  };
+}

@@ -1,0 +1,85 @@
+import { type Clock, iso } from "../core/clock.ts";
+import type { Campaign } from "../core/types.ts";
+import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
+import type { Answer, Question } from "./answer.ts";
+import { isShowable, type Row } from "./candidates.ts";
+import { diversify } from "./diversify.ts";
+import { type Evidence, evidenceFor } from "./evidence.ts";
+import { explain } from "./explain.ts";
+import type { PopularReader } from "./popular.ts";
+import { measure, rank } from "./rank.ts";
+import { isAsked } from "./recommend.ts";
+
+/** Campaigns held at most. */
+const MAX_CAMPAIGNS = 200;
+/** How far to read down the popular list, past campaigns that are over: at first, how much further each time, and at most. */
+const READ = Object.freeze({ first: 400, growth: 4, most: 6_400 });
+/** How old they may become before they are read again, in milliseconds. They are read again for each version too. */
+const MAX_AGE_MS = 60_000;
+
+export interface LastPopularOptions {
+  readonly analytics: Pick<AnalyticsStore, "campaigns">;
+  readonly popular: PopularReader;
+  readonly clock: Clock;
+}
+
+/**
+ * The popular campaigns as analytics last gave them, held in memory for answers while analytics does not respond. Their dates
+ * are checked when they are shown; what the user dismissed or converted on is not known then.
+ */
+export class LastPopular {
+  private rows: readonly Row[] = [];
+  private version: number | null = null;
+  private readAt = -Infinity;
+  private reading: Promise<void> | null = null;
+
+  constructor(private readonly options: LastPopularOptions) {}
+
+  /** Reads them again if they are of another version or too old, once for all who call meanwhile. */
+  async refresh(version: number): Promise<void> {
+    if (version === this.version && this.options.clock.now() - this.readAt < MAX_AGE_MS) return;
+    await (this.reading ??= this.read(version).finally(() => this.reading = null));
+  }
+
+  /** The version that they are of, null before the first reading, and what of them may be shown now, each with its reason. */
+  answer({ k, intent }: Pick<Question, "k" | "intent">): Pick<Answer, "version" | "items"> {
+    const now = iso(this.options.clock.now());
+    const rows = this.rows.filter(({ campaign }) =>
+      isShowable(campaign, now) && isAsked(campaign, { intent })
+    );
+    const found = new Map<string, Evidence>();
+    for (const { campaign } of rows) evidenceFor(found, campaign.campaign_id);
+    const measured = measure([]);
+    const chosen = diversify(rank(rows, { measure: measured, found }), k);
+    return { version: this.version, items: chosen.map((one) => explain(one, measured.weights)) };
+  }
+
+  private async read(version: number): Promise<void> {
+    const { popular, clock } = this.options;
+    const rows: Row[] = [];
+    for (let limit = READ.first, read = 0; limit <= READ.most; limit *= READ.growth) {
+      const list = await popular.top({ version, limit });
+      rows.push(...await this.load(list.slice(read)));
+      read = list.length;
+      if (rows.length >= MAX_CAMPAIGNS || read < limit) break;
+    }
+    [this.rows, this.version, this.readAt] = [rows.slice(0, MAX_CAMPAIGNS), version, clock.now()];
+  }
+
+  /** The campaigns of a list that are not over, in its order, without what no answer shows. */
+  private async load(list: readonly CampaignStats[]): Promise<Row[]> {
+    const { analytics, clock } = this.options;
+    const now = iso(clock.now());
+    const campaigns = await analytics.campaigns({ campaign_ids: list.map(({ campaign_id }) => campaign_id) });
+    const byId = new Map(campaigns.map((campaign) => [campaign.campaign_id, campaign]));
+    return list.flatMap((stats) => {
+      const campaign = byId.get(stats.campaign_id);
+      if (campaign === undefined || isOver(campaign, now)) return [];
+      return [{ campaign: { ...campaign, description: null, tags: [], metadata: null }, stats }];
+    });
+  }
+}
+
+function isOver({ status, ends_at }: Campaign, now: string): boolean {
+  return status !== "active" || (ends_at !== null && ends_at <= now);
+}
