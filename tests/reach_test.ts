@@ -117,3 +117,16 @@ Deno.test("a form offers the models that are set, without what is secret in thei
     const { url } = embedderOptions(flow.config, model);
     assert.equal(url, "https://127.0.0.1:1/v1?model=m&api_key=s3cret");
   }, { PARLEY_MODELS: "https://127.0.0.1:1/v1?model=m&api_key=s3cret" }));
+
+Deno.test("an inbox that cannot be read is reported on the page, and no run is given anything of it", () =>
+  withSite(async ({ flow, app }) => {
+    await Deno.remove(`${flow.input}/inbox`);
+    assert.equal((await see(app, "/pipelines/nightly")).status, 200, "there is none yet");
+    await Deno.writeTextFile(`${flow.input}/inbox`, "no folder");
+    const { status, html } = await see(app, "/pipelines/nightly");
+    assert.equal(status, 200);
+    assert.match(html, /from PARLEY_MESSAGES, .* \([^)]*inbox cannot be read: .*\), which name none/);
+    const csrf = await tokenOf(app, "/pipelines/nightly");
+    const forged = { csrf, "param-messages": `${flow.input}/inbox/a.ndjson` };
+    assert.equal((await send(app, "/pipelines/nightly/run", forged)).status, 503);
+  }));

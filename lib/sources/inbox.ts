@@ -1,9 +1,12 @@
-import { ENDINGS, SourceError } from "./source.ts";
+import { asSourceError, ENDINGS, SourceError } from "./source.ts";
 
 /** Files of an inbox that are offered at most: the last by name, as names often hold a date. */
 const MAX_FILES = 1_000;
 
-/** The paths of the sources right in a folder, in order; links and sub-folders are none. Empty if there is no such folder. */
+/**
+ * The paths of the sources right in a folder, in order; links and sub-folders are none. Empty if there is no such folder;
+ * throws a {@link SourceError} if it cannot be read.
+ */
 export async function inboxFiles(folder: string): Promise<string[]> {
   const names: string[] = [];
   try {
@@ -11,7 +14,7 @@ export async function inboxFiles(folder: string): Promise<string[]> {
       if (isFile && !name.startsWith(".") && ENDINGS.test(name)) names.push(name);
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw asSourceError(folder, error);
   }
   return names.sort().slice(-MAX_FILES).map((name) => `${folder}/${name}`);
 }

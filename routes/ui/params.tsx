@@ -1,5 +1,5 @@
 import { z } from "../../deps.ts";
-import { ParleyError } from "../../lib/core/errors.ts";
+import { ParleyError, reasonOf } from "../../lib/core/errors.ts";
 import type { Json, JsonObject } from "../../lib/core/types.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import { Field } from "./form.tsx";
@@ -44,13 +44,18 @@ export interface ParamField {
   readonly settings: string;
 }
 
-/** The params of a dag with what they may be given over HTTP now. */
+/** The params of a dag with what they may be given over HTTP now; nothing of what cannot be read, and why. */
 export function paramFields(dag: Dag<never>): Promise<ParamField[]> {
   return Promise.all(
     schemasOf(dag).map(async ([name, schema]) => {
       const remote = dag.remote?.[name] ?? "none";
       if (typeof remote === "string") return { name, schema, values: remote, settings: "" };
-      return { name, schema, values: await remote.values(), settings: remote.settings };
+      const { settings } = remote;
+      try {
+        return { name, schema, values: await remote.values(), settings };
+      } catch (error) {
+        return { name, schema, values: [], settings: `${settings} (${reasonOf(error)})` };
+      }
     }),
   );
 }

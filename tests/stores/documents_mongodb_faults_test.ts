@@ -66,8 +66,12 @@ Deno.test("MongoDocuments says that a server which is silent did not answer", ()
   refusesFake({ answer: () => null }, "unavailable", /did not answer/));
 
 Deno.test("MongoDocuments says what is wrong with its URL", async () => {
-  await refuses("127.0.0.1:1/parley?nonsense=1", "invalid", /^PARLEY_DOCUMENTS .*nonsense is not supported/);
-  await refuses("127.0.0.1:1/par%20ley.x", "invalid", /^PARLEY_DOCUMENTS .*Database names/);
+  await refuses(
+    "127.0.0.1:1/parley?nonsense=1",
+    "invalid",
+    /^PARLEY_DOCUMENTS .* its parameters' names and values$/,
+  );
+  await refuses("127.0.0.1:1/par%20ley.x", "invalid", /^PARLEY_DOCUMENTS .*the name of its database/);
 });
 
 Deno.test("MongoDocuments says that the user may not write", async () => {

@@ -41,7 +41,10 @@ Deno.test("parsePostgresUrl() reads every part", () => {
 Deno.test("parsePostgresUrl() says what is wrong, without the password", async () => {
   for (
     const [rest, sentence] of [
-      ["host/db?sslmod=require", /parameter sslmod; those that are known are schema and sslmode/],
+      [
+        "host/db?sslmod=require",
+        /a parameter that is not known; those that are known are schema and sslmode/,
+      ],
       ["host/db?sslmode=prefer", /sslmode that is not one of disable, require, verify-full/],
       ["host/db?schema=a;drop", /schema that is no plain name/],
       ["host", /lacks a part/],

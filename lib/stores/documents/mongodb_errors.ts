@@ -33,7 +33,8 @@ export function explainMongo(error: unknown, url: URL): ParleyError {
   if (name === "MongoParseError" || name === "MongoInvalidArgumentError" || name === "MongoAPIError") {
     return new ParleyError(
       "invalid",
-      "PARLEY_DOCUMENTS is no MongoDB URL that can be used: look at the names and values of its parameters",
+      "PARLEY_DOCUMENTS is no MongoDB URL that can be used: look at the name of its database, and at its parameters' names " +
+        "and values",
     );
   }
   if (isTooOld(error)) {
