@@ -80,13 +80,14 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     embedders.set(name, opened);
     return opened;
   };
-  const { inbox, max_bad_share, earliest, retention_days, half_life_days } = config;
+  const { inbox, max_source_bytes, max_bad_share, earliest, retention_days, half_life_days } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
     settings: {
       model: modelName(config.embeddings),
       inbox,
+      max_source_bytes,
       max_bad_share,
       earliest,
       retention_days,

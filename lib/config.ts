@@ -44,6 +44,8 @@ export interface Config {
   readonly keys: readonly ApiKey[];
   /** How long an answer may take in all; what has not come by then is left out. */
   readonly answer_ms: number;
+  /** The most that is read of one source, as it is on disk and as it is unzipped. */
+  readonly max_source_bytes: number;
   readonly max_bad_share: number;
   /** Epoch milliseconds before which no message or event is taken. */
   readonly earliest: number;
@@ -98,6 +100,7 @@ const Environment = z.object({
   PARLEY_PORT: number(0, 65_535).default(8000),
   PARLEY_API_KEYS: list.default([]),
   PARLEY_ANSWER_MS: number(10, 60_000).default(250),
+  PARLEY_MAX_SOURCE_GB: number(0.001, 1_000_000).default(10),
   PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
   PARLEY_EARLIEST: z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
     .transform((day) => Date.parse(day))
@@ -198,6 +201,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     port: v.PARLEY_PORT,
     keys: parseKeys(v, problems),
     answer_ms: v.PARLEY_ANSWER_MS,
+    max_source_bytes: v.PARLEY_MAX_SOURCE_GB * 1e9,
     max_bad_share: v.PARLEY_MAX_BAD_SHARE,
     earliest: v.PARLEY_EARLIEST,
     retention_days: v.PARLEY_RETENTION_DAYS,

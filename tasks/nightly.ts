@@ -53,7 +53,8 @@ export function nightly({ schedule, sources, inbox }: NightlySettings) {
       all: "any",
     },
     tasks: [
-      { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 } },
+      // What it has spooled is kept, and a source may never end: a shutdown need not wait.
+      { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 }, grace_ms: 0 },
       { id: "validate", doc: "checks every row", needs: ["ingest"], run: validate },
       { id: "documents", doc: "raw messages", needs: ["validate"], run: documents, retries: store },
       { id: "analytics", doc: "campaigns, events", needs: ["validate"], run: analytics, retries: store },

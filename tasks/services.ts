@@ -39,6 +39,8 @@ export interface Settings {
   readonly model: string;
   /** Folder in which links are not followed, as others may put files there; null for none. */
   readonly inbox: string | null;
+  /** The most that is read of one source. */
+  readonly max_source_bytes: number;
   /** Share (0..1) of a run's rows that may be refused before the run fails. */
   readonly max_bad_share: number;
   /** Epoch milliseconds before which no message or event is taken. */

@@ -31,6 +31,8 @@ export interface TaskDefinition<Services> {
   readonly timeout_ms?: number;
   /** Of all attempts together, from the first start. Default none. */
   readonly deadline_ms?: number;
+  /** How long an attempt may continue after a shutdown was asked for. Default: the executor's. */
+  readonly grace_ms?: number;
   /** Default `default`. */
   readonly pool?: string;
   /** Slots that an attempt takes in its pool. Default 1. */
@@ -122,6 +124,7 @@ function checkFigures<Services>(task: TaskDefinition<Services>, fault: Fault): v
   const figures: [name: string, value: number | undefined, least: number][] = [
     ["timeout_ms", task.timeout_ms, 1],
     ["deadline_ms", task.deadline_ms, 1],
+    ["grace_ms", task.grace_ms, 0],
     ["weight", task.weight, 1],
     ["retries.count", task.retries?.count, 0],
     ["retries.base_ms", task.retries?.base_ms, 0],
@@ -199,6 +202,7 @@ function structureHash<Services>(dag: DagDefinition<Services>): string {
     trigger: task.trigger ?? "all_success",
     retries: task.retries?.count ?? 0,
     timeout_ms: task.timeout_ms ?? null,
+    grace_ms: task.grace_ms ?? null,
     deadline_ms: task.deadline_ms ?? null,
     pool: task.pool ?? DEFAULT_POOL,
     weight: task.weight ?? 1,

@@ -36,8 +36,10 @@ export class RunDriver<Services> {
   private poolWasFull = false;
   /** ISO time; null until this driver has written to the store. */
   private begun: string | null = null;
-  /** On the clock of `performance.now()`: when attempts are stopped that a shutdown has let go on. */
-  private graceUntil: number | null = null;
+  /** On the clock of `performance.now()`: when the shutdown was noticed. */
+  private shutdownAt: number | null = null;
+  /** On the same clock: when the next attempt is stopped that a shutdown has let continue. */
+  private nextStopAt = Infinity;
 
   constructor(
     private readonly o: ExecutorOptions<Services>,
@@ -91,11 +93,16 @@ export class RunDriver<Services> {
     }
   }
 
+  /** Stops the attempts whose grace is over. */
   private heedShutdown(): void {
-    this.graceUntil ??= performance.now() + this.o.grace_ms;
-    if (performance.now() < this.graceUntil) return;
-    this.graceUntil = Infinity;
-    this.stopAll(new Stop("interrupted", "the process was told to stop"));
+    const now = performance.now();
+    this.shutdownAt ??= now;
+    this.nextStopAt = Infinity;
+    for (const { attempt } of this.running.values()) {
+      const stopAt = this.shutdownAt + (this.definition(attempt.task_id).grace_ms ?? this.o.grace_ms);
+      if (stopAt <= now) attempt.stop(new Stop("interrupted", "the process was told to stop"));
+      else this.nextStopAt = Math.min(this.nextStopAt, stopAt);
+    }
   }
 
   private async interrupt(): Promise<RunOutcome> {
@@ -213,7 +220,7 @@ export class RunDriver<Services> {
     const slotFree = this.running.size < this.o.concurrency;
     if (readyAt !== null && slotFree) waits.push(readyAt - this.o.clock.now());
     if (this.poolWasFull) waits.push(POOL_POLL_MS);
-    if (this.graceUntil !== null) waits.push(this.graceUntil - performance.now());
+    waits.push(this.nextStopAt - performance.now());
     await this.bell.sleep(Math.max(1, Math.min(...waits)));
   }
 }

@@ -27,7 +27,7 @@ export interface ExecutorOptions<Services> {
   readonly concurrency: number;
   readonly ttl_ms: number;
   readonly heartbeat_ms: number;
-  /** How long running attempts may go on after a shutdown was asked for. */
+  /** How long running attempts may go on after a shutdown was asked for, unless their task says otherwise. */
   readonly grace_ms: number;
   /** How long a task may go on after its signal was aborted before it is given up. Default 5 s. */
   readonly linger_ms?: number;

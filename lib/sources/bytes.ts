@@ -1,17 +1,26 @@
 import { createHash } from "../../deps.ts";
+import { abortable } from "../core/abort.ts";
 import { refuseOutside } from "./inbox.ts";
-import { asSourceError, type Source } from "./source.ts";
+import { asSourceError, type Source, SourceError } from "./source.ts";
 
 const CHUNK_BYTES = 262_144;
 
+export interface ReadOptions {
+  readonly signal: AbortSignal;
+  /** The most that is read of one source, as it is on disk and as it is unzipped. */
+  readonly maxBytes: number;
+  /** Called between the opening of a source and the first read: from then on, a pipe's bytes are gone from it. */
+  readonly onOpen?: () => Promise<void>;
+}
+
 type Input = Pick<Deno.FsFile, "read" | "close">;
 
-/** A source's bytes as they stand on disk, with what was learnt of them on the way. */
+/** A source's bytes as they are on disk, with what was learnt of them on the way. */
 export class SourceBytes implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   private readonly hash = createHash("sha256");
   private count = 0;
 
-  constructor(private readonly source: Source, private readonly signal: AbortSignal) {}
+  constructor(private readonly source: Source, private readonly options: ReadOptions) {}
 
   /** Bytes so far. */
   get bytes(): number {
@@ -23,15 +32,19 @@ export class SourceBytes implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return this.hash.digest("hex");
   }
 
-  /** Chunks of 256 KiB, the last one shorter. Aborts at once, even while stdin is silent. */
+  /** Chunks of 256 KiB, the last one shorter. Aborts at once, even while a pipe has no writer or stdin is silent. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    const file = await open(this.source);
+    const { source: { uri, bytes }, options: { signal, maxBytes, onOpen } } = this;
+    if (bytes !== null && bytes > maxBytes) throw tooLarge(uri, maxBytes);
+    const file = await open(this.source, signal);
     try {
+      await onOpen?.();
       while (true) {
-        const chunk = await abortable(() => fill(file, this.source.uri), this.signal);
+        const chunk = await abortable(signal, () => fill(file, uri));
         if (chunk.length === 0) return;
         this.hash.update(chunk);
         this.count += chunk.length;
+        if (this.count > maxBytes) throw tooLarge(uri, maxBytes);
         yield chunk;
       }
     } finally {
@@ -41,26 +54,40 @@ export class SourceBytes implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 }
 
 /** Reads a source only for its hash. */
-export async function hashSource(source: Source, o: { signal: AbortSignal }): Promise<string> {
-  const bytes = new SourceBytes(source, o.signal);
+export async function hashSource(source: Source, options: ReadOptions): Promise<string> {
+  const bytes = new SourceBytes(source, options);
   for await (const _chunk of bytes);
   return bytes.sha256();
 }
 
-async function open(source: Source): Promise<Input> {
-  if (source.uri === "stdin") return Deno.stdin;
-  let file: Deno.FsFile | null = null;
+export function tooLarge(uri: string, maxBytes: number): SourceError {
+  return new SourceError(
+    "invalid",
+    uri,
+    `is larger than ${maxBytes / 1e9} GB, which PARLEY_MAX_SOURCE_GB sets`,
+  );
+}
+
+/**
+ * A pipe opens when a writer does, and nothing can take the call back: what opens after the signal is closed again, and
+ * until then a thread waits, which an exit ends.
+ */
+async function open({ uri, within }: Source, signal: AbortSignal): Promise<Input> {
+  if (uri === "stdin") return Deno.stdin;
+  signal.throwIfAborted();
+  const opening = Deno.open(uri);
   try {
-    file = await Deno.open(source.uri);
-    if (source.within !== undefined) await refuseOutside(file, { uri: source.uri, folder: source.within });
+    const file = await abortable(signal, () => opening);
+    if (within !== undefined) await refuseOutside(file, { uri, folder: within });
     return file;
   } catch (error) {
-    file?.close();
-    throw asSourceError(source.uri, error);
+    opening.then((file) => file.close(), () => {});
+    signal.throwIfAborted();
+    throw asSourceError(uri, error);
   }
 }
 
-/** A whole chunk, so that what follows sees few large pieces even from a pipe; shorter only at the end. */
+/** A whole chunk, so that what follows gets few large pieces even from a pipe; shorter only at the end. */
 async function fill(input: Input, uri: string): Promise<Uint8Array<ArrayBuffer>> {
   const chunk = new Uint8Array(CHUNK_BYTES);
   let filled = 0;
@@ -74,17 +101,4 @@ async function fill(input: Input, uri: string): Promise<Uint8Array<ArrayBuffer>>
     throw asSourceError(uri, error);
   }
   return chunk.subarray(0, filled);
-}
-
-/** The work, or the signal's reason as soon as it is aborted: a read of a silent stdin cannot be taken back. */
-async function abortable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([work(), aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

@@ -31,5 +31,9 @@ export async function refuseOutside(
   const [opened, there, real] = await Promise.all([file.stat(), Deno.lstat(entry), Deno.realPath(uri)]);
   const same = opened.ino !== null && opened.ino === there.ino && opened.dev === there.dev;
   if (same && real === entry) return;
-  throw new SourceError("denied", `${uri} is a link, and links in PARLEY_INBOX are not followed`);
+  throw linkInInbox(uri);
+}
+
+export function linkInInbox(uri: string): SourceError {
+  return new SourceError("denied", uri, "is a link, and links in PARLEY_INBOX are not followed");
 }

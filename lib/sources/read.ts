@@ -1,44 +1,52 @@
 import { createGunzip, pipeline, Readable } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
-import { SourceBytes } from "./bytes.ts";
+import { type ReadOptions, SourceBytes, tooLarge } from "./bytes.ts";
+import { type Decoder, decoderFor } from "./decoder.ts";
+import { MAX_ROW } from "./row_buffer.ts";
+import { markRow, problemOf } from "./row_problem.ts";
 import { type Source, SourceError } from "./source.ts";
 import { ItemSplitter, LineSplitter, Malformed, NotJson, type Splitter } from "./split.ts";
 
 const UNZIPPED_BYTES = 262_144;
 
 /** Reads a source as rows; see {@link SourceRows}. */
-export function readRows(source: Source, o: { signal: AbortSignal }): SourceRows {
-  return new SourceRows(source, o.signal);
+export function readRows(source: Source, options: ReadOptions): SourceRows {
+  return new SourceRows(source, options);
 }
 
+/** Why unzipping ended. What was unzipped right before that may be lost, so rows that were read are a lower bound. */
+class BadGzip extends Malformed {}
+
 /**
- * The rows of a source as JSON text, none of which holds a line feed. The n-th stands at position n: its line in
- * NDJSON (a blank line is an empty string), its item in a JSON array. gzip is told by its first bytes. A row that is
- * too long ends in `CUT`.
+ * The rows of a source as JSON text, none of which holds a line feed. The n-th is at position n: its line in NDJSON (a
+ * blank line is an empty string), its item in a JSON array. gzip and UTF-16 are known by their first bytes. A row that
+ * is too long or not UTF-8 is marked so; see `problemOf()`.
  *
- * Throws a {@link SourceError} that names the source for text that is neither a JSON array nor one JSON object a
- * line, that is not UTF-8, or that is cut off; the rows before that have been yielded by then.
+ * Throws a {@link SourceError} that names the source for text that is neither a JSON array nor one JSON object a line,
+ * that is cut off, or that is larger than allowed; the rows before that have been yielded by then.
  */
 export class SourceRows implements AsyncIterable<string> {
   private readonly raw: SourceBytes;
+  private decoder: Decoder | null = null;
+  private splitter: Splitter | null = null;
   private yielded = 0;
   private blank = 0;
 
-  constructor(private readonly source: Source, private readonly signal: AbortSignal) {
-    this.raw = new SourceBytes(source, signal);
+  constructor(private readonly source: Source, private readonly options: ReadOptions) {
+    this.raw = new SourceBytes(source, options);
   }
 
-  /** Bytes read so far, as they stand on disk. */
+  /** Bytes read so far, as they are on disk. */
   get bytes(): number {
     return this.raw.bytes;
   }
 
-  /** Rows so far; a blank line is none. */
+  /** Rows so far, without blank lines. */
   get rows(): number {
     return this.yielded - this.blank;
   }
 
-  /** SHA-256 (hex) of all bytes as they stand on disk; to be asked once, after the last row. */
+  /** SHA-256 (hex) of all bytes as they are on disk; to be asked once, after the last row. */
   sha256(): string {
     return this.raw.sha256();
   }
@@ -50,7 +58,7 @@ export class SourceRows implements AsyncIterable<string> {
           const row = text.startsWith("{") ? text : text.trim();
           this.yielded++;
           if (row === "") this.blank++;
-          yield row;
+          yield this.decoder?.invalidAt === null ? row : marked(row);
         }
       }
     } catch (error) {
@@ -59,25 +67,72 @@ export class SourceRows implements AsyncIterable<string> {
   }
 
   private async *split(): AsyncGenerator<Iterable<string>> {
-    let splitter: Splitter | null = null;
     let head = "";
-    for await (const piece of decode(unzip(this.raw))) {
-      if (splitter === null) head += piece;
-      const next = splitter === null ? head : piece;
-      splitter ??= splitterFor(head);
-      if (splitter !== null) yield splitter.push(next);
+    for await (const piece of this.decode()) {
+      if (this.splitter !== null) {
+        yield this.splitter.push(piece);
+        continue;
+      }
+      head += piece;
+      this.splitter = splitterFor(head);
+      if (this.splitter !== null) yield this.splitter.push(head);
+      else if (head.length > MAX_ROW) throw new NotJson();
     }
-    if (splitter !== null) yield splitter.end();
+    if (this.splitter !== null) yield this.splitter.end();
+  }
+
+  private async *decode(): AsyncGenerator<string> {
+    for await (const chunk of this.unzip()) {
+      this.decoder ??= decoderFor(chunk);
+      yield this.decoder.push(chunk);
+    }
+    if (this.decoder !== null) yield this.decoder.end();
+  }
+
+  /** gzip, with any number of members, becomes what it holds; other bytes stay as they are. */
+  private async *unzip(): AsyncGenerator<Bytes> {
+    const chunks = this.raw[Symbol.asyncIterator]();
+    try {
+      const first = await chunks.next();
+      if (first.done) return;
+      const all = chain(first.value, chunks);
+      yield* first.value[0] === 0x1f && first.value[1] === 0x8b ? this.bounded(gunzip(all)) : all;
+    } finally {
+      await chunks.return(undefined);
+    }
+  }
+
+  private async *bounded(chunks: AsyncGenerator<Bytes>): AsyncGenerator<Bytes> {
+    const { source: { uri }, options: { signal, maxBytes } } = this;
+    let count = 0;
+    for await (const chunk of chunks) {
+      signal.throwIfAborted();
+      count += chunk.length;
+      if (count > maxBytes) throw tooLarge(uri, maxBytes);
+      yield chunk;
+    }
   }
 
   private explain(error: unknown): unknown {
-    if (this.signal.aborted) return this.signal.reason;
+    const { signal } = this.options;
+    if (signal.aborted) return signal.reason;
     const { uri } = this.source;
-    if (error instanceof NotJson) return new SourceError("invalid", `${uri} ${error.message}`);
+    if (error instanceof NotJson) return new SourceError("invalid", uri, error.message);
     if (!(error instanceof Malformed)) return error;
-    const after = this.rows === 1 ? "1 row" : `${this.rows} rows`;
-    return new SourceError("invalid", `${uri} ${error.message}, after ${after}`, { cause: error });
+    const rows = this.rows === 1 ? "1 row" : `${this.rows} rows`;
+    const bound = error instanceof BadGzip ? " or more" : "";
+    const line = this.splitter?.line ? ` (line ${this.splitter.line})` : "";
+    const at = this.decoder?.invalidAt ?? null;
+    const byte = at === null ? "" : `; the byte at offset ${at} is not UTF-8`;
+    const complaint = `${error.message}, after ${rows}${bound}${line}${byte}`;
+    return new SourceError("invalid", uri, complaint, { cause: error });
   }
+}
+
+/** A row with a byte that is not UTF-8, as a lone surrogate says, is marked, unless it is already. */
+function marked(row: string): string {
+  if (row.isWellFormed() || problemOf(row) !== null) return row;
+  return markRow(row.toWellFormed(), "not_utf8");
 }
 
 /** By the first character that is not white space; null while there is none. */
@@ -88,19 +143,6 @@ function splitterFor(head: string): Splitter | null {
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-/** gzip, with any number of members, becomes what it holds; other bytes stay as they are. */
-async function* unzip(raw: SourceBytes): AsyncGenerator<Bytes> {
-  const chunks = raw[Symbol.asyncIterator]();
-  try {
-    const first = await chunks.next();
-    if (first.done) return;
-    const all = chain(first.value, chunks);
-    yield* first.value[0] === 0x1f && first.value[1] === 0x8b ? gunzip(all) : all;
-  } finally {
-    await chunks.return(undefined);
-  }
-}
 
 async function* chain(first: Bytes, rest: AsyncGenerator<Bytes>): AsyncGenerator<Bytes> {
   yield first;
@@ -113,21 +155,6 @@ async function* gunzip(chunks: AsyncGenerator<Bytes>): AsyncGenerator<Bytes> {
     yield* pipeline(Readable.from(chunks), unzipped, () => {}) as AsyncIterable<Bytes>;
   } catch (error) {
     if (error instanceof SourceError) throw error;
-    throw new Malformed(`is damaged or cut off as gzip (${messageOf(error)})`);
-  }
-}
-
-/** UTF-8 without its byte order mark. */
-async function* decode(chunks: AsyncIterable<Bytes>): AsyncGenerator<string> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  for await (const chunk of chunks) yield decodeOr(() => decoder.decode(chunk, { stream: true }));
-  yield decodeOr(() => decoder.decode());
-}
-
-function decodeOr(decoded: () => string): string {
-  try {
-    return decoded();
-  } catch (error) {
-    throw new Malformed("is not UTF-8 text", { cause: error });
+    throw new BadGzip(`is damaged or cut off as gzip (${messageOf(error)})`);
   }
 }

@@ -1,4 +1,4 @@
-import { Pending } from "./pending.ts";
+import { RowBuffer } from "./row_buffer.ts";
 
 /** Cuts JSON text that comes in pieces into rows. Both methods throw {@link Malformed}. */
 export interface Splitter {
@@ -6,6 +6,8 @@ export interface Splitter {
   push(piece: string): Iterable<string>;
   /** What is left when the text has ended. */
   end(): Iterable<string>;
+  /** The line on which the last of those rows ends; 0 before the first. */
+  readonly line: number;
 }
 
 /** Says, as the rest of a sentence about the source, why it cannot be read on. */
@@ -25,9 +27,14 @@ const TRIED_LINES = 100;
  * first 100 lines that are not blank is a JSON object.
  */
 export class LineSplitter implements Splitter {
-  private readonly pending = new Pending();
+  private readonly pending = new RowBuffer();
   private tried = 0;
   private isJson = false;
+  private lines = 0;
+
+  get line(): number {
+    return this.lines;
+  }
 
   push(piece: string): string[] {
     const lines = piece.split("\n");
@@ -47,6 +54,7 @@ export class LineSplitter implements Splitter {
   }
 
   private examine(lines: readonly string[]): void {
+    this.lines += lines.length;
     for (let n = 0; n < lines.length && !this.isJson; n++) {
       const line = lines[n]!.trim();
       if (line === "") continue;
@@ -66,7 +74,7 @@ function isJsonObject(line: string): boolean {
   }
 }
 
-const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c;
+const LINE_FEED = 0x0a, QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
 
 /**
@@ -75,22 +83,32 @@ const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE 
  * long numbers exact and is several times as fast as a tokenising parser.
  */
 export class ItemSplitter implements Splitter {
-  private readonly pending = new Pending();
+  private readonly pending = new RowBuffer();
   private depth = 0;
   private inString = false;
   private escaped = false;
   private closed = false;
+  private currentLine = 1;
+  private itemLine = 0;
+
+  get line(): number {
+    return this.itemLine;
+  }
 
   *push(piece: string): Generator<string> {
     let start = 0;
     for (let at = 0; at < piece.length && !this.closed; at++) {
-      const mark = this.read(piece.charCodeAt(at));
+      const unit = piece.charCodeAt(at);
+      if (unit === LINE_FEED) this.currentLine++;
+      const mark = this.read(unit);
       if (mark === null) continue;
       this.pending.add(piece.slice(start, at));
       const item = this.takeItem();
       start = at + 1;
       this.closed = mark === "closes";
-      if (mark === "separates" || (mark === "closes" && item !== "")) yield item;
+      if (mark === "opens" || (mark === "closes" && item === "")) continue;
+      this.itemLine = this.currentLine;
+      yield item;
     }
     this.keep(piece.slice(start));
   }

@@ -2,9 +2,10 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
 import { keptFrom } from "../../lib/intents/kept.ts";
-import { hashSource } from "../../lib/sources/bytes.ts";
+import { hashSource, type ReadOptions } from "../../lib/sources/bytes.ts";
+import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
-import { expandSources, type Source, SourceError } from "../../lib/sources/source.ts";
+import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
 import { type Emptied, emptiedStores } from "./emptied.ts";
 
@@ -29,7 +30,7 @@ export type IngestOutput = {
 type SourceName = { readonly kind: Kind; readonly uri: string };
 type FailedSource = SourceName & { readonly error: string };
 
-/** What a retry goes on from. `opened` are sources with one reading only, from the moment when it began. */
+/** What a retry goes on from. `opened` are sources with one reading only, once they have been opened. */
 type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };
 
 interface Planned {
@@ -109,16 +110,14 @@ class Ingestion {
     for (const kind of KINDS) {
       for (const path of params[kind] ?? []) {
         if (this.isSpooled({ kind, uri: path })) continue;
-        await this.recording({ kind, uri: path }, async () => {
-          for (
-            const source of await expandSources({
-              paths: [path],
-              inbox: this.context.services.settings.inbox,
-            })
-          ) {
-            found.set(kind + source.uri, { kind, source });
-          }
+        const { sources, failed, repeated } = await expandSources({
+          paths: [path],
+          signal: this.context.signal,
+          inbox: this.context.services.settings.inbox,
         });
+        for (const source of sources) found.set(kind + source.uri, { kind, source });
+        for (const error of failed) this.record(kind, error);
+        for (const line of repeated) this.context.log(line);
       }
     }
     const planned = [...found.values()].filter(({ kind, source: { uri } }) => !this.isSpooled({ kind, uri }));
@@ -129,19 +128,22 @@ class Ingestion {
   /** Spools one source, unless it is what the last published run read. */
   async take({ kind, source }: Planned): Promise<void> {
     const { uri, bytes } = source;
-    await this.recording({ kind, uri }, async () => {
-      if (bytes === null) await this.open(uri);
+    try {
+      if (bytes === null) this.refuseSecondReading(uri);
       else if (await this.isUnchanged({ kind, source })) {
-        this.context.log(`${kind}: ${uri} is unchanged`);
+        this.context.log(`${kind}: ${printable(uri)} is unchanged`);
         this.unchanged.push({ kind, uri });
         this.bytesToRead = addSize(this.bytesToRead, -bytes);
         return;
       }
       const spooled = await this.spool({ kind, source });
-      this.context.log(`${kind}: ${spooled.rows} rows from ${uri}`);
+      this.context.log(`${kind}: ${spooled.rows} rows from ${printable(uri)}`);
       this.sources.push(spooled);
       await this.save();
-    });
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error;
+      this.record(kind, error);
+    }
   }
 
   /** What the step returns. */
@@ -159,44 +161,45 @@ class Ingestion {
     return this.sources.some((source) => source.kind === kind && source.uri === uri);
   }
 
-  /** Runs `work`; what is wrong with a source goes on record, and anything else goes on up. */
-  private async recording(of: SourceName, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (!(error instanceof SourceError)) throw error;
-      this.failed.push({ ...of, error: error.message });
-      this.context.log(error.message);
-    }
+  private record(kind: Kind, { uri, message }: SourceError): void {
+    this.failed.push({ kind, uri, error: message });
+    this.context.log(message);
   }
 
-  /** Notes that a source with one reading is being read, and refuses a second time. */
-  private async open(uri: string): Promise<void> {
-    if (this.opened.includes(uri)) {
-      throw new SourceError(
-        "invalid",
-        `${uri} can be read only once and has been: give it for one kind, and after an interruption start a new run`,
-      );
-    }
-    this.opened.push(uri);
-    await this.save();
+  private refuseSecondReading(uri: string): void {
+    if (!this.opened.includes(uri)) return;
+    const complaint =
+      "can be read only once and has been: give it for one kind, and after an interruption start a new run";
+    throw new SourceError("invalid", uri, complaint);
   }
 
   private async isUnchanged({ kind, source }: Planned): Promise<boolean> {
     if (this.refill) return false;
     const { services: { analytics }, signal } = this.context;
     const record = await analytics.source({ kind, uri: source.uri, signal });
-    return record !== null && record.sha256 === await hashSource(source, this.context);
+    return record !== null && record.sha256 === await hashSource(source, this.readOptions(source));
   }
 
   private async spool({ kind, source }: Planned): Promise<IngestedSource> {
     const { services: { artifacts }, run: { run_id }, signal } = this.context;
     const n = this.sources.filter((done) => done.kind === kind).length + 1;
-    const read = readRows(source, { signal });
+    const read = readRows(source, this.readOptions(source));
     const name = `${run_id}/ingest/${kind}-${n}.ndjson`;
     const artifact = await artifacts.writeLines({ name, lines: this.reported(read), signal });
     this.report(read);
     return { kind, uri: source.uri, sha256: read.sha256(), bytes: read.bytes, rows: read.rows, artifact };
+  }
+
+  private readOptions({ uri, bytes }: Source): ReadOptions {
+    const { services: { settings }, signal } = this.context;
+    const options = { signal, maxBytes: settings.max_source_bytes };
+    return bytes === null ? { ...options, onOpen: () => this.noteOpened(uri) } : options;
+  }
+
+  /** From here on a source with one reading has no second one. */
+  private async noteOpened(uri: string): Promise<void> {
+    this.opened.push(uri);
+    await this.save();
   }
 
   private async *reported(read: SourceRows): AsyncGenerator<string> {

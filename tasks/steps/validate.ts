@@ -6,7 +6,8 @@ import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { storable } from "../../lib/schema/text.ts";
 import { type TimeWindow, timeWindow } from "../../lib/schema/time.ts";
-import { CUT, MAX_ROW } from "../../lib/sources/pending.ts";
+import { MAX_ROW } from "../../lib/sources/row_buffer.ts";
+import { problemOf, type RowProblem } from "../../lib/sources/row_problem.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
 import type { Services } from "../services.ts";
 import type { IngestedSource, IngestOutput } from "./ingest.ts";
@@ -25,7 +26,7 @@ type Tally = {
 const BATCH = 500;
 const REPORT_EVERY = 1_024;
 /** UTF-16 units of a refused row that are kept, so that they take at most 64 KB in UTF-8. */
-const KEPT_RAW = 21_845;
+const MAX_RAW = 21_845;
 
 /** What the step `validate` of this run returned. */
 export function validated(context: TaskContext<Services>): ValidateOutput {
@@ -144,7 +145,7 @@ class Validation {
     where: Pick<QuarantinedRow, "kind" | "source" | "position" | "reason">,
   ): Promise<void> {
     const { run: { run_id }, services: { clock } } = this.context;
-    this.refused.push({ run_id, ...where, raw: keptOf(line), at: iso(clock.now()) });
+    this.refused.push({ run_id, ...where, raw: rawOf(line), at: iso(clock.now()) });
     this.quarantined++;
     if (this.refused.length === BATCH) await this.flush();
   }
@@ -168,12 +169,18 @@ const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
   events: (row) => row.event_id,
 };
 
+const REASONS: Readonly<Record<RowProblem, string>> = {
+  too_long: `the row is longer than ${MAX_ROW / 2 ** 20} MiB`,
+  not_utf8: "the row is not UTF-8 text",
+};
+
 function canonicalRow<K extends Kind>(
   kind: K,
   line: string,
   { register, window }: { register: Register; window: TimeWindow },
 ): Verdict {
-  if (line.endsWith(CUT)) return refusal(`the row is longer than ${MAX_ROW / 2 ** 20} MiB`);
+  const marked = problemOf(line);
+  if (marked !== null) return refusal(REASONS[marked.problem]);
   const value = jsonOf(line);
   if (value === undefined) return refusal("the row is not valid JSON");
   const parsed = parseRow({ kind, value, window });
@@ -202,8 +209,9 @@ function jsonOf(line: string): unknown {
 }
 
 /** The beginning of a row in a copy of its own: a slice would keep alive all that was read with it. */
-function keptOf(line: string): string {
-  return storable(Buffer.from(line.slice(0, KEPT_RAW)).toString());
+function rawOf(line: string): string {
+  const { row } = problemOf(line) ?? { row: line };
+  return storable(Buffer.from(row.slice(0, MAX_RAW)).toString());
 }
 
 function growth(before: Tally, after: Tally): Record<string, number> {

@@ -146,7 +146,7 @@ Deno.test("ingest() records a source that cannot be read and goes on", () =>
       {
         kind: "events",
         uri: torn,
-        error: `${torn} ends inside its JSON array as if it was cut off, after 1 row`,
+        error: `${torn} ends inside its JSON array as if it was cut off, after 1 row (line 1)`,
       },
     ]);
     const [read, ...rest] = reported.log.filter((line) => line.includes("rows from"));
@@ -158,6 +158,53 @@ Deno.test("ingest() records a source that cannot be read and goes on", () =>
     const artifacts = await o.services.artifacts.deleteRun({ run_id: RUN });
     assert.equal(artifacts, 1, "nothing is left of what failed");
   }));
+
+Deno.test("ingest() loses what cannot be read of a folder alone, and names it", () =>
+  withInputStores(async (o) => {
+    const folder = `${o.dir}/in`;
+    await Deno.mkdir(`${folder}/sub`, { recursive: true });
+    await file(o, "in/a.ndjson", '{"a":1}\n');
+    await file(o, "in/sub/b.ndjson", '{"b":1}\n');
+    await file(o, "in/torn.json", '[{"c":1},');
+    await Deno.symlink("nowhere", `${folder}/gone.json`);
+    await Deno.symlink("a.ndjson", `${folder}/latest.ndjson`);
+    const { done, reported } = run(o, { messages: [folder] });
+    const output = await done;
+    assert.deepEqual(output.sources.map(({ uri }) => uri), [`${folder}/a.ndjson`, `${folder}/sub/b.ndjson`]);
+    assert.deepEqual(output.failed, [
+      {
+        kind: "messages",
+        uri: `${folder}/gone.json`,
+        error: `${folder}/gone.json is a link to what does not exist`,
+      },
+      {
+        kind: "messages",
+        uri: `${folder}/torn.json`,
+        error: `${folder}/torn.json ends inside its JSON array as if it was cut off, after 1 row (line 1)`,
+      },
+    ]);
+    const repeated = `${folder}/latest.ndjson is the same as ${folder}/a.ndjson, which is read`;
+    for (const line of [...output.failed.map(({ error }) => error), repeated]) {
+      assert.ok(reported.log.includes(line));
+    }
+  }));
+
+Deno.test("ingest() leaves out a source that is larger than it may be, and nothing of it stays", () =>
+  withInputStores(async (o) => {
+    const pipe = `${o.dir}/pipe`;
+    await new Deno.Command("mkfifo", { args: [pipe] }).output();
+    const good = await file(o, "good.ndjson", '{"a":1}\n');
+    const { done } = run(o, { messages: [good, pipe] });
+    const script = `yes '{"a":1}' > ${pipe}`;
+    const endless = new Deno.Command("bash", { args: ["-c", script], stderr: "null" }).output();
+    const { sources, failed } = await done;
+    await endless;
+    assert.deepEqual(sources.map(({ uri }) => uri), [good]);
+    const error = `${pipe} is larger than 0.002 GB, which PARLEY_MAX_SOURCE_GB sets`;
+    assert.deepEqual(failed, [{ kind: "messages", uri: pipe, error }]);
+    const left = [...Deno.readDirSync(`${o.dir}/artifacts/${encodeURIComponent(RUN)}/ingest`)];
+    assert.deepEqual(left.map(({ name }) => name), ["messages-1.ndjson"]);
+  }, { max_source_bytes: 2e6 }));
 
 Deno.test("ingest() fails when no source can be read, and says why when the rest is unchanged", () =>
   withInputStores(async (o) => {
@@ -203,8 +250,26 @@ Deno.test("ingest() reads a pipe once, and never takes it for unchanged", () =>
     assert.deepEqual(output.sources.map(({ kind, rows }) => [kind, rows]), [["messages", 1]]);
     assert.match(output.failed[0]!.error, /pipe can be read only once and has been: give it for one kind/);
 
+    assert.deepEqual((first.reported.checkpoint as JsonObject)["opened"], [pipe]);
     const cut = { sources: [], opened: [pipe] };
     await assert.rejects(run(o, { messages: [pipe] }, { checkpoint: cut }).done, /start a new run/);
+  }));
+
+Deno.test("ingest() stops at its signal while a pipe has no writer, and a retry waits for one again", () =>
+  withInputStores(async (o) => {
+    const pipe = `${o.dir}/pipe`;
+    await new Deno.Command("mkfifo", { args: [pipe] }).output();
+    const controller = new AbortController();
+    const first = run(o, { messages: [pipe] }, { signal: controller.signal });
+    setTimeout(() => controller.abort(new RangeError("shutdown")), 100);
+    await assert.rejects(first.done, /shutdown/);
+    assert.equal(first.reported.checkpoint, null);
+    // Lets the call go that still waits in the system, as the end of the process would.
+    await Deno.writeTextFile(pipe, "");
+    await new Promise((resume) => setTimeout(resume, 200));
+    const second = run(o, { messages: [pipe] });
+    await Deno.writeTextFile(pipe, '{"a":1}\n');
+    assert.deepEqual((await second.done).sources.map(({ rows }) => rows), [1]);
   }));
 
 Deno.test("ingest() leaves a failing artifact store to the retries of its task", () =>

@@ -109,6 +109,28 @@ Deno.test("validate() quarantines bad rows with reason, source and position, and
     assert.ok(!told.includes(SECRET));
   }, { max_bad_share: 0.9 }));
 
+Deno.test("validate() quarantines a row with a byte that is not UTF-8, and no other", () =>
+  withInputStores(async (o) => {
+    const path = `${o.dir}/latin1.ndjson`;
+    const text = Array.from(
+      { length: 9 },
+      (_, n) => JSON.stringify(said(n, n === 5 ? `${SECRET} caf?` : "hello")),
+    ).join("\n");
+    const bytes = new TextEncoder().encode(text);
+    bytes[bytes.indexOf("?".charCodeAt(0))] = 0xe9;
+    await Deno.writeFile(path, bytes);
+    const { context } = contextOf({ services: o.services, run_id: RUN, params: { messages: [path] } });
+    const outputs = { ingest: await ingest(context) };
+    const second = contextOf({ services: o.services, run_id: RUN, outputs });
+    const { rows, quarantined, messages } = await validate(second.context);
+    assert.deepEqual([rows, quarantined, messages.rows], [9, 1, 8]);
+    const [refused] = await o.services.documents.quarantined({ run_id: RUN, limit: 10, offset: 0 });
+    const { source, position, reason, raw } = refused!;
+    assert.deepEqual([source, position, reason], [path, 6, "the row is not UTF-8 text"]);
+    assert.equal(JSON.parse(raw).message, `${SECRET} caf\ufffd`);
+    assert.ok(!JSON.stringify([second.reported, reason]).includes(SECRET));
+  }));
+
 Deno.test("validate() drops identical rows and quarantines another row with the same id, across sources", () =>
   withInputStores(async (o) => {
     const { done, reported } = await run(o, {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { systemClock } from "../../../lib/core/clock.ts";
 import { createRun } from "../../../lib/dag/runs.ts";
-import { Fail } from "../../../lib/dag/types.ts";
+import { Fail, type TaskContext } from "../../../lib/dag/types.ts";
 import {
   dagOf,
   driveRun,
@@ -139,6 +139,21 @@ Deno.test("executeRun() interrupts at shutdown and goes on from there when claim
       ["b", "success"],
     ]);
     assert.equal(snapshot.tasks.find(({ task_id }) => task_id === "b")?.output, "kept");
+  }));
+
+Deno.test("executeRun() lets each task continue after a shutdown for the grace of its own, or the executor's", () =>
+  withRuns(async (runs) => {
+    const stopped: string[] = [];
+    const stops = (id: string) => (c: TaskContext<null>) => untilStopped(c).finally(() => stopped.push(id));
+    const dag = dagOf([
+      { id: "default", run: stops("default") },
+      { id: "short", run: stops("short"), grace_ms: 100 },
+      { id: "none", run: stops("none"), grace_ms: 0 },
+    ]);
+    const shutdown = AbortSignal.timeout(50);
+    const { outcome } = await runToEnd({ ...options({ runs, dag }), grace_ms: 300, shutdown });
+    assert.equal(outcome, "interrupted");
+    assert.deepEqual(stopped, ["none", "short", "default"]);
   }));
 
 Deno.test("executeRun() marks attempts of a dead process lost and resumes from their checkpoint", () =>

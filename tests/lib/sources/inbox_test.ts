@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { hashSource } from "../../../lib/sources/bytes.ts";
 import { inboxFiles } from "../../../lib/sources/inbox.ts";
 import { readRows } from "../../../lib/sources/read.ts";
-import { expandSources } from "../../../lib/sources/source.ts";
+import { expandSources } from "../../../lib/sources/expand_sources.ts";
 
 const SECRET = '{"secret": 1}\n';
 const signal = new AbortController().signal;
@@ -25,8 +25,8 @@ function test(name: string, body: (o: { inbox: string; secret: string }) => Prom
 }
 
 async function rowsOf(path: string, inbox: string): Promise<string[]> {
-  const [source] = await expandSources({ paths: [path], inbox });
-  return await Array.fromAsync(readRows(source!, { signal }));
+  const { sources: [source] } = await expandSources({ paths: [path], inbox });
+  return await Array.fromAsync(readRows(source!, { signal, maxBytes: 1e9 }));
 }
 
 test("inboxFiles() gives the sources right in the folder, and no link", async ({ inbox, secret }) => {
@@ -56,7 +56,10 @@ test("a link in the inbox is not followed, wherever on the way it is", async ({ 
       message: /links in PARLEY_INBOX are not followed/,
     };
     await assert.rejects(rowsOf(path, inbox), refused);
-    await assert.rejects(hashSource({ uri: path, bytes: 1, within: inbox }, { signal }), refused);
+    await assert.rejects(
+      hashSource({ uri: path, bytes: 1, within: inbox }, { signal, maxBytes: 1e9 }),
+      refused,
+    );
   }
   assert.deepEqual(await rowsOf(secret, inbox), [SECRET.trim()], "elsewhere the operator's word counts");
 });
@@ -81,7 +84,9 @@ test("a name that is exchanged for a link meanwhile never leads out", async ({ i
   try {
     const until = Date.now() + 20_000;
     while (Date.now() < until && (outcomes.read < 200 || outcomes.refused < 200)) {
-      const rows = await Array.fromAsync(readRows({ uri: path, bytes: 3, within: inbox }, { signal })).catch(
+      const rows = await Array.fromAsync(
+        readRows({ uri: path, bytes: 3, within: inbox }, { signal, maxBytes: 1e9 }),
+      ).catch(
         (error) => (assert.equal(error.name, "SourceError"), null),
       );
       assert.ok(rows === null || rows[0] === "{}", "the secret was read");

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "../../../deps.ts";
-import { CUT, MAX_ROW } from "../../../lib/sources/pending.ts";
 import { readRows, type SourceRows } from "../../../lib/sources/read.ts";
+import { MAX_ROW } from "../../../lib/sources/row_buffer.ts";
+import { problemOf } from "../../../lib/sources/row_problem.ts";
 import { SourceError } from "../../../lib/sources/source.ts";
 
-const never = () => new AbortController().signal;
+const MAX_BYTES = 1e9;
+const options = (signal = new AbortController().signal) => ({ signal, maxBytes: MAX_BYTES });
 
 async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
@@ -16,12 +18,12 @@ function bytesOf(content: string | Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuf
 }
 
 /** Reads `content` from a file to its end, or to the error. */
-async function read(content: string | Uint8Array<ArrayBuffer>) {
+async function read(content: string | Uint8Array<ArrayBuffer>, { maxBytes } = { maxBytes: MAX_BYTES }) {
   const uri = await Deno.makeTempFile();
   const rows: string[] = [];
   try {
     await Deno.writeFile(uri, bytesOf(content));
-    const reading = readRows({ uri, bytes: 1 }, { signal: never() });
+    const reading = readRows({ uri, bytes: 1 }, { ...options(), maxBytes });
     try {
       for await (const row of reading) rows.push(row);
       return { rows, reading, error: null };
@@ -125,45 +127,127 @@ Deno.test("readRows() refuses what is not JSON at all", async () => {
   assert.equal((await rowsOf(`${hundred.slice(6)}{"a":1}`)).length, 199);
 });
 
-Deno.test("readRows() says after how many rows a source is cut off", async () => {
-  const cut = await read('[{"a":1},{"b":2},{"c"');
-  assert.equal(cut.error, "ends inside its JSON array as if it was cut off, after 2 rows");
+Deno.test("readRows() says after which row and line a source is cut off", async () => {
+  const cut = await read('[{"a":1},\n{"b":2},\n{"c"');
+  assert.equal(cut.error, "ends inside its JSON array as if it was cut off, after 2 rows (line 2)");
   assert.deepEqual(cut.rows, ['{"a":1}', '{"b":2}']);
-  const more = await read('[{"a":1}] {"b":2}');
-  assert.equal(more.error, "goes on behind the end of its JSON array, after 1 row");
+  const more = await read('[{"a":1}\n] {"b":2}');
+  assert.equal(more.error, "goes on behind the end of its JSON array, after 1 row (line 2)");
   const packed = await gzip(bytesOf('{"a":1}\n'.repeat(1_000)));
   const torn = await read(packed.slice(0, -9));
-  assert.match(torn.error ?? "", /^is damaged or cut off as gzip \(.*\), after \d+ rows$/);
+  assert.match(torn.error ?? "", /^is damaged or cut off as gzip \(.*\), after \d+ rows or more/);
   const flipped = packed.slice();
   flipped[flipped.length - 6]! ^= 0xff;
   assert.match((await read(flipped)).error ?? "", /^is damaged or cut off as gzip/);
 });
 
-Deno.test("readRows() refuses bytes that are not UTF-8", async () => {
-  const latin1 = new Uint8Array([...bytesOf('{"a":1}\n{"b":"'), 0xe9, ...bytesOf('"}\n')]);
-  assert.match((await read(latin1)).error ?? "", /^is not UTF-8 text, after \d+ rows?$/);
-  const halfCharacter = bytesOf('{"a":"é').slice(0, -1);
-  assert.match((await read(halfCharacter)).error ?? "", /^is not UTF-8 text/);
-  const utf16 = new Uint8Array([0xff, 0xfe, 0x7b, 0x00]);
-  assert.match((await read(utf16)).error ?? "", /^is not UTF-8 text/);
+Deno.test("readRows() marks a line with a byte that is not UTF-8, and no other", async () => {
+  const latin1 = Uint8Array.of(...bytesOf('{"a":1}\n{"b":"caf'), 0xe9, ...bytesOf('"}\n{"c":"é\ufffd"}\n'));
+  for (const content of [latin1, await gzip(latin1)]) {
+    const rows = await rowsOf(content);
+    assert.deepEqual(rows.map(problemOf), [null, { problem: "not_utf8", row: '{"b":"caf\ufffd"}' }, null]);
+    assert.equal(rows[2], '{"c":"é\ufffd"}');
+  }
+  const half = await rowsOf(bytesOf('{"a":1}\n{"b":"é').slice(0, -1));
+  assert.deepEqual(half.map((row) => problemOf(row)?.problem), [undefined, "not_utf8"]);
 });
 
-Deno.test("readRows() keeps the beginning of a row that is too long, marked, and goes on", async () => {
-  const most = `{"a":"${"x".repeat(MAX_ROW - 8)}"}`;
-  const rows = await rowsOf(['{"n":1}', `${most}x`, most, '{"n":2}'].join("\n"));
+Deno.test("readRows() marks an item of an array with a byte that is not UTF-8, and no other", async () => {
+  const items = Uint8Array.of(...bytesOf('[{"a":1},{"b":"'), 0xe9, ...bytesOf('"},{"c":"é"}]'));
+  assert.deepEqual((await rowsOf(items)).map((row) => problemOf(row)?.problem ?? row), [
+    '{"a":1}',
+    "not_utf8",
+    '{"c":"é"}',
+  ]);
+  const quoteLost = Uint8Array.of(...bytesOf('[{"a":1},\n{"b":"x'), 0xff, ...bytesOf('},{"c":5}]'));
+  assert.equal(
+    (await read(quoteLost)).error,
+    "ends inside its JSON array as if it was cut off, after 1 row (line 1); the byte at offset 17 is not UTF-8",
+  );
+});
+
+Deno.test("readRows() reads UTF-16 that begins with its byte order mark", async () => {
+  const text = '\ufeff{"a":"é\u{1F600}"}\n{"b":2}\n';
+  const little = new Uint8Array(Uint16Array.from(text, (_, n) => text.charCodeAt(n)).buffer);
+  const big = little.slice();
+  for (let n = 0; n < big.length; n += 2) [big[n], big[n + 1]] = [big[n + 1]!, big[n]!];
+  for (const content of [little, big, await gzip(little)]) {
+    assert.deepEqual(await rowsOf(content), ['{"a":"é\u{1F600}"}', '{"b":2}']);
+  }
+});
+
+Deno.test("readRows() keeps the beginning of a row that is too long, marked, and continues", async () => {
+  const longest = `{"a":"${"x".repeat(MAX_ROW - 8)}"}`;
+  const rows = await rowsOf(['{"n":1}', `${longest}x`, longest, '{"n":2}'].join("\n"));
   assert.equal(rows.length, 4);
-  assert.ok(rows[1]!.endsWith(CUT) && rows[1]!.length < 100_000 && rows[1]!.startsWith('{"a":"xxx'));
-  assert.equal(rows[2], most);
-  const items = await rowsOf(`[1,${most}x,{"n":2}]`);
-  assert.ok(items.length === 3 && items[1]!.endsWith(CUT));
+  const { problem, row } = problemOf(rows[1]!)!;
+  assert.ok(problem === "too_long" && row.length < 100_000 && row.startsWith('{"a":"xxx'));
+  assert.equal(rows[2], longest);
+  const items = await rowsOf(`[1,${longest}x,{"n":2}]`);
+  assert.deepEqual(items.map((item) => problemOf(item)?.problem), [undefined, "too_long", undefined]);
   assert.throws(() => JSON.parse(items[1]!));
+});
+
+Deno.test("readRows() refuses what is larger than it may be, on disk or unzipped", async () => {
+  const complaint = "is larger than 0.001 GB, which PARLEY_MAX_SOURCE_GB sets";
+  const line = '{"a":1}\n'.repeat(200_000);
+  const zeros = new Uint8Array(20e6);
+  for (const content of [bytesOf(line), await gzip(bytesOf(line)), await gzip(zeros), zeros]) {
+    assert.equal((await read(content, { maxBytes: 1e6 })).error, complaint);
+  }
+  const { error, rows } = await read(bytesOf(line), { maxBytes: 2e6 });
+  assert.deepEqual([error, rows.length], [null, 200_000]);
+  const known = readRows({ uri: "/none", bytes: 1e6 + 1 }, { ...options(), maxBytes: 1e6 });
+  await assert.rejects(
+    Array.fromAsync(known),
+    { message: `/none ${complaint}` },
+    "nothing is opened for that",
+  );
+});
+
+Deno.test("readRows() holds little of a line, or of white space, that never ends", async () => {
+  const uri = await Deno.makeTempFile();
+  await Deno.truncate(uri, 0);
+  for (const [first, expected] of [["{", 1], [" ", 0]] as const) {
+    using file = await Deno.open(uri, { write: true, truncate: true });
+    for (let n = 0; n < 100; n++) await file.write(bytesOf((n === 0 ? first : " ").padEnd(1e6)));
+    const reading = readRows({ uri, bytes: 1 }, options());
+    const before = Deno.memoryUsage().heapUsed;
+    const error = await Array.fromAsync(reading).then(() => null, (error) => error);
+    assert.ok(
+      error instanceof SourceError && error.message.endsWith("one JSON object a line"),
+      String(error),
+    );
+    assert.ok(reading.rows <= expected);
+    assert.ok(Deno.memoryUsage().heapUsed - before < 60e6);
+  }
+  await Deno.remove(uri);
+});
+
+Deno.test("readRows() reads what a file holds that shrinks, grows or is removed meanwhile", async () => {
+  const uri = await Deno.makeTempFile();
+  const lines = '{"a":1}\n'.repeat(100_000);
+  for (
+    const [change, holds] of [
+      [() => Deno.truncate(uri, 400_004), (rows: number) => rows >= 50_001 && rows < 100_000],
+      [() => Deno.writeTextFile(uri, lines, { append: true }), (rows: number) => rows === 200_000],
+      [() => Deno.remove(uri), (rows: number) => rows === 100_000],
+    ] as const
+  ) {
+    await Deno.writeTextFile(uri, lines);
+    let rows = 0;
+    for await (const _row of readRows({ uri, bytes: lines.length }, options())) {
+      if (++rows === 1) await change();
+    }
+    assert.ok(holds(rows), `${rows} rows`);
+  }
 });
 
 Deno.test("readRows() gives a missing file and a folder a sentence", async () => {
   const dir = await Deno.makeTempDir();
-  const none: SourceRows = readRows({ uri: `${dir}/none`, bytes: 1 }, { signal: never() });
+  const none: SourceRows = readRows({ uri: `${dir}/none`, bytes: 1 }, options());
   await assert.rejects(Array.fromAsync(none), { name: "SourceError", message: `${dir}/none does not exist` });
-  const folder = readRows({ uri: dir, bytes: 1 }, { signal: never() });
+  const folder = readRows({ uri: dir, bytes: 1 }, options());
   await assert.rejects(Array.fromAsync(folder), { name: "SourceError", code: "unavailable" });
   await Deno.remove(dir);
 });
@@ -174,16 +258,18 @@ Deno.test("readRows() stops at its signal with the signal's reason, and can be l
   const controller = new AbortController();
   const reason = new RangeError("stop");
   await assert.rejects(async () => {
-    for await (const _row of readRows({ uri, bytes: 1 }, controller)) controller.abort(reason);
+    for await (const _row of readRows({ uri, bytes: 1 }, options(controller.signal))) {
+      controller.abort(reason);
+    }
   }, (error) => error === reason);
-  for await (const _row of readRows({ uri, bytes: 1 }, { signal: never() })) break;
+  for await (const _row of readRows({ uri, bytes: 1 }, options())) break;
   await Deno.remove(uri);
 });
 
 Deno.test("readRows() reads stdin, and stops at its signal while stdin is silent", async () => {
   const script = `
     import { readRows } from ${JSON.stringify(new URL("../../../lib/sources/read.ts", import.meta.url).href)};
-    const rows = readRows({ uri: "stdin", bytes: null }, { signal: AbortSignal.timeout(Number(Deno.args[0])) });
+    const rows = readRows({ uri: "stdin", bytes: null }, { signal: AbortSignal.timeout(Number(Deno.args[0])), maxBytes: 1e9 });
     try {
       for await (const row of rows) console.log(row);
       console.log(rows.rows, rows.bytes);

@@ -1,0 +1,150 @@
+import { dirname, join } from "../../deps.ts";
+import type { Abortable } from "../core/types.ts";
+import { linkInInbox } from "./inbox.ts";
+import { asSourceError, ENDINGS, printable, type Source, SourceError } from "./source.ts";
+
+export interface ExpandedSources {
+  readonly sources: readonly Source[];
+  /** What cannot be read; everything else can. */
+  readonly failed: readonly SourceError[];
+  /** A sentence about each link to what has been found by another name. */
+  readonly repeated: readonly string[];
+}
+
+const STDIN: Source = { uri: "stdin", bytes: null };
+
+/**
+ * The sources behind paths, each once: a file or pipe is itself, `-` is stdin, and a folder is its `.json`, `.jsonl`
+ * and `.ndjson` files, plain or `.gz`, in the order of their paths, with those of its sub-folders. Links are followed,
+ * except in the `inbox`; names that begin with a dot are left out.
+ */
+export async function expandSources(
+  { paths, inbox = null, signal }: { paths: readonly string[]; inbox?: string | null } & Abortable,
+): Promise<ExpandedSources> {
+  const found = new Map<string, Source>();
+  const failed: SourceError[] = [], repeated: string[] = [];
+  for (const path of paths) {
+    const walk = new Walk(inbox, signal);
+    await walk.start(path);
+    for (const source of walk.sources) found.set(source.uri, fenced(source, inbox));
+    failed.push(...walk.failed);
+    repeated.push(...walk.repeated);
+  }
+  return { sources: [...found.values()], failed, repeated };
+}
+
+/** One path and what is below it. Links wait until all else has been found, so that a file is known by its own name. */
+class Walk {
+  readonly sources: Source[] = [];
+  readonly failed: SourceError[] = [];
+  readonly repeated: string[] = [];
+  private readonly links: string[] = [];
+  /** Paths by where they really are. */
+  private readonly found = new Map<string, string>();
+
+  constructor(private readonly inbox: string | null, private readonly signal: AbortSignal | undefined) {}
+
+  async start(path: string): Promise<void> {
+    if (path === "-") return void this.sources.push(STDIN);
+    await this.recording(path, async () => {
+      const info = await Deno.stat(path);
+      if (!info.isDirectory) return void this.sources.push(sourceOf(path, info));
+      await this.addFolder(path, await Deno.realPath(path));
+      for (let link = this.links.shift(); link !== undefined; link = this.links.shift()) {
+        await this.recording(link, () => this.follow(link!));
+      }
+      if (this.sources.length + this.failed.length === 0) {
+        throw new SourceError("not_found", path, "holds no .json, .jsonl or .ndjson file, plain or .gz");
+      }
+    });
+    this.sources.sort((a, b) => a.uri < b.uri ? -1 : 1);
+  }
+
+  /** Runs `work`; what cannot be read goes on record. */
+  private async recording(uri: string, work: () => Promise<void>): Promise<void> {
+    this.signal?.throwIfAborted();
+    try {
+      await work();
+    } catch (error) {
+      this.signal?.throwIfAborted();
+      this.failed.push(await isDangling(uri, error) ? dangling(uri, error) : asSourceError(uri, error));
+    }
+  }
+
+  private async addFolder(folder: string, real: string): Promise<void> {
+    if (!this.isNew(folder, real)) return;
+    for await (const { name, isSymlink, isDirectory } of Deno.readDir(folder)) {
+      if (name.startsWith(".")) continue;
+      const path = join(folder, name);
+      if (isSymlink) this.links.push(path);
+      else if (isDirectory) await this.recording(path, () => this.addFolder(path, join(real, name)));
+      else if (ENDINGS.test(name)) await this.recording(path, () => this.addFile(path, join(real, name)));
+    }
+  }
+
+  private async addFile(path: string, real: string): Promise<void> {
+    const source = sourceOf(path, await Deno.stat(path));
+    if (source.bytes === null) {
+      throw new SourceError("invalid", path, "is a pipe in a folder: give it as a source of its own");
+    }
+    if (this.isNew(path, real)) this.sources.push(source);
+  }
+
+  private async follow(link: string): Promise<void> {
+    const home = await Deno.realPath(dirname(link));
+    if (await this.isInInbox(home)) throw linkInInbox(link);
+    const real = await Deno.realPath(link);
+    const { isDirectory } = await Deno.stat(real);
+    if (!isDirectory) return ENDINGS.test(link) ? await this.addFile(link, real) : undefined;
+    if (contains(real, home)) {
+      throw new SourceError("invalid", link, "is a link to a folder that contains it");
+    }
+    await this.addFolder(link, real);
+  }
+
+  private async isInInbox(real: string): Promise<boolean> {
+    if (this.inbox === null) return false;
+    try {
+      return contains(await Deno.realPath(this.inbox), real);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  private isNew(path: string, real: string): boolean {
+    const first = this.found.get(real);
+    if (first === undefined) this.found.set(real, path);
+    else this.repeated.push(`${printable(path)} is the same as ${printable(first)}, which is read`);
+    return first === undefined;
+  }
+}
+
+function fenced(source: Source, inbox: string | null): Source {
+  return inbox !== null && source.uri.startsWith(`${inbox}/`) ? { ...source, within: inbox } : source;
+}
+
+/** Whether a folder is another, or has it below it; both by their real paths. */
+function contains(folder: string, other: string): boolean {
+  return join(other, "/").startsWith(join(folder, "/"));
+}
+
+function sourceOf(uri: string, info: Deno.FileInfo): Source {
+  if (info.isFile) return { uri, bytes: info.size };
+  if (info.isFifo) return { uri, bytes: null };
+  const kind = info.isSocket ? "socket" : "device";
+  throw new SourceError(
+    "invalid",
+    uri,
+    `is a ${kind}: a source is a file, a folder, a pipe, or - for standard input`,
+  );
+}
+
+async function isDangling(uri: string, error: unknown): Promise<boolean> {
+  if (!(error instanceof Deno.errors.NotFound)) return false;
+  return await Deno.lstat(uri).then(({ isSymlink }) => isSymlink, () => false);
+}
+
+function dangling(uri: string, cause: unknown): SourceError {
+  return new SourceError("not_found", uri, "is a link to what does not exist", { cause });
+}

@@ -1,0 +1,15 @@
+/** What is wrong with a row before anything reads it as JSON. */
+export type RowProblem = "too_long" | "not_utf8";
+
+const PROBLEMS: readonly RowProblem[] = ["too_long", "not_utf8"];
+
+/** Puts a problem at the end of a row, after a NUL: JSON text holds none, so no readable row looks like a marked one. */
+export function markRow(row: string, problem: RowProblem): string {
+  return `${row}\0${problem}`;
+}
+
+/** The problem that a row is marked with, and the row without the mark; null for a row without one. */
+export function problemOf(row: string): { readonly problem: RowProblem; readonly row: string } | null {
+  const problem = PROBLEMS.find((each) => row.endsWith(`\0${each}`));
+  return problem === undefined ? null : { problem, row: row.slice(0, -problem.length - 1) };
+}
