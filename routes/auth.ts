@@ -1,5 +1,5 @@
 import { type Context, createHash, timingSafeEqual } from "../deps.ts";
-import type { ApiKey, Scope } from "../lib/core/types.ts";
+import { allows, type ApiKey, type Scope } from "../lib/core/types.ts";
 import { HttpError } from "./problem.ts";
 
 /** Throws 401 or 403 where the request's key does not give the scope. */
@@ -16,7 +16,7 @@ export function createAuthorize(keys: readonly ApiKey[]): Authorize {
     const given = sha256(bearer(context.req.header("authorization")));
     const matching = known.filter(({ hash }) => timingSafeEqual(hash, given));
     if (matching.length === 0) throw unauthorized("no API key of this service was given");
-    if (matching.some(({ scopes }) => scopes.includes(scope))) return;
+    if (matching.some(({ scopes }) => allows(scopes, scope))) return;
     throw new HttpError(403, "denied", `this API key lacks the scope ${scope}`);
   };
 }

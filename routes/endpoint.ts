@@ -4,6 +4,7 @@ import type { Scope } from "../lib/core/types.ts";
 import type { RequestOutcome, ServingMetrics } from "../lib/telemetry/serving.ts";
 import { nameRequest } from "../lib/telemetry/spans.ts";
 import type { Authorize } from "./auth.ts";
+import type { CheckHost } from "./host.ts";
 import { HttpError, type Problem, problemOf, problemResponse } from "./problem.ts";
 
 /** One request in the log. It holds the route's pattern and never the path, whose parts identify users. */
@@ -46,16 +47,18 @@ export type Failure = (
 ) => Response;
 
 export interface EndpointOptions {
+  readonly checkHost: CheckHost;
   readonly authorize: Authorize;
   readonly log: Log | null;
   readonly metrics: ServingMetrics;
 }
 
 /**
- * An endpoint as a handler: authorised, its errors turned into problems, counted, logged in one line. One wrapper instead of a
+ * An endpoint as a handler: its host checked, authorised, its errors turned into problems, counted, logged in one line. One wrapper instead of a
  * chain of middleware, which would cost a cached answer more than reading the cache does.
  */
 export function handlerOf(endpoint: Endpoint, o: EndpointOptions): (context: Context) => Promise<Response> {
+  const { checkHost, authorize } = o;
   const record = o.metrics.route(endpoint.route);
   return async (context) => {
     const start = performance.now();
@@ -69,7 +72,7 @@ export function handlerOf(endpoint: Endpoint, o: EndpointOptions): (context: Con
     };
     const report = (error: unknown) =>
       o.log?.({ request_id, ...outcome(response.status), route: endpoint.route, error: causeOf(error) });
-    const response = await answer(endpoint, { context, note, request_id, report, authorize: o.authorize });
+    const response = await answer(endpoint, { context, note, request_id, report, checkHost, authorize });
     response.headers.set("x-request-id", request_id);
     const request = outcome(response.status);
     record(request);
@@ -90,9 +93,15 @@ const CLIENT_CLOSED_REQUEST = 499;
 
 async function answer(
   endpoint: Endpoint,
-  o: { context: Context; note: Note; request_id: string; report: Report; authorize: Authorize },
+  o: Pick<EndpointOptions, "checkHost" | "authorize"> & {
+    context: Context;
+    note: Note;
+    request_id: string;
+    report: Report;
+  },
 ): Promise<Response> {
   try {
+    o.checkHost(o.context);
     if (endpoint.scope !== null) o.authorize(o.context, endpoint.scope);
     return await endpoint.handle(o.context, o.note, o.report);
   } catch (error) {

@@ -21,6 +21,7 @@ const TITLE: Readonly<Record<number, string>> = Object.freeze({
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
+  408: "Request Timeout",
   409: "Conflict",
   413: "Content Too Large",
   500: "Internal Server Error",

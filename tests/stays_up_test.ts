@@ -7,7 +7,7 @@ import { newTask } from "../lib/dag/state.ts";
 import { SqliteRuns } from "../lib/stores/runs/sqlite.ts";
 import { ROOT } from "./fixtures/flow.ts";
 import { runOf } from "./fixtures/runs.ts";
-import { RawConnection, serving } from "./fixtures/serving.ts";
+import { raw, RawConnection, serving } from "./fixtures/serving.ts";
 import { until } from "./fixtures/until.ts";
 
 const isUp = async (url: string) => {
@@ -71,19 +71,50 @@ Deno.test("serve continues an answer under way while it has no file descriptor l
   }, { limit: 256 });
 });
 
-const FAULTS = `Deno.addSignalListener("SIGUSR2", () => {
-  setTimeout(() => Promise.reject(new TypeError("quotes a message")), 0);
-  setTimeout(() => { throw new RangeError("quotes a message"); }, 0);
-});`;
+const REQUESTS: readonly [string, string, number][] = [
+  ["a malformed host", "GET / HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", 400],
+  ["an unclosed host", "GET / HTTP/1.1\r\nhost: [::1\r\naccept: text/html\r\nconnection: close\r\n\r\n", 400],
+  ["a host with a path", "GET /x HTTP/1.1\r\nhost: localhost/y?\r\nconnection: close\r\n\r\n", 400],
+  ["an empty host", "GET / HTTP/1.1\r\nhost: \r\nconnection: close\r\n\r\n", 400],
+  ["a foreign host", "GET /metrics HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n", 403],
+  [
+    "a foreign URL",
+    "GET http://evil.example/healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    403,
+  ],
+  ["headers of 1 MB", `GET / HTTP/1.1\r\nhost: localhost\r\nx: ${"x".repeat(1_000_000)}\r\n\r\n`, 400],
+  [
+    "events of a run that is not there",
+    "GET /runs/x/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    404,
+  ],
+];
+
+Deno.test("serve refuses what is malformed or foreign, and never fails at it", async () => {
+  const logged = await serving(async ({ url, port }) => {
+    for (const [what, request, status] of REQUESTS) {
+      assert.equal((await raw(port, request)).status, status, what);
+    }
+    const gone = await RawConnection.open(port);
+    await gone.write("POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    gone.close();
+    assert.ok(await isUp(url));
+  });
+  assert.doesNotMatch(logged, /"status":5|not caught/);
+});
 
 Deno.test("serve survives an error that no code caught, logs its name and place, and counts it", async () => {
   const logged = await serving(async ({ url, pid }) => {
     Deno.kill(pid, "SIGUSR2");
     const counted = async () => await (await fetch(`${url}/metrics`)).text();
     await until(async () => (await counted()).includes("parley_uncaught_errors_total 2"));
-  }, { preload: FAULTS });
+  }, { preload: `${ROOT}tests/fixtures/uncaught_preload.ts` });
   for (const name of ["TypeError", "RangeError"]) {
-    assert.match(logged, new RegExp(`an error was not caught: ${name} at .*preload\\.ts:\\d+`));
+    assert.match(
+      logged,
+      new RegExp(`an error was not caught: ${name} at tests/fixtures/uncaught_preload\\.ts:\\d+`),
+    );
   }
   assert.doesNotMatch(logged, /quotes/);
 });

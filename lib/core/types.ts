@@ -159,9 +159,14 @@ export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What an API key may do: ask, write, or manage. A scope includes no other. */
+/** What an API key may do: ask, write, or manage. Each includes those before it. */
 export const SCOPES = ["read", "write", "admin"] as const;
 export type Scope = typeof SCOPES[number];
+
+/** Whether these scopes give one: it, or one that includes it, is among them. */
+export function allows(scopes: readonly Scope[], scope: Scope): boolean {
+  return scopes.some((given) => SCOPES.indexOf(given) >= SCOPES.indexOf(scope));
+}
 
 /** A key that callers of the API show. `key` is secret and never logged. */
 export interface ApiKey {

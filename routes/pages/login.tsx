@@ -1,11 +1,12 @@
 import { sleep } from "../../lib/core/abort.ts";
+import { allows } from "../../lib/core/types.ts";
 import { Field } from "../ui/form.tsx";
 import { field, redirect, type View, type Visit } from "../web/page.ts";
 
 /** `GET /login`: asks for an API key. */
 export function login(visit: Visit): View | Response {
   const to = ours(visit.url.searchParams.get("to"));
-  if (visit.session.scopes.length > 0) return redirect(to);
+  if (allows(visit.session.scopes, "read")) return redirect(to);
   return form(to, null);
 }
 
@@ -57,7 +58,7 @@ export async function logIn(visit: Visit): Promise<View | Response> {
   const to = ours(field(visit, "to"));
   if (await visit.sessions.start(visit.context, field(visit, "key"))) return visit.context.redirect(to, 303);
   await sleep(WRONG_MS, visit.site.closing);
-  return form(to, "This is no key that can see the pages.");
+  return form(to, "This is not a key of this service.");
 }
 
 /** `POST /logout`. */

@@ -1,7 +1,7 @@
 import type { Message } from "../../lib/core/types.ts";
 import { ask, type Asked } from "../web/ask.ts";
 import type { Visit } from "../web/page.ts";
-import { allows } from "../web/session.ts";
+import { allows } from "../../lib/core/types.ts";
 import { Empty, Section } from "./layout.tsx";
 import { Time } from "./time.tsx";
 import { Unread } from "./unread.tsx";
@@ -14,7 +14,7 @@ export async function readMessages(
   { site, session }: Visit,
   user_id: string,
 ): Promise<Asked<Message[]> | null> {
-  if (!allows(session, "admin")) return null;
+  if (!allows(session.scopes, "admin")) return null;
   const { documents } = site.stores;
   return await ask(() => documents.page({ after: null, limit: MOST.read, user_ids: [user_id] }));
 }

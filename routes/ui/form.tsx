@@ -1,5 +1,5 @@
 import type { Child } from "../../deps.ts";
-import { allows } from "../web/session.ts";
+import { allows } from "../../lib/core/types.ts";
 import type { Visit } from "../web/page.ts";
 
 /** The token that no other site can know. */
@@ -17,7 +17,7 @@ export function Action(
     children?: Child;
   },
 ) {
-  const may = allows(visit.session, "admin");
+  const may = allows(visit.session.scopes, "admin");
   const bare = children === undefined || tone === "small";
   return (
     <form method="post" action={to} class={bare ? "action" : "action fields"}>
@@ -38,7 +38,7 @@ export function Action(
 
 /** Says why buttons are off, to those whose key may not use them; small ones in a table share one such line. */
 export function NeedsAdmin({ visit }: { visit: Visit }) {
-  if (allows(visit.session, "admin")) return null;
+  if (allows(visit.session.scopes, "admin")) return null;
   return (
     <p class="hint">
       This needs a key with the scope <code>admin</code>.

@@ -1,7 +1,7 @@
 import type { Child } from "../../deps.ts";
 import { ASSETS } from "../web/assets.ts";
 import type { View, Visit } from "../web/page.ts";
-import { sees } from "../web/session.ts";
+import { allows } from "../../lib/core/types.ts";
 import { Hidden } from "./form.tsx";
 import { noticeOf } from "./notice.ts";
 
@@ -42,7 +42,7 @@ function Page({ view, visit }: { view: View; visit: Visit | null }) {
           <a class="brand" href="/">
             <img src={ASSETS.icon.href} width="24" height="24" alt="" />Parley
           </a>
-          {visit !== null && sees(visit.session.scopes) && <Navigation path={visit.url.pathname} />}
+          {visit !== null && allows(visit.session.scopes, "read") && <Navigation path={visit.url.pathname} />}
           <div class="tools">
             <button id="theme" type="button" class="quiet" hidden></button>
             {visit?.session.signed_in && <Logout visit={visit} />}

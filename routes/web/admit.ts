@@ -1,9 +1,11 @@
 import type { Context } from "../../deps.ts";
+import { allows } from "../../lib/core/types.ts";
+import { readBody } from "../body.ts";
 import type { Report } from "../endpoint.ts";
 import { HttpError } from "../problem.ts";
-import { checkHost, checkOrigin } from "./guard.ts";
+import { checkOrigin } from "./guard.ts";
 import { redirect, type Route, type Site, type Visit } from "./page.ts";
-import { allows, isOwn, type Session, type Sessions } from "./session.ts";
+import { isOwn, type Session, type Sessions } from "./session.ts";
 
 /** Larger forms are refused. */
 const MAX_FORM = 64 * 1024;
@@ -12,18 +14,17 @@ const NOBODY: Session = Object.freeze({ scopes: [], csrf: "", signed_in: false }
 
 /**
  * Lets a request in, or sends it to the login. A form must come from a page of ours (its `Origin` says so) and carry the
- * session's token; without keys the host must be a loopback name as well.
+ * session's token.
  */
 export async function admit(
   route: Route,
   { context, site, sessions, report }: { context: Context; site: Site; sessions: Sessions; report: Report },
 ): Promise<Visit | Response> {
-  if (sessions.open) checkHost(context);
   if (route.method === "POST") checkOrigin(context);
   const known = await sessions.of(context);
   if (known === null && route.scope !== null) return toLogin(route, context);
   const session = known ?? NOBODY;
-  if (route.scope !== null && !allows(session, route.scope)) {
+  if (route.scope !== null && !allows(session.scopes, route.scope)) {
     throw new HttpError(
       403,
       "denied",
@@ -60,19 +61,8 @@ async function formOf(context: Context): Promise<Map<string, string[]>> {
     throw new HttpError(400, "invalid", "a form is expected, as application/x-www-form-urlencoded");
   }
   const fields = new Map<string, string[]>();
-  for (const [name, value] of new URLSearchParams(await bounded(context.req.raw))) {
+  for (const [name, value] of new URLSearchParams(await readBody(context.req.raw, MAX_FORM))) {
     fields.set(name, [...fields.get(name) ?? [], value]);
   }
   return fields;
-}
-
-async function bounded(request: Request): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of request.body ?? []) {
-    size += part.length;
-    if (size > MAX_FORM) throw new HttpError(400, "invalid", "the form is larger than 64 KB");
-    parts.push(part);
-  }
-  return await new Blob(parts as BlobPart[]).text();
 }

@@ -2,21 +2,6 @@ import type { Context } from "../../deps.ts";
 import { HttpError } from "../problem.ts";
 
 /**
- * Refuses a request that reached an open service under a foreign name. A site can point its own name at 127.0.0.1 (DNS
- * rebinding), and its scripts would then read and post here as if they were ours.
- */
-export function checkHost(context: Context): void {
-  const { hostname } = new URL(context.req.url);
-  const named = hostOf(context);
-  if (isLoopback(hostname) && (named === null || isLoopback(named))) return;
-  throw new HttpError(
-    403,
-    "denied",
-    "without API keys this service answers to loopback names only: open it as 127.0.0.1, or set PARLEY_API_KEYS",
-  );
-}
-
-/**
  * Refuses a form that another site sent. Every browser says where a POST comes from; whoever does not say is no browser, and has
  * the API.
  */
@@ -30,15 +15,6 @@ export function checkOrigin(context: Context): void {
     "denied",
     "this form was not sent from a page of this service; behind a proxy, let it pass on the header Host",
   );
-}
-
-function hostOf(context: Context): string | null {
-  const host = context.req.header("host");
-  return host === undefined ? null : URL.parse(`http://${host}`)?.hostname ?? "";
-}
-
-function isLoopback(name: string): boolean {
-  return name === "localhost" || name === "[::1]" || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
 /** Nothing inline, nothing from elsewhere, in no frame, and forms go nowhere but home. */

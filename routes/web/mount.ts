@@ -16,7 +16,7 @@ export function mount(
   site: Site,
   handler: (endpoint: Endpoint) => (context: Context) => Promise<Response>,
 ): Failure {
-  const sessions = new Sessions(site.keys, () => site.clock.now());
+  const sessions = new Sessions(site.keys, () => site.clock.now(), site.runs);
   const visits = new WeakMap<Context, Visit>();
   const failure: Failure = (problem, headers, context) =>
     wantsHtml(context)

@@ -1,9 +1,11 @@
-import { type Context, createHash, createHmac, loadCookies, timingSafeEqual } from "../../deps.ts";
+import { type Context, createHash, createHmac, loadCookies, LRUCache, timingSafeEqual } from "../../deps.ts";
 import type { ApiKey, Scope } from "../../lib/core/types.ts";
+import type { RunStore } from "../../lib/stores/runs/port.ts";
+import { ask } from "./ask.ts";
 
 /** Who looks at a page. */
 export interface Session {
-  /** `read` sees, `admin` acts as well. */
+  /** Those of its key: `read` sees, `admin` acts as well. */
   readonly scopes: readonly Scope[];
   /** Stands in every form that this session is shown; no other site can read it. */
   readonly csrf: string;
@@ -13,16 +15,27 @@ export interface Session {
 
 const HOURS = 12;
 const COOKIE = "parley_session";
+/** Ended sessions that this process remembers itself. */
+const MAX_ENDED = 10_000;
+
+/** Keeps which sessions were ended, for every process that serves. */
+export type EndedSessions = Pick<RunStore, "endSession" | "isSessionEnded">;
 
 /**
- * Sessions without a table: a cookie signed with a secret that comes of the keys names the key that was shown, and holds for
- * 12 hours, for as long as that key exists, and for no other set of keys. Without keys everybody has the one open session.
+ * A cookie signed with a secret that comes of the keys names the key that was shown. It holds for 12 hours, for as long as that
+ * key exists, for no other set of keys, and until it is logged out: that is all that is stored. Without keys everybody has the
+ * one open session.
  */
 export class Sessions {
   private readonly secret: string;
   private readonly known: ReadonlyMap<string, ApiKey>;
+  private readonly ended = new LRUCache<string, true>({ max: MAX_ENDED });
 
-  constructor(private readonly keys: readonly ApiKey[], private readonly now: () => number) {
+  constructor(
+    private readonly keys: readonly ApiKey[],
+    private readonly now: () => number,
+    private readonly store: EndedSessions,
+  ) {
     const seed = keys.length === 0 ? crypto.randomUUID() : JSON.stringify(keys.map(({ key }) => key));
     this.secret = createHash("sha256").update(`parley session 1 ${seed}`).digest("hex");
     this.known = new Map(keys.map((key) => [nameOf(key.key), key]));
@@ -35,19 +48,17 @@ export class Sessions {
 
   /** The session of a request; null where there is none, or none any more. */
   async of(context: Context): Promise<Session | null> {
-    if (this.open) return { scopes: ["read", "write", "admin"], csrf: this.token("open"), signed_in: false };
-    const { getSignedCookie } = await loadCookies();
-    const value = await getSignedCookie(context, this.secret, cookieName(context));
-    const [name = "", until = "0"] = (value || "").split(".");
+    if (this.open) return { scopes: ["admin"], csrf: this.token("open"), signed_in: false };
+    const { value, name, until, id } = await this.cookie(context);
     const key = this.known.get(name);
-    if (!value || key === undefined || Number(until) < this.now()) return null;
+    if (key === undefined || until < this.now() || await this.isEnded(id)) return null;
     return { scopes: key.scopes, csrf: this.token(value), signed_in: true };
   }
 
-  /** Starts a session for whoever shows a key that can see the pages; false for any other. */
+  /** Starts a session for whoever shows one of the keys; false for any other. */
   async start(context: Context, given: string): Promise<boolean> {
     const key = this.match(given);
-    if (key === undefined || !sees(key.scopes)) return false;
+    if (key === undefined) return false;
     const { setSignedCookie } = await loadCookies();
     const value = `${nameOf(key.key)}.${this.now() + HOURS * 3_600_000}.${crypto.randomUUID()}`;
     await setSignedCookie(context, cookieName(context), value, this.secret, {
@@ -57,9 +68,33 @@ export class Sessions {
     return true;
   }
 
+  /** Ends the session of a request for every process that serves; rejects, and ends nothing, while the store is down. */
   async end(context: Context): Promise<void> {
+    const { id, until } = await this.cookie(context);
+    if (id !== "") {
+      await this.store.endSession({ session_id: id, until, now: this.now() });
+      this.ended.set(id, true);
+    }
     const { deleteCookie } = await loadCookies();
     deleteCookie(context, cookieName(context), attributes(context));
+  }
+
+  /** The parts of a request's cookie; empty without one that was signed here. */
+  private async cookie(
+    context: Context,
+  ): Promise<{ value: string; name: string; until: number; id: string }> {
+    const { getSignedCookie } = await loadCookies();
+    const value = await getSignedCookie(context, this.secret, cookieName(context)) || "";
+    const [name = "", until = "0", id = ""] = value.split(".");
+    return { value, name, until: Number(until), id };
+  }
+
+  /** While the store does not answer, only what this process knows has ended: pages must be there to say what is down. */
+  private async isEnded(session_id: string): Promise<boolean> {
+    if (this.ended.has(session_id)) return true;
+    const { value } = await ask(() => this.store.isSessionEnded({ session_id }));
+    if (value) this.ended.set(session_id, true);
+    return value ?? false;
   }
 
   /** Every key is compared, in constant time, so that a wrong one takes as long as a right one. */
@@ -71,16 +106,6 @@ export class Sessions {
   private token(session: string): string {
     return createHmac("sha256", this.secret).update(`csrf ${session}`).digest("hex");
   }
-}
-
-/** Whether these scopes let somebody look at the pages. */
-export function sees(scopes: readonly Scope[]): boolean {
-  return scopes.includes("read") || scopes.includes("admin");
-}
-
-/** Whether a session gives a scope; `admin` sees what `read` sees. */
-export function allows(session: Session, scope: Scope): boolean {
-  return session.scopes.includes(scope) || scope === "read" && sees(session.scopes);
 }
 
 /** Whether a form carries this session's token. */

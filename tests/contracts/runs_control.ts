@@ -27,6 +27,19 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
   const test = storeTest(name, open);
   const tasks = ["a", "b", "c", "d"];
 
+  test("endSession() ends a session for every handle, until its time is over", async ({ runs, another }) => {
+    const end = (session_id: string, until: number, now: number) =>
+      runs.endSession({ session_id, until, now });
+    const other = await another();
+    const isEnded = (session_id: string) => other.isSessionEnded({ session_id });
+    await end("s1", T0 + 10, T0);
+    await end("s1", T0 + 10, T0);
+    await end("s2", T0 + 20, T0);
+    assert.deepEqual([await isEnded("s1"), await isEnded("s2"), await isEnded("s3")], [true, true, false]);
+    await end("s3", T0 + 30, T0 + 11);
+    assert.deepEqual([await isEnded("s1"), await isEnded("s2"), await isEnded("s3")], [false, true, true]);
+  });
+
   test("commit() admits by weight within a pool, across runs and handles", async ({ runs, another }) => {
     const other = await another();
     try {

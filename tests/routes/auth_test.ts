@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import type { ApiKey } from "../../lib/core/types.ts";
+import { loadHono } from "../../deps.ts";
+import { type ApiKey, type Scope, SCOPES } from "../../lib/core/types.ts";
+import { createAuthorize } from "../../routes/auth.ts";
+import { HttpError } from "../../routes/problem.ts";
 import { appTest } from "./app.ts";
 
 const KEYS: readonly ApiKey[] = [
@@ -37,11 +40,26 @@ for (
   }, { options });
 }
 
-appTest("an app with keys answers a key without the scope with 403", async ({ app }) => {
-  const response = await app.request(PATH, bearer("writer-key"));
-  assert.equal(response.status, 403);
-  assert.equal((await response.json()).detail, "this API key lacks the scope read");
+appTest("an app with keys lets a key in whose scope includes the one that is needed", async ({ app }) => {
+  assert.equal((await app.request(PATH, bearer("writer-key"))).status, 200);
 }, { options });
+
+Deno.test("createAuthorize() answers a key without the scope with 403", async () => {
+  const authorize = createAuthorize(KEYS);
+  const { Hono } = await loadHono();
+  const app = new Hono().get("/:scope", (context) => {
+    authorize(context, context.req.param("scope") as Scope);
+    return context.text("in");
+  }).onError((error) =>
+    new Response(error.message, { status: error instanceof HttpError ? error.status : 500 })
+  );
+  const ask = async (scope: Scope, key: string) => await app.request(`/${scope}`, bearer(key));
+  assert.deepEqual(
+    await Promise.all(SCOPES.map(async (scope) => (await ask(scope, "writer-key")).status)),
+    [200, 200, 403],
+  );
+  assert.equal(await (await ask("admin", "writer-key")).text(), "this API key lacks the scope admin");
+});
 
 appTest("an app with keys leaves health open", async ({ app }) => {
   for (const path of ["/", "/healthz", "/readyz"]) assert.equal((await app.request(path)).status, 200);

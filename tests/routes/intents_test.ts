@@ -144,7 +144,7 @@ function hanging() {
 const burst = (app: Opened["app"], count: number, signal?: AbortSignal) =>
   Array.from({ length: count }, () =>
     app.request(
-      new Request("http://host/intents/classify", {
+      new Request("http://localhost/intents/classify", {
         ...post({ texts: ["where is my parcel"] }),
         ...signal ? { signal } : {},
       }),

@@ -195,7 +195,7 @@ export interface ActiveLimits {
   readonly groups?: Readonly<Record<string, string>>;
 }
 
-/** Runs, tasks, attempts, lineage and logs: the memory of the dag engine. */
+/** Runs, tasks, attempts, lineage and logs: the memory of the dag engine, and what operators did: pauses, sessions they ended. */
 export interface RunStore extends LineageOutbox {
   /**
    * Adds a queued run with its tasks; false where the run id or the occurrence exists already. With a lease, only its
@@ -273,6 +273,12 @@ export interface RunStore extends LineageOutbox {
   >;
   setPaused(o: { dag_id: string; paused: boolean }): Promise<void>;
   paused(): Promise<string[]>;
+  /**
+   * Ends a session of the pages for every process on this store, until its cookie has run out at `until` (epoch milliseconds);
+   * forgets those that have by `now`.
+   */
+  endSession(o: { session_id: string; until: number; now: number }): Promise<void>;
+  isSessionEnded(o: { session_id: string }): Promise<boolean>;
   /** Takes or renews the one scheduler lease; false while another process holds it, by the rules of `claim`. */
   lead(o: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean>;
   /** The newest scheduler heartbeat; null if there never was one. */

@@ -172,6 +172,14 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
     await this.db.run(sql, [dag_id]);
   }
 
+  async endSession(o: { session_id: string; until: number; now: number }): Promise<void> {
+    await this.db.run("DELETE FROM ended_sessions WHERE until < $1", [o.now]);
+    await this.db.run("INSERT INTO ended_sessions VALUES ($1, $2) ON CONFLICT DO NOTHING", [
+      o.session_id,
+      o.until,
+    ]);
+  }
+
   async firstSeen({ dag_id, now }: { dag_id: string; now: number }): Promise<number> {
     // The lesser of the two: a first look while the clock was ahead must not hold the schedule back until then.
     const row = await this.db.write((session) =>

@@ -140,6 +140,11 @@ export class PostgresRunQueries {
     return (await this.db.get<{ n: number }>(sql))?.n ?? 0;
   }
 
+  async isSessionEnded({ session_id }: { session_id: string }): Promise<boolean> {
+    const sql = "SELECT session_id FROM ended_sessions WHERE session_id = $1";
+    return await this.db.get(sql, [session_id]) != null;
+  }
+
   async paused(): Promise<string[]> {
     const rows = await this.db.all<{ dag_id: string }>("SELECT dag_id FROM paused_dags ORDER BY dag_id");
     return rows.map(({ dag_id }) => dag_id);

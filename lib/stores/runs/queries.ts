@@ -183,6 +183,11 @@ export class RunQueries {
     return this.reading(() => this.sql.get<{ n: number }>(sql)?.n ?? 0);
   }
 
+  isSessionEnded({ session_id }: { session_id: string }): Promise<boolean> {
+    const sql = "SELECT session_id FROM ended_sessions WHERE session_id = ?";
+    return this.reading(() => this.sql.get(sql, session_id) !== null);
+  }
+
   paused(): Promise<string[]> {
     const sql = "SELECT dag_id FROM paused_dags ORDER BY dag_id";
     return this.reading(() => this.sql.all<{ dag_id: string }>(sql).map(({ dag_id }) => dag_id));

@@ -107,4 +107,7 @@ ALTER TABLE pipeline_attempts ADD COLUMN send_at INTEGER DEFAULT 0;
 CREATE INDEX pipeline_attempts_unsent ON pipeline_attempts (send_at, ended_at)
   WHERE send_at IS NOT NULL AND ended_at IS NOT NULL;
 `,
+  `
+CREATE TABLE ended_sessions (session_id TEXT PRIMARY KEY, until INTEGER NOT NULL);
+`,
 ];

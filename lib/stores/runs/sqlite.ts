@@ -182,6 +182,13 @@ export class SqliteRuns extends RunWrites implements RunStore {
     await this.sql.write(() => this.sql.run(sql, dag_id));
   }
 
+  async endSession(o: { session_id: string; until: number; now: number }): Promise<void> {
+    await this.sql.write(() => {
+      this.sql.run("DELETE FROM ended_sessions WHERE until < ?", o.now);
+      this.sql.run("INSERT INTO ended_sessions VALUES (?, ?) ON CONFLICT DO NOTHING", o.session_id, o.until);
+    });
+  }
+
   firstSeen({ dag_id, now }: { dag_id: string; now: number }): Promise<number> {
     return this.sql.write(() => {
       // The lesser of the two: a first look while the clock was ahead must not hold the schedule back until then.
