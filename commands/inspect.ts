@@ -10,12 +10,14 @@ import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { allDags } from "./engine.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
-import { openAll } from "./services.ts";
+import { openAll, openOptions } from "./services.ts";
 import { summarize, summaryTable } from "./summary.ts";
 
 /** Opens the run store for one question or change, and closes it again. */
 export async function withRuns<T>(config: Config, body: (runs: RunStore) => Promise<T>): Promise<T> {
-  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
+  const { value: { runs }, close } = await openAll({
+    runs: () => openRuns(config.runs, openOptions(config)),
+  });
   return await body(runs).finally(close);
 }
 

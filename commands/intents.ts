@@ -8,7 +8,7 @@ import { IntentService } from "../lib/intents/service.ts";
 import { openAnalytics, openDocuments, openVectors } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
 import { embedderOptions } from "./models.ts";
-import { lazy, openAll } from "./services.ts";
+import { lazy, openAll, openOptions } from "./services.ts";
 
 /** Messages that groups are made of at most. */
 const SAMPLE = 4_000;
@@ -22,9 +22,9 @@ const TOP = 3;
 
 function openStores(config: Config) {
   return openAll({
-    analytics: () => openAnalytics(config.analytics),
-    documents: () => openDocuments(config.documents),
-    vectors: () => openVectors(config.vectors),
+    analytics: () => openAnalytics(config.analytics, openOptions(config)),
+    documents: () => openDocuments(config.documents, openOptions(config)),
+    vectors: () => openVectors(config.vectors, openOptions(config)),
   });
 }
 

@@ -13,7 +13,7 @@ import {
 import { openAnalytics, openDocuments, openGraph, openRuns, openVectors } from "../lib/stores/open.ts";
 import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
-import { openAll } from "./services.ts";
+import { openAll, openOptions } from "./services.ts";
 import { count, table } from "./table.ts";
 
 interface Options {
@@ -26,8 +26,8 @@ const daysOf = ({ days }: Options) => days === undefined ? {} : { days };
 /** What each dag and stage did in the last days. */
 export async function showSummary(config: Config, o: Options): Promise<number> {
   const { value, close } = await openAll({
-    runs: () => openRuns(config.runs),
-    analytics: () => openAnalytics(config.analytics),
+    runs: () => openRuns(config.runs, openOptions(config)),
+    analytics: () => openAnalytics(config.analytics, openOptions(config)),
   });
   try {
     const dags = [...allDags(config).values()];
@@ -98,11 +98,11 @@ function rowOf(name: string, last: string, s: Omit<StageSummary, "task_id" | "la
 /** What is not as it should be; exit code 1 where something of it is critical. */
 export async function showAnomalies(config: Config, o: Options): Promise<number> {
   const { value: { runs, vectors, ...others }, close } = await openAll({
-    runs: () => openRuns(config.runs),
-    documents: () => openDocuments(config.documents),
-    analytics: () => openAnalytics(config.analytics),
-    vectors: () => openVectors(config.vectors),
-    graph: () => openGraph(config.graph),
+    runs: () => openRuns(config.runs, openOptions(config)),
+    documents: () => openDocuments(config.documents, openOptions(config)),
+    analytics: () => openAnalytics(config.analytics, openOptions(config)),
+    vectors: () => openVectors(config.vectors, openOptions(config)),
+    graph: () => openGraph(config.graph, openOptions(config)),
   });
   try {
     const dags = [...allDags(config).values()];

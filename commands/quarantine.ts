@@ -1,14 +1,16 @@
 import type { Config } from "../lib/config.ts";
 import { openDocuments } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
-import { openAll } from "./services.ts";
+import { openAll, openOptions } from "./services.ts";
 
 /** Lists refused rows with their reasons; their text only where asked for. */
 export async function listQuarantine(
   config: Config,
   o: { run?: string; limit: number; raw: boolean; json: boolean },
 ): Promise<number> {
-  const { value: { documents }, close } = await openAll({ documents: () => openDocuments(config.documents) });
+  const { value: { documents }, close } = await openAll({
+    documents: () => openDocuments(config.documents, openOptions(config)),
+  });
   try {
     const of = o.run === undefined ? {} : { run_id: o.run };
     const rows = await documents.quarantined({ ...of, limit: o.limit, offset: 0 });

@@ -205,9 +205,9 @@ export class Sqlite {
   }
 
   private checkPages(): void {
-    const found = this.get<{ quick_check: string }>("PRAGMA quick_check(1)")?.quick_check ?? "ok";
+    const found = this.get<{ quick_check: string }>("PRAGMA quick_check(1)")?.quick_check;
     if (found !== "ok") {
-      throw this.connection.explain(new Error(`malformed: ${found.replaceAll(/\s+/g, " ")}`));
+      throw this.connection.explain(new Error("database disk image is malformed", { cause: found }));
     }
   }
 

@@ -8,6 +8,7 @@ import {
   MEMORY,
   openSqlite,
   remedyOf,
+  removeLog,
   type SqliteOptions,
 } from "./sqlite_file.ts";
 
@@ -32,7 +33,8 @@ export class SqliteConnection {
   /** What a statement met in the open file, which holds until that file changes. */
   private damage: DamagedFile | null = null;
   private nextLook = -Infinity;
-  private wasOpen = false;
+  /** The file that was open last, and its log, by id. */
+  private last: { readonly file: string | undefined; log: string | undefined } | null = null;
   private closed = false;
 
   /** Throws `denied` if this process lacks the permission to open the file. */
@@ -83,8 +85,10 @@ export class SqliteConnection {
   }
 
   private isCurrent({ file }: Opened): boolean {
-    if (file === null) return true;
-    const now = fileAt(this.options.path);
+    if (file === null || this.last === null) return true;
+    const { path } = this.options;
+    const now = fileAt(path);
+    if (now?.id === file.id) this.last.log = fileAt(`${path}-wal`)?.id;
     return now?.id === file.id && (this.damage === null || now.changed === file.changed);
   }
 
@@ -92,13 +96,20 @@ export class SqliteConnection {
   private open(): void {
     this.release();
     const { path, create = true } = this.options;
-    if (this.wasOpen && fileAt(path) === null) {
-      throw new ParleyError("unavailable", `${path} is gone: ${remedyOf(this.options)}`);
-    }
-    const db = openSqlite({ ...this.options, create: create && !this.wasOpen });
-    this.opened = { db, file: path === MEMORY ? null : fileAt(path) };
-    this.wasOpen = true;
+    if (this.last !== null) this.refuseGone(this.last);
+    const db = openSqlite({ ...this.options, create: create && this.last === null });
+    const file = path === MEMORY ? null : fileAt(path);
+    this.opened = { db, file };
+    this.last = { file: file?.id, log: fileAt(`${path}-wal`)?.id };
     this.failure = null;
+  }
+
+  /** The log of the file that is gone may still be there, and must not be taken for that of the file in its place. */
+  private refuseGone({ file, log }: { file: string | undefined; log: string | undefined }): void {
+    const { path } = this.options;
+    const now = fileAt(path);
+    if (now === null) throw new ParleyError("unavailable", `${path} is gone: ${remedyOf(this.options)}`);
+    if (now.id !== file && log !== undefined && fileAt(`${path}-wal`)?.id === log) removeLog(path);
   }
 
   private release(): void {

@@ -75,6 +75,11 @@ function createFile(path: string): void {
     if (error instanceof Deno.errors.AlreadyExists) return;
     throw error;
   }
+  removeLog(path);
+}
+
+/** Removes the log of a database that is no longer at this path: SQLite would apply it to the one that is there now. */
+export function removeLog(path: string): void {
   for (const end of ["-wal", "-shm"]) if (fileAt(path + end) !== null) Deno.removeSync(path + end);
 }
 
@@ -109,8 +114,10 @@ function cannotOpen(options: Pick<SqliteOptions, "path" | "remedy">, cause: unkn
   if (cause instanceof Deno.errors.NotFound) {
     return unavailable(`cannot open the database ${path}; does its folder exist?`, cause);
   }
-  const reason = fileAt(path)?.folder ? "a folder is in its place" : "this user may not read and write it";
-  return unavailable(`${path} cannot be opened (${reason}): ${remedyOf(options)}`, cause);
+  const sentence = fileAt(path)?.folder
+    ? `${path} cannot be opened (a folder is in its place): ${remedyOf(options)}`
+    : `${path} cannot be opened for reading and writing: give it to the user that Parley runs as`;
+  return unavailable(sentence, cause);
 }
 
 function migrate(db: DatabaseSync, { path, migrations }: SqliteOptions): void {
@@ -148,7 +155,7 @@ export function transaction<T>(db: DatabaseSync, body: () => T): T {
 }
 
 /** What SQLite says of a file whose content is wrong; `exec` gives no error code, so that the sentence must do. */
-const DAMAGED = /file is not a database|malformed/;
+const DAMAGED = /file is not a database|database disk image is malformed|malformed database schema/;
 const CANNOT_OPEN = /unable to open database file|readonly database/;
 
 /** The content of a file is wrong; its message names the file and what to do. */
@@ -156,9 +163,10 @@ export class DamagedFile extends ParleyError {}
 
 /** {@link DamagedFile} if the content is at fault, `unavailable` if file or disk are; any other error as it is. */
 export function fileError(error: unknown, options: Pick<SqliteOptions, "path" | "remedy">): unknown {
+  if (error instanceof ParleyError) return error;
   const reason = messageOf(error);
   if (CANNOT_OPEN.test(reason)) return cannotOpen(options, error);
-  if (error instanceof ParleyError || !DAMAGED.test(reason)) return diskError(error, options.path);
+  if (!DAMAGED.test(reason)) return diskError(error, options.path);
   const sentence = `${options.path} is damaged (${reason}): ${remedyOf(options)}`;
   return new DamagedFile("unavailable", sentence, { cause: error });
 }
@@ -187,6 +195,6 @@ export function fileAt(path: string): FileState | null {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-    throw unavailable(`${path} cannot be opened: this user may not read its folder`, error);
+    throw unavailable(`${path} cannot be opened: give its folder to the user that Parley runs as`, error);
   }
 }
