@@ -12,7 +12,8 @@ export function requestLog(log: Logger): Log {
 }
 
 function levelOf({ status, route, degraded, error }: LogEntry): keyof Logger {
-  if (status >= 500 || error !== undefined) return "error";
+  // A probe's 503 is its answer: that the process is starting, or which stores are down.
+  if (error !== undefined || (status >= 500 && !PROBES.has(route))) return "error";
   if (degraded !== undefined) return "warning";
   return PROBES.has(route) ? "debug" : "info";
 }
