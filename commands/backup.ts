@@ -52,17 +52,18 @@ class Copying {
     return true;
   }
 
+  /** An index that is replaced meanwhile, or cannot be read, is rebuilt from the copied rows when it is first used. */
   private folder(from: string, to: string): void {
-    try {
-      for (const { name, isFile } of Deno.readDirSync(from)) {
-        if (!isFile) continue;
-        Deno.mkdirSync(to, { recursive: true, mode: FOLDER_MODE });
+    for (const name of indexFilesIn(from)) {
+      Deno.mkdirSync(to, { recursive: true, mode: FOLDER_MODE });
+      try {
         Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
         Deno.chmodSync(`${to}/${name}`, FILE_MODE);
         this.files++;
+      } catch (error) {
+        const { NotFound, PermissionDenied } = Deno.errors;
+        if (!(error instanceof NotFound || error instanceof PermissionDenied)) throw error;
       }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 }
@@ -71,6 +72,17 @@ function databasesIn(data: string): string[] {
   try {
     return [...Deno.readDirSync(data)].filter(({ name }) => name.endsWith(".db")).map(({ name }) => name)
       .sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** Index files without what is being written. */
+function indexFilesIn(folder: string): string[] {
+  try {
+    const files = [...Deno.readDirSync(folder)].filter(({ isFile }) => isFile).map(({ name }) => name);
+    return files.filter((name) => /\.(flat|usearch)$/.test(name));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;

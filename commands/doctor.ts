@@ -14,7 +14,7 @@ import { checkData, type CheckedStores, type Finding } from "../lib/quality/chec
 import { otherModel } from "../lib/quality/model.ts";
 import * as open from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
-import type { VectorStores } from "../lib/stores/vectors/port.ts";
+import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
 import { embedderOptions, modelName } from "./models.ts";
 import { openOptions } from "./services.ts";
@@ -164,7 +164,25 @@ async function examineData(
   const about = typeof configured === "string"
     ? [noEmbedder(configured)]
     : otherModelFindings(config, published, configured);
-  return { counts, findings: [...compared ?? [], ...about] };
+  const indexes = published === null
+    ? null
+    : await reading.of("vectors", vectors, (store) => indexFindings(store, published));
+  return { counts, findings: [...compared ?? [], ...indexes ?? [], ...about] };
+}
+
+/** What is wrong with the indexes that answers come from. */
+async function indexFindings(store: VectorStore, { version }: Published): Promise<Finding[]> {
+  const faults = await store.verify({ version });
+  const remedy =
+    "run `deno task pipeline run reembed`, which builds a new version from what is stored (a running " +
+    "API repairs damaged files itself)";
+  return faults.map((fault) => ({
+    code: "damaged_index",
+    severity: "critical",
+    figure: 1,
+    expected: 0,
+    text: `${fault}; ${remedy}`,
+  }));
 }
 
 /** What is free on the disk of a folder, or of the nearest one above that exists. */

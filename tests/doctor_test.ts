@@ -1,22 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { doctor } from "../commands/doctor.ts";
-import { type Config, loadConfig } from "../lib/config.ts";
-import { nightlyRun, ROOT, SAMPLE, withFlow } from "./fixtures/flow.ts";
-
-/** What `doctor --json` says of a data folder, as a process would that starts now. */
-async function examined(config: Config, env: Record<string, string> = {}) {
-  const printed: string[] = [];
-  const { log } = console;
-  console.log = (line: string) => printed.push(line);
-  try {
-    const set = { PARLEY_EMBEDDINGS: "test:64", PARLEY_DATA: config.data, ...env };
-    const code = await doctor(loadConfig(set, ROOT.slice(0, -1)), { json: true });
-    return { code, ...JSON.parse(printed.join("")) };
-  } finally {
-    console.log = log;
-  }
-}
+import type { Config } from "../lib/config.ts";
+import { doctorReport } from "./fixtures/doctor.ts";
+import { nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
 type Store = { role: string; error: string | null };
 const errorsOf = ({ stores }: { stores: Store[] }) =>
@@ -34,7 +20,7 @@ function sampleTest(name: string, body: (config: Config) => Promise<void>): void
 }
 
 sampleTest("doctor counts the stores that answer while another is down", async (config) => {
-  const { code, counts, ...said } = await examined(config, { PARLEY_GRAPH: "bolt://127.0.0.1:1" });
+  const { code, counts, ...said } = await doctorReport(config, { PARLEY_GRAPH: "bolt://127.0.0.1:1" });
   assert.equal(code, 1);
   assert.match(errorsOf(said).graph!, /127\.0\.0\.1:1/);
   assert.deepEqual(Object.keys(counts), ["documents", "analytics", "vectors"]);
@@ -44,7 +30,7 @@ sampleTest("doctor counts the stores that answer while another is down", async (
 sampleTest("doctor names a store that answers and cannot be read, and counts the others", async (config) => {
   using documents = new DatabaseSync(`${config.data}/documents.db`);
   documents.exec("ALTER TABLE messages RENAME TO lost");
-  const { code, counts, ...said } = await examined(config);
+  const { code, counts, ...said } = await doctorReport(config);
   assert.equal(code, 1);
   assert.deepEqual(Object.keys(errorsOf(said)), ["documents"]);
   assert.match(errorsOf(said).documents!, /^it answers, but cannot be read: .*messages/);
@@ -52,7 +38,7 @@ sampleTest("doctor names a store that answers and cannot be read, and counts the
 });
 
 sampleTest("doctor finds stores that disagree", async (config) => {
-  assert.deepEqual((await examined(config)).findings, []);
+  assert.deepEqual((await doctorReport(config)).findings, []);
   const lose = (file: string, sql: string) => {
     using database = new DatabaseSync(`${config.data}/${file}`);
     database.exec(sql);
@@ -60,7 +46,9 @@ sampleTest("doctor finds stores that disagree", async (config) => {
   const first = "(SELECT min(message_id) FROM messages)";
   lose("documents.db", `DELETE FROM messages WHERE message_id = ${first}`);
   const found = async () => {
-    const { code, counts, findings: [{ code: what, severity, figure, expected }] } = await examined(config);
+    const { code, counts, findings: [{ code: what, severity, figure, expected }] } = await doctorReport(
+      config,
+    );
     assert.deepEqual(Object.keys(counts), EACH);
     return [code, severity, what, figure, expected];
   };
@@ -73,8 +61,8 @@ sampleTest("doctor finds stores that disagree", async (config) => {
 });
 
 sampleTest("doctor says how much lineage waits, and where to without what is secret", async (config) => {
-  assert.equal((await examined(config)).lineage, null);
-  const { lineage } = await examined(config, {
+  assert.equal((await doctorReport(config)).lineage, null);
+  const { lineage } = await doctorReport(config, {
     PARLEY_LINEAGE: "http://127.0.0.1:1/api?api_key=secret",
     PARLEY_LINEAGE_KEY: "secret",
   });
@@ -87,7 +75,7 @@ Deno.test("doctor looks at the disk that the data folder is on, also before ther
     const { bavail, bsize } = (await import("node:fs")).statfsSync(config.data);
     const free = bavail * bsize / 1e9;
     for (const data of [config.data, `${config.data}/not/yet`]) {
-      const { disk_free_gb } = await examined({ ...config, data });
+      const { disk_free_gb } = await doctorReport({ ...config, data });
       assert.ok(Math.abs(disk_free_gb - free) < 1, `${disk_free_gb} of ${free}`);
     }
   }));

@@ -1,6 +1,7 @@
 import { createHash } from "../../deps.ts";
 import { batches, paged } from "../../lib/core/batch.ts";
 import { DAY_MS, latestTime } from "../../lib/core/clock.ts";
+import type { Abortable } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
@@ -34,7 +35,7 @@ export async function derive(context: TaskContext<Services>): Promise<DeriveOutp
     await settle(services, users, signal);
     context.progress({ done: done += users.length, total: touched.rows });
   }
-  const { version, campaigns, indexed } = await buildVersion(services, store, signal);
+  const { version, campaigns, indexed } = await buildVersion(services, store, context);
   report(context, store, { users: touched.rows, profiles, campaigns, version, indexed });
   return { version, profiles };
 }
@@ -43,14 +44,14 @@ export async function derive(context: TaskContext<Services>): Promise<DeriveOutp
 export async function buildVersion(
   { analytics, settings, clock }: Services,
   store: VectorStore,
-  signal?: AbortSignal,
+  { log, signal }: { log?: (line: string) => void } & Abortable = {},
 ): Promise<{ version: number; campaigns: number; indexed: number }> {
   const published = await analytics.published({ signal });
   const version = (published?.version ?? 0) + 1;
   const { half_life_days } = settings;
   const latest = latestTime(clock.now());
   const { campaigns } = await analytics.buildStats({ version, half_life_days, latest, signal });
-  const built = await store.build({ version, signal });
+  const built = await store.build({ version, signal, ...log && { log } });
   return { version, campaigns, indexed: built.profiles + built.campaigns };
 }
 

@@ -86,6 +86,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
         messagesOf: (o) => store.messagesOf({ user_id: "u1", after: null, limit: 5, ...o }),
         search: (o) => store.search({ collection: "profiles", version: 1, vector: axis(0), k: 5, ...o }),
         build: (o) => store.build({ version: 1, ...o }),
+        verify: (o) => store.verify({ version: 1, ...o }),
         keep: (o) => store.keep({ versions: [1], ...o }),
         faults: (o) => store.faults({ limit: 5, ...o }),
         dropFaults: (o) => store.dropFaults(o),

@@ -6,8 +6,10 @@ import {
   type OpenVectors,
   randomRows,
   sameHits,
+  TOLERANCE,
   vectorTest,
 } from "../fixtures/vector_stores.ts";
+import type { Hit } from "../../lib/stores/vectors/port.ts";
 import { bruteForce, campaign, clustered, profile, recallOf } from "../fixtures/vectors.ts";
 
 /** What every vector store finds, in which version. `open` gives empty ones of their own each time. */
@@ -44,6 +46,32 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     sameHits([best!], [{ id: "u77", score: 1 }]);
     const all = await near(store, 1, queries[0]!, 200);
     assert.deepEqual(all, all.toSorted((a, b) => b.score - a.score));
+  });
+
+  test("search() finds what thousands with equal vectors stand between", async (store) => {
+    const others = randomRows(2_100, 10);
+    const same = Array.from({ length: 3_000 }, (_, at) => profile(`same${10_000 + at}`, axis(0)));
+    const rows = [...others, ...same].sort((a, b) => a.content_hash < b.content_hash ? -1 : 1);
+    await store.upsert({ collection: "profiles", rows });
+    assert.equal((await store.build({ version: 1 })).profiles, 5_100);
+    for (const { id, vector } of others.slice(0, 100)) {
+      sameHits(await near(store, 1, vector, 1), [{ id, score: 1 }]);
+    }
+    const isSame = ({ id, score }: Hit) => id.startsWith("same") && Math.abs(score - 1) < TOLERANCE;
+    const hits = await near(store, 1, axis(0), 40);
+    assert.ok(hits.length === 40 && hits.every(isSame));
+    assert.equal(new Set(hits.map(({ id }) => id)).size, 40);
+    await store.deleteUsers({ user_ids: same.slice(5).map(({ id }) => id) });
+    const rest = await near(store, 1, axis(0), 40);
+    assert.deepEqual(rest.filter(isSame).map(({ id }) => id), same.slice(0, 5).map(({ id }) => id));
+    assert.equal(rest.length, 40);
+  });
+
+  test("verify() finds nothing wrong with what was built, and says what was not", async (store) => {
+    await store.upsert({ collection: "profiles", rows: randomRows(50, 11) });
+    await store.build({ version: 1 });
+    assert.deepEqual(await store.verify({ version: 1 }), []);
+    assert.match((await store.verify({ version: 2 })).join(), /no index .*was built for version 2/);
   });
 
   test("search() leaves out what is excluded and still fills up", async (store) => {

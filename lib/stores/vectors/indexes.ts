@@ -1,162 +1,144 @@
 import { messageOf, ParleyError } from "../../core/errors.ts";
-import { FILE_MODE, FOLDER_MODE } from "../../core/modes.ts";
-import { type Sqlite, turn } from "../sqlite.ts";
-import {
-  createIndex,
-  extendIndex,
-  type IndexKind,
-  type IndexReader,
-  type IndexWriter,
-  openIndex,
-} from "./ann.ts";
-import { floatsOf, type StoredRow } from "./rows.ts";
+import type { Abortable } from "../../core/types.ts";
+import type { Sqlite } from "../sqlite.ts";
+import { mapUsearchFile, readFlat } from "./ann.ts";
+import { type Build, Builds, COLUMNS, faultOfIndex } from "./builds.ts";
+import type { Indexed } from "./groups.ts";
+import { IndexBuilder } from "./index_builder.ts";
+import { DamagedIndex, type IndexFile, readVerified, removeFile, withVerifiedCopy } from "./index_file.ts";
+import { VersionIndex } from "./version_index.ts";
 
-export type Indexed = "profiles" | "campaigns";
-
-/** A built index: which file, and how far in the table's writes it goes. */
-interface Build {
+/** What one process has open of a build, or why it has not. */
+interface Opened {
   readonly build: number;
-  readonly version: number;
-  readonly kind: IndexKind;
-  readonly rev: number;
-  readonly deletions: number;
+  readonly index: Promise<VersionIndex>;
+  problem: string | null;
+  /** When opening may be tried again after it failed, by `performance.now()`. */
+  retry_at: number;
 }
 
-/** Rows that go into an index before others get their turn: some 20 ms of work. */
-const ROWS_PER_TURN = 32;
-/** Versions that one process keeps open for each collection: the published one and the one before. */
+/** Versions that one process keeps open for each collection: the published one, and the one before or after it. */
 const OPEN_VERSIONS = 2;
+/** How long an index that could not be opened or rebuilt is left alone. */
+const RETRY_MS = 60_000;
 
-/** The index files of all data versions: `<collection>-<version>.<kind>` in one folder. */
+/** The index files of all data versions, in one folder, and which process has what of them open. */
 export class Indexes {
-  private readonly readers = new Map<Indexed, Map<number, { build: number; reader: IndexReader }>>();
+  private readonly opened = new Map<Indexed, Map<number, Opened>>();
+  private readonly closing = new AbortController();
+  private readonly background = new Set<Promise<unknown>>();
 
-  constructor(private readonly sql: Sqlite, private readonly folder: string) {}
+  readonly builder: IndexBuilder;
+  private readonly builds: Builds;
+
+  constructor(private readonly sql: Sqlite, folder: string, private readonly dimension: number) {
+    this.builds = new Builds(sql, folder);
+    this.builder = new IndexBuilder(this.builds, dimension);
+  }
 
   /**
-   * Builds the index of a collection under a version and returns how many rows it has. It goes on from the newest
-   * graph that lacks no deletion, since a graph from which rows were taken still holds their bytes; otherwise it
-   * starts afresh. Rows that change meanwhile may be in or not: the next build brings them.
+   * The index of a version, verified when it is first asked for; `not_found` if it was not built. If it is damaged it
+   * is `unavailable` and is rebuilt from the rows in the background.
    */
-  async build(
-    o: { collection: Indexed; version: number; dimension: number; signal: AbortSignal | undefined },
-  ): Promise<number> {
-    const { deletions } = this.sql.get<{ deletions: number }>(
-      "SELECT deletions FROM collections WHERE collection = ?",
-      o.collection,
-    )!;
-    const { index, since } = this.begin({ ...o, deletions });
-    const rev = await this.fill(index, o.collection, since, o.signal);
-    this.saveFile(index, this.path(o.collection, o.version, index.kind));
-    await this.sql.write(() =>
-      this.sql.run(
-        "INSERT OR REPLACE INTO indexes (collection, version, kind, rev, deletions) VALUES (?, ?, ?, ?, ?)",
-        o.collection,
-        o.version,
-        index.kind,
-        rev,
-        deletions,
+  async reader({ collection, version }: { collection: Indexed; version: number }): Promise<VersionIndex> {
+    const [build, next] = this.sql.all<Build>(
+      `SELECT ${COLUMNS} FROM indexes WHERE collection = ? AND version >= ? ORDER BY version LIMIT 2`,
+      collection,
+      version,
+    );
+    if (build?.version !== version) throw new ParleyError("not_found", notBuilt(collection, version));
+    // The version after it is about to be published: opened now, it does not keep the first answers from it waiting.
+    if (next !== undefined) this.open(next);
+    const opened = this.open(build);
+    try {
+      return await opened.index;
+    } catch (error) {
+      this.closing.signal.throwIfAborted();
+      // Another process has replaced it since its row was read.
+      if (this.builds.of(collection, version)?.build !== build.build) {
+        return await this.reader({ collection, version });
+      }
+      if (opened.problem === null) this.handleFailure(build, opened, error);
+      throw new ParleyError("unavailable", opened.problem!, { cause: error });
+    }
+  }
+
+  private open(build: Build): Opened {
+    const versions = this.opened.get(build.collection) ?? new Map<number, Opened>();
+    this.opened.set(build.collection, versions);
+    const held = versions.get(build.version);
+    if (held?.build === build.build && performance.now() < held.retry_at) return held;
+    const index = this.inBackground(this.load(build));
+    const opened: Opened = { build: build.build, index, problem: null, retry_at: Infinity };
+    versions.set(build.version, opened);
+    for (const old of [...versions.keys()].sort((a, b) => b - a).slice(OPEN_VERSIONS)) versions.delete(old);
+    return opened;
+  }
+
+  private async load(build: Build): Promise<VersionIndex> {
+    const { signal } = this.closing;
+    const file = this.builds.file(build);
+    const map = (path: string) => mapUsearchFile(path, this.dimension);
+    const index = build.kind === "flat"
+      ? readFlat(await readWhole(file, { signal }), this.dimension)
+      : await withVerifiedCopy(file, { signal }, map);
+    return new VersionIndex(index, this.builds.groups(build));
+  }
+
+  /** Says what is wrong, and rebuilds what is damaged. */
+  private handleFailure(build: Build, opened: Opened, error: unknown): void {
+    const fault = faultOfIndex(build, error);
+    if (!(error instanceof DamagedIndex)) {
+      opened.problem = fault;
+      opened.retry_at = performance.now() + RETRY_MS;
+      return;
+    }
+    opened.problem = `${fault}; it is being rebuilt from the rows`;
+    const { collection, version } = build;
+    const rebuilt = this.builder.build({ collection, version, signal: this.closing.signal }).catch(
+      (error) => {
+        opened.problem = `${fault}, and rebuilding it failed: ${
+          messageOf(error)
+        }; it is tried again in a minute`;
+        opened.retry_at = performance.now() + RETRY_MS;
+      },
+    );
+    this.inBackground(rebuilt);
+  }
+
+  /** What {@link close} waits for. */
+  private inBackground<T>(work: Promise<T>): Promise<T> {
+    const ended = work.then(() => {}, () => {}).finally(() => this.background.delete(ended));
+    this.background.add(ended);
+    return work;
+  }
+
+  /** Why an index that was asked for is not available, a sentence each. */
+  problems(): string[] {
+    return [...this.opened].flatMap(([collection, versions]) =>
+      [...versions].flatMap(([version, { build, problem }]) =>
+        problem !== null && this.builds.of(collection, version)?.build === build ? [problem] : []
       )
     );
-    return index.size;
   }
 
-  private begin(
-    o: { collection: Indexed; version: number; dimension: number; deletions: number },
-  ): { index: IndexWriter; since: number } {
-    const base = this.sql.get<Build>(
-      `SELECT * FROM indexes WHERE collection = ? AND version <= ? AND kind = 'usearch' AND deletions = ?
-       ORDER BY version DESC LIMIT 1`,
-      o.collection,
-      o.version,
-      o.deletions,
-    );
-    const index = base && extend(this.path(o.collection, base.version, base.kind), o.dimension);
-    if (index) return { index, since: base.rev };
-    const { rows } = this.sql.get<{ rows: number }>(
-      "SELECT count(*) AS rows FROM vectors WHERE collection = ?",
-      o.collection,
-    )!;
-    return { index: createIndex({ rows, dimension: o.dimension }), since: 0 };
-  }
-
-  /** Puts every row whose `rev` is newer than `since` into the index; returns the newest `rev` met. */
-  private async fill(
-    index: IndexWriter,
-    collection: Indexed,
-    since: number,
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
-    let rev = since;
-    let rowid = Number.MAX_SAFE_INTEGER;
-    while (true) {
-      signal?.throwIfAborted();
-      const rows = this.sql.all<Pick<StoredRow, "rowid" | "rev" | "vector">>(
-        `SELECT rowid, rev, vector FROM vectors WHERE collection = ? AND (rev, rowid) > (?, ?)
-         ORDER BY rev, rowid LIMIT ${ROWS_PER_TURN}`,
-        collection,
-        rev,
-        rowid,
-      );
-      for (const row of rows) {
-        index.put(row.rowid, floatsOf(row.vector));
-        ({ rev, rowid } = row);
+  /** What is wrong with the files of a version, a sentence each; reads them whole. */
+  async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
+    const faults: string[] = [];
+    for (const collection of ["profiles", "campaigns"] as const) {
+      const build = this.builds.of(collection, version);
+      if (build === null) {
+        faults.push(notBuilt(collection, version));
+        continue;
       }
-      if (rows.length < ROWS_PER_TURN) return rev;
-      await turn();
+      try {
+        for await (const _chunk of readVerified(this.builds.file(build), { signal }));
+      } catch (error) {
+        signal?.throwIfAborted();
+        faults.push(faultOfIndex(build, error));
+      }
     }
-  }
-
-  /** Writes under a name of its own, then renames, so that a file under its final name is always whole. */
-  private saveFile(index: IndexWriter, path: string): void {
-    Deno.mkdirSync(this.folder, { recursive: true, mode: FOLDER_MODE });
-    const part = `${path}.${crypto.randomUUID()}`;
-    Deno.openSync(part, { write: true, createNew: true, mode: FILE_MODE }).close();
-    index.save(part);
-    {
-      using file = Deno.openSync(part, { write: true });
-      file.syncDataSync();
-    }
-    Deno.renameSync(part, path);
-  }
-
-  /** The index of a version, opened once; `not_found` where it was not built, `unavailable` where its file is gone. */
-  reader(o: { collection: Indexed; version: number; dimension: number }): IndexReader {
-    const { build, kind } = this.built(o);
-    const open = this.openOf(o.collection);
-    const held = open.get(o.version);
-    if (held?.build === build) return held.reader;
-    const reader = this.openFile(this.path(o.collection, o.version, kind), kind, o.dimension);
-    open.set(o.version, { build, reader });
-    for (const old of [...open.keys()].sort((a, b) => b - a).slice(OPEN_VERSIONS)) open.delete(old);
-    return reader;
-  }
-
-  private built(o: { collection: Indexed; version: number }): Build {
-    const build = this.sql.get<Build>(
-      "SELECT * FROM indexes WHERE collection = ? AND version = ?",
-      o.collection,
-      o.version,
-    );
-    if (build) return build;
-    throw new ParleyError("not_found", `no index of ${o.collection} was built for version ${o.version}`);
-  }
-
-  private openFile(path: string, kind: IndexKind, dimension: number): IndexReader {
-    try {
-      return openIndex({ path, kind, dimension });
-    } catch (cause) {
-      const sentence = `the index ${path} cannot be opened (${
-        messageOf(cause)
-      }); the next pipeline run builds it anew`;
-      throw new ParleyError("unavailable", sentence, { cause });
-    }
-  }
-
-  private openOf(collection: Indexed) {
-    const open = this.readers.get(collection) ?? new Map<number, { build: number; reader: IndexReader }>();
-    this.readers.set(collection, open);
-    return open;
+    return faults;
   }
 
   /** Drops the indexes of all other versions, with every file that an interrupted build of them left. */
@@ -167,30 +149,34 @@ export class Indexes {
         JSON.stringify(versions),
       )
     );
-    for (const open of this.readers.values()) {
+    for (const open of this.opened.values()) {
       for (const version of open.keys()) if (!versions.includes(version)) open.delete(version);
     }
-    for (const { name, version } of filesOf(this.folder)) {
-      if (!versions.includes(version)) Deno.removeSync(`${this.folder}/${name}`);
+    for (const { name, version } of filesOf(this.builds.folder)) {
+      if (!versions.includes(version)) removeFile(`${this.builds.folder}/${name}`);
     }
   }
 
-  close(): void {
-    this.readers.clear();
-  }
-
-  private path(collection: Indexed, version: number, kind: IndexKind): string {
-    return `${this.folder}/${collection}-${version}.${kind}`;
+  /** Gives up what is under way, and resolves when it has ended; until then it no longer uses the database. */
+  async close(): Promise<void> {
+    this.closing.abort(new ParleyError("unavailable", "the store was closed"));
+    this.opened.clear();
+    await Promise.all(this.background);
   }
 }
 
-/** A file that is gone or damaged costs a build from the first row on, and nothing else. */
-function extend(path: string, dimension: number): IndexWriter | null {
-  try {
-    return extendIndex({ path, dimension });
-  } catch {
-    return null;
+function notBuilt(collection: Indexed, version: number): string {
+  return `no index of ${collection} was built for version ${version}`;
+}
+
+async function readWhole(file: IndexFile, o: Abortable): Promise<Uint8Array<ArrayBuffer>> {
+  const whole = new Uint8Array(file.bytes);
+  let at = 0;
+  for await (const chunk of readVerified(file, o)) {
+    whole.set(chunk, at);
+    at += chunk.length;
   }
+  return whole;
 }
 
 /** Index files by name, finished or not, with their versions. */

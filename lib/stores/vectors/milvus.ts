@@ -6,7 +6,7 @@ import type { Milvus } from "./milvus_client.ts";
 import { settled } from "./milvus_hits.ts";
 import { decodeRow, encodeRow, FIELDS, hexOf, LIVE, planUpsert, retired } from "./milvus_rows.ts";
 import { SCALARS, vectorOf, WHOLE } from "./milvus_rows.ts";
-import { MilvusState, type State } from "./milvus_state.ts";
+import { MilvusState, notBuilt, type State } from "./milvus_state.ts";
 import { among, type MilvusRow, MilvusTable, MOST_ROWS, quoted, VALUES } from "./milvus_table.ts";
 import type { Collection, Hit, Search, VectorCounts, VectorRow, VectorStore } from "./port.ts";
 import { faultOf, refuseFaults, unit } from "./rows.ts";
@@ -185,7 +185,7 @@ export class MilvusVectors implements VectorStore {
     const { signal } = o;
     signal?.throwIfAborted();
     const vector = unit(o.vector, this.model.dimension);
-    const build = await this.buildOf(o.version, signal);
+    const build = await this.state.buildOf(o.version, signal);
     if (o.k > MOST_ROWS) throw new ParleyError("invalid", `Milvus finds at most ${MOST_ROWS} rows at once`);
     const exclude = o.exclude?.length ? ` and not (${among("id", o.exclude)})` : "";
     const table = this.tables[o.collection];
@@ -199,19 +199,16 @@ export class MilvusVectors implements VectorStore {
     return (await settled({ table, vector, found, signal })).slice(0, o.k);
   }
 
-  /** The number of a version's build; what another process built a moment ago is found, too. */
-  private async buildOf(version: number, signal: Signal): Promise<number> {
-    const known = await this.state.recent(signal);
-    const { builds } = known.builds[version] === undefined ? await this.state.now(signal) : known;
-    if (builds[version] !== undefined) return builds[version];
-    throw new ParleyError("not_found", `no index was built for version ${version}`);
-  }
-
   async build({ version, signal }: { version: number } & Abortable): Promise<VectorCounts> {
     const state = await this.prepared(signal);
     const builds = { ...state.builds, [version]: state.next };
     await this.state.write({ ...state, next: state.next + 1, builds }, signal);
     return await this.counts({ signal });
+  }
+
+  async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
+    const { builds } = await this.state.now(signal);
+    return builds[version] === undefined ? [notBuilt(version)] : [];
   }
 
   async keep({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {

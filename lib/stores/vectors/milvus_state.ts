@@ -1,3 +1,4 @@
+import { ParleyError } from "../../core/errors.ts";
 import type { ModelIdentity } from "../../core/types.ts";
 import { type Freshness, type MilvusField, quoted } from "./milvus_table.ts";
 import type { MilvusTable } from "./milvus_table.ts";
@@ -23,6 +24,8 @@ const DIMENSION = 2;
 /** How long an answer to another process's question may be out of date. */
 const HELD_MS = 1_000;
 
+export const notBuilt = (version: number) => `no index was built for version ${version}`;
+
 /**
  * The state, as the one row of a collection of its own. It is written whole, so it is never half new, and not kept in
  * collection properties, because those that Milvus does not know are refused by newer versions.
@@ -41,6 +44,14 @@ export class MilvusState {
   async recent(signal: AbortSignal | undefined): Promise<State> {
     if (this.held && performance.now() - this.held.at < HELD_MS) return this.held.state;
     return await this.read("own", signal);
+  }
+
+  /** The number of a version's build; what another process built a moment ago is found, too. */
+  async buildOf(version: number, signal: AbortSignal | undefined): Promise<number> {
+    const known = await this.recent(signal);
+    const { builds } = known.builds[version] === undefined ? await this.now(signal) : known;
+    if (builds[version] !== undefined) return builds[version];
+    throw new ParleyError("not_found", notBuilt(version));
   }
 
   private async read(freshness: Freshness, signal: AbortSignal | undefined): Promise<State> {

@@ -50,11 +50,16 @@ export interface VectorStore {
   messagesOf(o: { user_id: string; after: string | null; limit: number } & Abortable): Promise<VectorRow[]>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version; `exclude` are ids that
-   * must not come back. A version that was not built is `not_found`.
+   * must not come back. A version that was not built is `not_found`, one whose index is damaged is `unavailable`.
    */
   search(o: Search): Promise<Hit[]>;
-  /** Builds the indexes of a data version beside those that serve. Repeating it replaces them. */
-  build(o: { version: number } & Abortable): Promise<VectorCounts>;
+  /**
+   * Builds the indexes of a data version beside those that serve. Repeating it replaces them. `log` gets a line about
+   * what could not be used for it.
+   */
+  build(o: { version: number; log?: (line: string) => void } & Abortable): Promise<VectorCounts>;
+  /** What is wrong with the indexes of a data version, a sentence each; none if they can be searched. May take seconds. */
+  verify(o: { version: number } & Abortable): Promise<string[]>;
   /** Drops indexes of versions other than these. */
   keep(o: { versions: readonly number[] } & Abortable): Promise<void>;
   /** Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. */

@@ -11,7 +11,6 @@ export interface StoredRow {
   readonly role: Role;
   readonly timestamp: string | null;
   readonly content_hash: string;
-  readonly rev: number;
   readonly vector: Uint8Array;
 }
 

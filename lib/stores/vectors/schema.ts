@@ -2,8 +2,8 @@ import type { ModelIdentity } from "../../core/types.ts";
 import type { Migration } from "../sqlite.ts";
 
 /**
- * Rowids are the keys in index files, so they are never reused. `rev` numbers the write that last changed a row, by
- * collection; `deletions` counts the writes that took rows away. Both tell a build what an earlier index file lacks.
+ * Builds name rows by rowid, so rowids are never reused. `deletions` counts the writes that took rows of a collection
+ * away: an index file from before the newest of them still holds their bytes.
  */
 const MIGRATIONS: readonly Migration[] = [
   `
@@ -47,6 +47,33 @@ const MIGRATIONS: readonly Migration[] = [
     deletions INTEGER NOT NULL,
     UNIQUE (collection, version)
   ) STRICT;
+  `,
+  // Indexes of the first layout have no checksum, so they keep their place in the table and are rebuilt (format 0).
+  `
+  DROP INDEX vectors_by_rev;
+  ALTER TABLE vectors DROP COLUMN rev;
+  ALTER TABLE collections DROP COLUMN rev;
+  ALTER TABLE vectors ADD COLUMN vector_hash INTEGER;
+  CREATE INDEX vectors_by_vector ON vectors (collection, vector_hash, id) WHERE collection <> 'messages';
+
+  ALTER TABLE indexes RENAME TO former;
+  CREATE TABLE indexes (
+    build INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection TEXT NOT NULL REFERENCES collections,
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    deletions INTEGER NOT NULL,
+    format INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    groups BLOB NOT NULL,
+    UNIQUE (collection, version)
+  ) STRICT;
+  INSERT INTO indexes
+    SELECT build, collection, version, kind, deletions, 0, collection || '-' || version || '.' || kind, 0, '', x''
+    FROM former;
+  DROP TABLE former;
   `,
 ];
 

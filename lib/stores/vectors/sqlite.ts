@@ -3,20 +3,21 @@ import { batches } from "../../core/batch.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
-import type { Neighbour } from "./ann.ts";
 import type { Collection, Hit, Search, VectorCounts, VectorRow, VectorStore } from "./port.ts";
 import { bestFirst, faultOf, floatsOf, refuseFaults, rowOf, type StoredRow, unit } from "./rows.ts";
 import type { VectorFiles } from "./sqlite_files.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
+import type { NearRow } from "./version_index.ts";
 
 /** Neighbours asked for beyond `k`, so that most ties at the end of an answer from a graph can be put in order. */
 const SPARE = 16;
 
 /**
- * One model's vectors as rows of a SQLite file, with index files beside it that are built by one process and opened
- * read-only by others. Search in a collection of up to 2,000 rows is exact; above, it is approximate, with scores to
- * 1e-6. Rows deleted since a build do not come back from it, at once; their bytes leave the index files with the next
- * `build` and the `keep` after it. A row replaced since is found by the vector that it had when built.
+ * One model's vectors as rows of a SQLite file, with index files next to it that any process may build and others open.
+ * An index file is verified before it is used; a damaged one is rebuilt from the rows. Search in a collection of up to
+ * 2,000 distinct vectors is exact; above, it is approximate, with scores to 1e-6. Vectors that agree in every component
+ * to 2^-16 count as one. Rows deleted since a build do not come back from it, at once; their bytes leave the index files
+ * with the next `build` and the `keep` after it. A row replaced since is found by the vector that it had when built.
  */
 export class SqliteVectors implements VectorStore {
   constructor(readonly model: ModelIdentity, private readonly files: VectorFiles) {}
@@ -99,18 +100,17 @@ export class SqliteVectors implements VectorStore {
   async search(o: Search): Promise<Hit[]> {
     o.signal?.throwIfAborted();
     const query = unit(o.vector, this.model.dimension);
-    const index = this.files.read().indexes.reader({ ...o, dimension: query.length });
+    const index = await this.files.read().indexes.reader(o);
+    o.signal?.throwIfAborted();
     const excluded = new Set(o.exclude);
     for (let fetch = o.k + excluded.size + SPARE;; fetch *= 2) {
-      const hits = this.live(index.nearest(query, Math.min(fetch, index.size))).filter(({ id }) =>
-        !excluded.has(id)
-      );
-      if (hits.length >= o.k || fetch >= index.size) return hits.sort(bestFirst).slice(0, o.k);
+      const hits = this.live(index.nearest(query, fetch)).filter(({ id }) => !excluded.has(id));
+      if (hits.length >= o.k || fetch >= index.rows) return hits.sort(bestFirst).slice(0, o.k);
     }
   }
 
-  /** Names the rows that are still there. */
-  private live(found: readonly Neighbour[]): Hit[] {
+  /** Names the rows that still exist, each once. */
+  private live(found: readonly NearRow[]): Hit[] {
     const rows = this.sql.all<{ rowid: number; id: string }>(
       "SELECT rowid, id FROM vectors WHERE rowid IN (SELECT value FROM json_each(?))",
       JSON.stringify(found.map(({ rowid }) => rowid)),
@@ -118,17 +118,23 @@ export class SqliteVectors implements VectorStore {
     const ids = new Map(rows.map(({ rowid, id }) => [rowid, id]));
     return found.flatMap(({ rowid, score }) => {
       const id = ids.get(rowid);
+      // A row whose vector changed during a build may be in two groups.
+      ids.delete(rowid);
       return id === undefined ? [] : [{ id, score }];
     });
   }
 
-  async build({ version, signal }: { version: number } & Abortable): Promise<VectorCounts> {
-    signal?.throwIfAborted();
-    const { indexes } = this.files.write();
-    const how = { version, dimension: this.model.dimension, signal };
-    const profiles = await indexes.build({ collection: "profiles", ...how });
-    const campaigns = await indexes.build({ collection: "campaigns", ...how });
+  async build(o: { version: number; log?: (line: string) => void } & Abortable): Promise<VectorCounts> {
+    o.signal?.throwIfAborted();
+    const { builder } = this.files.write().indexes;
+    const profiles = await builder.build({ ...o, collection: "profiles" });
+    const campaigns = await builder.build({ ...o, collection: "campaigns" });
     return { messages: this.count("messages"), profiles, campaigns };
+  }
+
+  async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
+    signal?.throwIfAborted();
+    return await this.files.read().indexes.verify({ version, signal });
   }
 
   async keep({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {

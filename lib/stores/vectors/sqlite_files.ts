@@ -61,7 +61,7 @@ export class VectorFiles {
     const { create } = this;
     const sql = new Sqlite({ path, migrations: vectorMigrations(this.model), create, remedy: REMEDY });
     const id = path === ":memory:" ? null : this.id();
-    return this.opened = { id, sql, indexes: new Indexes(sql, this.path) };
+    return this.opened = { id, sql, indexes: new Indexes(sql, this.path, this.model.dimension) };
   }
 
   /** Lets go of files that were dropped or replaced since they were opened: until then they keep their place on disk. */
@@ -86,10 +86,18 @@ export class VectorFiles {
     }
   }
 
-  close(): void {
-    this.opened?.indexes.close();
-    this.opened?.sql.close();
+  /** Why indexes that were asked for are not available, a sentence each. */
+  problems(): string[] {
+    return this.current()?.indexes.problems() ?? [];
+  }
+
+  /** Closes at once what is open; resolves when work in the background has ended. */
+  async close(): Promise<void> {
+    const { opened } = this;
     this.opened = null;
+    const ended = opened?.indexes.close();
+    opened?.sql.close();
+    await ended;
   }
 }
 

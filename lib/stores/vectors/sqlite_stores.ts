@@ -80,6 +80,8 @@ export class SqliteVectorStores implements VectorStores {
     // Whether the files that are there can be read, and what answers are made from is among them.
     const models = await this.models(o);
     if (o.thorough) { for (const model of models) this.hold(model).files.read().sql.health(o); }
+    const problems = [...this.held.values()].flatMap(({ files }) => files.problems());
+    if (problems.length > 0) throw new ParleyError("unavailable", problems.join("; "));
     if (this.asked !== null) {
       return { ...this.asked.files.read().sql.health(), bytes: sizeOf(this.folder) };
     }
@@ -92,7 +94,7 @@ export class SqliteVectorStores implements VectorStores {
   }
 
   async close(): Promise<void> {
-    for (const { files } of this.held.values()) files.close();
+    await Promise.all([...this.held.values()].map(({ files }) => files.close()));
   }
 }
 

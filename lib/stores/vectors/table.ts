@@ -7,17 +7,16 @@ import { bytesOf, type StoredRow } from "./rows.ts";
 export const ROWS_PER_TURN = 250;
 
 const UPDATE =
-  "UPDATE vectors SET user_id = ?, role = ?, timestamp = ?, content_hash = ?, rev = ?, vector = ? WHERE rowid = ?";
+  "UPDATE vectors SET user_id=?, role=?, timestamp=?, content_hash=?, vector=?, vector_hash=NULL WHERE rowid=?";
 const INSERT =
-  "INSERT INTO vectors (user_id, role, timestamp, content_hash, rev, vector, collection, id) VALUES (?,?,?,?,?,?,?,?)";
+  "INSERT INTO vectors (user_id, role, timestamp, content_hash, vector, collection, id) VALUES (?,?,?,?,?,?,?)";
 
-/** Inserts or replaces rows under one new `rev`, in the caller's transaction; says what became of each. */
+/** Inserts or replaces rows in the caller's transaction; says what became of each. */
 export function putRows(
   sql: Sqlite,
   collection: Collection,
   rows: readonly VectorRow[],
 ): (keyof WriteCounts)[] {
-  let rev: number | null = null;
   return rows.map((row) => {
     const held = sql.get<StoredRow>(
       "SELECT rowid, user_id, role, timestamp, content_hash FROM vectors WHERE collection = ? AND id = ?",
@@ -25,8 +24,7 @@ export function putRows(
       row.id,
     );
     if (held && isSame(held, row)) return "same";
-    rev ??= raise(sql, collection, "rev");
-    const values = [row.user_id, row.role, row.timestamp, row.content_hash, rev, bytesOf(row.vector)];
+    const values = [row.user_id, row.role, row.timestamp, row.content_hash, bytesOf(row.vector)];
     if (held) sql.run(UPDATE, ...values, held.rowid);
     else sql.run(INSERT, ...values, collection, row.id);
     return held ? "changed" : "inserted";
@@ -36,14 +34,6 @@ export function putRows(
 function isSame(held: StoredRow, row: VectorRow): boolean {
   return held.content_hash === row.content_hash && held.user_id === row.user_id && held.role === row.role &&
     held.timestamp === row.timestamp;
-}
-
-/** Counts one more write of a collection and returns the count. */
-function raise(sql: Sqlite, collection: Collection, what: "rev" | "deletions"): number {
-  return sql.get<{ value: number }>(
-    `UPDATE collections SET ${what} = ${what} + 1 WHERE collection = ? RETURNING ${what} AS value`,
-    collection,
-  )!.value;
 }
 
 /** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many went. */
@@ -75,6 +65,8 @@ function eraseSome(
     o.collection,
     JSON.stringify(o.values),
   );
-  if (gone > 0) raise(sql, o.collection, "deletions");
+  if (gone > 0) {
+    sql.run("UPDATE collections SET deletions = deletions + 1 WHERE collection = ?", o.collection);
+  }
   return gone;
 }

@@ -46,8 +46,8 @@ async function overlapWithPublished(context: TaskContext<Services>, built: Built
   try {
     return await overlapOf(context, { store, version: published.version }, built);
   } catch (error) {
-    if (!(error instanceof ParleyError) || error.code !== "not_found") throw error;
-    context.log("the vectors that are published are gone, so their neighbours could not be compared");
+    if (!(error instanceof ParleyError) || !["not_found", "unavailable"].includes(error.code)) throw error;
+    context.log(`neighbours could not be compared with those that are published: ${error.message}`);
     return null;
   }
 }

@@ -18,7 +18,7 @@ export async function deriveAll(context: TaskContext<Services>): Promise<DeriveO
     profiles += await deriveProfiles(context, store, users);
     context.progress({ done: done += users.length, total });
   }
-  const { version, campaigns, indexed } = await buildVersion(services, store, signal);
+  const { version, campaigns, indexed } = await buildVersion(services, store, context);
   context.log(`${profiles} profiles changed; data version ${version} built, with ${indexed} vectors indexed`);
   context.rows({ in: done, out: profiles });
   context.reads(vectorSet(context, store, "messages"));

@@ -9,6 +9,7 @@ import { vectorsContract } from "../../contracts/vectors.ts";
 import { vectorSearchContract } from "../../contracts/vectors_search.ts";
 import { handles } from "../../fixtures/handles.ts";
 import { runCode } from "../../fixtures/run.ts";
+import { until } from "../../fixtures/until.ts";
 import { bruteForce, clustered, profile, recallOf } from "../../fixtures/vectors.ts";
 
 const DIMENSION = 16;
@@ -60,6 +61,13 @@ function change(dir: string, id: string, bytes: Uint8Array): void {
   db.close();
 }
 
+/** The path of the file that a build wrote. */
+async function indexFile(dir: string, name: string): Promise<string> {
+  const found = (await namesIn(`${dir}/${FILES}`)).filter((each) => each.startsWith(`${name}.`));
+  assert.equal(found.length, 1, `files of ${name}: ${found}`);
+  return `${dir}/${FILES}/${found[0]}`;
+}
+
 /** Names of the files under a folder in which these bytes stand. */
 async function filesWith(dir: string, vector: Float32Array): Promise<string[]> {
   const needle = new Uint8Array(vector.buffer).toHex();
@@ -92,7 +100,7 @@ test("build() of many rows goes on from the version before", async (store, dir) 
   }
   assert.equal((await nearest(store, 1, rows[0]!.vector))[0]!.id, "u0");
   const files = await filesWith(`${dir}/${FILES}`, rows[0]!.vector);
-  assert.deepEqual(files, ["profiles-1.usearch"], "a replaced vector lingers");
+  assert.deepEqual(files.map((name) => name.split(".")[0]), ["profiles-1"], "a replaced vector lingers");
 });
 
 test("build() grows from a scan to a graph", async (store) => {
@@ -116,13 +124,16 @@ test("build() lets others have their turn", async (store) => {
   assert.ok(ticks > 20, `a timer had ${ticks} turns`);
 });
 
-test("build() starts afresh where the file before is gone", async (store, dir) => {
+test("build() starts from the rows if the file before is gone, and says so", async (store, dir) => {
   const rows = profiles(2_100);
   await store.upsert({ collection: "profiles", rows });
   await store.build({ version: 1 });
-  await Deno.remove(`${dir}/${FILES}/profiles-1.usearch`);
-  await assert.rejects(nearest(store, 1, rows[0]!.vector), { code: "unavailable" });
-  assert.equal((await store.build({ version: 2 })).profiles, 2_100);
+  await Deno.remove(await indexFile(dir, "profiles-1"));
+  const lines: string[] = [];
+  assert.equal((await store.build({ version: 2, log: (line) => lines.push(line) })).profiles, 2_100);
+  assert.deepEqual(lines, [
+    "the index profiles-1 is damaged: its file is missing; the index of version 2 is built without it",
+  ]);
   assert.equal((await nearest(store, 2, rows[9]!.vector))[0]!.id, "u9");
 });
 
@@ -175,13 +186,71 @@ test("search() fills up from a graph although many of the nearest are gone", asy
   assert.deepEqual(hits.map((hit) => hit.id), ids.slice(200));
 });
 
+test("search() gives the first by id of many with one vector, and fills up past those that are gone", async (store) => {
+  const [same, other] = [next(), next()];
+  const rows = Array.from({ length: 3_000 }, (_, at) => profile(`u${10_000 + at}`, same));
+  await store.upsert({ collection: "profiles", rows: [...rows.toReversed(), profile("other", other)] });
+  assert.equal((await store.build({ version: 1 })).profiles, 3_001);
+  const ids = rows.map(({ id }) => id);
+  const found = async (k: number, exclude: string[] = []) => {
+    const question = { collection: "profiles", version: 1, vector: same, k, exclude } as const;
+    return (await store.search(question)).map(({ id }) => id);
+  };
+  assert.deepEqual(await found(5), ids.slice(0, 5));
+  assert.deepEqual(await found(5, ids.slice(0, 500)), ids.slice(500, 505));
+  await store.deleteUsers({ user_ids: ids.slice(0, 2_000) });
+  assert.deepEqual(await found(5), ids.slice(2_000, 2_005));
+  assert.deepEqual(await found(2_000), [...ids.slice(2_000), "other"]);
+  assert.deepEqual(await found(2, ids), ["other"]);
+});
+
+test("build() counts vectors that differ by rounding as one", async (store, dir) => {
+  const same = next();
+  // As the mean of equal vectors may, each differs in its last bits.
+  const rows = Array.from({ length: 200 }, (_, at) => {
+    const vector = same.map((value, d) => value * (1 + ((at >> d % 8) & 1) * 2 ** -23));
+    return profile(`u${at}`, vector);
+  });
+  await store.upsert({ collection: "profiles", rows: [...rows, ...profiles(20, 200)] });
+  await store.build({ version: 1 });
+  const { size } = await Deno.stat(await indexFile(dir, "profiles-1"));
+  assert.ok(size <= 22 * (8 + 4 * DIMENSION), `${size} bytes hold more than 22 vectors`);
+  assert.equal((await nearest(store, 1, same, 200)).length, 200);
+});
+
+test("reads and rebuilds what the schema before wrote", async (store, dir) => {
+  const rows = profiles(2_100);
+  await writeFormer(`${dir}/${FILES}.db`, rows);
+  assert.deepEqual(await store.counts(), { messages: 0, profiles: 2_100, campaigns: 0 });
+  assert.deepEqual(await store.verify({ version: 3 }), [
+    "the index profiles-3 is damaged: it was built by another version of Parley",
+    "no index of campaigns was built for version 3",
+  ]);
+  await assert.rejects(nearest(store, 3, rows[5]!.vector), { code: "unavailable" });
+  await until(() => nearest(store, 3, rows[5]!.vector).then(([hit]) => hit!.id === "u5", () => false));
+  assert.equal((await store.build({ version: 4 })).profiles, 2_100);
+  assert.equal((await nearest(store, 4, rows[7]!.vector))[0]!.id, "u7");
+  assert.equal((await store.upsert({ collection: "profiles", rows })).same, 2_100);
+});
+
 test("keep() removes what an interrupted build left", async (store, dir) => {
   await store.build({ version: 2 });
-  await Deno.writeTextFile(`${dir}/${FILES}/profiles-1.usearch.part`, "");
+  await Deno.writeTextFile(`${dir}/${FILES}/profiles-1.cafe.usearch.part`, "");
+  await Deno.mkdir(`${dir}/${FILES}/campaigns-1.cafe.flat/full`, { recursive: true });
   await Deno.writeTextFile(`${dir}/${FILES}/note.txt`, "");
   await store.keep({ versions: [2] });
   const names = (await Array.fromAsync(Deno.readDir(`${dir}/${FILES}`))).map(({ name }) => name).sort();
-  assert.deepEqual(names, ["campaigns-2.flat", "note.txt", "profiles-2.flat"]);
+  assert.deepEqual(names.map((name) => name.split(".")[0]), ["campaigns-2", "note", "profiles-2"]);
+});
+
+test("build() leaves out damaged rows", async (store, dir) => {
+  const rows = profiles(2_100);
+  await store.upsert({ collection: "profiles", rows });
+  change(dir, "u1", new Uint8Array(63));
+  change(dir, "u2", new Uint8Array(new Float32Array(DIMENSION).fill(NaN).buffer));
+  await store.build({ version: 1 });
+  assert.equal((await nearest(store, 1, rows[3]!.vector))[0]!.id, "u3");
+  assert.ok((await nearest(store, 1, rows[1]!.vector, 9)).every(({ id }) => !["u1", "u2"].includes(id)));
 });
 
 test(
@@ -221,6 +290,23 @@ test("needs read, env, ffi, and write in its folder only", async (store, dir) =>
   const permissions = ["--allow-read", `--allow-write=${dir}`, "--allow-env", "--allow-ffi"];
   assert.equal(await runCode({ code, permissions }), "u70");
 });
+
+/** Writes a database as version 1 of its schema had it, with a built index that has no checksum. */
+async function writeFormer(path: string, rows: readonly VectorRow[]): Promise<void> {
+  const schema = await Deno.readTextFile(new URL("../../fixtures/vectors_schema_1.sql", import.meta.url));
+  using db = new DatabaseSync(path);
+  db.exec(schema);
+  db.prepare("INSERT INTO model VALUES (1, ?, ?, ?, ?)").run("test", "0", DIMENSION, "mean");
+  const insert = db.prepare(
+    `INSERT INTO vectors (collection, id, user_id, role, timestamp, content_hash, rev, vector)
+     VALUES ('profiles', ?, ?, 'user', ?, ?, 1, ?)`,
+  );
+  db.exec("BEGIN");
+  for (const { id, user_id, timestamp, content_hash, vector } of rows) {
+    insert.run(id, user_id, timestamp, content_hash, new Uint8Array(vector.buffer));
+  }
+  db.exec(`INSERT INTO indexes VALUES (1, 'profiles', 3, 'usearch', 1, 0); COMMIT`);
+}
 
 /** All names below a folder. */
 async function namesIn(dir: string): Promise<string[]> {
