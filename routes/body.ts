@@ -4,6 +4,8 @@ import { HttpError } from "./problem.ts";
 
 /** How long a body may take to arrive. */
 const BODY_TIMEOUT_MS = 10_000;
+/** Asks the client to hang up: `Deno.serve` keeps a connection open for the rest of its body. */
+const HANG_UP = { connection: "close" };
 
 /** The body as JSON; as {@link readBody}, and 400 where it is not JSON. */
 export async function jsonBody(context: Context, max_bytes: number): Promise<unknown> {
@@ -34,7 +36,7 @@ export async function readBody(
       if (done) return await new Blob(chunks).text();
       bytes += value.length;
       if (bytes > max_bytes) {
-        throw new HttpError(413, "invalid", `the body is larger than ${max_bytes} bytes`);
+        throw new HttpError(413, "invalid", `the body is larger than ${max_bytes} bytes`, HANG_UP);
       }
       chunks.push(value);
     }
@@ -42,7 +44,7 @@ export async function readBody(
     await reader.cancel().catch(() => {});
     if (error instanceof HttpError) throw error;
     if (!late.signal.aborted) throw new HttpError(400, "invalid", "the body broke off: send it again");
-    throw new HttpError(408, "invalid", `the body did not arrive within ${timeout_ms / 1_000} s`);
+    throw new HttpError(408, "invalid", `the body did not arrive within ${timeout_ms / 1_000} s`, HANG_UP);
   } finally {
     clearTimeout(timer);
   }

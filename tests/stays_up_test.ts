@@ -32,6 +32,10 @@ for (
   const [what, text] of [
     ["that say nothing", ""],
     ["whose request never comes whole", "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: "],
+    [
+      "whose body never comes",
+      "POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{",
+    ],
   ] as const
 ) {
   Deno.test(`serve answers again after more connections ${what} than it has file descriptors`, async () => {

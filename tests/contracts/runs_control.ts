@@ -38,6 +38,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual([await isEnded("s1"), await isEnded("s2"), await isEnded("s3")], [true, true, false]);
     await end("s3", T0 + 30, T0 + 11);
     assert.deepEqual([await isEnded("s1"), await isEnded("s2"), await isEnded("s3")], [false, true, true]);
+    await other.close();
   });
 
   test("commit() admits by weight within a pool, across runs and handles", async ({ runs, another }) => {
