@@ -7,7 +7,7 @@ import type { Services } from "../tasks/services.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
 import { withRuns } from "./inspect.ts";
-import { sampleSources } from "./sample.ts";
+import { isSample, sampleFolder, sampleSources } from "./sample.ts";
 import { openServices } from "./services.ts";
 
 /** Takes data out: what the sample brought in, or everything. Returns the exit code. */
@@ -39,9 +39,13 @@ async function resetSample(config: Config): Promise<number> {
     const user_ids = idsOf([...sources.messages, ...sources.events], "user_id");
     const campaign_ids = idsOf(sources.campaigns, "campaign_id");
     const messages = await erase(services, { user_ids, campaign_ids });
-    await services.analytics.forgetSources({ uris: Object.values(sources).flat() });
+    const uris = (await services.analytics.sources()).map(({ uri }) => uri).filter(isSample);
+    await services.analytics.forgetSources({ uris });
     await republish(services);
     await markErasedIn(config, user_ids);
+    await Deno.remove(sampleFolder(config.data), { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
     console.log(
       `${messages} messages of ${user_ids.length} sample people and ${campaign_ids.length} campaigns are gone.`,
     );

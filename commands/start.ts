@@ -1,13 +1,14 @@
 import { styleText } from "../deps.ts";
 import type { Config, Sources } from "../lib/config.ts";
+import { systemClock } from "../lib/core/clock.ts";
 import { reasonOf } from "../lib/core/errors.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { openAnalytics } from "../lib/stores/open.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
-import { isSample, sampleSources } from "./sample.ts";
+import { isSample, writeSample } from "./sample.ts";
 import { nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";
-import { openAll, openOptions, refuseTestEmbedder } from "./services.ts";
+import { openAll, openOptions, openServices, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 import { surviveUncaught } from "./uncaught.ts";
 
@@ -42,14 +43,24 @@ export async function start(config: Config): Promise<number> {
   }
 }
 
-/** Configured sources; the sample where there are none and no data either; null where there is nothing to load. */
+/** Configured sources; else the sample, if nothing else was ever loaded; null if there is nothing to load. */
 async function sourcesToLoad(config: Config): Promise<Sources | null> {
   if (KINDS.some((kind) => config.sources[kind].length > 0)) return config.sources;
-  return await published(config) ? null : sampleSources();
+  if (await isPublished(config)) return null;
+  const fresh = await isNew(config).catch((error) => {
+    console.error(`parley: ${reasonOf(error)}`);
+    return false;
+  });
+  if (fresh) return await writeSample({ data: config.data, now: systemClock.now() });
+  console.log(
+    "Nothing is published yet, and the sample is not mixed with data of yours: `deno task pipeline runs` shows what " +
+      "became of them.",
+  );
+  return null;
 }
 
 /** Also if it cannot be read: then there is something, and the sample has no place in it. */
-async function published(config: Config): Promise<boolean> {
+async function isPublished(config: Config): Promise<boolean> {
   const { value: { analytics }, close } = await opened(config);
   try {
     return await analytics.published().then((found) => found !== null, (error) => {
@@ -63,6 +74,26 @@ async function published(config: Config): Promise<boolean> {
 
 function opened(config: Config) {
   return openAll({ analytics: () => openAnalytics(config.analytics, openOptions(config)) });
+}
+
+/** Runs that are looked through for a source; without a publish there are few. */
+const MAX_RUNS = 1_000;
+
+/** Whether no store holds anything, and no run was given a source, but the sample's. */
+async function isNew(config: Config): Promise<boolean> {
+  const { value: { runs, documents, analytics, vectors, graph }, close } = await openServices(config);
+  try {
+    const history = await runs.history({ dag_id: "nightly", since: "", limit: MAX_RUNS });
+    const given = history.flatMap(({ run: { params } }) =>
+      KINDS.flatMap((kind) => (params[kind] ?? []) as string[])
+    );
+    if (given.length > 0) return given.every(isSample);
+    const counts = [await documents.counts(), await analytics.counts(), await graph.counts()];
+    const models = await vectors.models();
+    return models.length === 0 && counts.every((each) => Object.values(each).every((count) => count === 0));
+  } finally {
+    await close();
+  }
 }
 
 async function load(config: Config, sources: Sources, signal: AbortSignal): Promise<number> {

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { openServices } from "../commands/services.ts";
+import { loadConfig } from "../lib/config.ts";
 import { ROOT } from "./fixtures/flow.ts";
+import { message } from "./fixtures/rows.ts";
 
 const MAIN = `${ROOT}main.ts`;
 
@@ -284,6 +287,10 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
       const [, url] = /"(http[^"]+)"/.exec(text) ?? [];
       const answer = await (await fetch(url!)).json();
       assert.equal(answer.strategy, "personal");
+      const { open, past } = await (await fetch(new URL("/pipeline/anomalies", url))).json();
+      assert.deepEqual([open, past], [[], []]);
+      const page = await (await fetch(new URL("/", url), { headers: { accept: "text/html" } })).text();
+      assert.match(page.replaceAll(/<[^>]*>/g, " "), /Shown this week\s+[1-9]/);
       child.kill("SIGINT");
       await Promise.all([rest(), errors]);
       assert.equal((await child.status).code, 0);
@@ -301,6 +308,50 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
       (await run(restored, "reset", ["reset", "--sample"])).stdout,
       /426 messages of 60 sample people and 50 campaigns are gone/,
     );
+    await Deno.rename(`${restored}/.parley/parley-sample`, `${restored}/x`).then(
+      () => assert.fail("its files are gone too"),
+      (error) => assert.ok(error instanceof Deno.errors.NotFound),
+    );
+  }));
+
+Deno.test("start does not mix the sample with data of one's own, from a run that failed or was killed", () =>
+  withFolder(async (folder) => {
+    const starts = async () => {
+      const child = command(folder, "start", ["start"], { env: { PARLEY_PORT: "0" } }).spawn();
+      await child.stdin.close();
+      const errors = child.stderr.pipeTo(new WritableStream());
+      const { text, rest } = await until(child.stdout, /curl -s/);
+      child.kill("SIGINT");
+      await Promise.all([rest(), errors]);
+      assert.equal((await child.status).code, 0);
+      const loaded = [...Deno.readDirSync(`${folder}/.parley`)].some(({ name }) =>
+        name.startsWith("parley-sample")
+      );
+      assert.equal(loaded, /loads the bundled sample/.test(text));
+      assert.equal(loaded, !/the sample is not mixed with data of yours/.test(text));
+      return loaded;
+    };
+    Deno.writeTextFileSync(`${folder}/bad.ndjson`, "{}\n");
+    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "bad.ndjson"])).code, 1);
+    assert.equal(await starts(), false, "after a run that failed before it wrote anything");
+
+    Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
+    const child = command(folder, "pipeline", ["pipeline", "--messages", "own.ndjson"]).spawn();
+    await child.stdin.close();
+    const { rest } = await until(child.stderr, /documents: started/);
+    child.kill("SIGKILL");
+    await Promise.all([rest(), child.stdout.cancel()]);
+    await child.status;
+    assert.equal(await starts(), false, "after a run that was killed");
+
+    await Deno.remove(`${folder}/.parley`, { recursive: true });
+    const config = loadConfig({ PARLEY_DATA: `${folder}/.parley` });
+    const opened = await openServices(config);
+    await opened.value.documents.upsert({ messages: [message()] });
+    await opened.close();
+    assert.equal(await starts(), false, "beside rows of which no run is known");
+    assert.equal((await run(folder, "reset", ["reset", "--all", "--yes"])).code, 0);
+    assert.equal(await starts(), true);
   }));
 
 Deno.test("a pipeline that is killed goes on where it was", () =>
