@@ -2,6 +2,7 @@ import { sleep } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import { type Abortable, type Health, parseModelKey } from "../core/types.ts";
+import { spanned } from "../telemetry/spans.ts";
 import type { Question } from "./answer.ts";
 import type { Guarded } from "./guard.ts";
 import { Recommender, type RecommenderStores } from "./recommender.ts";
@@ -70,7 +71,9 @@ export class WarmUp {
   async run(): Promise<void> {
     const { signal } = this.options;
     try {
-      while (!signal.aborted && !await this.attempt()) await sleep(PAUSE_MS, signal);
+      while (!signal.aborted && !await spanned("warm-up", {}, () => this.attempt())) {
+        await sleep(PAUSE_MS, signal);
+      }
     } finally {
       this.over = true;
       this.done.resolve();
