@@ -12,7 +12,12 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
     may: [/^lib\/core\//, /^lib\/stores\/[^/]+\/port\.ts$/, /^lib\/stores\/[^/]+\.ts$/],
   },
   { at: /^lib\/telemetry\//, may: [/^lib\/core\//, /\/port\.ts$/] },
-  { at: /^lib\/recommend\//, may: [/^lib\/core\//, /^lib\/telemetry\/spans\.ts$/, /\/port\.ts$/] },
+  { at: /^lib\/ml\//, may: [/^lib\/core\//] },
+  { at: /^lib\/evaluate\//, may: [/^lib\/(core|ml|recommend)\//, /\/port\.ts$/] },
+  {
+    at: /^lib\/recommend\//,
+    may: [/^lib\/core\//, /^lib\/ml\//, /^lib\/telemetry\/spans\.ts$/, /\/port\.ts$/],
+  },
   { at: /^lib\/quality\//, may: [/^lib\/core\//, /\/port\.ts$/, /^lib\/dag\/schedule\.ts$/] },
   {
     at: /^lib\/lineage\//,
