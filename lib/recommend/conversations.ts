@@ -1,0 +1,200 @@
+import { compareText } from "../core/text.ts";
+import type { EngagementEvent, EventType, Message } from "../core/types.ts";
+import { derivedId } from "../schema/ids.ts";
+
+/** What one user did with one campaign in or shortly after one conversation. */
+export interface ConversationEngagement {
+  readonly campaign_id: string;
+  readonly impressions: number;
+  readonly clicks: number;
+  readonly conversions: number;
+  readonly dismissals: number;
+}
+
+/** What one user said in one conversation, and what they engaged with. */
+export interface Conversation {
+  /** Derived from the user and the conversation's id, or if it has none from its first message: one id may be several users'. */
+  readonly id: string;
+  readonly user_id: string;
+  /** When the user last said something in it. */
+  readonly end: string;
+  /** What the user said before the first event of the conversation; empty if nothing. At most {@link MAX_TEXT} characters. */
+  readonly opening: string;
+  /** All that the user said in it, the first {@link MAX_TEXT} characters. */
+  readonly whole: string;
+  /** In ascending campaign. */
+  readonly engagement: readonly ConversationEngagement[];
+}
+
+/** One user's rows, in any order. Rows of others are left out. */
+export interface UserRows {
+  readonly user_id: string;
+  readonly messages: readonly Message[];
+  readonly events: readonly EngagementEvent[];
+}
+
+/** Characters of a text that is embedded: about 450 word pieces, of which models read 128 to 512. */
+export const MAX_TEXT = 2_000;
+/** Engagement belongs to what was said up to so many gaps before it: people look before they buy. */
+const WINDOW_GAPS = 2;
+
+/** Messages of either role in the order said. */
+interface Thread {
+  readonly key: readonly string[];
+  readonly messages: Message[];
+  readonly events: EngagementEvent[];
+}
+
+/**
+ * One user's conversations, in the order of their first message. Messages of equal `conversation_id` are one conversation;
+ * of those without, neighbours in time that are at most `gap_ms` apart. An event belongs to the conversation that it names,
+ * or if it names none of the user's, to the one of the last message before it, unless that is more than twice `gap_ms` ago. A
+ * conversation in which the user says nothing is left out with its events. Depends on the rows alone, not on their order or the clock.
+ */
+export function conversationsOf(rows: UserRows, { gap_ms }: { gap_ms: number }): Conversation[] {
+  const messages = inOrder(rows.messages.filter(({ user_id }) => user_id === rows.user_id));
+  const threads = threadsOf(messages, gap_ms);
+  const byId = new Map<string, Thread>();
+  const byMessage = new Map<Message, Thread>();
+  for (const thread of threads) {
+    for (const message of thread.messages) {
+      byMessage.set(message, thread);
+      if (message.conversation_id !== null) byId.set(message.conversation_id, thread);
+    }
+  }
+  for (const event of rows.events) {
+    if (event.user_id !== rows.user_id) continue;
+    const named = event.conversation_id === null ? undefined : byId.get(event.conversation_id);
+    const before = named === undefined ? lastBefore(messages, event, WINDOW_GAPS * gap_ms) : undefined;
+    (named ?? (before && byMessage.get(before)))?.events.push(event);
+  }
+  return threads.flatMap((thread) => conversationOf(rows.user_id, thread) ?? []);
+}
+
+/** What stands for a user: their newest words, {@link MAX_TEXT} characters of them at most, in the order said; null if they said nothing. */
+export function profileTextOf(
+  { user_id, messages }: Omit<UserRows, "events">,
+): { text: string; newest: string } | null {
+  const own = inOrder(messages.filter((message) => isOwn(message, user_id)));
+  const newest = own.at(-1);
+  if (newest === undefined) return null;
+  return { text: partsOf(own.toReversed()).reverse().join("\n"), newest: newest.timestamp };
+}
+
+/** Whether a conversation shows what to recommend to others who say the like: something in it was shown or taken, and not dismissed. */
+export function recommends({ engagement }: Conversation): boolean {
+  return engagement.some(({ impressions, clicks, conversions, dismissals }) =>
+    dismissals === 0 && impressions + clicks + conversions > 0
+  );
+}
+
+function inOrder(messages: readonly Message[]): Message[] {
+  return messages.toSorted((a, b) =>
+    compareText(a.timestamp, b.timestamp) || compareText(a.message_id, b.message_id)
+  );
+}
+
+function threadsOf(messages: readonly Message[], gap_ms: number): Thread[] {
+  const threads: Thread[] = [];
+  const named = new Map<string, Thread>();
+  let open: Thread | undefined;
+  const begin = (key: readonly string[]) => {
+    const thread = { key, messages: [], events: [] };
+    threads.push(thread);
+    return thread;
+  };
+  for (const message of messages) {
+    const { conversation_id } = message;
+    if (conversation_id !== null) {
+      const thread = named.get(conversation_id) ?? begin(["id", conversation_id]);
+      named.set(conversation_id, thread);
+      thread.messages.push(message);
+      continue;
+    }
+    const last = open?.messages.at(-1);
+    if (last === undefined || Date.parse(message.timestamp) - Date.parse(last.timestamp) > gap_ms) {
+      open = begin(["first", message.message_id]);
+    }
+    open!.messages.push(message);
+  }
+  return threads;
+}
+
+/** The last message said at the time of an event or before, if that is at most `window` milliseconds ago. */
+function lastBefore(
+  messages: readonly Message[],
+  event: EngagementEvent,
+  window: number,
+): Message | undefined {
+  let [low, high] = [0, messages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (messages[middle]!.timestamp <= event.timestamp) low = middle + 1;
+    else high = middle;
+  }
+  const message = messages[low - 1];
+  if (message === undefined) return undefined;
+  return Date.parse(event.timestamp) - Date.parse(message.timestamp) <= window ? message : undefined;
+}
+
+function conversationOf(user_id: string, { key, messages, events }: Thread): Conversation | null {
+  const own = messages.filter((message) => isOwn(message, user_id));
+  const last = own.at(-1);
+  if (last === undefined) return null;
+  const first = events.reduce<string | null>(
+    (first, { timestamp }) => first === null || timestamp < first ? timestamp : first,
+    null,
+  );
+  const opening = first === null ? own : own.filter(({ timestamp }) => timestamp < first);
+  return {
+    id: derivedId(["conversation-1", user_id, ...key]),
+    user_id,
+    end: last.timestamp,
+    opening: partsOf(opening).join("\n"),
+    whole: partsOf(own).join("\n"),
+    engagement: engagementOf(events),
+  };
+}
+
+function isOwn({ user_id, role }: Message, of: string): boolean {
+  return user_id === of && role === "user";
+}
+
+/** What was said in messages, in their order, up to {@link MAX_TEXT} characters with a line break between two. */
+function partsOf(messages: readonly Message[]): string[] {
+  const parts: string[] = [];
+  let room = MAX_TEXT;
+  for (const { message } of messages) {
+    if (room <= 0) break;
+    const text = message.trim();
+    parts.push(cut(text, room));
+    room -= text.length + 1;
+  }
+  return parts;
+}
+
+/** The beginning of a text, without half a character at its end. */
+function cut(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const start = text.slice(0, length);
+  return start.isWellFormed() ? start : start.slice(0, -1);
+}
+
+type Counter = keyof Omit<ConversationEngagement, "campaign_id">;
+const COUNTERS: Readonly<Record<EventType, Counter>> = {
+  impression: "impressions",
+  click: "clicks",
+  conversion: "conversions",
+  dismissal: "dismissals",
+};
+
+function engagementOf(events: readonly EngagementEvent[]): ConversationEngagement[] {
+  const counts = new Map<string, Record<Counter, number>>();
+  for (const { campaign_id, type } of events) {
+    const count = counts.get(campaign_id) ?? { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+    count[COUNTERS[type]]++;
+    counts.set(campaign_id, count);
+  }
+  return [...counts].sort(([a], [b]) => compareText(a, b))
+    .map(([campaign_id, count]) => ({ campaign_id, ...count }));
+}

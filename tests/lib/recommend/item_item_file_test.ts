@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import {
+  type CampaignWeights,
+  decodeItemWeights,
+  encodeItemWeights,
+} from "../../../lib/recommend/item_item_file.ts";
+
+const WEIGHTS: CampaignWeights = {
+  campaign_ids: ["a", "ключ", "🥾"],
+  starts: Uint32Array.of(0, 2, 2, 3),
+  targets: Uint32Array.of(1, 2, 0),
+  weights: Float32Array.of(0.5, -0.25, 1),
+};
+const refusal = (message: RegExp) => ({ name: "ParleyError", code: "mismatch", message });
+
+Deno.test("decodeItemWeights() gives what encodeItemWeights() was given, wherever the bytes lie", () => {
+  const file = encodeItemWeights(WEIGHTS);
+  assert.deepEqual(decodeItemWeights(file), WEIGHTS);
+  for (const offset of [1, 2, 3]) {
+    const shifted = new Uint8Array(file.length + offset);
+    shifted.set(file, offset);
+    assert.deepEqual(decodeItemWeights(shifted.subarray(offset)), WEIGHTS);
+  }
+  const none = {
+    campaign_ids: [],
+    starts: Uint32Array.of(0),
+    targets: new Uint32Array(),
+    weights: new Float32Array(),
+  };
+  assert.deepEqual(decodeItemWeights(encodeItemWeights(none)), none);
+});
+
+Deno.test("encodeItemWeights() gives equal bytes for equal weights", () => {
+  assert.deepEqual(encodeItemWeights(WEIGHTS), encodeItemWeights(structuredClone(WEIGHTS)));
+});
+
+Deno.test("decodeItemWeights() refuses a file of any other length", () => {
+  const file = encodeItemWeights(WEIGHTS);
+  for (let length = 0; length < file.length; length++) {
+    assert.throws(
+      () => decodeItemWeights(file.subarray(0, length)),
+      refusal(/of item–item weights cannot be used: it has \d+/),
+    );
+  }
+  assert.throws(
+    () => decodeItemWeights(Uint8Array.of(...file, 0)),
+    refusal(/it has \d+ of \d+ bytes; the next run/),
+  );
+});
+
+Deno.test("decodeItemWeights() refuses a file with any one bit flipped", () => {
+  const file = encodeItemWeights(WEIGHTS);
+  for (let at = 0; at < file.length; at++) {
+    const flipped = file.slice();
+    flipped[at]! ^= 1 << at % 8;
+    assert.throws(() => decodeItemWeights(flipped), refusal(/cannot be used/), `byte ${at}`);
+  }
+});
+
+Deno.test("decodeItemWeights() says so if a file is of another format", () => {
+  const file = encodeItemWeights(WEIGHTS);
+  file[3] = 2;
+  assert.throws(() => decodeItemWeights(file), refusal(/it is of another format, or none/));
+});
