@@ -16,7 +16,13 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
   { at: /^lib\/evaluate\//, may: [/^lib\/(core|ml|recommend)\//, /\/port\.ts$/] },
   {
     at: /^lib\/recommend\//,
-    may: [/^lib\/core\//, /^lib\/ml\//, /^lib\/telemetry\/spans\.ts$/, /\/port\.ts$/],
+    may: [
+      /^lib\/core\//,
+      /^lib\/ml\//,
+      /^lib\/schema\/ids\.ts$/,
+      /^lib\/telemetry\/spans\.ts$/,
+      /\/port\.ts$/,
+    ],
   },
   { at: /^lib\/quality\//, may: [/^lib\/core\//, /\/port\.ts$/, /^lib\/dag\/schedule\.ts$/] },
   {

@@ -147,7 +147,7 @@ function conversationOf(user_id: string, { key, messages, events }: Thread): Con
   );
   const opening = first === null ? own : own.filter(({ timestamp }) => timestamp < first);
   return {
-    id: derivedId(["conversation-1", user_id, ...key]),
+    id: derivedId(["parley.conversation.v1", user_id, ...key]),
     user_id,
     end: last.timestamp,
     opening: partsOf(opening).join("\n"),
