@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "./deps.ts";
 import { tightenModes } from "./commands/data_folder.ts";
 import { EXIT, report } from "./commands/exit.ts";
-import { addPipeline, type Verb } from "./commands/pipeline.ts";
+import { addEvaluate, addPipeline, type Verb } from "./commands/pipeline.ts";
 import { VERSION } from "./commands/version.ts";
 import { loadConfig, readEnvironment } from "./lib/config.ts";
 
@@ -28,6 +28,7 @@ function program(finish: (code: number) => void, params: string): Command {
     .description("the scheduler alone; each run is a process of its own")
     .action(verb(async (config) => (await import("./commands/schedule.ts")).schedule(config)));
   addPipeline(parley, verb, params);
+  addEvaluate(parley, verb);
   parley.command("doctor")
     .description("what is configured, what answers, whether it agrees, and what to do where not")
     .option("--json", "as JSON", false)

@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
+import { type Split, SPLITS } from "../lib/evaluate/splits.ts";
+import type { EvaluateOptions } from "./evaluate.ts";
 import type { RunOrder } from "./run.ts";
 import type { RunTaskOptions } from "./run_task.ts";
 
@@ -21,6 +23,33 @@ export function addPipeline(parley: Command, verb: Verb, params: string): void {
   addLooking(pipeline, verb);
   addIntents(pipeline, verb);
   addChanging(pipeline, verb);
+}
+
+/** `parley evaluate …`. */
+export function addEvaluate(parley: Command, verb: Verb): void {
+  parley.command("evaluate")
+    .description("measure answers on rows that they were not made from, next to simple baselines")
+    .option("--messages <path...>", "conversations; default: the configured sources", [])
+    .option("--campaigns <path...>", "campaigns, likewise", [])
+    .option("--events <path...>", "engagement events, likewise", [])
+    .option("--split <name>", "what is hidden and asked for", splitName, "time")
+    .option("--folds <n>", "number of folds of rows and conversations", positive, 5)
+    .option("--seed <n>", "the same seed gives the same folds and intervals", whole, 0)
+    .option("--json", "as JSON", false)
+    .addHelpText(
+      "after",
+      `\nSplits:\n${Object.entries(SPLITS).map(([name, text]) => `  ${name.padEnd(14)} ${text}`).join("\n")}`,
+    )
+    .action(
+      verb(async (config, options: EvaluateOptions) =>
+        (await import("./evaluate.ts")).evaluate(config, options)
+      ),
+    );
+}
+
+function splitName(text: string): Split {
+  if (Object.hasOwn(SPLITS, text)) return text as Split;
+  throw new InvalidArgumentError(`it must be one of ${Object.keys(SPLITS).join(", ")}`);
 }
 
 function addRunning(pipeline: Command, verb: Verb, params: string): void {

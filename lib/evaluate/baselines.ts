@@ -1,0 +1,177 @@
+import { compareText } from "../core/text.ts";
+import { invert } from "../ml/positive_definite.ts";
+import type { Dataset, Query } from "./splits.ts";
+import { TfIdf } from "./wording.ts";
+
+/** Ranks campaigns for a query, best first, at most `k`; none that the user has chosen or dismissed. */
+export type Ranker = (query: Query, k: number) => string[];
+
+/** Learns from a fold's training rows. */
+export type Baseline = (train: Dataset) => Ranker;
+
+/** What is tried first elsewhere. All see who chose what, as binary data, except the last, which sees words. */
+export const BASELINES: Readonly<Record<string, Baseline>> = {
+  popularity: (train) => {
+    const { columns } = choiceMatrix(train);
+    return ranker(train, () => columns.map((users) => users.length));
+  },
+  "item-kNN": (train) => {
+    const x = choiceMatrix(train);
+    return ranker(train, (query) => {
+      const scores = new Float64Array(x.columns.length);
+      for (const i of x.itemsOf(query)) {
+        const together = new Map<number, number>();
+        for (const u of x.columns[i]!) {
+          for (const j of x.rows[u]!) together.set(j, (together.get(j) ?? 0) + 1);
+        }
+        for (const [j, n] of together) {
+          scores[j]! += n / Math.sqrt(x.columns[i]!.length * x.columns[j]!.length);
+        }
+      }
+      return scores;
+    });
+  },
+  "user-kNN": (train) => {
+    const x = choiceMatrix(train);
+    return ranker(train, (query) => {
+      const own = x.itemsOf(query);
+      const together = new Map<number, number>();
+      const self = x.users.get(query.user_id);
+      for (const i of own) for (const u of x.columns[i]!) together.set(u, (together.get(u) ?? 0) + 1);
+      const near = [...together].filter(([u]) => u !== self)
+        .map(([u, n]) => ({ u, cosine: n / Math.sqrt(own.length * x.rows[u]!.length) }))
+        .sort((a, b) => b.cosine - a.cosine || a.u - b.u).slice(0, NEIGHBOURS);
+      const scores = new Float64Array(x.columns.length);
+      for (const { u, cosine } of near) for (const i of x.rows[u]!) scores[i]! += cosine;
+      return scores;
+    });
+  },
+  EASE: (train) => ease(train),
+  "tf-idf conversation-kNN": (train) => conversationKnn(train),
+};
+
+const NEIGHBOURS = 50;
+const EASE_LAMBDA = 500;
+
+/** Who chose what, by index. */
+interface ChoiceMatrix {
+  readonly users: ReadonlyMap<string, number>;
+  /** Items of each user, and users of each item. */
+  readonly rows: readonly (readonly number[])[];
+  readonly columns: readonly (readonly number[])[];
+  itemsOf(query: Query): number[];
+}
+
+function choiceMatrix({ campaigns, events }: Dataset): ChoiceMatrix {
+  const items = new Map(campaigns.map(({ campaign_id }, i) => [campaign_id, i]));
+  const users = new Map<string, number>();
+  const rows: Set<number>[] = [];
+  for (const { user_id, campaign_id, type } of events) {
+    const item = items.get(campaign_id);
+    if (type !== "conversion" || item === undefined) continue;
+    const user = users.get(user_id) ?? users.size;
+    users.set(user_id, user);
+    (rows[user] ??= new Set()).add(item);
+  }
+  const columns: number[][] = campaigns.map(() => []);
+  rows.forEach((row, u) => row.forEach((i) => columns[i]!.push(u)));
+  const itemsOf = (query: Query) => {
+    const chosen = query.events.filter(({ type }) => type === "conversion");
+    return [...new Set(chosen.flatMap(({ campaign_id }) => items.get(campaign_id) ?? []))];
+  };
+  return { users, rows: rows.map((row) => [...row]), columns, itemsOf };
+}
+
+/** Ranks by scores in the order of the campaigns; ties go to the campaign that more users chose, then by id. */
+function ranker(train: Dataset, score: (query: Query) => ArrayLike<number>): Ranker {
+  const { campaigns } = train;
+  const popularity = choiceMatrix(train).columns.map((users) => users.length);
+  return (query, k) => {
+    const scores = score(query);
+    const known = new Set(query.events.filter(isFinal).map(({ campaign_id }) => campaign_id));
+    return [...campaigns.keys()].filter((i) => !known.has(campaigns[i]!.campaign_id))
+      .sort((a, b) =>
+        scores[b]! - scores[a]! || popularity[b]! - popularity[a]! ||
+        compareText(campaigns[a]!.campaign_id, campaigns[b]!.campaign_id)
+      )
+      .slice(0, k).map((i) => campaigns[i]!.campaign_id);
+  };
+}
+
+/** After it, a campaign is not shown to the user again. */
+function isFinal({ type }: Dataset["events"][number]): boolean {
+  return type === "conversion" || type === "dismissal";
+}
+
+/** Steck, WWW 2019, solved exactly: over items, or over users if these are fewer. */
+function ease(train: Dataset): Ranker {
+  const { rows, columns, itemsOf } = choiceMatrix(train);
+  const overUsers = rows.length < columns.length;
+  const [lines, n] = overUsers ? [columns, rows.length] : [rows, columns.length];
+  const gram = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) gram[i * n + i] = EASE_LAMBDA;
+  for (const line of lines) for (const a of line) for (const b of line) gram[a * n + b]! += 1;
+  const inverse = invert(gram, n);
+  // P is −XᵀKX / λ off the diagonal, with K the inverse over users.
+  const column = (j: number): Float64Array => {
+    if (!overUsers) return inverse.subarray(j * n, (j + 1) * n);
+    const p = new Float64Array(columns.length);
+    for (const [v, items] of rows.entries()) {
+      let sum = 0;
+      for (const u of columns[j]!) sum += inverse[u * n + v]!;
+      for (const i of items) p[i]! -= sum / EASE_LAMBDA;
+    }
+    p[j]! += 1 / EASE_LAMBDA;
+    return p;
+  };
+  const diagonal = Float64Array.from(columns.keys(), (j) => column(j)[j]!);
+  return ranker(train, (query) => {
+    const scores = new Float64Array(columns.length);
+    for (const i of itemsOf(query)) {
+      const p = column(i);
+      for (let j = 0; j < scores.length; j++) if (j !== i) scores[j]! -= p[j]! / diagonal[j]!;
+    }
+    return scores;
+  });
+}
+
+const TEXT_NEIGHBOURS = 100;
+const TEXT_POWER = 1.5;
+/** What an event says for a campaign; the most counts, and a dismissal takes it back. */
+const GRADE = { conversion: 1, click: 0.5, impression: 0.1, dismissal: 0 };
+
+/** What past conversations led to whose words, both sides', are like what the user said. */
+function conversationKnn(train: Dataset): Ranker {
+  const items = new Map(train.campaigns.map(({ campaign_id }, i) => [campaign_id, i]));
+  const texts = Map.groupBy(train.messages, ({ conversation_id }) => conversation_id);
+  const engaged = Map.groupBy(train.events, ({ conversation_id }) => conversation_id);
+  const grades: Map<number, number>[] = [];
+  const index = new TfIdf();
+  for (const [conversation_id, events] of engaged) {
+    const messages = texts.get(conversation_id);
+    if (conversation_id === null || messages === undefined) continue;
+    index.add(messages.map(({ message }) => message).join("\n"));
+    grades.push(gradesOf(events, items));
+  }
+  return ranker(train, (query) => {
+    const cosines = index.cosines(query.messages.map(({ message }) => message).join("\n"));
+    const near = [...cosines.keys()].sort((a, b) => cosines[b]! - cosines[a]! || a - b)
+      .slice(0, TEXT_NEIGHBOURS);
+    const scores = new Float64Array(items.size);
+    for (const at of near) {
+      for (const [item, grade] of grades[at]!) scores[item]! += cosines[at]! ** TEXT_POWER * grade;
+    }
+    return scores;
+  });
+}
+
+function gradesOf(events: Dataset["events"], items: ReadonlyMap<string, number>): Map<number, number> {
+  const grades = new Map<number, number>();
+  const dismissed = new Set(events.filter(({ type }) => type === "dismissal").map((e) => e.campaign_id));
+  for (const { campaign_id, type } of events) {
+    const item = items.get(campaign_id);
+    if (item === undefined || dismissed.has(campaign_id)) continue;
+    grades.set(item, Math.max(grades.get(item) ?? 0, GRADE[type]));
+  }
+  return grades;
+}

@@ -1,0 +1,196 @@
+import type { Campaign, EngagementEvent, Message } from "../core/types.ts";
+import { seededRandom, shuffle } from "./random.ts";
+
+/** All rows that an evaluation divides. */
+export interface Dataset {
+  readonly campaigns: readonly Campaign[];
+  readonly messages: readonly Message[];
+  readonly events: readonly EngagementEvent[];
+}
+
+/** What is known of a user at one moment, and the campaigns that the user chose after it. */
+export interface Query {
+  /** Whom to ask for: the user, or a made-up one if a query is a single conversation. */
+  readonly user_id: string;
+  /** The user behind it. Queries of one user are alike. */
+  readonly person: string;
+  readonly messages: readonly Message[];
+  readonly events: readonly EngagementEvent[];
+  /** Campaigns to be found; the user chose none of them in `events`. */
+  readonly relevant: ReadonlySet<string>;
+}
+
+/** Rows to learn from, and queries whose relevant campaigns these rows do not tell. */
+export interface Fold {
+  readonly train: Dataset;
+  readonly queries: readonly Query[];
+  /** What made-up users said, to be stored before they are asked for: it led to nothing that could be learnt. */
+  readonly asked: readonly Message[];
+}
+
+export const SPLITS = {
+  rows: "k folds over what users chose; all rows but the fold's are known",
+  conversations: "k folds over users; a query is what was said in a conversation before the first campaign",
+  time: "the last fifth of what users chose, from what came before it",
+  last: "each user's last choice, from what that user said and did before",
+  users: "a tenth of the users; of each the newest tenth of choices, from what came before",
+} as const;
+export type Split = keyof typeof SPLITS;
+
+export interface SplitOptions {
+  /** Number of folds, for `rows` and `conversations`. */
+  readonly folds: number;
+  readonly seed: number;
+  /** Campaigns that a text names, which a query must not be asked to find. */
+  readonly named: (text: string) => Iterable<string>;
+}
+
+/** Divides the rows; a split without folds gives one. Folds are made one at a time. */
+export function* splitRows(data: Dataset, split: Split, options: SplitOptions): Generator<Fold> {
+  switch (split) {
+    case "rows":
+      return yield* splitChoices(data, options);
+    case "conversations":
+      return yield* splitConversations(data, options);
+    case "time":
+      return yield splitAt(data, momentAt(data, 0.8));
+    case "last":
+      return yield splitPerUser(data, usersOf(data), () => 1);
+    case "users": {
+      const users = shuffle(usersOf(data), seededRandom(options.seed));
+      const tested = users.slice(0, Math.ceil(users.length / 10));
+      return yield splitPerUser(data, tested, (choices) => Math.ceil(choices / 10));
+    }
+  }
+}
+
+/** A choice is a conversion; in data without any, a click. */
+function choicesOf({ events }: Dataset): EngagementEvent[] {
+  const conversions = events.filter(({ type }) => type === "conversion");
+  return conversions.length > 0 ? conversions : events.filter(({ type }) => type === "click");
+}
+
+function usersOf(data: Dataset): string[] {
+  return [...new Set(choicesOf(data).map(({ user_id }) => user_id))].sort();
+}
+
+const pairOf = ({ user_id, campaign_id }: EngagementEvent) => JSON.stringify([user_id, campaign_id]);
+
+/** Every event of a user with a campaign goes where the user's choice of it goes, so that no impression tells the choice. */
+function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<Fold> {
+  const pairs = shuffle([...new Set(choicesOf(data).map(pairOf))].sort(), seededRandom(seed));
+  for (let fold = 0; fold < folds; fold++) {
+    const hidden = new Set(pairs.filter((_, i) => i % folds === fold));
+    const events = data.events.filter((event) => !hidden.has(pairOf(event)));
+    const train = { ...data, events };
+    const relevant = new Map<string, Set<string>>();
+    for (const pair of hidden) {
+      const [user_id, campaign_id] = JSON.parse(pair) as [string, string];
+      relevant.set(user_id, (relevant.get(user_id) ?? new Set()).add(campaign_id));
+    }
+    yield { train, queries: queriesOf(train, relevant), asked: [] };
+  }
+}
+
+function queriesOf(train: Dataset, relevant: ReadonlyMap<string, ReadonlySet<string>>): Query[] {
+  const messages = Map.groupBy(train.messages, ({ user_id }) => user_id);
+  const events = Map.groupBy(train.events, ({ user_id }) => user_id);
+  return [...relevant].map(([user_id, campaigns]) => ({
+    user_id,
+    person: user_id,
+    messages: messages.get(user_id) ?? [],
+    events: events.get(user_id) ?? [],
+    relevant: campaigns,
+  }));
+}
+
+/** Nothing that a held-out user said or did is learnt from, other conversations included. */
+function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions): Generator<Fold> {
+  const users = shuffle(usersOf(data), seededRandom(seed));
+  const foldOf = new Map(users.map((user_id, i) => [user_id, i % folds]));
+  const said = Map.groupBy(data.messages, (message) => message.conversation_id);
+  const done = Map.groupBy(data.events, (event) => event.conversation_id);
+  const chosen = new Set(choicesOf(data));
+  for (let fold = 0; fold < folds; fold++) {
+    const queries: Query[] = [];
+    for (const [conversation_id, events] of done) {
+      if (conversation_id === null) continue;
+      const user_id = events[0]!.user_id;
+      if (foldOf.get(user_id) !== fold) continue;
+      const first = events.reduce((a, b) => a.timestamp <= b.timestamp ? a : b).timestamp;
+      const asker = `query ${conversation_id}`;
+      const messages = (said.get(conversation_id) ?? [])
+        .filter((message) => message.role === "user" && message.timestamp < first)
+        .map((message) => ({ ...message, user_id: asker, metadata: null }));
+      if (messages.length === 0) continue;
+      const relevant = relevantIn(events, chosen);
+      for (const { message } of messages) for (const id of named(message)) relevant.delete(id);
+      if (relevant.size > 0) {
+        queries.push({ user_id: asker, person: user_id, messages, events: [], relevant });
+      }
+    }
+    const isTrain = ({ user_id, conversation_id }: { user_id: string; conversation_id: string | null }) =>
+      foldOf.get(conversation_id === null ? user_id : done.get(conversation_id)?.[0]?.user_id ?? user_id) !==
+        fold;
+    const train = {
+      campaigns: data.campaigns,
+      messages: data.messages.filter(isTrain),
+      events: data.events.filter(isTrain),
+    };
+    yield { train, queries, asked: queries.flatMap(({ messages }) => messages) };
+  }
+}
+
+/** What was shown and chosen; what was chosen, if nothing was shown. */
+function relevantIn(events: readonly EngagementEvent[], chosen: ReadonlySet<EngagementEvent>): Set<string> {
+  const shown = new Set(events.filter(({ type }) => type === "impression").map((event) => event.campaign_id));
+  const picked = events.filter((event) => chosen.has(event)).map((event) => event.campaign_id);
+  return new Set(shown.size === 0 ? picked : picked.filter((id) => shown.has(id)));
+}
+
+function momentAt(data: Dataset, share: number): string {
+  const times = choicesOf(data).map(({ timestamp }) => timestamp).sort();
+  return times[Math.floor(share * times.length)] ?? "";
+}
+
+function splitAt(data: Dataset, moment: string): Fold {
+  const before = <Row extends { timestamp: string }>(rows: readonly Row[]) =>
+    rows.filter((row) => row.timestamp < moment);
+  const train = {
+    campaigns: data.campaigns,
+    messages: before(data.messages),
+    events: before(data.events),
+  };
+  const later = choicesOf(data).filter(({ timestamp }) => timestamp >= moment);
+  return { train, queries: queriesOf(train, unseen(train, later)), asked: [] };
+}
+
+/** Of each of these users the newest choices are hidden, with all that the user said and did from the first of them on. */
+function splitPerUser(data: Dataset, users: readonly string[], count: (choices: number) => number): Fold {
+  const byUser = Map.groupBy(choicesOf(data), ({ user_id }) => user_id);
+  const cut = new Map<string, string>();
+  for (const user_id of users) {
+    const times = byUser.get(user_id)!.map(({ timestamp }) => timestamp).sort();
+    cut.set(user_id, times[times.length - count(times.length)]!);
+  }
+  const isKnown = (row: { user_id: string; timestamp: string }) =>
+    row.timestamp < (cut.get(row.user_id) ?? "\uffff");
+  const train = {
+    campaigns: data.campaigns,
+    messages: data.messages.filter(isKnown),
+    events: data.events.filter(isKnown),
+  };
+  const later = users.flatMap((user_id) => byUser.get(user_id)!.filter((event) => !isKnown(event)));
+  return { train, queries: queriesOf(train, unseen(train, later)), asked: [] };
+}
+
+/** By user, the campaigns of these events that the user did not choose in the training rows. */
+function unseen(train: Dataset, later: readonly EngagementEvent[]): Map<string, Set<string>> {
+  const known = new Set(choicesOf(train).map(pairOf));
+  const relevant = new Map<string, Set<string>>();
+  for (const event of later) {
+    if (known.has(pairOf(event))) continue;
+    relevant.set(event.user_id, (relevant.get(event.user_id) ?? new Set()).add(event.campaign_id));
+  }
+  return relevant;
+}

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import type { EngagementEvent, Message } from "../../../lib/core/types.ts";
+import { BASELINES } from "../../../lib/evaluate/baselines.ts";
+import { titleFinder } from "../../../lib/evaluate/named.ts";
+import { type Dataset, type Fold, type Split, splitRows } from "../../../lib/evaluate/splits.ts";
+import { campaign, event, message } from "../../fixtures/rows.ts";
+
+const at = (day: number, hour = 0) => new Date(Date.UTC(2026, 0, day, hour)).toISOString();
+
+/** Twenty users; each has a conversation on three days, in which one campaign is shown, then chosen. */
+function dataset(): Dataset {
+  const messages: Message[] = [];
+  const events: EngagementEvent[] = [];
+  for (let u = 0; u < 20; u++) {
+    for (let day = 1; day <= 3; day++) {
+      const user_id = `u${u}`, conversation_id = `${user_id}-${day}`, campaign_id = `c${(u + day) % 6}`;
+      const said = (n: number, hour: number, more: Partial<Message> = {}) =>
+        message({
+          message_id: `${conversation_id}-${n}`,
+          user_id,
+          conversation_id,
+          timestamp: at(day, hour),
+          message: `text ${u} ${day} ${n}`,
+          metadata: { label: campaign_id },
+          ...more,
+        });
+      messages.push(said(0, 1), said(1, 2, { role: "assistant", user_id: "shop" }), said(2, 9));
+      const done = (type: EngagementEvent["type"], hour: number) =>
+        event({
+          event_id: `${conversation_id}-${type}`,
+          user_id,
+          campaign_id,
+          conversation_id,
+          type,
+          timestamp: at(day, hour),
+        });
+      events.push(done("impression", 3), done("conversion", 4));
+    }
+  }
+  return {
+    messages,
+    events,
+    campaigns: Array.from({ length: 6 }, (_, i) => campaign({ campaign_id: `c${i}` })),
+  };
+}
+
+const options = { folds: 4, seed: 1, named: () => [] };
+const folds = (split: Split, data = dataset()): Fold[] => [...splitRows(data, split, options)];
+const pair = ({ user_id, campaign_id }: EngagementEvent) => `${user_id} ${campaign_id}`;
+
+Deno.test("splitRows() never leaves a hidden choice among the training rows, nor by rows any event of it", () => {
+  for (const split of ["rows", "time", "last", "users"] as const) {
+    for (const { train, queries } of folds(split)) {
+      const events = train.events.filter(({ type }) => split === "rows" || type === "conversion");
+      const known = new Set(events.map(pair));
+      assert.ok(queries.length > 0, split);
+      for (const { user_id, relevant } of queries) {
+        assert.ok(relevant.size > 0);
+        for (const id of relevant) assert.ok(!known.has(`${user_id} ${id}`), `${split}: ${user_id} ${id}`);
+      }
+    }
+  }
+});
+
+Deno.test("splitRows() hides each choice in one fold of rows", () => {
+  const hidden = folds("rows").flatMap(({ queries }) =>
+    queries.flatMap(({ user_id, relevant }) => [...relevant].map((id) => `${user_id} ${id}`))
+  );
+  assert.deepEqual(hidden.sort(), [...new Set(dataset().events.map(pair))].sort());
+});
+
+Deno.test("splitRows() learns nothing from held-out users, and asks with what was said before the first campaign", () => {
+  let queries = 0;
+  for (const { train, queries: asked, asked: stored } of folds("conversations")) {
+    const held = new Set(asked.map(({ person }) => person));
+    assert.ok(train.events.every(({ user_id }) => !held.has(user_id)));
+    assert.ok(
+      train.messages.every(({ user_id, conversation_id }) =>
+        !held.has(user_id) && !held.has(conversation_id!.split("-")[0]!)
+      ),
+    );
+    for (const { user_id, person, messages, events } of asked) {
+      assert.notEqual(user_id, person);
+      assert.deepEqual(events, []);
+      assert.deepEqual(messages.map(({ message_id, metadata }) => [message_id.split("-").at(-1), metadata]), [
+        ["0", null],
+      ]);
+    }
+    assert.deepEqual(stored, asked.flatMap(({ messages }) => messages));
+    queries += asked.length;
+  }
+  assert.equal(queries, 60);
+});
+
+Deno.test("splitRows() does not ask a conversation for what the user named in it", () => {
+  const named = () => ["c1", "c2", "c3", "c4", "c5"];
+  const queries = [...splitRows(dataset(), "conversations", { ...options, named })].flatMap((fold) =>
+    fold.queries
+  );
+  assert.ok(queries.length > 0);
+  for (const { relevant } of queries) assert.deepEqual([...relevant], ["c0"]);
+});
+
+Deno.test("splitRows() by time knows nothing from after the moment that it splits at", () => {
+  const [fold] = folds("time");
+  const newest = [...fold!.train.messages, ...fold!.train.events].map(({ timestamp }) => timestamp).sort().at(
+    -1,
+  )!;
+  assert.ok(newest < at(3, 4), newest);
+});
+
+Deno.test("splitRows() by last choice hides what a user said and did from then on, and only that", () => {
+  const [fold] = folds("last");
+  const own = fold!.train.messages.filter(({ user_id }) => user_id === "u0").map(({ message_id }) =>
+    message_id
+  );
+  assert.ok(own.includes("u0-2-2") && own.includes("u0-3-0") && !own.includes("u0-3-2"));
+});
+
+Deno.test("a planted label in the metadata or the later text of a query's own conversation moves no baseline", () => {
+  const clean = dataset();
+  const planted: Dataset = {
+    ...clean,
+    messages: clean.messages.map((row) =>
+      row.message_id.endsWith("-2") ? { ...row, message: `LABEL ${JSON.stringify(row.metadata)}` } : row
+    ),
+  };
+  for (const [name, baseline] of Object.entries(BASELINES)) {
+    const answers = (data: Dataset) =>
+      folds("conversations", data).flatMap(({ queries }) =>
+        queries.map(({ messages }) => messages.map((m) => m.message))
+      );
+    assert.deepEqual(answers(planted), answers(clean), name);
+    assert.ok(baseline(clean));
+  }
+});
+
+Deno.test("every baseline ranks each campaign that the query does not know once, the better ones first", () => {
+  for (const [name, baseline] of Object.entries(BASELINES)) {
+    for (const { train, queries } of folds("rows")) {
+      const rank = baseline(train);
+      for (const query of queries.slice(0, 3)) {
+        const ranking = rank(query, 25);
+        assert.equal(new Set(ranking).size, ranking.length, name);
+        const chosen = query.events.filter(({ type }) => type === "conversion");
+        const known = new Set(chosen.map(({ campaign_id }) => campaign_id));
+        assert.equal(ranking.length, 6 - known.size);
+        assert.ok(ranking.every((id) => !known.has(id)), name);
+      }
+    }
+  }
+});
+
+Deno.test("EASE and the neighbour baselines find what goes together", () => {
+  const events = Array.from(
+    { length: 40 },
+    (_, u) =>
+      (u % 2 === 0 ? ["c0", "c1"] : ["c2", "c3"]).map((campaign_id, n) =>
+        event({ event_id: `e${u}-${n}`, user_id: `u${u}`, campaign_id, type: "conversion" })
+      ),
+  ).flat();
+  const train = {
+    messages: [],
+    campaigns: [0, 1, 2, 3].map((i) => campaign({ campaign_id: `c${i}` })),
+    events,
+  };
+  const query = {
+    user_id: "new",
+    person: "new",
+    messages: [],
+    events: [event({ event_id: "q", user_id: "new", campaign_id: "c2", type: "conversion" })],
+    relevant: new Set(["c3"]),
+  };
+  for (const name of ["item-kNN", "user-kNN", "EASE"]) {
+    assert.equal(BASELINES[name]!(train)(query, 3)[0], "c3", name);
+  }
+});
+
+Deno.test("titleFinder() finds titles in a text, with and without the year at their end", () => {
+  const find = titleFinder([
+    campaign({ campaign_id: "a", title: "The Long Walk (1994)" }),
+    campaign({ campaign_id: "b", title: "Walk" }),
+    campaign({ campaign_id: "c", title: "Café au lait" }),
+  ]);
+  assert.deepEqual([...find("have you seen the long walk?")], ["a"]);
+  assert.deepEqual([...find("The LONG walk (1994), with a CAFÉ au lait")], ["a", "c"]);
+  assert.deepEqual([...find("we walk on")], []);
+});
