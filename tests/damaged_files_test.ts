@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { doctor } from "../commands/doctor.ts";
 import type { Config } from "../lib/config.ts";
+import { asAnyUser } from "./fixtures/any_user.ts";
 import { ROOT } from "./fixtures/flow.ts";
 import { fileOf, overwrite, removeTemplate, ROLES, serving, USER, withCopy } from "./fixtures/damage.ts";
 
@@ -66,11 +67,6 @@ async function examined(config: Config) {
   }
 }
 
-/** Root may read every file, unless it gives up the capabilities for that. */
-const AS_ANY_USER = Deno.uid() === 0
-  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
-  : ["env"];
-
 Deno.test({
   name: "doctor says what to do if this user may not read a file",
   ignore: Deno.build.os !== "linux",
@@ -78,15 +74,14 @@ Deno.test({
     withCopy(async (config) => {
       const path = fileOf(config.data, "graph");
       Deno.chmodSync(path, 0);
-      const [command, ...prefix] = AS_ANY_USER;
-      const { code, stdout } = await new Deno.Command(command!, {
-        args: [...prefix, "deno", "run", "--quiet", "--no-check", "--allow-all", `${ROOT}main.ts`, "doctor"],
-        env: { PARLEY_DATA: config.data, PARLEY_EMBEDDINGS: "test:64", NO_COLOR: "1" },
-      }).output();
+      const { code, stdout } = await asAnyUser(
+        ["deno", "run", "--quiet", "--no-check", "--allow-all", `${ROOT}main.ts`, "doctor"],
+        { PARLEY_DATA: config.data, PARLEY_EMBEDDINGS: "test:64" },
+      );
       assert.equal(code, 1);
       const said =
         `${path} cannot be opened for reading and writing: give it to the user that Parley runs as`;
-      assert.ok(new TextDecoder().decode(stdout).includes(said));
+      assert.ok(stdout.includes(said), stdout);
     }),
 });
 
