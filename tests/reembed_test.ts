@@ -146,7 +146,7 @@ Deno.test("erasing people takes them out of the vectors of every model", () =>
     assert.equal(await reset(flow.config, { sample: true, all: false, yes: true }), 0);
     for (const model of await flow.services.vectors.models()) {
       const store = await flow.services.vectors.of({ model });
-      assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+      assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
     }
     assert.equal((await published(flow))?.version, 3);
   }, EMBEDDINGS));

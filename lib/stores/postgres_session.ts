@@ -3,8 +3,8 @@ import type { Abortable } from "../core/types.ts";
 import { brokenError, isBroken, postgresError } from "./postgres_errors.ts";
 
 export type Scalar = string | number | null;
-/** What a statement takes: `$1` may be an array, for `unnest` or `ANY`. */
-export type SqlValue = Scalar | readonly Scalar[];
+/** What a statement takes: `$1` may be an array, for `unnest` or `ANY`, or bytes. */
+export type SqlValue = Scalar | readonly Scalar[] | Uint8Array;
 
 /** What can be said to the database, on its own or within a transaction. Every failure is a ParleyError. */
 export interface Questions {

@@ -8,6 +8,7 @@ import { campaign, collect, event, LATEST } from "../fixtures/rows.ts";
 import {
   CATALOGUE,
   countsOf,
+  files,
   IDS,
   many,
   publishing,
@@ -43,6 +44,7 @@ export function analyticsContract(
   events(test);
   recounts(test);
   stats(test);
+  files(test);
   publishing(test);
   racing(test);
   erasing(test);
@@ -218,6 +220,21 @@ function recounts(test: Test): void {
     }
   });
 
+  test("eventsOf() gives whole events of these users, in ascending user, time and id", async (store) => {
+    const same = [event({ user_id: "user-1" }), event({ user_id: "user-1" })].map((row) => ({
+      ...row,
+      timestamp: FULL_EVENT.timestamp,
+    }));
+    const rows = [...many(600), ...same, { ...FULL_EVENT, user_id: "user-1" }];
+    await store.upsertEvents({ events: rows.toReversed() });
+    const key = ({ user_id, timestamp, event_id }: EngagementEvent) => `${user_id} ${timestamp} ${event_id}`;
+    for (const user_ids of [["user-1"], ["user-8", "nobody", "user-0", "user-0"], []]) {
+      const own = rows.filter((row) => user_ids.includes(row.user_id));
+      const expected = own.sort((a, b) => key(a) < key(b) ? -1 : 1);
+      assert.deepEqual(await store.eventsOf({ user_ids }), expected);
+    }
+  });
+
   test("settledCampaigns() are those dismissed or converted on, at once", async (store) => {
     const rows = many(60);
     await store.upsertEvents({ events: rows });
@@ -322,6 +339,8 @@ function recounts(test: Test): void {
     assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 30, latest: LATEST }), {
       campaigns: 0,
     });
+    assert.deepEqual(await store.eventsOf({ user_ids: ["nobody"] }), []);
+    assert.equal(await store.file({ version: 1, name: "weights" }), null);
     assert.equal(await store.published(), null);
     assert.equal(await store.source({ kind: "events", uri: "x" }), null);
     assert.deepEqual(await store.sources(), []);

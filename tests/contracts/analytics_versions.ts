@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { type EngagementEvent, EVENT_TYPES, type EventType, type Published } from "../../lib/core/types.ts";
 import type { AnalyticsStore, SourceRecord } from "../../lib/stores/analytics/port.ts";
 import { campaign, event, LATEST, minute, pick, random } from "../fixtures/rows.ts";
@@ -141,6 +142,60 @@ export function stats(test: Test): void {
       campaign_id: "k1",
       ...zeros,
     }]);
+  });
+}
+
+/** Bytes that differ from place to place, so that parts in another order are found out. */
+function bytes(count: number, seed = 1): Uint8Array {
+  const next = random(seed);
+  return Uint8Array.from({ length: count }, () => next() * 256);
+}
+
+/** The part of the analytics contract that is about files by data version. */
+export function files(test: Test): void {
+  test("file() gives what saveFile() was given last, by version and name", async (store, again) => {
+    const [weights, other] = [bytes(1_000), bytes(1_000, 2)];
+    await store.saveFile({ version: 1, name: "weights 🙂", bytes: bytes(2_000, 3) });
+    await store.saveFile({ version: 1, name: "weights 🙂", bytes: weights });
+    await store.saveFile({ version: 1, name: "other", bytes: other });
+    await store.saveFile({ version: 2, name: "other", bytes: weights });
+    const two = await again();
+    assert.deepEqual(await two.file({ version: 1, name: "weights 🙂" }), weights);
+    assert.deepEqual(await two.file({ version: 1, name: "other" }), other);
+    assert.deepEqual(await two.file({ version: 2, name: "other" }), weights);
+    assert.equal(await two.file({ version: 2, name: "weights 🙂" }), null);
+  });
+
+  test("saveFile() takes a part of bytes, none, and many megabytes", async (store) => {
+    const large = bytes(5 * 2 ** 20 + 3);
+    for (const given of [large, new Uint8Array(0), large.subarray(7, 12), large.subarray(0, 2 ** 21)]) {
+      await store.saveFile({ version: 1, name: "weights", bytes: given });
+      const file = await store.file({ version: 1, name: "weights" });
+      assert.ok(file !== null && Buffer.from(given).equals(file), `${given.length} bytes`);
+      assert.equal(file.byteOffset, 0);
+      assert.equal(file.buffer.byteLength, given.length);
+    }
+  });
+
+  test("publish() keeps files of the new version and the one before", async (store) => {
+    for (const number of [1, 2, 3]) {
+      await store.saveFile({ version: number, name: "weights", bytes: bytes(2 ** 20 + number) });
+      await store.publish({ published: version(number), sources: [] });
+    }
+    const left = [1, 2, 3].map(async (number) =>
+      (await store.file({ version: number, name: "weights" }))?.length
+    );
+    assert.deepEqual(await Promise.all(left), [undefined, 2 ** 20 + 2, 2 ** 20 + 3]);
+  });
+
+  test("saveFile() of a published version or an older one is a conflict", async (store) => {
+    await store.saveFile({ version: 2, name: "weights", bytes: bytes(5) });
+    await store.publish({ published: version(2), sources: [] });
+    for (const number of [1, 2]) {
+      const call = store.saveFile({ version: number, name: "weights", bytes: bytes(6) });
+      await assert.rejects(call, conflict);
+    }
+    assert.deepEqual(await store.file({ version: 2, name: "weights" }), bytes(5));
   });
 }
 

@@ -4,7 +4,7 @@ import type { Json } from "../../lib/core/types.ts";
 import type { Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/digest.ts";
 import type { IntentCount } from "../../lib/stores/documents/port.ts";
-import type { GraphStore } from "../../lib/stores/graph/port.ts";
+import type { ConversationEngagement, EngagedConversation, GraphStore } from "../../lib/stores/graph/port.ts";
 import type { Handles } from "../fixtures/handles.ts";
 import { minute, random } from "../fixtures/rows.ts";
 import { GRAPH_CALLS } from "./calls.ts";
@@ -35,6 +35,7 @@ export function graphContract(
   targets(test);
   expressed(test);
   engaged(test);
+  conversations(test);
   wholeGraph(test);
   handlesContract(name, open, GRAPH);
   cancellationContract(name, { open: behindProxy, calls: GRAPH_CALLS, first: "counts" });
@@ -161,15 +162,120 @@ function engaged(test: Test): void {
   });
 }
 
+const ledTo = (campaign_id: string, clicks = 1): EngagedConversation["engagement"][number] => ({
+  campaign_id,
+  impressions: 2,
+  clicks,
+  conversions: 0,
+  dismissals: 3,
+});
+
+function conversation(
+  conversation_id: string,
+  user_id: string,
+  ...engagement: EngagedConversation["engagement"]
+): EngagedConversation {
+  return { conversation_id, user_id, engagement };
+}
+
+/** What `engagedIn` and `digest` give of these, in ascending conversation and campaign. */
+function rowsOf(...conversations: readonly EngagedConversation[]): ConversationEngagement[] {
+  return conversations.flatMap(({ engagement, ...whose }) =>
+    engagement.map((edge) => ({ ...whose, ...edge }))
+  );
+}
+
+function conversations(test: Test): void {
+  const ids = ["v3", "missing", "v1", "v2 🙂", "v4", "v1"];
+  const engagedIn = (store: GraphStore) => store.engagedIn({ conversation_ids: ids });
+
+  test("setConversations() makes a user's conversations exactly those given, and leaves others", async (store) => {
+    const [v1, v2] = [
+      conversation("v1", "a", ledTo("k1"), ledTo("k2")),
+      conversation("v2 🙂", "a", ledTo("k1")),
+    ];
+    const other = conversation("v3", "b", ledTo("k1"));
+    assert.equal(await store.setConversations({ user_ids: ["a", "b"], conversations: [v2, other, v1] }), 4);
+    assert.deepEqual(await engagedIn(store), rowsOf(v1, v2, other));
+    const changed = conversation("v1", "a", ledTo("k2", 7), ledTo("k3"));
+    const added = conversation("v4", "a", ledTo("k1"));
+    for (const _ of [1, 2]) {
+      assert.equal(await store.setConversations({ user_ids: ["a"], conversations: [changed, added] }), 3);
+      assert.deepEqual(await engagedIn(store), rowsOf(changed, other, added));
+    }
+    assert.equal(await store.setConversations({ user_ids: ["a", "nobody"], conversations: [] }), 0);
+    assert.deepEqual(await engagedIn(store), rowsOf(other));
+  });
+
+  test("setConversations() leaves out conversations without engagement, and of users who are not set", async (store) => {
+    const conversations = [conversation("v1", "a"), conversation("v3", "b", ledTo("k1"))];
+    assert.equal(await store.setConversations({ user_ids: ["a"], conversations }), 0);
+    assert.deepEqual(await engagedIn(store), []);
+    assert.equal((await store.counts()).conversations, 0);
+  });
+
+  test("setConversations() takes a conversation from the user who had it, whoever is set last", async (store) => {
+    const before = conversation("v1", "a", ledTo("k1"), ledTo("k2"));
+    const after = conversation("v1", "b", ledTo("k2", 5));
+    await store.setConversations({ user_ids: ["a"], conversations: [before] });
+    await store.setConversations({ user_ids: ["b"], conversations: [after] });
+    await store.setConversations({ user_ids: ["a"], conversations: [] });
+    assert.deepEqual(await engagedIn(store), rowsOf(after));
+    assert.deepEqual(await store.counts(), { ...NOTHING, users: 1, conversations: 1, led_to: 1 });
+    await store.setConversations({ user_ids: ["a", "b"], conversations: [before] });
+    assert.deepEqual(await engagedIn(store), rowsOf(before));
+  });
+
+  test("engagedIn() is in ascending conversation and campaign, and empty for no ids", async (store) => {
+    const all = ["B", "b", "a", "é", "\ue000", "🙂"].map((id) =>
+      conversation(
+        id,
+        `of ${id}`,
+        ...["k2", "K1", "k1", "🙂", "\ue000"].map((campaign_id) => ledTo(campaign_id)),
+      )
+    );
+    const user_ids = all.map(({ user_id }) => user_id);
+    assert.equal(await store.setConversations({ user_ids, conversations: all }), 30);
+    const found = await store.engagedIn({
+      conversation_ids: all.map(({ conversation_id }) => conversation_id),
+    });
+    const order = (names: string[]) => [...new Set(names)];
+    assert.deepEqual(order(found.map((row) => row.conversation_id)), ["B", "a", "b", "é", "\ue000", "🙂"]);
+    for (const { conversation_id } of all) {
+      const own = found.filter((row) => row.conversation_id === conversation_id);
+      assert.deepEqual(own.map((row) => row.campaign_id), ["K1", "k1", "k2", "\ue000", "🙂"]);
+    }
+    assert.deepEqual(await store.engagedIn({ conversation_ids: [] }), []);
+  });
+}
+
+const NOTHING = {
+  users: 0,
+  intents: 0,
+  campaigns: 0,
+  conversations: 0,
+  expressed: 0,
+  engaged: 0,
+  led_to: 0,
+  targets: 0,
+};
+
+const HAD = [
+  conversation("v1", "a", ledTo("k1"), ledTo("k4")),
+  conversation("v2", "d", ledTo("k1")),
+];
+
 /** One of each kind of edge and node. */
 async function fill(store: GraphStore) {
   const edges = {
     expressed: [expresses("a", "x", 3), expresses("b", "y", 1)],
     engaged: [engages("a", "k1", 1), engages("c", "k9", 2)],
+    led_to: rowsOf(...HAD),
     targets: [{ campaign_id: "k1", intent: "x" }, { campaign_id: "k2", intent: "z" }],
   };
   await store.setExpressed({ user_ids: ["a", "b"], edges: edges.expressed });
   await store.setEngaged({ user_ids: ["a", "c"], edges: edges.engaged });
+  await store.setConversations({ user_ids: ["a", "d"], conversations: HAD });
   await store.setTargets({
     campaigns: [
       { campaign_id: "k1", intents: ["x"] },
@@ -184,11 +290,13 @@ function wholeGraph(test: Test): void {
   test("counts() counts edges, the nodes that they name, and the campaigns whose targets were set", async (store) => {
     await fill(store);
     assert.deepEqual(await store.counts(), {
-      users: 3,
+      users: 4,
       intents: 3,
       campaigns: 3,
+      conversations: 2,
       expressed: 2,
       engaged: 2,
+      led_to: 3,
       targets: 2,
     });
   });
@@ -201,6 +309,10 @@ function wholeGraph(test: Test): void {
     assert.equal(await store.digest(), digestOf(edges));
     await store.setExpressed({ user_ids: ["b"], edges: [expresses("b", "y", 2)] });
     assert.notEqual(await store.digest(), digestOf(edges));
+    await fill(store);
+    const other = conversation("v2", "d", ledTo("k1", 2));
+    await store.setConversations({ user_ids: ["d"], conversations: [other] });
+    assert.equal(await store.digest(), digestOf({ ...edges, led_to: rowsOf(HAD[0]!, other) }));
   });
 
   test("digest() covers more edges than one page", async (store) => {
@@ -210,28 +322,39 @@ function wholeGraph(test: Test): void {
     assert.equal(await store.digest(), digestOf({ engaged: edges }));
   });
 
-  test("deleteUsers() takes their edges", async (store) => {
+  test("deleteUsers() takes their edges and conversations", async (store) => {
     const edges = await fill(store);
-    assert.equal(await store.deleteUsers({ user_ids: ["a", "nobody"] }), 2);
-    const expected = { ...edges, expressed: [edges.expressed[1]!], engaged: [edges.engaged[1]!] };
+    assert.equal(await store.deleteUsers({ user_ids: ["a", "nobody"] }), 4);
+    const expected = {
+      ...edges,
+      expressed: [edges.expressed[1]!],
+      engaged: [edges.engaged[1]!],
+      led_to: rowsOf(HAD[1]!),
+    };
     assert.equal(await store.digest(), digestOf(expected));
-    assert.equal((await store.counts()).users, 2);
+    const { users, conversations } = await store.counts();
+    assert.deepEqual([users, conversations], [3, 1]);
   });
 
   test("deleteCampaigns() takes their edges and the campaigns", async (store) => {
     const edges = await fill(store);
-    assert.equal(await store.deleteCampaigns({ campaign_ids: ["k1", "k3", "missing"] }), 2);
-    const expected = { ...edges, engaged: [edges.engaged[1]!], targets: [edges.targets[1]!] };
+    assert.equal(await store.deleteCampaigns({ campaign_ids: ["k1", "k3", "missing"] }), 4);
+    const expected = {
+      ...edges,
+      engaged: [edges.engaged[1]!],
+      led_to: [edges.led_to[1]!],
+      targets: [edges.targets[1]!],
+    };
     assert.equal(await store.digest(), digestOf(expected));
-    assert.equal((await store.counts()).campaigns, 1);
+    const { campaigns, conversations, users } = await store.counts();
+    assert.deepEqual([campaigns, conversations, users], [1, 1, 3]);
   });
 
   test("deleting all leaves an empty graph", async (store) => {
     await fill(store);
-    await store.deleteUsers({ user_ids: ["a", "b", "c"] });
-    await store.deleteCampaigns({ campaign_ids: ["k1", "k2", "k3", "k9"] });
-    const none = { users: 0, intents: 0, campaigns: 0, expressed: 0, engaged: 0, targets: 0 };
-    assert.deepEqual(await store.counts(), none);
+    await store.deleteUsers({ user_ids: ["a", "b", "c", "d"] });
+    await store.deleteCampaigns({ campaign_ids: ["k1", "k2", "k3", "k4", "k9"] });
+    assert.deepEqual(await store.counts(), NOTHING);
     assert.equal(await store.digest(), digestOf({}));
     healthy(await store.health());
   });

@@ -23,7 +23,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
       assert.deepEqual(await stores.models(), []);
       const second = await stores.of({ model: { ...other } });
       assert.equal(await stores.of({ model: { ...MODEL } }), store);
-      assert.deepEqual(await second.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+      assert.deepEqual(await second.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
       assert.deepEqual(await stores.models(), []);
       await second.upsert({ collection: "profiles", rows: [profile("u1", axis(0).slice(0, 4))] });
       assert.deepEqual((await stores.models()).map((model) => ({ ...model })), [other]);
@@ -62,7 +62,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
       sameHits(await near(store, 1, axis(at), 5), [{ id: "u1", score: 1 }]);
       await stores.drop({ model: MODEL });
       assert.equal(await store.digest(), empty);
-      assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+      assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
       await assert.rejects(near(store, 1, axis(at), 1), { code: "not_found" });
       assert.deepEqual((await stores.models()).map(modelKey), [modelKey(other)]);
     }

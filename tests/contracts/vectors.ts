@@ -22,7 +22,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
   }, VECTOR_STORES);
 
   test("an empty store answers everything with nothing", async (store) => {
-    const nothing = { messages: 0, profiles: 0, campaigns: 0 };
+    const nothing = { messages: 0, profiles: 0, conversations: 0, campaigns: 0 };
     assert.deepEqual(await store.counts(), nothing);
     assert.deepEqual(await store.build({ version: 1 }), nothing);
     assert.deepEqual(await near(store, 1, axis(0), 5), []);
@@ -49,7 +49,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(hashes.get(ids[0]!), rows[0]!.content_hash);
     assert.equal(hashes.size, 2);
     assert.deepEqual((await store.get({ collection: "campaigns", ids })).get(ids[0]!), axis(3));
-    assert.deepEqual(await store.counts(), { messages: 0, profiles: 20, campaigns: 1 });
+    assert.deepEqual(await store.counts(), { messages: 0, profiles: 20, conversations: 0, campaigns: 1 });
   });
 
   test("upsert() of what is there changes nothing", async (store) => {
@@ -93,7 +93,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
       const rows = [profile("good", axis(0)), profile(id, vector)];
       await assert.rejects(store.upsert({ collection: "profiles", rows }), { code: "invalid" }, id);
     }
-    assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, campaigns: 0 });
+    assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
   });
 
   test("byHash() finds a vector for each hash that a live row has", async (store) => {
@@ -134,12 +134,20 @@ export function vectorsContract(name: string, open: OpenVectors): void {
         collection: "messages",
         rows: [message, { ...message, id: "m2", role: "assistant" }],
       });
+      const conversations = [
+        profile("v1", axis(0), { user_id: "u1" }),
+        profile("v2", axis(1), { user_id: "u1" }),
+        profile("v3", axis(2), { user_id: "u2" }),
+      ];
+      await store.upsert({ collection: "conversations", rows: conversations });
       await store.build({ version: 1 });
-      assert.equal(await store.deleteUsers({ user_ids: ["u1", "nobody"] }), 3);
-      assert.deepEqual(await store.counts(), { messages: 0, profiles: 1, campaigns: 0 });
+      assert.equal(await store.deleteUsers({ user_ids: ["u1", "nobody"] }), 5);
+      assert.deepEqual(await store.counts(), { messages: 0, profiles: 1, conversations: 1, campaigns: 0 });
       assert.equal((await store.get({ collection: "profiles", ids: ["u1"] })).size, 0);
       assert.deepEqual(await store.messagesOf({ user_id: "u1", after: null, limit: 9 }), []);
       sameHits(await near(store, 1, axis(0), 2), [{ id: "u2", score: 0 }]);
+      const conversation = { collection: "conversations", version: 1, vector: axis(0), k: 2 } as const;
+      sameHits(await store.search(conversation), [{ id: "v3", score: 0 }]);
       await store.upsert({ collection: "profiles", rows: [profile("u1", axis(5))] });
       assert.ok(
         (await near(store, 1, axis(0), 2)).every((hit) => hit.score < TOLERANCE),

@@ -74,6 +74,30 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     assert.match((await store.verify({ version: 2 })).join(), /no index .*was built for version 2/);
   });
 
+  test("search() finds conversations apart from profiles and campaigns, in their version", async (store) => {
+    const rows = randomRows(500, 13);
+    const conversations = rows.map((row, at) => ({ ...row, user_id: `u${at % 7}` }));
+    await store.upsert({ collection: "conversations", rows: conversations });
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
+    await store.upsert({ collection: "campaigns", rows: [campaign("c1", axis(0))] });
+    const counts = { messages: 0, profiles: 1, conversations: 500, campaigns: 1 };
+    assert.deepEqual(await store.build({ version: 1 }), counts);
+    const moved = { ...conversations[0]!, vector: axis(0), content_hash: "moved" };
+    await store.upsert({ collection: "conversations", rows: [moved] });
+    const search = (version: number, vector: Float32Array, exclude: string[] = []) =>
+      store.search({ collection: "conversations", version, vector, k: 10, exclude });
+    for (const { vector } of randomRows(10, 14)) {
+      sameHits(await search(1, vector), bruteForce(rows, vector, 10));
+    }
+    await store.build({ version: 2 });
+    assert.equal((await search(2, axis(0)))[0]?.id, moved.id);
+    const others = rows.slice(1);
+    sameHits(await search(2, axis(0), [moved.id]), bruteForce(others, axis(0), 10));
+    await store.keep({ versions: [2] });
+    await assert.rejects(search(1, axis(0)), { code: "not_found" });
+    assert.deepEqual(await store.faults({ limit: 5 }), []);
+  });
+
   test("search() leaves out what is excluded and still fills up", async (store) => {
     const rows = randomRows(300, 6);
     await store.upsert({ collection: "campaigns", rows: rows.map((row) => campaign(row.id, row.vector)) });

@@ -111,7 +111,7 @@ function adapterTests(): void {
       assert.ok(hits.every((hit) => hit.id !== id));
     }
     assert.equal(await store.deleteUsers({ user_ids: ids.slice(1) }), 2 * (IDS.length - 1));
-    assert.deepEqual(await store.counts(), { messages: 1, profiles: 1, campaigns: 0 });
+    assert.deepEqual(await store.counts(), { messages: 1, profiles: 1, conversations: 0, campaigns: 0 });
   });
 
   test("upsert() of one id twice in a call keeps the last", async (store) => {

@@ -10,34 +10,30 @@ import type {
   WriteCounts,
 } from "../../core/types.ts";
 
-/** All that one user did with one campaign. `last` is the time of the newest event. */
-export interface Engagement {
-  readonly user_id: string;
-  readonly campaign_id: string;
+/** How many events of each type there were. */
+export interface EngagementCounts {
   readonly impressions: number;
   readonly clicks: number;
   readonly conversions: number;
   readonly dismissals: number;
+}
+
+/** All that one user did with one campaign. `last` is the time of the newest event. */
+export interface Engagement extends EngagementCounts {
+  readonly user_id: string;
+  readonly campaign_id: string;
   readonly last: string;
 }
 
 /** All that everybody did with one campaign, and its popularity under one data version (0..1, best is 1). */
-export interface CampaignStats {
+export interface CampaignStats extends EngagementCounts {
   readonly campaign_id: string;
-  readonly impressions: number;
-  readonly clicks: number;
-  readonly conversions: number;
-  readonly dismissals: number;
   readonly popularity: number;
 }
 
 /** How many events of each type there were on one UTC day, `YYYY-MM-DD`. */
-export interface EngagementDay {
+export interface EngagementDay extends EngagementCounts {
   readonly day: string;
-  readonly impressions: number;
-  readonly clicks: number;
-  readonly conversions: number;
-  readonly dismissals: number;
 }
 
 /** How many events of each type one campaign had within a span of time. */
@@ -94,6 +90,8 @@ export interface AnalyticsStore {
   settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
   /** Recount of events for these users, in ascending user and campaign. */
   engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
+  /** All events of these users, in ascending user, time and id. */
+  eventsOf(o: { user_ids: readonly string[] } & Abortable): Promise<EngagementEvent[]>;
   /** These campaigns, whichever exist, in ascending id. */
   campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
   /** Campaigns in ascending id, after `after`. */
@@ -123,10 +121,17 @@ export interface AnalyticsStore {
    * after `latest` counts as if it were of that day.
    */
   buildStats(o: BuildStats): Promise<{ campaigns: number }>;
+  /**
+   * Keeps a file of a version that is not published yet, such as learnt weights, replacing an earlier attempt at it; of
+   * a published version or an older one it is a `conflict`. Erasing users leaves it, so it holds nothing of any one user.
+   */
+  saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void>;
+  /** The whole file, at the start of a buffer of its own; null if that version has none of that name. */
+  file(o: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null>;
   published(o?: Abortable): Promise<Published | null>;
   /**
-   * Makes a version the published one, records the sources that it was made from, and drops stats older than the
-   * version before, in one transaction. Publishing the published version again changes nothing; an older one is a
+   * Makes a version the published one and records the sources that it was made from, in one transaction, and drops stats
+   * and files of versions other than it and the one before. Publishing the published version again changes nothing; an older one is a
    * `conflict`.
    */
   publish(

@@ -125,6 +125,11 @@ export class PostgresAnalytics implements AnalyticsStore {
     );
   }
 
+  eventsOf(o: { user_ids: readonly string[] } & Abortable): Promise<EngagementEvent[]> {
+    const clause = "WHERE user_id = ANY($1::text[]) ORDER BY user_id, timestamp, event_id";
+    return this.events.select(clause, [o.user_ids], o);
+  }
+
   campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
     const clause = "WHERE campaign_id = ANY($1::text[]) ORDER BY campaign_id";
     return this.catalogue.select(clause, [o.campaign_ids], o);
@@ -180,6 +185,14 @@ export class PostgresAnalytics implements AnalyticsStore {
 
   buildStats(o: BuildStats): Promise<{ campaigns: number }> {
     return this.versions.build(o);
+  }
+
+  saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
+    return this.versions.saveFile(o);
+  }
+
+  file(o: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.versions.file(o);
   }
 
   published(o: Abortable = {}): Promise<Published | null> {

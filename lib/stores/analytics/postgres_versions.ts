@@ -4,6 +4,7 @@ import type { Postgres } from "../postgres.ts";
 import { given, type Questions, transposed } from "../postgres_session.ts";
 import { type CampaignDay, Popularity } from "./popularity.ts";
 import type { BuildStats, CampaignStats, SourceRecord } from "./port.ts";
+import { partsOf } from "./version_files.ts";
 import { older } from "./versions.ts";
 
 /** Campaigns whose days are read, or whose stats are written, at once. */
@@ -39,14 +40,19 @@ export class PostgresVersions {
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
   async build(o: BuildStats): Promise<{ campaigns: number }> {
-    const published = await this.published(o);
-    if (published !== null && o.version <= published.version) throw older(o.version, published);
+    await this.refuseOlder(o);
     const stats = await this.derive(o);
     await this.db.write(async (session) => {
       await session.run("DELETE FROM stats WHERE version = $1", [o.version]);
       for await (const page of batches(stats, PAGE)) await insertStats(session, o.version, page);
     }, { ...BULK, signal: o.signal });
     return { campaigns: stats.length };
+  }
+
+  /** Throws `conflict` for a version that is published or older than the published one. */
+  private async refuseOlder({ version, signal }: { version: number } & Abortable): Promise<void> {
+    const published = await this.published({ signal });
+    if (published !== null && version <= published.version) throw older(version, published);
   }
 
   private async derive(o: BuildStats): Promise<CampaignStats[]> {
@@ -104,6 +110,38 @@ export class PostgresVersions {
     );
   }
 
+  async saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
+    await this.refuseOlder(o);
+    const { version, name, bytes } = o;
+    await this.db.write(async (session) => {
+      await session.run("DELETE FROM files WHERE version = $1 AND name = $2", [version, name]);
+      for (const { part, bytes: some } of partsOf(bytes)) {
+        await session.run(
+          "INSERT INTO files (version, name, part, size, bytes) VALUES ($1, $2, $3, $4, $5)",
+          [version, name, part, bytes.length, some],
+        );
+      }
+    }, { ...BULK, signal: o.signal });
+  }
+
+  async file(
+    { version, name, signal }: { version: number; name: string } & Abortable,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const sql = "SELECT size, bytes FROM files WHERE version = $1 AND name = $2 ORDER BY part";
+    const parts = await this.db.read(
+      (session) => session.all<{ size: number; bytes: Uint8Array }>(sql, [version, name]),
+      { ...BULK, signal },
+    );
+    if (parts.length === 0) return null;
+    const file = new Uint8Array(parts[0]!.size);
+    let end = 0;
+    for (const { bytes } of parts) {
+      file.set(bytes, end);
+      end += bytes.length;
+    }
+    return file;
+  }
+
   published(o: Abortable = {}): Promise<Published | null> {
     return this.db.get<Published>(PUBLISHED, [], o);
   }
@@ -147,7 +185,9 @@ async function flip(session: Questions, next: Published): Promise<void> {
     [next.version, next.previous, next.run_id, next.model, next.at],
   );
   const kept = [next.version, next.previous ?? next.version];
-  await session.run("DELETE FROM stats WHERE version NOT IN ($1, $2)", kept);
+  for (const table of ["stats", "files"]) {
+    await session.run(`DELETE FROM ${table} WHERE version NOT IN ($1, $2)`, kept);
+  }
 }
 
 async function record(session: Questions, sources: readonly SourceRecord[]): Promise<void> {

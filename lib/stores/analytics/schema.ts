@@ -64,6 +64,16 @@ CREATE TABLE sources (
 ) STRICT;
 ${TOUCHES_SCHEMA}`,
   `CREATE INDEX events_by_time ON events (timestamp, type)`,
+  `
+CREATE TABLE files (
+  version INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  bytes BLOB NOT NULL,
+  PRIMARY KEY (version, name, part)
+) STRICT;
+`,
 ];
 
 const BY_TYPE =

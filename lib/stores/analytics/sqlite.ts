@@ -37,6 +37,7 @@ import {
   UNKNOWN,
   unknownCampaigns,
 } from "./schema.ts";
+import { VersionFiles } from "./version_files.ts";
 import { Versions } from "./versions.ts";
 
 /** Rows that one transaction deletes at most. */
@@ -52,12 +53,14 @@ export class SqliteAnalytics implements AnalyticsStore {
   private readonly events: KeyedTable<EngagementEvent>;
   private readonly touches: Touches;
   private readonly versions: Versions;
+  private readonly files: VersionFiles;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
     this.db = new Sqlite({ ...o, migrations: ANALYTICS_MIGRATIONS, remedy: BASE_ROWS_REMEDY });
     this.touches = new Touches(this.db);
     this.versions = new Versions(this.db);
+    this.files = new VersionFiles(this.db);
     this.catalogue = new KeyedTable(this.db, CAMPAIGNS);
     this.events = new KeyedTable(this.db, EVENTS);
   }
@@ -105,6 +108,14 @@ export class SqliteAnalytics implements AnalyticsStore {
               max(timestamp) AS last
        FROM events WHERE user_id IN (SELECT value FROM json_each(?))
        GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
+      JSON.stringify(o.user_ids),
+    );
+  }
+
+  async eventsOf(o: { user_ids: readonly string[] } & Abortable): Promise<EngagementEvent[]> {
+    o.signal?.throwIfAborted();
+    return this.events.select(
+      "WHERE user_id IN (SELECT value FROM json_each(?)) ORDER BY user_id, timestamp, event_id",
       JSON.stringify(o.user_ids),
     );
   }
@@ -180,15 +191,27 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.versions.build(o);
   }
 
+  async saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
+    o.signal?.throwIfAborted();
+    this.versions.refuseOlder(o.version);
+    await this.files.save(o);
+  }
+
+  file(o: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.files.read(o);
+  }
+
   async published(o: Abortable = {}): Promise<Published | null> {
     o.signal?.throwIfAborted();
     return this.versions.published();
   }
 
-  publish(
+  async publish(
     o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
-    return this.versions.publish(o);
+    const published = await this.versions.publish(o);
+    await this.files.dropVersionsExcept(published);
+    return published;
   }
 
   async source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {

@@ -15,8 +15,7 @@ export class Versions {
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
   async build(o: BuildStats): Promise<{ campaigns: number }> {
     o.signal?.throwIfAborted();
-    const published = this.published();
-    if (published !== null && o.version <= published.version) throw older(o.version, published);
+    this.refuseOlder(o.version);
     const stats = await this.derive(o);
     await this.db.writeAll({
       sql: `DELETE FROM stats WHERE version = ?1 AND campaign_id IN (
@@ -27,6 +26,12 @@ export class Versions {
     });
     await this.db.writeEach(stats, (row) => this.insert(o.version, row), o);
     return { campaigns: stats.length };
+  }
+
+  /** Throws `conflict` for a version that is published or older than the published one. */
+  refuseOlder(version: number): void {
+    const published = this.published();
+    if (published !== null && version <= published.version) throw older(version, published);
   }
 
   private async derive(o: BuildStats): Promise<CampaignStats[]> {

@@ -7,7 +7,7 @@ import type { IntentCount } from "../documents/port.ts";
 import { Neo4jConnection, type Neo4jOptions } from "./neo4j_connection.ts";
 import * as cypher from "./neo4j_cypher.ts";
 import { sortKey } from "./neo4j_order.ts";
-import type { GraphCounts, GraphStore, Target } from "./port.ts";
+import type { ConversationEngagement, EngagedConversation, GraphCounts, GraphStore, Target } from "./port.ts";
 
 /** Edges that one transaction sets or deletes, about. */
 const BATCH = 1_000;
@@ -16,6 +16,8 @@ const WALK_MS = 600_000;
 
 /** One user's edge to a campaign, as it comes out of `ENGAGED_BY`. */
 type Packed = readonly [string, number, number, number, number, string];
+/** One conversation's edge to a campaign, as it comes out of `ENGAGED_IN`. */
+type PackedLedTo = readonly [string, number, number, number, number];
 
 /** Something whose edges are set, with the ids at their other ends. */
 interface Owner<Edge> {
@@ -27,8 +29,8 @@ interface Owner<Edge> {
  * {@link GraphStore} in Neo4j, in one namespace of one database. Connects at the first call; makes its constraints
  * before the first write. Times are kept as ISO 8601 text, which loses nothing and sorts.
  *
- * As in the embedded store a user, intent or campaign is there when an edge names it, and a campaign also when its
- * targets were set. Users without edges are deleted; the other nodes stay for the next edge and are not counted.
+ * As in the embedded store a user, conversation, intent or campaign is there when an edge names it, and a campaign also
+ * when its targets were set. Users without edges are deleted; the other nodes stay for the next edge and are not counted.
  * The server overwrites deleted records when it needs their space, and keeps transaction logs as it is configured to.
  */
 export class Neo4jGraph implements GraphStore {
@@ -75,12 +77,33 @@ export class Neo4jGraph implements GraphStore {
     });
   }
 
+  async setConversations(
+    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+  ): Promise<number> {
+    const edges = o.conversations.flatMap(({ engagement, ...whose }) =>
+      engagement.map((edge) => ({ ...whose, ...edge }))
+    );
+    const owners = edgesByUser({ user_ids: o.user_ids, edges });
+    return await this.setEdges(owners, "campaign_id", o, async (run, { owners: users, edges }) => {
+      const conversations = [...Map.groupBy(edges, (edge) => edge.conversation_id)].map(([id, own]) => ({
+        id,
+        user_id: own[0]!.user_id,
+        kept: own.map((edge) => edge.campaign_id),
+      }));
+      await run(cypher.TRIM_CONVERSATIONS, { users, kept: conversations.map(({ id }) => id) });
+      await run(cypher.TRIM_HAD, { conversations });
+      await run(cypher.TRIM_LED_TO, { conversations });
+      await run(cypher.PUT_LED_TO, { edges });
+      await run(cypher.DROP_USERS, { users });
+    });
+  }
+
   /** Sets the edges of whole owners in one transaction a batch; `other` names the far end of an edge. */
   private async setEdges<Edge extends { readonly [name in Other]: string }, Other extends string>(
     all: readonly Owner<Edge>[],
     other: Other,
     o: Abortable,
-    set: (run: Run, batch: { owners: JsonObject[]; edges: object[] }) => Promise<void>,
+    set: (run: Run, batch: { owners: JsonObject[]; edges: Edge[] }) => Promise<void>,
   ): Promise<number> {
     let standing = 0;
     for (const batch of batchesOf(all)) {
@@ -109,6 +132,16 @@ export class Neo4jGraph implements GraphStore {
     );
   }
 
+  async engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]> {
+    const conversations = await this.read<
+      { conversation_id: string; user_id: string; edges: PackedLedTo[] }
+    >(cypher.ENGAGED_IN, { conversation_ids: [...new Set(o.conversation_ids)] }, o);
+    return conversations.sort((a, b) => compareText(a.conversation_id, b.conversation_id))
+      .flatMap(({ edges, ...whose }) =>
+        edges.sort(([a], [b]) => compareText(a, b)).map((edge) => ({ ...whose, ...ledTo(edge) }))
+      );
+  }
+
   async intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
     return await this.read<IntentCount>(cypher.INTENTS_OF, { user_id: o.user_id, limit: o.limit }, o);
   }
@@ -120,7 +153,10 @@ export class Neo4jGraph implements GraphStore {
   async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
     for (const ids of chunks([...new Set(o.user_ids)], BATCH / 10)) {
-      gone += await this.write((run) => goneBy(run, cypher.DELETE_USERS, { ids }), o);
+      gone += await this.write(async (run) => {
+        const led_to = await goneBy(run, cypher.DELETE_CONVERSATIONS, { ids });
+        return led_to + await goneBy(run, cypher.DELETE_USERS, { ids });
+      }, o);
     }
     return gone;
   }
@@ -238,6 +274,10 @@ function* batchesOf<Edge>(all: readonly Owner<Edge>[]): Generator<Owner<Edge>[]>
 
 function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
   for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}
+
+function ledTo([campaign_id, impressions, clicks, conversions, dismissals]: PackedLedTo) {
+  return { campaign_id, impressions, clicks, conversions, dismissals };
 }
 
 function engagement(user_id: string, edge: Packed): Engagement {

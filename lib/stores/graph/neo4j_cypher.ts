@@ -6,7 +6,7 @@
  *
  * `sort` stands beside an `id` where Neo4j would order the id otherwise than by code point; see `sortKey`.
  */
-export const SCHEMA: readonly string[] = ["User", "Intent", "Campaign"].map((label) =>
+export const SCHEMA: readonly string[] = ["User", "Intent", "Campaign", "Conversation"].map((label) =>
   `CREATE CONSTRAINT parley_${label.toLowerCase()} IF NOT EXISTS
    FOR (n:${label}) REQUIRE (n.namespace, n.id) IS UNIQUE`
 );
@@ -38,6 +38,37 @@ MERGE (c:Campaign {namespace: $namespace, id: edge.campaign_id}) ON CREATE SET c
 MERGE (u)-[r:ENGAGED]->(c)
 SET r.impressions = toInteger(edge.impressions), r.clicks = toInteger(edge.clicks),
     r.conversions = toInteger(edge.conversions), r.dismissals = toInteger(edge.dismissals), r.last = edge.last`;
+
+/** Takes the conversations that these users no longer have. */
+export const TRIM_CONVERSATIONS = `
+UNWIND $users AS user
+MATCH (:User {namespace: $namespace, id: user.id})-[:HAD]->(v:Conversation)
+WHERE NOT v.id IN $kept
+DETACH DELETE v`;
+
+/** Takes conversations from those who are not their users any more. */
+export const TRIM_HAD = `
+UNWIND $conversations AS conversation
+MATCH (:Conversation {namespace: $namespace, id: conversation.id})<-[r:HAD]-(u:User)
+WHERE u.id <> conversation.user_id
+DELETE r`;
+
+/** Takes what conversations no longer led to. */
+export const TRIM_LED_TO = `
+UNWIND $conversations AS conversation
+MATCH (:Conversation {namespace: $namespace, id: conversation.id})-[r:LED_TO]->(c:Campaign)
+WHERE NOT c.id IN conversation.kept
+DELETE r`;
+
+export const PUT_LED_TO = `
+UNWIND $edges AS edge
+MERGE (u:User {namespace: $namespace, id: edge.user_id})
+MERGE (v:Conversation {namespace: $namespace, id: edge.conversation_id})
+MERGE (c:Campaign {namespace: $namespace, id: edge.campaign_id}) ON CREATE SET c.sort = edge.sort
+MERGE (u)-[:HAD]->(v)
+MERGE (v)-[r:LED_TO]->(c)
+SET r.impressions = toInteger(edge.impressions), r.clicks = toInteger(edge.clicks),
+    r.conversions = toInteger(edge.conversions), r.dismissals = toInteger(edge.dismissals)`;
 
 /** Takes users whom no edge names any more: their ids are personal. */
 export const DROP_USERS = `
@@ -72,6 +103,13 @@ CALL (u) {
 }
 RETURN user_id, collect([c.id, r.impressions, r.clicks, r.conversions, r.dismissals, r.last]) AS edges`;
 
+/** A row a conversation, with the edges as lists. */
+export const ENGAGED_IN = `
+UNWIND $conversation_ids AS conversation_id
+MATCH (u:User)-[:HAD]->(v:Conversation {namespace: $namespace, id: conversation_id})-[r:LED_TO]->(c:Campaign)
+RETURN conversation_id, u.id AS user_id,
+       collect([c.id, r.impressions, r.clicks, r.conversions, r.dismissals]) AS edges`;
+
 export const INTENTS_OF = `
 MATCH (u:User {namespace: $namespace, id: $user_id})-[r:EXPRESSED]->(i:Intent)
 RETURN u.id AS user_id, i.id AS intent, r.count AS count, r.last AS last
@@ -81,6 +119,13 @@ export const TARGETING = `
 UNWIND $intents AS intent
 MATCH (i:Intent {namespace: $namespace, id: intent})<-[:TARGETS]-(c:Campaign)
 RETURN c.id AS campaign_id, intent ORDER BY coalesce(c.sort, c.id), coalesce(i.sort, i.id) LIMIT toInteger($limit)`;
+
+export const DELETE_CONVERSATIONS = `
+UNWIND $ids AS id
+MATCH (:User {namespace: $namespace, id: id})-[:HAD]->(v:Conversation)
+WITH v, COUNT { (v)-[:LED_TO]->() } AS edges
+DETACH DELETE v
+RETURN sum(edges) AS gone`;
 
 export const DELETE_USERS = `
 UNWIND $ids AS id
@@ -92,7 +137,7 @@ RETURN sum(edges) AS gone`;
 /** Takes up to `limit` edges: a campaign can have more than one transaction should hold. */
 export const DELETE_ENGAGED = `
 UNWIND $ids AS id
-MATCH (:Campaign {namespace: $namespace, id: id})<-[r:ENGAGED]-()
+MATCH (:Campaign {namespace: $namespace, id: id})<-[r:ENGAGED|LED_TO]-()
 WITH r LIMIT toInteger($limit)
 DELETE r
 RETURN count(*) AS gone`;
@@ -100,20 +145,24 @@ RETURN count(*) AS gone`;
 export const DELETE_CAMPAIGNS = `
 UNWIND $ids AS id
 MATCH (c:Campaign {namespace: $namespace, id: id})
-WITH c, COUNT { (c)-[:TARGETS|ENGAGED]-() } AS edges
+WITH c, COUNT { (c)-[:TARGETS|ENGAGED|LED_TO]-() } AS edges
 DETACH DELETE c
 RETURN sum(edges) AS gone`;
 
-/** Users, intents and campaigns that are there, and edges by type. */
+/** Users, intents, campaigns and conversations that are there, and edges by type. */
 export const COUNTS: Readonly<Record<string, string>> = {
-  users: `MATCH (n:User {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)-[:EXPRESSED|ENGAGED]->()
+  users: `MATCH (n:User {namespace: $namespace})
+          WHERE n.id IS NOT NULL AND ((n)-[:EXPRESSED|ENGAGED]->() OR (n)-[:HAD]->()-[:LED_TO]->())
           RETURN count(n) AS count`,
   intents: `MATCH (n:Intent {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)<-[:EXPRESSED|TARGETS]-()
             RETURN count(n) AS count`,
   campaigns: `MATCH (n:Campaign {namespace: $namespace})
               WHERE n.id IS NOT NULL AND n.listed RETURN count(n) AS count`,
+  conversations: `MATCH (n:Conversation {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)-[:LED_TO]->()
+                  RETURN count(n) AS count`,
   expressed: edges("User", "EXPRESSED"),
   engaged: edges("User", "ENGAGED"),
+  led_to: edges("Conversation", "LED_TO"),
   targets: edges("Campaign", "TARGETS"),
 };
 
@@ -129,6 +178,10 @@ export const EDGES: Readonly<Record<string, string>> = {
   engaged: `MATCH (u:User {namespace: $namespace})-[r:ENGAGED]->(c:Campaign) WHERE u.id IS NOT NULL
             RETURN u.id AS user_id, c.id AS campaign_id, r.impressions AS impressions, r.clicks AS clicks,
                    r.conversions AS conversions, r.dismissals AS dismissals, r.last AS last`,
+  led_to: `MATCH (u:User)-[:HAD]->(v:Conversation {namespace: $namespace})-[r:LED_TO]->(c:Campaign)
+           WHERE v.id IS NOT NULL
+           RETURN v.id AS conversation_id, u.id AS user_id, c.id AS campaign_id, r.impressions AS impressions,
+                  r.clicks AS clicks, r.conversions AS conversions, r.dismissals AS dismissals`,
   targets: `MATCH (c:Campaign {namespace: $namespace})-[:TARGETS]->(i:Intent) WHERE c.id IS NOT NULL
             RETURN c.id AS campaign_id, i.id AS intent`,
 };

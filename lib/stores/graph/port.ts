@@ -1,5 +1,5 @@
 import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
-import type { Engagement } from "../analytics/port.ts";
+import type { Engagement, EngagementCounts } from "../analytics/port.ts";
 import type { IntentCount } from "../documents/port.ts";
 
 /** `(:Campaign)-[:TARGETS]->(:Intent)`. */
@@ -8,19 +8,37 @@ export interface Target {
   readonly intent: string;
 }
 
+/** What a conversation led to: what its user did with one campaign in it or shortly after it. */
+export interface ConversationEngagement extends EngagementCounts {
+  readonly conversation_id: string;
+  readonly user_id: string;
+  readonly campaign_id: string;
+}
+
+/** A conversation with all that it led to, a row a campaign. `conversation_id` is one user's alone. */
+export interface EngagedConversation {
+  readonly conversation_id: string;
+  readonly user_id: string;
+  readonly engagement: readonly Omit<ConversationEngagement, "conversation_id" | "user_id">[];
+}
+
 export interface GraphCounts {
   readonly users: number;
   readonly intents: number;
   /** Whose targets were set: those of the catalogue. Events may name others. */
   readonly campaigns: number;
+  /** Those that led to engagement: others are not here. */
+  readonly conversations: number;
   readonly expressed: number;
   readonly engaged: number;
+  readonly led_to: number;
   readonly targets: number;
 }
 
 /**
- * `(:User)-[:EXPRESSED {count, last}]->(:Intent)<-[:TARGETS]-(:Campaign)` and
- * `(:User)-[:ENGAGED {impressions, clicks, conversions, dismissals, last}]->(:Campaign)`.
+ * `(:User)-[:EXPRESSED {count, last}]->(:Intent)<-[:TARGETS]-(:Campaign)`,
+ * `(:User)-[:ENGAGED {impressions, clicks, conversions, dismissals, last}]->(:Campaign)` and
+ * `(:User)-[:HAD]->(:Conversation)-[:LED_TO {impressions, clicks, conversions, dismissals}]->(:Campaign)`.
  * Edges are set from a recount of their keys, never incremented, so a retry changes nothing.
  */
 export interface GraphStore {
@@ -34,12 +52,22 @@ export interface GraphStore {
   ): Promise<number>;
   /** Makes these users' ENGAGED edges exactly the given ones. */
   setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable): Promise<number>;
+  /**
+   * Makes these users' conversations exactly the given ones; returns the LED_TO edges that they have. A conversation
+   * that led to nothing is left out; one that was another user's becomes the given user's.
+   */
+  setConversations(
+    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+  ): Promise<number>;
+  /** What these conversations led to, in ascending conversation and campaign. */
+  engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]>;
   /** What these users engaged in, in ascending user and campaign; per user the `limit` newest. */
   engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]>;
   /** One user's intents, most expressed first, ties by intent. */
   intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]>;
   /** Campaigns that target these intents, in ascending campaign and intent. */
   targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]>;
+  /** Removes their edges and conversations; returns how many edges went. */
   deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(o?: Abortable): Promise<GraphCounts>;

@@ -3,43 +3,9 @@ import type { Abortable, Health, HealthOptions, JsonObject } from "../../core/ty
 import type { Engagement } from "../analytics/port.ts";
 import { SetDigest } from "../digest.ts";
 import type { IntentCount } from "../documents/port.ts";
-import { type Migration, Sqlite, type SqliteOptions, turn } from "../sqlite.ts";
-import type { GraphCounts, GraphStore, Target } from "./port.ts";
-
-/**
- * ENGAGED edges sit with their user, newest first, so that "the newest of each of these users" reads just those. The
- * index on `campaign_id` is the way back, and keeps one edge a pair.
- */
-const MIGRATIONS: readonly Migration[] = [`
-CREATE TABLE expressed (
-  user_id TEXT NOT NULL,
-  intent TEXT NOT NULL,
-  count INTEGER NOT NULL,
-  last TEXT NOT NULL,
-  PRIMARY KEY (user_id, intent)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE engaged (
-  user_id TEXT NOT NULL,
-  campaign_id TEXT NOT NULL,
-  impressions INTEGER NOT NULL,
-  clicks INTEGER NOT NULL,
-  conversions INTEGER NOT NULL,
-  dismissals INTEGER NOT NULL,
-  last TEXT NOT NULL,
-  PRIMARY KEY (user_id, last DESC, campaign_id)
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX engaged_by_campaign ON engaged (campaign_id, user_id);
-CREATE TABLE campaigns (campaign_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-CREATE TABLE targets (
-  campaign_id TEXT NOT NULL,
-  intent TEXT NOT NULL,
-  PRIMARY KEY (campaign_id, intent)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX targets_by_intent ON targets (intent, campaign_id);
-`];
-
-/** Edges are recounts of what documents and analytics hold. */
-const REMEDY = "with this file out of the way, `deno task pipeline` fills a new one from the other stores";
+import { Sqlite, type SqliteOptions, turn } from "../sqlite.ts";
+import type { ConversationEngagement, EngagedConversation, GraphCounts, GraphStore, Target } from "./port.ts";
+import { GRAPH_MIGRATIONS, REMEDY } from "./schema.ts";
 
 /** Rows that one page reads, or one transaction deletes at most. */
 const PAGE = 500;
@@ -56,8 +22,8 @@ SELECT given.value AS user_id, (
 ) AS edges FROM (SELECT DISTINCT value FROM json_each(?1)) AS given ORDER BY given.value`;
 
 /**
- * {@link GraphStore} in one SQLite file. A user, intent or campaign is there when an edge names it, and a campaign also
- * when its targets were set, even to none. Of edges equally new, the first by campaign come first. Deletions count
+ * {@link GraphStore} in one SQLite file. A user, conversation, intent or campaign is there when an edge names it, and a
+ * campaign also when its targets were set, even to none. Of edges equally new, the first by campaign come first. Deletions count
  * the edges that went.
  */
 export class SqliteGraph implements GraphStore {
@@ -65,7 +31,7 @@ export class SqliteGraph implements GraphStore {
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, remedy: REMEDY });
+    this.db = new Sqlite({ ...o, migrations: GRAPH_MIGRATIONS, remedy: REMEDY });
   }
 
   async setTargets(
@@ -139,6 +105,52 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
+  async setConversations(
+    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+  ): Promise<number> {
+    const conversations = Map.groupBy(o.conversations, ({ user_id }) => user_id);
+    let standing = 0;
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      const own = conversations.get(user_id) ?? [];
+      this.db.run(
+        "DELETE FROM led_to WHERE user_id = ? AND conversation_id NOT IN (SELECT value FROM json_each(?))",
+        user_id,
+        JSON.stringify(own.map(({ conversation_id }) => conversation_id)),
+      );
+      for (const conversation of own) this.putConversation(conversation);
+      standing += own.reduce((sum, { engagement }) => sum + engagement.length, 0);
+    }, o);
+    return standing;
+  }
+
+  private putConversation({ conversation_id, user_id, engagement }: EngagedConversation): void {
+    this.db.run(
+      "DELETE FROM led_to WHERE conversation_id = ? AND campaign_id NOT IN (SELECT value FROM json_each(?))",
+      conversation_id,
+      JSON.stringify(engagement.map(({ campaign_id }) => campaign_id)),
+    );
+    for (const { campaign_id, impressions, clicks, conversions, dismissals } of engagement) {
+      this.db.run(
+        `INSERT INTO led_to (conversation_id, campaign_id, user_id, impressions, clicks, conversions, dismissals)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET user_id = excluded.user_id, impressions = excluded.impressions,
+           clicks = excluded.clicks, conversions = excluded.conversions, dismissals = excluded.dismissals
+         WHERE (user_id, impressions, clicks, conversions, dismissals) IS NOT (excluded.user_id,
+           excluded.impressions, excluded.clicks, excluded.conversions, excluded.dismissals)`,
+        ...[conversation_id, campaign_id, user_id, impressions, clicks, conversions, dismissals],
+      );
+    }
+  }
+
+  async engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]> {
+    o.signal?.throwIfAborted();
+    return this.db.all<ConversationEngagement>(
+      `SELECT conversation_id, user_id, campaign_id, impressions, clicks, conversions, dismissals FROM led_to
+       WHERE conversation_id IN (SELECT value FROM json_each(?)) ORDER BY conversation_id, campaign_id`,
+      JSON.stringify(o.conversation_ids),
+    );
+  }
+
   async engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]> {
     o.signal?.throwIfAborted();
     const users = this.db.all<{ user_id: string; edges: string }>(
@@ -175,6 +187,7 @@ export class SqliteGraph implements GraphStore {
     await this.db.writeEach(o.user_ids, (user_id) => {
       gone += this.db.run("DELETE FROM expressed WHERE user_id = ?", user_id);
       gone += this.db.run("DELETE FROM engaged WHERE user_id = ?", user_id);
+      gone += this.db.run("DELETE FROM led_to WHERE user_id = ?", user_id);
     }, o);
     await this.db.scrub();
     return gone;
@@ -189,22 +202,33 @@ export class SqliteGraph implements GraphStore {
       limit: PAGE,
       signal: o.signal,
     });
+    const led_to = await this.db.writeAll({
+      sql: `DELETE FROM led_to WHERE (conversation_id, campaign_id) IN (
+              SELECT conversation_id, campaign_id FROM led_to
+              WHERE campaign_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+      values: [JSON.stringify(o.campaign_ids)],
+      limit: PAGE,
+      signal: o.signal,
+    });
     let targets = 0;
     await this.db.writeEach(o.campaign_ids, (campaign_id) => {
       targets += this.db.run("DELETE FROM targets WHERE campaign_id = ?", campaign_id);
       this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", campaign_id);
     }, o);
-    return engaged + targets;
+    return engaged + led_to + targets;
   }
 
   async counts(o: Abortable = {}): Promise<GraphCounts> {
     o.signal?.throwIfAborted();
     return this.db.get<GraphCounts>(
-      `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged)) AS users,
+      `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged
+                                     UNION SELECT user_id FROM led_to)) AS users,
               (SELECT count(*) FROM (SELECT intent FROM expressed UNION SELECT intent FROM targets)) AS intents,
               (SELECT count(*) FROM campaigns) AS campaigns,
+              (SELECT count(DISTINCT conversation_id) FROM led_to) AS conversations,
               (SELECT count(*) FROM expressed) AS expressed,
               (SELECT count(*) FROM engaged) AS engaged,
+              (SELECT count(*) FROM led_to) AS led_to,
               (SELECT count(*) FROM targets) AS targets`,
     )!;
   }
@@ -214,6 +238,7 @@ export class SqliteGraph implements GraphStore {
     const tables = {
       expressed: "user_id, intent",
       engaged: "campaign_id, user_id",
+      led_to: "conversation_id, campaign_id",
       targets: "campaign_id, intent",
     };
     for (const [table, key] of Object.entries(tables)) {

@@ -1,8 +1,9 @@
 import { messageOf } from "../../core/errors.ts";
 import type { Sqlite } from "../sqlite.ts";
 import { FORMAT, type IndexKind } from "./ann.ts";
-import { Groups, type Indexed } from "./groups.ts";
+import { Groups } from "./groups.ts";
 import { DamagedIndex, type IndexFile } from "./index_file.ts";
+import type { Indexed } from "./port.ts";
 
 /** A built index as the table `indexes` has it, but for its groups. */
 export interface Build {

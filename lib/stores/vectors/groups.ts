@@ -1,6 +1,7 @@
 import { hash } from "../../../deps.ts";
 import type { Abortable } from "../../core/types.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
+import type { Indexed } from "./port.ts";
 import { floatsOf, type StoredRow } from "./rows.ts";
 import { ROWS_PER_TURN } from "./table.ts";
 
@@ -8,8 +9,6 @@ import { ROWS_PER_TURN } from "./table.ts";
  * Rows with equal vectors share one entry of an index, under a hash of the vector. Thousands of equal entries would link
  * to each other alone in a graph, and a search that meets them would find nothing else.
  */
-
-export type Indexed = "profiles" | "campaigns";
 
 /** Components are compared to 2^-16: the mean of equal vectors may differ from them in its last bits. */
 const STEPS = 2 ** 16;

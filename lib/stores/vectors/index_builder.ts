@@ -3,8 +3,9 @@ import type { Abortable } from "../../core/types.ts";
 import { turn } from "../sqlite.ts";
 import { createIndex, FORMAT, type IndexWriter, loadUsearchFile } from "./ann.ts";
 import { type Build, type Builds, COLUMNS, faultOfIndex } from "./builds.ts";
-import { Groups, hashVectors, type Indexed, vectorOfHash } from "./groups.ts";
+import { Groups, hashVectors, vectorOfHash } from "./groups.ts";
 import { type IndexFile, removeFile, sealFile, withVerifiedCopy } from "./index_file.ts";
+import type { Indexed } from "./port.ts";
 import { faultOf } from "./rows.ts";
 
 /** How long adding to an index takes before other work gets its turn. */

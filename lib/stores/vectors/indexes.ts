@@ -3,9 +3,9 @@ import type { Abortable } from "../../core/types.ts";
 import type { Sqlite } from "../sqlite.ts";
 import { mapUsearchFile, readFlat } from "./ann.ts";
 import { type Build, Builds, COLUMNS, faultOfIndex } from "./builds.ts";
-import type { Indexed } from "./groups.ts";
 import { IndexBuilder } from "./index_builder.ts";
 import { DamagedIndex, type IndexFile, readVerified, removeFile, withVerifiedCopy } from "./index_file.ts";
+import { INDEXED, type Indexed } from "./port.ts";
 import { VersionIndex } from "./version_index.ts";
 
 /** What one process has open of a build, or why it has not. */
@@ -125,7 +125,7 @@ export class Indexes {
   /** What is wrong with the files of a version, a sentence each; reads them whole. */
   async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
     const faults: string[] = [];
-    for (const collection of ["profiles", "campaigns"] as const) {
+    for (const collection of INDEXED) {
       const build = this.builds.of(collection, version);
       if (build === null) {
         faults.push(notBuilt(collection, version));
@@ -179,11 +179,13 @@ async function readWhole(file: IndexFile, o: Abortable): Promise<Uint8Array<Arra
   return whole;
 }
 
+const FILE_NAME = new RegExp(`^(?:${INDEXED.join("|")})-(\\d+)\\.`);
+
 /** Index files by name, finished or not, with their versions. */
 function filesOf(folder: string): { name: string; version: number }[] {
   try {
     return [...Deno.readDirSync(folder)].flatMap(({ name }) => {
-      const version = /^(?:profiles|campaigns)-(\d+)\./.exec(name)?.[1];
+      const version = FILE_NAME.exec(name)?.[1];
       return version === undefined ? [] : [{ name, version: Number(version) }];
     });
   } catch (error) {

@@ -8,12 +8,10 @@ import { decodeRow, encodeRow, FIELDS, hexOf, LIVE, planUpsert, retired } from "
 import { SCALARS, vectorOf, WHOLE } from "./milvus_rows.ts";
 import { MilvusState, notBuilt, type State } from "./milvus_state.ts";
 import { among, type MilvusRow, MilvusTable, MOST_ROWS, quoted, VALUES } from "./milvus_table.ts";
+import { COLLECTIONS, INDEXED, PERSONAL } from "./port.ts";
 import type { Collection, Hit, Search, VectorCounts, VectorRow, VectorStore } from "./port.ts";
 import { faultOf, refuseFaults, unit } from "./rows.ts";
 
-const COLLECTIONS = ["messages", "profiles", "campaigns"] as const;
-/** Of these, what a build has is searched; messages are only looked up. */
-const INDEXED = ["profiles", "campaigns"] as const;
 type Signal = AbortSignal | undefined;
 
 /** Rows that one write takes. */
@@ -22,8 +20,8 @@ const BATCH = 500;
 const SPARE = 16;
 
 /**
- * One model's vectors in Milvus 2.3 or newer, or Zilliz Cloud: a collection each for messages, profiles and campaigns,
- * and a small one for what holds for all of them. The first write makes them.
+ * One model's vectors in Milvus 2.3 or newer, or Zilliz Cloud: a collection each for messages, profiles, conversations
+ * and campaigns, and a small one for what holds for all of them. The first write makes them.
  *
  * Milvus has one live index a collection. Frozen data versions are had by numbering builds: a row says from which
  * build on it is valid and up to which, a search filters by the number of its version's build, and replacing a row
@@ -41,20 +39,28 @@ export class MilvusVectors implements VectorStore {
   /** `prefix` stands before the names of this model's collections. */
   constructor(readonly model: ModelIdentity, { milvus, prefix }: { milvus: Milvus; prefix: string }) {
     const table = (name: string) => new MilvusTable(milvus, `${prefix}${name}`);
-    this.tables = { messages: table("messages"), profiles: table("profiles"), campaigns: table("campaigns") };
+    this.tables = {
+      messages: table("messages"),
+      profiles: table("profiles"),
+      conversations: table("conversations"),
+      campaigns: table("campaigns"),
+    };
     this.state = new MilvusState(table("state"));
   }
 
-  /** The state as of now, with the collections made. Whoever else makes them at this time makes the same. */
+  /**
+   * The state as of now, with the collections made, also those that came later than this model's others. Whoever else
+   * makes them at this time makes the same.
+   */
   private async prepared(signal: Signal): Promise<State> {
     const state = await this.state.now(signal);
-    if (state.model !== null) return state;
     const { model } = this;
-    const made = COLLECTIONS.map((collection) =>
-      this.tables[collection].create({ fields: FIELDS, dimension: model.dimension, signal })
-    );
-    await Promise.all(made);
-    await this.state.write({ ...state, model }, signal);
+    await Promise.all(COLLECTIONS.map(async (name) => {
+      const table = this.tables[name];
+      if (await table.ready(signal)) return;
+      await table.create({ fields: FIELDS, dimension: model.dimension, signal });
+    }));
+    if (state.model === null) await this.state.write({ ...state, model }, signal);
     return { ...state, model };
   }
 
@@ -248,8 +254,9 @@ export class MilvusVectors implements VectorStore {
   }
 
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    const messages = await this.erase("messages", "user_id", user_ids, signal);
-    return messages + await this.erase("profiles", "user_id", user_ids, signal);
+    let gone = 0;
+    for (const collection of PERSONAL) gone += await this.erase(collection, "user_id", user_ids, signal);
+    return gone;
   }
 
   async deleteCampaigns(
@@ -277,10 +284,10 @@ export class MilvusVectors implements VectorStore {
 
   async counts({ signal }: Abortable = {}): Promise<VectorCounts> {
     signal?.throwIfAborted();
-    const [messages = 0, profiles = 0, campaigns = 0] = await Promise.all(
-      COLLECTIONS.map((collection) => this.tables[collection].count(LIVE, signal)),
+    const counts = COLLECTIONS.map(async (name) =>
+      [name, await this.tables[name].count(LIVE, signal)] as const
     );
-    return { messages, profiles, campaigns };
+    return Object.fromEntries(await Promise.all(counts)) as VectorCounts;
   }
 
   async digest({ signal }: Abortable = {}): Promise<string> {

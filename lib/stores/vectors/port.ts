@@ -1,16 +1,23 @@
 import type { Abortable, Health, HealthOptions, ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
 
-export type Collection = "messages" | "profiles" | "campaigns";
+/** The collections that are searched; messages are only looked up. */
+export const INDEXED = ["profiles", "conversations", "campaigns"] as const;
+export type Indexed = typeof INDEXED[number];
+
+export const COLLECTIONS = ["messages", ...INDEXED] as const;
+export type Collection = typeof COLLECTIONS[number];
+/** The collections with rows that are a user's. */
+export const PERSONAL = ["messages", "profiles", "conversations"] as const satisfies readonly Collection[];
 
 /** A unit vector with what it was made from. */
 export interface VectorRow {
-  /** `message_id`, `user_id` or `campaign_id`, by collection. */
+  /** `message_id`, `user_id`, `conversation_id` or `campaign_id`, by collection. */
   readonly id: string;
   /** Whose it is; null in the collection `campaigns`. */
   readonly user_id: string | null;
   /** Of a message; `user` elsewhere. */
   readonly role: Role;
-  /** When it was said; of a profile, the user's newest message; of a campaign, null. */
+  /** When it was said; of a conversation, its end; of a profile, the user's newest message; of a campaign, null. */
   readonly timestamp: string | null;
   /** SHA-256 (hex) of the text, or for a profile of what it was averaged from. */
   readonly content_hash: string;
@@ -24,13 +31,9 @@ export interface Hit {
   readonly score: number;
 }
 
-export interface VectorCounts {
-  readonly messages: number;
-  readonly profiles: number;
-  readonly campaigns: number;
-}
+export type VectorCounts = Readonly<Record<Collection, number>>;
 
-/** Vectors of one model, with nearest-neighbour search over profiles and campaigns. Before the first write it is empty. */
+/** Vectors of one model, with nearest-neighbour search over profiles, conversations and campaigns. Before the first write it is empty. */
 export interface VectorStore {
   readonly model: ModelIdentity;
   /**
@@ -75,7 +78,7 @@ export interface VectorStore {
 
 /** What `search` is asked. */
 export interface Search extends Abortable {
-  readonly collection: "profiles" | "campaigns";
+  readonly collection: Indexed;
   readonly version: number;
   readonly vector: Float32Array;
   readonly k: number;

@@ -75,6 +75,13 @@ const MIGRATIONS: readonly Migration[] = [
     FROM former;
   DROP TABLE former;
   `,
+  // Versions from before there were conversations have an index of none, which its first use builds (format 0).
+  `
+  INSERT INTO collections (collection) VALUES ('conversations');
+  INSERT INTO indexes (collection, version, kind, deletions, format, file, bytes, sha256, groups)
+    SELECT 'conversations', version, 'flat', 0, 0, 'conversations-' || version || '.flat', 0, '', x''
+    FROM indexes WHERE collection = 'profiles';
+  `,
 ];
 
 /** The same for the file of one model, which from the first instant says whose vectors it holds. */

@@ -3,7 +3,16 @@ import { batches } from "../../core/batch.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
-import type { Collection, Hit, Search, VectorCounts, VectorRow, VectorStore } from "./port.ts";
+import {
+  type Collection,
+  type Hit,
+  INDEXED,
+  PERSONAL,
+  type Search,
+  type VectorCounts,
+  type VectorRow,
+  type VectorStore,
+} from "./port.ts";
 import { bestFirst, faultOf, floatsOf, refuseFaults, rowOf, type StoredRow, unit } from "./rows.ts";
 import type { VectorFiles } from "./sqlite_files.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
@@ -127,9 +136,9 @@ export class SqliteVectors implements VectorStore {
   async build(o: { version: number; log?: (line: string) => void } & Abortable): Promise<VectorCounts> {
     o.signal?.throwIfAborted();
     const { builder } = this.files.write().indexes;
-    const profiles = await builder.build({ ...o, collection: "profiles" });
-    const campaigns = await builder.build({ ...o, collection: "campaigns" });
-    return { messages: this.count("messages"), profiles, campaigns };
+    const counts = await this.counts(o);
+    for (const collection of INDEXED) counts[collection] = await builder.build({ ...o, collection });
+    return counts;
   }
 
   async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
@@ -185,11 +194,12 @@ export class SqliteVectors implements VectorStore {
   }
 
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    const users = { column: "user_id", values: user_ids, signal } as const;
-    const messages = await eraseRows(this.sql, { collection: "messages", ...users });
-    const profiles = await eraseRows(this.sql, { collection: "profiles", ...users });
+    let gone = 0;
+    for (const collection of PERSONAL) {
+      gone += await eraseRows(this.sql, { collection, column: "user_id", values: user_ids, signal });
+    }
     await this.sql.scrub();
-    return messages + profiles;
+    return gone;
   }
 
   async deleteCampaigns(
@@ -201,18 +211,13 @@ export class SqliteVectors implements VectorStore {
     return gone;
   }
 
-  async counts(o: Abortable = {}): Promise<VectorCounts> {
+  async counts(o: Abortable = {}): Promise<Record<Collection, number>> {
     o.signal?.throwIfAborted();
-    return {
-      messages: this.count("messages"),
-      profiles: this.count("profiles"),
-      campaigns: this.count("campaigns"),
-    };
-  }
-
-  private count(collection: Collection): number {
-    const sql = "SELECT count(*) AS rows FROM vectors WHERE collection = ?";
-    return this.sql.get<{ rows: number }>(sql, collection)!.rows;
+    const counts: Record<Collection, number> = { messages: 0, profiles: 0, conversations: 0, campaigns: 0 };
+    const sql = "SELECT collection, count(*) AS rows FROM vectors GROUP BY collection";
+    const found = this.sql.all<{ collection: Collection; rows: number }>(sql);
+    for (const { collection, rows } of found) counts[collection] = rows;
+    return counts;
   }
 
   async digest(o: Abortable = {}): Promise<string> {

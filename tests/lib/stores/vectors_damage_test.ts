@@ -121,7 +121,7 @@ for (const count of [50, 2_050]) {
       assert.deepEqual([ill, found, well], [refused, "u7", "up"], kind);
     }
     const left = lines.at(-1)!.leaked.map((name: string) => name.split(".")[0]).sort();
-    assert.deepEqual(left, ["campaigns-1", "profiles-1"]);
+    assert.deepEqual(left, ["campaigns-1", "conversations-1", "profiles-1"]);
   });
 
   damageTest(

@@ -221,9 +221,10 @@ test("build() counts vectors that differ by rounding as one", async (store, dir)
 test("reads and rebuilds what the schema before wrote", async (store, dir) => {
   const rows = profiles(2_100);
   await writeFormer(`${dir}/${FILES}.db`, rows);
-  assert.deepEqual(await store.counts(), { messages: 0, profiles: 2_100, campaigns: 0 });
+  assert.deepEqual(await store.counts(), { messages: 0, profiles: 2_100, conversations: 0, campaigns: 0 });
   assert.deepEqual(await store.verify({ version: 3 }), [
     "the index profiles-3 is damaged: it was built by another version of Parley",
+    "the index conversations-3 is damaged: it was built by another version of Parley",
     "no index of campaigns was built for version 3",
   ]);
   await assert.rejects(nearest(store, 3, rows[5]!.vector), { code: "unavailable" });
@@ -240,7 +241,12 @@ test("keep() removes what an interrupted build left", async (store, dir) => {
   await Deno.writeTextFile(`${dir}/${FILES}/note.txt`, "");
   await store.keep({ versions: [2] });
   const names = (await Array.fromAsync(Deno.readDir(`${dir}/${FILES}`))).map(({ name }) => name).sort();
-  assert.deepEqual(names.map((name) => name.split(".")[0]), ["campaigns-2", "note", "profiles-2"]);
+  assert.deepEqual(names.map((name) => name.split(".")[0]), [
+    "campaigns-2",
+    "conversations-2",
+    "note",
+    "profiles-2",
+  ]);
 });
 
 test("build() leaves out damaged rows", async (store, dir) => {
