@@ -45,7 +45,12 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
     const { answer_ms } = config;
-    const recommender = new Recommender({ stores: stores.value, clock: systemClock, answer_ms });
+    const recommender = new Recommender({
+      stores: stores.value,
+      clock: systemClock,
+      answer_ms,
+      warn: (line) => log("serve").warning("{line}", { line }),
+    });
     const { signal } = closing;
     const warmUp = new WarmUp({ stores: stores.value, recommender, clock: systemClock, signal });
     const app = await createApp({

@@ -1,6 +1,6 @@
 import { type Context, z } from "../deps.ts";
 import { causeOf } from "../lib/core/errors.ts";
-import type { Question } from "../lib/recommend/answer.ts";
+import type { RecommendationRequest } from "../lib/recommend/answer.ts";
 import type { Recommender, Served } from "../lib/recommend/recommender.ts";
 import { readId } from "../lib/schema/ids.ts";
 import type { ServingMetrics } from "../lib/telemetry/serving.ts";
@@ -43,7 +43,7 @@ export function recommendations(o: { recommender: Recommender; metrics: ServingM
   };
 }
 
-function questionOf(context: Context): Question {
+function questionOf(context: Context): RecommendationRequest {
   const user_id = readId("user_id", context.req.param("user_id")!);
   const { k, intent } = Query.parse(context.req.queries());
   const question = { user_id, k: k === undefined ? DEFAULT_K : Number(k[0]) };

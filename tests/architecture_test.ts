@@ -17,6 +17,7 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
   {
     at: /^lib\/recommend\//,
     may: [
+      /^lib\/recommend\//,
       /^lib\/core\//,
       /^lib\/ml\//,
       /^lib\/schema\/ids\.ts$/,

@@ -5,10 +5,10 @@ import { reembedRun } from "./fixtures/reembed.ts";
 import { until } from "./fixtures/until.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
 
-/** More than a scan is used for, so that the index of profiles is a graph. */
+/** More than a scan is used for, so that the indexes of profiles and conversations are graphs. */
 const USERS = 2_050;
 
-/** Publishes users in pairs with the same interest; the first of each has converted on its campaign. */
+/** Publishes users in pairs with the same interest, who were all shown something; the first of some pairs has converted on it. */
 async function publishPairs(flow: Flow): Promise<void> {
   const timestamp = "2026-01-01T00:00:00Z";
   const ids = Array.from({ length: USERS }, (_, at) => at);
@@ -17,12 +17,16 @@ async function publishPairs(flow: Flow): Promise<void> {
     return { user_id: `u${at}`, message: `about ${pair} and ${pair * pair} of ${at % 2}`, timestamp };
   });
   const campaigns = [0, 1, 2].map((at) => ({ campaign_id: `c${at}`, title: `Offer ${at}` }));
-  const events = campaigns.map(({ campaign_id }, at) => ({
-    user_id: `u${2 * at}`,
+  const event = (at: number, campaign_id: string, type: string) => ({
+    user_id: `u${at}`,
     campaign_id,
-    type: "conversion",
-    timestamp,
-  }));
+    type,
+    timestamp: "2026-01-01T00:01:00Z",
+  });
+  const events = [
+    ...ids.map((at) => event(at, "c2", "impression")),
+    ...campaigns.map(({ campaign_id }, at) => event(2 * at, campaign_id, "conversion")),
+  ];
   const { outcome } = await nightlyRun(flow, {
     messages: [writeRows(flow, "m.ndjson", messages)],
     campaigns: [writeRows(flow, "c.ndjson", campaigns)],
@@ -103,7 +107,7 @@ for (const kind of ["empty", "flipped at the end"]) {
   Deno.test(`serve answers without an index file that is ${kind}, says so, and rebuilds it`, () =>
     withFlow(async (flow) => {
       await publishPairs(flow);
-      damage(flow, kind, "profiles-1");
+      damage(flow, kind, "conversations-1");
       const child = new Deno.Command("deno", {
         args: ["run", "--quiet", "--allow-all", `${ROOT}main.ts`, "serve"],
         env: {
@@ -132,13 +136,13 @@ for (const kind of ["empty", "flipped at the end"]) {
         await until(async () => (await json("/recommendations/u1?k=3")).degraded.length === 0);
         const { items } = await json("/recommendations/u1?k=3");
         assert.equal(items[0].campaign_id, "c0");
-        assert.ok(items[0].sources.similar_users > 0);
+        assert.ok(items[0].sources.similar_conversations > 0);
       } finally {
         child.kill("SIGTERM");
         await reader.cancel();
         await child.status;
       }
-      assert.match(await log, /the index profiles-1 is damaged: .*; it is being rebuilt from the rows/);
+      assert.match(await log, /the index conversations-1 is damaged: .*; it is being rebuilt from the rows/);
       assert.equal((await doctorReport(flow.config, WIDE)).code, 0);
     }, WIDE));
 }

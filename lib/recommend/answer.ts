@@ -1,28 +1,42 @@
 /** What is asked and what comes back: the one documented shape of `GET /recommendations/:user_id`. */
 
 /** Where evidence for a campaign comes from. */
-export const SOURCES = ["similar_users", "intent", "similarity", "popularity"] as const;
+export const SOURCES = [
+  "similar_conversations",
+  "co_engagement",
+  "intent",
+  "similarity",
+  "popularity",
+] as const;
 export type Source = typeof SOURCES[number];
 
-/** Evidence by source, each 0..1 and rounded to four decimals; 0 where a source says nothing. */
+/** Evidence by source, each 0..1 on a scale of its own that is the same for all users, in four decimals. */
 export type Sources = Readonly<Record<Source, number>>;
 
-export interface Question {
+export interface RecommendationRequest {
   readonly user_id: string;
   /** At most so many items, 1..100. */
   readonly k: number;
-  /** Only campaigns that target this intent, where given. */
+  /** If given, only campaigns that target this intent. */
   readonly intent?: string;
 }
 
-/**
- * Why an item is shown. `facts` are what the sentence rests on; neither ever names another user or quotes anybody.
- * Users are counted once each, by the furthest they went.
- */
+/** Why an item is shown. `facts` are what the sentence rests on; neither names another user or quotes what was said. */
 export type Reason =
   | {
-    readonly code: "similar_users";
+    readonly code: "similar_conversations";
+    /** Other users, each counted once, by the furthest that they went. */
     readonly facts: { readonly converted: number; readonly clicked: number; readonly shown: number };
+    readonly text: string;
+  }
+  | {
+    readonly code: "co_engagement";
+    /** The campaign that the user engaged with, and how. `title` is null if it is no longer in the catalogue. */
+    readonly facts: {
+      readonly campaign_id: string;
+      readonly title: string | null;
+      readonly engagement: "conversion" | "click";
+    };
     readonly text: string;
   }
   | {
@@ -39,7 +53,7 @@ export type Reason =
   }
   | {
     readonly code: "popular";
-    /** Everybody's events with the campaign. */
+    /** All users' events with the campaign. */
     readonly facts: { readonly conversions: number; readonly clicks: number; readonly impressions: number };
     readonly text: string;
   };
@@ -48,14 +62,14 @@ export interface Item {
   readonly campaign_id: string;
   readonly title: string;
   readonly category: string | null;
-  /** Blend of `sources`, 0..1. Items are not strictly in its order: variety counts too. */
+  /** Weighted geometric mean of `sources`, 0..1. Items are not strictly in its order: variety counts too. */
   readonly score: number;
   readonly sources: Sources;
   /** One to three, the weightiest first. */
   readonly reasons: readonly Reason[];
 }
 
-/** `popular` where nothing was known of the user, or nothing that led to a campaign; else `personal`. */
+/** `popular` if nothing is known of the user, or nothing that leads to a campaign; else `personal`. */
 export type Strategy = "personal" | "popular";
 
 /** A store whose part may be missing from an answer. */
@@ -64,9 +78,9 @@ export type Part = "vectors" | "graph" | "analytics";
 export interface Answer {
   readonly user_id: string;
   readonly strategy: Strategy;
-  /** The data version that it was made from; null where analytics could not tell. */
+  /** The data version that it was computed from; null if analytics did not respond. */
   readonly version: number | null;
-  /** When it was made, which for a cached answer lies in the past. */
+  /** When it was computed, which for a cached answer is in the past. */
   readonly generated_at: string;
   /** Stores whose part is missing; empty for a whole answer. */
   readonly degraded: readonly Part[];

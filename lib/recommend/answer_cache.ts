@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Cache } from "../stores/cache/port.ts";
-import type { Part, Question } from "./answer.ts";
-import type { Made } from "./recommend.ts";
+import type { Part, RecommendationRequest } from "./answer.ts";
+import type { ComputedAnswer } from "./recommend.ts";
 import type { Trace } from "./trace.ts";
 
 /** How long an answer is fresh, in milliseconds; one with parts missing is computed again soon. */
@@ -55,7 +55,7 @@ export class AnswerCache {
   constructor(private readonly options: AnswerCacheOptions) {}
 
   /** What is cached for a question, of whatever data; {@link freshness} says whether it may be served. */
-  async find(question: Question, trace: Trace): Promise<CachedAnswer | null> {
+  async find(question: RecommendationRequest, trace: Trace): Promise<CachedAnswer | null> {
     const key = keyOf(question);
     const text = await trace.guarded("cache", null, (signal) => this.options.cache.get({ key, signal }));
     return text === null ? null : parse(text);
@@ -74,7 +74,7 @@ export class AnswerCache {
    * known, nor if the user was erased. It is gone from the cache after {@link MAX_UNCHECKED_MS}.
    */
   async servesUnchecked(
-    { user_id }: Question,
+    { user_id }: RecommendationRequest,
     { cached, known_version, trace }: { cached: CachedAnswer; known_version: number; trace: Trace },
   ): Promise<boolean> {
     if (cached.version < known_version) return false;
@@ -83,14 +83,14 @@ export class AnswerCache {
   }
 
   /** Whether this caller is to compute the answer; true too if the cache does not respond. */
-  async claim(question: Question, state: DataState, trace: Trace): Promise<boolean> {
+  async claim(question: RecommendationRequest, state: DataState, trace: Trace): Promise<boolean> {
     const key = `claim ${state.version} ${state.epoch} ${keyOf(question)}`;
     const ttl_ms = Math.min(this.options.answer_ms, LOCK_MS);
     return await trace.guarded("cache", true, (signal) => this.options.cache.claim({ key, ttl_ms, signal }));
   }
 
   /** The answer that the holder of the lock computes; null if that takes too long, or this caller is to compute it. */
-  async await(question: Question, state: DataState, trace: Trace): Promise<CachedAnswer | null> {
+  async await(question: RecommendationRequest, state: DataState, trace: Trace): Promise<CachedAnswer | null> {
     if (await this.claim(question, state, trace)) return null;
     const deadline = performance.now() + WAIT_SHARE * this.options.answer_ms;
     for (let wait_ms = FIRST_WAIT_MS; performance.now() + wait_ms < deadline; wait_ms *= 2) {
@@ -104,9 +104,9 @@ export class AnswerCache {
 
   /** Stores an answer until one of its campaigns ends, for {@link MAX_UNCHECKED_MS} at most. */
   async store(
-    question: Question,
+    question: RecommendationRequest,
     state: DataState,
-    { body, made, trace }: { body: string; made: Made; trace: Trace },
+    { body, made, trace }: { body: string; made: ComputedAnswer; trace: Trace },
   ): Promise<void> {
     const { cache, clock, random } = this.options;
     const now = clock.now();
@@ -135,7 +135,7 @@ function erasedKey(user_id: string): string {
   return `erased ${user_id}`;
 }
 
-function keyOf({ user_id, k, intent }: Question): string {
+function keyOf({ user_id, k, intent }: RecommendationRequest): string {
   return `answer ${k} ${intent === undefined ? "" : JSON.stringify(intent)} ${user_id}`;
 }
 

@@ -1,8 +1,11 @@
 import type { Campaign } from "../core/types.ts";
-import type { Ranked } from "./rank.ts";
+import type { Ranked } from "./score.ts";
 
-/** What a campaign's score loses, as a share of it, where so many of its kind come before it. */
-const SAMENESS_COST = 0.5;
+/**
+ * What a campaign's score loses, as a share of it, if so many of its kind come before it. On ratings of films it costs .5 % of NDCG@10
+ * for .2 more categories in an answer of ten (4.45 without it); .5 would cost 2.5 % for .9.
+ */
+const SAMENESS_COST = 0.1;
 const MANY = 10;
 
 /**

@@ -1,61 +1,89 @@
-import type { Item, Reason, Source, Sources } from "./answer.ts";
-import { SOURCES } from "./answer.ts";
-import type { Evidence } from "./evidence.ts";
-import type { Ranked } from "./rank.ts";
+import { type Item, type Reason, type Source, SOURCES, type Sources } from "./answer.ts";
+import { contribution, type Ranked, round } from "./score.ts";
 
-const MOST_REASONS = 3;
+const MAX_REASONS = 3;
+/** A reason adds at least this share of what the weightiest one adds. */
+const MIN_SHARE = 0.25;
+
+/** What the user engaged with that says most for a campaign. */
+export type Cause = (Reason & { code: "co_engagement" })["facts"];
+
+export interface ExplainOptions {
+  readonly weights: Sources;
+  /** Of the campaigns that co-engagement speaks for. */
+  readonly causes: ReadonlyMap<string, Cause>;
+}
 
 /** The item as it is answered, with one to three reasons, the one that adds most to the score first. */
-export function explain(ranked: Ranked, weights: Sources): Item {
+export function explain(ranked: Ranked, options: ExplainOptions): Item {
   const { campaign_id, title, category } = ranked.campaign;
-  const { score, sources } = ranked;
-  return { campaign_id, title, category, score, sources, reasons: reasonsFor(ranked, weights) };
+  const { sources } = ranked;
+  return {
+    campaign_id,
+    title,
+    category,
+    score: round(ranked.score),
+    sources,
+    reasons: reasonsFor(ranked, options),
+  };
 }
 
-function reasonsFor(ranked: Ranked, weights: Sources): Reason[] {
-  const part = (source: Source) => weights[source] * ranked.sources[source];
-  const speaking = SOURCES.filter((source) => part(source) > 0 && hasFacts(source, ranked.evidence));
-  if (speaking.length === 0) return [popular(ranked)];
-  return speaking.sort((a, b) => part(b) - part(a)).slice(0, MOST_REASONS)
-    .map((source) => REASON[source](ranked));
+function reasonsFor(ranked: Ranked, options: ExplainOptions): Reason[] {
+  const adds = (source: Source) => contribution(source, ranked.sources, options.weights);
+  const sources = SOURCES.filter((source) => adds(source) > 0).sort((a, b) => adds(b) - adds(a));
+  const least = sources[0] === undefined ? 0 : MIN_SHARE * adds(sources[0]);
+  const counted = sources.filter((source) => adds(source) >= least).slice(0, MAX_REASONS);
+  const reasons = counted.flatMap((source) => REASONS[source](ranked, options) ?? []);
+  return reasons.length === 0 ? [popular(ranked)] : reasons;
 }
 
-/** Users who are only distantly alike add to a score, but nothing can be said of them. */
-function hasFacts(source: Source, { converted, clicked, shown }: Evidence): boolean {
-  return source !== "similar_users" || converted + clicked + shown > 0;
-}
-
-const REASON: Readonly<Record<Source, (ranked: Ranked) => Reason>> = {
-  similar_users: similarUsers,
+/** Null if there is nothing to say. */
+const REASONS: Readonly<Record<Source, (ranked: Ranked, options: ExplainOptions) => Reason | null>> = {
+  similar_conversations: similarConversations,
+  co_engagement: coEngagement,
   intent,
   similarity,
   popularity: popular,
 };
 
-function similarUsers(ranked: Ranked): Reason {
-  const { converted, clicked, shown } = ranked.evidence;
+function similarConversations({ features }: Ranked): Reason | null {
+  if (features.similar_conversations === undefined) return null;
+  const { converted, clicked, shown } = features.similar_conversations.people;
   return {
-    code: "similar_users",
+    code: "similar_conversations",
     facts: { converted, clicked, shown },
-    text: similarUsersText({ converted, clicked, shown }),
+    text: peopleText({ converted, clicked, shown }),
   };
 }
 
-function similarUsersText(o: { converted: number; clicked: number; shown: number }): string {
+function peopleText(o: { converted: number; clicked: number; shown: number }): string {
   if (o.converted > 0 && o.clicked > 0) {
-    return `${peopleLikeYou(o.converted)} chose it, and ${o.clicked} more looked at it.`;
+    return `${
+      people(o.converted)
+    } asked for something like this and chose it, and ${o.clicked} more looked at it.`;
   }
-  if (o.converted > 0) return `${peopleLikeYou(o.converted)} chose it.`;
-  if (o.clicked > 0) return `${peopleLikeYou(o.clicked)} looked at it.`;
-  return `${peopleLikeYou(o.shown)} came across it.`;
+  if (o.converted > 0) return `${people(o.converted)} asked for something like this and chose it.`;
+  if (o.clicked > 0) return `${people(o.clicked)} asked for something like this and looked at it.`;
+  return `${people(o.shown)} asked for something like this and came across it.`;
 }
 
-function peopleLikeYou(count: number): string {
-  return count === 1 ? "1 person who talks like you" : `${count} people who talk like you`;
+function people(count: number): string {
+  return count === 1 ? "1 person" : `${count} people`;
 }
 
-function intent(ranked: Ranked): Reason {
-  const matched = [...ranked.evidence.intents].sort((a, b) => b.share - a.share);
+function coEngagement({ campaign }: Ranked, { causes }: ExplainOptions): Reason | null {
+  const facts = causes.get(campaign.campaign_id);
+  if (facts === undefined) return null;
+  const did = facts.engagement === "conversion" ? "chose" : "looked at";
+  const text = facts.title === null
+    ? `It goes with something that you ${did}.`
+    : `It goes with ${facts.title}, which you ${did}.`;
+  return { code: "co_engagement", facts, text };
+}
+
+function intent({ features }: Ranked): Reason | null {
+  if (features.intent === undefined) return null;
+  const matched = features.intent.matched.toSorted((a, b) => b.share - a.share);
   const intents = matched.map((one) => one.intent);
   const share = Math.round(100 * matched.reduce((sum, one) => sum + one.share, 0)) / 100;
   const names = listed(intents.slice(0, 3).map(readable));
@@ -72,8 +100,9 @@ function listed(names: readonly string[]): string {
   return rest.length === 0 ? names.join("") : `${rest.join(", ")} and ${names.at(-1)}`;
 }
 
-function similarity(ranked: Ranked): Reason {
-  const rank = ranked.evidence.similarity_rank ?? 1;
+function similarity({ features }: Ranked): Reason | null {
+  if (features.similarity === undefined) return null;
+  const { rank } = features.similarity;
   const text = rank === 1
     ? "It is the closest match to what you talk about."
     : `It is one of the ${rank} closest matches to what you talk about.`;
@@ -97,7 +126,7 @@ function popularText(o: { conversions: number; clicks: number; impressions: numb
   if (conversions > 0) return `Popular: chosen ${times(conversions)} by everyone together.`;
   if (clicks > 0) return `Popular: clicked ${times(clicks)} by everyone together.`;
   if (impressions > 0) return `Shown ${times(impressions)} to everyone together.`;
-  return "New: nobody has met it yet.";
+  return "New campaign.";
 }
 
 function times(count: number): string {

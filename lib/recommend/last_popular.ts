@@ -1,14 +1,13 @@
 import { type Clock, iso } from "../core/clock.ts";
 import type { Campaign } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
-import type { Answer, Question } from "./answer.ts";
-import { isShowable, type Row } from "./candidates.ts";
+import type { Answer, RecommendationRequest } from "./answer.ts";
+import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
-import { type Evidence, evidenceFor } from "./evidence.ts";
 import { explain } from "./explain.ts";
-import type { PopularReader } from "./popular.ts";
-import { measure, rank } from "./rank.ts";
-import { isAsked } from "./recommend.ts";
+import { Candidates, NO_EVIDENCE } from "./features.ts";
+import { rank, weightsFor } from "./score.ts";
+import { isAsked, isShowable, type Row } from "./showable.ts";
 
 /** Campaigns held at most. */
 const MAX_CAMPAIGNS = 200;
@@ -42,16 +41,19 @@ export class LastPopular {
   }
 
   /** The version that they are of, null before the first reading, and what of them may be shown now, each with its reason. */
-  answer({ k, intent }: Pick<Question, "k" | "intent">): Pick<Answer, "version" | "items"> {
-    const now = iso(this.options.clock.now());
+  answer({ k, intent }: Pick<RecommendationRequest, "k" | "intent">): Pick<Answer, "version" | "items"> {
+    const now = this.options.clock.now();
     const rows = this.rows.filter(({ campaign }) =>
-      isShowable(campaign, now) && isAsked(campaign, { intent })
+      isShowable(campaign, iso(now)) && isAsked(campaign, { intent })
     );
-    const found = new Map<string, Evidence>();
-    for (const { campaign } of rows) evidenceFor(found, campaign.campaign_id);
-    const measured = measure([]);
-    const chosen = diversify(rank(rows, { measure: measured, found }), k);
-    return { version: this.version, items: chosen.map((one) => explain(one, measured.weights)) };
+    const candidates = new Candidates(NO_EVIDENCE, now);
+    candidates.add(rows.map(({ campaign }) => campaign.campaign_id));
+    const weights = weightsFor(candidates.all());
+    const chosen = diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), k);
+    return {
+      version: this.version,
+      items: chosen.map((one) => explain(one, { weights, causes: new Map() })),
+    };
   }
 
   private async read(version: number): Promise<void> {

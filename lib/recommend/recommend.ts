@@ -1,45 +1,47 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
-import type { Abortable, Campaign, Published } from "../core/types.ts";
-import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
+import { type Abortable, parseModelKey, type Published } from "../core/types.ts";
+import type { AnalyticsStore, CampaignStats, Engagement } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
-import type { Answer, Question, Sources } from "./answer.ts";
-import {
-  type Connections,
-  findConnections,
-  findNeighbours,
-  loadShowable,
-  type Neighbours,
-  NO_CONNECTIONS,
-  NO_NEIGHBOURS,
-  type Row,
-} from "./candidates.ts";
+import type { Answer, RecommendationRequest, Sources } from "./answer.ts";
+import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
+import { findTargets } from "./candidates/intents.ts";
+import type { PopularReader } from "./candidates/popularity.ts";
+import { findConversations, findNeighbours } from "./candidates/similar_conversations.ts";
+import { findCampaigns } from "./candidates/similarity.ts";
 import { diversify } from "./diversify.ts";
-import { collect, type Evidence, evidenceFor } from "./evidence.ts";
-import { explain } from "./explain.ts";
-import type { PopularReader } from "./popular.ts";
-import { type Measure, measure, rank, shortlist } from "./rank.ts";
+import { type Cause, explain } from "./explain.ts";
+import { Candidates, type Evidence } from "./features.ts";
+import { type KnownUser, readUserGraph, UNKNOWN } from "./known_user.ts";
+import { rank, type Ranked, shortlist, weightsFor } from "./score.ts";
+import { isAsked, loadShowable, type Row } from "./showable.ts";
 import type { Trace } from "./trace.ts";
+import type { VersionData } from "./version_data.ts";
 
-/** The stores that an answer is made from. */
+/** The stores that an answer is computed from. */
 export interface AnswerStores {
   readonly vectors: Pick<VectorStores, "of">;
-  readonly graph: Pick<GraphStore, "engagedBy" | "intentsOf" | "targeting">;
+  readonly graph: Pick<GraphStore, "engagedBy" | "engagedIn" | "intentsOf" | "targeting">;
   readonly analytics: Pick<AnalyticsStore, "campaigns" | "settledCampaigns" | "stats">;
 }
 
-export interface RecommendOptions extends Question {
+export interface RecommendOptions extends RecommendationRequest {
   readonly stores: AnswerStores;
   readonly popular: PopularReader;
+  readonly version_data: VersionData;
   readonly clock: Clock;
   /** The published data version, and the model that its vectors are of. */
   readonly published: Pick<Published, "version" | "model">;
   readonly trace: Trace;
 }
 
-/** What an answer was made from. */
-export interface Basis extends Neighbours, Connections {
+/** What an answer was computed from. */
+export interface Provenance extends Evidence {
+  /** What the user engaged with. */
+  readonly own: readonly Engagement[];
+  /** By campaign of the answer, what the user engaged with that says most for it. */
+  readonly causes: ReadonlyMap<string, Cause>;
   /** Campaigns that the user dismissed or converted on, which are left out. */
   readonly settled: readonly string[];
   /** How many campaigns something spoke for, the popular ones among them. */
@@ -48,12 +50,12 @@ export interface Basis extends Neighbours, Connections {
   readonly weights: Sources;
 }
 
-/** An answer, with when the first of its campaigns ends (ISO 8601), after which it no longer holds. */
-export interface Made {
+/** An answer, with when it no longer holds (ISO 8601): when the first of its campaigns ends, or soon if data are still being loaded. */
+export interface ComputedAnswer {
   readonly answer: Answer;
   readonly holds_until: string | null;
-  /** Null where nothing was asked. */
-  readonly basis: Basis | null;
+  /** Null if no store could be asked. */
+  readonly provenance: Provenance | null;
 }
 
 /** Campaigns read at a time, as a multiple of `k` and at least. */
@@ -62,68 +64,116 @@ const PAGE = Object.freeze({ times: 4, least: 40 });
 const CHOICE = 2;
 /** How much further each time to reach into the popular list while too few of it may be shown. */
 const GROWTH = 8;
+/** How long an answer holds that was computed while the version's data were being loaded, in milliseconds. */
+const LOADING_HOLDS_MS = 1_000;
 
 /**
- * Similar users (vectors) → what they did and what the user wants (graph) → what may be shown (analytics) → rank, diversify,
- * explain. A store that fails or exceeds its time is left out and named in `degraded`; without analytics nothing can
- * be shown. Never throws for a store's sake.
+ * What is known of the user (vectors, graph) → similar conversations and campaigns (vectors) → what these led to, what answers the
+ * user's intents (graph) → what may be shown (analytics) → score, diversify, explain. A store that fails or exceeds its time is left
+ * out and named in `degraded`; without analytics nothing can be shown. Never throws because a store is down.
  */
-export async function recommend(o: RecommendOptions): Promise<Made> {
-  const { trace } = o;
-  const { found, ...spoken } = await gather(o);
-  const measured = measure(found.values());
+export async function recommend(options: RecommendOptions): Promise<ComputedAnswer> {
+  return await recommendTo(await readUser(options), options);
+}
+
+/** The same for a user of whom this is known, whether or not the stores know it. */
+export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
+  const { trace, clock, version_data, published: { version } } = options;
+  const items = await version_data.items(version);
+  const found = await findEvidence(user, options);
+  const { candidates, weights, evidence } = await trace.timed("rank", () => {
+    const related = items === null || items === "loading" ? NO_CO_ENGAGEMENT : items.relatedTo(user.own);
+    const evidence: Evidence = { ...found, intents: user.intents, related };
+    const candidates = new Candidates(evidence, clock.now());
+    candidates.add(found.asked);
+    return { candidates, weights: weightsFor(candidates.all()), evidence };
+  });
   const { rows, settled } = await trace.timed(
     "analytics",
-    () => trace.guarded("analytics", NO_ROWS, (signal) => readRows({ ...o, signal }, found, measured)),
+    () =>
+      trace.guarded("analytics", NO_ROWS, (signal) => readRows({ ...options, signal }, candidates, weights)),
   );
-  return await trace.timed("rank", () => {
-    const chosen = diversify(rank(rows, { measure: measured, found }), o.k);
-    const items = chosen.map((one) => explain(one, measured.weights));
-    const ends = chosen.flatMap((one) => one.campaign.ends_at ?? []).sort();
-    const strategy = measured.weights.popularity === 1 ? "popular" : "personal";
-    const basis = { ...spoken, settled, considered: found.size, weights: measured.weights };
-    return { answer: { ...heading(o), strategy, items }, holds_until: ends[0] ?? null, basis };
-  });
+  const chosen = await trace.timed(
+    "rank",
+    () => diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), options.k),
+  );
+  const causes = await trace.timed(
+    "analytics",
+    () =>
+      trace.guarded("analytics", NO_CAUSES, (signal) => readCauses({ ...options, signal }, chosen, evidence)),
+  );
+  const ends = chosen.flatMap((one) => one.campaign.ends_at ?? []);
+  if (items === "loading") ends.push(iso(clock.now() + LOADING_HOLDS_MS));
+  return {
+    answer: {
+      ...heading(options),
+      strategy: weights.popularity === 1 ? "popular" : "personal",
+      items: chosen.map((one) => explain(one, { weights, causes })),
+    },
+    holds_until: ends.sort()[0] ?? null,
+    provenance: { ...evidence, own: user.own, causes, settled, considered: candidates.size, weights },
+  };
 }
 
 /** What is the same in every answer to this request. */
-function heading(o: RecommendOptions): Pick<Answer, "user_id" | "version" | "generated_at" | "degraded"> {
-  const { user_id, published: { version }, clock, trace } = o;
+function heading(
+  { user_id, published: { version }, clock, trace }: RecommendOptions,
+): Pick<Answer, "user_id" | "version" | "generated_at" | "degraded"> {
   return { user_id, version, generated_at: iso(clock.now()), degraded: trace.missing() };
 }
 
-/** The evidence of vectors and graph, as far as they answer. */
-async function gather(
-  o: RecommendOptions,
-): Promise<Neighbours & Connections & { found: Map<string, Evidence> }> {
-  const { trace, user_id, intent, published } = o;
-  const { vectors, graph } = o.stores;
-  const neighbours = await trace.timed(
-    "vectors",
-    () =>
-      trace.guarded(
-        "vectors",
-        NO_NEIGHBOURS,
-        (signal) => findNeighbours({ vectors, user_id, published, signal }),
-      ),
-  );
-  const { users } = neighbours;
-  const connections = await trace.timed(
+/** What the stores know of the user, as far as they answer. */
+async function readUser(options: RecommendOptions): Promise<KnownUser> {
+  const { trace, user_id, stores: { graph } } = options;
+  const [vector, known] = await Promise.all([
+    trace.timed("vectors", () =>
+      trace.guarded("vectors", null, async (signal) => {
+        const store = await vectorStore({ ...options, signal });
+        const profiles = await store.get({ collection: "profiles", ids: [user_id], signal });
+        return profiles.get(user_id) ?? null;
+      })),
+    trace.timed(
+      "graph",
+      () => trace.guarded("graph", UNKNOWN, (signal) => readUserGraph({ graph, user_id, signal })),
+    ),
+  ]);
+  return { ...known, vector };
+}
+
+/** The version names its model, so a profile is never compared with vectors of another one. */
+function vectorStore({ stores, published, signal }: RecommendOptions & Abortable) {
+  return stores.vectors.of({ model: parseModelKey(published.model), signal });
+}
+
+/** What the vectors say: which conversations and campaigns are near to the user's profile. */
+const NOTHING_NEAR = Object.freeze({ conversations: [], campaigns: [] });
+
+async function findEvidence(user: KnownUser, options: RecommendOptions) {
+  const { trace, user_id, intent, stores: { graph }, published: { version } } = options;
+  const { vector } = user;
+  const near = vector === null
+    ? NOTHING_NEAR
+    : await trace.timed("vectors", () =>
+      trace.guarded("vectors", NOTHING_NEAR, async (signal) => {
+        const store = await vectorStore({ ...options, signal });
+        const [conversations, campaigns] = await Promise.all([
+          findConversations({ store, version, vector, signal }),
+          findCampaigns({ store, version, vector, signal }),
+        ]);
+        return { conversations, campaigns };
+      }));
+  const [neighbours, targets, asked] = await trace.timed(
     "graph",
     () =>
-      trace.guarded(
-        "graph",
-        NO_CONNECTIONS,
-        (signal) => findConnections({ graph, user_id, users, intent, signal }),
-      ),
+      trace.guarded("graph", [[], [], []], (signal) =>
+        Promise.all([
+          findNeighbours({ graph, hits: near.conversations, user_id, signal }),
+          findTargets({ graph, intents: user.intents.map((one) => one.intent), signal }),
+          findTargets({ graph, intents: intent === undefined ? [] : [intent], signal }),
+        ])),
   );
-  const spoken = { ...neighbours, ...connections };
-  const found = await trace.timed("rank", () => {
-    const found = collect({ ...spoken, now: o.clock.now() });
-    for (const campaign_id of connections.asked) evidenceFor(found, campaign_id);
-    return found;
-  });
-  return { ...spoken, found };
+  const { campaigns } = near;
+  return { neighbours, campaigns, targets, asked: asked.map(({ campaign_id }) => campaign_id) };
 }
 
 /** What may be shown, and what may not because the user is done with it. */
@@ -134,53 +184,67 @@ interface Choice {
 const NO_ROWS: Choice = Object.freeze({ rows: [], settled: [] });
 
 /**
- * The best candidates that may be shown: those found, and the popular ones, which enter `found` with blank evidence. Where
- * too few of the popular may be shown, it reaches further down their list.
+ * The best candidates that may be shown: those found, and the popular ones, which are added to them. If too few of the popular may be
+ * shown, it reaches further down their list.
  */
 async function readRows(
-  o: RecommendOptions & Abortable,
-  found: Map<string, Evidence>,
-  measured: Measure,
+  options: RecommendOptions & Abortable,
+  candidates: Candidates,
+  weights: Sources,
 ): Promise<Choice> {
-  const { user_id, signal, stores: { analytics }, published: { version } } = o;
+  const { user_id, k, intent, signal, stores: { analytics }, published: { version } } = options;
   const settled = new Set(await analytics.settledCampaigns({ user_id, signal }));
-  for (let limit = PAGE.times * o.k + settled.size;; limit *= GROWTH) {
-    const popular = await o.popular.top({ version, limit, signal });
-    const rows = await readBest(o, candidateIds({ found, popular, settled, measured }));
+  for (let limit = PAGE.times * k + settled.size;; limit *= GROWTH) {
+    const popular = await options.popular.top({ version, limit, signal });
+    candidates.add(popular.map(({ campaign_id }) => campaign_id));
+    const whole = popular.length < limit;
+    const ids = shortlist(candidates.all(), { weights, ...popularities(popular, whole) });
+    const rows = await readBest(options, ids.filter((id) => !settled.has(id)));
     // What targets an intent was found by that: the popular list, down to its end, would add little.
-    if (rows.length >= o.k || popular.length < limit || o.intent !== undefined) {
-      return { rows, settled: [...settled] };
-    }
+    if (rows.length >= k || whole || intent !== undefined) return { rows, settled: [...settled] };
   }
 }
 
-function candidateIds(
-  o: {
-    found: Map<string, Evidence>;
-    popular: readonly CampaignStats[];
-    settled: ReadonlySet<string>;
-    measured: Measure;
-  },
-): string[] {
-  for (const { campaign_id } of o.popular) evidenceFor(o.found, campaign_id);
-  const popularity = new Map(o.popular.map((one) => [one.campaign_id, one.popularity]));
-  return shortlist(o.found.values(), { measure: o.measured, popularity }).filter((id) => !o.settled.has(id));
+/** A campaign that is not in the list is at most as popular as its last, and unpopular if the list is whole. */
+function popularities(popular: readonly CampaignStats[], whole: boolean) {
+  return {
+    popularity: new Map(popular.map((one) => [one.campaign_id, one.popularity])),
+    elsewhere: whole ? 0 : popular.at(-1)?.popularity ?? 0,
+  };
 }
 
-async function readBest(o: RecommendOptions & Abortable, ids: readonly string[]): Promise<Row[]> {
-  const { signal, stores: { analytics }, published: { version } } = o;
-  const now = iso(o.clock.now());
-  const page = Math.max(PAGE.least, PAGE.times * o.k);
+async function readBest(options: RecommendOptions & Abortable, ids: readonly string[]): Promise<Row[]> {
+  const { k, clock, signal, stores: { analytics }, published: { version } } = options;
+  const now = iso(clock.now());
+  const page = Math.max(PAGE.least, PAGE.times * k);
   const rows: Row[] = [];
-  for (let at = 0; at < ids.length && rows.length < CHOICE * o.k; at += page) {
+  for (let at = 0; at < ids.length && rows.length < CHOICE * k; at += page) {
     const campaign_ids = ids.slice(at, at + page);
     const showable = await loadShowable({ analytics, version, campaign_ids, now, signal });
-    rows.push(...showable.filter(({ campaign }) => isAsked(campaign, o)));
+    rows.push(...showable.filter(({ campaign }) => isAsked(campaign, options)));
   }
   return rows;
 }
 
-/** Whether the question is not about one intent, or the campaign targets it. */
-export function isAsked(campaign: Campaign, { intent }: { intent?: string | undefined }): boolean {
-  return intent === undefined || campaign.intents.includes(intent);
+const NO_CAUSES: ReadonlyMap<string, Cause> = new Map();
+
+/** By chosen campaign, what of the user's own engagement says most for it. */
+async function readCauses(
+  { stores: { analytics }, signal }: RecommendOptions & Abortable,
+  chosen: readonly Ranked[],
+  { related }: Evidence,
+): Promise<ReadonlyMap<string, Cause>> {
+  const causes = chosen.flatMap(({ campaign: { campaign_id } }) => {
+    const cause = related.cause(campaign_id);
+    return cause === null ? [] : [{ campaign_id, cause }];
+  });
+  if (causes.length === 0) return NO_CAUSES;
+  const campaign_ids = [...new Set(causes.map(({ cause }) => cause.campaign_id))];
+  const campaigns = await analytics.campaigns({ campaign_ids, signal });
+  const titles = new Map(campaigns.map(({ campaign_id, title }) => [campaign_id, title]));
+  return new Map(causes.map(({ campaign_id, cause }) => [campaign_id, {
+    campaign_id: cause.campaign_id,
+    title: titles.get(cause.campaign_id) ?? null,
+    engagement: cause.conversions > 0 ? "conversion" : "click",
+  }]));
 }

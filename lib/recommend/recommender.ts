@@ -5,17 +5,20 @@ import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { spanned } from "../telemetry/spans.ts";
-import type { Answer, Part, Question } from "./answer.ts";
+import type { Answer, Part, RecommendationRequest } from "./answer.ts";
 import { AnswerCache, type CachedAnswer, type DataState } from "./answer_cache.ts";
 import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
 import { LastPopular } from "./last_popular.ts";
-import { PopularReader } from "./popular.ts";
+import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published.ts";
-import { type AnswerStores, type Made, recommend } from "./recommend.ts";
+import { type AnswerStores, type ComputedAnswer, recommend } from "./recommend.ts";
 import { type Stage, type Step, Trace } from "./trace.ts";
+import { VersionData } from "./version_data.ts";
 
 export interface RecommenderStores extends AnswerStores {
-  readonly analytics: AnswerStores["analytics"] & Pick<AnalyticsStore, "epoch" | "popular" | "published">;
+  readonly analytics:
+    & AnswerStores["analytics"]
+    & Pick<AnalyticsStore, "epoch" | "file" | "popular" | "published">;
   readonly cache: Pick<Cache, "get" | "set" | "claim">;
 }
 
@@ -35,7 +38,7 @@ export interface Served {
 }
 
 /** An {@link Answer} with what led to it. */
-export interface Explained extends Made {
+export interface Explained extends ComputedAnswer {
   readonly published: Published | null;
   readonly steps: readonly Step[];
   /** Stores that failed, with what they failed with. */
@@ -59,6 +62,7 @@ export class Recommender {
   private readonly computing = new Map<string, Promise<Served>>();
   private readonly popular: PopularReader;
   private readonly last_popular: LastPopular;
+  private readonly version_data: VersionData;
   private readonly answers: AnswerCache;
 
   /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
@@ -68,6 +72,8 @@ export class Recommender {
       clock: Clock;
       answer_ms?: number;
       random?: () => number;
+      /** Gets a line about what is left out of answers although no store is down. */
+      warn?: (line: string) => void;
     },
   ) {
     const { clock, random = Math.random, stores: { analytics, cache } } = o;
@@ -76,6 +82,7 @@ export class Recommender {
     this.guards = createGuards(this.answer_ms);
     this.popular = new PopularReader(analytics);
     this.last_popular = new LastPopular({ analytics, popular: this.popular, clock });
+    this.version_data = new VersionData({ analytics, clock, warn: o.warn ?? (() => {}) });
     this.published = new PublishedReader({ analytics, clock });
   }
 
@@ -91,7 +98,7 @@ export class Recommender {
   }
 
   /** Throws `unavailable` if nothing has been published yet. Never throws because a store is down. */
-  async serve(question: Question): Promise<Served> {
+  async serve(question: RecommendationRequest): Promise<Served> {
     const trace = new Trace(this.guards, this.answer_ms);
     const start = performance.now();
     const { published, state, cached } = await spanned("cache", {}, () => this.lookUp(question, trace));
@@ -122,21 +129,26 @@ export class Recommender {
    * The answer of this very moment, made as {@link serve} makes it and not cached, with what it was made from.
    * Throws `unavailable` if nothing has been published yet. Never throws because a store is down.
    */
-  async explain(question: Question): Promise<Explained> {
+  async explain(question: RecommendationRequest): Promise<Explained> {
     const trace = new Trace(this.guards, this.answer_ms);
     const published = await trace.timed("analytics", () => this.current(trace));
     const made = await this.make(question, published, trace);
     return { ...made, published, steps: trace.steps, failures: trace.failures };
   }
 
-  /** Reads what answers are made of while analytics does not respond, if that is due. Throws if it does not respond now. */
-  async refreshPopular(): Promise<void> {
+  /**
+   * Reads, if that is due, what answers are computed from while analytics does not respond, and what they need of the published version.
+   * Throws if analytics does not respond now.
+   */
+  async prepare(): Promise<void> {
     const published = await this.published.current();
-    if (published !== null) await this.last_popular.refresh(published.version);
+    if (published === null) return;
+    const { version } = published;
+    await Promise.all([this.last_popular.refresh(version), this.version_data.load(version)]);
   }
 
   private async compute(
-    question: Question,
+    question: RecommendationRequest,
     { published, state, cached, trace }: Lookup & { state: DataState; trace: Trace },
   ): Promise<Served> {
     const bypass = trace.failures.has("cache");
@@ -148,10 +160,21 @@ export class Recommender {
     return this.served(trace, { body, degraded: made.answer.degraded }, bypass ? "bypass" : "miss");
   }
 
-  private async make(question: Question, published: Published | null, trace: Trace): Promise<Made> {
+  private async make(
+    question: RecommendationRequest,
+    published: Published | null,
+    trace: Trace,
+  ): Promise<ComputedAnswer> {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     if (published !== null && !trace.failures.has("analytics")) {
-      const made = await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
+      const made = await recommend({
+        ...question,
+        ...this.o,
+        popular: this.popular,
+        version_data: this.version_data,
+        published,
+        trace,
+      });
       if (!trace.failures.has("analytics")) return made;
     }
     return this.lastPopular(question, trace);
@@ -159,7 +182,7 @@ export class Recommender {
 
   /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last. */
   private async withoutAnalytics(
-    question: Question,
+    question: RecommendationRequest,
     cached: CachedAnswer | null,
     trace: Trace,
   ): Promise<Served> {
@@ -173,13 +196,13 @@ export class Recommender {
     return this.served(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
-  private lastPopular(question: Question, trace: Trace): Made {
+  private lastPopular(question: RecommendationRequest, trace: Trace): ComputedAnswer {
     const { version, items } = this.last_popular.answer(question);
     const generated_at = iso(this.o.clock.now());
     const degraded = trace.missing();
     const { user_id } = question;
     const answer: Answer = { user_id, strategy: "popular", version, generated_at, degraded, items };
-    return { answer, holds_until: null, basis: null };
+    return { answer, holds_until: null, provenance: null };
   }
 
   private served(
@@ -207,7 +230,7 @@ export class Recommender {
   }
 
   /** What analytics and the cache say, both asked at once: the cache is needed all the more if analytics does not respond. */
-  private async lookUp(question: Question, trace: Trace): Promise<Lookup> {
+  private async lookUp(question: RecommendationRequest, trace: Trace): Promise<Lookup> {
     const [known, cached] = await Promise.all([
       this.dataState(question, trace),
       this.answers.find(question, trace),
@@ -216,7 +239,7 @@ export class Recommender {
   }
 
   private async dataState(
-    { user_id }: Question,
+    { user_id }: RecommendationRequest,
     trace: Trace,
   ): Promise<Pick<Lookup, "published" | "state">> {
     const { analytics } = this.o.stores;

@@ -30,14 +30,15 @@ export class Trace {
   }
 
   /**
-   * Runs `body` under the store's guard; where that fails, notes it and returns `fallback`. `body` hands its signal to
-   * the store, so that nothing goes on there once the stage's time is over.
+   * Runs `body` under the store's guard; if that fails, notes it and returns `fallback`. `body` hands its signal to
+   * the store, so that nothing continues there once the stage's time is over. A store that failed is not asked again.
    */
   async guarded<T, F>(
     store: Guarded,
     fallback: F,
     body: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | F> {
+    if (this.failures.has(store)) return fallback;
     try {
       return await this.guards[store].run(body, this.deadline - performance.now());
     } catch (error) {

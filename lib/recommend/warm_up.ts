@@ -3,7 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import { type Abortable, type Health, parseModelKey } from "../core/types.ts";
 import { spanned } from "../telemetry/spans.ts";
-import type { Question } from "./answer.ts";
+import type { RecommendationRequest } from "./answer.ts";
 import type { Guarded } from "./guard.ts";
 import { Recommender, type RecommenderStores } from "./recommender.ts";
 
@@ -110,11 +110,11 @@ export class WarmUp {
   }
 
   /** Asks what answers need beside their parts, and returns the questions to ask. */
-  private async prepare(): Promise<Question[]> {
+  private async prepare(): Promise<RecommendationRequest[]> {
     const { recommender, signal, stores: { analytics, cache } } = this.options;
     const [questions] = await Promise.allSettled([
       this.questions(),
-      recommender.refreshPopular(),
+      recommender.prepare(),
       analytics.epoch({ user_id: NO_ID, signal }),
       cache.get({ key: NO_ID, signal }),
     ]);
@@ -122,7 +122,7 @@ export class WarmUp {
   }
 
   /** Of users who have a profile, and about an intent that a popular campaign targets, so that no query is left out. */
-  private async questions(): Promise<Question[]> {
+  private async questions(): Promise<RecommendationRequest[]> {
     const { signal, stores: { analytics, vectors } } = this.options;
     const published = await analytics.published({ signal });
     if (published === null) return [{ user_id: NO_ID, k: K }];
@@ -143,7 +143,7 @@ export class WarmUp {
 /** Stores whose part is missing from these answers; null if nothing is published. */
 async function missingFrom(
   recommender: Recommender,
-  questions: readonly Question[],
+  questions: readonly RecommendationRequest[],
 ): Promise<Set<Guarded> | null> {
   const missing = new Set<Guarded>();
   for (const question of questions) {

@@ -1,7 +1,7 @@
 import { causeOf, ParleyError } from "../../lib/core/errors.ts";
 import type { Explained } from "../../lib/recommend/recommender.ts";
 import { readId } from "../../lib/schema/ids.ts";
-import { Basis } from "../ui/explain_basis.tsx";
+import { HowMade } from "../ui/explain_provenance.tsx";
 import { Items, Sources } from "../ui/explain_items.tsx";
 import type { Message } from "../../lib/core/types.ts";
 import { Messages, readMessages } from "../ui/explain_messages.tsx";
@@ -24,7 +24,7 @@ interface Wish {
 }
 
 /**
- * `GET /explain?user_id=&k=`: the answer that the API gives this user now, made afresh, and what led there. The user's own
+ * `GET /explain?user_id=&k=`: the answer that the API gives this user now, computed now, and what led to it. The user's own
  * words only to those with the scope `admin`.
  */
 export async function explain(visit: Visit): Promise<View> {
@@ -39,7 +39,7 @@ export async function explain(visit: Visit): Promise<View> {
           <Section title="An answer">
             <Empty>
               Enter a user's id, as your messages and events have it: what{" "}
-              <code>GET /recommendations/USER_ID</code> answers stands here then, with all that led to it.
+              <code>GET /recommendations/USER_ID</code> answers is then shown here, with all that led to it.
             </Empty>
           </Section>
         )}
@@ -82,7 +82,7 @@ async function explained(visit: Visit, { user_id, k }: Wish): Promise<Shown | Pa
       site.recommender.explain({ user_id, k }),
       readMessages(visit, user_id),
     ]);
-    return { explained, messages, settled: await readSettled(site, explained.basis?.settled ?? []) };
+    return { explained, messages, settled: await readSettled(site, explained.provenance?.settled ?? []) };
   } catch (error) {
     if (error instanceof ParleyError) return error;
     throw error;
@@ -107,7 +107,7 @@ function Wished({ wish: { user_id, k, wrong } }: { wish: Wish }) {
 }
 
 function Whole({ visit, explained, settled, messages }: Shown & { visit: Visit }) {
-  const { answer, basis, published } = explained;
+  const { answer, provenance, published } = explained;
   return (
     <>
       <Degraded explained={explained} />
@@ -116,14 +116,14 @@ function Whole({ visit, explained, settled, messages }: Shown & { visit: Visit }
         <Figure
           name="Items"
           value={String(answer.items.length)}
-          note={`of ${basis?.considered ?? 0} considered`}
+          note={`of ${provenance?.considered ?? 0} considered`}
         />
         <Figure
-          name="Similar users"
-          value={String(basis?.users.length ?? 0)}
-          note="nearest in what they say"
+          name="Similar conversations"
+          value={String(provenance?.neighbours.length ?? 0)}
+          note="of others, that led to engagement"
         />
-        <Figure name="Intents" value={String(basis?.intents.length ?? 0)} note="most expressed" />
+        <Figure name="Intents" value={String(provenance?.intents.length ?? 0)} note="most expressed" />
         <Figure
           name="Data version"
           value={String(answer.version ?? "–")}
@@ -131,10 +131,10 @@ function Whole({ visit, explained, settled, messages }: Shown & { visit: Visit }
         />
       </Figures>
       <Items visit={visit} answer={answer} />
-      {basis !== null && (
+      {provenance !== null && (
         <>
-          <Sources weights={basis.weights} items={answer.items} />
-          <Basis visit={visit} answer={answer} basis={basis} settled={settled} />
+          <Sources weights={provenance.weights} items={answer.items} />
+          <HowMade visit={visit} answer={answer} provenance={provenance} settled={settled} />
         </>
       )}
       <Timings steps={explained.steps} />

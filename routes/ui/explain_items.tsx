@@ -5,6 +5,7 @@ import {
   SOURCES,
   type Sources as Weights,
 } from "../../lib/recommend/answer.ts";
+import { contribution } from "../../lib/recommend/score.ts";
 import type { Visit } from "../web/page.ts";
 import { Bars, type Part } from "./bars.tsx";
 import { Empty, Section } from "./layout.tsx";
@@ -12,7 +13,8 @@ import { percent } from "./numbers.ts";
 import { type Column, Table } from "./table.tsx";
 
 export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
-  similar_users: "similar users",
+  similar_conversations: "similar conversations",
+  co_engagement: "co-engagement",
   intent: "intents",
   similarity: "similarity",
   popularity: "popularity",
@@ -90,12 +92,12 @@ const COLUMNS: readonly Column<Placed>[] = [
   })),
 ];
 
-/** What each source adds to each score: source times its weight, one beside the other. */
+/** How each score comes about: each bar is as long as the score, and shared out by what each source adds to its logarithm. */
 export function Sources({ weights, items }: { weights: Weights; items: readonly Item[] }) {
   if (items.length === 0) return null;
   const most = Math.max(...items.map(({ score }) => score), 0.01);
   return (
-    <Section title="What each score is made of" aside="each source times its weight">
+    <Section title="What each score is made of" aside="shared out by what each source adds">
       <figure class="chart stacked">
         <figcaption>
           <ul class="names">
@@ -104,7 +106,7 @@ export function Sources({ weights, items }: { weights: Weights; items: readonly 
                 <svg viewBox="0 0 12 12" class="swatch" aria-hidden="true">
                   <rect class="bar" width="12" height="12" rx="2" />
                 </svg>
-                {SOURCE_NAMES[source]} × {percent(weights[source])}
+                {SOURCE_NAMES[source]}, weight {percent(weights[source])}
               </li>
             ))}
           </ul>
@@ -121,16 +123,19 @@ export function Sources({ weights, items }: { weights: Weights; items: readonly 
   );
 }
 
-function partsOf({ sources }: Item, weights: Weights, most: number): Part[] {
+function partsOf({ sources, score }: Item, weights: Weights, most: number): Part[] {
+  const adds = SOURCES.map((source) => contribution(source, sources, weights));
+  const total = adds.reduce((sum, value) => sum + value, 0);
+  if (total === 0) return [];
   let from = 0;
   return SOURCES.map((source, i) => {
-    const adds = weights[source] * sources[source];
-    const to = from + adds / most;
+    const share = adds[i]! / total;
+    const to = from + share * score / most;
     const part = {
       from,
       to,
       series: i + 1 as Part["series"],
-      title: `${SOURCE_NAMES[source]} adds ${adds.toFixed(3)}`,
+      title: `${SOURCE_NAMES[source]} ${percent(share)}`,
     };
     from = to;
     return part;

@@ -15,9 +15,10 @@ export interface StoreRow {
 
 /** What to do where a store is down, and what goes without it until then. */
 export const TODO: Readonly<Record<StoreName, string>> = Object.freeze({
-  vectors: "answers go without similar users; look after what PARLEY_VECTORS names, then `deno task doctor`",
+  vectors:
+    "answers go without similar conversations and campaigns; look after what PARLEY_VECTORS names, then `deno task doctor`",
   graph:
-    "answers go without what similar users chose and without intents; look after what PARLEY_GRAPH names, then `deno task doctor`",
+    "answers go without what similar conversations led to, the user's own engagement and intents; look after what PARLEY_GRAPH names, then `deno task doctor`",
   analytics:
     "answers are empty until it is back; look after what PARLEY_ANALYTICS names first, then `deno task doctor`",
   documents:

@@ -34,9 +34,16 @@ pageTest("explain shows who is alike, what led where, and what is left out", asy
   assert.match(html, /<a href="\/explain\?user_id=bob">bob<\/a>/);
   assert.match(html, /<title>bob: alike 1\.00<\/title>/);
   assert.match(html, /<title>plants: intent<\/title>/);
-  assert.match(html, /1 person who talks like you chose it/);
+  assert.match(html, /1 person asked for something like this and chose it/);
   assert.match(html, /Left out[\s\S]*Title of g2/);
   assert.match(html, />analytics<\/span><svg role="img" aria-label="from [\d.]+ ms to [\d.]+ ms"/);
+});
+
+pageTest("explain shows what of the user's own engagement led where", async ({ app }) => {
+  const { html } = await see(app, "/explain?user_id=fay");
+  assert.match(html, /<title>Title of g3: looked at before<\/title>/);
+  assert.match(html, /It goes with Title of g3, which you looked at\./);
+  assert.match(html, /<code>g3<\/code>[\s\S]*clicked/);
 });
 
 pageTest("explain shows an unknown user the popular campaigns, and says why", async ({ app }) => {

@@ -1,49 +1,69 @@
 import assert from "node:assert/strict";
-import type { Reason, Sources } from "../../../lib/recommend/answer.ts";
-import type { Evidence } from "../../../lib/recommend/evidence.ts";
-import { explain } from "../../../lib/recommend/explain.ts";
-import { WEIGHTS } from "../../../lib/recommend/rank.ts";
+import { type Reason, SOURCES, type Sources } from "../../../lib/recommend/answer.ts";
+import { type Cause, explain } from "../../../lib/recommend/explain.ts";
+import type { Features } from "../../../lib/recommend/features.ts";
+import { contribution, WEIGHTS } from "../../../lib/recommend/score.ts";
 import type { CampaignStats } from "../../../lib/stores/analytics/port.ts";
-import { evidence, ranked } from "./samples.ts";
+import { features, NO_SOURCES, ranked } from "./samples.ts";
 
-const NONE: Sources = { similar_users: 0, intent: 0, similarity: 0, popularity: 0 };
+const CAUSE: Cause = { campaign_id: "own", title: "Trail map", engagement: "conversion" };
+const PEOPLE = { converted: 0, clicked: 1, shown: 0 };
+/** What every source that counts for something knows. */
+const KNOWN: Partial<Features> = {
+  similar_conversations: { value: 0.5, people: PEOPLE },
+  intent: { matched: [{ intent: "refund", share: 1 }], sum: 1 },
+  similarity: { value: 0.5, rank: 2 },
+};
 
 function reasons(
   sources: Partial<Sources>,
-  o: { evidence?: Partial<Evidence>; stats?: Partial<CampaignStats> } = {},
+  o: { features?: Partial<Features>; stats?: Partial<CampaignStats>; cause?: Cause } = {},
 ): readonly Reason[] {
   const plain = ranked("a");
-  return explain({
+  const one = {
     ...plain,
-    sources: { ...NONE, ...sources },
-    evidence: evidence("a", o.evidence),
+    sources: { ...NO_SOURCES, ...sources },
+    features: features("a", { ...KNOWN, ...o.features }),
     stats: { ...plain.stats, ...o.stats },
-  }, WEIGHTS).reasons;
+  };
+  return explain(one, { weights: WEIGHTS, causes: new Map([["a", o.cause ?? CAUSE]]) }).reasons;
 }
 
 const similar = (converted: number, clicked: number, shown: number) =>
-  reasons({ similar_users: 1 }, { evidence: { converted, clicked, shown } })[0]?.text;
+  reasons({ similar_conversations: 1 }, {
+    features: { similar_conversations: { value: 1, people: { converted, clicked, shown } } },
+  })[0]?.text;
 const popular = (conversions: number, clicks: number, impressions: number) =>
   reasons({ popularity: 1 }, { stats: { conversions, clicks, impressions } })[0]?.text;
 
-Deno.test("explain() counts similar users with the right number", () => {
-  assert.equal(similar(1, 0, 4), "1 person who talks like you chose it.");
-  assert.equal(similar(3, 1, 0), "3 people who talk like you chose it, and 1 more looked at it.");
-  assert.equal(similar(0, 2, 5), "2 people who talk like you looked at it.");
-  assert.equal(similar(0, 0, 1), "1 person who talks like you came across it.");
+Deno.test("explain() counts people who asked for something alike", () => {
+  const asked = "asked for something like this and";
+  assert.equal(similar(1, 0, 4), `1 person ${asked} chose it.`);
+  assert.equal(similar(3, 1, 0), `3 people ${asked} chose it, and 1 more looked at it.`);
+  assert.equal(similar(0, 2, 5), `2 people ${asked} looked at it.`);
+  assert.equal(similar(0, 0, 1), `1 person ${asked} came across it.`);
 });
 
-Deno.test("explain() counts everybody's events with the right number", () => {
+Deno.test("explain() names what the user engaged with, and how", () => {
+  const [reason] = reasons({ co_engagement: 0.2 });
+  const text = "It goes with Trail map, which you chose.";
+  assert.deepEqual(reason, { code: "co_engagement", facts: CAUSE, text });
+  const textOf = (cause: Cause) => reasons({ co_engagement: 0.2 }, { cause })[0]?.text;
+  assert.equal(textOf({ ...CAUSE, engagement: "click" }), "It goes with Trail map, which you looked at.");
+  assert.equal(textOf({ ...CAUSE, title: null }), "It goes with something that you chose.");
+});
+
+Deno.test("explain() counts all users' events with the right number", () => {
   assert.equal(popular(1, 2, 9), "Popular: chosen once and clicked twice by everyone together.");
   assert.equal(popular(3, 0, 9), "Popular: chosen 3 times by everyone together.");
   assert.equal(popular(0, 1, 9), "Popular: clicked once by everyone together.");
   assert.equal(popular(0, 0, 9), "Shown 9 times to everyone together.");
-  assert.equal(popular(0, 0, 0), "New: nobody has met it yet.");
+  assert.equal(popular(0, 0, 0), "New campaign.");
 });
 
 Deno.test("explain() names the user's intents, the most expressed first", () => {
-  const intents = [{ intent: "late_delivery", share: 0.2 }, { intent: "refund", share: 0.5 }];
-  const [reason] = reasons({ intent: 1 }, { evidence: { intents } });
+  const matched = [{ intent: "late_delivery", share: 0.2 }, { intent: "refund", share: 0.5 }];
+  const [reason] = reasons({ intent: 1 }, { features: { intent: { matched, sum: 1 } } });
   assert.deepEqual(reason, {
     code: "intent",
     facts: { intents: ["refund", "late_delivery"], share: 0.7 },
@@ -52,23 +72,36 @@ Deno.test("explain() names the user's intents, the most expressed first", () => 
 });
 
 Deno.test("explain() tells the place of a similar campaign", () => {
-  const text = (similarity_rank: number) =>
-    reasons({ similarity: 1 }, { evidence: { similarity_rank } })[0]?.text;
+  const text = (rank: number) =>
+    reasons({ similarity: 1 }, { features: { similarity: { value: 1, rank } } })[0]?.text;
   assert.equal(text(1), "It is the closest match to what you talk about.");
   assert.equal(text(3), "It is one of the 3 closest matches to what you talk about.");
 });
 
 Deno.test("explain() gives at most three reasons, the weightiest first", () => {
-  const all = reasons(
-    { similar_users: 0.1, intent: 1, similarity: 1, popularity: 0.5 },
-    { evidence: { clicked: 1 } },
-  );
-  assert.deepEqual(all.map((one) => one.code), ["intent", "similarity", "popular"]);
+  const all = reasons({
+    similar_conversations: 0.5,
+    co_engagement: 0.5,
+    intent: 1,
+    similarity: 1,
+    popularity: 0.5,
+  });
+  assert.deepEqual(all.map((one) => one.code), ["similar_conversations", "intent", "co_engagement"]);
 });
 
-Deno.test("explain() says nothing of users who are only distantly alike", () => {
-  const codes = reasons({ similar_users: 1, similarity: 0.1 }).map((one) => one.code);
-  assert.deepEqual(codes, ["similarity"]);
+Deno.test("explain() leaves out a reason that adds little", () => {
+  const codes = reasons({ similar_conversations: 0.5, similarity: 0.02 }).map((one) => one.code);
+  assert.deepEqual(codes, ["similar_conversations"]);
+});
+
+Deno.test("explain() has the weightiest source among the reasons, whichever it is", () => {
+  for (const weightiest of SOURCES) {
+    const sources = { ...NO_SOURCES, popularity: 0.01, [weightiest]: 0.9 };
+    const adds = SOURCES.map((source) => contribution(source, sources, WEIGHTS));
+    assert.equal(SOURCES[adds.indexOf(Math.max(...adds))], weightiest);
+    const code = weightiest === "popularity" ? "popular" : weightiest;
+    assert.equal(reasons(sources)[0]?.code, code);
+  }
 });
 
 Deno.test("explain() always gives one reason", () => {

@@ -99,7 +99,7 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
 
 scene("keeps what else a cached answer lacks", async (scene) => {
   const { stores, clock } = scene;
-  const graph = { engagedBy: fails, intentsOf: fails, targeting: fails };
+  const graph = { engagedBy: fails, engagedIn: fails, intentsOf: fails, targeting: fails };
   await new Recommender({ stores: { ...stores, graph }, clock }).serve(ANN);
   scene.break(fails);
   assert.deepEqual((await scene.recommender.serve(ANN)).degraded, ["graph", "analytics"]);
@@ -175,8 +175,8 @@ scene("explains what it serves a new user", async (scene) => {
   const { recommender } = scene;
   await recommender.serve({ user_id: "new", k: 3 });
   scene.break(fails);
-  const { answer, basis } = await recommender.explain(ANN);
-  assert.deepEqual([basis, answer.degraded, answer.items.length], [null, ["analytics"], 8]);
+  const { answer, provenance } = await recommender.explain(ANN);
+  assert.deepEqual([provenance, answer.degraded, answer.items.length], [null, ["analytics"], 8]);
 });
 
 scene(
@@ -192,7 +192,7 @@ scene(
     await world.add(over.map((id) => event("fan", "conversion", id)));
     await world.add(left.map((id) => event("fan", "click", id)));
     await world.publish(1);
-    await recommender.refreshPopular();
+    await recommender.prepare();
     const shown = async () => {
       scene.break(fails);
       const served = await recommender.serve({ user_id: "new", k: 1_000 });
@@ -201,10 +201,10 @@ scene(
     };
     assert.deepEqual(await shown(), left.slice(0, 200));
     await world.stores.analytics.upsertCampaigns({ campaigns: [campaign("left1000", { status: "paused" })] });
-    await recommender.refreshPopular();
+    await recommender.prepare();
     assert.deepEqual(await shown(), left.slice(0, 200));
     clock.advance(60_000);
-    await recommender.refreshPopular();
+    await recommender.prepare();
     assert.deepEqual(await shown(), left.slice(1, 201));
   },
   emptyWorld,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
-import type { Answer } from "../../../lib/recommend/answer.ts";
+import { type Answer, SOURCES } from "../../../lib/recommend/answer.ts";
 import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
 import { emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
@@ -35,7 +35,7 @@ function scene(name: string, body: (scene: Scene) => Promise<void>, open = openW
 
 const ids = (answer: Answer) => answer.items.map((item) => item.campaign_id);
 
-scene("puts first what people who talk alike chose, and says so", async ({ ask }) => {
+scene("puts first what people who asked for something alike chose, and says so", async ({ ask }) => {
   const answer = await ask("ann");
   assert.equal(answer.strategy, "personal");
   assert.equal(answer.version, 1);
@@ -44,23 +44,80 @@ scene("puts first what people who talk alike chose, and says so", async ({ ask }
   assert.equal(first?.campaign_id, "g1");
   assert.equal(first?.title, "Title of g1");
   assert.deepEqual(first?.reasons[0], {
-    code: "similar_users",
+    code: "similar_conversations",
     facts: { converted: 1, clicked: 1, shown: 0 },
-    text: "1 person who talks like you chose it, and 1 more looked at it.",
+    text: "1 person asked for something like this and chose it, and 1 more looked at it.",
   });
   assert.ok(first?.reasons.some((reason) => reason.code === "intent"));
 });
 
-scene("does not call people alike who are only the nearest there are", async ({ ask }) => {
+scene("gives no reason by conversations that are far from the user's", async ({ ask }) => {
   const k1 = (await ask("ann")).items.find((item) => item.campaign_id === "k1");
-  assert.ok(k1 !== undefined && k1.reasons.every((reason) => reason.code !== "similar_users"));
+  assert.ok(k1 !== undefined && k1.reasons.every((reason) => reason.code !== "similar_conversations"));
 });
+
+scene("makes no certainty of one conversation or two", async ({ ask }) => {
+  for (const { sources, score } of (await ask("ann")).items) {
+    assert.ok(
+      sources.similar_conversations < 0.5 && score < 0.8,
+      `${sources.similar_conversations} ${score}`,
+    );
+  }
+});
+
+scene("answers a user who only clicked by what goes with it, and names that", async ({ ask }) => {
+  const { strategy, degraded, items: [first] } = await ask("fay");
+  assert.deepEqual([strategy, degraded], ["personal", []]);
+  assert.deepEqual([first?.campaign_id, first?.sources.co_engagement], ["g1", 0.5]);
+  assert.deepEqual(first?.reasons[0], {
+    code: "co_engagement",
+    facts: { campaign_id: "g3", title: "Title of g3", engagement: "click" },
+    text: "It goes with Title of g3, which you looked at.",
+  });
+});
+
+scene("answers by messages and events together", async ({ ask }) => {
+  const k2 = (await ask("dan")).items.find((item) => item.campaign_id === "k2");
+  const codes = k2?.reasons.map(({ code }) => code) ?? [];
+  assert.ok(codes.includes("similar_conversations") && codes.includes("co_engagement"), codes.join());
+});
+
+scene("does not count the user's own conversations", async ({ ask }) => {
+  const of = (answer: Answer, id: string) => answer.items.find((item) => item.campaign_id === id)?.sources;
+  // Eve alone clicked k2, Cat alone g3.
+  assert.equal(of(await ask("eve"), "k2")?.similar_conversations, 0);
+  assert.ok(of(await ask("dan"), "k2")!.similar_conversations > 0);
+});
+
+scene(
+  "goes without weights that a version lacks or that are damaged, says so, and is whole",
+  async (scene) => {
+    const { world, clock } = scene;
+    for (const [bytes, lines] of [[null, 0], [new Uint8Array(100), 1]] as const) {
+      const analytics = new Proxy(world.stores.analytics, {
+        get: (target, name) => {
+          if (name === "file") return () => Promise.resolve(bytes);
+          const value = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+      const said: string[] = [];
+      const stores = { ...world.stores, analytics };
+      const recommender = new Recommender({ stores, clock, warn: (line) => said.push(line) });
+      const { answer } = await recommender.explain({ user_id: "fay", k: 10 });
+      assert.deepEqual([answer.strategy, answer.degraded], ["popular", []]);
+      assert.equal(said.length, lines);
+      assert.doesNotMatch(said.join(), /fay/);
+    }
+  },
+);
 
 scene(
   "gives every item a title, a score in 0..1 and one to three reasons, naming no one",
   async ({ ask }) => {
     const answer = await ask("ann");
     assert.equal(answer.items.length, 7);
+    assert.ok(SOURCES.every((source) => answer.items.every(({ sources }) => sources[source] >= 0)));
     for (const item of answer.items) {
       assert.ok(item.title !== "" && item.score >= 0 && item.score <= 1);
       assert.ok(item.reasons.length >= 1 && item.reasons.length <= 3);
@@ -83,7 +140,7 @@ scene("gives an unknown user the popular campaigns, marked so", async ({ ask }) 
   const answer = await ask("nobody");
   assert.equal(answer.strategy, "popular");
   assert.equal(answer.items[0]?.campaign_id, "k1");
-  assert.equal(answer.items[0]?.score, answer.items[0]?.sources.popularity);
+  assert.deepEqual([answer.items[0]?.score, answer.items[0]?.sources.popularity], [1, 1]);
   assert.ok(answer.items.every((item) => item.reasons[0]?.code === "popular"));
 });
 
@@ -110,7 +167,7 @@ scene("answers the same question from the cache", async ({ world, clock }) => {
   assert.deepEqual([miss.cache, hit.cache], ["miss", "hit"]);
   assert.equal(hit.body, miss.body);
   assert.deepEqual([...hit.timings.keys()], ["cache"]);
-  assert.deepEqual([...miss.timings.keys()], ["cache", "vectors", "graph", "rank", "analytics"]);
+  assert.deepEqual([...miss.timings.keys()].toSorted(), ["analytics", "cache", "graph", "rank", "vectors"]);
   assert.equal((await recommender.serve({ user_id: "ann", k: 4 })).cache, "miss");
   assert.equal((await recommender.serve({ user_id: "bob", k: 3 })).cache, "miss");
 });
@@ -233,7 +290,7 @@ scene("computes once what many ask at the same time", async ({ world, clock }) =
   const question = { user_id: "ann", k: 10 };
   await recommender.serve(question);
   const once = asked;
-  assert.equal(once, 1);
+  assert.equal(once, 2);
   const answers = await Promise.all(
     Array.from({ length: 20 }, () => recommender.serve({ user_id: "bob", k: 10 })),
   );
@@ -252,6 +309,10 @@ scene("takes the vectors of the model that the published version is of", async (
   };
   const profiles = [row("ann", 0), row("dan", 0), row("eve", 0), row("bob", 1), row("cat", 1)];
   await store.upsert({ collection: "profiles", rows: profiles });
+  await store.upsert({
+    collection: "conversations",
+    rows: profiles.map((profile) => ({ ...profile, id: `of ${profile.id}` })),
+  });
   await store.build({ version: 2 });
   await world.stores.analytics.buildStats({ version: 2, half_life_days: 30, latest: LATEST });
   assert.deepEqual(await ask("ann"), before);
@@ -262,7 +323,7 @@ scene("takes the vectors of the model that the published version is of", async (
   const after = await ask("ann");
   assert.deepEqual([after.version, after.degraded], [2, []]);
   const chosen = (answer: Answer) =>
-    answer.items.filter(({ reasons }) => reasons.some(({ code }) => code === "similar_users"))
+    answer.items.filter(({ reasons }) => reasons.some(({ code }) => code === "similar_conversations"))
       .map(({ campaign_id }) => campaign_id).sort();
   assert.deepEqual(chosen(before), ["g1", "g3"]);
   assert.deepEqual(chosen(after), ["k1", "k2"]);
@@ -277,51 +338,54 @@ scene("goes on without vectors where the published row names no model", async ({
   assert.ok(answer.items.length > 0);
 });
 
-Deno.test("Recommender.explain() gives the answer that serve() gives, made afresh, with what led to it", async () => {
+Deno.test("Recommender.explain() gives the answer that serve() gives, computed now, with what led to it", async () => {
   const world = await openWorld();
   try {
     const recommender = new Recommender({ stores: world.stores, clock: new ManualClock(NOW) });
-    for (const user_id of ["ann", "bob", "nobody"]) {
+    for (const user_id of ["ann", "bob", "nobody"] as const) {
       const served = await recommender.serve({ user_id, k: 5 });
-      const { answer, basis, steps, failures } = await recommender.explain({ user_id, k: 5 });
+      const { answer, provenance, steps, failures } = await recommender.explain({ user_id, k: 5 });
       assert.equal(JSON.stringify(answer), served.body);
       assert.equal(failures.size, 0);
-      assert.deepEqual([...new Set(steps.map(({ stage }) => stage))], [
+      assert.deepEqual([...new Set(steps.map(({ stage }) => stage))].toSorted(), [
         "analytics",
-        "vectors",
         "graph",
         "rank",
+        "vectors",
       ]);
       assert.ok(steps.every(({ from_ms, to_ms }) => 0 <= from_ms && from_ms <= to_ms));
-      assert.equal(basis?.users.length, user_id === "nobody" ? 0 : 4);
+      assert.equal(provenance?.neighbours.length, { ann: 4, bob: 4, nobody: 0 }[user_id]);
     }
-    const { answer, basis } = await recommender.explain({ user_id: "ann", k: 5 });
-    assert.deepEqual(basis?.settled, ["g2"]);
-    assert.deepEqual(basis?.intents.map(({ intent }) => intent), ["plants"]);
-    assert.ok(basis?.engaged.some(({ user_id, campaign_id }) => user_id === "bob" && campaign_id === "g1"));
-    const sum = Object.values(basis!.weights).reduce((a, b) => a + b, 0);
+    const { answer, provenance } = await recommender.explain({ user_id: "ann", k: 5 });
+    assert.deepEqual(provenance?.settled, ["g2"]);
+    assert.deepEqual(provenance?.own.map(({ campaign_id }) => campaign_id), ["g2"]);
+    assert.deepEqual(provenance?.intents.map(({ intent }) => intent), ["plants"]);
+    const [nearest] = provenance?.neighbours ?? [];
+    assert.deepEqual([nearest?.user_id, nearest?.weight], ["bob", 1]);
+    assert.ok(nearest?.engagement.some(({ campaign_id }) => campaign_id === "g1"));
+    const sum = Object.values(provenance!.weights).reduce((a, b) => a + b, 0);
     assert.ok(Math.abs(sum - 1) < 1e-9);
     await world.add([event("ann", "conversion", answer.items[0]!.campaign_id)]);
     const { answer: after } = await recommender.explain({ user_id: "ann", k: 5 });
-    assert.ok(!ids(after).includes(answer.items[0]!.campaign_id), "made afresh");
+    assert.ok(!ids(after).includes(answer.items[0]!.campaign_id), "computed again");
   } finally {
     await world.close();
   }
 });
 
-Deno.test("Recommender.explain() names what failed, and has no basis without analytics", async () => {
+Deno.test("Recommender.explain() names what failed, and has no provenance without analytics", async () => {
   const world = await openWorld();
   try {
     const graph = faulty(world.stores.graph, fails);
     const half = new Recommender({ stores: { ...world.stores, graph }, clock: new ManualClock(NOW) });
-    const { answer, basis, failures } = await half.explain({ user_id: "ann", k: 5 });
+    const { answer, provenance, failures } = await half.explain({ user_id: "ann", k: 5 });
     assert.deepEqual(answer.degraded, ["graph"]);
     assert.ok(failures.get("graph") instanceof Error);
-    assert.deepEqual([basis?.users.length, basis?.engaged.length], [4, 0]);
+    assert.deepEqual([provenance?.campaigns.length, provenance?.neighbours.length], [11, 0]);
     const analytics = faulty(world.stores.analytics, fails);
     const none = new Recommender({ stores: { ...world.stores, analytics }, clock: new ManualClock(NOW) });
     const nothing = await none.explain({ user_id: "ann", k: 5 });
-    assert.deepEqual([nothing.answer.degraded, nothing.basis], [["analytics"], null]);
+    assert.deepEqual([nothing.answer.degraded, nothing.provenance], [["analytics"], null]);
   } finally {
     await world.close();
   }

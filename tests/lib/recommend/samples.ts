@@ -1,6 +1,8 @@
 import type { Campaign, EngagementEvent } from "../../../lib/core/types.ts";
-import { type Evidence, evidenceFor } from "../../../lib/recommend/evidence.ts";
-import type { Ranked } from "../../../lib/recommend/rank.ts";
+import { Candidates, type Features, NO_EVIDENCE } from "../../../lib/recommend/features.ts";
+import type { Sources } from "../../../lib/recommend/answer.ts";
+import type { Ranked } from "../../../lib/recommend/score.ts";
+import type { Engagement } from "../../../lib/stores/analytics/port.ts";
 
 /** A campaign that may be shown, with what the test wants otherwise. */
 export function campaign(campaign_id: string, o: Partial<Campaign> = {}): Campaign {
@@ -19,16 +21,33 @@ export function campaign(campaign_id: string, o: Partial<Campaign> = {}): Campai
   };
 }
 
-export function evidence(campaign_id: string, o: Partial<Evidence> = {}): Evidence {
-  return { ...evidenceFor(new Map(), campaign_id), ...o };
+export const NO_SOURCES: Sources = {
+  similar_conversations: 0,
+  co_engagement: 0,
+  intent: 0,
+  similarity: 0,
+  popularity: 0,
+};
+
+/** What no source knows, with what the test wants otherwise. */
+export function features(campaign_id: string, o: Partial<Features> = {}): Features {
+  const candidates = new Candidates(NO_EVIDENCE, 0);
+  candidates.add([campaign_id]);
+  return { ...candidates.get(campaign_id)!, ...o };
+}
+
+/** One user's engagement with one campaign, none but what the test wants. */
+export function engagement(user_id: string, campaign_id: string, o: Partial<Engagement>): Engagement {
+  const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+  return { user_id, campaign_id, ...none, last: "2025-03-01T12:00:00.000Z", ...o };
 }
 
 export function ranked(campaign_id: string, o: Partial<Ranked> = {}): Ranked {
   return {
     campaign: campaign(campaign_id),
     stats: { campaign_id, impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 },
-    evidence: evidence(campaign_id),
-    sources: { similar_users: 0, intent: 0, similarity: 0, popularity: 0 },
+    features: features(campaign_id),
+    sources: NO_SOURCES,
     score: 0,
     ...o,
   };

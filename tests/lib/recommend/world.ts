@@ -4,6 +4,7 @@ import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
 import { SqliteDocuments } from "../../../lib/stores/documents/sqlite.ts";
 import { SqliteGraph } from "../../../lib/stores/graph/sqlite.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
+import { encodeItemWeights, ITEM_WEIGHTS_FILE } from "../../../lib/recommend/item_item_file.ts";
 import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
 import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
 import { campaign, event } from "./samples.ts";
@@ -16,8 +17,9 @@ export const SOON = "2025-03-10T00:00:30.000Z";
 const MODEL: ModelIdentity = { name: "by-hand", revision: "0", dimension: 3, pooling: "mean" };
 
 /**
- * Gardeners talk along the first axis, cooks along the second, and each campaign lies along its category's. Ann gardens and has
- * asked for plants; she dismissed g2. Four campaigns may not be shown, each for another reason.
+ * Gardeners talk along the first axis, cooks along the second, and each campaign lies along its category's. Each of them had one
+ * conversation, with all that they engaged with. Ann gardens and has asked for plants; she dismissed g2. Fay said nothing, but
+ * clicked. Four campaigns may not be shown, each for another reason.
  */
 const PROFILES: Record<string, [number, number, number]> = {
   ann: [1, 0, 0],
@@ -45,7 +47,15 @@ const EVENTS: readonly EngagementEvent[] = [
   event("eve", "conversion", "k1"),
   event("eve", "click", "k2"),
   event("ann", "dismissal", "g2"),
+  event("fay", "click", "g3"),
 ];
+/** Learnt from others: who engages with g3 does so with g1, and who with k1 with k2. */
+const ITEM_WEIGHTS = encodeItemWeights({
+  campaign_ids: ["g1", "g3", "k1", "k2"],
+  starts: Uint32Array.of(0, 0, 1, 2, 2),
+  targets: Uint32Array.of(0, 3),
+  weights: Float32Array.of(0.5, 0.25),
+});
 
 export interface World {
   readonly stores: {
@@ -86,6 +96,7 @@ export async function emptyWorld(): Promise<World> {
 async function publish(stores: World["stores"], version: number): Promise<void> {
   await stores.analytics.buildStats({ version, half_life_days: 30, latest: LATEST });
   await (await stores.vectors.of({ model: MODEL })).build({ version });
+  await stores.analytics.saveFile({ version, name: ITEM_WEIGHTS_FILE, bytes: ITEM_WEIGHTS });
   await stores.analytics.publish({
     published: { version, run_id: `run ${version}`, model: modelKey(MODEL), at: "2025-03-09T12:00:00.000Z" },
     sources: [],
@@ -103,9 +114,16 @@ export async function openWorld(): Promise<World> {
 async function fill({ analytics, graph, vectors }: World["stores"]): Promise<void> {
   await analytics.upsertCampaigns({ campaigns: CAMPAIGNS });
   await analytics.upsertEvents({ events: EVENTS });
-  const user_ids = Object.keys(PROFILES);
+  const user_ids = [...Object.keys(PROFILES), "fay"];
+  const engaged = await analytics.engagement({ user_ids });
+  const conversations = Object.keys(PROFILES).map((user_id) => ({
+    conversation_id: `of ${user_id}`,
+    user_id,
+    engagement: engaged.filter((one) => one.user_id === user_id),
+  }));
   await graph.setTargets({ campaigns: CAMPAIGNS });
-  await graph.setEngaged({ user_ids, edges: await analytics.engagement({ user_ids }) });
+  await graph.setEngaged({ user_ids, edges: engaged });
+  await graph.setConversations({ user_ids, conversations });
   await graph.setExpressed({
     user_ids: ["ann"],
     edges: [{ user_id: "ann", intent: "plants", count: 2, last: "2025-03-01T00:00:00.000Z" }],
@@ -113,6 +131,12 @@ async function fill({ analytics, graph, vectors }: World["stores"]): Promise<voi
   const store = await vectors.of({ model: MODEL });
   const profiles = Object.entries(PROFILES).map(([id, axes]) => row(id, axes, id));
   await store.upsert({ collection: "profiles", rows: profiles });
+  await store.upsert({
+    collection: "conversations",
+    rows: conversations.map(({ conversation_id, user_id }) =>
+      row(conversation_id, PROFILES[user_id]!, user_id)
+    ),
+  });
   const campaigns = CAMPAIGNS.map((one, i) =>
     row(one.campaign_id, one.category === "garden" ? [1, 0, i / 20] : [0, 1, i / 20], null)
   );

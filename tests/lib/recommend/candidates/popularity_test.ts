@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { PopularReader } from "../../../lib/recommend/popular.ts";
-import { ranked } from "./samples.ts";
+import { PopularReader } from "../../../../lib/recommend/candidates/popularity.ts";
+import { ranked } from "../samples.ts";
 
 /** A reader over a list of so many campaigns, and the limits that it asked for. */
 function reader(size: number) {

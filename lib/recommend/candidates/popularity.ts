@@ -1,5 +1,5 @@
-import type { Abortable } from "../core/types.ts";
-import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
+import type { Abortable } from "../../core/types.ts";
+import type { AnalyticsStore, CampaignStats } from "../../stores/analytics/port.ts";
 
 /** Campaigns read at least; most answers need fewer. */
 const LEAST = 400;

@@ -1,0 +1,124 @@
+import type { Abortable } from "../../core/types.ts";
+import type { EngagementCounts } from "../../stores/analytics/port.ts";
+import type { ConversationEngagement, GraphStore } from "../../stores/graph/port.ts";
+import type { Hit, VectorStore } from "../../stores/vectors/port.ts";
+
+/** Conversations that count: more of them add little (R@10 .164 with 50, .166 with 100, .166 with 200). */
+const MAX_NEIGHBOURS = 100;
+/** So many more are searched for, since the user's own are among the nearest and do not count. */
+const SPARE = 50;
+/** Of the softmax over cosines: one that is so much farther than the nearest counts 1/e of it. */
+const TEMPERATURE = 0.05;
+/**
+ * As if so many conversations as near as the nearest had led to nothing. With 100 neighbours that changes next to nothing; it
+ * keeps one or two from making a certainty.
+ */
+const PRIOR = 3;
+/** A person is counted in a reason if they add at least this share of what the one does who adds most. */
+const MIN_SHARE = 0.1;
+/** What one person's engagement says: the furthest step counts. */
+const STEP = Object.freeze({ conversion: 1, click: 0.5, impression: 0.1 });
+
+/** A conversation of another user that led to engagement. */
+export interface Neighbour {
+  readonly conversation_id: string;
+  readonly user_id: string;
+  /** Cosine to the asking user's profile. */
+  readonly cosine: number;
+  /** 0..1, of the nearest 1. */
+  readonly weight: number;
+  readonly engagement: readonly ConversationEngagement[];
+}
+
+/** Of people who asked for something alike: what they did with one campaign, each counted once, by the furthest that they went. */
+export interface People {
+  readonly converted: number;
+  readonly clicked: number;
+  readonly shown: number;
+}
+
+/** What similar conversations say of one campaign. */
+export interface ConversationEvidence {
+  /** 0..1: about the share of them, weighted, that ended well with it. */
+  readonly value: number;
+  readonly people: People;
+}
+
+/** How much one person's engagement with one campaign speaks for it, 0..1; 0 after a dismissal. */
+export function engagementWeight(e: EngagementCounts): number {
+  if (e.dismissals > 0) return 0;
+  if (e.conversions > 0) return STEP.conversion;
+  if (e.clicks > 0) return STEP.click;
+  return e.impressions > 0 ? STEP.impression : 0;
+}
+
+/** The conversations nearest to a profile, those of the asking user among them. */
+export function findConversations(
+  { store, version, vector, signal }: {
+    store: Pick<VectorStore, "search">;
+    version: number;
+    vector: Float32Array;
+  } & Abortable,
+): Promise<Hit[]> {
+  return store.search({ collection: "conversations", version, vector, k: MAX_NEIGHBOURS + SPARE, signal });
+}
+
+/** What they led to: the nearest of other users' conversations, at most 100, nearest first. */
+export async function findNeighbours(
+  { graph, hits, user_id, signal }: {
+    graph: Pick<GraphStore, "engagedIn">;
+    hits: readonly Hit[];
+    user_id: string;
+  } & Abortable,
+): Promise<Neighbour[]> {
+  if (hits.length === 0) return [];
+  const rows = await graph.engagedIn({ conversation_ids: hits.map(({ id }) => id), signal });
+  const engagement = Map.groupBy(
+    rows.filter((row) => row.user_id !== user_id),
+    ({ conversation_id }) => conversation_id,
+  );
+  const near = hits.filter(({ id }) => engagement.has(id)).slice(0, MAX_NEIGHBOURS);
+  const best = near[0]?.score ?? 0;
+  return near.map(({ id, score }) => {
+    const rows = engagement.get(id)!;
+    const weight = Math.exp((score - best) / TEMPERATURE);
+    return { conversation_id: id, user_id: rows[0]!.user_id, cosine: score, weight, engagement: rows };
+  });
+}
+
+/** What neighbours say of each campaign that any of them engaged with. */
+export function conversationEvidence(neighbours: readonly Neighbour[]): Map<string, ConversationEvidence> {
+  const total = PRIOR + neighbours.reduce((sum, { weight }) => sum + weight, 0);
+  const supporters = new Map<string, Supporter[]>();
+  for (const { weight, user_id, engagement } of neighbours) {
+    for (const row of engagement) {
+      const adds = weight * engagementWeight(row);
+      if (adds === 0) continue;
+      const list = supporters.get(row.campaign_id) ?? [];
+      if (list.length === 0) supporters.set(row.campaign_id, list);
+      list.push({ user_id, adds, engagement: row });
+    }
+  }
+  return new Map(Array.from(supporters, ([campaign_id, list]) => {
+    const sum = list.reduce((sum, { adds }) => sum + adds, 0);
+    return [campaign_id, { value: sum / total, people: countPeople(list) }];
+  }));
+}
+
+/** One conversation that speaks for a campaign. */
+interface Supporter {
+  readonly user_id: string;
+  readonly adds: number;
+  readonly engagement: EngagementCounts;
+}
+
+function countPeople(supporters: readonly Supporter[]): People {
+  const most = Math.max(...supporters.map(({ adds }) => adds));
+  const furthest = new Map<string, number>();
+  for (const { user_id, adds, engagement } of supporters) {
+    if (adds < MIN_SHARE * most) continue;
+    furthest.set(user_id, Math.max(furthest.get(user_id) ?? 0, engagementWeight(engagement)));
+  }
+  const count = (step: number) => [...furthest.values()].filter((value) => value === step).length;
+  return { converted: count(STEP.conversion), clicked: count(STEP.click), shown: count(STEP.impression) };
+}

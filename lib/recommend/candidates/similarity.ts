@@ -1,0 +1,46 @@
+import type { Abortable } from "../../core/types.ts";
+import type { Hit, VectorStore } from "../../stores/vectors/port.ts";
+
+/** Campaigns that are searched for. */
+const MAX_CAMPAIGNS = 100;
+/** How many standard deviations above the mean of the campaigns found a campaign counts about half. */
+const HALF_AT = 3;
+/** {@link logistic} at their mean. */
+const AT_MEAN = logistic(0);
+
+/** What the wording of one campaign says. */
+export interface SimilarityEvidence {
+  /** 0..1. */
+  readonly value: number;
+  /** Place among the campaigns found, from 1. */
+  readonly rank: number;
+}
+
+/** The campaigns nearest to a profile, best first. */
+export function findCampaigns(
+  { store, version, vector, signal }: {
+    store: Pick<VectorStore, "search">;
+    version: number;
+    vector: Float32Array;
+  } & Abortable,
+): Promise<Hit[]> {
+  return store.search({ collection: "campaigns", version, vector, k: MAX_CAMPAIGNS, signal });
+}
+
+/**
+ * How much a campaign stands out among those found, 0 at their mean and below it, as for campaigns that were not found. Cosines of
+ * one model crowd in a narrow band (unrelated dialogue lines average .55 with the default one), so only their differences say
+ * something; and the nearest of many alike is no match.
+ */
+export function similarityEvidence(hits: readonly Hit[]): Map<string, SimilarityEvidence> {
+  const mean = hits.reduce((sum, { score }) => sum + score, 0) / hits.length;
+  const deviation = Math.sqrt(hits.reduce((sum, { score }) => sum + (score - mean) ** 2, 0) / hits.length);
+  return new Map(hits.map(({ id, score }, i) => {
+    const z = deviation < 1e-6 ? 0 : (score - mean) / deviation;
+    return [id, { value: Math.max(0, (logistic(z) - AT_MEAN) / (1 - AT_MEAN)), rank: i + 1 }];
+  }));
+}
+
+function logistic(deviations: number): number {
+  return 1 / (1 + Math.exp(HALF_AT - deviations));
+}

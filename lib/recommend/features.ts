@@ -1,0 +1,79 @@
+import { type CoEngagement, NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
+import { type IntentEvidence, intentEvidence, intentShares } from "./candidates/intents.ts";
+import { type ConversationEvidence, conversationEvidence } from "./candidates/similar_conversations.ts";
+import type { Neighbour } from "./candidates/similar_conversations.ts";
+import { type SimilarityEvidence, similarityEvidence } from "./candidates/similarity.ts";
+import type { IntentCount } from "../stores/documents/port.ts";
+import type { Target } from "../stores/graph/port.ts";
+import type { Hit } from "../stores/vectors/port.ts";
+
+/** What speaks for one campaign, by source; undefined if the source does not know the campaign. */
+export interface Features {
+  readonly campaign_id: string;
+  readonly similar_conversations: ConversationEvidence | undefined;
+  readonly co_engagement: number;
+  readonly intent: IntentEvidence | undefined;
+  readonly similarity: SimilarityEvidence | undefined;
+}
+
+/** What the sources found for one user. */
+export interface Evidence {
+  readonly neighbours: readonly Neighbour[];
+  readonly campaigns: readonly Hit[];
+  readonly intents: readonly IntentCount[];
+  readonly targets: readonly Target[];
+  readonly related: CoEngagement;
+}
+export const NO_EVIDENCE: Evidence = Object.freeze({
+  neighbours: [],
+  campaigns: [],
+  intents: [],
+  targets: [],
+  related: NO_CO_ENGAGEMENT,
+});
+
+/**
+ * The candidates of one user: campaigns that any source found, and others that are added because they are popular or were asked
+ * for. All of them are known to all sources alike.
+ */
+export class Candidates {
+  private readonly found = new Map<string, Features>();
+  private readonly conversations: ReadonlyMap<string, ConversationEvidence>;
+  private readonly intents: ReadonlyMap<string, IntentEvidence>;
+  private readonly similar: ReadonlyMap<string, SimilarityEvidence>;
+
+  /** `now`, in epoch milliseconds, only bounds what times can be believed. */
+  constructor(private readonly evidence: Evidence, now: number) {
+    this.conversations = conversationEvidence(evidence.neighbours);
+    this.intents = intentEvidence(intentShares(evidence.intents, now), evidence.targets);
+    this.similar = similarityEvidence(evidence.campaigns);
+    for (const found of [this.conversations, this.intents, this.similar]) this.add(found.keys());
+    this.add(evidence.related.strongest);
+  }
+
+  get size(): number {
+    return this.found.size;
+  }
+
+  /** Adds these campaigns, with what the sources know of them. */
+  add(campaign_ids: Iterable<string>): void {
+    for (const campaign_id of campaign_ids) {
+      if (this.found.has(campaign_id)) continue;
+      this.found.set(campaign_id, {
+        campaign_id,
+        similar_conversations: this.conversations.get(campaign_id),
+        co_engagement: this.evidence.related.value(campaign_id),
+        intent: this.intents.get(campaign_id),
+        similarity: this.similar.get(campaign_id),
+      });
+    }
+  }
+
+  get(campaign_id: string): Features | undefined {
+    return this.found.get(campaign_id);
+  }
+
+  all(): Iterable<Features> {
+    return this.found.values();
+  }
+}

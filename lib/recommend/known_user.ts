@@ -1,0 +1,35 @@
+import type { Abortable } from "../core/types.ts";
+import type { Engagement } from "../stores/analytics/port.ts";
+import type { IntentCount } from "../stores/documents/port.ts";
+import type { GraphStore } from "../stores/graph/port.ts";
+
+/** All that evidence starts from: what is known of the asking user. */
+export interface KnownUser extends UserGraph {
+  /** The profile, by the published version's model; null if the user said nothing. */
+  readonly vector: Float32Array | null;
+}
+
+/** What the graph knows of a user. */
+export interface UserGraph {
+  /** The newest of what the user engaged with. */
+  readonly own: readonly Engagement[];
+  /** The most expressed first. */
+  readonly intents: readonly IntentCount[];
+}
+export const UNKNOWN: UserGraph = Object.freeze({ own: [], intents: [] });
+
+/** How much of it is read: few users have more, and their newest engagement says most. */
+const MAX = Object.freeze({ own: 500, intents: 8 });
+
+export async function readUserGraph(
+  { graph, user_id, signal }: {
+    graph: Pick<GraphStore, "engagedBy" | "intentsOf">;
+    user_id: string;
+  } & Abortable,
+): Promise<UserGraph> {
+  const [own, intents] = await Promise.all([
+    graph.engagedBy({ user_ids: [user_id], limit: MAX.own, signal }),
+    graph.intentsOf({ user_id, limit: MAX.intents, signal }),
+  ]);
+  return { own, intents };
+}

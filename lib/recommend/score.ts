@@ -1,0 +1,117 @@
+import { compareText } from "../core/text.ts";
+import { type Source, SOURCES, type Sources } from "./answer.ts";
+import { intentValue } from "./candidates/intents.ts";
+import type { Features } from "./features.ts";
+import type { Row } from "./showable.ts";
+
+/**
+ * How much each source counts. Chosen by cross-validation on dialogues about films (the conversations' weight against the wording's)
+ * and on ratings (co-engagement against popularity); intents and, for campaigns without engagement, wording by judgement.
+ */
+export const WEIGHTS: Sources = Object.freeze({
+  similar_conversations: 0.6,
+  co_engagement: 0.25,
+  intent: 0.3,
+  similarity: 0.1,
+  popularity: 0.05,
+});
+
+/** Added to each source, so that a campaign which one of them does not know is put back and not out. */
+const EPSILON = 0.01;
+
+/** A campaign with what speaks for it, weighed. */
+export interface Ranked extends Row {
+  readonly features: Features;
+  readonly sources: Sources;
+  /** 0..1. */
+  readonly score: number;
+}
+
+/**
+ * {@link WEIGHTS} over the sources that say anything for this user, adding up to 1, and 0 for others. Popularity always counts, so
+ * its weight is 1 if nothing else does.
+ */
+export function weightsFor(candidates: Iterable<Features>): Sources {
+  const present = new Set<Source>(["popularity"]);
+  for (const features of candidates) {
+    if (features.similar_conversations !== undefined) present.add("similar_conversations");
+    if (features.co_engagement > 0) present.add("co_engagement");
+    if (features.intent !== undefined) present.add("intent");
+    if ((features.similarity?.value ?? 0) > 0) present.add("similarity");
+  }
+  const total = [...present].reduce((sum, source) => sum + WEIGHTS[source], 0);
+  return bySource((source) => present.has(source) ? WEIGHTS[source] / total : 0);
+}
+
+/** Each source's value, 0..1. `targets` is how many intents the campaign targets. */
+export function featureScores(
+  features: Features,
+  { targets, popularity }: { targets: number; popularity: number },
+): Sources {
+  const { similar_conversations, co_engagement, intent, similarity } = features;
+  return {
+    similar_conversations: round(similar_conversations?.value ?? 0),
+    co_engagement: round(co_engagement),
+    intent: intent === undefined ? 0 : round(intentValue(intent, targets)),
+    similarity: round(similarity?.value ?? 0),
+    popularity: round(popularity),
+  };
+}
+
+/**
+ * The weighted geometric mean of (value + ε) / (1 + ε), 0..1. Unlike a sum it asks the sources to agree, and a source that varies little
+ * between candidates changes little.
+ */
+export function scoreOf(sources: Sources, weights: Sources): number {
+  const log = SOURCES.reduce(
+    (sum, source) => sum + weights[source] * Math.log((sources[source] + EPSILON) / (1 + EPSILON)),
+    0,
+  );
+  return Math.exp(log);
+}
+
+/** How much a source adds to the logarithm of the score, over a source that says nothing: 0 or more. */
+export function contribution(source: Source, sources: Sources, weights: Sources): number {
+  return weights[source] * Math.log((sources[source] + EPSILON) / EPSILON);
+}
+
+/**
+ * Candidates by the best score that they can have by what is known before their rows are read, best first: targets are taken to be those
+ * that matched, and popularity, if it is not known, to be `elsewhere`.
+ */
+export function shortlist(
+  candidates: Iterable<Features>,
+  o: { weights: Sources; popularity: ReadonlyMap<string, number>; elsewhere: number },
+): string[] {
+  const scored = Array.from(candidates, (features) => {
+    const { campaign_id: id } = features;
+    const popularity = o.popularity.get(id) ?? o.elsewhere;
+    return { id, score: scoreOf(featureScores(features, { targets: 0, popularity }), o.weights) };
+  });
+  return scored.sort((a, b) => b.score - a.score || compareText(a.id, b.id)).map(({ id }) => id);
+}
+
+/** Rows weighed, best first, ties by id. Each must be of a candidate. */
+export function rank(
+  rows: readonly Row[],
+  o: { weights: Sources; featuresOf: (campaign_id: string) => Features },
+): Ranked[] {
+  const ranked = rows.map((row) => {
+    const features = o.featuresOf(row.campaign.campaign_id);
+    const { popularity } = row.stats;
+    const sources = featureScores(features, { targets: row.campaign.intents.length, popularity });
+    return { ...row, features, sources, score: scoreOf(sources, o.weights) };
+  });
+  return ranked.sort((a, b) =>
+    b.score - a.score || compareText(a.campaign.campaign_id, b.campaign.campaign_id)
+  );
+}
+
+/** Four decimals. */
+export function round(value: number): number {
+  return Math.round(value * 10_000) / 10_000;
+}
+
+function bySource(value: (source: Source) => number): Sources {
+  return Object.fromEntries(SOURCES.map((source) => [source, value(source)])) as unknown as Sources;
+}

@@ -1,0 +1,44 @@
+import type { Abortable, Campaign } from "../core/types.ts";
+import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
+
+/** A campaign as analytics holds it. */
+export interface Row {
+  readonly campaign: Campaign;
+  readonly stats: CampaignStats;
+}
+
+/** Those of these campaigns that exist and may be shown at `now` (ISO 8601), with their stats. */
+export async function loadShowable(
+  { analytics, version, campaign_ids, now, signal }: {
+    analytics: Pick<AnalyticsStore, "campaigns" | "stats">;
+    version: number;
+    campaign_ids: readonly string[];
+    now: string;
+  } & Abortable,
+): Promise<Row[]> {
+  const [campaigns, stats] = await Promise.all([
+    analytics.campaigns({ campaign_ids, signal }),
+    analytics.stats({ version, campaign_ids, signal }),
+  ]);
+  const byId = new Map(stats.map((one) => [one.campaign_id, one]));
+  return campaigns.filter((campaign) => isShowable(campaign, now)).map((campaign) => ({
+    campaign,
+    stats: byId.get(campaign.campaign_id) ?? newCampaign(campaign.campaign_id),
+  }));
+}
+
+/** Active, begun and not ended. ISO times in UTC with milliseconds compare as text. */
+export function isShowable(campaign: Campaign, now: string): boolean {
+  return campaign.status === "active" &&
+    (campaign.starts_at === null || campaign.starts_at <= now) &&
+    (campaign.ends_at === null || now < campaign.ends_at);
+}
+
+/** Whether the request is not about one intent, or the campaign targets it. */
+export function isAsked(campaign: Campaign, { intent }: { intent?: string | undefined }): boolean {
+  return intent === undefined || campaign.intents.includes(intent);
+}
+
+function newCampaign(campaign_id: string): CampaignStats {
+  return { campaign_id, impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 };
+}

@@ -1,0 +1,203 @@
+import type { Answer } from "../../lib/recommend/answer.ts";
+import { intentShares } from "../../lib/recommend/candidates/intents.ts";
+import type { Neighbour } from "../../lib/recommend/candidates/similar_conversations.ts";
+import type { Provenance } from "../../lib/recommend/recommend.ts";
+import type { Engagement } from "../../lib/stores/analytics/port.ts";
+import type { IntentCount } from "../../lib/stores/documents/port.ts";
+import type { Visit } from "../web/page.ts";
+import { explainGraph } from "./explain_graph.ts";
+import { Graph } from "./graph.tsx";
+import { Empty, Section } from "./layout.tsx";
+import { percent } from "./numbers.ts";
+import { Settled, type SettledOnes } from "./settled.tsx";
+import { type Column, Table } from "./table.tsx";
+import { Ago } from "./time.tsx";
+
+/** What the answer was computed from: a small graph, similar conversations, the user's engagement and intents, and what is left out. */
+export function HowMade(
+  { visit, answer, provenance, settled }: {
+    visit: Visit;
+    answer: Answer;
+    provenance: Provenance;
+    settled: SettledOnes;
+  },
+) {
+  const { nodes, edges } = explainGraph(answer, provenance);
+  return (
+    <>
+      <Section title="How this answer was made" aside="people and intents are round; the first items only">
+        {edges.length === 0
+          ? (
+            <Empty>
+              Nothing is known that links this user to a campaign, so the popular ones are shown. Links come
+              from messages, intents and events that <code>deno task pipeline</code> has read.
+            </Empty>
+          )
+          : <Graph label="How the user is linked to what is shown" nodes={nodes} edges={edges} />}
+      </Section>
+      <div class="columns">
+        <Section title="Similar conversations" aside="cosine to the user's profile">
+          <div class="bounded">
+            <Table
+              id="similar"
+              caption="Nearest first: conversations of others that led to engagement."
+              url={visit.url}
+              columns={NEIGHBOUR_COLUMNS}
+              rows={provenance.neighbours}
+              empty={
+                <Empty>
+                  None: this user has no profile yet, or no conversation of others led to engagement. A
+                  profile is made from the messages that a run reads.
+                </Empty>
+              }
+            />
+          </div>
+        </Section>
+        <div>
+          <Section id="of-own" title="Own engagement">
+            <div class="bounded">
+              <Table
+                id="own"
+                caption="What the user engaged with, as the graph knows it."
+                url={visit.url}
+                columns={ownColumns(provenance, visit.now)}
+                rows={provenance.own}
+                empty={<Empty>None: no event of this user was read.</Empty>}
+              />
+            </div>
+          </Section>
+          <Section id="of-intents" title="Intents">
+            <Table
+              id="intents"
+              caption="What the user asked for, most expressed first."
+              url={visit.url}
+              columns={intentColumns(provenance, visit.now)}
+              rows={provenance.intents}
+              empty={<Empty>None: no message of this user has an intent.</Empty>}
+            />
+          </Section>
+          <Settled {...settled} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+const total = ({ engagement }: Neighbour, key: "clicks" | "conversions") =>
+  engagement.reduce((sum, row) => sum + row[key], 0);
+
+const NEIGHBOUR_COLUMNS: readonly Column<Neighbour>[] = [
+  {
+    key: "user",
+    head: "User",
+    cell: ({ user_id }) => <a href={`/explain?${new URLSearchParams({ user_id })}`}>{user_id}</a>,
+    by: ({ user_id }) => user_id,
+  },
+  {
+    key: "score",
+    head: "Alike",
+    numeric: true,
+    cell: ({ cosine }) => cosine.toFixed(3),
+    by: ({ cosine }) => cosine,
+  },
+  {
+    key: "weight",
+    head: "Counts",
+    numeric: true,
+    cell: ({ weight }) => weight.toFixed(2),
+    by: ({ weight }) => weight,
+  },
+  {
+    key: "clicks",
+    head: "Clicks",
+    numeric: true,
+    cell: (neighbour) => String(total(neighbour, "clicks")),
+    by: (neighbour) => total(neighbour, "clicks"),
+  },
+  {
+    key: "conversions",
+    head: "Conversions",
+    numeric: true,
+    cell: (neighbour) => String(total(neighbour, "conversions")),
+    by: (neighbour) => total(neighbour, "conversions"),
+  },
+];
+
+function ownColumns({ causes }: Provenance, now: number): Column<Engagement>[] {
+  const led = (id: string) => [...causes.values()].filter(({ campaign_id }) => campaign_id === id).length;
+  return [
+    {
+      key: "campaign",
+      head: "Campaign",
+      cell: ({ campaign_id }) => <code>{campaign_id}</code>,
+      by: ({ campaign_id }) => campaign_id,
+    },
+    {
+      key: "furthest",
+      head: "Furthest",
+      cell: furthest,
+      by: furthest,
+    },
+    {
+      key: "led",
+      head: "Led to",
+      numeric: true,
+      cell: ({ campaign_id }) => String(led(campaign_id)),
+      by: ({ campaign_id }) => led(campaign_id),
+    },
+    {
+      key: "when",
+      head: "Last",
+      cell: ({ last }) => (
+        <span class="nowrap">
+          <Ago at={last} now={now} />
+        </span>
+      ),
+      by: ({ last }) => last,
+    },
+  ];
+}
+
+function furthest({ dismissals, conversions, clicks }: Engagement): string {
+  if (dismissals > 0) return "dismissed";
+  return conversions > 0 ? "converted" : clicks > 0 ? "clicked" : "shown";
+}
+
+function intentColumns({ intents, targets }: Provenance, now: number): Column<IntentCount>[] {
+  const shares = intentShares(intents, now);
+  const answering = (intent: string) => targets.filter((target) => target.intent === intent).length;
+  return [
+    { key: "intent", head: "Intent", cell: ({ intent }) => intent, by: ({ intent }) => intent },
+    {
+      key: "count",
+      head: "Times",
+      numeric: true,
+      cell: ({ count }) => String(count),
+      by: ({ count }) => count,
+    },
+    {
+      key: "share",
+      head: "Counts for",
+      numeric: true,
+      cell: ({ intent }) => percent(shares.get(intent) ?? null),
+      by: ({ intent }) => shares.get(intent) ?? null,
+    },
+    {
+      key: "campaigns",
+      head: "Campaigns",
+      numeric: true,
+      cell: ({ intent }) => String(answering(intent)),
+      by: ({ intent }) => answering(intent),
+    },
+    {
+      key: "last",
+      head: "Last",
+      cell: ({ last }) => (
+        <span class="nowrap">
+          <Ago at={last} now={now} />
+        </span>
+      ),
+      by: ({ last }) => last,
+    },
+  ];
+}

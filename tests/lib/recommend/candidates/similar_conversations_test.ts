@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import {
+  conversationEvidence,
+  engagementWeight,
+  findNeighbours,
+  type Neighbour,
+} from "../../../../lib/recommend/candidates/similar_conversations.ts";
+import type { EngagementCounts } from "../../../../lib/stores/analytics/port.ts";
+import type { ConversationEngagement } from "../../../../lib/stores/graph/port.ts";
+
+const NONE: EngagementCounts = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+
+function row(
+  conversation_id: string,
+  user_id: string,
+  campaign_id: string,
+  o: Partial<EngagementCounts>,
+): ConversationEngagement {
+  return { conversation_id, user_id, campaign_id, ...NONE, ...o };
+}
+
+/** A neighbour of some weight that led to this. */
+function neighbour(
+  user_id: string,
+  weight: number,
+  did: Record<string, Partial<EngagementCounts>>,
+): Neighbour {
+  const engagement = Object.entries(did).map(([campaign_id, o]) => row("", user_id, campaign_id, o));
+  return { conversation_id: `${user_id} ${weight}`, user_id, cosine: 0, weight, engagement };
+}
+
+const CHOSE = { impressions: 3, clicks: 1, conversions: 1 };
+const CLICKED = { impressions: 1, clicks: 2 };
+const SHOWN = { impressions: 4 };
+const value = (neighbours: readonly Neighbour[], id: string) =>
+  conversationEvidence(neighbours).get(id)?.value ?? 0;
+const people = (neighbours: readonly Neighbour[], id: string) =>
+  conversationEvidence(neighbours).get(id)?.people;
+
+Deno.test("engagementWeight() goes by the furthest step, and is 0 after a dismissal", () => {
+  const of = (o: Partial<EngagementCounts>) => engagementWeight({ ...NONE, ...o });
+  assert.deepEqual([of(CHOSE), of(CLICKED), of(SHOWN), of({})], [1, 0.5, 0.1, 0]);
+  assert.equal(of({ ...CHOSE, dismissals: 1 }), 0);
+});
+
+Deno.test("findNeighbours() takes the nearest conversations of others that led to engagement, 100 at most", async () => {
+  const hits = Array.from({ length: 150 }, (_, i) => ({ id: `c${i}`, score: 0.9 - i / 1_000 }));
+  const engagedIn = ({ conversation_ids }: { conversation_ids: readonly string[] }) =>
+    Promise.resolve(conversation_ids.slice(1).map((id, i) => row(id, i % 10 === 0 ? "me" : id, "x", CHOSE)));
+  const found = await findNeighbours({ graph: { engagedIn }, hits, user_id: "me" });
+  assert.equal(found.length, 100);
+  assert.deepEqual(found.slice(0, 2).map((one) => one.conversation_id), ["c2", "c3"]);
+  assert.ok(found.every(({ user_id }) => user_id !== "me"));
+  assert.equal(found[0]!.weight, 1);
+  assert.ok(Math.abs(found[50]!.weight - Math.exp((found[50]!.cosine - found[0]!.cosine) / 0.05)) < 1e-12);
+});
+
+Deno.test("findNeighbours() asks the graph nothing if nothing is near", async () => {
+  const engagedIn = () => Promise.reject(new Error("asked"));
+  assert.deepEqual(await findNeighbours({ graph: { engagedIn }, hits: [], user_id: "me" }), []);
+});
+
+Deno.test("conversationEvidence() is near 1 only if many neighbours chose the same", () => {
+  const crowd = (n: number) => Array.from({ length: n }, (_, i) => neighbour(`u${i}`, 1, { x: CHOSE }));
+  assert.equal(value(crowd(1), "x"), 1 / 4);
+  assert.equal(value(crowd(2), "x"), 2 / 5);
+  assert.ok(value(crowd(100), "x") > 0.97);
+});
+
+Deno.test("conversationEvidence() grades engagement, weighs nearness, and takes a dismissal for nothing", () => {
+  const two = (
+    did: Partial<EngagementCounts>,
+  ) => [neighbour("a", 1, { x: did }), neighbour("b", 0.5, { y: CHOSE })];
+  assert.equal(value(two(CHOSE), "x"), 1 / 4.5);
+  assert.equal(value(two(CLICKED), "x"), 0.5 / 4.5);
+  assert.equal(value(two(SHOWN), "x"), 0.1 / 4.5);
+  assert.equal(value(two(CHOSE), "y"), 0.5 / 4.5);
+  assert.equal(conversationEvidence(two({ ...CHOSE, dismissals: 1 })).has("x"), false);
+});
+
+Deno.test("conversationEvidence() counts each person once, by the furthest step", () => {
+  const neighbours = [
+    neighbour("a", 1, { x: CLICKED }),
+    neighbour("a", 0.9, { x: CHOSE }),
+    neighbour("b", 0.8, { x: CLICKED }),
+    neighbour("c", 1, { x: SHOWN }),
+    neighbour("d", 1, { x: { ...CHOSE, dismissals: 1 } }),
+  ];
+  assert.deepEqual(people(neighbours, "x"), { converted: 1, clicked: 1, shown: 1 });
+});
+
+Deno.test("conversationEvidence() counts nobody who hardly added to the value, and always at least one", () => {
+  const far = [neighbour("a", 1, { x: CHOSE, y: SHOWN }), neighbour("b", 0.05, { x: CHOSE, z: CLICKED })];
+  assert.deepEqual(people(far, "x"), { converted: 1, clicked: 0, shown: 0 });
+  assert.deepEqual(people(far, "y"), { converted: 0, clicked: 0, shown: 1 });
+  assert.deepEqual(people(far, "z"), { converted: 0, clicked: 1, shown: 0 });
+});

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { ManualClock } from "../../../lib/core/clock.ts";
+import { ItemItem } from "../../../lib/recommend/candidates/co_engagement.ts";
+import { encodeItemWeights } from "../../../lib/recommend/item_item_file.ts";
+import { Recommender } from "../../../lib/recommend/recommender.ts";
+import { VersionData } from "../../../lib/recommend/version_data.ts";
+import { engagement } from "./samples.ts";
+import { NOW, openWorld } from "./world.ts";
+
+type File = Uint8Array<ArrayBuffer> | null;
+
+/** Weights that say of one campaign of this version. */
+const fileOf = (version: number) =>
+  new Uint8Array(encodeItemWeights({
+    campaign_ids: ["a", `b${version}`],
+    starts: Uint32Array.of(0, 1, 1),
+    targets: Uint32Array.of(1),
+    weights: Float32Array.of(0.5),
+  }));
+
+/** Version data over an analytics store that answers by this, with what was read and said. */
+function versionData(file: (version: number) => Promise<File>) {
+  const [reads, said]: [number[], string[]] = [[], []];
+  const analytics = {
+    file: ({ version }: { version: number }) => {
+      reads.push(version);
+      return file(version);
+    },
+  };
+  const clock = new ManualClock(NOW);
+  return { reads, said, clock, data: new VersionData({ analytics, clock, warn: (line) => said.push(line) }) };
+}
+
+const CLICKED = [engagement("me", "a", { clicks: 1 })];
+const strongest = (items: unknown) => (items as ItemItem).relatedTo(CLICKED).strongest;
+
+Deno.test("VersionData reads a version once for all who ask meanwhile, and holds two", async () => {
+  const { data, reads } = versionData((version) => Promise.resolve(fileOf(version)));
+  const all = await Promise.all([data.items(1), data.items(1), data.load(1)]);
+  assert.deepEqual(strongest(all[0]), ["b1"]);
+  assert.equal(all[0], all[1]);
+  for (const version of [2, 1, 2]) assert.deepEqual(strongest(await data.items(version)), [`b${version}`]);
+  assert.deepEqual(reads, [1, 2]);
+  await data.items(3);
+  await data.items(2);
+  await data.items(1);
+  assert.deepEqual(reads, [1, 2, 3, 1]);
+});
+
+Deno.test("VersionData remembers that a version has no weights", async () => {
+  const { data, reads, said } = versionData(() => Promise.resolve(null));
+  assert.deepEqual([await data.items(1), await data.items(1)], [null, null]);
+  assert.deepEqual([reads, said], [[1], []]);
+});
+
+for (
+  const [what, file] of [
+    ["cannot be read", () => Promise.reject(new Error("gone"))],
+    ["is damaged", () => Promise.resolve(fileOf(1).slice(0, 60))],
+  ] as const
+) {
+  Deno.test(`VersionData leaves out a file that ${what}, says so, and reads it again after five seconds`, async () => {
+    const { data, reads, said, clock } = versionData(file);
+    for (const count of [1, 2]) {
+      for (let i = 0; i < 3; i++) assert.equal(await data.items(1), null);
+      assert.deepEqual([reads.length, said.length], [count, count]);
+      clock.advance(5_000);
+    }
+    assert.match(said[0]!, /^item–item weights of version 1 are left out of answers: /);
+  });
+}
+
+Deno.test("VersionData gives a version that was pushed out to those who wait for it", async () => {
+  const first = Promise.withResolvers<File>();
+  const { data } = versionData((version) => version === 1 ? first.promise : Promise.resolve(fileOf(version)));
+  const waiting = data.items(1);
+  await data.load(2);
+  await data.load(3);
+  first.resolve(fileOf(1));
+  assert.deepEqual(strongest(await waiting), ["b1"]);
+});
+
+Deno.test("An answer does not wait for data that are being loaded, is whole, and holds for a second", async () => {
+  const world = await openWorld();
+  try {
+    const loading = Promise.withResolvers<void>();
+    const analytics = new Proxy(world.stores.analytics, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          if (name === "file") await loading.promise;
+          return value.apply(target, args);
+        };
+      },
+    });
+    const clock = new ManualClock(NOW);
+    const recommender = new Recommender({ stores: { ...world.stores, analytics }, clock });
+    const request = { user_id: "fay", k: 5 };
+    const before = await recommender.explain(request);
+    assert.deepEqual([before.answer.strategy, before.answer.degraded], ["popular", []]);
+    assert.equal(before.holds_until, new Date(NOW + 1_000).toISOString());
+    loading.resolve();
+    await recommender.prepare();
+    assert.equal((await recommender.explain(request)).answer.strategy, "personal");
+  } finally {
+    await world.close();
+  }
+});
