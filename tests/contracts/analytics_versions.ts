@@ -295,6 +295,22 @@ export function racing(test: Test): void {
     assert.ok(await two.epoch({ user_id: "a" }) > last);
   });
 
+  test("saveFile() at one time leaves one of the files whole", async (one, again) => {
+    const two = await again();
+    const given = [1, 2, 3, 4].map((filler) => new Uint8Array((5 - filler) * 2 ** 20 + 3).fill(filler));
+    const file = { version: 1, name: "weights" };
+    let done = false;
+    const saves = given.map((bytes, i) => (i % 2 === 0 ? one : two).saveFile({ ...file, bytes }));
+    const saving = Promise.all(saves).finally(() => done = true);
+    const isGiven = (found: Uint8Array) => given.some((bytes) => Buffer.from(bytes).equals(found));
+    do {
+      const found = await two.file(file);
+      assert.ok(found === null || isGiven(found), "two of them are mixed");
+    } while (!done);
+    await saving;
+    assert.ok(isGiven((await one.file(file))!));
+  });
+
   test("publish() takes one of two that are published at one time", async (one, again) => {
     const two = await again();
     const [a, b] = await Promise.all(

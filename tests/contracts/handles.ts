@@ -168,7 +168,17 @@ export const GRAPH: Shared<GraphStore> = {
     const expressed = all.flatMap((user_id) =>
       numbered(5, (n) => ({ user_id, intent: `i${n}`, count: n + 1, last: minute(n) }))
     );
-    return await engage(all, 1) + await engage(own, 2) +
+    const had = (user_ids: string[], clicks: number) => {
+      const conversations = user_ids.map((user_id) => ({
+        conversation_id: `of ${user_id}`,
+        user_id,
+        engagement: numbered(5, (n) => engages(user_id, 3 * n, clicks)).map(
+          ({ user_id: _, last: __, ...counts }) => counts,
+        ),
+      }));
+      return store.setConversations({ user_ids, conversations });
+    };
+    return await engage(all, 1) + await engage(own, 2) + await had(all, 1) + await had(own, 2) +
       await store.setExpressed({ user_ids: all, edges: expressed }) +
       await store.setTargets({ campaigns: rowsOf(CAMPAIGNS, writer).all });
   },

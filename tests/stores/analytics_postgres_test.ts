@@ -111,6 +111,25 @@ function suite(server: string): void {
       assert.deepEqual(stats.map((row) => row.campaign_id), ODD_IDS.toSorted(compareText));
     }));
 
+  Deno.test("PostgresAnalytics keeps what a schema held before versions had files", async () => {
+    const url = freshSchema(server);
+    const former = new PostgresAnalytics({ url });
+    const row = event({ user_id: "a" });
+    await former.upsertEvents({ events: [row] });
+    await former.close();
+    const schema = url.searchParams.get("schema");
+    await ask(
+      url,
+      `DROP TABLE ${schema}.files; UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
+    );
+    const store = new PostgresAnalytics({ url });
+    assert.deepEqual(await store.eventsOf({ user_ids: ["a"] }), [row]);
+    await store.saveFile({ version: 1, name: "weights", bytes: Uint8Array.of(0, 92, 255) });
+    assert.deepEqual(await store.file({ version: 1, name: "weights" }), Uint8Array.of(0, 92, 255));
+    await store.close();
+    await dropSchema(url);
+  });
+
   Deno.test("PostgresAnalytics counts a row that is given twice at once by what it did", () =>
     withStore(server, async (store) => {
       const row = event({ type: "click" });

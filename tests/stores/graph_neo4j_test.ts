@@ -63,14 +63,25 @@ function sameness(server: string): void {
       const expressed = AWKWARD.flatMap((user_id) =>
         AWKWARD.map((intent, i) => ({ user_id, intent, count: i % 3 + 1, last: minute(i) }))
       );
+      const conversations = AWKWARD.map((id) => ({
+        conversation_id: id,
+        user_id: id,
+        engagement: AWKWARD.map((campaign) => {
+          const { user_id: _, last: __, ...counts } = engages(id, campaign);
+          return counts;
+        }),
+      }));
       const targets = AWKWARD.map((campaign_id) => ({ campaign_id, intents: AWKWARD }));
       for (const store of [embedded, one]) {
         assert.equal(await store.setEngaged({ user_ids: AWKWARD, edges: engaged }), engaged.length);
         assert.equal(await store.setExpressed({ user_ids: AWKWARD, edges: expressed }), expressed.length);
+        assert.equal(await store.setConversations({ user_ids: AWKWARD, conversations }), AWKWARD.length ** 2);
         assert.equal(await store.setTargets({ campaigns: targets }), AWKWARD.length ** 2);
       }
       assert.equal(await one.digest(), await embedded.digest());
       assert.deepEqual(await one.counts(), await embedded.counts());
+      const everything = { conversation_ids: AWKWARD };
+      assert.deepEqual(await one.engagedIn(everything), await embedded.engagedIn(everything));
       for (const limit of [1, 7, 11, 1_000]) {
         const ask = async (store: SqliteGraph | Neo4jGraph) => [
           await store.engagedBy({ user_ids: AWKWARD, limit }),
@@ -116,8 +127,16 @@ function sameness(server: string): void {
       assert.deepEqual(await raw(url, "MATCH (u:User {namespace: $namespace}) RETURN u.id AS value"), ["a"]);
       const types = "MATCH (:User {namespace: $namespace})-[r]->() RETURN valueType(r.clicks) AS value";
       assert.deepEqual(await raw(url, types), ["INTEGER NOT NULL"]);
+      const { user_id: _, last: __, ...counts } = engages("c", "k");
+      const had = [{ conversation_id: "v", user_id: "c", engagement: [counts] }];
+      await one.setConversations({ user_ids: ["c"], conversations: had });
+      const ledTo =
+        "MATCH (:Conversation {namespace: $namespace})-[r]->() RETURN valueType(r.clicks) AS value";
+      assert.deepEqual(await raw(url, ledTo), ["INTEGER NOT NULL"]);
+      await one.setConversations({ user_ids: ["c"], conversations: [] });
       await one.deleteUsers({ user_ids: ["a"] });
-      assert.deepEqual(await raw(url, "MATCH (u:User {namespace: $namespace}) RETURN u.id AS value"), []);
+      const nodes = "MATCH (n {namespace: $namespace}) WHERE n:User OR n:Conversation RETURN n.id AS value";
+      assert.deepEqual(await raw(url, nodes), []);
     });
   });
 

@@ -215,6 +215,29 @@ function adapterTests(): void {
     assert.equal(await held(), 2);
   });
 
+  test("makes the collection of conversations of a model that was stored without", async (store, url) => {
+    await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
+    await store.build({ version: 1 });
+    const collection_name = `${prefixIn(url)}conversations`;
+    await withSdk(url, (client) => client.dropCollection({ collection_name }));
+    const stores = new MilvusVectorStores({ url });
+    const later = await stores.of({ model: MODEL });
+    try {
+      const counts = { messages: 0, profiles: 1, conversations: 0, campaigns: 0 };
+      assert.deepEqual(await later.counts(), counts);
+      const search = (version: number) =>
+        later.search({ collection: "conversations", version, vector: axis(0), k: 1 });
+      assert.deepEqual(await search(1), []);
+      assert.equal(await later.deleteUsers({ user_ids: ["u2"] }), 0);
+      await later.upsert({ collection: "conversations", rows: [profile("v1", axis(0), { user_id: "u1" })] });
+      assert.deepEqual(await later.build({ version: 2 }), { ...counts, conversations: 1 });
+      assert.equal((await search(2))[0]?.id, "v1");
+      assert.equal((await near(later, 1, axis(0)))[0]?.id, "u1");
+    } finally {
+      await stores.close();
+    }
+  });
+
   test("byHash() gets past a text that thousands of rows share", async (store) => {
     const common = Array.from(
       { length: 1_200 },

@@ -122,8 +122,9 @@ export interface AnalyticsStore {
    */
   buildStats(o: BuildStats): Promise<{ campaigns: number }>;
   /**
-   * Keeps a file of a version that is not published yet, such as learnt weights, replacing an earlier attempt at it; of
-   * a published version or an older one it is a `conflict`. Erasing users leaves it, so it holds nothing of any one user.
+   * Keeps a file of a version that is not published yet, such as learnt weights, and replaces the one that an earlier
+   * attempt saved once the new one is whole. Of a published version or an older one it is a `conflict`. Erasing users
+   * leaves files, so they hold nothing that is one user's.
    */
   saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void>;
   /** The whole file, at the start of a buffer of its own; null if that version has none of that name. */

@@ -114,10 +114,12 @@ export class PostgresVersions {
     await this.refuseOlder(o);
     const { version, name, bytes } = o;
     await this.db.write(async (session) => {
+      // One save at a time, so that none meets another's parts; readers are let through.
+      await session.run("LOCK TABLE files IN SHARE ROW EXCLUSIVE MODE");
       await session.run("DELETE FROM files WHERE version = $1 AND name = $2", [version, name]);
       for (const { part, bytes: some } of partsOf(bytes)) {
         await session.run(
-          "INSERT INTO files (version, name, part, size, bytes) VALUES ($1, $2, $3, $4, $5)",
+          "INSERT INTO files (version, name, save, part, size, bytes) VALUES ($1, $2, 1, $3, $4, $5)",
           [version, name, part, bytes.length, some],
         );
       }

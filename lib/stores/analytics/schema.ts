@@ -68,10 +68,11 @@ ${TOUCHES_SCHEMA}`,
 CREATE TABLE files (
   version INTEGER NOT NULL,
   name TEXT NOT NULL,
+  save INTEGER NOT NULL,
   part INTEGER NOT NULL,
   size INTEGER NOT NULL,
   bytes BLOB NOT NULL,
-  PRIMARY KEY (version, name, part)
+  PRIMARY KEY (version, name, save, part)
 ) STRICT;
 `,
 ];

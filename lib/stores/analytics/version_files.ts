@@ -6,52 +6,78 @@ export const PART_BYTES = 2 ** 20;
 /** Rows that one transaction deletes. */
 const DELETE_LIMIT = 8;
 
-/** Files of data versions in an analytics database, in parts, so that none holds the lock for long. */
+interface FileName {
+  readonly version: number;
+  readonly name: string;
+}
+
+/**
+ * Files of data versions in an analytics database, in parts, so that none holds the lock for long. Each save has a number
+ * and writes its first part last, so a save counts once that part is there, and the newest save that counts is the file.
+ */
 export class VersionFiles {
   constructor(private readonly db: Sqlite) {}
 
-  /** Writes the last part first and deletes the first part first: a file is there while its part 0 is. */
-  async save(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
-    const { version, name, bytes, signal } = o;
-    await this.delete({ where: "version = ? AND name = ?", values: [version, name], signal });
+  async save({ version, name, bytes, signal }: FileName & { bytes: Uint8Array } & Abortable): Promise<void> {
+    let save: number | null = null;
     await this.db.writeEach(partsOf(bytes).reverse(), (part) => {
+      save ??= this.nextSave({ version, name });
       this.db.run(
-        "INSERT INTO files (version, name, part, size, bytes) VALUES (?, ?, ?, ?, ?)",
-        ...[version, name, part.part, bytes.length, part.bytes],
+        "INSERT INTO files (version, name, save, part, size, bytes) VALUES (?, ?, ?, ?, ?, ?)",
+        ...[version, name, save, part.part, bytes.length, part.bytes],
       );
     }, { signal });
+    await this.delete("version = ? AND name = ? AND save < ?", [version, name, save!], signal);
   }
 
-  async read(o: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
-    let file: Uint8Array<ArrayBuffer> | null = null;
-    for (let part = 0, end = 0; file === null || end < file.length; part++) {
+  private nextSave({ version, name }: FileName): number {
+    const sql = "SELECT coalesce(max(save), 0) + 1 AS save FROM files WHERE version = ? AND name = ?";
+    return this.db.get<{ save: number }>(sql, version, name)!.save;
+  }
+
+  async read(o: FileName & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
+    while (true) {
       await turn(o);
-      const row = this.db.get<{ size: number; bytes: Uint8Array }>(
-        "SELECT size, bytes FROM files WHERE version = ? AND name = ? AND part = ?",
-        ...[o.version, o.name, part],
+      const newest = this.db.get<{ save: number; size: number }>(
+        `SELECT save, size FROM files WHERE version = ? AND name = ? AND part = 0 ORDER BY save DESC LIMIT 1`,
+        o.version,
+        o.name,
       );
-      // Also if the file was dropped while it was read.
-      if (row === null) return null;
-      file ??= new Uint8Array(row.size);
-      file.set(row.bytes, end);
-      end += row.bytes.length;
+      if (newest === null) return null;
+      const file = new Uint8Array(newest.size);
+      // Parts are missing if a newer save or a drop took them while they were read.
+      if (await this.readInto(file, { ...o, save: newest.save })) return file;
     }
-    return file;
+  }
+
+  private async readInto(file: Uint8Array, o: FileName & { save: number } & Abortable): Promise<boolean> {
+    for (let part = 0; part * PART_BYTES < file.length; part++) {
+      if (part > 0) await turn(o);
+      const row = this.db.get<{ bytes: Uint8Array }>(
+        "SELECT bytes FROM files WHERE version = ? AND name = ? AND save = ? AND part = ?",
+        ...[o.version, o.name, o.save, part],
+      );
+      if (row === null) return false;
+      file.set(row.bytes, part * PART_BYTES);
+    }
+    return true;
   }
 
   async dropVersionsExcept({ version, previous }: Pick<Published, "version" | "previous">): Promise<void> {
-    await this.delete({ where: "version NOT IN (?, ?)", values: [version, previous ?? version] });
+    await this.delete("version NOT IN (?, ?)", [version, previous ?? version]);
   }
 
+  /** First parts go first: without its first part nothing counts. */
   private async delete(
-    o: { where: string; values: readonly (string | number)[] } & Abortable,
+    where: string,
+    values: readonly (string | number)[],
+    signal?: AbortSignal,
   ): Promise<void> {
     await this.db.writeAll({
-      sql: `DELETE FROM files WHERE rowid IN (
-              SELECT rowid FROM files WHERE ${o.where} ORDER BY version, name, part LIMIT ?)`,
-      values: o.values,
+      sql: `DELETE FROM files WHERE rowid IN (SELECT rowid FROM files WHERE ${where} ORDER BY part LIMIT ?)`,
+      values,
       limit: DELETE_LIMIT,
-      signal: o.signal,
+      signal,
     });
   }
 }

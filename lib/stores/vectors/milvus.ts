@@ -57,7 +57,7 @@ export class MilvusVectors implements VectorStore {
     const { model } = this;
     await Promise.all(COLLECTIONS.map(async (name) => {
       const table = this.tables[name];
-      if (await table.ready(signal)) return;
+      if (state.model !== null && await table.ready(signal)) return;
       await table.create({ fields: FIELDS, dimension: model.dimension, signal });
     }));
     if (state.model === null) await this.state.write({ ...state, model }, signal);

@@ -229,6 +229,8 @@ test("reads and rebuilds what the schema before wrote", async (store, dir) => {
   ]);
   await assert.rejects(nearest(store, 3, rows[5]!.vector), { code: "unavailable" });
   await until(() => nearest(store, 3, rows[5]!.vector).then(([hit]) => hit!.id === "u5", () => false));
+  const conversations = { collection: "conversations", version: 3, vector: rows[5]!.vector, k: 5 } as const;
+  await until(() => store.search(conversations).then((hits) => hits.length === 0, () => false));
   assert.equal((await store.build({ version: 4 })).profiles, 2_100);
   assert.equal((await nearest(store, 4, rows[7]!.vector))[0]!.id, "u7");
   assert.equal((await store.upsert({ collection: "profiles", rows })).same, 2_100);

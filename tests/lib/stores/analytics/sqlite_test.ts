@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import type { EngagementEvent } from "../../../../lib/core/types.ts";
+import { ANALYTICS_MIGRATIONS } from "../../../../lib/stores/analytics/schema.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite.ts";
+import { PART_BYTES } from "../../../../lib/stores/analytics/version_files.ts";
+import { Sqlite } from "../../../../lib/stores/sqlite.ts";
 import { analyticsContract } from "../../../contracts/analytics.ts";
 import { inFiles } from "../../../fixtures/files.ts";
 import { handlesIn } from "../../../fixtures/handles.ts";
@@ -42,4 +46,46 @@ Deno.test("two SqliteAnalytics of one file publish one after the other", async (
   assert.ok(await two.epoch({ user_id: "a" }) > 0);
   for (const store of stores) await store.close();
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteAnalytics keeps what a file held before versions had files", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/analytics.db`;
+  const former = new Sqlite({ path, migrations: ANALYTICS_MIGRATIONS.slice(0, 2) });
+  const values = ["e", "a", "k", "click", minute(1)];
+  former.run(
+    "INSERT INTO events (event_id, user_id, campaign_id, type, timestamp) VALUES (?, ?, ?, ?, ?)",
+    ...values,
+  );
+  former.close();
+  const store = new SqliteAnalytics({ path });
+  const [kept] = await store.eventsOf({ user_ids: ["a"] });
+  assert.deepEqual([kept?.event_id, kept?.metadata], ["e", null]);
+  assert.equal(await store.file({ version: 1, name: "weights" }), null);
+  await store.saveFile({ version: 1, name: "weights", bytes: Uint8Array.of(7) });
+  assert.deepEqual(await store.file({ version: 1, name: "weights" }), Uint8Array.of(7));
+  await store.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteAnalytics.saveFile() that is given up leaves the file before it, and the next attempt replaces that", async () => {
+  const store = new SqliteAnalytics({ path: ":memory:" });
+  const [former, bytes] = [1, 2].map((filler) => new Uint8Array(40 * PART_BYTES).fill(filler)) as [
+    Uint8Array,
+    Uint8Array,
+  ];
+  const file = { version: 1, name: "weights" };
+  await store.saveFile({ ...file, bytes: former });
+  const controller = new AbortController();
+  const saving = assert.rejects(store.saveFile({ ...file, bytes, signal: controller.signal }), {
+    name: "AbortError",
+  });
+  // It is a turn of a few parts at a time.
+  await new Promise((resume) => setTimeout(resume, 5));
+  controller.abort();
+  await saving;
+  assert.ok(Buffer.from(former).equals((await store.file(file))!));
+  await store.saveFile({ ...file, bytes });
+  assert.ok(Buffer.from(bytes).equals((await store.file(file))!));
+  await store.close();
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { GRAPH_MIGRATIONS } from "../../../../lib/stores/graph/schema.ts";
 import { SqliteGraph } from "../../../../lib/stores/graph/sqlite.ts";
+import { Sqlite } from "../../../../lib/stores/sqlite.ts";
 import { graphContract } from "../../../contracts/graph.ts";
 import { inFiles } from "../../../fixtures/files.ts";
 import { handlesIn } from "../../../fixtures/handles.ts";
@@ -43,5 +45,25 @@ Deno.test("SqliteGraph.deleteUsers() leaves no byte of them, also for another ha
   assert.equal(await inFiles(dir, "erased-user"), false);
   await one.close();
   await two.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteGraph keeps what a file held before there were conversations", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/graph.db`;
+  const former = new Sqlite({ path, migrations: GRAPH_MIGRATIONS.slice(0, 1) });
+  former.run("INSERT INTO engaged VALUES ('a', 'k', 1, 2, 3, 4, '2026-01-01T00:00:00.000Z')");
+  former.close();
+  const store = new SqliteGraph({ path });
+  const [edge] = await store.engagedBy({ user_ids: ["a"], limit: 1 });
+  assert.deepEqual([edge?.campaign_id, edge?.dismissals], ["k", 4]);
+  const counts = { impressions: 1, clicks: 0, conversions: 0, dismissals: 0 };
+  const conversations = [{
+    conversation_id: "v",
+    user_id: "a",
+    engagement: [{ campaign_id: "k", ...counts }],
+  }];
+  assert.equal(await store.setConversations({ user_ids: ["a"], conversations }), 1);
+  await store.close();
   await Deno.remove(dir, { recursive: true });
 });
