@@ -56,6 +56,7 @@ export async function takeSurvey(
     campaigns: known.campaigns,
     events: known.events,
     profiles: embedded.profiles,
+    conversations: embedded.conversations,
     engagements: linked.engaged,
   };
   const stores = {
@@ -83,6 +84,7 @@ export const STORE: Readonly<Record<string, string>> = {
   campaigns: "analytics",
   events: "analytics",
   profiles: "vectors",
+  conversations: "vectors",
   engagements: "graph",
 };
 /** Share that a store may lose between two checks before it is worth a word. */

@@ -43,5 +43,6 @@ const NAMES: Readonly<Record<string, string>> = {
   quarantined: "refused rows",
   expressed: "intents expressed",
   engaged: "engagements",
+  led_to: "engagements in conversations",
   targets: "intents targeted",
 };

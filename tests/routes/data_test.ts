@@ -69,7 +69,7 @@ pageTest(
     // The older one is of a Parley that told no store's counts.
     const stores = {
       documents: { messages: 4_200, users: 12, quarantined: 7 },
-      graph: { users: 12, engaged: 31 },
+      graph: { users: 12, engaged: 31, conversations: 9, led_to: 17 },
     };
     for (const [i, n] of [400, 4_200].entries()) {
       await addRun(world.stores.runs, {
@@ -90,6 +90,8 @@ pageTest(
     const page = await see(app, "/stores");
     assert.match(page.html, /4,200 messages<\/div><div class="nowrap">12 users<\/div>/);
     assert.match(page.html, /31 engagements/);
+    assert.match(page.html, /9 conversations/);
+    assert.match(page.html, /17 engagements in conversations/);
     assert.equal(page.html.match(/not counted/g)?.length, 4, "analytics, vectors, cache and runs");
   },
   {},
