@@ -39,12 +39,8 @@ export class MilvusVectors implements VectorStore {
   /** `prefix` stands before the names of this model's collections. */
   constructor(readonly model: ModelIdentity, { milvus, prefix }: { milvus: Milvus; prefix: string }) {
     const table = (name: string) => new MilvusTable(milvus, `${prefix}${name}`);
-    this.tables = {
-      messages: table("messages"),
-      profiles: table("profiles"),
-      conversations: table("conversations"),
-      campaigns: table("campaigns"),
-    };
+    const tables = COLLECTIONS.map((name) => [name, table(name)]);
+    this.tables = Object.fromEntries(tables) as Record<Collection, MilvusTable>;
     this.state = new MilvusState(table("state"));
   }
 
