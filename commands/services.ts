@@ -80,7 +80,8 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     embedders.set(name, opened);
     return opened;
   };
-  const { inbox, max_source_bytes, max_bad_share, earliest, retention_days, half_life_days } = config;
+  const { inbox, max_source_bytes, max_bad_share, earliest, retention_days } = config;
+  const { half_life_days, conversation_gap_minutes } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
@@ -92,6 +93,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       earliest,
       retention_days,
       half_life_days,
+      conversation_gap_minutes,
     },
     embedder,
     catalogue: ({ sources }) => readCatalogue(config, sources),

@@ -53,6 +53,7 @@ export interface Config {
   /** How long a process may be silent before its runs are taken over. */
   readonly lease_ms: number;
   readonly half_life_days: number;
+  readonly conversation_gap_minutes: number;
   readonly log: LogLevel;
 }
 
@@ -108,6 +109,7 @@ const Environment = z.object({
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
   PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
+  PARLEY_CONVERSATION_GAP_MINUTES: number(0.1, 100_000).default(30),
   PARLEY_LOG: z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
 });
 
@@ -207,6 +209,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     retention_days: v.PARLEY_RETENTION_DAYS,
     lease_ms: v.PARLEY_LEASE_MS,
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
+    conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
     log: v.PARLEY_LOG,
   };
 }

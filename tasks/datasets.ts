@@ -37,6 +37,16 @@ export const FIELDS = Object.freeze({
     "dismissals",
     "last",
   ],
+  conversations: [
+    "conversation_id",
+    "user_id",
+    "campaign_id",
+    "impressions",
+    "clicks",
+    "conversions",
+    "dismissals",
+  ],
+  item_weights: ["campaign_id", "other_id", "weight"],
   stats: ["campaign_id", "impressions", "clicks", "conversions", "dismissals", "popularity"],
   published: ["version", "previous", "run_id", "model", "at"],
 });

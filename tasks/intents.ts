@@ -3,6 +3,7 @@ import { defineDag } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
 import { check } from "./steps/check.ts";
 import { classify, train } from "./steps/classify.ts";
+import { conversations } from "./steps/conversations.ts";
 import { derive } from "./steps/derive.ts";
 import { graph } from "./steps/graph.ts";
 import { publish } from "./steps/publish.ts";
@@ -20,7 +21,14 @@ export function intents() {
       { id: "train", doc: "fits the classifier", run: train, retries: store },
       { id: "classify", doc: "intents of messages", needs: ["train"], run: classify, retries: store },
       { id: "graph", doc: "edges, by recount", needs: ["classify"], run: graph, retries: store },
-      { id: "derive", doc: "a data version", needs: ["graph"], run: derive, retries: store },
+      {
+        id: "conversations",
+        doc: "conversations, profiles",
+        needs: ["graph"],
+        run: conversations,
+        retries: store,
+      },
+      { id: "derive", doc: "a data version", needs: ["conversations"], run: derive, retries: store },
       { id: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
       { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
     ],

@@ -6,6 +6,7 @@ import type { Services } from "./services.ts";
 import { analytics } from "./steps/analytics.ts";
 import { check } from "./steps/check.ts";
 import { classify } from "./steps/classify.ts";
+import { conversations } from "./steps/conversations.ts";
 import { derive } from "./steps/derive.ts";
 import { documents } from "./steps/documents.ts";
 import { embed } from "./steps/embed.ts";
@@ -74,7 +75,14 @@ export function nightly({ schedule, sources, inbox }: NightlySettings) {
         run: graph,
         retries: store,
       },
-      { id: "derive", doc: "profiles, popularity", needs: ["graph"], run: derive, retries: store },
+      {
+        id: "conversations",
+        doc: "conversations, profiles",
+        needs: ["graph"],
+        run: conversations,
+        retries: store,
+      },
+      { id: "derive", doc: "weights, popularity", needs: ["conversations"], run: derive, retries: store },
       { id: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
       { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
     ],

@@ -3,7 +3,8 @@ import { ParleyError } from "../lib/core/errors.ts";
 import { defineDag, type RetryDecision } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
 import { checkNew } from "./steps/reembed/check.ts";
-import { deriveAll } from "./steps/reembed/derive.ts";
+import { deriveConversations } from "./steps/reembed/conversations.ts";
+import { deriveNew } from "./steps/reembed/derive.ts";
 import { dropOld } from "./steps/reembed/drop.ts";
 import { reembed as embed } from "./steps/reembed/embed.ts";
 import { estimate } from "./steps/reembed/estimate.ts";
@@ -45,7 +46,14 @@ export function reembed({ resolve, models }: ReembedSettings) {
     tasks: [
       { id: "estimate", doc: "how much, how long", run: estimate, retries: { ...store, decide } },
       { id: "embed", doc: "text to vectors", needs: ["estimate"], run: embed, retries: store },
-      { id: "derive", doc: "profiles, indexes", needs: ["embed"], run: deriveAll, retries: store },
+      {
+        id: "conversations",
+        doc: "conversations, profiles",
+        needs: ["embed"],
+        run: deriveConversations,
+        retries: store,
+      },
+      { id: "derive", doc: "weights, indexes", needs: ["conversations"], run: deriveNew, retries: store },
       { id: "check", doc: "gates the switch", needs: ["derive"], run: checkNew, retries: store },
       { id: "publish", doc: "the switch", needs: ["check"], run: publishNew, retries: store },
       { id: "drop", doc: "old vectors, if asked to", needs: ["publish"], run: dropOld, retries: store },

@@ -45,7 +45,9 @@ export interface Settings {
   readonly max_bad_share: number;
   /** Epoch milliseconds before which no message or event is taken. */
   readonly earliest: number;
-  /** Days after which a user's word or an event counts half. */
+  /** Minutes of silence after which a user's next message begins another conversation, if messages name none. */
+  readonly conversation_gap_minutes: number;
+  /** Days after which an event counts half for popularity. */
   readonly half_life_days: number;
   /** Days that artifacts and refused rows are kept. */
   readonly retention_days: number;

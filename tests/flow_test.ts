@@ -24,6 +24,7 @@ const STAGES = [
   "vectors",
   "classify",
   "graph",
+  "conversations",
   "derive",
   "check",
   "publish",
@@ -109,7 +110,7 @@ Deno.test("every attempt leaves lineage: datasets, rows, versions, times and out
     const made = names("derive", "output");
     const published = names("publish", "input");
     assert.deepEqual(published.filter((name) => !made.includes(name)), []);
-    assert.equal(published.length, 2, "popularity and indexes");
+    assert.equal(published.length, 3, "popularity, item–item weights and indexes");
     for (const attempt of snapshot.attempts) {
       assert.equal(attempt.state, "success");
       assert.ok(attempt.ended_at !== null && attempt.ended_at >= attempt.started_at);
@@ -270,6 +271,28 @@ Deno.test("a run that failed leaves nothing stale: the next one derives what it 
       await nightlyRun(undisturbed, smallInput(undisturbed));
       assert.deepEqual(await digests(flow), await digests(undisturbed));
     });
+  }));
+
+Deno.test("data that an earlier Parley derived is derived again, once, without new input", () =>
+  withFlow(async (flow) => {
+    const input = smallInput(flow);
+    await nightlyRun(flow, input);
+    const before = await digests(flow);
+    const { analytics, graph } = flow.services;
+    const { model, version, at } = (await analytics.published())!;
+    await analytics.publish({
+      published: { model, version: version + 1, at, run_id: "earlier" },
+      sources: await analytics.sources(),
+    });
+    const user_ids = range(7).map(person);
+    await graph.setConversations({ user_ids, conversations: [] });
+    await (await vectorsOf(flow.services)).deleteExcept({ collection: "conversations", user_ids, ids: [] });
+    const { outcome, snapshot } = await nightlyRun(flow, input);
+    assert.equal(outcome, "success");
+    const log = await flow.runs.logs({ run_id: snapshot.run.run_id, after: 0, limit: 100 });
+    assert.ok(log.some(({ line }) => line.startsWith("what is published was derived by an earlier version")));
+    assert.deepEqual(await digests(flow), before);
+    assert.equal(states((await nightlyRun(flow, input)).snapshot).ingest, "skipped");
   }));
 
 Deno.test("what ended, was dismissed or was converted on is not shown, and an unknown user gets the popular list", () =>

@@ -71,10 +71,14 @@ export function conversationsOf(rows: UserRows, { gap_ms }: { gap_ms: number }):
   return threads.flatMap((thread) => conversationOf(rows.user_id, thread) ?? []);
 }
 
-/** What stands for a user: their newest words, {@link MAX_TEXT} characters of them at most, in the order said; null if they said nothing. */
-export function profileTextOf(
-  { user_id, messages }: Omit<UserRows, "events">,
-): { text: string; newest: string } | null {
+/** What stands for a user, and when they last said something (ISO). */
+export interface ProfileText {
+  readonly text: string;
+  readonly newest: string;
+}
+
+/** A user's profile: their newest words, {@link MAX_TEXT} characters of them at most, in the order said; null if they said nothing. */
+export function profileTextOf({ user_id, messages }: Omit<UserRows, "events">): ProfileText | null {
   const own = inOrder(messages.filter((message) => isOwn(message, user_id)));
   const newest = own.at(-1);
   if (newest === undefined) return null;
@@ -88,7 +92,8 @@ export function recommends({ engagement }: Conversation): boolean {
   );
 }
 
-function inOrder(messages: readonly Message[]): Message[] {
+/** In the order said, messages of one time by id. */
+export function inOrder(messages: readonly Message[]): Message[] {
   return messages.toSorted((a, b) =>
     compareText(a.timestamp, b.timestamp) || compareText(a.message_id, b.message_id)
   );

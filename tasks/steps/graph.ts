@@ -4,6 +4,7 @@ import type { Artifact, Campaign, Touched } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
+import { lacksItemWeights } from "./item_weights.ts";
 import { readArtifact } from "./rows.ts";
 import { hasInput } from "./store.ts";
 import { validated } from "./validate.ts";
@@ -19,10 +20,11 @@ export type GraphOutput = { readonly touched: Artifact; readonly edges: number }
 
 /**
  * Sets the edges of every user that any write touched since they were last derived from, in this run or not, and the
- * targets of the run's campaigns, where it brought any. Leaves the list of those users for `derive`.
+ * targets of the run's campaigns, where it brought any. Leaves the list of those users for `conversations`.
  */
 export async function graph(context: TaskContext<Services>): Promise<GraphOutput> {
   const { services, signal } = context;
+  await touchAllOnce(context);
   const campaigns = hasInput(context) ? validated(context).campaigns : null;
   const name = `${context.run.run_id}/graph/touched.ndjson`;
   const touched = await services.artifacts.writeLines({
@@ -54,6 +56,15 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   context.writes({ ...services.dataset("graph", "edges"), rows: edges, fields: FIELDS.edges });
   context.writes(services.artifact(touched));
   return { touched, edges };
+}
+
+/** Data that an earlier version of Parley derived has no conversations. */
+async function touchAllOnce(
+  { services: { documents, analytics }, signal, log }: TaskContext<Services>,
+): Promise<void> {
+  if (!await lacksItemWeights(analytics, { signal })) return;
+  log("what is published was derived by an earlier version of Parley: all users are derived again");
+  for (const store of [documents, analytics]) await store.touchAll({ signal });
 }
 
 /** Whether campaigns are stored that no run has brought to this graph: it was exchanged for an empty one. */

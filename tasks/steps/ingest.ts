@@ -8,6 +8,7 @@ import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
 import { type Emptied, emptiedStores } from "./emptied.ts";
+import { lacksItemWeights } from "./item_weights.ts";
 
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
 export type IngestedSource = {
@@ -231,6 +232,8 @@ class Ingestion {
       throw new Fail(`no source could be read: ${told(failed)}`);
     }
     if (await hasTouched(this.context)) return;
+    const { services: { analytics }, signal } = this.context;
+    if (await lacksItemWeights(analytics, { signal })) return;
     if (await hasStaleIntents(this.context)) {
       this.context.log("catalogue or model have changed since the intents were learnt: they are learnt anew");
       return;

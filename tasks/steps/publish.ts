@@ -29,6 +29,7 @@ export function recordPublish(context: TaskContext<Services>, store: VectorStore
   const version = String(built);
   context.rows({ in: 1, out: 1 });
   context.reads({ ...services.dataset("analytics", "campaign_stats"), version });
+  context.reads({ ...services.dataset("analytics", "item_weights"), version });
   context.reads({ ...vectorSet(context, store, "indexes"), version });
   context.writes({
     ...services.dataset("analytics", "published"),

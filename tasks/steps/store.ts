@@ -31,6 +31,13 @@ export function embeddedStore(context: TaskContext<Services>): Promise<VectorSto
   return openStore(context, model);
 }
 
+/** What is embedded must be of the model of the vectors that it is written to. Throws {@link Fail} if it is of another. */
+export function refuseOtherModel(embedder: ModelIdentity, vectors: ModelIdentity): void {
+  const [now, before] = [modelKey(embedder), modelKey(vectors)];
+  if (now === before) return;
+  throw new Fail(`the model was ${before} when this run began and is ${now} now: begin a new run`);
+}
+
 /** A table of one model's vectors, as lineage names it. */
 export function vectorSet({ services }: TaskContext<Services>, { model }: VectorStore, table: string) {
   return services.dataset("vectors", `${modelKey(model)}/${table}`);

@@ -1,5 +1,7 @@
 import { createHash } from "../../deps.ts";
 import type { Campaign, Message } from "../../lib/core/types.ts";
+import { derivedId } from "../../lib/schema/ids.ts";
+import type { Conversation, ProfileText } from "../../lib/recommend/conversations.ts";
 import type { Purpose } from "../../lib/embed/port.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 
@@ -19,7 +21,30 @@ export function campaignItem({ campaign_id: id, title, description }: Campaign):
   return { collection: "campaigns", id, ...rest, content_hash: hashOf(text), text };
 }
 
-function hashOf(text: string): string {
+/** A vector row that is still one or several texts. */
+export interface TextRow extends Omit<VectorRow, "vector"> {
+  readonly collection: "profiles" | "conversations";
+  readonly texts: readonly string[];
+}
+
+/** What stands for a user is the vector of their newest words. None if they said nothing. */
+export function profileTexts(user_id: string, profile: ProfileText | null): TextRow[] {
+  if (profile === null) return [];
+  const { text, newest: timestamp } = profile;
+  const rest = { id: user_id, user_id, role: "user", timestamp } as const;
+  return [{ collection: "profiles", ...rest, content_hash: hashOf(text), texts: [text] }];
+}
+
+/** A conversation is as much how it opened, which is what a query will be like, as all that was said in it. */
+export function conversationTexts({ id, user_id, end, opening, whole }: Conversation): TextRow {
+  const texts = opening === "" || opening === whole ? [whole] : [opening, whole];
+  const content_hash = texts.length === 1 ? hashOf(whole) : derivedId(["parley.texts.v1", ...texts]);
+  const rest = { id, user_id, role: "user", timestamp: end } as const;
+  return { collection: "conversations", ...rest, content_hash, texts };
+}
+
+/** The content hash of a row that is one text. */
+export function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
@@ -36,7 +61,7 @@ export function purposeOf(collection: Collection): Purpose {
 /** By key, the vectors that live rows of the store have for these items' texts. */
 export async function liveVectors(
   store: VectorStore,
-  items: readonly Item[],
+  items: readonly Pick<Item, "collection" | "content_hash">[],
   signal: AbortSignal,
 ): Promise<Map<string, Float32Array>> {
   const live = new Map<string, Float32Array>();

@@ -332,7 +332,18 @@ function recounts(test: Test): void {
     assert.deepEqual(await store.counts(), { campaigns: 1, events: 3, users: 2 });
   });
 
+  test("users() pages through those with events in the order of ids, each once", async (store) => {
+    const users = ["é", "b", "a", "z", "😀", "\uffee", "c"];
+    await store.upsertEvents({ events: [...users, ...users].map((user_id) => event({ user_id })) });
+    await store.deleteUsers({ user_ids: ["c"] });
+    const page = (after: string | null, limit: number) => store.users({ after, limit });
+    const expected = ["a", "b", "z", "é", "\uffee", "😀"];
+    assert.deepEqual(await collect(page, (user_id) => user_id, 4), expected);
+    assert.deepEqual(await collect(page, (user_id) => user_id, 2), expected);
+  });
+
   test("an empty store answers everything with nothing", async (store) => {
+    assert.deepEqual(await store.users({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.engagement({ user_ids: ["nobody"] }), []);
     assert.deepEqual(await store.touched({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.popular({ version: 1, limit: 10 }), []);

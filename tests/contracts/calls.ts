@@ -30,6 +30,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   touched: (store, o) => store.touched({ after: null, limit: 5, ...o }),
   touchAll: (store, o) => store.touchAll(o),
   settle: (store, o) => store.settle({ touched: [{ user_id: "a", token: "1" }], ...o }),
+  users: (store, o) => store.users({ after: null, limit: 5, ...o }),
   engagement: (store, o) => store.engagement({ ...users, ...o }),
   eventsOf: (store, o) => store.eventsOf({ ...users, ...o }),
   campaigns: (store, o) => store.campaigns({ campaign_ids: ["k"], ...o }),

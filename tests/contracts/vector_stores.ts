@@ -83,7 +83,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
         hashes: (o) => store.hashes({ collection: "profiles", ids: ["u1"], ...o }),
         byHash: (o) => store.byHash({ collection: "profiles", hashes: ["h"], ...o }),
         get: (o) => store.get({ collection: "profiles", ids: ["u1"], ...o }),
-        messagesOf: (o) => store.messagesOf({ user_id: "u1", after: null, limit: 5, ...o }),
+        deleteExcept: (o) => store.deleteExcept({ collection: "profiles", user_ids: ["u1"], ids: [], ...o }),
         search: (o) => store.search({ collection: "profiles", version: 1, vector: axis(0), k: 5, ...o }),
         build: (o) => store.build({ version: 1, ...o }),
         verify: (o) => store.verify({ version: 1, ...o }),

@@ -110,19 +110,26 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal((await find()).size, 0);
   });
 
-  test("messagesOf() pages through one user's own messages in ascending id", async (store) => {
-    const message = (at: number, rest: Partial<VectorRow>) =>
-      profile(`m${100 + at}`, axis(at % 8), { user_id: "u1", ...rest });
-    const rows = Array.from(
-      { length: 30 },
-      (_, at) => message(at, at % 3 === 0 ? { role: "assistant" } : at % 3 === 1 ? { user_id: "u2" } : {}),
-    );
-    await store.upsert({ collection: "messages", rows: rows.toReversed() });
-    const expected = rows.filter((row) => row.user_id === "u1" && row.role === "user");
-    const first = await store.messagesOf({ user_id: "u1", after: null, limit: 4 });
-    const rest = await store.messagesOf({ user_id: "u1", after: first.at(-1)!.id, limit: 100 });
-    assert.deepEqual([...first, ...rest].map((row) => ({ ...row })), expected);
-    assert.deepEqual(await store.messagesOf({ user_id: "nobody", after: null, limit: 4 }), []);
+  test("deleteExcept() leaves these users the ids that it is given, in one collection, and others all", async (store) => {
+    const row = (user_id: string, at: number) => profile(`${user_id}-${at}`, axis(at), { user_id });
+    const rows = ["u1", "u2", "u3"].flatMap((user_id) => [0, 1, 2].map((at) => row(user_id, at)));
+    for (const collection of ["messages", "conversations"] as const) await store.upsert({ collection, rows });
+    await store.build({ version: 1 });
+    const ids = ["u1-1", "u3-0", "nothing"];
+    const some = { collection: "conversations", user_ids: ["u1", "u2", "nobody"], ids } as const;
+    assert.equal(await store.deleteExcept(some), 5);
+    assert.equal(await store.deleteExcept(some), 0);
+    assert.equal(await store.deleteExcept({ ...some, user_ids: [] }), 0);
+    const left = await store.get({ collection: "conversations", ids: rows.map(({ id }) => id) });
+    assert.deepEqual([...left.keys()].sort(), ["u1-1", "u3-0", "u3-1", "u3-2"]);
+    const { messages, conversations } = await store.counts();
+    assert.deepEqual([messages, conversations], [9, 4]);
+    const near = { collection: "conversations", vector: axis(1), k: 9 } as const;
+    const found = async (version: number) =>
+      (await store.search({ ...near, version })).map(({ id }) => id).sort();
+    assert.deepEqual(await found(1), [...left.keys()].sort());
+    await store.build({ version: 2 });
+    assert.deepEqual(await found(2), [...left.keys()].sort());
   });
 
   test(
@@ -144,7 +151,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
       assert.equal(await store.deleteUsers({ user_ids: ["u1", "nobody"] }), 5);
       assert.deepEqual(await store.counts(), { messages: 0, profiles: 1, conversations: 1, campaigns: 0 });
       assert.equal((await store.get({ collection: "profiles", ids: ["u1"] })).size, 0);
-      assert.deepEqual(await store.messagesOf({ user_id: "u1", after: null, limit: 9 }), []);
+      assert.equal((await store.get({ collection: "messages", ids: ["m1", "m2"] })).size, 0);
       sameHits(await near(store, 1, axis(0), 2), [{ id: "u2", score: 0 }]);
       const conversation = { collection: "conversations", version: 1, vector: axis(0), k: 2 } as const;
       sameHits(await store.search(conversation), [{ id: "v3", score: 0 }]);

@@ -98,8 +98,8 @@ function adapterTests(): void {
     const ids = [...IDS, `nobody" or key != "`];
     assert.deepEqual([...(await store.get({ collection: "profiles", ids })).keys()].sort(), IDS.toSorted());
     for (const [at, id] of IDS.entries()) {
-      const [message] = await store.messagesOf({ user_id: id, after: null, limit: 5 });
-      assert.deepEqual(message, rows[at]);
+      const found = await store.get({ collection: "messages", ids: [id] });
+      assert.deepEqual(found.get(id), rows[at]!.vector);
       const hits = await store.search({
         collection: "profiles",
         version: 1,
@@ -126,33 +126,38 @@ function adapterTests(): void {
     assert.equal((await store.counts()).profiles, 1);
   });
 
-  test("messagesOf() and faults() go through pages, whatever is in memory or on disk", async (store, url) => {
-    const rows = (from: number): VectorRow[] =>
-      Array.from(
-        { length: 1_500 },
-        (_, at) => profile(`m${10_000 + 2 * at + from}`, next(), { user_id: "u" }),
-      );
-    await store.upsert({ collection: "messages", rows: rows(0) });
-    await withSdk(url, (client) => client.flushSync({ collection_names: [`${prefixIn(url)}messages`] }));
-    await store.upsert({ collection: "messages", rows: rows(1) });
-    const found = await store.messagesOf({ user_id: "u", after: "m10001", limit: 2_500 });
-    assert.deepEqual(found.map(({ id }) => id), Array.from({ length: 2_500 }, (_, at) => `m${10_002 + at}`));
+  test(
+    "deleteExcept() and faults() go through pages, whatever is in memory or on disk",
+    async (store, url) => {
+      const rows = (from: number): VectorRow[] =>
+        Array.from(
+          { length: 1_500 },
+          (_, at) => profile(`m${10_000 + 2 * at + from}`, next(), { user_id: "u" }),
+        );
+      await store.upsert({ collection: "messages", rows: rows(0) });
+      await withSdk(url, (client) => client.flushSync({ collection_names: [`${prefixIn(url)}messages`] }));
+      await store.upsert({ collection: "messages", rows: rows(1) });
+      const ids = [...rows(0), ...rows(1)].map(({ id }) => id).slice(0, -1);
+      const of = { collection: "messages", user_ids: ["u"] } as const;
+      assert.equal(await store.deleteExcept({ ...of, ids }), 1);
+      assert.equal((await store.counts()).messages, 2_999);
 
-    const bad = rows(0).at(-1)!;
-    await withSdk(url, async (client) => {
-      const { id, user_id, role, timestamp, content_hash } = bad;
-      const row = { key: id, id, user_id: user_id!, role, timestamp: timestamp!, content_hash };
-      const vector = [...bad.vector].map((value) => 2 * value);
-      const data = [{ ...row, born: 1, gone: Number.MAX_SAFE_INTEGER, vector }];
-      return await client.upsert({ collection_name: `${prefixIn(url)}messages`, data });
-    });
-    assert.deepEqual(await store.faults({ limit: 5 }), [bad.id]);
-    const hashes = [bad.content_hash];
-    assert.equal((await store.byHash({ collection: "messages", hashes })).size, 0);
-    assert.equal(await store.dropFaults(), 1);
-    assert.deepEqual(await store.faults({ limit: 5 }), []);
-    assert.equal((await store.counts()).messages, 2_999);
-  });
+      const bad = rows(0).at(-1)!;
+      await withSdk(url, async (client) => {
+        const { id, user_id, role, timestamp, content_hash } = bad;
+        const row = { key: id, id, user_id: user_id!, role, timestamp: timestamp!, content_hash };
+        const vector = [...bad.vector].map((value) => 2 * value);
+        const data = [{ ...row, born: 1, gone: Number.MAX_SAFE_INTEGER, vector }];
+        return await client.upsert({ collection_name: `${prefixIn(url)}messages`, data });
+      });
+      assert.deepEqual(await store.faults({ limit: 5 }), [bad.id]);
+      const hashes = [bad.content_hash];
+      assert.equal((await store.byHash({ collection: "messages", hashes })).size, 0);
+      assert.equal(await store.dropFaults(), 1);
+      assert.deepEqual(await store.faults({ limit: 5 }), []);
+      assert.equal((await store.counts()).messages, 2_998);
+    },
+  );
 
   test("search() puts equal vectors in order of their ids, wherever they are stored", async (store, url) => {
     const vector = next();

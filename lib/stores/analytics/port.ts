@@ -88,6 +88,8 @@ export interface AnalyticsStore {
   /** Touches everybody who has events here, as if they were new. */
   touchAll(o?: Abortable): Promise<void>;
   settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
+  /** Users with events in ascending id, after `after`. */
+  users(o: { after: string | null; limit: number } & Abortable): Promise<string[]>;
   /** Recount of events for these users, in ascending user and campaign. */
   engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
   /** All events of these users, in ascending user, time and id. */

@@ -29,6 +29,7 @@ import { PostgresVersions } from "./postgres_versions.ts";
 import {
   ANALYTICS_MIGRATIONS,
   BY_CAMPAIGN,
+  BY_TYPE,
   byStrategySql,
   CAMPAIGNS,
   DAILY,
@@ -36,6 +37,7 @@ import {
   MOST_FIRST,
   UNKNOWN,
   unknownCampaigns,
+  USERS,
 } from "./schema.ts";
 
 /** Rows that one transaction deletes at most. */
@@ -110,19 +112,15 @@ export class PostgresAnalytics implements AnalyticsStore {
     );
   }
 
+  async users(o: { after: string | null; limit: number } & Abortable): Promise<string[]> {
+    const rows = await this.db.all<{ user_id: string }>(USERS("$1", "$2"), [o.after ?? "", o.limit], o);
+    return rows.map(({ user_id }) => user_id);
+  }
+
   engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
-    return this.db.all<Engagement>(
-      `SELECT user_id, campaign_id,
-              count(*) FILTER (WHERE type = 'impression') AS impressions,
-              count(*) FILTER (WHERE type = 'click') AS clicks,
-              count(*) FILTER (WHERE type = 'conversion') AS conversions,
-              count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
-              max(timestamp) AS last
-       FROM events WHERE user_id = ANY($1::text[])
-       GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
-      [o.user_ids],
-      o,
-    );
+    const sql = `SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last FROM events
+      WHERE user_id = ANY($1::text[]) GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`;
+    return this.db.all<Engagement>(sql, [o.user_ids], o);
   }
 
   eventsOf(o: { user_ids: readonly string[] } & Abortable): Promise<EngagementEvent[]> {

@@ -77,9 +77,14 @@ CREATE TABLE files (
 `,
 ];
 
-const BY_TYPE =
+/** Counts of events by type, as columns. */
+export const BY_TYPE =
   `count(*) FILTER (WHERE type = 'impression') AS impressions, count(*) FILTER (WHERE type = 'click') AS clicks,
   count(*) FILTER (WHERE type = 'conversion') AS conversions, count(*) FILTER (WHERE type = 'dismissal') AS dismissals`;
+
+/** A page of the users with events, off the index by user alone. `?` or `$1` is what they come after. */
+export const USERS = (after: string, limit: string) =>
+  `SELECT DISTINCT user_id FROM events WHERE user_id > ${after} ORDER BY user_id LIMIT ${limit}`;
 
 /** Counts of events by type and UTC day, off the index by time alone. */
 export const DAILY = `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events`;

@@ -29,6 +29,7 @@ import type {
 import {
   ANALYTICS_MIGRATIONS,
   BY_CAMPAIGN,
+  BY_TYPE,
   byStrategySql,
   CAMPAIGNS,
   DAILY,
@@ -36,6 +37,7 @@ import {
   MOST_FIRST,
   UNKNOWN,
   unknownCampaigns,
+  USERS,
 } from "./schema.ts";
 import { VersionFiles } from "./version_files.ts";
 import { Versions } from "./versions.ts";
@@ -97,15 +99,16 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.touches.settle(o.touched, o);
   }
 
+  async users(o: { after: string | null; limit: number } & Abortable): Promise<string[]> {
+    o.signal?.throwIfAborted();
+    const rows = this.db.all<{ user_id: string }>(USERS("?", "?"), o.after ?? "", o.limit);
+    return rows.map(({ user_id }) => user_id);
+  }
+
   async engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
     o.signal?.throwIfAborted();
     return this.db.all<Engagement>(
-      `SELECT user_id, campaign_id,
-              count(*) FILTER (WHERE type = 'impression') AS impressions,
-              count(*) FILTER (WHERE type = 'click') AS clicks,
-              count(*) FILTER (WHERE type = 'conversion') AS conversions,
-              count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
-              max(timestamp) AS last
+      `SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last
        FROM events WHERE user_id IN (SELECT value FROM json_each(?))
        GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
       JSON.stringify(o.user_ids),

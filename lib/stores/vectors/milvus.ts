@@ -7,9 +7,9 @@ import { settled } from "./milvus_hits.ts";
 import { decodeRow, encodeRow, FIELDS, hexOf, LIVE, planUpsert, retired } from "./milvus_rows.ts";
 import { SCALARS, vectorOf, WHOLE } from "./milvus_rows.ts";
 import { MilvusState, notBuilt, type State } from "./milvus_state.ts";
-import { among, type MilvusRow, MilvusTable, MOST_ROWS, quoted, VALUES } from "./milvus_table.ts";
+import { among, type MilvusRow, MilvusTable, MOST_ROWS, VALUES } from "./milvus_table.ts";
 import { COLLECTIONS, INDEXED, PERSONAL } from "./port.ts";
-import type { Collection, Hit, Search, VectorCounts, VectorRow, VectorStore } from "./port.ts";
+import type { Collection, DeleteExcept, Hit, Search, VectorCounts, VectorRow, VectorStore } from "./port.ts";
 import { faultOf, refuseFaults, unit } from "./rows.ts";
 
 type Signal = AbortSignal | undefined;
@@ -166,23 +166,6 @@ export class MilvusVectors implements VectorStore {
     return ids;
   }
 
-  async messagesOf(
-    o: { user_id: string; after: string | null; limit: number } & Abortable,
-  ): Promise<VectorRow[]> {
-    o.signal?.throwIfAborted();
-    const found: VectorRow[] = [];
-    const rows = this.tables.messages.scan({
-      filter: `user_id == ${quoted(o.user_id)} and role == "user"`,
-      fields: WHOLE,
-      freshness: "lately",
-      after: o.after ?? "",
-      limit: o.limit,
-      signal: o.signal,
-    });
-    for await (const row of rows) found.push(decodeRow(row));
-    return found;
-  }
-
   async search(o: Search): Promise<Hit[]> {
     const { signal } = o;
     signal?.throwIfAborted();
@@ -247,6 +230,18 @@ export class MilvusVectors implements VectorStore {
       const which = { filter: LIVE, fields: WHOLE, freshness: "lately", signal } as const;
       for await (const row of this.tables[collection].scan(which)) yield { collection, row: decodeRow(row) };
     }
+  }
+
+  async deleteExcept({ collection, user_ids, ids, signal }: DeleteExcept): Promise<number> {
+    signal?.throwIfAborted();
+    const keep = new Set(ids);
+    const left: string[] = [];
+    for await (const some of batches(user_ids, VALUES)) {
+      const filter = `${LIVE} and ${among("user_id", some)}`;
+      const rows = this.tables[collection].scan({ filter, fields: ["key", "id"], freshness: "own", signal });
+      for await (const { id } of rows) if (!keep.has(String(id))) left.push(String(id));
+    }
+    return await this.erase(collection, "id", left, signal);
   }
 
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {

@@ -177,18 +177,16 @@ export class MilvusTable {
   }
 
   /**
-   * Rows that pass a filter, in ascending key after `after`, at most `limit` of them, page by page. Not by
-   * the SDK's iterator, which puts keys into its filters unescaped.
+   * Rows that pass a filter, in ascending key, page by page. Not by the SDK's iterator, which puts keys into its
+   * filters unescaped.
    */
-  async *scan(o: Query & { after?: string; limit?: number }): AsyncGenerator<MilvusRow> {
-    let { after = "", limit: left = Infinity } = o;
-    while (left > 0) {
-      const limit = Math.min(PAGE, left);
-      const rows = await this.query({ ...o, filter: `(${o.filter}) and key > ${quoted(after)}`, limit });
+  async *scan(o: Query): AsyncGenerator<MilvusRow> {
+    for (let after = "";;) {
+      const filter = `(${o.filter}) and key > ${quoted(after)}`;
+      const rows = await this.query({ ...o, filter, limit: PAGE });
       yield* rows;
       if (rows.length === 0) return;
       after = String(rows.at(-1)!.key);
-      left -= rows.length;
     }
   }
 

@@ -19,7 +19,7 @@ export interface VectorRow {
   readonly role: Role;
   /** When it was said; of a conversation, its end; of a profile, the user's newest message; of a campaign, null. */
   readonly timestamp: string | null;
-  /** SHA-256 (hex) of the text, or for a profile of what it was averaged from. */
+  /** SHA-256 (hex) of the text, or for several texts of all of them. */
   readonly content_hash: string;
   /** Length `dimension`, Euclidean norm 1. */
   readonly vector: Float32Array;
@@ -49,8 +49,6 @@ export interface VectorStore {
   ): Promise<Map<string, Float32Array>>;
   /** Vectors of the ids that are there. */
   get(o: { collection: Collection; ids: readonly string[] } & Abortable): Promise<Map<string, Float32Array>>;
-  /** One user's own messages (role `user`) in ascending id, after `after`. */
-  messagesOf(o: { user_id: string; after: string | null; limit: number } & Abortable): Promise<VectorRow[]>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version; `exclude` are ids that
    * must not come back. A version that was not built is `not_found`, one whose index is damaged is `unavailable`.
@@ -69,11 +67,20 @@ export interface VectorStore {
   faults(o: { limit: number } & Abortable): Promise<string[]>;
   /** Removes the rows that {@link faults} names, all of them; returns how many went. */
   dropFaults(o?: Abortable): Promise<number>;
+  /** Removes what these users have in a collection other than `ids`, from built versions too; returns how many rows went. */
+  deleteExcept(o: DeleteExcept): Promise<number>;
   deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(o?: Abortable): Promise<VectorCounts>;
   /** Hash of all rows with their vectors, independent of order, rowids and index bytes. */
   digest(o?: Abortable): Promise<string>;
+}
+
+/** Whose rows of which collection go, and which of them stay. */
+export interface DeleteExcept extends Abortable {
+  readonly collection: Collection;
+  readonly user_ids: readonly string[];
+  readonly ids: readonly string[];
 }
 
 /** What `search` is asked. */

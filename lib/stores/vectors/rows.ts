@@ -24,10 +24,6 @@ export function floatsOf(blob: Uint8Array): Float32Array {
   return new Float32Array(blob.slice(0, blob.length - blob.length % 4).buffer);
 }
 
-export function rowOf({ id, user_id, role, timestamp, content_hash, vector }: StoredRow): VectorRow {
-  return { id, user_id, role, timestamp, content_hash, vector: floatsOf(vector) };
-}
-
 /** What keeps a vector from being stored, or null. */
 export function faultOf(vector: Float32Array, dimension: number): string | null {
   if (vector.length !== dimension) return `has ${vector.length} dimensions where the model has ${dimension}`;

@@ -5,6 +5,7 @@ import { SetDigest } from "../digest.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
 import {
   type Collection,
+  type DeleteExcept,
   type Hit,
   INDEXED,
   PERSONAL,
@@ -13,7 +14,7 @@ import {
   type VectorRow,
   type VectorStore,
 } from "./port.ts";
-import { bestFirst, faultOf, floatsOf, refuseFaults, rowOf, type StoredRow, unit } from "./rows.ts";
+import { bestFirst, faultOf, floatsOf, refuseFaults, type StoredRow, unit } from "./rows.ts";
 import type { VectorFiles } from "./sqlite_files.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
 import type { NearRow } from "./version_index.ts";
@@ -91,19 +92,6 @@ export class SqliteVectors implements VectorStore {
     return new Map(
       rows.flatMap(({ hash, vector }) => vector && !this.isFaulty(vector) ? [[hash, floatsOf(vector)]] : []),
     );
-  }
-
-  async messagesOf(
-    o: { user_id: string; after: string | null; limit: number } & Abortable,
-  ): Promise<VectorRow[]> {
-    o.signal?.throwIfAborted();
-    return this.sql.all<StoredRow>(
-      `SELECT * FROM vectors WHERE collection = 'messages' AND user_id = ? AND role = 'user' AND id > ?
-       ORDER BY id LIMIT ?`,
-      o.user_id,
-      o.after ?? "",
-      o.limit,
-    ).map(rowOf);
   }
 
   async search(o: Search): Promise<Hit[]> {
@@ -191,6 +179,19 @@ export class SqliteVectors implements VectorStore {
       after = rows.at(-1)!.rowid;
       await turn();
     }
+  }
+
+  async deleteExcept({ collection, user_ids, ids, signal }: DeleteExcept): Promise<number> {
+    signal?.throwIfAborted();
+    const left = this.sql.all<{ id: string }>(
+      `SELECT id FROM vectors WHERE collection = ? AND user_id IN (SELECT value FROM json_each(?))
+         AND id NOT IN (SELECT value FROM json_each(?))`,
+      collection,
+      JSON.stringify(user_ids),
+      JSON.stringify(ids),
+    );
+    if (left.length === 0) return 0;
+    return await eraseRows(this.sql, { collection, column: "id", values: left.map(({ id }) => id), signal });
   }
 
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {

@@ -6,7 +6,7 @@ import type { Services } from "../../services.ts";
 import { checked } from "../check.ts";
 import type { DeriveOutput } from "../derive.ts";
 import { vectorSet } from "../store.ts";
-import { speakers } from "./derive.ts";
+import { speakers } from "./corpus.ts";
 import type { EstimateOutput } from "./estimate.ts";
 
 /** Users whose neighbours are compared, and how many neighbours each. */

@@ -1,3 +1,5 @@
+import { paged } from "../../../lib/core/batch.ts";
+import type { Message } from "../../../lib/core/types.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Services } from "../../services.ts";
 import { campaignItem, type Item, messageItem } from "../texts.ts";
@@ -28,5 +30,20 @@ export async function* corpus(
     if (items.length === PAGE) continue;
     if (collection === "campaigns") return;
     [collection, after] = ["campaigns", null];
+  }
+}
+
+/** All users who said something, each once, in the order of their first message's id. */
+export async function* speakers({ services, signal }: TaskContext<Services>): AsyncGenerator<string> {
+  const { documents, artifacts } = services;
+  const register = await artifacts.register();
+  const page = (after: string | null, limit: number) => documents.page({ after, limit, signal });
+  try {
+    for await (const { user_id, role } of paged<Message>(500, ({ message_id }) => message_id, page)) {
+      signal.throwIfAborted();
+      if (role === "user" && register.claim(user_id, "") === null) yield user_id;
+    }
+  } finally {
+    register.close();
   }
 }

@@ -1,11 +1,11 @@
 import { modelKey, type WriteCounts } from "../../../lib/core/types.ts";
-import { Fail, type TaskContext } from "../../../lib/dag/types.ts";
+import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../../datasets.ts";
 import type { Services } from "../../services.ts";
 import { addCounts, countsText, NO_WRITES } from "../rows.ts";
-import { vectorSet } from "../store.ts";
+import { refuseOtherModel, vectorSet } from "../store.ts";
 import { type Item, keyOf, liveVectors, purposeOf } from "../texts.ts";
 import { corpus, type Place, START } from "./corpus.ts";
 import { type EstimateOutput, type ReembedParams, rowsToEmbed } from "./estimate.ts";
@@ -38,7 +38,7 @@ const NOTHING: Saved = {
 export async function reembed(context: TaskContext<Services>): Promise<ReembedOutput> {
   const { services, signal, run } = context;
   const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
-  refuseChange(embedder, context.output<EstimateOutput>("estimate"));
+  refuseOtherModel(embedder.model, context.output<EstimateOutput>("estimate").model);
   context.version("model", modelKey(embedder.model));
   const store = await services.vectors.of({ model: embedder.model, signal });
   const dropped = await store.dropFaults({ signal });
@@ -63,13 +63,6 @@ export async function reembed(context: TaskContext<Services>): Promise<ReembedOu
   report(context, store, saved);
   const { place: _place, ...output } = saved;
   return output;
-}
-
-/** What is embedded must all be of the model that was estimated, whose name the later steps go by. */
-function refuseChange({ model }: Embedder, estimated: EstimateOutput): void {
-  const [now, before] = [modelKey(model), modelKey(estimated.model)];
-  if (now === before) return;
-  throw new Fail(`the model was ${before} when this run began and is ${now} now: begin a new run`);
 }
 
 async function embedPage(

@@ -1,0 +1,208 @@
+import { batches, paged } from "../../lib/core/batch.ts";
+import { type Message, modelKey, type WriteCounts } from "../../lib/core/types.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import {
+  conversationsOf,
+  inOrder,
+  profileTextOf,
+  recommends,
+  type UserRows,
+} from "../../lib/recommend/conversations.ts";
+import { FIELDS } from "../datasets.ts";
+import type { Services } from "../services.ts";
+import { embedTexts, type TextCounts, type VectorWriter } from "./embed_texts.ts";
+import type { GraphOutput, TouchedUser } from "./graph.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact } from "./rows.ts";
+import { embeddedStore, refuseOtherModel, vectorSet } from "./store.ts";
+import { conversationTexts, profileTexts } from "./texts.ts";
+
+/** What became of users' conversations and profiles. */
+export interface DerivedCounts extends TextCounts {
+  readonly users: number;
+  /** Conversations that show what to recommend, and their edges. */
+  readonly conversations: number;
+  readonly edges: number;
+  readonly written: { readonly profiles: WriteCounts; readonly conversations: WriteCounts };
+  /** Vectors of profiles and conversations that are no more. */
+  readonly removed: number;
+}
+
+export const NOTHING_DERIVED: DerivedCounts = {
+  users: 0,
+  conversations: 0,
+  edges: 0,
+  written: { profiles: NO_WRITES, conversations: NO_WRITES },
+  removed: 0,
+  embedded: 0,
+  reused: 0,
+  long: 0,
+};
+
+/** Users derived at a time: what a kill costs at the most. */
+const USERS = 50;
+/** Messages read at a time. */
+const PAGE = 2_000;
+/** Messages of one user that count, the newest: some users are programs. */
+const MAX_MESSAGES = 10_000;
+/** Rows embedded at a time. */
+const ROWS = 256;
+
+/**
+ * Derives the conversations and the profile of every dirty user, in the vectors and in the graph, and settles the users that are
+ * done. An attempt continues after the users of the one before it.
+ */
+export async function conversations(context: TaskContext<Services>): Promise<DerivedCounts> {
+  const { services, signal } = context;
+  const store = await embeddedStore(context);
+  const embedder = await services.embedder();
+  refuseOtherModel(embedder.model, store.model);
+  context.version("model", modelKey(store.model));
+  const { touched } = context.output<GraphOutput>("graph");
+  let done = context.loadCheckpoint<DerivedCounts>() ?? NOTHING_DERIVED;
+  if (done.users > 0) context.log(`continues after ${done.users} of ${touched.rows} users`);
+  let skip = done.users;
+  for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), USERS)) {
+    if (skip > 0) {
+      skip -= users.length;
+      continue;
+    }
+    const user_ids = users.map(({ user_id }) => user_id);
+    done = addDerived(done, await deriveUsers(context, { store, embedder }, user_ids));
+    await settle(services, users, signal);
+    await context.saveCheckpoint(done);
+    context.progress({ done: done.users, total: touched.rows });
+  }
+  context.reads(services.artifact(touched));
+  reportDerived(context, { store, embedder }, done);
+  return done;
+}
+
+/** Makes these users' conversations and profiles what their messages and events say. Repeating it changes nothing. */
+export async function deriveUsers(
+  context: TaskContext<Services>,
+  writer: VectorWriter,
+  user_ids: readonly string[],
+): Promise<DerivedCounts> {
+  const { services: { graph, settings }, signal } = context;
+  const gap_ms = settings.conversation_gap_minutes * 60_000;
+  const users = await readUsers(context, user_ids);
+  const engaged = users.map((user) => conversationsOf(user, { gap_ms }).filter(recommends));
+  const items = users.flatMap((user, at) => [
+    ...profileTexts(user.user_id, profileTextOf(user)),
+    ...engaged[at]!.map(conversationTexts),
+  ]);
+  const written = { profiles: NO_WRITES, conversations: NO_WRITES };
+  let texts: TextCounts = { embedded: 0, reused: 0, long: 0 };
+  for await (const some of batches(items, ROWS)) {
+    const { counts, ...more } = await embedTexts(writer, some, signal);
+    texts = addTexts(texts, more);
+    for (const collection of DERIVED) {
+      written[collection] = addCounts(written[collection], counts[collection]);
+    }
+  }
+  let removed = 0;
+  for (const collection of DERIVED) {
+    const ids = items.filter((item) => item.collection === collection).map(({ id }) => id);
+    removed += await writer.store.deleteExcept({ collection, user_ids, ids, signal });
+  }
+  const rows = engaged.flat().map(({ id, user_id, engagement }) => ({
+    conversation_id: id,
+    user_id,
+    engagement,
+  }));
+  const edges = await graph.setConversations({ user_ids, conversations: rows, signal });
+  return { users: user_ids.length, conversations: rows.length, edges, written, removed, ...texts };
+}
+
+const DERIVED = ["profiles", "conversations"] as const;
+
+export function addDerived(a: DerivedCounts, b: DerivedCounts): DerivedCounts {
+  return {
+    users: a.users + b.users,
+    conversations: a.conversations + b.conversations,
+    edges: a.edges + b.edges,
+    written: {
+      profiles: addCounts(a.written.profiles, b.written.profiles),
+      conversations: addCounts(a.written.conversations, b.written.conversations),
+    },
+    removed: a.removed + b.removed,
+    ...addTexts(a, b),
+  };
+}
+
+function addTexts(a: TextCounts, b: TextCounts): TextCounts {
+  return { embedded: a.embedded + b.embedded, reused: a.reused + b.reused, long: a.long + b.long };
+}
+
+async function readUsers(
+  { services: { documents, analytics }, signal, log }: TaskContext<Services>,
+  user_ids: readonly string[],
+): Promise<UserRows[]> {
+  const said = new Map<string, Message[]>(user_ids.map((user_id) => [user_id, []]));
+  const page = (after: string | null, limit: number) => documents.page({ after, limit, user_ids, signal });
+  for await (const message of paged(PAGE, ({ message_id }) => message_id, page)) {
+    const messages = said.get(message.user_id);
+    messages?.push(message);
+    if (messages !== undefined && messages.length >= 2 * MAX_MESSAGES) {
+      said.set(message.user_id, newestOf(messages, MAX_MESSAGES));
+    }
+  }
+  const events = Map.groupBy(await analytics.eventsOf({ user_ids, signal }), ({ user_id }) => user_id);
+  let cut = 0;
+  const users = [...said].map(([user_id, messages]) => {
+    if (messages.length > MAX_MESSAGES) cut++;
+    const newest = newestOf(messages, MAX_MESSAGES);
+    return { user_id, messages: newest, events: events.get(user_id) ?? [] };
+  });
+  if (cut > 0) log(`${cut} users said more than ${MAX_MESSAGES} messages: the newest count`);
+  return users;
+}
+
+/** The newest messages; a message that is left out never comes to count by what is read after it. */
+function newestOf(messages: Message[], count: number): Message[] {
+  return messages.length > count ? inOrder(messages).slice(-count) : messages;
+}
+
+async function settle(
+  { documents, analytics }: Services,
+  users: readonly TouchedUser[],
+  signal: AbortSignal,
+): Promise<void> {
+  const touches = (store: "documents" | "analytics") =>
+    users.flatMap(({ user_id, [store]: token }) => token === null ? [] : [{ user_id, token }]);
+  await documents.settle({ touched: touches("documents"), signal });
+  await analytics.settle({ touched: touches("analytics"), signal });
+}
+
+export function reportDerived(
+  context: TaskContext<Services>,
+  { store }: VectorWriter,
+  done: DerivedCounts,
+): void {
+  const { services } = context;
+  const { embedded, reused, long, written, removed } = done;
+  context.log(
+    `${done.conversations} conversations of ${done.users} users show what to recommend; ` +
+      `${embedded} texts embedded, ${reused} had a vector, ${long} were longer than the model reads`,
+  );
+  let out = 0;
+  for (const collection of DERIVED) {
+    const counts = written[collection];
+    const rows = counts.inserted + counts.changed;
+    out += rows;
+    context.log(countsText(collection, counts));
+    const table = vectorSet(context, store, collection);
+    context.writes({ ...table, rows, fields: FIELDS.vectors, quality: { ...counts } });
+  }
+  if (removed > 0) context.log(`${removed} vectors of what is no more were removed`);
+  context.rows({ in: done.users, out });
+  context.reads(services.dataset("documents", "messages"));
+  context.reads(services.dataset("analytics", "events"));
+  context.reads(vectorSet(context, store, "messages"));
+  context.writes({
+    ...services.dataset("graph", "conversations"),
+    rows: done.edges,
+    fields: FIELDS.conversations,
+    quality: { conversations: done.conversations, embedded, reused, long, removed },
+  });
+}

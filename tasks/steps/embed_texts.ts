@@ -1,0 +1,68 @@
+import type { WriteCounts } from "../../lib/core/types.ts";
+import type { Embedder } from "../../lib/embed/port.ts";
+import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
+import { NO_WRITES } from "./rows.ts";
+import { hashOf, keyOf, liveVectors, purposeOf, type TextRow } from "./texts.ts";
+
+/** What vectors are made with and written to. Both are of one model. */
+export interface VectorWriter {
+  readonly embedder: Embedder;
+  readonly store: VectorStore;
+}
+
+export interface TextCounts {
+  /** Texts that the model read. */
+  readonly embedded: number;
+  /** Rows whose vector was there already. */
+  readonly reused: number;
+  /** Of the embedded, texts that are longer than the model reads. */
+  readonly long: number;
+}
+
+/**
+ * Writes a vector for each row: the direction of its texts' vectors added up. A row of the same content lends its vector, a message
+ * of the same text that text's; only what is left is embedded.
+ */
+export async function embedTexts(
+  { embedder, store }: VectorWriter,
+  rows: readonly TextRow[],
+  signal: AbortSignal,
+): Promise<TextCounts & { readonly counts: Record<"profiles" | "conversations", WriteCounts> }> {
+  const vectors = await liveVectors(store, rows, signal);
+  const missing = rows.filter((row) => !vectors.has(keyOf(row)));
+  const texts = new Map(missing.flatMap((row) => row.texts.map((text) => [hashOf(text), text] as const)));
+  const known = await store.byHash({ collection: "messages", hashes: [...texts.keys()], signal });
+  const fresh = [...texts].filter(([hash]) => !known.has(hash));
+  let long = 0;
+  const made = await embedder.embed({
+    texts: fresh.map(([, text]) => text),
+    as: purposeOf("messages"),
+    signal,
+    onLong: (count) => void (long = count),
+  });
+  fresh.forEach(([hash], at) => known.set(hash, made[at]!));
+  for (const row of missing) {
+    vectors.set(
+      keyOf(row),
+      direction(row.texts.map((text) => known.get(hashOf(text))!)),
+    );
+  }
+  const counts = { profiles: NO_WRITES, conversations: NO_WRITES };
+  for (const [collection, group] of Map.groupBy(rows, (row) => row.collection)) {
+    const whole = group.map((row): VectorRow => {
+      const { texts: _texts, collection: _collection, ...rest } = row;
+      return { ...rest, vector: vectors.get(keyOf(row))! };
+    });
+    counts[collection] = await store.upsert({ collection, rows: whole, signal });
+  }
+  return { embedded: fresh.length, reused: rows.length - missing.length, long, counts };
+}
+
+/** The unit vector of a sum; of vectors that cancel out, the last of them. */
+function direction(vectors: readonly Float32Array[]): Float32Array {
+  const last = vectors.at(-1)!;
+  if (vectors.length === 1) return last;
+  const sum = Float64Array.from(last, (_, at) => vectors.reduce((sum, vector) => sum + vector[at]!, 0));
+  const norm = Math.hypot(...sum);
+  return norm < 1e-6 ? last : Float32Array.from(sum, (x) => x / norm);
+}

@@ -1,0 +1,99 @@
+import { batches, paged } from "../../lib/core/batch.ts";
+import type { Abortable } from "../../lib/core/types.ts";
+import { type Interactions, learnItemWeights } from "../../lib/recommend/item_item.ts";
+import { encodeItemWeights, ITEM_WEIGHTS_FILE } from "../../lib/recommend/item_item_file.ts";
+import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
+
+export interface SavedWeights {
+  /** Users who engaged with anything, and campaigns that have weights. */
+  readonly users: number;
+  readonly campaigns: number;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** Users whose engagement is read at a time. */
+const USERS = 500;
+const CAMPAIGNS = 1_000;
+
+/** Learns item–item weights from what users clicked or converted on, and saves them as a file of a version. */
+export async function saveItemWeights(
+  analytics: AnalyticsStore,
+  { version, signal }: { version: number } & Abortable,
+): Promise<SavedWeights> {
+  const campaign_ids = await campaignIds(analytics, signal);
+  const interactions = await readInteractions(analytics, campaign_ids, signal);
+  const weights = await learnItemWeights(interactions, { signal });
+  const bytes = encodeItemWeights({ campaign_ids, ...weights });
+  await analytics.saveFile({ version, name: ITEM_WEIGHTS_FILE, bytes, signal });
+  return {
+    users: interactions.starts.length - 1,
+    campaigns: new Set(interactions.items).size,
+    rows: weights.targets.length,
+    bytes: bytes.length,
+  };
+}
+
+/** Whether the published version was derived by a Parley that learnt no weights and derived no conversations yet. */
+export async function lacksItemWeights(analytics: AnalyticsStore, { signal }: Abortable): Promise<boolean> {
+  const published = await analytics.published({ signal });
+  if (published === null) return false;
+  return await analytics.file({ version: published.version, name: ITEM_WEIGHTS_FILE, signal }) === null;
+}
+
+async function campaignIds(analytics: AnalyticsStore, signal: AbortSignal | undefined): Promise<string[]> {
+  const ids: string[] = [];
+  const page = (after: string | null, limit: number) => analytics.campaignPage({ after, limit, signal });
+  for await (const { campaign_id } of paged(CAMPAIGNS, ({ campaign_id }) => campaign_id, page)) {
+    ids.push(campaign_id);
+  }
+  return ids;
+}
+
+/** Of each user who engaged with anything, the indexes of the campaigns. */
+async function readInteractions(
+  analytics: AnalyticsStore,
+  campaign_ids: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<Interactions> {
+  const index = new Map(campaign_ids.map((campaign_id, at) => [campaign_id, at]));
+  const [starts, items] = [new Numbers(), new Numbers()];
+  starts.push(0);
+  const page = (after: string | null, limit: number) => analytics.users({ after, limit, signal });
+  for await (const user_ids of batches(paged(USERS, (user_id) => user_id, page), USERS)) {
+    let user: string | null = null;
+    for (const row of await analytics.engagement({ user_ids, signal })) {
+      const item = isInterest(row) ? index.get(row.campaign_id) : undefined;
+      if (item === undefined) continue;
+      if (user !== null && user !== row.user_id) starts.push(items.length);
+      user = row.user_id;
+      items.push(item);
+    }
+    if (user !== null) starts.push(items.length);
+  }
+  return { starts: starts.array(), items: items.array(), count: campaign_ids.length };
+}
+
+/** What a user dismissed says nothing, whatever they did with it before. */
+function isInterest({ clicks, conversions, dismissals }: Engagement): boolean {
+  return dismissals === 0 && clicks + conversions > 0;
+}
+
+/** A list of numbers below 2^32 that takes four to eight bytes each. */
+class Numbers {
+  length = 0;
+  private numbers = new Uint32Array(1_024);
+
+  push(number: number): void {
+    if (this.length === this.numbers.length) {
+      const larger = new Uint32Array(2 * this.length);
+      larger.set(this.numbers);
+      this.numbers = larger;
+    }
+    this.numbers[this.length++] = number;
+  }
+
+  array(): Uint32Array {
+    return this.numbers.slice(0, this.length);
+  }
+}

@@ -1,0 +1,35 @@
+import { batches } from "../../../lib/core/batch.ts";
+import { modelKey } from "../../../lib/core/types.ts";
+import type { TaskContext } from "../../../lib/dag/types.ts";
+import type { Services } from "../../services.ts";
+import {
+  addDerived,
+  type DerivedCounts,
+  deriveUsers,
+  NOTHING_DERIVED,
+  reportDerived,
+} from "../conversations.ts";
+import { refuseOtherModel } from "../store.ts";
+import { speakers } from "./corpus.ts";
+import type { EstimateOutput, ReembedParams } from "./estimate.ts";
+
+/** Users derived between two reports of how far it is. */
+const USERS = 50;
+
+/** Embeds the conversations and profiles of all users by the new model. What an earlier attempt embedded has its vector already. */
+export async function deriveConversations(context: TaskContext<Services>): Promise<DerivedCounts> {
+  const { services, signal, run } = context;
+  const { model } = context.output<EstimateOutput>("estimate");
+  const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
+  refuseOtherModel(embedder.model, model);
+  context.version("model", modelKey(model));
+  const writer = { embedder, store: await services.vectors.of({ model, signal }) };
+  const { users: total } = await services.documents.counts({ signal });
+  let done = NOTHING_DERIVED;
+  for await (const user_ids of batches(speakers(context), USERS)) {
+    done = addDerived(done, await deriveUsers(context, writer, user_ids));
+    context.progress({ done: done.users, total });
+  }
+  reportDerived(context, writer, done);
+  return done;
+}
