@@ -3,6 +3,7 @@ import { createHash } from "../../deps.ts";
 import { type JsonObject, type Kind, modelKey } from "../../lib/core/types.ts";
 import { Fail, Skip } from "../../lib/dag/types.ts";
 import type { ArtifactStore } from "../../lib/stores/artifacts/port.ts";
+import { saveItemWeights } from "../../tasks/steps/item_weights.ts";
 import { ingest, type IngestOutput } from "../../tasks/steps/ingest.ts";
 import { contextOf, type InputStores, withInputStores } from "../fixtures/context.ts";
 import { event, message } from "../fixtures/rows.ts";
@@ -23,6 +24,7 @@ async function file(o: InputStores, name: string, text: string): Promise<string>
 /** Records these sources as the published run read them. */
 async function published({ services }: InputStores, sources: [Kind, string, string][]): Promise<void> {
   const at = "2026-01-01T00:00:00.000Z";
+  await saveItemWeights(services.analytics, { version: 1 });
   await services.analytics.publish({
     published: { version: 1, run_id: "before", model: modelKey(MODEL), at },
     sources: sources.map(([kind, uri, text]) => ({
