@@ -10,7 +10,8 @@ export interface Build {
   readonly build: number;
   readonly collection: Indexed;
   readonly version: number;
-  readonly kind: IndexKind;
+  /** `empty` is one of no rows, which has no file. */
+  readonly kind: IndexKind | "empty";
   readonly deletions: number;
   readonly format: number;
   /** The file's name; each build has a file of its own. */

@@ -77,6 +77,9 @@ export class Indexes {
 
   private async load(build: Build): Promise<VersionIndex> {
     const { signal } = this.closing;
+    if (build.kind === "empty") {
+      return new VersionIndex(readFlat(new Uint8Array(), this.dimension), this.builds.groups(build));
+    }
     const file = this.builds.file(build);
     const map = (path: string) => mapUsearchFile(path, this.dimension);
     const index = build.kind === "flat"
@@ -131,6 +134,7 @@ export class Indexes {
         faults.push(notBuilt(collection, version));
         continue;
       }
+      if (build.kind === "empty") continue;
       try {
         for await (const _chunk of readVerified(this.builds.file(build), { signal }));
       } catch (error) {

@@ -75,11 +75,11 @@ const MIGRATIONS: readonly Migration[] = [
     FROM former;
   DROP TABLE former;
   `,
-  // Versions from before there were conversations have an index of none, which its first use builds (format 0).
+  // Versions from before there were conversations have an index of none, without a file.
   `
   INSERT INTO collections (collection) VALUES ('conversations');
   INSERT INTO indexes (collection, version, kind, deletions, format, file, bytes, sha256, groups)
-    SELECT 'conversations', version, 'flat', 0, 0, 'conversations-' || version || '.flat', 0, '', x''
+    SELECT 'conversations', version, 'empty', 0, 1, 'conversations-' || version || '.empty', 0, '', x''
     FROM indexes WHERE collection = 'profiles';
   `,
 ];

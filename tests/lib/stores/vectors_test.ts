@@ -224,13 +224,12 @@ test("reads and rebuilds what the schema before wrote", async (store, dir) => {
   assert.deepEqual(await store.counts(), { messages: 0, profiles: 2_100, conversations: 0, campaigns: 0 });
   assert.deepEqual(await store.verify({ version: 3 }), [
     "the index profiles-3 is damaged: it was built by another version of Parley",
-    "the index conversations-3 is damaged: it was built by another version of Parley",
     "no index of campaigns was built for version 3",
   ]);
   await assert.rejects(nearest(store, 3, rows[5]!.vector), { code: "unavailable" });
   await until(() => nearest(store, 3, rows[5]!.vector).then(([hit]) => hit!.id === "u5", () => false));
   const conversations = { collection: "conversations", version: 3, vector: rows[5]!.vector, k: 5 } as const;
-  await until(() => store.search(conversations).then((hits) => hits.length === 0, () => false));
+  assert.deepEqual(await store.search(conversations), []);
   assert.equal((await store.build({ version: 4 })).profiles, 2_100);
   assert.equal((await nearest(store, 4, rows[7]!.vector))[0]!.id, "u7");
   assert.equal((await store.upsert({ collection: "profiles", rows })).same, 2_100);
