@@ -6,6 +6,7 @@ import { Recommender, type RecommenderStores } from "../../../lib/recommend/reco
 import { campaign, event } from "./samples.ts";
 import { emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
 import { LATEST } from "../../fixtures/rows.ts";
+import { told } from "../../fixtures/told.ts";
 
 interface Scene {
   readonly world: World;
@@ -171,6 +172,26 @@ scene("answers the same question from the cache", async ({ world, clock }) => {
   assert.equal((await recommender.serve({ user_id: "ann", k: 4 })).cache, "miss");
   assert.equal((await recommender.serve({ user_id: "bob", k: 3 })).cache, "miss");
 });
+
+scene(
+  "asks the cache, vectors, graph and analytics for one user, in this order",
+  async ({ world, clock }) => {
+    const calls: string[] = [];
+    const stores = told(world.stores, (store, method) => calls.push(`${store}.${method}`) > 0);
+    await new Recommender({ stores, clock }).serve({ user_id: "dan", k: 3 });
+    const order = [
+      "cache.get",
+      "vectors.search",
+      "graph.engagedIn",
+      "analytics.settledCampaigns",
+      "analytics.stats",
+      "cache.set",
+    ];
+    const places = order.map((call) => calls.indexOf(call));
+    assert.ok(places.every((place) => place >= 0), calls.join());
+    assert.deepEqual(places, places.toSorted((a, b) => a - b));
+  },
+);
 
 scene("sees a dismissal in the next answer", async ({ world, clock }) => {
   const recommender = new Recommender({ stores: world.stores, clock });

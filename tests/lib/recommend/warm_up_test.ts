@@ -52,9 +52,11 @@ scene(
       "vectors.get",
       "vectors.search",
       "graph.engagedBy",
+      "graph.engagedIn",
       "graph.intentsOf",
       "graph.targeting",
       "analytics.epoch",
+      "analytics.file",
       "analytics.settledCampaigns",
       "cache.get",
     ];
