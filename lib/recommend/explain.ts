@@ -1,4 +1,5 @@
 import { type Item, type Reason, type Source, SOURCES, type Sources } from "./answer.ts";
+import { countPeople, type People } from "./candidates/similar_conversations.ts";
 import { contribution, type Ranked, round } from "./score.ts";
 
 const MAX_REASONS = 3;
@@ -48,15 +49,11 @@ const REASONS: Readonly<Record<Source, (ranked: Ranked, options: ExplainOptions)
 
 function similarConversations({ features }: Ranked): Reason | null {
   if (features.similar_conversations === undefined) return null;
-  const { converted, clicked, shown } = features.similar_conversations.people;
-  return {
-    code: "similar_conversations",
-    facts: { converted, clicked, shown },
-    text: peopleText({ converted, clicked, shown }),
-  };
+  const facts = countPeople(features.similar_conversations);
+  return { code: "similar_conversations", facts, text: peopleText(facts) };
 }
 
-function peopleText(o: { converted: number; clicked: number; shown: number }): string {
+function peopleText(o: People): string {
   if (o.converted > 0 && o.clicked > 0) {
     return `${
       people(o.converted)

@@ -63,10 +63,10 @@ export function featureScores(
  * between candidates changes little.
  */
 export function scoreOf(sources: Sources, weights: Sources): number {
-  const log = SOURCES.reduce(
-    (sum, source) => sum + weights[source] * Math.log((sources[source] + EPSILON) / (1 + EPSILON)),
-    0,
-  );
+  let log = 0;
+  for (const source of SOURCES) {
+    if (weights[source] > 0) log += weights[source] * Math.log((sources[source] + EPSILON) / (1 + EPSILON));
+  }
   return Math.exp(log);
 }
 

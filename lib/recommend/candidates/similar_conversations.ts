@@ -41,7 +41,16 @@ export interface People {
 export interface ConversationEvidence {
   /** 0..1: about the share of them, weighted, that ended well with it. */
   readonly value: number;
-  readonly people: People;
+  /** Those that speak for it. */
+  readonly supporters: readonly Supporter[];
+}
+
+/** One conversation that speaks for a campaign. */
+export interface Supporter {
+  readonly user_id: string;
+  /** How much, by its nearness and how far the user went. */
+  readonly adds: number;
+  readonly engagement: EngagementCounts;
 }
 
 /** How much one person's engagement with one campaign speaks for it, 0..1; 0 after a dismissal. */
@@ -89,30 +98,22 @@ export async function findNeighbours(
 /** What neighbours say of each campaign that any of them engaged with. */
 export function conversationEvidence(neighbours: readonly Neighbour[]): Map<string, ConversationEvidence> {
   const total = PRIOR + neighbours.reduce((sum, { weight }) => sum + weight, 0);
-  const supporters = new Map<string, Supporter[]>();
+  const found = new Map<string, { value: number; supporters: Supporter[] }>();
   for (const { weight, user_id, engagement } of neighbours) {
     for (const row of engagement) {
       const adds = weight * engagementWeight(row);
       if (adds === 0) continue;
-      const list = supporters.get(row.campaign_id) ?? [];
-      if (list.length === 0) supporters.set(row.campaign_id, list);
-      list.push({ user_id, adds, engagement: row });
+      let evidence = found.get(row.campaign_id);
+      if (evidence === undefined) found.set(row.campaign_id, evidence = { value: 0, supporters: [] });
+      evidence.value += adds / total;
+      evidence.supporters.push({ user_id, adds, engagement: row });
     }
   }
-  return new Map(Array.from(supporters, ([campaign_id, list]) => {
-    const sum = list.reduce((sum, { adds }) => sum + adds, 0);
-    return [campaign_id, { value: sum / total, people: countPeople(list) }];
-  }));
+  return found;
 }
 
-/** One conversation that speaks for a campaign. */
-interface Supporter {
-  readonly user_id: string;
-  readonly adds: number;
-  readonly engagement: EngagementCounts;
-}
-
-function countPeople(supporters: readonly Supporter[]): People {
+/** Those who added something to speak of, each counted once. There is at least one. */
+export function countPeople({ supporters }: ConversationEvidence): People {
   const most = Math.max(...supporters.map(({ adds }) => adds));
   const furthest = new Map<string, number>();
   for (const { user_id, adds, engagement } of supporters) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type Reason, SOURCES, type Sources } from "../../../lib/recommend/answer.ts";
+import type { Supporter } from "../../../lib/recommend/candidates/similar_conversations.ts";
 import { type Cause, explain } from "../../../lib/recommend/explain.ts";
 import type { Features } from "../../../lib/recommend/features.ts";
 import { contribution, WEIGHTS } from "../../../lib/recommend/score.ts";
@@ -7,10 +8,21 @@ import type { CampaignStats } from "../../../lib/stores/analytics/port.ts";
 import { features, NO_SOURCES, ranked } from "./samples.ts";
 
 const CAUSE: Cause = { campaign_id: "own", title: "Trail map", engagement: "conversion" };
-const PEOPLE = { converted: 0, clicked: 1, shown: 0 };
+const NONE = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+/** Conversations of so many people, who went so far. */
+function people(converted: number, clicked: number, shown: number): Supporter[] {
+  const did = (count: number, o: Partial<typeof NONE>) =>
+    Array.from({ length: count }, () => ({ adds: 1, engagement: { ...NONE, ...o } }));
+  return [
+    ...did(converted, { conversions: 1 }),
+    ...did(clicked, { clicks: 1 }),
+    ...did(shown, { impressions: 1 }),
+  ]
+    .map((one, i) => ({ ...one, user_id: `u${i}` }));
+}
 /** What every source that counts for something knows. */
 const KNOWN: Partial<Features> = {
-  similar_conversations: { value: 0.5, people: PEOPLE },
+  similar_conversations: { value: 0.5, supporters: people(0, 1, 0) },
   intent: { matched: [{ intent: "refund", share: 1 }], sum: 1 },
   similarity: { value: 0.5, rank: 2 },
 };
@@ -31,7 +43,7 @@ function reasons(
 
 const similar = (converted: number, clicked: number, shown: number) =>
   reasons({ similar_conversations: 1 }, {
-    features: { similar_conversations: { value: 1, people: { converted, clicked, shown } } },
+    features: { similar_conversations: { value: 1, supporters: people(converted, clicked, shown) } },
   })[0]?.text;
 const popular = (conversions: number, clicks: number, impressions: number) =>
   reasons({ popularity: 1 }, { stats: { conversions, clicks, impressions } })[0]?.text;

@@ -12,9 +12,8 @@ import {
 } from "../../../lib/recommend/score.ts";
 import { campaign, features, NO_SOURCES, ranked } from "./samples.ts";
 
-const PEOPLE = { converted: 1, clicked: 0, shown: 0 };
 const EVIDENCE: Record<Exclude<Source, "popularity">, Partial<Features>> = {
-  similar_conversations: { similar_conversations: { value: 0.2, people: PEOPLE } },
+  similar_conversations: { similar_conversations: { value: 0.2, supporters: [] } },
   co_engagement: { co_engagement: 0.3 },
   intent: { intent: { matched: [{ intent: "p", share: 1 }], sum: 1 } },
   similarity: { similarity: { value: 0.4, rank: 1 } },
