@@ -181,12 +181,13 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     const [ran] = await lines("--messages", "messages.ndjson");
     const [listed] = await lines("runs");
     assert.equal(listed.run_id, ran.run_id);
-    assert.equal((await lines("status", ran.run_id))[0].stages.length, 11);
+    assert.equal((await lines("status", ran.run_id))[0].stages.length, 12);
     const logged = await lines("logs", ran.run_id, "publish");
     assert.deepEqual(logged.map(({ line }) => line), ["data version 1 is published"]);
     assert.ok((await lines("lineage", ran.run_id)).some(({ task_id }) => task_id === "publish"));
     const [again] = await lines("retry", ran.run_id, "--task", "derive", "--downstream");
     assert.deepEqual(again.stages.map(({ attempts }: { attempts: number }) => attempts), [
+      1,
       1,
       1,
       1,

@@ -65,7 +65,7 @@ browserTest(
     await page.locator("#summary .state", { hasText: "success" }).waitFor({ timeout: 20_000 });
     await page.locator("#log li", { hasText: "data version 1 is published" }).waitFor({ timeout: 20_000 });
     assert.equal(await page.evaluate(() => "untouched" in globalThis), true, "without loading it again");
-    assert.equal(await page.locator("#timeline .bar").count(), 11);
+    assert.equal(await page.locator("#timeline .bar").count(), 12);
     assert.ok(await page.locator("#lineage .node").count() > 10);
     await page.locator("#live[data-state=over]").waitFor({ timeout: 20_000 });
   },
@@ -89,10 +89,10 @@ browserTest(
     writeRows(flow, "inbox/messages.ndjson", [row]);
     const ingest = page.locator("#task-table tr", { has: page.locator("#task-ingest") });
     await ingest.getByRole("button", { name: "Retry from here" }).click();
-    await page.getByText("11 tasks will run again.").waitFor();
+    await page.getByText("12 tasks will run again.").waitFor();
     await work();
     await page.locator("#summary .state", { hasText: "success" }).waitFor({ timeout: 20_000 });
-    assert.equal(await page.locator("#tasks .attempts li").count(), 13);
+    assert.equal(await page.locator("#tasks .attempts li").count(), 14);
   },
 );
 
