@@ -12,12 +12,19 @@ import { Empty, Section } from "./layout.tsx";
 import { percent } from "./numbers.ts";
 import { type Column, Table } from "./table.tsx";
 
-export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
+const SOURCE_NAMES: Readonly<Record<Source, string>> = {
   similar_conversations: "similar conversations",
   co_engagement: "co-engagement",
   intent: "intents",
   similarity: "similarity",
   popularity: "popularity",
+};
+
+/** The same, short enough for a column. */
+const HEADS: Readonly<Record<Source, string>> = {
+  ...SOURCE_NAMES,
+  similar_conversations: "asked alike",
+  co_engagement: "goes with",
 };
 
 interface Placed {
@@ -85,7 +92,7 @@ const COLUMNS: readonly Column<Placed>[] = [
   },
   ...SOURCES.map((source): Column<Placed> => ({
     key: source,
-    head: SOURCE_NAMES[source],
+    head: HEADS[source],
     numeric: true,
     cell: ({ item }) => item.sources[source].toFixed(2),
     by: ({ item }) => item.sources[source],
