@@ -79,12 +79,18 @@ Deno.test("reembed says first how much there is to do, and reports how many neig
     const log = await flow.runs.logs({ run_id, after: 0, limit: 100 });
     assert.match(
       log[0]!.line,
-      /^476 rows, \d+ distinct texts; \d+ have no vector by test@\S+\/1024\/mean yet$/,
+      /^684 rows, \d+ distinct texts; \d+ have no vector by test@\S+\/1024\/mean yet$/,
     );
     assert.match(
       log[1]!.line,
       /^at \d+ texts\/s, measured just now, that takes about \d+ s; their vectors take/,
     );
+    const { missing } = outputOf<{ missing: number }>(snapshot, "estimate");
+    const embedded = ["embed", "conversations"].map((id) =>
+      outputOf<{ embedded: number }>(snapshot, id).embedded
+    );
+    assert.ok(embedded.every((count) => count > 100));
+    assert.equal(missing, embedded[0]! + embedded[1]!);
     const { overlap } = outputOf<{ overlap: Record<string, number> }>(snapshot, "check");
     assert.equal(overlap.users, 60);
     for (const what of ["profiles", "campaigns"]) assert.ok(overlap[what]! > 0.2 && overlap[what]! < 1, what);

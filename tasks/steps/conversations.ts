@@ -2,6 +2,7 @@ import { batches, paged } from "../../lib/core/batch.ts";
 import { type Message, modelKey, type WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import {
+  type Conversation,
   conversationsOf,
   inOrder,
   profileTextOf,
@@ -14,7 +15,7 @@ import { embedTexts, type TextCounts, type VectorWriter } from "./embed_texts.ts
 import type { GraphOutput, TouchedUser } from "./graph.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact } from "./rows.ts";
 import { embeddedStore, refuseOtherModel, vectorSet } from "./store.ts";
-import { conversationTexts, profileTexts } from "./texts.ts";
+import { conversationTexts, profileTexts, type TextRow } from "./texts.ts";
 
 /** What became of users' conversations and profiles. */
 export interface DerivedCounts extends TextCounts {
@@ -39,7 +40,7 @@ export const NOTHING_DERIVED: DerivedCounts = {
 };
 
 /** Users derived at a time: what a kill costs at the most. */
-const USERS = 50;
+export const USERS = 50;
 /** Messages read at a time. */
 const PAGE = 2_000;
 /** Messages of one user that count, the newest: some users are programs. */
@@ -83,14 +84,8 @@ export async function deriveUsers(
   writer: VectorWriter,
   user_ids: readonly string[],
 ): Promise<DerivedCounts> {
-  const { services: { graph, settings }, signal } = context;
-  const gap_ms = settings.conversation_gap_minutes * 60_000;
-  const users = await readUsers(context, user_ids);
-  const engaged = users.map((user) => conversationsOf(user, { gap_ms }).filter(recommends));
-  const items = users.flatMap((user, at) => [
-    ...profileTexts(user.user_id, profileTextOf(user)),
-    ...engaged[at]!.map(conversationTexts),
-  ]);
+  const { services: { graph }, signal } = context;
+  const { engaged, items } = await readTexts(context, user_ids);
   const written = { profiles: NO_WRITES, conversations: NO_WRITES };
   let texts: TextCounts = { embedded: 0, reused: 0, long: 0 };
   for await (const some of batches(items, ROWS)) {
@@ -105,13 +100,31 @@ export async function deriveUsers(
     const ids = items.filter((item) => item.collection === collection).map(({ id }) => id);
     removed += await writer.store.deleteExcept({ collection, user_ids, ids, signal });
   }
-  const rows = engaged.flat().map(({ id, user_id, engagement }) => ({
+  const rows = engaged.map(({ id, user_id, engagement }) => ({
     conversation_id: id,
     user_id,
     engagement,
   }));
   const edges = await graph.setConversations({ user_ids, conversations: rows, signal });
   return { users: user_ids.length, conversations: rows.length, edges, written, removed, ...texts };
+}
+
+/** These users' conversations that show what to recommend, and what of them is to be embedded. */
+export async function readTexts(
+  context: TaskContext<Services>,
+  user_ids: readonly string[],
+): Promise<{ engaged: Conversation[]; items: TextRow[] }> {
+  const gap_ms = context.services.settings.conversation_gap_minutes * 60_000;
+  const users = (await readUsers(context, user_ids)).map((user) => ({
+    ...user,
+    engaged: conversationsOf(user, { gap_ms }).filter(recommends),
+  }));
+  // A user's texts next to each other: they are often the same.
+  const items = users.flatMap((user) => [
+    ...profileTexts(user.user_id, profileTextOf(user)),
+    ...user.engaged.map(conversationTexts),
+  ]);
+  return { engaged: users.flatMap(({ engaged }) => engaged), items };
 }
 
 const DERIVED = ["profiles", "conversations"] as const;

@@ -8,13 +8,11 @@ import {
   deriveUsers,
   NOTHING_DERIVED,
   reportDerived,
+  USERS,
 } from "../conversations.ts";
 import { refuseOtherModel } from "../store.ts";
 import { speakers } from "./corpus.ts";
 import type { EstimateOutput, ReembedParams } from "./estimate.ts";
-
-/** Users derived between two reports of how far it is. */
-const USERS = 50;
 
 /** Embeds the conversations and profiles of all users by the new model. What an earlier attempt embedded has its vector already. */
 export async function deriveConversations(context: TaskContext<Services>): Promise<DerivedCounts> {

@@ -1,10 +1,12 @@
+import { batches } from "../../../lib/core/batch.ts";
 import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { Services } from "../../services.ts";
-import { keyOf, liveVectors } from "../texts.ts";
-import { corpus } from "./corpus.ts";
+import { readTexts, USERS } from "../conversations.ts";
+import { hashOf, keyOf, liveVectors } from "../texts.ts";
+import { corpus, speakers } from "./corpus.ts";
 
 export type ReembedParams = {
   /** As PARLEY_EMBEDDINGS names it. */
@@ -14,16 +16,16 @@ export type ReembedParams = {
 
 export type EstimateOutput = {
   readonly model: ModelIdentity;
-  /** Messages and campaigns. */
+  /** Messages, campaigns, conversations and profiles. */
   readonly rows: number;
   /** Distinct texts, and how many of them have no vector by this model yet. */
   readonly texts: number;
   readonly missing: number;
-  /** Measured; null where nothing is missing. */
+  /** By the characters of texts that were measured; null if nothing is missing. */
   readonly texts_per_second: number | null;
 };
 
-/** Texts that the speed is measured on. */
+/** Texts that the speed is measured on: half of them messages, half conversations, which are longer. */
 const SAMPLE = 64;
 
 /** Says what is to be done and how long that will take, before anything is written. */
@@ -33,13 +35,14 @@ export async function estimate(context: TaskContext<Services>): Promise<Estimate
   const { model } = embedder;
   context.version("model", modelKey(model));
   const survey = await surveyOf(context, await services.vectors.of({ model, signal }));
-  const texts_per_second = await speed(embedder, survey.sample, signal);
-  const { rows, texts, missing } = survey;
+  const { rows, texts, missing, characters } = survey;
+  const speed = await charactersPerSecond(embedder, survey.sample, signal);
+  const texts_per_second = speed === null ? null : speed * missing / characters;
   context.log(`${rows} rows, ${texts} distinct texts; ${missing} have no vector by ${modelKey(model)} yet`);
   if (texts_per_second !== null) context.log(forecast({ missing, texts_per_second, model }));
   context.rows({ in: rows, out: missing });
   context.reads(services.dataset("documents", "messages"));
-  context.reads(services.dataset("analytics", "campaigns"));
+  for (const table of ["campaigns", "events"]) context.reads(services.dataset("analytics", table));
   return { model, rows, texts, missing, texts_per_second };
 }
 
@@ -47,31 +50,63 @@ interface Survey {
   readonly rows: number;
   readonly texts: number;
   readonly missing: number;
+  /** Of the missing texts. */
+  readonly characters: number;
   readonly sample: readonly string[];
 }
 
 async function surveyOf(context: TaskContext<Services>, store: VectorStore): Promise<Survey> {
-  const { services, signal } = context;
-  const total = await rowsToEmbed(context);
   const sample: string[] = [];
-  let rows = 0, texts = 0, missing = 0;
-  const register = await services.artifacts.register();
+  let rows = 0, texts = 0, missing = 0, characters = 0;
+  const register = await context.services.artifacts.register();
   try {
-    for await (const { items } of corpus(context)) {
-      signal.throwIfAborted();
-      const distinct = items.filter((item) => register.claim(keyOf(item), "") === null);
-      const live = await liveVectors(store, distinct, signal);
-      const without = distinct.filter((item) => !live.has(keyOf(item)));
-      sample.push(...without.slice(0, SAMPLE - sample.length).map(({ text }) => text));
-      rows += items.length;
-      texts += distinct.length;
-      missing += without.length;
-      context.progress({ done: rows, total });
+    for await (const page of textPages(context, store)) {
+      context.signal.throwIfAborted();
+      for (const [key, { text, live }] of page.texts) {
+        if (register.claim(key, "") !== null) continue;
+        texts++;
+        if (live) continue;
+        missing++;
+        characters += text.length;
+        if (sample.length < page.sample) sample.push(text);
+      }
+      context.progress({ done: rows += page.rows, total: null });
     }
   } finally {
     register.close();
   }
-  return { rows, texts, missing, sample };
+  return { rows, texts, missing, characters, sample };
+}
+
+/** Some rows, and by key their texts, each with whether its vector is there. */
+interface TextPage {
+  readonly rows: number;
+  readonly texts: ReadonlyMap<string, { readonly text: string; readonly live: boolean }>;
+  /** Texts that the sample may have after this page. */
+  readonly sample: number;
+}
+
+async function* textPages(context: TaskContext<Services>, store: VectorStore): AsyncGenerator<TextPage> {
+  const { signal } = context;
+  for await (const { items } of corpus(context)) {
+    const vectors = await liveVectors(store, items, signal);
+    const texts = items.map((item) => {
+      const key = keyOf(item);
+      return [key, { text: item.text, live: vectors.has(key) }] as const;
+    });
+    yield { rows: items.length, texts: new Map(texts), sample: SAMPLE / 2 };
+  }
+  for await (const user_ids of batches(speakers(context), USERS)) {
+    const { items } = await readTexts(context, user_ids);
+    const vectors = await liveVectors(store, items, signal);
+    // The vector of a message with the same text will do.
+    const key = (text: string) => keyOf({ collection: "messages", content_hash: hashOf(text) });
+    const texts = items.flatMap((item) => {
+      const live = vectors.has(keyOf(item));
+      return item.texts.map((text) => [key(text), { text, live }] as const);
+    });
+    yield { rows: items.length, texts: new Map(texts), sample: SAMPLE };
+  }
 }
 
 export async function rowsToEmbed({ services, signal }: TaskContext<Services>): Promise<number> {
@@ -80,8 +115,8 @@ export async function rowsToEmbed({ services, signal }: TaskContext<Services>): 
   return messages + campaigns;
 }
 
-/** Texts a second; the first text, which loads the model, is not timed. */
-async function speed(
+/** The first text, which loads the model, is not timed. */
+async function charactersPerSecond(
   embedder: Embedder,
   texts: readonly string[],
   signal: AbortSignal,
@@ -90,7 +125,8 @@ async function speed(
   await embedder.embed({ texts: texts.slice(0, 1), signal });
   const start = performance.now();
   await embedder.embed({ texts, signal });
-  return texts.length * 1_000 / Math.max(1, performance.now() - start);
+  const characters = texts.reduce((sum, { length }) => sum + length, 0);
+  return characters * 1_000 / Math.max(1, performance.now() - start);
 }
 
 function forecast(
