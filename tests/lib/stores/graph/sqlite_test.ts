@@ -37,12 +37,16 @@ Deno.test("SqliteGraph.deleteUsers() leaves no byte of them, also for another ha
     SqliteGraph,
   ];
   const edge = { user_id: "erased-user", intent: "x", count: 1, last: "2026-01-01T00:00:00.000Z" };
+  const counts = { impressions: 1, clicks: 0, conversions: 0, dismissals: 0 };
+  const engagement = [{ campaign_id: "k", ...counts }];
+  const conversations = [{ conversation_id: "erased-talk", user_id: "erased-user", engagement }];
   await one.setExpressed({ user_ids: ["erased-user"], edges: [edge] });
+  await one.setConversations({ user_ids: ["erased-user"], conversations });
   assert.deepEqual(await two.intentsOf({ user_id: "erased-user", limit: 1 }), [edge]);
-  assert.ok(await inFiles(dir, "erased-user"));
+  assert.ok(await inFiles(dir, "erased-user") && await inFiles(dir, "erased-talk"));
   await two.deleteUsers({ user_ids: ["erased-user"] });
   assert.deepEqual(await one.intentsOf({ user_id: "erased-user", limit: 1 }), []);
-  assert.equal(await inFiles(dir, "erased-user"), false);
+  for (const name of ["erased-user", "erased-talk"]) assert.equal(await inFiles(dir, name), false, name);
   await one.close();
   await two.close();
   await Deno.remove(dir, { recursive: true });
