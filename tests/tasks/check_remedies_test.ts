@@ -200,6 +200,25 @@ Deno.test("a store that lost all of something holds a publish back, and --all fi
     );
   }));
 
+Deno.test("a loss stays critical night after night, until --all publishes what there is, at its first try", () =>
+  withFlow(async (flow) => {
+    succeeded(await nightlyRun(flow, sources(flow)));
+    const file = new DatabaseSync(`${flow.config.data}/analytics.db`);
+    file.exec("DELETE FROM events");
+    file.close();
+    for (const n of [50, 51, 52]) {
+      heldBack(await another(flow, n), /not published: none of the 30 events are left/);
+      assert.equal(await versionOf(flow), 1);
+    }
+    const all = await readAll(flow, {});
+    succeeded(all);
+    assert.equal(await versionOf(flow), 2);
+    assert.ok(
+      warnings(all).some((line) => line.startsWith("events_emptied: none of the 30 events are left")),
+    );
+    succeeded(await another(flow, 53));
+  }));
+
 Deno.test("vectors of messages that are not stored hold nothing back, and --all stores them again", () =>
   withFlow(async (flow) => {
     const paths = sources(flow);
