@@ -236,7 +236,6 @@ Deno.test("parseRow() takes a day as the first instant of a campaign's start and
   assert.equal(reason("campaigns", { ...CAMPAIGN, ends_at: "9999-02-30" }), "ends_at is not a real date");
   assert.equal(row("campaigns", { ...CAMPAIGN, ends_at: "2024-02-28" }).ends_at, "2024-02-29T00:00:00.000Z");
   assert.equal(reason("campaigns", { ...CAMPAIGN, ends_at: "2026-02-29" }), "ends_at is not a real date");
-  assert.equal(reason("campaigns", { ...CAMPAIGN, ends_at: "9999-12-31" }), "ends_at is after the year 9999");
   assert.equal(row("campaigns", { ...CAMPAIGN, starts_at: "2099-01-01" }).starts_at?.slice(0, 4), "2099");
 });
 
