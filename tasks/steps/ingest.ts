@@ -30,7 +30,7 @@ export type IngestOutput = {
 type SourceName = { readonly kind: Kind; readonly uri: string };
 type FailedSource = SourceName & { readonly error: string };
 
-/** What a retry goes on from. `opened` are sources with one reading only, once they have been opened. */
+/** What a retry goes on from. `opened` are sources with one reading only, from the moment when that was begun. */
 type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };
 
 interface Planned {
@@ -177,29 +177,32 @@ class Ingestion {
     if (this.refill) return false;
     const { services: { analytics }, signal } = this.context;
     const record = await analytics.source({ kind, uri: source.uri, signal });
-    return record !== null && record.sha256 === await hashSource(source, this.readOptions(source));
+    return record !== null && record.sha256 === await hashSource(source, this.readOptions());
   }
 
   private async spool({ kind, source }: Planned): Promise<IngestedSource> {
     const { services: { artifacts }, run: { run_id }, signal } = this.context;
+    if (source.bytes === null) await this.noteOpened(source.uri);
     const n = this.sources.filter((done) => done.kind === kind).length + 1;
-    const read = readRows(source, this.readOptions(source));
+    const read = readRows(source, this.readOptions());
     const name = `${run_id}/ingest/${kind}-${n}.ndjson`;
     const artifact = await artifacts.writeLines({ name, lines: this.reported(read), signal });
     this.report(read);
     return { kind, uri: source.uri, sha256: read.sha256(), bytes: read.bytes, rows: read.rows, artifact };
   }
 
-  private readOptions({ uri, bytes }: Source): ReadOptions {
+  private readOptions(): ReadOptions {
     const { services: { settings }, signal } = this.context;
-    const options = { signal, maxBytes: settings.max_source_bytes };
-    return bytes === null ? { ...options, onOpen: () => this.noteOpened(uri) } : options;
+    return { signal, maxBytes: settings.max_source_bytes };
   }
 
-  /** From here on a source with one reading has no second one. */
+  /** From here on a source with one reading has no second one: whoever resumes this run must not wait for it without end. */
   private async noteOpened(uri: string): Promise<void> {
     this.opened.push(uri);
     await this.save();
+    if (uri !== "stdin") {
+      this.context.log(`${printable(uri)} is a pipe: it is read once a writer has opened it`);
+    }
   }
 
   private async *reported(read: SourceRows): AsyncGenerator<string> {
