@@ -62,7 +62,10 @@ const list = z.string().transform((text) =>
   text.split(",").map((part) => part.trim()).filter((part) => part !== "")
 );
 
-const holdsLogin = (text: string) => /^https?:\/\/[^/?#]*@/.test(text);
+const holdsLogin = (text: string) => {
+  const url = URL.parse(text);
+  return isCutShort(text, url) || `${url?.username}${url?.password}` !== "";
+};
 
 /** The environment as it is read. Every name here stands in `.env.example` and in the README's table. */
 const Environment = z.object({
@@ -75,7 +78,10 @@ const Environment = z.object({
   PARLEY_CACHE: z.string().default("memory:64mb"),
   PARLEY_ARTIFACTS: z.string().optional(),
   PARLEY_LINEAGE: z.url({ protocol: /^https?$/, error: "is not a URL such as http://marquez:5000" })
-    .refine((text) => !holdsLogin(text), "holds credentials: set PARLEY_LINEAGE_KEY to a token")
+    .refine(
+      (text) => !holdsLogin(text),
+      "holds credentials: set PARLEY_LINEAGE_KEY to a token, and write an @ in its path as %40",
+    )
     .transform((text) => new URL(text)).nullable().default(null),
   PARLEY_LINEAGE_KEY: z.string().nullable().default(null),
   PARLEY_EMBEDDINGS: z.string().optional(),
@@ -104,7 +110,8 @@ const Environment = z.object({
   PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
   PARLEY_EARLIEST: z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
     .transform((day) => Date.parse(day))
-    .refine((at) => at >= 0, "is before 1970"),
+    .refine((at) => at >= 0, "is before 1970")
+    .refine((at) => at <= Date.now(), "is in the future: every message and event would be refused"),
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
   PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
@@ -228,7 +235,7 @@ const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
 export function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
   const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
   const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
-  const problem = urlProblem(name, text, url);
+  const problem = urlProblem(text, url);
   if (url !== null && problem === null) return url;
   problems.push(`${name} ${problem}`);
   return new URL("invalid:");
@@ -239,15 +246,22 @@ function hostsIn(text: string): string {
   return text.startsWith("mongodb://") ? text.replaceAll(/:27017(?=,[^@/?#]*(?:[/?#]|$))/g, "") : text;
 }
 
-/** A login that ends too early: there is a colon before the first `/`, `?` or `#`, and the `@` comes after it. */
-const CUT_SHORT = /^(?!https?:)[a-z0-9+]+:\/\/[^/?#@]*:[^/?#@]*[/?#].*@/;
-/** The same of the key before a host, as Zilliz Cloud has it. */
-const KEY_CUT_SHORT = /^https:\/\/[^/?#@]*[/?#].*@/;
+/** Where an `@` after a host is no login's: in names of models, as parameters and as Cloudflare's paths have them. */
+const AT_OF_MODEL =
+  /(?<=[?&](?:model|revision|query_prefix|document_prefix)=)[^&#]*|(?<=\/)@(?:cf|hf)(?=\/)/g;
+
+/** Whether a login ends too early: there is an `@` after what counts as the host, so that part of a secret does. */
+function isCutShort(text: string, url: URL | null): boolean {
+  return [text, url?.href ?? ""].some((each) =>
+    /^[a-z0-9+.-]+:\/\/[^/?#]+[/?#].*@/i.test(each.replaceAll(AT_OF_MODEL, ""))
+  );
+}
 
 /** What is wrong with a URL, in words that show nothing of it: it may hold a password. */
-function urlProblem(name: string, text: string, url: URL | null): string | null {
-  if (CUT_SHORT.test(text) || (name === "PARLEY_VECTORS" && KEY_CUT_SHORT.test(text))) {
-    return "has a user, a password or a key with / or ? or # in it: write them as %2F, %3F and %23";
+function urlProblem(text: string, url: URL | null): string | null {
+  if (isCutShort(text, url)) {
+    return "has a user, a password or a key with / or ? or # in it: write them as %2F, %3F and %23 (and an @ after the " +
+      "host as %40)";
   }
   if (url === null && /^mongodb:\/\/[^/?#]*,/.test(text)) {
     return "names several hosts with ports other than 27017: name one and ?replicaSet=, by which the others are " +
