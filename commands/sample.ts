@@ -7,8 +7,8 @@ import type { RunRecord, RunStore } from "../lib/stores/runs/port.ts";
 /** The folder of the bundled sample, whatever the working directory is. */
 const FOLDER = decodeURIComponent(new URL("../sample", import.meta.url).pathname);
 /** The folder in the data directory that it is loaded from. No other folder should be called so. */
-const NAME = "parley-sample";
-const IS_SAMPLE = new RegExp(`/${NAME}/(?:${KINDS.join("|")})\\.ndjson$`);
+export const SAMPLE_NAME = "parley-sample";
+const IS_SAMPLE = new RegExp(`/${SAMPLE_NAME}/(?:${KINDS.join("|")})\\.ndjson$`);
 const TIME = /"(timestamp|starts_at|ends_at)": "([^"]+)"/g;
 /** How long before it is written its newest row lies. */
 const AGE_MS = 60_000;
@@ -42,7 +42,7 @@ export async function writeSample({ data, now }: { data: string; now: number }):
 }
 
 export function sampleFolder(data: string): string {
-  return `${data}/${NAME}`;
+  return `${data}/${SAMPLE_NAME}`;
 }
 
 function newestOf(text: string): number {

@@ -1,3 +1,4 @@
+import { writeSample } from "../commands/sample.ts";
 import assert from "node:assert/strict";
 import { backup } from "../commands/backup.ts";
 import { openServices } from "../commands/services.ts";
@@ -251,10 +252,19 @@ Deno.test("a pipeline's files are for their owner alone, whatever the umask, and
     const sources = Object.entries(SAMPLE).flatMap(([kind, [path]]) => [`--${kind}`, path!]);
     const ran = await parley(fresh, ["pipeline", ...sources], { umask: "000" }).output();
     assert.equal(ran.code, 0, new TextDecoder().decode(ran.stderr));
+    const task = ["run-task", "--dag", "nightly", "--run-id", "outside", "--task", "ingest"];
+    const output = ["--output", `${config.data}/fresh/result.json`];
+    const alone = await parley(fresh, ["pipeline", ...task, ...output], { umask: "000" }).output();
+    assert.equal(alone.code, 99, new TextDecoder().decode(alone.stderr));
+    const umask = Deno.umask(0);
+    await writeSample({ data: fresh.data, now: Date.now() }).finally(() => Deno.umask(umask));
     assert.deepEqual(openToOthers(`${config.data}/fresh`), []);
     // A folder of before, with the modes of before.
     Deno.chmodSync(fresh.data, 0o755);
-    for (const name of ["vectors", "artifacts"]) Deno.chmodSync(`${fresh.data}/${name}`, 0o755);
+    Deno.chmodSync(`${fresh.data}/parley-sample/events.ndjson`, 0o666);
+    for (const name of ["vectors", "artifacts", "parley-sample"]) {
+      Deno.chmodSync(`${fresh.data}/${name}`, 0o755);
+    }
     Deno.chmodSync(`${fresh.data}/documents.db`, 0o644);
     Deno.chmodSync(fileOf(fresh.data, "vectors"), 0o644);
     assert.equal((await parley(fresh, ["pipeline", "runs"], { umask: "000" }).output()).code, 0);
