@@ -108,8 +108,10 @@ function hints({ run, tasks, attempts }: RunSnapshot, read: readonly string[]): 
   const refused = attempts.some(({ quarantined }) => quarantined > 0);
   const own = sourcesOfRun(run).some((path) => !isSample(path));
   return [
-    ...(ingested?.failed ?? []).map(({ uri, error }) => `${uri} was left out: ${error}`),
-    ...run.state === "failed" ? [`\`deno task pipeline retry ${run.run_id}\` goes on from what failed.`] : [],
+    ...(ingested?.failed ?? []).map(({ error }) => `Left out: ${error}`),
+    ...run.state === "failed"
+      ? [`\`deno task pipeline retry ${run.run_id}\` runs again what failed and what depends on it.`]
+      : [],
     ...refused
       ? [`\`deno task pipeline quarantine --run ${run.run_id}\` lists the rows that were refused.`]
       : [],
@@ -129,7 +131,7 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
       `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,
       `\`deno task pipeline run reembed --param model=${set}\` goes back to the one that is set.`,
     ],
-    "If that changed the model, the next nightly run learns the intents anew, and `deno task pipeline run intents` does " +
+    "If that changed the model, the next nightly run learns the intents again, and `deno task pipeline run intents` does " +
     "so at once; until then `POST /intents/classify` answers 503.",
   ];
 }

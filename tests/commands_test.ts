@@ -251,7 +251,7 @@ Deno.test("doctor says that another model is set than the published one, and run
     const changed = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=test:32"]);
     assert.equal(changed.code, 0, changed.stderr);
     assert.match(changed.stdout, /Set PARLEY_EMBEDDINGS=test:32: .*\n`.*model=test:64` goes back/);
-    assert.match(changed.stdout, /the next nightly run learns the intents anew, and .*run intents/);
+    assert.match(changed.stdout, /the next nightly run learns the intents again, and .*run intents/);
     assert.equal((await run(folder, "doctor", ["doctor"], { env })).code, 0);
     const wrong = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=nothing"]);
     assert.equal(wrong.code, 2);

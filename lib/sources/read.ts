@@ -1,5 +1,6 @@
 import { createGunzip, pipeline, Readable } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
+import { counted } from "../core/text.ts";
 import { type ReadOptions, SourceBytes, tooLarge } from "./bytes.ts";
 import { type Decoder, decoderFor } from "./decoder.ts";
 import { MAX_ROW } from "./row_buffer.ts";
@@ -119,7 +120,7 @@ export class SourceRows implements AsyncIterable<string> {
     const { uri } = this.source;
     if (error instanceof NotJson) return new SourceError("invalid", uri, error.message);
     if (!(error instanceof Malformed)) return error;
-    const rows = this.rows === 1 ? "1 row" : `${this.rows} rows`;
+    const rows = counted(this.rows, "row");
     const bound = error instanceof BadGzip ? " or more" : "";
     const line = this.splitter?.line ? ` (line ${this.splitter.line})` : "";
     const at = this.decoder?.invalidAt ?? null;

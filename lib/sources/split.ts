@@ -120,7 +120,7 @@ export class ItemSplitter implements Splitter {
 
   private keep(rest: string): void {
     if (!this.closed) this.pending.add(rest);
-    else if (rest.trim() !== "") throw new Malformed("goes on behind the end of its JSON array");
+    else if (rest.trim() !== "") throw new Malformed("continues after the end of its JSON array");
   }
 
   /** Tabs for line feeds: as white space they are the same, and inside a string as wrong as before. */

@@ -1,4 +1,5 @@
 import { ParleyError } from "../../lib/core/errors.ts";
+import { counted } from "../../lib/core/text.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
 import { keptFrom } from "../../lib/intents/kept.ts";
@@ -137,7 +138,7 @@ class Ingestion {
         return;
       }
       const spooled = await this.spool({ kind, source });
-      this.context.log(`${kind}: ${spooled.rows} rows from ${printable(uri)}`);
+      this.context.log(`${kind}: ${counted(spooled.rows, "row")} from ${printable(uri)}`);
       this.sources.push(spooled);
       await this.save();
     } catch (error) {
@@ -235,7 +236,9 @@ class Ingestion {
     }
     if (await hasTouched(this.context)) return;
     if (await hasStaleIntents(this.context)) {
-      this.context.log("catalogue or model have changed since the intents were learnt: they are learnt anew");
+      this.context.log(
+        "the catalogue or the model has changed since the intents were learnt: this run learns them again",
+      );
       return;
     }
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);

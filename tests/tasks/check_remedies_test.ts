@@ -94,7 +94,7 @@ Deno.test("an event of an unknown campaign is published, told with its id, and c
     const [warning] = warnings(first);
     assert.match(
       warning!,
-      /^events_of_unknown_campaigns: 9 events name campaigns that are not known: late; they count/,
+      /^events_of_unknown_campaigns: 9 events of campaigns that are not known: late; an event counts/,
     );
     assert.deepEqual(await found(flow), ["warning events_of_unknown_campaigns"]);
     const shown = async (user: string) => {

@@ -132,7 +132,7 @@ Deno.test("readRows() says after which row and line a source is cut off", async 
   assert.equal(cut.error, "ends inside its JSON array as if it was cut off, after 2 rows (line 2)");
   assert.deepEqual(cut.rows, ['{"a":1}', '{"b":2}']);
   const more = await read('[{"a":1}\n] {"b":2}');
-  assert.equal(more.error, "goes on behind the end of its JSON array, after 1 row (line 2)");
+  assert.equal(more.error, "continues after the end of its JSON array, after 1 row (line 2)");
   const packed = await gzip(bytesOf('{"a":1}\n'.repeat(1_000)));
   const torn = await read(packed.slice(0, -9));
   assert.match(torn.error ?? "", /^is damaged or cut off as gzip \(.*\), after \d+ rows or more/);
