@@ -1,6 +1,7 @@
 import { join, parseEnv, z } from "../deps.ts";
 import { ParleyError } from "./core/errors.ts";
 import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
+import { absolute, holdsLogin, parseUrl } from "./parse_url.ts";
 
 /** Paths to read, by what they hold. */
 export type Sources = Readonly<Record<Kind, readonly string[]>>;
@@ -61,11 +62,6 @@ const number = (low: number, high: number) =>
 const list = z.string().transform((text) =>
   text.split(",").map((part) => part.trim()).filter((part) => part !== "")
 );
-
-const holdsLogin = (text: string) => {
-  const url = URL.parse(text);
-  return isCutShort(text, url) || `${url?.username}${url?.password}` !== "";
-};
 
 /** The environment as it is read. Every name here stands in `.env.example` and in the README's table. */
 const Environment = z.object({
@@ -216,69 +212,6 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
     log: v.PARLEY_LOG,
   };
-}
-
-/** A path as seen from `cwd`; `-`, which is standard input, stays. */
-export function absolute(path: string, cwd: string): string {
-  return path === "-" || path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path)
-    ? path
-    : `${cwd}/${path.replace(/^\.\//, "")}`;
-}
-
-/** What may be a folder or a model of a hub, which shows when it is opened. */
-const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
-
-/**
- * Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. What it returns can be decoded. What is wrong is
- * added to the problems, after `name`.
- */
-export function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
-  const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
-  const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
-  const problem = urlProblem(text, url);
-  if (url !== null && problem === null) return url;
-  problems.push(`${name} ${problem}`);
-  return new URL("invalid:");
-}
-
-/** The hosts of a MongoDB replica set without the usual port, since a URL has a place for the last one's alone. */
-function hostsIn(text: string): string {
-  return text.startsWith("mongodb://") ? text.replaceAll(/:27017(?=,[^@/?#]*(?:[/?#]|$))/g, "") : text;
-}
-
-/** Where an `@` after a host is no login's: in names of models, as parameters and as Cloudflare's paths have them. */
-const AT_OF_MODEL =
-  /(?<=[?&](?:model|revision|query_prefix|document_prefix)=)[^&#]*|(?<=\/)@(?:cf|hf)(?=\/)/g;
-
-/** Whether a login ends too early: there is an `@` after what counts as the host, so that part of a secret does. */
-function isCutShort(text: string, url: URL | null): boolean {
-  return [text, url?.href ?? ""].some((each) =>
-    /^[a-z0-9+.-]+:\/\/[^/?#]+[/?#].*@/i.test(each.replaceAll(AT_OF_MODEL, ""))
-  );
-}
-
-/** What is wrong with a URL, in words that show nothing of it: it may hold a password. */
-function urlProblem(text: string, url: URL | null): string | null {
-  if (isCutShort(text, url)) {
-    return "has a user, a password or a key with / or ? or # in it: write them as %2F, %3F and %23 (and an @ after the " +
-      "host as %40)";
-  }
-  if (url === null && /^mongodb:\/\/[^/?#]*,/.test(text)) {
-    return "names several hosts with ports other than 27017: name one and ?replicaSet=, by which the others are " +
-      "found, or write mongodb+srv://";
-  }
-  if (url === null) return "is not a URL; it looks like sqlite:./file.db or scheme://host:port";
-  return isDecodable(url) ? null : "holds a % that starts no escape: write it as %25";
-}
-
-/** The path of a model's folder is taken as it is. */
-function isDecodable({ protocol, username, password, pathname }: URL): boolean {
-  try {
-    decodeURIComponent([username, password, protocol === "onnx:" ? "" : pathname].join("/"));
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function parseKeys({ PARLEY_API_KEYS, PARLEY_HOST }: Values, problems: string[]): ApiKey[] {
