@@ -1,12 +1,12 @@
 import type { Config, Sources } from "../lib/config.ts";
 import { iso, systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { absolute } from "../lib/core/parse_url.ts";
 import { type Json, type JsonObject, KINDS } from "../lib/core/types.ts";
 import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
 import { checkParams, createRun } from "../lib/dag/runs.ts";
-import { absolute } from "../lib/parse_url.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import type { IngestOutput } from "../tasks/steps/ingest.ts";

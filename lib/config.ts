@@ -1,7 +1,7 @@
 import { join, parseEnv, z } from "../deps.ts";
 import { ParleyError } from "./core/errors.ts";
+import { absolute, holdsLogin, parseUrl } from "./core/parse_url.ts";
 import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
-import { absolute, holdsLogin, parseUrl } from "./parse_url.ts";
 
 /** Paths to read, by what they hold. */
 export type Sources = Readonly<Record<Kind, readonly string[]>>;
