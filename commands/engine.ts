@@ -3,7 +3,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
-import { openRuns } from "../lib/stores/open.ts";
+import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
 import type { RunRecord, RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import { spanned, startTracing } from "../lib/telemetry/spans.ts";
 import { intents } from "../tasks/intents.ts";
@@ -64,12 +64,20 @@ export interface Executing {
   readonly shutdown: AbortSignal;
 }
 
-/** Opens all that executing tasks needs, and sends lineage on meanwhile; closes it again whatever `body` comes to. */
-export async function executing<T>(config: Config, body: (o: Executing) => Promise<T>): Promise<T> {
+/**
+ * Opens all that executing tasks needs, and sends lineage on meanwhile; closes it again whatever `body` comes to. `create` says
+ * whether a missing run store is made. If the run store cannot be used, no other store is opened or made.
+ */
+export async function executing<T>(
+  config: Config,
+  body: (o: Executing) => Promise<T>,
+  { create = true }: OpenOptions = {},
+): Promise<T> {
   await startTracing();
   await using opened = new AsyncDisposableStack();
   const keep = <O extends { close(): Promise<void> }>(one: O) => opened.adopt(one, () => one.close());
-  const runs = keep(await openRuns(config.runs));
+  const runs = keep(await openRuns(config.runs, { create }));
+  await runs.health();
   keep(await sendLineage(config, runs));
   const services = keep(await openServices(config)).value;
   const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());

@@ -5,7 +5,10 @@ import { exitCodeOf } from "./exit.ts";
 import { runLog } from "./logs.ts";
 import { mixesInSample } from "./sample.ts";
 
-/** Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. */
+/**
+ * Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. Without a run store nothing
+ * is queued, and no store is made.
+ */
 export async function workOff(config: Config): Promise<number> {
   return await executing(config, async ({ options, shutdown }) => {
     const logger = (await openLog(config.log))("runs");
@@ -21,5 +24,5 @@ export async function workOff(config: Config): Promise<number> {
           ),
       }),
     );
-  });
+  }, { create: false });
 }

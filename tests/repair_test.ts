@@ -227,6 +227,43 @@ Deno.test("serve notices within seconds that its data folder is gone, and uses t
     }
   }));
 
+Deno.test("answers stay what was popular last when empty stores take the place of a published version's", () =>
+  withCopy(async (config) => {
+    await serving(config, async ({ json }) => {
+      const answer = () => json(`/recommendations/${USER}?k=3`);
+      assert.deepEqual((await answer()).body.degraded, []);
+      Deno.removeSync(config.data, { recursive: true });
+      const missing = { messages: [`${config.data}/nothere.json`] };
+      const { outcome } = await withPipeline(config, (flow) => nightlyRun(flow, missing));
+      assert.equal(outcome, "failed");
+      assert.ok(Deno.statSync(`${config.data}/analytics.db`).size > 0);
+      await until(async () => (await answer()).body.degraded.includes("analytics"));
+      // Longer than the file is looked at, and than the published row counts as read.
+      for (const end = performance.now() + 2_500; performance.now() < end;) {
+        const { status, body } = await answer();
+        assert.deepEqual([status, body.items.length, body.degraded.at(-1)], [200, 3, "analytics"]);
+        await new Promise((resume) => setTimeout(resume, 50));
+      }
+      assert.equal((await json("/readyz")).status, 503);
+      const { outcome: filled } = await withPipeline(config, (flow) => nightlyRun(flow, SAMPLE));
+      assert.equal(filled, "success");
+      await until(async () => (await answer()).body.degraded.length === 0);
+    });
+  }));
+
+Deno.test("`pipeline work` makes no store where the run store is not there", () =>
+  withCopy(async (config) => {
+    for (const [what, data] of [["empty", `${config.data}/empty`], ["without runs.db", config.data]]) {
+      Deno.mkdirSync(data!, { recursive: true });
+      await Deno.remove(`${data}/runs.db`).catch(() => {});
+      const before = [...Deno.readDirSync(data!)].map(({ name }) => name).sort();
+      const { code, stderr } = await parley({ ...config, data: data! }, ["pipeline", "work"]).output();
+      assert.equal(code, 1, what);
+      assert.match(new TextDecoder().decode(stderr), /runs\.db is not there: /);
+      assert.deepEqual([...Deno.readDirSync(data!)].map(({ name }) => name).sort(), before);
+    }
+  }));
+
 Deno.test("start answers over a damaged run store, says that the scheduler cannot run, and runs it after the repair", () =>
   withCopy(async (config) => {
     const path = fileOf(config.data, "runs");

@@ -152,6 +152,10 @@ export class Recommender {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     if (published !== null && !trace.failures.has("analytics")) {
       const made = await recommend({ ...question, ...this.o, popular: this.popular, published, trace });
+      // An empty store may have taken the place of the published one since the row was read.
+      if (made.answer.items.length === 0) {
+        await trace.guarded("analytics", null, (signal) => this.published.reread({ signal }));
+      }
       if (!trace.failures.has("analytics")) return made;
     }
     return this.lastPopular(question, trace);
