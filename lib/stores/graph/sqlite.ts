@@ -39,7 +39,7 @@ CREATE INDEX targets_by_intent ON targets (intent, campaign_id);
 `];
 
 /** Edges are recounts of what documents and analytics hold. */
-const REMEDY = "with this file out of the way, `deno task pipeline` fills a new one from the other stores";
+const REFILL = "run `deno task pipeline --all`, which fills a new one from the other stores";
 
 /** Rows that one page reads, or one transaction deletes at most. */
 const PAGE = 500;
@@ -65,7 +65,7 @@ export class SqliteGraph implements GraphStore {
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, remedy: REMEDY });
+    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, refill: REFILL });
   }
 
   async setTargets(
