@@ -2,7 +2,7 @@ import { backup as copyDatabase, DatabaseSync } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { ParleyError, reasonOf } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
-import { refuseDamagedLog } from "../lib/stores/sqlite_file.ts";
+import { refuseDamagedLog, RESTORE } from "../lib/stores/sqlite_file.ts";
 import { EXIT } from "./exit.ts";
 
 /**
@@ -18,7 +18,7 @@ export async function backup(config: Config, to: string | undefined): Promise<nu
   if (files + damaged.length === 0) throw new ParleyError("not_found", `there is no data in ${config.data}`);
   for (const sentence of damaged) console.error(`parley: ${sentence}`);
   console.log(
-    `${files} files copied to ${target}; to restore, stop Parley and put them in an empty PARLEY_DATA`,
+    `${files} files copied to ${target}; to ${RESTORE}`,
   );
   return damaged.length === 0 ? EXIT.ok : EXIT.failed;
 }

@@ -1,8 +1,9 @@
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { SAMPLE_NAME } from "./sample.ts";
 
 /** What Parley itself keeps in its data folder. */
 const FILES = /^(documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?$/;
-const FOLDERS = /^(artifacts|backups|indexes|models|vectors)$/;
+const FOLDERS = new RegExp(`^(artifacts|backups|indexes|models|vectors|${SAMPLE_NAME}(\\.part)?)$`);
 /** The mode bits of all but the owner. */
 const OTHERS = 0o077;
 

@@ -39,7 +39,7 @@ interface Diagnosis {
   readonly stores: readonly StoreReport[];
   readonly counts: Readonly<Record<string, Record<string, number>>>;
   readonly findings: readonly Finding[];
-  /** Where lineage is sent, and how many ended attempts wait for that; null where it is not. */
+  /** The origin that lineage is sent to, and how many ended attempts wait for that; null where it is not. */
   readonly lineage: { readonly url: string; readonly unsent: number | null } | null;
   readonly disk_free_gb: number;
   readonly memory_available_gb: number;
@@ -103,7 +103,8 @@ async function diagnose(
   const stores: Partial<Stores> = Object.fromEntries(well);
   const { counts, findings } = await examineData(config, stores, reading);
   const lineage = config.lineage === null ? null : {
-    url: showUrl(config.lineage),
+    // A webhook has its secret in its path.
+    url: config.lineage.origin,
     unsent: await reading.of("runs", stores.runs, (runs) => runs.unsent()),
   };
   const disk_free_gb = freeBytes(config.data) / 1e9;

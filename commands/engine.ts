@@ -3,8 +3,8 @@ import { systemClock } from "../lib/core/clock.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
-import { openRuns } from "../lib/stores/open.ts";
-import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
+import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
+import type { RunRecord, RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import { spanned, startTracing } from "../lib/telemetry/spans.ts";
 import { intents } from "../tasks/intents.ts";
 import { nightly } from "../tasks/nightly.ts";
@@ -64,12 +64,20 @@ export interface Executing {
   readonly shutdown: AbortSignal;
 }
 
-/** Opens all that executing tasks needs, and sends lineage on meanwhile; closes it again whatever `body` comes to. */
-export async function executing<T>(config: Config, body: (o: Executing) => Promise<T>): Promise<T> {
+/**
+ * Opens all that executing tasks needs, and sends lineage on meanwhile; closes it again whatever `body` comes to. `create` says
+ * whether a missing run store is made. If the run store cannot be used, no other store is opened or made.
+ */
+export async function executing<T>(
+  config: Config,
+  body: (o: Executing) => Promise<T>,
+  { create = true }: OpenOptions = {},
+): Promise<T> {
   await startTracing();
   await using opened = new AsyncDisposableStack();
   const keep = <O extends { close(): Promise<void> }>(one: O) => opened.adopt(one, () => one.close());
-  const runs = keep(await openRuns(config.runs));
+  const runs = keep(await openRuns(config.runs, { create }));
+  await runs.health();
   keep(await sendLineage(config, runs));
   const services = keep(await openServices(config)).value;
   const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());
@@ -86,6 +94,9 @@ export async function work(
   o: {
     until?: string;
     log?: RunLog;
+    /** Whether a run that was claimed, other than `until`, is to be cancelled instead of executed. */
+    cancels?: (run: RunRecord) => Promise<boolean>;
+    onCancel?: (run_id: string) => void;
     onClaim?: (run_id: string, resumed: boolean) => void;
     onWait?: () => void;
   } = {},
@@ -94,11 +105,17 @@ export async function work(
   const limits = activeLimits(dags.values());
   let outcome: RunOutcome | null = null;
   while (!shutdown.aborted) {
-    const claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, ...limits });
+    let claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, ...limits });
     if (claimed !== null) {
-      o.onClaim?.(claimed.run.run_id, claimed.attempts.length > 0);
+      const { run_id } = claimed.run;
+      if (run_id !== o.until && await o.cancels?.(claimed.run)) {
+        o.onCancel?.(run_id);
+        await runs.requestCancel({ run_id });
+        claimed = { ...claimed, run: { ...claimed.run, cancel_requested: true } };
+      }
+      if (!claimed.run.cancel_requested) o.onClaim?.(run_id, claimed.attempts.length > 0);
       outcome = await executeLogged(options, claimed, { shutdown, ...o });
-      if (claimed.run.run_id === o.until) return outcome;
+      if (run_id === o.until) return outcome;
     } else if (o.until === undefined) {
       return outcome;
     } else {
@@ -118,7 +135,7 @@ async function executeLogged(
   { shutdown, log }: { shutdown: AbortSignal; log?: RunLog },
 ): Promise<RunOutcome> {
   const { run } = claimed;
-  log?.claimed(run, claimed.attempts.length > 0);
+  if (!run.cancel_requested) log?.claimed(run, claimed.attempts.length > 0);
   const observed = log === undefined ? options : { ...options, observer: log.observer(run) };
   const { run_id, dag_id: dag } = run;
   const outcome = await spanned(

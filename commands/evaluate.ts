@@ -1,6 +1,7 @@
-import { absolute, type Config, loadConfig, readEnvironment, type Sources } from "../lib/config.ts";
+import { type Config, loadConfig, readEnvironment, type Sources } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { absolute } from "../lib/core/parse_url.ts";
 import { type Kind, KINDS, type Rows } from "../lib/core/types.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { CachedEmbedder } from "../lib/embed/cached.ts";

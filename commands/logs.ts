@@ -30,7 +30,7 @@ export function runLog(log: Logger): RunLog {
   const of = ({ run_id, dag_id }: RunRecord) => ({ run_id, dag: dag_id });
   return {
     claimed: (run, resumed) =>
-      log.info(`run {run_id} of {dag} ${resumed ? "goes on" : "starts"}`, { ...of(run), resumed }),
+      log.info(`run {run_id} of {dag} ${resumed ? "continues" : "starts"}`, { ...of(run), resumed }),
     ended: (run, outcome) => {
       const bad = outcome === "failed" || outcome === "lost";
       const hint = bad ? "; `deno task pipeline status {run_id}` says why" : "";

@@ -1,6 +1,7 @@
-import { absolute, type Config, type Sources } from "../lib/config.ts";
+import type { Config, Sources } from "../lib/config.ts";
 import { iso, systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { absolute } from "../lib/core/parse_url.ts";
 import { type Json, type JsonObject, KINDS } from "../lib/core/types.ts";
 import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
 import type { Dag } from "../lib/dag/define.ts";
@@ -14,7 +15,7 @@ import { EXIT, exitCodeOf } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
 import { modelName } from "./models.ts";
 import { ProgressView } from "./progress.ts";
-import { isSample } from "./sample.ts";
+import { isSample, mixesInSample, sourcesOfRun } from "./sample.ts";
 import { summarize, summaryTable } from "./summary.ts";
 
 export interface RunOrder extends Sources {
@@ -81,9 +82,15 @@ async function watched(
     const view = new ProgressView(topological(dag.tasks));
     const outcome = await work({ ...options, observer: view }, shutdown, {
       until: run_id,
+      cancels: (run) => mixesInSample(config, runs, run),
+      onCancel: (id) =>
+        view.say(
+          `run ${id} was interrupted while it loaded the sample; it is cancelled, because you have given sources of ` +
+            "your own. `deno task reset --sample` removes what it has stored",
+        ),
       onClaim: (id, resumed) =>
-        resumed && id !== run_id && view.say(`going on with run ${id}, which was interrupted`),
-      onWait: () => view.say("waiting for the run that is under way"),
+        resumed && id !== run_id && view.say(`run ${id} was interrupted: it continues first`),
+      onWait: () => view.say("another run is in progress: this one starts when it ends"),
     }).finally(() => view.close());
     const snapshot = await snapshotOf(runs, run_id);
     const summary = summarize(snapshot, orderOf(config, snapshot));
@@ -100,12 +107,12 @@ async function watched(
 function hints({ run, tasks, attempts }: RunSnapshot, read: readonly string[]): string[] {
   const ingested = tasks.find(({ task_id }) => task_id === "ingest")?.output as Partial<IngestOutput> | null;
   const refused = attempts.some(({ quarantined }) => quarantined > 0);
-  const own = KINDS.some((kind) =>
-    (run.params[kind] as string[] | undefined)?.some((path) => !isSample(path))
-  );
+  const own = sourcesOfRun(run).some((path) => !isSample(path));
   return [
-    ...(ingested?.failed ?? []).map(({ uri, error }) => `${uri} was left out: ${error}`),
-    ...run.state === "failed" ? [`\`deno task pipeline retry ${run.run_id}\` goes on from what failed.`] : [],
+    ...(ingested?.failed ?? []).map(({ error }) => `Left out: ${error}`),
+    ...run.state === "failed"
+      ? [`\`deno task pipeline retry ${run.run_id}\` runs again what failed and what depends on it.`]
+      : [],
     ...refused
       ? [`\`deno task pipeline quarantine --run ${run.run_id}\` lists the rows that were refused.`]
       : [],
@@ -125,7 +132,7 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
       `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,
       `\`deno task pipeline run reembed --param model=${set}\` goes back to the one that is set.`,
     ],
-    "If that changed the model, the next nightly run learns the intents anew, and `deno task pipeline run intents` does " +
+    "If that changed the model, the next nightly run learns the intents again, and `deno task pipeline run intents` does " +
     "so at once; until then `POST /intents/classify` answers 503.",
   ];
 }

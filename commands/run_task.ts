@@ -1,5 +1,6 @@
 import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { FILE_MODE } from "../lib/core/modes.ts";
 import { runTask } from "../lib/dag/run_task.ts";
 import { executing } from "./engine.ts";
 import { EXIT } from "./exit.ts";
@@ -39,7 +40,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
     };
     const result = await runTask(options, order, shutdown);
     const text = JSON.stringify({ run_id, task_id, ...result });
-    if (o.output !== undefined) Deno.writeTextFileSync(o.output, text);
+    if (o.output !== undefined) Deno.writeTextFileSync(o.output, text, { mode: FILE_MODE });
     console.error(`${task_id}: ${result.state}${result.error === null ? "" : ` (${result.error})`}`);
     return taskExitCode(result);
   });

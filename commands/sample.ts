@@ -1,13 +1,14 @@
-import type { Sources } from "../lib/config.ts";
+import type { Config, Sources } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
-import { FOLDER_MODE } from "../lib/core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
 import { type Kind, KINDS } from "../lib/core/types.ts";
+import type { RunRecord, RunStore } from "../lib/stores/runs/port.ts";
 
 /** The folder of the bundled sample, whatever the working directory is. */
 const FOLDER = decodeURIComponent(new URL("../sample", import.meta.url).pathname);
 /** The folder in the data directory that it is loaded from. No other folder should be called so. */
-const NAME = "parley-sample";
-const IS_SAMPLE = new RegExp(`/${NAME}/(?:${KINDS.join("|")})\\.ndjson$`);
+export const SAMPLE_NAME = "parley-sample";
+const IS_SAMPLE = new RegExp(`/${SAMPLE_NAME}/(?:${KINDS.join("|")})\\.ndjson$`);
 const TIME = /"(timestamp|starts_at|ends_at)": "([^"]+)"/g;
 /** How long before it is written its newest row lies. */
 const AGE_MS = 60_000;
@@ -32,14 +33,16 @@ export async function writeSample({ data, now }: { data: string; now: number }):
       ),
     );
     const shift = Math.floor((now - AGE_MS - newestOf([...texts.values()].join(""))) / 1_000) * 1_000;
-    for (const [kind, text] of texts) await Deno.writeTextFile(fileOf(part, kind), moved(text, shift));
+    for (const [kind, text] of texts) {
+      await Deno.writeTextFile(fileOf(part, kind), moved(text, shift), { mode: FILE_MODE });
+    }
     await Deno.rename(part, folder);
   }
   return filesIn(folder);
 }
 
 export function sampleFolder(data: string): string {
-  return `${data}/${NAME}`;
+  return `${data}/${SAMPLE_NAME}`;
 }
 
 function newestOf(text: string): number {
@@ -75,4 +78,25 @@ export const SAMPLE_INTENTS = `${FOLDER}/intents.json`;
 /** Whether a source is one of the sample's files, of any data directory. */
 export function isSample(uri: string): boolean {
   return uri.startsWith(`${FOLDER}/`) || IS_SAMPLE.test(uri);
+}
+
+/** The sources that a run was given. */
+export function sourcesOfRun({ params }: Pick<RunRecord, "params">): string[] {
+  return KINDS.flatMap((kind) => (params[kind] ?? []) as string[]);
+}
+
+/** Open runs that are looked through for a source. */
+const MAX_OPEN_RUNS = 1_000;
+
+/** Whether a run loads the sample alone, while the settings or another open run name sources of the user's own. */
+export async function mixesInSample(
+  { sources }: Pick<Config, "sources">,
+  runs: RunStore,
+  run: RunRecord,
+): Promise<boolean> {
+  const own = sourcesOfRun(run);
+  if (own.length === 0 || !own.every(isSample)) return false;
+  const open = await runs.runs({ states: ["queued", "running"], limit: MAX_OPEN_RUNS });
+  const given = [...sourcesOfRun({ params: { ...sources } }), ...open.flatMap(sourcesOfRun)];
+  return !given.every(isSample);
 }

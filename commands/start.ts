@@ -5,7 +5,7 @@ import { reasonOf } from "../lib/core/errors.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { openAnalytics } from "../lib/stores/open.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
-import { isSample, writeSample } from "./sample.ts";
+import { isSample, sourcesOfRun, writeSample } from "./sample.ts";
 import { nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";
 import { openAll, openOptions, openServices, refuseTestEmbedder } from "./services.ts";
@@ -84,9 +84,7 @@ async function isNew(config: Config): Promise<boolean> {
   const { value: { runs, documents, analytics, vectors, graph }, close } = await openServices(config);
   try {
     const history = await runs.history({ dag_id: "nightly", since: "", limit: MAX_RUNS });
-    const given = history.flatMap(({ run: { params } }) =>
-      KINDS.flatMap((kind) => (params[kind] ?? []) as string[])
-    );
+    const given = history.flatMap(({ run }) => sourcesOfRun(run));
     if (given.length > 0) return given.every(isSample);
     const counts = [await documents.counts(), await analytics.counts(), await graph.counts()];
     const models = await vectors.models();

@@ -3,11 +3,26 @@ import { openLog } from "../lib/telemetry/log.ts";
 import { executing, work } from "./engine.ts";
 import { exitCodeOf } from "./exit.ts";
 import { runLog } from "./logs.ts";
+import { mixesInSample } from "./sample.ts";
 
-/** Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. */
+/**
+ * Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. Without a run store nothing
+ * is queued, and no store is made.
+ */
 export async function workOff(config: Config): Promise<number> {
   return await executing(config, async ({ options, shutdown }) => {
-    const log = runLog((await openLog(config.log))("runs"));
-    return exitCodeOf(await work(options, shutdown, { log }));
-  });
+    const logger = (await openLog(config.log))("runs");
+    return exitCodeOf(
+      await work(options, shutdown, {
+        log: runLog(logger),
+        cancels: (run) => mixesInSample(config, options.runs, run),
+        onCancel: (run_id) =>
+          logger.warning(
+            "run {run_id} was interrupted while it loaded the sample; it is cancelled, because there are other sources. " +
+              "`deno task reset --sample` removes what it has stored",
+            { run_id },
+          ),
+      }),
+    );
+  }, { create: false });
 }

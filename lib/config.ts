@@ -1,5 +1,6 @@
 import { join, parseEnv, z } from "../deps.ts";
 import { ParleyError } from "./core/errors.ts";
+import { absolute, holdsLogin, parseUrl } from "./core/parse_url.ts";
 import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
 
 /** Paths to read, by what they hold. */
@@ -63,8 +64,6 @@ const list = z.string().transform((text) =>
   text.split(",").map((part) => part.trim()).filter((part) => part !== "")
 );
 
-const holdsLogin = (text: string) => /^https?:\/\/[^/?#]*@/.test(text);
-
 /** The environment as it is read. Every name here stands in `.env.example` and in the README's table. */
 const Environment = z.object({
   PARLEY_DATA: z.string().min(1).default("./.parley"),
@@ -76,7 +75,10 @@ const Environment = z.object({
   PARLEY_CACHE: z.string().default("memory:64mb"),
   PARLEY_ARTIFACTS: z.string().optional(),
   PARLEY_LINEAGE: z.url({ protocol: /^https?$/, error: "is not a URL such as http://marquez:5000" })
-    .refine((text) => !holdsLogin(text), "holds credentials: set PARLEY_LINEAGE_KEY to a token")
+    .refine(
+      (text) => !holdsLogin(text),
+      "holds credentials: set PARLEY_LINEAGE_KEY to a token, and write an @ in its path as %40",
+    )
     .transform((text) => new URL(text)).nullable().default(null),
   PARLEY_LINEAGE_KEY: z.string().nullable().default(null),
   PARLEY_EMBEDDINGS: z.string().optional(),
@@ -105,7 +107,8 @@ const Environment = z.object({
   PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
   PARLEY_EARLIEST: z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
     .transform((day) => Date.parse(day))
-    .refine((at) => at >= 0, "is before 1970"),
+    .refine((at) => at >= 0, "is before 1970")
+    .refine((at) => at <= Date.now(), "is in the future: every message and event would be refused"),
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
   PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
@@ -212,62 +215,6 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
     log: v.PARLEY_LOG,
   };
-}
-
-/** A path as seen from `cwd`; `-`, which is standard input, stays. */
-export function absolute(path: string, cwd: string): string {
-  return path === "-" || path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path)
-    ? path
-    : `${cwd}/${path.replace(/^\.\//, "")}`;
-}
-
-/** What may be a folder or a model of a hub, which shows when it is opened. */
-const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
-
-/**
- * Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. What it returns can be decoded. What is wrong is
- * added to the problems, after `name`.
- */
-export function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
-  const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
-  const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
-  const problem = urlProblem(name, text, url);
-  if (url !== null && problem === null) return url;
-  problems.push(`${name} ${problem}`);
-  return new URL("invalid:");
-}
-
-/** The hosts of a MongoDB replica set without the usual port, since a URL has a place for the last one's alone. */
-function hostsIn(text: string): string {
-  return text.startsWith("mongodb://") ? text.replaceAll(/:27017(?=,[^@/?#]*(?:[/?#]|$))/g, "") : text;
-}
-
-/** A login that ends too early: there is a colon before the first `/`, `?` or `#`, and the `@` comes after it. */
-const CUT_SHORT = /^(?!https?:)[a-z0-9+]+:\/\/[^/?#@]*:[^/?#@]*[/?#].*@/;
-/** The same of the key before a host, as Zilliz Cloud has it. */
-const KEY_CUT_SHORT = /^https:\/\/[^/?#@]*[/?#].*@/;
-
-/** What is wrong with a URL, in words that show nothing of it: it may hold a password. */
-function urlProblem(name: string, text: string, url: URL | null): string | null {
-  if (CUT_SHORT.test(text) || (name === "PARLEY_VECTORS" && KEY_CUT_SHORT.test(text))) {
-    return "has a user, a password or a key with / or ? or # in it: write them as %2F, %3F and %23";
-  }
-  if (url === null && /^mongodb:\/\/[^/?#]*,/.test(text)) {
-    return "names several hosts with ports other than 27017: name one and ?replicaSet=, by which the others are " +
-      "found, or write mongodb+srv://";
-  }
-  if (url === null) return "is not a URL; it looks like sqlite:./file.db or scheme://host:port";
-  return isDecodable(url) ? null : "holds a % that starts no escape: write it as %25";
-}
-
-/** The path of a model's folder is taken as it is. */
-function isDecodable({ protocol, username, password, pathname }: URL): boolean {
-  try {
-    decodeURIComponent([username, password, protocol === "onnx:" ? "" : pathname].join("/"));
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function parseKeys({ PARLEY_API_KEYS, PARLEY_HOST }: Values, problems: string[]): ApiKey[] {

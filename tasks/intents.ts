@@ -14,7 +14,7 @@ const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
 export function intents() {
   return defineDag<Services>({
     id: "intents",
-    doc: "Fits the classifier of intents anew, classifies every message by it, and publishes the outcome.",
+    doc: "Fits the classifier of intents, classifies every message by it, and publishes the outcome.",
     group: "versions",
     params: z.object({}),
     tasks: [

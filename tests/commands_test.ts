@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { writeSample } from "../commands/sample.ts";
 import { openServices } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
 import { ROOT } from "./fixtures/flow.ts";
@@ -251,7 +252,7 @@ Deno.test("doctor says that another model is set than the published one, and run
     const changed = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=test:32"]);
     assert.equal(changed.code, 0, changed.stderr);
     assert.match(changed.stdout, /Set PARLEY_EMBEDDINGS=test:32: .*\n`.*model=test:64` goes back/);
-    assert.match(changed.stdout, /the next nightly run learns the intents anew, and .*run intents/);
+    assert.match(changed.stdout, /the next nightly run learns the intents again, and .*run intents/);
     assert.equal((await run(folder, "doctor", ["doctor"], { env })).code, 0);
     const wrong = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=nothing"]);
     assert.equal(wrong.code, 2);
@@ -336,14 +337,20 @@ Deno.test("start does not mix the sample with data of one's own, from a run that
     assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "bad.ndjson"])).code, 1);
     assert.equal(await starts(), false, "after a run that failed before it wrote anything");
 
+    await Deno.remove(`${folder}/.parley`, { recursive: true });
+    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "none.ndjson"])).code, 1);
+    assert.equal(await starts(), false, "after a run whose source does not exist");
+
     Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
-    const child = command(folder, "pipeline", ["pipeline", "--messages", "own.ndjson"]).spawn();
-    await child.stdin.close();
-    const { rest } = await until(child.stderr, /documents: started/);
-    child.kill("SIGKILL");
-    await Promise.all([rest(), child.stdout.cancel()]);
-    await child.status;
-    assert.equal(await starts(), false, "after a run that was killed");
+    for (const task of ["ingest", "documents"]) {
+      await Deno.remove(`${folder}/.parley`, { recursive: true });
+      await killedIn(folder, task, ["--messages", "own.ndjson"]);
+      assert.equal(await starts(), false, `after a run that was killed in ${task}`);
+    }
+
+    await Deno.remove(`${folder}/.parley`, { recursive: true });
+    await killedIn(folder, "graph", await sampleArgs(folder));
+    assert.equal(await starts(), true, "after a run of the sample that was killed with rows stored");
 
     await Deno.remove(`${folder}/.parley`, { recursive: true });
     const config = loadConfig({ PARLEY_DATA: `${folder}/.parley` });
@@ -355,6 +362,49 @@ Deno.test("start does not mix the sample with data of one's own, from a run that
     assert.equal(await starts(), true);
   }));
 
+/** The arguments with which `start` loads the sample. */
+async function sampleArgs(folder: string): Promise<string[]> {
+  const sources = await writeSample({ data: `${folder}/.parley`, now: Date.now() });
+  return Object.entries(sources).flatMap(([kind, paths]) => [`--${kind}`, ...paths]);
+}
+
+/** Starts a nightly run and kills it as soon as a task has started. */
+async function killedIn(folder: string, task: string, args: string[], env = {}): Promise<void> {
+  const child = command(folder, "pipeline", ["pipeline", ...args], { env }).spawn();
+  await child.stdin.close();
+  const { rest } = await until(child.stderr, new RegExp(`${task}: started`));
+  child.kill("SIGKILL");
+  await Promise.all([rest(), child.stdout.cancel()]);
+  await child.status;
+}
+
+for (
+  const [how, sources, args, expected] of [
+    ["on the command line", {}, ["pipeline", "--messages", "own.ndjson"], [["success", "cancelled"], 3]],
+    ["in the settings", { PARLEY_MESSAGES: "own.ndjson" }, ["pipeline"], [["success", "cancelled"], 3]],
+    ["in the settings of a scheduler", { PARLEY_MESSAGES: "own.ndjson" }, ["pipeline", "work"], [[
+      "cancelled",
+    ], 0]],
+  ] as const
+) {
+  Deno.test(`an interrupted run of the sample is cancelled once there are sources of one's own ${how}`, () =>
+    withFolder(async (folder) => {
+      const env = { PARLEY_LEASE_MS: "500", ...sources };
+      await killedIn(folder, "ingest", await sampleArgs(folder), { PARLEY_LEASE_MS: "500" });
+      Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
+      // The killed process's lease ends meanwhile; `work` does not wait for it.
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      const own = await run(folder, "pipeline", [...args], { env });
+      assert.match(own.stderr, /run nightly-\S+ was interrupted while it loaded the sample; it is cancelled/);
+      const { stdout } = await run(folder, "pipeline", ["pipeline", "runs", "--json"]);
+      const states = stdout.trim().split("\n").map((line) => JSON.parse(line).state);
+      const opened = await openServices(loadConfig({ PARLEY_DATA: `${folder}/.parley` }));
+      const { messages } = await opened.value.documents.counts();
+      await opened.close();
+      assert.deepEqual([states, messages], expected);
+    }));
+}
+
 Deno.test("a pipeline that is killed goes on where it was", () =>
   withFolder(async (folder) => {
     const rows = Array.from({ length: 20_000 }, (_, n) =>
@@ -362,14 +412,9 @@ Deno.test("a pipeline that is killed goes on where it was", () =>
     Deno.writeTextFileSync(`${folder}/many.ndjson`, rows.join("\n"));
     const args = ["pipeline", "--messages", "many.ndjson", "--json"];
     const env = { PARLEY_LEASE_MS: "1000" };
-    const child = command(folder, "pipeline", args, { env }).spawn();
-    await child.stdin.close();
-    const { rest } = await until(child.stderr, /embed: started/);
-    child.kill("SIGKILL");
-    await Promise.all([rest(), child.stdout.cancel()]);
-    await child.status;
+    await killedIn(folder, "embed", args.slice(1), env);
     const { code, stdout, stderr } = await run(folder, "pipeline", args, { env });
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /going on with run/);
+    assert.match(stderr, /run nightly-\S+ was interrupted: it continues first/);
     assert.equal(JSON.parse(stdout).state, "success");
   }));

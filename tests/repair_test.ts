@@ -1,8 +1,10 @@
+import { writeSample } from "../commands/sample.ts";
 import assert from "node:assert/strict";
 import { backup } from "../commands/backup.ts";
 import { openServices } from "../commands/services.ts";
 import type { Config } from "../lib/config.ts";
 import { openRuns } from "../lib/stores/open.ts";
+import { RESTORE } from "../lib/stores/sqlite_file.ts";
 import {
   copyFolder,
   fileOf,
@@ -70,15 +72,30 @@ function expected(): Promise<Record<string, string>> {
   })();
 }
 
+/** What is told to run once the file is away. */
 const REMEDIES = [
-  { role: "graph", sources: "none", what: "without sources" },
-  { role: "vectors", sources: "all", what: "with all sources" },
-  { role: "documents", sources: "all", what: "with all sources" },
-  { role: "analytics", sources: "all", what: "with all sources" },
+  { role: "graph", task: "pipeline --all", sources: false },
+  { role: "vectors", task: "pipeline run reembed", sources: false },
+  { role: "documents", task: "pipeline", sources: true },
+  { role: "analytics", task: "pipeline", sources: true },
 ] as const;
 
-for (const { role, sources, what } of REMEDIES) {
-  Deno.test(`a damaged file of ${role} fails a run; out of the way, a run ${what} repairs it under a running API`, () =>
+/** Does what the error of a store says: moves the file away, and runs the task, with these sources if it needs any. */
+async function follow(config: Config, error: string, sources: Paths): Promise<string> {
+  const [, name, task] = /: move (\S+) away and run `deno task ([^`]+)`/.exec(error) ?? [];
+  assert.ok(name !== undefined && task !== undefined, error);
+  const path = error.slice(0, error.indexOf(name) + name.length);
+  Deno.renameSync(path, `${config.data}-away`);
+  const given = Object.entries(sources).flatMap(([kind, paths]) => [`--${kind}`, ...paths]);
+  const { code, stderr } = await parley(config, [...task.split(" "), ...given]).output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  Deno.removeSync(`${config.data}-away`);
+  return task;
+}
+
+for (const { role, task, sources } of REMEDIES) {
+  const how = `\`${task}\` with${sources ? " all" : "out"} sources`;
+  Deno.test(`a damaged file of ${role} fails a run; out of the way, ${how} repairs it under a running API`, () =>
     withCopy(async (config) => {
       const { few, all } = sourcesIn(config);
       const path = fileOf(config.data, role);
@@ -91,19 +108,30 @@ for (const { role, sources, what } of REMEDIES) {
         const errors = failed.snapshot.tasks.flatMap(({ error }) => error ?? []);
         assert.ok(errors.length > 0);
         for (const error of errors) {
-          assert.match(error, /is damaged \(file is not a database\): .*out of the way/);
-          assert.ok(error.startsWith(path), error);
+          assert.ok(error.startsWith(`${path} is damaged (file is not a database): move `), error);
         }
-        Deno.removeSync(path);
-        const repaired = await withPipeline(
-          config,
-          (flow) => nightlyRun(flow, sources === "all" ? all : {}),
-        );
-        assert.equal(repaired.outcome, "success", String(repaired.snapshot.tasks.map(({ error }) => error)));
+        assert.equal(await follow(config, errors[0]!, sources ? all : {}), task);
         await until(async () => (await json("/readyz")).body.status === "ready");
         await until(async () => (await degraded()).length === 0);
       });
+      // What came in on the night of the damage is derived on the next one, if not before.
+      assert.equal((await withPipeline(config, (flow) => nightlyRun(flow, few))).outcome, "success");
       assert.deepEqual(await withPipeline(config, digests), await expected());
+    }));
+
+  Deno.test(`serve says of a file of ${role} that is gone what to run, and not to move it`, () =>
+    withCopy(async (config) => {
+      const path = fileOf(config.data, role);
+      await serving(config, async ({ json }) => {
+        assert.equal((await json(`/recommendations/${USER}`)).status, 200);
+        Deno.removeSync(path);
+        const error = async () => `${(await json("/readyz")).body.stores[role]!.error}`;
+        await until(async () => (await error()).startsWith(path));
+        assert.match(
+          (await error()).slice(path.length),
+          new RegExp(`^ is (gone|not there): run .deno task ${task}`),
+        );
+      });
     }));
 }
 
@@ -116,10 +144,10 @@ Deno.test("a damaged run store keeps no answer back; out of the way, the next ru
       assert.equal((await json("/readyz")).body.stores.runs!.status, "down");
       await assert.rejects(withPipeline(config, (flow) => nightlyRun(flow, SAMPLE)), {
         code: "unavailable",
-        message: new RegExp(`^${path} is damaged \\(.*\\): .*only the history of runs is lost$`),
+        message: new RegExp(`^${path} is damaged \\(.*\\): move .*only the history of runs is lost$`),
       });
-      Deno.removeSync(path);
-      assert.equal((await withPipeline(config, (flow) => nightlyRun(flow, SAMPLE))).outcome, "success");
+      const { error } = (await json("/readyz")).body.stores.runs!;
+      assert.equal(await follow(config, error, {}), "pipeline --all");
       await until(async () => (await json("/readyz")).body.status === "ready");
     });
   }));
@@ -156,6 +184,7 @@ function parley(config: Config, args: string[], { umask = "022" } = {}): Deno.Ch
     args: ["-c", `umask ${umask}; exec "$@"`, "sh", ...deno, ...args],
     env: {
       NO_COLOR: "1",
+      ...SETTINGS,
       PARLEY_DATA: config.data,
       PARLEY_EMBEDDINGS: "test:64",
       PARLEY_ALLOW_TEST_EMBEDDER: "1",
@@ -226,6 +255,75 @@ Deno.test("serve notices within seconds that its data folder is gone, and uses t
     }
   }));
 
+Deno.test("a damaged file ends in the stores of before, if a backup is restored as serve says", () =>
+  withCopy(async (config) => {
+    const away = `${config.data}-away`;
+    const before = await withPipeline(config, digests);
+    assert.equal((await parley(config, ["backup"]).output()).code, 0);
+    damageHeader(fileOf(config.data, "documents"));
+    try {
+      await withApi(config, "serve", async ({ url, said }) => {
+        const { error } = (await get(`${url}/readyz`)).body.stores.documents;
+        assert.ok(error.endsWith(`, or ${RESTORE}`), error);
+        assert.ok(said().includes(error), said());
+      });
+      assert.equal(
+        RESTORE,
+        "restore a backup: stop Parley, move everything out of its data folder, copy the backup into it, and start Parley",
+      );
+      Deno.mkdirSync(away);
+      for (const { name } of [...Deno.readDirSync(config.data)]) {
+        Deno.renameSync(`${config.data}/${name}`, `${away}/${name}`);
+      }
+      const [copy] = [...Deno.readDirSync(`${away}/backups`)];
+      copyFolder(`${away}/backups/${copy!.name}`, config.data);
+      await withApi(config, "serve", async ({ url }) => {
+        await until(async () => (await get(`${url}/readyz`)).body.status === "ready");
+        assert.deepEqual((await get(`${url}/recommendations/${USER}?k=3`)).body.degraded, []);
+      });
+      assert.deepEqual(await withPipeline(config, digests), before);
+    } finally {
+      await Deno.remove(away, { recursive: true });
+    }
+  }));
+
+Deno.test("answers stay what was popular last when empty stores take the place of a published version's", () =>
+  withCopy(async (config) => {
+    await serving(config, async ({ json }) => {
+      const answer = () => json(`/recommendations/${USER}?k=3`);
+      assert.deepEqual((await answer()).body.degraded, []);
+      Deno.removeSync(config.data, { recursive: true });
+      const missing = { messages: [`${config.data}/nothere.json`] };
+      const { outcome } = await withPipeline(config, (flow) => nightlyRun(flow, missing));
+      assert.equal(outcome, "failed");
+      assert.ok(Deno.statSync(`${config.data}/analytics.db`).size > 0);
+      await until(async () => (await answer()).body.degraded.includes("analytics"));
+      // Longer than the file is looked at, and than the published row counts as read.
+      for (const end = performance.now() + 2_500; performance.now() < end;) {
+        const { status, body } = await answer();
+        assert.deepEqual([status, body.items.length, body.degraded.at(-1)], [200, 3, "analytics"]);
+        await new Promise((resume) => setTimeout(resume, 50));
+      }
+      assert.equal((await json("/readyz")).status, 503);
+      const { outcome: filled } = await withPipeline(config, (flow) => nightlyRun(flow, SAMPLE));
+      assert.equal(filled, "success");
+      await until(async () => (await answer()).body.degraded.length === 0);
+    });
+  }));
+
+Deno.test("`pipeline work` makes no store where the run store is not there", () =>
+  withCopy(async (config) => {
+    for (const [what, data] of [["empty", `${config.data}/empty`], ["without runs.db", config.data]]) {
+      Deno.mkdirSync(data!, { recursive: true });
+      await Deno.remove(`${data}/runs.db`).catch(() => {});
+      const before = [...Deno.readDirSync(data!)].map(({ name }) => name).sort();
+      const { code, stderr } = await parley({ ...config, data: data! }, ["pipeline", "work"]).output();
+      assert.equal(code, 1, what);
+      assert.match(new TextDecoder().decode(stderr), /runs\.db is not there: /);
+      assert.deepEqual([...Deno.readDirSync(data!)].map(({ name }) => name).sort(), before);
+    }
+  }));
+
 Deno.test("start answers over a damaged run store, says that the scheduler cannot run, and runs it after the repair", () =>
   withCopy(async (config) => {
     const path = fileOf(config.data, "runs");
@@ -251,10 +349,19 @@ Deno.test("a pipeline's files are for their owner alone, whatever the umask, and
     const sources = Object.entries(SAMPLE).flatMap(([kind, [path]]) => [`--${kind}`, path!]);
     const ran = await parley(fresh, ["pipeline", ...sources], { umask: "000" }).output();
     assert.equal(ran.code, 0, new TextDecoder().decode(ran.stderr));
+    const task = ["run-task", "--dag", "nightly", "--run-id", "outside", "--task", "ingest"];
+    const output = ["--output", `${config.data}/fresh/result.json`];
+    const alone = await parley(fresh, ["pipeline", ...task, ...output], { umask: "000" }).output();
+    assert.equal(alone.code, 99, new TextDecoder().decode(alone.stderr));
+    const umask = Deno.umask(0);
+    await writeSample({ data: fresh.data, now: Date.now() }).finally(() => Deno.umask(umask));
     assert.deepEqual(openToOthers(`${config.data}/fresh`), []);
     // A folder of before, with the modes of before.
     Deno.chmodSync(fresh.data, 0o755);
-    for (const name of ["vectors", "artifacts"]) Deno.chmodSync(`${fresh.data}/${name}`, 0o755);
+    Deno.chmodSync(`${fresh.data}/parley-sample/events.ndjson`, 0o666);
+    for (const name of ["vectors", "artifacts", "parley-sample"]) {
+      Deno.chmodSync(`${fresh.data}/${name}`, 0o755);
+    }
     Deno.chmodSync(`${fresh.data}/documents.db`, 0o644);
     Deno.chmodSync(fileOf(fresh.data, "vectors"), 0o644);
     assert.equal((await parley(fresh, ["pipeline", "runs"], { umask: "000" }).output()).code, 0);

@@ -7,7 +7,7 @@ const ELSEWHERE = {
   PARLEY_LINEAGE_KEY: MARK,
   HF_TOKEN: MARK,
   PARLEY_API_KEYS: `admin+read:${KEY}`,
-  PARLEY_LINEAGE: `http://127.0.0.1:1/?token=${MARK}#${MARK}`,
+  PARLEY_LINEAGE: `http://127.0.0.1:1/hook/${MARK}?token=${MARK}#${MARK}`,
   PARLEY_EMBEDDINGS: `http://127.0.0.1:1/v1/embeddings?model=m&dimensions=8&api_key=${MARK}`,
   PARLEY_MODELS: `https://127.0.0.1:1/v1?model=n&key=${MARK}`,
   HF_ENDPOINT: `http://127.0.0.1:1/?token=${MARK}`,
@@ -75,13 +75,13 @@ Deno.test("what is wrong with a setting is said without showing it", () =>
   MarkedFolder.open({
     PARLEY_DOCUMENTS: `mongodb://u:${MARK}@h1:1,h2:2/`,
     PARLEY_VECTORS: `https://${MARK}/more@127.0.0.1:1`,
-    PARLEY_GRAPH: `${MARK}`,
+    PARLEY_GRAPH: `neo4j://${MARK}/x@127.0.0.1:1`,
     PARLEY_ANALYTICS: `postgres://u:${MARK}@h:port/db`,
     PARLEY_CACHE: `redis://:${MARK}/@[::1/0`,
-    PARLEY_EMBEDDINGS: `https://${MARK} ${MARK}`,
+    PARLEY_EMBEDDINGS: `https://${MARK}/k@127.0.0.1:1/v1?model=m`,
     PARLEY_MODELS: `https://${MARK} ${MARK}`,
-    PARLEY_LINEAGE: `http://u:${MARK}@h`,
-    HF_ENDPOINT: `https://u:${MARK}@h`,
+    PARLEY_LINEAGE: `https://u:1234/${MARK}@127.0.0.1:1/`,
+    HF_ENDPOINT: `https://${MARK}/x@127.0.0.1:1`,
     PARLEY_API_KEYS: `root:${KEY}`,
   }, async (folder) => {
     for (const args of [["doctor"], ["pipeline"], ["serve"]]) assert.equal(await folder.run(...args), 2);

@@ -1,4 +1,5 @@
 import { iso } from "../core/clock.ts";
+import { counted } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
 import type { AnalyticsStore, UnknownCampaigns } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
@@ -115,10 +116,10 @@ function unknownCampaigns({ events, campaigns, examples }: UnknownCampaigns): Fi
   if (events === 0) return null;
   const more = campaigns > examples.length ? ` and ${campaigns - examples.length} more` : "";
   const text =
-    `${events} events name campaigns that are not known: ${
+    `${counted(events, "event")} of campaigns that are not known: ${
       examples.join(", ")
-    }${more}; they count as soon as ` +
-    "the campaigns arrive: look whether the source of campaigns is whole (PARLEY_CAMPAIGNS)";
+    }${more}; an event counts as soon as ` +
+    "its campaign arrives: look whether the source of campaigns is whole (PARLEY_CAMPAIGNS)";
   return { code: "events_of_unknown_campaigns", severity: "warning", figure: events, expected: 0, text };
 }
 

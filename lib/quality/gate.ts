@@ -15,6 +15,8 @@ export interface GateOptions extends Abortable {
   readonly dag_id: string;
   readonly run_id: string;
   readonly task_id: string;
+  /** Whether the run read all sources again: then what there is is meant, and a store that lost all is a warning. */
+  readonly all: boolean;
   /** Epoch milliseconds. */
   readonly now: number;
 }
@@ -37,12 +39,13 @@ export async function gate(o: GateOptions): Promise<{ findings: Anomaly[]; surve
     o.runs.history(which),
     o.stores.analytics.published(o),
   ]);
-  const earlier = surveysOf(comparable(checks.filter(({ run_id }) => run_id !== o.run_id), published))
-    .reverse();
+  // What a check that failed has counted is no measure: the next night would take its loss for usual, and publish it.
+  const passed = checks.filter(({ run_id, state }) => run_id !== o.run_id && state === "success");
+  const earlier = surveysOf(comparable(passed, published)).reverse();
   const own = history.find(({ run }) => run.run_id === o.run_id);
   const before = history.filter(({ run }) => run.run_id !== o.run_id && run.ended_at !== null);
   const unusual = own === undefined ? [] : runAnomalies(inOrder(dag_id, own), own, before);
-  const findings = [...faults, ...surveyAnomalies(survey, earlier, now), ...unusual].sort(bySeverity);
+  const findings = [...faults, ...surveyAnomalies(survey, earlier, o), ...unusual].sort(bySeverity);
   return { findings, survey };
 }
 

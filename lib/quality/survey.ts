@@ -92,17 +92,30 @@ const SHRUNK = 0.5;
 /** Cosine distance by which the mean may move: that of other texts by the same model is a tenth of it. */
 const SHIFT = 0.05;
 
-/** What changed since the surveys before, oldest first, as it should not. */
-export function surveyAnomalies(now: Survey, earlier: readonly Survey[], at: number): Anomaly[] {
+/**
+ * What changed since the surveys before, oldest first, as it should not. `now` is epoch milliseconds; `all` says that all sources
+ * were read again, so that what is gone is meant to be.
+ */
+export function surveyAnomalies(
+  survey: Survey,
+  earlier: readonly Survey[],
+  { now, all }: { now: number; all: boolean },
+): Anomaly[] {
   const before = earlier.at(-1);
   if (before === undefined) return [];
-  const losses = Object.entries(now.counts).flatMap(([name, figure]) =>
-    loss(name, figure, earlier.map(({ counts }) => counts[name] ?? 0), at)
+  const emptied = all ? "warning" : "critical";
+  const losses = Object.entries(survey.counts).flatMap(([name, figure]) =>
+    loss(name, figure, earlier.map(({ counts }) => counts[name] ?? 0), { now, emptied })
   );
-  return [...losses, ...shift(now, earlier, at)];
+  return [...losses, ...shift(survey, earlier, now)];
 }
 
-function loss(name: string, figure: number, earlier: readonly number[], at: number): Anomaly[] {
+function loss(
+  name: string,
+  figure: number,
+  earlier: readonly number[],
+  { now, emptied }: { now: number; emptied: Anomaly["severity"] },
+): Anomaly[] {
   const expected = earlier.at(-1) ?? 0;
   if (figure >= (1 - SHRUNK) * expected) return [];
   const gone = figure === 0
@@ -110,12 +123,12 @@ function loss(name: string, figure: number, earlier: readonly number[], at: numb
     : `${figure} of ${expected} ${name} are left`;
   return [{
     code: `${name}_${figure === 0 ? "emptied" : "shrunk"}`,
-    severity: figure === 0 ? "critical" : "warning",
+    severity: figure === 0 ? emptied : "warning",
     subject: { kind: "store", store: STORE[name] ?? name },
     figure,
     expected,
     unit: "rows",
-    since: iso(at),
+    since: iso(now),
     run_id: null,
     text:
       `${gone} since the last check: if that was not meant, restore a backup; \`deno task pipeline --all\` then reads all ` +

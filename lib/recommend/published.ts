@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { ParleyError } from "../core/errors.ts";
 import type { Abortable, Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 
@@ -10,20 +11,27 @@ export class PublishedReader {
   private last: Promise<Published | null> | null = null;
   private row: Published | null = null;
   private readAt = -Infinity;
+  private isGone = false;
 
   constructor(private readonly o: { analytics: Pick<AnalyticsStore, "published">; clock: Clock }) {}
 
   /** The published row where one was read within the last 250 ms, else null: then ask {@link current}. */
   recent(): Published | null {
-    return this.isRecent() ? this.row : null;
+    return this.isRecent() && !this.isGone ? this.row : null;
   }
 
   /**
    * The published row; null where nothing is published yet. A store that fails leaves the row known before standing;
-   * its error is thrown only where no row is known. Who asks while it is being read shares that reading, and its signal.
+   * its error is thrown only where no row is known. Throws `unavailable` if a row was known and the store has none: its
+   * data were lost, and an empty store is in their place. Who asks while it is being read shares that reading, and its
+   * signal.
    */
   current(o: Abortable = {}): Promise<Published | null> {
-    if (this.last !== null && this.isRecent()) return this.last;
+    return this.last !== null && this.isRecent() ? this.last : this.reread(o);
+  }
+
+  /** {@link current}, read now however new the last reading is. */
+  reread(o: Abortable = {}): Promise<Published | null> {
     this.readAt = this.o.clock.now();
     return this.last = this.read(o);
   }
@@ -38,11 +46,19 @@ export class PublishedReader {
   }
 
   private async read(o: Abortable): Promise<Published | null> {
-    try {
-      this.row = await this.o.analytics.published(o);
-    } catch (error) {
+    const row = await this.o.analytics.published(o).catch((error) => {
       if (this.row === null) throw error;
-    }
-    return this.row;
+      return this.row;
+    });
+    this.isGone = row === null && this.row !== null;
+    if (this.isGone) throw lost(this.row!);
+    return this.row = row;
   }
+}
+
+function lost({ version }: Published): ParleyError {
+  return new ParleyError(
+    "unavailable",
+    `data version ${version} was published and is gone: an empty analytics store is in the place of the one that had it`,
+  );
 }

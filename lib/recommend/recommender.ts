@@ -175,6 +175,10 @@ export class Recommender {
         published,
         trace,
       });
+      // An empty store may have taken the place of the published one since the row was read.
+      if (made.answer.items.length === 0) {
+        await trace.guarded("analytics", null, (signal) => this.published.reread({ signal }));
+      }
       if (!trace.failures.has("analytics")) return made;
     }
     return this.lastPopular(question, trace);

@@ -51,7 +51,8 @@ function timeOr(plain: (text: string) => number | string | null) {
 
 function readDay(text: string, offset: number): number | string | null {
   const parts = DAY.exec(text);
-  return parts === null ? null : inRange(fromIso(parts) + offset);
+  // The last day of all, which stands for "never", has no instant after it.
+  return parts === null ? null : inRange(Math.min(fromIso(parts) + offset, LAST));
 }
 
 /** Milliseconds since the epoch, 1970 to 9999, or a complaint that never quotes the value. */

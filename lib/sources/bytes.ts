@@ -9,8 +9,6 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
   /** The most that is read of one source, as it is on disk and as it is unzipped. */
   readonly maxBytes: number;
-  /** Called between the opening of a source and the first read: from then on, a pipe's bytes are gone from it. */
-  readonly onOpen?: () => Promise<void>;
 }
 
 type Input = Pick<Deno.FsFile, "read" | "close">;
@@ -34,11 +32,10 @@ export class SourceBytes implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   /** Chunks of 256 KiB, the last one shorter. Aborts at once, even while a pipe has no writer or stdin is silent. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    const { source: { uri, bytes }, options: { signal, maxBytes, onOpen } } = this;
+    const { source: { uri, bytes }, options: { signal, maxBytes } } = this;
     if (bytes !== null && bytes > maxBytes) throw tooLarge(uri, maxBytes);
     const file = await open(this.source, signal);
     try {
-      await onOpen?.();
       while (true) {
         const chunk = await abortable(signal, () => fill(file, uri));
         if (chunk.length === 0) return;

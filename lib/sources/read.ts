@@ -1,11 +1,12 @@
 import { createGunzip, pipeline, Readable } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
+import { counted } from "../core/text.ts";
 import { type ReadOptions, SourceBytes, tooLarge } from "./bytes.ts";
 import { type Decoder, decoderFor } from "./decoder.ts";
 import { MAX_ROW } from "./row_buffer.ts";
 import { markRow, problemOf } from "./row_problem.ts";
 import { type Source, SourceError } from "./source.ts";
-import { ItemSplitter, LineSplitter, Malformed, NotJson, type Splitter } from "./split.ts";
+import { Malformed, NotJson, type Splitter, splitterFor } from "./split.ts";
 
 const UNZIPPED_BYTES = 262_144;
 
@@ -74,9 +75,13 @@ export class SourceRows implements AsyncIterable<string> {
         continue;
       }
       head += piece;
-      this.splitter = splitterFor(head);
+      this.splitter = splitterFor(head, { isWhole: false });
       if (this.splitter !== null) yield this.splitter.push(head);
       else if (head.length > MAX_ROW) throw new NotJson();
+    }
+    if (this.splitter === null) {
+      this.splitter = splitterFor(head, { isWhole: true });
+      if (this.splitter !== null) yield this.splitter.push(head);
     }
     if (this.splitter !== null) yield this.splitter.end();
   }
@@ -119,7 +124,7 @@ export class SourceRows implements AsyncIterable<string> {
     const { uri } = this.source;
     if (error instanceof NotJson) return new SourceError("invalid", uri, error.message);
     if (!(error instanceof Malformed)) return error;
-    const rows = this.rows === 1 ? "1 row" : `${this.rows} rows`;
+    const rows = counted(this.rows, "row");
     const bound = error instanceof BadGzip ? " or more" : "";
     const line = this.splitter?.line ? ` (line ${this.splitter.line})` : "";
     const at = this.decoder?.invalidAt ?? null;
@@ -133,13 +138,6 @@ export class SourceRows implements AsyncIterable<string> {
 function marked(row: string): string {
   if (row.isWellFormed() || problemOf(row) !== null) return row;
   return markRow(row.toWellFormed(), "not_utf8");
-}
-
-/** By the first character that is not white space; null while there is none. */
-function splitterFor(head: string): Splitter | null {
-  const first = head.trimStart()[0];
-  if (first === undefined) return null;
-  return first === "[" ? new ItemSplitter() : new LineSplitter();
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;

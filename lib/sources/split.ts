@@ -20,15 +20,40 @@ export class NotJson extends Error {
   }
 }
 
-const TRIED_LINES = 100;
+/** How much text may come before the first JSON object. Of long lines, so many are tried all the same. */
+const MAX_HEAD = 1_048_576;
+const MIN_TRIED_LINES = 100;
 
 /**
- * One row a line, untouched; a line feed after the last line is not needed. Throws {@link NotJson} when none of the
- * first 100 lines that are not blank is a JSON object.
+ * The splitter for a text, by its beginning; null while that does not show what it is. Text that begins with `[` may also be
+ * lines the first of which is damaged, or no JSON. Then a line is an object though the line before has not announced a value.
+ */
+export function splitterFor(head: string, { isWhole }: { isWhole: boolean }): Splitter | null {
+  const text = head.trimStart();
+  if (text === "") return null;
+  if (!text.startsWith("[")) return new LineSplitter();
+  const lines = text.split("\n");
+  if (!isWhole) lines.pop();
+  const trimmed = lines.map((line) => line.trim()).filter((line) => line !== "");
+  if (announcesValue(trimmed[0])) return new ItemSplitter();
+  const isLines = trimmed.some((line, n) => n > 0 && isJsonObject(line) && !announcesValue(trimmed[n - 1]));
+  if (isLines) return new LineSplitter();
+  return isWhole || text.length > MAX_HEAD ? new ItemSplitter() : null;
+}
+
+/** Whether a line ends as one of an array does before a line that begins with a value. */
+function announcesValue(line: string | undefined): boolean {
+  return line !== undefined && /[[,:]$/.test(line);
+}
+
+/**
+ * One row a line, untouched; a line feed after the last line is not needed. Throws {@link NotJson} if no line is a JSON object,
+ * as soon as there are enough.
  */
 export class LineSplitter implements Splitter {
   private readonly pending = new RowBuffer();
   private tried = 0;
+  private triedUnits = 0;
   private isJson = false;
   private lines = 0;
 
@@ -59,7 +84,10 @@ export class LineSplitter implements Splitter {
       const line = lines[n]!.trim();
       if (line === "") continue;
       this.isJson = isJsonObject(line);
-      if (++this.tried === TRIED_LINES && !this.isJson) throw new NotJson();
+      this.tried++;
+      this.triedUnits += line.length;
+      const isEnough = this.tried >= MIN_TRIED_LINES && this.triedUnits > MAX_HEAD;
+      if (isEnough && !this.isJson) throw new NotJson();
     }
   }
 }
@@ -120,7 +148,7 @@ export class ItemSplitter implements Splitter {
 
   private keep(rest: string): void {
     if (!this.closed) this.pending.add(rest);
-    else if (rest.trim() !== "") throw new Malformed("goes on behind the end of its JSON array");
+    else if (rest.trim() !== "") throw new Malformed("continues after the end of its JSON array");
   }
 
   /** Tabs for line feeds: as white space they are the same, and inside a string as wrong as before. */
@@ -138,7 +166,9 @@ export class ItemSplitter implements Splitter {
     if (unit === QUOTE) this.inString = true;
     else if (unit === COMMA) return this.depth === 1 ? "separates" : null;
     else if (unit === OPEN_BRACKET || unit === OPEN_BRACE) return ++this.depth === 1 ? "opens" : null;
-    else if (unit === CLOSE_BRACKET || unit === CLOSE_BRACE) return --this.depth === 0 ? "closes" : null;
+    else if (unit === CLOSE_BRACKET) return --this.depth === 0 ? "closes" : null;
+    // One that closes nothing belongs to a bad item, which has lost a bracket or has one too many.
+    else if (unit === CLOSE_BRACE && this.depth > 1) this.depth--;
     return null;
   }
 

@@ -8,13 +8,12 @@ import {
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Abortable, Health, HealthOptions } from "../core/types.ts";
 import { SqliteConnection } from "./sqlite_connection.ts";
-import { type SqliteOptions, transaction } from "./sqlite_file.ts";
+import { RESTORE, type SqliteOptions, transaction } from "./sqlite_file.ts";
 
 export type { Migration, SqliteOptions } from "./sqlite_file.ts";
 
 /** For a file whose rows came from sources, and from nowhere else. */
-export const BASE_ROWS_REMEDY =
-  "restore the data folder from a backup, or, with this file out of the way, run `deno task pipeline` with all sources";
+export const BASE_ROWS_REFILL = `run \`deno task pipeline\` with all sources, or ${RESTORE}`;
 
 /** How long a write tries again, asynchronously, before the file counts as unavailable. */
 const PATIENCE_MS = 10_000;

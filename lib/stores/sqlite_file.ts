@@ -16,8 +16,8 @@ export interface SqliteOptions {
   readonly synchronous?: "FULL" | "NORMAL";
   /** Whether a file that is not there, or has 0 bytes, becomes an empty database; else it is `unavailable`. Default true. */
   readonly create?: boolean;
-  /** What to do if the file cannot be used, as the end of a sentence. */
-  readonly remedy?: string;
+  /** What fills a new file once this one is out of the way, as an order; without it only {@link RESTORE} helps. */
+  readonly refill?: string;
 }
 
 export const MEMORY = ":memory:";
@@ -88,7 +88,7 @@ const LOG_MAGIC = [0x377f0682, 0x377f0683];
 const LOG_HEADER_BYTES = 32;
 
 /** Throws `unavailable` if the log beside a database is damaged; opening it would drop the log. */
-export function refuseDamagedLog(options: Pick<SqliteOptions, "path" | "remedy">): void {
+export function refuseDamagedLog(options: Pick<SqliteOptions, "path" | "refill">): void {
   const path = `${options.path}-wal`;
   if ((fileAt(path)?.bytes ?? 0) < LOG_HEADER_BYTES) return;
   const header = new Uint8Array(4);
@@ -106,7 +106,7 @@ function open(options: SqliteOptions): DatabaseSync {
   }
 }
 
-function cannotOpen(options: Pick<SqliteOptions, "path" | "remedy">, cause: unknown): ParleyError {
+function cannotOpen(options: Pick<SqliteOptions, "path" | "refill">, cause: unknown): ParleyError {
   const { path } = options;
   if (cause instanceof Deno.errors.NotCapable) {
     return new ParleyError("denied", `no permission to open ${path}: ${cause.message}`, { cause });
@@ -162,7 +162,7 @@ const CANNOT_OPEN = /unable to open database file|readonly database/;
 export class DamagedFile extends ParleyError {}
 
 /** {@link DamagedFile} if the content is at fault, `unavailable` if file or disk are; any other error as it is. */
-export function fileError(error: unknown, options: Pick<SqliteOptions, "path" | "remedy">): unknown {
+export function fileError(error: unknown, options: Pick<SqliteOptions, "path" | "refill">): unknown {
   if (error instanceof ParleyError) return error;
   const reason = messageOf(error);
   if (CANNOT_OPEN.test(reason)) return cannotOpen(options, error);
@@ -175,8 +175,17 @@ function unavailable(sentence: string, cause?: unknown): ParleyError {
   return new ParleyError("unavailable", sentence, cause === undefined ? {} : { cause });
 }
 
-export function remedyOf({ remedy = "restore the data folder from a backup" }: { remedy?: string }): string {
-  return remedy;
+/**
+ * How a backup is restored, as an order. The folder is free of older files then: a copy over a file that is open, or next
+ * to the log of another one, would be damaged by it.
+ */
+export const RESTORE =
+  "restore a backup: stop Parley, move everything out of its data folder, copy the backup into it, and start Parley";
+
+/** What to do about a file that cannot be used, as an order. */
+export function remedyOf({ path, refill }: Pick<SqliteOptions, "path" | "refill">): string {
+  if (refill === undefined) return RESTORE;
+  return fileAt(path) === null ? refill : `move ${path.replace(/.*\//, "")} away and ${refill}`;
 }
 
 /** Which file a path names: another one in its place has another `id`, other content another `changed`. */

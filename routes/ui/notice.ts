@@ -7,7 +7,7 @@ const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Obj
   cancelling: () => "The run is being cancelled.",
   over: () => "The run was over already.",
   paused: () => "The schedule is paused: it makes no runs. Runs under way are not touched.",
-  unpaused: () => "The schedule goes on.",
+  unpaused: () => "The schedule is on again.",
   backfilled: (n, of) =>
     n === of
       ? `${count(n, "run")} queued.`

@@ -24,7 +24,7 @@ export const TODO: Readonly<Record<StoreName, string>> = Object.freeze({
   documents:
     "answers do not need it, the next run does; look after what PARLEY_DOCUMENTS names, then `deno task doctor`",
   cache:
-    "each answer is made anew, which takes longer; look after what PARLEY_CACHE names, then `deno task doctor`",
+    "each answer is computed, which takes longer; look after what PARLEY_CACHE names, then `deno task doctor`",
   runs:
     "nothing can be scheduled, run or shown of runs; look after what PARLEY_RUNS names (by default PARLEY_ANALYTICS), then `deno task doctor`",
 });

@@ -18,7 +18,7 @@ export async function check(context: TaskContext<Services>): Promise<JsonObject>
 /** The same with these vectors. */
 export async function checked(context: TaskContext<Services>, vectors: VectorStore): Promise<JsonObject> {
   const { documents, analytics, graph, runs, clock } = context.services;
-  const { task_id, run: { dag_id, run_id }, signal } = context;
+  const { task_id, run: { dag_id, run_id, params }, signal } = context;
   const stores = { documents, analytics, vectors, graph };
   const { findings, survey } = await gate({
     stores,
@@ -26,6 +26,7 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
     dag_id,
     run_id,
     task_id,
+    all: params["all"] === true,
     now: clock.now(),
     signal,
   });

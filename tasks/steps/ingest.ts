@@ -1,4 +1,5 @@
 import { ParleyError } from "../../lib/core/errors.ts";
+import { counted } from "../../lib/core/text.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
 import { keptFrom } from "../../lib/intents/kept.ts";
@@ -31,7 +32,7 @@ export type IngestOutput = {
 type SourceName = { readonly kind: Kind; readonly uri: string };
 type FailedSource = SourceName & { readonly error: string };
 
-/** What a retry goes on from. `opened` are sources with one reading only, once they have been opened. */
+/** What a retry goes on from. `opened` are sources with one reading only, from the moment when that was begun. */
 type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };
 
 interface Planned {
@@ -138,7 +139,7 @@ class Ingestion {
         return;
       }
       const spooled = await this.spool({ kind, source });
-      this.context.log(`${kind}: ${spooled.rows} rows from ${printable(uri)}`);
+      this.context.log(`${kind}: ${counted(spooled.rows, "row")} from ${printable(uri)}`);
       this.sources.push(spooled);
       await this.save();
     } catch (error) {
@@ -178,29 +179,32 @@ class Ingestion {
     if (this.refill) return false;
     const { services: { analytics }, signal } = this.context;
     const record = await analytics.source({ kind, uri: source.uri, signal });
-    return record !== null && record.sha256 === await hashSource(source, this.readOptions(source));
+    return record !== null && record.sha256 === await hashSource(source, this.readOptions());
   }
 
   private async spool({ kind, source }: Planned): Promise<IngestedSource> {
     const { services: { artifacts }, run: { run_id }, signal } = this.context;
+    if (source.bytes === null) await this.noteOpened(source.uri);
     const n = this.sources.filter((done) => done.kind === kind).length + 1;
-    const read = readRows(source, this.readOptions(source));
+    const read = readRows(source, this.readOptions());
     const name = `${run_id}/ingest/${kind}-${n}.ndjson`;
     const artifact = await artifacts.writeLines({ name, lines: this.reported(read), signal });
     this.report(read);
     return { kind, uri: source.uri, sha256: read.sha256(), bytes: read.bytes, rows: read.rows, artifact };
   }
 
-  private readOptions({ uri, bytes }: Source): ReadOptions {
+  private readOptions(): ReadOptions {
     const { services: { settings }, signal } = this.context;
-    const options = { signal, maxBytes: settings.max_source_bytes };
-    return bytes === null ? { ...options, onOpen: () => this.noteOpened(uri) } : options;
+    return { signal, maxBytes: settings.max_source_bytes };
   }
 
-  /** From here on a source with one reading has no second one. */
+  /** From here on a source with one reading has no second one: whoever resumes this run must not wait for it without end. */
   private async noteOpened(uri: string): Promise<void> {
     this.opened.push(uri);
     await this.save();
+    if (uri !== "stdin") {
+      this.context.log(`${printable(uri)} is a pipe: it is read once a writer has opened it`);
+    }
   }
 
   private async *reported(read: SourceRows): AsyncGenerator<string> {
@@ -235,7 +239,9 @@ class Ingestion {
     const { services: { analytics }, signal } = this.context;
     if (await lacksItemWeights(analytics, { signal })) return;
     if (await hasStaleIntents(this.context)) {
-      this.context.log("catalogue or model have changed since the intents were learnt: they are learnt anew");
+      this.context.log(
+        "the catalogue or the model has changed since the intents were learnt: this run learns them again",
+      );
       return;
     }
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);

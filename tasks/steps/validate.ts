@@ -23,6 +23,8 @@ type Tally = {
   readonly duplicates: number;
 };
 
+/** So many bad rows never stop a run, whatever their share, as long as any row is good: a small night is not lost for one row. */
+const MIN_BAD_ROWS = 10;
 const BATCH = 500;
 const REPORT_EVERY = 1_024;
 /** UTF-16 units of a refused row that are kept, so that they take at most 64 KB in UTF-8. */
@@ -37,8 +39,8 @@ export function validated(context: TaskContext<Services>): ValidateOutput {
  * Turns spooled rows into canonical ones, an artifact a kind. A bad row goes to quarantine; an identical one is counted
  * and dropped; one with the id of another row and other content is quarantined.
  *
- * Throws {@link Fail} when more than `max_bad_share` of the run's rows are bad: nothing but the quarantine has been
- * written by then.
+ * Throws {@link Fail} when more than `max_bad_share` of the run's rows are bad, and {@link MIN_BAD_ROWS} or all of them: nothing
+ * but the quarantine has been written by then.
  */
 export async function validate(context: TaskContext<Services>): Promise<ValidateOutput> {
   const { sources } = context.output<IngestOutput>("ingest");
@@ -99,12 +101,13 @@ class Validation {
     if (quarantined > 0) {
       context.writes({ ...services.dataset("documents", "quarantine"), rows: quarantined });
     }
-    if (quarantined <= rows * max_bad_share) return;
+    const some = quarantined < MIN_BAD_ROWS || quarantined <= rows * max_bad_share;
+    if (some && (quarantined === 0 || quarantined < rows)) return;
     const [bad, limit] = [percent(quarantined / rows), percent(max_bad_share)];
     const command = `deno task pipeline quarantine --run ${context.run.run_id}`;
     throw new Fail(
-      `${quarantined} of ${rows} rows (${bad}) are bad and at most ${limit} may be, so no store was written; ` +
-        `\`${command}\` shows them with their reasons`,
+      `${quarantined} of ${rows} rows (${bad}) are bad and at most ${limit} may be (PARLEY_MAX_BAD_SHARE), so no store was ` +
+        `written; \`${command}\` shows them with their reasons`,
     );
   }
 

@@ -48,7 +48,7 @@ browserTest(
     const { page } = await open();
     for (const [kind, paths] of Object.entries(SAMPLE)) {
       for (const path of paths) {
-        await Deno.copyFile(path, `${flow.input}/inbox/${kind}${/\.(nd)?json.*$/.exec(path)![0]}`);
+        await Deno.copyFile(path, `${flow.input}/inbox/${kind}${/\.[^.]+$/.exec(path)![0]}`);
       }
     }
     await page.goto(`${origin}/pipelines/nightly`);

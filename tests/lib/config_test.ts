@@ -41,7 +41,8 @@ const LOGINS = [
 ] as const;
 
 Deno.test("loadConfig() says which characters of a password have to be escaped, without the password", () => {
-  const slashed = /has a user, a password or a key with \/ or \? or # in it: write them as %2F, %3F and %23$/;
+  const slashed =
+    /has a user, a password or a key with \/ or \? or # in it: write them as %2F, %3F and %23 \(/;
   const percent = /holds a % that starts no escape: write it as %25$/;
   for (const [name, url] of LOGINS) {
     for (
@@ -65,6 +66,69 @@ Deno.test("loadConfig() says which characters of a password have to be escaped, 
   }
   const key = "https://100%@in01.cloud.zilliz.com";
   assert.throws(() => loadConfig({ PARLEY_VECTORS: key }), /PARLEY_VECTORS holds a % that starts no escape/);
+});
+
+Deno.test("loadConfig() refuses a URL whose login ends at a / or ? or #, of whatever scheme, without showing it", () => {
+  const cut = [
+    "S3cr3t/k3y@h",
+    "u:1234/S3cr3t@h:8339/",
+    "S3cr3t?k3y@h",
+    "S3cr3t#k3y@h",
+    "S3cr3t/@h",
+    "S3cr3t/?x=@h",
+  ];
+  for (
+    const [name, ...schemes] of [
+      ["PARLEY_DOCUMENTS", "mongodb", "mongodb+srv"],
+      ["PARLEY_VECTORS", "https", "milvus"],
+      ["PARLEY_GRAPH", "neo4j", "bolt+s"],
+      ["PARLEY_ANALYTICS", "postgres"],
+      ["PARLEY_CACHE", "redis"],
+      ["PARLEY_EMBEDDINGS", "https", "http", "tei+http"],
+      ["PARLEY_MODELS", "https"],
+      ["PARLEY_LINEAGE", "https", "http"],
+      ["HF_ENDPOINT", "https"],
+    ]
+  ) {
+    for (const url of schemes.flatMap((scheme) => cut.map((rest) => `${scheme}://${rest}`))) {
+      assert.throws(() => loadConfig({ [name!]: url }), (error: Error) => {
+        assert.match(error.message, /has 1 problem/, url);
+        assert.match(error.message, /has a user, a password or a key with|holds credentials/, url);
+        return !/S3cr3t|k3y|1234/i.test(error.message);
+      }, `${name}=${url}`);
+    }
+  }
+  for (const text of ["https:///u:S3cr3t@h/", "https:\\\\u:S3cr3t@h", "https:\\\\S3cr3t\\k3y@h"]) {
+    assert.throws(() => loadConfig({ PARLEY_LINEAGE: text }), /PARLEY_LINEAGE holds credentials/, text);
+  }
+});
+
+Deno.test("loadConfig() takes an @ in a folder, in the name of a model and in what is escaped", () => {
+  const set = (PARLEY_EMBEDDINGS: string) => loadConfig({ PARLEY_EMBEDDINGS }, "/x").embeddings.href;
+  for (
+    const url of [
+      "onnx:/models/org@2/model",
+      "https://host/v1/embeddings?model=org/model@rev&dimensions=8",
+      "https://host:8080/v1/embeddings?dimensions=8&model=org/model@rev",
+      "https://host/ai/run/@cf/baai/bge?model=m",
+      "https://host/models/gecko%40001?model=m",
+      "http://host/v1?model=m&query_prefix=me@home",
+    ]
+  ) assert.equal(set(url), url);
+  const { documents } = loadConfig({ PARLEY_DOCUMENTS: "sqlite:///srv/me@home/x.db" });
+  assert.equal(documents.href, "sqlite:///srv/me@home/x.db");
+  assert.equal(
+    loadConfig({ PARLEY_DATA: "./me@home" }, "/x").documents.href,
+    "sqlite:/x/me@home/documents.db",
+  );
+});
+
+Deno.test("loadConfig() takes the earliest day up to now alone", () => {
+  assert.equal(loadConfig({ PARLEY_EARLIEST: "2001-01-01" }).earliest, Date.UTC(2001, 0, 1));
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+  for (const [day, sentence] of [[tomorrow, /is in the future/], ["1969-12-31", /is before 1970/]] as const) {
+    assert.throws(() => loadConfig({ PARLEY_EARLIEST: day }), sentence);
+  }
 });
 
 Deno.test("loadConfig() takes the hosts of a MongoDB replica set, and says what it cannot take", () => {

@@ -94,7 +94,7 @@ Deno.test("an event of an unknown campaign is published, told with its id, and c
     const [warning] = warnings(first);
     assert.match(
       warning!,
-      /^events_of_unknown_campaigns: 9 events name campaigns that are not known: late; they count/,
+      /^events_of_unknown_campaigns: 9 events of campaigns that are not known: late; an event counts/,
     );
     assert.deepEqual(await found(flow), ["warning events_of_unknown_campaigns"]);
     const shown = async (user: string) => {
@@ -198,6 +198,25 @@ Deno.test("a store that lost all of something holds a publish back, and --all fi
       [3, 0],
       "if it was meant",
     );
+  }));
+
+Deno.test("a loss stays critical night after night, until --all publishes what there is, at its first try", () =>
+  withFlow(async (flow) => {
+    succeeded(await nightlyRun(flow, sources(flow)));
+    const file = new DatabaseSync(`${flow.config.data}/analytics.db`);
+    file.exec("DELETE FROM events");
+    file.close();
+    for (const n of [50, 51, 52]) {
+      heldBack(await another(flow, n), /not published: none of the 30 events are left/);
+      assert.equal(await versionOf(flow), 1);
+    }
+    const all = await readAll(flow, {});
+    succeeded(all);
+    assert.equal(await versionOf(flow), 2);
+    assert.ok(
+      warnings(all).some((line) => line.startsWith("events_emptied: none of the 30 events are left")),
+    );
+    succeeded(await another(flow, 53));
   }));
 
 Deno.test("vectors of messages that are not stored hold nothing back, and --all stores them again", () =>

@@ -170,23 +170,32 @@ Deno.test("validate() takes rows without ids for one when all that makes the id 
 
 Deno.test("validate() fails the run when too many of all its rows are bad, with the rows in quarantine", () =>
   withInputStores(async (o) => {
-    const good = Array.from({ length: 6 }, (_, n) => said(n));
+    const good = Array.from({ length: 30 }, (_, n) => said(n));
+    const bad = Array(10).fill("{}");
     const enough = await run(o, {
-      messages: [[...good, "{}", "{}", ""]],
+      messages: [[...good, ...bad, ""]],
       campaigns: [[{ campaign_id: 1, title: "x" }]],
     });
     await assert.rejects(
       enough.done,
       new Fail(
-        "2 of 9 rows (22.2 %) are bad and at most 20 % may be, so no store was written; " +
+        "10 of 41 rows (24.4 %) are bad and at most 20 % may be (PARLEY_MAX_BAD_SHARE), so no store was written; " +
           `\`deno task pipeline quarantine --run ${RUN}\` shows them with their reasons`,
       ),
     );
-    assert.equal((await o.services.documents.counts()).quarantined, 2);
+    assert.equal((await o.services.documents.counts()).quarantined, 10);
     assert.equal((await o.services.documents.counts()).messages, 0);
-    const campaigns = [[{ campaign_id: 1, title: "x" }, { campaign_id: 2, title: "x" }]];
-    const other = await run(o, { messages: [[...good, "{}", "{}"]], campaigns });
-    assert.equal((await other.done).quarantined, 2);
+    const campaigns = [Array.from({ length: 10 }, (_, n) => ({ campaign_id: n, title: "x" }))];
+    const other = await run(o, { messages: [[...good, ...bad]], campaigns });
+    assert.equal((await other.done).quarantined, 10);
+  }));
+
+Deno.test("validate() loses no small run for a few bad rows, unless all of its rows are bad", () =>
+  withInputStores(async (o) => {
+    const { quarantined, messages } = await (await run(o, { messages: [[said(1), ...Array(9).fill("{}")]] }))
+      .done;
+    assert.deepEqual([quarantined, messages.rows], [9, 1]);
+    await assert.rejects((await run(o, { messages: [["{}"]] })).done, /1 of 1 rows \(100 %\) are bad/);
   }));
 
 Deno.test("validate() quarantines more rows than one batch holds", () =>

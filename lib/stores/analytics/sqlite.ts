@@ -12,7 +12,7 @@ import type {
 } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
 import { KeyedTable } from "../keyed.ts";
-import { BASE_ROWS_REMEDY, Sqlite, type SqliteOptions } from "../sqlite.ts";
+import { BASE_ROWS_REFILL, Sqlite, type SqliteOptions } from "../sqlite.ts";
 import { Touches } from "../touches.ts";
 import type {
   AnalyticsCounts,
@@ -59,7 +59,7 @@ export class SqliteAnalytics implements AnalyticsStore {
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: ANALYTICS_MIGRATIONS, remedy: BASE_ROWS_REMEDY });
+    this.db = new Sqlite({ ...o, migrations: ANALYTICS_MIGRATIONS, refill: BASE_ROWS_REFILL });
     this.touches = new Touches(this.db);
     this.versions = new Versions(this.db);
     this.files = new VersionFiles(this.db);

@@ -10,7 +10,7 @@ import type {
 } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
 import { KeyedTable, type KeyedTableOptions } from "../keyed.ts";
-import { BASE_ROWS_REMEDY, type Migration, Sqlite, type SqliteOptions } from "../sqlite.ts";
+import { BASE_ROWS_REFILL, type Migration, Sqlite, type SqliteOptions } from "../sqlite.ts";
 import { Touches, TOUCHES_SCHEMA } from "../touches.ts";
 import type {
   Classification,
@@ -85,7 +85,7 @@ export class SqliteDocuments implements DocumentStore {
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, remedy: BASE_ROWS_REMEDY });
+    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, refill: BASE_ROWS_REFILL });
     this.touches = new Touches(this.db);
     this.messages = new KeyedTable(this.db, MESSAGES);
     this.classified = new Classified(this.db, this.messages, this.touches);

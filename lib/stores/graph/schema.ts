@@ -49,5 +49,4 @@ CREATE INDEX led_to_by_campaign ON led_to (campaign_id);
 ];
 
 /** Edges are recounts of what documents and analytics hold. */
-export const REMEDY =
-  "with this file out of the way, `deno task pipeline` fills a new one from the other stores";
+export const REFILL = "run `deno task pipeline --all`, which fills a new one from the other stores";

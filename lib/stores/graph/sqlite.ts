@@ -5,7 +5,7 @@ import { SetDigest } from "../digest.ts";
 import type { IntentCount } from "../documents/port.ts";
 import { Sqlite, type SqliteOptions, turn } from "../sqlite.ts";
 import type { ConversationEngagement, EngagedConversation, GraphCounts, GraphStore, Target } from "./port.ts";
-import { GRAPH_MIGRATIONS, REMEDY } from "./schema.ts";
+import { GRAPH_MIGRATIONS, REFILL } from "./schema.ts";
 
 /** Rows that one page reads, or one transaction deletes at most. */
 const PAGE = 500;
@@ -31,7 +31,7 @@ export class SqliteGraph implements GraphStore {
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: GRAPH_MIGRATIONS, remedy: REMEDY });
+    this.db = new Sqlite({ ...o, migrations: GRAPH_MIGRATIONS, refill: REFILL });
   }
 
   async setTargets(

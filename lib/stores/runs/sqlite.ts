@@ -19,14 +19,12 @@ import { type AttemptRow, type LineageRow, type RunRow, UNSENT, unsentOf } from 
 import { RUN_MIGRATIONS } from "./schema.ts";
 import { RunWrites } from "./writes.ts";
 
-const REMEDY =
-  "restore the data folder from a backup, or, with this file out of the way, run `deno task pipeline`: " +
-  "only the history of runs is lost";
+const REFILL = "run `deno task pipeline --all`, which makes a new one: only the history of runs is lost";
 
 /** Runs in one SQLite file. Every commit is flushed to disk (`synchronous=FULL`): a finished task stays finished. */
 export class SqliteRuns extends RunWrites implements RunStore {
   constructor(o: Pick<SqliteOptions, "path" | "create">) {
-    super(new Sqlite({ ...o, migrations: RUN_MIGRATIONS, synchronous: "FULL", remedy: REMEDY }));
+    super(new Sqlite({ ...o, migrations: RUN_MIGRATIONS, synchronous: "FULL", refill: REFILL }));
   }
 
   create({ run, tasks, lease }: {

@@ -7,9 +7,8 @@ import { fileAt, fileError, refuseDamagedLog } from "../sqlite_file.ts";
 import { Indexes } from "./indexes.ts";
 import { vectorMigrations } from "./schema.ts";
 
-/** What to do if the database of a model cannot be used: its rows can be made again. */
-export const REMEDY =
-  "with this file out of the way, `deno task pipeline` with all sources embeds their texts again";
+/** What fills the database of a model: its rows can be made again. */
+export const REFILL = "run `deno task pipeline run reembed`, which embeds what is stored again";
 
 /** What is open of a model's files. `id` names the database file; null for the empty stand-in. */
 interface Opened {
@@ -40,7 +39,7 @@ export class VectorFiles {
     const database = `${this.path}.db`;
     const isThere = fileAt(database) !== null;
     if (isThere || this.create) return this.open(isThere ? database : ":memory:");
-    throw new ParleyError("unavailable", `${database} is not there: ${REMEDY}`);
+    throw new ParleyError("unavailable", `${database} is not there: ${REFILL}`);
   }
 
   /** The same to be written to, made where it was not there. */
@@ -59,7 +58,7 @@ export class VectorFiles {
 
   private open(path: string): Opened {
     const { create } = this;
-    const sql = new Sqlite({ path, migrations: vectorMigrations(this.model), create, remedy: REMEDY });
+    const sql = new Sqlite({ path, migrations: vectorMigrations(this.model), create, refill: REFILL });
     const id = path === ":memory:" ? null : this.id();
     return this.opened = { id, sql, indexes: new Indexes(sql, this.path, this.model.dimension) };
   }
@@ -105,14 +104,14 @@ export class VectorFiles {
 export function modelIn(path: string): ModelIdentity | null {
   let db: DatabaseSync | null = null;
   try {
-    refuseDamagedLog({ path, remedy: REMEDY });
+    refuseDamagedLog({ path, refill: REFILL });
     db = new DatabaseSync(path);
     db.exec("PRAGMA busy_timeout = 5000");
     const known = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'model'").get() !== undefined;
     const row = known && db.prepare("SELECT name, revision, dimension, pooling FROM model").get();
     return row ? { ...row } as unknown as ModelIdentity : null;
   } catch (error) {
-    throw fileError(error, { path, remedy: REMEDY });
+    throw fileError(error, { path, refill: REFILL });
   } finally {
     db?.close();
   }

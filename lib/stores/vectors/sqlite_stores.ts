@@ -12,7 +12,7 @@ import { Sqlite } from "../sqlite.ts";
 import { modelFile } from "./names.ts";
 import type { VectorStore, VectorStores } from "./port.ts";
 import { SqliteVectors } from "./sqlite.ts";
-import { modelIn, REMEDY, VectorFiles } from "./sqlite_files.ts";
+import { modelIn, REFILL, VectorFiles } from "./sqlite_files.ts";
 
 interface Held {
   readonly store: SqliteVectors;
@@ -117,7 +117,7 @@ function databases(folder: string): string[] {
     );
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
-    const sentence = `the folder ${folder} cannot be read (${messageOf(error)}): ${REMEDY}`;
+    const sentence = `the folder ${folder} cannot be read (${messageOf(error)}): move it away and ${REFILL}`;
     throw new ParleyError("unavailable", sentence, { cause: error });
   }
 }

@@ -8,7 +8,8 @@ const survey = (rest: Partial<Survey> = {}): Survey => ({
   centre: [1, 0, 0],
   ...rest,
 });
-const judge = (now: Survey, ...earlier: Survey[]) => surveyAnomalies(now, earlier, AT);
+const judge = (survey: Survey, ...earlier: Survey[]) =>
+  surveyAnomalies(survey, earlier, { now: AT, all: false });
 
 Deno.test("surveyAnomalies() compares with the survey before, and has nothing to say without one", () => {
   assert.deepEqual(judge(survey({ counts: { messages: 0 } })), []);
@@ -23,7 +24,9 @@ Deno.test("surveyAnomalies() holds that a store which lost all is critical, and 
     ["events_shrunk", "warning", { kind: "store", store: "analytics" }],
   ]);
   const empty = survey({ counts: { messages: 0, events: 20 } });
-  assert.deepEqual(judge(empty, survey(), empty), [], "it is told once");
+  assert.deepEqual(judge(empty, survey(), empty), [], "it is told once, after a check that passed");
+  const meant = surveyAnomalies(empty, [survey()], { now: AT, all: true });
+  assert.deepEqual(meant.map(({ severity }) => severity), ["warning", "warning"]);
 });
 
 Deno.test("surveyAnomalies() tells that the profiles' mean has moved, within one model", () => {

@@ -8,6 +8,7 @@ function reader() {
   const published = () => {
     state.reads++;
     if (state.down) return Promise.reject(new Error("down"));
+    if (state.version === 0) return Promise.resolve(null);
     return Promise.resolve({ version: state.version, previous: null, run_id: "r", model: "m", at: "" });
   };
   return { clock, state, reader: new PublishedReader({ analytics: { published }, clock }) };
@@ -49,4 +50,24 @@ Deno.test("PublishedReader.recent() gives the row until it is 250 ms old, and ne
   clock.advance(250);
   assert.equal(published.recent(), null);
   assert.equal(state.reads, 1);
+});
+
+Deno.test("PublishedReader.current() throws while a row that it knew is gone, and recovers", async () => {
+  const { clock, state, reader: published } = reader();
+  await published.current();
+  state.version = 0;
+  for (const _ of ["once", "again"]) {
+    clock.advance(250);
+    await assert.rejects(published.current(), { code: "unavailable", message: /^data version 1 .* is gone/ });
+    assert.equal(published.recent(), null);
+  }
+  state.version = 2;
+  clock.advance(250);
+  assert.equal((await published.current())?.version, 2);
+});
+
+Deno.test("PublishedReader.current() gives null while nothing was ever published", async () => {
+  const { state, reader: published } = reader();
+  state.version = 0;
+  assert.equal(await published.current(), null);
 });

@@ -294,6 +294,38 @@ scene("says what to do where nothing is published", async ({ ask }) => {
   await assert.rejects(ask("ann"), { code: "unavailable", message: /deno task pipeline/ });
 }, emptyWorld);
 
+scene("gives the campaigns that were popular last where the published version is gone", async (scene) => {
+  const { world, clock } = scene;
+  const empty = await emptyWorld();
+  let isGone = false;
+  const analytics = new Proxy(world.stores.analytics, {
+    get: (target, name) => {
+      const store = isGone ? empty.stores.analytics : target;
+      const value = Reflect.get(store, name);
+      return typeof value === "function" ? value.bind(store) : value;
+    },
+  });
+  try {
+    const recommender = new Recommender({ stores: { ...world.stores, analytics }, clock });
+    const ask = async (user_id: string): Promise<Answer> =>
+      JSON.parse((await recommender.serve({ user_id, k: 3 })).body);
+    const { items } = await ask("nobody");
+    isGone = true;
+    // At once, while the published row counts as read, and when it is read again.
+    for (const wait_ms of [0, 100, 250, 1_000]) {
+      clock.advance(wait_ms);
+      const answer = await ask("ann");
+      assert.deepEqual([answer.degraded.at(-1), answer.strategy], ["analytics", "popular"]);
+      assert.deepEqual(ids(answer), items.map(({ campaign_id }) => campaign_id));
+    }
+    isGone = false;
+    clock.advance(60_000);
+    assert.deepEqual((await ask("ann")).degraded, []);
+  } finally {
+    await empty.close();
+  }
+});
+
 scene("computes once what many ask at the same time", async ({ world, clock }) => {
   let asked = 0;
   const vectors = new Proxy(world.stores.vectors, {

@@ -122,9 +122,65 @@ Deno.test("readRows() refuses what is not JSON at all", async () => {
   for (const text of ["a,b\n1,2\n", "<html>", '"text"', "5", '{\n  "a": 1\n}\n', "{broken\n"]) {
     assert.equal((await read(text)).error, complaint, text);
   }
-  const hundred = "junk\n\n".repeat(100);
-  assert.equal((await read(`${hundred}{"a":1}`)).error, complaint);
-  assert.equal((await rowsOf(`${hundred.slice(6)}{"a":1}`)).length, 199);
+  const long = "j".repeat(20_000);
+  for (const junk of ["junk\n\n".repeat(300_000), `${long}\n`.repeat(100)]) {
+    const { error, reading } = await read(`${junk}{"a":1}`);
+    assert.equal(error, complaint);
+    assert.ok(reading.rows < 300_000, "not all of it was read");
+  }
+  assert.equal((await rowsOf(`${`${long}\n`.repeat(99)}{"a":1}`)).length, 100);
+});
+
+Deno.test("readRows() loses no line but those that are damaged or no JSON, at the beginning too", async () => {
+  const good = Array.from({ length: 900 }, (_, n) => `{"n":${n},"m":[{"x":1}]}`);
+  for (
+    const bad of [
+      ["[2026-11-01] export started"],
+      ["[2026-11-01] export started", "", "[info] 900 rows"],
+      [good[0]!.replace("{", "[")],
+      ["[1]"],
+      Array.from({ length: 101 }, (_, n) => `# comment ${n}`),
+      Array.from({ length: 5_000 }, (_, n) => `[info] ${n}`),
+    ]
+  ) {
+    const lines = [...bad, ...good];
+    for (const end of ["\n", "\r\n"]) {
+      const rows = await rowsOf(lines.join(end));
+      assert.deepEqual(rows.map((row) => row.trim()), lines);
+    }
+  }
+});
+
+Deno.test("readRows() takes an array for one, whatever its layout and however it comes", async () => {
+  const items = Array.from(
+    { length: 3_000 },
+    (_, n) => ({ n, tags: [{ x: n }, { y: "],[\n" }], z: { a: { b: n } } }),
+  );
+  const texts = items.map((item) => JSON.stringify(item));
+  for (
+    const text of [
+      `[\n${texts.join(",\n")}\n]`,
+      `[${texts.join(",\n")}\n]\n`,
+      `[${texts.join("\n,\n")}\n]`,
+      `[ ${texts.join("\n,")}\n]`,
+      `[${texts.join(",")}]\n`,
+      `[{"n":0,"tags":\n[{"x":0},\n{"y":"],[\\n"}\n],"z":\n{"a":\n{"b":0}\n}\n}\n,\n${
+        texts.slice(1).join(",\n")
+      }]`,
+    ]
+  ) {
+    for (const content of [bytesOf(text), await gzip(bytesOf(text))]) {
+      assert.deepEqual((await rowsOf(content)).map((row) => JSON.parse(row)), items);
+    }
+  }
+});
+
+Deno.test("readRows() loses one item of an array to a bracket that is wrong or too many", async () => {
+  for (const bad of ['{"a":1]}', '{"a":1]', '{"a":1}}', '{"a":[1}}', '{"a":[1]]}', '{"a":[{"b":1]]}']) {
+    assert.deepEqual(await rowsOf(`[{"n":1},${bad},{"n":2}]`), ['{"n":1}', bad, '{"n":2}'], bad);
+  }
+  const closed = await read('[{"n":1}],{"n":2}]');
+  assert.equal(closed.error, "continues after the end of its JSON array, after 1 row (line 1)");
 });
 
 Deno.test("readRows() says after which row and line a source is cut off", async () => {
@@ -132,7 +188,7 @@ Deno.test("readRows() says after which row and line a source is cut off", async 
   assert.equal(cut.error, "ends inside its JSON array as if it was cut off, after 2 rows (line 2)");
   assert.deepEqual(cut.rows, ['{"a":1}', '{"b":2}']);
   const more = await read('[{"a":1}\n] {"b":2}');
-  assert.equal(more.error, "goes on behind the end of its JSON array, after 1 row (line 2)");
+  assert.equal(more.error, "continues after the end of its JSON array, after 1 row (line 2)");
   const packed = await gzip(bytesOf('{"a":1}\n'.repeat(1_000)));
   const torn = await read(packed.slice(0, -9));
   assert.match(torn.error ?? "", /^is damaged or cut off as gzip \(.*\), after \d+ rows or more/);

@@ -4,7 +4,7 @@ import { overwrite } from "../../fixtures/damage.ts";
 import { until } from "../../fixtures/until.ts";
 
 const V1 = "CREATE TABLE things (name TEXT) STRICT; INSERT INTO things VALUES ('first')";
-const REMEDY = "do this";
+const REFILL = "do this";
 
 /** Runs `body` with the path of a database that is open, and another's with the row `second`. */
 function openTest(title: string, body: (o: { sql: Sqlite; path: string; other: string }) => Promise<void>) {
@@ -14,7 +14,7 @@ function openTest(title: string, body: (o: { sql: Sqlite; path: string; other: s
     other.run("UPDATE things SET name = 'second'");
     other.close();
     const path = `${dir}/test.db`;
-    const sql = new Sqlite({ path, migrations: [V1], remedy: REMEDY });
+    const sql = new Sqlite({ path, migrations: [V1], refill: REFILL });
     try {
       await body({ sql, path, other: `${dir}/other.db` });
     } finally {
@@ -48,7 +48,7 @@ openTest(
     const began = performance.now();
     const { code, message } = await failureOf(sql) as { code: string; message: string };
     assert.ok(performance.now() - began < 3_000);
-    assert.deepEqual([code, message], ["unavailable", `${path} is gone: ${REMEDY}`]);
+    assert.deepEqual([code, message], ["unavailable", `${path} is gone: ${REFILL}`]);
     await assert.rejects(sql.write(() => sql.run("DELETE FROM things")), { code: "unavailable" });
     assert.throws(() => sql.health(), { code: "unavailable" });
     assert.throws(() => Deno.statSync(path), Deno.errors.NotFound);
@@ -81,11 +81,11 @@ openTest(
     sql.health();
     overwrite(path, 4_096, Deno.statSync(path).size - 4_096);
     // Its own pages are in memory: only another connection meets the damage.
-    const fresh = new Sqlite({ path, migrations: [V1], remedy: REMEDY });
+    const fresh = new Sqlite({ path, migrations: [V1], refill: REFILL });
     fresh.health();
     const damaged = {
       code: "unavailable",
-      message: `${path} is damaged (database disk image is malformed): ${REMEDY}`,
+      message: `${path} is damaged (database disk image is malformed): move test.db away and ${REFILL}`,
     };
     assert.throws(() => nameIn(fresh), damaged);
     assert.throws(() => fresh.health(), damaged);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { backup, DatabaseSync } from "../../../deps.ts";
 import { Sqlite } from "../../../lib/stores/sqlite.ts";
-import { openSqlite, transaction } from "../../../lib/stores/sqlite_file.ts";
+import { openSqlite, RESTORE, transaction } from "../../../lib/stores/sqlite_file.ts";
 
 const V1 = "CREATE TABLE things (name TEXT) STRICT; INSERT INTO things VALUES ('first')";
 const V2 = "ALTER TABLE things ADD COLUMN size INTEGER NOT NULL DEFAULT 7";
@@ -68,7 +68,7 @@ inFolder(
     Deno.writeTextFileSync(path, "not a database ".repeat(100));
     assert.throws(() => openSqlite({ path, migrations: [V1] }), {
       code: "unavailable",
-      message: `${path} is damaged (file is not a database): restore the data folder from a backup`,
+      message: `${path} is damaged (file is not a database): ${RESTORE}`,
     });
   },
 );

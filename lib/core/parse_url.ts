@@ -1,0 +1,68 @@
+/** A path as seen from `cwd`; `-`, which is standard input, stays. */
+export function absolute(path: string, cwd: string): string {
+  return path === "-" || path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path)
+    ? path
+    : `${cwd}/${path.replace(/^\.\//, "")}`;
+}
+
+/** What may be a folder or a model of a hub, which shows when it is opened. */
+const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
+
+/**
+ * Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. What it returns can be decoded. What is wrong is
+ * added to the problems, after `name`.
+ */
+export function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
+  const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
+  const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
+  const problem = urlProblem(text, url);
+  if (url !== null && problem === null) return url;
+  problems.push(`${name} ${problem}`);
+  return new URL("invalid:");
+}
+
+/** The hosts of a MongoDB replica set without the usual port, since a URL has a place for the last one's alone. */
+function hostsIn(text: string): string {
+  return text.startsWith("mongodb://") ? text.replaceAll(/:27017(?=,[^@/?#]*(?:[/?#]|$))/g, "") : text;
+}
+
+/** Where an `@` after a host is no login's: in names of models, as parameters and as Cloudflare's paths have them. */
+const AT_OF_MODEL =
+  /(?<=[?&](?:model|revision|query_prefix|document_prefix)=)[^&#]*|(?<=\/)@(?:cf|hf)(?=\/)/g;
+
+/** Whether a login ends too early: there is an `@` after what counts as the host, so that part of a secret does. */
+function isCutShort(text: string, url: URL | null): boolean {
+  return [text, url?.href ?? ""].some((each) =>
+    /^[a-z0-9+.-]+:\/\/[^/?#]+[/?#].*@/i.test(each.replaceAll(AT_OF_MODEL, ""))
+  );
+}
+
+/** Whether there is a login in a URL, or one that is cut short. */
+export function holdsLogin(text: string): boolean {
+  const url = URL.parse(text);
+  return isCutShort(text, url) || (url !== null && url.username + url.password !== "");
+}
+
+/** What is wrong with a URL, in words that show nothing of it: it may hold a password. */
+function urlProblem(text: string, url: URL | null): string | null {
+  if (isCutShort(text, url)) {
+    return "has a user, a password or a key with / or ? or # in it: write them as %2F, %3F and %23 (and an @ after the " +
+      "host as %40)";
+  }
+  if (url === null && /^mongodb:\/\/[^/?#]*,/.test(text)) {
+    return "names several hosts with ports other than 27017: name one and ?replicaSet=, by which the others are " +
+      "found, or write mongodb+srv://";
+  }
+  if (url === null) return "is not a URL; it looks like sqlite:./file.db or scheme://host:port";
+  return isDecodable(url) ? null : "holds a % that starts no escape: write it as %25";
+}
+
+/** The path of a model's folder is taken as it is. */
+function isDecodable({ protocol, username, password, pathname }: URL): boolean {
+  try {
+    decodeURIComponent([username, password, protocol === "onnx:" ? "" : pathname].join("/"));
+    return true;
+  } catch {
+    return false;
+  }
+}
