@@ -24,8 +24,9 @@ const FIRST_WAIT_MS = 4;
 
 /** What analytics says when an answer is computed. The answer holds while both stay as they are. */
 export interface DataState {
-  /** The published data version. */
+  /** The published data version, and the run that published it: after a reset, the numbers begin again. */
   readonly version: number;
+  readonly run_id: string;
   /** Of the user: it grows with each of their events. */
   readonly epoch: number;
 }
@@ -62,8 +63,8 @@ export class AnswerCache {
   }
 
   /** `stale`: it may be served while another one is being computed. Null: it may not be served, for it is too old or of other data. */
-  freshness(cached: CachedAnswer, { version, epoch }: DataState): "fresh" | "stale" | null {
-    if (cached.version !== version || cached.epoch !== epoch) return null;
+  freshness(cached: CachedAnswer, { run_id, epoch }: DataState): "fresh" | "stale" | null {
+    if (cached.run_id !== run_id || cached.epoch !== epoch) return null;
     const over_ms = this.options.clock.now() - cached.fresh_until;
     if (over_ms < 0) return "fresh";
     return over_ms < STALE_MS && cached.degraded.length === 0 ? "stale" : null;
@@ -140,15 +141,16 @@ function keyOf({ user_id, k, intent }: RecommendationRequest): string {
 }
 
 /** One line of what is known about it, then the answer itself, which is never parsed to be served. */
-function format({ version, epoch, fresh_until, degraded, body }: CachedAnswer): string {
-  return `${version} ${epoch} ${fresh_until} ${degraded.join(",")}\n${body}`;
+function format({ version, run_id, epoch, fresh_until, degraded, body }: CachedAnswer): string {
+  return `${version} ${epoch} ${fresh_until} ${degraded.join(",")} ${run_id}\n${body}`;
 }
 
 function parse(text: string): CachedAnswer {
   const end = text.indexOf("\n");
-  const [version, epoch, fresh_until, degraded] = text.slice(0, end).split(" ");
+  const [version, epoch, fresh_until, degraded, ...run_id] = text.slice(0, end).split(" ");
   return {
     version: Number(version),
+    run_id: run_id.join(" "),
     epoch: Number(epoch),
     fresh_until: Number(fresh_until),
     degraded: degraded ? degraded.split(",") as Part[] : [],

@@ -13,7 +13,14 @@ export class PublishedReader {
   private readAt = -Infinity;
   private isGone = false;
 
-  constructor(private readonly o: { analytics: Pick<AnalyticsStore, "published">; clock: Clock }) {}
+  /** `onReplaced` is called when a row comes in the place of one as new or newer: by a reset or a backup the data are others. */
+  constructor(
+    private readonly o: {
+      analytics: Pick<AnalyticsStore, "published">;
+      clock: Clock;
+      onReplaced?: () => void;
+    },
+  ) {}
 
   /** The published row where one was read within the last 250 ms, else null: then ask {@link current}. */
   recent(): Published | null {
@@ -52,8 +59,13 @@ export class PublishedReader {
     });
     this.isGone = row === null && this.row !== null;
     if (this.isGone) throw lost(this.row!);
+    if (row !== null && this.row !== null && isOther(row, this.row)) this.o.onReplaced?.();
     return this.row = row;
   }
+}
+
+function isOther(row: Published, before: Published): boolean {
+  return row.version <= before.version && (row.version < before.version || row.run_id !== before.run_id);
 }
 
 function lost({ version }: Published): ParleyError {

@@ -45,6 +45,13 @@ export interface Explained extends ComputedAnswer {
   readonly failures: ReadonlyMap<Guarded, unknown>;
 }
 
+/** What is held of the published data, by version. */
+interface Memory {
+  readonly popular: PopularReader;
+  readonly last_popular: LastPopular;
+  readonly version_data: VersionData;
+}
+
 /** What analytics and the cache say before an answer is computed. */
 interface Lookup {
   /** Null if analytics does not respond. */
@@ -60,9 +67,7 @@ export class Recommender {
   private readonly answer_ms: number;
   private readonly published: PublishedReader;
   private readonly computing = new Map<string, Promise<Served>>();
-  private readonly popular: PopularReader;
-  private readonly last_popular: LastPopular;
-  private readonly version_data: VersionData;
+  private memory: Memory;
   private readonly answers: AnswerCache;
 
   /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
@@ -77,13 +82,22 @@ export class Recommender {
     },
   ) {
     const { clock, random = Math.random, stores: { analytics, cache } } = o;
+    const onReplaced = () => this.memory = this.emptyMemory();
     this.answer_ms = o.answer_ms ?? ANSWER_MS;
     this.answers = new AnswerCache({ cache, clock, random, answer_ms: this.answer_ms });
     this.guards = createGuards(this.answer_ms);
-    this.popular = new PopularReader(analytics);
-    this.last_popular = new LastPopular({ analytics, popular: this.popular, clock });
-    this.version_data = new VersionData({ analytics, clock, warn: o.warn ?? (() => {}) });
-    this.published = new PublishedReader({ analytics, clock });
+    this.memory = this.emptyMemory();
+    this.published = new PublishedReader({ analytics, clock, onReplaced });
+  }
+
+  private emptyMemory(): Memory {
+    const { clock, stores: { analytics }, warn = () => {} } = this.o;
+    const popular = new PopularReader(analytics);
+    return {
+      popular,
+      last_popular: new LastPopular({ analytics, popular, clock }),
+      version_data: new VersionData({ analytics, clock, warn }),
+    };
   }
 
   /** Whose circuit breaker is open, by store. */
@@ -144,7 +158,7 @@ export class Recommender {
     const published = await this.published.current();
     if (published === null) return;
     const { version } = published;
-    await Promise.all([this.last_popular.refresh(version), this.version_data.load(version)]);
+    await Promise.all([this.memory.last_popular.refresh(version), this.memory.version_data.load(version)]);
   }
 
   private async compute(
@@ -170,8 +184,8 @@ export class Recommender {
       const made = await recommend({
         ...question,
         ...this.o,
-        popular: this.popular,
-        version_data: this.version_data,
+        popular: this.memory.popular,
+        version_data: this.memory.version_data,
         published,
         trace,
       });
@@ -201,7 +215,7 @@ export class Recommender {
   }
 
   private lastPopular(question: RecommendationRequest, trace: Trace): ComputedAnswer {
-    const { version, items } = this.last_popular.answer(question);
+    const { version, items } = this.memory.last_popular.answer(question);
     const generated_at = iso(this.o.clock.now());
     const degraded = trace.missing();
     const { user_id } = question;
@@ -229,7 +243,7 @@ export class Recommender {
       throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
     }
     // A reading that fails is repeated by the next request, whose own questions tell of the failure.
-    this.last_popular.refresh(published.version).catch(() => {});
+    this.memory.last_popular.refresh(published.version).catch(() => {});
     return published;
   }
 
@@ -250,6 +264,9 @@ export class Recommender {
     const published = this.published.recent() ?? await this.current(trace);
     if (published === null) return { published, state: null };
     const epoch = await trace.guarded("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
-    return { published, state: epoch === null ? null : { version: published.version, epoch } };
+    return {
+      published,
+      state: epoch === null ? null : { version: published.version, run_id: published.run_id, epoch },
+    };
   }
 }

@@ -443,3 +443,33 @@ Deno.test("Recommender.explain() names what failed, and has no provenance withou
     await world.close();
   }
 });
+
+Deno.test("Recommender.serve() takes nothing from memory or cache once a reset has begun the versions again", async () => {
+  const [before, after] = [await openWorld(), await emptyWorld()];
+  try {
+    const clock = new ManualClock(NOW);
+    const fresh = [campaign("new-1", {}), campaign("new-2", {})];
+    await after.stores.analytics.upsertCampaigns({ campaigns: fresh });
+    await after.add([event("zoe", "conversion", "new-1")]);
+    await after.publish(1, "another run");
+    let analytics = before.stores.analytics;
+    const replaced = new Proxy(before.stores.analytics, {
+      get: (_, name) => {
+        const value = Reflect.get(analytics, name);
+        return typeof value === "function" ? value.bind(analytics) : value;
+      },
+    });
+    const recommender = new Recommender({ stores: { ...before.stores, analytics: replaced }, clock });
+    const ask = async (user_id: string): Promise<Answer> =>
+      JSON.parse((await recommender.serve({ user_id, k: 10 })).body);
+    assert.ok(ids(await ask("nobody-known")).includes("g1"));
+    analytics = after.stores.analytics;
+    clock.advance(1_000);
+    for (const user_id of ["nobody-known", "nobody-else"]) {
+      assert.deepEqual(ids(await ask(user_id)), ["new-1", "new-2"]);
+    }
+  } finally {
+    await before.close();
+    await after.close();
+  }
+});

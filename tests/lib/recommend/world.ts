@@ -67,7 +67,7 @@ export interface World {
     readonly runs: SqliteRuns;
   };
   /** Builds and publishes a data version from what the stores hold. */
-  publish(version: number): Promise<void>;
+  publish(version: number, run_id?: string): Promise<void>;
   /** Adds events as an online write would. */
   add(events: readonly EngagementEvent[]): Promise<void>;
   close(): Promise<void>;
@@ -90,15 +90,15 @@ export async function emptyWorld(): Promise<World> {
   };
   const add = async (events: readonly EngagementEvent[]) =>
     void await stores.analytics.upsertEvents({ events });
-  return { stores, publish: (version) => publish(stores, version), add, close };
+  return { stores, publish: (...which) => publish(stores, ...which), add, close };
 }
 
-async function publish(stores: World["stores"], version: number): Promise<void> {
+async function publish(stores: World["stores"], version: number, run_id = `run ${version}`): Promise<void> {
   await stores.analytics.buildStats({ version, half_life_days: 30, latest: LATEST });
   await (await stores.vectors.of({ model: MODEL })).build({ version });
   await stores.analytics.saveFile({ version, name: ITEM_WEIGHTS_FILE, bytes: ITEM_WEIGHTS });
   await stores.analytics.publish({
-    published: { version, run_id: `run ${version}`, model: modelKey(MODEL), at: "2025-03-09T12:00:00.000Z" },
+    published: { version, run_id, model: modelKey(MODEL), at: "2025-03-09T12:00:00.000Z" },
     sources: [],
   });
 }
