@@ -176,7 +176,7 @@ async function indexFindings(store: VectorStore, { version }: Published): Promis
   const faults = await store.verify({ version });
   const remedy =
     "run `deno task pipeline run reembed`, which builds a new version from what is stored (a running " +
-    "API repairs damaged files itself)";
+    "API repairs an embedded index itself)";
   return faults.map((fault) => ({
     code: "damaged_index",
     severity: "critical",

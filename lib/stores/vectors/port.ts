@@ -50,7 +50,8 @@ export interface VectorStore {
   messagesOf(o: { user_id: string; after: string | null; limit: number } & Abortable): Promise<VectorRow[]>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version; `exclude` are ids that
-   * must not come back. A version that was not built is `not_found`, one whose index is damaged is `unavailable`.
+   * must not come back. A version that was not built is `not_found`, one whose index is damaged is `unavailable`; an
+   * embedded store builds either from its rows.
    */
   search(o: Search): Promise<Hit[]>;
   /**
