@@ -52,40 +52,58 @@ const REPORT_EVERY = 4_096;
  * cannot be read is recorded, and the others go on. A retry keeps what an earlier attempt has spooled. If the run is told
  * to take `all`, or a store was exchanged for an empty one, all sources are new, and so are all users.
  *
- * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do.
+ * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do, and `unavailable` when that is
+ * not known because a store cannot be read.
  */
 export async function ingest(context: TaskContext<Services>): Promise<IngestOutput> {
-  const ingestion = new Ingestion(context, await isRefill(context));
+  const ingestion = new Ingestion(context, await planRefill(context));
   for (const planned of await ingestion.plan()) await ingestion.take(planned);
   return await ingestion.conclude();
 }
 
-async function isRefill(context: TaskContext<Services>): Promise<boolean> {
+/** Whether all sources are read again. `unknown` is why that cannot be told: a store that cannot be read may be empty. */
+interface Refill {
+  readonly all: boolean;
+  readonly unknown: ParleyError | null;
+}
+
+async function planRefill(context: TaskContext<Services>): Promise<Refill> {
   const { services: { documents, analytics }, signal } = context;
   if ((context.run.params as Params).all) {
     context.log("unchanged sources are read again, and all users are derived again");
   } else {
-    const emptied = await seenEmpty(context);
-    if (emptied.length === 0) return false;
+    const emptied = await findEmptied(context);
+    if (emptied instanceof ParleyError) return { all: false, unknown: emptied };
+    if (emptied.length === 0) return { all: false, unknown: null };
     const which = emptied.join(", of ");
     context.log(`the store of ${which} is empty and others are not: it is filled again from all sources`);
   }
   for (const store of [documents, analytics]) await store.touchAll({ signal });
-  return true;
+  return { all: true, unknown: null };
 }
 
-/** A store that does not answer is for the step that needs it: what comes by standard input must be spooled before. */
-async function seenEmpty({ services, signal, log }: TaskContext<Services>): Promise<readonly Emptied[]> {
+/**
+ * Returns the error of a store that cannot be read. It is for the step that needs the store: what comes by standard input must
+ * be spooled before.
+ */
+async function findEmptied(
+  { services, signal, log }: TaskContext<Services>,
+): Promise<readonly Emptied[] | ParleyError> {
   const looking = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
   try {
     return await emptiedStores(services, { signal: looking });
   } catch (error) {
     signal.throwIfAborted();
-    const silent = looking.aborted || (error instanceof ParleyError && error.code === "unavailable");
-    if (!silent) throw error;
-    log("a store does not answer, so whether one has become empty is left to the next run");
-    return [];
+    const unknown = looking.aborted ? silent(error) : error;
+    if (!(unknown instanceof ParleyError) || unknown.code !== "unavailable") throw error;
+    log(`could not look whether a store has become empty: ${unknown.message}`);
+    return unknown;
   }
+}
+
+function silent(cause: unknown): ParleyError {
+  const sentence = `a store did not answer within ${LOOK_MS / 1_000} s: \`deno task doctor\` says which`;
+  return new ParleyError("unavailable", sentence, { cause });
 }
 
 class Ingestion {
@@ -96,8 +114,7 @@ class Ingestion {
   /** Bytes of all sources that are spooled or have to be; null where one of them has no known size. */
   private bytesToRead: number | null;
 
-  /** `refill` reads sources again that are unchanged. */
-  constructor(private readonly context: TaskContext<Services>, private readonly refill: boolean) {
+  constructor(private readonly context: TaskContext<Services>, private readonly refill: Refill) {
     const saved = context.loadCheckpoint<Checkpoint>();
     this.sources = [...saved?.sources ?? []];
     this.opened = [...saved?.opened ?? []];
@@ -175,7 +192,7 @@ class Ingestion {
   }
 
   private async isUnchanged({ kind, source }: Planned): Promise<boolean> {
-    if (this.refill) return false;
+    if (this.refill.all) return false;
     const { services: { analytics }, signal } = this.context;
     const record = await analytics.source({ kind, uri: source.uri, signal });
     return record !== null && record.sha256 === await hashSource(source, this.readOptions());
@@ -241,6 +258,7 @@ class Ingestion {
       );
       return;
     }
+    if (this.refill.unknown !== null) throw this.refill.unknown;
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);
     throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source");
   }
