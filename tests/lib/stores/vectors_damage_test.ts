@@ -233,13 +233,16 @@ damageTest("rebuilds an index once, however often it is asked for", 50, async ({
     const search = (version: number) =>
       store.search({ collection: "profiles", version, vector: Float32Array.of(1, 0, 0, 0), k: 1 });
     await search(2);
+    const newest = () => {
+      using db = new DatabaseSync(`${folder}.db`);
+      return Number(db.prepare("SELECT max(build) AS build FROM indexes").get()!.build);
+    };
+    const before = newest();
     change(folder, "DELETE FROM indexes WHERE version = 1");
     const answers = await Promise.allSettled(Array.from({ length: 5 }, () => search(1)));
     assert.deepEqual(answers.map(({ status }) => status), Array(5).fill("rejected"));
     await until(() => search(1).then(() => true, () => false));
-    using db = new DatabaseSync(`${folder}.db`);
-    // Versions 1 to 3 of two collections were six builds.
-    assert.equal(db.prepare("SELECT max(build) AS build FROM indexes").get()!.build, 7);
+    assert.equal(newest(), before + 1);
   } finally {
     await stores.close();
   }
