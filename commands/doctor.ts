@@ -17,7 +17,7 @@ import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
 import { embedderOptions, modelName } from "./models.ts";
-import { openOptions } from "./services.ts";
+import { askPublished, openOptions } from "./services.ts";
 
 interface Opened {
   health(o?: HealthOptions): Promise<Health>;
@@ -27,7 +27,7 @@ interface Opened {
 /** The stores as they are opened; those of data belong together. */
 type Stores = Omit<CheckedStores, "vectors"> & { readonly vectors: VectorStores; readonly runs: RunStore };
 
-/** How one store is. `url` is as `showUrl()` has it; `error` says what to do. A store that answers may yet not be read. */
+/** How one store is. `url` is as {@link placeOf} has it; `error` says what to do. A store that answers may yet not be read. */
 interface StoreReport {
   readonly role: Role;
   readonly url: string;
@@ -66,7 +66,11 @@ const LARGE = 1e9;
 export async function doctor(config: Config, o: { json: boolean }): Promise<number> {
   const opened = new Map<Role, Opened>();
   try {
-    const reports = (Object.keys(ROLES) as Role[]).map((role) => examine(config, role, opened));
+    const roles = Object.keys(ROLES) as Role[];
+    const failures = new Map(await Promise.all(roles.map((role) => openRole(config, role, opened))));
+    const { analytics, vectors } = Object.fromEntries(opened) as Partial<Stores>;
+    if (analytics !== undefined) await askPublished({ analytics, ...vectors && { vectors } });
+    const reports = roles.map((role) => examine({ role, url: placeOf(config, role) }, opened, failures));
     const diagnosis = await diagnose(config, await Promise.all(reports), opened);
     if (o.json) console.log(JSON.stringify(diagnosis));
     else print(diagnosis);
@@ -78,11 +82,33 @@ export async function doctor(config: Config, o: { json: boolean }): Promise<numb
   }
 }
 
-async function examine(config: Config, role: Role, opened: Map<Role, Opened>): Promise<StoreReport> {
-  const url = showUrl(config[role]);
+/** Opens a store; returns why it could not be, by role. */
+async function openRole(
+  config: Config,
+  role: Role,
+  opened: Map<Role, Opened>,
+): Promise<[Role, string | null]> {
   try {
-    const store: Opened = await ROLES[role](config[role], openOptions(config));
-    opened.set(role, store);
+    opened.set(role, await ROLES[role](config[role], openOptions(config)));
+    return [role, null];
+  } catch (error) {
+    return [role, reasonOf(error)];
+  }
+}
+
+/** A store's URL to show. Embedded vectors are the files in a folder. */
+function placeOf(config: Config, role: Role): string {
+  return role === "vectors" ? showUrl(open.vectorPlace(config.vectors)) : showUrl(config[role]);
+}
+
+async function examine(
+  { role, url }: Pick<StoreReport, "role" | "url">,
+  opened: ReadonlyMap<Role, Opened>,
+  failures: ReadonlyMap<Role, string | null>,
+): Promise<StoreReport> {
+  const store = opened.get(role);
+  if (store === undefined) return { role, url, health: null, error: failures.get(role) ?? null };
+  try {
     const { bytes, adapter } = await store.health();
     if (adapter === "sqlite" && bytes !== null && bytes > LARGE) {
       console.error(`reading ${role}, ${(bytes / 1e9).toFixed(1)} GB: about ${Math.ceil(4e-9 * bytes)} s`);
@@ -158,6 +184,9 @@ async function examineData(
     const counted = await reading.of(role, data[role], async (store) => ({ ...await store.counts() }));
     if (counted !== null) counts[role] = counted;
   }
+  const unreadable: Finding[] = [];
+  const log = (text: string) => unreadable.push(unreadableModel(text));
+  await reading.of("vectors", sets, (stores) => stores.models({ thorough: true, log }));
   const whole = Object.keys(counts).length === Object.keys(data).length;
   const compared = whole
     ? await reading.of("vectors", data as CheckedStores, (stores) => checkData(stores))
@@ -168,7 +197,7 @@ async function examineData(
   const indexes = published === null
     ? null
     : await reading.of("vectors", vectors, (store) => indexFindings(store, published));
-  return { counts, findings: [...compared ?? [], ...indexes ?? [], ...about] };
+  return { counts, findings: [...compared ?? [], ...indexes ?? [], ...unreadable, ...about] };
 }
 
 /** What is wrong with the indexes that answers come from. */
@@ -176,7 +205,7 @@ async function indexFindings(store: VectorStore, { version }: Published): Promis
   const faults = await store.verify({ version });
   const remedy =
     "run `deno task pipeline run reembed`, which builds a new version from what is stored (a running " +
-    "API repairs damaged files itself)";
+    "API repairs an embedded index itself)";
   return faults.map((fault) => ({
     code: "damaged_index",
     severity: "critical",
@@ -215,6 +244,11 @@ function otherModelFindings(config: Config, published: Published | null, model: 
 
 function noEmbedder(text: string): Finding {
   return { code: "no_embedder", severity: "critical", figure: 0, expected: 1, text };
+}
+
+/** Answers are whole without it. */
+function unreadableModel(text: string): Finding {
+  return { code: "unreadable_model", severity: "warning", figure: 0, expected: 1, text };
 }
 
 function littleDisk(figure: number): Finding {

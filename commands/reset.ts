@@ -3,8 +3,10 @@ import { ParleyError } from "../lib/core/errors.ts";
 import { parseModelKey } from "../lib/core/types.ts";
 import { markErased } from "../lib/recommend/answer_cache.ts";
 import { openCache } from "../lib/stores/open.ts";
+import type { VectorStore } from "../lib/stores/vectors/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
+import { forEachModel } from "../tasks/steps/store.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
 import { withRuns } from "./inspect.ts";
 import { isSample, sampleFolder, sampleSources } from "./sample.ts";
@@ -71,7 +73,7 @@ async function republish(services: Services): Promise<void> {
   if (published === null) return;
   const model = parseModelKey(published.model);
   const { version } = await buildVersion(services, await services.vectors.of({ model }));
-  await publishVersion(services, { version, model, run_id: "reset", sources: [] });
+  await publishVersion(services, { version, model, run_id: "reset", sources: [], log: warn });
 }
 
 async function erase(
@@ -79,13 +81,18 @@ async function erase(
   { user_ids, campaign_ids }: { user_ids: string[]; campaign_ids: string[] },
 ): Promise<number> {
   const messages = await documents.deleteUsers({ user_ids });
-  const models = await vectors.models();
-  const sets = await Promise.all(models.map((model) => vectors.of({ model })));
-  for (const store of [analytics, graph, ...sets]) {
+  const eraseFrom = async (store: Pick<VectorStore, "deleteUsers" | "deleteCampaigns">) => {
     await store.deleteUsers({ user_ids });
     await store.deleteCampaigns({ campaign_ids });
-  }
+  };
+  for (const store of [analytics, graph]) await eraseFrom(store);
+  const published = (await analytics.published())?.model;
+  await forEachModel({ vectors, published, log: warn }, eraseFrom);
   return messages;
+}
+
+function warn(line: string): void {
+  console.error(`parley: ${line}`);
 }
 
 function idsOf(paths: readonly string[], key: string): string[] {

@@ -1,7 +1,7 @@
 import { systemClock } from "../lib/core/clock.ts";
 import type { Config } from "../lib/config.ts";
 import { ParleyError, reasonOf } from "../lib/core/errors.ts";
-import type { Published } from "../lib/core/types.ts";
+import { parseModelKey, type Published } from "../lib/core/types.ts";
 import { isDeterministic } from "../lib/embed/deterministic.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
@@ -17,6 +17,8 @@ import {
   openRuns,
   openVectors,
 } from "../lib/stores/open.ts";
+import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
+import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";
@@ -138,8 +140,27 @@ export function openServing(config: Config) {
 
 export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
 
+/**
+ * Asks for the vectors that answers are made from: the health of `vectors` is theirs, and not that of other models' files.
+ * Returns what is published; null too if that cannot be read.
+ */
+export async function askPublished(
+  { analytics, vectors }: { analytics: Pick<AnalyticsStore, "published">; vectors?: VectorStores },
+): Promise<Published | null> {
+  try {
+    const published = await analytics.published();
+    if (published !== null) await vectors?.of({ model: parseModelKey(published.model) });
+    return published;
+  } catch (error) {
+    // Each store's health says it.
+    if (error instanceof ParleyError) return null;
+    throw error;
+  }
+}
+
 /** Says on stderr which stores do not answer, and what to do. */
 export async function reportMissing(stores: ServingStores): Promise<void> {
+  await askPublished(stores);
   const missing = STORE_NAMES.map((name) =>
     stores[name].health().then(() => null, (error) => `parley: ${name}: ${reasonOf(error)}`)
   );

@@ -87,8 +87,11 @@ async function isNew(config: Config): Promise<boolean> {
     const given = history.flatMap(({ run }) => sourcesOfRun(run));
     if (given.length > 0) return given.every(isSample);
     const counts = [await documents.counts(), await analytics.counts(), await graph.counts()];
-    const models = await vectors.models();
-    return models.length === 0 && counts.every((each) => Object.values(each).every((count) => count === 0));
+    const unreadable: string[] = [];
+    const models = await vectors.models({ log: (line) => unreadable.push(line) });
+    for (const line of unreadable) console.error(`parley: ${line}`);
+    return models.length + unreadable.length === 0 &&
+      counts.every((each) => Object.values(each).every((count) => count === 0));
   } finally {
     await close();
   }

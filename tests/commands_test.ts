@@ -97,6 +97,15 @@ Deno.test("a failed run exits with 1, and quarantine lists why without the row's
     assert.match((await run(folder, "pipeline", ["pipeline", "quarantine", "--raw"])).stdout, /a secret/);
   }));
 
+Deno.test("a source that is left out is named once, and the others are loaded", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/good.ndjson`, ROWS);
+    const args = ["pipeline", "--messages", "good.ndjson", "none.ndjson"];
+    const { code, stdout, stderr } = await run(folder, "pipeline", args);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^Left out: \S*\/none\.ndjson does not exist$/m);
+  }));
+
 Deno.test("wrong usage and configuration exit with 2 and say everything that is wrong", () =>
   withFolder(async (folder) => {
     assert.equal((await run(folder, "pipeline", ["pipeline", "--nonsense"])).code, 2);

@@ -1,10 +1,29 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { doctor } from "../commands/doctor.ts";
+import { reset } from "../commands/reset.ts";
+import { openServices } from "../commands/services.ts";
 import type { Config } from "../lib/config.ts";
+import { parseModelKey } from "../lib/core/types.ts";
+import type { Finding } from "../lib/quality/checks.ts";
+import { modelFile } from "../lib/stores/vectors/names.ts";
+import type { Services } from "../tasks/services.ts";
+import { buildVersion } from "../tasks/steps/derive.ts";
+import { publishVersion } from "../tasks/steps/publish.ts";
 import { asAnyUser } from "./fixtures/any_user.ts";
 import { ROOT } from "./fixtures/flow.ts";
-import { fileOf, overwrite, removeTemplate, ROLES, serving, USER, withCopy } from "./fixtures/damage.ts";
+import {
+  fileOf,
+  overwrite,
+  removeTemplate,
+  type Role,
+  ROLES,
+  serving,
+  USER,
+  withCopy,
+} from "./fixtures/damage.ts";
+
+import { profile } from "./fixtures/vectors.ts";
 
 Deno.test.afterAll(removeTemplate);
 
@@ -50,6 +69,13 @@ const KINDS: Record<string, { damage: (path: string) => void; reason: RegExp }> 
   },
 };
 
+const OTHER = { name: "other", revision: "0", dimension: 4, pooling: "mean" } as const;
+
+async function withServices(config: Config, body: (services: Services) => Promise<void>): Promise<void> {
+  const { value, close } = await openServices(config);
+  await body(value).finally(close);
+}
+
 /** `doctor --json`. */
 async function examined(config: Config) {
   const printed: string[] = [];
@@ -57,11 +83,13 @@ async function examined(config: Config) {
   console.log = (line: string) => printed.push(line);
   try {
     const code = await doctor(config, { json: true });
-    const { stores } = JSON.parse(printed.join(""));
+    const { stores, findings } = JSON.parse(printed.join(""));
     const errors = stores.flatMap(({ role, error }: { role: string; error: string | null }) =>
       error === null ? [] : [[role, error]]
     );
-    return { code, errors: Object.fromEntries(errors) as Record<string, string> };
+    const warnings: string[] = findings.map(({ severity, text }: Finding) => `${severity}: ${text}`);
+    const urls = Object.fromEntries(stores.map(({ role, url }: { role: Role; url: string }) => [role, url]));
+    return { code, errors: Object.fromEntries(errors) as Record<string, string>, warnings, urls };
   } finally {
     console.log = log;
   }
@@ -84,6 +112,61 @@ Deno.test({
       assert.ok(stdout.includes(said), stdout);
     }),
 });
+
+/** What can be wrong with the vectors of a model that is not in use. */
+const UNUSED: Record<string, (path: string) => void> = {
+  "is no database": (path) => Deno.writeTextFileSync(path, "garbage"),
+  "has flipped pages": (path) => overwrite(path, 8_192, Deno.statSync(path).size - 8_192),
+  "has a damaged log": (path) => Deno.writeFileSync(`${path}-wal`, new Uint8Array(4_152).fill(0xa5)),
+};
+
+for (const [what, damage] of Object.entries(UNUSED)) {
+  Deno.test(`a file of vectors that are not in use costs a warning and nothing else when it ${what}`, () =>
+    withCopy(async (config) => {
+      const path = `${config.data}/vectors/${modelFile(OTHER)}.db`;
+      await withServices(config, async ({ vectors }) => {
+        const rows = Array.from({ length: 500 }, (_, i) => profile(`u${i}`, Float32Array.of(1, 0, 0, 0)));
+        await (await vectors.of({ model: OTHER })).upsert({ collection: "profiles", rows });
+      });
+      damage(path);
+      await serving(config, async ({ json }) => {
+        for (const _ of ["before", "after"]) {
+          assert.deepEqual((await json(`/recommendations/${USER}?k=3`)).body.degraded, []);
+          const { status, body } = await json("/readyz");
+          assert.deepEqual([status, body.status], [200, "ready"]);
+        }
+      });
+      const { code, errors, warnings, urls } = await examined(config);
+      assert.deepEqual([code, errors, warnings.length], [0, {}, 1]);
+      assert.ok(warnings[0]!.startsWith(`warning: ${path}`), warnings[0]);
+      assert.match(warnings[0]!, /: move \S+\.db away and continue without it: answers come from another/);
+      assert.equal(urls.vectors, `sqlite:${config.data}/vectors`);
+      await withServices(config, async (services) => {
+        const lines: string[] = [];
+        const before = await services.analytics.published();
+        const model = parseModelKey(before!.model);
+        const { version } = await buildVersion(services, await services.vectors.of({ model }));
+        const order = {
+          version,
+          model,
+          run_id: "next",
+          sources: [],
+          log: (line: string) => lines.push(line),
+        };
+        assert.equal((await publishVersion(services, order)).version, before!.version + 1);
+        assert.deepEqual(lines.map((line) => line.startsWith(path)), [true]);
+        const { error } = console;
+        const said: string[] = [];
+        console.error = (line: string) => said.push(line);
+        try {
+          assert.equal(await reset(config, { sample: true, all: false, yes: true }), 0);
+        } finally {
+          console.error = error;
+        }
+        assert.ok(said.length > 0 && said.every((line) => line.startsWith(`parley: ${path}`)), String(said));
+      });
+    }));
+}
 
 for (const role of ROLES) {
   for (const [what, { damage, reason }] of Object.entries(KINDS)) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { type Flow, nightlyRun, ROOT, runDag, withFlow, writeRows } from "./fixtures/flow.ts";
 import { DAMAGE } from "./fixtures/index_damage.ts";
 import { reembedRun } from "./fixtures/reembed.ts";
@@ -35,8 +36,16 @@ async function publishPairs(flow: Flow): Promise<void> {
   assert.equal(outcome, "success");
 }
 
-/** Damages the file of an index. */
+/** Damages the file of an index, or drops its row as a database from an older backup lacks it. */
 function damage({ config }: Flow, kind: string, index: string): void {
+  if (kind === "not in the database") {
+    for (const { name } of [...Deno.readDirSync(`${config.data}/vectors`)]) {
+      if (!name.endsWith(".db")) continue;
+      using db = new DatabaseSync(`${config.data}/vectors/${name}`);
+      db.prepare("DELETE FROM indexes WHERE collection || '-' || version = ?").run(index);
+    }
+    return;
+  }
   const folders = [...Deno.readDirSync(`${config.data}/vectors`)].filter(({ isDirectory }) => isDirectory);
   const paths = folders.flatMap(({ name: folder }) =>
     [...Deno.readDirSync(`${config.data}/vectors/${folder}`)].filter(({ name }) =>
@@ -103,8 +112,8 @@ Deno.test("reembed changes the model although an index that serves is damaged", 
 /** Wide vectors take seconds to index, in which there is time to ask. */
 const WIDE = { PARLEY_EMBEDDINGS: "test:384" };
 
-for (const kind of ["empty", "flipped at the end"]) {
-  Deno.test(`serve answers without an index file that is ${kind}, says so, and rebuilds it`, () =>
+for (const kind of ["empty", "flipped at the end", "not in the database"]) {
+  Deno.test(`serve answers without an index that is ${kind}, says so, and rebuilds it`, () =>
     withFlow(async (flow) => {
       await publishPairs(flow);
       damage(flow, kind, "conversations-1");
@@ -142,7 +151,10 @@ for (const kind of ["empty", "flipped at the end"]) {
         await reader.cancel();
         await child.status;
       }
-      assert.match(await log, /the index conversations-1 is damaged: .*; it is being rebuilt from the rows/);
+      assert.match(
+        await log,
+        /(the index conversations-1 is damaged: .*|no index of conversations was built .*); it is being rebuilt from the rows/,
+      );
       assert.equal((await doctorReport(flow.config, WIDE)).code, 0);
     }, WIDE));
 }

@@ -135,6 +135,21 @@ for (const { role, task, sources } of REMEDIES) {
     }));
 }
 
+for (const role of ["graph", "vectors", "documents", "analytics"] as const) {
+  Deno.test(`a run over unchanged sources fails, and says what to do, if the file of ${role} is damaged`, () =>
+    withCopy(async (config) => {
+      const path = fileOf(config.data, role);
+      damageHeader(path);
+      const { outcome, snapshot } = await withPipeline(config, (flow) => nightlyRun(flow, SAMPLE));
+      assert.equal(outcome, "failed");
+      const [ingest] = snapshot.tasks.filter(({ task_id }) => task_id === "ingest");
+      assert.ok(
+        ingest!.error?.startsWith(`${path} is damaged (file is not a database): move `),
+        ingest!.error!,
+      );
+    }));
+}
+
 Deno.test("a damaged run store keeps no answer back; out of the way, the next run makes a new one", () =>
   withCopy(async (config) => {
     const path = fileOf(config.data, "runs");

@@ -61,7 +61,7 @@ Deno.test("reembed takes the param model as the setting, and says of the param w
     ["foo", /^the param model names no embedder; use onnx:<folder>, .* or test:<dimension>$/],
     ["sqlite:./x.db", /^the param model names no embedder/],
     ["onnx:", /^the param model names no embedder/],
-    ["https://user:se/cret@host/v1?model=m", /^the param model is not a URL/],
+    ["https://user:se/cret@host/v1?model=m", /^the param model has a user, a password or a key with/],
   ];
   for (const [model, message] of refusals) {
     assert.throws(() => checkParams(dag, { model }), { code: "invalid", message });

@@ -1,7 +1,8 @@
 import { sleep } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
-import { type Abortable, type Health, parseModelKey } from "../core/types.ts";
+import { type Abortable, type Health, parseModelKey, type Published } from "../core/types.ts";
+import type { Hit, VectorStores } from "../stores/vectors/port.ts";
 import { spanned } from "../telemetry/spans.ts";
 import type { RecommendationRequest } from "./answer.ts";
 import type { Guarded } from "./guard.ts";
@@ -23,6 +24,13 @@ const K = 10;
 /** An id that no user has, and no entry of the cache. */
 const NO_ID = "";
 
+/** Questions to ask, and stores that failed while they were looked for. */
+interface Preparation {
+  readonly questions: readonly RecommendationRequest[];
+  readonly failed: readonly Guarded[];
+}
+const NO_USER: Preparation = Object.freeze({ questions: [{ user_id: NO_ID, k: K }], failed: [] });
+
 export interface WarmUpOptions {
   readonly stores: RecommenderStores & Readonly<Record<Guarded, { health(o: Abortable): Promise<Health> }>>;
   /** The one that answers users. */
@@ -36,7 +44,7 @@ export interface WarmUpOptions {
 export interface WarmUpStatus {
   /** Whether a first answer may still lack a part that it has a moment later. */
   readonly starting: boolean;
-  /** Stores that answer, but not within an answer's time. */
+  /** Stores that are up, but do not answer what an answer asks, or not in its time. */
   readonly late: readonly Guarded[];
 }
 
@@ -82,9 +90,10 @@ export class WarmUp {
 
   /** Whether there is nothing more to wait for. */
   private async attempt(): Promise<boolean> {
-    const questions = await this.prepare();
+    const { questions, failed } = await this.prepare();
     await missingFrom(this.patient, questions);
     const missing = await missingFrom(this.options.recommender, questions);
+    for (const store of failed) missing?.add(store);
     if (missing?.size === 0) {
       this.late = [];
       return true;
@@ -110,7 +119,7 @@ export class WarmUp {
   }
 
   /** Asks what answers need beside their parts, and returns the questions to ask. */
-  private async prepare(): Promise<RecommendationRequest[]> {
+  private async prepare(): Promise<Preparation> {
     const { recommender, signal, stores: { analytics, cache } } = this.options;
     const [questions] = await Promise.allSettled([
       this.questions(),
@@ -118,26 +127,39 @@ export class WarmUp {
       analytics.epoch({ user_id: NO_ID, signal }),
       cache.get({ key: NO_ID, signal }),
     ]);
-    return questions.status === "fulfilled" ? questions.value : [{ user_id: NO_ID, k: K }];
+    return questions.status === "fulfilled" ? questions.value : NO_USER;
   }
 
   /** Of users who have a profile, and about an intent that a popular campaign targets, so that no query is left out. */
-  private async questions(): Promise<RecommendationRequest[]> {
+  private async questions(): Promise<Preparation> {
     const { signal, stores: { analytics, vectors } } = this.options;
     const published = await analytics.published({ signal });
-    if (published === null) return [{ user_id: NO_ID, k: K }];
+    if (published === null) return NO_USER;
     const { version } = published;
-    const model = parseModelKey(published.model);
-    const vector = new Float32Array(model.dimension).fill(1 / Math.sqrt(model.dimension));
-    const store = await vectors.of({ model, signal });
-    const users = await store.search({ collection: "profiles", version, vector, k: USERS, signal });
+    const users = await findUsers({ vectors, published, signal }).catch(() => null);
     const popular = await analytics.popular({ version, limit: CAMPAIGNS, signal });
     const campaign_ids = popular.map(({ campaign_id }) => campaign_id);
     const [intent] = (await analytics.campaigns({ campaign_ids, signal })).flatMap(({ intents }) => intents);
-    const user_ids = users.length === 0 ? [NO_ID] : users.map(({ id }) => id);
-    const questions = user_ids.map((user_id) => ({ user_id, k: K }));
-    return intent === undefined ? questions : [...questions, { user_id: user_ids[0]!, k: K, intent }];
+    const user_ids = users === null || users.length === 0 ? [NO_ID] : users.map(({ id }) => id);
+    const questions: RecommendationRequest[] = user_ids.map((user_id) => ({ user_id, k: K }));
+    if (intent !== undefined) questions.push({ user_id: user_ids[0]!, k: K, intent });
+    // An answer to a user without a profile searches nothing, so it would not show that searches fail.
+    return { questions, failed: users === null ? ["vectors"] : [] };
   }
+}
+
+/** Some users who have a profile. */
+async function findUsers(
+  { vectors, published, signal }: {
+    vectors: Pick<VectorStores, "of">;
+    published: Pick<Published, "version" | "model">;
+  } & Abortable,
+): Promise<Hit[]> {
+  const model = parseModelKey(published.model);
+  const vector = new Float32Array(model.dimension).fill(1 / Math.sqrt(model.dimension));
+  const store = await vectors.of({ model, signal });
+  const { version } = published;
+  return await store.search({ collection: "profiles", version, vector, k: USERS, signal });
 }
 
 /** Stores whose part is missing from these answers; null if nothing is published. */

@@ -111,6 +111,14 @@ function isThere(path: string): boolean {
   }
 }
 
+/** Where vectors are, as a URL: of embedded ones, the folder of their files. */
+export function vectorPlace(url: URL): URL {
+  if (url.protocol !== "sqlite:") return url;
+  const place = new URL(url);
+  place.pathname = vectorFolder(url.pathname);
+  return place;
+}
+
 function vectorFolder(database: string): string {
   return database.replace(/\.db$/, "");
 }

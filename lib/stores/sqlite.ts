@@ -8,7 +8,7 @@ import {
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Abortable, Health, HealthOptions } from "../core/types.ts";
 import { SqliteConnection } from "./sqlite_connection.ts";
-import { RESTORE, type SqliteOptions, transaction } from "./sqlite_file.ts";
+import { MALFORMED, RESTORE, type SqliteOptions, transaction } from "./sqlite_file.ts";
 
 export type { Migration, SqliteOptions } from "./sqlite_file.ts";
 
@@ -206,7 +206,7 @@ export class Sqlite {
   private checkPages(): void {
     const found = this.get<{ quick_check: string }>("PRAGMA quick_check(1)")?.quick_check;
     if (found !== "ok") {
-      throw this.connection.explain(new Error("database disk image is malformed", { cause: found }));
+      throw this.connection.explain(new Error(MALFORMED, { cause: found }));
     }
   }
 

@@ -158,6 +158,9 @@ export function transaction<T>(db: DatabaseSync, body: () => T): T {
 const DAMAGED = /file is not a database|database disk image is malformed|malformed database schema/;
 const CANNOT_OPEN = /unable to open database file|readonly database/;
 
+/** What SQLite says of damaged pages. */
+export const MALFORMED = "database disk image is malformed";
+
 /** The content of a file is wrong; its message names the file and what to do. */
 export class DamagedFile extends ParleyError {}
 

@@ -1,4 +1,3 @@
-import { ParleyError } from "../../lib/core/errors.ts";
 import { counted } from "../../lib/core/text.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
@@ -8,8 +7,8 @@ import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
-import { type Emptied, emptiedStores } from "./emptied.ts";
 import { lacksItemWeights } from "./item_weights.ts";
+import { planRefill, type Refill } from "./refill.ts";
 
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
 export type IngestedSource = {
@@ -41,10 +40,8 @@ interface Planned {
 }
 
 /** Paths by kind, as the dag has checked them. */
-type Params = { readonly [K in Kind]?: readonly string[] } & { readonly all?: boolean };
+type Params = { readonly [K in Kind]?: readonly string[] };
 
-/** How long it may take to see whether a store has become empty. */
-const LOOK_MS = 10_000;
 /** Rows between two reports of how far it is. */
 const REPORT_EVERY = 4_096;
 
@@ -53,40 +50,13 @@ const REPORT_EVERY = 4_096;
  * cannot be read is recorded, and the others go on. A retry keeps what an earlier attempt has spooled. If the run is told
  * to take `all`, or a store was exchanged for an empty one, all sources are new, and so are all users.
  *
- * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do.
+ * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do, and `unavailable` when that is
+ * not known because a store cannot be read.
  */
 export async function ingest(context: TaskContext<Services>): Promise<IngestOutput> {
-  const ingestion = new Ingestion(context, await isRefill(context));
+  const ingestion = new Ingestion(context, await planRefill(context));
   for (const planned of await ingestion.plan()) await ingestion.take(planned);
   return await ingestion.conclude();
-}
-
-async function isRefill(context: TaskContext<Services>): Promise<boolean> {
-  const { services: { documents, analytics }, signal } = context;
-  if ((context.run.params as Params).all) {
-    context.log("unchanged sources are read again, and all users are derived again");
-  } else {
-    const emptied = await seenEmpty(context);
-    if (emptied.length === 0) return false;
-    const which = emptied.join(", of ");
-    context.log(`the store of ${which} is empty and others are not: it is filled again from all sources`);
-  }
-  for (const store of [documents, analytics]) await store.touchAll({ signal });
-  return true;
-}
-
-/** A store that does not answer is for the step that needs it: what comes by standard input must be spooled before. */
-async function seenEmpty({ services, signal, log }: TaskContext<Services>): Promise<readonly Emptied[]> {
-  const looking = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
-  try {
-    return await emptiedStores(services, { signal: looking });
-  } catch (error) {
-    signal.throwIfAborted();
-    const silent = looking.aborted || (error instanceof ParleyError && error.code === "unavailable");
-    if (!silent) throw error;
-    log("a store does not answer, so whether one has become empty is left to the next run");
-    return [];
-  }
 }
 
 class Ingestion {
@@ -97,8 +67,7 @@ class Ingestion {
   /** Bytes of all sources that are spooled or have to be; null where one of them has no known size. */
   private bytesToRead: number | null;
 
-  /** `refill` reads sources again that are unchanged. */
-  constructor(private readonly context: TaskContext<Services>, private readonly refill: boolean) {
+  constructor(private readonly context: TaskContext<Services>, private readonly refill: Refill) {
     const saved = context.loadCheckpoint<Checkpoint>();
     this.sources = [...saved?.sources ?? []];
     this.opened = [...saved?.opened ?? []];
@@ -176,7 +145,7 @@ class Ingestion {
   }
 
   private async isUnchanged({ kind, source }: Planned): Promise<boolean> {
-    if (this.refill) return false;
+    if (this.refill.all) return false;
     const { services: { analytics }, signal } = this.context;
     const record = await analytics.source({ kind, uri: source.uri, signal });
     return record !== null && record.sha256 === await hashSource(source, this.readOptions());
@@ -244,6 +213,7 @@ class Ingestion {
       );
       return;
     }
+    if (this.refill.unknown !== null) throw this.refill.unknown;
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);
     throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source");
   }

@@ -7,16 +7,16 @@ import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { DeriveOutput } from "./derive.ts";
 import type { IngestOutput } from "./ingest.ts";
-import { embeddedStore, hasInput, vectorSet } from "./store.ts";
+import { embeddedStore, forEachModel, hasInput, vectorSet } from "./store.ts";
 
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
 export async function publish(context: TaskContext<Services>): Promise<Published> {
-  const { services, signal, run: { run_id } } = context;
+  const { services, signal, log, run: { run_id } } = context;
   const { version } = context.output<DeriveOutput>("derive");
   const sources = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
   const store = await embeddedStore(context);
   const { model } = store;
-  const published = await publishVersion(services, { version, model, run_id, sources, signal });
+  const published = await publishVersion(services, { version, model, run_id, sources, log, signal });
   await prune(context);
   context.log(`data version ${published.version} is published`);
   recordPublish(context, store, version);
@@ -47,6 +47,8 @@ export async function publishVersion(
     model: ModelIdentity;
     run_id: string;
     sources: readonly Omit<SourceRecord, "run_id" | "at">[];
+    /** Gets a line about each model whose vectors cannot be read. */
+    log: (line: string) => void;
   } & Abortable,
 ): Promise<Published> {
   const { version, run_id, signal } = o;
@@ -60,9 +62,10 @@ export async function publishVersion(
     throw new Fail(`run ${published.run_id} has published version ${version} meanwhile: begin a new run`);
   }
   const versions = [published.version, ...published.previous === null ? [] : [published.previous]];
-  for (const model of await vectors.models({ signal })) {
-    await (await vectors.of({ model, signal })).keep({ versions, signal });
-  }
+  await forEachModel(
+    { vectors, published: published.model, log: o.log, signal },
+    (store) => store.keep({ versions, signal }),
+  );
   return published;
 }
 

@@ -1,7 +1,8 @@
-import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import { type Abortable, type ModelIdentity, modelKey, parseModelKey } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import { otherModel } from "../../lib/quality/model.ts";
-import type { VectorStore } from "../../lib/stores/vectors/port.ts";
+import type { VectorStore, VectorStores } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import type { TrainOutput } from "./classify.ts";
 import type { EmbedOutput } from "./embed.ts";
@@ -41,4 +42,26 @@ export function refuseOtherModel(embedder: ModelIdentity, vectors: ModelIdentity
 /** A table of one model's vectors, as lineage names it. */
 export function vectorSet({ services }: TaskContext<Services>, { model }: VectorStore, table: string) {
   return services.dataset("vectors", `${modelKey(model)}/${table}`);
+}
+
+/**
+ * Does something to the vectors of each model. Those of a model other than the published one (a {@link modelKey}) may be
+ * unavailable, as by a damaged file: that is logged and costs nothing else.
+ */
+export async function forEachModel(
+  { vectors, published, log, signal }:
+    & { vectors: VectorStores; published: string | undefined; log: (line: string) => void }
+    & Abortable,
+  body: (store: VectorStore) => Promise<unknown>,
+): Promise<void> {
+  if (published !== undefined) await vectors.of({ model: parseModelKey(published), signal });
+  for (const model of await vectors.models({ log, signal })) {
+    try {
+      await body(await vectors.of({ model, signal }));
+    } catch (error) {
+      const isUnavailable = error instanceof ParleyError && error.code === "unavailable";
+      if (modelKey(model) === published || !isUnavailable) throw error;
+      log(error.message);
+    }
+  }
 }

@@ -11,8 +11,10 @@ export const FLAT_MAX = 2_000;
 
 export type IndexKind = "flat" | "usearch";
 
-/** What these functions write. A release of usearch that reads its older files differently is another format. */
-export const FORMAT = 1;
+/**
+ * What these functions and `Groups` write. A release of usearch that reads its older files differently is another format.
+ */
+export const FORMAT = 2;
 
 /** An entry with its cosine similarity to a query. */
 export interface Neighbour {

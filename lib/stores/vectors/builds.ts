@@ -39,6 +39,7 @@ export class Builds {
     return { path: `${this.folder}/${file}`, bytes, sha256 };
   }
 
+  /** Throws {@link DamagedIndex} if they are not as they were written. */
   groups({ build }: Build): Groups {
     const row = this.sql.get<{ groups: Uint8Array }>("SELECT groups FROM indexes WHERE build = ?", build);
     if (row === null) throw new DamagedIndex("it was replaced meanwhile");

@@ -1,6 +1,7 @@
 import { hash } from "../../../deps.ts";
 import type { Abortable } from "../../core/types.ts";
 import { type Sqlite, turn } from "../sqlite.ts";
+import { DamagedIndex } from "./index_file.ts";
 import type { Indexed } from "./port.ts";
 import { floatsOf, type StoredRow } from "./rows.ts";
 import { ROWS_PER_TURN } from "./table.ts";
@@ -12,6 +13,8 @@ import { ROWS_PER_TURN } from "./table.ts";
 
 /** Components are compared to 2^-16: the mean of equal vectors may differ from them in its last bits. */
 const STEPS = 2 ** 16;
+/** Bytes of a SHA-256. */
+const CHECKSUM = 32;
 /** Rows read before other work gets its turn: a few milliseconds. */
 const PAGE = 2_000;
 /** Repeats a condition of the index `vectors_by_vector`, without which SQLite cannot use it. */
@@ -79,18 +82,25 @@ export class Groups {
     }
   }
 
-  /** The inverse of {@link bytes}. */
+  /** The inverse of {@link bytes}. Throws {@link DamagedIndex} for other bytes than it gave. */
   static parse(bytes: Uint8Array): Groups {
-    const numbers = new Float64Array(bytes.slice().buffer);
+    const content = bytes.slice(CHECKSUM);
+    if (hash("sha256", content, "hex") !== bytes.subarray(0, CHECKSUM).toHex()) {
+      throw new DamagedIndex("its groups have other bytes than were written");
+    }
+    const numbers = new Float64Array(content.buffer);
     const rows = numbers.length / 2;
     return new Groups(numbers.subarray(0, rows), numbers.subarray(rows));
   }
 
+  /** A SHA-256 of what follows it: all hashes, then all rowids. */
   bytes(): Uint8Array {
-    const numbers = new Float64Array(2 * this.rows);
+    const bytes = new Uint8Array(CHECKSUM + 16 * this.rows);
+    const numbers = new Float64Array(bytes.buffer, CHECKSUM);
     numbers.set(this.hashes);
     numbers.set(this.rowids, this.rows);
-    return new Uint8Array(numbers.buffer);
+    bytes.set(hash("sha256", bytes.subarray(CHECKSUM), "buffer"));
+    return bytes;
   }
 
   get rows(): number {

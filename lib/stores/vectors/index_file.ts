@@ -10,7 +10,7 @@ export interface IndexFile {
   readonly sha256: string;
 }
 
-/** A file is not what its build wrote. The message is a sentence: "its file is missing". */
+/** An index is not what its build wrote. The message is a sentence: "its file is missing". */
 export class DamagedIndex extends Error {
   override readonly name = "DamagedIndex";
 }
@@ -41,7 +41,7 @@ export async function* readVerified(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const info = await orDamaged(() => Deno.stat(path));
   if (!info.isFile) throw new DamagedIndex("its file is not a regular file");
-  if (info.size !== bytes) throw new DamagedIndex(`its file has ${info.size} of ${bytes} bytes`);
+  if (info.size !== bytes) throw new DamagedIndex(`its file has ${info.size} bytes instead of ${bytes}`);
   using file = await orDamaged(() => Deno.open(path));
   const hash = createHash("sha256");
   const chunks = chunksOf(file, signal);

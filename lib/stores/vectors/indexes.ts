@@ -10,11 +10,17 @@ import { VersionIndex } from "./version_index.ts";
 
 /** What one process has open of a build, or why it has not. */
 interface Opened {
-  readonly build: number;
+  /** Null for a version that the table has no build of. */
+  readonly build: number | null;
   readonly index: Promise<VersionIndex>;
   problem: string | null;
   /** When opening may be tried again after it failed, by `performance.now()`. */
   retry_at: number;
+}
+
+interface IndexName {
+  readonly collection: Indexed;
+  readonly version: number;
 }
 
 /** Versions that one process keeps open for each collection: the published one, and the one before or after it. */
@@ -37,45 +43,60 @@ export class Indexes {
   }
 
   /**
-   * The index of a version, verified when it is first asked for; `not_found` if it was not built. If it is damaged it
-   * is `unavailable` and is rebuilt from the rows in the background.
+   * The index of a version, verified when it is first asked for; `unavailable` if it is damaged, `not_found` if there is
+   * none: it was never built, or it was lost, as with a database from an older backup. Only published versions are asked
+   * for, so that in either case it is rebuilt from the rows in the background, if there are rows.
    */
-  async reader({ collection, version }: { collection: Indexed; version: number }): Promise<VersionIndex> {
-    const [build, next] = this.sql.all<Build>(
+  async reader({ collection, version }: IndexName): Promise<VersionIndex> {
+    const builds = this.sql.all<Build>(
       `SELECT ${COLUMNS} FROM indexes WHERE collection = ? AND version >= ? ORDER BY version LIMIT 2`,
       collection,
       version,
     );
-    if (build?.version !== version) throw new ParleyError("not_found", notBuilt(collection, version));
+    const build = builds[0]?.version === version ? builds.shift()! : null;
+    if (build === null && !this.hasRows()) throw new ParleyError("not_found", notBuilt(collection, version));
+    const [next] = builds;
     // The version after it is about to be published: opened now, it does not keep the first answers from it waiting.
-    if (next !== undefined) this.open(next);
-    const opened = this.open(build);
+    if (next !== undefined) this.open({ collection, version: next.version, build: next });
+    const opened = this.open({ collection, version, build });
     try {
       return await opened.index;
     } catch (error) {
       this.closing.signal.throwIfAborted();
       // Another process has replaced it since its row was read.
-      if (this.builds.of(collection, version)?.build !== build.build) {
-        return await this.reader({ collection, version });
-      }
-      if (opened.problem === null) this.handleFailure(build, opened, error);
-      throw new ParleyError("unavailable", opened.problem!, { cause: error });
+      if (!this.isCurrent({ collection, version, opened })) return await this.reader({ collection, version });
+      if (opened.problem === null) this.handleFailure({ collection, version, build, opened, error });
+      throw new ParleyError(build === null ? "not_found" : "unavailable", opened.problem!, { cause: error });
     }
   }
 
-  private open(build: Build): Opened {
-    const versions = this.opened.get(build.collection) ?? new Map<number, Opened>();
-    this.opened.set(build.collection, versions);
-    const held = versions.get(build.version);
-    if (held?.build === build.build && performance.now() < held.retry_at) return held;
-    const index = this.inBackground(this.load(build));
-    const opened: Opened = { build: build.build, index, problem: null, retry_at: Infinity };
-    versions.set(build.version, opened);
-    for (const old of [...versions.keys()].sort((a, b) => b - a).slice(OPEN_VERSIONS)) versions.delete(old);
+  private hasRows(): boolean {
+    return this.sql.get("SELECT 1 FROM vectors LIMIT 1") !== null;
+  }
+
+  /** Whether the build that was opened, or that none was there, is still what the table says. */
+  private isCurrent({ collection, version, opened }: IndexName & { opened: Opened }): boolean {
+    return (this.builds.of(collection, version)?.build ?? null) === opened.build;
+  }
+
+  private open({ collection, version, build }: IndexName & { build: Build | null }): Opened {
+    const versions = this.opened.get(collection) ?? new Map<number, Opened>();
+    this.opened.set(collection, versions);
+    let opened = versions.get(version);
+    const id = build?.build ?? null;
+    if (opened === undefined || opened.build !== id || performance.now() >= opened.retry_at) {
+      const index = this.inBackground(this.load(build));
+      opened = { build: id, index, problem: null, retry_at: Infinity };
+    }
+    // In the order of use, so that an old version that is asked for stays open.
+    versions.delete(version);
+    versions.set(version, opened);
+    if (versions.size > OPEN_VERSIONS) versions.delete(versions.keys().next().value!);
     return opened;
   }
 
-  private async load(build: Build): Promise<VersionIndex> {
+  private async load(build: Build | null): Promise<VersionIndex> {
+    if (build === null) throw new DamagedIndex("it is missing");
     const { signal } = this.closing;
     if (build.kind === "empty") {
       return new VersionIndex(readFlat(new Uint8Array(), this.dimension), this.builds.groups(build));
@@ -89,16 +110,22 @@ export class Indexes {
   }
 
   /** Says what is wrong, and rebuilds what is damaged. */
-  private handleFailure(build: Build, opened: Opened, error: unknown): void {
-    const fault = faultOfIndex(build, error);
+  private handleFailure(
+    { collection, version, build, opened, error }:
+      & IndexName
+      & { build: Build | null; opened: Opened; error: unknown },
+  ): void {
+    const fault = build === null ? notBuilt(collection, version) : faultOfIndex(build, error);
     if (!(error instanceof DamagedIndex)) {
       opened.problem = fault;
       opened.retry_at = performance.now() + RETRY_MS;
       return;
     }
     opened.problem = `${fault}; it is being rebuilt from the rows`;
-    const { collection, version } = build;
-    const rebuilt = this.builder.build({ collection, version, signal: this.closing.signal }).catch(
+    const rebuilt = this.builder.build({ collection, version, signal: this.closing.signal }).then(
+      () => {
+        opened.problem = null;
+      },
       (error) => {
         opened.problem = `${fault}, and rebuilding it failed: ${
           messageOf(error)
@@ -119,13 +146,13 @@ export class Indexes {
   /** Why an index that was asked for is not available, a sentence each. */
   problems(): string[] {
     return [...this.opened].flatMap(([collection, versions]) =>
-      [...versions].flatMap(([version, { build, problem }]) =>
-        problem !== null && this.builds.of(collection, version)?.build === build ? [problem] : []
+      [...versions].flatMap(([version, opened]) =>
+        opened.problem !== null && this.isCurrent({ collection, version, opened }) ? [opened.problem] : []
       )
     );
   }
 
-  /** What is wrong with the files of a version, a sentence each; reads them whole. */
+  /** What is wrong with the indexes of a version, a sentence each; reads their files whole. */
   async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
     const faults: string[] = [];
     for (const collection of INDEXED) {
@@ -137,6 +164,7 @@ export class Indexes {
       if (build.kind === "empty") continue;
       try {
         for await (const _chunk of readVerified(this.builds.file(build), { signal }));
+        this.builds.groups(build);
       } catch (error) {
         signal?.throwIfAborted();
         faults.push(faultOfIndex(build, error));

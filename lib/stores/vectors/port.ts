@@ -51,7 +51,8 @@ export interface VectorStore {
   get(o: { collection: Collection; ids: readonly string[] } & Abortable): Promise<Map<string, Float32Array>>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version; `exclude` are ids that
-   * must not come back. A version that was not built is `not_found`, one whose index is damaged is `unavailable`.
+   * must not come back. A version that was not built is `not_found`, one whose index is damaged is `unavailable`; an
+   * embedded store builds either from its rows.
    */
   search(o: Search): Promise<Hit[]>;
   /**
@@ -97,12 +98,17 @@ export interface Search extends Abortable {
  * that another model is built beside the one that serves, and the switch is one write.
  */
 export interface VectorStores {
-  /** The models that anything was written for and that were not dropped, in ascending {@link modelKey}. */
-  models(o?: Abortable): Promise<ModelIdentity[]>;
+  /**
+   * The models that anything was written for and that were not dropped, in ascending {@link modelKey}. One whose vectors
+   * cannot be read is not among them: `log` gets a line about it that says what to do. That of the model that `of` gave
+   * last is an error instead. `thorough` reads embedded vectors through.
+   */
+  models(o?: { log?: (line: string) => void } & HealthOptions): Promise<ModelIdentity[]>;
   /** One model's store, the same object each time. Nothing is made for it before its first write. */
   of(o: { model: ModelIdentity } & Abortable): Promise<VectorStore>;
   /** Removes all that there is of a model. Its store is then as one that nothing was written to. */
   drop(o: { model: ModelIdentity } & Abortable): Promise<void>;
+  /** Of the vectors that `of` gave last; of all vectors, if it gave none. */
   health(o?: HealthOptions): Promise<Health>;
   /** Closes every store that `of` gave. */
   close(): Promise<void>;

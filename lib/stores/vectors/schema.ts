@@ -75,11 +75,11 @@ const MIGRATIONS: readonly Migration[] = [
     FROM former;
   DROP TABLE former;
   `,
-  // Versions from before there were conversations have an index of none, without a file.
+  // Versions from before there were conversations have an index of none, without a file; its groups are the SHA-256 of nothing.
   `
   INSERT INTO collections (collection) VALUES ('conversations');
   INSERT INTO indexes (collection, version, kind, deletions, format, file, bytes, sha256, groups)
-    SELECT 'conversations', version, 'empty', 0, 1, 'conversations-' || version || '.empty', 0, '', x''
+    SELECT 'conversations', version, 'empty', 0, 1, 'conversations-' || version || '.empty', 0, '', x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
     FROM indexes WHERE collection = 'profiles';
   `,
 ];

@@ -1,9 +1,9 @@
 import { DatabaseSync } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
 import { FOLDER_MODE } from "../../core/modes.ts";
-import type { ModelIdentity } from "../../core/types.ts";
+import type { HealthOptions, ModelIdentity } from "../../core/types.ts";
 import { Sqlite } from "../sqlite.ts";
-import { fileAt, fileError, refuseDamagedLog } from "../sqlite_file.ts";
+import { fileAt, fileError, MALFORMED, refuseDamagedLog } from "../sqlite_file.ts";
 import { Indexes } from "./indexes.ts";
 import { vectorMigrations } from "./schema.ts";
 
@@ -32,11 +32,15 @@ export class VectorFiles {
     private readonly create: boolean,
   ) {}
 
+  get database(): string {
+    return `${this.path}.db`;
+  }
+
   /** What is there to be read: an empty database in memory while there is no file. */
   read(): Opened {
     const current = this.current();
     if (current !== null) return current;
-    const database = `${this.path}.db`;
+    const { database } = this;
     const isThere = fileAt(database) !== null;
     if (isThere || this.create) return this.open(isThere ? database : ":memory:");
     throw new ParleyError("unavailable", `${database} is not there: ${REFILL}`);
@@ -100,18 +104,24 @@ export class VectorFiles {
   }
 }
 
-/** The model whose vectors a database holds; null where it is none of vectors. */
-export function modelIn(path: string): ModelIdentity | null {
+/** The model whose vectors a database holds; null where it is none of vectors. `thorough` reads all of it. */
+export function modelIn(
+  path: string,
+  { refill = REFILL, thorough = false }: { refill?: string } & HealthOptions = {},
+): ModelIdentity | null {
   let db: DatabaseSync | null = null;
   try {
-    refuseDamagedLog({ path, refill: REFILL });
+    refuseDamagedLog({ path, refill });
     db = new DatabaseSync(path);
     db.exec("PRAGMA busy_timeout = 5000");
     const known = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'model'").get() !== undefined;
     const row = known && db.prepare("SELECT name, revision, dimension, pooling FROM model").get();
+    if (thorough && db.prepare("PRAGMA quick_check(1)").get()?.quick_check !== "ok") {
+      throw new Error(MALFORMED);
+    }
     return row ? { ...row } as unknown as ModelIdentity : null;
   } catch (error) {
-    throw fileError(error, { path, refill: REFILL });
+    throw fileError(error, { path, refill });
   } finally {
     db?.close();
   }

@@ -26,6 +26,9 @@ export interface SqliteVectorOptions {
   readonly adopt?: () => void;
 }
 
+/** What to do, with its file away, about a model that answers do not come from. */
+const UNUSED = "continue without it: answers come from another model's vectors";
+
 /** Embedded vectors: in one folder, a database and a folder of index files a model. */
 export class SqliteVectorStores implements VectorStores {
   private readonly held = new Map<string, Held>();
@@ -46,11 +49,27 @@ export class SqliteVectorStores implements VectorStores {
     this.adopt = undefined;
   }
 
-  async models(o: Abortable = {}): Promise<ModelIdentity[]> {
-    o.signal?.throwIfAborted();
+  async models(
+    { signal, ...options }: { log?: (line: string) => void } & HealthOptions = {},
+  ): Promise<ModelIdentity[]> {
+    signal?.throwIfAborted();
     this.adoptOnce();
-    const models = databases(this.folder).flatMap((path) => modelIn(path) ?? []);
+    const models = databases(this.folder).flatMap((path) => this.modelOf(path, options) ?? []);
     return models.sort((a, b) => compareText(modelKey(a), modelKey(b)));
+  }
+
+  private modelOf(
+    path: string,
+    { log, thorough = false }: { log?: (line: string) => void; thorough?: boolean },
+  ): ModelIdentity | null {
+    if (path === this.asked?.files.database) return modelIn(path);
+    try {
+      return modelIn(path, { refill: UNUSED, thorough });
+    } catch (error) {
+      if (!(error instanceof ParleyError)) throw error;
+      log?.(error.message);
+      return null;
+    }
   }
 
   async of({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
@@ -77,14 +96,14 @@ export class SqliteVectorStores implements VectorStores {
   }
 
   async health(o: HealthOptions = {}): Promise<Health> {
-    // Whether the files that are there can be read, and what answers are made from is among them.
-    const models = await this.models(o);
-    if (o.thorough) { for (const model of models) this.hold(model).files.read().sql.health(o); }
+    o.signal?.throwIfAborted();
+    this.adoptOnce();
     const problems = [...this.held.values()].flatMap(({ files }) => files.problems());
     if (problems.length > 0) throw new ParleyError("unavailable", problems.join("; "));
     if (this.asked !== null) {
-      return { ...this.asked.files.read().sql.health(), bytes: sizeOf(this.folder) };
+      return { ...this.asked.files.read().sql.health(o), bytes: sizeOf(this.folder) };
     }
+    for (const path of databases(this.folder)) modelIn(path, o);
     const sql = new Sqlite({ path: ":memory:", migrations: [] });
     try {
       return { ...sql.health(), bytes: sizeOf(this.folder) };

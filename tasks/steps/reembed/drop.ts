@@ -13,7 +13,9 @@ export type DropOutput = { readonly dropped: readonly string[] };
 export async function dropOld(context: TaskContext<Services>): Promise<DropOutput> {
   const { services: { vectors, analytics }, run, signal } = context;
   const key = modelKey(context.output<EstimateOutput>("estimate").model);
-  const others = (await vectors.models({ signal })).filter((model) => modelKey(model) !== key);
+  const others = (await vectors.models({ log: context.log, signal })).filter((model) =>
+    modelKey(model) !== key
+  );
   const names = others.map(modelKey);
   if (others.length === 0) throw new Skip("there are no vectors of another model");
   if (!(run.params as ReembedParams).drop_old) {

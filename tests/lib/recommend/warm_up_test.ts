@@ -102,6 +102,13 @@ scene(
   },
 );
 
+scene("names vectors that are up but cannot be searched", async ({ warmUp, clock }) => {
+  await until(() => Promise.resolve(warmUp.status().late.length > 0));
+  assert.deepEqual(warmUp.status(), { starting: true, late: ["vectors"] });
+  clock.advance(MAX_WARM_UP_MS);
+  assert.deepEqual(warmUp.status(), { starting: false, late: ["vectors"] });
+}, { stores: ({ stores }) => told(stores, (_, method) => method !== "search") });
+
 scene("waits for a first publish, however long that takes", async ({ world, clock, warmUp, running }) => {
   await warmUp.ready;
   clock.advance(2 * MAX_WARM_UP_MS);
