@@ -8,7 +8,7 @@ import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
-import { type Emptied, emptiedStores } from "./emptied.ts";
+import { findEmptied } from "./emptied.ts";
 
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
 export type IngestedSource = {
@@ -42,8 +42,6 @@ interface Planned {
 /** Paths by kind, as the dag has checked them. */
 type Params = { readonly [K in Kind]?: readonly string[] } & { readonly all?: boolean };
 
-/** How long it may take to see whether a store has become empty. */
-const LOOK_MS = 10_000;
 /** Rows between two reports of how far it is. */
 const REPORT_EVERY = 4_096;
 
@@ -80,30 +78,6 @@ async function planRefill(context: TaskContext<Services>): Promise<Refill> {
   }
   for (const store of [documents, analytics]) await store.touchAll({ signal });
   return { all: true, unknown: null };
-}
-
-/**
- * Returns the error of a store that cannot be read. It is for the step that needs the store: what comes by standard input must
- * be spooled before.
- */
-async function findEmptied(
-  { services, signal, log }: TaskContext<Services>,
-): Promise<readonly Emptied[] | ParleyError> {
-  const looking = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
-  try {
-    return await emptiedStores(services, { signal: looking });
-  } catch (error) {
-    signal.throwIfAborted();
-    const unknown = looking.aborted ? silent(error) : error;
-    if (!(unknown instanceof ParleyError) || unknown.code !== "unavailable") throw error;
-    log(`could not look whether a store has become empty: ${unknown.message}`);
-    return unknown;
-  }
-}
-
-function silent(cause: unknown): ParleyError {
-  const sentence = `a store did not answer within ${LOOK_MS / 1_000} s: \`deno task doctor\` says which`;
-  return new ParleyError("unavailable", sentence, { cause });
 }
 
 class Ingestion {
