@@ -53,8 +53,10 @@ const HEAD = [
   "retries",
 ];
 
-function summaryText({ published, dags, since }: PipelineSummary): string {
-  const version = published === null
+function summaryText({ published, degraded, dags, since }: PipelineSummary): string {
+  const version = degraded.includes("analytics")
+    ? "What is published is not known: analytics cannot be read; `deno task doctor` says why."
+    : published === null
     ? "Nothing is published yet; `deno task pipeline` does it."
     : `Data version ${published.version} was published ${
       age(published.age_s)

@@ -190,6 +190,11 @@ for (const role of ROLES) {
           const down = Object.entries(body.stores).filter(([, store]) => store.status === "down");
           assert.deepEqual(down.map(([name]) => name), [role]);
           said(down[0]![1].error);
+          if (role !== "runs") {
+            const summary = await json("/pipeline/summary");
+            const unread = role === "analytics" ? ["analytics"] : [];
+            assert.deepEqual([summary.status, summary.body.degraded], [200, unread]);
+          }
           const page = (await html("/")).replaceAll("&quot;", '"');
           assert.ok(page.includes(path), page.slice(0, 2_000));
         });

@@ -1,4 +1,5 @@
 import { type Clock, DAY_MS, iso } from "../core/clock.ts";
+import { ParleyError } from "../core/errors.ts";
 import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { RunHistory, RunState, RunStore, TaskHistory, TaskState } from "../stores/runs/port.ts";
@@ -73,16 +74,22 @@ export interface DagSummary extends Tally {
 export interface PipelineSummary {
   readonly generated_at: string;
   readonly since: string;
+  /** Null if nothing is published, and if that cannot be read. */
   readonly published: (Published & { readonly age_s: number }) | null;
+  /** Stores that could not be read: without `analytics`, what is published is not known. */
+  readonly degraded: readonly "analytics"[];
   readonly dags: readonly DagSummary[];
 }
 
-/** Sums up the runs of each dag, and of each of its stages, that were made in the last `days`. */
+/**
+ * Sums up the runs of each dag, and of each of its stages, that were made in the last `days`. Throws `unavailable` if the runs
+ * cannot be read.
+ */
 export async function pipelineRunSummary(o: SummaryOptions): Promise<PipelineSummary> {
   const now = o.clock.now();
   const since = iso(now - (o.days ?? 30) * DAY_MS);
   const [published, ...dags] = await Promise.all([
-    o.analytics.published(),
+    publishedIn(o.analytics),
     ...o.dags.map(async (dag) => {
       const history = await o.runs.history({ dag_id: dag.id, since, limit: MAX_RUNS });
       return dagSummary(dag, history, now);
@@ -91,9 +98,21 @@ export async function pipelineRunSummary(o: SummaryOptions): Promise<PipelineSum
   return {
     generated_at: iso(now),
     since,
-    published: published && { ...published, age_s: age(published.at, now)! },
+    published: published === "unknown" ? null : published && { ...published, age_s: age(published.at, now)! },
+    degraded: published === "unknown" ? ["analytics"] : [],
     dags,
   };
+}
+
+async function publishedIn(
+  analytics: SummaryOptions["analytics"],
+): Promise<Published | null | "unknown"> {
+  try {
+    return await analytics.published();
+  } catch (error) {
+    if (error instanceof ParleyError) return "unknown";
+    throw error;
+  }
 }
 
 /** Sums up one dag over its runs, newest first. */

@@ -151,7 +151,11 @@ function Engagement({ week }: Seen) {
 
 function Freshness({ summary: { value } }: { summary: Asked<PipelineSummary> }) {
   const published = value?.published ?? null;
-  if (published === null) return <Figure name="Data version" value="–" note="nothing is published" />;
+  if (published === null) {
+    const isKnown = value?.degraded.length === 0;
+    const note = isKnown ? "nothing is published" : "not known";
+    return <Figure name="Data version" value="–" note={note} />;
+  }
   return (
     <Figure
       name="Data version"

@@ -31,7 +31,9 @@ export function Verdict(
     );
   }
   const ran = summary.value?.dags.some(({ last_run }) => last_run !== null) ?? true;
-  if (summary.value?.published === null) return <Unpublished ran={ran} />;
+  if (summary.value?.published === null && summary.value.degraded.length === 0) {
+    return <Unpublished ran={ran} />;
+  }
   if (warnings.length > 0) {
     const what = `Nothing is broken; ${count(warnings.length, "thing")} to look at today.`;
     return (

@@ -1,3 +1,4 @@
+import { ParleyError } from "../../lib/core/errors.ts";
 import { counted } from "../../lib/core/text.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
@@ -7,8 +8,8 @@ import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
+import { findEmptied } from "./emptied.ts";
 import { lacksItemWeights } from "./item_weights.ts";
-import { planRefill, type Refill } from "./refill.ts";
 
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
 export type IngestedSource = {
@@ -40,7 +41,7 @@ interface Planned {
 }
 
 /** Paths by kind, as the dag has checked them. */
-type Params = { readonly [K in Kind]?: readonly string[] };
+type Params = { readonly [K in Kind]?: readonly string[] } & { readonly all?: boolean };
 
 /** Rows between two reports of how far it is. */
 const REPORT_EVERY = 4_096;
@@ -57,6 +58,27 @@ export async function ingest(context: TaskContext<Services>): Promise<IngestOutp
   const ingestion = new Ingestion(context, await planRefill(context));
   for (const planned of await ingestion.plan()) await ingestion.take(planned);
   return await ingestion.conclude();
+}
+
+/** Whether all sources are read again. `unknown` is why that cannot be told: a store that cannot be read may be empty. */
+interface Refill {
+  readonly all: boolean;
+  readonly unknown: ParleyError | null;
+}
+
+async function planRefill(context: TaskContext<Services>): Promise<Refill> {
+  const { services: { documents, analytics }, signal } = context;
+  if ((context.run.params as Params).all) {
+    context.log("unchanged sources are read again, and all users are derived again");
+  } else {
+    const emptied = await findEmptied(context);
+    if (emptied instanceof ParleyError) return { all: false, unknown: emptied };
+    if (emptied.length === 0) return { all: false, unknown: null };
+    const which = emptied.join(", of ");
+    context.log(`the store of ${which} is empty and others are not: it is filled again from all sources`);
+  }
+  for (const store of [documents, analytics]) await store.touchAll({ signal });
+  return { all: true, unknown: null };
 }
 
 class Ingestion {
