@@ -2,7 +2,7 @@ import type { Abortable } from "../../core/types.ts";
 import type { Hit, VectorStore } from "../../stores/vectors/port.ts";
 
 /** Campaigns that are searched for. */
-const MAX_CAMPAIGNS = 100;
+const MAX_CAMPAIGNS = 64;
 /** How many standard deviations above the mean of the campaigns found a campaign counts about half. */
 const HALF_AT = 3;
 /** {@link logistic} at their mean. */

@@ -48,12 +48,12 @@ Deno.test("engagementWeight() goes by the furthest step, and is 0 after a dismis
   assert.equal(of({ ...CHOSE, dismissals: 1 }), 0);
 });
 
-Deno.test("findNeighbours() takes the nearest conversations of others that led to engagement, 100 at most", async () => {
-  const hits = Array.from({ length: 150 }, (_, i) => ({ id: `c${i}`, score: 0.9 - i / 1_000 }));
+Deno.test("findNeighbours() takes the nearest conversations of others that led to engagement, 75 at most", async () => {
+  const hits = Array.from({ length: 100 }, (_, i) => ({ id: `c${i}`, score: 0.9 - i / 1_000 }));
   const engagedIn = ({ conversation_ids }: { conversation_ids: readonly string[] }) =>
     Promise.resolve(conversation_ids.slice(1).map((id, i) => row(id, i % 10 === 0 ? "me" : id, "x", CHOSE)));
   const found = await findNeighbours({ graph: { engagedIn }, hits, user_id: "me" });
-  assert.equal(found.length, 100);
+  assert.equal(found.length, 75);
   assert.deepEqual(found.slice(0, 2).map((one) => one.conversation_id), ["c2", "c3"]);
   assert.ok(found.every(({ user_id }) => user_id !== "me"));
   assert.equal(found[0]!.weight, 1);
