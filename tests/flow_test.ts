@@ -211,16 +211,16 @@ Deno.test("one event or message stamped years ahead is refused, and drags nothin
 Deno.test("too many bad rows fail the run before any store is written", () =>
   withFlow(async (flow) => {
     const before = await digests(flow);
-    const rows = [...range(5).map((n) => message(n)), ...range(5).map(() => ({ user_id: "x" }))];
+    const rows = [...range(10).map((n) => message(n)), ...range(10).map(() => ({ user_id: "x" }))];
     const { outcome, snapshot } = await nightlyRun(flow, {
       messages: [writeRows(flow, "messages.ndjson", rows)],
     });
     assert.equal(outcome, "failed");
-    assert.match(snapshot.run.error ?? "", /validate: .*5.*10/);
+    assert.match(snapshot.run.error ?? "", /validate: 10 of 20 rows/);
     assert.equal(states(snapshot).documents, "upstream_failed");
     assert.deepEqual(await digests(flow), before);
     assert.equal(await flow.services.analytics.published(), null);
-    assert.equal((await flow.services.documents.quarantined({ limit: 10, offset: 0 })).length, 5);
+    assert.equal((await flow.services.documents.quarantined({ limit: 20, offset: 0 })).length, 10);
   }));
 
 Deno.test("a source that is not JSON fails alone", () =>
