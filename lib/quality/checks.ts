@@ -95,7 +95,7 @@ function lacking(code: string, noun: string, expected: number, figure: number): 
   return { code, severity: "critical", figure, expected, text };
 }
 
-/** An answer shows what is in the catalogue alone, and what somebody said stays said, so answers are right. */
+/** An answer shows what is in the catalogue alone, and what a user said stays said, so answers are right. */
 function leftOver(code: string, noun: string, expected: number, figure: number): Finding | null {
   if (figure <= expected) return null;
   const text =

@@ -80,7 +80,7 @@ function streamOf(
   const gone = new AbortController();
   const signal = AbortSignal.any([gone.signal, visit.context.req.raw.signal, visit.site.closing]);
   const events = eventsOf(visit, options, first, signal);
-  // If nobody reads, the events wait to be taken: only this ends them.
+  // If the client does not read, the events wait to be taken: only this ends them.
   onAbort(signal, () => events.return().then(release));
   const encoder = new TextEncoder();
   return new ReadableStream({
@@ -117,7 +117,7 @@ async function* eventsOf(
     if (lines) yield eventText("lines", lines.html, after = lines.last);
     if (over) return yield eventText("end", "");
     quiet_ms = fresh.length > 0 || lines ? 0 : quiet_ms + every_ms;
-    // Finds out that nobody listens any more, and keeps proxies from hanging up.
+    // Finds out that the client has gone, and keeps proxies from hanging up.
     if (quiet_ms % PING_MS >= PING_MS - every_ms) yield eventText("ping", "");
     await sleep(every_ms, signal);
     if (signal.aborted || await visit.sessions.of(visit.context) === null) return;
