@@ -13,7 +13,7 @@ export const WEIGHTS: Sources = Object.freeze({
   co_engagement: 0.25,
   intent: 0.3,
   similarity: 0.1,
-  popularity: 0.05,
+  popularity: 0.02,
 });
 
 /** Added to each source, so that a campaign which one of them does not know is put back and not out. */
