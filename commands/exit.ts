@@ -47,12 +47,18 @@ export function report(error: unknown): number {
   return EXIT.failed;
 }
 
-/** A signal that SIGINT and SIGTERM abort. A second one ends the process at once. */
+/** One Ctrl-C can arrive more than once: a terminal signals all processes of its group, and `deno task` passes it on. */
+const SAME_SIGNAL_MS = 500;
+
+/** A signal that SIGINT and SIGTERM abort. A second one, which is not the same once more, ends the process at once. */
 export function shutdownSignal(): { signal: AbortSignal; dispose(): void } {
   const controller = new AbortController();
+  let first = 0;
   const onSignal = () => {
-    if (controller.signal.aborted) Deno.exit(EXIT.interrupted);
-    controller.abort();
+    if (!controller.signal.aborted) {
+      first = performance.now();
+      controller.abort();
+    } else if (performance.now() - first > SAME_SIGNAL_MS) Deno.exit(EXIT.interrupted);
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, onSignal);
   const dispose = () => {

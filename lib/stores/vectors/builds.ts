@@ -1,3 +1,4 @@
+import { basename } from "../../../deps.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Sqlite } from "../sqlite.ts";
 import { FORMAT, type IndexKind } from "./ann.ts";
@@ -34,9 +35,14 @@ export class Builds {
   }
 
   /** Throws {@link DamagedIndex} for one of another format, which is rebuilt like a damaged one. */
-  file({ format, file, bytes, sha256 }: Build): IndexFile {
-    if (format !== FORMAT) throw new DamagedIndex("it was built by another version of Parley");
-    return { path: `${this.folder}/${file}`, bytes, sha256 };
+  file(build: Build): IndexFile {
+    if (build.format !== FORMAT) throw new DamagedIndex("it was built by another version of Parley");
+    return { path: this.path(build), bytes: build.bytes, sha256: build.sha256 };
+  }
+
+  /** Where the file of a build is: in this folder, whatever a damaged row says. */
+  path({ file }: Pick<Build, "file">): string {
+    return `${this.folder}/${basename(file)}`;
   }
 
   /** Throws {@link DamagedIndex} if they are not as they were written. */

@@ -128,7 +128,7 @@ export class IndexBuilder {
         );
         return former;
       });
-      if (former !== null) removeFile(`${this.builds.folder}/${former.file}`);
+      if (former !== null) removeFile(this.builds.path(former));
     } catch (error) {
       removeFile(path);
       throw error;

@@ -277,3 +277,27 @@ damageTest(
     }
   },
 );
+
+damageTest("removes no file but its own, whatever a damaged row names", 50, async ({ dir }) => {
+  const precious = `${dir}/precious.db`;
+  Deno.writeTextFileSync(precious, "rows");
+  {
+    using db = new DatabaseSync(`${dir}/${modelFile(MODEL)}.db`);
+    db.exec("UPDATE indexes SET file = '../precious.db' WHERE collection = 'profiles'");
+  }
+  const stores = new SqliteVectorStores(dir);
+  try {
+    const store = await stores.of({ model: MODEL });
+    const vector = normalise([1, 2, 3, 4]);
+    await until(() =>
+      store.search({ collection: "profiles", version: 1, vector, k: 1 }).then(
+        ([hit]) => hit !== undefined,
+        () => false,
+      )
+    );
+    await store.build({ version: 1 });
+    assert.equal(Deno.readTextFileSync(precious), "rows");
+  } finally {
+    await stores.close();
+  }
+});
