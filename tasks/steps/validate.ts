@@ -101,14 +101,15 @@ class Validation {
     if (quarantined > 0) {
       context.writes({ ...services.dataset("documents", "quarantine"), rows: quarantined });
     }
-    const some = quarantined < MIN_BAD_ROWS || quarantined <= rows * max_bad_share;
-    if (some && (quarantined === 0 || quarantined < rows)) return;
-    const [bad, limit] = [percent(quarantined / rows), percent(max_bad_share)];
+    if (quarantined <= rows * max_bad_share) return;
+    if (quarantined < MIN_BAD_ROWS && quarantined < rows) return;
+    const what = quarantined === rows
+      ? `all rows are bad, ${rows} of them`
+      : `${quarantined} of ${rows} rows (${percent(quarantined / rows)}) are bad and at most ${
+        percent(max_bad_share)
+      } may be (PARLEY_MAX_BAD_SHARE)`;
     const command = `deno task pipeline quarantine --run ${context.run.run_id}`;
-    throw new Fail(
-      `${quarantined} of ${rows} rows (${bad}) are bad and at most ${limit} may be (PARLEY_MAX_BAD_SHARE), so no store was ` +
-        `written; \`${command}\` shows them with their reasons`,
-    );
+    throw new Fail(`${what}, so no store was written; \`${command}\` shows them with their reasons`);
   }
 
   private async *canonical(kind: Kind, register: Register): AsyncGenerator<string> {
