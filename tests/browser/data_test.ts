@@ -52,7 +52,7 @@ browserTest(
     const api = await (await fetch(`${origin}/recommendations/${USER}`)).json();
     const shown = JSON.parse(await page.locator("pre.json").textContent() ?? "");
     assert.deepEqual(shown.items, api.items);
-    assert.ok(await page.locator("#the-way-there .node").count() > 3);
+    assert.ok(await page.locator("#how-this-answer-was-made .node").count() > 3);
     const other = page.locator("#similar tbody th a").first();
     const name = await other.textContent();
     await other.click();
