@@ -31,7 +31,7 @@ export function unsupported(adapter: string, what: string): ParleyError {
 }
 
 /** A library's own file in a message, which says nothing to the reader. */
-const LIBRARY_FILE = /(?:file:\/\/)?\/[^\s'"()]*\/(?:npm\/registry\.npmjs\.org|node_modules)\/[^\s'"()]*/g;
+const LIBRARY_FILE = /(?:file:\/\/)?\/[^\s'"()]*\/(?:npm\/[^\s/]+\.[a-z]+|node_modules)\/[^\s'"()]*/g;
 
 /** A sentence for any thrown value. */
 export function messageOf(error: unknown): string {

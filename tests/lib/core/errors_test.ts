@@ -27,7 +27,7 @@ Deno.test("causeOf() gives no place outside this program, and of a timeout that 
   const error = new Error("a password");
   error.stack = [
     "Error: a password",
-    "    at Timeout.run (file:///root/.cache/deno/npm/registry.npmjs.org/library/1.0.0/dist/file.js:1:2)",
+    "    at Timeout.run (file:///root/.cache/deno/npm/registry.example/library/1.0.0/dist/file.js:1:2)",
     "    at ext:core/01_core.js:9:9",
   ].join("\n");
   assert.equal(causeOf(error), "Error");
@@ -46,7 +46,7 @@ Deno.test("reasonOf() gives sentences of Parley and SQLite, and of others no wor
 });
 
 Deno.test("messageOf() names no file of a library, and every other", () => {
-  const file = "/root/.cache/deno/npm/registry.npmjs.org/library/1.0.0/file.js:1:2";
+  const file = "/root/.cache/deno/npm/registry.example/library/1.0.0/file.js:1:2";
   assert.equal(
     messageOf(new Error(`cannot load ${file} (file://${file})`)),
     "cannot load a library (a library)",
