@@ -1,6 +1,6 @@
 import { compareText } from "../core/text.ts";
 import { invert } from "../ml/positive_definite.ts";
-import type { Dataset, Query } from "./splits.ts";
+import { choiceTypeOf, type Dataset, type Query } from "./splits.ts";
 import { TfIdf } from "./wording.ts";
 
 /** Ranks campaigns for a query, best first, at most `k`; none that the user has chosen or dismissed. */
@@ -12,28 +12,24 @@ export type Baseline = (train: Dataset) => Ranker;
 /** What is tried first elsewhere. All see who chose what, as binary data, except the last, which sees words. */
 export const BASELINES: Readonly<Record<string, Baseline>> = {
   popularity: (train) => {
-    const { columns } = choiceMatrix(train);
-    return ranker(train, () => columns.map((users) => users.length));
+    const x = choiceMatrix(train);
+    return ranker(x, () => x.popularity);
   },
   "item-kNN": (train) => {
     const x = choiceMatrix(train);
-    return ranker(train, (query) => {
+    return ranker(x, (query) => {
       const scores = new Float64Array(x.columns.length);
       for (const i of x.itemsOf(query)) {
-        const together = new Map<number, number>();
-        for (const u of x.columns[i]!) {
-          for (const j of x.rows[u]!) together.set(j, (together.get(j) ?? 0) + 1);
-        }
-        for (const [j, n] of together) {
-          scores[j]! += n / Math.sqrt(x.columns[i]!.length * x.columns[j]!.length);
-        }
+        const each = 1 / Math.sqrt(x.columns[i]!.length);
+        for (const u of x.columns[i]!) for (const j of x.rows[u]!) scores[j]! += each;
       }
+      for (let j = 0; j < scores.length; j++) scores[j]! /= Math.sqrt(x.columns[j]!.length) || 1;
       return scores;
     });
   },
   "user-kNN": (train) => {
     const x = choiceMatrix(train);
-    return ranker(train, (query) => {
+    return ranker(x, (query) => {
       const own = x.itemsOf(query);
       const together = new Map<number, number>();
       const self = x.users.get(query.user_id);
@@ -55,6 +51,9 @@ const EASE_LAMBDA = 500;
 
 /** Who chose what, by index. */
 interface ChoiceMatrix {
+  readonly campaigns: Dataset["campaigns"];
+  /** How many users chose each item. */
+  readonly popularity: readonly number[];
   readonly users: ReadonlyMap<string, number>;
   /** Items of each user, and users of each item. */
   readonly rows: readonly (readonly number[])[];
@@ -62,13 +61,15 @@ interface ChoiceMatrix {
   itemsOf(query: Query): number[];
 }
 
-function choiceMatrix({ campaigns, events }: Dataset): ChoiceMatrix {
+function choiceMatrix(train: Dataset): ChoiceMatrix {
+  const { campaigns, events } = train;
+  const choice = choiceTypeOf(train);
   const items = new Map(campaigns.map(({ campaign_id }, i) => [campaign_id, i]));
   const users = new Map<string, number>();
   const rows: Set<number>[] = [];
   for (const { user_id, campaign_id, type } of events) {
     const item = items.get(campaign_id);
-    if (type !== "conversion" || item === undefined) continue;
+    if (type !== choice || item === undefined) continue;
     const user = users.get(user_id) ?? users.size;
     users.set(user_id, user);
     (rows[user] ??= new Set()).add(item);
@@ -76,16 +77,18 @@ function choiceMatrix({ campaigns, events }: Dataset): ChoiceMatrix {
   const columns: number[][] = campaigns.map(() => []);
   rows.forEach((row, u) => row.forEach((i) => columns[i]!.push(u)));
   const itemsOf = (query: Query) => {
-    const chosen = query.events.filter(({ type }) => type === "conversion");
+    const chosen = query.events.filter(({ type }) => type === choice);
     return [...new Set(chosen.flatMap(({ campaign_id }) => items.get(campaign_id) ?? []))];
   };
-  return { users, rows: rows.map((row) => [...row]), columns, itemsOf };
+  const popularity = columns.map((users) => users.length);
+  return { campaigns, popularity, users, rows: rows.map((row) => [...row]), columns, itemsOf };
 }
 
 /** Ranks by scores in the order of the campaigns; ties go to the campaign that more users chose, then by id. */
-function ranker(train: Dataset, score: (query: Query) => ArrayLike<number>): Ranker {
-  const { campaigns } = train;
-  const popularity = choiceMatrix(train).columns.map((users) => users.length);
+function ranker(
+  { campaigns, popularity }: ChoiceMatrix,
+  score: (query: Query) => ArrayLike<number>,
+): Ranker {
   return (query, k) => {
     const scores = score(query);
     const known = new Set(query.events.filter(isFinal).map(({ campaign_id }) => campaign_id));
@@ -103,34 +106,35 @@ function isFinal({ type }: Dataset["events"][number]): boolean {
   return type === "conversion" || type === "dismissal";
 }
 
-/** Steck, WWW 2019, solved exactly: over items, or over users if these are fewer. */
+/**
+ * Steck, WWW 2019, solved exactly: with P = (XᵀX + λI)⁻¹, item j scores −(P x)(j) / P(j, j), less its own part. The inverse is over items,
+ * or over users if these are fewer: then P is (I − XᵀKX) / λ with K = (XXᵀ + λI)⁻¹.
+ */
 function ease(train: Dataset): Ranker {
-  const { rows, columns, itemsOf } = choiceMatrix(train);
+  const x = choiceMatrix(train);
+  const { rows, columns } = x;
   const overUsers = rows.length < columns.length;
   const [lines, n] = overUsers ? [columns, rows.length] : [rows, columns.length];
   const gram = new Float64Array(n * n);
   for (let i = 0; i < n; i++) gram[i * n + i] = EASE_LAMBDA;
   for (const line of lines) for (const a of line) for (const b of line) gram[a * n + b]! += 1;
   const inverse = invert(gram, n);
-  // P is −XᵀKX / λ off the diagonal, with K the inverse over users.
-  const column = (j: number): Float64Array => {
-    if (!overUsers) return inverse.subarray(j * n, (j + 1) * n);
+  /** P times the indicator of these items. */
+  const product = (items: readonly number[]): Float64Array => {
+    const lines = overUsers ? items.flatMap((i) => columns[i]!) : items;
+    const sums = new Float64Array(n);
+    for (const line of lines) for (let k = 0; k < n; k++) sums[k]! += inverse[line * n + k]!;
+    if (!overUsers) return sums;
     const p = new Float64Array(columns.length);
-    for (const [v, items] of rows.entries()) {
-      let sum = 0;
-      for (const u of columns[j]!) sum += inverse[u * n + v]!;
-      for (const i of items) p[i]! -= sum / EASE_LAMBDA;
-    }
-    p[j]! += 1 / EASE_LAMBDA;
+    rows.forEach((row, u) => row.forEach((i) => p[i]! -= sums[u]! / EASE_LAMBDA));
+    for (const i of items) p[i]! += 1 / EASE_LAMBDA;
     return p;
   };
-  const diagonal = Float64Array.from(columns.keys(), (j) => column(j)[j]!);
-  return ranker(train, (query) => {
-    const scores = new Float64Array(columns.length);
-    for (const i of itemsOf(query)) {
-      const p = column(i);
-      for (let j = 0; j < scores.length; j++) if (j !== i) scores[j]! -= p[j]! / diagonal[j]!;
-    }
+  const diagonal = Float64Array.from(columns.keys(), (j) => product([j])[j]!);
+  return ranker(x, (query) => {
+    const own = x.itemsOf(query);
+    const scores = product(own).map((value, j) => -value / diagonal[j]!);
+    for (const j of own) scores[j]! += 1;
     return scores;
   });
 }
@@ -142,6 +146,7 @@ const GRADE = { conversion: 1, click: 0.5, impression: 0.1, dismissal: 0 };
 
 /** What past conversations led to whose words, both sides', are like what the user said. */
 function conversationKnn(train: Dataset): Ranker {
+  const x = choiceMatrix(train);
   const items = new Map(train.campaigns.map(({ campaign_id }, i) => [campaign_id, i]));
   const texts = Map.groupBy(train.messages, ({ conversation_id }) => conversation_id);
   const engaged = Map.groupBy(train.events, ({ conversation_id }) => conversation_id);
@@ -153,7 +158,7 @@ function conversationKnn(train: Dataset): Ranker {
     index.add(messages.map(({ message }) => message).join("\n"));
     grades.push(gradesOf(events, items));
   }
-  return ranker(train, (query) => {
+  return ranker(x, (query) => {
     const cosines = index.cosines(query.messages.map(({ message }) => message).join("\n"));
     const near = [...cosines.keys()].sort((a, b) => cosines[b]! - cosines[a]! || a - b)
       .slice(0, TEXT_NEIGHBOURS);

@@ -65,9 +65,13 @@ export function* splitRows(data: Dataset, split: Split, options: SplitOptions): 
 }
 
 /** A choice is a conversion; in data without any, a click. */
-function choicesOf({ events }: Dataset): EngagementEvent[] {
-  const conversions = events.filter(({ type }) => type === "conversion");
-  return conversions.length > 0 ? conversions : events.filter(({ type }) => type === "click");
+export function choiceTypeOf({ events }: Dataset): "conversion" | "click" {
+  return events.some(({ type }) => type === "conversion") ? "conversion" : "click";
+}
+
+function choicesOf(data: Dataset): EngagementEvent[] {
+  const choice = choiceTypeOf(data);
+  return data.events.filter(({ type }) => type === choice);
 }
 
 function usersOf(data: Dataset): string[] {
