@@ -49,7 +49,6 @@ export {
   type StatementSync,
 } from "node:sqlite";
 export { pipeline, Readable } from "node:stream";
-export { setImmediate } from "node:timers";
 export { parseEnv, styleText } from "node:util";
 export { createGunzip } from "node:zlib";
 export { z } from "zod";

@@ -2,6 +2,7 @@ import { backup as copyDatabase, DatabaseSync } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { ParleyError, reasonOf } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { removeFile } from "../lib/stores/disk.ts";
 import { refuseDamagedLog, RESTORE } from "../lib/stores/sqlite_file.ts";
 import { EXIT } from "./exit.ts";
 
@@ -42,7 +43,7 @@ class Copying {
     try {
       await copyOne(from, to);
     } catch (error) {
-      for (const end of ["", "-wal", "-shm"]) removeIfThere(to + end);
+      for (const end of ["", "-wal", "-shm"]) removeFile(to + end);
       this.damaged.push(
         `${from} could not be copied (${reasonOf(error)}); \`deno task doctor\` says what to do`,
       );
@@ -89,7 +90,7 @@ function indexFilesIn(folder: string): string[] {
   }
 }
 
-/** Copies a database and reads the copy through; throws if it is none, or damaged. */
+/** Copies a database and reads the copy through; throws if it is no database, or damaged. */
 async function copyOne(from: string, to: string): Promise<void> {
   refuseDamagedLog({ path: from });
   Deno.openSync(to, { write: true, create: true, truncate: true, mode: FILE_MODE }).close();
@@ -103,12 +104,4 @@ async function copyOne(from: string, to: string): Promise<void> {
   const row = copy.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
   if (row.quick_check !== "ok") throw new ParleyError("unavailable", "it is damaged");
   if (Deno.statSync(to).size === 0) throw new ParleyError("unavailable", "it has no content");
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

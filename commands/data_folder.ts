@@ -3,7 +3,9 @@ import { SAMPLE_NAME } from "./sample.ts";
 
 /** What Parley itself keeps in its data folder. */
 const FILES = /^(documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?$/;
-const FOLDERS = new RegExp(`^(artifacts|backups|indexes|models|vectors|${SAMPLE_NAME}(\\.part)?)$`);
+const FOLDERS = new RegExp(
+  `^(artifacts|backups|indexes|models|vectors|${SAMPLE_NAME}(\\.part)?|evaluate-\\d+)$`,
+);
 /** The mode bits of all but the owner. */
 const OTHERS = 0o077;
 
@@ -22,7 +24,7 @@ export function tightenModes(data: string): void {
   if (isOurs) tighten(data, FOLDER_MODE);
 }
 
-/** Asks nobody: `serve` over servers needs no permission on files. */
+/** Never prompts: `serve` over servers needs no permission on files. */
 function mayChange(path: string): boolean {
   const granted = (name: "read" | "write") => Deno.permissions.querySync({ name, path }).state === "granted";
   return granted("read") && granted("write");

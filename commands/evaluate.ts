@@ -1,6 +1,7 @@
 import { type Config, loadConfig, readEnvironment, type Sources } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
 import { absolute } from "../lib/core/parse_url.ts";
 import { type Kind, KINDS, type Rows } from "../lib/core/types.ts";
 import { createRun } from "../lib/dag/runs.ts";
@@ -13,18 +14,16 @@ import { titleFinder } from "../lib/evaluate/named.ts";
 import { Evaluation, type MethodReport } from "../lib/evaluate/report.ts";
 import { type Dataset, type Fold, type Split, splitRows } from "../lib/evaluate/splits.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
-import { parseJson } from "../lib/core/json.ts";
+import { tryParseJson } from "../lib/core/json.ts";
 import { parseRow } from "../lib/schema/row.ts";
 import { timeWindow } from "../lib/schema/time.ts";
 import { expandSources } from "../lib/sources/expand_sources.ts";
 import { readRows } from "../lib/sources/read.ts";
-import { openCache, openRuns } from "../lib/stores/open.ts";
-import type { Services } from "../tasks/services.ts";
-import { engine, work } from "./engine.ts";
+import { openCache } from "../lib/stores/open.ts";
+import { type Executing, executing, work } from "./engine.ts";
 import { evaluationTables } from "./evaluate_view.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
 import { embedderOptions } from "./models.ts";
-import { openServices } from "./services.ts";
 
 export interface EvaluateOptions extends Sources {
   readonly split: Split;
@@ -54,7 +53,7 @@ const ANSWER_MS = 60_000;
 export async function evaluate(config: Config, options: EvaluateOptions): Promise<number> {
   const shutdown = shutdownSignal();
   const scratch = `${config.data}/evaluate-${Deno.pid}`;
-  await Deno.mkdir(scratch, { recursive: true, mode: 0o700 });
+  await Deno.mkdir(scratch, { recursive: true, mode: FOLDER_MODE });
   try {
     const data = await readDataset(config, chosenSources(config, options), shutdown.signal);
     say(`${data.messages.length} messages, ${data.campaigns.length} campaigns, ${data.events.length} events`);
@@ -124,44 +123,38 @@ async function evaluateFolds(run: Run): Promise<EvaluationReport> {
 
 /** Builds a Parley from the fold's rows, asks it for each query, and removes it. */
 async function askParley(run: Run, fold: Fold, folder: string, evaluation: Evaluation): Promise<void> {
-  const { embedder, signal } = run;
   const config = scratchConfig(folder);
   const params = await writeRows(fold, folder);
-  const runs = await openRuns(config.runs);
-  const services = await openServices(config);
-  const cache = await openCache(config.cache);
-  try {
-    const own: Services = { ...services.value, embedder: () => Promise.resolve(embedder) };
-    const options = engine({ config, runs, services: own });
-    const { run_id } = await createRun({
-      dag: options.dags.get("nightly")!,
-      runs,
-      clock: systemClock,
-      params,
-    });
-    const outcome = await work(options, signal, { until: run_id });
-    signal.throwIfAborted();
-    if (outcome !== "success") {
-      const error = (await runs.snapshot({ run_id }))?.run.error;
-      throw new ParleyError("unavailable", `the fold could not be built: ${error}`);
-    }
-    const recommender = new Recommender({
-      stores: { ...own, cache },
-      clock: systemClock,
-      answer_ms: ANSWER_MS,
-    });
+  await executing(config, async ({ options }) => {
+    const services = { ...options.services, embedder: () => Promise.resolve(run.embedder) };
+    await build({ ...options, services }, params, run.signal);
+    await using cache = new AsyncDisposableStack();
+    const stores = { ...services, cache: cache.adopt(await openCache(config.cache), (one) => one.close()) };
+    const recommender = new Recommender({ stores, clock: systemClock, answer_ms: ANSWER_MS });
     for (const query of fold.queries) {
-      signal.throwIfAborted();
+      run.signal.throwIfAborted();
       const { answer, failures } = await recommender.explain({ user_id: query.user_id, k: DEPTH });
       for (const error of failures.values()) throw error;
       evaluation.add(PARLEY, query, answer.items.map(({ campaign_id }) => campaign_id));
     }
-  } finally {
-    await cache.close();
-    await services.close();
-    await runs.close();
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
+  await Deno.remove(folder, { recursive: true });
+}
+
+/** Runs the nightly pipeline over these sources. */
+async function build(
+  options: Executing["options"],
+  params: Record<Kind, string[]>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { runs } = options;
+  const dag = options.dags.get("nightly")!;
+  const { run_id } = await createRun({ dag, runs, clock: systemClock, params });
+  const outcome = await work(options, signal, { until: run_id });
+  signal.throwIfAborted();
+  if (outcome === "success") return;
+  const error = (await runs.snapshot({ run_id }))?.run.error;
+  throw new ParleyError("unavailable", `the fold could not be built: ${error}`);
 }
 
 /** The settings of this Parley, on embedded stores in a folder of its own, without sources and sinks. */
@@ -178,12 +171,12 @@ function scratchConfig(folder: string): Config {
 }
 
 async function writeRows({ train, asked }: Fold, folder: string): Promise<Record<Kind, string[]>> {
-  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  await Deno.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
   const rows = { ...train, messages: [...train.messages, ...asked] };
   const params = { messages: [] as string[], campaigns: [] as string[], events: [] as string[] };
   for (const kind of KINDS) {
     const path = `${folder}/${kind}.ndjson`;
-    await Deno.writeTextFile(path, ReadableStream.from(linesOf(rows[kind])), { mode: 0o600 });
+    await Deno.writeTextFile(path, ReadableStream.from(linesOf(rows[kind])), { mode: FILE_MODE });
     if (rows[kind].length > 0) params[kind].push(path);
   }
   return params;
@@ -220,21 +213,13 @@ async function readKind<K extends Kind>(
   for (const source of found) {
     for await (const text of readRows(source, { signal, maxBytes })) {
       if (text === "") continue;
-      const parsed = parseRow({ kind, value: jsonOf(text), window });
+      const parsed = parseRow({ kind, value: tryParseJson(text), window });
       if (parsed.ok) rows.push(parsed.row);
       else refused++;
     }
   }
   if (refused > 0) say(`${refused} rows of ${kind} are left out: \`deno task pipeline\` tells why`);
   return rows;
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return parseJson(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function unique<Row>(rows: readonly Row[], idOf: (row: Row) => string): Row[] {

@@ -1,7 +1,7 @@
+import { inTime } from "../lib/core/abort.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { causeOf, ParleyError } from "../lib/core/errors.ts";
-import type { Published } from "../lib/core/types.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
@@ -14,13 +14,13 @@ import { listenHttp } from "./listener.ts";
 import { requestLog } from "./logs.ts";
 import { embedderOptions } from "./models.ts";
 import {
+  askPublished,
   lazy,
   type Opened,
   openServing,
   refusePublishedTest,
   refuseTestEmbedder,
   reportMissing,
-  type ServingStores,
 } from "./services.ts";
 import { surviveUncaught } from "./uncaught.ts";
 import { VERSION } from "./version.ts";
@@ -41,7 +41,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   try {
-    const published = await inTime(publishedIn(stores.value), CONNECT_MS);
+    const published = await soon(CONNECT_MS, () => askPublished({ analytics: stores.value.analytics }));
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
     const { answer_ms } = config;
@@ -82,8 +82,8 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       log("serve").error("the warm-up failed: {cause}", { cause: causeOf(error) })
     );
     const ready = Promise.all([
-      inTime(warmUp.ready, MAX_WARM_UP_MS),
-      inTime(reportMissing(stores.value), CONNECT_MS),
+      soon(MAX_WARM_UP_MS, () => warmUp.ready),
+      soon(CONNECT_MS, () => reportMissing(stores.value)),
     ]);
     const close = async () => {
       closing.abort();
@@ -106,16 +106,9 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
 /** How long to wait for a store to connect before listening, or before saying so, in milliseconds. */
 const CONNECT_MS = 5_000;
 
-/** What comes of the work within the time, else null: the work goes on. */
-async function inTime<T>(work: Promise<T>, within_ms: number): Promise<T | null> {
-  let timer: ReturnType<typeof setTimeout>;
-  const patience = new Promise<null>((resolve) => timer = setTimeout(resolve, within_ms, null));
-  return await Promise.race([work, patience]).finally(() => clearTimeout(timer));
-}
-
-/** Null too where the store is down, which is for `/readyz` to tell. */
-function publishedIn({ analytics }: ServingStores): Promise<Published | null> {
-  return analytics.published().catch(() => null);
+/** What the work comes to within the time, else null: it continues. What has failed is for `/readyz` to say. */
+function soon<T>(ms: number, work: () => Promise<T>): Promise<T | null> {
+  return inTime(ms, work).catch(() => null);
 }
 
 /** The API alone, until SIGINT or SIGTERM. */

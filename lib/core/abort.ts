@@ -1,4 +1,5 @@
 import { ParleyError } from "./errors.ts";
+import type { Abortable } from "./types.ts";
 
 /**
  * Settles as `work` does, or rejects by the signal's reason as soon as that is aborted; before, where it is aborted
@@ -34,6 +35,12 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(done, ms);
     signal.addEventListener("abort", done);
   });
+}
+
+/** Lets timers, signals and sockets have their turn, which costs microseconds; then heeds the caller's signal. */
+export async function yieldToEventLoop({ signal }: Abortable = {}): Promise<void> {
+  await new Promise<void>((resume) => setImmediate(resume));
+  signal?.throwIfAborted();
 }
 
 /** What `work` comes to, or `unavailable` once it takes longer than so many milliseconds. The work itself continues. */

@@ -12,6 +12,15 @@ export function parseJson(text: string): unknown {
   return MAY_LOSE_DIGITS.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
 }
 
+/** {@link parseJson}; undefined for text that is no JSON. The parser's own message quotes the text, which must not travel. */
+export function tryParseJson(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function exact(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
   if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
   const source = context?.source ?? String(value);

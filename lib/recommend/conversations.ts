@@ -1,15 +1,7 @@
 import { compareText } from "../core/text.ts";
 import type { EngagementEvent, EventType, Message } from "../core/types.ts";
 import { derivedId } from "../schema/ids.ts";
-
-/** What one user did with one campaign in or shortly after one conversation. */
-export interface ConversationEngagement {
-  readonly campaign_id: string;
-  readonly impressions: number;
-  readonly clicks: number;
-  readonly conversions: number;
-  readonly dismissals: number;
-}
+import type { CampaignEngagement, EngagementCounts } from "../stores/analytics/port.ts";
 
 /** What one user said in one conversation, and what they engaged with. */
 export interface Conversation {
@@ -23,7 +15,7 @@ export interface Conversation {
   /** All that the user said in it, the first {@link MAX_TEXT} characters. */
   readonly whole: string;
   /** In ascending campaign. */
-  readonly engagement: readonly ConversationEngagement[];
+  readonly engagement: readonly CampaignEngagement[];
 }
 
 /** One user's rows, in any order. Rows of others are left out. */
@@ -185,7 +177,7 @@ function cut(text: string, length: number): string {
   return start.isWellFormed() ? start : start.slice(0, -1);
 }
 
-type Counter = keyof Omit<ConversationEngagement, "campaign_id">;
+type Counter = keyof EngagementCounts;
 const COUNTERS: Readonly<Record<EventType, Counter>> = {
   impression: "impressions",
   click: "clicks",
@@ -193,7 +185,7 @@ const COUNTERS: Readonly<Record<EventType, Counter>> = {
   dismissal: "dismissals",
 };
 
-function engagementOf(events: readonly EngagementEvent[]): ConversationEngagement[] {
+function engagementOf(events: readonly EngagementEvent[]): CampaignEngagement[] {
   const counts = new Map<string, Record<Counter, number>>();
   for (const { campaign_id, type } of events) {
     const count = counts.get(campaign_id) ?? { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };

@@ -1,4 +1,4 @@
-import { setImmediate } from "../../deps.ts";
+import { yieldToEventLoop } from "../core/abort.ts";
 import type { Abortable } from "../core/types.ts";
 import { solveInPlace } from "../ml/positive_definite.ts";
 
@@ -42,8 +42,7 @@ export async function learnItemWeights(x: Interactions, { signal }: Abortable = 
     near.forEach((i, at) =>
       entries.push({ source: counts.itemOf(i), target: counts.itemOf(j), weight: weights[at]! })
     );
-    if (j % ITEMS_PER_TURN === 0) await new Promise<void>((resume) => setImmediate(resume));
-    signal?.throwIfAborted();
+    if (j % ITEMS_PER_TURN === 0) await yieldToEventLoop({ signal });
   }
   return bySource(entries, x.count);
 }

@@ -5,7 +5,7 @@ export interface Decoder {
   push(chunk: Bytes): string;
   /** What is left when the bytes have ended. */
   end(): string;
-  /** Offset of the first byte that is not UTF-8; null if there is none so far. */
+  /** Offset of the first byte that is not UTF-8; null before that. */
   readonly invalidAt: number | null;
 }
 
@@ -115,7 +115,7 @@ function lengthByLead(lead: number): number {
   return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/** Bytes of the well-formed character at an offset; 0 if there is none. */
+/** Bytes of the well-formed character at an offset; 0 if it is not well-formed. */
 function characterLength(bytes: Bytes, at: number): number {
   const lead = bytes[at]!;
   const length = lengthByLead(lead);

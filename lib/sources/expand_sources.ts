@@ -60,7 +60,7 @@ class Walk {
     this.sources.sort((a, b) => a.uri < b.uri ? -1 : 1);
   }
 
-  /** Runs `work`; what cannot be read goes on record. */
+  /** Runs `work`; what cannot be read is recorded. */
   private async recording(uri: string, work: () => Promise<void>): Promise<void> {
     this.signal?.throwIfAborted();
     try {

@@ -13,3 +13,12 @@ export function diskError(error: unknown, path: string): unknown {
     { cause: error },
   );
 }
+
+/** Removes a file, or whatever has its name, if anything has. */
+export function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

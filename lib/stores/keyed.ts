@@ -1,8 +1,9 @@
 import type { SQLInputValue } from "../../deps.ts";
+import { yieldToEventLoop } from "../core/abort.ts";
 import { paged } from "../core/batch.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { Abortable, Json, WriteCounts } from "../core/types.ts";
-import { type Sqlite, turn } from "./sqlite.ts";
+import { type Sqlite } from "./sqlite.ts";
 
 /** Rows that are read at once. */
 const PAGE = 500;
@@ -91,7 +92,7 @@ export class KeyedTable<Row extends object> {
   /** All rows in ascending key, read in pages, so that other work gets its turn. */
   rows(o: Abortable = {}): AsyncGenerator<Row> {
     return paged(PAGE, (row) => row[this.key] as string, async (after, limit) => {
-      await turn(o);
+      await yieldToEventLoop(o);
       return this.page({ after, limit });
     });
   }

@@ -1,10 +1,10 @@
 import {
   type DatabaseSync,
-  setImmediate,
   type SQLInputValue,
   type SQLOutputValue,
   type StatementSync,
 } from "../../deps.ts";
+import { yieldToEventLoop } from "../core/abort.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { Abortable, Health, HealthOptions } from "../core/types.ts";
 import { SqliteConnection } from "./sqlite_connection.ts";
@@ -23,12 +23,6 @@ const HOLD_MS = 10;
 /** `exec` gives no error code, so that the sentence must do. */
 function isBusy(error: unknown): boolean {
   return messageOf(error).includes("database is locked");
-}
-
-/** Lets timers, signals and sockets have their turn, which costs microseconds; then heeds the caller's signal. */
-export async function turn({ signal }: Abortable = {}): Promise<void> {
-  await new Promise<void>((resume) => setImmediate(resume));
-  signal?.throwIfAborted();
 }
 
 function pause(ms: number): Promise<void> {
@@ -125,7 +119,7 @@ export class Sqlite {
     o.signal?.throwIfAborted();
     const deadline = performance.now() + PATIENCE_MS;
     while (true) {
-      await turn(o);
+      await yieldToEventLoop(o);
       try {
         return transaction(this.db, body);
       } catch (error) {

@@ -107,20 +107,8 @@ const NEIGHBOUR_COLUMNS: readonly Column<Neighbour>[] = [
     cell: ({ weight }) => weight.toFixed(2),
     by: ({ weight }) => weight,
   },
-  {
-    key: "clicks",
-    head: "Clicks",
-    numeric: true,
-    cell: (neighbour) => String(total(neighbour, "clicks")),
-    by: (neighbour) => total(neighbour, "clicks"),
-  },
-  {
-    key: "conversions",
-    head: "Conversions",
-    numeric: true,
-    cell: (neighbour) => String(total(neighbour, "conversions")),
-    by: (neighbour) => total(neighbour, "conversions"),
-  },
+  countColumn("clicks", "Clicks", (neighbour) => total(neighbour, "clicks")),
+  countColumn("conversions", "Conversions", (neighbour) => total(neighbour, "conversions")),
 ];
 
 function ownColumns({ causes }: Provenance, now: number): Column<Engagement>[] {
@@ -138,23 +126,8 @@ function ownColumns({ causes }: Provenance, now: number): Column<Engagement>[] {
       cell: furthest,
       by: furthest,
     },
-    {
-      key: "led",
-      head: "Led to",
-      numeric: true,
-      cell: ({ campaign_id }) => String(led(campaign_id)),
-      by: ({ campaign_id }) => led(campaign_id),
-    },
-    {
-      key: "when",
-      head: "Last",
-      cell: ({ last }) => (
-        <span class="nowrap">
-          <Ago at={last} now={now} />
-        </span>
-      ),
-      by: ({ last }) => last,
-    },
+    countColumn("led", "Led to", ({ campaign_id }) => led(campaign_id)),
+    lastColumn("when", now),
   ];
 }
 
@@ -168,13 +141,7 @@ function intentColumns({ intents, targets }: Provenance, now: number): Column<In
   const answering = (intent: string) => targets.filter((target) => target.intent === intent).length;
   return [
     { key: "intent", head: "Intent", cell: ({ intent }) => intent, by: ({ intent }) => intent },
-    {
-      key: "count",
-      head: "Times",
-      numeric: true,
-      cell: ({ count }) => String(count),
-      by: ({ count }) => count,
-    },
+    countColumn("count", "Times", ({ count }) => count),
     {
       key: "share",
       head: "Counts for",
@@ -182,22 +149,20 @@ function intentColumns({ intents, targets }: Provenance, now: number): Column<In
       cell: ({ intent }) => percent(shares.get(intent) ?? null),
       by: ({ intent }) => shares.get(intent) ?? null,
     },
-    {
-      key: "campaigns",
-      head: "Campaigns",
-      numeric: true,
-      cell: ({ intent }) => String(answering(intent)),
-      by: ({ intent }) => answering(intent),
-    },
-    {
-      key: "last",
-      head: "Last",
-      cell: ({ last }) => (
-        <span class="nowrap">
-          <Ago at={last} now={now} />
-        </span>
-      ),
-      by: ({ last }) => last,
-    },
+    countColumn("campaigns", "Campaigns", ({ intent }) => answering(intent)),
+    lastColumn("last", now),
   ];
+}
+
+function countColumn<Row>(key: string, head: string, count: (row: Row) => number): Column<Row> {
+  return { key, head, numeric: true, cell: (row) => String(count(row)), by: count };
+}
+
+function lastColumn<Row extends { readonly last: string }>(key: string, now: number): Column<Row> {
+  const cell = ({ last }: Row) => (
+    <span class="nowrap">
+      <Ago at={last} now={now} />
+    </span>
+  );
+  return { key, head: "Last", cell, by: ({ last }) => last };
 }

@@ -23,7 +23,7 @@ export type EndedSessions = Pick<RunStore, "endSession" | "isSessionEnded">;
 
 /**
  * A cookie signed with a secret that comes of the keys names the key that was shown. It holds for 12 hours, for as long as that
- * key exists, for no other set of keys, and until it is logged out: that is all that is stored. Without keys everybody has the
+ * key exists, for no other set of keys, and until it is logged out: that is all that is stored. Without keys every visitor has the
  * one open session.
  */
 export class Sessions {

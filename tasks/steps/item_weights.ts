@@ -1,8 +1,9 @@
 import { batches, paged } from "../../lib/core/batch.ts";
 import type { Abortable } from "../../lib/core/types.ts";
+import { isInterest } from "../../lib/recommend/candidates/co_engagement.ts";
 import { type Interactions, learnItemWeights } from "../../lib/recommend/item_item.ts";
 import { encodeItemWeights, ITEM_WEIGHTS_FILE } from "../../lib/recommend/item_item_file.ts";
-import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
+import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 
 export interface SavedWeights {
   /** Users who engaged with anything, and campaigns that have weights. */
@@ -72,11 +73,6 @@ async function readInteractions(
     if (user !== null) starts.push(items.length);
   }
   return { starts: starts.array(), items: items.array(), count: campaign_ids.length };
-}
-
-/** What a user dismissed says nothing, whatever they did with it before. */
-function isInterest({ clicks, conversions, dismissals }: Engagement): boolean {
-  return dismissals === 0 && clicks + conversions > 0;
 }
 
 /** A list of numbers below 2^32 that takes four to eight bytes each. */

@@ -1,6 +1,6 @@
 import { Buffer, hash } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
-import { parseJson } from "../../lib/core/json.ts";
+import { tryParseJson } from "../../lib/core/json.ts";
 import type { Artifact, Kind, QuarantinedRow, Rows } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
@@ -185,7 +185,7 @@ function canonicalRow<K extends Kind>(
 ): Verdict {
   const marked = problemOf(line);
   if (marked !== null) return refusal(REASONS[marked.problem]);
-  const value = jsonOf(line);
+  const value = tryParseJson(line);
   if (value === undefined) return refusal("the row is not valid JSON");
   const parsed = parseRow({ kind, value, window });
   if (!parsed.ok) return refusal(parsed.reason);
@@ -201,15 +201,6 @@ function canonicalRow<K extends Kind>(
 
 function refusal(reason: string): Verdict {
   return { text: null, refusal: reason };
-}
-
-function jsonOf(line: string): unknown {
-  try {
-    return parseJson(line);
-  } catch {
-    // The parser's message quotes the row, which must not travel.
-    return undefined;
-  }
 }
 
 /** The beginning of a row in a copy of its own: a slice would keep alive all that was read with it. */

@@ -28,9 +28,9 @@ export class ItemItem {
     this.places = new Map(weights.campaign_ids.map((id, place) => [id, place]));
   }
 
-  /** A click or conversion is evidence; what was only shown, or dismissed, is none. */
+  /** Goes by what {@link isInterest}. */
   relatedTo(engaged: readonly Engagement[]): CoEngagement {
-    const own = engaged.filter(isEvidence).flatMap((engagement) => {
+    const own = engaged.filter(isInterest).flatMap((engagement) => {
       const place = this.places.get(engagement.campaign_id);
       return place === undefined ? [] : [{ engagement, place }];
     });
@@ -88,6 +88,7 @@ interface Own {
   readonly place: number;
 }
 
-function isEvidence({ clicks, conversions, dismissals }: Engagement): boolean {
+/** Whether engagement says what a user likes, for what is learnt from it as for what it is applied to. */
+export function isInterest({ clicks, conversions, dismissals }: Engagement): boolean {
   return clicks + conversions > 0 && dismissals === 0;
 }

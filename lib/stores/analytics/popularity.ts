@@ -52,7 +52,7 @@ export class Popularity {
   private readonly newest: string | null;
   private readonly half_life_days: number;
 
-  /** `newest` is the day of the newest event that can be right, or null if there is none. */
+  /** `newest` is the day of the newest event that can be right, or null without one. */
   constructor(o: { newest: string | null; half_life_days: number }) {
     this.newest = o.newest;
     this.half_life_days = o.half_life_days;

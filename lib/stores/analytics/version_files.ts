@@ -1,5 +1,6 @@
+import { yieldToEventLoop } from "../../core/abort.ts";
 import type { Abortable, Published } from "../../core/types.ts";
-import { type Sqlite, turn } from "../sqlite.ts";
+import { type Sqlite } from "../sqlite.ts";
 
 /** Bytes of one row: a millisecond or two to write. */
 export const PART_BYTES = 2 ** 20;
@@ -37,7 +38,7 @@ export class VersionFiles {
 
   async read(o: FileName & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
     while (true) {
-      await turn(o);
+      await yieldToEventLoop(o);
       const newest = this.db.get<{ save: number; size: number }>(
         `SELECT save, size FROM files WHERE version = ? AND name = ? AND part = 0 ORDER BY save DESC LIMIT 1`,
         o.version,
@@ -52,7 +53,7 @@ export class VersionFiles {
 
   private async readInto(file: Uint8Array, o: FileName & { save: number } & Abortable): Promise<boolean> {
     for (let part = 0; part * PART_BYTES < file.length; part++) {
-      if (part > 0) await turn(o);
+      if (part > 0) await yieldToEventLoop(o);
       const row = this.db.get<{ bytes: Uint8Array }>(
         "SELECT bytes FROM files WHERE version = ? AND name = ? AND save = ? AND part = ?",
         ...[o.version, o.name, o.save, part],

@@ -1,7 +1,8 @@
+import { yieldToEventLoop } from "../../core/abort.ts";
 import { batches, paged } from "../../core/batch.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { Abortable, Published } from "../../core/types.ts";
-import { type Sqlite, turn } from "../sqlite.ts";
+import { type Sqlite } from "../sqlite.ts";
 import { type CampaignDay, Popularity } from "./popularity.ts";
 import type { BuildStats, CampaignStats, SourceRecord } from "./port.ts";
 
@@ -41,7 +42,7 @@ export class Versions {
     );
     const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days: o.half_life_days });
     const ids = paged(PAGE, (id: string) => id, async (after, limit) => {
-      await turn(o);
+      await yieldToEventLoop(o);
       return this.ids(after, limit);
     });
     for await (const page of batches(ids, PAGE)) {

@@ -1,7 +1,8 @@
+import { yieldToEventLoop } from "../../core/abort.ts";
 import { paged } from "../../core/batch.ts";
 import type { Abortable, Message } from "../../core/types.ts";
 import type { KeyedTable } from "../keyed.ts";
-import { type Migration, type Sqlite, turn } from "../sqlite.ts";
+import { type Migration, type Sqlite } from "../sqlite.ts";
 import type { Touches } from "../touches.ts";
 import type { Classification, ClassifierCount, KeptClassifier, LabelledMessage } from "./port.ts";
 
@@ -87,7 +88,7 @@ export class Classified {
   /** All of them in ascending id, read in pages, so that other work gets its turn. */
   rows(o: Abortable): AsyncGenerator<Classification> {
     return paged(PAGE, (row) => row.message_id, async (after, limit) => {
-      await turn(o);
+      await yieldToEventLoop(o);
       return this.db.all<Classification>(
         `SELECT ${COLUMNS} FROM messages WHERE message_id > ? AND classifier IS NOT NULL
          ORDER BY message_id LIMIT ?`,

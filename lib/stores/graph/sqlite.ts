@@ -1,9 +1,10 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
+import { yieldToEventLoop } from "../../core/abort.ts";
 import type { Abortable, Health, HealthOptions, JsonObject } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import { SetDigest } from "../digest.ts";
 import type { IntentCount } from "../documents/port.ts";
-import { Sqlite, type SqliteOptions, turn } from "../sqlite.ts";
+import { Sqlite, type SqliteOptions } from "../sqlite.ts";
 import type { ConversationEngagement, EngagedConversation, GraphCounts, GraphStore, Target } from "./port.ts";
 import { GRAPH_MIGRATIONS, REFILL } from "./schema.ts";
 
@@ -253,7 +254,7 @@ export class SqliteGraph implements GraphStore {
     const sql = `SELECT * FROM ${table} WHERE (${key}) > (?, ?) ORDER BY ${key} LIMIT ${PAGE}`;
     let after: JsonObject = { [first]: "", [second]: "" };
     while (true) {
-      await turn(o);
+      await yieldToEventLoop(o);
       const rows = this.db.all<JsonObject>(sql, after[first] as string, after[second] as string);
       yield* rows;
       if (rows.length < PAGE) return;

@@ -1,6 +1,7 @@
 import { hash } from "../../../deps.ts";
+import { yieldToEventLoop } from "../../core/abort.ts";
 import type { Abortable } from "../../core/types.ts";
-import { type Sqlite, turn } from "../sqlite.ts";
+import { type Sqlite } from "../sqlite.ts";
 import { DamagedIndex } from "./index_file.ts";
 import type { Indexed } from "./port.ts";
 import { floatsOf, type StoredRow } from "./rows.ts";
@@ -78,7 +79,7 @@ export class Groups {
         [after, id] = [row.vector_hash, row.id];
       }
       if (rows.length < PAGE) return new Groups(Float64Array.from(hashes), Float64Array.from(rowids));
-      await turn({ signal });
+      await yieldToEventLoop({ signal });
     }
   }
 

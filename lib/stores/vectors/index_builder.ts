@@ -1,10 +1,11 @@
+import { yieldToEventLoop } from "../../core/abort.ts";
 import { FILE_MODE, FOLDER_MODE } from "../../core/modes.ts";
 import type { Abortable } from "../../core/types.ts";
-import { turn } from "../sqlite.ts";
+import { removeFile } from "../disk.ts";
 import { createIndex, FORMAT, type IndexWriter, loadUsearchFile } from "./ann.ts";
 import { type Build, type Builds, COLUMNS, faultOfIndex } from "./builds.ts";
 import { Groups, hashVectors, vectorOfHash } from "./groups.ts";
-import { type IndexFile, removeFile, sealFile, withVerifiedCopy } from "./index_file.ts";
+import { type IndexFile, sealFile, withVerifiedCopy } from "./index_file.ts";
 import type { Indexed } from "./port.ts";
 import { faultOf } from "./rows.ts";
 
@@ -83,7 +84,7 @@ export class IndexBuilder {
     let until = performance.now() + SLICE_MS;
     for (const key of groups.keys()) {
       if (performance.now() > until) {
-        await turn({ signal });
+        await yieldToEventLoop({ signal });
         until = performance.now() + SLICE_MS;
       }
       if (index.has(key)) continue;

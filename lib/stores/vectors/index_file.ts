@@ -1,6 +1,7 @@
 import { createHash } from "../../../deps.ts";
 import { FILE_MODE } from "../../core/modes.ts";
 import type { Abortable } from "../../core/types.ts";
+import { removeFile } from "../disk.ts";
 
 /** What a build recorded of its file, by which the file is verified before it is used. */
 export interface IndexFile {
@@ -75,15 +76,6 @@ export async function withVerifiedCopy<T>(
     return use(copy);
   } finally {
     removeFile(copy);
-  }
-}
-
-/** Removes a file, or whatever has its name. */
-export function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

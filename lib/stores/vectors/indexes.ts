@@ -1,10 +1,11 @@
 import { messageOf, ParleyError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/types.ts";
+import { removeFile } from "../disk.ts";
 import type { Sqlite } from "../sqlite.ts";
 import { mapUsearchFile, readFlat } from "./ann.ts";
 import { type Build, Builds, COLUMNS, faultOfIndex } from "./builds.ts";
 import { IndexBuilder } from "./index_builder.ts";
-import { DamagedIndex, type IndexFile, readVerified, removeFile, withVerifiedCopy } from "./index_file.ts";
+import { DamagedIndex, type IndexFile, readVerified, withVerifiedCopy } from "./index_file.ts";
 import { INDEXED, type Indexed } from "./port.ts";
 import { VersionIndex } from "./version_index.ts";
 

@@ -45,8 +45,8 @@ export class MilvusVectors implements VectorStore {
   }
 
   /**
-   * The state as of now, with the collections made, also those that came later than this model's others. Whoever else
-   * makes them at this time makes the same.
+   * The state as of now, with the collections made, also those that came later than this model's others. Other callers
+   * who make them at this time make the same.
    */
   private async prepared(signal: Signal): Promise<State> {
     const state = await this.state.now(signal);

@@ -1,8 +1,9 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, node:sqlite is not
+import { yieldToEventLoop } from "../../core/abort.ts";
 import { batches } from "../../core/batch.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
-import { type Sqlite, turn } from "../sqlite.ts";
+import { type Sqlite } from "../sqlite.ts";
 import {
   type Collection,
   type DeleteExcept,
@@ -177,7 +178,7 @@ export class SqliteVectors implements VectorStore {
       yield* rows;
       if (rows.length < ROWS_PER_TURN) return;
       after = rows.at(-1)!.rowid;
-      await turn();
+      await yieldToEventLoop();
     }
   }
 

@@ -2,6 +2,7 @@ import { DatabaseSync } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
 import { FOLDER_MODE } from "../../core/modes.ts";
 import type { HealthOptions, ModelIdentity } from "../../core/types.ts";
+import { removeFile } from "../disk.ts";
 import { Sqlite } from "../sqlite.ts";
 import { fileAt, fileError, MALFORMED, refuseDamagedLog } from "../sqlite_file.ts";
 import { Indexes } from "./indexes.ts";
@@ -81,11 +82,7 @@ export class VectorFiles {
   remove(): void {
     this.close();
     for (const name of [this.path, ...["-wal", "-shm", ""].map((end) => `${this.path}.db${end}`)]) {
-      try {
-        Deno.removeSync(name, { recursive: true });
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
+      removeFile(name);
     }
   }
 
@@ -104,7 +101,7 @@ export class VectorFiles {
   }
 }
 
-/** The model whose vectors a database holds; null where it is none of vectors. `thorough` reads all of it. */
+/** The model whose vectors a database holds; null if it holds no vectors. `thorough` reads all of it. */
 export function modelIn(
   path: string,
   { refill = REFILL, thorough = false }: { refill?: string } & HealthOptions = {},

@@ -176,6 +176,22 @@ Deno.test("EASE and the neighbour baselines find what goes together", () => {
   }
 });
 
+Deno.test("baselines go by clicks in data without conversions, as the splits do", () => {
+  const { events, ...rest } = dataset();
+  const clicks = events.map((row) => row.type === "conversion" ? { ...row, type: "click" as const } : row);
+  for (const name of ["popularity", "item-kNN", "user-kNN", "EASE"]) {
+    const rankings = (data: Dataset) =>
+      folds("rows", data).flatMap(({ train, queries }) => {
+        const rank = BASELINES[name]!(train);
+        return queries.map((query) => {
+          const chosen = new Set(query.events.map(({ campaign_id }) => campaign_id));
+          return rank(query, 6).filter((id) => !chosen.has(id));
+        });
+      });
+    assert.deepEqual(rankings({ ...rest, events: clicks }), rankings({ ...rest, events }), name);
+  }
+});
+
 Deno.test("titleFinder() finds titles in a text, with and without the year at their end", () => {
   const find = titleFinder([
     campaign({ campaign_id: "a", title: "The Long Walk (1994)" }),
