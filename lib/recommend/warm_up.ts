@@ -54,16 +54,13 @@ export interface WarmUpStatus {
  * not waited for, except analytics, without which no other store is asked.
  */
 export class WarmUp {
-  private readonly patient: Recommender;
   private readonly done = Promise.withResolvers<void>();
   private late: readonly Guarded[] = [];
   private over = false;
   private deadline: number;
 
   constructor(private readonly options: WarmUpOptions) {
-    const { stores, clock } = options;
-    this.patient = new Recommender({ stores, clock, answer_ms: PATIENT_ANSWER_MS });
-    this.deadline = clock.now() + MAX_WARM_UP_MS;
+    this.deadline = options.clock.now() + MAX_WARM_UP_MS;
   }
 
   status(): WarmUpStatus {
@@ -77,9 +74,11 @@ export class WarmUp {
 
   /** Continues until answers are whole or the signal is aborted. Never throws because a store is down. */
   async run(): Promise<void> {
-    const { signal } = this.options;
+    const { stores, clock, signal } = this.options;
+    // With what it holds of the data, it is let go of at the end.
+    const patient = new Recommender({ stores, clock, answer_ms: PATIENT_ANSWER_MS });
     try {
-      while (!signal.aborted && !await spanned("warm-up", {}, () => this.attempt())) {
+      while (!signal.aborted && !await spanned("warm-up", {}, () => this.attempt(patient))) {
         await sleep(PAUSE_MS, signal);
       }
     } finally {
@@ -89,9 +88,9 @@ export class WarmUp {
   }
 
   /** Whether there is nothing more to wait for. */
-  private async attempt(): Promise<boolean> {
+  private async attempt(patient: Recommender): Promise<boolean> {
     const { questions, failed } = await this.prepare();
-    await missingFrom(this.patient, questions);
+    await missingFrom(patient, questions);
     const missing = await missingFrom(this.options.recommender, questions);
     for (const store of failed) missing?.add(store);
     if (missing?.size === 0) {

@@ -3,7 +3,7 @@ import { yieldToEventLoop } from "../core/abort.ts";
 import { paged } from "../core/batch.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { Abortable, Json, WriteCounts } from "../core/types.ts";
-import { type Sqlite } from "./sqlite.ts";
+import type { Sqlite } from "./sqlite.ts";
 
 /** Rows that are read at once. */
 const PAGE = 500;

@@ -1,7 +1,7 @@
 import { hash } from "../../../deps.ts";
 import { yieldToEventLoop } from "../../core/abort.ts";
 import type { Abortable } from "../../core/types.ts";
-import { type Sqlite } from "../sqlite.ts";
+import type { Sqlite } from "../sqlite.ts";
 import { DamagedIndex } from "./index_file.ts";
 import type { Indexed } from "./port.ts";
 import { floatsOf, type StoredRow } from "./rows.ts";

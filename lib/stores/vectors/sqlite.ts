@@ -3,7 +3,7 @@ import { yieldToEventLoop } from "../../core/abort.ts";
 import { batches } from "../../core/batch.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../core/types.ts";
 import { SetDigest } from "../digest.ts";
-import { type Sqlite } from "../sqlite.ts";
+import type { Sqlite } from "../sqlite.ts";
 import {
   type Collection,
   type DeleteExcept,
