@@ -1,6 +1,6 @@
 import { join, parseEnv, z } from "../deps.ts";
 import { ParleyError } from "./core/errors.ts";
-import { absolute, holdsLogin, parseUrl } from "./core/parse_url.ts";
+import { absolute, holdsLogin, localUrl, parseUrl } from "./core/parse_url.ts";
 import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
 
 /** Paths to read, by what they hold. */
@@ -172,9 +172,9 @@ function ours(name: string): boolean {
 
 function build(v: Values, cwd: string, problems: string[]): Config {
   const data = absolute(v.PARLEY_DATA, cwd);
-  const url = (name: keyof Values, otherwise: string) =>
-    parseUrl(name, String(v[name] ?? otherwise), cwd, problems);
-  const sqlite = (file: string) => `sqlite:${data}/${file}.db`;
+  const url = (name: keyof Values, otherwise: URL) =>
+    v[name] === undefined ? otherwise : parseUrl(name, String(v[name]), cwd, problems);
+  const sqlite = (file: string) => localUrl("sqlite", `${data}/${file}.db`);
   const analytics = url("PARLEY_ANALYTICS", sqlite("analytics"));
   return {
     data,
@@ -182,12 +182,12 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     vectors: url("PARLEY_VECTORS", sqlite("vectors")),
     graph: url("PARLEY_GRAPH", sqlite("graph")),
     analytics,
-    runs: url("PARLEY_RUNS", analytics.protocol === "sqlite:" ? sqlite("runs") : analytics.href),
-    cache: url("PARLEY_CACHE", ""),
-    artifacts: url("PARLEY_ARTIFACTS", `file:${data}/artifacts`),
+    runs: url("PARLEY_RUNS", analytics.protocol === "sqlite:" ? sqlite("runs") : analytics),
+    cache: parseUrl("PARLEY_CACHE", v.PARLEY_CACHE, cwd, problems),
+    artifacts: url("PARLEY_ARTIFACTS", localUrl("file", `${data}/artifacts`)),
     lineage: v.PARLEY_LINEAGE,
     lineage_key: v.PARLEY_LINEAGE_KEY,
-    embeddings: url("PARLEY_EMBEDDINGS", `onnx:${VENDORED_MODEL}`),
+    embeddings: url("PARLEY_EMBEDDINGS", localUrl("onnx", VENDORED_MODEL)),
     models: v.PARLEY_MODELS.map((text) => parseUrl("PARLEY_MODELS", text, cwd, problems)),
     intents: v.PARLEY_INTENTS === undefined ? null : absolute(v.PARLEY_INTENTS, cwd),
     embed_sessions: v.PARLEY_EMBED_SESSIONS,

@@ -12,6 +12,7 @@ Deno.test("embedderOptions() hands the configured URL on as it was meant", () =>
     "onnx:./models/a b": "onnx:/home/some body/models/a b",
     "onnx:/opt/model?dtype=fp16": "onnx:/opt/model?dtype=fp16",
     "onnx:somebody/model?revision=v1": "onnx:somebody/model?revision=v1",
+    "onnx:/C#/what?/100%/a%20b?dtype=q8": "onnx:/C#/what?/100%/a%20b?dtype=q8",
     "https://host/v1/embeddings?model=a%2Fb": "https://host/v1/embeddings?model=a%2Fb",
     "tei+http://host:8080": "tei+http://host:8080",
     "test:64": "test:64",
@@ -52,6 +53,8 @@ Deno.test("reembed takes the param model as the setting, and says of the param w
   const config = loadConfig({});
   assert.equal(resolveModel(config, "onnx:./models/a b"), `onnx:${Deno.cwd()}/models/a b`);
   assert.equal(resolveModel(config, "test:64"), "test:64");
+  const odd = "onnx:/C#/what?/100%/a%20b?dtype=q8";
+  assert.equal(resolveModel(config, odd), odd, "a name is read as it is shown");
   const dag = allDags(config).get("reembed")!;
   const needed = /: model: name the new model as PARLEY_EMBEDDINGS would, such as onnx:.*$/;
   assert.equal(checkParams(dag, {})["model"], configuredModels(config)[0]);

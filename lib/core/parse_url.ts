@@ -1,24 +1,47 @@
 /** A path as seen from `cwd`; `-`, which is standard input, stays. */
 export function absolute(path: string, cwd: string): string {
-  return path === "-" || path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path)
-    ? path
-    : `${cwd}/${path.replace(/^\.\//, "")}`;
+  return path === "-" || isAbsolute(path) ? path : `${cwd}/${path.replace(/^\.\//, "")}`;
+}
+
+function isAbsolute(path: string): boolean {
+  return path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path);
 }
 
 /** What may be a folder or a model of a hub, which shows when it is opened. */
 const EITHER = /^onnx:[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(\?.*)?$/;
+
+/** A model's folder and its parameters. The folder is taken as it is, so a `?` before anything else is part of its name. */
+const MODEL_FOLDER = /^(.+?)(\?(?:dtype|revision)=.*)?$/s;
 
 /**
  * Parses `scheme:rest`; a relative path after the scheme is seen from `cwd`. What it returns can be decoded. What is wrong is
  * added to the problems, after `name`.
  */
 export function parseUrl(name: string, text: string, cwd: string, problems: string[]): URL {
-  const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/)(.+)$/.exec(text);
-  const url = URL.parse(local === null ? hostsIn(text) : `${local[1]}:${absolute(local[2]!, cwd)}`);
+  const local = EITHER.test(text) ? null : /^(sqlite|onnx|file):(?!\/\/[^/])(.+)$/s.exec(text);
+  const url = URL.parse(local === null ? hostsIn(text) : localText(local[1]!, local[2]!, cwd));
   const problem = urlProblem(text, url);
   if (url !== null && problem === null) return url;
   problems.push(`${name} ${problem}`);
   return new URL("invalid:");
+}
+
+/** The URL of a path on this machine, whatever characters are in it: decoding its pathname gives the path. */
+export function localUrl(scheme: string, path: string): URL {
+  return new URL(`${scheme}:${escapePath(path)}`);
+}
+
+function escapePath(path: string): string {
+  return encodeURI(path).replace(/[?#]/g, encodeURIComponent);
+}
+
+/** What was written after a local scheme, with the escapes that it lacks. In the path of a file a `%` begins an escape. */
+function localText(scheme: string, rest: string, cwd: string): string {
+  const from = isAbsolute(rest) ? "" : `${escapePath(cwd)}/`;
+  const path = rest.replace(/^\.\//, "");
+  if (scheme !== "onnx") return `${scheme}:${from}${path.replace(/[?#\\]/g, encodeURIComponent)}`;
+  const [, folder = "", parameters = ""] = MODEL_FOLDER.exec(path) ?? [];
+  return `${scheme}:${from}${escapePath(folder)}${parameters}`;
 }
 
 /** The hosts of a MongoDB replica set without the usual port, since a URL has a place for the last one's alone. */
@@ -57,10 +80,9 @@ function urlProblem(text: string, url: URL | null): string | null {
   return isDecodable(url) ? null : "holds a % that starts no escape: write it as %25";
 }
 
-/** The path of a model's folder is taken as it is. */
-function isDecodable({ protocol, username, password, pathname }: URL): boolean {
+function isDecodable({ username, password, pathname }: URL): boolean {
   try {
-    decodeURIComponent([username, password, protocol === "onnx:" ? "" : pathname].join("/"));
+    decodeURIComponent([username, password, pathname].join("/"));
     return true;
   } catch {
     return false;

@@ -40,7 +40,7 @@ export interface EmbedderOptions {
 export async function openEmbedder(o: EmbedderOptions): Promise<Embedder> {
   const long = o.long ?? "truncate";
   if (isEndpoint(o.url)) return await openHttp({ ...o, key: o.key ?? null, long });
-  const [, scheme, rest, query] = /^(onnx|test):([^?]*)(\?.*)?$/s.exec(o.url) ?? [];
+  const [, scheme, rest, query] = /^(onnx|test):(.*?)(\?(?:dtype|revision)=.*)?$/s.exec(o.url) ?? [];
   if (scheme === "test") return openDeterministic(rest! + (query ?? ""));
   if (scheme === "onnx" && rest !== "") {
     return await openLocal(o, { place: rest!, query: new URLSearchParams(query), long });

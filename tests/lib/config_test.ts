@@ -123,6 +123,28 @@ Deno.test("loadConfig() takes an @ in a folder, in the name of a model and in wh
   );
 });
 
+Deno.test("loadConfig() takes a folder of any name for the data, and for a model as it is written", () => {
+  for (const folder of ["C# apps", "what?", "100%", "a%20b", "back\\slash", "a b", "é[x]"]) {
+    const at = ({ pathname }: URL) => decodeURIComponent(pathname);
+    const here = loadConfig({}, `/srv/${folder}`);
+    assert.equal(here.data, `/srv/${folder}/.parley`);
+    for (const name of ["documents", "analytics", "vectors", "graph", "runs"] as const) {
+      assert.equal(at(here[name]), `/srv/${folder}/.parley/${name}.db`);
+    }
+    assert.equal(at(here.artifacts), `/srv/${folder}/.parley/artifacts`);
+    const beside = loadConfig({ PARLEY_DOCUMENTS: "sqlite:./x.db" }, `/srv/${folder}`).documents;
+    assert.equal(at(beside), `/srv/${folder}/x.db`);
+    for (const scheme of ["onnx:", `onnx:/srv/`]) {
+      const { embeddings } = loadConfig({ PARLEY_EMBEDDINGS: `${scheme}${folder}/m?dtype=fp16` }, "/srv");
+      assert.deepEqual([at(embeddings), embeddings.search], [`/srv/${folder}/m`, "?dtype=fp16"]);
+    }
+  }
+  for (const place of ["/srv/C#/x?.db", "///srv/C#/x?.db"]) {
+    const { documents } = loadConfig({ PARLEY_DOCUMENTS: `sqlite:${place}` }, "/x");
+    assert.equal(decodeURIComponent(documents.pathname), "/srv/C#/x?.db");
+  }
+});
+
 Deno.test("loadConfig() takes the earliest day up to now alone", () => {
   assert.equal(loadConfig({ PARLEY_EARLIEST: "2001-01-01" }).earliest, Date.UTC(2001, 0, 1));
   const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
