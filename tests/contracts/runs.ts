@@ -3,6 +3,7 @@ import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
+import { runsAcknowledgementsContract } from "./runs_acknowledgements.ts";
 import { runsControlContract } from "./runs_control.ts";
 import { runsHistoryContract } from "./runs_history.ts";
 import { runsOutboxContract } from "./runs_outbox.ts";
@@ -267,4 +268,5 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
   runsControlContract(name, open);
   runsHistoryContract(name, open);
   runsOutboxContract(name, open);
+  runsAcknowledgementsContract(name, open);
 }

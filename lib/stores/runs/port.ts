@@ -1,6 +1,8 @@
 import type { Health, HealthOptions, Json, JsonObject } from "../../core/types.ts";
+import type { AcknowledgementStore } from "./acknowledgements.ts";
 import type { LineageOutbox } from "./outbox.ts";
 
+export type { Acknowledgement, AcknowledgementStore } from "./acknowledgements.ts";
 export type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "./outbox.ts";
 
 /** `running` with no live lease is an interrupted run: the next process that claims it goes on. */
@@ -195,8 +197,11 @@ export interface ActiveLimits {
   readonly groups?: Readonly<Record<string, string>>;
 }
 
-/** Runs, tasks, attempts, lineage and logs: the memory of the dag engine, and what operators did: pauses, sessions they ended. */
-export interface RunStore extends LineageOutbox {
+/**
+ * Runs, tasks, attempts, lineage and logs: the memory of the dag engine, and what operators did: pauses, sessions that ended,
+ * anomalies that were acknowledged.
+ */
+export interface RunStore extends LineageOutbox, AcknowledgementStore {
   /**
    * Adds a queued run with its tasks; false where the run id or the occurrence exists already. With a lease, only its
    * owner can claim the run until then.

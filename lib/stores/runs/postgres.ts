@@ -4,6 +4,7 @@ import type { Json } from "../../core/types.ts";
 import { given, type Questions, transposed } from "../postgres_session.ts";
 import { dagLimits } from "./limits.ts";
 import type {
+  Acknowledgement,
   ActiveLimits,
   AttemptKey,
   AttemptOfRun,
@@ -178,6 +179,19 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
       o.session_id,
       o.until,
     ]);
+  }
+
+  async acknowledge({ anomaly_id, since, by, at, until }: Acknowledgement): Promise<void> {
+    await this.db.run("DELETE FROM acknowledgements WHERE until < $1", [at]);
+    await this.db.run(
+      `INSERT INTO acknowledgements VALUES ($1, $2, $3, $4, $5) ON CONFLICT (anomaly_id) DO UPDATE
+       SET since = excluded.since, "by" = excluded."by", at = excluded.at, until = excluded.until`,
+      [anomaly_id, since, by, at, until],
+    );
+  }
+
+  async unacknowledge({ anomaly_id }: { anomaly_id: string }): Promise<boolean> {
+    return await this.db.run("DELETE FROM acknowledgements WHERE anomaly_id = $1", [anomaly_id]) === 1;
   }
 
   async firstSeen({ dag_id, now }: { dag_id: string; now: number }): Promise<number> {

@@ -5,6 +5,7 @@ import { postgresDialect } from "../postgres_schema.ts";
 import { given, type Questions } from "../postgres_session.ts";
 import { dagLimits } from "./limits.ts";
 import type {
+  Acknowledgement,
   ActiveLimits,
   LineageEntry,
   LogLine,
@@ -143,6 +144,10 @@ export class PostgresRunQueries {
   async isSessionEnded({ session_id }: { session_id: string }): Promise<boolean> {
     const sql = "SELECT session_id FROM ended_sessions WHERE session_id = $1";
     return await this.db.get(sql, [session_id]) != null;
+  }
+
+  acknowledgements(): Promise<Acknowledgement[]> {
+    return this.db.all<Acknowledgement>("SELECT * FROM acknowledgements ORDER BY anomaly_id");
   }
 
   async paused(): Promise<string[]> {

@@ -4,6 +4,7 @@ import type { Health, HealthOptions, Json } from "../../core/types.ts";
 import type { Sqlite } from "../sqlite.ts";
 import { dagLimits } from "./limits.ts";
 import type {
+  Acknowledgement,
   ActiveLimits,
   LineageEntry,
   LogLine,
@@ -186,6 +187,11 @@ export class RunQueries {
   isSessionEnded({ session_id }: { session_id: string }): Promise<boolean> {
     const sql = "SELECT session_id FROM ended_sessions WHERE session_id = ?";
     return this.reading(() => this.sql.get(sql, session_id) !== null);
+  }
+
+  acknowledgements(): Promise<Acknowledgement[]> {
+    const sql = "SELECT * FROM acknowledgements ORDER BY anomaly_id";
+    return this.reading(() => this.sql.all<Acknowledgement>(sql).map((row) => ({ ...row })));
   }
 
   paused(): Promise<string[]> {

@@ -110,4 +110,13 @@ CREATE INDEX pipeline_attempts_unsent ON pipeline_attempts (send_at, ended_at)
   `
 CREATE TABLE ended_sessions (session_id TEXT PRIMARY KEY, until INTEGER NOT NULL);
 `,
+  `
+CREATE TABLE acknowledgements (
+  anomaly_id TEXT PRIMARY KEY,
+  since TEXT NOT NULL,
+  "by" TEXT NOT NULL,
+  at TEXT NOT NULL,
+  until TEXT NOT NULL
+);
+`,
 ];

@@ -3,6 +3,7 @@ import { ParleyError } from "../../core/errors.ts";
 import type { Json } from "../../core/types.ts";
 import { Sqlite, type SqliteOptions } from "../sqlite.ts";
 import type {
+  Acknowledgement,
   ActiveLimits,
   AttemptKey,
   AttemptOfRun,
@@ -185,6 +186,18 @@ export class SqliteRuns extends RunWrites implements RunStore {
       this.sql.run("DELETE FROM ended_sessions WHERE until < ?", o.now);
       this.sql.run("INSERT INTO ended_sessions VALUES (?, ?) ON CONFLICT DO NOTHING", o.session_id, o.until);
     });
+  }
+
+  async acknowledge({ anomaly_id, since, by, at, until }: Acknowledgement): Promise<void> {
+    await this.sql.write(() => {
+      this.sql.run("DELETE FROM acknowledgements WHERE until < ? OR anomaly_id = ?", at, anomaly_id);
+      this.sql.run("INSERT INTO acknowledgements VALUES (?, ?, ?, ?, ?)", anomaly_id, since, by, at, until);
+    });
+  }
+
+  async unacknowledge({ anomaly_id }: { anomaly_id: string }): Promise<boolean> {
+    const sql = "DELETE FROM acknowledgements WHERE anomaly_id = ?";
+    return await this.sql.write(() => this.sql.run(sql, anomaly_id)) === 1;
   }
 
   firstSeen({ dag_id, now }: { dag_id: string; now: number }): Promise<number> {
