@@ -36,8 +36,11 @@ function program(finish: (code: number) => void, params: string): Command {
       verb(async (config, o: { json: boolean }) => (await import("./commands/doctor.ts")).doctor(config, o)),
     );
   parley.command("backup")
-    .description("copy the live data directory safely")
-    .option("--to <folder>", "where to; default: backups/ in the data directory")
+    .description("copy the embedded stores, also while they are used; names what servers keep (exit code 4)")
+    .option(
+      "--to <folder>",
+      "where to, an empty folder or a new one; default: backups/ in the data directory",
+    )
     .action(
       verb(async (config, o: { to?: string }) => (await import("./commands/backup.ts")).backup(config, o.to)),
     );
@@ -56,7 +59,7 @@ function program(finish: (code: number) => void, params: string): Command {
 
 const EXIT_CODES = `
 Exit codes: ${EXIT.ok} done, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or configuration, ` +
-  `${EXIT.cancelled} cancelled, ${EXIT.interrupted} interrupted.
+  `${EXIT.cancelled} cancelled, ${EXIT.partial} done in part (backup), ${EXIT.interrupted} interrupted.
 Settings come from the environment and from .env; see .env.example.`;
 
 /** Dags are read only where somebody asks for their params. */

@@ -2,101 +2,210 @@ import { backup as copyDatabase, DatabaseSync } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { ParleyError, reasonOf } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { absolute } from "../lib/core/parse_url.ts";
+import { showUrl } from "../lib/core/show_url.ts";
+import { compareText } from "../lib/core/text.ts";
+import { modelKey } from "../lib/core/types.ts";
 import { removeFile } from "../lib/stores/disk.ts";
-import { refuseDamagedLog, RESTORE } from "../lib/stores/sqlite_file.ts";
+import { filesOf, openAnalytics, openVectors } from "../lib/stores/open.ts";
+import { fileAt, refuseDamagedLog, RESTORE } from "../lib/stores/sqlite_file.ts";
 import { EXIT } from "./exit.ts";
+import { SAMPLE_NAME, sampleFolder } from "./sample.ts";
 
 /**
- * Copies a live data directory: databases by SQLite's online backup, one after the other, each followed by the index
- * files that it names, and reads each copy through. Returns the exit code: a database that is damaged is reported, and the
- * others are copied. A writer at work makes a copy start over, never half-written.
+ * The stores in the order in which their copies agree while a run writes. What says that something is done is copied before what
+ * was done: tasks before their writes, the records of sources and of touched users before what is derived from them. So no copy
+ * says that a row was read, or derived from, that another copy lacks; what the copies do not say is repeated by the next run.
+ */
+const STORES = ["runs", "analytics", "documents", "vectors", "graph"] as const;
+type Store = typeof STORES[number];
+
+/** What copies a server, by the scheme of its URL without what is said of TLS. */
+const SERVER_TOOLS: Readonly<Record<string, string>> = {
+  mongodb: "mongodump",
+  postgres: "pg_dump",
+  postgresql: "pg_dump",
+  neo4j: "neo4j-admin database dump",
+  bolt: "neo4j-admin database dump",
+  milvus: "milvus-backup",
+  milvuss: "milvus-backup",
+};
+
+/**
+ * Copies the embedded stores, wherever they are, with their index files, the artifacts and the sample, into a folder that is laid
+ * out as a data folder, and reads each database through. A database is copied as it is at one instant, whoever writes to it.
+ *
+ * Returns the exit code: `failed` if something is damaged or missing, else `partial` if servers keep some of the data. Both are
+ * named, and all else is copied. Throws `conflict` if there is something at the target.
  */
 export async function backup(config: Config, to: string | undefined): Promise<number> {
-  const target = to ?? `${config.data}/backups/${new Date().toISOString().replace(/[:.]/g, "-")}`;
-  const copying = new Copying();
-  for (const folder of ["", "/vectors"]) await copying.databases(config.data + folder, target + folder);
-  const { files, damaged } = copying;
-  if (files + damaged.length === 0) throw new ParleyError("not_found", `there is no data in ${config.data}`);
-  for (const sentence of damaged) console.error(`parley: ${sentence}`);
-  console.log(
-    `${files} files copied to ${target}; to ${RESTORE}`,
-  );
-  return damaged.length === 0 ? EXIT.ok : EXIT.failed;
+  const named = to ?? `${config.data}/backups/${new Date().toISOString().replace(/[:.]/g, "-")}`;
+  const target = absolute(named, Deno.cwd()).replace(/(?<=.)\/+$/, "");
+  refuseFilled(target);
+  // In the target itself, which may be a disk of its own.
+  const unfinished = `${target}/unfinished-copy`;
+  const copying = new Copying(unfinished);
+  for (const store of STORES) await copying.store(store, config[store]);
+  if (copying.files > 0) await copying.findMissing(config);
+  const elsewhere = STORES.filter((store) => filesOf(config[store]) === null);
+  if (copying.files + copying.faults.length + elsewhere.length === 0) {
+    throw new ParleyError("not_found", `there is no data in ${config.data}`);
+  }
+  copying.folder(decodeURIComponent(config.artifacts.pathname), "artifacts");
+  copying.folder(sampleFolder(config.data), SAMPLE_NAME);
+  const { files, faults } = copying;
+  for (const sentence of faults) console.error(`parley: ${sentence}`);
+  if (files > 0) {
+    for (const { name } of entriesOf(unfinished)) {
+      Deno.renameSync(`${unfinished}/${name}`, `${target}/${name}`);
+    }
+    Deno.removeSync(unfinished);
+    console.log(`${files} files copied to ${target}; to ${RESTORE}`);
+  }
+  for (const store of elsewhere) console.error(`parley: ${notIncluded(store, config[store])}`);
+  if (faults.length > 0) return EXIT.failed;
+  return elsewhere.length > 0 ? EXIT.partial : EXIT.ok;
+}
+
+function notIncluded(store: Store, url: URL): string {
+  const tool = SERVER_TOOLS[url.protocol.replace(/(\+\w+)?:$/, "")];
+  return `${store} not in the copy: the server ${showUrl(url)} has them; copy it by ` +
+    `${tool ?? "its own means"} while no run is at work`;
+}
+
+/** An earlier copy, or what an interrupted one left, would mix with this one. */
+function refuseFilled(target: string): void {
+  if (entriesOf(target).length === 0) return;
+  throw new ParleyError("conflict", `${target} is not empty: name a folder that is empty or not there`);
 }
 
 class Copying {
   files = 0;
   /** What could not be copied, a sentence each. */
-  readonly damaged: string[] = [];
+  readonly faults: string[] = [];
 
-  /** Index files of `NAME.db` are in the folder `NAME` beside it. */
-  async databases(from: string, to: string): Promise<void> {
-    for (const name of databasesIn(from)) {
-      Deno.mkdirSync(to, { recursive: true, mode: FOLDER_MODE });
-      if (!await this.database(`${from}/${name}`, `${to}/${name}`)) continue;
-      const indexes = `/${name.replace(/\.db$/, "")}`;
-      this.folder(from + indexes, to + indexes);
+  constructor(private readonly target: string) {}
+
+  /** Nothing is copied of a server. */
+  async store(store: Store, url: URL): Promise<void> {
+    const from = filesOf(url);
+    if (from === null) return;
+    if (from.database !== from.folder) await this.database(from.database, `${store}.db`);
+    if (store !== "vectors") return;
+    for (const { name, isFile } of entriesOf(from.folder)) {
+      if (!isFile || !name.endsWith(".db")) continue;
+      if (!await this.database(`${from.folder}/${name}`, `vectors/${name}`)) continue;
+      const indexes = name.replace(/\.db$/, "");
+      // An index that is replaced meanwhile is rebuilt from the copied rows when it is first used.
+      this.folder(`${from.folder}/${indexes}`, `vectors/${indexes}`);
     }
   }
 
-  private async database(from: string, to: string): Promise<boolean> {
+  /** Whether the database was copied. One that is gone, as those of a model that is dropped meanwhile, is no fault of the copy. */
+  private async database(from: string, name: string): Promise<boolean> {
+    const to = this.place(name);
     try {
-      await copyOne(from, to);
+      await copyDatabaseTo(to, from);
     } catch (error) {
       for (const end of ["", "-wal", "-shm"]) removeFile(to + end);
-      this.damaged.push(
-        `${from} could not be copied (${reasonOf(error)}); \`deno task doctor\` says what to do`,
-      );
+      if (fileAt(from) !== null) this.addFault(from, error);
       return false;
     }
     this.files++;
     return true;
   }
 
-  /** An index that is replaced meanwhile, or cannot be read, is rebuilt from the copied rows when it is first used. */
-  private folder(from: string, to: string): void {
-    for (const name of indexFilesIn(from)) {
-      Deno.mkdirSync(to, { recursive: true, mode: FOLDER_MODE });
-      try {
-        Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
-        Deno.chmodSync(`${to}/${name}`, FILE_MODE);
-        this.files++;
-      } catch (error) {
-        const { NotFound, PermissionDenied } = Deno.errors;
-        if (!(error instanceof NotFound || error instanceof PermissionDenied)) throw error;
-      }
+  /** Copies a folder with all in it. A file that goes meanwhile is left out. */
+  folder(from: string, name: string): void {
+    for (const entry of entriesOf(from)) {
+      const [path, copy] = [`${from}/${entry.name}`, `${name}/${entry.name}`];
+      if (entry.isDirectory) this.folder(path, copy);
+      else if (entry.isFile && !UNFINISHED.test(entry.name)) this.file(path, copy);
     }
   }
+
+  private file(from: string, name: string): void {
+    const to = this.place(name);
+    try {
+      Deno.copyFileSync(from, to);
+      Deno.chmodSync(to, FILE_MODE);
+      const { atime, mtime } = Deno.statSync(from);
+      // Artifacts are kept for so many days from when they were written.
+      Deno.utimeSync(to, atime ?? new Date(), mtime ?? new Date());
+      this.files++;
+    } catch (error) {
+      removeFile(to);
+      if (fileAt(from) !== null) this.addFault(from, error);
+    }
+  }
+
+  private addFault(from: string, error: unknown): void {
+    const reason = reasonOf(error);
+    this.faults.push(`${from} could not be copied (${reason}); \`deno task doctor\` says what to do`);
+  }
+
+  /** Adds a fault for each store that is not in the copy and should be, and for vectors that the data version is made of. */
+  async findMissing(config: Config): Promise<void> {
+    for (const store of STORES.filter((store) => store !== "vectors")) {
+      const from = filesOf(config[store])?.database;
+      if (from === undefined || fileAt(from) !== null) continue;
+      this.faults.push(`${from} is not there, so ${store} not in the copy`);
+    }
+    const from = filesOf(config.vectors);
+    if (from === null || fileAt(`${this.target}/analytics.db`) === null) return;
+    const model = await publishedModel(sqliteUrl(`${this.target}/analytics.db`));
+    if (model === null || this.faults.some((fault) => fault.startsWith(from.folder))) return;
+    const vectors = await openVectors(sqliteUrl(`${this.target}/vectors.db`), { create: false });
+    try {
+      if ((await vectors.models()).some((each) => modelKey(each) === model)) return;
+    } finally {
+      await vectors.close();
+    }
+    this.faults.push(`the published vectors, by ${model}, are not in ${from.folder}, so not in the copy`);
+  }
+
+  /** Where a file goes; its folder is made. */
+  private place(name: string): string {
+    const path = `${this.target}/${name}`;
+    Deno.mkdirSync(path.replace(/\/[^/]+$/, ""), { recursive: true, mode: FOLDER_MODE });
+    return path;
+  }
 }
 
-function databasesIn(data: string): string[] {
+/** Files that are being written, by their names. */
+const UNFINISHED = /^\.|\.part$/;
+
+async function publishedModel(url: URL): Promise<string | null> {
+  const analytics = await openAnalytics(url, { create: false });
   try {
-    return [...Deno.readDirSync(data)].filter(({ name }) => name.endsWith(".db")).map(({ name }) => name)
-      .sort();
+    return (await analytics.published())?.model ?? null;
+  } finally {
+    await analytics.close();
+  }
+}
+
+function sqliteUrl(path: string): URL {
+  return new URL(`sqlite:${path.split("/").map(encodeURIComponent).join("/")}`);
+}
+
+function entriesOf(folder: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(folder)].sort((a, b) => compareText(a.name, b.name));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
 }
 
-/** Index files without what is being written. */
-function indexFilesIn(folder: string): string[] {
-  try {
-    const files = [...Deno.readDirSync(folder)].filter(({ isFile }) => isFile).map(({ name }) => name);
-    return files.filter((name) => /\.(flat|usearch)$/.test(name));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-/** Copies a database and reads the copy through; throws if it is no database, or damaged. */
-async function copyOne(from: string, to: string): Promise<void> {
+/** Copies a database as it is at one instant, and reads the copy through; throws if it is no database, or damaged. */
+async function copyDatabaseTo(to: string, from: string): Promise<void> {
   refuseDamagedLog({ path: from });
   Deno.openSync(to, { write: true, create: true, truncate: true, mode: FILE_MODE }).close();
-  const db = new DatabaseSync(from);
+  // Not to be written to, so that a file that is gone is an error and no empty one takes its place.
+  const db = new DatabaseSync(from, { readOnly: true });
   try {
-    await copyDatabase(db, to);
+    // All pages in one step: between two steps a writer makes the copy start over.
+    await copyDatabase(db, to, { rate: -1 });
   } finally {
     db.close();
   }

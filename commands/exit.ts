@@ -7,6 +7,8 @@ export const EXIT = Object.freeze({
   failed: 1,
   usage: 2,
   cancelled: 3,
+  /** Of `backup`: servers keep a part of the data, which is named. */
+  partial: 4,
   interrupted: 130,
   /** Of `run-task` alone: an engine outside must not try again. */
   task_final: 98,

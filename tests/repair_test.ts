@@ -1,9 +1,7 @@
 import { writeSample } from "../commands/sample.ts";
 import assert from "node:assert/strict";
 import { backup } from "../commands/backup.ts";
-import { openServices } from "../commands/services.ts";
 import type { Config } from "../lib/config.ts";
-import { openRuns } from "../lib/stores/open.ts";
 import { RESTORE } from "../lib/stores/sqlite_file.ts";
 import {
   copyFolder,
@@ -16,36 +14,14 @@ import {
   USER,
   withCopy,
 } from "./fixtures/damage.ts";
-import { digests, type Flow, nightlyRun, type Paths, ROOT, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { digests, nightlyRun, type Paths, ROOT, SAMPLE, withFlow, withStores } from "./fixtures/flow.ts";
+import { quietly } from "./fixtures/quietly.ts";
 import { until } from "./fixtures/until.ts";
 
 Deno.test.afterAll(removeTemplate);
 
-/** Opens what a pipeline's process opens, over a data folder. */
-async function withPipeline<T>(config: Config, body: (flow: Flow) => Promise<T>): Promise<T> {
-  const runs = await openRuns(config.runs);
-  const services = await openServices(config);
-  try {
-    return await body({ config, services: services.value, runs, input: config.data });
-  } finally {
-    await services.close();
-    await runs.close();
-  }
-}
-
 function damageHeader(path: string): void {
   overwrite(path, 0, 4_096);
-}
-
-async function quietly<T>(body: () => Promise<T>): Promise<{ value: T; said: string[] }> {
-  const { log, error } = console;
-  const said: string[] = [];
-  console.log = console.error = (line: string) => said.push(line);
-  try {
-    return { value: await body(), said };
-  } finally {
-    Object.assign(console, { log, error });
-  }
 }
 
 /** One more message, as the night brings it. */
@@ -103,7 +79,7 @@ for (const { role, task, sources } of REMEDIES) {
       await serving(config, async ({ json }) => {
         const degraded = async () => (await json(`/recommendations/${USER}?k=3`)).body.degraded;
         assert.deepEqual(await degraded(), role === "documents" ? [] : [role]);
-        const failed = await withPipeline(config, (flow) => nightlyRun(flow, few));
+        const failed = await withStores(config, (flow) => nightlyRun(flow, few));
         assert.equal(failed.outcome, "failed");
         const errors = failed.snapshot.tasks.flatMap(({ error }) => error ?? []);
         assert.ok(errors.length > 0);
@@ -115,8 +91,8 @@ for (const { role, task, sources } of REMEDIES) {
         await until(async () => (await degraded()).length === 0);
       });
       // What came in on the night of the damage is derived on the next one, if not before.
-      assert.equal((await withPipeline(config, (flow) => nightlyRun(flow, few))).outcome, "success");
-      assert.deepEqual(await withPipeline(config, digests), await expected());
+      assert.equal((await withStores(config, (flow) => nightlyRun(flow, few))).outcome, "success");
+      assert.deepEqual(await withStores(config, digests), await expected());
     }));
 
   Deno.test(`serve says of a file of ${role} that is gone what to run, and not to move it`, () =>
@@ -140,7 +116,7 @@ for (const role of ["graph", "vectors", "documents", "analytics"] as const) {
     withCopy(async (config) => {
       const path = fileOf(config.data, role);
       damageHeader(path);
-      const { outcome, snapshot } = await withPipeline(config, (flow) => nightlyRun(flow, SAMPLE));
+      const { outcome, snapshot } = await withStores(config, (flow) => nightlyRun(flow, SAMPLE));
       assert.equal(outcome, "failed");
       const [ingest] = snapshot.tasks.filter(({ task_id }) => task_id === "ingest");
       assert.ok(
@@ -157,7 +133,7 @@ Deno.test("a damaged run store keeps no answer back; out of the way, the next ru
     await serving(config, async ({ json }) => {
       assert.deepEqual((await json(`/recommendations/${USER}`)).body.degraded, []);
       assert.equal((await json("/readyz")).body.stores.runs!.status, "down");
-      await assert.rejects(withPipeline(config, (flow) => nightlyRun(flow, SAMPLE)), {
+      await assert.rejects(withStores(config, (flow) => nightlyRun(flow, SAMPLE)), {
         code: "unavailable",
         message: new RegExp(`^${path} is damaged \\(.*\\): move .*only the history of runs is lost$`),
       });
@@ -176,7 +152,7 @@ Deno.test("backup() copies what is whole, for its owner alone, and reports what 
       assert.equal(code, 1);
       assert.match(said[0]!, /graph\.db could not be copied \(file is not a database\)/);
       const names = [...Deno.readDirSync(to)].map(({ name }) => name).sort();
-      assert.deepEqual(names, ["analytics.db", "documents.db", "runs.db", "vectors"]);
+      assert.deepEqual(names, ["analytics.db", "artifacts", "documents.db", "runs.db", "vectors"]);
       assert.deepEqual(openToOthers(to), []);
     } finally {
       await Deno.remove(to, { recursive: true });
@@ -273,7 +249,7 @@ Deno.test("serve notices within seconds that its data folder is gone, and uses t
 Deno.test("a damaged file ends in the stores of before, if a backup is restored as serve says", () =>
   withCopy(async (config) => {
     const away = `${config.data}-away`;
-    const before = await withPipeline(config, digests);
+    const before = await withStores(config, digests);
     assert.equal((await parley(config, ["backup"]).output()).code, 0);
     damageHeader(fileOf(config.data, "documents"));
     try {
@@ -296,7 +272,7 @@ Deno.test("a damaged file ends in the stores of before, if a backup is restored 
         await until(async () => (await get(`${url}/readyz`)).body.status === "ready");
         assert.deepEqual((await get(`${url}/recommendations/${USER}?k=3`)).body.degraded, []);
       });
-      assert.deepEqual(await withPipeline(config, digests), before);
+      assert.deepEqual(await withStores(config, digests), before);
     } finally {
       await Deno.remove(away, { recursive: true });
     }
@@ -309,7 +285,7 @@ Deno.test("answers stay what was popular last when empty stores take the place o
       assert.deepEqual((await answer()).body.degraded, []);
       Deno.removeSync(config.data, { recursive: true });
       const missing = { messages: [`${config.data}/nothere.json`] };
-      const { outcome } = await withPipeline(config, (flow) => nightlyRun(flow, missing));
+      const { outcome } = await withStores(config, (flow) => nightlyRun(flow, missing));
       assert.equal(outcome, "failed");
       assert.ok(Deno.statSync(`${config.data}/analytics.db`).size > 0);
       await until(async () => (await answer()).body.degraded.includes("analytics"));
@@ -320,7 +296,7 @@ Deno.test("answers stay what was popular last when empty stores take the place o
         await new Promise((resume) => setTimeout(resume, 50));
       }
       assert.equal((await json("/readyz")).status, 503);
-      const { outcome: filled } = await withPipeline(config, (flow) => nightlyRun(flow, SAMPLE));
+      const { outcome: filled } = await withStores(config, (flow) => nightlyRun(flow, SAMPLE));
       assert.equal(filled, "success");
       await until(async () => (await answer()).body.degraded.length === 0);
     });

@@ -95,9 +95,9 @@ async function openSqliteVectors(url: URL, options: OpenOptions): Promise<Vector
 
 /** Whether one of these embedded stores has anything on disk. Of servers it knows nothing. */
 export function hasFiles(urls: readonly URL[]): boolean {
-  return urls.filter(({ protocol }) => protocol === "sqlite:").some((url) => {
-    const path = decodeURIComponent(url.pathname);
-    return isThere(path) || isThere(vectorFolder(path));
+  return urls.some((url) => {
+    const files = filesOf(url);
+    return files !== null && (isThere(files.database) || isThere(files.folder));
   });
 }
 
@@ -109,6 +109,19 @@ function isThere(path: string): boolean {
     if (error instanceof ParleyError) return true;
     throw error;
   }
+}
+
+/** Where an embedded store keeps its files. `folder` is used by vectors alone: it has a database for each model. */
+export interface StoreFiles {
+  readonly database: string;
+  readonly folder: string;
+}
+
+/** The files of an embedded store; null for a server. */
+export function filesOf(url: URL): StoreFiles | null {
+  if (url.protocol !== "sqlite:") return null;
+  const database = decodeURIComponent(url.pathname);
+  return { database, folder: vectorFolder(database) };
 }
 
 /** Where vectors are, as a URL: of embedded ones, the folder of their files. */
