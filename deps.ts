@@ -19,6 +19,7 @@ export {
 } from "cockatiel";
 export { Command, CommanderError, InvalidArgumentError } from "commander";
 export { Cron } from "croner";
+export { closest, distance } from "fastest-levenshtein";
 export type { Context, Hono } from "hono";
 export type { Child } from "hono/jsx";
 export type { Redis } from "ioredis";

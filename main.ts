@@ -3,7 +3,9 @@ import { tightenModes } from "./commands/data_folder.ts";
 import { EXIT, report } from "./commands/exit.ts";
 import { addEvaluate, addPipeline, type Verb } from "./commands/pipeline.ts";
 import { VERSION } from "./commands/version.ts";
-import { loadConfig, readEnvironment } from "./lib/config.ts";
+import { ParleyError } from "./lib/core/errors.ts";
+import { loadConfig } from "./lib/config.ts";
+import { readEnvironment } from "./lib/environment.ts";
 
 /** The command line: parses a verb and calls one function. Each verb's module loads when it is used. */
 function program(finish: (code: number) => void, params: string): Command {
@@ -62,9 +64,14 @@ Exit codes: ${EXIT.ok} done, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or
   `${EXIT.cancelled} cancelled, ${EXIT.partial} done in part (backup), ${EXIT.interrupted} interrupted.
 Settings come from the environment and from .env; see .env.example.`;
 
-/** Dags are read only where somebody asks for their params. */
+/** Dags are read only for help. Help comes with a wrong configuration too, without what depends on that. */
 async function paramsHelp(): Promise<string> {
-  return (await import("./commands/inspect.ts")).allParams(loadConfig(readEnvironment()));
+  try {
+    return (await import("./commands/inspect.ts")).allParams(loadConfig(readEnvironment()));
+  } catch (error) {
+    if (error instanceof ParleyError) return `The params of the dags are not shown: ${error.message}`;
+    throw error;
+  }
 }
 
 if (import.meta.main) {

@@ -1,4 +1,5 @@
-import { type Config, loadConfig, readEnvironment, type Sources } from "../lib/config.ts";
+import { type Config, loadConfig, type Sources } from "../lib/config.ts";
+import { readEnvironment } from "../lib/environment.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";

@@ -5,6 +5,7 @@ import { ParleyError } from "../lib/core/errors.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
+import { didYouMean } from "../lib/suggest.ts";
 import { openRuns } from "../lib/stores/open.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
@@ -21,14 +22,16 @@ export async function withRuns<T>(config: Config, body: (runs: RunStore) => Prom
   return await body(runs).finally(close);
 }
 
-/** A dag by id; `not_found` names those there are. */
-export function dagOf(config: Config, id: string): Dag<Services> {
+/** A dag by id; `invalid` names those that there are. `commands` are other words that may have been meant. */
+export function dagOf(config: Config, id: string, commands: readonly string[] = []): Dag<Services> {
   const dags = allDags(config);
   const dag = dags.get(id);
   if (dag !== undefined) return dag;
+  const what = commands.length === 0 ? "dag" : "dag or command";
+  const meant = didYouMean(id, [...dags.keys(), ...commands]);
   throw new ParleyError(
     "invalid",
-    `there is no dag or command "${id}"; dags are ${[...dags.keys()].join(", ")}`,
+    `there is no ${what} "${id}"${meant}; dags are ${[...dags.keys()].join(", ")}`,
   );
 }
 

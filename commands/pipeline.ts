@@ -64,14 +64,15 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--events <path...>", "engagement events, likewise", [])
     .option("--all", "read unchanged sources again, and derive all users again", false)
     .option("--param <name=value...>", "a param of the dag; the value is JSON, else text", [])
-    .option("--date <date>", "the logical date; default now")
+    .option("--date <date>", "the logical date, such as 2026-05-01 or 2026-05-01T02:30+02:00; default now")
     .option("--dry-run", "check the params and show the order, and run nothing", false)
     .option("--json", "print the summary as JSON", false)
     .addHelpText("after", `\n${params}`)
     .action(
-      verb(async (config, dag: string | undefined, o: Omit<RunOrder, "dag">) =>
-        (await import("./run.ts")).runDag(config, { ...o, dag: dag ?? "nightly" })
-      ),
+      verb(async (config, dag: string | undefined, o: Omit<RunOrder, "dag" | "commands">) => {
+        const commands = pipeline.commands.map((command) => command.name());
+        return await (await import("./run.ts")).runDag(config, { ...o, dag: dag ?? "nightly", commands });
+      }),
     );
   pipeline.command("retry <run>")
     .description("run tasks of an ended run again; default: what failed and what that kept from running")
@@ -100,7 +101,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--attempt <n>", "the outside engine's number for this try", positive)
     .option("--map-index <i>", "which item of a mapped task", whole)
     .option("--item <json>", "that item")
-    .option("--from <date>", "start of the data interval")
+    .option("--from <date>", "start of the data interval, likewise a day in UTC or a time with its offset")
     .option("--to <date>", "end of the data interval")
     .option("--output <file>", "where the result goes, as JSON")
     .addHelpText(

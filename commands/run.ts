@@ -1,5 +1,5 @@
 import type { Config, Sources } from "../lib/config.ts";
-import { iso, systemClock } from "../lib/core/clock.ts";
+import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { absolute } from "../lib/core/parse_url.ts";
 import { type Json, type JsonObject, KINDS } from "../lib/core/types.ts";
@@ -7,6 +7,7 @@ import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
 import { checkParams, createRun } from "../lib/dag/runs.ts";
+import { startTime } from "../lib/schema/time.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import type { IngestOutput } from "../tasks/steps/ingest.ts";
@@ -20,11 +21,13 @@ import { summarize, summaryTable } from "./summary.ts";
 
 export interface RunOrder extends Sources {
   readonly dag: string;
+  /** What may stand in the place of the dag, for whoever mistypes one. */
+  readonly commands: readonly string[];
   /** Whether the nightly run reads unchanged sources too. */
   readonly all: boolean;
   /** `name=value`, the value as JSON, else as text. */
   readonly param: readonly string[];
-  /** The logical date, ISO 8601; now where it is not given. */
+  /** The logical date, as {@link parseDate} takes it; default now. */
   readonly date?: string;
   readonly dryRun: boolean;
   readonly json: boolean;
@@ -32,13 +35,13 @@ export interface RunOrder extends Sources {
 
 /** Makes a run of a dag now, executes it here and shows it. Returns the exit code. */
 export async function runDag(config: Config, o: RunOrder): Promise<number> {
-  const dag = dagOf(config, o.dag);
+  const dag = dagOf(config, o.dag, o.commands);
   const given = { ...o.all && { all: true }, ...Object.fromEntries(o.param.map(parseParam)) };
   const named = dag.id !== "nightly" || KINDS.some((kind) => kind in given);
   const params = checkParams(dag, named ? given : { ...sourcesOf(config, o), ...given });
+  const logical_date = o.date === undefined ? {} : { logical_date: parseDate(o.date) };
   if (o.dryRun) return dryRun(dag, params);
   return await watched(config, dag, o, async (runs, lease) => {
-    const logical_date = o.date === undefined ? {} : { logical_date: parseDate(o.date) };
     return (await createRun({ dag, runs, clock: systemClock, params, lease, ...logical_date })).run_id;
   });
 }
@@ -165,13 +168,12 @@ function parseParam(text: string): [string, Json] {
   }
 }
 
-/** An ISO 8601 date or date-time, as UTC where it has no offset. */
+/** A day, which means its start in UTC, or a date-time with its offset, as ISO 8601 in UTC. */
 export function parseDate(text: string): string {
-  const at = Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+$/.test(text) ? `${text}Z` : text);
-  if (Number.isNaN(at)) {
-    throw new ParleyError("invalid", `"${text}" is not a date: write 2026-05-01 or 2026-05-01T02:30Z`);
-  }
-  return iso(at);
+  const read = startTime.safeParse(text);
+  if (read.success) return read.data;
+  const why = read.error.issues.map(({ message }) => message).join("; ");
+  throw new ParleyError("invalid", `the date "${text}" ${why}; a day is written as 2026-05-01`);
 }
 
 function dryRun(dag: Dag<Services>, params: JsonObject): number {

@@ -1,6 +1,8 @@
-import { join, parseEnv, z } from "../deps.ts";
-import { ParleyError } from "./core/errors.ts";
+import { join, z } from "../deps.ts";
+import { ParleyError, reasonOf } from "./core/errors.ts";
 import { absolute, holdsLogin, localUrl, parseUrl } from "./core/parse_url.ts";
+import { checkSchedule, timezoneProblem } from "./dag/schedule.ts";
+import { didYouMean } from "./suggest.ts";
 import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
 
 /** Paths to read, by what they hold. */
@@ -121,27 +123,15 @@ const VENDORED_MODEL = decodeURIComponent(new URL("../models/bge-small-en-v1.5",
 
 type Values = z.infer<typeof Environment>;
 
-/** Reads `.env` in the working directory, if there is one; the process environment goes before it. */
-export function readEnvironment(): Record<string, string | undefined> {
-  return { ...readDotEnv(), ...Deno.env.toObject() };
-}
-
-function readDotEnv(): Record<string, string | undefined> {
-  try {
-    return parseEnv(Deno.readTextFileSync(".env"));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return {};
-    throw error;
-  }
-}
-
 /** Turns an environment into a frozen configuration. Throws one `invalid` that lists every problem. */
 export function loadConfig(env: Record<string, string | undefined>, cwd = Deno.cwd()): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([name, value]) => known(name) && value !== ""));
   const problems = Object.keys(env).filter((name) =>
     name.startsWith("PARLEY_") && !known(name) && !ours(name)
   )
-    .map((name) => `${name} is not a setting; see .env.example`);
+    .map((name) =>
+      `${name} is not a setting${didYouMean(name, Object.keys(Environment.shape))}; see .env.example`
+    );
   const config = build(parse(set, problems), cwd, problems);
   if (problems.length > 0) {
     throw new ParleyError(
@@ -201,7 +191,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
       events: v.PARLEY_EVENTS.map((path) => absolute(path, cwd)),
     },
     inbox: v.PARLEY_INBOX === undefined ? null : join(absolute(v.PARLEY_INBOX, cwd), "/").slice(0, -1),
-    schedule: v.PARLEY_SCHEDULE === "off" ? null : { cron: v.PARLEY_SCHEDULE, timezone: v.PARLEY_TIMEZONE },
+    schedule: parseSchedule(v, problems),
     host: v.PARLEY_HOST,
     port: v.PARLEY_PORT,
     keys: parseKeys(v, problems),
@@ -215,6 +205,21 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
     log: v.PARLEY_LOG,
   };
+}
+
+function parseSchedule(
+  { PARLEY_SCHEDULE: cron, PARLEY_TIMEZONE: timezone }: Values,
+  problems: string[],
+): Config["schedule"] {
+  const zone = timezoneProblem(timezone);
+  if (zone !== null) problems.push(`PARLEY_TIMEZONE: ${zone}`);
+  if (cron === "off") return null;
+  try {
+    checkSchedule({ cron, timezone: zone === null ? timezone : "UTC" });
+  } catch (error) {
+    problems.push(`PARLEY_SCHEDULE: ${reasonOf(error)}; "off" switches it off`);
+  }
+  return { cron, timezone };
 }
 
 function parseKeys({ PARLEY_API_KEYS, PARLEY_HOST }: Values, problems: string[]): ApiKey[] {

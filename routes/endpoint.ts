@@ -91,6 +91,20 @@ function requestIdOf(context: Context): string {
 /** What nginx logs for a client that disconnected before its answer. */
 const CLIENT_CLOSED_REQUEST = 499;
 
+/** An id that is badly encoded is no id: what the caller meant cannot be known. */
+function checkEncoding(url: string): void {
+  if (!url.includes("%")) return;
+  try {
+    decodeURIComponent(url);
+  } catch {
+    throw new HttpError(
+      400,
+      "invalid",
+      "the address is not percent-encoded UTF-8: an é is written as %C3%A9, and a % as %25",
+    );
+  }
+}
+
 async function answer(
   endpoint: Endpoint,
   o: Pick<EndpointOptions, "checkHost" | "authorize"> & {
@@ -102,6 +116,7 @@ async function answer(
 ): Promise<Response> {
   try {
     o.checkHost(o.context);
+    checkEncoding(o.context.req.url);
     if (endpoint.scope !== null) o.authorize(o.context, endpoint.scope);
     return await endpoint.handle(o.context, o.note, o.report);
   } catch (error) {

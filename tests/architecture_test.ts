@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 /** Which layer may import which: by path prefix, longest first. `deps` is deps.ts; a layer may always import itself. */
 const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[] = [
   { at: /^lib\/core\//, may: [/^lib\/core\//] },
-  { at: /^lib\/config\.ts$/, may: [/^lib\/core\//] },
+  { at: /^lib\/config\.ts$/, may: [/^lib\/core\//, /^lib\/dag\/schedule\.ts$/, /^lib\/suggest\.ts$/] },
+  { at: /^lib\/suggest\.ts$/, may: [] },
+  { at: /^lib\/environment\.ts$/, may: [/^lib\/core\//] },
   { at: /^lib\/(schema|sources)\//, may: [/^lib\/core\//] },
-  { at: /^lib\/dag\//, may: [/^lib\/core\//, /^lib\/stores\/runs\/port\.ts$/] },
+  { at: /^lib\/dag\//, may: [/^lib\/core\//, /^lib\/suggest\.ts$/, /^lib\/stores\/runs\/port\.ts$/] },
   { at: /^lib\/embed\//, may: [/^lib\/core\//] },
   {
     at: /^lib\/stores\//,
@@ -40,7 +42,7 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
     may: [/^routes\//, /^lib\/(core|recommend|quality|dag|schema|intents|telemetry)\//, /\/port\.ts$/],
   },
   { at: /^commands\//, may: [/^lib\//, /^tasks\//, /^routes\//, /^deno\.json$/] },
-  { at: /^main\.ts$/, may: [/^commands\//, /^lib\/config\.ts$/] },
+  { at: /^main\.ts$/, may: [/^commands\//, /^lib\/(config|environment|core\/errors)\.ts$/] },
 ];
 
 /** `lib/stores/open.ts` is where a URL becomes an adapter: the one file of its layer that knows them all. */

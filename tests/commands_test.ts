@@ -2,62 +2,8 @@ import assert from "node:assert/strict";
 import { writeSample } from "../commands/sample.ts";
 import { openServices } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
-import { ROOT } from "./fixtures/flow.ts";
+import { command, run, until, withFolder } from "./fixtures/commands.ts";
 import { message } from "./fixtures/rows.ts";
-
-const MAIN = `${ROOT}main.ts`;
-
-/** The permissions that a task's line in deno.json gives. */
-function permissionsOf(task: string): string[] {
-  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
-  return tasks[task].command.split(" ").filter((word: string) => word.startsWith("--allow-"));
-}
-
-interface Finished {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function command(
-  folder: string,
-  task: string,
-  args: string[],
-  o: { env?: Record<string, string> } = {},
-): Deno.Command {
-  return new Deno.Command("deno", {
-    args: ["run", "--quiet", ...permissionsOf(task), MAIN, ...args],
-    cwd: folder,
-    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64", PARLEY_ALLOW_TEST_EMBEDDER: "1", ...o.env },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  });
-}
-
-async function run(
-  folder: string,
-  task: string,
-  args: string[],
-  o: { env?: Record<string, string>; input?: string } = {},
-): Promise<Finished> {
-  const child = command(folder, task, args, o).spawn();
-  const writer = child.stdin.getWriter();
-  if (o.input !== undefined) await writer.write(new TextEncoder().encode(o.input));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
-
-async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "parley-commands-" });
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 const ROWS = ["one", "two", "three"].map((text, n) =>
   JSON.stringify({ user_id: `u${n}`, message: text, timestamp: "2026-05-01T00:00:00Z" })
@@ -267,24 +213,6 @@ Deno.test("doctor says that another model is set than the published one, and run
     assert.equal(wrong.code, 2);
     assert.match(wrong.stderr, /the param model names no embedder; use onnx:/);
   }));
-
-/** Reads a process's output until it says something. */
-async function until(
-  stream: ReadableStream<Uint8Array>,
-  pattern: RegExp,
-): Promise<{ text: string; rest: () => Promise<void> }> {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  while (!pattern.test(text)) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error(`the process ended without saying ${pattern}: ${text}`);
-    text += value;
-  }
-  const rest = async () => {
-    while (!(await reader.read()).done);
-  };
-  return { text, rest };
-}
 
 Deno.test("start loads the sample, answers, and stops in order; a second start has nothing to load", () =>
   withFolder(async (folder) => {

@@ -4,7 +4,7 @@ import { canonicalJson } from "../core/json.ts";
 import type { ActiveLimits } from "../stores/runs/port.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./rules.ts";
-import { parseSchedule, type Schedule } from "./schedule.ts";
+import { checkSchedule, type Schedule } from "./schedule.ts";
 import type { Dataset, TaskFunction, TriggerRule } from "./types.ts";
 
 /** What to do with an error: try again, give up at once, or whatever the count of retries says. */
@@ -103,7 +103,7 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
     checkFigures(each, fault);
   }
   checkLimit(definition, fault);
-  checkSchedule(definition, fault);
+  checkScheduled(definition, fault);
   return { ...definition, version: structureHash(definition), task, dependents };
 }
 
@@ -142,10 +142,10 @@ function checkLimit<Services>({ max_active_runs = 1 }: DagDefinition<Services>, 
 }
 
 /** A scheduled run is given no params, so that the schema must have a default for each. */
-function checkSchedule<Services>({ schedule, params }: DagDefinition<Services>, fault: Fault): void {
+function checkScheduled<Services>({ schedule, params }: DagDefinition<Services>, fault: Fault): void {
   if (schedule === undefined) return;
   try {
-    parseSchedule(schedule);
+    checkSchedule(schedule);
   } catch (error) {
     throw fault(messageOf(error));
   }

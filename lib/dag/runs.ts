@@ -1,7 +1,9 @@
+import { z } from "../../deps.ts";
 import { type Clock, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/types.ts";
 import type { RunRecord, RunStore } from "../stores/runs/port.ts";
+import { didYouMean } from "../suggest.ts";
 import type { Dag } from "./define.ts";
 import type { Occurrence } from "./schedule.ts";
 import { newTask } from "./state.ts";
@@ -11,11 +13,27 @@ export function checkParams<Services>(
   dag: Pick<Dag<Services>, "id" | "params">,
   params: JsonObject,
 ): JsonObject {
+  const known = paramNames(dag);
+  const unknown = known === null ? undefined : Object.keys(params).find((name) => !known.includes(name));
+  if (known !== null && unknown !== undefined) {
+    const which = known.length === 0 ? "it takes none" : `its params are ${known.join(", ")}`;
+    throw new ParleyError(
+      "invalid",
+      `the dag "${dag.id}" has no param "${unknown}"${didYouMean(unknown, known)}; ${which}`,
+    );
+  }
   if (dag.params === undefined) return params;
   const parsed = dag.params.safeParse(params);
   if (parsed.success) return parsed.data as JsonObject;
   const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "params"}: ${message}`);
   throw new ParleyError("invalid", `the dag "${dag.id}" does not take these params: ${faults.join("; ")}`);
+}
+
+/** Names of the params that a dag takes; null if its schema takes any. */
+function paramNames<Services>({ params }: Pick<Dag<Services>, "params">): string[] | null {
+  if (params === undefined) return [];
+  const { properties = {}, additionalProperties = false } = z.toJSONSchema(params, { io: "input" });
+  return additionalProperties === false ? Object.keys(properties) : null;
 }
 
 /** Checks params that came over HTTP: by what the dag lets through from outside, then as {@link checkParams} does. */

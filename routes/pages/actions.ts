@@ -37,7 +37,7 @@ const MOST = 366;
 export async function backfill(visit: Visit): Promise<Response> {
   const dag = dagOf(visit);
   const { runs, clock } = visit.site;
-  const occurrences = between(dag, field(visit, "from"), field(visit, "to"));
+  const occurrences = between(dag, field(visit, "from"), field(visit, "to"), clock.now());
   const params = await paramsFrom(visit, dag);
   let made = 0;
   for (const occurrence of occurrences) {
@@ -46,13 +46,17 @@ export async function backfill(visit: Visit): Promise<Response> {
   return redirect(withNotice(`/pipelines/${dag.id}`, "backfilled", made, occurrences.length));
 }
 
-/** A dag's occurrences from the start of one day to the end of another, in the schedule's zone. */
-function between({ id, schedule }: Dag<never>, from: string, to: string): Occurrence[] {
+/** A dag's occurrences from the start of one day to the end of another, in the schedule's zone, of those that have come. */
+function between({ id, schedule }: Dag<never>, from: string, to: string, now: number): Occurrence[] {
   if (schedule === undefined) throw new ParleyError("invalid", `${id} has no schedule to backfill by`);
   const start = midnight(from, schedule.timezone, 0);
   const end = midnight(to, schedule.timezone, 1);
-  const found = nextOccurrences(schedule, start - 1, MOST + 1).filter(({ due }) => due < end);
-  if (found.length === 0) throw new ParleyError("invalid", `${id} is not due between ${from} and ${to}`);
+  const due = nextOccurrences(schedule, start - 1, MOST + 1).filter((each) => each.due < end);
+  if (due.length === 0) throw new ParleyError("invalid", `${id} is not due between ${from} and ${to}`);
+  const found = due.filter((each) => each.due <= now);
+  if (found.length === 0) {
+    throw new ParleyError("invalid", `${from} has not come yet: the schedule makes its run when it is due`);
+  }
   if (found.length <= MOST) return found;
   throw new ParleyError("invalid", `that would be more than ${MOST} runs: backfill a shorter time`);
 }

@@ -1,4 +1,5 @@
 import { iso } from "../../lib/core/clock.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
 import { ByCampaign, ByDay, ByIntent, ByStrategy } from "../ui/engagement_parts.tsx";
 import { allOf, type Engaged, readEngaged } from "../ui/engaged.ts";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
@@ -13,7 +14,7 @@ const DEFAULT_DAYS = 30;
 
 /** `GET /engagement?days=30`: what was shown, clicked, chosen and waved off, by day, campaign, intent and strategy. */
 export async function engagement({ site, url, now }: Visit): Promise<View> {
-  const days = SPANS.find((each) => String(each) === url.searchParams.get("days")) ?? DEFAULT_DAYS;
+  const days = daysOf(url);
   const { analytics } = site.stores;
   const engaged = await keep(site, `engagement ${days}`, () => readEngaged(analytics, { days, now }));
   return {
@@ -25,6 +26,13 @@ export async function engagement({ site, url, now }: Visit): Promise<View> {
       </>
     ),
   };
+}
+
+function daysOf({ searchParams }: URL): number {
+  const given = searchParams.get("days");
+  const days = given === null ? DEFAULT_DAYS : SPANS.find((each) => String(each) === given);
+  if (days !== undefined) return days;
+  throw new ParleyError("invalid", `days must be one of ${SPANS.join(", ")}`);
 }
 
 /** The choice is a link, so that a view can be shared. */

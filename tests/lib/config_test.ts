@@ -194,3 +194,36 @@ Deno.test("the README names every setting", () => {
   const missing = settings().filter((name, i) => i % 2 === 0 && !readme.includes(`\`${name}\``));
   assert.deepEqual(missing, []);
 });
+
+Deno.test("loadConfig() refuses a schedule that is not crontab(5) or never due, and a zone that is none, all at once", () => {
+  const refused: [string, RegExp][] = [
+    ["0 0 30 2 *", /"0 0 30 2 \*" is never due/],
+    ["0 0 31 4,6,9,11 *", /is never due/],
+    ["0 0 32 * *", /is not crontab\(5\)/],
+    ["0 0 * *", /has not the five fields/],
+    ["0 0 0 * * *", /has not the five fields/],
+    ["nightly", /has not the five fields/],
+  ];
+  for (const [PARLEY_SCHEDULE, sentence] of refused) {
+    assert.throws(() => loadConfig({ PARLEY_SCHEDULE, PARLEY_TIMEZONE: "Middle/Earth" }), (error: Error) => {
+      assert.match(
+        error.message,
+        /has 2 problem.*\n- PARLEY_TIMEZONE: "Middle\/Earth".*\n- PARLEY_SCHEDULE: /,
+      );
+      assert.match(error.message, sentence);
+      return true;
+    });
+  }
+  for (const PARLEY_SCHEDULE of ["0 0 29 2 *", "@daily", " 30 2 * * 1-5 "]) {
+    assert.equal(loadConfig({ PARLEY_SCHEDULE }).schedule?.cron, PARLEY_SCHEDULE);
+  }
+  assert.equal(loadConfig({ PARLEY_SCHEDULE: "off" }).schedule, null);
+});
+
+Deno.test("loadConfig() suggests the setting that was meant", () => {
+  assert.throws(() => loadConfig({ PARLEY_SHEDULE: "off" }), /PARLEY_SHEDULE is not .*"PARLEY_SCHEDULE"\?/);
+  assert.throws(
+    () => loadConfig({ PARLEY_XYZXYZXYZXYZ: "1" }),
+    (error: Error) => !/mean/.test(error.message),
+  );
+});

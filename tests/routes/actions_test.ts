@@ -3,6 +3,8 @@ import { T0 } from "../fixtures/runs.ts";
 import { addFailedRun, DAG, pageTest, see, send, tokenOf } from "./pages.ts";
 
 const PATH = `/pipelines/${DAG.id}`;
+/** After the nights that are backfilled. */
+const JUNE = Date.parse("2026-06-01");
 
 pageTest("the form of a dag's params has a field for each, with its default", async ({ app }) => {
   const { html } = await see(app, PATH);
@@ -61,31 +63,35 @@ pageTest(
   },
 );
 
-pageTest("a form gives no value but those that the dag lets through from outside", async ({ app, world }) => {
-  const csrf = await tokenOf(app, PATH);
-  const dates = { from: "2026-03-28", to: "2026-03-28" };
-  const refusals: [Record<string, string>, RegExp][] = [
-    [{ "param-files": "/etc/passwd" }, /files of small is not one of those .* PARLEY_FILES/],
-    [{ "param-files": "/in/a.ndjson\n/etc/passwd" }, /PARLEY_FILES/],
-    [{ "param-files": "/in/../etc/passwd" }, /PARLEY_FILES/],
-    [{ "param-model": "https://elsewhere.example/v1?model=m" }, /PARLEY_MODELS/],
-    [{ "param-secret": "x" }, /secret of small can be given on the command line alone/],
-  ];
-  for (const [wrong, sentence] of refusals) {
-    for (const [to, fields] of [["run", {}], ["backfill", dates]] as const) {
-      const refused = await send(app, `${PATH}/${to}`, { csrf, ...fields, ...wrong });
-      assert.equal(refused.status, 400);
-      assert.match(await refused.text(), sentence);
+pageTest(
+  "a form gives no value but those that the dag lets through from outside",
+  async ({ app, world, clock }) => {
+    clock.advance(JUNE - clock.now());
+    const csrf = await tokenOf(app, PATH);
+    const dates = { from: "2026-03-28", to: "2026-03-28" };
+    const refusals: [Record<string, string>, RegExp][] = [
+      [{ "param-files": "/etc/passwd" }, /files of small is not one of those .* PARLEY_FILES/],
+      [{ "param-files": "/in/a.ndjson\n/etc/passwd" }, /PARLEY_FILES/],
+      [{ "param-files": "/in/../etc/passwd" }, /PARLEY_FILES/],
+      [{ "param-model": "https://elsewhere.example/v1?model=m" }, /PARLEY_MODELS/],
+      [{ "param-secret": "x" }, /secret of small can be given on the command line alone/],
+    ];
+    for (const [wrong, sentence] of refusals) {
+      for (const [to, fields] of [["run", {}], ["backfill", dates]] as const) {
+        const refused = await send(app, `${PATH}/${to}`, { csrf, ...fields, ...wrong });
+        assert.equal(refused.status, 400);
+        assert.match(await refused.text(), sentence);
+      }
     }
-  }
-  assert.deepEqual(await world.stores.runs.runs({ limit: 9 }), []);
-  await send(app, `${PATH}/run`, { csrf, "param-files": "/in/b.ndjson", "param-model": "test:16" });
-  await send(app, `${PATH}/run`, { csrf, "param-files": "" });
-  const given = (await world.stores.runs.runs({ limit: 9 })).map((
-    { params },
-  ) => [params.files, params.model]);
-  assert.deepEqual(given.toSorted(), [[[], "test:8"], [["/in/b.ndjson"], "test:16"]]);
-});
+    assert.deepEqual(await world.stores.runs.runs({ limit: 9 }), []);
+    await send(app, `${PATH}/run`, { csrf, "param-files": "/in/b.ndjson", "param-model": "test:16" });
+    await send(app, `${PATH}/run`, { csrf, "param-files": "" });
+    const given = (await world.stores.runs.runs({ limit: 9 })).map((
+      { params },
+    ) => [params.files, params.model]);
+    assert.deepEqual(given.toSorted(), [[[], "test:8"], [["/in/b.ndjson"], "test:16"]]);
+  },
+);
 
 pageTest("a schedule is paused and goes on", async ({ app, world }) => {
   const csrf = await tokenOf(app, PATH);
@@ -98,7 +104,8 @@ pageTest("a schedule is paused and goes on", async ({ app, world }) => {
 
 pageTest(
   "a backfill makes each night's run once, also on the night without the hour",
-  async ({ app, world }) => {
+  async ({ app, world, clock }) => {
+    clock.advance(JUNE - clock.now());
     const csrf = await tokenOf(app, PATH);
     const order = { csrf, from: "2026-03-28", to: "2026-03-30" };
     const made = await send(app, `${PATH}/backfill`, order);
@@ -121,6 +128,21 @@ pageTest(
     ) {
       assert.equal((await send(app, `${PATH}/backfill`, { ...order, ...wrong })).status, 400);
     }
+  },
+);
+
+pageTest(
+  "a backfill leaves out nights that have not come, and is refused if none has",
+  async ({ app, world, clock }) => {
+    const csrf = await tokenOf(app, PATH);
+    const day = (days: number) => new Date(clock.now() + days * 86_400_000).toISOString().slice(0, 10);
+    const refused = await send(app, `${PATH}/backfill`, { csrf, from: day(2), to: day(4) });
+    assert.equal(refused.status, 400);
+    assert.match(await refused.text(), new RegExp(`${day(2)} has not come yet`));
+    assert.deepEqual(await world.stores.runs.runs({ limit: 9 }), []);
+    await send(app, `${PATH}/backfill`, { csrf, from: day(-2), to: day(4) });
+    const made = (await world.stores.runs.runs({ limit: 9 })).map(({ logical_date }) => logical_date);
+    assert.ok(made.length >= 2 && made.every((date) => Date.parse(date) <= clock.now()), made.join());
   },
 );
 

@@ -106,6 +106,10 @@ const REFUSED: readonly [string, string, RegExp][] = [
   ],
   ["an id of 10 kB", `/recommendations/${"x".repeat(10_240)}`, /^user_id is longer than 256 characters$/],
   ["a control character in the id", "/recommendations/a%00b", /^user_id holds a control character$/],
+  ["Latin-1 in the id", "/recommendations/%E9", /^the address is not percent-encoded UTF-8: /],
+  ["a bare % in the id", "/recommendations/100%", /^the address is not percent-encoded UTF-8: /],
+  ["an escape that is none in the id", "/recommendations/%zz", /^the address is not percent-encoded UTF-8: /],
+  ["Latin-1 in the query", `${PATH}?intent=caf%E9`, /^the address is not percent-encoded UTF-8: /],
   ["a line feed in the id", "/recommendations/a%0Ab", /^user_id holds a control character$/],
 ];
 for (const [what, path, detail] of REFUSED) {

@@ -58,3 +58,11 @@ pageTest("stores shows which circuit is open", async ({ app, world }) => {
   assert.match(html, /open: answers go without/);
   assert.match(html, /PARLEY_GRAPH/);
 });
+
+pageTest("engagement refuses days that it does not show", async ({ app }) => {
+  for (const days of ["abc", "", "8"]) {
+    const { status, html } = await see(app, `/engagement?days=${days}`);
+    assert.equal(status, 400);
+    assert.match(html, /Days must be one of 7, 30, 90, 365/);
+  }
+});

@@ -92,14 +92,18 @@ for (const [what, message, make] of FAULTS) {
   });
 }
 
-Deno.test("defineDag() refuses a schedule or a zone that does not exist, naming both", () => {
+Deno.test("defineDag() refuses a schedule or a zone that does not exist, and a schedule that is never due, naming it", () => {
   for (
-    const [cron, timezone] of [["61 2 * * *", "UTC"], ["every night", "UTC"], ["0 2 * * *", "Mars/Olympus"]]
+    const [cron, timezone, sentence] of [
+      ["61 2 * * *", "UTC", 'the schedule "61 2 * * *" is not crontab(5): '],
+      ["every night", "UTC", 'the schedule "every night" has not the five fields'],
+      ["0 2 31 2 *", "UTC", 'the schedule "0 2 31 2 *" is never due'],
+      ["0 2 * * *", "Mars/Olympus", '"Mars/Olympus" is not an IANA time zone'],
+    ] as const
   ) {
     assert.throws(
-      () => define([task("a")], { schedule: { cron: cron!, timezone: timezone!, catch_up: "none" } }),
-      (error: Error) =>
-        error.message.startsWith(`dag "test": the schedule "${cron}" in the zone "${timezone}" is not valid`),
+      () => define([task("a")], { schedule: { cron, timezone, catch_up: "none" } }),
+      (error: Error) => error.message.startsWith(`dag "test": ${sentence}`),
     );
   }
 });
@@ -165,4 +169,17 @@ Deno.test("checkParams() fills in defaults and names every param that is wrong",
     () => checkParams(dag, { size: "big" }),
     (error: Error) => /size: .*; name: /.test(error.message),
   );
+});
+
+Deno.test("checkParams() refuses a param that the dag does not have, and suggests the one that was meant", () => {
+  const dag = define([task("a")], {
+    params: z.object({ model: z.string().default("m"), size: z.int().default(1) }),
+  });
+  assert.throws(() => checkParams(dag, { modl: "x" }), {
+    code: "invalid",
+    message: 'the dag "test" has no param "modl" (did you mean "model"?); its params are model, size',
+  });
+  assert.throws(() => checkParams(define([task("a")]), { size: 1 }), /has no param "size"; it takes none/);
+  const any = define([task("a")], { params: z.record(z.string(), z.number()) });
+  assert.deepEqual(checkParams(any, { size: 1 }), { size: 1 });
 });

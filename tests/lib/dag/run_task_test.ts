@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { z } from "../../../deps.ts";
 import { systemClock } from "../../../lib/core/clock.ts";
 import { ParleyError } from "../../../lib/core/errors.ts";
 import type { TaskDefinition } from "../../../lib/dag/define.ts";
@@ -25,7 +26,7 @@ const RUN = "manual__2026-05-01T00:00:00+00:00";
 const never = new AbortController().signal;
 
 const engineOf = (runs: RunStore, tasks: TaskDefinition<null>[], rest: Partial<ExecutorOptions<null>> = {}) =>
-  options({ runs, dag: dagOf(tasks), ...rest });
+  options({ runs, dag: dagOf(tasks, { params: z.object({ size: z.int().default(1) }) }), ...rest });
 
 const ask = (o: ExecutorOptions<null>, task_id: string, rest: Partial<TaskOrder> = {}, stop = never) =>
   runTask(o, { dag_id: "test", run_id: RUN, task_id, ...rest }, stop);

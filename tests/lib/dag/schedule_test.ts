@@ -129,3 +129,64 @@ Deno.test("dueOccurrences() gives nothing twice, and nothing while the clock sta
     assert.deepEqual(due(policy, "2026-05-02T03:00:00Z", "2026-05-01T12:00:00Z"), []);
   }
 });
+
+/** Days of 2026 on which a schedule in UTC is due at 04:05, as `05-31`. */
+const days = (cron: string, limit: number) =>
+  nextOccurrences(schedule(`5 4 ${cron}`, "UTC"), at("2026-05-01T00:00:00Z"), limit).map((each) =>
+    iso(each.due).slice(5, 10)
+  );
+
+Deno.test("nextOccurrences() is due on either of day and weekday if neither begins with *, else on both", () => {
+  // 1 May 2026 is a Friday.
+  assert.deepEqual(days("2,20 * 3", 5), ["05-02", "05-06", "05-13", "05-20", "05-27"]);
+  assert.deepEqual(days("*/2 * 5", 4), ["05-01", "05-15", "05-29", "06-05"]);
+  assert.deepEqual(days("*/10 * 1-5", 4), ["05-01", "05-11", "05-21", "06-01"]);
+  assert.deepEqual(days("1-7 * */6", 4), ["05-02", "05-03", "06-06", "06-07"]);
+  assert.deepEqual(days("* * 5", 3), ["05-01", "05-08", "05-15"]);
+  assert.deepEqual(days("9 * *", 2), ["05-09", "06-09"]);
+});
+
+Deno.test("nextOccurrences() has a time in a gap that ends at midnight on the next day, with its weekday and day kept", () => {
+  // In Nuuk, 28 March 2026, a Saturday, ends at 23:00.
+  const zone = "America/Nuuk";
+  for (
+    const [cron, next] of [
+      ["30 23 * * *", "2026-03-29T23:30:00-01:00"],
+      ["15,30 23 * * 6", "2026-04-04T23:15:00-01:00"],
+      ["0 23 28 3 *", "2027-03-28T23:00:00-01:00"],
+    ]
+  ) {
+    const found = nextOccurrences(schedule(cron!, zone), at("2026-03-28T12:00:00Z"), 2);
+    assert.deepEqual(found.map(({ name }) => name), [
+      `2026-03-29T00:00:00-01:00[${zone}]`,
+      `${next}[${zone}]`,
+    ]);
+    for (const catch_up of ["none", "latest", "all"] as const) {
+      const [midnight, since] = [at("2026-03-29T01:00:00Z"), at("2026-03-28T12:00:00Z")];
+      const due = (now: number) =>
+        dueOccurrences({
+          schedule: schedule(cron!, zone, catch_up),
+          since,
+          now,
+          tolerance_ms: 1_000,
+          limit: 9,
+        });
+      assert.deepEqual([due(midnight - 1).length, due(midnight).map((each) => each.due)], [0, [midnight]]);
+    }
+  }
+});
+
+Deno.test("nextOccurrences() has each of several fixed times once on a night with a gap and on the longer one", () => {
+  const berlin = (after: string) =>
+    nextOccurrences(schedule("30 2,3 * * *", "Europe/Berlin"), at(after), 3).map(({ due }) => iso(due));
+  assert.deepEqual(berlin("2026-03-28T12:00:00Z"), [
+    "2026-03-29T01:00:00Z",
+    "2026-03-29T01:30:00Z",
+    "2026-03-30T00:30:00Z",
+  ]);
+  assert.deepEqual(berlin("2026-10-24T12:00:00Z"), [
+    "2026-10-25T00:30:00Z",
+    "2026-10-25T02:30:00Z",
+    "2026-10-26T01:30:00Z",
+  ]);
+});

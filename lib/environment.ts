@@ -1,0 +1,56 @@
+import { parseEnv } from "../deps.ts";
+import { messageOf, ParleyError } from "./core/errors.ts";
+
+export type Environment = Record<string, string | undefined>;
+
+/** What is set: by a file, if there is one, and by the process environment, which wins. */
+export function readEnvironment(
+  { file = ".env", process = Deno.env.toObject() }: { file?: string; process?: Environment } = {},
+): Environment {
+  return { ...readEnvFile(file), ...withoutServiceLinks(process) };
+}
+
+function readEnvFile(file: string): Environment {
+  try {
+    return parseEnv(quoteHashes(decode(Deno.readFileSync(file))));
+  } catch (error) {
+    const { NotFound, NotCapable, IsADirectory } = Deno.errors;
+    if ([NotFound, NotCapable, IsADirectory].some((kind) => error instanceof kind)) return {};
+    throw new ParleyError("invalid", `${file} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Editors on Windows write a byte order mark, and PowerShell 5 UTF-16. */
+function decode(bytes: Uint8Array): string {
+  const [first, second] = bytes;
+  const utf16 = first === 0xff && second === 0xfe
+    ? "utf-16le"
+    : first === 0xfe && second === 0xff
+    ? "utf-16be"
+    : null;
+  return new TextDecoder(utf16 ?? "utf-8").decode(bytes);
+}
+
+/** As in a shell, a # begins a comment only after a blank: one inside a value without quotes, such as a password, is part of it. */
+function quoteHashes(text: string): string {
+  return text.replace(
+    /^(\s*(?:export\s+)?[\w.-]+[^\S\n]*=[^\S\n]*)([^\s"'`#][^\s]*?#\S*)/gm,
+    (line, name, value) => {
+      const quote = ['"', "'", "`"].find((mark) => !value.includes(mark));
+      return quote === undefined ? line : name + quote + value + quote;
+    },
+  );
+}
+
+/** Kubernetes tells every pod of a Service named `parley`, or `parley-…`, by variables that look like settings of ours. */
+function withoutServiceLinks(process: Environment): Environment {
+  const services = Object.keys(process).flatMap((name) =>
+    /^(PARLEY(?:_\w+)?)_SERVICE_HOST$/.exec(name)?.[1] ?? []
+  );
+  const isLink = (name: string, value = "") =>
+    services.some((service) =>
+      name.startsWith(`${service}_SERVICE_`) || name.startsWith(`${service}_PORT_`) ||
+      (name === `${service}_PORT` && value.includes("://"))
+    );
+  return Object.fromEntries(Object.entries(process).filter(([name, value]) => !isLink(name, value)));
+}

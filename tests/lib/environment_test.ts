@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { loadConfig } from "../../lib/config.ts";
+import { readEnvironment } from "../../lib/environment.ts";
+
+/** What is read of a file with these bytes. */
+function read(content: string | Uint8Array<ArrayBuffer>, process: Record<string, string> = {}) {
+  const file = Deno.makeTempFileSync();
+  try {
+    Deno.writeFileSync(file, typeof content === "string" ? new TextEncoder().encode(content) : content);
+    return readEnvironment({ file, process });
+  } finally {
+    Deno.removeSync(file);
+  }
+}
+
+Deno.test("readEnvironment() goes by the process environment before the file", () => {
+  const env = read("PARLEY_PORT=1\nPARLEY_LOG=off\n", { PARLEY_PORT: "2", OTHER: "x" });
+  assert.deepEqual(env, { PARLEY_PORT: "2", PARLEY_LOG: "off", OTHER: "x" });
+});
+
+Deno.test("readEnvironment() does without a file, and with a folder of that name", () => {
+  const process = { PARLEY_PORT: "2" };
+  for (const file of ["/nonexistent/.env", Deno.cwd()]) {
+    assert.deepEqual(readEnvironment({ file, process }), process);
+  }
+});
+
+Deno.test("readEnvironment() reads a file with a byte order mark, in UTF-8 and UTF-16", () => {
+  const text = "\ufeffPARLEY_SCHEDULE=off\r\nPARLEY_DATA=./é\r\n";
+  const utf16 = (littleEndian: boolean) => {
+    const view = new DataView(new ArrayBuffer(2 * text.length));
+    for (let i = 0; i < text.length; i++) view.setUint16(2 * i, text.charCodeAt(i), littleEndian);
+    return new Uint8Array(view.buffer);
+  };
+  for (const content of [text, utf16(true), utf16(false)]) {
+    assert.deepEqual(read(content), { PARLEY_SCHEDULE: "off", PARLEY_DATA: "./é" });
+  }
+});
+
+Deno.test("readEnvironment() keeps a # inside a value, and leaves out a comment after a blank", () => {
+  const lines: [string, string][] = [
+    ["a#b", "a#b"],
+    ["ends#", "ends#"],
+    ["a#b # about it", "a#b"],
+    ["a #b", "a"],
+    ["#all of it", ""],
+    ['"a # b"', "a # b"],
+    ["'a#b' # about it", "a#b"],
+    ["it's#one", "it's#one"],
+    ['say"what#', 'say"what#'],
+    ["one,two", "one,two"],
+  ];
+  for (const [written, value] of lines) {
+    assert.deepEqual(read(`BEFORE=1\nPARLEY_DATA=${written}\nAFTER=2\n`), {
+      BEFORE: "1",
+      PARLEY_DATA: value,
+      AFTER: "2",
+    }, written);
+  }
+  assert.equal(read("export  A = x#y\n").A, "x#y");
+});
+
+Deno.test("readEnvironment() leaves out what Kubernetes says of Services named parley and parley-…", () => {
+  const links = Object.fromEntries(
+    [["PARLEY", 8000], ["PARLEY_DOCUMENTS_DB", 27017]].flatMap(([service, port]) => [
+      [`${service}_SERVICE_HOST`, "10.0.0.7"],
+      [`${service}_SERVICE_PORT`, `${port}`],
+      [`${service}_SERVICE_PORT_HTTP`, `${port}`],
+      [`${service}_PORT`, `tcp://10.0.0.7:${port}`],
+      [`${service}_PORT_${port}_TCP`, `tcp://10.0.0.7:${port}`],
+      [`${service}_PORT_${port}_TCP_PROTO`, "tcp"],
+      [`${service}_PORT_${port}_TCP_PORT`, `${port}`],
+      [`${service}_PORT_${port}_TCP_ADDR`, "10.0.0.7"],
+    ]),
+  );
+  assert.deepEqual(read("PARLEY_PORT=9000", { ...links, PARLEY_LOG: "off" }), {
+    PARLEY_PORT: "9000",
+    PARLEY_LOG: "off",
+  });
+  assert.equal(loadConfig(read("", links)).port, 8000);
+  assert.equal(loadConfig(read("", { ...links, PARLEY_PORT: "9000" })).port, 9000);
+  assert.throws(() => loadConfig(read("", { PARLEY_PORT: "tcp://10.0.0.7:8000" })), /PARLEY_PORT/);
+});
