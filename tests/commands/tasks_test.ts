@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { ROOT } from "../fixtures/flow.ts";
+
+const PATH = "tests/lib/core/text_test.ts";
+
+for (const args of [["task", "test", PATH], ["test", "-P", "--no-check", PATH]]) {
+  Deno.test(`\`deno ${args.join(" ")}\` runs those tests alone`, async () => {
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args,
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    assert.equal(code, 0, text);
+    assert.deepEqual(text.match(/^running .*$/gm)?.map((line) => line.replace(/^.* from /, "")), [
+      `./${PATH}`,
+    ]);
+  });
+}
