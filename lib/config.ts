@@ -113,7 +113,7 @@ const Environment = z.object({
     .refine((at) => at <= Date.now(), "is in the future: every message and event would be refused"),
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
-  PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(30),
+  PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(365),
   PARLEY_CONVERSATION_GAP_MINUTES: number(0.1, 100_000).default(30),
   PARLEY_LOG: z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
 });

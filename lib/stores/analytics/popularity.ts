@@ -40,12 +40,12 @@ interface Tally {
  * meeting of a user with the campaign, since not every source records impressions. With `n` weighed meetings of worth `w`, of
  * which all campaigns together have `N` and `W`, a campaign scores
  *
- *     rate × log(1 + n)   where   rate = (w + 10 × W/N) / (n + 10), or 0 where that is negative
+ *     rate × √n   where   rate = (w + 10 × W/N) / (n + 10), or 0 where that is negative
  *
  * and its popularity is its score as a share of the best one's. The rate is what a meeting is worth, drawn to the
- * average where few have met the campaign, so that one lucky conversion does not lead. The logarithm is for how many
- * met it: alone, the rate could not rank data that holds nothing but conversions; unlogged, what was shown most would
- * lead whatever came of it. A campaign nobody met has popularity 0.
+ * average if few have met the campaign, so that one lucky conversion does not lead. The root is for how many met it: alone, the
+ * rate says nothing in data that holds nothing but conversions; with n itself, what was shown most would lead whatever came
+ * of it. A campaign nobody met has popularity 0.
  */
 export class Popularity {
   private readonly tallies = new Map<string, Tally>();
@@ -107,5 +107,5 @@ function worthOf(row: CampaignDay): number {
 
 function scoreOf(tally: Tally, prior: number): number {
   const rate = (tally.worth + PRIOR_MEETINGS * prior) / (tally.meetings + PRIOR_MEETINGS);
-  return Math.max(0, rate) * Math.log1p(tally.meetings);
+  return Math.max(0, rate) * Math.sqrt(tally.meetings);
 }

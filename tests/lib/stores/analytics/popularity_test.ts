@@ -21,8 +21,8 @@ Deno.test("Popularity follows its formula", () => {
   ]);
   // The first of March is 30 days old: b has n = 2 × ½ + 1 = 2 meetings worth w = 6; a has n = 5 worth 4 × 0.05 + 1 = 1.2.
   const prior = (1.2 + 6) / (5 + 2);
-  const a = (1.2 + 10 * prior) / 15 * Math.log(6);
-  const b = (6 + 10 * prior) / 12 * Math.log(3);
+  const a = (1.2 + 10 * prior) / 15 * Math.sqrt(5);
+  const b = (6 + 10 * prior) / 12 * Math.sqrt(2);
   assert.equal(found.b, 1);
   assert.ok(Math.abs(found.a! - a / b) < 1e-12, `${found.a} is not ${a / b}`);
 });
@@ -32,12 +32,18 @@ Deno.test("Popularity ranks by how many met it where all events are conversions"
   assert.ok(found.many === 1 && found.few! > 0 && found.few! < 1);
 });
 
-Deno.test("Popularity does not let one lucky conversion lead", () => {
-  const found = popularity([
-    day("lucky", { impressions: 1, conversions: 1 }),
-    day("steady", { impressions: 500, clicks: 200, conversions: 80 }),
-  ]);
-  assert.equal(found.steady, 1);
+Deno.test("Popularity does not let one lucky conversion lead, be the others much or little engaged with", () => {
+  const lucky = day("lucky", { impressions: 1, conversions: 1 });
+  for (
+    const steady of [
+      { impressions: 500, clicks: 200, conversions: 80 },
+      { impressions: 500, clicks: 5 },
+      { impressions: 10, clicks: 3, conversions: 1 },
+    ]
+  ) {
+    const found = popularity([lucky, day("steady", steady)]);
+    assert.ok(found.steady === 1 && found.lucky! < 0.6, `${found.lucky}`);
+  }
 });
 
 Deno.test("Popularity ranks what was chosen above what was only shown", () => {
