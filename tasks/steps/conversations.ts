@@ -43,8 +43,8 @@ export const NOTHING_DERIVED: DerivedCounts = {
 export const USERS = 50;
 /** Messages read at a time. */
 const PAGE = 2_000;
-/** Messages of one user that count, the newest: some users are programs. */
-const MAX_MESSAGES = 10_000;
+/** Messages and events of one user that count, the newest of each: some users are programs. */
+const MAX_ROWS = 10_000;
 /** Rows embedded at a time. */
 const ROWS = 256;
 
@@ -156,18 +156,20 @@ async function readUsers(
   for await (const message of paged(PAGE, ({ message_id }) => message_id, page)) {
     const messages = said.get(message.user_id);
     messages?.push(message);
-    if (messages !== undefined && messages.length >= 2 * MAX_MESSAGES) {
-      said.set(message.user_id, newestOf(messages, MAX_MESSAGES));
+    if (messages !== undefined && messages.length >= 2 * MAX_ROWS) {
+      said.set(message.user_id, newestOf(messages, MAX_ROWS + 1));
     }
   }
-  const events = Map.groupBy(await analytics.eventsOf({ user_ids, signal }), ({ user_id }) => user_id);
+  // One more than count, so that a user who has more can be told.
+  const newest = await analytics.eventsOf({ user_ids, limit: MAX_ROWS + 1, signal });
+  const done = Map.groupBy(newest, ({ user_id }) => user_id);
   let cut = 0;
   const users = [...said].map(([user_id, messages]) => {
-    if (messages.length > MAX_MESSAGES) cut++;
-    const newest = newestOf(messages, MAX_MESSAGES);
-    return { user_id, messages: newest, events: events.get(user_id) ?? [] };
+    const events = done.get(user_id) ?? [];
+    if (Math.max(messages.length, events.length) > MAX_ROWS) cut++;
+    return { user_id, messages: newestOf(messages, MAX_ROWS), events: events.slice(-MAX_ROWS) };
   });
-  if (cut > 0) log(`${cut} users said more than ${MAX_MESSAGES} messages: the newest count`);
+  if (cut > 0) log(`${cut} users have more than ${MAX_ROWS} messages or events: the newest count`);
   return users;
 }
 

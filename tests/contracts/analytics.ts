@@ -220,7 +220,7 @@ function recounts(test: Test): void {
     }
   });
 
-  test("eventsOf() gives whole events of these users, in ascending user, time and id", async (store) => {
+  test("eventsOf() gives the newest whole events of each user, in ascending user, time and id", async (store) => {
     const same = [event({ user_id: "user-1" }), event({ user_id: "user-1" })].map((row) => ({
       ...row,
       timestamp: FULL_EVENT.timestamp,
@@ -230,8 +230,13 @@ function recounts(test: Test): void {
     const key = ({ user_id, timestamp, event_id }: EngagementEvent) => `${user_id} ${timestamp} ${event_id}`;
     for (const user_ids of [["user-1"], ["user-8", "nobody", "user-0", "user-0"], []]) {
       const own = rows.filter((row) => user_ids.includes(row.user_id));
-      const expected = own.sort((a, b) => key(a) < key(b) ? -1 : 1);
-      assert.deepEqual(await store.eventsOf({ user_ids }), expected);
+      const sorted = own.sort((a, b) => key(a) < key(b) ? -1 : 1);
+      assert.deepEqual(await store.eventsOf({ user_ids, limit: 1_000 }), sorted);
+      for (const limit of [1, 2, 7]) {
+        const newest = [...Map.groupBy(sorted, ({ user_id }) => user_id).values()]
+          .flatMap((some) => some.slice(-limit));
+        assert.deepEqual(await store.eventsOf({ user_ids, limit }), newest);
+      }
     }
   });
 
@@ -350,7 +355,7 @@ function recounts(test: Test): void {
     assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 30, latest: LATEST }), {
       campaigns: 0,
     });
-    assert.deepEqual(await store.eventsOf({ user_ids: ["nobody"] }), []);
+    assert.deepEqual(await store.eventsOf({ user_ids: ["nobody"], limit: 5 }), []);
     assert.equal(await store.file({ version: 1, name: "weights" }), null);
     assert.equal(await store.published(), null);
     assert.equal(await store.source({ kind: "events", uri: "x" }), null);

@@ -123,7 +123,7 @@ function suite(server: string): void {
       `DROP TABLE ${schema}.files; UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
     );
     const store = new PostgresAnalytics({ url });
-    assert.deepEqual(await store.eventsOf({ user_ids: ["a"] }), [row]);
+    assert.deepEqual(await store.eventsOf({ user_ids: ["a"], limit: 5 }), [row]);
     await store.saveFile({ version: 1, name: "weights", bytes: Uint8Array.of(0, 92, 255) });
     assert.deepEqual(await store.file({ version: 1, name: "weights" }), Uint8Array.of(0, 92, 255));
     await store.close();

@@ -233,7 +233,22 @@ Deno.test("conversations() takes the newest 10,000 messages of a user, and says 
     await world.write({ messages: many, events: [10_099, 10_100].map((n) => took("bot", n * 60 + 1, "k")) });
     const { done, log } = await world.derive();
     assert.equal(done.conversations, 1);
-    assert.match(log[0]!, /^1 users said more than 10000 messages: the newest count$/);
+    assert.match(log[0]!, /^1 users have more than 10000 messages or events: the newest count$/);
+  }));
+
+Deno.test("conversations() takes the newest 10,000 events of a user, and says so", () =>
+  withWorld(async (world) => {
+    const later = Array.from({ length: 10_000 }, (_, n) => took("bot", 10_000 + n, "k"));
+    await world.write({
+      messages: [said("bot", 0, "a tent, please")],
+      events: [took("bot", 1, "tent"), ...later.slice(1)],
+    });
+    const { done, log } = await world.derive();
+    assert.deepEqual([done.conversations, log.some((line) => /newest/.test(line))], [1, false]);
+    await world.write({ events: later });
+    const { done: without, log: [first] } = await world.derive();
+    assert.equal(without.conversations, 0);
+    assert.match(first!, /^1 users have more than 10000 messages or events: the newest count$/);
   }));
 
 Deno.test("conversations() embeds by the model of the run alone, and tells nothing of what was said", () =>

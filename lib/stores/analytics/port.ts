@@ -92,8 +92,8 @@ export interface AnalyticsStore {
   users(o: { after: string | null; limit: number } & Abortable): Promise<string[]>;
   /** Recount of events for these users, in ascending user and campaign. */
   engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
-  /** All events of these users, in ascending user, time and id. */
-  eventsOf(o: { user_ids: readonly string[] } & Abortable): Promise<EngagementEvent[]>;
+  /** The newest `limit` events of each of these users, in ascending user, time and id. */
+  eventsOf(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]>;
   /** These campaigns, whichever exist, in ascending id. */
   campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
   /** Campaigns in ascending id, after `after`. */

@@ -49,6 +49,11 @@ const TOUCH_PAGE =
   written AS (INSERT INTO touched SELECT user_id, nextval('writes') FROM page ORDER BY user_id
               ON CONFLICT (user_id) DO UPDATE SET token = nextval('writes'))
   SELECT user_id FROM page ORDER BY user_id`;
+const NEWEST_EVENTS = `WHERE event_id IN (
+    SELECT newest.event_id FROM (SELECT DISTINCT user_id FROM unnest($1::text[]) AS user_id) AS given
+    CROSS JOIN LATERAL (SELECT event_id FROM events WHERE events.user_id = given.user_id
+      ORDER BY timestamp DESC, event_id DESC LIMIT $2) AS newest)
+  ORDER BY user_id, timestamp, event_id`;
 /** For what reads a whole table. */
 const WHOLE = { timeout_ms: 60_000 };
 
@@ -123,9 +128,8 @@ export class PostgresAnalytics implements AnalyticsStore {
     return this.db.all<Engagement>(sql, [o.user_ids], o);
   }
 
-  eventsOf(o: { user_ids: readonly string[] } & Abortable): Promise<EngagementEvent[]> {
-    const clause = "WHERE user_id = ANY($1::text[]) ORDER BY user_id, timestamp, event_id";
-    return this.events.select(clause, [o.user_ids], o);
+  eventsOf(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]> {
+    return this.events.select(NEWEST_EVENTS, [o.user_ids, o.limit], o);
   }
 
   campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {

@@ -45,6 +45,13 @@ import { Versions } from "./versions.ts";
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 500;
 
+/** A sort that is cut off holds no more than its limit, however many events one user has. */
+const NEWEST_EVENTS = `WHERE rowid IN (
+    SELECT newest.rowid FROM (SELECT DISTINCT value AS user_id FROM json_each(?1)) AS given
+    JOIN events AS newest ON newest.rowid IN (
+      SELECT rowid FROM events WHERE user_id = given.user_id ORDER BY timestamp DESC, event_id DESC LIMIT ?2))
+  ORDER BY user_id, timestamp, event_id`;
+
 /**
  * {@link AnalyticsStore} in one SQLite file. Stats cover the campaigns that exist when they are built; events of a
  * campaign that is deleted stay, as they are what its users did.
@@ -115,12 +122,11 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async eventsOf(o: { user_ids: readonly string[] } & Abortable): Promise<EngagementEvent[]> {
+  async eventsOf(
+    o: { user_ids: readonly string[]; limit: number } & Abortable,
+  ): Promise<EngagementEvent[]> {
     o.signal?.throwIfAborted();
-    return this.events.select(
-      "WHERE user_id IN (SELECT value FROM json_each(?)) ORDER BY user_id, timestamp, event_id",
-      JSON.stringify(o.user_ids),
-    );
+    return this.events.select(NEWEST_EVENTS, JSON.stringify(o.user_ids), o.limit);
   }
 
   async campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
