@@ -131,7 +131,13 @@ async function askParley(run: Run, fold: Fold, folder: string, evaluation: Evalu
     await build({ ...options, services }, params, run.signal);
     await using cache = new AsyncDisposableStack();
     const stores = { ...services, cache: cache.adopt(await openCache(config.cache), (one) => one.close()) };
-    const recommender = new Recommender({ stores, clock: systemClock, answer_ms: ANSWER_MS });
+    const { repurchase_days } = config;
+    const recommender = new Recommender({
+      stores,
+      clock: systemClock,
+      answer_ms: ANSWER_MS,
+      repurchase_days,
+    });
     for (const query of fold.queries) {
       run.signal.throwIfAborted();
       const { answer, failures } = await recommender.explain({ user_id: query.user_id, k: DEPTH });

@@ -44,11 +44,12 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const published = await soon(CONNECT_MS, () => askPublished({ analytics: stores.value.analytics }));
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
-    const { answer_ms } = config;
+    const { answer_ms, repurchase_days } = config;
     const recommender = new Recommender({
       stores: stores.value,
       clock: systemClock,
       answer_ms,
+      repurchase_days,
       warn: (line) => log("serve").warning("{line}", { line }),
     });
     const { signal } = closing;

@@ -56,6 +56,8 @@ export interface Config {
   /** How long a process may be silent before its runs are taken over. */
   readonly lease_ms: number;
   readonly half_life_days: number;
+  /** Days after which what a user converted on may be shown to them again; null for never. */
+  readonly repurchase_days: number | null;
   readonly conversation_gap_minutes: number;
   readonly log: LogLevel;
 }
@@ -114,6 +116,9 @@ const Environment = z.object({
   PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
   PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
   PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(365),
+  PARLEY_REPURCHASE_DAYS: z.union([z.literal("never"), number(0, 36_500)], {
+    error: "is neither never nor a number of days from 0 to 36500",
+  }).default("never").transform((days) => days === "never" ? null : days),
   PARLEY_CONVERSATION_GAP_MINUTES: number(0.1, 100_000).default(30),
   PARLEY_LOG: z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
 });
@@ -202,6 +207,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     retention_days: v.PARLEY_RETENTION_DAYS,
     lease_ms: v.PARLEY_LEASE_MS,
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
+    repurchase_days: v.PARLEY_REPURCHASE_DAYS,
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
     log: v.PARLEY_LOG,
   };

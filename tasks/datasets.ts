@@ -21,6 +21,7 @@ export const FIELDS = Object.freeze({
     "starts_at",
     "ends_at",
     "status",
+    "repurchase_days",
     "metadata",
   ],
   events: ["event_id", "user_id", "campaign_id", "type", "timestamp", "conversation_id", "metadata"],

@@ -32,6 +32,8 @@ export interface Campaign {
   readonly starts_at: string | null;
   readonly ends_at: string | null;
   readonly status: "active" | "paused" | "ended";
+  /** Days after which it may be shown again to a user who converted on it; null: as the setting says. */
+  readonly repurchase_days: number | null;
   readonly metadata: JsonObject | null;
 }
 

@@ -16,6 +16,7 @@ import { Candidates, type Evidence } from "./features.ts";
 import { type KnownUser, readUserGraph, UNKNOWN } from "./known_user.ts";
 import { rank, type Ranked, shortlist, weightsFor } from "./score.ts";
 import { isAsked, loadShowable, type Row } from "./showable.ts";
+import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed.ts";
 import type { Trace } from "./trace.ts";
 import type { VersionData } from "./version_data.ts";
 
@@ -23,7 +24,7 @@ import type { VersionData } from "./version_data.ts";
 export interface AnswerStores {
   readonly vectors: Pick<VectorStores, "of">;
   readonly graph: Pick<GraphStore, "engagedBy" | "engagedIn" | "intentsOf" | "targeting">;
-  readonly analytics: Pick<AnalyticsStore, "campaigns" | "settledCampaigns" | "stats">;
+  readonly analytics: Pick<AnalyticsStore, "campaigns" | "finalEngagement" | "stats">;
 }
 
 export interface RecommendOptions extends RecommendationRequest {
@@ -33,6 +34,8 @@ export interface RecommendOptions extends RecommendationRequest {
   readonly clock: Clock;
   /** The published data version, and the model that its vectors are of. */
   readonly published: Pick<Published, "version" | "model">;
+  /** Days after which a campaign that the user converted on may be shown again, if it does not say so itself; null: never. */
+  readonly repurchase_days: number | null;
   readonly trace: Trace;
 }
 
@@ -42,15 +45,18 @@ export interface Provenance extends Evidence {
   readonly own: readonly Engagement[];
   /** By campaign of the answer, what the user engaged with that says most for it. */
   readonly causes: ReadonlyMap<string, Cause>;
-  /** Campaigns that the user dismissed or converted on, which are left out. */
-  readonly settled: readonly string[];
+  /** Campaigns that are left out because the user dismissed them or converted on them. */
+  readonly suppressed: readonly SuppressedCampaign[];
   /** How many campaigns something spoke for, the popular ones among them. */
   readonly considered: number;
   /** How much each source counted, adding up to 1. */
   readonly weights: Sources;
 }
 
-/** An answer, with when it no longer holds (ISO 8601): when the first of its campaigns ends, or soon if data are still being loaded. */
+/**
+ * An answer, with when it no longer holds (ISO 8601): when the first of its campaigns ends, or of those that are left out may be
+ * shown again, or soon if data are still being loaded.
+ */
 export interface ComputedAnswer {
   readonly answer: Answer;
   readonly holds_until: string | null;
@@ -88,7 +94,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     candidates.add(found.asked);
     return { candidates, weights: weightsFor(candidates.all()), evidence };
   });
-  const { rows, settled } = await trace.timed(
+  const { rows, suppressed } = await trace.timed(
     "analytics",
     () =>
       trace.guarded("analytics", NO_ROWS, (signal) => readRows({ ...options, signal }, candidates, weights)),
@@ -102,7 +108,10 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     () =>
       trace.guarded("analytics", NO_CAUSES, (signal) => readCauses({ ...options, signal }, chosen, evidence)),
   );
-  const ends = chosen.flatMap((one) => one.campaign.ends_at ?? []);
+  const ends = [
+    ...chosen.flatMap((one) => one.campaign.ends_at ?? []),
+    ...suppressed.flatMap(({ until }) => until ?? []),
+  ];
   if (items === "loading") ends.push(iso(clock.now() + LOADING_HOLDS_MS));
   return {
     answer: {
@@ -111,7 +120,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
       items: chosen.map((one) => explain(one, { weights, causes })),
     },
     holds_until: ends.sort()[0] ?? null,
-    provenance: { ...evidence, own: user.own, causes, settled, considered: candidates.size, weights },
+    provenance: { ...evidence, own: user.own, causes, suppressed, considered: candidates.size, weights },
   };
 }
 
@@ -176,12 +185,12 @@ async function findEvidence(user: KnownUser, options: RecommendOptions) {
   return { neighbours, campaigns, targets, asked: asked.map(({ campaign_id }) => campaign_id) };
 }
 
-/** What may be shown, and what may not because the user is done with it. */
+/** What may be shown, and what may not for what the user did. */
 interface Choice {
   readonly rows: readonly Row[];
-  readonly settled: readonly string[];
+  readonly suppressed: readonly SuppressedCampaign[];
 }
-const NO_ROWS: Choice = Object.freeze({ rows: [], settled: [] });
+const NO_ROWS: Choice = Object.freeze({ rows: [], suppressed: [] });
 
 /**
  * The best candidates that may be shown: those found, and the popular ones, which are added to them. If too few of the popular may be
@@ -193,15 +202,18 @@ async function readRows(
   weights: Sources,
 ): Promise<Choice> {
   const { user_id, k, intent, signal, stores: { analytics }, published: { version } } = options;
-  const settled = new Set(await analytics.settledCampaigns({ user_id, signal }));
-  for (let limit = PAGE.times * k + settled.size;; limit *= GROWTH) {
+  const { clock, repurchase_days } = options;
+  const final = await analytics.finalEngagement({ user_id, signal });
+  const suppressed = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
+  const left_out = new Set(suppressed.map(({ campaign_id }) => campaign_id));
+  for (let limit = PAGE.times * k + left_out.size;; limit *= GROWTH) {
     const popular = await options.popular.top({ version, limit, signal });
     candidates.add(popular.map(({ campaign_id }) => campaign_id));
     const whole = popular.length < limit;
     const ids = shortlist(candidates.all(), { weights, ...popularities(popular, whole) });
-    const rows = await readBest(options, ids.filter((id) => !settled.has(id)));
+    const rows = await readBest(options, ids.filter((id) => !left_out.has(id)));
     // What targets an intent was found by that: the popular list, down to its end, would add little.
-    if (rows.length >= k || whole || intent !== undefined) return { rows, settled: [...settled] };
+    if (rows.length >= k || whole || intent !== undefined) return { rows, suppressed };
   }
 }
 

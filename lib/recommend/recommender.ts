@@ -77,6 +77,8 @@ export class Recommender {
       clock: Clock;
       answer_ms?: number;
       random?: () => number;
+      /** As `recommend()` takes it; default null. */
+      repurchase_days?: number | null;
       /** Gets a line about what is left out of answers although no store is down. */
       warn?: (line: string) => void;
     },
@@ -184,6 +186,7 @@ export class Recommender {
       const made = await recommend({
         ...question,
         ...this.o,
+        repurchase_days: this.o.repurchase_days ?? null,
         popular: this.memory.popular,
         version_data: this.memory.version_data,
         published,

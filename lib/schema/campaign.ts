@@ -8,6 +8,9 @@ import { endTime, startTime } from "./time.ts";
 
 const MAX_TITLE = 1_024;
 const MAX_DESCRIPTION = 65_536;
+/** A hundred years. */
+export const MAX_REPURCHASE_DAYS = 36_500;
+const REPURCHASE_RULE = `a number of days from 0 to ${MAX_REPURCHASE_DAYS}`;
 const STATUSES = ["active", "paused", "ended"] as const;
 
 /** A campaign as it comes in; only `campaign_id` and `title` are needed. */
@@ -22,6 +25,8 @@ export const campaignInput = z.object({
   starts_at: startTime.nullish(),
   ends_at: endTime.nullish(),
   status: z.enum(STATUSES, expected(`one of ${STATUSES.join(", ")}`)).nullish(),
+  repurchase_days: z.number(expected(REPURCHASE_RULE)).min(0, `is not ${REPURCHASE_RULE}`)
+    .max(MAX_REPURCHASE_DAYS, `is not ${REPURCHASE_RULE}`).nullish(),
   metadata,
 }).refine(endsAfterStart, { path: ["ends_at"], message: "is before starts_at" });
 
@@ -35,6 +40,7 @@ export const campaignSchema = campaignInput.transform((input): Campaign => ({
   starts_at: input.starts_at ?? null,
   ends_at: input.ends_at ?? null,
   status: input.status ?? "active",
+  repurchase_days: input.repurchase_days ?? null,
   metadata: input.metadata ?? null,
 }));
 

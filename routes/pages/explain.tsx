@@ -7,7 +7,7 @@ import type { Message } from "../../lib/core/types.ts";
 import { Messages, readMessages } from "../ui/explain_messages.tsx";
 import { Timings } from "../ui/explain_timings.tsx";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
-import { readSettled, type SettledOnes } from "../ui/settled.tsx";
+import { readSuppressed, type SuppressedCampaigns } from "../ui/suppressed.tsx";
 import { sentence } from "../ui/text.ts";
 import type { Asked } from "../web/ask.ts";
 import type { View, Visit } from "../web/page.ts";
@@ -70,7 +70,7 @@ function wishOf(url: URL): Wish {
 /** All that the page shows of an answer. */
 interface Shown {
   readonly explained: Explained;
-  readonly settled: SettledOnes;
+  readonly suppressed: SuppressedCampaigns;
   readonly messages: Asked<Message[]> | null;
 }
 
@@ -82,7 +82,8 @@ async function explained(visit: Visit, { user_id, k }: Wish): Promise<Shown | Pa
       site.recommender.explain({ user_id, k }),
       readMessages(visit, user_id),
     ]);
-    return { explained, messages, settled: await readSettled(site, explained.provenance?.settled ?? []) };
+    const suppressed = await readSuppressed(site, explained.provenance?.suppressed ?? []);
+    return { explained, messages, suppressed };
   } catch (error) {
     if (error instanceof ParleyError) return error;
     throw error;
@@ -106,7 +107,7 @@ function Wished({ wish: { user_id, k, wrong } }: { wish: Wish }) {
   );
 }
 
-function Whole({ visit, explained, settled, messages }: Shown & { visit: Visit }) {
+function Whole({ visit, explained, suppressed, messages }: Shown & { visit: Visit }) {
   const { answer, provenance, published } = explained;
   return (
     <>
@@ -134,7 +135,7 @@ function Whole({ visit, explained, settled, messages }: Shown & { visit: Visit }
       {provenance !== null && (
         <>
           <Sources weights={provenance.weights} items={answer.items} />
-          <HowMade visit={visit} answer={answer} provenance={provenance} settled={settled} />
+          <HowMade visit={visit} answer={answer} provenance={provenance} suppressed={suppressed} />
         </>
       )}
       <Timings steps={explained.steps} />

@@ -9,17 +9,17 @@ import { explainGraph } from "./explain_graph.ts";
 import { Graph } from "./graph.tsx";
 import { Empty, Section } from "./layout.tsx";
 import { percent } from "./numbers.ts";
-import { Settled, type SettledOnes } from "./settled.tsx";
+import { Suppressed, type SuppressedCampaigns } from "./suppressed.tsx";
 import { type Column, Table } from "./table.tsx";
 import { Ago } from "./time.tsx";
 
 /** What the answer was computed from: a small graph, similar conversations, the user's engagement and intents, and what is left out. */
 export function HowMade(
-  { visit, answer, provenance, settled }: {
+  { visit, answer, provenance, suppressed }: {
     visit: Visit;
     answer: Answer;
     provenance: Provenance;
-    settled: SettledOnes;
+    suppressed: SuppressedCampaigns;
   },
 ) {
   const { nodes, edges } = explainGraph(answer, provenance);
@@ -76,7 +76,7 @@ export function HowMade(
               empty={<Empty>None: no message of this user has an intent.</Empty>}
             />
           </Section>
-          <Settled {...settled} />
+          <Suppressed {...suppressed} now={visit.now} />
         </div>
       </div>
     </>

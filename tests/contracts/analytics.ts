@@ -62,6 +62,7 @@ const FULL_CAMPAIGN: Campaign = {
   starts_at: "2026-03-01T00:00:00.000Z",
   ends_at: "2026-03-31T23:59:59.999Z",
   status: "paused",
+  repurchase_days: 0.5,
   metadata: { nested: { list: [1, -0.5, null, true] }, "": {} },
 };
 
@@ -240,16 +241,36 @@ function recounts(test: Test): void {
     }
   });
 
-  test("settledCampaigns() are those dismissed or converted on, at once", async (store) => {
+  test("finalEngagement() is what a user dismissed or converted on, at once", async (store) => {
     const rows = many(60);
     await store.upsertEvents({ events: rows });
     for (const user_id of ["user-0", "user-5", "nobody"]) {
       const own = rows.filter((row) => row.user_id === user_id && /conversion|dismissal/.test(row.type));
-      const expected = [...new Set(own.map((row) => row.campaign_id))].sort();
-      assert.deepEqual((await store.settledCampaigns({ user_id })).toSorted(), expected);
+      const expected = Object.entries(Object.groupBy(own, ({ campaign_id }) => campaign_id)).sort();
+      assert.deepEqual(
+        await store.finalEngagement({ user_id }),
+        expected.map(([campaign_id, group = []]) => {
+          const { dismissals } = countsOf(group);
+          const bought = group.filter(({ type }) => type === "conversion").map(({ timestamp }) => timestamp);
+          return {
+            campaign_id,
+            converted_at: bought.sort().at(-1) ?? null,
+            dismissals,
+            repurchase_days: null,
+          };
+        }),
+      );
     }
     await store.upsertEvents({ events: [event({ user_id: "nobody", campaign_id: "k", type: "dismissal" })] });
-    assert.deepEqual(await store.settledCampaigns({ user_id: "nobody" }), ["k"]);
+    const dismissed = { campaign_id: "k", converted_at: null, dismissals: 1, repurchase_days: null };
+    assert.deepEqual(await store.finalEngagement({ user_id: "nobody" }), [dismissed]);
+    for (const repurchase_days of [0, 30.5, null]) {
+      await store.upsertCampaigns({ campaigns: [campaign({ campaign_id: "k", repurchase_days })] });
+      assert.deepEqual(await store.finalEngagement({ user_id: "nobody" }), [{
+        ...dismissed,
+        repurchase_days,
+      }]);
+    }
   });
 
   test("daily() counts events by type and UTC day, from since to before until", async (store) => {
@@ -377,7 +398,7 @@ function erasing(test: Test): void {
     assert.equal(await store.digest(), digestOf([], others));
     assert.equal(await store.epoch({ user_id: "user-1" }), 0);
     assert.ok(!(await touchedUsers(store)).includes("user-1"));
-    assert.deepEqual(await store.settledCampaigns({ user_id: "user-1" }), []);
+    assert.deepEqual(await store.finalEngagement({ user_id: "user-1" }), []);
     await store.deleteUsers({ user_ids: rows.map((row) => row.user_id) });
     assert.deepEqual(await store.counts(), { campaigns: 0, events: 0, users: 0 });
     assert.deepEqual(await touchedUsers(store), []);

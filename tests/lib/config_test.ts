@@ -18,6 +18,13 @@ Deno.test("loadConfig() reports every problem at once", () => {
   assert.throws(() => loadConfig(env), /PORT[^]*MAX_BAD_SHARE|NONSENSE[^]*PORT[^]*MAX_BAD_SHARE/);
 });
 
+Deno.test("loadConfig() takes a number of days after which a purchase may be repeated, or never", () => {
+  const days = (value?: string) => loadConfig({ PARLEY_REPURCHASE_DAYS: value }).repurchase_days;
+  assert.deepEqual([days(), days("never"), days("0"), days("90")], [null, null, 0, 90]);
+  assert.throws(() => days("soon"), /PARLEY_REPURCHASE_DAYS is neither never nor a number of days/);
+  assert.throws(() => days("-1"), /PARLEY_REPURCHASE_DAYS is below 0/);
+});
+
 Deno.test("loadConfig() refuses an address that can be reached from outside without keys", () => {
   assert.throws(() => loadConfig({ PARLEY_HOST: "0.0.0.0" }), /can be reached from outside/);
   const key = "0123456789abcdef";

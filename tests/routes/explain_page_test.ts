@@ -36,7 +36,18 @@ pageTest("explain shows who is alike, what led where, and what is left out", asy
   assert.match(html, /<title>plants: intent<\/title>/);
   assert.match(html, /1 person asked for something like this and chose it/);
   assert.match(html, /Left out[\s\S]*Title of g2/);
+  assert.doesNotMatch(html, /may be shown again/);
   assert.match(html, />analytics<\/span><svg role="img" aria-label="from [\d.]+ ms to [\d.]+ ms"/);
+});
+
+pageTest("explain says when what the user chose may be shown again", async ({ app, world }) => {
+  const [g1] = await world.stores.analytics.campaigns({ campaign_ids: ["g1"] });
+  await world.stores.analytics.upsertCampaigns({ campaigns: [{ ...g1!, repurchase_days: 30 }] });
+  const { html } = await see(app, "/explain?user_id=bob");
+  assert.match(
+    html,
+    /Title of g1 <code>g1<\/code> <span class="muted">may be shown again <time[^>]*>in 21 d/,
+  );
 });
 
 pageTest("explain shows what of the user's own engagement led where", async ({ app }) => {

@@ -92,7 +92,7 @@ function suite(server: string): void {
           popular: await each.popular({ version: 1, limit: 20 }),
           stats: await each.stats({ version: 1, campaign_ids: [...ODD_IDS, "none", "a"] }),
           engagement: await each.engagement({ user_ids: ["user-1", "user-2"] }),
-          settled: await each.settledCampaigns({ user_id: "user-3" }),
+          final: await each.finalEngagement({ user_id: "user-3" }),
           touched: (await each.touched({ after: null, limit: 20 })).map(({ user_id }) => user_id),
         });
       }
@@ -120,7 +120,8 @@ function suite(server: string): void {
     const schema = url.searchParams.get("schema");
     await ask(
       url,
-      `DROP TABLE ${schema}.files; UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
+      `DROP TABLE ${schema}.files; ALTER TABLE ${schema}.campaigns DROP COLUMN repurchase_days;
+       UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
     );
     const store = new PostgresAnalytics({ url });
     assert.deepEqual(await store.eventsOf({ user_ids: ["a"], limit: 5 }), [row]);
@@ -135,7 +136,8 @@ function suite(server: string): void {
       const row = event({ type: "click" });
       const events = [row, row, { ...row, type: "conversion" as const }];
       assert.deepEqual(await store.upsertEvents({ events }), { inserted: 1, changed: 1, same: 1 });
-      assert.deepEqual(await store.settledCampaigns({ user_id: row.user_id }), [row.campaign_id]);
+      const final = await store.finalEngagement({ user_id: row.user_id });
+      assert.deepEqual(final.map(({ campaign_id }) => campaign_id), [row.campaign_id]);
     }));
 
   Deno.test("PostgresAnalytics writes and deletes more than a batch", () =>

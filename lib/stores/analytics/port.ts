@@ -25,6 +25,16 @@ export interface Engagement extends EngagementCounts {
   readonly last: string;
 }
 
+/** A campaign that one user dismissed or converted on. */
+export interface FinalEngagement {
+  readonly campaign_id: string;
+  /** Time of the newest conversion; null if there is none. */
+  readonly converted_at: string | null;
+  readonly dismissals: number;
+  /** The campaign's own; null if it has none, or is not in the catalogue. */
+  readonly repurchase_days: number | null;
+}
+
 /** All that everybody did with one campaign, and its popularity under one data version (0..1, best is 1). */
 export interface CampaignStats extends EngagementCounts {
   readonly campaign_id: string;
@@ -113,8 +123,8 @@ export interface AnalyticsStore {
   ): Promise<CampaignEngagement[]>;
   /** Events by the strategy of the answer that led to them, in the same span, those with most events first. */
   byStrategy(o: { since: string; until: string; limit: number } & Abortable): Promise<StrategyEngagement[]>;
-  /** Campaigns that this user dismissed or converted on, read live. */
-  settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]>;
+  /** What this user dismissed or converted on, read live, in ascending campaign. */
+  finalEngagement(o: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
   /** Grows with every write for that user; 0 for an unknown one. */
   epoch(o: { user_id: string } & Abortable): Promise<number>;
   /**

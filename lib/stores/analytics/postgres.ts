@@ -20,6 +20,7 @@ import type {
   CampaignStats,
   Engagement,
   EngagementDay,
+  FinalEngagement,
   SourceRecord,
   StrategyEngagement,
   UnknownCampaigns,
@@ -34,6 +35,9 @@ import {
   CAMPAIGNS,
   DAILY,
   EVENTS,
+  FINAL_ENGAGEMENT,
+  finalEngagement,
+  type FinalEngagementRow,
   MOST_FIRST,
   UNKNOWN,
   unknownCampaigns,
@@ -170,14 +174,8 @@ export class PostgresAnalytics implements AnalyticsStore {
     return await this.db.all<StrategyEngagement>(`${sql} LIMIT $3`, [o.since, o.until, o.limit], o);
   }
 
-  async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {
-    const rows = await this.db.all<{ campaign_id: string }>(
-      `SELECT DISTINCT campaign_id FROM events
-       WHERE user_id = $1 AND type IN ('conversion', 'dismissal') ORDER BY campaign_id`,
-      [o.user_id],
-      o,
-    );
-    return rows.map((row) => row.campaign_id);
+  async finalEngagement(o: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
+    return finalEngagement(await this.db.all<FinalEngagementRow>(FINAL_ENGAGEMENT("$1"), [o.user_id], o));
   }
 
   async epoch(o: { user_id: string } & Abortable): Promise<number> {

@@ -2,7 +2,7 @@ import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../keyed.ts";
 import type { Migration } from "../sqlite.ts";
 import { TOUCHES_SCHEMA } from "../touches.ts";
-import type { UnknownCampaigns } from "./port.ts";
+import type { FinalEngagement, UnknownCampaigns } from "./port.ts";
 
 /**
  * Indexes hold all that is recounted from events, so that no recount reads the rows: by user, type first, because what
@@ -75,6 +75,7 @@ CREATE TABLE files (
   PRIMARY KEY (version, name, save, part)
 ) STRICT;
 `,
+  `ALTER TABLE campaigns ADD COLUMN repurchase_days TEXT`,
 ];
 
 /** Counts of events by type, as columns. */
@@ -85,6 +86,26 @@ export const BY_TYPE =
 /** A page of the users with events, off the index by user alone. `?` or `$1` is what they come after. */
 export const USERS = (after: string, limit: string) =>
   `SELECT DISTINCT user_id FROM events WHERE user_id > ${after} ORDER BY user_id LIMIT ${limit}`;
+
+/** What a user dismissed or converted on, off the index by user; the number of days is JSON text. */
+export const FINAL_ENGAGEMENT = (user_id: string) =>
+  `SELECT campaign_id, max(timestamp) FILTER (WHERE type = 'conversion') AS converted_at,
+    count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
+    (SELECT repurchase_days FROM campaigns WHERE campaigns.campaign_id = events.campaign_id) AS repurchase_days
+  FROM events WHERE user_id = ${user_id} AND type IN ('conversion', 'dismissal')
+  GROUP BY campaign_id ORDER BY campaign_id`;
+
+/** Its rows as the engines give them. */
+export type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
+  readonly repurchase_days: string | null;
+};
+
+export function finalEngagement(rows: readonly FinalEngagementRow[]): FinalEngagement[] {
+  return rows.map((row) => ({
+    ...row,
+    repurchase_days: row.repurchase_days === null ? null : Number(row.repurchase_days),
+  }));
+}
 
 /** Counts of events by type and UTC day, off the index by time alone. */
 export const DAILY = `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events`;
@@ -124,6 +145,7 @@ export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
     starts_at: "plain",
     ends_at: "plain",
     status: "plain",
+    repurchase_days: "json",
     metadata: "json",
   },
 };

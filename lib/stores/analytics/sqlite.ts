@@ -22,6 +22,7 @@ import type {
   CampaignStats,
   Engagement,
   EngagementDay,
+  FinalEngagement,
   SourceRecord,
   StrategyEngagement,
   UnknownCampaigns,
@@ -34,6 +35,9 @@ import {
   CAMPAIGNS,
   DAILY,
   EVENTS,
+  FINAL_ENGAGEMENT,
+  finalEngagement,
+  type FinalEngagementRow,
   MOST_FIRST,
   UNKNOWN,
   unknownCampaigns,
@@ -180,14 +184,9 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.db.all<StrategyEngagement>(`${sql} LIMIT ?`, o.since, o.until, o.limit);
   }
 
-  async settledCampaigns(o: { user_id: string } & Abortable): Promise<string[]> {
+  async finalEngagement(o: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
     o.signal?.throwIfAborted();
-    const rows = this.db.all<{ campaign_id: string }>(
-      `SELECT DISTINCT campaign_id FROM events
-       WHERE user_id = ? AND type IN ('conversion', 'dismissal') ORDER BY campaign_id`,
-      o.user_id,
-    );
-    return rows.map((row) => row.campaign_id);
+    return finalEngagement(this.db.all<FinalEngagementRow>(FINAL_ENGAGEMENT("?"), o.user_id));
   }
 
   async epoch(o: { user_id: string } & Abortable): Promise<number> {

@@ -26,7 +26,7 @@ async function withStuck(
     const { promise, resolve } = Promise.withResolvers<void>();
     const analytics = new Proxy(world.stores.analytics, {
       get: (target, name) => {
-        if (name === "settledCampaigns") return () => (resolve(), hangs());
+        if (name === "finalEngagement") return () => (resolve(), hangs());
         const value = Reflect.get(target, name);
         return typeof value === "function" ? value.bind(target) : value;
       },

@@ -86,7 +86,7 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
       const { recommender, clock } = scene;
       const before = await recommender.serve(ANN);
       clock.advance(100_000);
-      scene.break(fault, "settledCampaigns");
+      scene.break(fault, "finalEngagement");
       const during = await recommender.serve(ANN);
       assert.deepEqual([during.cache, during.degraded], ["stale", ["analytics"]]);
       assert.deepEqual(idsOf(during), idsOf(before));
@@ -155,7 +155,7 @@ scene("shows what targets the intent that was asked for", async (scene) => {
 
 scene("caches nothing", async (scene) => {
   const { recommender } = scene;
-  scene.break(fails, "settledCampaigns");
+  scene.break(fails, "finalEngagement");
   await recommender.serve(ANN);
   scene.break(null);
   assert.deepEqual(await recommender.serve(ANN).then(({ cache, degraded }) => [cache, degraded]), [

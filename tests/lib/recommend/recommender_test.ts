@@ -6,6 +6,7 @@ import { Recommender, type RecommenderStores } from "../../../lib/recommend/reco
 import { campaign, event } from "./samples.ts";
 import { emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
 import { LATEST } from "../../fixtures/rows.ts";
+import { claimsLapse } from "../../fixtures/stampede.ts";
 import { told } from "../../fixtures/told.ts";
 
 interface Scene {
@@ -183,7 +184,7 @@ scene(
       "cache.get",
       "vectors.search",
       "graph.engagedIn",
-      "analytics.settledCampaigns",
+      "analytics.finalEngagement",
       "analytics.stats",
       "cache.set",
     ];
@@ -200,6 +201,35 @@ scene("sees a dismissal in the next answer", async ({ world, clock }) => {
   const next = await recommender.serve({ user_id: "ann", k: 10 });
   assert.equal(next.cache, "miss");
   assert.ok(!ids(JSON.parse(next.body)).includes("g1"));
+});
+
+scene("shows what was chosen again once it may be, from that moment on", async ({ world, clock }) => {
+  const { analytics } = world.stores;
+  const campaigns = await analytics.campaigns({ campaign_ids: ["g1", "g3"] });
+  await analytics.upsertCampaigns({
+    campaigns: campaigns.map((one) => ({ ...one, repurchase_days: one.campaign_id === "g3" ? 365 : null })),
+  });
+  await world.add(["g1", "g3"].map((id) => event("ann", "conversion", id)));
+  // The conversions are eight and a half days old.
+  const recommender = new Recommender({ stores: world.stores, clock, repurchase_days: 8.5 + 20 / 86_400 });
+  const shown = async () => {
+    const { body, cache } = await recommender.serve({ user_id: "ann", k: 10 });
+    return [cache, ...ids(JSON.parse(body)).filter((id) => ["g1", "g2", "g3"].includes(id))];
+  };
+  assert.deepEqual(await shown(), ["miss"]);
+  clock.advance(19_999);
+  assert.deepEqual(await shown(), ["hit"]);
+  await claimsLapse();
+  clock.advance(1);
+  assert.deepEqual(await shown(), ["miss", "g1"]);
+  const never = new Recommender({ stores: world.stores, clock });
+  const { answer, provenance } = await never.explain({ user_id: "ann", k: 10 });
+  assert.ok(!ids(answer).includes("g1"));
+  assert.deepEqual(provenance?.suppressed, [
+    { campaign_id: "g1", until: null },
+    { campaign_id: "g2", until: null },
+    { campaign_id: "g3", until: "2026-03-01T12:00:00.000Z" },
+  ]);
 });
 
 scene("answers from a newly published version within 250 ms", async ({ world, clock }) => {
@@ -410,7 +440,7 @@ Deno.test("Recommender.explain() gives the answer that serve() gives, computed n
       assert.equal(provenance?.neighbours.length, { ann: 4, bob: 4, nobody: 0 }[user_id]);
     }
     const { answer, provenance } = await recommender.explain({ user_id: "ann", k: 5 });
-    assert.deepEqual(provenance?.settled, ["g2"]);
+    assert.deepEqual(provenance?.suppressed, [{ campaign_id: "g2", until: null }]);
     assert.deepEqual(provenance?.own.map(({ campaign_id }) => campaign_id), ["g2"]);
     assert.deepEqual(provenance?.intents.map(({ intent }) => intent), ["plants"]);
     const [nearest] = provenance?.neighbours ?? [];

@@ -16,6 +16,7 @@ export function campaign(campaign_id: string, o: Partial<Campaign> = {}): Campai
     starts_at: null,
     ends_at: null,
     status: "active",
+    repurchase_days: null,
     metadata: null,
     ...o,
   };

@@ -57,7 +57,7 @@ scene(
       "graph.targeting",
       "analytics.epoch",
       "analytics.file",
-      "analytics.settledCampaigns",
+      "analytics.finalEngagement",
       "cache.get",
     ];
     for (const call of asked) assert.ok(calls.has(call), call);

@@ -55,6 +55,7 @@ Deno.test("parseRow() fills a campaign that has only what is needed", () => {
     starts_at: null,
     ends_at: null,
     status: "active",
+    repurchase_days: null,
     metadata: null,
   });
 });
@@ -219,6 +220,13 @@ Deno.test("parseRow() checks a campaign's window, status and lists", () => {
     reason("campaigns", { ...CAMPAIGN, starts_at: "2026-01-02T00:00:00Z", ends_at: "2026-01-01T00:00:00Z" }),
     "ends_at is before starts_at",
   );
+  assert.equal(row("campaigns", { ...CAMPAIGN, repurchase_days: 0 }).repurchase_days, 0);
+  for (const repurchase_days of [-1, 36_501, "30"]) {
+    assert.match(
+      reason("campaigns", { ...CAMPAIGN, repurchase_days }),
+      /^repurchase_days (is not|must be) a number of days from 0 to 36500$/,
+    );
+  }
   assert.equal(
     reason("campaigns", { ...CAMPAIGN, status: "on" }),
     "status must be one of active, paused, ended",

@@ -1,0 +1,29 @@
+import { DAY_MS, iso } from "../core/clock.ts";
+import type { FinalEngagement } from "../stores/analytics/port.ts";
+
+/** A campaign that is not shown to a user for what they did, and from when it may be again (ISO 8601); null: never. */
+export interface SuppressedCampaign {
+  readonly campaign_id: string;
+  readonly until: string | null;
+}
+
+/** The last moment that ISO 8601 writes with four digits for the year. */
+const LAST = Date.UTC(9999, 11, 31);
+
+/**
+ * Campaigns that are not to be shown at `now` (epoch milliseconds): dismissed ones for good, and those converted on until the
+ * campaign's own `repurchase_days` after the last conversion, or if it has none these; null is never.
+ */
+export function suppressedCampaigns(
+  rows: readonly FinalEngagement[],
+  { now, repurchase_days }: { now: number; repurchase_days: number | null },
+): SuppressedCampaign[] {
+  return rows.flatMap<SuppressedCampaign>(
+    ({ campaign_id, converted_at, dismissals, repurchase_days: own }) => {
+      const days = own ?? repurchase_days;
+      if (dismissals > 0 || converted_at === null || days === null) return [{ campaign_id, until: null }];
+      const until = Math.min(LAST, Date.parse(converted_at) + days * DAY_MS);
+      return until <= now ? [] : [{ campaign_id, until: iso(until) }];
+    },
+  );
+}

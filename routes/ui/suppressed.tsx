@@ -1,0 +1,50 @@
+import type { Campaign } from "../../lib/core/types.ts";
+import type { SuppressedCampaign } from "../../lib/recommend/suppressed.ts";
+import { ask, type Asked } from "../web/ask.ts";
+import type { Site } from "../web/page.ts";
+import { Empty, Section } from "./layout.tsx";
+import { count } from "./text.ts";
+import { Ago } from "./time.tsx";
+import { Unread } from "./unread.tsx";
+
+/** Campaigns named; the rest are counted. */
+const MAX_NAMED = 50;
+
+export interface SuppressedCampaigns {
+  readonly rows: readonly SuppressedCampaign[];
+  readonly campaigns: Asked<Campaign[]>;
+}
+
+export async function readSuppressed(
+  { stores }: Site,
+  rows: readonly SuppressedCampaign[],
+): Promise<SuppressedCampaigns> {
+  const campaign_ids = rows.slice(0, MAX_NAMED).map(({ campaign_id }) => campaign_id);
+  return { rows, campaigns: await ask(() => stores.analytics.campaigns({ campaign_ids })) };
+}
+
+/** What is left out because the user dismissed it or converted on it, and when it may be shown again. */
+export function Suppressed(
+  { rows, campaigns: { value, error }, now }: SuppressedCampaigns & { now: number },
+) {
+  const titles = new Map(value?.map((each) => [each.campaign_id, each.title]));
+  return (
+    <Section title="Left out" aside="dismissed or chosen already">
+      {error !== null && <Unread what="The analytics store" error={error} />}
+      {rows.length === 0 && <Empty>Nothing: no campaign is left out for what this user did.</Empty>}
+      <ul class="plain">
+        {rows.slice(0, MAX_NAMED).map(({ campaign_id, until }) => (
+          <li>
+            {titles.get(campaign_id) ?? "a campaign that is gone"} <code>{campaign_id}</code>{" "}
+            {until !== null && (
+              <span class="muted">
+                may be shown again <Ago at={until} now={now} />
+              </span>
+            )}
+          </li>
+        ))}
+      </ul>
+      {rows.length > MAX_NAMED && <p class="muted">and {count(rows.length - MAX_NAMED, "more campaign")}</p>}
+    </Section>
+  );
+}
