@@ -18,6 +18,7 @@ import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
 import { EXIT } from "./exit.ts";
 import { embedderOptions, modelName } from "./models.ts";
 import { askPublished, openOptions } from "./services.ts";
+import { sourceFindings } from "./source_findings.ts";
 
 interface Opened {
   health(o?: HealthOptions): Promise<Health>;
@@ -127,7 +128,8 @@ async function diagnose(
   const well = reports.filter(({ error }) => error === null).map(({ role }) => [role, opened.get(role)]);
   const reading = new Reading();
   const stores: Partial<Stores> = Object.fromEntries(well);
-  const { counts, findings } = await examineData(config, stores, reading);
+  const { counts, findings: found } = await examineData(config, stores, reading);
+  const findings = [...found, ...await sourceFindings(config)];
   const lineage = config.lineage === null ? null : {
     // A webhook has its secret in its path.
     url: config.lineage.origin,

@@ -10,7 +10,6 @@ import { checkParams, createRun } from "../lib/dag/runs.ts";
 import { startTime } from "../lib/schema/time.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
-import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { executing, work } from "./engine.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
@@ -33,7 +32,10 @@ export interface RunOrder extends Sources {
   readonly json: boolean;
 }
 
-/** Makes a run of a dag now, executes it here and shows it. Returns the exit code. */
+/**
+ * Makes a run of a dag now, executes it here and shows it. Returns the exit code, which says `failed` also if the run succeeded
+ * without a source that could not be read.
+ */
 export async function runDag(config: Config, o: RunOrder): Promise<number> {
   const dag = dagOf(config, o.dag, o.commands);
   const given = { ...o.all && { all: true }, ...Object.fromEntries(o.param.map(parseParam)) };
@@ -102,17 +104,16 @@ async function watched(
       const read = (await analytics.sources()).map(({ uri }) => uri);
       for (const hint of [...hints(snapshot, read), ...modelHints(config, snapshot)]) console.log(hint);
     }
-    return exitCodeOf(outcome);
+    const code = exitCodeOf(outcome);
+    return code === EXIT.ok && summary.left_out.length > 0 ? EXIT.failed : code;
   });
 }
 
 /** What to know or do next, where there is something: a line each. `read` are the sources of what is published. */
-function hints({ run, tasks, attempts }: RunSnapshot, read: readonly string[]): string[] {
-  const ingested = tasks.find(({ task_id }) => task_id === "ingest")?.output as Partial<IngestOutput> | null;
+function hints({ run, attempts }: RunSnapshot, read: readonly string[]): string[] {
   const refused = attempts.some(({ quarantined }) => quarantined > 0);
   const own = sourcesOfRun(run).some((path) => !isSample(path));
   return [
-    ...(ingested?.failed ?? []).map(({ error }) => `Left out: ${error}`),
     ...run.state === "failed"
       ? [`\`deno task pipeline retry ${run.run_id}\` runs again what failed and what depends on it.`]
       : [],

@@ -26,7 +26,9 @@ export async function start(config: Config): Promise<number> {
       const code = await load(config, sources, shutdown.signal);
       if (shutdown.signal.aborted) return EXIT.interrupted;
       if (code !== EXIT.ok) {
-        console.error("The run did not succeed; answers come from what was published before.");
+        console.error(
+          "The run failed, or left out a source: see above. Answers come from what is published.",
+        );
       }
     }
     const api = await listen(config);

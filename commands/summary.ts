@@ -1,5 +1,6 @@
 import { styleText } from "../deps.ts";
 import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
+import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { count, table } from "./table.ts";
 
 /** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
@@ -24,6 +25,8 @@ export interface RunSummary {
   readonly error: string | null;
   readonly seconds: number | null;
   readonly stages: readonly StageSummary[];
+  /** A sentence about each source that could not be read. */
+  readonly left_out: readonly string[];
 }
 
 /** Sums up a run, stages in the order given. */
@@ -53,7 +56,13 @@ export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly
     error,
     seconds: run.started_at === null ? null : seconds(run as Timed),
     stages,
+    left_out: leftOut(tasks),
   };
+}
+
+function leftOut(tasks: RunSnapshot["tasks"]): string[] {
+  const ingested = tasks.find(({ task_id }) => task_id === "ingest")?.output as Partial<IngestOutput> | null;
+  return (ingested?.failed ?? []).map(({ error }) => error);
 }
 
 type Timed = Pick<AttemptRecord, "ended_at"> & { started_at: string };
@@ -63,7 +72,7 @@ function seconds({ started_at, ended_at }: Timed): number | null {
 }
 
 /** The summary as a table for a person. Colours go where the stream takes them and NO_COLOR is not set. */
-export function summaryTable({ run_id, state, seconds, stages }: RunSummary): string {
+export function summaryTable({ run_id, state, seconds, stages, left_out }: RunSummary): string {
   const head = ["stage", "state", "rows in", "rows out", "quarantined", "time"];
   const body = stages.map((s) => [
     s.stage,
@@ -80,5 +89,6 @@ export function summaryTable({ run_id, state, seconds, stages }: RunSummary): st
     styleText("bold", title),
     ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
     styleText(["bold", colour(state)], `run ${run_id}: ${state}${total}`),
+    ...left_out.map((error) => styleText("red", `Left out: ${error}`)),
   ].join("\n");
 }

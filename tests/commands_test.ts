@@ -43,13 +43,25 @@ Deno.test("a failed run exits with 1, and quarantine lists why without the row's
     assert.match((await run(folder, "pipeline", ["pipeline", "quarantine", "--raw"])).stdout, /a secret/);
   }));
 
-Deno.test("a source that is left out is named once, and the others are loaded", () =>
+Deno.test("a source that is left out is named once and fails the command, and the others are loaded", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/good.ndjson`, ROWS);
     const args = ["pipeline", "--messages", "good.ndjson", "none.ndjson"];
-    const { code, stdout, stderr } = await run(folder, "pipeline", args);
-    assert.equal(code, 0, stderr);
-    assert.match(stdout, /^Left out: \S*\/none\.ndjson does not exist$/m);
+    for (const rows of ["ingest +success +3 +3", "ingest +skipped"]) {
+      const { code, stdout, stderr } = await run(folder, "pipeline", args);
+      assert.equal(code, 1, stderr);
+      assert.match(stdout, new RegExp(`^${rows} `, "m"));
+      assert.equal(stdout.match(/^Left out: \S*\/none\.ndjson does not exist$/mg)?.length, 1);
+    }
+    const told = await run(folder, "pipeline", ["pipeline", "anomalies"]);
+    assert.equal(told.code, 1);
+    assert.match(
+      told.stdout,
+      /^critical +messages \S*\/none\.ndjson since .*: \S*\/none\.ndjson does not exist: /m,
+    );
+    const mended = await run(folder, "pipeline", ["pipeline", "--messages", "good.ndjson"]);
+    assert.equal(mended.code, 0, mended.stdout);
+    assert.equal((await run(folder, "pipeline", ["pipeline", "anomalies"])).code, 0);
   }));
 
 Deno.test("wrong usage and configuration exit with 2 and say everything that is wrong", () =>
@@ -116,7 +128,7 @@ Deno.test("summary and anomalies say how the pipeline fares; a critical one exit
     assert.equal(wrong.code, 1);
     assert.match(wrong.stdout, /^critical +nightly\/ingest since .*deno task pipeline retry nightly-/);
     const { open } = JSON.parse((await pipeline("anomalies", "--json")).stdout);
-    assert.deepEqual(open.map(({ code }: { code: string }) => code), ["run_failed"]);
+    assert.deepEqual(open.map(({ code }: { code: string }) => code), ["run_failed", "source_unreadable"]);
     assert.equal((await pipeline("summary", "--days", "0")).code, 2);
   }));
 

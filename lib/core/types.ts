@@ -58,7 +58,7 @@ export interface Rows {
   readonly events: EngagementEvent;
 }
 export type Kind = keyof Rows;
-export const KINDS: readonly Kind[] = ["messages", "campaigns", "events"];
+export const KINDS = ["messages", "campaigns", "events"] as const satisfies readonly Kind[];
 
 /** What one keyed upsert did. Every row given is counted in exactly one of the three. */
 export interface WriteCounts {

@@ -152,7 +152,7 @@ export class Attempt<Services> {
   }
 
   private failure(error: unknown): AttemptEnd {
-    if (error instanceof Skip) return outcome("skipped", { error: error.message });
+    if (error instanceof Skip) return outcome("skipped", { error: error.message, output: error.output });
     const reason = this.controller.signal.aborted ? this.controller.signal.reason : null;
     if (reason instanceof Stop) return outcome(reason.cause_of_stop, { error: reason.message });
     return outcome("failed", {

@@ -65,7 +65,7 @@ export interface TaskContext<Services> {
   readonly attempt: number;
   /** Aborted by timeout, cancel, deadline or shutdown; its reason says which. */
   readonly signal: AbortSignal;
-  /** What an upstream task returned, as the type that the caller knows it has; null where it was skipped. */
+  /** What an upstream task returned, as the type that the caller knows it has; null if it was skipped and left nothing. */
   output<Output = Json>(task_id: string): Output;
   progress(p: Progress): void;
   rows(counts: Partial<RowCounts>): void;
@@ -96,15 +96,20 @@ export class Branch {
   constructor(readonly to: readonly string[], readonly output: Json | object = null) {}
 }
 
-/** Thrown by a task that has nothing to do: it and, by their trigger rules, its dependents end as skipped. */
+/**
+ * Thrown by a task that has nothing to do: it and, by their trigger rules, its dependents end as skipped. `output` is kept as
+ * what a task returns is, such as what it found.
+ */
 export class Skip extends Error {
-  constructor(reason: string) {
+  readonly output: Json;
+  constructor(reason: string, { output = null }: { output?: Json } = {}) {
     super(reason);
     this.name = "Skip";
+    this.output = output;
   }
 }
 
-/** Thrown by a task for which no retry can help. `output` is kept as what the task returns is, such as what it found. */
+/** Thrown by a task for which no retry can help. `output` is kept likewise. */
 export class Fail extends Error {
   readonly output: Json;
   constructor(reason: string, { output = null, ...options }: ErrorOptions & { output?: Json } = {}) {

@@ -11,6 +11,7 @@ import { recordedFindings } from "./findings.ts";
 import { historyAnomalies, pastFailures } from "./history.ts";
 import { lateAnomalies, pastLate, schedulerAnomalies } from "./late.ts";
 import { servingAnomalies } from "./serving.ts";
+import { sourceAnomalies } from "./sources.ts";
 import { outOfScopeAnomalies, scopeShares } from "./scope.ts";
 import { ended, LOOK_BACK_DAYS, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
@@ -100,23 +101,25 @@ async function ofDag(
   dag: WatchedDag,
   { now, since }: { now: number; since: string },
 ): Promise<Episodes> {
-  const [history, found, late, shares] = await Promise.all([
+  const [history, found, late, shares, sources] = await Promise.all([
     runs.history({ dag_id: dag.id, since, limit: MAX_RUNS }),
     recordedFindings(runs, dag, since),
     lateAnomalies(runs, dag, now),
     scopeShares(runs, dag, since),
+    sourceAnomalies(runs, dag, since),
   ]);
   // What is compared live need not be told by the last check again.
   const scope = outOfScopeAnomalies(shares);
   const current = found.stores.filter((one) => stores === undefined || !isCompared(one));
   return {
-    open: [...historyAnomalies(dag, history, now), ...late, ...current, ...scope.open],
+    open: [...historyAnomalies(dag, history, now), ...late, ...current, ...scope.open, ...sources.open],
     past: [
       ...pastFailures(dag, history),
       ...pastLate(dag, history),
       ...stagesOver(found.stages, history.find(ended)),
       ...found.past,
       ...scope.past,
+      ...sources.past,
     ],
   };
 }

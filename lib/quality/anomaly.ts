@@ -1,3 +1,5 @@
+import type { Kind } from "../core/types.ts";
+
 /** `critical`: something is wrong now and somebody must act. `warning`: look at it today. `info`: good to know. */
 export const SEVERITIES = ["critical", "warning", "info"] as const;
 export type Severity = typeof SEVERITIES[number];
@@ -7,11 +9,13 @@ export type Subject =
   | { readonly kind: "dag"; readonly dag_id: string }
   | { readonly kind: "task"; readonly dag_id: string; readonly task_id: string }
   | { readonly kind: "store"; readonly store: string }
+  /** A path that a run was given, and the rows that it should hold. */
+  | { readonly kind: "source"; readonly rows: Kind; readonly path: string }
   | { readonly kind: "engagement"; readonly measure: string }
   | { readonly kind: "api"; readonly measure: string };
 
 /** What `figure`, `expected` and `history` count. A share is 0..1, a score a cosine distance, 0..2. */
-export type Unit = "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "score";
+export type Unit = "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "sources" | "score";
 
 /** One thing that is not as it was or should be. JSON as it is. */
 export interface Anomaly {
@@ -46,6 +50,8 @@ export function subjectName(subject: Subject): string {
       return `${subject.dag_id}/${subject.task_id}`;
     case "store":
       return `store ${subject.store}`;
+    case "source":
+      return `${subject.rows} ${subject.path}`;
     case "engagement":
     case "api":
       return `${subject.kind} ${subject.measure}`;

@@ -1,4 +1,5 @@
 import { z } from "../../deps.ts";
+import { KINDS } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
 import { type Anomaly, SEVERITIES, type Subject } from "./anomaly.ts";
 import { episodes } from "./episodes.ts";
@@ -11,6 +12,7 @@ const SUBJECT: z.ZodType<Subject> = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("dag"), dag_id: z.string() }),
   z.object({ kind: z.literal("task"), dag_id: z.string(), task_id: z.string() }),
   z.object({ kind: z.literal("store"), store: z.string() }),
+  z.object({ kind: z.literal("source"), rows: z.enum(KINDS), path: z.string() }),
   z.object({ kind: z.literal("engagement"), measure: z.string() }),
   z.object({ kind: z.literal("api"), measure: z.string() }),
 ]);
@@ -20,7 +22,7 @@ const FINDING: z.ZodType<Anomaly> = z.object({
   subject: SUBJECT,
   figure: z.number(),
   expected: z.number(),
-  unit: z.enum(["rows", "ms", "share", "runs", "attempts", "events", "score"]),
+  unit: z.enum(["rows", "ms", "share", "runs", "attempts", "events", "sources", "score"]),
   since: z.string(),
   run_id: z.string().nullable(),
   text: z.string(),

@@ -30,23 +30,37 @@ const DAYS = 90;
  * is for the next check to compare with.
  */
 export async function gate(o: GateOptions): Promise<{ findings: Anomaly[]; survey: Survey }> {
-  const { dag_id, task_id, now } = o;
-  const which = { dag_id, since: iso(now - DAYS * DAY_MS), limit: WINDOW };
-  const [faults, survey, checks, history, published] = await Promise.all([
+  const { dag_id, now } = o;
+  const published = await o.stores.analytics.published(o);
+  const [faults, survey, earlier, history] = await Promise.all([
     checkAnomalies(o.stores, now, o),
     takeSurvey(o.stores, o),
-    o.runs.outputs({ ...which, task_id }),
-    o.runs.history(which),
-    o.stores.analytics.published(o),
+    earlierSurveys({ ...o, published }),
+    o.runs.history({ dag_id, since: sinceOf(now), limit: WINDOW }),
   ]);
-  // What a check that failed has counted is no measure: the next night would take its loss for usual, and publish it.
-  const passed = checks.filter(({ run_id, state }) => run_id !== o.run_id && state === "success");
-  const earlier = surveysOf(comparable(passed, published)).reverse();
   const own = history.find(({ run }) => run.run_id === o.run_id);
   const before = history.filter(({ run }) => run.run_id !== o.run_id && run.ended_at !== null);
   const unusual = own === undefined ? [] : runAnomalies(inOrder(dag_id, own), own, before);
   const findings = [...faults, ...surveyAnomalies(survey, earlier, o), ...unusual].sort(bySeverity);
   return { findings, survey };
+}
+
+/** What the checks before that of this run have counted, oldest first. */
+export async function earlierSurveys(
+  { runs, published, ...o }: Pick<GateOptions, "dag_id" | "run_id" | "task_id" | "now"> & {
+    runs: Pick<WatchedRuns, "outputs">;
+    published: Published | null;
+  },
+): Promise<Survey[]> {
+  const { dag_id, task_id, now } = o;
+  const checks = await runs.outputs({ dag_id, task_id, since: sinceOf(now), limit: WINDOW });
+  // What a check that failed has counted is no measure: the next night would take its loss for usual, and publish it.
+  const passed = checks.filter(({ run_id, state }) => run_id !== o.run_id && state === "success");
+  return surveysOf(comparable(passed, published)).reverse();
+}
+
+function sinceOf(now: number): string {
+  return iso(now - DAYS * DAY_MS);
 }
 
 /** None where somebody else has published since, such as `reset`: they changed the stores because they meant to. */

@@ -39,33 +39,59 @@ const MIN_PROFILES = 30;
 
 /** Counts the rows, and looks where the profiles lie. Reads only. */
 export async function takeSurvey(
-  { documents, analytics, vectors, graph }: CheckedStores,
+  of: CheckedStores,
   { signal }: Abortable = {},
 ): Promise<Survey> {
-  const [said, known, embedded, linked, messages] = await Promise.all([
-    documents.counts({ signal }),
-    analytics.counts({ signal }),
-    vectors.counts({ signal }),
-    graph.counts({ signal }),
+  const { documents, vectors } = of;
+  const [stores, messages] = await Promise.all([
+    countStores(of, { signal }),
     documents.page({ after: null, limit: SAMPLE, signal }),
   ]);
   const ids = [...new Set(messages.map(({ user_id }) => user_id))];
   const profiles = await vectors.get({ collection: "profiles", ids, signal });
   const counts = {
-    messages: said.messages,
-    campaigns: known.campaigns,
-    events: known.events,
-    profiles: embedded.profiles,
-    conversations: embedded.conversations,
-    engagements: linked.engaged,
+    messages: stores.documents.messages,
+    campaigns: stores.analytics.campaigns,
+    events: stores.analytics.events,
+    profiles: stores.vectors.profiles,
+    conversations: stores.vectors.conversations,
+    engagements: stores.graph.engaged,
   };
-  const stores = {
+  return { counts, stores, model: modelKey(vectors.model), centre: centreOf([...profiles.values()]) };
+}
+
+/** All that each store counts. Reads only. */
+export async function countStores(
+  { documents, analytics, vectors, graph }: CheckedStores,
+  { signal }: Abortable = {},
+) {
+  const [said, known, embedded, linked] = await Promise.all([
+    documents.counts({ signal }),
+    analytics.counts({ signal }),
+    vectors.counts({ signal }),
+    graph.counts({ signal }),
+  ]);
+  return {
     documents: { ...said },
     analytics: { ...known },
     vectors: { ...embedded },
     graph: { ...linked },
   };
-  return { counts, stores, model: modelKey(vectors.model), centre: centreOf([...profiles.values()]) };
+}
+
+type Counted = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/** Refused rows are kept for a while only. */
+const PRUNED = "quarantined";
+
+/** What a store has less of now than before: a line each, such as `analytics has 0 of 50 campaigns`. */
+export function lostRows(before: Counted, now: Counted): string[] {
+  return Object.entries(before).flatMap(([store, counts]) =>
+    Object.entries(counts).flatMap(([name, expected]) => {
+      const left = now[store]?.[name] ?? expected;
+      return name === PRUNED || left >= expected ? [] : [`${store} has ${left} of ${expected} ${name}`];
+    })
+  );
 }
 
 function centreOf(vectors: readonly Float32Array[]): number[] | null {

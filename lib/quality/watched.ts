@@ -6,6 +6,8 @@ export interface WatchedDag {
   readonly id: string;
   readonly schedule?: Schedule;
   readonly tasks: readonly { readonly id: string; readonly needs?: readonly string[] }[];
+  /** Gives the params of a run that is given none: of sources, the configured ones. */
+  readonly params?: { safeParse(given: object): { readonly data?: unknown } };
 }
 
 /** What is asked of the run store. */

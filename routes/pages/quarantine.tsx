@@ -1,6 +1,6 @@
 import { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
-import { type Kind, KINDS, type QuarantinedRow } from "../../lib/core/types.ts";
+import { KINDS, type QuarantinedRow } from "../../lib/core/types.ts";
 import type { QuarantineFilter } from "../../lib/stores/documents/port.ts";
 import { Action, NeedsAdmin } from "../ui/form.tsx";
 import { Empty, Section } from "../ui/layout.tsx";
@@ -123,7 +123,7 @@ function columns(visit: Visit): Column<Row>[] {
 
 const Place = z.object({
   run_id: z.string().min(1),
-  kind: z.enum(KINDS as [Kind, ...Kind[]]),
+  kind: z.enum(KINDS),
   source: z.string().min(1),
   position: z.coerce.number().int().min(0),
 });

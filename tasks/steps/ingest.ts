@@ -2,14 +2,13 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import { counted } from "../../lib/core/text.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
-import { keptFrom } from "../../lib/intents/kept.ts";
 import { hashSource, type ReadOptions } from "../../lib/sources/bytes.ts";
 import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
 import { findEmptied } from "./emptied.ts";
-import { lacksItemWeights } from "./item_weights.ts";
+import { hasPendingWork } from "./pending_work.ts";
 
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
 export type IngestedSource = {
@@ -26,17 +25,19 @@ export type IngestedSource = {
 export type IngestOutput = {
   readonly sources: readonly IngestedSource[];
   readonly unchanged: readonly SourceName[];
+  /** All paths that the run was to read. Together with `failed` it says what could be read and what could not. */
+  readonly given: readonly GivenPath[];
   readonly failed: readonly FailedSource[];
 };
 
 type SourceName = { readonly kind: Kind; readonly uri: string };
-type FailedSource = SourceName & { readonly error: string };
+type GivenPath = { readonly kind: Kind; readonly path: string };
+type FailedSource = SourceName & GivenPath & { readonly error: string };
 
 /** What a retry goes on from. `opened` are sources with one reading only, from the moment when that was begun. */
 type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };
 
-interface Planned {
-  readonly kind: Kind;
+interface Planned extends GivenPath {
   readonly source: Source;
 }
 
@@ -51,8 +52,8 @@ const REPORT_EVERY = 4_096;
  * cannot be read is recorded, and the others go on. A retry keeps what an earlier attempt has spooled. If the run is told
  * to take `all`, or a store was exchanged for an empty one, all sources are new, and so are all users.
  *
- * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do, and `unavailable` when that is
- * not known because a store cannot be read.
+ * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do, both with this output, and
+ * `unavailable` when that is not known because a store cannot be read.
  */
 export async function ingest(context: TaskContext<Services>): Promise<IngestOutput> {
   const ingestion = new Ingestion(context, await planRefill(context));
@@ -98,20 +99,17 @@ class Ingestion {
 
   /** The sources behind the run's paths that no earlier attempt has spooled. */
   async plan(): Promise<Planned[]> {
-    const params = this.context.run.params as Params;
     const found = new Map<string, Planned>();
-    for (const kind of KINDS) {
-      for (const path of params[kind] ?? []) {
-        if (this.isSpooled({ kind, uri: path })) continue;
-        const { sources, failed, repeated } = await expandSources({
-          paths: [path],
-          signal: this.context.signal,
-          inbox: this.context.services.settings.inbox,
-        });
-        for (const source of sources) found.set(kind + source.uri, { kind, source });
-        for (const error of failed) this.record(kind, error);
-        for (const line of repeated) this.context.log(line);
-      }
+    for (const { kind, path } of this.given()) {
+      if (this.isSpooled({ kind, uri: path })) continue;
+      const { sources, failed, repeated } = await expandSources({
+        paths: [path],
+        signal: this.context.signal,
+        inbox: this.context.services.settings.inbox,
+      });
+      for (const source of sources) found.set(kind + source.uri, { kind, path, source });
+      for (const error of failed) this.record({ kind, path }, error);
+      for (const line of repeated) this.context.log(line);
     }
     const planned = [...found.values()].filter(({ kind, source: { uri } }) => !this.isSpooled({ kind, uri }));
     for (const { source } of planned) this.bytesToRead = addSize(this.bytesToRead, source.bytes);
@@ -119,43 +117,52 @@ class Ingestion {
   }
 
   /** Spools one source, unless it is what the last published run read. */
-  async take({ kind, source }: Planned): Promise<void> {
+  async take({ kind, path, source }: Planned): Promise<void> {
     const { uri, bytes } = source;
     try {
       if (bytes === null) this.refuseSecondReading(uri);
-      else if (await this.isUnchanged({ kind, source })) {
+      else if (await this.isUnchanged(kind, source)) {
         this.context.log(`${kind}: ${printable(uri)} is unchanged`);
         this.unchanged.push({ kind, uri });
         this.bytesToRead = addSize(this.bytesToRead, -bytes);
         return;
       }
-      const spooled = await this.spool({ kind, source });
+      const spooled = await this.spool(kind, source);
       this.context.log(`${kind}: ${counted(spooled.rows, "row")} from ${printable(uri)}`);
       this.sources.push(spooled);
       await this.save();
     } catch (error) {
       if (!(error instanceof SourceError)) throw error;
-      this.record(kind, error);
+      this.record({ kind, path }, error);
     }
   }
 
   /** What the step returns. */
   async conclude(): Promise<IngestOutput> {
-    const { sources, unchanged, failed } = this;
+    const { sources } = this;
     if (sources.length === 0) await this.stopWhereNothingIsNew();
     for (const source of sources) {
       this.context.reads(asDataset(source, this.context.run.run_id));
       this.context.writes(this.context.services.artifact(source.artifact));
     }
-    return { sources, unchanged, failed };
+    return { sources, ...this.looked() };
+  }
+
+  private looked(): Omit<IngestOutput, "sources"> {
+    return { unchanged: this.unchanged, given: this.given(), failed: this.failed };
+  }
+
+  private given(): GivenPath[] {
+    const params = this.context.run.params as Params;
+    return KINDS.flatMap((kind) => (params[kind] ?? []).map((path) => ({ kind, path })));
   }
 
   private isSpooled({ kind, uri }: SourceName): boolean {
     return this.sources.some((source) => source.kind === kind && source.uri === uri);
   }
 
-  private record(kind: Kind, { uri, message }: SourceError): void {
-    this.failed.push({ kind, uri, error: message });
+  private record(given: GivenPath, { uri, message }: SourceError): void {
+    this.failed.push({ ...given, uri, error: message });
     this.context.log(message);
   }
 
@@ -166,14 +173,14 @@ class Ingestion {
     throw new SourceError("invalid", uri, complaint);
   }
 
-  private async isUnchanged({ kind, source }: Planned): Promise<boolean> {
+  private async isUnchanged(kind: Kind, source: Source): Promise<boolean> {
     if (this.refill.all) return false;
     const { services: { analytics }, signal } = this.context;
     const record = await analytics.source({ kind, uri: source.uri, signal });
     return record !== null && record.sha256 === await hashSource(source, this.readOptions());
   }
 
-  private async spool({ kind, source }: Planned): Promise<IngestedSource> {
+  private async spool(kind: Kind, source: Source): Promise<IngestedSource> {
     const { services: { artifacts }, run: { run_id }, signal } = this.context;
     if (source.bytes === null) await this.noteOpened(source.uri);
     const n = this.sources.filter((done) => done.kind === kind).length + 1;
@@ -223,41 +230,14 @@ class Ingestion {
 
   private async stopWhereNothingIsNew(): Promise<void> {
     const { unchanged, failed } = this;
+    const output = { sources: [], ...this.looked() };
     if (failed.length > 0 && unchanged.length === 0) {
-      throw new Fail(`no source could be read: ${told(failed)}`);
+      throw new Fail(`no source could be read: ${told(failed)}`, { output });
     }
-    if (await hasTouched(this.context)) return;
-    const { services: { analytics }, signal } = this.context;
-    if (await lacksItemWeights(analytics, { signal })) return;
-    if (await hasStaleIntents(this.context)) {
-      this.context.log(
-        "the catalogue or the model has changed since the intents were learnt: this run learns them again",
-      );
-      return;
-    }
-    if (this.refill.unknown !== null) throw this.refill.unknown;
-    if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`);
-    throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source");
+    if (await hasPendingWork(this.context, { unknown: this.refill.unknown })) return;
+    if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`, { output });
+    throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source", { output });
   }
-}
-
-/** Whether an earlier run left users from whom nothing has been derived yet. */
-async function hasTouched({ services, signal }: TaskContext<Services>): Promise<boolean> {
-  for (const store of [services.documents, services.analytics]) {
-    if ((await store.touched({ after: null, limit: 1, signal })).length > 0) return true;
-  }
-  return false;
-}
-
-/** Whether the intents were learnt from another catalogue than there is now, or by another model than is published. */
-async function hasStaleIntents({ services, signal }: TaskContext<Services>): Promise<boolean> {
-  const { analytics, documents, catalogue } = services;
-  const published = await analytics.published({ signal });
-  if (published === null) return false;
-  const wanted = await catalogue({ sources: (await analytics.sources({ signal })).map(({ uri }) => uri) });
-  if (wanted === null) return false;
-  const kept = await keptFrom({ documents, signal });
-  return kept?.catalogue !== wanted.version || kept.model !== published.model;
 }
 
 function asDataset({ uri, rows, bytes, sha256 }: IngestedSource, run_id: string): DatasetUse {

@@ -94,13 +94,22 @@ Deno.test("ingest() skips when every source is unchanged, unless users wait to b
   withInputStores(async (o) => {
     const same = await file(o, "same.ndjson", '{"a":1}\n');
     await published(o, [["messages", same, '{"a":1}\n']]);
-    await assert.rejects(run(o, { messages: [same] }).done, new Skip("every source is unchanged"));
-    await assert.rejects(run(o, {}).done, new Skip("there is no source"));
+    const unchanged = [{ kind: "messages" as const, uri: same }];
+    const given = [{ kind: "messages" as const, path: same }];
+    await assert.rejects(
+      run(o, { messages: [same] }).done,
+      new Skip("every source is unchanged", { output: { sources: [], unchanged, given, failed: [] } }),
+    );
+    await assert.rejects(
+      run(o, {}).done,
+      new Skip("there is no source", { output: { sources: [], unchanged: [], given: [], failed: [] } }),
+    );
     await o.services.graph.setTargets({ campaigns: [{ campaign_id: "there", intents: [] }] });
     await o.services.analytics.upsertEvents({ events: [event()] });
     assert.deepEqual(await run(o, { messages: [same] }).done, {
       sources: [],
-      unchanged: [{ kind: "messages", uri: same }],
+      unchanged,
+      given,
       failed: [],
     });
   }));
@@ -139,14 +148,16 @@ Deno.test("ingest() records a source that cannot be read and goes on", () =>
     const output = await done;
     assert.deepEqual(output.sources.map(({ uri }) => uri), [good]);
     assert.deepEqual(output.failed, [
-      { kind: "messages", uri: none, error: `${none} does not exist` },
+      { kind: "messages", path: none, uri: none, error: `${none} does not exist` },
       {
         kind: "messages",
+        path: csv,
         uri: csv,
         error: `${csv} is not JSON: expected a JSON array or one JSON object a line`,
       },
       {
         kind: "events",
+        path: torn,
         uri: torn,
         error: `${torn} ends inside its JSON array as if it was cut off, after 1 row (line 1)`,
       },
@@ -176,11 +187,13 @@ Deno.test("ingest() loses what cannot be read of a folder alone, and names it", 
     assert.deepEqual(output.failed, [
       {
         kind: "messages",
+        path: folder,
         uri: `${folder}/gone.json`,
         error: `${folder}/gone.json is a link to what does not exist`,
       },
       {
         kind: "messages",
+        path: folder,
         uri: `${folder}/torn.json`,
         error: `${folder}/torn.json ends inside its JSON array as if it was cut off, after 1 row (line 1)`,
       },
@@ -203,7 +216,7 @@ Deno.test("ingest() leaves out a source that is larger than it may be, and nothi
     await endless;
     assert.deepEqual(sources.map(({ uri }) => uri), [good]);
     const error = `${pipe} is larger than 0.002 GB, which PARLEY_MAX_SOURCE_GB sets`;
-    assert.deepEqual(failed, [{ kind: "messages", uri: pipe, error }]);
+    assert.deepEqual(failed, [{ kind: "messages", path: pipe, uri: pipe, error }]);
     const left = [...Deno.readDirSync(`${o.dir}/artifacts/${encodeURIComponent(RUN)}/ingest`)];
     assert.deepEqual(left.map(({ name }) => name), ["messages-1.ndjson"]);
   }, { max_source_bytes: 2e6 }));
@@ -211,15 +224,33 @@ Deno.test("ingest() leaves out a source that is larger than it may be, and nothi
 Deno.test("ingest() fails when no source can be read, and says why when the rest is unchanged", () =>
   withInputStores(async (o) => {
     const none = `${o.dir}/none.json`;
+    const failure = (path: string) => (
+      { kind: "messages" as const, path, uri: path, error: `${path} does not exist` }
+    );
+    const other = `${o.dir}/other.json`;
+    const given = (...paths: string[]) => paths.map((path) => ({ kind: "messages" as const, path }));
+    const gone = {
+      sources: [],
+      unchanged: [],
+      given: given(none, other),
+      failed: [none, other].map(failure),
+    };
     await assert.rejects(
-      run(o, { messages: [none, `${o.dir}/other.json`] }).done,
-      new Fail(`no source could be read: ${none} does not exist; and 1 more`),
+      run(o, { messages: [none, other] }).done,
+      new Fail(`no source could be read: ${none} does not exist; and 1 more`, { output: gone }),
     );
     const same = await file(o, "same.ndjson", '{"a":1}\n');
     await published(o, [["messages", same, '{"a":1}\n']]);
     await assert.rejects(
       run(o, { messages: [same, none] }).done,
-      new Skip(`no readable source has changed; ${none} does not exist`),
+      new Skip(`no readable source has changed; ${none} does not exist`, {
+        output: {
+          sources: [],
+          unchanged: [{ kind: "messages", uri: same }],
+          given: given(same, none),
+          failed: [failure(none)],
+        },
+      }),
     );
   }));
 

@@ -1,0 +1,27 @@
+import { tryParseJson } from "../core/json.ts";
+import type { ReadOptions } from "./bytes.ts";
+import { expandSources } from "./expand_sources.ts";
+import { readRows } from "./read.ts";
+import { SourceError } from "./source.ts";
+
+/** What of these paths cannot be read, as far as each file tells up to its first good row. Pipes and standard input are not touched. */
+export async function probeSources(
+  { paths, inbox, ...options }: ReadOptions & { paths: readonly string[]; inbox: string | null },
+): Promise<SourceError[]> {
+  const { sources, failed } = await expandSources({ paths, inbox, signal: options.signal });
+  const errors = [...failed];
+  for (const source of sources.filter(({ bytes }) => bytes !== null)) {
+    try {
+      for await (const row of readRows(source, options)) if (isReadable(row)) break;
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error;
+      errors.push(error);
+    }
+  }
+  return errors;
+}
+
+function isReadable(row: string): boolean {
+  const value = tryParseJson(row);
+  return typeof value === "object" && value !== null;
+}
