@@ -6,7 +6,8 @@ import { type Decoder, decoderFor } from "./decoder.ts";
 import { MAX_ROW } from "./row_buffer.ts";
 import { markRow, problemOf } from "./row_problem.ts";
 import { type Source, SourceError } from "./source.ts";
-import { Malformed, NotJson, type Splitter, splitterFor } from "./split.ts";
+import { splitterFor } from "./split.ts";
+import { Malformed, NotJson, NotRows, type Splitter } from "./splitter.ts";
 
 const UNZIPPED_BYTES = 262_144;
 
@@ -21,10 +22,9 @@ class BadGzip extends Malformed {}
 /**
  * The rows of a source as JSON text, none of which holds a line feed. The n-th is at position n: its line in NDJSON (a
  * blank line is an empty string), its item in a JSON array. gzip and UTF-16 are known by their first bytes. A row that
- * is too long or not UTF-8 is marked so; see `problemOf()`.
+ * is too long or not UTF-8 is marked so; see `problemOf()`. Of one object around a list, the rows are the items of the list.
  *
- * Throws a {@link SourceError} that names the source for text that is neither a JSON array nor one JSON object a line,
- * that is cut off, or that is larger than allowed; the rows before that have been yielded by then.
+ * Throws a {@link SourceError} that names the source for text that is neither a JSON array nor JSON objects, that is cut off, or that is larger than allowed; the rows before that have been yielded by then.
  */
 export class SourceRows implements AsyncIterable<string> {
   private readonly raw: SourceBytes;
@@ -122,7 +122,7 @@ export class SourceRows implements AsyncIterable<string> {
     const { signal } = this.options;
     if (signal.aborted) return signal.reason;
     const { uri } = this.source;
-    if (error instanceof NotJson) return new SourceError("invalid", uri, error.message);
+    if (error instanceof NotRows) return new SourceError("invalid", uri, error.message);
     if (!(error instanceof Malformed)) return error;
     const rows = counted(this.rows, "row");
     const bound = error instanceof BadGzip ? " or more" : "";
