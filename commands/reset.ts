@@ -5,6 +5,7 @@ import { markErased } from "../lib/recommend/answer_cache.ts";
 import { openCache } from "../lib/stores/open.ts";
 import type { VectorStore } from "../lib/stores/vectors/port.ts";
 import type { Services } from "../tasks/services.ts";
+import { readDerivation } from "../tasks/steps/derivation.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { forEachModel } from "../tasks/steps/store.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
@@ -72,7 +73,10 @@ async function republish(services: Services): Promise<void> {
   const published = await services.analytics.published();
   if (published === null) return;
   const model = parseModelKey(published.model);
-  const { version } = await buildVersion(services, await services.vectors.of({ model }));
+  // Only popularity is derived here: for the users what is published still holds.
+  const before = await readDerivation(services, published, {});
+  const derivation = before && { ...before, half_life_days: services.settings.half_life_days };
+  const { version } = await buildVersion(services, await services.vectors.of({ model }), { derivation });
   await publishVersion(services, { version, model, run_id: "reset", sources: [], log: warn });
 }
 

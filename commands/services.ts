@@ -83,7 +83,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     return opened;
   };
   const { inbox, max_source_bytes, max_bad_share, earliest, retention_days } = config;
-  const { half_life_days, conversation_gap_minutes } = config;
+  const { half_life_days, conversation_gap_minutes, embed_long } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
@@ -96,6 +96,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       retention_days,
       half_life_days,
       conversation_gap_minutes,
+      embed_long,
     },
     embedder,
     catalogue: ({ sources }) => readCatalogue(config, sources),

@@ -37,6 +37,8 @@ export interface Services {
 export interface Settings {
   /** The name of the configured embedding model, as the param `model` takes it. */
   readonly model: string;
+  /** What becomes of texts that are longer than the model reads. */
+  readonly embed_long: string;
   /** Folder in which links are not followed, as others may put files there; null for none. */
   readonly inbox: string | null;
   /** The most that is read of one source. */

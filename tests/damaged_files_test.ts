@@ -145,7 +145,9 @@ for (const [what, damage] of Object.entries(UNUSED)) {
         const lines: string[] = [];
         const before = await services.analytics.published();
         const model = parseModelKey(before!.model);
-        const { version } = await buildVersion(services, await services.vectors.of({ model }));
+        const { version } = await buildVersion(services, await services.vectors.of({ model }), {
+          derivation: null,
+        });
         const order = {
           version,
           model,

@@ -4,6 +4,7 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import { INDEXED, type VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
+import { currentDerivation, type Derivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
 import { embeddedStore, vectorSet } from "./store.ts";
 
@@ -21,8 +22,11 @@ export async function derive(context: TaskContext<Services>): Promise<DeriveOutp
 export async function deriveVersion(
   context: TaskContext<Services>,
   store: VectorStore,
+  { model }: { model?: string } = {},
 ): Promise<DeriveOutput> {
-  const built = await buildVersion(context.services, store, context);
+  const { services, log, signal } = context;
+  const derivation = currentDerivation(services.settings, model);
+  const built = await buildVersion(services, store, { derivation, log, signal });
   report(context, store, built);
   return { version: built.version };
 }
@@ -35,19 +39,26 @@ interface BuiltVersion {
   readonly weights: SavedWeights;
 }
 
+interface BuildOptions extends Abortable {
+  /** What the users were derived by; null if that is not known, so that the next run derives all of them again. */
+  readonly derivation: Derivation | null;
+  readonly log?: (line: string) => void;
+}
+
 /** Builds popularity, item–item weights and indexes under the version after the published one, next to what serves. */
 export async function buildVersion(
-  { analytics, settings, clock }: Services,
+  services: Services,
   store: VectorStore,
-  { log, signal }: { log?: (line: string) => void } & Abortable = {},
+  { derivation, log, signal }: BuildOptions,
 ): Promise<BuiltVersion> {
+  const { analytics, clock, settings: { half_life_days } } = services;
   const published = await analytics.published({ signal });
   const version = (published?.version ?? 0) + 1;
-  const { half_life_days } = settings;
   const latest = latestTime(clock.now());
   const { campaigns } = await analytics.buildStats({ version, half_life_days, latest, signal });
   const weights = await saveItemWeights(analytics, { version, signal });
   const built = await store.build({ version, signal, ...log && { log } });
+  if (derivation !== null) await saveDerivation(services, { version, derivation, signal });
   return { version, campaigns, indexed: INDEXED.reduce((sum, name) => sum + built[name], 0), weights };
 }
 

@@ -4,7 +4,7 @@ import type { Artifact, Campaign, Touched } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
-import { lacksItemWeights } from "./item_weights.ts";
+import { touchForSettings } from "./derivation.ts";
 import { readArtifact } from "./rows.ts";
 import { hasInput } from "./store.ts";
 import { validated } from "./validate.ts";
@@ -24,7 +24,7 @@ export type GraphOutput = { readonly touched: Artifact; readonly edges: number }
  */
 export async function graph(context: TaskContext<Services>): Promise<GraphOutput> {
   const { services, signal } = context;
-  await touchAllOnce(context);
+  await touchForSettings(services, context);
   const campaigns = hasInput(context) ? validated(context).campaigns : null;
   const name = `${context.run.run_id}/graph/touched.ndjson`;
   const touched = await services.artifacts.writeLines({
@@ -56,15 +56,6 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   context.writes({ ...services.dataset("graph", "edges"), rows: edges, fields: FIELDS.edges });
   context.writes(services.artifact(touched));
   return { touched, edges };
-}
-
-/** Data that an earlier version of Parley derived has no conversations. */
-async function touchAllOnce(
-  { services: { documents, analytics }, signal, log }: TaskContext<Services>,
-): Promise<void> {
-  if (!await lacksItemWeights(analytics, { signal })) return;
-  log("what is published was derived by an earlier version of Parley: all users are derived again");
-  for (const store of [documents, analytics]) await store.touchAll({ signal });
 }
 
 /** Whether campaigns are stored that no run has brought to this graph: it was exchanged for an empty one. */

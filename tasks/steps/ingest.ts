@@ -9,6 +9,7 @@ import { printable, type Source, SourceError } from "../../lib/sources/source.ts
 import type { Services } from "../services.ts";
 import { findEmptied } from "./emptied.ts";
 import { hasPendingWork } from "./pending_work.ts";
+import { prune } from "./prune.ts";
 
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
 export type IngestedSource = {
@@ -235,6 +236,7 @@ class Ingestion {
       throw new Fail(`no source could be read: ${told(failed)}`, { output });
     }
     if (await hasPendingWork(this.context, { unknown: this.refill.unknown })) return;
+    await prune(this.context);
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`, { output });
     throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source", { output });
   }

@@ -35,13 +35,6 @@ export async function saveItemWeights(
   };
 }
 
-/** Whether the published version was derived by a Parley that learnt no weights and derived no conversations yet. */
-export async function lacksItemWeights(analytics: AnalyticsStore, { signal }: Abortable): Promise<boolean> {
-  const published = await analytics.published({ signal });
-  if (published === null) return false;
-  return await analytics.file({ version: published.version, name: ITEM_WEIGHTS_FILE, signal }) === null;
-}
-
 async function campaignIds(analytics: AnalyticsStore, signal: AbortSignal | undefined): Promise<string[]> {
   const ids: string[] = [];
   const page = (after: string | null, limit: number) => analytics.campaignPage({ after, limit, signal });

@@ -6,19 +6,23 @@ import { CHECK_TASK } from "../../lib/quality/findings.ts";
 import { earlierSurveys } from "../../lib/quality/gate.ts";
 import { countStores, lostRows } from "../../lib/quality/survey.ts";
 import type { Services } from "../services.ts";
-import { lacksItemWeights } from "./item_weights.ts";
+import { findSettingsChanges, readDerivation } from "./derivation.ts";
+import { openStore } from "./store.ts";
 
 /**
  * Whether a run that has read nothing new has something to do all the same; why is logged. Throws `unknown`, which says that
- * a store cannot be read, if that would have to be known.
+ * a store cannot be read, if that would have to be known, and `Fail` if another model is set than answers come from.
  */
 export async function hasPendingWork(
   context: TaskContext<Services>,
   { unknown }: { unknown: ParleyError | null },
 ): Promise<boolean> {
-  const { services: { analytics }, signal } = context;
+  const { services, signal } = context;
+  await refuseOtherModel(context);
   if (await hasTouched(context)) return true;
-  if (await lacksItemWeights(analytics, { signal })) return true;
+  const changes = await findSettingsChanges(services, { signal });
+  for (const { reason } of changes) context.log(reason);
+  if (changes.length > 0) return true;
   if (await hasStaleIntents(context)) {
     context.log(
       "the catalogue or the model has changed since the intents were learnt: this run learns them again",
@@ -31,6 +35,20 @@ export async function hasPendingWork(
     context.log(`rows are gone since the last check, so this run checks again: ${lost.join("; ")}`);
   }
   return lost.length > 0;
+}
+
+/**
+ * Throws `Fail` if another model is set than answers come from: its vectors need a run of their own, which the error names. The
+ * model is opened only if its name or its way with long texts has changed, as that may take seconds.
+ */
+async function refuseOtherModel(context: TaskContext<Services>): Promise<void> {
+  const { services, signal } = context;
+  const published = await services.analytics.published({ signal });
+  if (published === null) return;
+  const before = await readDerivation(services, published, { signal });
+  const { model, embed_long } = services.settings;
+  if (before?.model === model && before.embed_long === embed_long) return;
+  await openStore(context, (await services.embedder()).model);
 }
 
 /** Whether an earlier run left users from whom nothing has been derived yet. */

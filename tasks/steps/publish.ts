@@ -1,4 +1,4 @@
-import { DAY_MS, iso } from "../../lib/core/clock.ts";
+import { iso } from "../../lib/core/clock.ts";
 import { type Abortable, type ModelIdentity, modelKey, type Published } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
@@ -7,6 +7,7 @@ import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { DeriveOutput } from "./derive.ts";
 import type { IngestOutput } from "./ingest.ts";
+import { prune } from "./prune.ts";
 import { embeddedStore, forEachModel, hasInput, vectorSet } from "./store.ts";
 
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
@@ -67,12 +68,4 @@ export async function publishVersion(
     (store) => store.keep({ versions, signal }),
   );
   return published;
-}
-
-/** Personal data that is only kept for a while goes with each publish. */
-async function prune({ services, signal }: TaskContext<Services>): Promise<void> {
-  const { artifacts, documents, clock, settings } = services;
-  const before = iso(clock.now() - settings.retention_days * DAY_MS);
-  await artifacts.prune({ before });
-  await documents.pruneQuarantine({ before, signal });
 }

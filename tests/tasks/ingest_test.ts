@@ -3,7 +3,7 @@ import { createHash } from "../../deps.ts";
 import { type JsonObject, type Kind, modelKey } from "../../lib/core/types.ts";
 import { Fail, Skip } from "../../lib/dag/types.ts";
 import type { ArtifactStore } from "../../lib/stores/artifacts/port.ts";
-import { saveItemWeights } from "../../tasks/steps/item_weights.ts";
+import { currentDerivation, saveDerivation } from "../../tasks/steps/derivation.ts";
 import { ingest, type IngestOutput } from "../../tasks/steps/ingest.ts";
 import { contextOf, type InputStores, withInputStores } from "../fixtures/context.ts";
 import { event, message } from "../fixtures/rows.ts";
@@ -24,7 +24,7 @@ async function file(o: InputStores, name: string, text: string): Promise<string>
 /** Records these sources as the published run read them. */
 async function published({ services }: InputStores, sources: [Kind, string, string][]): Promise<void> {
   const at = "2026-01-01T00:00:00.000Z";
-  await saveItemWeights(services.analytics, { version: 1 });
+  await saveDerivation(services, { version: 1, derivation: currentDerivation(services.settings) });
   await services.analytics.publish({
     published: { version: 1, run_id: "before", model: modelKey(MODEL), at },
     sources: sources.map(([kind, uri, text]) => ({
@@ -112,6 +112,21 @@ Deno.test("ingest() skips when every source is unchanged, unless users wait to b
       given,
       failed: [],
     });
+  }));
+
+Deno.test("ingest() removes what was kept for its days, also when there is nothing new", () =>
+  withInputStores(async (o) => {
+    const { documents, clock } = o.services;
+    const same = await file(o, "same.ndjson", '{"a":1}\n');
+    await published(o, [["messages", same, '{"a":1}\n']]);
+    const refused = { run_id: "r", kind: "messages", source: "s", reason: "is bad", raw: "said" } as const;
+    const at = (days: number) => new Date(clock.now() - days * 86_400_000).toISOString();
+    await documents.quarantine({
+      rows: [{ ...refused, position: 1, at: at(31) }, { ...refused, position: 2, at: at(29) }],
+    });
+    await assert.rejects(run(o, { messages: [same] }).done, Skip);
+    const left = await documents.quarantined({ limit: 9, offset: 0 });
+    assert.deepEqual(left.map(({ position }) => position), [2]);
   }));
 
 Deno.test("ingest() reads everything again, and touches everybody, where a store has become empty", () =>

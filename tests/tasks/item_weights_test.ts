@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../../lib/recommend/item_item_file.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
-import { lacksItemWeights, saveItemWeights } from "../../tasks/steps/item_weights.ts";
+import { saveItemWeights } from "../../tasks/steps/item_weights.ts";
 import { withInputStores } from "../fixtures/context.ts";
 import { campaign, event } from "../fixtures/rows.ts";
 
@@ -56,17 +56,4 @@ Deno.test("saveItemWeights() leaves out what was dismissed, what was only shown,
     });
     await saveItemWeights(analytics, { version: 1 });
     assert.deepEqual([...(await weightsOf(analytics)).rows.keys()], ["a → b", "b → a"]);
-  }));
-
-Deno.test("saveItemWeights() saves a file although nothing is known, by which a version is told from earlier ones", () =>
-  withInputStores(async ({ services: { analytics } }) => {
-    const publish = (version: number) =>
-      analytics.publish({ published: { version, run_id: `r${version}`, model: "m", at: "t" }, sources: [] });
-    assert.equal(await lacksItemWeights(analytics, {}), false);
-    await publish(1);
-    assert.equal(await lacksItemWeights(analytics, {}), true);
-    await saveItemWeights(analytics, { version: 2 });
-    await publish(2);
-    assert.equal(await lacksItemWeights(analytics, {}), false);
-    assert.equal((await weightsOf(analytics, 2)).rows.size, 0);
   }));

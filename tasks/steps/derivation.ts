@@ -1,0 +1,84 @@
+import { z } from "../../deps.ts";
+import { tryParseJson } from "../../lib/core/json.ts";
+import type { Abortable, Published } from "../../lib/core/types.ts";
+import type { Services, Settings } from "../services.ts";
+
+/** Raise it when Parley derives more from the same rows, or something else: the next run then derives all users again. */
+const FORMAT = 1;
+const FILE = "derivation.json";
+
+const DERIVATION = z.object({
+  format: z.number(),
+  conversation_gap_minutes: z.number(),
+  half_life_days: z.number(),
+  model: z.string(),
+  embed_long: z.string(),
+});
+
+/** What decides what a data version is derived to from the same rows: the settings, and Parley's own ways by the number `format`. */
+export type Derivation = z.infer<typeof DERIVATION>;
+
+/** What a run derives by. `model` is the name of the model that it embeds with, by default the configured one. */
+export function currentDerivation(settings: Settings, model = settings.model): Derivation {
+  const { conversation_gap_minutes, half_life_days, embed_long } = settings;
+  return { format: FORMAT, conversation_gap_minutes, half_life_days, model, embed_long };
+}
+
+/** Keeps it as a file of a version that is not published yet. */
+export async function saveDerivation(
+  { analytics }: Pick<Services, "analytics">,
+  { version, derivation, signal }: { version: number; derivation: Derivation } & Abortable,
+): Promise<void> {
+  const bytes = new TextEncoder().encode(JSON.stringify(derivation));
+  await analytics.saveFile({ version, name: FILE, bytes, signal });
+}
+
+/** How a version was derived; null if that cannot be told, as of a version by an earlier Parley. */
+export async function readDerivation(
+  { analytics }: Pick<Services, "analytics">,
+  { version }: Pick<Published, "version">,
+  { signal }: Abortable,
+): Promise<Derivation | null> {
+  const bytes = await analytics.file({ version, name: FILE, signal });
+  if (bytes === null) return null;
+  return DERIVATION.safeParse(tryParseJson(new TextDecoder().decode(bytes))).data ?? null;
+}
+
+/** What must be derived again as settings are others than the published version was derived by, and why. */
+export interface SettingsChange {
+  /** All users, or only what is derived for the whole. */
+  readonly users: boolean;
+  readonly reason: string;
+}
+
+/** None where nothing is published. Of the model nothing is said: vectors of two models never meet. */
+export async function findSettingsChanges(services: Services, o: Abortable): Promise<SettingsChange[]> {
+  const published = await services.analytics.published(o);
+  if (published === null) return [];
+  const before = await readDerivation(services, published, o);
+  const now = currentDerivation(services.settings);
+  if (before?.format !== now.format) {
+    const reason = "what is published was derived by another version of Parley: all users are derived again";
+    return [{ users: true, reason }];
+  }
+  const changes: SettingsChange[] = [];
+  const compare = (name: keyof Derivation, users: boolean, what: string) => {
+    if (before[name] === now[name]) return;
+    const reason = `PARLEY_${name.toUpperCase()} was ${before[name]} and is ${now[name]}: ${what} again`;
+    changes.push({ users, reason });
+  };
+  compare("conversation_gap_minutes", true, "all users are derived");
+  compare("half_life_days", false, "popularity is derived");
+  return changes;
+}
+
+/** Touches all users if they must be derived again for other settings. Both stores list the users. */
+export async function touchForSettings(
+  services: Services,
+  { log, signal }: { log: (line: string) => void } & Abortable,
+): Promise<void> {
+  const changes = await findSettingsChanges(services, { signal });
+  for (const { reason } of changes) log(reason);
+  if (!changes.some(({ users }) => users)) return;
+  for (const store of [services.documents, services.analytics]) await store.touchAll({ signal });
+}
