@@ -1,5 +1,5 @@
 import type { Config } from "../lib/config.ts";
-import { ParleyError } from "../lib/core/errors.ts";
+import { messageOf, ParleyError } from "../lib/core/errors.ts";
 import { type Catalogue, parseCatalogue } from "../lib/intents/catalogue.ts";
 import { isSample, SAMPLE_INTENTS } from "./sample.ts";
 
@@ -18,7 +18,15 @@ async function read(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw new ParleyError(
+        "invalid",
+        `the catalogue of PARLEY_INTENTS cannot be read: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
+    }
     throw new ParleyError(
       "invalid",
       `there is no catalogue ${path}: correct PARLEY_INTENTS, or leave it out`,

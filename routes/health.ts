@@ -1,8 +1,9 @@
 import type { Context } from "../deps.ts";
 import { inTime } from "../lib/core/abort.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
-import { causeOf, reasonOf } from "../lib/core/errors.ts";
+import { causeOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../lib/core/types.ts";
+import { isRefillable, type RefillableStores, refuseEmptied } from "../lib/quality/emptied.ts";
 import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
@@ -17,11 +18,11 @@ const PATIENCE_MS = 1_000;
 interface Checked {
   health(): Promise<Health>;
 }
-export interface ReadyStores {
-  readonly vectors: Checked;
-  readonly graph: Checked;
-  readonly analytics: Checked & Pick<AnalyticsStore, "published">;
-  readonly documents: Checked;
+export interface ReadyStores extends RefillableStores {
+  readonly vectors: Checked & RefillableStores["vectors"];
+  readonly graph: Checked & RefillableStores["graph"];
+  readonly analytics: Checked & RefillableStores["analytics"];
+  readonly documents: Checked & RefillableStores["documents"];
   readonly cache: Checked;
   readonly runs: Checked & Pick<RunStore, "leader">;
 }
@@ -39,16 +40,24 @@ interface StoreState {
   readonly status: "up" | "down";
   readonly adapter: string | null;
   readonly latency_ms: number | null;
-  /** Why it is down and what to do; null while it is up, and for a request whose key does not give `read`. */
+  /** Why it is down, or that it lost all that it had, and what to do; null while it is up, and for a request whose key does not give `read`. */
   error: string | null;
 }
 
-/** Whether each store answers soon: the question rejects, and says why, where it does not. */
-export function answering(
-  stores: Readonly<Record<typeof STORE_NAMES[number], Checked>>,
-): Record<string, () => Promise<unknown>> {
-  const ask = (store: Checked) => inTime(PATIENCE_MS, () => store.health());
-  return Object.fromEntries(STORE_NAMES.map((name) => [name, () => ask(stores[name])]));
+/** Whether each store answers soon and has what is published: the question rejects, and says why, if it does not. */
+export function answering(stores: ReadyStores): Record<string, () => Promise<unknown>> {
+  return Object.fromEntries(STORE_NAMES.map((name) => [name, () => checkStore(name, stores)]));
+}
+
+async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores): Promise<Health> {
+  const health = await inTime(PATIENCE_MS, () => stores[name].health());
+  if (isRefillable(name)) await inTime(PATIENCE_MS, () => refuseEmptied(name, stores)).catch(onlyEmptied);
+  return health;
+}
+
+/** That another store is down is for its own line. */
+function onlyEmptied(error: unknown): void {
+  if (error instanceof ParleyError && error.code === "mismatch") throw error;
 }
 
 /** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */
@@ -68,7 +77,8 @@ export function healthz(o: { version: string; clock: Clock }): Endpoint {
  * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
  * { NAME: { status, adapter, latency_ms, error } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
  * (still 200: answers go on without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
- * 503 until a first answer would be whole, for a minute at most. `late` are stores that have not yet answered within an answer's
+ * 503 until a first answer would be whole, for a minute at most. A store that is empty although something is published that it was
+ * part of is down too. `late` are stores that have not yet answered within an answer's
  * time since the start. The scheduler, null where none ever ran, does not count: answers do not need it.
  */
 export function readyz(
@@ -111,7 +121,7 @@ async function readiness(
   const [published, scheduler, ...states] = await Promise.all([
     publishedOf(stores.analytics),
     schedulerOf(stores.runs, clock),
-    ...STORE_NAMES.map((name) => stateOf(name, stores[name], note)),
+    ...STORE_NAMES.map((name) => stateOf(name, stores, note)),
   ]);
   const byName: Record<string, StoreState> = Object.fromEntries(states);
   const unready = published === null || byName.analytics?.status === "down";
@@ -121,9 +131,13 @@ async function readiness(
   return { code: unready || starting ? 503 : 200, body };
 }
 
-async function stateOf(name: string, store: Checked, note: Note): Promise<[string, StoreState]> {
+async function stateOf(
+  name: typeof STORE_NAMES[number],
+  stores: ReadyStores,
+  note: Note,
+): Promise<[string, StoreState]> {
   try {
-    const { adapter, latency_ms } = await inTime(PATIENCE_MS, () => store.health());
+    const { adapter, latency_ms } = await checkStore(name, stores);
     return [name, { status: "up", adapter, latency_ms, error: null }];
   } catch (error) {
     note.degraded = { ...note.degraded, [name]: causeOf(error) };

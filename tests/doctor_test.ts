@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Config } from "../lib/config.ts";
+import { latencyOf } from "../commands/doctor_stores.ts";
+import { openGraph, openRuns } from "../lib/stores/open.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
 import { nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
@@ -79,3 +81,108 @@ Deno.test("doctor looks at the disk that the data folder is on, also before ther
       assert.ok(Math.abs(disk_free_gb - free) < 1, `${disk_free_gb} of ${free}`);
     }
   }));
+
+type Report = Awaited<ReturnType<typeof doctorReport>>;
+const codesOf = ({ findings }: Report) => findings.map(({ code }: { code: string }) => code);
+
+sampleTest(
+  "doctor says of each source whether it can be read, and what it had at its last run",
+  async (config) => {
+    const folder = `${config.data}/in`;
+    await Deno.mkdir(folder);
+    const path = (name: string) => `${folder}/${name}`;
+    await Deno.writeTextFile(path("good.ndjson"), '{"user_id":"a"}\n{"user_id":"b"}\n');
+    const sources = { PARLEY_MESSAGES: `${SAMPLE.messages},${folder}`, PARLEY_EVENTS: path("none.ndjson") };
+    const told = await doctorReport(config, sources);
+    assert.equal(told.code, 1);
+    assert.deepEqual(codesOf(told), ["source_unreadable"]);
+    assert.match(told.findings[0].text, /none\.ndjson does not exist: .*PARLEY_EVENTS/);
+    const [sample, mine, events] = told.sources;
+    assert.equal(sample.last_read.rows, 426);
+    assert.deepEqual([mine.path, mine.last_read, events.kind], [folder, null, "events"]);
+
+    const damaged: [string, string | Uint8Array, RegExp][] = [
+      ["page.json", "<html>", /is not JSON/],
+      ["cut.ndjson.gz", Uint8Array.of(0x1f, 0x8b, 1, 2), /is damaged or cut off as gzip/],
+      ["list.json", '[{"user_id":"a"', /cut off|ends/],
+    ];
+    for (const [name, content, sentence] of damaged) {
+      await Deno.writeFile(
+        path(name),
+        typeof content === "string" ? new TextEncoder().encode(content) : content,
+      );
+      const { code, findings } = await doctorReport(config, { PARLEY_MESSAGES: folder });
+      assert.deepEqual([code, findings.length], [1, 1], name);
+      assert.match(findings[0].text, sentence);
+      await Deno.remove(path(name));
+    }
+    await Deno.symlink(path("gone"), path("link.ndjson"));
+    assert.match(
+      (await doctorReport(config, { PARLEY_MESSAGES: folder })).findings[0].text,
+      /link to what does not exist/,
+    );
+    await Deno.remove(path("link.ndjson"));
+    assert.equal((await doctorReport(config, { PARLEY_MESSAGES: folder })).code, 0);
+  },
+);
+
+sampleTest("doctor reads the file of intents and looks for the inbox", async (config) => {
+  const at = `${config.data}/intents.json`;
+  const ask = () => doctorReport(config, { PARLEY_INTENTS: at, PARLEY_INBOX: `${config.data}/nowhere` });
+  for (const content of [null, "[", '[{"intent":"one","examples":["a","b","c"]}]']) {
+    if (content !== null) await Deno.writeTextFile(at, content);
+    const told = await ask();
+    assert.deepEqual(
+      [told.code, codesOf(told)],
+      [1, ["intents_unreadable", "inbox_unreadable"]],
+      `${content}`,
+    );
+    assert.match(told.findings[0].text, /intents\.json/);
+    assert.match(told.findings[1].text, /PARLEY_INBOX/);
+  }
+});
+
+sampleTest("doctor says when the schedule is due, and whether a scheduler lives", async (config) => {
+  const before = await doctorReport(config);
+  assert.deepEqual([before.code, before.scheduler.status], [0, "none"]);
+  assert.match(before.schedule.next, /T02:30:00\.000Z$/);
+  assert.equal((await doctorReport(config, { PARLEY_SCHEDULE: "off" })).schedule, null);
+  const runs = await openRuns(config.runs);
+  const lead = (now: number) => runs.lead({ owner: "one", now, ttl_ms: 5_000, lag_ms: 0 });
+  await lead(Date.now());
+  assert.equal((await doctorReport(config)).scheduler.status, "up");
+  await lead(Date.now() - 3_600_000);
+  await runs.close();
+  const silent = await doctorReport(config);
+  assert.deepEqual([silent.scheduler.status, codesOf(silent)], ["down", ["scheduler_silent"]]);
+});
+
+sampleTest("doctor finds a damaged file of learnt weights", async (config) => {
+  using analytics = new DatabaseSync(`${config.data}/analytics.db`);
+  const { changes } = analytics.prepare("UPDATE files SET bytes = zeroblob(length(bytes))").run();
+  assert.ok(Number(changes) > 0);
+  const told = await doctorReport(config);
+  assert.deepEqual([told.code, codesOf(told)], [1, ["damaged_file"]]);
+  assert.match(told.findings[0].text, /item–item weights cannot be used: .*reembed/);
+});
+
+sampleTest("doctor names a store that lost all that is published, as /readyz does", async (config) => {
+  for (const file of ["graph.db", "graph.db-wal", "graph.db-shm"]) {
+    await Deno.remove(`${config.data}/${file}`).catch(() => {});
+  }
+  await (await openGraph(config.graph)).close();
+  const told = await doctorReport(config);
+  assert.equal(told.code, 1);
+  assert.deepEqual(Object.keys(errorsOf(told)), ["graph"]);
+  assert.match(errorsOf(told).graph!, /is empty although .*PARLEY_GRAPH/);
+});
+
+Deno.test("latencyOf() is that of a store that has connected, and null once it does not answer", async () => {
+  const health = { adapter: "a", version: "1", bytes: null };
+  const answers = [400, 3, 5];
+  assert.equal(
+    await latencyOf({ health: () => Promise.resolve({ ...health, latency_ms: answers.shift()! }) }),
+    5,
+  );
+  assert.equal(await latencyOf({ health: () => Promise.reject(new Error("gone")) }), null);
+});

@@ -20,6 +20,7 @@ export const GRAPH_CALLS: Calls<GraphStore> = {
   deleteUsers: (store, o) => store.deleteUsers({ ...users, ...o }),
   deleteCampaigns: (store, o) => store.deleteCampaigns({ campaign_ids: ["k"], ...o }),
   counts: (store, o) => store.counts(o),
+  isEmpty: (store, o) => store.isEmpty(o),
   digest: (store, o) => store.digest(o),
   health: (store, o) => store.health(o),
 };

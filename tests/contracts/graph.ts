@@ -301,6 +301,35 @@ function wholeGraph(test: Test): void {
     });
   });
 
+  for (
+    const [what, put] of [
+      ["a campaign", (store) => store.setTargets({ campaigns: [{ campaign_id: "k", intents: [] }] })],
+      ["a target", (store) => store.setTargets({ campaigns: [{ campaign_id: "k", intents: ["x"] }] })],
+      [
+        "an intent of a user",
+        (store) => store.setExpressed({ user_ids: ["b"], edges: [expresses("b", "y", 2)] }),
+      ],
+      [
+        "engagement",
+        (store) => store.setEngaged({ user_ids: [many()[0]!.user_id], edges: many().slice(0, 1) }),
+      ],
+      [
+        "a conversation",
+        (store) =>
+          store.setConversations({
+            user_ids: ["d"],
+            conversations: [conversation("v", "d", ledTo("k1", 2))],
+          }),
+      ],
+    ] as [string, (store: GraphStore) => Promise<unknown>][]
+  ) {
+    test(`isEmpty() is false from ${what} on`, async (store) => {
+      assert.equal(await store.isEmpty(), true);
+      await put(store);
+      assert.equal(await store.isEmpty(), false);
+    });
+  }
+
   test("digest() is the sum over edges, and setting them again leaves it", async (store) => {
     assert.equal(await store.digest(), digestOf({}));
     const edges = await fill(store);
@@ -355,6 +384,7 @@ function wholeGraph(test: Test): void {
     await store.deleteUsers({ user_ids: ["a", "b", "c", "d"] });
     await store.deleteCampaigns({ campaign_ids: ["k1", "k2", "k3", "k4", "k9"] });
     assert.deepEqual(await store.counts(), NOTHING);
+    assert.equal(await store.isEmpty(), true);
     assert.equal(await store.digest(), digestOf({}));
     healthy(await store.health());
   });

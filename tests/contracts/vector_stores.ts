@@ -93,6 +93,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
         deleteUsers: (o) => store.deleteUsers({ user_ids: ["u1"], ...o }),
         deleteCampaigns: (o) => store.deleteCampaigns({ campaign_ids: ["c1"], ...o }),
         counts: (o) => store.counts(o),
+        isEmpty: (o) => store.isEmpty({ collection: "messages", ...o }),
         digest: (o) => store.digest(o),
         models: (o) => stores.models(o),
         of: (o) => stores.of({ model: MODEL, ...o }),

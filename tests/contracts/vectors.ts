@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { VectorRow } from "../../lib/stores/vectors/port.ts";
+import { COLLECTIONS, type VectorRow } from "../../lib/stores/vectors/port.ts";
 import {
   axis,
   MODEL,
@@ -24,6 +24,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
   test("an empty store answers everything with nothing", async (store) => {
     const nothing = { messages: 0, profiles: 0, conversations: 0, campaigns: 0 };
     assert.deepEqual(await store.counts(), nothing);
+    assert.equal(await store.isEmpty({ collection: "messages" }), true);
     assert.deepEqual(await store.build({ version: 1 }), nothing);
     assert.deepEqual(await near(store, 1, axis(0), 5), []);
     assert.deepEqual(await store.faults({ limit: 5 }), []);
@@ -50,6 +51,10 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal(hashes.size, 2);
     assert.deepEqual((await store.get({ collection: "campaigns", ids })).get(ids[0]!), axis(3));
     assert.deepEqual(await store.counts(), { messages: 0, profiles: 20, conversations: 0, campaigns: 1 });
+    const empty = COLLECTIONS.map((collection) => store.isEmpty({ collection }));
+    assert.deepEqual(await Promise.all(empty), [true, false, true, false]);
+    await store.deleteCampaigns({ campaign_ids: [rows[0]!.id] });
+    assert.equal(await store.isEmpty({ collection: "campaigns" }), true);
   });
 
   test("upsert() of what is there changes nothing", async (store) => {

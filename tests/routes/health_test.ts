@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { parseModelKey } from "../../lib/core/types.ts";
 import { emptyWorld, fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
 import { appTest } from "./app.ts";
 
@@ -67,6 +68,29 @@ for (
     assert.deepEqual([response.status, told, late], [status, body_status, warm_up.late]);
     assert.equal((await app.request("/healthz")).status, 200);
   }, { options: () => ({ warm_up: () => warm_up }) });
+}
+
+for (const store of ["graph", "vectors"] as const) {
+  appTest(
+    `GET /readyz is not ready where the ${store} store lost all that it had`,
+    async ({ app, world: { stores } }) => {
+      const campaigns = await stores.analytics.campaignPage({ after: null, limit: 100 });
+      const campaign_ids = campaigns.map(({ campaign_id }) => campaign_id);
+      const user_ids = await stores.analytics.users({ after: null, limit: 100 });
+      const published = (await stores.analytics.published())!;
+      const of = store === "graph"
+        ? stores.graph
+        : await stores.vectors.of({ model: parseModelKey(published.model) });
+      await of.deleteUsers({ user_ids });
+      await of.deleteCampaigns({ campaign_ids });
+      const response = await app.request("/readyz");
+      const body = await response.json();
+      assert.deepEqual([response.status, body.status, body.stores[store].status], [200, "degraded", "down"]);
+      assert.match(body.stores[store].error, new RegExp(`is empty .*PARLEY_${store.toUpperCase()}.* --all`));
+      const { open } = await (await app.request("/pipeline/anomalies")).json();
+      assert.deepEqual(open.map(({ subject }: { subject: { store: string } }) => subject.store), [store]);
+    },
+  );
 }
 
 appTest("GET /readyz is 503 where analytics is down", async ({ app }) => {

@@ -183,6 +183,11 @@ export class Neo4jGraph implements GraphStore {
     return counts as unknown as GraphCounts;
   }
 
+  async isEmpty(o: Abortable = {}): Promise<boolean> {
+    const [row] = await this.read<{ empty: boolean }>(cypher.IS_EMPTY, {}, o);
+    return row!.empty;
+  }
+
   async digest(o: Abortable = {}): Promise<string> {
     return await this.connection.read(async (tx) => {
       const digest = new SetDigest();

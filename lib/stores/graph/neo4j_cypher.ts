@@ -150,6 +150,13 @@ DETACH DELETE c
 RETURN sum(edges) AS gone`;
 
 /** Users, intents, campaigns and conversations that are there, and edges by type. */
+/** Each part ends at the first that it finds. */
+export const IS_EMPTY = `
+RETURN NOT (
+  EXISTS { MATCH (n:Campaign {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n.listed OR (n)--()) }
+  OR EXISTS { MATCH (n:User {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)-[:EXPRESSED|ENGAGED]->() }
+) AS empty`;
+
 export const COUNTS: Readonly<Record<string, string>> = {
   users: `MATCH (n:User {namespace: $namespace})
           WHERE n.id IS NOT NULL AND ((n)-[:EXPRESSED|ENGAGED]->() OR (n)-[:HAD]->()-[:LED_TO]->())

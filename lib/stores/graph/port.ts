@@ -71,6 +71,8 @@ export interface GraphStore {
   deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(o?: Abortable): Promise<GraphCounts>;
+  /** Whether {@link counts} are all zero: soon told, however large they are. */
+  isEmpty(o?: Abortable): Promise<boolean>;
   /** Hash of all edges with their properties, independent of order. */
   digest(o?: Abortable): Promise<string>;
   health(o?: HealthOptions): Promise<Health>;

@@ -234,6 +234,12 @@ export class SqliteGraph implements GraphStore {
     )!;
   }
 
+  async isEmpty(o: Abortable = {}): Promise<boolean> {
+    o.signal?.throwIfAborted();
+    const tables = ["campaigns", "expressed", "engaged", "led_to", "targets"];
+    return tables.every((table) => this.db.all(`SELECT 1 FROM ${table} LIMIT 1`).length === 0);
+  }
+
   async digest(o: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     const tables = {

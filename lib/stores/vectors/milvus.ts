@@ -281,6 +281,12 @@ export class MilvusVectors implements VectorStore {
     return Object.fromEntries(await Promise.all(counts)) as VectorCounts;
   }
 
+  async isEmpty({ collection, signal }: { collection: Collection } & Abortable): Promise<boolean> {
+    signal?.throwIfAborted();
+    const first = { filter: LIVE, fields: ["key"], freshness: "own", limit: 1, signal } as const;
+    return (await this.tables[collection].query(first)).length === 0;
+  }
+
   async digest({ signal }: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     for await (const { collection, row } of this.scan(signal)) {

@@ -73,6 +73,8 @@ export interface VectorStore {
   deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(o?: Abortable): Promise<VectorCounts>;
+  /** Whether a collection holds nothing: soon told, however much it holds. */
+  isEmpty(o: { collection: Collection } & Abortable): Promise<boolean>;
   /** Hash of all rows with their vectors, independent of order, rowids and index bytes. */
   digest(o?: Abortable): Promise<string>;
 }

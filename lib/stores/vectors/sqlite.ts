@@ -222,6 +222,11 @@ export class SqliteVectors implements VectorStore {
     return counts;
   }
 
+  async isEmpty({ collection, signal }: { collection: Collection } & Abortable): Promise<boolean> {
+    signal?.throwIfAborted();
+    return this.sql.all("SELECT 1 FROM vectors WHERE collection = ? LIMIT 1", collection).length === 0;
+  }
+
   async digest(o: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     for await (

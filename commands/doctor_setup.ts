@@ -1,0 +1,138 @@
+import { statfsSync } from "../deps.ts";
+import type { Config } from "../lib/config.ts";
+import { systemClock } from "../lib/core/clock.ts";
+import { messageOf, reasonOf } from "../lib/core/errors.ts";
+import { type Kind, KINDS } from "../lib/core/types.ts";
+import type { Finding } from "../lib/quality/checks.ts";
+import { schedulerAnomalies } from "../lib/quality/late.ts";
+import { inboxFiles } from "../lib/sources/inbox.ts";
+import type { SourceRecord } from "../lib/stores/analytics/port.ts";
+import { filesOf } from "../lib/stores/open.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
+import { readCatalogue } from "./catalogue.ts";
+import { allDags } from "./engine.ts";
+import { removeFile } from "../lib/stores/disk.ts";
+
+/** A configured path. */
+export interface SourceReport {
+  readonly kind: Kind;
+  readonly path: string;
+  /** Rows when a published run last read them, and when that was; null if none has. */
+  readonly last_read: { readonly rows: number; readonly at: string } | null;
+}
+
+export interface SchedulerReport {
+  readonly status: "up" | "down" | "none";
+  readonly last_tick: string | null;
+}
+
+/** Each configured source, and what it had at its last run. `records` are what published runs have read. */
+export function sourceReports({ sources }: Config, records: readonly SourceRecord[]): SourceReport[] {
+  return KINDS.flatMap((kind) =>
+    sources[kind].map((path) => ({ kind, path, last_read: lastRead(records, { kind, path }) }))
+  );
+}
+
+function lastRead(
+  records: readonly SourceRecord[],
+  { kind, path }: { kind: Kind; path: string },
+): SourceReport["last_read"] {
+  const folder = path.endsWith("/") ? path : `${path}/`;
+  const own = records.filter((record) =>
+    record.kind === kind && (record.uri === path || record.uri.startsWith(folder))
+  );
+  if (own.length === 0) return null;
+  return {
+    rows: own.reduce((sum, { rows }) => sum + rows, 0),
+    at: own.map(({ at }) => at).reduce((a, b) => a > b ? a : b),
+  };
+}
+
+/** What is wrong with the files and folders that are set besides sources. */
+export async function checkFiles(config: Config): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  try {
+    if (config.intents !== null) await readCatalogue(config, []);
+  } catch (error) {
+    findings.push(critical("intents_unreadable", reasonOf(error)));
+  }
+  if (config.inbox !== null) {
+    const missing = await Deno.stat(config.inbox).then(() => null, messageOf) ??
+      await inboxFiles(config.inbox).then(() => null, messageOf);
+    if (missing !== null) {
+      const text = `the folder of PARLEY_INBOX cannot be read, so no page offers its files: ${missing}`;
+      findings.push({ ...critical("inbox_unreadable", text), severity: "warning" });
+    }
+  }
+  return findings;
+}
+
+/** Whether a scheduler lives, and what to do if one has gone silent. Without a schedule none is needed. */
+export async function checkScheduler(
+  config: Config,
+  runs: Pick<RunStore, "leader">,
+): Promise<{ report: SchedulerReport; findings: Finding[] }> {
+  const now = systemClock.now();
+  const leader = await runs.leader();
+  const findings = (await schedulerAnomalies(runs, [...allDags(config).values()], now)).map(
+    ({ code, figure, expected, text }): Finding => ({ code, severity: "warning", figure, expected, text }),
+  );
+  if (leader === null) return { report: { status: "none", last_tick: null }, findings };
+  const status = Date.parse(leader.live_until) > now ? "up" : "down";
+  return { report: { status, last_tick: leader.last_tick }, findings };
+}
+
+/** Whether what runs write can be written: the data folder, and the files of embedded stores. */
+export function checkPermissions(config: Config): Finding[] {
+  const paths = [config.documents, config.analytics, config.vectors, config.graph, config.runs]
+    .flatMap((url) => filesOf(url)?.database ?? []);
+  return [
+    unwritable(config.data, writeIn),
+    ...[...new Set(paths)].map((path) =>
+      unwritable(path, (file) => Deno.openSync(file, { write: true }).close())
+    ),
+  ].filter((finding) => finding !== null);
+}
+
+function writeIn(folder: string): void {
+  const path = `${folder}/.doctor-${crypto.randomUUID()}`;
+  Deno.writeFileSync(path, new Uint8Array(1), { createNew: true });
+  removeFile(path);
+}
+
+/** What does not exist yet is made by the first run. What Deno itself may not write, opening the stores has said. */
+function unwritable(path: string, write: (path: string) => void): Finding | null {
+  if (Deno.permissions.querySync({ name: "write", path }).state !== "granted") return null;
+  try {
+    write(path);
+    return null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    return critical("not_writable", `${path} cannot be written: ${messageOf(error)}`);
+  }
+}
+
+/** Below this much free disk a nightly run may not end well. */
+const LITTLE_DISK_GB = 2;
+
+export function checkDisk(free_gb: number): Finding[] {
+  if (free_gb >= LITTLE_DISK_GB) return [];
+  const text = `${free_gb.toFixed(1)} GB of disk are free: make room, or set PARLEY_DATA to a larger disk`;
+  return [{ code: "little_disk", severity: "warning", figure: free_gb, expected: LITTLE_DISK_GB, text }];
+}
+
+/** What is free on the disk of a folder, or of the nearest one above that exists. */
+export function freeBytes(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch (error) {
+    const above = folder.replace(/\/[^/]*$/, "") || "/";
+    if (above === folder) throw error;
+    return freeBytes(above);
+  }
+}
+
+function critical(code: string, text: string): Finding {
+  return { code, severity: "critical", figure: 1, expected: 0, text };
+}

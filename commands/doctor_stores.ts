@@ -1,0 +1,228 @@
+import type { Config } from "../lib/config.ts";
+import { ParleyError, reasonOf } from "../lib/core/errors.ts";
+import { showUrl } from "../lib/core/show_url.ts";
+import {
+  type Health,
+  type HealthOptions,
+  type ModelIdentity,
+  parseModelKey,
+  type Published,
+} from "../lib/core/types.ts";
+import { openEmbedder } from "../lib/embed/open.ts";
+import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
+import { isRefillable, type RefillableStores, refuseEmptied } from "../lib/quality/emptied.ts";
+import { otherModel } from "../lib/quality/model.ts";
+import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
+import * as open from "../lib/stores/open.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
+import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
+import { embedderOptions, modelName } from "./models.ts";
+import { openOptions } from "./services.ts";
+
+export interface OpenedStore {
+  health(o?: HealthOptions): Promise<Health>;
+  close(): Promise<void>;
+}
+
+/** The stores as they are opened; those of data belong together. */
+export type Stores = Omit<CheckedStores, "vectors"> & {
+  readonly vectors: VectorStores;
+  readonly runs: RunStore;
+};
+
+/** How one store is. `url` is as {@link placeOf} has it; `error` says what to do. A store that answers may yet not be read. */
+export interface StoreReport {
+  readonly role: Role;
+  readonly url: string;
+  readonly health: Health | null;
+  readonly error: string | null;
+}
+
+export const ROLES = {
+  documents: open.openDocuments,
+  analytics: open.openAnalytics,
+  vectors: open.openVectors,
+  graph: open.openGraph,
+  runs: open.openRuns,
+  cache: open.openCache,
+  artifacts: open.openArtifacts,
+} as const;
+export type Role = keyof typeof ROLES;
+
+/** Above this many bytes it is said beforehand that reading a store takes a while. */
+const LARGE = 1e9;
+
+/** Opens a store; returns why it could not be, by role. */
+export async function openRole(
+  config: Config,
+  role: Role,
+  opened: Map<Role, OpenedStore>,
+): Promise<[Role, string | null]> {
+  try {
+    opened.set(role, await ROLES[role](config[role], openOptions(config)));
+    return [role, null];
+  } catch (error) {
+    return [role, reasonOf(error)];
+  }
+}
+
+/** A store's URL to show. Embedded vectors are the files in a folder. */
+function placeOf(config: Config, role: Role): string {
+  return role === "vectors" ? showUrl(open.vectorPlace(config.vectors)) : showUrl(config[role]);
+}
+
+/** Reads a store's files through, and sees whether it has what is published. */
+export async function examine(
+  config: Config,
+  role: Role,
+  opened: ReadonlyMap<Role, OpenedStore>,
+  failures: ReadonlyMap<Role, string | null>,
+): Promise<StoreReport> {
+  const url = placeOf(config, role);
+  const store = opened.get(role);
+  if (store === undefined) return { role, url, health: null, error: failures.get(role) ?? null };
+  try {
+    const { bytes, adapter } = await store.health();
+    if (adapter === "sqlite" && bytes !== null && bytes > LARGE) {
+      console.error(`reading ${role}, ${(bytes / 1e9).toFixed(1)} GB: about ${Math.ceil(4e-9 * bytes)} s`);
+    }
+    return { role, url, health: await store.health({ thorough: true }), error: await emptied(role, opened) };
+  } catch (error) {
+    return { role, url, health: null, error: reasonOf(error) };
+  }
+}
+
+/** That another store cannot be asked for it is that store's own error. */
+async function emptied(role: Role, opened: ReadonlyMap<Role, OpenedStore>): Promise<string | null> {
+  const stores: Partial<RefillableStores> = Object.fromEntries(opened);
+  const { documents, analytics, vectors, graph } = stores;
+  if (!isRefillable(role) || !documents || !analytics || !vectors || !graph) return null;
+  return await refuseEmptied(role, { documents, analytics, vectors, graph }).then(
+    () => null,
+    (error) => error instanceof ParleyError && error.code === "mismatch" ? error.message : null,
+  );
+}
+
+/** How often a store is asked for its latency. */
+const TIMES = 3;
+
+/**
+ * How fast a store answers one question: the median of a few that are asked one after the other, since the first ones also load
+ * a client and connect. Null if it does not answer any more.
+ */
+export async function latencyOf(store: Pick<OpenedStore, "health">): Promise<number | null> {
+  const all: number[] = [];
+  try {
+    while (all.length < TIMES) all.push((await store.health()).latency_ms);
+  } catch {
+    return null;
+  }
+  return all.sort((a, b) => a - b)[Math.floor(TIMES / 2)]!;
+}
+
+/** Reads stores; one that cannot be read, though it answers, is noted and keeps no other from being read. */
+export class Reading {
+  /** By role, the first thing that went wrong. */
+  readonly errors = new Map<string, string>();
+
+  /** Null where there is no store, or it cannot be read. */
+  async of<S, T>(role: Role, store: S | undefined | null, read: (store: S) => Promise<T>): Promise<T | null> {
+    if (store === undefined || store === null) return null;
+    try {
+      return await read(store);
+    } catch (error) {
+      if (!this.errors.has(role)) {
+        this.errors.set(role, `it answers, but cannot be read: ${reasonOf(error)}`);
+      }
+      return null;
+    }
+  }
+}
+
+/** Counts each store's rows and holds the stores against each other. Of vectors, those count that answers are made from. */
+export async function examineData(
+  config: Config,
+  { documents, analytics, vectors: sets, graph }: Partial<Stores>,
+  reading: Reading,
+): Promise<{ counts: Record<string, Record<string, number>>; findings: Finding[] }> {
+  const published = await reading.of("analytics", analytics, (store) => store.published());
+  const configured = await configuredModel(config);
+  const model = published === null ? configured : parseModelKey(published.model);
+  const vectors = typeof model === "string"
+    ? null
+    : await reading.of("vectors", sets, (store) => store.of({ model }));
+  const data = { documents, analytics, vectors, graph };
+  const counts: Record<string, Record<string, number>> = {};
+  for (const role of Object.keys(data) as (keyof typeof data)[]) {
+    const counted = await reading.of(role, data[role], async (store) => ({ ...await store.counts() }));
+    if (counted !== null) counts[role] = counted;
+  }
+  const unreadable: Finding[] = [];
+  const log = (text: string) => unreadable.push(unreadableModel(text));
+  await reading.of("vectors", sets, (stores) => stores.models({ thorough: true, log }));
+  const whole = Object.keys(counts).length === Object.keys(data).length;
+  const compared = whole
+    ? await reading.of("vectors", data as CheckedStores, (stores) => checkData(stores))
+    : [];
+  const about = typeof configured === "string"
+    ? [noEmbedder(configured)]
+    : otherModelFindings(config, published, configured);
+  const indexes = published === null
+    ? null
+    : await reading.of("vectors", vectors, (store) => indexFindings(store, published));
+  const files = published === null
+    ? null
+    : await reading.of("analytics", analytics, (store) => fileFindings(store, published));
+  return { counts, findings: [...compared ?? [], ...indexes ?? [], ...files ?? [], ...unreadable, ...about] };
+}
+
+/** It works on what is stored. */
+const REBUILD = "run `deno task pipeline run reembed`, which builds a new version from what is stored";
+
+/** What is wrong with the indexes that answers come from. */
+async function indexFindings(store: VectorStore, { version }: Published): Promise<Finding[]> {
+  const faults = await store.verify({ version });
+  return faults.map((fault) =>
+    damaged("damaged_index", `${fault}; ${REBUILD} (a running API repairs an embedded index itself)`)
+  );
+}
+
+/** What is wrong with the files of learnt weights that answers come from. */
+async function fileFindings(store: Stores["analytics"], { version }: Published): Promise<Finding[]> {
+  const file = await store.file({ version, name: ITEM_WEIGHTS_FILE });
+  if (file === null) return [];
+  try {
+    decodeItemWeights(file);
+    return [];
+  } catch (error) {
+    return [damaged("damaged_file", `${reasonOf(error)}: ${REBUILD}`)];
+  }
+}
+
+function damaged(code: string, text: string): Finding {
+  return { code, severity: "critical", figure: 1, expected: 0, text };
+}
+
+/** The model that is set, or why it cannot be opened. */
+async function configuredModel(config: Config): Promise<ModelIdentity | string> {
+  const embedder = await openEmbedder({ ...embedderOptions(config), sessions: 1 }).catch(reasonOf);
+  if (typeof embedder === "string") return embedder;
+  await embedder.close();
+  return embedder.model;
+}
+
+function otherModelFindings(config: Config, published: Published | null, model: ModelIdentity): Finding[] {
+  const text = otherModel({ published, model, name: modelName(config.embeddings) });
+  if (text === null || published === null) return [];
+  const { dimension: expected } = parseModelKey(published.model);
+  return [{ code: "other_model", severity: "critical", figure: model.dimension, expected, text }];
+}
+
+function noEmbedder(text: string): Finding {
+  return { code: "no_embedder", severity: "critical", figure: 0, expected: 1, text };
+}
+
+/** Answers are whole without it. */
+function unreadableModel(text: string): Finding {
+  return { code: "unreadable_model", severity: "warning", figure: 0, expected: 1, text };
+}
