@@ -5,7 +5,6 @@ import { causeOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../lib/core/types.ts";
 import { isRefillable, type RefillableStores, refuseEmptied } from "../lib/quality/emptied.ts";
 import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
-import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
 import { type Authorize, createAuthorize } from "./auth.ts";
