@@ -6,6 +6,7 @@ import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/option
 import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
 import type { RunRecord, RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import { spanned, startTracing } from "../lib/telemetry/spans.ts";
+import { evaluate } from "../tasks/evaluate.ts";
 import { intents } from "../tasks/intents.ts";
 import { nightly } from "../tasks/nightly.ts";
 import { reembed } from "../tasks/reembed.ts";
@@ -24,7 +25,11 @@ const POOLS = Object.freeze({ default: 16 });
 export function allDags(config: Config) {
   const models = configuredModels(config);
   const another = reembed({ models, resolve: (model) => resolveModel(config, model) });
-  return loadDags({ dags: [nightly(config), intents(), another], pools: POOLS });
+  const measured = evaluate({
+    ...config,
+    inScratch: async (...args) => (await import("./scratch.ts")).inScratch(config, ...args),
+  });
+  return loadDags({ dags: [nightly(config), intents(), another, measured], pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */

@@ -1,35 +1,62 @@
+import type { EvaluationReport } from "../lib/evaluate/evaluate.ts";
 import type { Interval } from "../lib/evaluate/intervals.ts";
-import type { EvaluationReport } from "./evaluate.ts";
+import { PARLEY } from "../lib/evaluate/rank_fold.ts";
+import type { MethodReport } from "../lib/evaluate/report.ts";
+import { SOURCES } from "../lib/recommend/answer.ts";
 import { table } from "./table.ts";
 
-/** The report as tables: all methods, what each is worth against the references, and Parley by kind of user. */
-export function evaluationTables({ split, folds, queries, methods }: EvaluationReport, own: string): string {
-  const head = ["method", "NDCG@10", "95 %", "NDCG@5", "NDCG@25", "P@10", "R@10", "MRR@25", "coverage"];
-  const rows = methods.map(({ method, metrics, coverage }) => [
-    method,
-    figure(metrics.ndcg_10.mean),
-    range(metrics.ndcg_10),
-    ...(["ndcg_5", "ndcg_25", "precision_10", "recall_10", "mrr_25"] as const)
-      .map((name) => figure(metrics[name].mean)),
-    figure(coverage),
+/** The report as tables: all methods, what Parley is worth against others, by kind of user, without each source, and its weights. */
+export function evaluationTables(report: EvaluationReport): string {
+  const { split, folds, queries, methods, ablation, chosen_weights } = report;
+  const ours = methods.find(({ method }) => method === PARLEY)!;
+  const chosen = chosen_weights.map(({ queries, weights }, i) => [
+    String(i + 1),
+    String(queries),
+    ...SOURCES.map((source) => figure(weights[source])),
   ]);
-  const ours = methods.find(({ method }) => method === own);
-  const against = Object.entries(ours?.against ?? {}).map(([other, { ndcg_10, recall_10 }]) => [
-    `${own} − ${other}`,
-    `${signed(ndcg_10.mean)} ${range(ndcg_10)}`,
-    `${signed(recall_10.mean)} ${range(recall_10)}`,
-  ]);
-  const kinds = (ours?.by_kind ?? []).map((
-    { kind, queries, ndcg_10 },
-  ) => [kind, String(queries), figure(ndcg_10)]);
   return [
     `${queries} queries by the split ${split}${folds > 1 ? `, ${folds} folds` : ""}`,
-    ...table(head, rows, 1),
+    ...table(HEAD, methods.map(rowOf), 1),
     "",
-    ...table(["paired difference", "NDCG@10", "R@10"], against, 1),
+    ...table(
+      ["paired difference", "NDCG@10", "R@10"],
+      Object.keys(ours.against).map((other) => [`${PARLEY} − ${other}`, ...difference(ours, other)]),
+      1,
+    ),
     "",
-    ...table(["known of the user", "queries", "NDCG@10"], kinds, 1),
+    ...table(
+      ["known of the user", "queries", "NDCG@10"],
+      ours.by_kind.map(({ kind, queries, ndcg_10 }) => [kind, String(queries), figure(ndcg_10)]),
+      1,
+    ),
+    "",
+    ...table(
+      ["without", "NDCG@10", "R@10", "− whole, NDCG@10", "− whole, R@10"],
+      ablation.map((one) => [
+        one.without,
+        figure(one.metrics.ndcg_10.mean),
+        figure(one.metrics.recall_10.mean),
+        ...difference(one, PARLEY),
+      ]),
+      1,
+    ),
+    ...chosen.length === 0 ? [] : ["", ...table(["weights chosen for", "queries", ...SOURCES], chosen, 1)],
   ].join("\n");
+}
+
+const HEAD = ["method", "NDCG@10", "95 %", "NDCG@5", "NDCG@25", "P@10", "R@10", "MRR@25", "coverage"];
+
+function rowOf({ method, metrics, coverage }: MethodReport): string[] {
+  const means = (["ndcg_5", "ndcg_25", "precision_10", "recall_10", "mrr_25"] as const)
+    .map((name) => figure(metrics[name].mean));
+  return [method, figure(metrics.ndcg_10.mean), range(metrics.ndcg_10), ...means, figure(coverage)];
+}
+
+function difference({ against }: MethodReport, other: string): string[] {
+  const { ndcg_10, recall_10 } = against[other]!;
+  return [ndcg_10, recall_10].map(({ mean, low, high }) =>
+    `${signed(mean)}  ${signed(low)} … ${signed(high)}`
+  );
 }
 
 const figure = (value: number) => value.toFixed(4);

@@ -35,6 +35,15 @@ export function addEvaluate(parley: Command, verb: Verb): void {
     .option("--split <name>", "what is hidden and asked for", splitName, "time")
     .option("--folds <n>", "number of folds of rows and conversations", positive, 5)
     .option("--seed <n>", "the same seed gives the same folds and intervals", whole, 0)
+    .option(
+      "--choose-weights",
+      "choose the sources' weights too, for each part of the users by the others",
+      false,
+    )
+    .option(
+      "--keep-vectors <file>",
+      "remember the texts' vectors in this file, below the data directory, for later evaluations: they are personal data",
+    )
     .option("--json", "as JSON", false)
     .addHelpText(
       "after",

@@ -1,8 +1,7 @@
 import { z } from "../deps.ts";
-import type { Kind } from "../lib/core/types.ts";
-import { defineDag, type RemoteValues } from "../lib/dag/define.ts";
-import { inboxFiles } from "../lib/sources/inbox.ts";
+import { defineDag } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
+import { remoteSources, sourceParams, type SourceSettings } from "./source_params.ts";
 import { analytics } from "./steps/analytics.ts";
 import { check } from "./steps/check.ts";
 import { classify } from "./steps/classify.ts";
@@ -17,23 +16,15 @@ import { validate } from "./steps/validate.ts";
 import { vectors } from "./steps/vectors.ts";
 
 /** What the nightly run is set to: when, and which sources it reads where a run is not given its own. */
-export interface NightlySettings {
+export interface NightlySettings extends SourceSettings {
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
-  readonly sources: Readonly<Record<Kind, readonly string[]>>;
-  /** Folder of files that a run may be given over HTTP; null for none. */
-  readonly inbox: string | null;
 }
 
-const paths = (what: string, configured: readonly string[]) =>
-  z.array(z.string()).default([...configured]).describe(`files or folders of ${what}`);
 const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
-export function nightly({ schedule, sources, inbox }: NightlySettings) {
-  const remote = (kind: Kind): RemoteValues => ({
-    values: async () => [...new Set([...sources[kind], ...inbox === null ? [] : await inboxFiles(inbox)])],
-    settings: `PARLEY_${kind.toUpperCase()}, and the files in the folder PARLEY_INBOX`,
-  });
+export function nightly(settings: NightlySettings) {
+  const { schedule } = settings;
   return defineDag<Services>({
     id: "nightly",
     doc:
@@ -42,17 +33,10 @@ export function nightly({ schedule, sources, inbox }: NightlySettings) {
     group: "versions",
     ...schedule === null ? {} : { schedule: { ...schedule, catch_up: "latest" } },
     params: z.object({
-      messages: paths("messages", sources.messages),
-      campaigns: paths("campaigns", sources.campaigns),
-      events: paths("events", sources.events),
+      ...sourceParams(settings),
       all: z.boolean().default(false).describe("read unchanged sources again, and derive all users again"),
     }),
-    remote: {
-      messages: remote("messages"),
-      campaigns: remote("campaigns"),
-      events: remote("events"),
-      all: "any",
-    },
+    remote: { ...remoteSources(settings), all: "any" },
     tasks: [
       // What it has spooled is kept, and a source may never end: a shutdown need not wait.
       { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 }, grace_ms: 0 },

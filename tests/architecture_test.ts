@@ -35,7 +35,7 @@ const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[
   { at: /^lib\/intents\//, may: [/^lib\/core\//, /\/port\.ts$/] },
   {
     at: /^tasks\//,
-    may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality|intents)\//, /\/port\.ts$/],
+    may: [/^tasks\//, /^lib\/(core|schema|sources|dag|recommend|quality|intents|evaluate)\//, /\/port\.ts$/],
   },
   {
     at: /^routes\//,

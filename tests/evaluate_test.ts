@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import type { EvaluationReport } from "../commands/evaluate.ts";
-import { ROOT, SAMPLE } from "./fixtures/flow.ts";
+import type { EvaluationReport } from "../lib/evaluate/evaluate.ts";
+import { SOURCES } from "../lib/recommend/answer.ts";
+import { ROOT, runDag, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
 async function evaluate(folder: string, args: readonly string[]) {
   const { code, stdout, stderr } = await new Deno.Command("deno", {
@@ -31,6 +32,7 @@ Deno.test("evaluate gives Parley and the baselines the same queries, the same fi
         "rows",
         "--folds",
         "2",
+        "--choose-weights",
         "--json",
       ]);
       assert.equal(code, 0, stderr);
@@ -42,13 +44,15 @@ Deno.test("evaluate gives Parley and the baselines the same queries, the same fi
       "EASE",
       "item-kNN",
       "parley",
+      "parley, weights chosen",
       "popularity",
       "tf-idf conversation-kNN",
       "user-kNN",
     ]);
     assert.equal(first.folds, 2);
     assert.ok(first.queries > 50);
-    for (const { method, metrics, by_kind, coverage } of first.methods) {
+    assert.deepEqual(first.ablation.map(({ without }) => without), SOURCES);
+    for (const { method, metrics, by_kind, coverage } of [...first.methods, ...first.ablation]) {
       assert.equal(by_kind.reduce((sum, { queries }) => sum + queries, 0), first.queries, method);
       assert.ok(coverage > 0 && coverage <= 1);
       for (const { mean, low, high } of Object.values(metrics)) {
@@ -60,6 +64,15 @@ Deno.test("evaluate gives Parley and the baselines the same queries, the same fi
     assert.ok(
       parley.against["popularity"]!.ndcg_10.low > 0,
       "the sample's users get better answers than popular ones",
+    );
+    const intent = first.ablation.find(({ without }) => without === "intent")!;
+    assert.ok(
+      intent.against["parley"]!.ndcg_10.high < 0,
+      "the sample's intents are what its answers live on",
+    );
+    assert.deepEqual(
+      first.chosen_weights.map(({ queries }) => queries).reduce((a, b) => a + b),
+      first.queries,
     );
     assert.deepEqual(await run(), first);
     assert.deepEqual([...Deno.readDirSync(folder)], []);
@@ -77,4 +90,70 @@ Deno.test("evaluate says what is wrong: no events, a split that is none, nothing
     const empty = await evaluate(folder, ["--events", `${folder}/e.ndjson`]);
     assert.equal(empty.code, 2);
     assert.match(empty.stderr, /there is nothing to find by --split time/);
+  }));
+
+Deno.test("evaluate prints tables of methods, differences, kinds of users and sources, and keeps vectors only where it is told to", () =>
+  inFolder(async (folder) => {
+    const args = [...FILES, "--split", "last", "--keep-vectors", `${folder}/vectors.db`];
+    const { code, stdout, stderr } = await evaluate(folder, args);
+    assert.equal(code, 0, stderr);
+    for (const line of [/^parley − popularity +\+/m, /^messages and events +\d+/m, /^intent +0\.\d+ .*−/m]) {
+      assert.match(stdout, line);
+    }
+    assert.doesNotMatch(stdout, /weights chosen/);
+    assert.match(stderr, /^fold 1: \d+ queries$/m);
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["vectors.db"]);
+  }));
+
+Deno.test("evaluate removes what an evaluation left that was killed, and nothing of one that is running", () =>
+  inFolder(async (folder) => {
+    for (const name of ["evaluate-1", "evaluate-2", "documents"]) Deno.mkdirSync(`${folder}/${name}`);
+    using lock = Deno.openSync(`${folder}/evaluate-2/lock`, { create: true, write: true });
+    lock.lockSync(true);
+    const { code, stderr } = await evaluate(folder, [...FILES, "--split", "last", "--json"]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), [
+      "documents",
+      "evaluate-2",
+    ]);
+  }));
+
+Deno.test("the evaluate dag leaves the report of the command as an artifact, and lineage tells what it read", () =>
+  withFlow(async (flow) => {
+    const { outcome, snapshot } = await runDag(flow, "evaluate", { ...SAMPLE, split: "last", seed: 3 });
+    assert.equal(outcome, "success", snapshot.run.error ?? "");
+    const { report: uri, queries, ndcg_10 } = snapshot.tasks[0]!.output as {
+      report: string;
+      queries: number;
+      ndcg_10: Record<string, number>;
+    };
+    const lines = await Array.fromAsync(flow.services.artifacts.readLines({ uri }));
+    const report = JSON.parse(lines.join("\n")) as EvaluationReport;
+    const { code, stdout, stderr } = await evaluate(flow.config.data, [
+      ...FILES,
+      ...["--split", "last", "--seed", "3", "--json"],
+    ]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(report, JSON.parse(stdout));
+    assert.equal(queries, report.queries);
+    assert.deepEqual(
+      Object.entries(ndcg_10),
+      report.methods.map(({ method, metrics }) => [method, metrics.ndcg_10.mean]),
+    );
+    const { rows_in, rows_out } = snapshot.attempts[0]!;
+    const lineage = await flow.runs.lineage({ run_id: snapshot.run.run_id });
+    const uses = (way: string) => lineage.filter(({ direction }) => direction === way);
+    assert.deepEqual(uses("input").map(({ name }) => name), Object.values(SAMPLE).flat());
+    assert.equal(uses("input").reduce((sum, { rows }) => sum + (rows ?? 0), 0), rows_in);
+    assert.equal(uses("output").length, 1);
+    assert.equal(rows_out, queries);
+    assert.equal(await flow.services.analytics.published(), null, "an evaluation publishes nothing");
+    assert.ok([...Deno.readDirSync(flow.config.data)].every(({ name }) => !name.startsWith("evaluate-")));
+  }));
+
+Deno.test("the evaluate dag says that it needs events", () =>
+  withFlow(async (flow) => {
+    const { outcome, snapshot } = await runDag(flow, "evaluate", { messages: SAMPLE.messages });
+    assert.equal(outcome, "failed");
+    assert.match(snapshot.run.error!, /needs events: set the param events, or PARLEY_EVENTS/);
   }));

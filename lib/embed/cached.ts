@@ -1,23 +1,33 @@
 import { DatabaseSync, hash } from "../../deps.ts";
-import type { ModelIdentity } from "../core/types.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
+import { FILE_MODE } from "../core/modes.ts";
+import { type ModelIdentity, modelKey } from "../core/types.ts";
 import type { Embedder, EmbedOptions } from "./port.ts";
 
 /** Texts that are embedded between two writes: what a break costs. */
 const BATCH = 256;
 
 /**
- * An embedder that remembers vectors by the hash of their text, in a file at `path`, and asks `inner` for new texts only. For work
- * that meets the same texts again and again; the file holds no text.
+ * An embedder that remembers vectors by the hash of model and text, in a file at `path`, and asks `inner` for new texts only. For work
+ * that meets the same texts again and again. The file holds no text, but vectors tell of what they were made from.
  */
 export class CachedEmbedder implements Embedder {
   private readonly db: DatabaseSync;
 
+  /** Throws `invalid` if the file at `path` is something else. */
   constructor(private readonly inner: Embedder, path: string) {
+    Deno.openSync(path, { create: true, append: true, mode: FILE_MODE }).close();
     this.db = new DatabaseSync(path);
-    this.db.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF");
-    this.db.exec(
-      "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID",
-    );
+    try {
+      this.db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+      this.db.exec(
+        "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID",
+      );
+    } catch (error) {
+      this.db.close();
+      const why = `${path} is no file of vectors (${messageOf(error)}): name another, or remove it`;
+      throw new ParleyError("invalid", why, { cause: error });
+    }
   }
 
   get model(): ModelIdentity {
@@ -26,29 +36,39 @@ export class CachedEmbedder implements Embedder {
 
   async embed(options: EmbedOptions): Promise<Float32Array[]> {
     const { texts, as = "query" } = options;
-    const keys = texts.map((text) => hash("sha256", `${as}\n${text}`, "buffer"));
+    const model = modelKey(this.model);
+    const keys = texts.map((text) => hash("sha256", `${model}\n${as}\n${text}`, "buffer"));
     const found = keys.map((key) => this.find(key));
     const missing = texts.map((_, i) => i).filter((i) => found[i] === null);
     for (let at = 0; at < missing.length; at += BATCH) {
       const some = missing.slice(at, at + BATCH);
       const vectors = await this.inner.embed({ ...options, texts: some.map((i) => texts[i]!) });
-      some.forEach((i, n) => this.keep(keys[i]!, found[i] = vectors[n]!));
+      some.forEach((i, n) => found[i] = vectors[n]!);
+      this.keep(some.map((i, n) => [keys[i]!, vectors[n]!]));
     }
     return found as Float32Array[];
   }
 
+  /** Null too if what is stored cannot be a vector of the model. */
   private find(key: Uint8Array): Float32Array | null {
-    const row = this.db.prepare("SELECT vector FROM vectors WHERE key = ?").get(key);
-    return row === undefined ? null : new Float32Array((row["vector"] as Uint8Array).slice().buffer);
+    const bytes = this.db.prepare("SELECT vector FROM vectors WHERE key = ?").get(key)?.["vector"];
+    if (!(bytes instanceof Uint8Array) || bytes.length !== 4 * this.model.dimension) return null;
+    const vector = new Float32Array(bytes.slice().buffer);
+    return vector.every(Number.isFinite) ? vector : null;
   }
 
-  private keep(key: Uint8Array, vector: Float32Array): void {
-    const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
-    this.db.prepare("INSERT OR REPLACE INTO vectors VALUES (?, ?)").run(key, bytes);
+  private keep(rows: readonly (readonly [Uint8Array, Float32Array])[]): void {
+    this.db.exec("BEGIN");
+    const insert = this.db.prepare("INSERT OR REPLACE INTO vectors VALUES (?, ?)");
+    for (const [key, { buffer, byteOffset, byteLength }] of rows) {
+      insert.run(key, new Uint8Array(buffer, byteOffset, byteLength));
+    }
+    this.db.exec("COMMIT");
   }
 
-  async close(): Promise<void> {
+  /** Closes the file alone: the embedder is its owner's to close. */
+  close(): Promise<void> {
     this.db.close();
-    await this.inner.close();
+    return Promise.resolve();
   }
 }

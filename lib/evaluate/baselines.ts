@@ -1,4 +1,5 @@
 import { compareText } from "../core/text.ts";
+import type { Abortable } from "../core/types.ts";
 import { invert } from "../ml/positive_definite.ts";
 import { choiceTypeOf, type Dataset, type Query } from "./splits.ts";
 import { TfIdf } from "./wording.ts";
@@ -7,7 +8,7 @@ import { TfIdf } from "./wording.ts";
 export type Ranker = (query: Query, k: number) => string[];
 
 /** Learns from a fold's training rows. */
-export type Baseline = (train: Dataset) => Ranker;
+export type Baseline = (train: Dataset, options?: Abortable) => Ranker | Promise<Ranker>;
 
 /** What is tried first elsewhere. All see who chose what, as binary data, except the last, which sees words. */
 export const BASELINES: Readonly<Record<string, Baseline>> = {
@@ -42,12 +43,22 @@ export const BASELINES: Readonly<Record<string, Baseline>> = {
       return scores;
     });
   },
-  EASE: (train) => ease(train),
-  "tf-idf conversation-kNN": (train) => conversationKnn(train),
+  EASE: ease,
+  "tf-idf conversation-kNN": conversationKnn,
 };
 
 const NEIGHBOURS = 50;
 const EASE_LAMBDA = 500;
+/** EASE inverts a matrix over campaigns or users, whichever are fewer: with so many of both it takes 400 MB and minutes. */
+const MAX_EASE = 5_000;
+
+/** The baselines that these rows are not too many for, and what is to be said of the others. */
+export function baselinesFor(data: Dataset): { baselines: typeof BASELINES; notes: string[] } {
+  const users = new Set(data.events.map(({ user_id }) => user_id)).size;
+  if (Math.min(users, data.campaigns.length) <= MAX_EASE) return { baselines: BASELINES, notes: [] };
+  const { EASE: _left_out, ...baselines } = BASELINES;
+  return { baselines, notes: [`EASE is left out: there are more than ${MAX_EASE} users and campaigns`] };
+}
 
 /** Who chose what, by index. */
 interface ChoiceMatrix {
@@ -110,7 +121,7 @@ function isFinal({ type }: Dataset["events"][number]): boolean {
  * Steck, WWW 2019, solved exactly: with P = (XᵀX + λI)⁻¹, item j scores −(P x)(j) / P(j, j), less its own part. The inverse is over items,
  * or over users if these are fewer: then P is (I − XᵀKX) / λ with K = (XXᵀ + λI)⁻¹.
  */
-function ease(train: Dataset): Ranker {
+async function ease(train: Dataset, options: Abortable = {}): Promise<Ranker> {
   const x = choiceMatrix(train);
   const { rows, columns } = x;
   const overUsers = rows.length < columns.length;
@@ -118,7 +129,7 @@ function ease(train: Dataset): Ranker {
   const gram = new Float64Array(n * n);
   for (let i = 0; i < n; i++) gram[i * n + i] = EASE_LAMBDA;
   for (const line of lines) for (const a of line) for (const b of line) gram[a * n + b]! += 1;
-  const inverse = invert(gram, n);
+  const inverse = await invert(gram, n, options);
   /** P times the indicator of these items. */
   const product = (items: readonly number[]): Float64Array => {
     const lines = overUsers ? items.flatMap((i) => columns[i]!) : items;
@@ -130,7 +141,12 @@ function ease(train: Dataset): Ranker {
     for (const i of items) p[i]! += 1 / EASE_LAMBDA;
     return p;
   };
-  const diagonal = Float64Array.from(columns.keys(), (j) => product([j])[j]!);
+  const diagonal = Float64Array.from(columns, (users, j) => {
+    if (!overUsers) return inverse[j * n + j]!;
+    let sum = 0;
+    for (const u of users) for (const v of users) sum += inverse[u * n + v]!;
+    return (1 - sum) / EASE_LAMBDA;
+  });
   return ranker(x, (query) => {
     const own = x.itemsOf(query);
     const scores = product(own).map((value, j) => -value / diagonal[j]!);

@@ -1,33 +1,40 @@
+/** Places of an answer that NDCG, precision and recall are taken at. */
+const PLACES = [5, 10, 25] as const;
+type Place = typeof PLACES[number];
+export type Metric = `${"ndcg" | "precision" | "recall"}_${Place}` | "mrr_25";
 /** One ranked answer held against what the user then engaged with. Each value is 0..1. */
-export interface Scores {
-  readonly ndcg_5: number;
-  readonly ndcg_10: number;
-  readonly ndcg_25: number;
-  readonly precision_10: number;
-  readonly recall_10: number;
-  readonly mrr_25: number;
-}
-export type Metric = keyof Scores;
-export const METRICS = ["ndcg_5", "ndcg_10", "ndcg_25", "precision_10", "recall_10", "mrr_25"] as const;
+export type Scores = Readonly<Record<Metric, number>>;
+export const METRICS: readonly Metric[] = [
+  ...(["ndcg", "precision", "recall"] as const).flatMap((name) =>
+    PLACES.map((place) => `${name}_${place}` as const)
+  ),
+  "mrr_25",
+];
 
 /** So many places of an answer are scored. */
 export const DEPTH = 25;
 
 /**
  * Scores a ranking (campaign ids, best first) by binary relevance. `ndcg_k` divides the discounted gain, 1 / log2(place + 1) for
- * each relevant campaign, by that of the best possible ranking (Järvelin and Kekäläinen 2002); `recall_10` divides by the number
- * of relevant campaigns; `mrr_25` is 1 / place of the first relevant one, 0 if it is not among 25.
+ * each relevant campaign, by that of the best possible ranking (Järvelin and Kekäläinen 2002); `precision_k` divides the number of
+ * relevant campaigns among k by k, even if the ranking is shorter, `recall_k` by the number of all relevant ones; `mrr_25` is
+ * 1 / place of the first relevant one, 0 if it is not among 25.
  */
 export function scoreRanking(ranking: readonly string[], relevant: ReadonlySet<string>): Scores {
   const hits = ranking.slice(0, DEPTH).map((id) => relevant.has(id));
-  const found = hits.slice(0, 10).filter(Boolean).length;
+  const found = (k: number) => hits.slice(0, k).filter(Boolean).length;
+  const first = hits.indexOf(true);
   return {
     ndcg_5: ndcg(hits, relevant.size, 5),
     ndcg_10: ndcg(hits, relevant.size, 10),
     ndcg_25: ndcg(hits, relevant.size, 25),
-    precision_10: found / 10,
-    recall_10: relevant.size === 0 ? 0 : found / relevant.size,
-    mrr_25: 1 / (1 + (hits.includes(true) ? hits.indexOf(true) : Infinity)),
+    precision_5: found(5) / 5,
+    precision_10: found(10) / 10,
+    precision_25: found(25) / 25,
+    recall_5: found(5) / Math.max(1, relevant.size),
+    recall_10: found(10) / Math.max(1, relevant.size),
+    recall_25: found(25) / Math.max(1, relevant.size),
+    mrr_25: first < 0 ? 0 : 1 / (1 + first),
   };
 }
 

@@ -1,5 +1,5 @@
 import { bootstrapMean, type Interval } from "./intervals.ts";
-import { type Metric, METRICS, scoreRanking, type Scores } from "./metrics.ts";
+import { type Metric, METRICS, scoreRanking } from "./metrics.ts";
 import type { Query } from "./splits.ts";
 
 /** The kinds of what is known of a user. */
@@ -19,67 +19,73 @@ export interface MethodReport {
   }[];
 }
 
-interface Row {
-  readonly query: Query;
-  readonly scores: Scores;
-}
-
 /** Gathers rankings, by method and query, and sums them up. All methods must be given the same queries in the same order. */
 export class Evaluation {
-  private readonly rows = new Map<string, Row[]>();
+  private readonly queries: { readonly person: string; readonly kind: UserKind }[] = [];
+  private readonly values = new Map<string, Record<Metric, number[]>>();
   private readonly shown = new Map<string, Set<string>>();
 
   constructor(private readonly options: { campaigns: number; seed: number }) {}
 
   add(method: string, query: Query, ranking: readonly string[]): void {
-    const rows = this.rows.get(method) ?? [];
-    rows.push({ query, scores: scoreRanking(ranking, query.relevant) });
-    this.rows.set(method, rows);
-    const shown = this.shown.get(method) ?? new Set();
+    const values = getOrInsert(this.values, method, () => perMetric(() => [] as number[]));
+    const at = values.ndcg_10.length;
+    this.queries[at] ??= { person: query.person, kind: kindOf(query) };
+    const scores = scoreRanking(ranking, query.relevant);
+    for (const metric of METRICS) values[metric].push(scores[metric]);
+    const shown = getOrInsert(this.shown, method, () => new Set<string>());
     for (const id of ranking.slice(0, 10)) shown.add(id);
-    this.shown.set(method, shown);
   }
 
-  get queries(): number {
-    return this.rows.values().next().value?.length ?? 0;
+  get size(): number {
+    return this.queries.length;
   }
 
-  /** Reports of all methods, in the order in which they first came; paired with each of `baselines`. */
-  report(baselines: readonly string[]): MethodReport[] {
-    return [...this.rows].map(([method, rows]) => {
-      const values = (metric: Metric) => rows.map(({ scores }) => scores[metric]);
-      const mean = (some: readonly number[]) => {
-        const groups = rows.map(({ query }) => query.person);
-        return bootstrapMean(some, { groups, seed: this.options.seed });
+  /** Reports of all methods, in the order in which they first came; paired with each of `references`. */
+  report(references: readonly string[]): MethodReport[] {
+    const groups = this.queries.map(({ person }) => person);
+    const mean = (values: readonly number[]) => bootstrapMean(values, { groups, seed: this.options.seed });
+    return [...this.values].map(([method, values]) => {
+      const others = references.filter((other) => other !== method && this.values.has(other));
+      const paired = (other: string, metric: Metric) => {
+        const theirs = this.values.get(other)![metric];
+        return mean(values[metric].map((value, i) => value - theirs[i]!));
       };
-      const paired = (other: string, metric: Metric) =>
-        mean(values(metric).map((value, i) => value - this.rows.get(other)![i]!.scores[metric]));
       return {
         method,
-        metrics: Object.fromEntries(METRICS.map((metric) => [metric, mean(values(metric))])) as Record<
-          Metric,
-          Interval
-        >,
+        metrics: perMetric((metric) => mean(values[metric])),
         against: Object.fromEntries(
-          baselines.filter((other) => other !== method && this.rows.has(other)).map((other) => [
+          others.map((other) => [
             other,
             { ndcg_10: paired(other, "ndcg_10"), recall_10: paired(other, "recall_10") },
           ]),
         ),
-        coverage: (this.shown.get(method)?.size ?? 0) / Math.max(1, this.options.campaigns),
-        by_kind: byKind(rows),
+        coverage: this.shown.get(method)!.size / Math.max(1, this.options.campaigns),
+        by_kind: this.byKind(values.ndcg_10),
       };
     });
   }
+
+  private byKind(values: readonly number[]): MethodReport["by_kind"] {
+    const kinds = Map.groupBy(this.queries.keys(), (i) => this.queries[i]!.kind);
+    return [...kinds].map(([kind, some]) => ({
+      kind,
+      queries: some.length,
+      ndcg_10: some.reduce((sum, i) => sum + values[i]!, 0) / some.length,
+    })).sort((a, b) => b.queries - a.queries);
+  }
 }
 
-function byKind(rows: readonly Row[]): MethodReport["by_kind"] {
-  const groups = Map.groupBy(rows, ({ query }) => kindOf(query));
-  return [...groups].map(([kind, some]) => ({
-    kind,
-    queries: some.length,
-    ndcg_10: some.reduce((sum, { scores }) => sum + scores.ndcg_10, 0) / some.length,
-  })).sort((a, b) => b.queries - a.queries);
+function perMetric<T>(value: (metric: Metric) => T): Record<Metric, T> {
+  return Object.fromEntries(METRICS.map((metric) => [metric, value(metric)])) as Record<Metric, T>;
+}
+
+function getOrInsert<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const value = make();
+  map.set(key, value);
+  return value;
 }
 
 function kindOf({ messages, events }: Query): UserKind {

@@ -29,7 +29,7 @@ export interface Fold {
 }
 
 export const SPLITS = {
-  rows: "k folds over what users chose; all rows but the fold's are known",
+  rows: "k folds over what users chose; all rows but those of the fold's choices are known",
   conversations: "k folds over users; a query is what was said in a conversation before the first campaign",
   time: "the last fifth of what users chose, from what came before it",
   last: "each user's last choice, from what that user said and did before",
@@ -45,8 +45,9 @@ export interface SplitOptions {
   readonly named: (text: string) => Iterable<string>;
 }
 
-/** Divides the rows; a split without folds gives one. Folds are made one at a time. */
-export function* splitRows(data: Dataset, split: Split, options: SplitOptions): Generator<Fold> {
+/** Divides the rows, without their metadata; a split without folds gives one. Folds are made one at a time. */
+export function* splitRows(rows: Dataset, split: Split, options: SplitOptions): Generator<Fold> {
+  const data = withoutMetadata(rows);
   switch (split) {
     case "rows":
       return yield* splitChoices(data, options);
@@ -62,6 +63,15 @@ export function* splitRows(data: Dataset, split: Split, options: SplitOptions): 
       return yield splitPerUser(data, tested, (choices) => Math.ceil(choices / 10));
     }
   }
+}
+
+/** What comes with a message or an event may tell what it led to. */
+function withoutMetadata({ campaigns, messages, events }: Dataset): Dataset {
+  return {
+    campaigns,
+    messages: messages.map((row) => ({ ...row, metadata: null })),
+    events: events.map((row) => ({ ...row, metadata: null })),
+  };
 }
 
 /** A choice is a conversion; in data without any, a click. */
@@ -80,13 +90,20 @@ function usersOf(data: Dataset): string[] {
 
 const pairOf = ({ user_id, campaign_id }: EngagementEvent) => JSON.stringify([user_id, campaign_id]);
 
-/** Every event of a user with a campaign goes where the user's choice of it goes, so that no impression tells the choice. */
+/**
+ * Every event of a user with a campaign goes where the user's choice of it goes, so that no impression tells the choice, and with them
+ * goes what was said in the same conversation from the first of them on.
+ */
 function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<Fold> {
   const pairs = shuffle([...new Set(choicesOf(data).map(pairOf))].sort(), seededRandom(seed));
   for (let fold = 0; fold < folds; fold++) {
     const hidden = new Set(pairs.filter((_, i) => i % folds === fold));
+    const from = firstTimes(data.events.filter((event) => hidden.has(pairOf(event))));
     const events = data.events.filter((event) => !hidden.has(pairOf(event)));
-    const train = { ...data, events };
+    const messages = data.messages.filter((row) =>
+      row.timestamp < (from.get(row.conversation_id) ?? "\uffff")
+    );
+    const train = { ...data, messages, events };
     const relevant = new Map<string, Set<string>>();
     for (const pair of hidden) {
       const [user_id, campaign_id] = JSON.parse(pair) as [string, string];
@@ -94,6 +111,17 @@ function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<
     }
     yield { train, queries: queriesOf(train, relevant), asked: [] };
   }
+}
+
+/** By conversation, when the first of these events was. */
+function firstTimes(events: readonly EngagementEvent[]): Map<string | null, string> {
+  const first = new Map<string | null, string>();
+  for (const { conversation_id, timestamp } of events) {
+    if (conversation_id !== null && timestamp < (first.get(conversation_id) ?? "\uffff")) {
+      first.set(conversation_id, timestamp);
+    }
+  }
+  return first;
 }
 
 function queriesOf(train: Dataset, relevant: ReadonlyMap<string, ReadonlySet<string>>): Query[] {
@@ -115,6 +143,7 @@ function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions
   const said = Map.groupBy(data.messages, (message) => message.conversation_id);
   const done = Map.groupBy(data.events, (event) => event.conversation_id);
   const chosen = new Set(choicesOf(data));
+  const ownerOf = ownersOf(data);
   for (let fold = 0; fold < folds; fold++) {
     const queries: Query[] = [];
     for (const [conversation_id, events] of done) {
@@ -125,7 +154,7 @@ function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions
       const asker = `query ${conversation_id}`;
       const messages = (said.get(conversation_id) ?? [])
         .filter((message) => message.role === "user" && message.timestamp < first)
-        .map((message) => ({ ...message, user_id: asker, metadata: null }));
+        .map((message) => ({ ...message, user_id: asker }));
       if (messages.length === 0) continue;
       const relevant = relevantIn(events, chosen);
       for (const { message } of messages) for (const id of named(message)) relevant.delete(id);
@@ -134,8 +163,7 @@ function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions
       }
     }
     const isTrain = ({ user_id, conversation_id }: { user_id: string; conversation_id: string | null }) =>
-      foldOf.get(conversation_id === null ? user_id : done.get(conversation_id)?.[0]?.user_id ?? user_id) !==
-        fold;
+      foldOf.get(ownerOf.get(conversation_id) ?? user_id) !== fold;
     const train = {
       campaigns: data.campaigns,
       messages: data.messages.filter(isTrain),
@@ -143,6 +171,16 @@ function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions
     };
     yield { train, queries, asked: queries.flatMap(({ messages }) => messages) };
   }
+}
+
+/** Whose each conversation is: of who engaged with something in it, else of who spoke first as a user. */
+function ownersOf({ messages, events }: Dataset): Map<string | null, string> {
+  const owners = new Map<string | null, string>();
+  const rows = [...events, ...messages.filter(({ role }) => role === "user")];
+  for (const { conversation_id, user_id } of rows) {
+    if (conversation_id !== null && !owners.has(conversation_id)) owners.set(conversation_id, user_id);
+  }
+  return owners;
 }
 
 /** What was shown and chosen; what was chosen, if nothing was shown. */
@@ -169,7 +207,10 @@ function splitAt(data: Dataset, moment: string): Fold {
   return { train, queries: queriesOf(train, unseen(train, later)), asked: [] };
 }
 
-/** Of each of these users the newest choices are hidden, with all that the user said and did from the first of them on. */
+/**
+ * Of each of these users the newest choices are hidden, with all that the user said and did from the first of them on, and what the user
+ * was told in the same conversations.
+ */
 function splitPerUser(data: Dataset, users: readonly string[], count: (choices: number) => number): Fold {
   const byUser = Map.groupBy(choicesOf(data), ({ user_id }) => user_id);
   const cut = new Map<string, string>();
@@ -177,8 +218,11 @@ function splitPerUser(data: Dataset, users: readonly string[], count: (choices: 
     const times = byUser.get(user_id)!.map(({ timestamp }) => timestamp).sort();
     cut.set(user_id, times[times.length - count(times.length)]!);
   }
-  const isKnown = (row: { user_id: string; timestamp: string }) =>
-    row.timestamp < (cut.get(row.user_id) ?? "\uffff");
+  const ownerOf = ownersOf(data);
+  const isKnown = (row: Message | EngagementEvent) => {
+    const user_id = "message" in row ? ownerOf.get(row.conversation_id) ?? row.user_id : row.user_id;
+    return row.timestamp < (cut.get(user_id) ?? "\uffff");
+  };
   const train = {
     campaigns: data.campaigns,
     messages: data.messages.filter(isKnown),

@@ -1,9 +1,12 @@
+import { yieldToEventLoop } from "../core/abort.ts";
+import type { Abortable } from "../core/types.ts";
+
 /**
  * Solves A x = b for a symmetric positive definite matrix, n × n row by row, by its Cholesky factor: `b` becomes x and A is lost.
  * Takes about n³/6 multiplications. Only the lower triangle is read. Throws `RangeError` if the matrix is not positive definite.
  */
 export function solveInPlace(a: Float64Array, n: number, b: Float64Array): void {
-  factor(a, n);
+  for (let i = 0; i < n; i++) factorRow(a, n, i);
   for (let i = 0; i < n; i++) {
     let left = b[i]!;
     for (let k = 0; k < i; k++) left -= a[i * n + k]! * b[k]!;
@@ -16,30 +19,32 @@ export function solveInPlace(a: Float64Array, n: number, b: Float64Array): void 
   }
 }
 
-/** Puts the Cholesky factor into the lower triangle. */
-function factor(a: Float64Array, n: number): void {
-  for (let i = 0; i < n; i++) {
-    const row = i * n;
-    for (let j = 0; j <= i; j++) {
-      const other = j * n;
-      let left = a[row + j]!;
-      for (let k = 0; k < j; k++) left -= a[row + k]! * a[other + k]!;
-      if (j < i) a[row + j] = left / a[other + j]!;
-      else if (left > 0) a[row + i] = Math.sqrt(left);
-      else throw new RangeError("the matrix is not positive definite");
-    }
+/** Puts one row of the Cholesky factor into the lower triangle, given the rows before it. */
+function factorRow(a: Float64Array, n: number, i: number): void {
+  const row = i * n;
+  for (let j = 0; j <= i; j++) {
+    const other = j * n;
+    let left = a[row + j]!;
+    for (let k = 0; k < j; k++) left -= a[row + k]! * a[other + k]!;
+    if (j < i) a[row + j] = left / a[other + j]!;
+    else if (left > 0) a[row + i] = Math.sqrt(left);
+    else throw new RangeError("the matrix is not positive definite");
   }
 }
 
 /**
- * The inverse of a symmetric positive definite matrix, n × n row by row; A is lost. Takes about n³/2 multiplications. Only the lower
- * triangle is read. Throws `RangeError` if the matrix is not positive definite.
+ * The inverse of a symmetric positive definite matrix, n × n row by row; A is lost. Takes about n³/2 multiplications, and lets others
+ * have their turn between rows. Only the lower triangle is read. Rejects with `RangeError` if the matrix is not positive definite.
  */
-export function invert(a: Float64Array, n: number): Float64Array {
-  factor(a, n);
+export async function invert(a: Float64Array, n: number, options: Abortable = {}): Promise<Float64Array> {
+  for (let i = 0; i < n; i++) {
+    await yieldToEventLoop(options);
+    factorRow(a, n, i);
+  }
   // U = L⁻ᵀ, so that every inner loop is along rows.
   const u = new Float64Array(n * n);
   for (let j = 0; j < n; j++) {
+    await yieldToEventLoop(options);
     u[j * n + j] = 1 / a[j * n + j]!;
     for (let i = j + 1; i < n; i++) {
       let sum = 0;
@@ -48,6 +53,7 @@ export function invert(a: Float64Array, n: number): Float64Array {
     }
   }
   for (let i = 0; i < n; i++) {
+    await yieldToEventLoop(options);
     for (let j = 0; j <= i; j++) {
       let sum = 0;
       for (let k = i; k < n; k++) sum += u[i * n + k]! * u[j * n + k]!;

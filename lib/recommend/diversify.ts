@@ -1,5 +1,5 @@
 import type { Campaign } from "../core/types.ts";
-import type { Ranked } from "./score.ts";
+import type { Scored } from "./score.ts";
 
 /**
  * What a campaign's score loses, as a share of it, if so many of its kind come before it. On ratings of films it costs .5 % of NDCG@10
@@ -13,9 +13,9 @@ const MANY = 10;
  * marginal relevance (Carbonell and Goldstein, SIGIR 1998). Never drops below min(k, all). Ties go to the earlier one. A
  * longer answer begins with the shorter one.
  */
-export function diversify(ranked: readonly Ranked[], k: number): Ranked[] {
+export function diversify<Candidate extends Scored>(ranked: readonly Candidate[], k: number): Candidate[] {
   const left = [...ranked];
-  const chosen: Ranked[] = [];
+  const chosen: Candidate[] = [];
   const seen = new Map<string, number>();
   while (chosen.length < k && left.length > 0) {
     const [next] = left.splice(bestOf(left, seen), 1);
@@ -25,7 +25,7 @@ export function diversify(ranked: readonly Ranked[], k: number): Ranked[] {
   return chosen;
 }
 
-function bestOf(left: readonly Ranked[], seen: ReadonlyMap<string, number>): number {
+function bestOf(left: readonly Scored[], seen: ReadonlyMap<string, number>): number {
   let best = 0;
   let most = -Infinity;
   left.forEach((one, i) => {

@@ -19,12 +19,16 @@ export const WEIGHTS: Sources = Object.freeze({
 /** Added to each source, so that a campaign which one of them does not know is put back and not out. */
 const EPSILON = 0.01;
 
-/** A campaign with what speaks for it, weighed. */
-export interface Ranked extends Row {
-  readonly features: Features;
-  readonly sources: Sources;
+/** A campaign and what it is worth. */
+export interface Scored extends Pick<Row, "campaign"> {
   /** 0..1. */
   readonly score: number;
+}
+
+/** A campaign with what speaks for it, weighed. */
+export interface Ranked extends Row, Scored {
+  readonly features: Features;
+  readonly sources: Sources;
 }
 
 /**
@@ -32,6 +36,11 @@ export interface Ranked extends Row {
  * its weight is 1 if nothing else does.
  */
 export function weightsFor(candidates: Iterable<Features>): Sources {
+  return shareOut(WEIGHTS, presentSources(candidates));
+}
+
+/** The sources that say anything for a user with these candidates. */
+export function presentSources(candidates: Iterable<Features>): Set<Source> {
   const present = new Set<Source>(["popularity"]);
   for (const features of candidates) {
     if (features.similar_conversations !== undefined) present.add("similar_conversations");
@@ -39,8 +48,13 @@ export function weightsFor(candidates: Iterable<Features>): Sources {
     if (features.intent !== undefined) present.add("intent");
     if ((features.similarity?.value ?? 0) > 0) present.add("similarity");
   }
-  const total = [...present].reduce((sum, source) => sum + WEIGHTS[source], 0);
-  return bySource((source) => present.has(source) ? WEIGHTS[source] / total : 0);
+  return present;
+}
+
+/** Weights over these sources alone, adding up to 1; all 0 if none of them weighs anything. */
+export function shareOut(weights: Sources, present: ReadonlySet<Source>): Sources {
+  const total = [...present].reduce((sum, source) => sum + weights[source], 0);
+  return bySource((source) => total > 0 && present.has(source) ? weights[source] / total : 0);
 }
 
 /** Each source's value, 0..1. `targets` is how many intents the campaign targets. */
@@ -102,9 +116,12 @@ export function rank(
     const sources = featureScores(features, { targets: row.campaign.intents.length, popularity });
     return { ...row, features, sources, score: scoreOf(sources, o.weights) };
   });
-  return ranked.sort((a, b) =>
-    b.score - a.score || compareText(a.campaign.campaign_id, b.campaign.campaign_id)
-  );
+  return ranked.sort(byScore);
+}
+
+/** Best first, ties by id. */
+export function byScore(a: Scored, b: Scored): number {
+  return b.score - a.score || compareText(a.campaign.campaign_id, b.campaign.campaign_id);
 }
 
 /** Four decimals. */

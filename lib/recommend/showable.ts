@@ -39,6 +39,7 @@ export function isAsked(campaign: Campaign, { intent }: { intent?: string | unde
   return intent === undefined || campaign.intents.includes(intent);
 }
 
-function newCampaign(campaign_id: string): CampaignStats {
+/** The stats of a campaign without any event. */
+export function newCampaign(campaign_id: string): CampaignStats {
   return { campaign_id, impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 };
 }

@@ -23,6 +23,9 @@ export type IngestedSource = {
   readonly artifact: Artifact;
 };
 
+/** A source as it was read. */
+export type ReadSource = Omit<IngestedSource, "kind" | "artifact">;
+
 export type IngestOutput = {
   readonly sources: readonly IngestedSource[];
   readonly unchanged: readonly SourceName[];
@@ -242,7 +245,8 @@ class Ingestion {
   }
 }
 
-function asDataset({ uri, rows, bytes, sha256 }: IngestedSource, run_id: string): DatasetUse {
+/** A source that a run has read, as lineage names it. */
+export function asDataset({ uri, rows, bytes, sha256 }: ReadSource, run_id: string): DatasetUse {
   const name = uri === "stdin" ? { namespace: "stdin", name: run_id } : { namespace: "file", name: uri };
   return { ...name, rows, bytes, version: sha256 };
 }

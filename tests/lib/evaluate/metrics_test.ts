@@ -1,35 +1,82 @@
 import assert from "node:assert/strict";
 import { bootstrapMean } from "../../../lib/evaluate/intervals.ts";
-import { scoreRanking } from "../../../lib/evaluate/metrics.ts";
+import { METRICS, scoreRanking } from "../../../lib/evaluate/metrics.ts";
 import { seededRandom, shuffle } from "../../../lib/evaluate/random.ts";
 
 const close = (a: number, b: number) => assert.ok(Math.abs(a - b) < 1e-12, `${a} is not ${b}`);
 
+const ranking = (length: number) => Array.from({ length }, (_, i) => `c${i + 1}`);
+const at = (...places: number[]) => new Set(places.map((place) => `c${place}`));
+
 Deno.test("scoreRanking() gives 1 to the best ranking and 0 to one without a relevant campaign", () => {
-  const best = scoreRanking(["a", "b", "c"], new Set(["a", "b"]));
-  assert.deepEqual([best.ndcg_5, best.ndcg_10, best.ndcg_25, best.recall_10, best.mrr_25], [1, 1, 1, 1, 1]);
-  assert.equal(best.precision_10, 0.2);
-  const worst = scoreRanking(["x", "y"], new Set(["a"]));
-  assert.deepEqual(Object.values(worst), [0, 0, 0, 0, 0, 0]);
-  assert.deepEqual(Object.values(scoreRanking([], new Set(["a"]))), [0, 0, 0, 0, 0, 0]);
+  const best = scoreRanking(ranking(3), at(1, 2));
+  const full = METRICS.filter((metric) => !metric.startsWith("precision"));
+  assert.deepEqual(full.map((metric) => best[metric]), full.map(() => 1));
+  const nothing = METRICS.map(() => 0);
+  for (const [shown, relevant] of [[["x", "y"], at(1)], [[], at(1)], [["x"], at()]] as const) {
+    assert.deepEqual(Object.values(scoreRanking(shown, relevant)), nothing);
+  }
 });
 
-Deno.test("scoreRanking() discounts by the logarithm of the place", () => {
-  const scores = scoreRanking(["x", "a", "y", "z", "w", "b"], new Set(["a", "b", "c"]));
-  const ideal = 1 + 1 / Math.log2(3) + 1 / 2;
-  close(scores.ndcg_5, 1 / Math.log2(3) / ideal);
-  close(scores.ndcg_10, (1 / Math.log2(3) + 1 / Math.log2(7)) / ideal);
-  close(scores.recall_10, 2 / 3);
-  close(scores.mrr_25, 1 / 2);
+Deno.test("scoreRanking() gives the values worked out by hand for relevant campaigns at places 2, 6, 20 and nowhere", () => {
+  const scores = scoreRanking(ranking(30), new Set([...at(2, 6, 20), "elsewhere"]));
+  // 1 / log2(place + 1) at places 1 to 4, which the four would have in the best ranking, and at 2, 6 and 20.
+  const ideal = 1 + 0.6309297535714575 + 0.5 + 0.43067655807339306;
+  const gains = [0.6309297535714575, 0.3562071871080222, 0.22767024869695315];
+  const by_hand = {
+    ndcg_5: gains[0]! / ideal,
+    ndcg_10: (gains[0]! + gains[1]!) / ideal,
+    ndcg_25: (gains[0]! + gains[1]! + gains[2]!) / ideal,
+    precision_5: 0.2,
+    precision_10: 0.2,
+    precision_25: 0.12,
+    recall_5: 0.25,
+    recall_10: 0.5,
+    recall_25: 0.75,
+    mrr_25: 0.5,
+  };
+  assert.deepEqual(Object.keys(scores), Object.keys(by_hand));
+  for (const metric of METRICS) close(scores[metric], by_hand[metric]);
+});
+
+/** The same by sorting, sets and sums over places instead of loops over hits. */
+function byDefinition(shown: readonly string[], relevant: ReadonlySet<string>): Record<string, number> {
+  const grades = shown.map((id) => relevant.has(id) ? 1 : 0);
+  const perfect = [...grades, ...Array(relevant.size).fill(1), ...Array(25).fill(0)]
+    .toSorted((a, b) => b - a).slice(0, relevant.size).concat(Array(25).fill(0));
+  const gain = (row: readonly number[], k: number) =>
+    row.slice(0, k).map((grade, i) => (2 ** grade - 1) * Math.LN2 / Math.log(i + 2)).reduce(
+      (a, b) => a + b,
+      0,
+    );
+  const found = (k: number) => new Set(shown.slice(0, k)).intersection(relevant).size;
+  const places = [5, 10, 25];
+  const each = (name: string, value: (k: number) => number) => places.map((k) => [`${name}_${k}`, value(k)]);
+  const reciprocal = Math.max(0, ...shown.slice(0, 25).map((id, i) => relevant.has(id) ? 1 / (i + 1) : 0));
+  return Object.fromEntries([
+    ...each("ndcg", (k) => gain(grades, k) / gain(perfect, k)),
+    ...each("precision", (k) => found(k) / k),
+    ...each("recall", (k) => found(k) / relevant.size),
+    ["mrr_25", reciprocal],
+  ]);
+}
+
+Deno.test("scoreRanking() agrees with the metrics' definitions on any ranking", () => {
+  const random = seededRandom(11);
+  for (let n = 0; n < 500; n++) {
+    const shown = shuffle(ranking(40), random).slice(0, Math.floor(random() * 41));
+    const relevant = new Set(shuffle(ranking(60), random).slice(0, 1 + Math.floor(random() * 40)));
+    const [scores, expected] = [scoreRanking(shown, relevant), byDefinition(shown, relevant)];
+    for (const metric of METRICS) close(scores[metric], expected[metric]!);
+  }
 });
 
 Deno.test("scoreRanking() looks at as many places as each metric says", () => {
-  const ranking = Array.from({ length: 40 }, (_, i) => String(i));
-  const at = (place: number) => scoreRanking(ranking, new Set([String(place - 1)]));
-  assert.equal(at(10).recall_10, 1);
-  assert.equal(at(11).recall_10, 0);
-  assert.ok(at(5).ndcg_5 > 0 && at(6).ndcg_5 === 0);
-  assert.ok(at(25).mrr_25 > 0 && at(26).mrr_25 === 0);
+  for (const metric of METRICS) {
+    const k = Number(metric.split("_")[1]);
+    assert.ok(scoreRanking(ranking(40), at(k))[metric] > 0, metric);
+    assert.equal(scoreRanking(ranking(40), at(k + 1))[metric], 0, metric);
+  }
 });
 
 Deno.test("bootstrapMean() holds the mean, is the same for a seed, and is wider for few users than for many", () => {

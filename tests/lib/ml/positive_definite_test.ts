@@ -26,10 +26,10 @@ Deno.test("solveInPlace() finds x of A x = b", () => {
   }
 });
 
-Deno.test("invert() gives the matrix whose product with A is the identity", () => {
+Deno.test("invert() gives the matrix whose product with A is the identity", async () => {
   for (const n of [1, 2, 5, 33]) {
     const a = sample(n);
-    const inverse = invert(a.slice(), n);
+    const inverse = await invert(a.slice(), n);
     for (let i = 0; i < n; i++) {
       for (let j = 0; j < n; j++) {
         let sum = 0;
@@ -40,8 +40,8 @@ Deno.test("invert() gives the matrix whose product with A is the identity", () =
   }
 });
 
-Deno.test("solveInPlace() and invert() refuse what is not positive definite", () => {
+Deno.test("solveInPlace() and invert() refuse what is not positive definite", async () => {
   const a = Float64Array.of(1, 2, 2, 1);
   assert.throws(() => solveInPlace(a.slice(), 2, Float64Array.of(1, 1)), RangeError);
-  assert.throws(() => invert(a.slice(), 2), RangeError);
+  await assert.rejects(invert(a.slice(), 2), RangeError);
 });

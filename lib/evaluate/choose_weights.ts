@@ -1,0 +1,105 @@
+import { yieldToEventLoop } from "../core/abort.ts";
+import type { Abortable } from "../core/types.ts";
+import { type Source, SOURCES, type Sources } from "../recommend/answer.ts";
+import { WEIGHTS } from "../recommend/score.ts";
+import { scoreRanking } from "./metrics.ts";
+import { seededRandom, shuffle } from "./random.ts";
+import { rankBy, type Weighable } from "./rescore.ts";
+import type { Query } from "./splits.ts";
+
+/** One query with what its answer is chosen from. */
+export interface Case {
+  readonly query: Query;
+  readonly weighable: Weighable;
+}
+
+/** What the coordinate search tries for each weight: these multiples of what it is, none, and what it is by default. */
+const MULTIPLES = [0.25, 0.5, 2, 4];
+/** How often it goes over all sources at most. */
+const MAX_ROUNDS = 2;
+
+/** The weights that were chosen for the queries of one group of users, on the queries of all other users. */
+export interface GroupWeights {
+  readonly queries: number;
+  readonly weights: Sources;
+}
+
+export interface ChosenWeights {
+  readonly groups: readonly GroupWeights[];
+  /** By case, the weights of its group. */
+  readonly weightsOf: readonly Sources[];
+}
+
+/**
+ * Nested cross-validation of the weights: users are divided into `groups`, and for the queries of each the weights are those by which
+ * NDCG@10 is best on the queries of the others, by coordinate search from {@link WEIGHTS}.
+ */
+export async function chooseWeights(
+  cases: readonly Case[],
+  { groups, seed, signal, onProgress = () => {} }:
+    & { groups: number; seed: number; onProgress?: (done: number) => void }
+    & Abortable,
+): Promise<ChosenWeights> {
+  const persons = shuffle([...new Set(cases.map(({ query }) => query.person))].sort(), seededRandom(seed));
+  const count = Math.min(groups, persons.length);
+  const groupOf = new Map(persons.map((person, i) => [person, i % count]));
+  const scores = new Map<string, Promise<Float32Array>>();
+  const scoresBy = (weights: Sources) => {
+    const key = JSON.stringify(weights);
+    const known = scores.get(key) ?? ndcgOf(cases, weights, { signal });
+    scores.set(key, known);
+    return known;
+  };
+  const chosen: GroupWeights[] = [];
+  for (let group = 0; group < count; group++) {
+    const others = [...cases.keys()].filter((i) => groupOf.get(cases[i]!.query.person) !== group);
+    const value = async (weights: Sources) => {
+      const ndcg = await scoresBy(weights);
+      return others.reduce((sum, i) => sum + ndcg[i]!, 0);
+    };
+    const weights = normal(await search(value));
+    chosen.push({ queries: cases.length - others.length, weights });
+    onProgress(group + 1);
+  }
+  return { groups: chosen, weightsOf: cases.map(({ query }) => chosen[groupOf.get(query.person)!]!.weights) };
+}
+
+async function ndcgOf(cases: readonly Case[], weights: Sources, options: Abortable): Promise<Float32Array> {
+  const values = new Float32Array(cases.length);
+  for (const [i, { weighable, query }] of cases.entries()) {
+    values[i] = scoreRanking(rankBy(weighable, weights, 10), query.relevant).ndcg_10;
+    if (i % 100 === 99) await yieldToEventLoop(options);
+  }
+  return values;
+}
+
+async function search(value: (weights: Sources) => Promise<number>): Promise<Sources> {
+  let weights: Sources = WEIGHTS;
+  let best = await value(weights);
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const before = best;
+    for (const source of SOURCES) {
+      for (const tried of triedFor(source, weights[source])) {
+        const other = { ...weights, [source]: tried };
+        const result = await value(other);
+        if (result > best) [best, weights] = [result, other];
+      }
+    }
+    if (best === before) break;
+  }
+  return weights;
+}
+
+/** Popularity always weighs something: of users of whom nothing is known it is all there is. */
+function triedFor(source: Source, weight: number): number[] {
+  const tried = new Set([...MULTIPLES.map((multiple) => multiple * weight), WEIGHTS[source]]);
+  if (source !== "popularity") tried.add(0);
+  return [...tried].filter((one) => one !== weight);
+}
+
+/** Adding up to 1, in four decimals. */
+function normal(weights: Sources): Sources {
+  const total = SOURCES.reduce((sum, source) => sum + weights[source], 0);
+  const share = (source: Source) => Math.round(10_000 * weights[source] / total) / 10_000;
+  return Object.fromEntries(SOURCES.map((source) => [source, share(source)])) as unknown as Sources;
+}

@@ -1,0 +1,117 @@
+import { ParleyError } from "../core/errors.ts";
+import type { Abortable } from "../core/types.ts";
+import { type Source, SOURCES } from "../recommend/answer.ts";
+import { baselinesFor } from "./baselines.ts";
+import { type Case, chooseWeights, type GroupWeights } from "./choose_weights.ts";
+import { DEPTH } from "./metrics.ts";
+import { titleFinder } from "./named.ts";
+import { PARLEY, rankFold, withoutName } from "./rank_fold.ts";
+import { Evaluation, type MethodReport } from "./report.ts";
+import { pack, rankBy } from "./rescore.ts";
+import type { WithParley } from "./scratch.ts";
+import { type Dataset, type Split, splitRows } from "./splits.ts";
+
+/** What is measured. */
+export interface EvaluationOptions {
+  readonly split: Split;
+  /** Number of folds, for splits that have any, and of groups of users that weights are chosen for. */
+  readonly folds: number;
+  readonly seed: number;
+  /** Whether weights are chosen too, by nested cross-validation. */
+  readonly choose_weights: boolean;
+}
+
+/** What an evaluation came to. */
+export interface EvaluationReport extends Pick<EvaluationOptions, "split" | "seed"> {
+  readonly folds: number;
+  readonly queries: number;
+  readonly methods: readonly MethodReport[];
+  /** Parley's answers without one source each, whose weight the others share. */
+  readonly ablation: readonly (MethodReport & { readonly without: Source })[];
+  /** What was chosen for each group of users; empty if weights were not to be chosen. Weights add up to 1. */
+  readonly chosen_weights: readonly GroupWeights[];
+}
+
+/** How far an evaluation is: in which fold, if in any, at what, and how much of that is done. */
+export interface EvaluationProgress {
+  readonly fold: number | null;
+  readonly folds: number;
+  readonly what: string;
+  readonly done: number;
+  readonly total: number | null;
+}
+
+export interface EvaluateOptions extends Abortable {
+  readonly data: Dataset;
+  readonly options: EvaluationOptions;
+  readonly withParley: WithParley;
+  readonly onProgress?: (progress: EvaluationProgress) => void;
+  /** Gets a line now and then: how many queries a fold has, what is left out. */
+  readonly onNote?: (line: string) => void;
+}
+
+/** The name of Parley's answers by weights that were chosen on other users' queries. */
+const CHOSEN = `${PARLEY}, weights chosen`;
+/** Methods that every other one is held against, query by query. */
+const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY];
+
+/**
+ * Measures answers on rows that they were not made from, next to baselines. Holds all rows, ten numbers for each query and method, and
+ * to choose weights some 4 KB a query; of a fold the baseline at work and then the Parley built from it.
+ */
+export async function evaluateSplit(
+  { data, options, withParley, signal, onProgress = () => {}, onNote = () => {} }: EvaluateOptions,
+): Promise<EvaluationReport> {
+  const { split, seed, choose_weights } = options;
+  const { baselines, notes } = baselinesFor(data);
+  for (const note of notes) onNote(note);
+  const evaluation = new Evaluation({ campaigns: data.campaigns.length, seed });
+  const cases: Case[] = [];
+  let folds = 0;
+  for (const fold of splitRows(data, split, { ...options, named: titleFinder(data.campaigns) })) {
+    folds++;
+    onNote(`fold ${folds}: ${fold.queries.length} queries`);
+    if (fold.queries.length === 0) continue;
+    const at = { fold: folds, folds: foldCount(options) };
+    await rankFold(fold, {
+      baselines,
+      withParley,
+      signal,
+      onProgress: (what, done, total) => onProgress({ ...at, what, done, total }),
+      onRanking: (method, query, ranking) => evaluation.add(method, query, ranking),
+      onCandidates: (query, weighable) => choose_weights && cases.push({ query, weighable: pack(weighable) }),
+    });
+  }
+  if (evaluation.size === 0) {
+    throw new ParleyError(
+      "invalid",
+      `there is nothing to find by --split ${split}: try another split or more data`,
+    );
+  }
+  const at = { fold: null, folds, what: "choosing weights", total: options.folds };
+  const chosen = await chooseWeights(cases, {
+    groups: options.folds,
+    seed,
+    signal,
+    onProgress: (done) => onProgress({ ...at, done }),
+  });
+  for (const [i, { query, weighable }] of cases.entries()) {
+    evaluation.add(CHOSEN, query, rankBy(weighable, chosen.weightsOf[i]!, DEPTH));
+  }
+  const reports = new Map(evaluation.report(REFERENCES).map((report) => [report.method, report]));
+  const ablation = SOURCES.map((without) => ({ without, ...reports.get(withoutName(without))! }));
+  for (const { method } of ablation) reports.delete(method);
+  return {
+    split,
+    seed,
+    folds,
+    queries: evaluation.size,
+    methods: [...reports.values()],
+    ablation,
+    chosen_weights: chosen.groups,
+  };
+}
+
+function foldCount({ split, folds }: EvaluationOptions): number {
+  return split === "rows" || split === "conversations" ? folds : 1;
+}

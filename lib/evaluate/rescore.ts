@@ -1,0 +1,94 @@
+import type { Campaign } from "../core/types.ts";
+import { type Source, SOURCES, type Sources } from "../recommend/answer.ts";
+import { diversify } from "../recommend/diversify.ts";
+import { Candidates } from "../recommend/features.ts";
+import type { Provenance } from "../recommend/recommend.ts";
+import { byScore, presentSources, rank, scoreOf, shareOut, WEIGHTS } from "../recommend/score.ts";
+import { newCampaign } from "../recommend/showable.ts";
+import type { CampaignStats } from "../stores/analytics/port.ts";
+
+/** The best candidates that are diversified, as an answer of {@link DEPTH} reads them. */
+const MAX_ROWS = 100;
+/** Values are rounded to four decimals, so that 16 bits hold one as it is. */
+const SCALE = 10_000;
+
+/** What all answers of a fold choose from. */
+export interface Catalogue {
+  readonly campaigns: ReadonlyMap<string, Campaign>;
+  /** All campaigns with stats, the most popular first. */
+  readonly popular: readonly CampaignStats[];
+  readonly stats: ReadonlyMap<string, CampaignStats>;
+}
+
+/** A campaign with what each source says of it. */
+interface Candidate {
+  readonly campaign: Campaign;
+  readonly sources: Sources;
+}
+
+/** What an answer was chosen from, to be weighed again. */
+export interface Weighable {
+  /** The sources that say anything for this user. */
+  readonly present: ReadonlySet<Source>;
+  readonly candidates: Iterable<Candidate>;
+}
+
+/** The candidates of an answer, by the product's own functions, from the evidence that it was computed from. */
+export function candidatesOf(provenance: Provenance, catalogue: Catalogue, now: number): Weighable {
+  const { campaigns, popular, stats } = catalogue;
+  const candidates = new Candidates(provenance, now);
+  const present = presentSources(candidates.all());
+  const suppressed = new Set(provenance.suppressed.map(({ campaign_id }) => campaign_id));
+  candidates.add(popular.slice(0, MAX_ROWS + suppressed.size).map(({ campaign_id }) => campaign_id));
+  const rows = Array.from(candidates.all(), ({ campaign_id: id }) => id).flatMap((id) => {
+    const campaign = suppressed.has(id) ? undefined : campaigns.get(id);
+    return campaign === undefined ? [] : [{ campaign, stats: stats.get(id) ?? newCampaign(id) }];
+  });
+  const featuresOf = (id: string) => candidates.get(id)!;
+  return { present, candidates: rank(rows, { weights: shareOut(WEIGHTS, present), featuresOf }) };
+}
+
+/** The `k` best by these weights, as an answer shows them. */
+export function rankBy(weighable: Weighable, weights: Sources, k: number): string[] {
+  return diversify(best(weighable, weights), k).map(({ campaign }) => campaign.campaign_id);
+}
+
+function best({ present, candidates }: Weighable, weights: Sources) {
+  const shared = shareOut(weights, present);
+  const scored = Array.from(candidates, (one) => ({ ...one, score: scoreOf(one.sources, shared) }));
+  return scored.sort(byScore).slice(0, MAX_ROWS);
+}
+
+/** {@link WEIGHTS} without one source. */
+export function without(source: Source): Sources {
+  return { ...WEIGHTS, [source]: 0 };
+}
+
+/** Of the candidates those that come among the best by the fixed weights, or without any one source: a few hundred, 4 KB. */
+export function pack(weighable: Weighable): Weighable {
+  const kept = new Map<string, Candidate>();
+  for (const weights of [WEIGHTS, ...SOURCES.map(without)]) {
+    for (const one of best(weighable, weights)) kept.set(one.campaign.campaign_id, one);
+  }
+  return { present: weighable.present, candidates: new PackedCandidates([...kept.values()]) };
+}
+
+class PackedCandidates implements Iterable<Candidate> {
+  private readonly campaigns: readonly Campaign[];
+  private readonly values: Uint16Array;
+
+  constructor(candidates: readonly Candidate[]) {
+    this.campaigns = candidates.map(({ campaign }) => campaign);
+    this.values = Uint16Array.from(
+      candidates.flatMap(({ sources }) => SOURCES.map((source) => Math.round(sources[source] * SCALE))),
+    );
+  }
+
+  *[Symbol.iterator](): Generator<Candidate> {
+    for (const [i, campaign] of this.campaigns.entries()) {
+      const at = i * SOURCES.length;
+      const sources = Object.fromEntries(SOURCES.map((source, n) => [source, this.values[at + n]! / SCALE]));
+      yield { campaign, sources: sources as unknown as Sources };
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { type JsonObject, type Kind, modelKey } from "../../../lib/core/types.ts";
+import { Fail, type TaskContext } from "../../../lib/dag/types.ts";
+import {
+  evaluateSplit,
+  type EvaluationOptions,
+  type EvaluationReport,
+} from "../../../lib/evaluate/evaluate.ts";
+import type { MethodReport } from "../../../lib/evaluate/report.ts";
+import type { Embedder } from "../../../lib/embed/port.ts";
+import type { WithParley } from "../../../lib/evaluate/scratch.ts";
+import type { Services } from "../../services.ts";
+import { asDataset } from "../ingest.ts";
+import { readDataset } from "./dataset.ts";
+
+/** Makes room for the stores of an evaluation that embeds by this model, and removes them when `body` has ended. */
+export type InScratch = <T>(
+  options: { readonly embedder: Embedder },
+  body: (withParley: WithParley) => Promise<T>,
+) => Promise<T>;
+
+/** What a run is asked to measure, on which sources. */
+export type EvaluateParams = EvaluationOptions & Readonly<Record<Kind, readonly string[]>>;
+
+/** Measures answers, and leaves the report as an artifact of one line of JSON. */
+export async function evaluate(context: TaskContext<Services>, inScratch: InScratch): Promise<JsonObject> {
+  const { services, run, signal } = context;
+  const params = run.params as unknown as EvaluateParams;
+  if (params.events.length === 0) {
+    throw new Fail("an evaluation needs events: set the param events, or PARLEY_EVENTS");
+  }
+  const onNote = (line: string) => context.log(line);
+  const { settings, clock } = services;
+  const { data, read } = await readDataset({ sources: params, settings, now: clock.now(), onNote, signal });
+  for (const source of read) context.reads(asDataset(source, run.run_id));
+  const embedder = await services.embedder(settings.model, onNote);
+  context.version("model", modelKey(embedder.model));
+  const report = await inScratch({ embedder }, (withParley) =>
+    evaluateSplit({
+      data,
+      options: params,
+      withParley,
+      signal,
+      onNote,
+      onProgress: ({ done, total }) => context.progress({ done, total }),
+    }));
+  for (const method of report.methods) context.log(lineOf(method));
+  const artifact = await services.artifacts.writeLines({
+    name: `${run.run_id}/evaluate/report.json`,
+    lines: linesOf(report),
+    signal,
+  });
+  context.writes(services.artifact(artifact));
+  context.rows({ in: read.reduce((sum, { rows }) => sum + rows, 0), out: report.queries });
+  const ndcg_10 = report.methods.map(({ method, metrics }) => [method, metrics.ndcg_10.mean] as const);
+  return { report: artifact.uri, queries: report.queries, ndcg_10: Object.fromEntries(ndcg_10) };
+}
+
+function lineOf({ method, metrics: { ndcg_10, recall_10 } }: MethodReport): string {
+  const { mean, low, high } = ndcg_10;
+  const figure = (value: number) => value.toFixed(4);
+  return `${method}: NDCG@10 ${figure(mean)} (${figure(low)} … ${figure(high)}), R@10 ${
+    figure(recall_10.mean)
+  }`;
+}
+
+async function* linesOf(report: EvaluationReport): AsyncGenerator<string> {
+  yield await Promise.resolve(JSON.stringify(report));
+}
