@@ -66,6 +66,9 @@ export const loadPrometheus = async () => {
   return { PrometheusSerializer, AggregationTemporality, DataPointType };
 };
 
+/** Quotes, line ends and streams as spreadsheets write them; read with the first CSV source. It has no dependencies. */
+export const loadCsv = () => import("csv-parse");
+
 /** By a name that Deno cannot read ahead: nobody waits for a download that is not needed. */
 const later = (name: string) => import(name);
 export const loadTransformers = (): Promise<typeof import("@huggingface/transformers")> =>

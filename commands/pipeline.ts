@@ -66,7 +66,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .description("run a dag now (default: nightly)")
     .option(
       "--messages <path...>",
-      'conversations: JSON array, NDJSON, gzipped, a folder, or "-" for stdin',
+      'conversations: JSON, NDJSON or CSV, plain or gzipped, a folder, or "-" for stdin',
       [],
     )
     .option("--campaigns <path...>", "campaigns, likewise", [])

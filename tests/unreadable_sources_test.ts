@@ -27,7 +27,7 @@ const KINDS_OF_FAULT: Record<string, [make: (path: string) => void, complaint: s
   "a file or folder that is gone": [() => {}, "does not exist"],
   "a folder without a source": [
     (path) => Deno.mkdirSync(path),
-    "holds no .json, .jsonl or .ndjson file, plain or .gz",
+    "holds no .json, .jsonl, .ndjson, .csv or .tsv file, plain or .gz",
   ],
   "a link that leads nowhere": [
     (path) => Deno.symlinkSync("nowhere", path),
@@ -35,7 +35,7 @@ const KINDS_OF_FAULT: Record<string, [make: (path: string) => void, complaint: s
   ],
   "a file that is no JSON": [
     (path) => Deno.writeTextFileSync(path, "<html>\n"),
-    "is not JSON: expected a JSON array or one JSON object a line",
+    "is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id",
   ],
 };
 

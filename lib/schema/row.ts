@@ -2,6 +2,7 @@ import type { z } from "../../deps.ts";
 import type { Kind, Rows } from "../core/types.ts";
 import { campaignInput, campaignSchema } from "./campaign.ts";
 import { eventInput, eventSchema } from "./event.ts";
+import { missingFieldsHint } from "./field_hints.ts";
 import { reasonOf } from "./issue.ts";
 import { messageInput, messageSchema } from "./message.ts";
 import { foldUnknown, isObject } from "./metadata.ts";
@@ -41,7 +42,10 @@ export function parseRow<K extends Kind>(
     return { ok: false, reason: "metadata and the row itself give different values for the same field" };
   }
   const parsed = noun.schema.safeParse(folded);
-  if (!parsed.success) return { ok: false, reason: reasonOf(parsed.error) };
+  if (!parsed.success) {
+    const hint = missingFieldsHint(kind, value);
+    return { ok: false, reason: [reasonOf(parsed.error), ...hint === null ? [] : [hint]].join(": ") };
+  }
   const row = parsed.data;
   const problem = "timestamp" in row ? outsideWindow(row.timestamp, window) : null;
   return problem === null ? { ok: true, row } : { ok: false, reason: `timestamp ${problem}` };

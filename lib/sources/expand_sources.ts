@@ -14,8 +14,8 @@ export interface ExpandedSources {
 const STDIN: Source = { uri: "stdin", bytes: null };
 
 /**
- * The sources behind paths, each once: a file or pipe is itself, `-` is stdin, and a folder is its `.json`, `.jsonl`
- * and `.ndjson` files, plain or `.gz`, in the order of their paths, with those of its sub-folders. Links are followed,
+ * The sources behind paths, each once: a file or pipe is itself, `-` is stdin, and a folder is its `.json`, `.jsonl`,
+ * `.ndjson`, `.csv` and `.tsv` files, plain or `.gz`, in the order of their paths, with those of its sub-folders. Links are followed,
  * except in the `inbox`; names that begin with a dot are left out.
  */
 export async function expandSources(
@@ -54,7 +54,11 @@ class Walk {
         await this.recording(link, () => this.follow(link!));
       }
       if (this.sources.length + this.failed.length === 0) {
-        throw new SourceError("not_found", path, "holds no .json, .jsonl or .ndjson file, plain or .gz");
+        throw new SourceError(
+          "not_found",
+          path,
+          "holds no .json, .jsonl, .ndjson, .csv or .tsv file, plain or .gz",
+        );
       }
     });
     this.sources.sort((a, b) => a.uri < b.uri ? -1 : 1);

@@ -2,6 +2,7 @@ import { createGunzip, pipeline, Readable } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
 import { counted } from "../core/text.ts";
 import { type ReadOptions, SourceBytes, tooLarge } from "./bytes.ts";
+import { csvDelimiter, csvRows } from "./csv.ts";
 import { type Decoder, decoderFor } from "./decoder.ts";
 import { MAX_ROW } from "./row_buffer.ts";
 import { markRow, problemOf } from "./row_problem.ts";
@@ -21,10 +22,10 @@ class BadGzip extends Malformed {}
 
 /**
  * The rows of a source as JSON text, none of which holds a line feed. The n-th is at position n: its line in NDJSON (a
- * blank line is an empty string), its item in a JSON array. gzip and UTF-16 are known by their first bytes. A row that
+ * blank line is an empty string), its item in a JSON array, the line on which it begins in CSV. gzip and UTF-16 are known by their first bytes. A row that
  * is too long or not UTF-8 is marked so; see `problemOf()`. Of one object around a list, the rows are the items of the list.
  *
- * Throws a {@link SourceError} that names the source for text that is neither a JSON array nor JSON objects, that is cut off, or that is larger than allowed; the rows before that have been yielded by then.
+ * Throws a {@link SourceError} that names the source for text that is neither JSON rows nor CSV, that is cut off, or that is larger than allowed; the rows before that have been yielded by then.
  */
 export class SourceRows implements AsyncIterable<string> {
   private readonly raw: SourceBytes;
@@ -68,18 +69,24 @@ export class SourceRows implements AsyncIterable<string> {
   }
 
   private async *split(): AsyncGenerator<Iterable<string>> {
+    const { uri } = this.source;
     let head = "";
-    for await (const piece of this.decode()) {
+    const pieces = this.decode();
+    for await (const piece of pieces) {
       if (this.splitter !== null) {
         yield this.splitter.push(piece);
         continue;
       }
       head += piece;
-      this.splitter = splitterFor(head, { isWhole: false });
+      const delimiter = csvDelimiter(head, { uri, isWhole: false });
+      if (typeof delimiter === "string") return yield* csvRows(chain(head, pieces), delimiter);
+      this.splitter = delimiter === null ? null : splitterFor(head, { isWhole: false });
       if (this.splitter !== null) yield this.splitter.push(head);
       else if (head.length > MAX_ROW) throw new NotJson();
     }
     if (this.splitter === null) {
+      const delimiter = csvDelimiter(head, { uri, isWhole: true });
+      if (typeof delimiter === "string") return yield* csvRows(chain(head, pieces), delimiter);
       this.splitter = splitterFor(head, { isWhole: true });
       if (this.splitter !== null) yield this.splitter.push(head);
     }
@@ -125,7 +132,7 @@ export class SourceRows implements AsyncIterable<string> {
     if (error instanceof NotRows) return new SourceError("invalid", uri, error.message);
     if (!(error instanceof Malformed)) return error;
     const rows = counted(this.rows, "row");
-    const bound = error instanceof BadGzip ? " or more" : "";
+    const bound = error instanceof BadGzip || this.splitter === null ? " or more" : "";
     const line = this.splitter?.line ? ` (line ${this.splitter.line})` : "";
     const at = this.decoder?.invalidAt ?? null;
     const byte = at === null ? "" : `; the byte at offset ${at} is not UTF-8`;
@@ -142,7 +149,7 @@ function marked(row: string): string {
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-async function* chain(first: Bytes, rest: AsyncGenerator<Bytes>): AsyncGenerator<Bytes> {
+async function* chain<T>(first: T, rest: AsyncGenerator<T>): AsyncGenerator<T> {
   yield first;
   yield* rest;
 }

@@ -1,7 +1,7 @@
 /** What is wrong with a row before anything reads it as JSON. */
-export type RowProblem = "too_long" | "not_utf8";
+export type RowProblem = "too_long" | "not_utf8" | "too_many_cells";
 
-const PROBLEMS: readonly RowProblem[] = ["too_long", "not_utf8"];
+const PROBLEMS: readonly RowProblem[] = ["too_long", "not_utf8", "too_many_cells"];
 
 /** Puts a problem at the end of a row, after a NUL: JSON text holds none, so no readable row looks like a marked one. */
 export function markRow(row: string, problem: RowProblem): string {

@@ -23,7 +23,7 @@ export class SourceError extends ParleyError {
 }
 
 /** How the names of the files end that are read of a folder. */
-export const ENDINGS = /\.(?:json|jsonl|ndjson)(?:\.gz)?$/i;
+export const ENDINGS = /\.(?:json|jsonl|ndjson|csv|tsv)(?:\.gz)?$/i;
 
 /** A name for a line of a log: file names may hold line feeds and other control characters. */
 export function printable(uri: string): string {

@@ -16,6 +16,8 @@ export class NotRows extends Error {}
 
 export class NotJson extends NotRows {
   constructor() {
-    super("is not JSON: expected a JSON array or one JSON object a line");
+    super(
+      "is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id",
+    );
   }
 }

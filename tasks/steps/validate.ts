@@ -176,6 +176,7 @@ const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
 const REASONS: Readonly<Record<RowProblem, string>> = {
   too_long: `the row is longer than ${MAX_ROW / 2 ** 20} MiB`,
   not_utf8: "the row is not UTF-8 text",
+  too_many_cells: "the row has more cells than the header",
 };
 
 function canonicalRow<K extends Kind>(

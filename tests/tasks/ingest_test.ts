@@ -168,7 +168,8 @@ Deno.test("ingest() records a source that cannot be read and goes on", () =>
         kind: "messages",
         path: csv,
         uri: csv,
-        error: `${csv} is not JSON: expected a JSON array or one JSON object a line`,
+        error:
+          `${csv} is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id`,
       },
       {
         kind: "events",

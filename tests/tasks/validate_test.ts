@@ -95,7 +95,7 @@ Deno.test("validate() quarantines bad rows with reason, source and position, and
     assert.deepEqual(reported.rows, { in: 6, out: 1, quarantined: 5 });
     const kept = await o.services.documents.quarantined({ run_id: RUN, limit: 10, offset: 0 });
     assert.deepEqual(kept.map(({ position, reason }) => [position, reason]), [
-      [3, "message is missing"],
+      [3, "message is missing: the row has message_id, user_id, timestamp and 1 more"],
       [4, "the row is not valid JSON"],
       [5, "the row is not a JSON object"],
       [6, "timestamp has no UTC offset; add Z or one like +02:00"],

@@ -130,7 +130,7 @@ Deno.test("parseRow() refuses ids that could be mistaken for others", () => {
       [2 ** 53, "is not an exact whole number; write it as a string"],
       [true, "must be a string"],
       [null, "must be a string"],
-      [undefined, "is missing"],
+      [undefined, "is missing: the row has message, timestamp"],
     ] as const
   ) assert.equal(reason("messages", { ...MESSAGE, user_id }), `user_id ${complaint}`);
   assert.equal(row("messages", { ...MESSAGE, user_id: "x".repeat(256) }).user_id.length, 256);

@@ -78,7 +78,7 @@ Deno.test("expandSources() says in a sentence what is wrong with a path, and tak
     assert.deepEqual(sources.map(({ uri }) => uri), [`${dir}/sub/a.json`]);
     assert.deepEqual(failed.map(({ code, message }) => [code, message]), [
       ["not_found", `${dir}/none.json does not exist`],
-      ["not_found", `${dir}/notes holds no .json, .jsonl or .ndjson file, plain or .gz`],
+      ["not_found", `${dir}/notes holds no .json, .jsonl, .ndjson, .csv or .tsv file, plain or .gz`],
       ["not_found", `${dir}/gone is a link to what does not exist`],
       ["invalid", `${dir}/loop is a link that leads back to itself`],
       ["invalid", "/dev/zero is a device: a source is a file, a folder, a pipe, or - for standard input"],

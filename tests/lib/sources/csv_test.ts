@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { tryParseJson } from "../../../lib/core/json.ts";
+import { readRows } from "../../../lib/sources/read.ts";
+import { problemOf } from "../../../lib/sources/row_problem.ts";
+import { SourceError } from "../../../lib/sources/source.ts";
+
+type Content = string | Uint8Array<ArrayBuffer>;
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+/** Reads `content` from a file of that name: rows by their position, and the complaint that ended it. */
+async function read(content: Content, name = "rows.csv") {
+  const folder = await Deno.makeTempDir();
+  const uri = `${folder}/${name}`;
+  await Deno.writeFile(uri, typeof content === "string" ? bytesOf(content) : content);
+  const rows: Record<number, unknown> = {};
+  let position = 0;
+  try {
+    const reading = readRows({ uri, bytes: 1 }, { signal: new AbortController().signal, maxBytes: 1e9 });
+    for await (const row of reading) {
+      position++;
+      if (row !== "") rows[position] = problemOf(row)?.problem ?? tryParseJson(row);
+    }
+    return { rows, count: reading.rows, error: null };
+  } catch (error) {
+    assert.ok(error instanceof SourceError, String(error));
+    return { rows, count: null, error: error.message.slice(uri.length + 1) };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const EVENTS = [
+  { user_id: "ann", campaign_id: "k-1", type: "click", timestamp: "2026-05-01T09:30:00Z" },
+  { user_id: "bo, jr", campaign_id: "k-2", type: "dismissal", timestamp: "1777627800" },
+];
+
+Deno.test("readRows() reads CSV by its header, whatever separates cells and lines", async () => {
+  for (const separator of [",", ";", "\t"]) {
+    for (const end of ["\n", "\r\n", "\r"]) {
+      for (const last of ["", end]) {
+        const lines = EVENTS.map((row) => Object.values(row).map((cell) => `"${cell}"`).join(separator));
+        const text = [Object.keys(EVENTS[0]!).join(separator), ...lines].join(end) + last;
+        for (const content of [text, `\ufeff${text}`]) {
+          assert.deepEqual(await read(content), {
+            rows: { 2: EVENTS[0], 3: EVENTS[1] },
+            count: 2,
+            error: null,
+          });
+        }
+      }
+    }
+  }
+});
+
+Deno.test("readRows() knows CSV by a header of rows, and by its name", async () => {
+  const rows = { 2: { user_id: "ann", note: "x" } };
+  const text = "user_id,note\nann,x\n";
+  for (const name of ["export", "rows.json", "rows.CSV"]) {
+    assert.deepEqual((await read(text, name)).rows, rows, name);
+  }
+  const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+  const zipped = new Uint8Array(await new Response(packed).arrayBuffer());
+  assert.deepEqual((await read(zipped, "rows.csv.gz")).rows, rows);
+  const little = new Uint8Array(Uint16Array.from(`\ufeff${text}`, (unit) => unit.charCodeAt(0)).buffer);
+  assert.deepEqual((await read(little)).rows, rows, "UTF-16");
+  assert.deepEqual((await read("customer,offer\nann,k\n")).rows, { 2: { customer: "ann", offer: "k" } });
+  assert.match((await read("customer,offer\nann,k\n", "export")).error!, /^is neither JSON nor CSV/);
+  assert.deepEqual((await read('{"user_id":"ann"}\n{"user_id":"bo"}\n')).rows, {
+    1: { user_id: "ann" },
+    2: { user_id: "bo" },
+  }, "JSON by another name");
+});
+
+Deno.test("readRows() gives a row of CSV the line on which it begins, and leaves out cells without text", async () => {
+  const text =
+    'user_id,note,,intents\n\nann,"two\nlines, ""quoted""",x,order_help| refund |\n\n\nbo,,,\n"c"d,e"f\n';
+  assert.deepEqual((await read(text)).rows, {
+    3: { user_id: "ann", note: 'two\nlines, "quoted"', intents: ["order_help", "refund"] },
+    7: { user_id: "bo" },
+    8: { user_id: '"c"d', note: 'e"f' },
+  });
+  assert.deepEqual((await read('campaign_id,tags,metadata\nk,a b,"{""n"": 1}"\nl,,{no\n')).rows, {
+    2: { campaign_id: "k", tags: ["a b"], metadata: { n: 1 } },
+    3: { campaign_id: "l", metadata: "{no" },
+  });
+});
+
+Deno.test("readRows() loses one row of CSV to a byte that is not UTF-8, or to a cell too many", async () => {
+  const latin = Uint8Array.of(
+    ...bytesOf("user_id,note\nann,x\nbo,caf"),
+    0xe9,
+    ...bytesOf("\ncy,é\ufffd\ndan,x,,\neve,x,y\n"),
+  );
+  assert.deepEqual((await read(latin)).rows, {
+    2: { user_id: "ann", note: "x" },
+    3: "not_utf8",
+    4: { user_id: "cy", note: "é\ufffd" },
+    5: { user_id: "dan", note: "x" },
+    6: "too_many_cells",
+  });
+});
+
+Deno.test("readRows() says what is wrong with CSV as a whole, and quotes nothing of it", async () => {
+  const open = await read('user_id,note\nann,x\nbo,"secret\ncy,z\n');
+  assert.match(open.error!, /^ends inside a quoted cell: a quote is not closed, after \d rows? or more$/);
+  assert.equal(
+    (await read("user_id,note,note\nann,x,y\n")).error,
+    "has two columns of the same name in its header",
+  );
+  const endless = await read(`user_id,note\nann,"${"secret\n".repeat(2_000_000)}`);
+  assert.match(endless.error!, /^holds a row that is longer than 8 MiB: look for a quote that is not closed/);
+  assert.deepEqual((await read("")).rows, {});
+  assert.deepEqual((await read("user_id,note\n")).rows, {}, "a header alone");
+});
+
+Deno.test("readRows() reads CSV the same through any chunk boundary", async () => {
+  const rows = Array.from(
+    { length: 8_000 },
+    (_, n) => ({ user_id: `u-${n}`, note: 'aé\u{1F600}"\n,'.repeat(n % 30) + "." }),
+  );
+  const text = ["user_id,note", ...rows.map((row) => `${row.user_id},"${row.note.replaceAll('"', '""')}"`)]
+    .join("\n");
+  assert.ok(bytesOf(text).length > 4 * 262_144);
+  assert.deepEqual(Object.values((await read(text)).rows), rows);
+});
