@@ -223,7 +223,7 @@ Deno.test("too many bad rows fail the run before any store is written", () =>
     assert.equal((await flow.services.documents.quarantined({ limit: 20, offset: 0 })).length, 10);
   }));
 
-Deno.test("a source that is not JSON fails alone", () =>
+Deno.test("a source that is neither JSON nor CSV fails alone", () =>
   withFlow(async (flow) => {
     const bad = writeRows(flow, "letter.txt", ["Dear Parley,", "this is no JSON."]);
     const good = writeRows(flow, "messages.ndjson", range(5).map((n) => message(n)));
@@ -232,7 +232,7 @@ Deno.test("a source that is not JSON fails alone", () =>
     const ingest = snapshot.tasks.find(({ task_id }) => task_id === "ingest")?.output as {
       failed: { error: string }[];
     };
-    assert.match(ingest.failed[0]!.error, /is not JSON/);
+    assert.match(ingest.failed[0]!.error, /is neither JSON nor CSV/);
     assert.equal((await flow.services.documents.counts()).messages, 5);
   }));
 

@@ -156,20 +156,20 @@ Deno.test("ingest() reads everything again, and touches everybody, where a store
 Deno.test("ingest() records a source that cannot be read and goes on", () =>
   withInputStores(async (o) => {
     const good = await file(o, "good.ndjson", '{"a":1}\n');
-    const csv = await file(o, "rows.csv", "a,b\n1,2\n");
+    const page = await file(o, "page.html", "<html>\n");
     const torn = await file(o, "torn.json", '[{"a":1},');
     const none = `${o.dir}/none.json`;
-    const { done, reported } = run(o, { messages: [none, csv, good], events: [torn] });
+    const { done, reported } = run(o, { messages: [none, page, good], events: [torn] });
     const output = await done;
     assert.deepEqual(output.sources.map(({ uri }) => uri), [good]);
     assert.deepEqual(output.failed, [
       { kind: "messages", path: none, uri: none, error: `${none} does not exist` },
       {
         kind: "messages",
-        path: csv,
-        uri: csv,
+        path: page,
+        uri: page,
         error:
-          `${csv} is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id`,
+          `${page} is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id`,
       },
       {
         kind: "events",
