@@ -18,6 +18,8 @@ function program(finish: (code: number) => void, params: string): Command {
     .description("Turns what users say into what they should be shown next.")
     .version(VERSION)
     .exitOverride()
+    // An option belongs to the command that it follows: `anomalies` and `anomalies ack` both have --json.
+    .enablePositionalOptions()
     .addHelpText("after", EXIT_CODES);
 
   parley.command("start")

@@ -7,7 +7,7 @@ import { levels, topological } from "../lib/dag/graph.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { didYouMean } from "../lib/suggest.ts";
 import { openRuns } from "../lib/stores/open.ts";
-import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
+import { type RunSnapshot, type RunStore, statusOf } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { allDags } from "./engine.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
@@ -58,7 +58,7 @@ export function listDags(config: Config, o: { json: boolean }): Promise<number> 
         last_run: last === undefined ? null : { run_id: last.run_id, state: last.state },
       };
       const due = row.paused ? "paused" : `next ${row.next ?? "never"}`;
-      const line = `${row.dag_id}  ${due}  last ${row.last_run?.state ?? "none"}  ${row.doc}`;
+      const line = `${row.dag_id}  ${due}  last ${last === undefined ? "none" : statusOf(last)}  ${row.doc}`;
       console.log(o.json ? JSON.stringify(row) : line);
     }
     return EXIT.ok;
@@ -106,7 +106,9 @@ export function listRuns(config: Config, o: { dag?: string; limit: number; json:
   return withRuns(config, async (runs) => {
     const found = await runs.runs({ ...o.dag === undefined ? {} : { dag_id: o.dag }, limit: o.limit });
     for (const run of found) {
-      const line = [run.run_id, run.state, run.trigger, run.logical_date, firstLine(run.error)].join("  ");
+      const line = [run.run_id, statusOf(run), run.trigger, run.logical_date, firstLine(run.error)].join(
+        "  ",
+      );
       console.log(o.json ? JSON.stringify(run) : line);
     }
     if (!o.json && found.length === 0) console.log("There are no runs yet; `deno task pipeline` makes one.");

@@ -152,11 +152,7 @@ function addLooking(pipeline: Command, verb: Verb): void {
   pipeline.command("summary").description("what each dag and stage did: success, times, rows, freshness")
     .option("--days <n>", "over so many days; default 30", positive).option(...json)
     .action(verb(async (config, o: Json & { days?: number }) => (await quality()).showSummary(config, o)));
-  pipeline.command("anomalies").description(
-    "what is not as it should be, and what to do; exit 1 where critical",
-  )
-    .option("--days <n>", "held against so many days; default 90", positive).option(...json)
-    .action(verb(async (config, o: Json & { days?: number }) => (await quality()).showAnomalies(config, o)));
+  addAnomalies(pipeline, verb);
   pipeline.command("status <run>").description("one run, stage by stage; live on a terminal").option(...json)
     .action(verb(async (config, run: string, o: Json) => (await inspect()).showStatus(config, run, o)));
   pipeline.command("logs <run> [task]").description("what tasks logged")
@@ -176,6 +172,29 @@ function addLooking(pipeline: Command, verb: Verb): void {
       verb(async (config, o: Json & { run?: string; limit: number; raw: boolean }) =>
         (await import("./quarantine.ts")).listQuarantine(config, o)
       ),
+    );
+}
+
+function addAnomalies(pipeline: Command, verb: Verb): void {
+  const json = ["--json", "as JSON", false] as const;
+  const anomalies = pipeline.command("anomalies").description(
+    "what is not as it should be, and what to do; exit 1 if something critical is not acknowledged",
+  )
+    .option("--days <n>", "held against so many days; default 90", positive).option(...json)
+    .action(verb(async (config, o: Json & { days?: number }) => (await quality()).showAnomalies(config, o)));
+  anomalies.command("ack <id>").description(
+    "says that an open anomaly is known and in hand: it counts no more",
+  )
+    .requiredOption("--until <when>", "30m, 8h, 7d or 2026-05-01T08:00:00Z; 90 days at most")
+    .option("--by <name>", "who has it in hand", "").option(...json)
+    .action(
+      verb(async (config, id: string, o: Json & { until: string; by: string }) =>
+        (await quality()).acknowledgeAnomaly(config, id, o)
+      ),
+    );
+  anomalies.command("unack <id>").description("takes that back: it counts again").option(...json)
+    .action(
+      verb(async (config, id: string, o: Json) => (await quality()).unacknowledgeAnomaly(config, id, o)),
     );
 }
 

@@ -1,9 +1,13 @@
 import { styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { sentence } from "../lib/core/text.ts";
 import { parseModelKey } from "../lib/core/types.ts";
+import { acknowledge, acknowledger, type OpenAnomaly } from "../lib/quality/acknowledge.ts";
 import { type Anomalies, detectAnomalies } from "../lib/quality/anomalies.ts";
 import { type Anomaly, subjectName } from "../lib/quality/anomaly.ts";
+import type { HealthStatus } from "../lib/quality/health.ts";
 import {
   type DagSummary,
   pipelineRunSummary,
@@ -11,8 +15,10 @@ import {
   type StageSummary,
 } from "../lib/quality/summary.ts";
 import { openAnalytics, openDocuments, openGraph, openRuns, openVectors } from "../lib/stores/open.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
 import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
+import { withRuns } from "./inspect.ts";
 import { openAll, openOptions } from "./services.ts";
 import { count, table } from "./table.ts";
 
@@ -21,7 +27,7 @@ interface Options {
   readonly json: boolean;
 }
 
-const daysOf = ({ days }: Options) => days === undefined ? {} : { days };
+const daysOf = ({ days }: { readonly days?: number }) => days === undefined ? {} : { days };
 
 /** What each dag and stage did in the last days. */
 export async function showSummary(config: Config, o: Options): Promise<number> {
@@ -97,8 +103,47 @@ function rowOf(name: string, last: string, s: Omit<StageSummary, "task_id" | "la
   ];
 }
 
-/** What is not as it should be; exit code 1 where something of it is critical. */
+/** What is not as it should be; exit code 1 if something of it is critical and not acknowledged. */
 export async function showAnomalies(config: Config, o: Options): Promise<number> {
+  const found = await withAnomalies(config, o, ({ found }) => Promise.resolve(found));
+  console.log(o.json ? JSON.stringify(found) : anomaliesText(found));
+  return found.health.status === "critical" ? EXIT.failed : EXIT.ok;
+}
+
+/** Acknowledges an open anomaly. */
+export async function acknowledgeAnomaly(
+  config: Config,
+  id: string,
+  { json, until, by: name }: { json: boolean; until: string; by: string },
+): Promise<number> {
+  const by = acknowledger({ name, key: null });
+  const known = await withAnomalies(
+    config,
+    {},
+    ({ runs, found: { open } }) => acknowledge({ runs, open, clock: systemClock, id, until, by }),
+  );
+  const line =
+    `${id} is acknowledged by ${known.by} until ${known.until}; if it begins again, it counts again`;
+  console.log(json ? JSON.stringify(known) : line);
+  return EXIT.ok;
+}
+
+/** Takes an acknowledgement back. */
+export function unacknowledgeAnomaly(config: Config, id: string, o: { json: boolean }): Promise<number> {
+  return withRuns(config, async (runs) => {
+    const taken = await runs.unacknowledge({ anomaly_id: id });
+    if (!taken) throw new ParleyError("not_found", `${id} is not acknowledged`);
+    console.log(o.json ? JSON.stringify({ anomaly_id: id }) : `${id} counts again`);
+    return EXIT.ok;
+  });
+}
+
+/** Looks for anomalies, with the stores compared live, and does something with them while the stores are open. */
+async function withAnomalies<T>(
+  config: Config,
+  o: { readonly days?: number },
+  body: (opened: { runs: RunStore; found: Anomalies }) => Promise<T>,
+): Promise<T> {
   const { value: { runs, vectors, ...others }, close } = await openAll({
     runs: () => openRuns(config.runs, openOptions(config)),
     documents: () => openDocuments(config.documents, openOptions(config)),
@@ -122,8 +167,7 @@ export async function showAnomalies(config: Config, o: Options): Promise<number>
       clock: systemClock,
       ...daysOf(o),
     });
-    console.log(o.json ? JSON.stringify(found) : anomaliesText(found));
-    return found.open.some(({ severity }) => severity === "critical") ? EXIT.failed : EXIT.ok;
+    return await body({ runs, found });
   } finally {
     await close();
   }
@@ -133,15 +177,38 @@ const COLOUR = { critical: "red", warning: "yellow", info: "gray" } as const;
 /** Past ones that are listed; `--json` has all of them. */
 const SHOWN_PAST = 10;
 
-function anomaliesText({ open, past, since }: Anomalies): string {
-  const now = open.length === 0
-    ? ["Nothing is wrong."]
-    : open.map((one) => styleText(COLOUR[one.severity], `${one.severity.padEnd(8)}  ${line(one)}`));
+function anomaliesText({ health, open, past, since }: Anomalies): string {
+  const lead = `${TONE[health.status].sign} ${sentence(health.cause)}`;
+  const now = [
+    styleText(["bold", TONE[health.status].colour], lead),
+    ...open.length === 0 && health.next_step !== "" ? [sentence(health.next_step)] : [],
+    ...open.map((one) => {
+      const { severity, acknowledged } = one;
+      const colour = acknowledged === null ? COLOUR[severity] : "gray";
+      return styleText(colour, `${severity.padEnd(8)}  ${line(one)}${inHand(one)}`);
+    }),
+  ];
   if (past.length === 0) return now.join("\n");
   const earlier = past.slice(0, SHOWN_PAST).map((one) =>
     styleText("gray", `until ${one.until ?? ""}  ${line(one)}`)
   );
   return [...now, "", `${past.length} more since ${since.slice(0, 10)}, over by now:`, ...earlier].join("\n");
+}
+
+const TONE: Readonly<Record<HealthStatus, { colour: "red" | "yellow" | "green" | "gray"; sign: string }>> = {
+  critical: { colour: "red", sign: "✖" },
+  empty: { colour: "gray", sign: "·" },
+  warning: { colour: "yellow", sign: "!" },
+  acknowledged: { colour: "gray", sign: "·" },
+  nothing_new: { colour: "gray", sign: "·" },
+  ok: { colour: "green", sign: "✔" },
+};
+
+/** Who has it in hand, or what to name it by. */
+function inHand({ id, acknowledged }: OpenAnomaly): string {
+  return acknowledged === null
+    ? ` [${id}]`
+    : ` [acknowledged by ${acknowledged.by} until ${acknowledged.until}]`;
 }
 
 function line({ subject, since, text }: Anomaly): string {

@@ -72,7 +72,7 @@ function seconds({ started_at, ended_at }: Timed): number | null {
 }
 
 /** The summary as a table for a person. Colours go where the stream takes them and NO_COLOR is not set. */
-export function summaryTable({ run_id, state, seconds, stages, left_out }: RunSummary): string {
+export function summaryTable({ run_id, state, error, seconds, stages, left_out }: RunSummary): string {
   const head = ["stage", "state", "rows in", "rows out", "quarantined", "time"];
   const body = stages.map((s) => [
     s.stage,
@@ -84,11 +84,13 @@ export function summaryTable({ run_id, state, seconds, stages, left_out }: RunSu
   ]);
   const colour = (name: string) => name === "success" ? "green" : name === "failed" ? "red" : "gray";
   const total = seconds === null ? "" : ` in ${seconds.toFixed(2)} s`;
+  const nothing_new = state === "success" && error !== null;
+  const outcome = nothing_new ? `nothing new (${error})` : state;
   const [title = "", ...lines] = table(head, body, 2);
   return [
     styleText("bold", title),
     ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
-    styleText(["bold", colour(state)], `run ${run_id}: ${state}${total}`),
+    styleText(["bold", nothing_new ? "gray" : colour(state)], `run ${run_id}: ${outcome}${total}`),
     ...left_out.map((error) => styleText("red", `Left out: ${error}`)),
   ].join("\n");
 }

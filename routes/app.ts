@@ -14,7 +14,7 @@ import { createHostCheck } from "./host.ts";
 import { index } from "./index.ts";
 import { metrics, type MetricsOptions } from "./metrics.ts";
 import { classifyIntents } from "./intents.ts";
-import { pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
+import { acknowledgeAnomaly, pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
 import { HttpError } from "./problem.ts";
 import { recommendations } from "./recommendations.ts";
 import { wantsHtml } from "./web/guard.ts";
@@ -69,7 +69,8 @@ export async function createApp(o: AppOptions): Promise<Hono> {
   const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
   for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));
   const classify = classifyIntents(new IntentService(o), o.classify_ms);
-  app.post(classify.route, handler(classify));
+  const acknowledge = acknowledgeAnomaly(serving);
+  for (const endpoint of [classify, acknowledge]) app.post(endpoint.route, handler(endpoint));
   const handle = (context: Context) => refuse(app, context);
   const problem = handler({ route: "*", scope: null, handle });
   const page = failure && handler({ route: "*", scope: null, handle, failure });

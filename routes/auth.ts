@@ -21,6 +21,21 @@ export function createAuthorize(keys: readonly ApiKey[]): Authorize {
   };
 }
 
+/** A key's fingerprint: it names the key, and nothing of the key can be told from it. */
+export function fingerprint(key: string): string {
+  return createHash("sha256").update(`parley key ${key}`).digest("hex").slice(0, 16);
+}
+
+/** The fingerprint of the key that a request shows, short enough to be read; null on an open service. */
+export function keyOf(context: Context, keys: readonly ApiKey[]): string | null {
+  return keys.length === 0 ? null : shortened(fingerprint(bearer(context.req.header("authorization"))));
+}
+
+/** As people are shown it. */
+export function shortened(fingerprint: string): string {
+  return fingerprint.slice(0, 8);
+}
+
 function bearer(authorization: string | undefined): string {
   const key = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
   if (key !== undefined) return key;

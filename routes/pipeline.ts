@@ -1,12 +1,17 @@
 import { type Context, z } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
-import { detectAnomalies } from "../lib/quality/anomalies.ts";
-import type { ServingSpan } from "../lib/core/types.ts";
+import { acknowledge, acknowledger } from "../lib/quality/acknowledge.ts";
+import { type AnomalyOptions, detectAnomalies } from "../lib/quality/anomalies.ts";
+import type { ApiKey, ServingSpan } from "../lib/core/types.ts";
 import { pipelineRunSummary } from "../lib/quality/summary.ts";
 import type { WatchedDag, WatchedRuns } from "../lib/quality/watched.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
-import { answering, type ReadyStores } from "./health.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
+import { keyOf } from "./auth.ts";
+import { jsonBody } from "./body.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { answering, type ReadyStores } from "./health.ts";
+import { HttpError } from "./problem.ts";
 import { NO_OTHERS } from "./query.ts";
 
 const DAYS_RULE = "days must be a whole number from 1 to 365, given once";
@@ -18,7 +23,7 @@ const Query = z.strictObject({
 /** What the pipeline's endpoints read. */
 export interface PipelineView {
   readonly stores: ReadyStores & {
-    readonly runs: WatchedRuns;
+    readonly runs: WatchedRuns & Pick<RunStore, "acknowledge" | "unacknowledge">;
     readonly analytics: Pick<AnalyticsStore, "daily">;
   };
   /** The dags to watch. Default none. */
@@ -41,20 +46,57 @@ export function pipelineSummary({ stores, dags = [], clock }: PipelineView): End
  */
 export function pipelineAnomalies({ stores, dags = [], clock, serving }: PipelineView): Endpoint {
   const handle = async (context: Context) => {
-    const windows = serving === undefined ? {} : { serving: serving() };
+    const days = windowOf(context);
     return respond(
-      await detectAnomalies({
-        runs: stores.runs,
-        analytics: stores.analytics,
-        answering: answering(stores),
-        dags,
-        clock,
-        ...windows,
-        ...windowOf(context),
-      }),
+      await detectAnomalies({ ...watched({ stores, dags, clock, ...serving && { serving } }), ...days }),
     );
   };
   return { route: "/pipeline/anomalies", scope: "read", handle };
+}
+
+/** What the API and the pages look at for anomalies. */
+export function watched({ stores, dags = [], clock, serving }: PipelineView): AnomalyOptions {
+  const { runs, analytics } = stores;
+  const served = serving === undefined ? {} : { serving: serving() };
+  return { runs, analytics, answering: answering(stores), dags, clock, ...served };
+}
+
+const Acknowledge = z.strictObject({
+  id: z.string("id must be the id of an open anomaly"),
+  until: z.string("until must be a text such as 8h, or null").nullable(),
+  by: z.string("by must be a text").default(""),
+}, {
+  error: (issue) =>
+    issue.code === "unrecognized_keys"
+      ? "only id, until and by are known"
+      : 'the body must be {"id", "until"}',
+});
+const MAX_BYTES = 4_096;
+
+/**
+ * `POST /pipeline/anomalies/acknowledge` with `{ id, until, by? }`: says that an open anomaly is known and in hand until
+ * then (`8h`, `7d` or an ISO time); `by` names a person. Answers with the `Acknowledgement` (lib/stores/runs/port.ts). With
+ * `until` null it takes an acknowledgement back, and answers 204.
+ */
+export function acknowledgeAnomaly(
+  { keys, ...view }: PipelineView & { readonly keys: readonly ApiKey[] },
+): Endpoint {
+  const handle = async (context: Context) => {
+    // A page elsewhere may send a form or text to an open service, but not this.
+    if (!context.req.header("content-type")?.startsWith("application/json")) {
+      throw new HttpError(400, "invalid", "send the body as application/json");
+    }
+    const { id, until, by } = Acknowledge.parse(await jsonBody(context, MAX_BYTES));
+    const { runs } = view.stores;
+    if (until === null) {
+      if (await runs.unacknowledge({ anomaly_id: id })) return new Response(null, { status: 204 });
+      throw new HttpError(404, "not_found", "no acknowledgement has this id");
+    }
+    const { open } = await detectAnomalies(watched(view));
+    const who = acknowledger({ name: by, key: keyOf(context, keys) });
+    return respond(await acknowledge({ runs, open, clock: view.clock, id, until, by: who }));
+  };
+  return { route: "/pipeline/anomalies/acknowledge", scope: "admin", handle };
 }
 
 function windowOf(context: Context): { days?: number } {

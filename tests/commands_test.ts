@@ -121,14 +121,41 @@ Deno.test("summary and anomalies say how the pipeline fares; a critical one exit
     assert.match((await pipeline("summary")).stdout, /documents +success +1 +100\.0 %/);
     const summary = JSON.parse((await pipeline("summary", "--days", "2", "--json")).stdout);
     assert.equal(summary.dags[0].runs, 1);
+    const unscheduled = await pipeline("anomalies");
+    assert.deepEqual(unscheduled.code, 0, unscheduled.stderr);
+    assert.match(
+      unscheduled.stdout,
+      /^! No scheduler is running, so no run starts by itself\.\nwarning +store runs/,
+    );
+    Deno.writeTextFileSync(`${folder}/.env`, "PARLEY_SCHEDULE=off\n");
     const fine = await pipeline("anomalies");
-    assert.deepEqual([fine.code, fine.stdout.trim()], [0, "Nothing is wrong."], fine.stderr);
+    assert.equal(fine.code, 0, fine.stderr);
+    assert.match(fine.stdout, /^✔ Everything is fine\.\nThe last run of nightly succeeded at \S+\.\n$/);
+    assert.equal((await pipeline("--messages", "messages.ndjson")).code, 0);
+    assert.match((await pipeline("anomalies")).stdout, /^· Nothing new: every source is unchanged\./);
     assert.equal((await pipeline("--messages", "missing.ndjson")).code, 1);
     const wrong = await pipeline("anomalies");
     assert.equal(wrong.code, 1);
-    assert.match(wrong.stdout, /^critical +nightly\/ingest since .*deno task pipeline retry nightly-/);
+    assert.match(
+      wrong.stdout,
+      /^✖ A source of messages cannot be read: \S*missing\.ndjson does not exist\.\n/,
+    );
+    assert.match(wrong.stdout, /^critical +nightly\/ingest since .*deno task pipeline retry nightly-/m);
     const { open } = JSON.parse((await pipeline("anomalies", "--json")).stdout);
     assert.deepEqual(open.map(({ code }: { code: string }) => code), ["run_failed", "source_unreadable"]);
+    const ids = open.map(({ id }: { id: string }) => id);
+    assert.equal((await pipeline("anomalies", "ack", ids[0], "--until", "soon")).code, 2);
+    for (const id of ids) {
+      assert.equal((await pipeline("anomalies")).code, 1);
+      assert.ok(wrong.stdout.includes(`[${id}]`));
+      const known = await pipeline("anomalies", "ack", id, "--until", "8h", "--by", "Ann", "--json");
+      assert.deepEqual([known.code, JSON.parse(known.stdout).by], [0, "Ann"], known.stderr);
+    }
+    const acknowledged = await pipeline("anomalies");
+    assert.equal(acknowledged.code, 0);
+    assert.match(acknowledged.stdout, /\[acknowledged by Ann until /);
+    assert.equal((await pipeline("anomalies", "unack", ids[0])).code, 0);
+    assert.equal((await pipeline("anomalies")).code, 1);
     assert.equal((await pipeline("summary", "--days", "0")).code, 2);
   }));
 

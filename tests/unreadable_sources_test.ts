@@ -18,7 +18,13 @@ function anomaliesOf({ config, services, runs }: Flow, env: Record<string, strin
 const unreadable = ({ open }: Anomalies) =>
   open.flatMap(({ code, severity, subject, text, figure }) =>
     code === "source_unreadable" && subject.kind === "source"
-      ? [[severity, subject.rows, subject.path, figure, text.replace(/: its .*$/, "")]]
+      ? [[
+        severity,
+        subject.rows,
+        subject.path,
+        figure,
+        text.replace(/^A source of \w+ cannot be read: |: its .*$/g, ""),
+      ]]
       : []
   );
 

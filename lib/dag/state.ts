@@ -132,7 +132,7 @@ export function lostAttempt(attempt: AttemptRecord, now: number): { record: Ende
   };
 }
 
-/** How a run ended, with its first failure in a sentence. */
+/** How a run ended, with its first failure in a sentence; of a run that had nothing to do, with why not. */
 export interface RunEnd {
   readonly state: Extract<RunState, "success" | "failed" | "cancelled">;
   readonly error: string | null;
@@ -149,8 +149,15 @@ export function runEnd<Services>(dag: Dag<Services>, tasks: readonly TaskRecord[
   const failed = tasks.find(({ task_id, state }) =>
     state === "failed" && dag.task.get(task_id)?.tolerant !== true
   );
-  if (failed === undefined) return { state: "success", error: null };
+  if (failed === undefined) return { state: "success", error: whySkipped(tasks) };
   return { state: "failed", error: `${failed.task_id}: ${failed.error ?? "failed"}` };
+}
+
+/** Why no task had anything to do; null where one had. */
+function whySkipped(tasks: readonly TaskRecord[]): string | null {
+  const ended = tasks.filter(({ state }) => state !== "removed");
+  if (!ended.every(({ state }) => state === "skipped")) return null;
+  return ended.find(({ error }) => error !== null)?.error ?? null;
 }
 
 /**

@@ -2,12 +2,14 @@ import { type Clock, DAY_MS, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { ServingSpan } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
-import type { RunHistory } from "../stores/runs/port.ts";
-import { type Anomaly, bySeverity, subjectName } from "./anomaly.ts";
+import type { Acknowledgement, AcknowledgementStore, RunHistory } from "../stores/runs/port.ts";
+import { type OpenAnomaly, withAcknowledgements } from "./acknowledge.ts";
+import { type Anomaly, anomalyId, bySeverity, subjectName } from "./anomaly.ts";
 import { checkAnomalies, type CheckedStores, isCompared } from "./checks.ts";
 import { engagementAnomalies } from "./engagement.ts";
 import type { Episodes } from "./episodes.ts";
 import { recordedFindings } from "./findings.ts";
+import { type Health, type HealthFacts, healthOf } from "./health.ts";
 import { historyAnomalies, pastFailures } from "./history.ts";
 import { lateAnomalies, pastLate, schedulerAnomalies } from "./late.ts";
 import { servingAnomalies } from "./serving.ts";
@@ -33,8 +35,8 @@ export interface AnomalyOptions {
   readonly days?: number;
 }
 
-/** JSON as it is; times are ISO 8601 in UTC. */
-export interface Anomalies {
+/** What was found, before anything of it is acknowledged. Times are ISO 8601 in UTC. */
+export interface Findings extends Omit<HealthFacts, "open"> {
   readonly generated_at: string;
   readonly since: string;
   /** What holds now, most severe first. */
@@ -46,31 +48,97 @@ export interface Anomalies {
   readonly past: readonly Anomaly[];
 }
 
+/** JSON as it is. */
+export interface Anomalies extends Pick<Findings, "generated_at" | "since" | "past"> {
+  /** What it comes to: the overview's banner, and the exit code of `pipeline anomalies`. */
+  readonly health: Health;
+  /** What holds now, most severe first, then what of it is acknowledged. */
+  readonly open: readonly OpenAnomaly[];
+}
+
+/** {@link findAnomalies}, and what of it counts. */
+export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
+  const [found, acknowledgements] = await Promise.all([findAnomalies(o), acknowledgementsOf(o.runs)]);
+  return judge(found, acknowledgements, o.clock.now());
+}
+
+/** None where the run store does not answer, which the findings tell. */
+export async function acknowledgementsOf(
+  runs: Pick<AcknowledgementStore, "acknowledgements">,
+): Promise<Acknowledgement[]> {
+  try {
+    return await runs.acknowledgements();
+  } catch {
+    return [];
+  }
+}
+
+/** What was found, with what is acknowledged of it marked, and what that comes to. */
+export function judge(
+  { published, latest, running, ...found }: Findings,
+  acknowledgements: readonly Acknowledgement[],
+  now: number,
+): Anomalies {
+  const open = withAcknowledgements(found.open, acknowledgements, { now, found_at: found.generated_at });
+  return { ...found, health: healthOf({ open, published, latest, running }), open };
+}
+
 /**
  * Looks for what is not as it was or should be: failed and late runs, stages that came out empty, slow or with other
  * row counts than usual, bad rows, faulty vectors, stores that disagree, engagement and serving. A store that cannot be
  * asked is an anomaly itself, and the rest is looked at all the same. Reads only.
  */
-export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
+export async function findAnomalies(o: AnomalyOptions): Promise<Findings> {
   const now = o.clock.now();
   const since = iso(now - (o.days ?? LOOK_BACK_DAYS) * DAY_MS);
+  const [newest, recorded]: [RunHistory[], Anomaly[]] = [[], []];
+  const published = publishedOf(o.analytics);
   const looked = await Promise.all([
     ...Object.entries(o.answering ?? {}).map(([store, ask]) =>
       looking(store, now, () => ask().then(() => openOnly([])))
     ),
-    ...o.dags.map((dag) => looking("runs", now, () => ofDag(o, dag, { now, since }))),
+    ...o.dags.map((dag) => looking("runs", now, () => ofDag(o, dag, { now, since, newest, recorded }))),
     looking("runs", now, () => schedulerAnomalies(o.runs, o.dags, now).then(openOnly)),
     looking("analytics", now, () => engagementAnomalies(o.analytics, now)),
     ...o.stores === undefined
       ? []
       : [looking("data", now, () => checkAnomalies(o.stores!, now).then(openOnly))],
   ]);
-  const all = [...looked, await ofServing(o)];
-  const open = toldOnce(all.flatMap((each) => each.open));
+  const serving = servingAnomalies(o.serving ?? [], atOf(await published));
+  const all = [...looked, serving];
+  const open = sinceRecorded(toldOnce(all.flatMap((each) => each.open)), recorded);
   // Days of engagement are read further back than they are asked for, since each is judged by those before it.
   const past = all.flatMap((each) => each.past).filter(({ until }) => until! >= since)
     .sort((a, b) => a.since < b.since ? 1 : -1);
-  return { generated_at: iso(now), since, open: open.sort(bySeverity), past };
+  return {
+    generated_at: iso(now),
+    since,
+    open: open.sort(bySeverity),
+    past,
+    published: await published,
+    ...newestOf(newest),
+  };
+}
+
+/** `unknown` without the analytics store, which another look tells. */
+async function publishedOf(analytics: AnomalyOptions["analytics"]): Promise<Findings["published"]> {
+  try {
+    return await analytics.published();
+  } catch {
+    return "unknown";
+  }
+}
+
+function atOf(published: Findings["published"]): string | null {
+  return published === null || published === "unknown" ? null : published.at;
+}
+
+function newestOf(history: readonly RunHistory[]): Pick<Findings, "latest" | "running"> {
+  const over = history.map(({ run }) => run).filter(({ ended_at, state }) =>
+    ended_at !== null && state !== "cancelled"
+  );
+  const latest = over.sort((a, b) => a.ended_at! < b.ended_at! ? 1 : -1)[0] ?? null;
+  return { latest, running: history.some((one) => !ended(one)) };
 }
 
 /** A store that does not answer is missed by several looks; the first says it. */
@@ -84,22 +152,27 @@ function toldOnce(open: readonly Anomaly[]): Anomaly[] {
   return open.filter((one) => one.code !== UNREACHABLE || unreachable.get(subjectName(one.subject)) === one);
 }
 
+/** What was compared just now began when a check first recorded it. */
+function sinceRecorded(open: readonly Anomaly[], recorded: readonly Anomaly[]): Anomaly[] {
+  const began = new Map(recorded.map((one) => [anomalyId(one), one.since]));
+  return open.map((one) => isCompared(one) ? { ...one, since: began.get(anomalyId(one)) ?? one.since } : one);
+}
+
 const UNREACHABLE = "store_unreachable";
 
 function openOnly(open: readonly Anomaly[]): Episodes {
   return { open, past: [] };
 }
 
-/** Without the analytics store, which another look tells, no publish is known. */
-async function ofServing({ analytics, serving = [] }: AnomalyOptions): Promise<Episodes> {
-  const published = serving.length === 0 ? null : await analytics.published().catch(() => null);
-  return servingAnomalies(serving, published?.at ?? null);
-}
-
 async function ofDag(
   { runs, stores }: AnomalyOptions,
   dag: WatchedDag,
-  { now, since }: { now: number; since: string },
+  { now, since, newest, recorded }: {
+    now: number;
+    since: string;
+    newest: RunHistory[];
+    recorded: Anomaly[];
+  },
 ): Promise<Episodes> {
   const [history, found, late, shares, sources] = await Promise.all([
     runs.history({ dag_id: dag.id, since, limit: MAX_RUNS }),
@@ -108,6 +181,8 @@ async function ofDag(
     scopeShares(runs, dag, since),
     sourceAnomalies(runs, dag, since),
   ]);
+  newest.push(...history);
+  recorded.push(...found.stores);
   // What is compared live need not be told by the last check again.
   const scope = outOfScopeAnomalies(shares);
   const current = found.stores.filter((one) => stores === undefined || !isCompared(one));
@@ -130,6 +205,13 @@ function stagesOver(stages: readonly Anomaly[], newest: RunHistory | undefined):
   return stages.flatMap((one) => one.run_id === newest?.run.run_id ? [] : [{ ...one, until }]);
 }
 
+/** What is wrong where a part could not be looked at that is not called a store like the others. */
+const CAUSE: Readonly<Record<string, string>> = {
+  runs: "The run store does not answer",
+  cache: "The cache does not answer",
+  data: "The stores could not be compared",
+};
+
 /** Does one part of the looking; where its store fails, that is the anomaly. */
 async function looking(store: string, now: number, look: () => Promise<Episodes>): Promise<Episodes> {
   try {
@@ -141,16 +223,18 @@ async function looking(store: string, now: number, look: () => Promise<Episodes>
       : error instanceof Error
       ? error.name
       : typeof error;
-    const text = `could not look at the ${store}: ${why}; \`deno task doctor\` says what is down`;
+    const cause = CAUSE[store] ?? `The ${store} store does not answer`;
+    const text = `${cause}: ${why}; \`deno task doctor\` says what is down`;
     const unseen: Anomaly = {
       code: UNREACHABLE,
       severity: "critical",
       subject: { kind: "store", store },
       figure: 0,
       expected: 1,
-      unit: "rows",
+      unit: "stores",
       since: iso(now),
       run_id: null,
+      cause,
       text,
     };
     return { open: [unseen], past: [] };

@@ -15,7 +15,21 @@ export type Subject =
   | { readonly kind: "api"; readonly measure: string };
 
 /** What `figure`, `expected` and `history` count. A share is 0..1, a score a cosine distance, 0..2. */
-export type Unit = "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "sources" | "score";
+export const UNITS = [
+  ...[
+    "rows",
+    "ms",
+    "share",
+    "runs",
+    "attempts",
+    "events",
+    "score",
+    "sources",
+    "stores",
+    "schedulers",
+  ] as const,
+] as const;
+export type Unit = typeof UNITS[number];
 
 /** One thing that is not as it was or should be. JSON as it is. */
 export interface Anomaly {
@@ -33,8 +47,10 @@ export interface Anomaly {
   readonly until?: string;
   /** The run in which it showed; null where it is about no run. */
   readonly run_id: string | null;
-  /** What is wrong and what to do, in one sentence. */
+  /** What is wrong, then after a semicolon or a colon what to do; commands stand in backquotes. */
   readonly text: string;
+  /** What is wrong alone, in one short line, with which `text` begins. Default: up to the first semicolon or colon. */
+  readonly cause?: string;
   /** The values that `figure` was held against, oldest first, `figure` itself last: for a sparkline. */
   readonly history?: readonly number[];
   /** From where to where a figure would have been nothing unusual, where statistics say so. */
@@ -56,6 +72,24 @@ export function subjectName(subject: Subject): string {
     case "api":
       return `${subject.kind} ${subject.measure}`;
   }
+}
+
+/** Names what is wrong about what, whenever it began: `run_failed:nightly/embed`. */
+export function anomalyId({ code, subject }: Pick<Anomaly, "code" | "subject">): string {
+  return `${code}:${subjectName(subject).replaceAll(" ", "_")}`;
+}
+
+/** What is wrong in one short line. */
+export function causeOf({ cause, text }: Pick<Anomaly, "cause" | "text">): string {
+  return cause ?? text.split(/[:;] /, 1)[0]!;
+}
+
+/** What to do about it, and what else there is to say: what follows the cause in its text. */
+export function remedyOf(anomaly: Pick<Anomaly, "cause" | "text">): string {
+  const cause = causeOf(anomaly);
+  return anomaly.text.startsWith(cause)
+    ? anomaly.text.slice(cause.length).replace(/^[:;,. ]+/, "")
+    : anomaly.text;
 }
 
 /** Most severe first, then newest. */

@@ -1,7 +1,7 @@
 import { z } from "../../deps.ts";
 import { KINDS } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
-import { type Anomaly, SEVERITIES, type Subject } from "./anomaly.ts";
+import { type Anomaly, SEVERITIES, type Subject, UNITS } from "./anomaly.ts";
 import { episodes } from "./episodes.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 
@@ -22,10 +22,11 @@ const FINDING: z.ZodType<Anomaly> = z.object({
   subject: SUBJECT,
   figure: z.number(),
   expected: z.number(),
-  unit: z.enum(["rows", "ms", "share", "runs", "attempts", "events", "sources", "score"]),
+  unit: z.enum(UNITS),
   since: z.string(),
   run_id: z.string().nullable(),
   text: z.string(),
+  cause: z.string().exactOptional(),
   history: z.array(z.number()).exactOptional(),
   usual: z.tuple([z.number(), z.number()]).readonly().exactOptional(),
   until: z.string().exactOptional(),

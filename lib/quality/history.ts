@@ -25,7 +25,23 @@ export function historyAnomalies(dag: WatchedDag, history: readonly RunHistory[]
   const [newest, ...before] = history.filter(ended).filter(({ run }) => run.state !== "cancelled");
   if (newest === undefined) return unfinished;
   if (newest.run.state === "failed") return [failed(dag, newest, before), ...unfinished];
-  return [...runAnomalies(dag, newest, before), ...unfinished];
+  return [...tolerated(dag, newest), ...runAnomalies(dag, newest, before), ...unfinished];
+}
+
+/** Tasks that failed in a run that went on without them. */
+function tolerated(dag: WatchedDag, { run, tasks }: RunHistory): Anomaly[] {
+  return tasks.filter(({ state }) => state === "failed").map(({ task_id, attempts }) => ({
+    code: "task_failed",
+    severity: "warning",
+    subject: { kind: "task", dag_id: dag.id, task_id },
+    figure: attempts,
+    expected: 0,
+    unit: "attempts",
+    since: run.ended_at ?? run.created_at,
+    run_id: run.run_id,
+    text: `Task ${task_id} failed, and the run of ${dag.id} went on without it: see ` +
+      `\`deno task pipeline logs ${run.run_id} ${task_id}\``,
+  }));
 }
 
 /** Failed runs after which another one succeeded, newest first; of several in a row, the last with their number. */
@@ -45,7 +61,11 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
   const first = streak.at(-1) ?? one;
   const task = one.tasks.find(({ state }) => state === "failed")?.task_id ?? null;
   const { run_id } = one.run;
-  const many = streak.length === 0 ? "" : ` (${streak.length + 1} in a row)`;
+  const what = streak.length === 0
+    ? `The last run of ${dag.id} failed`
+    : `The last ${streak.length + 1} runs of ${dag.id} failed`;
+  const where = task === null ? what : `${what} at ${task}`;
+  const cause = one.run.error === null ? where : `${where}: ${brief(one.run.error, task)}`;
   return {
     code: "run_failed",
     severity: "critical",
@@ -57,9 +77,19 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
     unit: "runs",
     since: first.run.ended_at ?? first.run.created_at,
     run_id,
-    text: `run ${run_id} of ${dag.id} failed${task === null ? "" : ` at ${task}`}${many}: see ` +
-      `\`deno task pipeline logs ${run_id}\`, mend the cause, then \`deno task pipeline retry ${run_id}\``,
+    cause,
+    text: `${cause}; see \`deno task pipeline logs ${run_id}\`, mend the cause, then ` +
+      `\`deno task pipeline retry ${run_id}\``,
   };
+}
+
+/** The most of an error that a headline takes, in characters. */
+const MAX_ERROR = 160;
+
+/** The first line of a run's error, without the task's name. */
+function brief(error: string, task: string | null): string {
+  const [line = ""] = error.replace(`${task}: `, "").split("\n");
+  return line.length <= MAX_ERROR ? line : `${line.slice(0, MAX_ERROR - 1)}…`;
 }
 
 /** What is unusual about a successful run, against the runs before it, newest first. */

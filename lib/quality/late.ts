@@ -25,6 +25,7 @@ export async function lateAnomalies(
   const missed = due.filter((at) => at <= now - GRACE_MS);
   if (missed[0] === undefined) return [];
   const since = iso(missed[0]);
+  const cause = `A run of ${id} is late: it was due at ${since} and has not started`;
   return [{
     code: "run_late",
     severity: "critical",
@@ -34,9 +35,9 @@ export async function lateAnomalies(
     unit: "runs",
     since,
     run_id: null,
-    text:
-      `${id} was due at ${since} and no run was made: keep \`deno task schedule\` (or \`start\`) running, ` +
-      `and catch up by \`deno task pipeline run ${id}\``,
+    cause,
+    text: `${cause}; keep \`deno task schedule\` (or \`deno task start\`) running, and catch up by ` +
+      `\`deno task pipeline run ${id}\``,
   }];
 }
 
@@ -62,7 +63,7 @@ export function pastLate({ id }: WatchedDag, history: readonly RunHistory[]): An
   });
 }
 
-/** A scheduler that was there and has gone silent, while some dag has a schedule. */
+/** Whether a scheduler is missing while some dag has a schedule: one that has gone silent, or that never was. */
 export async function schedulerAnomalies(
   runs: Pick<WatchedRuns, "leader">,
   dags: readonly WatchedDag[],
@@ -70,17 +71,39 @@ export async function schedulerAnomalies(
 ): Promise<Anomaly[]> {
   if (!dags.some(({ schedule }) => schedule !== undefined)) return [];
   const leader = await runs.leader();
-  if (leader === null || Date.parse(leader.live_until) > now - GRACE_MS) return [];
+  if (leader === null) return [neverScheduled(now)];
+  const silent_ms = now - Date.parse(leader.live_until);
+  if (silent_ms < 0) return [];
   return [{
     code: "scheduler_silent",
-    severity: "warning",
+    severity: silent_ms < GRACE_MS ? "warning" : "critical",
     subject: { kind: "store", store: "runs" },
     figure: now - Date.parse(leader.last_tick),
     expected: 0,
     unit: "ms",
     since: leader.last_tick,
     run_id: null,
-    text: `no scheduler has been heard of since ${leader.last_tick}, so nothing runs by itself: ` +
-      "keep `deno task schedule` (or `start`) running, or set PARLEY_SCHEDULE=off",
+    cause: NO_SCHEDULER,
+    text: `${NO_SCHEDULER}: the last sign of one is from ${leader.last_tick}; ${START_ONE}`,
   }];
+}
+
+const NO_SCHEDULER = "No scheduler is running, so no run starts by itself";
+const START_ONE =
+  "start `deno task schedule` (or `deno task start`) and keep it running, or set PARLEY_SCHEDULE=off " +
+  "if something else starts the runs";
+
+function neverScheduled(now: number): Anomaly {
+  return {
+    code: "scheduler_missing",
+    severity: "warning",
+    subject: { kind: "store", store: "runs" },
+    figure: 0,
+    expected: 1,
+    unit: "schedulers",
+    since: iso(now),
+    run_id: null,
+    cause: NO_SCHEDULER,
+    text: `${NO_SCHEDULER}: there has never been one; ${START_ONE}`,
+  };
 }

@@ -8,9 +8,9 @@ import { percent, unusual } from "./unusual.ts";
 export const SPAN_MINUTES = 5;
 /** With fewer requests a span says nothing. */
 const MIN_REQUESTS = 50;
-/** Share of errors below which nobody is called. */
+/** Share of errors, or of degraded answers, below which nothing is said. */
 const MIN_ERRORS = 0.01;
-/** Share of errors that is wrong whatever was usual. */
+/** Share of them that is wrong whatever was usual. */
 const MANY_ERRORS = 0.05;
 /** How much of its hit rate the cache must have lost. */
 const HITS_LOST = 0.2;
@@ -43,28 +43,56 @@ export function judgeSpan(spans: readonly ServingSpan[], published: string | nul
   const within = (ms: number) => since > -SPAN_MINUTES * 60_000 && since < ms;
   return [
     errors(now, before),
+    degraded(now, before),
     within(FILLING_MS) ? null : hits(now, before),
     within(SETTLING_MS) ? null : slow(now, before),
   ].filter((each) => each !== null);
 }
 
 function errors(now: ServingSpan, before: readonly ServingSpan[]): Anomaly | null {
-  const figure = now.errors / now.requests;
-  const parts = before.map(({ errors, requests }) => ({ part: errors, whole: requests }));
-  const usual = forecastShare(parts, now.requests);
-  const many = figure >= MANY_ERRORS;
-  if (!many && (usual === null || figure < MIN_ERRORS || figure <= usual.high)) return null;
-  const expected = usual?.expected ?? 0;
+  const found = tooMany("errors", now, before);
+  if (found === null) return null;
+  const { figure, expected } = found;
   return anomaly("api_errors", "errors", now, {
-    severity: many ? "critical" : "warning",
-    figure,
-    expected,
-    unit: "share",
-    ...usual === null ? {} : { usual: [usual.low, usual.high] as const },
-    history: [...parts.map(({ part, whole }) => part / whole), figure],
+    severity: figure >= MANY_ERRORS ? "critical" : "warning",
+    ...found,
     text: `${percent(figure)} of the answers are errors where ${percent(expected)} are usual: ` +
       "the log names each with its instance; `deno task doctor` says what is down",
   });
+}
+
+/** Such an answer is right as far as it goes, so it is no error. */
+function degraded(now: ServingSpan, before: readonly ServingSpan[]): Anomaly | null {
+  const found = tooMany("degraded", now, before);
+  if (found === null) return null;
+  const { figure, expected } = found;
+  return anomaly("api_degraded", "degraded answers", now, {
+    severity: "warning",
+    ...found,
+    text: `${percent(figure)} of the answers lack what a store should have given, where ${
+      percent(expected)
+    } are usual: each names the store in \`degraded\`; \`deno task doctor\` says what is down or slow`,
+  });
+}
+
+/** A share of the answers that is wrong whatever was usual, or more than was; null where it is neither. */
+function tooMany(
+  of: "errors" | "degraded",
+  now: ServingSpan,
+  before: readonly ServingSpan[],
+): Pick<Anomaly, "figure" | "expected" | "unit" | "usual" | "history"> | null {
+  const figure = now[of] / now.requests;
+  const parts = before.map((span) => ({ part: span[of], whole: span.requests }));
+  const usual = forecastShare(parts, now.requests);
+  const few = usual === null || figure < MIN_ERRORS || figure <= usual.high;
+  if (figure < MANY_ERRORS && few) return null;
+  return {
+    figure,
+    expected: usual?.expected ?? 0,
+    unit: "share",
+    ...usual === null ? {} : { usual: [usual.low, usual.high] as const },
+    history: [...parts.map(({ part, whole }) => part / whole), figure],
+  };
 }
 
 function hits(now: ServingSpan, before: readonly ServingSpan[]): Anomaly | null {

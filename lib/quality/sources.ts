@@ -63,6 +63,7 @@ function keyOf({ kind, path }: Path): string {
 function anomaly(failed: Failed, run_id: string, since: string): Anomaly {
   const { kind, path, error } = failed[0]!;
   const more = failed.length > 1 ? `, and ${failed.length - 1} more of ${path} cannot be read` : "";
+  const cause = `A source of ${kind} cannot be read: ${error}${more}`;
   return {
     code: "source_unreadable",
     severity: "critical",
@@ -72,8 +73,8 @@ function anomaly(failed: Failed, run_id: string, since: string): Anomaly {
     unit: "sources",
     since,
     run_id,
-    text:
-      `${error}${more}: its ${kind} were left out; repair it, or correct PARLEY_${kind.toUpperCase()}, then ` +
+    cause,
+    text: `${cause}: its ${kind} were left out; repair it, or correct PARLEY_${kind.toUpperCase()}, then ` +
       "`deno task pipeline`",
   };
 }

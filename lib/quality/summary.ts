@@ -2,7 +2,14 @@ import { type Clock, DAY_MS, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
-import type { RunHistory, RunState, RunStore, TaskHistory, TaskState } from "../stores/runs/port.ts";
+import {
+  type RunHistory,
+  type RunState,
+  type RunStore,
+  statusOf,
+  type TaskHistory,
+  type TaskState,
+} from "../stores/runs/port.ts";
 import { median, quantile } from "./robust.ts";
 import { MAX_RUNS, span, type WatchedDag } from "./watched.ts";
 
@@ -29,7 +36,10 @@ export interface Durations {
 
 /** Counts that stages and dags have in common. `rate`s and shares are 0..1, and null where nothing was counted. */
 export interface Tally {
-  /** Runs that ended in success or failure, in the window. Skipped and cancelled ones count as neither. */
+  /**
+   * Runs that ended in success or failure, in the window. Skipped and cancelled ones count as neither, and so does a run
+   * that had nothing to do.
+   */
   readonly runs: number;
   readonly success_rate: number | null;
   readonly last_success: string | null;
@@ -56,7 +66,7 @@ export interface DagSummary extends Tally {
   readonly dag_id: string;
   readonly last_run: {
     readonly run_id: string;
-    readonly state: RunState;
+    readonly state: RunState | "nothing_new";
     readonly created_at: string;
     readonly ended_at: string | null;
     readonly ms: number | null;
@@ -120,7 +130,7 @@ export function dagSummary(dag: WatchedDag, history: readonly RunHistory[], now:
   const stages = stageIds(dag, history).map((id) => stageSummary(id, history, now));
   const first = new Set(dag.tasks.filter(({ needs = [] }) => needs.length === 0).map(({ id }) => id));
   const times = history.map(({ run }) => ({
-    state: run.state,
+    state: statusOf(run),
     started_at: run.started_at,
     ended_at: run.ended_at,
   }));
@@ -163,7 +173,9 @@ function stageSummary(task_id: string, history: readonly RunHistory[], now: numb
   };
 }
 
-type Outcome = Pick<TaskHistory, "started_at" | "ended_at"> & { readonly state: TaskState | RunState };
+type Outcome = Pick<TaskHistory, "started_at" | "ended_at"> & {
+  readonly state: TaskState | ReturnType<typeof statusOf>;
+};
 
 /** Of what is newest first. */
 function outcomes(
@@ -196,8 +208,15 @@ function durations(newestFirst: readonly number[]): Durations {
 
 function lastRun(history: RunHistory | undefined): DagSummary["last_run"] {
   if (history === undefined) return null;
-  const { run_id, state, created_at, started_at, ended_at, error } = history.run;
-  return { run_id, state, created_at, ended_at, ms: span(started_at, ended_at), error };
+  const { run_id, created_at, started_at, ended_at, error } = history.run;
+  return {
+    run_id,
+    state: statusOf(history.run),
+    created_at,
+    ended_at,
+    ms: span(started_at, ended_at),
+    error,
+  };
 }
 
 function age(at: string | null, now: number): number | null {

@@ -1,4 +1,4 @@
-import type { RunHistory } from "../stores/runs/port.ts";
+import { type RunHistory, statusOf } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { seconds, unusual } from "./unusual.ts";
 import { span, type WatchedDag } from "./watched.ts";
@@ -26,7 +26,7 @@ export function unfinishedAnomalies(
 function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHistory[], now: number) {
   if (run.started_at === null) return null;
   const at = Date.parse(run.logical_date);
-  const usual = history.filter((one) => one.run.state === "success").reverse().flatMap((one) => {
+  const usual = history.filter((one) => statusOf(one.run) === "success").reverse().flatMap((one) => {
     const value = span(one.run.started_at, one.run.ended_at);
     return value === null ? [] : [{ at: Date.parse(one.run.logical_date), value }];
   });

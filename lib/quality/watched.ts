@@ -11,7 +11,10 @@ export interface WatchedDag {
 }
 
 /** What is asked of the run store. */
-export type WatchedRuns = Pick<RunStore, "history" | "outputs" | "lastScheduled" | "paused" | "leader">;
+export type WatchedRuns = Pick<
+  RunStore,
+  "history" | "outputs" | "lastScheduled" | "paused" | "leader" | "acknowledgements"
+>;
 
 /**
  * Runs of one dag that are read at most. It bounds the time of a page: 200 runs of 50 tasks are 10,000 rows, which
@@ -39,6 +42,7 @@ export function readOnce(runs: WatchedRuns, since: string): WatchedRuns {
     lastScheduled: (o) => runs.lastScheduled(o),
     paused: () => runs.paused(),
     leader: () => runs.leader(),
+    acknowledgements: () => runs.acknowledgements(),
   };
 }
 

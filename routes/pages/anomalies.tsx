@@ -1,11 +1,12 @@
-import { type Anomalies, detectAnomalies } from "../../lib/quality/anomalies.ts";
+import { type Anomalies, findAnomalies } from "../../lib/quality/anomalies.ts";
 import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../lib/quality/anomaly.ts";
 import { AnomalyCard } from "../ui/anomaly_card.tsx";
 import { AnomalyTable } from "../ui/anomaly_table.tsx";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { pageOf, Pages, withQuery } from "../ui/table.tsx";
 import { Unread } from "../ui/unread.tsx";
-import { answering } from "../health.ts";
+import { watched } from "../pipeline.ts";
+import { judged } from "../web/anomalies.ts";
 import { keep } from "../web/ask.ts";
 import type { View, Visit } from "../web/page.ts";
 
@@ -13,11 +14,10 @@ const PER_PAGE = 50;
 const MOST_PAGES = 100;
 
 /** `GET /anomalies?severity=&page=`: what is not as it should be, what was not, and the history that shows it. */
-export async function anomalies({ site, url, now }: Visit): Promise<View> {
-  const { runs, analytics } = site.stores;
-  const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
-  const asked = { answering: answering(site.stores), serving: site.serving() };
-  const found = await keep(site, "anomalies", () => detectAnomalies({ ...watched, ...asked }));
+export async function anomalies(visit: Visit): Promise<View> {
+  const { site, url } = visit;
+  const look = () => findAnomalies(watched({ ...site, dags: [...site.dags.values()] }));
+  const found = await judged(site, keep(site, "anomalies", look));
   const severity = SEVERITIES.find((each) => each === url.searchParams.get("severity")) ?? null;
   return {
     title: "Anomalies",
@@ -32,8 +32,7 @@ export async function anomalies({ site, url, now }: Visit): Promise<View> {
           found={only(found.value, severity)}
           all={found.value}
           severity={severity}
-          url={url}
-          now={now}
+          visit={visit}
         />
       ),
   };
@@ -45,24 +44,28 @@ function only(all: Anomalies, severity: Severity | null): Anomalies {
 }
 
 function Found(
-  { found: { open, past, since }, all, severity, url, now }: {
+  { found: { open, past, since }, all, severity, visit }: {
     found: Anomalies;
     all: Anomalies;
     severity: Severity | null;
-    url: URL;
-    now: number;
+    visit: Visit;
   },
 ) {
+  const { url, now } = visit;
   const page = pageOf(url, MOST_PAGES);
-  const none = severity === null ? "Nothing stands out." : `Nothing ${severity} stands out.`;
+  const none = severity === null ? "No open anomalies." : `No open anomalies of severity ${severity}.`;
   return (
     <>
       <Counts all={all} />
       <Choice url={url} severity={severity} />
-      <Section title="Open" aside="most severe first">
+      <Section title="Open" aside="most severe first, then what is acknowledged">
         {open.length === 0
           ? <Empty>{none} Runs are judged by those before them, from the eighth on.</Empty>
-          : <div class="cards">{open.map((each) => <AnomalyCard anomaly={each} now={now} />)}</div>}
+          : (
+            <div class="cards">
+              {open.map((each, i) => <AnomalyCard anomaly={each} visit={visit} number={i} />)}
+            </div>
+          )}
       </Section>
       <Section
         id="past-ones"
@@ -71,15 +74,15 @@ function Found(
       >
         <AnomalyTable
           id="past"
-          caption="What held and no longer does, newest first. Sorting holds within the page."
+          caption="What is over, newest first. Sorting holds within the page."
           url={url}
           now={now}
           anomalies={past.slice((page - 1) * PER_PAGE, page * PER_PAGE)}
-          empty={<Empty>Nothing that stood out is over.</Empty>}
+          empty={<Empty>No past anomalies.</Empty>}
         />
         <p class="muted">
-          Runs that go on or wait for too long, a silent scheduler and stores that do not answer are told only
-          while they are so.
+          Runs that take or wait too long, a missing scheduler and stores that do not answer are shown only
+          while they last.
         </p>
         <Pages url={url} page={page} more={past.length > page * PER_PAGE} />
       </Section>
@@ -88,14 +91,15 @@ function Found(
 }
 
 function Counts({ all: { open, past } }: { all: Anomalies }) {
-  const of = (severity: Severity) => open.filter((each) => each.severity === severity).length;
+  const counting = open.filter(({ acknowledged }) => acknowledged === null);
+  const of = (severity: Severity) => counting.filter((each) => each.severity === severity).length;
   const about = new Set(open.map(({ subject }) => subjectName(subject))).size;
   return (
     <Figures>
       <Figure
         name="Critical"
         value={String(of("critical"))}
-        note="somebody must act now"
+        note="needs action now"
         tone={of("critical") > 0 ? "bad" : "good"}
       />
       <Figure
@@ -104,7 +108,12 @@ function Counts({ all: { open, past } }: { all: Anomalies }) {
         note="to look at today"
         tone={of("warning") > 0 ? "warn" : "plain"}
       />
-      <Figure name="To know" value={String(of("info"))} note="no action asked for" />
+      <Figure name="For information" value={String(of("info"))} note="needs no action" />
+      <Figure
+        name="Acknowledged"
+        value={String(open.length - counting.length)}
+        note="known, and not counted"
+      />
       <Figure name="Affected" value={String(about)} note="tasks, stores and measures" />
       <Figure name="Past" value={String(past.length)} note="over by now" />
     </Figures>

@@ -1,3 +1,4 @@
+import { sentence } from "../../lib/core/text.ts";
 import { causeOf, ParleyError } from "../../lib/core/errors.ts";
 import type { Explained } from "../../lib/recommend/recommender.ts";
 import { readId } from "../../lib/schema/ids.ts";
@@ -8,7 +9,6 @@ import { Messages, readMessages } from "../ui/explain_messages.tsx";
 import { Timings } from "../ui/explain_timings.tsx";
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { readSuppressed, type SuppressedCampaigns } from "../ui/suppressed.tsx";
-import { sentence } from "../ui/text.ts";
 import type { Asked } from "../web/ask.ts";
 import type { View, Visit } from "../web/page.ts";
 

@@ -1,4 +1,4 @@
-import { type Anomalies, detectAnomalies } from "../../lib/quality/anomalies.ts";
+import { type Anomalies, findAnomalies } from "../../lib/quality/anomalies.ts";
 import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import type { ServingSpan } from "../../lib/core/types.ts";
 import { type DagSummary, pipelineRunSummary, type PipelineSummary } from "../../lib/quality/summary.ts";
@@ -9,14 +9,14 @@ import { WeekCharts, WeekFigures, type Weeks, weeks } from "../ui/engagement_wee
 import { Empty, Figure, Figures, Section } from "../ui/layout.tsx";
 import { percent } from "../ui/numbers.ts";
 import { Recent } from "../ui/recent.tsx";
-import { schedulerOf, type SchedulerState, SchedulerWarning } from "../ui/scheduler.tsx";
 import { AnswerCharts, AnswerFigures } from "../ui/serving_now.tsx";
 import { State } from "../ui/state.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 import { Ago, duration, span } from "../ui/time.tsx";
 import { Unread } from "../ui/unread.tsx";
-import { Verdict } from "../ui/verdict.tsx";
-import { answering } from "../health.ts";
+import { StatusBanner } from "../ui/status_banner.tsx";
+import { watched } from "../pipeline.ts";
+import { judged } from "../web/anomalies.ts";
 import { type Asked, keep } from "../web/ask.ts";
 import { live } from "../web/live.ts";
 import type { Site, View, Visit } from "../web/page.ts";
@@ -34,7 +34,6 @@ interface Seen {
   readonly anomalies: Asked<Anomalies>;
   readonly summary: Asked<PipelineSummary>;
   readonly week: Asked<Weeks>;
-  readonly scheduler: Asked<SchedulerState | null>;
   readonly minutes: readonly ServingSpan[];
 }
 
@@ -46,22 +45,21 @@ async function seen(site: Site, url: URL): Promise<Seen> {
   const now = site.clock.now();
   const minutes = site.metrics.window.minutes(now);
   const runs = readOnce(site.stores.runs, iso(now - LOOK_BACK_DAYS * DAY_MS));
-  const watched = { runs, analytics, dags: [...site.dags.values()], clock: site.clock };
+  const dags = [...site.dags.values()];
   const recent = await keep(site, "recent", () => newest(site.runs, [...site.dags.keys()]));
   const states = [...recent.value?.values() ?? []].flat().map(({ run_id, state }) => [run_id, state]);
   const settled = { ms: SETTLED_MS, of: JSON.stringify(states) };
-  const [anomalies, summary, week, scheduler] = await Promise.all([
+  const [anomalies, summary, week] = await Promise.all([
+    judged(site, keep(site, "open", () => findAnomalies({ ...watched({ ...site, dags }), runs }), settled)),
     keep(
       site,
-      "open",
-      () => detectAnomalies({ ...watched, answering: answering(site.stores), serving: site.serving() }),
+      "week",
+      () => pipelineRunSummary({ runs, analytics, dags, clock: site.clock, days: 7 }),
       settled,
     ),
-    keep(site, "week", () => pipelineRunSummary({ ...watched, days: 7 }), settled),
     keep(site, "engagement", () => weeks(analytics, now), settled),
-    keep(site, "scheduler", () => schedulerOf(site, now)),
   ]);
-  return { url, now, recent, anomalies, summary, week, scheduler, minutes };
+  return { url, now, recent, anomalies, summary, week, minutes };
 }
 
 /** The last runs of each dag, newest first. */
@@ -81,7 +79,6 @@ export async function overview({ site, url }: Visit): Promise<View> {
         <div role="status">
           <Judged {...at} />
         </div>
-        <Scheduler {...at} />
         <Now {...at} />
         <Open {...at} />
         <Pipelines {...at} />
@@ -111,7 +108,6 @@ export function overviewEvents(visit: Visit): Promise<Response> {
 /** What changes, by the id of its element. */
 const PARTS = {
   "judged": Judged,
-  "scheduler": Scheduler,
   "now": Now,
   "open-anomalies": Open,
   "all-pipelines": Pipelines,
@@ -119,16 +115,12 @@ const PARTS = {
   "engagement": Engagement,
 } as const;
 
-function Judged({ anomalies, summary }: Seen) {
+function Judged({ anomalies }: Seen) {
   return (
     <div id="judged">
-      <Verdict anomalies={anomalies} summary={summary} />
+      <StatusBanner anomalies={anomalies} />
     </div>
   );
-}
-
-function Scheduler({ scheduler: { value, error }, now }: Seen) {
-  return <div id="scheduler">{error === null && <SchedulerWarning scheduler={value} now={now} />}</div>;
 }
 
 function Now({ summary, minutes, now, week }: Seen) {
@@ -167,15 +159,15 @@ function Freshness({ summary: { value } }: { summary: Asked<PipelineSummary> }) 
 
 function Open({ url, now, anomalies }: Seen) {
   return (
-    <Section title="Open anomalies">
+    <Section title="Open anomalies" aside={<a href="/anomalies">acknowledge, and what is over</a>}>
       {anomalies.value === null ? <Unread what="The run store" error={anomalies.error} /> : (
         <AnomalyTable
           id="open"
-          caption="What is not as it was or should be, most severe first."
+          caption="What is not as it was or should be, most severe first, then what is acknowledged."
           url={url}
           now={now}
           anomalies={anomalies.value.open}
-          empty={<Empty>Nothing stands out.</Empty>}
+          empty={<Empty>No open anomalies.</Empty>}
         />
       )}
     </Section>

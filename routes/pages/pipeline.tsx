@@ -3,7 +3,7 @@ import { iso } from "../../lib/core/clock.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import { topological } from "../../lib/dag/graph.ts";
 import { nextOccurrences } from "../../lib/dag/schedule.ts";
-import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
+import { type RunSnapshot, statusOf } from "../../lib/stores/runs/port.ts";
 import { DagGraph } from "../ui/dag_graph.tsx";
 import { Action, Field } from "../ui/form.tsx";
 import { RunGrid } from "../ui/grid.tsx";
@@ -96,7 +96,8 @@ function Now({ dag, newest, now }: { dag: Dag<never>; newest: RunSnapshot | unde
   const aside = newest === undefined ? "no run yet" : (
     <span>
       as <a href={`/runs/${encodeURIComponent(newest.run.run_id)}`}>{newest.run.run_id}</a> has it:{" "}
-      <State state={newest.run.state} /> <Ago at={newest.run.started_at ?? newest.run.created_at} now={now} />
+      <State state={statusOf(newest.run)} />{" "}
+      <Ago at={newest.run.started_at ?? newest.run.created_at} now={now} />
     </span>
   );
   return (

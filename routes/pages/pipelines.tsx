@@ -1,7 +1,7 @@
 import type { Dag } from "../../lib/dag/define.ts";
 import { nextOccurrences } from "../../lib/dag/schedule.ts";
 import { iso } from "../../lib/core/clock.ts";
-import type { RunRecord } from "../../lib/stores/runs/port.ts";
+import { type RunRecord, statusOf } from "../../lib/stores/runs/port.ts";
 import { Empty, Section } from "../ui/layout.tsx";
 import { Recent } from "../ui/recent.tsx";
 import { schedulerOf, SchedulerWarning } from "../ui/scheduler.tsx";
@@ -73,10 +73,10 @@ function columns(now: number): Column<Row>[] {
       cell: ({ recent: [last] }) =>
         last === undefined ? "none yet" : (
           <a href={`/runs/${encodeURIComponent(last.run_id)}`}>
-            <State state={last.state} />
+            <State state={statusOf(last)} />
           </a>
         ),
-      by: ({ recent: [last] }) => last?.state ?? null,
+      by: ({ recent: [last] }) => last === undefined ? null : statusOf(last),
     },
     { key: "recent", head: "Before it", cell: ({ recent }) => <Recent runs={recent.slice(1)} /> },
     {

@@ -1,4 +1,4 @@
-import { RUN_STATES, type RunRecord, type RunState } from "../../lib/stores/runs/port.ts";
+import { RUN_STATES, type RunRecord, type RunState, statusOf } from "../../lib/stores/runs/port.ts";
 import { Empty, Section } from "../ui/layout.tsx";
 import { State } from "../ui/state.tsx";
 import { type Column, pageOf, Pages, Table } from "../ui/table.tsx";
@@ -80,7 +80,7 @@ export function columns(now: number): Column<RunRecord>[] {
       cell: ({ run_id }) => <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>,
       by: ({ run_id }) => run_id,
     },
-    { key: "state", head: "State", cell: ({ state }) => <State state={state} />, by: ({ state }) => state },
+    { key: "state", head: "State", cell: (run) => <State state={statusOf(run)} />, by: statusOf },
     { key: "trigger", head: "Made by", cell: ({ trigger }) => trigger, by: ({ trigger }) => trigger },
     {
       key: "date",
@@ -112,7 +112,7 @@ export function columns(now: number): Column<RunRecord>[] {
     },
     {
       key: "error",
-      head: "Error",
+      head: "Reason",
       cell: ({ error }) => error !== null && <span class="brief" title={error}>{error}</span>,
       by: ({ error }) => error,
     },

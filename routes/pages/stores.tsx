@@ -55,14 +55,14 @@ export async function stores({ site, url, now }: Visit): Promise<View> {
 function State({ rows, down }: { rows: readonly StoreRow[]; down: readonly StoreRow[] }) {
   if (down.length === 0) {
     return (
-      <div class="verdict is-good" role="status">
+      <div class="status-banner is-good" role="status">
         <span class="sign" aria-hidden="true">✓</span>
         <p class="lead">All {rows.length} stores answer.</p>
       </div>
     );
   }
   return (
-    <div class="verdict is-bad" role="status">
+    <div class="status-banner is-bad" role="status">
       <span class="sign" aria-hidden="true">✕</span>
       <div>
         <p class="lead">

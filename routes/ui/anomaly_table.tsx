@@ -1,10 +1,11 @@
+import type { OpenAnomaly } from "../../lib/quality/acknowledge.ts";
 import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../lib/quality/anomaly.ts";
 import type { Child } from "../../deps.ts";
 import { Sparkline } from "./chart.tsx";
 import { figure, percent } from "./numbers.ts";
 import { Prose } from "./prose.tsx";
 import { type Column, Table } from "./table.tsx";
-import { Ago, Day, duration } from "./time.tsx";
+import { Ago, Day, duration, Time } from "./time.tsx";
 
 const LOOKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> = {
   critical: ["bad", "✕"],
@@ -42,7 +43,7 @@ export function AnomalyTable(
     caption: string;
     url: URL;
     now: number;
-    anomalies: readonly Anomaly[];
+    anomalies: readonly ListedAnomaly[];
     empty: Child;
   },
 ) {
@@ -60,7 +61,10 @@ export function AnomalyTable(
   );
 }
 
-function columns(now: number, over: boolean): Column<Anomaly>[] {
+/** One that is open, or one that is over. */
+type ListedAnomaly = Anomaly & Partial<Pick<OpenAnomaly, "acknowledged">>;
+
+function columns(now: number, over: boolean): Column<ListedAnomaly>[] {
   return [
     {
       key: "severity",
@@ -69,7 +73,7 @@ function columns(now: number, over: boolean): Column<Anomaly>[] {
       by: ({ severity }) => SEVERITIES.indexOf(severity),
     },
     { key: "subject", head: "About", cell: About, by: ({ subject }) => subjectName(subject) },
-    { key: "text", head: "What, and what to do", cell: Prose },
+    { key: "text", head: "What, and what to do", cell: What },
     {
       key: "figure",
       head: "Is",
@@ -109,6 +113,27 @@ function untilColumn(now: number): Column<Anomaly> {
       ),
     by: ({ until }) => until ?? null,
   };
+}
+
+function What({ text, acknowledged }: ListedAnomaly) {
+  return (
+    <>
+      <Prose text={text} />
+      {acknowledged && <AcknowledgedBy {...acknowledged} />}
+    </>
+  );
+}
+
+/** Who has it in hand, and until when it does not count. */
+export function AcknowledgedBy({ by, at, until }: NonNullable<OpenAnomaly["acknowledged"]>) {
+  return (
+    <p class="acknowledged">
+      <span class="state is-off">
+        <span aria-hidden="true">‖</span>acknowledged
+      </span>{" "}
+      by {by} on <Time at={at} />; not counted until <Time at={until} />
+    </p>
+  );
 }
 
 function About({ subject, run_id }: Anomaly) {

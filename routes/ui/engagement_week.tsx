@@ -3,7 +3,7 @@ import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import type { Asked } from "../web/ask.ts";
 import { LineChart } from "./chart.tsx";
 import { Empty, Figure, Section } from "./layout.tsx";
-import { figure, percent } from "./numbers.ts";
+import { glance, percent } from "./numbers.ts";
 import { Unread } from "./unread.tsx";
 
 export interface Weeks {
@@ -36,14 +36,14 @@ export function WeekFigures({ week: { value } }: { week: Asked<Weeks> }) {
     <>
       <Figure
         name="Shown this week"
-        value={figure(sum(now, "impressions"))}
-        note={`${figure(sum(before, "impressions"))} the week before`}
+        value={glance(sum(now, "impressions"))}
+        note={`${glance(sum(before, "impressions"))} the week before`}
       />
       <Figure name="Clicked" value={percent(rate(now))} note={`${percent(rate(before))} the week before`} />
       <Figure
         name="Conversions"
-        value={figure(sum(now, "conversions"))}
-        note={`${figure(sum(before, "conversions"))} the week before`}
+        value={glance(sum(now, "conversions"))}
+        note={`${glance(sum(before, "conversions"))} the week before`}
       />
     </>
   );

@@ -2,15 +2,18 @@ import type { Child } from "../../deps.ts";
 import { allows } from "../../lib/core/types.ts";
 import type { Visit } from "../web/page.ts";
 
+/** What a form needs to know of its visit. */
+type Shown = Pick<Visit, "session">;
+
 /** The token that no other site can know. */
-export function Hidden({ visit }: { visit: Visit }) {
+export function Hidden({ visit }: { visit: Shown }) {
   return <input type="hidden" name="csrf" value={visit.session.csrf} />;
 }
 
 /** A form that changes something, for those whose key may; others see it off, and why. */
 export function Action(
   { visit, to, label, tone = "plain", children }: {
-    visit: Visit;
+    visit: Shown;
     to: string;
     label: string;
     tone?: "plain" | "main" | "danger" | "small";
@@ -37,7 +40,7 @@ export function Action(
 }
 
 /** Says why buttons are off, to those whose key may not use them; small ones in a table share one such line. */
-export function NeedsAdmin({ visit }: { visit: Visit }) {
+export function NeedsAdmin({ visit }: { visit: Shown }) {
   if (allows(visit.session.scopes, "admin")) return null;
   return (
     <p class="hint">

@@ -1,4 +1,4 @@
-import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
+import { type RunSnapshot, statusOf } from "../../lib/stores/runs/port.ts";
 import { Empty } from "./layout.tsx";
 import { Legend, lookOf, State } from "./state.tsx";
 import { Time } from "./time.tsx";
@@ -50,7 +50,7 @@ function Line(
         </a>
       </th>
       <td>
-        <State state={run.state} />
+        <State state={statusOf(run)} />
       </td>
       {tasks.map((task) => {
         const { look, sign, name } = lookOf(stateOf.get(task) ?? "none");

@@ -1,17 +1,19 @@
-import { count } from "./text.ts";
+import { counted } from "../../lib/core/text.ts";
 
 /** What each action says when it is done. Figures come from the address and are read as numbers only. */
 const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Object.freeze({
   queued: () => "The run is queued.",
-  retried: (n) => `${count(n, "task")} will run again.`,
+  retried: (n) => `${counted(n, "task")} will run again.`,
   cancelling: () => "The run is being cancelled.",
   over: () => "The run was over already.",
+  acknowledged: () => "Acknowledged. It does not count until then, unless it begins again.",
+  unacknowledged: () => "It counts again.",
   paused: () => "The schedule is paused: it makes no runs. Runs under way are not touched.",
   unpaused: () => "The schedule is on again.",
   backfilled: (n, of) =>
     n === of
-      ? `${count(n, "run")} queued.`
-      : `${count(n, "run")} queued; ${of - n} of ${of} occurrences had theirs already.`,
+      ? `${counted(n, "run")} queued.`
+      : `${counted(n, "run")} queued; ${of - n} of ${of} occurrences had theirs already.`,
 });
 
 /** The address to go to after an action, saying what it did. */

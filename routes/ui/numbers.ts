@@ -1,15 +1,32 @@
+import { duration } from "./time.tsx";
+
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const small = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const shares = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
 /** A figure as people read it: `12,345`, `3.14`. */
 export function figure(value: number): string {
   return (Number.isInteger(value) || Math.abs(value) >= 1_000 ? whole : small).format(value);
 }
 
-/** A share of one: `12.3 %`, or a dash where there is nothing to have a share of. */
+/** A figure for a glance, without a unit: `12,345`, `1.23 M`. */
+export function glance(value: number): string {
+  return value < 100_000 ? figure(value) : compact.format(value).replace(/(?=[A-Z])/, " ");
+}
+
+/** A share of one, rounded for a glance: `12 %`, `3.4 %`, `> 99.9 %`, or a dash if there is nothing to have a share of. */
 export function percent(share: number | null): string {
-  return share === null || !Number.isFinite(share) ? "–" : shares.format(share).replace("%", " %");
+  if (share === null || !Number.isFinite(share)) return "–";
+  const p = 100 * share;
+  if (p > 0 && p < 0.1) return "< 0.1 %";
+  if (p > 99.9 && p < 100) return "> 99.9 %";
+  const digits = p > 10 && p < 99 ? 0 : 1;
+  return `${Number(p.toFixed(digits))} %`;
+}
+
+/** Milliseconds for a glance: `0.4 ms`, `3.1 ms`, `250 ms`, `1.2 s`. */
+export function milliseconds(ms: number): string {
+  return ms < 10 ? `${Number(ms.toFixed(1))} ms` : duration(ms);
 }
 
 /** Bytes with a decimal unit: `1.2 MB`. */

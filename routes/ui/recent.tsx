@@ -1,4 +1,4 @@
-import type { RunRecord } from "../../lib/stores/runs/port.ts";
+import { type RunRecord, statusOf } from "../../lib/stores/runs/port.ts";
 import { lookOf } from "./state.tsx";
 
 /** Runs as small squares, each a link. */
@@ -6,8 +6,9 @@ export function Recent({ runs }: { runs: readonly RunRecord[] }) {
   if (runs.length === 0) return null;
   return (
     <span class="strip">
-      {runs.map(({ run_id, state }) => {
-        const { look, sign, name } = lookOf(state);
+      {runs.map((run) => {
+        const { run_id } = run;
+        const { look, sign, name } = lookOf(statusOf(run));
         return (
           <a
             class={`cell is-${look}`}

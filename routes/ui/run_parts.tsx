@@ -1,4 +1,4 @@
-import type { AttemptRecord, RunRecord, RunState, TaskRecord } from "../../lib/stores/runs/port.ts";
+import { type AttemptRecord, type RunRecord, statusOf, type TaskRecord } from "../../lib/stores/runs/port.ts";
 import type { Seen } from "../pages/run.tsx";
 import type { Visit } from "../web/page.ts";
 import { Action, NeedsAdmin } from "./form.tsx";
@@ -10,14 +10,15 @@ import { type Column, Table } from "./table.tsx";
 import { Ago, duration, lasted, Time } from "./time.tsx";
 
 /** How the run stands, in a few words to be read out: it changes with the state and with nothing else. */
-export function Standing({ run: { state } }: { run: RunRecord }) {
-  return <p id="standing">{STANDS[state]}</p>;
+export function Standing({ run }: { run: RunRecord }) {
+  return <p id="standing">{STANDS[statusOf(run)]}</p>;
 }
 
-const STANDS: Readonly<Record<RunState, string>> = {
+const STANDS: Readonly<Record<ReturnType<typeof statusOf>, string>> = {
   queued: "The run is queued",
-  running: "The run is going on",
+  running: "The run is in progress",
   success: "The run succeeded",
+  nothing_new: "The run had nothing new to do",
   failed: "The run failed",
   cancelled: "The run was cancelled",
 };
@@ -35,9 +36,11 @@ export function RunSummary({ visit, seen: { run, dag, attempts } }: { visit: Vis
     <Section
       id="summary"
       title="This run"
-      aside={<State state={run.state} />}
+      aside={<State state={statusOf(run)} />}
     >
-      {run.error !== null && <pre class="error problem">{run.error}</pre>}
+      {run.error !== null && (
+        <pre class={run.state === "failed" ? "error problem" : "error is-reason"}>{run.error}</pre>
+      )}
       <dl class="facts">
         <dt>Pipeline</dt>
         <dd>

@@ -1,7 +1,8 @@
+import { counted } from "../../lib/core/text.ts";
 import type { ServingSpan } from "../../lib/core/types.ts";
 import { LineChart, type Series } from "./chart.tsx";
 import { Empty, Figure, Section } from "./layout.tsx";
-import { figure, percent } from "./numbers.ts";
+import { figure, glance, milliseconds, percent } from "./numbers.ts";
 
 const RECENT_MS = 5 * 60_000;
 
@@ -13,28 +14,47 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingSpan[
   const requests = sum("requests");
   if (requests === 0) return <Figure name="Answers" value="none" note="in the last five minutes" />;
   const since = Math.max(now - RECENT_MS, Date.parse(recent[0]!.at));
-  const per_s = requests / Math.max(1, (now - since) / 1_000);
+  const per_minute = requests / Math.max(1 / 60, (now - since) / 60_000);
   const { p50_ms, p95_ms } = recent.at(-1)!;
-  const [errors, degraded] = [sum("errors"), sum("degraded")];
   return (
     <>
-      <Figure name="Answers a second" value={figure(per_s)} note="in the last five minutes" />
+      <Figure name="Answers" value={rate(per_minute)} note="in the last five minutes" />
       <Figure
-        name="Latency, p95"
-        value={`${figure(p95_ms ?? 0)} ms`}
-        note={`p50 ${figure(p50_ms ?? 0)} ms, last minute`}
+        name="95 % answered within"
+        value={milliseconds(p95_ms ?? 0)}
+        note={`half within ${milliseconds(p50_ms ?? 0)}, in the last minute with answers`}
       />
       <Figure
         name="From the cache"
         value={percent(sum("hits") / requests)}
-        note={`of ${figure(requests)} answers`}
+        note={`of ${counted(requests, "answer")}`}
       />
-      <Figure
-        name="Errors"
-        value={percent(errors / requests)}
-        note={`${percent(degraded / requests)} degraded`}
-        tone={errors > 0 ? "bad" : degraded > 0 ? "warn" : "plain"}
-      />
+      <Faults requests={requests} errors={sum("errors")} degraded={sum("degraded")} />
+    </>
+  );
+}
+
+function rate(per_minute: number): string {
+  return per_minute < 120
+    ? `${Math.ceil(per_minute)} a minute`
+    : `${glance(Math.round(per_minute / 60))} a second`;
+}
+
+/** What was wrong with answers, each as a figure of its own; that nothing was, where nothing was. */
+function Faults({ requests, errors, degraded }: { requests: number; errors: number; degraded: number }) {
+  if (errors + degraded === 0) return <Figure name="Errors" value="none" note="every answer was whole" />;
+  const of = (n: number) => `${figure(n)} of ${counted(requests, "answer")}`;
+  return (
+    <>
+      {errors > 0 && <Figure name="Errors" value={percent(errors / requests)} note={of(errors)} tone="bad" />}
+      {degraded > 0 && (
+        <Figure
+          name="Degraded"
+          value={percent(degraded / requests)}
+          note={`${of(degraded)}: without what a store should have given`}
+          tone="warn"
+        />
+      )}
     </>
   );
 }

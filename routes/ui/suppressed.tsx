@@ -1,9 +1,9 @@
+import { counted } from "../../lib/core/text.ts";
 import type { Campaign } from "../../lib/core/types.ts";
 import type { SuppressedCampaign } from "../../lib/recommend/suppressed.ts";
 import { ask, type Asked } from "../web/ask.ts";
 import type { Site } from "../web/page.ts";
 import { Empty, Section } from "./layout.tsx";
-import { count } from "./text.ts";
 import { Ago } from "./time.tsx";
 import { Unread } from "./unread.tsx";
 
@@ -44,7 +44,8 @@ export function Suppressed(
           </li>
         ))}
       </ul>
-      {rows.length > MAX_NAMED && <p class="muted">and {count(rows.length - MAX_NAMED, "more campaign")}</p>}
+      {rows.length > MAX_NAMED && <p class="muted">and {counted(rows.length - MAX_NAMED, "more campaign")}
+      </p>}
     </Section>
   );
 }

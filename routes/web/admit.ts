@@ -10,7 +10,7 @@ import { isOwn, type Session, type Sessions } from "./session.ts";
 /** Larger forms are refused. */
 const MAX_FORM = 64 * 1024;
 
-const NOBODY: Session = Object.freeze({ scopes: [], csrf: "", signed_in: false });
+const NOBODY: Session = Object.freeze({ scopes: [], csrf: "", key: null, signed_in: false });
 
 /**
  * Lets a request in, or sends it to the login. A form must come from a page of ours (its `Origin` says so) and carry the

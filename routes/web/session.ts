@@ -1,6 +1,7 @@
 import { type Context, createHash, createHmac, loadCookies, LRUCache, timingSafeEqual } from "../../deps.ts";
 import type { ApiKey, Scope } from "../../lib/core/types.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
+import { fingerprint, shortened } from "../auth.ts";
 import { ask } from "./ask.ts";
 
 /** Who looks at a page. */
@@ -9,6 +10,8 @@ export interface Session {
   readonly scopes: readonly Scope[];
   /** Stands in every form that this session is shown; no other site can read it. */
   readonly csrf: string;
+  /** The fingerprint of its key, short enough to be read; null where the service is open. */
+  readonly key: string | null;
   /** False where the service is open, so that there is nothing to log out of. */
   readonly signed_in: boolean;
 }
@@ -38,7 +41,7 @@ export class Sessions {
   ) {
     const seed = keys.length === 0 ? crypto.randomUUID() : JSON.stringify(keys.map(({ key }) => key));
     this.secret = createHash("sha256").update(`parley session 1 ${seed}`).digest("hex");
-    this.known = new Map(keys.map((key) => [nameOf(key.key), key]));
+    this.known = new Map(keys.map((key) => [fingerprint(key.key), key]));
   }
 
   /** Whether anybody may see and do everything. */
@@ -48,11 +51,11 @@ export class Sessions {
 
   /** The session of a request; null where there is none, or none any more. */
   async of(context: Context): Promise<Session | null> {
-    if (this.open) return { scopes: ["admin"], csrf: this.token("open"), signed_in: false };
+    if (this.open) return { scopes: ["admin"], csrf: this.token("open"), key: null, signed_in: false };
     const { value, name, until, id } = await this.cookie(context);
     const key = this.known.get(name);
     if (key === undefined || until < this.now() || await this.isEnded(id)) return null;
-    return { scopes: key.scopes, csrf: this.token(value), signed_in: true };
+    return { scopes: key.scopes, csrf: this.token(value), key: shortened(name), signed_in: true };
   }
 
   /** Starts a session for whoever shows one of the keys; false for any other. */
@@ -60,7 +63,7 @@ export class Sessions {
     const key = this.match(given);
     if (key === undefined) return false;
     const { setSignedCookie } = await loadCookies();
-    const value = `${nameOf(key.key)}.${this.now() + HOURS * 3_600_000}.${crypto.randomUUID()}`;
+    const value = `${fingerprint(key.key)}.${this.now() + HOURS * 3_600_000}.${crypto.randomUUID()}`;
     await setSignedCookie(context, cookieName(context), value, this.secret, {
       ...attributes(context),
       maxAge: HOURS * 3_600,
@@ -126,10 +129,6 @@ function attributes(context: Context) {
 function isHttps(context: Context): boolean {
   return new URL(context.req.url).protocol === "https:" ||
     context.req.header("x-forwarded-proto") === "https";
-}
-
-function nameOf(key: string): string {
-  return createHash("sha256").update(`parley key ${key}`).digest("hex").slice(0, 16);
 }
 
 function sha256(text: string): Uint8Array {

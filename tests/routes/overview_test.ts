@@ -16,7 +16,7 @@ pageTest(
 pageTest("the overview names what failed and leads to it", async ({ app, world, clock }) => {
   await addFailedRun(world.stores.runs, "r1", clock.now() - 60_000);
   const { html } = await see(app, "/");
-  assert.match(html, /needs? somebody now\./);
+  assert.match(html, /<p class="lead">The last run of small failed at first: no\.<\/p>/);
   assert.match(html, /<a href="\/runs\/r1">Open the run<\/a>/);
 });
 
@@ -42,8 +42,8 @@ pageTest("the overview and the anomalies name a store that does not answer, once
   graph.health = () => new Promise(() => {});
   await analytics.close();
   const { html } = await see(app, "/");
-  assert.match(html, /things need somebody now\./);
-  assert.match(html, /Could not look at the graph: timed out after 1000 ms/);
+  assert.match(html, /<p class="lead">The graph store does not answer\.<\/p><p>Timed out after 1000 ms/);
+  assert.match(html, /1 more problem:<\/p><ul><li>The analytics store does not answer\./);
   const { open } = await (await app.request("/pipeline/anomalies")).json();
   const unreachable = open.filter(({ code }: { code: string }) => code === "store_unreachable");
   const stores = unreachable.map(({ subject }: { subject: { store: string } }) => subject.store);

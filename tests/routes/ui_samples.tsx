@@ -1,8 +1,10 @@
+import type { OpenAnomaly } from "../../lib/quality/acknowledge.ts";
 import type { Anomaly } from "../../lib/quality/anomaly.ts";
 import { AnomalyCard } from "../../routes/ui/anomaly_card.tsx";
 import { AnomalyTable } from "../../routes/ui/anomaly_table.tsx";
 import { LineChart, type Point } from "../../routes/ui/chart.tsx";
 import { Table } from "../../routes/ui/table.tsx";
+import type { Session } from "../../routes/web/session.ts";
 
 const ROWS = [{ name: "b", size: 9 }, { name: "a", size: null }, { name: "c", size: 10 }];
 
@@ -33,7 +35,8 @@ export function lines(points: readonly Point[]): string {
 export function anomaly(subject: Anomaly["subject"]): string[] {
   const since = "2026-05-01T00:00:00.000Z";
   const now = Date.parse(since) + 1;
-  const one: Anomaly = {
+  const session: Session = { scopes: ["admin"], csrf: "", key: null, signed_in: false };
+  const one: OpenAnomaly = {
     code: "c",
     severity: "info",
     subject,
@@ -43,9 +46,11 @@ export function anomaly(subject: Anomaly["subject"]): string[] {
     since,
     run_id: null,
     text: "so it is",
+    id: "c:x",
+    acknowledged: null,
   };
   return [
-    (<AnomalyCard anomaly={one} now={now} />).toString(),
+    (<AnomalyCard anomaly={one} visit={{ session, now }} number={0} />).toString(),
     (<AnomalyTable id="t" caption="" url={new URL("http://x")} now={now} anomalies={[one]} empty="" />)
       .toString(),
   ];

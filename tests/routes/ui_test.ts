@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { noticeOf, withNotice } from "../../routes/ui/notice.ts";
-import { bytes, figure, percent } from "../../routes/ui/numbers.ts";
+import { bytes, figure, glance, milliseconds, percent } from "../../routes/ui/numbers.ts";
 import { duration, lasted, span } from "../../routes/ui/time.tsx";
 import { anomaly, lines, rows } from "./ui_samples.tsx";
 
@@ -68,9 +68,19 @@ Deno.test("duration(), span(), lasted() say times as people do", () => {
   assert.equal(lasted({ started_at, ended_at: null }, Date.parse(started_at) + 500), 500);
 });
 
-Deno.test("figure(), percent(), bytes() round for reading", () => {
+Deno.test("figure(), percent(), glance(), milliseconds() and bytes() round for reading", () => {
   assert.deepEqual([12_345, 3.14159, 1_234.5].map(figure), ["12,345", "3.14", "1,235"]);
-  assert.deepEqual([0.1234, 1, null, NaN].map(percent), ["12.3 %", "100 %", "–", "–"]);
+  assert.deepEqual([0, 0.0004, 0.034, 0.666, 0.994, 0.9996].map(percent), [
+    "0 %",
+    "< 0.1 %",
+    "3.4 %",
+    "67 %",
+    "99.4 %",
+    "> 99.9 %",
+  ]);
+  assert.deepEqual([0, 12_345, 1_234_567].map(glance), ["0", "12,345", "1.23 M"]);
+  assert.deepEqual([0.42, 3.14, 250.4, 1_234].map(milliseconds), ["0.4 ms", "3.1 ms", "250 ms", "1.2 s"]);
+  assert.deepEqual([0.1234, 1, null, NaN].map(percent), ["12 %", "100 %", "–", "–"]);
   assert.deepEqual([0, 999, 1_234_567].map(bytes), ["0 B", "999 B", "1.23 MB"]);
 });
 

@@ -9,6 +9,7 @@ import { surveysOf } from "../../lib/quality/survey.ts";
 import { pipelineRunSummary } from "../../lib/quality/summary.ts";
 import { modelFile } from "../../lib/stores/vectors/names.ts";
 import { type Flow, nightlyRun, runDag, withFlow, writeRows } from "../fixtures/flow.ts";
+import { leadAt } from "../fixtures/runs.ts";
 import { fails, faulty } from "../lib/recommend/world.ts";
 
 const said = (n: number) => ({
@@ -42,11 +43,12 @@ async function countsOf({ documents, analytics, vectors, graph }: CheckedStores)
 }
 
 /** With `stores`, compares them live. */
-function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
+async function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
+  await leadAt(flow.runs, systemClock.now());
   const { analytics } = flow.services;
   const dags = [...allDags(flow.config).values()];
   const live = stores === undefined ? {} : { stores };
-  return detectAnomalies({ runs: flow.runs, analytics, dags, clock: systemClock, ...live });
+  return await detectAnomalies({ runs: flow.runs, analytics, dags, clock: systemClock, ...live });
 }
 
 const codes = (found: readonly { severity: string; code: string }[]) =>

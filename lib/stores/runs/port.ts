@@ -3,6 +3,7 @@ import type { AcknowledgementStore } from "./acknowledgements.ts";
 import type { LineageOutbox } from "./outbox.ts";
 
 export type { Acknowledgement, AcknowledgementStore } from "./acknowledgements.ts";
+export { statusOf } from "./status.ts";
 export type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "./outbox.ts";
 
 /** `running` with no live lease is an interrupted run: the next process that claims it goes on. */
@@ -50,6 +51,7 @@ export interface RunRecord {
   readonly created_at: string;
   readonly started_at: string | null;
   readonly ended_at: string | null;
+  /** Why it failed; of a success in which every task was skipped, why: see {@link statusOf}. */
   readonly error: string | null;
   readonly cancel_requested: boolean;
 }
@@ -197,10 +199,7 @@ export interface ActiveLimits {
   readonly groups?: Readonly<Record<string, string>>;
 }
 
-/**
- * Runs, tasks, attempts, lineage and logs: the memory of the dag engine, and what operators did: pauses, sessions that ended,
- * anomalies that were acknowledged.
- */
+/** Runs, tasks, attempts, lineage and logs: the memory of the dag engine, and what operators did. */
 export interface RunStore extends LineageOutbox, AcknowledgementStore {
   /**
    * Adds a queued run with its tasks; false where the run id or the occurrence exists already. With a lease, only its

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "../../../lib/core/clock.ts";
 import { createRun } from "../../../lib/dag/runs.ts";
 import { Fail, type TaskContext } from "../../../lib/dag/types.ts";
+import { statusOf } from "../../../lib/stores/runs/port.ts";
 import {
   dagOf,
   driveRun,
@@ -83,6 +84,16 @@ Deno.test("executeRun() cascades a skip through all_success and stops it at none
     const { outcome, snapshot } = await runToEnd(options({ runs, dag }));
     assert.equal(outcome, "success");
     assert.deepEqual(states(snapshot), { a: "skipped", b: "skipped", c: "skipped", d: "success" });
+  }));
+
+Deno.test("executeRun() says of a run in which all was skipped why, and of no other success", () =>
+  withRuns(async (runs) => {
+    const idle = dagOf([{ id: "a", run: skip }, { id: "b", needs: ["a"], run: ok }]);
+    const { snapshot: { run } } = await runToEnd(options({ runs, dag: idle }));
+    assert.deepEqual([run.state, run.error, statusOf(run)], ["success", "nothing to do", "nothing_new"]);
+    const busy = dagOf([{ id: "a", run: skip }, { id: "b", run: ok }]);
+    const other = await runToEnd(options({ runs, dag: busy }));
+    assert.deepEqual([other.snapshot.run.error, statusOf(other.snapshot.run)], [null, "success"]);
   }));
 
 Deno.test("executeRun() does not let a leaf hide a failure in the middle, unless it is tolerated", () =>

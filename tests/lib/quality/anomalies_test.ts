@@ -40,6 +40,7 @@ function storeOf(
     lastScheduled: () => Promise.resolve(null),
     paused: () => Promise.resolve([]),
     leader: () => Promise.resolve(null),
+    acknowledgements: () => Promise.resolve([]),
   };
 }
 

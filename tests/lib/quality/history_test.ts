@@ -27,7 +27,7 @@ Deno.test("historyAnomalies() tells a failed run, at which task, and since when 
   assert.equal(found.severity, "critical");
   assert.deepEqual(found.subject, { kind: "task", dag_id: "d", task_id: "embed" });
   assert.deepEqual([found.figure, found.run_id, found.since], [3, "night 9", nights[7]!.run.ended_at]);
-  assert.match(found.text, /3 in a row.*pipeline retry night 9/);
+  assert.match(found.text, /^The last 3 runs of d failed at embed; .*pipeline retry night 9/);
 });
 
 Deno.test("pastFailures() are those that a success followed, with when it did", () => {

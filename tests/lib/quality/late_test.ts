@@ -44,17 +44,24 @@ Deno.test("lateAnomalies() expects nothing of a dag that is paused, unscheduled,
     assert.deepEqual(await lateAnomalies(runs, DAG, now), []);
   }));
 
-Deno.test("schedulerAnomalies() tells a scheduler that has gone silent, and misses none that never was", () =>
+Deno.test("schedulerAnomalies() tells a scheduler that has gone silent at once, and that it stays so as critical", () =>
   withRuns(async (runs) => {
-    assert.deepEqual(await schedulerAnomalies(runs, [DAG], NIGHT), []);
+    const at = async (ms: number) =>
+      (await schedulerAnomalies(runs, [DAG], NIGHT + ms)).map(({ code, severity }) => `${severity} ${code}`);
     await runs.lead({ owner: "one", now: NIGHT, ttl_ms: 15_000, lag_ms: 0 });
-    assert.deepEqual(await schedulerAnomalies(runs, [DAG], NIGHT + 60_000), []);
+    assert.deepEqual(await at(14_999), []);
+    assert.deepEqual(await at(15_000), ["warning scheduler_silent"]);
+    assert.deepEqual(await at(15_000 + 600_000), ["critical scheduler_silent"]);
     const [silent] = await schedulerAnomalies(runs, [DAG], NIGHT + 3_600_000);
-    assert.deepEqual([silent?.code, silent?.since, silent?.figure], [
-      "scheduler_silent",
-      iso(NIGHT),
-      3_600_000,
-    ]);
+    assert.deepEqual([silent?.since, silent?.figure], [iso(NIGHT), 3_600_000]);
+  }));
+
+Deno.test("schedulerAnomalies() tells that there never was one, if some dag has a schedule", () =>
+  withRuns(async (runs) => {
+    const { schedule: _, ...unscheduled } = DAG;
+    const [missing] = await schedulerAnomalies(runs, [unscheduled, DAG], NIGHT);
+    assert.deepEqual([missing?.code, missing?.severity], ["scheduler_missing", "warning"]);
+    assert.deepEqual(await schedulerAnomalies(runs, [unscheduled], NIGHT), []);
   }));
 
 Deno.test("pastLate() tells which scheduled runs were made long after they were due", () => {

@@ -36,6 +36,11 @@ Deno.test("servingAnomalies() tells errors, by how many there are", () => {
   assert.deepEqual(found([{ ...SPANS[0]!, errors: 450 }]), ["critical api_errors"], "even in the first span");
 });
 
+Deno.test("servingAnomalies() tells degraded answers, however many, as a warning", () => {
+  assert.deepEqual(found(changed({ degraded: 900 })), ["warning api_degraded"]);
+  assert.deepEqual(found(changed({ degraded: 5 })), [], "few are none");
+});
+
 Deno.test("servingAnomalies() tells what lasts since it began, and what is over until when", () => {
   const { open: [lasting] } = servingAnomalies(changed({ errors: 400 }, 20), null);
   assert.deepEqual([lasting?.since, lasting?.until], [SPANS[20]!.at, undefined]);

@@ -26,6 +26,14 @@ Deno.test("dagSummary() counts runs, rows and refused rows, by dag and stage", (
   assert.equal(summary.freshness_s, (19 * DAY_MS - 5_000) / 1_000);
 });
 
+Deno.test("dagSummary() takes a run that had nothing to do for no success, and its time for no measure", () => {
+  const [a, b] = nights([1_000, 1_000]);
+  const idle = { ...b!, run: { ...b!.run, error: "every source is unchanged", ended_at: b!.run.started_at } };
+  const { runs, last_success, last_run, durations } = dagSummary(DAG, [idle, a!], NOW);
+  assert.deepEqual([runs, last_success, durations.count], [1, a!.run.ended_at, 1]);
+  assert.equal(last_run?.state, "nothing_new");
+});
+
 Deno.test("dagSummary() takes neither skipped nor cancelled for success or failure", () => {
   const [a, b, c] = nights([1_000, 1_000, 1_000]);
   const failed = { run: { ...c!.run, state: "failed" as const }, tasks: c!.tasks };
