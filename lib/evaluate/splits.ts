@@ -24,14 +24,14 @@ export interface Query {
 export interface Fold {
   readonly train: Dataset;
   readonly queries: readonly Query[];
-  /** What made-up users said, to be stored before they are asked for: it led to nothing that could be learnt. */
+  /** What users said right before they are answered, to be stored as well: it has led to nothing that could be learnt. */
   readonly asked: readonly Message[];
 }
 
 export const SPLITS = {
   rows: "k folds over what users chose; all rows but those of the fold's choices are known",
   conversations: "k folds over users; a query is what was said in a conversation before the first campaign",
-  time: "the last fifth of what users chose, from what came before it",
+  time: "the last fifth of what users chose, from what came before it and what they then said first",
   last: "each user's last choice, from what that user said and did before",
   users: "a tenth of the users; of each the newest tenth of choices, from what came before",
 } as const;
@@ -54,7 +54,7 @@ export function* splitRows(rows: Dataset, split: Split, options: SplitOptions): 
     case "conversations":
       return yield* splitConversations(data, options);
     case "time":
-      return yield splitAt(data, momentAt(data, 0.8));
+      return yield splitAt(data, momentAt(data, 0.8), options);
     case "last":
       return yield splitPerUser(data, usersOf(data), () => 1);
     case "users": {
@@ -98,7 +98,8 @@ function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<
   const pairs = shuffle([...new Set(choicesOf(data).map(pairOf))].sort(), seededRandom(seed));
   for (let fold = 0; fold < folds; fold++) {
     const hidden = new Set(pairs.filter((_, i) => i % folds === fold));
-    const from = firstTimes(data.events.filter((event) => hidden.has(pairOf(event))));
+    const gone = data.events.filter((event) => hidden.has(pairOf(event)));
+    const from = firstTimes(gone, ({ conversation_id }) => conversation_id);
     const events = data.events.filter((event) => !hidden.has(pairOf(event)));
     const messages = data.messages.filter((row) =>
       row.timestamp < (from.get(row.conversation_id) ?? "\uffff")
@@ -113,13 +114,15 @@ function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<
   }
 }
 
-/** By conversation, when the first of these events was. */
-function firstTimes(events: readonly EngagementEvent[]): Map<string | null, string> {
+/** When the first of these events was, by a key; of those without a key it plays no part. */
+function firstTimes(
+  events: readonly EngagementEvent[],
+  keyOf: (event: EngagementEvent) => string | null,
+): Map<string | null, string> {
   const first = new Map<string | null, string>();
-  for (const { conversation_id, timestamp } of events) {
-    if (conversation_id !== null && timestamp < (first.get(conversation_id) ?? "\uffff")) {
-      first.set(conversation_id, timestamp);
-    }
+  for (const event of events) {
+    const key = keyOf(event);
+    if (key !== null && event.timestamp < (first.get(key) ?? "\uffff")) first.set(key, event.timestamp);
   }
   return first;
 }
@@ -195,7 +198,8 @@ function momentAt(data: Dataset, share: number): string {
   return times[Math.floor(share * times.length)] ?? "";
 }
 
-function splitAt(data: Dataset, moment: string): Fold {
+/** A user is answered at the first event after the moment, and so by what the user has said until then. */
+function splitAt(data: Dataset, moment: string, { named }: SplitOptions): Fold {
   const before = <Row extends { timestamp: string }>(rows: readonly Row[]) =>
     rows.filter((row) => row.timestamp < moment);
   const train = {
@@ -203,8 +207,18 @@ function splitAt(data: Dataset, moment: string): Fold {
     messages: before(data.messages),
     events: before(data.events),
   };
-  const later = choicesOf(data).filter(({ timestamp }) => timestamp >= moment);
-  return { train, queries: queriesOf(train, unseen(train, later)), asked: [] };
+  const later = data.events.filter(({ timestamp }) => timestamp >= moment);
+  const first = firstTimes(later, ({ user_id }) => user_id);
+  const asked = data.messages.filter(({ user_id, role, timestamp }) =>
+    role === "user" && timestamp >= moment && timestamp < (first.get(user_id) ?? "")
+  );
+  const choice = choiceTypeOf(data);
+  const relevant = unseen(train, later.filter(({ type }) => type === choice));
+  for (const { user_id, message } of asked) {
+    for (const id of named(message)) relevant.get(user_id)?.delete(id);
+  }
+  const some = new Map([...relevant].filter(([, campaigns]) => campaigns.size > 0));
+  return { train, queries: queriesOf({ ...train, messages: [...train.messages, ...asked] }, some), asked };
 }
 
 /**

@@ -101,12 +101,48 @@ Deno.test("splitRows() does not ask a conversation for what the user named in it
   for (const { relevant } of queries) assert.deepEqual([...relevant], ["c0"]);
 });
 
-Deno.test("splitRows() by time knows nothing from after the moment that it splits at", () => {
-  const [fold] = folds("time");
+Deno.test("splitRows() by time learns nothing from after the moment that it splits at, and asks with what a user said from then to the first event", () => {
+  const data = dataset();
+  const moment = at(3, 4);
+  const late = message({ user_id: "u0", message_id: "late", timestamp: at(4, 1), conversation_id: "u0-4" });
+  const first = event({ user_id: "u0", campaign_id: "c5", type: "impression", timestamp: at(4, 2) });
+  const [fold] = folds("time", {
+    ...data,
+    messages: [...data.messages, late],
+    events: [...data.events, first],
+  });
   const newest = [...fold!.train.messages, ...fold!.train.events].map(({ timestamp }) => timestamp).sort().at(
     -1,
   )!;
-  assert.ok(newest < at(3, 4), newest);
+  assert.ok(newest < moment, newest);
+  assert.deepEqual(fold!.asked, []);
+  // u1 did nothing on the third day before the next, on which u1 speaks first.
+  const later = (row: EngagementEvent) => row.user_id === "u1" && row.timestamp >= at(3);
+  const events = data.events.map((row) => later(row) ? { ...row, timestamp: at(4, 2) } : row);
+  const speaks = [late, { ...late, message_id: "after", timestamp: at(4, 3) }].map((row) => ({
+    ...row,
+    user_id: "u1",
+  }));
+  const [other] = folds("time", { ...data, messages: [...data.messages, ...speaks], events });
+  assert.deepEqual(other!.asked.map(({ message_id }) => message_id), ["u1-3-2", "late"]);
+  const query = other!.queries.find(({ user_id }) => user_id === "u1")!;
+  assert.deepEqual(query.messages.slice(-2), other!.asked);
+});
+
+Deno.test("splitRows() by time does not ask for what the user named right before", () => {
+  const data = dataset();
+  const isOdd = ({ user_id }: EngagementEvent) => Number(user_id.slice(1)) % 2 === 1;
+  const events = data.events.map((row) =>
+    row.timestamp >= at(3) && isOdd(row) ? { ...row, timestamp: at(4) } : row
+  );
+  const askedFor = (named: (text: string) => string[]) =>
+    [...splitRows({ ...data, events }, "time", { ...options, named })][0]!.queries.map(({ user_id }) =>
+      user_id
+    );
+  assert.equal(askedFor(() => []).length, 20);
+  const left = askedFor(() => ["c0", "c1", "c2", "c3", "c4", "c5"]);
+  assert.equal(left.length, 10);
+  assert.ok(left.every((user_id) => Number(user_id.slice(1)) % 2 === 0));
 });
 
 Deno.test("splitRows() by last choice hides what a user said and did from then on, and only that", () => {
