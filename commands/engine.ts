@@ -21,6 +21,9 @@ import { VERSION } from "./version.ts";
 /** Slots by pool, over all processes on one run store. */
 const POOLS = Object.freeze({ default: 16 });
 
+/** How long a task may go on after a shutdown was asked for. */
+export const GRACE_MS = 10_000;
+
 /** Every dag there is, by id. */
 export function allDags(config: Config) {
   const models = configuredModels(config);
@@ -51,7 +54,7 @@ export function engine(
     concurrency: 4,
     ttl_ms: config.lease_ms,
     heartbeat_ms: Math.min(1_000, config.lease_ms / 5),
-    grace_ms: 10_000,
+    grace_ms: GRACE_MS,
     code_version: VERSION,
     around: ({ run_id, dag_id: dag, task_id: task, attempt }, body) =>
       spanned(`task ${task}`, {

@@ -8,7 +8,7 @@ import { evaluateSplit, type EvaluationOptions } from "../lib/evaluate/evaluate.
 import { readDataset } from "../tasks/steps/evaluate/dataset.ts";
 import { EvaluateProgress } from "./evaluate_progress.ts";
 import { evaluationTables } from "./evaluate_view.ts";
-import { EXIT, shutdownSignal } from "./exit.ts";
+import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { embedderOptions } from "./models.ts";
 import { inScratch } from "./scratch.ts";
 
@@ -27,6 +27,7 @@ export async function evaluate(config: Config, options: EvaluateOptions): Promis
   const { signal, dispose } = shutdownSignal();
   const progress = new EvaluateProgress();
   const onNote = (line: string) => progress.note(line);
+  announceStop(signal, () => "the step in progress ends first, and the scratch stores are removed", onNote);
   const embeddings = options.keepVectors;
   try {
     const sources = chosenSources(config, options);

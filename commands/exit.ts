@@ -1,3 +1,4 @@
+import { onAbort } from "../lib/core/abort.ts";
 import { causeOf, causesOf, ParleyError, placesOf } from "../lib/core/errors.ts";
 import type { RunOutcome } from "../lib/dag/options.ts";
 
@@ -47,6 +48,17 @@ export function report(error: unknown): number {
   const places = error instanceof Error ? placesOf(error).slice(1).map((place) => `at ${place}`) : [];
   for (const line of [...places, ...causesOf(error)]) console.error(`    ${line}`);
   return EXIT.failed;
+}
+
+/** Says, once a shutdown is asked for, what is waited for and how not to wait. */
+export function announceStop(
+  signal: AbortSignal,
+  waitsFor: () => string,
+  say: (line: string) => void = console.error,
+): void {
+  const announce = () => say(`Stopping: ${waitsFor()}. Another Ctrl-C ends it at once.`);
+  if (signal.aborted) announce();
+  onAbort(signal, announce);
 }
 
 /** One Ctrl-C can arrive more than once: a terminal signals all processes of its group, and `deno task` passes it on. */

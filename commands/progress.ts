@@ -77,6 +77,11 @@ export class ProgressView implements RunObserver {
     this.plain(`${task.task_id}: ${task.state}`);
   }
 
+  /** The tasks that are in progress. */
+  underWay(): string[] {
+    return [...this.rows.values()].filter(({ state }) => state === "running").map(({ task_id }) => task_id);
+  }
+
   /** Says something once, apart from the tasks. */
   say(line: string): void {
     if (this.said.has(line)) return;

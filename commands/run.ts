@@ -10,8 +10,8 @@ import { checkParams, createRun } from "../lib/dag/runs.ts";
 import { startTime } from "../lib/schema/time.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
-import { executing, work } from "./engine.ts";
-import { EXIT, exitCodeOf } from "./exit.ts";
+import { executing, GRACE_MS, work } from "./engine.ts";
+import { announceStop, EXIT, exitCodeOf } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
 import { modelName } from "./models.ts";
 import { ProgressView } from "./progress.ts";
@@ -85,6 +85,7 @@ async function watched(
     const { runs, services: { analytics } } = options;
     const run_id = await prepare(runs, { owner: options.owner, until: Date.now() + options.ttl_ms });
     const view = new ProgressView(topological(dag.tasks));
+    announceStop(shutdown, () => stopText(view.underWay()), (line) => view.say(line));
     const outcome = await work({ ...options, observer: view }, shutdown, {
       until: run_id,
       cancels: (run) => mixesInSample(config, runs, run),
@@ -107,6 +108,14 @@ async function watched(
     const code = exitCodeOf(outcome);
     return code === EXIT.ok && summary.left_out.length > 0 ? EXIT.failed : code;
   });
+}
+
+/** How a run is left when it is interrupted. `tasks` are those in progress. */
+function stopText(tasks: readonly string[]): string {
+  const waits = tasks.length === 0
+    ? "no task is in progress"
+    : `${tasks.join(", ")} may take up to ${GRACE_MS / 1_000} s to stop`;
+  return `${waits}, and the run continues with the next \`deno task pipeline\``;
 }
 
 /** What to know or do next, where there is something: a line each. `read` are the sources of what is published. */

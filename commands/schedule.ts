@@ -7,7 +7,7 @@ import { openRuns } from "../lib/stores/open.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { allDags, processName } from "./engine.ts";
 import { aborted } from "./serve.ts";
-import { shutdownSignal } from "./exit.ts";
+import { announceStop, shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
 import { openAll, type Opened, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
@@ -66,6 +66,9 @@ function onceAMinute(say: (cause: string) => void): (error: unknown) => void {
   };
 }
 
+/** What becomes of a run that a shutdown interrupts. */
+export const INTERRUPTED = "stops within seconds and continues with the next start";
+
 /** The scheduler alone, until SIGINT or SIGTERM. */
 export async function schedule(config: Config): Promise<number> {
   refuseTestEmbedder(config);
@@ -73,6 +76,7 @@ export async function schedule(config: Config): Promise<number> {
   const shutdown = shutdownSignal();
   const scheduler = await startScheduler(config);
   console.log(nextRunText(config));
+  announceStop(shutdown.signal, () => `a run in progress ${INTERRUPTED}`);
   await aborted(shutdown.signal);
   await scheduler.close();
   shutdown.dispose();

@@ -9,7 +9,7 @@ import { startTracing } from "../lib/telemetry/spans.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
-import { shutdownSignal } from "./exit.ts";
+import { announceStop, shutdownSignal } from "./exit.ts";
 import { listenHttp } from "./listener.ts";
 import { requestLog } from "./logs.ts";
 import { embedderOptions } from "./models.ts";
@@ -120,6 +120,7 @@ export async function serve(config: Config): Promise<number> {
   const api = await listen(config);
   await Promise.race([api.value.ready, aborted(shutdown.signal)]);
   if (!shutdown.signal.aborted) console.log(`Parley answers at ${api.value.url}`);
+  announceStop(shutdown.signal, () => "requests in progress are answered first");
   await aborted(shutdown.signal);
   await api.close();
   shutdown.dispose();

@@ -1,6 +1,7 @@
 import type { Config } from "../lib/config.ts";
+import { onAbort } from "../lib/core/abort.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { executing, work } from "./engine.ts";
+import { executing, GRACE_MS, work } from "./engine.ts";
 import { exitCodeOf } from "./exit.ts";
 import { runLog } from "./logs.ts";
 import { mixesInSample } from "./sample.ts";
@@ -12,6 +13,13 @@ import { mixesInSample } from "./sample.ts";
 export async function workOff(config: Config): Promise<number> {
   return await executing(config, async ({ options, shutdown }) => {
     const logger = (await openLog(config.log))("runs");
+    onAbort(
+      shutdown,
+      () =>
+        logger.info("stopping: tasks in progress may take up to {seconds} s; what is left continues later", {
+          seconds: GRACE_MS / 1_000,
+        }),
+    );
     return exitCodeOf(
       await work(options, shutdown, {
         log: runLog(logger),
