@@ -51,6 +51,7 @@ function startTask(data: string, args: readonly string[], env: Record<string, st
       PARLEY_EMBEDDINGS: "test:64",
       PARLEY_ALLOW_TEST_EMBEDDER: "1",
       PARLEY_PORT: "0",
+      ...env,
     },
     stdin: "null",
     stdout: "piped",
