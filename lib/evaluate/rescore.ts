@@ -1,7 +1,7 @@
 import type { Campaign } from "../core/types.ts";
 import { type Source, SOURCES, type Sources } from "../recommend/answer.ts";
 import { diversify } from "../recommend/diversify.ts";
-import { Candidates } from "../recommend/features.ts";
+import { Candidates, type Features } from "../recommend/features.ts";
 import type { Provenance } from "../recommend/recommend.ts";
 import { byScore, presentSources, rank, scoreOf, shareOut, WEIGHTS } from "../recommend/score.ts";
 import { newCampaign } from "../recommend/showable.ts";
@@ -20,10 +20,11 @@ export interface Catalogue {
   readonly stats: ReadonlyMap<string, CampaignStats>;
 }
 
-/** A campaign with what each source says of it. */
+/** A campaign with what each source says of it, and what speaks against it. */
 interface Candidate {
   readonly campaign: Campaign;
   readonly sources: Sources;
+  readonly features: Pick<Features, "fatigue">;
 }
 
 /** What an answer was chosen from, to be weighed again. */
@@ -55,7 +56,9 @@ export function rankBy(weighable: Weighable, weights: Sources, k: number): strin
 
 function best({ present, candidates }: Weighable, weights: Sources) {
   const shared = shareOut(weights, present);
-  const scored = Array.from(candidates, (one) => ({ ...one, score: scoreOf(one.sources, shared) }));
+  const scored = Array.from(candidates, (one) => {
+    return { ...one, score: scoreOf(one.sources, shared, one.features) };
+  });
   return scored.sort(byScore).slice(0, MAX_ROWS);
 }
 
@@ -80,15 +83,21 @@ class PackedCandidates implements Iterable<Candidate> {
   constructor(candidates: readonly Candidate[]) {
     this.campaigns = candidates.map(({ campaign }) => campaign);
     this.values = Uint16Array.from(
-      candidates.flatMap(({ sources }) => SOURCES.map((source) => Math.round(sources[source] * SCALE))),
+      candidates.flatMap(({ sources, features }) =>
+        [...SOURCES.map((source) => sources[source]), features.fatigue].map((value) =>
+          Math.round(value * SCALE)
+        )
+      ),
     );
   }
 
   *[Symbol.iterator](): Generator<Candidate> {
     for (const [i, campaign] of this.campaigns.entries()) {
-      const at = i * SOURCES.length;
-      const sources = Object.fromEntries(SOURCES.map((source, n) => [source, this.values[at + n]! / SCALE]));
-      yield { campaign, sources: sources as unknown as Sources };
+      const at = i * (SOURCES.length + 1);
+      const value = (n: number) => this.values[at + n]! / SCALE;
+      const sources = Object.fromEntries(SOURCES.map((source, n) => [source, value(n)]));
+      const features = { fatigue: value(SOURCES.length) };
+      yield { campaign, sources: sources as unknown as Sources, features };
     }
   }
 }

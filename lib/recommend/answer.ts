@@ -62,14 +62,16 @@ export interface Item {
   readonly campaign_id: string;
   readonly title: string;
   readonly category: string | null;
-  /** Weighted geometric mean of `sources`, 0..1. Items are not strictly in its order: variety counts too. */
+  /** Weighted geometric mean of `sources`, less the share `fatigue` of it, 0..1. Items are not strictly in its order: variety counts too. */
   readonly score: number;
   readonly sources: Sources;
+  /** Above 0 if it was shown to the user again and again and never clicked. */
+  readonly fatigue: number;
   /** One to three, the weightiest first. */
   readonly reasons: readonly Reason[];
 }
 
-/** `popular` if nothing is known of the user, or nothing that leads to a campaign; else `personal`. */
+/** `popular` if nothing is known of the user; else `personal`. */
 export type Strategy = "personal" | "popular";
 
 /** A store whose part may be missing from an answer. */
@@ -78,6 +80,8 @@ export type Part = "vectors" | "graph" | "analytics";
 export interface Answer {
   readonly user_id: string;
   readonly strategy: Strategy;
+  /** The source that adds most to the items together; null without items. */
+  readonly led_by: Source | null;
   /** The data version that it was computed from; null if analytics did not respond. */
   readonly version: number | null;
   /** When it was computed, which for a cached answer is in the past. */

@@ -25,6 +25,7 @@ export function explain(ranked: Ranked, options: ExplainOptions): Item {
     category,
     score: round(ranked.score),
     sources,
+    fatigue: round(ranked.features.fatigue),
     reasons: reasonsFor(ranked, options),
   };
 }

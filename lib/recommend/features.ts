@@ -3,6 +3,8 @@ import { type IntentEvidence, intentEvidence, intentShares } from "./candidates/
 import { type ConversationEvidence, conversationEvidence } from "./candidates/similar_conversations.ts";
 import type { Neighbour } from "./candidates/similar_conversations.ts";
 import { type SimilarityEvidence, similarityEvidence } from "./candidates/similarity.ts";
+import { fatigueOf } from "./fatigue.ts";
+import type { Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { Target } from "../stores/graph/port.ts";
 import type { Hit } from "../stores/vectors/port.ts";
@@ -14,10 +16,14 @@ export interface Features {
   readonly co_engagement: number;
   readonly intent: IntentEvidence | undefined;
   readonly similarity: SimilarityEvidence | undefined;
+  /** What speaks against it: see {@link fatigueOf}. */
+  readonly fatigue: number;
 }
 
 /** What the sources found for one user. */
 export interface Evidence {
+  /** What the user engaged with. */
+  readonly own: readonly Engagement[];
   readonly neighbours: readonly Neighbour[];
   readonly campaigns: readonly Hit[];
   readonly intents: readonly IntentCount[];
@@ -25,6 +31,7 @@ export interface Evidence {
   readonly related: CoEngagement;
 }
 export const NO_EVIDENCE: Evidence = Object.freeze({
+  own: [],
   neighbours: [],
   campaigns: [],
   intents: [],
@@ -40,6 +47,7 @@ export class Candidates {
   private readonly found = new Map<string, Features>();
   private readonly conversations: ReadonlyMap<string, ConversationEvidence>;
   private readonly intents: ReadonlyMap<string, IntentEvidence>;
+  private readonly fatigue: ReadonlyMap<string, number>;
   private readonly similar: ReadonlyMap<string, SimilarityEvidence>;
 
   /** `now`, in epoch milliseconds, only bounds what times can be believed. */
@@ -47,6 +55,7 @@ export class Candidates {
     this.conversations = conversationEvidence(evidence.neighbours);
     this.intents = intentEvidence(intentShares(evidence.intents, now), evidence.targets);
     this.similar = similarityEvidence(evidence.campaigns);
+    this.fatigue = new Map(evidence.own.map((one) => [one.campaign_id, fatigueOf(one)]));
     for (const found of [this.conversations, this.intents, this.similar]) this.add(found.keys());
     this.add(evidence.related.strongest);
   }
@@ -65,6 +74,7 @@ export class Candidates {
         co_engagement: this.evidence.related.value(campaign_id),
         intent: this.intents.get(campaign_id),
         similarity: this.similar.get(campaign_id),
+        fatigue: this.fatigue.get(campaign_id) ?? 0,
       });
     }
   }

@@ -18,6 +18,10 @@ export interface UserGraph {
 }
 export const UNKNOWN: UserGraph = Object.freeze({ own: [], intents: [] });
 
+export function isKnown({ vector, own, intents }: KnownUser): boolean {
+  return vector !== null || own.length + intents.length > 0;
+}
+
 /** How much of it is read: few users have more, and their newest engagement says most. */
 const MAX = Object.freeze({ own: 500, intents: 8 });
 

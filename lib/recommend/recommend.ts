@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
 import { type Abortable, parseModelKey, type Published } from "../core/types.ts";
-import type { AnalyticsStore, CampaignStats, Engagement } from "../stores/analytics/port.ts";
+import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, RecommendationRequest, Sources } from "./answer.ts";
@@ -13,8 +13,8 @@ import { findCampaigns } from "./candidates/similarity.ts";
 import { diversify } from "./diversify.ts";
 import { type Cause, explain } from "./explain.ts";
 import { Candidates, type Evidence } from "./features.ts";
-import { type KnownUser, readUserGraph, UNKNOWN } from "./known_user.ts";
-import { rank, type Ranked, shortlist, weightsFor } from "./score.ts";
+import { isKnown, type KnownUser, readUserGraph, UNKNOWN } from "./known_user.ts";
+import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
 import { isAsked, loadShowable, type Row } from "./showable.ts";
 import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed.ts";
 import type { Trace } from "./trace.ts";
@@ -41,8 +41,6 @@ export interface RecommendOptions extends RecommendationRequest {
 
 /** What an answer was computed from. */
 export interface Provenance extends Evidence {
-  /** What the user engaged with. */
-  readonly own: readonly Engagement[];
   /** By campaign of the answer, what the user engaged with that says most for it. */
   readonly causes: ReadonlyMap<string, Cause>;
   /** Campaigns that are left out because the user dismissed them or converted on them. */
@@ -89,7 +87,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const found = await findEvidence(user, options);
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items === null || items === "loading" ? NO_CO_ENGAGEMENT : items.relatedTo(user.own);
-    const evidence: Evidence = { ...found, intents: user.intents, related };
+    const evidence: Evidence = { ...found, own: user.own, intents: user.intents, related };
     const candidates = new Candidates(evidence, clock.now());
     candidates.add(found.asked);
     return { candidates, weights: weightsFor(candidates.all()), evidence };
@@ -116,11 +114,12 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   return {
     answer: {
       ...heading(options),
-      strategy: weights.popularity === 1 ? "popular" : "personal",
+      strategy: isKnown(user) ? "personal" : "popular",
+      led_by: leadingSource(chosen, weights),
       items: chosen.map((one) => explain(one, { weights, causes })),
     },
     holds_until: ends.sort()[0] ?? null,
-    provenance: { ...evidence, own: user.own, causes, suppressed, considered: candidates.size, weights },
+    provenance: { ...evidence, causes, suppressed, considered: candidates.size, weights },
   };
 }
 

@@ -222,7 +222,8 @@ export class Recommender {
     const generated_at = iso(this.o.clock.now());
     const degraded = trace.missing();
     const { user_id } = question;
-    const answer: Answer = { user_id, strategy: "popular", version, generated_at, degraded, items };
+    const led_by = items.length === 0 ? null : "popularity";
+    const answer: Answer = { user_id, strategy: "popular", led_by, version, generated_at, degraded, items };
     return { answer, holds_until: null, provenance: null };
   }
 

@@ -73,20 +73,29 @@ export function featureScores(
 }
 
 /**
- * The weighted geometric mean of (value + ε) / (1 + ε), 0..1. Unlike a sum it asks the sources to agree, and a source that varies little
- * between candidates changes little.
+ * The weighted geometric mean of (value + ε) / (1 + ε), less the share of it that fatigue takes, 0..1. Unlike a sum it asks the sources
+ * to agree, and a source that varies little between candidates changes little.
  */
-export function scoreOf(sources: Sources, weights: Sources): number {
+export function scoreOf(sources: Sources, weights: Sources, { fatigue }: Pick<Features, "fatigue">): number {
   let log = 0;
   for (const source of SOURCES) {
     if (weights[source] > 0) log += weights[source] * Math.log((sources[source] + EPSILON) / (1 + EPSILON));
   }
-  return Math.exp(log);
+  return Math.exp(log) * (1 - fatigue);
 }
 
 /** How much a source adds to the logarithm of the score, over a source that says nothing: 0 or more. */
 export function contribution(source: Source, sources: Sources, weights: Sources): number {
   return weights[source] * Math.log((sources[source] + EPSILON) / EPSILON);
+}
+
+/** The source that adds most to these items together; null without items. */
+export function leadingSource(items: readonly Pick<Ranked, "sources">[], weights: Sources): Source | null {
+  if (items.length === 0) return null;
+  const adds = bySource((source) =>
+    items.reduce((sum, { sources }) => sum + contribution(source, sources, weights), 0)
+  );
+  return SOURCES.reduce<Source>((most, source) => adds[source] > adds[most] ? source : most, "popularity");
 }
 
 /**
@@ -100,7 +109,7 @@ export function shortlist(
   const scored = Array.from(candidates, (features) => {
     const { campaign_id: id } = features;
     const popularity = o.popularity.get(id) ?? o.elsewhere;
-    return { id, score: scoreOf(featureScores(features, { targets: 0, popularity }), o.weights) };
+    return { id, score: scoreOf(featureScores(features, { targets: 0, popularity }), o.weights, features) };
   });
   return scored.sort((a, b) => b.score - a.score || compareText(a.id, b.id)).map(({ id }) => id);
 }
@@ -114,7 +123,7 @@ export function rank(
     const features = o.featuresOf(row.campaign.campaign_id);
     const { popularity } = row.stats;
     const sources = featureScores(features, { targets: row.campaign.intents.length, popularity });
-    return { ...row, features, sources, score: scoreOf(sources, o.weights) };
+    return { ...row, features, sources, score: scoreOf(sources, o.weights, features) };
   });
   return ranked.sort(byScore);
 }

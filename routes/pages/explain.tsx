@@ -3,7 +3,7 @@ import { causeOf, ParleyError } from "../../lib/core/errors.ts";
 import type { Explained } from "../../lib/recommend/recommender.ts";
 import { readId } from "../../lib/schema/ids.ts";
 import { HowMade } from "../ui/explain_provenance.tsx";
-import { Items, Sources } from "../ui/explain_items.tsx";
+import { Items, SOURCE_NAMES, Sources } from "../ui/explain_items.tsx";
 import type { Message } from "../../lib/core/types.ts";
 import { Messages, readMessages } from "../ui/explain_messages.tsx";
 import { Timings } from "../ui/explain_timings.tsx";
@@ -114,6 +114,9 @@ function Whole({ visit, explained, suppressed, messages }: Shown & { visit: Visi
       <Degraded explained={explained} />
       <Figures>
         <Figure name="Strategy" value={answer.strategy} note={STRATEGY[answer.strategy]} />
+        {answer.led_by !== null && (
+          <Figure name="Led by" value={SOURCE_NAMES[answer.led_by]} note="adds most to the items" />
+        )}
         <Figure
           name="Items"
           value={String(answer.items.length)}
@@ -146,7 +149,7 @@ function Whole({ visit, explained, suppressed, messages }: Shown & { visit: Visi
 
 const STRATEGY = {
   personal: "something is known of this user",
-  popular: "nothing known led to a campaign",
+  popular: "nothing is known of this user",
 } as const;
 
 function Degraded({ explained: { answer, failures } }: { explained: Explained }) {

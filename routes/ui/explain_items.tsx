@@ -12,7 +12,7 @@ import { Empty, Section } from "./layout.tsx";
 import { percent } from "./numbers.ts";
 import { type Column, Table } from "./table.tsx";
 
-const SOURCE_NAMES: Readonly<Record<Source, string>> = {
+export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
   similar_conversations: "similar conversations",
   co_engagement: "co-engagement",
   intent: "intents",
@@ -45,7 +45,7 @@ export function Items({ visit, answer }: { visit: Visit; answer: Answer }) {
       <Table
         id="items"
         stacks
-        caption="Best first; variety counts too, so scores need not fall. Sources are 0 to 1 each."
+        caption="Best first; variety counts too, so scores need not fall. Sources are 0 to 1 each; fatigue is what being shown often and never clicked takes off."
         url={visit.url}
         columns={COLUMNS}
         rows={answer.items.map((item, i) => ({ item, place: i + 1 }))}
@@ -97,6 +97,13 @@ const COLUMNS: readonly Column<Placed>[] = [
     cell: ({ item }) => item.sources[source].toFixed(2),
     by: ({ item }) => item.sources[source],
   })),
+  {
+    key: "fatigue",
+    head: "Fatigue",
+    numeric: true,
+    cell: ({ item }) => item.fatigue === 0 ? "–" : `−${percent(item.fatigue)}`,
+    by: ({ item }) => item.fatigue,
+  },
 ];
 
 /** How each score comes about: each bar is as long as the score, and shared out by what each source adds to its logarithm. */

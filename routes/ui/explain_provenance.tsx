@@ -126,6 +126,7 @@ function ownColumns({ causes }: Provenance, now: number): Column<Engagement>[] {
       cell: furthest,
       by: furthest,
     },
+    countColumn("shown", "Shown", ({ impressions }) => impressions),
     countColumn("led", "Led to", ({ campaign_id }) => led(campaign_id)),
     lastColumn("when", now),
   ];

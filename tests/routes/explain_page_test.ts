@@ -40,6 +40,15 @@ pageTest("explain shows who is alike, what led where, and what is left out", asy
   assert.match(html, />analytics<\/span><svg role="img" aria-label="from [\d.]+ ms to [\d.]+ ms"/);
 });
 
+pageTest("explain shows what being shown often and never clicked takes off", async ({ app, world }) => {
+  const counts = { impressions: 4, clicks: 0, conversions: 0, dismissals: 0 };
+  const edge = { user_id: "gus", campaign_id: "g1", ...counts, last: "2025-03-01T12:00:00.000Z" };
+  await world.stores.graph.setEngaged({ user_ids: ["gus"], edges: [edge] });
+  const { html } = await see(app, "/explain?user_id=gus");
+  assert.match(html, /<code>g1<\/code>[\s\S]*?>−30 %</);
+  assert.match(html, /<span class="value">popularity<\/span>/);
+});
+
 pageTest("explain says when what the user chose may be shown again", async ({ app, world }) => {
   const [g1] = await world.stores.analytics.campaigns({ campaign_ids: ["g1"] });
   await world.stores.analytics.upsertCampaigns({ campaigns: [{ ...g1!, repurchase_days: 30 }] });

@@ -14,6 +14,7 @@ appTest("GET /recommendations/:user_id answers in the documented shape", async (
     "degraded",
     "generated_at",
     "items",
+    "led_by",
     "strategy",
     "user_id",
     "version",
@@ -22,6 +23,7 @@ appTest("GET /recommendations/:user_id answers in the documented shape", async (
   assert.deepEqual(Object.keys(answer.items[0]).sort(), [
     "campaign_id",
     "category",
+    "fatigue",
     "reasons",
     "score",
     "sources",

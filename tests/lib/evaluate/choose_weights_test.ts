@@ -22,6 +22,7 @@ function cases(
       candidates: CAMPAIGNS.map((campaign, i) => ({
         campaign,
         sources: { ...NO_SOURCES, [good]: i === n % 30 ? 0.5 : 0.4, [bad]: random(), popularity: 0.1 },
+        features: { fatigue: 0 },
       })),
     },
   }));

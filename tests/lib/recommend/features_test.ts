@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { Candidates, type Evidence, NO_EVIDENCE } from "../../../lib/recommend/features.ts";
+import { engagement } from "./samples.ts";
 
 const EVIDENCE: Evidence = {
+  own: [engagement("ann", "popular", { impressions: 3 })],
   neighbours: [{
     conversation_id: "c",
     user_id: "bob",
@@ -36,6 +38,8 @@ Deno.test("Candidates are what any source found, each known to all sources", () 
   assert.deepEqual(candidates.get("targeting")!.intent?.matched, [{ intent: "p", share: 1 }]);
   assert.equal(candidates.get("related")!.co_engagement, 0.5);
   assert.equal(candidates.get("popular"), undefined);
+  candidates.add(["popular"]);
+  assert.deepEqual(["popular", "talked"].map((id) => candidates.get(id)!.fatigue), [0.2, 0]);
 });
 
 Deno.test("Candidates.add() tells what the sources know of a campaign that none proposed", () => {
@@ -55,5 +59,6 @@ Deno.test("Candidates without evidence are blank", () => {
     co_engagement: 0,
     intent: undefined,
     similarity: undefined,
+    fatigue: 0,
   }]);
 });

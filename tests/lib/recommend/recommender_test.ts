@@ -78,6 +78,56 @@ scene("answers a user who only clicked by what goes with it, and names that", as
   });
 });
 
+scene(
+  "says `popular` only of users of whom nothing is known, and which source led",
+  async ({ world, ask }) => {
+    const { graph } = world.stores;
+    const led = async (user_id: string) => {
+      const { strategy, led_by } = await ask(user_id);
+      return [strategy, led_by];
+    };
+    for (
+      const [does, source] of [
+        ["impression", "popularity"],
+        ["dismissal", "popularity"],
+        ["click", "co_engagement"],
+        ["conversion", "co_engagement"],
+      ] as const
+    ) {
+      const user_id = `who only has a ${does}`;
+      await world.add([event(user_id, does, "k1")]);
+      const edges = await world.stores.analytics.engagement({ user_ids: [user_id] });
+      await graph.setEngaged({ user_ids: [user_id], edges });
+      assert.deepEqual(await led(user_id), ["personal", source], does);
+    }
+    await graph.setExpressed({
+      user_ids: ["who asked"],
+      edges: [{ user_id: "who asked", intent: "plants", count: 1, last: "2025-03-01T00:00:00.000Z" }],
+    });
+    assert.deepEqual(await led("who asked"), ["personal", "intent"]);
+    assert.deepEqual(await led("dan"), ["personal", "similar_conversations"]);
+    assert.deepEqual(await led("nobody"), ["popular", "popularity"]);
+  },
+);
+
+scene("puts back what was shown to the user again and again and never clicked", async ({ world, ask }) => {
+  const [first, second] = (await ask("nobody")).items;
+  const shown = async (user_id: string, impressions: number, clicks: number) => {
+    const { campaign_id } = first!;
+    const counts = { impressions, clicks, conversions: 0, dismissals: 0 };
+    const edge = { user_id, campaign_id, ...counts, last: "2025-03-01T12:00:00.000Z" };
+    await world.stores.graph.setEngaged({ user_ids: [user_id], edges: [edge] });
+    const { items } = await ask(user_id);
+    const { fatigue, score } = items.find((item) => item.campaign_id === campaign_id)!;
+    return { leads: items[0]!.campaign_id, fatigue, share: score / first!.score };
+  };
+  assert.deepEqual(first!.fatigue, 0);
+  assert.deepEqual(await shown("gus", 1, 0), { leads: first!.campaign_id, fatigue: 0, share: 1 });
+  const tired = await shown("hal", 20, 0);
+  assert.deepEqual(tired, { leads: second!.campaign_id, fatigue: 0.5, share: 0.5 });
+  assert.equal((await shown("ida", 20, 1)).fatigue, 0);
+});
+
 scene("answers by messages and events together", async ({ ask }) => {
   const k2 = (await ask("dan")).items.find((item) => item.campaign_id === "k2");
   const codes = k2?.reasons.map(({ code }) => code) ?? [];
@@ -107,7 +157,7 @@ scene(
       const stores = { ...world.stores, analytics };
       const recommender = new Recommender({ stores, clock, warn: (line) => said.push(line) });
       const { answer } = await recommender.explain({ user_id: "fay", k: 10 });
-      assert.deepEqual([answer.strategy, answer.degraded], ["popular", []]);
+      assert.deepEqual([answer.strategy, answer.led_by, answer.degraded], ["personal", "popularity", []]);
       assert.equal(said.length, lines);
       assert.doesNotMatch(said.join(), /fay/);
     }

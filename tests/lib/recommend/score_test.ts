@@ -4,6 +4,7 @@ import type { Features } from "../../../lib/recommend/features.ts";
 import {
   contribution,
   featureScores,
+  leadingSource,
   rank,
   scoreOf,
   shortlist,
@@ -18,6 +19,8 @@ const EVIDENCE: Record<Exclude<Source, "popularity">, Partial<Features>> = {
   intent: { intent: { matched: [{ intent: "p", share: 1 }], sum: 1 } },
   similarity: { similarity: { value: 0.4, rank: 1 } },
 };
+/** Of a campaign that was not shown in vain. */
+const FRESH = { fatigue: 0 };
 const similar = (value: number) => ({ similarity: { value, rank: 1 } });
 const sum = (weights: Sources) => SOURCES.reduce((total, source) => total + weights[source], 0);
 
@@ -68,19 +71,20 @@ Deno.test("featureScores() gives each source's value in four decimals", () => {
 
 Deno.test("scoreOf() is within 0..1, and 1 only if all that counts is 1", () => {
   for (let i = 0; i < 1_000; i++) {
-    const score = scoreOf(randomSources(), randomWeights());
+    const score = scoreOf(randomSources(), randomWeights(), FRESH);
     assert.ok(score > 0 && score < 1, `${score}`);
   }
   const ones = Object.fromEntries(SOURCES.map((source) => [source, 1])) as unknown as Sources;
-  assert.equal(scoreOf(ones, WEIGHTS), 1);
+  assert.equal(scoreOf(ones, WEIGHTS, FRESH), 1);
+  assert.equal(scoreOf(ones, WEIGHTS, { fatigue: 0.25 }), 0.75);
 });
 
 Deno.test("scoreOf() rises with each source that counts, and does not change with one that is absent", () => {
   for (let i = 0; i < 1_000; i++) {
     const [sources, weights] = [randomSources(), randomWeights()];
-    const before = scoreOf(sources, weights);
+    const before = scoreOf(sources, weights, FRESH);
     for (const source of SOURCES) {
-      const more = scoreOf({ ...sources, [source]: (sources[source] + 1) / 2 }, weights);
+      const more = scoreOf({ ...sources, [source]: (sources[source] + 1) / 2 }, weights, FRESH);
       if (weights[source] > 0) assert.ok(more > before, source);
       else assert.equal(more, before, source);
     }
@@ -91,8 +95,8 @@ Deno.test("contribution() is what a source adds to the logarithm of the score", 
   for (let i = 0; i < 100; i++) {
     const [sources, weights] = [randomSources(), randomWeights()];
     for (const source of SOURCES) {
-      const without = scoreOf({ ...sources, [source]: 0 }, weights);
-      const adds = Math.log(scoreOf(sources, weights) / without);
+      const without = scoreOf({ ...sources, [source]: 0 }, weights, FRESH);
+      const adds = Math.log(scoreOf(sources, weights, FRESH) / without);
       assert.ok(Math.abs(contribution(source, sources, weights) - adds) < 1e-9);
     }
   }
@@ -104,6 +108,19 @@ Deno.test("shortlist() goes by the most that can be true, ties by id", () => {
   const o = { weights: weightsFor(found), popularity: new Map([["c", 0.9], ["d", 0.1]]) };
   assert.deepEqual(shortlist(found, { ...o, elsewhere: 0 }), ["c", "d", "a", "b"]);
   assert.deepEqual(shortlist(found, { ...o, elsewhere: 0.1 }), ["c", "a", "b", "d"]);
+  const tired = found.map((one) => one.campaign_id === "c" ? { ...one, fatigue: 0.5 } : one);
+  const popularity = new Map([["c", 0.15], ["d", 0.1]]);
+  assert.deepEqual(shortlist(tired, { ...o, popularity, elsewhere: 0 }), ["d", "c", "a", "b"]);
+});
+
+Deno.test("leadingSource() is what adds most to all items together", () => {
+  const of = (...items: Partial<Sources>[]) =>
+    leadingSource(items.map((some) => ({ sources: { ...NO_SOURCES, ...some } })), WEIGHTS);
+  assert.equal(of({ similarity: 0.5 }, { intent: 0.5 }, { similarity: 0.5 }), "intent");
+  assert.equal(of({ similarity: 1 }, { similarity: 1, popularity: 1 }), "similarity");
+  assert.equal(of({ popularity: 1 }), "popularity");
+  assert.equal(of({}), "popularity", "new campaigns alone");
+  assert.equal(of(), null);
 });
 
 Deno.test("rank() puts the best score first, ties by id", () => {

@@ -98,11 +98,11 @@ Deno.test("An answer does not wait for data that are being loaded, is whole, and
     const recommender = new Recommender({ stores: { ...world.stores, analytics }, clock });
     const request = { user_id: "fay", k: 5 };
     const before = await recommender.explain(request);
-    assert.deepEqual([before.answer.strategy, before.answer.degraded], ["popular", []]);
+    assert.deepEqual([before.answer.led_by, before.answer.degraded], ["popularity", []]);
     assert.equal(before.holds_until, new Date(NOW + 1_000).toISOString());
     loading.resolve();
     await recommender.prepare();
-    assert.equal((await recommender.explain(request)).answer.strategy, "personal");
+    assert.equal((await recommender.explain(request)).answer.led_by, "co_engagement");
   } finally {
     await world.close();
   }
