@@ -51,7 +51,7 @@ function program(finish: (code: number) => void, params: string): Command {
   parley.command("reset")
     .description("take data out")
     .option("--sample", "only what the bundled sample brought in")
-    .option("--all", "everything in the data directory; asks for --yes")
+    .option("--all", "everything in every store, on servers too, and what is Parley's in the data directory")
     .option("--yes", "do it without asking")
     .action(
       verb(async (config, o: { sample?: boolean; all?: boolean; yes?: boolean }) =>

@@ -69,8 +69,8 @@ export async function backup(config: Config, to: string | undefined): Promise<nu
 
 function notIncluded(store: Store, url: URL): string {
   const tool = SERVER_TOOLS[url.protocol.replace(/(\+\w+)?:$/, "")];
-  return `${store} not in the copy: the server ${showUrl(url)} has them; copy it by ` +
-    `${tool ?? "its own means"} while no run is at work`;
+  return `${store}: on the server ${showUrl(url)}, not in the copy; copy it by ${tool ?? "its own means"} ` +
+    "while no run is at work";
 }
 
 /** An earlier copy, or what an interrupted one left, would mix with this one. */

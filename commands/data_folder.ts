@@ -9,6 +9,11 @@ const FOLDERS = new RegExp(
 /** The mode bits of all but the owner. */
 const OTHERS = 0o077;
 
+/** Whether Parley keeps this entry of its data folder, by its name. */
+export function isParleys({ name, isFile, isDirectory }: Deno.DirEntry): boolean {
+  return isFile ? FILES.test(name) : isDirectory && FOLDERS.test(name);
+}
+
 /**
  * Takes the rights of other users from what an earlier Parley made in its data folder. The folder itself is changed only if
  * nothing but Parley's own is in it. What belongs to another user stays as it is.
@@ -16,10 +21,11 @@ const OTHERS = 0o077;
 export function tightenModes(data: string): void {
   if (Deno.build.os === "windows" || !mayChange(data)) return;
   let isOurs = true;
-  for (const { name, isFile, isDirectory } of entriesOf(data)) {
-    if (isFile && FILES.test(name)) tighten(`${data}/${name}`, FILE_MODE);
-    else if (isDirectory && FOLDERS.test(name)) tightenFolder(`${data}/${name}`);
-    else isOurs = false;
+  for (const entry of entriesOf(data)) {
+    const path = `${data}/${entry.name}`;
+    if (!isParleys(entry)) isOurs = false;
+    else if (entry.isFile) tighten(path, FILE_MODE);
+    else tightenFolder(path);
   }
   if (isOurs) tighten(data, FOLDER_MODE);
 }

@@ -9,6 +9,7 @@ import { readDerivation } from "../tasks/steps/derivation.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { forEachModel } from "../tasks/steps/store.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
+import { resetAll } from "./reset_all.ts";
 import { withRuns } from "./inspect.ts";
 import { isSample, sampleFolder, sampleSources } from "./sample.ts";
 import { openServices } from "./services.ts";
@@ -21,8 +22,14 @@ export async function reset(
   if (o.sample === o.all) {
     throw new ParleyError("invalid", "say what to take out: --sample, or --all with --yes");
   }
-  await refuseWhileRunning(config);
-  return o.sample ? await resetSample(config) : resetAll(config, o.yes);
+  try {
+    await refuseWhileRunning(config);
+  } catch (error) {
+    // What is damaged can be reset, too.
+    if (!(o.all && o.yes && error instanceof ParleyError && error.code === "unavailable")) throw error;
+    warn(`whether a run is at work cannot be told: ${error.message}`);
+  }
+  return o.sample ? await resetSample(config) : await resetAll(config, o.yes);
 }
 
 async function refuseWhileRunning(config: Config): Promise<void> {
@@ -102,17 +109,4 @@ function warn(line: string): void {
 function idsOf(paths: readonly string[], key: string): string[] {
   const rows = paths.flatMap((path) => Deno.readTextFileSync(path).split("\n").filter((line) => line !== ""));
   return [...new Set(rows.map((line): string => JSON.parse(line)[key]))];
-}
-
-function resetAll({ data }: Config, yes: boolean): number {
-  if (!yes && !confirm(`Delete everything in ${data}?`)) return 1;
-  try {
-    for (const { name } of [...Deno.readDirSync(data)]) {
-      Deno.removeSync(`${data}/${name}`, { recursive: true });
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  console.log(`${data} is empty.`);
-  return 0;
 }

@@ -142,8 +142,8 @@ Deno.test("backup() names each store that a server keeps, without its password, 
     const { value: code, said } = await quietly(() => backup(config, `${folder}/copy`));
     assert.equal(code, 4);
     assert.deepEqual(said.slice(-2), [
-      "parley: documents not in the copy: the server mongodb://mongo:27017/parley has them; copy it by mongodump while no run is at work",
-      "parley: graph not in the copy: the server neo4j+s://graph:7687 has them; copy it by neo4j-admin database dump while no run is at work",
+      "parley: documents: on the server mongodb://mongo:27017/parley, not in the copy; copy it by mongodump while no run is at work",
+      "parley: graph: on the server neo4j+s://graph:7687, not in the copy; copy it by neo4j-admin database dump while no run is at work",
     ]);
     assert.ok(!said.join().includes("secret-word"));
     const names = [...Deno.readDirSync(`${folder}/copy`)].map(({ name }) => name).sort();

@@ -82,6 +82,62 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
   file: async (url) => new (await import("./artifacts/files.ts")).FileArtifacts({ dir: pathOf(url) }),
 });
 
+/**
+ * Removes all that Parley keeps on a server, by the role of the server; what others keep there stays. Embedded stores are
+ * files, see {@link filesOf}, and what is in memory ends with its process.
+ */
+export const clearServer = {
+  documents: opener<void>("PARLEY_DOCUMENTS", { mongodb: clearMongo, "mongodb+srv": clearMongo }),
+  vectors: opener<void>("PARLEY_VECTORS", { milvus: clearMilvus, milvuss: clearMilvus, https: clearMilvus }),
+  graph: opener<void>("PARLEY_GRAPH", {
+    neo4j: clearNeo4j,
+    "neo4j+s": clearNeo4j,
+    "neo4j+ssc": clearNeo4j,
+    bolt: clearNeo4j,
+    "bolt+s": clearNeo4j,
+    "bolt+ssc": clearNeo4j,
+  }),
+  analytics: opener<void>("PARLEY_ANALYTICS", {
+    postgres: clearPostgresAnalytics,
+    postgresql: clearPostgresAnalytics,
+  }),
+  runs: opener<void>("PARLEY_RUNS", { postgres: clearPostgresRuns, postgresql: clearPostgresRuns }),
+  cache: opener<void>("PARLEY_CACHE", { redis: clearRedis, rediss: clearRedis }),
+};
+
+async function clearMongo(url: URL): Promise<void> {
+  await (await import("./documents/mongodb_clear.ts")).clearMongo({ url });
+}
+
+async function clearMilvus(url: URL): Promise<void> {
+  await (await import("./vectors/milvus_clear.ts")).clearMilvus({ url });
+}
+
+async function clearNeo4j(url: URL): Promise<void> {
+  await (await import("./graph/neo4j_clear.ts")).clearNeo4j({ url });
+}
+
+async function clearPostgresAnalytics(url: URL): Promise<void> {
+  const { MIGRATIONS } = await import("./analytics/postgres.ts");
+  const { clearPostgres } = await import("./postgres_clear.ts");
+  await clearPostgres({ url, store: "analytics", migrations: MIGRATIONS });
+}
+
+async function clearPostgresRuns(url: URL): Promise<void> {
+  const { MIGRATIONS } = await import("./runs/postgres_queries.ts");
+  const { clearPostgres } = await import("./postgres_clear.ts");
+  await clearPostgres({ url, store: "runs", migrations: MIGRATIONS });
+}
+
+async function clearRedis(url: URL): Promise<void> {
+  const cache = new (await import("./cache/redis.ts")).RedisCache({ url });
+  try {
+    await cache.clear();
+  } finally {
+    await cache.close();
+  }
+}
+
 /** `sqlite:/data/vectors.db` stands for the folder `/data/vectors`, with a file in it for each model. */
 async function openSqliteVectors(url: URL, options: OpenOptions): Promise<VectorStores> {
   const { path: database, ...rest } = fileOf(url, options);

@@ -65,7 +65,7 @@ const WHOLE = { timeout_ms: 60_000 };
  * The tables of SQLite. Only the tokens of touches come from a sequence instead of a counter in a row, for which all
  * writers would have to wait until the one before has committed.
  */
-const MIGRATIONS = ANALYTICS_MIGRATIONS.map((sql, version) => {
+export const MIGRATIONS = ANALYTICS_MIGRATIONS.map((sql, version) => {
   const same = postgresDialect(sql).replaceAll(/\bonly\b/g, '"only"');
   return version === 0 ? `${same}; DROP TABLE writes; CREATE SEQUENCE writes` : same;
 });

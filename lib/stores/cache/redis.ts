@@ -8,6 +8,8 @@ import { addressOf, closedError, explainRedis, parseRedisUrl } from "./redis_url
 const CALL_MS = 5_000;
 /** After a connection failed, calls fail at once for so long, so that a dead Redis costs nobody's time. */
 const REST_MS = 500;
+/** Keys that are looked through at a time. */
+const SCAN_COUNT = 1_000;
 /** How long closing waits for the server to close its side. */
 const FAREWELL_MS = 100;
 
@@ -52,6 +54,16 @@ export class RedisCache implements Cache {
   async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
     const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
     return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), o) === "OK";
+  }
+
+  /** Removes every entry and claim of the namespace. */
+  async clear(): Promise<void> {
+    const pattern = `${this.namespace.replaceAll(/[\\*?[\]^-]/g, "\\$&")}:*`;
+    for (let cursor = "", keys: string[]; cursor !== "0";) {
+      const from = cursor || "0";
+      [cursor, keys] = await this.run((redis) => redis.scan(from, "MATCH", pattern, "COUNT", SCAN_COUNT), {});
+      if (keys.length > 0) await this.run((redis) => redis.del(...keys), {});
+    }
   }
 
   async health(o: Abortable = {}): Promise<Health> {

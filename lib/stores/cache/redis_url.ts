@@ -35,7 +35,11 @@ export function closedError(url: URL): ParleyError {
 const REASONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [/WRONGPASS|invalid password/i, "denied", "refused the password: correct PARLEY_CACHE"],
   [/NOAUTH/, "denied", "asks for a password: write redis://:password@host in PARLEY_CACHE"],
-  [/NOPERM/, "denied", "does not allow its user GET, SET, DEL, INFO and PING: extend the user's ACL"],
+  [
+    /NOPERM/,
+    "denied",
+    "does not allow its user GET, SET, DEL, INFO, PING and, for a reset, SCAN: extend the user's ACL",
+  ],
   [/DB index/i, "invalid", "has no database of that number: correct the path of PARLEY_CACHE"],
   [/^OOM/, "unavailable", "is full and evicts nothing: set its maxmemory-policy to allkeys-lru"],
   [/^LOADING/, "unavailable", "is still loading its data: try again soon"],

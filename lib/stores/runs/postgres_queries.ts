@@ -42,7 +42,7 @@ const FRACTIONAL =
  * The tables of SQLite; lineage keeps its order by a number of its own, as there are no row ids. A row of
  * `pipeline_locks` is held by whoever counts what it names: a dag's running runs, or a pool's slots.
  */
-const MIGRATIONS = RUN_MIGRATIONS.map((sql, version) => {
+export const MIGRATIONS = RUN_MIGRATIONS.map((sql, version) => {
   const same = postgresDialect(sql).replaceAll(FRACTIONAL, "$1 DOUBLE PRECISION");
   return version === 0
     ? `${same}; ALTER TABLE pipeline_lineage ADD COLUMN seq BIGINT GENERATED ALWAYS AS IDENTITY;

@@ -1,0 +1,105 @@
+import type { Config } from "../lib/config.ts";
+import { DAY_MS, iso, systemClock } from "../lib/core/clock.ts";
+import { ParleyError } from "../lib/core/errors.ts";
+import { showUrl } from "../lib/core/show_url.ts";
+import { removeFile } from "../lib/stores/disk.ts";
+import { clearServer, filesOf, openArtifacts, openVectors } from "../lib/stores/open.ts";
+import { isParleys } from "./data_folder.ts";
+import { EXIT } from "./exit.ts";
+
+/** Where Parley keeps data, by setting. Answers go first and the record of runs last, as what is left then is still told. */
+const STORES = ["cache", "graph", "vectors", "documents", "analytics", "runs"] as const;
+type Store = typeof STORES[number];
+
+/**
+ * Takes everything out of every store: removes what Parley keeps on servers, the files of embedded stores wherever they are, and
+ * what is Parley's in the data folder, backups and fetched models among it. Sources and files of others stay. Returns the exit
+ * code: `failed` if something could not be removed, which is named.
+ */
+export async function resetAll(config: Config, yes: boolean): Promise<number> {
+  const servers = STORES.filter((store) => isServer(config[store]));
+  const places = [config.data, ...servers.map((store) => `${store} on ${showUrl(config[store])}`)];
+  if (!yes && !confirm(`Delete everything that Parley keeps in ${places.join(", ")}?`)) {
+    console.error("parley: nothing is deleted: say --yes, or answer y");
+    return EXIT.failed;
+  }
+  let failed = 0;
+  for (const store of servers) {
+    if (await isCleared(store, config[store])) {
+      console.log(`${store}: nothing is left on ${showUrl(config[store])}`);
+    } else failed++;
+  }
+  if (filesOf(config.vectors)?.folder !== `${config.data}/vectors`) await removeModels(config.vectors);
+  for (const store of STORES) removeDatabase(config[store]);
+  if (decodeURIComponent(config.artifacts.pathname) !== `${config.data}/artifacts`) {
+    await removeArtifacts(config.artifacts);
+  }
+  const others = removeFolder(config.data);
+  const but = others.length === 0 ? "" : `, except for what is not Parley's: ${others.join(", ")}`;
+  console.log(`${config.data} is empty${but}.`);
+  return failed === 0 ? EXIT.ok : EXIT.failed;
+}
+
+function isServer(url: URL): boolean {
+  return filesOf(url) === null && url.protocol !== "memory:";
+}
+
+async function isCleared(store: Store, url: URL): Promise<boolean> {
+  try {
+    await clearServer[store](url);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ParleyError)) throw error;
+    console.error(`parley: ${store}: not removed from ${showUrl(url)}: ${error.message}`);
+    return false;
+  }
+}
+
+/** A folder may have other files in it as well, so what is ours goes by the stores. A damaged model is named and stays. */
+async function removeModels(url: URL): Promise<void> {
+  if (filesOf(url) === null) return;
+  const vectors = await openVectors(url, { create: false });
+  try {
+    for (const model of await vectors.models({ log: warn })) await vectors.drop({ model });
+  } finally {
+    await vectors.close();
+  }
+}
+
+async function removeArtifacts(url: URL): Promise<void> {
+  const artifacts = await openArtifacts(url);
+  try {
+    await artifacts.prune({ before: iso(systemClock.now() + DAY_MS) });
+  } finally {
+    await artifacts.close();
+  }
+}
+
+function removeDatabase(url: URL): void {
+  const files = filesOf(url);
+  if (files === null || files.database === files.folder) return;
+  for (const end of ["", "-wal", "-shm"]) removeFile(files.database + end);
+}
+
+function warn(line: string): void {
+  console.error(`parley: ${line}`);
+}
+
+/** What stays, as it is not Parley's. */
+function removeFolder(data: string): string[] {
+  const others: string[] = [];
+  for (const entry of entriesOf(data)) {
+    if (isParleys(entry)) removeFile(`${data}/${entry.name}`);
+    else others.push(entry.name);
+  }
+  return others;
+}
+
+function entriesOf(folder: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(folder)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { reset } from "../commands/reset.ts";
+import { loadConfig } from "../lib/config.ts";
+import { fileOf, overwrite, removeTemplate, withCopy } from "./fixtures/damage.ts";
+import { digests, nightlyRun, ROOT, SAMPLE, withStores } from "./fixtures/flow.ts";
+import { quietly } from "./fixtures/quietly.ts";
+
+Deno.test.afterAll(removeTemplate);
+
+const ALL = { sample: false, all: true, yes: true };
+
+function namesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+}
+
+Deno.test("reset --all removes all that Parley keeps, wherever it is, and no file of others; what is loaded then is as if it was the first", () =>
+  withCopy(async ({ data, documents }) => {
+    const before = await withStores(configOf(data), digests);
+    const elsewhere = await Deno.makeTempDir({ prefix: "parley-reset-" });
+    try {
+      const mine = ["mine.txt", "vectors/mine.txt", "artifacts/mine/mine.txt"];
+      Deno.mkdirSync(`${elsewhere}/artifacts/mine`, { recursive: true });
+      Deno.renameSync(`${data}/documents.db`, `${elsewhere}/d.db`);
+      Deno.renameSync(`${data}/vectors`, `${elsewhere}/vectors`);
+      Deno.mkdirSync(`${data}/backups/one`, { recursive: true });
+      Deno.writeTextFileSync(`${data}/conversations.ndjson`, "");
+      for (const name of mine.slice(0, 2)) Deno.writeTextFileSync(`${elsewhere}/${name}`, "");
+      assert.equal(documents.protocol, "sqlite:");
+      const config = configOf(data, {
+        PARLEY_DOCUMENTS: `sqlite:${elsewhere}/d.db`,
+        PARLEY_VECTORS: `sqlite:${elsewhere}/vectors.db`,
+        PARLEY_ARTIFACTS: `file:${elsewhere}/artifacts`,
+      });
+      const { value: code, said } = await quietly(() => reset(config, ALL));
+      assert.equal(code, 0, said.join("\n"));
+      assert.deepEqual(said, [`${data} is empty, except for what is not Parley's: conversations.ndjson.`]);
+      assert.deepEqual(namesIn(data), ["conversations.ndjson"]);
+      assert.deepEqual(namesIn(elsewhere).filter((name) => name !== "artifacts"), ["mine.txt", "vectors"]);
+      assert.deepEqual(namesIn(`${elsewhere}/vectors`), ["mine.txt"]);
+      await withStores(config, async (flow) => {
+        assert.equal(await flow.services.analytics.published(), null);
+        assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+        assert.deepEqual(await digests(flow), before);
+      });
+    } finally {
+      await Deno.remove(elsewhere, { recursive: true });
+    }
+  }));
+
+function configOf(data: string, env: Record<string, string> = {}) {
+  const common = { PARLEY_EMBEDDINGS: "test:64", PARLEY_INTENTS: `${ROOT}sample/intents.json` };
+  return loadConfig({ ...common, PARLEY_DATA: data, ...env }, ROOT.slice(0, -1));
+}
+
+Deno.test("reset --all --yes removes damaged files as well", () =>
+  withCopy(async (config) => {
+    for (const role of ["runs", "analytics", "vectors"] as const) {
+      overwrite(fileOf(config.data, role), 0, 4_096);
+    }
+    const { value: code, said } = await quietly(() => reset(config, ALL));
+    assert.equal(code, 0, said.join("\n"));
+    assert.match(said[0]!, /^parley: whether a run is at work cannot be told: .*runs\.db is damaged/);
+    assert.deepEqual(namesIn(config.data), []);
+  }));
+
+Deno.test("reset --all names a server that cannot be cleared, removes all else, and fails", () =>
+  withCopy(async (config) => {
+    const split = configOf(config.data, { PARLEY_CACHE: "redis://:secret-word@127.0.0.1:1/0" });
+    const { value: code, said } = await quietly(() => reset(split, ALL));
+    assert.equal(code, 1);
+    assert.match(
+      said[0]!,
+      /^parley: cache: not removed from redis:\/\/127\.0\.0\.1:1\/0: Redis at 127\.0\.0\.1:1 /,
+    );
+    assert.ok(!said.join().includes("secret-word"));
+    assert.deepEqual(namesIn(config.data), []);
+  }));
