@@ -3,6 +3,8 @@ import type { EvaluationProgress } from "../lib/evaluate/evaluate.ts";
 /** How often progress is shown at most on a terminal, and elsewhere, in milliseconds. */
 const LIVE_EVERY_MS = 100;
 const PLAIN_EVERY_MS = 10_000;
+/** Of a terminal that does not tell. */
+const DEFAULT_WIDTH = 80;
 
 /** Shows how far an evaluation is, on stderr: one line that is rewritten on a terminal, a line now and then elsewhere. */
 export class EvaluateProgress {
@@ -15,8 +17,8 @@ export class EvaluateProgress {
     if (now - this.shownAt < (this.live ? LIVE_EVERY_MS : PLAIN_EVERY_MS)) return;
     this.shownAt = now;
     if (!this.live) return console.error(lineOf(progress));
-    const { columns } = Deno.consoleSize();
-    this.write(`\r\x1b[K${lineOf(progress).slice(0, columns - 1)}`);
+    const width = Deno.consoleSize().columns || DEFAULT_WIDTH;
+    this.write(`\r\x1b[K${lineOf(progress).slice(0, width - 1)}`);
     this.drawn = true;
   }
 

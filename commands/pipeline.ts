@@ -33,7 +33,7 @@ export function addEvaluate(parley: Command, verb: Verb): void {
     .option("--campaigns <path...>", "campaigns, likewise", [])
     .option("--events <path...>", "engagement events, likewise", [])
     .option("--split <name>", "what is hidden and asked for", splitName, "time")
-    .option("--folds <n>", "number of folds of rows and conversations", positive, 5)
+    .option("--folds <n>", "number of folds of rows and conversations", several, 5)
     .option("--seed <n>", "the same seed gives the same folds and intervals", whole, 0)
     .option(
       "--choose-weights",
@@ -240,6 +240,12 @@ function addChanging(pipeline: Command, verb: Verb): void {
   pipeline.command("prune").description("remove the records of ended runs")
     .requiredOption("--older-than <age>", "30d, 12h or 5m").option(...json)
     .action(verb(async (config, o: Json & { olderThan: string }) => (await control()).pruneRuns(config, o)));
+}
+
+function several(text: string): number {
+  const value = whole(text);
+  if (value < 2) throw new InvalidArgumentError("it must be a whole number above 1");
+  return value;
 }
 
 function positive(text: string): number {

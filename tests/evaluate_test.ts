@@ -78,7 +78,7 @@ Deno.test("evaluate gives Parley and the baselines the same queries, the same fi
     assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 
-Deno.test("evaluate says what is wrong: no events, a split that is none, nothing to find", () =>
+Deno.test("evaluate says what is wrong: no events, a split that is none, one fold, nothing to find", () =>
   inFolder(async (folder) => {
     const none = await evaluate(folder, ["--messages", ...SAMPLE.messages]);
     assert.equal(none.code, 2);
@@ -86,6 +86,9 @@ Deno.test("evaluate says what is wrong: no events, a split that is none, nothing
     const split = await evaluate(folder, [...FILES, "--split", "weeks"]);
     assert.equal(split.code, 2);
     assert.match(split.stderr, /it must be one of rows, conversations, time, last, users/);
+    const folds = await evaluate(folder, [...FILES, "--split", "rows", "--folds", "1"]);
+    assert.equal(folds.code, 2);
+    assert.match(folds.stderr, /it must be a whole number above 1/);
     Deno.writeTextFileSync(`${folder}/e.ndjson`, "");
     const empty = await evaluate(folder, ["--events", `${folder}/e.ndjson`]);
     assert.equal(empty.code, 2);

@@ -14,20 +14,9 @@ const BATCH = 256;
 export class CachedEmbedder implements Embedder {
   private readonly db: DatabaseSync;
 
-  /** Throws `invalid` if the file at `path` is something else. */
+  /** Throws `invalid` if the file at `path` is something else or cannot be written. */
   constructor(private readonly inner: Embedder, path: string) {
-    Deno.openSync(path, { create: true, append: true, mode: FILE_MODE }).close();
-    this.db = new DatabaseSync(path);
-    try {
-      this.db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
-      this.db.exec(
-        "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID",
-      );
-    } catch (error) {
-      this.db.close();
-      const why = `${path} is no file of vectors (${messageOf(error)}): name another, or remove it`;
-      throw new ParleyError("invalid", why, { cause: error });
-    }
+    this.db = openFile(path);
   }
 
   get model(): ModelIdentity {
@@ -70,5 +59,21 @@ export class CachedEmbedder implements Embedder {
   close(): Promise<void> {
     this.db.close();
     return Promise.resolve();
+  }
+}
+
+function openFile(path: string): DatabaseSync {
+  let db: DatabaseSync | null = null;
+  try {
+    Deno.openSync(path, { create: true, append: true, mode: FILE_MODE }).close();
+    db = new DatabaseSync(path);
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    db.exec("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID");
+    return db;
+  } catch (error) {
+    db?.close();
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const why = `${path} cannot hold vectors (${messageOf(error)}): name another file, or remove it`;
+    throw new ParleyError("invalid", why, { cause: error });
   }
 }

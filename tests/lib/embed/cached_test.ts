@@ -53,8 +53,10 @@ Deno.test("CachedEmbedder embeds again what is damaged in its file, and refuses 
     }
     assert.deepEqual(inner.texts, ["one", "one", "one"]);
     Deno.writeTextFileSync(path, "something else".repeat(100));
-    assert.throws(
-      () => new CachedEmbedder(inner, path),
-      /vectors.db is no file of vectors .*: name another, or remove it/,
-    );
+    for (const wrong of [path, `${path}/in/no/folder`]) {
+      assert.throws(
+        () => new CachedEmbedder(inner, wrong),
+        /cannot hold vectors .*: name another file, or remove it/,
+      );
+    }
   }));
