@@ -7,11 +7,12 @@ import { levels, topological } from "../lib/dag/graph.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { didYouMean } from "../lib/suggest.ts";
 import { openRuns } from "../lib/stores/open.ts";
-import { type RunSnapshot, type RunStore, statusOf } from "../lib/stores/runs/port.ts";
+import { type RunRecord, type RunSnapshot, type RunStore, statusOf } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { allDags } from "./engine.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
 import { openAll, openOptions } from "./services.ts";
+import { table } from "./table.ts";
 import { summarize, summaryTable } from "./summary.ts";
 
 /** Opens the run store for one question or change, and closes it again. */
@@ -46,6 +47,7 @@ export async function snapshotOf(runs: RunStore, run_id: string): Promise<RunSna
 export function listDags(config: Config, o: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     const paused = await runs.paused();
+    const dags: object[] = [], lines: string[] = [];
     for (const dag of allDags(config).values()) {
       const [last] = await runs.runs({ dag_id: dag.id, limit: 1 });
       const row = {
@@ -58,9 +60,10 @@ export function listDags(config: Config, o: { json: boolean }): Promise<number> 
         last_run: last === undefined ? null : { run_id: last.run_id, state: last.state },
       };
       const due = row.paused ? "paused" : `next ${row.next ?? "never"}`;
-      const line = `${row.dag_id}  ${due}  last ${last === undefined ? "none" : statusOf(last)}  ${row.doc}`;
-      console.log(o.json ? JSON.stringify(row) : line);
+      dags.push(row);
+      lines.push(`${row.dag_id}  ${due}  last ${last === undefined ? "none" : statusOf(last)}  ${row.doc}`);
     }
+    console.log(o.json ? JSON.stringify({ dags }) : lines.join("\n"));
     return EXIT.ok;
   });
 }
@@ -105,15 +108,19 @@ export function allParams(config: Config): string {
 export function listRuns(config: Config, o: { dag?: string; limit: number; json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     const found = await runs.runs({ ...o.dag === undefined ? {} : { dag_id: o.dag }, limit: o.limit });
-    for (const run of found) {
-      const line = [run.run_id, statusOf(run), run.trigger, run.logical_date, firstLine(run.error)].join(
-        "  ",
-      );
-      console.log(o.json ? JSON.stringify(run) : line);
-    }
-    if (!o.json && found.length === 0) console.log("There are no runs yet; `deno task pipeline` makes one.");
+    if (o.json) console.log(JSON.stringify({ runs: found }));
+    else if (found.length === 0) console.log("There are no runs yet; `deno task pipeline` makes one.");
+    else {for (const line of table(RUN_COLUMNS, found.map(runCells), RUN_COLUMNS.length)) {
+        console.log(line.trimEnd());
+      }}
     return EXIT.ok;
   });
+}
+
+const RUN_COLUMNS = ["run", "dag", "state", "trigger", "logical date", "error"];
+
+function runCells(run: RunRecord): string[] {
+  return [run.run_id, run.dag_id, statusOf(run), run.trigger, run.logical_date, firstLine(run.error)];
 }
 
 function firstLine(error: string | null): string {
@@ -147,7 +154,7 @@ export function orderOf(config: Config, { run, tasks }: RunSnapshot): string[] {
   return [...order, ...tasks.map(({ task_id }) => task_id).filter((id) => !order.includes(id))];
 }
 
-/** A run's log lines; with `follow`, new ones until the run has ended. */
+/** A run's log lines, as JSON an object each; with `follow`, new ones until the run has ended. */
 export function showLogs(
   config: Config,
   run_id: string,
@@ -184,13 +191,14 @@ export function showLogs(
 export function showLineage(config: Config, run_id: string, o: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     await snapshotOf(runs, run_id);
-    for (const use of await runs.lineage({ run_id })) {
-      const arrow = use.direction === "input" ? "reads " : "writes";
-      const rows = use.rows === null ? "" : `  ${use.rows} rows`;
-      const version = use.version === null ? "" : `  version ${use.version.slice(0, 12)}`;
-      const line = `${use.task_id}/${use.attempt} ${arrow} ${use.namespace} ${use.name}${rows}${version}`;
-      console.log(o.json ? JSON.stringify(use) : line);
-    }
+    const lineage = await runs.lineage({ run_id });
+    if (o.json) console.log(JSON.stringify({ run_id, lineage }));
+    else {for (const use of lineage) {
+        const arrow = use.direction === "input" ? "reads " : "writes";
+        const rows = use.rows === null ? "" : `  ${use.rows} rows`;
+        const version = use.version === null ? "" : `  version ${use.version.slice(0, 12)}`;
+        console.log(`${use.task_id}/${use.attempt} ${arrow} ${use.namespace} ${use.name}${rows}${version}`);
+      }}
     return EXIT.ok;
   });
 }

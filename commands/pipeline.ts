@@ -75,7 +75,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--param <name=value...>", "a param of the dag; the value is JSON, else text", [])
     .option("--date <date>", "the logical date, such as 2026-05-01 or 2026-05-01T02:30+02:00; default now")
     .option("--dry-run", "check the params and show the order, and run nothing", false)
-    .option("--json", "print the summary as JSON", false)
+    .option("--json", "print the summary, or the dry run, as one JSON object", false)
     .addHelpText("after", `\n${params}`)
     .action(
       verb(async (config, dag: string | undefined, o: Omit<RunOrder, "dag" | "commands">) => {
@@ -134,7 +134,7 @@ interface Json {
 }
 
 function addLooking(pipeline: Command, verb: Verb): void {
-  const json = ["--json", "as JSON", false] as const;
+  const json = ["--json", "as one JSON object", false] as const;
   pipeline.command("list").description("the dags, when each is due, how the last run came out")
     .option(...json)
     .action(verb(async (config, o: Json) => (await inspect()).listDags(config, o)));
@@ -157,7 +157,8 @@ function addLooking(pipeline: Command, verb: Verb): void {
     .action(verb(async (config, run: string, o: Json) => (await inspect()).showStatus(config, run, o)));
   pipeline.command("logs <run> [task]").description("what tasks logged")
     .option("--attempt <n>", "of this attempt only", positive)
-    .option("--follow", "new lines too, until the run has ended", false).option(...json)
+    .option("--follow", "new lines too, until the run has ended", false)
+    .option("--json", "as JSON, an object a line", false)
     .action(
       verb(async (config, run: string, task: string | undefined, o: LogOptions) =>
         (await inspect()).showLogs(config, run, { ...o, ...task === undefined ? {} : { task } })

@@ -16,13 +16,17 @@ export async function listQuarantine(
     const rows = await documents.quarantined({ ...of, limit: o.limit, offset: 0 });
     // Deno sends what goes through the console to OpenTelemetry too, and these rows are personal.
     const print = o.raw ? printPrivately : console.log;
-    for (const { raw, ...row } of rows) {
-      const line = `${row.source}:${row.position}  ${row.reason}${o.raw ? `\n    ${raw}` : ""}`;
-      print(o.json ? JSON.stringify(o.raw ? { ...row, raw } : row) : line);
+    const { quarantined } = await documents.counts();
+    if (o.json) {
+      print(
+        JSON.stringify({ quarantined, rows: rows.map(({ raw, ...row }) => o.raw ? { ...row, raw } : row) }),
+      );
+      return EXIT.ok;
     }
-    if (!o.json) {
-      console.log(`${rows.length} of ${(await documents.counts()).quarantined} rows in quarantine`);
+    for (const { raw, source, position, reason } of rows) {
+      print(`${source}:${position}  ${reason}${o.raw ? `\n    ${raw}` : ""}`);
     }
+    console.log(`${rows.length} of ${quarantined} rows in quarantine`);
     return EXIT.ok;
   } finally {
     await close();

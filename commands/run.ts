@@ -42,7 +42,7 @@ export async function runDag(config: Config, o: RunOrder): Promise<number> {
   const named = dag.id !== "nightly" || KINDS.some((kind) => kind in given);
   const params = checkParams(dag, named ? given : { ...sourcesOf(config, o), ...given });
   const logical_date = o.date === undefined ? {} : { logical_date: parseDate(o.date) };
-  if (o.dryRun) return dryRun(dag, params);
+  if (o.dryRun) return dryRun(dag, params, o);
   return await watched(config, dag, o, async (runs, lease) => {
     return (await createRun({ dag, runs, clock: systemClock, params, lease, ...logical_date })).run_id;
   });
@@ -186,8 +186,12 @@ export function parseDate(text: string): string {
   throw new ParleyError("invalid", `the date "${text}" ${why}; a day is written as 2026-05-01`);
 }
 
-function dryRun(dag: Dag<Services>, params: JsonObject): number {
-  console.log(`would run ${dag.id} with ${JSON.stringify(params)}:`);
-  console.log(levels(dag.tasks).map((level) => level.join(" ∥ ")).join(" → "));
+function dryRun(dag: Dag<Services>, params: JsonObject, { json }: { json: boolean }): number {
+  const order = levels(dag.tasks);
+  if (json) console.log(JSON.stringify({ dag_id: dag.id, params, levels: order }));
+  else {
+    console.log(`would run ${dag.id} with ${JSON.stringify(params)}:`);
+    console.log(order.map((level) => level.join(" ∥ ")).join(" → "));
+  }
   return EXIT.ok;
 }

@@ -163,24 +163,33 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
     const pipeline = (...args: string[]) => run(folder, "pipeline", ["pipeline", ...args]);
-    const lines = async (...args: string[]) => {
+    const json = async (...args: string[]) => {
       const { code, stdout, stderr } = await pipeline(...args, "--json");
       assert.equal(code, 0, stderr);
-      return stdout.trim().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+      return JSON.parse(stdout);
     };
     assert.match((await pipeline("run", "--dry-run", "--messages", "x")).stdout, /ingest → validate/);
     const dry = await pipeline("run", "nightly", "--dry-run", "--param", 'messages=["x"]');
     assert.match(dry.stdout, /"messages":\["x"\],"campaigns":\[\]/);
     assert.equal((await pipeline("run", "--dry-run", "--param", "messages=7")).code, 2);
-    assert.deepEqual(await lines("runs"), []);
-    const [ran] = await lines("--messages", "messages.ndjson");
-    const [listed] = await lines("runs");
-    assert.equal(listed.run_id, ran.run_id);
-    assert.equal((await lines("status", ran.run_id))[0].stages.length, 12);
-    const logged = await lines("logs", ran.run_id, "publish");
-    assert.deepEqual(logged.map(({ line }) => line), ["data version 1 is published"]);
-    assert.ok((await lines("lineage", ran.run_id)).some(({ task_id }) => task_id === "publish"));
-    const [again] = await lines("retry", ran.run_id, "--task", "derive", "--downstream");
+    assert.deepEqual((await json("run", "--dry-run", "--messages", "x")).levels.slice(0, 2), [["ingest"], [
+      "validate",
+    ]]);
+    assert.deepEqual(await json("runs"), { runs: [] });
+    const ran = await json("--messages", "messages.ndjson");
+    assert.deepEqual((await json("runs")).runs.map(({ run_id }: { run_id: string }) => run_id), [ran.run_id]);
+    assert.match((await pipeline("runs")).stdout, /^run +dag +state .*\n\S+ +nightly +success +manual /);
+    assert.equal((await json("status", ran.run_id)).stages.length, 12);
+    const logged = (await pipeline("logs", ran.run_id, "--json")).stdout.trim().split("\n").map((line) =>
+      JSON.parse(line)
+    );
+    assert.ok(
+      logged.some(({ task_id, line }) => task_id === "publish" && line === "data version 1 is published"),
+    );
+    const { lineage } = await json("lineage", ran.run_id);
+    assert.ok(lineage.some(({ task_id }: { task_id: string }) => task_id === "publish"));
+    assert.deepEqual(await json("quarantine"), { quarantined: 0, rows: [] });
+    const again = await json("retry", ran.run_id, "--task", "derive", "--downstream");
     assert.deepEqual(again.stages.map(({ attempts }: { attempts: number }) => attempts), [
       1,
       1,
@@ -195,10 +204,10 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       2,
       2,
     ]);
-    await lines("pause", "nightly");
-    assert.equal((await lines("list"))[0].paused, true);
-    await lines("unpause", "nightly");
-    assert.deepEqual(await lines("cancel", ran.run_id), [{ run_id: ran.run_id, asked: false }]);
+    await json("pause", "nightly");
+    assert.equal((await json("list")).dags[0].paused, true);
+    await json("unpause", "nightly");
+    assert.deepEqual(await json("cancel", ran.run_id), { run_id: ran.run_id, asked: false });
 
     const order = ["--dag", "nightly", "--run-id", "outside__2026-05-01T00:00:00+00:00"];
     const skipped = await pipeline(
@@ -373,7 +382,7 @@ for (
       const own = await run(folder, "pipeline", [...args], { env });
       assert.match(own.stderr, /run nightly-\S+ was interrupted while it loaded the sample; it is cancelled/);
       const { stdout } = await run(folder, "pipeline", ["pipeline", "runs", "--json"]);
-      const states = stdout.trim().split("\n").map((line) => JSON.parse(line).state);
+      const states = JSON.parse(stdout).runs.map(({ state }: { state: string }) => state);
       const opened = await openServices(loadConfig({ PARLEY_DATA: `${folder}/.parley` }));
       const { messages } = await opened.value.documents.counts();
       await opened.close();
