@@ -84,13 +84,13 @@ export function summaryTable({ run_id, state, error, seconds, stages, left_out }
   ]);
   const colour = (name: string) => name === "success" ? "green" : name === "failed" ? "red" : "gray";
   const total = seconds === null ? "" : ` in ${seconds.toFixed(2)} s`;
-  const nothing_new = state === "success" && error !== null;
-  const outcome = nothing_new ? `nothing new (${error})` : state;
+  const skipped = state === "success" && error !== null;
+  const outcome = skipped ? `skipped (${error})` : state;
   const [title = "", ...lines] = table(head, body, 2);
   return [
     styleText("bold", title),
     ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
-    styleText(["bold", nothing_new ? "gray" : colour(state)], `run ${run_id}: ${outcome}${total}`),
+    styleText(["bold", skipped ? "gray" : colour(state)], `run ${run_id}: ${outcome}${total}`),
     ...left_out.map((error) => styleText("red", `Left out: ${error}`)),
   ].join("\n");
 }

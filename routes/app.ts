@@ -37,7 +37,7 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly recommender?: Recommender;
   /** How far the start is. Default: over. */
   readonly warm_up?: () => WarmUpStatus;
-  /** Counts what is asked; its `window` has the answers of the last hour. Default: one of the app's own. */
+  /** Counts what is asked; its `window` has the answers of the last two hours. Default: one of the app's own. */
   readonly metrics?: ServingMetrics;
   /** Whether attempts are sent on to a lineage sink, so that `/metrics` tells how many wait. Default false. */
   readonly lineage?: boolean;

@@ -32,7 +32,7 @@ export interface Endpoint {
   readonly route: string;
   /** What a key must allow; null where no key is asked for. */
   readonly scope: Scope | null;
-  /** Whether its requests are what the service is for: those that the window of the last hour counts. */
+  /** Whether its requests are what the service is for: those that the serving window counts. */
   readonly answers?: true;
   /** Its headers must be open to change, which those of `Response.redirect()` are not: `context.redirect()` is. */
   readonly handle: (context: Context, note: Note, report: Report) => Response | Promise<Response>;

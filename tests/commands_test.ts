@@ -125,7 +125,7 @@ Deno.test("summary and anomalies say how the pipeline fares; a critical one exit
     assert.deepEqual(unscheduled.code, 0, unscheduled.stderr);
     assert.match(
       unscheduled.stdout,
-      /^! No scheduler is running, so no run starts by itself\.\nwarning +store runs/,
+      /^! No scheduler is running, so no run starts by itself\.\nwarning +scheduler since/,
     );
     Deno.writeTextFileSync(`${folder}/.env`, "PARLEY_SCHEDULE=off\n");
     const fine = await pipeline("anomalies");

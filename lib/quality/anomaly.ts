@@ -9,6 +9,7 @@ export type Subject =
   | { readonly kind: "dag"; readonly dag_id: string }
   | { readonly kind: "task"; readonly dag_id: string; readonly task_id: string }
   | { readonly kind: "store"; readonly store: string }
+  | { readonly kind: "scheduler" }
   /** A path that a run was given, and the rows that it should hold. */
   | { readonly kind: "source"; readonly rows: Kind; readonly path: string }
   | { readonly kind: "engagement"; readonly measure: string }
@@ -66,6 +67,8 @@ export function subjectName(subject: Subject): string {
       return `${subject.dag_id}/${subject.task_id}`;
     case "store":
       return `store ${subject.store}`;
+    case "scheduler":
+      return subject.kind;
     case "source":
       return `${subject.rows} ${subject.path}`;
     case "engagement":

@@ -66,7 +66,7 @@ export function healthOf(facts: HealthFacts): Health {
   if (published === null) return health("empty", whyEmpty(facts));
   if (warnings[0] !== undefined) return health("warning", about(warnings[0]));
   if (known[0] !== undefined) return health("acknowledged", inHand(known));
-  if (latest !== null && statusOf(latest) === "nothing_new") return health("nothing_new", idle(latest));
+  if (latest !== null && statusOf(latest) === "skipped") return health("nothing_new", idle(latest));
   return health("ok", fine(latest));
 }
 
@@ -117,9 +117,7 @@ function inHand(known: readonly OpenAnomaly[]): Pick<Health, "cause" | "next_ste
 function idle(
   { dag_id, ended_at, error, run_id }: RunRecord,
 ): Pick<Health, "cause" | "next_step" | "run_id"> {
-  const next_step = `${dag_id} looked at ${
-    ended_at ?? ""
-  } and had nothing to do: answers are those of the run before`;
+  const next_step = `the run of ${dag_id} at ${ended_at ?? ""} had nothing to do; answers are as they were`;
   return { cause: `Nothing new: ${error ?? ""}`, next_step, run_id };
 }
 

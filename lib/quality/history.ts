@@ -65,7 +65,7 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
     ? `The last run of ${dag.id} failed`
     : `The last ${streak.length + 1} runs of ${dag.id} failed`;
   const where = task === null ? what : `${what} at ${task}`;
-  const cause = one.run.error === null ? where : `${where}: ${brief(one.run.error, task)}`;
+  const why = one.run.error === null ? where : `${where}: ${brief(one.run.error, task)}`;
   return {
     code: "run_failed",
     severity: "critical",
@@ -77,14 +77,15 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
     unit: "runs",
     since: first.run.ended_at ?? first.run.created_at,
     run_id,
-    cause,
-    text: `${cause}; see \`deno task pipeline logs ${run_id}\`, mend the cause, then ` +
+    // An error may go on with what to do.
+    cause: why.split("; ", 1)[0]!,
+    text: `${why}; see \`deno task pipeline logs ${run_id}\`, mend the cause, then ` +
       `\`deno task pipeline retry ${run_id}\``,
   };
 }
 
-/** The most of an error that a headline takes, in characters. */
-const MAX_ERROR = 160;
+/** The most of an error that is told, in characters. */
+const MAX_ERROR = 240;
 
 /** The first line of a run's error, without the task's name. */
 function brief(error: string, task: string | null): string {

@@ -77,7 +77,7 @@ export async function schedulerAnomalies(
   return [{
     code: "scheduler_silent",
     severity: silent_ms < GRACE_MS ? "warning" : "critical",
-    subject: { kind: "store", store: "runs" },
+    subject: { kind: "scheduler" },
     figure: now - Date.parse(leader.last_tick),
     expected: 0,
     unit: "ms",
@@ -97,7 +97,7 @@ function neverScheduled(now: number): Anomaly {
   return {
     code: "scheduler_missing",
     severity: "warning",
-    subject: { kind: "store", store: "runs" },
+    subject: { kind: "scheduler" },
     figure: 0,
     expected: 1,
     unit: "schedulers",

@@ -66,7 +66,7 @@ export interface DagSummary extends Tally {
   readonly dag_id: string;
   readonly last_run: {
     readonly run_id: string;
-    readonly state: RunState | "nothing_new";
+    readonly state: RunState | "skipped";
     readonly created_at: string;
     readonly ended_at: string | null;
     readonly ms: number | null;

@@ -37,7 +37,7 @@ export interface AnswerOutcome {
   readonly degraded: readonly string[];
 }
 
-/** One stage of answers: since the process started, and by minute of the last hour. */
+/** One stage of answers: since the process started, and by minute of the last two hours. */
 interface StageTimes {
   readonly histogram: Histogram;
   readonly window: ServingWindow;
@@ -91,7 +91,7 @@ export class ServingMetrics {
     for (const store of new Set([...failures.keys(), ...degraded])) this.degraded.of({ store }).n++;
   }
 
-  /** Adds to the window of the last hour. */
+  /** Adds to the window. */
   inWindow(request: RequestOutcome, note: { cache?: string; degraded?: unknown }): void {
     const { status, ms } = request;
     const hit = note.cache === "hit" || note.cache === "stale";

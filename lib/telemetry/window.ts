@@ -4,7 +4,7 @@ import type { ServingSpan } from "../core/types.ts";
 const MINUTE_MS = 60_000;
 /** How many minutes are kept, the current one among them. */
 const KEPT = 120;
-/** How many of them {@link ServingWindow.minutes} gives. */
+/** How many of them {@link ServingWindow.minutes} gives: the last hour. */
 const HOUR = 60;
 
 /** Latency buckets: so many for each doubling, from a microsecond on, so that a quantile is right within 5 %. */

@@ -152,14 +152,14 @@ function Freshness({ summary: { value } }: { summary: Asked<PipelineSummary> }) 
     <Figure
       name="Data version"
       value={String(published.version)}
-      note={`published ${span(1_000 * published.age_s)} ago`}
+      note={published.age_s < 1 ? "published just now" : `published ${span(1_000 * published.age_s)} ago`}
     />
   );
 }
 
 function Open({ url, now, anomalies }: Seen) {
   return (
-    <Section title="Open anomalies" aside={<a href="/anomalies">acknowledge, and what is over</a>}>
+    <Section title="Open anomalies" aside={<a href="/anomalies">acknowledge, or see past ones</a>}>
       {anomalies.value === null ? <Unread what="The run store" error={anomalies.error} /> : (
         <AnomalyTable
           id="open"
@@ -205,12 +205,15 @@ function columns(now: number, recent: Runs | null): Column<DagSummary>[] {
       head: "Last run",
       cell: ({ last_run }) =>
         last_run === null ? "none" : (
-          <span class="nowrap">
-            <a href={`/runs/${encodeURIComponent(last_run.run_id)}`}>
-              <State state={last_run.state} />
-            </a>{" "}
-            <Ago at={last_run.ended_at ?? last_run.created_at} now={now} />
-          </span>
+          <>
+            <span class="nowrap">
+              <a href={`/runs/${encodeURIComponent(last_run.run_id)}`}>
+                <State state={last_run.state} />
+              </a>{" "}
+              <Ago at={last_run.ended_at ?? last_run.created_at} now={now} />
+            </span>
+            {last_run.state === "skipped" && <div class="muted">{last_run.error}</div>}
+          </>
         ),
       by: ({ last_run }) => last_run?.created_at ?? null,
     },

@@ -17,7 +17,7 @@ export function AnomalyCard(
   const { severity, subject, run_id, text, figure, expected, unit, usual, since, code, history = [] } =
     anomaly;
   return (
-    <article class={`anomaly is-${severity}`}>
+    <article class={`anomaly is-${anomaly.acknowledged === null ? severity : "acknowledged"}`}>
       <h3>
         <SeverityMark severity={severity} /> {subjectName(subject)} <code>{code}</code>
       </h3>

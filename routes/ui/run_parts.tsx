@@ -18,7 +18,7 @@ const STANDS: Readonly<Record<ReturnType<typeof statusOf>, string>> = {
   queued: "The run is queued",
   running: "The run is in progress",
   success: "The run succeeded",
-  nothing_new: "The run had nothing new to do",
+  skipped: "The run had nothing to do and was skipped",
   failed: "The run failed",
   cancelled: "The run was cancelled",
 };

@@ -9,7 +9,6 @@ const LOOKS: Readonly<Record<string, readonly [look: string, sign: string, name?
   interrupted: ["warn", "‖"],
   cancelled: ["off", "⊘"],
   skipped: ["off", "»"],
-  nothing_new: ["off", "»", "nothing new"],
   removed: ["off", "−"],
   queued: ["wait", "…"],
   ready: ["wait", "…"],

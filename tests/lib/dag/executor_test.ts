@@ -90,7 +90,7 @@ Deno.test("executeRun() says of a run in which all was skipped why, and of no ot
   withRuns(async (runs) => {
     const idle = dagOf([{ id: "a", run: skip }, { id: "b", needs: ["a"], run: ok }]);
     const { snapshot: { run } } = await runToEnd(options({ runs, dag: idle }));
-    assert.deepEqual([run.state, run.error, statusOf(run)], ["success", "nothing to do", "nothing_new"]);
+    assert.deepEqual([run.state, run.error, statusOf(run)], ["success", "nothing to do", "skipped"]);
     const busy = dagOf([{ id: "a", run: skip }, { id: "b", run: ok }]);
     const other = await runToEnd(options({ runs, dag: busy }));
     assert.deepEqual([other.snapshot.run.error, statusOf(other.snapshot.run)], [null, "success"]);

@@ -31,7 +31,7 @@ Deno.test("dagSummary() takes a run that had nothing to do for no success, and i
   const idle = { ...b!, run: { ...b!.run, error: "every source is unchanged", ended_at: b!.run.started_at } };
   const { runs, last_success, last_run, durations } = dagSummary(DAG, [idle, a!], NOW);
   assert.deepEqual([runs, last_success, durations.count], [1, a!.run.ended_at, 1]);
-  assert.equal(last_run?.state, "nothing_new");
+  assert.equal(last_run?.state, "skipped");
 });
 
 Deno.test("dagSummary() takes neither skipped nor cancelled for success or failure", () => {
