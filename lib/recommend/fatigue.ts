@@ -6,8 +6,7 @@ const MAX_FATIGUE = 0.5;
 
 /**
  * The share of a campaign's score, 0..{@link MAX_FATIGUE}, that is lost because it was shown to the user again and again and they neither
- * clicked it nor converted on it. Once is no sign: in dialogues, 49 % of first showings are clicked, and 29 % of those
- * that come after one in vain.
+ * clicked it nor converted on it. Once is no sign: what was just shown is often what is chosen next.
  */
 export function fatigueOf({ impressions, clicks, conversions }: EngagementCounts): number {
   if (clicks + conversions > 0) return 0;
