@@ -166,7 +166,9 @@ function addLooking(pipeline: Command, verb: Verb): void {
     );
   pipeline.command("lineage <run>").description("what each attempt read and wrote").option(...json)
     .action(verb(async (config, run: string, o: Json) => (await inspect()).showLineage(config, run, o)));
-  pipeline.command("quarantine").description("the input rows that were refused, with their reasons")
+  pipeline.command("quarantine").description(
+    "the input rows that were refused, their reasons, and what to do",
+  )
     .option("--run <id>", "of this run only").option("--limit <n>", "at most so many", positive, 50)
     .option("--raw", "with the rows themselves, which may hold personal text", false).option(...json)
     .action(

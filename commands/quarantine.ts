@@ -1,9 +1,10 @@
 import type { Config } from "../lib/config.ts";
+import { remedyOf } from "../lib/schema/remedies.ts";
 import { openDocuments } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
 import { openAll, openOptions } from "./services.ts";
 
-/** Lists refused rows with their reasons; their text only where asked for. */
+/** Lists refused rows, with their text only if `raw` asks for it, and how many there are of each reason with what to do. */
 export async function listQuarantine(
   config: Config,
   o: { run?: string; limit: number; raw: boolean; json: boolean },
@@ -12,21 +13,25 @@ export async function listQuarantine(
     documents: () => openDocuments(config.documents, openOptions(config)),
   });
   try {
-    const of = o.run === undefined ? {} : { run_id: o.run };
-    const rows = await documents.quarantined({ ...of, limit: o.limit, offset: 0 });
+    const filter = { ...o.run === undefined ? {} : { run_id: o.run }, limit: o.limit };
+    const rows = await documents.quarantined({ ...filter, offset: 0 });
+    const reasons = (await documents.quarantineReasons(filter))
+      .map((counted) => ({ ...counted, remedy: remedyOf(counted.reason) }));
     // Deno sends what goes through the console to OpenTelemetry too, and these rows are personal.
     const print = o.raw ? printPrivately : console.log;
     const { quarantined } = await documents.counts();
     if (o.json) {
-      print(
-        JSON.stringify({ quarantined, rows: rows.map(({ raw, ...row }) => o.raw ? { ...row, raw } : row) }),
-      );
+      const shown = rows.map(({ raw, ...row }) => o.raw ? { ...row, raw } : row);
+      print(JSON.stringify({ quarantined, reasons, rows: shown }));
       return EXIT.ok;
     }
     for (const { raw, source, position, reason } of rows) {
       print(`${source}:${position}  ${reason}${o.raw ? `\n    ${raw}` : ""}`);
     }
     console.log(`${rows.length} of ${quarantined} rows in quarantine`);
+    for (const { rows, kind, reason, remedy } of reasons) {
+      console.log(`\n${rows} × ${kind}: ${reason}\n    ${remedy}`);
+    }
     return EXIT.ok;
   } finally {
     await close();

@@ -35,6 +35,7 @@ export const DOCUMENT_CALLS: Calls<DocumentStore> = {
   examples: (store, o) => store.examples({ classifier: "c", ...o }),
   quarantine: (store, o) => store.quarantine({ rows: [row], ...o }),
   quarantined: (store, o) => store.quarantined({ limit: 5, offset: 0, ...o }),
+  quarantineReasons: (store, o) => store.quarantineReasons({ limit: 5, ...o }),
   pruneQuarantine: (store, o) => store.pruneQuarantine({ before: minute(9), ...o }),
   deleteUsers: (store, o) => store.deleteUsers({ ...users, ...o }),
   counts: (store, o) => store.counts(o),

@@ -50,6 +50,31 @@ export function quarantining(
     assert.deepEqual(await store.quarantined({ ...all, ...one, run_id: "run-a" }), []);
   });
 
+  test("quarantineReasons() counts rows by kind and reason, the most frequent first", async (store) => {
+    const reasons = ["b", "a", "b", "c", "a", "b"];
+    const messages = reasons.map((reason, position) => refused({ position, reason }));
+    const others = [
+      refused({ kind: "events", reason: "b" }),
+      refused({ run_id: "run-a", source: "z", reason: "a" }),
+    ];
+    await store.quarantine({ rows: [...messages, ...others] });
+    const counted = async (o: Parameters<DocumentStore["quarantineReasons"]>[0]) =>
+      (await store.quarantineReasons(o)).map(({ kind, reason, rows }) => `${kind} ${reason} ${rows}`);
+    const all = ["messages a 3", "messages b 3", "events b 1", "messages c 1"];
+    assert.deepEqual(await counted({ limit: 9 }), all);
+    assert.deepEqual(await counted({ limit: 2 }), all.slice(0, 2));
+    assert.deepEqual(await counted({ limit: 9, run_id: "run-a" }), ["messages a 1"]);
+    assert.deepEqual(await counted({ limit: 9, kind: "events" }), ["events b 1"]);
+    assert.deepEqual(await counted({ limit: 9, source: "z", reason: "b" }), []);
+    const ofReason = await store.quarantined({ limit: 9, offset: 0, reason: "b" });
+    assert.deepEqual(ofReason.map(({ kind, position }) => [kind, position]), [
+      ["events", 1],
+      ["messages", 0],
+      ["messages", 2],
+      ["messages", 5],
+    ]);
+  });
+
   test("pruneQuarantine() drops what is older", async (store) => {
     const rows = Array.from({ length: 1_200 }, (_, i) => refused({ position: i, at: minute(i) }));
     await store.quarantine({ rows });

@@ -25,6 +25,7 @@ import type {
   KeptClassifier,
   LabelledMessage,
   QuarantineFilter,
+  ReasonCount,
 } from "./port.ts";
 
 /** Rows that are written, read or deleted by one call. */
@@ -156,6 +157,10 @@ export class MongoDocuments implements DocumentStore {
     o: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
     return this.refused.list(o);
+  }
+
+  quarantineReasons(o: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
+    return this.refused.reasons(o);
   }
 
   pruneQuarantine(o: { before: string } & Abortable): Promise<number> {

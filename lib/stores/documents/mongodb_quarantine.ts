@@ -1,6 +1,6 @@
 import type { Collection, Db } from "../../../deps.ts";
 import type { Abortable, QuarantinedRow } from "../../core/types.ts";
-import type { QuarantineFilter } from "./port.ts";
+import type { QuarantineFilter, ReasonCount } from "./port.ts";
 import { type MongoConnection, SCAN_MS } from "./mongodb_connection.ts";
 
 /** `_id` is the JSON of run, kind, source and position, so that each is kept once. */
@@ -47,6 +47,20 @@ export class MongoQuarantine {
       skip = Math.max(0, skip - rows);
     }
     return listed;
+  }
+
+  /** The most frequent reason first. */
+  reasons(
+    { limit, signal, ...filter }: QuarantineFilter & { limit: number } & Abortable,
+  ): Promise<ReasonCount[]> {
+    return this.connection.run((db, reading) =>
+      rowsOf(db).aggregate<ReasonCount>([
+        { $match: filter },
+        { $group: { _id: { kind: "$kind", reason: "$reason" }, rows: { $sum: 1 } } },
+        { $project: { _id: 0, kind: "$_id.kind", reason: "$_id.reason", rows: 1 } },
+        { $sort: { rows: -1, kind: 1, reason: 1 } },
+        { $limit: limit },
+      ], reading).toArray(), { ms: SCAN_MS, signal });
   }
 
   /** Drops rows older than this ISO time; returns how many. */

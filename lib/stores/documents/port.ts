@@ -23,7 +23,14 @@ export interface DocumentCounts {
 }
 
 /** Which refused rows are asked for; what is not given may be anything. */
-export type QuarantineFilter = Partial<Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position">>;
+export type QuarantineFilter = Partial<
+  Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position" | "reason">
+>;
+
+/** How many rows were refused for one reason. */
+export interface ReasonCount extends Pick<QuarantinedRow, "kind" | "reason"> {
+  readonly rows: number;
+}
 
 /** What a classifier made of one message. */
 export interface Classification {
@@ -108,6 +115,8 @@ export interface DocumentStore {
   quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void>;
   /** Refused rows, newest run first, then by kind, source and position; those that have what is given. */
   quarantined(o: QuarantineFilter & { limit: number; offset: number } & Abortable): Promise<QuarantinedRow[]>;
+  /** Why rows that have what is given were refused, the most frequent reason first, ties by kind and reason. */
+  quarantineReasons(o: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]>;
   /** Drops refused rows older than this ISO time; returns how many. */
   pruneQuarantine(o: { before: string } & Abortable): Promise<number>;
   /** Removes every message of these users, and their touches; returns how many messages went. */

@@ -21,6 +21,7 @@ import type {
   KeptClassifier,
   LabelledMessage,
   QuarantineFilter,
+  ReasonCount,
 } from "./port.ts";
 import { Classified, CLASSIFIED_SCHEMA } from "./sqlite_classified.ts";
 
@@ -197,9 +198,20 @@ export class SqliteDocuments implements DocumentStore {
       `SELECT run_id, kind, source, position, reason, raw, at FROM quarantine
        JOIN (SELECT run_id, max(at) AS newest FROM quarantine GROUP BY run_id) USING (run_id)
        WHERE run_id = coalesce(?, run_id) AND kind = coalesce(?, kind) AND source = coalesce(?, source)
-         AND position = coalesce(?, position)
+         AND position = coalesce(?, position) AND reason = coalesce(?, reason)
        ORDER BY newest DESC, run_id DESC, kind, source, position LIMIT ? OFFSET ?`,
-      ...[o.run_id ?? null, o.kind ?? null, o.source ?? null, o.position ?? null, o.limit, o.offset],
+      ...[...filterValues(o), o.limit, o.offset],
+    );
+  }
+
+  async quarantineReasons(o: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
+    o.signal?.throwIfAborted();
+    return this.db.all<ReasonCount>(
+      `SELECT kind, reason, count(*) AS rows FROM quarantine
+       WHERE run_id = coalesce(?, run_id) AND kind = coalesce(?, kind) AND source = coalesce(?, source)
+         AND position = coalesce(?, position) AND reason = coalesce(?, reason)
+       GROUP BY kind, reason ORDER BY rows DESC, kind, reason LIMIT ?`,
+      ...[...filterValues(o), o.limit],
     );
   }
 
@@ -249,4 +261,9 @@ export class SqliteDocuments implements DocumentStore {
   async close(): Promise<void> {
     this.db.close();
   }
+}
+
+/** In the order of the conditions of a query. */
+function filterValues({ run_id, kind, source, position, reason }: QuarantineFilter) {
+  return [run_id ?? null, kind ?? null, source ?? null, position ?? null, reason ?? null];
 }
