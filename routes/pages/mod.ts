@@ -27,6 +27,7 @@ export const PAGES: readonly Route[] = [
   post("/runs/:run_id/cancel", async () => (await actions()).cancel),
   get("/data", async () => (await import("./data.tsx")).data),
   get("/data/quarantine", async () => (await quarantine()).quarantine),
+  post("/data/quarantine/download", async () => (await import("./quarantine_download.ts")).download),
   post("/data/quarantine", async () => (await quarantine()).quarantinedText),
   get("/anomalies", async () => (await import("./anomalies.tsx")).anomalies),
   post("/anomalies/acknowledge", async () => (await import("./acknowledge.ts")).acknowledge),

@@ -1,12 +1,15 @@
 import { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
-import { KINDS, type QuarantinedRow } from "../../lib/core/types.ts";
-import type { QuarantineFilter } from "../../lib/stores/documents/port.ts";
+import { type Kind, KINDS, type QuarantinedRow } from "../../lib/core/types.ts";
+import { remedyOf } from "../../lib/schema/remedies.ts";
+import type { QuarantineFilter, ReasonCount } from "../../lib/stores/documents/port.ts";
 import { Action, NeedsAdmin } from "../ui/form.tsx";
 import { Empty, Section } from "../ui/layout.tsx";
 import { type Column, pageOf, Pages, Table } from "../ui/table.tsx";
 import { whenColumn } from "../ui/time.tsx";
+import { Prose } from "../ui/prose.tsx";
 import { Unread } from "../ui/unread.tsx";
+import { quarantineFilter } from "./quarantine_filter.ts";
 import { ask } from "../web/ask.ts";
 import { field, type View, type Visit } from "../web/page.ts";
 
@@ -14,24 +17,48 @@ const PER_PAGE = 50;
 /** Each page reads past those before it, so they are bounded. */
 const MOST_PAGES = 200;
 
+const MAX_REASONS = 20;
+
 /** A refused row without its text, which this page does not show. */
 type Row = Omit<QuarantinedRow, "raw">;
 
-/** `GET /data/quarantine?run=&kind=&source=&page=`: refused rows with their reasons, and never with their text. */
+/** `GET /data/quarantine?run=&kind=&source=&reason=&page=`: refused rows with their reasons, and never with their text. */
 export async function quarantine(visit: Visit): Promise<View> {
   const { site, url } = visit;
   const page = pageOf(url, MOST_PAGES);
   const filter = filterOf(url.searchParams);
   const offset = (page - 1) * PER_PAGE;
-  const { value, error } = await ask(() =>
-    site.stores.documents.quarantined({ ...filter, limit: PER_PAGE + 1, offset })
-  );
+  const { documents } = site.stores;
+  const [{ value, error }, reasons] = await Promise.all([
+    ask(() => documents.quarantined({ ...filter, limit: PER_PAGE + 1, offset })),
+    ask(() => documents.quarantineReasons({ ...filter, limit: MAX_REASONS })),
+  ]);
   const rows = value?.map(({ raw: _, ...row }): Row => row) ?? [];
   return {
     title: "Quarantine",
     body: (
       <Section title="Refused rows" aside={<a href="/data">all data</a>}>
         <Filters filter={filter} />
+        {reasons.value !== null && reasons.value.length > 0 && (
+          <>
+            <Table
+              id="reasons"
+              stacks
+              caption="How many rows were refused for which reason, and what to do. Then run again: a source that has changed is read as a whole."
+              url={url}
+              columns={reasonColumns(url)}
+              rows={reasons.value}
+              named={false}
+              empty={null}
+            />
+            <Action visit={visit} to="/data/quarantine/download" label="Download these rows (NDJSON)">
+              {Object.entries(filter).map(([name, of]) => (
+                <input type="hidden" name={name} value={String(of)} />
+              ))}
+              <p class="hint">With their text, which may be personal.</p>
+            </Action>
+          </>
+        )}
         {error !== null ? <Unread what="The documents store" error={error} /> : (
           <Table
             id="rows"
@@ -57,16 +84,40 @@ export async function quarantine(visit: Visit): Promise<View> {
 }
 
 function filterOf(query: URLSearchParams): Omit<QuarantineFilter, "position"> {
-  const kind = KINDS.find((each) => each === query.get("kind"));
-  const [run_id, source] = [query.get("run") ?? "", query.get("source") ?? ""];
-  return {
-    ...kind === undefined ? {} : { kind },
-    ...run_id === "" ? {} : { run_id },
-    ...source === "" ? {} : { source },
-  };
+  return quarantineFilter({
+    run_id: query.get("run"),
+    kind: query.get("kind"),
+    source: query.get("source"),
+    reason: query.get("reason"),
+  });
 }
 
-function Filters({ filter: { run_id = "", kind, source = "" } }: { filter: QuarantineFilter }) {
+function reasonColumns(url: URL): Column<ReasonCount>[] {
+  return [
+    { key: "rows", head: "Rows", numeric: true, cell: ({ rows }) => String(rows), by: ({ rows }) => rows },
+    { key: "kind", head: "Kind", cell: ({ kind }) => kind, by: ({ kind }) => kind },
+    {
+      key: "reason",
+      head: "Reason",
+      cell: ({ kind, reason }) => <a href={withReason(url, kind, reason)}>{reason}</a>,
+      by: ({ reason }) => reason,
+    },
+    { key: "remedy", head: "What to do", cell: ({ reason }) => <Prose text={remedyOf(reason)} /> },
+  ];
+}
+
+/** The same page with the rows of one reason alone. */
+function withReason({ pathname, searchParams }: URL, kind: Kind, reason: string): string {
+  const query = new URLSearchParams(searchParams);
+  query.delete("page");
+  query.set("kind", kind);
+  query.set("reason", reason);
+  return `${pathname}?${query}`;
+}
+
+function Filters(
+  { filter: { run_id = "", kind, source = "", reason = "" } }: { filter: QuarantineFilter },
+) {
   return (
     <form method="get" action="/data/quarantine" class="filters">
       <div class="field">
@@ -83,6 +134,10 @@ function Filters({ filter: { run_id = "", kind, source = "" } }: { filter: Quara
       <div class="field">
         <label for="source">Source</label>
         <input id="source" name="source" value={source} />
+      </div>
+      <div class="field">
+        <label for="reason">Reason</label>
+        <input id="reason" name="reason" value={reason} />
       </div>
       <button type="submit">Show</button>
     </form>

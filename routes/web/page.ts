@@ -26,7 +26,7 @@ export interface Dashboard {
 /** What pages read of the stores. */
 export type PageStores = PipelineView["stores"] & ReadyStores & {
   readonly analytics: Pick<AnalyticsStore, "byCampaign" | "byStrategy" | "campaigns" | "counts">;
-  readonly documents: Pick<DocumentStore, "counts" | "page" | "quarantined">;
+  readonly documents: Pick<DocumentStore, "counts" | "page" | "quarantined" | "quarantineReasons">;
   readonly graph: Pick<GraphStore, "counts">;
   readonly vectors: Pick<VectorStores, "models" | "of">;
 };

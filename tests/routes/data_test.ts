@@ -159,11 +159,61 @@ pageTest(
   KEYS,
 );
 
+pageTest(
+  "refused rows are counted by reason, with what to do, and lead to the rows",
+  async ({ app, world }) => {
+    const lacking = "user_id is missing: the row has user, text; give user as user_id";
+    const many = Array.from({ length: 7 }, (_, i) => refused({ position: i, reason: lacking }));
+    await world.stores.documents.quarantine({
+      rows: [...many, refused({ position: 9, reason: "of another kind" })],
+    });
+    const { html } = await see(app, "/data/quarantine?run=r1&page=1");
+    const table = html.slice(html.indexOf('<table id="reasons"'), html.indexOf("</table>"));
+    assert.match(
+      table,
+      />7<[\s\S]*the row has user, text[\s\S]*Give the fields the names[\s\S]*>1<[\s\S]*of another kind/,
+    );
+    const link = /href="([^"]*reason=user_id[^"]*)"/.exec(table)![1]!.replaceAll("&amp;", "&");
+    const { html: of } = await see(app, link);
+    assert.equal(of.match(/messages\.ndjson:\d/g)?.length, 7);
+    assert.doesNotMatch(of, /of another kind/);
+  },
+);
+
+pageTest(
+  "refused rows are downloaded with their text, by admins alone",
+  async ({ app, world, log }) => {
+    const many = Array.from(
+      { length: 1_203 },
+      (_, i) => refused({ position: i + 1, reason: `reason ${i % 2}` }),
+    );
+    await world.stores.documents.quarantine({ rows: many });
+    const [reader, admin] = [await logIn(app, "reader-key-of-16"), await logIn(app, "admin-key-of-16+")];
+    const to = "/data/quarantine/download";
+    const denied = await send(app, to, { csrf: await tokenOf(app, "/data/quarantine", reader) }, reader);
+    assert.equal(denied.status, 403);
+    const csrf = await tokenOf(app, "/data/quarantine", admin);
+    const rowsOf = async (filter: Record<string, string>) => {
+      const response = await send(app, to, { csrf, ...filter }, admin);
+      assert.equal(response.headers.get("content-type"), "application/x-ndjson");
+      assert.equal(response.headers.get("cache-control"), "no-store");
+      assert.match(response.headers.get("content-disposition") ?? "", /^attachment; /);
+      return (await response.text()).split("\n").slice(0, -1).map((line) => JSON.parse(line));
+    };
+    assert.deepEqual(await rowsOf({}), many);
+    assert.equal((await rowsOf({ reason: "reason 1" })).length, 601);
+    assert.deepEqual(await rowsOf({ run_id: "none" }), []);
+    assert.doesNotMatch(JSON.stringify(log), /blood/);
+  },
+  KEYS,
+);
+
 pageTest("refused rows are found by run, kind and source, page by page", async ({ app, world }) => {
   const many = Array.from({ length: 60 }, (_, i) => refused({ position: i + 1, reason: `reason ${i + 1}.` }));
   const other = refused({ run_id: "r2", kind: "events", source: "e.ndjson", reason: "of events" });
   await world.stores.documents.quarantine({ rows: [...many, other] });
-  const first = (await see(app, "/data/quarantine?run=r1")).html;
+  const rowsOf = (html: string) => html.slice(html.indexOf('<table id="rows"'));
+  const first = rowsOf((await see(app, "/data/quarantine?run=r1")).html);
   assert.match(first, /reason 50\./);
   assert.doesNotMatch(first, /reason 51\.|of events/);
   assert.match(first, /<a rel="next" href="\/data\/quarantine\?run=r1&amp;page=2">/);
