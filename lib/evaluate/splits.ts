@@ -95,14 +95,15 @@ const pairOf = ({ user_id, campaign_id }: EngagementEvent) => JSON.stringify([us
  * goes what was said in the same conversation from the first of them on.
  */
 function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<Fold> {
+  const partiesOf = findParties(data);
   const pairs = shuffle([...new Set(choicesOf(data).map(pairOf))].sort(), seededRandom(seed));
   for (let fold = 0; fold < folds; fold++) {
     const hidden = new Set(pairs.filter((_, i) => i % folds === fold));
-    const gone = data.events.filter((event) => hidden.has(pairOf(event)));
-    const from = firstTimes(gone, ({ conversation_id }) => conversation_id);
+    const gone = data.events.filter((event) => event.conversation_id !== null && hidden.has(pairOf(event)));
+    const from = firstTimes(gone, conversationKey);
     const events = data.events.filter((event) => !hidden.has(pairOf(event)));
     const messages = data.messages.filter((row) =>
-      row.timestamp < (from.get(row.conversation_id) ?? "\uffff")
+      partiesOf(row).every((user_id) => isBefore(row, from.get(conversationKey({ ...row, user_id }))))
     );
     const train = { ...data, messages, events };
     const relevant = new Map<string, Set<string>>();
@@ -114,15 +115,15 @@ function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<
   }
 }
 
-/** When the first of these events was, by a key; of those without a key it plays no part. */
+/** When the first of these events was, by a key. */
 function firstTimes(
   events: readonly EngagementEvent[],
-  keyOf: (event: EngagementEvent) => string | null,
-): Map<string | null, string> {
-  const first = new Map<string | null, string>();
+  keyOf: (event: EngagementEvent) => string,
+): Map<string, string> {
+  const first = new Map<string, string>();
   for (const event of events) {
     const key = keyOf(event);
-    if (key !== null && event.timestamp < (first.get(key) ?? "\uffff")) first.set(key, event.timestamp);
+    if (isBefore(event, first.get(key))) first.set(key, event.timestamp);
   }
   return first;
 }
@@ -143,20 +144,19 @@ function queriesOf(train: Dataset, relevant: ReadonlyMap<string, ReadonlySet<str
 function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions): Generator<Fold> {
   const users = shuffle(usersOf(data), seededRandom(seed));
   const foldOf = new Map(users.map((user_id, i) => [user_id, i % folds]));
-  const said = Map.groupBy(data.messages, (message) => message.conversation_id);
-  const done = Map.groupBy(data.events, (event) => event.conversation_id);
+  const said = Map.groupBy(data.messages.filter(({ role }) => role === "user"), conversationKey);
+  const done = Map.groupBy(data.events, conversationKey);
   const chosen = new Set(choicesOf(data));
-  const ownerOf = ownersOf(data);
+  const partiesOf = findParties(data);
   for (let fold = 0; fold < folds; fold++) {
+    const isHeld = (user_id: string) => foldOf.get(user_id) === fold;
     const queries: Query[] = [];
-    for (const [conversation_id, events] of done) {
-      if (conversation_id === null) continue;
-      const user_id = events[0]!.user_id;
-      if (foldOf.get(user_id) !== fold) continue;
+    for (const [n, [key, events]] of [...done].entries()) {
+      const { user_id, conversation_id } = events[0]!;
+      if (conversation_id === null || !isHeld(user_id)) continue;
       const first = events.reduce((a, b) => a.timestamp <= b.timestamp ? a : b).timestamp;
-      const asker = `query ${conversation_id}`;
-      const messages = (said.get(conversation_id) ?? [])
-        .filter((message) => message.role === "user" && message.timestamp < first)
+      const asker = `query ${n + 1}`;
+      const messages = (said.get(key) ?? []).filter((message) => message.timestamp < first)
         .map((message) => ({ ...message, user_id: asker }));
       if (messages.length === 0) continue;
       const relevant = relevantIn(events, chosen);
@@ -165,25 +165,34 @@ function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions
         queries.push({ user_id: asker, person: user_id, messages, events: [], relevant });
       }
     }
-    const isTrain = ({ user_id, conversation_id }: { user_id: string; conversation_id: string | null }) =>
-      foldOf.get(ownerOf.get(conversation_id) ?? user_id) !== fold;
     const train = {
       campaigns: data.campaigns,
-      messages: data.messages.filter(isTrain),
-      events: data.events.filter(isTrain),
+      messages: data.messages.filter((message) => !partiesOf(message).some(isHeld)),
+      events: data.events.filter(({ user_id }) => !isHeld(user_id)),
     };
     yield { train, queries, asked: queries.flatMap(({ messages }) => messages) };
   }
 }
 
-/** Whose each conversation is: of who engaged with something in it, else of who spoke first as a user. */
-function ownersOf({ messages, events }: Dataset): Map<string | null, string> {
-  const owners = new Map<string | null, string>();
-  const rows = [...events, ...messages.filter(({ role }) => role === "user")];
-  for (const { conversation_id, user_id } of rows) {
-    if (conversation_id !== null && !owners.has(conversation_id)) owners.set(conversation_id, user_id);
+/** Whose a message is: the user's who says it; what others say is everybody's who takes part in the conversation. */
+function findParties({ messages, events }: Dataset): (message: Message) => string[] {
+  const parties = new Map<string, Set<string>>();
+  for (const { conversation_id, user_id } of [...events, ...messages.filter(({ role }) => role === "user")]) {
+    if (conversation_id === null) continue;
+    parties.set(conversation_id, (parties.get(conversation_id) ?? new Set()).add(user_id));
   }
-  return owners;
+  return ({ role, user_id, conversation_id }) =>
+    role === "user" ? [user_id] : [user_id, ...parties.get(conversation_id ?? "") ?? []];
+}
+
+/** A conversation is one user's; two users may give theirs the same id. */
+function conversationKey({ user_id, conversation_id }: Pick<Message, "user_id" | "conversation_id">): string {
+  return JSON.stringify([user_id, conversation_id]);
+}
+
+/** Whether a row is from before a moment; if there is none, it always is. */
+function isBefore({ timestamp }: { timestamp: string }, moment: string | undefined): boolean {
+  return moment === undefined || timestamp < moment;
 }
 
 /** What was shown and chosen; what was chosen, if nothing was shown. */
@@ -232,17 +241,17 @@ function splitPerUser(data: Dataset, users: readonly string[], count: (choices: 
     const times = byUser.get(user_id)!.map(({ timestamp }) => timestamp).sort();
     cut.set(user_id, times[times.length - count(times.length)]!);
   }
-  const ownerOf = ownersOf(data);
-  const isKnown = (row: Message | EngagementEvent) => {
-    const user_id = "message" in row ? ownerOf.get(row.conversation_id) ?? row.user_id : row.user_id;
-    return row.timestamp < (cut.get(user_id) ?? "\uffff");
-  };
+  const partiesOf = findParties(data);
   const train = {
     campaigns: data.campaigns,
-    messages: data.messages.filter(isKnown),
-    events: data.events.filter(isKnown),
+    messages: data.messages.filter((row) =>
+      partiesOf(row).every((user_id) => isBefore(row, cut.get(user_id)))
+    ),
+    events: data.events.filter((row) => isBefore(row, cut.get(row.user_id))),
   };
-  const later = users.flatMap((user_id) => byUser.get(user_id)!.filter((event) => !isKnown(event)));
+  const later = users.flatMap((user_id) =>
+    byUser.get(user_id)!.filter((event) => !isBefore(event, cut.get(user_id)))
+  );
   return { train, queries: queriesOf(train, unseen(train, later)), asked: [] };
 }
 

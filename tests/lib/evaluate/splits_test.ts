@@ -92,6 +92,30 @@ Deno.test("splitRows() learns nothing from held-out users, and asks with what wa
   assert.equal(queries, 60);
 });
 
+Deno.test("splitRows() tells conversations of two users apart that have the same id, and learns from neither if one is held out", () => {
+  const { campaigns, messages, events } = dataset();
+  const shared = <Row extends { conversation_id: string | null }>(row: Row): Row => ({
+    ...row,
+    conversation_id: row.conversation_id!.split("-")[1]!,
+  });
+  const data = { campaigns, messages: messages.map(shared), events: events.map(shared) };
+  const asked = (data: Dataset) =>
+    folds("conversations", data).map(({ queries }) =>
+      queries.map(({ person, messages }) => [person, messages.map(({ message_id }) => message_id)])
+    );
+  assert.deepEqual(asked(data), asked(dataset()));
+  for (const { train, queries } of folds("conversations", data)) {
+    const held = new Set(queries.map(({ person }) => person));
+    assert.ok(train.messages.length > 0);
+    for (const { user_id, role } of train.messages) assert.ok(role === "user" && !held.has(user_id));
+    assert.ok(train.events.every(({ user_id }) => !held.has(user_id)));
+  }
+  const cut = folds("last", data)[0]!.train.messages.filter(({ role, timestamp }) =>
+    role === "assistant" && timestamp >= at(3, 4)
+  );
+  assert.deepEqual(cut, []);
+});
+
 Deno.test("splitRows() does not ask a conversation for what the user named in it", () => {
   const named = () => ["c1", "c2", "c3", "c4", "c5"];
   const queries = [...splitRows(dataset(), "conversations", { ...options, named })].flatMap((fold) =>
