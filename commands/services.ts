@@ -83,7 +83,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     return opened;
   };
   const { inbox, max_source_bytes, max_bad_share, earliest, retention_days } = config;
-  const { half_life_days, conversation_gap_minutes, embed_long } = config;
+  const { half_life_days, conversation_gap_minutes, embed_long, missing_campaigns } = config;
   const value: Services = {
     ...stores.value,
     clock: systemClock,
@@ -97,6 +97,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       half_life_days,
       conversation_gap_minutes,
       embed_long,
+      missing_campaigns,
     },
     embedder,
     catalogue: ({ sources }) => readCatalogue(config, sources),

@@ -59,6 +59,8 @@ export interface Config {
   /** Days after which what a user converted on may be shown to them again; null for never. */
   readonly repurchase_days: number | null;
   readonly conversation_gap_minutes: number;
+  /** What becomes of campaigns that are in no source any more. */
+  readonly missing_campaigns: "keep" | "end";
   readonly log: LogLevel;
 }
 
@@ -120,6 +122,7 @@ const Environment = z.object({
     error: "is neither never nor a number of days from 0 to 36500",
   }).default("never").transform((days) => days === "never" ? null : days),
   PARLEY_CONVERSATION_GAP_MINUTES: number(0.1, 100_000).default(30),
+  PARLEY_MISSING_CAMPAIGNS: z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
   PARLEY_LOG: z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
 });
 
@@ -209,6 +212,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
     repurchase_days: v.PARLEY_REPURCHASE_DAYS,
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
+    missing_campaigns: v.PARLEY_MISSING_CAMPAIGNS,
     log: v.PARLEY_LOG,
   };
 }

@@ -3,6 +3,7 @@ import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
+import { updateCampaignSources } from "./campaign_sources.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
 import { validated } from "./validate.ts";
 
@@ -33,6 +34,7 @@ export async function analytics(
     (rows) => store.upsertCampaigns({ campaigns: rows, signal }),
     0,
   );
+  await updateCampaignSources(context);
   const events = await write<EngagementEvent>(
     "events",
     (rows) => store.upsertEvents({ events: rows, signal }),

@@ -1,10 +1,11 @@
 import type { JsonObject } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
-import type { Anomaly } from "../../lib/quality/anomaly.ts";
+import { type Anomaly, bySeverity } from "../../lib/quality/anomaly.ts";
 import { gate } from "../../lib/quality/gate.ts";
 import type { Survey } from "../../lib/quality/survey.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
+import { findLeftCampaigns } from "./campaign_sources.ts";
 import { embeddedStore, vectorSet } from "./store.ts";
 
 /**
@@ -20,7 +21,7 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
   const { documents, analytics, graph, runs, clock } = context.services;
   const { task_id, run: { dag_id, run_id, params }, signal } = context;
   const stores = { documents, analytics, vectors, graph };
-  const { findings, survey } = await gate({
+  const { findings: found, survey } = await gate({
     stores,
     runs,
     dag_id,
@@ -30,6 +31,8 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
     now: clock.now(),
     signal,
   });
+  const left = await findLeftCampaigns(context.services, { signal });
+  const findings = left === null ? found : [...found, left].sort(bySeverity);
   for (const { severity, code, text } of findings) context.log(`${severity} ${code}: ${text}`);
   context.rows({ in: 0, out: findings.length });
   recordReads(context, vectors, survey);

@@ -13,6 +13,7 @@ const DERIVATION = z.object({
   half_life_days: z.number(),
   model: z.string(),
   embed_long: z.string(),
+  missing_campaigns: z.string(),
 });
 
 /** What decides what a data version is derived to from the same rows: the settings, and Parley's own ways by the number `format`. */
@@ -20,8 +21,8 @@ export type Derivation = z.infer<typeof DERIVATION>;
 
 /** What a run derives by. `model` is the name of the model that it embeds with, by default the configured one. */
 export function currentDerivation(settings: Settings, model = settings.model): Derivation {
-  const { conversation_gap_minutes, half_life_days, embed_long } = settings;
-  return { format: FORMAT, conversation_gap_minutes, half_life_days, model, embed_long };
+  const { conversation_gap_minutes, half_life_days, embed_long, missing_campaigns } = settings;
+  return { format: FORMAT, conversation_gap_minutes, half_life_days, model, embed_long, missing_campaigns };
 }
 
 /** Keeps it as a file of a version that is not published yet. */
@@ -64,11 +65,15 @@ export async function findSettingsChanges(services: Services, o: Abortable): Pro
   const changes: SettingsChange[] = [];
   const compare = (name: keyof Derivation, users: boolean, what: string) => {
     if (before[name] === now[name]) return;
-    const reason = `PARLEY_${name.toUpperCase()} was ${before[name]} and is ${now[name]}: ${what} again`;
+    const reason = `PARLEY_${name.toUpperCase()} was ${before[name]} and is ${now[name]}: ${what}`;
     changes.push({ users, reason });
   };
-  compare("conversation_gap_minutes", true, "all users are derived");
-  compare("half_life_days", false, "popularity is derived");
+  compare("conversation_gap_minutes", true, "all users are derived again");
+  compare("half_life_days", false, "popularity is derived again");
+  // What was ended stays so until its source has it again.
+  if (now.missing_campaigns === "end") {
+    compare("missing_campaigns", false, "campaigns that have left their source are ended");
+  }
   return changes;
 }
 

@@ -4,6 +4,7 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import { INDEXED, type VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
+import { carryCampaignSources } from "./campaign_sources.ts";
 import { currentDerivation, type Derivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
 import { embeddedStore, vectorSet } from "./store.ts";
@@ -58,6 +59,7 @@ export async function buildVersion(
   const { campaigns } = await analytics.buildStats({ version, half_life_days, latest, signal });
   const weights = await saveItemWeights(analytics, { version, signal });
   const built = await store.build({ version, signal, ...log && { log } });
+  await carryCampaignSources(analytics, { version, signal });
   if (derivation !== null) await saveDerivation(services, { version, derivation, signal });
   return { version, campaigns, indexed: INDEXED.reduce((sum, name) => sum + built[name], 0), weights };
 }
