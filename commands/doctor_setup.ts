@@ -67,7 +67,7 @@ export async function checkFiles(config: Config): Promise<Finding[]> {
   return findings;
 }
 
-/** Whether a scheduler lives, and what to do if one has gone silent. Without a schedule none is needed. */
+/** Whether a scheduler lives, as the overview judges it, and what to do if none does. Without a schedule none is needed. */
 export async function checkScheduler(
   config: Config,
   runs: Pick<RunStore, "leader">,
@@ -75,7 +75,13 @@ export async function checkScheduler(
   const now = systemClock.now();
   const leader = await runs.leader();
   const findings = (await schedulerAnomalies(runs, [...allDags(config).values()], now)).map(
-    ({ code, figure, expected, text }): Finding => ({ code, severity: "warning", figure, expected, text }),
+    ({ code, severity, figure, expected, text }): Finding => ({
+      code,
+      severity: severity === "critical" ? severity : "warning",
+      figure,
+      expected,
+      text,
+    }),
   );
   if (leader === null) return { report: { status: "none", last_tick: null }, findings };
   const status = Date.parse(leader.live_until) > now ? "up" : "down";

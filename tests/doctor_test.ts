@@ -102,7 +102,7 @@ sampleTest(
     assert.deepEqual([mine.path, mine.last_read, events.kind], [folder, null, "events"]);
 
     const damaged: [string, string | Uint8Array, RegExp][] = [
-      ["page.json", "<html>", /is not JSON/],
+      ["page.json", "<html>", /is neither JSON nor CSV/],
       ["cut.ndjson.gz", Uint8Array.of(0x1f, 0x8b, 1, 2), /is damaged or cut off as gzip/],
       ["list.json", '[{"user_id":"a"', /cut off|ends/],
     ];
@@ -143,18 +143,23 @@ sampleTest("doctor reads the file of intents and looks for the inbox", async (co
 });
 
 sampleTest("doctor says when the schedule is due, and whether a scheduler lives", async (config) => {
-  const before = await doctorReport(config);
+  const report = () => doctorReport(config, { PARLEY_SCHEDULE: "30 2 * * *" });
+  const severities = ({ findings }: { findings: { code: string; severity: string }[] }) =>
+    findings.map(({ code, severity }) => `${severity} ${code}`);
+  const before = await report();
   assert.deepEqual([before.code, before.scheduler.status], [0, "none"]);
+  assert.deepEqual(severities(before), ["warning scheduler_missing"]);
   assert.match(before.schedule.next, /T02:30:00\.000Z$/);
-  assert.equal((await doctorReport(config, { PARLEY_SCHEDULE: "off" })).schedule, null);
+  assert.equal((await doctorReport(config)).schedule, null);
   const runs = await openRuns(config.runs);
   const lead = (now: number) => runs.lead({ owner: "one", now, ttl_ms: 5_000, lag_ms: 0 });
   await lead(Date.now());
-  assert.equal((await doctorReport(config)).scheduler.status, "up");
+  assert.equal((await report()).scheduler.status, "up");
   await lead(Date.now() - 3_600_000);
   await runs.close();
-  const silent = await doctorReport(config);
-  assert.deepEqual([silent.scheduler.status, codesOf(silent)], ["down", ["scheduler_silent"]]);
+  const silent = await report();
+  assert.deepEqual([silent.code, silent.scheduler.status], [1, "down"]);
+  assert.deepEqual(severities(silent), ["critical scheduler_silent"]);
 });
 
 sampleTest("doctor finds a damaged file of learnt weights", async (config) => {
