@@ -1,9 +1,21 @@
 import { type Evidence, probabilitiesOf } from "./evidence.ts";
+import { breathe } from "./matrix.ts";
 
 /** A text that was held out: its evidence, and its place among the intents learnt; -1 where its intent was withheld. */
 export interface HeldOut {
   readonly evidence: Evidence;
   readonly truth: number;
+}
+
+/** Texts judged by fits that had not learnt them. */
+export interface Judged {
+  /** By a part of the intents, with texts of the others: they show what is out of scope. */
+  readonly partial: readonly HeldOut[];
+  /**
+   * By all intents, as messages are, without a near duplicate among what was learnt. The more intents, the less sure
+   * is the best of them, so a threshold from a part of them would be too strict.
+   */
+  readonly whole: readonly HeldOut[];
 }
 
 /** How evidence becomes probabilities, and a score for being in scope. */
@@ -17,7 +29,7 @@ export interface Calibration {
 
 /** What the classifier did on texts that it had not learnt. */
 export interface Figures {
-  /** Share of texts whose best intent is the right one, of those whose intent had been learnt. */
+  /** Share of texts whose best intent is the right one, of those judged by all intents. */
   readonly accuracy: number;
   /** Expected calibration error of the best intent's probability, in 15 bins. */
   readonly ece: number;
@@ -30,8 +42,9 @@ export interface Figures {
 /** The share of texts in scope that the threshold is to keep. */
 const KEPT = 0.9;
 /**
- * A threshold for when nothing is known, and how many texts it counts for: the lowest of a few scores says little, and
- * a wrong intent is worse than none. Chosen on catalogues of three to six intents with five examples each.
+ * A threshold for when nothing is known, and from how many texts on it counts for nothing: the lowest of a few scores
+ * says little, and a wrong intent is worse than none. Chosen on catalogues of three to twelve intents with five to
+ * twenty examples each.
  */
 const PRIOR = { threshold: 0.7, texts: 60 };
 const COARSEST = 0.05;
@@ -43,10 +56,14 @@ const SMALLEST = 1e-6;
 /** Keeps the scope's weights finite where the signs tell all apart. */
 const RIDGE = 1e-3;
 
-export function calibrate(held: readonly HeldOut[]): Calibration {
-  const temperature = fitTemperature(held.filter(({ truth }) => truth >= 0));
-  const scope = fitScope(held);
-  return { temperature, scope, threshold: thresholdOf(held, scope) };
+export async function calibrate({ partial, whole }: Judged, signal?: AbortSignal): Promise<Calibration> {
+  const temperature = await fitTemperature(partial.filter(({ truth }) => truth >= 0), signal);
+  const scope = fitScope(partial);
+  return {
+    temperature,
+    scope,
+    threshold: thresholdOf(whole.map(({ evidence }) => scopeScore(evidence, scope))),
+  };
 }
 
 /** How well a text fits any intent, 0..1; .5 says that a text in scope and one out of it are as likely to look so. */
@@ -58,22 +75,23 @@ export function scopeScore({ signs }: Evidence, [sure, near, bias]: Calibration[
  * Temperature scaling (Guo et al., ICML 2017), by golden section. A truth counts for (n + 1) / (n + 2), as in Platt's
  * (1999), and the other intents share the rest: that a few texts were all told right does not make anything certain.
  */
-function fitTemperature(held: readonly HeldOut[]): number {
+async function fitTemperature(held: readonly HeldOut[], signal: AbortSignal | undefined): Promise<number> {
   const sure = (held.length + 1) / (held.length + 2);
-  const loss = (log: number) =>
-    held.reduce((sum, { evidence, truth }) => {
+  const loss = async (log: number) => {
+    let lost = 0;
+    for (const { evidence, truth } of held) {
+      await breathe(signal);
       const probabilities = probabilitiesOf(evidence.logits, Math.exp(log));
       const rest = (1 - sure) / Math.max(1, probabilities.length - 1);
-      return probabilities.reduce(
-        (lost, p, k) => lost - (k === truth ? sure : rest) * Math.log(p + 1e-300),
-        sum,
-      );
-    }, 0);
+      probabilities.forEach((p, k) => lost -= (k === truth ? sure : rest) * Math.log(p + 1e-300));
+    }
+    return lost;
+  };
   const golden = (Math.sqrt(5) - 1) / 2;
   let [low, high] = [Math.log(COARSEST), Math.log(FINEST)];
   for (let step = 0; step < SEARCH_STEPS; step++) {
     const [a, b] = [high - golden * (high - low), low + golden * (high - low)];
-    if (loss(a) <= loss(b)) high = b;
+    if (await loss(a) <= await loss(b)) high = b;
     else low = a;
   }
   return Math.exp((low + high) / 2);
@@ -152,20 +170,23 @@ function solve3(m: readonly number[], v: readonly number[]): number[] {
 }
 
 /**
- * The score that so many of the texts in scope reach: what is withheld is nearer to them than small talk is. Few texts
- * are averaged with the prior where that is stricter.
+ * The score that a new text in scope reaches nine times of ten: of n scores the ⌊(n + 1) / 10⌋-th from below, which
+ * holds for any number of them (split conformal prediction: Vovk et al., "Algorithmic Learning in a Random World").
+ * Few are averaged with the prior.
  */
-function thresholdOf(held: readonly HeldOut[], scope: Calibration["scope"]): number {
-  const scores = held.filter(({ truth }) => truth >= 0).map(({ evidence }) => scopeScore(evidence, scope));
-  scores.sort((a, b) => a - b);
-  const reached = scores[Math.floor((1 - KEPT) * scores.length)] ?? 0;
-  const share = scores.length / (scores.length + PRIOR.texts);
-  return Math.max(reached, share * reached + (1 - share) * PRIOR.threshold);
+function thresholdOf(scores: readonly number[]): number {
+  const place = Math.floor((1 - KEPT) * (scores.length + 1) + 1e-9);
+  const reached = scores.toSorted((a, b) => a - b)[place - 1] ?? 0;
+  const share = Math.min(1, scores.length / PRIOR.texts);
+  return share * reached + (1 - share) * PRIOR.threshold;
 }
 
-export function figuresOf(held: readonly HeldOut[], { temperature, scope }: Calibration): Figures {
-  const inside = held.filter(({ truth }) => truth >= 0);
-  const tops = inside.map(({ evidence, truth }) => {
+export function figuresOf({ partial, whole }: Judged, { temperature, scope }: Calibration): Figures {
+  const [inside, withheld] = [
+    partial.filter(({ truth }) => truth >= 0),
+    partial.filter(({ truth }) => truth < 0),
+  ];
+  const tops = whole.map(({ evidence, truth }) => {
     const probabilities = probabilitiesOf(evidence.logits, temperature);
     const sure = Math.max(...probabilities);
     return { sure, right: probabilities[truth] === sure };
@@ -174,9 +195,9 @@ export function figuresOf(held: readonly HeldOut[], { temperature, scope }: Cali
   return {
     accuracy: tops.filter(({ right }) => right).length / Math.max(1, tops.length),
     ece: calibrationError(tops),
-    auroc: areaUnderCurve(scores(inside), scores(held.filter(({ truth }) => truth < 0))),
-    in_scope: inside.length,
-    withheld: held.length - inside.length,
+    auroc: areaUnderCurve(scores(inside), scores(withheld)),
+    in_scope: whole.length,
+    withheld: withheld.length,
   };
 }
 

@@ -1,6 +1,7 @@
 import { compareText } from "../core/text.ts";
 import { calibrate, type Calibration, type Figures, figuresOf, type HeldOut } from "./calibrate.ts";
 import { evidenceOf, type Learnt } from "./evidence.ts";
+import { foldsOf } from "./folds.ts";
 import { fitLogistic } from "./logistic.ts";
 import { breathe, matrixOf } from "./matrix.ts";
 import { fitWhitening, whitenAll } from "./whitening.ts";
@@ -28,45 +29,71 @@ const HELD_OUT = 4;
 const LEAST_JUDGED = 60;
 /** Texts of one part that are judged at most, of either kind. */
 const JUDGED = 1_000;
-const JUDGED_A_TURN = 32;
+/** Texts judged by all intents from which on no further fold is: the threshold is then right to 1.3 % (one sigma). */
+const ENOUGH_JUDGED = 500;
+
+export interface FitOptions {
+  readonly examples: readonly Example[];
+  readonly signal?: AbortSignal | undefined;
+  /** Told how far the fit is, 0..1. */
+  readonly onProgress?: (share: number) => void;
+}
 
 /**
- * Fits a classifier: whitening, logistic regression, and the examples themselves as neighbours. Temperature, scope and
- * threshold come from three further fits, or with few examples up to twelve, each of which is judged on texts, and on
- * whole intents, that it has not seen. The order of the examples is nothing, and equal input gives equal bits. Time
- * grows with examples × intents × dimension: a second for a thousand examples of a dozen intents, half a minute of a
- * core for ten thousand of 77; every few milliseconds of it other work gets its turn. Needs two examples of each of
- * three intents.
+ * Fits a classifier: whitening, logistic regression, and the examples themselves as neighbours. Temperature, and what
+ * tells a text in scope from one that is not, come from three further fits, or with few examples up to twelve, each
+ * without a third of the intents. The threshold comes from one to four fits of all intents, each without a quarter of
+ * the examples and their near duplicates. All are judged on texts that they have not seen. The order of the examples is
+ * nothing, and equal input gives equal bits. Time grows with examples × intents × dimension: two seconds for a thousand
+ * examples of a dozen intents, a minute of a core for ten thousand of 77; every few milliseconds of it other work gets
+ * its turn. Needs two examples of each of three intents.
  */
-export async function fit(o: { examples: readonly Example[]; signal?: AbortSignal }): Promise<Fitted> {
+export async function fit({ signal, onProgress = () => {}, ...o }: FitOptions): Promise<Fitted> {
   const examples = o.examples.toSorted((a, b) =>
     compareText(a.intent, b.intent) || compareText(a.key, b.key)
   );
   const intents = [...new Set(examples.map(({ intent }) => intent))];
-  const held: HeldOut[] = [];
-  const judged = () => held.filter(({ truth }) => truth >= 0).length;
-  for (let round = 0; round < HELD_OUT && judged() < LEAST_JUDGED; round++) {
-    for (let part = 0; part < PARTS; part++) {
-      held.push(...await judge(examples, intents, { part, fold: (part + round) % HELD_OUT }, o.signal));
-    }
+  const folds = await foldsOf(examples, HELD_OUT, signal);
+  const judgements = planOf(examples, intents, folds);
+  // An iteration takes time by the examples and intents that it goes through.
+  const sizes = [
+    ...judgements.map(({ learnt, among }) => learnt.length * among.length),
+    examples.length * intents.length,
+  ];
+  const total = sizes.reduce((sum, size) => sum + size);
+  let done = 0;
+  const progressOf = (n: number) => ({
+    signal,
+    onProgress: (share: number) => onProgress((done + share * sizes[n]!) / total),
+  });
+  const judged: HeldOut[][] = [];
+  for (const [n, judgement] of judgements.entries()) {
+    judged.push(await judge(judgement, progressOf(n)));
+    done += sizes[n]!;
   }
-  const calibration = calibrate(held);
-  const learnt = await learn(examples, intents, o.signal);
+  const held = {
+    partial: judged.filter((_, n) => !judgements[n]!.whole).flat(),
+    whole: judged.filter((_, n) => judgements[n]!.whole).flat(),
+  };
+  const calibration = await calibrate(held, signal);
+  const learnt = await learn(examples, intents, progressOf(judgements.length));
   return { intents, learnt, calibration, figures: figuresOf(held, calibration) };
 }
+
+type LearnOptions = Pick<FitOptions, "signal" | "onProgress">;
 
 /** Learns without calibrating. Both lists are in order. */
 export async function learn(
   examples: readonly Example[],
   intents: readonly string[],
-  signal?: AbortSignal,
+  { signal, onProgress }: LearnOptions = {},
 ): Promise<Learnt> {
   const places = new Map(intents.map((intent, k) => [intent, k]));
   const classes = Int32Array.from(examples, ({ intent }) => places.get(intent)!);
   const rows = matrixOf(examples.map(({ vector }) => vector), examples[0]!.vector.length);
   const whitening = await fitWhitening(rows, classes, { signal });
   const white = await whitenAll(whitening, rows, signal);
-  const weights = await fitLogistic(white, classes, intents.length, signal);
+  const weights = await fitLogistic(white, classes, intents.length, { signal, onProgress });
   return { whitening, weights, examples: white, starts: startsOf(classes, intents.length) };
 }
 
@@ -78,23 +105,57 @@ export function startsOf(classes: Int32Array, count: number): Int32Array {
   return starts;
 }
 
-async function judge(
+/** A fit that is judged on texts which it has not learnt. */
+interface Judgement {
+  readonly among: readonly string[];
+  /** Whether those are all intents. */
+  readonly whole: boolean;
+  readonly learnt: readonly Example[];
+  readonly texts: readonly Example[];
+}
+
+function planOf(
   examples: readonly Example[],
   intents: readonly string[],
-  { part, fold }: { part: number; fold: number },
-  signal: AbortSignal | undefined,
-): Promise<HeldOut[]> {
-  const kept = intents.filter((_, k) => k % PARTS !== part);
-  const places = new Map(kept.map((intent, k) => [intent, k]));
-  const known = examples.filter(({ intent }) => places.has(intent));
-  const isHeld = heldOut(known, fold);
-  const learnt = await learn(known.filter((one) => !isHeld.has(one)), kept, signal);
-  const withheld = examples.filter(({ intent }) => !places.has(intent));
+  folds: Awaited<ReturnType<typeof foldsOf>>,
+): Judgement[] {
+  const plan: Judgement[] = [];
+  let judged = 0;
+  for (let round = 0; round < HELD_OUT && judged < LEAST_JUDGED; round++) {
+    for (let part = 0; part < PARTS; part++) {
+      const among = intents.filter((_, k) => k % PARTS !== part);
+      const known = examples.filter(({ intent }) => among.includes(intent));
+      const isHeld = heldOut(known, (part + round) % HELD_OUT);
+      const [inside, withheld] = [
+        spaced([...isHeld], JUDGED),
+        examples.filter(({ intent }) => !among.includes(intent)),
+      ];
+      judged += inside.length;
+      const texts = [...inside, ...spaced(withheld, JUDGED)];
+      plan.push({ among, whole: false, learnt: known.filter((one) => !isHeld.has(one)), texts });
+    }
+  }
+  judged = 0;
+  for (const { held, texts } of folds) {
+    if (judged >= ENOUGH_JUDGED) break;
+    plan.push({
+      among: intents,
+      whole: true,
+      learnt: examples.filter((one) => !held.has(one)),
+      texts: spaced(texts, JUDGED),
+    });
+    judged += plan.at(-1)!.texts.length;
+  }
+  return plan;
+}
+
+async function judge({ among, learnt, texts }: Judgement, o: LearnOptions): Promise<HeldOut[]> {
+  const places = new Map(among.map((intent, k) => [intent, k]));
+  const fitted = await learn(learnt, among, o);
   const held: HeldOut[] = [];
-  for (const example of [...spaced([...isHeld], JUDGED), ...spaced(withheld, JUDGED)]) {
-    if (held.length % JUDGED_A_TURN === 0) await breathe(signal);
-    const truth = places.get(example.intent) ?? -1;
-    held.push({ evidence: evidenceOf(learnt, example.vector), truth });
+  for (const { intent, vector } of texts) {
+    await breathe(o.signal);
+    held.push({ evidence: evidenceOf(fitted, vector), truth: places.get(intent) ?? -1 });
   }
   return held;
 }

@@ -1,3 +1,5 @@
+import { yieldToEventLoop } from "../core/abort.ts";
+
 /**
  * Vectors of one length, one after another. All arithmetic here is on doubles: loops that meet one kind of array only
  * run several times as fast as those that meet two.
@@ -47,8 +49,16 @@ export function logSumExp(values: Float64Array): number {
   return most + Math.log(sum);
 }
 
-/** Lets timers and sockets have their turn between stretches of arithmetic; then heeds the signal. */
-export async function breathe(signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resume) => setTimeout(resume, 0));
-  signal?.throwIfAborted();
+/** How long arithmetic goes on before other work gets its turn. */
+const TURN_MS = 5;
+let turnBegan = 0;
+
+/**
+ * Between stretches of arithmetic of less than a millisecond or two: lets timers and sockets have their turn if the
+ * last one was some milliseconds ago, and heeds the signal.
+ */
+export async function breathe(signal?: AbortSignal): Promise<void> {
+  if (performance.now() - turnBegan < TURN_MS) return signal?.throwIfAborted();
+  await yieldToEventLoop({ signal });
+  turnBegan = performance.now();
 }

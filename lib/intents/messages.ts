@@ -9,7 +9,6 @@ import { hashOf } from "./train.ts";
 
 /** Messages that are read and written by one call; what a killed attempt classifies again at the most. */
 const PAGE = 500;
-const TEXTS_A_TURN = 16;
 
 export interface Classified {
   readonly classified: number;
@@ -75,8 +74,8 @@ async function verdictsOf(
   } as const;
   const [hashes, rows] = [await vectors.hashes(of), await vectors.get(of)];
   const found: Classification[] = [];
-  for (const [n, { message_id, message }] of page.entries()) {
-    if (n % TEXTS_A_TURN === 0) await breathe(signal);
+  for (const { message_id, message } of page) {
+    await breathe(signal);
     const vector = rows.get(message_id);
     if (vector === undefined || hashes.get(message_id) !== hashOf(message)) continue;
     const { intent, score } = classify(classifier.fitted, vector, { top: 1 });

@@ -23,8 +23,6 @@ export interface Classifications {
   readonly results: readonly Verdict[];
 }
 
-const TEXTS_A_TURN = 16;
-
 /** Classifies texts as the pipeline classifies messages. Model and classifier are opened when first needed. */
 export class IntentService {
   private embedding: Promise<Embedder> | null = null;
@@ -46,7 +44,7 @@ export class IntentService {
     const vectors = await embedder.embed({ texts: o.texts, ...signal });
     const results: Verdict[] = [];
     for (const vector of vectors) {
-      if (results.length % TEXTS_A_TURN === 0) await breathe(o.signal);
+      await breathe(o.signal);
       results.push(classify(classifier.fitted, vector, o));
     }
     const { key, model, fitted } = classifier;

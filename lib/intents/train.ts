@@ -16,7 +16,15 @@ export interface TrainOptions {
   readonly vectors: VectorStore;
   readonly embedder: Embedder;
   readonly signal?: AbortSignal | undefined;
+  /** Told what begins, in a line that quotes no text. */
+  readonly log?: (line: string) => void;
+  /** Told how far that is: texts that are embedded, then hundredths of the fit. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
+
+/** Texts embedded between two reports of progress. */
+const TEXTS_A_REPORT = 256;
+const HUNDREDTHS = 100;
 
 export interface Trained {
   readonly key: string;
@@ -31,7 +39,7 @@ export interface Trained {
  * keeps it in the place of the one before. Equal input gives an equal classifier under an equal key.
  */
 export async function train(o: TrainOptions): Promise<Trained> {
-  const { catalogue, embedder, signal } = o;
+  const { catalogue, embedder, signal, log = () => {}, onProgress = () => {} } = o;
   const model = modelKey(embedder.model);
   if (modelKey(o.vectors.model) !== model) {
     throw new ParleyError(
@@ -39,10 +47,12 @@ export async function train(o: TrainOptions): Promise<Trained> {
       `the vectors are of another model than ${model}, which embeds the catalogue`,
     );
   }
-  const described = await ofCatalogue(catalogue, embedder, signal);
+  const described = await ofCatalogue(o);
   const labelled = await ofMessages(o, new Set(described.map(({ key }) => key)));
   const examples = [...described, ...labelled.map(({ message_id: _, ...example }) => example)];
-  const fitted = await fit({ examples, ...signal && { signal } });
+  log(`learning ${catalogue.intents.length} intents from ${examples.length} examples`);
+  const onShare = (share: number) => onProgress(Math.round(HUNDREDTHS * share), HUNDREDTHS);
+  const fitted = await fit({ examples, signal, onProgress: onShare });
   const key = keyOf(catalogue, model, examples);
   await o.documents.keepClassifier({
     classifier: keptOf({ key, model, catalogue: catalogue.version, fitted, examples: described }),
@@ -61,13 +71,20 @@ function keyOf(catalogue: Catalogue, model: string, examples: readonly Example[]
 }
 
 async function ofCatalogue(
-  { intents }: Catalogue,
-  embedder: Embedder,
-  signal: AbortSignal | undefined,
+  { catalogue, embedder, signal, log = () => {}, onProgress = () => {} }: TrainOptions,
 ): Promise<Example[]> {
-  const texts = intents.flatMap(({ intent, examples }) => examples.map((text) => ({ intent, text })));
-  const vectors = await embedder.embed({ texts: texts.map(({ text }) => text), ...signal && { signal } });
-  return texts.map(({ intent, text }, n) => ({ intent, key: hashOf(text), vector: vectors[n]! }));
+  const texts = catalogue.intents.flatMap(({ intent, examples }) =>
+    examples.map((text) => ({ intent, text }))
+  );
+  log(`embedding ${texts.length} examples of the catalogue`);
+  const found: Example[] = [];
+  for (let at = 0; at < texts.length; at += TEXTS_A_REPORT) {
+    const some = texts.slice(at, at + TEXTS_A_REPORT);
+    const vectors = await embedder.embed({ texts: some.map(({ text }) => text), ...signal && { signal } });
+    some.forEach(({ intent, text }, n) => found.push({ intent, key: hashOf(text), vector: vectors[n]! }));
+    onProgress(found.length, texts.length);
+  }
+  return found;
 }
 
 /**

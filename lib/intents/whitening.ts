@@ -6,7 +6,6 @@ const SHRINKAGE = 0.8;
 const SCATTER_ROWS = 4_096;
 /** Keeps the scatter of examples that are all alike from vanishing. */
 const LEAST_SCATTER = 1e-6;
-const ROWS_A_TURN = 256;
 
 /**
  * A map that takes the mean away and makes the scatter within intents round, as linear discriminant analysis does, so
@@ -28,7 +27,7 @@ export async function fitWhitening(
   const centres = meanOf(rows, (n) => classes[n]!, (classes.at(-1) ?? 0) + 1);
   const scatter = await scatterOf(rows, classes, centres, signal);
   shrink(scatter, rows.dimension, shrinkage);
-  return { mean, factor: cholesky(scatter, rows.dimension) };
+  return { mean, factor: await cholesky(scatter, rows.dimension, signal) };
 }
 
 function meanOf(rows: Matrix, group: (n: number) => number, groups: number): Float64Array[] {
@@ -62,7 +61,7 @@ async function scatterOf(
       const by = off[i]!;
       for (let j = 0; j <= i; j++, k++) scatter[k]! += by * off[j]!;
     }
-    if (used % ROWS_A_TURN === 0) await breathe(signal);
+    await breathe(signal);
   }
   return scatter.map((value) => value / Math.max(1, used));
 }
@@ -76,9 +75,10 @@ function shrink(scatter: Float64Array, d: number, shrinkage: number): void {
 }
 
 /** Of a positive definite matrix; both are lower triangles, row by row. */
-export function cholesky(matrix: Float64Array, d: number): Float64Array {
+export async function cholesky(matrix: Float64Array, d: number, signal?: AbortSignal): Promise<Float64Array> {
   const factor = new Float64Array(matrix.length);
   for (let i = 0; i < d; i++) {
+    await breathe(signal);
     const row = start(i);
     for (let j = 0; j < i; j++) {
       factor[row + j] = (matrix[row + j]! - dot(factor, row, factor, start(j), j)) / factor[diagonal(j)]!;
@@ -101,11 +101,11 @@ export function whiten({ mean, factor }: Whitening, vector: Float64Array): Float
   return solved.map((value) => value / norm);
 }
 
-/** All rows, a few hundred a turn. */
+/** All rows. */
 export async function whitenAll(whitening: Whitening, rows: Matrix, signal?: AbortSignal): Promise<Matrix> {
   const done: Float64Array[] = [];
   for (let n = 0; n < rows.rows; n++) {
-    if (n % ROWS_A_TURN === 0) await breathe(signal);
+    await breathe(signal);
     done.push(whiten(whitening, rowOf(rows, n)));
   }
   return matrixOf(done, rows.dimension);

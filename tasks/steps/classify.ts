@@ -84,7 +84,10 @@ async function trainBy(
     vectors,
     embedder: await services.embedder(),
     signal,
+    log: (line) => context.log(line),
+    onProgress: (done, total) => context.progress({ done, total }),
   });
+  context.progress({ done: 0, total: null });
   const { examples, figures } = trained;
   context.log(
     `learnt ${catalogue.intents.length} intents from ${examples.catalogue} examples and ${examples.labelled} ` +

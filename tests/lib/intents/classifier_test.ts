@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { areaUnderCurve, calibrationError } from "../../../lib/intents/calibrate.ts";
 import { classify } from "../../../lib/intents/classifier.ts";
 import { evidenceOf, probabilitiesOf } from "../../../lib/intents/evidence.ts";
-import { fit, startsOf } from "../../../lib/intents/fit.ts";
+import { type Example, fit, startsOf } from "../../../lib/intents/fit.ts";
+import { foldsOf } from "../../../lib/intents/folds.ts";
 import { fitLogistic } from "../../../lib/intents/logistic.ts";
 import { dot, matrixOf } from "../../../lib/intents/matrix.ts";
 import { vote } from "../../../lib/intents/neighbours.ts";
@@ -13,7 +14,7 @@ import { about, examples, noise, unit } from "./samples.ts";
 const near = (a: number, b: number, tolerance: number) =>
   assert.ok(Math.abs(a - b) <= tolerance, `${a} is not within ${tolerance} of ${b}`);
 
-Deno.test("cholesky() gives the triangle whose product with itself is the matrix", () => {
+Deno.test("cholesky() gives the triangle whose product with itself is the matrix", async () => {
   const d = 7;
   const next = random(3);
   const rows = Array.from({ length: 20 }, () => Array.from({ length: d }, () => noise(next)));
@@ -21,7 +22,7 @@ Deno.test("cholesky() gives the triangle whose product with itself is the matrix
   const lower = Float64Array.from(
     Array.from({ length: d }, (_, i) => Array.from({ length: i + 1 }, (_, j) => product(i, j))).flat(),
   );
-  const factor = cholesky(lower, d);
+  const factor = await cholesky(lower, d);
   const at = (i: number, j: number) => j <= i ? factor[i * (i + 1) / 2 + j]! : 0;
   for (let i = 0; i < d; i++) {
     for (let j = 0; j <= i; j++) {
@@ -161,6 +162,55 @@ Deno.test("fit() takes examples that are all alike", async () => {
   );
   const { intents, score } = classify(await fit({ examples: all }), same);
   assert.ok([score, ...intents.map(({ probability }) => probability)].every(Number.isFinite));
+});
+
+Deno.test("fit() keeps nine of ten new texts, also if each of its examples has a near duplicate", async () => {
+  const shares = [];
+  for (const twins of [false, true]) {
+    const some = examples({ intents: 8, each: twins ? 10 : 20, dimension: 24 });
+    const next = random(6);
+    const twinOf = ({ intent, key, vector }: Example) => ({
+      intent,
+      key: `${key} again`,
+      vector: unit([...vector].map((x) => x + 0.02 * noise(next))),
+    });
+    const fitted = await fit({ examples: twins ? [...some, ...some.map(twinOf)] : some });
+    const verdicts = Array.from({ length: 400 }, (_, n) => classify(fitted, about(n % 8, 24, next)));
+    shares.push(verdicts.filter(({ intent }) => intent !== null).length / verdicts.length);
+  }
+  assert.ok(shares.every((share) => share >= 0.87), `${shares} are kept`);
+});
+
+Deno.test("fit() says how far it is, never less than before, and lets timers have their turn", async () => {
+  const told: number[] = [];
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  await fit({
+    examples: examples({ intents: 8, each: 20, dimension: 48 }),
+    onProgress: (share) => told.push(share),
+  });
+  clearInterval(timer);
+  assert.ok(
+    told.length > 50 && told[0]! < 0.05 && told.at(-1)! > 0.95,
+    `${told.length}: ${told[0]} … ${told.at(-1)}`,
+  );
+  assert.deepEqual(told, told.toSorted((a, b) => a - b));
+  assert.ok(turns > 10, `${turns} turns`);
+});
+
+Deno.test("foldsOf() puts near duplicates into one fold and judges one of them, and each fold learns every intent", async () => {
+  const some = examples({ intents: 3, each: 12, dimension: 24 });
+  const copies = some.slice(0, 9).map((one) => ({ ...one, key: `${one.key} again` }));
+  const alike = ["a", "b", "c"].map((key) => ({ intent: "alike", key, vector: unit(Array(24).fill(1)) }));
+  const all = [...some, ...copies, ...alike];
+  const folds = await foldsOf(all, 4);
+  assert.deepEqual(new Set(folds.flatMap(({ held }) => [...held])), new Set(all));
+  for (const { held } of folds) {
+    for (const [n, copy] of copies.entries()) assert.equal(held.has(copy), held.has(some[n]!));
+    const learnt = new Set(all.filter((one) => !held.has(one)).map(({ intent }) => intent));
+    assert.deepEqual([...learnt].sort(), ["alike", "intent-0", "intent-1", "intent-2"]);
+  }
+  assert.equal(folds.flatMap(({ texts }) => texts).length, some.length + alike.length);
 });
 
 Deno.test("areaUnderCurve() is the share of pairs in the right order", () => {
