@@ -8,7 +8,7 @@ import { loadConfig } from "./lib/config.ts";
 import { readEnvironment } from "./lib/environment.ts";
 
 /** The command line: parses a verb and calls one function. Each verb's module loads when it is used. */
-function program(finish: (code: number) => void, params: string): Command {
+export function program(finish: (code: number) => void, params: string): Command {
   const verb: Verb = (body) => async (...args) => {
     const config = loadConfig(readEnvironment());
     tightenModes(config.data);

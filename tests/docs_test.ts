@@ -1,0 +1,196 @@
+/** What the documents claim, as far as a machine can tell: names, defaults, permissions and links. */
+import assert from "node:assert/strict";
+import type { Command } from "../deps.ts";
+import { program } from "../main.ts";
+import { appTest } from "./routes/app.ts";
+
+const read = (path: string) => Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
+const exists = (path: string) => {
+  try {
+    return Deno.statSync(new URL(`../${path}`, import.meta.url)) !== null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+};
+const DOCUMENTS = ["README.md", "ARCHITECTURE.md", ".env.example", "sample/README.md"];
+const [README, ARCHITECTURE] = [read("README.md"), read("ARCHITECTURE.md")];
+const { tasks, imports }: {
+  tasks: Record<string, { command: string; description: string }>;
+  imports: Record<string, string>;
+} = JSON.parse(read("deno.json"));
+const PARLEY = program(() => {}, "");
+
+/** What is between backticks; . */
+const wordsOf = (cell: string) => [...cell.matchAll(/`([^`]*)`/g)].map(([, text]) => text!);
+
+const commandOf = (name: string, of: Command = PARLEY) => of.commands.find((one) => one.name() === name);
+const PIPELINE = commandOf("pipeline")!;
+const VERBS = PIPELINE.commands.map((one) => one.name());
+
+Deno.test("each `deno task` that a document, a message or the help names exists", () => {
+  const found = DOCUMENTS.map(read).concat(sources().map(read)).flatMap((text) => [
+    ...text.matchAll(/deno task ([a-z][a-z:]*)/g),
+  ]).map(([, name]) => name!);
+  assert.deepEqual([...new Set(found)].filter((name) => !(name in tasks)), []);
+  assert.ok(new Set(found).size >= 10);
+});
+
+function sources(): string[] {
+  const files: string[] = ["main.ts"];
+  const walk = (folder: string) => {
+    for (const { name, isDirectory } of Deno.readDirSync(new URL(`../${folder}`, import.meta.url))) {
+      if (isDirectory) walk(`${folder}/${name}`);
+      else if (/\.tsx?$/.test(name)) files.push(`${folder}/${name}`);
+    }
+  };
+  for (const folder of ["commands", "lib", "routes", "tasks"]) walk(folder);
+  return files;
+}
+
+Deno.test("each verb of `pipeline` that a document or a message names exists, and the README's table has all", () => {
+  const dags = ["nightly", "reembed", "intents", "evaluate", "DAG"];
+  const isVerb = (word: string) => VERBS.includes(word) || dags.includes(word);
+  const wrong = [...DOCUMENTS, ...sources()].flatMap((path) =>
+    [...read(path).matchAll(/deno task pipeline ([a-z][a-z-]*)/g)].map(([, word]) => word!)
+      .filter((word) => !isVerb(word)).map((word) => `${path}: ${word}`)
+  );
+  assert.deepEqual(wrong, []);
+  const table = commandRows();
+  const missing = VERBS.filter((verb) => !table.some((row) => verbsOf(row).includes(verb)));
+  assert.deepEqual(missing, []);
+  const named = PARLEY.commands.map((one) => one.name()).filter((name) =>
+    !table.some((row) => row.includes(`deno task ${name}`))
+  );
+  assert.deepEqual(named, []);
+});
+
+/** `… pipeline list` · `show DAG` are list and show. */
+function verbsOf(row: string): string[] {
+  return wordsOf(row).map((text) => text.replace(/^(…|deno task) pipeline ?/, "").split(" ")[0] || "run");
+}
+
+/** The left cells of the README's table of commands. */
+function commandRows(): string[] {
+  const section = README.slice(README.indexOf("## Commands"), README.indexOf("## Configuration"));
+  return section.split("\n").filter((line) => /^\| `(deno task|…)/.test(line)).map((line) =>
+    line.split(" | ")[0]!
+  );
+}
+
+Deno.test("each option that the README names is one of a command or of Deno", () => {
+  const known = new Set<string>();
+  const walk = (command: Command) => {
+    for (const { long } of command.options) if (long) known.add(long);
+    command.commands.forEach(walk);
+  };
+  walk(PARLEY);
+  const isDenos = (option: string) => option === "--help" || option.startsWith("--allow-");
+  const named = [...README.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([option]) => option);
+  assert.deepEqual(
+    [...new Set(named)].filter((option) => !known.has(option) && !isDenos(option)),
+    [],
+  );
+  assert.ok(named.length > 10);
+});
+
+Deno.test("the README's defaults are those of .env.example, which are the program's", () => {
+  const defaults = new Map(
+    read(".env.example").split("\n").flatMap((line) => {
+      const [, name, value] = /^(\w+)=(.*)$/.exec(line) ?? [];
+      return name === undefined ? [] : [[name, value!]];
+    }),
+  );
+  const rows = README.split("\n").filter((line) => /^\| `(PARLEY|HF)_/.test(line)).map((line) =>
+    line.split(" | ")
+  );
+  assert.ok(rows.length > 20);
+  for (const [names, values] of rows) {
+    const isLiteral = values!.replaceAll(/`[^`]*`/g, "").trim() === "";
+    for (const [n, setting] of wordsOf(names!).entries()) {
+      const told = isLiteral ? wordsOf(values!)[n] : "";
+      assert.equal(defaults.get(setting), told, `the default of ${setting}; in words it is an empty one`);
+    }
+  }
+});
+
+Deno.test("tasks have the permissions that the README says", () => {
+  const writes = Object.entries(tasks).filter(([, { command }]) => command.startsWith("deno run"))
+    .filter(([name]) => name !== "bench").map((
+      [name, { command }],
+    ) => [name, /--allow-write\S*/.exec(command)?.[0]]);
+  assert.match(README, /The tasks may write `\.parley` only, except `backup`\./);
+  assert.deepEqual(
+    writes.filter(([, write]) => write !== "--allow-write=.parley"),
+    [["backup", "--allow-write"]],
+  );
+  assert.ok(
+    Object.values(tasks).every(({ command }) =>
+      !command.startsWith("deno run") || !/--allow-run(?!=deno)/.test(command)
+    ),
+  );
+});
+
+appTest("each path that the README or the help names is answered", async ({ app }) => {
+  const named = [...(README + ARCHITECTURE).matchAll(/`?(GET|POST) (\/[\w/:.-]*)/g)];
+  assert.ok(named.length > 8);
+  for (const [, method, path] of named) {
+    const { status } = await app.request(path!.replace(":user_id", "u1"), { method: method! });
+    assert.ok(status !== 404 && status !== 405, `${method} ${path} is ${status}`);
+  }
+});
+
+Deno.test("the README names each metric that is exported, and no other", () => {
+  const [from, to] = [README.indexOf("**Metrics.**"), README.indexOf("**Logs.**")];
+  const pattern = /\b(?:parley|process)_[a-z_]+\b/g;
+  const named = new Set([...README.slice(from, to).matchAll(pattern)].map(([name]) => name));
+  const exported = sources().filter((path) => path.startsWith("lib/telemetry/")).flatMap((path) =>
+    [...read(path).matchAll(/"((?:parley|process)_[a-z_]+)"/g)].map(([, name]) => name!)
+  );
+  assert.deepEqual([...named].sort(), [...new Set(exported)].sort());
+});
+
+Deno.test("ARCHITECTURE.md has a line for each package, and no other", () => {
+  const section = ARCHITECTURE.slice(
+    ARCHITECTURE.indexOf("## Dependencies"),
+    ARCHITECTURE.indexOf("## Telemetry"),
+  );
+  const named = section.split("\n").filter((line) => line.startsWith("| `")).flatMap((line) =>
+    wordsOf(line.split(" | ")[0]!)
+  );
+  const used = Object.keys(imports).filter((name) => !name.startsWith("@types/")).map((name) =>
+    name.replace(/^ajv.*/, "ajv")
+  );
+  const others = ["hono/jsx", "node:sqlite"];
+  assert.deepEqual(named.filter((name) => !others.includes(name)).sort(), [...new Set(used)].sort());
+});
+
+for (const path of DOCUMENTS.filter((name) => name.endsWith(".md"))) {
+  Deno.test(`the links and files that ${path} names are there`, () => {
+    const text = read(path).replace(/```[\s\S]*?```/g, "");
+    const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
+    const wrong: string[] = [];
+    for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target!)) continue;
+      const [file, anchor] = target!.split("#");
+      const there = file === "" ? path : folder + file;
+      if (!exists(there)) wrong.push(target!);
+      else if (anchor !== undefined && !headings(read(there)).includes(anchor)) wrong.push(target!);
+    }
+    for (
+      const [, file] of text.matchAll(
+        /`((?:commands|docs|lib|models|routes|sample|tasks|tests)\/[\w./-]*\w)`/g,
+      )
+    ) {
+      if (!/NAME/.test(file!) && !exists(file!)) wrong.push(file!);
+    }
+    assert.deepEqual(wrong, []);
+  });
+}
+
+/** As GitHub names them. */
+function headings(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+  );
+}
