@@ -28,7 +28,6 @@ export type ReadSource = Omit<IngestedSource, "kind" | "artifact">;
 
 export type IngestOutput = {
   readonly sources: readonly IngestedSource[];
-  readonly unchanged: readonly SourceName[];
   /** All paths that the run was to read. Together with `failed` it says what could be read and what could not. */
   readonly given: readonly GivenPath[];
   readonly failed: readonly FailedSource[];
@@ -89,7 +88,7 @@ async function planRefill(context: TaskContext<Services>): Promise<Refill> {
 class Ingestion {
   private readonly sources: IngestedSource[];
   private readonly opened: string[];
-  private readonly unchanged: SourceName[] = [];
+  private unchanged = 0;
   private readonly failed: FailedSource[] = [];
   /** Bytes of all sources that are spooled or have to be; null where one of them has no known size. */
   private bytesToRead: number | null;
@@ -127,7 +126,7 @@ class Ingestion {
       if (bytes === null) this.refuseSecondReading(uri);
       else if (await this.isUnchanged(kind, source)) {
         this.context.log(`${kind}: ${printable(uri)} is unchanged`);
-        this.unchanged.push({ kind, uri });
+        this.unchanged++;
         this.bytesToRead = addSize(this.bytesToRead, -bytes);
         return;
       }
@@ -153,7 +152,7 @@ class Ingestion {
   }
 
   private looked(): Omit<IngestOutput, "sources"> {
-    return { unchanged: this.unchanged, given: this.given(), failed: this.failed };
+    return { given: this.given(), failed: this.failed };
   }
 
   private given(): GivenPath[] {
@@ -235,13 +234,13 @@ class Ingestion {
   private async stopWhereNothingIsNew(): Promise<void> {
     const { unchanged, failed } = this;
     const output = { sources: [], ...this.looked() };
-    if (failed.length > 0 && unchanged.length === 0) {
+    if (failed.length > 0 && unchanged === 0) {
       throw new Fail(`no source could be read: ${told(failed)}`, { output });
     }
     if (await hasPendingWork(this.context, { unknown: this.refill.unknown })) return;
     await prune(this.context);
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`, { output });
-    throw new Skip(unchanged.length > 0 ? "every source is unchanged" : "there is no source", { output });
+    throw new Skip(unchanged > 0 ? "every source is unchanged" : "there is no source", { output });
   }
 }
 

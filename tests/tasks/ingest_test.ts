@@ -62,7 +62,7 @@ Deno.test("ingest() spools each source into an artifact and says what it read", 
       { kind: "messages", uri: one, sha256: sha256(text), bytes: 17, rows: 2 },
       { kind: "events", uri: two, sha256: sha256("[3, 4]"), bytes: 6, rows: 2 },
     ]);
-    assert.deepEqual([output.unchanged, output.failed], [[], []]);
+    assert.deepEqual(output.failed, []);
     assert.deepEqual(await lines(o, output, 0), ['{"a":1}', "", '{"a":2}']);
     assert.deepEqual(await lines(o, output, 1), ["3", "4"]);
     assert.deepEqual(reported.reads, [
@@ -82,8 +82,11 @@ Deno.test("ingest() leaves out what the published run read, by kind and content"
     const same = await file(o, "same.ndjson", '{"a":1}\n');
     const grown = await file(o, "grown.ndjson", '{"a":1}\n{"a":2}\n');
     await published(o, [["messages", same, '{"a":1}\n'], ["messages", grown, '{"a":1}\n']]);
-    const output = await run(o, { messages: [o.dir + "/same.ndjson", grown], events: [same] }).done;
-    assert.deepEqual(output.unchanged, [{ kind: "messages", uri: same }]);
+    const { done, reported } = run(o, { messages: [o.dir + "/same.ndjson", grown], events: [same] });
+    const output = await done;
+    assert.deepEqual(reported.log.filter((line) => line.endsWith(" is unchanged")), [
+      `messages: ${same} is unchanged`,
+    ]);
     assert.deepEqual(output.sources.map(({ kind, uri }) => [kind, uri]), [["messages", grown], [
       "events",
       same,
@@ -94,21 +97,19 @@ Deno.test("ingest() skips when every source is unchanged, unless users wait to b
   withInputStores(async (o) => {
     const same = await file(o, "same.ndjson", '{"a":1}\n');
     await published(o, [["messages", same, '{"a":1}\n']]);
-    const unchanged = [{ kind: "messages" as const, uri: same }];
     const given = [{ kind: "messages" as const, path: same }];
     await assert.rejects(
       run(o, { messages: [same] }).done,
-      new Skip("every source is unchanged", { output: { sources: [], unchanged, given, failed: [] } }),
+      new Skip("every source is unchanged", { output: { sources: [], given, failed: [] } }),
     );
     await assert.rejects(
       run(o, {}).done,
-      new Skip("there is no source", { output: { sources: [], unchanged: [], given: [], failed: [] } }),
+      new Skip("there is no source", { output: { sources: [], given: [], failed: [] } }),
     );
     await o.services.graph.setTargets({ campaigns: [{ campaign_id: "there", intents: [] }] });
     await o.services.analytics.upsertEvents({ events: [event()] });
     assert.deepEqual(await run(o, { messages: [same] }).done, {
       sources: [],
-      unchanged,
       given,
       failed: [],
     });
@@ -247,7 +248,6 @@ Deno.test("ingest() fails when no source can be read, and says why when the rest
     const given = (...paths: string[]) => paths.map((path) => ({ kind: "messages" as const, path }));
     const gone = {
       sources: [],
-      unchanged: [],
       given: given(none, other),
       failed: [none, other].map(failure),
     };
@@ -262,7 +262,6 @@ Deno.test("ingest() fails when no source can be read, and says why when the rest
       new Skip(`no readable source has changed; ${none} does not exist`, {
         output: {
           sources: [],
-          unchanged: [{ kind: "messages", uri: same }],
           given: given(same, none),
           failed: [failure(none)],
         },

@@ -85,9 +85,9 @@ Deno.test("runTask() tells a failure that may be retried from one that may not, 
     });
     const o = engineOf(runs, [
       throwing("weak", new Error("broken")),
-      throwing("dead", new Fail("no use")),
+      throwing("dead", new Fail("no use", { output: { found: 1 } })),
       throwing("wrong", new ParleyError("invalid", "bad input")),
-      throwing("idle", new Skip("nothing")),
+      throwing("idle", new Skip("nothing", { output: { found: 2 } })),
     ]);
     const results = [];
     for (const id of ["weak", "dead", "wrong", "idle"]) results.push(await ask(o, id));
@@ -97,6 +97,9 @@ Deno.test("runTask() tells a failure that may be retried from one that may not, 
       ["failed", true],
       ["skipped", false],
     ]);
+    assert.deepEqual(results.map(({ output }) => output), [null, { found: 1 }, null, { found: 2 }]);
+    const kept = (await snapshotOf(runs)).tasks.find(({ task_id }) => task_id === "idle");
+    assert.deepEqual(kept?.output, { found: 2 }, "what it found is kept with the run");
     assert.equal((await snapshotOf(runs)).run.state, "failed");
   }));
 
