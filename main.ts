@@ -76,6 +76,10 @@ async function paramsHelp(): Promise<string> {
   }
 }
 
+function isRunTask([first, second]: readonly string[]): boolean {
+  return first === "pipeline" && second === "run-task";
+}
+
 if (import.meta.main) {
   let code: number = EXIT.ok;
   try {
@@ -83,6 +87,11 @@ if (import.meta.main) {
     await program((finished) => code = finished, params).parseAsync(Deno.args, { from: "user" });
   } catch (error) {
     code = error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : report(error);
+    // An engine outside would try again what it asks for wrongly.
+    if (isRunTask(Deno.args) && code !== EXIT.ok) {
+      const { taskErrorCode } = await import("./commands/run_task.ts");
+      code = code === EXIT.usage ? EXIT.task_final : taskErrorCode(error);
+    }
   }
   Deno.exit(code);
 }

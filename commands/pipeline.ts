@@ -115,7 +115,8 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--output <file>", "where the result goes, as JSON")
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 99 skipped, 98 failed for good, anything else may be retried. SIGTERM cancels.",
+      "\nExit codes: 0 done, 99 skipped, 98 failed for good, also by wrong usage or configuration; anything else may be " +
+        "retried. SIGTERM cancels.",
     )
     .action(verb(async (config, o: RunTaskOptions) => (await import("./run_task.ts")).runOneTask(config, o)));
 }

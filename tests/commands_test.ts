@@ -220,7 +220,29 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     );
     assert.equal(skipped.code, 99, skipped.stderr);
     assert.equal(JSON.parse(Deno.readTextFileSync(`${folder}/.parley/result.json`)).state, "skipped");
-    assert.equal((await pipeline("run-task", ...order, "--task", "nothing")).code, 1);
+    const forGood: [string[], RegExp, Record<string, string>?][] = [
+      [["--task", "valdate"], /no task "valdate" \(did you mean "validate"\?\)/],
+      [["--task", "publish"], /task publish of run outside\S+ needs check, which has not ended/],
+      [
+        ["--task", "ingest", "--output", "elsewhere/result.json"],
+        /--output elsewhere\/result\.json cannot be written/,
+      ],
+      [["--task", "ingest", "--from", "2026-05-01"], /--from and --to belong together/],
+      [[], /required option '--task <id>'/],
+      [["--task", "ingest"], /PARLEY_TIMEZONE/, { PARLEY_TIMEZONE: "Mars" }],
+    ];
+    for (const [args, sentence, env = {}] of forGood) {
+      const run_id = `${order[3]}-for-good`;
+      const task = ["pipeline", "run-task", "--dag", "nightly", "--run-id", run_id, ...args];
+      const { code, stderr } = await run(folder, "pipeline", task, { env });
+      assert.equal(code, 98, stderr);
+      assert.match(stderr, sentence);
+    }
+    const down = { env: { PARLEY_RUNS: "postgres://user:password@127.0.0.1:1/none" } };
+    assert.equal(
+      (await run(folder, "pipeline", ["pipeline", "run-task", ...order, "--task", "ingest"], down)).code,
+      1,
+    );
     assert.equal((await pipeline("status", "no-such-run")).code, 1);
     assert.equal((await pipeline("prune", "--older-than", "soon")).code, 2);
   }));

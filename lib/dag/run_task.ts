@@ -45,7 +45,8 @@ const POOL_POLL_MS = 200;
  * ours. Each attempt has a lease of its own; what tasks that were not asked for come to follows from their rules.
  *
  * Waits while the task's pool is full. `stop` cancels; before the attempt began, its reason is thrown. Throws `not_found` for a dag or task that does not exist,
- * `conflict` where the task is being run already, and where the run is not an external one or was cancelled.
+ * `conflict` while the task or what it needs is being run, and `invalid` if the run is not an external one or was cancelled, or
+ * if what the task needs has not ended in it.
  */
 export async function runTask<Services>(
   engine: ExecutorOptions<Services>,

@@ -10,6 +10,7 @@ import type {
   Start,
   TaskRecord,
 } from "../stores/runs/port.ts";
+import { outcomeOf } from "./rules.ts";
 import { newAttempt } from "./attempt.ts";
 import { Board } from "./board.ts";
 import { followers } from "./clear.ts";
@@ -27,7 +28,8 @@ export interface PlannedStart {
 
 /**
  * Starts a task of an external run, whatever state it is in. An attempt of it that a dead process left is lost; tasks
- * that ended by their rules because of how it had ended are open again.
+ * that ended by their rules because of how it had ended are open again. Throws `conflict` if that may pass, as while the task
+ * or what it needs is running, and `invalid` if it will not.
  */
 export function planStart<Services>(
   dag: Dag<Services>,
@@ -40,6 +42,7 @@ export function planStart<Services>(
   const { now } = o.by;
   const running = attempts.filter(({ task_id, state }) => task_id === id && state === "running");
   checkStart(dag, snapshot.run, running, now);
+  checkNeeds(dag, definition, snapshot);
   const before = tasks.find(({ task_id }) => task_id === id) ?? newTask(id);
   const task = started({ ...before, lost: before.lost + running.length, branch: null }, now, o.attempt);
   const board = new Board(dag, reopened(dag, snapshot, task)).all();
@@ -64,12 +67,32 @@ function checkStart<Services>(
   running: readonly AttemptRecord[],
   now: number,
 ): void {
-  const refuse = (why: string) => new ParleyError("conflict", `run ${run.run_id} ${why}`);
+  const refuse = (why: string) => new ParleyError("invalid", `run ${run.run_id} ${why}`);
   if (run.dag_id !== dag.id) throw refuse(`is of the dag "${run.dag_id}"`);
   if (run.trigger !== "external") throw refuse("is not one that an outside engine drives");
   if (run.cancel_requested) throw refuse("was cancelled: clear it, or use another run id");
   const live = running.find(({ lease_until }) => (lease_until ?? 0) > now);
-  if (live !== undefined) throw refuse(`has its task ${live.task_id} running already, by ${live.owner}`);
+  if (live === undefined) return;
+  const text = `run ${run.run_id} has its task ${live.task_id} running already, by ${live.owner}`;
+  throw new ParleyError("conflict", text);
+}
+
+/** A task works on what its needs have left: whatever order the outside engine has, its rule waits for them. */
+function checkNeeds<Services>(
+  dag: Dag<Services>,
+  { id, needs = [] }: TaskDefinition<Services>,
+  { run, tasks }: RunSnapshot,
+): void {
+  const board = new Board(dag, tasks);
+  if (board.get(id).state !== "waiting") return;
+  const open = needs.filter((need) => outcomeOf(board.get(need).state) === null);
+  const isRunning = open.some((need) => board.get(need).state === "running");
+  throw new ParleyError(
+    isRunning ? "conflict" : "invalid",
+    `task ${id} of run ${run.run_id} needs ${
+      open.join(", ")
+    }, which has not ended in that run: run that first`,
+  );
 }
 
 /** The run's tasks with one of them running, and those open again that had ended, without an attempt, because of it. */

@@ -7,6 +7,8 @@ import { span, type WatchedDag } from "./watched.ts";
 const OVERDUE = { least: 60_000, factor: 2 };
 /** How long a run may be queued while none of its dag runs. */
 const WAITING_MS = 600_000;
+/** How long nothing may happen in a run that an engine outside drives: its retries wait for minutes. */
+const ABANDONED_MS = 3_600_000;
 
 /** Runs that go on for longer than usual, and runs that nobody takes up. `history` is newest first. */
 export function unfinishedAnomalies(
@@ -14,10 +16,15 @@ export function unfinishedAnomalies(
   history: readonly RunHistory[],
   now: number,
 ): Anomaly[] {
-  const open = history.filter(({ run }) => run.ended_at === null);
-  const running = open.filter(({ run }) => run.state === "running");
-  const queued = open.filter(({ run }) => run.state === "queued");
+  const unended = history.filter(({ run }) => run.ended_at === null);
+  const [external, open] = [true, false].map((is) =>
+    unended.filter(({ run }) => is === (run.trigger === "external"))
+  );
+  const running = open!.filter(({ run }) => run.state === "running");
+  const queued = open!.filter(({ run }) => run.state === "queued");
   return [
+    ...external!.map((one) => abandoned(dag, one, now)),
+    ...external!.map((one) => overdue(dag, one, history, now)),
     ...running.map((one) => overdue(dag, one, history, now)),
     ...running.length > 0 ? [] : queued.slice(-1).map((one) => waiting(dag, one, now)),
   ].filter((anomaly) => anomaly !== null);
@@ -41,6 +48,23 @@ function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHist
     text: `run ${run.run_id} of ${dag.id} has gone on for ${seconds(value)} where about ${
       seconds(seen.expected)
     } are usual: see \`deno task pipeline status ${run.run_id}\`, or cancel it`,
+  });
+}
+
+/** No process of ours takes up a run that an engine outside drives. */
+function abandoned(dag: WatchedDag, { run, tasks }: RunHistory, now: number): Anomaly | null {
+  if (tasks.some(({ state }) => state === "running")) return null;
+  const last = tasks.map(({ ended_at }) => ended_at ?? "").reduce((a, b) => a > b ? a : b, run.created_at);
+  const value = now - Date.parse(last);
+  if (value < ABANDONED_MS) return null;
+  return anomaly(dag, run, "run_abandoned", {
+    figure: value,
+    expected: ABANDONED_MS,
+    text:
+      `the engine outside that drives run ${run.run_id} of ${dag.id} has asked for no task for ${
+        seconds(value)
+      }: ` +
+      `have it run the others, or end it by \`deno task pipeline cancel ${run.run_id}\``,
   });
 }
 

@@ -14,6 +14,7 @@ import {
   dagOf,
   ok,
   options,
+  skip,
   sleep,
   states,
   until,
@@ -195,7 +196,7 @@ Deno.test("runTask() stops when the run is cancelled, and refuses further tasks 
       "cancelled",
       { a: "cancelled", b: "cancelled" },
     ]);
-    await assert.rejects(ask(o, "b"), { code: "conflict" });
+    await assert.rejects(ask(o, "b"), { code: "invalid" });
     await clearRun({ dag, runs, clock: systemClock, run_id: RUN, scope: {} });
     assert.equal((await ask(o, "b")).state, "success");
   }));
@@ -221,5 +222,33 @@ Deno.test("runTask() refuses what does not exist, and runs that a scheduler driv
     await assert.rejects(ask(o, "a", { dag_id: "x" }), { code: "not_found" });
     const dag = o.dags.get("test")!;
     await createRun({ dag, runs, clock: systemClock, params: {}, run_id: RUN });
-    await assert.rejects(ask(o, "a"), { code: "conflict" });
+    await assert.rejects(ask(o, "a"), { code: "invalid" });
+  }));
+
+Deno.test("runTask() refuses a task whose needs have not ended, before anything is recorded of it", () =>
+  withRuns(async (runs) => {
+    let ran = 0;
+    const last = () => Promise.resolve(void ran++);
+    const o = engineOf(runs, [
+      { id: "a", run: untilStopped },
+      { id: "b", run: skip },
+      { id: "c", needs: ["a", "b"], trigger: "none_failed", run: last },
+      { id: "d", needs: ["a", "b"], trigger: "one_done", run: last },
+      { id: "e", needs: ["c"], trigger: "always", run: last },
+    ]);
+    await assert.rejects(ask(o, "c"), {
+      code: "invalid",
+      message: /^task c of run \S+ needs a, b, which has not ended/,
+    });
+    await ask(o, "b");
+    await assert.rejects(ask(o, "d"), { code: "invalid", message: /needs a, / });
+    await ask(o, "e");
+    assert.equal(ran, 1, "by its rule, e waits for nothing");
+    const stop = new AbortController();
+    const first = ask(o, "a", {}, stop.signal);
+    await until(async () => (await snapshotOf(runs)).attempts.some(({ task_id }) => task_id === "a"));
+    await assert.rejects(ask(o, "c"), { code: "conflict", message: /needs a, / });
+    stop.abort();
+    await first;
+    assert.deepEqual((await snapshotOf(runs)).attempts.map(({ task_id }) => task_id).sort(), ["a", "b", "e"]);
   }));

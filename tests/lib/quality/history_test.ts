@@ -103,6 +103,32 @@ Deno.test("runAnomalies() tells a spike of refused rows, and attempts that were 
   assert.match(found[0]!.text, /pipeline quarantine --run night 29/);
 });
 
+Deno.test("historyAnomalies() tells a run that the engine outside has left, once nothing has happened in it for an hour", () => {
+  const { run, tasks } = night(20, facts(1_000, 3_000));
+  const left = {
+    run: { ...run, state: "running" as const, trigger: "external" as const, ended_at: null },
+    tasks,
+  };
+  const last = Date.parse(tasks.map(({ ended_at }) => ended_at!).sort().at(-1)!);
+  assert.deepEqual(judge([left], last + 3_599_000), []);
+  const [found, ...others] = judge([left], last + 3_600_000);
+  assert.deepEqual([found?.code, found?.figure, found?.run_id, others], [
+    "run_abandoned",
+    3_600_000,
+    run.run_id,
+    [],
+  ]);
+  assert.match(found!.text, new RegExp(`cancel ${run.run_id}`));
+  const working = {
+    ...left,
+    tasks: tasks.map((task, i) => i > 0 ? task : { ...task, state: "running" as const }),
+  };
+  assert.deepEqual(judge([working], last + 3_600_000), []);
+  const queued = { run: { ...left.run, state: "queued" as const, started_at: null }, tasks: [] };
+  const codes = judge([queued], Date.parse(run.created_at) + 3_600_000).map(({ code }) => code);
+  assert.deepEqual(codes, ["run_abandoned"]);
+});
+
 Deno.test("historyAnomalies() tells a run that goes on far longer than usual, and one that nobody takes up", () => {
   const nights = nightsOf(20);
   const { run, tasks } = night(20, facts(1_000, 3_000));
