@@ -129,3 +129,31 @@ Deno.test("after PARLEY_EMBED_LONG has changed, a run over unchanged sources fai
       assert.match(error, /is bge-small-en-v1\.5\S*\+windows: `deno task pipeline run reembed /);
     });
   }, { PARLEY_EMBEDDINGS: `onnx:${ROOT}models/bge-small-en-v1.5`, PARLEY_EMBED_SESSIONS: "1" }));
+
+Deno.test("after PARLEY_EARLIEST has changed, each source is read again when a run is next given it, whatever ran meanwhile", () =>
+  withFlow(async (flow) => {
+    const old = (n: number) => ({
+      user_id: `u-${n}`,
+      message: `said ${n}`,
+      timestamp: `200${n}-01-01T00:00:00Z`,
+    });
+    const [one, two] = [[1, 5, 6], [2, 7, 8]].map((years, n) =>
+      writeRows(flow, `${n}.ndjson`, years.map(old))
+    );
+    const stored = async ({ services: { documents } }: Flow) => (await documents.counts()).messages;
+    await nightlyRun(flow, { messages: [one!, two!] });
+    assert.equal(await stored(flow), 4);
+    const settings = { PARLEY_EARLIEST: "2000-01-01" };
+    await withSettings(flow.config, settings, async (changed) => {
+      assert.equal(
+        (await runDag(changed, "reembed", { model: "test:64", drop_old: false })).outcome,
+        "success",
+      );
+      assert.equal((await nightlyRun(changed, { messages: [one!] })).outcome, "success");
+      assert.equal(await stored(changed), 5);
+      assert.equal((await nightlyRun(changed, { messages: [one!, two!] })).outcome, "success");
+      assert.equal(await stored(changed), 6);
+      const { snapshot } = await nightlyRun(changed, { messages: [one!, two!] });
+      assert.equal(states(snapshot).ingest, "skipped");
+    });
+  }, { PARLEY_EARLIEST: "2004-01-01" }));

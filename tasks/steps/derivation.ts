@@ -14,6 +14,8 @@ const DERIVATION = z.object({
   model: z.string(),
   embed_long: z.string(),
   missing_campaigns: z.string(),
+  /** By which rows of sources were refused; a run without sources leaves it as it was. */
+  earliest: z.number(),
 });
 
 /** What decides what a data version is derived to from the same rows: the settings, and Parley's own ways by the number `format`. */
@@ -21,8 +23,16 @@ export type Derivation = z.infer<typeof DERIVATION>;
 
 /** What a run derives by. `model` is the name of the model that it embeds with, by default the configured one. */
 export function currentDerivation(settings: Settings, model = settings.model): Derivation {
-  const { conversation_gap_minutes, half_life_days, embed_long, missing_campaigns } = settings;
-  return { format: FORMAT, conversation_gap_minutes, half_life_days, model, embed_long, missing_campaigns };
+  const { conversation_gap_minutes, half_life_days, embed_long, missing_campaigns, earliest } = settings;
+  return {
+    format: FORMAT,
+    conversation_gap_minutes,
+    half_life_days,
+    model,
+    embed_long,
+    missing_campaigns,
+    earliest,
+  };
 }
 
 /** Keeps it as a file of a version that is not published yet. */
@@ -75,6 +85,20 @@ export async function findSettingsChanges(services: Services, o: Abortable): Pro
     compare("missing_campaigns", false, "campaigns that have left their source are ended");
   }
   return changes;
+}
+
+/**
+ * Forgets which sources were read if their rows were checked by another PARLEY_EARLIEST than now: each is read again when a run
+ * is next given it. Returns whether that is so.
+ */
+export async function forgetSourcesForSettings(services: Services, { signal }: Abortable): Promise<boolean> {
+  const { analytics, settings: { earliest } } = services;
+  const published = await analytics.published({ signal });
+  const before = published && await readDerivation(services, published, { signal });
+  if (before === null || before.earliest === earliest) return false;
+  const uris = (await analytics.sources({ signal })).map(({ uri }) => uri);
+  await analytics.forgetSources({ uris, signal });
+  return true;
 }
 
 /** Touches all users if they must be derived again for other settings. Both stores list the users. */

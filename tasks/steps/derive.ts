@@ -5,9 +5,9 @@ import { INDEXED, type VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { carryCampaignSources } from "./campaign_sources.ts";
-import { currentDerivation, type Derivation, saveDerivation } from "./derivation.ts";
+import { currentDerivation, type Derivation, readDerivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
-import { embeddedStore, vectorSet } from "./store.ts";
+import { embeddedStore, hasInput, vectorSet } from "./store.ts";
 
 export type DeriveOutput = {
   /** The data version that was built and is not yet published. */
@@ -26,10 +26,25 @@ export async function deriveVersion(
   { model }: { model?: string } = {},
 ): Promise<DeriveOutput> {
   const { services, log, signal } = context;
-  const derivation = currentDerivation(services.settings, model);
+  const now = currentDerivation(services.settings, model);
+  const readsSources = model === undefined && hasInput(context);
+  const derivation = readsSources
+    ? now
+    : { ...now, earliest: await publishedEarliest(services, now, signal) };
   const built = await buildVersion(services, store, { derivation, log, signal });
   report(context, store, built);
   return { version: built.version };
+}
+
+/** By which the rows were checked that are stored. */
+async function publishedEarliest(
+  services: Services,
+  { earliest }: Derivation,
+  signal: AbortSignal,
+): Promise<number> {
+  const published = await services.analytics.published({ signal });
+  const before = published && await readDerivation(services, published, { signal });
+  return before?.earliest ?? earliest;
 }
 
 /** What was built under a version: how many campaigns have stats, how many vectors can be searched, and the weights. */

@@ -7,6 +7,7 @@ import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
+import { forgetSourcesForSettings } from "./derivation.ts";
 import { findEmptied } from "./emptied.ts";
 import { hasPendingWork } from "./pending_work.ts";
 import { prune } from "./prune.ts";
@@ -60,6 +61,9 @@ const REPORT_EVERY = 4_096;
  */
 export async function ingest(context: TaskContext<Services>): Promise<IngestOutput> {
   const ingestion = new Ingestion(context, await planRefill(context));
+  if (await forgetSourcesForSettings(context.services, context)) {
+    context.log("PARLEY_EARLIEST has changed: sources are read again; what is stored stays");
+  }
   for (const planned of await ingestion.plan()) await ingestion.take(planned);
   return await ingestion.conclude();
 }
