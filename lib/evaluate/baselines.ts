@@ -103,13 +103,25 @@ function ranker(
   return (query, k) => {
     const scores = score(query);
     const known = new Set(query.events.filter(isFinal).map(({ campaign_id }) => campaign_id));
-    return [...campaigns.keys()].filter((i) => !known.has(campaigns[i]!.campaign_id))
-      .sort((a, b) =>
-        scores[b]! - scores[a]! || popularity[b]! - popularity[a]! ||
-        compareText(campaigns[a]!.campaign_id, campaigns[b]!.campaign_id)
-      )
-      .slice(0, k).map((i) => campaigns[i]!.campaign_id);
+    const shown = [...campaigns.keys()].filter((i) => !known.has(campaigns[i]!.campaign_id));
+    return firstOf(shown, k, (a, b) =>
+      scores[b]! - scores[a]! || popularity[b]! - popularity[a]! ||
+      compareText(campaigns[a]!.campaign_id, campaigns[b]!.campaign_id))
+      .map((i) => campaigns[i]!.campaign_id);
   };
+}
+
+/** The first `k` in an order, without sorting the others. */
+function firstOf(items: readonly number[], k: number, order: (a: number, b: number) => number): number[] {
+  const first: number[] = [];
+  for (const item of items) {
+    let at = first.length;
+    while (at > 0 && order(item, first[at - 1]!) < 0) at--;
+    if (at === k) continue;
+    first.splice(at, 0, item);
+    if (first.length > k) first.pop();
+  }
+  return first;
 }
 
 /** After it, a campaign is not shown to the user again. */
