@@ -119,6 +119,8 @@ async function loadModel(layout: ModelLayout) {
     allowLocalModels: true,
     allowRemoteModels: false,
     localModelPath: `${layout.parent}/`,
+    // Models are local: its cache would hold nothing, and two sessions that create one at once print "database is locked".
+    useBrowserCache: false,
   });
   const tokenizer = await AutoTokenizer.from_pretrained(layout.name);
   const model = await AutoModel.from_pretrained(layout.name, {

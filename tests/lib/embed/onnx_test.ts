@@ -130,6 +130,15 @@ function unavailable(pattern: RegExp): (error: Error) => boolean {
 
 const SECRETS = Array.from({ length: 40 }, (_, at) => `secret ${at}`);
 
+Deno.test("OnnxEmbedder leaves the browser's cache alone, which two sessions cannot create at once", async () => {
+  const name = "transformers-cache";
+  await caches.delete(name);
+  const embedder = await openEmbedder({ url: `onnx:${BGE}`, sessions: 1 });
+  await embedder.embed({ texts: ["a"] });
+  await embedder.close();
+  assert.equal(await caches.has(name), false);
+});
+
 Deno.test("OnnxEmbedder says why a model does not load, and tries again at the next call", async () => {
   const dir = await copyOfModel(BGE);
   const weights = `${dir}/onnx/model_quantized.onnx`;
