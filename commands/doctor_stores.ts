@@ -1,5 +1,5 @@
 import type { Config } from "../lib/config.ts";
-import { ParleyError, reasonOf } from "../lib/core/errors.ts";
+import { reasonOf } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import {
   type Health,
@@ -10,7 +10,7 @@ import {
 } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
-import { isRefillable, type RefillableStores, refuseEmptied } from "../lib/quality/emptied.ts";
+import { emptiedReason, type RefillableStores } from "../lib/quality/emptied.ts";
 import { otherModel } from "../lib/quality/model.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
 import * as open from "../lib/stores/open.ts";
@@ -92,15 +92,10 @@ export async function examine(
   }
 }
 
-/** That another store cannot be asked for it is that store's own error. */
 async function emptied(role: Role, opened: ReadonlyMap<Role, OpenedStore>): Promise<string | null> {
-  const stores: Partial<RefillableStores> = Object.fromEntries(opened);
-  const { documents, analytics, vectors, graph } = stores;
-  if (!isRefillable(role) || !documents || !analytics || !vectors || !graph) return null;
-  return await refuseEmptied(role, { documents, analytics, vectors, graph }).then(
-    () => null,
-    (error) => error instanceof ParleyError && error.code === "mismatch" ? error.message : null,
-  );
+  const { documents, analytics, vectors, graph }: Partial<RefillableStores> = Object.fromEntries(opened);
+  if (!documents || !analytics || !vectors || !graph) return null;
+  return await emptiedReason(role, { documents, analytics, vectors, graph });
 }
 
 /** How often a store is asked for its latency. */

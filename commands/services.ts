@@ -19,6 +19,7 @@ import {
 } from "../lib/stores/open.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
+import { emptiedReason } from "../lib/quality/emptied.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";
@@ -160,13 +161,15 @@ export async function askPublished(
   }
 }
 
-/** Says on stderr which stores do not answer, and what to do. */
+/** Says on stderr which stores do not answer, or are empty though they were part of what is published, and what to do. */
 export async function reportMissing(stores: ServingStores): Promise<void> {
   await askPublished(stores);
   const missing = STORE_NAMES.map((name) =>
-    stores[name].health().then(() => null, (error) => `parley: ${name}: ${reasonOf(error)}`)
+    stores[name].health().then(() => emptiedReason(name, stores), reasonOf)
   );
-  for (const line of await Promise.all(missing)) if (line !== null) console.error(line);
+  for (const [i, reason] of (await Promise.all(missing)).entries()) {
+    if (reason !== null) console.error(`parley: ${STORE_NAMES[i]}: ${reason}`);
+  }
 }
 
 /** Throws `invalid` where answers would come from the embedder that only tests may use, unless that is wanted. */

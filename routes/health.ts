@@ -3,7 +3,7 @@ import { inTime } from "../lib/core/abort.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
 import { causeOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../lib/core/types.ts";
-import { isRefillable, type RefillableStores, refuseEmptied } from "../lib/quality/emptied.ts";
+import { emptiedReason, type RefillableStores } from "../lib/quality/emptied.ts";
 import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
@@ -50,13 +50,9 @@ export function answering(stores: ReadyStores): Record<string, () => Promise<unk
 
 async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores): Promise<Health> {
   const health = await inTime(PATIENCE_MS, () => stores[name].health());
-  if (isRefillable(name)) await inTime(PATIENCE_MS, () => refuseEmptied(name, stores)).catch(onlyEmptied);
-  return health;
-}
-
-/** That another store is down is for its own line. */
-function onlyEmptied(error: unknown): void {
-  if (error instanceof ParleyError && error.code === "mismatch") throw error;
+  const emptied = await inTime(PATIENCE_MS, () => emptiedReason(name, stores)).catch(() => null);
+  if (emptied === null) return health;
+  throw new ParleyError("mismatch", emptied);
 }
 
 /** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */

@@ -1,4 +1,3 @@
-import { ParleyError } from "../core/errors.ts";
 import { type Abortable, parseModelKey } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
@@ -49,20 +48,17 @@ export async function isEmptied(
   }
 }
 
-/** Throws `mismatch` that says what to do if a store {@link isEmptied}. */
-export async function refuseEmptied(
-  store: Refillable,
+/** What is wrong with a store that {@link isEmptied}, and what to do; null for others. That a store cannot be read is its own error. */
+export async function emptiedReason(
+  store: string,
   stores: RefillableStores,
   o: Abortable = {},
-): Promise<void> {
-  if (!await isEmptied(store, stores, o)) return;
-  throw new ParleyError(
-    "mismatch",
-    `it is empty although something is published that it was part of: correct PARLEY_${store.toUpperCase()}, ` +
-      "restore a backup, or fill it again by `deno task pipeline --all`",
-  );
+): Promise<string | null> {
+  if (!isRefillable(store) || !await isEmptied(store, stores, o).catch(() => false)) return null;
+  return `it is empty although something is published that it was part of: correct PARLEY_${store.toUpperCase()}, ` +
+    "restore a backup, or fill it again by `deno task pipeline --all`";
 }
 
-export function isRefillable(store: string): store is Refillable {
+function isRefillable(store: string): store is Refillable {
   return (REFILLABLE as readonly string[]).includes(store);
 }
