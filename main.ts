@@ -63,7 +63,7 @@ export function program(finish: (code: number) => void, params: string): Command
 
 const EXIT_CODES = `
 Exit codes: ${EXIT.ok} done, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or configuration, ` +
-  `${EXIT.cancelled} cancelled, ${EXIT.partial} done in part (backup), ${EXIT.interrupted} interrupted.
+  `${EXIT.cancelled} cancelled, ${EXIT.partial} done in part (backup, reset), ${EXIT.interrupted} interrupted.
 Settings come from the environment and from .env; see .env.example.`;
 
 /** Dags are read only for help. Help comes with a wrong configuration too, without what depends on that. */

@@ -8,7 +8,7 @@ export const EXIT = Object.freeze({
   failed: 1,
   usage: 2,
   cancelled: 3,
-  /** Of `backup`: servers keep a part of the data, which is named. */
+  /** Of `backup` and `reset`: what is not in the copy, or not removed, is named. */
   partial: 4,
   interrupted: 130,
   /** Of `run-task` alone: an engine outside must not try again. */

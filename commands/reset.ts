@@ -1,6 +1,7 @@
-import type { Config } from "../lib/config.ts";
+import type { Config, Sources } from "../lib/config.ts";
+import { paged } from "../lib/core/batch.ts";
 import { ParleyError } from "../lib/core/errors.ts";
-import { parseModelKey } from "../lib/core/types.ts";
+import { type Message, parseModelKey } from "../lib/core/types.ts";
 import { markErased } from "../lib/recommend/answer_cache.ts";
 import { openCache } from "../lib/stores/open.ts";
 import type { VectorStore } from "../lib/stores/vectors/port.ts";
@@ -9,10 +10,14 @@ import { readDerivation } from "../tasks/steps/derivation.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { forEachModel } from "../tasks/steps/store.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
+import { EXIT } from "./exit.ts";
 import { resetAll } from "./reset_all.ts";
 import { withRuns } from "./inspect.ts";
 import { isSample, sampleFolder, sampleSources } from "./sample.ts";
 import { openServices } from "./services.ts";
+
+/** Messages that are read at a time. */
+const PAGE = 500;
 
 /** Takes data out: what the sample brought in, or everything. Returns the exit code. */
 export async function reset(
@@ -46,8 +51,13 @@ async function resetSample(config: Config): Promise<number> {
   const { value: services, close } = await openServices(config);
   try {
     const sources = sampleSources();
-    const user_ids = idsOf([...sources.messages, ...sources.events], "user_id");
-    const campaign_ids = idsOf(sources.campaigns, "campaign_id");
+    const all = {
+      user_ids: idsOf([...sources.messages, ...sources.events], "user_id"),
+      campaign_ids: idsOf(sources.campaigns, "campaign_id"),
+    };
+    const own = await findOwn(services, sources, all);
+    const user_ids = all.user_ids.filter((id) => !own.user_ids.has(id));
+    const campaign_ids = all.campaign_ids.filter((id) => !own.campaign_ids.has(id));
     const messages = await erase(services, { user_ids, campaign_ids });
     const uris = (await services.analytics.sources()).map(({ uri }) => uri).filter(isSample);
     await services.analytics.forgetSources({ uris });
@@ -59,10 +69,37 @@ async function resetSample(config: Config): Promise<number> {
     console.log(
       `${messages} messages of ${user_ids.length} sample people and ${campaign_ids.length} campaigns are gone.`,
     );
-    return 0;
+    const kept = [...own.user_ids, ...own.campaign_ids];
+    if (kept.length === 0) return EXIT.ok;
+    warn(`these have rows that are not the sample's, and stay: ${kept.join(", ")}`);
+    return EXIT.partial;
   } finally {
     await close();
   }
+}
+
+/** People and campaigns that share an id with the sample's and have rows or words that are not the sample's. */
+async function findOwn(
+  { documents, analytics }: Services,
+  sources: Sources,
+  { user_ids, campaign_ids }: { user_ids: readonly string[]; campaign_ids: readonly string[] },
+): Promise<{ user_ids: Set<string>; campaign_ids: Set<string> }> {
+  const [messages, events] = [idsOf(sources.messages, "message_id"), idsOf(sources.events, "event_id")];
+  const titles = new Set(idsOf(sources.campaigns, "title"));
+  const own = { user_ids: new Set<string>(), campaign_ids: new Set<string>() };
+  const ofSample = new Set([...messages, ...events]);
+  const page = (after: string | null, limit: number) => documents.page({ after, limit, user_ids });
+  for await (const { message_id, user_id } of paged(PAGE, (row: Message) => row.message_id, page)) {
+    if (!ofSample.has(message_id)) own.user_ids.add(user_id);
+  }
+  // One more than the sample has, so that one of one's own is among them.
+  for (const { event_id, user_id } of await analytics.eventsOf({ user_ids, limit: events.length + 1 })) {
+    if (!ofSample.has(event_id)) own.user_ids.add(user_id);
+  }
+  for (const { campaign_id, title } of await analytics.campaigns({ campaign_ids })) {
+    if (!titles.has(title)) own.campaign_ids.add(campaign_id);
+  }
+  return own;
 }
 
 /** Answers that other processes have cached end by that too. */

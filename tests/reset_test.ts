@@ -75,3 +75,43 @@ Deno.test("reset --all names a server that cannot be cleared, removes all else, 
     assert.ok(!said.join().includes("secret-word"));
     assert.deepEqual(namesIn(config.data), []);
   }));
+
+Deno.test("reset --sample leaves people and campaigns alone that share an id with the sample's and have rows of one's own, and names them", () =>
+  withCopy(async (config) => {
+    const path = `${config.data}-own`;
+    Deno.mkdirSync(path);
+    try {
+      const at = "2026-05-01T00:00:00Z";
+      const own = {
+        messages: [{ user_id: "keziah-boateng", message: "mine", timestamp: at }],
+        campaigns: [{ campaign_id: "gait-clinic", title: "Mine" }],
+        events: [{ user_id: "jonas-ekdahl", campaign_id: "gait-clinic", type: "click", timestamp: at }],
+      };
+      const paths = Object.fromEntries(
+        Object.entries(own).map(([kind, rows]) => {
+          Deno.writeTextFileSync(`${path}/${kind}.ndjson`, rows.map((row) => JSON.stringify(row)).join("\n"));
+          return [kind, [`${path}/${kind}.ndjson`]];
+        }),
+      );
+      assert.equal((await withStores(config, (flow) => nightlyRun(flow, paths))).outcome, "success");
+      const { value: code, said } = await quietly(() =>
+        reset(config, { sample: true, all: false, yes: true })
+      );
+      assert.equal(code, 4, said.join("\n"));
+      assert.match(said[0]!, /^\d+ messages of 58 sample people and 49 campaigns are gone\.$/);
+      assert.match(said[1]!, /the sample's, and stay: keziah-boateng, jonas-ekdahl, gait-clinic$/);
+      await withStores(config, async ({ services: { documents, analytics } }) => {
+        const rows = await documents.page({ after: null, limit: 999 });
+        assert.deepEqual([...new Set(rows.map(({ user_id }) => user_id))].sort(), [
+          "jonas-ekdahl",
+          "keziah-boateng",
+        ]);
+        assert.ok(rows.some(({ message }) => message === "mine"));
+        const [campaign, ...rest] = await analytics.campaignPage({ after: null, limit: 99 });
+        assert.deepEqual([campaign?.title, rest], ["Mine", []]);
+      });
+      assert.equal((await quietly(() => reset(config, { sample: true, all: false, yes: true }))).value, 4);
+    } finally {
+      await Deno.remove(path, { recursive: true });
+    }
+  }));
