@@ -20,9 +20,9 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingSpan[
     <>
       <Figure name="Answers" value={rate(per_minute)} note="in the last five minutes" />
       <Figure
-        name="95 % answered within"
+        name="95 % within"
         value={milliseconds(p95_ms ?? 0)}
-        note={`half within ${milliseconds(p50_ms ?? 0)}, in the last minute with answers`}
+        note={`half within ${milliseconds(p50_ms ?? 0)}`}
       />
       <Figure
         name="From the cache"
@@ -35,14 +35,12 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingSpan[
 }
 
 function rate(per_minute: number): string {
-  return per_minute < 120
-    ? `${Math.ceil(per_minute)} a minute`
-    : `${glance(Math.round(per_minute / 60))} a second`;
+  return per_minute < 120 ? `${Math.ceil(per_minute)} / min` : `${glance(Math.round(per_minute / 60))} / s`;
 }
 
 /** What was wrong with answers, each as a figure of its own; that nothing was, where nothing was. */
 function Faults({ requests, errors, degraded }: { requests: number; errors: number; degraded: number }) {
-  if (errors + degraded === 0) return <Figure name="Errors" value="none" note="every answer was whole" />;
+  if (errors + degraded === 0) return <Figure name="Errors" value="none" note="all answers whole" />;
   const of = (n: number) => `${figure(n)} of ${counted(requests, "answer")}`;
   return (
     <>

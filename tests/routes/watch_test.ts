@@ -25,7 +25,7 @@ pageTest("what is over stands among the past ones, with until when", async ({ ap
   const at = clock.now() - DAY;
   await addRun(world.stores.runs, { dag_id: DAG.id, run_id: "good", at, task_id: "first" });
   const { html } = await see(app, "/anomalies");
-  assert.match(html, /<table id="past"[^>]*>[\s\S]*Until[\s\S]*Run bad of small failed[\s\S]*23 h ago/);
+  assert.match(html, /<table id="past"[^>]*>[\s\S]*Until[\s\S]*The last run of small failed[\s\S]*23 h ago/);
 });
 
 pageTest(
@@ -41,7 +41,7 @@ pageTest(
       metadata: i % 2 === 0 ? { strategy: "personal" } : null,
     })));
     const { html } = await see(app, "/engagement?days=7");
-    assert.match(html, /Title of g1[\s\S]*20 %[\s\S]*9\.5 % – 37\.3 %/);
+    assert.match(html, /Title of g1[\s\S]*20 %[\s\S]*9\.5 % – 37 %/);
     assert.match(html, /plants[\s\S]*20 %/);
     assert.match(html, /By strategy[\s\S]*personal[\s\S]*not named/);
     assert.match(html, /Click rate, with 95 % intervals/);
