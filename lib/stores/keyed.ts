@@ -67,7 +67,8 @@ export class KeyedTable<Row extends object> {
   }
 
   private encode(row: Row, name: keyof Row & string): SQLInputValue {
-    const value = row[name];
+    // A row that a run of an earlier Parley left lacks the fields that have come since.
+    const value = row[name] ?? null;
     if (value === null || this.o.columns[name] === "plain") return value as SQLInputValue;
     return canonicalJson(value as Json);
   }

@@ -113,6 +113,15 @@ function catalogue(test: Test): void {
     assert.equal((await store.upsertCampaigns({ campaigns: [turned] })).changed, 1, "order of intents");
   });
 
+  test("upsertCampaigns() takes a row from before a field was known as one without it", async (store) => {
+    const { repurchase_days: _, ...older } = campaign();
+    await store.upsertCampaigns({ campaigns: [older as Campaign] });
+    const { campaign_id } = older;
+    assert.deepEqual(await store.campaigns({ campaign_ids: [campaign_id] }), [
+      { ...older, repurchase_days: null },
+    ]);
+  });
+
   test("campaigns() and campaignPage() read in ascending id", async (store) => {
     const ids = ["B", "a", "a1", "b", "z"];
     await store.upsertCampaigns({ campaigns: ids.toReversed().map((id) => campaign({ campaign_id: id })) });

@@ -66,7 +66,8 @@ export class PostgresRows<Row extends object> {
   }
 
   private encode(row: Row, name: keyof Row & string): string | null {
-    const value = row[name];
+    // A row that a run of an earlier Parley left lacks the fields that have come since.
+    const value = row[name] ?? null;
     if (value === null) return null;
     return this.o.columns[name] === "plain" ? storable(value as string) : canonicalJson(value as Json);
   }
