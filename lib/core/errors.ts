@@ -25,11 +25,6 @@ export class ParleyError extends Error {
   }
 }
 
-/** The one error for what an adapter lacks; contract suites assert it. */
-export function unsupported(adapter: string, what: string): ParleyError {
-  return new ParleyError("unsupported", `${adapter} does not support ${what}`);
-}
-
 /** A library's own file in a message, which says nothing to the reader. */
 const LIBRARY_FILE = /(?:file:\/\/)?\/[^\s'"()]*\/(?:npm\/[^\s/]+\.[a-z]+|node_modules)\/[^\s'"()]*/g;
 

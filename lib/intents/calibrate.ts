@@ -58,7 +58,7 @@ const RIDGE = 1e-3;
 
 export async function calibrate({ partial, whole }: Judged, signal?: AbortSignal): Promise<Calibration> {
   const temperature = await fitTemperature(partial.filter(({ truth }) => truth >= 0), signal);
-  const scope = fitScope(partial);
+  const scope = await fitScope(partial, signal);
   return {
     temperature,
     scope,
@@ -101,7 +101,11 @@ async function fitTemperature(held: readonly HeldOut[], signal: AbortSignal | un
  * Logistic regression of being in scope on the two signs, both sides weighing alike, by Newton's method. Either sign
  * speaks for a text or says nothing: with few texts held out, chance would turn one round, and it is left out then.
  */
-function fitScope(held: readonly HeldOut[], used: readonly [number, number] = [1, 1]): Calibration["scope"] {
+async function fitScope(
+  held: readonly HeldOut[],
+  signal: AbortSignal | undefined,
+  used: readonly [number, number] = [1, 1],
+): Promise<Calibration["scope"]> {
   const within = held.filter(({ truth }) => truth >= 0).length;
   const share = { in: 0.5 / Math.max(1, within), out: 0.5 / Math.max(1, held.length - within) };
   const points = held.map(({ evidence: { signs }, truth }) => ({
@@ -109,9 +113,11 @@ function fitScope(held: readonly HeldOut[], used: readonly [number, number] = [1
     y: truth >= 0 ? 1 : 0,
     share: truth >= 0 ? share.in : share.out,
   }));
-  const weights = newton(points);
+  const weights = await newton(points, signal);
   const [sure, near] = weights;
-  if (Math.min(sure, near) < 0) return fitScope(held, sure < near ? [0, used[1]] : [used[0], 0]);
+  if (Math.min(sure, near) < 0) {
+    return await fitScope(held, signal, sure < near ? [0, used[1]] : [used[0], 0]);
+  }
   return weights;
 }
 
@@ -123,7 +129,7 @@ interface Point {
 type Weights = [number, number, number];
 
 /** Logistic regression. Steps that overshoot are halved: where the signs tell all apart, whole ones would run away. */
-function newton(points: readonly Point[]): Weights {
+async function newton(points: readonly Point[], signal: AbortSignal | undefined): Promise<Weights> {
   const at = (w: Weights, x: Point["x"]) => w[0] * x[0] + w[1] * x[1] + w[2] * x[2];
   const loss = (w: Weights) =>
     points.reduce(
@@ -133,6 +139,7 @@ function newton(points: readonly Point[]): Weights {
   let weights: Weights = [0, 0, 0];
   let lost = loss(weights);
   for (let n = 0; n < NEWTON_STEPS; n++) {
+    await breathe(signal);
     const gradient = [RIDGE * weights[0], RIDGE * weights[1], 0];
     const hessian = [RIDGE, 0, 0, 0, RIDGE, 0, 0, 0, 1e-9];
     for (const { x, y, share } of points) {
