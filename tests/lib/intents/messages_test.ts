@@ -156,3 +156,24 @@ Deno.test("a classifier forgets the examples of an erased user", () =>
     assert.equal(after!.key, before.key);
     assert.equal(rows(after!), CATALOGUE.intents.length * 5);
   }));
+
+Deno.test("train() says what it does and how far it is, and quotes no text", () =>
+  withWorld(async ({ documents, store }) => {
+    const [lines, told]: [string[], (readonly [number, number])[]] = [[], []];
+    await train({
+      catalogue: CATALOGUE,
+      documents,
+      vectors: store,
+      embedder: EMBEDDER,
+      log: (line) => lines.push(line),
+      onProgress: (done, total) => told.push([done, total]),
+    });
+    assert.deepEqual(lines, [
+      "embedding 20 examples of the catalogue",
+      "learning 4 intents from 20 examples",
+    ]);
+    assert.deepEqual(told[0], [20, 20]);
+    const shares = told.slice(1).map(([done, total]) => done / total);
+    assert.deepEqual(shares, shares.toSorted((a, b) => a - b));
+    assert.ok(shares.length > 20 && shares.at(-1)! > 0.9, `${shares}`);
+  }));
