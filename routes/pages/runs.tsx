@@ -80,6 +80,12 @@ export function columns(now: number): Column<RunRecord>[] {
       cell: ({ run_id }) => <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>,
       by: ({ run_id }) => run_id,
     },
+    {
+      key: "pipeline",
+      head: "Pipeline",
+      cell: ({ dag_id }) => <a href={`/pipelines/${encodeURIComponent(dag_id)}`}>{dag_id}</a>,
+      by: ({ dag_id }) => dag_id,
+    },
     { key: "state", head: "State", cell: (run) => <State state={statusOf(run)} />, by: statusOf },
     { key: "trigger", head: "Made by", cell: ({ trigger }) => trigger, by: ({ trigger }) => trigger },
     {

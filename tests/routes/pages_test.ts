@@ -267,3 +267,12 @@ pageTest("wrong keys wait for their answer, and keep no right one out", async ({
   assert.deepEqual(new Set(wrong.map(({ response }) => response.status)), new Set([401]));
   assert.equal((await logIn(app, "reader-key-of-16")).response.status, 303);
 }, keys);
+
+pageTest("the list of runs names the pipeline of each", async ({ app, world, clock }) => {
+  await addFailedRun(world.stores.runs, "outside__1", clock.now());
+  const { html } = await see(app, "/runs");
+  assert.match(
+    html,
+    /outside__1<\/a><\/th><td data-head="Pipeline"[^>]*><a href="\/pipelines\/small">small<\/a>/,
+  );
+});
