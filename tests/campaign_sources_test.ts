@@ -129,3 +129,17 @@ Deno.test("PARLEY_MISSING_CAMPAIGNS=end ends nothing of a file that has none any
     });
     assert.deepEqual(await leftBy(flow), []);
   }, END));
+
+Deno.test("PARLEY_MISSING_CAMPAIGNS=end ends no campaign of a row of CSV that has a byte which is not UTF-8, or a cell too many", () =>
+  withFlow(async (flow) => {
+    const path = `${flow.input}/offers.csv`;
+    const loaded = async (text: string) => {
+      await Deno.writeFile(path, Uint8Array.from(text, (unit) => unit.charCodeAt(0)));
+      assert.equal((await nightlyRun(flow, { campaigns: [path] })).outcome, "success");
+    };
+    await loaded("campaign_id,title\n1,One\n2,Two\n3,Three\n");
+    await loaded("campaign_id,title\n1,One\n2,Tw\xe9\n3,Three,x\n");
+    assert.deepEqual(await statuses(flow), { 1: "active", 2: "active", 3: "active" });
+    await loaded("campaign_id,title\n1,One\n3,Three\n");
+    assert.deepEqual(await statuses(flow), { 1: "active", 2: "ended", 3: "active" });
+  }, END));

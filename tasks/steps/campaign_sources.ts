@@ -5,6 +5,7 @@ import { counted } from "../../lib/core/text.ts";
 import type { Abortable, Campaign } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Anomaly } from "../../lib/quality/anomaly.ts";
+import { problemOf } from "../../lib/sources/row_problem.ts";
 import { printable } from "../../lib/sources/source.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 import type { Services } from "../services.ts";
@@ -70,7 +71,7 @@ async function campaignIds(
 ): Promise<string[]> {
   const ids = new Set<string>();
   for await (const line of artifacts.readLines({ uri: artifact.uri })) {
-    const row = tryParseJson(line);
+    const row = tryParseJson(problemOf(line)?.row ?? line);
     const id = typeof row === "object" && row !== null && "campaign_id" in row ? row.campaign_id : null;
     if (typeof id === "string" || typeof id === "number") ids.add(String(id).trim());
   }
