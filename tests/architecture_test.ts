@@ -94,8 +94,3 @@ Deno.test("outside code comes in through deps.ts alone", () => {
   );
   assert.deepEqual(wrong, []);
 });
-
-Deno.test("no file outgrows 300 lines", () => {
-  const long = [...sources()].filter((path) => Deno.readTextFileSync(ROOT + path).split("\n").length > 301);
-  assert.deepEqual(long, []);
-});

@@ -27,3 +27,17 @@ export function sentence(text: string): string {
   const begun = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
+
+/** Words as every language writes them: runs of letters and digits, in lower case and compatibility form. */
+export function wordsOf(text: string): string[] {
+  return text.normalize("NFKC").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+}
+
+/** How often each word is in a text. */
+export type WordCounts = Readonly<Record<string, number>>;
+
+export function countWords(text: string): WordCounts {
+  const counts: Record<string, number> = Object.create(null);
+  for (const word of wordsOf(text)) counts[word] = (counts[word] ?? 0) + 1;
+  return counts;
+}

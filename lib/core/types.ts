@@ -26,6 +26,8 @@ export interface Campaign {
   readonly campaign_id: string;
   readonly title: string;
   readonly description: string | null;
+  /** What else people call it. */
+  readonly aliases: readonly string[];
   readonly intents: readonly string[];
   readonly category: string | null;
   readonly tags: readonly string[];

@@ -1,10 +1,10 @@
 import { ParleyError } from "../core/errors.ts";
 import type { Abortable } from "../core/types.ts";
 import { type Source, SOURCES } from "../recommend/answer.ts";
+import { CampaignNames } from "../recommend/mentions.ts";
 import { baselinesFor } from "./baselines.ts";
 import { type Case, chooseWeights, type GroupWeights } from "./choose_weights.ts";
 import { DEPTH } from "./metrics.ts";
-import { titleFinder } from "./named.ts";
 import { PARLEY, rankFold, withoutName } from "./rank_fold.ts";
 import { Evaluation, type MethodReport } from "./report.ts";
 import { pack, rankBy } from "./rescore.ts";
@@ -68,7 +68,9 @@ export async function evaluateSplit(
   const evaluation = new Evaluation({ campaigns: data.campaigns.length, seed });
   const cases: Case[] = [];
   let folds = 0;
-  for (const fold of splitRows(data, split, { ...options, named: titleFinder(data.campaigns) })) {
+  const names = new CampaignNames(data.campaigns);
+  const named = (text: string) => names.in(text);
+  for (const fold of splitRows(data, split, { ...options, named })) {
     folds++;
     onNote(`fold ${folds}: ${fold.queries.length} queries`);
     if (fold.queries.length === 0) continue;

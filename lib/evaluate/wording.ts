@@ -1,7 +1,4 @@
-/** Words as every language writes them: runs of letters and digits, in lower case and compatibility form. */
-export function wordsOf(text: string): string[] {
-  return text.normalize("NFKC").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-}
+import { countWords } from "../core/text.ts";
 
 /**
  * Texts by their words, weighed by tf-idf: (1 + ln tf) × (ln((1 + n) / (1 + df)) + 1), scaled to length 1. `add` all texts, then ask
@@ -13,7 +10,7 @@ export class TfIdf {
   private count = 0;
 
   add(text: string): void {
-    for (const [word, n] of countWords(text)) {
+    for (const [word, n] of Object.entries(countWords(text))) {
       const list = this.postings.get(word) ?? [];
       list.push({ text: this.count, weight: 1 + Math.log(n) });
       this.postings.set(word, list);
@@ -26,7 +23,7 @@ export class TfIdf {
   cosines(query: string): Float64Array {
     const scores = new Float64Array(this.count);
     let length = 0;
-    for (const [word, n] of countWords(query)) {
+    for (const [word, n] of Object.entries(countWords(query))) {
       const list = this.postings.get(word);
       if (list === undefined) continue;
       const idf = this.idf(list.length);
@@ -50,10 +47,4 @@ export class TfIdf {
     }
     return squares.map(Math.sqrt);
   }
-}
-
-function countWords(text: string): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const word of wordsOf(text)) counts.set(word, (counts.get(word) ?? 0) + 1);
-  return counts;
 }

@@ -2,7 +2,9 @@
 
 /** Where evidence for a campaign comes from. */
 export const SOURCES = [
+  "mention",
   "similar_conversations",
+  "wording",
   "co_engagement",
   "intent",
   "similarity",
@@ -23,19 +25,20 @@ export interface RecommendationRequest {
 
 /** Why an item is shown. `facts` are what the sentence rests on; neither names another user or quotes what was said. */
 export type Reason =
+  | { readonly code: "mention"; readonly facts: Record<never, never>; readonly text: string }
   | {
-    readonly code: "similar_conversations";
+    readonly code: "similar_conversations" | "wording";
     /** Other users, each counted once, by the furthest that they went. */
     readonly facts: { readonly converted: number; readonly clicked: number; readonly shown: number };
     readonly text: string;
   }
   | {
     readonly code: "co_engagement";
-    /** The campaign that the user engaged with, and how. `title` is null if it is no longer in the catalogue. */
+    /** The campaign that the user engaged with or named, and how. `title` is null if it is no longer in the catalogue. */
     readonly facts: {
       readonly campaign_id: string;
       readonly title: string | null;
-      readonly engagement: "conversion" | "click";
+      readonly engagement: "conversion" | "click" | "mention";
     };
     readonly text: string;
   }

@@ -14,6 +14,8 @@ export interface Conversation {
   readonly opening: string;
   /** All that the user said in it, the first {@link MAX_TEXT} characters. */
   readonly whole: string;
+  /** What both sides said in it, as far as it carries the user's id: the first {@link MAX_WORDING} characters. */
+  readonly both: string;
   /** In ascending campaign. */
   readonly engagement: readonly CampaignEngagement[];
 }
@@ -27,6 +29,8 @@ export interface UserRows {
 
 /** Characters of a text that is embedded: about 450 word pieces, of which models read 128 to 512. */
 export const MAX_TEXT = 2_000;
+/** Characters of a text that is kept as words. */
+const MAX_WORDING = 8_000;
 /** Engagement belongs to what was said up to so many gaps before it: people look before they buy. */
 const WINDOW_GAPS = 2;
 
@@ -149,6 +153,7 @@ function conversationOf(user_id: string, { key, messages, events }: Thread): Con
     end: last.timestamp,
     opening: partsOf(opening).join("\n"),
     whole: partsOf(own).join("\n"),
+    both: partsOf(messages, MAX_WORDING).join("\n"),
     engagement: engagementOf(events),
   };
 }
@@ -157,10 +162,9 @@ function isOwn({ user_id, role }: Message, of: string): boolean {
   return user_id === of && role === "user";
 }
 
-/** What was said in messages, in their order, up to {@link MAX_TEXT} characters with a line break between two. */
-function partsOf(messages: readonly Message[]): string[] {
+/** What was said in messages, in their order, up to so many characters with a line break between two. */
+function partsOf(messages: readonly Message[], room = MAX_TEXT): string[] {
   const parts: string[] = [];
-  let room = MAX_TEXT;
   for (const { message } of messages) {
     if (room <= 0) break;
     const text = message.trim();

@@ -41,7 +41,9 @@ function reasonsFor(ranked: Ranked, options: ExplainOptions): Reason[] {
 
 /** Null if there is nothing to say. */
 const REASONS: Readonly<Record<Source, (ranked: Ranked, options: ExplainOptions) => Reason | null>> = {
+  mention,
   similar_conversations: similarConversations,
+  wording,
   co_engagement: coEngagement,
   intent,
   similarity,
@@ -54,15 +56,23 @@ function similarConversations({ features }: Ranked): Reason | null {
   return { code: "similar_conversations", facts, text: peopleText(facts) };
 }
 
-function peopleText(o: People): string {
+function wording({ features }: Ranked): Reason | null {
+  if (features.wording === undefined) return null;
+  const facts = countPeople(features.wording);
+  return { code: "wording", facts, text: peopleText(facts, "asked in words like yours") };
+}
+
+function mention({ features }: Ranked): Reason | null {
+  return features.mention ? { code: "mention", facts: {}, text: "You named it." } : null;
+}
+
+function peopleText(o: People, did = "asked for something like this"): string {
   if (o.converted > 0 && o.clicked > 0) {
-    return `${
-      people(o.converted)
-    } asked for something like this and chose it, and ${o.clicked} more looked at it.`;
+    return `${people(o.converted)} ${did} and chose it, and ${o.clicked} more looked at it.`;
   }
-  if (o.converted > 0) return `${people(o.converted)} asked for something like this and chose it.`;
-  if (o.clicked > 0) return `${people(o.clicked)} asked for something like this and looked at it.`;
-  return `${people(o.shown)} asked for something like this and came across it.`;
+  if (o.converted > 0) return `${people(o.converted)} ${did} and chose it.`;
+  if (o.clicked > 0) return `${people(o.clicked)} ${did} and looked at it.`;
+  return `${people(o.shown)} ${did} and came across it.`;
 }
 
 function people(count: number): string {
@@ -72,7 +82,7 @@ function people(count: number): string {
 function coEngagement({ campaign }: Ranked, { causes }: ExplainOptions): Reason | null {
   const facts = causes.get(campaign.campaign_id);
   if (facts === undefined) return null;
-  const did = facts.engagement === "conversion" ? "chose" : "looked at";
+  const did = { conversion: "chose", click: "looked at", mention: "named" }[facts.engagement];
   const text = facts.title === null
     ? `It goes with something that you ${did}.`
     : `It goes with ${facts.title}, which you ${did}.`;

@@ -13,30 +13,39 @@ import type { Hit } from "../stores/vectors/port.ts";
 export interface Features {
   readonly campaign_id: string;
   readonly similar_conversations: ConversationEvidence | undefined;
+  readonly wording: ConversationEvidence | undefined;
   readonly co_engagement: number;
   readonly intent: IntentEvidence | undefined;
   readonly similarity: SimilarityEvidence | undefined;
   /** What speaks against it: see {@link fatigueOf}. */
   readonly fatigue: number;
+  /** Whether the user asked for it by name. */
+  readonly mention: boolean;
 }
 
 /** What the sources found for one user. */
 export interface Evidence {
   /** What the user engaged with. */
   readonly own: readonly Engagement[];
+  /** Conversations of others near in meaning, and alike in words. */
   readonly neighbours: readonly Neighbour[];
+  readonly alike: readonly Neighbour[];
   readonly campaigns: readonly Hit[];
   readonly intents: readonly IntentCount[];
   readonly targets: readonly Target[];
   readonly related: CoEngagement;
+  /** Campaigns that the user asked for by name. */
+  readonly mentions: readonly string[];
 }
 export const NO_EVIDENCE: Evidence = Object.freeze({
   own: [],
   neighbours: [],
+  alike: [],
   campaigns: [],
   intents: [],
   targets: [],
   related: NO_CO_ENGAGEMENT,
+  mentions: [],
 });
 
 /**
@@ -46,17 +55,23 @@ export const NO_EVIDENCE: Evidence = Object.freeze({
 export class Candidates {
   private readonly found = new Map<string, Features>();
   private readonly conversations: ReadonlyMap<string, ConversationEvidence>;
+  private readonly wording: ReadonlyMap<string, ConversationEvidence>;
   private readonly intents: ReadonlyMap<string, IntentEvidence>;
   private readonly fatigue: ReadonlyMap<string, number>;
   private readonly similar: ReadonlyMap<string, SimilarityEvidence>;
+  private readonly mentions: ReadonlySet<string>;
 
   /** `now`, in epoch milliseconds, only bounds what times can be believed. */
   constructor(private readonly evidence: Evidence, now: number) {
     this.conversations = conversationEvidence(evidence.neighbours);
+    this.wording = conversationEvidence(evidence.alike);
     this.intents = intentEvidence(intentShares(evidence.intents, now), evidence.targets);
     this.similar = similarityEvidence(evidence.campaigns);
     this.fatigue = new Map(evidence.own.map((one) => [one.campaign_id, fatigueOf(one)]));
-    for (const found of [this.conversations, this.intents, this.similar]) this.add(found.keys());
+    this.mentions = new Set(evidence.mentions);
+    for (const found of [this.conversations, this.wording, this.intents, this.similar, this.mentions]) {
+      this.add(found.keys());
+    }
     this.add(evidence.related.strongest);
   }
 
@@ -71,10 +86,12 @@ export class Candidates {
       this.found.set(campaign_id, {
         campaign_id,
         similar_conversations: this.conversations.get(campaign_id),
+        wording: this.wording.get(campaign_id),
         co_engagement: this.evidence.related.value(campaign_id),
         intent: this.intents.get(campaign_id),
         similarity: this.similar.get(campaign_id),
         fatigue: this.fatigue.get(campaign_id) ?? 0,
+        mention: this.mentions.has(campaign_id),
       });
     }
   }

@@ -1,13 +1,17 @@
 import type { Abortable } from "../core/types.ts";
-import type { Engagement } from "../stores/analytics/port.ts";
+import type { Engagement, ProfileWords } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 
 /** All that evidence starts from: what is known of the asking user. */
-export interface KnownUser extends UserGraph {
+export interface KnownUser extends UserGraph, UserWords {
   /** The profile, by the published version's model; null if the user said nothing. */
   readonly vector: Float32Array | null;
 }
+
+/** What the user said lately, as words, and the campaigns that they named in it. */
+export type UserWords = Pick<ProfileWords, "words" | "named">;
+export const SILENT: UserWords = Object.freeze({ words: {}, named: [] });
 
 /** What the graph knows of a user. */
 export interface UserGraph {
@@ -18,8 +22,8 @@ export interface UserGraph {
 }
 export const UNKNOWN: UserGraph = Object.freeze({ own: [], intents: [] });
 
-export function isKnown({ vector, own, intents }: KnownUser): boolean {
-  return vector !== null || own.length + intents.length > 0;
+export function isKnown({ vector, words, own, intents }: KnownUser): boolean {
+  return vector !== null || own.length + intents.length + Object.keys(words).length > 0;
 }
 
 /** How much of it is read: few users have more, and their newest engagement says most. */

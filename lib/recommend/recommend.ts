@@ -8,23 +8,29 @@ import type { Answer, RecommendationRequest, Sources } from "./answer.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findTargets } from "./candidates/intents.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
-import { findConversations, findNeighbours } from "./candidates/similar_conversations.ts";
+import {
+  type ConversationHits,
+  findConversations,
+  findNeighbours,
+  MAX_HITS,
+  NO_NEIGHBOURS,
+} from "./candidates/similar_conversations.ts";
 import { findCampaigns } from "./candidates/similarity.ts";
 import { diversify } from "./diversify.ts";
 import { type Cause, explain } from "./explain.ts";
 import { Candidates, type Evidence } from "./features.ts";
-import { isKnown, type KnownUser, readUserGraph, UNKNOWN } from "./known_user.ts";
+import { isKnown, type KnownUser, readUserGraph, SILENT, UNKNOWN } from "./known_user.ts";
 import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
 import { isAsked, loadShowable, type Row } from "./showable.ts";
 import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed.ts";
 import type { Trace } from "./trace.ts";
-import type { VersionData } from "./version_data.ts";
+import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
 
 /** The stores that an answer is computed from. */
 export interface AnswerStores {
   readonly vectors: Pick<VectorStores, "of">;
   readonly graph: Pick<GraphStore, "engagedBy" | "engagedIn" | "intentsOf" | "targeting">;
-  readonly analytics: Pick<AnalyticsStore, "campaigns" | "finalEngagement" | "stats">;
+  readonly analytics: Pick<AnalyticsStore, "campaigns" | "finalEngagement" | "profileWords" | "stats">;
 }
 
 export interface RecommendOptions extends RecommendationRequest {
@@ -83,19 +89,27 @@ export async function recommend(options: RecommendOptions): Promise<ComputedAnsw
 /** The same for a user of whom this is known, whether or not the stores know it. */
 export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock, version_data, published: { version } } = options;
-  const items = await version_data.items(version);
-  const found = await findEvidence(user, options);
+  const loaded = await version_data.get(version);
+  const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const alike = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
+  const found = await findEvidence(user, { ...options, alike });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
-    const related = items === null || items === "loading" ? NO_CO_ENGAGEMENT : items.relatedTo(user.own);
-    const evidence: Evidence = { ...found, own: user.own, intents: user.intents, related };
+    const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;
+    const mentions = named_are_known ? [] : user.named;
+    const evidence: Evidence = { ...found, own: user.own, intents: user.intents, related, mentions };
     const candidates = new Candidates(evidence, clock.now());
     candidates.add(found.asked);
     return { candidates, weights: weightsFor(candidates.all()), evidence };
   });
+  const known = named_are_known ? user.named : [];
   const { rows, suppressed } = await trace.timed(
     "analytics",
     () =>
-      trace.guarded("analytics", NO_ROWS, (signal) => readRows({ ...options, signal }, candidates, weights)),
+      trace.guarded(
+        "analytics",
+        NO_ROWS,
+        (signal) => readRows({ ...options, known, signal }, candidates, weights),
+      ),
   );
   const chosen = await trace.timed(
     "rank",
@@ -110,7 +124,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     ...chosen.flatMap((one) => one.campaign.ends_at ?? []),
     ...suppressed.flatMap(({ until }) => until ?? []),
   ];
-  if (items === "loading") ends.push(iso(clock.now() + LOADING_HOLDS_MS));
+  if (loaded === "loading") ends.push(iso(clock.now() + LOADING_HOLDS_MS));
   return {
     answer: {
       ...heading(options),
@@ -132,8 +146,8 @@ function heading(
 
 /** What the stores know of the user, as far as they answer. */
 async function readUser(options: RecommendOptions): Promise<KnownUser> {
-  const { trace, user_id, stores: { graph } } = options;
-  const [vector, known] = await Promise.all([
+  const { trace, user_id, stores: { analytics, graph } } = options;
+  const [vector, known, said] = await Promise.all([
     trace.timed("vectors", () =>
       trace.guarded("vectors", null, async (signal) => {
         const store = await vectorStore({ ...options, signal });
@@ -144,8 +158,12 @@ async function readUser(options: RecommendOptions): Promise<KnownUser> {
       "graph",
       () => trace.guarded("graph", UNKNOWN, (signal) => readUserGraph({ graph, user_id, signal })),
     ),
+    trace.timed(
+      "analytics",
+      () => trace.guarded("analytics", null, (signal) => analytics.profileWords({ user_id, signal })),
+    ),
   ]);
-  return { ...known, vector };
+  return { ...known, ...said ?? SILENT, vector };
 }
 
 /** The version names its model, so a profile is never compared with vectors of another one. */
@@ -156,8 +174,8 @@ function vectorStore({ stores, published, signal }: RecommendOptions & Abortable
 /** What the vectors say: which conversations and campaigns are near to the user's profile. */
 const NOTHING_NEAR = Object.freeze({ conversations: [], campaigns: [] });
 
-async function findEvidence(user: KnownUser, options: RecommendOptions) {
-  const { trace, user_id, intent, stores: { graph }, published: { version } } = options;
+async function findEvidence(user: KnownUser, options: RecommendOptions & { alike: ConversationHits }) {
+  const { trace, user_id, intent, alike, stores: { graph }, published: { version } } = options;
   const { vector } = user;
   const near = vector === null
     ? NOTHING_NEAR
@@ -170,18 +188,18 @@ async function findEvidence(user: KnownUser, options: RecommendOptions) {
         ]);
         return { conversations, campaigns };
       }));
-  const [neighbours, targets, asked] = await trace.timed(
+  const [similar, targets, asked] = await trace.timed(
     "graph",
     () =>
-      trace.guarded("graph", [[], [], []], (signal) =>
+      trace.guarded("graph", [NO_NEIGHBOURS, [], []], (signal) =>
         Promise.all([
-          findNeighbours({ graph, hits: near.conversations, user_id, signal }),
+          findNeighbours({ graph, similar: near.conversations, alike, user_id, signal }),
           findTargets({ graph, intents: user.intents.map((one) => one.intent), signal }),
           findTargets({ graph, intents: intent === undefined ? [] : [intent], signal }),
         ])),
   );
   const { campaigns } = near;
-  return { neighbours, campaigns, targets, asked: asked.map(({ campaign_id }) => campaign_id) };
+  return { ...similar, campaigns, targets, asked: asked.map(({ campaign_id }) => campaign_id) };
 }
 
 /** What may be shown, and what may not for what the user did. */
@@ -196,7 +214,7 @@ const NO_ROWS: Choice = Object.freeze({ rows: [], suppressed: [] });
  * shown, it reaches further down their list.
  */
 async function readRows(
-  options: RecommendOptions & Abortable,
+  options: RecommendOptions & { known: readonly string[] } & Abortable,
   candidates: Candidates,
   weights: Sources,
 ): Promise<Choice> {
@@ -205,6 +223,11 @@ async function readRows(
   const final = await analytics.finalEngagement({ user_id, signal });
   const suppressed = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
   const left_out = new Set(suppressed.map(({ campaign_id }) => campaign_id));
+  for (const campaign_id of options.known) {
+    if (left_out.has(campaign_id)) continue;
+    left_out.add(campaign_id);
+    suppressed.push({ campaign_id, by: "mention", until: null });
+  }
   for (let limit = PAGE.times * k + left_out.size;; limit *= GROWTH) {
     const popular = await options.popular.top({ version, limit, signal });
     candidates.add(popular.map(({ campaign_id }) => campaign_id));
@@ -256,6 +279,6 @@ async function readCauses(
   return new Map(causes.map(({ campaign_id, cause }) => [campaign_id, {
     campaign_id: cause.campaign_id,
     title: titles.get(cause.campaign_id) ?? null,
-    engagement: cause.conversions > 0 ? "conversion" : "click",
+    engagement: cause.by,
   }]));
 }

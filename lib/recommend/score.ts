@@ -5,11 +5,13 @@ import type { Features } from "./features.ts";
 import type { Row } from "./showable.ts";
 
 /**
- * How much each source counts. Chosen by cross-validation on dialogues about films (the conversations' weight against the wording's)
- * and on ratings (co-engagement against popularity); intents and, for campaigns without engagement, wording by judgement.
+ * How much each source counts. Chosen by cross-validation on dialogues about films (conversations in meaning and wording) and on
+ * ratings (co-engagement against popularity); mentions, intents and, for campaigns without engagement, similarity by judgement.
  */
 export const WEIGHTS: Sources = Object.freeze({
+  mention: 1,
   similar_conversations: 0.6,
+  wording: 0.3,
   co_engagement: 0.25,
   intent: 0.3,
   similarity: 0.1,
@@ -44,6 +46,8 @@ export function presentSources(candidates: Iterable<Features>): Set<Source> {
   const present = new Set<Source>(["popularity"]);
   for (const features of candidates) {
     if (features.similar_conversations !== undefined) present.add("similar_conversations");
+    if (features.wording !== undefined) present.add("wording");
+    if (features.mention) present.add("mention");
     if (features.co_engagement > 0) present.add("co_engagement");
     if (features.intent !== undefined) present.add("intent");
     if ((features.similarity?.value ?? 0) > 0) present.add("similarity");
@@ -62,9 +66,11 @@ export function featureScores(
   features: Features,
   { targets, popularity }: { targets: number; popularity: number },
 ): Sources {
-  const { similar_conversations, co_engagement, intent, similarity } = features;
+  const { mention, similar_conversations, wording, co_engagement, intent, similarity } = features;
   return {
+    mention: mention ? 1 : 0,
     similar_conversations: round(similar_conversations?.value ?? 0),
+    wording: round(wording?.value ?? 0),
     co_engagement: round(co_engagement),
     intent: intent === undefined ? 0 : round(intentValue(intent, targets)),
     similarity: round(similarity?.value ?? 0),

@@ -4,6 +4,8 @@ import type { FinalEngagement } from "../stores/analytics/port.ts";
 /** A campaign that is not shown to a user for what they did, and from when it may be again (ISO 8601); null: never. */
 export interface SuppressedCampaign {
   readonly campaign_id: string;
+  /** A mention suppresses only if users name what they know. */
+  readonly by: "conversion" | "dismissal" | "mention";
   readonly until: string | null;
 }
 
@@ -21,9 +23,10 @@ export function suppressedCampaigns(
   return rows.flatMap<SuppressedCampaign>(
     ({ campaign_id, converted_at, dismissals, repurchase_days: own }) => {
       const days = own ?? repurchase_days;
-      if (dismissals > 0 || converted_at === null || days === null) return [{ campaign_id, until: null }];
+      if (dismissals > 0) return [{ campaign_id, by: "dismissal", until: null }];
+      if (converted_at === null || days === null) return [{ campaign_id, by: "conversion", until: null }];
       const until = Math.min(LAST, Date.parse(converted_at) + days * DAY_MS);
-      return until <= now ? [] : [{ campaign_id, until: iso(until) }];
+      return until <= now ? [] : [{ campaign_id, by: "conversion", until: iso(until) }];
     },
   );
 }

@@ -1,8 +1,10 @@
 import type { Clock } from "../core/clock.ts";
 import { causeOf } from "../core/errors.ts";
-import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import { type AnalyticsStore, WORDING_FILE } from "../stores/analytics/port.ts";
 import { ItemItem } from "./candidates/co_engagement.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "./item_item_file.ts";
+import { Wording } from "./wording.ts";
+import { decodeWording } from "./wording_file.ts";
 
 /** Versions whose data are in memory: while one is published, requests may still be under way with the one before. */
 const MAX_VERSIONS = 2;
@@ -11,12 +13,20 @@ const MAX_WAIT_MS = 50;
 /** How long after a failure they are loaded again, in milliseconds. */
 const RETRY_MS = 5_000;
 
-/** One version's weights: null if it has none, or they cannot be used. */
+/** What was learnt for a data version; null what it has not, or what cannot be used. */
+export interface Learnt {
+  readonly items: ItemItem | null;
+  readonly wording: Wording | null;
+  /** Whether campaigns that a user names are known to them, and so not worth showing; else they ask for them. */
+  readonly named_are_known: boolean;
+}
+export const NOTHING_LEARNT: Learnt = Object.freeze({ items: null, wording: null, named_are_known: false });
+
 interface Loading {
-  items: Promise<ItemItem | null>;
-  /** Undefined while they are being loaded. */
-  loaded: ItemItem | null | undefined;
-  /** When they are loaded again, in epoch milliseconds. */
+  learnt: Promise<Learnt>;
+  /** Undefined while it is being loaded. */
+  loaded: Learnt | undefined;
+  /** When it is loaded again, in epoch milliseconds. */
   until: number;
 }
 
@@ -29,46 +39,57 @@ export interface VersionDataOptions {
 
 /**
  * What was learnt for a data version and is needed whole to answer, loaded once and held in typed arrays: 8 bytes a weight, 16 MB for
- * 16,000 campaigns. No answer waits long for it or fails because of it: it is then computed without.
+ * 16,000 campaigns, and 8 bytes a word of a conversation, some 40 MB for 100,000 of them. No answer waits long for it or fails because
+ * of it: it is then computed without.
  */
 export class VersionData {
   private readonly versions = new Map<number, Loading>();
 
   constructor(private readonly options: VersionDataOptions) {}
 
-  /** The item–item weights of a version, loaded unless they are in memory; null if it has none, or they cannot be used. Never throws. */
-  load(version: number): Promise<ItemItem | null> {
-    return this.loading(version).items;
+  /** What was learnt for a version, loaded unless it is in memory. Never throws. */
+  load(version: number): Promise<Learnt> {
+    return this.loading(version).learnt;
   }
 
   /** The same, or `loading` if that would take long. */
-  async items(version: number): Promise<ItemItem | null | "loading"> {
-    const { items, loaded } = this.loading(version);
+  async get(version: number): Promise<Learnt | "loading"> {
+    const { learnt, loaded } = this.loading(version);
     if (loaded !== undefined) return loaded;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<"loading">((resolve) => timer = setTimeout(resolve, MAX_WAIT_MS, "loading"));
-    return await Promise.race([items, late]).finally(() => clearTimeout(timer));
+    return await Promise.race([learnt, late]).finally(() => clearTimeout(timer));
   }
 
   private loading(version: number): Loading {
-    const { clock, warn } = this.options;
     const known = this.versions.get(version);
-    if (known !== undefined && clock.now() < known.until) return known;
-    const loading: Loading = { items: this.read(version), loaded: undefined, until: Infinity };
-    loading.items = loading.items.catch((error) => {
-      warn(`item–item weights of version ${version} are left out of answers: ${causeOf(error)}`);
-      loading.until = clock.now() + RETRY_MS;
-      return null;
-    });
-    loading.items.then((items) => loading.loaded = items);
+    if (known !== undefined && this.options.clock.now() < known.until) return known;
+    const loading: Loading = { learnt: Promise.resolve(NOTHING_LEARNT), loaded: undefined, until: Infinity };
+    loading.learnt = this.read(version, () => loading.until = this.options.clock.now() + RETRY_MS);
+    loading.learnt.then((learnt) => loading.loaded = learnt);
     this.versions.delete(version);
     this.versions.set(version, loading);
     if (this.versions.size > MAX_VERSIONS) this.versions.delete(this.versions.keys().next().value!);
     return loading;
   }
 
-  private async read(version: number): Promise<ItemItem | null> {
-    const file = await this.options.analytics.file({ version, name: ITEM_WEIGHTS_FILE });
-    return file === null ? null : new ItemItem(decodeItemWeights(file));
+  private async read(version: number, onFailure: () => void): Promise<Learnt> {
+    const { analytics, warn } = this.options;
+    const file = async <T>(name: string, title: string, decode: (bytes: Uint8Array) => T) => {
+      try {
+        const bytes = await analytics.file({ version, name });
+        return bytes === null ? null : decode(bytes);
+      } catch (error) {
+        warn(`${title} of version ${version} are left out of answers: ${causeOf(error)}`);
+        onFailure();
+        return null;
+      }
+    };
+    const [items, postings] = await Promise.all([
+      file(ITEM_WEIGHTS_FILE, "item–item weights", (bytes) => new ItemItem(decodeItemWeights(bytes))),
+      file(WORDING_FILE, "postings", decodeWording),
+    ]);
+    const wording = postings && new Wording(postings);
+    return { items, wording, named_are_known: postings?.named_are_known ?? false };
   }
 }

@@ -19,6 +19,7 @@ export const campaignInput = z.object({
   title: text(MAX_TITLE),
   description: z.string(expected("a string"))
     .max(MAX_DESCRIPTION, `is longer than ${MAX_DESCRIPTION} characters`).nullish(),
+  aliases: ids,
   intents: ids,
   category: id.nullish(),
   tags: ids,
@@ -34,6 +35,7 @@ export const campaignSchema = campaignInput.transform((input): Campaign => ({
   campaign_id: input.campaign_id,
   title: input.title,
   description: input.description?.trim() ? storable(input.description) : null,
+  aliases: input.aliases,
   intents: input.intents,
   category: input.category ?? null,
   tags: input.tags,

@@ -13,7 +13,9 @@ import { percent } from "./numbers.ts";
 import { type Column, Table } from "./table.tsx";
 
 export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
+  mention: "named",
   similar_conversations: "similar conversations",
+  wording: "similar words",
   co_engagement: "co-engagement",
   intent: "intents",
   similarity: "similarity",

@@ -23,24 +23,33 @@ export async function readSuppressed(
   return { rows, campaigns: await ask(() => stores.analytics.campaigns({ campaign_ids })) };
 }
 
-/** What is left out because the user dismissed it or converted on it, and when it may be shown again. */
+const BY: Readonly<Record<SuppressedCampaign["by"], string>> = {
+  conversion: "chosen",
+  dismissal: "dismissed",
+  mention: "named, as users here name what they know",
+};
+
+/** What is left out for what the user did, why, and when it may be shown again. */
 export function Suppressed(
   { rows, campaigns: { value, error }, now }: SuppressedCampaigns & { now: number },
 ) {
   const titles = new Map(value?.map((each) => [each.campaign_id, each.title]));
   return (
-    <Section title="Left out" aside="dismissed or chosen already">
+    <Section title="Left out" aside="dismissed, chosen already, or known">
       {error !== null && <Unread what="The analytics store" error={error} />}
       {rows.length === 0 && <Empty>Nothing: no campaign is left out for what this user did.</Empty>}
       <ul class="plain">
-        {rows.slice(0, MAX_NAMED).map(({ campaign_id, until }) => (
+        {rows.slice(0, MAX_NAMED).map(({ campaign_id, by, until }) => (
           <li>
             {titles.get(campaign_id) ?? "a campaign that is gone"} <code>{campaign_id}</code>{" "}
-            {until !== null && (
-              <span class="muted">
-                may be shown again <Ago at={until} now={now} />
-              </span>
-            )}
+            <span class="muted">
+              {BY[by]}
+              {until !== null && (
+                <>
+                  ; may be shown again <Ago at={until} now={now} />
+                </>
+              )}
+            </span>
           </li>
         ))}
       </ul>

@@ -5,10 +5,12 @@ import {
   type Conversation,
   conversationsOf,
   inOrder,
+  type ProfileText,
   profileTextOf,
   recommends,
   type UserRows,
 } from "../../lib/recommend/conversations.ts";
+import type { CampaignNames } from "../../lib/recommend/mentions.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { embedTexts, type TextCounts, type VectorWriter } from "./embed_texts.ts";
@@ -16,6 +18,7 @@ import type { GraphOutput, TouchedUser } from "./graph.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact } from "./rows.ts";
 import { embeddedStore, refuseOtherModel, vectorSet } from "./store.ts";
 import { conversationTexts, profileTexts, type TextRow } from "./texts.ts";
+import { conversationWords, profileWords, readCampaignNames } from "./wording.ts";
 
 /** What became of users' conversations and profiles. */
 export interface DerivedCounts extends TextCounts {
@@ -62,13 +65,14 @@ export async function conversations(context: TaskContext<Services>): Promise<Der
   let done = context.loadCheckpoint<DerivedCounts>() ?? NOTHING_DERIVED;
   if (done.users > 0) context.log(`continues after ${done.users} of ${touched.rows} users`);
   let skip = done.users;
+  const names = await readCampaignNames(services.analytics, { signal });
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), USERS)) {
     if (skip > 0) {
       skip -= users.length;
       continue;
     }
     const user_ids = users.map(({ user_id }) => user_id);
-    done = addDerived(done, await deriveUsers(context, { store, embedder }, user_ids));
+    done = addDerived(done, await deriveUsers(context, { store, embedder, names }, user_ids));
     await settle(services, users, signal);
     await context.saveCheckpoint(done);
     context.progress({ done: done.users, total: touched.rows });
@@ -81,11 +85,11 @@ export async function conversations(context: TaskContext<Services>): Promise<Der
 /** Makes these users' conversations and profiles what their messages and events say. Repeating it changes nothing. */
 export async function deriveUsers(
   context: TaskContext<Services>,
-  writer: VectorWriter,
+  { names, ...writer }: VectorWriter & { readonly names: CampaignNames },
   user_ids: readonly string[],
 ): Promise<DerivedCounts> {
-  const { services: { graph }, signal } = context;
-  const { engaged, items } = await readTexts(context, user_ids);
+  const { services: { analytics, graph }, signal } = context;
+  const { profiles, engaged, items } = await readTexts(context, user_ids);
   const written = { profiles: NO_WRITES, conversations: NO_WRITES };
   let texts: TextCounts = { embedded: 0, reused: 0, long: 0 };
   for await (const some of batches(items, ROWS)) {
@@ -106,25 +110,43 @@ export async function deriveUsers(
     engagement,
   }));
   const edges = await graph.setConversations({ user_ids, conversations: rows, signal });
+  await analytics.setWords({
+    user_ids,
+    profiles: profiles.map(({ user_id, profile }) => profileWords(user_id, profile, names)),
+    conversations: engaged.map((one) => conversationWords(one, names)),
+    signal,
+  });
   return { users: user_ids.length, conversations: rows.length, edges, written, removed, ...texts };
 }
 
-/** These users' conversations that show what to recommend, and what of them is to be embedded. */
+interface UserTexts {
+  readonly profiles: readonly { readonly user_id: string; readonly profile: ProfileText }[];
+  /** Conversations that show what to recommend. */
+  readonly engaged: readonly Conversation[];
+  /** What of both is to be embedded. */
+  readonly items: readonly TextRow[];
+}
+
+/** These users' profiles, as far as they said anything, and their conversations. */
 export async function readTexts(
   context: TaskContext<Services>,
   user_ids: readonly string[],
-): Promise<{ engaged: Conversation[]; items: TextRow[] }> {
+): Promise<UserTexts> {
   const gap_ms = context.services.settings.conversation_gap_minutes * 60_000;
   const users = (await readUsers(context, user_ids)).map((user) => ({
-    ...user,
+    user_id: user.user_id,
+    profile: profileTextOf(user),
     engaged: conversationsOf(user, { gap_ms }).filter(recommends),
   }));
-  // A user's texts next to each other: they are often the same.
-  const items = users.flatMap((user) => [
-    ...profileTexts(user.user_id, profileTextOf(user)),
-    ...user.engaged.map(conversationTexts),
-  ]);
-  return { engaged: users.flatMap(({ engaged }) => engaged), items };
+  return {
+    profiles: users.flatMap(({ user_id, profile }) => profile === null ? [] : [{ user_id, profile }]),
+    engaged: users.flatMap(({ engaged }) => engaged),
+    // A user's texts next to each other: they are often the same.
+    items: users.flatMap(({ user_id, profile, engaged }) => [
+      ...profileTexts(user_id, profile),
+      ...engaged.map(conversationTexts),
+    ]),
+  };
 }
 
 const DERIVED = ["profiles", "conversations"] as const;
@@ -214,6 +236,11 @@ export function reportDerived(
   context.reads(services.dataset("documents", "messages"));
   context.reads(services.dataset("analytics", "events"));
   context.reads(vectorSet(context, store, "messages"));
+  context.writes({
+    ...services.dataset("analytics", "words"),
+    rows: done.users + done.conversations,
+    fields: FIELDS.words,
+  });
   context.writes({
     ...services.dataset("graph", "conversations"),
     rows: done.edges,

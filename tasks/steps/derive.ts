@@ -8,6 +8,7 @@ import { carryCampaignSources } from "./campaign_sources.ts";
 import { currentDerivation, type Derivation, readDerivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
 import { embeddedStore, hasInput, vectorSet } from "./store.ts";
+import { type SavedWording, saveWording } from "./wording.ts";
 
 export type DeriveOutput = {
   /** The data version that was built and is not yet published. */
@@ -47,12 +48,13 @@ async function publishedEarliest(
   return before?.earliest ?? earliest;
 }
 
-/** What was built under a version: how many campaigns have stats, how many vectors can be searched, and the weights. */
+/** What was built under a version: how many campaigns have stats, how many vectors can be searched, and what was learnt. */
 interface BuiltVersion {
   readonly version: number;
   readonly campaigns: number;
   readonly indexed: number;
   readonly weights: SavedWeights;
+  readonly wording: SavedWording;
 }
 
 interface BuildOptions extends Abortable {
@@ -61,7 +63,7 @@ interface BuildOptions extends Abortable {
   readonly log?: (line: string) => void;
 }
 
-/** Builds popularity, item–item weights and indexes under the version after the published one, next to what serves. */
+/** Builds popularity, item–item weights, postings and indexes under the version after the published one, next to what serves. */
 export async function buildVersion(
   services: Services,
   store: VectorStore,
@@ -73,20 +75,23 @@ export async function buildVersion(
   const latest = latestTime(clock.now());
   const { campaigns } = await analytics.buildStats({ version, half_life_days, latest, signal });
   const weights = await saveItemWeights(analytics, { version, signal });
+  const wording = await saveWording(analytics, { version, signal });
   const built = await store.build({ version, signal, ...log && { log } });
   await carryCampaignSources(analytics, { version, signal });
   if (derivation !== null) await saveDerivation(services, { version, derivation, signal });
-  return { version, campaigns, indexed: INDEXED.reduce((sum, name) => sum + built[name], 0), weights };
+  const indexed = INDEXED.reduce((sum, name) => sum + built[name], 0);
+  return { version, campaigns, indexed, weights, wording };
 }
 
 function report(context: TaskContext<Services>, store: VectorStore, built: BuiltVersion): void {
   const { services } = context;
-  const { campaigns, indexed, weights } = built;
+  const { campaigns, indexed, weights, wording } = built;
   const version = String(built.version);
   context.log(`data version ${version} built, with ${indexed} vectors indexed`);
   context.log(
     `${weights.rows} item–item weights of ${weights.campaigns} campaigns learnt from ${weights.users} users`,
   );
+  context.log(`${wording.rows} words of ${wording.conversations} conversations make the postings`);
   context.rows({ in: weights.users, out: campaigns });
   context.reads(services.dataset("analytics", "events"));
   for (const table of INDEXED) context.reads(vectorSet(context, store, table));
@@ -96,4 +101,13 @@ function report(context: TaskContext<Services>, store: VectorStore, built: Built
   const { rows, bytes, users } = weights;
   const learnt = services.dataset("analytics", "item_weights");
   context.writes({ ...learnt, rows, bytes, version, fields: FIELDS.item_weights, quality: { users } });
+  context.reads(services.dataset("analytics", "words"));
+  context.writes({
+    ...services.dataset("analytics", "postings"),
+    rows: wording.rows,
+    bytes: wording.bytes,
+    version,
+    fields: FIELDS.postings,
+    quality: { conversations: wording.conversations },
+  });
 }

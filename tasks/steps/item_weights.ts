@@ -1,4 +1,5 @@
 import { batches, paged } from "../../lib/core/batch.ts";
+import { Column } from "../../lib/core/column.ts";
 import type { Abortable } from "../../lib/core/types.ts";
 import { isInterest } from "../../lib/recommend/candidates/co_engagement.ts";
 import { type Interactions, learnItemWeights } from "../../lib/recommend/item_item.ts";
@@ -51,7 +52,7 @@ async function readInteractions(
   signal: AbortSignal | undefined,
 ): Promise<Interactions> {
   const index = new Map(campaign_ids.map((campaign_id, at) => [campaign_id, at]));
-  const [starts, items] = [new Numbers(), new Numbers()];
+  const [starts, items] = [new Column(Uint32Array), new Column(Uint32Array)];
   starts.push(0);
   const page = (after: string | null, limit: number) => analytics.users({ after, limit, signal });
   for await (const user_ids of batches(paged(USERS, (user_id) => user_id, page), USERS)) {
@@ -66,23 +67,4 @@ async function readInteractions(
     if (user !== null) starts.push(items.length);
   }
   return { starts: starts.array(), items: items.array(), count: campaign_ids.length };
-}
-
-/** A list of numbers below 2^32 that takes four to eight bytes each. */
-class Numbers {
-  length = 0;
-  private numbers = new Uint32Array(1_024);
-
-  push(number: number): void {
-    if (this.length === this.numbers.length) {
-      const larger = new Uint32Array(2 * this.length);
-      larger.set(this.numbers);
-      this.numbers = larger;
-    }
-    this.numbers[this.length++] = number;
-  }
-
-  array(): Uint32Array {
-    return this.numbers.slice(0, this.length);
-  }
 }

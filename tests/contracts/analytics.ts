@@ -16,6 +16,7 @@ import {
   stats,
   type Test,
 } from "./analytics_versions.ts";
+import { words } from "./analytics_words.ts";
 import { ANALYTICS_CALLS } from "./calls.ts";
 import { cancellationContract, type Opened } from "./cancellation.ts";
 import { ANALYTICS, handlesContract } from "./handles.ts";
@@ -45,6 +46,7 @@ export function analyticsContract(
   recounts(test);
   stats(test);
   files(test);
+  words(test);
   publishing(test);
   racing(test);
   erasing(test);
@@ -56,6 +58,7 @@ const FULL_CAMPAIGN: Campaign = {
   campaign_id: "весна-🌸",
   title: "Zoë's \"spring\" 'sale'; --",
   description: "many\nlines\t👩‍👩‍👧‍👦",
+  aliases: ["Spring", "весна"],
   intents: ["b", "a", "b.c"],
   category: "garden",
   tags: ["new", "新"],

@@ -35,7 +35,7 @@ pageTest("explain shows who is alike, what led where, and what is left out", asy
   assert.match(html, /<title>bob: alike 1\.00<\/title>/);
   assert.match(html, /<title>plants: intent<\/title>/);
   assert.match(html, /1 person asked for something like this and chose it/);
-  assert.match(html, /Left out[\s\S]*Title of g2/);
+  assert.match(html, /Left out[\s\S]*Title of g2[\s\S]*dismissed/);
   assert.doesNotMatch(html, /may be shown again/);
   assert.match(html, />analytics<\/span><svg role="img" aria-label="from [\d.]+ ms to [\d.]+ ms"/);
 });
@@ -55,7 +55,7 @@ pageTest("explain says when what the user chose may be shown again", async ({ ap
   const { html } = await see(app, "/explain?user_id=bob");
   assert.match(
     html,
-    /Title of g1 <code>g1<\/code> <span class="muted">may be shown again <time[^>]*>in 21 d/,
+    /Title of g1 <code>g1<\/code> <span class="muted">chosen; may be shown again <time[^>]*>in 21 d/,
   );
 });
 

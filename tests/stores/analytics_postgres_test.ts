@@ -120,7 +120,8 @@ function suite(server: string): void {
     const schema = url.searchParams.get("schema");
     await ask(
       url,
-      `DROP TABLE ${schema}.files; ALTER TABLE ${schema}.campaigns DROP COLUMN repurchase_days;
+      `DROP TABLE ${schema}.files; DROP TABLE ${schema}.profile_words; DROP TABLE ${schema}.conversation_words;
+       ALTER TABLE ${schema}.campaigns DROP COLUMN repurchase_days; ALTER TABLE ${schema}.campaigns DROP COLUMN aliases;
        UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
     );
     const store = new PostgresAnalytics({ url });

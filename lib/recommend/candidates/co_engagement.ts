@@ -10,9 +10,18 @@ export interface CoEngagement {
   readonly strongest: readonly string[];
   /** 0..1: how likely those who engaged with what the user did are to engage with it. */
   value(campaign_id: string): number;
-  /** The user's own engagement that says most for it; null if none does. */
-  cause(campaign_id: string): Engagement | null;
+  /** What the user engaged with, or named, that says most for it; null if nothing does. */
+  cause(campaign_id: string): Interest | null;
 }
+
+/** A campaign that a user engaged with, or only named. */
+export interface Interest {
+  readonly campaign_id: string;
+  readonly by: "conversion" | "click" | "mention";
+}
+
+/** A campaign that was only named says less than one that was chosen. */
+const MENTION = 0.2;
 
 export const NO_CO_ENGAGEMENT: CoEngagement = Object.freeze({
   strongest: [],
@@ -28,14 +37,23 @@ export class ItemItem {
     this.places = new Map(weights.campaign_ids.map((id, place) => [id, place]));
   }
 
-  /** Goes by what {@link isInterest}. */
-  relatedTo(engaged: readonly Engagement[]): CoEngagement {
-    const own = engaged.filter(isInterest).flatMap((engagement) => {
-      const place = this.places.get(engagement.campaign_id);
-      return place === undefined ? [] : [{ engagement, place }];
+  /** Goes by what {@link isInterest}, and by what the user named. */
+  relatedTo(engaged: readonly Engagement[], named: readonly string[] = []): CoEngagement {
+    const met = new Set(engaged.map(({ campaign_id }) => campaign_id));
+    const interests: Interest[] = [
+      ...engaged.filter(isInterest).map(({ campaign_id, conversions }) => ({
+        campaign_id,
+        by: conversions > 0 ? "conversion" as const : "click" as const,
+      })),
+      ...named.filter((campaign_id) => !met.has(campaign_id))
+        .map((campaign_id) => ({ campaign_id, by: "mention" as const })),
+    ];
+    const own = interests.flatMap((interest) => {
+      const place = this.places.get(interest.campaign_id);
+      return place === undefined ? [] : [{ interest, place }];
     });
     if (own.length === 0) return NO_CO_ENGAGEMENT;
-    const sums = this.sum(own.map(({ place }) => place));
+    const sums = this.sum(own);
     const value = (place: number | undefined) =>
       place === undefined ? 0 : Math.min(1, Math.max(0, sums[place]!));
     return {
@@ -45,11 +63,14 @@ export class ItemItem {
     };
   }
 
-  private sum(places: readonly number[]): Float64Array {
+  private sum(own: readonly Own[]): Float64Array {
     const { starts, targets, weights } = this.weights;
     const sums = new Float64Array(this.places.size);
-    for (const place of places) {
-      for (let at = starts[place]!; at < starts[place + 1]!; at++) sums[targets[at]!]! += weights[at]!;
+    for (const { interest, place } of own) {
+      const share = shareOf(interest);
+      for (let at = starts[place]!; at < starts[place + 1]!; at++) {
+        sums[targets[at]!]! += share * weights[at]!;
+      }
     }
     return sums;
   }
@@ -61,11 +82,11 @@ export class ItemItem {
       .map((place) => this.weights.campaign_ids[place]!);
   }
 
-  private cause(own: readonly Own[], target: number | undefined): Engagement | null {
-    let [cause, most]: [Engagement | null, number] = [null, 0];
-    for (const { engagement, place } of target === undefined ? [] : own) {
-      const weight = this.weightOf(place, target!);
-      if (weight > most) [cause, most] = [engagement, weight];
+  private cause(own: readonly Own[], target: number | undefined): Interest | null {
+    let [cause, most]: [Interest | null, number] = [null, 0];
+    for (const { interest, place } of target === undefined ? [] : own) {
+      const weight = shareOf(interest) * this.weightOf(place, target!);
+      if (weight > most) [cause, most] = [interest, weight];
     }
     return cause;
   }
@@ -84,8 +105,12 @@ export class ItemItem {
 }
 
 interface Own {
-  readonly engagement: Engagement;
+  readonly interest: Interest;
   readonly place: number;
+}
+
+function shareOf({ by }: Interest): number {
+  return by === "mention" ? MENTION : 1;
 }
 
 /** Whether engagement says what a user likes, for what is learnt from it as for what it is applied to. */

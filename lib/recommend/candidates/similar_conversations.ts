@@ -7,8 +7,11 @@ import type { Hit, VectorStore } from "../../stores/vectors/port.ts";
 const MAX_NEIGHBOURS = 75;
 /** So many more are searched for, since the user's own are among the nearest and do not count. */
 const SPARE = 25;
+export const MAX_HITS = MAX_NEIGHBOURS + SPARE;
 /** Of the softmax over cosines: one that is so much farther than the nearest counts 1/e of it. */
 const TEMPERATURE = 0.05;
+/** A cosine by words counts by this power of its share of the best one. */
+const POWER = 1.5;
 /**
  * As if so many conversations as near as the nearest had led to nothing. With 75 neighbours that changes next to nothing; it
  * keeps one or two from making a certainty.
@@ -23,7 +26,7 @@ const STEP = Object.freeze({ conversion: 1, click: 0.5, impression: 0.1 });
 export interface Neighbour {
   readonly conversation_id: string;
   readonly user_id: string;
-  /** Cosine to the asking user's profile. */
+  /** Cosine to what the asking user said. */
   readonly cosine: number;
   /** 0..1, of the nearest 1. */
   readonly weight: number;
@@ -69,29 +72,54 @@ export function findConversations(
     vector: Float32Array;
   } & Abortable,
 ): Promise<Hit[]> {
-  return store.search({ collection: "conversations", version, vector, k: MAX_NEIGHBOURS + SPARE, signal });
+  return store.search({ collection: "conversations", version, vector, k: MAX_HITS, signal });
 }
 
-/** What they led to: the nearest of other users' conversations, at most 75, nearest first. */
+/** Conversations found near to what was said, best first. */
+export type ConversationHits = readonly Pick<Hit, "id" | "score">[];
+
+/** Conversations of others that led to engagement, by both ways to be near. */
+export interface Neighbours {
+  readonly neighbours: readonly Neighbour[];
+  readonly alike: readonly Neighbour[];
+}
+export const NO_NEIGHBOURS: Neighbours = Object.freeze({ neighbours: [], alike: [] });
+
+/** What they led to: of each list the best of other users' conversations, at most 75, best first. */
 export async function findNeighbours(
-  { graph, hits, user_id, signal }: {
+  { graph, similar, alike, user_id, signal }: {
     graph: Pick<GraphStore, "engagedIn">;
-    hits: readonly Hit[];
+    /** By cosine of vectors. */
+    similar: ConversationHits;
+    /** By cosine of words. */
+    alike: ConversationHits;
     user_id: string;
   } & Abortable,
-): Promise<Neighbour[]> {
-  if (hits.length === 0) return [];
-  const rows = await graph.engagedIn({ conversation_ids: hits.map(({ id }) => id), signal });
+): Promise<Neighbours> {
+  const conversation_ids = [...new Set([...similar, ...alike].map(({ id }) => id))];
+  if (conversation_ids.length === 0) return NO_NEIGHBOURS;
+  const rows = await graph.engagedIn({ conversation_ids, signal });
   const engagement = Map.groupBy(
     rows.filter((row) => row.user_id !== user_id),
     ({ conversation_id }) => conversation_id,
   );
+  return {
+    neighbours: nearest(similar, engagement, (score, best) => Math.exp((score - best) / TEMPERATURE)),
+    alike: nearest(alike, engagement, (score, best) => (score / best) ** POWER),
+  };
+}
+
+function nearest(
+  hits: ConversationHits,
+  engagement: ReadonlyMap<string, readonly ConversationEngagement[]>,
+  weigh: (score: number, best: number) => number,
+): Neighbour[] {
   const near = hits.filter(({ id }) => engagement.has(id)).slice(0, MAX_NEIGHBOURS);
   const best = near[0]?.score ?? 0;
   return near.map(({ id, score }) => {
     const rows = engagement.get(id)!;
-    const weight = Math.exp((score - best) / TEMPERATURE);
-    return { conversation_id: id, user_id: rows[0]!.user_id, cosine: score, weight, engagement: rows };
+    const { user_id } = rows[0]!;
+    return { conversation_id: id, user_id, cosine: score, weight: weigh(score, best), engagement: rows };
   });
 }
 

@@ -9,6 +9,7 @@ import type {
   Touched,
   WriteCounts,
 } from "../../core/types.ts";
+import type { WordCounts } from "../../core/text.ts";
 
 /** How many events of each type there were. */
 export interface EngagementCounts {
@@ -53,6 +54,26 @@ export type CampaignEngagement = Omit<CampaignStats, "popularity">;
 export type StrategyEngagement = Omit<CampaignEngagement, "campaign_id"> & {
   readonly strategy: string | null;
 };
+
+/** What a user said lately, as words, and the campaigns that they named in it. */
+export interface ProfileWords {
+  readonly user_id: string;
+  readonly words: WordCounts;
+  readonly named: readonly string[];
+}
+
+/** What was said in a conversation that led to engagement, by both sides, as words. */
+export interface ConversationWords {
+  readonly conversation_id: string;
+  readonly user_id: string;
+  readonly words: WordCounts;
+  /** Campaigns that the user named before any was shown, and those of them that were shown later on. */
+  readonly named: number;
+  readonly named_shown: number;
+}
+
+/** The file of a data version that is made from what users said. It goes when users are erased. */
+export const WORDING_FILE = "wording";
 
 /** What {@link AnalyticsStore.buildStats} is told. */
 export interface BuildStats extends Abortable {
@@ -133,10 +154,22 @@ export interface AnalyticsStore {
    * after `latest` counts as if it were of that day.
    */
   buildStats(o: BuildStats): Promise<{ campaigns: number }>;
+  /** Makes these users' words exactly the given ones. */
+  setWords(
+    o: {
+      user_ids: readonly string[];
+      profiles: readonly ProfileWords[];
+      conversations: readonly ConversationWords[];
+    } & Abortable,
+  ): Promise<void>;
+  /** The words of one user; null if they said nothing. */
+  profileWords(o: { user_id: string } & Abortable): Promise<ProfileWords | null>;
+  /** The words of conversations in ascending `conversation_id`, after `after`. */
+  conversationWords(o: { after: string | null; limit: number } & Abortable): Promise<ConversationWords[]>;
   /**
    * Keeps a file of a version that is not published yet, such as learnt weights, and replaces the one that an earlier
    * attempt saved once the new one is whole. Of a published version or an older one it is a `conflict`. Erasing users
-   * leaves files, so they hold nothing that is one user's.
+   * removes {@link WORDING_FILE} of every version; other files stay, so they hold nothing that is one user's.
    */
   saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void>;
   /** The whole file, at the start of a buffer of its own; null if that version has none of that name. */
@@ -154,7 +187,7 @@ export interface AnalyticsStore {
   source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null>;
   sources(o?: Abortable): Promise<SourceRecord[]>;
   forgetSources(o: { uris: readonly string[] } & Abortable): Promise<void>;
-  /** Removes events, touches and epochs of these users; returns how many events went. */
+  /** Removes events, words, touches and epochs of these users; returns how many events went. */
   deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(o?: Abortable): Promise<AnalyticsCounts>;

@@ -18,15 +18,18 @@ import type {
   BuildStats,
   CampaignEngagement,
   CampaignStats,
+  ConversationWords,
   Engagement,
   EngagementDay,
   FinalEngagement,
+  ProfileWords,
   SourceRecord,
   StrategyEngagement,
   UnknownCampaigns,
 } from "./port.ts";
 import { PostgresRows } from "./postgres_rows.ts";
 import { PostgresVersions } from "./postgres_versions.ts";
+import { deleteWords, PostgresWords } from "./postgres_words.ts";
 import {
   ANALYTICS_MIGRATIONS,
   BY_CAMPAIGN,
@@ -79,6 +82,7 @@ export class PostgresAnalytics implements AnalyticsStore {
   private readonly catalogue: PostgresRows<Campaign>;
   private readonly events: PostgresRows<EngagementEvent>;
   private readonly versions: PostgresVersions;
+  private readonly words: PostgresWords;
 
   /** Connects at the first question. `url` is as {@link Postgres} takes it. */
   constructor({ url }: { url: URL }) {
@@ -86,6 +90,7 @@ export class PostgresAnalytics implements AnalyticsStore {
     this.catalogue = new PostgresRows(this.db, CAMPAIGNS);
     this.events = new PostgresRows(this.db, EVENTS);
     this.versions = new PostgresVersions(this.db);
+    this.words = new PostgresWords(this.db);
   }
 
   upsertCampaigns(o: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
@@ -187,6 +192,18 @@ export class PostgresAnalytics implements AnalyticsStore {
     return this.versions.build(o);
   }
 
+  setWords(o: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
+    return this.words.set(o);
+  }
+
+  profileWords(o: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    return this.words.ofProfile(o);
+  }
+
+  conversationWords(o: { after: string | null; limit: number } & Abortable): Promise<ConversationWords[]> {
+    return this.words.conversations(o);
+  }
+
   saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
     return this.versions.saveFile(o);
   }
@@ -240,6 +257,7 @@ export class PostgresAnalytics implements AnalyticsStore {
         for (const table of ["touched", "epochs"]) {
           await session.run(`DELETE FROM ${table} WHERE user_id = ANY($1::text[])`, [user_ids]);
         }
+        await deleteWords(session, user_ids);
       }
       return deleted;
     }, { ...WHOLE, signal });

@@ -2,7 +2,7 @@ import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../keyed.ts";
 import type { Migration } from "../sqlite.ts";
 import { TOUCHES_SCHEMA } from "../touches.ts";
-import type { FinalEngagement, UnknownCampaigns } from "./port.ts";
+import type { ConversationWords, FinalEngagement, ProfileWords, UnknownCampaigns } from "./port.ts";
 
 /**
  * Indexes hold all that is recounted from events, so that no recount reads the rows: by user, type first, because what
@@ -76,6 +76,22 @@ CREATE TABLE files (
 ) STRICT;
 `,
   `ALTER TABLE campaigns ADD COLUMN repurchase_days TEXT`,
+  `
+CREATE TABLE profile_words (
+  user_id TEXT PRIMARY KEY,
+  words TEXT NOT NULL,
+  named TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE conversation_words (
+  conversation_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  words TEXT NOT NULL,
+  named INTEGER NOT NULL,
+  named_shown INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX conversation_words_by_user ON conversation_words (user_id);
+ALTER TABLE campaigns ADD COLUMN aliases TEXT NOT NULL DEFAULT '[]';
+`,
 ];
 
 /** Counts of events by type, as columns. */
@@ -139,6 +155,7 @@ export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
     campaign_id: "plain",
     title: "plain",
     description: "plain",
+    aliases: "json",
     intents: "json",
     category: "plain",
     tags: "json",
@@ -164,3 +181,21 @@ export const EVENTS: KeyedTableOptions<EngagementEvent> = {
     metadata: "json",
   },
 };
+
+/** Tables of what users said, as words. */
+export const WORD_TABLES = ["profile_words", "conversation_words"] as const;
+export const PROFILE_WORDS = "SELECT user_id, words, named FROM profile_words";
+export const CONVERSATION_WORDS =
+  "SELECT conversation_id, user_id, words, named, named_shown FROM conversation_words";
+
+/** Rows with JSON as text. */
+export type ProfileWordsRow = { readonly [key in keyof ProfileWords]: string };
+export type ConversationWordsRow = Omit<ConversationWords, "words"> & { readonly words: string };
+
+export function profileWords(row: ProfileWordsRow): ProfileWords {
+  return { ...row, words: JSON.parse(row.words), named: JSON.parse(row.named) };
+}
+
+export function conversationWords(row: ConversationWordsRow): ConversationWords {
+  return { ...row, words: JSON.parse(row.words) };
+}

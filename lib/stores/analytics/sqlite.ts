@@ -20,9 +20,11 @@ import type {
   BuildStats,
   CampaignEngagement,
   CampaignStats,
+  ConversationWords,
   Engagement,
   EngagementDay,
   FinalEngagement,
+  ProfileWords,
   SourceRecord,
   StrategyEngagement,
   UnknownCampaigns,
@@ -45,6 +47,7 @@ import {
 } from "./schema.ts";
 import { VersionFiles } from "./version_files.ts";
 import { Versions } from "./versions.ts";
+import { Words } from "./words.ts";
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 500;
@@ -67,6 +70,7 @@ export class SqliteAnalytics implements AnalyticsStore {
   private readonly touches: Touches;
   private readonly versions: Versions;
   private readonly files: VersionFiles;
+  private readonly words: Words;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
@@ -74,6 +78,7 @@ export class SqliteAnalytics implements AnalyticsStore {
     this.touches = new Touches(this.db);
     this.versions = new Versions(this.db);
     this.files = new VersionFiles(this.db);
+    this.words = new Words(this.db);
     this.catalogue = new KeyedTable(this.db, CAMPAIGNS);
     this.events = new KeyedTable(this.db, EVENTS);
   }
@@ -199,6 +204,22 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.versions.build(o);
   }
 
+  setWords(o: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
+    return this.words.set(o);
+  }
+
+  async profileWords(o: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    o.signal?.throwIfAborted();
+    return this.words.ofProfile(o.user_id);
+  }
+
+  async conversationWords(
+    o: { after: string | null; limit: number } & Abortable,
+  ): Promise<ConversationWords[]> {
+    o.signal?.throwIfAborted();
+    return this.words.conversations(o);
+  }
+
   async saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
     o.signal?.throwIfAborted();
     this.versions.refuseOlder(o.version);
@@ -247,6 +268,7 @@ export class SqliteAnalytics implements AnalyticsStore {
       limit: DELETE_LIMIT,
       signal: o.signal,
     });
+    await this.words.deleteUsers(o);
     await this.db.write(() => {
       this.touches.forget(o.user_ids);
       this.db.run("DELETE FROM epochs WHERE user_id IN (SELECT value FROM json_each(?))", users);

@@ -11,6 +11,7 @@ import {
   USERS,
 } from "../conversations.ts";
 import { refuseOtherModel } from "../store.ts";
+import { readCampaignNames } from "../wording.ts";
 import { speakers } from "./corpus.ts";
 import type { EstimateOutput, ReembedParams } from "./estimate.ts";
 
@@ -22,10 +23,11 @@ export async function deriveConversations(context: TaskContext<Services>): Promi
   refuseOtherModel(embedder.model, model);
   context.version("model", modelKey(model));
   const writer = { embedder, store: await services.vectors.of({ model, signal }) };
+  const names = await readCampaignNames(services.analytics, { signal });
   const { users: total } = await services.documents.counts({ signal });
   let done = NOTHING_DERIVED;
   for await (const user_ids of batches(speakers(context), USERS)) {
-    done = addDerived(done, await deriveUsers(context, writer, user_ids));
+    done = addDerived(done, await deriveUsers(context, { ...writer, names }, user_ids));
     context.progress({ done: done.users, total });
   }
   reportDerived(context, writer, done);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { EngagementEvent, Message } from "../../../lib/core/types.ts";
 import { BASELINES } from "../../../lib/evaluate/baselines.ts";
-import { titleFinder } from "../../../lib/evaluate/named.ts";
 import { type Dataset, type Fold, type Split, splitRows } from "../../../lib/evaluate/splits.ts";
 import { campaign, event, message } from "../../fixtures/rows.ts";
 
@@ -235,15 +234,4 @@ Deno.test("baselines go by clicks in data without conversions, as the splits do"
     };
     assert.deepEqual(await rankings({ ...rest, events: clicks }), await rankings({ ...rest, events }), name);
   }
-});
-
-Deno.test("titleFinder() finds titles in a text, with and without the year at their end", () => {
-  const find = titleFinder([
-    campaign({ campaign_id: "a", title: "The Long Walk (1994)" }),
-    campaign({ campaign_id: "b", title: "Walk" }),
-    campaign({ campaign_id: "c", title: "Café au lait" }),
-  ]);
-  assert.deepEqual([...find("have you seen the long walk?")], ["a"]);
-  assert.deepEqual([...find("The LONG walk (1994), with a CAFÉ au lait")], ["a", "c"]);
-  assert.deepEqual([...find("we walk on")], []);
 });

@@ -22,6 +22,8 @@ function people(converted: number, clicked: number, shown: number): Supporter[] 
 }
 /** What every source that counts for something knows. */
 const KNOWN: Partial<Features> = {
+  mention: true,
+  wording: { value: 0.5, supporters: people(0, 1, 0) },
   similar_conversations: { value: 0.5, supporters: people(0, 1, 0) },
   intent: { matched: [{ intent: "refund", share: 1 }], sum: 1 },
   similarity: { value: 0.5, rank: 2 },
@@ -56,12 +58,25 @@ Deno.test("explain() counts people who asked for something alike", () => {
   assert.equal(similar(0, 0, 1), `1 person ${asked} came across it.`);
 });
 
+Deno.test("explain() counts people who asked in like words, and says that a campaign was named", () => {
+  const wording = { value: 1, supporters: people(2, 1, 0) };
+  assert.deepEqual(reasons({ wording: 1 }, { features: { wording } }), [{
+    code: "wording",
+    facts: { converted: 2, clicked: 1, shown: 0 },
+    text: "2 people asked in words like yours and chose it, and 1 more looked at it.",
+  }]);
+  assert.deepEqual(reasons({ mention: 1 }, { features: { mention: true } }), [
+    { code: "mention", facts: {}, text: "You named it." },
+  ]);
+});
+
 Deno.test("explain() names what the user engaged with, and how", () => {
   const [reason] = reasons({ co_engagement: 0.2 });
   const text = "It goes with Trail map, which you chose.";
   assert.deepEqual(reason, { code: "co_engagement", facts: CAUSE, text });
   const textOf = (cause: Cause) => reasons({ co_engagement: 0.2 }, { cause })[0]?.text;
   assert.equal(textOf({ ...CAUSE, engagement: "click" }), "It goes with Trail map, which you looked at.");
+  assert.equal(textOf({ ...CAUSE, engagement: "mention" }), "It goes with Trail map, which you named.");
   assert.equal(textOf({ ...CAUSE, title: null }), "It goes with something that you chose.");
 });
 

@@ -2,8 +2,19 @@ import assert from "node:assert/strict";
 import { Candidates, type Evidence, NO_EVIDENCE } from "../../../lib/recommend/features.ts";
 import { engagement } from "./samples.ts";
 
+const SPOKE = {
+  conversation_id: "d",
+  user_id: "cat",
+  campaign_id: "said",
+  impressions: 0,
+  clicks: 0,
+  conversions: 1,
+  dismissals: 0,
+};
 const EVIDENCE: Evidence = {
   own: [engagement("ann", "popular", { impressions: 3 })],
+  alike: [{ conversation_id: "d", user_id: "cat", cosine: 0.5, weight: 1, engagement: [SPOKE] }],
+  mentions: ["named"],
   neighbours: [{
     conversation_id: "c",
     user_id: "bob",
@@ -32,11 +43,13 @@ const EVIDENCE: Evidence = {
 Deno.test("Candidates are what any source found, each known to all sources", () => {
   const candidates = new Candidates(EVIDENCE, Date.UTC(2026, 0, 1));
   const ids = [...candidates.all()].map(({ campaign_id }) => campaign_id);
-  assert.deepEqual(ids.toSorted(), ["related", "talked", "targeting", "worded"]);
+  assert.deepEqual(ids.toSorted(), ["named", "related", "said", "talked", "targeting", "worded"]);
   const talked = candidates.get("talked")!;
   assert.deepEqual([talked.similar_conversations?.value, talked.similarity?.rank], [0.125, 2]);
   assert.deepEqual(candidates.get("targeting")!.intent?.matched, [{ intent: "p", share: 1 }]);
   assert.equal(candidates.get("related")!.co_engagement, 0.5);
+  assert.deepEqual([candidates.get("said")!.wording?.value, talked.wording], [0.25, undefined]);
+  assert.deepEqual([candidates.get("named")!.mention, talked.mention], [true, false]);
   assert.equal(candidates.get("popular"), undefined);
   candidates.add(["popular"]);
   assert.deepEqual(["popular", "talked"].map((id) => candidates.get(id)!.fatigue), [0.2, 0]);
@@ -45,7 +58,7 @@ Deno.test("Candidates are what any source found, each known to all sources", () 
 Deno.test("Candidates.add() tells what the sources know of a campaign that none proposed", () => {
   const candidates = new Candidates(EVIDENCE, Date.UTC(2026, 0, 1));
   candidates.add(["popular", "talked"]);
-  assert.equal(candidates.size, 5);
+  assert.equal(candidates.size, 7);
   assert.equal(candidates.get("popular")!.co_engagement, 0.1);
   assert.equal(candidates.get("talked")!.similarity?.rank, 2);
 });
@@ -56,6 +69,8 @@ Deno.test("Candidates without evidence are blank", () => {
   assert.deepEqual([...candidates.all()], [{
     campaign_id: "a",
     similar_conversations: undefined,
+    wording: undefined,
+    mention: false,
     co_engagement: 0,
     intent: undefined,
     similarity: undefined,

@@ -105,7 +105,8 @@ scene(
       edges: [{ user_id: "who asked", intent: "plants", count: 1, last: "2025-03-01T00:00:00.000Z" }],
     });
     assert.deepEqual(await led("who asked"), ["personal", "intent"]);
-    assert.deepEqual(await led("dan"), ["personal", "similar_conversations"]);
+    assert.deepEqual(await led("bob"), ["personal", "similar_conversations"]);
+    assert.deepEqual(await led("dan"), ["personal", "mention"]);
     assert.deepEqual(await led("nobody"), ["popular", "popularity"]);
   },
 );
@@ -134,6 +135,39 @@ scene("answers by messages and events together", async ({ ask }) => {
   assert.ok(codes.includes("similar_conversations") && codes.includes("co_engagement"), codes.join());
 });
 
+scene("counts people who asked in like words", async ({ ask, world }) => {
+  // Gil has no profile: his words alone are near to those of Dan and Eve.
+  await world.stores.analytics.setWords({
+    user_ids: ["gil"],
+    profiles: [{ user_id: "gil", words: { pan: 1 }, named: [] }],
+    conversations: [],
+  });
+  const { strategy, items: [first] } = await ask("gil");
+  assert.deepEqual([strategy, first?.campaign_id], ["personal", "k1"]);
+  assert.deepEqual(first?.reasons[0], {
+    code: "wording",
+    facts: { converted: 2, clicked: 0, shown: 0 },
+    text: "2 people asked in words like yours and chose it.",
+  });
+});
+
+scene(
+  "shows what a user named and says so, or if users name what they know, leaves it out",
+  async ({ ask, world }) => {
+    const [first] = (await ask("dan")).items;
+    assert.equal(first?.campaign_id, "k3");
+    assert.deepEqual(first?.reasons[0], { code: "mention", facts: {}, text: "You named it." });
+    await world.stores.analytics.setWords({
+      user_ids: ["hal"],
+      profiles: [],
+      conversations: [{ conversation_id: "of hal", user_id: "hal", words: {}, named: 20, named_shown: 0 }],
+    });
+    await world.publish(2);
+    const ids = (await ask("dan")).items.map(({ campaign_id }) => campaign_id);
+    assert.ok(ids.length > 0 && !ids.includes("k3"));
+  },
+);
+
 scene("does not count the user's own conversations", async ({ ask }) => {
   const of = (answer: Answer, id: string) => answer.items.find((item) => item.campaign_id === id)?.sources;
   // Eve alone clicked k2, Cat alone g3.
@@ -142,10 +176,10 @@ scene("does not count the user's own conversations", async ({ ask }) => {
 });
 
 scene(
-  "goes without weights that a version lacks or that are damaged, says so, and is whole",
+  "goes without weights and postings that a version lacks or that are damaged, says so, and is whole",
   async (scene) => {
     const { world, clock } = scene;
-    for (const [bytes, lines] of [[null, 0], [new Uint8Array(100), 1]] as const) {
+    for (const [bytes, lines] of [[null, 0], [new Uint8Array(100), 2]] as const) {
       const analytics = new Proxy(world.stores.analytics, {
         get: (target, name) => {
           if (name === "file") return () => Promise.resolve(bytes);
@@ -276,9 +310,9 @@ scene("shows what was chosen again once it may be, from that moment on", async (
   const { answer, provenance } = await never.explain({ user_id: "ann", k: 10 });
   assert.ok(!ids(answer).includes("g1"));
   assert.deepEqual(provenance?.suppressed, [
-    { campaign_id: "g1", until: null },
-    { campaign_id: "g2", until: null },
-    { campaign_id: "g3", until: "2026-03-01T12:00:00.000Z" },
+    { campaign_id: "g1", by: "conversion", until: null },
+    { campaign_id: "g2", by: "dismissal", until: null },
+    { campaign_id: "g3", by: "conversion", until: "2026-03-01T12:00:00.000Z" },
   ]);
 });
 
@@ -326,7 +360,7 @@ scene("gives the popular campaigns where all but analytics is down", async ({ wo
   const answer = await ask("ann", {
     stores: { vectors: faulty(vectors, fails), graph: faulty(graph, fails), cache: faulty(cache, fails) },
   });
-  assert.equal(answer.strategy, "popular");
+  assert.equal(answer.led_by, "popularity");
   assert.deepEqual(answer.degraded, ["vectors", "graph"]);
   assert.equal(answer.items[0]?.campaign_id, "k1");
 });
@@ -490,7 +524,7 @@ Deno.test("Recommender.explain() gives the answer that serve() gives, computed n
       assert.equal(provenance?.neighbours.length, { ann: 4, bob: 4, nobody: 0 }[user_id]);
     }
     const { answer, provenance } = await recommender.explain({ user_id: "ann", k: 5 });
-    assert.deepEqual(provenance?.suppressed, [{ campaign_id: "g2", until: null }]);
+    assert.deepEqual(provenance?.suppressed, [{ campaign_id: "g2", by: "dismissal", until: null }]);
     assert.deepEqual(provenance?.own.map(({ campaign_id }) => campaign_id), ["g2"]);
     assert.deepEqual(provenance?.intents.map(({ intent }) => intent), ["plants"]);
     const [nearest] = provenance?.neighbours ?? [];

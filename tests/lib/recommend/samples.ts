@@ -10,6 +10,7 @@ export function campaign(campaign_id: string, o: Partial<Campaign> = {}): Campai
     campaign_id,
     title: `Title of ${campaign_id}`,
     description: null,
+    aliases: [],
     intents: [],
     category: null,
     tags: [],
@@ -23,7 +24,9 @@ export function campaign(campaign_id: string, o: Partial<Campaign> = {}): Campai
 }
 
 export const NO_SOURCES: Sources = {
+  mention: 0,
   similar_conversations: 0,
+  wording: 0,
   co_engagement: 0,
   intent: 0,
   similarity: 0,

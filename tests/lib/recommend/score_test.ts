@@ -14,7 +14,9 @@ import {
 import { campaign, features, NO_SOURCES, ranked } from "./samples.ts";
 
 const EVIDENCE: Record<Exclude<Source, "popularity">, Partial<Features>> = {
+  mention: { mention: true },
   similar_conversations: { similar_conversations: { value: 0.2, supporters: [] } },
+  wording: { wording: { value: 0.1, supporters: [] } },
   co_engagement: { co_engagement: 0.3 },
   intent: { intent: { matched: [{ intent: "p", share: 1 }], sum: 1 } },
   similarity: { similarity: { value: 0.4, rank: 1 } },
@@ -60,7 +62,9 @@ for (const [source, evidence] of Object.entries(EVIDENCE) as [Source, Partial<Fe
 Deno.test("featureScores() gives each source's value in four decimals", () => {
   const all = features("a", Object.assign({}, ...Object.values(EVIDENCE), { co_engagement: 1 / 3 }));
   assert.deepEqual(featureScores(all, { targets: 4, popularity: 0.5 }), {
+    mention: 1,
     similar_conversations: 0.2,
+    wording: 0.1,
     co_engagement: 0.3333,
     intent: 0.5,
     similarity: 0.4,

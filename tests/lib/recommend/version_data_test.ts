@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
-import { ItemItem } from "../../../lib/recommend/candidates/co_engagement.ts";
-import { encodeItemWeights } from "../../../lib/recommend/item_item_file.ts";
+import { encodeItemWeights, ITEM_WEIGHTS_FILE } from "../../../lib/recommend/item_item_file.ts";
 import { Recommender } from "../../../lib/recommend/recommender.ts";
-import { VersionData } from "../../../lib/recommend/version_data.ts";
+import { type Learnt, NOTHING_LEARNT, VersionData } from "../../../lib/recommend/version_data.ts";
 import { engagement } from "./samples.ts";
 import { NOW, openWorld } from "./world.ts";
 
@@ -22,7 +21,8 @@ const fileOf = (version: number) =>
 function versionData(file: (version: number) => Promise<File>) {
   const [reads, said]: [number[], string[]] = [[], []];
   const analytics = {
-    file: ({ version }: { version: number }) => {
+    file: ({ version, name }: { version: number; name: string }) => {
+      if (name !== ITEM_WEIGHTS_FILE) return Promise.resolve(null);
       reads.push(version);
       return file(version);
     },
@@ -32,24 +32,24 @@ function versionData(file: (version: number) => Promise<File>) {
 }
 
 const CLICKED = [engagement("me", "a", { clicks: 1 })];
-const strongest = (items: unknown) => (items as ItemItem).relatedTo(CLICKED).strongest;
+const strongest = (learnt: Learnt | "loading") => (learnt as Learnt).items?.relatedTo(CLICKED).strongest;
 
 Deno.test("VersionData reads a version once for all who ask meanwhile, and holds two", async () => {
   const { data, reads } = versionData((version) => Promise.resolve(fileOf(version)));
-  const all = await Promise.all([data.items(1), data.items(1), data.load(1)]);
+  const all = await Promise.all([data.get(1), data.get(1), data.load(1)]);
   assert.deepEqual(strongest(all[0]), ["b1"]);
   assert.equal(all[0], all[1]);
-  for (const version of [2, 1, 2]) assert.deepEqual(strongest(await data.items(version)), [`b${version}`]);
+  for (const version of [2, 1, 2]) assert.deepEqual(strongest(await data.get(version)), [`b${version}`]);
   assert.deepEqual(reads, [1, 2]);
-  await data.items(3);
-  await data.items(2);
-  await data.items(1);
+  await data.get(3);
+  await data.get(2);
+  await data.get(1);
   assert.deepEqual(reads, [1, 2, 3, 1]);
 });
 
 Deno.test("VersionData remembers that a version has no weights", async () => {
   const { data, reads, said } = versionData(() => Promise.resolve(null));
-  assert.deepEqual([await data.items(1), await data.items(1)], [null, null]);
+  assert.deepEqual([await data.get(1), await data.get(1)], [NOTHING_LEARNT, NOTHING_LEARNT]);
   assert.deepEqual([reads, said], [[1], []]);
 });
 
@@ -62,7 +62,7 @@ for (
   Deno.test(`VersionData leaves out a file that ${what}, says so, and reads it again after five seconds`, async () => {
     const { data, reads, said, clock } = versionData(file);
     for (const count of [1, 2]) {
-      for (let i = 0; i < 3; i++) assert.equal(await data.items(1), null);
+      for (let i = 0; i < 3; i++) assert.deepEqual(await data.get(1), NOTHING_LEARNT);
       assert.deepEqual([reads.length, said.length], [count, count]);
       clock.advance(5_000);
     }
@@ -73,7 +73,7 @@ for (
 Deno.test("VersionData gives a version that was pushed out to those who wait for it", async () => {
   const first = Promise.withResolvers<File>();
   const { data } = versionData((version) => version === 1 ? first.promise : Promise.resolve(fileOf(version)));
-  const waiting = data.items(1);
+  const waiting = data.get(1);
   await data.load(2);
   await data.load(3);
   first.resolve(fileOf(1));

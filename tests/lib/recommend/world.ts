@@ -8,6 +8,7 @@ import { encodeItemWeights, ITEM_WEIGHTS_FILE } from "../../../lib/recommend/ite
 import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
 import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
 import { campaign, event } from "./samples.ts";
+import { saveWording } from "../../../tasks/steps/wording.ts";
 import { LATEST } from "../../fixtures/rows.ts";
 
 /** When the tests' clock stands. */
@@ -73,6 +74,16 @@ export interface World {
   close(): Promise<void>;
 }
 
+/** What users say, as words: Ann says what Bob and Cat do. Dan named k3, in a world in which users ask by name. */
+const SAID: Record<string, readonly string[]> = {
+  ann: ["soil", "seeds"],
+  bob: ["soil", "spade"],
+  cat: ["seeds"],
+  dan: ["pan"],
+  eve: ["pan", "knife"],
+};
+const wordsOf = (user_id: string) => Object.fromEntries(SAID[user_id]!.map((word) => [word, 1]));
+
 /** Empty embedded stores in a directory of their own. */
 export async function emptyWorld(): Promise<World> {
   const dir = await Deno.makeTempDir();
@@ -97,6 +108,7 @@ async function publish(stores: World["stores"], version: number, run_id = `run $
   await stores.analytics.buildStats({ version, half_life_days: 30, latest: LATEST });
   await (await stores.vectors.of({ model: MODEL })).build({ version });
   await stores.analytics.saveFile({ version, name: ITEM_WEIGHTS_FILE, bytes: ITEM_WEIGHTS });
+  await saveWording(stores.analytics, { version });
   await stores.analytics.publish({
     published: { version, run_id, model: modelKey(MODEL), at: "2025-03-09T12:00:00.000Z" },
     sources: [],
@@ -124,6 +136,21 @@ async function fill({ analytics, graph, vectors }: World["stores"]): Promise<voi
   await graph.setTargets({ campaigns: CAMPAIGNS });
   await graph.setEngaged({ user_ids, edges: engaged });
   await graph.setConversations({ user_ids, conversations });
+  await analytics.setWords({
+    user_ids,
+    profiles: Object.keys(SAID).map((user_id) => ({
+      user_id,
+      words: wordsOf(user_id),
+      named: user_id === "dan" ? ["k3"] : [],
+    })),
+    conversations: conversations.map(({ conversation_id, user_id }) => ({
+      conversation_id,
+      user_id,
+      words: wordsOf(user_id),
+      named: 0,
+      named_shown: 0,
+    })),
+  });
   await graph.setExpressed({
     user_ids: ["ann"],
     edges: [{ user_id: "ann", intent: "plants", count: 2, last: "2025-03-01T00:00:00.000Z" }],

@@ -49,6 +49,7 @@ Deno.test("parseRow() fills a campaign that has only what is needed", () => {
     campaign_id: "k1",
     title: "Boots",
     description: null,
+    aliases: [],
     intents: [],
     category: null,
     tags: [],
@@ -215,6 +216,7 @@ Deno.test("parseRow() checks a campaign's window, status and lists", () => {
     starts_at: "2026-01-01T00:00:00.000Z",
     ends_at: "2026-01-01T00:00:00.000Z",
     description: null,
+    aliases: [],
   });
   assert.equal(
     reason("campaigns", { ...CAMPAIGN, starts_at: "2026-01-02T00:00:00Z", ends_at: "2026-01-01T00:00:00Z" }),

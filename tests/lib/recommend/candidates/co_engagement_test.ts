@@ -43,6 +43,17 @@ Deno.test("ItemItem takes what was dismissed or only shown for no evidence", () 
   assert.deepEqual([related.strongest, related.value("x"), related.cause("x")], [[], 0, null]);
 });
 
+Deno.test("ItemItem counts a fifth for a campaign that was only named, and nothing more for one that was met too", () => {
+  const clicked = [engagement("me", "b", { clicks: 1 })];
+  const related = itemItem(TABLE).relatedTo(clicked, ["a", "b", "unknown"]);
+  assert.equal(related.value("x"), Math.fround(0.125) + 0.2 * 0.5);
+  assert.deepEqual(related.cause("x"), { campaign_id: "b", by: "click" });
+  const named = itemItem(TABLE).relatedTo([], ["a"]);
+  assert.deepEqual(named.cause("x"), { campaign_id: "a", by: "mention" });
+  const dismissed = itemItem(TABLE).relatedTo([engagement("me", "a", { dismissals: 1 })], ["a"]);
+  assert.deepEqual(dismissed.strongest, []);
+});
+
 Deno.test("ItemItem names the user's own campaign that says most for another", () => {
   const related = own({ a: { conversions: 1 }, b: { clicks: 1 }, c: { clicks: 1 } });
   assert.equal(related.cause("y")?.campaign_id, "b");

@@ -52,17 +52,25 @@ Deno.test("findNeighbours() takes the nearest conversations of others that led t
   const hits = Array.from({ length: 100 }, (_, i) => ({ id: `c${i}`, score: 0.9 - i / 1_000 }));
   const engagedIn = ({ conversation_ids }: { conversation_ids: readonly string[] }) =>
     Promise.resolve(conversation_ids.slice(1).map((id, i) => row(id, i % 10 === 0 ? "me" : id, "x", CHOSE)));
-  const found = await findNeighbours({ graph: { engagedIn }, hits, user_id: "me" });
+  const { neighbours: found, alike } = await findNeighbours({
+    graph: { engagedIn },
+    similar: hits,
+    alike: hits.slice(40),
+    user_id: "me",
+  });
   assert.equal(found.length, 75);
   assert.deepEqual(found.slice(0, 2).map((one) => one.conversation_id), ["c2", "c3"]);
   assert.ok(found.every(({ user_id }) => user_id !== "me"));
   assert.equal(found[0]!.weight, 1);
   assert.ok(Math.abs(found[50]!.weight - Math.exp((found[50]!.cosine - found[0]!.cosine) / 0.05)) < 1e-12);
+  assert.equal(alike[0]!.conversation_id, "c40");
+  assert.ok(Math.abs(alike[20]!.weight - (alike[20]!.cosine / alike[0]!.cosine) ** 1.5) < 1e-12);
 });
 
 Deno.test("findNeighbours() asks the graph nothing if nothing is near", async () => {
   const engagedIn = () => Promise.reject(new Error("asked"));
-  assert.deepEqual(await findNeighbours({ graph: { engagedIn }, hits: [], user_id: "me" }), []);
+  const none = await findNeighbours({ graph: { engagedIn }, similar: [], alike: [], user_id: "me" });
+  assert.deepEqual(none, { neighbours: [], alike: [] });
 });
 
 Deno.test("conversationEvidence() is near 1 only if many neighbours chose the same", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { EngagementEvent } from "../../../../lib/core/types.ts";
 import { ANALYTICS_MIGRATIONS } from "../../../../lib/stores/analytics/schema.ts";
+import { WORDING_FILE } from "../../../../lib/stores/analytics/port.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite.ts";
 import { PART_BYTES } from "../../../../lib/stores/analytics/version_files.ts";
 import { Sqlite } from "../../../../lib/stores/sqlite.ts";
@@ -21,6 +22,17 @@ Deno.test("SqliteAnalytics.deleteUsers() leaves no byte of them", async () => {
   const own = (metadata: EngagementEvent["metadata"]) => event({ user_id: "erased-user", metadata });
   await store.upsertEvents({ events: Array.from({ length: 200 }, (_, n) => own({ said: `secret-${n}` })) });
   await store.upsertEvents({ events: [event()] });
+  const said = {
+    user_id: "erased-user",
+    words: Object.fromEntries(Array.from({ length: 900 }, (_, n) => [`secret-${n}`, 1])),
+  };
+  await store.setWords({
+    user_ids: ["erased-user"],
+    profiles: [{ ...said, named: [] }],
+    conversations: [{ ...said, conversation_id: "c", named: 0, named_shown: 0 }],
+  });
+  const file = new TextEncoder().encode(JSON.stringify(said));
+  await store.saveFile({ version: 1, name: WORDING_FILE, bytes: file });
   assert.ok(await inFiles(dir, "secret-7") && await inFiles(dir, "erased-user"));
   await store.deleteUsers({ user_ids: ["erased-user"] });
   assert.equal(await inFiles(dir, "secret-"), false, "while open");

@@ -1,0 +1,164 @@
+import { yieldToEventLoop } from "../core/abort.ts";
+import { Column } from "../core/column.ts";
+import { compareText, type WordCounts } from "../core/text.ts";
+import type { Abortable } from "../core/types.ts";
+import type { ConversationWords } from "../stores/analytics/port.ts";
+
+/**
+ * Past conversations by their words. Of word w, `conversations[starts[w]]` to before `conversations[starts[w + 1]]`, in ascending order,
+ * with `weights` at the same places: (1 + ln count) × idf, of conversations scaled to length 1.
+ */
+export interface Postings {
+  /** By index, in ascending order. */
+  readonly conversation_ids: readonly string[];
+  /** By index, in ascending order. */
+  readonly words: readonly string[];
+  readonly starts: Uint32Array;
+  readonly conversations: Uint32Array;
+  readonly weights: Float32Array;
+}
+
+/** A conversation that shares words with what was asked. */
+export interface WordingHit {
+  readonly id: string;
+  /** Cosine, 0..1. */
+  readonly score: number;
+}
+
+/** Of the words asked for, the rarest count. On dialogues about films, R@10 is .187 with 16 as with all of them. */
+const MAX_WORDS = 16;
+/** A word in more than this share of the conversations says nothing, and takes most of the memory. */
+const MAX_SHARE = 0.2;
+/** With fewer conversations, no share says that a word is a common one. */
+const MIN_CONVERSATIONS = 50;
+const ROWS_PER_TURN = 500;
+
+/** Postings of these conversations, which come in ascending id. Memory: 12 bytes a word of a conversation, and as much again. */
+export async function learnPostings(
+  rows: AsyncIterable<Pick<ConversationWords, "conversation_id" | "words">>,
+  { signal }: Abortable = {},
+): Promise<Postings> {
+  const conversation_ids: string[] = [];
+  const index = new Map<string, number>();
+  const [at, of, weight] = [new Column(Uint32Array), new Column(Uint32Array), new Column(Float32Array)];
+  for await (const { conversation_id, words } of rows) {
+    for (const [word, count] of Object.entries(words)) {
+      let w = index.get(word);
+      if (w === undefined) index.set(word, w = index.size);
+      at.push(conversation_ids.length);
+      of.push(w);
+      weight.push(1 + Math.log(count));
+    }
+    conversation_ids.push(conversation_id);
+    if (conversation_ids.length % ROWS_PER_TURN === 0) await yieldToEventLoop({ signal });
+  }
+  return sorted({ conversation_ids, index, at: at.array(), of: of.array(), weight: weight.array() });
+}
+
+/** Brings entries, which are in the order of conversations, into the order of words, without those that are in too many. */
+function sorted(
+  { conversation_ids, index, at, of, weight }: {
+    conversation_ids: readonly string[];
+    index: ReadonlyMap<string, number>;
+    at: Uint32Array;
+    of: Uint32Array;
+    weight: Float32Array;
+  },
+): Postings {
+  const n = conversation_ids.length;
+  const counts = new Uint32Array(index.size);
+  for (const w of of) counts[w]!++;
+  const max = n < MIN_CONVERSATIONS ? n : MAX_SHARE * n;
+  const words = [...index].filter(([, w]) => counts[w]! <= max).sort(([a], [b]) => compareText(a, b));
+  const starts = new Uint32Array(words.length + 1);
+  const next = new Int32Array(index.size).fill(-1);
+  words.forEach(([, w], i) => {
+    starts[i + 1] = starts[i]! + counts[w]!;
+    next[w] = starts[i]!;
+  });
+  const lengths = new Float64Array(n);
+  const conversations = new Uint32Array(starts.at(-1)!);
+  const weights = new Float32Array(starts.at(-1)!);
+  for (let e = 0; e < of.length; e++) {
+    const w = of[e]!;
+    if (next[w]! < 0) continue;
+    const value = weight[e]! * idf(n, counts[w]!);
+    lengths[at[e]!]! += value ** 2;
+    conversations[next[w]!] = at[e]!;
+    weights[next[w]!++] = value;
+  }
+  for (let e = 0; e < weights.length; e++) weights[e]! /= Math.sqrt(lengths[conversations[e]!]!);
+  return { conversation_ids, words: words.map(([word]) => word), starts, conversations, weights };
+}
+
+/** Smoothed inverse document frequency, as scikit-learn's `TfidfVectorizer` has it: 1 or more. */
+function idf(conversations: number, having: number): number {
+  return Math.log((1 + conversations) / (1 + having)) + 1;
+}
+
+/** Postings to be asked. Not for use by two at a time, which one thread rules out: it has one row of sums. */
+export class Wording {
+  private readonly index: ReadonlyMap<string, number>;
+  private readonly sums: Float64Array;
+
+  constructor(private readonly postings: Postings) {
+    this.index = new Map(postings.words.map((word, w) => [word, w]));
+    this.sums = new Float64Array(postings.conversation_ids.length);
+  }
+
+  /** The `k` conversations with the highest cosine by tf-idf to these words, best first, ties by id; those that share none are left out. */
+  nearest(words: WordCounts, k: number): WordingHit[] {
+    const { conversation_ids, starts, conversations, weights } = this.postings;
+    const asked = this.rarest(words);
+    const length = Math.hypot(...asked.map(({ weight }) => weight));
+    const met: number[] = [];
+    for (const { word, weight } of asked) {
+      for (let e = starts[word]!; e < starts[word + 1]!; e++) {
+        const conversation = conversations[e]!;
+        if (this.sums[conversation] === 0) met.push(conversation);
+        this.sums[conversation]! += weight / length * weights[e]!;
+      }
+    }
+    const best = new Best(k);
+    for (const conversation of met) {
+      best.add(conversation, this.sums[conversation]!);
+      this.sums[conversation] = 0;
+    }
+    return best.list.map(({ item, score }) => ({ id: conversation_ids[item]!, score: Math.min(1, score) }));
+  }
+
+  private rarest(words: WordCounts): { word: number; weight: number }[] {
+    const { conversation_ids, starts } = this.postings;
+    const having = (word: number) => starts[word + 1]! - starts[word]!;
+    return Object.entries(words).flatMap(([text, count]) => {
+      const word = this.index.get(text);
+      return word === undefined ? [] : [{ word, count }];
+    }).sort((a, b) => having(a.word) - having(b.word) || a.word - b.word).slice(0, MAX_WORDS)
+      .map(({ word, count }) => ({
+        word,
+        weight: (1 + Math.log(count)) * idf(conversation_ids.length, having(word)),
+      }));
+  }
+}
+
+/** The best of what is added, best first; of equal ones, the lower item. */
+class Best {
+  readonly list: { item: number; score: number }[] = [];
+
+  constructor(private readonly limit: number) {}
+
+  add(item: number, score: number): void {
+    const { list, limit } = this;
+    const isBehind = (other: { item: number; score: number }) =>
+      score < other.score || score === other.score && item > other.item;
+    if (list.length === limit && isBehind(list[limit - 1]!)) return;
+    let [low, high] = [0, list.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (isBehind(list[middle]!)) low = middle + 1;
+      else high = middle;
+    }
+    list.splice(low, 0, { item, score });
+    if (list.length > limit) list.pop();
+  }
+}

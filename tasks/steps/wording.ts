@@ -1,0 +1,89 @@
+import { paged } from "../../lib/core/batch.ts";
+import { countWords } from "../../lib/core/text.ts";
+import type { Abortable } from "../../lib/core/types.ts";
+import type { Conversation, ProfileText } from "../../lib/recommend/conversations.ts";
+import { CampaignNames } from "../../lib/recommend/mentions.ts";
+import { learnPostings } from "../../lib/recommend/wording.ts";
+import { encodeWording } from "../../lib/recommend/wording_file.ts";
+import {
+  type AnalyticsStore,
+  type ConversationWords,
+  type ProfileWords,
+  WORDING_FILE,
+} from "../../lib/stores/analytics/port.ts";
+
+export interface SavedWording {
+  readonly conversations: number;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** Rows read at a time. */
+const PAGE = 1_000;
+/** Campaigns that users must have named before it can be told what comes of it. */
+const MIN_NAMED = 20;
+/** If fewer of them than this share are shown later in the conversation, users name what they know. */
+const MIN_SHOWN_SHARE = 0.05;
+
+/** The names of all campaigns. */
+export async function readCampaignNames(
+  analytics: Pick<AnalyticsStore, "campaignPage">,
+  { signal }: Abortable = {},
+): Promise<CampaignNames> {
+  const names = new CampaignNames([]);
+  const page = (after: string | null, limit: number) => analytics.campaignPage({ after, limit, signal });
+  for await (const campaign of paged(PAGE, ({ campaign_id }) => campaign_id, page)) names.add(campaign);
+  return names;
+}
+
+/** A profile's text as words, with the campaigns that it names. */
+export function profileWords(user_id: string, { text }: ProfileText, names: CampaignNames): ProfileWords {
+  return { user_id, words: countWords(text), named: [...names.in(text)] };
+}
+
+/** A conversation as words. What was named counts only in conversations in which something was shown later. */
+export function conversationWords(
+  { id, user_id, both, opening, engagement }: Conversation,
+  names: CampaignNames,
+): ConversationWords {
+  const shown = new Set(
+    engagement.filter(({ impressions }) => impressions > 0).map(({ campaign_id }) => campaign_id),
+  );
+  const named = shown.size === 0 ? [] : [...names.in(opening)];
+  return {
+    conversation_id: id,
+    user_id,
+    words: countWords(both),
+    named: named.length,
+    named_shown: named.filter((campaign_id) => shown.has(campaign_id)).length,
+  };
+}
+
+/** Makes postings of all conversations that led to engagement, and saves them as a file of a version. */
+export async function saveWording(
+  analytics: AnalyticsStore,
+  { version, signal }: { version: number } & Abortable,
+): Promise<SavedWording> {
+  let [named, shown] = [0, 0];
+  const page = (after: string | null, limit: number) => analytics.conversationWords({ after, limit, signal });
+  const rows = paged(PAGE, ({ conversation_id }: ConversationWords) => conversation_id, page);
+  const postings = await learnPostings(
+    counted(rows, (row) => {
+      named += row.named;
+      shown += row.named_shown;
+    }),
+    { signal },
+  );
+  const named_are_known = named >= MIN_NAMED && shown < MIN_SHOWN_SHARE * named;
+  const bytes = encodeWording({ ...postings, named_are_known });
+  await analytics.saveFile({ version, name: WORDING_FILE, bytes, signal });
+  const { conversation_ids, weights } = postings;
+  return { conversations: conversation_ids.length, rows: weights.length, bytes: bytes.length };
+}
+
+async function* counted<Row>(rows: AsyncIterable<Row>, count: (row: Row) => void): AsyncGenerator<Row> {
+  for await (const row of rows) {
+    count(row);
+    yield row;
+  }
+}

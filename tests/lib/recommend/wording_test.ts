@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { countWords } from "../../../lib/core/text.ts";
+import { TfIdf } from "../../../lib/evaluate/wording.ts";
+import { learnPostings, Wording } from "../../../lib/recommend/wording.ts";
+import { decodeWording, encodeWording } from "../../../lib/recommend/wording_file.ts";
+import { random } from "../../fixtures/rows.ts";
+
+async function* rowsOf(texts: Readonly<Record<string, string>>) {
+  for (const [conversation_id, text] of Object.entries(texts)) {
+    yield { conversation_id, words: countWords(text) };
+  }
+}
+const postingsOf = (texts: Readonly<Record<string, string>>) => learnPostings(rowsOf(texts));
+
+/** Conversations of a few words out of many, rare ones and common ones. */
+function texts(count: number): Record<string, string> {
+  const next = random(7);
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [
+    `c${1_000 + i}`,
+    Array.from({ length: 12 }, () => `w${Math.floor(400 * next() ** 2)}`).join(" "),
+  ]));
+}
+
+Deno.test("Wording ranks as cosines of tf-idf do", async () => {
+  const all = texts(49);
+  const wording = new Wording(await postingsOf(all));
+  const reference = new TfIdf();
+  for (const text of Object.values(all)) reference.add(text);
+  for (const text of Object.values(texts(70)).slice(49)) {
+    const cosines = reference.cosines(text);
+    const expected = Object.keys(all).map((id, i) => ({ id, score: cosines[i]! }))
+      .filter(({ score }) => score > 0).sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1)).slice(
+        0,
+        20,
+      );
+    const found = wording.nearest(countWords(text), 20);
+    assert.deepEqual(found.map(({ id }) => id), expected.map(({ id }) => id));
+    found.forEach(({ score }, i) => assert.ok(Math.abs(score - expected[i]!.score) < 1e-6));
+  }
+});
+
+Deno.test("Wording gives the same whatever was asked before, ties by id, and nothing for words that no one said", async () => {
+  const wording = new Wording(await postingsOf({ a: "red boots", b: "red boots", c: "blue rope" }));
+  const asked = () => wording.nearest({ boots: 1 }, 10).map(({ id }) => id);
+  assert.deepEqual([asked(), wording.nearest({ rope: 2, red: 1 }, 1)[0]?.id, asked()], [["a", "b"], "c", [
+    "a",
+    "b",
+  ]]);
+  assert.deepEqual(wording.nearest({ boots: 1 }, 1).map(({ id }) => id), ["a"]);
+  assert.deepEqual(wording.nearest({ tent: 1 }, 10), []);
+  assert.deepEqual(wording.nearest({}, 10), []);
+  assert.deepEqual(new Wording(await postingsOf({})).nearest({ boots: 1 }, 10), []);
+});
+
+Deno.test("Wording goes by the sixteen rarest of the words asked for", async () => {
+  const rare = Array.from({ length: 16 }, (_, i) => `rare${i}`);
+  const wording = new Wording(
+    await postingsOf({ a: "common", b: "common", c: `${rare.join(" ")} common` }),
+  );
+  const found = wording.nearest(Object.fromEntries([...rare, "common"].map((word) => [word, 1])), 10);
+  assert.deepEqual(found.map(({ id }) => id), ["c"]);
+});
+
+Deno.test("learnPostings() leaves out words of more than a fifth of many conversations", async () => {
+  const of = (count: number) =>
+    postingsOf(Object.fromEntries(
+      Array.from({ length: count }, (_, i) => [`c${100 + i}`, `word${i} ${i % 5 === 0 ? "fifth" : "most"}`]),
+    ));
+  const words = async (count: number) => {
+    const postings = await of(count);
+    return ["fifth", "most"].filter((word) => postings.words.includes(word));
+  };
+  assert.deepEqual(await words(40), ["fifth", "most"]);
+  assert.deepEqual(await words(100), ["fifth"]);
+});
+
+Deno.test("learnPostings() takes words that objects have as properties", async () => {
+  const wording = new Wording(await postingsOf({ a: "constructor __proto__ toString", b: "rope" }));
+  assert.deepEqual(wording.nearest(countWords("a constructor"), 5).map(({ id }) => id), ["a"]);
+});
+
+Deno.test("decodeWording() gives what encodeWording() was given, and refuses another format", async () => {
+  const content = { ...await postingsOf(texts(9)), named_are_known: true };
+  assert.deepEqual(decodeWording(encodeWording(content)), content);
+  const bytes = encodeWording(content);
+  bytes[0]! ^= 1;
+  assert.throws(() => decodeWording(bytes), /the file of postings cannot be used: it is of another format/);
+});
