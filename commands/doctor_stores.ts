@@ -5,6 +5,7 @@ import {
   type Health,
   type HealthOptions,
   type ModelIdentity,
+  modelKey,
   parseModelKey,
   type Published,
 } from "../lib/core/types.ts";
@@ -145,7 +146,7 @@ export async function examineData(
   const model = published === null ? configured : parseModelKey(published.model);
   const vectors = typeof model === "string"
     ? null
-    : await reading.of("vectors", sets, (store) => store.of({ model }));
+    : await reading.of("vectors", sets, (stores) => writtenVectors(stores, { published, model }));
   const data = { documents, analytics, vectors, graph };
   const counts: Record<string, Record<string, number>> = {};
   for (const role of Object.keys(data) as (keyof typeof data)[]) {
@@ -169,6 +170,16 @@ export async function examineData(
     ? null
     : await reading.of("analytics", analytics, (store) => fileFindings(store, published));
   return { counts, findings: [...compared ?? [], ...indexes ?? [], ...files ?? [], ...unreadable, ...about] };
+}
+
+/** The vectors of a model; null before the first run has written any, which is no fault. */
+async function writtenVectors(
+  stores: VectorStores,
+  { published, model }: { published: Published | null; model: ModelIdentity },
+): Promise<VectorStore | null> {
+  const isWritten = published !== null ||
+    (await stores.models()).some((each) => modelKey(each) === modelKey(model));
+  return isWritten ? await stores.of({ model }) : null;
 }
 
 /** It works on what is stored. */

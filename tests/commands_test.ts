@@ -188,7 +188,7 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     );
     const { lineage } = await json("lineage", ran.run_id);
     assert.ok(lineage.some(({ task_id }: { task_id: string }) => task_id === "publish"));
-    assert.deepEqual(await json("quarantine"), { quarantined: 0, rows: [] });
+    assert.deepEqual(await json("quarantine"), { quarantined: 0, reasons: [], rows: [] });
     const again = await json("retry", ran.run_id, "--task", "derive", "--downstream");
     assert.deepEqual(again.stages.map(({ attempts }: { attempts: number }) => attempts), [
       1,
@@ -252,7 +252,11 @@ Deno.test("doctor says what answers and what to do, without credentials", () =>
     const well = await run(folder, "doctor", ["doctor", "--json"]);
     assert.equal(well.code, 0, well.stderr);
     const { stores, findings } = JSON.parse(well.stdout);
-    assert.deepEqual([stores.length, findings], [7, []]);
+    assert.deepEqual([stores.length, findings.map(({ code }: { code: string }) => code)], [7, [
+      "scheduler_missing",
+    ]]);
+    const unscheduled = await run(folder, "doctor", ["doctor"], { env: { PARLEY_SCHEDULE: "off" } });
+    assert.match(unscheduled.stdout, /Everything is in order\./);
     const env = { PARLEY_DOCUMENTS: "nosuch://somebody:secret@127.0.0.1:1/db" };
     const ill = await run(folder, "doctor", ["doctor"], { env });
     assert.equal(ill.code, 1);
@@ -264,7 +268,7 @@ Deno.test("doctor says that another model is set than the published one, and run
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
     assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "messages.ndjson"])).code, 0);
-    const env = { PARLEY_EMBEDDINGS: "test:32" };
+    const env = { PARLEY_EMBEDDINGS: "test:32", PARLEY_SCHEDULE: "off" };
     const ill = await run(folder, "doctor", ["doctor", "--json"], { env });
     assert.equal(ill.code, 1);
     const { findings, counts } = JSON.parse(ill.stdout);

@@ -76,13 +76,13 @@ async function withServices(config: Config, body: (services: Services) => Promis
   await body(value).finally(close);
 }
 
-/** `doctor --json`. */
+/** `doctor --json` of a Parley that something else schedules. */
 async function examined(config: Config) {
   const printed: string[] = [];
   const { log } = console;
   console.log = (line: string) => printed.push(line);
   try {
-    const code = await doctor(config, { json: true });
+    const code = await doctor({ ...config, schedule: null }, { json: true });
     const { stores, findings } = JSON.parse(printed.join(""));
     const errors = stores.flatMap(({ role, error }: { role: string; error: string | null }) =>
       error === null ? [] : [[role, error]]
