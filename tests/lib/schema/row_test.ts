@@ -216,7 +216,6 @@ Deno.test("parseRow() checks a campaign's window, status and lists", () => {
     starts_at: "2026-01-01T00:00:00.000Z",
     ends_at: "2026-01-01T00:00:00.000Z",
     description: null,
-    aliases: [],
   });
   assert.equal(
     reason("campaigns", { ...CAMPAIGN, starts_at: "2026-01-02T00:00:00Z", ends_at: "2026-01-01T00:00:00Z" }),
