@@ -14,7 +14,7 @@ export const WEIGHTS: Sources = Object.freeze({
   wording: 0.3,
   co_engagement: 0.25,
   intent: 0.3,
-  similarity: 0.1,
+  similarity: 0.05,
   popularity: 0.02,
 });
 

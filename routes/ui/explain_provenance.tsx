@@ -36,23 +36,26 @@ export function HowMade(
           : <Graph label="How the user is linked to what is shown" nodes={nodes} edges={edges} />}
       </Section>
       <div class="columns">
-        <Section title="Similar conversations" aside="cosine to the user's profile">
-          <div class="bounded">
-            <Table
+        <div>
+          <Section title="Similar conversations" aside="cosine to the user's profile">
+            <Neighbours
               id="similar"
               caption="Nearest first: conversations of others that led to engagement."
-              url={visit.url}
-              columns={NEIGHBOUR_COLUMNS}
+              visit={visit}
               rows={provenance.neighbours}
-              empty={
-                <Empty>
-                  None: this user has no profile yet, or no conversation of others led to engagement. A
-                  profile is made from the messages that a run reads.
-                </Empty>
-              }
+              empty="None: this user has no profile yet, or no conversation of others led to engagement. A profile is made from the messages that a run reads."
             />
-          </div>
-        </Section>
+          </Section>
+          <Section title="Similar words" aside="cosine of words, rare ones counting most">
+            <Neighbours
+              id="alike"
+              caption="Most alike first: conversations of others that led to engagement."
+              visit={visit}
+              rows={provenance.alike}
+              empty="None: no conversation of others that led to engagement has words that this user said."
+            />
+          </Section>
+        </div>
         <div>
           <Section id="of-own" title="Own engagement">
             <div class="bounded">
@@ -80,6 +83,22 @@ export function HowMade(
         </div>
       </div>
     </>
+  );
+}
+
+function Neighbours(
+  { visit, empty, ...table }: {
+    visit: Visit;
+    id: string;
+    caption: string;
+    rows: readonly Neighbour[];
+    empty: string;
+  },
+) {
+  return (
+    <div class="bounded">
+      <Table {...table} url={visit.url} columns={NEIGHBOUR_COLUMNS} empty={<Empty>{empty}</Empty>} />
+    </div>
   );
 }
 

@@ -34,6 +34,7 @@ pageTest("explain shows who is alike, what led where, and what is left out", asy
   assert.match(html, /<a href="\/explain\?user_id=bob">bob<\/a>/);
   assert.match(html, /<title>bob: alike 1\.00<\/title>/);
   assert.match(html, /<title>plants: intent<\/title>/);
+  assert.match(html, /Similar words[\s\S]*id="alike"[\s\S]*user_id=cat/);
   assert.match(html, /1 person asked for something like this and chose it/);
   assert.match(html, /Left out[\s\S]*Title of g2[\s\S]*dismissed/);
   assert.doesNotMatch(html, /may be shown again/);
