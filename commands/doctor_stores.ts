@@ -11,14 +11,14 @@ import {
 } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
-import { emptiedReason, type RefillableStores } from "../lib/quality/emptied.ts";
+import { emptiedStore, type RefillableStores } from "../lib/quality/emptied.ts";
 import { otherModel } from "../lib/quality/model.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
 import * as open from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
 import { embedderOptions, modelName } from "./models.ts";
-import { openOptions } from "./services.ts";
+import { readOptions } from "./services.ts";
 
 export interface OpenedStore {
   health(o?: HealthOptions): Promise<Health>;
@@ -60,7 +60,7 @@ export async function openRole(
   opened: Map<Role, OpenedStore>,
 ): Promise<[Role, string | null]> {
   try {
-    opened.set(role, await ROLES[role](config[role], openOptions(config)));
+    opened.set(role, await ROLES[role](config[role], readOptions(config)));
     return [role, null];
   } catch (error) {
     return [role, reasonOf(error)];
@@ -96,7 +96,7 @@ export async function examine(
 async function emptied(role: Role, opened: ReadonlyMap<Role, OpenedStore>): Promise<string | null> {
   const { documents, analytics, vectors, graph }: Partial<RefillableStores> = Object.fromEntries(opened);
   if (!documents || !analytics || !vectors || !graph) return null;
-  return await emptiedReason(role, { documents, analytics, vectors, graph });
+  return (await emptiedStore(role, { documents, analytics, vectors, graph }))?.message ?? null;
 }
 
 /** How often a store is asked for its latency. */

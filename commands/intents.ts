@@ -8,7 +8,7 @@ import { IntentService } from "../lib/intents/service.ts";
 import { openAnalytics, openDocuments, openVectors } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
 import { embedderOptions } from "./models.ts";
-import { lazy, openAll, openOptions } from "./services.ts";
+import { lazy, openAll, readOptions } from "./services.ts";
 
 /** Messages that groups are made of at most. */
 const SAMPLE = 4_000;
@@ -21,10 +21,11 @@ const LEAST = 3;
 const TOP = 3;
 
 function openStores(config: Config) {
+  const how = readOptions(config);
   return openAll({
-    analytics: () => openAnalytics(config.analytics, openOptions(config)),
-    documents: () => openDocuments(config.documents, openOptions(config)),
-    vectors: () => openVectors(config.vectors, openOptions(config)),
+    analytics: () => openAnalytics(config.analytics, how),
+    documents: () => openDocuments(config.documents, how),
+    vectors: () => openVectors(config.vectors, how),
   });
 }
 

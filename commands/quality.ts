@@ -5,7 +5,7 @@ import { ParleyError } from "../lib/core/errors.ts";
 import { sentence } from "../lib/core/text.ts";
 import { parseModelKey } from "../lib/core/types.ts";
 import { acknowledge, acknowledger, type OpenAnomaly } from "../lib/quality/acknowledge.ts";
-import { type Anomalies, detectAnomalies } from "../lib/quality/anomalies.ts";
+import { type Anomalies, type AnomalyOptions, detectAnomalies } from "../lib/quality/anomalies.ts";
 import { type Anomaly, subjectName } from "../lib/quality/anomaly.ts";
 import type { HealthStatus } from "../lib/quality/health.ts";
 import {
@@ -14,12 +14,21 @@ import {
   type PipelineSummary,
   type StageSummary,
 } from "../lib/quality/summary.ts";
-import { openAnalytics, openDocuments, openGraph, openRuns, openVectors } from "../lib/stores/open.ts";
+import { openAnalytics, openRuns } from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
+import { STORE_NAMES } from "../lib/telemetry/stores.ts";
+import { watched } from "../routes/pipeline.ts";
 import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { withRuns } from "./inspect.ts";
-import { openAll, openOptions } from "./services.ts";
+import {
+  askPublished,
+  openAll,
+  openOptions,
+  openServing,
+  readOptions,
+  type ServingStores,
+} from "./services.ts";
 import { count, table } from "./table.ts";
 
 interface Options {
@@ -33,7 +42,7 @@ const daysOf = ({ days }: { readonly days?: number }) => days === undefined ? {}
 export async function showSummary(config: Config, o: Options): Promise<number> {
   const { value, close } = await openAll({
     runs: () => openRuns(config.runs, openOptions(config)),
-    analytics: () => openAnalytics(config.analytics, openOptions(config)),
+    analytics: () => openAnalytics(config.analytics, readOptions(config)),
   });
   try {
     const dags = [...allDags(config).values()];
@@ -138,39 +147,36 @@ export function unacknowledgeAnomaly(config: Config, id: string, o: { json: bool
   });
 }
 
-/** Looks for anomalies, with the stores compared live, and does something with them while the stores are open. */
+/** Looks for anomalies as the API does, with the stores compared live, and does something with them while the stores are open. */
 async function withAnomalies<T>(
   config: Config,
   o: { readonly days?: number },
   body: (opened: { runs: RunStore; found: Anomalies }) => Promise<T>,
 ): Promise<T> {
-  const { value: { runs, vectors, ...others }, close } = await openAll({
-    runs: () => openRuns(config.runs, openOptions(config)),
-    documents: () => openDocuments(config.documents, openOptions(config)),
-    analytics: () => openAnalytics(config.analytics, openOptions(config)),
-    vectors: () => openVectors(config.vectors, openOptions(config)),
-    graph: () => openGraph(config.graph, openOptions(config)),
-  });
+  const { value: stores, close } = await openServing(config, readOptions(config));
   try {
     const dags = [...allDags(config).values()];
-    const { analytics } = others;
-    const published = await analytics.published();
-    // Nothing is published, so there is nothing yet that stores could disagree on.
-    const stores = published === null
-      ? {}
-      : { stores: { ...others, vectors: await vectors.of({ model: parseModelKey(published.model) }) } };
+    // The first question to a server also loads a client and connects, which may take longer than an answer may.
+    await Promise.allSettled(STORE_NAMES.map((name) => stores[name].health()));
     const found = await detectAnomalies({
-      runs,
-      analytics,
-      ...stores,
-      dags,
-      clock: systemClock,
+      ...watched({ stores, dags, clock: systemClock }),
+      ...await comparedStores(stores),
       ...daysOf(o),
     });
-    return await body({ runs, found });
+    return await body({ runs: stores.runs, found });
   } finally {
     await close();
   }
+}
+
+/** None while nothing is published, so that there is nothing to disagree on, or while that cannot be read, which is found as such. */
+async function comparedStores(
+  { documents, analytics, vectors, graph }: ServingStores,
+): Promise<Pick<AnomalyOptions, "stores">> {
+  const published = await askPublished({ analytics, vectors });
+  if (published === null) return {};
+  const model = parseModelKey(published.model);
+  return { stores: { documents, analytics, vectors: await vectors.of({ model }), graph } };
 }
 
 const COLOUR = { critical: "red", warning: "yellow", info: "gray" } as const;

@@ -2,7 +2,7 @@ import type { Config } from "../lib/config.ts";
 import { remedyOf } from "../lib/schema/remedies.ts";
 import { openDocuments } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
-import { openAll, openOptions } from "./services.ts";
+import { openAll, readOptions } from "./services.ts";
 
 /** Lists refused rows, with their text only if `raw` asks for it, and how many there are of each reason with what to do. */
 export async function listQuarantine(
@@ -10,7 +10,7 @@ export async function listQuarantine(
   o: { run?: string; limit: number; raw: boolean; json: boolean },
 ): Promise<number> {
   const { value: { documents }, close } = await openAll({
-    documents: () => openDocuments(config.documents, openOptions(config)),
+    documents: () => openDocuments(config.documents, readOptions(config)),
   });
   try {
     const filter = { ...o.run === undefined ? {} : { run_id: o.run }, limit: o.limit };

@@ -19,7 +19,7 @@ import {
 } from "../lib/stores/open.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
-import { emptiedReason } from "../lib/quality/emptied.ts";
+import { emptiedStore } from "../lib/quality/emptied.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";
@@ -118,26 +118,31 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
 }
 
 /**
- * How a process opens stores that it only reads: next to other data a file that is missing is a store that is missing, and no
+ * How a process opens stores that others write: next to other data a file that is missing is a store that is missing, and no
  * empty one takes its place.
  */
 export function openOptions({ documents, analytics, vectors, graph }: Config): OpenOptions {
   return { create: analytics.protocol === "sqlite:" && !hasFiles([documents, analytics, vectors, graph]) };
 }
 
+/** The same for a command that only reads: before the first run stores are empty, and it leaves none on disk. */
+export function readOptions(config: Config): OpenOptions {
+  return openOptions(config).create ? { create: "in_memory" } : { create: false };
+}
+
 /**
  * The stores that answers are made from, and the run store, whose scheduler `/readyz` tells of. A damaged or missing file
  * is an error of its store's calls, not of opening.
  */
-export function openServing(config: Config) {
-  const how = openOptions(config);
+export function openServing(config: Config, how: OpenOptions = openOptions(config)) {
+  const runs = openOptions(config);
   return openAll({
     analytics: () => openAnalytics(config.analytics, how),
     vectors: () => openVectors(config.vectors, how),
     graph: () => openGraph(config.graph, how),
     documents: () => openDocuments(config.documents, how),
     cache: () => openCache(config.cache),
-    runs: () => openRuns(config.runs, how),
+    runs: () => openRuns(config.runs, runs),
   });
 }
 
@@ -165,7 +170,7 @@ export async function askPublished(
 export async function reportMissing(stores: ServingStores): Promise<void> {
   await askPublished(stores);
   const missing = STORE_NAMES.map((name) =>
-    stores[name].health().then(() => emptiedReason(name, stores), reasonOf)
+    stores[name].health().then(async () => (await emptiedStore(name, stores))?.message ?? null, reasonOf)
   );
   for (const [i, reason] of (await Promise.all(missing)).entries()) {
     if (reason !== null) console.error(`parley: ${STORE_NAMES[i]}: ${reason}`);

@@ -8,7 +8,7 @@ import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { isSample, sourcesOfRun, writeSample } from "./sample.ts";
 import { INTERRUPTED, nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";
-import { openAll, openOptions, openServices, refuseTestEmbedder } from "./services.ts";
+import { openAll, openServices, readOptions, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 import { surviveUncaught } from "./uncaught.ts";
 
@@ -75,7 +75,7 @@ async function isPublished(config: Config): Promise<boolean> {
 }
 
 function opened(config: Config) {
-  return openAll({ analytics: () => openAnalytics(config.analytics, openOptions(config)) });
+  return openAll({ analytics: () => openAnalytics(config.analytics, readOptions(config)) });
 }
 
 /** Runs that are looked through for a source; without a publish there are few. */

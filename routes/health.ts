@@ -1,9 +1,9 @@
 import type { Context } from "../deps.ts";
 import { inTime } from "../lib/core/abort.ts";
 import { type Clock, iso } from "../lib/core/clock.ts";
-import { causeOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
+import { causeOf, reasonOf } from "../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../lib/core/types.ts";
-import { emptiedReason, type RefillableStores } from "../lib/quality/emptied.ts";
+import { emptiedStore, type RefillableStores } from "../lib/quality/emptied.ts";
 import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/stores.ts";
@@ -50,9 +50,9 @@ export function answering(stores: ReadyStores): Record<string, () => Promise<unk
 
 async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores): Promise<Health> {
   const health = await inTime(PATIENCE_MS, () => stores[name].health());
-  const emptied = await inTime(PATIENCE_MS, () => emptiedReason(name, stores)).catch(() => null);
+  const emptied = await inTime(PATIENCE_MS, () => emptiedStore(name, stores)).catch(() => null);
   if (emptied === null) return health;
-  throw new ParleyError("mismatch", emptied);
+  throw emptied;
 }
 
 /** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */

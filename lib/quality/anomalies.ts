@@ -4,8 +4,9 @@ import type { ServingSpan } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Acknowledgement, AcknowledgementStore, RunHistory } from "../stores/runs/port.ts";
 import { type OpenAnomaly, withAcknowledgements } from "./acknowledge.ts";
-import { type Anomaly, anomalyId, bySeverity, subjectName } from "./anomaly.ts";
+import { type Anomaly, anomalyId, bySeverity, type Subject, subjectName } from "./anomaly.ts";
 import { checkAnomalies, type CheckedStores, isCompared } from "./checks.ts";
+import { EmptiedStore } from "./emptied.ts";
 import { engagementAnomalies } from "./engagement.ts";
 import type { Episodes } from "./episodes.ts";
 import { recordedFindings } from "./findings.ts";
@@ -141,7 +142,7 @@ function newestOf(history: readonly RunHistory[]): Pick<Findings, "latest" | "ru
   return { latest, running: history.some((one) => !ended(one)) };
 }
 
-/** A store that does not answer is missed by several looks; the first says it. */
+/** A store that does not answer is missed by several looks; the first says it, and so why the stores could not be compared. */
 function toldOnce(open: readonly Anomaly[]): Anomaly[] {
   const unreachable = new Map<string, Anomaly>();
   for (const one of open) {
@@ -149,8 +150,12 @@ function toldOnce(open: readonly Anomaly[]): Anomaly[] {
       unreachable.set(subjectName(one.subject), one);
     }
   }
+  if (unreachable.size > 1) unreachable.delete(subjectName(COMPARING));
   return open.filter((one) => one.code !== UNREACHABLE || unreachable.get(subjectName(one.subject)) === one);
 }
+
+/** The subject of stores that could not be compared. */
+const COMPARING: Subject = { kind: "store", store: "data" };
 
 /** What was compared just now began when a check first recorded it. */
 function sinceRecorded(open: readonly Anomaly[], recorded: readonly Anomaly[]): Anomaly[] {
@@ -223,10 +228,11 @@ async function looking(store: string, now: number, look: () => Promise<Episodes>
       : error instanceof Error
       ? error.name
       : typeof error;
-    const cause = CAUSE[store] ?? `The ${store} store does not answer`;
-    const text = `${cause}: ${why}; \`deno task doctor\` says what is down`;
+    const emptied = error instanceof EmptiedStore ? error : null;
+    const cause = emptied?.fault ?? CAUSE[store] ?? `The ${store} store does not answer`;
+    const text = `${cause}: ${emptied?.remedy ?? `${why}; \`deno task doctor\` says what is down`}`;
     const unseen: Anomaly = {
-      code: UNREACHABLE,
+      code: emptied === null ? UNREACHABLE : "store_emptied",
       severity: "critical",
       subject: { kind: "store", store },
       figure: 0,

@@ -1,3 +1,4 @@
+import { ParleyError } from "../core/errors.ts";
 import { type Abortable, parseModelKey } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
@@ -48,15 +49,31 @@ export async function isEmptied(
   }
 }
 
-/** What is wrong with a store that {@link isEmptied}, and what to do; null for others. That a store cannot be read is its own error. */
-export async function emptiedReason(
+/** What is wrong with a store that {@link isEmptied}. */
+const EMPTIED = "is empty although something is published that it was part of";
+
+/** A store answers, and has lost all that it had. */
+export class EmptiedStore extends ParleyError {
+  /** What is wrong, and what to do, each in a few words. */
+  readonly fault: string;
+  readonly remedy: string;
+
+  constructor(store: Refillable) {
+    const remedy = `correct PARLEY_${store.toUpperCase()}, restore a backup, or fill it again by ` +
+      "`deno task pipeline --all`";
+    super("mismatch", `it ${EMPTIED}: ${remedy}`);
+    [this.fault, this.remedy] = [`The ${store} store ${EMPTIED}`, remedy];
+  }
+}
+
+/** The error of a store that {@link isEmptied}; null for others. That a store cannot be read is its own error. */
+export async function emptiedStore(
   store: string,
   stores: RefillableStores,
   o: Abortable = {},
-): Promise<string | null> {
+): Promise<EmptiedStore | null> {
   if (!isRefillable(store) || !await isEmptied(store, stores, o).catch(() => false)) return null;
-  return `it is empty although something is published that it was part of: correct PARLEY_${store.toUpperCase()}, ` +
-    "restore a backup, or fill it again by `deno task pipeline --all`";
+  return new EmptiedStore(store);
 }
 
 function isRefillable(store: string): store is Refillable {

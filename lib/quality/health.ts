@@ -72,7 +72,8 @@ export function healthOf(facts: HealthFacts): Health {
 
 /** Codes whose fault explains others, and those that others explain; all else is between. */
 const RANK: Readonly<Record<string, number>> = {
-  store_unreachable: -3,
+  store_unreachable: -4,
+  store_emptied: -3,
   scheduler_silent: -2,
   scheduler_missing: -1,
   run_failed: 1,

@@ -7,13 +7,16 @@ import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
 import { parsePostgresUrl } from "./postgres_url.ts";
 import type { RunStore } from "./runs/port.ts";
-import { fileAt } from "./sqlite_file.ts";
+import { fileAt, MEMORY } from "./sqlite_file.ts";
 import type { VectorStores } from "./vectors/port.ts";
 
 /** How a store is opened. Server adapters make what they need at their first call, whatever is said here. */
 export interface OpenOptions {
-  /** Whether an embedded store that is not there is made; else its calls are `unavailable`. Default true. */
-  readonly create?: boolean;
+  /**
+   * Whether an embedded store that is not there is made; else its calls are `unavailable`. Default true. `in_memory`: it reads as
+   * an empty one, and nothing is left on disk.
+   */
+  readonly create?: boolean | "in_memory";
 }
 
 type Adapters<Store> = Readonly<Record<string, (url: URL, options: OpenOptions) => Promise<Store>>>;
@@ -140,7 +143,9 @@ async function clearRedis(url: URL): Promise<void> {
 
 /** `sqlite:/data/vectors.db` stands for the folder `/data/vectors`, with a file in it for each model. */
 async function openSqliteVectors(url: URL, options: OpenOptions): Promise<VectorStores> {
-  const { path: database, ...rest } = fileOf(url, options);
+  const { path: database, ...rest } = options.create === "in_memory"
+    ? { path: decodeURIComponent(url.pathname), create: true }
+    : fileOf(url, options);
   const folder = vectorFolder(database);
   const { SqliteVectorStores } = await import("./vectors/sqlite_stores.ts");
   if (folder === database) return new SqliteVectorStores(folder, rest);
@@ -210,6 +215,10 @@ async function openPostgresRuns(url: URL): Promise<RunStore> {
 
 /** The file of a local URL, its folder made if the file may be. */
 function fileOf(url: URL, { create = true }: OpenOptions): { path: string; create: boolean } {
+  if (create === "in_memory") {
+    const path = decodeURIComponent(url.pathname);
+    return { path: isThere(path) ? path : MEMORY, create: true };
+  }
   return { path: create ? pathOf(url) : decodeURIComponent(url.pathname), create };
 }
 

@@ -1,0 +1,104 @@
+/** What Parley says of its state: the API, the commands and `doctor` say the same. */
+import assert from "node:assert/strict";
+import { showAnomalies } from "../commands/quality.ts";
+import { openServing } from "../commands/services.ts";
+import { systemClock } from "../lib/core/clock.ts";
+import { openGraph } from "../lib/stores/open.ts";
+import { createApp } from "../routes/app.ts";
+import { run, withFolder } from "./fixtures/commands.ts";
+import { doctorReport } from "./fixtures/doctor.ts";
+import { type Flow, nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
+
+interface Told {
+  readonly code: number;
+  readonly open: readonly (readonly [severity: string, id: string])[];
+}
+
+/** What is open, by the API. */
+async function byApi({ config }: Flow): Promise<Told["open"]> {
+  const { value: stores, close } = await openServing(config);
+  try {
+    const app = await createApp({ stores, clock: systemClock, version: "test", keys: [], log: null });
+    const { open } = await (await app.request("/pipeline/anomalies")).json();
+    return open.map(({ severity, id }: { severity: string; id: string }) => [severity, id]);
+  } finally {
+    await close();
+  }
+}
+
+/** What is open, by `pipeline anomalies`, and its exit code. */
+async function byCommand({ config }: Flow): Promise<Told> {
+  const printed: string[] = [];
+  const { log } = console;
+  console.log = (line: string) => printed.push(line);
+  try {
+    const code = await showAnomalies({ ...config, schedule: null }, { json: true });
+    const { open } = JSON.parse(printed.join(""));
+    return { code, open: open.map(({ severity, id }: { severity: string; id: string }) => [severity, id]) };
+  } finally {
+    console.log = log;
+  }
+}
+
+const FAULTS: Record<string, readonly [fault: (folder: string) => Promise<void> | void, id: string]> = {
+  "a missing analytics store": [
+    (folder) => Deno.remove(`${folder}/analytics.db`),
+    "store_unreachable:store_analytics",
+  ],
+  "a missing document store": [
+    (folder) => Deno.remove(`${folder}/documents.db`),
+    "store_unreachable:store_documents",
+  ],
+  "a damaged graph store": [
+    (folder) => Deno.writeFile(`${folder}/graph.db`, new Uint8Array(8_192)),
+    "store_unreachable:store_graph",
+  ],
+  "a wiped graph store": [
+    async (folder) => {
+      await Deno.remove(`${folder}/graph.db`);
+      await (await openGraph(new URL(`sqlite:${folder}/graph.db`))).close();
+    },
+    "store_emptied:store_graph",
+  ],
+};
+
+for (const [what, [fault, id]] of Object.entries(FAULTS)) {
+  Deno.test(`${what} is one critical anomaly, by the API as by the command, and fails doctor`, () =>
+    withFlow(async (flow) => {
+      assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+      await flow.services.graph.close();
+      await flow.services.documents.close();
+      await flow.services.analytics.close();
+      for (const name of ["analytics", "documents", "graph"]) {
+        for (const end of ["-wal", "-shm"]) {
+          await Deno.remove(`${flow.config.data}/${name}.db${end}`).catch(() => {});
+        }
+      }
+      await fault(flow.config.data);
+      const ofStores = (open: Told["open"]) => open.filter(([, each]) => each.startsWith("store_"));
+      assert.deepEqual(ofStores(await byApi(flow)), [["critical", id]]);
+      const told = await byCommand(flow);
+      assert.equal(told.code, 1);
+      assert.deepEqual(ofStores(told.open), [["critical", id]]);
+      assert.equal((await doctorReport(flow.config)).code, 1);
+    }));
+}
+
+Deno.test("commands that only read leave no store behind, and one after the other finds nothing wrong", () =>
+  withFolder(async (folder) => {
+    const env = { PARLEY_SCHEDULE: "off" };
+    for (
+      const args of [
+        ["pipeline", "runs"],
+        ["pipeline", "quarantine"],
+        ["pipeline", "summary"],
+        ["pipeline", "anomalies"],
+        ["doctor"],
+      ]
+    ) {
+      const { code, stderr } = await run(folder, args[0]!, args, { env });
+      assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+    }
+    const left = [...Deno.readDirSync(`${folder}/.parley`)].map(({ name }) => name);
+    assert.deepEqual(left.filter((name) => !/^(runs\.db|artifacts)/.test(name)), []);
+  }));
