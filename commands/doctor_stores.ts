@@ -14,6 +14,8 @@ import { checkData, type CheckedStores, type Finding } from "../lib/quality/chec
 import { emptiedStore, type RefillableStores } from "../lib/quality/emptied.ts";
 import { otherModel } from "../lib/quality/model.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
+import { decodeWording } from "../lib/recommend/wording_file.ts";
+import { WORDING_FILE } from "../lib/stores/analytics/port.ts";
 import * as open from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
@@ -193,16 +195,20 @@ async function indexFindings(store: VectorStore, { version }: Published): Promis
   );
 }
 
-/** What is wrong with the files of learnt weights that answers come from. */
+const VERSION_FILES = { [ITEM_WEIGHTS_FILE]: decodeItemWeights, [WORDING_FILE]: decodeWording };
+
+/** What is wrong with the files that answers come from. */
 async function fileFindings(store: Stores["analytics"], { version }: Published): Promise<Finding[]> {
-  const file = await store.file({ version, name: ITEM_WEIGHTS_FILE });
-  if (file === null) return [];
-  try {
-    decodeItemWeights(file);
-    return [];
-  } catch (error) {
-    return [damaged("damaged_file", `${reasonOf(error)}: ${REBUILD}`)];
+  const findings: Finding[] = [];
+  for (const [name, decode] of Object.entries(VERSION_FILES)) {
+    const file = await store.file({ version, name });
+    try {
+      if (file !== null) await decode(file);
+    } catch (error) {
+      findings.push(damaged("damaged_file", `${reasonOf(error)}: ${REBUILD}`));
+    }
   }
+  return findings;
 }
 
 function damaged(code: string, text: string): Finding {

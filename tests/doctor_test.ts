@@ -162,14 +162,16 @@ sampleTest("doctor says when the schedule is due, and whether a scheduler lives"
   assert.deepEqual(severities(silent), ["critical scheduler_silent"]);
 });
 
-sampleTest("doctor finds a damaged file of learnt weights", async (config) => {
-  using analytics = new DatabaseSync(`${config.data}/analytics.db`);
-  const { changes } = analytics.prepare("UPDATE files SET bytes = zeroblob(length(bytes))").run();
-  assert.ok(Number(changes) > 0);
-  const told = await doctorReport(config);
-  assert.deepEqual([told.code, codesOf(told)], [1, ["damaged_file"]]);
-  assert.match(told.findings[0].text, /item–item weights cannot be used: .*reembed/);
-});
+for (const [name, title] of [["item_weights", "item–item weights"], ["wording", "postings"]] as const) {
+  sampleTest(`doctor finds a damaged file of ${title}`, async (config) => {
+    using analytics = new DatabaseSync(`${config.data}/analytics.db`);
+    const sql = "UPDATE files SET bytes = zeroblob(length(bytes)) WHERE name = ?";
+    assert.ok(Number(analytics.prepare(sql).run(name).changes) > 0);
+    const told = await doctorReport(config);
+    assert.deepEqual([told.code, codesOf(told)], [1, ["damaged_file"]]);
+    assert.match(told.findings[0].text, new RegExp(`${title} cannot be used: .*reembed`));
+  });
+}
 
 sampleTest("doctor names a store that lost all that is published, as /readyz does", async (config) => {
   for (const file of ["graph.db", "graph.db-wal", "graph.db-shm"]) {

@@ -1,4 +1,3 @@
-import { z } from "../../deps.ts";
 import type { ItemWeights } from "./item_item.ts";
 import { decodeVersionFile, encodeVersionFile, magicOf, type VersionFileFormat } from "./version_file.ts";
 
@@ -13,21 +12,19 @@ export const ITEM_WEIGHTS_FILE = "item_weights";
 
 const FORMAT: VersionFileFormat = {
   title: "item–item weights",
-  magic: magicOf("PIW", 2),
+  magic: magicOf("PIW", 3),
   arrays: ["uint32", "uint32", "float32"],
 };
 
-const Ids = z.array(z.string());
-
 export function encodeItemWeights({ campaign_ids, starts, targets, weights }: CampaignWeights): Uint8Array {
-  return encodeVersionFile(FORMAT, { arrays: [starts, targets, weights], json: campaign_ids });
+  return encodeVersionFile(FORMAT, { arrays: [starts, targets, weights], texts: [campaign_ids], json: null });
 }
 
-/** The weights in a file. Throws `mismatch` if it is of another format, or not what was written. */
-export function decodeItemWeights(file: Uint8Array): CampaignWeights {
-  const { arrays: [starts, targets, weights], json } = decodeVersionFile(FORMAT, file);
+/** The weights in a file, read in turns with other work. Throws `mismatch` if it is of another format, or not what was written. */
+export async function decodeItemWeights(file: Uint8Array): Promise<CampaignWeights> {
+  const { arrays: [starts, targets, weights], texts: [campaign_ids] } = await decodeVersionFile(FORMAT, file);
   return {
-    campaign_ids: Ids.parse(json),
+    campaign_ids: campaign_ids!,
     starts: starts as Uint32Array,
     targets: targets as Uint32Array,
     weights: weights as Float32Array,

@@ -75,10 +75,10 @@ export class VersionData {
 
   private async read(version: number, onFailure: () => void): Promise<Learnt> {
     const { analytics, warn } = this.options;
-    const file = async <T>(name: string, title: string, decode: (bytes: Uint8Array) => T) => {
+    const file = async <T>(name: string, title: string, decode: (bytes: Uint8Array) => Promise<T>) => {
       try {
         const bytes = await analytics.file({ version, name });
-        return bytes === null ? null : decode(bytes);
+        return bytes === null ? null : await decode(bytes);
       } catch (error) {
         warn(`${title} of version ${version} are left out of answers: ${causeOf(error)}`);
         onFailure();
@@ -86,7 +86,11 @@ export class VersionData {
       }
     };
     const [items, postings] = await Promise.all([
-      file(ITEM_WEIGHTS_FILE, "item–item weights", (bytes) => new ItemItem(decodeItemWeights(bytes))),
+      file(
+        ITEM_WEIGHTS_FILE,
+        "item–item weights",
+        async (bytes) => new ItemItem(await decodeItemWeights(bytes)),
+      ),
       file(WORDING_FILE, "postings", decodeWording),
     ]);
     const wording = postings && new Wording(postings);

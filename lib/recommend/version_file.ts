@@ -1,4 +1,5 @@
-import { createHash } from "../../deps.ts";
+import { createHash, z } from "../../deps.ts";
+import { yieldToEventLoop } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 
 /** An array of numbers of four bytes. */
@@ -20,17 +21,32 @@ export function magicOf(letters: string, number: number): number {
   return a! | b! << 8 | c! << 16 | number << 24;
 }
 
+/** What is in a file. */
+export interface VersionFileContent {
+  readonly arrays: readonly Numbers[];
+  readonly texts: readonly (readonly string[])[];
+  /** A small value that JSON can hold. */
+  readonly json: unknown;
+}
+
 const CHECKSUM_BYTES = 32;
+/** Read at a time, each a matter of milliseconds: the process that reads a file serves answers meanwhile. */
+const HASHED_BYTES = 2 ** 22;
+const TEXTS = 5_000;
+
+const FirstLine = z.object({ texts: z.array(z.number()), json: z.unknown() });
+const Texts = z.array(z.string());
 
 /**
  * One file: the magic, the lengths of the arrays and of the JSON; SHA-256 over all but itself; the arrays as little-endian numbers of
- * four bytes; the JSON. `json` must be a value that JSON can hold.
+ * four bytes; JSON, a value a line: first how many texts each list has, then the lists in parts.
  */
 export function encodeVersionFile(
   format: VersionFileFormat,
-  { arrays, json }: { arrays: readonly Numbers[]; json: unknown },
+  { arrays, texts, json }: VersionFileContent,
 ): Uint8Array {
-  const text = new TextEncoder().encode(JSON.stringify(json));
+  const lines = [{ texts: texts.map(({ length }) => length), json }, ...texts.flatMap(partsOf)];
+  const text = new TextEncoder().encode(lines.map((line) => JSON.stringify(line)).join("\n"));
   const head = Uint32Array.of(format.magic, ...arrays.map(({ length }) => length), text.length);
   const parts = [bytesOf(head), new Uint8Array(CHECKSUM_BYTES), ...arrays.map(bytesOf), text];
   const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
@@ -39,15 +55,27 @@ export function encodeVersionFile(
     bytes.set(part, at);
     at += part.length;
   }
-  bytes.set(checksum(bytes, head.byteLength), head.byteLength);
+  const hash = createHash("sha256");
+  for (const part of hashedParts(bytes, head.byteLength)) hash.update(part);
+  bytes.set(hash.digest(), head.byteLength);
   return bytes;
 }
 
-/** What is in a file. Throws `mismatch` if it is of another format, or not what was written. */
-export function decodeVersionFile(
+function partsOf(texts: readonly string[]): string[][] {
+  return Array.from(
+    { length: Math.ceil(texts.length / TEXTS) },
+    (_, part) => texts.slice(part * TEXTS, (part + 1) * TEXTS),
+  );
+}
+
+/**
+ * What is in a file, read in turns with other work. Throws `mismatch` if it is of another format, or not what was written. The arrays
+ * may share the file's buffer.
+ */
+export async function decodeVersionFile(
   format: VersionFileFormat,
   file: Uint8Array,
-): { arrays: Numbers[]; json: unknown } {
+): Promise<VersionFileContent> {
   const damaged = (what: string) =>
     new ParleyError(
       "mismatch",
@@ -67,7 +95,12 @@ export function decodeVersionFile(
     lengths.reduce((sum, length) => sum + 4 * length, 0);
   if (bytes.length !== expected) throw damaged(`it has ${bytes.length} of ${expected} bytes`);
   const written = bytes.subarray(headBytes, headBytes + CHECKSUM_BYTES);
-  if (!checksum(bytes, headBytes).every((byte, at) => byte === written[at])) {
+  const hash = createHash("sha256");
+  for (const part of hashedParts(bytes, headBytes)) {
+    hash.update(part);
+    await yieldToEventLoop();
+  }
+  if (!hash.digest().every((byte, at) => byte === written[at])) {
     throw damaged("it has other bytes than were written");
   }
   let at = byteOffset + headBytes + CHECKSUM_BYTES;
@@ -78,16 +111,41 @@ export function decodeVersionFile(
     at += array.byteLength;
     return array;
   });
-  const text = bytes.subarray(bytes.length - textBytes);
-  return { arrays, json: JSON.parse(new TextDecoder().decode(text)) };
+  return { arrays, ...await readLines(bytes.subarray(bytes.length - textBytes)) };
 }
+
+async function readLines(bytes: Uint8Array): Promise<Pick<VersionFileContent, "texts" | "json">> {
+  const decoder = new TextDecoder();
+  let at = 0;
+  const nextLine = (): unknown => {
+    const end = bytes.indexOf(LINE_BREAK, at);
+    const line = bytes.subarray(at, end < 0 ? bytes.length : end);
+    at += line.length + 1;
+    return JSON.parse(decoder.decode(line));
+  };
+  const { texts: lengths, json } = FirstLine.parse(nextLine());
+  const texts: string[][] = [];
+  for (const length of lengths) {
+    const list: string[] = [];
+    while (list.length < length) {
+      list.push(...Texts.parse(nextLine()));
+      await yieldToEventLoop();
+    }
+    texts.push(list);
+  }
+  return { texts, json };
+}
+
+const LINE_BREAK = "\n".charCodeAt(0);
 
 function bytesOf(numbers: Numbers): Uint8Array {
   return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 }
 
-function checksum(bytes: Uint8Array, headBytes: number): Uint8Array {
-  const head = bytes.subarray(0, headBytes);
-  const body = bytes.subarray(headBytes + CHECKSUM_BYTES);
-  return createHash("sha256").update(head).update(body).digest();
+/** All but the checksum. */
+function* hashedParts(bytes: Uint8Array, headBytes: number): Generator<Uint8Array> {
+  yield bytes.subarray(0, headBytes);
+  for (let at = headBytes + CHECKSUM_BYTES; at < bytes.length; at += HASHED_BYTES) {
+    yield bytes.subarray(at, at + HASHED_BYTES);
+  }
 }

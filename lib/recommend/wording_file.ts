@@ -10,26 +10,28 @@ export interface WordingContent extends Postings {
 
 const FORMAT: VersionFileFormat = {
   title: "postings",
-  magic: magicOf("PWD", 1),
+  magic: magicOf("PWD", 2),
   arrays: ["uint32", "uint32", "float32"],
 };
 
-const Texts = z.object({
-  conversation_ids: z.array(z.string()),
-  words: z.array(z.string()),
-  named_are_known: z.boolean(),
-});
+const Facts = z.object({ named_are_known: z.boolean() });
 
 export function encodeWording(content: WordingContent): Uint8Array {
-  const { starts, conversations, weights, ...json } = content;
-  return encodeVersionFile(FORMAT, { arrays: [starts, conversations, weights], json });
+  const { conversation_ids, words, starts, conversations, weights, named_are_known } = content;
+  return encodeVersionFile(FORMAT, {
+    arrays: [starts, conversations, weights],
+    texts: [conversation_ids, words],
+    json: { named_are_known },
+  });
 }
 
-/** What is in a file. Throws `mismatch` if it is of another format, or not what was written. */
-export function decodeWording(file: Uint8Array): WordingContent {
-  const { arrays: [starts, conversations, weights], json } = decodeVersionFile(FORMAT, file);
+/** What is in a file, read in turns with other work. Throws `mismatch` if it is of another format, or not what was written. */
+export async function decodeWording(file: Uint8Array): Promise<WordingContent> {
+  const { arrays: [starts, conversations, weights], texts, json } = await decodeVersionFile(FORMAT, file);
   return {
-    ...Texts.parse(json),
+    ...Facts.parse(json),
+    conversation_ids: texts[0]!,
+    words: texts[1]!,
     starts: starts as Uint32Array,
     conversations: conversations as Uint32Array,
     weights: weights as Float32Array,

@@ -26,7 +26,7 @@ async function saved(analytics: AnalyticsStore, conversations: readonly Conversa
   await analytics.setWords({ user_ids, profiles: [], conversations });
   const counts = await saveWording(analytics, { version: 1 });
   const file = await analytics.file({ version: 1, name: WORDING_FILE });
-  return { counts, content: decodeWording(file!), bytes: file!.length };
+  return { counts, content: await decodeWording(file!), bytes: file!.length };
 }
 
 Deno.test("saveWording() makes postings of all conversations, page by page", () =>

@@ -13,13 +13,13 @@ const WEIGHTS: CampaignWeights = {
 };
 const refusal = (message: RegExp) => ({ name: "ParleyError", code: "mismatch", message });
 
-Deno.test("decodeItemWeights() gives what encodeItemWeights() was given, wherever the bytes lie", () => {
+Deno.test("decodeItemWeights() gives what encodeItemWeights() was given, wherever the bytes lie", async () => {
   const file = encodeItemWeights(WEIGHTS);
-  assert.deepEqual(decodeItemWeights(file), WEIGHTS);
+  assert.deepEqual(await decodeItemWeights(file), WEIGHTS);
   for (const offset of [1, 2, 3]) {
     const shifted = new Uint8Array(file.length + offset);
     shifted.set(file, offset);
-    assert.deepEqual(decodeItemWeights(shifted.subarray(offset)), WEIGHTS);
+    assert.deepEqual(await decodeItemWeights(shifted.subarray(offset)), WEIGHTS);
   }
   const none = {
     campaign_ids: [],
@@ -27,38 +27,38 @@ Deno.test("decodeItemWeights() gives what encodeItemWeights() was given, whereve
     targets: new Uint32Array(),
     weights: new Float32Array(),
   };
-  assert.deepEqual(decodeItemWeights(encodeItemWeights(none)), none);
+  assert.deepEqual(await decodeItemWeights(encodeItemWeights(none)), none);
 });
 
 Deno.test("encodeItemWeights() gives equal bytes for equal weights", () => {
   assert.deepEqual(encodeItemWeights(WEIGHTS), encodeItemWeights(structuredClone(WEIGHTS)));
 });
 
-Deno.test("decodeItemWeights() refuses a file of any other length", () => {
+Deno.test("decodeItemWeights() refuses a file of any other length", async () => {
   const file = encodeItemWeights(WEIGHTS);
   for (let length = 0; length < file.length; length++) {
-    assert.throws(
+    await assert.rejects(
       () => decodeItemWeights(file.subarray(0, length)),
       refusal(/of item–item weights cannot be used: it has \d+/),
     );
   }
-  assert.throws(
+  await assert.rejects(
     () => decodeItemWeights(Uint8Array.of(...file, 0)),
     refusal(/it has \d+ of \d+ bytes; the next run/),
   );
 });
 
-Deno.test("decodeItemWeights() refuses a file with any one bit flipped", () => {
+Deno.test("decodeItemWeights() refuses a file with any one bit flipped", async () => {
   const file = encodeItemWeights(WEIGHTS);
   for (let at = 0; at < file.length; at++) {
     const flipped = file.slice();
     flipped[at]! ^= 1 << at % 8;
-    assert.throws(() => decodeItemWeights(flipped), refusal(/cannot be used/), `byte ${at}`);
+    await assert.rejects(() => decodeItemWeights(flipped), refusal(/cannot be used/), `byte ${at}`);
   }
 });
 
-Deno.test("decodeItemWeights() says so if a file is of another format", () => {
+Deno.test("decodeItemWeights() says so if a file is of another format", async () => {
   const file = encodeItemWeights(WEIGHTS);
   file[3] = 1;
-  assert.throws(() => decodeItemWeights(file), refusal(/it is of another format, or none/));
+  await assert.rejects(() => decodeItemWeights(file), refusal(/it is of another format, or none/));
 });

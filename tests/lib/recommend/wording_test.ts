@@ -81,8 +81,27 @@ Deno.test("learnPostings() takes words that objects have as properties", async (
 
 Deno.test("decodeWording() gives what encodeWording() was given, and refuses another format", async () => {
   const content = { ...await postingsOf(texts(9)), named_are_known: true };
-  assert.deepEqual(decodeWording(encodeWording(content)), content);
+  assert.deepEqual(await decodeWording(encodeWording(content)), content);
   const bytes = encodeWording(content);
   bytes[0]! ^= 1;
-  assert.throws(() => decodeWording(bytes), /the file of postings cannot be used: it is of another format/);
+  await assert.rejects(
+    () => decodeWording(bytes),
+    /the file of postings cannot be used: it is of another format/,
+  );
+});
+
+Deno.test("decodeWording() reads a long file in parts, and notices damage in the last of them", async () => {
+  const texts = Array.from({ length: 12_001 }, (_, i) => `text ${i}`);
+  const content = {
+    conversation_ids: texts,
+    words: texts.toReversed(),
+    starts: new Uint32Array(12_002),
+    conversations: new Uint32Array(600_000),
+    weights: new Float32Array(600_000).fill(0.5),
+    named_are_known: false,
+  };
+  const bytes = encodeWording(content);
+  assert.deepEqual(await decodeWording(bytes), content);
+  bytes[bytes.length - 2]! ^= 1;
+  await assert.rejects(() => decodeWording(bytes), /it has other bytes than were written/);
 });
