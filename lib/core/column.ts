@@ -16,7 +16,8 @@ export class Column<Numbers extends Uint32Array<ArrayBuffer> | Float32Array<Arra
     this.numbers[this.length++] = number;
   }
 
+  /** What was pushed, without a copy: it shares the list's buffer. */
   array(): Numbers {
-    return this.numbers.slice(0, this.length) as Numbers;
+    return this.numbers.subarray(0, this.length) as Numbers;
   }
 }

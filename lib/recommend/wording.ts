@@ -33,34 +33,37 @@ const MAX_SHARE = 0.2;
 const MIN_CONVERSATIONS = 50;
 const ROWS_PER_TURN = 500;
 
-/** Postings of these conversations, which come in ascending id. Memory: 12 bytes a word of a conversation, and as much again. */
+/** Postings of these conversations, which come in ascending id. Memory: 8 bytes a word of a conversation, and as much again. */
 export async function learnPostings(
   rows: AsyncIterable<Pick<ConversationWords, "conversation_id" | "words">>,
   { signal }: Abortable = {},
 ): Promise<Postings> {
   const conversation_ids: string[] = [];
   const index = new Map<string, number>();
-  const [at, of, weight] = [new Column(Uint32Array), new Column(Uint32Array), new Column(Float32Array)];
+  const [ends, of, weight] = [new Column(Uint32Array), new Column(Uint32Array), new Column(Float32Array)];
   for await (const { conversation_id, words } of rows) {
     for (const [word, count] of Object.entries(words)) {
       let w = index.get(word);
       if (w === undefined) index.set(word, w = index.size);
-      at.push(conversation_ids.length);
       of.push(w);
       weight.push(1 + Math.log(count));
     }
     conversation_ids.push(conversation_id);
+    ends.push(of.length);
     if (conversation_ids.length % ROWS_PER_TURN === 0) await yieldToEventLoop({ signal });
   }
-  return sorted({ conversation_ids, index, at: at.array(), of: of.array(), weight: weight.array() });
+  return sorted({ conversation_ids, index, ends: ends.array(), of: of.array(), weight: weight.array() });
 }
 
-/** Brings entries, which are in the order of conversations, into the order of words, without those that are in too many. */
+/**
+ * Brings entries, which are in the order of conversations, into the order of words, without those that are in too many. Those of
+ * conversation c end before `ends[c]`.
+ */
 function sorted(
-  { conversation_ids, index, at, of, weight }: {
+  { conversation_ids, index, ends, of, weight }: {
     conversation_ids: readonly string[];
     index: ReadonlyMap<string, number>;
-    at: Uint32Array;
+    ends: Uint32Array;
     of: Uint32Array;
     weight: Float32Array;
   },
@@ -76,18 +79,22 @@ function sorted(
     starts[i + 1] = starts[i]! + counts[w]!;
     next[w] = starts[i]!;
   });
-  const lengths = new Float64Array(n);
+  const idfs = Float64Array.from(counts, (count) => idf(n, count));
   const conversations = new Uint32Array(starts.at(-1)!);
   const weights = new Float32Array(starts.at(-1)!);
-  for (let e = 0; e < of.length; e++) {
-    const w = of[e]!;
-    if (next[w]! < 0) continue;
-    const value = weight[e]! * idf(n, counts[w]!);
-    lengths[at[e]!]! += value ** 2;
-    conversations[next[w]!] = at[e]!;
-    weights[next[w]!++] = value;
+  for (let c = 0, start = 0; c < n; start = ends[c++]!) {
+    let squares = 0;
+    for (let e = start; e < ends[c]!; e++) {
+      if (next[of[e]!]! >= 0) squares += (weight[e]! * idfs[of[e]!]!) ** 2;
+    }
+    const length = Math.sqrt(squares);
+    for (let e = start; e < ends[c]!; e++) {
+      const w = of[e]!;
+      if (next[w]! < 0) continue;
+      conversations[next[w]!] = c;
+      weights[next[w]!++] = weight[e]! * idfs[w]! / length;
+    }
   }
-  for (let e = 0; e < weights.length; e++) weights[e]! /= Math.sqrt(lengths[conversations[e]!]!);
   return { conversation_ids, words: words.map(([word]) => word), starts, conversations, weights };
 }
 
@@ -98,31 +105,35 @@ function idf(conversations: number, having: number): number {
 
 /** Postings to be asked. Not for use by two at a time, which one thread rules out: it has one row of sums. */
 export class Wording {
-  private readonly index: ReadonlyMap<string, number>;
   private readonly sums: Float64Array;
+  /** Of the conversations that share a word, in the order met. */
+  private readonly met: Uint32Array;
 
   constructor(private readonly postings: Postings) {
-    this.index = new Map(postings.words.map((word, w) => [word, w]));
     this.sums = new Float64Array(postings.conversation_ids.length);
+    this.met = new Uint32Array(postings.conversation_ids.length);
   }
 
   /** The `k` conversations with the highest cosine by tf-idf to these words, best first, ties by id; those that share none are left out. */
   nearest(words: WordCounts, k: number): WordingHit[] {
-    const { conversation_ids, starts, conversations, weights } = this.postings;
+    const { postings: { conversation_ids, starts, conversations, weights }, sums, met } = this;
     const asked = this.rarest(words);
     const length = Math.hypot(...asked.map(({ weight }) => weight));
-    const met: number[] = [];
+    let count = 0;
     for (const { word, weight } of asked) {
-      for (let e = starts[word]!; e < starts[word + 1]!; e++) {
+      const share = weight / length;
+      for (let e = starts[word]!, end = starts[word + 1]!; e < end; e++) {
         const conversation = conversations[e]!;
-        if (this.sums[conversation] === 0) met.push(conversation);
-        this.sums[conversation]! += weight / length * weights[e]!;
+        if (sums[conversation] === 0) met[count++] = conversation;
+        sums[conversation]! += share * weights[e]!;
       }
     }
     const best = new Best(k);
-    for (const conversation of met) {
-      best.add(conversation, this.sums[conversation]!);
-      this.sums[conversation] = 0;
+    for (let i = 0; i < count; i++) {
+      const conversation = met[i]!;
+      const score = sums[conversation]!;
+      sums[conversation] = 0;
+      if (score >= best.threshold) best.add(conversation, score);
     }
     return best.list.map(({ item, score }) => ({ id: conversation_ids[item]!, score: Math.min(1, score) }));
   }
@@ -131,7 +142,7 @@ export class Wording {
     const { conversation_ids, starts } = this.postings;
     const having = (word: number) => starts[word + 1]! - starts[word]!;
     return Object.entries(words).flatMap(([text, count]) => {
-      const word = this.index.get(text);
+      const word = this.indexOf(text);
       return word === undefined ? [] : [{ word, count }];
     }).sort((a, b) => having(a.word) - having(b.word) || a.word - b.word).slice(0, MAX_WORDS)
       .map(({ word, count }) => ({
@@ -139,11 +150,24 @@ export class Wording {
         weight: (1 + Math.log(count)) * idf(conversation_ids.length, having(word)),
       }));
   }
+
+  private indexOf(text: string): number | undefined {
+    const { words } = this.postings;
+    let [low, high] = [0, words.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compareText(words[middle]!, text) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return words[low] === text ? low : undefined;
+  }
 }
 
 /** The best of what is added, best first; of equal ones, the lower item. */
 class Best {
   readonly list: { item: number; score: number }[] = [];
+  /** What scores less is not among the best. */
+  threshold = -Infinity;
 
   constructor(private readonly limit: number) {}
 
@@ -160,5 +184,6 @@ class Best {
     }
     list.splice(low, 0, { item, score });
     if (list.length > limit) list.pop();
+    if (list.length === limit) this.threshold = list[limit - 1]!.score;
   }
 }
