@@ -6,6 +6,8 @@ const MIN_CHARACTERS = 5;
 const MIN_TYPO_CHARACTERS = 5;
 /** A name of one word only that has one letter wrong is taken for it from so many letters on. */
 const MIN_SINGLE_TYPO_CHARACTERS = 8;
+/** Words whose correction is remembered: some megabytes. */
+const MAX_CORRECTIONS = 50_000;
 
 const ARTICLES = new Set(["the", "a", "an"]);
 
@@ -112,15 +114,20 @@ interface Word {
   readonly isCorrected: boolean;
 }
 
+type Correction = Pick<Word, "text" | "isCorrected">;
+
 /** Words of names, found although a letter is wrong. */
 class Vocabulary {
   private readonly words = new Set<string>();
   /** By what a word is without one of its letters. */
   private readonly shortened = new Map<string, string[]>();
+  /** What was looked up: people repeat words. */
+  private readonly corrections = new Map<string, Correction>();
 
   add(word: string): void {
     if (this.words.has(word)) return;
     this.words.add(word);
+    this.corrections.clear();
     if (!canHaveTypo(word)) return;
     for (const short of shortenedForms(word)) {
       const words = this.shortened.get(short);
@@ -130,8 +137,17 @@ class Vocabulary {
   }
 
   /** The word itself if names have it, or if it is like none or several of theirs. */
-  correct(text: string): Pick<Word, "text" | "isCorrected"> {
+  correct(text: string): Correction {
     if (this.words.has(text) || !canHaveTypo(text)) return { text, isCorrected: false };
+    let correction = this.corrections.get(text);
+    if (correction === undefined) {
+      if (this.corrections.size === MAX_CORRECTIONS) this.corrections.clear();
+      this.corrections.set(text, correction = this.lookUp(text));
+    }
+    return correction;
+  }
+
+  private lookUp(text: string): Correction {
     const forms = [text, ...shortenedForms(text)];
     const near = new Set(forms.flatMap((form) => this.shortened.get(form) ?? []));
     for (const form of forms) if (this.words.has(form) && canHaveTypo(form)) near.add(form);
