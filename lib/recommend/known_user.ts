@@ -15,7 +15,7 @@ export const SILENT: UserWords = Object.freeze({ words: {}, named: [] });
 
 /** What the graph knows of a user. */
 export interface UserGraph {
-  /** The newest of what the user engaged with. */
+  /** What the user engaged with: what they clicked or converted on before what they were only shown, the newest of it. */
   readonly own: readonly Engagement[];
   /** The most expressed first. */
   readonly intents: readonly IntentCount[];
@@ -26,7 +26,7 @@ export function isKnown({ vector, words, own, intents }: KnownUser): boolean {
   return vector !== null || own.length + intents.length + Object.keys(words).length > 0;
 }
 
-/** How much of it is read: few users have more, and their newest engagement says most. */
+/** How much of it is read: few users have more, and their newest clicks and conversions say most. */
 const MAX = Object.freeze({ own: 500, intents: 8 });
 
 export async function readUserGraph(

@@ -151,6 +151,18 @@ function engaged(test: Test): void {
     assert.deepEqual(await store.engagedBy({ user_ids: ["a", "b"], limit: 9 }), []);
   });
 
+  test("engagedBy() gives what was only shown after the rest, however new it is", async (store) => {
+    const shown = [7, 8, 9].map((at) => ({ ...engages("a", `shown-${at}`, at, 0), conversions: 0 }));
+    const clicked = { ...engages("a", "clicked", 2), conversions: 0 };
+    const converted = engages("a", "converted", 1, 0);
+    await store.setEngaged({ user_ids: ["a"], edges: [...shown, clicked, converted] });
+    const of = async (limit: number) =>
+      (await store.engagedBy({ user_ids: ["a"], limit })).map(({ campaign_id }) => campaign_id);
+    assert.deepEqual(await of(1), ["clicked"]);
+    assert.deepEqual(await of(3), ["clicked", "converted", "shown-9"]);
+    assert.deepEqual(await of(9), ["clicked", "converted", "shown-7", "shown-8", "shown-9"]);
+  });
+
   test("engagedBy() gives each user's newest, in ascending user and campaign", async (store) => {
     const edges = many();
     await store.setEngaged({ user_ids: edges.map((edge) => edge.user_id), edges });

@@ -99,7 +99,7 @@ UNWIND $user_ids AS user_id
 MATCH (u:User {namespace: $namespace, id: user_id})
 CALL (u) {
   MATCH (u)-[r:ENGAGED]->(c:Campaign)
-  RETURN r, c ORDER BY r.last DESC, coalesce(c.sort, c.id) LIMIT toInteger($limit)
+  RETURN r, c ORDER BY r.clicks + r.conversions > 0 DESC, r.last DESC, coalesce(c.sort, c.id) LIMIT toInteger($limit)
 }
 RETURN user_id, collect([c.id, r.impressions, r.clicks, r.conversions, r.dismissals, r.last]) AS edges`;
 

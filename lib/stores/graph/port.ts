@@ -61,7 +61,10 @@ export interface GraphStore {
   ): Promise<number>;
   /** What these conversations led to, in ascending conversation and campaign. */
   engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]>;
-  /** What these users engaged in, in ascending user and campaign; per user the `limit` newest. */
+  /**
+   * What these users engaged in, in ascending user and campaign; per user at most `limit`: campaigns that they clicked or converted on
+   * before others, and of these the newest.
+   */
   engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]>;
   /** One user's intents, most expressed first, ties by intent. */
   intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]>;

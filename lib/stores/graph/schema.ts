@@ -1,8 +1,8 @@
 import type { Migration } from "../sqlite.ts";
 
 /**
- * ENGAGED edges sit with their user, newest first, so that "the newest of each of these users" reads just those. The
- * index on `campaign_id` is the way back, and keeps one edge a pair.
+ * ENGAGED edges sit with their user, so that what a user engaged in is read in one go. The index on `campaign_id` is the way back, and
+ * keeps one edge a pair.
  */
 export const GRAPH_MIGRATIONS: readonly Migration[] = [
   `
