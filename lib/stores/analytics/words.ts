@@ -19,26 +19,28 @@ export class Words {
   constructor(private readonly db: Sqlite) {}
 
   async set(o: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    const { user_ids, profiles, conversations, signal } = o;
-    await this.db.write(() => {
-      const users = JSON.stringify(user_ids);
-      for (const table of WORD_TABLES) {
-        this.db.run(`DELETE FROM ${table} WHERE user_id IN (SELECT value FROM json_each(?))`, users);
-      }
-      for (const { user_id, words, named } of profiles) {
-        this.db.run(
-          "INSERT INTO profile_words (user_id, words, named) VALUES (?, ?, ?)",
-          ...[user_id, JSON.stringify(words), JSON.stringify(named)],
-        );
-      }
-      for (const { conversation_id, user_id, words, named, named_shown } of conversations) {
-        this.db.run(
-          `INSERT INTO conversation_words (conversation_id, user_id, words, named, named_shown)
-           VALUES (?, ?, ?, ?, ?)`,
-          ...[conversation_id, user_id, JSON.stringify(words), named, named_shown],
-        );
-      }
-    }, { signal });
+    const profiles = Map.groupBy(o.profiles, ({ user_id }) => user_id);
+    const conversations = Map.groupBy(o.conversations, ({ user_id }) => user_id);
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      for (const table of WORD_TABLES) this.db.run(`DELETE FROM ${table} WHERE user_id = ?`, user_id);
+      profiles.get(user_id)?.forEach((one) => this.addProfile(one));
+      conversations.get(user_id)?.forEach((one) => this.addConversation(one));
+    }, o);
+  }
+
+  private addProfile({ user_id, words, named }: ProfileWords): void {
+    this.db.run(
+      "INSERT INTO profile_words (user_id, words, named) VALUES (?, ?, ?)",
+      ...[user_id, JSON.stringify(words), JSON.stringify(named)],
+    );
+  }
+
+  private addConversation({ conversation_id, user_id, words, named, named_shown }: ConversationWords): void {
+    this.db.run(
+      `INSERT INTO conversation_words (conversation_id, user_id, words, named, named_shown)
+       VALUES (?, ?, ?, ?, ?)`,
+      ...[conversation_id, user_id, JSON.stringify(words), named, named_shown],
+    );
   }
 
   ofProfile(user_id: string): ProfileWords | null {
