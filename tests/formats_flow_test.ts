@@ -62,6 +62,7 @@ Deno.test("campaigns and events are read of CSV, plain and gzipped, and are what
       campaign_id: "kayak",
       title: "Kayak tour; short",
       description: "Two hours",
+      aliases: [],
       intents: ["book_tour", "ask_price"],
       category: "tour",
       tags: ["water"],

@@ -73,12 +73,16 @@ export interface ProfileText {
   readonly newest: string;
 }
 
-/** A user's profile: their newest words, {@link MAX_TEXT} characters of them at most, in the order said; null if they said nothing. */
+/**
+ * A user's profile: what they said, the newest first, {@link MAX_TEXT} characters of it at most; null if they said nothing. Models read
+ * 128 to 512 word pieces and cut the rest off, which must not be the newest. On dialogues about films, whose openings are short, the
+ * order makes no difference (NDCG@10 .125 and .126).
+ */
 export function profileTextOf({ user_id, messages }: Omit<UserRows, "events">): ProfileText | null {
   const own = inOrder(messages.filter((message) => isOwn(message, user_id)));
   const newest = own.at(-1);
   if (newest === undefined) return null;
-  return { text: partsOf(own.toReversed()).reverse().join("\n"), newest: newest.timestamp };
+  return { text: partsOf(own.toReversed()).join("\n"), newest: newest.timestamp };
 }
 
 /** Whether a conversation shows what to recommend to others who say the like: something in it was shown or taken, and not dismissed. */

@@ -112,7 +112,7 @@ Deno.test("conversations() writes what was said, and what it led to, of each dir
     const store = await vectorsOf(world);
     assert.deepEqual(await store.counts(), { messages: 0, profiles: 1, conversations: 1, campaigns: 0 });
     const [opening, whole, profile] = await embedder.embed({
-      texts: ["boots for ice", "boots for ice\nthank you", "boots for ice\nthank you\na tent"],
+      texts: ["boots for ice", "boots for ice\nthank you", "a tent\nthank you\nboots for ice"],
     });
     assert.deepEqual((await store.get({ collection: "profiles", ids: ["ada"] })).get("ada"), profile);
     await store.build({ version: 1 });

@@ -168,14 +168,14 @@ Deno.test("conversationsOf() takes thousands of messages and events in their str
   assert.ok(found.every(({ whole }) => whole.length <= MAX_TEXT));
 });
 
-Deno.test("profileTextOf() takes the user's newest words in the order said, and nothing of the clock", () => {
+Deno.test("profileTextOf() takes the user's words, the newest first, and nothing of the clock", () => {
   const messages = [
     said(3, "three"),
     said(1, "one"),
     said(2, "two"),
     said(4, "reply", { role: "assistant" }),
   ];
-  const expected = { text: "one\ntwo\nthree", newest: rows.minute(3) };
+  const expected = { text: "three\ntwo\none", newest: rows.minute(3) };
   assert.deepEqual(profileTextOf({ user_id: "ada", messages }), expected);
   assert.deepEqual(profileTextOf({ user_id: "ada", messages: messages.toReversed() }), expected);
   assert.equal(profileTextOf({ user_id: "bob", messages }), null);
@@ -186,7 +186,7 @@ Deno.test("profileTextOf() lets go of the oldest words first", () => {
     said(at, letter, { message: letter.repeat(MAX_TEXT / 5 - 1) });
   const messages = ["a", "b", "c", "d", "e", "f", "g"].map(fifth);
   const { text } = profileTextOf({ user_id: "ada", messages })!;
-  assert.deepEqual(text.split("\n").map((part) => part[0]), ["c", "d", "e", "f", "g"]);
+  assert.deepEqual(text.split("\n").map((part) => part[0]), ["g", "f", "e", "d", "c"]);
   const long = said(8, "long", { message: "z".repeat(3 * MAX_TEXT) });
   assert.equal(profileTextOf({ user_id: "ada", messages: [...messages, long] })?.text, "z".repeat(MAX_TEXT));
 });

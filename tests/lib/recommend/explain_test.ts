@@ -116,6 +116,12 @@ Deno.test("explain() gives at most three reasons, the weightiest first", () => {
   assert.deepEqual(all.map((one) => one.code), ["similar_conversations", "intent", "co_engagement"]);
 });
 
+Deno.test("explain() counts people once who asked alike in meaning and in words, by the weightier", () => {
+  const codes = (sources: Partial<Sources>) => reasons(sources).map(({ code }) => code);
+  assert.deepEqual(codes({ similar_conversations: 0.5, wording: 0.5 }), ["similar_conversations"]);
+  assert.deepEqual(codes({ similar_conversations: 0.02, wording: 0.9 }), ["wording"]);
+});
+
 Deno.test("explain() leaves out a reason that adds little", () => {
   const codes = reasons({ similar_conversations: 0.5, similarity: 0.02 }).map((one) => one.code);
   assert.deepEqual(codes, ["similar_conversations"]);
