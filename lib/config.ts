@@ -1,9 +1,10 @@
-import { join, z } from "../deps.ts";
+import { join, type z } from "../deps.ts";
 import { ParleyError, reasonOf } from "./core/errors.ts";
-import { absolute, holdsLogin, localUrl, parseUrl } from "./core/parse_url.ts";
+import { absolute, localUrl, parseUrl } from "./core/parse_url.ts";
 import { checkSchedule, timezoneProblem } from "./dag/schedule.ts";
 import { didYouMean } from "./suggest.ts";
-import { type ApiKey, type Kind, LOG_LEVELS, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
+import { type ApiKey, type Kind, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
+import { Environment } from "./settings.ts";
 
 /** Paths to read, by what they hold. */
 export type Sources = Readonly<Record<Kind, readonly string[]>>;
@@ -63,68 +64,6 @@ export interface Config {
   readonly missing_campaigns: "keep" | "end";
   readonly log: LogLevel;
 }
-
-const number = (low: number, high: number) =>
-  z.coerce.number({ error: "is not a number" }).min(low, `is below ${low}`).max(high, `is above ${high}`);
-const list = z.string().transform((text) =>
-  text.split(",").map((part) => part.trim()).filter((part) => part !== "")
-);
-
-/** The environment as it is read. Every name here stands in `.env.example` and in the README's table. */
-const Environment = z.object({
-  PARLEY_DATA: z.string().min(1).default("./.parley"),
-  PARLEY_DOCUMENTS: z.string().optional(),
-  PARLEY_VECTORS: z.string().optional(),
-  PARLEY_GRAPH: z.string().optional(),
-  PARLEY_ANALYTICS: z.string().optional(),
-  PARLEY_RUNS: z.string().optional(),
-  PARLEY_CACHE: z.string().default("memory:64mb"),
-  PARLEY_ARTIFACTS: z.string().optional(),
-  PARLEY_LINEAGE: z.url({ protocol: /^https?$/, error: "is not a URL such as http://marquez:5000" })
-    .refine(
-      (text) => !holdsLogin(text),
-      "holds credentials: set PARLEY_LINEAGE_KEY to a token, and write an @ in its path as %40",
-    )
-    .transform((text) => new URL(text)).nullable().default(null),
-  PARLEY_LINEAGE_KEY: z.string().nullable().default(null),
-  PARLEY_EMBEDDINGS: z.string().optional(),
-  PARLEY_EMBEDDINGS_KEY: z.string().nullable().default(null),
-  PARLEY_EMBED_LONG: z.enum(["truncate", "windows"], { error: "is neither truncate nor windows" })
-    .default("truncate"),
-  PARLEY_ALLOW_TEST_EMBEDDER: z.enum(["0", "1"], { error: "is neither 0 nor 1" }).default("0"),
-  PARLEY_MODELS: list.default([]),
-  HF_ENDPOINT: z.url({ protocol: /^https?$/, error: "is not a URL such as https://huggingface.co" })
-    .refine((text) => !holdsLogin(text), "holds credentials: set HF_TOKEN to a token")
-    .nullable().default(null),
-  HF_TOKEN: z.string().nullable().default(null),
-  PARLEY_INTENTS: z.string().optional(),
-  PARLEY_EMBED_SESSIONS: number(1, 256).default(() => navigator.hardwareConcurrency),
-  PARLEY_MESSAGES: list.default([]),
-  PARLEY_CAMPAIGNS: list.default([]),
-  PARLEY_EVENTS: list.default([]),
-  PARLEY_INBOX: z.string().optional(),
-  PARLEY_SCHEDULE: z.string().default("30 2 * * *"),
-  PARLEY_TIMEZONE: z.string().default("UTC"),
-  PARLEY_HOST: z.string().min(1).default("127.0.0.1"),
-  PARLEY_PORT: number(0, 65_535).default(8000),
-  PARLEY_API_KEYS: list.default([]),
-  PARLEY_ANSWER_MS: number(10, 60_000).default(250),
-  PARLEY_MAX_SOURCE_GB: number(0.001, 1_000_000).default(10),
-  PARLEY_MAX_BAD_SHARE: number(0, 1).default(0.2),
-  PARLEY_EARLIEST: z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
-    .transform((day) => Date.parse(day))
-    .refine((at) => at >= 0, "is before 1970")
-    .refine((at) => at <= Date.now(), "is in the future: every message and event would be refused"),
-  PARLEY_RETENTION_DAYS: number(1, 3_650).default(30),
-  PARLEY_LEASE_MS: number(500, 3_600_000).default(15_000),
-  PARLEY_HALF_LIFE_DAYS: number(0.01, 3_650).default(365),
-  PARLEY_REPURCHASE_DAYS: z.union([z.literal("never"), number(0, 36_500)], {
-    error: "is neither never nor a number of days from 0 to 36500",
-  }).default("never").transform((days) => days === "never" ? null : days),
-  PARLEY_CONVERSATION_GAP_MINUTES: number(0.1, 100_000).default(30),
-  PARLEY_MISSING_CAMPAIGNS: z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
-  PARLEY_LOG: z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
-});
 
 /** Stands beside this program, wherever that is started from. */
 const VENDORED_MODEL = decodeURIComponent(new URL("../models/bge-small-en-v1.5", import.meta.url).pathname);

@@ -3,7 +3,11 @@ import assert from "node:assert/strict";
 /** Which layer may import which: by path prefix, longest first. `deps` is deps.ts; a layer may always import itself. */
 const LAYERS: readonly { readonly at: RegExp; readonly may: readonly RegExp[] }[] = [
   { at: /^lib\/core\//, may: [/^lib\/core\//] },
-  { at: /^lib\/config\.ts$/, may: [/^lib\/core\//, /^lib\/dag\/schedule\.ts$/, /^lib\/suggest\.ts$/] },
+  {
+    at: /^lib\/config\.ts$/,
+    may: [/^lib\/core\//, /^lib\/dag\/schedule\.ts$/, /^lib\/(suggest|settings)\.ts$/],
+  },
+  { at: /^lib\/settings\.ts$/, may: [/^lib\/core\//] },
   { at: /^lib\/suggest\.ts$/, may: [] },
   { at: /^lib\/environment\.ts$/, may: [/^lib\/core\//] },
   { at: /^lib\/(schema|sources)\//, may: [/^lib\/core\//] },

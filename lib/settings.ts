@@ -1,0 +1,250 @@
+import { z } from "../deps.ts";
+import { holdsLogin } from "./core/parse_url.ts";
+import { LOG_LEVELS } from "./core/types.ts";
+
+/** What the reference says of a setting in addition to what its schema says. */
+interface About {
+  readonly description: string;
+  /** What an empty value stands for, if it is not the schema's default. */
+  readonly empty?: string;
+}
+
+const about = <S extends z.ZodType>(schema: S, description: string, empty?: string): S =>
+  schema.meta({ description, ...empty !== undefined && { empty } } satisfies About);
+
+const number = (low: number, high: number) =>
+  z.coerce.number({ error: "is not a number" }).min(low, `is below ${low}`).max(high, `is above ${high}`);
+const list = z.string().transform((text) =>
+  text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+);
+const text = z.string().optional();
+const secret = z.string().nullable().default(null);
+
+const DATA = {
+  PARLEY_DATA: about(
+    z.string().min(1).default("./.parley"),
+    "Where the embedded stores live. The tasks in deno.json may write `.parley` only. For another place, run the task's line " +
+      "from deno.json with `--allow-write=` and that folder.",
+  ),
+  PARLEY_MESSAGES: about(
+    list.default([]),
+    "Messages that the nightly pipeline reads: files or folders, comma-separated. JSON, NDJSON or CSV, plain or gzipped.",
+    "none",
+  ),
+  PARLEY_CAMPAIGNS: about(list.default([]), "Campaigns that it reads, in the same way.", "none"),
+  PARLEY_EVENTS: about(list.default([]), "Events that it reads, in the same way.", "none"),
+  PARLEY_INBOX: about(
+    text,
+    "A folder whose files may be chosen for a run on the page of the pipeline, besides the sources above. Its sub-folders are " +
+      "not offered, and links in it are not followed.",
+    "none",
+  ),
+};
+
+const STORES = {
+  PARLEY_DOCUMENTS: about(
+    text,
+    "Where messages are: `mongodb://user:password@host:27017/parley` or a SQLite file. In the URL of any store, write `/ ? # %` " +
+      "in a user or a password as `%2F %3F %23 %25`, and `@` after the host as `%40`.",
+    "a SQLite file in PARLEY_DATA",
+  ),
+  PARLEY_VECTORS: about(
+    text,
+    "Where vectors are: `milvus://host:19530`, `https://API_KEY@host` for Zilliz Cloud, or a SQLite file.",
+    "a SQLite file in PARLEY_DATA",
+  ),
+  PARLEY_GRAPH: about(
+    text,
+    "Where the graph is: `neo4j://neo4j:password@host:7687` or a SQLite file.",
+    "a SQLite file in PARLEY_DATA",
+  ),
+  PARLEY_ANALYTICS: about(
+    text,
+    "Where campaigns, events and data versions are: `postgres://user:password@host:5432/parley` or a SQLite file.",
+    "a SQLite file in PARLEY_DATA",
+  ),
+  PARLEY_RUNS: about(
+    text,
+    "Where runs are recorded, in the same way.",
+    "the server in PARLEY_ANALYTICS, or a SQLite file in PARLEY_DATA",
+  ),
+  PARLEY_CACHE: about(
+    z.string().default("memory:64mb"),
+    "Where answers are kept: in memory, at most so large, or `redis://:password@host:6379`.",
+  ),
+  PARLEY_ARTIFACTS: about(
+    text,
+    "Files that tasks leave for each other: a folder.",
+    "artifacts/ in PARLEY_DATA",
+  ),
+};
+
+const EMBEDDING = {
+  PARLEY_EMBEDDINGS: about(
+    text,
+    "The embedding model. `onnx:./models/NAME` is a folder in the layout of sentence-transformers with an ONNX export; " +
+      "`onnx:sentence-transformers/all-roberta-large-v1` a model of a hub, fetched once into models/ in PARLEY_DATA; " +
+      "`https://HOST/v1/embeddings?model=NAME` an OpenAI-compatible endpoint, of which `&dimensions=N` asks for as many; " +
+      "`tei+http://HOST:8080` Text Embeddings Inference. Once there are data, change it by a run of the dag reembed.",
+    "the bundled bge-small-en-v1.5",
+  ),
+  PARLEY_EMBEDDINGS_KEY: about(
+    secret,
+    "The endpoint's API key. It is sent to the scheme, host and port in PARLEY_EMBEDDINGS and nowhere else.",
+    "none",
+  ),
+  PARLEY_MODELS: about(
+    list.default([]),
+    "Other models that a change of model may be started with on a page, comma-separated, written as PARLEY_EMBEDDINGS is (a " +
+      "comma in one as `%2C`). On the command line any can be named.",
+    "none",
+  ),
+  PARLEY_INTENTS: about(
+    text,
+    "The catalogue of intents, a JSON file.",
+    "the sample's own for the sample, and none for other data",
+  ),
+  PARLEY_EMBED_SESSIONS: about(
+    number(1, 256).default(() => navigator.hardwareConcurrency),
+    "Texts embedded at one time, each by one core.",
+    "as many as there are cores",
+  ),
+  PARLEY_EMBED_LONG: about(
+    z.enum(["truncate", "windows"], { error: "is neither truncate nor windows" }).default("truncate"),
+    'Texts that are longer than the model reads: "truncate" cuts their end off, "windows" reads them in overlapping parts, the ' +
+      "first 64 of each, and takes the mean. The latter is another model to the stores.",
+  ),
+  PARLEY_ALLOW_TEST_EMBEDDER: about(
+    z.enum(["0", "1"], { error: "is neither 0 nor 1" }).default("0"),
+    "1 lets start, serve and schedule work with PARLEY_EMBEDDINGS=test:DIMENSION, whose vectors mean nothing, and with what was " +
+      "published by it.",
+  ),
+  HF_ENDPOINT: about(
+    z.url({ protocol: /^https?$/, error: "is not a URL such as https://huggingface.co" })
+      .refine((text) => !holdsLogin(text), "holds credentials: set HF_TOKEN to a token")
+      .nullable().default(null),
+    "The hub that models are fetched from.",
+    "Hugging Face",
+  ),
+  HF_TOKEN: about(
+    secret,
+    "A token for models that are not open to all. It is sent to that hub and not to where it redirects.",
+    "none",
+  ),
+};
+
+const API = {
+  PARLEY_HOST: about(
+    z.string().min(1).default("127.0.0.1"),
+    "Where the API listens. Anything but loopback needs keys.",
+  ),
+  PARLEY_PORT: about(number(0, 65_535).default(8000), "The port of the API; 0 takes a free one."),
+  PARLEY_API_KEYS: about(
+    list.default([]),
+    "Comma-separated `scopes:secret`. Scopes are read, write, admin; each includes those before it. A secret has 16 characters " +
+      "or more, such as `openssl rand -hex 16` prints.",
+    "none, and the API is open on loopback",
+  ),
+  PARLEY_ANSWER_MS: about(
+    number(10, 60_000).default(250),
+    "How long an answer may take in all, in milliseconds. What has not come by then is left out and named.",
+  ),
+};
+
+const PIPELINE = {
+  PARLEY_SCHEDULE: about(
+    z.string().default("30 2 * * *"),
+    'When the nightly pipeline runs: crontab(5), or "off". If day and weekday are both given, and neither begins with `*`, it ' +
+      "runs on either. A time that the clock leaves out in spring is due at the first instant after the gap.",
+  ),
+  PARLEY_TIMEZONE: about(z.string().default("UTC"), "The IANA time zone of PARLEY_SCHEDULE."),
+  PARLEY_MAX_SOURCE_GB: about(
+    number(0.001, 1_000_000).default(10),
+    "The most that is read of one source, in GB, as it is on disk and as it is unzipped. A larger one is left out.",
+  ),
+  PARLEY_MAX_BAD_SHARE: about(
+    number(0, 1).default(0.2),
+    "The share of bad input rows above which a run stops before it writes to any store, if they are ten or more. A run whose " +
+      "rows are all bad stops too.",
+  ),
+  PARLEY_EARLIEST: about(
+    z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
+      .transform((day) => Date.parse(day))
+      .refine((at) => at >= 0, "is before 1970")
+      .refine((at) => at <= Date.now(), "is in the future: every message and event would be refused"),
+    "The first day of which messages and events are taken. A row from before it, or from more than a day ahead of the run, is " +
+      "refused.",
+  ),
+  PARLEY_RETENTION_DAYS: about(
+    number(1, 3_650).default(30),
+    "How long refused rows and artifacts are kept.",
+  ),
+  PARLEY_LEASE_MS: about(
+    number(500, 3_600_000).default(15_000),
+    "How long a process may be silent before another takes over its runs, in milliseconds.",
+  ),
+};
+
+const MEANING = {
+  PARLEY_HALF_LIFE_DAYS: about(
+    number(0.01, 3_650).default(365),
+    "After how long an event counts half for popularity. Where what is wanted changes within weeks, 30 is better.",
+  ),
+  PARLEY_REPURCHASE_DAYS: about(
+    z.union([z.literal("never"), number(0, 36_500)], {
+      error: "is neither never nor a number of days from 0 to 36500",
+    }).default("never").transform((days) => days === "never" ? null : days),
+    "After how many days a campaign may be shown again to a user who converted on it, if it has no repurchase_days of its own: " +
+      'a number, or "never".',
+  ),
+  PARLEY_CONVERSATION_GAP_MINUTES: about(
+    number(0.1, 100_000).default(30),
+    "After how many minutes of silence a user's next message begins another conversation, if messages have no conversation_id. " +
+      "An event belongs to what was said up to twice as long before it. After a change the next run derives all users again.",
+  ),
+  PARLEY_MISSING_CAMPAIGNS: about(
+    z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
+    'What becomes of campaigns that are in no source any more: keep, which reports them, or end, which gives them the status "ended" ' +
+      "until a source has them again.",
+  ),
+};
+
+const WATCHING = {
+  PARLEY_LINEAGE: about(
+    z.url({ protocol: /^https?$/, error: "is not a URL such as http://marquez:5000" })
+      .refine(
+        (text) => !holdsLogin(text),
+        "holds credentials: set PARLEY_LINEAGE_KEY to a token, and write an @ in its path as %40",
+      )
+      .transform((text) => new URL(text)).nullable().default(null),
+    "Where lineage is sent as OpenLineage events, such as `http://marquez:5000`; `?namespace=` names where the jobs are.",
+    "nowhere",
+  ),
+  PARLEY_LINEAGE_KEY: about(secret, "A bearer token for it.", "none"),
+  PARLEY_LOG: about(
+    z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
+    "How much is logged on stderr. Lines for people on a terminal, else JSON lines.",
+  ),
+};
+
+/** The environment as it is read. docs/configuration.md and .env.example are written from it by `deno task docs`. */
+export const Environment = z.object({
+  ...DATA,
+  ...STORES,
+  ...EMBEDDING,
+  ...API,
+  ...PIPELINE,
+  ...MEANING,
+  ...WATCHING,
+});
+
+/** The settings by what they are about, in the order in which the reference has them. */
+export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
+  "What is read": DATA,
+  "Stores": STORES,
+  "Embedding and intents": EMBEDDING,
+  "The API": API,
+  "Runs": PIPELINE,
+  "What answers go by": MEANING,
+  "Watching it": WATCHING,
+};
