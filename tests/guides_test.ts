@@ -1,0 +1,91 @@
+/** Follows the guides to the letter in a copy of the repository: creates the files, makes the changes, runs the tests. */
+import assert from "node:assert/strict";
+import { ROOT } from "./fixtures/flow.ts";
+
+/** What a guide's steps need of the repository. */
+const PARTS = [
+  "commands",
+  "lib",
+  "models",
+  "routes",
+  "sample",
+  "tasks",
+  "tests",
+  "deno.json",
+  "deno.lock",
+  "deps.ts",
+  "main.ts",
+];
+
+/** The text of each fenced block of a language, in order. */
+function blocks(guide: string, language: string): string[] {
+  return [...guide.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, "gm"))].map(([, text]) =>
+    text!
+  );
+}
+
+/** Creates each file that a block names in its first line. */
+function createFiles(root: string, guide: string): string[] {
+  return blocks(guide, "ts").map((text) => {
+    const path = /^\/\/ (\S+\.ts)\n/.exec(text)?.[1];
+    assert.ok(path, "each block of code begins with its path");
+    Deno.writeTextFileSync(`${root}/${path}`, text.slice(text.indexOf("\n") + 1));
+    return path;
+  });
+}
+
+/** Makes the change of each block: what it takes out is there once. */
+function changeFiles(root: string, guide: string): string[] {
+  return [...guide.matchAll(/^In `(\S+)`:\n([^]*?)(?=^In `|^## |$(?![^]))/gm)].map(([, path, part]) => {
+    for (const block of blocks(part!, "diff")) {
+      const lines = (sign: string) =>
+        block.split("\n").filter((line) => line.startsWith(sign)).map((line) => line.slice(1)).join("\n");
+      const text = Deno.readTextFileSync(`${root}/${path}`);
+      assert.equal(text.split(`${lines("-")}\n`).length, 2, `${path} has once: ${lines("-")}`);
+      Deno.writeTextFileSync(`${root}/${path}`, text.replace(lines("-"), () => lines("+")));
+    }
+    return path!;
+  });
+}
+
+async function deno(cwd: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd,
+    env: { NO_COLOR: "1", PARLEY_EMBEDDINGS: "test:64" },
+  }).output();
+  const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assert.equal(code, 0, `deno ${args.join(" ")}\n${text}`);
+  return text;
+}
+
+for (const [name, tests] of [["own_dag", 2], ["own_store", 14]] as const) {
+  Deno.test(`docs/${name}.md can be followed to the letter, and its tests pass`, async () => {
+    const guide = Deno.readTextFileSync(`${ROOT}docs/${name}.md`);
+    const root = await Deno.makeTempDir({ prefix: "parley-guide-" });
+    try {
+      await Deno.mkdir(`${root}/docs`);
+      for (const part of PARTS) await copy(`${ROOT}${part}`, `${root}/${part}`);
+      const created = createFiles(root, guide);
+      const changed = changeFiles(root, guide);
+      assert.ok(created.length > 1 && changed.length > 0);
+      await deno(root, "fmt", "--check", ...created, ...changed);
+      await deno(root, "lint", ...created, ...changed);
+      await deno(root, "check", ...created, ...changed);
+      await deno(root, "test", "--allow-read", "--no-check", "tests/architecture_test.ts");
+      const written = created.filter((path) => path.endsWith("_test.ts"));
+      const said = await deno(root, "test", "--allow-all", "--no-check", ...written);
+      const [, passed, rest] = /^ok \| (\d+) passed \| (.*)$/m.exec(said) ?? [];
+      assert.ok(Number(passed) >= tests && /^0 failed \(/.test(rest!), said);
+    } finally {
+      await Deno.remove(root, { recursive: true });
+    }
+  });
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  if (from.endsWith("/models")) return await Deno.symlink(from, to);
+  if (!(await Deno.stat(from)).isDirectory) return await Deno.copyFile(from, to);
+  await Deno.mkdir(to);
+  for await (const { name } of Deno.readDir(from)) await copy(`${from}/${name}`, `${to}/${name}`);
+}
