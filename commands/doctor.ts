@@ -2,7 +2,8 @@ import { styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
-import type { Finding } from "../lib/quality/checks.ts";
+import { anomalyId } from "../lib/quality/anomaly.ts";
+import { KnownProblems, type ReportedFinding } from "./doctor_known.ts";
 import {
   checkDisk,
   checkFiles,
@@ -29,8 +30,13 @@ import { EXIT } from "./exit.ts";
 import { askPublished } from "./services.ts";
 import { sourceFindings } from "./source_findings.ts";
 
+/** A store, and who has it in hand that it is wrong. */
+interface JudgedStore extends StoreReport {
+  readonly acknowledged: ReportedFinding["acknowledged"];
+}
+
 interface Diagnosis {
-  readonly stores: readonly StoreReport[];
+  readonly stores: readonly JudgedStore[];
   readonly counts: Readonly<Record<string, Record<string, number>>>;
   readonly sources: readonly SourceReport[];
   /** When the nightly run is due next; null if it is switched off. */
@@ -39,7 +45,8 @@ interface Diagnosis {
     | null;
   /** Null if the run store cannot be read. */
   readonly scheduler: SchedulerReport | null;
-  readonly findings: readonly Finding[];
+  /** What is wrong. What is acknowledged does not count. */
+  readonly findings: readonly ReportedFinding[];
   /** The origin that lineage is sent to, and how many ended attempts wait for that; null where it is not. */
   readonly lineage: { readonly url: string; readonly unsent: number | null } | null;
   readonly disk_free_gb: number;
@@ -68,8 +75,8 @@ export async function doctor(config: Config, o: { json: boolean }): Promise<numb
 }
 
 function isWell({ stores, findings }: Diagnosis): boolean {
-  return stores.every(({ error }) => error === null) &&
-    findings.every(({ severity }) => severity !== "critical");
+  return stores.every(({ error, acknowledged }) => error === null || acknowledged !== null) &&
+    findings.every(({ severity, acknowledged }) => severity !== "critical" || acknowledged !== null);
 }
 
 async function diagnose(
@@ -91,24 +98,37 @@ async function diagnose(
     unsent: await reading.of("runs", stores.runs, (runs) => runs.unsent()),
   };
   const disk_free_gb = freeBytes(config.data) / 1e9;
+  const known = await KnownProblems.read(config, stores);
   return {
-    stores: await measured(reports, opened, reading.errors),
+    stores: (await measured(reports, opened, reading.errors)).map((report) => ({
+      ...report,
+      acknowledged: report.error === null ? null : storeInHand(known, report.role),
+    })),
     counts,
     sources: sourceReports(config, records ?? []),
     schedule: scheduleOf(config),
     scheduler: scheduler?.report ?? null,
-    findings: [
+    findings: known.report([
       ...findings,
       ...await sourceFindings(config),
       ...await checkFiles(config),
       ...scheduler?.findings ?? [],
       ...checkPermissions(config),
       ...checkDisk(disk_free_gb),
-    ],
+    ]),
     lineage,
     disk_free_gb,
     memory_available_gb: Deno.systemMemoryInfo().available / 1e9,
   };
+}
+
+/** Who has it in hand that a store does not answer, or has lost all that it had. */
+function storeInHand(known: KnownProblems, store: Role): ReportedFinding["acknowledged"] {
+  const faults = ["store_unreachable", "store_emptied"].map((code) => {
+    const subject = { kind: "store", store } as const;
+    return known.inHand({ code, id: anomalyId({ code, subject }) });
+  });
+  return faults.find((each) => each !== null) ?? null;
 }
 
 /** The reports with what reading has found, and with latencies from when nothing else is going on. */
@@ -142,10 +162,10 @@ function sizeText(bytes: number | null): string {
 
 function print(diagnosis: Diagnosis): void {
   const { stores, counts, findings, lineage, disk_free_gb, memory_available_gb } = diagnosis;
-  for (const { role, url, health, error } of stores) {
+  for (const { role, url, health, error, acknowledged } of stores) {
     const rows = Object.entries(counts[role] ?? {}).map(([name, n]) => `${n} ${name}`).join(", ");
     const line = health === null || error !== null
-      ? styleText("red", `✖ ${role.padEnd(10)} ${url}: ${error}`)
+      ? styleText("red", `✖ ${role.padEnd(10)} ${url}: ${error}${inHand(acknowledged)}`)
       : `${styleText("green", "✔")} ${role.padEnd(10)} ${health.adapter} ${health.version}, ` +
         `${health.latency_ms.toFixed(1)} ms${sizeText(health.bytes)}, ${url}${
           rows === "" ? "" : `: ${rows}`
@@ -167,10 +187,15 @@ function print(diagnosis: Diagnosis): void {
   console.log(
     `  disk ${disk_free_gb.toFixed(0)} GB free, memory ${memory_available_gb.toFixed(1)} GB available`,
   );
-  for (const { severity, text } of findings) {
-    console.log(styleText(severity === "critical" ? "red" : "yellow", `${severity}: ${text}`));
+  for (const { severity, text, acknowledged } of findings) {
+    const colour = acknowledged !== null ? "gray" : severity === "critical" ? "red" : "yellow";
+    console.log(styleText(colour, `${severity}: ${text}${inHand(acknowledged)}`));
   }
   if (findings.length === 0 && isWell(diagnosis)) console.log("Everything is in order.");
+}
+
+function inHand(acknowledged: ReportedFinding["acknowledged"]): string {
+  return acknowledged === null ? "" : ` [acknowledged by ${acknowledged.by} until ${acknowledged.until}]`;
 }
 
 const SCHEDULERS = {

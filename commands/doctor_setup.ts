@@ -10,6 +10,7 @@ import type { SourceRecord } from "../lib/stores/analytics/port.ts";
 import { filesOf } from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { readCatalogue } from "./catalogue.ts";
+import { findingOf, type IdentifiedFinding } from "./doctor_known.ts";
 import { allDags } from "./engine.ts";
 import { removeFile } from "../lib/stores/disk.ts";
 
@@ -38,14 +39,17 @@ function lastRead(
   { kind, path }: { kind: Kind; path: string },
 ): SourceReport["last_read"] {
   const folder = path.endsWith("/") ? path : `${path}/`;
-  const own = records.filter((record) =>
-    record.kind === kind && (record.uri === path || record.uri.startsWith(folder))
+  const ofKind = records.filter((record) => record.kind === kind);
+  // A path may have been a folder, and be a file now.
+  const readings = [
+    ofKind.filter(({ uri }) => uri === path),
+    ofKind.filter(({ uri }) => uri.startsWith(folder)),
+  ].flatMap((own) =>
+    own.length === 0
+      ? []
+      : [{ rows: own.reduce((sum, { rows }) => sum + rows, 0), at: own.map(({ at }) => at).sort().at(-1)! }]
   );
-  if (own.length === 0) return null;
-  return {
-    rows: own.reduce((sum, { rows }) => sum + rows, 0),
-    at: own.map(({ at }) => at).reduce((a, b) => a > b ? a : b),
-  };
+  return readings.sort((a, b) => a.at < b.at ? 1 : -1)[0] ?? null;
 }
 
 /** What is wrong with the files and folders that are set besides sources. */
@@ -71,18 +75,10 @@ export async function checkFiles(config: Config): Promise<Finding[]> {
 export async function checkScheduler(
   config: Config,
   runs: Pick<RunStore, "leader">,
-): Promise<{ report: SchedulerReport; findings: Finding[] }> {
+): Promise<{ report: SchedulerReport; findings: IdentifiedFinding[] }> {
   const now = systemClock.now();
   const leader = await runs.leader();
-  const findings = (await schedulerAnomalies(runs, [...allDags(config).values()], now)).map(
-    ({ code, severity, figure, expected, text }): Finding => ({
-      code,
-      severity: severity === "critical" ? severity : "warning",
-      figure,
-      expected,
-      text,
-    }),
-  );
+  const findings = (await schedulerAnomalies(runs, [...allDags(config).values()], now)).map(findingOf);
   if (leader === null) return { report: { status: "none", last_tick: null }, findings };
   const status = Date.parse(leader.live_until) > now ? "up" : "down";
   return { report: { status, last_tick: leader.last_tick }, findings };

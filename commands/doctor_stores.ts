@@ -1,4 +1,5 @@
 import type { Config } from "../lib/config.ts";
+import { systemClock } from "../lib/core/clock.ts";
 import { reasonOf } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import {
@@ -10,7 +11,7 @@ import {
   type Published,
 } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
-import { checkData, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
+import { checkAnomalies, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
 import { emptiedStore, type RefillableStores } from "../lib/quality/emptied.ts";
 import { otherModel } from "../lib/quality/model.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
@@ -19,6 +20,7 @@ import { WORDING_FILE } from "../lib/stores/analytics/port.ts";
 import * as open from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
+import { findingOf } from "./doctor_known.ts";
 import { embedderOptions, modelName } from "./models.ts";
 import { readOptions } from "./services.ts";
 
@@ -160,7 +162,11 @@ export async function examineData(
   await reading.of("vectors", sets, (stores) => stores.models({ thorough: true, log }));
   const whole = Object.keys(counts).length === Object.keys(data).length;
   const compared = whole
-    ? await reading.of("vectors", data as CheckedStores, (stores) => checkData(stores))
+    ? await reading.of(
+      "vectors",
+      data as CheckedStores,
+      async (stores) => (await checkAnomalies(stores, systemClock.now())).map(findingOf),
+    )
     : [];
   const about = typeof configured === "string"
     ? [noEmbedder(configured)]

@@ -4,6 +4,7 @@ import { allDags } from "../commands/engine.ts";
 import { loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { DatabaseSync } from "../deps.ts";
+import { acknowledge } from "../lib/quality/acknowledge.ts";
 import { type Anomalies, detectAnomalies } from "../lib/quality/anomalies.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
 import { type Flow, nightlyRun, type Paths, runDag, withFlow, writeRows } from "./fixtures/flow.ts";
@@ -78,6 +79,8 @@ for (const [what, [make, complaint]] of Object.entries(KINDS_OF_FAULT)) {
         figure: 1,
         expected: 0,
         text: `${path} ${complaint}: repair it, or correct PARLEY_EVENTS`,
+        id: `source_unreadable:events_${path}`,
+        acknowledged: null,
       }]);
 
       await Deno.remove(path, { recursive: true }).catch(() => {});
@@ -88,6 +91,104 @@ for (const [what, [make, complaint]] of Object.entries(KINDS_OF_FAULT)) {
       assert.deepEqual(past.map(({ code }) => code), ["source_unreadable"]);
     }));
 }
+
+Deno.test("a list that was cut off is critical in doctor, too, until a run has read it", () =>
+  withFlow(async (flow) => {
+    const path = writeRows(flow, "messages.json", []);
+    const env = { PARLEY_MESSAGES: path };
+    Deno.writeTextFileSync(path, `[${JSON.stringify(message())},`);
+    await nightlyRun(flow, { messages: [path] });
+    const { code, findings } = await doctorReport(flow.config, env);
+    const id = `source_unreadable:messages_${path}`;
+    assert.equal(code, 1);
+    assert.ok(
+      findings.some((each: { id: string; severity: string }) =>
+        each.id === id && each.severity === "critical"
+      ),
+    );
+    Deno.writeTextFileSync(path, JSON.stringify([message()]));
+    await nightlyRun(flow, { messages: [path] });
+    const mended = await doctorReport(flow.config, env);
+    assert.deepEqual([mended.code, mended.findings], [0, []]);
+  }));
+
+Deno.test("doctor counts a source that is acknowledged no more, until the next incident", () =>
+  withFlow(async (flow) => {
+    const { runs } = flow;
+    const good = writeRows(flow, "m.ndjson", [message()]);
+    const path = `${flow.input}/events.ndjson`;
+    const paths: Paths = { messages: [good], events: [path] };
+    const env = { PARLEY_MESSAGES: good, PARLEY_EVENTS: path };
+    await nightlyRun(flow, paths);
+    const known = { runs, open: (await anomaliesOf(flow, env)).open, clock: systemClock };
+    const id = `source_unreadable:events_${path}`;
+    const { until } = await acknowledge({ ...known, id, by: "Ann", until: "8h" });
+    const told = await doctorReport(flow.config, env);
+    const inHand = (findings: { id: string; acknowledged: { by: string; until: string } | null }[]) =>
+      findings.filter((each) => each.id === id).map((
+        each,
+      ) => [each.id, each.acknowledged?.by, each.acknowledged?.until]);
+    assert.deepEqual([told.code, inHand(told.findings)], [0, [[id, "Ann", until]]]);
+    Deno.writeTextFileSync(path, JSON.stringify(event()));
+    await nightlyRun(flow, paths);
+    Deno.removeSync(path);
+    const again = await doctorReport(flow.config, env);
+    assert.deepEqual([again.code, inHand(again.findings)], [1, [[id, undefined, undefined]]]);
+    await nightlyRun(flow, paths);
+    assert.equal((await doctorReport(flow.config, env)).code, 1);
+  }));
+
+Deno.test("a source that has lost all its rows is a warning until it has some, or is configured no more", () =>
+  withFlow(async (flow) => {
+    const path = writeRows(flow, "m.ndjson", [message({ message_id: "a" }), message({ message_id: "b" })]);
+    const env = { PARLEY_MESSAGES: path };
+    const paths = { messages: [path] };
+    const found = async (set: Record<string, string>) =>
+      (await anomaliesOf(flow, set)).open.filter(({ code }) => code === "source_emptied")
+        .map(({ severity, figure, expected }) => [severity, figure, expected]);
+    await nightlyRun(flow, paths);
+    assert.deepEqual(await found(env), []);
+    Deno.writeTextFileSync(path, "");
+    for (const night of ["first", "second"]) {
+      await nightlyRun(flow, paths);
+      assert.deepEqual(await found(env), [["warning", 0, 2]], `in the ${night} night`);
+    }
+    assert.equal((await doctorReport(flow.config, env)).sources[0].last_read.rows, 0);
+    await nightlyRun(flow, { messages: [writeRows(flow, "other.ndjson", [message({ message_id: "c" })])] });
+    assert.deepEqual(await found({}), []);
+    writeRows(flow, "m.ndjson", [message()]);
+    await nightlyRun(flow, paths);
+    assert.deepEqual(await found(env), []);
+  }));
+
+Deno.test("doctor counts what a path holds now, not what a folder of its name held", () =>
+  withFlow(async (flow) => {
+    const path = `${flow.input}/m.ndjson`;
+    Deno.mkdirSync(path);
+    writeRows(flow, "m.ndjson/a.ndjson", [message({ message_id: "a" }), message({ message_id: "b" })]);
+    const rows = async () =>
+      (await doctorReport(flow.config, { PARLEY_MESSAGES: path })).sources[0].last_read.rows;
+    await nightlyRun(flow, { messages: [path] });
+    assert.equal(await rows(), 2);
+    Deno.removeSync(path, { recursive: true });
+    writeRows(flow, "m.ndjson", [message({ message_id: "c" })]);
+    await nightlyRun(flow, { messages: [path] });
+    assert.equal(await rows(), 1);
+  }));
+
+Deno.test("a run without any source is a warning that names the settings", () =>
+  withFlow(async (flow) => {
+    await nightlyRun(flow, { messages: [writeRows(flow, "m.ndjson", [message()])] });
+    assert.equal((await nightlyRun(flow, {})).snapshot.tasks[0]?.state, "skipped");
+    const unscheduled = { ...flow, config: { ...flow.config, schedule: null } };
+    const { health } = await anomaliesOf(unscheduled, {});
+    assert.deepEqual([health.status, health.anomaly_id], ["warning", "no_sources:nightly"]);
+    assert.match(health.next_step, /PARLEY_MESSAGES, PARLEY_CAMPAIGNS, PARLEY_EVENTS/);
+    assert.equal(
+      (await anomaliesOf(unscheduled, { PARLEY_MESSAGES: "m.ndjson" })).health.status,
+      "nothing_new",
+    );
+  }));
 
 Deno.test("a run none of whose sources can be read says which, too", () =>
   withFlow(async (flow) => {

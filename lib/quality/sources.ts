@@ -9,15 +9,19 @@ import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./watched.ts";
 const INGEST_TASK = "ingest";
 
 const PATH = z.object({ kind: z.enum(KINDS), path: z.string() });
-/** An output of other words, such as an older Parley's, says nothing of its sources. */
-const OUTPUT = z.object({ given: z.array(PATH), failed: z.array(PATH.extend({ error: z.string() })) })
-  .catch({ given: [], failed: [] });
+const OUTPUT = z.object({
+  sources: z.array(z.object({ kind: z.enum(KINDS), uri: z.string(), rows: z.number() })),
+  given: z.array(PATH),
+  failed: z.array(PATH.extend({ error: z.string() })),
+});
 type Path = z.infer<typeof PATH>;
-type Failed = z.infer<typeof OUTPUT>["failed"];
+type Output = z.infer<typeof OUTPUT>;
+type Failed = Output["failed"];
 
 /**
- * The paths of which something could not be read, by what each run's `ingest` recorded. A path that is configured is so until
- * a run reads all of it, whatever other runs were given meanwhile; any other one until the next run.
+ * What is wrong with sources, by what each run's `ingest` recorded: paths of which something could not be read, files that have
+ * lost all their rows, and that there is no source at all. A path that is configured is wrong until a run reads all of it, whatever
+ * other runs were given meanwhile; any other one until the next run.
  */
 export async function sourceAnomalies(
   runs: Pick<WatchedRuns, "outputs">,
@@ -26,7 +30,7 @@ export async function sourceAnomalies(
 ): Promise<Episodes> {
   if (!dag.tasks.some(({ id }) => id === INGEST_TASK)) return { open: [], past: [] };
   const outputs = await runs.outputs({ dag_id: dag.id, task_id: INGEST_TASK, since, limit: MAX_RUNS });
-  return episodes(unreadable(outputs.reverse(), configuredPaths(dag)), {
+  return episodes(observe(outputs.reverse(), dag), {
     at: ({ at }) => at,
     judge: (upTo) => upTo.at(-1)!.found,
   });
@@ -37,17 +41,54 @@ interface Observed {
   readonly found: readonly Anomaly[];
 }
 
-/** What is unreadable as each run has left it, oldest first. */
-function unreadable(outputs: readonly TaskOutput[], configured: ReadonlySet<string>): Observed[] {
-  let open = new Map<string, Anomaly>();
-  return outputs.map((output) => {
-    const { given, failed } = OUTPUT.parse(output.output);
+/** What is wrong as each run has left it, oldest first. An output of other words, such as an older Parley's, says nothing. */
+function observe(outputs: readonly TaskOutput[], dag: WatchedDag): Observed[] {
+  const configured = configuredPaths(dag);
+  const emptied = new EmptiedSources(configured);
+  let unreadable = new Map<string, Anomaly>();
+  return outputs.flatMap((output) => {
+    const { success, data } = OUTPUT.safeParse(output.output);
+    if (!success) return [];
+    const { given, failed } = data;
     const at = output.ended_at ?? output.created_at;
     const seen = new Set(given.map(keyOf));
-    open = new Map([...open].filter(([key]) => configured.has(key) && !seen.has(key)));
-    for (const [key, errors] of Map.groupBy(failed, keyOf)) open.set(key, anomaly(errors, output.run_id, at));
-    return { at, found: [...open.values()] };
+    unreadable = new Map([...unreadable].filter(([key]) => configured.has(key) && !seen.has(key)));
+    for (const [key, errors] of Map.groupBy(failed, keyOf)) {
+      unreadable.set(key, unreadableSource(errors, output.run_id, at));
+    }
+    const idle = output.state === "skipped" && given.length === 0 && configured.size === 0;
+    const found = [...unreadable.values(), ...emptied.after(data, output.run_id, at)];
+    return [{ at, found: idle ? [...found, noSources(dag, output.run_id, at)] : found }];
   });
+}
+
+/** Files that had rows and have none now: as unlikely to be meant as one that is gone. */
+class EmptiedSources {
+  private readonly rows = new Map<string, number>();
+  private open = new Map<string, Anomaly>();
+
+  constructor(private readonly configured: ReadonlySet<string>) {}
+
+  after({ sources, given, failed }: Output, run_id: string, at: string): Anomaly[] {
+    const left = new Set(failed.map(keyOf));
+    const isKept = (key: string) => this.isConfigured(key) && !left.has(key);
+    this.open = new Map([...this.open].filter(([key]) => given.length === 0 || isKept(key)));
+    for (const { kind, uri, rows } of sources) {
+      const key = keyOf({ kind, path: uri });
+      const before = this.rows.get(key) ?? 0;
+      if (rows > 0) {
+        this.rows.set(key, rows);
+        this.open.delete(key);
+      } else if (before > 0) {
+        this.open.set(key, emptySource({ kind, path: uri }, before, run_id, at));
+      }
+    }
+    return [...this.open.values()];
+  }
+
+  private isConfigured(key: string): boolean {
+    return [...this.configured].some((path) => key === path || key.startsWith(path.replace(/\/?$/, "/")));
+  }
 }
 
 function configuredPaths({ params }: WatchedDag): Set<string> {
@@ -60,7 +101,7 @@ function keyOf({ kind, path }: Path): string {
   return `${kind} ${path}`;
 }
 
-function anomaly(failed: Failed, run_id: string, since: string): Anomaly {
+function unreadableSource(failed: Failed, run_id: string, since: string): Anomaly {
   const { kind, path, error } = failed[0]!;
   const more = failed.length > 1 ? `, and ${failed.length - 1} more of ${path} cannot be read` : "";
   const cause = `A source of ${kind} cannot be read: ${error}${more}`;
@@ -74,7 +115,47 @@ function anomaly(failed: Failed, run_id: string, since: string): Anomaly {
     since,
     run_id,
     cause,
-    text: `${cause}: its ${kind} were left out; repair it, or correct PARLEY_${kind.toUpperCase()}, then ` +
+    text: `${cause}: its ${kind} were left out; repair it, or correct ${settingOf(kind)}, then ` +
       "`deno task pipeline`",
   };
+}
+
+function emptySource({ kind, path }: Path, expected: number, run_id: string, since: string): Anomaly {
+  const cause = `A source of ${kind} is empty: ${path} has no row, and had ${expected}`;
+  return {
+    code: "source_emptied",
+    severity: "warning",
+    subject: { kind: "source", rows: kind, path },
+    figure: 0,
+    expected,
+    unit: "rows",
+    since,
+    run_id,
+    cause,
+    text: `${cause}; what was read stays stored: look at what writes it, or correct ${settingOf(kind)}`,
+  };
+}
+
+function noSources({ id: dag_id }: WatchedDag, run_id: string, since: string): Anomaly {
+  const cause = `No source is set, so the run of ${dag_id} had nothing to read`;
+  return {
+    code: "no_sources",
+    severity: "warning",
+    subject: { kind: "dag", dag_id },
+    figure: 0,
+    expected: 1,
+    unit: "sources",
+    since,
+    run_id,
+    cause,
+    text:
+      `${cause}; set ${
+        KINDS.map(settingOf).join(", ")
+      } to what is read each night, or PARLEY_SCHEDULE=off if you give ` +
+      "each run its sources",
+  };
+}
+
+function settingOf(kind: Path["kind"]): string {
+  return `PARLEY_${kind.toUpperCase()}`;
 }

@@ -1,0 +1,71 @@
+import type { Config } from "../lib/config.ts";
+import { systemClock } from "../lib/core/clock.ts";
+import type { OpenAnomaly } from "../lib/quality/acknowledge.ts";
+import { acknowledgementsOf, detectAnomalies } from "../lib/quality/anomalies.ts";
+import { type Anomaly, anomalyId } from "../lib/quality/anomaly.ts";
+import { type Finding, isCompared } from "../lib/quality/checks.ts";
+import type { Acknowledgement } from "../lib/stores/runs/port.ts";
+import type { Stores } from "./doctor_stores.ts";
+import { allDags } from "./engine.ts";
+
+/** A finding, by the id that the overview and `pipeline anomalies` have for it; null for what `doctor` alone looks at. */
+export interface IdentifiedFinding extends Finding {
+  readonly id: string | null;
+}
+
+/** What `doctor` says of a finding: it does not count while somebody has it in hand. */
+export interface ReportedFinding extends IdentifiedFinding {
+  readonly acknowledged: OpenAnomaly["acknowledged"];
+}
+
+/** An anomaly as a finding. */
+export function findingOf(anomaly: Pick<Anomaly, keyof Finding | "subject">): IdentifiedFinding {
+  const { code, severity, figure, expected, text } = anomaly;
+  return {
+    code,
+    severity: severity === "critical" ? severity : "warning",
+    figure,
+    expected,
+    text,
+    id: anomalyId(anomaly),
+  };
+}
+
+/** What the overview says is open, and who has what in hand. */
+export class KnownProblems {
+  private constructor(
+    private readonly open: readonly OpenAnomaly[],
+    private readonly acknowledgements: readonly Acknowledgement[],
+  ) {}
+
+  static async read(config: Config, { runs, analytics }: Partial<Stores>): Promise<KnownProblems> {
+    if (runs === undefined || analytics === undefined) return new KnownProblems([], []);
+    const dags = [...allDags(config).values()];
+    const { open } = await detectAnomalies({ runs, analytics, dags, clock: systemClock });
+    return new KnownProblems(open, await acknowledgementsOf(runs));
+  }
+
+  /** The findings, then what else is critical by what runs have left, each with who has it in hand. */
+  report(findings: readonly (Finding | IdentifiedFinding)[]): ReportedFinding[] {
+    const own = findings.map((each) => ({ ...each, id: "id" in each ? each.id : null }));
+    const ids = new Set(own.map(({ id }) => id));
+    const others = this.open.filter((one) =>
+      one.severity === "critical" && !ids.has(one.id) && one.subject.kind !== "store" && !isCompared(one)
+    );
+    return [...own, ...others.map(findingOf)].map((one) => ({ ...one, acknowledged: this.inHand(one) }));
+  }
+
+  /**
+   * Who has it in hand. What is not open by the overview was found just now; a source is acknowledged once a run has left it out,
+   * since an earlier acknowledgement is of an earlier fault.
+   */
+  inHand({ id, code }: Pick<IdentifiedFinding, "id" | "code">): OpenAnomaly["acknowledged"] {
+    const same = this.open.find((one) => one.id === id);
+    if (same !== undefined) return same.acknowledged;
+    if (code === "source_unreadable") return null;
+    const known = this.acknowledgements.find(({ anomaly_id }) => anomaly_id === id);
+    if (known === undefined || Date.parse(known.until) <= systemClock.now()) return null;
+    const { by, at, until } = known;
+    return { by, at, until };
+  }
+}
