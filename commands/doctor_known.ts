@@ -18,6 +18,9 @@ export interface ReportedFinding extends IdentifiedFinding {
   readonly acknowledged: OpenAnomaly["acknowledged"];
 }
 
+/** Warnings that a setting ends. */
+const OF_SETTINGS: ReadonlySet<string> = new Set(["no_sources", "source_emptied", "intents_unset"]);
+
 /** An anomaly as a finding. */
 export function findingOf(anomaly: Pick<Anomaly, keyof Finding | "subject">): IdentifiedFinding {
   const { code, severity, figure, expected, text } = anomaly;
@@ -45,12 +48,13 @@ export class KnownProblems {
     return new KnownProblems(open, await acknowledgementsOf(runs));
   }
 
-  /** The findings, then what else is critical by what runs have left, each with who has it in hand. */
+  /** The findings, then what else is critical or a matter of settings by what runs have left, each with who has it in hand. */
   report(findings: readonly (Finding | IdentifiedFinding)[]): ReportedFinding[] {
     const own = findings.map((each) => ({ ...each, id: "id" in each ? each.id : null }));
     const ids = new Set(own.map(({ id }) => id));
     const others = this.open.filter((one) =>
-      one.severity === "critical" && !ids.has(one.id) && one.subject.kind !== "store" && !isCompared(one)
+      (one.severity === "critical" || OF_SETTINGS.has(one.code)) &&
+      !ids.has(one.id) && one.subject.kind !== "store" && !isCompared(one)
     );
     return [...own, ...others.map(findingOf)].map((one) => ({ ...one, acknowledged: this.inHand(one) }));
   }

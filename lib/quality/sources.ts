@@ -13,6 +13,7 @@ const OUTPUT = z.object({
   sources: z.array(z.object({ kind: z.enum(KINDS), uri: z.string(), rows: z.number() })),
   given: z.array(PATH),
   failed: z.array(PATH.extend({ error: z.string() })),
+  old_intents: z.literal(true).exactOptional(),
 });
 type Path = z.infer<typeof PATH>;
 type Output = z.infer<typeof OUTPUT>;
@@ -20,7 +21,7 @@ type Failed = Output["failed"];
 
 /**
  * What is wrong with sources, by what each run's `ingest` recorded: paths of which something could not be read, files that have
- * lost all their rows, and that there is no source at all. A path that is configured is wrong until a run reads all of it, whatever
+ * lost all their rows, that there is no source at all, and that there is no catalogue of intents any more. A path that is configured is wrong until a run reads all of it, whatever
  * other runs were given meanwhile; any other one until the next run.
  */
 export async function sourceAnomalies(
@@ -49,7 +50,7 @@ function observe(outputs: readonly TaskOutput[], dag: WatchedDag): Observed[] {
   return outputs.flatMap((output) => {
     const { success, data } = OUTPUT.safeParse(output.output);
     if (!success) return [];
-    const { given, failed } = data;
+    const { given, failed, old_intents } = data;
     const at = output.ended_at ?? output.created_at;
     const seen = new Set(given.map(keyOf));
     unreadable = new Map([...unreadable].filter(([key]) => configured.has(key) && !seen.has(key)));
@@ -57,8 +58,13 @@ function observe(outputs: readonly TaskOutput[], dag: WatchedDag): Observed[] {
       unreadable.set(key, unreadableSource(errors, output.run_id, at));
     }
     const idle = output.state === "skipped" && given.length === 0 && configured.size === 0;
-    const found = [...unreadable.values(), ...emptied.after(data, output.run_id, at)];
-    return [{ at, found: idle ? [...found, noSources(dag, output.run_id, at)] : found }];
+    const found = [
+      ...unreadable.values(),
+      ...emptied.after(data, output.run_id, at),
+      ...idle ? [noSources(dag, output.run_id, at)] : [],
+      ...old_intents ? [oldIntents(dag, output.run_id, at)] : [],
+    ];
+    return [{ at, found }];
   });
 }
 
@@ -153,6 +159,23 @@ function noSources({ id: dag_id }: WatchedDag, run_id: string, since: string): A
         KINDS.map(settingOf).join(", ")
       } to what is read each night, or PARLEY_SCHEDULE=off if you give ` +
       "each run its sources",
+  };
+}
+
+function oldIntents({ id: dag_id }: WatchedDag, run_id: string, since: string): Anomaly {
+  const cause =
+    "No catalogue of intents is set any more, and messages keep the intents that they were given by one";
+  return {
+    code: "intents_unset",
+    severity: "warning",
+    subject: { kind: "dag", dag_id },
+    figure: 0,
+    expected: 1,
+    unit: "sources",
+    since,
+    run_id,
+    cause,
+    text: `${cause}; set PARLEY_INTENTS to it again; new messages get no intent until then`,
   };
 }
 

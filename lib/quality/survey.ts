@@ -84,12 +84,19 @@ type Counted = Readonly<Record<string, Readonly<Record<string, number>>>>;
 /** Refused rows are kept for a while only. */
 const PRUNED = "quarantined";
 
-/** What a store has less of now than before: a line each, such as `analytics has 0 of 50 campaigns`. */
-export function lostRows(before: Counted, now: Counted): string[] {
+/** Rows of which a store has fewer now than before. */
+export interface LostRows {
+  readonly store: string;
+  readonly name: string;
+  readonly left: number;
+  readonly expected: number;
+}
+
+export function lostRows(before: Counted, now: Counted): LostRows[] {
   return Object.entries(before).flatMap(([store, counts]) =>
     Object.entries(counts).flatMap(([name, expected]) => {
       const left = now[store]?.[name] ?? expected;
-      return name === PRUNED || left >= expected ? [] : [`${store} has ${left} of ${expected} ${name}`];
+      return name === PRUNED || left >= expected ? [] : [{ store, name, left, expected }];
     })
   );
 }

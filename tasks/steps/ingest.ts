@@ -9,7 +9,7 @@ import { printable, type Source, SourceError } from "../../lib/sources/source.ts
 import type { Services } from "../services.ts";
 import { forgetSourcesForSettings } from "./derivation.ts";
 import { findEmptied } from "./emptied.ts";
-import { hasPendingWork } from "./pending_work.ts";
+import { hasPendingWork, keepsOldIntents } from "./pending_work.ts";
 import { prune } from "./prune.ts";
 
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
@@ -32,6 +32,8 @@ export type IngestOutput = {
   /** All paths that the run was to read. Together with `failed` it says what could be read and what could not. */
   readonly given: readonly GivenPath[];
   readonly failed: readonly FailedSource[];
+  /** Messages keep intents of a catalogue that is set no more. Absent if not. */
+  readonly old_intents?: true;
 };
 
 type SourceName = { readonly kind: Kind; readonly uri: string };
@@ -60,7 +62,13 @@ const REPORT_EVERY = 4_096;
  * `unavailable` when that is not known because a store cannot be read.
  */
 export async function ingest(context: TaskContext<Services>): Promise<IngestOutput> {
-  const ingestion = new Ingestion(context, await planRefill(context));
+  const old_intents = await keepsOldIntents(context);
+  if (old_intents) {
+    context.log(
+      "no catalogue of intents is set any more (PARLEY_INTENTS): messages keep the intents that they have",
+    );
+  }
+  const ingestion = new Ingestion(context, await planRefill(context), old_intents ? { old_intents } : {});
   if (await forgetSourcesForSettings(context.services, context)) {
     context.log("PARLEY_EARLIEST has changed: sources are read again; what is stored stays");
   }
@@ -97,7 +105,11 @@ class Ingestion {
   /** Bytes of all sources that are spooled or have to be; null where one of them has no known size. */
   private bytesToRead: number | null;
 
-  constructor(private readonly context: TaskContext<Services>, private readonly refill: Refill) {
+  constructor(
+    private readonly context: TaskContext<Services>,
+    private readonly refill: Refill,
+    private readonly noticed: Pick<IngestOutput, "old_intents">,
+  ) {
     const saved = context.loadCheckpoint<Checkpoint>();
     this.sources = [...saved?.sources ?? []];
     this.opened = [...saved?.opened ?? []];
@@ -156,7 +168,7 @@ class Ingestion {
   }
 
   private looked(): Omit<IngestOutput, "sources"> {
-    return { given: this.given(), failed: this.failed };
+    return { given: this.given(), failed: this.failed, ...this.noticed };
   }
 
   private given(): GivenPath[] {

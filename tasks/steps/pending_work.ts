@@ -1,10 +1,11 @@
 import type { ParleyError } from "../../lib/core/errors.ts";
-import { parseModelKey } from "../../lib/core/types.ts";
+import { type Abortable, parseModelKey } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { keptFrom } from "../../lib/intents/kept.ts";
 import { CHECK_TASK } from "../../lib/quality/findings.ts";
 import { earlierSurveys } from "../../lib/quality/gate.ts";
 import { countStores, lostRows } from "../../lib/quality/survey.ts";
+import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import { findSettingsChanges, readDerivation } from "./derivation.ts";
 import { openStore } from "./store.ts";
@@ -19,6 +20,10 @@ export async function hasPendingWork(
 ): Promise<boolean> {
   const { services, signal } = context;
   await refuseOtherModel(context);
+  if (await isUnpublished(context)) {
+    context.log("nothing is published although sources were read: this run publishes what is stored");
+    return true;
+  }
   if (await hasTouched(context)) return true;
   const changes = await findSettingsChanges(services, { signal });
   for (const { reason } of changes) context.log(reason);
@@ -30,9 +35,14 @@ export async function hasPendingWork(
     return true;
   }
   if (unknown !== null) throw unknown;
-  const lost = await rowsLost(context);
+  const lost = await findLosses(context);
   if (lost.length > 0) {
-    context.log(`rows are gone since the last check, so this run checks again: ${lost.join("; ")}`);
+    const what = lost.map(({ reason }) => reason).join("; ");
+    context.log(`rows are gone since the last check, so this run checks again: ${what}`);
+  }
+  if (lost.some(({ users }) => users)) {
+    context.log("all users are derived again");
+    for (const store of [services.documents, services.analytics]) await store.touchAll({ signal });
   }
   return lost.length > 0;
 }
@@ -49,6 +59,11 @@ async function refuseOtherModel(context: TaskContext<Services>): Promise<void> {
   const { model, embed_long } = services.settings;
   if (before?.model === model && before.embed_long === embed_long) return;
   await openStore(context, (await services.embedder()).model);
+}
+
+/** Whether what is published is not known any more: sources are recorded with the publish that they led to. */
+async function isUnpublished({ services: { analytics }, signal }: TaskContext<Services>): Promise<boolean> {
+  return await analytics.published({ signal }) === null && (await analytics.sources({ signal })).length > 0;
 }
 
 /** Whether an earlier run left users from whom nothing has been derived yet. */
@@ -70,8 +85,17 @@ async function hasStaleIntents({ services, signal }: TaskContext<Services>): Pro
   return kept?.catalogue !== wanted.version || kept.model !== published.model;
 }
 
-/** Which tables have fewer rows than when this dag last passed its check. */
-async function rowsLost({ services, run, signal }: TaskContext<Services>): Promise<string[]> {
+/** Rows that are gone, and whether deriving all users again brings them back. */
+interface Loss {
+  readonly reason: string;
+  readonly users: boolean;
+}
+
+/** Rows of the graph that no check fails for, as they may be none: what users want is derived from their messages. */
+const DERIVED: ReadonlySet<string> = new Set(["expressed", "led_to", "targets"]);
+
+/** What there is less of than when this dag last passed its check, and what is published without the rows that it is made of. */
+async function findLosses({ services, run, signal }: TaskContext<Services>): Promise<Loss[]> {
   const { documents, analytics, graph, runs, clock } = services;
   const published = await analytics.published({ signal });
   if (published === null) return [];
@@ -80,5 +104,45 @@ async function rowsLost({ services, run, signal }: TaskContext<Services>): Promi
   const before = (await earlierSurveys({ runs, published, ...which })).at(-1)?.stores;
   if (before === undefined) return [];
   const vectors = await services.vectors.of({ model: parseModelKey(published.model), signal });
-  return lostRows(before, await countStores({ documents, analytics, vectors, graph }, { signal }));
+  const now = await countStores({ documents, analytics, vectors, graph }, { signal });
+  const losses = lostRows(before, now).map(({ store, name, left, expected }) => ({
+    reason: `${store} has ${left} of ${expected} ${name}`,
+    users: store === "graph" && DERIVED.has(name),
+  }));
+  const first = { limit: 1, signal };
+  if (now.analytics.campaigns > 0 && (await analytics.popular({ ...published, ...first })).length === 0) {
+    losses.push({ reason: "analytics has no popularity of what is published", users: false });
+  }
+  if (await hasNoWords(services, vectors, { signal })) {
+    losses.push({ reason: "analytics has no words of what users said", users: true });
+  }
+  return losses;
+}
+
+/** Users in whom lost words show. */
+const SAMPLE = 100;
+
+/** Whether the words of users are gone, which are set together with their profiles. */
+async function hasNoWords(
+  { documents, analytics }: Services,
+  vectors: VectorStore,
+  { signal }: Abortable,
+): Promise<boolean> {
+  const messages = await documents.page({ after: null, limit: SAMPLE, signal });
+  const ids = [...new Set(messages.map(({ user_id }) => user_id))];
+  const [user_id] = (await vectors.get({ collection: "profiles", ids, signal })).keys();
+  return user_id !== undefined && await analytics.profileWords({ user_id, signal }) === null;
+}
+
+/**
+ * Whether messages keep what a classifier made of them although no catalogue is set any more. A catalogue that cannot be read fails
+ * the task that classifies, which says why.
+ */
+export async function keepsOldIntents(
+  { services: { documents, analytics, catalogue }, signal }: TaskContext<Services>,
+): Promise<boolean> {
+  if (await documents.classifier({ signal }) === null) return false;
+  const sources = (await analytics.sources({ signal })).map(({ uri }) => uri);
+  const isSet = await catalogue({ sources }).then((found) => found !== null, () => true);
+  return !isSet && (await documents.classifierCounts({ signal })).length > 0;
 }
