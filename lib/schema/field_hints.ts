@@ -3,7 +3,10 @@ import { isObject } from "./metadata.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What chat tools, shops and analytics call a field, likeliest first; a dot leads into an object. */
+/**
+ * What chat tools, shops and analytics call a field, likeliest first; a dot leads into an object. Neither case nor what joins words
+ * matters.
+ */
 const TIME = [
   "ts",
   "date_unixtime",
@@ -11,19 +14,16 @@ const TIME = [
   "date",
   "datetime",
   "created_at",
-  "createdAt",
+  "createdDateTime",
   "sent_at",
   "occurred_at",
 ];
 const USER = [
   "user",
-  "userId",
-  "userID",
   "from_id",
   "sender_id",
   "author_id",
   "customer_id",
-  "customerId",
   "visitor_id",
 ];
 const PERSON = [
@@ -31,24 +31,22 @@ const PERSON = [
   "user.id",
   "sender.id",
   "from.id",
+  "from.user.id",
   "customer.id",
   "source.author.id",
   "profile.id",
 ];
 const CAMPAIGN = [
   "campaign",
-  "campaignId",
   "item_id",
-  "itemId",
   "product_id",
-  "productId",
   "offer_id",
   "sku",
 ];
 const OTHER_NAMES: Readonly<Record<Kind, Readonly<Record<string, readonly string[]>>>> = {
   messages: {
     user_id: [...USER, ...PERSON, "sender", "from"],
-    message: ["text", "content", "body", "msg", "message_text", "utterance", "source.body"],
+    message: ["text", "content", "body", "body.content", "msg", "message_text", "utterance", "source.body"],
     timestamp: TIME,
   },
   campaigns: {
@@ -58,7 +56,7 @@ const OTHER_NAMES: Readonly<Record<Kind, Readonly<Record<string, readonly string
   events: {
     user_id: [...USER, ...PERSON],
     campaign_id: CAMPAIGN,
-    type: ["event_type", "eventType", "event", "action", "event_name", "interaction"],
+    type: ["event_type", "event", "action", "event_name", "interaction"],
     timestamp: ["event_time", ...TIME],
   },
 };
@@ -66,6 +64,7 @@ const OTHER_NAMES: Readonly<Record<Kind, Readonly<Record<string, readonly string
 /** Only what looks like a name is shown: a key may be text that somebody wrote. */
 const NAME = /^[A-Za-z_][\w-]{0,39}$/;
 const MAX_NAMES = 12;
+const MAX_NAME = 40;
 
 /**
  * What a row without some of the needed fields has instead, and which of that may be meant: names of fields, and never what is
@@ -75,18 +74,30 @@ export function missingFieldsHint(kind: Kind, row: Fields): string | null {
   const missing = Object.keys(OTHER_NAMES[kind]).filter((field) => row[field] === undefined);
   if (missing.length === 0) return null;
   const meant = missing.flatMap((field) => {
-    const given = OTHER_NAMES[kind][field]!.find((name) => isGiven(row, name));
-    return given === undefined ? [] : [`${given} as ${field}`];
+    const given = [field, ...OTHER_NAMES[kind][field]!].flatMap((name) => givenName(row, name) ?? []);
+    return given[0] === undefined ? [] : [`${given[0]} as ${field}`];
   });
   return [`the row has ${namesOf(row)}`, ...meant.length > 0 ? [`give ${meant.join(", ")}`] : []].join("; ");
 }
 
-function isGiven(row: Fields, name: string): boolean {
-  const value = name.split(".").reduce<unknown>(
-    (at, key) => isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined,
-    row,
-  );
-  return typeof value === "string" || typeof value === "number";
+/** The name that the row has for it; null if it has none with a text or a number. */
+function givenName(row: Fields, name: string): string | null {
+  let value: unknown = row;
+  const path: string[] = [];
+  for (const key of name.split(".")) {
+    if (!isObject(value)) return null;
+    const own = Object.hasOwn(value, key)
+      ? key
+      : Object.keys(value).find((each) => plainName(each) === plainName(key));
+    if (own === undefined) return null;
+    path.push(own);
+    value = value[own];
+  }
+  return typeof value === "string" || typeof value === "number" ? path.join(".") : null;
+}
+
+function plainName(name: string): string {
+  return name.length > MAX_NAME ? name : name.toLowerCase().replace(/[ _-]/g, "");
 }
 
 function namesOf(row: Fields): string {
@@ -97,7 +108,15 @@ function namesOf(row: Fields): string {
   return `${shown.map((name) => named(name, row[name])).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A list of objects in a row may be the rows that are meant. */
+/** A list of objects in a row, or in an object of it, may be the rows that are meant. */
 function named(name: string, value: unknown): string {
-  return Array.isArray(value) && isObject(value[0]) ? `${name} (a list of objects)` : name;
+  if (isListOfObjects(value)) return `${name} (a list of objects)`;
+  const inner = isObject(value)
+    ? Object.keys(value).find((key) => NAME.test(key) && isListOfObjects(value[key]))
+    : undefined;
+  return inner === undefined ? name : `${name}.${inner} (a list of objects)`;
+}
+
+function isListOfObjects(value: unknown): boolean {
+  return Array.isArray(value) && isObject(value[0]);
 }

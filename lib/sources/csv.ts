@@ -5,6 +5,8 @@ import { Malformed, NotRows } from "./splitter.ts";
 
 const NAMED_CSV = /\.(?:csv|tsv)(?:\.gz)?$/i;
 const DELIMITERS = [",", ";", "\t"];
+/** The line with which a spreadsheet is told what separates cells. */
+const SEPARATOR_LINE = /^"?sep=([,;\t|])"?\s*$/i;
 /** A header that has one of these is one of rows, whatever the source is called. */
 const ROW_IDS = ["user_id", "campaign_id"];
 /** No header is longer. */
@@ -22,7 +24,7 @@ const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 /**
  * What separates the cells of a CSV source, by its beginning and its name: text with a header of rows is one, and so is a
- * `.csv` or `.tsv` file that does not hold JSON. Undefined for what is none, null while that does not show.
+ * `.csv` or `.tsv` file that does not hold JSON. A first line `sep=;` says it. Undefined for what is none, null while that does not show.
  */
 export function csvDelimiter(
   head: string,
@@ -34,6 +36,8 @@ export function csvDelimiter(
   const end = text.search(/[\r\n]/);
   if (end < 0 && !isWhole && text.length < MAX_HEADER) return null;
   const line = end < 0 ? text : text.slice(0, end);
+  const [, told] = SEPARATOR_LINE.exec(line) ?? [];
+  if (told !== undefined) return told;
   const [delimiter, names] = DELIMITERS.map((each) => [each, namesIn(line, each)] as const)
     .reduce((best, each) => each[1].length > best[1].length ? each : best);
   const isHeader = names.length > 1 && ROW_IDS.some((id) => names.includes(id));
@@ -67,6 +71,10 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
       const begins = lines - record.reduce((sum, cell) => sum + lineEnds(cell), 0);
       const blank = Array<string>(Math.max(0, begins - 1 - line)).fill("");
       line += blank.length + 1;
+      if (line === blank.length + 1 && SEPARATOR_LINE.test(record.join(delimiter))) {
+        yield [...blank, ""];
+        continue;
+      }
       yield [...blank, header?.row(record) ?? ""];
       header ??= new Header(record);
     }
@@ -114,6 +122,9 @@ class Header {
     this.names = record.map((name) => name.trim());
     const twice = this.names.find((name, n) => name !== "" && this.names.indexOf(name) < n);
     if (twice !== undefined) throw new NotRows("has two columns of the same name in its header");
+    if (this.names.length === 1) {
+      throw new NotRows("has one column in its header: separate cells by commas, semicolons or tabs");
+    }
   }
 
   row(record: readonly string[]): string {

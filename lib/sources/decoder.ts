@@ -9,11 +9,16 @@ export interface Decoder {
   readonly invalidAt: number | null;
 }
 
-/** A decoder for bytes that begin so: UTF-16 with a byte order mark, else UTF-8. */
+/**
+ * A decoder for bytes that begin so: UTF-16 with a byte order mark, or with two ASCII characters, as JSON and CSV do; else UTF-8.
+ */
 export function decoderFor(beginning: Bytes): Decoder {
   const [first, second] = beginning;
   if (first === 0xff && second === 0xfe) return new Utf16Decoder("utf-16le");
   if (first === 0xfe && second === 0xff) return new Utf16Decoder("utf-16be");
+  const zeros = Array.from(beginning.subarray(0, 4), (byte) => byte === 0 ? "0" : "x").join("");
+  if (zeros === "x0x0") return new Utf16Decoder("utf-16le");
+  if (zeros === "0x0x") return new Utf16Decoder("utf-16be");
   return new Utf8Decoder();
 }
 

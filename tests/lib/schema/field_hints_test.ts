@@ -33,6 +33,18 @@ Deno.test("missingFieldsHint() says of exports of chat tools and shops what may 
       "the row has customer_id, sku, action, created_at; " +
       "give customer_id as user_id, sku as campaign_id, action as type, created_at as timestamp",
     ],
+    [
+      "messages",
+      { User_ID: "ann", Message: "x", createdAt: 1 },
+      "the row has User_ID, Message, createdAt; give User_ID as user_id, Message as message, createdAt as timestamp",
+    ],
+    [
+      "messages",
+      { createdDateTime: "2026-10-01T10:00:00Z", from: { user: { id: "17" } }, body: { content: "x" } },
+      "the row has createdDateTime, from, body; " +
+      "give from.user.id as user_id, body.content as message, createdDateTime as timestamp",
+    ],
+    ["messages", { data: { rows: [{ user_id: "a" }] } }, "the row has data.rows (a list of objects)"],
     ["events", {}, "the row has no field"],
   ] as const;
   for (const [kind, row, hint] of hints) assert.equal(missingFieldsHint(kind, row), hint);

@@ -53,6 +53,46 @@ Deno.test("readRows() reads CSV by its header, whatever separates cells and line
   }
 });
 
+Deno.test("readRows() takes the first line of a spreadsheet that says what separates cells", async () => {
+  const row = { user_id: "ann", note: "a,b" };
+  for (const separator of [",", ";", "\t", "|"]) {
+    for (const first of [`sep=${separator}`, `"sep=${separator}"`, `SEP=${separator}`]) {
+      for (const end of ["\n", "\r\n"]) {
+        const text = [first, ["user_id", "note"].join(separator), `ann${separator}"a,b"`, ""].join(end);
+        for (const name of ["rows.csv", "export"]) {
+          assert.deepEqual(await read(text, name), { rows: { 3: row }, count: 1, error: null });
+          assert.deepEqual((await read(`\ufeff${text}`, name)).rows, { 3: row });
+        }
+      }
+    }
+  }
+  assert.deepEqual(
+    (await read("user_id;note\nann;sep=;\n")).rows,
+    { 2: { user_id: "ann", note: "sep=" } },
+    "only the first line does",
+  );
+});
+
+Deno.test("readRows() says of CSV with one column what separates cells", async () => {
+  const { rows, error } = await read("user_id|note\nann|x\n");
+  assert.deepEqual(rows, {});
+  assert.equal(error, "has one column in its header: separate cells by commas, semicolons or tabs");
+});
+
+Deno.test("readRows() reads UTF-16 with and without a byte order mark", async () => {
+  const text = "user_id,note\nann,für 5 €\n";
+  const units = Uint16Array.from(text, (character) => character.charCodeAt(0));
+  const little = new Uint8Array(units.buffer);
+  const big = Uint8Array.from(little, (_, n) => little[n ^ 1]!);
+  for (const bytes of [little, big]) {
+    assert.deepEqual((await read(bytes)).rows, { 2: { user_id: "ann", note: "für 5 €" } });
+    const json = Uint16Array.from('[{"user_id":"ann"}]', (character) => character.charCodeAt(0));
+    const same = new Uint8Array(json.buffer);
+    const content = bytes === little ? same : Uint8Array.from(same, (_, n) => same[n ^ 1]!);
+    assert.deepEqual((await read(content, "rows.json")).rows, { 1: { user_id: "ann" } });
+  }
+});
+
 Deno.test("readRows() knows CSV by a header of rows, and by its name", async () => {
   const rows = { 2: { user_id: "ann", note: "x" } };
   const text = "user_id,note\nann,x\n";
