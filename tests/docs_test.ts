@@ -14,8 +14,13 @@ const exists = (path: string) => {
     throw error;
   }
 };
-const GUIDES = [...Deno.readDirSync(new URL("../docs", import.meta.url))].map(({ name }) => `docs/${name}`)
-  .filter((path) => path.endsWith(".md")).sort();
+function* markdownBelow(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(new URL(`../${folder}`, import.meta.url))) {
+    if (isDirectory) yield* markdownBelow(`${folder}/${name}`);
+    else if (name.endsWith(".md")) yield `${folder}/${name}`;
+  }
+}
+const GUIDES = [...markdownBelow("docs")].sort();
 const DOCUMENTS = [
   "README.md",
   "ARCHITECTURE.md",
@@ -32,7 +37,7 @@ const { tasks, imports }: {
 } = JSON.parse(read("deno.json"));
 const PARLEY = program(() => {}, "");
 
-/** What is between backticks; . */
+/** What is between backticks. */
 const wordsOf = (cell: string) => [...cell.matchAll(/`([^`]*)`/g)].map(([, text]) => text!);
 
 const commandOf = (name: string, of: Command = PARLEY) => of.commands.find((one) => one.name() === name);
