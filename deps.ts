@@ -41,7 +41,7 @@ export { statfsSync } from "node:fs";
 export { createRequire } from "node:module";
 export { Socket } from "node:net";
 export * as os from "node:os";
-export { basename, dirname, join } from "node:path";
+export { basename, dirname, join, relative } from "node:path";
 export {
   backup,
   DatabaseSync,

@@ -108,9 +108,12 @@ export function allParams(config: Config): string {
 export function listRuns(config: Config, o: { dag?: string; limit: number; json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     const found = await runs.runs({ ...o.dag === undefined ? {} : { dag_id: o.dag }, limit: o.limit });
+    if (found.length === 0 && o.dag !== undefined) dagOf(config, o.dag);
     if (o.json) console.log(JSON.stringify({ runs: found }));
-    else if (found.length === 0) console.log("There are no runs yet; `deno task pipeline` makes one.");
-    else {for (const line of table(RUN_COLUMNS, found.map(runCells), RUN_COLUMNS.length)) {
+    else if (found.length === 0) {
+      const [of, run] = o.dag === undefined ? ["", ""] : [` of ${o.dag}`, ` run ${o.dag}`];
+      console.log(`There are no runs${of} yet; \`deno task pipeline${run}\` makes one.`);
+    } else {for (const line of table(RUN_COLUMNS, found.map(runCells), RUN_COLUMNS.length)) {
         console.log(line.trimEnd());
       }}
     return EXIT.ok;

@@ -110,7 +110,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--attempt <n>", "the outside engine's number for this try", positive)
     .option("--map-index <i>", "which item of a mapped task", whole)
     .option("--item <json>", "that item")
-    .option("--from <date>", "start of the data interval, likewise a day in UTC or a time with its offset")
+    .option("--from <date>", "start of the data interval: a day in UTC, or a time with its offset")
     .option("--to <date>", "end of the data interval")
     .option("--output <file>", "where the result goes, as JSON")
     .addHelpText(

@@ -2,6 +2,7 @@ import type { Config } from "../lib/config.ts";
 import { remedyOf } from "../lib/schema/remedies.ts";
 import { openDocuments } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
+import { snapshotOf, withRuns } from "./inspect.ts";
 import { openAll, readOptions } from "./services.ts";
 
 /** Lists refused rows, with their text only if `raw` asks for it, and how many there are of each reason with what to do. */
@@ -17,6 +18,9 @@ export async function listQuarantine(
     const rows = await documents.quarantined({ ...filter, offset: 0 });
     const reasons = (await documents.quarantineReasons(filter))
       .map((counted) => ({ ...counted, remedy: remedyOf(counted.reason) }));
+    const { run } = o;
+    // The rows of a run outlive its record, so that it may be gone while they are there.
+    if (run !== undefined && rows.length === 0) await withRuns(config, (runs) => snapshotOf(runs, run));
     // Deno sends what goes through the console to OpenTelemetry too, and these rows are personal.
     const print = o.raw ? printPrivately : console.log;
     const { quarantined } = await documents.counts();

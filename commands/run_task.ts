@@ -1,8 +1,10 @@
+import { dirname } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { messageOf, ParleyError } from "../lib/core/errors.ts";
-import { FILE_MODE } from "../lib/core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { readId } from "../lib/schema/ids.ts";
+import { noSuchTask } from "../lib/dag/define.ts";
 import { runTask, type TaskOrder } from "../lib/dag/run_task.ts";
-import { didYouMean } from "../lib/suggest.ts";
 import { executing } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { dagOf } from "./inspect.ts";
@@ -47,22 +49,30 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
 /** What is asked for; throws `invalid` for a dag or task that does not exist, before any store is opened. */
 function orderOf(config: Config, o: RunTaskOptions): TaskOrder {
   const dag = dagOf(config, o.dag);
-  const tasks = dag.tasks.map(({ id }) => id);
-  if (!tasks.includes(o.task)) {
-    throw new ParleyError(
-      "invalid",
-      `the dag ${dag.id} has no task "${o.task}"${didYouMean(o.task, tasks)}; its tasks are ${
-        tasks.join(", ")
-      }`,
-    );
-  }
+  if (!dag.task.has(o.task)) throw noSuchTask(dag, o.task);
   const attempt = o.attempt === undefined ? {} : { attempt: o.attempt };
-  return { dag_id: dag.id, task_id: o.task, run_id: o.runId, ...intervalOf(o), ...attempt };
+  return { dag_id: dag.id, task_id: o.task, run_id: readRunId(o.runId), ...intervalOf(o), ...attempt };
+}
+
+/** Of a file name, which a run's id becomes as well: that of a folder of artifacts, percent-encoded. */
+const MAX_NAME_LENGTH = 255;
+
+function readRunId(text: string): string {
+  const run_id = readId("--run-id", text);
+  if (run_id.includes("/")) {
+    throw new ParleyError("invalid", "--run-id holds a /, which artifacts cannot be named by");
+  }
+  if (encodeURIComponent(run_id).length <= MAX_NAME_LENGTH) return run_id;
+  throw new ParleyError(
+    "invalid",
+    `--run-id is longer than ${MAX_NAME_LENGTH} characters once it is percent-encoded`,
+  );
 }
 
 /** A result that cannot be written would cost the work of the task. */
 function checkWritable(path: string): void {
   try {
+    Deno.mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE });
     Deno.openSync(path, { append: true, create: true, mode: FILE_MODE }).close();
   } catch (error) {
     throw new ParleyError("invalid", `--output ${path} cannot be written: ${messageOf(error)}`, {
@@ -84,6 +94,7 @@ function intervalOf({ from, to }: RunTaskOptions) {
     throw new ParleyError("invalid", "--from and --to belong together");
   }
   const interval = { start: parseDate(from), end: parseDate(to) };
+  if (interval.start > interval.end) throw new ParleyError("invalid", `--from ${from} is after --to ${to}`);
   return { interval, logical_date: interval.end };
 }
 

@@ -1,8 +1,9 @@
+import { relative } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 
 /**
  * Runs `parley pipeline …` as a process of its own, with the permissions of the task `pipeline`, so that its
- * synchronous work never stalls the API. Aborting asks it to stop; returns its exit code.
+ * synchronous work never stalls the API. Aborting asks it to stop; returns its exit code. It does not outlive this process.
  */
 export async function spawnPipeline(
   config: Config,
@@ -16,7 +17,8 @@ export async function spawnPipeline(
     "--allow-ffi",
     "--allow-sys=osRelease,uid",
     "--allow-read",
-    `--allow-write=${config.data}`,
+    // From here on, since a comma in the folders above would end the path.
+    `--allow-write=${relative(Deno.cwd(), config.data) || "."}`,
   ];
   const child = new Deno.Command("deno", {
     args: ["run", "--quiet", ...permissions, main, "pipeline", ...args],
@@ -24,18 +26,22 @@ export async function spawnPipeline(
     stdout: "inherit",
     stderr: "inherit",
   }).spawn();
-  const stop = () => {
+  const kill = (name: Deno.Signal) => {
     try {
-      child.kill("SIGTERM");
+      child.kill(name);
     } catch (error) {
       // It ended on its own a moment ago.
       if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
     }
   };
+  const stop = () => kill("SIGTERM");
+  const end = () => kill("SIGKILL");
   signal?.addEventListener("abort", stop);
+  globalThis.addEventListener("unload", end);
   try {
     return (await child.status).code;
   } finally {
     signal?.removeEventListener("abort", stop);
+    globalThis.removeEventListener("unload", end);
   }
 }

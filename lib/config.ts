@@ -73,11 +73,11 @@ type Values = z.infer<typeof Environment>;
 /** Turns an environment into a frozen configuration. Throws one `invalid` that lists every problem. */
 export function loadConfig(env: Record<string, string | undefined>, cwd = Deno.cwd()): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([name, value]) => known(name) && value !== ""));
-  const problems = Object.keys(env).filter((name) =>
-    name.startsWith("PARLEY_") && !known(name) && !ours(name)
-  )
+  const problems = Object.keys(env).filter((name) => /^PARLEY_/i.test(name) && !known(name) && !ours(name))
     .map((name) =>
-      `${name} is not a setting${didYouMean(name, Object.keys(Environment.shape))}; see .env.example`
+      `${name} is not a setting${
+        didYouMean(name.toUpperCase(), Object.keys(Environment.shape))
+      }; see .env.example`
     );
   const config = build(parse(set, problems), cwd, problems);
   if (problems.length > 0) {

@@ -11,13 +11,32 @@ export function readEnvironment(
 }
 
 function readEnvFile(file: string): Environment {
+  let text: string;
   try {
-    return parseEnv(quoteHashes(decode(Deno.readFileSync(file))));
+    text = decode(Deno.readFileSync(file));
   } catch (error) {
     const { NotFound, NotCapable, IsADirectory } = Deno.errors;
     if ([NotFound, NotCapable, IsADirectory].some((kind) => error instanceof kind)) return {};
     throw new ParleyError("invalid", `${file} cannot be read: ${messageOf(error)}`, { cause: error });
   }
+  const values = parseEnv(quoteHashes(text));
+  const problems = [
+    ...strayLines(text).map((line) => `line ${line} is not NAME=value`),
+    ...Object.entries(values).filter(([, value]) => value?.includes("\ufffd"))
+      .map(([name]) => `the value of ${name} is not UTF-8: save the file as UTF-8`),
+  ];
+  if (problems.length === 0) return values;
+  throw new ParleyError("invalid", `${file} cannot be read: ${problems.join("; ")}`);
+}
+
+/** An assignment with a value in quotes, which may go over several lines, or without; a comment; or a line with nothing on it. */
+const LINE =
+  /^\s*(?:export\s+)?[\w.-]+[^\S\n]*=[^\S\n]*(?:"[^"]*"|'[^']*'|`[^`]*`)?[^\n]*\n|^[^\S\n]*(?:#[^\n]*)?\n/gm;
+
+/** The numbers of lines that set nothing, such as `NAME: value`: `parseEnv` leaves them out without a word. */
+function strayLines(text: string): number[] {
+  const rest = `${text}\n`.replace(LINE, (lines) => "\n".repeat(lines.split("\n").length - 1));
+  return rest.split("\n").flatMap((line, i) => line === "" ? [] : [i + 1]);
 }
 
 /** Editors on Windows write a byte order mark, and PowerShell 5 UTF-16. */

@@ -155,7 +155,8 @@ const PIPELINE = {
   PARLEY_SCHEDULE: about(
     z.string().default("30 2 * * *"),
     'When the nightly pipeline runs: crontab(5), or "off". If day and weekday are both given, and neither begins with `*`, it ' +
-      "runs on either. A time that the clock leaves out in spring is due at the first instant after the gap.",
+      "runs on either. A time that the clock leaves out in spring is due at the first instant after the gap; one " +
+      "given by a `*` in minutes or hours is left out.",
   ),
   PARLEY_TIMEZONE: about(z.string().default("UTC"), "The IANA time zone of PARLEY_SCHEDULE."),
   PARLEY_MAX_SOURCE_GB: about(

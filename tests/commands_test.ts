@@ -216,10 +216,10 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       "--task",
       "ingest",
       "--output",
-      ".parley/result.json",
+      ".parley/results/ingest.json",
     );
     assert.equal(skipped.code, 99, skipped.stderr);
-    assert.equal(JSON.parse(Deno.readTextFileSync(`${folder}/.parley/result.json`)).state, "skipped");
+    assert.equal(JSON.parse(Deno.readTextFileSync(`${folder}/.parley/results/ingest.json`)).state, "skipped");
     const forGood: [string[], RegExp, Record<string, string>?][] = [
       [["--task", "valdate"], /no task "valdate" \(did you mean "validate"\?\)/],
       [["--task", "publish"], /task publish of run outside\S+ needs check, which has not ended/],
@@ -228,6 +228,10 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
         /--output elsewhere\/result\.json cannot be written/,
       ],
       [["--task", "ingest", "--from", "2026-05-01"], /--from and --to belong together/],
+      [["--task", "ingest", "--from", "2026-05-02", "--to", "2026-05-01"], /--from 2026-05-02 is after --to/],
+      [["--task", "ingest", "--run-id", ""], /--run-id is blank/],
+      [["--task", "ingest", "--run-id", "a/b"], /--run-id holds a \//],
+      [["--task", "ingest", "--run-id", ":".repeat(86)], /--run-id is longer than 255 characters once/],
       [[], /required option '--task <id>'/],
       [["--task", "ingest"], /PARLEY_TIMEZONE/, { PARLEY_TIMEZONE: "Mars" }],
     ];
@@ -244,6 +248,17 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       1,
     );
     assert.equal((await pipeline("status", "no-such-run")).code, 1);
+    assert.match(
+      (await pipeline("quarantine", "--run", "no-such-run")).stderr,
+      /there is no run no-such-run;/,
+    );
+    assert.equal((await pipeline("quarantine", "--run", ran.run_id)).code, 0);
+    const { code, stderr } = await pipeline("runs", "--dag", "nightli");
+    assert.equal(code, 2);
+    assert.match(stderr, /there is no dag "nightli" \(did you mean "nightly"\?\)/);
+    assert.match((await pipeline("runs", "--dag", "reembed")).stdout, /^There are no runs of reembed yet; /);
+    const mistyped = await pipeline("retry", ran.run_id, "--task", "ingets");
+    assert.match(mistyped.stderr, /no task "ingets" \(did you mean "ingest"\?\)/);
     assert.equal((await pipeline("prune", "--older-than", "soon")).code, 2);
   }));
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { RunChanges, RunSnapshot, RunStore, TaskRecord } from "../stores/runs/port.ts";
-import type { Dag } from "./define.ts";
+import { type Dag, noSuchTask } from "./define.ts";
 import { reachable } from "./graph.ts";
 import { afresh } from "./state.ts";
 
@@ -27,9 +27,7 @@ export function tasksToClear<Services>(
   scope: ClearScope,
 ): string[] {
   const stranger = scope.tasks?.find((id) => !dag.task.has(id));
-  if (stranger !== undefined) {
-    throw new ParleyError("invalid", `the dag "${dag.id}" has no task "${stranger}"`);
-  }
+  if (stranger !== undefined) throw noSuchTask(dag, stranger);
   const given = scope.tasks ?? [...dag.task.keys()];
   const chosen = new Set(given);
   if (scope.upstream) addAll(chosen, reachable(given, (id) => dag.task.get(id)?.needs ?? []));

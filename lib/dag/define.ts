@@ -1,6 +1,7 @@
 import { createHash, type z } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
+import { didYouMean } from "../suggest.ts";
 import type { ActiveLimits } from "../stores/runs/port.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./rules.ts";
@@ -210,4 +211,14 @@ function structureHash<Services>(dag: DagDefinition<Services>): string {
   }));
   tasks.sort((a, b) => a.id < b.id ? -1 : 1);
   return createHash("sha256").update(canonicalJson({ id: dag.id, tasks })).digest("hex").slice(0, 12);
+}
+
+/** The error for a task that a dag does not have. */
+export function noSuchTask<Services>({ id, tasks }: Dag<Services>, task_id: string): ParleyError {
+  const ids = tasks.map((task) => task.id);
+  const meant = didYouMean(task_id, ids);
+  return new ParleyError(
+    "invalid",
+    `the dag "${id}" has no task "${task_id}"${meant}; its tasks are ${ids.join(", ")}`,
+  );
 }

@@ -1,6 +1,7 @@
 import { Cron } from "../../deps.ts";
 import { DAY_MS } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
+import { didYouMean } from "../suggest.ts";
 
 /** What happens with occurrences that passed while no scheduler ran. */
 export type CatchUp = "none" | "latest" | "all";
@@ -40,7 +41,8 @@ export function timezoneProblem(timezone: string): string | null {
     Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(timezone);
     return null;
   } catch {
-    return `"${timezone}" is not an IANA time zone such as Europe/Berlin or UTC`;
+    const meant = didYouMean(timezone, Intl.supportedValuesOf("timeZone"));
+    return `"${timezone}" is not an IANA time zone such as Europe/Berlin or UTC${meant}`;
   }
 }
 
@@ -63,7 +65,7 @@ function parseTimes(cron: string, timezone: string): Times {
   const [minute = "", hour = "", day = "", , weekday = ""] = fields;
   // crontab(5): a field that begins with * does not restrict, so that both must hold; else either.
   const domAndDow = [day, weekday].some((field) => /^[*?]/.test(field));
-  const isFixed = /^[\d,-]+$/.test(minute) && /^[\d,-]+$/.test(hour);
+  const isFixed = [minute, hour].every((field) => /^[\d,/-]+$/.test(field));
   try {
     const options = { mode: "5-part", domAndDow } as const;
     if (isFixed) return new FixedTimes(new Cron(cron, { ...options, timezone: "UTC" }), timezone);

@@ -232,8 +232,11 @@ function pathOf(url: URL): string {
     if (!(error instanceof Deno.errors.NotCapable)) throw cannotMake(folder, error);
     throw new ParleyError(
       "denied",
-      `no permission to write ${folder}: the tasks in deno.json may write .parley only; for another place run ` +
-        `the task's line with --allow-write=${folder}`,
+      `no permission to write ${folder}: the tasks in deno.json may write .parley only; ` + (
+        folder.includes(",")
+          ? "for another place take a folder without a comma in its path, as --allow-write ends a path there"
+          : `for another place run the task's line with --allow-write=${folder}`
+      ),
     );
   }
   return path;

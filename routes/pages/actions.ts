@@ -51,6 +51,7 @@ function between({ id, schedule }: Dag<never>, from: string, to: string, now: nu
   if (schedule === undefined) throw new ParleyError("invalid", `${id} has no schedule to backfill by`);
   const start = midnight(from, schedule.timezone, 0);
   const end = midnight(to, schedule.timezone, 1);
+  if (start >= end) throw new ParleyError("invalid", `${from} is after ${to}: give the earlier day first`);
   const due = nextOccurrences(schedule, start - 1, MOST + 1).filter((each) => each.due < end);
   if (due.length === 0) throw new ParleyError("invalid", `${id} is not due between ${from} and ${to}`);
   const found = due.filter((each) => each.due <= now);

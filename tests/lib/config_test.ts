@@ -228,7 +228,10 @@ Deno.test("loadConfig() refuses a schedule that is not crontab(5) or never due, 
 });
 
 Deno.test("loadConfig() suggests the setting that was meant", () => {
-  assert.throws(() => loadConfig({ PARLEY_SHEDULE: "off" }), /PARLEY_SHEDULE is not .*"PARLEY_SCHEDULE"\?/);
+  for (const name of ["PARLEY_SHEDULE", "parley_schedule"]) {
+    assert.throws(() => loadConfig({ [name]: "off" }), new RegExp(`${name} is not .*"PARLEY_SCHEDULE"\\?`));
+  }
+  assert.throws(() => loadConfig({ PARLEY_TIMEZONE: "Europe/Londn" }), /mean "Europe\/London"\?/);
   assert.throws(
     () => loadConfig({ PARLEY_XYZXYZXYZXYZ: "1" }),
     (error: Error) => !/mean/.test(error.message),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ParleyError } from "../../lib/core/errors.ts";
 import { loadConfig } from "../../lib/config.ts";
 import { readEnvironment } from "../../lib/environment.ts";
 
@@ -58,6 +59,27 @@ Deno.test("readEnvironment() keeps a # inside a value, and leaves out a comment 
     }, written);
   }
   assert.equal(read("export  A = x#y\n").A, "x#y");
+});
+
+Deno.test("readEnvironment() refuses a file with lines that set nothing, and names them without what is on them", () => {
+  const message = (content: string | Uint8Array<ArrayBuffer>) => {
+    try {
+      read(content);
+      return null;
+    } catch (error) {
+      assert.ok(error instanceof ParleyError && error.code === "invalid");
+      return error.message.replace(/^.*cannot be read: /, "");
+    }
+  };
+  assert.equal(
+    message("A=1\n# about it\r\n\r\nPARLEY_SCHEDULE: off\nB='two\nlines'\n\n  PARLEY_TIMEZONE\n"),
+    "line 4 is not NAME=value; line 8 is not NAME=value",
+  );
+  assert.equal(message("secret"), "line 1 is not NAME=value");
+  assert.equal(message('\ufeffexport A = 1 # one\n\tB=\nC="x" # x\n  # y\nD=it\'s\nE=`\n`\n\n#'), null);
+  assert.equal(message(""), null);
+  const latin1 = Uint8Array.from("# für\nPARLEY_DATA=./für\n", (letter) => letter.charCodeAt(0));
+  assert.equal(message(latin1), "the value of PARLEY_DATA is not UTF-8: save the file as UTF-8");
 });
 
 Deno.test("readEnvironment() leaves out what Kubernetes says of Services named parley and parley-…", () => {

@@ -139,6 +139,8 @@ pageTest(
     const refused = await send(app, `${PATH}/backfill`, { csrf, from: day(2), to: day(4) });
     assert.equal(refused.status, 400);
     assert.match(await refused.text(), new RegExp(`${day(2)} has not come yet`));
+    const reversed = await send(app, `${PATH}/backfill`, { csrf, from: day(-2), to: day(-4) });
+    assert.match(await reversed.text(), new RegExp(`${day(-2)} is after ${day(-4)}`));
     assert.deepEqual(await world.stores.runs.runs({ limit: 9 }), []);
     await send(app, `${PATH}/backfill`, { csrf, from: day(-2), to: day(4) });
     const made = (await world.stores.runs.runs({ limit: 9 })).map(({ logical_date }) => logical_date);

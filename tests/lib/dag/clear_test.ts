@@ -37,9 +37,9 @@ for (const [what, tasks, scope, ids] of SCOPES) {
 }
 
 Deno.test("tasksToClear() refuses a task that does not exist", () => {
-  assert.throws(() => tasksToClear(DAG, ENDED, { tasks: ["x"] }), {
+  assert.throws(() => tasksToClear(DAG, ENDED, { tasks: ["publish"] }), {
     code: "invalid",
-    message: 'the dag "test" has no task "x"',
+    message: 'the dag "test" has no task "publish"; its tasks are a, b, c, d, e',
   });
 });
 

@@ -130,6 +130,23 @@ Deno.test("dueOccurrences() gives nothing twice, and nothing while the clock sta
   }
 });
 
+Deno.test("nextOccurrences() takes times in steps of a range as fixed ones, and leaves out those of a * in a gap", () => {
+  const london = (cron: string) =>
+    nextOccurrences(schedule(cron, "Europe/London"), at("2026-03-28T12:00:00Z"), 3).map(({ due }) =>
+      iso(due)
+    );
+  assert.deepEqual(london("0-30/30 1-3/2 * * *"), [
+    "2026-03-29T01:00:00Z",
+    "2026-03-29T02:00:00Z",
+    "2026-03-29T02:30:00Z",
+  ]);
+  assert.deepEqual(london("*/30 1 * * *"), [
+    "2026-03-30T00:00:00Z",
+    "2026-03-30T00:30:00Z",
+    "2026-03-31T00:00:00Z",
+  ]);
+});
+
 /** Days of 2026 on which a schedule in UTC is due at 04:05, as `05-31`. */
 const days = (cron: string, limit: number) =>
   nextOccurrences(schedule(`5 4 ${cron}`, "UTC"), at("2026-05-01T00:00:00Z"), limit).map((each) =>

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { until, withFolder } from "../fixtures/commands.ts";
+
+const SPAWN = new URL("../../commands/spawn.ts", import.meta.url).href;
+const CONFIG = new URL("../../lib/config.ts", import.meta.url).href;
+
+/** Starts the pipeline on a pipe that nothing is written to, and ends once it is told to. */
+const PARENT = `
+import { spawnPipeline } from "${SPAWN}";
+import { loadConfig } from "${CONFIG}";
+void spawnPipeline(loadConfig({}), ["--messages", "silent"]);
+await Deno.stdin.read(new Uint8Array(1));
+Deno.exit(130);
+`;
+
+Deno.test("spawnPipeline() leaves no process behind if this one is ended at once", () =>
+  withFolder(async (folder) => {
+    await new Deno.Command("mkfifo", { args: [`${folder}/silent`] }).output();
+    Deno.writeTextFileSync(`${folder}/parent.ts`, PARENT);
+    const parent = new Deno.Command("deno", {
+      args: ["run", "--quiet", "--no-check", "--allow-all", "--config", configFile(), "parent.ts"],
+      cwd: folder,
+      env: { PARLEY_EMBEDDINGS: "test:64" },
+      stdin: "piped",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const { rest } = await until(parent.stderr, /ingest: started/);
+    const writer = parent.stdin.getWriter();
+    await writer.write(new Uint8Array(1));
+    assert.equal((await parent.status).code, 130);
+    // What both write to is closed once the child has ended too.
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const timer = setTimeout(() => resolve("the child is still there"), 5_000);
+    assert.equal(await Promise.race([rest().then(() => "closed"), promise]), "closed");
+    clearTimeout(timer);
+  }));
+
+function configFile(): string {
+  return decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
+}
