@@ -53,9 +53,11 @@ function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHist
 
 /** No process of ours takes up a run that an engine outside drives. */
 function abandoned(dag: WatchedDag, { run, tasks }: RunHistory, now: number): Anomaly | null {
-  if (tasks.some(({ state }) => state === "running")) return null;
-  const last = tasks.map(({ ended_at }) => ended_at ?? "").reduce((a, b) => a > b ? a : b, run.created_at);
-  const value = now - Date.parse(last);
+  // A task at work holds its lease; of one whose process died that is the last sign.
+  const signs = tasks.map(({ ended_at, lease_until }) =>
+    ended_at === null ? lease_until ?? 0 : Date.parse(ended_at)
+  );
+  const value = now - Math.max(Date.parse(run.created_at), ...signs);
   if (value < ABANDONED_MS) return null;
   return anomaly(dag, run, "run_abandoned", {
     figure: value,

@@ -15,7 +15,7 @@ async function attempt(
 ): Promise<void> {
   for (const [i, end] of ends.entries()) {
     const task = (await runs.snapshot({ run_id }))!.tasks.find((one) => one.task_id === task_id)!;
-    const start = startOf(task, { owner: "p", now: T0 + i * 1_000 });
+    const start = startOf(task, { owner: "p", now: T0 + i * 1_000, lease_until: T0 + 9_000 });
     const commit = (changes: Parameters<RunStore["commit"]>[0]["changes"]) =>
       runs.commit({ run_id, owner: "p", now: T0, changes });
     await commit({ starts: [start] });
@@ -42,7 +42,7 @@ export function runsHistoryContract(name: string, open: () => Promise<OpenRuns>)
     ]);
     const [found] = await runs.history(ALL);
     assert.deepEqual(found?.run, claimed?.run);
-    const none = { attempts: 0, lost: 0, started_at: null, ended_at: null };
+    const none = { attempts: 0, lost: 0, started_at: null, ended_at: null, lease_until: null };
     assert.deepEqual(found?.tasks, [{
       task_id: "a",
       state: "success",
@@ -53,6 +53,7 @@ export function runsHistoryContract(name: string, open: () => Promise<OpenRuns>)
       rows_in: 7,
       rows_out: 5,
       quarantined: 2,
+      lease_until: T0 + 9_000,
     }, { task_id: "b", state: "waiting", ...none, rows_in: 0, rows_out: 0, quarantined: 0 }]);
   });
 

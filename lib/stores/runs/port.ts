@@ -131,6 +131,8 @@ export interface TaskHistory {
   readonly rows_in: number;
   readonly rows_out: number;
   readonly quarantined: number;
+  /** As {@link AttemptRecord.lease_until}; null where there was no attempt. */
+  readonly lease_until: number | null;
 }
 
 /** A run with what its tasks came to, in ascending id: all that statistics need, and no output, error or log. */

@@ -119,9 +119,11 @@ type AttemptFact = readonly [
   rows_in: number,
   rows_out: number,
   quarantined: number,
+  lease_until: number | null,
 ];
 export const TASK_FACTS = "task_id, state";
-export const ATTEMPT_FACTS = "task_id, state, started_at, ended_at, rows_in, rows_out, quarantined";
+export const ATTEMPT_FACTS =
+  "task_id, state, started_at, ended_at, rows_in, rows_out, quarantined, lease_until";
 
 export function historyOf({ tasks, attempts, ...run }: HistoryRow): RunHistory {
   const made = new Map<string, AttemptFact[]>();
@@ -135,11 +137,19 @@ export function historyOf({ tasks, attempts, ...run }: HistoryRow): RunHistory {
 }
 
 function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[]): TaskHistory {
-  const [, , started_at = null, ended_at = null, rows_in = 0, rows_out = 0, quarantined = 0] =
-    attempts.at(-1) ?? [];
+  const [
+    ,
+    ,
+    started_at = null,
+    ended_at = null,
+    rows_in = 0,
+    rows_out = 0,
+    quarantined = 0,
+    lease_until = null,
+  ] = attempts.at(-1) ?? [];
   const lost = attempts.filter(([, state]) => state === "lost").length;
   const made = { attempts: attempts.length, lost, started_at, ended_at };
-  return { task_id, state, ...made, rows_in, rows_out, quarantined };
+  return { task_id, state, ...made, rows_in, rows_out, quarantined, lease_until };
 }
 
 /** Of attempts that a lineage sink has not heard of; as the index has it. */

@@ -119,11 +119,16 @@ Deno.test("historyAnomalies() tells a run that the engine outside has left, once
     [],
   ]);
   assert.match(found!.text, new RegExp(`cancel ${run.run_id}`));
+  const held = last + 3_600_001;
   const working = {
     ...left,
-    tasks: tasks.map((task, i) => i > 0 ? task : { ...task, state: "running" as const }),
+    tasks: tasks.map((task, i) =>
+      i > 0 ? task : { ...task, state: "running" as const, ended_at: null, lease_until: held }
+    ),
   };
   assert.deepEqual(judge([working], last + 3_600_000), []);
+  const died = judge([working], held + 3_600_000);
+  assert.deepEqual(died.map(({ code, figure }) => [code, figure]), [["run_abandoned", 3_600_000]]);
   const queued = { run: { ...left.run, state: "queued" as const, started_at: null }, tasks: [] };
   const codes = judge([queued], Date.parse(run.created_at) + 3_600_000).map(({ code }) => code);
   assert.deepEqual(codes, ["run_abandoned"]);
