@@ -99,10 +99,15 @@ async function watched(
       onWait: () => view.say("another run is in progress: this one starts when it ends"),
     }).finally(() => view.close());
     const snapshot = await snapshotOf(runs, run_id);
-    const summary = summarize(snapshot, orderOf(config, snapshot));
+    const recorded = summarize(snapshot, orderOf(config, snapshot));
+    // On record it is running until a process takes it up again.
+    const summary = outcome === "interrupted" ? { ...recorded, state: outcome } : recorded;
     console.log(json ? JSON.stringify(summary) : summaryTable(summary));
     if (!json) {
       const read = (await analytics.sources()).map(({ uri }) => uri);
+      if (outcome === "interrupted") {
+        console.log(`\`deno task pipeline\` continues it, and so does a scheduler.`);
+      }
       for (const hint of [...hints(snapshot, read), ...modelHints(config, snapshot)]) console.log(hint);
     }
     const code = exitCodeOf(outcome);

@@ -431,11 +431,38 @@ for (
     }));
 }
 
+function writeMany(folder: string): void {
+  const rows = Array.from(
+    { length: 20_000 },
+    (_, n) => JSON.stringify({ user_id: `u${n % 500}`, message: `words ${n}`, timestamp: 1_770_000_000 + n }),
+  );
+  Deno.writeTextFileSync(`${folder}/many.ndjson`, rows.join("\n"));
+}
+
+Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
+  withFolder(async (folder) => {
+    writeMany(folder);
+    const args = ["pipeline", "--messages", "many.ndjson"];
+    for (
+      const [options, said] of [[["--json"], /"state":"interrupted"/], [
+        [],
+        /: interrupted\b[^]*pipeline` continues it/,
+      ]] as const
+    ) {
+      const child = command(folder, "pipeline", [...args, ...options]).spawn();
+      await child.stdin.close();
+      const { rest } = await until(child.stderr, /validate: started/);
+      child.kill("SIGINT");
+      const [stdout] = await Promise.all([new Response(child.stdout).text(), rest()]);
+      assert.equal((await child.status).code, 130);
+      assert.match(stdout, said);
+      await Deno.remove(`${folder}/.parley`, { recursive: true });
+    }
+  }));
+
 Deno.test("a pipeline that is killed goes on where it was", () =>
   withFolder(async (folder) => {
-    const rows = Array.from({ length: 20_000 }, (_, n) =>
-      JSON.stringify({ user_id: `u${n % 500}`, message: `words ${n}`, timestamp: 1_770_000_000 + n }));
-    Deno.writeTextFileSync(`${folder}/many.ndjson`, rows.join("\n"));
+    writeMany(folder);
     const args = ["pipeline", "--messages", "many.ndjson", "--json"];
     const env = { PARLEY_LEASE_MS: "1000" };
     await killedIn(folder, "embed", args.slice(1), env);
