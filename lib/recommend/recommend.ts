@@ -95,7 +95,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const found = await findEvidence(user, { ...options, alike });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;
-    const mentions = named_are_known ? [] : user.named;
+    const mentions = named_are_known === false ? user.named : [];
     const evidence: Evidence = { ...found, own: user.own, intents: user.intents, related, mentions };
     const candidates = new Candidates(evidence, clock.now());
     candidates.add(found.asked);

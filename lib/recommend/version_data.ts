@@ -17,10 +17,10 @@ const RETRY_MS = 5_000;
 export interface Learnt {
   readonly items: ItemItem | null;
   readonly wording: Wording | null;
-  /** Whether campaigns that a user names are known to them, and so not worth showing; else they ask for them. */
-  readonly named_are_known: boolean;
+  /** Whether campaigns that a user names are known to them, and so not worth showing; else they ask for them. Null: neither is known. */
+  readonly named_are_known: boolean | null;
 }
-export const NOTHING_LEARNT: Learnt = Object.freeze({ items: null, wording: null, named_are_known: false });
+export const NOTHING_LEARNT: Learnt = Object.freeze({ items: null, wording: null, named_are_known: null });
 
 interface Loading {
   learnt: Promise<Learnt>;
@@ -94,6 +94,6 @@ export class VersionData {
       file(WORDING_FILE, "postings", decodeWording),
     ]);
     const wording = postings && new Wording(postings);
-    return { items, wording, named_are_known: postings?.named_are_known ?? false };
+    return { items, wording, named_are_known: postings && postings.named_are_known };
   }
 }

@@ -194,6 +194,10 @@ scene(
       assert.deepEqual([answer.strategy, answer.led_by, answer.degraded], ["personal", "popularity", []]);
       assert.equal(said.length, lines);
       assert.doesNotMatch(said.join(), /fay/);
+      // Whether users ask by name or name what they know is not known then.
+      const dan = await recommender.explain({ user_id: "dan", k: 10 });
+      const named = dan.answer.items.find(({ campaign_id }) => campaign_id === "k3");
+      assert.equal(named?.sources.mention, 0);
     }
   },
 );
