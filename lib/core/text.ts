@@ -28,9 +28,30 @@ export function sentence(text: string): string {
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
-/** Words as every language writes them: runs of letters and digits, in lower case and compatibility form. */
+/** Scripts that are written without spaces between words. */
+const SCRIPTS = ["Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr"];
+/** A letter, sign or digit of theirs, in patterns with the flag `v`. */
+export const UNSPACED = String.raw`[[${
+  SCRIPTS.map((script) => `\\p{scx=${script}}`).join("")
+}]&&[\p{L}\p{M}\p{N}]]`;
+/** A run of those, or a word of any other script with its vowel signs. */
+const RUN = new RegExp(
+  String.raw`(${UNSPACED}+)|[[\p{L}\p{N}]--${UNSPACED}][[\p{L}\p{M}\p{N}]--${UNSPACED}]*`,
+  "gv",
+);
+
+/**
+ * Words in lower case and compatibility form: runs of letters and digits. Where a script has no spaces, as in Chinese, Japanese and
+ * Thai, pairs of neighbouring letters take the place of words.
+ */
 export function wordsOf(text: string): string[] {
-  return text.normalize("NFKC").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const runs = text.normalize("NFKC").toLowerCase().matchAll(RUN);
+  return Array.from(runs).flatMap(([run, unspaced]) => unspaced === undefined ? [run] : pairsOf(run));
+}
+
+function pairsOf(run: string): string[] {
+  const letters = [...run];
+  return letters.length === 1 ? letters : letters.slice(1).map((letter, at) => letters[at] + letter);
 }
 
 /** How often each word is in a text. */

@@ -1,7 +1,10 @@
+import { UNSPACED } from "../core/text.ts";
 import type { Campaign } from "../core/types.ts";
 
-/** Shorter names are words that people say without meaning the campaign. */
+/** Shorter names are words that people say without meaning the campaign. Spaces between words count, and in Chinese each letter is one. */
 const MIN_CHARACTERS = 5;
+/** What more campaigns are called is what a kind of them is called. */
+const MAX_NAMESAKES = 20;
 /** Words with so many letters may have one wrong, missing, added or exchanged with its neighbour. */
 const MIN_TYPO_CHARACTERS = 5;
 /** A name of one word only that has one letter wrong is taken for it from so many letters on. */
@@ -25,7 +28,8 @@ interface Match {
 /**
  * Finds campaigns that a text names by title or alias: without regard to case, accents and punctuation, with or without what is in
  * brackets at the end of a title, as a year is, and with a letter wrong in longer words. Of names that overlap the longest counts; a
- * name that several campaigns have stands for all of them. Linear in the text; memory grows with the words of all names.
+ * name that several campaigns have stands for all of them, one that very many have for none. Linear in the text; memory grows with the
+ * words of all names.
  */
 export class CampaignNames {
   private readonly root: Node = emptyNode();
@@ -47,7 +51,10 @@ export class CampaignNames {
         if (next === undefined) node.next.set(word, next = emptyNode());
         node = next;
       }
-      if (!node.campaign_ids.includes(campaign_id)) node.campaign_ids.push(campaign_id);
+      const { campaign_ids } = node;
+      if (campaign_ids.length <= MAX_NAMESAKES && campaign_ids.at(-1) !== campaign_id) {
+        campaign_ids.push(campaign_id);
+      }
     }
   }
 
@@ -71,8 +78,9 @@ export class CampaignNames {
       node = node.next.get(words[at]!.text);
       if (node === undefined) break;
       const said = words.slice(from, at + 1);
-      if (node.campaign_ids.length > 0 && isName(said, hasCapitals)) {
-        match = { campaign_ids: node.campaign_ids, words: said.length };
+      const { campaign_ids } = node;
+      if (campaign_ids.length > 0 && isName(said, hasCapitals)) {
+        match = { campaign_ids: campaign_ids.length > MAX_NAMESAKES ? [] : campaign_ids, words: said.length };
       }
     }
     return match;
@@ -99,9 +107,12 @@ function formsOf(title: string): string[] {
   return [title, short, turned];
 }
 
+/** A word, or one letter of a script that is written without spaces. */
+const WORD = new RegExp(String.raw`${UNSPACED}|[[\p{L}\p{N}]--${UNSPACED}]+`, "gv");
+
 function plainWords(text: string): Pick<Word, "text" | "isCapital">[] {
-  const plain = text.normalize("NFKD").replaceAll(/[\p{M}'’]/gu, "");
-  return Array.from(plain.matchAll(/[\p{L}\p{N}]+/gu), ([word]) => {
+  const plain = text.normalize("NFKD").replaceAll(/[\p{M}'’]/gu, "").replaceAll("&", " and ");
+  return Array.from(plain.matchAll(WORD), ([word]) => {
     const text = word.toLowerCase();
     return { text, isCapital: !word.startsWith(text[0]!) };
   });

@@ -12,7 +12,16 @@ const NAMES = new CampaignNames([
   { campaign_id: "waterproof", title: "Waterproof shells", aliases: ["the cagoule"] },
   { campaign_id: "gladiator", title: "Gladiator", aliases: [] },
   { campaign_id: "moon", title: "Moons", aliases: [] },
-  { campaign_id: "chinese", title: "雨衣与登山鞋", aliases: [] },
+  { campaign_id: "chinese", title: "雨衣与登山鞋", aliases: ["雨衣"] },
+  { campaign_id: "japanese", title: "となりのトトロ", aliases: [] },
+  { campaign_id: "thai", title: "ต้มยำกุ้ง", aliases: [] },
+  { campaign_id: "hindi", title: "पहाड़ की सैर", aliases: [] },
+  { campaign_id: "bread", title: "Bread & Butter", aliases: [] },
+  ...Array.from(
+    { length: 30 },
+    (_, i) => ({ campaign_id: `offer ${i}`, title: "Special offer", aliases: [] }),
+  ),
+  { campaign_id: "bikes", title: "Special offer on bikes", aliases: [] },
 ]);
 const named = (text: string) => [...NAMES.in(text)];
 
@@ -20,8 +29,20 @@ Deno.test("CampaignNames finds titles and aliases whatever the case, accents and
   assert.deepEqual(named("WATERPROOF: shells!"), ["waterproof"]);
   assert.deepEqual(named("have you got the cagoule, or amelie"), ["waterproof", "amelie"]);
   assert.deepEqual(named("miss skeeter’s book"), ["help"]);
-  assert.deepEqual(named("我想买雨衣与登山鞋"), []);
-  assert.deepEqual(named("雨衣与登山鞋"), ["chinese"]);
+  assert.deepEqual(named("bread and butter, BREAD & BUTTER"), ["bread"]);
+});
+
+Deno.test("CampaignNames finds titles within sentences of scripts without spaces, and of ones with vowel signs", () => {
+  assert.deepEqual(named("我想买雨衣与登山鞋。"), ["chinese"]);
+  assert.deepEqual(named("雨衣"), [], "two letters are a word that people say");
+  assert.deepEqual(named("昨日となりのトトロを見た"), ["japanese"]);
+  assert.deepEqual(named("อยากดูต้มยำกุ้งอีก"), ["thai"]);
+  assert.deepEqual(named("मुझे पहाड़ की सैर पसंद है"), ["hindi"]);
+});
+
+Deno.test("CampaignNames takes what very many campaigns are called for no name", () => {
+  assert.deepEqual(named("is there a special offer?"), []);
+  assert.deepEqual(named("is there a special offer on bikes?"), ["bikes"]);
 });
 
 Deno.test("CampaignNames takes the longest name, and one that several have for all of them", () => {
