@@ -1,6 +1,6 @@
 import { backup as copyDatabase, DatabaseSync } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
-import { ParleyError, reasonOf } from "../lib/core/errors.ts";
+import { messageOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
 import { absolute } from "../lib/core/parse_url.ts";
 import { showUrl } from "../lib/core/show_url.ts";
@@ -75,8 +75,18 @@ function notIncluded(store: Store, url: URL): string {
 
 /** An earlier copy, or what an interrupted one left, would mix with this one. */
 function refuseFilled(target: string): void {
-  if (entriesOf(target).length === 0) return;
+  if (orUnusable(target, () => entriesOf(target)).length === 0) return;
   throw new ParleyError("conflict", `${target} is not empty: name a folder that is empty or not there`);
+}
+
+/** Throws `invalid` if a folder for the copy cannot be read or made. */
+function orUnusable<T>(folder: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    const sentence = `${folder} cannot be a folder for the copy: ${messageOf(error)}`;
+    throw new ParleyError("invalid", sentence, { cause: error });
+  }
 }
 
 class Copying {
@@ -167,7 +177,8 @@ class Copying {
   /** Where a file goes; its folder is made. */
   private place(name: string): string {
     const path = `${this.target}/${name}`;
-    Deno.mkdirSync(path.replace(/\/[^/]+$/, ""), { recursive: true, mode: FOLDER_MODE });
+    const folder = path.replace(/\/[^/]+$/, "");
+    orUnusable(folder, () => Deno.mkdirSync(folder, { recursive: true, mode: FOLDER_MODE }));
     return path;
   }
 }

@@ -9,6 +9,7 @@ import { executing } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { dagOf } from "./inspect.ts";
 import { parseDate } from "./run.ts";
+import { leftOutBy } from "./summary.ts";
 
 export interface RunTaskOptions {
   readonly dag: string;
@@ -25,7 +26,8 @@ export interface RunTaskOptions {
 /**
  * One attempt of one task, alone, for an engine outside: its whole contract. The result goes to a file, since such
  * engines mix stdout with stderr. What it needs is checked before any work. Exit codes: 0 done, 99 skipped, 98 failed for good, also
- * by wrong usage or configuration; anything else may be retried.
+ * by wrong usage or configuration; anything else may be retried. A source that is left out fails no task, as
+ * what depends on it continues with the others: it is said, and `pipeline anomalies` exits with 1.
  */
 export async function runOneTask(config: Config, o: RunTaskOptions): Promise<number> {
   if (o.mapIndex !== undefined || o.item !== undefined) {
@@ -42,6 +44,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
     const text = JSON.stringify({ run_id, task_id, ...result });
     if (o.output !== undefined) Deno.writeTextFileSync(o.output, text, { mode: FILE_MODE });
     console.error(`${task_id}: ${result.state}${result.error === null ? "" : ` (${result.error})`}`);
+    for (const error of leftOutBy({ task_id, output: result.output })) console.error(`Left out: ${error}`);
     return taskExitCode(result);
   });
 }

@@ -194,6 +194,12 @@ Deno.test("backup() leaves a folder alone that has something in it, and takes an
         code: "conflict",
         message: `${folder} is not empty: name a folder that is empty or not there`,
       });
+      for (const place of [`${folder}/mine`, `${folder}/mine/below`, "/proc/none"]) {
+        await assert.rejects(backup(config, place), {
+          code: "invalid",
+          message: /cannot be a folder for the copy/,
+        });
+      }
       Deno.mkdirSync(`${folder}/empty`);
       assert.equal((await quietly(() => backup(config, `${folder}/empty`))).value, 0);
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), ["empty", "mine"]);

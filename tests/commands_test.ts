@@ -220,6 +220,24 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     );
     assert.equal(skipped.code, 99, skipped.stderr);
     assert.equal(JSON.parse(Deno.readTextFileSync(`${folder}/.parley/results/ingest.json`)).state, "skipped");
+    await Deno.writeTextFile(`${folder}/new.ndjson`, JSON.stringify(message({ message_id: "new" })));
+    const outside = [
+      "pipeline",
+      "run-task",
+      ...order,
+      "--task",
+      "ingest",
+      "--output",
+      ".parley/results/ingest.json",
+    ];
+    outside[outside.indexOf(order[3]!)] = "outside-left-out";
+    const partly = await run(folder, "pipeline", outside, {
+      env: { PARLEY_MESSAGES: "new.ndjson,none.ndjson" },
+    });
+    assert.equal(partly.code, 0, partly.stderr);
+    assert.match(partly.stderr, /\nLeft out: \S+none\.ndjson does not exist\n/);
+    const { output } = JSON.parse(Deno.readTextFileSync(`${folder}/.parley/results/ingest.json`));
+    assert.deepEqual([output.sources.length, output.failed.length], [1, 1]);
     const forGood: [string[], RegExp, Record<string, string>?][] = [
       [["--task", "valdate"], /no task "valdate" \(did you mean "validate"\?\)/],
       [["--task", "publish"], /task publish of run outside\S+ needs check, which has not ended/],
