@@ -44,7 +44,7 @@ interface StoreState {
 }
 
 /** Whether each store answers soon and has what is published: the question rejects, and says why, if it does not. */
-export function answering(stores: ReadyStores): Record<string, () => Promise<unknown>> {
+export function answering(stores: ReadyStores): Record<string, () => Promise<Health>> {
   return Object.fromEntries(STORE_NAMES.map((name) => [name, () => checkStore(name, stores)]));
 }
 

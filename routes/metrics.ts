@@ -7,9 +7,10 @@ import { RunFigures } from "../lib/telemetry/runs.ts";
 import { breakerFamily, type ServingMetrics } from "../lib/telemetry/serving.ts";
 import { StoreFigures, type WatchedStores } from "../lib/telemetry/stores.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { answering, type ReadyStores } from "./health.ts";
 
 export interface MetricsOptions {
-  readonly stores: WatchedStores & { readonly runs: Pick<RunStore, "runs" | "snapshot"> };
+  readonly stores: WatchedStores & ReadyStores & { readonly runs: Pick<RunStore, "runs" | "snapshot"> };
   readonly clock: Clock;
   readonly version: string;
   readonly metrics: ServingMetrics;
@@ -24,7 +25,7 @@ export interface MetricsOptions {
  * it, and the scrape succeeds within about a second. Labels name routes, stores, dags and tasks, never a user.
  */
 export function metrics(o: MetricsOptions): Endpoint {
-  const stores = new StoreFigures(o.clock, o.stores, o);
+  const stores = new StoreFigures(o.clock, o.stores, { health: answering(o.stores), lineage: o.lineage });
   const runs = new RunFigures(o.clock, o.stores.runs);
   const started = o.clock.now();
   const handle = async () => {

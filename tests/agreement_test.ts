@@ -14,13 +14,19 @@ interface Told {
   readonly open: readonly (readonly [severity: string, id: string])[];
 }
 
-/** What is open, by the API. */
-async function byApi({ config }: Flow): Promise<Told["open"]> {
+/** What is open, by the API, and the stores that are down, by `/readyz` and by `/metrics`. */
+async function byApi({ config }: Flow) {
   const { value: stores, close } = await openServing(config);
   try {
     const app = await createApp({ stores, clock: systemClock, version: "test", keys: [], log: null });
     const { open } = await (await app.request("/pipeline/anomalies")).json();
-    return open.map(({ severity, id }: { severity: string; id: string }) => [severity, id]);
+    const { stores: states } = await (await app.request("/readyz")).json();
+    const samples = await (await app.request("/metrics")).text();
+    return {
+      open: open.map(({ severity, id }: { severity: string; id: string }) => [severity, id]) as Told["open"],
+      unready: Object.keys(states).filter((store) => states[store].status === "down"),
+      not_up: [...samples.matchAll(/^parley_store_up\{store="(\w+)"\} 0$/gm)].map(([, store]) => store),
+    };
   } finally {
     await close();
   }
@@ -63,7 +69,7 @@ const FAULTS: Record<string, readonly [fault: (folder: string) => Promise<void> 
 };
 
 for (const [what, [fault, id]] of Object.entries(FAULTS)) {
-  Deno.test(`${what} is one critical anomaly, by the API as by the command, and fails doctor`, () =>
+  Deno.test(`${what} is one critical anomaly by API and command, down by readyz and metrics, and fails doctor`, () =>
     withFlow(async (flow) => {
       assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
       await flow.services.graph.close();
@@ -76,7 +82,9 @@ for (const [what, [fault, id]] of Object.entries(FAULTS)) {
       }
       await fault(flow.config.data);
       const ofStores = (open: Told["open"]) => open.filter(([, each]) => each.startsWith("store_"));
-      assert.deepEqual(ofStores(await byApi(flow)), [["critical", id]]);
+      const api = await byApi(flow);
+      const store = id.replace(/.*_/, "");
+      assert.deepEqual([ofStores(api.open), api.unready, api.not_up], [[["critical", id]], [store], [store]]);
       const told = await byCommand(flow);
       assert.equal(told.code, 1);
       assert.deepEqual(ofStores(told.open), [["critical", id]]);

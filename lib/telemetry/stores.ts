@@ -23,9 +23,13 @@ export class StoreFigures {
   /** Null where lineage is sent nowhere. */
   private readonly unsent: Kept<number> | null;
 
-  constructor(private readonly clock: Clock, stores: WatchedStores, o: { lineage: boolean }) {
-    const { analytics, runs } = stores;
-    this.health = STORE_NAMES.map((name) => [name, new Kept(clock, () => stores[name].health())]);
+  /** `health`: by store, a question that rejects if it is down. */
+  constructor(
+    private readonly clock: Clock,
+    { analytics, runs }: Pick<WatchedStores, "analytics" | "runs">,
+    o: { health: Readonly<Record<string, () => Promise<Health>>>; lineage: boolean },
+  ) {
+    this.health = Object.entries(o.health).map(([name, ask]) => [name, new Kept(clock, ask)]);
     this.published = new Kept(clock, () => analytics.published());
     this.leader = new Kept(clock, () => runs.leader());
     this.unsent = o.lineage ? new Kept(clock, () => runs.unsent()) : null;
@@ -54,7 +58,7 @@ export class StoreFigures {
       health === null || health.bytes === null ? [] : [{ labels, value: health.bytes }]
     );
     return [
-      gauge("parley_store_up", "1 where a store answers", up),
+      gauge("parley_store_up", "1 where a store answers and has what is published", up),
       gauge("parley_store_latency_seconds", "Time of one trivial question to a store", latency),
       gauge("parley_store_bytes", "What a store takes on disk, a cache in memory", bytes),
     ];
