@@ -1,6 +1,7 @@
 /** What the documents claim, as far as a machine can tell: names, defaults, permissions and links. */
 import assert from "node:assert/strict";
 import type { Command } from "../deps.ts";
+import { SOURCES } from "../lib/recommend/answer.ts";
 import { program } from "../main.ts";
 import { configurationPage, environmentExample } from "../tools/reference.ts";
 import { appTest } from "./routes/app.ts";
@@ -216,3 +217,9 @@ function headings(text: string): string[] {
     title!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
   );
 }
+
+Deno.test("the README's answer names the sources of evidence that there are", () => {
+  const [, json] = /```json\n(\{[^]*?)```/.exec(README)!;
+  const { items: [item] } = JSON.parse(json!);
+  assert.deepEqual(Object.keys(item.sources), [...SOURCES]);
+});
