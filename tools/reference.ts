@@ -61,7 +61,8 @@ ${
         "another `PARLEY_CONVERSATION_GAP_MINUTES`, popularity after another `PARLEY_HALF_LIFE_DAYS`, and intents after another " +
         "catalogue; it reads sources again after another `PARLEY_EARLIEST` (what is stored stays), and ends campaigns that have " +
         "left their source after `PARLEY_MISSING_CAMPAIGNS=end`. After another `PARLEY_EMBEDDINGS` or `PARLEY_EMBED_LONG` it " +
-        "fails, and the error names the command that changes over.",
+        "fails, and the error names the command that changes over. Without `PARLEY_INTENTS`, if it was set before, messages keep " +
+        "their intents, and a warning says so.",
       110,
     )
   }
