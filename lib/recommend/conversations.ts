@@ -34,8 +34,9 @@ const MAX_WORDING = 8_000;
 /** Engagement belongs to what was said up to so many gaps before it: people look before they buy. */
 const WINDOW_GAPS = 2;
 
-/** Messages of either role in the order said. */
-interface Thread {
+/** The rows of one conversation: messages of either role in the order said, and the events that belong to it. */
+export interface Thread {
+  /** Tells it from the user's others. */
   readonly key: readonly string[];
   readonly messages: Message[];
   readonly events: EngagementEvent[];
@@ -47,9 +48,14 @@ interface Thread {
  * or if it names none of the user's, to the one of the last message before it, unless that is more than twice `gap_ms` ago. A
  * conversation in which the user says nothing is left out with its events. Depends on the rows alone, not on their order or the clock.
  */
-export function conversationsOf(rows: UserRows, { gap_ms }: { gap_ms: number }): Conversation[] {
+export function conversationsOf(rows: UserRows, options: { gap_ms: number }): Conversation[] {
+  return threadsOf(rows, options).flatMap((thread) => conversationOf(rows.user_id, thread) ?? []);
+}
+
+/** The rows of each of them, and of conversations in which the user says nothing. */
+export function threadsOf(rows: UserRows, { gap_ms }: { gap_ms: number }): Thread[] {
   const messages = inOrder(rows.messages.filter(({ user_id }) => user_id === rows.user_id));
-  const threads = threadsOf(messages, gap_ms);
+  const threads = threadsOfMessages(messages, gap_ms);
   const byId = new Map<string, Thread>();
   const byMessage = new Map<Message, Thread>();
   for (const thread of threads) {
@@ -64,7 +70,12 @@ export function conversationsOf(rows: UserRows, { gap_ms }: { gap_ms: number }):
     const before = named === undefined ? lastBefore(messages, event, WINDOW_GAPS * gap_ms) : undefined;
     (named ?? (before && byMessage.get(before)))?.events.push(event);
   }
-  return threads.flatMap((thread) => conversationOf(rows.user_id, thread) ?? []);
+  return threads;
+}
+
+/** The id that a conversation is stored by. */
+export function conversationId(user_id: string, { key }: Thread): string {
+  return derivedId(["parley.conversation.v1", user_id, ...key]);
 }
 
 /** What stands for a user, and when they last said something (ISO). */
@@ -99,7 +110,7 @@ export function inOrder(messages: readonly Message[]): Message[] {
   );
 }
 
-function threadsOf(messages: readonly Message[], gap_ms: number): Thread[] {
+function threadsOfMessages(messages: readonly Message[], gap_ms: number): Thread[] {
   const threads: Thread[] = [];
   const named = new Map<string, Thread>();
   let open: Thread | undefined;
@@ -142,7 +153,8 @@ function lastBefore(
   return Date.parse(event.timestamp) - Date.parse(message.timestamp) <= window ? message : undefined;
 }
 
-function conversationOf(user_id: string, { key, messages, events }: Thread): Conversation | null {
+function conversationOf(user_id: string, thread: Thread): Conversation | null {
+  const { messages, events } = thread;
   const own = messages.filter((message) => isOwn(message, user_id));
   const last = own.at(-1);
   if (last === undefined) return null;
@@ -152,7 +164,7 @@ function conversationOf(user_id: string, { key, messages, events }: Thread): Con
   );
   const opening = first === null ? own : own.filter(({ timestamp }) => timestamp < first);
   return {
-    id: derivedId(["parley.conversation.v1", user_id, ...key]),
+    id: conversationId(user_id, thread),
     user_id,
     end: last.timestamp,
     opening: partsOf(opening).join("\n"),

@@ -1,5 +1,6 @@
 import { tryParseJson } from "../../../lib/core/json.ts";
 import { type Kind, KINDS, type Rows } from "../../../lib/core/types.ts";
+import { withConversations } from "../../../lib/evaluate/conversations.ts";
 import type { Dataset } from "../../../lib/evaluate/splits.ts";
 import { parseRow } from "../../../lib/schema/row.ts";
 import { type TimeWindow, timeWindow } from "../../../lib/schema/time.ts";
@@ -17,16 +18,19 @@ export interface ReadDataset {
 export interface ReadDatasetOptions {
   readonly signal: AbortSignal;
   readonly sources: Readonly<Record<Kind, readonly string[]>>;
-  readonly settings: Pick<Services["settings"], "inbox" | "max_source_bytes" | "earliest">;
+  readonly settings: Pick<
+    Services["settings"],
+    "conversation_gap_minutes" | "inbox" | "max_source_bytes" | "earliest"
+  >;
   /** Epoch milliseconds. */
   readonly now: number;
   readonly onNote: (line: string) => void;
 }
 
-/** Reads sources whole, each row once. Whether a campaign may be shown today plays no part. Throws if a source cannot be read. */
+/** Reads sources whole, each row once and with its conversation. Whether a campaign may be shown today plays no part. Throws if a source cannot be read. */
 export async function readDataset(options: ReadDatasetOptions): Promise<ReadDataset> {
   const read: ReadSource[] = [];
-  const { now, settings: { earliest } } = options;
+  const { now, settings: { earliest, conversation_gap_minutes } } = options;
   const window = timeWindow({ now, earliest });
   const rows: { [K in Kind]: Rows[K][] } = { messages: [], campaigns: [], events: [] };
   for (const kind of KINDS) read.push(...await readKind(kind, rows[kind], window, options));
@@ -36,7 +40,7 @@ export async function readDataset(options: ReadDatasetOptions): Promise<ReadData
     campaigns: unique(rows.campaigns, ({ campaign_id }) => campaign_id).map((row) => ({ ...row, ...always })),
     events: unique(rows.events, ({ event_id }) => event_id),
   };
-  return { data, read };
+  return { data: withConversations(data, { gap_ms: conversation_gap_minutes * 60_000 }), read };
 }
 
 async function readKind<K extends Kind>(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Campaign, EngagementEvent, Message } from "../../../lib/core/types.ts";
+import { withConversations } from "../../../lib/evaluate/conversations.ts";
 import { PARLEY } from "../../../lib/evaluate/rank_fold.ts";
 import { type Dataset, type Fold, type Split, splitRows } from "../../../lib/evaluate/splits.ts";
 import { type RankedFold, rankOnce } from "../../fixtures/evaluate.ts";
@@ -184,6 +185,26 @@ Deno.test("other events with a hidden campaign and later words move no answer to
     "rows",
   );
   await moves(planted(TALKS.filter((talk) => !isHidden(talk)), engaging(6)), "rows");
+});
+
+Deno.test("what was said after a hidden choice moves no answer to rows if no row names a conversation either", () => {
+  const unnamed = (data: Dataset): Dataset => {
+    const without = <Row extends Message | EngagementEvent>(row: Row) => ({ ...row, conversation_id: null });
+    const rows = { ...data, messages: data.messages.map(without), events: data.events.map(without) };
+    return withConversations(rows, { gap_ms: 5 * 3_600_000 });
+  };
+  const fold = firstFold(unnamed(CLEAN), "rows");
+  const isHidden = ({ user_id, label }: Talk) =>
+    fold.queries.some((query) => query.user_id === user_id && query.relevant.has(label));
+  const naming = (hour: number): Plant => (talk) => ({
+    messages: (["user", "assistant"] as const).map((role) =>
+      said(talk, hour, `${role} of ${titleFor(talk)}`, { role })
+    ),
+  });
+  const after = planted(TALKS.filter(isHidden), naming(6));
+  assert.deepEqual(firstFold(unnamed(after), "rows").train, fold.train);
+  const before = planted(TALKS.filter(isHidden), naming(2));
+  assert.notDeepEqual(firstFold(unnamed(before), "rows").train, fold.train);
 });
 
 Deno.test("words and events after the moment that time is split at move no answer, and those before it do", async () => {

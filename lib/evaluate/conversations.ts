@@ -1,0 +1,23 @@
+import type { EngagementEvent, Message } from "../core/types.ts";
+import { conversationId, threadsOf } from "../recommend/conversations.ts";
+import type { Dataset } from "./splits.ts";
+
+/**
+ * The same rows, but those that name no conversation name the one that the pipeline takes them for, so that splits hide what belongs
+ * together. Events long after the user's last words remain without.
+ */
+export function withConversations(data: Dataset, options: { gap_ms: number }): Dataset {
+  const events = Map.groupBy(data.events, ({ user_id }) => user_id);
+  const ids = new Map<Message | EngagementEvent, string>();
+  for (const [user_id, messages] of Map.groupBy(data.messages, ({ user_id }) => user_id)) {
+    for (const thread of threadsOf({ user_id, messages, events: events.get(user_id) ?? [] }, options)) {
+      const id = thread.messages[0]?.conversation_id ?? conversationId(user_id, thread);
+      for (const row of [...thread.messages, ...thread.events]) ids.set(row, id);
+    }
+  }
+  const named = <Row extends Message | EngagementEvent>(row: Row): Row => ({
+    ...row,
+    conversation_id: row.conversation_id ?? ids.get(row) ?? null,
+  });
+  return { ...data, messages: data.messages.map(named), events: data.events.map(named) };
+}
