@@ -58,16 +58,22 @@ async function resetSample(config: Config): Promise<number> {
     const own = await findOwn(services, sources, all);
     const user_ids = all.user_ids.filter((id) => !own.user_ids.has(id));
     const campaign_ids = all.campaign_ids.filter((id) => !own.campaign_ids.has(id));
+    const campaigns = await services.analytics.campaigns({ campaign_ids });
     const messages = await erase(services, { user_ids, campaign_ids });
     const uris = (await services.analytics.sources()).map(({ uri }) => uri).filter(isSample);
-    await services.analytics.forgetSources({ uris });
-    await republish(services);
-    await markErasedIn(config, user_ids);
+    const wasThere = messages + campaigns.length + uris.length > 0;
+    if (wasThere) {
+      await services.analytics.forgetSources({ uris });
+      await republish(services);
+      await markErasedIn(config, user_ids);
+    }
     await Deno.remove(sampleFolder(config.data), { recursive: true }).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
     console.log(
-      `${messages} messages of ${user_ids.length} sample people and ${campaign_ids.length} campaigns are gone.`,
+      wasThere
+        ? `${messages} messages of ${user_ids.length} sample people and ${campaigns.length} campaigns are gone.`
+        : "None of the sample is in the stores.",
     );
     const kept = [...own.user_ids, ...own.campaign_ids];
     if (kept.length === 0) return EXIT.ok;

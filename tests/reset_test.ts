@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { reset } from "../commands/reset.ts";
-import { loadConfig } from "../lib/config.ts";
+import { type Config, loadConfig } from "../lib/config.ts";
 import { fileOf, overwrite, removeTemplate, withCopy } from "./fixtures/damage.ts";
 import { digests, nightlyRun, ROOT, SAMPLE, withStores } from "./fixtures/flow.ts";
 import { quietly } from "./fixtures/quietly.ts";
@@ -100,6 +100,10 @@ Deno.test("reset --sample leaves people and campaigns alone that share an id wit
       assert.equal(code, 4, said.join("\n"));
       assert.match(said[0]!, /^\d+ messages of 58 sample people and 49 campaigns are gone\.$/);
       assert.match(said[1]!, /the sample's, and stay: keziah-boateng, jonas-ekdahl, gait-clinic$/);
+      const version = await publishedVersion(config);
+      const again = await quietly(() => reset(config, { sample: true, all: false, yes: true }));
+      assert.deepEqual([again.value, again.said[0]], [4, "None of the sample is in the stores."]);
+      assert.equal(await publishedVersion(config), version);
       await withStores(config, async ({ services: { documents, analytics } }) => {
         const rows = await documents.page({ after: null, limit: 999 });
         assert.deepEqual([...new Set(rows.map(({ user_id }) => user_id))].sort(), [
@@ -115,3 +119,8 @@ Deno.test("reset --sample leaves people and campaigns alone that share an id wit
       await Deno.remove(path, { recursive: true });
     }
   }));
+
+/** The data version that answers come from. */
+function publishedVersion(config: Config): Promise<number | undefined> {
+  return withStores(config, async ({ services }) => (await services.analytics.published())?.version);
+}
