@@ -221,13 +221,14 @@ async function readRows(
   const { user_id, k, intent, signal, stores: { analytics }, published: { version } } = options;
   const { clock, repurchase_days } = options;
   const final = await analytics.finalEngagement({ user_id, signal });
-  const suppressed = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
-  const left_out = new Set(suppressed.map(({ campaign_id }) => campaign_id));
-  for (const campaign_id of options.known) {
-    if (left_out.has(campaign_id)) continue;
-    left_out.add(campaign_id);
-    suppressed.push({ campaign_id, by: "mention", until: null });
-  }
+  const done = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
+  const done_ids = new Set(done.map(({ campaign_id }) => campaign_id));
+  const known = options.known.filter((id) => !done_ids.has(id));
+  const left_out = new Set([...done_ids, ...known]);
+  const suppressed = [
+    ...done,
+    ...known.map((campaign_id) => ({ campaign_id, by: "mention", until: null } as const)),
+  ];
   for (let limit = PAGE.times * k + left_out.size;; limit *= GROWTH) {
     const popular = await options.popular.top({ version, limit, signal });
     candidates.add(popular.map(({ campaign_id }) => campaign_id));
@@ -235,7 +236,10 @@ async function readRows(
     const ids = shortlist(candidates.all(), { weights, ...popularities(popular, whole) });
     const rows = await readBest(options, ids.filter((id) => !left_out.has(id)));
     // What targets an intent was found by that: the popular list, down to its end, would add little.
-    if (rows.length >= k || whole || intent !== undefined) return { rows, suppressed };
+    if (rows.length < k && !whole && intent === undefined) continue;
+    if (rows.length > 0 || known.length === 0) return { rows, suppressed };
+    // Better what the user knows than nothing.
+    return { rows: await readBest(options, ids.filter((id) => !done_ids.has(id))), suppressed: done };
   }
 }
 

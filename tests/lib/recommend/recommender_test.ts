@@ -168,6 +168,22 @@ scene(
   },
 );
 
+scene(
+  "shows what a user named, if users name what they know, rather than nothing",
+  async ({ ask, world }) => {
+    const all = ids(await ask("nobody", { k: 50 }));
+    const knows = (user_id: string) => ({ user_id, words: {}, named: all });
+    await world.stores.analytics.setWords({
+      user_ids: ["dan", "hal", "ivy"],
+      profiles: [knows("dan"), knows("ivy")],
+      conversations: [{ conversation_id: "of hal", user_id: "hal", words: {}, named: 20, named_shown: 0 }],
+    });
+    await world.publish(2);
+    assert.deepEqual(ids(await ask("ivy", { k: 50 })).toSorted(), all.toSorted());
+    assert.ok(!ids(await ask("dan", { k: 50 })).includes("k1"), "but nothing that was converted on");
+  },
+);
+
 scene("does not count the user's own conversations", async ({ ask }) => {
   const of = (answer: Answer, id: string) => answer.items.find((item) => item.campaign_id === id)?.sources;
   // Eve alone clicked k2, Cat alone g3.
