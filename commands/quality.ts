@@ -4,7 +4,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { sentence } from "../lib/core/text.ts";
 import { parseModelKey } from "../lib/core/types.ts";
-import { acknowledge, acknowledger, type OpenAnomaly } from "../lib/quality/acknowledge.ts";
+import { acknowledge, acknowledgedHow, acknowledger, type OpenAnomaly } from "../lib/quality/acknowledge.ts";
 import { type Anomalies, type AnomalyOptions, detectAnomalies } from "../lib/quality/anomalies.ts";
 import { type Anomaly, subjectName } from "../lib/quality/anomaly.ts";
 import type { HealthStatus } from "../lib/quality/health.ts";
@@ -131,8 +131,8 @@ export async function acknowledgeAnomaly(
     {},
     ({ runs, found: { open } }) => acknowledge({ runs, open, clock: systemClock, id, until, by }),
   );
-  const line =
-    `${id} is acknowledged by ${known.by} until ${known.until}; if it begins again, it counts again`;
+  const line = `${id} is acknowledged by ${known.by} until ${known.until}, ` +
+    acknowledgedHow({ code: id.split(":", 1)[0]! });
   console.log(json ? JSON.stringify(known) : line);
   return EXIT.ok;
 }

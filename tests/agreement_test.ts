@@ -1,6 +1,6 @@
 /** What Parley says of its state: the API, the commands and `doctor` say the same. */
 import assert from "node:assert/strict";
-import { showAnomalies } from "../commands/quality.ts";
+import { acknowledgeAnomaly, showAnomalies } from "../commands/quality.ts";
 import { openServing } from "../commands/services.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { openGraph } from "../lib/stores/open.ts";
@@ -109,4 +109,28 @@ Deno.test("commands that only read leave no store behind, and one after the othe
     }
     const left = [...Deno.readDirSync(`${folder}/.parley`)].map(({ name }) => name);
     assert.deepEqual(left.filter((name) => !/^(runs\.db|artifacts)/.test(name)), []);
+  }));
+
+Deno.test("a store that does not answer is acknowledged for doctor as for the command, also if it begins again, which the command says", () =>
+  withFlow(async (flow) => {
+    assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+    const config = { ...flow.config, schedule: null, graph: new URL("bolt://127.0.0.1:1") };
+    const down = { ...flow, config };
+    const id = "store_unreachable:store_graph";
+    const judged = async () => [
+      (await byCommand(down)).code,
+      (await doctorReport(config, { PARLEY_GRAPH: "bolt://127.0.0.1:1" })).code,
+    ];
+    assert.deepEqual(await judged(), [1, 1]);
+    const said: string[] = [];
+    const { log } = console;
+    console.log = (line: string) => said.push(line);
+    await acknowledgeAnomaly(config, id, { json: false, until: "8h", by: "Ann" }).finally(() =>
+      console.log = log
+    );
+    assert.match(
+      said.join(""),
+      /^store_unreachable:store_graph is acknowledged by Ann until \S+, also if it is over and begins again$/,
+    );
+    assert.deepEqual(await judged(), [0, 0]);
   }));

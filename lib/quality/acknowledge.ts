@@ -64,6 +64,12 @@ export async function acknowledge(
   return acknowledgement;
 }
 
+/** When an acknowledgement of it ends before its time: what is found as it is now has no beginning that could be a later one. */
+export function acknowledgedHow({ code }: Pick<Anomaly, "code">): string {
+  return LIVE.has(code) ? "also if it is over and begins again" : "unless it begins again";
+}
+const LIVE: ReadonlySet<string> = new Set(["store_unreachable", "store_emptied"]);
+
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: DAY_MS };
 
 /** From now on for `30m`, `8h` or `7d`, or until an ISO 8601 time with an offset; as an ISO time in UTC. */

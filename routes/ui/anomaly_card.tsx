@@ -1,4 +1,4 @@
-import type { OpenAnomaly } from "../../lib/quality/acknowledge.ts";
+import { acknowledgedHow, type OpenAnomaly } from "../../lib/quality/acknowledge.ts";
 import { type Anomaly, subjectName } from "../../lib/quality/anomaly.ts";
 import type { Visit } from "../web/page.ts";
 import { Action, Field } from "./form.tsx";
@@ -82,7 +82,7 @@ function Acknowledge({ anomaly, visit, number }: { anomaly: OpenAnomaly; visit: 
         <Field
           id={`until-${number}`}
           label="For"
-          hint="It still shows, and does not count for that long, unless it begins again."
+          hint={`It still shows, and does not count for that long, ${acknowledgedHow(anomaly)}.`}
         >
           <select id={`until-${number}`} name="until" aria-describedby={`until-${number}-hint`}>
             {PERIODS.map(([until, name]) => <option value={until} selected={until === "8h"}>{name}</option>)}

@@ -6,7 +6,7 @@ const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Obj
   retried: (n) => `${counted(n, "task")} will run again.`,
   cancelling: () => "The run is being cancelled.",
   over: () => "The run was over already.",
-  acknowledged: () => "Acknowledged: it does not count until the time that is shown, unless it begins again.",
+  acknowledged: () => "Acknowledged: it does not count until the time that is shown.",
   unacknowledged: () => "It counts again.",
   paused: () => "The schedule is paused: it makes no runs. Runs under way are not touched.",
   unpaused: () => "The schedule is on again.",
