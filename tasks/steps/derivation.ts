@@ -69,10 +69,9 @@ export async function findSettingsChanges(services: Services, o: Abortable): Pro
   const before = await readDerivation(services, published, o);
   const now = currentDerivation(services.settings);
   if (before?.format !== now.format) {
-    const how = before === null
-      ? "it is not recorded by which settings what is published was derived"
-      : "what is published was derived by another version of Parley";
-    const reason = `${how}: all users are derived again`;
+    const gone = before === null ? ", or the record of it is gone" : "";
+    const reason =
+      `what is published was derived by another version of Parley${gone}: all users are derived again`;
     return [{ users: true, reason }];
   }
   const changes: SettingsChange[] = [];
