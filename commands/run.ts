@@ -48,7 +48,10 @@ export async function runDag(config: Config, o: RunOrder): Promise<number> {
   });
 }
 
-/** Runs tasks of an ended run again, by default those that failed and what they kept from running. */
+/**
+ * Runs tasks of an ended run again, by default those that failed and what they kept from running. Those of a run that an
+ * engine outside drives are opened again for that engine.
+ */
 export async function retryRun(
   config: Config,
   run_id: string,
@@ -56,20 +59,34 @@ export async function retryRun(
 ): Promise<number> {
   const { run } = await withRuns(config, (runs) => snapshotOf(runs, run_id));
   const dag = dagOf(config, run.dag_id);
+  if (run.trigger === "external") {
+    const tasks = await withRuns(config, (runs) => clearTasks(runs, dag, run_id, o));
+    const line = `open again, for the engine outside that drives run ${run_id}: ${tasks.join(", ")}`;
+    console.log(o.json ? JSON.stringify({ run_id, tasks }) : line);
+    return EXIT.ok;
+  }
   return await watched(config, dag, o, async (runs) => {
-    const scope = o.tasks === undefined ? { ...o, failed: true } : o;
-    const cleared = await clearRun({
-      dag,
-      runs,
-      clock: systemClock,
-      run_id,
-      scope,
-      keep_checkpoints: o.keepCheckpoints,
-    });
-    if (cleared.length === 0) throw new ParleyError("invalid", `run ${run_id} has no such task that failed`);
-    console.error(`runs again: ${cleared.join(", ")}`);
+    const tasks = await clearTasks(runs, dag, run_id, o);
+    console.error(`runs again: ${tasks.join(", ")}`);
     return run_id;
   });
+}
+
+/** Returns the ids of the tasks that are to run again; `invalid` if there are none. */
+async function clearTasks(
+  runs: RunStore,
+  dag: Dag<Services>,
+  run_id: string,
+  o: ClearScope & { keepCheckpoints: boolean },
+): Promise<string[]> {
+  const scope = o.tasks === undefined ? { ...o, failed: true } : o;
+  const keep_checkpoints = o.keepCheckpoints;
+  const cleared = await clearRun({ dag, runs, clock: systemClock, run_id, scope, keep_checkpoints });
+  if (cleared.length > 0) return cleared;
+  const [what, hint] = o.tasks === undefined
+    ? ["no task", "; `--task` names one that is to run again all the same"]
+    : ["none of these tasks", ""];
+  throw new ParleyError("invalid", `${what} of run ${run_id} failed${hint}`);
 }
 
 type Prepare = (runs: RunStore, lease: { owner: string; until: number }) => Promise<string>;

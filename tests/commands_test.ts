@@ -260,6 +260,18 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       assert.equal(code, 98, stderr);
       assert.match(stderr, sentence);
     }
+    const failing = ["run-task", "--dag", "nightly", "--run-id", "outside-2"];
+    const env = { PARLEY_MESSAGES: "none.ndjson" };
+    assert.notEqual(
+      (await run(folder, "pipeline", ["pipeline", ...failing, "--task", "ingest"], { env })).code,
+      0,
+    );
+    const opened = await pipeline("retry", "outside-2");
+    assert.equal(opened.code, 0, opened.stderr);
+    assert.match(opened.stdout, /^open again, for the engine outside that drives run outside-2: ingest, /);
+    Deno.writeTextFileSync(`${folder}/none.ndjson`, ROWS);
+    const mended = await run(folder, "pipeline", ["pipeline", ...failing, "--task", "ingest"], { env });
+    assert.equal(mended.code, 0, mended.stderr);
     const down = { env: { PARLEY_RUNS: "postgres://user:password@127.0.0.1:1/none" } };
     assert.equal(
       (await run(folder, "pipeline", ["pipeline", "run-task", ...order, "--task", "ingest"], down)).code,
@@ -275,6 +287,9 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     assert.equal(code, 2);
     assert.match(stderr, /there is no dag "nightli" \(did you mean "nightly"\?\)/);
     assert.match((await pipeline("runs", "--dag", "reembed")).stdout, /^There are no runs of reembed yet; /);
+    const fine = await pipeline("retry", ran.run_id);
+    assert.equal(fine.code, 2);
+    assert.match(fine.stderr, /no task of run nightly-\S+ failed; `--task` names one/);
     const mistyped = await pipeline("retry", ran.run_id, "--task", "ingets");
     assert.match(mistyped.stderr, /no task "ingets" \(did you mean "ingest"\?\)/);
     assert.equal((await pipeline("prune", "--older-than", "soon")).code, 2);

@@ -60,7 +60,10 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
   const streak = good === -1 ? before : before.slice(0, good);
   const first = streak.at(-1) ?? one;
   const task = one.tasks.find(({ state }) => state === "failed")?.task_id ?? null;
-  const { run_id } = one.run;
+  const { run_id, trigger } = one.run;
+  const remedy = trigger === "external"
+    ? "have the engine outside that drives it run the task again"
+    : `\`deno task pipeline retry ${run_id}\``;
   const what = streak.length === 0
     ? `The last run of ${dag.id} failed`
     : `The last ${streak.length + 1} runs of ${dag.id} failed`;
@@ -79,8 +82,7 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
     run_id,
     // An error may go on with what to do.
     cause: why.split("; ", 1)[0]!,
-    text: `${why}; see \`deno task pipeline logs ${run_id}\`, mend the cause, then ` +
-      `\`deno task pipeline retry ${run_id}\``,
+    text: `${why}; see \`deno task pipeline logs ${run_id}\`, mend the cause, then ${remedy}`,
   };
 }
 

@@ -75,14 +75,15 @@ function midnight(day: string, timezone: string, days: number): number {
 export async function retry(visit: Visit): Promise<Response> {
   const run_id = visit.context.req.param("run_id") ?? "";
   const { runs, clock } = visit.site;
-  const dag_id = (await runs.snapshot({ run_id }))?.run.dag_id ?? "";
-  const dag = visit.site.dags.get(dag_id);
+  const run = (await runs.snapshot({ run_id }))?.run;
+  const dag = visit.site.dags.get(run?.dag_id ?? "");
   if (dag === undefined) throw new ParleyError("not_found", "there is no such run, or its pipeline is gone");
   const task = field(visit, "task");
   const scope = task === "" ? { failed: true } : { tasks: [task], downstream: true };
   const cleared = await clearRun({ dag, runs, clock, run_id, scope });
   if (cleared.length === 0) throw new ParleyError("conflict", "nothing in this run has failed");
-  return redirect(withNotice(pathOf(run_id), "retried", cleared.length));
+  const notice = run?.trigger === "external" ? "reopened" : "retried";
+  return redirect(withNotice(pathOf(run_id), notice, cleared.length));
 }
 
 /** `POST /runs/:run_id/cancel`: a queued run is over at once, a running one as soon as its process hears of it. */

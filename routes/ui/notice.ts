@@ -3,6 +3,7 @@ import { counted } from "../../lib/core/text.ts";
 /** What each action says when it is done. Figures come from the address and are read as numbers only. */
 const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Object.freeze({
   queued: () => "The run is queued.",
+  reopened: (n) => `${counted(n, "task")} can be run again by the engine outside that drives this run.`,
   retried: (n) => `${counted(n, "task")} will run again.`,
   cancelling: () => "The run is being cancelled.",
   over: () => "The run was over already.",

@@ -169,6 +169,10 @@ pageTest("a task is run again with all that needs it; what failed, by one button
   assert.equal((await send(app, "/runs/r1/retry", { csrf, task: "third" })).status, 400);
   assert.equal((await send(app, "/runs/r1/retry", { csrf, task: "first" })).status, 303);
   assert.equal((await send(app, "/runs/none/retry", { csrf })).status, 404);
+  await addFailedRun(runs, "outside", T0, { trigger: "external" });
+  const reopened = (await send(app, "/runs/outside/retry", { csrf })).headers.get("location")!;
+  assert.equal(reopened, "/runs/outside?notice=reopened&n=2&of=2");
+  assert.match((await see(app, reopened)).html, /2 tasks can be run again by the engine outside/);
 });
 
 pageTest("an address shows no text of its own", async ({ app }) => {

@@ -1,7 +1,7 @@
 import { type Hono, z } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
-import type { RunChanges, RunStore } from "../../lib/stores/runs/port.ts";
+import type { RunChanges, RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { endOf, runOf, startOf } from "../fixtures/runs.ts";
 import { type Dag, defineDag } from "../../lib/dag/define.ts";
 import { appTest, type Opened } from "./app.ts";
@@ -99,8 +99,13 @@ export async function tokenOf(
 }
 
 /** Adds a run whose first task failed. `at` is in epoch milliseconds. */
-export async function addFailedRun(runs: RunStore, run_id: string, at: number): Promise<void> {
-  const times = { created_at: iso(at), logical_date: iso(at) };
+export async function addFailedRun(
+  runs: RunStore,
+  run_id: string,
+  at: number,
+  rest: Partial<RunRecord> = {},
+): Promise<void> {
+  const times = { created_at: iso(at), logical_date: iso(at), ...rest };
   const tasks = DAG.tasks.map(({ id }) => newTask(id));
   await runs.create({ run: runOf(run_id, { dag_id: DAG.id, dag_version: DAG.version, ...times }), tasks });
   const start = startOf(tasks[0]!, { owner: "test", now: at });

@@ -28,6 +28,12 @@ Deno.test("historyAnomalies() tells a failed run, at which task, and since when 
   assert.deepEqual(found.subject, { kind: "task", dag_id: "d", task_id: "embed" });
   assert.deepEqual([found.figure, found.run_id, found.since], [3, "night 9", nights[7]!.run.ended_at]);
   assert.match(found.text, /^The last 3 runs of d failed at embed; .*pipeline retry night 9/);
+  const { run, tasks } = failing(nights[9]!);
+  const [external] = judge([{ run: { ...run, trigger: "external" }, tasks }]);
+  assert.match(
+    external!.text,
+    /mend the cause, then have the engine outside that drives it run the task again$/,
+  );
 });
 
 Deno.test("pastFailures() are those that a success followed, with when it did", () => {
