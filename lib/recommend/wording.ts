@@ -1,4 +1,5 @@
 import { yieldToEventLoop } from "../core/abort.ts";
+import { Best } from "../core/best.ts";
 import { Column } from "../core/column.ts";
 import { compareText, type WordCounts } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
@@ -131,9 +132,8 @@ export class Wording {
     const best = new Best(k);
     for (let i = 0; i < count; i++) {
       const conversation = met[i]!;
-      const score = sums[conversation]!;
+      best.add(conversation, sums[conversation]!);
       sums[conversation] = 0;
-      if (score >= best.threshold) best.add(conversation, score);
     }
     return best.list.map(({ item, score }) => ({ id: conversation_ids[item]!, score: Math.min(1, score) }));
   }
@@ -160,30 +160,5 @@ export class Wording {
       else high = middle;
     }
     return words[low] === text ? low : undefined;
-  }
-}
-
-/** The best of what is added, best first; of equal ones, the lower item. */
-class Best {
-  readonly list: { item: number; score: number }[] = [];
-  /** What scores less is not among the best. */
-  threshold = -Infinity;
-
-  constructor(private readonly limit: number) {}
-
-  add(item: number, score: number): void {
-    const { list, limit } = this;
-    const isBehind = (other: { item: number; score: number }) =>
-      score < other.score || score === other.score && item > other.item;
-    if (list.length === limit && isBehind(list[limit - 1]!)) return;
-    let [low, high] = [0, list.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (isBehind(list[middle]!)) low = middle + 1;
-      else high = middle;
-    }
-    list.splice(low, 0, { item, score });
-    if (list.length > limit) list.pop();
-    if (list.length === limit) this.threshold = list[limit - 1]!.score;
   }
 }

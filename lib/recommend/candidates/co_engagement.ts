@@ -1,3 +1,4 @@
+import { Best } from "../../core/best.ts";
 import type { Engagement } from "../../stores/analytics/port.ts";
 import type { CampaignWeights } from "../item_item_file.ts";
 
@@ -76,10 +77,11 @@ export class ItemItem {
   }
 
   private strongest(sums: Float64Array): string[] {
-    const positive: number[] = [];
-    for (let place = 0; place < sums.length; place++) if (sums[place]! > 0) positive.push(place);
-    return positive.sort((a, b) => sums[b]! - sums[a]! || a - b).slice(0, MAX_CANDIDATES)
-      .map((place) => this.weights.campaign_ids[place]!);
+    const best = new Best(MAX_CANDIDATES);
+    for (let place = 0; place < sums.length; place++) {
+      if (sums[place]! > 0) best.add(place, sums[place]!);
+    }
+    return best.list.map(({ item }) => this.weights.campaign_ids[item]!);
   }
 
   private cause(own: readonly Own[], target: number | undefined): Interest | null {
