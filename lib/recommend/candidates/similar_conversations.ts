@@ -8,6 +8,8 @@ const MAX_NEIGHBOURS = 75;
 /** So many more are searched for, since the user's own are among the nearest and do not count. */
 const SPARE = 25;
 export const MAX_HITS = MAX_NEIGHBOURS + SPARE;
+/** Of each list the graph is first asked about so many: few users have many conversations of their own. */
+const FIRST_HITS = MAX_NEIGHBOURS + 5;
 /** Of the softmax over cosines: one that is so much farther than the nearest counts 1/e of it. */
 const TEMPERATURE = 0.05;
 /**
@@ -100,13 +102,24 @@ export async function findNeighbours(
     user_id: string;
   } & Abortable,
 ): Promise<Neighbours> {
-  const conversation_ids = [...new Set([...similar, ...alike].map(({ id }) => id))];
-  if (conversation_ids.length === 0) return NO_NEIGHBOURS;
-  const rows = await graph.engagedIn({ conversation_ids, signal });
-  const engagement = Map.groupBy(
-    rows.filter((row) => row.user_id !== user_id),
-    ({ conversation_id }) => conversation_id,
-  );
+  const engagement = new Map<string, ConversationEngagement[]>();
+  const read = async (hits: ConversationHits) => {
+    const conversation_ids = [...new Set(hits.map(({ id }) => id))];
+    if (conversation_ids.length === 0) return;
+    for (const row of await graph.engagedIn({ conversation_ids, signal })) {
+      if (row.user_id === user_id) continue;
+      const rows = engagement.get(row.conversation_id);
+      if (rows === undefined) engagement.set(row.conversation_id, [row]);
+      else rows.push(row);
+    }
+  };
+  const lists = [similar, alike];
+  await read(lists.flatMap((hits) => hits.slice(0, FIRST_HITS)));
+  const short = lists.filter((hits) => {
+    const others = hits.slice(0, FIRST_HITS).filter(({ id }) => engagement.has(id));
+    return others.length < MAX_NEIGHBOURS;
+  });
+  await read(short.flatMap((hits) => hits.slice(FIRST_HITS)).filter(({ id }) => !engagement.has(id)));
   return {
     neighbours: nearest(similar, engagement, (score, best) => Math.exp((score - best) / TEMPERATURE)),
     alike: nearest(alike, engagement, (score) => Math.min(1, score / NEAR) ** POWER),

@@ -50,8 +50,11 @@ Deno.test("engagementWeight() goes by the furthest step, and is 0 after a dismis
 
 Deno.test("findNeighbours() takes the nearest conversations of others that led to engagement, 75 at most", async () => {
   const hits = Array.from({ length: 100 }, (_, i) => ({ id: `c${i}`, score: 0.9 - i / 1_000 }));
+  const isMine = (id: string) => Number(id.slice(1)) % 10 === 1;
   const engagedIn = ({ conversation_ids }: { conversation_ids: readonly string[] }) =>
-    Promise.resolve(conversation_ids.slice(1).map((id, i) => row(id, i % 10 === 0 ? "me" : id, "x", CHOSE)));
+    Promise.resolve(
+      conversation_ids.filter((id) => id !== "c0").map((id) => row(id, isMine(id) ? "me" : id, "x", CHOSE)),
+    );
   const { neighbours: found, alike } = await findNeighbours({
     graph: { engagedIn },
     similar: hits,
@@ -66,6 +69,28 @@ Deno.test("findNeighbours() takes the nearest conversations of others that led t
   assert.equal(alike[0]!.conversation_id, "c40");
   assert.ok(alike[0]!.weight === 1 && alike[0]!.cosine > 0.3);
   assert.ok(Math.abs(alike.at(-1)!.weight - (alike.at(-1)!.cosine / 0.3) ** 1.5) < 1e-12);
+});
+
+Deno.test("findNeighbours() asks the graph about more than 80 only if too few of them are others'", async () => {
+  const hits = Array.from({ length: 100 }, (_, i) => ({ id: `c${i}`, score: 0.9 }));
+  for (const [own, expected] of [[5, [80]], [6, [80, 20]], [90, [80, 20]]] as const) {
+    const asked: number[] = [];
+    const engagedIn = ({ conversation_ids }: { conversation_ids: readonly string[] }) => {
+      asked.push(conversation_ids.length);
+      return Promise.resolve(
+        conversation_ids.map((id) => row(id, Number(id.slice(1)) < own ? "me" : id, "x", CHOSE)),
+      );
+    };
+    const { neighbours } = await findNeighbours({
+      graph: { engagedIn },
+      similar: hits,
+      alike: [],
+      user_id: "me",
+    });
+    assert.deepEqual(asked, expected);
+    const others = hits.slice(own).slice(0, 75).map(({ id }) => id);
+    assert.deepEqual(neighbours.map(({ conversation_id }) => conversation_id), others);
+  }
 });
 
 Deno.test("findNeighbours() asks the graph nothing if nothing is near", async () => {
