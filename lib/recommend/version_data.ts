@@ -38,9 +38,9 @@ export interface VersionDataOptions {
 }
 
 /**
- * What was learnt for a data version and is needed whole to answer, loaded once and held in typed arrays: 8 bytes a weight, 16 MB for
- * 16,000 campaigns, and 8 bytes a word of a conversation, some 40 MB for 100,000 of them. No answer waits long for it or fails because
- * of it: it is then computed without.
+ * What was learnt for a data version and is needed whole to answer, loaded once, in turns with answers, and held in typed arrays: 8 bytes
+ * a weight, 16 MB for 16,000 campaigns, and 8 bytes a word of a conversation with the ids and words, some 75 MB for 100,000 of them. No
+ * answer waits long for it or fails because of it: it is then computed without.
  */
 export class VersionData {
   private readonly versions = new Map<number, Loading>();
