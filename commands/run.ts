@@ -38,9 +38,9 @@ export interface RunOrder extends Sources {
  */
 export async function runDag(config: Config, o: RunOrder): Promise<number> {
   const dag = dagOf(config, o.dag, o.commands);
-  const given = { ...o.all && { all: true }, ...Object.fromEntries(o.param.map(parseParam)) };
-  const named = dag.id !== "nightly" || KINDS.some((kind) => kind in given);
-  const params = checkParams(dag, named ? given : { ...sourcesOf(config, o), ...given });
+  const given = { ...o.all && { all: true }, ...filesOf(o), ...Object.fromEntries(o.param.map(parseParam)) };
+  if (dag.id === "nightly" && !KINDS.some((kind) => kind in given)) needSources(config, o);
+  const params = checkParams(dag, given);
   const logical_date = o.date === undefined ? {} : { logical_date: parseDate(o.date) };
   if (o.dryRun) return dryRun(dag, params, o);
   return await watched(config, dag, o, async (runs, lease) => {
@@ -172,15 +172,17 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
   ];
 }
 
-/** The sources given, which then are all; none where the dag's params have their defaults: the configured ones. */
-function sourcesOf(config: Config, given: Sources & { all: boolean }): JsonObject {
-  if (KINDS.some((kind) => given[kind].length > 0)) {
-    return Object.fromEntries(
-      KINDS.map((kind) => [kind, given[kind].map((path) => absolute(path, Deno.cwd()))]),
-    );
-  }
-  // What is stored can be derived again without them.
-  if (given.all || KINDS.some((kind) => config.sources[kind].length > 0)) return {};
+/** The files given as params, which then are all; none if none is given: the dag's params have defaults, the configured sources. */
+function filesOf(given: Sources): JsonObject {
+  if (KINDS.every((kind) => given[kind].length === 0)) return {};
+  return Object.fromEntries(
+    KINDS.map((kind) => [kind, given[kind].map((path) => absolute(path, Deno.cwd()))]),
+  );
+}
+
+/** Throws `invalid` if there is nothing to read and what is stored is not to be derived again. */
+function needSources(config: Config, { all }: { all: boolean }): void {
+  if (all || KINDS.some((kind) => config.sources[kind].length > 0)) return;
   throw new ParleyError(
     "invalid",
     "there is no source: give --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +

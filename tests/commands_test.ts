@@ -172,6 +172,12 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     const dry = await pipeline("run", "nightly", "--dry-run", "--param", 'messages=["x"]');
     assert.match(dry.stdout, /"messages":\["x"\],"campaigns":\[\]/);
     assert.equal((await pipeline("run", "--dry-run", "--param", "messages=7")).code, 2);
+    const evaluated = await json("run", "evaluate", "--dry-run", "--events", "e.ndjson", "--param", "seed=3");
+    const { messages, events, seed } = evaluated.params;
+    assert.deepEqual([messages, events, seed], [[], [`${Deno.realPathSync(folder)}/e.ndjson`], 3]);
+    const refused = await pipeline("run", "intents", "--dry-run", "--events", "e.ndjson");
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /the dag "intents" has no param "messages"/);
     assert.deepEqual((await json("run", "--dry-run", "--messages", "x")).levels.slice(0, 2), [["ingest"], [
       "validate",
     ]]);
