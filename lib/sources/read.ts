@@ -8,7 +8,7 @@ import { MAX_ROW } from "./row_buffer.ts";
 import { markRow, problemOf } from "./row_problem.ts";
 import { type Source, SourceError } from "./source.ts";
 import { splitterFor } from "./split.ts";
-import { Malformed, NotJson, NotRows, type Splitter } from "./splitter.ts";
+import { Malformed, NotJson, NotRows, refuseChat, type Splitter } from "./splitter.ts";
 
 const UNZIPPED_BYTES = 262_144;
 
@@ -78,6 +78,7 @@ export class SourceRows implements AsyncIterable<string> {
         continue;
       }
       head += piece;
+      refuseChat(head);
       const delimiter = csvDelimiter(head, { uri, isWhole: false });
       if (typeof delimiter === "string") return yield* csvRows(chain(head, pieces), delimiter);
       this.splitter = delimiter === null ? null : splitterFor(head, { isWhole: false });

@@ -1,3 +1,4 @@
+import { KINDS } from "../core/types.ts";
 import { ItemSplitter } from "./item_splitter.ts";
 import { Malformed, NotRows, type Splitter } from "./splitter.ts";
 
@@ -52,11 +53,10 @@ export class WrapperSplitter implements Splitter {
       throw new Malformed("ends inside its JSON object as if it was cut off");
     }
     if (this.keys.length < 2) return [];
+    const likely = this.keys.find((key) => (KINDS as readonly string[]).includes(key)) ?? this.keys[0];
     const names = this.keys.map((key) => `"${key}"`).join(", ");
     throw new NotRows(
-      `holds one JSON object with several lists of objects, ${names}: give one of them alone, as in jq '.["${
-        this.keys[0]
-      }"]'`,
+      `holds one JSON object with several lists of objects, ${names}: give one of them alone, as in jq '.["${likely}"]'`,
     );
   }
 

@@ -93,6 +93,23 @@ Deno.test("readRows() reads UTF-16 with and without a byte order mark", async ()
   }
 });
 
+Deno.test("readRows() says of a chat as text what it is", async () => {
+  for (
+    const text of [
+      "01/05/2026, 10:00 - Ann: Hello\n",
+      "\u200e[01.05.26, 10:00:00] Ann: Hello\n[01.05.26, 10:01:00] Bo: Hi\n",
+    ]
+  ) {
+    for (const name of ["chat.txt", "chat.json", "chat.csv"]) {
+      assert.match(
+        (await read(text, name)).error!,
+        /^is the text of a chat, as WhatsApp exports it: write each message/,
+      );
+    }
+  }
+  assert.equal((await read("[2026]\n", "rows.json")).error, null);
+});
+
 Deno.test("readRows() knows CSV by a header of rows, and by its name", async () => {
   const rows = { 2: { user_id: "ann", note: "x" } };
   const text = "user_id,note\nann,x\n";

@@ -272,11 +272,11 @@ Deno.test("readRows() takes an object for a row if it has a row's id, no list of
   assert.deepEqual(rows.map((row) => problemOf(row)?.problem ?? row), ["too_long", '{"n":2}']);
 });
 
-Deno.test("readRows() names the lists of objects if there are several", async () => {
+Deno.test("readRows() names the lists of objects if there are several, and the one that is named as rows are", async () => {
   const { error } = await read('{"users": [{"id": 1}], "messages": [{"id": 2}]}');
   assert.equal(
     error,
-    `holds one JSON object with several lists of objects, "users", "messages": give one of them alone, as in jq '.["users"]'`,
+    `holds one JSON object with several lists of objects, "users", "messages": give one of them alone, as in jq '.["messages"]'`,
   );
 });
 
