@@ -18,9 +18,10 @@ import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item
 import { decodeWording } from "../lib/recommend/wording_file.ts";
 import { WORDING_FILE } from "../lib/stores/analytics/port.ts";
 import * as open from "../lib/stores/open.ts";
-import type { RunStore } from "../lib/stores/runs/port.ts";
+import type { RunRecord, RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
 import { findingOf } from "./doctor_known.ts";
+import { runInProgress } from "./inspect.ts";
 import { embedderOptions, modelName } from "./models.ts";
 import { readOptions } from "./services.ts";
 
@@ -142,7 +143,7 @@ export class Reading {
 /** Counts each store's rows and holds the stores against each other. Of vectors, those count that answers are made from. */
 export async function examineData(
   config: Config,
-  { documents, analytics, vectors: sets, graph }: Partial<Stores>,
+  { documents, analytics, vectors: sets, graph, runs }: Partial<Stores>,
   reading: Reading,
 ): Promise<{ counts: Record<string, Record<string, number>>; findings: Finding[] }> {
   const published = await reading.of("analytics", analytics, (store) => store.published());
@@ -160,7 +161,8 @@ export async function examineData(
   const unreadable: Finding[] = [];
   const log = (text: string) => unreadable.push(unreadableModel(text));
   await reading.of("vectors", sets, (stores) => stores.models({ thorough: true, log }));
-  const whole = Object.keys(counts).length === Object.keys(data).length;
+  const underWay = await reading.of("runs", runs, runInProgress);
+  const whole = Object.keys(counts).length === Object.keys(data).length && underWay === null;
   const compared = whole
     ? await reading.of(
       "vectors",
@@ -177,7 +179,17 @@ export async function examineData(
   const files = published === null
     ? null
     : await reading.of("analytics", analytics, (store) => fileFindings(store, published));
-  return { counts, findings: [...compared ?? [], ...indexes ?? [], ...files ?? [], ...unreadable, ...about] };
+  return {
+    counts,
+    findings: [
+      ...compared ?? [],
+      ...underWay === null ? [] : [notCompared(underWay)],
+      ...indexes ?? [],
+      ...files ?? [],
+      ...unreadable,
+      ...about,
+    ],
+  };
 }
 
 /** The vectors of a model; null before the first run has written any, which is no fault. */
@@ -234,6 +246,13 @@ function otherModelFindings(config: Config, published: Published | null, model: 
   if (text === null || published === null) return [];
   const { dimension: expected } = parseModelKey(published.model);
   return [{ code: "other_model", severity: "critical", figure: model.dimension, expected, text }];
+}
+
+function notCompared({ run_id }: RunRecord): Finding {
+  const text =
+    `run ${run_id} is in progress, so the stores were not compared; if no process is at work on it, ` +
+    "`deno task pipeline work` continues it";
+  return { code: "run_in_progress", severity: "warning", figure: 1, expected: 0, text };
 }
 
 function noEmbedder(text: string): Finding {

@@ -23,6 +23,11 @@ export async function withRuns<T>(config: Config, body: (runs: RunStore) => Prom
   return await body(runs).finally(close);
 }
 
+/** The newest run that has begun and not ended; null if none has. */
+export async function runInProgress(runs: Pick<RunStore, "runs">): Promise<RunRecord | null> {
+  return (await runs.runs({ states: ["running"], limit: 1 }))[0] ?? null;
+}
+
 /** A dag by id; `invalid` names those that there are. `commands` are other words that may have been meant. */
 export function dagOf(config: Config, id: string, commands: readonly string[] = []): Dag<Services> {
   const dags = allDags(config);

@@ -20,7 +20,7 @@ import { STORE_NAMES } from "../lib/telemetry/stores.ts";
 import { watched } from "../routes/pipeline.ts";
 import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
-import { withRuns } from "./inspect.ts";
+import { runInProgress, withRuns } from "./inspect.ts";
 import {
   askPublished,
   openAll,
@@ -169,10 +169,14 @@ async function withAnomalies<T>(
   }
 }
 
-/** None while nothing is published, so that there is nothing to disagree on, or while that cannot be read, which is found as such. */
+/**
+ * None while nothing is published or a run is in progress, as stores disagree until it ends, or while that cannot be read, which is
+ * found as such.
+ */
 async function comparedStores(
-  { documents, analytics, vectors, graph }: ServingStores,
+  { runs, documents, analytics, vectors, graph }: ServingStores,
 ): Promise<Pick<AnomalyOptions, "stores">> {
+  if ((await runInProgress(runs).catch(() => null)) !== null) return {};
   const published = await askPublished({ analytics, vectors });
   if (published === null) return {};
   const model = parseModelKey(published.model);

@@ -1,6 +1,8 @@
 /** What Parley says of its state: the API, the commands and `doctor` say the same. */
 import assert from "node:assert/strict";
 import { acknowledgeAnomaly, showAnomalies } from "../commands/quality.ts";
+import { allDags } from "../commands/engine.ts";
+import { createRun } from "../lib/dag/runs.ts";
 import { openServing } from "../commands/services.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { openGraph } from "../lib/stores/open.ts";
@@ -133,4 +135,24 @@ Deno.test("a store that does not answer is acknowledged for doctor as for the co
       /^store_unreachable:store_graph is acknowledged by Ann until \S+, also if it is over and begins again$/,
     );
     assert.deepEqual(await judged(), [0, 0]);
+  }));
+
+Deno.test("stores that a run is filling are not compared: neither the command nor doctor take it for a fault", () =>
+  withFlow(async (flow) => {
+    assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+    const { runs, services: { documents }, config } = flow;
+    const [stored] = await documents.page({ after: null, limit: 1 });
+    const run_id = "at-work";
+    await createRun({ dag: allDags(config).get("nightly")!, runs, clock: systemClock, params: {}, run_id });
+    await runs.claim({
+      owner: "another",
+      now: Date.now(),
+      ttl_ms: 60_000,
+      max_active: { nightly: 1 },
+      run_id,
+    });
+    await documents.upsert({ messages: [{ ...stored!, message_id: "without-vector" }] });
+    assert.deepEqual([(await byCommand(flow)).code, (await doctorReport(config)).code], [0, 0]);
+    const { findings } = await doctorReport(config);
+    assert.deepEqual(findings.map(({ code }: { code: string }) => code), ["run_in_progress"]);
   }));
