@@ -86,15 +86,15 @@ function sorted(
   for (let c = 0, start = 0; c < n; start = ends[c++]!) {
     let squares = 0;
     for (let e = start; e < ends[c]!; e++) {
-      if (next[of[e]!]! >= 0) squares += (weight[e]! * idfs[of[e]!]!) ** 2;
-    }
-    const length = Math.sqrt(squares);
-    for (let e = start; e < ends[c]!; e++) {
       const w = of[e]!;
       if (next[w]! < 0) continue;
+      const value = weight[e]! * idfs[w]!;
+      squares += value ** 2;
       conversations[next[w]!] = c;
-      weights[next[w]!++] = weight[e]! * idfs[w]! / length;
+      weights[next[w]!++] = value;
     }
+    const length = Math.sqrt(squares);
+    for (let e = start; e < ends[c]!; e++) if (next[of[e]!]! >= 0) weights[next[of[e]!]! - 1]! /= length;
   }
   return { conversation_ids, words: words.map(([word]) => word), starts, conversations, weights };
 }
