@@ -49,7 +49,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-Deno.test("a backup that is restored as the README says gives the same answers and digests, and the next run finds nothing new", () =>
+Deno.test("a backup that is restored as docs/operating.md says gives the same answers and digests, and the next run finds nothing new", () =>
   inFolder((folder) =>
     withCopy(async (config) => {
       const before = { answers: await answers(config), digests: await withStores(config, digests) };

@@ -1,7 +1,6 @@
 /** What the documents claim, as far as a machine can tell: names, defaults, permissions and links. */
 import assert from "node:assert/strict";
 import type { Command } from "../deps.ts";
-import { SOURCES } from "../lib/recommend/answer.ts";
 import { program } from "../main.ts";
 import { configurationPage, environmentExample } from "../tools/reference.ts";
 import { appTest } from "./routes/app.ts";
@@ -31,7 +30,8 @@ const DOCUMENTS = [
   "sample/README.md",
   ...GUIDES,
 ];
-const [README, ARCHITECTURE] = [read("README.md"), read("ARCHITECTURE.md")];
+/** What people read, as one text. */
+const MANUAL = ["README.md", "ARCHITECTURE.md", ...GUIDES].map(read).join("\n\n");
 const { tasks, imports }: {
   tasks: Record<string, { command: string; description: string }>;
   imports: Record<string, string>;
@@ -65,7 +65,7 @@ function sources(): string[] {
   return files;
 }
 
-Deno.test("each verb of `pipeline` that a document or a message names exists, and the README's table has all", () => {
+Deno.test("each verb of `pipeline` that a document or a message names exists, and the table of commands has all", () => {
   const dags = ["nightly", "reembed", "intents", "evaluate", "DAG"];
   const isVerb = (word: string) => VERBS.includes(word) || dags.includes(word);
   const wrong = [...DOCUMENTS, ...sources()].flatMap((path) =>
@@ -87,25 +87,24 @@ function verbsOf(row: string): string[] {
   return wordsOf(row).map((text) => text.replace(/^(…|deno task) pipeline ?/, "").split(" ")[0] || "run");
 }
 
-/** The left cells of the README's table of commands. */
+/** The left cells of the table of commands. */
 function commandRows(): string[] {
-  const section = README.slice(README.indexOf("## Commands"), README.indexOf("## Configuration"));
-  return section.split("\n").filter((line) => /^\| `(deno task|…)/.test(line)).map((line) =>
+  return read("docs/commands.md").split("\n").filter((line) => /^\| `(deno task|…)/.test(line)).map((line) =>
     line.split(" | ")[0]!
   );
 }
 
-Deno.test("each option that the README names is one of a command or of Deno", () => {
+Deno.test("each option that README or docs name is one of a command, of Deno or of Docker", () => {
   const known = new Set<string>();
   const walk = (command: Command) => {
     for (const { long } of command.options) if (long) known.add(long);
     command.commands.forEach(walk);
   };
   walk(PARLEY);
-  const isDenos = (option: string) => option === "--help" || option.startsWith("--allow-");
-  const named = [...README.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([option]) => option);
+  const isOthers = (option: string) => /^--(help|profile|allow-.*)$/.test(option);
+  const named = [...MANUAL.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([option]) => option);
   assert.deepEqual(
-    [...new Set(named)].filter((option) => !known.has(option) && !isDenos(option)),
+    [...new Set(named)].filter((option) => !known.has(option) && !isOthers(option)),
     [],
   );
   assert.ok(named.length > 10);
@@ -116,32 +115,15 @@ Deno.test("docs/configuration.md and .env.example are what `deno task docs` writ
   assert.equal(read(".env.example"), environmentExample());
 });
 
-Deno.test("the README's defaults are those of .env.example, which are the program's", () => {
-  const defaults = new Map(
-    read(".env.example").split("\n").flatMap((line) => {
-      const [, name, value] = /^(\w+)=(.*)$/.exec(line) ?? [];
-      return name === undefined ? [] : [[name, value!]];
-    }),
-  );
-  const rows = README.split("\n").filter((line) => /^\| `(PARLEY|HF)_/.test(line)).map((line) =>
-    line.split(" | ")
-  );
-  assert.ok(rows.length > 20);
-  for (const [names, values] of rows) {
-    const isLiteral = values!.replaceAll(/`[^`]*`/g, "").trim() === "";
-    for (const [n, setting] of wordsOf(names!).entries()) {
-      const told = isLiteral ? wordsOf(values!)[n] : "";
-      assert.equal(defaults.get(setting), told, `the default of ${setting}; in words it is an empty one`);
-    }
-  }
-});
-
-Deno.test("tasks have the permissions that the README says", () => {
+Deno.test("tasks have the permissions that docs/commands.md says", () => {
   const writes = Object.entries(tasks).filter(([, { command }]) => command.startsWith("deno run"))
     .filter(([name]) => name !== "bench" && name !== "docs").map((
       [name, { command }],
     ) => [name, /--allow-write\S*/.exec(command)?.[0]]);
-  assert.match(README, /The tasks may write `\.parley` only, except `backup`\./);
+  assert.match(
+    read("docs/commands.md"),
+    /The tasks that run Parley may\s+write `\.parley` only, except `backup`\./,
+  );
   assert.deepEqual(
     writes.filter(([, write]) => write !== "--allow-write=.parley"),
     [["backup", "--allow-write"]],
@@ -153,8 +135,8 @@ Deno.test("tasks have the permissions that the README says", () => {
   );
 });
 
-appTest("each path that the README or the help names is answered", async ({ app }) => {
-  const named = [...(README + ARCHITECTURE).matchAll(/`?(GET|POST) (\/[\w/:.-]*)/g)];
+appTest("each path that README or docs name is answered", async ({ app }) => {
+  const named = [...MANUAL.matchAll(/`?(GET|POST) (\/[\w/:.-]*)/g)];
   assert.ok(named.length > 8);
   for (const [, method, path] of named) {
     const { status } = await app.request(path!.replace(":user_id", "u1"), { method: method! });
@@ -162,24 +144,45 @@ appTest("each path that the README or the help names is answered", async ({ app 
   }
 });
 
-Deno.test("the README names each metric that is exported, and no other", () => {
-  const [from, to] = [README.indexOf("**Metrics.**"), README.indexOf("**Logs.**")];
+appTest("the answer that README and docs/api.md show has the fields that an answer has", async ({ app }) => {
+  type Shown = { items: { sources: Record<string, number> }[] };
+  const fields = (answer: Shown) =>
+    [answer, answer.items[0]!, answer.items[0]!.sources].map((part) => Object.keys(part).sort());
+  const given = await (await app.request("/recommendations/u1?k=1")).json();
+  for (const path of ["README.md", "docs/api.md"]) {
+    const [, shown] = /```json\n(\{[^]*?)\n```/.exec(read(path))!;
+    assert.deepEqual(fields(JSON.parse(shown!)), fields(given), path);
+  }
+});
+
+Deno.test("docs/operating.md names each metric that is exported, and no other", () => {
+  const text = read("docs/operating.md");
+  const [from, to] = [text.indexOf("**Metrics.**"), text.indexOf("**Logs.**")];
   const pattern = /\b(?:parley|process)_[a-z_]+\b/g;
-  const named = new Set([...README.slice(from, to).matchAll(pattern)].map(([name]) => name));
+  const named = new Set([...text.slice(from, to).matchAll(pattern)].map(([name]) => name));
   const exported = sources().filter((path) => path.startsWith("lib/telemetry/")).flatMap((path) =>
     [...read(path).matchAll(/"((?:parley|process)_[a-z_]+)"/g)].map(([, name]) => name!)
   );
   assert.deepEqual([...named].sort(), [...new Set(exported)].sort());
 });
 
-Deno.test("ARCHITECTURE.md has a line for each package, and no other", () => {
-  const section = ARCHITECTURE.slice(
-    ARCHITECTURE.indexOf("## Dependencies"),
-    ARCHITECTURE.indexOf("## Telemetry"),
+Deno.test("README.md and ARCHITECTURE.md are short enough to be read", () => {
+  const lines = (path: string) => read(path).trimEnd().split("\n").length;
+  assert.ok(lines("README.md") <= 150 && lines("ARCHITECTURE.md") <= 300);
+});
+
+Deno.test("each page of docs is linked from another", () => {
+  const linked = DOCUMENTS.flatMap((path) =>
+    [...read(path).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(([, to]) =>
+      new URL(to!, `file:///${path}`).pathname.slice(1)
+    )
   );
-  const named = section.split("\n").filter((line) => line.startsWith("| `")).flatMap((line) =>
-    wordsOf(line.split(" | ")[0]!)
-  );
+  assert.deepEqual(GUIDES.filter((path) => !linked.includes(path)), []);
+});
+
+Deno.test("docs/design/dependencies.md has a line for each package, and no other", () => {
+  const named = read("docs/design/dependencies.md").split("\n").filter((line) => line.startsWith("| `"))
+    .flatMap((line) => wordsOf(line.split(" | ")[0]!));
   const used = Object.keys(imports).filter((name) => !name.startsWith("@types/")).map((name) =>
     name.replace(/^ajv.*/, "ajv")
   );
@@ -217,9 +220,3 @@ function headings(text: string): string[] {
     title!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
   );
 }
-
-Deno.test("the README's answer names the sources of evidence that there are", () => {
-  const [, json] = /```json\n(\{[^]*?)```/.exec(README)!;
-  const { items: [item] } = JSON.parse(json!);
-  assert.deepEqual(Object.keys(item.sources), [...SOURCES]);
-});

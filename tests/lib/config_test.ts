@@ -196,12 +196,6 @@ Deno.test(".env.example has every setting with its default", () => {
   assert.ok(Object.keys(example).length >= 20);
 });
 
-Deno.test("the README names every setting", () => {
-  const readme = Deno.readTextFileSync(new URL("../../README.md", import.meta.url));
-  const missing = settings().filter((name, i) => i % 2 === 0 && !readme.includes(`\`${name}\``));
-  assert.deepEqual(missing, []);
-});
-
 Deno.test("loadConfig() refuses a schedule that is not crontab(5) or never due, and a zone that is none, all at once", () => {
   const refused: [string, RegExp][] = [
     ["0 0 30 2 *", /"0 0 30 2 \*" is never due/],

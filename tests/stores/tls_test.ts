@@ -1,4 +1,4 @@
-/** Every server behind TLS: with its authority trusted as the README says, and without. */
+/** Every server behind TLS: with its authority trusted as docs/operating.md says, and without. */
 import assert from "node:assert/strict";
 import { runCode } from "../fixtures/run.ts";
 import { freshServers, missingServers, type Setting } from "../fixtures/servers.ts";
