@@ -1,3 +1,4 @@
+import { systemClock } from "../lib/core/clock.ts";
 import { styleText, z } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
@@ -66,7 +67,11 @@ export function listDags(config: Config, o: { json: boolean }): Promise<number> 
       };
       const due = row.paused ? "paused" : `next ${row.next ?? "never"}`;
       dags.push(row);
-      lines.push(`${row.dag_id}  ${due}  last ${last === undefined ? "none" : statusOf(last)}  ${row.doc}`);
+      lines.push(
+        `${row.dag_id}  ${due}  last ${
+          last === undefined ? "none" : statusOf(last, systemClock.now())
+        }  ${row.doc}`,
+      );
     }
     console.log(o.json ? JSON.stringify({ dags }) : lines.join("\n"));
     return EXIT.ok;
@@ -128,7 +133,14 @@ export function listRuns(config: Config, o: { dag?: string; limit: number; json:
 const RUN_COLUMNS = ["run", "dag", "state", "trigger", "logical date", "error"];
 
 function runCells(run: RunRecord): string[] {
-  return [run.run_id, run.dag_id, statusOf(run), run.trigger, run.logical_date, firstLine(run.error)];
+  return [
+    run.run_id,
+    run.dag_id,
+    statusOf(run, systemClock.now()),
+    run.trigger,
+    run.logical_date,
+    firstLine(run.error),
+  ];
 }
 
 function firstLine(error: string | null): string {

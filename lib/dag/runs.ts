@@ -139,5 +139,6 @@ function queuedRun<Services>(
     ended_at: null,
     error: null,
     cancel_requested: false,
+    lease_until: 0,
   };
 }

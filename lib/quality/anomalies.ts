@@ -2,7 +2,12 @@ import { type Clock, DAY_MS, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { ServingSpan } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
-import type { Acknowledgement, AcknowledgementStore, RunHistory } from "../stores/runs/port.ts";
+import {
+  type Acknowledgement,
+  type AcknowledgementStore,
+  isInterrupted,
+  type RunHistory,
+} from "../stores/runs/port.ts";
 import { type OpenAnomaly, withAcknowledgements } from "./acknowledge.ts";
 import { type Anomaly, anomalyId, bySeverity, type Subject, subjectName } from "./anomaly.ts";
 import { checkAnomalies, type CheckedStores, isCompared } from "./checks.ts";
@@ -117,7 +122,7 @@ export async function findAnomalies(o: AnomalyOptions): Promise<Findings> {
     open: open.sort(bySeverity),
     past,
     published: await published,
-    ...newestOf(newest),
+    ...newestOf(newest, now),
   };
 }
 
@@ -134,12 +139,12 @@ function atOf(published: Findings["published"]): string | null {
   return published === null || published === "unknown" ? null : published.at;
 }
 
-function newestOf(history: readonly RunHistory[]): Pick<Findings, "latest" | "running"> {
+function newestOf(history: readonly RunHistory[], now: number): Pick<Findings, "latest" | "running"> {
   const over = history.map(({ run }) => run).filter(({ ended_at, state }) =>
     ended_at !== null && state !== "cancelled"
   );
   const latest = over.sort((a, b) => a.ended_at! < b.ended_at! ? 1 : -1)[0] ?? null;
-  return { latest, running: history.some((one) => !ended(one)) };
+  return { latest, running: history.some((one) => !ended(one) && !isInterrupted(one.run, now)) };
 }
 
 /** A store that does not answer is missed by several looks; the first says it, and so why the stores could not be compared. */

@@ -1,6 +1,6 @@
 import { counted } from "../core/text.ts";
 import type { Published } from "../core/types.ts";
-import { type RunRecord, statusOf } from "../stores/runs/port.ts";
+import { isSkipped, type RunRecord } from "../stores/runs/port.ts";
 import type { OpenAnomaly } from "./acknowledge.ts";
 import { causeOf, remedyOf, type Severity } from "./anomaly.ts";
 
@@ -66,7 +66,7 @@ export function healthOf(facts: HealthFacts): Health {
   if (published === null) return health("empty", whyEmpty(facts));
   if (warnings[0] !== undefined) return health("warning", about(warnings[0]));
   if (known[0] !== undefined) return health("acknowledged", inHand(known));
-  if (latest !== null && statusOf(latest) === "skipped") return health("nothing_new", idle(latest));
+  if (latest !== null && isSkipped(latest)) return health("nothing_new", idle(latest));
   return health("ok", fine(latest));
 }
 

@@ -66,7 +66,7 @@ export interface DagSummary extends Tally {
   readonly dag_id: string;
   readonly last_run: {
     readonly run_id: string;
-    readonly state: RunState | "skipped";
+    readonly state: RunState | "skipped" | "interrupted";
     readonly created_at: string;
     readonly ended_at: string | null;
     readonly ms: number | null;
@@ -130,7 +130,7 @@ export function dagSummary(dag: WatchedDag, history: readonly RunHistory[], now:
   const stages = stageIds(dag, history).map((id) => stageSummary(id, history, now));
   const first = new Set(dag.tasks.filter(({ needs = [] }) => needs.length === 0).map(({ id }) => id));
   const times = history.map(({ run }) => ({
-    state: statusOf(run),
+    state: statusOf(run, now),
     started_at: run.started_at,
     ended_at: run.ended_at,
   }));
@@ -144,7 +144,7 @@ export function dagSummary(dag: WatchedDag, history: readonly RunHistory[], now:
     quarantined_share: share(quarantined, rows_in),
     retries: sum(stages.map((stage) => stage.retries)),
     lost: sum(stages.map((stage) => stage.lost)),
-    last_run: lastRun(history[0]),
+    last_run: lastRun(history[0], now),
     stages,
     truncated: history.length === MAX_RUNS,
   };
@@ -206,12 +206,12 @@ function durations(newestFirst: readonly number[]): Durations {
   return { count: newestFirst.length, p50_ms: at(0.5), p95_ms: at(0.95), trend };
 }
 
-function lastRun(history: RunHistory | undefined): DagSummary["last_run"] {
+function lastRun(history: RunHistory | undefined, now: number): DagSummary["last_run"] {
   if (history === undefined) return null;
   const { run_id, created_at, started_at, ended_at, error } = history.run;
   return {
     run_id,
-    state: statusOf(history.run),
+    state: statusOf(history.run, now),
     created_at,
     ended_at,
     ms: span(started_at, ended_at),

@@ -1,4 +1,4 @@
-import { type RunHistory, statusOf } from "../stores/runs/port.ts";
+import { isInterrupted, type RunHistory, statusOf } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { seconds, unusual } from "./unusual.ts";
 import { span, type WatchedDag } from "./watched.ts";
@@ -7,6 +7,8 @@ import { span, type WatchedDag } from "./watched.ts";
 const OVERDUE = { least: 60_000, factor: 2 };
 /** How long a run may be queued while none of its dag runs. */
 const WAITING_MS = 600_000;
+/** How long a run may be without a process. */
+const INTERRUPTED_MS = 60_000;
 /** How long nothing may happen in a run that an engine outside drives: its retries wait for minutes. */
 const ABANDONED_MS = 3_600_000;
 
@@ -25,7 +27,7 @@ export function unfinishedAnomalies(
   return [
     ...external!.map((one) => abandoned(dag, one, now)),
     ...external!.map((one) => overdue(dag, one, history, now)),
-    ...running.map((one) => overdue(dag, one, history, now)),
+    ...running.map((one) => interrupted(dag, one, now) ?? overdue(dag, one, history, now)),
     ...running.length > 0 ? [] : queued.slice(-1).map((one) => waiting(dag, one, now)),
   ].filter((anomaly) => anomaly !== null);
 }
@@ -33,7 +35,7 @@ export function unfinishedAnomalies(
 function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHistory[], now: number) {
   if (run.started_at === null) return null;
   const at = Date.parse(run.logical_date);
-  const usual = history.filter((one) => statusOf(one.run) === "success").reverse().flatMap((one) => {
+  const usual = history.filter((one) => statusOf(one.run, now) === "success").reverse().flatMap((one) => {
     const value = span(one.run.started_at, one.run.ended_at);
     return value === null ? [] : [{ at: Date.parse(one.run.logical_date), value }];
   });
@@ -48,6 +50,19 @@ function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHist
     text: `run ${run.run_id} of ${dag.id} has gone on for ${seconds(value)} where about ${
       seconds(seen.expected)
     } are usual: see \`deno task pipeline status ${run.run_id}\`, or cancel it`,
+  });
+}
+
+/** A process that died lost its lease; another takes the run up within seconds, if there is one. */
+function interrupted(dag: WatchedDag, { run }: RunHistory, now: number): Anomaly | null {
+  const value = now - run.lease_until;
+  if (!isInterrupted(run, now) || value < INTERRUPTED_MS) return null;
+  return anomaly(dag, run, "run_interrupted", {
+    figure: Math.min(value, now - Date.parse(run.started_at ?? run.created_at)),
+    expected: 0,
+    text: `the process of run ${run.run_id} of ${dag.id} died and none has taken it up: ` +
+      "`deno task pipeline work` continues it, and so does `deno task schedule`; or end it by " +
+      `\`deno task pipeline cancel ${run.run_id}\``,
   });
 }
 

@@ -220,7 +220,7 @@ function columns(now: number, recent: Runs | null): Column<DagSummary>[] {
     {
       key: "recent",
       head: "Before it",
-      cell: ({ dag_id }) => <Recent runs={recent?.get(dag_id)?.slice(1) ?? []} />,
+      cell: ({ dag_id }) => <Recent runs={recent?.get(dag_id)?.slice(1) ?? []} now={now} />,
     },
     {
       key: "success",

@@ -47,7 +47,7 @@ export async function pipeline(visit: Visit): Promise<View> {
         {dag.doc !== undefined && <p class="lead">{dag.doc}</p>}
         <SchedulerWarning scheduler={scheduler} now={now} />
         {page === 1 && <Now dag={dag} newest={snapshots[0]} now={now} />}
-        <Grid dag={dag} snapshots={snapshots} />
+        <Grid dag={dag} snapshots={snapshots} now={now} />
         <Pages url={url} page={page} more={more} />
         <div class="columns">
           <Actions visit={visit} dag={dag} fields={fields} />
@@ -70,7 +70,7 @@ export async function pipelineEvents(visit: Visit): Promise<Response> {
     const now = visit.site.clock.now();
     const fragments: Fragment[] = [
       { id: "now", key, html: () => (<Now dag={dag} newest={snapshots[0]} now={now} />).toString() },
-      { id: "grid", key, html: () => (<Grid dag={dag} snapshots={snapshots} />).toString() },
+      { id: "grid", key, html: () => (<Grid dag={dag} snapshots={snapshots} now={visit.now} />).toString() },
     ];
     return { fragments, over: false };
   };
@@ -96,7 +96,7 @@ function Now({ dag, newest, now }: { dag: Dag<never>; newest: RunSnapshot | unde
   const aside = newest === undefined ? "no run yet" : (
     <span>
       as <a href={`/runs/${encodeURIComponent(newest.run.run_id)}`}>{newest.run.run_id}</a> has it:{" "}
-      <State state={statusOf(newest.run)} />{" "}
+      <State state={statusOf(newest.run, now)} />{" "}
       <Ago at={newest.run.started_at ?? newest.run.created_at} now={now} />
     </span>
   );
@@ -107,10 +107,12 @@ function Now({ dag, newest, now }: { dag: Dag<never>; newest: RunSnapshot | unde
   );
 }
 
-function Grid({ dag, snapshots }: { dag: Dag<never>; snapshots: readonly RunSnapshot[] }) {
+function Grid(
+  { dag, snapshots, now }: { dag: Dag<never>; snapshots: readonly RunSnapshot[]; now: number },
+) {
   return (
     <Section id="grid" title="Runs and tasks">
-      <RunGrid tasks={topological(dag.tasks)} snapshots={snapshots} />
+      <RunGrid tasks={topological(dag.tasks)} snapshots={snapshots} now={now} />
     </Section>
   );
 }

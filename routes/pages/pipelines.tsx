@@ -73,12 +73,12 @@ function columns(now: number): Column<Row>[] {
       cell: ({ recent: [last] }) =>
         last === undefined ? "none yet" : (
           <a href={`/runs/${encodeURIComponent(last.run_id)}`}>
-            <State state={statusOf(last)} />
+            <State state={statusOf(last, now)} />
           </a>
         ),
-      by: ({ recent: [last] }) => last === undefined ? null : statusOf(last),
+      by: ({ recent: [last] }) => last === undefined ? null : statusOf(last, now),
     },
-    { key: "recent", head: "Before it", cell: ({ recent }) => <Recent runs={recent.slice(1)} /> },
+    { key: "recent", head: "Before it", cell: ({ recent }) => <Recent runs={recent.slice(1)} now={now} /> },
     {
       key: "next",
       head: "Next",

@@ -1,7 +1,7 @@
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import { topological } from "../../lib/dag/graph.ts";
-import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
+import { type RunSnapshot, statusOf } from "../../lib/stores/runs/port.ts";
 import { Lineage, type Use } from "../ui/lineage.tsx";
 import { Log, LogLines, tail } from "../ui/log.tsx";
 import { RunSummary, Standing, TaskTable, Timeline } from "../ui/run_parts.tsx";
@@ -54,7 +54,7 @@ export async function run(visit: Visit): Promise<View> {
       <>
         {run.run.state === "queued" && <SchedulerWarning scheduler={scheduler} now={now} />}
         <div role="status" class="unseen">
-          <Standing run={run.run} />
+          <Standing run={run.run} now={now} />
         </div>
         <RunSummary visit={visit} seen={run} />
         <Timeline seen={run} now={now} />
@@ -93,7 +93,11 @@ function fragments(visit: Visit, run: Seen, uses: readonly Use[]): Fragment[] {
   const second = run.run.ended_at === null && run.run.started_at !== null ? Math.floor(visit.now / 1_000) : 0;
   const key = JSON.stringify([run.run, run.tasks, run.attempts, second]);
   return [
-    { id: "standing", key: run.run.state, html: () => (<Standing run={run.run} />).toString() },
+    {
+      id: "standing",
+      key: statusOf(run.run, visit.now),
+      html: () => (<Standing run={run.run} now={visit.now} />).toString(),
+    },
     { id: "summary", key, html: () => (<RunSummary visit={visit} seen={run} />).toString() },
     { id: "timeline", key, html: () => (<Timeline seen={run} now={visit.now} />).toString() },
     { id: "tasks", key, html: () => (<TaskTable visit={visit} seen={run} />).toString() },

@@ -86,7 +86,12 @@ export function columns(now: number): Column<RunRecord>[] {
       cell: ({ dag_id }) => <a href={`/pipelines/${encodeURIComponent(dag_id)}`}>{dag_id}</a>,
       by: ({ dag_id }) => dag_id,
     },
-    { key: "state", head: "State", cell: (run) => <State state={statusOf(run)} />, by: statusOf },
+    {
+      key: "state",
+      head: "State",
+      cell: (run) => <State state={statusOf(run, now)} />,
+      by: (run) => statusOf(run, now),
+    },
     { key: "trigger", head: "Made by", cell: ({ trigger }) => trigger, by: ({ trigger }) => trigger },
     {
       key: "date",

@@ -5,7 +5,11 @@ import { Time } from "./time.tsx";
 
 /** Runs × tasks: a line a run, a square a task of it, each a link to what it did. */
 export function RunGrid(
-  { tasks, snapshots }: { tasks: readonly string[]; snapshots: readonly RunSnapshot[] },
+  { tasks, snapshots, now }: {
+    tasks: readonly string[];
+    snapshots: readonly RunSnapshot[];
+    now: number;
+  },
 ) {
   if (snapshots.length === 0) {
     return (
@@ -29,7 +33,7 @@ export function RunGrid(
               ))}
             </tr>
           </thead>
-          <tbody>{snapshots.map((snapshot) => <Line tasks={tasks} snapshot={snapshot} />)}</tbody>
+          <tbody>{snapshots.map((snapshot) => <Line tasks={tasks} snapshot={snapshot} now={now} />)}</tbody>
         </table>
       </div>
       <Legend states={["success", "running", "failed", "upstream_failed", "skipped", "ready", "waiting"]} />
@@ -38,7 +42,11 @@ export function RunGrid(
 }
 
 function Line(
-  { tasks, snapshot: { run, tasks: records } }: { tasks: readonly string[]; snapshot: RunSnapshot },
+  { tasks, snapshot: { run, tasks: records }, now }: {
+    tasks: readonly string[];
+    snapshot: RunSnapshot;
+    now: number;
+  },
 ) {
   const path = `/runs/${encodeURIComponent(run.run_id)}`;
   const stateOf = new Map(records.map(({ task_id, state }) => [task_id, state]));
@@ -50,7 +58,7 @@ function Line(
         </a>
       </th>
       <td>
-        <State state={statusOf(run)} />
+        <State state={statusOf(run, now)} />
       </td>
       {tasks.map((task) => {
         const { look, sign, name } = lookOf(stateOf.get(task) ?? "none");

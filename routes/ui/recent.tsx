@@ -2,13 +2,13 @@ import { type RunRecord, statusOf } from "../../lib/stores/runs/port.ts";
 import { lookOf } from "./state.tsx";
 
 /** Runs as small squares, each a link. */
-export function Recent({ runs }: { runs: readonly RunRecord[] }) {
+export function Recent({ runs, now }: { runs: readonly RunRecord[]; now: number }) {
   if (runs.length === 0) return null;
   return (
     <span class="strip">
       {runs.map((run) => {
         const { run_id } = run;
-        const { look, sign, name } = lookOf(statusOf(run));
+        const { look, sign, name } = lookOf(statusOf(run, now));
         return (
           <a
             class={`cell is-${look}`}

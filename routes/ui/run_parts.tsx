@@ -10,13 +10,14 @@ import { type Column, Table } from "./table.tsx";
 import { Ago, duration, lasted, Time } from "./time.tsx";
 
 /** How the run stands, in a few words to be read out: it changes with the state and with nothing else. */
-export function Standing({ run }: { run: RunRecord }) {
-  return <p id="standing">{STANDS[statusOf(run)]}</p>;
+export function Standing({ run, now }: { run: RunRecord; now: number }) {
+  return <p id="standing">{STANDS[statusOf(run, now)]}</p>;
 }
 
 const STANDS: Readonly<Record<ReturnType<typeof statusOf>, string>> = {
   queued: "The run is queued",
   running: "The run is in progress",
+  interrupted: "The process of the run died: `deno task pipeline work` continues it",
   success: "The run succeeded",
   skipped: "The run had nothing to do and was skipped",
   failed: "The run failed",
@@ -36,7 +37,7 @@ export function RunSummary({ visit, seen: { run, dag, attempts } }: { visit: Vis
     <Section
       id="summary"
       title="This run"
-      aside={<State state={statusOf(run)} />}
+      aside={<State state={statusOf(run, visit.now)} />}
     >
       {run.error !== null && (
         <pre class={run.state === "failed" ? "error problem" : "error is-reason"}>{run.error}</pre>

@@ -3,7 +3,7 @@ import type { AcknowledgementStore } from "./acknowledgements.ts";
 import type { LineageOutbox } from "./outbox.ts";
 
 export type { Acknowledgement, AcknowledgementStore } from "./acknowledgements.ts";
-export { statusOf } from "./status.ts";
+export { isInterrupted, isSkipped, statusOf } from "./status.ts";
 export type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "./outbox.ts";
 
 /** `running` with no live lease is an interrupted run: the next process that claims it goes on. */
@@ -54,6 +54,8 @@ export interface RunRecord {
   /** Why it failed; of a success in which every task was skipped, why: see {@link statusOf}. */
   readonly error: string | null;
   readonly cancel_requested: boolean;
+  /** Until when a process holds it, in epoch milliseconds; 0 if none does, or an engine outside drives it. */
+  readonly lease_until: number;
 }
 
 export interface TaskRecord {

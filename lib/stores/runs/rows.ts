@@ -18,7 +18,6 @@ export type RunRow = Omit<RunRecord, "params" | "cancel_requested"> & {
   readonly params: string;
   readonly cancel_requested: number;
   readonly owner: string | null;
-  readonly lease_until: number;
 };
 export type TaskRow = Omit<TaskRecord, "output" | "branch"> & {
   readonly output: string;
@@ -36,7 +35,7 @@ export type LineageRow = Omit<LineageEntry, "fields" | "quality"> & {
   readonly quality: string;
 };
 
-export function runOf({ owner: _owner, lease_until: _lease, ...row }: RunRow): RunRecord {
+export function runOf({ owner: _owner, ...row }: RunRow): RunRecord {
   return { ...row, params: JSON.parse(row.params), cancel_requested: row.cancel_requested === 1 };
 }
 

@@ -1,6 +1,25 @@
 import type { RunRecord, RunState } from "./port.ts";
 
-/** How a run came out: a success in which every task was skipped is no success like the others. Its `error` says why. */
-export function statusOf({ state, error }: Pick<RunRecord, "state" | "error">): RunState | "skipped" {
-  return state === "success" && error !== null ? "skipped" : state;
+type Held = Pick<RunRecord, "state" | "trigger" | "lease_until">;
+
+/** Whether a run is in progress and no process works on it: its process died, and none has taken it up yet. */
+export function isInterrupted({ state, trigger, lease_until }: Held, now: number): boolean {
+  return state === "running" && trigger !== "external" && lease_until < now;
+}
+
+/** Whether a run succeeded in that every task was skipped; its `error` says why. */
+export function isSkipped({ state, error }: Pick<RunRecord, "state" | "error">): boolean {
+  return state === "success" && error !== null;
+}
+
+/**
+ * How a run is, or came out, at `now` (epoch milliseconds). A success in which every task was skipped is no success like the
+ * others.
+ */
+export function statusOf(
+  run: Held & Pick<RunRecord, "error">,
+  now: number,
+): RunState | "skipped" | "interrupted" {
+  if (isInterrupted(run, now)) return "interrupted";
+  return isSkipped(run) ? "skipped" : run.state;
 }

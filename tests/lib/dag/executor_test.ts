@@ -90,10 +90,10 @@ Deno.test("executeRun() says of a run in which all was skipped why, and of no ot
   withRuns(async (runs) => {
     const idle = dagOf([{ id: "a", run: skip }, { id: "b", needs: ["a"], run: ok }]);
     const { snapshot: { run } } = await runToEnd(options({ runs, dag: idle }));
-    assert.deepEqual([run.state, run.error, statusOf(run)], ["success", "nothing to do", "skipped"]);
+    assert.deepEqual([run.state, run.error, statusOf(run, 0)], ["success", "nothing to do", "skipped"]);
     const busy = dagOf([{ id: "a", run: skip }, { id: "b", run: ok }]);
     const other = await runToEnd(options({ runs, dag: busy }));
-    assert.deepEqual([other.snapshot.run.error, statusOf(other.snapshot.run)], [null, "success"]);
+    assert.deepEqual([other.snapshot.run.error, statusOf(other.snapshot.run, 0)], [null, "success"]);
   }));
 
 Deno.test("executeRun() does not let a leaf hide a failure in the middle, unless it is tolerated", () =>

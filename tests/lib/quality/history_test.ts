@@ -143,8 +143,9 @@ Deno.test("historyAnomalies() tells a run that the engine outside has left, once
 Deno.test("historyAnomalies() tells a run that goes on far longer than usual, and one that nobody takes up", () => {
   const nights = nightsOf(20);
   const { run, tasks } = night(20, facts(1_000, 3_000));
-  const running = { run: { ...run, state: "running" as const, ended_at: null }, tasks };
   const started = Date.parse(run.started_at!);
+  const held = { state: "running", ended_at: null, lease_until: started + 4_000_000 } as const;
+  const running = { run: { ...run, ...held }, tasks };
   assert.deepEqual(judge([...nights, running], started + 30_000), []);
   const [late] = judge([...nights, running], started + 3_600_000);
   assert.deepEqual([late?.code, late?.figure, late?.expected, late?.since], [
@@ -156,4 +157,19 @@ Deno.test("historyAnomalies() tells a run that goes on far longer than usual, an
   const queued = { run: { ...run, state: "queued" as const, started_at: null, ended_at: null }, tasks };
   assert.deepEqual(judge([...nights, queued], started + 60_000), []);
   assert.deepEqual(judge([...nights, queued], started + 3_600_000).map(({ code }) => code), ["run_waiting"]);
+});
+
+Deno.test("historyAnomalies() tells a run whose process died, once none has taken it up for a minute", () => {
+  const { run, tasks } = night(20, facts(1_000, 3_000));
+  const lease_until = Date.parse(run.started_at!) + 10_000;
+  const died = { run: { ...run, state: "running" as const, ended_at: null, lease_until }, tasks };
+  assert.deepEqual(judge([died], lease_until + 59_999), []);
+  const [found, ...others] = judge([died], lease_until + 60_000);
+  assert.deepEqual([found?.code, found?.severity, found?.figure, others], [
+    "run_interrupted",
+    "warning",
+    60_000,
+    [],
+  ]);
+  assert.match(found!.text, new RegExp(`pipeline work.*cancel ${run.run_id}`));
 });
