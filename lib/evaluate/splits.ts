@@ -1,3 +1,4 @@
+import { compareText } from "../core/text.ts";
 import type { Campaign, EngagementEvent, Message } from "../core/types.ts";
 import { seededRandom, shuffle } from "./random.ts";
 
@@ -32,7 +33,7 @@ export const SPLITS = {
   rows: "k folds over what users chose; all rows but those of the fold's choices are known",
   conversations: "k folds over users; a query is what was said in a conversation before the first campaign",
   time: "the last fifth of what users chose, from what came before it and what they then said first",
-  last: "each user's last choice, from what that user said and did before",
+  last: "each user's last choice, from what that user said and did before its conversation's first event",
   users: "a tenth of the users; of each the newest tenth of choices, from what came before",
 } as const;
 export type Split = keyof typeof SPLITS;
@@ -231,15 +232,18 @@ function splitAt(data: Dataset, moment: string, { named }: SplitOptions): Fold {
 }
 
 /**
- * Of each of these users the newest choices are hidden, with all that the user said and did from the first of them on, and what the user
- * was told in the same conversations.
+ * Of each of these users the newest choices are hidden, with all that the user said and did from the first of them on, or from the
+ * first event of the conversation that led to one, since what was shown there tells it; and what the user was told in the same
+ * conversations.
  */
 function splitPerUser(data: Dataset, users: readonly string[], count: (choices: number) => number): Fold {
   const byUser = Map.groupBy(choicesOf(data), ({ user_id }) => user_id);
+  const done = Map.groupBy(data.events, ({ user_id }) => user_id);
   const cut = new Map<string, string>();
   for (const user_id of users) {
-    const times = byUser.get(user_id)!.map(({ timestamp }) => timestamp).sort();
-    cut.set(user_id, times[times.length - count(times.length)]!);
+    const choices = byUser.get(user_id)!.toSorted((a, b) => compareText(a.timestamp, b.timestamp));
+    const hidden = choices.slice(choices.length - count(choices.length));
+    cut.set(user_id, firstTime(hidden, done.get(user_id)!));
   }
   const partiesOf = findParties(data);
   const train = {
@@ -253,6 +257,14 @@ function splitPerUser(data: Dataset, users: readonly string[], count: (choices: 
     byUser.get(user_id)!.filter((event) => !isBefore(event, cut.get(user_id)))
   );
   return { train, queries: queriesOf(train, unseen(train, later)), asked: [] };
+}
+
+/** When the first of these choices was made, or if that is earlier, when anything was done in the conversation of any of them. */
+function firstTime(choices: readonly EngagementEvent[], events: readonly EngagementEvent[]): string {
+  const conversations = new Set(choices.flatMap(({ conversation_id }) => conversation_id ?? []));
+  return events.filter((event) =>
+    choices.includes(event) || event.conversation_id !== null && conversations.has(event.conversation_id)
+  ).map(({ timestamp }) => timestamp).reduce((a, b) => a < b ? a : b);
 }
 
 /** By user, the campaigns of these events that the user did not choose in the training rows. */

@@ -176,6 +176,19 @@ Deno.test("splitRows() by last choice hides what a user said and did from then o
   assert.ok(own.includes("u0-2-2") && own.includes("u0-3-0") && !own.includes("u0-3-2"));
 });
 
+for (const split of ["last", "users"] as const) {
+  Deno.test(`splitRows() by ${split} hides all events of the conversation that led to a hidden choice, and those before it not`, () => {
+    const [fold] = folds(split);
+    assert.ok(fold!.queries.length > 0);
+    for (const { user_id, events, relevant } of fold!.queries) {
+      const days = new Set(events.map(({ conversation_id }) => conversation_id));
+      assert.deepEqual([...days], [`${user_id}-1`, `${user_id}-2`]);
+      assert.equal(events.filter(({ type }) => type === "impression").length, 2);
+      assert.equal(relevant.size, 1);
+    }
+  });
+}
+
 Deno.test("every baseline ranks each campaign that the query does not know once, the better ones first", async () => {
   for (const [name, baseline] of Object.entries(BASELINES)) {
     for (const { train, queries } of folds("rows")) {
