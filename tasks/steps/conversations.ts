@@ -1,4 +1,5 @@
 import { batches, paged } from "../../lib/core/batch.ts";
+import { counted } from "../../lib/core/text.ts";
 import { type Message, modelKey, type WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import {
@@ -219,7 +220,9 @@ export function reportDerived(
   const { services } = context;
   const { embedded, reused, long, written, removed } = done;
   context.log(
-    `${done.conversations} conversations of ${done.users} users show what to recommend; ` +
+    `${counted(done.conversations, "conversation")} of ${
+      counted(done.users, "user")
+    } show what to recommend; ` +
       `${embedded} texts embedded, ${reused} had a vector, ${long} were longer than the model reads`,
   );
   let out = 0;
