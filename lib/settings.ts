@@ -201,7 +201,7 @@ const MEANING = {
   PARLEY_CONVERSATION_GAP_MINUTES: about(
     number(0.1, 100_000).default(30),
     "After how many minutes of silence a user's next message begins another conversation, if messages have no conversation_id. " +
-      "An event belongs to what was said up to twice as long before it. After a change the next run derives all users again.",
+      "An event without one belongs to what was last said up to a week before it, or twice as long as this. After a change the next run derives all users again.",
   ),
   PARLEY_MISSING_CAMPAIGNS: about(
     z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),

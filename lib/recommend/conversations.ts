@@ -1,3 +1,4 @@
+import { DAY_MS } from "../core/clock.ts";
 import { compareText } from "../core/text.ts";
 import type { EngagementEvent, EventType, Message } from "../core/types.ts";
 import { derivedId } from "../schema/ids.ts";
@@ -31,7 +32,11 @@ export interface UserRows {
 export const MAX_TEXT = 2_000;
 /** Characters of a text that is kept as words. */
 const MAX_WORDING = 8_000;
-/** Engagement belongs to what was said up to so many gaps before it: people look before they buy. */
+/**
+ * Engagement belongs to what was last said up to so long before it, in milliseconds, as advertising counts a purchase for a click of the
+ * week before; with longer gaps between conversations, up to two of them.
+ */
+const WINDOW_MS = 7 * DAY_MS;
 const WINDOW_GAPS = 2;
 
 /** The rows of one conversation: messages of either role in the order said, and the events that belong to it. */
@@ -45,7 +50,7 @@ export interface Thread {
 /**
  * One user's conversations, in the order of their first message. Messages of equal `conversation_id` are one conversation;
  * of those without, neighbours in time that are at most `gap_ms` apart. An event belongs to the conversation that it names,
- * or if it names none of the user's, to the one of the last message before it, unless that is more than twice `gap_ms` ago. A
+ * or if it names none of the user's, to the one of the last message before it, unless that is more than a week ago, or twice `gap_ms`. A
  * conversation in which the user says nothing is left out with its events. Depends on the rows alone, not on their order or the clock.
  */
 export function conversationsOf(rows: UserRows, options: { gap_ms: number }): Conversation[] {
@@ -67,7 +72,9 @@ export function threadsOf(rows: UserRows, { gap_ms }: { gap_ms: number }): Threa
   for (const event of rows.events) {
     if (event.user_id !== rows.user_id) continue;
     const named = event.conversation_id === null ? undefined : byId.get(event.conversation_id);
-    const before = named === undefined ? lastBefore(messages, event, WINDOW_GAPS * gap_ms) : undefined;
+    const before = named === undefined
+      ? lastBefore(messages, event, Math.max(WINDOW_MS, WINDOW_GAPS * gap_ms))
+      : undefined;
     (named ?? (before && byMessage.get(before)))?.events.push(event);
   }
   return threads;

@@ -34,6 +34,7 @@ Deno.test("spawnPipeline() leaves no process behind if this one is ended at once
     const timer = setTimeout(() => resolve("the child is still there"), 5_000);
     assert.equal(await Promise.race([rest().then(() => "closed"), promise]), "closed");
     clearTimeout(timer);
+    await writer.close().catch(() => {}); // The reader is gone, and with it the pipe.
   }));
 
 function configFile(): string {

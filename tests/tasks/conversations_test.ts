@@ -238,7 +238,7 @@ Deno.test("conversations() takes the newest 10,000 messages of a user, and says 
 
 Deno.test("conversations() takes the newest 10,000 events of a user, and says so", () =>
   withWorld(async (world) => {
-    const later = Array.from({ length: 10_000 }, (_, n) => took("bot", 10_000 + n, "k"));
+    const later = Array.from({ length: 10_000 }, (_, n) => took("bot", 20_000 + n, "k"));
     await world.write({
       messages: [said("bot", 0, "a tent, please")],
       events: [took("bot", 1, "tent"), ...later.slice(1)],

@@ -75,7 +75,7 @@ Deno.test("conversationsOf() gives an event to the conversation that it names, a
   assert.deepEqual(campaigns(conversations(messages, events)), [["k0", "k1", "k2", "k3"], []]);
 });
 
-Deno.test("conversationsOf() gives other events to the last message before them, for twice the gap", () => {
+Deno.test("conversationsOf() gives other events to the last message before them, for a week, or with longer gaps for two of these", () => {
   const messages = [
     said(0, "one", { conversation_id: "a" }),
     said(5, "two", { conversation_id: "b" }),
@@ -86,8 +86,8 @@ Deno.test("conversationsOf() gives other events to the last message before them,
     did(0, "at the first"),
     did(7, "after b"),
     did(10, "at a again"),
-    did(70, "last minute"),
-    did(71, "too late"),
+    did(10 + 7 * 1_440, "last minute"),
+    did(11 + 7 * 1_440, "too late"),
     did(8, "other id", { conversation_id: "unknown" }),
   ];
   const found = conversations(messages, events);
@@ -95,6 +95,14 @@ Deno.test("conversationsOf() gives other events to the last message before them,
     "after b",
     "other id",
   ]]);
+  const [one] = conversationsOf({
+    user_id: "ada",
+    messages: [said(0, "one")],
+    events: [did(14 * 1_440, "late")],
+  }, {
+    gap_ms: 7 * 86_400_000,
+  });
+  assert.deepEqual(one!.engagement.map(({ campaign_id }) => campaign_id), ["late"]);
 });
 
 Deno.test("conversationsOf() leaves events without messages, and messages without events, alone", () => {
