@@ -79,7 +79,7 @@ Deno.test("reembed says first how much there is to do, and reports how many neig
     const log = await flow.runs.logs({ run_id, after: 0, limit: 100 });
     assert.match(
       log[0]!.line,
-      /^684 rows, \d+ distinct texts; \d+ have no vector by test@\S+\/1024\/mean yet$/,
+      /^692 rows, \d+ distinct texts; \d+ have no vector by test@\S+\/1024\/mean yet$/,
     );
     assert.match(
       log[1]!.line,

@@ -15,7 +15,7 @@ Deno.test("withConversations() names the conversation of rows that name none, an
       did("2", 215, null),
       did("3", 215, "c"),
       did("4", 216, "x"),
-      did("5", 900, null),
+      did("5", 11_000, null),
     ],
   }, { gap_ms: 30 * 60_000 });
   const [a, b, d, e] = messages.map(({ conversation_id }) => conversation_id);
