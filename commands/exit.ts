@@ -50,11 +50,14 @@ export function report(error: unknown): number {
   return EXIT.failed;
 }
 
-/** Says, once a shutdown is asked for, what is waited for and how not to wait. */
+/**
+ * Says, once a shutdown is asked for, what is waited for and how not to wait: on standard output, as services say where they answer,
+ * since their standard error is a log of JSON lines.
+ */
 export function announceStop(
   signal: AbortSignal,
   waitsFor: () => string,
-  say: (line: string) => void = console.error,
+  say: (line: string) => void = console.log,
 ): void {
   const announce = () => say(`Stopping: ${waitsFor()}. Another Ctrl-C ends it at once.`);
   if (signal.aborted) announce();
