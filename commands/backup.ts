@@ -33,7 +33,7 @@ const SERVER_TOOLS: Readonly<Record<string, string>> = {
 
 /**
  * Copies the embedded stores, wherever they are, with their index files, the artifacts and the sample, into a folder that is laid
- * out as a data folder, and reads each database through. A database is copied as it is at one instant, whoever writes to it.
+ * out as a data folder, and reads each database through. Each database is copied as it is at one instant, also while other processes write to it.
  *
  * Returns the exit code: `failed` if something is damaged or missing, else `partial` if servers keep some of the data. Both are
  * named, and all else is copied. Throws `conflict` if there is something at the target.

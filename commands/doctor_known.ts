@@ -13,7 +13,7 @@ export interface IdentifiedFinding extends Finding {
   readonly id: string | null;
 }
 
-/** What `doctor` says of a finding: it does not count while somebody has it in hand. */
+/** What `doctor` says of a finding: it does not count while it is acknowledged. */
 export interface ReportedFinding extends IdentifiedFinding {
   readonly acknowledged: OpenAnomaly["acknowledged"];
 }

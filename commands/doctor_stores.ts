@@ -126,7 +126,7 @@ export class Reading {
   /** By role, the first thing that went wrong. */
   readonly errors = new Map<string, string>();
 
-  /** Null where there is no store, or it cannot be read. */
+  /** Null without a store, or if the store cannot be read. */
   async of<S, T>(role: Role, store: S | undefined | null, read: (store: S) => Promise<T>): Promise<T | null> {
     if (store === undefined || store === null) return null;
     try {

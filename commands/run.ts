@@ -20,7 +20,7 @@ import { summarize, summaryTable } from "./summary.ts";
 
 export interface RunOrder extends Sources {
   readonly dag: string;
-  /** What may stand in the place of the dag, for whoever mistypes one. */
+  /** What may be given instead of a dag, to be suggested after a typing error. */
   readonly commands: readonly string[];
   /** Whether the nightly run reads unchanged sources too. */
   readonly all: boolean;

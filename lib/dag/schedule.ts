@@ -24,9 +24,9 @@ export interface Occurrence {
 
 /** Times of a schedule, as epoch milliseconds. */
 interface Times {
-  /** The first time after `at`; null if there is none. */
+  /** The first time after `at`; null if the schedule has no such time. */
   after(at: number): number | null;
-  /** The last time before `at`; null if there is none. */
+  /** The last time before `at`; null if the schedule has no such time. */
   before(at: number): number | null;
 }
 

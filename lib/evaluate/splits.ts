@@ -175,7 +175,7 @@ function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions
   }
 }
 
-/** Whose a message is: the user's who says it; what others say is everybody's who takes part in the conversation. */
+/** Which users a message belongs to: the one who says it, and if others say it, all users of the conversation. */
 function findParties({ messages, events }: Dataset): (message: Message) => string[] {
   const parties = new Map<string, Set<string>>();
   for (const { conversation_id, user_id } of [...events, ...messages.filter(({ role }) => role === "user")]) {
@@ -191,7 +191,7 @@ function conversationKey({ user_id, conversation_id }: Pick<Message, "user_id" |
   return JSON.stringify([user_id, conversation_id]);
 }
 
-/** Whether a row is from before a moment; if there is none, it always is. */
+/** Whether a row is from before a moment. Without a moment, every row is. */
 function isBefore({ timestamp }: { timestamp: string }, moment: string | undefined): boolean {
   return moment === undefined || timestamp < moment;
 }

@@ -49,7 +49,7 @@ export function logSumExp(values: Float64Array): number {
   return most + Math.log(sum);
 }
 
-/** How long arithmetic goes on before other work gets its turn. */
+/** How long arithmetic continues before other work gets its turn. */
 const TURN_MS = 5;
 let turnBegan = 0;
 
