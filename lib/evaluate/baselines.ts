@@ -1,3 +1,4 @@
+import { Best } from "../core/best.ts";
 import { compareText } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
 import { invert } from "../ml/positive_definite.ts";
@@ -100,28 +101,19 @@ function ranker(
   { campaigns, popularity }: ChoiceMatrix,
   score: (query: Query) => ArrayLike<number>,
 ): Ranker {
+  const byTies = [...campaigns.keys()].sort((a, b) =>
+    popularity[b]! - popularity[a]! ||
+    compareText(campaigns[a]!.campaign_id, campaigns[b]!.campaign_id)
+  );
   return (query, k) => {
     const scores = score(query);
     const known = new Set(query.events.filter(isFinal).map(({ campaign_id }) => campaign_id));
-    const shown = [...campaigns.keys()].filter((i) => !known.has(campaigns[i]!.campaign_id));
-    return firstOf(shown, k, (a, b) =>
-      scores[b]! - scores[a]! || popularity[b]! - popularity[a]! ||
-      compareText(campaigns[a]!.campaign_id, campaigns[b]!.campaign_id))
-      .map((i) => campaigns[i]!.campaign_id);
+    const best = new Best(k);
+    for (const [place, i] of byTies.entries()) {
+      if (!known.has(campaigns[i]!.campaign_id)) best.add(place, scores[i]!);
+    }
+    return best.list.map(({ item }) => campaigns[byTies[item]!]!.campaign_id);
   };
-}
-
-/** The first `k` in an order, without sorting the others. */
-function firstOf(items: readonly number[], k: number, order: (a: number, b: number) => number): number[] {
-  const first: number[] = [];
-  for (const item of items) {
-    let at = first.length;
-    while (at > 0 && order(item, first[at - 1]!) < 0) at--;
-    if (at === k) continue;
-    first.splice(at, 0, item);
-    if (first.length > k) first.pop();
-  }
-  return first;
 }
 
 /** After it, a campaign is not shown to the user again. */

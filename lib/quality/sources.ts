@@ -142,41 +142,32 @@ function emptySource({ kind, path }: Path, expected: number, run_id: string, sin
   };
 }
 
-function noSources({ id: dag_id }: WatchedDag, run_id: string, since: string): Anomaly {
-  const cause = `No source is set, so the run of ${dag_id} had nothing to read`;
-  return {
-    code: "no_sources",
-    severity: "warning",
-    subject: { kind: "dag", dag_id },
-    figure: 0,
-    expected: 1,
-    unit: "sources",
-    since,
-    run_id,
-    cause,
-    text:
-      `${cause}; set ${
-        KINDS.map(settingOf).join(", ")
-      } to what is read each night, or PARLEY_SCHEDULE=off if you give ` +
-      "each run its sources",
-  };
+function noSources(dag: WatchedDag, run_id: string, since: string): Anomaly {
+  const remedy =
+    `set ${KINDS.map(settingOf).join(", ")} to what is read each night, or PARLEY_SCHEDULE=off if you give ` +
+    "each run its sources";
+  const cause = `No source is set, so the run of ${dag.id} had nothing to read`;
+  return { ...settingMissing(dag, cause, remedy), code: "no_sources", since, run_id };
 }
 
-function oldIntents({ id: dag_id }: WatchedDag, run_id: string, since: string): Anomaly {
+function oldIntents(dag: WatchedDag, run_id: string, since: string): Anomaly {
+  const remedy = "set PARLEY_INTENTS to it again; new messages get no intent until then";
   const cause =
     "No catalogue of intents is set any more, and messages keep the intents that they were given by one";
+  return { ...settingMissing(dag, cause, remedy), code: "intents_unset", since, run_id };
+}
+
+/** What is the same of every setting that a dag needs and does not have. */
+function settingMissing({ id: dag_id }: WatchedDag, cause: string, remedy: string) {
   return {
-    code: "intents_unset",
     severity: "warning",
     subject: { kind: "dag", dag_id },
     figure: 0,
     expected: 1,
     unit: "sources",
-    since,
-    run_id,
     cause,
-    text: `${cause}; set PARLEY_INTENTS to it again; new messages get no intent until then`,
-  };
+    text: `${cause}; ${remedy}`,
+  } as const;
 }
 
 function settingOf(kind: Path["kind"]): string {

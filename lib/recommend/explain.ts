@@ -30,25 +30,20 @@ export function explain(ranked: Ranked, options: ExplainOptions): Item {
   };
 }
 
+/** Conversations alike in meaning and in words are mostly the same people's: the weightier of the two speaks for both. */
+function isOfPeople(source: Source): boolean {
+  return source === "similar_conversations" || source === "wording";
+}
+
 function reasonsFor(ranked: Ranked, options: ExplainOptions): Reason[] {
   const adds = (source: Source) => contribution(source, ranked.sources, options.weights);
   const sources = SOURCES.filter((source) => adds(source) > 0).sort((a, b) => adds(b) - adds(a));
   const least = sources[0] === undefined ? 0 : MIN_SHARE * adds(sources[0]);
-  const counted = sources.filter((source) => adds(source) >= least && !isSaidAlready(source, sources))
-    .slice(0, MAX_REASONS);
+  const people = sources.find(isOfPeople);
+  const counted = sources.filter((source) => adds(source) >= least)
+    .filter((source) => !isOfPeople(source) || source === people).slice(0, MAX_REASONS);
   const reasons = counted.flatMap((source) => REASONS[source](ranked, options) ?? []);
   return reasons.length === 0 ? [popular(ranked)] : reasons;
-}
-
-/** Conversations alike in meaning and in words are mostly the same people's: the weightier of the two speaks for both. */
-function isSaidAlready(source: Source, sources: readonly Source[]): boolean {
-  const other = source === "wording"
-    ? "similar_conversations"
-    : source === "similar_conversations"
-    ? "wording"
-    : source;
-  const at = sources.indexOf(other);
-  return at >= 0 && at < sources.indexOf(source);
 }
 
 /** Null if there is nothing to say. */

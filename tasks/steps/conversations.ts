@@ -66,13 +66,14 @@ export async function conversations(context: TaskContext<Services>): Promise<Der
   let done = context.loadCheckpoint<DerivedCounts>() ?? NOTHING_DERIVED;
   if (done.users > 0) context.log(`continues after ${done.users} of ${touched.rows} users`);
   let skip = done.users;
-  const names = await readCampaignNames(services.analytics, { signal });
+  let names: CampaignNames | undefined;
   for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), USERS)) {
     if (skip > 0) {
       skip -= users.length;
       continue;
     }
     const user_ids = users.map(({ user_id }) => user_id);
+    names ??= await readCampaignNames(services.analytics, { signal });
     done = addDerived(done, await deriveUsers(context, { store, embedder, names }, user_ids));
     await settle(services, users, signal);
     await context.saveCheckpoint(done);
