@@ -94,6 +94,6 @@ export class VersionData {
       file(WORDING_FILE, "postings", decodeWording),
     ]);
     const wording = postings && new Wording(postings);
-    return { items, wording, named_are_known: postings && postings.named_are_known };
+    return { items, wording, named_are_known: postings?.named_are_known ?? null };
   }
 }

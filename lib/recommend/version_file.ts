@@ -15,7 +15,7 @@ export interface VersionFileFormat {
   readonly arrays: readonly ("uint32" | "float32")[];
 }
 
-/** "PAR" of the format's letters: letters and number as the first four bytes of a file. */
+/** The first four bytes of a file, its letters and then its number, as one little-endian number. */
 export function magicOf(letters: string, number: number): number {
   const [a, b, c] = [...letters].map((letter) => letter.charCodeAt(0));
   return a! | b! << 8 | c! << 16 | number << 24;
