@@ -135,6 +135,38 @@ scene("answers by messages and events together", async ({ ask }) => {
   assert.ok(codes.includes("similar_conversations") && codes.includes("co_engagement"), codes.join());
 });
 
+scene(
+  "asks the cache, then the vectors, then the graph for what was found there, then analytics",
+  async ({ ask, world }) => {
+    const calls: string[] = [];
+    const watched = <Store extends object>(name: string, store: Store): Store =>
+      new Proxy(store, {
+        get: (target, key) => {
+          const value = Reflect.get(target, key);
+          if (typeof value !== "function") return value;
+          return (...args: unknown[]) => {
+            calls.push(`${name}.${String(key)}`);
+            const result = value.apply(target, args);
+            return key === "of" ? result.then((one: object) => watched(name, one)) : result;
+          };
+        },
+      });
+    const { cache, vectors, graph, analytics } = world.stores;
+    await ask("ann", {
+      stores: {
+        cache: watched("cache", cache),
+        vectors: watched("vectors", vectors),
+        graph: watched("graph", graph),
+        analytics: watched("analytics", analytics),
+      },
+    });
+    const path = ["cache.get", "vectors.search", "graph.engagedIn", "analytics.finalEngagement", "cache.set"];
+    const places = path.map((call) => calls.indexOf(call));
+    assert.ok(places.every((place) => place >= 0), `${path} are among ${calls}`);
+    assert.deepEqual(places, places.toSorted((a, b) => a - b));
+  },
+);
+
 scene("counts people who asked in like words", async ({ ask, world }) => {
   // Gil has no profile: his words alone are near to those of Dan and Eve.
   await world.stores.analytics.setWords({
