@@ -116,7 +116,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .addHelpText(
       "after",
       "\nExit codes: 0 done, 99 skipped, 98 failed for good, also by wrong usage or configuration; anything else may be " +
-        "retried. SIGTERM cancels.",
+        "retried. If the run left a source out, the task that ends it exits with 98. SIGTERM cancels.",
     )
     .action(verb(async (config, o: RunTaskOptions) => (await import("./run_task.ts")).runOneTask(config, o)));
 }

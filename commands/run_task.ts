@@ -7,9 +7,9 @@ import { noSuchTask } from "../lib/dag/define.ts";
 import { runTask, type TaskOrder } from "../lib/dag/run_task.ts";
 import { executing } from "./engine.ts";
 import { EXIT } from "./exit.ts";
-import { dagOf } from "./inspect.ts";
+import { dagOf, snapshotOf } from "./inspect.ts";
 import { parseDate } from "./run.ts";
-import { leftOutBy } from "./summary.ts";
+import { leftOut } from "./summary.ts";
 
 export interface RunTaskOptions {
   readonly dag: string;
@@ -26,8 +26,8 @@ export interface RunTaskOptions {
 /**
  * One attempt of one task, alone, for an engine outside: its whole contract. The result goes to a file, since such
  * engines mix stdout with stderr. What it needs is checked before any work. Exit codes: 0 done, 99 skipped, 98 failed for good, also
- * by wrong usage or configuration; anything else may be retried. A source that is left out fails no task, as
- * what depends on it continues with the others: it is said, and `pipeline anomalies` exits with 1.
+ * by wrong usage or configuration; anything else may be retried. A run that left a source out does all else first: the task that
+ * ends it exits with 98, although it is done, as `pipeline` exits with 1 then. A retry would find the same sources.
  */
 export async function runOneTask(config: Config, o: RunTaskOptions): Promise<number> {
   if (o.mapIndex !== undefined || o.item !== undefined) {
@@ -41,11 +41,21 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
   return await executing(config, async ({ options, shutdown }) => {
     const { task_id, run_id } = order;
     const result = await runTask(options, order, shutdown);
-    const text = JSON.stringify({ run_id, task_id, ...result });
+    const { run, tasks } = await snapshotOf(options.runs, run_id);
+    const left_out = leftOut(tasks);
+    const endsRun = run.ended_at !== null;
+    const text = JSON.stringify({ run_id, task_id, ...result, left_out });
     if (o.output !== undefined) Deno.writeTextFileSync(o.output, text, { mode: FILE_MODE });
     console.error(`${task_id}: ${result.state}${result.error === null ? "" : ` (${result.error})`}`);
-    for (const error of leftOutBy({ task_id, output: result.output })) console.error(`Left out: ${error}`);
-    return taskExitCode(result);
+    if (endsRun || task_id === "ingest") {
+      for (const error of left_out) console.error(`Left out: ${error}`);
+    }
+    const code = taskExitCode(result);
+    if (!endsRun || left_out.length === 0 || code !== EXIT.ok && code !== EXIT.task_skipped) return code;
+    console.error(
+      `run ${run_id} has ended without what was left out: ${task_id} exits with ${EXIT.task_final} to say so`,
+    );
+    return EXIT.task_final;
   });
 }
 

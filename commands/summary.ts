@@ -1,5 +1,4 @@
 import { styleText } from "../deps.ts";
-import type { Json } from "../lib/core/types.ts";
 import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
 import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { count, table } from "./table.ts";
@@ -61,15 +60,12 @@ export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly
   };
 }
 
-function leftOut(tasks: RunSnapshot["tasks"]): readonly string[] {
+/** A sentence about each source that the task `ingest` of a run could not read. */
+export function leftOut(tasks: RunSnapshot["tasks"]): string[] {
   const ingested = tasks.find(({ task_id }) => task_id === "ingest");
-  return ingested === undefined ? [] : leftOutBy(ingested);
-}
-
-/** A sentence about each source that a task `ingest` could not read. */
-export function leftOutBy({ task_id, output }: { task_id: string; output: Json }): string[] {
-  if (task_id !== "ingest") return [];
-  return ((output as Partial<IngestOutput> | null)?.failed ?? []).map(({ error }) => error);
+  return ((ingested?.output as Partial<IngestOutput> | null | undefined)?.failed ?? []).map(({ error }) =>
+    error
+  );
 }
 
 type Timed = Pick<AttemptRecord, "ended_at"> & { started_at: string };

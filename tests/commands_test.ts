@@ -301,6 +301,38 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     assert.equal((await pipeline("prune", "--older-than", "soon")).code, 2);
   }));
 
+Deno.test("run-task does all that a run can without a source, and the task that ends the run exits with 98", () =>
+  withFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/good.ndjson`, ROWS);
+    const env = { PARLEY_MESSAGES: "good.ndjson,none.ndjson" };
+    const leftOut = /^Left out: \S+none\.ndjson does not exist$/m;
+    const task = (run_id: string, id: string) =>
+      run(folder, "pipeline", [
+        "pipeline",
+        "run-task",
+        ...["--dag", "nightly", "--run-id", run_id, "--task", id, "--output", ".parley/result.json"],
+      ], { env });
+    const result = () => JSON.parse(Deno.readTextFileSync(`${folder}/.parley/result.json`));
+    const dag = await run(folder, "pipeline", ["pipeline", "--dry-run", "--json"], { env });
+    const ids: string[] = JSON.parse(dag.stdout).levels.flat();
+    for (const id of ids) {
+      const { code, stderr } = await task("outside", id);
+      assert.equal(code, id === "publish" ? 98 : 0, `${id}: ${stderr}`);
+      assert.equal(leftOut.test(stderr), id === "publish" || id === "ingest", `${id}: ${stderr}`);
+      assert.equal(result().state, "success");
+      assert.match(result().left_out.join(), /none\.ndjson does not exist$/);
+    }
+    const recorded = await run(folder, "pipeline", ["pipeline", "status", "outside", "--json"]);
+    assert.equal(JSON.parse(recorded.stdout).state, "success");
+    const idle = await task("unchanged", "ingest");
+    assert.equal(idle.code, 98, idle.stderr);
+    assert.match(idle.stderr, leftOut);
+    assert.equal(result().state, "skipped");
+    Deno.writeTextFileSync(`${folder}/none.ndjson`, ROWS);
+    for (const id of ids) assert.equal((await task("outside", id)).code, 0);
+    assert.deepEqual(result().left_out, []);
+  }));
+
 Deno.test("doctor says what answers and what to do, without credentials", () =>
   withFolder(async (folder) => {
     const well = await run(folder, "doctor", ["doctor", "--json"]);
