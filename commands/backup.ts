@@ -6,9 +6,9 @@ import { absolute } from "../lib/core/parse_url.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import { compareText } from "../lib/core/text.ts";
 import { modelKey } from "../lib/core/types.ts";
-import { removeFile } from "../lib/stores/disk.ts";
+import { removeFile } from "../lib/stores/engines/disk.ts";
 import { filesOf, openAnalytics, openVectors } from "../lib/stores/open.ts";
-import { fileAt, refuseDamagedLog, RESTORE } from "../lib/stores/sqlite_file.ts";
+import { fileAt, refuseDamagedLog, RESTORE } from "../lib/stores/engines/sqlite/file.ts";
 import { EXIT } from "./exit.ts";
 import { SAMPLE_NAME, sampleFolder } from "./sample.ts";
 

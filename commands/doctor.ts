@@ -2,7 +2,7 @@ import { styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
-import { anomalyId } from "../lib/quality/anomaly.ts";
+import { anomalyId } from "../lib/monitoring/anomaly.ts";
 import { KnownProblems, type ReportedFinding } from "./doctor_known.ts";
 import {
   checkDisk,

@@ -1,9 +1,9 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
-import type { OpenAnomaly } from "../lib/quality/acknowledge.ts";
-import { acknowledgementsOf, detectAnomalies } from "../lib/quality/anomalies.ts";
-import { type Anomaly, anomalyId } from "../lib/quality/anomaly.ts";
-import { type Finding, isCompared } from "../lib/quality/checks.ts";
+import type { OpenAnomaly } from "../lib/monitoring/acknowledge.ts";
+import { acknowledgementsOf, detectAnomalies } from "../lib/monitoring/anomalies.ts";
+import { type Anomaly, anomalyId } from "../lib/monitoring/anomaly.ts";
+import { type Finding, isCompared } from "../lib/data_checks/data_checks.ts";
 import type { Acknowledgement } from "../lib/stores/runs/port.ts";
 import type { Stores } from "./doctor_stores.ts";
 import { allDags } from "./engine.ts";

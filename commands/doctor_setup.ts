@@ -3,8 +3,8 @@ import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { messageOf, reasonOf } from "../lib/core/errors.ts";
 import { type Kind, KINDS } from "../lib/core/types.ts";
-import type { Finding } from "../lib/quality/checks.ts";
-import { schedulerAnomalies } from "../lib/quality/late.ts";
+import type { Finding } from "../lib/data_checks/data_checks.ts";
+import { schedulerAnomalies } from "../lib/monitoring/schedule_anomalies.ts";
 import { inboxFiles } from "../lib/sources/inbox.ts";
 import type { SourceRecord } from "../lib/stores/analytics/port.ts";
 import { filesOf } from "../lib/stores/open.ts";
@@ -12,7 +12,7 @@ import type { RunStore } from "../lib/stores/runs/port.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { findingOf, type IdentifiedFinding } from "./doctor_known.ts";
 import { allDags } from "./engine.ts";
-import { removeFile } from "../lib/stores/disk.ts";
+import { removeFile } from "../lib/stores/engines/disk.ts";
 
 /** A configured path. */
 export interface SourceReport {

@@ -11,9 +11,9 @@ import {
   type Published,
 } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
-import { checkAnomalies, type CheckedStores, type Finding } from "../lib/quality/checks.ts";
-import { emptiedStore, type RefillableStores } from "../lib/quality/emptied.ts";
-import { otherModel } from "../lib/quality/model.ts";
+import { checkAnomalies, type CheckedStores, type Finding } from "../lib/data_checks/data_checks.ts";
+import { emptiedStore, type RefillableStores } from "../lib/data_checks/emptied_store.ts";
+import { otherModel } from "../lib/monitoring/model_mismatch.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
 import { decodeWording } from "../lib/recommend/wording_file.ts";
 import { WORDING_FILE } from "../lib/stores/analytics/port.ts";

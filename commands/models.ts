@@ -2,7 +2,7 @@ import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { parseUrl } from "../lib/core/parse_url.ts";
 import { LEFT_OUT, showUrl } from "../lib/core/show_url.ts";
-import { originOf } from "../lib/embed/http_url.ts";
+import { originOf } from "../lib/embed/http/url.ts";
 import { type EmbedderOptions, isEmbedder, noEmbedder } from "../lib/embed/open.ts";
 
 type Models = Pick<Config, "embeddings" | "models">;

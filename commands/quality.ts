@@ -4,20 +4,25 @@ import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { sentence } from "../lib/core/text.ts";
 import { parseModelKey } from "../lib/core/types.ts";
-import { acknowledge, acknowledgedHow, acknowledger, type OpenAnomaly } from "../lib/quality/acknowledge.ts";
-import { type Anomalies, type AnomalyOptions, detectAnomalies } from "../lib/quality/anomalies.ts";
-import { type Anomaly, subjectName } from "../lib/quality/anomaly.ts";
-import type { HealthStatus } from "../lib/quality/health.ts";
+import {
+  acknowledge,
+  acknowledgedHow,
+  acknowledger,
+  type OpenAnomaly,
+} from "../lib/monitoring/acknowledge.ts";
+import { type Anomalies, type AnomalyOptions, detectAnomalies } from "../lib/monitoring/anomalies.ts";
+import { type Anomaly, subjectName } from "../lib/monitoring/anomaly.ts";
+import type { HealthStatus } from "../lib/monitoring/health.ts";
 import {
   type DagSummary,
   pipelineRunSummary,
   type PipelineSummary,
   type StageSummary,
-} from "../lib/quality/summary.ts";
+} from "../lib/monitoring/pipeline_run_summary.ts";
 import { openAnalytics, openRuns } from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
-import { STORE_NAMES } from "../lib/telemetry/stores.ts";
-import { watched } from "../routes/pipeline.ts";
+import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
+import { watched } from "../routes/api/pipeline.ts";
 import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { runInProgress, withRuns } from "./inspect.ts";

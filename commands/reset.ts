@@ -8,7 +8,7 @@ import type { VectorStore } from "../lib/stores/vectors/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { readDerivation } from "../tasks/steps/derivation.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
-import { forEachModel } from "../tasks/steps/store.ts";
+import { forEachModel } from "../tasks/steps/vector_store.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
 import { EXIT } from "./exit.ts";
 import { resetAll } from "./reset_all.ts";

@@ -2,7 +2,7 @@ import type { Config } from "../lib/config.ts";
 import { DAY_MS, iso, systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
-import { removeFile } from "../lib/stores/disk.ts";
+import { removeFile } from "../lib/stores/engines/disk.ts";
 import { clearServer, filesOf, openArtifacts, openVectors } from "../lib/stores/open.ts";
 import { isParleys } from "./data_folder.ts";
 import { EXIT } from "./exit.ts";

@@ -5,20 +5,20 @@ import type { Embedder } from "../lib/embed/port.ts";
 import { IntentService, type IntentStores } from "../lib/intents/service.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
 import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
-import { SPAN_MINUTES } from "../lib/quality/serving.ts";
-import { ServingMetrics } from "../lib/telemetry/serving.ts";
-import { createAuthorize } from "./auth.ts";
-import { type Endpoint, handlerOf, type Log } from "./endpoint.ts";
-import { healthz, readyz } from "./health.ts";
-import { createHostCheck } from "./host.ts";
-import { index } from "./index.ts";
-import { metrics, type MetricsOptions } from "./metrics.ts";
-import { classifyIntents } from "./intents.ts";
-import { acknowledgeAnomaly, pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
-import { HttpError } from "./problem.ts";
-import { recommendations } from "./recommendations.ts";
-import { wantsHtml } from "./web/guard.ts";
-import type { Dashboard, PageStores } from "./web/page.ts";
+import { SPAN_MINUTES } from "../lib/monitoring/serving_anomalies.ts";
+import { ServingMetrics } from "../lib/telemetry/serving_metrics.ts";
+import { createAuthorize } from "./http/auth.ts";
+import { type Endpoint, handlerOf, type Log } from "./http/endpoint.ts";
+import { healthz, readyz } from "./api/health.ts";
+import { createHostCheck } from "./http/host.ts";
+import { index } from "./api/index.ts";
+import { metrics, type MetricsOptions } from "./api/metrics.ts";
+import { classifyIntents } from "./api/intents.ts";
+import { acknowledgeAnomaly, pipelineAnomalies, pipelineSummary, type PipelineView } from "./api/pipeline.ts";
+import { HttpError } from "./http/problem.ts";
+import { recommendations } from "./api/recommendations.ts";
+import { wantsHtml } from "./http/guard.ts";
+import type { Dashboard, PageStores } from "./http/page.ts";
 
 export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly stores: RecommenderStores & PageStores & IntentStores & MetricsOptions["stores"];
@@ -84,7 +84,7 @@ async function mountPages(
   { dashboard, ...rest }: Serving & { dashboard: Dashboard },
   handler: (endpoint: Endpoint) => (context: Context) => Promise<Response>,
 ) {
-  const { mount } = await import("./web/mount.ts");
+  const { mount } = await import("./http/mount.ts");
   return mount(app, { ...rest, ...dashboard }, handler);
 }
 

@@ -5,7 +5,7 @@ import { reset } from "../commands/reset.ts";
 import { openServices } from "../commands/services.ts";
 import type { Config } from "../lib/config.ts";
 import { parseModelKey } from "../lib/core/types.ts";
-import type { Finding } from "../lib/quality/checks.ts";
+import type { Finding } from "../lib/data_checks/data_checks.ts";
 import { modelFile } from "../lib/stores/vectors/names.ts";
 import type { Services } from "../tasks/services.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";

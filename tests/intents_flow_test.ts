@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { allDags, engine, work } from "../commands/engine.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
-import { openClassifier } from "../lib/intents/kept.ts";
+import { openClassifier } from "../lib/intents/classifier_store.ts";
 import { digests, type Flow, nightlyRun, ROOT, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
 import { reembedRun, setTo } from "./fixtures/reembed.ts";
 

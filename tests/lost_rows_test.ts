@@ -4,7 +4,7 @@ import { allDags } from "../commands/engine.ts";
 import { DatabaseSync } from "../deps.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { loadConfig } from "../lib/config.ts";
-import { detectAnomalies } from "../lib/quality/anomalies.ts";
+import { detectAnomalies } from "../lib/monitoring/anomalies.ts";
 import { type Flow, nightlyRun, ROOT, SAMPLE, withFlow, withStores } from "./fixtures/flow.ts";
 
 /** What answers are made of, whichever version it is. */

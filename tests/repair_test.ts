@@ -2,7 +2,7 @@ import { writeSample } from "../commands/sample.ts";
 import assert from "node:assert/strict";
 import { backup } from "../commands/backup.ts";
 import type { Config } from "../lib/config.ts";
-import { RESTORE } from "../lib/stores/sqlite_file.ts";
+import { RESTORE } from "../lib/stores/engines/sqlite/file.ts";
 import {
   copyFolder,
   fileOf,

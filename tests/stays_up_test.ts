@@ -4,7 +4,7 @@ import { loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { newTask } from "../lib/dag/state.ts";
-import { SqliteRuns } from "../lib/stores/runs/sqlite.ts";
+import { SqliteRuns } from "../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { ROOT } from "./fixtures/flow.ts";
 import { runOf } from "./fixtures/runs.ts";
 import { raw, RawConnection, serving } from "./fixtures/serving.ts";

@@ -4,7 +4,7 @@ import { messageOf, ParleyError, withCauses } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
 import type { AttemptRecord, EndedAttempt, LogLine, Progressed, TaskRecord } from "../stores/runs/port.ts";
 import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
-import { Report } from "./report.ts";
+import { Report } from "./attempt_recorder.ts";
 import type { AttemptEnd } from "./state.ts";
 import { Branch, Fail, type RunInfo, Skip, type TaskContext } from "./types.ts";
 

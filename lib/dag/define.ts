@@ -4,7 +4,7 @@ import { canonicalJson } from "../core/json.ts";
 import { didYouMean } from "../suggest.ts";
 import type { ActiveLimits } from "../stores/runs/port.ts";
 import { checkGraph } from "./graph.ts";
-import { checkRule } from "./rules.ts";
+import { checkRule } from "./trigger_rules.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
 import type { Dataset, TaskFunction, TriggerRule } from "./types.ts";
 

@@ -9,11 +9,11 @@ import type {
   TaskRecord,
 } from "../stores/runs/port.ts";
 import { type Attempt, newAttempt, Stop } from "./attempt.ts";
-import { Bell } from "./bell.ts";
-import { Board } from "./board.ts";
+import { Bell } from "./wakeup.ts";
+import { Board } from "./run_in_flight.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
 import type { ExecutorOptions, RunOutcome } from "./options.ts";
-import { prepareAttempt } from "./launch.ts";
+import { prepareAttempt } from "./attempt_factory.ts";
 import { Lease } from "./lease.ts";
 import { afterAttempt, type AttemptEnd, lostAttempt, overdue, type RunEnd, started } from "./state.ts";
 

@@ -4,7 +4,7 @@ import type { EndedAttempt, RunSnapshot } from "../stores/runs/port.ts";
 import { type Attempt, Stop } from "./attempt.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
 import type { ExecutorOptions } from "./options.ts";
-import { prepareAttempt } from "./launch.ts";
+import { prepareAttempt } from "./attempt_factory.ts";
 import { Lease } from "./lease.ts";
 import { createRun } from "./runs.ts";
 import type { AttemptEnd } from "./state.ts";

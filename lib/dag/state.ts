@@ -2,7 +2,7 @@ import { backoff } from "../core/backoff.ts";
 import { iso } from "../core/clock.ts";
 import type { AttemptRecord, AttemptState, EndedAttempt, RunState, TaskRecord } from "../stores/runs/port.ts";
 import type { Dag, RetryDecision, TaskDefinition } from "./define.ts";
-import { outcomeOf } from "./rules.ts";
+import { outcomeOf } from "./trigger_rules.ts";
 
 /**
  * How many attempts may be lost with their process, one after the other and without a checkpoint between them, before

@@ -10,9 +10,9 @@ import type {
   Start,
   TaskRecord,
 } from "../stores/runs/port.ts";
-import { outcomeOf } from "./rules.ts";
+import { outcomeOf } from "./trigger_rules.ts";
 import { newAttempt } from "./attempt.ts";
-import { Board } from "./board.ts";
+import { Board } from "./run_in_flight.ts";
 import { followers } from "./clear.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
 import { afresh, afterAttempt, type AttemptEnd, lostAttempt, newTask, started } from "./state.ts";

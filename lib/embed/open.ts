@@ -1,13 +1,13 @@
 import { ParleyError } from "../core/errors.ts";
 import type { OriginKey } from "../core/origin_key.ts";
 import { openDeterministic } from "./deterministic.ts";
-import { openHttp } from "./http.ts";
-import { isEndpoint } from "./http_url.ts";
-import { fetchModel, type Hub, isHubId } from "./hub.ts";
-import { openOnnx } from "./onnx.ts";
+import { openHttp } from "./http/open_http.ts";
+import { isEndpoint } from "./http/url.ts";
+import { fetchModel, type Hub, isHubId } from "./onnx/hub.ts";
+import { openOnnx } from "./onnx/open_onnx.ts";
 import type { Embedder } from "./port.ts";
 import type { LongTexts } from "./texts.ts";
-import { type Dtype, DTYPES } from "./weights.ts";
+import { type Dtype, DTYPES } from "./onnx/weights.ts";
 
 export interface EmbedderOptions {
   readonly url: string;

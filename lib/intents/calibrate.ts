@@ -1,5 +1,5 @@
-import { type Evidence, probabilitiesOf } from "./evidence.ts";
-import { breathe } from "./matrix.ts";
+import { type Evidence, probabilitiesOf } from "./oos_features.ts";
+import { breathe } from "../ml/matrix.ts";
 
 /** A text that was held out: its evidence, and its place among the intents learnt; -1 where its intent was withheld. */
 export interface HeldOut {

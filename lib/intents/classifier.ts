@@ -1,5 +1,5 @@
 import { scopeScore } from "./calibrate.ts";
-import { best, evidenceOf, probabilitiesOf } from "./evidence.ts";
+import { best, evidenceOf, probabilitiesOf } from "./oos_features.ts";
 import type { Fitted } from "./fit.ts";
 
 /** What a text was found to mean. */

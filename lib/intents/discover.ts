@@ -1,4 +1,4 @@
-import { dot, type Matrix, matrixOf, rowOf } from "./matrix.ts";
+import { dot, type Matrix, matrixOf, rowOf } from "../ml/matrix.ts";
 
 /** A group of texts that may be an intent. `members` are places in what was given, the most typical first. */
 export interface Group {

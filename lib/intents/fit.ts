@@ -1,10 +1,10 @@
 import { compareText } from "../core/text.ts";
 import { calibrate, type Calibration, type Figures, figuresOf, type HeldOut } from "./calibrate.ts";
-import { evidenceOf, type Learnt } from "./evidence.ts";
+import { evidenceOf, type Learnt } from "./oos_features.ts";
 import { foldsOf } from "./folds.ts";
-import { fitLogistic } from "./logistic.ts";
-import { breathe, matrixOf } from "./matrix.ts";
-import { fitWhitening, whitenAll } from "./whitening.ts";
+import { fitLogistic } from "../ml/logistic_regression.ts";
+import { breathe, matrixOf } from "../ml/matrix.ts";
+import { fitWhitening, whitenAll } from "../ml/whitening.ts";
 
 /** A text of a known intent. `key` tells it from the others of that intent, such as a hash of the text. */
 export interface Example {

@@ -1,5 +1,5 @@
 import type { Example } from "./fit.ts";
-import { breathe } from "./matrix.ts";
+import { breathe } from "../ml/matrix.ts";
 
 /**
  * From this cosine on, two examples of an intent differ by a comma or a filler. Further ones are apart as new messages

@@ -3,8 +3,8 @@ import type { Message } from "../core/types.ts";
 import type { Classification, DocumentStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
 import { classify } from "./classifier.ts";
-import type { Classifier } from "./kept.ts";
-import { breathe } from "./matrix.ts";
+import type { Classifier } from "./classifier_store.ts";
+import { breathe } from "../ml/matrix.ts";
 import { hashOf } from "./train.ts";
 
 /** Messages that are read and written by one call; what a killed attempt classifies again at the most. */

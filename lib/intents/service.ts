@@ -5,8 +5,8 @@ import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import { classify, type Verdict } from "./classifier.ts";
-import { type Classifier, openClassifier } from "./kept.ts";
-import { breathe } from "./matrix.ts";
+import { type Classifier, openClassifier } from "./classifier_store.ts";
+import { breathe } from "../ml/matrix.ts";
 
 export interface IntentStores {
   readonly analytics: Pick<AnalyticsStore, "published">;

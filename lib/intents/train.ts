@@ -8,7 +8,7 @@ import type { VectorStore } from "../stores/vectors/port.ts";
 import type { Figures } from "./calibrate.ts";
 import { type Catalogue, MOST_EXAMPLES, MOST_IN_ALL } from "./catalogue.ts";
 import { type Example, fit } from "./fit.ts";
-import { CLASSIFIER_VERSION, keptOf } from "./kept.ts";
+import { CLASSIFIER_VERSION, keptOf } from "./classifier_store.ts";
 
 export interface TrainOptions {
   readonly catalogue: Catalogue;

@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import type { Part, RecommendationRequest } from "./answer.ts";
 import type { ComputedAnswer } from "./recommend.ts";
-import type { Trace } from "./trace.ts";
+import type { Trace } from "./request_trace.ts";
 
 /** How long an answer is fresh, in milliseconds; one with parts missing is computed again soon. */
 const FRESH_MS = Object.freeze({ whole: 60_000, degraded: 1_000 });

@@ -23,7 +23,7 @@ import { isKnown, type KnownUser, readUserGraph, SILENT, UNKNOWN } from "./known
 import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
 import { isAsked, loadShowable, type Row } from "./showable.ts";
 import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed.ts";
-import type { Trace } from "./trace.ts";
+import type { Trace } from "./request_trace.ts";
 import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
 
 /** The stores that an answer is computed from. */

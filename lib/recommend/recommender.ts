@@ -7,12 +7,12 @@ import type { Cache } from "../stores/cache/port.ts";
 import { spanned } from "../telemetry/spans.ts";
 import type { Answer, Part, RecommendationRequest } from "./answer.ts";
 import { AnswerCache, type CachedAnswer, type DataState } from "./answer_cache.ts";
-import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./guard.ts";
+import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./store_policy.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published.ts";
 import { type AnswerStores, type ComputedAnswer, recommend } from "./recommend.ts";
-import { type Stage, type Step, Trace } from "./trace.ts";
+import { type Stage, type Step, Trace } from "./request_trace.ts";
 import { VersionData } from "./version_data.ts";
 
 export interface RecommenderStores extends AnswerStores {

@@ -5,7 +5,7 @@ import { type Abortable, type Health, parseModelKey, type Published } from "../c
 import type { Hit, VectorStores } from "../stores/vectors/port.ts";
 import { spanned } from "../telemetry/spans.ts";
 import type { RecommendationRequest } from "./answer.ts";
-import type { Guarded } from "./guard.ts";
+import type { Guarded } from "./store_policy.ts";
 import { Recommender, type RecommenderStores } from "./recommender.ts";
 
 /** How long the first whole answer is waited for, in milliseconds. */

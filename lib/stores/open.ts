@@ -5,9 +5,9 @@ import type { ArtifactStore } from "./artifacts/port.ts";
 import type { Cache } from "./cache/port.ts";
 import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
-import { parsePostgresUrl } from "./postgres_url.ts";
+import { parsePostgresUrl } from "./engines/postgres/url.ts";
 import type { RunStore } from "./runs/port.ts";
-import { fileAt, MEMORY } from "./sqlite_file.ts";
+import { fileAt, MEMORY } from "./engines/sqlite/file.ts";
 import type { VectorStores } from "./vectors/port.ts";
 
 /** How a store is opened. Server adapters make what they need at their first call, whatever is said here. */
@@ -39,9 +39,11 @@ function opener<Store>(
 
 export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
   sqlite: async (url, options) =>
-    new (await import("./documents/sqlite.ts")).SqliteDocuments(fileOf(url, options)),
-  mongodb: async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
-  "mongodb+srv": async (url) => new (await import("./documents/mongodb.ts")).MongoDocuments({ url }),
+    new (await import("./documents/sqlite/sqlite_documents.ts")).SqliteDocuments(fileOf(url, options)),
+  mongodb: async (url) =>
+    new (await import("./documents/mongodb/mongo_documents.ts")).MongoDocuments({ url }),
+  "mongodb+srv": async (url) =>
+    new (await import("./documents/mongodb/mongo_documents.ts")).MongoDocuments({ url }),
 });
 
 export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
@@ -52,7 +54,8 @@ export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
 });
 
 export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
-  sqlite: async (url, options) => new (await import("./graph/sqlite.ts")).SqliteGraph(fileOf(url, options)),
+  sqlite: async (url, options) =>
+    new (await import("./graph/sqlite/sqlite_graph.ts")).SqliteGraph(fileOf(url, options)),
   neo4j: openNeo4j,
   "neo4j+s": openNeo4j,
   "neo4j+ssc": openNeo4j,
@@ -63,26 +66,28 @@ export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
   sqlite: async (url, options) =>
-    new (await import("./analytics/sqlite.ts")).SqliteAnalytics(fileOf(url, options)),
+    new (await import("./analytics/sqlite/sqlite_analytics.ts")).SqliteAnalytics(fileOf(url, options)),
   postgres: openPostgresAnalytics,
   postgresql: openPostgresAnalytics,
 });
 
 export const openRuns = opener<RunStore>("PARLEY_RUNS", {
-  sqlite: async (url, options) => new (await import("./runs/sqlite.ts")).SqliteRuns(fileOf(url, options)),
+  sqlite: async (url, options) =>
+    new (await import("./runs/sqlite/sqlite_runs.ts")).SqliteRuns(fileOf(url, options)),
   postgres: openPostgresRuns,
   postgresql: openPostgresRuns,
 });
 
 export const openCache = opener<Cache>("PARLEY_CACHE", {
   memory: async (url) =>
-    new (await import("./cache/memory.ts")).MemoryCache({ max_bytes: megabytes(url.pathname) }),
-  redis: async (url) => new (await import("./cache/redis.ts")).RedisCache({ url }),
-  rediss: async (url) => new (await import("./cache/redis.ts")).RedisCache({ url }),
+    new (await import("./cache/memory/memory_cache.ts")).MemoryCache({ max_bytes: megabytes(url.pathname) }),
+  redis: async (url) => new (await import("./cache/redis/redis_cache.ts")).RedisCache({ url }),
+  rediss: async (url) => new (await import("./cache/redis/redis_cache.ts")).RedisCache({ url }),
 });
 
 export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
-  file: async (url) => new (await import("./artifacts/files.ts")).FileArtifacts({ dir: pathOf(url) }),
+  file: async (url) =>
+    new (await import("./artifacts/files/file_artifacts.ts")).FileArtifacts({ dir: pathOf(url) }),
 });
 
 /**
@@ -109,31 +114,31 @@ export const clearServer = {
 };
 
 async function clearMongo(url: URL): Promise<void> {
-  await (await import("./documents/mongodb_clear.ts")).clearMongo({ url });
+  await (await import("./documents/mongodb/clear.ts")).clearMongo({ url });
 }
 
 async function clearMilvus(url: URL): Promise<void> {
-  await (await import("./vectors/milvus_clear.ts")).clearMilvus({ url });
+  await (await import("./vectors/milvus/clear.ts")).clearMilvus({ url });
 }
 
 async function clearNeo4j(url: URL): Promise<void> {
-  await (await import("./graph/neo4j_clear.ts")).clearNeo4j({ url });
+  await (await import("./graph/neo4j/clear.ts")).clearNeo4j({ url });
 }
 
 async function clearPostgresAnalytics(url: URL): Promise<void> {
-  const { MIGRATIONS } = await import("./analytics/postgres.ts");
-  const { clearPostgres } = await import("./postgres_clear.ts");
+  const { MIGRATIONS } = await import("./analytics/postgres/postgres_analytics.ts");
+  const { clearPostgres } = await import("./engines/postgres/clear.ts");
   await clearPostgres({ url, store: "analytics", migrations: MIGRATIONS });
 }
 
 async function clearPostgresRuns(url: URL): Promise<void> {
-  const { MIGRATIONS } = await import("./runs/postgres_queries.ts");
-  const { clearPostgres } = await import("./postgres_clear.ts");
+  const { MIGRATIONS } = await import("./runs/postgres/queries.ts");
+  const { clearPostgres } = await import("./engines/postgres/clear.ts");
   await clearPostgres({ url, store: "runs", migrations: MIGRATIONS });
 }
 
 async function clearRedis(url: URL): Promise<void> {
-  const cache = new (await import("./cache/redis.ts")).RedisCache({ url });
+  const cache = new (await import("./cache/redis/redis_cache.ts")).RedisCache({ url });
   try {
     await cache.clear();
   } finally {
@@ -147,9 +152,9 @@ async function openSqliteVectors(url: URL, options: OpenOptions): Promise<Vector
     ? { path: decodeURIComponent(url.pathname), create: true }
     : fileOf(url, options);
   const folder = vectorFolder(database);
-  const { SqliteVectorStores } = await import("./vectors/sqlite_stores.ts");
+  const { SqliteVectorStores } = await import("./vectors/sqlite/sqlite_vector_stores.ts");
   if (folder === database) return new SqliteVectorStores(folder, rest);
-  const { adoptFormer } = await import("./vectors/sqlite_former.ts");
+  const { adoptFormer } = await import("./vectors/sqlite/migrate_legacy_layout.ts");
   const indexes = database.replace(/[^/]+$/, "indexes");
   return new SqliteVectorStores(folder, { ...rest, adopt: () => adoptFormer({ database, indexes, folder }) });
 }
@@ -198,19 +203,19 @@ function vectorFolder(database: string): string {
 }
 
 async function openMilvus(url: URL): Promise<VectorStores> {
-  return new (await import("./vectors/milvus_stores.ts")).MilvusVectorStores({ url });
+  return new (await import("./vectors/milvus/milvus_vector_stores.ts")).MilvusVectorStores({ url });
 }
 
 async function openNeo4j(url: URL): Promise<GraphStore> {
-  return new (await import("./graph/neo4j.ts")).Neo4jGraph({ url });
+  return new (await import("./graph/neo4j/neo4j_graph.ts")).Neo4jGraph({ url });
 }
 
 async function openPostgresAnalytics(url: URL): Promise<AnalyticsStore> {
-  return new (await import("./analytics/postgres.ts")).PostgresAnalytics({ url });
+  return new (await import("./analytics/postgres/postgres_analytics.ts")).PostgresAnalytics({ url });
 }
 
 async function openPostgresRuns(url: URL): Promise<RunStore> {
-  return new (await import("./runs/postgres.ts")).PostgresRuns({ url });
+  return new (await import("./runs/postgres/postgres_runs.ts")).PostgresRuns({ url });
 }
 
 /** The file of a local URL, its folder made if the file may be. */

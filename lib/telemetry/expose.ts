@@ -1,5 +1,5 @@
 import { type HistogramMetricData, loadPrometheus, type MetricData, type SumMetricData } from "../../deps.ts";
-import { type Family, Histogram, type Point } from "./figures.ts";
+import { type Family, Histogram, type Point } from "./metric_families.ts";
 
 /** What {@link expose} returns, for HTTP. */
 export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,4 +1,4 @@
-import { counter, counts, type Family, gauge, only } from "./figures.ts";
+import { counter, counts, type Family, gauge, only } from "./metric_families.ts";
 
 const uncaught = counts();
 const errors = uncaught.of({});

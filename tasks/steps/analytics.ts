@@ -4,7 +4,7 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { updateCampaignSources } from "./campaign_sources.ts";
-import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
 import { validated } from "./validate.ts";
 
 /** Writes the run's campaigns and engagement events to the analytics store. */

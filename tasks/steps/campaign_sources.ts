@@ -4,7 +4,7 @@ import { tryParseJson } from "../../lib/core/json.ts";
 import { counted } from "../../lib/core/text.ts";
 import type { Abortable, Campaign } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
-import type { Anomaly } from "../../lib/quality/anomaly.ts";
+import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { problemOf } from "../../lib/sources/row_problem.ts";
 import { printable } from "../../lib/sources/source.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";

@@ -1,12 +1,12 @@
 import type { JsonObject } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
-import { type Anomaly, bySeverity } from "../../lib/quality/anomaly.ts";
-import { gate } from "../../lib/quality/gate.ts";
-import type { Survey } from "../../lib/quality/survey.ts";
+import { type Anomaly, bySeverity } from "../../lib/monitoring/anomaly.ts";
+import { gate } from "../../lib/data_checks/publish_gate.ts";
+import type { Survey } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import { findLeftCampaigns } from "./campaign_sources.ts";
-import { embeddedStore, vectorSet } from "./store.ts";
+import { embeddedStore, vectorSet } from "./vector_store.ts";
 
 /**
  * Looks at the data before it is published. A critical finding fails the run, and the old version stays. Either way the

@@ -1,5 +1,5 @@
 import type { Catalogue } from "../../lib/intents/catalogue.ts";
-import { type Classifier, openClassifier } from "../../lib/intents/kept.ts";
+import { type Classifier, openClassifier } from "../../lib/intents/classifier_store.ts";
 import { type Classified, classifyMessages } from "../../lib/intents/messages.ts";
 import { train as fitAndKeep, type Trained } from "../../lib/intents/train.ts";
 import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
@@ -8,7 +8,7 @@ import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { IngestOutput } from "./ingest.ts";
-import { embeddedStore, hasInput, openStore, vectorSet } from "./store.ts";
+import { embeddedStore, hasInput, openStore, vectorSet } from "./vector_store.ts";
 
 export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
 /** `classifier` is null where there is no catalogue. */

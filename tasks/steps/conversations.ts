@@ -16,9 +16,9 @@ import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { embedTexts, type TextCounts, type VectorWriter } from "./embed_texts.ts";
 import type { GraphOutput, TouchedUser } from "./graph.ts";
-import { addCounts, countsText, NO_WRITES, readArtifact } from "./rows.ts";
-import { embeddedStore, refuseOtherModel, vectorSet } from "./store.ts";
-import { conversationTexts, profileTexts, type TextRow } from "./texts.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact } from "./artifact_rows.ts";
+import { embeddedStore, refuseOtherModel, vectorSet } from "./vector_store.ts";
+import { conversationTexts, profileTexts, type TextRow } from "./embed_items.ts";
 import { conversationWords, profileWords, readCampaignNames } from "./wording.ts";
 
 /** What became of users' conversations and profiles. */

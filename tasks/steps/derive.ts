@@ -7,7 +7,7 @@ import type { Services } from "../services.ts";
 import { carryCampaignSources } from "./campaign_sources.ts";
 import { currentDerivation, type Derivation, readDerivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
-import { embeddedStore, hasInput, vectorSet } from "./store.ts";
+import { embeddedStore, hasInput, vectorSet } from "./vector_store.ts";
 import { type SavedWording, saveWording } from "./wording.ts";
 
 export type DeriveOutput = {

@@ -3,7 +3,7 @@ import type { Message, WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
-import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
 import { validated } from "./validate.ts";
 
 /** Writes the run's messages to the documents store. */

@@ -11,9 +11,9 @@ import type { Embedder } from "../../lib/embed/port.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
-import { readArtifact } from "./rows.ts";
-import { openStore } from "./store.ts";
-import { campaignItem, type Item, keyOf, liveVectors, messageItem, purposeOf } from "./texts.ts";
+import { readArtifact } from "./artifact_rows.ts";
+import { openStore } from "./vector_store.ts";
+import { campaignItem, type Item, keyOf, liveVectors, messageItem, purposeOf } from "./embed_items.ts";
 import { validated } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */

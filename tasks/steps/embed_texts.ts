@@ -1,8 +1,8 @@
 import type { WriteCounts } from "../../lib/core/types.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
-import { NO_WRITES } from "./rows.ts";
-import { hashOf, keyOf, liveVectors, purposeOf, type TextRow } from "./texts.ts";
+import { NO_WRITES } from "./artifact_rows.ts";
+import { hashOf, keyOf, liveVectors, purposeOf, type TextRow } from "./embed_items.ts";
 
 /** What vectors are made with and written to. Both are of one model. */
 export interface VectorWriter {

@@ -5,8 +5,8 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { touchForSettings } from "./derivation.ts";
-import { readArtifact } from "./rows.ts";
-import { hasInput } from "./store.ts";
+import { readArtifact } from "./artifact_rows.ts";
+import { hasInput } from "./vector_store.ts";
 import { validated } from "./validate.ts";
 
 /** A user with new base rows, and the touches that are settled once everything is derived from them. */

@@ -8,7 +8,7 @@ import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
 import { forgetSourcesForSettings } from "./derivation.ts";
-import { findEmptied } from "./emptied.ts";
+import { findEmptied } from "./detect_emptied_stores.ts";
 import { hasPendingWork, keepsOldIntents } from "./pending_work.ts";
 import { prune } from "./prune.ts";
 

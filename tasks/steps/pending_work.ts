@@ -1,14 +1,14 @@
 import type { ParleyError } from "../../lib/core/errors.ts";
 import { type Abortable, parseModelKey } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
-import { keptFrom } from "../../lib/intents/kept.ts";
-import { CHECK_TASK } from "../../lib/quality/findings.ts";
-import { earlierSurveys } from "../../lib/quality/gate.ts";
-import { countStores, lostRows } from "../../lib/quality/survey.ts";
+import { keptFrom } from "../../lib/intents/classifier_store.ts";
+import { CHECK_TASK } from "../../lib/monitoring/check_results.ts";
+import { earlierSurveys } from "../../lib/data_checks/publish_gate.ts";
+import { countStores, lostRows } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import { findSettingsChanges, readDerivation } from "./derivation.ts";
-import { openStore } from "./store.ts";
+import { openStore } from "./vector_store.ts";
 
 /**
  * Whether a run that has read nothing new has something to do all the same; why is logged. Throws `unknown`, which says that

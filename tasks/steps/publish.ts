@@ -8,7 +8,7 @@ import type { Services } from "../services.ts";
 import type { DeriveOutput } from "./derive.ts";
 import type { IngestOutput } from "./ingest.ts";
 import { prune } from "./prune.ts";
-import { embeddedStore, forEachModel, hasInput, vectorSet } from "./store.ts";
+import { embeddedStore, forEachModel, hasInput, vectorSet } from "./vector_store.ts";
 
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
 export async function publish(context: TaskContext<Services>): Promise<Published> {

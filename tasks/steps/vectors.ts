@@ -6,8 +6,8 @@ import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vector
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
-import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./rows.ts";
-import { embeddedStore, vectorSet } from "./store.ts";
+import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
+import { embeddedStore, vectorSet } from "./vector_store.ts";
 
 /** Writes embedded messages and campaigns to the vector store. */
 export async function vectors(

@@ -7,15 +7,15 @@
  */
 import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
-import { detectAnomalies } from "../../lib/quality/anomalies.ts";
-import { pipelineRunSummary } from "../../lib/quality/summary.ts";
-import { MAX_RUNS } from "../../lib/quality/watched.ts";
-import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite.ts";
-import { SqliteRuns } from "../../lib/stores/runs/sqlite.ts";
-import { NIGHT } from "../fixtures/quality.ts";
+import { detectAnomalies } from "../../lib/monitoring/anomalies.ts";
+import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
+import { MAX_RUNS } from "../../lib/monitoring/run_history.ts";
+import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
+import { SqliteRuns } from "../../lib/stores/runs/sqlite/sqlite_runs.ts";
+import { NIGHT } from "../fixtures/monitoring.ts";
 import { endOf, runOf, startOf } from "../fixtures/runs.ts";
-import { FAULTS } from "../fixtures/quality_faults.ts";
-import { detected, judge, until, worlds } from "../fixtures/quality_rates.ts";
+import { FAULTS } from "../fixtures/monitoring_faults.ts";
+import { detected, judge, until, worlds } from "../fixtures/monitoring_rates.ts";
 import { cleanDay, foundAfter, judgeAt, SERVING_FAULTS, SPANS_A_DAY } from "../fixtures/serving_rates.ts";
 
 const WORLDS = 200;

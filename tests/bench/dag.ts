@@ -7,7 +7,7 @@
 import { systemClock } from "../../lib/core/clock.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import { createRun } from "../../lib/dag/runs.ts";
-import { SqliteRuns } from "../../lib/stores/runs/sqlite.ts";
+import { SqliteRuns } from "../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { dagOf, driveRun, ok, options, sleep } from "../fixtures/dag.ts";
 
 const CHAIN = 40;

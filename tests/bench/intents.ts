@@ -9,12 +9,12 @@ import { join } from "../../deps.ts";
 import { compareText } from "../../lib/core/text.ts";
 import { openEmbedder } from "../../lib/embed/open.ts";
 import { areaUnderCurve, calibrationError, scopeScore } from "../../lib/intents/calibrate.ts";
-import { best, evidenceOf, probabilitiesOf } from "../../lib/intents/evidence.ts";
+import { best, evidenceOf, probabilitiesOf } from "../../lib/intents/oos_features.ts";
 import { classify } from "../../lib/intents/classifier.ts";
 import { type Example, fit, type Fitted, startsOf } from "../../lib/intents/fit.ts";
-import { matrixOf } from "../../lib/intents/matrix.ts";
-import { vote } from "../../lib/intents/neighbours.ts";
-import { fitWhitening, whiten, whitenAll } from "../../lib/intents/whitening.ts";
+import { matrixOf } from "../../lib/ml/matrix.ts";
+import { vote } from "../../lib/ml/nearest_neighbours.ts";
+import { fitWhitening, whiten, whitenAll } from "../../lib/ml/whitening.ts";
 import { random } from "../fixtures/rows.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);

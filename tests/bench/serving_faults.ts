@@ -4,7 +4,7 @@
  *
  *     deno run --allow-all tests/bench/serving_faults.ts
  */
-import { ANSWER_MS } from "../../lib/recommend/guard.ts";
+import { ANSWER_MS } from "../../lib/recommend/store_policy.ts";
 import { ALL_SETTINGS, type Fared, faultsOf } from "../fixtures/faults.ts";
 import { nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
 import { freshServers, missingServers } from "../fixtures/servers.ts";

@@ -6,7 +6,7 @@
  */
 import { createHash, DatabaseSync } from "../../deps.ts";
 import type { Message } from "../../lib/core/types.ts";
-import { SqliteDocuments } from "../../lib/stores/documents/sqlite.ts";
+import { SqliteDocuments } from "../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import { message, minute, random } from "../fixtures/rows.ts";
 
 const BATCH = 1_000;

@@ -4,7 +4,7 @@
  *
  *     deno run --allow-read --allow-write --allow-env --allow-ffi tests/bench/vectors.ts [rows] [dimension]
  */
-import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite_stores.ts";
+import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
 import { clustered, profile, recallOf } from "../fixtures/vectors.ts";
 
 const [count, dimension] = [Number(Deno.args[0] ?? 20_000), Number(Deno.args[1] ?? 384)];

@@ -7,7 +7,7 @@ import { systemClock } from "../../lib/core/clock.ts";
 import type { ApiKey } from "../../lib/core/types.ts";
 import { createApp } from "../../routes/app.ts";
 import { type Flow, withFlow } from "../fixtures/flow.ts";
-import { ServingMetrics } from "../../lib/telemetry/serving.ts";
+import { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import type { ServingWindow } from "../../lib/telemetry/window.ts";
 import { NO_BROWSER, openBrowser, watch } from "./browser.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { requestLog } from "../../commands/logs.ts";
 import type { Logger } from "../../lib/telemetry/log.ts";
-import type { LogEntry } from "../../routes/endpoint.ts";
+import type { LogEntry } from "../../routes/http/endpoint.ts";
 
 function levelOf(entry: Partial<LogEntry>): string {
   const levels: string[] = [];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { healthy } from "./health.ts";
 import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
 import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
-import { SetDigest } from "../../lib/stores/digest.ts";
+import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import type { Handles } from "../fixtures/handles.ts";
 import { campaign, collect, event, LATEST } from "../fixtures/rows.ts";
 import {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { healthy } from "./health.ts";
 import type { Message } from "../../lib/core/types.ts";
-import { SetDigest } from "../../lib/stores/digest.ts";
+import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import type { DocumentStore } from "../../lib/stores/documents/port.ts";
 import type { Handles } from "../fixtures/handles.ts";
 import { collect, message, minute, pick, random } from "../fixtures/rows.ts";

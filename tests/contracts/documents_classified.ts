@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SetDigest } from "../../lib/stores/digest.ts";
+import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import type { Classification, DocumentStore } from "../../lib/stores/documents/port.ts";
 import { collect, message, minute } from "../fixtures/rows.ts";
 

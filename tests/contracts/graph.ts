@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { healthy } from "./health.ts";
 import type { Json } from "../../lib/core/types.ts";
 import type { Engagement } from "../../lib/stores/analytics/port.ts";
-import { SetDigest } from "../../lib/stores/digest.ts";
+import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import type { IntentCount } from "../../lib/stores/documents/port.ts";
 import type { ConversationEngagement, EngagedConversation, GraphStore } from "../../lib/stores/graph/port.ts";
 import type { Handles } from "../fixtures/handles.ts";

@@ -1,7 +1,7 @@
 import type { Hono } from "../../deps.ts";
 import { ManualClock } from "../../lib/core/clock.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
-import type { LogEntry } from "../../routes/endpoint.ts";
+import type { LogEntry } from "../../routes/http/endpoint.ts";
 import { NOW, openWorld, type World } from "../lib/recommend/world.ts";
 
 export interface Opened {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { loadHono } from "../../deps.ts";
 import { type ApiKey, type Scope, SCOPES } from "../../lib/core/types.ts";
-import { createAuthorize } from "../../routes/auth.ts";
-import { HttpError } from "../../routes/problem.ts";
+import { createAuthorize } from "../../routes/http/auth.ts";
+import { HttpError } from "../../routes/http/problem.ts";
 import { appTest } from "./app.ts";
 
 const KEYS: readonly ApiKey[] = [

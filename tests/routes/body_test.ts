@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readBody } from "../../routes/body.ts";
-import { HttpError } from "../../routes/problem.ts";
+import { readBody } from "../../routes/http/body.ts";
+import { HttpError } from "../../routes/http/problem.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const post = (body: ReadableStream<Uint8Array> | string | null) =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
 import { ManualClock } from "../../lib/core/clock.ts";
-import { ServingMetrics } from "../../lib/telemetry/serving.ts";
+import { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import { fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
 import { addRun } from "../fixtures/runs.ts";
 import { appTest } from "./app.ts";

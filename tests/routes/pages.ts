@@ -6,7 +6,7 @@ import { endOf, runOf, startOf } from "../fixtures/runs.ts";
 import { type Dag, defineDag } from "../../lib/dag/define.ts";
 import { appTest, type Opened } from "./app.ts";
 import type { AppOptions } from "../../routes/app.ts";
-import type { Dashboard } from "../../routes/web/page.ts";
+import type { Dashboard } from "../../routes/http/page.ts";
 import { openWorld, type World } from "../lib/recommend/world.ts";
 
 /** A dag like the nightly one: several tasks, a schedule, params of each kind. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
-import { ServingMetrics } from "../../lib/telemetry/serving.ts";
+import { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import { endOf, runOf, startOf } from "../fixtures/runs.ts";
 import { fails, faulty, NOW, type World } from "../lib/recommend/world.ts";
 import { appTest } from "./app.ts";

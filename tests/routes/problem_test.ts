@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ParleyError } from "../../lib/core/errors.ts";
-import { problemOf } from "../../routes/problem.ts";
+import { problemOf } from "../../routes/http/problem.ts";
 
 Deno.test("problemOf() gives each error code its status", () => {
   const status = (code: ConstructorParameters<typeof ParleyError>[0]) =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { compareText } from "../../lib/core/text.ts";
-import { PostgresAnalytics } from "../../lib/stores/analytics/postgres.ts";
-import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite.ts";
+import { PostgresAnalytics } from "../../lib/stores/analytics/postgres/postgres_analytics.ts";
+import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
 import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { handles } from "../fixtures/handles.ts";

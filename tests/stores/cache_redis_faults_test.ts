@@ -1,6 +1,6 @@
 /** What a Redis can do to its client, from servers that misbehave: needs no Redis. */
 import assert from "node:assert/strict";
-import { RedisCache } from "../../lib/stores/cache/redis.ts";
+import { RedisCache } from "../../lib/stores/cache/redis/redis_cache.ts";
 
 /** A server that answers each command by its name with a line; empty is silence. */
 function fake(answer: (command: string) => string) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadRedis } from "../../deps.ts";
-import { RedisCache } from "../../lib/stores/cache/redis.ts";
+import { RedisCache } from "../../lib/stores/cache/redis/redis_cache.ts";
 import { cacheContract } from "../contracts/cache.ts";
 import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";
 import { until } from "../fixtures/until.ts";

@@ -1,6 +1,6 @@
 /** What can go wrong before a MongoDB is of use, against servers that misbehave: needs no MongoDB. */
 import assert from "node:assert/strict";
-import { MongoDocuments } from "../../lib/stores/documents/mongodb.ts";
+import { MongoDocuments } from "../../lib/stores/documents/mongodb/mongo_documents.ts";
 import { mongoFake } from "../fixtures/mongo_fake.ts";
 
 const SECRET = "swordfish";

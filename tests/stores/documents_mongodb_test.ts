@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { loadMongo } from "../../deps.ts";
 import type { Message } from "../../lib/core/types.ts";
-import { MongoDocuments } from "../../lib/stores/documents/mongodb.ts";
-import { MongoConnection } from "../../lib/stores/documents/mongodb_connection.ts";
-import { MongoTouches } from "../../lib/stores/documents/mongodb_touches.ts";
-import { SqliteDocuments } from "../../lib/stores/documents/sqlite.ts";
+import { MongoDocuments } from "../../lib/stores/documents/mongodb/mongo_documents.ts";
+import { MongoConnection } from "../../lib/stores/documents/mongodb/connection.ts";
+import { MongoTouches } from "../../lib/stores/documents/mongodb/dirty_users.ts";
+import { SqliteDocuments } from "../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import { documentsContract } from "../contracts/documents.ts";
 import { handles } from "../fixtures/handles.ts";
 import { message } from "../fixtures/rows.ts";

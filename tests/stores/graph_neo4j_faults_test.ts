@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { loadNeo4j } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
-import { Neo4jConnection } from "../../lib/stores/graph/neo4j_connection.ts";
-import { troubleOf, versionOf } from "../../lib/stores/graph/neo4j_errors.ts";
-import { Neo4jGraph } from "../../lib/stores/graph/neo4j.ts";
-import { parseNeo4jUrl } from "../../lib/stores/graph/neo4j_url.ts";
+import { Neo4jConnection } from "../../lib/stores/graph/neo4j/connection.ts";
+import { troubleOf, versionOf } from "../../lib/stores/graph/neo4j/errors.ts";
+import { Neo4jGraph } from "../../lib/stores/graph/neo4j/neo4j_graph.ts";
+import { parseNeo4jUrl } from "../../lib/stores/graph/neo4j/url.ts";
 import { dropNamespace, engages, neo4jServer, urlOf } from "../fixtures/neo4j.ts";
 import { tcpProxy } from "../fixtures/tcp_proxy.ts";
 import { until } from "../fixtures/until.ts";
@@ -160,7 +160,7 @@ function opening(server: string): void {
   });
 }
 
-const MODULE = import.meta.resolve("../../lib/stores/graph/neo4j.ts");
+const MODULE = import.meta.resolve("../../lib/stores/graph/neo4j/neo4j_graph.ts");
 const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
 
 /** A server that answers each connection's first bytes by these, and closes it. */

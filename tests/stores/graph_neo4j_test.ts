@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { compareText } from "../../lib/core/text.ts";
-import { Neo4jConnection, type Transaction } from "../../lib/stores/graph/neo4j_connection.ts";
-import type { Neo4jGraph } from "../../lib/stores/graph/neo4j.ts";
-import { sortKey } from "../../lib/stores/graph/neo4j_order.ts";
-import { SqliteGraph } from "../../lib/stores/graph/sqlite.ts";
+import { Neo4jConnection, type Transaction } from "../../lib/stores/graph/neo4j/connection.ts";
+import type { Neo4jGraph } from "../../lib/stores/graph/neo4j/neo4j_graph.ts";
+import { sortKey } from "../../lib/stores/graph/neo4j/sort_key.ts";
+import { SqliteGraph } from "../../lib/stores/graph/sqlite/sqlite_graph.ts";
 import { openGraph } from "../../lib/stores/open.ts";
 import { graphContract } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { Abortable } from "../../lib/core/types.ts";
-import { PostgresAnalytics } from "../../lib/stores/analytics/postgres.ts";
+import { PostgresAnalytics } from "../../lib/stores/analytics/postgres/postgres_analytics.ts";
 import { openAnalytics, openRuns } from "../../lib/stores/open.ts";
-import { Postgres } from "../../lib/stores/postgres.ts";
-import { checkVersion, postgresError } from "../../lib/stores/postgres_errors.ts";
-import { postgresDialect } from "../../lib/stores/postgres_schema.ts";
-import { parsePostgresUrl } from "../../lib/stores/postgres_url.ts";
+import { Postgres } from "../../lib/stores/engines/postgres/postgres.ts";
+import { checkVersion, postgresError } from "../../lib/stores/engines/postgres/errors.ts";
+import { postgresDialect } from "../../lib/stores/engines/postgres/schema.ts";
+import { parsePostgresUrl } from "../../lib/stores/engines/postgres/url.ts";
 import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
 import { event } from "../fixtures/rows.ts";
 import { proxied, tcpProxy } from "../fixtures/tcp_proxy.ts";

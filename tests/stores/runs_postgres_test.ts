@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
-import { PostgresRuns } from "../../lib/stores/runs/postgres.ts";
+import { PostgresRuns } from "../../lib/stores/runs/postgres/postgres_runs.ts";
 import { add, claim, runsContract } from "../contracts/runs.ts";
 import { dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";

@@ -1,7 +1,7 @@
 /** What a Milvus that cannot be used is called, and what its URL may say. */
 import assert from "node:assert/strict";
-import { MilvusVectorStores } from "../../lib/stores/vectors/milvus_stores.ts";
-import { parseMilvusUrl } from "../../lib/stores/vectors/milvus_url.ts";
+import { MilvusVectorStores } from "../../lib/stores/vectors/milvus/milvus_vector_stores.ts";
+import { parseMilvusUrl } from "../../lib/stores/vectors/milvus/url.ts";
 import { freshMilvus, MILVUS } from "../fixtures/milvus.ts";
 import { profile } from "../fixtures/vectors.ts";
 

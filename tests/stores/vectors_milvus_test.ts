@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
-import { MilvusVectorStores } from "../../lib/stores/vectors/milvus_stores.ts";
-import { parseMilvusUrl } from "../../lib/stores/vectors/milvus_url.ts";
+import { MilvusVectorStores } from "../../lib/stores/vectors/milvus/milvus_vector_stores.ts";
+import { parseMilvusUrl } from "../../lib/stores/vectors/milvus/url.ts";
 import { modelTag } from "../../lib/stores/vectors/names.ts";
-import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite_stores.ts";
+import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
 import { vectorStoresContract } from "../contracts/vector_stores.ts";
 import { vectorsContract } from "../contracts/vectors.ts";
 import { vectorSearchContract } from "../contracts/vectors_search.ts";
@@ -283,7 +283,9 @@ function adapterTests(): void {
 
   test("needs network, read and env only", async (store, url) => {
     await store.build({ version: 1 });
-    const module = JSON.stringify(new URL("../../lib/stores/vectors/milvus_stores.ts", import.meta.url));
+    const module = JSON.stringify(
+      new URL("../../lib/stores/vectors/milvus/milvus_vector_stores.ts", import.meta.url),
+    );
     const code = `
       import { MilvusVectorStores } from ${module};
       const stores = new MilvusVectorStores({ url: new URL(${JSON.stringify(url.href)}) });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Neo4jGraph } from "../../lib/stores/graph/neo4j.ts";
+import { Neo4jGraph } from "../../lib/stores/graph/neo4j/neo4j_graph.ts";
 import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
 import type { Services } from "../../tasks/services.ts";
 import { proxied } from "../fixtures/faults.ts";

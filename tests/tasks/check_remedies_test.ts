@@ -1,7 +1,7 @@
 /** What `check` finds, each followed by what its text says to do, to a version that is published. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "../../deps.ts";
-import { checkData, type CheckedStores } from "../../lib/quality/checks.ts";
+import { checkData, type CheckedStores } from "../../lib/data_checks/data_checks.ts";
 import { modelFile } from "../../lib/stores/vectors/names.ts";
 import {
   type Flow,

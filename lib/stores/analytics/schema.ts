@@ -1,7 +1,7 @@
 import type { Campaign, EngagementEvent } from "../../core/types.ts";
-import type { KeyedTableOptions } from "../keyed.ts";
-import type { Migration } from "../sqlite.ts";
-import { TOUCHES_SCHEMA } from "../touches.ts";
+import type { KeyedTableOptions } from "../engines/keyed_table.ts";
+import type { Migration } from "../engines/sqlite/sqlite.ts";
+import { TOUCHES_SCHEMA } from "../engines/sqlite/dirty_users.ts";
 import type { ConversationWords, FinalEngagement, ProfileWords, UnknownCampaigns } from "./port.ts";
 
 /**

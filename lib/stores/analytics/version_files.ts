@@ -1,6 +1,6 @@
 import { yieldToEventLoop } from "../../core/abort.ts";
 import type { Abortable, Published } from "../../core/types.ts";
-import type { Sqlite } from "../sqlite.ts";
+import type { Sqlite } from "../engines/sqlite/sqlite.ts";
 
 /** Bytes of one row: a millisecond or two to write. */
 export const PART_BYTES = 2 ** 20;

@@ -2,7 +2,7 @@ import { yieldToEventLoop } from "../../core/abort.ts";
 import { batches, paged } from "../../core/batch.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { Abortable, Published } from "../../core/types.ts";
-import type { Sqlite } from "../sqlite.ts";
+import type { Sqlite } from "../engines/sqlite/sqlite.ts";
 import { type CampaignDay, Popularity } from "./popularity.ts";
 import type { BuildStats, CampaignStats, SourceRecord } from "./port.ts";
 

@@ -1,4 +1,4 @@
-import type { Migration } from "../sqlite.ts";
+import type { Migration } from "../engines/sqlite/sqlite.ts";
 
 /** Times are ISO 8601 text, leases epoch milliseconds, what has structure is JSON text. */
 export const RUN_MIGRATIONS: readonly Migration[] = [

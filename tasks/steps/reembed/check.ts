@@ -5,7 +5,7 @@ import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { Services } from "../../services.ts";
 import { checked } from "../check.ts";
 import type { DeriveOutput } from "../derive.ts";
-import { vectorSet } from "../store.ts";
+import { vectorSet } from "../vector_store.ts";
 import { speakers } from "./corpus.ts";
 import type { EstimateOutput } from "./estimate.ts";
 

@@ -10,7 +10,7 @@ import {
   reportDerived,
   USERS,
 } from "../conversations.ts";
-import { refuseOtherModel } from "../store.ts";
+import { refuseOtherModel } from "../vector_store.ts";
 import { readCampaignNames } from "../wording.ts";
 import { speakers } from "./corpus.ts";
 import type { EstimateOutput, ReembedParams } from "./estimate.ts";

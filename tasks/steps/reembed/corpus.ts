@@ -2,7 +2,7 @@ import { paged } from "../../../lib/core/batch.ts";
 import type { Message } from "../../../lib/core/types.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Services } from "../../services.ts";
-import { campaignItem, type Item, messageItem } from "../texts.ts";
+import { campaignItem, type Item, messageItem } from "../embed_items.ts";
 
 /** How far a walk through the corpus is: what follows `after` in `collection` is to come. */
 export type Place = { readonly collection: "messages" | "campaigns"; readonly after: string | null };

@@ -4,9 +4,9 @@ import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../../datasets.ts";
 import type { Services } from "../../services.ts";
-import { addCounts, countsText, NO_WRITES } from "../rows.ts";
-import { refuseOtherModel, vectorSet } from "../store.ts";
-import { type Item, keyOf, liveVectors, purposeOf } from "../texts.ts";
+import { addCounts, countsText, NO_WRITES } from "../artifact_rows.ts";
+import { refuseOtherModel, vectorSet } from "../vector_store.ts";
+import { type Item, keyOf, liveVectors, purposeOf } from "../embed_items.ts";
 import { corpus, type Place, START } from "./corpus.ts";
 import { type EstimateOutput, type ReembedParams, rowsToEmbed } from "./estimate.ts";
 

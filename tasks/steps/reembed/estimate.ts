@@ -5,7 +5,7 @@ import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { Services } from "../../services.ts";
 import { readTexts, USERS } from "../conversations.ts";
-import { hashOf, keyOf, liveVectors } from "../texts.ts";
+import { hashOf, keyOf, liveVectors } from "../embed_items.ts";
 import { corpus, speakers } from "./corpus.ts";
 
 export type ReembedParams = {

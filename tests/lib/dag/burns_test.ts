@@ -5,7 +5,7 @@ import { loadDags } from "../../../lib/dag/define.ts";
 import { createRun } from "../../../lib/dag/runs.ts";
 import { Scheduler } from "../../../lib/dag/scheduler.ts";
 import { newTask } from "../../../lib/dag/state.ts";
-import type { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
+import type { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { effectsOf, engineOf, LONG, WIDE, workOff } from "../../fixtures/dag_worker.ts";
 import {
   dagOf,

@@ -3,7 +3,7 @@ import { iso, ManualClock } from "../../../lib/core/clock.ts";
 import { type Dag, loadDags } from "../../../lib/dag/define.ts";
 import type { CatchUp } from "../../../lib/dag/schedule.ts";
 import { Scheduler } from "../../../lib/dag/scheduler.ts";
-import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
+import { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { dagOf } from "../../fixtures/dag.ts";
 
 const T0 = Date.parse("2026-05-01T12:00:00Z");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Board } from "../../../lib/dag/board.ts";
+import { Board } from "../../../lib/dag/run_in_flight.ts";
 import {
   afterAttempt,
   type AttemptEnd,

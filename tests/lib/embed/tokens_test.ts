@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { frameOf, windowsOf } from "../../../lib/embed/tokens.ts";
+import { frameOf, windowsOf } from "../../../lib/embed/onnx/tokens.ts";
 
 const tokens = (count: number) => Array.from({ length: count }, (_, at) => at);
 

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { areaUnderCurve, calibrationError } from "../../../lib/intents/calibrate.ts";
 import { classify } from "../../../lib/intents/classifier.ts";
-import { evidenceOf, probabilitiesOf } from "../../../lib/intents/evidence.ts";
+import { evidenceOf, probabilitiesOf } from "../../../lib/intents/oos_features.ts";
 import { type Example, fit, startsOf } from "../../../lib/intents/fit.ts";
 import { foldsOf } from "../../../lib/intents/folds.ts";
-import { fitLogistic } from "../../../lib/intents/logistic.ts";
-import { dot, matrixOf } from "../../../lib/intents/matrix.ts";
-import { vote } from "../../../lib/intents/neighbours.ts";
-import { cholesky, fitWhitening, whiten } from "../../../lib/intents/whitening.ts";
+import { fitLogistic } from "../../../lib/ml/logistic_regression.ts";
+import { dot, matrixOf } from "../../../lib/ml/matrix.ts";
+import { vote } from "../../../lib/ml/nearest_neighbours.ts";
+import { cholesky, fitWhitening, whiten } from "../../../lib/ml/whitening.ts";
 import { random } from "../../fixtures/rows.ts";
 import { about, examples, noise, unit } from "./samples.ts";
 

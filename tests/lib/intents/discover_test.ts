@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { discover } from "../../../lib/intents/discover.ts";
 import { sampleUnlabelled } from "../../../lib/intents/sample.ts";
-import { SqliteDocuments } from "../../../lib/stores/documents/sqlite.ts";
+import { SqliteDocuments } from "../../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import { message, random } from "../../fixtures/rows.ts";
 import { about } from "./samples.ts";
 

@@ -3,12 +3,12 @@ import type { Message } from "../../../lib/core/types.ts";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 import { type Catalogue, parseCatalogue } from "../../../lib/intents/catalogue.ts";
 import { classify } from "../../../lib/intents/classifier.ts";
-import { type Classifier, openClassifier } from "../../../lib/intents/kept.ts";
+import { type Classifier, openClassifier } from "../../../lib/intents/classifier_store.ts";
 import { type Classified, classifyMessages } from "../../../lib/intents/messages.ts";
 import { hashOf, train } from "../../../lib/intents/train.ts";
-import { SqliteDocuments } from "../../../lib/stores/documents/sqlite.ts";
+import { SqliteDocuments } from "../../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import type { VectorStore, VectorStores } from "../../../lib/stores/vectors/port.ts";
-import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
+import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
 import { message, minute } from "../../fixtures/rows.ts";
 
 const EMBEDDER = await openEmbedder({ url: "test:64" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import { Recommender } from "../../../lib/recommend/recommender.ts";
-import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
+import { MemoryCache } from "../../../lib/stores/cache/memory/memory_cache.ts";
 import { assertOneComputes, claimsLapse } from "../../fixtures/stampede.ts";
 import { event } from "./samples.ts";
 import { fails, faulty, hangs, NOW, openWorld, SOON, type World } from "./world.ts";

@@ -1,12 +1,12 @@
 import { type EngagementEvent, type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
-import { SqliteAnalytics } from "../../../lib/stores/analytics/sqlite.ts";
-import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
-import { SqliteDocuments } from "../../../lib/stores/documents/sqlite.ts";
-import { SqliteGraph } from "../../../lib/stores/graph/sqlite.ts";
-import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
+import { SqliteAnalytics } from "../../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
+import { MemoryCache } from "../../../lib/stores/cache/memory/memory_cache.ts";
+import { SqliteDocuments } from "../../../lib/stores/documents/sqlite/sqlite_documents.ts";
+import { SqliteGraph } from "../../../lib/stores/graph/sqlite/sqlite_graph.ts";
+import { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { encodeItemWeights, ITEM_WEIGHTS_FILE } from "../../../lib/recommend/item_item_file.ts";
 import type { VectorRow } from "../../../lib/stores/vectors/port.ts";
-import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
+import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
 import { campaign, event } from "./samples.ts";
 import { saveWording } from "../../../tasks/steps/wording.ts";
 import { LATEST } from "../../fixtures/rows.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MemoryCache } from "../../../lib/stores/cache/memory.ts";
+import { MemoryCache } from "../../../lib/stores/cache/memory/memory_cache.ts";
 import { cacheContract } from "../../contracts/cache.ts";
 
 cacheContract("MemoryCache", () => {

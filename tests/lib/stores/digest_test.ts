@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SetDigest } from "../../../lib/stores/digest.ts";
+import { SetDigest } from "../../../lib/stores/engines/set_digest.ts";
 import type { Json } from "../../../lib/core/types.ts";
 
 function digestOf(...rows: Json[]): string {

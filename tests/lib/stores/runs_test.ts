@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "../../../deps.ts";
 import { newTask } from "../../../lib/dag/state.ts";
-import { SqliteRuns } from "../../../lib/stores/runs/sqlite.ts";
+import { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { runsContract } from "../../contracts/runs.ts";
 import { runOf, T0 } from "../../fixtures/runs.ts";
 

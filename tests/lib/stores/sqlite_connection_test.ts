@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Sqlite } from "../../../lib/stores/sqlite.ts";
+import { Sqlite } from "../../../lib/stores/engines/sqlite/sqlite.ts";
 import { overwrite } from "../../fixtures/damage.ts";
 import { until } from "../../fixtures/until.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { backup, DatabaseSync } from "../../../deps.ts";
-import { Sqlite } from "../../../lib/stores/sqlite.ts";
-import { openSqlite, RESTORE, transaction } from "../../../lib/stores/sqlite_file.ts";
+import { Sqlite } from "../../../lib/stores/engines/sqlite/sqlite.ts";
+import { openSqlite, RESTORE, transaction } from "../../../lib/stores/engines/sqlite/file.ts";
 
 const V1 = "CREATE TABLE things (name TEXT) STRICT; INSERT INTO things VALUES ('first')";
 const V2 = "ALTER TABLE things ADD COLUMN size INTEGER NOT NULL DEFAULT 7";
@@ -74,7 +74,7 @@ inFolder(
 );
 
 inFolder("openSqlite() migrates a file once, though several processes open it at a time", async (path) => {
-  const module = new URL("../../../lib/stores/sqlite_file.ts", import.meta.url).href;
+  const module = new URL("../../../lib/stores/engines/sqlite/file.ts", import.meta.url).href;
   const config = new URL("../../../deno.json", import.meta.url).pathname;
   const code = `import { openSqlite } from ${JSON.stringify(module)};
     openSqlite({ path: ${JSON.stringify(path)}, migrations: ${JSON.stringify([V1, V2])} }).close();`;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { modelFile } from "../../../lib/stores/vectors/names.ts";
-import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
+import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
 import { DAMAGE } from "../../fixtures/index_damage.ts";
 import { runCode } from "../../fixtures/run.ts";
 import { until } from "../../fixtures/until.ts";
@@ -13,7 +13,7 @@ const OTHER = { ...MODEL, name: "other", dimension: 6 } as const;
 /** As `file:` URLs for the code of a subprocess. */
 const module = (path: string) => JSON.stringify(new URL(`../../../${path}`, import.meta.url));
 const IMPORTS = `
-  import { SqliteVectorStores } from ${module("lib/stores/vectors/sqlite_stores.ts")};
+  import { SqliteVectorStores } from ${module("lib/stores/vectors/sqlite/sqlite_vector_stores.ts")};
   import { rmSync } from "node:fs";
   import { DAMAGE } from ${module("tests/fixtures/index_damage.ts")};
   const MODEL = ${JSON.stringify(MODEL)};

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { openVectors } from "../../../lib/stores/open.ts";
 import { modelFile } from "../../../lib/stores/vectors/names.ts";
 import type { VectorRow, VectorStore, VectorStores } from "../../../lib/stores/vectors/port.ts";
-import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite_stores.ts";
+import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
 import { vectorStoresContract } from "../../contracts/vector_stores.ts";
 import { vectorsContract } from "../../contracts/vectors.ts";
 import { vectorSearchContract } from "../../contracts/vectors_search.ts";
@@ -285,7 +285,7 @@ test("needs read, env, ffi, and write in its folder only", async (store, dir) =>
   await store.upsert({ collection: "profiles", rows: profiles(2_100) });
   const code = `
     import { SqliteVectorStores } from ${
-    JSON.stringify(new URL("../../../lib/stores/vectors/sqlite_stores.ts", import.meta.url))
+    JSON.stringify(new URL("../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts", import.meta.url))
   };
     const stores = new SqliteVectorStores("${dir}");
     const store = await stores.of({ model: ${JSON.stringify(MODEL)} });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ServingMetrics } from "../../../lib/telemetry/serving.ts";
+import { ServingMetrics } from "../../../lib/telemetry/serving_metrics.ts";
 import { ServingWindow } from "../../../lib/telemetry/window.ts";
 
 const MINUTE = 60_000;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SqliteDocuments } from "../../../../lib/stores/documents/sqlite.ts";
+import { SqliteDocuments } from "../../../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import { documentsContract } from "../../../contracts/documents.ts";
 import { inFiles } from "../../../fixtures/files.ts";
 import { handlesIn } from "../../../fixtures/handles.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { GRAPH_MIGRATIONS } from "../../../../lib/stores/graph/schema.ts";
-import { SqliteGraph } from "../../../../lib/stores/graph/sqlite.ts";
-import { Sqlite } from "../../../../lib/stores/sqlite.ts";
+import { GRAPH_MIGRATIONS } from "../../../../lib/stores/graph/sqlite/schema.ts";
+import { SqliteGraph } from "../../../../lib/stores/graph/sqlite/sqlite_graph.ts";
+import { Sqlite } from "../../../../lib/stores/engines/sqlite/sqlite.ts";
 import { graphContract } from "../../../contracts/graph.ts";
 import { inFiles } from "../../../fixtures/files.ts";
 import { handlesIn } from "../../../fixtures/handles.ts";

@@ -1,0 +1,78 @@
+import { DAY_MS, iso } from "../core/clock.ts";
+import type { Abortable, Published } from "../core/types.ts";
+import type { RunHistory, TaskOutput } from "../stores/runs/port.ts";
+import { type Anomaly, bySeverity } from "../monitoring/anomaly.ts";
+import { checkAnomalies, type CheckedStores } from "./data_checks.ts";
+import { runAnomalies } from "../monitoring/run_anomalies.ts";
+import { WINDOW } from "../monitoring/forecast.ts";
+import { type Survey, surveyAnomalies, surveysOf, takeSurvey } from "./store_snapshot.ts";
+import type { WatchedDag, WatchedRuns } from "../monitoring/run_history.ts";
+
+export interface GateOptions extends Abortable {
+  readonly stores: CheckedStores;
+  readonly runs: Pick<WatchedRuns, "history" | "outputs">;
+  /** The run whose data is about to be published, and its task that asks. */
+  readonly dag_id: string;
+  readonly run_id: string;
+  readonly task_id: string;
+  /** Whether the run read all sources again: then what there is is meant, and a store that lost all is a warning. */
+  readonly all: boolean;
+  /** Epoch milliseconds. */
+  readonly now: number;
+}
+
+/** How far back earlier runs are looked at. */
+const DAYS = 90;
+
+/**
+ * Looks at the data of a run before it is published, most severe first. Critical are faults of the data alone: stores that
+ * disagree, vectors that are none, a store that lost all it had. What is only unlike earlier runs is a warning. The survey
+ * is for the next check to compare with.
+ */
+export async function gate(o: GateOptions): Promise<{ findings: Anomaly[]; survey: Survey }> {
+  const { dag_id, now } = o;
+  const published = await o.stores.analytics.published(o);
+  const [faults, survey, earlier, history] = await Promise.all([
+    checkAnomalies(o.stores, now, o),
+    takeSurvey(o.stores, o),
+    earlierSurveys({ ...o, published }),
+    o.runs.history({ dag_id, since: sinceOf(now), limit: WINDOW }),
+  ]);
+  const own = history.find(({ run }) => run.run_id === o.run_id);
+  const before = history.filter(({ run }) => run.run_id !== o.run_id && run.ended_at !== null);
+  const unusual = own === undefined ? [] : runAnomalies(inOrder(dag_id, own), own, before);
+  const findings = [...faults, ...surveyAnomalies(survey, earlier, o), ...unusual].sort(bySeverity);
+  return { findings, survey };
+}
+
+/** What the checks before that of this run have counted, oldest first. */
+export async function earlierSurveys(
+  { runs, published, ...o }: Pick<GateOptions, "dag_id" | "run_id" | "task_id" | "now"> & {
+    runs: Pick<WatchedRuns, "outputs">;
+    published: Published | null;
+  },
+): Promise<Survey[]> {
+  const { dag_id, task_id, now } = o;
+  const checks = await runs.outputs({ dag_id, task_id, since: sinceOf(now), limit: WINDOW });
+  // What a check that failed has counted is no measure: the next night would take its loss for usual, and publish it.
+  const passed = checks.filter(({ run_id, state }) => run_id !== o.run_id && state === "success");
+  return surveysOf(comparable(passed, published)).reverse();
+}
+
+function sinceOf(now: number): string {
+  return iso(now - DAYS * DAY_MS);
+}
+
+/** None where somebody else has published since, such as `reset`: they changed the stores because they meant to. */
+function comparable(newestFirst: readonly TaskOutput[], published: Published | null): readonly TaskOutput[] {
+  if (published === null || newestFirst.some(({ run_id }) => run_id === published.run_id)) return newestFirst;
+  return newestFirst.filter(({ created_at }) => created_at > published.at);
+}
+
+/** The run's dag as it went: each task after the one that started before it. A run does not record what needs what. */
+function inOrder(id: string, { tasks }: RunHistory): WatchedDag {
+  const started = tasks.filter(({ started_at }) => started_at !== null)
+    .sort((a, b) => a.started_at! < b.started_at! ? -1 : 1)
+    .map(({ task_id }) => task_id);
+  return { id, tasks: started.map((task, i) => ({ id: task, needs: started.slice(Math.max(0, i - 1), i) })) };
+}

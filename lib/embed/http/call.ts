@@ -1,0 +1,209 @@
+import { bulkhead, type BulkheadPolicy } from "../../../deps.ts";
+import { abortable, onAbort } from "../../core/abort.ts";
+import { backoff, retryAfter } from "../../core/backoff.ts";
+import { type ErrorCode, ParleyError } from "../../core/errors.ts";
+import { authorization, type OriginKey, withholds } from "../../core/origin_key.ts";
+import type { Endpoint } from "./url.ts";
+
+/** Tries of one request, and the longest that one is waited for. */
+const TRIES = 5;
+const LONGEST_WAIT_MS = 60_000;
+const BACKOFF = { base_ms: 250, cap_ms: 10_000 };
+/** Largest answer that is read: some thousand vectors of the longest kind. */
+const MAX_BODY = 64 * 2 ** 20;
+
+interface Circumstances {
+  /** Whether the same request may well succeed later. */
+  readonly again?: boolean;
+  /** The header's text; a task's retries go by it too. */
+  readonly retry_after?: string | null;
+  readonly cause?: unknown;
+}
+
+/** What one request came to. */
+export class CallError extends ParleyError {
+  readonly again: boolean;
+  readonly retry_after: string | null;
+
+  constructor(code: ErrorCode, message: string, { again = false, retry_after = null, cause }: Circumstances) {
+    super(code, message, { cause });
+    this.again = again;
+    this.retry_after = retry_after;
+  }
+
+  /** Whether the endpoint would not have what it was sent, such as a text that is too long. */
+  get refused(): boolean {
+    return this.code === "invalid";
+  }
+}
+
+export interface Call {
+  /** After the endpoint's own path. */
+  readonly path?: string;
+  /** Sent as JSON; GET where there is none. */
+  readonly body?: object;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Requests to one endpoint: so many at one time, each in limited time, repeated where that may help. */
+export class Caller {
+  private readonly slots: BulkheadPolicy;
+
+  constructor(private readonly endpoint: Endpoint, private readonly key: OriginKey | null) {
+    this.slots = bulkhead(endpoint.concurrency, Infinity);
+  }
+
+  /**
+   * The answer's JSON. Throws {@link CallError} in a sentence that names the host alone, or the signal's reason. Silence,
+   * a lost connection, 408, 424, 425, 429 and 5xx are tried again: when `Retry-After` says, or by exponential backoff with
+   * full jitter.
+   */
+  call(o: Call): Promise<unknown> {
+    return abortable(o.signal, () => this.slots.execute(() => this.repeat(o)));
+  }
+
+  private async repeat(o: Call): Promise<unknown> {
+    for (let tries = 1;; tries++) {
+      o.signal?.throwIfAborted();
+      try {
+        return await this.once(o);
+      } catch (error) {
+        o.signal?.throwIfAborted();
+        const wait_ms = waitOf(error, tries);
+        if (wait_ms === null) throw error;
+        await sleep(wait_ms, o.signal);
+      }
+    }
+  }
+
+  private async once({ path = "", body, signal }: Call): Promise<unknown> {
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), this.endpoint.timeout_ms);
+    const stopListening = onAbort(signal, () => limit.abort());
+    try {
+      const url = new URL(this.endpoint.url);
+      url.pathname = url.pathname.replace(/\/$/, "") + path;
+      const response = await fetch(url, { ...this.request(body), signal: limit.signal });
+      if (!response.ok) await this.refuse(response);
+      return this.parse(await this.read(response));
+    } catch (error) {
+      if (error instanceof CallError) throw error;
+      throw this.unanswered(error, limit.signal.aborted);
+    } finally {
+      clearTimeout(timer);
+      stopListening();
+    }
+  }
+
+  /** Redirects are not followed: they would take texts to another host than the one that was configured. */
+  private request(body: object | undefined): RequestInit {
+    const headers = {
+      accept: "application/json",
+      ...authorization(this.key, this.endpoint.url),
+    };
+    if (body === undefined) return { headers, redirect: "manual" };
+    const json = { ...headers, "content-type": "application/json" };
+    return { method: "POST", headers: json, body: JSON.stringify(body), redirect: "manual" };
+  }
+
+  private async refuse({ status, headers, body }: Response): Promise<never> {
+    // What it says may quote the texts.
+    await body?.cancel();
+    const [code, sentence] = this.meaningOf(status);
+    const again = AGAIN.includes(status) || status >= 500;
+    const retry_after = headers.get("retry-after");
+    throw this.error(code, `answers with HTTP ${status}: ${sentence}`, { again, retry_after });
+  }
+
+  private meaningOf(status: number): [ErrorCode, string] {
+    const [code, sentence] = meaningOf(status);
+    return code === "denied" && withholds(this.key, this.endpoint.url)
+      ? [code, withheldNote(this.endpoint.host)]
+      : [code, sentence];
+  }
+
+  private async read(response: Response): Promise<string> {
+    const decoder = new TextDecoder();
+    let text = "", size = 0;
+    for await (const bytes of response.body ?? []) {
+      size += bytes.length;
+      if (size > MAX_BODY) throw this.wrong(`answers with more than ${MAX_BODY / 2 ** 20} MiB`);
+      text += decoder.decode(bytes, { stream: true });
+    }
+    return text + decoder.decode();
+  }
+
+  private parse(text: string): unknown {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw this.wrong("answers with something that is not JSON");
+    }
+  }
+
+  /** An answer that is no answer; asking again would not help. */
+  wrong(what: string, code: ErrorCode = "unavailable"): CallError {
+    return this.error(code, `${what}: look whether PARLEY_EMBEDDINGS names its embeddings API`);
+  }
+
+  private error(code: ErrorCode, what: string, o: Circumstances = {}): CallError {
+    return new CallError(code, `the embeddings endpoint ${this.endpoint.host} ${what}`, o);
+  }
+
+  private unanswered(cause: unknown, late: boolean): CallError {
+    const { host, timeout_ms } = this.endpoint;
+    if (cause instanceof Deno.errors.NotCapable) {
+      return this.error("denied", `is out of bounds: run with --allow-net=${host}`, { cause });
+    }
+    const what = late
+      ? `did not answer within ${timeout_ms / 1_000} s: see whether it is overloaded, or set ?timeout_ms=`
+      : "could not be reached, or cut the connection: see whether it runs";
+    return this.error("unavailable", what, { again: true, cause });
+  }
+}
+
+/** What a status means, and what to do about it. */
+function meaningOf(status: number): [ErrorCode, string] {
+  if (status < 400) return ["unavailable", "it redirects, so set PARLEY_EMBEDDINGS to where that leads"];
+  if (status === 401 || status === 403) {
+    return ["denied", "set PARLEY_EMBEDDINGS_KEY to a key that may embed"];
+  }
+  if (status === 404 || status === 405) {
+    return ["not_found", "look whether PARLEY_EMBEDDINGS has the right path and model"];
+  }
+  if (status === 400 || status === 413 || status === 422) {
+    return ["invalid", "look whether PARLEY_EMBEDDINGS has a model and dimensions that it knows"];
+  }
+  if (status === 429) {
+    return ["unavailable", "it takes no more for now, so try later or set ?concurrency= lower"];
+  }
+  return ["unavailable", "see its own log, and try again"];
+}
+
+/** For an endpoint that is sent no key, although there is one. */
+export function withheldNote(host: string): string {
+  return `PARLEY_EMBEDDINGS_KEY is not sent to ${host}, since it belongs to the endpoint in PARLEY_EMBEDDINGS: to use ` +
+    "another key, set both for this run, as in `PARLEY_EMBEDDINGS=URL PARLEY_EMBEDDINGS_KEY=KEY deno task pipeline " +
+    "run reembed --param model=URL`";
+}
+
+/** Besides 5xx, statuses of a request that may be repeated. */
+const AGAIN: readonly number[] = [408, 424, 425, 429];
+
+/** How long to wait before the next try, in milliseconds; null where there should be none. */
+function waitOf(error: unknown, tries: number): number | null {
+  if (!(error instanceof CallError) || !error.again || tries >= TRIES) return null;
+  const asked_ms = retryAfter(error, Date.now());
+  if (asked_ms === null) return backoff({ tries, ...BACKOFF, random: Math.random });
+  return asked_ms > LONGEST_WAIT_MS ? null : asked_ms;
+}
+
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stopListening = onAbort(signal, () => reject(signal?.reason));
+  return promise.finally(() => {
+    clearTimeout(timer);
+    stopListening();
+  });
+}

@@ -1,0 +1,55 @@
+import type { OriginKey } from "../../core/origin_key.ts";
+import type { Abortable } from "../../core/types.ts";
+import { type Api, apiOf } from "./api.ts";
+import { Caller } from "./call.ts";
+import type { Endpoint } from "./url.ts";
+import { unit } from "../texts.ts";
+
+/** Texts in, unit vectors out, one request a call, each answer checked. */
+export class Client {
+  readonly caller: Caller;
+  private readonly api: Api;
+
+  constructor(endpoint: Endpoint, key: OriginKey | null) {
+    this.caller = new Caller(endpoint, key);
+    this.api = apiOf(endpoint);
+  }
+
+  /** Whether the endpoint can be told to cut what is too long. */
+  get truncates(): boolean {
+    return this.api.truncates;
+  }
+
+  /** How many dimensions the endpoint's vectors have. */
+  async dimension({ signal }: Abortable): Promise<number> {
+    const [vector] = await this.ask(["dimension"], { signal });
+    return vector!.length;
+  }
+
+  /** Throws what {@link Caller.call} throws, and the same for vectors that are too few, too short or no direction. */
+  async ask(
+    texts: readonly string[],
+    o: { dimension?: number; truncate?: boolean } & Abortable,
+  ): Promise<Float32Array[]> {
+    const request = this.api.request(texts.map((text) => text.toWellFormed()), o.truncate ?? false);
+    const rows = this.api.read(await this.caller.call({ ...request, signal: o.signal }));
+    if (rows === null) {
+      throw this.caller.wrong("answers with something other than numbered vectors of numbers");
+    }
+    if (rows.length !== texts.length) {
+      throw this.caller.wrong(`gives ${rows.length} vectors for ${texts.length} texts`);
+    }
+    return rows.map((row) => this.check(row, o.dimension));
+  }
+
+  private check(row: readonly number[], dimension = row.length): Float32Array {
+    if (row.length !== dimension) {
+      throw this.caller.wrong(`gives vectors of ${row.length} dimensions, not of ${dimension}`, "mismatch");
+    }
+    try {
+      return unit(row);
+    } catch {
+      throw this.caller.wrong("gives a vector without a direction");
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import { hash } from "../../../deps.ts";
+import { type OriginKey, withholds } from "../../core/origin_key.ts";
+import type { Abortable, ModelIdentity, Pooling } from "../../core/types.ts";
+import { TeiInfo } from "./api.ts";
+import { withheldNote } from "./call.ts";
+import { Client } from "./client.ts";
+import { send } from "./long.ts";
+import { type Endpoint, parseEndpoint } from "./url.ts";
+import { inLanes } from "../map_concurrent.ts";
+import type { Embedder, EmbedOptions } from "../port.ts";
+import { checkTexts, type LongTexts } from "../texts.ts";
+
+/** UTF-16 units in a request that has more than one text. */
+const MAX_REQUEST = 65_536;
+/** Stands for a revision that nobody states: what changes behind such an endpoint goes unnoticed. */
+const UNSTATED = "unstated";
+
+/**
+ * Opens an embeddings endpoint by a URL that {@link parseEndpoint} reads. TEI is asked for its model, and any endpoint for
+ * its dimension unless the URL says how many to give. `key` goes into the header `authorization`, to its own origin alone; `onNote` gets a
+ * sentence if it belongs to another. Needs
+ * network permission only. Throws `invalid` for the URL, and what {@link Client.ask} throws.
+ */
+export async function openHttp(
+  o: { url: string; key: OriginKey | null; long: LongTexts; onNote?: (line: string) => void } & Abortable,
+): Promise<Embedder> {
+  const endpoint = parseEndpoint(o.url);
+  if (withholds(o.key, endpoint.url)) o.onNote?.(withheldNote(endpoint.host));
+  const client = new Client(endpoint, o.key);
+  const info = endpoint.api === "tei" ? await teiInfo(client, o) : null;
+  const model: ModelIdentity = {
+    name: endpoint.model || info!.model_id,
+    revision: revisionOf(endpoint, info?.model_sha ?? null),
+    dimension: endpoint.dimensions ?? await client.dimension(o),
+    pooling: poolingOf(info?.model_type.embedding.pooling ?? null, o.long),
+  };
+  const batch = Math.min(endpoint.batch, info?.max_client_batch_size ?? Infinity);
+  return new HttpEmbedder(model, client, { ...endpoint, batch }, o.long);
+}
+
+async function teiInfo({ caller }: Client, { signal }: Abortable): Promise<TeiInfo> {
+  const parsed = TeiInfo.safeParse(await caller.call({ path: "/info", signal }));
+  if (parsed.success) return parsed.data;
+  throw caller.wrong("does not say in /info which embedding model it has");
+}
+
+/** As the URL says, or the endpoint; followed by a hash of what else in the URL changes vectors. */
+function revisionOf({ revision, max_chars, prompts }: Endpoint, sha: string | null): string {
+  const stated = revision ?? sha?.slice(0, 16) ?? UNSTATED;
+  if (max_chars === null && prompts.query === "" && prompts.document === "") return stated;
+  const changes = JSON.stringify([max_chars, prompts.query, prompts.document]);
+  return `${stated}+${hash("sha256", changes).slice(0, 8)}`;
+}
+
+function poolingOf(said: string | null, long: LongTexts): Pooling {
+  const pooling = said === "cls" || said === "mean" ? said : "remote";
+  return long === "windows" ? `${pooling}+windows` : pooling;
+}
+
+class HttpEmbedder implements Embedder {
+  constructor(
+    readonly model: ModelIdentity,
+    private readonly client: Client,
+    private readonly endpoint: Endpoint,
+    private readonly long: LongTexts,
+  ) {}
+
+  async embed(o: EmbedOptions): Promise<Float32Array[]> {
+    o.signal?.throwIfAborted();
+    checkTexts(o.texts);
+    const { client, long, model: { dimension }, endpoint: { prompts, concurrency, max_chars } } = this;
+    const by = {
+      client,
+      dimension,
+      prompt: prompts[o.as ?? "query"],
+      max_chars: max_chars ?? Infinity,
+      long,
+    };
+    const vectors = new Map<string, Float32Array>();
+    let count = 0;
+    await inLanes({
+      items: this.requests(o.texts.map((text) => text.trim())),
+      lanes: concurrency,
+      signal: o.signal,
+      work: async (texts, signal) => {
+        const made = await send(texts, { ...by, signal });
+        texts.forEach((text, at) => vectors.set(text, made[at]!.vector));
+        count += made.filter(({ long }) => long).length;
+      },
+    });
+    if (count > 0) o.onLong?.(count);
+    return o.texts.map((text) => vectors.get(text.trim())!);
+  }
+
+  /** The distinct texts, such of like length together, so that the endpoint pads little. */
+  private requests(texts: readonly string[]): string[][] {
+    const { batch, max_chars } = this.endpoint;
+    const requests: string[][] = [];
+    let size = 0;
+    for (const text of [...new Set(texts)].toSorted((a, b) => a.length - b.length)) {
+      const last = requests.at(-1);
+      const fits = last && last.length < batch && size + text.length <= MAX_REQUEST;
+      if (fits && text.length <= (max_chars ?? Infinity)) last.push(text);
+      else requests.push([text]);
+      size = text.length + (requests.at(-1) === last ? size : 0);
+    }
+    return requests;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

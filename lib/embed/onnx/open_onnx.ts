@@ -1,0 +1,106 @@
+import { hash } from "../../../deps.ts";
+import { abortable, onAbort } from "../../core/abort.ts";
+import { ParleyError } from "../../core/errors.ts";
+import type { ModelIdentity } from "../../core/types.ts";
+import { inLanes } from "../map_concurrent.ts";
+import { type ModelLayout, readLayout } from "./model_config.ts";
+import { type Made, REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
+import type { Embedder, EmbedOptions } from "../port.ts";
+import { checkTexts, type LongTexts } from "../texts.ts";
+import { type Dtype, hashFiles, hashWeights } from "./weights.ts";
+import type { Job } from "./worker.ts";
+
+/** Texts in one message to a worker: some 10 ms of work where they are short, so that messages cost little. */
+const TEXTS_PER_MESSAGE = 4;
+
+/**
+ * Opens a model folder: reads its layout and hashes its weights, but loads nothing before the first text. Each of
+ * `sessions` is a worker with one single-threaded ONNX session that embeds one text at a time, because in a batch a
+ * text's quantised vector depends on its neighbours, and on a CPU a batch of any dtype is no faster. A worker takes some
+ * 250 MB for a model of 34 MB. Needs read, env and ffi permission. Throws what {@link readLayout} throws.
+ */
+export async function openOnnx(
+  o: { folder: string; dtype: Dtype | null; sessions: number; long: LongTexts },
+): Promise<Embedder> {
+  if (!Number.isInteger(o.sessions) || o.sessions < 1) {
+    throw new ParleyError("invalid", `an embedder cannot have ${o.sessions} sessions; give 1 or more`);
+  }
+  const layout = await readLayout(o.folder, o.dtype);
+  const pool = new SessionPool({ layout, long: o.long }, o.sessions);
+  return new OnnxEmbedder(await identify(layout, o.long), pool, o.sessions);
+}
+
+/** Names the model by its folder, the hash of its weights, and a hash of how else its files say that texts are read. */
+export async function identify(layout: ModelLayout, long: LongTexts): Promise<ModelIdentity> {
+  return {
+    name: layout.name,
+    revision: `${await hashWeights(layout.onnx)}+${await hashReading(layout)}`,
+    dimension: layout.dimension,
+    pooling: long === "windows" ? `${layout.pooling}+windows` : layout.pooling,
+  };
+}
+
+/** The files that the library makes a tokeniser of. */
+const TOKENISER = ["tokenizer.json", "tokenizer_config.json"];
+
+async function hashReading({ parent, name, max_tokens, lowercase, prompts }: ModelLayout): Promise<string> {
+  const tokeniser = await hashFiles(TOKENISER.map((file) => `${parent}/${name}/${file}`));
+  const reading = JSON.stringify([max_tokens, lowercase, prompts.query, prompts.document, tokeniser]);
+  return hash("sha256", reading).slice(0, 8);
+}
+
+class OnnxEmbedder implements Embedder {
+  constructor(
+    readonly model: ModelIdentity,
+    private readonly pool: SessionPool,
+    private readonly sessions: number,
+  ) {}
+
+  async embed(o: EmbedOptions): Promise<Float32Array[]> {
+    o.signal?.throwIfAborted();
+    checkTexts(o.texts);
+    const vectors = new Map<string, Float32Array>();
+    let long = 0;
+    // The longest first, so that the sessions end at about the same time.
+    const distinct = [...new Set(o.texts)].toSorted((a, b) => b.length - a.length);
+    await inLanes({
+      items: chunks(distinct, TEXTS_PER_MESSAGE),
+      lanes: this.sessions * REQUESTS_PER_SESSION,
+      signal: o.signal,
+      work: async (texts, signal) => {
+        const made = await this.ask({ texts, as: o.as ?? "query" }, signal);
+        const rows = chunks(made.vectors, this.model.dimension);
+        texts.forEach((text, at) => vectors.set(text, rows[at]!));
+        long += made.long;
+      },
+    });
+    if (long > 0) o.onLong?.(long);
+    return o.texts.map((text) => vectors.get(text)!);
+  }
+
+  /** Does not wait for the window that a worker is at when the signal aborts: after that it takes up the next job. */
+  private async ask(job: Omit<Job, "stop">, signal: AbortSignal): Promise<Made> {
+    const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const stopListening = onAbort(signal, () => Atomics.store(stop, 0, 1));
+    try {
+      return await abortable(signal, () => this.pool.ask({ ...job, stop }));
+    } finally {
+      stopListening();
+    }
+  }
+
+  close(): Promise<void> {
+    this.pool.close();
+    return Promise.resolve();
+  }
+}
+
+function chunks<T extends { readonly length: number; slice(from: number, to: number): T }>(
+  all: T,
+  size: number,
+): T[] {
+  return Array.from(
+    { length: Math.ceil(all.length / size) },
+    (_, at) => all.slice(at * size, (at + 1) * size),
+  );
+}

@@ -1,0 +1,136 @@
+import { parseModelKey } from "../core/types.ts";
+import type { DocumentStore, KeptClassifier } from "../stores/documents/port.ts";
+import type { VectorStores } from "../stores/vectors/port.ts";
+import type { Calibration, Figures } from "./calibrate.ts";
+import { type Fitted, startsOf } from "./fit.ts";
+import { type Matrix, matrixOf } from "../ml/matrix.ts";
+import { whitenAll } from "../ml/whitening.ts";
+
+/** Grows when equal examples would give another classifier, or its text reads otherwise. */
+export const CLASSIFIER_VERSION = 3;
+
+/** A classifier that can be used, and what it was made from. */
+export interface Classifier {
+  /** Names version, catalogue, examples and model; stored with everything that it classifies. */
+  readonly key: string;
+  readonly model: string;
+  readonly catalogue: string;
+  readonly fitted: Fitted;
+}
+
+/** A classifier as text. Numbers are base64 of their 32-bit floats. */
+interface Body {
+  readonly version: number;
+  readonly model: string;
+  readonly catalogue: string;
+  readonly intents: readonly string[];
+  readonly mean: string;
+  readonly factor: string;
+  readonly weights: string;
+  readonly calibration: Calibration;
+  readonly figures: Figures;
+  /** Vectors of the catalogue's examples, one after another, and which intent each is of. */
+  readonly examples: string;
+  readonly classes: readonly number[];
+}
+
+export interface KeepOptions extends Omit<Classifier, "fitted"> {
+  readonly fitted: Fitted;
+  /** Of the catalogue alone: those of messages are looked up, so that an erased message is forgotten. */
+  readonly examples: readonly { readonly intent: string; readonly vector: Float32Array }[];
+}
+
+export function keptOf({ key, model, catalogue, fitted, examples }: KeepOptions): KeptClassifier {
+  const { intents, learnt, calibration, figures } = fitted;
+  const dimension = learnt.examples.dimension;
+  const body: Body = {
+    version: CLASSIFIER_VERSION,
+    model,
+    catalogue,
+    intents,
+    mean: packed(learnt.whitening.mean),
+    factor: packed(learnt.whitening.factor),
+    weights: packed(learnt.weights),
+    calibration,
+    figures,
+    examples: packed(matrixOf(examples.map(({ vector }) => vector), dimension).data),
+    classes: examples.map(({ intent }) => intents.indexOf(intent)),
+  };
+  return { key, body: JSON.stringify(body) };
+}
+
+/** The catalogue and the model that the kept classifier was made from; null where there is none that this version reads. */
+export async function keptFrom(
+  o: { documents: Pick<DocumentStore, "classifier">; signal?: AbortSignal | undefined },
+): Promise<Pick<Classifier, "model" | "catalogue"> | null> {
+  return (await readKept(o))?.body ?? null;
+}
+
+async function readKept(
+  { documents, signal }: Parameters<typeof keptFrom>[0],
+): Promise<{ key: string; body: Body } | null> {
+  const kept = await documents.classifier({ signal });
+  if (kept === null) return null;
+  const body: Body = JSON.parse(kept.body);
+  return body.version === CLASSIFIER_VERSION ? { key: kept.key, body } : null;
+}
+
+/**
+ * The classifier that is kept, with the vectors of the messages it has learnt from; null where there is none that
+ * this version reads.
+ */
+export async function openClassifier(
+  o: {
+    documents: Pick<DocumentStore, "classifier" | "examples">;
+    vectors: Pick<VectorStores, "of">;
+    signal?: AbortSignal | undefined;
+  },
+): Promise<Classifier | null> {
+  const kept = await readKept(o);
+  if (kept === null) return null;
+  const { key, body } = kept;
+  const whitening = { mean: unpacked(body.mean), factor: unpacked(body.factor) };
+  const { examples, starts } = await memoryOf(o, key, body);
+  const white = await whitenAll(whitening, examples, o.signal);
+  const learnt = { whitening, weights: unpacked(body.weights), examples: white, starts };
+  const { model, catalogue, intents, calibration, figures } = body;
+  return { key, model, catalogue, fitted: { intents, learnt, calibration, figures } };
+}
+
+/** Vectors read by one call. */
+const BATCH = 500;
+
+async function memoryOf(
+  o: Parameters<typeof openClassifier>[0],
+  key: string,
+  body: Body,
+): Promise<{ examples: Matrix; starts: Int32Array }> {
+  const own = unpacked(body.examples);
+  const model = parseModelKey(body.model);
+  const store = await o.vectors.of({ model, signal: o.signal });
+  const memory = body.classes.map((k, n) => ({
+    k,
+    vector: own.subarray(n * model.dimension, (n + 1) * model.dimension) as ArrayLike<number>,
+  }));
+  const labelled = await o.documents.examples({ classifier: key, signal: o.signal });
+  for (let at = 0; at < labelled.length; at += BATCH) {
+    const batch = labelled.slice(at, at + BATCH);
+    const ids = batch.map(({ message_id }) => message_id);
+    const vectors = await store.get({ collection: "messages", ids, signal: o.signal });
+    for (const { message_id, intent } of batch) {
+      const [k, vector] = [body.intents.indexOf(intent), vectors.get(message_id)];
+      if (k >= 0 && vector !== undefined) memory.push({ k, vector });
+    }
+  }
+  const sorted = memory.map((one, n) => ({ ...one, n })).sort((a, b) => a.k - b.k || a.n - b.n);
+  const starts = startsOf(Int32Array.from(sorted, ({ k }) => k), body.intents.length);
+  return { examples: matrixOf(sorted.map(({ vector }) => vector), model.dimension), starts };
+}
+
+function packed(values: Float64Array): string {
+  return new Uint8Array(Float32Array.from(values).buffer).toBase64();
+}
+
+function unpacked(text: string): Float64Array {
+  return Float64Array.from(new Float32Array(Uint8Array.fromBase64(text).buffer));
+}

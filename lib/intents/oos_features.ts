@@ -1,0 +1,62 @@
+import { dot, logSumExp, type Matrix } from "../ml/matrix.ts";
+import { vote } from "../ml/nearest_neighbours.ts";
+import { whiten, type Whitening } from "../ml/whitening.ts";
+
+/** What was learnt of examples, before it is calibrated. */
+export interface Learnt {
+  readonly whitening: Whitening;
+  /** As {@link fitLogistic} gives them. */
+  readonly weights: Float64Array;
+  /** Whitened, in order of class. */
+  readonly examples: Matrix;
+  /** Where each class begins in `examples`, and their number at the end. */
+  readonly starts: Int32Array;
+}
+
+/** What speaks for each intent, and for a text being in scope at all. */
+export interface Evidence {
+  /** By class; a softmax of these over a temperature is the probabilities. */
+  readonly logits: Float64Array;
+  /** The logarithm of the best intent's share, and {@link NEAR} times how near the nearest examples are. */
+  readonly signs: readonly [sure: number, near: number];
+}
+
+/** Examples of so many intents, those best by regression, are looked at: of 77 it takes a seventh of the time. */
+const SHORTLIST = 10;
+/** Both signs then weigh about alike, on Banking77, in telling what is in scope; few examples need such a hint. */
+const NEAR = 4;
+/** What the votes are mixed with, so that an intent without any is not ruled out. */
+const DOUBT = 0.1;
+
+/**
+ * Logistic regression and the vote of the nearest examples, multiplied half and half: they err on different texts, and
+ * the product is right more often than either.
+ */
+export function evidenceOf(learnt: Learnt, vector: Float32Array): Evidence {
+  const { whitening, weights, examples, starts } = learnt;
+  const count = starts.length - 1;
+  const d = examples.dimension;
+  const x = whiten(whitening, Float64Array.from(vector));
+  const scores = new Float64Array(count);
+  for (let k = 0; k < count; k++) {
+    scores[k] = dot(weights, k * (d + 1), x, 0, d) + weights[k * (d + 1) + d]!;
+  }
+  const { shares, nearness } = vote(x, examples, starts, best(scores, SHORTLIST));
+  const total = logSumExp(scores);
+  const logits = scores.map((score, k) =>
+    (score - total + Math.log((1 - DOUBT) * shares[k]! + DOUBT / count)) / 2
+  );
+  return { logits, signs: [Math.max(...logits) - logSumExp(logits), NEAR * nearness] };
+}
+
+/** Places of the highest scores, best first, ties by place. */
+export function best(scores: Float64Array, count: number): number[] {
+  return Array.from(scores.keys()).sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, count);
+}
+
+/** Probabilities at a temperature. */
+export function probabilitiesOf(logits: Float64Array, temperature: number): Float64Array {
+  const scaled = logits.map((logit) => logit / temperature);
+  const total = logSumExp(scaled);
+  return scaled.map((logit) => Math.exp(logit - total));
+}

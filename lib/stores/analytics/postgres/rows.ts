@@ -1,0 +1,158 @@
+import { paged } from "../../../core/batch.ts";
+import { canonicalJson } from "../../../core/json.ts";
+import type { Abortable, Json, WriteCounts } from "../../../core/types.ts";
+import type { KeyedTableOptions } from "../../engines/keyed_table.ts";
+import type { Postgres } from "../../engines/postgres/postgres.ts";
+import {
+  given,
+  type Questions,
+  type SqlValue,
+  storable,
+  transposed,
+} from "../../engines/postgres/session.ts";
+
+/** Rows that are read at once. */
+const PAGE = 1_000;
+/** What one transaction writes at most: rows, and characters in them. */
+const BATCH_ROWS = 1_000;
+const BATCH_LENGTH = 4_000_000;
+
+/** A row as its columns, in the order of the table's. */
+type Encoded = readonly (string | null)[];
+
+type Touch = (session: Questions, owners: readonly string[]) => Promise<void>;
+
+/** Rows of one noun in one table, a column a field, all of them text; inserted or replaced by their key. */
+export class PostgresRows<Row extends object> {
+  private readonly names: readonly (keyof Row & string)[];
+  private readonly json: readonly (keyof Row & string)[];
+  /** Where the key and the owner stand among the columns. */
+  private readonly at: { readonly key: number; readonly owner: number };
+  private readonly sql: { readonly insert: string; readonly differing: string; readonly replace: string };
+
+  constructor(private readonly db: Postgres, private readonly o: KeyedTableOptions<Row>) {
+    this.names = Object.keys(o.columns) as (keyof Row & string)[];
+    this.json = this.names.filter((name) => o.columns[name] === "json");
+    this.at = { key: this.names.indexOf(o.key), owner: o.owner === null ? -1 : this.names.indexOf(o.owner) };
+    this.sql = statements(o, this.names);
+  }
+
+  /**
+   * Writes rows in several transactions. `touch` is called at the end of each with the owners, old and new, of what
+   * was inserted or changed in it.
+   */
+  async upsert(o: { rows: readonly Row[]; touch?: Touch } & Abortable): Promise<WriteCounts> {
+    const sum = { inserted: 0, changed: 0, same: 0 };
+    for (const batch of this.batches(o.rows)) {
+      const counts = await this.db.write((session) => this.put(session, batch, o.touch), o);
+      sum.inserted += counts.inserted;
+      sum.changed += counts.changed;
+      sum.same += counts.same;
+    }
+    return sum;
+  }
+
+  /** Groups rows, each key once in a group, and sorts them, so that two writers lock keys in the same order. */
+  private *batches(rows: readonly Row[]): Generator<Encoded[]> {
+    let batch = new Map<string, Encoded>();
+    let length = 0;
+    const sorted = () => [...batch].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
+    for (const row of rows) {
+      const encoded = this.names.map((name) => this.encode(row, name));
+      const key = encoded[this.at.key]!;
+      if (batch.has(key) || batch.size === BATCH_ROWS || length > BATCH_LENGTH) {
+        yield sorted();
+        batch = new Map();
+        length = 0;
+      }
+      batch.set(key, encoded);
+      for (const value of encoded) length += value?.length ?? 0;
+    }
+    if (batch.size > 0) yield sorted();
+  }
+
+  private encode(row: Row, name: keyof Row & string): string | null {
+    // A row that a run of an earlier Parley left lacks the fields that have come since.
+    const value = row[name] ?? null;
+    if (value === null) return null;
+    return this.o.columns[name] === "plain" ? storable(value as string) : canonicalJson(value as Json);
+  }
+
+  /**
+   * Three statements, because each sees what was committed before it: a row that somebody else inserts meanwhile is
+   * not inserted here, but then found, with its owner, and locked.
+   */
+  private async put(session: Questions, batch: readonly Encoded[], touch?: Touch): Promise<WriteCounts> {
+    const columns = (rows: readonly Encoded[]) => transposed(rows, this.names.length);
+    const added = await session.all<{ key: string }>(this.sql.insert, columns(batch));
+    const inserted = new Set(added.map(({ key }) => key));
+    const rest = inserted.size === batch.length ? [] : batch.filter((row) => !inserted.has(this.keyOf(row)));
+    const differing = rest.length === 0
+      ? []
+      : await session.all<{ key: string; owner: string | null }>(this.sql.differing, columns(rest));
+    const changed = new Map(differing.map(({ key, owner }) => [key, owner]));
+    const replaced = rest.filter((row) => changed.has(this.keyOf(row)));
+    if (replaced.length > 0) await session.run(this.sql.replace, columns(replaced));
+    await touch?.(
+      session,
+      this.owners(batch.filter((row) => inserted.has(this.keyOf(row))), replaced, changed),
+    );
+    return { inserted: inserted.size, changed: changed.size, same: rest.length - changed.size };
+  }
+
+  private keyOf(row: Encoded): string {
+    return row[this.at.key]!;
+  }
+
+  /** Whose rows were written, before and after, in an order that all writers share. */
+  private owners(
+    inserted: readonly Encoded[],
+    replaced: readonly Encoded[],
+    before: ReadonlyMap<string, string | null>,
+  ): string[] {
+    const after = [...inserted, ...replaced].map((row) => row[this.at.owner]);
+    return [...new Set([...after, ...before.values()])].filter((owner) => owner != null).sort();
+  }
+
+  /** Reads rows by a clause that follows `FROM table`. */
+  async select(clause: string, values: readonly SqlValue[], o: Abortable): Promise<Row[]> {
+    const rows = await this.db.all<Record<string, unknown>>(
+      `SELECT ${this.names.join(", ")} FROM ${this.o.table} ${clause}`,
+      values,
+      o,
+    );
+    for (const row of rows) {
+      for (const name of this.json) if (row[name] !== null) row[name] = JSON.parse(row[name] as string);
+    }
+    return rows as Row[];
+  }
+
+  /** Rows in ascending key, after `after`. */
+  page(o: { after: string | null; limit: number } & Abortable): Promise<Row[]> {
+    const { key } = this.o;
+    return this.select(`WHERE ${key} > $1 ORDER BY ${key} LIMIT $2`, [o.after ?? "", o.limit], o);
+  }
+
+  /** All rows in ascending key, read in pages. */
+  rows({ signal }: Abortable): AsyncGenerator<Row> {
+    const page = (after: string | null, limit: number) => this.page({ after, limit, signal });
+    return paged(PAGE, (row) => row[this.o.key] as string, page);
+  }
+}
+
+/** Statements that take one array a column, in order. */
+function statements<Row>(o: KeyedTableOptions<Row>, names: readonly string[]) {
+  const columns = names.join(", ");
+  const rows = given(Object.fromEntries(names.map((name) => [name, "text" as const])));
+  const others = names.filter((name) => name !== o.key);
+  const of = (table: string) => others.map((name) => `${table}.${name}`).join(", ");
+  return {
+    insert: `INSERT INTO ${o.table} (${columns}) SELECT ${columns} FROM ${rows}
+      ON CONFLICT (${o.key}) DO NOTHING RETURNING ${o.key} AS key`,
+    differing: `SELECT old.${o.key} AS key, ${o.owner === null ? "NULL" : `old.${o.owner}`} AS owner
+      FROM ${o.table} old JOIN ${rows} USING (${o.key})
+      WHERE (${of("old")}) IS DISTINCT FROM (${of("given")}) FOR UPDATE OF old`,
+    replace: `UPDATE ${o.table} old SET ${others.map((name) => `${name} = given.${name}`).join(", ")}
+      FROM ${rows} WHERE old.${o.key} = given.${o.key}`,
+  };
+}

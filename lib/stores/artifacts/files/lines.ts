@@ -1,0 +1,68 @@
+import { createHash } from "../../../../deps.ts";
+import { ParleyError } from "../../../core/errors.ts";
+import { FILE_MODE } from "../../../core/modes.ts";
+import type { Artifact } from "../../../core/types.ts";
+
+const CHUNK = 262_144;
+
+/** Writes lines to a new file, in chunks of some 256 KB, and makes sure that they outlive a power cut. */
+export async function writeLineFile(
+  path: string,
+  lines: AsyncIterable<string>,
+  signal?: AbortSignal,
+): Promise<Omit<Artifact, "uri">> {
+  using file = await Deno.open(path, { write: true, createNew: true, mode: FILE_MODE });
+  const sink = new Sink(file);
+  for await (const line of lines) {
+    if (sink.add(line)) continue;
+    signal?.throwIfAborted();
+    await sink.flush();
+  }
+  signal?.throwIfAborted();
+  await sink.flush();
+  await file.syncData();
+  return sink.summary();
+}
+
+class Sink {
+  private readonly encoder = new TextEncoder();
+  private readonly hash = createHash("sha256");
+  private text = "";
+  private rows = 0;
+  private bytes = 0;
+
+  constructor(private readonly file: Deno.FsFile) {}
+
+  /** False when enough has gathered to be flushed. */
+  add(line: string): boolean {
+    if (line.includes("\n")) throw new ParleyError("invalid", "a line of an artifact holds a line feed");
+    this.text += line + "\n";
+    this.rows++;
+    return this.text.length < CHUNK;
+  }
+
+  async flush(): Promise<void> {
+    const chunk = this.encoder.encode(this.text);
+    this.text = "";
+    this.bytes += chunk.length;
+    this.hash.update(chunk);
+    for (let written = 0; written < chunk.length;) written += await this.file.write(chunk.subarray(written));
+  }
+
+  summary(): Omit<Artifact, "uri"> {
+    return { rows: this.rows, bytes: this.bytes, sha256: this.hash.digest("hex") };
+  }
+}
+
+/** The lines of an open file, as many at a time as one read brings. */
+export async function* linesOf(file: Deno.FsFile): AsyncGenerator<string[]> {
+  const chunk = new Uint8Array(CHUNK);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let unfinished = "";
+  for (let count = await file.read(chunk); count !== null; count = await file.read(chunk)) {
+    const lines = decoder.decode(chunk.subarray(0, count), { stream: true }).split("\n");
+    lines[0] = unfinished + lines[0]!;
+    unfinished = lines.pop()!;
+    yield lines;
+  }
+}

@@ -1,0 +1,39 @@
+import { join } from "../../../../deps.ts";
+import { ParleyError } from "../../../core/errors.ts";
+
+const SCHEME = "artifact:";
+
+/** The URI of `run/task/file`: the same on every machine. */
+export function uriOf(name: string): string {
+  return SCHEME + segmentsOf(name).map(escapeSegment).join("/");
+}
+
+/** Where `run/task/file` lies under a folder. */
+export function pathOf(folder: string, name: string): string {
+  return join(folder, ...segmentsOf(name).map(escapeSegment));
+}
+
+/** Where all artifacts of a run lie under a folder. */
+export function runPathOf(folder: string, run_id: string): string {
+  if (run_id === "") throw new ParleyError("invalid", "a run id is not empty");
+  return join(folder, escapeSegment(run_id));
+}
+
+/** The `run/task/file` of a URI. */
+export function nameOf(uri: string): string {
+  try {
+    if (uri.startsWith(SCHEME)) return uri.slice(SCHEME.length).split("/").map(decodeURIComponent).join("/");
+  } catch { /* it holds a broken escape */ }
+  throw new ParleyError("invalid", `${uri} names no artifact of this store: expected ${SCHEME}run/task/file`);
+}
+
+/** A file name for any text. A leading dot is escaped as well, so nothing hides and nothing climbs by `..`. */
+function escapeSegment(segment: string): string {
+  return encodeURIComponent(segment.toWellFormed()).replace(/^\./, "%2E");
+}
+
+function segmentsOf(name: string): string[] {
+  const segments = name.split("/");
+  if (segments.length === 3 && segments.every((segment) => segment !== "")) return segments;
+  throw new ParleyError("invalid", `an artifact is named run/task/file, not ${name}`);
+}

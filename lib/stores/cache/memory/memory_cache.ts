@@ -1,0 +1,58 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
+import { LRUCache } from "../../../../deps.ts";
+import { ParleyError } from "../../../core/errors.ts";
+import type { Abortable, Health } from "../../../core/types.ts";
+import type { Cache } from "../port.ts";
+
+/** V8 holds text in one or two bytes a UTF-16 unit; an entry's node costs some hundred bytes more. */
+const BYTES_PER_UNIT = 2;
+const BYTES_PER_ENTRY = 128;
+
+/** Answers in this process, the least recently used dropped first once `max_bytes` are held. */
+export class MemoryCache implements Cache {
+  private readonly entries: LRUCache<string, string>;
+  private closed = false;
+
+  constructor(o: { max_bytes: number }) {
+    this.entries = new LRUCache<string, string>({
+      maxSize: o.max_bytes,
+      sizeCalculation: (value, key) => BYTES_PER_ENTRY + BYTES_PER_UNIT * (key.length + value.length),
+      // Above 0 the library keeps a timer running, which would hold up a process that wants to end.
+      ttlResolution: 0,
+    });
+  }
+
+  async get(o: { key: string } & Abortable): Promise<string | null> {
+    this.check(o);
+    return this.entries.get(o.key) ?? null;
+  }
+
+  /** An entry without time to live, or larger than the whole cache, only replaces what was there by nothing. */
+  async set(o: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
+    this.check(o);
+    if (o.ttl_ms > 0) this.entries.set(o.key, o.value, { ttl: Math.ceil(o.ttl_ms) });
+    else this.entries.delete(o.key);
+  }
+
+  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    this.check(o);
+    const free = !this.entries.has(o.key);
+    if (free) this.entries.set(o.key, "", { ttl: Math.ceil(o.ttl_ms) });
+    return free;
+  }
+
+  async health(o: Abortable = {}): Promise<Health> {
+    this.check(o);
+    return { adapter: "memory", version: "1", latency_ms: 0, bytes: this.entries.calculatedSize };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.entries.clear();
+  }
+
+  private check({ signal }: Abortable): void {
+    signal?.throwIfAborted();
+    if (this.closed) throw new ParleyError("unavailable", "the cache was closed");
+  }
+}

@@ -1,0 +1,160 @@
+import { loadRedis, type Redis } from "../../../../deps.ts";
+import { abortable } from "../../../core/abort.ts";
+import { ParleyError } from "../../../core/errors.ts";
+import type { Abortable, Health } from "../../../core/types.ts";
+import type { Cache } from "../port.ts";
+import { addressOf, closedError, explainRedis, parseRedisUrl } from "./url.ts";
+
+const CALL_MS = 5_000;
+/** After a connection failed, calls fail at once for so long, so that a dead Redis costs nobody's time. */
+const REST_MS = 500;
+/** Keys that are looked through at a time. */
+const SCAN_COUNT = 1_000;
+/** How long closing waits for the server to close its side. */
+const FAREWELL_MS = 100;
+
+/**
+ * Answers in Redis, or what speaks its protocol. Keys stand under `namespace:`. Every entry has a time to live, so
+ * the server's memory is bounded by `maxmemory` with the policy `allkeys-lru`, and nothing ever needs to be scanned.
+ *
+ * The first call connects. A lost connection is made anew by the next call; none runs in the background.
+ */
+export class RedisCache implements Cache {
+  private readonly url: URL;
+  private readonly call_ms: number;
+  private readonly namespace: string;
+  private readonly database: number;
+  private making: Promise<Redis> | null = null;
+  private connecting: Promise<void> | null = null;
+  private rests_until = 0;
+  /** What the driver last complained about; its rejections say only "Connection is closed." */
+  private trouble: unknown = null;
+  private closed = false;
+
+  /**
+   * `url` is `redis://[user]:password@host:port/database?namespace=parley`, or `rediss://` for TLS. Throws `invalid`
+   * where it is not.
+   */
+  constructor(o: { url: URL; call_ms?: number }) {
+    this.url = o.url;
+    this.call_ms = o.call_ms ?? CALL_MS;
+    ({ namespace: this.namespace, database: this.database } = parseRedisUrl(o.url));
+  }
+
+  get(o: { key: string } & Abortable): Promise<string | null> {
+    return this.run((redis) => redis.get(this.name(o.key)), o);
+  }
+
+  /** An entry without time to live only replaces what was there by nothing. */
+  async set(o: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
+    const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
+    await this.run<unknown>((redis) => ttl > 0 ? redis.set(key, o.value, "PX", ttl) : redis.del(key), o);
+  }
+
+  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
+    return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), o) === "OK";
+  }
+
+  /** Removes every entry and claim of the namespace. */
+  async clear(): Promise<void> {
+    const pattern = `${this.namespace.replaceAll(/[\\*?[\]^-]/g, "\\$&")}:*`;
+    for (let cursor = "", keys: string[]; cursor !== "0";) {
+      const from = cursor || "0";
+      [cursor, keys] = await this.run((redis) => redis.scan(from, "MATCH", pattern, "COUNT", SCAN_COUNT), {});
+      if (keys.length > 0) await this.run((redis) => redis.del(...keys), {});
+    }
+  }
+
+  async health(o: Abortable = {}): Promise<Health> {
+    const info = await this.run((redis) => redis.info(), o);
+    const told = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
+    const start = performance.now();
+    await this.run((redis) => redis.ping(), o);
+    const latency_ms = performance.now() - start;
+    const used = told("used_memory");
+    const bytes = used === undefined ? null : Number(used);
+    return { adapter: "redis", version: told("redis_version") ?? "", latency_ms, bytes };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const redis = await this.making?.catch(() => null);
+    if (redis) await hangUp(redis);
+  }
+
+  private name(key: string): string {
+    return `${this.namespace}:${key}`;
+  }
+
+  /** A command that was sent cannot be taken back: an aborted call only stops waiting for its answer. */
+  private run<T>(work: (redis: Redis) => Promise<T>, { signal }: Abortable): Promise<T> {
+    return abortable(signal, () => this.ask(work));
+  }
+
+  private async ask<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+    try {
+      const redis = await (this.making ??= this.make());
+      await this.ready(redis);
+      return await work(redis);
+    } catch (error) {
+      throw this.explain(error);
+    }
+  }
+
+  private async ready(redis: Redis): Promise<void> {
+    if (this.closed) throw closedError(this.url);
+    if (redis.status === "ready") return;
+    if (performance.now() < this.rests_until) throw this.trouble;
+    await (this.connecting ??= this.connect(redis).finally(() => this.connecting = null));
+  }
+
+  private async connect(redis: Redis): Promise<void> {
+    this.trouble = null;
+    try {
+      await redis.connect();
+    } catch (error) {
+      this.trouble ??= error;
+    }
+    // A database that does not exist is complained of and passed over: the driver goes on in database 0.
+    if (this.trouble === null) return;
+    this.rests_until = performance.now() + REST_MS;
+    await hangUp(redis);
+    throw this.trouble;
+  }
+
+  /** No queue and no resending: what cannot be asked now is not worth an answer later. */
+  private async make(): Promise<Redis> {
+    const { Redis } = await loadRedis();
+    const redis = new Redis({
+      ...addressOf(this.url),
+      db: this.database,
+      lazyConnect: true,
+      connectTimeout: this.call_ms,
+      commandTimeout: this.call_ms,
+      socketTimeout: this.call_ms,
+      disconnectTimeout: FAREWELL_MS,
+      enableOfflineQueue: false,
+      enableReadyCheck: false,
+      autoResendUnfulfilledCommands: false,
+      retryStrategy: null,
+      // What was the primary before a failover refuses writes and would do so for as long as the connection lives.
+      reconnectOnError: ({ message }) => message.startsWith("READONLY"),
+    });
+    redis.on("error", (error) => this.trouble = error);
+    return redis;
+  }
+
+  private explain(error: unknown): ParleyError {
+    if (this.closed) return closedError(this.url);
+    return error instanceof ParleyError ? error : explainRedis(error, this.url);
+  }
+}
+
+/** Asks for nothing where there is no connection: the driver would then leave a timer behind. */
+async function hangUp(redis: Redis): Promise<void> {
+  if (redis.status === "wait" || redis.status === "end") return;
+  const ended = new Promise<void>((resolve) => redis.once("end", resolve));
+  redis.disconnect();
+  await ended;
+}

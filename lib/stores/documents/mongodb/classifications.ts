@@ -1,0 +1,222 @@
+import type { Collection, Db, Filter } from "../../../../deps.ts";
+import { batches, paged } from "../../../core/batch.ts";
+import type { Abortable, Message } from "../../../core/types.ts";
+import { type MongoConnection, SCAN_MS } from "./connection.ts";
+import { type Beside, fromStored, MESSAGE_ONLY, messagesOf, type StoredMessage } from "./messages.ts";
+import type { MongoTouches } from "./dirty_users.ts";
+import type {
+  Classification,
+  ClassifierCount,
+  IntentCount,
+  KeptClassifier,
+  LabelledMessage,
+} from "../port.ts";
+
+/** Rows that are read or written by one call. */
+const BATCH = 500;
+/** Characters of a classifier in one document: a document of MongoDB holds 16 MB. */
+const PART = 4_000_000;
+
+type Row = StoredMessage & Beside;
+type Page = { after: string | null; limit: number } & Abortable;
+
+/** `parts` documents with ids `key/0`, `key/1` … hold the text of the classifier that the document `kept` names. */
+interface StoredPart {
+  readonly _id: string;
+  readonly key: string;
+  readonly parts: number;
+  readonly text: string;
+}
+
+export async function indexClassified(db: Db): Promise<void> {
+  await messagesOf(db).createIndexes([
+    { key: { intent: 1, timestamp: -1 }, partialFilterExpression: { intent: { $type: "string" } } },
+    { key: { example_of: 1 }, partialFilterExpression: { example_of: { $type: "string" } } },
+  ]);
+}
+
+/** The part of the documents store that is about what messages were classified as. */
+export class MongoClassified {
+  constructor(private readonly connection: MongoConnection, private readonly touches: MongoTouches) {}
+
+  async intentCounts(o: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
+    const rows = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).aggregate<{ _id: { user_id: string; intent: string }; count: number; last: Date }>([
+          { $match: { user_id: { $in: o.user_ids }, role: "user" } },
+          { $addFields: { intent: { $ifNull: ["$intent", "$classified.intent"] } } },
+          { $match: { intent: { $type: "string" } } },
+          {
+            $group: {
+              _id: { user_id: "$user_id", intent: "$intent" },
+              count: { $sum: 1 },
+              last: { $max: "$timestamp" },
+            },
+          },
+          { $sort: { "_id.user_id": 1, "_id.intent": 1 } },
+        ], reading).toArray(),
+      o,
+    );
+    return rows.map(({ _id, count, last }) => ({ ..._id, count, last: last.toISOString() }));
+  }
+
+  async set(o: { rows: readonly Classification[] } & Abortable): Promise<number> {
+    o.signal?.throwIfAborted();
+    let changed = 0;
+    for await (const batch of batches(o.rows, BATCH)) changed += await this.setBatch(batch, o);
+    return changed;
+  }
+
+  missing(o: Page & { classifier: string }): Promise<Message[]> {
+    return this.pageOf({ "classified.classifier": { $ne: o.classifier } }, o);
+  }
+
+  without(o: Page): Promise<Message[]> {
+    return this.pageOf({ "classified.intent": null }, o);
+  }
+
+  of(o: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+    return this.list({ _id: { $in: o.message_ids } }, { ...o, limit: 0 });
+  }
+
+  /** All of them in ascending id. */
+  rows(o: Abortable): AsyncGenerator<Classification> {
+    return paged(
+      BATCH,
+      (row) => row.message_id,
+      (after, limit) => this.list(after === null ? {} : { _id: { $gt: after } }, { ...o, limit }),
+    );
+  }
+
+  async counts({ signal }: Abortable): Promise<ClassifierCount[]> {
+    const found = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).aggregate<Omit<ClassifierCount, "classifier"> & { _id: string }>([
+          { $match: { classified: { $exists: true } } },
+          {
+            $group: {
+              _id: "$classified.classifier",
+              messages: { $sum: 1 },
+              out_of_scope: { $sum: { $cond: [{ $eq: ["$classified.intent", null] }, 1, 0] } },
+            },
+          },
+          { $sort: { _id: 1 } },
+        ], reading).toArray(),
+      { ms: SCAN_MS, signal },
+    );
+    return found.map(({ _id, ...counts }) => ({ classifier: _id, ...counts }));
+  }
+
+  async labelled(o: { intent: string; limit: number } & Abortable): Promise<string[]> {
+    const filter = { intent: o.intent, role: "user" as const };
+    const found = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).find(filter, { projection: { _id: 1 }, ...reading })
+          .sort({ timestamp: -1, _id: 1 }).limit(o.limit).toArray(),
+      o,
+    );
+    return found.map(({ _id }) => _id);
+  }
+
+  /** The examples and the text are written first: a classifier that is named has all of its own. */
+  async keep(
+    { classifier: { key, body }, examples, signal }:
+      & { classifier: KeptClassifier; examples: readonly string[] }
+      & Abortable,
+  ): Promise<void> {
+    const parts = Math.ceil(body.length / PART);
+    await this.connection.run(async (db) => {
+      await messagesOf(db).updateMany({ _id: { $in: examples } }, { $set: { example_of: key } });
+      const kept = classifiersOf(db);
+      for (let n = 0; n < parts; n++) {
+        const text = body.slice(n * PART, (n + 1) * PART);
+        await kept.replaceOne({ _id: `${key}/${n}` }, { key, parts, text }, { upsert: true });
+      }
+      await kept.replaceOne({ _id: "kept" }, { key, parts, text: "" }, { upsert: true });
+      await kept.deleteMany({ key: { $ne: key } });
+    }, { ms: SCAN_MS, signal });
+  }
+
+  async kept({ signal }: Abortable): Promise<KeptClassifier | null> {
+    const found = await this.connection.run(async (db, reading) => {
+      const named = await classifiersOf(db).findOne({ _id: "kept" }, reading);
+      if (named === null) return null;
+      const ids = Array.from({ length: named.parts }, (_, n) => `${named.key}/${n}`);
+      const parts = await classifiersOf(db).find({ _id: { $in: ids } }, reading).toArray();
+      const texts = new Map(parts.map(({ _id, text }) => [_id, text]));
+      return { key: named.key, texts: ids.map((id) => texts.get(id)) };
+    }, { ms: SCAN_MS, signal });
+    if (found === null) return null;
+    // Another one took its place while it was read.
+    if (found.texts.includes(undefined)) return await this.kept({ signal });
+    return { key: found.key, body: found.texts.join("") };
+  }
+
+  async examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
+    const filter: Filter<Row> = { example_of: o.classifier, role: "user", intent: { $ne: null } };
+    const found = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).find(filter, { projection: { intent: 1 }, ...reading }).sort({ _id: 1 }).toArray(),
+      o,
+    );
+    return found.map(({ _id, intent }) => ({ message_id: _id, intent: intent! }));
+  }
+
+  private async pageOf(filter: Filter<Row>, { after, limit, signal }: Page): Promise<Message[]> {
+    const all: Filter<Row> = {
+      ...filter,
+      role: "user",
+      intent: null,
+      ...(after !== null && { _id: { $gt: after } }),
+    };
+    const options = { hint: { _id: 1 }, projection: MESSAGE_ONLY };
+    const rows = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).find(all, { ...options, ...reading }).sort({ _id: 1 }).limit(limit).toArray(),
+      {
+        ms: SCAN_MS,
+        signal,
+      },
+    );
+    return rows.map(fromStored);
+  }
+
+  private async list(
+    filter: Filter<Row>,
+    { limit, signal }: { limit: number } & Abortable,
+  ): Promise<Classification[]> {
+    const all: Filter<Row> = { ...filter, classified: { $exists: true } };
+    const rows = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).find(all, { projection: { classified: 1 }, ...reading })
+          .sort({ _id: 1 }).limit(limit).toArray(),
+      { ms: SCAN_MS, signal },
+    );
+    return rows.map(({ _id, classified }) => ({ message_id: _id, ...classified! }));
+  }
+
+  private async setBatch(rows: readonly Classification[], o: Abortable): Promise<number> {
+    const filter = { _id: { $in: rows.map(({ message_id }) => message_id) } };
+    const found = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).find(filter, { projection: { user_id: 1, "classified.intent": 1 }, ...reading })
+          .toArray(),
+      o,
+    );
+    const before = new Map(found.map((row) => [row._id, row.classified?.intent ?? null]));
+    const changed = rows.filter(({ message_id: id, intent }) => before.has(id) && before.get(id) !== intent);
+    const ids = new Set(changed.map(({ message_id }) => message_id));
+    const owners = new Set(found.filter(({ _id }) => ids.has(_id)).map(({ user_id }) => user_id));
+    const mark = await this.touches.mark(owners, o);
+    const operations = rows.map(({ message_id: _id, ...classified }) => ({
+      updateOne: { filter: { _id }, update: { $set: { classified } } },
+    }));
+    await this.connection.run((db) => messagesOf(db).bulkWrite(operations, { ordered: false }), o);
+    if (owners.size > 0) await this.touches.seal(owners, mark, o);
+    return changed.length;
+  }
+}
+
+function classifiersOf(db: Db): Collection<StoredPart> {
+  return db.collection("classifiers");
+}

@@ -1,0 +1,83 @@
+import type { Collection, Db } from "../../../../deps.ts";
+import type { Abortable, Touched } from "../../../core/types.ts";
+import type { MongoConnection } from "./connection.ts";
+
+/**
+ * How long a write that has marked its users may still bring rows. The server stops it after the time of one call, so
+ * that an older mark was left by a process that died.
+ */
+const WRITING_MS = 60_000;
+
+/** `writing` holds marks of writes that have not said that they are done. */
+interface TouchedUser {
+  readonly _id: string;
+  readonly token: string;
+  readonly writing?: readonly { readonly token: string; readonly at: Date }[];
+}
+
+/**
+ * Users with writes that nothing was derived from yet, without transactions: a write marks its users, brings its rows,
+ * and then seals its marks. A user who is listed while a mark is open gets a token that settles nothing, because rows
+ * may become visible after they were derived from. A write that dies between leaves its users touched: one derivation
+ * too many, never one too few.
+ */
+export class MongoTouches {
+  constructor(private readonly connection: MongoConnection) {}
+
+  /** Before the rows are written; returns the mark. */
+  async mark(user_ids: ReadonlySet<string>, o: Abortable = {}): Promise<string> {
+    const token = crypto.randomUUID();
+    const update = { $set: { token }, $push: { writing: { token, at: new Date() } } };
+    await this.write(
+      [...user_ids].map((_id) => ({ updateOne: { filter: { _id }, update, upsert: true } })),
+      o,
+    );
+    return token;
+  }
+
+  /** After the last row was written. */
+  async seal(user_ids: ReadonlySet<string>, token: string, o: Abortable = {}): Promise<void> {
+    const update = { $pull: { writing: { token } } };
+    await this.connection.run((db) => users(db).updateMany({ _id: { $in: [...user_ids] } }, update), o);
+  }
+
+  /** In ascending id, after `after`. */
+  async page(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
+    const filter = o.after === null ? {} : { _id: { $gt: o.after } };
+    const found = await this.connection.run(
+      (db, reading) => users(db).find(filter, reading).sort({ _id: 1 }).limit(o.limit).toArray(),
+      o,
+    );
+    const since = Date.now() - WRITING_MS;
+    return found.map(({ _id, token, writing = [] }) => ({
+      user_id: _id,
+      token: writing.some(({ at }) => at.getTime() > since) ? `${token} while writing` : token,
+    }));
+  }
+
+  /** Forgets touches whose token is still the newest. */
+  async settle(touched: readonly Touched[], o: Abortable = {}): Promise<void> {
+    await this.write(
+      touched.map(({ user_id, token }) => ({ deleteOne: { filter: { _id: user_id, token } } })),
+      o,
+    );
+  }
+
+  /** Drops the touches of users who are erased. */
+  async forget(user_ids: readonly string[], o: Abortable = {}): Promise<void> {
+    await this.connection.run((db) => users(db).deleteMany({ _id: { $in: user_ids } }), o);
+  }
+
+  private async write(
+    operations: Parameters<Collection<TouchedUser>["bulkWrite"]>[0],
+    { signal }: Abortable,
+  ): Promise<void> {
+    signal?.throwIfAborted();
+    if (operations.length === 0) return;
+    await this.connection.run((db) => users(db).bulkWrite(operations, { ordered: false }), { signal });
+  }
+}
+
+function users(db: Db): Collection<TouchedUser> {
+  return db.collection("touched");
+}

@@ -1,0 +1,303 @@
+import type { AnyBulkWriteOperation, Db, MongoBulkWriteError } from "../../../../deps.ts";
+import { batches, paged } from "../../../core/batch.ts";
+import { ParleyError } from "../../../core/errors.ts";
+import type {
+  Abortable,
+  Health,
+  Message,
+  QuarantinedRow,
+  Touched,
+  WriteCounts,
+} from "../../../core/types.ts";
+import { SetDigest } from "../../engines/set_digest.ts";
+import { indexClassified, MongoClassified } from "./classifications.ts";
+import { MongoConnection, SCAN_MS } from "./connection.ts";
+import {
+  type Beside,
+  fromStored,
+  isSame,
+  MESSAGE_ONLY,
+  messagesOf,
+  type StoredMessage,
+  toStored,
+} from "./messages.ts";
+import { indexQuarantine, MongoQuarantine } from "./quarantine.ts";
+import { MongoTouches } from "./dirty_users.ts";
+import type {
+  Classification,
+  ClassifierCount,
+  DocumentCounts,
+  DocumentStore,
+  IntentCount,
+  KeptClassifier,
+  LabelledMessage,
+  QuarantineFilter,
+  ReasonCount,
+} from "../port.ts";
+
+/** Rows that are written, read or deleted by one call. */
+const BATCH = 500;
+/** How often rows are compared and written again because another writer came between. */
+const TRIES = 8;
+const DUPLICATE_KEY = 11_000;
+
+/** Of one user, so that neither a large collection nor the order of ids is walked to find a few users' rows. */
+const BY_USER = { user_id: 1, timestamp: 1 } as const;
+
+async function prepare(db: Db): Promise<void> {
+  await messagesOf(db).createIndexes([{ key: BY_USER }, { key: { conversation_id: 1 } }]);
+  await indexClassified(db);
+  await indexQuarantine(db);
+}
+
+type Operation = AnyBulkWriteOperation<StoredMessage & Beside>;
+type Outcomes = Map<string, keyof WriteCounts>;
+
+/**
+ * {@link DocumentStore} in a MongoDB of version 4.4 or newer, standalone or not: it needs no transactions. The
+ * database is the URL's path, `parley` where there is none. Lone surrogates in text become U+FFFD.
+ */
+export class MongoDocuments implements DocumentStore {
+  private readonly connection: MongoConnection;
+  private readonly touches: MongoTouches;
+  private readonly refused: MongoQuarantine;
+  private readonly classified: MongoClassified;
+
+  /** `url` is `mongodb://user:password@host:port/database?authSource=admin`, or `mongodb+srv://`. */
+  constructor(o: { url: URL; call_ms?: number }) {
+    this.connection = new MongoConnection({ ...o, prepare });
+    this.touches = new MongoTouches(this.connection);
+    this.refused = new MongoQuarantine(this.connection);
+    this.classified = new MongoClassified(this.connection, this.touches);
+  }
+
+  async upsert(o: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
+    o.signal?.throwIfAborted();
+    const counts = { inserted: 0, changed: 0, same: 0 };
+    for await (const batch of batches(o.messages, BATCH)) {
+      for (const outcome of (await this.put(batch.map(toStored), o)).values()) counts[outcome]++;
+    }
+    return counts;
+  }
+
+  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
+    return this.touches.page(o);
+  }
+
+  touchAll({ signal }: Abortable = {}): Promise<void> {
+    return this.connection.run(async (db, reading) => {
+      const users = messagesOf(db).aggregate<{ _id: string }>([{ $group: { _id: "$user_id" } }], reading);
+      for await (const batch of batches(users, BATCH)) {
+        const user_ids = new Set(batch.map(({ _id }) => _id));
+        await this.touches.seal(user_ids, await this.touches.mark(user_ids, { signal }), { signal });
+      }
+    }, { ms: SCAN_MS, signal });
+  }
+
+  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
+    return this.touches.settle(o.touched, o);
+  }
+
+  async page(
+    o: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
+  ): Promise<Message[]> {
+    const filter = {
+      ...(o.after !== null && { _id: { $gt: o.after } }),
+      ...(o.user_ids !== undefined && { user_id: { $in: o.user_ids } }),
+    };
+    const options = { hint: o.user_ids === undefined ? { _id: 1 } : BY_USER, projection: MESSAGE_ONLY };
+    const rows = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).find(filter, { ...options, ...reading }).sort({ _id: 1 }).limit(o.limit).toArray(),
+      o,
+    );
+    return rows.map(fromStored);
+  }
+
+  intentCounts(o: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
+    return this.classified.intentCounts(o);
+  }
+
+  classify(o: { rows: readonly Classification[] } & Abortable): Promise<number> {
+    return this.classified.set(o);
+  }
+
+  unclassified(
+    o: { classifier: string; after: string | null; limit: number } & Abortable,
+  ): Promise<Message[]> {
+    return this.classified.missing(o);
+  }
+
+  unlabelled(o: { after: string | null; limit: number } & Abortable): Promise<Message[]> {
+    return this.classified.without(o);
+  }
+
+  classifications(o: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+    return this.classified.of(o);
+  }
+
+  classifierCounts(o: Abortable = {}): Promise<ClassifierCount[]> {
+    return this.classified.counts(o);
+  }
+
+  labelled(o: { intent: string; limit: number } & Abortable): Promise<string[]> {
+    return this.classified.labelled(o);
+  }
+
+  keepClassifier(o: { classifier: KeptClassifier; examples: readonly string[] } & Abortable): Promise<void> {
+    return this.classified.keep(o);
+  }
+
+  classifier(o: Abortable = {}): Promise<KeptClassifier | null> {
+    return this.classified.kept(o);
+  }
+
+  examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
+    return this.classified.examples(o);
+  }
+
+  quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
+    return this.refused.add(o.rows, o);
+  }
+
+  quarantined(
+    o: QuarantineFilter & { limit: number; offset: number } & Abortable,
+  ): Promise<QuarantinedRow[]> {
+    return this.refused.list(o);
+  }
+
+  quarantineReasons(o: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
+    return this.refused.reasons(o);
+  }
+
+  pruneQuarantine(o: { before: string } & Abortable): Promise<number> {
+    return this.refused.prune(o.before, o);
+  }
+
+  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    const filter = { user_id: { $in: o.user_ids } };
+    const limits = { ms: SCAN_MS, signal: o.signal };
+    const { deletedCount } = await this.connection.run((db) => messagesOf(db).deleteMany(filter), limits);
+    await this.touches.forget(o.user_ids, o);
+    return deletedCount;
+  }
+
+  async counts({ signal }: Abortable = {}): Promise<DocumentCounts> {
+    const byUser = [{ $group: { _id: "$user_id" } }, { $count: "users" }];
+    const [messages, users] = await this.connection.run((db, reading) =>
+      Promise.all([
+        messagesOf(db).countDocuments({}, { hint: { _id: 1 }, ...reading }),
+        messagesOf(db).aggregate<{ users: number }>(byUser, reading).toArray(),
+      ]), { ms: SCAN_MS, signal });
+    return { messages, users: users[0]?.users ?? 0, quarantined: await this.refused.count({ signal }) };
+  }
+
+  async digest(o: Abortable = {}): Promise<string> {
+    const digest = new SetDigest();
+    const rows = paged<Message>(
+      BATCH,
+      (row) => row.message_id,
+      (after, limit) => this.page({ after, limit, ...o }),
+    );
+    for await (const message of rows) digest.add({ ...message });
+    for await (const row of this.classified.rows(o)) digest.add(["classification", { ...row }]);
+    return digest.hex();
+  }
+
+  async health(o: Abortable = {}): Promise<Health> {
+    const { version } = await this.connection.run((db, reading) => db.command({ buildInfo: 1 }, reading), o);
+    const start = performance.now();
+    await this.connection.run((db, reading) => db.command({ ping: 1 }, reading), o);
+    const latency_ms = performance.now() - start;
+    const stats = await this.connection.run((db, reading) => db.command({ dbStats: 1 }, reading), o);
+    const bytes = Number(stats.storageSize) + Number(stats.indexSize);
+    return { adapter: "mongodb", version: String(version), latency_ms, bytes };
+  }
+
+  close(): Promise<void> {
+    return this.connection.close();
+  }
+
+  /**
+   * Writes what is new or differs, and says which. A write applies only to what was compared with (no row, or the same
+   * user's), since the users of both have been touched; otherwise another writer came between, and it tries again.
+   */
+  private async put(rows: readonly StoredMessage[], o: Abortable): Promise<Outcomes> {
+    const outcomes: Outcomes = new Map(rows.map(({ _id }) => [_id, "same"]));
+    let left = rows;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const before = await this.stored(left, o);
+      left = left.filter((row) => !isSame(row, before.get(row._id)));
+      if (left.length === 0 || await this.replace({ rows: left, before, outcomes, signal: o.signal })) {
+        return outcomes;
+      }
+    }
+    throw new ParleyError("conflict", "other writers keep changing the same messages; try again");
+  }
+
+  private async stored(rows: readonly StoredMessage[], o: Abortable): Promise<Map<string, StoredMessage>> {
+    const filter = { _id: { $in: rows.map(({ _id }) => _id) } };
+    const found = await this.connection.run(
+      (db, reading) => messagesOf(db).find(filter, { projection: MESSAGE_ONLY, ...reading }).toArray(),
+      o,
+    );
+    return new Map(found.map((row) => [row._id, row]));
+  }
+
+  /** Whether every row was written. */
+  private async replace(
+    { rows, before, outcomes, signal }: {
+      rows: readonly StoredMessage[];
+      before: ReadonlyMap<string, StoredMessage>;
+      outcomes: Outcomes;
+    } & Abortable,
+  ): Promise<boolean> {
+    const owners = new Set(rows.flatMap((row) => [row.user_id, before.get(row._id)?.user_id ?? row.user_id]));
+    const mark = await this.touches.mark(owners, { signal });
+    const { written, taken } = await this.write(
+      rows.map((row) => operation(row, before.get(row._id))),
+      { signal },
+    );
+    await this.touches.seal(owners, mark, { signal });
+    for (const [n, { _id }] of rows.entries()) {
+      if (taken.has(n) || outcomes.get(_id) !== "same") continue;
+      outcomes.set(_id, before.has(_id) ? "changed" : "inserted");
+    }
+    return written === rows.length;
+  }
+
+  /** How many operations found what they were for, and which inserts found their id taken. */
+  private async write(
+    operations: Operation[],
+    o: Abortable,
+  ): Promise<{ written: number; taken: ReadonlySet<number> }> {
+    const options = { ordered: false, maxTimeMS: this.connection.call_ms };
+    const result = await this.connection.run(
+      (db) => messagesOf(db).bulkWrite(operations, options).catch(onlyDuplicates),
+      o,
+    );
+    const errors = "writeErrors" in result ? [result.writeErrors].flat() : [];
+    return {
+      written: result.insertedCount + result.matchedCount,
+      taken: new Set(errors.map(({ index }) => index)),
+    };
+  }
+}
+
+function operation(row: StoredMessage, before: StoredMessage | undefined): Operation {
+  if (before === undefined) return { insertOne: { document: row } };
+  const { _id, ...fields } = row;
+  const beside = row.message === before.message
+    ? {}
+    : { $unset: { classified: "", example_of: "" } } as const;
+  return { updateOne: { filter: { _id, user_id: before.user_id }, update: { $set: fields, ...beside } } };
+}
+
+/** Takes a failed bulk write for a result where all that failed is inserts of ids that exist by now. */
+function onlyDuplicates(error: unknown): MongoBulkWriteError {
+  const { name, writeErrors = [] } = error as MongoBulkWriteError;
+  const failed = [writeErrors].flat();
+  const harmless = failed.length > 0 && failed.every(({ code }) => code === DUPLICATE_KEY);
+  if (name !== "MongoBulkWriteError" || !harmless) throw error;
+  return error as MongoBulkWriteError;
+}

@@ -1,0 +1,123 @@
+import type { Collection, Db } from "../../../../deps.ts";
+import type { Abortable, QuarantinedRow } from "../../../core/types.ts";
+import type { QuarantineFilter, ReasonCount } from "../port.ts";
+import { type MongoConnection, SCAN_MS } from "./connection.ts";
+
+/** `_id` is the JSON of run, kind, source and position, so that each is kept once. */
+interface StoredRow extends Omit<QuarantinedRow, "at"> {
+  readonly _id: string;
+  readonly at: Date;
+}
+
+interface RunOfRows {
+  readonly _id: string;
+  readonly rows: number;
+}
+
+export async function indexQuarantine(db: Db): Promise<void> {
+  await rowsOf(db).createIndexes([
+    { key: { run_id: 1, kind: 1, source: 1, position: 1 } },
+    { key: { at: 1 } },
+  ]);
+}
+
+/** Refused rows in a collection of their own. */
+export class MongoQuarantine {
+  constructor(private readonly connection: MongoConnection) {}
+
+  async add(rows: readonly QuarantinedRow[], { signal }: Abortable): Promise<void> {
+    signal?.throwIfAborted();
+    if (rows.length === 0) return;
+    const operations = rows.map((row) => ({
+      updateOne: { filter: { _id: idOf(row) }, update: { $setOnInsert: stored(row) }, upsert: true },
+    }));
+    await this.connection.run((db) => rowsOf(db).bulkWrite(operations, { ordered: false }), { signal });
+  }
+
+  /** Newest run first, then by kind, source and position. */
+  async list(
+    { limit, offset, signal, ...filter }: QuarantineFilter & { limit: number; offset: number } & Abortable,
+  ): Promise<QuarantinedRow[]> {
+    const listed: QuarantinedRow[] = [];
+    let skip = offset;
+    for (const { _id: run_id, rows } of await this.runs(filter, { signal })) {
+      const left = limit - listed.length;
+      if (left <= 0) break;
+      if (skip < rows) listed.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left, signal }));
+      skip = Math.max(0, skip - rows);
+    }
+    return listed;
+  }
+
+  /** The most frequent reason first. */
+  reasons(
+    { limit, signal, ...filter }: QuarantineFilter & { limit: number } & Abortable,
+  ): Promise<ReasonCount[]> {
+    return this.connection.run((db, reading) =>
+      rowsOf(db).aggregate<ReasonCount>([
+        { $match: filter },
+        { $group: { _id: { kind: "$kind", reason: "$reason" }, rows: { $sum: 1 } } },
+        { $project: { _id: 0, kind: "$_id.kind", reason: "$_id.reason", rows: 1 } },
+        { $sort: { rows: -1, kind: 1, reason: 1 } },
+        { $limit: limit },
+      ], reading).toArray(), { ms: SCAN_MS, signal });
+  }
+
+  /** Drops rows older than this ISO time; returns how many. */
+  async prune(before: string, { signal }: Abortable): Promise<number> {
+    const filter = { at: { $lt: new Date(before) } };
+    const limits = { ms: SCAN_MS, signal };
+    const { deletedCount } = await this.connection.run((db) => rowsOf(db).deleteMany(filter), limits);
+    return deletedCount;
+  }
+
+  count({ signal }: Abortable): Promise<number> {
+    const limits = { ms: SCAN_MS, signal };
+    return this.connection.run((db, reading) => rowsOf(db).countDocuments({}, reading), limits);
+  }
+
+  /** Runs with such rows, the one with the newest row of all first. */
+  private runs({ run_id, ...filter }: QuarantineFilter, { signal }: Abortable): Promise<RunOfRows[]> {
+    const wanted = Object.entries(filter).map(([name, value]) => ({
+      $eq: [`$${name}`, { $literal: value }],
+    }));
+    return this.connection.run((db, reading) =>
+      rowsOf(db).aggregate<RunOfRows>([
+        { $match: run_id === undefined ? {} : { run_id } },
+        {
+          $group: {
+            _id: "$run_id",
+            newest: { $max: "$at" },
+            rows: { $sum: { $cond: [{ $and: wanted }, 1, 0] } },
+          },
+        },
+        { $match: { rows: { $gt: 0 } } },
+        { $sort: { newest: -1, _id: -1 } },
+      ], reading).toArray(), { ms: SCAN_MS, signal });
+  }
+
+  private async ofRun(
+    filter: QuarantineFilter,
+    o: { skip: number; limit: number } & Abortable,
+  ): Promise<QuarantinedRow[]> {
+    const found = await this.connection.run(
+      (db, reading) =>
+        rowsOf(db).find(filter, { projection: { _id: 0 }, ...reading })
+          .sort({ kind: 1, source: 1, position: 1 }).skip(o.skip).limit(o.limit).toArray(),
+      o,
+    );
+    return found.map((row) => ({ ...row, at: row.at.toISOString() }));
+  }
+}
+
+function rowsOf(db: Db): Collection<StoredRow> {
+  return db.collection("quarantine");
+}
+
+function idOf(row: QuarantinedRow): string {
+  return JSON.stringify([row.run_id, row.kind, row.source, row.position]);
+}
+
+function stored(row: QuarantinedRow): Omit<StoredRow, "_id"> {
+  return { ...row, at: new Date(row.at) };
+}

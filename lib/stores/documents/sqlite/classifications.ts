@@ -1,0 +1,141 @@
+import { yieldToEventLoop } from "../../../core/abort.ts";
+import { paged } from "../../../core/batch.ts";
+import type { Abortable, Message } from "../../../core/types.ts";
+import type { KeyedTable } from "../../engines/keyed_table.ts";
+import { type Migration, type Sqlite } from "../../engines/sqlite/sqlite.ts";
+import type { Touches } from "../../engines/sqlite/dirty_users.ts";
+import type { Classification, ClassifierCount, KeptClassifier, LabelledMessage } from "../port.ts";
+
+/**
+ * `classified` is the intent that `classifier` found, null for out of scope; `classifier` is null where none has
+ * looked yet. `example_of` is the classifier that has learnt the message's given intent. The one kept classifier
+ * stands in the row 1.
+ */
+export const CLASSIFIED_SCHEMA: Migration = `
+ALTER TABLE messages ADD COLUMN classified TEXT;
+ALTER TABLE messages ADD COLUMN score REAL;
+ALTER TABLE messages ADD COLUMN classifier TEXT;
+ALTER TABLE messages ADD COLUMN example_of TEXT;
+CREATE INDEX messages_by_intent ON messages (intent, timestamp) WHERE role = 'user' AND intent IS NOT NULL;
+CREATE INDEX messages_by_example ON messages (example_of) WHERE example_of IS NOT NULL;
+CREATE TRIGGER messages_said_anew AFTER UPDATE OF message ON messages WHEN new.message <> old.message BEGIN
+  UPDATE messages SET classified = NULL, score = NULL, classifier = NULL, example_of = NULL
+  WHERE rowid = new.rowid;
+END;
+CREATE TABLE classifiers (id INTEGER PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+`;
+
+const COLUMNS = "message_id, classified AS intent, score, classifier";
+const WITHOUT_INTENT = "message_id > ? AND role = 'user' AND intent IS NULL";
+/** Rows that are read at once. */
+const PAGE = 500;
+
+/** The part of the documents store that is about what messages were classified as. */
+export class Classified {
+  constructor(
+    private readonly db: Sqlite,
+    private readonly messages: KeyedTable<Message>,
+    private readonly touches: Touches,
+  ) {}
+
+  async set(o: { rows: readonly Classification[] } & Abortable): Promise<number> {
+    let changed = 0;
+    let owners = new Set<string>();
+    const seal = () => {
+      this.touches.touch([...owners]);
+      owners = new Set();
+    };
+    await this.db.writeEach(o.rows, ({ message_id, intent, score, classifier }) => {
+      const before = this.db.get<{ user_id: string; classified: string | null }>(
+        "SELECT user_id, classified FROM messages WHERE message_id = ?",
+        message_id,
+      );
+      if (before === null) return;
+      const sql = "UPDATE messages SET classified = ?, score = ?, classifier = ? WHERE message_id = ?";
+      this.db.run(sql, intent, score, classifier, message_id);
+      if (before.classified === intent) return;
+      owners.add(before.user_id);
+      changed++;
+    }, { seal, signal: o.signal });
+    return changed;
+  }
+
+  missing(o: { classifier: string; after: string | null; limit: number }): Message[] {
+    return this.messages.select(
+      `WHERE ${WITHOUT_INTENT} AND classifier IS NOT ? ORDER BY message_id LIMIT ?`,
+      o.after ?? "",
+      o.classifier,
+      o.limit,
+    );
+  }
+
+  without(o: { after: string | null; limit: number }): Message[] {
+    return this.messages.select(
+      `WHERE ${WITHOUT_INTENT} AND classified IS NULL ORDER BY message_id LIMIT ?`,
+      o.after ?? "",
+      o.limit,
+    );
+  }
+
+  of(message_ids: readonly string[]): Classification[] {
+    return this.db.all<Classification>(
+      `SELECT ${COLUMNS} FROM messages
+       WHERE message_id IN (SELECT value FROM json_each(?)) AND classifier IS NOT NULL ORDER BY message_id`,
+      JSON.stringify(message_ids),
+    );
+  }
+
+  /** All of them in ascending id, read in pages, so that other work gets its turn. */
+  rows(o: Abortable): AsyncGenerator<Classification> {
+    return paged(PAGE, (row) => row.message_id, async (after, limit) => {
+      await yieldToEventLoop(o);
+      return this.db.all<Classification>(
+        `SELECT ${COLUMNS} FROM messages WHERE message_id > ? AND classifier IS NOT NULL
+         ORDER BY message_id LIMIT ?`,
+        after ?? "",
+        limit,
+      );
+    });
+  }
+
+  counts(): ClassifierCount[] {
+    return this.db.all<ClassifierCount>(
+      `SELECT classifier, count(*) AS messages, count(*) FILTER (WHERE classified IS NULL) AS out_of_scope
+       FROM messages WHERE classifier IS NOT NULL GROUP BY classifier ORDER BY classifier`,
+    );
+  }
+
+  labelled(o: { intent: string; limit: number }): string[] {
+    return this.db.all<{ message_id: string }>(
+      `SELECT message_id FROM messages WHERE intent = ? AND role = 'user'
+       ORDER BY timestamp DESC, message_id LIMIT ?`,
+      o.intent,
+      o.limit,
+    ).map(({ message_id }) => message_id);
+  }
+
+  /** The examples are marked first, in short transactions: a classifier that is there has all of its own. */
+  async keep(
+    o: { classifier: KeptClassifier; examples: readonly string[] } & Abortable,
+  ): Promise<void> {
+    const { key, body } = o.classifier;
+    await this.db.writeEach(o.examples, (message_id) => {
+      this.db.run("UPDATE messages SET example_of = ? WHERE message_id = ?", key, message_id);
+    }, o);
+    await this.db.write(() => {
+      this.db.run("INSERT OR REPLACE INTO classifiers (id, key, body) VALUES (1, ?, ?)", key, body);
+    }, o);
+  }
+
+  kept(): KeptClassifier | null {
+    return this.db.get<KeptClassifier>("SELECT key, body FROM classifiers");
+  }
+
+  examples(classifier: string): LabelledMessage[] {
+    return this.db.all<LabelledMessage>(
+      `SELECT message_id, intent FROM messages
+       WHERE example_of = ? AND role = 'user' AND intent IS NOT NULL ORDER BY message_id`,
+      classifier,
+    );
+  }
+}

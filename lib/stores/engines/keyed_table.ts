@@ -1,0 +1,116 @@
+import type { SQLInputValue } from "../../../deps.ts";
+import { yieldToEventLoop } from "../../core/abort.ts";
+import { paged } from "../../core/batch.ts";
+import { canonicalJson } from "../../core/json.ts";
+import type { Abortable, Json, WriteCounts } from "../../core/types.ts";
+import type { Sqlite } from "./sqlite/sqlite.ts";
+
+/** Rows that are read at once. */
+const PAGE = 500;
+
+/** How a field is kept: as it is, or as canonical JSON text. */
+type Encoding = "plain" | "json";
+
+export interface KeyedTableOptions<Row> {
+  readonly table: string;
+  readonly key: keyof Row & string;
+  /** The field that says whose the row is; null where it is nobody's. */
+  readonly owner: (keyof Row & string) | null;
+  readonly columns: Readonly<Record<keyof Row & string, Encoding>>;
+}
+
+/** Rows of one noun in one table, a column a field, inserted or replaced by their key. */
+export class KeyedTable<Row extends object> {
+  readonly table: string;
+  private readonly key: keyof Row & string;
+  private readonly names: readonly (keyof Row & string)[];
+  private readonly json: readonly (keyof Row & string)[];
+  private readonly sql: { readonly insert: string; readonly differing: string; readonly replace: string };
+
+  constructor(private readonly db: Sqlite, private readonly o: KeyedTableOptions<Row>) {
+    this.table = o.table;
+    this.key = o.key;
+    this.names = Object.keys(o.columns) as (keyof Row & string)[];
+    this.json = this.names.filter((name) => o.columns[name] === "json");
+    this.sql = statements(o, this.names);
+  }
+
+  /**
+   * Writes rows in short transactions. `touch` is called at the end of each with the owners, old and new, of what was
+   * inserted or changed in it.
+   */
+  async upsert(
+    o: { rows: readonly Row[]; touch?: (owners: readonly string[]) => void } & Abortable,
+  ): Promise<WriteCounts> {
+    const counts = { inserted: 0, changed: 0, same: 0 };
+    let owners = new Set<string>();
+    const seal = () => {
+      o.touch?.([...owners]);
+      owners = new Set();
+    };
+    await this.db.writeEach(o.rows, (row) => counts[this.put(row, owners)]++, { seal, signal: o.signal });
+    return counts;
+  }
+
+  private put(row: Row, owners: Set<string>): keyof WriteCounts {
+    const values = this.names.map((name) => this.encode(row, name));
+    const owner = this.o.owner === null ? null : row[this.o.owner] as string;
+    if (this.db.run(this.sql.insert, ...values) === 1) {
+      if (owner !== null) owners.add(owner);
+      return "inserted";
+    }
+    const before = this.db.get<{ owner: string | null }>(this.sql.differing, ...values);
+    if (before === null) return "same";
+    this.db.run(this.sql.replace, ...values);
+    for (const who of [before.owner, owner]) if (who !== null) owners.add(who);
+    return "changed";
+  }
+
+  private encode(row: Row, name: keyof Row & string): SQLInputValue {
+    // A row that a run of an earlier Parley left lacks the fields that have come since.
+    const value = row[name] ?? null;
+    if (value === null || this.o.columns[name] === "plain") return value as SQLInputValue;
+    return canonicalJson(value as Json);
+  }
+
+  /** Reads rows by a clause that follows `FROM table`. */
+  select(clause: string, ...values: SQLInputValue[]): Row[] {
+    const rows = this.db.all<Record<string, unknown>>(
+      `SELECT ${this.names.join(", ")} FROM ${this.table} ${clause}`,
+      ...values,
+    );
+    for (const row of rows) {
+      for (const name of this.json) if (row[name] !== null) row[name] = JSON.parse(row[name] as string);
+    }
+    return rows as Row[];
+  }
+
+  /** Rows in ascending key, after `after`. */
+  page(o: { after: string | null; limit: number }): Row[] {
+    return this.select(`WHERE ${this.key} > ? ORDER BY ${this.key} LIMIT ?`, o.after ?? "", o.limit);
+  }
+
+  /** All rows in ascending key, read in pages, so that other work gets its turn. */
+  rows(o: Abortable = {}): AsyncGenerator<Row> {
+    return paged(PAGE, (row) => row[this.key] as string, async (after, limit) => {
+      await yieldToEventLoop(o);
+      return this.page({ after, limit });
+    });
+  }
+}
+
+/** Statements that take all columns in order, so that `?n` is the n-th column. */
+function statements<Row>(o: KeyedTableOptions<Row>, names: readonly string[]) {
+  const parameter = (name: string) => `?${names.indexOf(name) + 1}`;
+  const others = names.filter((name) => name !== o.key);
+  const key = `${o.key} = ${parameter(o.key)}`;
+  const differs = `(${others.join(", ")}) IS NOT (${others.map(parameter).join(", ")})`;
+  return {
+    insert: `INSERT INTO ${o.table} (${names.join(", ")}) VALUES (${names.map(parameter).join(", ")})
+      ON CONFLICT (${o.key}) DO NOTHING`,
+    differing: `SELECT ${o.owner ?? "NULL"} AS owner FROM ${o.table} WHERE ${key} AND ${differs}`,
+    replace: `UPDATE ${o.table} SET ${
+      others.map((name) => `${name} = ${parameter(name)}`).join(", ")
+    } WHERE ${key}`,
+  };
+}

@@ -1,0 +1,285 @@
+import { loadPg, type PgClient, type PgClientBase, type PgPool, Socket } from "../../../../deps.ts";
+import { abortable, onAbort } from "../../../core/abort.ts";
+import { ParleyError } from "../../../core/errors.ts";
+import type { Abortable, Health } from "../../../core/types.ts";
+import { cancelStatement } from "./cancel.ts";
+import { checkVersion, isBroken, PostgresError, postgresError } from "./errors.ts";
+import { migrate, type Schema, schemaVersion } from "./schema.ts";
+import { type Questions, Session, type SqlValue, transaction } from "./session.ts";
+import { parsePostgresUrl, type PostgresAddress } from "./url.ts";
+
+/** Connections that one store of one process has at most. */
+const MAX_CONNECTIONS = 5;
+/** How long one statement may take, unless its transaction says otherwise, and how long connecting may. */
+const STATEMENT_MS = 5_000;
+/** How much longer than the server this side waits, so that the server's own timeout is heard of. */
+const GRACE_MS = 500;
+/** A migration may have to rewrite tables, or wait for another process that does. */
+const MIGRATION = { timeout_ms: 600_000 };
+const IDLE_MS = 30_000;
+/** How often a transaction is tried that the server rolls back in favour of another. */
+const TRIES = 5;
+/** How long closing lets what was asked end; what takes longer is cut off. */
+const LAST_MS = 10_000;
+/** How long closing waits for the server to hear of it. */
+const GOODBYE_MS = 1_000;
+
+const READ_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/** Of the tables of the connection's schema, with their indexes; text, since it is a sum of bigints. */
+const SIZE = `SELECT sum(pg_total_relation_size(c.oid)) AS bytes FROM pg_class c
+  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`;
+/** How long a size is waited for. */
+const SIZE_MS = 300;
+const ONE_STATE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+export interface PostgresOptions extends Omit<Schema, "name"> {
+  /** See {@link parsePostgresUrl}. */
+  readonly url: URL;
+}
+
+/** What a transaction may say of itself. The server cancels the statement of an aborted one. */
+interface Limits extends Abortable {
+  /** For each of its statements. Default 5 s. */
+  readonly timeout_ms?: number;
+}
+
+/**
+ * One store's tables in one schema of a PostgreSQL database, connected and migrated at the first question, or at the
+ * next one after that failed. Uses `pg`: maintained month by month, and the one whose statements have a deadline on
+ * this side too, so that a server which accepts and never answers is noticed.
+ *
+ * Keep connection poolers to session mode: statements are prepared, and settings hold for a connection.
+ */
+export class Postgres implements Questions {
+  private readonly address: PostgresAddress;
+  private readonly schema: Schema;
+  private readonly where: string;
+  private readonly names = new Map<string, string>();
+  private readonly sockets = new Set<Socket>();
+  private readonly asked = new Set<Promise<unknown>>();
+  private opening: Promise<PgPool> | null = null;
+  private closing: Promise<void> | null = null;
+
+  constructor({ url, ...schema }: PostgresOptions) {
+    this.address = parsePostgresUrl(url);
+    const { host, port, database } = this.address;
+    this.where = `${host}:${port}/${database}`;
+    this.schema = { ...schema, name: this.address.schema };
+  }
+
+  /** For a statement that writes nothing: it is asked again, once, where the connection broke. */
+  all<Row>(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<Row[]> {
+    return this.twice(() => this.connected((session) => session.all<Row>(sql, values), o));
+  }
+
+  /** As {@link Postgres.all}. */
+  get<Row>(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<Row | null> {
+    return this.twice(() => this.connected((session) => session.get<Row>(sql, values), o));
+  }
+
+  run(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<number> {
+    return this.connected((session) => session.run(sql, values), o);
+  }
+
+  /**
+   * Runs `body` in a transaction: whole, or not at all. Each statement sees what is committed when it starts, so what
+   * must not change meanwhile is locked. `body` may be called again, where the server gave another one precedence; a
+   * connection that breaks is given up only once `body` has begun.
+   */
+  async write<T>(body: (session: Session) => Promise<T>, limits: Limits = {}): Promise<T> {
+    for (let left = TRIES;; left--) {
+      let begun = false;
+      const work = (session: Session) => {
+        begun = true;
+        return body(session);
+      };
+      try {
+        return await this.connected((session) => transaction(session, READ_WRITE, limits, work), limits);
+      } catch (error) {
+        const again = error instanceof PostgresError ? error.again : null;
+        const safe = again === "transaction" || again === "question" && !begun;
+        if (!safe || left === 1) throw error;
+        await pause(Math.random() * 20);
+      }
+    }
+  }
+
+  /** Asks several questions of one state of the database. */
+  read<T>(body: (session: Session) => Promise<T>, limits: Limits = {}): Promise<T> {
+    return this.twice(() =>
+      this.connected((session) => transaction(session, ONE_STATE, limits, body), limits)
+    );
+  }
+
+  private async twice<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof PostgresError) || error.again !== "question") throw error;
+      return await ask();
+    }
+  }
+
+  /** Lends a connection, which is thrown away where it did not come back in order. */
+  private connected<T>(body: (session: Session) => Promise<T>, limits: Limits): Promise<T> {
+    return abortable(limits.signal, () => {
+      const asked = this.open().then((pool) => this.borrow(pool, body, limits));
+      this.asked.add(asked);
+      const done = () => this.asked.delete(asked);
+      asked.then(done, done);
+      return asked;
+    });
+  }
+
+  private async borrow<T>(pool: PgPool, body: (session: Session) => Promise<T>, limits: Limits): Promise<T> {
+    const client = await pool.connect().catch((error) => {
+      throw postgresError(error, this.where);
+    });
+    const { promise: idle, resolve: rest } = Promise.withResolvers<void>();
+    let cancelled: Promise<void> | null = null;
+    const stopListening = onAbort(limits.signal, () => cancelled = this.cancel(client, idle));
+    let broken = true;
+    try {
+      const result = await body(this.session(client, limits));
+      broken = false;
+      return result;
+    } catch (error) {
+      broken = isBroken(error);
+      throw error;
+    } finally {
+      stopListening();
+      rest();
+      // A cancellation that is still on its way would hit the next statement.
+      await cancelled;
+      client.release(broken);
+    }
+  }
+
+  private cancel(client: PgClient, idle: Promise<void>): Promise<void> {
+    return cancelStatement({ client, address: this.address, socket: () => this.socket(), idle });
+  }
+
+  private session(client: PgClient, { timeout_ms = STATEMENT_MS, signal }: Limits): Session {
+    const { where, names } = this;
+    return new Session({ client, where, names, timeout_ms: timeout_ms + GRACE_MS, signal });
+  }
+
+  private open(): Promise<PgPool> {
+    if (this.closing !== null) {
+      return Promise.reject(new ParleyError("unavailable", `the ${this.schema.store} were closed`));
+    }
+    this.opening ??= this.connect().catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    return this.opening;
+  }
+
+  private async connect(): Promise<PgPool> {
+    const pool = await this.pool();
+    try {
+      if (await this.borrow(pool, (session) => this.isCurrent(session), {})) return pool;
+      const work = (session: Session) =>
+        transaction(session, READ_WRITE, MIGRATION, () => migrate(session, this.schema));
+      await this.borrow(pool, work, MIGRATION);
+      return pool;
+    } catch (error) {
+      await this.end(pool);
+      throw error;
+    }
+  }
+
+  private async isCurrent(session: Session): Promise<boolean> {
+    const sql = "SELECT current_setting('server_version_num')::int AS number";
+    checkVersion((await session.get<{ number: number }>(sql))?.number ?? 0, this.where);
+    return await schemaVersion(session, this.schema) === this.schema.migrations.length;
+  }
+
+  private async pool(): Promise<PgPool> {
+    const { Pool, types } = await loadPg();
+    const { schema: _schema, ...address } = this.address;
+    const pool = new Pool({
+      ...address,
+      max: MAX_CONNECTIONS,
+      connectionTimeoutMillis: STATEMENT_MS,
+      query_timeout: STATEMENT_MS + GRACE_MS,
+      idleTimeoutMillis: IDLE_MS,
+      keepAlive: true,
+      application_name: `parley ${this.schema.store}`,
+      stream: () => this.socket(),
+      types: { getTypeParser: (oid, format) => oid === BIGINT ? Number : types.getTypeParser(oid, format) },
+      onConnect: (client) => this.settle(client),
+    });
+    // The next question hears of a connection that broke while nothing was asked; nobody else needs to.
+    pool.on("error", () => {});
+    pool.on("connect", (client) => client.on("error", () => {}));
+    return pool;
+  }
+
+  /** Made here to be known, so that closing leaves none behind, whatever the server does. */
+  private socket(): Socket {
+    const socket = new Socket();
+    this.sockets.add(socket);
+    socket.once("close", () => this.sockets.delete(socket));
+    return socket;
+  }
+
+  private async settle(client: PgClientBase): Promise<void> {
+    await client.query(
+      `SET search_path = ${this.address.schema}; SET statement_timeout = ${STATEMENT_MS};
+       SET idle_in_transaction_session_timeout = ${IDLE_MS}; SET synchronous_commit = on`,
+    );
+  }
+
+  async health(o: Abortable = {}): Promise<Health> {
+    const start = performance.now();
+    const sql = "SELECT current_setting('server_version') AS version";
+    const row = await this.get<{ version: string }>(sql, [], o);
+    const latency_ms = performance.now() - start;
+    return { adapter: "postgres", version: row?.version ?? "", latency_ms, bytes: await this.size(o) };
+  }
+
+  /** Null while a table is locked as a whole, as by `VACUUM FULL`: its size has to wait for that, and health must not. */
+  private async size({ signal }: Abortable): Promise<number | null> {
+    const late = AbortSignal.timeout(SIZE_MS);
+    const o = { signal: signal === undefined ? late : AbortSignal.any([signal, late]) };
+    try {
+      const row = await this.get<{ bytes: string | null }>(SIZE, [], o);
+      return Number(row?.bytes ?? 0);
+    } catch (error) {
+      if (error !== late.reason) throw error;
+      return null;
+    }
+  }
+
+  /** Lets what was asked end, for 10 s, refuses what is asked from now on, and leaves no connection. */
+  close(): Promise<void> {
+    this.closing ??= this.finish();
+    return this.closing;
+  }
+
+  private async finish(): Promise<void> {
+    const late = setTimeout(() => this.disconnect(), LAST_MS);
+    await Promise.allSettled(this.asked);
+    clearTimeout(late);
+    const pool = await this.opening?.catch(() => null);
+    if (pool) await this.end(pool);
+  }
+
+  private async end(pool: PgPool): Promise<void> {
+    await pool.end();
+    const until = performance.now() + GOODBYE_MS;
+    while (this.sockets.size > 0 && performance.now() < until) await pause(2);
+    this.disconnect();
+  }
+
+  private disconnect(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+}
+
+const BIGINT = 20;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resume) => setTimeout(resume, ms));
+}

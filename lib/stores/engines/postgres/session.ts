@@ -1,0 +1,123 @@
+import type { PgClient, PgQuery, PgResult } from "../../../../deps.ts";
+import type { Abortable } from "../../../core/types.ts";
+import { brokenError, isBroken, postgresError } from "./errors.ts";
+
+export type Scalar = string | number | null;
+/** What a statement takes: `$1` may be an array, for `unnest` or `ANY`, or bytes. */
+export type SqlValue = Scalar | readonly Scalar[] | Uint8Array;
+
+/** What can be said to the database, on its own or within a transaction. Every failure is a ParleyError. */
+export interface Questions {
+  all<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row[]>;
+  get<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row | null>;
+  /** Returns how many rows it changed. */
+  run(sql: string, values?: readonly SqlValue[]): Promise<number>;
+}
+
+/** One connection. Statements are prepared once on each, under a name by their text. */
+export class Session implements Questions {
+  private readonly client: PgClient;
+  private readonly where: string;
+  private readonly names: Map<string, string>;
+  private readonly timeout_ms: number;
+  private readonly signal: AbortSignal | undefined;
+
+  constructor(
+    o: { client: PgClient; where: string; names: Map<string, string>; timeout_ms: number } & Abortable,
+  ) {
+    this.client = o.client;
+    this.where = o.where;
+    this.names = o.names;
+    this.timeout_ms = o.timeout_ms;
+    this.signal = o.signal;
+  }
+
+  async all<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row[]> {
+    return (await this.ask(sql, values)).rows as Row[];
+  }
+
+  async get<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row | null> {
+    return (await this.all<Row>(sql, values))[0] ?? null;
+  }
+
+  async run(sql: string, values: readonly SqlValue[] = []): Promise<number> {
+    return (await this.ask(sql, values)).rowCount ?? 0;
+  }
+
+  /** Several statements at once, without values. */
+  async script(sql: string): Promise<void> {
+    await this.send({ text: sql });
+  }
+
+  /** Undoes a transaction, of an aborted call too; a connection on which that fails counts as broken. */
+  async rollback(): Promise<void> {
+    await this.script("ROLLBACK").catch(() => {
+      throw brokenError(this.where);
+    });
+  }
+
+  private async ask(sql: string, values: readonly SqlValue[]): Promise<PgResult> {
+    this.signal?.throwIfAborted();
+    return await this.send({ name: this.nameOf(sql), text: sql, values: values.map(storableValue) });
+  }
+
+  private async send(query: PgQuery): Promise<PgResult> {
+    const timed: PgQuery & { query_timeout: number } = { ...query, query_timeout: this.timeout_ms };
+    try {
+      return await this.client.query(timed);
+    } catch (error) {
+      throw postgresError(error, this.where);
+    }
+  }
+
+  private nameOf(sql: string): string {
+    let name = this.names.get(sql);
+    if (name === undefined) {
+      name = `parley_${this.names.size}`;
+      this.names.set(sql, name);
+    }
+    return name;
+  }
+}
+
+/** Runs `body` between `begin` and COMMIT, each statement in at most so long; what fails is rolled back. */
+export async function transaction<T>(
+  session: Session,
+  begin: string,
+  { timeout_ms }: { readonly timeout_ms?: number },
+  body: (session: Session) => Promise<T>,
+): Promise<T> {
+  await session.run(begin);
+  try {
+    if (timeout_ms !== undefined) await session.script(`SET LOCAL statement_timeout = ${timeout_ms}`);
+    const result = await body(session);
+    await session.run("COMMIT");
+    return result;
+  } catch (error) {
+    if (!isBroken(error)) await session.rollback();
+    throw error;
+  }
+}
+
+/** A text as the server can keep it: U+0000 is replaced, as lone surrogates are. */
+export function storable(text: string): string {
+  return text.includes("\0") ? text.replaceAll("\0", "\ufffd").toWellFormed() : text.toWellFormed();
+}
+
+function storableValue(value: SqlValue): SqlValue {
+  if (Array.isArray(value)) return value.map((item: Scalar) => storableValue(item) as Scalar);
+  return typeof value === "string" ? storable(value) : value;
+}
+
+/** One array a column, as `unnest` takes them. `width` says how many, for when there is no row. */
+export function transposed(rows: readonly (readonly Scalar[])[], width: number): Scalar[][] {
+  return Array.from({ length: width }, (_, column) => rows.map((row) => row[column] ?? null));
+}
+
+export type SqlType = "text" | "bigint" | "double precision";
+
+/** `unnest($1::text[], …) AS given (name, …)`: rows out of one array a column, from parameter `first` on. */
+export function given(columns: Readonly<Record<string, SqlType>>, first = 1): string {
+  const arrays = Object.values(columns).map((type, i) => `$${first + i}::${type}[]`);
+  return `unnest(${arrays.join(", ")}) AS given (${Object.keys(columns).join(", ")})`;
+}

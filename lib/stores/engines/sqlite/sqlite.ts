@@ -1,0 +1,220 @@
+import {
+  type DatabaseSync,
+  type SQLInputValue,
+  type SQLOutputValue,
+  type StatementSync,
+} from "../../../../deps.ts";
+import { yieldToEventLoop } from "../../../core/abort.ts";
+import { messageOf, ParleyError } from "../../../core/errors.ts";
+import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
+import { SqliteConnection } from "./connection.ts";
+import { MALFORMED, RESTORE, type SqliteOptions, transaction } from "./file.ts";
+
+export type { Migration, SqliteOptions } from "./file.ts";
+
+/** For a file whose rows came from sources, and from nowhere else. */
+export const BASE_ROWS_REFILL = `run \`deno task pipeline\` with all sources, or ${RESTORE}`;
+
+/** How long a write tries again, asynchronously, before the file counts as unavailable. */
+const PATIENCE_MS = 10_000;
+/** Time for rows in one transaction. Its commit takes about as long again, so that none holds the lock 20 ms. */
+const HOLD_MS = 10;
+
+/** `exec` gives no error code, so that the sentence must do. */
+function isBusy(error: unknown): boolean {
+  return messageOf(error).includes("database is locked");
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resume) => setTimeout(resume, ms));
+}
+
+/** The engine writes U+0000 but reads a text only up to it, so it is replaced as lone surrogates are. */
+function readable(value: SQLInputValue): SQLInputValue {
+  return typeof value === "string" && value.includes("\0") ? value.replaceAll("\0", "\ufffd") : value;
+}
+
+/** A statement with the names of its columns; it gives rows as arrays, which the engine makes in half the time. */
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly names: readonly string[];
+}
+
+/** A plain object of a row. A row that the engine makes an object of has no prototype, and costs more to copy. */
+function plain(names: readonly string[], values: readonly SQLOutputValue[]): Record<string, SQLOutputValue> {
+  const row: Record<string, SQLOutputValue> = {};
+  for (let i = 0; i < names.length; i++) row[names[i]!] = values[i]!;
+  return row;
+}
+
+/**
+ * A database with its statements prepared once, by their text. Rows come back as plain objects. Made over a file that
+ * cannot be used, it throws `unavailable` from its calls until the file can be.
+ */
+export class Sqlite {
+  private readonly connection: SqliteConnection;
+  private readonly statements = new Map<string, Prepared>();
+  private preparedOn: DatabaseSync | null = null;
+
+  /** Throws `denied` if this process lacks the permission to open the file. */
+  constructor(private readonly options: SqliteOptions) {
+    this.connection = new SqliteConnection(options);
+  }
+
+  /** What is open now. */
+  get db(): DatabaseSync {
+    return this.connection.current();
+  }
+
+  private asking<T>(body: () => T): T {
+    try {
+      return body();
+    } catch (error) {
+      throw this.connection.explain(error);
+    }
+  }
+
+  private prepare(sql: string): Prepared {
+    const { db } = this;
+    if (db !== this.preparedOn) {
+      this.statements.clear();
+      this.preparedOn = db;
+    }
+    let prepared = this.statements.get(sql);
+    if (prepared === undefined) {
+      const statement = db.prepare(sql);
+      statement.setReturnArrays(true);
+      prepared = { statement, names: statement.columns().map((column) => column.name) };
+      this.statements.set(sql, prepared);
+    }
+    return prepared;
+  }
+
+  /** Returns how many rows changed. */
+  run(sql: string, ...values: SQLInputValue[]): number {
+    return this.asking(() => Number(this.prepare(sql).statement.run(...values.map(readable)).changes));
+  }
+
+  all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.asking(() => {
+      const { statement, names } = this.prepare(sql);
+      const rows = statement.all(...values.map(readable)) as unknown as SQLOutputValue[][];
+      return rows.map((row) => plain(names, row)) as Row[];
+    });
+  }
+
+  get<Row>(sql: string, ...values: SQLInputValue[]): Row | null {
+    return this.asking(() => {
+      const { statement, names } = this.prepare(sql);
+      const row = statement.get(...values.map(readable)) as unknown as SQLOutputValue[] | undefined;
+      return row === undefined ? null : plain(names, row) as Row;
+    });
+  }
+
+  /**
+   * {@link transaction}, off the caller's turn, so that timers and signals get theirs between batches. Where another
+   * process holds the lock it tries again without blocking, and throws `unavailable` after 10 s.
+   */
+  async write<T>(body: () => T, o: Abortable = {}): Promise<T> {
+    o.signal?.throwIfAborted();
+    const deadline = performance.now() + PATIENCE_MS;
+    while (true) {
+      await yieldToEventLoop(o);
+      try {
+        return transaction(this.db, body);
+      } catch (error) {
+        if (!isBusy(error)) throw this.connection.explain(error);
+        if (performance.now() > deadline) throw this.locked(error);
+      }
+      await pause(1 + Math.random() * 9);
+    }
+  }
+
+  /**
+   * Applies `each` to every row, in as many transactions as it takes for none to hold the lock longer than about
+   * 20 ms. `seal` runs at the end of each of them. Neither may await. The signal is heeded between them.
+   */
+  async writeEach<T>(
+    rows: readonly T[],
+    each: (row: T) => void,
+    { seal, signal }: { seal?: () => void } & Abortable = {},
+  ): Promise<void> {
+    signal?.throwIfAborted();
+    for (let next = 0; next < rows.length;) {
+      // A writer in another process polls for the lock: without a gap it would wait until all rows are through.
+      if (next > 0) await pause(1);
+      next = await this.write(() => {
+        const end = applyFor(HOLD_MS, rows, next, each);
+        seal?.();
+        return end;
+      }, { signal });
+    }
+  }
+
+  /** Repeats a statement that changes at most `limit` rows until it changes fewer; returns the sum. */
+  async writeAll(
+    o: { sql: string; limit: number; values: readonly SQLInputValue[] } & Abortable,
+  ): Promise<number> {
+    let sum = 0;
+    while (true) {
+      const changes = await this.write(() => this.run(o.sql, ...o.values, o.limit), o);
+      sum += changes;
+      if (changes < o.limit) return sum;
+      await pause(1);
+    }
+  }
+
+  /** Empties the write-ahead log into the file, so that no erased byte stays in it. */
+  async scrub(): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
+    while (!this.checkpoint()) {
+      if (performance.now() > deadline) throw this.locked(null);
+      await pause(10);
+    }
+  }
+
+  private checkpoint(): boolean {
+    return this.get<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)")?.busy === 0;
+  }
+
+  private locked(cause: unknown): ParleyError {
+    return new ParleyError(
+      "unavailable",
+      `${this.options.path} was locked by another process for ${PATIENCE_MS / 1_000} s; try again`,
+      { cause },
+    );
+  }
+
+  /** Throws `unavailable` if a statement has met damage since the file was opened, or `thorough` finds some. */
+  health({ thorough = false }: HealthOptions = {}): Health {
+    const start = performance.now();
+    const { version, bytes } = this.get<{ version: string; bytes: number }>(
+      "SELECT sqlite_version() AS version, page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size",
+    )!;
+    const latency_ms = performance.now() - start;
+    if (thorough) this.checkPages();
+    this.connection.refuseDamaged();
+    return { adapter: "sqlite", version, latency_ms, bytes };
+  }
+
+  private checkPages(): void {
+    const found = this.get<{ quick_check: string }>("PRAGMA quick_check(1)")?.quick_check;
+    if (found !== "ok") {
+      throw this.connection.explain(new Error(MALFORMED, { cause: found }));
+    }
+  }
+
+  close(): void {
+    this.statements.clear();
+    this.preparedOn = null;
+    this.connection.close();
+  }
+}
+
+/** Applies `each` to rows from `start` on for about `ms`, and to one at least; returns where it stopped. */
+function applyFor<T>(ms: number, rows: readonly T[], start: number, each: (row: T) => void): number {
+  const until = performance.now() + ms;
+  let next = start;
+  do each(rows[next++]!); while (next < rows.length && performance.now() < until);
+  return next;
+}

@@ -1,0 +1,297 @@
+import { abortable } from "../../../core/abort.ts";
+import { compareText } from "../../../core/text.ts";
+import type { Abortable, Health, JsonObject } from "../../../core/types.ts";
+import type { Engagement } from "../../analytics/port.ts";
+import { SetDigest } from "../../engines/set_digest.ts";
+import type { IntentCount } from "../../documents/port.ts";
+import { Neo4jConnection, type Neo4jOptions } from "./connection.ts";
+import * as cypher from "./cypher.ts";
+import { sortKey } from "./sort_key.ts";
+import type {
+  ConversationEngagement,
+  EngagedConversation,
+  GraphCounts,
+  GraphStore,
+  Target,
+} from "../port.ts";
+
+/** Edges that one transaction sets or deletes, about. */
+const BATCH = 1_000;
+/** How long a walk over the whole graph may take. */
+const WALK_MS = 600_000;
+
+/** One user's edge to a campaign, as it comes out of `ENGAGED_BY`. */
+type Packed = readonly [string, number, number, number, number, string];
+/** One conversation's edge to a campaign, as it comes out of `ENGAGED_IN`. */
+type PackedLedTo = readonly [string, number, number, number, number];
+
+/** Something whose edges are set, with the ids at their other ends. */
+interface Owner<Edge> {
+  readonly id: string;
+  readonly edges: readonly Edge[];
+}
+
+/**
+ * {@link GraphStore} in Neo4j, in one namespace of one database. Connects at the first call; makes its constraints
+ * before the first write. Times are kept as ISO 8601 text, which loses nothing and sorts.
+ *
+ * As in the embedded store a user, conversation, intent or campaign is there when an edge names it, and a campaign also
+ * when its targets were set. Users without edges are deleted; the other nodes stay for the next edge and are not counted.
+ * The server overwrites deleted records when it needs their space, and keeps transaction logs as it is configured to.
+ */
+export class Neo4jGraph implements GraphStore {
+  private readonly connection: Neo4jConnection;
+  private readonly namespace: string;
+  private schema: Promise<void> | null = null;
+
+  /** Throws `invalid` for a URL that cannot be meant; everything else comes from the first call. */
+  constructor(o: Neo4jOptions) {
+    this.connection = new Neo4jConnection(o);
+    this.namespace = this.connection.address.namespace;
+  }
+
+  async setTargets(
+    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
+  ): Promise<number> {
+    const campaigns = o.campaigns.map(({ campaign_id, intents }) => ({
+      id: campaign_id,
+      edges: [...new Set(intents)].map((intent) => ({ campaign_id, intent })),
+    }));
+    return await this.setEdges(campaigns, "intent", o, async (run, { owners, edges }) => {
+      await run(cypher.LIST_CAMPAIGNS, { campaigns: owners });
+      await run(cypher.PUT_TARGETS, { edges });
+    });
+  }
+
+  async setExpressed(
+    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+  ): Promise<number> {
+    return await this.setEdges(edgesByUser(o), "intent", o, async (run, { owners: users, edges }) => {
+      await run(cypher.TRIM_EXPRESSED, { users });
+      await run(cypher.PUT_EXPRESSED, { edges });
+      await run(cypher.DROP_USERS, { users });
+    });
+  }
+
+  async setEngaged(
+    o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+  ): Promise<number> {
+    return await this.setEdges(edgesByUser(o), "campaign_id", o, async (run, { owners: users, edges }) => {
+      await run(cypher.TRIM_ENGAGED, { users });
+      await run(cypher.PUT_ENGAGED, { edges });
+      await run(cypher.DROP_USERS, { users });
+    });
+  }
+
+  async setConversations(
+    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+  ): Promise<number> {
+    const edges = o.conversations.flatMap(({ engagement, ...whose }) =>
+      engagement.map((edge) => ({ ...whose, ...edge }))
+    );
+    const owners = edgesByUser({ user_ids: o.user_ids, edges });
+    return await this.setEdges(owners, "campaign_id", o, async (run, { owners: users, edges }) => {
+      const conversations = [...Map.groupBy(edges, (edge) => edge.conversation_id)].map(([id, own]) => ({
+        id,
+        user_id: own[0]!.user_id,
+        kept: own.map((edge) => edge.campaign_id),
+      }));
+      await run(cypher.TRIM_CONVERSATIONS, { users, kept: conversations.map(({ id }) => id) });
+      await run(cypher.TRIM_HAD, { conversations });
+      await run(cypher.TRIM_LED_TO, { conversations });
+      await run(cypher.PUT_LED_TO, { edges });
+      await run(cypher.DROP_USERS, { users });
+    });
+  }
+
+  /** Sets the edges of whole owners in one transaction a batch; `other` names the far end of an edge. */
+  private async setEdges<Edge extends { readonly [name in Other]: string }, Other extends string>(
+    all: readonly Owner<Edge>[],
+    other: Other,
+    o: Abortable,
+    set: (run: Run, batch: { owners: JsonObject[]; edges: Edge[] }) => Promise<void>,
+  ): Promise<number> {
+    let standing = 0;
+    for (const batch of batchesOf(all)) {
+      const owners = batch.map(({ id, edges }) => ({
+        id,
+        sort: sortKey(id),
+        kept: edges.map((edge) => edge[other]),
+      }));
+      // Writers that take what they share in one order wait for each other, where they would deadlock.
+      const edges = batch.flatMap((owner) => owner.edges)
+        .sort((a, b) => compareText(a[other], b[other]))
+        .map((edge) => ({ ...edge, sort: sortKey(edge[other]) }));
+      await this.write((run) => set(run, { owners, edges }), o);
+      standing += edges.length;
+    }
+    return standing;
+  }
+
+  async engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]> {
+    const users = await this.read<{ user_id: string; edges: Packed[] }>(cypher.ENGAGED_BY, {
+      user_ids: [...new Set(o.user_ids)],
+      limit: o.limit,
+    }, o);
+    return users.sort((a, b) => compareText(a.user_id, b.user_id)).flatMap(({ user_id, edges }) =>
+      edges.sort(([a], [b]) => compareText(a, b)).map((edge) => engagement(user_id, edge))
+    );
+  }
+
+  async engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]> {
+    const conversations = await this.read<
+      { conversation_id: string; user_id: string; edges: PackedLedTo[] }
+    >(cypher.ENGAGED_IN, { conversation_ids: [...new Set(o.conversation_ids)] }, o);
+    return conversations.sort((a, b) => compareText(a.conversation_id, b.conversation_id))
+      .flatMap(({ edges, ...whose }) =>
+        edges.sort(([a], [b]) => compareText(a, b)).map((edge) => ({ ...whose, ...ledTo(edge) }))
+      );
+  }
+
+  async intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
+    return await this.read<IntentCount>(cypher.INTENTS_OF, { user_id: o.user_id, limit: o.limit }, o);
+  }
+
+  async targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
+    return await this.read<Target>(cypher.TARGETING, { intents: [...new Set(o.intents)], limit: o.limit }, o);
+  }
+
+  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    let gone = 0;
+    for (const ids of chunks([...new Set(o.user_ids)], BATCH / 10)) {
+      gone += await this.write(async (run) => {
+        const led_to = await goneBy(run, cypher.DELETE_CONVERSATIONS, { ids });
+        return led_to + await goneBy(run, cypher.DELETE_USERS, { ids });
+      }, o);
+    }
+    return gone;
+  }
+
+  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+    let gone = 0;
+    for (const ids of chunks([...new Set(o.campaign_ids)], BATCH / 10)) {
+      let last: number;
+      do {
+        last = await this.write((run) => goneBy(run, cypher.DELETE_ENGAGED, { ids, limit: BATCH }), o);
+        gone += last;
+      } while (last === BATCH);
+      gone += await this.write((run) => goneBy(run, cypher.DELETE_CAMPAIGNS, { ids }), o);
+    }
+    return gone;
+  }
+
+  async counts(o: Abortable = {}): Promise<GraphCounts> {
+    const counts: Record<string, number> = {};
+    for (const [name, statement] of Object.entries(cypher.COUNTS)) {
+      const [row] = await this.read<{ count: number }>(statement, {}, { ...o, ms: WALK_MS });
+      counts[name] = row!.count;
+    }
+    return counts as unknown as GraphCounts;
+  }
+
+  async isEmpty(o: Abortable = {}): Promise<boolean> {
+    const [row] = await this.read<{ empty: boolean }>(cypher.IS_EMPTY, {}, o);
+    return row!.empty;
+  }
+
+  async digest(o: Abortable = {}): Promise<string> {
+    return await this.connection.read(async (tx) => {
+      const digest = new SetDigest();
+      for (const [kind, statement] of Object.entries(cypher.EDGES)) {
+        // Rows come as they are taken: the driver asks the server for a thousand at a time.
+        for await (const row of tx.run(statement, { namespace: this.namespace })) {
+          digest.add([kind, row.toObject()]);
+        }
+      }
+      return digest.hex();
+    }, { ...o, ms: WALK_MS });
+  }
+
+  async health(o: Abortable = {}): Promise<Health> {
+    const version = await this.connection.version(o);
+    const start = performance.now();
+    await this.read("RETURN 1 AS one", {}, o);
+    return { adapter: "neo4j", version, latency_ms: performance.now() - start, bytes: null };
+  }
+
+  close(): Promise<void> {
+    return this.connection.close();
+  }
+
+  private async read<Row>(
+    statement: string,
+    parameters: object,
+    o: { ms?: number } & Abortable,
+  ): Promise<Row[]> {
+    return await this.connection.read(async (tx) => {
+      const { records } = await tx.run(statement, { ...parameters, namespace: this.namespace });
+      return records.map((record) => record.toObject() as Row);
+    }, o);
+  }
+
+  private async write<T>(work: (run: Run) => Promise<T>, o: Abortable): Promise<T> {
+    await abortable(o.signal, () => this.schemaMade());
+    return await this.connection.write((tx) =>
+      work(async (statement, parameters) => {
+        const { records } = await tx.run(statement, { ...parameters, namespace: this.namespace });
+        return records.map((record) => record.toObject());
+      }), o);
+  }
+
+  /** Once for all calls, so that none of them can give it up. */
+  private schemaMade(): Promise<void> {
+    return this.schema ??= this.makeSchema().catch((error) => {
+      this.schema = null;
+      throw error;
+    });
+  }
+
+  /** One transaction a constraint, since a server may lock more for each than it can for all. */
+  private async makeSchema(): Promise<void> {
+    for (const statement of cypher.SCHEMA) {
+      await this.connection.write((tx) => tx.run(statement));
+    }
+  }
+}
+
+type Run = (statement: string, parameters: object) => Promise<JsonObject[]>;
+
+async function goneBy(run: Run, statement: string, parameters: object): Promise<number> {
+  const [row] = await run(statement, parameters);
+  return row!.gone as number;
+}
+
+/** Each user once, with their edges. Edges of users that are not asked for are left out. */
+function edgesByUser<Edge extends { readonly user_id: string }>(
+  o: { user_ids: readonly string[]; edges: readonly Edge[] },
+): Owner<Edge>[] {
+  const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
+  return [...new Set(o.user_ids)].map((id) => ({ id, edges: edges.get(id) ?? [] }));
+}
+
+/** Groups owners until a group has {@link BATCH} edges; an owner without edges counts as one. */
+function* batchesOf<Edge>(all: readonly Owner<Edge>[]): Generator<Owner<Edge>[]> {
+  let batch: Owner<Edge>[] = [];
+  let size = 0;
+  for (const owner of all) {
+    batch.push(owner);
+    size += Math.max(1, owner.edges.length);
+    if (size < BATCH) continue;
+    yield batch;
+    [batch, size] = [[], 0];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}
+
+function ledTo([campaign_id, impressions, clicks, conversions, dismissals]: PackedLedTo) {
+  return { campaign_id, impressions, clicks, conversions, dismissals };
+}
+
+function engagement(user_id: string, edge: Packed): Engagement {
+  const [campaign_id, impressions, clicks, conversions, dismissals, last] = edge;
+  return { user_id, campaign_id, impressions, clicks, conversions, dismissals, last };
+}

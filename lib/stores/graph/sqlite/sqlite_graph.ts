@@ -1,0 +1,294 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
+import { yieldToEventLoop } from "../../../core/abort.ts";
+import type { Abortable, Health, HealthOptions, JsonObject } from "../../../core/types.ts";
+import type { Engagement } from "../../analytics/port.ts";
+import { SetDigest } from "../../engines/set_digest.ts";
+import type { IntentCount } from "../../documents/port.ts";
+import { Sqlite, type SqliteOptions } from "../../engines/sqlite/sqlite.ts";
+import type {
+  ConversationEngagement,
+  EngagedConversation,
+  GraphCounts,
+  GraphStore,
+  Target,
+} from "../port.ts";
+import { GRAPH_MIGRATIONS, REFILL } from "./schema.ts";
+
+/** Rows that one page reads, or one transaction deletes at most. */
+const PAGE = 500;
+
+/** One user's edges to campaigns, as they come out of {@link ENGAGED_BY}. */
+type Packed = readonly [string, number, number, number, number, string];
+
+/**
+ * A row a user, with the edges as one JSON text: a row an edge takes half as long again to come out of the engine. It sorts all edges of
+ * a user, who has some thousands at the most.
+ */
+const ENGAGED_BY = `
+SELECT given.value AS user_id, (
+  SELECT json_group_array(
+    json_array(campaign_id, impressions, clicks, conversions, dismissals, last) ORDER BY campaign_id
+  ) FROM (SELECT * FROM engaged WHERE user_id = given.value
+          ORDER BY clicks + conversions > 0 DESC, last DESC, campaign_id LIMIT ?2)
+) AS edges FROM (SELECT DISTINCT value FROM json_each(?1)) AS given ORDER BY given.value`;
+
+/**
+ * {@link GraphStore} in one SQLite file. A user, conversation, intent or campaign is there when an edge names it, and a
+ * campaign also when its targets were set, even to none. Of edges equally new, the first by campaign come first. Deletions count
+ * the edges that went.
+ */
+export class SqliteGraph implements GraphStore {
+  private readonly db: Sqlite;
+
+  /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
+  constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+    this.db = new Sqlite({ ...o, migrations: GRAPH_MIGRATIONS, refill: REFILL });
+  }
+
+  async setTargets(
+    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
+  ): Promise<number> {
+    let standing = 0;
+    await this.db.writeEach(o.campaigns, ({ campaign_id, intents }) => {
+      const given = JSON.stringify(intents);
+      this.db.run("INSERT INTO campaigns VALUES (?) ON CONFLICT DO NOTHING", campaign_id);
+      this.db.run(
+        "DELETE FROM targets WHERE campaign_id = ? AND intent NOT IN (SELECT value FROM json_each(?))",
+        campaign_id,
+        given,
+      );
+      this.db.run("INSERT OR IGNORE INTO targets SELECT ?, value FROM json_each(?)", campaign_id, given);
+      standing += new Set(intents).size;
+    }, o);
+    return standing;
+  }
+
+  setExpressed(
+    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+  ): Promise<number> {
+    const others =
+      "DELETE FROM expressed WHERE user_id = ? AND intent NOT IN (SELECT value FROM json_each(?))";
+    return this.setEdges(o, { others, to: (edge) => edge.intent, put: (edge) => this.putExpressed(edge) });
+  }
+
+  private putExpressed(edge: IntentCount): void {
+    this.db.run(
+      `INSERT INTO expressed (user_id, intent, count, last) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET count = excluded.count, last = excluded.last
+       WHERE (count, last) IS NOT (excluded.count, excluded.last)`,
+      ...[edge.user_id, edge.intent, edge.count, edge.last],
+    );
+  }
+
+  setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable): Promise<number> {
+    const others =
+      "DELETE FROM engaged WHERE user_id = ? AND campaign_id NOT IN (SELECT value FROM json_each(?))";
+    return this.setEdges(o, { others, to: (edge) => edge.campaign_id, put: (edge) => this.putEngaged(edge) });
+  }
+
+  /** Makes `edges` all that each user has: `others` deletes those to anything else. Returns how many there are. */
+  private async setEdges<Edge extends { readonly user_id: string }>(
+    o: { user_ids: readonly string[]; edges: readonly Edge[] } & Abortable,
+    { others, to, put }: { others: string; to: (edge: Edge) => string; put: (edge: Edge) => void },
+  ): Promise<number> {
+    const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
+    let standing = 0;
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      const own = edges.get(user_id) ?? [];
+      this.db.run(others, user_id, JSON.stringify(own.map(to)));
+      own.forEach(put);
+      standing += own.length;
+    }, o);
+    return standing;
+  }
+
+  private putEngaged(edge: Engagement): void {
+    this.db.run(
+      `INSERT INTO engaged (user_id, campaign_id, impressions, clicks, conversions, dismissals, last)
+       VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (campaign_id, user_id) DO UPDATE SET impressions = excluded.impressions,
+         clicks = excluded.clicks, conversions = excluded.conversions, dismissals = excluded.dismissals,
+         last = excluded.last
+       WHERE (impressions, clicks, conversions, dismissals, last) IS NOT (excluded.impressions, excluded.clicks,
+         excluded.conversions, excluded.dismissals, excluded.last)`,
+      ...[edge.user_id, edge.campaign_id, edge.impressions, edge.clicks, edge.conversions],
+      ...[edge.dismissals, edge.last],
+    );
+  }
+
+  async setConversations(
+    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+  ): Promise<number> {
+    const conversations = Map.groupBy(o.conversations, ({ user_id }) => user_id);
+    let standing = 0;
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      const own = conversations.get(user_id) ?? [];
+      this.db.run(
+        "DELETE FROM led_to WHERE user_id = ? AND conversation_id NOT IN (SELECT value FROM json_each(?))",
+        user_id,
+        JSON.stringify(own.map(({ conversation_id }) => conversation_id)),
+      );
+      for (const conversation of own) this.putConversation(conversation);
+      standing += own.reduce((sum, { engagement }) => sum + engagement.length, 0);
+    }, o);
+    return standing;
+  }
+
+  private putConversation({ conversation_id, user_id, engagement }: EngagedConversation): void {
+    this.db.run(
+      "DELETE FROM led_to WHERE conversation_id = ? AND campaign_id NOT IN (SELECT value FROM json_each(?))",
+      conversation_id,
+      JSON.stringify(engagement.map(({ campaign_id }) => campaign_id)),
+    );
+    for (const { campaign_id, impressions, clicks, conversions, dismissals } of engagement) {
+      this.db.run(
+        `INSERT INTO led_to (conversation_id, campaign_id, user_id, impressions, clicks, conversions, dismissals)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET user_id = excluded.user_id, impressions = excluded.impressions,
+           clicks = excluded.clicks, conversions = excluded.conversions, dismissals = excluded.dismissals
+         WHERE (user_id, impressions, clicks, conversions, dismissals) IS NOT (excluded.user_id,
+           excluded.impressions, excluded.clicks, excluded.conversions, excluded.dismissals)`,
+        ...[conversation_id, campaign_id, user_id, impressions, clicks, conversions, dismissals],
+      );
+    }
+  }
+
+  async engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]> {
+    o.signal?.throwIfAborted();
+    return this.db.all<ConversationEngagement>(
+      `SELECT conversation_id, user_id, campaign_id, impressions, clicks, conversions, dismissals FROM led_to
+       WHERE conversation_id IN (SELECT value FROM json_each(?)) ORDER BY conversation_id, campaign_id`,
+      JSON.stringify(o.conversation_ids),
+    );
+  }
+
+  async engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]> {
+    o.signal?.throwIfAborted();
+    const users = this.db.all<{ user_id: string; edges: string }>(
+      ENGAGED_BY,
+      JSON.stringify(o.user_ids),
+      o.limit,
+    );
+    return users.flatMap(({ user_id, edges }) =>
+      (JSON.parse(edges) as Packed[]).map((edge) => engagement(user_id, edge))
+    );
+  }
+
+  async intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
+    o.signal?.throwIfAborted();
+    return this.db.all<IntentCount>(
+      "SELECT user_id, intent, count, last FROM expressed WHERE user_id = ? ORDER BY count DESC, intent LIMIT ?",
+      o.user_id,
+      o.limit,
+    );
+  }
+
+  async targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
+    o.signal?.throwIfAborted();
+    return this.db.all<Target>(
+      `SELECT campaign_id, intent FROM targets WHERE intent IN (SELECT value FROM json_each(?))
+       ORDER BY campaign_id, intent LIMIT ?`,
+      JSON.stringify(o.intents),
+      o.limit,
+    );
+  }
+
+  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    let gone = 0;
+    await this.db.writeEach(o.user_ids, (user_id) => {
+      gone += this.db.run("DELETE FROM expressed WHERE user_id = ?", user_id);
+      gone += this.db.run("DELETE FROM engaged WHERE user_id = ?", user_id);
+      gone += this.db.run("DELETE FROM led_to WHERE user_id = ?", user_id);
+    }, o);
+    await this.db.scrub();
+    return gone;
+  }
+
+  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+    const engaged = await this.db.writeAll({
+      sql: `DELETE FROM engaged WHERE (campaign_id, user_id) IN (
+              SELECT campaign_id, user_id FROM engaged
+              WHERE campaign_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+      values: [JSON.stringify(o.campaign_ids)],
+      limit: PAGE,
+      signal: o.signal,
+    });
+    const led_to = await this.db.writeAll({
+      sql: `DELETE FROM led_to WHERE (conversation_id, campaign_id) IN (
+              SELECT conversation_id, campaign_id FROM led_to
+              WHERE campaign_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
+      values: [JSON.stringify(o.campaign_ids)],
+      limit: PAGE,
+      signal: o.signal,
+    });
+    let targets = 0;
+    await this.db.writeEach(o.campaign_ids, (campaign_id) => {
+      targets += this.db.run("DELETE FROM targets WHERE campaign_id = ?", campaign_id);
+      this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", campaign_id);
+    }, o);
+    return engaged + led_to + targets;
+  }
+
+  async counts(o: Abortable = {}): Promise<GraphCounts> {
+    o.signal?.throwIfAborted();
+    return this.db.get<GraphCounts>(
+      `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged
+                                     UNION SELECT user_id FROM led_to)) AS users,
+              (SELECT count(*) FROM (SELECT intent FROM expressed UNION SELECT intent FROM targets)) AS intents,
+              (SELECT count(*) FROM campaigns) AS campaigns,
+              (SELECT count(DISTINCT conversation_id) FROM led_to) AS conversations,
+              (SELECT count(*) FROM expressed) AS expressed,
+              (SELECT count(*) FROM engaged) AS engaged,
+              (SELECT count(*) FROM led_to) AS led_to,
+              (SELECT count(*) FROM targets) AS targets`,
+    )!;
+  }
+
+  async isEmpty(o: Abortable = {}): Promise<boolean> {
+    o.signal?.throwIfAborted();
+    const tables = ["campaigns", "expressed", "engaged", "led_to", "targets"];
+    return tables.every((table) => this.db.all(`SELECT 1 FROM ${table} LIMIT 1`).length === 0);
+  }
+
+  async digest(o: Abortable = {}): Promise<string> {
+    const digest = new SetDigest();
+    const tables = {
+      expressed: "user_id, intent",
+      engaged: "campaign_id, user_id",
+      led_to: "conversation_id, campaign_id",
+      targets: "campaign_id, intent",
+    };
+    for (const [table, key] of Object.entries(tables)) {
+      for await (const edge of this.edges(table, key, o)) digest.add([table, edge]);
+    }
+    return digest.hex();
+  }
+
+  /** All edges of a table, in the order of its two key columns. */
+  private async *edges(table: string, key: string, o: Abortable): AsyncGenerator<JsonObject> {
+    const [first, second] = key.split(", ") as [string, string];
+    const sql = `SELECT * FROM ${table} WHERE (${key}) > (?, ?) ORDER BY ${key} LIMIT ${PAGE}`;
+    let after: JsonObject = { [first]: "", [second]: "" };
+    while (true) {
+      await yieldToEventLoop(o);
+      const rows = this.db.all<JsonObject>(sql, after[first] as string, after[second] as string);
+      yield* rows;
+      if (rows.length < PAGE) return;
+      after = rows.at(-1)!;
+    }
+  }
+
+  async health(o: HealthOptions = {}): Promise<Health> {
+    o.signal?.throwIfAborted();
+    return this.db.health(o);
+  }
+
+  async close(): Promise<void> {
+    this.db.close();
+  }
+}
+
+function engagement(user_id: string, edge: Packed): Engagement {
+  const [campaign_id, impressions, clicks, conversions, dismissals, last] = edge;
+  return { user_id, campaign_id, impressions, clicks, conversions, dismissals, last };
+}

@@ -1,0 +1,49 @@
+import { batches } from "../../../core/batch.ts";
+import { vectorOf } from "./rows.ts";
+import { among, type MilvusRow, type MilvusTable, VALUES } from "./table.ts";
+import type { Hit } from "../port.ts";
+import { bestFirst } from "../rows.ts";
+
+/** Milvus computes in single precision, so scores that are closer than this may stand in either order. */
+const CLOSE = 2e-6;
+
+/**
+ * Puts what a search found into an order that does not depend on the server: best first, ties by id. Scores that are
+ * close are computed anew from the stored vectors, in double precision; there are few, mostly equal texts.
+ */
+export async function settled(
+  o: {
+    table: MilvusTable;
+    vector: Float32Array;
+    found: readonly MilvusRow[];
+    signal: AbortSignal | undefined;
+  },
+): Promise<Hit[]> {
+  const exact = new Map<string, number>();
+  for await (const keys of batches(closeKeys(o.found), VALUES)) {
+    const filter = among("key", keys);
+    const fields = ["key", "vector"];
+    const rows = await o.table.query({ filter, fields, freshness: "own", signal: o.signal });
+    for (const row of rows) exact.set(String(row.key), dot(o.vector, vectorOf(row)));
+  }
+  const hits = o.found.map(({ key, id, score }) => ({
+    id: String(id),
+    score: exact.get(String(key)) ?? Number(score),
+  }));
+  return hits.sort(bestFirst);
+}
+
+/** Keys of the rows, which are best first, whose score is close to that of the row before or after. */
+function closeKeys(found: readonly MilvusRow[]): string[] {
+  const score = (at: number) => Number(found[at]?.score ?? NaN);
+  return found.flatMap(({ key }, at) => {
+    const close = [at - 1, at + 1].some((beside) => Math.abs(score(beside) - score(at)) <= CLOSE);
+    return close ? [String(key)] : [];
+  });
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let d = 0; d < a.length; d++) sum += a[d]! * b[d]!;
+  return sum;
+}

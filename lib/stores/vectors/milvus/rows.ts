@@ -1,0 +1,111 @@
+import type { Role, WriteCounts } from "../../../core/types.ts";
+import type { VectorRow } from "../port.ts";
+import { bytesOf } from "../rows.ts";
+import type { MilvusField, MilvusRow } from "./table.ts";
+
+/** `gone` of a row that nothing has replaced. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
+
+/** A filter for the rows that are valid now. */
+export const LIVE = `gone == ${NEVER}`;
+
+const text = (name: string, max_length: number) => ({ name, data_type: "VarChar", max_length } as const);
+/** An id has at most 256 UTF-16 units, of 3 bytes at the most. */
+const ID_BYTES = 768;
+
+/**
+ * The scalar fields of a collection. Absent is "", which no user id and no time is, because Milvus before 2.5 knows
+ * no null. A row is in the builds numbered from `born` to before `gone`; `key` is `id` for the row that is valid now.
+ */
+export const FIELDS: readonly MilvusField[] = [
+  { ...text("key", ID_BYTES + 32), is_primary_key: true },
+  text("id", ID_BYTES),
+  text("user_id", ID_BYTES),
+  text("role", 16),
+  text("timestamp", 32),
+  text("content_hash", ID_BYTES + 32),
+  { name: "born", data_type: "Int64" },
+  { name: "gone", data_type: "Int64" },
+];
+
+/** What is read to compare a row with what is to be written. */
+export const SCALARS = ["key", "user_id", "role", "timestamp", "content_hash", "born"] as const;
+/** What is read to give a row back. */
+export const WHOLE = [...SCALARS, "vector"] as const;
+
+export function encodeRow(row: VectorRow, born: number): MilvusRow {
+  return {
+    key: row.id,
+    id: row.id,
+    user_id: row.user_id ?? "",
+    role: row.role,
+    timestamp: row.timestamp ?? "",
+    content_hash: row.content_hash,
+    born,
+    gone: NEVER,
+    vector: [...row.vector],
+  };
+}
+
+export function decodeRow(row: MilvusRow): VectorRow {
+  return {
+    id: String(row.key),
+    user_id: row.user_id === "" ? null : String(row.user_id),
+    role: row.role as Role,
+    timestamp: row.timestamp === "" ? null : String(row.timestamp),
+    content_hash: String(row.content_hash),
+    vector: vectorOf(row),
+  };
+}
+
+export function vectorOf({ vector }: MilvusRow): Float32Array {
+  return Float32Array.from(vector as number[]);
+}
+
+/** A row that was valid, under a key of its own: ids hold no line break. */
+export function retired(row: MilvusRow, gone: number): MilvusRow {
+  const { key, born } = row;
+  return { ...row, id: key!, key: `${key}\n${born}`, born: Number(born), gone };
+}
+
+/** What an upsert comes to: rows to write, and keys of held rows that a build must keep finding. */
+export interface Plan {
+  readonly counts: WriteCounts;
+  readonly rows: readonly VectorRow[];
+  readonly retire: readonly string[];
+}
+
+/** Compares rows, in their order, with those held by key. `built` is the number of the newest build, or -1. */
+export function planUpsert(
+  o: { rows: readonly VectorRow[]; held: ReadonlyMap<string, MilvusRow>; built: number },
+): Plan {
+  const counts = { inserted: 0, changed: 0, same: 0 };
+  const written = new Map<string, VectorRow>();
+  for (const row of o.rows) {
+    const held = o.held.get(row.id);
+    const before = written.get(row.id) ?? (held && { ...decodeScalars(held), id: row.id });
+    if (before && isSame(before, row)) counts.same++;
+    else {
+      counts[before ? "changed" : "inserted"]++;
+      written.set(row.id, row);
+    }
+  }
+  const retire = [...written.keys()].filter((id) => Number(o.held.get(id)?.born ?? Infinity) <= o.built);
+  return { counts, rows: [...written.values()], retire };
+}
+
+type Scalars = Omit<VectorRow, "vector">;
+
+function decodeScalars(row: MilvusRow): Scalars {
+  return decodeRow({ ...row, vector: [] });
+}
+
+function isSame(a: Scalars, b: Scalars): boolean {
+  return a.content_hash === b.content_hash && a.user_id === b.user_id && a.role === b.role &&
+    a.timestamp === b.timestamp;
+}
+
+/** Bytes of a vector as the digest takes them. */
+export function hexOf(vector: Float32Array): string {
+  return bytesOf(vector).toHex();
+}

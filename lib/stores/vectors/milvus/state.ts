@@ -1,0 +1,79 @@
+import { ParleyError } from "../../../core/errors.ts";
+import type { ModelIdentity } from "../../../core/types.ts";
+import { type Freshness, type MilvusField, quoted } from "./table.ts";
+import type { MilvusTable } from "./table.ts";
+
+/** What is known of one model's vectors as a whole. */
+export interface State {
+  /** Null before the first write. */
+  readonly model: ModelIdentity | null;
+  /** The number that the next build gets; rows written now are born under it. Numbers are never used twice. */
+  readonly next: number;
+  /** The number of each data version's build. */
+  readonly builds: Readonly<Record<number, number>>;
+}
+
+const EMPTY: State = { model: null, next: 1, builds: {} };
+const KEY = "state";
+const FIELDS: readonly MilvusField[] = [
+  { name: "key", data_type: "VarChar", max_length: 16, is_primary_key: true },
+  { name: "value", data_type: "VarChar", max_length: 65_535 },
+];
+/** Every collection must have a vector; this one is never searched. */
+const DIMENSION = 2;
+/** How long an answer to another process's question may be out of date. */
+const HELD_MS = 1_000;
+
+export const notBuilt = (version: number) => `no index was built for version ${version}`;
+
+/**
+ * The state, as the one row of a collection of its own. It is written whole, so it is never half new, and not kept in
+ * collection properties, because those that Milvus does not know are refused by newer versions.
+ */
+export class MilvusState {
+  private held: { readonly state: State; readonly at: number } | null = null;
+
+  constructor(private readonly table: MilvusTable) {}
+
+  /** The state as of now. */
+  now(signal: AbortSignal | undefined): Promise<State> {
+    return this.read("now", signal);
+  }
+
+  /** The state as it was a second ago at the most; writes from here are seen at once. */
+  async recent(signal: AbortSignal | undefined): Promise<State> {
+    if (this.held && performance.now() - this.held.at < HELD_MS) return this.held.state;
+    return await this.read("own", signal);
+  }
+
+  /** The number of a version's build; what another process built a moment ago is found, too. */
+  async buildOf(version: number, signal: AbortSignal | undefined): Promise<number> {
+    const known = await this.recent(signal);
+    const { builds } = known.builds[version] === undefined ? await this.now(signal) : known;
+    if (builds[version] !== undefined) return builds[version];
+    throw new ParleyError("not_found", notBuilt(version));
+  }
+
+  private async read(freshness: Freshness, signal: AbortSignal | undefined): Promise<State> {
+    const at = performance.now();
+    const filter = `key == ${quoted(KEY)}`;
+    const rows = await this.table.query({ filter, fields: ["value"], freshness, signal });
+    const state = rows[0] ? JSON.parse(String(rows[0].value)) as State : EMPTY;
+    this.held = { state, at };
+    return state;
+  }
+
+  async write(state: State, signal: AbortSignal | undefined): Promise<void> {
+    if (!(await this.table.ready(signal))) {
+      await this.table.create({ fields: FIELDS, dimension: DIMENSION, signal });
+    }
+    await this.table.upsert([{ key: KEY, value: JSON.stringify(state), vector: [1, 0] }], signal);
+    this.held = { state, at: performance.now() };
+  }
+
+  /** Forgets the state, and that there was one. */
+  async drop(signal: AbortSignal | undefined): Promise<void> {
+    this.held = null;
+    await this.table.drop(signal);
+  }
+}

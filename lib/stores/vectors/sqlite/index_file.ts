@@ -1,0 +1,114 @@
+import { createHash } from "../../../../deps.ts";
+import { FILE_MODE } from "../../../core/modes.ts";
+import type { Abortable } from "../../../core/types.ts";
+import { removeFile } from "../../engines/disk.ts";
+
+/** What a build recorded of its file, by which the file is verified before it is used. */
+export interface IndexFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** Hex. */
+  readonly sha256: string;
+}
+
+/** An index is not what its build wrote. The message is a sentence: "its file is missing". */
+export class DamagedIndex extends Error {
+  override readonly name = "DamagedIndex";
+}
+
+/** Bytes read before other work gets its turn: a millisecond of hashing. */
+const CHUNK = 1 << 20;
+
+/** Flushes a file that was just written, and returns what it is to be verified by. */
+export async function sealFile(path: string, { signal }: Abortable): Promise<IndexFile> {
+  using file = await Deno.open(path, { read: true, write: true });
+  await file.syncData();
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const chunk of chunksOf(file, signal)) {
+    hash.update(chunk);
+    bytes += chunk.length;
+  }
+  return { path, bytes, sha256: hash.digest("hex") };
+}
+
+/**
+ * Reads a file in chunks, each to be used before the next is asked for. Throws {@link DamagedIndex} if it is missing,
+ * cannot be read, or has not the bytes that were written; that is known only after the last chunk.
+ */
+export async function* readVerified(
+  { path, bytes, sha256 }: IndexFile,
+  { signal }: Abortable = {},
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const info = await orDamaged(() => Deno.stat(path));
+  if (!info.isFile) throw new DamagedIndex("its file is not a regular file");
+  if (info.size !== bytes) throw new DamagedIndex(`its file has ${info.size} bytes instead of ${bytes}`);
+  using file = await orDamaged(() => Deno.open(path));
+  const hash = createHash("sha256");
+  const chunks = chunksOf(file, signal);
+  let length = 0;
+  while (true) {
+    const { value: chunk } = await orDamaged(() => chunks.next());
+    if (chunk === undefined) break;
+    hash.update(chunk);
+    length += chunk.length;
+    if (length > bytes) throw new DamagedIndex("its file grew while it was read");
+    yield chunk;
+  }
+  if (hash.digest("hex") !== sha256) throw new DamagedIndex("its file has other bytes than were written");
+}
+
+/**
+ * Copies a file and verifies the copy, calls `use` with its path and removes it. Only this process knows the copy, so
+ * what `use` maps into memory stays as it was verified, whatever becomes of the file.
+ */
+export async function withVerifiedCopy<T>(
+  file: IndexFile,
+  o: Abortable,
+  use: (path: string) => T,
+): Promise<T> {
+  const copy = `${file.path}.${crypto.randomUUID()}`;
+  try {
+    {
+      using target = await Deno.open(copy, { write: true, createNew: true, mode: FILE_MODE });
+      for await (const chunk of readVerified(file, o)) await writeAll(target, chunk);
+    }
+    return use(copy);
+  } finally {
+    removeFile(copy);
+  }
+}
+
+async function* chunksOf(
+  file: Deno.FsFile,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const buffer = new Uint8Array(CHUNK);
+  while (true) {
+    signal?.throwIfAborted();
+    const length = await file.read(buffer);
+    signal?.throwIfAborted();
+    if (length === null) return;
+    yield buffer.subarray(0, length);
+  }
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+}
+
+/** What the system says of a file that is damaged. Else, as with too many open files, it may be read later. */
+async function orDamaged<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      throw new DamagedIndex("its file is missing");
+    }
+    const { code } = error as { code?: string };
+    if (error instanceof Deno.errors.PermissionDenied || code === "EIO" || code === "ELOOP") {
+      throw new DamagedIndex("its file cannot be read", { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,239 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, node:sqlite is not
+import { yieldToEventLoop } from "../../../core/abort.ts";
+import { batches } from "../../../core/batch.ts";
+import type { Abortable, ModelIdentity, WriteCounts } from "../../../core/types.ts";
+import { SetDigest } from "../../engines/set_digest.ts";
+import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
+import {
+  type Collection,
+  type DeleteExcept,
+  type Hit,
+  INDEXED,
+  PERSONAL,
+  type Search,
+  type VectorCounts,
+  type VectorRow,
+  type VectorStore,
+} from "../port.ts";
+import { bestFirst, faultOf, floatsOf, refuseFaults, type StoredRow, unit } from "../rows.ts";
+import type { VectorFiles } from "./vector_files.ts";
+import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
+import type { NearRow } from "./version_index.ts";
+
+/** Neighbours asked for beyond `k`, so that most ties at the end of an answer from a graph can be put in order. */
+const SPARE = 16;
+
+/**
+ * One model's vectors as rows of a SQLite file, with index files next to it that any process may build and others open.
+ * An index file is verified before it is used; a damaged one is rebuilt from the rows. Search in a collection of up to
+ * 2,000 distinct vectors is exact; above, it is approximate, with scores to 1e-6. Vectors that agree in every component
+ * to 2^-16 count as one. Rows deleted since a build do not come back from it, at once; their bytes leave the index files
+ * with the next `build` and the `keep` after it. A row replaced since is found by the vector that it had when built.
+ */
+export class SqliteVectors implements VectorStore {
+  constructor(readonly model: ModelIdentity, private readonly files: VectorFiles) {}
+
+  private get sql(): Sqlite {
+    return this.files.read().sql;
+  }
+
+  async upsert(
+    { collection, rows, signal }: { collection: Collection; rows: readonly VectorRow[] } & Abortable,
+  ): Promise<WriteCounts> {
+    signal?.throwIfAborted();
+    const total = { inserted: 0, changed: 0, same: 0 };
+    if (rows.length === 0) return total;
+    refuseFaults(rows, this.model);
+    const { sql } = this.files.write();
+    for await (const some of batches(rows, ROWS_PER_TURN)) {
+      signal?.throwIfAborted();
+      const outcomes = await sql.write(() => putRows(sql, collection, some));
+      for (const outcome of outcomes) total[outcome]++;
+    }
+    return total;
+  }
+
+  async hashes(
+    o: { collection: Collection; ids: readonly string[] } & Abortable,
+  ): Promise<Map<string, string>> {
+    const rows = this.among("id, content_hash", o);
+    return new Map(rows.map((row) => [row.id, row.content_hash]));
+  }
+
+  async get(
+    o: { collection: Collection; ids: readonly string[] } & Abortable,
+  ): Promise<Map<string, Float32Array>> {
+    const rows = this.among("id, vector", o);
+    return new Map(rows.map((row) => [row.id, floatsOf(row.vector)]));
+  }
+
+  private among(
+    columns: string,
+    { collection, ids, signal }: { collection: Collection; ids: readonly string[] } & Abortable,
+  ): StoredRow[] {
+    signal?.throwIfAborted();
+    return this.sql.all<StoredRow>(
+      `SELECT ${columns} FROM vectors WHERE collection = ? AND id IN (SELECT value FROM json_each(?))`,
+      collection,
+      JSON.stringify(ids),
+    );
+  }
+
+  async byHash(
+    o: { collection: Collection; hashes: readonly string[] } & Abortable,
+  ): Promise<Map<string, Float32Array>> {
+    o.signal?.throwIfAborted();
+    // One probe a hash: a common text has thousands of rows, of which any one will do.
+    const rows = this.sql.all<{ hash: string; vector: Uint8Array | null }>(
+      `SELECT value AS hash, (SELECT vector FROM vectors WHERE collection = ? AND content_hash = value LIMIT 1)
+         AS vector FROM json_each(?)`,
+      o.collection,
+      JSON.stringify(o.hashes),
+    );
+    return new Map(
+      rows.flatMap(({ hash, vector }) => vector && !this.isFaulty(vector) ? [[hash, floatsOf(vector)]] : []),
+    );
+  }
+
+  async search(o: Search): Promise<Hit[]> {
+    o.signal?.throwIfAborted();
+    const query = unit(o.vector, this.model.dimension);
+    const index = await this.files.read().indexes.reader(o);
+    o.signal?.throwIfAborted();
+    const excluded = new Set(o.exclude);
+    for (let fetch = o.k + excluded.size + SPARE;; fetch *= 2) {
+      const hits = this.live(index.nearest(query, fetch)).filter(({ id }) => !excluded.has(id));
+      if (hits.length >= o.k || fetch >= index.rows) return hits.sort(bestFirst).slice(0, o.k);
+    }
+  }
+
+  /** Names the rows that still exist, each once. */
+  private live(found: readonly NearRow[]): Hit[] {
+    const rows = this.sql.all<{ rowid: number; id: string }>(
+      "SELECT rowid, id FROM vectors WHERE rowid IN (SELECT value FROM json_each(?))",
+      JSON.stringify(found.map(({ rowid }) => rowid)),
+    );
+    const ids = new Map(rows.map(({ rowid, id }) => [rowid, id]));
+    return found.flatMap(({ rowid, score }) => {
+      const id = ids.get(rowid);
+      // A row whose vector changed during a build may be in two groups.
+      ids.delete(rowid);
+      return id === undefined ? [] : [{ id, score }];
+    });
+  }
+
+  async build(o: { version: number; log?: (line: string) => void } & Abortable): Promise<VectorCounts> {
+    o.signal?.throwIfAborted();
+    const { builder } = this.files.write().indexes;
+    const counts = await this.counts(o);
+    for (const collection of INDEXED) counts[collection] = await builder.build({ ...o, collection });
+    return counts;
+  }
+
+  async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
+    signal?.throwIfAborted();
+    return await this.files.read().indexes.verify({ version, signal });
+  }
+
+  async keep({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {
+    signal?.throwIfAborted();
+    await this.files.read().indexes.keep(versions);
+  }
+
+  async faults({ limit, signal }: { limit: number } & Abortable): Promise<string[]> {
+    const ids: string[] = [];
+    for await (const row of this.scan(signal)) {
+      if (ids.length >= limit) break;
+      if (this.isFaulty(row.vector)) ids.push(row.id);
+    }
+    return ids;
+  }
+
+  async dropFaults({ signal }: Abortable = {}): Promise<number> {
+    let gone = 0;
+    for await (const { collection, id, vector } of this.scan(signal)) {
+      if (!this.isFaulty(vector)) continue;
+      gone += await eraseRows(this.sql, {
+        collection: collection as Collection,
+        column: "id",
+        values: [id],
+        signal,
+      });
+    }
+    return gone;
+  }
+
+  private isFaulty(vector: Uint8Array): boolean {
+    return vector.length % 4 !== 0 || faultOf(floatsOf(vector), this.model.dimension) !== null;
+  }
+
+  private async *scan(signal: AbortSignal | undefined): AsyncGenerator<StoredRow> {
+    let after = 0;
+    while (true) {
+      signal?.throwIfAborted();
+      const rows = this.sql.all<StoredRow>(
+        `SELECT * FROM vectors WHERE rowid > ? ORDER BY rowid LIMIT ${ROWS_PER_TURN}`,
+        after,
+      );
+      yield* rows;
+      if (rows.length < ROWS_PER_TURN) return;
+      after = rows.at(-1)!.rowid;
+      await yieldToEventLoop();
+    }
+  }
+
+  async deleteExcept({ collection, user_ids, ids, signal }: DeleteExcept): Promise<number> {
+    signal?.throwIfAborted();
+    const left = this.sql.all<{ id: string }>(
+      `SELECT id FROM vectors WHERE collection = ? AND user_id IN (SELECT value FROM json_each(?))
+         AND id NOT IN (SELECT value FROM json_each(?))`,
+      collection,
+      JSON.stringify(user_ids),
+      JSON.stringify(ids),
+    );
+    if (left.length === 0) return 0;
+    return await eraseRows(this.sql, { collection, column: "id", values: left.map(({ id }) => id), signal });
+  }
+
+  async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    let gone = 0;
+    for (const collection of PERSONAL) {
+      gone += await eraseRows(this.sql, { collection, column: "user_id", values: user_ids, signal });
+    }
+    await this.sql.scrub();
+    return gone;
+  }
+
+  async deleteCampaigns(
+    { campaign_ids, signal }: { campaign_ids: readonly string[] } & Abortable,
+  ): Promise<number> {
+    const campaigns = { collection: "campaigns", column: "id", values: campaign_ids, signal } as const;
+    const gone = await eraseRows(this.sql, campaigns);
+    await this.sql.scrub();
+    return gone;
+  }
+
+  async counts(o: Abortable = {}): Promise<Record<Collection, number>> {
+    o.signal?.throwIfAborted();
+    const counts: Record<Collection, number> = { messages: 0, profiles: 0, conversations: 0, campaigns: 0 };
+    const sql = "SELECT collection, count(*) AS rows FROM vectors GROUP BY collection";
+    const found = this.sql.all<{ collection: Collection; rows: number }>(sql);
+    for (const { collection, rows } of found) counts[collection] = rows;
+    return counts;
+  }
+
+  async isEmpty({ collection, signal }: { collection: Collection } & Abortable): Promise<boolean> {
+    signal?.throwIfAborted();
+    return this.sql.all("SELECT 1 FROM vectors WHERE collection = ? LIMIT 1", collection).length === 0;
+  }
+
+  async digest(o: Abortable = {}): Promise<string> {
+    const digest = new SetDigest();
+    for await (
+      const { collection, id, user_id, role, timestamp, content_hash, vector } of this.scan(o.signal)
+    ) {
+      digest.add([collection, id, user_id, role, timestamp, content_hash, vector.toHex()]);
+    }
+    return digest.hex();
+  }
+}

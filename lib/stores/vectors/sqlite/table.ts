@@ -1,0 +1,72 @@
+import type { WriteCounts } from "../../../core/types.ts";
+import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
+import type { Collection, VectorRow } from "../port.ts";
+import { bytesOf, type StoredRow } from "../rows.ts";
+
+/** Rows written, deleted or read before others get their turn: a few milliseconds of work. */
+export const ROWS_PER_TURN = 250;
+
+const UPDATE =
+  "UPDATE vectors SET user_id=?, role=?, timestamp=?, content_hash=?, vector=?, vector_hash=NULL WHERE rowid=?";
+const INSERT =
+  "INSERT INTO vectors (user_id, role, timestamp, content_hash, vector, collection, id) VALUES (?,?,?,?,?,?,?)";
+
+/** Inserts or replaces rows in the caller's transaction; says what became of each. */
+export function putRows(
+  sql: Sqlite,
+  collection: Collection,
+  rows: readonly VectorRow[],
+): (keyof WriteCounts)[] {
+  return rows.map((row) => {
+    const held = sql.get<StoredRow>(
+      "SELECT rowid, user_id, role, timestamp, content_hash FROM vectors WHERE collection = ? AND id = ?",
+      collection,
+      row.id,
+    );
+    if (held && isSame(held, row)) return "same";
+    const values = [row.user_id, row.role, row.timestamp, row.content_hash, bytesOf(row.vector)];
+    if (held) sql.run(UPDATE, ...values, held.rowid);
+    else sql.run(INSERT, ...values, collection, row.id);
+    return held ? "changed" : "inserted";
+  });
+}
+
+function isSame(held: StoredRow, row: VectorRow): boolean {
+  return held.content_hash === row.content_hash && held.user_id === row.user_id && held.role === row.role &&
+    held.timestamp === row.timestamp;
+}
+
+/** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many went. */
+export async function eraseRows(
+  sql: Sqlite,
+  o: {
+    collection: Collection;
+    column: "user_id" | "id";
+    values: readonly string[];
+    signal: AbortSignal | undefined;
+  },
+): Promise<number> {
+  let total = 0;
+  while (true) {
+    o.signal?.throwIfAborted();
+    const gone = await sql.write(() => eraseSome(sql, o));
+    total += gone;
+    if (gone < ROWS_PER_TURN) return total;
+  }
+}
+
+function eraseSome(
+  sql: Sqlite,
+  o: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
+): number {
+  const gone = sql.run(
+    `DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE collection = ?
+       AND ${o.column} IN (SELECT value FROM json_each(?)) LIMIT ${ROWS_PER_TURN})`,
+    o.collection,
+    JSON.stringify(o.values),
+  );
+  if (gone > 0) {
+    sql.run("UPDATE collections SET deletions = deletions + 1 WHERE collection = ?", o.collection);
+  }
+  return gone;
+}

@@ -1,0 +1,131 @@
+import type { Clock } from "../core/clock.ts";
+import type { ServingSpan } from "../core/types.ts";
+import {
+  type Count,
+  counter,
+  counts,
+  type Family,
+  gauge,
+  Histogram,
+  histogram,
+  histograms,
+} from "./metric_families.ts";
+import { ServingWindow } from "./window.ts";
+
+/** Upper bounds in seconds: from an answer out of the cache to one that has used up its time. */
+const ANSWER_SECONDS = [0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const STAGE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
+
+/** Others are counted as one, since a caller may make up any number of them. */
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+/** How one request came out. */
+export interface RequestOutcome {
+  readonly method: string;
+  readonly status: number;
+  readonly ms: number;
+}
+
+/** How one answer came about. */
+export interface AnswerOutcome {
+  readonly cache: "hit" | "stale" | "miss" | "bypass";
+  /** Milliseconds by stage. */
+  readonly timings: ReadonlyMap<string, number>;
+  /** By store, what failed just now. */
+  readonly failures: ReadonlyMap<string, unknown>;
+  /** Stores that the answer goes without, be it since just now or since it was kept. */
+  readonly degraded: readonly string[];
+}
+
+/** One stage of answers: since the process started, and by minute of the last two hours. */
+interface StageTimes {
+  readonly histogram: Histogram;
+  readonly window: ServingWindow;
+}
+
+/** What one process counts while it serves. Recording takes well under a microsecond and never waits. */
+export class ServingMetrics {
+  readonly window = new ServingWindow();
+  private readonly requests = histograms(ANSWER_SECONDS);
+  private readonly stages = histograms(STAGE_SECONDS);
+  private readonly degraded = counts();
+  private readonly cache = counts();
+  private readonly lookups: Readonly<Record<AnswerOutcome["cache"], Count>>;
+  private readonly stage = new Map<string, StageTimes>();
+
+  constructor(private readonly clock: Clock) {
+    const lookup = (result: AnswerOutcome["cache"]) => this.cache.of({ result });
+    this.lookups = {
+      hit: lookup("hit"),
+      stale: lookup("stale"),
+      miss: lookup("miss"),
+      bypass: lookup("bypass"),
+    };
+  }
+
+  /** Records the requests of one route, given by its pattern. */
+  route(route: string): (request: RequestOutcome) => void {
+    const bound = new Map<string, Map<number, Histogram>>();
+    const bind = (method: string, status: number) => {
+      const byStatus = bound.get(method) ?? new Map<number, Histogram>();
+      const histogram = this.requests.of({ route, method, status: String(status) });
+      bound.set(method, byStatus.set(status, histogram));
+      return histogram;
+    };
+    return ({ method, status, ms }) => {
+      const known = METHODS.has(method) ? method : "other";
+      (bound.get(known)?.get(status) ?? bind(known, status)).observe(ms / 1_000);
+    };
+  }
+
+  /** Records one answer. A request that shared another's computation counts its stages too. */
+  answered({ cache, timings, failures, degraded }: AnswerOutcome): void {
+    this.lookups[cache].n++;
+    const now = this.clock.now();
+    for (const [stage, ms] of timings) {
+      const { histogram, window } = this.stage.get(stage) ?? this.bindStage(stage);
+      histogram.observe(ms / 1_000);
+      window.add({ ms, error: false, hit: false, degraded: false }, now);
+    }
+    if (failures.size + degraded.length === 0) return;
+    for (const store of new Set([...failures.keys(), ...degraded])) this.degraded.of({ store }).n++;
+  }
+
+  /** Adds to the window. */
+  inWindow(request: RequestOutcome, note: { cache?: string; degraded?: unknown }): void {
+    const { status, ms } = request;
+    const hit = note.cache === "hit" || note.cache === "stale";
+    const degraded = note.degraded !== undefined;
+    this.window.add({ ms, error: status >= 500, hit, degraded }, this.clock.now());
+  }
+
+  /** How often one stage of answers ran and how long it took, by minute of the last hour; empty where it never did. */
+  stageMinutes(stage: string): Pick<ServingSpan, "at" | "requests" | "p50_ms" | "p95_ms">[] {
+    return this.stage.get(stage)?.window.minutes(this.clock.now()) ?? [];
+  }
+
+  private bindStage(stage: string): StageTimes {
+    const times = { histogram: this.stages.of({ stage }), window: new ServingWindow() };
+    this.stage.set(stage, times);
+    return times;
+  }
+
+  families(): Family[] {
+    return [
+      histogram("parley_http_request_duration_seconds", "Time to answer requests", this.requests),
+      histogram("parley_stage_duration_seconds", "Time of each stage of answers", this.stages),
+      counter("parley_cache_lookups_total", "Answers by what the cache gave", this.cache),
+      counter(
+        "parley_answers_degraded_total",
+        "Answers by store that failed for them, also where they were kept",
+        this.degraded,
+      ),
+    ];
+  }
+}
+
+/** Whether each store's circuit breaker keeps calls from it. */
+export function breakerFamily(open: Readonly<Record<string, boolean>>): Family {
+  const points = Object.entries(open).map(([store, is]) => ({ labels: { store }, value: is ? 1 : 0 }));
+  return gauge("parley_breaker_open", "1 while a store's circuit breaker keeps calls from it", points);
+}

@@ -1,0 +1,110 @@
+import type { Clock } from "../core/clock.ts";
+import type { Health } from "../core/types.ts";
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { RunStore } from "../stores/runs/port.ts";
+import { type Family, gauge, only } from "./metric_families.ts";
+import { Kept } from "./kept.ts";
+
+/** The stores that serving looks at, in the order in which they are told of. */
+export const STORE_NAMES = ["vectors", "graph", "analytics", "documents", "cache", "runs"] as const;
+
+export type WatchedStores =
+  & Readonly<Record<typeof STORE_NAMES[number], { health(): Promise<Health> }>>
+  & {
+    readonly analytics: Pick<AnalyticsStore, "published">;
+    readonly runs: Pick<RunStore, "leader" | "unsent">;
+  };
+
+/** What stores say of themselves, of the published data, of the scheduler and of lineage, as one scrape reads it. */
+export class StoreFigures {
+  private readonly health: readonly (readonly [string, Kept<Health>])[];
+  private readonly published;
+  private readonly leader;
+  /** Null where lineage is sent nowhere. */
+  private readonly unsent: Kept<number> | null;
+
+  /** `health`: by store, a question that rejects if it is down. */
+  constructor(
+    private readonly clock: Clock,
+    { analytics, runs }: Pick<WatchedStores, "analytics" | "runs">,
+    o: { health: Readonly<Record<string, () => Promise<Health>>>; lineage: boolean },
+  ) {
+    this.health = Object.entries(o.health).map(([name, ask]) => [name, new Kept(clock, ask)]);
+    this.published = new Kept(clock, () => analytics.published());
+    this.leader = new Kept(clock, () => runs.leader());
+    this.unsent = o.lineage ? new Kept(clock, () => runs.unsent()) : null;
+  }
+
+  /** What cannot be read is left out; `parley_store_up` says which store is to blame. Never throws. */
+  async families(): Promise<Family[]> {
+    const read = [
+      this.storeFamilies(),
+      this.dataFamilies(),
+      this.schedulerFamilies(),
+      this.lineageFamilies(),
+    ];
+    return (await Promise.all(read)).flat();
+  }
+
+  private async storeFamilies(): Promise<Family[]> {
+    const states = await Promise.all(
+      this.health.map(async ([store, kept]) => ({ labels: { store }, health: await kept.get() })),
+    );
+    const up = states.map(({ labels, health }) => ({ labels, value: health === null ? 0 : 1 }));
+    const latency = states.flatMap(({ labels, health }) =>
+      health === null ? [] : [{ labels, value: health.latency_ms / 1_000 }]
+    );
+    const bytes = states.flatMap(({ labels, health }) =>
+      health === null || health.bytes === null ? [] : [{ labels, value: health.bytes }]
+    );
+    return [
+      gauge("parley_store_up", "1 where a store answers and has what is published", up),
+      gauge("parley_store_latency_seconds", "Time of one trivial question to a store", latency),
+      gauge("parley_store_bytes", "What a store takes on disk, a cache in memory", bytes),
+    ];
+  }
+
+  private async dataFamilies(): Promise<Family[]> {
+    const published = await this.published.get();
+    return [
+      gauge(
+        "parley_published_version",
+        "The data version that answers are made from",
+        only(published && published.version),
+      ),
+      gauge(
+        "parley_published_age_seconds",
+        "How long ago that version was published",
+        only(published && this.since(published.at)),
+      ),
+    ];
+  }
+
+  private async schedulerFamilies(): Promise<Family[]> {
+    const leader = await this.leader.get();
+    const up = leader && Number(Date.parse(leader.live_until) > this.clock.now());
+    return [
+      gauge("parley_scheduler_up", "1 while some process leads the schedule", only(up)),
+      gauge(
+        "parley_scheduler_lag_seconds",
+        "How much later than planned the scheduler's last tick was",
+        only(leader && leader.lag_ms / 1_000),
+      ),
+      gauge(
+        "parley_scheduler_tick_age_seconds",
+        "How long ago the scheduler last ticked",
+        only(leader && this.since(leader.last_tick)),
+      ),
+    ];
+  }
+
+  private async lineageFamilies(): Promise<Family[]> {
+    const depth = await this.unsent?.get() ?? null;
+    const help = "Ended attempts that the lineage sink has yet to hear of";
+    return [gauge("parley_lineage_outbox_depth", help, only(depth))];
+  }
+
+  private since(at: string): number {
+    return Math.max(0, this.clock.now() - Date.parse(at)) / 1_000;
+  }
+}

@@ -1,0 +1,169 @@
+import type { Context } from "../../deps.ts";
+import { inTime } from "../../lib/core/abort.ts";
+import { type Clock, iso } from "../../lib/core/clock.ts";
+import { causeOf, reasonOf } from "../../lib/core/errors.ts";
+import type { ApiKey, Health, Published } from "../../lib/core/types.ts";
+import { emptiedStore, type RefillableStores } from "../../lib/data_checks/emptied_store.ts";
+import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
+import type { RunStore } from "../../lib/stores/runs/port.ts";
+import { STORE_NAMES } from "../../lib/telemetry/store_metrics.ts";
+import { type Authorize, createAuthorize } from "../http/auth.ts";
+import type { Endpoint, Note } from "../http/endpoint.ts";
+import { HttpError } from "../http/problem.ts";
+
+/** How long a store may take to say that it is well, in milliseconds. */
+const PATIENCE_MS = 1_000;
+
+interface Checked {
+  health(): Promise<Health>;
+}
+export interface ReadyStores extends RefillableStores {
+  readonly vectors: Checked & RefillableStores["vectors"];
+  readonly graph: Checked & RefillableStores["graph"];
+  readonly analytics: Checked & RefillableStores["analytics"];
+  readonly documents: Checked & RefillableStores["documents"];
+  readonly cache: Checked;
+  readonly runs: Checked & Pick<RunStore, "leader">;
+}
+
+/** The scheduler in `GET /readyz`: `up` while some process leads, `down` when the last one has gone silent. */
+interface SchedulerState {
+  readonly status: "up" | "down";
+  readonly last_tick: string;
+  /** How much later than planned that tick was. */
+  readonly lag_ms: number;
+}
+
+/** One store in `GET /readyz`. The adapter is null while it is down. */
+interface StoreState {
+  readonly status: "up" | "down";
+  readonly adapter: string | null;
+  readonly latency_ms: number | null;
+  /** Why it is down, or that it lost all that it had, and what to do; null while it is up, and for a request whose key does not give `read`. */
+  error: string | null;
+}
+
+/** Whether each store answers soon and has what is published: the question rejects, and says why, if it does not. */
+export function answering(stores: ReadyStores): Record<string, () => Promise<Health>> {
+  return Object.fromEntries(STORE_NAMES.map((name) => [name, () => checkStore(name, stores)]));
+}
+
+async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores): Promise<Health> {
+  const health = await inTime(PATIENCE_MS, () => stores[name].health());
+  const emptied = await inTime(PATIENCE_MS, () => emptiedStore(name, stores)).catch(() => null);
+  if (emptied === null) return health;
+  throw emptied;
+}
+
+/** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */
+export function healthz(o: { version: string; clock: Clock }): Endpoint {
+  const started = o.clock.now();
+  const handle = () =>
+    respond(200, {
+      status: "up",
+      version: o.version,
+      started_at: iso(started),
+      uptime_s: Math.floor((o.clock.now() - started) / 1_000),
+    });
+  return { route: "/healthz", scope: null, handle };
+}
+
+/**
+ * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
+ * { NAME: { status, adapter, latency_ms, error } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
+ * (still 200: answers go on without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
+ * 503 until a first answer would be whole, for a minute at most. A store that is empty although something is published that it was
+ * part of is down too. `late` are stores that have not yet answered within an answer's
+ * time since the start. The scheduler, null where none ever ran, does not count: answers do not need it.
+ */
+export function readyz(
+  { stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions,
+): Endpoint {
+  const authorize = createAuthorize(keys);
+  const handle = async (context: Context, note: Note) => {
+    const { code, body } = await readiness(stores, clock, note, warm_up());
+    if (!mayRead(context, authorize)) { for (const store of Object.values(body.stores)) store.error = null; }
+    return respond(code, body);
+  };
+  return { route: "/readyz", scope: null, handle };
+}
+
+/** Errors name files and hosts, which are not for everyone who may ask whether the service is ready. */
+function mayRead(context: Context, authorize: Authorize): boolean {
+  try {
+    authorize(context, "read");
+    return true;
+  } catch (error) {
+    if (error instanceof HttpError) return false;
+    throw error;
+  }
+}
+
+interface ReadyOptions {
+  readonly stores: ReadyStores;
+  readonly clock: Clock;
+  readonly keys: readonly ApiKey[];
+  readonly warm_up?: () => WarmUpStatus;
+}
+const NOT_STARTING: WarmUpStatus = Object.freeze({ starting: false, late: [] });
+
+async function readiness(
+  stores: ReadyStores,
+  clock: Clock,
+  note: Note,
+  { starting, late }: WarmUpStatus,
+) {
+  const [published, scheduler, ...states] = await Promise.all([
+    publishedOf(stores.analytics),
+    schedulerOf(stores.runs, clock),
+    ...STORE_NAMES.map((name) => stateOf(name, stores, note)),
+  ]);
+  const byName: Record<string, StoreState> = Object.fromEntries(states);
+  const unready = published === null || byName.analytics?.status === "down";
+  const degraded = late.length > 0 || states.some(([, state]) => state.status === "down");
+  const status = unready ? "unready" : starting ? "starting" : degraded ? "degraded" : "ready";
+  const body = { status, published, scheduler, stores: byName, late };
+  return { code: unready || starting ? 503 : 200, body };
+}
+
+async function stateOf(
+  name: typeof STORE_NAMES[number],
+  stores: ReadyStores,
+  note: Note,
+): Promise<[string, StoreState]> {
+  try {
+    const { adapter, latency_ms } = await checkStore(name, stores);
+    return [name, { status: "up", adapter, latency_ms, error: null }];
+  } catch (error) {
+    note.degraded = { ...note.degraded, [name]: causeOf(error) };
+    return [name, { status: "down", adapter: null, latency_ms: null, error: reasonOf(error) }];
+  }
+}
+
+/** Null too where analytics fails, which its own line tells. */
+async function publishedOf(
+  analytics: ReadyStores["analytics"],
+): Promise<Pick<Published, "version" | "at"> | null> {
+  try {
+    const published = await inTime(PATIENCE_MS, () => analytics.published());
+    return published && { version: published.version, at: published.at };
+  } catch {
+    return null;
+  }
+}
+
+/** Null too where the run store fails, which its own line tells. */
+async function schedulerOf(runs: ReadyStores["runs"], clock: Clock): Promise<SchedulerState | null> {
+  try {
+    const leader = await inTime(PATIENCE_MS, () => runs.leader());
+    if (leader === null) return null;
+    const { last_tick, lag_ms, live_until } = leader;
+    return { status: Date.parse(live_until) > clock.now() ? "up" : "down", last_tick, lag_ms };
+  } catch {
+    return null;
+  }
+}
+
+function respond(status: number, body: object): Response {
+  return Response.json(body, { status, headers: { "cache-control": "no-store" } });
+}

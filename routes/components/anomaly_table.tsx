@@ -1,0 +1,151 @@
+import type { OpenAnomaly } from "../../lib/monitoring/acknowledge.ts";
+import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../lib/monitoring/anomaly.ts";
+import type { Child } from "../../deps.ts";
+import { Sparkline } from "./chart.tsx";
+import { figure, percent } from "./format_number.ts";
+import { Prose } from "./inline_code.tsx";
+import { type Column, Table } from "./table.tsx";
+import { Ago, Day, duration, Time } from "./time.tsx";
+
+const LOOKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> = {
+  critical: ["bad", "✕"],
+  warning: ["warn", "!"],
+  info: ["off", "i"],
+};
+
+export function SeverityMark({ severity }: { severity: Severity }) {
+  const [look, sign] = LOOKS[severity];
+  return (
+    <span class={`state is-${look}`}>
+      <span aria-hidden="true">{sign}</span>
+      {severity}
+    </span>
+  );
+}
+
+/** A figure of an anomaly in its unit. */
+export function inUnit(value: number, unit: Anomaly["unit"]): string {
+  if (unit === "ms") return duration(value);
+  if (unit === "share") return percent(value);
+  if (unit === "score") return value.toFixed(3);
+  return `${figure(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
+}
+
+/** Whether it holds since a day, and not since an instant: engagement is counted by days. */
+export function isDaily({ subject }: Anomaly): boolean {
+  return subject.kind === "engagement";
+}
+
+/** Anomalies, each with what it was held against and what to do. */
+export function AnomalyTable(
+  { id, caption, url, now, anomalies, empty }: {
+    id: string;
+    caption: string;
+    url: URL;
+    now: number;
+    anomalies: readonly ListedAnomaly[];
+    empty: Child;
+  },
+) {
+  return (
+    <Table
+      id={id}
+      stacks
+      caption={caption}
+      url={url}
+      columns={columns(now, anomalies.some(({ until }) => until !== undefined))}
+      rows={anomalies}
+      empty={empty}
+      named={false}
+    />
+  );
+}
+
+/** One that is open, or one that is over. */
+type ListedAnomaly = Anomaly & Partial<Pick<OpenAnomaly, "acknowledged">>;
+
+function columns(now: number, over: boolean): Column<ListedAnomaly>[] {
+  return [
+    {
+      key: "severity",
+      head: "Severity",
+      cell: ({ severity }) => <SeverityMark severity={severity} />,
+      by: ({ severity }) => SEVERITIES.indexOf(severity),
+    },
+    { key: "subject", head: "About", cell: About, by: ({ subject }) => subjectName(subject) },
+    { key: "text", head: "What, and what to do", cell: What },
+    {
+      key: "figure",
+      head: "Is",
+      numeric: true,
+      cell: ({ figure, unit }) => inUnit(figure, unit),
+      by: (a) => a.figure,
+    },
+    {
+      key: "expected",
+      head: "Should be",
+      numeric: true,
+      cell: ({ expected, unit }) => inUnit(expected, unit),
+      by: ({ expected }) => expected,
+    },
+    { key: "history", head: "History", cell: ({ history = [] }) => <Past history={history} /> },
+    {
+      key: "since",
+      head: "Since",
+      cell: (one) => (
+        <span class="nowrap">{isDaily(one) ? <Day at={one.since} /> : <Ago at={one.since} now={now} />}</span>
+      ),
+      by: ({ since }) => since,
+    },
+    ...over ? [untilColumn(now)] : [],
+  ];
+}
+
+function untilColumn(now: number): Column<Anomaly> {
+  return {
+    key: "until",
+    head: "Until",
+    cell: ({ until }) =>
+      until !== undefined && (
+        <span class="nowrap">
+          <Ago at={until} now={now} />
+        </span>
+      ),
+    by: ({ until }) => until ?? null,
+  };
+}
+
+function What({ text, acknowledged }: ListedAnomaly) {
+  return (
+    <>
+      <Prose text={text} />
+      {acknowledged && <AcknowledgedBy {...acknowledged} />}
+    </>
+  );
+}
+
+/** Who has it in hand, and until when it does not count. */
+export function AcknowledgedBy({ by, at, until }: NonNullable<OpenAnomaly["acknowledged"]>) {
+  return (
+    <p class="acknowledged">
+      <span class="state is-off">
+        <span aria-hidden="true">‖</span>acknowledged
+      </span>{" "}
+      by {by} on <Time at={at} />; not counted until <Time at={until} />
+    </p>
+  );
+}
+
+function About({ subject, run_id }: Anomaly) {
+  const name = subjectName(subject);
+  return run_id === null ? name : <a href={`/runs/${encodeURIComponent(run_id)}`}>{name}</a>;
+}
+
+function Past({ history }: { history: readonly number[] }) {
+  return (
+    <Sparkline
+      values={history}
+      label={`The last ${history.length} values, newest last: ${history.map(figure).join(", ")}`}
+    />
+  );
+}

@@ -1,0 +1,26 @@
+import type { Problem } from "../http/problem.ts";
+import { Prose } from "./inline_code.tsx";
+import type { View } from "../http/page.ts";
+
+/** What went wrong, to a person. */
+export function failed({ status, title, detail, instance }: Problem): View {
+  return {
+    title: status === 404 ? "Not found" : title,
+    status,
+    body: (
+      <div class="card">
+        <p class="lead">
+          <Prose text={detail} />
+        </p>
+        {status >= 500 && (
+          <p>
+            The log of the service has more, under <code>{instance}</code>. Trying again may help.
+          </p>
+        )}
+        <p>
+          <a href="/">To the overview</a>
+        </p>
+      </div>
+    ),
+  };
+}

@@ -1,0 +1,51 @@
+import { type Context, createHash, timingSafeEqual } from "../../deps.ts";
+import { allows, type ApiKey, type Scope } from "../../lib/core/types.ts";
+import { HttpError } from "./problem.ts";
+
+/** Throws 401 or 403 where the request's key does not give the scope. */
+export type Authorize = (context: Context, scope: Scope) => void;
+
+/**
+ * Checks bearer keys against these; without any, everything is open (development on loopback: whoever listens elsewhere
+ * must not start without keys). Both sides are hashed to equal length, and every key is compared in constant time.
+ */
+export function createAuthorize(keys: readonly ApiKey[]): Authorize {
+  if (keys.length === 0) return () => {};
+  const known = keys.map(({ key, scopes }) => ({ hash: sha256(key), scopes }));
+  return (context, scope) => {
+    const given = sha256(bearer(context.req.header("authorization")));
+    const matching = known.filter(({ hash }) => timingSafeEqual(hash, given));
+    if (matching.length === 0) throw unauthorized("no API key of this service was given");
+    if (matching.some(({ scopes }) => allows(scopes, scope))) return;
+    throw new HttpError(403, "denied", `this API key lacks the scope ${scope}`);
+  };
+}
+
+/** A key's fingerprint: it names the key, and nothing of the key can be told from it. */
+export function fingerprint(key: string): string {
+  return createHash("sha256").update(`parley key ${key}`).digest("hex").slice(0, 16);
+}
+
+/** The fingerprint of the key that a request shows, short enough to be read; null on an open service. */
+export function keyOf(context: Context, keys: readonly ApiKey[]): string | null {
+  return keys.length === 0 ? null : shortened(fingerprint(bearer(context.req.header("authorization"))));
+}
+
+/** As people are shown it. */
+export function shortened(fingerprint: string): string {
+  return fingerprint.slice(0, 8);
+}
+
+function bearer(authorization: string | undefined): string {
+  const key = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+  if (key !== undefined) return key;
+  throw unauthorized("an API key is needed: send the header `Authorization: Bearer KEY`");
+}
+
+function unauthorized(detail: string): HttpError {
+  return new HttpError(401, "denied", detail, { "www-authenticate": 'Bearer realm="parley"' });
+}
+
+function sha256(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}

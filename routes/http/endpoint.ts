@@ -1,0 +1,129 @@
+import type { Context } from "../../deps.ts";
+import { causeOf } from "../../lib/core/errors.ts";
+import type { Scope } from "../../lib/core/types.ts";
+import type { RequestOutcome, ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
+import { nameRequest } from "../../lib/telemetry/spans.ts";
+import type { Authorize } from "./auth.ts";
+import type { CheckHost } from "./host.ts";
+import { HttpError, type Problem, problemOf, problemResponse } from "./problem.ts";
+
+/** One request in the log. It holds the route's pattern and never the path, whose parts identify users. */
+export interface LogEntry extends RequestOutcome {
+  /** From the caller's `X-Request-Id`, else made; the answer's header and a problem's `instance` have it too. */
+  readonly request_id: string;
+  readonly route: string;
+  /** What the cache gave, where it was asked. */
+  readonly cache?: string;
+  /** Stores that failed while it was answered, each with why. */
+  readonly degraded?: Readonly<Record<string, string>>;
+  /** What went wrong on our side; with a status below 500, after the answer had begun. */
+  readonly error?: string;
+}
+export type Log = (entry: LogEntry) => void;
+
+/** What an endpoint adds to its request's log entry. */
+export type Note = { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
+
+/** Logs what ended an answer that had begun already, such as a stream. */
+export type Report = (error: unknown) => void;
+
+export interface Endpoint {
+  /** The path's pattern, such as `/recommendations/:user_id`. */
+  readonly route: string;
+  /** What a key must allow; null where no key is asked for. */
+  readonly scope: Scope | null;
+  /** Whether its requests are what the service is for: those that the serving window counts. */
+  readonly answers?: true;
+  /** Its headers must be open to change, which those of `Response.redirect()` are not: `context.redirect()` is. */
+  readonly handle: (context: Context, note: Note, report: Report) => Response | Promise<Response>;
+  /** How an error is told. Default as a problem in JSON. */
+  readonly failure?: Failure;
+}
+
+export type Failure = (
+  problem: Problem,
+  headers: Readonly<Record<string, string>>,
+  context: Context,
+) => Response;
+
+export interface EndpointOptions {
+  readonly checkHost: CheckHost;
+  readonly authorize: Authorize;
+  readonly log: Log | null;
+  readonly metrics: ServingMetrics;
+}
+
+/**
+ * An endpoint as a handler: its host checked, authorised, its errors turned into problems, counted, logged in one line. One wrapper instead of a
+ * chain of middleware, which would cost a cached answer more than reading the cache does.
+ */
+export function handlerOf(endpoint: Endpoint, o: EndpointOptions): (context: Context) => Promise<Response> {
+  const { checkHost, authorize } = o;
+  const record = o.metrics.route(endpoint.route);
+  return async (context) => {
+    const start = performance.now();
+    const note: Note = {};
+    const { method } = context.req;
+    const request_id = requestIdOf(context);
+    nameRequest(method, endpoint.route);
+    const outcome = (status: number) => {
+      const ms = Math.round(1_000 * (performance.now() - start)) / 1_000;
+      return { method, status, ms };
+    };
+    const report = (error: unknown) =>
+      o.log?.({ request_id, ...outcome(response.status), route: endpoint.route, error: causeOf(error) });
+    const response = await answer(endpoint, { context, note, request_id, report, checkHost, authorize });
+    response.headers.set("x-request-id", request_id);
+    const request = outcome(response.status);
+    record(request);
+    if (endpoint.answers) o.metrics.inWindow(request, note);
+    o.log?.({ request_id, ...request, route: endpoint.route, ...note });
+    return response;
+  };
+}
+
+/** The caller's id for the request where it is short and plain enough to be logged, else a new one. */
+function requestIdOf(context: Context): string {
+  const given = context.req.header("x-request-id");
+  return given !== undefined && /^[\w.:=+-]{1,128}$/.test(given) ? given : crypto.randomUUID();
+}
+
+/** What nginx logs for a client that disconnected before its answer. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+/** An id that is badly encoded is no id: what the caller meant cannot be known. */
+function checkEncoding(url: string): void {
+  if (!url.includes("%")) return;
+  try {
+    decodeURIComponent(url);
+  } catch {
+    throw new HttpError(
+      400,
+      "invalid",
+      "the address is not percent-encoded UTF-8: an é is written as %C3%A9, and a % as %25",
+    );
+  }
+}
+
+async function answer(
+  endpoint: Endpoint,
+  o: Pick<EndpointOptions, "checkHost" | "authorize"> & {
+    context: Context;
+    note: Note;
+    request_id: string;
+    report: Report;
+  },
+): Promise<Response> {
+  try {
+    o.checkHost(o.context);
+    checkEncoding(o.context.req.url);
+    if (endpoint.scope !== null) o.authorize(o.context, endpoint.scope);
+    return await endpoint.handle(o.context, o.note, o.report);
+  } catch (error) {
+    if (o.context.req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST });
+    const problem = problemOf(error, o.request_id);
+    if (problem.status >= 500) o.note.error = causeOf(error);
+    const { failure = problemResponse } = endpoint;
+    return failure(problem, error instanceof HttpError ? error.headers : {}, o.context);
+  }
+}

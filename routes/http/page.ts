@@ -1,0 +1,95 @@
+import type { Child, Context } from "../../deps.ts";
+import type { Clock } from "../../lib/core/clock.ts";
+import type { ApiKey, Scope, ServingSpan } from "../../lib/core/types.ts";
+import type { Dag } from "../../lib/dag/define.ts";
+import type { Recommender } from "../../lib/recommend/recommender.ts";
+import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
+import type { DocumentStore } from "../../lib/stores/documents/port.ts";
+import type { GraphStore } from "../../lib/stores/graph/port.ts";
+import type { RunStore } from "../../lib/stores/runs/port.ts";
+import type { VectorStores } from "../../lib/stores/vectors/port.ts";
+import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
+import type { Report } from "./endpoint.ts";
+import type { ReadyStores } from "../api/health.ts";
+import type { PipelineView } from "../api/pipeline.ts";
+import type { Session, Sessions } from "./session.ts";
+
+/** What the pages show and change, beside what the API reads. */
+export interface Dashboard {
+  /** Every dag by id. */
+  readonly dags: ReadonlyMap<string, Dag<never>>;
+  readonly runs: RunStore;
+  /** Aborted when the process stops: streams end then. */
+  readonly closing: AbortSignal;
+}
+
+/** What pages read of the stores. */
+export type PageStores = PipelineView["stores"] & ReadyStores & {
+  readonly analytics: Pick<AnalyticsStore, "byCampaign" | "byStrategy" | "campaigns" | "counts">;
+  readonly documents: Pick<DocumentStore, "counts" | "page" | "quarantined" | "quarantineReasons">;
+  readonly graph: Pick<GraphStore, "counts">;
+  readonly vectors: Pick<VectorStores, "models" | "of">;
+};
+
+/** All that the pages are given: narrow on purpose, so that what a page can do is seen here. */
+export interface Site extends Dashboard {
+  readonly clock: Clock;
+  readonly version: string;
+  readonly keys: readonly ApiKey[];
+  readonly stores: PageStores;
+  /** Explains answers, and knows whose circuit is open. */
+  readonly recommender: Pick<Recommender, "explain" | "breakers">;
+  /** What this process has answered, by minute. */
+  readonly serving: () => readonly ServingSpan[];
+  /** Knows how long each stage of them took. */
+  readonly metrics: Pick<ServingMetrics, "stageMinutes" | "window">;
+}
+
+/** One request for a page, by somebody who may see it. */
+export interface Visit {
+  readonly context: Context;
+  readonly url: URL;
+  readonly session: Session;
+  /** For the pages that begin and end one. */
+  readonly sessions: Sessions;
+  readonly site: Site;
+  /** Epoch milliseconds. One reading a request, so that all times on a page agree. */
+  readonly now: number;
+  /** Logs what ended a stream that had begun already. */
+  readonly report: Report;
+  /** Fields of the posted form by name, each with all its values; empty for GET. */
+  readonly form: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A page before it is laid out. */
+export interface View {
+  readonly title: string;
+  readonly body: Child;
+  /** Where this page's Server-Sent Events come from; it stays as it is without. */
+  readonly live?: string;
+  /** The number of the last event that the page holds already. Default 0. */
+  readonly after?: number;
+  /** Default 200. */
+  readonly status?: number;
+}
+
+export type Handle = (visit: Visit) => Promise<View | Response> | View | Response;
+
+/** A page or an action of one. Its module loads when it is first asked for. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** What a key must allow; null where anybody may come. */
+  readonly scope: Scope | null;
+  readonly load: () => Promise<Handle>;
+}
+
+/** Sends the browser on with GET. `to` is a path of ours. */
+export function redirect(to: string): Response {
+  return new Response(null, { status: 303, headers: { location: to, "cache-control": "no-store" } });
+}
+
+/** The posted value of a field; "" where it was not sent. */
+export function field(visit: Visit, name: string): string {
+  return visit.form.get(name)?.[0] ?? "";
+}

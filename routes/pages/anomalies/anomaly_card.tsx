@@ -1,0 +1,104 @@
+import { acknowledgedHow, type OpenAnomaly } from "../../../lib/monitoring/acknowledge.ts";
+import { type Anomaly, subjectName } from "../../../lib/monitoring/anomaly.ts";
+import type { Visit } from "../../http/page.ts";
+import { Action, Field } from "../../components/form.tsx";
+import { AcknowledgedBy, inUnit, isDaily, SeverityMark } from "../../components/anomaly_table.tsx";
+import { HistoryChart } from "./history_chart.tsx";
+import { Prose } from "../../components/inline_code.tsx";
+import { Ago, Day, Time } from "../../components/time.tsx";
+
+type Shown = Pick<Visit, "session" | "now">;
+
+/** One open anomaly: how severe, what to do, the figure against what was expected, and the history that shows it. */
+export function AnomalyCard(
+  { anomaly, visit, number }: { anomaly: OpenAnomaly; visit: Shown; number: number },
+) {
+  const { now } = visit;
+  const { severity, subject, run_id, text, figure, expected, unit, usual, since, code, history = [] } =
+    anomaly;
+  return (
+    <article class={`anomaly is-${anomaly.acknowledged === null ? severity : "acknowledged"}`}>
+      <h3>
+        <SeverityMark severity={severity} /> {subjectName(subject)} <code>{code}</code>
+      </h3>
+      <p>
+        <Prose text={text} />
+      </p>
+      <div class="evidence">
+        <dl class="facts">
+          <dt>Is</dt>
+          <dd>
+            <strong>{inUnit(figure, unit)}</strong>
+          </dd>
+          <dt>Should be</dt>
+          <dd>
+            {inUnit(expected, unit)}
+            {usual !== undefined && (
+              <span class="muted">
+                {` (${inUnit(tidy(usual[0], unit), unit)} – ${inUnit(tidy(usual[1], unit), unit)} is usual)`}
+              </span>
+            )}
+          </dd>
+          <dt>Since</dt>
+          <dd>
+            {isDaily(anomaly) ? <Day at={since} /> : (
+              <>
+                <Time at={since} /> (<Ago at={since} now={now} />)
+              </>
+            )}
+          </dd>
+          {run_id !== null && (
+            <>
+              <dt>Run</dt>
+              <dd>
+                <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>
+              </dd>
+            </>
+          )}
+        </dl>
+        <HistoryChart history={history} expected={expected} usual={usual} unit={unit} />
+      </div>
+      <Acknowledge anomaly={anomaly} visit={visit} number={number} />
+    </article>
+  );
+}
+
+/** Who has it in hand, or a form to say so. */
+function Acknowledge({ anomaly, visit, number }: { anomaly: OpenAnomaly; visit: Shown; number: number }) {
+  const id = <input type="hidden" name="id" value={anomaly.id} />;
+  if (anomaly.acknowledged !== null) {
+    return (
+      <>
+        <AcknowledgedBy {...anomaly.acknowledged} />
+        <Action visit={visit} to="/anomalies/unacknowledge" label="Count it again" tone="small">{id}</Action>
+      </>
+    );
+  }
+  return (
+    <details>
+      <summary>Acknowledge</summary>
+      <Action visit={visit} to="/anomalies/acknowledge" label="Acknowledge">
+        {id}
+        <Field
+          id={`until-${number}`}
+          label="For"
+          hint={`It still shows, and does not count for that long, ${acknowledgedHow(anomaly)}.`}
+        >
+          <select id={`until-${number}`} name="until" aria-describedby={`until-${number}-hint`}>
+            {PERIODS.map(([until, name]) => <option value={until} selected={until === "8h"}>{name}</option>)}
+          </select>
+        </Field>
+        <Field id={`by-${number}`} label="Your name (optional)">
+          <input type="text" id={`by-${number}`} name="by" maxlength={60} autocomplete="name" />
+        </Field>
+      </Action>
+    </details>
+  );
+}
+
+const PERIODS = [["1h", "1 hour"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"], ["30d", "30 days"]];
+
+/** Bounds are computed, so what is counted in whole numbers is rounded. */
+function tidy(value: number, unit: Anomaly["unit"]): number {
+  return unit === "share" || unit === "score" ? value : Math.round(value);
+}

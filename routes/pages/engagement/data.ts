@@ -1,0 +1,94 @@
+import { DAY_MS, iso } from "../../../lib/core/clock.ts";
+import type { Campaign } from "../../../lib/core/types.ts";
+import { type Rate, wilson } from "../../../lib/ml/wilson.ts";
+import type {
+  AnalyticsStore,
+  CampaignEngagement,
+  EngagementDay,
+  StrategyEngagement,
+} from "../../../lib/stores/analytics/port.ts";
+
+/** Campaigns with most events that are read. */
+const MOST_CAMPAIGNS = 1_000;
+const MOST_STRATEGIES = 20;
+
+type Counts = Omit<CampaignEngagement, "campaign_id">;
+
+/** Counts with the rate of clicks among impressions; null where that says nothing. */
+export interface Rated extends Counts {
+  readonly rate: Rate | null;
+}
+export interface Engaged {
+  readonly days: readonly (EngagementDay & Rated)[];
+  /** With most events first. `campaign` is null for one that is gone. */
+  readonly campaigns: readonly (CampaignEngagement & Rated & { readonly campaign: Campaign | null })[];
+  /** By intent, those of most impressions first; a campaign counts for each of its intents. */
+  readonly intents: readonly (Rated & { readonly intent: string; readonly campaigns: number })[];
+  /** With most events first; null for events that name no strategy. */
+  readonly strategies: readonly (StrategyEngagement & Rated)[];
+  /** Whether there are more campaigns than were read. */
+  readonly cut: boolean;
+}
+
+/** Engagement of the last `days` UTC days, today among them. */
+export async function readEngaged(
+  analytics: Pick<AnalyticsStore, "daily" | "byCampaign" | "byStrategy" | "campaigns">,
+  { days, now }: { days: number; now: number },
+): Promise<Engaged> {
+  const today = Math.floor(now / DAY_MS) * DAY_MS;
+  const span = { since: iso(today - (days - 1) * DAY_MS), until: iso(today + DAY_MS) };
+  const [daily, found, strategies] = await Promise.all([
+    analytics.daily(span),
+    analytics.byCampaign({ ...span, limit: MOST_CAMPAIGNS }),
+    analytics.byStrategy({ ...span, limit: MOST_STRATEGIES }),
+  ]);
+  const rows = await analytics.campaigns({ campaign_ids: found.map(({ campaign_id }) => campaign_id) });
+  const byId = new Map(rows.map((row) => [row.campaign_id, row]));
+  const campaigns = found.map((each) => ({ ...rated(each), campaign: byId.get(each.campaign_id) ?? null }));
+  return {
+    days: everyDay(daily, today, days).map(rated),
+    campaigns,
+    intents: byIntent(campaigns),
+    strategies: strategies.map(rated),
+    cut: found.length === MOST_CAMPAIGNS,
+  };
+}
+
+const NONE: Counts = Object.freeze({ impressions: 0, clicks: 0, conversions: 0, dismissals: 0 });
+
+export function allOf(counts: readonly Counts[]): Rated {
+  return rated(counts.reduce(plus, NONE));
+}
+
+function rated<Row extends Counts>(row: Row): Row & Rated {
+  return { ...row, rate: wilson(row.clicks, row.impressions) };
+}
+
+function plus(a: Counts, b: Counts): Counts {
+  return {
+    impressions: a.impressions + b.impressions,
+    clicks: a.clicks + b.clicks,
+    conversions: a.conversions + b.conversions,
+    dismissals: a.dismissals + b.dismissals,
+  };
+}
+
+function everyDay(known: readonly EngagementDay[], today: number, days: number): EngagementDay[] {
+  const byDay = new Map(known.map((each) => [each.day, each]));
+  return Array.from({ length: days }, (_, i) => {
+    const day = iso(today - (days - 1 - i) * DAY_MS).slice(0, 10);
+    return byDay.get(day) ?? { day, ...NONE };
+  });
+}
+
+function byIntent(campaigns: Engaged["campaigns"]): Engaged["intents"] {
+  const tallies = new Map<string, { campaigns: number; counts: Counts }>();
+  for (const each of campaigns) {
+    for (const intent of each.campaign?.intents ?? []) {
+      const { campaigns, counts } = tallies.get(intent) ?? { campaigns: 0, counts: NONE };
+      tallies.set(intent, { campaigns: campaigns + 1, counts: plus(counts, each) });
+    }
+  }
+  return Array.from(tallies, ([intent, { campaigns, counts }]) => ({ intent, campaigns, ...rated(counts) }))
+    .sort((a, b) => b.impressions - a.impressions || (a.intent < b.intent ? -1 : 1));
+}

@@ -1,0 +1,99 @@
+import type { Anomalies } from "../../../lib/monitoring/anomalies.ts";
+import { causeOf } from "../../../lib/monitoring/anomaly.ts";
+import type { Health, HealthStatus } from "../../../lib/monitoring/health.ts";
+import type { Asked } from "../../http/try_read.ts";
+import { Prose } from "../../components/inline_code.tsx";
+import { counted } from "../../../lib/core/text.ts";
+
+/** Other problems that the banner names; the table below has the rest. */
+const MAX_OTHERS = 2;
+
+const LOOKS: Readonly<Record<HealthStatus, readonly [look: string, sign: string]>> = {
+  critical: ["bad", "✕"],
+  empty: ["off", "·"],
+  warning: ["warn", "!"],
+  acknowledged: ["off", "‖"],
+  nothing_new: ["off", "»"],
+  ok: ["good", "✓"],
+};
+
+/** How everything is: the cause in one line, then what to do. */
+export function StatusBanner({ anomalies: { value } }: { anomalies: Asked<Anomalies> }) {
+  if (value === null) return <Unknown />;
+  const { health } = value;
+  const [look, sign] = LOOKS[health.status];
+  return (
+    <div class={`status-banner is-${look}`}>
+      <span class="sign" aria-hidden="true">{sign}</span>
+      <div>
+        <p class="lead">
+          <Prose text={health.cause} />
+        </p>
+        {health.next_step !== "" && (
+          <p>
+            <Prose text={health.next_step} /> <RunLink health={health} />
+          </p>
+        )}
+        <Others anomalies={value} />
+        <Acknowledged health={health} />
+      </div>
+    </div>
+  );
+}
+
+function Unknown() {
+  return (
+    <div class="status-banner is-bad">
+      <span class="sign" aria-hidden="true">?</span>
+      <div>
+        <p class="lead">Status unknown: the run store is not responding.</p>
+        <p>
+          <code>deno task doctor</code> says what is down.
+        </p>
+      </div>
+    </div>
+  );
+}
+
+function RunLink({ health: { run_id } }: { health: Health }) {
+  return run_id === null ? null : <a href={`/runs/${encodeURIComponent(run_id)}`}>Open the run</a>;
+}
+
+/** What else counts, besides what the banner is about. */
+function Others({ anomalies: { health, open } }: { anomalies: Anomalies }) {
+  const { status } = health;
+  if (status !== "critical" && status !== "warning") return null;
+  const others = open.filter((each) =>
+    each.acknowledged === null && each.severity === status && each.id !== health.anomaly_id
+  );
+  if (others.length === 0) return null;
+  const left = others.length - MAX_OTHERS;
+  return (
+    <>
+      <p>{counted(others.length, "more problem")}:</p>
+      <ul>
+        {others.slice(0, MAX_OTHERS).map((each) => (
+          <li>
+            <Prose text={causeOf(each)} />
+          </li>
+        ))}
+        {left > 0 && (
+          <li>
+            <a href="/anomalies">{left} more</a>
+          </li>
+        )}
+      </ul>
+    </>
+  );
+}
+
+function Acknowledged({ health: { acknowledged, status } }: { health: Health }) {
+  if (acknowledged === 0 || status === "acknowledged") return null;
+  return (
+    <p>
+      <a href="/anomalies">{counted(acknowledged, "known problem")}</a> {acknowledged === 1 ? "is" : "are"}
+      {" "}
+      acknowledged and not counted.
+    </p>
+  );
+}

@@ -1,0 +1,81 @@
+import { type RunSnapshot, statusOf } from "../../../lib/stores/runs/port.ts";
+import { Empty } from "../../components/layout.tsx";
+import { Legend, lookOf, State } from "../../components/state.tsx";
+import { Time } from "../../components/time.tsx";
+
+/** Runs × tasks: a line a run, a square a task of it, each a link to what it did. */
+export function RunGrid(
+  { tasks, snapshots, now }: {
+    tasks: readonly string[];
+    snapshots: readonly RunSnapshot[];
+    now: number;
+  },
+) {
+  if (snapshots.length === 0) {
+    return (
+      <Empty>
+        Nothing has run yet. Queue a run below, or use <code>deno task pipeline</code>.
+      </Empty>
+    );
+  }
+  return (
+    <>
+      <div class="scroll" role="region" aria-label="Runs and tasks" tabindex={0}>
+        <table class="grid">
+          <thead>
+            <tr>
+              <th scope="col">Run</th>
+              <th scope="col">State</th>
+              {tasks.map((task) => (
+                <th scope="col">
+                  <span>{task}</span>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>{snapshots.map((snapshot) => <Line tasks={tasks} snapshot={snapshot} now={now} />)}</tbody>
+        </table>
+      </div>
+      <Legend states={["success", "running", "failed", "upstream_failed", "skipped", "ready", "waiting"]} />
+    </>
+  );
+}
+
+function Line(
+  { tasks, snapshot: { run, tasks: records }, now }: {
+    tasks: readonly string[];
+    snapshot: RunSnapshot;
+    now: number;
+  },
+) {
+  const path = `/runs/${encodeURIComponent(run.run_id)}`;
+  const stateOf = new Map(records.map(({ task_id, state }) => [task_id, state]));
+  return (
+    <tr>
+      <th scope="row">
+        <a href={path}>
+          <Time at={run.logical_date} />
+        </a>
+      </th>
+      <td>
+        <State state={statusOf(run, now)} />
+      </td>
+      {tasks.map((task) => {
+        const { look, sign, name } = lookOf(stateOf.get(task) ?? "none");
+        const label = `${task}: ${name}`;
+        return (
+          <td>
+            <a
+              class={`cell is-${look}`}
+              href={`${path}?task=${task}#task-${task}`}
+              title={label}
+              aria-label={label}
+            >
+              {sign}
+            </a>
+          </td>
+        );
+      })}
+    </tr>
+  );
+}

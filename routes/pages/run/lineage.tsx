@@ -1,0 +1,102 @@
+import type { LineageEntry } from "../../../lib/stores/runs/port.ts";
+import { Graph, type GraphEdge, type GraphNode } from "../../components/graph.tsx";
+import { Empty, Section } from "../../components/layout.tsx";
+import { bytes, figure } from "../../components/format_number.ts";
+import { type Column, Table } from "../../components/table.tsx";
+
+export type Use = LineageEntry & { readonly task_id: string; readonly attempt: number };
+
+/** What a run's attempts read and wrote: as a graph of datasets and tasks, and each use with its figures. */
+export function Lineage({ url, uses }: { url: URL; uses: readonly Use[] }) {
+  if (uses.length === 0) {
+    return (
+      <Section id="lineage" title="Lineage">
+        <Empty>Nothing was read or written yet. What an attempt used is recorded when it ends.</Empty>
+      </Section>
+    );
+  }
+  const { nodes, edges } = graphOf(uses);
+  return (
+    <Section id="lineage" title="Lineage" aside="datasets are round, tasks are square">
+      <Graph label="What was read and written" nodes={nodes} edges={edges} />
+      <details class="spaced">
+        <summary>Artifacts and datasets: {figure(uses.length)} uses</summary>
+        <Table
+          id="uses"
+          caption="What each attempt read and wrote."
+          url={url}
+          columns={COLUMNS}
+          rows={uses}
+          empty={null}
+        />
+      </details>
+    </Section>
+  );
+}
+
+/** Tasks between what they read and what they wrote. A dataset that a task both reads and writes stands once. */
+export function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: GraphEdge[] } {
+  const nodes = new Map<string, GraphNode>();
+  const edges = new Map<string, GraphEdge>();
+  for (const use of uses) {
+    const { task_id, namespace, name, direction } = use;
+    const task = `task ${task_id}`;
+    const dataset = `dataset ${namespace} ${name}`;
+    nodes.set(task, { id: task, label: task_id, look: "busy" });
+    nodes.set(dataset, { id: dataset, label: lastPart(name), note: noteOf(use), round: true });
+    const [from, to] = direction === "input" ? [dataset, task] : [task, dataset];
+    edges.set(`${from}\n${to}`, { from, to });
+  }
+  return { nodes: [...nodes.values()], edges: [...edges.values()] };
+}
+
+function noteOf({ namespace, rows }: Use): string {
+  const store = namespace.replace(/:.*$/, "");
+  return rows === null ? store : `${store}, ${rows === 1 ? "1 row" : `${figure(rows)} rows`}`;
+}
+
+function lastPart(name: string): string {
+  return name.split("/").filter((part) => part !== "").at(-1) ?? name;
+}
+
+const COLUMNS: readonly Column<Use>[] = [
+  {
+    key: "task",
+    head: "Task",
+    cell: ({ task_id, attempt }) => `${task_id}/${attempt}`,
+    by: ({ task_id }) => task_id,
+  },
+  {
+    key: "direction",
+    head: "Use",
+    cell: ({ direction }) => direction === "input" ? "reads" : "writes",
+    by: ({ direction }) => direction,
+  },
+  { key: "name", head: "Dataset", cell: ({ name }) => <code>{name}</code>, by: ({ name }) => name },
+  {
+    key: "namespace",
+    head: "Where",
+    cell: ({ namespace }) => <code>{namespace}</code>,
+    by: ({ namespace }) => namespace,
+  },
+  {
+    key: "rows",
+    head: "Rows",
+    numeric: true,
+    cell: ({ rows }) => rows === null ? "" : figure(rows),
+    by: ({ rows }) => rows,
+  },
+  {
+    key: "bytes",
+    head: "Size",
+    numeric: true,
+    cell: (use) => use.bytes === null ? "" : bytes(use.bytes),
+    by: (use) => use.bytes,
+  },
+  {
+    key: "version",
+    head: "Version",
+    cell: ({ version }) => version === null ? "" : <code title={version}>{version.slice(0, 12)}</code>,
+    by: ({ version }) => version,
+  },
+];

@@ -1,0 +1,35 @@
+import { ParleyError } from "../../lib/core/errors.ts";
+import type { TaskContext } from "../../lib/dag/types.ts";
+import { isEmptied, REFILLABLE, type Refillable } from "../../lib/data_checks/emptied_store.ts";
+import type { Services } from "../services.ts";
+
+/** How long it may take to see whether a store has become empty. */
+const LOOK_MS = 10_000;
+
+/**
+ * The stores that {@link isEmptied} finds; or the error of a store that cannot be read, which is for the step that needs the store: what comes
+ * by standard input must be spooled before.
+ */
+export async function findEmptied(
+  { services, signal, log }: TaskContext<Services>,
+): Promise<readonly Refillable[] | ParleyError> {
+  const looking = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+  try {
+    const emptied: Refillable[] = [];
+    for (const store of REFILLABLE) {
+      if (await isEmptied(store, services, { signal: looking })) emptied.push(store);
+    }
+    return emptied;
+  } catch (error) {
+    signal.throwIfAborted();
+    const unknown = looking.aborted ? silent(error) : error;
+    if (!(unknown instanceof ParleyError) || unknown.code !== "unavailable") throw error;
+    log(`could not look whether a store has become empty: ${unknown.message}`);
+    return unknown;
+  }
+}
+
+function silent(cause: unknown): ParleyError {
+  const sentence = `a store did not answer within ${LOOK_MS / 1_000} s: \`deno task doctor\` says which`;
+  return new ParleyError("unavailable", sentence, { cause });
+}
