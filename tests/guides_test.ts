@@ -29,6 +29,7 @@ function createFiles(root: string, guide: string): string[] {
   return blocks(guide, "ts").map((text) => {
     const path = /^\/\/ (\S+\.ts)\n/.exec(text)?.[1];
     assert.ok(path, "each block of code begins with its path");
+    Deno.mkdirSync(`${root}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
     Deno.writeTextFileSync(`${root}/${path}`, text.slice(text.indexOf("\n") + 1));
     return path;
   });
