@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { command, run, until, withFolder } from "../fixtures/commands.ts";
+import { RawConnection } from "../fixtures/serving.ts";
+
+for (const verb of ["serve", "start"]) {
+  Deno.test(`${verb} on a port in use says so in one sentence, with what to do, and exits with 1`, () =>
+    withFolder(async (folder) => {
+      using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const { port } = other.addr as Deno.NetAddr;
+      // With a file that is not there `start` has nothing to load.
+      const env = { PARLEY_PORT: String(port), PARLEY_MESSAGES: `${folder}/none.ndjson` };
+      const { code, stderr } = await run(folder, verb, [verb], { env });
+      assert.equal(code, 1);
+      assert.equal(
+        stderr.split("\n").filter((line) => /port|listen|AddrInUse|at .*\.ts/.test(line)).join("\n"),
+        `parley: port ${port} is in use: stop what uses it, or set PARLEY_PORT`,
+      );
+    }));
+}
+
+Deno.test("a first Ctrl-C lets serve wait for a request in progress, and a second ends it at once", () =>
+  withFolder(async (folder) => {
+    const child = command(folder, "serve", ["serve"], { env: { PARLEY_PORT: "0" } }).spawn();
+    await child.stdin.close();
+    const errors = new Response(child.stderr).text();
+    const [first, second] = child.stdout.tee();
+    const { text, rest } = await until(first, /answers at http:\S+:\d+/);
+    const request = await RawConnection.open(Number(/http:[^:]+:(\d+)/.exec(text)![1]));
+    await request.write("POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{");
+    const stopping = until(second, /Another Ctrl-C ends it at once\.\n/);
+    child.kill("SIGINT");
+    const others = (await stopping).rest();
+    // A signal that comes sooner is taken for the same Ctrl-C.
+    const waited = await Promise.race([child.status, new Promise((resume) => setTimeout(resume, 1_500))]);
+    assert.equal(waited, undefined, "it waits for the request");
+    const at = performance.now();
+    child.kill("SIGINT");
+    assert.equal((await child.status).code, 130, await errors);
+    assert.ok(performance.now() - at < 1_000, "it waits for nothing more");
+    request.close();
+    await Promise.all([rest(), others]);
+  }));
