@@ -19,6 +19,9 @@ const STAGE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02
 /** Others are counted as one, since a caller may make up any number of them. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
+/** Counted from 0: a rate does not see an outage with which its series begins. */
+const DEGRADABLE = ["cache", "vectors", "graph", "analytics"];
+
 /** How one request came out. */
 export interface RequestOutcome {
   readonly method: string;
@@ -61,6 +64,7 @@ export class ServingMetrics {
       miss: lookup("miss"),
       bypass: lookup("bypass"),
     };
+    for (const store of DEGRADABLE) this.degraded.of({ store });
   }
 
   /** Records the requests of one route, given by its pattern. */

@@ -49,18 +49,24 @@ appTest("GET /metrics counts requests by route, method and status, errors too", 
   assert.equal(samples.get(bucket), 2);
 });
 
-appTest("GET /metrics tells stages, cache and breakers", async ({ app }) => {
-  for (let n = 0; n < 3; n++) await app.request(PATH);
-  const samples = await scrape(app);
-  for (const stage of ["vectors", "graph", "analytics", "rank"]) {
-    assert.equal(samples.get(`parley_stage_duration_seconds_count{stage="${stage}"}`), 1);
-  }
-  assert.equal(samples.get('parley_stage_duration_seconds_count{stage="cache"}'), 3);
-  assert.equal(samples.get('parley_cache_lookups_total{result="hit"}'), 2);
-  assert.equal(samples.get('parley_cache_lookups_total{result="miss"}'), 1);
-  assert.equal(samples.get('parley_cache_lookups_total{result="bypass"}'), 0);
-  assert.equal(samples.get('parley_breaker_open{store="graph"}'), 0);
-});
+appTest(
+  "GET /metrics tells stages, cache and breakers, and counts degraded answers from 0",
+  async ({ app }) => {
+    for (let n = 0; n < 3; n++) await app.request(PATH);
+    const samples = await scrape(app);
+    for (const stage of ["vectors", "graph", "analytics", "rank"]) {
+      assert.equal(samples.get(`parley_stage_duration_seconds_count{stage="${stage}"}`), 1);
+    }
+    assert.equal(samples.get('parley_stage_duration_seconds_count{stage="cache"}'), 3);
+    assert.equal(samples.get('parley_cache_lookups_total{result="hit"}'), 2);
+    assert.equal(samples.get('parley_cache_lookups_total{result="miss"}'), 1);
+    assert.equal(samples.get('parley_cache_lookups_total{result="bypass"}'), 0);
+    for (const store of ["cache", "vectors", "graph", "analytics"]) {
+      assert.equal(samples.get(`parley_breaker_open{store="${store}"}`), 0);
+      assert.equal(samples.get(`parley_answers_degraded_total{store="${store}"}`), 0);
+    }
+  },
+);
 
 appTest("GET /metrics tells stores, published data and memory", async ({ app, clock, world }) => {
   await world.stores.runs.lead({ owner: "one", now: NOW, ttl_ms: 5_000, lag_ms: 40 });

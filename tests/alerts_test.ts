@@ -1,0 +1,188 @@
+/** The alerts that docs/operating.md proposes, on what `/metrics` gives. */
+import assert from "node:assert/strict";
+import type { Hono } from "../deps.ts";
+import { SqliteGraph } from "../lib/stores/graph/sqlite.ts";
+import { addRun } from "./fixtures/runs.ts";
+import { ROOT } from "./fixtures/flow.ts";
+import { fails, NOW, openWorld } from "./lib/recommend/world.ts";
+import { appTest, type Opened } from "./routes/app.ts";
+
+const [, block] = /alerts to begin with:\n\n```text\n([^]*?)```/.exec(
+  Deno.readTextFileSync(`${ROOT}docs/operating.md`),
+)!;
+/** Expressions by what the text next to or below each says. */
+const ALERTS = new Map(
+  [...block!.matchAll(/^(\S.*?)(?: {3,}|\n +)(\S[^]*?)\n(?=\S|$(?![^]))/gm)].map(([, expression, text]) => [
+    text!.replaceAll(/\s+/g, " "),
+    expression!,
+  ]),
+);
+
+/** What one scrape gave: values by series. `at` is in seconds. */
+interface Scrape {
+  readonly at: number;
+  readonly series: ReadonlyMap<string, number>;
+}
+
+async function scrape({ app, clock }: Pick<Opened, "app" | "clock">): Promise<Scrape> {
+  const text = await (await app.request("/metrics")).text();
+  const samples = [...text.matchAll(/^([a-z_]+(?:\{.*\})?) (\S+)$/gm)];
+  return {
+    at: clock.now() / 1_000,
+    series: new Map(samples.map(([, name, value]) => [name!, Number(value)])),
+  };
+}
+
+const SECONDS: Readonly<Record<string, number>> = { m: 60, h: 3_600 };
+
+/**
+ * Whether an alert fires at the last of some scrapes. It knows as much of Prometheus' language as the alerts use: one comparison of
+ * products of numbers, series, `sum(rate())` and `min_over_time()`. A series that one scrape alone has is no rate.
+ */
+function fires(expression: string, scrapes: readonly Scrape[]): boolean {
+  const last = scrapes.at(-1)!;
+  const valuesOf = (name: string, window_s: number) => {
+    const within = scrapes.filter(({ at }) => at >= last.at - window_s);
+    return [...last.series.keys()].filter((series) => series.replace(/\{.*/, "") === name).map((series) =>
+      within.flatMap(({ at, series: all }) => all.has(series) ? [{ at, value: all.get(series)! }] : [])
+    );
+  };
+  const term = (text: string): number[] => {
+    const [, call = "", name = "", count = "0", unit = "m"] =
+      /^(?:([a-z_()]+)\()?([a-z_]+)(?:\[(\d+)([mh])\]\)+)?$/.exec(text) ?? [];
+    const series = valuesOf(name, Number(count) * SECONDS[unit]!);
+    if (/^[\d.]+$/.test(text)) return [Number(text)];
+    if (call === "min_over_time") return series.map((one) => Math.min(...one.map(({ value }) => value)));
+    if (call === "sum(rate") {
+      const rates = series.flatMap((one) =>
+        one.length < 2 ? [] : [(one.at(-1)!.value - one[0]!.value) / (one.at(-1)!.at - one[0]!.at)]
+      );
+      return rates.length === 0 ? [] : [rates.reduce((sum, rate) => sum + rate)];
+    }
+    assert.ok(call === "" && name !== "", `this test does not know ${text}`);
+    return series.map((one) => one.at(-1)!.value);
+  };
+  const product = (text: string) =>
+    text.split(" * ").map(term).reduce((left, right) => left.flatMap((a) => right.map((b) => a * b)));
+  const [, left, operator, right] = /^(.+) (>|==) (.+)$/.exec(expression)!;
+  const [limit] = product(right!);
+  return limit !== undefined &&
+    product(left!).some((value) => operator === ">" ? value > limit : value === limit);
+}
+
+/** The alerts that fire. */
+const firing = (...scrapes: Scrape[]) =>
+  [...ALERTS].filter(([, expression]) => fires(expression, scrapes)).map(([text]) => text);
+
+const OLD = "the nightly run has not published";
+const DOWN = "a store does not answer, or lost what it had";
+const DEGRADED = "more than 1 % of answers lack a part";
+const UNSENT = "some lineage does not get through to its sink";
+
+Deno.test("docs/operating.md proposes four alerts", () => {
+  assert.deepEqual([...ALERTS.keys()], [OLD, DOWN, DEGRADED, UNSENT]);
+});
+
+const HOUR = 3_600_000;
+const LINEAGE = { options: () => ({ lineage: true }) };
+
+/** Asks for the answers of `count` users, each for the first time. */
+async function ask(app: Hono, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await app.request(`/recommendations/${crypto.randomUUID()}`);
+}
+
+appTest("the alerts name only metrics that /metrics exposes, and none fires while all is well", async (o) => {
+  const first = await scrape(o);
+  const exposed = new Set([...first.series.keys()].map((series) => series.replace(/\{.*/, "")));
+  const named = [...ALERTS.values()].flatMap((expression) => expression.match(/parley_[a-z_]+/g)!);
+  assert.deepEqual(named.filter((name) => !exposed.has(name)), []);
+  await ask(o.app, 5);
+  o.clock.advance(60_000);
+  assert.deepEqual(firing(first, await scrape(o)), []);
+}, LINEAGE);
+
+appTest("an alert fires once what is published is older than 26 hours", async (o) => {
+  const { at } = (await o.world.stores.analytics.published())!;
+  o.clock.advance(Date.parse(at) + 26 * HOUR - NOW);
+  assert.deepEqual(firing(await scrape(o)), []);
+  o.clock.advance(6_000);
+  assert.deepEqual(firing(await scrape(o)), [OLD]);
+});
+
+let isDown = false;
+const fickleGraph: { open: typeof openWorld } = {
+  open: async () => {
+    const world = await openWorld();
+    const graph = new Proxy(world.stores.graph, {
+      get: (store, name) => {
+        const value = Reflect.get(store, name);
+        if (typeof value !== "function") return value;
+        return isDown && name !== "close" ? fails : value.bind(store);
+      },
+    });
+    return { ...world, stores: { ...world.stores, graph } };
+  },
+};
+
+appTest("an alert fires while a store does not answer", async (o) => {
+  isDown = false;
+  assert.deepEqual(firing(await scrape(o)), []);
+  isDown = true;
+  o.clock.advance(6_000);
+  assert.deepEqual(firing(await scrape(o)), [DOWN]);
+  isDown = false;
+  o.clock.advance(6_000);
+  assert.deepEqual(firing(await scrape(o)), []);
+}, fickleGraph);
+
+appTest("an alert fires while a store is empty that was part of what is published", async (o) => {
+  assert.deepEqual(firing(await scrape(o)), [DOWN]);
+}, {
+  open: async () => {
+    const { stores, ...world } = await openWorld();
+    await stores.graph.close();
+    return { ...world, stores: { ...stores, graph: new SqliteGraph({ path: ":memory:" }) } };
+  },
+});
+
+appTest("an alert fires if more than 1 % of answers lack a part, from the first outage on", async (o) => {
+  const asked = async (whole: number, lacking: number) => {
+    const before = await scrape(o);
+    await ask(o.app, whole);
+    isDown = true;
+    await ask(o.app, lacking);
+    isDown = false;
+    o.clock.advance(60_000);
+    return firing(before, await scrape(o));
+  };
+  isDown = false;
+  assert.deepEqual(await asked(97, 3), [DEGRADED], "the first ones");
+  assert.deepEqual(await asked(100, 0), [], "it is over");
+  assert.deepEqual(await asked(198, 2), [], "not more than 1 %");
+  assert.deepEqual(await asked(197, 3), [DEGRADED]);
+}, fickleGraph);
+
+appTest(
+  "an alert fires if lineage waits for two hours, and not if all of it was sent meanwhile",
+  async (o) => {
+    const { runs } = o.world.stores;
+    const add = (run_id: string) => addRun(runs, { run_id, dag_id: "d", at: NOW, task_id: "a" });
+    const sent = (run_id: string) =>
+      runs.settleUnsent({ attempts: [{ run_id, task_id: "a", attempt: 1 }], again_at: null });
+    const scrapes: Scrape[] = [];
+    const later = async () => {
+      o.clock.advance(HOUR);
+      scrapes.push(await scrape(o));
+      return firing(...scrapes).includes(UNSENT);
+    };
+    assert.equal(await later(), false);
+    await add("one");
+    assert.deepEqual([await later(), await later(), await later()], [false, false, true]);
+    await add("two");
+    await sent("one");
+    assert.equal(await later(), true, "another one waits");
+    await sent("two");
+    assert.equal(await later(), false);
+  },
+  LINEAGE,
+);
