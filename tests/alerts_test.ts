@@ -1,7 +1,7 @@
 /** The alerts that docs/operating.md proposes, on what `/metrics` gives. */
 import assert from "node:assert/strict";
 import type { Hono } from "../deps.ts";
-import { SqliteGraph } from "../lib/stores/graph/sqlite.ts";
+import { SqliteGraph } from "../lib/stores/graph/sqlite/sqlite_graph.ts";
 import { addRun } from "./fixtures/runs.ts";
 import { ROOT } from "./fixtures/flow.ts";
 import { fails, NOW, openWorld } from "./lib/recommend/world.ts";

@@ -3,7 +3,7 @@ import { pruneRuns } from "../commands/control.ts";
 import { allDags, engine, work } from "../commands/engine.ts";
 import { DAY_MS } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
-import { filesUnder } from "../lib/stores/artifacts/walk.ts";
+import { filesUnder } from "../lib/stores/artifacts/files/walk.ts";
 import { answersOf } from "./fixtures/answers.ts";
 import { digests, type Flow, type Paths, withFlow, writeRows } from "./fixtures/flow.ts";
 import { quietly } from "./fixtures/quietly.ts";
