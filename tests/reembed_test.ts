@@ -13,22 +13,12 @@ import {
   vectorDigest,
   whileAsking,
 } from "./fixtures/reembed.ts";
+import { TINY } from "./fixtures/models.ts";
 import { message } from "./fixtures/rows.ts";
 
 const SMALL = "test:384";
 const LARGE = "test:1024";
 const EMBEDDINGS = { PARLEY_EMBEDDINGS: SMALL };
-
-/** The model of 1,024 dimensions that random weights make, where it is there. */
-const TINY = decodeURIComponent(new URL("../../shared/models/tiny-roberta-1024", import.meta.url).pathname);
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
-}
 
 const outputOf = <T>({ tasks }: Awaited<ReturnType<typeof runDag>>["snapshot"], id: string) =>
   tasks.find(({ task_id }) => task_id === id)?.output as T;
@@ -63,13 +53,8 @@ async function thereAndBack(flow: Flow, from: string, to: string): Promise<void>
 Deno.test("reembed changes 384 dimensions to 1,024 and back, and no answer mixes the two", () =>
   withFlow((flow) => thereAndBack(flow, SMALL, LARGE), EMBEDDINGS));
 
-Deno.test({
-  name: `reembed changes to a real model of 1,024 dimensions and back${
-    exists(TINY) ? "" : ": skipped, no tiny-roberta-1024"
-  }`,
-  ignore: !exists(TINY),
-  fn: () => withFlow((flow) => thereAndBack(flow, SMALL, `onnx:${TINY}`), EMBEDDINGS),
-});
+Deno.test("reembed changes to an ONNX model of 1,024 dimensions and back", () =>
+  withFlow((flow) => thereAndBack(flow, SMALL, `onnx:${TINY}`), EMBEDDINGS));
 
 Deno.test("reembed says first how much there is to do, and reports how many neighbours stay", () =>
   withFlow(async (flow) => {

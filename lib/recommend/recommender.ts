@@ -98,7 +98,7 @@ export class Recommender {
     return {
       popular,
       last_popular: new LastPopular({ analytics, popular, clock }),
-      version_data: new VersionData({ analytics, clock, warn }),
+      version_data: new VersionData({ analytics, clock, answer_ms: this.answer_ms, warn }),
     };
   }
 

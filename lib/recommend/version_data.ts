@@ -8,8 +8,8 @@ import { decodeWording } from "./wording_file.ts";
 
 /** Versions whose data are in memory: while one is published, requests may still be under way with the one before. */
 const MAX_VERSIONS = 2;
-/** How long an answer waits for data that are being loaded, in milliseconds. */
-const MAX_WAIT_MS = 50;
+/** How long an answer waits for data that are being loaded, as a share of the time that it may take. */
+const MAX_WAIT = 0.2;
 /** How long after a failure they are loaded again, in milliseconds. */
 const RETRY_MS = 5_000;
 
@@ -33,6 +33,8 @@ interface Loading {
 export interface VersionDataOptions {
   readonly analytics: Pick<AnalyticsStore, "file">;
   readonly clock: Clock;
+  /** How long an answer may take in all, in milliseconds. */
+  readonly answer_ms: number;
   /** Gets a line about data that cannot be loaded. */
   readonly warn: (line: string) => void;
 }
@@ -57,7 +59,8 @@ export class VersionData {
     const { learnt, loaded } = this.loading(version);
     if (loaded !== undefined) return loaded;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<"loading">((resolve) => timer = setTimeout(resolve, MAX_WAIT_MS, "loading"));
+    const wait_ms = MAX_WAIT * this.options.answer_ms;
+    const late = new Promise<"loading">((resolve) => timer = setTimeout(resolve, wait_ms, "loading"));
     return await Promise.race([learnt, late]).finally(() => clearTimeout(timer));
   }
 

@@ -8,12 +8,13 @@
  *     deno task bench embed
  */
 import { openEmbedder } from "../../lib/embed/open.ts";
-import { BGE, TINY } from "../fixtures/models.ts";
+import { BGE } from "../fixtures/models.ts";
 import { TRIPLES } from "../fixtures/pairs.ts";
 import { dot } from "../fixtures/vectors.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 const SOURCES = [`${ROOT}../shared/data/redial_dev/messages.jsonl`, `${ROOT}sample/messages.ndjson`];
+const TINY = `${ROOT}../shared/models/tiny-roberta-1024`;
 const PACKAGES = ["onnxruntime==1.32.0", "tokenizers==0.23.3", "numpy==2.4.6"];
 const COUNT = 1_000;
 /** Texts a call, as the pipeline has them. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { answersOf } from "../fixtures/answers.ts";
 import { digests, nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
-import { testTiny, TINY } from "../fixtures/models.ts";
+import { TINY } from "../fixtures/models.ts";
 import { freshServers, missingServers, type Setting } from "../fixtures/servers.ts";
 
 const ALL: readonly Setting[] = [
@@ -30,7 +30,7 @@ async function outcomeOf(env: Record<string, string>) {
 if (missing.length > 0) {
   Deno.test({ name: `${name}: ${missing.join(", ")} not set`, ignore: true, fn() {} });
 } else {
-  testTiny(name, async () => {
+  Deno.test(name, async () => {
     const { env, drop } = freshServers(ALL);
     try {
       assert.deepEqual(await outcomeOf(env), await outcomeOf({}));

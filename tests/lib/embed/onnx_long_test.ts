@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 import type { EmbedderOptions } from "../../../lib/embed/open.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
-import { BGE, copyOfModel, testTiny, TINY } from "../../fixtures/models.ts";
+import { BGE, copyOfModel, TINY } from "../../fixtures/models.ts";
 import { dot, normalise } from "../../fixtures/vectors.ts";
 
 async function using(o: EmbedderOptions, body: (embedder: Embedder) => Promise<void>): Promise<void> {
@@ -64,7 +64,7 @@ Deno.test("OnnxEmbedder embed() that is aborted leaves the sessions free, whatev
     assert.ok(performance.now() - aborted < 10_000, `it took ${performance.now() - aborted} ms`);
   }));
 
-testTiny(
+Deno.test(
   "OnnxEmbedder embed() takes the mean of full windows that overlap by a quarter",
   () =>
     using({ url: `onnx:${TINY}`, long: "windows" }, async (embedder) => {
@@ -77,7 +77,7 @@ testTiny(
     }),
 );
 
-testTiny("OnnxEmbedder embed() puts the prompts of the model's files before texts and windows", async () => {
+Deno.test("OnnxEmbedder embed() puts the prompts of the model's files before texts and windows", async () => {
   const dir = await copyOfModel(TINY);
   const prompts = { prompts: { query: "?", passage: "!" } };
   await Deno.writeTextFile(`${dir}/config_sentence_transformers.json`, JSON.stringify(prompts));
@@ -95,7 +95,7 @@ testTiny("OnnxEmbedder embed() puts the prompts of the model's files before text
   }
 });
 
-testTiny("OnnxEmbedder embed() finds weights beside the other files", async () => {
+Deno.test("OnnxEmbedder embed() finds weights beside the other files", async () => {
   const dir = await copyOfModel(TINY);
   await Deno.rename(`${dir}/onnx/model.onnx`, `${dir}/model.onnx`);
   try {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import { embedderContract } from "../../contracts/embedder.ts";
-import { BGE, copyOfModel, testTiny, TINY } from "../../fixtures/models.ts";
+import { BGE, copyOfModel, TINY } from "../../fixtures/models.ts";
 import { TRIPLES } from "../../fixtures/pairs.ts";
 import { runCode } from "../../fixtures/run.ts";
 import { dot } from "../../fixtures/vectors.ts";
@@ -98,7 +98,7 @@ test("close() rejects what is under way, and what comes later", async (embedder)
   await assert.rejects(embedder.embed({ texts: ["text"] }), { code: "unavailable" });
 });
 
-testTiny("OnnxEmbedder runs a mean-pooled fp32 model of another family", () => runTiny(TINY));
+Deno.test("OnnxEmbedder runs a mean-pooled fp32 model of another family", () => runTiny(TINY));
 
 async function runTiny(folder: string): Promise<void> {
   const embedder = await openEmbedder({ url: `onnx:${folder}`, sessions: 1 });

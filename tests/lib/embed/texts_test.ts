@@ -6,7 +6,7 @@ import { meanOf, unit } from "../../../lib/embed/texts.ts";
 import { parseRow } from "../../../lib/schema/row.ts";
 import { timeWindow } from "../../../lib/schema/time.ts";
 import { withEmbeddings } from "../../fixtures/embeddings.ts";
-import { BGE, testTiny, TINY } from "../../fixtures/models.ts";
+import { BGE, TINY } from "../../fixtures/models.ts";
 import { pick, random } from "../../fixtures/rows.ts";
 import { dot } from "../../fixtures/vectors.ts";
 
@@ -82,7 +82,7 @@ Deno.test("blank texts and such of more than 1 MiB do not validate, and all othe
 Deno.test("OnnxEmbedder embeds every text that validates", async () =>
   embedsAll(await openEmbedder({ url: `onnx:${BGE}`, sessions: 1 }), GOOD));
 
-testTiny("OnnxEmbedder embeds every text that validates, by byte-level tokens and in windows", async () => {
+Deno.test("OnnxEmbedder embeds every text that validates, by byte-level tokens and in windows", async () => {
   const megabyte = "words and more words ".repeat(49_932);
   const texts = [...GOOD, ...validated([megabyte])];
   await embedsAll(await openEmbedder({ url: `onnx:${TINY}`, sessions: 1, long: "windows" }), texts);

@@ -18,7 +18,7 @@ const fileOf = (version: number) =>
   }));
 
 /** Version data over an analytics store that answers by this, with what was read and said. */
-function versionData(file: (version: number) => Promise<File>) {
+function versionData(file: (version: number) => Promise<File>, answer_ms = 250) {
   const [reads, said]: [number[], string[]] = [[], []];
   const analytics = {
     file: ({ version, name }: { version: number; name: string }) => {
@@ -28,7 +28,12 @@ function versionData(file: (version: number) => Promise<File>) {
     },
   };
   const clock = new ManualClock(NOW);
-  return { reads, said, clock, data: new VersionData({ analytics, clock, warn: (line) => said.push(line) }) };
+  return {
+    reads,
+    said,
+    clock,
+    data: new VersionData({ analytics, clock, answer_ms, warn: (line) => said.push(line) }),
+  };
 }
 
 const CLICKED = [engagement("me", "a", { clicks: 1 })];
@@ -78,6 +83,12 @@ Deno.test("VersionData gives a version that was pushed out to those who wait for
   await data.load(3);
   first.resolve(fileOf(1));
   assert.deepEqual(strongest(await waiting), ["b1"]);
+});
+
+Deno.test("VersionData waits a fifth of the time that an answer may take", async () => {
+  const slow = () => new Promise<File>((resolve) => setTimeout(resolve, 120, fileOf(1)));
+  assert.equal(await versionData(slow, 250).data.get(1), "loading");
+  assert.deepEqual(strongest(await versionData(slow, 30_000).data.get(1)), ["b1"]);
 });
 
 Deno.test("An answer does not wait for data that are being loaded, is whole, and holds for a second", async () => {
