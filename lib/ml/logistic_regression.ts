@@ -28,19 +28,19 @@ export async function fitLogistic(
   let losses = 0;
   const objective = (point: Float64Array, gradient: Float64Array) => {
     onProgress(Math.min(1, losses++ / (ITERATIONS + 1)));
-    return loss(rows, classes, point, gradient, signal);
+    return logisticLoss(rows, classes, point, gradient, signal);
   };
   await minimise(objective, weights, ITERATIONS);
   return weights.map((weight, i) => i % width === rows.dimension ? weight : weight * SCALE);
 }
 
-/** The mean negative log likelihood with its penalty, and its gradient. */
-async function loss(
+/** The mean negative log likelihood of weights with its penalty. Fills in its gradient. */
+export async function logisticLoss(
   rows: Matrix,
   classes: Int32Array,
   weights: Float64Array,
   gradient: Float64Array,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<number> {
   const d = rows.dimension;
   const count = weights.length / (d + 1);

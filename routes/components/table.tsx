@@ -125,8 +125,10 @@ export function withQuery(url: URL, changes: Readonly<Record<string, string | nu
   return `${url.pathname}${query.size === 0 ? "" : `?${query}`}`;
 }
 
-/** Links to the pages before and after. `page` counts from 1. */
-export function Pages({ url, page, more }: { url: URL; page: number; more: boolean }) {
+/** Links to the pages before and after. `page` counts from 1, and none comes after `most`. */
+export function Pages(
+  { url, page, more, most }: { url: URL; page: number; more: boolean; most: number },
+) {
   if (page === 1 && !more) return null;
   return (
     <nav class="pages" aria-label="Pages of this list">
@@ -134,7 +136,7 @@ export function Pages({ url, page, more }: { url: URL; page: number; more: boole
         <a rel="prev" href={withQuery(url, { page: page === 2 ? null : String(page - 1) })}>← Newer</a>
       )}
       <span>Page {page}</span>
-      {more && <a rel="next" href={withQuery(url, { page: String(page + 1) })}>Older →</a>}
+      {more && page < most && <a rel="next" href={withQuery(url, { page: String(page + 1) })}>Older →</a>}
     </nav>
   );
 }

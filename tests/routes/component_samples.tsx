@@ -3,7 +3,7 @@ import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { AnomalyCard } from "../../routes/pages/anomalies/anomaly_card.tsx";
 import { AnomalyTable } from "../../routes/components/anomaly_table.tsx";
 import { LineChart, type Point } from "../../routes/components/chart.tsx";
-import { Table } from "../../routes/components/table.tsx";
+import { Pages, Table } from "../../routes/components/table.tsx";
 import type { Session } from "../../routes/http/session.ts";
 
 const ROWS = [{ name: "b", size: 9 }, { name: "a", size: null }, { name: "c", size: 10 }];
@@ -24,6 +24,11 @@ export function rows(path: string): string {
       empty={null}
     />
   ).toString();
+}
+
+/** The links of a page of a list at `/x?dag=d`. */
+export function pages(of: { page: number; more: boolean; most: number }): string {
+  return (<Pages url={new URL(`http://x/x?dag=d&page=${of.page}`)} {...of} />)?.toString() ?? "";
 }
 
 /** A chart of one series. */

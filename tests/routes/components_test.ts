@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { noticeOf, withNotice } from "../../routes/http/flash_messages.ts";
 import { bytes, figure, glance, milliseconds, percent } from "../../routes/components/format_number.ts";
 import { duration, lasted, span } from "../../routes/components/time.tsx";
-import { anomaly, lines, rows } from "./component_samples.tsx";
+import { pageOf } from "../../routes/components/table.tsx";
+import { anomaly, lines, pages, rows } from "./component_samples.tsx";
 
 const heads = (html: string) => [...html.matchAll(/<th scope="row">(\w+)</g)].map(([, name]) => name);
 
@@ -19,6 +20,34 @@ Deno.test("Table links keep the rest of the address and turn the order round", (
   const html = rows("/x?page=2&t-sort=name&notice=queued");
   assert.match(html, /aria-sort="ascending"><a href="\/x\?page=2&amp;t-sort=-name#t">Name/);
   assert.match(html, /<a href="\/x\?page=2&amp;t-sort=size#t">Size/);
+});
+
+Deno.test("pageOf() is the page that the address asks for, from 1 to the last one, and 1 for what is no page", () => {
+  const pages = (most: number, ...given: string[]) =>
+    given.map((each) => pageOf(new URL(`http://localhost/x${each}`), most));
+  assert.deepEqual(pages(9, "", "?page=1", "?page=2", "?page=8", "?page=9"), [1, 1, 2, 8, 9]);
+  assert.deepEqual(pages(9, "?page=10", "?page=1e9", "?page=0", "?page=-3"), [9, 9, 1, 1]);
+  assert.deepEqual(pages(9, "?page=", "?page=x", "?page=1.5", "?page=Infinity", "?page=NaN"), [
+    1,
+    1,
+    1,
+    1,
+    1,
+  ]);
+});
+
+Deno.test("Pages leads to the pages before and after, none before the first and none after the last", () => {
+  const links = (page: number, more: boolean) => {
+    const html = pages({ page, more, most: 4 });
+    const to = (rel: string) =>
+      new RegExp(`<a rel="${rel}" href="([^"]*)"`).exec(html)?.[1]?.replaceAll("&amp;", "&") ?? null;
+    return [to("prev"), to("next"), /<span>(Page \d)<\/span>/.exec(html)?.[1] ?? null];
+  };
+  assert.deepEqual(links(1, false), [null, null, null], "the only one");
+  assert.deepEqual(links(1, true), [null, "/x?dag=d&page=2", "Page 1"]);
+  assert.deepEqual(links(2, true), ["/x?dag=d", "/x?dag=d&page=3", "Page 2"]);
+  assert.deepEqual(links(3, false), ["/x?dag=d&page=2", null, "Page 3"]);
+  assert.deepEqual(links(4, true), ["/x?dag=d&page=3", null, "Page 4"]);
 });
 
 Deno.test("LineChart draws a line, a band and the numbers, inside its frame", () => {

@@ -87,7 +87,24 @@ pageTest("explain asks for an id that can be one", async ({ app }) => {
       /role="alert">The id (is longer than 256 characters|holds a control character)/,
     );
   }
-  assert.match((await see(app, "/explain?user_id=ann&k=0")).html, /role="alert">Items are a whole number/);
+});
+
+pageTest("explain takes from 1 to 100 items, and explains nothing for any other number", async ({ app }) => {
+  const valueOf = (html: string) => /<input id="k"[^>]* value="([^"]*)"/.exec(html)?.[1];
+  for (const k of ["0", "-1", "101", "1.5", "x", "1e9", "NaN"]) {
+    const { status, html } = await see(app, `/explain?user_id=ann&k=${k}`);
+    assert.equal(status, 200);
+    assert.match(html, /role="alert">Items are a whole number from 1 to 100\./, k);
+    assert.doesNotMatch(html, /<pre class="json"/, k);
+    assert.equal(valueOf(html), "10", "the form is as it was");
+  }
+  for (const [query, k] of [["&k=1", "1"], ["&k=100", "100"], ["&k=", "10"], ["", "10"]] as const) {
+    const { html } = await see(app, `/explain?user_id=ann${query}`);
+    assert.doesNotMatch(html, /role="alert"/, query);
+    assert.equal(valueOf(html), k);
+    const { items } = jsonOf(html) as { items: unknown[] };
+    assert.equal(items.length, k === "1" ? 1 : 7, query);
+  }
 });
 
 const KEYS: readonly ApiKey[] = [

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { ApiKey } from "../../lib/core/types.ts";
+import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { createApp } from "../../routes/app.ts";
+import { runOf, T0 } from "../fixtures/runs.ts";
 import { addFailedRun, BROWSER, DAG, pageTest, see, send, tokenOf } from "./pages.ts";
 
 pageTest("GET / is a page for browsers and an index for machines", async ({ app }) => {
@@ -275,4 +277,53 @@ pageTest("the list of runs names the pipeline of each", async ({ app, world, clo
     html,
     /outside__1<\/a><\/th><td data-head="Pipeline"[^>]*><a href="\/pipelines\/small">small<\/a>/,
   );
+});
+
+/** Adds so many runs, `run-0` the newest. */
+async function addRuns(runs: RunStore, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    const created_at = new Date(T0 - 1_000 * n).toISOString();
+    await runs.create({ run: runOf(`run-${n}-`, { dag_id: DAG.id, created_at }), tasks: [] });
+  }
+}
+
+for (
+  const [path, size] of [["/runs", 50], [`/pipelines/${DAG.id}`, 25]] as const
+) {
+  pageTest(
+    `${path} lists ${size} runs a page, newest first, and none twice or never`,
+    async ({ app, world }) => {
+      await addRuns(world.stores.runs, size);
+      const list = async (query: string) => {
+        const { html } = await see(app, `${path}${query}`);
+        const grid = html.slice(html.search(/<table id="runs"|id="grid"/));
+        const links = new Set([...grid.matchAll(/href="\/runs\/run-(\d+)-/g)].map(([, n]) => Number(n)));
+        return { runs: [...links].sort((a, b) => a - b), next: html.includes('rel="next"') };
+      };
+      const range = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n);
+      assert.deepEqual(await list(""), { runs: range(0, size), next: false });
+      await world.stores.runs.create({
+        run: runOf(`run-${size}-`, { dag_id: DAG.id, created_at: new Date(T0 - 1e6).toISOString() }),
+        tasks: [],
+      });
+      assert.deepEqual(await list(""), { runs: range(0, size), next: true });
+      assert.deepEqual(await list("?page=2"), { runs: [size], next: false });
+      assert.deepEqual(await list("?page=3"), { runs: [], next: false });
+    },
+  );
+}
+
+pageTest("a list has so many pages and no more, however many are asked for", async ({ app }) => {
+  for (
+    const [path, last] of [
+      ["/runs", 200],
+      [`/pipelines/${DAG.id}`, 400],
+      ["/data/quarantine", 200],
+      ["/anomalies", 100],
+    ] as const
+  ) {
+    for (const [asked, shown] of [[last - 1, last - 1], [last, last], [last + 1, last]] as const) {
+      assert.match((await see(app, `${path}?page=${asked}`)).html, new RegExp(`<span>Page ${shown}</span>`));
+    }
+  }
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { appTest } from "./app.ts";
+import { campaign } from "../lib/recommend/samples.ts";
 import { emptyWorld, fails, faulty } from "../lib/recommend/world.ts";
 
 const PATH = "/recommendations/ann";
@@ -43,10 +44,20 @@ appTest("GET /recommendations/:user_id times its stages and tells of the cache",
   assert.equal(await hit.text(), await miss.text());
 });
 
-appTest("GET /recommendations/:user_id gives ten items where k is left out", async ({ app }) => {
-  const { items } = await (await app.request("/recommendations/nobody")).json();
-  assert.equal(items.length, 8);
-});
+appTest(
+  "GET /recommendations/:user_id gives ten items where k is left out, else k, or as many as there are",
+  async ({ app, world }) => {
+    const more = Array.from({ length: 6 }, (_, n) => campaign(`more-${n}`));
+    await world.stores.analytics.upsertCampaigns({ campaigns: more });
+    await world.publish(2);
+    for (
+      const [query, count] of [["", 10], ["?k=1", 1], ["?k=9", 9], ["?k=11", 11], ["?k=100", 14]] as const
+    ) {
+      const { items } = await (await app.request(`/recommendations/nobody${query}`)).json();
+      assert.equal(items.length, count, query);
+    }
+  },
+);
 
 appTest("HEAD /recommendations/:user_id gives the headers alone", async ({ app }) => {
   const response = await app.request(PATH, { method: "HEAD" });

@@ -84,7 +84,7 @@ function Found(
           Runs that take or wait too long, a missing scheduler and stores that do not answer are shown only
           while they last.
         </p>
-        <Pages url={url} page={page} more={past.length > page * PER_PAGE} />
+        <Pages url={url} page={page} most={MOST_PAGES} more={past.length > page * PER_PAGE} />
       </Section>
     </>
   );

@@ -48,7 +48,7 @@ export async function pipeline(visit: Visit): Promise<View> {
         <SchedulerWarning scheduler={scheduler} now={now} />
         {page === 1 && <Now dag={dag} newest={snapshots[0]} now={now} />}
         <Grid dag={dag} snapshots={snapshots} now={now} />
-        <Pages url={url} page={page} more={more} />
+        <Pages url={url} page={page} most={MOST_PAGES} more={more} />
         <div class="columns">
           <Actions visit={visit} dag={dag} fields={fields} />
           <Schedule visit={visit} dag={dag} paused={paused.includes(dag.id)} fields={fields} />

@@ -77,7 +77,7 @@ export async function quarantine(visit: Visit): Promise<View> {
           />
         )}
         {rows.length > 0 && <NeedsAdmin visit={visit} />}
-        <Pages url={url} page={page} more={rows.length > PER_PAGE} />
+        <Pages url={url} page={page} most={MOST_PAGES} more={rows.length > PER_PAGE} />
       </Section>
     ),
   };

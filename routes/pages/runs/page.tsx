@@ -40,7 +40,7 @@ export async function runs(visit: Visit): Promise<View> {
             </Empty>
           }
         />
-        <Pages url={url} page={page} more={found.length > page * PER_PAGE} />
+        <Pages url={url} page={page} most={MOST_PAGES} more={found.length > page * PER_PAGE} />
       </Section>
     ),
   };

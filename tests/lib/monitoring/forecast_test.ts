@@ -6,11 +6,20 @@ import { NIGHT, seeded } from "../../fixtures/monitoring.ts";
 const series = (values: readonly number[]) => values.map((value, i) => ({ at: NIGHT + i * DAY_MS, value }));
 const next = (values: readonly number[]) => forecast(series(values), NIGHT + values.length * DAY_MS);
 
-Deno.test("quantile() interpolates as type 7 does", () => {
+Deno.test("median() is the middle of an odd number of values, the mean of the two in the middle of an even one", () => {
   assert.equal(median([]), 0);
+  assert.equal(median([5]), 5);
+  assert.equal(median([5, 1]), 3);
   assert.equal(median([3, 1, 2]), 2);
-  assert.equal(quantile([1, 2, 3, 4], 0.5), 2.5);
-  assert.ok(Math.abs(quantile([10, 20, 30, 40, 50], 0.95) - 48) < 1e-9);
+  assert.equal(median([40, 10, 30, 20]), 25);
+  assert.equal(median([100, 9, 20, 8, 7]), 9, "by size, and not as texts");
+});
+
+Deno.test("quantile() interpolates as type 7 does, from the least to the largest, and leaves the values as they are", () => {
+  const values = [50, 10, 40, 20, 30];
+  assert.deepEqual([0, 0.25, 0.5, 0.6, 1].map((q) => quantile(values, q)), [10, 20, 30, 34, 50]);
+  assert.ok(Math.abs(quantile(values, 0.95) - 48) < 1e-9);
+  assert.deepEqual(values, [50, 10, 40, 20, 30]);
 });
 
 Deno.test("forecast() says nothing of less than its least history", () => {

@@ -55,6 +55,32 @@ Deno.test("dagSummary() tells how durations spread, and which way they go", () =
   assert.equal(dagSummary(DAG, slower.slice(0, 7), NOW).durations.trend, null, "of too few");
 });
 
+Deno.test("dagSummary() takes the middle of an odd number of durations, and the mean of the two in the middle of an even one", () => {
+  const spread = (...ms: number[]) => {
+    const { count, p50_ms, p95_ms } = dagSummary(DAG, nights(ms).toReversed(), NOW).stages[0]!.durations;
+    return [count, p50_ms, Math.round(p95_ms!)];
+  };
+  assert.deepEqual(spread(7_000), [1, 7_000, 7_000]);
+  assert.deepEqual(spread(1_000, 4_000), [2, 2_500, 3_850]);
+  assert.deepEqual(spread(9_000, 1_000, 2_000), [3, 2_000, 8_300]);
+  assert.deepEqual(spread(9_000, 1_000, 2_000, 4_000), [4, 3_000, 8_250]);
+});
+
+Deno.test("dagSummary() compares the newer half with the older, without the middle of an odd number, from eight on", () => {
+  const trendOf = (...ms: number[]) =>
+    dagSummary(DAG, nights(ms).toReversed(), NOW).stages[0]!.durations.trend;
+  const [older, newer] = [Array(4).fill(1_000), Array(4).fill(3_000)];
+  assert.equal(trendOf(...older.slice(1), ...newer), null, "seven");
+  assert.equal(trendOf(...older, ...newer), 2, "eight");
+  assert.equal(trendOf(...older, 999_000, ...newer), 2, "nine");
+  assert.equal(trendOf(...newer, ...older), 1 / 3 - 1, "faster");
+  // Medians of an even number: of 1, 2, 3, 4 and of 2, 4, 6, 8 seconds.
+  assert.equal(trendOf(1_000, 2_000, 3_000, 4_000, 2_000, 4_000, 6_000, 8_000), 1);
+  // Of an odd number: of 1, 2, 3, 4, 9 and of 2, 4, 6, 8, 9 seconds.
+  assert.equal(trendOf(...[1, 2, 3, 4, 9, 2, 4, 6, 8, 9].map((s) => 1_000 * s)), 1);
+  assert.equal(trendOf(...Array(4).fill(0), ...newer), null, "what took no time");
+});
+
 Deno.test("dagSummary() of no runs is empty, and tasks that are gone come last", () => {
   const none = dagSummary(DAG, [], NOW);
   assert.deepEqual([none.runs, none.success_rate, none.last_run, none.freshness_s], [0, null, null, null]);
