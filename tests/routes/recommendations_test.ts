@@ -147,6 +147,19 @@ appTest("GET /recommendations/:user_id answers with a store down, says so and lo
   assert.match(o.log[0]?.degraded?.graph ?? "", /^Error at /);
 }, { options: ({ stores }) => ({ stores: { ...stores, graph: faulty(stores.graph, fails) } }) });
 
+appTest("the log tells of no store where an answer lacks nothing", async ({ app, log }) => {
+  for (const cache of ["miss", "hit"]) {
+    const response = await app.request(PATH);
+    assert.equal(response.headers.get("x-cache"), cache);
+  }
+  assert.deepEqual(log.map((entry) => "degraded" in entry), [false, false]);
+});
+
+appTest("the log tells of a cache that is down, though no answer lacks anything", async ({ app, log }) => {
+  assert.deepEqual((await (await app.request(PATH)).json()).degraded, []);
+  assert.deepEqual(Object.keys(log[0]?.degraded ?? {}), ["cache"]);
+}, { options: ({ stores }) => ({ stores: { ...stores, cache: faulty(stores.cache, fails) } }) });
+
 appTest("GET /recommendations/:user_id answers with every store down", async ({ app }) => {
   const response = await app.request(PATH);
   assert.equal(response.status, 200);

@@ -64,6 +64,18 @@ Deno.test("tick() makes the run of an occurrence once, with its logical date and
     assert.equal(newest?.trigger, "schedule");
   }));
 
+Deno.test("tick() records by how much it came later than a tick after the last one, and the first one nothing", () =>
+  world(async ({ runs, clock, scheduler }) => {
+    const one = scheduler(nightly("latest"));
+    const lags: (number | undefined)[] = [];
+    for (const ms of [0, SECOND, 2.5 * SECOND, SECOND / 2, SECOND + 1]) {
+      clock.advance(ms);
+      await one.tick();
+      lags.push((await runs.leader())?.lag_ms);
+    }
+    assert.deepEqual(lags, [0, 0, 1.5 * SECOND, 0, 1]);
+  }));
+
 Deno.test("tick() of two schedulers makes each run once; one leads, and the other takes over when it dies", () =>
   world(async ({ clock, scheduler, fired }) => {
     const dag = nightly("latest", "0 * * * *");

@@ -8,11 +8,12 @@ import { NO_SOURCES } from "../recommend/samples.ts";
 
 const CAMPAIGNS = Array.from({ length: 30 }, (_, i) => campaign({ campaign_id: `c${i}` }));
 
-/** Queries whose relevant campaign `good` finds, while `bad` says much of others. */
+/** Queries whose relevant campaign `good` puts first by a lead, while `bad` says much of others. */
 function cases(
   persons: readonly string[],
   good: "intent" | "similarity",
   bad: "intent" | "similarity",
+  lead = 0.1,
 ): Case[] {
   const random = seededRandom(3);
   return persons.map((person, n) => ({
@@ -21,7 +22,7 @@ function cases(
       present: new Set([good, bad, "popularity"] as const),
       candidates: CAMPAIGNS.map((campaign, i) => ({
         campaign,
-        sources: { ...NO_SOURCES, [good]: i === n % 30 ? 0.5 : 0.4, [bad]: random(), popularity: 0.1 },
+        sources: { ...NO_SOURCES, [good]: i === n % 30 ? 0.4 + lead : 0.4, [bad]: random(), popularity: 0.1 },
         features: { fatigue: 0 },
       })),
     },
@@ -42,6 +43,14 @@ Deno.test("chooseWeights() finds the source that helps, for each group of users,
     assert.ok(Math.abs(SOURCES.reduce((sum, source) => sum + weights[source], 0) - 1) < 1e-3);
   }
   assert.equal(weightsOf.length, 40);
+});
+
+Deno.test("chooseWeights() gives no weight to a source that misleads with any, and some to popularity all the same", async () => {
+  const { groups } = await chooseWeights(cases(persons("u", 20), "intent", "similarity", 1e-6), options);
+  for (const { weights } of groups) {
+    assert.equal(weights.similarity, 0);
+    assert.ok(weights.intent > 0 && weights.popularity > 0);
+  }
 });
 
 Deno.test("chooseWeights() chooses a user's weights without that user's queries", async () => {
