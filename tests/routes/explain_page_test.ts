@@ -80,6 +80,22 @@ pageTest("explain says what is missing while a store is down", async ({ app, wor
   assert.match(html, /Parts are missing[\s\S]*graph \(<code>/);
 });
 
+pageTest(
+  "explain says what to enter while no user is asked for, and takes ids as long as the API does",
+  async ({ app }) => {
+    for (const path of ["/explain", "/explain?user_id=", "/explain?user_id=%20"]) {
+      const { html } = await see(app, path);
+      assert.match(html, /Enter a user/, path);
+      assert.doesNotMatch(html, /role="alert"|<pre class="json"/, path);
+    }
+    const long = "x".repeat(256);
+    const { html } = await see(app, `/explain?user_id=${long}`);
+    assert.match(html, /<input id="user_id"[^>]* maxlength="256"/);
+    assert.equal((jsonOf(html) as { user_id: string }).user_id, long);
+    assert.doesNotMatch(html, /Enter a user/);
+  },
+);
+
 pageTest("explain asks for an id that can be one", async ({ app }) => {
   for (const query of ["user_id=%00", `user_id=${"x".repeat(257)}`]) {
     assert.match(

@@ -36,6 +36,16 @@ Deno.test("historyAnomalies() tells a failed run, at which task, and since when 
   );
 });
 
+Deno.test("historyAnomalies() quotes the first line of an error without the task's name, up to 240 characters of it", () => {
+  const quoted = (error: string) => {
+    const { run, tasks } = failing(nightsOf(1)[0]!);
+    return /failed at embed: (.*?)(?:; |: `)/.exec(judge([{ run: { ...run, error }, tasks }])[0]!.text)?.[1];
+  };
+  assert.equal(quoted("embed: the model is gone\n  at a place"), "the model is gone");
+  assert.equal(quoted(`embed: ${"x".repeat(240)}`), "x".repeat(240));
+  assert.equal(quoted(`embed: ${"x".repeat(241)}`), `${"x".repeat(239)}…`);
+});
+
 Deno.test("pastFailures() are those that a success followed, with when it did", () => {
   const nights = nightsOf(6);
   const mixed = [

@@ -62,3 +62,13 @@ Deno.test("decodeItemWeights() says so if a file is of another format", async ()
   file[3] = 1;
   await assert.rejects(() => decodeItemWeights(file), refusal(/it is of another format, or none/));
 });
+
+/** {@link WEIGHTS} in format 3, as an earlier program wrote them. Another layout needs another number, and has another file here. */
+const FILE =
+  "UElXAwQAAAADAAAAAwAAADEAAAAfOX8qbD6ReyWtNwog1aBUIfyWN8oqSDMNa+usE8AymQAAAAACAAAAAgAAAAMAAAABAAAAAgAAAAAA" +
+  "AAAAAAA/AACAvgAAgD97InRleHRzIjpbM10sImpzb24iOm51bGx9ClsiYSIsItC60LvRjtGHIiwi8J+lviJd";
+
+Deno.test("item weights that an earlier program wrote are read, and written to the same bytes", async () => {
+  assert.deepEqual(await decodeItemWeights(Uint8Array.fromBase64(FILE)), WEIGHTS);
+  assert.equal(encodeItemWeights(WEIGHTS).toBase64(), FILE);
+});

@@ -90,6 +90,25 @@ Deno.test("decodeWording() gives what encodeWording() was given, and refuses ano
   );
 });
 
+/** Postings in format 2, as an earlier program wrote them. Another layout needs another number, and has another file here. */
+const FILE =
+  "UFdEAgMAAAADAAAAAwAAAFAAAAAAHXbmIY/YP+Hbjia8NbF+sM9plzaZjj+XucugSsqS6gAAAAACAAAAAwAAAAAAAAABAAAAAQAAAAAA" +
+  "AD8AAIA/AACAPnsidGV4dHMiOlsyLDJdLCJqc29uIjp7Im5hbWVkX2FyZV9rbm93biI6dHJ1ZX19ClsiYzEiLCJjMiJdClsiYm9vdHMi" +
+  "LCLQutC70Y7RhyJd";
+
+Deno.test("postings that an earlier program wrote are read, and written to the same bytes", async () => {
+  const content = {
+    conversation_ids: ["c1", "c2"],
+    words: ["boots", "ключ"],
+    starts: Uint32Array.of(0, 2, 3),
+    conversations: Uint32Array.of(0, 1, 1),
+    weights: Float32Array.of(0.5, 1, 0.25),
+    named_are_known: true,
+  };
+  assert.deepEqual(await decodeWording(Uint8Array.fromBase64(FILE)), content);
+  assert.equal(encodeWording(content).toBase64(), FILE);
+});
+
 Deno.test("decodeWording() reads a long file in parts, and notices damage in the last of them", async () => {
   const texts = Array.from({ length: 12_001 }, (_, i) => `text ${i}`);
   const content = {
