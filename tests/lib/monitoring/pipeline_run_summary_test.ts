@@ -66,6 +66,13 @@ Deno.test("dagSummary() takes the middle of an odd number of durations, and the 
   assert.deepEqual(spread(9_000, 1_000, 2_000, 4_000), [4, 3_000, 8_250]);
 });
 
+Deno.test("dagSummary() counts no duration of what has no start", () => {
+  const [a, b] = nights([1_000, 1_000]);
+  const history = [{ ...b!, run: { ...b!.run, started_at: null } }, a!];
+  const { runs, durations } = dagSummary(DAG, history, NOW);
+  assert.deepEqual([runs, durations.count, durations.p50_ms], [2, 1, 5_000]);
+});
+
 Deno.test("dagSummary() compares the newer half with the older, without the middle of an odd number, from eight on", () => {
   const trendOf = (...ms: number[]) =>
     dagSummary(DAG, nights(ms).toReversed(), NOW).stages[0]!.durations.trend;
