@@ -13,6 +13,7 @@ import {
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkAnomalies, type CheckedStores, type Finding } from "../lib/data_checks/data_checks.ts";
 import { emptiedStore, type RefillableStores } from "../lib/data_checks/emptied_store.ts";
+import { indexAnomalies } from "../lib/monitoring/index_anomalies.ts";
 import { otherModel } from "../lib/monitoring/model_mismatch.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
 import { decodeWording } from "../lib/recommend/wording_file.ts";
@@ -173,9 +174,10 @@ export async function examineData(
   const about = typeof configured === "string"
     ? [noEmbedder(configured)]
     : otherModelFindings(config, published, configured);
-  const indexes = published === null
-    ? null
-    : await reading.of("vectors", vectors, (store) => indexFindings(store, published));
+  const indexes = published === null ? null : await reading.of("vectors", sets, async (all) => {
+    const stores = { analytics: { published: () => Promise.resolve(published) }, vectors: all };
+    return (await indexAnomalies(stores, systemClock.now())).map(findingOf);
+  });
   const files = published === null
     ? null
     : await reading.of("analytics", analytics, (store) => fileFindings(store, published));
@@ -204,14 +206,6 @@ async function writtenVectors(
 
 /** It works on what is stored. */
 const REBUILD = "run `deno task pipeline run reembed`, which builds a new version from what is stored";
-
-/** What is wrong with the indexes that answers come from. */
-async function indexFindings(store: VectorStore, { version }: Published): Promise<Finding[]> {
-  const faults = await store.verify({ version });
-  return faults.map((fault) =>
-    damaged("damaged_index", `${fault}; ${REBUILD} (a running API repairs an embedded index itself)`)
-  );
-}
 
 const VERSION_FILES = { [ITEM_WEIGHTS_FILE]: decodeItemWeights, [WORDING_FILE]: decodeWording };
 

@@ -13,6 +13,7 @@ import {
 import { type Anomalies, type AnomalyOptions, detectAnomalies } from "../lib/monitoring/anomalies.ts";
 import { type Anomaly, subjectName } from "../lib/monitoring/anomaly.ts";
 import type { HealthStatus } from "../lib/monitoring/health.ts";
+import { indexAnomalies } from "../lib/monitoring/index_anomalies.ts";
 import {
   type DagSummary,
   pipelineRunSummary,
@@ -165,6 +166,8 @@ async function withAnomalies<T>(
     await Promise.allSettled(STORE_NAMES.map((name) => stores[name].health()));
     const found = await detectAnomalies({
       ...watched({ stores, dags, clock: systemClock }),
+      // Read whole, however long that takes.
+      indexes: (now) => indexAnomalies(stores, now),
       ...await comparedStores(stores),
       ...daysOf(o),
     });

@@ -5,10 +5,15 @@ import { allDags } from "../commands/engine.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { openServing } from "../commands/services.ts";
 import { systemClock } from "../lib/core/clock.ts";
+import { Recommender } from "../lib/recommend/recommender.ts";
+import { WarmUp } from "../lib/recommend/warm_up.ts";
 import { openGraph } from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
 import { run, withFolder } from "./fixtures/commands.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
+import { DAMAGE } from "./fixtures/index_damage.ts";
+import { until } from "./fixtures/until.ts";
+import { see } from "./routes/pages.ts";
 import { type Flow, nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
 interface Told {
@@ -92,6 +97,99 @@ for (const [what, [fault, id]] of Object.entries(FAULTS)) {
       assert.deepEqual(ofStores(told.open), [["critical", id]]);
       assert.equal((await doctorReport(flow.config)).code, 1);
     }));
+}
+
+const INDEX_FAULTS: Record<string, string> = {
+  missing: "The index profiles-1 is damaged: its file is missing",
+  "flipped in the middle": "The index profiles-1 is damaged: its file has other bytes than were written",
+};
+
+for (const [kind, cause] of Object.entries(INDEX_FAULTS)) {
+  Deno.test(`an index file that is ${kind} is one warning in the same words everywhere, until serving has rebuilt it`, () =>
+    withFlow(async (flow) => {
+      assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+      const config = { ...flow.config, schedule: null };
+      const byServing = async (body: (app: Awaited<ReturnType<typeof createApp>>) => Promise<void>) => {
+        const { value: stores, close } = await openServing(config);
+        const recommender = new Recommender({ stores, clock: systemClock });
+        const { signal } = new AbortController();
+        const dashboard = { dags: allDags(config), runs: flow.runs, closing: new AbortController().signal };
+        const dags = [...allDags(config).values()];
+        try {
+          await new WarmUp({ stores, recommender, clock: systemClock, signal }).run();
+          await body(
+            await createApp({
+              stores,
+              recommender,
+              clock: systemClock,
+              version: "test",
+              keys: [],
+              log: null,
+              dags,
+              dashboard,
+            }),
+          );
+        } finally {
+          await close();
+        }
+      };
+      const user = await someUser(flow);
+      const get = async (app: Awaited<ReturnType<typeof createApp>>, path: string) =>
+        await (await app.request(path)).json();
+      const degradedOf = async (app: Awaited<ReturnType<typeof createApp>>) =>
+        (await get(app, `/recommendations/${user}?k=3`)).degraded;
+      const vectorsOf = async (app: Awaited<ReturnType<typeof createApp>>) =>
+        (await get(app, "/readyz")).stores.vectors;
+      const ofStores = (open: { severity: string; id: string; text: string; subject: { kind: string } }[]) =>
+        open.filter(({ subject }) => subject.kind === "store");
+      const openOf = async (app: Awaited<ReturnType<typeof createApp>>) =>
+        ofStores((await get(app, "/pipeline/anomalies")).open);
+      await byServing(async (app) => {
+        assert.deepEqual(await degradedOf(app), []);
+        assert.deepEqual([(await vectorsOf(app)).warning, await openOf(app)], [null, []]);
+        DAMAGE[kind]!(indexFile(flow.config.data, "profiles-1"), "");
+        const open = await openOf(app);
+        const { severity, id, text } = open[0]!;
+        assert.deepEqual([severity, id, open.length], ["warning", "damaged_index:store_vectors", 1]);
+        assert.ok(text.startsWith(`${cause}; an API builds it again when it next starts, and `), text);
+        const { health } = await get(app, "/pipeline/anomalies");
+        assert.deepEqual([health.status, health.cause], ["warning", cause]);
+        const { status, warning } = await vectorsOf(app);
+        assert.deepEqual([status, warning], ["up", text]);
+        assert.ok((await see(app, "/")).html.includes(cause));
+        assert.deepEqual(await degradedOf(app), [], "answers come from what was opened before");
+        const told = await byCommand(flow);
+        assert.equal(told.code, 0);
+        assert.deepEqual(told.open.filter(([, each]) => each.includes(":store_")), [["warning", id]]);
+        const report = await doctorReport(flow.config);
+        const findings = report.findings.map((each: Record<string, unknown>) => [each.severity, each.text]);
+        assert.deepEqual([report.code, findings], [0, [["warning", text]]]);
+      });
+      await byServing(async (app) => {
+        await until(async () => {
+          const { status, warning } = await vectorsOf(app);
+          return status === "up" && warning === null;
+        });
+        assert.deepEqual(await openOf(app), []);
+      });
+      assert.deepEqual((await doctorReport(flow.config)).findings, []);
+    }));
+}
+
+/** A user who has a profile. */
+async function someUser({ services: { documents } }: Flow): Promise<string> {
+  return (await documents.page({ after: null, limit: 1 }))[0]!.user_id;
+}
+
+/** The file of an index by its collection and version. */
+function indexFile(data: string, index: string): string {
+  const folders = [...Deno.readDirSync(`${data}/vectors`)].filter(({ isDirectory }) => isDirectory);
+  const paths = folders.flatMap(({ name: folder }) =>
+    [...Deno.readDirSync(`${data}/vectors/${folder}`)].filter(({ name }) => name.startsWith(`${index}.`))
+      .map(({ name }) => `${data}/vectors/${folder}/${name}`)
+  );
+  assert.equal(paths.length, 1);
+  return paths[0]!;
 }
 
 Deno.test("commands that only read leave no store behind, and one after the other finds nothing wrong", () =>

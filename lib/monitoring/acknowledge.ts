@@ -68,7 +68,7 @@ export async function acknowledge(
 export function acknowledgedHow({ code }: Pick<Anomaly, "code">): string {
   return LIVE.has(code) ? "also if it is over and begins again" : "unless it begins again";
 }
-const LIVE: ReadonlySet<string> = new Set(["store_unreachable", "store_emptied"]);
+const LIVE: ReadonlySet<string> = new Set(["store_unreachable", "store_emptied", "damaged_index"]);
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: DAY_MS };
 

@@ -33,6 +33,8 @@ export interface AnomalyOptions {
    * Without them, what the newest `check` task found stands.
    */
   readonly stores?: CheckedStores;
+  /** What is wrong with the indexes that answers come from, at a moment, as `indexAnomalies` has it. */
+  readonly indexes?: (now: number) => Promise<readonly Anomaly[]>;
   /** Stores by name, each with a question that ends by itself: one that rejects does not answer. */
   readonly answering?: Readonly<Record<string, () => Promise<unknown>>>;
   /** What the API served, in spans of equal length, oldest first. */
@@ -106,6 +108,7 @@ export async function findAnomalies(o: AnomalyOptions): Promise<Findings> {
     ...o.dags.map((dag) => looking("runs", now, () => ofDag(o, dag, { now, since, newest, recorded }))),
     looking("runs", now, () => schedulerAnomalies(o.runs, o.dags, now).then(openOnly)),
     looking("analytics", now, () => engagementAnomalies(o.analytics, now)),
+    ...o.indexes === undefined ? [] : [o.indexes(now).then(openOnly, noneIfUnavailable)],
     ...o.stores === undefined
       ? []
       : [looking("data", now, () => checkAnomalies(o.stores!, now).then(openOnly))],
@@ -172,6 +175,12 @@ const UNREACHABLE = "store_unreachable";
 
 function openOnly(open: readonly Anomaly[]): Episodes {
   return { open, past: [] };
+}
+
+/** A store that cannot be read is found by its own question. */
+function noneIfUnavailable(error: unknown): Episodes {
+  if (error instanceof ParleyError) return openOnly([]);
+  throw error;
 }
 
 async function ofDag(

@@ -28,6 +28,7 @@ export const UNITS = [
     "sources",
     "stores",
     "schedulers",
+    "indexes",
   ] as const,
 ] as const;
 export type Unit = typeof UNITS[number];

@@ -1,9 +1,11 @@
 import type { Context } from "../../deps.ts";
 import { inTime } from "../../lib/core/abort.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
-import { causeOf, reasonOf } from "../../lib/core/errors.ts";
+import { causeOf, ParleyError, reasonOf } from "../../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../../lib/core/types.ts";
 import { emptiedStore, type RefillableStores } from "../../lib/data_checks/emptied_store.ts";
+import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
+import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../../lib/telemetry/store_metrics.ts";
@@ -12,7 +14,7 @@ import type { Endpoint, Note } from "../http/endpoint.ts";
 import { HttpError } from "../http/problem.ts";
 
 /** How long a store may take to say that it is well, in milliseconds. */
-const PATIENCE_MS = 1_000;
+export const MAX_WAIT_MS = 1_000;
 
 interface Checked {
   health(): Promise<Health>;
@@ -41,6 +43,8 @@ interface StoreState {
   readonly latency_ms: number | null;
   /** Why it is down, or that it lost all that it had, and what to do; null while it is up, and for a request whose key does not give `read`. */
   error: string | null;
+  /** What is wrong with it that answers do not miss now, such as an index file that is lost, and what to do; null likewise. */
+  warning: string | null;
 }
 
 /** Whether each store answers soon and has what is published: the question rejects, and says why, if it does not. */
@@ -49,8 +53,8 @@ export function answering(stores: ReadyStores): Record<string, () => Promise<Hea
 }
 
 async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores): Promise<Health> {
-  const health = await inTime(PATIENCE_MS, () => stores[name].health());
-  const emptied = await inTime(PATIENCE_MS, () => emptiedStore(name, stores)).catch(() => null);
+  const health = await inTime(MAX_WAIT_MS, () => stores[name].health());
+  const emptied = await inTime(MAX_WAIT_MS, () => emptiedStore(name, stores)).catch(() => null);
   if (emptied === null) return health;
   throw emptied;
 }
@@ -70,7 +74,7 @@ export function healthz(o: { version: string; clock: Clock }): Endpoint {
 
 /**
  * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
- * { NAME: { status, adapter, latency_ms, error } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
+ * { NAME: { status, adapter, latency_ms, error, warning } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
  * (still 200: answers go on without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
  * 503 until a first answer would be whole, for a minute at most. A store that is empty although something is published that it was
  * part of is down too. `late` are stores that have not yet answered within an answer's
@@ -82,7 +86,9 @@ export function readyz(
   const authorize = createAuthorize(keys);
   const handle = async (context: Context, note: Note) => {
     const { code, body } = await readiness(stores, clock, note, warm_up());
-    if (!mayRead(context, authorize)) { for (const store of Object.values(body.stores)) store.error = null; }
+    if (!mayRead(context, authorize)) {
+      for (const store of Object.values(body.stores)) store.error = store.warning = null;
+    }
     return respond(code, body);
   };
   return { route: "/readyz", scope: null, handle };
@@ -116,7 +122,7 @@ async function readiness(
   const [published, scheduler, ...states] = await Promise.all([
     publishedOf(stores.analytics),
     schedulerOf(stores.runs, clock),
-    ...STORE_NAMES.map((name) => stateOf(name, stores, note)),
+    ...STORE_NAMES.map((name) => stateOf(name, stores, clock, note)),
   ]);
   const byName: Record<string, StoreState> = Object.fromEntries(states);
   const unready = published === null || byName.analytics?.status === "down";
@@ -129,14 +135,27 @@ async function readiness(
 async function stateOf(
   name: typeof STORE_NAMES[number],
   stores: ReadyStores,
+  clock: Clock,
   note: Note,
 ): Promise<[string, StoreState]> {
   try {
     const { adapter, latency_ms } = await checkStore(name, stores);
-    return [name, { status: "up", adapter, latency_ms, error: null }];
+    const [fault] = name === "vectors" ? await damagedIndexes(stores, clock.now()) : [];
+    if (fault?.severity === "critical") throw new ParleyError("unavailable", fault.text);
+    return [name, { status: "up", adapter, latency_ms, error: null, warning: fault?.text ?? null }];
   } catch (error) {
     note.degraded = { ...note.degraded, [name]: causeOf(error) };
-    return [name, { status: "down", adapter: null, latency_ms: null, error: reasonOf(error) }];
+    return [name, { status: "down", adapter: null, latency_ms: null, error: reasonOf(error), warning: null }];
+  }
+}
+
+/** None while that is not known: files are read for the first time, or analytics is down. */
+async function damagedIndexes(stores: ReadyStores, now: number): Promise<readonly Anomaly[]> {
+  try {
+    return await inTime(MAX_WAIT_MS, () => indexAnomalies(stores, now));
+  } catch (error) {
+    if (error instanceof ParleyError) return [];
+    throw error;
   }
 }
 
@@ -145,7 +164,7 @@ async function publishedOf(
   analytics: ReadyStores["analytics"],
 ): Promise<Pick<Published, "version" | "at"> | null> {
   try {
-    const published = await inTime(PATIENCE_MS, () => analytics.published());
+    const published = await inTime(MAX_WAIT_MS, () => analytics.published());
     return published && { version: published.version, at: published.at };
   } catch {
     return null;
@@ -155,7 +174,7 @@ async function publishedOf(
 /** Null too where the run store fails, which its own line tells. */
 async function schedulerOf(runs: ReadyStores["runs"], clock: Clock): Promise<SchedulerState | null> {
   try {
-    const leader = await inTime(PATIENCE_MS, () => runs.leader());
+    const leader = await inTime(MAX_WAIT_MS, () => runs.leader());
     if (leader === null) return null;
     const { last_tick, lag_ms, live_until } = leader;
     return { status: Date.parse(live_until) > clock.now() ? "up" : "down", last_tick, lag_ms };

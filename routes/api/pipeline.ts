@@ -1,7 +1,9 @@
 import { type Context, z } from "../../deps.ts";
+import { inTime } from "../../lib/core/abort.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import { acknowledge, acknowledger } from "../../lib/monitoring/acknowledge.ts";
 import { type AnomalyOptions, detectAnomalies } from "../../lib/monitoring/anomalies.ts";
+import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
 import type { WatchedDag, WatchedRuns } from "../../lib/monitoring/run_history.ts";
@@ -10,7 +12,7 @@ import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { keyOf } from "../http/auth.ts";
 import { jsonBody } from "../http/body.ts";
 import type { Endpoint } from "../http/endpoint.ts";
-import { answering, type ReadyStores } from "./health.ts";
+import { answering, MAX_WAIT_MS, type ReadyStores } from "./health.ts";
 import { HttpError } from "../http/problem.ts";
 import { NO_OTHERS } from "../http/query.ts";
 
@@ -58,7 +60,8 @@ export function pipelineAnomalies({ stores, dags = [], clock, serving }: Pipelin
 export function watched({ stores, dags = [], clock, serving }: PipelineView): AnomalyOptions {
   const { runs, analytics } = stores;
   const served = serving === undefined ? {} : { serving: serving() };
-  return { runs, analytics, answering: answering(stores), dags, clock, ...served };
+  const indexes = (now: number) => inTime(MAX_WAIT_MS, () => indexAnomalies(stores, now));
+  return { runs, analytics, answering: answering(stores), indexes, dags, clock, ...served };
 }
 
 const Acknowledge = z.strictObject({

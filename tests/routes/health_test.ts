@@ -48,7 +48,7 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
     const body = await response.json();
     assert.equal(body.status, "degraded");
     const { error, ...graph } = body.stores.graph;
-    assert.deepEqual(graph, { status: "down", adapter: null, latency_ms: null });
+    assert.deepEqual(graph, { status: "down", adapter: null, latency_ms: null, warning: null });
     assert.equal(typeof error, "string");
     assert.equal(body.stores.vectors.error, null);
     assert.deepEqual(Object.keys(log[0]?.degraded ?? {}), ["graph"]);

@@ -33,6 +33,14 @@ export interface Hit {
 
 export type VectorCounts = Readonly<Record<Collection, number>>;
 
+/** What is wrong with an index of a data version. */
+export interface IndexFault {
+  /** A clause, such as "the index profiles-3 is damaged: its file is missing". */
+  readonly text: string;
+  /** Whether the next process that opens it to search builds it again by itself. */
+  readonly rebuilt: boolean;
+}
+
 /** Vectors of one model, with nearest-neighbour search over profiles, conversations and campaigns. Before the first write it is empty. */
 export interface VectorStore {
   readonly model: ModelIdentity;
@@ -60,8 +68,11 @@ export interface VectorStore {
    * what could not be used for it.
    */
   build(o: { version: number; log?: (line: string) => void } & Abortable): Promise<VectorCounts>;
-  /** What is wrong with the indexes of a data version, a sentence each; none if they can be searched. May take seconds. */
-  verify(o: { version: number } & Abortable): Promise<string[]>;
+  /**
+   * What is wrong with the indexes of a data version; nothing if they can be searched. The first time it may take seconds, then a
+   * file is read again only if it has changed.
+   */
+  verify(o: { version: number } & Abortable): Promise<IndexFault[]>;
   /** Drops indexes of versions other than these. */
   keep(o: { versions: readonly number[] } & Abortable): Promise<void>;
   /** Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. */

@@ -90,7 +90,7 @@ for (const count of [50, 2_050]) {
         const stores = new SqliteVectorStores("${dir}");
         const store = await stores.of({ model: MODEL });
         const log = [];
-        const verified = (await store.verify({ version: 1 }))[0];
+        const verified = (await store.verify({ version: 1 }))[0].text;
         const built = (await store.build({ version: 2, log: (line) => log.push(line) })).profiles;
         await store.keep({ versions: [1] });
         const vector = (await store.get({ collection: "profiles", ids: ["u7"] })).get("u7");
@@ -195,7 +195,7 @@ for (const [kind, [sql, fault]] of Object.entries(ROW_DAMAGE)) {
     const stores = new SqliteVectorStores(dir);
     try {
       const store = await stores.of({ model: MODEL });
-      assert.equal((await store.verify({ version: 1 }))[0], fault);
+      assert.deepEqual((await store.verify({ version: 1 }))[0], { text: fault, rebuilt: true });
       const vector = (await store.get({ collection: "profiles", ids: ["u7"] })).get("u7")!;
       const search = () => store.search({ collection: "profiles", version: 1, vector, k: 1 });
       const message = `${fault}; it is being rebuilt from the rows`;
@@ -203,7 +203,7 @@ for (const [kind, [sql, fault]] of Object.entries(ROW_DAMAGE)) {
       await assert.rejects(stores.health(), { code: "unavailable", message });
       await until(() => search().then(([hit]) => hit!.id === "u7", () => false));
       await stores.health();
-      assert.doesNotMatch((await store.verify({ version: 1 })).join(), /profiles/);
+      assert.doesNotMatch(JSON.stringify(await store.verify({ version: 1 })), /profiles/);
     } finally {
       await stores.close();
     }

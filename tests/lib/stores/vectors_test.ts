@@ -222,7 +222,7 @@ test("reads and rebuilds what the schema before wrote", async (store, dir) => {
   const rows = profiles(2_100);
   await writeFormer(`${dir}/${FILES}.db`, rows);
   assert.deepEqual(await store.counts(), { messages: 0, profiles: 2_100, conversations: 0, campaigns: 0 });
-  assert.deepEqual(await store.verify({ version: 3 }), [
+  assert.deepEqual((await store.verify({ version: 3 })).map(({ text }) => text), [
     "the index profiles-3 is damaged: it was built by another version of Parley",
     "no index of campaigns was built for version 3",
   ]);

@@ -9,7 +9,16 @@ import { SCALARS, vectorOf, WHOLE } from "./rows.ts";
 import { MilvusState, notBuilt, type State } from "./state.ts";
 import { among, type MilvusRow, MilvusTable, MOST_ROWS, VALUES } from "./table.ts";
 import { COLLECTIONS, INDEXED, PERSONAL } from "../port.ts";
-import type { Collection, DeleteExcept, Hit, Search, VectorCounts, VectorRow, VectorStore } from "../port.ts";
+import type {
+  Collection,
+  DeleteExcept,
+  Hit,
+  IndexFault,
+  Search,
+  VectorCounts,
+  VectorRow,
+  VectorStore,
+} from "../port.ts";
 import { faultOf, refuseFaults, unit } from "../rows.ts";
 
 type Signal = AbortSignal | undefined;
@@ -191,9 +200,9 @@ export class MilvusVectors implements VectorStore {
     return await this.counts({ signal });
   }
 
-  async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
+  async verify({ version, signal }: { version: number } & Abortable): Promise<IndexFault[]> {
     const { builds } = await this.state.now(signal);
-    return builds[version] === undefined ? [notBuilt(version)] : [];
+    return builds[version] === undefined ? [{ text: notBuilt(version), rebuilt: false }] : [];
   }
 
   async keep({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {

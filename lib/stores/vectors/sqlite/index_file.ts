@@ -16,6 +16,17 @@ export class DamagedIndex extends Error {
   override readonly name = "DamagedIndex";
 }
 
+/** Names a file's bytes without reading them: all that is written to it changes the name. Null if it is not there. */
+export async function stampOf(path: string): Promise<string | null> {
+  try {
+    const { dev, ino, size, mtime, ctime } = await Deno.stat(path);
+    return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join();
+  } catch {
+    // Reading it says why.
+    return null;
+  }
+}
+
 /** Bytes read before other work gets its turn: a millisecond of hashing. */
 const CHUNK = 1 << 20;
 

@@ -5,8 +5,8 @@ import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
 import { mapUsearchFile, readFlat } from "./ann.ts";
 import { type Build, Builds, COLUMNS, faultOfIndex } from "./builds.ts";
 import { IndexBuilder } from "./index_builder.ts";
-import { DamagedIndex, type IndexFile, readVerified, withVerifiedCopy } from "./index_file.ts";
-import { INDEXED, type Indexed } from "../port.ts";
+import { DamagedIndex, type IndexFile, readVerified, stampOf, withVerifiedCopy } from "./index_file.ts";
+import { INDEXED, type Indexed, type IndexFault } from "../port.ts";
 import { VersionIndex } from "./version_index.ts";
 
 /** What one process has open of a build, or why it has not. */
@@ -34,6 +34,8 @@ export class Indexes {
   private readonly opened = new Map<Indexed, Map<number, Opened>>();
   private readonly closing = new AbortController();
   private readonly background = new Set<Promise<unknown>>();
+  /** Files that were read whole and had the bytes that were written, by path, as {@link stampOf} named them before. */
+  private readonly whole = new Map<string, string>();
 
   readonly builder: IndexBuilder;
   private readonly builds: Builds;
@@ -103,10 +105,12 @@ export class Indexes {
       return new VersionIndex(readFlat(new Uint8Array(), this.dimension), this.builds.groups(build));
     }
     const file = this.builds.file(build);
+    const stamp = await stampOf(file.path);
     const map = (path: string) => mapUsearchFile(path, this.dimension);
     const index = build.kind === "flat"
       ? readFlat(await readWhole(file, { signal }), this.dimension)
       : await withVerifiedCopy(file, { signal }, map);
+    if (stamp !== null) this.whole.set(file.path, stamp);
     return new VersionIndex(index, this.builds.groups(build));
   }
 
@@ -153,25 +157,33 @@ export class Indexes {
     );
   }
 
-  /** What is wrong with the indexes of a version, a sentence each; reads their files whole. */
-  async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
-    const faults: string[] = [];
+  /** What is wrong with the indexes of a version; reads files whole that it has not read as they are now. */
+  async verify({ version, signal }: { version: number } & Abortable): Promise<IndexFault[]> {
+    const faults: IndexFault[] = [];
     for (const collection of INDEXED) {
       const build = this.builds.of(collection, version);
       if (build === null) {
-        faults.push(notBuilt(collection, version));
+        faults.push({ text: notBuilt(collection, version), rebuilt: true });
         continue;
       }
       if (build.kind === "empty") continue;
       try {
-        for await (const _chunk of readVerified(this.builds.file(build), { signal }));
+        await this.verifyFile(this.builds.file(build), { signal });
         this.builds.groups(build);
       } catch (error) {
         signal?.throwIfAborted();
-        faults.push(faultOfIndex(build, error));
+        // An index that cannot be opened now, as with too many open files, is opened later instead.
+        faults.push({ text: faultOfIndex(build, error), rebuilt: error instanceof DamagedIndex });
       }
     }
     return faults;
+  }
+
+  private async verifyFile(file: IndexFile, o: Abortable): Promise<void> {
+    const stamp = await stampOf(file.path);
+    if (stamp !== null && this.whole.get(file.path) === stamp) return;
+    for await (const _chunk of readVerified(file, o));
+    if (stamp !== null) this.whole.set(file.path, stamp);
   }
 
   /** Drops the indexes of all other versions, with every file that an interrupted build of them left. */
@@ -185,6 +197,7 @@ export class Indexes {
     for (const open of this.opened.values()) {
       for (const version of open.keys()) if (!versions.includes(version)) open.delete(version);
     }
+    this.whole.clear();
     for (const { name, version } of filesOf(this.builds.folder)) {
       if (!versions.includes(version)) removeFile(`${this.builds.folder}/${name}`);
     }

@@ -9,6 +9,7 @@ import {
   type DeleteExcept,
   type Hit,
   INDEXED,
+  type IndexFault,
   PERSONAL,
   type Search,
   type VectorCounts,
@@ -130,7 +131,7 @@ export class SqliteVectors implements VectorStore {
     return counts;
   }
 
-  async verify({ version, signal }: { version: number } & Abortable): Promise<string[]> {
+  async verify({ version, signal }: { version: number } & Abortable): Promise<IndexFault[]> {
     signal?.throwIfAborted();
     return await this.files.read().indexes.verify({ version, signal });
   }
