@@ -54,6 +54,8 @@ function namesIn(line: string, delimiter: string): string[] {
  */
 export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string): AsyncGenerator<string[]> {
   const { parse } = await loadCsv();
+  // Where the last row ended, as soon as it is parsed: an error overtakes rows that wait to be read.
+  let last: Place = { lines: 0, empty_lines: 0 };
   const parser = parse({
     delimiter,
     info: true,
@@ -62,6 +64,10 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
     skip_empty_lines: true,
     record_delimiter: ["\r\n", "\n", "\r"],
     max_record_size: MAX_ROW,
+    on_record: (record, { lines, empty_lines }) => {
+      last = { lines, empty_lines };
+      return record;
+    },
   });
   const source = Readable.from(wellFormed(pieces));
   source.on("error", (error) => parser.destroy(error));
@@ -79,7 +85,7 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
       header ??= new Header(record);
     }
   } catch (error) {
-    throw explain(error);
+    throw explain(error, last);
   } finally {
     source.destroy();
   }
@@ -100,15 +106,25 @@ function lineEnds(cell: string): number {
   return cell.match(/\r\n|\n|\r/g)?.length ?? 0;
 }
 
-/** The parser's own sentences may quote text. */
-function explain(error: unknown): unknown {
+/** How many lines there are up to a row's end, and how many of them are blank. */
+interface Place {
+  readonly lines: number;
+  readonly empty_lines: number;
+}
+
+/** The parser's own sentences may quote text. `last` is where the last row before the fault ended. */
+function explain(error: unknown, last: Place): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const { empty_lines } = error as Partial<Place>;
+  const line = last.lines + 1 + (empty_lines ?? 0) - last.empty_lines;
   if (code === "CSV_QUOTE_NOT_CLOSED") {
-    return new Malformed("ends inside a quoted cell: a quote is not closed");
+    return new Malformed(`ends inside a quoted cell: a quote in the row at line ${line} is not closed`);
   }
   if (code === "CSV_MAX_RECORD_SIZE") {
     return new Malformed(
-      `holds a row that is longer than ${MAX_ROW / 2 ** 20} MiB: look for a quote that is not closed`,
+      `holds a row that is longer than ${
+        MAX_ROW / 2 ** 20
+      } MiB: look for a quote at line ${line} that is not closed`,
     );
   }
   return code.startsWith("CSV_") ? new Malformed(`is damaged as CSV (${code})`) : error;

@@ -160,13 +160,21 @@ Deno.test("readRows() loses one row of CSV to a byte that is not UTF-8, or to a 
 
 Deno.test("readRows() says what is wrong with CSV as a whole, and quotes nothing of it", async () => {
   const open = await read('user_id,note\nann,x\nbo,"secret\ncy,z\n');
-  assert.match(open.error!, /^ends inside a quoted cell: a quote is not closed, after \d rows? or more$/);
+  assert.match(
+    open.error!,
+    /^ends inside a quoted cell: a quote in the row at line 3 is not closed, after \d rows? or more$/,
+  );
+  const later = await read('user_id,note\n\nann,"two\nlines"\n\n\nbo,x\n\ncy,"secret\n\ndee,y\n');
+  assert.match(later.error!, /^ends inside a quoted cell: a quote in the row at line 9 is not closed/);
   assert.equal(
     (await read("user_id,note,note\nann,x,y\n")).error,
     "has two columns of the same name in its header",
   );
   const endless = await read(`user_id,note\nann,"${"secret\n".repeat(2_000_000)}`);
-  assert.match(endless.error!, /^holds a row that is longer than 8 MiB: look for a quote that is not closed/);
+  assert.match(
+    endless.error!,
+    /^holds a row that is longer than 8 MiB: look for a quote at line 2 that is not closed/,
+  );
   assert.deepEqual((await read("")).rows, {});
   assert.deepEqual((await read("user_id,note\n")).rows, {}, "a header alone");
 });
