@@ -3,7 +3,8 @@ import { HttpError } from "./problem.ts";
 
 /**
  * Refuses a form that another site sent. Every browser says where a POST comes from; whoever does not say is no browser, and has
- * the API.
+ * the API. Not hono's `csrf`: that takes a form if one of the two headers is right, and behind TLS that ends at a proxy compares
+ * another scheme.
  */
 export function checkOrigin(context: Context): void {
   const site = context.req.header("sec-fetch-site");
@@ -31,7 +32,7 @@ const POLICY = [
 
 /**
  * What every page says to the browser. `same-origin` and not `no-referrer`: with that, browsers send forms with
- * `Origin: null`.
+ * `Origin: null`. Not hono's `secureHeaders`: most of its other headers are for old browsers, and would have to be turned off.
  */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
   "content-type": "text/html; charset=utf-8",
