@@ -75,7 +75,8 @@ function* sources(folder = ""): Generator<string> {
 
 /** What a file imports, static and dynamic, as paths from the root; outside code as it is written. */
 function importsOf(path: string): string[] {
-  const text = Deno.readTextFileSync(ROOT + path);
+  // Lines of docstrings are left out: their examples import what a reader of them would.
+  const text = Deno.readTextFileSync(ROOT + path).replace(/^ *\* .*$/gm, "");
   const found = text.matchAll(/(?:from\s+|import\s+|import\()"([^"]+)"/g);
   return [...found].map(([, to]) => to!).map((to) =>
     to.startsWith(".") ? new URL(to, `file:///${path}`).pathname.slice(1) : to

@@ -17,6 +17,14 @@ export function backoff(o: {
 /**
  * Reads `Retry-After` (RFC 9110, section 10.2.3) off an error that carries `retry_after` as the header's text or as
  * seconds; milliseconds from `now`, or null where there is none.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { retryAfter } from "./backoff.ts";
+ *
+ * assert.equal(retryAfter({ retry_after: "3" }, Date.now()), 3_000);
+ * ```
  */
 export function retryAfter(error: unknown, now: number): number | null {
   const value = typeof error === "object" && error !== null && "retry_after" in error

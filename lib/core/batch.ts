@@ -1,4 +1,14 @@
-/** Groups what a stream yields into arrays of at most `size`, so that stores are written in batches. */
+/**
+ * Groups what a stream yields into arrays of at most `size`, so that stores are written in batches.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { batches } from "./batch.ts";
+ *
+ * assert.deepEqual(await Array.fromAsync(batches([1, 2, 3], 2)), [[1, 2], [3]]);
+ * ```
+ */
 export async function* batches<T>(rows: AsyncIterable<T> | Iterable<T>, size: number): AsyncGenerator<T[]> {
   let batch: T[] = [];
   for await (const row of rows) {

@@ -7,6 +7,15 @@ const WHOLE = /^-?\d+$/;
 /**
  * `JSON.parse`, but a whole number that a double cannot hold exactly, and one beyond all doubles, become the text that
  * stands there. Decimals are rounded as always.
+ *
+ * @throws `SyntaxError` for text that is no JSON.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { parseJson } from "./json.ts";
+ *
+ * assert.deepEqual(parseJson('{"id":9007199254740993}'), { id: "9007199254740993" });
+ * ```
  */
 export function parseJson(text: string): unknown {
   return MAY_LOSE_DIGITS.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
@@ -27,7 +36,17 @@ function exact(_key: string, value: unknown, context?: { readonly source?: strin
   return WHOLE.test(source) || !Number.isFinite(value) ? source : value;
 }
 
-/** JSON with keys in code-unit order and no white space: equal values give equal text. */
+/**
+ * JSON with keys in code-unit order and no white space: equal values give equal text.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { canonicalJson } from "./json.ts";
+ *
+ * assert.equal(canonicalJson({ b: 1, a: [2] }), '{"a":[2],"b":1}');
+ * ```
+ */
 export function canonicalJson(value: Json): string {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;

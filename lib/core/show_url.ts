@@ -15,6 +15,15 @@ export const LEFT_OUT = "…";
 /**
  * A URL as people may see it: scheme, host, port, path and the parameters that are known to be harmless. A login is left
  * out, and `…` is put in the place of anything else, since any part of a URL may hold a secret.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { showUrl } from "./show_url.ts";
+ *
+ * const url = new URL("mongodb://parley:secret@db:27017/parley?authSource=admin");
+ * assert.ok(!showUrl(url).includes("secret"));
+ * ```
  */
 export function showUrl(url: URL): string {
   const { protocol, host, pathname, search } = url;

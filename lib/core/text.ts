@@ -17,7 +17,17 @@ function rank(unit: number): number {
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
-/** A count with its noun, whose plural ends in "s": "1 row", "2,000 rows". */
+/**
+ * A count with its noun, whose plural ends in "s": "1 row", "2,000 rows".
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { counted } from "./text.ts";
+ *
+ * assert.equal(counted(2_000, "row"), "2,000 rows");
+ * ```
+ */
 export function counted(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
@@ -43,6 +53,14 @@ const RUN = new RegExp(
 /**
  * Words in lower case and compatibility form: runs of letters and digits. Where a script has no spaces, as in Chinese, Japanese and
  * Thai, pairs of neighbouring letters take the place of words.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { wordsOf } from "./text.ts";
+ *
+ * assert.deepEqual(wordsOf("Trail shoes, size 42!"), ["trail", "shoes", "size", "42"]);
+ * ```
  */
 export function wordsOf(text: string): string[] {
   const runs = text.normalize("NFKC").toLowerCase().matchAll(RUN);

@@ -85,7 +85,26 @@ export interface Dag<Services> extends DagDefinition<Services> {
 
 export const DEFAULT_POOL = "default";
 
-/** Checks a dag and returns it ready to run. Throws `invalid` that names the dag, the task and the path at fault. */
+/**
+ * Checks a dag and returns it ready to run.
+ *
+ * @throws `invalid` that names the dag, the task and the path at fault.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { defineDag } from "./define.ts";
+ *
+ * const dag = defineDag({
+ *   id: "report",
+ *   schedule: { cron: "0 6 * * *", timezone: "Europe/Berlin", catch_up: "latest" },
+ *   tasks: [
+ *     { id: "count", run: () => Promise.resolve({ rows: 3 }) },
+ *     { id: "send", needs: ["count"], retries: { count: 2 }, run: () => Promise.resolve(null) },
+ *   ],
+ * });
+ * assert.deepEqual(dag.dependents.get("count"), ["send"]);
+ * ```
+ */
 export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Services> {
   const fault = (what: string) => new ParleyError("invalid", `dag "${definition.id}": ${what}`);
   const task = new Map<string, TaskDefinition<Services>>();

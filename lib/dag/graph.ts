@@ -6,7 +6,11 @@ export interface Node {
 
 type Fault = (what: string) => Error;
 
-/** Checks needs and cycles; returns the ids that depend on each id. Throws what `fault` makes of a sentence. */
+/**
+ * Checks needs and cycles; returns the ids that depend on each id.
+ *
+ * @throws what `fault` makes of a sentence, for a need that does not exist and for a cycle.
+ */
 export function checkGraph(nodes: readonly Node[], fault: Fault): Map<string, string[]> {
   const dependents = new Map<string, string[]>(nodes.map(({ id }) => [id, []]));
   for (const { id, needs = [] } of nodes) {
@@ -58,7 +62,18 @@ export function reachable(from: readonly string[], edges: (id: string) => readon
   return seen;
 }
 
-/** Ids by depth: each level needs only what stands in levels before it. */
+/**
+ * Ids by depth: each level needs only what stands in levels before it.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { levels } from "./graph.ts";
+ *
+ * const nodes = [{ id: "load" }, { id: "clean", needs: ["load"] }, { id: "count", needs: ["load"] }];
+ * assert.deepEqual(levels(nodes), [["load"], ["clean", "count"]]);
+ * ```
+ */
 export function levels(nodes: readonly Node[]): string[][] {
   const needs = new Map(nodes.map((node) => [node.id, node.needs ?? []]));
   const depth = new Map<string, number>();

@@ -30,7 +30,18 @@ interface Times {
   before(at: number): number | null;
 }
 
-/** Throws `invalid` that says what is wrong with the pattern or the zone, or that the schedule is never due. */
+/**
+ * Checks the pattern and the zone of a schedule.
+ *
+ * @throws `invalid` that says what is wrong with the pattern or the zone, or that the schedule is never due.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { checkSchedule } from "./schedule.ts";
+ *
+ * assert.throws(() => checkSchedule({ cron: "0 25 * * *", timezone: "UTC" }), { code: "invalid" });
+ * ```
+ */
 export function checkSchedule(schedule: Pick<Schedule, "cron" | "timezone">): void {
   timesOf(schedule);
 }
@@ -138,7 +149,19 @@ export function dueOccurrences(o: {
   return [occurrence(schedule, latest)];
 }
 
-/** The next `limit` times that a schedule is due after `since`. */
+/**
+ * The next `limit` times that a schedule is due after `since`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { nextOccurrences } from "./schedule.ts";
+ *
+ * const schedule = { cron: "30 2 * * *", timezone: "UTC", catch_up: "latest" } as const;
+ * const [next] = nextOccurrences(schedule, Date.parse("2026-01-01T12:00:00Z"), 1);
+ * assert.equal(next?.due, Date.parse("2026-01-02T02:30:00Z"));
+ * ```
+ */
 export function nextOccurrences(schedule: Schedule, since: number, limit: number): Occurrence[] {
   return between(schedule, since, Infinity, limit);
 }

@@ -19,6 +19,16 @@ export const DEPTH = 25;
  * each relevant campaign, by that of the best possible ranking (Järvelin and Kekäläinen 2002); `precision_k` divides the number of
  * relevant campaigns among k by k, even if the ranking is shorter, `recall_k` by the number of all relevant ones; `mrr_25` is
  * 1 / place of the first relevant one, 0 if it is not among 25.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { scoreRanking } from "./metrics.ts";
+ *
+ * const scores = scoreRanking(["a", "b", "c"], new Set(["b"]));
+ * assert.equal(scores.recall_5, 1);
+ * assert.equal(scores.mrr_25, 1 / 2);
+ * ```
  */
 export function scoreRanking(ranking: readonly string[], relevant: ReadonlySet<string>): Scores {
   const hits = ranking.slice(0, DEPTH).map((id) => relevant.has(id));

@@ -30,6 +30,15 @@ interface Match {
  * brackets at the end of a title, as a year is, and with a letter wrong in longer words. Of names that overlap the longest counts; a
  * name that several campaigns have stands for all of them, one that very many have for none. Linear in the text; memory grows with the
  * words of all names.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { CampaignNames } from "./mentions.ts";
+ *
+ * const names = new CampaignNames([{ campaign_id: "c1", title: "The Trail Map", aliases: [] }]);
+ * assert.deepEqual([...names.in("Do you still have the trail map?")], ["c1"]);
+ * ```
  */
 export class CampaignNames {
   private readonly root: Node = emptyNode();

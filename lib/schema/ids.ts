@@ -21,7 +21,11 @@ export const id = z.union([z.string(), z.number()], expected("a string")).transf
   return complaint === null ? trimmed : refuse(context, complaint);
 });
 
-/** The same of text that comes in as the parameter `name` of a request; throws `invalid` where it is no id. */
+/**
+ * The same of text that comes in as the parameter `name` of a request.
+ *
+ * @throws `invalid` if it is no id.
+ */
 export function readId(name: string, text: string): string {
   const trimmed = text.trim();
   const complaint = complaintOf(trimmed);

@@ -31,6 +31,19 @@ const NOUNS: { readonly [K in Kind]: Noun<Rows[K]> } = {
  * Makes the canonical row of what came in: ids as text, times in UTC, defaults filled, unknown fields in `metadata`,
  * keys in a fixed order, so that `JSON.stringify` of equal rows is equal. What happened, a message or an event, must
  * have happened within the `window`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { parseRow } from "./row.ts";
+ *
+ * const window = { earliest: "2020-01-01T00:00:00.000Z", latest: "2030-01-01T00:00:00.000Z" };
+ * const value = { user_id: 7, message: "Trail shoes?", timestamp: "2026-01-01T10:00:00+01:00" };
+ * const parsed = parseRow({ kind: "messages", value, window });
+ * assert.ok(parsed.ok);
+ * assert.equal(parsed.row.user_id, "7");
+ * assert.equal(parsed.row.timestamp, "2026-01-01T09:00:00.000Z");
+ * ```
  */
 export function parseRow<K extends Kind>(
   { kind, value, window }: { kind: K; value: unknown; window: TimeWindow },
