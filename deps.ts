@@ -71,9 +71,8 @@ export const loadCsv = () => import("csv-parse");
 
 /** By a name that Deno cannot read ahead: nobody waits for a download that is not needed. */
 const later = (name: string) => import(name);
-export const loadOnnxRuntime = (): Promise<typeof import("onnxruntime-node")> => later("onnxruntime-node");
-export const loadTokenizers = (): Promise<typeof import("@huggingface/tokenizers")> =>
-  later("@huggingface/tokenizers");
+export const loadTransformers = (): Promise<typeof import("@huggingface/transformers")> =>
+  later("@huggingface/transformers");
 export const loadOpenTelemetry = (): Promise<typeof import("@opentelemetry/api")> =>
   later("@opentelemetry/api");
 export const loadMongo = (): Promise<typeof import("mongodb")> => later("mongodb");

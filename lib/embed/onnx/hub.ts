@@ -1,3 +1,4 @@
+import { loadTransformers } from "../../../deps.ts";
 import { type ErrorCode, ParleyError } from "../../core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../../core/modes.ts";
 import { authorization } from "../../core/origin_key.ts";
@@ -24,7 +25,6 @@ export interface HubModel {
 /** Whether a name looks like the id of a model on a hub. */
 export const isHubId = (name: string) => /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(name);
 
-const HUGGING_FACE = "https://huggingface.co";
 const NEEDED = ["config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"];
 const OPTIONAL = ["special_tokens_map.json", "config_sentence_transformers.json"];
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
@@ -42,7 +42,7 @@ export async function fetchModel(hub: Hub, model: HubModel, signal?: AbortSignal
   const folder = `${hub.cache}/${owner}/${model.revision.replace(/[^\w.-]/g, "_")}/${name}`;
   const wanted = candidates(model.dtype);
   for (const { file } of wanted) if (await isFile(`${folder}/${file}`)) return folder;
-  const endpoint = hub.endpoint ?? HUGGING_FACE;
+  const endpoint = hub.endpoint ?? (await loadTransformers()).env.remoteHost;
   const fetching = new Fetching({ ...hub, endpoint: endpoint.replace(/\/$/, "") }, model, folder, signal);
   await fetching.need("modules.json");
   for (const file of [...NEEDED, `${await poolingFolder(folder)}/config.json`]) await fetching.need(file);

@@ -4,7 +4,7 @@
  */
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { loadOnnxRuntime, loadTokenizers } from "../../../deps.ts";
+import { loadTransformers } from "../../../deps.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { ModelLayout } from "./model_config.ts";
 import type { Purpose } from "../port.ts";
@@ -33,6 +33,11 @@ export type Reply =
   | { readonly error: string };
 
 type Embed = (text: string, o: Omit<Job, "texts">) => Promise<{ vector: Float32Array; long: boolean }>;
+
+/** What the models here give, as transformers.js hands it over: one row of states for each token. */
+interface Output {
+  readonly last_hidden_state?: { readonly data: Float32Array };
+}
 
 /**
  * Characters for each token that a text may have before it is cut unread: tokens average four to five, and only the
@@ -107,28 +112,31 @@ function refuseStopped(stop: Job["stop"]): void {
 
 /** The model's tokeniser, and the model as a function from the tokens of one text to its states. */
 async function loadModel(layout: ModelLayout) {
-  const [{ InferenceSession, Tensor }, { Tokenizer }] = await Promise.all([
-    loadOnnxRuntime(),
-    loadTokenizers(),
-  ]);
-  const read = async (file: string) =>
-    JSON.parse(await Deno.readTextFile(`${layout.parent}/${layout.name}/${file}`));
-  const tokenizer = new Tokenizer(await read("tokenizer.json"), await read("tokenizer_config.json"));
-  const options = { intraOpNumThreads: 1, interOpNumThreads: 1 };
-  const session = await InferenceSession.create(layout.onnx, options);
+  // In a worker the library takes `location` for its base and fails on the blob or file URL that it finds there.
+  Object.defineProperty(globalThis, "location", { value: undefined, configurable: true });
+  const { AutoModel, AutoTokenizer, env, Tensor } = await loadTransformers();
+  Object.assign(env, {
+    allowLocalModels: true,
+    allowRemoteModels: false,
+    localModelPath: `${layout.parent}/`,
+    // Models are local: its cache would hold nothing, and two sessions that create one at once print "database is locked".
+    useBrowserCache: false,
+  });
+  const tokenizer = await AutoTokenizer.from_pretrained(layout.name);
+  const model = await AutoModel.from_pretrained(layout.name, {
+    dtype: layout.dtype,
+    subfolder: layout.subfolder,
+    session_options: { intraOpNumThreads: 1, interOpNumThreads: 1 },
+  });
   const run = async (tokens: readonly number[]): Promise<Float32Array> => {
     const tensor = (values: BigInt64Array) => new Tensor("int64", values, [1, values.length]);
-    const inputs = new Map([
-      ["input_ids", tensor(BigInt64Array.from(tokens, BigInt))],
-      ["attention_mask", tensor(new BigInt64Array(tokens.length).fill(1n))],
-      ["token_type_ids", tensor(new BigInt64Array(tokens.length))],
-    ]);
-    // Models differ in whether they take token_type_ids.
-    const feeds = session.inputNames.map((name) => [name, inputs.get(name)!]);
-    const { last_hidden_state } = await session.run(Object.fromEntries(feeds));
-    return last_hidden_state?.data as Float32Array ?? new Float32Array();
+    const output: Output = await model({
+      input_ids: tensor(BigInt64Array.from(tokens, BigInt)),
+      attention_mask: tensor(new BigInt64Array(tokens.length).fill(1n)),
+    });
+    return output.last_hidden_state?.data ?? new Float32Array();
   };
-  const encode = (text: string, o: { add_special_tokens: boolean }) => tokenizer.encode(text, o).ids;
+  const encode = (text: string, o: { add_special_tokens: boolean }) => tokenizer.encode(text, o);
   return { run, encode };
 }
 
