@@ -7,7 +7,7 @@ import { type Matrix, matrixOf } from "../ml/matrix.ts";
 import { whitenAll } from "../ml/whitening.ts";
 
 /** Grows when equal examples would give another classifier, or its text reads otherwise. */
-export const CLASSIFIER_VERSION = 3;
+export const CLASSIFIER_VERSION = 4;
 
 /** A classifier that can be used, and what it was made from. */
 export interface Classifier {

@@ -6,11 +6,18 @@ import { breathe } from "../ml/matrix.ts";
  * are: of Banking77's, 17 % of the test texts are as near to a training text, and 19 % of these to another.
  */
 const NEAR_DUPLICATE = 0.98;
+/**
+ * Examples are paraphrases of each other if, seen from each, the others are nearer than all further ones by this factor of
+ * 1 - cosine: among texts that were said by chance such a gap is rare, whatever the model and the intent.
+ */
+const GAP = 0.7;
+/** A larger group is no longer told from a part of the intent. */
+const MAX_PARAPHRASES = 4;
 
 /**
- * Parts the examples into `count` folds. Near duplicates are in one fold, so that what is held out has no twin in
- * what is learnt: a new message has none either. An intent whose examples are all alike is parted all the same.
- * `texts` has one text of each group of near duplicates, since many copies of a text say no more than one.
+ * Parts the examples into `count` folds. Near duplicates and paraphrases are in one fold, so that what is held out has no
+ * twin in what is learnt: a new message has none either. An intent whose examples are all alike is parted all the same.
+ * `texts` has one text of each group, since many copies of a text say no more than one.
  */
 export async function foldsOf(
   examples: readonly Example[],
@@ -19,7 +26,7 @@ export async function foldsOf(
 ): Promise<{ held: Set<Example>; texts: Example[] }[]> {
   const folds = Array.from({ length: count }, () => ({ held: new Set<Example>(), texts: [] as Example[] }));
   for (const own of Map.groupBy(examples, ({ intent }) => intent).values()) {
-    const found = await nearDuplicates(own, signal);
+    const found = await groupsOf(own, signal);
     const groups = found.length > 1 ? found : own.map((one) => [one]);
     // The rarest first: the order of the others is kept, and which fold is the smallest does not hang on chance.
     const sizes = new Float64Array(count);
@@ -33,19 +40,37 @@ export async function foldsOf(
   return folds;
 }
 
-/** Groups in which each example is a near duplicate of another one. */
-async function nearDuplicates(examples: readonly Example[], signal?: AbortSignal): Promise<Example[][]> {
-  const parents = examples.map((_, n) => n);
-  const rootOf = (n: number): number => parents[n] === n ? n : parents[n] = rootOf(parents[n]!);
+/** Groups in which each example is a near duplicate or a paraphrase of another one. */
+async function groupsOf(examples: readonly Example[], signal?: AbortSignal): Promise<Example[][]> {
+  const distances = examples.map(() => new Float64Array(examples.length));
   for (let n = 1; n < examples.length; n++) {
     await breathe(signal);
     for (let other = 0; other < n; other++) {
-      if (cosine(examples[n]!.vector, examples[other]!.vector) >= NEAR_DUPLICATE) {
-        parents[rootOf(n)] = rootOf(other);
-      }
+      const distance = 1 - cosine(examples[n]!.vector, examples[other]!.vector);
+      distances[n]![other] = distances[other]![n] = distance;
+    }
+  }
+  const paraphrases = distances.map((row, n) => nearerThanOthers(row, n));
+  const parents = examples.map((_, n) => n);
+  const rootOf = (n: number): number => parents[n] === n ? n : parents[n] = rootOf(parents[n]!);
+  for (let n = 1; n < examples.length; n++) {
+    for (let other = 0; other < n; other++) {
+      const isParaphrase = paraphrases[n]!.has(other) && paraphrases[other]!.has(n);
+      if (isParaphrase || distances[n]![other]! <= 1 - NEAR_DUPLICATE) parents[rootOf(n)] = rootOf(other);
     }
   }
   return [...Map.groupBy(examples, (_, n) => rootOf(n)).values()];
+}
+
+/** The nearest few of `n`, up to the last {@link GAP} among them; none if there is no gap. */
+function nearerThanOthers(distances: Float64Array, n: number): Set<number> {
+  const nearest = [...distances.keys()].filter((other) => other !== n)
+    .sort((a, b) => distances[a]! - distances[b]! || a - b);
+  let count = 0;
+  for (let m = 1; m <= MAX_PARAPHRASES && m < nearest.length; m++) {
+    if (distances[nearest[m - 1]!]! < GAP * distances[nearest[m]!]!) count = m;
+  }
+  return new Set(nearest.slice(0, count));
 }
 
 /** Of unit vectors. */

@@ -1,7 +1,8 @@
 /**
  * The intent classifier on Banking77, its own split, with the bundled model's vectors:
  * `deno run --allow-all tests/bench/intents.ts [data folder]`. Prints accuracy, calibration, out-of-scope AUROC with 15
- * of the 77 intents withheld, accuracy with five examples an intent, and the share of the test texts that is kept; first, how well neighbours tell a fifth of the
+ * of the 77 intents withheld, accuracy with five examples an intent, and the share of the test texts that is kept, also if examples
+ * are paraphrases of each other; first, how well neighbours tell a fifth of the
  * training texts by the others at some shrinkages, which is what that of the whitening was chosen by. The vectors of the 13,083 texts are kept in
  * the system's folder for temporary files, so that only the first run embeds.
  */
@@ -24,6 +25,10 @@ const CACHE = join(Deno.env.get("TMPDIR") ?? "/tmp", "parley-bench-banking77");
 const SEEDS = [1, 2, 3, 4, 5];
 const WITHHELD = 15;
 const FEW = 5;
+/** Intents and examples of each, of which groups of so many are nearest neighbours. */
+const KNOWN = 20;
+const TEN = 10;
+const GROUPS = [1, 2, 5, 10];
 const SHRINKAGES = [0.3, 0.5, 0.65, 0.8, 0.9, 1];
 
 /** Rows of a CSV with quoted fields, without its heading. */
@@ -195,6 +200,43 @@ async function few(
   return [accuracy(fitted, test), kept(fitted, test)];
 }
 
+/** `count` examples: one by chance and those that are nearest to it, `size` in all, then the next so. */
+function inGroups(own: readonly Example[], next: () => number, { count, size }: Grouping): Example[] {
+  let left = shuffled(own, next);
+  const chosen: Example[] = [];
+  while (chosen.length < count && left.length > 0) {
+    const seed = left[0]!;
+    const nearest = left.toSorted((a, b) => cosine(b.vector, seed.vector) - cosine(a.vector, seed.vector))
+      .slice(0, Math.min(size, count - chosen.length));
+    chosen.push(...nearest);
+    left = left.filter((one) => !nearest.includes(one));
+  }
+  return chosen;
+}
+
+interface Grouping {
+  readonly count: number;
+  readonly size: number;
+}
+
+/** The shares of test texts in scope that are kept, and of those of other intents that are left out. */
+async function grouped(
+  train: readonly Example[],
+  test: readonly Example[],
+  seed: number,
+  grouping: Grouping,
+): Promise<[number, number]> {
+  const next = random(seed);
+  const intents = shuffled([...new Set(train.map(({ intent }) => intent))].sort(), next);
+  const [known, out] = [intents.slice(0, KNOWN), intents.slice(KNOWN, KNOWN + WITHHELD)];
+  const examples = known.flatMap((intent) =>
+    inGroups(train.filter((one) => one.intent === intent), next, grouping)
+  );
+  const fitted = await fit({ examples });
+  const of = (among: readonly string[]) => test.filter(({ intent }) => among.includes(intent));
+  return [kept(fitted, of(known)), 1 - kept(fitted, of(out))];
+}
+
 const there = await Deno.stat(`${DATA}/train.csv`).then(() => true, () => false);
 if (!there) {
   console.log(`there is no Banking77 at ${DATA}: give the folder of its train.csv and test.csv`);
@@ -221,3 +263,10 @@ console.log(
   }, ` +
     `${show(mean(fews.map(([, share]) => share)))} kept`,
 );
+console.log(`\n${TEN} examples of each of ${KNOWN} intents, in groups of nearest neighbours`);
+for (const size of GROUPS) {
+  const shares: [number, number][] = [];
+  for (const seed of SEEDS.slice(0, 3)) shares.push(await grouped(train, test, seed, { count: TEN, size }));
+  const [share, left] = [0, 1].map((i) => mean(shares.map((each) => each[i]!)));
+  console.log(`  groups of ${size}: kept ${show(share!)}, ${WITHHELD} other intents left out ${show(left!)}`);
+}
