@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "./deps.ts";
 import { tightenModes } from "./commands/data_folder.ts";
-import { EXIT, report } from "./commands/exit.ts";
+import { EXIT, printError } from "./commands/exit.ts";
 import { addEvaluate, addPipeline, type Verb } from "./commands/pipeline.ts";
 import { VERSION } from "./commands/version.ts";
 import { ParleyError } from "./lib/core/errors.ts";
@@ -37,7 +37,9 @@ export function program(finish: (code: number) => void, params: string): Command
     .description("what is configured, what answers, whether it agrees, and what to do where not")
     .option("--json", "as JSON", false)
     .action(
-      verb(async (config, o: { json: boolean }) => (await import("./commands/doctor.ts")).doctor(config, o)),
+      verb(async (config, options: { json: boolean }) =>
+        (await import("./commands/doctor.ts")).doctor(config, options)
+      ),
     );
   parley.command("backup")
     .description("copy the embedded stores, also while they are used; names what servers keep (exit code 4)")
@@ -46,7 +48,9 @@ export function program(finish: (code: number) => void, params: string): Command
       "where to, an empty folder or a new one; default: backups/ in the data directory",
     )
     .action(
-      verb(async (config, o: { to?: string }) => (await import("./commands/backup.ts")).backup(config, o.to)),
+      verb(async (config, options: { to?: string }) =>
+        (await import("./commands/backup.ts")).backup(config, options.to)
+      ),
     );
   parley.command("reset")
     .description("take data out")
@@ -54,8 +58,13 @@ export function program(finish: (code: number) => void, params: string): Command
     .option("--all", "everything in every store, on servers too, and what is Parley's in the data directory")
     .option("--yes", "do it without asking")
     .action(
-      verb(async (config, o: { sample?: boolean; all?: boolean; yes?: boolean }) =>
-        (await import("./commands/reset.ts")).reset(config, { sample: false, all: false, yes: false, ...o })
+      verb(async (config, options: { sample?: boolean; all?: boolean; yes?: boolean }) =>
+        (await import("./commands/reset.ts")).reset(config, {
+          sample: false,
+          all: false,
+          yes: false,
+          ...options,
+        })
       ),
     );
   return parley;
@@ -86,7 +95,9 @@ if (import.meta.main) {
     const params = Deno.args.includes("--help") ? await paramsHelp() : "";
     await program((finished) => code = finished, params).parseAsync(Deno.args, { from: "user" });
   } catch (error) {
-    code = error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : report(error);
+    code = error instanceof CommanderError
+      ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage)
+      : printError(error);
     // An engine outside would try again what it asks for wrongly.
     if (isRunTask(Deno.args) && code !== EXIT.ok) {
       const { taskErrorCode } = await import("./commands/run_task.ts");

@@ -5,12 +5,12 @@ import { dagOf, snapshotOf, withRuns } from "./inspect.ts";
 import { EXIT } from "./exit.ts";
 
 /** Asks a run to stop; a queued one is over at once, a running one as soon as its process hears of it. */
-export function cancelRun(config: Config, run_id: string, o: { json: boolean }): Promise<number> {
+export function cancelRun(config: Config, run_id: string, options: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     const { run: { state } } = await snapshotOf(runs, run_id);
     const asked = await runs.requestCancel({ run_id });
     const line = asked ? `run ${run_id} is being cancelled` : `run ${run_id} is over already: ${state}`;
-    console.log(o.json ? JSON.stringify({ run_id, asked }) : line);
+    console.log(options.json ? JSON.stringify({ run_id, asked }) : line);
     return EXIT.ok;
   });
 }
@@ -20,13 +20,13 @@ export function setPaused(
   config: Config,
   id: string,
   paused: boolean,
-  o: { json: boolean },
+  options: { json: boolean },
 ): Promise<number> {
   const { id: dag_id } = dagOf(config, id);
   return withRuns(config, async (runs) => {
     await runs.setPaused({ dag_id, paused });
     const line = `${dag_id} is ${paused ? "paused: its schedule makes no runs" : "on schedule again"}`;
-    console.log(o.json ? JSON.stringify({ dag_id, paused }) : line);
+    console.log(options.json ? JSON.stringify({ dag_id, paused }) : line);
     return EXIT.ok;
   });
 }
@@ -37,15 +37,15 @@ const UNITS: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m
  * Removes the records of ended runs that are older than `30d`, `12h` or `5m`, but for those that a lineage sink has yet
  * to hear of.
  */
-export function pruneRuns(config: Config, o: { olderThan: string; json: boolean }): Promise<number> {
-  const [, n, unit] = /^(\d+)([dhm])$/.exec(o.olderThan) ?? [];
+export function pruneRuns(config: Config, options: { olderThan: string; json: boolean }): Promise<number> {
+  const [, n, unit] = /^(\d+)([dhm])$/.exec(options.olderThan) ?? [];
   if (n === undefined || unit === undefined) {
-    throw new ParleyError("invalid", `"${o.olderThan}" is not an age: write 30d, 12h or 5m`);
+    throw new ParleyError("invalid", `"${options.olderThan}" is not an age: write 30d, 12h or 5m`);
   }
   return withRuns(config, async (runs) => {
     const before = iso(Date.now() - Number(n) * UNITS[unit]!);
     const removed = await runs.prune({ before, keep_unsent: config.lineage !== null });
-    console.log(o.json ? JSON.stringify({ removed }) : `${removed} runs removed`);
+    console.log(options.json ? JSON.stringify({ removed }) : `${removed} runs removed`);
     return EXIT.ok;
   });
 }

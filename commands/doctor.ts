@@ -27,7 +27,7 @@ import {
   type Stores,
 } from "./doctor_stores.ts";
 import { EXIT } from "./exit.ts";
-import { askPublished } from "./services.ts";
+import { readPublished } from "./services.ts";
 import { sourceFindings } from "./source_findings.ts";
 
 /** A store, and who has it in hand that it is wrong. */
@@ -57,16 +57,16 @@ interface Diagnosis {
  * Looks at everything that is configured before it is needed: which stores answer, how fast, whether they agree, and whether what
  * the next run reads and writes can be read and written. Says what to do about the rest.
  */
-export async function doctor(config: Config, o: { json: boolean }): Promise<number> {
+export async function doctor(config: Config, options: { json: boolean }): Promise<number> {
   const opened = new Map<Role, OpenedStore>();
   try {
     const roles = Object.keys(ROLES) as Role[];
     const failures = new Map(await Promise.all(roles.map((role) => openRole(config, role, opened))));
     const { analytics, vectors } = Object.fromEntries(opened) as Partial<Stores>;
-    if (analytics !== undefined) await askPublished({ analytics, ...vectors && { vectors } });
+    if (analytics !== undefined) await readPublished({ analytics, ...vectors && { vectors } });
     const reports = await Promise.all(roles.map((role) => examine(config, role, opened, failures)));
     const diagnosis = await diagnose(config, reports, opened);
-    if (o.json) console.log(JSON.stringify(diagnosis));
+    if (options.json) console.log(JSON.stringify(diagnosis));
     else print(diagnosis);
     return isWell(diagnosis) ? EXIT.ok : EXIT.failed;
   } finally {

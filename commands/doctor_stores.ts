@@ -14,7 +14,7 @@ import { openEmbedder } from "../lib/embed/open.ts";
 import { checkAnomalies, type CheckedStores, type Finding } from "../lib/data_checks/data_checks.ts";
 import { emptiedStore, type RefillableStores } from "../lib/data_checks/emptied_store.ts";
 import { indexAnomalies } from "../lib/monitoring/index_anomalies.ts";
-import { otherModel } from "../lib/monitoring/model_mismatch.ts";
+import { modelMismatch } from "../lib/monitoring/model_mismatch.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
 import { decodeWording } from "../lib/recommend/wording_file.ts";
 import { WORDING_FILE } from "../lib/stores/analytics/port.ts";
@@ -27,7 +27,7 @@ import { embedderOptions, modelName } from "./models.ts";
 import { readOptions } from "./services.ts";
 
 export interface OpenedStore {
-  health(o?: HealthOptions): Promise<Health>;
+  health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }
 
@@ -75,7 +75,7 @@ export async function openRole(
 
 /** A store's URL to show. Embedded vectors are the files in a folder. */
 function placeOf(config: Config, role: Role): string {
-  return role === "vectors" ? showUrl(open.vectorPlace(config.vectors)) : showUrl(config[role]);
+  return role === "vectors" ? showUrl(open.vectorUrl(config.vectors)) : showUrl(config[role]);
 }
 
 /** Reads a store's files through, and sees whether it has what is published. */
@@ -201,7 +201,7 @@ async function writtenVectors(
 ): Promise<VectorStore | null> {
   const isWritten = published !== null ||
     (await stores.models()).some((each) => modelKey(each) === modelKey(model));
-  return isWritten ? await stores.of({ model }) : null;
+  return isWritten ? await stores.forModel({ model }) : null;
 }
 
 /** It works on what is stored. */
@@ -236,7 +236,7 @@ async function configuredModel(config: Config): Promise<ModelIdentity | string> 
 }
 
 function otherModelFindings(config: Config, published: Published | null, model: ModelIdentity): Finding[] {
-  const text = otherModel({ published, model, name: modelName(config.embeddings) });
+  const text = modelMismatch({ published, model, name: modelName(config.embeddings) });
   if (text === null || published === null) return [];
   const { dimension: expected } = parseModelKey(published.model);
   return [{ code: "other_model", severity: "critical", figure: model.dimension, expected, text }];

@@ -41,9 +41,9 @@ export function processName(): string {
 }
 
 export function engine(
-  o: { config: Config; runs: RunStore; services: Services; observer?: RunObserver },
+  options: { config: Config; runs: RunStore; services: Services; observer?: RunObserver },
 ): ExecutorOptions<Services> {
-  const { config, ...rest } = o;
+  const { config, ...rest } = options;
   return {
     ...rest,
     dags: allDags(config),
@@ -67,7 +67,7 @@ export function engine(
 }
 
 /** What executing tasks works with: the engine's options, and the signal that SIGINT and SIGTERM abort. */
-export interface Executing {
+export interface ExecutorScope {
   readonly options: ExecutorOptions<Services>;
   readonly shutdown: AbortSignal;
 }
@@ -76,9 +76,9 @@ export interface Executing {
  * Opens all that executing tasks needs, and sends lineage on meanwhile; closes it again whatever `body` comes to. `create` says
  * whether a missing run store is made. If the run store cannot be used, no other store is opened or made.
  */
-export async function executing<T>(
+export async function withExecutor<T>(
   config: Config,
-  body: (o: Executing) => Promise<T>,
+  body: (options: ExecutorScope) => Promise<T>,
   { create = true }: OpenOptions = {},
 ): Promise<T> {
   await startTracing();
@@ -96,7 +96,7 @@ export async function executing<T>(
  * Executes runs, interrupted ones first, until there is none to take; or, given a run, until that one has ended, while
  * waiting for others to make room. Returns how the last one came out; null where there was nothing to do.
  */
-export async function work(
+export async function executeQueued(
   options: ExecutorOptions<Services>,
   shutdown: AbortSignal,
   o: {

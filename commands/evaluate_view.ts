@@ -12,7 +12,7 @@ export function evaluationTables(report: EvaluationReport): string {
   const chosen = chosen_weights.map(({ queries, weights }, i) => [
     String(i + 1),
     String(queries),
-    ...SOURCES.map((source) => figure(weights[source])),
+    ...SOURCES.map((source) => formatScore(weights[source])),
   ]);
   return [
     `${queries} queries by the split ${split}${folds > 1 ? `, ${folds} folds` : ""}`,
@@ -26,7 +26,7 @@ export function evaluationTables(report: EvaluationReport): string {
     "",
     ...table(
       ["known of the user", "queries", "NDCG@10"],
-      ours.by_kind.map(({ kind, queries, ndcg_10 }) => [kind, String(queries), figure(ndcg_10)]),
+      ours.by_kind.map(({ kind, queries, ndcg_10 }) => [kind, String(queries), formatScore(ndcg_10)]),
       1,
     ),
     "",
@@ -34,8 +34,8 @@ export function evaluationTables(report: EvaluationReport): string {
       ["without", "NDCG@10", "R@10", "− whole, NDCG@10", "− whole, R@10"],
       ablation.map((one) => [
         one.without,
-        figure(one.metrics.ndcg_10.mean),
-        figure(one.metrics.recall_10.mean),
+        formatScore(one.metrics.ndcg_10.mean),
+        formatScore(one.metrics.recall_10.mean),
         ...difference(one, PARLEY),
       ]),
       1,
@@ -48,8 +48,8 @@ const HEAD = ["method", "NDCG@10", "95 %", "NDCG@5", "NDCG@25", "P@10", "R@10", 
 
 function rowOf({ method, metrics, coverage }: MethodReport): string[] {
   const means = (["ndcg_5", "ndcg_25", "precision_10", "recall_10", "mrr_25"] as const)
-    .map((name) => figure(metrics[name].mean));
-  return [method, figure(metrics.ndcg_10.mean), range(metrics.ndcg_10), ...means, figure(coverage)];
+    .map((name) => formatScore(metrics[name].mean));
+  return [method, formatScore(metrics.ndcg_10.mean), range(metrics.ndcg_10), ...means, formatScore(coverage)];
 }
 
 function difference({ against }: MethodReport, other: string): string[] {
@@ -59,6 +59,6 @@ function difference({ against }: MethodReport, other: string): string[] {
   );
 }
 
-const figure = (value: number) => value.toFixed(4);
+const formatScore = (value: number) => value.toFixed(4);
 const signed = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
 const range = ({ low, high }: Interval) => `${low.toFixed(4)} … ${high.toFixed(4)}`;

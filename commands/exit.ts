@@ -35,7 +35,7 @@ export function exitCodeOf(outcome: RunOutcome | null): number {
  * Prints an error as one sentence and returns the exit code for it. Of anything unforeseen it prints the name and where in
  * this program it came up: the message may quote data or a secret.
  */
-export function report(error: unknown): number {
+export function printError(error: unknown): number {
   if (error instanceof ParleyError) {
     console.error(`parley: ${error.message}`);
     return error.code === "invalid" || error.code === "denied" ? EXIT.usage : EXIT.failed;

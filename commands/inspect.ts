@@ -50,7 +50,7 @@ export async function snapshotOf(runs: RunStore, run_id: string): Promise<RunSna
 }
 
 /** The dags, when each is due next, and how its last run came out. */
-export function listDags(config: Config, o: { json: boolean }): Promise<number> {
+export function listDags(config: Config, options: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     const paused = await runs.paused();
     const dags: object[] = [], lines: string[] = [];
@@ -73,7 +73,7 @@ export function listDags(config: Config, o: { json: boolean }): Promise<number> 
         }  ${row.doc}`,
       );
     }
-    console.log(o.json ? JSON.stringify({ dags }) : lines.join("\n"));
+    console.log(options.json ? JSON.stringify({ dags }) : lines.join("\n"));
     return EXIT.ok;
   });
 }
@@ -84,10 +84,10 @@ function nextDue({ schedule }: Dag<Services>): string | null {
 }
 
 /** A dag's graph, level by level, and what is declared of each task. */
-export function showDag(config: Config, id: string, o: { json: boolean }): Promise<number> {
+export function showDag(config: Config, id: string, options: { json: boolean }): Promise<number> {
   const dag = dagOf(config, id);
-  if (o.json) {
-    const { task: _task, dependents: _dependents, tasks, ...rest } = dag;
+  if (options.json) {
+    const { tasksById: _task, dependents: _dependents, tasks, ...rest } = dag;
     const params = dag.params === undefined ? {} : z.toJSONSchema(dag.params, { io: "input" });
     console.log(JSON.stringify({ ...rest, params, tasks: tasks.map(({ run: _run, ...task }) => task) }));
     return Promise.resolve(EXIT.ok);
@@ -115,13 +115,19 @@ export function allParams(config: Config): string {
 }
 
 /** Runs, newest first. */
-export function listRuns(config: Config, o: { dag?: string; limit: number; json: boolean }): Promise<number> {
+export function listRuns(
+  config: Config,
+  options: { dag?: string; limit: number; json: boolean },
+): Promise<number> {
   return withRuns(config, async (runs) => {
-    const found = await runs.runs({ ...o.dag === undefined ? {} : { dag_id: o.dag }, limit: o.limit });
-    if (found.length === 0 && o.dag !== undefined) dagOf(config, o.dag);
-    if (o.json) console.log(JSON.stringify({ runs: found }));
+    const found = await runs.runs({
+      ...options.dag === undefined ? {} : { dag_id: options.dag },
+      limit: options.limit,
+    });
+    if (found.length === 0 && options.dag !== undefined) dagOf(config, options.dag);
+    if (options.json) console.log(JSON.stringify({ runs: found }));
     else if (found.length === 0) {
-      const [of, run] = o.dag === undefined ? ["", ""] : [` of ${o.dag}`, ` run ${o.dag}`];
+      const [of, run] = options.dag === undefined ? ["", ""] : [` of ${options.dag}`, ` run ${options.dag}`];
       console.log(`There are no runs${of} yet; \`deno task pipeline${run}\` makes one.`);
     } else {for (const line of table(RUN_COLUMNS, found.map(runCells), RUN_COLUMNS.length)) {
         console.log(line.trimEnd());
@@ -148,17 +154,17 @@ function firstLine(error: string | null): string {
 }
 
 /** One run, stage by stage; on a terminal, until it has ended. */
-export function showStatus(config: Config, run_id: string, o: { json: boolean }): Promise<number> {
+export function showStatus(config: Config, run_id: string, options: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     const shutdown = shutdownSignal();
-    const live = !o.json && Deno.stdout.isTerminal();
+    const live = !options.json && Deno.stdout.isTerminal();
     try {
       while (true) {
         const snapshot = await snapshotOf(runs, run_id);
         const summary = summarize(snapshot, orderOf(config, snapshot));
         const over = snapshot.run.ended_at !== null || !live || shutdown.signal.aborted;
         if (live && !over) console.clear();
-        console.log(o.json ? JSON.stringify(summary) : summaryTable(summary));
+        console.log(options.json ? JSON.stringify(summary) : summaryTable(summary));
         if (over) return snapshot.run.state === "failed" ? EXIT.failed : EXIT.ok;
         await new Promise((resume) => setTimeout(resume, 500));
       }
@@ -178,14 +184,14 @@ export function orderOf(config: Config, { run, tasks }: RunSnapshot): string[] {
 export function showLogs(
   config: Config,
   run_id: string,
-  o: { task?: string; attempt?: number; follow: boolean; json: boolean },
+  options: { task?: string; attempt?: number; follow: boolean; json: boolean },
 ): Promise<number> {
   return withRuns(config, async (runs) => {
     const shutdown = shutdownSignal();
     const which = {
       run_id,
-      ...o.task === undefined ? {} : { task_id: o.task },
-      ...o.attempt === undefined ? {} : { attempt: o.attempt },
+      ...options.task === undefined ? {} : { task_id: options.task },
+      ...options.attempt === undefined ? {} : { attempt: options.attempt },
     };
     try {
       for (let after = 0;;) {
@@ -193,12 +199,14 @@ export function showLogs(
         const lines = await runs.logs({ ...which, after, limit: 1_000 });
         for (const { seq, at, task_id, attempt, line } of lines) {
           console.log(
-            o.json ? JSON.stringify({ at, task_id, attempt, line }) : `${at} ${task_id}/${attempt} ${line}`,
+            options.json
+              ? JSON.stringify({ at, task_id, attempt, line })
+              : `${at} ${task_id}/${attempt} ${line}`,
           );
           after = seq;
         }
         if (lines.length === 1_000) continue;
-        if (!o.follow || ended || shutdown.signal.aborted) return EXIT.ok;
+        if (!options.follow || ended || shutdown.signal.aborted) return EXIT.ok;
         await new Promise((resume) => setTimeout(resume, 300));
       }
     } finally {
@@ -208,11 +216,11 @@ export function showLogs(
 }
 
 /** What each attempt of a run read and wrote. */
-export function showLineage(config: Config, run_id: string, o: { json: boolean }): Promise<number> {
+export function showLineage(config: Config, run_id: string, options: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     await snapshotOf(runs, run_id);
     const lineage = await runs.lineage({ run_id });
-    if (o.json) console.log(JSON.stringify({ run_id, lineage }));
+    if (options.json) console.log(JSON.stringify({ run_id, lineage }));
     else {for (const use of lineage) {
         const arrow = use.direction === "input" ? "reads " : "writes";
         const rows = use.rows === null ? "" : `  ${use.rows} rows`;

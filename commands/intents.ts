@@ -16,7 +16,7 @@ const BATCH = 500;
 /** Examples that a proposed intent shows, and its catalogue entry takes. */
 const EXAMPLES = 8;
 /** A smaller group is no proposal. */
-const LEAST = 3;
+const MIN_GROUP_SIZE = 3;
 /** How many intents are told of a text. */
 const TOP = 3;
 
@@ -33,7 +33,7 @@ function openStores(config: Config) {
 export async function classifyTexts(
   config: Config,
   given: readonly string[],
-  o: { json: boolean },
+  options: { json: boolean },
 ): Promise<number> {
   const texts = given.length > 0 ? given : await standardInput();
   const stores = await openStores(config);
@@ -41,7 +41,7 @@ export async function classifyTexts(
   try {
     const service = new IntentService({ stores: stores.value, embedder: embedder.open });
     const answer = await service.classify({ texts, top: TOP });
-    if (o.json) console.log(JSON.stringify(answer));
+    if (options.json) console.log(JSON.stringify(answer));
     else for (const [n, verdict] of answer.results.entries()) console.log(lineOf(texts[n]!, verdict));
     return EXIT.ok;
   } finally {
@@ -75,7 +75,7 @@ function lineOf(text: string, { intent, score, intents }: Classified): string {
  */
 export async function discoverIntents(
   config: Config,
-  o: { json: boolean; groups?: number },
+  options: { json: boolean; groups?: number },
 ): Promise<number> {
   const stores = await openStores(config);
   try {
@@ -85,27 +85,27 @@ export async function discoverIntents(
       throw new ParleyError("unavailable", "no data has been published yet: run `deno task pipeline`");
     }
     const sample = await sampleUnlabelled({ documents, size: SAMPLE });
-    const store = await vectors.of({ model: parseModelKey(published.model) });
+    const store = await vectors.forModel({ model: parseModelKey(published.model) });
     const rows = new Map<string, Float32Array>();
     for (let at = 0; at < sample.length; at += BATCH) {
       const ids = sample.slice(at, at + BATCH).map(({ message_id }) => message_id);
       for (const row of await store.get({ collection: "messages", ids })) rows.set(...row);
     }
     const known = sample.filter(({ message_id }) => rows.has(message_id));
-    const most = Math.floor(known.length / LEAST);
-    if (o.groups !== undefined && o.groups > most) {
+    const most = Math.floor(known.length / MIN_GROUP_SIZE);
+    if (options.groups !== undefined && options.groups > most) {
       throw new ParleyError(
         "invalid",
-        `${o.groups} groups are too many for ${known.length} messages without an intent: of ${LEAST} messages each, ` +
+        `${options.groups} groups are too many for ${known.length} messages without an intent: of ${MIN_GROUP_SIZE} messages each, ` +
           `there can be ${most} at most`,
       );
     }
     const groups = discover({
       vectors: known.map(({ message_id }) => rows.get(message_id)!),
-      ...o.groups !== undefined && { k: o.groups },
-    }).filter(({ members }) => members.length >= LEAST);
+      ...options.groups !== undefined && { k: options.groups },
+    }).filter(({ members }) => members.length >= MIN_GROUP_SIZE);
     const texts = known.map(({ text }) => text);
-    console.log(o.json ? JSON.stringify(skeletonOf(groups, texts), null, 2) : tableOf(groups, texts));
+    console.log(options.json ? JSON.stringify(skeletonOf(groups, texts), null, 2) : tableOf(groups, texts));
     return EXIT.ok;
   } finally {
     await stores.close();

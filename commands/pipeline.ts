@@ -78,9 +78,13 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--json", "print the summary, or the dry run, as one JSON object", false)
     .addHelpText("after", `\n${params}`)
     .action(
-      verb(async (config, dag: string | undefined, o: Omit<RunOrder, "dag" | "commands">) => {
+      verb(async (config, dag: string | undefined, options: Omit<RunOrder, "dag" | "commands">) => {
         const commands = pipeline.commands.map((command) => command.name());
-        return await (await import("./run.ts")).runDag(config, { ...o, dag: dag ?? "nightly", commands });
+        return await (await import("./run.ts")).runDag(config, {
+          ...options,
+          dag: dag ?? "nightly",
+          commands,
+        });
       }),
     );
   pipeline.command("retry <run>")
@@ -101,7 +105,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     );
   pipeline.command("work")
     .description("execute what is queued or was interrupted, then end; what the scheduler calls")
-    .action(verb(async (config) => (await import("./work.ts")).workOff(config)));
+    .action(verb(async (config) => (await import("./work.ts")).drainQueue(config)));
   pipeline.command("run-task")
     .description("one attempt of one task alone, for an engine outside such as Airflow")
     .requiredOption("--dag <id>", "the dag")
@@ -118,7 +122,11 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
       "\nExit codes: 0 done, 99 skipped, 98 failed for good, also by wrong usage or configuration; anything else may be " +
         "retried. If the run left a source out, the task that ends it exits with 98. SIGTERM cancels.",
     )
-    .action(verb(async (config, o: RunTaskOptions) => (await import("./run_task.ts")).runOneTask(config, o)));
+    .action(
+      verb(async (config, options: RunTaskOptions) =>
+        (await import("./run_task.ts")).runOneTask(config, options)
+      ),
+    );
 }
 
 interface RetryOptions {
@@ -138,43 +146,53 @@ function addLooking(pipeline: Command, verb: Verb): void {
   const json = ["--json", "as one JSON object", false] as const;
   pipeline.command("list").description("the dags, when each is due, how the last run came out")
     .option(...json)
-    .action(verb(async (config, o: Json) => (await inspect()).listDags(config, o)));
+    .action(verb(async (config, options: Json) => (await inspect()).listDags(config, options)));
   pipeline.command("show <dag>").description("a dag's graph, tasks and params").option(...json)
-    .action(verb(async (config, dag: string, o: Json) => (await inspect()).showDag(config, dag, o)));
+    .action(
+      verb(async (config, dag: string, options: Json) => (await inspect()).showDag(config, dag, options)),
+    );
   pipeline.command("runs").description("runs, newest first")
     .option("--dag <id>", "of this dag only").option("--limit <n>", "at most so many", positive, 20).option(
       ...json,
     )
     .action(
-      verb(async (config, o: Json & { dag?: string; limit: number }) =>
-        (await inspect()).listRuns(config, o)
+      verb(async (config, options: Json & { dag?: string; limit: number }) =>
+        (await inspect()).listRuns(config, options)
       ),
     );
   pipeline.command("summary").description("what each dag and stage did: success, times, rows, freshness")
     .option("--days <n>", "over so many days; default 30", positive).option(...json)
-    .action(verb(async (config, o: Json & { days?: number }) => (await quality()).showSummary(config, o)));
+    .action(
+      verb(async (config, options: Json & { days?: number }) =>
+        (await quality()).showSummary(config, options)
+      ),
+    );
   addAnomalies(pipeline, verb);
   pipeline.command("status <run>").description("one run, stage by stage; live on a terminal").option(...json)
-    .action(verb(async (config, run: string, o: Json) => (await inspect()).showStatus(config, run, o)));
+    .action(
+      verb(async (config, run: string, options: Json) => (await inspect()).showStatus(config, run, options)),
+    );
   pipeline.command("logs <run> [task]").description("what tasks logged")
     .option("--attempt <n>", "of this attempt only", positive)
     .option("--follow", "new lines too, until the run has ended", false)
     .option("--json", "as JSON, an object a line", false)
     .action(
-      verb(async (config, run: string, task: string | undefined, o: LogOptions) =>
-        (await inspect()).showLogs(config, run, { ...o, ...task === undefined ? {} : { task } })
+      verb(async (config, run: string, task: string | undefined, options: LogOptions) =>
+        (await inspect()).showLogs(config, run, { ...options, ...task === undefined ? {} : { task } })
       ),
     );
   pipeline.command("lineage <run>").description("what each attempt read and wrote").option(...json)
-    .action(verb(async (config, run: string, o: Json) => (await inspect()).showLineage(config, run, o)));
+    .action(
+      verb(async (config, run: string, options: Json) => (await inspect()).showLineage(config, run, options)),
+    );
   pipeline.command("quarantine").description(
     "the input rows that were refused, their reasons, and what to do",
   )
     .option("--run <id>", "of this run only").option("--limit <n>", "at most so many", positive, 50)
     .option("--raw", "with the rows themselves, which may hold personal text", false).option(...json)
     .action(
-      verb(async (config, o: Json & { run?: string; limit: number; raw: boolean }) =>
-        (await import("./quarantine.ts")).listQuarantine(config, o)
+      verb(async (config, options: Json & { run?: string; limit: number; raw: boolean }) =>
+        (await import("./quarantine.ts")).listQuarantine(config, options)
       ),
     );
 }
@@ -185,20 +203,26 @@ function addAnomalies(pipeline: Command, verb: Verb): void {
     "what is not as it should be, and what to do; exit 1 if something critical is not acknowledged",
   )
     .option("--days <n>", "held against so many days; default 90", positive).option(...json)
-    .action(verb(async (config, o: Json & { days?: number }) => (await quality()).showAnomalies(config, o)));
+    .action(
+      verb(async (config, options: Json & { days?: number }) =>
+        (await quality()).showAnomalies(config, options)
+      ),
+    );
   anomalies.command("ack <id>").description(
     "says that an open anomaly is known and in hand: it counts no more",
   )
     .requiredOption("--until <when>", "30m, 8h, 7d or 2026-05-01T08:00:00Z; 90 days at most")
     .option("--by <name>", "who has it in hand", "").option(...json)
     .action(
-      verb(async (config, id: string, o: Json & { until: string; by: string }) =>
-        (await quality()).acknowledgeAnomaly(config, id, o)
+      verb(async (config, id: string, options: Json & { until: string; by: string }) =>
+        (await quality()).acknowledgeAnomaly(config, id, options)
       ),
     );
   anomalies.command("unack <id>").description("takes that back: it counts again").option(...json)
     .action(
-      verb(async (config, id: string, o: Json) => (await quality()).unacknowledgeAnomaly(config, id, o)),
+      verb(async (config, id: string, options: Json) =>
+        (await quality()).unacknowledgeAnomaly(config, id, options)
+      ),
     );
 }
 
@@ -210,15 +234,15 @@ function addIntents(pipeline: Command, verb: Verb): void {
     .option("--groups <n>", "how many groups; default: what suits the messages", positive)
     .option("--json", "a catalogue to name and correct, as JSON", false)
     .action(
-      verb(async (config, o: Json & { groups?: number }) =>
-        (await import("./intents.ts")).discoverIntents(config, o)
+      verb(async (config, options: Json & { groups?: number }) =>
+        (await import("./intents.ts")).discoverIntents(config, options)
       ),
     );
   pipeline.command("classify [text...]").description("the intents of texts, or of lines on standard input")
     .option(...json)
     .action(
-      verb(async (config, texts: string[], o: Json) =>
-        (await import("./intents.ts")).classifyTexts(config, texts, o)
+      verb(async (config, texts: string[], options: Json) =>
+        (await import("./intents.ts")).classifyTexts(config, texts, options)
       ),
     );
 }
@@ -231,19 +255,25 @@ interface LogOptions extends Json {
 function addChanging(pipeline: Command, verb: Verb): void {
   const json = ["--json", "as JSON", false] as const;
   pipeline.command("cancel <run>").description("stop a run").option(...json)
-    .action(verb(async (config, run: string, o: Json) => (await control()).cancelRun(config, run, o)));
+    .action(
+      verb(async (config, run: string, options: Json) => (await control()).cancelRun(config, run, options)),
+    );
   for (const word of ["pause", "unpause"] as const) {
     pipeline.command(`${word} <dag>`).option(...json)
       .description(word === "pause" ? "make no scheduled runs of a dag" : "make scheduled runs again")
       .action(
-        verb(async (config, dag: string, o: Json) =>
-          (await control()).setPaused(config, dag, word === "pause", o)
+        verb(async (config, dag: string, options: Json) =>
+          (await control()).setPaused(config, dag, word === "pause", options)
         ),
       );
   }
   pipeline.command("prune").description("remove the records of ended runs")
     .requiredOption("--older-than <age>", "30d, 12h or 5m").option(...json)
-    .action(verb(async (config, o: Json & { olderThan: string }) => (await control()).pruneRuns(config, o)));
+    .action(
+      verb(async (config, options: Json & { olderThan: string }) =>
+        (await control()).pruneRuns(config, options)
+      ),
+    );
 }
 
 function several(text: string): number {

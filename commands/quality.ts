@@ -28,11 +28,11 @@ import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { runInProgress, withRuns } from "./inspect.ts";
 import {
-  askPublished,
   openAll,
   openOptions,
   openServing,
   readOptions,
+  readPublished,
   type ServingStores,
 } from "./services.ts";
 import { count, table } from "./table.ts";
@@ -45,15 +45,15 @@ interface Options {
 const daysOf = ({ days }: { readonly days?: number }) => days === undefined ? {} : { days };
 
 /** What each dag and stage did in the last days. */
-export async function showSummary(config: Config, o: Options): Promise<number> {
+export async function showSummary(config: Config, options: Options): Promise<number> {
   const { value, close } = await openAll({
     runs: () => openRuns(config.runs, openOptions(config)),
     analytics: () => openAnalytics(config.analytics, readOptions(config)),
   });
   try {
     const dags = [...allDags(config).values()];
-    const summary = await pipelineRunSummary({ ...value, dags, clock: systemClock, ...daysOf(o) });
-    console.log(o.json ? JSON.stringify(summary) : summaryText(summary));
+    const summary = await pipelineRunSummary({ ...value, dags, clock: systemClock, ...daysOf(options) });
+    console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
     return EXIT.ok;
   } finally {
     await close();
@@ -119,9 +119,9 @@ function rowOf(name: string, last: string, s: Omit<StageSummary, "task_id" | "la
 }
 
 /** What is not as it should be; exit code 1 if something of it is critical and not acknowledged. */
-export async function showAnomalies(config: Config, o: Options): Promise<number> {
-  const found = await withAnomalies(config, o, ({ found }) => Promise.resolve(found));
-  console.log(o.json ? JSON.stringify(found) : anomaliesText(found));
+export async function showAnomalies(config: Config, options: Options): Promise<number> {
+  const found = await withAnomalies(config, options, ({ found }) => Promise.resolve(found));
+  console.log(options.json ? JSON.stringify(found) : anomaliesText(found));
   return found.health.status === "critical" ? EXIT.failed : EXIT.ok;
 }
 
@@ -144,11 +144,15 @@ export async function acknowledgeAnomaly(
 }
 
 /** Takes an acknowledgement back. */
-export function unacknowledgeAnomaly(config: Config, id: string, o: { json: boolean }): Promise<number> {
+export function unacknowledgeAnomaly(
+  config: Config,
+  id: string,
+  options: { json: boolean },
+): Promise<number> {
   return withRuns(config, async (runs) => {
     const taken = await runs.unacknowledge({ anomaly_id: id });
     if (!taken) throw new ParleyError("not_found", `${id} is not acknowledged`);
-    console.log(o.json ? JSON.stringify({ anomaly_id: id }) : `${id} counts again`);
+    console.log(options.json ? JSON.stringify({ anomaly_id: id }) : `${id} counts again`);
     return EXIT.ok;
   });
 }
@@ -156,7 +160,7 @@ export function unacknowledgeAnomaly(config: Config, id: string, o: { json: bool
 /** Looks for anomalies as the API does, with the stores compared live, and does something with them while the stores are open. */
 async function withAnomalies<T>(
   config: Config,
-  o: { readonly days?: number },
+  options: { readonly days?: number },
   body: (opened: { runs: RunStore; found: Anomalies }) => Promise<T>,
 ): Promise<T> {
   const { value: stores, close } = await openServing(config, readOptions(config));
@@ -169,7 +173,7 @@ async function withAnomalies<T>(
       // Read whole, however long that takes.
       indexes: (now) => indexAnomalies(stores, now),
       ...await comparedStores(stores),
-      ...daysOf(o),
+      ...daysOf(options),
     });
     return await body({ runs: stores.runs, found });
   } finally {
@@ -185,10 +189,10 @@ async function comparedStores(
   { runs, documents, analytics, vectors, graph }: ServingStores,
 ): Promise<Pick<AnomalyOptions, "stores">> {
   if ((await runInProgress(runs).catch(() => null)) !== null) return {};
-  const published = await askPublished({ analytics, vectors });
+  const published = await readPublished({ analytics, vectors });
   if (published === null) return {};
   const model = parseModelKey(published.model);
-  return { stores: { documents, analytics, vectors: await vectors.of({ model }), graph } };
+  return { stores: { documents, analytics, vectors: await vectors.forModel({ model }), graph } };
 }
 
 const COLOUR = { critical: "red", warning: "yellow", info: "gray" } as const;

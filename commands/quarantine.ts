@@ -8,29 +8,29 @@ import { openAll, readOptions } from "./services.ts";
 /** Lists refused rows, with their text only if `raw` asks for it, and how many there are of each reason with what to do. */
 export async function listQuarantine(
   config: Config,
-  o: { run?: string; limit: number; raw: boolean; json: boolean },
+  options: { run?: string; limit: number; raw: boolean; json: boolean },
 ): Promise<number> {
   const { value: { documents }, close } = await openAll({
     documents: () => openDocuments(config.documents, readOptions(config)),
   });
   try {
-    const filter = { ...o.run === undefined ? {} : { run_id: o.run }, limit: o.limit };
+    const filter = { ...options.run === undefined ? {} : { run_id: options.run }, limit: options.limit };
     const rows = await documents.quarantined({ ...filter, offset: 0 });
     const reasons = (await documents.quarantineReasons(filter))
       .map((counted) => ({ ...counted, remedy: remedyOf(counted.reason) }));
-    const { run } = o;
+    const { run } = options;
     // The rows of a run outlive its record, so that it may be gone while they are there.
     if (run !== undefined && rows.length === 0) await withRuns(config, (runs) => snapshotOf(runs, run));
     // Deno sends what goes through the console to OpenTelemetry too, and these rows are personal.
-    const print = o.raw ? printPrivately : console.log;
+    const print = options.raw ? printPrivately : console.log;
     const { quarantined } = await documents.counts();
-    if (o.json) {
-      const shown = rows.map(({ raw, ...row }) => o.raw ? { ...row, raw } : row);
+    if (options.json) {
+      const shown = rows.map(({ raw, ...row }) => options.raw ? { ...row, raw } : row);
       print(JSON.stringify({ quarantined, reasons, rows: shown }));
       return EXIT.ok;
     }
     for (const { raw, source, position, reason } of rows) {
-      print(`${source}:${position}  ${reason}${o.raw ? `\n    ${raw}` : ""}`);
+      print(`${source}:${position}  ${reason}${options.raw ? `\n    ${raw}` : ""}`);
     }
     console.log(`${rows.length} of ${quarantined} rows in quarantine`);
     for (const { rows, kind, reason, remedy } of reasons) {

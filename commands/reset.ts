@@ -22,19 +22,21 @@ const PAGE = 500;
 /** Takes data out: what the sample brought in, or everything. Returns the exit code. */
 export async function reset(
   config: Config,
-  o: { sample: boolean; all: boolean; yes: boolean },
+  options: { sample: boolean; all: boolean; yes: boolean },
 ): Promise<number> {
-  if (o.sample === o.all) {
+  if (options.sample === options.all) {
     throw new ParleyError("invalid", "say what to take out: --sample, or --all with --yes");
   }
   try {
     await refuseWhileRunning(config);
   } catch (error) {
     // What is damaged can be reset, too.
-    if (!(o.all && o.yes && error instanceof ParleyError && error.code === "unavailable")) throw error;
+    if (!(options.all && options.yes && error instanceof ParleyError && error.code === "unavailable")) {
+      throw error;
+    }
     warn(`whether a run is at work cannot be told: ${error.message}`);
   }
-  return o.sample ? await resetSample(config) : await resetAll(config, o.yes);
+  return options.sample ? await resetSample(config) : await resetAll(config, options.yes);
 }
 
 async function refuseWhileRunning(config: Config): Promise<void> {
@@ -126,7 +128,9 @@ async function republish(services: Services): Promise<void> {
   // Only popularity is derived here: for the users what is published still holds.
   const before = await readDerivation(services, published, {});
   const derivation = before && { ...before, half_life_days: services.settings.half_life_days };
-  const { version } = await buildVersion(services, await services.vectors.of({ model }), { derivation });
+  const { version } = await buildVersion(services, await services.vectors.forModel({ model }), {
+    derivation,
+  });
   await publishVersion(services, { version, model, run_id: "reset", sources: [], log: warn });
 }
 

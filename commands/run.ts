@@ -10,7 +10,7 @@ import { checkParams, createRun } from "../lib/dag/runs.ts";
 import { startTime } from "../lib/schema/time.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
-import { executing, GRACE_MS, work } from "./engine.ts";
+import { executeQueued, GRACE_MS, withExecutor } from "./engine.ts";
 import { announceStop, EXIT, exitCodeOf } from "./exit.ts";
 import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
 import { modelName } from "./models.ts";
@@ -36,14 +36,18 @@ export interface RunOrder extends Sources {
  * Makes a run of a dag now, executes it here and shows it. Returns the exit code, which says `failed` also if the run succeeded
  * without a source that could not be read.
  */
-export async function runDag(config: Config, o: RunOrder): Promise<number> {
-  const dag = dagOf(config, o.dag, o.commands);
-  const given = { ...o.all && { all: true }, ...filesOf(o), ...Object.fromEntries(o.param.map(parseParam)) };
-  if (dag.id === "nightly" && !KINDS.some((kind) => kind in given)) needSources(config, o);
+export async function runDag(config: Config, options: RunOrder): Promise<number> {
+  const dag = dagOf(config, options.dag, options.commands);
+  const given = {
+    ...options.all && { all: true },
+    ...filesOf(options),
+    ...Object.fromEntries(options.param.map(parseParam)),
+  };
+  if (dag.id === "nightly" && !KINDS.some((kind) => kind in given)) needSources(config, options);
   const params = checkParams(dag, given);
-  const logical_date = o.date === undefined ? {} : { logical_date: parseDate(o.date) };
-  if (o.dryRun) return dryRun(dag, params, o);
-  return await watched(config, dag, o, async (runs, lease) => {
+  const logical_date = options.date === undefined ? {} : { logical_date: parseDate(options.date) };
+  if (options.dryRun) return dryRun(dag, params, options);
+  return await executeWithProgress(config, dag, options, async (runs, lease) => {
     return (await createRun({ dag, runs, clock: systemClock, params, lease, ...logical_date })).run_id;
   });
 }
@@ -55,18 +59,18 @@ export async function runDag(config: Config, o: RunOrder): Promise<number> {
 export async function retryRun(
   config: Config,
   run_id: string,
-  o: ClearScope & { keepCheckpoints: boolean; json: boolean },
+  options: ClearScope & { keepCheckpoints: boolean; json: boolean },
 ): Promise<number> {
   const { run } = await withRuns(config, (runs) => snapshotOf(runs, run_id));
   const dag = dagOf(config, run.dag_id);
   if (run.trigger === "external") {
-    const tasks = await withRuns(config, (runs) => clearTasks(runs, dag, run_id, o));
+    const tasks = await withRuns(config, (runs) => clearTasks(runs, dag, run_id, options));
     const line = `open again, for the engine outside that drives run ${run_id}: ${tasks.join(", ")}`;
-    console.log(o.json ? JSON.stringify({ run_id, tasks }) : line);
+    console.log(options.json ? JSON.stringify({ run_id, tasks }) : line);
     return EXIT.ok;
   }
-  return await watched(config, dag, o, async (runs) => {
-    const tasks = await clearTasks(runs, dag, run_id, o);
+  return await executeWithProgress(config, dag, options, async (runs) => {
+    const tasks = await clearTasks(runs, dag, run_id, options);
     console.error(`runs again: ${tasks.join(", ")}`);
     return run_id;
   });
@@ -77,13 +81,13 @@ async function clearTasks(
   runs: RunStore,
   dag: Dag<Services>,
   run_id: string,
-  o: ClearScope & { keepCheckpoints: boolean },
+  options: ClearScope & { keepCheckpoints: boolean },
 ): Promise<string[]> {
-  const scope = o.tasks === undefined ? { ...o, failed: true } : o;
-  const keep_checkpoints = o.keepCheckpoints;
+  const scope = options.tasks === undefined ? { ...options, failed: true } : options;
+  const keep_checkpoints = options.keepCheckpoints;
   const cleared = await clearRun({ dag, runs, clock: systemClock, run_id, scope, keep_checkpoints });
   if (cleared.length > 0) return cleared;
-  const [what, hint] = o.tasks === undefined
+  const [what, hint] = options.tasks === undefined
     ? ["no task", "; `--task` names one that is to run again all the same"]
     : ["none of these tasks", ""];
   throw new ParleyError("invalid", `${what} of run ${run_id} failed${hint}`);
@@ -92,18 +96,18 @@ async function clearTasks(
 type Prepare = (runs: RunStore, lease: { owner: string; until: number }) => Promise<string>;
 
 /** Executes the run that `prepare` makes ready, with progress on stderr and the summary on stdout. */
-async function watched(
+async function executeWithProgress(
   config: Config,
   dag: Dag<Services>,
   { json }: { json: boolean },
   prepare: Prepare,
 ): Promise<number> {
-  return await executing(config, async ({ options, shutdown }) => {
+  return await withExecutor(config, async ({ options, shutdown }) => {
     const { runs, services: { analytics } } = options;
     const run_id = await prepare(runs, { owner: options.owner, until: Date.now() + options.ttl_ms });
     const view = new ProgressView(topological(dag.tasks));
     announceStop(shutdown, () => stopText(view.underWay()), (line) => view.say(line));
-    const outcome = await work({ ...options, observer: view }, shutdown, {
+    const outcome = await executeQueued({ ...options, observer: view }, shutdown, {
       until: run_id,
       cancels: (run) => mixesInSample(config, runs, run),
       onCancel: (id) =>

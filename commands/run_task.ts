@@ -2,10 +2,10 @@ import { dirname } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { messageOf, ParleyError } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
-import { readId } from "../lib/schema/ids.ts";
+import { parseId } from "../lib/schema/ids.ts";
 import { noSuchTask } from "../lib/dag/define.ts";
 import { runTask, type TaskOrder } from "../lib/dag/run_task.ts";
-import { executing } from "./engine.ts";
+import { withExecutor } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { dagOf, snapshotOf } from "./inspect.ts";
 import { parseDate } from "./run.ts";
@@ -38,7 +38,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
   }
   if (o.output !== undefined) checkWritable(o.output);
   const order = orderOf(config, o);
-  return await executing(config, async ({ options, shutdown }) => {
+  return await withExecutor(config, async ({ options, shutdown }) => {
     const { task_id, run_id } = order;
     const result = await runTask(options, order, shutdown);
     const { run, tasks } = await snapshotOf(options.runs, run_id);
@@ -60,18 +60,24 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
 }
 
 /** What is asked for; throws `invalid` for a dag or task that does not exist, before any store is opened. */
-function orderOf(config: Config, o: RunTaskOptions): TaskOrder {
-  const dag = dagOf(config, o.dag);
-  if (!dag.task.has(o.task)) throw noSuchTask(dag, o.task);
-  const attempt = o.attempt === undefined ? {} : { attempt: o.attempt };
-  return { dag_id: dag.id, task_id: o.task, run_id: readRunId(o.runId), ...intervalOf(o), ...attempt };
+function orderOf(config: Config, options: RunTaskOptions): TaskOrder {
+  const dag = dagOf(config, options.dag);
+  if (!dag.tasksById.has(options.task)) throw noSuchTask(dag, options.task);
+  const attempt = options.attempt === undefined ? {} : { attempt: options.attempt };
+  return {
+    dag_id: dag.id,
+    task_id: options.task,
+    run_id: readRunId(options.runId),
+    ...intervalOf(options),
+    ...attempt,
+  };
 }
 
 /** Of a file name, which a run's id becomes as well: that of a folder of artifacts, percent-encoded. */
 const MAX_NAME_LENGTH = 255;
 
 function readRunId(text: string): string {
-  const run_id = readId("--run-id", text);
+  const run_id = parseId("--run-id", text);
   if (run_id.includes("/")) {
     throw new ParleyError("invalid", "--run-id holds a /, which artifacts cannot be named by");
   }

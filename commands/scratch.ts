@@ -10,7 +10,7 @@ import type { BuildProgress, FoldParley, WithParley } from "../lib/evaluate/scra
 import type { Fold } from "../lib/evaluate/splits.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { openCache } from "../lib/stores/open.ts";
-import { type Executing, executing, work } from "./engine.ts";
+import { executeQueued, type ExecutorScope, withExecutor } from "./engine.ts";
 
 /** A query may take this long: an evaluation asks for whole answers, not for quick ones. */
 const ANSWER_MS = 60_000;
@@ -71,7 +71,7 @@ async function withParley(
   body: (parley: FoldParley) => Promise<void>,
 ): Promise<void> {
   const params = await writeRows(fold, config.data);
-  await executing(config, async ({ options }) => {
+  await withExecutor(config, async ({ options }) => {
     const services = { ...options.services, embedder: () => Promise.resolve(embedder) };
     await build({ ...options, services, observer: { progress: onProgress } }, params, signal);
     await using opened = new AsyncDisposableStack();
@@ -91,14 +91,14 @@ async function withParley(
 
 /** Runs the nightly dag over these sources. */
 async function build(
-  options: Executing["options"],
+  options: ExecutorScope["options"],
   params: Record<Kind, string[]>,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<void> {
   const { runs } = options;
   const dag = options.dags.get("nightly")!;
   const { run_id } = await createRun({ dag, runs, clock: systemClock, params });
-  const outcome = await work(options, signal, { until: run_id });
+  const outcome = await executeQueued(options, signal, { until: run_id });
   signal.throwIfAborted();
   if (outcome === "success") return;
   const error = (await runs.snapshot({ run_id }))?.run.error;

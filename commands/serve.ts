@@ -14,13 +14,13 @@ import { listenHttp } from "./listener.ts";
 import { requestLog } from "./logs.ts";
 import { embedderOptions } from "./models.ts";
 import {
-  askPublished,
   lazy,
+  logMissing,
   type Opened,
   openServing,
+  readPublished,
   refusePublishedTest,
   refuseTestEmbedder,
-  reportMissing,
 } from "./services.ts";
 import { surviveUncaught } from "./uncaught.ts";
 import { VERSION } from "./version.ts";
@@ -41,7 +41,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   try {
-    const published = await soon(CONNECT_MS, () => askPublished({ analytics: stores.value.analytics }));
+    const published = await soon(CONNECT_MS, () => readPublished({ analytics: stores.value.analytics }));
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
     const { answer_ms, repurchase_days } = config;
@@ -84,7 +84,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     );
     const ready = Promise.all([
       soon(MAX_WARM_UP_MS, () => warmUp.ready),
-      soon(CONNECT_MS, () => reportMissing(stores.value)),
+      soon(CONNECT_MS, () => logMissing(stores.value)),
     ]);
     const close = async () => {
       closing.abort();

@@ -152,12 +152,12 @@ export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
  * Asks for the vectors that answers are made from: the health of `vectors` is theirs, and not that of other models' files.
  * Returns what is published; null too if that cannot be read.
  */
-export async function askPublished(
+export async function readPublished(
   { analytics, vectors }: { analytics: Pick<AnalyticsStore, "published">; vectors?: VectorStores },
 ): Promise<Published | null> {
   try {
     const published = await analytics.published();
-    if (published !== null) await vectors?.of({ model: parseModelKey(published.model) });
+    if (published !== null) await vectors?.forModel({ model: parseModelKey(published.model) });
     return published;
   } catch (error) {
     // Each store's health says it.
@@ -167,8 +167,8 @@ export async function askPublished(
 }
 
 /** Says on stderr which stores do not answer, or are empty though they were part of what is published, and what to do. */
-export async function reportMissing(stores: ServingStores): Promise<void> {
-  await askPublished(stores);
+export async function logMissing(stores: ServingStores): Promise<void> {
+  await readPublished(stores);
   const missing = STORE_NAMES.map((name) =>
     stores[name].health().then(async () => (await emptiedStore(name, stores))?.message ?? null, reasonOf)
   );

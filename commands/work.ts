@@ -1,7 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { onAbort } from "../lib/core/abort.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { executing, GRACE_MS, work } from "./engine.ts";
+import { executeQueued, GRACE_MS, withExecutor } from "./engine.ts";
 import { exitCodeOf } from "./exit.ts";
 import { runLog } from "./logs.ts";
 import { mixesInSample } from "./sample.ts";
@@ -10,8 +10,8 @@ import { mixesInSample } from "./sample.ts";
  * Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. Without a run store nothing
  * is queued, and no store is made.
  */
-export async function workOff(config: Config): Promise<number> {
-  return await executing(config, async ({ options, shutdown }) => {
+export async function drainQueue(config: Config): Promise<number> {
+  return await withExecutor(config, async ({ options, shutdown }) => {
     const logger = (await openLog(config.log))("runs");
     onAbort(
       shutdown,
@@ -21,7 +21,7 @@ export async function workOff(config: Config): Promise<number> {
         }),
     );
     return exitCodeOf(
-      await work(options, shutdown, {
+      await executeQueued(options, shutdown, {
         log: runLog(logger),
         cancels: (run) => mixesInSample(config, options.runs, run),
         onCancel: (run_id) =>

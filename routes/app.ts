@@ -56,19 +56,21 @@ interface Serving extends AppOptions {
 }
 
 /** The HTTP interface as a value: `app.fetch` for a listener, `app.request` for tests. It never listens itself. */
-export async function createApp(o: AppOptions): Promise<Hono> {
+export async function createApp(options: AppOptions): Promise<Hono> {
   const { Hono } = await loadHono();
   const app = new Hono();
-  const authorize = createAuthorize(o.keys);
-  const checkHost = createHostCheck({ open: o.keys.length === 0 });
-  const { metrics = new ServingMetrics(o.clock), lineage = false } = o;
-  const spans = () => metrics.window.spans(o.clock.now(), SPAN_MINUTES);
-  const { recommender = new Recommender(o) } = o;
-  const serving: Serving = { ...o, serving: spans, metrics, lineage, recommender };
-  const handler = (endpoint: Endpoint) => handlerOf(endpoint, { checkHost, authorize, log: o.log, metrics });
-  const failure = o.dashboard && await mountPages(app, { ...serving, dashboard: o.dashboard }, handler);
+  const authorize = createAuthorize(options.keys);
+  const checkHost = createHostCheck({ open: options.keys.length === 0 });
+  const { metrics = new ServingMetrics(options.clock), lineage = false } = options;
+  const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
+  const { recommender = new Recommender(options) } = options;
+  const serving: Serving = { ...options, serving: spans, metrics, lineage, recommender };
+  const handler = (endpoint: Endpoint) =>
+    handlerOf(endpoint, { checkHost, authorize, log: options.log, metrics });
+  const failure = options.dashboard &&
+    await mountPages(app, { ...serving, dashboard: options.dashboard }, handler);
   for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));
-  const classify = classifyIntents(new IntentService(o), o.classify_ms);
+  const classify = classifyIntents(new IntentService(options), options.classify_ms);
   const acknowledge = acknowledgeAnomaly(serving);
   for (const endpoint of [classify, acknowledge]) app.post(endpoint.route, handler(endpoint));
   const handle = (context: Context) => refuse(app, context);
@@ -88,15 +90,15 @@ async function mountPages(
   return mount(app, { ...rest, ...dashboard }, handler);
 }
 
-function readEndpoints(o: Serving): Endpoint[] {
+function readEndpoints(options: Serving): Endpoint[] {
   return [
-    index(o.version),
-    healthz(o),
-    readyz(o),
-    metrics(o),
-    recommendations(o),
-    pipelineSummary(o),
-    pipelineAnomalies(o),
+    index(options.version),
+    healthz(options),
+    readyz(options),
+    metrics(options),
+    recommendations(options),
+    pipelineSummary(options),
+    pipelineAnomalies(options),
   ];
 }
 

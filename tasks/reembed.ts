@@ -2,13 +2,13 @@ import { z } from "../deps.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { defineDag, type RetryDecision } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
-import { checkNew } from "./steps/reembed/check.ts";
+import { checkNewModel } from "./steps/reembed/check.ts";
 import { deriveConversations } from "./steps/reembed/conversations.ts";
-import { deriveNew } from "./steps/reembed/derive.ts";
-import { dropOld } from "./steps/reembed/drop.ts";
+import { deriveNewVersion } from "./steps/reembed/derive.ts";
+import { dropOldModel } from "./steps/reembed/drop.ts";
 import { reembed as embed } from "./steps/reembed/embed.ts";
 import { estimate } from "./steps/reembed/estimate.ts";
-import { publishNew } from "./steps/reembed/publish.ts";
+import { publishNewModel } from "./steps/reembed/publish.ts";
 
 export interface ReembedSettings {
   /** Checks the URL of an embedding model, as PARLEY_EMBEDDINGS has it, and makes it independent of the working directory. */
@@ -53,10 +53,16 @@ export function reembed({ resolve, models }: ReembedSettings) {
         run: deriveConversations,
         retries: store,
       },
-      { id: "derive", doc: "weights, indexes", needs: ["conversations"], run: deriveNew, retries: store },
-      { id: "check", doc: "gates the switch", needs: ["derive"], run: checkNew, retries: store },
-      { id: "publish", doc: "the switch", needs: ["check"], run: publishNew, retries: store },
-      { id: "drop", doc: "old vectors, if asked to", needs: ["publish"], run: dropOld, retries: store },
+      {
+        id: "derive",
+        doc: "weights, indexes",
+        needs: ["conversations"],
+        run: deriveNewVersion,
+        retries: store,
+      },
+      { id: "check", doc: "gates the switch", needs: ["derive"], run: checkNewModel, retries: store },
+      { id: "publish", doc: "the switch", needs: ["check"], run: publishNewModel, retries: store },
+      { id: "drop", doc: "old vectors, if asked to", needs: ["publish"], run: dropOldModel, retries: store },
     ],
   });
 }

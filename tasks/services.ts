@@ -25,7 +25,7 @@ export interface Services {
    */
   embedder(name?: string, onNote?: (line: string) => void): Promise<Embedder>;
   /** The catalogue of intents for data from these sources (URIs); null where there is none. */
-  catalogue(o: { sources: readonly string[] }): Promise<Catalogue | null>;
+  catalogue(options: { sources: readonly string[] }): Promise<Catalogue | null>;
   readonly clock: Clock;
   readonly settings: Settings;
   /** A table of a store, as lineage names it. */

@@ -91,22 +91,26 @@ async function ask(app: Hono, count: number): Promise<void> {
   for (let n = 0; n < count; n++) await app.request(`/recommendations/${crypto.randomUUID()}`);
 }
 
-appTest("the alerts name only metrics that /metrics exposes, and none fires while all is well", async (o) => {
-  const first = await scrape(o);
-  const exposed = new Set([...first.series.keys()].map((series) => series.replace(/\{.*/, "")));
-  const named = [...ALERTS.values()].flatMap((expression) => expression.match(/parley_[a-z_]+/g)!);
-  assert.deepEqual(named.filter((name) => !exposed.has(name)), []);
-  await ask(o.app, 5);
-  o.clock.advance(60_000);
-  assert.deepEqual(firing(first, await scrape(o)), []);
-}, LINEAGE);
+appTest(
+  "the alerts name only metrics that /metrics exposes, and none fires while all is well",
+  async (options) => {
+    const first = await scrape(options);
+    const exposed = new Set([...first.series.keys()].map((series) => series.replace(/\{.*/, "")));
+    const named = [...ALERTS.values()].flatMap((expression) => expression.match(/parley_[a-z_]+/g)!);
+    assert.deepEqual(named.filter((name) => !exposed.has(name)), []);
+    await ask(options.app, 5);
+    options.clock.advance(60_000);
+    assert.deepEqual(firing(first, await scrape(options)), []);
+  },
+  LINEAGE,
+);
 
-appTest("an alert fires once what is published is older than 26 hours", async (o) => {
-  const { at } = (await o.world.stores.analytics.published())!;
-  o.clock.advance(Date.parse(at) + 26 * HOUR - NOW);
-  assert.deepEqual(firing(await scrape(o)), []);
-  o.clock.advance(6_000);
-  assert.deepEqual(firing(await scrape(o)), [OLD]);
+appTest("an alert fires once what is published is older than 26 hours", async (options) => {
+  const { at } = (await options.world.stores.analytics.published())!;
+  options.clock.advance(Date.parse(at) + 26 * HOUR - NOW);
+  assert.deepEqual(firing(await scrape(options)), []);
+  options.clock.advance(6_000);
+  assert.deepEqual(firing(await scrape(options)), [OLD]);
 });
 
 let isDown = false;
@@ -124,19 +128,19 @@ const fickleGraph: { open: typeof openWorld } = {
   },
 };
 
-appTest("an alert fires while a store does not answer", async (o) => {
+appTest("an alert fires while a store does not answer", async (options) => {
   isDown = false;
-  assert.deepEqual(firing(await scrape(o)), []);
+  assert.deepEqual(firing(await scrape(options)), []);
   isDown = true;
-  o.clock.advance(6_000);
-  assert.deepEqual(firing(await scrape(o)), [DOWN]);
+  options.clock.advance(6_000);
+  assert.deepEqual(firing(await scrape(options)), [DOWN]);
   isDown = false;
-  o.clock.advance(6_000);
-  assert.deepEqual(firing(await scrape(o)), []);
+  options.clock.advance(6_000);
+  assert.deepEqual(firing(await scrape(options)), []);
 }, fickleGraph);
 
-appTest("an alert fires while a store is empty that was part of what is published", async (o) => {
-  assert.deepEqual(firing(await scrape(o)), [DOWN]);
+appTest("an alert fires while a store is empty that was part of what is published", async (options) => {
+  assert.deepEqual(firing(await scrape(options)), [DOWN]);
 }, {
   open: async () => {
     const { stores, ...world } = await openWorld();
@@ -145,34 +149,38 @@ appTest("an alert fires while a store is empty that was part of what is publishe
   },
 });
 
-appTest("an alert fires if more than 1 % of answers lack a part, from the first outage on", async (o) => {
-  const asked = async (whole: number, lacking: number) => {
-    const before = await scrape(o);
-    await ask(o.app, whole);
-    isDown = true;
-    await ask(o.app, lacking);
+appTest(
+  "an alert fires if more than 1 % of answers lack a part, from the first outage on",
+  async (options) => {
+    const asked = async (whole: number, lacking: number) => {
+      const before = await scrape(options);
+      await ask(options.app, whole);
+      isDown = true;
+      await ask(options.app, lacking);
+      isDown = false;
+      options.clock.advance(60_000);
+      return firing(before, await scrape(options));
+    };
     isDown = false;
-    o.clock.advance(60_000);
-    return firing(before, await scrape(o));
-  };
-  isDown = false;
-  assert.deepEqual(await asked(97, 3), [DEGRADED], "the first ones");
-  assert.deepEqual(await asked(100, 0), [], "it is over");
-  assert.deepEqual(await asked(198, 2), [], "not more than 1 %");
-  assert.deepEqual(await asked(197, 3), [DEGRADED]);
-}, fickleGraph);
+    assert.deepEqual(await asked(97, 3), [DEGRADED], "the first ones");
+    assert.deepEqual(await asked(100, 0), [], "it is over");
+    assert.deepEqual(await asked(198, 2), [], "not more than 1 %");
+    assert.deepEqual(await asked(197, 3), [DEGRADED]);
+  },
+  fickleGraph,
+);
 
 appTest(
   "an alert fires if lineage waits for two hours, and not if all of it was sent meanwhile",
-  async (o) => {
-    const { runs } = o.world.stores;
+  async (options) => {
+    const { runs } = options.world.stores;
     const add = (run_id: string) => addRun(runs, { run_id, dag_id: "d", at: NOW, task_id: "a" });
     const sent = (run_id: string) =>
-      runs.settleUnsent({ attempts: [{ run_id, task_id: "a", attempt: 1 }], again_at: null });
+      runs.markSent({ attempts: [{ run_id, task_id: "a", attempt: 1 }], again_at: null });
     const scrapes: Scrape[] = [];
     const later = async () => {
-      o.clock.advance(HOUR);
-      scrapes.push(await scrape(o));
+      options.clock.advance(HOUR);
+      scrapes.push(await scrape(options));
       return firing(...scrapes).includes(UNSENT);
     };
     assert.equal(await later(), false);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { backup } from "../commands/backup.ts";
-import { engine, work } from "../commands/engine.ts";
+import { engine, executeQueued } from "../commands/engine.ts";
 import { type Config, loadConfig } from "../lib/config.ts";
 import type { RunRecord } from "../lib/stores/runs/port.ts";
 import { until } from "./fixtures/until.ts";
@@ -75,7 +75,7 @@ async function openRun({ runs }: Flow): Promise<RunRecord | undefined> {
 /** Does what a process does that starts: takes over the runs whose process is gone, once their leases are over. */
 async function resumeRuns({ config, services, runs }: Flow): Promise<void> {
   await until(async () => {
-    await work(engine({ config, runs, services }), new AbortController().signal);
+    await executeQueued(engine({ config, runs, services }), new AbortController().signal);
     return await openRun({ config, services, runs, input: "" }) === undefined;
   });
 }

@@ -126,7 +126,7 @@ for (const [what, damage] of Object.entries(UNUSED)) {
       const path = `${config.data}/vectors/${modelFile(OTHER)}.db`;
       await withServices(config, async ({ vectors }) => {
         const rows = Array.from({ length: 500 }, (_, i) => profile(`u${i}`, Float32Array.of(1, 0, 0, 0)));
-        await (await vectors.of({ model: OTHER })).upsert({ collection: "profiles", rows });
+        await (await vectors.forModel({ model: OTHER })).upsert({ collection: "profiles", rows });
       });
       damage(path);
       await serving(config, async ({ json }) => {
@@ -145,7 +145,7 @@ for (const [what, damage] of Object.entries(UNUSED)) {
         const lines: string[] = [];
         const before = await services.analytics.published();
         const model = parseModelKey(before!.model);
-        const { version } = await buildVersion(services, await services.vectors.of({ model }), {
+        const { version } = await buildVersion(services, await services.vectors.forModel({ model }), {
           derivation: null,
         });
         const order = {

@@ -18,7 +18,7 @@ async function wholeWay(flow: Flow, expected: { dimension: number; long: number 
   const { model } = await flow.services.embedder();
   assert.equal(model.dimension, expected.dimension);
   assert.equal((await flow.services.analytics.published())?.model, modelKey(model));
-  const vectors = await flow.services.vectors.of({ model });
+  const vectors = await flow.services.vectors.forModel({ model });
   assert.equal((await vectors.counts()).messages, 427);
   assert.deepEqual(await vectors.faults({ limit: 1 }), []);
   const mine = await vectors.get({ collection: "profiles", ids: ["u"] });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags, engine, work } from "../commands/engine.ts";
+import { allDags, engine, executeQueued } from "../commands/engine.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { openClassifier } from "../lib/intents/classifier_store.ts";
@@ -20,7 +20,7 @@ async function intentsRun({ config, services, runs }: Flow) {
   const dag = allDags(config).get("intents")!;
   const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
   const options = { ...engine({ config, runs, services }), random: () => 0 };
-  const outcome = await work(options, new AbortController().signal, { until: run_id });
+  const outcome = await executeQueued(options, new AbortController().signal, { until: run_id });
   return { outcome, snapshot: (await runs.snapshot({ run_id }))! };
 }
 
@@ -72,7 +72,7 @@ Deno.test("the dag intents classifies all again when the catalogue changes, publ
     const { snapshot } = await intentsRun(withCatalogue);
     assert.equal(snapshot.attempts.find(({ task_id }) => task_id === "classify")?.rows_out ?? 0, 0);
     assert.deepEqual(await digests(flow), before);
-    assert.deepEqual(await documents.touched({ after: null, limit: 10 }), []);
+    assert.deepEqual(await documents.listDirtyUsers({ after: null, limit: 10 }), []);
   }));
 
 /** The services as they are once PARLEY_INTENTS is set, to the first so many intents where that is said. */

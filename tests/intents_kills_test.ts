@@ -27,7 +27,7 @@ async function outcomeOf(flow: Flow) {
     digests: await digests(flow),
     classifier: (await documents.classifier())?.key,
     classified: await documents.classifierCounts(),
-    touched: await documents.touched({ after: null, limit: 10 }),
+    touched: await documents.listDirtyUsers({ after: null, limit: 10 }),
     answers: itemsOf(await answersOf(flow)),
   };
 }

@@ -17,7 +17,7 @@ function test(
   name: string,
   other: Parameters<typeof withEmbeddings>[0],
   body: (
-    o: { own: EmbeddingServer; other: EmbeddingServer; reembed: () => ReturnType<typeof runDag> },
+    options: { own: EmbeddingServer; other: EmbeddingServer; reembed: () => ReturnType<typeof runDag> },
   ) => Promise<
     void
   >,
@@ -45,20 +45,20 @@ function test(
 }
 let logs = "";
 
-test("the embeddings key goes to its own endpoint, and with reembed to no other", {}, async (o) => {
-  assert.deepEqual(authorizations(o.own), [`Bearer ${KEY}`]);
-  assert.equal((await o.reembed()).outcome, "success");
-  assert.ok(o.other.asked.length > 0);
-  assert.deepEqual(authorizations(o.other), [null]);
-  assert.ok(logs.includes(`PARLEY_EMBEDDINGS_KEY is not sent to ${o.other.host}`), logs);
+test("the embeddings key goes to its own endpoint, and with reembed to no other", {}, async (options) => {
+  assert.deepEqual(authorizations(options.own), [`Bearer ${KEY}`]);
+  assert.equal((await options.reembed()).outcome, "success");
+  assert.ok(options.other.asked.length > 0);
+  assert.deepEqual(authorizations(options.other), [null]);
+  assert.ok(logs.includes(`PARLEY_EMBEDDINGS_KEY is not sent to ${options.other.host}`), logs);
 });
 
 test("an endpoint that asks for a key is not shown another's, and the run says what to do", {
   fault: ({ headers }) => headers.has("authorization") ? null : new Response("no", { status: 401 }),
-}, async (o) => {
-  const { outcome, snapshot } = await o.reembed();
+}, async (options) => {
+  const { outcome, snapshot } = await options.reembed();
   assert.equal(outcome, "failed");
-  assert.deepEqual(authorizations(o.other), [null]);
+  assert.deepEqual(authorizations(options.other), [null]);
   assert.match(snapshot.run.error ?? "", /HTTP 401: PARLEY_EMBEDDINGS_KEY is not sent to 127\.0\.0\.1:\d+/);
   assert.match(
     snapshot.run.error ?? "",

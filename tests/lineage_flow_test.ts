@@ -11,7 +11,7 @@ import { until } from "./fixtures/until.ts";
 
 /** Gives a flow and a sink that is up. */
 const withSink = (
-  body: (o: { flow: Flow; sink: LineageSink; env: Record<string, string> }) => Promise<void>,
+  body: (options: { flow: Flow; sink: LineageSink; env: Record<string, string> }) => Promise<void>,
 ) =>
   withFlow(async (flow) => {
     const sink = new LineageSink().start();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags, engine, work } from "../commands/engine.ts";
+import { allDags, engine, executeQueued } from "../commands/engine.ts";
 import { embedderOptions } from "../commands/models.ts";
 import { openServing } from "../commands/services.ts";
 import { systemClock } from "../lib/core/clock.ts";
@@ -10,7 +10,7 @@ import { see, send, tokenOf } from "./routes/pages.ts";
 /** Runs a test with a Parley as it is served, and a function that executes what was queued. */
 async function withSite(
   body: (
-    o: { flow: Flow; app: Awaited<ReturnType<typeof createApp>>; execute: () => Promise<unknown> },
+    options: { flow: Flow; app: Awaited<ReturnType<typeof createApp>>; execute: () => Promise<unknown> },
   ) => Promise<
     void
   >,
@@ -28,7 +28,7 @@ async function withSite(
       log: null,
       dashboard,
     });
-    const execute = () => work(engine({ config, runs, services }), new AbortController().signal);
+    const execute = () => executeQueued(engine({ config, runs, services }), new AbortController().signal);
     try {
       await body({ flow, app, execute });
     } finally {

@@ -136,7 +136,7 @@ Deno.test("erasing people takes them out of the vectors of every model", () =>
     const { reset } = await import("../commands/reset.ts");
     assert.equal(await reset(flow.config, { sample: true, all: false, yes: true }), 0);
     for (const model of await flow.services.vectors.models()) {
-      const store = await flow.services.vectors.of({ model });
+      const store = await flow.services.vectors.forModel({ model });
       assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
     }
     assert.equal((await published(flow))?.version, 3);
@@ -172,9 +172,9 @@ Deno.test("reembed publishes nothing where the new vectors do not agree with wha
     const { analytics, documents } = services;
     const late = message({ message_id: "late", user_id: "keziah-boateng" });
     const written = Object.assign(Object.create(analytics), {
-      buildStats: async (o: BuildStats) => {
+      buildStats: async (options: BuildStats) => {
         await documents.upsert({ messages: [late] });
-        return await analytics.buildStats(o);
+        return await analytics.buildStats(options);
       },
     });
     const params = { model: LARGE, drop_old: true };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pruneRuns } from "../commands/control.ts";
-import { allDags, engine, work } from "../commands/engine.ts";
+import { allDags, engine, executeQueued } from "../commands/engine.ts";
 import { DAY_MS } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { filesUnder } from "../lib/stores/artifacts/files/walk.ts";
@@ -16,7 +16,7 @@ async function runAgo(flow: Flow, days: number, paths: Paths): Promise<string> {
   const params = { messages: [], campaigns: [], events: [], ...paths };
   const { run_id } = await createRun({ dag: allDags(config).get("nightly")!, runs, clock, params });
   const options = { ...engine({ config, runs, services }), clock };
-  assert.equal(await work(options, new AbortController().signal, { until: run_id }), "success");
+  assert.equal(await executeQueued(options, new AbortController().signal, { until: run_id }), "success");
   const at = new Date(clock.now());
   for await (const path of filesUnder(`${config.data}/artifacts/${run_id}`)) await Deno.utime(path, at, at);
   return run_id;

@@ -2,7 +2,7 @@
  * How long to wait before try `tries + 1`: exponential with full jitter and a cap, in milliseconds.
  * See Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
  */
-export function backoff(o: {
+export function backoff(options: {
   /** Tries made, 1 or more. */
   tries: number;
   base_ms?: number;
@@ -10,8 +10,8 @@ export function backoff(o: {
   /** 0 ≤ random() < 1. */
   random: () => number;
 }): number {
-  const { base_ms = 1_000, cap_ms = 300_000 } = o;
-  return Math.floor(o.random() * Math.min(cap_ms, base_ms * 2 ** (o.tries - 1)));
+  const { base_ms = 1_000, cap_ms = 300_000 } = options;
+  return Math.floor(options.random() * Math.min(cap_ms, base_ms * 2 ** (options.tries - 1)));
 }
 
 /**

@@ -65,7 +65,7 @@ export function reasonOf(error: unknown): string {
   return causeOf(error);
 }
 
-const MOST_CAUSES = 5;
+const MAX_CAUSES = 5;
 
 /** The sentence of an error, then a line for each error that caused it, by {@link causeOf}. */
 export function withCauses(error: unknown): string {
@@ -77,7 +77,7 @@ export function causesOf(error: unknown): string[] {
   const lines: string[] = [];
   for (
     let at = error;
-    lines.length < MOST_CAUSES && at instanceof Error && at.cause !== undefined;
+    lines.length < MAX_CAUSES && at instanceof Error && at.cause !== undefined;
     at = at.cause
   ) {
     lines.push(`caused by ${causeOf(at.cause)}`);

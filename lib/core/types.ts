@@ -73,7 +73,7 @@ export interface WriteCounts {
  * A user with writes that nothing was derived from yet. `token` names the newest of those writes: settling with a
  * token that has been overtaken by another write leaves the user touched.
  */
-export interface Touched {
+export interface DirtyUser {
   readonly user_id: string;
   readonly token: string;
 }

@@ -4,7 +4,7 @@ import { messageOf, ParleyError, withCauses } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
 import type { AttemptRecord, EndedAttempt, LogLine, Progressed, TaskRecord } from "../stores/runs/port.ts";
 import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
-import { Report } from "./attempt_recorder.ts";
+import { AttemptRecorder } from "./attempt_recorder.ts";
 import type { AttemptEnd } from "./state.ts";
 import { Branch, Fail, type RunInfo, Skip, type TaskContext } from "./types.ts";
 
@@ -79,18 +79,18 @@ export interface AttemptOptions<Services> {
 /** One try of one task: runs it under its signal, gathers what it reports, and says how it ended. */
 export class Attempt<Services> {
   private readonly controller = new AbortController();
-  private readonly report: Report;
+  private readonly report: AttemptRecorder;
 
-  constructor(private readonly o: AttemptOptions<Services>) {
-    this.report = new Report(o.record.versions);
+  constructor(private readonly options: AttemptOptions<Services>) {
+    this.report = new AttemptRecorder(options.record.versions);
   }
 
   get task_id(): string {
-    return this.o.record.task_id;
+    return this.options.record.task_id;
   }
 
   get progress(): Progressed {
-    return { task_id: this.task_id, attempt: this.o.record.attempt, ...this.report.progress };
+    return { task_id: this.task_id, attempt: this.options.record.attempt, ...this.report.progress };
   }
 
   /** Tells the task to stop. The first reason stands. */
@@ -103,21 +103,21 @@ export class Attempt<Services> {
     const timer = this.startTimer();
     let end: AttemptEnd;
     try {
-      const checkpoint = await this.o.checkpoint();
+      const checkpoint = await this.options.checkpoint();
       this.controller.signal.throwIfAborted();
-      end = this.success(await this.orLinger(this.o.definition.run(this.context(checkpoint))));
+      end = this.success(await this.orLinger(this.options.definition.run(this.context(checkpoint))));
     } catch (error) {
       end = this.failure(error);
     } finally {
       clearTimeout(timer);
       this.report.close();
     }
-    if (end.state === "success") this.report.addDeclared(this.o.definition);
+    if (end.state === "success") this.report.addDeclared(this.options.definition);
     return { record: this.record(end), end };
   }
 
   private startTimer(): ReturnType<typeof setTimeout> | undefined {
-    const { definition: { timeout_ms = Infinity }, deadline_in_ms } = this.o;
+    const { definition: { timeout_ms = Infinity }, deadline_in_ms } = this.options;
     const limit = Math.min(timeout_ms, deadline_in_ms ?? Infinity);
     if (limit > MAX_TIMER_MS) return undefined;
     const what = limit === timeout_ms
@@ -131,7 +131,7 @@ export class Attempt<Services> {
     const { signal } = this.controller;
     const { promise: lingered, reject } = Promise.withResolvers<never>();
     let timer: ReturnType<typeof setTimeout>;
-    const linger = () => timer = setTimeout(() => reject(signal.reason), this.o.linger_ms);
+    const linger = () => timer = setTimeout(() => reject(signal.reason), this.options.linger_ms);
     if (signal.aborted) linger();
     else signal.addEventListener("abort", linger);
     return Promise.race([work, lingered]).finally(() => {
@@ -144,7 +144,7 @@ export class Attempt<Services> {
     if (!(result instanceof Branch)) {
       return outcome("success", { output: asJson(result ?? null, "returned") });
     }
-    const stranger = result.to.find((id) => !this.o.dependents.includes(id));
+    const stranger = result.to.find((id) => !this.options.dependents.includes(id));
     if (stranger !== undefined) {
       throw new Fail(`it branches to "${stranger}", which is not one of the tasks that need it`);
     }
@@ -159,7 +159,7 @@ export class Attempt<Services> {
       error: withCauses(error).slice(0, MAX_ERROR),
       output: error instanceof Fail ? error.output : null,
       decision: this.decide(error),
-      retry_after_ms: retryAfter(error, this.o.clock.now()),
+      retry_after_ms: retryAfter(error, this.options.clock.now()),
     });
   }
 
@@ -172,7 +172,7 @@ export class Attempt<Services> {
 
   private askPolicy(error: unknown): RetryDecision {
     try {
-      return this.o.definition.retries?.decide?.(error) ?? "default";
+      return this.options.definition.retries?.decide?.(error) ?? "default";
     } catch (mistake) {
       this.log(`the retry policy failed: ${messageOf(mistake)}`);
       return "default";
@@ -180,16 +180,16 @@ export class Attempt<Services> {
   }
 
   private log(line: string): void {
-    const { record: { task_id, attempt }, clock, events } = this.o;
+    const { record: { task_id, attempt }, clock, events } = this.options;
     events.log({ task_id, attempt, at: iso(clock.now()), line });
   }
 
   private record(end: AttemptEnd): EndedAttempt {
     const { rows, progress, versions, lineage } = this.report;
     return {
-      ...this.o.record,
+      ...this.options.record,
       state: end.state,
-      ended_at: iso(this.o.clock.now()),
+      ended_at: iso(this.options.clock.now()),
       error: end.error,
       rows_in: rows.in,
       rows_out: rows.out,
@@ -202,7 +202,7 @@ export class Attempt<Services> {
   }
 
   private context(stored: Json): TaskContext<Services> {
-    const { run, record: { task_id, attempt }, services, output, events } = this.o;
+    const { run, record: { task_id, attempt }, services, output, events } = this.options;
     const { report } = this;
     let checkpoint = stored;
     return {
@@ -227,7 +227,7 @@ export class Attempt<Services> {
       saveCheckpoint: async (value) => {
         if (report.isClosed) throw new Stop("lost", "the attempt has ended");
         checkpoint = asJson(value, "saved");
-        await this.o.saveCheckpoint(checkpoint);
+        await this.options.saveCheckpoint(checkpoint);
       },
     };
   }

@@ -7,9 +7,9 @@ import type { Lease } from "./lease.ts";
 import { deadlineIn } from "./state.ts";
 
 /** The attempt of a start that the store has admitted, ready to run and not begun. */
-export function prepareAttempt<Services>(
+export function createAttempt<Services>(
   engine: ExecutorOptions<Services>,
-  o: {
+  options: {
     dag: Dag<Services>;
     definition: TaskDefinition<Services>;
     run: RunRecord;
@@ -18,7 +18,7 @@ export function prepareAttempt<Services>(
     output: (task_id: string) => Json;
   },
 ): Attempt<Services> {
-  const { dag, definition, run, start: { attempt: record, task }, lease, output } = o;
+  const { dag, definition, run, start: { attempt: record, task }, lease, output } = options;
   const { runs, services, clock, owner, observer, around } = engine;
   const { task_id, attempt } = record;
   const { run_id, dag_id } = run;

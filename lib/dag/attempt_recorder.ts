@@ -5,7 +5,7 @@ import type { Dataset, DatasetUse, Progress, RowCounts } from "./types.ts";
  * What an attempt says of itself while it runs. Closed when the attempt ends: one that was given up may still be
  * running, and must not speak for the one that follows.
  */
-export class Report {
+export class AttemptRecorder {
   private readonly uses: LineageEntry[] = [];
   private readonly named: Record<string, string>;
   private counts: RowCounts = { in: 0, out: 0, quarantined: 0 };
@@ -42,13 +42,13 @@ export class Report {
 
   setProgress({ done, total }: Progress): void {
     if (this.closed) return;
-    this.progressed = { done: figure(done), total: total === null ? null : figure(total) };
+    this.progressed = { done: toCount(done), total: total === null ? null : toCount(total) };
   }
 
   setRows(counts: Partial<RowCounts>): void {
     if (this.closed) return;
     const all = { ...this.counts, ...counts };
-    this.counts = { in: figure(all.in), out: figure(all.out), quarantined: figure(all.quarantined) };
+    this.counts = { in: toCount(all.in), out: toCount(all.out), quarantined: toCount(all.quarantined) };
   }
 
   addUse(direction: LineageEntry["direction"], use: DatasetUse): void {
@@ -76,7 +76,7 @@ export class Report {
 }
 
 /** A count as a store can keep it: a task's slip in its figures must not take the run with it. */
-function figure(value: number): number {
+function toCount(value: number): number {
   return Number.isFinite(value) ? Math.max(0, Math.round(value)) : 0;
 }
 
@@ -86,8 +86,8 @@ function entry(direction: LineageEntry["direction"], use: DatasetUse): LineageEn
     direction,
     namespace,
     name,
-    rows: rows === null ? null : figure(rows),
-    bytes: bytes === null ? null : figure(bytes),
+    rows: rows === null ? null : toCount(rows),
+    bytes: bytes === null ? null : toCount(bytes),
     version,
     fields: [...fields],
     quality: { ...quality },

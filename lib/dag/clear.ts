@@ -3,7 +3,7 @@ import { ParleyError } from "../core/errors.ts";
 import type { RunChanges, RunSnapshot, RunStore, TaskRecord } from "../stores/runs/port.ts";
 import { type Dag, noSuchTask } from "./define.ts";
 import { reachable } from "./graph.ts";
-import { afresh } from "./state.ts";
+import { reset } from "./state.ts";
 
 /** Which tasks of an ended run are to run again. */
 export interface ClearScope {
@@ -26,20 +26,20 @@ export function tasksToClear<Services>(
   tasks: readonly TaskRecord[],
   scope: ClearScope,
 ): string[] {
-  const stranger = scope.tasks?.find((id) => !dag.task.has(id));
+  const stranger = scope.tasks?.find((id) => !dag.tasksById.has(id));
   if (stranger !== undefined) throw noSuchTask(dag, stranger);
-  const given = scope.tasks ?? [...dag.task.keys()];
+  const given = scope.tasks ?? [...dag.tasksById.keys()];
   const chosen = new Set(given);
-  if (scope.upstream) addAll(chosen, reachable(given, (id) => dag.task.get(id)?.needs ?? []));
+  if (scope.upstream) addAll(chosen, reachable(given, (id) => dag.tasksById.get(id)?.needs ?? []));
   if (scope.downstream) addAll(chosen, reachable(given, (id) => dag.dependents.get(id) ?? []));
   const bad = new Set(tasks.filter(isBad).map(({ task_id }) => task_id));
   const base = [...chosen].filter((id) => !scope.failed || bad.has(id));
-  const all = addAll(new Set(base), followers(dag, tasks, base));
-  return [...dag.task.keys()].filter((id) => all.has(id));
+  const all = addAll(new Set(base), downstream(dag, tasks, base));
+  return [...dag.tasksById.keys()].filter((id) => all.has(id));
 }
 
 /** Tasks after these that ended by their trigger rule, or skipped, because of how others had ended. */
-export function followers<Services>(
+export function downstream<Services>(
   dag: Dag<Services>,
   tasks: readonly TaskRecord[],
   ids: readonly string[],
@@ -56,7 +56,7 @@ export function followers<Services>(
 export function planClear(
   { run, tasks }: RunSnapshot,
   ids: readonly string[],
-  o: { keep_checkpoints: boolean },
+  options: { keep_checkpoints: boolean },
 ): RunChanges {
   if (run.ended_at === null) {
     throw new ParleyError(
@@ -64,12 +64,12 @@ export function planClear(
       `run ${run.run_id} has not ended: wait for it, or cancel it, before clearing its tasks`,
     );
   }
-  const cleared = tasks.filter(({ task_id }) => ids.includes(task_id)).map(afresh);
+  const cleared = tasks.filter(({ task_id }) => ids.includes(task_id)).map(reset);
   if (cleared.length === 0) return {};
   return {
     run: { state: "queued", started_at: null, ended_at: null, error: null },
     tasks: cleared,
-    discard: o.keep_checkpoints ? [] : ids,
+    discard: options.keep_checkpoints ? [] : ids,
   };
 }
 
@@ -77,7 +77,7 @@ export function planClear(
  * Clears tasks of an ended run in one transaction, so that whoever claims the run next runs them again. Returns their
  * ids; none where the scope holds nothing, and the run stays ended. `conflict` where the run has not ended.
  */
-export async function clearRun<Services>(o: {
+export async function clearRun<Services>(options: {
   dag: Dag<Services>;
   runs: RunStore;
   clock: Clock;
@@ -87,12 +87,12 @@ export async function clearRun<Services>(o: {
   keep_checkpoints?: boolean;
 }): Promise<string[]> {
   let ids: string[] = [];
-  await o.runs.revise({
-    run_id: o.run_id,
-    now: o.clock.now(),
+  await options.runs.revise({
+    run_id: options.run_id,
+    now: options.clock.now(),
     plan: (snapshot) => {
-      ids = tasksToClear(o.dag, snapshot.tasks, o.scope);
-      return planClear(snapshot, ids, { keep_checkpoints: o.keep_checkpoints ?? false });
+      ids = tasksToClear(options.dag, snapshot.tasks, options.scope);
+      return planClear(snapshot, ids, { keep_checkpoints: options.keep_checkpoints ?? false });
     },
   });
   return ids;

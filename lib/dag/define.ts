@@ -78,7 +78,7 @@ export interface DagDefinition<Services> {
 /** A checked dag. `version` is a hash of its structure: of all that is not a function. */
 export interface Dag<Services> extends DagDefinition<Services> {
   readonly version: string;
-  readonly task: ReadonlyMap<string, TaskDefinition<Services>>;
+  readonly tasksById: ReadonlyMap<string, TaskDefinition<Services>>;
   /** Task ids by the task that they need. */
   readonly dependents: ReadonlyMap<string, readonly string[]>;
 }
@@ -107,16 +107,16 @@ export const DEFAULT_POOL = "default";
  */
 export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Services> {
   const fault = (what: string) => new ParleyError("invalid", `dag "${definition.id}": ${what}`);
-  const task = new Map<string, TaskDefinition<Services>>();
+  const tasksById = new Map<string, TaskDefinition<Services>>();
   const ids = [definition.id, definition.group ?? definition.id, ...definition.tasks.map(({ id }) => id)];
   for (const id of ids) {
     if (!/^[\w.-]+$/.test(id)) throw fault(`"${id}" is not an id: use letters, digits, "_", "-", "."`);
   }
   for (const each of definition.tasks) {
-    if (task.has(each.id)) throw fault(`two tasks have the id "${each.id}"`);
-    task.set(each.id, each);
+    if (tasksById.has(each.id)) throw fault(`two tasks have the id "${each.id}"`);
+    tasksById.set(each.id, each);
   }
-  if (task.size === 0) throw fault("it has no tasks");
+  if (tasksById.size === 0) throw fault("it has no tasks");
   const dependents = checkGraph(definition.tasks, fault);
   for (const each of definition.tasks) {
     checkRule(each, fault);
@@ -124,7 +124,7 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
   }
   checkLimit(definition, fault);
   checkScheduled(definition, fault);
-  return { ...definition, version: structureHash(definition), task, dependents };
+  return { ...definition, version: structureHash(definition), tasksById, dependents };
 }
 
 /** How many runs may go on at one time, as a run store is asked. */
@@ -176,16 +176,16 @@ function checkScheduled<Services>({ schedule, params }: DagDefinition<Services>,
 }
 
 /** Checks that every pool that the dags use exists, and that groups agree on their limit; returns the dags by id. */
-export function loadDags<Services>(o: {
+export function loadDags<Services>(options: {
   dags: readonly Dag<Services>[];
   pools: Readonly<Record<string, number>>;
 }): Map<string, Dag<Services>> {
   const byId = new Map<string, Dag<Services>>();
-  for (const dag of o.dags) {
+  for (const dag of options.dags) {
     if (byId.has(dag.id)) throw new ParleyError("invalid", `two dags have the id "${dag.id}"`);
     byId.set(dag.id, dag);
     for (const { id, pool = DEFAULT_POOL, weight = 1 } of dag.tasks) {
-      const slots = o.pools[pool];
+      const slots = options.pools[pool];
       const at = `dag "${dag.id}": task "${id}"`;
       if (slots === undefined) {
         throw new ParleyError("invalid", `${at} wants the pool "${pool}", which does not exist`);
@@ -198,7 +198,7 @@ export function loadDags<Services>(o: {
       }
     }
   }
-  checkGroups(o.dags);
+  checkGroups(options.dags);
   return byId;
 }
 

@@ -9,11 +9,11 @@ import type {
   TaskRecord,
 } from "../stores/runs/port.ts";
 import { type Attempt, newAttempt, Stop } from "./attempt.ts";
-import { Bell } from "./wakeup.ts";
-import { Board } from "./run_in_flight.ts";
+import { Wakeup } from "./wakeup.ts";
+import { RunInFlight } from "./run_in_flight.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
 import type { ExecutorOptions, RunOutcome } from "./options.ts";
-import { prepareAttempt } from "./attempt_factory.ts";
+import { createAttempt } from "./attempt_factory.ts";
 import { Lease } from "./lease.ts";
 import { afterAttempt, type AttemptEnd, lostAttempt, overdue, type RunEnd, started } from "./state.ts";
 
@@ -25,14 +25,14 @@ interface Underway<Services> {
   readonly ended: Promise<void>;
 }
 
-/** Drives one claimed run to its end: a loop around a {@link Board}, a {@link Lease} and the attempts under way. */
+/** Drives one claimed run to its end: a loop around a {@link RunInFlight}, a {@link Lease} and the attempts under way. */
 export class RunDriver<Services> {
-  private readonly board: Board<Services>;
+  private readonly run_in_flight: RunInFlight<Services>;
   private readonly running = new Map<string, Underway<Services>>();
   private readonly finished: { record: EndedAttempt; end: AttemptEnd }[] = [];
   private readonly lease: Lease;
   private readonly run: RunRecord;
-  private readonly bell = new Bell();
+  private readonly bell = new Wakeup();
   private poolWasFull = false;
   /** ISO time; null until this driver has written to the store. */
   private begun: string | null = null;
@@ -42,28 +42,28 @@ export class RunDriver<Services> {
   private nextStopAt = Infinity;
 
   constructor(
-    private readonly o: ExecutorOptions<Services>,
+    private readonly options: ExecutorOptions<Services>,
     private readonly dag: Dag<Services>,
     claimed: RunSnapshot,
     private readonly shutdown: AbortSignal,
   ) {
     this.run = claimed.run;
-    this.board = new Board(dag, claimed.tasks);
+    this.run_in_flight = new RunInFlight(dag, claimed.tasks);
     this.lease = new Lease({
-      ...o,
+      ...options,
       run: claimed.run,
       progress: () => [...this.running.values()].map(({ attempt }) => attempt.progress),
-      onNews: () => this.bell.ring(),
+      onNews: () => this.bell.notify(),
     });
     // Attempts that are still marked running belong to the process whose lease ran out.
     for (const attempt of claimed.attempts) {
-      if (attempt.state === "running") this.finished.push(lostAttempt(attempt, o.clock.now()));
+      if (attempt.state === "running") this.finished.push(lostAttempt(attempt, options.clock.now()));
     }
   }
 
   async drive(): Promise<RunOutcome> {
     this.lease.start();
-    const onShutdown = () => this.bell.ring();
+    const onShutdown = () => this.bell.notify();
     this.shutdown.addEventListener("abort", onShutdown);
     try {
       return await this.loop();
@@ -82,10 +82,10 @@ export class RunDriver<Services> {
     while (true) {
       if (this.lease.lost !== null) throw this.lease.lost;
       if (this.lease.cancelRequested) this.cancel();
-      if (this.shutdown.aborted) this.heedShutdown();
+      if (this.shutdown.aborted) this.stopOnShutdown();
       await this.step();
       if (this.running.size === 0 && this.finished.length === 0) {
-        const end = this.board.outcome();
+        const end = this.run_in_flight.outcome();
         if (end !== null) return end.state;
         if (this.shutdown.aborted) return await this.interrupt();
       }
@@ -94,12 +94,12 @@ export class RunDriver<Services> {
   }
 
   /** Stops the attempts whose grace is over. */
-  private heedShutdown(): void {
+  private stopOnShutdown(): void {
     const now = performance.now();
     this.shutdownAt ??= now;
     this.nextStopAt = Infinity;
     for (const { attempt } of this.running.values()) {
-      const stopAt = this.shutdownAt + (this.definition(attempt.task_id).grace_ms ?? this.o.grace_ms);
+      const stopAt = this.shutdownAt + (this.definition(attempt.task_id).grace_ms ?? this.options.grace_ms);
       if (stopAt <= now) attempt.stop(new Stop("interrupted", "the process was told to stop"));
       else this.nextStopAt = Math.min(this.nextStopAt, stopAt);
     }
@@ -107,22 +107,24 @@ export class RunDriver<Services> {
 
   private async interrupt(): Promise<RunOutcome> {
     await this.lease.flush();
-    await this.lease.patiently(() => this.o.runs.release({ run_id: this.run.run_id, owner: this.o.owner }));
+    await this.lease.patiently(() =>
+      this.options.runs.release({ run_id: this.run.run_id, owner: this.options.owner })
+    );
     return "interrupted";
   }
 
   /** One turn: takes in what has ended, starts what may start, and stores both in one transaction. */
   private async step(): Promise<void> {
     const ended = this.finished.splice(0).map((attempt) => this.takeIn(attempt));
-    const limit = this.shutdown.aborted ? 0 : this.o.concurrency - this.running.size;
+    const limit = this.shutdown.aborted ? 0 : this.options.concurrency - this.running.size;
     const starts = this.planStarts(limit);
-    const tasks = this.board.takeChanges();
-    const end = this.running.size === 0 && starts.length === 0 ? this.board.outcome() : null;
+    const tasks = this.run_in_flight.takeChanges();
+    const end = this.running.size === 0 && starts.length === 0 ? this.run_in_flight.outcome() : null;
     const news = ended.length + starts.length + tasks.length > 0 || end !== null || this.begun === null;
     if (!news) return;
     if (end !== null) await this.lease.flush();
-    const changes = { ended, tasks, starts, limit, pools: this.o.pools, ...this.runChange(end) };
-    const { run: { run_id }, o: { runs, owner, clock } } = this;
+    const changes = { ended, tasks, starts, limit, pools: this.options.pools, ...this.runChange(end) };
+    const { run: { run_id }, options: { runs, owner, clock } } = this;
     const { admitted } = await this.lease.patiently(() =>
       runs.commit({ run_id, owner, now: clock.now(), changes })
     );
@@ -134,7 +136,7 @@ export class RunDriver<Services> {
 
   /** What the run's own row becomes: running at the first step, ended at the last. */
   private runChange(end: RunEnd | null): Pick<RunChanges, "run"> {
-    const now = iso(this.o.clock.now());
+    const now = iso(this.options.clock.now());
     const first = this.begun === null;
     this.begun ??= this.run.started_at ?? now;
     if (end !== null) return { run: { ...end, started_at: this.begun, ended_at: now } };
@@ -142,61 +144,61 @@ export class RunDriver<Services> {
   }
 
   private takeIn({ record, end }: { record: EndedAttempt; end: AttemptEnd }): EndedAttempt {
-    const definition = this.dag.task.get(record.task_id);
+    const definition = this.dag.tasksById.get(record.task_id);
     // Of a task that is gone, the attempt ends and the task stays removed.
     if (definition === undefined) return record;
-    const at = { now: this.o.clock.now(), random: this.o.random };
-    const task = afterAttempt(this.board.get(record.task_id), definition, end, at);
+    const at = { now: this.options.clock.now(), random: this.options.random };
+    const task = afterAttempt(this.run_in_flight.get(record.task_id), definition, end, at);
     const again = task.state === "ready" && this.lease.cancelRequested;
-    this.board.set(again ? { ...task, state: "cancelled" } : task);
+    this.run_in_flight.set(again ? { ...task, state: "cancelled" } : task);
     return record;
   }
 
   private planStarts(limit: number): Start[] {
-    const now = this.o.clock.now();
-    return this.board.ready(now, limit).flatMap((ready) => {
+    const now = this.options.clock.now();
+    return this.run_in_flight.ready(now, limit).flatMap((ready) => {
       const definition = this.definition(ready.task_id);
       const late = overdue(ready, definition, now);
       if (late !== null) {
-        this.board.set(late);
+        this.run_in_flight.set(late);
         return [];
       }
       const task = started(ready, now);
-      const versions = { code: this.o.code_version, dag: this.dag.version };
-      return [{ task, attempt: newAttempt(task, definition, { owner: this.o.owner, now, versions }) }];
+      const versions = { code: this.options.code_version, dag: this.dag.version };
+      return [{ task, attempt: newAttempt(task, definition, { owner: this.options.owner, now, versions }) }];
     });
   }
 
   private definition(task_id: string): TaskDefinition<Services> {
-    const definition = this.dag.task.get(task_id);
+    const definition = this.dag.tasksById.get(task_id);
     if (definition === undefined) throw new Error(`task ${task_id} is not in dag ${this.dag.id}`);
     return definition;
   }
 
   private launch(start: Start): void {
     const { task } = start;
-    this.board.set(task);
-    this.board.takeChanges();
-    const attempt = prepareAttempt(this.o, {
+    this.run_in_flight.set(task);
+    this.run_in_flight.takeChanges();
+    const attempt = createAttempt(this.options, {
       dag: this.dag,
       definition: this.definition(task.task_id),
       run: this.run,
       start,
       lease: this.lease,
-      output: (id) => this.board.get(id).output,
+      output: (id) => this.run_in_flight.get(id).output,
     });
-    this.o.observer?.taskStarted?.(task.task_id, start.attempt.attempt);
+    this.options.observer?.taskStarted?.(task.task_id, start.attempt.attempt);
     const ended = attempt.run().then((result) => {
       this.running.delete(task.task_id);
       this.finished.push(result);
-      this.bell.ring();
+      this.bell.notify();
     });
     this.running.set(task.task_id, { attempt, ended });
   }
 
   private announce(ended: readonly EndedAttempt[], tasks: readonly TaskRecord[]): void {
-    const { observer } = this.o;
-    for (const record of ended) observer?.taskEnded?.(record, this.board.get(record.task_id));
+    const { observer } = this.options;
+    for (const record of ended) observer?.taskEnded?.(record, this.run_in_flight.get(record.task_id));
     const attempted = new Set(ended.map(({ task_id }) => task_id));
     for (const task of tasks) {
       const settled = ["skipped", "upstream_failed", "cancelled", "removed"].includes(task.state);
@@ -206,7 +208,7 @@ export class RunDriver<Services> {
 
   private cancel(): void {
     this.stopAll(new Stop("cancelled", "the run was cancelled"));
-    this.board.cancel();
+    this.run_in_flight.cancel();
   }
 
   private stopAll(reason: Stop): void {
@@ -216,9 +218,9 @@ export class RunDriver<Services> {
   /** Sleeps until an attempt ends, a retry is due, a pool may have room, or the grace is over. */
   private async pause(): Promise<void> {
     const waits = [60_000];
-    const readyAt = this.shutdown.aborted ? null : this.board.nextReadyAt();
-    const slotFree = this.running.size < this.o.concurrency;
-    if (readyAt !== null && slotFree) waits.push(readyAt - this.o.clock.now());
+    const readyAt = this.shutdown.aborted ? null : this.run_in_flight.nextReadyAt();
+    const slotFree = this.running.size < this.options.concurrency;
+    if (readyAt !== null && slotFree) waits.push(readyAt - this.options.clock.now());
     if (this.poolWasFull) waits.push(POOL_POLL_MS);
     waits.push(this.nextStopAt - performance.now());
     await this.bell.sleep(Math.max(1, Math.min(...waits)));

@@ -5,17 +5,17 @@ import type { ExecutorOptions, RunOutcome } from "./options.ts";
 
 /** Drives one claimed run to its end. Call once, with what `claim` gave. */
 export async function executeRun<Services>(
-  o: ExecutorOptions<Services>,
+  options: ExecutorOptions<Services>,
   claimed: RunSnapshot,
   shutdown: AbortSignal,
 ): Promise<RunOutcome> {
-  const dag = o.dags.get(claimed.run.dag_id);
+  const dag = options.dags.get(claimed.run.dag_id);
   if (dag === undefined) {
-    await o.runs.release({ run_id: claimed.run.run_id, owner: o.owner });
+    await options.runs.release({ run_id: claimed.run.run_id, owner: options.owner });
     throw new ParleyError(
       "not_found",
       `run ${claimed.run.run_id} is of the dag "${claimed.run.dag_id}", which is gone`,
     );
   }
-  return await new RunDriver(o, dag, claimed, shutdown).drive();
+  return await new RunDriver(options, dag, claimed, shutdown).drive();
 }

@@ -29,8 +29,8 @@ export class Lease {
   /** When the newest renewal that came through was sent. */
   private renewedAt = performance.now();
 
-  constructor(private readonly o: LeaseOptions) {
-    this.cancelled = o.run.cancel_requested;
+  constructor(private readonly options: LeaseOptions) {
+    this.cancelled = options.run.cancel_requested;
   }
 
   /** Set when another process has taken over, or may have: no renewal came through for as long as the lease lasts. */
@@ -47,7 +47,7 @@ export class Lease {
       this.beating = this.beat().finally(() => {
         if (!this.stopped) this.start();
       });
-    }, this.o.heartbeat_ms);
+    }, this.options.heartbeat_ms);
   }
 
   /** Stops the heartbeats, waits for one under way, and stores what log there is left. */
@@ -75,7 +75,7 @@ export class Lease {
     const lines = this.lines.splice(0);
     if (lines.length === 0) return;
     try {
-      await this.o.runs.appendLogs({ run_id: this.o.run.run_id, lines });
+      await this.options.runs.appendLogs({ run_id: this.options.run.run_id, lines });
     } catch (error) {
       this.lines.unshift(...lines);
       throw error;
@@ -84,7 +84,7 @@ export class Lease {
 
   /** Asks a store that does not answer again, for as long as the lease can hold. */
   async patiently<T>(ask: () => Promise<T>): Promise<T> {
-    const until = performance.now() + this.o.ttl_ms;
+    const until = performance.now() + this.options.ttl_ms;
     while (true) {
       try {
         return await ask();
@@ -102,7 +102,7 @@ export class Lease {
       this.renewedAt = sentAt;
       if (cancel_requested && !this.cancelled) {
         this.cancelled = true;
-        this.o.onNews();
+        this.options.onNews();
       }
       await this.flush();
     } catch (error) {
@@ -111,20 +111,20 @@ export class Lease {
   }
 
   private renew(): Promise<{ cancel_requested: boolean }> {
-    const { runs, run: { run_id }, owner, clock, ttl_ms, attempt } = this.o;
-    const progress = this.o.progress();
+    const { runs, run: { run_id }, owner, clock, ttl_ms, attempt } = this.options;
+    const progress = this.options.progress();
     const key = attempt === undefined ? {} : { attempt };
     return runs.heartbeat({ run_id, owner, now: clock.now(), ttl_ms, progress, ...key });
   }
 
   /** Waits for an answer until the lease runs out, and for the length of a heartbeat at least. */
   private async inTime<T>(answer: Promise<T>): Promise<T> {
-    const left = this.renewedAt + this.o.ttl_ms - performance.now();
+    const left = this.renewedAt + this.options.ttl_ms - performance.now();
     let timer: ReturnType<typeof setTimeout>;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
         () => reject(new ParleyError("unavailable", "the run store does not answer")),
-        Math.max(left, this.o.heartbeat_ms),
+        Math.max(left, this.options.heartbeat_ms),
       );
     });
     return await Promise.race([answer, late]).finally(() => clearTimeout(timer));
@@ -133,11 +133,11 @@ export class Lease {
   /** A store that stalls for less than the lease lasts is asked again at the next beat. */
   private fail(error: unknown): void {
     const silent = performance.now() - this.renewedAt;
-    if (isPassing(error) && silent < this.o.ttl_ms) return;
+    if (isPassing(error) && silent < this.options.ttl_ms) return;
     this.lostBy = error instanceof ParleyError
       ? error
       : new ParleyError("unavailable", messageOf(error), { cause: error });
-    this.o.onNews();
+    this.options.onNews();
   }
 }
 

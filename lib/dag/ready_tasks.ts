@@ -1,5 +1,5 @@
 /** What decides when a ready task has its turn. */
-export interface Turn {
+export interface Readiness {
   readonly pool: string;
   /** Higher comes first. */
   readonly priority: number;
@@ -7,7 +7,7 @@ export interface Turn {
   readonly ready_at: number;
 }
 
-interface Lane extends Omit<Turn, "ready_at"> {
+interface Bucket extends Omit<Readiness, "ready_at"> {
   readonly ids: Set<string>;
 }
 
@@ -17,12 +17,12 @@ interface Lane extends Omit<Turn, "ready_at"> {
  */
 export class ReadyTasks {
   /** Higher priority first. */
-  private readonly lanes: Lane[] = [];
-  private readonly laneOf = new Map<string, Lane>();
-  private readonly later = new Map<string, Turn>();
+  private readonly buckets: Bucket[] = [];
+  private readonly bucketOf = new Map<string, Bucket>();
+  private readonly later = new Map<string, Readiness>();
   private soonest = Infinity;
 
-  add(id: string, turn: Turn): void {
+  add(id: string, turn: Readiness): void {
     this.delete(id);
     if (turn.ready_at === 0) return this.enqueue(id, turn);
     this.later.set(id, turn);
@@ -30,8 +30,8 @@ export class ReadyTasks {
   }
 
   delete(id: string): void {
-    this.laneOf.get(id)?.ids.delete(id);
-    this.laneOf.delete(id);
+    this.bucketOf.get(id)?.ids.delete(id);
+    this.bucketOf.delete(id);
     this.later.delete(id);
   }
 
@@ -41,7 +41,7 @@ export class ReadyTasks {
     this.moveDue(now);
     const found: string[] = [];
     const left = new Map<string, number>();
-    for (const { pool, ids } of this.lanes) {
+    for (const { pool, ids } of this.buckets) {
       let room = left.get(pool) ?? limit;
       for (const id of ids) {
         if (room-- <= 0) break;
@@ -70,14 +70,14 @@ export class ReadyTasks {
     );
   }
 
-  private enqueue(id: string, { pool, priority }: Turn): void {
-    let lane = this.lanes.find((each) => each.pool === pool && each.priority === priority);
+  private enqueue(id: string, { pool, priority }: Readiness): void {
+    let lane = this.buckets.find((each) => each.pool === pool && each.priority === priority);
     if (lane === undefined) {
       lane = { pool, priority, ids: new Set() };
-      this.lanes.push(lane);
-      this.lanes.sort((a, b) => b.priority - a.priority);
+      this.buckets.push(lane);
+      this.buckets.sort((a, b) => b.priority - a.priority);
     }
     lane.ids.add(id);
-    this.laneOf.set(id, lane);
+    this.bucketOf.set(id, lane);
   }
 }

@@ -9,13 +9,13 @@ import { reconcile, type RunEnd, runEnd } from "./state.ts";
  * The tasks of one run, kept consistent: setting one task lets its dependents follow by their trigger rules. Holds no
  * clock and does no I/O; what changed is taken by the caller, who stores it.
  */
-export class Board<Services> {
+export class RunInFlight<Services> {
   private readonly tasks = new Map<string, TaskRecord>();
   private readonly counts = new Map<string, { -readonly [K in keyof NeedCounts]: NeedCounts[K] }>();
   private readonly open = new Set<string>();
   private readonly readyTasks = new ReadyTasks();
   /** Tasks that a branch passed over. */
-  private readonly passedOver = new Set<string>();
+  private readonly skippedByBranch = new Set<string>();
   private readonly changes = new Set<string>();
 
   /** Takes a run's tasks as stored, and fits them to the dag as it is now: see {@link reconcile}. */
@@ -84,7 +84,7 @@ export class Board<Services> {
     const id = task.task_id;
     this.tasks.set(id, task);
     if (task.state === "ready") {
-      const { pool = DEFAULT_POOL, priority = 0 } = this.dag.task.get(id) ?? {};
+      const { pool = DEFAULT_POOL, priority = 0 } = this.dag.tasksById.get(id) ?? {};
       this.readyTasks.add(id, { pool, priority, ready_at: task.ready_at });
     } else this.readyTasks.delete(id);
     const outcome = outcomeOf(task.state);
@@ -99,16 +99,16 @@ export class Board<Services> {
 
   private passOver(chosen: readonly string[], dependents: readonly string[]): void {
     const goOn = reachable(chosen, (id) => this.dag.dependents.get(id) ?? []);
-    for (const id of dependents) if (!goOn.has(id)) this.passedOver.add(id);
+    for (const id of dependents) if (!goOn.has(id)) this.skippedByBranch.add(id);
   }
 
   private follow(task_id: string): void {
     const task = this.get(task_id);
     const counts = this.counts.get(task_id);
     if (task.state !== "waiting" || counts === undefined) return;
-    const verdict = this.passedOver.has(task_id)
+    const verdict = this.skippedByBranch.has(task_id)
       ? "skipped"
-      : evaluateRule(this.dag.task.get(task_id)?.trigger ?? "all_success", counts);
+      : evaluateRule(this.dag.tasksById.get(task_id)?.trigger ?? "all_success", counts);
     if (verdict !== "wait") this.set({ ...task, state: verdict === "start" ? "ready" : verdict });
   }
 }

@@ -4,7 +4,7 @@ import type { EndedAttempt, RunSnapshot } from "../stores/runs/port.ts";
 import { type Attempt, Stop } from "./attempt.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
 import type { ExecutorOptions } from "./options.ts";
-import { prepareAttempt } from "./attempt_factory.ts";
+import { createAttempt } from "./attempt_factory.ts";
 import { Lease } from "./lease.ts";
 import { createRun } from "./runs.ts";
 import type { AttemptEnd } from "./state.ts";
@@ -54,7 +54,7 @@ export async function runTask<Services>(
   stop: AbortSignal,
 ): Promise<TaskResult> {
   const dag = engine.dags.get(order.dag_id);
-  const definition = dag?.task.get(order.task_id);
+  const definition = dag?.tasksById.get(order.task_id);
   if (dag === undefined || definition === undefined) {
     throw new ParleyError("not_found", `there is no task "${order.task_id}" in a dag "${order.dag_id}"`);
   }
@@ -97,9 +97,9 @@ class TaskRunner<Services> {
       run,
       attempt: start.attempt,
       progress: () => [attempt.progress],
-      onNews: () => this.heed(attempt, lease),
+      onNews: () => this.handleLeaseEvents(attempt, lease),
     });
-    const attempt: Attempt<Services> = prepareAttempt(this.engine, {
+    const attempt: Attempt<Services> = createAttempt(this.engine, {
       dag: this.dag,
       definition: this.definition,
       run,
@@ -123,7 +123,7 @@ class TaskRunner<Services> {
     }
   }
 
-  private heed(attempt: Attempt<Services>, lease: Lease): void {
+  private handleLeaseEvents(attempt: Attempt<Services>, lease: Lease): void {
     if (lease.lost !== null) attempt.stop(new Stop("lost", lease.lost.message));
     else if (lease.cancelRequested) attempt.stop(new Stop("cancelled", "the run was cancelled"));
   }

@@ -61,7 +61,7 @@ export async function checkRemoteParams<Services>(
 }
 
 /** Adds a queued run made by hand, or by an engine outside; returns it. `conflict` where the run id exists. */
-export async function createRun<Services>(o: {
+export async function createRun<Services>(options: {
   dag: Dag<Services>;
   runs: RunStore;
   clock: Clock;
@@ -75,26 +75,31 @@ export async function createRun<Services>(o: {
   /** Keeps the run for this process, which has something that no other has, such as standard input. */
   lease?: { readonly owner: string; readonly until: number };
 }): Promise<RunRecord> {
-  const now = iso(o.clock.now());
-  const at = o.logical_date ?? now;
-  const run = queuedRun(o.dag, {
-    run_id: o.run_id ?? `${o.dag.id}-${now.replace(/[:.]/g, "-")}-${crypto.randomUUID().slice(0, 4)}`,
-    trigger: o.trigger ?? "manual",
+  const now = iso(options.clock.now());
+  const at = options.logical_date ?? now;
+  const run = queuedRun(options.dag, {
+    run_id: options.run_id ??
+      `${options.dag.id}-${now.replace(/[:.]/g, "-")}-${crypto.randomUUID().slice(0, 4)}`,
+    trigger: options.trigger ?? "manual",
     occurrence: null,
     logical_date: at,
-    interval_start: o.interval?.start ?? at,
-    interval_end: o.interval?.end ?? at,
+    interval_start: options.interval?.start ?? at,
+    interval_end: options.interval?.end ?? at,
     created_at: now,
-    params: checkParams(o.dag, o.params),
+    params: checkParams(options.dag, options.params),
   });
-  const tasks = o.dag.tasks.map(({ id }) => newTask(id));
-  const added = await o.runs.create({ run, tasks, ...o.lease === undefined ? {} : { lease: o.lease } });
+  const tasks = options.dag.tasks.map(({ id }) => newTask(id));
+  const added = await options.runs.create({
+    run,
+    tasks,
+    ...options.lease === undefined ? {} : { lease: options.lease },
+  });
   if (!added) throw new ParleyError("conflict", `a run with the id ${run.run_id} exists already`);
   return run;
 }
 
 /** Adds the run of an occurrence; false where that occurrence has its run already. */
-export function createScheduledRun<Services>(o: {
+export function createScheduledRun<Services>(options: {
   dag: Dag<Services>;
   runs: RunStore;
   clock: Clock;
@@ -102,18 +107,18 @@ export function createScheduledRun<Services>(o: {
   /** Default: those of the dag. */
   params?: JsonObject;
 }): Promise<boolean> {
-  const { due, interval_start, name } = o.occurrence;
-  const run = queuedRun(o.dag, {
-    run_id: `${o.dag.id}-${iso(due).replace(/[:.]/g, "-")}`,
+  const { due, interval_start, name } = options.occurrence;
+  const run = queuedRun(options.dag, {
+    run_id: `${options.dag.id}-${iso(due).replace(/[:.]/g, "-")}`,
     trigger: "schedule",
-    occurrence: `${o.dag.id}|${name}`,
+    occurrence: `${options.dag.id}|${name}`,
     logical_date: iso(due),
     interval_start: iso(interval_start),
     interval_end: iso(due),
-    created_at: iso(o.clock.now()),
-    params: checkParams(o.dag, o.params ?? {}),
+    created_at: iso(options.clock.now()),
+    params: checkParams(options.dag, options.params ?? {}),
   });
-  return o.runs.create({ run, tasks: o.dag.tasks.map(({ id }) => newTask(id)) });
+  return options.runs.create({ run, tasks: options.dag.tasks.map(({ id }) => newTask(id)) });
 }
 
 function queuedRun<Services>(

@@ -134,18 +134,18 @@ class FixedTimes implements Times {
  * On a day without the local time (the clock goes forward) the first instant after the gap is due, and on a day that has
  * it twice (back) the first one, if the schedule has no \* for minutes and hours.
  */
-export function dueOccurrences(o: {
+export function dueOccurrences(options: {
   schedule: Schedule;
   since: number;
   now: number;
   tolerance_ms: number;
   limit: number;
 }): Occurrence[] {
-  const { schedule, now } = o;
-  if (schedule.catch_up === "all") return between(schedule, o.since, now, o.limit);
+  const { schedule, now } = options;
+  if (schedule.catch_up === "all") return between(schedule, options.since, now, options.limit);
   const latest = timesOf(schedule).before(now + 1);
-  if (latest === null || latest <= o.since) return [];
-  if (schedule.catch_up === "none" && now - latest > o.tolerance_ms) return [];
+  if (latest === null || latest <= options.since) return [];
+  if (schedule.catch_up === "none" && now - latest > options.tolerance_ms) return [];
   return [occurrence(schedule, latest)];
 }
 

@@ -29,40 +29,49 @@ export interface Tick {
 export class Scheduler<Services> {
   private lastTick: number | null = null;
 
-  constructor(private readonly o: SchedulerOptions<Services>) {}
+  constructor(private readonly options: SchedulerOptions<Services>) {}
 
   /** One look at the clock and the store. Safe to call at any time, by any number of processes. */
   async tick(): Promise<Tick> {
-    const now = this.o.clock.now();
-    const lag_ms = this.lastTick === null ? 0 : Math.max(0, now - this.lastTick - this.o.tick_ms);
+    const now = this.options.clock.now();
+    const lag_ms = this.lastTick === null ? 0 : Math.max(0, now - this.lastTick - this.options.tick_ms);
     this.lastTick = now;
-    const leading = await this.o.runs.lead({ owner: this.o.owner, now, ttl_ms: this.o.ttl_ms, lag_ms });
+    const leading = await this.options.runs.lead({
+      owner: this.options.owner,
+      now,
+      ttl_ms: this.options.ttl_ms,
+      lag_ms,
+    });
     if (!leading) return { leading, created: 0 };
-    const paused = new Set(await this.o.runs.paused());
+    const paused = new Set(await this.options.runs.paused());
     let created = 0;
-    for (const dag of this.o.dags.values()) {
+    for (const dag of this.options.dags.values()) {
       if (!paused.has(dag.id)) created += await this.createDue(dag, now);
     }
-    const { runs, dags, ttl_ms } = this.o;
-    if (await runs.hasWork({ now, ttl_ms, ...activeLimits(dags.values()) })) this.o.dispatch();
+    const { runs, dags, ttl_ms } = this.options;
+    if (await runs.hasDueRuns({ now, ttl_ms, ...activeLimits(dags.values()) })) this.options.dispatch();
     return { leading, created };
   }
 
   private async createDue(dag: Dag<Services>, now: number): Promise<number> {
     if (dag.schedule === undefined) return 0;
-    const last = await this.o.runs.lastScheduled({ dag_id: dag.id, until: iso(now) });
+    const last = await this.options.runs.lastScheduled({ dag_id: dag.id, until: iso(now) });
     // What came due before any scheduler knew the dag was not missed.
-    const since = last === null ? await this.o.runs.firstSeen({ dag_id: dag.id, now }) : Date.parse(last);
+    const since = last === null
+      ? await this.options.runs.firstSeen({ dag_id: dag.id, now })
+      : Date.parse(last);
     const due = dueOccurrences({
       schedule: dag.schedule,
       since,
       now,
-      tolerance_ms: this.o.ttl_ms,
+      tolerance_ms: this.options.ttl_ms,
       limit: 100,
     });
     let created = 0;
     for (const occurrence of due) {
-      if (await createScheduledRun({ dag, runs: this.o.runs, clock: this.o.clock, occurrence })) created++;
+      if (await createScheduledRun({ dag, runs: this.options.runs, clock: this.options.clock, occurrence })) {
+        created++;
+      }
     }
     return created;
   }
@@ -75,14 +84,14 @@ export class Scheduler<Services> {
       } catch (error) {
         report(error);
       }
-      await sleep(this.o.tick_ms, signal);
+      await sleep(this.options.tick_ms, signal);
     }
     await this.resign().catch(report);
   }
 
   /** Gives the lead back, so that another process need not wait for its end. */
   private async resign(): Promise<void> {
-    const { runs, owner, clock } = this.o;
+    const { runs, owner, clock } = this.options;
     if ((await runs.leader())?.owner !== owner) return;
     await runs.lead({ owner, now: clock.now(), ttl_ms: 0, lag_ms: 0 });
   }

@@ -8,7 +8,7 @@ import { outcomeOf } from "./trigger_rules.ts";
  * How many attempts may be lost with their process, one after the other and without a checkpoint between them, before
  * the task fails for it: it may be the task that ends the process.
  */
-export const MAX_LOST = 10;
+export const MAX_LOST_ATTEMPTS = 10;
 
 /** How one attempt ended, as far as the next step of its task depends on it. */
 export interface AttemptEnd {
@@ -37,7 +37,7 @@ export function newTask(task_id: string): TaskRecord {
 }
 
 /** The task as if it had never run, but for its attempts, which stay as history. */
-export function afresh({ task_id, attempts }: TaskRecord): TaskRecord {
+export function reset({ task_id, attempts }: TaskRecord): TaskRecord {
   return { ...newTask(task_id), attempts };
 }
 
@@ -91,7 +91,7 @@ export function afterAttempt(
       return { ...task, state: "ready", ready_at: 0, error };
     case "lost": {
       const lost = task.lost + 1;
-      return { ...task, lost, error, state: lost > MAX_LOST ? "failed" : "ready", ready_at: 0 };
+      return { ...task, lost, error, state: lost > MAX_LOST_ATTEMPTS ? "failed" : "ready", ready_at: 0 };
     }
     case "failed":
     case "timed_out": {
@@ -147,7 +147,7 @@ export function runEnd<Services>(dag: Dag<Services>, tasks: readonly TaskRecord[
   if (!dag.tasks.every(({ id }) => ended.has(id))) return null;
   if (tasks.some(({ state }) => state === "cancelled")) return { state: "cancelled", error: null };
   const failed = tasks.find(({ task_id, state }) =>
-    state === "failed" && dag.task.get(task_id)?.tolerant !== true
+    state === "failed" && dag.tasksById.get(task_id)?.tolerant !== true
   );
   if (failed === undefined) return { state: "success", error: whySkipped(tasks) };
   return { state: "failed", error: `${failed.task_id}: ${failed.error ?? "failed"}` };
@@ -171,11 +171,11 @@ export function reconcile<Services>(
   const known = new Set(stored.map(({ task_id }) => task_id));
   const changed: string[] = [];
   const kept = stored.map((task): TaskRecord => {
-    const gone = !dag.task.has(task.task_id) && outcomeOf(task.state) === null;
-    const back = dag.task.has(task.task_id) && task.state === "removed";
+    const gone = !dag.tasksById.has(task.task_id) && outcomeOf(task.state) === null;
+    const back = dag.tasksById.has(task.task_id) && task.state === "removed";
     if (!gone && !back) return task;
     changed.push(task.task_id);
-    return gone ? { ...task, state: "removed" } : afresh(task);
+    return gone ? { ...task, state: "removed" } : reset(task);
   });
   const added = dag.tasks.filter(({ id }) => !known.has(id)).map(({ id }) => newTask(id));
   return { tasks: [...kept, ...added], changed: [...changed, ...added.map(({ task_id }) => task_id)] };

@@ -12,10 +12,10 @@ import type {
 } from "../stores/runs/port.ts";
 import { outcomeOf } from "./trigger_rules.ts";
 import { newAttempt } from "./attempt.ts";
-import { Board } from "./run_in_flight.ts";
-import { followers } from "./clear.ts";
+import { RunInFlight } from "./run_in_flight.ts";
+import { downstream } from "./clear.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
-import { afresh, afterAttempt, type AttemptEnd, lostAttempt, newTask, started } from "./state.ts";
+import { afterAttempt, type AttemptEnd, lostAttempt, newTask, reset, started } from "./state.ts";
 
 /** One attempt of a task in an external run, about to be recorded. */
 export interface PlannedStart {
@@ -35,19 +35,19 @@ export function planStart<Services>(
   dag: Dag<Services>,
   definition: TaskDefinition<Services>,
   snapshot: RunSnapshot,
-  o: { by: Parameters<typeof newAttempt>[2] & { lease_until: number }; attempt: number },
+  options: { by: Parameters<typeof newAttempt>[2] & { lease_until: number }; attempt: number },
 ): PlannedStart {
   const { run, tasks, attempts } = snapshot;
   const { id } = definition;
-  const { now } = o.by;
+  const { now } = options.by;
   const running = attempts.filter(({ task_id, state }) => task_id === id && state === "running");
   checkStart(dag, snapshot.run, running, now);
   checkNeeds(dag, definition, snapshot);
   const before = tasks.find(({ task_id }) => task_id === id) ?? newTask(id);
-  const task = started({ ...before, lost: before.lost + running.length, branch: null }, now, o.attempt);
-  const board = new Board(dag, reopened(dag, snapshot, task)).all();
+  const task = started({ ...before, lost: before.lost + running.length, branch: null }, now, options.attempt);
+  const board = new RunInFlight(dag, reopened(dag, snapshot, task)).all();
   const stored = new Set(tasks);
-  const start = { task, attempt: newAttempt(task, definition, o.by) };
+  const start = { task, attempt: newAttempt(task, definition, options.by) };
   return {
     start,
     run,
@@ -83,7 +83,7 @@ function checkNeeds<Services>(
   { id, needs = [] }: TaskDefinition<Services>,
   { run, tasks }: RunSnapshot,
 ): void {
-  const board = new Board(dag, tasks);
+  const board = new RunInFlight(dag, tasks);
   if (board.get(id).state !== "waiting") return;
   const open = needs.filter((need) => outcomeOf(board.get(need).state) === null);
   const isRunning = open.some((need) => board.get(need).state === "running");
@@ -102,10 +102,10 @@ function reopened<Services>(
   task: TaskRecord,
 ): TaskRecord[] {
   const newest = new Map(attempts.map(({ task_id, state }) => [task_id, state as string]));
-  const after = followers(dag, tasks, [task.task_id]);
+  const after = downstream(dag, tasks, [task.task_id]);
   const others = tasks.filter(({ task_id }) => task_id !== task.task_id);
   const byRule = ({ task_id, state }: TaskRecord) => after.has(task_id) && newest.get(task_id) !== state;
-  return [...others.map((each) => byRule(each) ? afresh(each) : each), task];
+  return [...others.map((each) => byRule(each) ? reset(each) : each), task];
 }
 
 /**
@@ -126,7 +126,7 @@ export function planEnd<Services>(
     throw new ParleyError("conflict", `task ${record.task_id} was taken over by another process`);
   }
   const after = afterAttempt(before, {}, end, at);
-  const board = new Board(dag, tasks);
+  const board = new RunInFlight(dag, tasks);
   // Whether it is tried again is for the outside engine to say: until then it has failed.
   board.set(after.state === "ready" ? { ...after, state: "failed", ready_at: 0 } : after);
   if (run.cancel_requested) board.cancel();

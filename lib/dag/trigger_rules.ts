@@ -14,16 +14,16 @@ export interface NeedCounts {
 export const NO_OUTCOMES = Object.freeze({ success: 0, skipped: 0, failed: 0, upstream_failed: 0 });
 
 /** What a rule says: start, wait for more needs to end, or end without running. */
-export type RuleVerdict = "start" | "wait" | "skipped" | "upstream_failed";
+export type RuleResult = "start" | "wait" | "skipped" | "upstream_failed";
 
 /**
  * Airflow's trigger rules as a pure function. A rule answers as soon as nothing that may still happen can change its
  * answer, so that no outcome depends on which need ends first. See "Trigger Rules" in Airflow's documentation of DAGs.
  */
-export function evaluateRule(rule: TriggerRule, n: NeedCounts): RuleVerdict {
+export function evaluateRule(rule: TriggerRule, n: NeedCounts): RuleResult {
   const failed = n.failed + n.upstream_failed;
   const left = n.total - n.success - n.skipped - failed;
-  const ended = (verdict: RuleVerdict): RuleVerdict => left === 0 ? verdict : "wait";
+  const ended = (verdict: RuleResult): RuleResult => left === 0 ? verdict : "wait";
   switch (rule) {
     case "always":
       return "start";

@@ -1,25 +1,25 @@
 /** Wakes one sleeper. A ring while nobody sleeps is kept for the next sleep. */
-export class Bell {
-  private rung = false;
-  private onRing: () => void = () => {};
+export class Wakeup {
+  private notified = false;
+  private onNotify: () => void = () => {};
 
-  ring(): void {
-    this.rung = true;
-    this.onRing();
+  notify(): void {
+    this.notified = true;
+    this.onNotify();
   }
 
   /** Sleeps for `ms`, or until the bell rings. */
   async sleep(ms: number): Promise<void> {
-    if (!this.rung) {
+    if (!this.notified) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
-        this.onRing = () => {
+        this.onNotify = () => {
           clearTimeout(timer);
           resolve();
         };
       });
     }
-    this.rung = false;
-    this.onRing = () => {};
+    this.notified = false;
+    this.onNotify = () => {};
   }
 }

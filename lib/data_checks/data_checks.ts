@@ -43,8 +43,8 @@ export async function checkData(stores: CheckedStores, { signal }: Abortable = {
   return [
     lacking("messages_without_vectors", "messages", documents.messages, vectors.messages),
     lacking("campaigns_without_vectors", "campaigns", analytics.campaigns, vectors.campaigns),
-    leftOver("vectors_without_messages", "messages", documents.messages, vectors.messages),
-    leftOver("vectors_without_campaigns", "campaigns", analytics.campaigns, vectors.campaigns),
+    orphaned("vectors_without_messages", "messages", documents.messages, vectors.messages),
+    orphaned("vectors_without_campaigns", "campaigns", analytics.campaigns, vectors.campaigns),
     notInGraph(analytics.campaigns, graph.campaigns),
     unknownCampaigns(unknown),
     faulty(faults),
@@ -73,9 +73,9 @@ export function isCompared({ code }: Pick<Anomaly, "code">): boolean {
 export async function checkAnomalies(
   stores: CheckedStores,
   now: number,
-  o: Abortable = {},
+  options: Abortable = {},
 ): Promise<Anomaly[]> {
-  return (await checkData(stores, o)).map((finding) => ({
+  return (await checkData(stores, options)).map((finding) => ({
     ...finding,
     subject: { kind: "store", store: STORE[finding.code] ?? "vectors" },
     unit: "rows",
@@ -96,7 +96,7 @@ function lacking(code: string, noun: string, expected: number, figure: number): 
 }
 
 /** An answer shows what is in the catalogue alone, and what a user said stays said, so answers are right. */
-function leftOver(code: string, noun: string, expected: number, figure: number): Finding | null {
+function orphaned(code: string, noun: string, expected: number, figure: number): Finding | null {
   if (figure <= expected) return null;
   const text =
     `${figure} ${noun} have vectors and ${expected} are stored; ${READ_ALL} stores the others again if the ` +

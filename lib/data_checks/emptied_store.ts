@@ -13,7 +13,7 @@ export type Refillable = typeof REFILLABLE[number];
 export interface RefillableStores {
   readonly documents: Pick<DocumentStore, "page">;
   readonly analytics: Pick<AnalyticsStore, "published" | "campaignPage" | "users">;
-  readonly vectors: Pick<VectorStores, "of">;
+  readonly vectors: Pick<VectorStores, "forModel">;
   readonly graph: Pick<GraphStore, "isEmpty">;
 }
 
@@ -34,7 +34,7 @@ export async function isEmptied(
   const campaigns = async () => (await analytics.campaignPage(first)).length > 0;
   const events = async () => (await analytics.users(first)).length > 0;
   const embedded = async (collection: "messages" | "campaigns") =>
-    !await (await vectors.of({ model: parseModelKey(published.model), signal })).isEmpty({
+    !await (await vectors.forModel({ model: parseModelKey(published.model), signal })).isEmpty({
       collection,
       signal,
     });
@@ -70,9 +70,9 @@ export class EmptiedStore extends ParleyError {
 export async function emptiedStore(
   store: string,
   stores: RefillableStores,
-  o: Abortable = {},
+  options: Abortable = {},
 ): Promise<EmptiedStore | null> {
-  if (!isRefillable(store) || !await isEmptied(store, stores, o).catch(() => false)) return null;
+  if (!isRefillable(store) || !await isEmptied(store, stores, options).catch(() => false)) return null;
   return new EmptiedStore(store);
 }
 

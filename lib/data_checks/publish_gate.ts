@@ -5,10 +5,10 @@ import { type Anomaly, bySeverity } from "../monitoring/anomaly.ts";
 import { checkAnomalies, type CheckedStores } from "./data_checks.ts";
 import { runAnomalies } from "../monitoring/run_anomalies.ts";
 import { WINDOW } from "../monitoring/forecast.ts";
-import { type Survey, surveyAnomalies, surveysOf, takeSurvey } from "./store_snapshot.ts";
+import { snapshotAnomalies, snapshotsOf, type StoreSnapshot, takeSnapshot } from "./store_snapshot.ts";
 import type { WatchedDag, WatchedRuns } from "../monitoring/run_history.ts";
 
-export interface GateOptions extends Abortable {
+export interface PublishGateOptions extends Abortable {
   readonly stores: CheckedStores;
   readonly runs: Pick<WatchedRuns, "history" | "outputs">;
   /** The run whose data is about to be published, and its task that asks. */
@@ -29,34 +29,36 @@ const DAYS = 90;
  * disagree, vectors that are none, a store that lost all it had. What is only unlike earlier runs is a warning. The survey
  * is for the next check to compare with.
  */
-export async function gate(o: GateOptions): Promise<{ findings: Anomaly[]; survey: Survey }> {
-  const { dag_id, now } = o;
-  const published = await o.stores.analytics.published(o);
+export async function checkBeforePublish(
+  options: PublishGateOptions,
+): Promise<{ findings: Anomaly[]; survey: StoreSnapshot }> {
+  const { dag_id, now } = options;
+  const published = await options.stores.analytics.published(options);
   const [faults, survey, earlier, history] = await Promise.all([
-    checkAnomalies(o.stores, now, o),
-    takeSurvey(o.stores, o),
-    earlierSurveys({ ...o, published }),
-    o.runs.history({ dag_id, since: sinceOf(now), limit: WINDOW }),
+    checkAnomalies(options.stores, now, options),
+    takeSnapshot(options.stores, options),
+    earlierSnapshots({ ...options, published }),
+    options.runs.history({ dag_id, since: sinceOf(now), limit: WINDOW }),
   ]);
-  const own = history.find(({ run }) => run.run_id === o.run_id);
-  const before = history.filter(({ run }) => run.run_id !== o.run_id && run.ended_at !== null);
+  const own = history.find(({ run }) => run.run_id === options.run_id);
+  const before = history.filter(({ run }) => run.run_id !== options.run_id && run.ended_at !== null);
   const unusual = own === undefined ? [] : runAnomalies(inOrder(dag_id, own), own, before);
-  const findings = [...faults, ...surveyAnomalies(survey, earlier, o), ...unusual].sort(bySeverity);
+  const findings = [...faults, ...snapshotAnomalies(survey, earlier, options), ...unusual].sort(bySeverity);
   return { findings, survey };
 }
 
 /** What the checks before that of this run have counted, oldest first. */
-export async function earlierSurveys(
-  { runs, published, ...o }: Pick<GateOptions, "dag_id" | "run_id" | "task_id" | "now"> & {
+export async function earlierSnapshots(
+  { runs, published, ...o }: Pick<PublishGateOptions, "dag_id" | "run_id" | "task_id" | "now"> & {
     runs: Pick<WatchedRuns, "outputs">;
     published: Published | null;
   },
-): Promise<Survey[]> {
+): Promise<StoreSnapshot[]> {
   const { dag_id, task_id, now } = o;
   const checks = await runs.outputs({ dag_id, task_id, since: sinceOf(now), limit: WINDOW });
   // What a check that failed has counted is no measure: the next night would take its loss for usual, and publish it.
   const passed = checks.filter(({ run_id, state }) => run_id !== o.run_id && state === "success");
-  return surveysOf(comparable(passed, published)).reverse();
+  return snapshotsOf(comparable(passed, published)).reverse();
 }
 
 function sinceOf(now: number): string {

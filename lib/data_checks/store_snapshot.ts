@@ -8,7 +8,7 @@ import { median } from "../monitoring/forecast.ts";
 import { percent } from "../monitoring/outliers.ts";
 
 /** What the stores held when they were last checked, kept in the output of the check for the next one to compare with. */
-export interface Survey {
+export interface StoreSnapshot {
   /** Rows by what they are: those of which a loss would be a fault. */
   readonly counts: Readonly<Record<string, number>>;
   /** All that each store counts, by its name. Absent in surveys of an older Parley. */
@@ -18,7 +18,7 @@ export interface Survey {
   readonly centre: readonly number[] | null;
 }
 
-const SURVEY = z.object({
+const STORE_SNAPSHOT = z.object({
   survey: z.object({
     counts: z.record(z.string(), z.number()),
     stores: z.record(z.string(), z.record(z.string(), z.number())).exactOptional(),
@@ -28,8 +28,8 @@ const SURVEY = z.object({
 });
 
 /** The surveys in what checks left, in the same order. */
-export function surveysOf(outputs: readonly TaskOutput[]): Survey[] {
-  return outputs.flatMap(({ output }) => SURVEY.safeParse(output).data?.survey ?? []);
+export function snapshotsOf(outputs: readonly TaskOutput[]): StoreSnapshot[] {
+  return outputs.flatMap(({ output }) => STORE_SNAPSHOT.safeParse(output).data?.survey ?? []);
 }
 
 /** Messages whose users are sampled: the first by id, so that a sample hardly changes from one survey to the next. */
@@ -38,10 +38,10 @@ const SAMPLE = 500;
 const MIN_PROFILES = 30;
 
 /** Counts the rows, and looks where the profiles lie. Reads only. */
-export async function takeSurvey(
+export async function takeSnapshot(
   of: CheckedStores,
   { signal }: Abortable = {},
-): Promise<Survey> {
+): Promise<StoreSnapshot> {
   const { documents, vectors } = of;
   const [stores, messages] = await Promise.all([
     countStores(of, { signal }),
@@ -129,9 +129,9 @@ const SHIFT = 0.05;
  * What changed since the surveys before, oldest first, as it should not. `now` is epoch milliseconds; `all` says that all sources
  * were read again, so that what is gone is meant to be.
  */
-export function surveyAnomalies(
-  survey: Survey,
-  earlier: readonly Survey[],
+export function snapshotAnomalies(
+  survey: StoreSnapshot,
+  earlier: readonly StoreSnapshot[],
   { now, all }: { now: number; all: boolean },
 ): Anomaly[] {
   const before = earlier.at(-1);
@@ -170,7 +170,7 @@ function loss(
   }];
 }
 
-function shift(now: Survey, earlier: readonly Survey[], at: number): Anomaly[] {
+function shift(now: StoreSnapshot, earlier: readonly StoreSnapshot[], at: number): Anomaly[] {
   const all = [...earlier.filter(({ model, centre }) => model === now.model && centre !== null), now];
   const distances = all.slice(1).map((one, i) => distance(one.centre, all[i]!.centre));
   const figure = distances.at(-1);

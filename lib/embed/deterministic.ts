@@ -21,11 +21,11 @@ export class DeterministicEmbedder implements Embedder {
     this.model = { name: NAME, revision: REVISION, dimension, pooling: "mean" };
   }
 
-  embed(o: { texts: readonly string[]; signal?: AbortSignal }): Promise<Float32Array[]> {
+  embed(options: { texts: readonly string[]; signal?: AbortSignal }): Promise<Float32Array[]> {
     return new Promise((resolve) => {
-      o.signal?.throwIfAborted();
-      checkTexts(o.texts);
-      resolve(o.texts.map((text) => hashText(text, this.model.dimension)));
+      options.signal?.throwIfAborted();
+      checkTexts(options.texts);
+      resolve(options.texts.map((text) => hashText(text, this.model.dimension)));
     });
   }
 

@@ -4,26 +4,26 @@ import { onAbort } from "../core/abort.ts";
  * Works on the items, `lanes` of them at a time, until all are done, one fails, or the signal aborts. `work` gets a signal
  * that aborts in the two latter cases too; all work has ended when this returns or throws.
  */
-export async function inLanes<T>(o: {
+export async function mapConcurrent<T>(options: {
   items: readonly T[];
   lanes: number;
   signal: AbortSignal | undefined;
   work: (item: T, signal: AbortSignal) => Promise<void>;
 }): Promise<void> {
   const stop = new AbortController();
-  const stopListening = onAbort(o.signal, () => stop.abort(o.signal?.reason));
-  const items = o.items.values();
+  const stopListening = onAbort(options.signal, () => stop.abort(options.signal?.reason));
+  const items = options.items.values();
   const lane = async () => {
     try {
       for (const item of items) {
         stop.signal.throwIfAborted();
-        await o.work(item, stop.signal);
+        await options.work(item, stop.signal);
       }
     } catch (error) {
       stop.abort(error);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(o.lanes, o.items.length) }, lane));
+  await Promise.all(Array.from({ length: Math.min(options.lanes, options.items.length) }, lane));
   stopListening();
   stop.signal.throwIfAborted();
 }

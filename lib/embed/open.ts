@@ -37,13 +37,13 @@ export interface EmbedderOptions {
  * Local models load at the first text. Throws `invalid` for another scheme, and what {@link openOnnx}, {@link openHttp}
  * and {@link fetchModel} throw.
  */
-export async function openEmbedder(o: EmbedderOptions): Promise<Embedder> {
-  const long = o.long ?? "truncate";
-  if (isEndpoint(o.url)) return await openHttp({ ...o, key: o.key ?? null, long });
-  const [, scheme, rest, query] = /^(onnx|test):(.*?)(\?(?:dtype|revision)=.*)?$/s.exec(o.url) ?? [];
+export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> {
+  const long = options.long ?? "truncate";
+  if (isEndpoint(options.url)) return await openHttp({ ...options, key: options.key ?? null, long });
+  const [, scheme, rest, query] = /^(onnx|test):(.*?)(\?(?:dtype|revision)=.*)?$/s.exec(options.url) ?? [];
   if (scheme === "test") return openDeterministic(rest! + (query ?? ""));
   if (scheme === "onnx" && rest !== "") {
-    return await openLocal(o, { place: rest!, query: new URLSearchParams(query), long });
+    return await openLocal(options, { place: rest!, query: new URLSearchParams(query), long });
   }
   throw noEmbedder("PARLEY_EMBEDDINGS");
 }
@@ -61,24 +61,24 @@ export function noEmbedder(what: string): ParleyError {
 }
 
 async function openLocal(
-  o: EmbedderOptions,
+  options: EmbedderOptions,
   { place, query, long }: { place: string; query: URLSearchParams; long: LongTexts },
 ): Promise<Embedder> {
   const dtype = dtypeOf(query.get("dtype"));
-  const folder = await folderOf(o, place, query.get("revision") ?? "main", dtype);
-  return await openOnnx({ folder, dtype, sessions: o.sessions ?? navigator.hardwareConcurrency, long });
+  const folder = await folderOf(options, place, query.get("revision") ?? "main", dtype);
+  return await openOnnx({ folder, dtype, sessions: options.sessions ?? navigator.hardwareConcurrency, long });
 }
 
 /** A folder of that name goes before a model of the hub. */
 async function folderOf(
-  o: EmbedderOptions,
+  options: EmbedderOptions,
   place: string,
   revision: string,
   dtype: Dtype | null,
 ): Promise<string> {
   const local = await Deno.stat(place).then((stat) => stat.isDirectory, () => false);
-  if (local || !o.hub || !isHubId(place)) return place;
-  return await fetchModel(o.hub, { id: place, revision, dtype }, o.signal);
+  if (local || !options.hub || !isHubId(place)) return place;
+  return await fetchModel(options.hub, { id: place, revision, dtype }, options.signal);
 }
 
 function dtypeOf(text: string | null): Dtype | null {

@@ -21,6 +21,6 @@ export interface Embedder {
    * One unit vector of length `model.dimension` a text, in order. The same text gives the same vector whatever it
    * came with. Throws `invalid` for a text that cannot be embedded and the signal's reason when aborted.
    */
-  embed(o: EmbedOptions): Promise<Float32Array[]>;
+  embed(options: EmbedOptions): Promise<Float32Array[]>;
   close(): Promise<void>;
 }

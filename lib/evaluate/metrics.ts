@@ -1,7 +1,7 @@
 /** Places of an answer that NDCG, precision and recall are taken at. */
 const PLACES = [5, 10, 25] as const;
-type Place = typeof PLACES[number];
-export type Metric = `${"ndcg" | "precision" | "recall"}_${Place}` | "mrr_25";
+type CutOff = typeof PLACES[number];
+export type Metric = `${"ndcg" | "precision" | "recall"}_${CutOff}` | "mrr_25";
 /** One ranked answer held against what the user then engaged with. Each value is 0..1. */
 export type Scores = Readonly<Record<Metric, number>>;
 export const METRICS: readonly Metric[] = [

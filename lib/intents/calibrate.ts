@@ -1,14 +1,14 @@
-import { type Evidence, probabilitiesOf } from "./oos_features.ts";
-import { breathe } from "../ml/matrix.ts";
+import { type IntentScores, probabilitiesOf } from "./oos_features.ts";
+import { yieldIfDue } from "../ml/matrix.ts";
 
 /** A text that was held out: its evidence, and its place among the intents learnt; -1 where its intent was withheld. */
 export interface HeldOut {
-  readonly evidence: Evidence;
+  readonly evidence: IntentScores;
   readonly truth: number;
 }
 
 /** Texts judged by fits that had not learnt them. */
-export interface Judged {
+export interface HeldOutScores {
   /** By a part of the intents, with texts of the others: they show what is out of scope. */
   readonly partial: readonly HeldOut[];
   /**
@@ -21,14 +21,14 @@ export interface Judged {
 /** How evidence becomes probabilities, and a score for being in scope. */
 export interface Calibration {
   readonly temperature: number;
-  /** Of the two signs and of 1. */
+  /** Of the two oosFeatures and of 1. */
   readonly scope: readonly [sure: number, near: number, bias: number];
   /** From this score on a text is in scope. */
   readonly threshold: number;
 }
 
 /** What the classifier did on texts that it had not learnt. */
-export interface Figures {
+export interface ClassifierMetrics {
   /** Share of texts whose best intent is the right one, of those judged by all intents. */
   readonly accuracy: number;
   /** Expected calibration error of the best intent's probability, in 15 bins. */
@@ -40,7 +40,7 @@ export interface Figures {
 }
 
 /** The share of texts in scope that the threshold is to keep. */
-const KEPT = 0.9;
+const IN_SCOPE_SHARE = 0.9;
 /**
  * A threshold for when nothing is known, and from how many texts on it counts for nothing: the lowest of a few scores
  * says little, and a wrong intent is worse than none. Chosen on catalogues of three to twelve intents with five to
@@ -53,10 +53,13 @@ const SEARCH_STEPS = 40;
 const NEWTON_STEPS = 50;
 /** Of a step of Newton's; one that is still too long is as good as none. */
 const SMALLEST = 1e-6;
-/** Keeps the scope's weights finite where the signs tell all apart. */
+/** Keeps the scope's weights finite where the oosFeatures tell all apart. */
 const RIDGE = 1e-3;
 
-export async function calibrate({ partial, whole }: Judged, signal?: AbortSignal): Promise<Calibration> {
+export async function calibrate(
+  { partial, whole }: HeldOutScores,
+  signal?: AbortSignal,
+): Promise<Calibration> {
   const temperature = await fitTemperature(partial.filter(({ truth }) => truth >= 0), signal);
   const scope = await fitScope(partial, signal);
   return {
@@ -67,8 +70,11 @@ export async function calibrate({ partial, whole }: Judged, signal?: AbortSignal
 }
 
 /** How well a text fits any intent, 0..1; .5 says that a text in scope and one out of it are as likely to look so. */
-export function scopeScore({ signs }: Evidence, [sure, near, bias]: Calibration["scope"]): number {
-  return 1 / (1 + Math.exp(-(sure * signs[0] + near * signs[1] + bias)));
+export function scopeScore(
+  { oosFeatures }: IntentScores,
+  [sure, near, bias]: Calibration["scope"],
+): number {
+  return 1 / (1 + Math.exp(-(sure * oosFeatures[0] + near * oosFeatures[1] + bias)));
 }
 
 /**
@@ -80,7 +86,7 @@ async function fitTemperature(held: readonly HeldOut[], signal: AbortSignal | un
   const loss = async (log: number) => {
     let lost = 0;
     for (const { evidence, truth } of held) {
-      await breathe(signal);
+      await yieldIfDue(signal);
       const probabilities = probabilitiesOf(evidence.logits, Math.exp(log));
       const rest = (1 - sure) / Math.max(1, probabilities.length - 1);
       probabilities.forEach((p, k) => lost -= (k === truth ? sure : rest) * Math.log(p + 1e-300));
@@ -98,7 +104,7 @@ async function fitTemperature(held: readonly HeldOut[], signal: AbortSignal | un
 }
 
 /**
- * Logistic regression of being in scope on the two signs, both sides weighing alike, by Newton's method. Either sign
+ * Logistic regression of being in scope on the two oosFeatures, both sides weighing alike, by Newton's method. Either sign
  * speaks for a text or says nothing: with few texts held out, chance would turn one round, and it is left out then.
  */
 async function fitScope(
@@ -108,8 +114,8 @@ async function fitScope(
 ): Promise<Calibration["scope"]> {
   const within = held.filter(({ truth }) => truth >= 0).length;
   const share = { in: 0.5 / Math.max(1, within), out: 0.5 / Math.max(1, held.length - within) };
-  const points = held.map(({ evidence: { signs }, truth }) => ({
-    x: [used[0] * signs[0], used[1] * signs[1], 1] as const,
+  const points = held.map(({ evidence: { oosFeatures }, truth }) => ({
+    x: [used[0] * oosFeatures[0], used[1] * oosFeatures[1], 1] as const,
     y: truth >= 0 ? 1 : 0,
     share: truth >= 0 ? share.in : share.out,
   }));
@@ -121,16 +127,19 @@ async function fitScope(
   return weights;
 }
 
-interface Point {
+interface LabelledFeatures {
   readonly x: readonly [number, number, number];
   readonly y: number;
   readonly share: number;
 }
 type Weights = [number, number, number];
 
-/** Logistic regression. Steps that overshoot are halved: where the signs tell all apart, whole ones would run away. */
-async function newton(points: readonly Point[], signal: AbortSignal | undefined): Promise<Weights> {
-  const at = (w: Weights, x: Point["x"]) => w[0] * x[0] + w[1] * x[1] + w[2] * x[2];
+/** Logistic regression. Steps that overshoot are halved: where the oosFeatures tell all apart, whole ones would run away. */
+async function newton(
+  points: readonly LabelledFeatures[],
+  signal: AbortSignal | undefined,
+): Promise<Weights> {
+  const at = (w: Weights, x: LabelledFeatures["x"]) => w[0] * x[0] + w[1] * x[1] + w[2] * x[2];
   const loss = (w: Weights) =>
     points.reduce(
       (sum, { x, y, share }) => sum + share * softplus(y === 1 ? -at(w, x) : at(w, x)),
@@ -139,7 +148,7 @@ async function newton(points: readonly Point[], signal: AbortSignal | undefined)
   let weights: Weights = [0, 0, 0];
   let lost = loss(weights);
   for (let n = 0; n < NEWTON_STEPS; n++) {
-    await breathe(signal);
+    await yieldIfDue(signal);
     const gradient = [RIDGE * weights[0], RIDGE * weights[1], 0];
     const hessian = [RIDGE, 0, 0, 0, RIDGE, 0, 0, 0, 1e-9];
     for (const { x, y, share } of points) {
@@ -182,13 +191,16 @@ function solve3(m: readonly number[], v: readonly number[]): number[] {
  * Few are averaged with the prior.
  */
 function thresholdOf(scores: readonly number[]): number {
-  const place = Math.floor((1 - KEPT) * (scores.length + 1) + 1e-9);
+  const place = Math.floor((1 - IN_SCOPE_SHARE) * (scores.length + 1) + 1e-9);
   const reached = scores.toSorted((a, b) => a - b)[place - 1] ?? 0;
   const share = Math.min(1, scores.length / PRIOR.texts);
   return share * reached + (1 - share) * PRIOR.threshold;
 }
 
-export function figuresOf({ partial, whole }: Judged, { temperature, scope }: Calibration): Figures {
+export function classifierMetrics(
+  { partial, whole }: HeldOutScores,
+  { temperature, scope }: Calibration,
+): ClassifierMetrics {
   const [inside, withheld] = [
     partial.filter(({ truth }) => truth >= 0),
     partial.filter(({ truth }) => truth < 0),

@@ -17,12 +17,12 @@ export interface Catalogue {
 }
 
 /** Below three, what is out of scope could not be learnt by withholding some. */
-const LEAST_INTENTS = 3;
-const MOST_INTENTS = 500;
-const LEAST_EXAMPLES = 3;
-export const MOST_EXAMPLES = 200;
+const MIN_INTENTS = 3;
+const MAX_INTENTS = 500;
+const MIN_EXAMPLES = 3;
+export const MAX_EXAMPLES = 200;
 /** Examples in all, which bounds the memory and time of learning: of the catalogue, and of what is learnt beside it. */
-export const MOST_IN_ALL = 20_000;
+export const MAX_IN_ALL = 20_000;
 const MAX_COMPLAINTS = 10;
 
 const words = (most: number) =>
@@ -31,29 +31,29 @@ const Entry = z.strictObject({
   intent: words(256),
   description: words(2_000).or(z.literal("")).default(""),
   examples: z.array(words(4_000), "must be a list of texts")
-    .min(LEAST_EXAMPLES, `has fewer than ${LEAST_EXAMPLES} examples; five or more are better`)
-    .max(MOST_EXAMPLES, `has more than ${MOST_EXAMPLES} examples`),
+    .min(MIN_EXAMPLES, `has fewer than ${MIN_EXAMPLES} examples; five or more are better`)
+    .max(MAX_EXAMPLES, `has more than ${MAX_EXAMPLES} examples`),
 }, {
   error: (issue) =>
     issue.code === "unrecognized_keys" ? `has unknown fields: ${issue.keys.join(", ")}` : undefined,
 });
 const Entries = z.array(Entry, "must be a JSON array of intents")
-  .min(LEAST_INTENTS, `has fewer than ${LEAST_INTENTS} intents`)
-  .max(MOST_INTENTS, `has more than ${MOST_INTENTS} intents`)
-  .refine((all) => all.reduce((sum, { examples }) => sum + examples.length, 0) <= MOST_IN_ALL, {
-    error: `has more than ${MOST_IN_ALL} examples in all`,
+  .min(MIN_INTENTS, `has fewer than ${MIN_INTENTS} intents`)
+  .max(MAX_INTENTS, `has more than ${MAX_INTENTS} intents`)
+  .refine((all) => all.reduce((sum, { examples }) => sum + examples.length, 0) <= MAX_IN_ALL, {
+    error: `has more than ${MAX_IN_ALL} examples in all`,
   });
 
 /** Parses the text of `intents.json`; throws one `invalid` that lists what is wrong. `source` is its path. */
-export function parseCatalogue(o: { text: string; source: string }): Catalogue {
-  const parsed = Entries.safeParse(jsonOf(o));
+export function parseCatalogue(options: { text: string; source: string }): Catalogue {
+  const parsed = Entries.safeParse(jsonOf(options));
   const complaints = parsed.success
     ? duplicates(parsed.data)
     : parsed.error.issues.map(({ path, message }) => `${placeOf(path)}${message}`);
   if (complaints.length > 0) {
     const more = complaints.length - MAX_COMPLAINTS;
     const list = [...complaints.slice(0, MAX_COMPLAINTS), ...more > 0 ? [`and ${more} more`] : []];
-    throw new ParleyError("invalid", `the catalogue ${o.source} cannot be used: ${list.join("; ")}`);
+    throw new ParleyError("invalid", `the catalogue ${options.source} cannot be used: ${list.join("; ")}`);
   }
   const intents = parsed.data!;
   return { intents, version: versionOf(intents) };

@@ -1,9 +1,9 @@
 import { scopeScore } from "./calibrate.ts";
-import { best, evidenceOf, probabilitiesOf } from "./oos_features.ts";
-import type { Fitted } from "./fit.ts";
+import { probabilitiesOf, scoreIntents, topPlaces } from "./oos_features.ts";
+import type { FittedModel } from "./fit.ts";
 
 /** What a text was found to mean. */
-export interface Verdict {
+export interface ClassifiedText {
   /** The best intent; null where the text is out of scope. */
   readonly intent: string | null;
   /** How well the text fits any intent at all, 0..1, to four decimals; in scope from the classifier's threshold on. */
@@ -14,18 +14,18 @@ export interface Verdict {
 
 /** Classifies the vector of one text, in less than a millisecond; `top` is how many intents to tell. */
 export function classify(
-  { intents, learnt, calibration }: Fitted,
+  { intents, learnt, calibration }: FittedModel,
   vector: Float32Array,
   { top = 3 }: { top?: number } = {},
-): Verdict {
-  const evidence = evidenceOf(learnt, vector);
+): ClassifiedText {
+  const evidence = scoreIntents(learnt, vector);
   const probabilities = probabilitiesOf(evidence.logits, calibration.temperature);
-  const ranked = best(probabilities, top).map((k) => ({
+  const ranked = topPlaces(probabilities, top).map((k) => ({
     intent: intents[k]!,
     probability: rounded(probabilities[k]!),
   }));
   const score = scopeScore(evidence, calibration.scope);
-  const intent = score < calibration.threshold ? null : intents[best(probabilities, 1)[0]!]!;
+  const intent = score < calibration.threshold ? null : intents[topPlaces(probabilities, 1)[0]!]!;
   return { intent, score: rounded(score), intents: ranked };
 }
 

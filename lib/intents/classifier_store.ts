@@ -1,8 +1,8 @@
 import { parseModelKey } from "../core/types.ts";
-import type { DocumentStore, KeptClassifier } from "../stores/documents/port.ts";
+import type { DocumentStore, StoredClassifier } from "../stores/documents/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
-import type { Calibration, Figures } from "./calibrate.ts";
-import { type Fitted, startsOf } from "./fit.ts";
+import type { Calibration, ClassifierMetrics } from "./calibrate.ts";
+import { classOffsets, type FittedModel } from "./fit.ts";
 import { type Matrix, matrixOf } from "../ml/matrix.ts";
 import { whitenAll } from "../ml/whitening.ts";
 
@@ -15,7 +15,7 @@ export interface Classifier {
   readonly key: string;
   readonly model: string;
   readonly catalogue: string;
-  readonly fitted: Fitted;
+  readonly fitted: FittedModel;
 }
 
 /** A classifier as text. Numbers are base64 of their 32-bit floats. */
@@ -28,19 +28,21 @@ interface Body {
   readonly factor: string;
   readonly weights: string;
   readonly calibration: Calibration;
-  readonly figures: Figures;
+  readonly figures: ClassifierMetrics;
   /** Vectors of the catalogue's examples, one after another, and which intent each is of. */
   readonly examples: string;
   readonly classes: readonly number[];
 }
 
-export interface KeepOptions extends Omit<Classifier, "fitted"> {
-  readonly fitted: Fitted;
+export interface StoredClassifierOptions extends Omit<Classifier, "fitted"> {
+  readonly fitted: FittedModel;
   /** Of the catalogue alone: those of messages are looked up, so that an erased message is forgotten. */
   readonly examples: readonly { readonly intent: string; readonly vector: Float32Array }[];
 }
 
-export function keptOf({ key, model, catalogue, fitted, examples }: KeepOptions): KeptClassifier {
+export function toStoredClassifier(
+  { key, model, catalogue, fitted, examples }: StoredClassifierOptions,
+): StoredClassifier {
   const { intents, learnt, calibration, figures } = fitted;
   const dimension = learnt.examples.dimension;
   const body: Body = {
@@ -60,14 +62,14 @@ export function keptOf({ key, model, catalogue, fitted, examples }: KeepOptions)
 }
 
 /** The catalogue and the model that the kept classifier was made from; null where there is none that this version reads. */
-export async function keptFrom(
-  o: { documents: Pick<DocumentStore, "classifier">; signal?: AbortSignal | undefined },
+export async function readStoredSource(
+  options: { documents: Pick<DocumentStore, "classifier">; signal?: AbortSignal | undefined },
 ): Promise<Pick<Classifier, "model" | "catalogue"> | null> {
-  return (await readKept(o))?.body ?? null;
+  return (await readStored(options))?.body ?? null;
 }
 
-async function readKept(
-  { documents, signal }: Parameters<typeof keptFrom>[0],
+async function readStored(
+  { documents, signal }: Parameters<typeof readStoredSource>[0],
 ): Promise<{ key: string; body: Body } | null> {
   const kept = await documents.classifier({ signal });
   if (kept === null) return null;
@@ -80,18 +82,18 @@ async function readKept(
  * this version reads.
  */
 export async function openClassifier(
-  o: {
+  options: {
     documents: Pick<DocumentStore, "classifier" | "examples">;
-    vectors: Pick<VectorStores, "of">;
+    vectors: Pick<VectorStores, "forModel">;
     signal?: AbortSignal | undefined;
   },
 ): Promise<Classifier | null> {
-  const kept = await readKept(o);
+  const kept = await readStored(options);
   if (kept === null) return null;
   const { key, body } = kept;
   const whitening = { mean: unpacked(body.mean), factor: unpacked(body.factor) };
-  const { examples, starts } = await memoryOf(o, key, body);
-  const white = await whitenAll(whitening, examples, o.signal);
+  const { examples, starts } = await memoryOf(options, key, body);
+  const white = await whitenAll(whitening, examples, options.signal);
   const learnt = { whitening, weights: unpacked(body.weights), examples: white, starts };
   const { model, catalogue, intents, calibration, figures } = body;
   return { key, model, catalogue, fitted: { intents, learnt, calibration, figures } };
@@ -101,29 +103,29 @@ export async function openClassifier(
 const BATCH = 500;
 
 async function memoryOf(
-  o: Parameters<typeof openClassifier>[0],
+  options: Parameters<typeof openClassifier>[0],
   key: string,
   body: Body,
 ): Promise<{ examples: Matrix; starts: Int32Array }> {
   const own = unpacked(body.examples);
   const model = parseModelKey(body.model);
-  const store = await o.vectors.of({ model, signal: o.signal });
+  const store = await options.vectors.forModel({ model, signal: options.signal });
   const memory = body.classes.map((k, n) => ({
     k,
     vector: own.subarray(n * model.dimension, (n + 1) * model.dimension) as ArrayLike<number>,
   }));
-  const labelled = await o.documents.examples({ classifier: key, signal: o.signal });
+  const labelled = await options.documents.examples({ classifier: key, signal: options.signal });
   for (let at = 0; at < labelled.length; at += BATCH) {
     const batch = labelled.slice(at, at + BATCH);
     const ids = batch.map(({ message_id }) => message_id);
-    const vectors = await store.get({ collection: "messages", ids, signal: o.signal });
+    const vectors = await store.get({ collection: "messages", ids, signal: options.signal });
     for (const { message_id, intent } of batch) {
       const [k, vector] = [body.intents.indexOf(intent), vectors.get(message_id)];
       if (k >= 0 && vector !== undefined) memory.push({ k, vector });
     }
   }
   const sorted = memory.map((one, n) => ({ ...one, n })).sort((a, b) => a.k - b.k || a.n - b.n);
-  const starts = startsOf(Int32Array.from(sorted, ({ k }) => k), body.intents.length);
+  const starts = classOffsets(Int32Array.from(sorted, ({ k }) => k), body.intents.length);
   return { examples: matrixOf(sorted.map(({ vector }) => vector), model.dimension), starts };
 }
 

@@ -11,17 +11,17 @@ const ROUNDS = 25;
 /** Numbers of groups that are tried, as far as there are texts for. */
 const TRIED = [4, 6, 8, 11, 15, 20, 27, 36, 48, 64];
 /** Texts a group has at least on average while numbers are tried. */
-const LEAST_MEAN = 5;
+const MIN_MEAN = 5;
 
 /**
  * Groups vectors by spherical k-means (Dhillon and Modha, 2001), from centres that are far apart, under that number of
  * groups whose silhouette by centres is best; largest group first. `k` sets the number. Nothing is drawn by chance: the
  * same vectors give the same groups.
  */
-export function discover(o: { vectors: readonly Float32Array[]; k?: number }): Group[] {
-  if (o.vectors.length === 0) return [];
-  const rows = centred(o.vectors);
-  const numbers = o.k === undefined ? TRIED.filter((k) => k * LEAST_MEAN <= rows.rows) : [o.k];
+export function discover(options: { vectors: readonly Float32Array[]; k?: number }): Group[] {
+  if (options.vectors.length === 0) return [];
+  const rows = centred(options.vectors);
+  const numbers = options.k === undefined ? TRIED.filter((k) => k * MIN_MEAN <= rows.rows) : [options.k];
   const tried = (numbers.length === 0 ? [1] : numbers).map((k) => cluster(rows, Math.min(k, rows.rows)));
   const best = tried.reduce((a, b) => b.silhouette > a.silhouette ? b : a);
   return best.groups.toSorted((a, b) => b.members.length - a.members.length);

@@ -1,9 +1,15 @@
 import { compareText } from "../core/text.ts";
-import { calibrate, type Calibration, type Figures, figuresOf, type HeldOut } from "./calibrate.ts";
-import { evidenceOf, type Learnt } from "./oos_features.ts";
+import {
+  calibrate,
+  type Calibration,
+  type ClassifierMetrics,
+  classifierMetrics,
+  type HeldOut,
+} from "./calibrate.ts";
+import { type LearntModel, scoreIntents } from "./oos_features.ts";
 import { foldsOf } from "./folds.ts";
 import { fitLogistic } from "../ml/logistic_regression.ts";
-import { breathe, matrixOf } from "../ml/matrix.ts";
+import { matrixOf, yieldIfDue } from "../ml/matrix.ts";
 import { fitWhitening, whitenAll } from "../ml/whitening.ts";
 
 /** A text of a known intent. `key` tells it from the others of that intent, such as a hash of the text. */
@@ -14,19 +20,19 @@ export interface Example {
 }
 
 /** All that a classifier consists of. */
-export interface Fitted {
+export interface FittedModel {
   /** In ascending order; a class is a place in it. */
   readonly intents: readonly string[];
-  readonly learnt: Learnt;
+  readonly learnt: LearntModel;
   readonly calibration: Calibration;
-  readonly figures: Figures;
+  readonly figures: ClassifierMetrics;
 }
 
 /** Each part withholds a third of the intents, and of the others a quarter of the examples. */
 const PARTS = 3;
 const HELD_OUT = 4;
 /** Where fewer texts in scope were judged, the parts are gone through again with other examples held out. */
-const LEAST_JUDGED = 60;
+const MIN_JUDGED = 60;
 /** Texts of one part that are judged at most, of either kind. */
 const JUDGED = 1_000;
 /** Texts judged by all intents from which on no further fold is: the threshold is then right to 1.3 % (one sigma). */
@@ -48,7 +54,7 @@ export interface FitOptions {
  * examples of a dozen intents, a minute of a core for ten thousand of 77; every few milliseconds of it other work gets
  * its turn. Needs two examples of each of three intents.
  */
-export async function fit({ signal, onProgress = () => {}, ...o }: FitOptions): Promise<Fitted> {
+export async function fit({ signal, onProgress = () => {}, ...o }: FitOptions): Promise<FittedModel> {
   const examples = o.examples.toSorted((a, b) =>
     compareText(a.intent, b.intent) || compareText(a.key, b.key)
   );
@@ -77,7 +83,7 @@ export async function fit({ signal, onProgress = () => {}, ...o }: FitOptions): 
   };
   const calibration = await calibrate(held, signal);
   const learnt = await learn(examples, intents, progressOf(judgements.length));
-  return { intents, learnt, calibration, figures: figuresOf(held, calibration) };
+  return { intents, learnt, calibration, figures: classifierMetrics(held, calibration) };
 }
 
 type LearnOptions = Pick<FitOptions, "signal" | "onProgress">;
@@ -87,18 +93,18 @@ export async function learn(
   examples: readonly Example[],
   intents: readonly string[],
   { signal, onProgress }: LearnOptions = {},
-): Promise<Learnt> {
+): Promise<LearntModel> {
   const places = new Map(intents.map((intent, k) => [intent, k]));
   const classes = Int32Array.from(examples, ({ intent }) => places.get(intent)!);
   const rows = matrixOf(examples.map(({ vector }) => vector), examples[0]!.vector.length);
   const whitening = await fitWhitening(rows, classes, { signal });
   const white = await whitenAll(whitening, rows, signal);
   const weights = await fitLogistic(white, classes, intents.length, { signal, onProgress });
-  return { whitening, weights, examples: white, starts: startsOf(classes, intents.length) };
+  return { whitening, weights, examples: white, starts: classOffsets(classes, intents.length) };
 }
 
 /** Where each class begins in a list in order of class, and its length at the end. */
-export function startsOf(classes: Int32Array, count: number): Int32Array {
+export function classOffsets(classes: Int32Array, count: number): Int32Array {
   const starts = new Int32Array(count + 1);
   for (const k of classes) starts[k + 1]!++;
   for (let k = 0; k < count; k++) starts[k + 1]! += starts[k]!;
@@ -121,7 +127,7 @@ function planOf(
 ): Judgement[] {
   const plan: Judgement[] = [];
   let judged = 0;
-  for (let round = 0; round < HELD_OUT && judged < LEAST_JUDGED; round++) {
+  for (let round = 0; round < HELD_OUT && judged < MIN_JUDGED; round++) {
     for (let part = 0; part < PARTS; part++) {
       const among = intents.filter((_, k) => k % PARTS !== part);
       const known = examples.filter(({ intent }) => among.includes(intent));
@@ -149,13 +155,13 @@ function planOf(
   return plan;
 }
 
-async function judge({ among, learnt, texts }: Judgement, o: LearnOptions): Promise<HeldOut[]> {
+async function judge({ among, learnt, texts }: Judgement, options: LearnOptions): Promise<HeldOut[]> {
   const places = new Map(among.map((intent, k) => [intent, k]));
-  const fitted = await learn(learnt, among, o);
+  const fitted = await learn(learnt, among, options);
   const held: HeldOut[] = [];
   for (const { intent, vector } of texts) {
-    await breathe(o.signal);
-    held.push({ evidence: evidenceOf(fitted, vector), truth: places.get(intent) ?? -1 });
+    await yieldIfDue(options.signal);
+    held.push({ evidence: scoreIntents(fitted, vector), truth: places.get(intent) ?? -1 });
   }
   return held;
 }

@@ -1,5 +1,5 @@
 import type { Example } from "./fit.ts";
-import { breathe } from "../ml/matrix.ts";
+import { yieldIfDue } from "../ml/matrix.ts";
 
 /**
  * From this cosine on, two examples of an intent differ by a comma or a filler. Further ones are apart as new messages
@@ -44,7 +44,7 @@ export async function foldsOf(
 async function groupsOf(examples: readonly Example[], signal?: AbortSignal): Promise<Example[][]> {
   const distances = examples.map(() => new Float64Array(examples.length));
   for (let n = 1; n < examples.length; n++) {
-    await breathe(signal);
+    await yieldIfDue(signal);
     for (let other = 0; other < n; other++) {
       const distance = 1 - cosine(examples[n]!.vector, examples[other]!.vector);
       distances[n]![other] = distances[other]![n] = distance;

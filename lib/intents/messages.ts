@@ -4,13 +4,13 @@ import type { Classification, DocumentStore } from "../stores/documents/port.ts"
 import type { VectorStore } from "../stores/vectors/port.ts";
 import { classify } from "./classifier.ts";
 import type { Classifier } from "./classifier_store.ts";
-import { breathe } from "../ml/matrix.ts";
-import { hashOf } from "./train.ts";
+import { yieldIfDue } from "../ml/matrix.ts";
+import { textHash } from "./train.ts";
 
 /** Messages that are read and written by one call; what a killed attempt classifies again at the most. */
 const PAGE = 500;
 
-export interface Classified {
+export interface ClassifiedCounts {
   readonly classified: number;
   /** Of those, the ones that fit no intent. */
   readonly out_of_scope: number;
@@ -25,26 +25,26 @@ export interface Classified {
  * it need not do again: interrupted, it goes on where it was. `onPage` is told after each page.
  */
 export async function classifyMessages(
-  o: {
+  options: {
     classifier: Classifier;
     documents: Pick<DocumentStore, "unclassified" | "classify">;
     vectors: Pick<VectorStore, "hashes" | "get">;
     signal?: AbortSignal | undefined;
-    onPage?: (done: Classified) => void;
+    onPage?: (done: ClassifiedCounts) => void;
   },
-): Promise<Classified> {
-  const { documents, signal } = o;
+): Promise<ClassifiedCounts> {
+  const { documents, signal } = options;
   const done = { classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
   const pages = pagesOf((after, limit) =>
-    documents.unclassified({ classifier: o.classifier.key, after, limit, signal })
+    documents.unclassified({ classifier: options.classifier.key, after, limit, signal })
   );
   for await (const page of pages) {
-    const rows = await verdictsOf(o, page);
+    const rows = await verdictsOf(options, page);
     done.changed += await documents.classify({ rows, signal });
     done.classified += rows.length;
     done.out_of_scope += rows.filter(({ intent }) => intent === null).length;
     done.waiting += page.length - rows.length;
-    o.onPage?.(done);
+    options.onPage?.(done);
   }
   return done;
 }
@@ -75,9 +75,9 @@ async function verdictsOf(
   const [hashes, rows] = [await vectors.hashes(of), await vectors.get(of)];
   const found: Classification[] = [];
   for (const { message_id, message } of page) {
-    await breathe(signal);
+    await yieldIfDue(signal);
     const vector = rows.get(message_id);
-    if (vector === undefined || hashes.get(message_id) !== hashOf(message)) continue;
+    if (vector === undefined || hashes.get(message_id) !== textHash(message)) continue;
     const { intent, score } = classify(classifier.fitted, vector, { top: 1 });
     found.push({ message_id, intent, score, classifier: classifier.key });
   }

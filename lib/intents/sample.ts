@@ -4,7 +4,7 @@ import type { Message } from "../core/types.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 
 /** Texts that a sample may have; longer ones say more than one thing. */
-const MOST_CHARACTERS = 500;
+const MAX_CHARACTERS = 500;
 
 interface Drawn {
   readonly hash: string;
@@ -17,19 +17,19 @@ interface Drawn {
  * same ones each time. Each text once.
  */
 export async function sampleUnlabelled(
-  o: { documents: Pick<DocumentStore, "unlabelled">; size: number; signal?: AbortSignal },
+  options: { documents: Pick<DocumentStore, "unlabelled">; size: number; signal?: AbortSignal },
 ): Promise<{ message_id: string; text: string }[]> {
   let drawn: Drawn[] = [];
-  const cut = () => drawn = drawn.sort((a, b) => a.hash < b.hash ? -1 : 1).slice(0, o.size);
+  const cut = () => drawn = drawn.sort((a, b) => a.hash < b.hash ? -1 : 1).slice(0, options.size);
   const page = (after: string | null, limit: number) =>
-    o.documents.unlabelled({ after, limit, signal: o.signal });
+    options.documents.unlabelled({ after, limit, signal: options.signal });
   const seen = new Set<string>();
   for await (const { message_id, message } of paged<Message>(1_000, (row) => row.message_id, page)) {
     const text = message.trim();
-    if (text.length > MOST_CHARACTERS || seen.has(text)) continue;
+    if (text.length > MAX_CHARACTERS || seen.has(text)) continue;
     drawn.push({ hash: createHash("sha256").update(message_id).digest("hex"), message_id, text });
     seen.add(text);
-    if (drawn.length < 2 * o.size) continue;
+    if (drawn.length < 2 * options.size) continue;
     cut();
     seen.clear();
     for (const one of drawn) seen.add(one.text);

@@ -4,14 +4,14 @@ import type { Embedder } from "../embed/port.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
-import { classify, type Verdict } from "./classifier.ts";
+import { type ClassifiedText, classify } from "./classifier.ts";
 import { type Classifier, openClassifier } from "./classifier_store.ts";
-import { breathe } from "../ml/matrix.ts";
+import { yieldIfDue } from "../ml/matrix.ts";
 
 export interface IntentStores {
   readonly analytics: Pick<AnalyticsStore, "published">;
   readonly documents: Pick<DocumentStore, "classifier" | "examples">;
-  readonly vectors: Pick<VectorStores, "of">;
+  readonly vectors: Pick<VectorStores, "forModel">;
 }
 
 /** Verdicts on texts, in their order, and by what they came about. */
@@ -20,7 +20,7 @@ export interface Classifications {
   readonly model: string;
   /** From this score on a text is in scope. */
   readonly threshold: number;
-  readonly results: readonly Verdict[];
+  readonly results: readonly ClassifiedText[];
 }
 
 /** Classifies texts as the pipeline classifies messages. Model and classifier are opened when first needed. */
@@ -29,23 +29,23 @@ export class IntentService {
   private opened: { readonly version: number; readonly classifier: Promise<Classifier> } | null = null;
 
   /** `embedder` opens the configured model; whoever gives it closes what it opened. */
-  constructor(private readonly o: { stores: IntentStores; embedder?: () => Promise<Embedder> }) {}
+  constructor(private readonly options: { stores: IntentStores; embedder?: () => Promise<Embedder> }) {}
 
   /**
    * Throws `unavailable` where nothing is published, there is no classifier for the published model, or that model
    * cannot be opened here.
    */
   async classify(
-    o: { texts: readonly string[]; top?: number; signal?: AbortSignal },
+    options: { texts: readonly string[]; top?: number; signal?: AbortSignal },
   ): Promise<Classifications> {
-    const signal = o.signal === undefined ? {} : { signal: o.signal };
+    const signal = options.signal === undefined ? {} : { signal: options.signal };
     const classifier = await this.classifier();
     const embedder = await this.embedderFor(classifier);
-    const vectors = await embedder.embed({ texts: o.texts, ...signal });
-    const results: Verdict[] = [];
+    const vectors = await embedder.embed({ texts: options.texts, ...signal });
+    const results: ClassifiedText[] = [];
     for (const vector of vectors) {
-      await breathe(o.signal);
-      results.push(classify(classifier.fitted, vector, o));
+      await yieldIfDue(options.signal);
+      results.push(classify(classifier.fitted, vector, options));
     }
     const { key, model, fitted } = classifier;
     return { classifier: key, model, threshold: fitted.calibration.threshold, results };
@@ -53,7 +53,7 @@ export class IntentService {
 
   /** Read anew with each data version, which is when a new classifier's findings begin to count. */
   private async classifier(): Promise<Classifier> {
-    const published = await this.o.stores.analytics.published();
+    const published = await this.options.stores.analytics.published();
     if (published === null) throw unavailable("no data has been published yet: run `deno task pipeline`");
     if (this.opened?.version !== published.version) {
       const classifier = this.open();
@@ -69,7 +69,7 @@ export class IntentService {
   }
 
   private async open(): Promise<Classifier> {
-    const classifier = await openClassifier(this.o.stores);
+    const classifier = await openClassifier(this.options.stores);
     if (classifier !== null) return classifier;
     throw unavailable(
       "no intents have been learnt: set PARLEY_INTENTS to a catalogue and run `deno task pipeline run intents`",
@@ -87,7 +87,7 @@ export class IntentService {
   }
 
   private embedder(): Promise<Embedder> {
-    const { embedder } = this.o;
+    const { embedder } = this.options;
     if (embedder === undefined) return Promise.reject(unavailable("this process has no embedding model"));
     return this.embedding ??= embedder().catch((error) => {
       this.embedding = null;

@@ -5,14 +5,14 @@ import { modelKey } from "../core/types.ts";
 import type { Embedder } from "../embed/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
-import type { Figures } from "./calibrate.ts";
-import { type Catalogue, MOST_EXAMPLES, MOST_IN_ALL } from "./catalogue.ts";
+import type { ClassifierMetrics } from "./calibrate.ts";
+import { type Catalogue, MAX_EXAMPLES, MAX_IN_ALL } from "./catalogue.ts";
 import { type Example, fit } from "./fit.ts";
-import { CLASSIFIER_VERSION, keptOf } from "./classifier_store.ts";
+import { CLASSIFIER_VERSION, toStoredClassifier } from "./classifier_store.ts";
 
 export interface TrainOptions {
   readonly catalogue: Catalogue;
-  readonly documents: Pick<DocumentStore, "labelled" | "keepClassifier">;
+  readonly documents: Pick<DocumentStore, "labelled" | "saveClassifier">;
   readonly vectors: VectorStore;
   readonly embedder: Embedder;
   readonly signal?: AbortSignal | undefined;
@@ -31,31 +31,31 @@ export interface Trained {
   readonly model: string;
   /** Examples of the catalogue, and messages with a given intent. */
   readonly examples: { readonly catalogue: number; readonly labelled: number };
-  readonly figures: Figures;
+  readonly figures: ClassifierMetrics;
 }
 
 /**
  * Fits a classifier to the catalogue's examples and to the newest messages that were given one of its intents, and
  * keeps it in the place of the one before. Equal input gives an equal classifier under an equal key.
  */
-export async function train(o: TrainOptions): Promise<Trained> {
-  const { catalogue, embedder, signal, log = () => {}, onProgress = () => {} } = o;
+export async function train(options: TrainOptions): Promise<Trained> {
+  const { catalogue, embedder, signal, log = () => {}, onProgress = () => {} } = options;
   const model = modelKey(embedder.model);
-  if (modelKey(o.vectors.model) !== model) {
+  if (modelKey(options.vectors.model) !== model) {
     throw new ParleyError(
       "mismatch",
       `the vectors are of another model than ${model}, which embeds the catalogue`,
     );
   }
-  const described = await ofCatalogue(o);
-  const labelled = await ofMessages(o, new Set(described.map(({ key }) => key)));
+  const described = await ofCatalogue(options);
+  const labelled = await ofMessages(options, new Set(described.map(({ key }) => key)));
   const examples = [...described, ...labelled.map(({ message_id: _, ...example }) => example)];
   log(`learning ${catalogue.intents.length} intents from ${examples.length} examples`);
   const onShare = (share: number) => onProgress(Math.round(HUNDREDTHS * share), HUNDREDTHS);
   const fitted = await fit({ examples, signal, onProgress: onShare });
   const key = keyOf(catalogue, model, examples);
-  await o.documents.keepClassifier({
-    classifier: keptOf({ key, model, catalogue: catalogue.version, fitted, examples: described }),
+  await options.documents.saveClassifier({
+    classifier: toStoredClassifier({ key, model, catalogue: catalogue.version, fitted, examples: described }),
     examples: labelled.map(({ message_id }) => message_id),
     signal,
   });
@@ -81,7 +81,7 @@ async function ofCatalogue(
   for (let at = 0; at < texts.length; at += TEXTS_A_REPORT) {
     const some = texts.slice(at, at + TEXTS_A_REPORT);
     const vectors = await embedder.embed({ texts: some.map(({ text }) => text), ...signal && { signal } });
-    some.forEach(({ intent, text }, n) => found.push({ intent, key: hashOf(text), vector: vectors[n]! }));
+    some.forEach(({ intent, text }, n) => found.push({ intent, key: textHash(text), vector: vectors[n]! }));
     onProgress(found.length, texts.length);
   }
   return found;
@@ -95,7 +95,7 @@ async function ofMessages(
   { catalogue, documents, vectors, signal }: TrainOptions,
   known: Set<string>,
 ): Promise<(Example & { message_id: string })[]> {
-  const most = Math.min(MOST_EXAMPLES, Math.floor(MOST_IN_ALL / catalogue.intents.length));
+  const most = Math.min(MAX_EXAMPLES, Math.floor(MAX_IN_ALL / catalogue.intents.length));
   const found: (Example & { message_id: string })[] = [];
   for (const { intent } of catalogue.intents) {
     const ids = await documents.labelled({ intent, limit: most, signal });
@@ -112,6 +112,6 @@ async function ofMessages(
 }
 
 /** As the vectors' content hash. */
-export function hashOf(text: string): string {
+export function textHash(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }

@@ -4,11 +4,11 @@ import { causeOf } from "../core/errors.ts";
 import type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "../stores/runs/port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { eventsOf } from "./events.ts";
-import { post, type SinkAddress, type Verdict } from "./sink.ts";
+import { type Delivery, post, type SinkAddress } from "./sink.ts";
 
 /** Attempts that are taken at a time, and how long others let them be where this process dies. */
 const BATCH = 20;
-const HOLD_MS = 60_000;
+const REDELIVERY_MS = 60_000;
 /** When an attempt is tried again that the sink refused: what would help, such as a newer sink, takes time. */
 const REFUSED_MS = 3_600_000;
 /** Pauses while the sink fails. */
@@ -46,9 +46,9 @@ export class LineageSender {
   /** Rounds on end in which nothing came through. */
   private failures = 0;
   /** What the log was told last. */
-  private told: Verdict["kind"] = "taken";
+  private told: Delivery["kind"] = "taken";
 
-  constructor(private readonly o: SenderOptions) {
+  constructor(private readonly options: SenderOptions) {
     this.running = this.run();
   }
 
@@ -56,7 +56,7 @@ export class LineageSender {
   async close(): Promise<void> {
     this.closing = true;
     this.wake();
-    const timer = setTimeout(() => this.aborted.abort(), this.o.flush_ms ?? 2_000);
+    const timer = setTimeout(() => this.aborted.abort(), this.options.flush_ms ?? 2_000);
     await this.running;
     clearTimeout(timer);
   }
@@ -74,10 +74,10 @@ export class LineageSender {
 
   /** Sends what is due, up to the first failure. Returns how long to wait until the next round. */
   private async round(): Promise<number> {
-    const { outbox, clock } = this.o;
+    const { outbox, clock } = this.options;
     const now = clock.now();
-    const taken = await outbox.takeUnsent({ now, again_at: now + HOLD_MS, limit: BATCH });
-    const verdicts: Verdict[] = [];
+    const taken = await outbox.takeUnsent({ now, again_at: now + REDELIVERY_MS, limit: BATCH });
+    const verdicts: Delivery[] = [];
     for (const each of taken) {
       const verdict = await this.send(each);
       verdicts.push(verdict);
@@ -89,8 +89,8 @@ export class LineageSender {
     return wait_ms;
   }
 
-  private async send(unsent: UnsentAttempt): Promise<Verdict> {
-    const { sink, version, timeout_ms = 10_000 } = this.o;
+  private async send(unsent: UnsentAttempt): Promise<Delivery> {
+    const { sink, version, timeout_ms = 10_000 } = this.options;
     for (const event of eventsOf(unsent, { namespace: sink.namespace, version })) {
       const verdict = await post(sink, event, { timeout_ms, signal: this.aborted.signal });
       if (verdict.kind !== "taken") return verdict;
@@ -98,8 +98,8 @@ export class LineageSender {
     return { kind: "taken" };
   }
 
-  private waitAfter(verdicts: readonly Verdict[]): number {
-    const { poll_ms = 1_000 } = this.o;
+  private waitAfter(verdicts: readonly Delivery[]): number {
+    const { poll_ms = 1_000 } = this.options;
     const last = verdicts.at(-1);
     if (last?.kind === "failed") {
       this.failures = verdicts.length > 1 ? 1 : this.failures + 1;
@@ -110,24 +110,24 @@ export class LineageSender {
   }
 
   private backoff(): number {
-    return backoff({ tries: this.failures, ...BACKOFF, random: this.o.random });
+    return backoff({ tries: this.failures, ...BACKOFF, random: this.options.random });
   }
 
   /** Says of each attempt that was taken when it is due again. */
-  private async settle(taken: readonly UnsentAttempt[], verdicts: readonly Verdict[], wait_ms: number) {
-    const now = this.o.clock.now();
+  private async settle(taken: readonly UnsentAttempt[], verdicts: readonly Delivery[], wait_ms: number) {
+    const now = this.options.clock.now();
     const again = { taken: null, refused: now + REFUSED_MS, failed: now + wait_ms };
     const groups = Map.groupBy(
       taken.keys(),
       (i) => i in verdicts ? again[verdicts[i]!.kind] : taken[i]!.due_at,
     );
     for (const [again_at, at] of groups) {
-      await this.o.outbox.settleUnsent({ attempts: at.map((i) => keyOf(taken[i]!)), again_at });
+      await this.options.outbox.markSent({ attempts: at.map((i) => keyOf(taken[i]!)), again_at });
     }
   }
 
   /** Logs how it goes, once until it goes otherwise. */
-  private tell(taken: readonly UnsentAttempt[], verdicts: readonly Verdict[]): void {
+  private tell(taken: readonly UnsentAttempt[], verdicts: readonly Delivery[]): void {
     if (verdicts.length === 0 || this.aborted.signal.aborted) return;
     const last = verdicts.length - 1;
     const refused = verdicts.findIndex(({ kind }) => kind === "refused");
@@ -135,20 +135,20 @@ export class LineageSender {
     const verdict = verdicts[at]!;
     if (verdict.kind === this.told) return;
     this.told = verdict.kind;
-    const { host } = this.o.sink.url;
-    if (verdict.kind === "taken") return this.o.log.info("lineage reaches {host} again", { host });
+    const { host } = this.options.sink.url;
+    if (verdict.kind === "taken") return this.options.log.info("lineage reaches {host} again", { host });
     const what = verdict.kind === "failed"
       ? "the lineage sink {host} {said}; what ends meanwhile is sent later"
       : "the lineage sink {host} {said} to {task}, attempt {attempt} of {run_id}; it is tried again each hour";
     const { task_id: task, ...of } = keyOf(taken[at]!);
-    this.o.log.warning(what, { host, said: verdict.said, task, ...of });
+    this.options.log.warning(what, { host, said: verdict.said, task, ...of });
   }
 
   /** What was taken comes back by itself. */
   private storeFailed(error: unknown): number {
     this.failures++;
     if (this.told !== "failed") {
-      this.o.log.warning("lineage is sent later: {cause}", { cause: causeOf(error) });
+      this.options.log.warning("lineage is sent later: {cause}", { cause: causeOf(error) });
     }
     this.told = "failed";
     return this.backoff();

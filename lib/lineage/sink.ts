@@ -25,7 +25,7 @@ export function sinkAt({ url: given, key }: { url: URL; key: string | null }): S
 }
 
 /** How a sink took an event. `said` is for a log: it names no data, as an answer's own words might. */
-export type Verdict =
+export type Delivery =
   | { readonly kind: "taken" }
   /** Will not have this event; another may do. */
   | { readonly kind: "refused"; readonly said: string }
@@ -36,12 +36,12 @@ export type Verdict =
 export async function post(
   { url, key }: SinkAddress,
   event: RunEvent,
-  o: { timeout_ms: number; signal: AbortSignal },
-): Promise<Verdict> {
+  options: { timeout_ms: number; signal: AbortSignal },
+): Promise<Delivery> {
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), o.timeout_ms);
-  const stopListening = onAbort(o.signal, () => limit.abort());
-  if (o.signal.aborted) limit.abort();
+  const timer = setTimeout(() => limit.abort(), options.timeout_ms);
+  const stopListening = onAbort(options.signal, () => limit.abort());
+  if (options.signal.aborted) limit.abort();
   try {
     const { status, headers, body } = await fetch(url, {
       method: "POST",
@@ -67,7 +67,7 @@ export async function post(
 /** Client errors that are no word about the event: a wrong key or path, or a sink that is busy. */
 const NOT_THE_EVENT: readonly number[] = [401, 403, 404, 405, 407, 408, 425, 429];
 
-function verdictOf(status: number, retry_after: string | null): Verdict {
+function verdictOf(status: number, retry_after: string | null): Delivery {
   if (status >= 200 && status < 300) return { kind: "taken" };
   const said = `answers with HTTP ${status}${hintOf(status)}`;
   if (status >= 400 && status < 500 && !NOT_THE_EVENT.includes(status)) return { kind: "refused", said };

@@ -7,8 +7,8 @@ const HALVINGS = 20;
 export type Objective = (point: Float64Array, gradient: Float64Array) => Promise<number>;
 
 interface Step {
-  readonly moved: Float64Array;
-  readonly turned: Float64Array;
+  readonly s: Float64Array;
+  readonly y: Float64Array;
   readonly curvature: number;
 }
 
@@ -44,10 +44,10 @@ export async function minimise(
   }
 }
 
-function remember(steps: Step[], moved: Float64Array, turned: Float64Array): void {
-  const curvature = inner(moved, turned);
+function remember(steps: Step[], s: Float64Array, y: Float64Array): void {
+  const curvature = inner(s, y);
   if (curvature <= 0) return;
-  steps.push({ moved, turned, curvature });
+  steps.push({ s, y, curvature });
   if (steps.length > MEMORY) steps.shift();
 }
 
@@ -55,16 +55,16 @@ function remember(steps: Step[], moved: Float64Array, turned: Float64Array): voi
 function directionOf(gradient: Float64Array, steps: readonly Step[]): Float64Array {
   const direction = gradient.map((value) => -value);
   const shares: number[] = [];
-  for (const { moved, turned, curvature } of steps.toReversed()) {
-    const share = inner(moved, direction) / curvature;
+  for (const { s, y, curvature } of steps.toReversed()) {
+    const share = inner(s, direction) / curvature;
     shares.unshift(share);
-    add(direction, -share, turned);
+    add(direction, -share, y);
   }
   const last = steps.at(-1);
-  const scale = last === undefined ? 1 : last.curvature / inner(last.turned, last.turned);
+  const scale = last === undefined ? 1 : last.curvature / inner(last.y, last.y);
   for (let i = 0; i < direction.length; i++) direction[i]! *= scale;
-  steps.forEach(({ moved, turned, curvature }, n) => {
-    add(direction, shares[n]! - inner(turned, direction) / curvature, moved);
+  steps.forEach(({ s, y, curvature }, n) => {
+    add(direction, shares[n]! - inner(y, direction) / curvature, s);
   });
   return direction;
 }

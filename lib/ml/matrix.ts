@@ -50,15 +50,15 @@ export function logSumExp(values: Float64Array): number {
 }
 
 /** How long arithmetic continues before other work gets its turn. */
-const TURN_MS = 5;
+const SLICE_MS = 5;
 let turnBegan = 0;
 
 /**
  * Between stretches of arithmetic of less than a millisecond or two: lets timers and sockets have their turn if the
  * last one was some milliseconds ago, and heeds the signal.
  */
-export async function breathe(signal?: AbortSignal): Promise<void> {
-  if (performance.now() - turnBegan < TURN_MS) return signal?.throwIfAborted();
+export async function yieldIfDue(signal?: AbortSignal): Promise<void> {
+  if (performance.now() - turnBegan < SLICE_MS) return signal?.throwIfAborted();
   await yieldToEventLoop({ signal });
   turnBegan = performance.now();
 }

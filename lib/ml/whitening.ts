@@ -1,11 +1,11 @@
-import { breathe, dot, type Matrix, matrixOf, rowOf } from "./matrix.ts";
+import { dot, type Matrix, matrixOf, rowOf, yieldIfDue } from "./matrix.ts";
 
 /** How much of the scatter within intents is taken for the same in every direction; `deno task bench intents` tries some. */
 const SHRINKAGE = 0.8;
 /** Rows that the scatter is taken from at most, evenly spaced. */
 const SCATTER_ROWS = 4_096;
 /** Keeps the scatter of examples that are all alike from vanishing. */
-const LEAST_SCATTER = 1e-6;
+const MIN_SCATTER = 1e-6;
 
 /**
  * A map that takes the mean away and makes the scatter within intents round, as linear discriminant analysis does, so
@@ -61,7 +61,7 @@ async function scatterOf(
       const by = off[i]!;
       for (let j = 0; j <= i; j++, k++) scatter[k]! += by * off[j]!;
     }
-    await breathe(signal);
+    await yieldIfDue(signal);
   }
   return scatter.map((value) => value / Math.max(1, used));
 }
@@ -70,7 +70,7 @@ function shrink(scatter: Float64Array, d: number, shrinkage: number): void {
   let trace = 0;
   for (let i = 0; i < d; i++) trace += scatter[diagonal(i)]!;
   for (let k = 0; k < scatter.length; k++) scatter[k]! *= 1 - shrinkage;
-  const even = Math.max(shrinkage * trace / d, LEAST_SCATTER);
+  const even = Math.max(shrinkage * trace / d, MIN_SCATTER);
   for (let i = 0; i < d; i++) scatter[diagonal(i)]! += even;
 }
 
@@ -78,7 +78,7 @@ function shrink(scatter: Float64Array, d: number, shrinkage: number): void {
 export async function cholesky(matrix: Float64Array, d: number, signal?: AbortSignal): Promise<Float64Array> {
   const factor = new Float64Array(matrix.length);
   for (let i = 0; i < d; i++) {
-    await breathe(signal);
+    await yieldIfDue(signal);
     const row = start(i);
     for (let j = 0; j < i; j++) {
       factor[row + j] = (matrix[row + j]! - dot(factor, row, factor, start(j), j)) / factor[diagonal(j)]!;
@@ -105,7 +105,7 @@ export function whiten({ mean, factor }: Whitening, vector: Float64Array): Float
 export async function whitenAll(whitening: Whitening, rows: Matrix, signal?: AbortSignal): Promise<Matrix> {
   const done: Float64Array[] = [];
   for (let n = 0; n < rows.rows; n++) {
-    await breathe(signal);
+    await yieldIfDue(signal);
     done.push(whiten(whitening, rowOf(rows, n)));
   }
   return matrixOf(done, rows.dimension);

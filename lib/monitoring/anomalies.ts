@@ -13,14 +13,14 @@ import { type Anomaly, anomalyId, bySeverity, type Subject, subjectName } from "
 import { checkAnomalies, type CheckedStores, isCompared } from "../data_checks/data_checks.ts";
 import { EmptiedStore } from "../data_checks/emptied_store.ts";
 import { engagementAnomalies } from "./engagement_anomalies.ts";
-import type { Episodes } from "./incidents.ts";
-import { recordedFindings } from "./check_results.ts";
+import type { Incidents } from "./incidents.ts";
+import { readCheckResults } from "./check_results.ts";
 import { type Health, type HealthFacts, healthOf } from "./health.ts";
 import { historyAnomalies, pastFailures } from "./run_anomalies.ts";
-import { lateAnomalies, pastLate, schedulerAnomalies } from "./schedule_anomalies.ts";
+import { lateRunAnomalies, pastLateRuns, schedulerAnomalies } from "./schedule_anomalies.ts";
 import { servingAnomalies } from "./serving_anomalies.ts";
 import { sourceAnomalies } from "./source_anomalies.ts";
-import { outOfScopeAnomalies, scopeShares } from "./oos_share.ts";
+import { oosAnomalies, oosShares } from "./oos_share.ts";
 import { ended, LOOK_BACK_DAYS, MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
 
 export interface AnomalyOptions {
@@ -65,9 +65,12 @@ export interface Anomalies extends Pick<Findings, "generated_at" | "since" | "pa
 }
 
 /** {@link findAnomalies}, and what of it counts. */
-export async function detectAnomalies(o: AnomalyOptions): Promise<Anomalies> {
-  const [found, acknowledgements] = await Promise.all([findAnomalies(o), acknowledgementsOf(o.runs)]);
-  return judge(found, acknowledgements, o.clock.now());
+export async function detectAnomalies(options: AnomalyOptions): Promise<Anomalies> {
+  const [found, acknowledgements] = await Promise.all([
+    findAnomalies(options),
+    acknowledgementsOf(options.runs),
+  ]);
+  return judge(found, acknowledgements, options.clock.now());
 }
 
 /** None where the run store does not answer, which the findings tell. */
@@ -96,24 +99,26 @@ export function judge(
  * row counts than usual, bad rows, faulty vectors, stores that disagree, engagement and serving. A store that cannot be
  * asked is an anomaly itself, and the rest is looked at all the same. Reads only.
  */
-export async function findAnomalies(o: AnomalyOptions): Promise<Findings> {
-  const now = o.clock.now();
-  const since = iso(now - (o.days ?? LOOK_BACK_DAYS) * DAY_MS);
+export async function findAnomalies(options: AnomalyOptions): Promise<Findings> {
+  const now = options.clock.now();
+  const since = iso(now - (options.days ?? LOOK_BACK_DAYS) * DAY_MS);
   const [newest, recorded]: [RunHistory[], Anomaly[]] = [[], []];
-  const published = publishedOf(o.analytics);
+  const published = publishedOf(options.analytics);
   const looked = await Promise.all([
-    ...Object.entries(o.answering ?? {}).map(([store, ask]) =>
+    ...Object.entries(options.answering ?? {}).map(([store, ask]) =>
       looking(store, now, () => ask().then(() => openOnly([])))
     ),
-    ...o.dags.map((dag) => looking("runs", now, () => ofDag(o, dag, { now, since, newest, recorded }))),
-    looking("runs", now, () => schedulerAnomalies(o.runs, o.dags, now).then(openOnly)),
-    looking("analytics", now, () => engagementAnomalies(o.analytics, now)),
-    ...o.indexes === undefined ? [] : [o.indexes(now).then(openOnly, noneIfUnavailable)],
-    ...o.stores === undefined
+    ...options.dags.map((dag) =>
+      looking("runs", now, () => ofDag(options, dag, { now, since, newest, recorded }))
+    ),
+    looking("runs", now, () => schedulerAnomalies(options.runs, options.dags, now).then(openOnly)),
+    looking("analytics", now, () => engagementAnomalies(options.analytics, now)),
+    ...options.indexes === undefined ? [] : [options.indexes(now).then(openOnly, noneIfUnavailable)],
+    ...options.stores === undefined
       ? []
-      : [looking("data", now, () => checkAnomalies(o.stores!, now).then(openOnly))],
+      : [looking("data", now, () => checkAnomalies(options.stores!, now).then(openOnly))],
   ]);
-  const serving = servingAnomalies(o.serving ?? [], atOf(await published));
+  const serving = servingAnomalies(options.serving ?? [], atOf(await published));
   const all = [...looked, serving];
   const open = sinceRecorded(toldOnce(all.flatMap((each) => each.open)), recorded);
   // Days of engagement are read further back than they are asked for, since each is judged by those before it.
@@ -173,12 +178,12 @@ function sinceRecorded(open: readonly Anomaly[], recorded: readonly Anomaly[]): 
 
 const UNREACHABLE = "store_unreachable";
 
-function openOnly(open: readonly Anomaly[]): Episodes {
+function openOnly(open: readonly Anomaly[]): Incidents {
   return { open, past: [] };
 }
 
 /** A store that cannot be read is found by its own question. */
-function noneIfUnavailable(error: unknown): Episodes {
+function noneIfUnavailable(error: unknown): Incidents {
   if (error instanceof ParleyError) return openOnly([]);
   throw error;
 }
@@ -192,24 +197,24 @@ async function ofDag(
     newest: RunHistory[];
     recorded: Anomaly[];
   },
-): Promise<Episodes> {
+): Promise<Incidents> {
   const [history, found, late, shares, sources] = await Promise.all([
     runs.history({ dag_id: dag.id, since, limit: MAX_RUNS }),
-    recordedFindings(runs, dag, since),
-    lateAnomalies(runs, dag, now),
-    scopeShares(runs, dag, since),
+    readCheckResults(runs, dag, since),
+    lateRunAnomalies(runs, dag, now),
+    oosShares(runs, dag, since),
     sourceAnomalies(runs, dag, since),
   ]);
   newest.push(...history);
   recorded.push(...found.stores);
   // What is compared live need not be told by the last check again.
-  const scope = outOfScopeAnomalies(shares);
+  const scope = oosAnomalies(shares);
   const current = found.stores.filter((one) => stores === undefined || !isCompared(one));
   return {
     open: [...historyAnomalies(dag, history, now), ...late, ...current, ...scope.open, ...sources.open],
     past: [
       ...pastFailures(dag, history),
-      ...pastLate(dag, history),
+      ...pastLateRuns(dag, history),
       ...stagesOver(found.stages, history.find(ended)),
       ...found.past,
       ...scope.past,
@@ -232,7 +237,7 @@ const CAUSE: Readonly<Record<string, string>> = {
 };
 
 /** Does one part of the looking; where its store fails, that is the anomaly. */
-async function looking(store: string, now: number, look: () => Promise<Episodes>): Promise<Episodes> {
+async function looking(store: string, now: number, look: () => Promise<Incidents>): Promise<Incidents> {
   try {
     return await look();
   } catch (error) {

@@ -2,7 +2,7 @@ import { z } from "../../deps.ts";
 import { KINDS } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
 import { type Anomaly, SEVERITIES, type Subject, UNITS } from "./anomaly.ts";
-import { episodes } from "./incidents.ts";
+import { findIncidents } from "./incidents.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
 
 /** The task whose output holds what was found before a publish. */
@@ -35,7 +35,7 @@ const FINDING: z.ZodType<Anomaly> = z.object({
 const OUTPUT = z.object({ findings: z.array(FINDING) }).catch({ findings: [] });
 
 /** What the checks of one dag recorded. */
-export interface Recorded {
+export interface CheckResults {
   /** What the newest check found of the stores, which are so until another one looks. */
   readonly stores: readonly Anomaly[];
   /** What it found of the stages of its own run. */
@@ -44,14 +44,14 @@ export interface Recorded {
   readonly past: readonly Anomaly[];
 }
 
-export async function recordedFindings(
+export async function readCheckResults(
   runs: Pick<WatchedRuns, "outputs">,
   { id, tasks }: WatchedDag,
   since: string,
-): Promise<Recorded> {
+): Promise<CheckResults> {
   if (!tasks.some((task) => task.id === CHECK_TASK)) return { stores: [], stages: [], past: [] };
   const newestFirst = await runs.outputs({ dag_id: id, task_id: CHECK_TASK, since, limit: MAX_RUNS });
-  const { open, past } = episodes(newestFirst.reverse(), {
+  const { open, past } = findIncidents(newestFirst.reverse(), {
     at: ({ ended_at, created_at }) => ended_at ?? created_at,
     judge: (upTo) => findingsOf(upTo.at(-1)!),
   });

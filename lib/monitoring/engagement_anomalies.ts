@@ -1,12 +1,12 @@
 import { DAY_MS, iso } from "../core/clock.ts";
 import type { AnalyticsStore, EngagementDay } from "../stores/analytics/port.ts";
 import type { Anomaly } from "./anomaly.ts";
-import { type Episodes, episodes } from "./incidents.ts";
-import { forecastShare, median, MIN_HISTORY, type Part, type Point, WINDOW } from "./forecast.ts";
-import { percent, unusual } from "./outliers.ts";
+import { findIncidents, type Incidents } from "./incidents.ts";
+import { forecastShare, median, MIN_HISTORY, type Observation, type ShareCount, WINDOW } from "./forecast.ts";
+import { findOutlier, percent } from "./outliers.ts";
 
 /** Events that a day must lack, and the factor, to be worth a look. */
-const DROP = { least: 20, factor: 1.5 };
+const DROP = { min_difference: 20, factor: 1.5 };
 const MIN_IMPRESSIONS = 100;
 /** How much of its rate of clicks a day must have lost. */
 const RATE_LOST = 0.2;
@@ -23,13 +23,13 @@ const MEASURES = ["impressions", "clicks", "conversions"] as const;
 export async function engagementAnomalies(
   analytics: Pick<AnalyticsStore, "daily">,
   now: number,
-): Promise<Episodes> {
+): Promise<Incidents> {
   const since = iso(dayOf(now) - 2 * WINDOW * DAY_MS);
   const days = everyDay(await analytics.daily({ since, until: iso(now) }));
   const newest = days.at(-1);
   if (newest === undefined) return { open: [], past: [] };
   const whole = days.slice(0, -1);
-  const { open, past } = episodes(whole, {
+  const { open, past } = findIncidents(whole, {
     at: ({ day }) => iso(Date.parse(day)),
     judge: judgeDay,
     from: Math.max(0, whole.length - WINDOW),
@@ -77,9 +77,9 @@ function drop(days: readonly EngagementDay[]): Anomaly[] {
   const judged = days.at(-1);
   if (judged === undefined) return [];
   for (const measure of MEASURES) {
-    const points: Point[] = days.map((day) => ({ at: Date.parse(day.day), value: day[measure] }));
+    const points: Observation[] = days.map((day) => ({ at: Date.parse(day.day), value: day[measure] }));
     const value = judged[measure];
-    const seen = unusual(points.slice(0, -1), points.at(-1)!, DROP);
+    const seen = findOutlier(points.slice(0, -1), points.at(-1)!, DROP);
     if (seen === null || value > seen.expected) continue;
     const since = days.at(-1 - seen.streak) ?? judged;
     return [anomaly("engagement_drop", measure, since.day, {
@@ -102,7 +102,7 @@ function drop(days: readonly EngagementDay[]): Anomaly[] {
 function rateDrop(days: readonly EngagementDay[]): Anomaly[] {
   const judged = days.at(-1);
   if (judged === undefined || judged.impressions < MIN_IMPRESSIONS) return [];
-  const parts: Part[] = days.slice(0, -1).map(({ clicks, impressions }) => ({
+  const parts: ShareCount[] = days.slice(0, -1).map(({ clicks, impressions }) => ({
     part: clicks,
     whole: impressions,
   }));

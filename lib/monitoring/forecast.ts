@@ -1,7 +1,7 @@
 import { DAY_MS } from "../core/clock.ts";
 
 /** A measurement. `at` is epoch milliseconds. */
-export interface Point {
+export interface Observation {
   readonly at: number;
   readonly value: number;
 }
@@ -37,7 +37,7 @@ export interface Forecast {
  * small, but the median distance between two equal weekdays, which needs no centre (after Rousseeuw and Croux,
  * Alternatives to the Median Absolute Deviation, JASA 88, 1993); for normal noise it is 0.954 σ.
  */
-export function forecast(history: readonly Point[], at: number): Forecast | null {
+export function forecast(history: readonly Observation[], at: number): Forecast | null {
   const points = history.slice(-WINDOW).map((point) => ({ at: point.at - at, y: Math.log1p(point.value) }));
   if (points.length < MIN_HISTORY) return null;
   const days = Map.groupBy(points, (point) => weekday(point.at + at));
@@ -85,7 +85,7 @@ function weekday(at: number): number {
 }
 
 /** A count out of a total, such as clicks out of impressions. */
-export interface Part {
+export interface ShareCount {
   readonly part: number;
   readonly whole: number;
 }
@@ -94,7 +94,7 @@ export interface Part {
  * What a share should be: the median of the earlier shares, with bounds that leave room for how much they vary (MAD) and
  * for how much a count out of this `whole` varies by chance (binomial). Null with fewer than {@link MIN_HISTORY}.
  */
-export function forecastShare(history: readonly Part[], whole: number): Forecast | null {
+export function forecastShare(history: readonly ShareCount[], whole: number): Forecast | null {
   const shares = history.filter((one) => one.whole > 0).slice(-WINDOW).map((one) => one.part / one.whole);
   if (shares.length < MIN_HISTORY || whole === 0) return null;
   const expected = median(shares);

@@ -1,7 +1,7 @@
 import { type Anomaly, SEVERITIES, subjectName } from "./anomaly.ts";
 
 /** What holds now, and what held and no longer does, oldest first. */
-export interface Episodes {
+export interface Incidents {
   readonly open: readonly Anomaly[];
   readonly past: readonly Anomaly[];
 }
@@ -11,14 +11,14 @@ export interface Episodes {
  * code about the same subject in one after the other is one episode, since it was found first: told as it is while it is
  * open, and at its worst once a point no longer shows it. `at` gives a point's ISO time.
  */
-export function episodes<Point>(
+export function findIncidents<Point>(
   points: readonly Point[],
   { at, judge, from = 0 }: {
     at: (point: Point) => string;
     judge: (upTo: readonly Point[]) => readonly Anomaly[];
     from?: number;
   },
-): Episodes {
+): Incidents {
   const past: Anomaly[] = [];
   let held = new Map<string, { now: Anomaly; worst: Anomaly }>();
   for (let i = from; i < points.length; i++) {

@@ -7,7 +7,7 @@ import type { Anomaly } from "./anomaly.ts";
 /** What is read to see it. */
 export interface IndexedStores {
   readonly analytics: Pick<AnalyticsStore, "published">;
-  readonly vectors: Pick<VectorStores, "of">;
+  readonly vectors: Pick<VectorStores, "forModel">;
 }
 
 const REEMBED = "`deno task pipeline run reembed` builds a new version from what is stored";
@@ -24,7 +24,7 @@ export async function indexAnomalies(
 ): Promise<Anomaly[]> {
   const published = await analytics.published({ signal });
   if (published === null) return [];
-  const store = await vectors.of({ model: parseModelKey(published.model), signal });
+  const store = await vectors.forModel({ model: parseModelKey(published.model), signal });
   const faults = await store.verify({ version: published.version, signal });
   // That the store has lost its rows is said of the store.
   if (faults.length === 0 || await hasNoRows(store, { signal })) return [];

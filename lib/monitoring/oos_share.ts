@@ -1,6 +1,6 @@
 import { z } from "../../deps.ts";
 import type { Anomaly } from "./anomaly.ts";
-import { type Episodes, episodes } from "./incidents.ts";
+import { findIncidents, type Incidents } from "./incidents.ts";
 import { forecastShare } from "./forecast.ts";
 import { percent } from "./outliers.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
@@ -10,7 +10,7 @@ const CLASSIFY_TASK = "classify";
 const OUTPUT = z.object({ classifier: z.string(), classified: z.number(), out_of_scope: z.number() });
 
 /** How many of the messages of one run were about nothing that the intent catalogue knows. */
-export interface ScopeShare {
+export interface OosShare {
   readonly run_id: string;
   /** When the run ended, ISO. */
   readonly at: string;
@@ -28,11 +28,11 @@ const MIN_MESSAGES = 50;
  * The shares of one dag's runs under the classifier of the newest of them, oldest first: another classifier knows other
  * intents, so its shares are not compared.
  */
-export async function scopeShares(
+export async function oosShares(
   runs: Pick<WatchedRuns, "outputs">,
   { id, tasks }: WatchedDag,
   since: string,
-): Promise<ScopeShare[]> {
+): Promise<OosShare[]> {
   if (!tasks.some((task) => task.id === CLASSIFY_TASK)) return [];
   const newestFirst = await runs.outputs({ dag_id: id, task_id: CLASSIFY_TASK, since, limit: MAX_RUNS });
   const told = newestFirst.flatMap(({ run_id, ended_at, created_at, output }) => {
@@ -47,11 +47,11 @@ export async function scopeShares(
 }
 
 /** Whether people talk about what the catalogue does not have, or did; `shares` are oldest first. */
-export function outOfScopeAnomalies(shares: readonly ScopeShare[]): Episodes {
-  return episodes(shares, { at: ({ at }) => at, judge });
+export function oosAnomalies(shares: readonly OosShare[]): Incidents {
+  return findIncidents(shares, { at: ({ at }) => at, judge });
 }
 
-function judge(shares: readonly ScopeShare[]): Anomaly[] {
+function judge(shares: readonly OosShare[]): Anomaly[] {
   const now = shares.at(-1)!;
   if (now.messages < MIN_MESSAGES) return [];
   const parts = shares.slice(0, -1).map((one) => ({ part: one.out_of_scope, whole: one.messages }));

@@ -1,14 +1,14 @@
-import { forecast, type Point } from "./forecast.ts";
+import { forecast, type Observation } from "./forecast.ts";
 
 /** How far off a value must be, besides being improbable, to be worth a look. */
 export interface Floor {
-  /** At least by so much. */
-  readonly least: number;
+  /** At min_difference by so much. */
+  readonly min_difference: number;
   /** And by this factor, up or down. */
   readonly factor: number;
 }
 
-export interface Unusual {
+export interface Outlier {
   readonly expected: number;
   readonly usual: readonly [low: number, high: number];
   /** How many values right before it were off to the same side. */
@@ -16,7 +16,7 @@ export interface Unusual {
 }
 
 /** A value that its history (oldest first) does not explain; null where it does, or where there is too little of it. */
-export function unusual(history: readonly Point[], now: Point, floor: Floor): Unusual | null {
+export function findOutlier(history: readonly Observation[], now: Observation, floor: Floor): Outlier | null {
   const off = offBy(history, now, floor);
   if (off === null) return null;
   let streak = 0;
@@ -27,15 +27,15 @@ export function unusual(history: readonly Point[], now: Point, floor: Floor): Un
 }
 
 function offBy(
-  history: readonly Point[],
-  { at, value }: Point,
-  { least, factor }: Floor,
+  history: readonly Observation[],
+  { at, value }: Observation,
+  { min_difference, factor }: Floor,
 ): { expected: number; usual: readonly [number, number]; up: boolean } | null {
   const usual = forecast(history, at);
   if (usual === null || value >= usual.low && value <= usual.high) return null;
   const { expected } = usual;
   const [small, large] = value < expected ? [value, expected] : [expected, value];
-  if (large - small < least || large < factor * small) return null;
+  if (large - small < min_difference || large < factor * small) return null;
   return { expected, usual: [usual.low, usual.high], up: value > expected };
 }
 

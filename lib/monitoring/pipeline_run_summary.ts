@@ -35,7 +35,7 @@ export interface Durations {
 }
 
 /** Counts that stages and dags have in common. `rate`s and shares are 0..1, and null where nothing was counted. */
-export interface Tally {
+export interface OutcomeCounts {
   /**
    * Runs that ended in success or failure, in the window. Skipped and cancelled ones count as neither, and so does a run
    * that had nothing to do.
@@ -55,14 +55,14 @@ export interface Tally {
   readonly lost: number;
 }
 
-export interface StageSummary extends Tally {
+export interface StageSummary extends OutcomeCounts {
   readonly task_id: string;
   readonly rows_in: number;
   readonly rows_out: number;
   readonly last_state: TaskState | null;
 }
 
-export interface DagSummary extends Tally {
+export interface DagSummary extends OutcomeCounts {
   readonly dag_id: string;
   readonly last_run: {
     readonly run_id: string;
@@ -95,13 +95,13 @@ export interface PipelineSummary {
  * Sums up the runs of each dag, and of each of its stages, that were made in the last `days`. Throws `unavailable` if the runs
  * cannot be read.
  */
-export async function pipelineRunSummary(o: SummaryOptions): Promise<PipelineSummary> {
-  const now = o.clock.now();
-  const since = iso(now - (o.days ?? 30) * DAY_MS);
+export async function pipelineRunSummary(options: SummaryOptions): Promise<PipelineSummary> {
+  const now = options.clock.now();
+  const since = iso(now - (options.days ?? 30) * DAY_MS);
   const [published, ...dags] = await Promise.all([
-    publishedIn(o.analytics),
-    ...o.dags.map(async (dag) => {
-      const history = await o.runs.history({ dag_id: dag.id, since, limit: MAX_RUNS });
+    publishedIn(options.analytics),
+    ...options.dags.map(async (dag) => {
+      const history = await options.runs.history({ dag_id: dag.id, since, limit: MAX_RUNS });
       return dagSummary(dag, history, now);
     }),
   ]);
@@ -181,7 +181,7 @@ type Outcome = Pick<TaskHistory, "started_at" | "ended_at"> & {
 function outcomes(
   made: readonly Outcome[],
   now: number,
-): Pick<Tally, "runs" | "success_rate" | "last_success" | "freshness_s" | "durations"> {
+): Pick<OutcomeCounts, "runs" | "success_rate" | "last_success" | "freshness_s" | "durations"> {
   const good = made.filter(({ state }) => state === "success");
   const bad = made.filter(({ state }) => state === "failed" || state === "upstream_failed");
   const last_success = good[0]?.ended_at ?? null;

@@ -1,14 +1,14 @@
 import type { RunHistory, TaskHistory } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { forecastShare, median, WINDOW } from "./forecast.ts";
-import { unfinishedAnomalies } from "./stuck_runs.ts";
-import { percent, seconds, unusual } from "./outliers.ts";
+import { stuckRunAnomalies } from "./stuck_runs.ts";
+import { findOutlier, percent, seconds } from "./outliers.ts";
 import { ended, span, type WatchedDag } from "./run_history.ts";
 
 /** Rows that a count must be off by, and by which factor, to be worth a look. */
-const ROWS = { least: 20, factor: 1.5 };
+const ROWS = { min_difference: 20, factor: 1.5 };
 /** Likewise of durations: jitter of a second wakes nobody. */
-const SLOW = { least: 2_000, factor: 1.5 };
+const SLOW = { min_difference: 2_000, factor: 1.5 };
 /** Quarantined rows that it takes. */
 const MIN_BAD_ROWS = 10;
 /** Runs that all gave rows before one that gives none is a surprise. */
@@ -21,7 +21,7 @@ const SETTLED = 5;
  * task's rows, time, refused rows and lost attempts. `history` is newest first.
  */
 export function historyAnomalies(dag: WatchedDag, history: readonly RunHistory[], now: number): Anomaly[] {
-  const unfinished = unfinishedAnomalies(dag, history, now);
+  const unfinished = stuckRunAnomalies(dag, history, now);
   const [newest, ...before] = history.filter(ended).filter(({ run }) => run.state !== "cancelled");
   if (newest === undefined) return unfinished;
   if (newest.run.state === "failed") return [failed(dag, newest, before), ...unfinished];
@@ -136,18 +136,18 @@ class TaskLook {
   private readonly at: number;
 
   constructor(
-    private readonly o: {
+    private readonly options: {
       dag: WatchedDag;
       one: RunHistory;
       task: TaskHistory;
       series: readonly Measured[];
     },
   ) {
-    this.at = timeOf(o.one.run);
+    this.at = timeOf(options.one.run);
   }
 
   empty(): Anomaly | null {
-    const { task, series } = this.o;
+    const { task, series } = this.options;
     const full = series.length >= MIN_FULL &&
       series.every(({ rows_in, rows_out }) => rows_in > 0 && rows_out > 0);
     if (!full || task.rows_in === 0 || task.rows_out > 0) return null;
@@ -167,9 +167,9 @@ class TaskLook {
   }
 
   private level(key: "rows_in" | "rows_out", did: string): Anomaly | null {
-    const { task, series } = this.o;
+    const { task, series } = this.options;
     const points = series.map((one) => ({ at: one.at, value: one[key] }));
-    const seen = unusual(points, { at: this.at, value: task[key] }, ROWS);
+    const seen = findOutlier(points, { at: this.at, value: task[key] }, ROWS);
     if (seen === null) return null;
     const { expected, streak, usual } = seen;
     return this.anomaly("rows_unusual", {
@@ -186,14 +186,14 @@ class TaskLook {
   }
 
   duration(): Anomaly | null {
-    const { task, series } = this.o;
+    const { task, series } = this.options;
     const ms = span(task.started_at, task.ended_at);
     if (ms === null) return null;
     const points = series.flatMap(({ at, started_at, ended_at }) => {
       const value = span(started_at, ended_at);
       return value === null ? [] : [{ at, value }];
     });
-    const seen = unusual(points, { at: this.at, value: ms }, SLOW);
+    const seen = findOutlier(points, { at: this.at, value: ms }, SLOW);
     if (seen === null || ms < seen.expected) return null;
     const { expected, streak, usual } = seen;
     return this.anomaly("stage_slow", {
@@ -209,7 +209,7 @@ class TaskLook {
   }
 
   quarantine(): Anomaly | null {
-    const { task, series, one } = this.o;
+    const { task, series, one } = this.options;
     const parts = series.map(({ quarantined, rows_in }) => ({ part: quarantined, whole: rows_in }));
     const usual = forecastShare(parts, task.rows_in);
     const share = task.quarantined / task.rows_in;
@@ -227,7 +227,7 @@ class TaskLook {
   }
 
   lost(): Anomaly | null {
-    const { task } = this.o;
+    const { task } = this.options;
     if (task.lost === 0) return null;
     return this.anomaly("attempts_lost", {
       figure: task.lost,
@@ -239,11 +239,11 @@ class TaskLook {
   }
 
   private logs(): string {
-    return `\`deno task pipeline logs ${this.o.one.run.run_id} ${this.o.task.task_id}\``;
+    return `\`deno task pipeline logs ${this.options.one.run.run_id} ${this.options.task.task_id}\``;
   }
 
   private lasting(streak: number): Pick<Anomaly, "since" | "severity"> {
-    const { series, task, one } = this.o;
+    const { series, task, one } = this.options;
     const since = (streak === 0 ? task : series.at(-streak))?.ended_at ?? one.run.created_at;
     return { since, severity: streak >= SETTLED ? "info" : "warning" };
   }
@@ -252,7 +252,7 @@ class TaskLook {
     code: string,
     rest: Pick<Anomaly, "figure" | "expected" | "unit" | "text"> & Partial<Anomaly>,
   ): Anomaly {
-    const { dag, task, one: { run } } = this.o;
+    const { dag, task, one: { run } } = this.options;
     return {
       code,
       severity: "warning",

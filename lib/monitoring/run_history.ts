@@ -29,17 +29,20 @@ export const LOOK_BACK_DAYS = 90;
  * The run store for several looks at one moment: each dag's newest runs are read once, from `since` on, and a look that
  * asks for a shorter time gets its part of them.
  */
-export function readOnce(runs: WatchedRuns, since: string): WatchedRuns {
+export function cacheHistory(runs: WatchedRuns, since: string): WatchedRuns {
   const read = new Map<string, Promise<RunHistory[]>>();
   const newest = (dag_id: string) =>
     read.getOrInsertComputed(dag_id, () => runs.history({ dag_id, since, limit: MAX_RUNS }));
   return {
-    history: async (o) =>
-      o.since < since || o.limit > MAX_RUNS
-        ? await runs.history(o)
-        : (await newest(o.dag_id)).filter(({ run }) => run.created_at >= o.since).slice(0, o.limit),
-    outputs: (o) => runs.outputs(o),
-    lastScheduled: (o) => runs.lastScheduled(o),
+    history: async (options) =>
+      options.since < since || options.limit > MAX_RUNS
+        ? await runs.history(options)
+        : (await newest(options.dag_id)).filter(({ run }) => run.created_at >= options.since).slice(
+          0,
+          options.limit,
+        ),
+    outputs: (options) => runs.outputs(options),
+    lastScheduled: (options) => runs.lastScheduled(options),
     paused: () => runs.paused(),
     leader: () => runs.leader(),
     acknowledgements: () => runs.acknowledgements(),

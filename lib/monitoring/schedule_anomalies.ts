@@ -13,7 +13,7 @@ const MAX_MISSED = 100;
  * Times at which the schedule was due and no run was made. A dag that is paused, or that no scheduler has made a run of
  * yet, misses nothing.
  */
-export async function lateAnomalies(
+export async function lateRunAnomalies(
   runs: Pick<WatchedRuns, "lastScheduled" | "paused">,
   { id, schedule }: WatchedDag,
   now: number,
@@ -42,7 +42,7 @@ export async function lateAnomalies(
 }
 
 /** Scheduled runs that were made long after they were due, of a history that is newest first. */
-export function pastLate({ id }: WatchedDag, history: readonly RunHistory[]): Anomaly[] {
+export function pastLateRuns({ id }: WatchedDag, history: readonly RunHistory[]): Anomaly[] {
   return history.flatMap(({ run: { run_id, trigger, logical_date, created_at } }) => {
     const late = Date.parse(created_at) - Date.parse(logical_date);
     if (trigger !== "schedule" || late <= GRACE_MS) return [];

@@ -1,8 +1,8 @@
 import type { ServingSpan } from "../core/types.ts";
 import type { Anomaly } from "./anomaly.ts";
-import { type Episodes, episodes } from "./incidents.ts";
+import { findIncidents, type Incidents } from "./incidents.ts";
 import { forecastShare, median } from "./forecast.ts";
-import { percent, unusual } from "./outliers.ts";
+import { findOutlier, percent } from "./outliers.ts";
 
 /** Minutes of answers that are judged together: one alone is noise, and of a quiet API too few. */
 export const SPAN_MINUTES = 5;
@@ -21,16 +21,16 @@ const FILLING_MS = 60 * 60_000;
 const SETTLING_MS = 10 * 60_000;
 /** Answers of one kind, from the cache or not, that it takes to judge how long they took. */
 const MIN_TIMED = 20;
-const SLOW = { least: 20, factor: 2 };
+const SLOW = { min_difference: 20, factor: 2 };
 
 /**
  * What the newest span shows against those before, oldest first, and what they showed in their time. `published` is when
  * the newest data version was published, ISO.
  */
-export function servingAnomalies(spans: readonly ServingSpan[], published: string | null): Episodes {
+export function servingAnomalies(spans: readonly ServingSpan[], published: string | null): Incidents {
   // Of the span that is under way there may be too little yet, which is no news.
   const begun = (spans.at(-1)?.requests ?? 0) < MIN_REQUESTS ? spans.slice(0, -1) : spans;
-  return episodes(begun, { at: ({ at }) => at, judge: (upTo) => judgeSpan(upTo, published) });
+  return findIncidents(begun, { at: ({ at }) => at, judge: (upTo) => judgeSpan(upTo, published) });
 }
 
 /** What is unusual about the last of some spans. */
@@ -140,7 +140,7 @@ function latency(
   });
   const newest = timed.pop();
   if (newest?.span !== now) return null;
-  const seen = unusual(timed, newest, SLOW);
+  const seen = findOutlier(timed, newest, SLOW);
   if (seen === null || newest.value < seen.expected) return null;
   const history = timed.map(({ value }) => value);
   return anomaly("api_slow", "latency", now, {

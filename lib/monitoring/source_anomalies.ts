@@ -2,7 +2,7 @@ import { z } from "../../deps.ts";
 import { KINDS } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
-import { type Episodes, episodes } from "./incidents.ts";
+import { findIncidents, type Incidents } from "./incidents.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
 
 /** The task whose output says which sources could not be read. */
@@ -28,10 +28,10 @@ export async function sourceAnomalies(
   runs: Pick<WatchedRuns, "outputs">,
   dag: WatchedDag,
   since: string,
-): Promise<Episodes> {
+): Promise<Incidents> {
   if (!dag.tasks.some(({ id }) => id === INGEST_TASK)) return { open: [], past: [] };
   const outputs = await runs.outputs({ dag_id: dag.id, task_id: INGEST_TASK, since, limit: MAX_RUNS });
-  return episodes(observe(outputs.reverse(), dag), {
+  return findIncidents(observe(outputs.reverse(), dag), {
     at: ({ at }) => at,
     judge: (upTo) => upTo.at(-1)!.found,
   });

@@ -1,10 +1,10 @@
 import { isInterrupted, type RunHistory, statusOf } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
-import { seconds, unusual } from "./outliers.ts";
+import { findOutlier, seconds } from "./outliers.ts";
 import { span, type WatchedDag } from "./run_history.ts";
 
 /** A run that goes on is late by a minute and twice its usual time at least. */
-const OVERDUE = { least: 60_000, factor: 2 };
+const OVERDUE = { min_difference: 60_000, factor: 2 };
 /** How long a run may be queued while none of its dag runs. */
 const WAITING_MS = 600_000;
 /** How long a run may be without a process. */
@@ -13,7 +13,7 @@ const INTERRUPTED_MS = 60_000;
 const ABANDONED_MS = 3_600_000;
 
 /** Runs that go on for longer than usual, and runs that nobody takes up. `history` is newest first. */
-export function unfinishedAnomalies(
+export function stuckRunAnomalies(
   dag: WatchedDag,
   history: readonly RunHistory[],
   now: number,
@@ -40,7 +40,7 @@ function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHist
     return value === null ? [] : [{ at: Date.parse(one.run.logical_date), value }];
   });
   const value = now - Date.parse(run.started_at);
-  const seen = unusual(usual, { at, value }, OVERDUE);
+  const seen = findOutlier(usual, { at, value }, OVERDUE);
   if (seen === null || value < seen.expected) return null;
   return anomaly(dag, run, "run_overdue", {
     figure: value,

@@ -78,7 +78,7 @@ export interface Item {
 export type Strategy = "personal" | "popular";
 
 /** A store whose part may be missing from an answer. */
-export type Part = "vectors" | "graph" | "analytics";
+export type AnswerStore = "vectors" | "graph" | "analytics";
 
 export interface Answer {
   readonly user_id: string;
@@ -90,7 +90,7 @@ export interface Answer {
   /** When it was computed, which for a cached answer is in the past. */
   readonly generated_at: string;
   /** Stores whose part is missing; empty for a whole answer. */
-  readonly degraded: readonly Part[];
+  readonly degraded: readonly AnswerStore[];
   /** The most worth showing first. */
   readonly items: readonly Item[];
 }

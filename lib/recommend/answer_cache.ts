@@ -1,8 +1,8 @@
 import type { Clock } from "../core/clock.ts";
 import type { Cache } from "../stores/cache/port.ts";
-import type { Part, RecommendationRequest } from "./answer.ts";
+import type { AnswerStore, RecommendationRequest } from "./answer.ts";
 import type { ComputedAnswer } from "./recommend.ts";
-import type { Trace } from "./request_trace.ts";
+import type { RequestTrace } from "./request_trace.ts";
 
 /** How long an answer is fresh, in milliseconds; one with parts missing is computed again soon. */
 const FRESH_MS = Object.freeze({ whole: 60_000, degraded: 1_000 });
@@ -35,13 +35,13 @@ export interface DataState {
 export interface CachedAnswer extends DataState {
   readonly body: string;
   /** The parts that it was computed without. */
-  readonly degraded: readonly Part[];
+  readonly degraded: readonly AnswerStore[];
   /** In milliseconds since the Unix epoch. */
   readonly fresh_until: number;
 }
 
 export interface AnswerCacheOptions {
-  readonly cache: Pick<Cache, "get" | "set" | "claim">;
+  readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
   readonly clock: Clock;
   readonly answer_ms: number;
   /** 0 ≤ x < 1, as `Math.random`. */
@@ -56,9 +56,9 @@ export class AnswerCache {
   constructor(private readonly options: AnswerCacheOptions) {}
 
   /** What is cached for a question, of whatever data; {@link freshness} says whether it may be served. */
-  async find(question: RecommendationRequest, trace: Trace): Promise<CachedAnswer | null> {
+  async find(question: RecommendationRequest, trace: RequestTrace): Promise<CachedAnswer | null> {
     const key = keyOf(question);
-    const text = await trace.guarded("cache", null, (signal) => this.options.cache.get({ key, signal }));
+    const text = await trace.callStore("cache", null, (signal) => this.options.cache.get({ key, signal }));
     return text === null ? null : parse(text);
   }
 
@@ -76,23 +76,31 @@ export class AnswerCache {
    */
   async servesUnchecked(
     { user_id }: RecommendationRequest,
-    { cached, known_version, trace }: { cached: CachedAnswer; known_version: number; trace: Trace },
+    { cached, known_version, trace }: { cached: CachedAnswer; known_version: number; trace: RequestTrace },
   ): Promise<boolean> {
     if (cached.version < known_version) return false;
     const key = erasedKey(user_id);
-    return await trace.guarded("cache", "", (signal) => this.options.cache.get({ key, signal })) === null;
+    return await trace.callStore("cache", "", (signal) => this.options.cache.get({ key, signal })) === null;
   }
 
   /** Whether this caller is to compute the answer; true too if the cache does not respond. */
-  async claim(question: RecommendationRequest, state: DataState, trace: Trace): Promise<boolean> {
+  async tryLock(question: RecommendationRequest, state: DataState, trace: RequestTrace): Promise<boolean> {
     const key = `claim ${state.version} ${state.epoch} ${keyOf(question)}`;
     const ttl_ms = Math.min(this.options.answer_ms, LOCK_MS);
-    return await trace.guarded("cache", true, (signal) => this.options.cache.claim({ key, ttl_ms, signal }));
+    return await trace.callStore(
+      "cache",
+      true,
+      (signal) => this.options.cache.tryLock({ key, ttl_ms, signal }),
+    );
   }
 
   /** The answer that the holder of the lock computes; null if that takes too long, or this caller is to compute it. */
-  async await(question: RecommendationRequest, state: DataState, trace: Trace): Promise<CachedAnswer | null> {
-    if (await this.claim(question, state, trace)) return null;
+  async await(
+    question: RecommendationRequest,
+    state: DataState,
+    trace: RequestTrace,
+  ): Promise<CachedAnswer | null> {
+    if (await this.tryLock(question, state, trace)) return null;
     const deadline = performance.now() + WAIT_SHARE * this.options.answer_ms;
     for (let wait_ms = FIRST_WAIT_MS; performance.now() + wait_ms < deadline; wait_ms *= 2) {
       await new Promise((resume) => setTimeout(resume, wait_ms));
@@ -107,7 +115,7 @@ export class AnswerCache {
   async store(
     question: RecommendationRequest,
     state: DataState,
-    { body, made, trace }: { body: string; made: ComputedAnswer; trace: Trace },
+    { body, made, trace }: { body: string; made: ComputedAnswer; trace: RequestTrace },
   ): Promise<void> {
     const { cache, clock, random } = this.options;
     const now = clock.now();
@@ -119,7 +127,7 @@ export class AnswerCache {
     const key = keyOf(question);
     const ttl_ms = Math.min(MAX_UNCHECKED_MS, holds_ms);
     const value = format({ ...state, fresh_until: now + fresh_ms, degraded, body });
-    await trace.guarded("cache", undefined, (signal) => cache.set({ key, value, ttl_ms, signal }));
+    await trace.callStore("cache", undefined, (signal) => cache.set({ key, value, ttl_ms, signal }));
   }
 }
 
@@ -153,7 +161,7 @@ function parse(text: string): CachedAnswer {
     run_id: run_id.join(" "),
     epoch: Number(epoch),
     fresh_until: Number(fresh_until),
-    degraded: degraded ? degraded.split(",") as Part[] : [],
+    degraded: degraded ? degraded.split(",") as AnswerStore[] : [],
     body: text.slice(end + 1),
   };
 }

@@ -73,13 +73,13 @@ function mention({ features }: Ranked): Reason | null {
   return features.mention ? { code: "mention", facts: {}, text: "You named it." } : null;
 }
 
-function peopleText(o: People, did = "asked for something like this"): string {
-  if (o.converted > 0 && o.clicked > 0) {
-    return `${people(o.converted)} ${did} and chose it, and ${o.clicked} more looked at it.`;
+function peopleText(options: People, did = "asked for something like this"): string {
+  if (options.converted > 0 && options.clicked > 0) {
+    return `${people(options.converted)} ${did} and chose it, and ${options.clicked} more looked at it.`;
   }
-  if (o.converted > 0) return `${people(o.converted)} ${did} and chose it.`;
-  if (o.clicked > 0) return `${people(o.clicked)} ${did} and looked at it.`;
-  return `${people(o.shown)} ${did} and came across it.`;
+  if (options.converted > 0) return `${people(options.converted)} ${did} and chose it.`;
+  if (options.clicked > 0) return `${people(options.clicked)} ${did} and looked at it.`;
+  return `${people(options.shown)} ${did} and came across it.`;
 }
 
 function people(count: number): string {
@@ -133,8 +133,8 @@ function popular(ranked: Ranked): Reason {
   };
 }
 
-function popularText(o: { conversions: number; clicks: number; impressions: number }): string {
-  const { conversions, clicks, impressions } = o;
+function popularText(options: { conversions: number; clicks: number; impressions: number }): string {
+  const { conversions, clicks, impressions } = options;
   if (conversions > 0 && clicks > 0) {
     return `Popular: chosen ${times(conversions)} and clicked ${times(clicks)} by everyone together.`;
   }

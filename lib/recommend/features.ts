@@ -1,8 +1,8 @@
 import { type CoEngagement, NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
-import { type IntentEvidence, intentEvidence, intentShares } from "./candidates/intents.ts";
-import { type ConversationEvidence, conversationEvidence } from "./candidates/similar_conversations.ts";
+import { type IntentFeature, intentFeatures, intentShares } from "./candidates/intents.ts";
+import { type ConversationFeature, conversationFeatures } from "./candidates/similar_conversations.ts";
 import type { Neighbour } from "./candidates/similar_conversations.ts";
-import { type SimilarityEvidence, similarityEvidence } from "./candidates/similarity.ts";
+import { type SimilarityFeature, similarityFeatures } from "./candidates/similarity.ts";
 import { fatigueOf } from "./fatigue.ts";
 import type { Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
@@ -12,11 +12,11 @@ import type { Hit } from "../stores/vectors/port.ts";
 /** What speaks for one campaign, by source; undefined if the source does not know the campaign. */
 export interface Features {
   readonly campaign_id: string;
-  readonly similar_conversations: ConversationEvidence | undefined;
-  readonly wording: ConversationEvidence | undefined;
+  readonly similar_conversations: ConversationFeature | undefined;
+  readonly wording: ConversationFeature | undefined;
   readonly co_engagement: number;
-  readonly intent: IntentEvidence | undefined;
-  readonly similarity: SimilarityEvidence | undefined;
+  readonly intent: IntentFeature | undefined;
+  readonly similarity: SimilarityFeature | undefined;
   /** What speaks against it: see {@link fatigueOf}. */
   readonly fatigue: number;
   /** Whether the user asked for it by name. */
@@ -24,7 +24,7 @@ export interface Features {
 }
 
 /** What the sources found for one user. */
-export interface Evidence {
+export interface SourceResults {
   /** What the user engaged with. */
   readonly own: readonly Engagement[];
   /** Conversations of others near in meaning, and alike in words. */
@@ -37,7 +37,7 @@ export interface Evidence {
   /** Campaigns that the user asked for by name. */
   readonly mentions: readonly string[];
 }
-export const NO_EVIDENCE: Evidence = Object.freeze({
+export const NO_SOURCE_RESULTS: SourceResults = Object.freeze({
   own: [],
   neighbours: [],
   alike: [],
@@ -54,19 +54,19 @@ export const NO_EVIDENCE: Evidence = Object.freeze({
  */
 export class Candidates {
   private readonly found = new Map<string, Features>();
-  private readonly conversations: ReadonlyMap<string, ConversationEvidence>;
-  private readonly wording: ReadonlyMap<string, ConversationEvidence>;
-  private readonly intents: ReadonlyMap<string, IntentEvidence>;
+  private readonly conversations: ReadonlyMap<string, ConversationFeature>;
+  private readonly wording: ReadonlyMap<string, ConversationFeature>;
+  private readonly intents: ReadonlyMap<string, IntentFeature>;
   private readonly fatigue: ReadonlyMap<string, number>;
-  private readonly similar: ReadonlyMap<string, SimilarityEvidence>;
+  private readonly similar: ReadonlyMap<string, SimilarityFeature>;
   private readonly mentions: ReadonlySet<string>;
 
   /** `now`, in epoch milliseconds, only bounds what times can be believed. */
-  constructor(private readonly evidence: Evidence, now: number) {
-    this.conversations = conversationEvidence(evidence.neighbours);
-    this.wording = conversationEvidence(evidence.alike);
-    this.intents = intentEvidence(intentShares(evidence.intents, now), evidence.targets);
-    this.similar = similarityEvidence(evidence.campaigns);
+  constructor(private readonly evidence: SourceResults, now: number) {
+    this.conversations = conversationFeatures(evidence.neighbours);
+    this.wording = conversationFeatures(evidence.alike);
+    this.intents = intentFeatures(intentShares(evidence.intents, now), evidence.targets);
+    this.similar = similarityFeatures(evidence.campaigns);
     this.fatigue = new Map(evidence.own.map((one) => [one.campaign_id, fatigueOf(one)]));
     this.mentions = new Set(evidence.mentions);
     for (const found of [this.conversations, this.wording, this.intents, this.similar, this.mentions]) {

@@ -5,14 +5,14 @@ import type { Answer, RecommendationRequest } from "./answer.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
 import { explain } from "./explain.ts";
-import { Candidates, NO_EVIDENCE } from "./features.ts";
+import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
 import { rank, weightsFor } from "./score.ts";
-import { isAsked, isShowable, type Row } from "./showable.ts";
+import { type CampaignRow, isShowable, matchesFilter } from "./showable.ts";
 
 /** Campaigns held at most. */
 const MAX_CAMPAIGNS = 200;
 /** How far to read down the popular list, past campaigns that are over: at first, how much further each time, and at most. */
-const READ = Object.freeze({ first: 400, growth: 4, most: 6_400 });
+const READ_LIMITS = Object.freeze({ first: 400, growth: 4, most: 6_400 });
 /** How old they may become before they are read again, in milliseconds. They are read again for each version too. */
 const MAX_AGE_MS = 60_000;
 
@@ -27,7 +27,7 @@ export interface LastPopularOptions {
  * are checked when they are shown; what the user dismissed or converted on is not known then.
  */
 export class LastPopular {
-  private rows: readonly Row[] = [];
+  private rows: readonly CampaignRow[] = [];
   private version: number | null = null;
   private readAt = -Infinity;
   private reading: Promise<void> | null = null;
@@ -44,9 +44,9 @@ export class LastPopular {
   answer({ k, intent }: Pick<RecommendationRequest, "k" | "intent">): Pick<Answer, "version" | "items"> {
     const now = this.options.clock.now();
     const rows = this.rows.filter(({ campaign }) =>
-      isShowable(campaign, iso(now)) && isAsked(campaign, { intent })
+      isShowable(campaign, iso(now)) && matchesFilter(campaign, { intent })
     );
-    const candidates = new Candidates(NO_EVIDENCE, now);
+    const candidates = new Candidates(NO_SOURCE_RESULTS, now);
     candidates.add(rows.map(({ campaign }) => campaign.campaign_id));
     const weights = weightsFor(candidates.all());
     const chosen = diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), k);
@@ -58,8 +58,8 @@ export class LastPopular {
 
   private async read(version: number): Promise<void> {
     const { popular, clock } = this.options;
-    const rows: Row[] = [];
-    for (let limit = READ.first, read = 0; limit <= READ.most; limit *= READ.growth) {
+    const rows: CampaignRow[] = [];
+    for (let limit = READ_LIMITS.first, read = 0; limit <= READ_LIMITS.most; limit *= READ_LIMITS.growth) {
       const list = await popular.top({ version, limit });
       rows.push(...await this.load(list.slice(read)));
       read = list.length;
@@ -69,7 +69,7 @@ export class LastPopular {
   }
 
   /** The campaigns of a list that are not over, in its order, without what no answer shows. */
-  private async load(list: readonly CampaignStats[]): Promise<Row[]> {
+  private async load(list: readonly CampaignStats[]): Promise<CampaignRow[]> {
     const { analytics, clock } = this.options;
     const now = iso(clock.now());
     const campaigns = await analytics.campaigns({ campaign_ids: list.map(({ campaign_id }) => campaign_id) });

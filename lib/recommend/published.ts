@@ -15,7 +15,7 @@ export class PublishedReader {
 
   /** `onReplaced` is called when a row comes in the place of one as new or newer: by a reset or a backup the data are others. */
   constructor(
-    private readonly o: {
+    private readonly options: {
       analytics: Pick<AnalyticsStore, "published">;
       clock: Clock;
       onReplaced?: () => void;
@@ -33,14 +33,14 @@ export class PublishedReader {
    * data were lost, and an empty store is in their place. Who asks while it is being read shares that reading, and its
    * signal.
    */
-  current(o: Abortable = {}): Promise<Published | null> {
-    return this.last !== null && this.isRecent() ? this.last : this.reread(o);
+  current(options: Abortable = {}): Promise<Published | null> {
+    return this.last !== null && this.isRecent() ? this.last : this.reread(options);
   }
 
   /** {@link current}, read now however new the last reading is. */
-  reread(o: Abortable = {}): Promise<Published | null> {
-    this.readAt = this.o.clock.now();
-    return this.last = this.read(o);
+  reread(options: Abortable = {}): Promise<Published | null> {
+    this.readAt = this.options.clock.now();
+    return this.last = this.read(options);
   }
 
   /** The published row as it was read last, however long ago; null if it never was. */
@@ -49,17 +49,17 @@ export class PublishedReader {
   }
 
   private isRecent(): boolean {
-    return this.o.clock.now() - this.readAt < MAX_AGE_MS;
+    return this.options.clock.now() - this.readAt < MAX_AGE_MS;
   }
 
-  private async read(o: Abortable): Promise<Published | null> {
-    const row = await this.o.analytics.published(o).catch((error) => {
+  private async read(options: Abortable): Promise<Published | null> {
+    const row = await this.options.analytics.published(options).catch((error) => {
       if (this.row === null) throw error;
       return this.row;
     });
     this.isGone = row === null && this.row !== null;
     if (this.isGone) throw lost(this.row!);
-    if (row !== null && this.row !== null && isOther(row, this.row)) this.o.onReplaced?.();
+    if (row !== null && this.row !== null && isOther(row, this.row)) this.options.onReplaced?.();
     return this.row = row;
   }
 }

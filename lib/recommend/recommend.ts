@@ -18,17 +18,17 @@ import {
 import { findCampaigns } from "./candidates/similarity.ts";
 import { diversify } from "./diversify.ts";
 import { type Cause, explain } from "./explain.ts";
-import { Candidates, type Evidence } from "./features.ts";
+import { Candidates, type SourceResults } from "./features.ts";
 import { isKnown, type KnownUser, readUserGraph, SILENT, UNKNOWN } from "./known_user.ts";
 import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
-import { isAsked, loadShowable, type Row } from "./showable.ts";
+import { type CampaignRow, loadShowable, matchesFilter } from "./showable.ts";
 import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed.ts";
-import type { Trace } from "./request_trace.ts";
+import type { RequestTrace } from "./request_trace.ts";
 import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
 
 /** The stores that an answer is computed from. */
 export interface AnswerStores {
-  readonly vectors: Pick<VectorStores, "of">;
+  readonly vectors: Pick<VectorStores, "forModel">;
   readonly graph: Pick<GraphStore, "engagedBy" | "engagedIn" | "intentsOf" | "targeting">;
   readonly analytics: Pick<AnalyticsStore, "campaigns" | "finalEngagement" | "profileWords" | "stats">;
 }
@@ -42,11 +42,11 @@ export interface RecommendOptions extends RecommendationRequest {
   readonly published: Pick<Published, "version" | "model">;
   /** Days after which a campaign that the user converted on may be shown again, if it does not say so itself; null: never. */
   readonly repurchase_days: number | null;
-  readonly trace: Trace;
+  readonly trace: RequestTrace;
 }
 
 /** What an answer was computed from. */
-export interface Provenance extends Evidence {
+export interface Provenance extends SourceResults {
   /** By campaign of the answer, what the user engaged with that says most for it. */
   readonly causes: ReadonlyMap<string, Cause>;
   /** Campaigns that are left out because the user dismissed them or converted on them. */
@@ -96,7 +96,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;
     const mentions = named_are_known === false ? user.named : [];
-    const evidence: Evidence = { ...found, own: user.own, intents: user.intents, related, mentions };
+    const evidence: SourceResults = { ...found, own: user.own, intents: user.intents, related, mentions };
     const candidates = new Candidates(evidence, clock.now());
     candidates.add(found.asked);
     return { candidates, weights: weightsFor(candidates.all()), evidence };
@@ -105,7 +105,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const { rows, suppressed } = await trace.timed(
     "analytics",
     () =>
-      trace.guarded(
+      trace.callStore(
         "analytics",
         NO_ROWS,
         (signal) => readRows({ ...options, known, signal }, candidates, weights),
@@ -118,7 +118,11 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const causes = await trace.timed(
     "analytics",
     () =>
-      trace.guarded("analytics", NO_CAUSES, (signal) => readCauses({ ...options, signal }, chosen, evidence)),
+      trace.callStore(
+        "analytics",
+        NO_CAUSES,
+        (signal) => readCauses({ ...options, signal }, chosen, evidence),
+      ),
   );
   const ends = [
     ...chosen.flatMap((one) => one.campaign.ends_at ?? []),
@@ -149,18 +153,18 @@ async function readUser(options: RecommendOptions): Promise<KnownUser> {
   const { trace, user_id, stores: { analytics, graph } } = options;
   const [vector, known, said] = await Promise.all([
     trace.timed("vectors", () =>
-      trace.guarded("vectors", null, async (signal) => {
+      trace.callStore("vectors", null, async (signal) => {
         const store = await vectorStore({ ...options, signal });
         const profiles = await store.get({ collection: "profiles", ids: [user_id], signal });
         return profiles.get(user_id) ?? null;
       })),
     trace.timed(
       "graph",
-      () => trace.guarded("graph", UNKNOWN, (signal) => readUserGraph({ graph, user_id, signal })),
+      () => trace.callStore("graph", UNKNOWN, (signal) => readUserGraph({ graph, user_id, signal })),
     ),
     trace.timed(
       "analytics",
-      () => trace.guarded("analytics", null, (signal) => analytics.profileWords({ user_id, signal })),
+      () => trace.callStore("analytics", null, (signal) => analytics.profileWords({ user_id, signal })),
     ),
   ]);
   return { ...known, ...said ?? SILENT, vector };
@@ -168,19 +172,19 @@ async function readUser(options: RecommendOptions): Promise<KnownUser> {
 
 /** The version names its model, so a profile is never compared with vectors of another one. */
 function vectorStore({ stores, published, signal }: RecommendOptions & Abortable) {
-  return stores.vectors.of({ model: parseModelKey(published.model), signal });
+  return stores.vectors.forModel({ model: parseModelKey(published.model), signal });
 }
 
 /** What the vectors say: which conversations and campaigns are near to the user's profile. */
-const NOTHING_NEAR = Object.freeze({ conversations: [], campaigns: [] });
+const NO_SIMILAR = Object.freeze({ conversations: [], campaigns: [] });
 
 async function findEvidence(user: KnownUser, options: RecommendOptions & { alike: ConversationHits }) {
   const { trace, user_id, intent, alike, stores: { graph }, published: { version } } = options;
   const { vector } = user;
   const near = vector === null
-    ? NOTHING_NEAR
+    ? NO_SIMILAR
     : await trace.timed("vectors", () =>
-      trace.guarded("vectors", NOTHING_NEAR, async (signal) => {
+      trace.callStore("vectors", NO_SIMILAR, async (signal) => {
         const store = await vectorStore({ ...options, signal });
         const [conversations, campaigns] = await Promise.all([
           findConversations({ store, version, vector, signal }),
@@ -191,7 +195,7 @@ async function findEvidence(user: KnownUser, options: RecommendOptions & { alike
   const [similar, targets, asked] = await trace.timed(
     "graph",
     () =>
-      trace.guarded("graph", [NO_NEIGHBOURS, [], []], (signal) =>
+      trace.callStore("graph", [NO_NEIGHBOURS, [], []], (signal) =>
         Promise.all([
           findNeighbours({ graph, similar: near.conversations, alike, user_id, signal }),
           findTargets({ graph, intents: user.intents.map((one) => one.intent), signal }),
@@ -204,7 +208,7 @@ async function findEvidence(user: KnownUser, options: RecommendOptions & { alike
 
 /** What may be shown, and what may not for what the user did. */
 interface Choice {
-  readonly rows: readonly Row[];
+  readonly rows: readonly CampaignRow[];
   readonly suppressed: readonly SuppressedCampaign[];
 }
 const NO_ROWS: Choice = Object.freeze({ rows: [], suppressed: [] });
@@ -251,15 +255,18 @@ function popularities(popular: readonly CampaignStats[], whole: boolean) {
   };
 }
 
-async function readBest(options: RecommendOptions & Abortable, ids: readonly string[]): Promise<Row[]> {
+async function readBest(
+  options: RecommendOptions & Abortable,
+  ids: readonly string[],
+): Promise<CampaignRow[]> {
   const { k, clock, signal, stores: { analytics }, published: { version } } = options;
   const now = iso(clock.now());
   const page = Math.max(PAGE.least, PAGE.times * k);
-  const rows: Row[] = [];
+  const rows: CampaignRow[] = [];
   for (let at = 0; at < ids.length && rows.length < CHOICE * k; at += page) {
     const campaign_ids = ids.slice(at, at + page);
     const showable = await loadShowable({ analytics, version, campaign_ids, now, signal });
-    rows.push(...showable.filter(({ campaign }) => isAsked(campaign, options)));
+    rows.push(...showable.filter(({ campaign }) => matchesFilter(campaign, options)));
   }
   return rows;
 }
@@ -270,7 +277,7 @@ const NO_CAUSES: ReadonlyMap<string, Cause> = new Map();
 async function readCauses(
   { stores: { analytics }, signal }: RecommendOptions & Abortable,
   chosen: readonly Ranked[],
-  { related }: Evidence,
+  { related }: SourceResults,
 ): Promise<ReadonlyMap<string, Cause>> {
   const causes = chosen.flatMap(({ campaign: { campaign_id } }) => {
     const cause = related.cause(campaign_id);

@@ -5,25 +5,25 @@ import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { spanned } from "../telemetry/spans.ts";
-import type { Answer, Part, RecommendationRequest } from "./answer.ts";
+import type { Answer, AnswerStore, RecommendationRequest } from "./answer.ts";
 import { AnswerCache, type CachedAnswer, type DataState } from "./answer_cache.ts";
-import { ANSWER_MS, createGuards, type Guarded, type Guards } from "./store_policy.ts";
+import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published.ts";
 import { type AnswerStores, type ComputedAnswer, recommend } from "./recommend.ts";
-import { type Stage, type Step, Trace } from "./request_trace.ts";
+import { RequestTrace, type Stage, type Step } from "./request_trace.ts";
 import { VersionData } from "./version_data.ts";
 
 export interface RecommenderStores extends AnswerStores {
   readonly analytics:
     & AnswerStores["analytics"]
     & Pick<AnalyticsStore, "epoch" | "file" | "popular" | "published">;
-  readonly cache: Pick<Cache, "get" | "set" | "claim">;
+  readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
 }
 
 /** An {@link Answer} as JSON text, and how it came about. */
-export interface Served {
+export interface ServedAnswer {
   readonly body: string;
   /**
    * `stale` while another request computes it again, or if analytics does not respond; `bypass` if it was computed without the
@@ -31,10 +31,10 @@ export interface Served {
    */
   readonly cache: "hit" | "stale" | "miss" | "bypass";
   /** The parts that it was made without, be it just now or when it was cached. */
-  readonly degraded: readonly Part[];
+  readonly degraded: readonly AnswerStore[];
   readonly timings: ReadonlyMap<Stage, number>;
   /** Stores that failed just now, with what they failed with. */
-  readonly failures: ReadonlyMap<Guarded, unknown>;
+  readonly failures: ReadonlyMap<StoreName, unknown>;
 }
 
 /** An {@link Answer} with what led to it. */
@@ -42,7 +42,7 @@ export interface Explained extends ComputedAnswer {
   readonly published: Published | null;
   readonly steps: readonly Step[];
   /** Stores that failed, with what they failed with. */
-  readonly failures: ReadonlyMap<Guarded, unknown>;
+  readonly failures: ReadonlyMap<StoreName, unknown>;
 }
 
 /** What is held of the published data, by version. */
@@ -63,16 +63,16 @@ interface Lookup {
 
 /** Answers questions from the cache, or computes. One per app: it has the stores' circuit breakers and the published row. */
 export class Recommender {
-  private readonly guards: Guards;
+  private readonly guards: StorePolicies;
   private readonly answer_ms: number;
   private readonly published: PublishedReader;
-  private readonly computing = new Map<string, Promise<Served>>();
+  private readonly computing = new Map<string, Promise<ServedAnswer>>();
   private memory: Memory;
   private readonly answers: AnswerCache;
 
   /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
   constructor(
-    private readonly o: {
+    private readonly options: {
       stores: RecommenderStores;
       clock: Clock;
       answer_ms?: number;
@@ -83,17 +83,17 @@ export class Recommender {
       warn?: (line: string) => void;
     },
   ) {
-    const { clock, random = Math.random, stores: { analytics, cache } } = o;
+    const { clock, random = Math.random, stores: { analytics, cache } } = options;
     const onReplaced = () => this.memory = this.emptyMemory();
-    this.answer_ms = o.answer_ms ?? ANSWER_MS;
+    this.answer_ms = options.answer_ms ?? ANSWER_MS;
     this.answers = new AnswerCache({ cache, clock, random, answer_ms: this.answer_ms });
-    this.guards = createGuards(this.answer_ms);
+    this.guards = createStorePolicies(this.answer_ms);
     this.memory = this.emptyMemory();
     this.published = new PublishedReader({ analytics, clock, onReplaced });
   }
 
   private emptyMemory(): Memory {
-    const { clock, stores: { analytics }, warn = () => {} } = this.o;
+    const { clock, stores: { analytics }, warn = () => {} } = this.options;
     const popular = new PopularReader(analytics);
     return {
       popular,
@@ -103,7 +103,7 @@ export class Recommender {
   }
 
   /** Whose circuit breaker is open, by store. */
-  breakers(): Record<Guarded, boolean> {
+  breakers(): Record<StoreName, boolean> {
     const { cache, vectors, graph, analytics } = this.guards;
     return {
       cache: cache.isOpen,
@@ -114,8 +114,8 @@ export class Recommender {
   }
 
   /** Throws `unavailable` if nothing has been published yet. Never throws because a store is down. */
-  async serve(question: RecommendationRequest): Promise<Served> {
-    const trace = new Trace(this.guards, this.answer_ms);
+  async serve(question: RecommendationRequest): Promise<ServedAnswer> {
+    const trace = new RequestTrace(this.guards, this.answer_ms);
     const start = performance.now();
     const { published, state, cached } = await spanned("cache", {}, () => this.lookUp(question, trace));
     trace.timings.set("cache", performance.now() - start);
@@ -124,7 +124,7 @@ export class Recommender {
     if (trace.failures.has("cache")) return await compute();
     const freshness = cached && this.answers.freshness(cached, state);
     if (cached !== null && freshness === "fresh") return this.served(trace, cached, "hit");
-    if (cached !== null && freshness === "stale" && !await this.answers.claim(question, state, trace)) {
+    if (cached !== null && freshness === "stale" && !await this.answers.tryLock(question, state, trace)) {
       return this.served(trace, cached, "stale");
     }
     return await this.once(JSON.stringify([question, state]), async () => {
@@ -135,7 +135,7 @@ export class Recommender {
   }
 
   /** One computes and the others wait: many who ask the same at once cost one computation. */
-  private once(key: string, compute: () => Promise<Served>): Promise<Served> {
+  private once(key: string, compute: () => Promise<ServedAnswer>): Promise<ServedAnswer> {
     const running = this.computing.get(key) ?? compute().finally(() => this.computing.delete(key));
     this.computing.set(key, running);
     return running;
@@ -146,7 +146,7 @@ export class Recommender {
    * Throws `unavailable` if nothing has been published yet. Never throws because a store is down.
    */
   async explain(question: RecommendationRequest): Promise<Explained> {
-    const trace = new Trace(this.guards, this.answer_ms);
+    const trace = new RequestTrace(this.guards, this.answer_ms);
     const published = await trace.timed("analytics", () => this.current(trace));
     const made = await this.make(question, published, trace);
     return { ...made, published, steps: trace.steps, failures: trace.failures };
@@ -165,8 +165,8 @@ export class Recommender {
 
   private async compute(
     question: RecommendationRequest,
-    { published, state, cached, trace }: Lookup & { state: DataState; trace: Trace },
-  ): Promise<Served> {
+    { published, state, cached, trace }: Lookup & { state: DataState; trace: RequestTrace },
+  ): Promise<ServedAnswer> {
     const bypass = trace.failures.has("cache");
     const made = await this.make(question, published, trace);
     if (trace.failures.has("analytics")) return await this.withoutAnalytics(question, cached, trace);
@@ -179,14 +179,14 @@ export class Recommender {
   private async make(
     question: RecommendationRequest,
     published: Published | null,
-    trace: Trace,
+    trace: RequestTrace,
   ): Promise<ComputedAnswer> {
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     if (published !== null && !trace.failures.has("analytics")) {
       const made = await recommend({
         ...question,
-        ...this.o,
-        repurchase_days: this.o.repurchase_days ?? null,
+        ...this.options,
+        repurchase_days: this.options.repurchase_days ?? null,
         popular: this.memory.popular,
         version_data: this.memory.version_data,
         published,
@@ -194,7 +194,7 @@ export class Recommender {
       });
       // An empty store may have taken the place of the published one since the row was read.
       if (made.answer.items.length === 0) {
-        await trace.guarded("analytics", null, (signal) => this.published.reread({ signal }));
+        await trace.callStore("analytics", null, (signal) => this.published.reread({ signal }));
       }
       if (!trace.failures.has("analytics")) return made;
     }
@@ -205,8 +205,8 @@ export class Recommender {
   private async withoutAnalytics(
     question: RecommendationRequest,
     cached: CachedAnswer | null,
-    trace: Trace,
-  ): Promise<Served> {
+    trace: RequestTrace,
+  ): Promise<ServedAnswer> {
     const known_version = this.published.known()?.version ?? 0;
     if (cached !== null && await this.answers.servesUnchecked(question, { cached, known_version, trace })) {
       const degraded = [...cached.degraded, "analytics" as const];
@@ -217,9 +217,9 @@ export class Recommender {
     return this.served(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
-  private lastPopular(question: RecommendationRequest, trace: Trace): ComputedAnswer {
+  private lastPopular(question: RecommendationRequest, trace: RequestTrace): ComputedAnswer {
     const { version, items } = this.memory.last_popular.answer(question);
-    const generated_at = iso(this.o.clock.now());
+    const generated_at = iso(this.options.clock.now());
     const degraded = trace.missing();
     const { user_id } = question;
     const led_by = items.length === 0 ? null : "popularity";
@@ -228,16 +228,16 @@ export class Recommender {
   }
 
   private served(
-    { timings, failures }: Trace,
-    { body, degraded }: Pick<Served, "body" | "degraded">,
-    cache: Served["cache"],
-  ): Served {
+    { timings, failures }: RequestTrace,
+    { body, degraded }: Pick<ServedAnswer, "body" | "degraded">,
+    cache: ServedAnswer["cache"],
+  ): ServedAnswer {
     return { body, degraded, cache, timings, failures };
   }
 
   /** What is published; null where analytics cannot tell. */
-  private async current(trace: Trace): Promise<Published | null> {
-    const published: Published | null | "unknown" = await trace.guarded(
+  private async current(trace: RequestTrace): Promise<Published | null> {
+    const published: Published | null | "unknown" = await trace.callStore(
       "analytics",
       "unknown" as const,
       (signal) => this.published.current({ signal }),
@@ -252,7 +252,7 @@ export class Recommender {
   }
 
   /** What analytics and the cache say, both asked at once: the cache is needed all the more if analytics does not respond. */
-  private async lookUp(question: RecommendationRequest, trace: Trace): Promise<Lookup> {
+  private async lookUp(question: RecommendationRequest, trace: RequestTrace): Promise<Lookup> {
     const [known, cached] = await Promise.all([
       this.dataState(question, trace),
       this.answers.find(question, trace),
@@ -262,12 +262,12 @@ export class Recommender {
 
   private async dataState(
     { user_id }: RecommendationRequest,
-    trace: Trace,
+    trace: RequestTrace,
   ): Promise<Pick<Lookup, "published" | "state">> {
-    const { analytics } = this.o.stores;
+    const { analytics } = this.options.stores;
     const published = this.published.recent() ?? await this.current(trace);
     if (published === null) return { published, state: null };
-    const epoch = await trace.guarded("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
+    const epoch = await trace.callStore("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
     return {
       published,
       state: epoch === null ? null : { version: published.version, run_id: published.run_id, epoch },

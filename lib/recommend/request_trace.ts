@@ -1,9 +1,9 @@
 import { markFailed, spanned } from "../telemetry/spans.ts";
-import type { Part } from "./answer.ts";
-import type { Guarded, Guards } from "./store_policy.ts";
+import type { AnswerStore } from "./answer.ts";
+import type { StoreName, StorePolicies } from "./store_policy.ts";
 
 /** What `Server-Timing` tells apart. */
-export type Stage = Guarded | "rank";
+export type Stage = StoreName | "rank";
 
 /** When a stage ran, in milliseconds from the beginning of its trace. A stage may run more than once. */
 export interface Step {
@@ -13,19 +13,19 @@ export interface Step {
 }
 
 /** What happened while one request was answered: how long each stage took, and which stores failed. */
-export class Trace {
+export class RequestTrace {
   /** Milliseconds by stage, in the order in which the stages first ran. */
   readonly timings = new Map<Stage, number>();
   /** Each stage as it ran, in the order in which they ended. */
   readonly steps: Step[] = [];
   /** What a store failed with, the first time. */
-  readonly failures = new Map<Guarded, unknown>();
+  readonly failures = new Map<StoreName, unknown>();
 
   private readonly began = performance.now();
   private readonly deadline: number;
 
   /** Begins now; stages together may take `answer_ms`. */
-  constructor(private readonly guards: Guards, answer_ms: number) {
+  constructor(private readonly guards: StorePolicies, answer_ms: number) {
     this.deadline = this.began + answer_ms;
   }
 
@@ -33,8 +33,8 @@ export class Trace {
    * Runs `body` under the store's guard; if that fails, notes it and returns `fallback`. `body` hands its signal to
    * the store, so that nothing continues there once the stage's time is over. A store that failed is not asked again.
    */
-  async guarded<T, F>(
-    store: Guarded,
+  async callStore<T, F>(
+    store: StoreName,
     fallback: F,
     body: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | F> {
@@ -61,7 +61,7 @@ export class Trace {
   }
 
   /** Stores whose part is missing. The cache is none: without it an answer is slower, not poorer. */
-  missing(): Part[] {
+  missing(): AnswerStore[] {
     return [...this.failures.keys()].filter((store) => store !== "cache");
   }
 }

@@ -2,7 +2,7 @@ import { compareText } from "../core/text.ts";
 import { type Source, SOURCES, type Sources } from "./answer.ts";
 import { intentValue } from "./candidates/intents.ts";
 import type { Features } from "./features.ts";
-import type { Row } from "./showable.ts";
+import type { CampaignRow } from "./showable.ts";
 
 /**
  * How much each source counts. Chosen by cross-validation on dialogues about films (conversations in meaning and wording) and on
@@ -22,13 +22,13 @@ export const WEIGHTS: Sources = Object.freeze({
 const EPSILON = 0.01;
 
 /** A campaign and what it is worth. */
-export interface Scored extends Pick<Row, "campaign"> {
+export interface Scored extends Pick<CampaignRow, "campaign"> {
   /** 0..1. */
   readonly score: number;
 }
 
 /** A campaign with what speaks for it, weighed. */
-export interface Ranked extends Row, Scored {
+export interface Ranked extends CampaignRow, Scored {
   readonly features: Features;
   readonly sources: Sources;
 }
@@ -110,26 +110,29 @@ export function leadingSource(items: readonly Pick<Ranked, "sources">[], weights
  */
 export function shortlist(
   candidates: Iterable<Features>,
-  o: { weights: Sources; popularity: ReadonlyMap<string, number>; elsewhere: number },
+  options: { weights: Sources; popularity: ReadonlyMap<string, number>; elsewhere: number },
 ): string[] {
   const scored = Array.from(candidates, (features) => {
     const { campaign_id: id } = features;
-    const popularity = o.popularity.get(id) ?? o.elsewhere;
-    return { id, score: scoreOf(featureScores(features, { targets: 0, popularity }), o.weights, features) };
+    const popularity = options.popularity.get(id) ?? options.elsewhere;
+    return {
+      id,
+      score: scoreOf(featureScores(features, { targets: 0, popularity }), options.weights, features),
+    };
   });
   return scored.sort((a, b) => b.score - a.score || compareText(a.id, b.id)).map(({ id }) => id);
 }
 
 /** Rows weighed, best first, ties by id. Each must be of a candidate. */
 export function rank(
-  rows: readonly Row[],
-  o: { weights: Sources; featuresOf: (campaign_id: string) => Features },
+  rows: readonly CampaignRow[],
+  options: { weights: Sources; featuresOf: (campaign_id: string) => Features },
 ): Ranked[] {
   const ranked = rows.map((row) => {
-    const features = o.featuresOf(row.campaign.campaign_id);
+    const features = options.featuresOf(row.campaign.campaign_id);
     const { popularity } = row.stats;
     const sources = featureScores(features, { targets: row.campaign.intents.length, popularity });
-    return { ...row, features, sources, score: scoreOf(sources, o.weights, features) };
+    return { ...row, features, sources, score: scoreOf(sources, options.weights, features) };
   });
   return ranked.sort(byScore);
 }

@@ -2,7 +2,7 @@ import type { Abortable, Campaign } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 
 /** A campaign as analytics holds it. */
-export interface Row {
+export interface CampaignRow {
   readonly campaign: Campaign;
   readonly stats: CampaignStats;
 }
@@ -15,7 +15,7 @@ export async function loadShowable(
     campaign_ids: readonly string[];
     now: string;
   } & Abortable,
-): Promise<Row[]> {
+): Promise<CampaignRow[]> {
   const [campaigns, stats] = await Promise.all([
     analytics.campaigns({ campaign_ids, signal }),
     analytics.stats({ version, campaign_ids, signal }),
@@ -35,7 +35,7 @@ export function isShowable(campaign: Campaign, now: string): boolean {
 }
 
 /** Whether the request is not about one intent, or the campaign targets it. */
-export function isAsked(campaign: Campaign, { intent }: { intent?: string | undefined }): boolean {
+export function matchesFilter(campaign: Campaign, { intent }: { intent?: string | undefined }): boolean {
   return intent === undefined || campaign.intents.includes(intent);
 }
 

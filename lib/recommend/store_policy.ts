@@ -16,7 +16,7 @@ export const ANSWER_MS = 250;
  * an answer needs most may take longest.
  */
 const SHARES = Object.freeze({ cache: 0.15, vectors: 0.4, graph: 0.4, analytics: 0.6 });
-export type Guarded = keyof typeof SHARES;
+export type StoreName = keyof typeof SHARES;
 
 /** So many failures in a row open the circuit; after so many milliseconds one call tries again. */
 const FAILURES = 5;
@@ -33,7 +33,7 @@ function isOutage(error: unknown): boolean {
 }
 
 /** One store's time budget and circuit breaker. Made once an app, so that its requests learn from each other. */
-class Guard {
+class StorePolicy {
   private readonly breaker = circuitBreaker(handleWhen(isOutage), {
     halfOpenAfter: OPEN_MS,
     breaker: new ConsecutiveBreaker(FAILURES),
@@ -106,11 +106,11 @@ function late(within_ms: number): ParleyError {
   return new ParleyError("unavailable", `the stage timed out after ${Math.round(within_ms)} ms`);
 }
 
-export type Guards = Readonly<Record<Guarded, Guard>>;
+export type StorePolicies = Readonly<Record<StoreName, StorePolicy>>;
 
 /** Guards for answers that may take `answer_ms` in all. */
-export function createGuards(answer_ms = ANSWER_MS): Guards {
-  const guard = (store: Guarded) => new Guard(SHARES[store] * answer_ms);
+export function createStorePolicies(answer_ms = ANSWER_MS): StorePolicies {
+  const guard = (store: StoreName) => new StorePolicy(SHARES[store] * answer_ms);
   return {
     cache: guard("cache"),
     vectors: guard("vectors"),

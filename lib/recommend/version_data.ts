@@ -14,18 +14,22 @@ const MAX_WAIT = 0.2;
 const RETRY_MS = 5_000;
 
 /** What was learnt for a data version; null what it has not, or what cannot be used. */
-export interface Learnt {
+export interface LearntData {
   readonly items: ItemItem | null;
   readonly wording: Wording | null;
   /** Whether campaigns that a user names are known to them, and so not worth showing; else they ask for them. Null: neither is known. */
   readonly named_are_known: boolean | null;
 }
-export const NOTHING_LEARNT: Learnt = Object.freeze({ items: null, wording: null, named_are_known: null });
+export const NOTHING_LEARNT: LearntData = Object.freeze({
+  items: null,
+  wording: null,
+  named_are_known: null,
+});
 
 interface Loading {
-  learnt: Promise<Learnt>;
+  learnt: Promise<LearntData>;
   /** Undefined while it is being loaded. */
-  loaded: Learnt | undefined;
+  loaded: LearntData | undefined;
   /** When it is loaded again, in epoch milliseconds. */
   until: number;
 }
@@ -50,12 +54,12 @@ export class VersionData {
   constructor(private readonly options: VersionDataOptions) {}
 
   /** What was learnt for a version, loaded unless it is in memory. Never throws. */
-  load(version: number): Promise<Learnt> {
+  load(version: number): Promise<LearntData> {
     return this.loading(version).learnt;
   }
 
   /** The same, or `loading` if that would take long. */
-  async get(version: number): Promise<Learnt | "loading"> {
+  async get(version: number): Promise<LearntData | "loading"> {
     const { learnt, loaded } = this.loading(version);
     if (loaded !== undefined) return loaded;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -76,7 +80,7 @@ export class VersionData {
     return loading;
   }
 
-  private async read(version: number, onFailure: () => void): Promise<Learnt> {
+  private async read(version: number, onFailure: () => void): Promise<LearntData> {
     const { analytics, warn } = this.options;
     const file = async <T>(name: string, title: string, decode: (bytes: Uint8Array) => Promise<T>) => {
       try {

@@ -5,7 +5,7 @@ import { type Abortable, type Health, parseModelKey, type Published } from "../c
 import type { Hit, VectorStores } from "../stores/vectors/port.ts";
 import { spanned } from "../telemetry/spans.ts";
 import type { RecommendationRequest } from "./answer.ts";
-import type { Guarded } from "./store_policy.ts";
+import type { StoreName } from "./store_policy.ts";
 import { Recommender, type RecommenderStores } from "./recommender.ts";
 
 /** How long the first whole answer is waited for, in milliseconds. */
@@ -27,12 +27,14 @@ const NO_ID = "";
 /** Questions to ask, and stores that failed while they were looked for. */
 interface Preparation {
   readonly questions: readonly RecommendationRequest[];
-  readonly failed: readonly Guarded[];
+  readonly failed: readonly StoreName[];
 }
 const NO_USER: Preparation = Object.freeze({ questions: [{ user_id: NO_ID, k: K }], failed: [] });
 
 export interface WarmUpOptions {
-  readonly stores: RecommenderStores & Readonly<Record<Guarded, { health(o: Abortable): Promise<Health> }>>;
+  readonly stores:
+    & RecommenderStores
+    & Readonly<Record<StoreName, { health(options: Abortable): Promise<Health> }>>;
   /** The one that answers users. */
   readonly recommender: Recommender;
   readonly clock: Clock;
@@ -45,7 +47,7 @@ export interface WarmUpStatus {
   /** Whether a first answer may still lack a part that it has a moment later. */
   readonly starting: boolean;
   /** Stores that are up, but do not answer what an answer asks, or not in its time. */
-  readonly late: readonly Guarded[];
+  readonly late: readonly StoreName[];
 }
 
 /**
@@ -55,7 +57,7 @@ export interface WarmUpStatus {
  */
 export class WarmUp {
   private readonly done = Promise.withResolvers<void>();
-  private late: readonly Guarded[] = [];
+  private late: readonly StoreName[] = [];
   private over = false;
   private deadline: number;
 
@@ -108,7 +110,7 @@ export class WarmUp {
   }
 
   /** Those of the stores that answer at all. */
-  private async upOf(names: ReadonlySet<Guarded>): Promise<Guarded[]> {
+  private async upOf(names: ReadonlySet<StoreName>): Promise<StoreName[]> {
     const { stores } = this.options;
     const signal = AbortSignal.any([this.options.signal, AbortSignal.timeout(MAX_HEALTH_MS)]);
     const up = await Promise.all(
@@ -150,13 +152,13 @@ export class WarmUp {
 /** Some users who have a profile. */
 async function findUsers(
   { vectors, published, signal }: {
-    vectors: Pick<VectorStores, "of">;
+    vectors: Pick<VectorStores, "forModel">;
     published: Pick<Published, "version" | "model">;
   } & Abortable,
 ): Promise<Hit[]> {
   const model = parseModelKey(published.model);
   const vector = new Float32Array(model.dimension).fill(1 / Math.sqrt(model.dimension));
-  const store = await vectors.of({ model, signal });
+  const store = await vectors.forModel({ model, signal });
   const { version } = published;
   return await store.search({ collection: "profiles", version, vector, k: USERS, signal });
 }
@@ -165,8 +167,8 @@ async function findUsers(
 async function missingFrom(
   recommender: Recommender,
   questions: readonly RecommendationRequest[],
-): Promise<Set<Guarded> | null> {
-  const missing = new Set<Guarded>();
+): Promise<Set<StoreName> | null> {
+  const missing = new Set<StoreName>();
   for (const question of questions) {
     try {
       for (const store of (await recommender.explain(question)).failures.keys()) missing.add(store);

@@ -47,6 +47,8 @@ export const campaignSchema = campaignInput.transform((input): Campaign => ({
 }));
 
 /** Canonical times compare as text. */
-function endsAfterStart(o: { starts_at?: string | null | undefined; ends_at?: string | null | undefined }) {
-  return o.starts_at == null || o.ends_at == null || o.starts_at <= o.ends_at;
+function endsAfterStart(
+  options: { starts_at?: string | null | undefined; ends_at?: string | null | undefined },
+) {
+  return options.starts_at == null || options.ends_at == null || options.starts_at <= options.ends_at;
 }

@@ -26,7 +26,7 @@ export const id = z.union([z.string(), z.number()], expected("a string")).transf
  *
  * @throws `invalid` if it is no id.
  */
-export function readId(name: string, text: string): string {
+export function parseId(name: string, text: string): string {
   const trimmed = text.trim();
   const complaint = complaintOf(trimmed);
   if (complaint !== null) throw new ParleyError("invalid", `${name} ${complaint}`);

@@ -33,30 +33,30 @@ const UTC =
 export const time = timeOr((text) => DAY.test(text) ? `is a day without a time; ${WRITE}` : null);
 
 /** The same, or a plain day, which means its first instant in UTC. */
-export const startTime = timeOr((text) => readDay(text, 0));
+export const startTime = timeOr((text) => parseDay(text, 0));
 
 /** The same, or a plain day that is the last one: it means the first instant after it, in UTC. */
-export const endTime = timeOr((text) => readDay(text, DAY_MS));
+export const endTime = timeOr((text) => parseDay(text, DAY_MS));
 
-/** `plain` reads texts that are no moment by themselves; null leaves them to {@link readTime}. */
+/** `plain` reads texts that are no moment by themselves; null leaves them to {@link parseTime}. */
 function timeOr(plain: (text: string) => number | string | null) {
   return z.union([z.string(), z.number()], expected("a time")).transform((value, context) => {
     if (typeof value === "string" && UTC.test(value)) {
       return value.length === 24 ? value : `${value.slice(0, 19)}.000Z`;
     }
-    const read = (typeof value === "string" ? plain(value.trim()) : null) ?? readTime(value);
+    const read = (typeof value === "string" ? plain(value.trim()) : null) ?? parseTime(value);
     return typeof read === "number" ? iso(read) : refuse(context, read);
   });
 }
 
-function readDay(text: string, offset: number): number | string | null {
+function parseDay(text: string, offset: number): number | string | null {
   const parts = DAY.exec(text);
   // The last day of all, which stands for "never", has no instant after it.
   return parts === null ? null : inRange(Math.min(fromIso(parts) + offset, LAST));
 }
 
 /** Milliseconds since the epoch, 1970 to 9999, or a complaint that never quotes the value. */
-export function readTime(value: string | number): number | string {
+export function parseTime(value: string | number): number | string {
   return inRange(typeof value === "number" ? fromEpoch(String(value)) : fromText(value.trim()));
 }
 

@@ -154,9 +154,12 @@ async function openSqliteVectors(url: URL, options: OpenOptions): Promise<Vector
   const folder = vectorFolder(database);
   const { SqliteVectorStores } = await import("./vectors/sqlite/sqlite_vector_stores.ts");
   if (folder === database) return new SqliteVectorStores(folder, rest);
-  const { adoptFormer } = await import("./vectors/sqlite/migrate_legacy_layout.ts");
+  const { migrateLegacyLayout } = await import("./vectors/sqlite/migrate_legacy_layout.ts");
   const indexes = database.replace(/[^/]+$/, "indexes");
-  return new SqliteVectorStores(folder, { ...rest, adopt: () => adoptFormer({ database, indexes, folder }) });
+  return new SqliteVectorStores(folder, {
+    ...rest,
+    adopt: () => migrateLegacyLayout({ database, indexes, folder }),
+  });
 }
 
 /** Whether one of these embedded stores has anything on disk. Of servers it knows nothing. */
@@ -191,7 +194,7 @@ export function filesOf(url: URL): StoreFiles | null {
 }
 
 /** Where vectors are, as a URL: of embedded ones, the folder of their files. */
-export function vectorPlace(url: URL): URL {
+export function vectorUrl(url: URL): URL {
   if (url.protocol !== "sqlite:") return url;
   const place = new URL(url);
   place.pathname = vectorFolder(url.pathname);

@@ -1,5 +1,5 @@
 import { type HistogramMetricData, loadPrometheus, type MetricData, type SumMetricData } from "../../deps.ts";
-import { type Family, Histogram, type Point } from "./metric_families.ts";
+import { Histogram, type MetricFamily, type MetricPoint } from "./metric_families.ts";
 
 /** What {@link expose} returns, for HTTP. */
 export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -7,7 +7,7 @@ export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 type Prometheus = Awaited<ReturnType<typeof loadPrometheus>>;
 
 /** Families as text in Prometheus' exposition format. Families without points are left out. */
-export async function expose(families: readonly Family[]): Promise<string> {
+export async function expose(families: readonly MetricFamily[]): Promise<string> {
   const prometheus = await loadPrometheus();
   const metrics = families.filter(({ points }) => points.length > 0).map((one) => metricOf(one, prometheus));
   const serializer = new prometheus.PrometheusSerializer(undefined, false, undefined, true, true);
@@ -23,7 +23,7 @@ const NO_RESOURCE = Object.freeze({ attributes: {}, merge: () => NO_RESOURCE, ge
 /** Times are of no use here: a scrape is now. */
 const AT = { startTime: [0, 0], endTime: [0, 0] } satisfies { startTime: [number, number]; endTime: unknown };
 
-function metricOf(family: Family, { DataPointType, AggregationTemporality }: Prometheus): MetricData {
+function metricOf(family: MetricFamily, { DataPointType, AggregationTemporality }: Prometheus): MetricData {
   const descriptor = { name: family.name, description: family.help, unit: "", valueType: 1 };
   const aggregationTemporality = AggregationTemporality.CUMULATIVE;
   if (family.type === "histogram") {
@@ -38,7 +38,7 @@ function metricOf(family: Family, { DataPointType, AggregationTemporality }: Pro
     : { descriptor, aggregationTemporality, dataPointType: DataPointType.GAUGE, dataPoints };
 }
 
-function histogramPoint({ labels, value }: Point): HistogramMetricData["dataPoints"] {
+function histogramPoint({ labels, value }: MetricPoint): HistogramMetricData["dataPoints"] {
   if (!(value instanceof Histogram)) return [];
   const buckets = { boundaries: [...value.bounds], counts: [...value.counts] };
   const point = { ...AT, attributes: labels, value: { buckets, sum: value.sum, count: value.count } };

@@ -2,17 +2,17 @@
 export type Labels = Readonly<Record<string, string>>;
 
 /** One figure under some labels. */
-export interface Point {
+export interface MetricPoint {
   readonly labels: Labels;
   readonly value: number | Histogram;
 }
 
 /** All points of one name. Seconds and bytes, as Prometheus has it. */
-export interface Family {
+export interface MetricFamily {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram";
-  readonly points: readonly Point[];
+  readonly points: readonly MetricPoint[];
 }
 
 /** Counts observations by upper bounds, in ascending order; what is above the last one is counted beyond it. */
@@ -49,7 +49,7 @@ export class Labelled<Value> {
     return entry.value;
   }
 
-  points(read: (value: Value) => number | Histogram): Point[] {
+  points(read: (value: Value) => number | Histogram): MetricPoint[] {
     return Array.from(this.byKey.values(), ({ labels, value }) => ({ labels, value: read(value) }));
   }
 }
@@ -61,20 +61,20 @@ export interface Count {
 export const counts = () => new Labelled<Count>(() => ({ n: 0 }));
 export const histograms = (bounds: readonly number[]) => new Labelled(() => new Histogram(bounds));
 
-export function counter(name: string, help: string, labelled: Labelled<Count>): Family {
+export function counter(name: string, help: string, labelled: Labelled<Count>): MetricFamily {
   return { name, help, type: "counter", points: labelled.points(({ n }) => n) };
 }
 
-export function histogram(name: string, help: string, labelled: Labelled<Histogram>): Family {
+export function histogram(name: string, help: string, labelled: Labelled<Histogram>): MetricFamily {
   return { name, help, type: "histogram", points: labelled.points((value) => value) };
 }
 
 /** A gauge of these points. One without points is left out of what is exposed: it is not known. */
-export function gauge(name: string, help: string, points: readonly Point[]): Family {
+export function gauge(name: string, help: string, points: readonly MetricPoint[]): MetricFamily {
   return { name, help, type: "gauge", points };
 }
 
 /** The one point of a gauge without labels; none where the value is not known. */
-export function only(value: number | null): Point[] {
+export function only(value: number | null): MetricPoint[] {
   return value === null ? [] : [{ labels: {}, value }];
 }

@@ -1,4 +1,4 @@
-import { counter, counts, type Family, gauge, only } from "./metric_families.ts";
+import { counter, counts, gauge, type MetricFamily, only } from "./metric_families.ts";
 
 const uncaught = counts();
 const errors = uncaught.of({});
@@ -9,11 +9,11 @@ export function countUncaught(): void {
 }
 
 /** This process, under the names that Prometheus' own clients use. Needs no permission. */
-export function processFamilies(o: { version: string; started: number }): Family[] {
+export function processFamilies(options: { version: string; started: number }): MetricFamily[] {
   const { rss, heapUsed } = Deno.memoryUsage();
   return [
-    gauge("parley_build_info", "Which version runs", [{ labels: { version: o.version }, value: 1 }]),
-    gauge("process_start_time_seconds", "When this process began to serve", only(o.started / 1_000)),
+    gauge("parley_build_info", "Which version runs", [{ labels: { version: options.version }, value: 1 }]),
+    gauge("process_start_time_seconds", "When this process began to serve", only(options.started / 1_000)),
     gauge("process_resident_memory_bytes", "Memory of this process", only(rss)),
     gauge("process_heap_bytes", "Memory of its JavaScript heap in use", only(heapUsed)),
     counter("parley_uncaught_errors_total", "Errors that no code caught; the log has each", uncaught),

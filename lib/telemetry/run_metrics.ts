@@ -1,7 +1,15 @@
 import { type Clock, iso } from "../core/clock.ts";
 import type { AttemptRecord, RunRecord, RunSnapshot, RunStore } from "../stores/runs/port.ts";
-import { counter, counts, type Family, gauge, histogram, histograms, type Point } from "./metric_families.ts";
-import { Kept } from "./kept.ts";
+import {
+  counter,
+  counts,
+  gauge,
+  histogram,
+  histograms,
+  type MetricFamily,
+  type MetricPoint,
+} from "./metric_families.ts";
+import { CachedRead } from "./kept.ts";
 
 /** How far one scrape looks: newest runs, runs under way, and how many of either it reads in full. */
 const REACH = Object.freeze({ recent: 100, live: 1_000, in_full: 20 });
@@ -9,17 +17,17 @@ const SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1_800, 3_600,
 
 /** How things are now. */
 interface Now {
-  readonly runs: readonly Point[];
-  readonly tasks: readonly Point[];
-  readonly succeeded: readonly Point[];
-  readonly lasted: readonly Point[];
+  readonly runs: readonly MetricPoint[];
+  readonly tasks: readonly MetricPoint[];
+  readonly succeeded: readonly MetricPoint[];
+  readonly lasted: readonly MetricPoint[];
 }
 
 /**
  * What became of runs, whichever process executed them: read from the run store when asked, and counted once each, from
  * when this process started. So every process that is scraped counts all runs: take the maximum, not the sum.
  */
-export class RunFigures {
+export class RunMetrics {
   private readonly since: string;
   /** When the runs that were counted ended, by id: a retried run ends again. */
   private readonly counted = new Map<string, string>();
@@ -28,15 +36,15 @@ export class RunFigures {
   private readonly attempts = counts();
   private readonly taskSeconds = histograms(SECONDS);
   private readonly rows = counts();
-  private readonly now: Kept<Now>;
+  private readonly now: CachedRead<Now>;
 
   constructor(clock: Clock, private readonly runs: Pick<RunStore, "runs" | "snapshot">) {
     this.since = iso(clock.now());
-    this.now = new Kept(clock, () => this.read());
+    this.now = new CachedRead(clock, () => this.read());
   }
 
   /** Gauges are left out while the run store does not answer. Never throws. */
-  async families(): Promise<Family[]> {
+  async families(): Promise<MetricFamily[]> {
     const now = await this.now.get();
     return [
       gauge("parley_runs", "Runs that wait or are under way", now?.runs ?? []),
@@ -64,7 +72,7 @@ export class RunFigures {
     };
   }
 
-  private async tasksOf(running: readonly RunRecord[]): Promise<Point[]> {
+  private async tasksOf(running: readonly RunRecord[]): Promise<MetricPoint[]> {
     const tally = counts();
     for (const { run_id, dag_id: dag } of running) {
       const snapshot = await this.runs.snapshot({ run_id });
@@ -73,8 +81,8 @@ export class RunFigures {
     return tally.points(({ n }) => n);
   }
 
-  private async lastSuccesses(dags: readonly string[]): Promise<Point[]> {
-    const points: Point[] = [];
+  private async lastSuccesses(dags: readonly string[]): Promise<MetricPoint[]> {
+    const points: MetricPoint[] = [];
     for (const dag of dags) {
       const [run] = await this.runs.runs({ dag_id: dag, states: ["success"], limit: 1 });
       if (run?.ended_at) points.push({ labels: { dag }, value: Date.parse(run.ended_at) / 1_000 });
@@ -121,12 +129,12 @@ export class RunFigures {
   }
 }
 
-function countOf(runs: readonly RunRecord[], dag: string, state: string): Point {
+function countOf(runs: readonly RunRecord[], dag: string, state: string): MetricPoint {
   const value = runs.filter((run) => run.dag_id === dag && run.state === state).length;
   return { labels: { dag, state }, value };
 }
 
-function lastDuration(dag: string, recent: readonly RunRecord[]): Point[] {
+function lastDuration(dag: string, recent: readonly RunRecord[]): MetricPoint[] {
   const last = recent.find((run) => run.dag_id === dag && run.started_at !== null && run.ended_at !== null);
   return last === undefined ? [] : [{ labels: { dag }, value: seconds(last.started_at!, last.ended_at!) }];
 }

@@ -4,11 +4,11 @@ import {
   type Count,
   counter,
   counts,
-  type Family,
   gauge,
   Histogram,
   histogram,
   histograms,
+  type MetricFamily,
 } from "./metric_families.ts";
 import { ServingWindow } from "./window.ts";
 
@@ -114,7 +114,7 @@ export class ServingMetrics {
     return times;
   }
 
-  families(): Family[] {
+  families(): MetricFamily[] {
     return [
       histogram("parley_http_request_duration_seconds", "Time to answer requests", this.requests),
       histogram("parley_stage_duration_seconds", "Time of each stage of answers", this.stages),
@@ -129,7 +129,7 @@ export class ServingMetrics {
 }
 
 /** Whether each store's circuit breaker keeps calls from it. */
-export function breakerFamily(open: Readonly<Record<string, boolean>>): Family {
+export function breakerFamily(open: Readonly<Record<string, boolean>>): MetricFamily {
   const points = Object.entries(open).map(([store, is]) => ({ labels: { store }, value: is ? 1 : 0 }));
   return gauge("parley_breaker_open", "1 while a store's circuit breaker keeps calls from it", points);
 }

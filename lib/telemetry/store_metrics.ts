@@ -2,8 +2,8 @@ import type { Clock } from "../core/clock.ts";
 import type { Health } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { RunStore } from "../stores/runs/port.ts";
-import { type Family, gauge, only } from "./metric_families.ts";
-import { Kept } from "./kept.ts";
+import { gauge, type MetricFamily, only } from "./metric_families.ts";
+import { CachedRead } from "./kept.ts";
 
 /** The stores that serving looks at, in the order in which they are told of. */
 export const STORE_NAMES = ["vectors", "graph", "analytics", "documents", "cache", "runs"] as const;
@@ -16,27 +16,27 @@ export type WatchedStores =
   };
 
 /** What stores say of themselves, of the published data, of the scheduler and of lineage, as one scrape reads it. */
-export class StoreFigures {
-  private readonly health: readonly (readonly [string, Kept<Health>])[];
+export class StoreMetrics {
+  private readonly health: readonly (readonly [string, CachedRead<Health>])[];
   private readonly published;
   private readonly leader;
   /** Null where lineage is sent nowhere. */
-  private readonly unsent: Kept<number> | null;
+  private readonly unsent: CachedRead<number> | null;
 
   /** `health`: by store, a question that rejects if it is down. */
   constructor(
     private readonly clock: Clock,
     { analytics, runs }: Pick<WatchedStores, "analytics" | "runs">,
-    o: { health: Readonly<Record<string, () => Promise<Health>>>; lineage: boolean },
+    options: { health: Readonly<Record<string, () => Promise<Health>>>; lineage: boolean },
   ) {
-    this.health = Object.entries(o.health).map(([name, ask]) => [name, new Kept(clock, ask)]);
-    this.published = new Kept(clock, () => analytics.published());
-    this.leader = new Kept(clock, () => runs.leader());
-    this.unsent = o.lineage ? new Kept(clock, () => runs.unsent()) : null;
+    this.health = Object.entries(options.health).map(([name, ask]) => [name, new CachedRead(clock, ask)]);
+    this.published = new CachedRead(clock, () => analytics.published());
+    this.leader = new CachedRead(clock, () => runs.leader());
+    this.unsent = options.lineage ? new CachedRead(clock, () => runs.unsent()) : null;
   }
 
   /** What cannot be read is left out; `parley_store_up` says which store is to blame. Never throws. */
-  async families(): Promise<Family[]> {
+  async families(): Promise<MetricFamily[]> {
     const read = [
       this.storeFamilies(),
       this.dataFamilies(),
@@ -46,7 +46,7 @@ export class StoreFigures {
     return (await Promise.all(read)).flat();
   }
 
-  private async storeFamilies(): Promise<Family[]> {
+  private async storeFamilies(): Promise<MetricFamily[]> {
     const states = await Promise.all(
       this.health.map(async ([store, kept]) => ({ labels: { store }, health: await kept.get() })),
     );
@@ -64,7 +64,7 @@ export class StoreFigures {
     ];
   }
 
-  private async dataFamilies(): Promise<Family[]> {
+  private async dataFamilies(): Promise<MetricFamily[]> {
     const published = await this.published.get();
     return [
       gauge(
@@ -80,7 +80,7 @@ export class StoreFigures {
     ];
   }
 
-  private async schedulerFamilies(): Promise<Family[]> {
+  private async schedulerFamilies(): Promise<MetricFamily[]> {
     const leader = await this.leader.get();
     const up = leader && Number(Date.parse(leader.live_until) > this.clock.now());
     return [
@@ -98,7 +98,7 @@ export class StoreFigures {
     ];
   }
 
-  private async lineageFamilies(): Promise<Family[]> {
+  private async lineageFamilies(): Promise<MetricFamily[]> {
     const depth = await this.unsent?.get() ?? null;
     const help = "Ended attempts that the lineage sink has yet to hear of";
     return [gauge("parley_lineage_outbox_depth", help, only(depth))];

@@ -3,7 +3,7 @@ import type { ServingSpan } from "../core/types.ts";
 
 const MINUTE_MS = 60_000;
 /** How many minutes are kept, the current one among them. */
-const KEPT = 120;
+const KEPT_MINUTES = 120;
 /** How many of them {@link ServingWindow.minutes} gives: the last hour. */
 const HOUR = 60;
 
@@ -43,7 +43,7 @@ class Minute {
 
 /** The answers of the last two hours by minute, in 220 KB that never grow. Of this process, since it started. */
 export class ServingWindow {
-  private readonly ring = Array.from({ length: KEPT }, () => new Minute());
+  private readonly ring = Array.from({ length: KEPT_MINUTES }, () => new Minute());
 
   add(answered: Answered, now: number): void {
     const minute = this.minuteAt(Math.floor(now / MINUTE_MS));
@@ -63,7 +63,7 @@ export class ServingWindow {
    * All that is kept, in spans of so many minutes of the clock, oldest first; the last is under way. From the first one
    * with requests on none is left out: that nobody asks any more is to be seen too.
    */
-  spans(now: number, minutes: number, kept = KEPT): ServingSpan[] {
+  spans(now: number, minutes: number, kept = KEPT_MINUTES): ServingSpan[] {
     const current = Math.floor(now / MINUTE_MS);
     const live = this.ring.filter(({ number }) => number > current - kept && number <= current);
     const bySpan = Map.groupBy(live, ({ number }) => Math.floor(number / minutes));
@@ -75,7 +75,7 @@ export class ServingWindow {
   }
 
   private minuteAt(number: number): Minute {
-    const minute = this.ring[number % KEPT]!;
+    const minute = this.ring[number % KEPT_MINUTES]!;
     if (minute.number !== number) minute.restart(number);
     return minute;
   }

@@ -48,7 +48,7 @@ interface StoreState {
 }
 
 /** Whether each store answers soon and has what is published: the question rejects, and says why, if it does not. */
-export function answering(stores: ReadyStores): Record<string, () => Promise<Health>> {
+export function storesRespond(stores: ReadyStores): Record<string, () => Promise<Health>> {
   return Object.fromEntries(STORE_NAMES.map((name) => [name, () => checkStore(name, stores)]));
 }
 
@@ -60,14 +60,14 @@ async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores)
 }
 
 /** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */
-export function healthz(o: { version: string; clock: Clock }): Endpoint {
-  const started = o.clock.now();
+export function healthz(options: { version: string; clock: Clock }): Endpoint {
+  const started = options.clock.now();
   const handle = () =>
     respond(200, {
       status: "up",
-      version: o.version,
+      version: options.version,
       started_at: iso(started),
-      uptime_s: Math.floor((o.clock.now() - started) / 1_000),
+      uptime_s: Math.floor((options.clock.now() - started) / 1_000),
     });
   return { route: "/healthz", scope: null, handle };
 }

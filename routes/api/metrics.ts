@@ -3,11 +3,11 @@ import type { Recommender } from "../../lib/recommend/recommender.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { CONTENT_TYPE, expose } from "../../lib/telemetry/expose.ts";
 import { processFamilies } from "../../lib/telemetry/process.ts";
-import { RunFigures } from "../../lib/telemetry/run_metrics.ts";
+import { RunMetrics } from "../../lib/telemetry/run_metrics.ts";
 import { breakerFamily, type ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
-import { StoreFigures, type WatchedStores } from "../../lib/telemetry/store_metrics.ts";
+import { StoreMetrics, type WatchedStores } from "../../lib/telemetry/store_metrics.ts";
 import type { Endpoint } from "../http/endpoint.ts";
-import { answering, type ReadyStores } from "./health.ts";
+import { type ReadyStores, storesRespond } from "./health.ts";
 
 export interface MetricsOptions {
   readonly stores: WatchedStores & ReadyStores & { readonly runs: Pick<RunStore, "runs" | "snapshot"> };
@@ -24,14 +24,21 @@ export interface MetricsOptions {
  * scraper sends its key as a bearer token. What a store that is down would tell is left out, `parley_store_up` is 0 for
  * it, and the scrape succeeds within about a second. Labels name routes, stores, dags and tasks, never a user.
  */
-export function metrics(o: MetricsOptions): Endpoint {
-  const stores = new StoreFigures(o.clock, o.stores, { health: answering(o.stores), lineage: o.lineage });
-  const runs = new RunFigures(o.clock, o.stores.runs);
-  const started = o.clock.now();
+export function metrics(options: MetricsOptions): Endpoint {
+  const stores = new StoreMetrics(options.clock, options.stores, {
+    health: storesRespond(options.stores),
+    lineage: options.lineage,
+  });
+  const runs = new RunMetrics(options.clock, options.stores.runs);
+  const started = options.clock.now();
   const handle = async () => {
     const read = await Promise.all([stores.families(), runs.families()]);
-    const breakers = breakerFamily(o.recommender.breakers());
-    const own = [...processFamilies({ version: o.version, started }), ...o.metrics.families(), breakers];
+    const breakers = breakerFamily(options.recommender.breakers());
+    const own = [
+      ...processFamilies({ version: options.version, started }),
+      ...options.metrics.families(),
+      breakers,
+    ];
     const headers = { "content-type": CONTENT_TYPE, "cache-control": "no-store" };
     return new Response(await expose([...own, ...read.flat()]), { headers });
   };

@@ -12,7 +12,7 @@ import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { keyOf } from "../http/auth.ts";
 import { jsonBody } from "../http/body.ts";
 import type { Endpoint } from "../http/endpoint.ts";
-import { answering, MAX_WAIT_MS, type ReadyStores } from "./health.ts";
+import { MAX_WAIT_MS, type ReadyStores, storesRespond } from "./health.ts";
 import { HttpError } from "../http/problem.ts";
 import { NO_OTHERS } from "../http/query.ts";
 
@@ -61,7 +61,7 @@ export function watched({ stores, dags = [], clock, serving }: PipelineView): An
   const { runs, analytics } = stores;
   const served = serving === undefined ? {} : { serving: serving() };
   const indexes = (now: number) => inTime(MAX_WAIT_MS, () => indexAnomalies(stores, now));
-  return { runs, analytics, answering: answering(stores), indexes, dags, clock, ...served };
+  return { runs, analytics, answering: storesRespond(stores), indexes, dags, clock, ...served };
 }
 
 const Acknowledge = z.strictObject({

@@ -1,8 +1,8 @@
 import { type Context, z } from "../../deps.ts";
 import { causeOf } from "../../lib/core/errors.ts";
 import type { RecommendationRequest } from "../../lib/recommend/answer.ts";
-import type { Recommender, Served } from "../../lib/recommend/recommender.ts";
-import { readId } from "../../lib/schema/ids.ts";
+import type { Recommender, ServedAnswer } from "../../lib/recommend/recommender.ts";
+import { parseId } from "../../lib/schema/ids.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { NO_OTHERS } from "../http/query.ts";
@@ -28,14 +28,14 @@ const Query = z.strictObject({
  *
  * `Cache-Control: no-store`, since a write for this user must show in the next answer and Parley keeps its own cache.
  */
-export function recommendations(o: { recommender: Recommender; metrics: ServingMetrics }): Endpoint {
+export function recommendations(options: { recommender: Recommender; metrics: ServingMetrics }): Endpoint {
   return {
     route: "/recommendations/:user_id",
     scope: "read",
     answers: true,
     handle: async (context, note) => {
-      const served = await o.recommender.serve(questionOf(context));
-      o.metrics.answered(served);
+      const served = await options.recommender.serve(questionOf(context));
+      options.metrics.answered(served);
       note.cache = served.cache;
       if (served.failures.size + served.degraded.length > 0) note.degraded = causes(served);
       return respond(served);
@@ -44,14 +44,14 @@ export function recommendations(o: { recommender: Recommender; metrics: ServingM
 }
 
 function questionOf(context: Context): RecommendationRequest {
-  const user_id = readId("user_id", context.req.param("user_id")!);
+  const user_id = parseId("user_id", context.req.param("user_id")!);
   const { k, intent } = Query.parse(context.req.queries());
   const question = { user_id, k: k === undefined ? DEFAULT_K : Number(k[0]) };
-  return intent === undefined ? question : { ...question, intent: readId("intent", intent[0]!) };
+  return intent === undefined ? question : { ...question, intent: parseId("intent", intent[0]!) };
 }
 
 /** Headers are set one by one: given to the constructor together, they take Deno 2.9 several times as long. */
-function respond(served: Served): Response {
+function respond(served: ServedAnswer): Response {
   const response = new Response(served.body, { headers: { "content-type": "application/json" } });
   response.headers.set("cache-control", "no-store");
   response.headers.set("server-timing", serverTiming(served.timings));
@@ -59,7 +59,7 @@ function respond(served: Served): Response {
   return response;
 }
 
-function serverTiming(timings: Served["timings"]): string {
+function serverTiming(timings: ServedAnswer["timings"]): string {
   let text = "";
   for (const [stage, ms] of timings) {
     text += `${text === "" ? "" : ", "}${stage};dur=${Math.round(100 * ms) / 100}`;
@@ -68,7 +68,7 @@ function serverTiming(timings: Served["timings"]): string {
 }
 
 /** By store, why an answer lacks its part; a cached one lacked it when it was made. */
-function causes({ failures, degraded }: Served): Record<string, string> {
+function causes({ failures, degraded }: ServedAnswer): Record<string, string> {
   const cached = degraded.map((store) => [store, "cached"]);
   return Object.fromEntries([
     ...cached,

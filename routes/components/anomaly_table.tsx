@@ -2,8 +2,8 @@ import type { OpenAnomaly } from "../../lib/monitoring/acknowledge.ts";
 import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../lib/monitoring/anomaly.ts";
 import type { Child } from "../../deps.ts";
 import { Sparkline } from "./chart.tsx";
-import { figure, percent } from "./format_number.ts";
-import { Prose } from "./inline_code.tsx";
+import { formatNumber, formatPercent } from "./format_number.ts";
+import { InlineCode } from "./inline_code.tsx";
 import { type Column, Table } from "./table.tsx";
 import { Ago, Day, duration, Time } from "./time.tsx";
 
@@ -26,9 +26,9 @@ export function SeverityMark({ severity }: { severity: Severity }) {
 /** A figure of an anomaly in its unit. */
 export function inUnit(value: number, unit: Anomaly["unit"]): string {
   if (unit === "ms") return duration(value);
-  if (unit === "share") return percent(value);
+  if (unit === "share") return formatPercent(value);
   if (unit === "score") return value.toFixed(3);
-  return `${figure(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
+  return `${formatNumber(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
 }
 
 /** Whether it holds since a day, and not since an instant: engagement is counted by days. */
@@ -118,7 +118,7 @@ function untilColumn(now: number): Column<Anomaly> {
 function What({ text, acknowledged }: ListedAnomaly) {
   return (
     <>
-      <Prose text={text} />
+      <InlineCode text={text} />
       {acknowledged && <AcknowledgedBy {...acknowledged} />}
     </>
   );
@@ -145,7 +145,7 @@ function Past({ history }: { history: readonly number[] }) {
   return (
     <Sparkline
       values={history}
-      label={`The last ${history.length} values, newest last: ${history.map(figure).join(", ")}`}
+      label={`The last ${history.length} values, newest last: ${history.map(formatNumber).join(", ")}`}
     />
   );
 }

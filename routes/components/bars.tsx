@@ -1,5 +1,5 @@
 /** A part of a bar; where it lies is given in shares of the whole width, 0 to 1. */
-export interface Part {
+export interface BarPart {
   readonly from: number;
   readonly to: number;
   readonly series: 1 | 2 | 3 | 4 | 5;
@@ -9,7 +9,7 @@ export interface Part {
 
 export interface Bar {
   readonly name: string;
-  readonly parts: readonly Part[];
+  readonly parts: readonly BarPart[];
   /** An interval around where it ends, in the same shares. */
   readonly whisker?: readonly [low: number, high: number];
   /** What it comes to, in words. */

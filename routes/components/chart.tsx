@@ -1,12 +1,12 @@
 import { DAY_MS } from "../../lib/core/clock.ts";
 import { loadScales, loadShapes } from "../../deps.ts";
-import { figure } from "./format_number.ts";
+import { formatNumber } from "./format_number.ts";
 
 const { scaleLinear, scaleUtc } = await loadScales();
 const { area, line } = await loadShapes();
 
 /** A value at a time, with an interval around it where there is one. `x` is in epoch milliseconds. */
-export interface Point {
+export interface ChartPoint {
   readonly x: number;
   readonly y: number;
   readonly low?: number;
@@ -14,7 +14,7 @@ export interface Point {
 }
 export interface Series {
   readonly name: string;
-  readonly points: readonly Point[];
+  readonly points: readonly ChartPoint[];
 }
 
 export interface LineChartProps {
@@ -31,7 +31,7 @@ export interface LineChartProps {
 const MARGIN = { top: 12, right: 22, bottom: 30, left: 50 };
 
 /** Lines over time, with bands for their intervals. The table below it says the same without seeing. */
-export function LineChart({ format = figure, width = 480, height = 174, ...p }: LineChartProps) {
+export function LineChart({ format = formatNumber, width = 480, height = 174, ...p }: LineChartProps) {
   const points = p.series.flatMap(({ points }) => points);
   if (points.length === 0) return null;
   const xs = points.map(({ x }) => x);
@@ -101,11 +101,11 @@ function Line(
   },
 ) {
   const banded = points.filter(({ low, high }) => low !== undefined && high !== undefined);
-  const band = area<Point>().x((p) => x(p.x)).y0((p) => y(p.low ?? p.y)).y1((p) => y(p.high ?? p.y));
+  const band = area<ChartPoint>().x((p) => x(p.x)).y0((p) => y(p.low ?? p.y)).y1((p) => y(p.high ?? p.y));
   return (
     <g class={`series-${nth}`}>
       {banded.length > 1 && <path class="band" d={band(banded) ?? ""} />}
-      <path class="line" d={line<Point>().x((p) => x(p.x)).y((p) => y(p.y))(points) ?? ""} />
+      <path class="line" d={line<ChartPoint>().x((p) => x(p.x)).y((p) => y(p.y))(points) ?? ""} />
       {points.length <= 60 && points.map((p) => (
         <circle class="dot" cx={x(p.x)} cy={y(p.y)} r="2.5">
           <title>{`${name}: ${format(p.y)} · ${day(p.x)} UTC`}</title>
@@ -194,7 +194,7 @@ function Numbers({ series, format }: { series: readonly Series[]; format: (value
   );
 }
 
-function said(point: Point | undefined, format: (value: number) => string): string {
+function said(point: ChartPoint | undefined, format: (value: number) => string): string {
   if (point === undefined) return "";
   const { y, low, high } = point;
   return low === undefined || high === undefined

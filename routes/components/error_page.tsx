@@ -1,16 +1,16 @@
 import type { Problem } from "../http/problem.ts";
-import { Prose } from "./inline_code.tsx";
+import { InlineCode } from "./inline_code.tsx";
 import type { View } from "../http/page.ts";
 
 /** What went wrong, to a person. */
-export function failed({ status, title, detail, instance }: Problem): View {
+export function errorPage({ status, title, detail, instance }: Problem): View {
   return {
     title: status === 404 ? "Not found" : title,
     status,
     body: (
       <div class="card">
         <p class="lead">
-          <Prose text={detail} />
+          <InlineCode text={detail} />
         </p>
         {status >= 500 && (
           <p>

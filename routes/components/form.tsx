@@ -1,9 +1,9 @@
 import type { Child } from "../../deps.ts";
 import { allows } from "../../lib/core/types.ts";
-import type { Visit } from "../http/page.ts";
+import type { PageRequest } from "../http/page.ts";
 
 /** What a form needs to know of its visit. */
-type Shown = Pick<Visit, "session">;
+type Shown = Pick<PageRequest, "session">;
 
 /** The token that no other site can know. */
 export function Hidden({ visit }: { visit: Shown }) {

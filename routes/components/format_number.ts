@@ -5,17 +5,17 @@ const small = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
 /** A figure as people read it: `12,345`, `3.14`. */
-export function figure(value: number): string {
+export function formatNumber(value: number): string {
   return (Number.isInteger(value) || Math.abs(value) >= 1_000 ? whole : small).format(value);
 }
 
 /** A figure for a glance, without a unit: `12,345`, `1.23 M`. */
-export function glance(value: number): string {
-  return value < 100_000 ? figure(value) : compact.format(value).replace(/(?=[A-Z])/, " ");
+export function formatCompact(value: number): string {
+  return value < 100_000 ? formatNumber(value) : compact.format(value).replace(/(?=[A-Z])/, " ");
 }
 
 /** A share of one, rounded for a glance: `12 %`, `3.4 %`, `> 99.9 %`, or a dash if there is nothing to have a share of. */
-export function percent(share: number | null): string {
+export function formatPercent(share: number | null): string {
   if (share === null || !Number.isFinite(share)) return "–";
   const p = 100 * share;
   if (p > 0 && p < 0.1) return "< 0.1 %";
@@ -25,12 +25,12 @@ export function percent(share: number | null): string {
 }
 
 /** Milliseconds for a glance: `0.4 ms`, `3.1 ms`, `250 ms`, `1.2 s`. */
-export function milliseconds(ms: number): string {
+export function formatMilliseconds(ms: number): string {
   return ms < 10 ? `${Number(ms.toFixed(1))} ms` : duration(ms);
 }
 
 /** Bytes with a decimal unit: `1.2 MB`. */
-export function bytes(n: number): string {
+export function formatBytes(n: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   const power = n < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log(n) / Math.log(1_000)));
   return `${small.format(n / 1_000 ** power)} ${units[power]}`;

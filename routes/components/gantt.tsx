@@ -1,5 +1,5 @@
 import { loadScales } from "../../deps.ts";
-import { lookOf } from "./state.tsx";
+import { stateLabel } from "./state.tsx";
 import { duration, span } from "./time.tsx";
 
 const { scaleLinear } = await loadScales();
@@ -55,9 +55,11 @@ export function Gantt(
           const start = x(each.from - from);
           const wide = Math.max(3, x(each.to - from) - start);
           return (
-            <g class={`is-${lookOf(each.state).look}`}>
+            <g class={`is-${stateLabel(each.state).look}`}>
               <rect class="bar" x={start} y={top(each.row) + 5} width={wide} height={ROW - 10} rx="3">
-                <title>{`${each.name}: ${lookOf(each.state).name}, ${duration(each.to - each.from)}`}</title>
+                <title>
+                  {`${each.name}: ${stateLabel(each.state).name}, ${duration(each.to - each.from)}`}
+                </title>
               </rect>
               <text
                 class="value"
@@ -86,8 +88,9 @@ function isLast(span: Span, spans: readonly Span[]): boolean {
 
 function summary(label: string, spans: readonly Span[]): string {
   return `${label}: ${
-    spans.map(({ name, state, from, to }) => `${name} ${lookOf(state).name} in ${duration(to - from)}`).join(
-      "; ",
-    )
+    spans.map(({ name, state, from, to }) => `${name} ${stateLabel(state).name} in ${duration(to - from)}`)
+      .join(
+        "; ",
+      )
   }`;
 }

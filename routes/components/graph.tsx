@@ -24,9 +24,9 @@ export interface GraphEdge {
 const HEIGHT = 44;
 const MARGIN = 6;
 /** Has room for every state as a note, so that a graph stands still while states change. */
-const LEAST_WIDTH = 118;
+const MIN_WIDTH = 118;
 const PER_LETTER = 7.2;
-const MOST_LETTERS = 34;
+const MAX_LETTERS = 34;
 /** A graph up to this wide shrinks to the page and stays legible; a wider one scrolls. */
 const FITS = 1_500;
 
@@ -69,11 +69,11 @@ function Box({ node, box: { x, y, width } }: { node: GraphNode; box: Box }) {
         dominant-baseline="central"
       >
         {sign !== undefined && <tspan class="sign">{`${sign} `}</tspan>}
-        {shortened(label, MOST_LETTERS)}
+        {shortened(label, MAX_LETTERS)}
       </text>
       {note !== undefined && (
         <text class="note" x={width / 2} y="32" text-anchor="middle" dominant-baseline="central">
-          {shortened(note, MOST_LETTERS + 4)}
+          {shortened(note, MAX_LETTERS + 4)}
         </text>
       )}
     </g>
@@ -124,10 +124,10 @@ function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed
 
 function widthOf({ label, note = "", sign = "", round = false }: GraphNode): number {
   const letters = Math.max(
-    Math.min(label.length, MOST_LETTERS) + 2 * sign.length,
-    0.85 * Math.min(note.length, MOST_LETTERS + 4),
+    Math.min(label.length, MAX_LETTERS) + 2 * sign.length,
+    0.85 * Math.min(note.length, MAX_LETTERS + 4),
   );
-  return Math.max(LEAST_WIDTH, Math.round(PER_LETTER * letters) + (round ? 44 : 24));
+  return Math.max(MIN_WIDTH, Math.round(PER_LETTER * letters) + (round ? 44 : 24));
 }
 
 /** A smooth line through these points, level where it leaves and arrives. */

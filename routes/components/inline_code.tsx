@@ -4,7 +4,7 @@ import { Time } from "./time.tsx";
 const ISO_TIME = /(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z)/;
 
 /** A message as a sentence, its `commands` set as code and its times in the viewer's zone. */
-export function Prose({ text }: { text: string }) {
+export function InlineCode({ text }: { text: string }) {
   return (
     <>
       {sentence(text).split("`").map((part, i) => i % 2 === 1 ? <code>{part}</code> : <Times text={part} />)}

@@ -1,9 +1,9 @@
 import type { Child } from "../../deps.ts";
 import { ASSETS } from "../http/assets.ts";
-import type { View, Visit } from "../http/page.ts";
+import type { PageRequest, View } from "../http/page.ts";
 import { allows } from "../../lib/core/types.ts";
 import { Hidden } from "./form.tsx";
-import { noticeOf } from "../http/flash_messages.ts";
+import { flashOf } from "../http/flash_messages.ts";
 
 /** The pages that the navigation names, in its order. */
 export const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
@@ -18,11 +18,11 @@ export const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
 ];
 
 /** A whole document. `visit` is null where nobody is known yet: on the login page and where an error came before. */
-export function document(view: View, visit: Visit | null): string {
+export function document(view: View, visit: PageRequest | null): string {
   return `<!doctype html>${(<Page view={view} visit={visit} />).toString()}`;
 }
 
-function Page({ view, visit }: { view: View; visit: Visit | null }) {
+function Page({ view, visit }: { view: View; visit: PageRequest | null }) {
   const after = view.after === undefined ? {} : { "data-after": view.after };
   const live = view.live === undefined ? {} : { "data-live": view.live, ...after };
   return (
@@ -83,7 +83,7 @@ function Navigation({ path }: { path: string }) {
   );
 }
 
-function Logout({ visit }: { visit: Visit }) {
+function Logout({ visit }: { visit: PageRequest }) {
   return (
     <form method="post" action="/logout">
       <Hidden visit={visit} />
@@ -93,8 +93,8 @@ function Logout({ visit }: { visit: Visit }) {
 }
 
 /** What the last action did, as the address says it by a code; text from an address is never shown. */
-function Notice({ visit }: { visit: Visit }) {
-  const text = noticeOf(visit.url.searchParams);
+function Notice({ visit }: { visit: PageRequest }) {
+  const text = flashOf(visit.url.searchParams);
   return text === null ? null : <p class="notice" role="status">{text}</p>;
 }
 

@@ -1,14 +1,14 @@
 import { type RunRecord, statusOf } from "../../lib/stores/runs/port.ts";
-import { lookOf } from "./state.tsx";
+import { stateLabel } from "./state.tsx";
 
 /** Runs as small squares, each a link. */
-export function Recent({ runs, now }: { runs: readonly RunRecord[]; now: number }) {
+export function RecentRuns({ runs, now }: { runs: readonly RunRecord[]; now: number }) {
   if (runs.length === 0) return null;
   return (
     <span class="strip">
       {runs.map((run) => {
         const { run_id } = run;
-        const { look, sign, name } = lookOf(statusOf(run, now));
+        const { look, sign, name } = stateLabel(statusOf(run, now));
         return (
           <a
             class={`cell is-${look}`}

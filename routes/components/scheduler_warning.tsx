@@ -1,4 +1,4 @@
-import type { Site } from "../http/page.ts";
+import type { PageContext } from "../http/page.ts";
 import { Ago } from "./time.tsx";
 
 export interface SchedulerState {
@@ -8,7 +8,10 @@ export interface SchedulerState {
 }
 
 /** The scheduler as the run store knows it; null where none ever ran. */
-export async function schedulerOf({ runs }: Pick<Site, "runs">, now: number): Promise<SchedulerState | null> {
+export async function schedulerOf(
+  { runs }: Pick<PageContext, "runs">,
+  now: number,
+): Promise<SchedulerState | null> {
   const leader = await runs.leader();
   if (leader === null) return null;
   const { last_tick, lag_ms, live_until } = leader;

@@ -2,7 +2,7 @@ import { counted } from "../../lib/core/text.ts";
 import type { ServingSpan } from "../../lib/core/types.ts";
 import { LineChart, type Series } from "./chart.tsx";
 import { Empty, Figure, Section } from "./layout.tsx";
-import { figure, glance, milliseconds, percent } from "./format_number.ts";
+import { formatCompact, formatMilliseconds, formatNumber, formatPercent } from "./format_number.ts";
 
 const RECENT_MS = 5 * 60_000;
 
@@ -21,12 +21,12 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingSpan[
       <Figure name="Answers" value={rate(per_minute)} note="in the last five minutes" />
       <Figure
         name="95 % within"
-        value={milliseconds(p95_ms ?? 0)}
-        note={`half within ${milliseconds(p50_ms ?? 0)}`}
+        value={formatMilliseconds(p95_ms ?? 0)}
+        note={`half within ${formatMilliseconds(p50_ms ?? 0)}`}
       />
       <Figure
         name="From the cache"
-        value={percent(sum("hits") / requests)}
+        value={formatPercent(sum("hits") / requests)}
         note={`of ${counted(requests, "answer")}`}
       />
       <Faults requests={requests} errors={sum("errors")} degraded={sum("degraded")} />
@@ -35,20 +35,24 @@ export function AnswerFigures({ minutes, now }: { minutes: readonly ServingSpan[
 }
 
 function rate(per_minute: number): string {
-  return per_minute < 120 ? `${Math.ceil(per_minute)} / min` : `${glance(Math.round(per_minute / 60))} / s`;
+  return per_minute < 120
+    ? `${Math.ceil(per_minute)} / min`
+    : `${formatCompact(Math.round(per_minute / 60))} / s`;
 }
 
 /** What was wrong with answers, each as a figure of its own; that nothing was, where nothing was. */
 function Faults({ requests, errors, degraded }: { requests: number; errors: number; degraded: number }) {
   if (errors + degraded === 0) return <Figure name="Errors" value="none" note="all answers whole" />;
-  const of = (n: number) => `${figure(n)} of ${counted(requests, "answer")}`;
+  const of = (n: number) => `${formatNumber(n)} of ${counted(requests, "answer")}`;
   return (
     <>
-      {errors > 0 && <Figure name="Errors" value={percent(errors / requests)} note={of(errors)} tone="bad" />}
+      {errors > 0 && (
+        <Figure name="Errors" value={formatPercent(errors / requests)} note={of(errors)} tone="bad" />
+      )}
       {degraded > 0 && (
         <Figure
           name="Degraded"
-          value={percent(degraded / requests)}
+          value={formatPercent(degraded / requests)}
           note={`${of(degraded)}: without what a store should have given`}
           tone="warn"
         />
@@ -58,14 +62,14 @@ function Faults({ requests, errors, degraded }: { requests: number; errors: numb
 }
 
 type Latencies = Pick<ServingSpan, "at" | "p50_ms" | "p95_ms">;
-type Measure = "requests" | "p50_ms" | "p95_ms";
+type ServingMeasure = "requests" | "p50_ms" | "p95_ms";
 
 /** Without the minute that is under way, which would look like a fall. */
 function whole<Minute extends { readonly at: string }>(minutes: readonly Minute[], now: number): Minute[] {
   return minutes.filter(({ at }) => Date.parse(at) + 60_000 <= now);
 }
 
-function series<Key extends Measure>(
+function series<Key extends ServingMeasure>(
   name: string,
   key: Key,
   minutes: readonly ({ readonly at: string } & { readonly [K in Key]: number | null })[],

@@ -16,13 +16,13 @@ const LOOKS: Readonly<Record<string, readonly [look: string, sign: string, name?
   none: ["idle", "·", "not in this run"],
 });
 
-export function lookOf(state: string): { look: string; sign: string; name: string } {
+export function stateLabel(state: string): { look: string; sign: string; name: string } {
   const [look = "idle", sign = "·", name = state] = LOOKS[state] ?? [];
   return { look, sign, name };
 }
 
 export function State({ state }: { state: string }) {
-  const { look, sign, name } = lookOf(state);
+  const { look, sign, name } = stateLabel(state);
   return (
     <span class={`state is-${look}`}>
       <span aria-hidden="true">{sign}</span>

@@ -1,10 +1,10 @@
 import type { Context } from "../../deps.ts";
 import { allows } from "../../lib/core/types.ts";
 import { readBody } from "./body.ts";
-import type { Report } from "./endpoint.ts";
+import type { ReportError } from "./endpoint.ts";
 import { HttpError } from "./problem.ts";
 import { checkOrigin } from "./guard.ts";
-import { redirect, type Route, type Site, type Visit } from "./page.ts";
+import { type PageContext, type PageRequest, redirect, type Route } from "./page.ts";
 import { isOwn, type Session, type Sessions } from "./session.ts";
 
 /** Larger forms are refused. */
@@ -16,10 +16,15 @@ const NOBODY: Session = Object.freeze({ scopes: [], csrf: "", key: null, signed_
  * Lets a request in, or sends it to the login. A form must come from a page of ours (its `Origin` says so) and carry the
  * session's token.
  */
-export async function admit(
+export async function authorize(
   route: Route,
-  { context, site, sessions, report }: { context: Context; site: Site; sessions: Sessions; report: Report },
-): Promise<Visit | Response> {
+  { context, site, sessions, report }: {
+    context: Context;
+    site: PageContext;
+    sessions: Sessions;
+    report: ReportError;
+  },
+): Promise<PageRequest | Response> {
   if (route.method === "POST") checkOrigin(context);
   const known = await sessions.of(context);
   if (known === null && route.scope !== null) return toLogin(route, context);

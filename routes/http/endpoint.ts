@@ -25,7 +25,7 @@ export type Log = (entry: LogEntry) => void;
 export type Note = { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
 
 /** Logs what ended an answer that had begun already, such as a stream. */
-export type Report = (error: unknown) => void;
+export type ReportError = (error: unknown) => void;
 
 export interface Endpoint {
   /** The path's pattern, such as `/recommendations/:user_id`. */
@@ -35,7 +35,7 @@ export interface Endpoint {
   /** Whether its requests are what the service is for: those that the serving window counts. */
   readonly answers?: true;
   /** Its headers must be open to change, which those of `Response.redirect()` are not: `context.redirect()` is. */
-  readonly handle: (context: Context, note: Note, report: Report) => Response | Promise<Response>;
+  readonly handle: (context: Context, note: Note, report: ReportError) => Response | Promise<Response>;
   /** How an error is told. Default as a problem in JSON. */
   readonly failure?: Failure;
 }
@@ -57,9 +57,12 @@ export interface EndpointOptions {
  * An endpoint as a handler: its host checked, authorised, its errors turned into problems, counted, logged in one line. One wrapper instead of a
  * chain of middleware, which would cost a cached answer more than reading the cache does.
  */
-export function handlerOf(endpoint: Endpoint, o: EndpointOptions): (context: Context) => Promise<Response> {
-  const { checkHost, authorize } = o;
-  const record = o.metrics.route(endpoint.route);
+export function handlerOf(
+  endpoint: Endpoint,
+  options: EndpointOptions,
+): (context: Context) => Promise<Response> {
+  const { checkHost, authorize } = options;
+  const record = options.metrics.route(endpoint.route);
   return async (context) => {
     const start = performance.now();
     const note: Note = {};
@@ -71,13 +74,18 @@ export function handlerOf(endpoint: Endpoint, o: EndpointOptions): (context: Con
       return { method, status, ms };
     };
     const report = (error: unknown) =>
-      o.log?.({ request_id, ...outcome(response.status), route: endpoint.route, error: causeOf(error) });
+      options.log?.({
+        request_id,
+        ...outcome(response.status),
+        route: endpoint.route,
+        error: causeOf(error),
+      });
     const response = await answer(endpoint, { context, note, request_id, report, checkHost, authorize });
     response.headers.set("x-request-id", request_id);
     const request = outcome(response.status);
     record(request);
-    if (endpoint.answers) o.metrics.inWindow(request, note);
-    o.log?.({ request_id, ...request, route: endpoint.route, ...note });
+    if (endpoint.answers) options.metrics.inWindow(request, note);
+    options.log?.({ request_id, ...request, route: endpoint.route, ...note });
     return response;
   };
 }
@@ -107,23 +115,23 @@ function checkEncoding(url: string): void {
 
 async function answer(
   endpoint: Endpoint,
-  o: Pick<EndpointOptions, "checkHost" | "authorize"> & {
+  options: Pick<EndpointOptions, "checkHost" | "authorize"> & {
     context: Context;
     note: Note;
     request_id: string;
-    report: Report;
+    report: ReportError;
   },
 ): Promise<Response> {
   try {
-    o.checkHost(o.context);
-    checkEncoding(o.context.req.url);
-    if (endpoint.scope !== null) o.authorize(o.context, endpoint.scope);
-    return await endpoint.handle(o.context, o.note, o.report);
+    options.checkHost(options.context);
+    checkEncoding(options.context.req.url);
+    if (endpoint.scope !== null) options.authorize(options.context, endpoint.scope);
+    return await endpoint.handle(options.context, options.note, options.report);
   } catch (error) {
-    if (o.context.req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST });
-    const problem = problemOf(error, o.request_id);
-    if (problem.status >= 500) o.note.error = causeOf(error);
+    if (options.context.req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST });
+    const problem = problemOf(error, options.request_id);
+    if (problem.status >= 500) options.note.error = causeOf(error);
     const { failure = problemResponse } = endpoint;
-    return failure(problem, error instanceof HttpError ? error.headers : {}, o.context);
+    return failure(problem, error instanceof HttpError ? error.headers : {}, options.context);
   }
 }

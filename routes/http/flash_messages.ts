@@ -18,11 +18,11 @@ const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Obj
 });
 
 /** The address to go to after an action, saying what it did. */
-export function withNotice(path: string, notice: string, n = 0, of = n): string {
+export function withFlash(path: string, notice: string, n = 0, of = n): string {
   return `${path}?${new URLSearchParams({ notice, n: String(n), of: String(of) })}`;
 }
 
-export function noticeOf(query: URLSearchParams): string | null {
+export function flashOf(query: URLSearchParams): string | null {
   const code = query.get("notice") ?? "";
   if (!Object.hasOwn(NOTICES, code)) return null;
   const figure = (name: string) => Math.max(0, Math.trunc(Number(query.get(name)) || 0));

@@ -1,6 +1,6 @@
 import { abortable, onAbort, sleep } from "../../lib/core/abort.ts";
 import { HttpError } from "./problem.ts";
-import type { Visit } from "./page.ts";
+import type { PageRequest } from "./page.ts";
 
 /** A part of a page by its element's id. `html` is asked for only where `key` is another than the last time. */
 export interface Fragment {
@@ -10,7 +10,7 @@ export interface Fragment {
 }
 
 /** How a page stands at one moment. */
-export interface Moment {
+export interface LiveSnapshot {
   readonly fragments: readonly Fragment[];
   /** New lines for its log, with the number of the last one. */
   readonly lines?: { readonly html: string; readonly last: number } | null;
@@ -20,7 +20,7 @@ export interface Moment {
 
 interface LiveOptions {
   readonly every_ms: number;
-  readonly look: (after: number) => Promise<Moment>;
+  readonly takeSnapshot: (after: number) => Promise<LiveSnapshot>;
 }
 
 /** Streams at one time; each asks the run store once an interval. */
@@ -38,14 +38,14 @@ let open = 0;
 /**
  * Server-Sent Events `fragment` (`{ id, html }`), `lines` (HTML, its id the number of the last line) and `end`. A browser that
  * comes back says which lines it has by `Last-Event-ID`, or by `?after=` if it starts over. What is sent ends with the
- * session that asked for it. The first look comes before the answer, so that what is missing is a 404 and a store that is down
+ * session that asked for it. The first takeSnapshot comes before the answer, so that what is missing is a 404 and a store that is down
  * a 503; a later error ends this stream and is reported.
  */
-export async function live(visit: Visit, options: LiveOptions): Promise<Response> {
+export async function live(visit: PageRequest, options: LiveOptions): Promise<Response> {
   const release = takeSlot();
   const { method, raw } = visit.context.req;
   try {
-    const first = await abortable(raw.signal, () => options.look(startOf(visit)));
+    const first = await abortable(raw.signal, () => options.takeSnapshot(startOf(visit)));
     if (method !== "HEAD") {
       return new Response(streamOf(visit, options, first, release), { headers: HEADERS });
     }
@@ -72,9 +72,9 @@ function takeSlot(): () => void {
 
 /** Never errors: an error is reported and closes the stream, as its end, its client and the end of the process do. */
 function streamOf(
-  visit: Visit,
+  visit: PageRequest,
   options: LiveOptions,
-  first: Moment,
+  first: LiveSnapshot,
   release: () => void,
 ): ReadableStream<Uint8Array> {
   const gone = new AbortController();
@@ -99,15 +99,15 @@ function streamOf(
 }
 
 async function* eventsOf(
-  visit: Visit,
-  { every_ms, look }: LiveOptions,
-  first: Moment,
+  visit: PageRequest,
+  { every_ms, takeSnapshot }: LiveOptions,
+  first: LiveSnapshot,
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
   const sent = new Map<string, string>();
   let after = startOf(visit);
   let quiet_ms = 0;
-  for (let moment = first;; moment = await look(after)) {
+  for (let moment = first;; moment = await takeSnapshot(after)) {
     const { fragments, lines, over } = moment;
     const fresh = fragments.filter(({ id, key }) => sent.get(id) !== key);
     for (const { id, key, html } of fresh) {
@@ -130,7 +130,7 @@ function eventText(event: string, data: string, id?: number): string {
   return `event: ${event}\n${lines.join("")}${id === undefined ? "" : `id: ${id}\n`}\n`;
 }
 
-function startOf({ context, url }: Visit): number {
+function startOf({ context, url }: PageRequest): number {
   const given = [context.req.header("last-event-id"), url.searchParams.get("after")].map(Number);
   return Math.max(0, ...given.filter(Number.isSafeInteger));
 }

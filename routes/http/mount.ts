@@ -1,29 +1,29 @@
 import type { Context, Hono } from "../../deps.ts";
-import type { Endpoint, Failure, Report } from "./endpoint.ts";
+import type { Endpoint, Failure, ReportError } from "./endpoint.ts";
 import { PAGES } from "../pages/mod.ts";
 import { problemResponse } from "./problem.ts";
-import { failed } from "../components/error_page.tsx";
+import { errorPage } from "../components/error_page.tsx";
 import { document } from "../components/layout.tsx";
-import { admit } from "./authorize.ts";
+import { authorize } from "./authorize.ts";
 import { serveAsset } from "./assets.ts";
 import { PAGE_HEADERS, wantsHtml } from "./guard.ts";
-import type { Route, Site, View, Visit } from "./page.ts";
+import type { PageContext, PageRequest, Route, View } from "./page.ts";
 import { Sessions } from "./session.ts";
 
 /** Adds the pages, their actions and their assets to the app; returns how they tell an error, for those elsewhere. */
 export function mount(
   app: Hono,
-  site: Site,
+  site: PageContext,
   handler: (endpoint: Endpoint) => (context: Context) => Promise<Response>,
 ): Failure {
   const sessions = new Sessions(site.keys, () => site.clock.now(), site.runs);
-  const visits = new WeakMap<Context, Visit>();
+  const visits = new WeakMap<Context, PageRequest>();
   const failure: Failure = (problem, headers, context) =>
     wantsHtml(context)
-      ? laidOut(failed(problem), visits.get(context) ?? null, headers)
+      ? laidOut(errorPage(problem), visits.get(context) ?? null, headers)
       : problemResponse(problem, headers);
-  const open = async (route: Route, context: Context, report: Report) => {
-    const visit = await admit(route, { context, site, sessions, report });
+  const open = async (route: Route, context: Context, report: ReportError) => {
+    const visit = await authorize(route, { context, site, sessions, report });
     if (visit instanceof Response) return visit;
     visits.set(context, visit);
     const result = await (await route.load())(visit);
@@ -43,7 +43,11 @@ export function mount(
   return failure;
 }
 
-function laidOut(view: View, visit: Visit | null, more: Readonly<Record<string, string>> = {}): Response {
+function laidOut(
+  view: View,
+  visit: PageRequest | null,
+  more: Readonly<Record<string, string>> = {},
+): Response {
   const headers = { ...more, ...PAGE_HEADERS };
   return new Response(document(view, visit), { status: view.status ?? 200, headers });
 }

@@ -9,7 +9,7 @@ import type { GraphStore } from "../../lib/stores/graph/port.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import type { VectorStores } from "../../lib/stores/vectors/port.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
-import type { Report } from "./endpoint.ts";
+import type { ReportError } from "./endpoint.ts";
 import type { ReadyStores } from "../api/health.ts";
 import type { PipelineView } from "../api/pipeline.ts";
 import type { Session, Sessions } from "./session.ts";
@@ -28,11 +28,11 @@ export type PageStores = PipelineView["stores"] & ReadyStores & {
   readonly analytics: Pick<AnalyticsStore, "byCampaign" | "byStrategy" | "campaigns" | "counts">;
   readonly documents: Pick<DocumentStore, "counts" | "page" | "quarantined" | "quarantineReasons">;
   readonly graph: Pick<GraphStore, "counts">;
-  readonly vectors: Pick<VectorStores, "models" | "of">;
+  readonly vectors: Pick<VectorStores, "models" | "forModel">;
 };
 
 /** All that the pages are given: narrow on purpose, so that what a page can do is seen here. */
-export interface Site extends Dashboard {
+export interface PageContext extends Dashboard {
   readonly clock: Clock;
   readonly version: string;
   readonly keys: readonly ApiKey[];
@@ -46,17 +46,17 @@ export interface Site extends Dashboard {
 }
 
 /** One request for a page, by somebody who may see it. */
-export interface Visit {
+export interface PageRequest {
   readonly context: Context;
   readonly url: URL;
   readonly session: Session;
   /** For the pages that begin and end one. */
   readonly sessions: Sessions;
-  readonly site: Site;
+  readonly site: PageContext;
   /** Epoch milliseconds. One reading a request, so that all times on a page agree. */
   readonly now: number;
   /** Logs what ended a stream that had begun already. */
-  readonly report: Report;
+  readonly report: ReportError;
   /** Fields of the posted form by name, each with all its values; empty for GET. */
   readonly form: ReadonlyMap<string, readonly string[]>;
 }
@@ -73,7 +73,7 @@ export interface View {
   readonly status?: number;
 }
 
-export type Handle = (visit: Visit) => Promise<View | Response> | View | Response;
+export type Handle = (visit: PageRequest) => Promise<View | Response> | View | Response;
 
 /** A page or an action of one. Its module loads when it is first asked for. */
 export interface Route {
@@ -90,6 +90,6 @@ export function redirect(to: string): Response {
 }
 
 /** The posted value of a field; "" where it was not sent. */
-export function field(visit: Visit, name: string): string {
+export function field(visit: PageRequest, name: string): string {
   return visit.form.get(name)?.[0] ?? "";
 }

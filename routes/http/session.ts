@@ -2,7 +2,7 @@ import { type Context, createHash, createHmac, loadCookies, LRUCache, timingSafe
 import type { ApiKey, Scope } from "../../lib/core/types.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { fingerprint, shortened } from "./auth.ts";
-import { ask } from "./try_read.ts";
+import { tryRead } from "./try_read.ts";
 
 /** Who looks at a page. */
 export interface Session {
@@ -95,7 +95,7 @@ export class Sessions {
   /** While the store does not answer, only what this process knows has ended: pages must be there to say what is down. */
   private async isEnded(session_id: string): Promise<boolean> {
     if (this.ended.has(session_id)) return true;
-    const { value } = await ask(() => this.store.isSessionEnded({ session_id }));
+    const { value } = await tryRead(() => this.store.isSessionEnded({ session_id }));
     if (value) this.ended.set(session_id, true);
     return value ?? false;
   }

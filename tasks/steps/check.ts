@@ -1,8 +1,8 @@
 import type { JsonObject } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
 import { type Anomaly, bySeverity } from "../../lib/monitoring/anomaly.ts";
-import { gate } from "../../lib/data_checks/publish_gate.ts";
-import type { Survey } from "../../lib/data_checks/store_snapshot.ts";
+import { checkBeforePublish } from "../../lib/data_checks/publish_gate.ts";
+import type { StoreSnapshot } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import { findLeftCampaigns } from "./campaign_sources.ts";
@@ -21,7 +21,7 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
   const { documents, analytics, graph, runs, clock } = context.services;
   const { task_id, run: { dag_id, run_id, params }, signal } = context;
   const stores = { documents, analytics, vectors, graph };
-  const { findings: found, survey } = await gate({
+  const { findings: found, survey } = await checkBeforePublish({
     stores,
     runs,
     dag_id,
@@ -43,7 +43,7 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
 }
 
 /** The tables that were held against each other, with as many rows as were counted. */
-function recordReads(context: TaskContext<Services>, vectors: VectorStore, { counts }: Survey): void {
+function recordReads(context: TaskContext<Services>, vectors: VectorStore, { counts }: StoreSnapshot): void {
   const { services } = context;
   const rows = (of: string) => counts[of] === undefined ? {} : { rows: counts[of] };
   context.reads({ ...services.dataset("documents", "messages"), ...rows("messages") });

@@ -1,6 +1,6 @@
 import type { Catalogue } from "../../lib/intents/catalogue.ts";
 import { type Classifier, openClassifier } from "../../lib/intents/classifier_store.ts";
-import { type Classified, classifyMessages } from "../../lib/intents/messages.ts";
+import { type ClassifiedCounts, classifyMessages } from "../../lib/intents/messages.ts";
 import { train as fitAndKeep, type Trained } from "../../lib/intents/train.ts";
 import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
@@ -12,7 +12,7 @@ import { embeddedStore, hasInput, openStore, vectorSet } from "./vector_store.ts
 
 export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
 /** `classifier` is null where there is no catalogue. */
-export type ClassifyOutput = Classified & { readonly classifier: string | null };
+export type ClassifyOutput = ClassifiedCounts & { readonly classifier: string | null };
 
 const NOTHING: ClassifyOutput = { classifier: null, classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
 
@@ -41,7 +41,7 @@ export async function classify(context: TaskContext<Services>): Promise<Classify
   }
   const store = await embeddedStore(context);
   const classifier = await current(context, catalogue, store);
-  const onPage = ({ classified, waiting }: Classified) =>
+  const onPage = ({ classified, waiting }: ClassifiedCounts) =>
     context.progress({ done: classified + waiting, total: null });
   const done = await classifyMessages({ classifier, documents, vectors: store, signal, onPage });
   report(context, store, classifier, done);
@@ -104,7 +104,7 @@ function report(
   context: TaskContext<Services>,
   store: VectorStore,
   classifier: Classifier,
-  done: Classified,
+  done: ClassifiedCounts,
 ): void {
   const { services } = context;
   const { classified, out_of_scope, changed, waiting } = done;

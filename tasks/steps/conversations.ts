@@ -15,7 +15,7 @@ import type { CampaignNames } from "../../lib/recommend/mentions.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
 import { embedTexts, type TextCounts, type VectorWriter } from "./embed_texts.ts";
-import type { GraphOutput, TouchedUser } from "./graph.ts";
+import type { GraphOutput, TouchedGraphUser } from "./graph.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact } from "./artifact_rows.ts";
 import { embeddedStore, refuseOtherModel, vectorSet } from "./vector_store.ts";
 import { conversationTexts, profileTexts, type TextRow } from "./embed_items.ts";
@@ -67,7 +67,7 @@ export async function conversations(context: TaskContext<Services>): Promise<Der
   if (done.users > 0) context.log(`continues after ${done.users} of ${touched.rows} users`);
   let skip = done.users;
   let names: CampaignNames | undefined;
-  for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), USERS)) {
+  for await (const users of batches(readArtifact<TouchedGraphUser>(services, touched, signal), USERS)) {
     if (skip > 0) {
       skip -= users.length;
       continue;
@@ -75,7 +75,7 @@ export async function conversations(context: TaskContext<Services>): Promise<Der
     const user_ids = users.map(({ user_id }) => user_id);
     names ??= await readCampaignNames(services.analytics, { signal });
     done = addDerived(done, await deriveUsers(context, { store, embedder, names }, user_ids));
-    await settle(services, users, signal);
+    await clearDerived(services, users, signal);
     await context.saveCheckpoint(done);
     context.progress({ done: done.users, total: touched.rows });
   }
@@ -202,15 +202,15 @@ function newestOf(messages: Message[], count: number): Message[] {
   return messages.length > count ? inOrder(messages).slice(-count) : messages;
 }
 
-async function settle(
+async function clearDerived(
   { documents, analytics }: Services,
-  users: readonly TouchedUser[],
+  users: readonly TouchedGraphUser[],
   signal: AbortSignal,
 ): Promise<void> {
   const touches = (store: "documents" | "analytics") =>
     users.flatMap(({ user_id, [store]: token }) => token === null ? [] : [{ user_id, token }]);
-  await documents.settle({ touched: touches("documents"), signal });
-  await analytics.settle({ touched: touches("analytics"), signal });
+  await documents.clearDirty({ touched: touches("documents"), signal });
+  await analytics.clearDirty({ touched: touches("analytics"), signal });
 }
 
 export function reportDerived(

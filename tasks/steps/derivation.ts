@@ -63,10 +63,10 @@ export interface SettingsChange {
 }
 
 /** None where nothing is published. Of the model nothing is said: vectors of two models never meet. */
-export async function findSettingsChanges(services: Services, o: Abortable): Promise<SettingsChange[]> {
-  const published = await services.analytics.published(o);
+export async function findSettingsChanges(services: Services, options: Abortable): Promise<SettingsChange[]> {
+  const published = await services.analytics.published(options);
   if (published === null) return [];
-  const before = await readDerivation(services, published, o);
+  const before = await readDerivation(services, published, options);
   const now = currentDerivation(services.settings);
   if (before?.format !== now.format) {
     const gone = before === null ? ", or the record of it is gone" : "";
@@ -103,13 +103,13 @@ export async function forgetSourcesForSettings(services: Services, { signal }: A
   return true;
 }
 
-/** Touches all users if they must be derived again for other settings. Both stores list the users. */
-export async function touchForSettings(
+/** Marks all users as dirty if they must be derived again for other settings. Both stores list the users. */
+export async function markDirtyForSettings(
   services: Services,
   { log, signal }: { log: (line: string) => void } & Abortable,
 ): Promise<void> {
   const changes = await findSettingsChanges(services, { signal });
   for (const { reason } of changes) log(reason);
   if (!changes.some(({ users }) => users)) return;
-  for (const store of [services.documents, services.analytics]) await store.touchAll({ signal });
+  for (const store of [services.documents, services.analytics]) await store.markAllDirty({ signal });
 }

@@ -4,16 +4,16 @@ import { isEmptied, REFILLABLE, type Refillable } from "../../lib/data_checks/em
 import type { Services } from "../services.ts";
 
 /** How long it may take to see whether a store has become empty. */
-const LOOK_MS = 10_000;
+const CHECK_TIMEOUT_MS = 10_000;
 
 /**
  * The stores that {@link isEmptied} finds; or the error of a store that cannot be read, which is for the step that needs the store: what comes
  * by standard input must be spooled before.
  */
-export async function findEmptied(
+export async function detectEmptiedStores(
   { services, signal, log }: TaskContext<Services>,
 ): Promise<readonly Refillable[] | ParleyError> {
-  const looking = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+  const looking = AbortSignal.any([signal, AbortSignal.timeout(CHECK_TIMEOUT_MS)]);
   try {
     const emptied: Refillable[] = [];
     for (const store of REFILLABLE) {
@@ -30,6 +30,8 @@ export async function findEmptied(
 }
 
 function silent(cause: unknown): ParleyError {
-  const sentence = `a store did not answer within ${LOOK_MS / 1_000} s: \`deno task doctor\` says which`;
+  const sentence = `a store did not answer within ${
+    CHECK_TIMEOUT_MS / 1_000
+  } s: \`deno task doctor\` says which`;
   return new ParleyError("unavailable", sentence, { cause });
 }

@@ -17,7 +17,7 @@ import { campaignItem, type Item, keyOf, liveVectors, messageItem, purposeOf } f
 import { validated } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */
-const PART = 1_024;
+const CHUNK_ROWS = 1_024;
 /** Texts that the sessions share out: at the end of each batch all but the last one wait. */
 const BATCH = 256;
 
@@ -66,10 +66,10 @@ async function embedParts(context: TaskContext<Services>, means: Means): Promise
   let output = begun(context, means.embedder.model);
   const resumed = output.parts.length;
   let part = 0, done = 0;
-  for await (const items of batches(itemsOf(context), PART)) {
+  for await (const items of batches(itemsOf(context), CHUNK_ROWS)) {
     if (part < resumed) {
       // Texts of finished parts have their vectors there: what follows must not embed them again.
-      for (const item of items) means.register.claim(keyOf(item), "");
+      for (const item of items) means.register.putIfAbsent(keyOf(item), "");
     } else {
       const made = await embedPart(context, means, items, { part, done, total });
       output = addPart(output, made, items.length);
@@ -151,7 +151,9 @@ async function embedBatch(
   signal: AbortSignal,
 ): Promise<EmbeddedRow[]> {
   const live = await liveVectors(store, items, signal);
-  const fresh = items.filter((item) => !live.has(keyOf(item)) && register.claim(keyOf(item), "") === null);
+  const fresh = items.filter((item) =>
+    !live.has(keyOf(item)) && register.putIfAbsent(keyOf(item), "") === null
+  );
   const made = new Map<Item, string>();
   for (const [collection, group] of Map.groupBy(fresh, ({ collection }) => collection)) {
     const as = purposeOf(collection);

@@ -1,16 +1,16 @@
 import { batches, paged } from "../../lib/core/batch.ts";
 import { compareText } from "../../lib/core/text.ts";
-import type { Artifact, Campaign, Touched } from "../../lib/core/types.ts";
+import type { Artifact, Campaign, DirtyUser } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
-import { touchForSettings } from "./derivation.ts";
+import { markDirtyForSettings } from "./derivation.ts";
 import { readArtifact } from "./artifact_rows.ts";
 import { hasInput } from "./vector_store.ts";
 import { validated } from "./validate.ts";
 
 /** A user with new base rows, and the touches that are settled once everything is derived from them. */
-export interface TouchedUser {
+export interface TouchedGraphUser {
   readonly user_id: string;
   readonly documents: string | null;
   readonly analytics: string | null;
@@ -24,7 +24,7 @@ export type GraphOutput = { readonly touched: Artifact; readonly edges: number }
  */
 export async function graph(context: TaskContext<Services>): Promise<GraphOutput> {
   const { services, signal } = context;
-  await touchForSettings(services, context);
+  await markDirtyForSettings(services, context);
   const campaigns = hasInput(context) ? validated(context).campaigns : null;
   const name = `${context.run.run_id}/graph/touched.ndjson`;
   const touched = await services.artifacts.writeLines({
@@ -40,7 +40,7 @@ export async function graph(context: TaskContext<Services>): Promise<GraphOutput
   }
   let done = campaigns?.rows ?? 0;
   const total = done + touched.rows;
-  for await (const users of batches(readArtifact<TouchedUser>(services, touched, signal), 200)) {
+  for await (const users of batches(readArtifact<TouchedGraphUser>(services, touched, signal), 200)) {
     const user_ids = users.map(({ user_id }) => user_id);
     const expressed = await services.documents.intentCounts({ user_ids, signal });
     const engaged = await services.analytics.engagement({ user_ids, signal });
@@ -89,11 +89,11 @@ async function* touchedLines(
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   type Page = { after: string | null; limit: number; signal: AbortSignal };
-  const list = (store: { touched(o: Page): Promise<Touched[]> }) =>
-    paged<Touched>(
+  const list = (store: { listDirtyUsers(options: Page): Promise<DirtyUser[]> }) =>
+    paged<DirtyUser>(
       1_000,
       ({ user_id }) => user_id,
-      (after, limit) => store.touched({ after, limit, signal }),
+      (after, limit) => store.listDirtyUsers({ after, limit, signal }),
     );
   const [left, right] = [list(documents), list(analytics)];
   let [a, b] = [await left.next(), await right.next()];
@@ -102,7 +102,7 @@ async function* touchedLines(
     const user_id = leftFirst ? a.value!.user_id : b.value!.user_id;
     const inA = !a.done && a.value.user_id === user_id ? a.value.token : null;
     const inB = !b.done && b.value.user_id === user_id ? b.value.token : null;
-    yield JSON.stringify({ user_id, documents: inA, analytics: inB } satisfies TouchedUser);
+    yield JSON.stringify({ user_id, documents: inA, analytics: inB } satisfies TouchedGraphUser);
     if (inA !== null) a = await left.next();
     if (inB !== null) b = await right.next();
   }

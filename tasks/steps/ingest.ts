@@ -8,7 +8,7 @@ import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
 import type { Services } from "../services.ts";
 import { forgetSourcesForSettings } from "./derivation.ts";
-import { findEmptied } from "./detect_emptied_stores.ts";
+import { detectEmptiedStores } from "./detect_emptied_stores.ts";
 import { hasPendingWork, keepsOldIntents } from "./pending_work.ts";
 import { prune } from "./prune.ts";
 
@@ -87,13 +87,13 @@ async function planRefill(context: TaskContext<Services>): Promise<Refill> {
   if ((context.run.params as Params).all) {
     context.log("unchanged sources are read again, and all users are derived again");
   } else {
-    const emptied = await findEmptied(context);
+    const emptied = await detectEmptiedStores(context);
     if (emptied instanceof ParleyError) return { all: false, unknown: emptied };
     if (emptied.length === 0) return { all: false, unknown: null };
     const which = emptied.join(", of ");
     context.log(`the store of ${which} is empty and others are not: it is filled again from all sources`);
   }
-  for (const store of [documents, analytics]) await store.touchAll({ signal });
+  for (const store of [documents, analytics]) await store.markAllDirty({ signal });
   return { all: true, unknown: null };
 }
 

@@ -1,9 +1,9 @@
 import type { ParleyError } from "../../lib/core/errors.ts";
 import { type Abortable, parseModelKey } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
-import { keptFrom } from "../../lib/intents/classifier_store.ts";
+import { readStoredSource } from "../../lib/intents/classifier_store.ts";
 import { CHECK_TASK } from "../../lib/monitoring/check_results.ts";
-import { earlierSurveys } from "../../lib/data_checks/publish_gate.ts";
+import { earlierSnapshots } from "../../lib/data_checks/publish_gate.ts";
 import { countStores, lostRows } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
@@ -42,7 +42,7 @@ export async function hasPendingWork(
   }
   if (lost.some(({ users }) => users)) {
     context.log("all users are derived again");
-    for (const store of [services.documents, services.analytics]) await store.touchAll({ signal });
+    for (const store of [services.documents, services.analytics]) await store.markAllDirty({ signal });
   }
   return lost.length > 0;
 }
@@ -69,7 +69,7 @@ async function isUnpublished({ services: { analytics }, signal }: TaskContext<Se
 /** Whether an earlier run left users from whom nothing has been derived yet. */
 async function hasTouched({ services, signal }: TaskContext<Services>): Promise<boolean> {
   for (const store of [services.documents, services.analytics]) {
-    if ((await store.touched({ after: null, limit: 1, signal })).length > 0) return true;
+    if ((await store.listDirtyUsers({ after: null, limit: 1, signal })).length > 0) return true;
   }
   return false;
 }
@@ -81,7 +81,7 @@ async function hasStaleIntents({ services, signal }: TaskContext<Services>): Pro
   if (published === null) return false;
   const wanted = await catalogue({ sources: (await analytics.sources({ signal })).map(({ uri }) => uri) });
   if (wanted === null) return false;
-  const kept = await keptFrom({ documents, signal });
+  const kept = await readStoredSource({ documents, signal });
   return kept?.catalogue !== wanted.version || kept.model !== published.model;
 }
 
@@ -101,9 +101,9 @@ async function findLosses({ services, run, signal }: TaskContext<Services>): Pro
   if (published === null) return [];
   const { dag_id, run_id } = run;
   const which = { dag_id, run_id, task_id: CHECK_TASK, now: clock.now() };
-  const before = (await earlierSurveys({ runs, published, ...which })).at(-1)?.stores;
+  const before = (await earlierSnapshots({ runs, published, ...which })).at(-1)?.stores;
   if (before === undefined) return [];
-  const vectors = await services.vectors.of({ model: parseModelKey(published.model), signal });
+  const vectors = await services.vectors.forModel({ model: parseModelKey(published.model), signal });
   const now = await countStores({ documents, analytics, vectors, graph }, { signal });
   const losses = lostRows(before, now).map(({ store, name, left, expected }) => ({
     reason: `${store} has ${left} of ${expected} ${name}`,

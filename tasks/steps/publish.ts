@@ -43,7 +43,7 @@ export function recordPublish(context: TaskContext<Services>, store: VectorStore
 /** Flips one row, together with the record of the sources; then drops what is older than the version before. */
 export async function publishVersion(
   { analytics, vectors, clock }: Services,
-  o: {
+  options: {
     version: number;
     model: ModelIdentity;
     run_id: string;
@@ -52,11 +52,11 @@ export async function publishVersion(
     log: (line: string) => void;
   } & Abortable,
 ): Promise<Published> {
-  const { version, run_id, signal } = o;
+  const { version, run_id, signal } = options;
   const at = iso(clock.now());
   const published = await analytics.publish({
-    published: { version, run_id, model: modelKey(o.model), at },
-    sources: o.sources.map(({ kind, uri, sha256, rows }) => ({ kind, uri, sha256, rows, run_id, at })),
+    published: { version, run_id, model: modelKey(options.model), at },
+    sources: options.sources.map(({ kind, uri, sha256, rows }) => ({ kind, uri, sha256, rows, run_id, at })),
     signal,
   });
   if (published.run_id !== run_id) {
@@ -64,8 +64,8 @@ export async function publishVersion(
   }
   const versions = [published.version, ...published.previous === null ? [] : [published.previous]];
   await forEachModel(
-    { vectors, published: published.model, log: o.log, signal },
-    (store) => store.keep({ versions, signal }),
+    { vectors, published: published.model, log: options.log, signal },
+    (store) => store.dropVersionsExcept({ versions, signal }),
   );
   return published;
 }

@@ -13,9 +13,9 @@ import type { Services } from "../services.ts";
 import type { IngestedSource, IngestOutput } from "./ingest.ts";
 
 /** One artifact of canonical rows a kind, and what became of the rows that came in. */
-export type ValidateOutput = { readonly [K in Kind]: Artifact } & Tally;
+export type ValidateOutput = { readonly [K in Kind]: Artifact } & RowCounter;
 
-type Tally = {
+type RowCounter = {
   /** All that came in; blank lines are none. */
   readonly rows: number;
   readonly quarantined: number;
@@ -73,7 +73,7 @@ class Validation {
     this.window = timeWindow({ now: clock.now(), earliest });
   }
 
-  get tally(): Tally {
+  get tally(): RowCounter {
     return { rows: this.rows, quarantined: this.quarantined, duplicates: this.duplicates };
   }
 
@@ -163,9 +163,9 @@ class Validation {
 }
 
 /** `text` is the row; without it, `refusal` says what is wrong, or is null for a row that came before. */
-type Verdict = { readonly text: string | null; readonly refusal: string | null };
+type CheckedRow = { readonly text: string | null; readonly refusal: string | null };
 
-const DUPLICATE: Verdict = { text: null, refusal: null };
+const DUPLICATE: CheckedRow = { text: null, refusal: null };
 
 const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
   messages: (row) => row.message_id,
@@ -183,7 +183,7 @@ function canonicalRow<K extends Kind>(
   kind: K,
   line: string,
   { register, window }: { register: Register; window: TimeWindow },
-): Verdict {
+): CheckedRow {
   const marked = problemOf(line);
   if (marked !== null) return refusal(REASONS[marked.problem]);
   const value = tryParseJson(line);
@@ -193,14 +193,14 @@ function canonicalRow<K extends Kind>(
   const idOf: (row: Rows[K]) => string = ID_OF[kind];
   const text = JSON.stringify(parsed.row);
   const content = hash("sha256", text, "base64");
-  const first = register.claim(idOf(parsed.row), content);
+  const first = register.putIfAbsent(idOf(parsed.row), content);
   if (first === null) return { text, refusal: null };
   return first === content
     ? DUPLICATE
     : refusal("another row of this run has the same id with other content");
 }
 
-function refusal(reason: string): Verdict {
+function refusal(reason: string): CheckedRow {
   return { text: null, refusal: reason };
 }
 
@@ -210,7 +210,7 @@ function rawOf(line: string): string {
   return storable(Buffer.from(row.slice(0, MAX_RAW)).toString());
 }
 
-function growth(before: Tally, after: Tally): Record<string, number> {
+function growth(before: RowCounter, after: RowCounter): Record<string, number> {
   return {
     rows: after.rows - before.rows,
     quarantined: after.quarantined - before.quarantined,

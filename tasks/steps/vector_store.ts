@@ -1,7 +1,7 @@
 import { ParleyError } from "../../lib/core/errors.ts";
 import { type Abortable, type ModelIdentity, modelKey, parseModelKey } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
-import { otherModel } from "../../lib/monitoring/model_mismatch.ts";
+import { modelMismatch } from "../../lib/monitoring/model_mismatch.ts";
 import type { VectorStore, VectorStores } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
 import type { TrainOutput } from "./classify.ts";
@@ -14,9 +14,9 @@ export async function openStore(
 ): Promise<VectorStore> {
   const { analytics, vectors, settings } = services;
   const published = await analytics.published({ signal });
-  const fault = otherModel({ published, model, name: settings.model });
+  const fault = modelMismatch({ published, model, name: settings.model });
   if (fault !== null) throw new Fail(fault);
-  return await vectors.of({ model, signal });
+  return await vectors.forModel({ model, signal });
 }
 
 /** Whether the run brings rows; the dag `intents`, which shares its steps with the nightly one, brings none. */
@@ -54,10 +54,10 @@ export async function forEachModel(
     & Abortable,
   body: (store: VectorStore) => Promise<unknown>,
 ): Promise<void> {
-  if (published !== undefined) await vectors.of({ model: parseModelKey(published), signal });
+  if (published !== undefined) await vectors.forModel({ model: parseModelKey(published), signal });
   for (const model of await vectors.models({ log, signal })) {
     try {
-      await body(await vectors.of({ model, signal }));
+      await body(await vectors.forModel({ model, signal }));
     } catch (error) {
       const isUnavailable = error instanceof ParleyError && error.code === "unavailable";
       if (modelKey(model) === published || !isUnavailable) throw error;

@@ -10,9 +10,9 @@ import { join } from "../../deps.ts";
 import { compareText } from "../../lib/core/text.ts";
 import { openEmbedder } from "../../lib/embed/open.ts";
 import { areaUnderCurve, calibrationError, scopeScore } from "../../lib/intents/calibrate.ts";
-import { best, evidenceOf, probabilitiesOf } from "../../lib/intents/oos_features.ts";
+import { probabilitiesOf, scoreIntents, topPlaces } from "../../lib/intents/oos_features.ts";
 import { classify } from "../../lib/intents/classifier.ts";
-import { type Example, fit, type Fitted, startsOf } from "../../lib/intents/fit.ts";
+import { classOffsets, type Example, fit, type FittedModel } from "../../lib/intents/fit.ts";
 import { matrixOf } from "../../lib/ml/matrix.ts";
 import { vote } from "../../lib/ml/nearest_neighbours.ts";
 import { fitWhitening, whiten, whitenAll } from "../../lib/ml/whitening.ts";
@@ -78,7 +78,7 @@ function shuffled<T>(items: readonly T[], next: () => number): T[] {
   return list;
 }
 
-function accuracy(fitted: Fitted, test: readonly Example[]): number {
+function accuracy(fitted: FittedModel, test: readonly Example[]): number {
   const right = test.filter(({ intent, vector }) =>
     classify(fitted, vector, { top: 1 }).intents[0]!.intent === intent
   );
@@ -86,7 +86,7 @@ function accuracy(fitted: Fitted, test: readonly Example[]): number {
 }
 
 /** The share of texts that are found to be in scope. */
-function kept(fitted: Fitted, test: readonly Example[]): number {
+function kept(fitted: FittedModel, test: readonly Example[]): number {
   return test.filter(({ vector }) => classify(fitted, vector, { top: 1 }).intent !== null).length /
     test.length;
 }
@@ -107,13 +107,13 @@ async function shrinkages(train: readonly Example[]): Promise<void> {
   const known = train.filter((_, n) => n % 5 !== 0).sort((a, b) => compareText(a.intent, b.intent));
   const classes = Int32Array.from(known, ({ intent }) => intents.indexOf(intent));
   const rows = matrixOf(known.map(({ vector }) => vector), known[0]!.vector.length);
-  const [starts, among] = [startsOf(classes, intents.length), [...intents.keys()]];
+  const [starts, among] = [classOffsets(classes, intents.length), [...intents.keys()]];
   for (const shrinkage of SHRINKAGES) {
     const whitening = await fitWhitening(rows, classes, { shrinkage });
     const white = await whitenAll(whitening, rows);
     const right = asked.filter(({ intent, vector }) => {
       const { shares } = vote(whiten(whitening, Float64Array.from(vector)), white, starts, among);
-      return intents[best(shares, 1)[0]!] === intent;
+      return intents[topPlaces(shares, 1)[0]!] === intent;
     });
     console.log(`  shrinkage ${shrinkage}: neighbours alone tell ${show(right.length / asked.length)}`);
   }
@@ -136,10 +136,10 @@ async function whole(train: readonly Example[], test: readonly Example[]): Promi
   );
   const tops = test.map(({ intent, vector }) => {
     const probabilities = probabilitiesOf(
-      evidenceOf(fitted.learnt, vector).logits,
+      scoreIntents(fitted.learnt, vector).logits,
       fitted.calibration.temperature,
     );
-    const [k] = best(probabilities, 1);
+    const [k] = topPlaces(probabilities, 1);
     return { sure: probabilities[k!]!, right: fitted.intents[k!] === intent };
   });
   start = performance.now();
@@ -165,7 +165,7 @@ async function withheld(
   const out = new Set(shuffled(intents, random(seed)).slice(0, WITHHELD));
   const fitted = await fit({ examples: train.filter(({ intent }) => !out.has(intent)) });
   const score = ({ vector }: Example) =>
-    scopeScore(evidenceOf(fitted.learnt, vector), fitted.calibration.scope);
+    scopeScore(scoreIntents(fitted.learnt, vector), fitted.calibration.scope);
   const inside = test.filter(({ intent }) => !out.has(intent)).map(score);
   const outside = test.filter(({ intent }) => out.has(intent)).map(score);
   const known = train.filter(({ intent }) => !out.has(intent));

@@ -35,7 +35,7 @@ const STEPS: Record<string, (services: Services, folder: string) => Promise<stri
   conversations: async (services) => {
     const { context } = contextOf({ services });
     const embedder = await services.embedder();
-    const store = await services.vectors.of({ model: embedder.model });
+    const store = await services.vectors.forModel({ model: embedder.model });
     const names = await readCampaignNames(services.analytics);
     let done = NOTHING_DERIVED;
     for await (const users of batches(Array.from({ length: WORLD.users }, (_, at) => userId(at)), USERS)) {
@@ -55,7 +55,7 @@ const STEPS: Record<string, (services: Services, folder: string) => Promise<stri
     const { model } = await embedder();
     const latest = new Date().toISOString();
     await analytics.buildStats({ version: VERSION, half_life_days: 365, latest });
-    const { conversations } = await (await vectors.of({ model })).build({ version: VERSION });
+    const { conversations } = await (await vectors.forModel({ model })).build({ version: VERSION });
     const published = { version: VERSION, run_id: "bench", model: modelKey(model), at: latest };
     await analytics.publish({ published, sources: [] });
     return `popularity, and indexes of ${conversations} conversations and as many profiles`;

@@ -15,7 +15,7 @@ const dir = await Deno.makeTempDir();
 const model = { name: "bench", revision: "0", dimension, pooling: "mean" } as const;
 
 const writing = new SqliteVectorStores(dir);
-const store = await writing.of({ model });
+const store = await writing.forModel({ model });
 await timed(`upsert ${count} rows`, () => store.upsert({ collection: "profiles", rows }));
 await timed("upsert them again", () => store.upsert({ collection: "profiles", rows }));
 await timed("build from the first row on", () => store.build({ version: 1 }));
@@ -27,7 +27,7 @@ await timed("faults", () => store.faults({ limit: 10 }));
 await writing.close();
 
 const reading = new SqliteVectorStores(dir);
-const reader = await reading.of({ model });
+const reader = await reading.forModel({ model });
 const search = (vector: Float32Array) => reader.search({ collection: "profiles", version: 2, vector, k: 10 });
 await timed("first search, opening the index", () => search(queries[0]!));
 const times: number[] = [];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import axe from "axe-core";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
-import { allDags, engine, work } from "../../commands/engine.ts";
+import { allDags, engine, executeQueued } from "../../commands/engine.ts";
 import { openServing } from "../../commands/services.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import type { ApiKey } from "../../lib/core/types.ts";
@@ -29,12 +29,12 @@ export interface Opened {
 export function browserTest(
   name: string,
   body: (opened: Opened) => Promise<void>,
-  o: { keys?: readonly ApiKey[]; expected?: RegExp } = {},
+  options: { keys?: readonly ApiKey[]; expected?: RegExp } = {},
 ) {
   const full = NO_BROWSER === null ? name : `${name} (skipped: ${NO_BROWSER})`;
   // The browser outlives each test.
   const leaves = { sanitizeOps: false, sanitizeResources: false };
-  Deno.test({ name: full, ignore: NO_BROWSER !== null, ...leaves, fn: () => run(body, o) });
+  Deno.test({ name: full, ignore: NO_BROWSER !== null, ...leaves, fn: () => run(body, options) });
 }
 
 let browser: Promise<Browser> | null = null;
@@ -115,7 +115,7 @@ async function serveSite(
 
 async function workOff({ config, runs, services }: Flow): Promise<void> {
   const options = { ...engine({ config, runs, services }), random: () => 0 };
-  await work(options, new AbortController().signal);
+  await executeQueued(options, new AbortController().signal);
 }
 
 /** What axe-core finds serious in a page, a line each. Evaluated by the browser's own protocol, so that the policy stays. */

@@ -141,11 +141,11 @@ function catalogue(test: Test): void {
 }
 
 async function touchedUsers(store: AnalyticsStore): Promise<string[]> {
-  return (await store.touched({ after: null, limit: 100 })).map((touch) => touch.user_id);
+  return (await store.listDirtyUsers({ after: null, limit: 100 })).map((touch) => touch.user_id);
 }
 
 async function settleAll(store: AnalyticsStore): Promise<void> {
-  await store.settle({ touched: await store.touched({ after: null, limit: 100 }) });
+  await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
 }
 
 function events(test: Test): void {
@@ -187,27 +187,27 @@ function events(test: Test): void {
     assert.ok(await store.epoch({ user_id: "new" }) > 0);
   });
 
-  test("touchAll() touches everybody with events anew, however many", async (store) => {
-    await store.touchAll();
+  test("markAllDirty() touches everybody with events anew, however many", async (store) => {
+    await store.markAllDirty();
     assert.deepEqual(await touchedUsers(store), []);
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
     await store.upsertEvents({ events: ids.map((user_id) => event({ user_id })) });
-    const stale = await store.touched({ after: null, limit: 2_000 });
-    await store.settle({ touched: stale.slice(1) });
-    await store.touchAll();
-    await store.settle({ touched: stale });
-    const touched = await store.touched({ after: null, limit: 2_000 });
+    const stale = await store.listDirtyUsers({ after: null, limit: 2_000 });
+    await store.clearDirty({ touched: stale.slice(1) });
+    await store.markAllDirty();
+    await store.clearDirty({ touched: stale });
+    const touched = await store.listDirtyUsers({ after: null, limit: 2_000 });
     assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
-    await store.settle({ touched });
+    await store.clearDirty({ touched });
     assert.deepEqual(await touchedUsers(store), []);
   });
 
   test("settle() leaves a user whose token was overtaken, and the epoch alone", async (store) => {
     await store.upsertEvents({ events: [event({ user_id: "a" }), event({ user_id: "b" })] });
-    const stale = await store.touched({ after: null, limit: 100 });
+    const stale = await store.listDirtyUsers({ after: null, limit: 100 });
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
     const epoch = await store.epoch({ user_id: "a" });
-    await store.settle({ touched: stale });
+    await store.clearDirty({ touched: stale });
     assert.deepEqual(await touchedUsers(store), ["a"]);
     assert.equal(await store.epoch({ user_id: "a" }), epoch);
     assert.ok(await store.epoch({ user_id: "b" }) > 0);
@@ -383,7 +383,7 @@ function recounts(test: Test): void {
   test("an empty store answers everything with nothing", async (store) => {
     assert.deepEqual(await store.users({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.engagement({ user_ids: ["nobody"] }), []);
-    assert.deepEqual(await store.touched({ after: null, limit: 10 }), []);
+    assert.deepEqual(await store.listDirtyUsers({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.popular({ version: 1, limit: 10 }), []);
     assert.deepEqual(await store.buildStats({ version: 1, half_life_days: 30, latest: LATEST }), {
       campaigns: 0,

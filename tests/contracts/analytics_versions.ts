@@ -276,7 +276,7 @@ export function racing(test: Test): void {
       const sum = (what: "inserted" | "changed" | "same") => counts[0]![what] + counts[1]![what];
       assert.deepEqual([sum("inserted"), sum("changed"), sum("same")], [3_000, 3_000, 0]);
       const users = new Set(versions.flat().map((row) => row.user_id));
-      const touched = await one.touched({ after: null, limit: 100 });
+      const touched = await one.listDirtyUsers({ after: null, limit: 100 });
       assert.deepEqual(touched.map(({ user_id }) => user_id), [...users].sort());
       assert.equal((await one.counts()).events, 3_000);
     },

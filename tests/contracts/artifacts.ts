@@ -155,14 +155,14 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
   test("register() gives a key to its first claim", async (store) => {
     const register = await store.register();
     try {
-      assert.equal(register.claim("a", "1"), null);
-      assert.equal(register.claim("a", "2"), "1");
-      assert.equal(register.claim("A", "3"), null);
-      assert.equal(register.claim("", ""), null);
-      assert.equal(register.claim("", "4"), "");
-      assert.equal(register.claim("a\0b", "5"), null);
-      assert.equal(register.claim("a\0c", "6"), null);
-      assert.equal(register.claim("a\0b", "7"), "5");
+      assert.equal(register.putIfAbsent("a", "1"), null);
+      assert.equal(register.putIfAbsent("a", "2"), "1");
+      assert.equal(register.putIfAbsent("A", "3"), null);
+      assert.equal(register.putIfAbsent("", ""), null);
+      assert.equal(register.putIfAbsent("", "4"), "");
+      assert.equal(register.putIfAbsent("a\0b", "5"), null);
+      assert.equal(register.putIfAbsent("a\0c", "6"), null);
+      assert.equal(register.putIfAbsent("a\0b", "7"), "5");
     } finally {
       register.close();
     }
@@ -172,8 +172,8 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     const register = await store.register();
     try {
       const keys = Array.from({ length: 120_000 }, (_, n) => `key-${(n * 7_919) % 120_000}`);
-      for (const key of keys) assert.equal(register.claim(key, `of ${key}`), null);
-      for (const key of keys) assert.equal(register.claim(key, "late"), `of ${key}`);
+      for (const key of keys) assert.equal(register.putIfAbsent(key, `of ${key}`), null);
+      for (const key of keys) assert.equal(register.putIfAbsent(key, "late"), `of ${key}`);
     } finally {
       register.close();
     }
@@ -182,8 +182,8 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
   test("register() shares nothing between two", async (store) => {
     const [one, other] = [await store.register(), await store.register()];
     try {
-      assert.equal(one.claim("a", "1"), null);
-      assert.equal(other.claim("a", "2"), null);
+      assert.equal(one.putIfAbsent("a", "1"), null);
+      assert.equal(other.putIfAbsent("a", "2"), null);
     } finally {
       one.close();
       other.close();

@@ -58,17 +58,17 @@ export function cacheContract(
 
   test("claim() is true for one of many who ask at once", async (store) => {
     const claims = await Promise.all(
-      Array.from({ length: 50 }, () => store.claim({ key: "a", ttl_ms: MINUTE })),
+      Array.from({ length: 50 }, () => store.tryLock({ key: "a", ttl_ms: MINUTE })),
     );
     assert.equal(claims.filter(Boolean).length, 1);
-    assert.equal(await store.claim({ key: "b", ttl_ms: MINUTE }), true);
+    assert.equal(await store.tryLock({ key: "b", ttl_ms: MINUTE }), true);
   });
 
   test("claim() is free again after its time to live", async (store) => {
-    assert.equal(await store.claim({ key: "a", ttl_ms: 30.5 }), true);
+    assert.equal(await store.tryLock({ key: "a", ttl_ms: 30.5 }), true);
     await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.equal(await store.claim({ key: "a", ttl_ms: MINUTE }), true);
-    assert.equal(await store.claim({ key: "a", ttl_ms: MINUTE }), false);
+    assert.equal(await store.tryLock({ key: "a", ttl_ms: MINUTE }), true);
+    assert.equal(await store.tryLock({ key: "a", ttl_ms: MINUTE }), false);
   });
 
   test("health() names the adapter", async (store) => {

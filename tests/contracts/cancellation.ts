@@ -10,7 +10,7 @@ export interface Opened<Store> {
 }
 
 /** Each method of a port, called with options of no consequence and these. */
-export type Calls<Store> = Readonly<Record<string, (store: Store, o: Abortable) => Promise<unknown>>>;
+export type Calls<Store> = Readonly<Record<string, (store: Store, options: Abortable) => Promise<unknown>>>;
 
 /** An aborted call that takes longer waited for the server. No machine is so slow; no server gives up so late. */
 const SOON_MS = 30_000;
@@ -20,21 +20,21 @@ const reason = new Error("the caller no longer wants it");
 /** What every store does with a signal, and when it is closed while it is used. `first` is a call that changes nothing. */
 export function cancellationContract<Store extends { close(): Promise<void> }>(
   name: string,
-  o: { open: () => Promise<Opened<Store>>; calls: Calls<Store>; first: string },
+  options: { open: () => Promise<Opened<Store>>; calls: Calls<Store>; first: string },
 ): void {
   const test = (title: string, body: (opened: Opened<Store>) => Promise<void>) =>
     Deno.test(`${name}: ${title}`, async () => {
-      const opened = await o.open();
+      const opened = await options.open();
       try {
         await body(opened);
       } finally {
         await opened.close();
       }
     });
-  const usable = (store: Store) => o.calls[o.first]!(store, {});
+  const usable = (store: Store) => options.calls[options.first]!(store, {});
 
   test("a signal that is aborted already ends every call by its reason, on a server not yet connected to too", async ({ store }) => {
-    for (const [method, call] of Object.entries(o.calls)) {
+    for (const [method, call] of Object.entries(options.calls)) {
       await assert.rejects(call(store, { signal: AbortSignal.abort(reason) }), reason, method);
     }
     await usable(store);
@@ -42,13 +42,13 @@ export function cancellationContract<Store extends { close(): Promise<void> }>(
 
   test("a signal that is never aborted changes nothing, and nothing stays with it", async ({ store }) => {
     const signal = countingSignal();
-    for (const call of Object.values(o.calls)) await call(store, { signal });
+    for (const call of Object.values(options.calls)) await call(store, { signal });
     assert.equal(signal.listeners, 0);
   });
 
   test("a signal ends every call that is under way by its reason, and the store stays usable", async ({ store, hang }) => {
     await usable(store);
-    for (const [method, call] of Object.entries(o.calls)) {
+    for (const [method, call] of Object.entries(options.calls)) {
       hang?.(true);
       const controller = new AbortController();
       const called = call(store, { signal: controller.signal });
@@ -65,13 +65,13 @@ export function cancellationContract<Store extends { close(): Promise<void> }>(
 
   test("close() during calls ends them or lets them end, twice changes nothing, and later calls are refused", async ({ store }) => {
     await usable(store);
-    const calls = Object.values(o.calls).map((call) => call(store, {}));
+    const calls = Object.values(options.calls).map((call) => call(store, {}));
     const ended = Promise.allSettled(calls);
     await Promise.all([store.close(), store.close()]);
     for (const call of await ended) {
       if (call.status === "rejected") assertUnavailable(call.reason);
     }
-    for (const [method, call] of Object.entries(o.calls)) {
+    for (const [method, call] of Object.entries(options.calls)) {
       await call(store, {}).then(() => assert.fail(`${method} was answered`), assertUnavailable);
     }
   });
@@ -98,9 +98,11 @@ function countingSignal(): AbortSignal & { readonly listeners: number } {
   const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
   return Object.defineProperties(signal, {
     listeners: { get: () => listening.size },
-    addEventListener: { value: (...o: Parameters<typeof add>) => (listening.add(o[1]), add(...o)) },
+    addEventListener: {
+      value: (...options: Parameters<typeof add>) => (listening.add(options[1]), add(...options)),
+    },
     removeEventListener: {
-      value: (...o: Parameters<typeof remove>) => (listening.delete(o[1]), remove(...o)),
+      value: (...options: Parameters<typeof remove>) => (listening.delete(options[1]), remove(...options)),
     },
   }) as AbortSignal & { readonly listeners: number };
 }

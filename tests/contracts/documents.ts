@@ -132,13 +132,13 @@ function writing(test: Test): void {
 
 function touching(test: Test): void {
   const users = async (store: DocumentStore) =>
-    (await store.touched({ after: null, limit: 100 })).map((touch) => touch.user_id);
+    (await store.listDirtyUsers({ after: null, limit: 100 })).map((touch) => touch.user_id);
 
   test("upsert() touches users of inserted and changed rows only", async (store) => {
     const [a, b] = [message({ user_id: "a" }), message({ user_id: "b" })];
     await store.upsert({ messages: [a, b] });
     assert.deepEqual(await users(store), ["a", "b"]);
-    await store.settle({ touched: await store.touched({ after: null, limit: 100 }) });
+    await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
     assert.deepEqual(await users(store), []);
     await store.upsert({ messages: [a, { ...b, message: "otherwise" }] });
     assert.deepEqual(await users(store), ["b"]);
@@ -147,47 +147,51 @@ function touching(test: Test): void {
   test("upsert() touches both users of a message that moves", async (store) => {
     const row = message({ user_id: "old" });
     await store.upsert({ messages: [row] });
-    await store.settle({ touched: await store.touched({ after: null, limit: 100 }) });
+    await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
     await store.upsert({ messages: [{ ...row, user_id: "new" }] });
     assert.deepEqual(await users(store), ["new", "old"]);
   });
 
   test("settle() leaves a user whose token was overtaken", async (store) => {
     await store.upsert({ messages: [message({ user_id: "a" }), message({ user_id: "b" })] });
-    const stale = await store.touched({ after: null, limit: 100 });
+    const stale = await store.listDirtyUsers({ after: null, limit: 100 });
     await store.upsert({ messages: [message({ user_id: "a" })] });
-    await store.settle({ touched: stale });
+    await store.clearDirty({ touched: stale });
     assert.deepEqual(await users(store), ["a"]);
   });
 
   test("settle() never takes a later touch for one that was settled before", async (store) => {
     await store.upsert({ messages: [message({ user_id: "a" })] });
-    const stale = await store.touched({ after: null, limit: 1 });
-    await store.settle({ touched: stale });
+    const stale = await store.listDirtyUsers({ after: null, limit: 1 });
+    await store.clearDirty({ touched: stale });
     await store.upsert({ messages: [message({ user_id: "a" })] });
-    await store.settle({ touched: stale });
+    await store.clearDirty({ touched: stale });
     assert.deepEqual(await users(store), ["a"]);
   });
 
-  test("touchAll() touches everybody with messages anew, however many", async (store) => {
-    await store.touchAll();
+  test("markAllDirty() touches everybody with messages anew, however many", async (store) => {
+    await store.markAllDirty();
     assert.deepEqual(await users(store), []);
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
     await store.upsert({ messages: ids.map((user_id) => message({ user_id })) });
-    const stale = await store.touched({ after: null, limit: 2_000 });
-    await store.settle({ touched: stale.slice(1) });
-    await store.touchAll();
-    await store.settle({ touched: stale });
-    const touched = await store.touched({ after: null, limit: 2_000 });
+    const stale = await store.listDirtyUsers({ after: null, limit: 2_000 });
+    await store.clearDirty({ touched: stale.slice(1) });
+    await store.markAllDirty();
+    await store.clearDirty({ touched: stale });
+    const touched = await store.listDirtyUsers({ after: null, limit: 2_000 });
     assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
-    await store.settle({ touched });
+    await store.clearDirty({ touched });
     assert.deepEqual(await users(store), []);
   });
 
   test("touched() pages users in ascending id", async (store) => {
     const ids = ["B", "a", "a1", "b", "z"];
     await store.upsert({ messages: ids.toReversed().map((user_id) => message({ user_id })) });
-    const paged = await collect((after, limit) => store.touched({ after, limit }), (row) => row.user_id, 2);
+    const paged = await collect(
+      (after, limit) => store.listDirtyUsers({ after, limit }),
+      (row) => row.user_id,
+      2,
+    );
     assert.deepEqual(paged.map((touch) => touch.user_id), ids);
   });
 }
@@ -222,11 +226,11 @@ function reading(test: Test): void {
 
   test("an empty store answers everything with nothing", async (store) => {
     assert.deepEqual(await store.page({ after: null, limit: 10 }), []);
-    assert.deepEqual(await store.touched({ after: null, limit: 10 }), []);
+    assert.deepEqual(await store.listDirtyUsers({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.intentCounts({ user_ids: ["nobody"] }), []);
     assert.deepEqual(await store.quarantined({ limit: 10, offset: 0 }), []);
     assert.deepEqual(await store.counts(), { messages: 0, users: 0, quarantined: 0 });
-    await store.settle({ touched: [{ user_id: "nobody", token: "1" }] });
+    await store.clearDirty({ touched: [{ user_id: "nobody", token: "1" }] });
     assert.equal(await store.deleteUsers({ user_ids: ["nobody"] }), 0);
   });
 
@@ -249,11 +253,11 @@ function erasing(test: Test): void {
     const others = rows.filter((row) => row.user_id !== "user-1");
     assert.equal(await store.deleteUsers({ user_ids: ["user-1", "nobody"] }), rows.length - others.length);
     assert.equal(await store.digest(), digestOf(others));
-    const touched = await store.touched({ after: null, limit: 100 });
+    const touched = await store.listDirtyUsers({ after: null, limit: 100 });
     assert.ok(!touched.some((touch) => touch.user_id === "user-1"));
     assert.equal(await store.deleteUsers({ user_ids: users }), others.length);
     assert.deepEqual(await store.counts(), { messages: 0, users: 0, quarantined: 0 });
-    assert.deepEqual(await store.touched({ after: null, limit: 100 }), []);
+    assert.deepEqual(await store.listDirtyUsers({ after: null, limit: 100 }), []);
     assert.equal(await store.digest(), empty);
   });
 
@@ -262,7 +266,7 @@ function erasing(test: Test): void {
     await store.upsert({ messages: [row] });
     await store.deleteUsers({ user_ids: [row.user_id] });
     assert.equal((await store.upsert({ messages: [row] })).inserted, 1);
-    assert.equal((await store.touched({ after: null, limit: 1 })).length, 1);
+    assert.equal((await store.listDirtyUsers({ after: null, limit: 1 })).length, 1);
   });
 }
 

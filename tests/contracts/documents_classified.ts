@@ -18,11 +18,11 @@ async function withMessages(store: DocumentStore, names: readonly string[]): Pro
 }
 
 async function settle(store: DocumentStore): Promise<void> {
-  await store.settle({ touched: await store.touched({ after: null, limit: 100 }) });
+  await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
 }
 
 async function touched(store: DocumentStore): Promise<string[]> {
-  return (await store.touched({ after: null, limit: 100 })).map(({ user_id }) => user_id);
+  return (await store.listDirtyUsers({ after: null, limit: 100 })).map(({ user_id }) => user_id);
 }
 
 /** The part of the documents contract that is about intents which a classifier found. */
@@ -142,10 +142,10 @@ export function classifying(
     );
     await store.upsert({ messages: labelled });
     const ids = labelled.map(({ message_id }) => message_id);
-    await store.keepClassifier({ classifier: { key: "one", body: "1" }, examples: ids });
+    await store.saveClassifier({ classifier: { key: "one", body: "1" }, examples: ids });
     const two = { key: "two", body: JSON.stringify(Array.from({ length: 900_000 }, (_, n) => n % 1_000)) };
-    await store.keepClassifier({ classifier: two, examples: ids.slice(1) });
-    await store.keepClassifier({ classifier: two, examples: ids.slice(1) });
+    await store.saveClassifier({ classifier: two, examples: ids.slice(1) });
+    await store.saveClassifier({ classifier: two, examples: ids.slice(1) });
     assert.deepEqual(await store.classifier(), two);
     await store.upsert({ messages: [{ ...labelled[1]!, message: "otherwise" }] });
     await store.deleteUsers({ user_ids: ["c"] });

@@ -58,8 +58,8 @@ export function quarantining(
       refused({ run_id: "run-a", source: "z", reason: "a" }),
     ];
     await store.quarantine({ rows: [...messages, ...others] });
-    const counted = async (o: Parameters<DocumentStore["quarantineReasons"]>[0]) =>
-      (await store.quarantineReasons(o)).map(({ kind, reason, rows }) => `${kind} ${reason} ${rows}`);
+    const counted = async (options: Parameters<DocumentStore["quarantineReasons"]>[0]) =>
+      (await store.quarantineReasons(options)).map(({ kind, reason, rows }) => `${kind} ${reason} ${rows}`);
     const all = ["messages a 3", "messages b 3", "events b 1", "messages c 1"];
     assert.deepEqual(await counted({ limit: 9 }), all);
     assert.deepEqual(await counted({ limit: 2 }), all.slice(0, 2));

@@ -70,7 +70,7 @@ const numbered = <Row>(count: number, row: (n: number) => Row) =>
   Array.from({ length: count }, (_, n) => row(n));
 const moved = <Row extends { user_id: string }>(row: Row): Row => ({ ...row, user_id: `new-${row.user_id}` });
 const touchedBy = async (store: DocumentStore | AnalyticsStore) =>
-  (await store.touched({ after: null, limit: 1_000 })).map(({ user_id }) => user_id);
+  (await store.listDirtyUsers({ after: null, limit: 1_000 })).map(({ user_id }) => user_id);
 
 const MESSAGES = numbered(1_200, (n) => message({ user_id: `u${n % 70}`, intent: "buy" }));
 
@@ -124,7 +124,7 @@ const VECTORS = randomRows(400, 11);
 
 export const VECTOR_STORES: Shared<VectorStores> = {
   write: async (stores, writer) => {
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     const { own, all } = rowsOf(VECTORS, writer);
     const changed = own.map((row) => ({ ...row, content_hash: "changed" }));
     // Not counted: Milvus cannot look and write in one step, so of two who insert a row at one time both may say so.
@@ -135,7 +135,7 @@ export const VECTOR_STORES: Shared<VectorStores> = {
     return written(first) + written(second);
   },
   look: async (stores) => {
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     const models = await stores.models();
     const [row] = VECTORS;
     return {

@@ -20,7 +20,7 @@ export const CONFLICT = { name: "ParleyError", code: "conflict" };
 
 /** Registers a test that gets a fresh, empty store. */
 export function storeTest(name: string, open: () => Promise<OpenRuns>) {
-  return (what: string, body: (o: { runs: RunStore } & OpenRuns) => Promise<void>) =>
+  return (what: string, body: (options: { runs: RunStore } & OpenRuns) => Promise<void>) =>
     Deno.test(`${name}: ${what}`, async () => {
       const opened = await open();
       try {
@@ -36,9 +36,9 @@ export const add = (runs: RunStore, run_id: string, rest: Partial<RunRecord> = {
 export const claim = (
   runs: RunStore,
   owner: string,
-  o: { now?: number; run_id?: string; max?: number } = {},
+  options: { now?: number; run_id?: string; max?: number } = {},
 ) => {
-  const { now = T0, max = 1, ...rest } = o;
+  const { now = T0, max = 1, ...rest } = options;
   return runs.claim({ owner, now, ttl_ms: TTL, max_active: { d: max }, ...rest });
 };
 
@@ -106,11 +106,11 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
       }
       assert.equal(await claimBy(runs, "p1"), "d0");
       assert.equal(await claimBy(other, "p2"), "f2");
-      assert.equal(await runs.hasWork({ now: T0, ttl_ms: TTL, ...limits }), false);
+      assert.equal(await runs.hasDueRuns({ now: T0, ttl_ms: TTL, ...limits }), false);
       assert.equal(await claimBy(other, "p3"), null);
       const run = { state: "success" as const, started_at: iso(T0), ended_at: iso(T0), error: null };
       await runs.commit({ run_id: "d0", owner: "p1", now: T0, changes: { run } });
-      assert.equal(await runs.hasWork({ now: T0, ttl_ms: TTL, ...limits }), true);
+      assert.equal(await runs.hasDueRuns({ now: T0, ttl_ms: TTL, ...limits }), true);
       const given = await Promise.all([claimBy(runs, "p4"), claimBy(other, "p5")]);
       assert.deepEqual(given.sort(), [null, "e1"].sort());
     } finally {
@@ -135,7 +135,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
 
   test("claim() keeps a run that was made under a lease for its owner", async ({ runs }) => {
     await runs.create({ run: runOf("r"), tasks: [newTask("a")], lease: { owner: "mine", until: T0 + TTL } });
-    assert.equal(await runs.hasWork({ now: T0, ttl_ms: TTL, max_active: { d: 1 } }), false);
+    assert.equal(await runs.hasDueRuns({ now: T0, ttl_ms: TTL, max_active: { d: 1 } }), false);
     assert.equal(await claim(runs, "other"), null);
     assert.equal((await claim(runs, "mine"))?.run.run_id, "r");
   });
@@ -169,14 +169,14 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.equal((await claim(runs, "p1", { max: 2 }))?.run.run_id, "scheduled");
   });
 
-  test("hasWork() says whether claim() would find a run", async ({ runs }) => {
-    const hasWork = (now: number) => runs.hasWork({ now, ttl_ms: TTL, max_active: { d: 1 } });
-    assert.equal(await hasWork(T0), false);
+  test("hasDueRuns() says whether claim() would find a run", async ({ runs }) => {
+    const hasDueRuns = (now: number) => runs.hasDueRuns({ now, ttl_ms: TTL, max_active: { d: 1 } });
+    assert.equal(await hasDueRuns(T0), false);
     await add(runs, "r");
-    assert.equal(await hasWork(T0), true);
+    assert.equal(await hasDueRuns(T0), true);
     await claim(runs, "p1");
-    assert.equal(await hasWork(T0 + 1), false);
-    assert.equal(await hasWork(T0 + TTL), true);
+    assert.equal(await hasDueRuns(T0 + 1), false);
+    assert.equal(await hasDueRuns(T0 + TTL), true);
   });
 
   test("commit() writes tasks, attempts, run and lineage together, and an attempt's end once", async ({ runs }) => {

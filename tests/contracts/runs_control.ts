@@ -9,7 +9,7 @@ import { add, claim, CONFLICT, type OpenRuns, storeTest, TTL } from "./runs.ts";
 /** Starts attempts under the lease that the owner has, in pools of these sizes. */
 const begin = (
   runs: RunStore,
-  o: {
+  options: {
     run_id: string;
     owner: string;
     starts: readonly Start[];
@@ -18,7 +18,7 @@ const begin = (
     limit?: number;
   },
 ) => {
-  const { run_id, owner, now = T0, ...changes } = o;
+  const { run_id, owner, now = T0, ...changes } = options;
   return runs.commit({ run_id, owner, now, changes });
 };
 
@@ -214,8 +214,8 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual(first.map(({ line }) => line), ["one", "two"]);
     const rest = await runs.logs({ run_id: "r", after: first[1]!.seq, limit: 9 });
     assert.deepEqual(rest.map(({ seq: _, ...rest }) => rest), [lines[2]]);
-    const of = (o: { task_id?: string; attempt?: number }) =>
-      runs.logs({ run_id: "r", after: 0, limit: 9, ...o });
+    const of = (options: { task_id?: string; attempt?: number }) =>
+      runs.logs({ run_id: "r", after: 0, limit: 9, ...options });
     assert.deepEqual((await of({ task_id: "a" })).length, 2);
     assert.deepEqual((await of({ task_id: "a", attempt: 2 })).map(({ line }) => line), ["three"]);
   });
@@ -224,8 +224,8 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     await add(runs, "r1", { created_at: iso(T0) });
     await add(runs, "r2", { created_at: iso(T0 + 1), dag_id: "e" });
     await add(runs, "r3", { created_at: iso(T0 + 2), state: "success" });
-    const ids = async (o: Omit<Parameters<RunStore["runs"]>[0], "limit">) =>
-      (await runs.runs({ ...o, limit: 2 })).map(({ run_id }) => run_id);
+    const ids = async (options: Omit<Parameters<RunStore["runs"]>[0], "limit">) =>
+      (await runs.runs({ ...options, limit: 2 })).map(({ run_id }) => run_id);
     assert.deepEqual(await ids({}), ["r3", "r2"]);
     assert.deepEqual(await ids({ dag_id: "d" }), ["r3", "r1"]);
     assert.deepEqual(await ids({ states: ["queued", "running"] }), ["r2", "r1"]);

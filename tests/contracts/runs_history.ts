@@ -61,8 +61,8 @@ export function runsHistoryContract(name: string, open: () => Promise<OpenRuns>)
     for (const n of [1, 2, 3, 4]) await add(runs, `r${n}`, { created_at: iso(T0 + n) });
     await add(runs, "other", { dag_id: "e", created_at: iso(T0 + 5) });
     await add(runs, "empty", { created_at: iso(T0 + 9) }, []);
-    const ids = async (o: Partial<typeof ALL>) =>
-      (await runs.history({ ...ALL, ...o })).map(({ run }) => run.run_id);
+    const ids = async (options: Partial<typeof ALL>) =>
+      (await runs.history({ ...ALL, ...options })).map(({ run }) => run.run_id);
     assert.deepEqual(await ids({ since: iso(T0 + 3) }), ["empty", "r4", "r3"]);
     assert.deepEqual(await ids({ limit: 2 }), ["empty", "r4"]);
     assert.deepEqual(await ids({ dag_id: "e" }), ["other"]);

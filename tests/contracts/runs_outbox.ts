@@ -6,8 +6,8 @@ import { add, claim, type OpenRuns, storeTest } from "./runs.ts";
 
 const HIDDEN_MS = 60_000;
 
-const take = (runs: RunStore, o: { now?: number; limit?: number } = {}) => {
-  const { now = T0, limit = 100 } = o;
+const take = (runs: RunStore, options: { now?: number; limit?: number } = {}) => {
+  const { now = T0, limit = 100 } = options;
   return runs.takeUnsent({ now, again_at: now + HIDDEN_MS, limit });
 };
 const keys = (taken: readonly UnsentAttempt[]) =>
@@ -48,7 +48,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     }
     const [first] = keys(await take(runs, { limit: 1 }));
     assert.equal(first?.run_id, "r1");
-    await runs.settleUnsent({ attempts: [first!], again_at: T0 + 1 });
+    await runs.markSent({ attempts: [first!], again_at: T0 + 1 });
     const rest = await take(runs, { now: T0 + 1 });
     assert.deepEqual(rest.map(({ run, due_at }) => [run.run_id, due_at]), [["r2", 0], ["r3", 0], [
       "r1",
@@ -76,13 +76,13 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
       await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0 + n, task_id: "a" });
     }
     const [sent, refused, back] = keys(await take(runs));
-    await runs.settleUnsent({ attempts: [], again_at: null });
-    await runs.settleUnsent({ attempts: [sent!], again_at: null });
-    await runs.settleUnsent({ attempts: [refused!], again_at: T0 + 2 * HIDDEN_MS });
-    await runs.settleUnsent({ attempts: [back!], again_at: 0 });
+    await runs.markSent({ attempts: [], again_at: null });
+    await runs.markSent({ attempts: [sent!], again_at: null });
+    await runs.markSent({ attempts: [refused!], again_at: T0 + 2 * HIDDEN_MS });
+    await runs.markSent({ attempts: [back!], again_at: 0 });
     assert.equal(await runs.unsent(), 2);
     assert.deepEqual(ids(await take(runs)), ["r3"]);
-    await runs.settleUnsent({ attempts: [back!], again_at: null });
+    await runs.markSent({ attempts: [back!], again_at: null });
     assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS })), []);
     assert.deepEqual(ids(await take(runs, { now: T0 + 2 * HIDDEN_MS })), ["r2"]);
   });
@@ -92,7 +92,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
       await addRun(runs, { run_id, dag_id: "d", at: T0, task_id: "a" });
     }
     const sent = keys(await take(runs)).filter(({ run_id }) => run_id === "sent");
-    await runs.settleUnsent({ attempts: sent, again_at: null });
+    await runs.markSent({ attempts: sent, again_at: null });
     const before = iso(T0 + 1);
     assert.equal(await runs.prune({ before, keep_unsent: true }), 1);
     assert.deepEqual((await runs.runs({ limit: 9 })).map(({ run_id }) => run_id), ["unsent"]);

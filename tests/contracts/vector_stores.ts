@@ -21,8 +21,8 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
     "models() lists what was written to, and of() gives the same store each time",
     async (store, stores) => {
       assert.deepEqual(await stores.models(), []);
-      const second = await stores.of({ model: { ...other } });
-      assert.equal(await stores.of({ model: { ...MODEL } }), store);
+      const second = await stores.forModel({ model: { ...other } });
+      assert.equal(await stores.forModel({ model: { ...MODEL } }), store);
       assert.deepEqual(await second.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
       assert.deepEqual(await stores.models(), []);
       await second.upsert({ collection: "profiles", rows: [profile("u1", axis(0).slice(0, 4))] });
@@ -34,7 +34,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
   );
 
   test("two models side by side never meet", async (store, stores) => {
-    const second = await stores.of({ model: other });
+    const second = await stores.forModel({ model: other });
     const near2 = (k: number) => near(second, 1, axis(0).slice(0, 4), k);
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
     await second.upsert({ collection: "profiles", rows: [profile("u1", axis(1).slice(0, 4))] });
@@ -43,7 +43,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
     sameHits(await near2(5), [{ id: "u1", score: 0 }]);
     await store.deleteUsers({ user_ids: ["u1"] });
     assert.deepEqual([(await store.counts()).profiles, (await second.counts()).profiles], [1, 1]);
-    await store.keep({ versions: [] });
+    await store.dropVersionsExcept({ versions: [] });
     assert.equal((await near2(5)).length, 1);
     await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
     await assert.rejects(second.upsert({ collection: "profiles", rows: [profile("u3", axis(0))] }), {
@@ -52,7 +52,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
   });
 
   test("drop() takes one model away, which can then begin anew", async (store, stores) => {
-    const second = await stores.of({ model: other });
+    const second = await stores.forModel({ model: other });
     await second.upsert({ collection: "profiles", rows: [profile("u1", axis(0).slice(0, 4))] });
     const before = await second.digest();
     const empty = await store.digest();
@@ -78,27 +78,29 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
     "every call rejects by the reason of a signal that is aborted, before or meanwhile",
     async (store, stores) => {
       const rows = randomRows(300, 9);
-      const calls: Record<string, (o: Abortable) => Promise<unknown>> = {
-        upsert: (o) => store.upsert({ collection: "profiles", rows, ...o }),
-        hashes: (o) => store.hashes({ collection: "profiles", ids: ["u1"], ...o }),
-        byHash: (o) => store.byHash({ collection: "profiles", hashes: ["h"], ...o }),
-        get: (o) => store.get({ collection: "profiles", ids: ["u1"], ...o }),
-        deleteExcept: (o) => store.deleteExcept({ collection: "profiles", user_ids: ["u1"], ids: [], ...o }),
-        search: (o) => store.search({ collection: "profiles", version: 1, vector: axis(0), k: 5, ...o }),
-        build: (o) => store.build({ version: 1, ...o }),
-        verify: (o) => store.verify({ version: 1, ...o }),
-        keep: (o) => store.keep({ versions: [1], ...o }),
-        faults: (o) => store.faults({ limit: 5, ...o }),
-        dropFaults: (o) => store.dropFaults(o),
-        deleteUsers: (o) => store.deleteUsers({ user_ids: ["u1"], ...o }),
-        deleteCampaigns: (o) => store.deleteCampaigns({ campaign_ids: ["c1"], ...o }),
-        counts: (o) => store.counts(o),
-        isEmpty: (o) => store.isEmpty({ collection: "messages", ...o }),
-        digest: (o) => store.digest(o),
-        models: (o) => stores.models(o),
-        of: (o) => stores.of({ model: MODEL, ...o }),
-        health: (o) => stores.health(o),
-        drop: (o) => stores.drop({ model: MODEL, ...o }),
+      const calls: Record<string, (options: Abortable) => Promise<unknown>> = {
+        upsert: (options) => store.upsert({ collection: "profiles", rows, ...options }),
+        hashes: (options) => store.hashes({ collection: "profiles", ids: ["u1"], ...options }),
+        byHash: (options) => store.byHash({ collection: "profiles", hashes: ["h"], ...options }),
+        get: (options) => store.get({ collection: "profiles", ids: ["u1"], ...options }),
+        deleteExcept: (options) =>
+          store.deleteExcept({ collection: "profiles", user_ids: ["u1"], ids: [], ...options }),
+        search: (options) =>
+          store.search({ collection: "profiles", version: 1, vector: axis(0), k: 5, ...options }),
+        build: (options) => store.build({ version: 1, ...options }),
+        verify: (options) => store.verify({ version: 1, ...options }),
+        keep: (options) => store.dropVersionsExcept({ versions: [1], ...options }),
+        faults: (options) => store.faults({ limit: 5, ...options }),
+        dropFaults: (options) => store.dropFaults(options),
+        deleteUsers: (options) => store.deleteUsers({ user_ids: ["u1"], ...options }),
+        deleteCampaigns: (options) => store.deleteCampaigns({ campaign_ids: ["c1"], ...options }),
+        counts: (options) => store.counts(options),
+        isEmpty: (options) => store.isEmpty({ collection: "messages", ...options }),
+        digest: (options) => store.digest(options),
+        models: (options) => stores.models(options),
+        of: (options) => stores.forModel({ model: MODEL, ...options }),
+        health: (options) => stores.health(options),
+        drop: (options) => stores.drop({ model: MODEL, ...options }),
       };
       const reason = new Error("no longer wanted");
       for (const [method, call] of Object.entries(calls)) {

@@ -184,7 +184,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
   test("digest() depends on the rows alone, not on their order or history", async (store) => {
     const { stores, close } = await open();
     try {
-      const other = await stores.of({ model: MODEL });
+      const other = await stores.forModel({ model: MODEL });
       const rows = randomRows(50, 7);
       await store.upsert({ collection: "profiles", rows });
       await other.upsert({ collection: "profiles", rows: [profile("extra", axis(0))] });

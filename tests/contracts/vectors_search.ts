@@ -34,7 +34,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
 
   test("search() in 20,000 rows finds at least .95 of the 10 nearest", async (_, stores) => {
     const dimension = 32;
-    const store = await stores.of({ model: { ...MODEL, dimension } });
+    const store = await stores.forModel({ model: { ...MODEL, dimension } });
     const next = clustered({ dimension, clusters: 100, seed: 5 });
     const rows = Array.from({ length: 20_000 }, (_, at) => profile(`u${at}`, next()));
     await store.upsert({ collection: "profiles", rows });
@@ -96,7 +96,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     assert.equal((await search(2, axis(0)))[0]?.id, moved.id);
     const others = rows.slice(1);
     sameHits(await search(2, axis(0), [moved.id]), bruteForce(others, axis(0), 10));
-    await store.keep({ versions: [2] });
+    await store.dropVersionsExcept({ versions: [2] });
     await assert.rejects(search(1, axis(0)), { code: "not_found" });
     assert.deepEqual(await store.faults({ limit: 5 }), []);
   });
@@ -160,10 +160,10 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     for (const version of [1, 2, 3]) await store.build({ version });
     assert.equal((await near(store, 1, axis(0), 1)).length, 1);
-    await store.keep({ versions: [2, 3, 9] });
+    await store.dropVersionsExcept({ versions: [2, 3, 9] });
     await assert.rejects(near(store, 1, axis(0), 1), { code: "not_found" });
     assert.equal((await near(store, 2, axis(0), 1)).length, 1);
-    await store.keep({ versions: [] });
+    await store.dropVersionsExcept({ versions: [] });
     await assert.rejects(near(store, 3, axis(0), 1), { code: "not_found" });
   });
 }

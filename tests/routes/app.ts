@@ -15,10 +15,10 @@ export interface Opened {
 export function appTest(
   name: string,
   body: (opened: Opened) => Promise<void>,
-  o: { open?: () => Promise<World>; options?: (world: World) => Partial<AppOptions> } = {},
+  options: { open?: () => Promise<World>; options?: (world: World) => Partial<AppOptions> } = {},
 ) {
   Deno.test(name, async () => {
-    const world = await (o.open ?? openWorld)();
+    const world = await (options.open ?? openWorld)();
     const clock = new ManualClock(NOW);
     const log: LogEntry[] = [];
     try {
@@ -28,7 +28,7 @@ export function appTest(
         version: "1.2.3",
         keys: [],
         log: (entry) => log.push(entry),
-        ...o.options?.(world),
+        ...options.options?.(world),
       });
       await body({ app, world, clock, log });
     } finally {

@@ -2,7 +2,7 @@ import type { OpenAnomaly } from "../../lib/monitoring/acknowledge.ts";
 import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { AnomalyCard } from "../../routes/pages/anomalies/anomaly_card.tsx";
 import { AnomalyTable } from "../../routes/components/anomaly_table.tsx";
-import { LineChart, type Point } from "../../routes/components/chart.tsx";
+import { type ChartPoint, LineChart } from "../../routes/components/chart.tsx";
 import { Pages, Table } from "../../routes/components/table.tsx";
 import type { Session } from "../../routes/http/session.ts";
 
@@ -32,7 +32,7 @@ export function pages(of: { page: number; more: boolean; most: number }): string
 }
 
 /** A chart of one series. */
-export function lines(points: readonly Point[]): string {
+export function lines(points: readonly ChartPoint[]): string {
   return (<LineChart title="Chart" series={[{ name: "one", points }]} />).toString();
 }
 

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
-import { noticeOf, withNotice } from "../../routes/http/flash_messages.ts";
-import { bytes, figure, glance, milliseconds, percent } from "../../routes/components/format_number.ts";
+import { flashOf, withFlash } from "../../routes/http/flash_messages.ts";
+import {
+  formatBytes,
+  formatCompact,
+  formatMilliseconds,
+  formatNumber,
+  formatPercent,
+} from "../../routes/components/format_number.ts";
 import { duration, lasted, span } from "../../routes/components/time.tsx";
 import { pageOf } from "../../routes/components/table.tsx";
 import { anomaly, lines, pages, rows } from "./component_samples.tsx";
@@ -98,8 +104,8 @@ Deno.test("duration(), span(), lasted() say times as people do", () => {
 });
 
 Deno.test("figure(), percent(), glance(), milliseconds() and bytes() round for reading", () => {
-  assert.deepEqual([12_345, 3.14159, 1_234.5].map(figure), ["12,345", "3.14", "1,235"]);
-  assert.deepEqual([0, 0.0004, 0.034, 0.666, 0.994, 0.9996].map(percent), [
+  assert.deepEqual([12_345, 3.14159, 1_234.5].map(formatNumber), ["12,345", "3.14", "1,235"]);
+  assert.deepEqual([0, 0.0004, 0.034, 0.666, 0.994, 0.9996].map(formatPercent), [
     "0 %",
     "< 0.1 %",
     "3.4 %",
@@ -107,15 +113,20 @@ Deno.test("figure(), percent(), glance(), milliseconds() and bytes() round for r
     "99.4 %",
     "> 99.9 %",
   ]);
-  assert.deepEqual([0, 12_345, 1_234_567].map(glance), ["0", "12,345", "1.23 M"]);
-  assert.deepEqual([0.42, 3.14, 250.4, 1_234].map(milliseconds), ["0.4 ms", "3.1 ms", "250 ms", "1.2 s"]);
-  assert.deepEqual([0.1234, 1, null, NaN].map(percent), ["12 %", "100 %", "–", "–"]);
-  assert.deepEqual([0, 999, 1_234_567].map(bytes), ["0 B", "999 B", "1.23 MB"]);
+  assert.deepEqual([0, 12_345, 1_234_567].map(formatCompact), ["0", "12,345", "1.23 M"]);
+  assert.deepEqual([0.42, 3.14, 250.4, 1_234].map(formatMilliseconds), [
+    "0.4 ms",
+    "3.1 ms",
+    "250 ms",
+    "1.2 s",
+  ]);
+  assert.deepEqual([0.1234, 1, null, NaN].map(formatPercent), ["12 %", "100 %", "–", "–"]);
+  assert.deepEqual([0, 999, 1_234_567].map(formatBytes), ["0 B", "999 B", "1.23 MB"]);
 });
 
 Deno.test("noticeOf() reads codes and figures, and nothing else", () => {
-  const said = (path: string) => noticeOf(new URL(path, "http://x").searchParams);
-  assert.equal(said(withNotice("/x", "retried", 2)), "2 tasks will run again.");
+  const said = (path: string) => flashOf(new URL(path, "http://x").searchParams);
+  assert.equal(said(withFlash("/x", "retried", 2)), "2 tasks will run again.");
   assert.equal(said("/x?notice=retried&n=-3"), "0 tasks will run again.");
   assert.equal(said("/x?notice=toString"), null);
   assert.equal(said("/x"), null);

@@ -128,8 +128,8 @@ const KEYS: readonly ApiKey[] = [
   { key: "admin-key-of-16+", scopes: ["admin"] },
 ];
 
-pageTest("what a user said is shown to admins alone, newest first, and logged nowhere", async (o) => {
-  const { app, world, log } = o;
+pageTest("what a user said is shown to admins alone, newest first, and logged nowhere", async (options) => {
+  const { app, world, log } = options;
   await world.stores.documents.upsert({
     messages: [said("b", "roses, please", 1), said("a", "my address is 5 Elm Street", 2)],
   });

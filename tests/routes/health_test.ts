@@ -80,7 +80,7 @@ for (const store of ["graph", "vectors"] as const) {
       const published = (await stores.analytics.published())!;
       const of = store === "graph"
         ? stores.graph
-        : await stores.vectors.of({ model: parseModelKey(published.model) });
+        : await stores.vectors.forModel({ model: parseModelKey(published.model) });
       await of.deleteUsers({ user_ids });
       await of.deleteCampaigns({ campaign_ids });
       const response = await app.request("/readyz");

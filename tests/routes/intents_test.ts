@@ -26,17 +26,17 @@ const CATALOGUE = parseCatalogue({
 });
 
 /** Published under this model, with the catalogue learnt where asked for. */
-function openTrained(o: { model?: string; learnt?: boolean } = {}) {
+function openTrained(options: { model?: string; learnt?: boolean } = {}) {
   return async (): Promise<World> => {
     const world = await emptyWorld();
     const { documents, vectors, analytics } = world.stores;
-    const store = await vectors.of({ model: EMBEDDER.model });
-    if (o.learnt !== false) {
+    const store = await vectors.forModel({ model: EMBEDDER.model });
+    if (options.learnt !== false) {
       await train({ catalogue: CATALOGUE, documents, vectors: store, embedder: EMBEDDER });
     }
     await analytics.buildStats({ version: 1, half_life_days: 30, latest: LATEST });
     const at = "2025-03-09T12:00:00.000Z";
-    const model = o.model ?? modelKey(EMBEDDER.model);
+    const model = options.model ?? modelKey(EMBEDDER.model);
     await analytics.publish({ published: { version: 1, run_id: "r", model, at }, sources: [] });
     return world;
   };
@@ -129,11 +129,11 @@ for (const [what, world, embedder, detail] of UNAVAILABLE) {
 /** An embedder that hangs until its caller gives up, for as long as it is told to. */
 function hanging() {
   const fault = { on: true, asked: 0, ended: 0 };
-  const embed: Embedder["embed"] = (o) => {
-    if (!fault.on) return EMBEDDER.embed(o);
+  const embed: Embedder["embed"] = (options) => {
+    if (!fault.on) return EMBEDDER.embed(options);
     fault.asked++;
     const { promise, reject } = Promise.withResolvers<never>();
-    o.signal?.addEventListener("abort", () => (fault.ended++, reject(o.signal!.reason)));
+    options.signal?.addEventListener("abort", () => (fault.ended++, reject(options.signal!.reason)));
     return promise;
   };
   const embedder: Embedder = { model: EMBEDDER.model, embed, close: () => Promise.resolve() };

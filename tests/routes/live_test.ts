@@ -158,8 +158,8 @@ pageTest(
     await addRun(runs, "r1");
     const asked: string[] = [];
     for (const method of ["history", "outputs", "snapshot", "runs", "lineage"] as const) {
-      const real = runs[method].bind(runs) as (o: never) => Promise<never>;
-      Object.assign(runs, { [method]: (o: never) => (asked.push(method), real(o)) });
+      const real = runs[method].bind(runs) as (options: never) => Promise<never>;
+      Object.assign(runs, { [method]: (options: never) => (asked.push(method), real(options)) });
     }
     const reads = async () => {
       await see(app, "/");
@@ -176,7 +176,7 @@ pageTest(
     const { runs } = world.stores;
     let read = 0;
     const history = runs.history.bind(runs);
-    runs.history = (o) => (read++, history(o));
+    runs.history = (options) => (read++, history(options));
     const asked = async () => {
       const before = read;
       await see(app, "/");
@@ -241,7 +241,7 @@ pageTest("events are a 503 while the run store is down", async ({ app, world }) 
 function failLater(runs: RunStore, error: unknown): void {
   const snapshot = runs.snapshot.bind(runs);
   let calls = 0;
-  runs.snapshot = (o) => ++calls > 1 ? Promise.reject(error) : snapshot(o);
+  runs.snapshot = (options) => ++calls > 1 ? Promise.reject(error) : snapshot(options);
 }
 
 for (

@@ -94,7 +94,7 @@ appTest(
       await addRun(runs, { run_id, dag_id: "d", at: NOW, task_id: "a" });
     }
     assert.equal((await scrape(app)).get(DEPTH), before + 2);
-    await runs.settleUnsent({ attempts: [{ run_id: "one", task_id: "a", attempt: 1 }], again_at: null });
+    await runs.markSent({ attempts: [{ run_id: "one", task_id: "a", attempt: 1 }], again_at: null });
     clock.advance(5_000);
     assert.equal((await scrape(app)).get(DEPTH), before + 1);
   },

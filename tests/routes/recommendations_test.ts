@@ -140,11 +140,11 @@ appTest("GET /recommendations/:user_id takes an id of 256 characters", async ({ 
   assert.equal((await app.request(`/recommendations/${"x".repeat(256)}`)).status, 200);
 });
 
-appTest("GET /recommendations/:user_id answers with a store down, says so and logs why", async (o) => {
-  const response = await o.app.request(PATH);
+appTest("GET /recommendations/:user_id answers with a store down, says so and logs why", async (options) => {
+  const response = await options.app.request(PATH);
   assert.equal(response.status, 200);
   assert.deepEqual((await response.json()).degraded, ["graph"]);
-  assert.match(o.log[0]?.degraded?.graph ?? "", /^Error at /);
+  assert.match(options.log[0]?.degraded?.graph ?? "", /^Error at /);
 }, { options: ({ stores }) => ({ stores: { ...stores, graph: faulty(stores.graph, fails) } }) });
 
 appTest("the log tells of no store where an answer lacks nothing", async ({ app, log }) => {

@@ -49,12 +49,12 @@ function suite(server: string): void {
     });
   });
 
-  Deno.test("PostgresAnalytics.touchAll() touches everybody, never many in one statement", async () => {
+  Deno.test("PostgresAnalytics.markAllDirty() touches everybody, never many in one statement", async () => {
     const url = freshSchema(server);
     const store = new PostgresAnalytics({ url });
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
     await store.upsertEvents({ events: ids.map((user_id) => event({ user_id })) });
-    await store.settle({ touched: await store.touched({ after: null, limit: 2_000 }) });
+    await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 2_000 }) });
     const schema = url.searchParams.get("schema");
     await ask(
       url,
@@ -65,8 +65,8 @@ function suite(server: string): void {
        CREATE TRIGGER bound AFTER INSERT ON ${schema}.touched REFERENCING NEW TABLE AS fresh
        EXECUTE FUNCTION ${schema}.bound()`,
     );
-    await store.touchAll();
-    const touched = await store.touched({ after: null, limit: 2_000 });
+    await store.markAllDirty();
+    const touched = await store.listDirtyUsers({ after: null, limit: 2_000 });
     assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
     await store.close();
     await dropSchema(url);
@@ -93,7 +93,7 @@ function suite(server: string): void {
           stats: await each.stats({ version: 1, campaign_ids: [...ODD_IDS, "none", "a"] }),
           engagement: await each.engagement({ user_ids: ["user-1", "user-2"] }),
           final: await each.finalEngagement({ user_id: "user-3" }),
-          touched: (await each.touched({ after: null, limit: 20 })).map(({ user_id }) => user_id),
+          touched: (await each.listDirtyUsers({ after: null, limit: 20 })).map(({ user_id }) => user_id),
         });
       }
       await sqlite.close();

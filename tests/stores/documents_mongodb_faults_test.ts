@@ -17,12 +17,12 @@ async function refuses(address: string, code: string, sentence: RegExp): Promise
 }
 
 async function refusesFake(
-  o: Parameters<typeof mongoFake>[0],
+  options: Parameters<typeof mongoFake>[0],
   code: string,
   sentence: RegExp,
   path = "/parley",
 ): Promise<void> {
-  const fake = await mongoFake(o);
+  const fake = await mongoFake(options);
   await refuses(fake.host + path, code, sentence);
   await fake.close();
 }

@@ -3,7 +3,7 @@ import { loadMongo } from "../../deps.ts";
 import type { Message } from "../../lib/core/types.ts";
 import { MongoDocuments } from "../../lib/stores/documents/mongodb/mongo_documents.ts";
 import { MongoConnection } from "../../lib/stores/documents/mongodb/connection.ts";
-import { MongoTouches } from "../../lib/stores/documents/mongodb/dirty_users.ts";
+import { MongoDirtyUsers } from "../../lib/stores/documents/mongodb/dirty_users.ts";
 import { SqliteDocuments } from "../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import { documentsContract } from "../contracts/documents.ts";
 import { handles } from "../fixtures/handles.ts";
@@ -107,13 +107,13 @@ function racing(): void {
   test("MongoDocuments: whoever derives while others write misses no row of a settled user", async (url) => {
     await withStores(url, 3, async ([first, second, deriver]) => {
       const derived = new Map<string, readonly Message[]>();
-      const touched = () => deriver!.touched({ after: null, limit: 10_000 });
+      const touched = () => deriver!.listDirtyUsers({ after: null, limit: 10_000 });
       let writing = true;
       const derive = async () => {
         const users = await touched();
         const rows = Map.groupBy(await everything(deriver!), (row) => row.user_id);
         for (const { user_id } of users) derived.set(user_id, rows.get(user_id) ?? []);
-        await deriver!.settle({ touched: users });
+        await deriver!.clearDirty({ touched: users });
       };
       const deriving = (async () => {
         while (writing) await derive();
@@ -133,32 +133,32 @@ function racing(): void {
 
   test("MongoTouches.page() gives no token that settles while a write is under way", async (url) => {
     const connection = new MongoConnection({ url, prepare: () => Promise.resolve() });
-    const touches = new MongoTouches(connection);
+    const touches = new MongoDirtyUsers(connection);
     const user = new Set(["u"]);
     const listed = () => touches.page({ after: null, limit: 10 });
-    const first = await touches.mark(user);
-    const second = await touches.mark(user);
-    await touches.seal(user, second);
+    const first = await touches.begin(user);
+    const second = await touches.begin(user);
+    await touches.commit(user, second);
     const [open] = await listed();
     assert.notEqual(open?.token, second);
-    await touches.settle([open!]);
-    await touches.seal(user, first);
-    await touches.settle([open!]);
+    await touches.clear([open!]);
+    await touches.commit(user, first);
+    await touches.clear([open!]);
     const sealed = await listed();
     assert.deepEqual(sealed, [{ user_id: "u", token: second }]);
-    await touches.settle(sealed);
+    await touches.clear(sealed);
     assert.deepEqual(await listed(), []);
     await connection.close();
   });
 
-  test("MongoTouches.settle() forgets what a write that died marked, once it is old", async (url) => {
+  test("MongoDirtyUsers.clear() forgets what a write that died marked, once it is old", async (url) => {
     const connection = new MongoConnection({ url, prepare: () => Promise.resolve() });
-    const touches = new MongoTouches(connection);
-    const token = await touches.mark(new Set(["u"]));
+    const touches = new MongoDirtyUsers(connection);
+    const token = await touches.begin(new Set(["u"]));
     const age = { $set: { writing: [{ token, at: new Date(Date.now() - 61_000) }] } };
     await connection.run((db) => db.collection<{ _id: string }>("touched").updateOne({ _id: "u" }, age));
     const touched = await touches.page({ after: null, limit: 10 });
-    await touches.settle(touched);
+    await touches.clear(touched);
     assert.deepEqual(await touches.page({ after: null, limit: 10 }), []);
     await connection.close();
   });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { loadNeo4j } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { Neo4jConnection } from "../../lib/stores/graph/neo4j/connection.ts";
-import { troubleOf, versionOf } from "../../lib/stores/graph/neo4j/errors.ts";
+import { toStoreError, versionOf } from "../../lib/stores/graph/neo4j/errors.ts";
 import { Neo4jGraph } from "../../lib/stores/graph/neo4j/neo4j_graph.ts";
 import { parseNeo4jUrl } from "../../lib/stores/graph/neo4j/url.ts";
 import { dropNamespace, engages, neo4jServer, urlOf } from "../fixtures/neo4j.ts";
@@ -99,7 +99,7 @@ function opening(server: string): void {
     const inner = new Error(
       "Failed to connect. Caused by: Server certificate is not trusted. DEPTH_ZERO_SELF_SIGNED_CERT",
     );
-    const { code, message } = troubleOf(
+    const { code, message } = toStoreError(
       new Error("Could not perform discovery.", { cause: inner }),
       parseNeo4jUrl(new URL("neo4j+s://me:secret@localhost")),
     );
@@ -188,7 +188,7 @@ function answering(bytes: string) {
 function faults(server: string): void {
   /** A store behind a proxy that has answered once. The driver takes about a second to try again. */
   const behindProxy = async (
-    body: (o: { store: Neo4jGraph; proxy: ReturnType<typeof tcpProxy> }) => Promise<void>,
+    body: (options: { store: Neo4jGraph; proxy: ReturnType<typeof tcpProxy> }) => Promise<void>,
   ) => {
     const { hostname, port } = new URL(server);
     const proxy = tcpProxy({ hostname, port: Number(port || 7_687) });

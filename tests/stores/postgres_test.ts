@@ -106,7 +106,7 @@ const STEPS = ["CREATE TABLE numbers (n BIGINT PRIMARY KEY)", "INSERT INTO numbe
 /** Gives a database of {@link STEPS} through a proxy, in a schema that is dropped at the end. */
 async function withProxy(
   server: string,
-  body: (o: { db: Postgres; url: URL; proxy: ReturnType<typeof tcpProxy> }) => Promise<void>,
+  body: (options: { db: Postgres; url: URL; proxy: ReturnType<typeof tcpProxy> }) => Promise<void>,
 ): Promise<void> {
   const direct = freshSchema(server);
   const proxy = tcpProxy({ hostname: direct.hostname, port: Number(direct.port) });
@@ -252,10 +252,10 @@ function suite(server: string): void {
       };
       const pid = await backend();
       const slow = "SELECT pg_sleep(600)";
-      const calls: ((o: Abortable & { timeout_ms: number }) => Promise<unknown>)[] = [
-        (o) => db.all(slow, [], o),
-        (o) => db.read((session) => session.all(slow), o),
-        (o) => db.write((session) => session.run(slow), o),
+      const calls: ((options: Abortable & { timeout_ms: number }) => Promise<unknown>)[] = [
+        (options) => db.all(slow, [], options),
+        (options) => db.read((session) => session.all(slow), options),
+        (options) => db.write((session) => session.run(slow), options),
       ];
       for (const call of calls) {
         const controller = new AbortController();

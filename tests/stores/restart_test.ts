@@ -30,7 +30,7 @@ const FILL: Readonly<Record<Setting, { port: number; fill: (url: URL) => Promise
     port: 19_530,
     fill: async (url) => {
       const stores = await openVectors(url);
-      const store = await stores.of({ model: MODEL });
+      const store = await stores.forModel({ model: MODEL });
       await store.upsert({ collection: "profiles", rows: [profile("u", Float32Array.of(1, 0, 0, 0))] });
       return { ask: () => store.digest(), close: () => stores.close() };
     },

@@ -87,7 +87,7 @@ Deno.test("MilvusVectorStores give up at their signal, at once, whatever the ser
   const url = new URL(`milvus://127.0.0.1:${listener.addr.port}`);
   const stores = new MilvusVectorStores({ url, timeout_ms: 3_000 });
   try {
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     const reason = new Error("no longer wanted");
     const calls = [
       (signal: AbortSignal) => store.counts({ signal }),

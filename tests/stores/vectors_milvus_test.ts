@@ -23,7 +23,7 @@ function test(what: string, body: (store: VectorStore, url: URL) => Promise<void
     const { url, done } = emptyMilvus();
     const stores = new MilvusVectorStores({ url });
     try {
-      await body(await stores.of({ model: MODEL }), url);
+      await body(await stores.forModel({ model: MODEL }), url);
     } finally {
       await stores.close();
       await done();
@@ -66,7 +66,7 @@ function adapterTests(): void {
     const dir = await Deno.makeTempDir();
     const embedded = new SqliteVectorStores(dir);
     try {
-      const sqlite = await embedded.of({ model: MODEL });
+      const sqlite = await embedded.forModel({ model: MODEL });
       for (const each of [store, sqlite]) {
         const rows = IDS.map((id, at) => profile(id, axis(at)));
         await each.upsert({
@@ -174,7 +174,7 @@ function adapterTests(): void {
 
   test("search() sees what another connection built, dropped and erased", async (store, url) => {
     const others = new MilvusVectorStores({ url });
-    const reader = await others.of({ model: MODEL });
+    const reader = await others.forModel({ model: MODEL });
     try {
       await assert.rejects(near(reader, 1, axis(0)), { code: "not_found" });
       await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
@@ -182,7 +182,7 @@ function adapterTests(): void {
       assert.equal((await near(reader, 1, axis(0)))[0]!.id, "u1");
       await store.deleteUsers({ user_ids: ["u1"] });
       assert.equal((await near(reader, 1, axis(0)))[0]!.id, "u2");
-      await store.keep({ versions: [] });
+      await store.dropVersionsExcept({ versions: [] });
       await new Promise((resume) => setTimeout(resume, 1_100));
       await assert.rejects(near(reader, 1, axis(0)), { code: "not_found" });
     } finally {
@@ -212,11 +212,11 @@ function adapterTests(): void {
       return rows;
     };
     assert.equal(await held(), 9);
-    await store.keep({ versions: [2, 3] });
+    await store.dropVersionsExcept({ versions: [2, 3] });
     assert.equal(await held(), 6);
     assert.equal(await store.deleteUsers({ user_ids: ["a"] }), 1);
     assert.equal(await held(), 4);
-    await store.keep({ versions: [3] });
+    await store.dropVersionsExcept({ versions: [3] });
     assert.equal(await held(), 2);
   });
 
@@ -226,7 +226,7 @@ function adapterTests(): void {
     const collection_name = `${prefixIn(url)}conversations`;
     await withSdk(url, (client) => client.dropCollection({ collection_name }));
     const stores = new MilvusVectorStores({ url });
-    const later = await stores.of({ model: MODEL });
+    const later = await stores.forModel({ model: MODEL });
     try {
       const counts = { messages: 0, profiles: 1, conversations: 0, campaigns: 0 };
       assert.deepEqual(await later.counts(), counts);
@@ -268,7 +268,7 @@ function adapterTests(): void {
 
   test("close() twice and during use ends calls, and refuses later ones", async (store, url) => {
     const stores = new MilvusVectorStores({ url });
-    const other = await stores.of({ model: MODEL });
+    const other = await stores.forModel({ model: MODEL });
     const calls = [other.counts(), other.digest(), stores.models()].map((call) =>
       call.catch((error) => error)
     );

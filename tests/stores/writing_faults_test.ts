@@ -19,9 +19,10 @@ const SETTINGS = {
 function losing(services: Services, store: Store, away: () => void): Services {
   const gone = once(away);
   if (store !== "vectors") return { ...services, [store]: writing(services[store], gone) };
-  const of: typeof services.vectors.of = async (o) => writing(await services.vectors.of(o), gone);
+  const of: typeof services.vectors.forModel = async (options) =>
+    writing(await services.vectors.forModel(options), gone);
   const vectors = new Proxy(services.vectors, {
-    get: (target, name) => name === "of" ? of : bound(target, name),
+    get: (target, name) => name === "forModel" ? of : bound(target, name),
   });
   return { ...services, vectors };
 }

@@ -5,7 +5,7 @@ import { systemClock } from "../../lib/core/clock.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { type Anomalies, detectAnomalies } from "../../lib/monitoring/anomalies.ts";
 import type { CheckedStores } from "../../lib/data_checks/data_checks.ts";
-import { surveysOf } from "../../lib/data_checks/store_snapshot.ts";
+import { snapshotsOf } from "../../lib/data_checks/store_snapshot.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
 import { modelFile } from "../../lib/stores/vectors/names.ts";
 import { type Flow, nightlyRun, runDag, withFlow, writeRows } from "../fixtures/flow.ts";
@@ -29,7 +29,10 @@ const messages = (flow: Flow, from: number, to: number) => [
 
 /** The stores as a check sees them: of vectors, those of the model that is published. */
 async function checkedStores({ services }: Flow): Promise<CheckedStores> {
-  return { ...services, vectors: await services.vectors.of({ model: (await services.embedder()).model }) };
+  return {
+    ...services,
+    vectors: await services.vectors.forModel({ model: (await services.embedder()).model }),
+  };
 }
 
 /** All that these stores count. */
@@ -66,7 +69,7 @@ Deno.test("check leaves what it found as its output, of a failed run too, until 
     ]);
 
     const outputs = await flow.runs.outputs({ dag_id: "nightly", task_id: "check", since: "", limit: 1 });
-    assert.deepEqual(surveysOf(outputs)[0]?.stores, await countsOf(await checkedStores(flow)));
+    assert.deepEqual(snapshotsOf(outputs)[0]?.stores, await countsOf(await checkedStores(flow)));
 
     const { model } = await flow.services.embedder();
     const file = new DatabaseSync(`${flow.config.data}/vectors/${modelFile(model)}.db`);

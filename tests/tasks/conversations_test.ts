@@ -4,7 +4,7 @@ import type { Embedder, EmbedOptions } from "../../lib/embed/port.ts";
 import type { EngagementEvent, Message, ModelIdentity } from "../../lib/core/types.ts";
 import type { Services } from "../../tasks/services.ts";
 import { conversations, type DerivedCounts } from "../../tasks/steps/conversations.ts";
-import type { TouchedUser } from "../../tasks/steps/graph.ts";
+import type { TouchedGraphUser } from "../../tasks/steps/graph.ts";
 import { contextOf, withInputStores } from "../fixtures/context.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
 
@@ -16,10 +16,10 @@ class NotingEmbedder implements Embedder {
   constructor(private readonly inner = new DeterministicEmbedder(64)) {
     this.model = inner.model;
   }
-  async embed(o: EmbedOptions): Promise<Float32Array[]> {
-    if (this.read.length + o.texts.length > this.capacity) throw new Error("killed");
-    this.read.push(...o.texts);
-    return await this.inner.embed({ texts: o.texts });
+  async embed(options: EmbedOptions): Promise<Float32Array[]> {
+    if (this.read.length + options.texts.length > this.capacity) throw new Error("killed");
+    this.read.push(...options.texts);
+    return await this.inner.embed({ texts: options.texts });
   }
   close = () => this.inner.close();
 }
@@ -33,7 +33,7 @@ interface World {
   readonly embedder: NotingEmbedder;
   write(rows: { messages?: Message[]; events?: EngagementEvent[] }): Promise<void>;
   /** Derives all dirty users in a run of its own. An error of it has what was reported, and the artifact of users. */
-  derive(o?: { model?: ModelIdentity }): Promise<{ done: DerivedCounts; log: readonly string[] }>;
+  derive(options?: { model?: ModelIdentity }): Promise<{ done: DerivedCounts; log: readonly string[] }>;
   digests(): Promise<string[]>;
 }
 
@@ -44,7 +44,7 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
       embedder: () => Promise.resolve(embedder),
     });
     const { documents, analytics, artifacts, vectors, graph } = services;
-    const store = await vectors.of({ model: embedder.model });
+    const store = await vectors.forModel({ model: embedder.model });
     let runs = 0;
     await body({
       services,
@@ -55,9 +55,11 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
       },
       async derive({ model = embedder.model } = {}) {
         const run_id = `run-${runs++}`;
-        const dirty = new Map<string, TouchedUser>();
+        const dirty = new Map<string, TouchedGraphUser>();
         for (const store of ["documents", "analytics"] as const) {
-          for (const { user_id, token } of await services[store].touched({ after: null, limit: 1_000 })) {
+          for (
+            const { user_id, token } of await services[store].listDirtyUsers({ after: null, limit: 1_000 })
+          ) {
             const user = dirty.get(user_id) ?? { user_id, documents: null, analytics: null };
             dirty.set(user_id, { ...user, [store]: token });
           }
@@ -101,7 +103,7 @@ const ADA = {
 };
 
 const vectorsOf = async ({ services, embedder }: World) =>
-  await services.vectors.of({ model: embedder.model });
+  await services.vectors.forModel({ model: embedder.model });
 
 Deno.test("conversations() writes what was said, and what it led to, of each dirty user", () =>
   withWorld(async (world) => {
@@ -134,7 +136,7 @@ Deno.test("conversations() done again embeds nothing and changes nothing", () =>
     await world.write(ADA);
     await world.derive();
     const [before, read] = [await world.digests(), world.embedder.read.length];
-    await world.services.documents.touchAll();
+    await world.services.documents.markAllDirty();
     const { done } = await world.derive();
     assert.equal(done.users, 1);
     assert.deepEqual([done.embedded, done.reused], [0, 2]);
@@ -189,13 +191,13 @@ Deno.test("conversations() settles the users that it derived, unless they wrote 
     const { services: { documents, analytics }, embedder } = world;
     await world.write(ADA);
     const embed = embedder.embed.bind(embedder);
-    embedder.embed = async (o) => {
+    embedder.embed = async (options) => {
       await documents.upsert({ messages: [said("ada", 900, "a stove")] });
-      return await embed(o);
+      return await embed(options);
     };
     await world.derive();
     const users = async (store: typeof documents | typeof analytics) =>
-      (await store.touched({ after: null, limit: 10 })).map(({ user_id }) => user_id);
+      (await store.listDirtyUsers({ after: null, limit: 10 })).map(({ user_id }) => user_id);
     assert.deepEqual([await users(documents), await users(analytics)], [["ada"], []]);
   }));
 
@@ -256,7 +258,7 @@ Deno.test("conversations() embeds by the model of the run alone, and tells nothi
     await world.write(ADA);
     const { log } = await world.derive();
     assert.ok(log.length > 0 && log.every((line) => !/boots|tent|thank/.test(line)));
-    await world.services.documents.touchAll();
+    await world.services.documents.markAllDirty();
     const model = { ...world.embedder.model, revision: "other" };
     await assert.rejects(
       world.derive({ model }),

@@ -16,9 +16,9 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-async function file(o: InputStores, name: string, text: string): Promise<string> {
-  await Deno.writeTextFile(`${o.dir}/${name}`, text);
-  return `${o.dir}/${name}`;
+async function file(options: InputStores, name: string, text: string): Promise<string> {
+  await Deno.writeTextFile(`${options.dir}/${name}`, text);
+  return `${options.dir}/${name}`;
 }
 
 /** Records these sources as the published run read them. */
@@ -39,11 +39,11 @@ async function published({ services }: InputStores, sources: [Kind, string, stri
 }
 
 function run(
-  o: InputStores,
+  options: InputStores,
   params: JsonObject,
   rest: { checkpoint?: JsonObject; signal?: AbortSignal } = {},
 ) {
-  const { context, reported } = contextOf({ services: o.services, run_id: RUN, params, ...rest });
+  const { context, reported } = contextOf({ services: options.services, run_id: RUN, params, ...rest });
   return { done: ingest(context), reported };
 }
 
@@ -52,19 +52,19 @@ function lines({ services: { artifacts } }: InputStores, output: IngestOutput, n
 }
 
 Deno.test("ingest() spools each source into an artifact and says what it read", () =>
-  withInputStores(async (o) => {
+  withInputStores(async (options) => {
     const text = '{"a":1}\n\n{"a":2}\n';
-    const one = await file(o, "one.ndjson", text);
-    const two = await file(o, "two.json", "[3, 4]");
-    const { done, reported } = run(o, { messages: [one], campaigns: [], events: [two] });
+    const one = await file(options, "one.ndjson", text);
+    const two = await file(options, "two.json", "[3, 4]");
+    const { done, reported } = run(options, { messages: [one], campaigns: [], events: [two] });
     const output = await done;
     assert.deepEqual(output.sources.map(({ artifact: _, ...source }) => source), [
       { kind: "messages", uri: one, sha256: sha256(text), bytes: 17, rows: 2 },
       { kind: "events", uri: two, sha256: sha256("[3, 4]"), bytes: 6, rows: 2 },
     ]);
     assert.deepEqual(output.failed, []);
-    assert.deepEqual(await lines(o, output, 0), ['{"a":1}', "", '{"a":2}']);
-    assert.deepEqual(await lines(o, output, 1), ["3", "4"]);
+    assert.deepEqual(await lines(options, output, 0), ['{"a":1}', "", '{"a":2}']);
+    assert.deepEqual(await lines(options, output, 1), ["3", "4"]);
     assert.deepEqual(reported.reads, [
       { namespace: "file", name: one, rows: 2, bytes: 17, version: sha256(text) },
       { namespace: "file", name: two, rows: 2, bytes: 6, version: sha256("[3, 4]") },
@@ -78,11 +78,14 @@ Deno.test("ingest() spools each source into an artifact and says what it read", 
   }));
 
 Deno.test("ingest() leaves out what the published run read, by kind and content", () =>
-  withInputStores(async (o) => {
-    const same = await file(o, "same.ndjson", '{"a":1}\n');
-    const grown = await file(o, "grown.ndjson", '{"a":1}\n{"a":2}\n');
-    await published(o, [["messages", same, '{"a":1}\n'], ["messages", grown, '{"a":1}\n']]);
-    const { done, reported } = run(o, { messages: [o.dir + "/same.ndjson", grown], events: [same] });
+  withInputStores(async (options) => {
+    const same = await file(options, "same.ndjson", '{"a":1}\n');
+    const grown = await file(options, "grown.ndjson", '{"a":1}\n{"a":2}\n');
+    await published(options, [["messages", same, '{"a":1}\n'], ["messages", grown, '{"a":1}\n']]);
+    const { done, reported } = run(options, {
+      messages: [options.dir + "/same.ndjson", grown],
+      events: [same],
+    });
     const output = await done;
     assert.deepEqual(reported.log.filter((line) => line.endsWith(" is unchanged")), [
       `messages: ${same} is unchanged`,
@@ -94,21 +97,21 @@ Deno.test("ingest() leaves out what the published run read, by kind and content"
   }));
 
 Deno.test("ingest() skips when every source is unchanged, unless users wait to be derived", () =>
-  withInputStores(async (o) => {
-    const same = await file(o, "same.ndjson", '{"a":1}\n');
-    await published(o, [["messages", same, '{"a":1}\n']]);
+  withInputStores(async (options) => {
+    const same = await file(options, "same.ndjson", '{"a":1}\n');
+    await published(options, [["messages", same, '{"a":1}\n']]);
     const given = [{ kind: "messages" as const, path: same }];
     await assert.rejects(
-      run(o, { messages: [same] }).done,
+      run(options, { messages: [same] }).done,
       new Skip("every source is unchanged", { output: { sources: [], given, failed: [] } }),
     );
     await assert.rejects(
-      run(o, {}).done,
+      run(options, {}).done,
       new Skip("there is no source", { output: { sources: [], given: [], failed: [] } }),
     );
-    await o.services.graph.setTargets({ campaigns: [{ campaign_id: "there", intents: [] }] });
-    await o.services.analytics.upsertEvents({ events: [event()] });
-    assert.deepEqual(await run(o, { messages: [same] }).done, {
+    await options.services.graph.setTargets({ campaigns: [{ campaign_id: "there", intents: [] }] });
+    await options.services.analytics.upsertEvents({ events: [event()] });
+    assert.deepEqual(await run(options, { messages: [same] }).done, {
       sources: [],
       given,
       failed: [],
@@ -116,51 +119,51 @@ Deno.test("ingest() skips when every source is unchanged, unless users wait to b
   }));
 
 Deno.test("ingest() removes what was kept for its days, also when there is nothing new", () =>
-  withInputStores(async (o) => {
-    const { documents, clock } = o.services;
-    const same = await file(o, "same.ndjson", '{"a":1}\n');
-    await published(o, [["messages", same, '{"a":1}\n']]);
+  withInputStores(async (options) => {
+    const { documents, clock } = options.services;
+    const same = await file(options, "same.ndjson", '{"a":1}\n');
+    await published(options, [["messages", same, '{"a":1}\n']]);
     const refused = { run_id: "r", kind: "messages", source: "s", reason: "is bad", raw: "said" } as const;
     const at = (days: number) => new Date(clock.now() - days * 86_400_000).toISOString();
     await documents.quarantine({
       rows: [{ ...refused, position: 1, at: at(31) }, { ...refused, position: 2, at: at(29) }],
     });
-    await assert.rejects(run(o, { messages: [same] }).done, Skip);
+    await assert.rejects(run(options, { messages: [same] }).done, Skip);
     const left = await documents.quarantined({ limit: 9, offset: 0 });
     assert.deepEqual(left.map(({ position }) => position), [2]);
   }));
 
 Deno.test("ingest() reads everything again, and touches everybody, where a store has become empty", () =>
-  withInputStores(async (o) => {
-    const { documents, analytics, vectors } = o.services;
-    const same = await file(o, "same.ndjson", '{"a":1}\n');
-    await published(o, [["messages", same, '{"a":1}\n']]);
-    const store = await vectors.of({ model: MODEL });
+  withInputStores(async (options) => {
+    const { documents, analytics, vectors } = options.services;
+    const same = await file(options, "same.ndjson", '{"a":1}\n');
+    await published(options, [["messages", same, '{"a":1}\n']]);
+    const store = await vectors.forModel({ model: MODEL });
     await store.upsert({ collection: "messages", rows: [profile("m", Float32Array.of(1, 0, 0, 0))] });
-    const gone = run(o, { messages: [same] });
+    const gone = run(options, { messages: [same] });
     assert.equal((await gone.done).sources.length, 1);
     assert.match(gone.reported.log[0]!, /^the store of documents is empty/);
     await documents.upsert({ messages: [message({ user_id: "a" })] });
     await analytics.upsertEvents({ events: [event({ user_id: "b" })] });
     for (const base of [documents, analytics]) {
-      await base.settle({ touched: await base.touched({ after: null, limit: 9 }) });
+      await base.clearDirty({ touched: await base.listDirtyUsers({ after: null, limit: 9 }) });
     }
-    const lost = run(o, { messages: [same] });
+    const lost = run(options, { messages: [same] });
     assert.equal((await lost.done).sources.length, 1);
     assert.match(lost.reported.log[0]!, /^the store of graph is empty/);
     const touched = await Promise.all(
-      [documents, analytics].map((base) => base.touched({ after: null, limit: 9 })),
+      [documents, analytics].map((base) => base.listDirtyUsers({ after: null, limit: 9 })),
     );
     assert.deepEqual(touched.map((users) => users.map(({ user_id }) => user_id)), [["a"], ["b"]]);
   }));
 
 Deno.test("ingest() records a source that cannot be read and goes on", () =>
-  withInputStores(async (o) => {
-    const good = await file(o, "good.ndjson", '{"a":1}\n');
-    const page = await file(o, "page.html", "<html>\n");
-    const torn = await file(o, "torn.json", '[{"a":1},');
-    const none = `${o.dir}/none.json`;
-    const { done, reported } = run(o, { messages: [none, page, good], events: [torn] });
+  withInputStores(async (options) => {
+    const good = await file(options, "good.ndjson", '{"a":1}\n');
+    const page = await file(options, "page.html", "<html>\n");
+    const torn = await file(options, "torn.json", '[{"a":1},');
+    const none = `${options.dir}/none.json`;
+    const { done, reported } = run(options, { messages: [none, page, good], events: [torn] });
     const output = await done;
     assert.deepEqual(output.sources.map(({ uri }) => uri), [good]);
     assert.deepEqual(output.failed, [
@@ -185,20 +188,20 @@ Deno.test("ingest() records a source that cannot be read and goes on", () =>
       [],
       output.failed.map(({ error }) => error),
     ]);
-    const artifacts = await o.services.artifacts.deleteRun({ run_id: RUN });
+    const artifacts = await options.services.artifacts.deleteRun({ run_id: RUN });
     assert.equal(artifacts, 1, "nothing is left of what failed");
   }));
 
 Deno.test("ingest() loses what cannot be read of a folder alone, and names it", () =>
-  withInputStores(async (o) => {
-    const folder = `${o.dir}/in`;
+  withInputStores(async (options) => {
+    const folder = `${options.dir}/in`;
     await Deno.mkdir(`${folder}/sub`, { recursive: true });
-    await file(o, "in/a.ndjson", '{"a":1}\n');
-    await file(o, "in/sub/b.ndjson", '{"b":1}\n');
-    await file(o, "in/torn.json", '[{"c":1},');
+    await file(options, "in/a.ndjson", '{"a":1}\n');
+    await file(options, "in/sub/b.ndjson", '{"b":1}\n');
+    await file(options, "in/torn.json", '[{"c":1},');
     await Deno.symlink("nowhere", `${folder}/gone.json`);
     await Deno.symlink("a.ndjson", `${folder}/latest.ndjson`);
-    const { done, reported } = run(o, { messages: [folder] });
+    const { done, reported } = run(options, { messages: [folder] });
     const output = await done;
     assert.deepEqual(output.sources.map(({ uri }) => uri), [`${folder}/a.ndjson`, `${folder}/sub/b.ndjson`]);
     assert.deepEqual(output.failed, [
@@ -222,11 +225,11 @@ Deno.test("ingest() loses what cannot be read of a folder alone, and names it", 
   }));
 
 Deno.test("ingest() leaves out a source that is larger than it may be, and nothing of it stays", () =>
-  withInputStores(async (o) => {
-    const pipe = `${o.dir}/pipe`;
+  withInputStores(async (options) => {
+    const pipe = `${options.dir}/pipe`;
     await new Deno.Command("mkfifo", { args: [pipe] }).output();
-    const good = await file(o, "good.ndjson", '{"a":1}\n');
-    const { done } = run(o, { messages: [good, pipe] });
+    const good = await file(options, "good.ndjson", '{"a":1}\n');
+    const { done } = run(options, { messages: [good, pipe] });
     const script = `yes '{"a":1}' > ${pipe}`;
     const endless = new Deno.Command("bash", { args: ["-c", script], stderr: "null" }).output();
     const { sources, failed } = await done;
@@ -234,17 +237,17 @@ Deno.test("ingest() leaves out a source that is larger than it may be, and nothi
     assert.deepEqual(sources.map(({ uri }) => uri), [good]);
     const error = `${pipe} is larger than 0.002 GB, which PARLEY_MAX_SOURCE_GB sets`;
     assert.deepEqual(failed, [{ kind: "messages", path: pipe, uri: pipe, error }]);
-    const left = [...Deno.readDirSync(`${o.dir}/artifacts/${encodeURIComponent(RUN)}/ingest`)];
+    const left = [...Deno.readDirSync(`${options.dir}/artifacts/${encodeURIComponent(RUN)}/ingest`)];
     assert.deepEqual(left.map(({ name }) => name), ["messages-1.ndjson"]);
   }, { max_source_bytes: 2e6 }));
 
 Deno.test("ingest() fails when no source can be read, and says why when the rest is unchanged", () =>
-  withInputStores(async (o) => {
-    const none = `${o.dir}/none.json`;
+  withInputStores(async (options) => {
+    const none = `${options.dir}/none.json`;
     const failure = (path: string) => (
       { kind: "messages" as const, path, uri: path, error: `${path} does not exist` }
     );
-    const other = `${o.dir}/other.json`;
+    const other = `${options.dir}/other.json`;
     const given = (...paths: string[]) => paths.map((path) => ({ kind: "messages" as const, path }));
     const gone = {
       sources: [],
@@ -252,13 +255,13 @@ Deno.test("ingest() fails when no source can be read, and says why when the rest
       failed: [none, other].map(failure),
     };
     await assert.rejects(
-      run(o, { messages: [none, other] }).done,
+      run(options, { messages: [none, other] }).done,
       new Fail(`no source could be read: ${none} does not exist; and 1 more`, { output: gone }),
     );
-    const same = await file(o, "same.ndjson", '{"a":1}\n');
-    await published(o, [["messages", same, '{"a":1}\n']]);
+    const same = await file(options, "same.ndjson", '{"a":1}\n');
+    await published(options, [["messages", same, '{"a":1}\n']]);
     await assert.rejects(
-      run(o, { messages: [same, none] }).done,
+      run(options, { messages: [same, none] }).done,
       new Skip(`no readable source has changed; ${none} does not exist`, {
         output: {
           sources: [],
@@ -270,29 +273,29 @@ Deno.test("ingest() fails when no source can be read, and says why when the rest
   }));
 
 Deno.test("ingest() keeps on retry what an earlier attempt has spooled", () =>
-  withInputStores(async (o) => {
-    const one = await file(o, "one.ndjson", '{"a":1}\n');
-    const two = await file(o, "two.ndjson", '{"a":2}\n');
-    const first = run(o, { messages: [one] });
+  withInputStores(async (options) => {
+    const one = await file(options, "one.ndjson", '{"a":1}\n');
+    const two = await file(options, "two.ndjson", '{"a":2}\n');
+    const first = run(options, { messages: [one] });
     const before = await first.done;
     await Deno.remove(one);
-    const output = await run(o, { messages: [one, two] }, {
+    const output = await run(options, { messages: [one, two] }, {
       checkpoint: first.reported.checkpoint as JsonObject,
     })
       .done;
     assert.deepEqual(output.failed, []);
     assert.deepEqual(output.sources[0], before.sources[0]);
-    assert.deepEqual(await lines(o, output, 0), ['{"a":1}']);
-    assert.deepEqual(await lines(o, output, 1), ['{"a":2}']);
+    assert.deepEqual(await lines(options, output, 0), ['{"a":1}']);
+    assert.deepEqual(await lines(options, output, 1), ['{"a":2}']);
   }));
 
 Deno.test("ingest() reads a pipe once, and never takes it for unchanged", () =>
-  withInputStores(async (o) => {
-    const pipe = `${o.dir}/pipe`;
+  withInputStores(async (options) => {
+    const pipe = `${options.dir}/pipe`;
     await new Deno.Command("mkfifo", { args: [pipe] }).output();
     const text = '{"a":1}\n';
-    await published(o, [["messages", pipe, text]]);
-    const first = run(o, { messages: [pipe], events: [pipe] });
+    await published(options, [["messages", pipe, text]]);
+    const first = run(options, { messages: [pipe], events: [pipe] });
     await Deno.writeTextFile(pipe, text);
     const output = await first.done;
     assert.deepEqual(output.sources.map(({ kind, rows }) => [kind, rows]), [["messages", 1]]);
@@ -300,22 +303,22 @@ Deno.test("ingest() reads a pipe once, and never takes it for unchanged", () =>
 
     assert.deepEqual((first.reported.checkpoint as JsonObject)["opened"], [pipe]);
     const cut = { sources: [], opened: [pipe] };
-    await assert.rejects(run(o, { messages: [pipe] }, { checkpoint: cut }).done, /start a new run/);
+    await assert.rejects(run(options, { messages: [pipe] }, { checkpoint: cut }).done, /start a new run/);
   }));
 
 Deno.test("ingest() stops at its signal while a pipe has no writer, and a retry does not wait for one without end", () =>
-  withInputStores(async (o) => {
-    const pipe = `${o.dir}/pipe`;
-    const other = await file(o, "other.ndjson", '{"a":1}\n');
+  withInputStores(async (options) => {
+    const pipe = `${options.dir}/pipe`;
+    const other = await file(options, "other.ndjson", '{"a":1}\n');
     await new Deno.Command("mkfifo", { args: [pipe] }).output();
     const controller = new AbortController();
-    const first = run(o, { messages: [pipe], events: [other] }, { signal: controller.signal });
+    const first = run(options, { messages: [pipe], events: [other] }, { signal: controller.signal });
     setTimeout(() => controller.abort(new RangeError("shutdown")), 100);
     await assert.rejects(first.done, /shutdown/);
     assert.ok(
       first.reported.log.some((line) => line.endsWith("is a pipe: it is read once a writer has opened it")),
     );
-    const second = run(o, { messages: [pipe], events: [other] }, {
+    const second = run(options, { messages: [pipe], events: [other] }, {
       checkpoint: first.reported.checkpoint as JsonObject,
     });
     const { sources, failed } = await second.done;
@@ -326,19 +329,19 @@ Deno.test("ingest() stops at its signal while a pipe has no writer, and a retry 
   }));
 
 Deno.test("ingest() leaves a failing artifact store to the retries of its task", () =>
-  withInputStores(async (o) => {
-    const one = await file(o, "one.ndjson", '{"a":1}\n');
+  withInputStores(async (options) => {
+    const one = await file(options, "one.ndjson", '{"a":1}\n');
     const full: Pick<ArtifactStore, "writeLines"> = {
       writeLines: () => Promise.reject(new Deno.errors.WriteZero("no space left on device")),
     };
-    const artifacts = Object.assign(Object.create(o.services.artifacts), full);
-    const services = Object.assign(Object.create(o.services), { artifacts });
-    await assert.rejects(run({ ...o, services }, { messages: [one] }).done, Deno.errors.WriteZero);
+    const artifacts = Object.assign(Object.create(options.services.artifacts), full);
+    const services = Object.assign(Object.create(options.services), { artifacts });
+    await assert.rejects(run({ ...options, services }, { messages: [one] }).done, Deno.errors.WriteZero);
   }));
 
 Deno.test("ingest() stops at its signal with the signal's reason", () =>
-  withInputStores(async (o) => {
-    const one = await file(o, "one.ndjson", '{"a":1}\n');
+  withInputStores(async (options) => {
+    const one = await file(options, "one.ndjson", '{"a":1}\n');
     const signal = AbortSignal.abort(new RangeError("shutdown"));
-    await assert.rejects(run(o, { messages: [one] }, { signal }).done, /shutdown/);
+    await assert.rejects(run(options, { messages: [one] }, { signal }).done, /shutdown/);
   }));

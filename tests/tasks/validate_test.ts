@@ -13,11 +13,11 @@ type Input = Partial<Record<Kind, unknown[][]>>;
 
 /** Ingests files with these rows (a string is a line as it stands) and validates them. */
 async function run(
-  o: InputStores,
+  options: InputStores,
   input: Input,
   signal = new AbortController().signal,
 ): Promise<{ done: Promise<ValidateOutput>; reported: Reported; paths: string[] }> {
-  const { services, dir } = o;
+  const { services, dir } = options;
   const params: Record<string, string[]> = {};
   for (const [kind, files] of Object.entries(input)) {
     params[kind] = files.map((rows, n) => {
@@ -47,8 +47,8 @@ const said = (n: number, message = `said ${n}`) => ({
 });
 
 Deno.test("validate() writes canonical rows, one artifact a kind", () =>
-  withInputStores(async (o) => {
-    const { done, reported } = await run(o, {
+  withInputStores(async (options) => {
+    const { done, reported } = await run(options, {
       messages: [[said(1), said(2)], [said(3)]],
       campaigns: [[{ campaign_id: 5, title: "Boots", source: "sample" }]],
       events: [[{ user_id: "u1", campaign_id: 5, type: "click", timestamp: "2026-01-01T01:00:00+01:00" }]],
@@ -56,12 +56,12 @@ Deno.test("validate() writes canonical rows, one artifact a kind", () =>
     const output = await done;
     const { rows, quarantined, duplicates } = output;
     assert.deepEqual({ rows, quarantined, duplicates }, { rows: 5, quarantined: 0, duplicates: 0 });
-    const messages = await rowsOf(o, output.messages.uri);
+    const messages = await rowsOf(options, output.messages.uri);
     assert.deepEqual(messages.map(({ message_id }) => message_id), ["m1", "m2", "m3"]);
     assert.equal(messages[0]!["timestamp"], "2026-01-01T00:00:01.000Z");
-    const [campaign] = await rowsOf(o, output.campaigns.uri);
+    const [campaign] = await rowsOf(options, output.campaigns.uri);
     assert.deepEqual([campaign!["campaign_id"], campaign!["metadata"]], ["5", { source: "sample" }]);
-    const [event] = await rowsOf(o, output.events.uri);
+    const [event] = await rowsOf(options, output.events.uri);
     assert.deepEqual([event!["timestamp"], event!["campaign_id"]], ["2026-01-01T00:00:00.000Z", "5"]);
     assert.deepEqual(reported.rows, { in: 5, out: 5, quarantined: 0 });
     assert.deepEqual(reported.progress.at(-1), { done: 5, total: 5 });
@@ -70,15 +70,15 @@ Deno.test("validate() writes canonical rows, one artifact a kind", () =>
   }));
 
 Deno.test("validate() leaves an empty artifact for a kind without sources", () =>
-  withInputStores(async (o) => {
-    const output = await (await run(o, { campaigns: [[{ campaign_id: "k", title: "Boots" }]] })).done;
+  withInputStores(async (options) => {
+    const output = await (await run(options, { campaigns: [[{ campaign_id: "k", title: "Boots" }]] })).done;
     assert.deepEqual([output.messages.rows, output.campaigns.rows, output.events.rows], [0, 1, 0]);
-    assert.deepEqual(await rowsOf(o, output.messages.uri), []);
+    assert.deepEqual(await rowsOf(options, output.messages.uri), []);
   }));
 
 Deno.test("validate() quarantines bad rows with reason, source and position, and quotes none of them", () =>
-  withInputStores(async (o) => {
-    const { done, reported, paths } = await run(o, {
+  withInputStores(async (options) => {
+    const { done, reported, paths } = await run(options, {
       messages: [[
         said(1),
         "",
@@ -93,7 +93,7 @@ Deno.test("validate() quarantines bad rows with reason, source and position, and
     assert.equal(output.quarantined, 5);
     assert.equal(output.rows, 6);
     assert.deepEqual(reported.rows, { in: 6, out: 1, quarantined: 5 });
-    const kept = await o.services.documents.quarantined({ run_id: RUN, limit: 10, offset: 0 });
+    const kept = await options.services.documents.quarantined({ run_id: RUN, limit: 10, offset: 0 });
     assert.deepEqual(kept.map(({ position, reason }) => [position, reason]), [
       [3, "message is missing: the row has message_id, user_id, timestamp and 1 more"],
       [4, "the row is not valid JSON"],
@@ -110,8 +110,8 @@ Deno.test("validate() quarantines bad rows with reason, source and position, and
   }, { max_bad_share: 0.9 }));
 
 Deno.test("validate() quarantines a row with a byte that is not UTF-8, and no other", () =>
-  withInputStores(async (o) => {
-    const path = `${o.dir}/latin1.ndjson`;
+  withInputStores(async (options) => {
+    const path = `${options.dir}/latin1.ndjson`;
     const text = Array.from(
       { length: 9 },
       (_, n) => JSON.stringify(said(n, n === 5 ? `${SECRET} caf?` : "hello")),
@@ -119,12 +119,12 @@ Deno.test("validate() quarantines a row with a byte that is not UTF-8, and no ot
     const bytes = new TextEncoder().encode(text);
     bytes[bytes.indexOf("?".charCodeAt(0))] = 0xe9;
     await Deno.writeFile(path, bytes);
-    const { context } = contextOf({ services: o.services, run_id: RUN, params: { messages: [path] } });
+    const { context } = contextOf({ services: options.services, run_id: RUN, params: { messages: [path] } });
     const outputs = { ingest: await ingest(context) };
-    const second = contextOf({ services: o.services, run_id: RUN, outputs });
+    const second = contextOf({ services: options.services, run_id: RUN, outputs });
     const { rows, quarantined, messages } = await validate(second.context);
     assert.deepEqual([rows, quarantined, messages.rows], [9, 1, 8]);
-    const [refused] = await o.services.documents.quarantined({ run_id: RUN, limit: 10, offset: 0 });
+    const [refused] = await options.services.documents.quarantined({ run_id: RUN, limit: 10, offset: 0 });
     const { source, position, reason, raw } = refused!;
     assert.deepEqual([source, position, reason], [path, 6, "the row is not UTF-8 text"]);
     assert.equal(JSON.parse(raw).message, `${SECRET} caf\ufffd`);
@@ -132,8 +132,8 @@ Deno.test("validate() quarantines a row with a byte that is not UTF-8, and no ot
   }));
 
 Deno.test("validate() drops identical rows and quarantines another row with the same id, across sources", () =>
-  withInputStores(async (o) => {
-    const { done, reported } = await run(o, {
+  withInputStores(async (options) => {
+    const { done, reported } = await run(options, {
       messages: [
         [said(1), said(2), { ...said(1), timestamp: "2026-01-01T01:00:01+01:00" }],
         [said(2), said(1, "something else"), { ...said(3), a: 1, b: 2 }, {
@@ -146,13 +146,13 @@ Deno.test("validate() drops identical rows and quarantines another row with the 
     const output = await done;
     const { rows, quarantined, duplicates } = output;
     assert.deepEqual({ rows, quarantined, duplicates }, { rows: 8, quarantined: 1, duplicates: 3 });
-    const messages = await rowsOf(o, output.messages.uri);
+    const messages = await rowsOf(options, output.messages.uri);
     assert.deepEqual(messages.map(({ message_id, message }) => [message_id, message]), [
       ["m1", "said 1"],
       ["m2", "said 2"],
       ["m3", "said 3"],
     ]);
-    const [kept] = await o.services.documents.quarantined({ limit: 10, offset: 0 });
+    const [kept] = await options.services.documents.quarantined({ limit: 10, offset: 0 });
     assert.deepEqual([kept!.position, kept!.reason], [
       2,
       "another row of this run has the same id with other content",
@@ -162,17 +162,18 @@ Deno.test("validate() drops identical rows and quarantines another row with the 
   }, { max_bad_share: 0.2 }));
 
 Deno.test("validate() takes rows without ids for one when all that makes the id is equal", () =>
-  withInputStores(async (o) => {
+  withInputStores(async (options) => {
     const { message_id: _, ...row } = said(1);
-    const output = await (await run(o, { messages: [[row, row, { ...row, conversation_id: "c" }]] })).done;
+    const output = await (await run(options, { messages: [[row, row, { ...row, conversation_id: "c" }]] }))
+      .done;
     assert.deepEqual([output.messages.rows, output.duplicates, output.quarantined], [2, 1, 0]);
   }));
 
 Deno.test("validate() fails the run when too many of all its rows are bad, with the rows in quarantine", () =>
-  withInputStores(async (o) => {
+  withInputStores(async (options) => {
     const good = Array.from({ length: 30 }, (_, n) => said(n));
     const bad = Array(10).fill("{}");
-    const enough = await run(o, {
+    const enough = await run(options, {
       messages: [[...good, ...bad, ""]],
       campaigns: [[{ campaign_id: 1, title: "x" }]],
     });
@@ -183,42 +184,43 @@ Deno.test("validate() fails the run when too many of all its rows are bad, with 
           `\`deno task pipeline quarantine --run ${RUN}\` shows them with their reasons`,
       ),
     );
-    assert.equal((await o.services.documents.counts()).quarantined, 10);
-    assert.equal((await o.services.documents.counts()).messages, 0);
+    assert.equal((await options.services.documents.counts()).quarantined, 10);
+    assert.equal((await options.services.documents.counts()).messages, 0);
     const campaigns = [Array.from({ length: 10 }, (_, n) => ({ campaign_id: n, title: "x" }))];
-    const other = await run(o, { messages: [[...good, ...bad]], campaigns });
+    const other = await run(options, { messages: [[...good, ...bad]], campaigns });
     assert.equal((await other.done).quarantined, 10);
   }));
 
 Deno.test("validate() loses no small run for a few bad rows, unless all of its rows are bad", () =>
-  withInputStores(async (o) => {
-    const { quarantined, messages } = await (await run(o, { messages: [[said(1), ...Array(9).fill("{}")]] }))
-      .done;
+  withInputStores(async (options) => {
+    const { quarantined, messages } =
+      await (await run(options, { messages: [[said(1), ...Array(9).fill("{}")]] }))
+        .done;
     assert.deepEqual([quarantined, messages.rows], [9, 1]);
     await assert.rejects(
-      (await run(o, { messages: [["{}"]] })).done,
+      (await run(options, { messages: [["{}"]] })).done,
       /^Fail: all rows are bad, 1 of them, so no store was written/,
     );
   }));
 
 Deno.test("validate() quarantines more rows than one batch holds", () =>
-  withInputStores(async (o) => {
-    const output = await (await run(o, { messages: [[said(1), ...Array(1_200).fill("junk")]] })).done;
+  withInputStores(async (options) => {
+    const output = await (await run(options, { messages: [[said(1), ...Array(1_200).fill("junk")]] })).done;
     assert.equal(output.quarantined, 1_200);
-    assert.equal((await o.services.documents.counts()).quarantined, 1_200);
+    assert.equal((await options.services.documents.counts()).quarantined, 1_200);
   }, { max_bad_share: 1 }));
 
 Deno.test("validate() gives the same artifacts and quarantine when it is repeated", () =>
-  withInputStores(async (o) => {
+  withInputStores(async (options) => {
     const input = { messages: [[said(1), said(1), "junk", said(2), said(3), said(4)]] };
-    const first = await (await run(o, input)).done;
-    assert.deepEqual(await (await run(o, input)).done, first);
-    assert.equal((await o.services.documents.counts()).quarantined, 1);
+    const first = await (await run(options, input)).done;
+    assert.deepEqual(await (await run(options, input)).done, first);
+    assert.equal((await options.services.documents.counts()).quarantined, 1);
   }));
 
 Deno.test("validate() stops at its signal with the signal's reason", () =>
-  withInputStores(async (o) => {
+  withInputStores(async (options) => {
     const signal = AbortSignal.abort(new RangeError("shutdown"));
-    const { done } = await run(o, { messages: [[said(1)]] }, signal);
+    const { done } = await run(options, { messages: [[said(1)]] }, signal);
     await assert.rejects(done, /shutdown/);
   }));

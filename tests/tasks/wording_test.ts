@@ -12,13 +12,13 @@ import { conversationWords, readCampaignNames, saveWording } from "../../tasks/s
 import { withInputStores } from "../fixtures/context.ts";
 import { campaign } from "../fixtures/rows.ts";
 
-const row = (n: number, o: Partial<ConversationWords> = {}): ConversationWords => ({
+const row = (n: number, options: Partial<ConversationWords> = {}): ConversationWords => ({
   conversation_id: `c${String(n).padStart(5, "0")}`,
   user_id: `user-${n % 7}`,
   words: { [`word${n}`]: 1 },
   named: 0,
   named_shown: 0,
-  ...o,
+  ...options,
 });
 
 async function saved(analytics: AnalyticsStore, conversations: readonly ConversationWords[]) {
@@ -60,7 +60,7 @@ Deno.test("conversationWords() counts what the user named before anything was sh
     campaign({ campaign_id: "k2", title: "Rain cover" }),
   ]);
   const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
-  const of = (o: Partial<Conversation>) => {
+  const of = (options: Partial<Conversation>) => {
     const conversation: Conversation = {
       id: "c",
       user_id: "ann",
@@ -69,7 +69,7 @@ Deno.test("conversationWords() counts what the user named before anything was sh
       whole: "",
       both: "a map, a map",
       engagement: [],
-      ...o,
+      ...options,
     };
     const { words, named, named_shown } = conversationWords(conversation, names);
     assert.deepEqual({ ...words }, { a: 2, map: 2 });

@@ -58,20 +58,20 @@ export class Caller {
    * a lost connection, 408, 424, 425, 429 and 5xx are tried again: when `Retry-After` says, or by exponential backoff with
    * full jitter.
    */
-  call(o: Call): Promise<unknown> {
-    return abortable(o.signal, () => this.slots.execute(() => this.repeat(o)));
+  call(options: Call): Promise<unknown> {
+    return abortable(options.signal, () => this.slots.execute(() => this.repeat(options)));
   }
 
-  private async repeat(o: Call): Promise<unknown> {
+  private async repeat(options: Call): Promise<unknown> {
     for (let tries = 1;; tries++) {
-      o.signal?.throwIfAborted();
+      options.signal?.throwIfAborted();
       try {
-        return await this.once(o);
+        return await this.once(options);
       } catch (error) {
-        o.signal?.throwIfAborted();
+        options.signal?.throwIfAborted();
         const wait_ms = waitOf(error, tries);
         if (wait_ms === null) throw error;
-        await sleep(wait_ms, o.signal);
+        await sleep(wait_ms, options.signal);
       }
     }
   }
@@ -110,7 +110,7 @@ export class Caller {
     // What it says may quote the texts.
     await body?.cancel();
     const [code, sentence] = this.meaningOf(status);
-    const again = AGAIN.includes(status) || status >= 500;
+    const again = RETRYABLE_STATUS.includes(status) || status >= 500;
     const retry_after = headers.get("retry-after");
     throw this.error(code, `answers with HTTP ${status}: ${sentence}`, { again, retry_after });
   }
@@ -146,8 +146,8 @@ export class Caller {
     return this.error(code, `${what}: look whether PARLEY_EMBEDDINGS names its embeddings API`);
   }
 
-  private error(code: ErrorCode, what: string, o: Circumstances = {}): CallError {
-    return new CallError(code, `the embeddings endpoint ${this.endpoint.host} ${what}`, o);
+  private error(code: ErrorCode, what: string, options: Circumstances = {}): CallError {
+    return new CallError(code, `the embeddings endpoint ${this.endpoint.host} ${what}`, options);
   }
 
   private unanswered(cause: unknown, late: boolean): CallError {
@@ -188,7 +188,7 @@ export function withheldNote(host: string): string {
 }
 
 /** Besides 5xx, statuses of a request that may be repeated. */
-const AGAIN: readonly number[] = [408, 424, 425, 429];
+const RETRYABLE_STATUS: readonly number[] = [408, 424, 425, 429];
 
 /** How long to wait before the next try, in milliseconds; null where there should be none. */
 function waitOf(error: unknown, tries: number): number | null {

@@ -22,24 +22,24 @@ export class Client {
 
   /** How many dimensions the endpoint's vectors have. */
   async dimension({ signal }: Abortable): Promise<number> {
-    const [vector] = await this.ask(["dimension"], { signal });
+    const [vector] = await this.embed(["dimension"], { signal });
     return vector!.length;
   }
 
   /** Throws what {@link Caller.call} throws, and the same for vectors that are too few, too short or no direction. */
-  async ask(
+  async embed(
     texts: readonly string[],
-    o: { dimension?: number; truncate?: boolean } & Abortable,
+    options: { dimension?: number; truncate?: boolean } & Abortable,
   ): Promise<Float32Array[]> {
-    const request = this.api.request(texts.map((text) => text.toWellFormed()), o.truncate ?? false);
-    const rows = this.api.read(await this.caller.call({ ...request, signal: o.signal }));
+    const request = this.api.request(texts.map((text) => text.toWellFormed()), options.truncate ?? false);
+    const rows = this.api.read(await this.caller.call({ ...request, signal: options.signal }));
     if (rows === null) {
       throw this.caller.wrong("answers with something other than numbered vectors of numbers");
     }
     if (rows.length !== texts.length) {
       throw this.caller.wrong(`gives ${rows.length} vectors for ${texts.length} texts`);
     }
-    return rows.map((row) => this.check(row, o.dimension));
+    return rows.map((row) => this.check(row, options.dimension));
   }
 
   private check(row: readonly number[], dimension = row.length): Float32Array {

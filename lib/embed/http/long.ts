@@ -3,13 +3,13 @@ import type { Client } from "./client.ts";
 import { type LongTexts, MAX_WINDOWS, meanOf } from "../texts.ts";
 
 /** A text's vector, and whether the text was too long for the model. */
-export interface Made {
+export interface EmbeddedText {
   readonly vector: Float32Array;
   readonly long: boolean;
 }
 
 /** How the texts of one call are sent. */
-export interface Sending {
+export interface SendOptions {
   readonly client: Client;
   readonly dimension: number;
   /** Stands before each text, and each window of one. */
@@ -28,9 +28,9 @@ const STEP = 0.9;
 
 /**
  * Embeds texts with one request where the endpoint takes them, and otherwise finds the ones that it refuses: those are
- * too long, and are cut or read in parts. Throws what {@link Client.ask} throws.
+ * too long, and are cut or read in parts. Throws what {@link Client.embed} throws.
  */
-export async function send(texts: readonly string[], by: Sending): Promise<Made[]> {
+export async function send(texts: readonly string[], by: SendOptions): Promise<EmbeddedText[]> {
   if (texts.length === 1) return [await sendOne(texts[0]!, by)];
   try {
     return (await ask(texts, by)).map((vector) => ({ vector, long: false }));
@@ -41,7 +41,7 @@ export async function send(texts: readonly string[], by: Sending): Promise<Made[
   return [...await send(texts.slice(0, half), by), ...await send(texts.slice(half), by)];
 }
 
-async function sendOne(text: string, by: Sending): Promise<Made> {
+async function sendOne(text: string, by: SendOptions): Promise<EmbeddedText> {
   if (text.length > by.max_chars) return await sendLong(text, by);
   try {
     const [vector] = await ask([text], by);
@@ -52,13 +52,13 @@ async function sendOne(text: string, by: Sending): Promise<Made> {
   }
 }
 
-async function sendLong(text: string, by: Sending): Promise<Made> {
+async function sendLong(text: string, by: SendOptions): Promise<EmbeddedText> {
   const vector = by.long === "windows" ? await inWindows(text, by) : await cut(text, by);
   return { vector, long: true };
 }
 
 /** The vector of as much of the beginning as fits. The endpoint knows best, where it can be asked to cut. */
-async function cut(text: string, by: Sending): Promise<Float32Array> {
+async function cut(text: string, by: SendOptions): Promise<Float32Array> {
   const beginning = text.slice(0, Math.min(by.max_chars, text.length));
   if (by.client.truncates) return (await ask([beginning], by, true))[0]!;
   const length = beginning.length < text.length ? beginning.length : Math.ceil(text.length / 2);
@@ -69,7 +69,7 @@ async function cut(text: string, by: Sending): Promise<Float32Array> {
  * The mean of the vectors of overlapping windows, each weighted by its length. What the endpoint refuses is halved, and so are
  * all windows of the text after it. Another text begins anew: its vector must not depend on which came before.
  */
-async function inWindows(text: string, by: Sending): Promise<Float32Array> {
+async function inWindows(text: string, by: SendOptions): Promise<Float32Array> {
   const vectors: Float32Array[] = [];
   const lengths: number[] = [];
   let size = Math.min(by.max_chars, Math.ceil(text.length * HALF));
@@ -90,7 +90,7 @@ async function inWindows(text: string, by: Sending): Promise<Float32Array> {
 }
 
 /** The vector of a window, none where that is blank; null where it is too long. */
-async function askFitting(window: string, by: Sending): Promise<Float32Array[] | null> {
+async function askFitting(window: string, by: SendOptions): Promise<Float32Array[] | null> {
   if (window === "") return [];
   try {
     return await ask([window], by);
@@ -100,9 +100,9 @@ async function askFitting(window: string, by: Sending): Promise<Float32Array[] |
   }
 }
 
-function ask(texts: readonly string[], by: Sending, truncate = false): Promise<Float32Array[]> {
+function ask(texts: readonly string[], by: SendOptions, truncate = false): Promise<Float32Array[]> {
   const { client, dimension, prompt, signal } = by;
-  return client.ask(texts.map((text) => prompt + text), { dimension, truncate, signal });
+  return client.embed(texts.map((text) => prompt + text), { dimension, truncate, signal });
 }
 
 function isRefusal(error: unknown): boolean {

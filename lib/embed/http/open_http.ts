@@ -6,7 +6,7 @@ import { withheldNote } from "./call.ts";
 import { Client } from "./client.ts";
 import { send } from "./long.ts";
 import { type Endpoint, parseEndpoint } from "./url.ts";
-import { inLanes } from "../map_concurrent.ts";
+import { mapConcurrent } from "../map_concurrent.ts";
 import type { Embedder, EmbedOptions } from "../port.ts";
 import { checkTexts, type LongTexts } from "../texts.ts";
 
@@ -19,23 +19,25 @@ const UNSTATED = "unstated";
  * Opens an embeddings endpoint by a URL that {@link parseEndpoint} reads. TEI is asked for its model, and any endpoint for
  * its dimension unless the URL says how many to give. `key` goes into the header `authorization`, to its own origin alone; `onNote` gets a
  * sentence if it belongs to another. Needs
- * network permission only. Throws `invalid` for the URL, and what {@link Client.ask} throws.
+ * network permission only. Throws `invalid` for the URL, and what {@link Client.embed} throws.
  */
 export async function openHttp(
-  o: { url: string; key: OriginKey | null; long: LongTexts; onNote?: (line: string) => void } & Abortable,
+  options:
+    & { url: string; key: OriginKey | null; long: LongTexts; onNote?: (line: string) => void }
+    & Abortable,
 ): Promise<Embedder> {
-  const endpoint = parseEndpoint(o.url);
-  if (withholds(o.key, endpoint.url)) o.onNote?.(withheldNote(endpoint.host));
-  const client = new Client(endpoint, o.key);
-  const info = endpoint.api === "tei" ? await teiInfo(client, o) : null;
+  const endpoint = parseEndpoint(options.url);
+  if (withholds(options.key, endpoint.url)) options.onNote?.(withheldNote(endpoint.host));
+  const client = new Client(endpoint, options.key);
+  const info = endpoint.api === "tei" ? await teiInfo(client, options) : null;
   const model: ModelIdentity = {
     name: endpoint.model || info!.model_id,
     revision: revisionOf(endpoint, info?.model_sha ?? null),
-    dimension: endpoint.dimensions ?? await client.dimension(o),
-    pooling: poolingOf(info?.model_type.embedding.pooling ?? null, o.long),
+    dimension: endpoint.dimensions ?? await client.dimension(options),
+    pooling: poolingOf(info?.model_type.embedding.pooling ?? null, options.long),
   };
   const batch = Math.min(endpoint.batch, info?.max_client_batch_size ?? Infinity);
-  return new HttpEmbedder(model, client, { ...endpoint, batch }, o.long);
+  return new HttpEmbedder(model, client, { ...endpoint, batch }, options.long);
 }
 
 async function teiInfo({ caller }: Client, { signal }: Abortable): Promise<TeiInfo> {
@@ -65,31 +67,31 @@ class HttpEmbedder implements Embedder {
     private readonly long: LongTexts,
   ) {}
 
-  async embed(o: EmbedOptions): Promise<Float32Array[]> {
-    o.signal?.throwIfAborted();
-    checkTexts(o.texts);
+  async embed(options: EmbedOptions): Promise<Float32Array[]> {
+    options.signal?.throwIfAborted();
+    checkTexts(options.texts);
     const { client, long, model: { dimension }, endpoint: { prompts, concurrency, max_chars } } = this;
     const by = {
       client,
       dimension,
-      prompt: prompts[o.as ?? "query"],
+      prompt: prompts[options.as ?? "query"],
       max_chars: max_chars ?? Infinity,
       long,
     };
     const vectors = new Map<string, Float32Array>();
     let count = 0;
-    await inLanes({
-      items: this.requests(o.texts.map((text) => text.trim())),
+    await mapConcurrent({
+      items: this.requests(options.texts.map((text) => text.trim())),
       lanes: concurrency,
-      signal: o.signal,
+      signal: options.signal,
       work: async (texts, signal) => {
         const made = await send(texts, { ...by, signal });
         texts.forEach((text, at) => vectors.set(text, made[at]!.vector));
         count += made.filter(({ long }) => long).length;
       },
     });
-    if (count > 0) o.onLong?.(count);
-    return o.texts.map((text) => vectors.get(text.trim())!);
+    if (count > 0) options.onLong?.(count);
+    return options.texts.map((text) => vectors.get(text.trim())!);
   }
 
   /** The distinct texts, such of like length together, so that the endpoint pads little. */

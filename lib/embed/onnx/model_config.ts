@@ -4,7 +4,7 @@ import type { Purpose } from "../port.ts";
 import { type Dtype, findWeights, isFile, type Weights } from "./weights.ts";
 
 /** What the files of a sentence-transformers folder with an ONNX export say about how to use the model. */
-export interface ModelLayout extends Weights {
+export interface ModelConfig extends Weights {
   /** The folder that holds the model's folder, without a trailing slash. */
   readonly parent: string;
   /** The name of the model's folder. */
@@ -39,7 +39,7 @@ const Prompts = z.object({
  * missing, `invalid` where one cannot be read, `unsupported` for a model that needs more than cls or mean pooling and
  * normalisation.
  */
-export async function readLayout(folder: string, dtype: Dtype | null = null): Promise<ModelLayout> {
+export async function readModelConfig(folder: string, dtype: Dtype | null = null): Promise<ModelConfig> {
   const path = await realFolder(folder);
   const split = path.lastIndexOf("/");
   const sentence = await readJson(`${path}/sentence_bert_config.json`, SentenceBert);
@@ -98,7 +98,7 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
 async function readPooling(
   folder: string,
   prompted: boolean,
-): Promise<Pick<ModelLayout, "dimension" | "pooling">> {
+): Promise<Pick<ModelConfig, "dimension" | "pooling">> {
   const pooling = await readJson(`${folder}/${await poolingFolder(folder)}/config.json`, Pooling);
   const modes = Object.keys(pooling).filter((key) =>
     key.startsWith("pooling_mode_") && pooling[key] === true

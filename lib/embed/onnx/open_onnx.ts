@@ -2,9 +2,9 @@ import { hash } from "../../../deps.ts";
 import { abortable, onAbort } from "../../core/abort.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { ModelIdentity } from "../../core/types.ts";
-import { inLanes } from "../map_concurrent.ts";
-import { type ModelLayout, readLayout } from "./model_config.ts";
-import { type Made, REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
+import { mapConcurrent } from "../map_concurrent.ts";
+import { type ModelConfig, readModelConfig } from "./model_config.ts";
+import { type EmbeddedTexts, REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
 import type { Embedder, EmbedOptions } from "../port.ts";
 import { checkTexts, type LongTexts } from "../texts.ts";
 import { type Dtype, hashFiles, hashWeights } from "./weights.ts";
@@ -17,21 +17,21 @@ const TEXTS_PER_MESSAGE = 4;
  * Opens a model folder: reads its layout and hashes its weights, but loads nothing before the first text. Each of
  * `sessions` is a worker with one single-threaded ONNX session that embeds one text at a time, because in a batch a
  * text's quantised vector depends on its neighbours, and on a CPU a batch of any dtype is no faster. A worker takes some
- * 250 MB for a model of 34 MB. Needs read, env and ffi permission. Throws what {@link readLayout} throws.
+ * 250 MB for a model of 34 MB. Needs read, env and ffi permission. Throws what {@link readModelConfig} throws.
  */
 export async function openOnnx(
-  o: { folder: string; dtype: Dtype | null; sessions: number; long: LongTexts },
+  options: { folder: string; dtype: Dtype | null; sessions: number; long: LongTexts },
 ): Promise<Embedder> {
-  if (!Number.isInteger(o.sessions) || o.sessions < 1) {
-    throw new ParleyError("invalid", `an embedder cannot have ${o.sessions} sessions; give 1 or more`);
+  if (!Number.isInteger(options.sessions) || options.sessions < 1) {
+    throw new ParleyError("invalid", `an embedder cannot have ${options.sessions} sessions; give 1 or more`);
   }
-  const layout = await readLayout(o.folder, o.dtype);
-  const pool = new SessionPool({ layout, long: o.long }, o.sessions);
-  return new OnnxEmbedder(await identify(layout, o.long), pool, o.sessions);
+  const layout = await readModelConfig(options.folder, options.dtype);
+  const pool = new SessionPool({ layout, long: options.long }, options.sessions);
+  return new OnnxEmbedder(await identify(layout, options.long), pool, options.sessions);
 }
 
 /** Names the model by its folder, the hash of its weights, and a hash of how else its files say that texts are read. */
-export async function identify(layout: ModelLayout, long: LongTexts): Promise<ModelIdentity> {
+export async function identify(layout: ModelConfig, long: LongTexts): Promise<ModelIdentity> {
   return {
     name: layout.name,
     revision: `${await hashWeights(layout.onnx)}+${await hashReading(layout)}`,
@@ -43,7 +43,7 @@ export async function identify(layout: ModelLayout, long: LongTexts): Promise<Mo
 /** The files that the library makes a tokeniser of. */
 const TOKENISER = ["tokenizer.json", "tokenizer_config.json"];
 
-async function hashReading({ parent, name, max_tokens, lowercase, prompts }: ModelLayout): Promise<string> {
+async function hashReading({ parent, name, max_tokens, lowercase, prompts }: ModelConfig): Promise<string> {
   const tokeniser = await hashFiles(TOKENISER.map((file) => `${parent}/${name}/${file}`));
   const reading = JSON.stringify([max_tokens, lowercase, prompts.query, prompts.document, tokeniser]);
   return hash("sha256", reading).slice(0, 8);
@@ -56,30 +56,30 @@ class OnnxEmbedder implements Embedder {
     private readonly sessions: number,
   ) {}
 
-  async embed(o: EmbedOptions): Promise<Float32Array[]> {
-    o.signal?.throwIfAborted();
-    checkTexts(o.texts);
+  async embed(options: EmbedOptions): Promise<Float32Array[]> {
+    options.signal?.throwIfAborted();
+    checkTexts(options.texts);
     const vectors = new Map<string, Float32Array>();
     let long = 0;
     // The longest first, so that the sessions end at about the same time.
-    const distinct = [...new Set(o.texts)].toSorted((a, b) => b.length - a.length);
-    await inLanes({
+    const distinct = [...new Set(options.texts)].toSorted((a, b) => b.length - a.length);
+    await mapConcurrent({
       items: chunks(distinct, TEXTS_PER_MESSAGE),
       lanes: this.sessions * REQUESTS_PER_SESSION,
-      signal: o.signal,
+      signal: options.signal,
       work: async (texts, signal) => {
-        const made = await this.ask({ texts, as: o.as ?? "query" }, signal);
+        const made = await this.ask({ texts, as: options.as ?? "query" }, signal);
         const rows = chunks(made.vectors, this.model.dimension);
         texts.forEach((text, at) => vectors.set(text, rows[at]!));
         long += made.long;
       },
     });
-    if (long > 0) o.onLong?.(long);
-    return o.texts.map((text) => vectors.get(text)!);
+    if (long > 0) options.onLong?.(long);
+    return options.texts.map((text) => vectors.get(text)!);
   }
 
   /** Does not wait for the window that a worker is at when the signal aborts: after that it takes up the next job. */
-  private async ask(job: Omit<Job, "stop">, signal: AbortSignal): Promise<Made> {
+  private async ask(job: Omit<Job, "stop">, signal: AbortSignal): Promise<EmbeddedTexts> {
     const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const stopListening = onAbort(signal, () => Atomics.store(stop, 0, 1));
     try {

@@ -2,15 +2,15 @@ import { ParleyError } from "../../core/errors.ts";
 import type { Job, Reply, Setup } from "./worker.ts";
 
 /** The vectors that a session made, in one block. */
-export type Made = Extract<Reply, { readonly vectors: Float32Array }>;
+export type EmbeddedTexts = Extract<Reply, { readonly vectors: Float32Array }>;
 
 /** Requests that a session has at one time: with the next one there, it does not wait for this thread to send it. */
 export const REQUESTS_PER_SESSION = 2;
 
 /** A worker that answers its requests in order. */
-class Session {
+class WorkerSession {
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  private readonly pending: PromiseWithResolvers<Made>[] = [];
+  private readonly pending: PromiseWithResolvers<EmbeddedTexts>[] = [];
   private ended: ParleyError | null = null;
 
   constructor(private readonly model: string) {
@@ -27,9 +27,9 @@ class Session {
   }
 
   /** Sends the setup (first) or texts, and returns the vectors in one block. */
-  request(message: Setup | Job): Promise<Made> {
+  request(message: Setup | Job): Promise<EmbeddedTexts> {
     if (this.ended) return Promise.reject(this.ended);
-    const request = Promise.withResolvers<Made>();
+    const request = Promise.withResolvers<EmbeddedTexts>();
     this.pending.push(request);
     this.worker.postMessage(message);
     return request.promise;
@@ -54,11 +54,11 @@ class Session {
 }
 
 /** Room for one session, which is started when first needed, and again when it was lost. */
-class Place {
+class WorkerSlot {
   /** Requests that it has now. */
   load = 0;
-  private session: Session | null = null;
-  private starting: Promise<Session> | null = null;
+  private session: WorkerSession | null = null;
+  private starting: Promise<WorkerSession> | null = null;
 
   constructor(private readonly setup: Setup) {}
 
@@ -66,7 +66,7 @@ class Place {
     return this.session !== null;
   }
 
-  async request(job: Job): Promise<Made> {
+  async request(job: Job): Promise<EmbeddedTexts> {
     this.load++;
     try {
       const session = await (this.starting ??= this.start());
@@ -77,9 +77,9 @@ class Place {
     }
   }
 
-  private async start(): Promise<Session> {
+  private async start(): Promise<WorkerSession> {
     const { name } = this.setup.layout;
-    const session = this.session = new Session(name);
+    const session = this.session = new WorkerSession(name);
     try {
       await session.request(this.setup);
       return session;
@@ -97,16 +97,16 @@ class Place {
 
 /** At most `size` sessions, shared by all calls. */
 export class SessionPool {
-  private readonly places: readonly Place[];
+  private readonly places: readonly WorkerSlot[];
   private readonly waiting: PromiseWithResolvers<void>[] = [];
   private closed: ParleyError | null = null;
 
   constructor(private readonly setup: Setup, size: number) {
-    this.places = Array.from({ length: size }, () => new Place(setup));
+    this.places = Array.from({ length: size }, () => new WorkerSlot(setup));
   }
 
   /** Has the texts embedded by the session that has least to do. */
-  async ask(job: Job): Promise<Made> {
+  async ask(job: Job): Promise<EmbeddedTexts> {
     let place = this.next();
     while (place === null) {
       const turn = Promise.withResolvers<void>();
@@ -122,9 +122,9 @@ export class SessionPool {
   }
 
   /** One that runs already goes before one that would have to start, where both are idle. */
-  private next(): Place | null {
+  private next(): WorkerSlot | null {
     if (this.closed) throw this.closed;
-    const cost = ({ load, started }: Place) => load + (started ? 0 : 0.5);
+    const cost = ({ load, started }: WorkerSlot) => load + (started ? 0 : 0.5);
     const best = this.places.reduce((a, b) => cost(b) < cost(a) ? b : a);
     return best.load < REQUESTS_PER_SESSION ? best : null;
   }

@@ -1,14 +1,14 @@
 /** The special tokens that a tokeniser puts around every text. */
-export interface Frame {
+export interface SpecialTokens {
   readonly before: readonly number[];
   readonly after: readonly number[];
 }
 
 /** Text to tokens, with special tokens around them or without. */
-export type Encode = (text: string, o: { add_special_tokens: boolean }) => number[];
+export type Encode = (text: string, options: { add_special_tokens: boolean }) => number[];
 
 /** Finds out what a tokeniser puts around a text. */
-export function frameOf(encode: Encode): Frame {
+export function specialTokens(encode: Encode): SpecialTokens {
   const bare = encode("a", { add_special_tokens: false });
   const framed = encode("a", { add_special_tokens: true });
   for (let at = 0; at + bare.length <= framed.length; at++) {
@@ -24,18 +24,18 @@ export function frameOf(encode: Encode): Frame {
  * and weigh the same. There are at most `most` of them: what comes after is left out. `lead` are the tokens with which
  * the text begins and which each window needs: its prompt.
  */
-export function windowsOf(o: {
+export function tokenWindows(options: {
   readonly tokens: readonly number[];
   readonly room: number;
   readonly most: number;
   readonly lead: readonly number[];
 }): number[][] {
-  const { tokens, room, lead } = o;
+  const { tokens, room, lead } = options;
   if (tokens.length <= room) return [[...tokens]];
   const width = room - lead.length;
   const last = tokens.length - width;
   const windows: number[][] = [];
-  for (let at = lead.length; windows.length < o.most; at += Math.ceil(width * 0.75)) {
+  for (let at = lead.length; windows.length < options.most; at += Math.ceil(width * 0.75)) {
     const start = Math.min(at, last);
     windows.push([...lead, ...tokens.slice(start, start + width)]);
     if (start === last) break;

@@ -6,14 +6,14 @@
 /// <reference lib="deno.worker" />
 import { loadTransformers } from "../../../deps.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { ModelLayout } from "./model_config.ts";
+import type { ModelConfig } from "./model_config.ts";
 import type { Purpose } from "../port.ts";
 import { type LongTexts, MAX_WINDOWS, meanOf, unit } from "../texts.ts";
-import { frameOf, windowsOf } from "./tokens.ts";
+import { specialTokens, tokenWindows } from "./tokens.ts";
 
 /** What a worker loads, and what it does with texts that are too long. */
 export interface Setup {
-  readonly layout: ModelLayout;
+  readonly layout: ModelConfig;
   readonly long: LongTexts;
 }
 
@@ -32,7 +32,7 @@ export type Reply =
   | { readonly vectors: Float32Array<ArrayBuffer>; readonly long: number }
   | { readonly error: string };
 
-type Embed = (text: string, o: Omit<Job, "texts">) => Promise<{ vector: Float32Array; long: boolean }>;
+type Embed = (text: string, options: Omit<Job, "texts">) => Promise<{ vector: Float32Array; long: boolean }>;
 
 /** What the models here give, as transformers.js hands it over: one row of states for each token. */
 interface Output {
@@ -84,7 +84,7 @@ async function answer({ texts, ...o }: Job): Promise<Reply> {
 
 async function load({ layout, long }: Setup): Promise<Embed> {
   const { run, encode } = await loadModel(layout);
-  const { before, after } = frameOf(encode);
+  const { before, after } = specialTokens(encode);
   const room = layout.max_tokens - before.length - after.length;
   const most = long === "windows" ? MAX_WINDOWS : 1;
   const tokensOf = (text: string) => encode(text, { add_special_tokens: false });
@@ -95,7 +95,7 @@ async function load({ layout, long }: Setup): Promise<Embed> {
     const tokens = tokensOf(prompt + read);
     const lead = prompt === "" ? [] : tokensOf(prompt);
     const vectors: Float32Array[] = [];
-    for (const window of windowsOf({ tokens, room, lead, most })) {
+    for (const window of tokenWindows({ tokens, room, lead, most })) {
       refuseStopped(stop);
       vectors.push(pool(await run([...before, ...window, ...after]), layout));
     }
@@ -111,7 +111,7 @@ function refuseStopped(stop: Job["stop"]): void {
 }
 
 /** The model's tokeniser, and the model as a function from the tokens of one text to its states. */
-async function loadModel(layout: ModelLayout) {
+async function loadModel(layout: ModelConfig) {
   // In a worker the library takes `location` for its base and fails on the blob or file URL that it finds there.
   Object.defineProperty(globalThis, "location", { value: undefined, configurable: true });
   const { AutoModel, AutoTokenizer, env, Tensor } = await loadTransformers();
@@ -136,14 +136,14 @@ async function loadModel(layout: ModelLayout) {
     });
     return output.last_hidden_state?.data ?? new Float32Array();
   };
-  const encode = (text: string, o: { add_special_tokens: boolean }) => tokenizer.encode(text, o);
+  const encode = (text: string, options: { add_special_tokens: boolean }) => tokenizer.encode(text, options);
   return { run, encode };
 }
 
 /** Trims and lower-cases as sentence-transformers does, and leaves no lone surrogate for the tokeniser. */
 function prepare(
   text: string,
-  { max_tokens, lowercase }: ModelLayout,
+  { max_tokens, lowercase }: ModelConfig,
   windows: number,
 ): { read: string; cut: boolean } {
   const trimmed = text.trim();
@@ -152,7 +152,7 @@ function prepare(
   return { read: lowercase ? read.toLowerCase() : read, cut: trimmed.length > length };
 }
 
-function pool(states: Float32Array, { dimension, pooling }: ModelLayout): Float32Array {
+function pool(states: Float32Array, { dimension, pooling }: ModelConfig): Float32Array {
   const rows = states.length / dimension;
   if (rows < 1 || !Number.isInteger(rows)) {
     throw new RangeError("the model gave other states than its files say");

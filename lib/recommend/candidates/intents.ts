@@ -9,7 +9,7 @@ const MAX_TARGETS = 300;
 const HALF_LIFE_DAYS = 30;
 
 /** The user's intents that one campaign targets. */
-export interface IntentEvidence {
+export interface IntentFeature {
   /** With their shares of all that the user expressed. */
   readonly matched: { readonly intent: string; readonly share: number }[];
   /** Those shares added up, over the length of the vector of all the user's shares. */
@@ -43,12 +43,12 @@ export function intentShares(intents: readonly IntentCount[], now: number): Map<
 }
 
 /** What the user's intents say of each campaign that targets any of them. */
-export function intentEvidence(
+export function intentFeatures(
   shares: ReadonlyMap<string, number>,
   targets: readonly Target[],
-): Map<string, IntentEvidence> {
+): Map<string, IntentFeature> {
   const length = Math.hypot(...shares.values());
-  const found = new Map<string, IntentEvidence>();
+  const found = new Map<string, IntentFeature>();
   for (const { campaign_id, intent } of targets) {
     const share = shares.get(intent);
     if (share === undefined) continue;
@@ -64,6 +64,6 @@ export function intentEvidence(
  * The cosine between the user's shares of intents and the campaign's targets, each counted alike, so that a campaign which
  * targets everything answers nothing in particular.
  */
-export function intentValue({ matched, sum }: IntentEvidence, targets: number): number {
+export function intentValue({ matched, sum }: IntentFeature, targets: number): number {
   return Math.min(1, sum / Math.sqrt(Math.max(targets, matched.length, 1)));
 }

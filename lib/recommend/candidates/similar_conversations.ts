@@ -47,7 +47,7 @@ export interface People {
 }
 
 /** What similar conversations say of one campaign. */
-export interface ConversationEvidence {
+export interface ConversationFeature {
   /** 0..1: about the share of them, weighted, that ended well with it. */
   readonly value: number;
   /** Those that speak for it. */
@@ -141,7 +141,7 @@ function nearest(
 }
 
 /** What neighbours say of each campaign that any of them engaged with. */
-export function conversationEvidence(neighbours: readonly Neighbour[]): Map<string, ConversationEvidence> {
+export function conversationFeatures(neighbours: readonly Neighbour[]): Map<string, ConversationFeature> {
   const total = PRIOR + neighbours.reduce((sum, { weight }) => sum + weight, 0);
   const found = new Map<string, { value: number; supporters: Supporter[] }>();
   for (const { weight, user_id, engagement } of neighbours) {
@@ -158,7 +158,7 @@ export function conversationEvidence(neighbours: readonly Neighbour[]): Map<stri
 }
 
 /** Those who added something to speak of, each counted once. There is at least one. */
-export function countPeople({ supporters }: ConversationEvidence): People {
+export function countPeople({ supporters }: ConversationFeature): People {
   const most = Math.max(...supporters.map(({ adds }) => adds));
   const furthest = new Map<string, number>();
   for (const { user_id, adds, engagement } of supporters) {

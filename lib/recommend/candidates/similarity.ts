@@ -9,7 +9,7 @@ const HALF_AT = 3;
 const AT_MEAN = logistic(0);
 
 /** What the wording of one campaign says. */
-export interface SimilarityEvidence {
+export interface SimilarityFeature {
   /** 0..1. */
   readonly value: number;
   /** Place among the campaigns found, from 1. */
@@ -32,7 +32,7 @@ export function findCampaigns(
  * one model crowd in a narrow band (unrelated dialogue lines average .55 with the default one), so only their differences say
  * something; and the nearest of many alike is no match.
  */
-export function similarityEvidence(hits: readonly Hit[]): Map<string, SimilarityEvidence> {
+export function similarityFeatures(hits: readonly Hit[]): Map<string, SimilarityFeature> {
   const mean = hits.reduce((sum, { score }) => sum + score, 0) / hits.length;
   const deviation = Math.sqrt(hits.reduce((sum, { score }) => sum + (score - mean) ** 2, 0) / hits.length);
   return new Map(hits.map(({ id, score }, i) => {

@@ -53,9 +53,9 @@ export class Popularity {
   private readonly half_life_days: number;
 
   /** `newest` is the day of the newest event that can be right, or null without one. */
-  constructor(o: { newest: string | null; half_life_days: number }) {
-    this.newest = o.newest;
-    this.half_life_days = o.half_life_days;
+  constructor(options: { newest: string | null; half_life_days: number }) {
+    this.newest = options.newest;
+    this.half_life_days = options.half_life_days;
   }
 
   /** Adds a day. Days of one campaign come in ascending order, so that sums are the same each time. */

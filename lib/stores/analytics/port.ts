@@ -1,12 +1,12 @@
 import type {
   Abortable,
   Campaign,
+  DirtyUser,
   EngagementEvent,
   Health,
   HealthOptions,
   Kind,
   Published,
-  Touched,
   WriteCounts,
 } from "../../core/types.ts";
 import type { WordCounts } from "../../core/text.ts";
@@ -109,92 +109,96 @@ export interface AnalyticsCounts {
 
 /** Campaigns, engagement, and which data version is published. */
 export interface AnalyticsStore {
-  upsertCampaigns(o: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts>;
+  upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts>;
   /**
    * Inserts or replaces by `event_id`. Users of inserted or changed rows become touched, and their epoch is raised,
    * in the same transaction.
    */
-  upsertEvents(o: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts>;
-  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]>;
-  /** Touches everybody who has events here, as if they were new. */
-  touchAll(o?: Abortable): Promise<void>;
-  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
+  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts>;
+  listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]>;
+  /** Marks all users with events here as dirty, as if they were new. */
+  markAllDirty(options?: Abortable): Promise<void>;
+  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void>;
   /** Users with events in ascending id, after `after`. */
-  users(o: { after: string | null; limit: number } & Abortable): Promise<string[]>;
+  users(options: { after: string | null; limit: number } & Abortable): Promise<string[]>;
   /** Recount of events for these users, in ascending user and campaign. */
-  engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
+  engagement(options: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
   /** The newest `limit` events of each of these users, in ascending user, time and id. */
-  eventsOf(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]>;
+  eventsOf(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]>;
   /** These campaigns, whichever exist, in ascending id. */
-  campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
+  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
   /** Campaigns in ascending id, after `after`. */
-  campaignPage(o: { after: string | null; limit: number } & Abortable): Promise<Campaign[]>;
+  campaignPage(options: { after: string | null; limit: number } & Abortable): Promise<Campaign[]>;
   /** Stats under a data version, for these campaigns; a campaign nobody met has zeros. Ascending id. */
-  stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]>;
+  stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]>;
   /** The most popular campaigns under a data version, best first, ties by id. */
-  popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]>;
+  popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]>;
   /** Events by UTC day from `since` to before `until` (ISO times), in ascending day; a day without events has no row. */
-  daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]>;
+  daily(options: { since: string; until: string } & Abortable): Promise<EngagementDay[]>;
   /**
    * Events by campaign from `since` to before `until` (ISO times): of the `limit` campaigns with most events, most first,
    * ties by id. It walks an index over all events, so ask it seldom.
    */
   byCampaign(
-    o: { since: string; until: string; limit: number } & Abortable,
+    options: { since: string; until: string; limit: number } & Abortable,
   ): Promise<CampaignEngagement[]>;
   /** Events by the strategy of the answer that led to them, in the same span, those with most events first. */
-  byStrategy(o: { since: string; until: string; limit: number } & Abortable): Promise<StrategyEngagement[]>;
+  byStrategy(
+    options: { since: string; until: string; limit: number } & Abortable,
+  ): Promise<StrategyEngagement[]>;
   /** What this user dismissed or converted on, read live, in ascending campaign. */
-  finalEngagement(o: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
+  finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
   /** Grows with every write for that user; 0 for an unknown one. */
-  epoch(o: { user_id: string } & Abortable): Promise<number>;
+  epoch(options: { user_id: string } & Abortable): Promise<number>;
   /**
    * Builds stats and popularity for a version that is not published yet, replacing an earlier attempt at it.
    * Events count by a half-life back from the newest event up to `latest`, so equal input gives equal stats; one from
    * after `latest` counts as if it were of that day.
    */
-  buildStats(o: BuildStats): Promise<{ campaigns: number }>;
+  buildStats(options: BuildStats): Promise<{ campaigns: number }>;
   /** Makes these users' words exactly the given ones. */
   setWords(
-    o: {
+    options: {
       user_ids: readonly string[];
       profiles: readonly ProfileWords[];
       conversations: readonly ConversationWords[];
     } & Abortable,
   ): Promise<void>;
   /** The words of one user; null if they said nothing. */
-  profileWords(o: { user_id: string } & Abortable): Promise<ProfileWords | null>;
+  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null>;
   /** The words of conversations in ascending `conversation_id`, after `after`. */
-  conversationWords(o: { after: string | null; limit: number } & Abortable): Promise<ConversationWords[]>;
+  conversationWords(
+    options: { after: string | null; limit: number } & Abortable,
+  ): Promise<ConversationWords[]>;
   /**
    * Keeps a file of a version that is not published yet, such as learnt weights, and replaces the one that an earlier
    * attempt saved once the new one is whole. Of a published version or an older one it is a `conflict`. Erasing users
    * removes {@link WORDING_FILE} of every version; other files stay, so they hold nothing that is one user's.
    */
-  saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void>;
+  saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void>;
   /** The whole file, at the start of a buffer of its own; null if that version has none of that name. */
-  file(o: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null>;
-  published(o?: Abortable): Promise<Published | null>;
+  file(options: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null>;
+  published(options?: Abortable): Promise<Published | null>;
   /**
    * Makes a version the published one and records the sources that it was made from, in one transaction, and drops stats
    * and files of versions other than it and the one before. Publishing the published version again changes nothing; an older one is a
    * `conflict`.
    */
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
+    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published>;
   /** The record of a source, or null if no published run read it. */
-  source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null>;
-  sources(o?: Abortable): Promise<SourceRecord[]>;
-  forgetSources(o: { uris: readonly string[] } & Abortable): Promise<void>;
+  source(options: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null>;
+  sources(options?: Abortable): Promise<SourceRecord[]>;
+  forgetSources(options: { uris: readonly string[] } & Abortable): Promise<void>;
   /** Removes events, words, touches and epochs of these users; returns how many events went. */
-  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
-  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
-  counts(o?: Abortable): Promise<AnalyticsCounts>;
+  deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(options?: Abortable): Promise<AnalyticsCounts>;
   /** It walks an index over all events, so ask it seldom. `limit` bounds the examples. */
-  unknownCampaigns(o: { limit: number } & Abortable): Promise<UnknownCampaigns>;
+  unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns>;
   /** Hash of all campaigns and events, independent of order, versions and write time. */
-  digest(o?: Abortable): Promise<string>;
-  health(o?: HealthOptions): Promise<Health>;
+  digest(options?: Abortable): Promise<string>;
+  health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

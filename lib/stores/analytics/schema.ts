@@ -1,7 +1,7 @@
 import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import type { Migration } from "../engines/sqlite/sqlite.ts";
-import { TOUCHES_SCHEMA } from "../engines/sqlite/dirty_users.ts";
+import { DIRTY_USERS_SCHEMA } from "../engines/sqlite/dirty_users.ts";
 import type { ConversationWords, FinalEngagement, ProfileWords, UnknownCampaigns } from "./port.ts";
 
 /**
@@ -62,7 +62,7 @@ CREATE TABLE sources (
   at TEXT NOT NULL,
   PRIMARY KEY (kind, uri)
 ) STRICT;
-${TOUCHES_SCHEMA}`,
+${DIRTY_USERS_SCHEMA}`,
   `CREATE INDEX events_by_time ON events (timestamp, type)`,
   `
 CREATE TABLE files (
@@ -133,11 +133,11 @@ export function byStrategySql(named: string, span: string): string {
   return `SELECT ${named} AS strategy, ${BY_TYPE} FROM events WHERE ${span}
     GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST`;
 }
-export const MOST_FIRST = "GROUP BY campaign_id ORDER BY count(*) DESC, campaign_id";
+export const BY_RANK = "GROUP BY campaign_id ORDER BY count(*) DESC, campaign_id";
 
 /** A row a campaign that events name and the catalogue does not have, off the index by campaign alone. */
 export const UNKNOWN = `SELECT campaign_id, count(*) AS events FROM events
-  WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) ${MOST_FIRST}`;
+  WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) ${BY_RANK}`;
 
 export function unknownCampaigns(
   rows: readonly { readonly campaign_id: string; readonly events: number }[],

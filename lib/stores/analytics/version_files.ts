@@ -36,27 +36,30 @@ export class VersionFiles {
     return this.db.get<{ save: number }>(sql, version, name)!.save;
   }
 
-  async read(o: FileName & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
+  async read(options: FileName & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
     while (true) {
-      await yieldToEventLoop(o);
+      await yieldToEventLoop(options);
       const newest = this.db.get<{ save: number; size: number }>(
         `SELECT save, size FROM files WHERE version = ? AND name = ? AND part = 0 ORDER BY save DESC LIMIT 1`,
-        o.version,
-        o.name,
+        options.version,
+        options.name,
       );
       if (newest === null) return null;
       const file = new Uint8Array(newest.size);
       // Parts are missing if a newer save or a drop took them while they were read.
-      if (await this.readInto(file, { ...o, save: newest.save })) return file;
+      if (await this.readInto(file, { ...options, save: newest.save })) return file;
     }
   }
 
-  private async readInto(file: Uint8Array, o: FileName & { save: number } & Abortable): Promise<boolean> {
+  private async readInto(
+    file: Uint8Array,
+    options: FileName & { save: number } & Abortable,
+  ): Promise<boolean> {
     for (let part = 0; part * PART_BYTES < file.length; part++) {
-      if (part > 0) await yieldToEventLoop(o);
+      if (part > 0) await yieldToEventLoop(options);
       const row = this.db.get<{ bytes: Uint8Array }>(
         "SELECT bytes FROM files WHERE version = ? AND name = ? AND save = ? AND part = ?",
-        ...[o.version, o.name, o.save, part],
+        ...[options.version, options.name, options.save, part],
       );
       if (row === null) return false;
       file.set(row.bytes, part * PART_BYTES);

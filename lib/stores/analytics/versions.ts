@@ -14,18 +14,18 @@ export class Versions {
   constructor(private readonly db: Sqlite) {}
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
-  async build(o: BuildStats): Promise<{ campaigns: number }> {
-    o.signal?.throwIfAborted();
-    this.refuseOlder(o.version);
-    const stats = await this.derive(o);
+  async build(options: BuildStats): Promise<{ campaigns: number }> {
+    options.signal?.throwIfAborted();
+    this.refuseOlder(options.version);
+    const stats = await this.derive(options);
     await this.db.writeAll({
       sql: `DELETE FROM stats WHERE version = ?1 AND campaign_id IN (
               SELECT campaign_id FROM stats WHERE version = ?1 LIMIT ?2)`,
-      values: [o.version],
+      values: [options.version],
       limit: PAGE,
-      signal: o.signal,
+      signal: options.signal,
     });
-    await this.db.writeEach(stats, (row) => this.insert(o.version, row), o);
+    await this.db.writeEach(stats, (row) => this.insert(options.version, row), options);
     return { campaigns: stats.length };
   }
 
@@ -35,14 +35,17 @@ export class Versions {
     if (published !== null && version <= published.version) throw older(version, published);
   }
 
-  private async derive(o: BuildStats): Promise<CampaignStats[]> {
+  private async derive(options: BuildStats): Promise<CampaignStats[]> {
     const newest = this.db.get<{ day: string | null }>(
       "SELECT substr(max(timestamp), 1, 10) AS day FROM events WHERE timestamp <= ?",
-      o.latest,
+      options.latest,
     );
-    const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days: o.half_life_days });
+    const popularity = new Popularity({
+      newest: newest?.day ?? null,
+      half_life_days: options.half_life_days,
+    });
     const ids = paged(PAGE, (id: string) => id, async (after, limit) => {
-      await yieldToEventLoop(o);
+      await yieldToEventLoop(options);
       return this.ids(after, limit);
     });
     for await (const page of batches(ids, PAGE)) {
@@ -79,24 +82,24 @@ export class Versions {
   }
 
   /** One row for each distinct id, in ascending id; zeros where the version has none. */
-  stats(o: { version: number; campaign_ids: readonly string[] }): CampaignStats[] {
+  stats(options: { version: number; campaign_ids: readonly string[] }): CampaignStats[] {
     return this.db.all<CampaignStats>(
       `SELECT given.value AS campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
               coalesce(conversions, 0) AS conversions, coalesce(dismissals, 0) AS dismissals,
               coalesce(popularity, 0.0) AS popularity
        FROM (SELECT DISTINCT value FROM json_each(?)) AS given
        LEFT JOIN stats ON stats.campaign_id = given.value AND version = ? ORDER BY given.value`,
-      JSON.stringify(o.campaign_ids),
-      o.version,
+      JSON.stringify(options.campaign_ids),
+      options.version,
     );
   }
 
-  popular(o: { version: number; limit: number }): CampaignStats[] {
+  popular(options: { version: number; limit: number }): CampaignStats[] {
     return this.db.all<CampaignStats>(
       `SELECT campaign_id, impressions, clicks, conversions, dismissals, popularity FROM stats
        WHERE version = ? ORDER BY popularity DESC, campaign_id LIMIT ?`,
-      o.version,
-      o.limit,
+      options.version,
+      options.limit,
     );
   }
 
@@ -105,19 +108,19 @@ export class Versions {
   }
 
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
+    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
     return this.db.write(() => {
       const current = this.published();
-      if (current?.version === o.published.version) return current;
-      if (current !== null && o.published.version < current.version) {
-        throw older(o.published.version, current);
+      if (current?.version === options.published.version) return current;
+      if (current !== null && options.published.version < current.version) {
+        throw older(options.published.version, current);
       }
-      const next = { ...o.published, previous: current?.version ?? null };
+      const next = { ...options.published, previous: current?.version ?? null };
       this.flip(next);
-      for (const source of o.sources) this.record(source);
+      for (const source of options.sources) this.record(source);
       return next;
-    }, o);
+    }, options);
   }
 
   private flip(next: Published): void {

@@ -1,10 +1,10 @@
 import type {
   Abortable,
+  DirtyUser,
   Health,
   HealthOptions,
   Message,
   QuarantinedRow,
-  Touched,
   WriteCounts,
 } from "../../core/types.ts";
 
@@ -51,7 +51,7 @@ export interface ClassifierCount {
 }
 
 /** A fitted classifier: its key, and what it consists of as text. */
-export interface KeptClassifier {
+export interface StoredClassifier {
   readonly key: string;
   readonly body: string;
 }
@@ -72,58 +72,62 @@ export interface DocumentStore {
    * rows (of the old and of the new row) become touched no later than the row is visible. A changed text loses its
    * classification, and is no classifier's example any more; other changes leave both.
    */
-  upsert(o: { messages: readonly Message[] } & Abortable): Promise<WriteCounts>;
+  upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts>;
   /** Touched users in ascending id, after `after`. */
-  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]>;
-  /** Touches everybody who has rows here, as if they were new. */
-  touchAll(o?: Abortable): Promise<void>;
+  listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]>;
+  /** Marks all users with rows here as dirty, as if they were new. */
+  markAllDirty(options?: Abortable): Promise<void>;
   /** Forgets touches whose token is still the newest. */
-  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void>;
+  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void>;
   /** Messages in ascending `message_id`, after `after`; of these users only, where given. */
   page(
-    o: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
+    options: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
   ): Promise<Message[]>;
   /** Recount of intents on messages of role `user`, for these users, in ascending user and intent. */
-  intentCounts(o: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]>;
+  intentCounts(options: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]>;
   /**
    * Sets what messages were classified as; ids that are not there are passed over. Returns how many differ in their
    * intent from before. Users of those become touched no later than the change is visible.
    */
-  classify(o: { rows: readonly Classification[] } & Abortable): Promise<number>;
+  classify(options: { rows: readonly Classification[] } & Abortable): Promise<number>;
   /**
    * Messages of role `user` without a given intent that this classifier has not classified, in ascending
    * `message_id`, after `after`.
    */
   unclassified(
-    o: { classifier: string; after: string | null; limit: number } & Abortable,
+    options: { classifier: string; after: string | null; limit: number } & Abortable,
   ): Promise<Message[]>;
   /** Messages of role `user` with neither a given nor a classified intent, in ascending `message_id`, after `after`. */
-  unlabelled(o: { after: string | null; limit: number } & Abortable): Promise<Message[]>;
+  unlabelled(options: { after: string | null; limit: number } & Abortable): Promise<Message[]>;
   /** What these messages were classified as, whichever were, in ascending `message_id`. */
-  classifications(o: { message_ids: readonly string[] } & Abortable): Promise<Classification[]>;
+  classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]>;
   /** Messages by the classifier that they were classified by, in ascending key. */
-  classifierCounts(o?: Abortable): Promise<ClassifierCount[]>;
+  classifierCounts(options?: Abortable): Promise<ClassifierCount[]>;
   /** Ids of messages of role `user` with this given intent, newest first, ties by id. */
-  labelled(o: { intent: string; limit: number } & Abortable): Promise<string[]>;
+  labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]>;
   /** Makes this the one classifier that is kept. `examples` are the labelled messages that it has learnt. */
-  keepClassifier(o: { classifier: KeptClassifier; examples: readonly string[] } & Abortable): Promise<void>;
+  saveClassifier(
+    options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
+  ): Promise<void>;
   /** The classifier that is kept; null while there is none. */
-  classifier(o?: Abortable): Promise<KeptClassifier | null>;
+  classifier(options?: Abortable): Promise<StoredClassifier | null>;
   /** Examples of a classifier as far as they are still there, with their given intent, in ascending `message_id`. */
-  examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]>;
+  examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]>;
   /** Keeps refused rows; the same run, kind, source and position is kept once. */
-  quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void>;
+  quarantine(options: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void>;
   /** Refused rows, newest run first, then by kind, source and position; those that have what is given. */
-  quarantined(o: QuarantineFilter & { limit: number; offset: number } & Abortable): Promise<QuarantinedRow[]>;
+  quarantined(
+    options: QuarantineFilter & { limit: number; offset: number } & Abortable,
+  ): Promise<QuarantinedRow[]>;
   /** Why rows that have what is given were refused, the most frequent reason first, ties by kind and reason. */
-  quarantineReasons(o: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]>;
+  quarantineReasons(options: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]>;
   /** Drops refused rows older than this ISO time; returns how many. */
-  pruneQuarantine(o: { before: string } & Abortable): Promise<number>;
+  pruneQuarantine(options: { before: string } & Abortable): Promise<number>;
   /** Removes every message of these users, and their touches; returns how many messages went. */
-  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
-  counts(o?: Abortable): Promise<DocumentCounts>;
+  deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(options?: Abortable): Promise<DocumentCounts>;
   /** Hash of all messages and their classifications, independent of order and write time. */
-  digest(o?: Abortable): Promise<string>;
-  health(o?: HealthOptions): Promise<Health>;
+  digest(options?: Abortable): Promise<string>;
+  health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

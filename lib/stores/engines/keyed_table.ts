@@ -27,12 +27,12 @@ export class KeyedTable<Row extends object> {
   private readonly json: readonly (keyof Row & string)[];
   private readonly sql: { readonly insert: string; readonly differing: string; readonly replace: string };
 
-  constructor(private readonly db: Sqlite, private readonly o: KeyedTableOptions<Row>) {
-    this.table = o.table;
-    this.key = o.key;
-    this.names = Object.keys(o.columns) as (keyof Row & string)[];
-    this.json = this.names.filter((name) => o.columns[name] === "json");
-    this.sql = statements(o, this.names);
+  constructor(private readonly db: Sqlite, private readonly options: KeyedTableOptions<Row>) {
+    this.table = options.table;
+    this.key = options.key;
+    this.names = Object.keys(options.columns) as (keyof Row & string)[];
+    this.json = this.names.filter((name) => options.columns[name] === "json");
+    this.sql = statements(options, this.names);
   }
 
   /**
@@ -40,21 +40,24 @@ export class KeyedTable<Row extends object> {
    * inserted or changed in it.
    */
   async upsert(
-    o: { rows: readonly Row[]; touch?: (owners: readonly string[]) => void } & Abortable,
+    options: { rows: readonly Row[]; touch?: (owners: readonly string[]) => void } & Abortable,
   ): Promise<WriteCounts> {
     const counts = { inserted: 0, changed: 0, same: 0 };
     let owners = new Set<string>();
-    const seal = () => {
-      o.touch?.([...owners]);
+    const commit = () => {
+      options.touch?.([...owners]);
       owners = new Set();
     };
-    await this.db.writeEach(o.rows, (row) => counts[this.put(row, owners)]++, { seal, signal: o.signal });
+    await this.db.writeEach(options.rows, (row) => counts[this.put(row, owners)]++, {
+      beforeCommit: commit,
+      signal: options.signal,
+    });
     return counts;
   }
 
   private put(row: Row, owners: Set<string>): keyof WriteCounts {
     const values = this.names.map((name) => this.encode(row, name));
-    const owner = this.o.owner === null ? null : row[this.o.owner] as string;
+    const owner = this.options.owner === null ? null : row[this.options.owner] as string;
     if (this.db.run(this.sql.insert, ...values) === 1) {
       if (owner !== null) owners.add(owner);
       return "inserted";
@@ -69,7 +72,7 @@ export class KeyedTable<Row extends object> {
   private encode(row: Row, name: keyof Row & string): SQLInputValue {
     // A row that a run of an earlier Parley left lacks the fields that have come since.
     const value = row[name] ?? null;
-    if (value === null || this.o.columns[name] === "plain") return value as SQLInputValue;
+    if (value === null || this.options.columns[name] === "plain") return value as SQLInputValue;
     return canonicalJson(value as Json);
   }
 
@@ -86,30 +89,34 @@ export class KeyedTable<Row extends object> {
   }
 
   /** Rows in ascending key, after `after`. */
-  page(o: { after: string | null; limit: number }): Row[] {
-    return this.select(`WHERE ${this.key} > ? ORDER BY ${this.key} LIMIT ?`, o.after ?? "", o.limit);
+  page(options: { after: string | null; limit: number }): Row[] {
+    return this.select(
+      `WHERE ${this.key} > ? ORDER BY ${this.key} LIMIT ?`,
+      options.after ?? "",
+      options.limit,
+    );
   }
 
   /** All rows in ascending key, read in pages, so that other work gets its turn. */
-  rows(o: Abortable = {}): AsyncGenerator<Row> {
+  rows(options: Abortable = {}): AsyncGenerator<Row> {
     return paged(PAGE, (row) => row[this.key] as string, async (after, limit) => {
-      await yieldToEventLoop(o);
+      await yieldToEventLoop(options);
       return this.page({ after, limit });
     });
   }
 }
 
 /** Statements that take all columns in order, so that `?n` is the n-th column. */
-function statements<Row>(o: KeyedTableOptions<Row>, names: readonly string[]) {
+function statements<Row>(options: KeyedTableOptions<Row>, names: readonly string[]) {
   const parameter = (name: string) => `?${names.indexOf(name) + 1}`;
-  const others = names.filter((name) => name !== o.key);
-  const key = `${o.key} = ${parameter(o.key)}`;
+  const others = names.filter((name) => name !== options.key);
+  const key = `${options.key} = ${parameter(options.key)}`;
   const differs = `(${others.join(", ")}) IS NOT (${others.map(parameter).join(", ")})`;
   return {
-    insert: `INSERT INTO ${o.table} (${names.join(", ")}) VALUES (${names.map(parameter).join(", ")})
-      ON CONFLICT (${o.key}) DO NOTHING`,
-    differing: `SELECT ${o.owner ?? "NULL"} AS owner FROM ${o.table} WHERE ${key} AND ${differs}`,
-    replace: `UPDATE ${o.table} SET ${
+    insert: `INSERT INTO ${options.table} (${names.join(", ")}) VALUES (${names.map(parameter).join(", ")})
+      ON CONFLICT (${options.key}) DO NOTHING`,
+    differing: `SELECT ${options.owner ?? "NULL"} AS owner FROM ${options.table} WHERE ${key} AND ${differs}`,
+    replace: `UPDATE ${options.table} SET ${
       others.map((name) => `${name} = ${parameter(name)}`).join(", ")
     } WHERE ${key}`,
   };

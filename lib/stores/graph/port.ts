@@ -44,40 +44,42 @@ export interface GraphCounts {
 export interface GraphStore {
   /** Makes these campaigns' targets exactly the given intents; returns the edges then standing. */
   setTargets(
-    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
+    options: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number>;
   /** Makes these users' EXPRESSED edges exactly the given ones. */
   setExpressed(
-    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+    options: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
   ): Promise<number>;
   /** Makes these users' ENGAGED edges exactly the given ones. */
-  setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable): Promise<number>;
+  setEngaged(
+    options: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+  ): Promise<number>;
   /**
    * Makes these users' conversations exactly the given ones; returns the LED_TO edges that they have. A conversation
    * that led to nothing is left out; one that was another user's becomes the given user's.
    */
   setConversations(
-    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+    options: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
   ): Promise<number>;
   /** What these conversations led to, in ascending conversation and campaign. */
-  engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]>;
+  engagedIn(options: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]>;
   /**
    * What these users engaged in, in ascending user and campaign; per user at most `limit`: campaigns that they clicked or converted on
    * before others, and of these the newest.
    */
-  engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]>;
+  engagedBy(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]>;
   /** One user's intents, most expressed first, ties by intent. */
-  intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]>;
+  intentsOf(options: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]>;
   /** Campaigns that target these intents, in ascending campaign and intent. */
-  targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]>;
+  targeting(options: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]>;
   /** Removes their edges and conversations; returns how many edges went. */
-  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
-  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
-  counts(o?: Abortable): Promise<GraphCounts>;
+  deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(options?: Abortable): Promise<GraphCounts>;
   /** Whether {@link counts} are all zero: soon told, however large they are. */
-  isEmpty(o?: Abortable): Promise<boolean>;
+  isEmpty(options?: Abortable): Promise<boolean>;
   /** Hash of all edges with their properties, independent of order. */
-  digest(o?: Abortable): Promise<string>;
-  health(o?: HealthOptions): Promise<Health>;
+  digest(options?: Abortable): Promise<string>;
+  health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

@@ -17,9 +17,9 @@ export interface Acknowledgement {
 /** What operators have acknowledged. */
 export interface AcknowledgementStore {
   /** Acknowledges an anomaly in place of an earlier time; forgets acknowledgements whose `until` is before `at`. */
-  acknowledge(o: Acknowledgement): Promise<void>;
+  acknowledge(options: Acknowledgement): Promise<void>;
   /** Takes an acknowledgement back; false if there was none. */
-  unacknowledge(o: { anomaly_id: string }): Promise<boolean>;
+  unacknowledge(options: { anomaly_id: string }): Promise<boolean>;
   /** Every acknowledgement that is stored, also one that is over by now, by anomaly id. */
   acknowledgements(): Promise<Acknowledgement[]>;
 }

@@ -24,9 +24,9 @@ export interface LineageOutbox {
    * first. What is taken is due again at `again_at` unless it is settled: whoever took it may have died. Both are epoch
    * milliseconds.
    */
-  takeUnsent(o: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]>;
+  takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]>;
   /** Says that attempts were sent (null), or from when on they are due again. */
-  settleUnsent(o: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void>;
+  markSent(options: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void>;
   /** How many ended attempts were not sent yet, due or not. */
   unsent(): Promise<number>;
 }

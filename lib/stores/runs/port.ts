@@ -209,7 +209,7 @@ export interface RunStore extends LineageOutbox, AcknowledgementStore {
    * Adds a queued run with its tasks; false where the run id or the occurrence exists already. With a lease, only its
    * owner can claim the run until then.
    */
-  create(o: {
+  create(options: {
     run: RunRecord;
     tasks: readonly TaskRecord[];
     lease?: { readonly owner: string; readonly until: number };
@@ -221,17 +221,17 @@ export interface RunStore extends LineageOutbox, AcknowledgementStore {
    * counts as ended. Null when there is none.
    */
   claim(
-    o: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
+    options: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
   ): Promise<RunSnapshot | null>;
   /** Whether `claim` would give a run to somebody new. */
-  hasWork(o: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean>;
+  hasDueRuns(options: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean>;
   /**
    * Applies changes under the owner's lease and returns the task ids of the admitted starts. `conflict` where the
    * lease is no longer the owner's; nothing is written then. An attempt ends once: repeating a commit whose answer was
    * lost changes nothing.
    */
   commit(
-    o: { run_id: string; owner: string; now: number; changes: RunChanges },
+    options: { run_id: string; owner: string; now: number; changes: RunChanges },
   ): Promise<{ admitted: string[] }>;
   /**
    * Reads a run and changes it in one transaction, without its lease: for what no driver does. A run that `plan` sets
@@ -239,13 +239,13 @@ export interface RunStore extends LineageOutbox, AcknowledgementStore {
    * throws, nothing is written. `not_found` where there is no such run.
    */
   revise(
-    o: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
+    options: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
   ): Promise<{ admitted: string[] }>;
   /**
    * Renews the run's lease, or with `attempt` that attempt's own, and records progress; says whether cancel was asked
    * for. `conflict` as above.
    */
-  heartbeat(o: {
+  heartbeat(options: {
     run_id: string;
     owner: string;
     now: number;
@@ -254,41 +254,43 @@ export interface RunStore extends LineageOutbox, AcknowledgementStore {
     attempt?: AttemptKey;
   }): Promise<{ cancel_requested: boolean }>;
   /** Gives the lease back; the run stays as it is. */
-  release(o: { run_id: string; owner: string }): Promise<void>;
+  release(options: { run_id: string; owner: string }): Promise<void>;
   /**
    * Keeps what a later attempt can go on from, and forgets what was lost before. `conflict` where the attempt is not
    * running, or no longer the owner's.
    */
-  saveCheckpoint(o: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void>;
-  checkpoint(o: { run_id: string; task_id: string }): Promise<Json>;
+  saveCheckpoint(options: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void>;
+  checkpoint(options: { run_id: string; task_id: string }): Promise<Json>;
   /** Asks whoever drives a run to cancel it; ends one that nobody drives. False where the run has ended. */
-  requestCancel(o: { run_id: string }): Promise<boolean>;
-  snapshot(o: { run_id: string }): Promise<RunSnapshot | null>;
+  requestCancel(options: { run_id: string }): Promise<boolean>;
+  snapshot(options: { run_id: string }): Promise<RunSnapshot | null>;
   /** Newest first. */
-  runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]>;
+  runs(options: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]>;
   /** A dag's runs that were created at `since` (ISO) or later, newest first, at most `limit`, with their tasks. */
-  history(o: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]>;
+  history(options: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]>;
   /** What one task left in those runs, newest first; runs in which it left null are passed over. */
-  outputs(o: { dag_id: string; task_id: string; since: string; limit: number }): Promise<TaskOutput[]>;
+  outputs(options: { dag_id: string; task_id: string; since: string; limit: number }): Promise<TaskOutput[]>;
   /** The newest logical date of a dag's scheduled runs, no later than `until`. */
-  lastScheduled(o: { dag_id: string; until: string }): Promise<string | null>;
+  lastScheduled(options: { dag_id: string; until: string }): Promise<string | null>;
   /** When a scheduler first saw a dag, in epoch milliseconds: `now`, where none has. Never later than `now`. */
-  firstSeen(o: { dag_id: string; now: number }): Promise<number>;
-  lineage(o: { run_id: string }): Promise<(LineageEntry & { task_id: string; attempt: number })[]>;
-  appendLogs(o: { run_id: string; lines: readonly LogLine[] }): Promise<void>;
-  logs(o: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number }): Promise<
+  firstSeen(options: { dag_id: string; now: number }): Promise<number>;
+  lineage(options: { run_id: string }): Promise<(LineageEntry & { task_id: string; attempt: number })[]>;
+  appendLogs(options: { run_id: string; lines: readonly LogLine[] }): Promise<void>;
+  logs(
+    options: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number },
+  ): Promise<
     (LogLine & { seq: number })[]
   >;
-  setPaused(o: { dag_id: string; paused: boolean }): Promise<void>;
+  setPaused(options: { dag_id: string; paused: boolean }): Promise<void>;
   paused(): Promise<string[]>;
   /**
    * Ends a session of the pages for every process on this store, until its cookie has run out at `until` (epoch milliseconds);
    * forgets those that have by `now`.
    */
-  endSession(o: { session_id: string; until: number; now: number }): Promise<void>;
-  isSessionEnded(o: { session_id: string }): Promise<boolean>;
+  endSession(options: { session_id: string; until: number; now: number }): Promise<void>;
+  isSessionEnded(options: { session_id: string }): Promise<boolean>;
   /** Takes or renews the one scheduler lease; false while another process holds it, by the rules of `claim`. */
-  lead(o: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean>;
+  lead(options: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean>;
   /** The newest scheduler heartbeat; null if there never was one. */
   leader(): Promise<{ owner: string; last_tick: string; lag_ms: number; live_until: string } | null>;
   /**
@@ -296,7 +298,7 @@ export interface RunStore extends LineageOutbox, AcknowledgementStore {
    * dag's newest scheduled run, which says up to when its schedule is done, and with `keep_unsent` the runs of which a
    * lineage sink has not heard all.
    */
-  prune(o: { before: string; keep_unsent?: boolean }): Promise<number>;
-  health(o?: HealthOptions): Promise<Health>;
+  prune(options: { before: string; keep_unsent?: boolean }): Promise<number>;
+  health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

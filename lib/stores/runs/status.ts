@@ -1,9 +1,9 @@
 import type { RunRecord, RunState } from "./port.ts";
 
-type Held = Pick<RunRecord, "state" | "trigger" | "lease_until">;
+type Leased = Pick<RunRecord, "state" | "trigger" | "lease_until">;
 
 /** Whether a run is in progress and no process works on it: its process died, and none has taken it up yet. */
-export function isInterrupted({ state, trigger, lease_until }: Held, now: number): boolean {
+export function isInterrupted({ state, trigger, lease_until }: Leased, now: number): boolean {
   return state === "running" && trigger !== "external" && lease_until < now;
 }
 
@@ -17,7 +17,7 @@ export function isSkipped({ state, error }: Pick<RunRecord, "state" | "error">):
  * others.
  */
 export function statusOf(
-  run: Held & Pick<RunRecord, "error">,
+  run: Leased & Pick<RunRecord, "error">,
   now: number,
 ): RunState | "skipped" | "interrupted" {
   if (isInterrupted(run, now)) return "interrupted";

@@ -48,21 +48,25 @@ export interface VectorStore {
    * Inserts or replaces by id; a row is `same` where all but the vector is. Throws `invalid` for a vector of another
    * dimension, with NaN, or whose norm is off 1 by more than 1e-3; nothing of that call is written then.
    */
-  upsert(o: { collection: Collection; rows: readonly VectorRow[] } & Abortable): Promise<WriteCounts>;
+  upsert(options: { collection: Collection; rows: readonly VectorRow[] } & Abortable): Promise<WriteCounts>;
   /** Content hashes of the ids that are there. */
-  hashes(o: { collection: Collection; ids: readonly string[] } & Abortable): Promise<Map<string, string>>;
+  hashes(
+    options: { collection: Collection; ids: readonly string[] } & Abortable,
+  ): Promise<Map<string, string>>;
   /** A vector for each content hash that some live row of this collection has; none that is damaged. */
   byHash(
-    o: { collection: Collection; hashes: readonly string[] } & Abortable,
+    options: { collection: Collection; hashes: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>>;
   /** Vectors of the ids that are there. */
-  get(o: { collection: Collection; ids: readonly string[] } & Abortable): Promise<Map<string, Float32Array>>;
+  get(
+    options: { collection: Collection; ids: readonly string[] } & Abortable,
+  ): Promise<Map<string, Float32Array>>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version; `exclude` are ids that
    * must not come back. A version that was not built is `not_found`, one whose index is damaged is `unavailable`; an
    * embedded store builds either from its rows.
    */
-  search(o: Search): Promise<Hit[]>;
+  search(options: Search): Promise<Hit[]>;
   /**
    * Builds the indexes of a data version beside those that serve. Repeating it replaces them. `log` gets a line about
    * what could not be used for it.
@@ -74,20 +78,20 @@ export interface VectorStore {
    */
   verify(o: { version: number } & Abortable): Promise<IndexFault[]>;
   /** Drops indexes of versions other than these. */
-  keep(o: { versions: readonly number[] } & Abortable): Promise<void>;
+  dropVersionsExcept(options: { versions: readonly number[] } & Abortable): Promise<void>;
   /** Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. */
-  faults(o: { limit: number } & Abortable): Promise<string[]>;
+  faults(options: { limit: number } & Abortable): Promise<string[]>;
   /** Removes the rows that {@link faults} names, all of them; returns how many went. */
-  dropFaults(o?: Abortable): Promise<number>;
+  dropFaults(options?: Abortable): Promise<number>;
   /** Removes what these users have in a collection other than `ids`, from built versions too; returns how many rows went. */
-  deleteExcept(o: DeleteExcept): Promise<number>;
-  deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number>;
-  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
-  counts(o?: Abortable): Promise<VectorCounts>;
+  deleteExcept(options: DeleteExcept): Promise<number>;
+  deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  counts(options?: Abortable): Promise<VectorCounts>;
   /** Whether a collection holds nothing: soon told, however much it holds. */
-  isEmpty(o: { collection: Collection } & Abortable): Promise<boolean>;
+  isEmpty(options: { collection: Collection } & Abortable): Promise<boolean>;
   /** Hash of all rows with their vectors, independent of order, rowids and index bytes. */
-  digest(o?: Abortable): Promise<string>;
+  digest(options?: Abortable): Promise<string>;
 }
 
 /** Whose rows of which collection go, and which of them stay. */
@@ -116,13 +120,13 @@ export interface VectorStores {
    * cannot be read is not among them: `log` gets a line about it that says what to do. That of the model that `of` gave
    * last is an error instead. `thorough` reads embedded vectors through.
    */
-  models(o?: { log?: (line: string) => void } & HealthOptions): Promise<ModelIdentity[]>;
+  models(options?: { log?: (line: string) => void } & HealthOptions): Promise<ModelIdentity[]>;
   /** One model's store, the same object each time. Nothing is made for it before its first write. */
-  of(o: { model: ModelIdentity } & Abortable): Promise<VectorStore>;
+  forModel(options: { model: ModelIdentity } & Abortable): Promise<VectorStore>;
   /** Removes all that there is of a model. Its store is then as one that nothing was written to. */
-  drop(o: { model: ModelIdentity } & Abortable): Promise<void>;
+  drop(options: { model: ModelIdentity } & Abortable): Promise<void>;
   /** Of the vectors that `of` gave last; of all vectors, if it gave none. */
-  health(o?: HealthOptions): Promise<Health>;
+  health(options?: HealthOptions): Promise<Health>;
   /** Closes every store that `of` gave. */
   close(): Promise<void>;
 }

@@ -1,13 +1,13 @@
 import { acknowledgedHow, type OpenAnomaly } from "../../../lib/monitoring/acknowledge.ts";
 import { type Anomaly, subjectName } from "../../../lib/monitoring/anomaly.ts";
-import type { Visit } from "../../http/page.ts";
+import type { PageRequest } from "../../http/page.ts";
 import { Action, Field } from "../../components/form.tsx";
 import { AcknowledgedBy, inUnit, isDaily, SeverityMark } from "../../components/anomaly_table.tsx";
 import { HistoryChart } from "./history_chart.tsx";
-import { Prose } from "../../components/inline_code.tsx";
+import { InlineCode } from "../../components/inline_code.tsx";
 import { Ago, Day, Time } from "../../components/time.tsx";
 
-type Shown = Pick<Visit, "session" | "now">;
+type Shown = Pick<PageRequest, "session" | "now">;
 
 /** One open anomaly: how severe, what to do, the figure against what was expected, and the history that shows it. */
 export function AnomalyCard(
@@ -22,7 +22,7 @@ export function AnomalyCard(
         <SeverityMark severity={severity} /> {subjectName(subject)} <code>{code}</code>
       </h3>
       <p>
-        <Prose text={text} />
+        <InlineCode text={text} />
       </p>
       <div class="evidence">
         <dl class="facts">

@@ -4,27 +4,27 @@ import { AnomalyCard } from "./anomaly_card.tsx";
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
 import { pageOf, Pages, withQuery } from "../../components/table.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
 import { watched } from "../../api/pipeline.ts";
-import { judged } from "./data.ts";
-import { keep } from "../../http/try_read.ts";
-import type { View, Visit } from "../../http/page.ts";
+import { withAcknowledged } from "./data.ts";
+import { cachedRead } from "../../http/try_read.ts";
+import type { PageRequest, View } from "../../http/page.ts";
 
 const PER_PAGE = 50;
-const MOST_PAGES = 100;
+const MAX_PAGES = 100;
 
 /** `GET /anomalies?severity=&page=`: what is not as it should be, what was not, and the history that shows it. */
-export async function anomalies(visit: Visit): Promise<View> {
+export async function anomalies(visit: PageRequest): Promise<View> {
   const { site, url } = visit;
   const look = () => findAnomalies(watched({ ...site, dags: [...site.dags.values()] }));
-  const found = await judged(site, keep(site, "anomalies", look));
+  const found = await withAcknowledged(site, cachedRead(site, "anomalies", look));
   const severity = SEVERITIES.find((each) => each === url.searchParams.get("severity")) ?? null;
   return {
     title: "Anomalies",
     body: found.value === null
       ? (
         <Section title="Open">
-          <Unread what="The run store" error={found.error} />
+          <StoreUnavailable what="The run store" error={found.error} />
         </Section>
       )
       : (
@@ -48,11 +48,11 @@ function Found(
     found: Anomalies;
     all: Anomalies;
     severity: Severity | null;
-    visit: Visit;
+    visit: PageRequest;
   },
 ) {
   const { url, now } = visit;
-  const page = pageOf(url, MOST_PAGES);
+  const page = pageOf(url, MAX_PAGES);
   const none = severity === null ? "No open anomalies." : `No open anomalies of severity ${severity}.`;
   return (
     <>
@@ -84,7 +84,7 @@ function Found(
           Runs that take or wait too long, a missing scheduler and stores that do not answer are shown only
           while they last.
         </p>
-        <Pages url={url} page={page} most={MOST_PAGES} more={past.length > page * PER_PAGE} />
+        <Pages url={url} page={page} most={MAX_PAGES} more={past.length > page * PER_PAGE} />
       </Section>
     </>
   );

@@ -1,6 +1,6 @@
 import type { LineageEntry, RunRecord, RunStore } from "../../../lib/stores/runs/port.ts";
 import type { GraphEdge, GraphNode } from "../../components/graph.tsx";
-import { figure } from "../../components/format_number.ts";
+import { formatNumber } from "../../components/format_number.ts";
 
 /** One reading or writing of a dataset by a task. */
 export interface DatasetUse extends LineageEntry {
@@ -86,7 +86,12 @@ export function datasetGraph(
   }
   for (const reader of new Set(all.filter(({ dataset }) => left.has(dataset)).map(taskOf))) {
     const more = `more ${reader}`;
-    nodes.set(more, { id: more, label: `${figure(left.size)} more sources`, round: true, look: "off" });
+    nodes.set(more, {
+      id: more,
+      label: `${formatNumber(left.size)} more sources`,
+      round: true,
+      look: "off",
+    });
     draw(more, reader);
   }
   for (const { from, to } of handed(uses)) {
@@ -96,7 +101,7 @@ export function datasetGraph(
 }
 
 /** Sources that are drawn; a folder may hold thousands. */
-const MOST_SOURCES = 4;
+const MAX_SOURCES = 4;
 
 /** What is read and never written, but for the newest. */
 function sourcesLeftOut(uses: readonly DatasetUse[]): ReadonlySet<string> {
@@ -104,7 +109,7 @@ function sourcesLeftOut(uses: readonly DatasetUse[]): ReadonlySet<string> {
     uses.filter(({ direction }) => direction === "output").map(({ dataset }) => dataset),
   );
   const sources = new Set(uses.map(({ dataset }) => dataset).filter((each) => !written.has(each)));
-  return new Set([...sources].slice(MOST_SOURCES));
+  return new Set([...sources].slice(MAX_SOURCES));
 }
 
 function taskOf({ dag_id, task_id }: DatasetUse): string {
@@ -114,7 +119,7 @@ function taskOf({ dag_id, task_id }: DatasetUse): string {
 function nodeOf({ dataset, name, namespace, rows }: DatasetUse, chosen: string | null): GraphNode {
   const look = dataset === chosen ? { look: "here" } : {};
   const store = namespace.replace(/:.*$/, "");
-  const note = rows === null || rows === 0 ? store : `${store}, ${figure(rows)} rows`;
+  const note = rows === null || rows === 0 ? store : `${store}, ${formatNumber(rows)} rows`;
   return { id: dataset, label: shortName(name), note, round: true, href: pathOf(dataset), ...look };
 }
 

@@ -3,19 +3,19 @@ import { datasetOf, DatasetTable, DatasetUses } from "./parts.tsx";
 import { datasetGraph, type DatasetUse, newestUses } from "./data.ts";
 import { Graph } from "../../components/graph.tsx";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
-import { figure } from "../../components/format_number.ts";
-import { countsOf, newestSurvey, type Surveyed } from "../row_counts.ts";
+import { formatNumber } from "../../components/format_number.ts";
+import { countsOf, newestRowCounts, type RowCounts } from "../row_counts.ts";
 import { span } from "../../components/time.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
-import { ask, type Asked, keep } from "../../http/try_read.ts";
-import type { View, Visit } from "../../http/page.ts";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
+import { cachedRead, type ReadResult, tryRead } from "../../http/try_read.ts";
+import type { PageRequest, View } from "../../http/page.ts";
 
 /** `GET /data?dataset=`: what is stored, which task reads and writes it, and of one dataset its newest uses. */
-export async function data({ site, url, now }: Visit): Promise<View> {
+export async function data({ site, url, now }: PageRequest): Promise<View> {
   const [uses, survey, refused] = await Promise.all([
-    keep(site, "uses", () => newestUses(site.runs, [...site.dags.keys()])),
-    newestSurvey(site, now),
-    ask(() => site.stores.documents.quarantined({ limit: 1, offset: 0 })),
+    cachedRead(site, "uses", () => newestUses(site.runs, [...site.dags.keys()])),
+    newestRowCounts(site, now),
+    tryRead(() => site.stores.documents.quarantined({ limit: 1, offset: 0 })),
   ]);
   const chosen = datasetOf(url);
   return {
@@ -29,7 +29,7 @@ export async function data({ site, url, now }: Visit): Promise<View> {
         <Lineage url={url} now={now} uses={uses} chosen={chosen} />
         <Section title="Quarantine">
           {refused.value === null
-            ? <Unread what="The documents store" error={refused.error} />
+            ? <StoreUnavailable what="The documents store" error={refused.error} />
             : <Refused any={refused.value.length > 0} />}
         </Section>
       </>
@@ -37,11 +37,11 @@ export async function data({ site, url, now }: Visit): Promise<View> {
   };
 }
 
-function Rows({ survey: { value, error }, now }: { survey: Asked<Surveyed | null>; now: number }) {
+function Rows({ survey: { value, error }, now }: { survey: ReadResult<RowCounts | null>; now: number }) {
   const newest = value?.surveys.at(-1);
   return (
     <Section title="Rows in the stores" aside={value && `counted ${span(now - Date.parse(value.at))} ago`}>
-      {error !== null && <Unread what="The run store" error={error} />}
+      {error !== null && <StoreUnavailable what="The run store" error={error} />}
       {error === null && newest === undefined && (
         <Empty>
           Nothing is counted yet: each run of <code>deno task pipeline</code> counts before it publishes.
@@ -63,7 +63,7 @@ function Rows({ survey: { value, error }, now }: { survey: Asked<Surveyed | null
 /** The stores whose rows the check counts. */
 const COUNTED = ["documents", "analytics", "vectors", "graph"] as const;
 
-function Counts({ store, surveys }: { store: string } & Pick<Surveyed, "surveys">) {
+function Counts({ store, surveys }: { store: string } & Pick<RowCounts, "surveys">) {
   const rows = countsOf(surveys.at(-1)!, store);
   if (rows.length === 0) return null;
   return (
@@ -73,7 +73,7 @@ function Counts({ store, surveys }: { store: string } & Pick<Surveyed, "surveys"
         {rows.map(([what, n]) => (
           <Figure
             name={what}
-            value={figure(n)}
+            value={formatNumber(n)}
             note={<Past what={what} store={store} surveys={surveys} />}
           />
         ))}
@@ -83,13 +83,13 @@ function Counts({ store, surveys }: { store: string } & Pick<Surveyed, "surveys"
 }
 
 /** How a count came to be; surveys of a Parley that did not count it are passed over. */
-function Past({ what, store, surveys }: { what: string; store: string } & Pick<Surveyed, "surveys">) {
+function Past({ what, store, surveys }: { what: string; store: string } & Pick<RowCounts, "surveys">) {
   const values = surveys.flatMap((survey) => new Map(countsOf(survey, store)).get(what) ?? []);
   if (values.length < 2) return "the first count";
   return (
     <Sparkline
       values={values}
-      label={`${what} in the last ${values.length} counts: ${values.map(figure).join(", ")}`}
+      label={`${what} in the last ${values.length} counts: ${values.map(formatNumber).join(", ")}`}
     />
   );
 }
@@ -98,14 +98,14 @@ function Lineage(
   { url, now, uses: { value, error }, chosen }: {
     url: URL;
     now: number;
-    uses: Asked<readonly DatasetUse[]>;
+    uses: ReadResult<readonly DatasetUse[]>;
     chosen: string | null;
   },
 ) {
   if (value === null) {
     return (
       <Section title="Lineage">
-        <Unread what="The run store" error={error} />
+        <StoreUnavailable what="The run store" error={error} />
       </Section>
     );
   }

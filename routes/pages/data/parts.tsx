@@ -1,13 +1,13 @@
 import { byDataset, type DatasetUse, pathOf, shortName } from "./data.ts";
 import { Empty, Section } from "../../components/layout.tsx";
-import { bytes, figure } from "../../components/format_number.ts";
+import { formatBytes, formatNumber } from "../../components/format_number.ts";
 import { type Column, Table, withQuery } from "../../components/table.tsx";
 import { Ago, whenColumn } from "../../components/time.tsx";
 
 /** Uses of one dataset that are shown. */
-const MOST_USES = 100;
+const MAX_USES = 100;
 /** Datasets that are listed, those used last. */
-const MOST_DATASETS = 200;
+const MAX_DATASETS = 200;
 
 /** The dataset that the address chooses, by namespace and name. */
 export function datasetOf(url: URL): string | null {
@@ -24,7 +24,7 @@ export function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: 
         caption="What the newest runs read and wrote. Choose one for its uses."
         url={url}
         columns={datasetColumns(now)}
-        rows={[...byDataset(uses.filter(({ passing }) => !passing)).values()].slice(0, MOST_DATASETS)}
+        rows={[...byDataset(uses.filter(({ passing }) => !passing)).values()].slice(0, MAX_DATASETS)}
         empty={null}
       />
     </Section>
@@ -68,7 +68,7 @@ function datasetColumns(now: number): Column<Uses>[] {
 }
 
 function said(n: number | null): string {
-  return n === null ? "–" : figure(n);
+  return n === null ? "–" : formatNumber(n);
 }
 
 /** The newest readings and writings of one dataset. */
@@ -100,7 +100,7 @@ export function DatasetUses(
               caption="Newest first."
               url={url}
               columns={useColumns(now)}
-              rows={mine.slice(0, MOST_USES)}
+              rows={mine.slice(0, MAX_USES)}
               empty={null}
             />
           </>
@@ -129,7 +129,7 @@ function useColumns(now: number): Column<DatasetUse>[] {
       key: "bytes",
       head: "Size",
       numeric: true,
-      cell: (use) => use.bytes === null ? "–" : bytes(use.bytes),
+      cell: (use) => use.bytes === null ? "–" : formatBytes(use.bytes),
       by: (use) => use.bytes,
     },
     {
@@ -141,7 +141,8 @@ function useColumns(now: number): Column<DatasetUse>[] {
     {
       key: "quality",
       head: "Checks",
-      cell: ({ quality }) => Object.entries(quality).map(([name, n]) => `${name} ${figure(n)}`).join(", "),
+      cell: ({ quality }) =>
+        Object.entries(quality).map(([name, n]) => `${name} ${formatNumber(n)}`).join(", "),
     },
     whenColumn(now),
   ];

@@ -9,38 +9,38 @@ import type {
 } from "../../../lib/stores/analytics/port.ts";
 
 /** Campaigns with most events that are read. */
-const MOST_CAMPAIGNS = 1_000;
-const MOST_STRATEGIES = 20;
+const MAX_CAMPAIGNS = 1_000;
+const MAX_STRATEGIES = 20;
 
 type Counts = Omit<CampaignEngagement, "campaign_id">;
 
 /** Counts with the rate of clicks among impressions; null where that says nothing. */
-export interface Rated extends Counts {
+export interface CampaignRate extends Counts {
   readonly rate: Rate | null;
 }
-export interface Engaged {
-  readonly days: readonly (EngagementDay & Rated)[];
+export interface EngagementData {
+  readonly days: readonly (EngagementDay & CampaignRate)[];
   /** With most events first. `campaign` is null for one that is gone. */
-  readonly campaigns: readonly (CampaignEngagement & Rated & { readonly campaign: Campaign | null })[];
+  readonly campaigns: readonly (CampaignEngagement & CampaignRate & { readonly campaign: Campaign | null })[];
   /** By intent, those of most impressions first; a campaign counts for each of its intents. */
-  readonly intents: readonly (Rated & { readonly intent: string; readonly campaigns: number })[];
+  readonly intents: readonly (CampaignRate & { readonly intent: string; readonly campaigns: number })[];
   /** With most events first; null for events that name no strategy. */
-  readonly strategies: readonly (StrategyEngagement & Rated)[];
+  readonly strategies: readonly (StrategyEngagement & CampaignRate)[];
   /** Whether there are more campaigns than were read. */
   readonly cut: boolean;
 }
 
 /** Engagement of the last `days` UTC days, today among them. */
-export async function readEngaged(
+export async function readEngagement(
   analytics: Pick<AnalyticsStore, "daily" | "byCampaign" | "byStrategy" | "campaigns">,
   { days, now }: { days: number; now: number },
-): Promise<Engaged> {
+): Promise<EngagementData> {
   const today = Math.floor(now / DAY_MS) * DAY_MS;
   const span = { since: iso(today - (days - 1) * DAY_MS), until: iso(today + DAY_MS) };
   const [daily, found, strategies] = await Promise.all([
     analytics.daily(span),
-    analytics.byCampaign({ ...span, limit: MOST_CAMPAIGNS }),
-    analytics.byStrategy({ ...span, limit: MOST_STRATEGIES }),
+    analytics.byCampaign({ ...span, limit: MAX_CAMPAIGNS }),
+    analytics.byStrategy({ ...span, limit: MAX_STRATEGIES }),
   ]);
   const rows = await analytics.campaigns({ campaign_ids: found.map(({ campaign_id }) => campaign_id) });
   const byId = new Map(rows.map((row) => [row.campaign_id, row]));
@@ -50,17 +50,17 @@ export async function readEngaged(
     campaigns,
     intents: byIntent(campaigns),
     strategies: strategies.map(rated),
-    cut: found.length === MOST_CAMPAIGNS,
+    cut: found.length === MAX_CAMPAIGNS,
   };
 }
 
 const NONE: Counts = Object.freeze({ impressions: 0, clicks: 0, conversions: 0, dismissals: 0 });
 
-export function allOf(counts: readonly Counts[]): Rated {
+export function allOf(counts: readonly Counts[]): CampaignRate {
   return rated(counts.reduce(plus, NONE));
 }
 
-function rated<Row extends Counts>(row: Row): Row & Rated {
+function rated<Row extends Counts>(row: Row): Row & CampaignRate {
   return { ...row, rate: wilson(row.clicks, row.impressions) };
 }
 
@@ -81,7 +81,7 @@ function everyDay(known: readonly EngagementDay[], today: number, days: number):
   });
 }
 
-function byIntent(campaigns: Engaged["campaigns"]): Engaged["intents"] {
+function byIntent(campaigns: EngagementData["campaigns"]): EngagementData["intents"] {
   const tallies = new Map<string, { campaigns: number; counts: Counts }>();
   for (const each of campaigns) {
     for (const intent of each.campaign?.intents ?? []) {

@@ -1,22 +1,26 @@
 import { iso } from "../../../lib/core/clock.ts";
 import { ParleyError } from "../../../lib/core/errors.ts";
 import { ByCampaign, ByDay, ByIntent, ByStrategy } from "./parts.tsx";
-import { allOf, type Engaged, readEngaged } from "./data.ts";
+import { allOf, type EngagementData, readEngagement } from "./data.ts";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
-import { figure, percent } from "../../components/format_number.ts";
+import { formatNumber, formatPercent } from "../../components/format_number.ts";
 import { withQuery } from "../../components/table.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
-import { type Asked, keep } from "../../http/try_read.ts";
-import type { View, Visit } from "../../http/page.ts";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
+import { cachedRead, type ReadResult } from "../../http/try_read.ts";
+import type { PageRequest, View } from "../../http/page.ts";
 
 const SPANS = [7, 30, 90, 365] as const;
 const DEFAULT_DAYS = 30;
 
 /** `GET /engagement?days=30`: what was shown, clicked, chosen and waved off, by day, campaign, intent and strategy. */
-export async function engagement({ site, url, now }: Visit): Promise<View> {
+export async function engagement({ site, url, now }: PageRequest): Promise<View> {
   const days = daysOf(url);
   const { analytics } = site.stores;
-  const engaged = await keep(site, `engagement ${days}`, () => readEngaged(analytics, { days, now }));
+  const engaged = await cachedRead(
+    site,
+    `engagement ${days}`,
+    () => readEngagement(analytics, { days, now }),
+  );
   return {
     title: "Engagement",
     body: (
@@ -48,11 +52,13 @@ function Spans({ url, days }: { url: URL; days: number }) {
   );
 }
 
-function Shown({ url, engaged: { value, error }, now }: { url: URL; engaged: Asked<Engaged>; now: number }) {
+function Shown(
+  { url, engaged: { value, error }, now }: { url: URL; engaged: ReadResult<EngagementData>; now: number },
+) {
   if (value === null) {
     return (
       <Section title="Engagement">
-        <Unread what="The analytics store" error={error} />
+        <StoreUnavailable what="The analytics store" error={error} />
       </Section>
     );
   }
@@ -61,17 +67,17 @@ function Shown({ url, engaged: { value, error }, now }: { url: URL; engaged: Ask
   return (
     <>
       <Figures>
-        <Figure name="Impressions" value={figure(all.impressions)} />
-        <Figure name="Clicks" value={figure(all.clicks)} />
+        <Figure name="Impressions" value={formatNumber(all.impressions)} />
+        <Figure name="Clicks" value={formatNumber(all.clicks)} />
         <Figure
           name="Click rate"
-          value={percent(all.rate?.value ?? null)}
+          value={formatPercent(all.rate?.value ?? null)}
           note={all.rate === null
             ? "more clicks than impressions"
-            : `${percent(all.rate.low)} – ${percent(all.rate.high)} at 95 %`}
+            : `${formatPercent(all.rate.low)} – ${formatPercent(all.rate.high)} at 95 %`}
         />
-        <Figure name="Conversions" value={figure(all.conversions)} />
-        <Figure name="Dismissals" value={figure(all.dismissals)} />
+        <Figure name="Conversions" value={formatNumber(all.conversions)} />
+        <Figure name="Dismissals" value={formatNumber(all.dismissals)} />
       </Figures>
       <ByDay url={url} days={value.days} />
       <ByCampaign url={url} engaged={value} />

@@ -1,18 +1,18 @@
 import { Bars } from "../../components/bars.tsx";
 import { LineChart } from "../../components/chart.tsx";
-import type { Engaged, Rated } from "./data.ts";
+import type { CampaignRate, EngagementData } from "./data.ts";
 import { Empty, Section } from "../../components/layout.tsx";
-import { figure, percent } from "../../components/format_number.ts";
+import { formatNumber, formatPercent } from "../../components/format_number.ts";
 import { type Column, Table } from "../../components/table.tsx";
 
 /** Bars that a chart has room for. */
-const MOST_BARS = 12;
+const MAX_BARS = 12;
 /** Rows of a table. */
-const MOST_ROWS = 200;
+const MAX_ROWS = 200;
 /** Fewer impressions leave an interval too wide to draw. */
 const ENOUGH = 20;
 
-export function ByDay({ url, days }: { url: URL; days: Engaged["days"] }) {
+export function ByDay({ url, days }: { url: URL; days: EngagementData["days"] }) {
   const series = (name: string, key: "impressions" | "clicks" | "conversions" | "dismissals") => ({
     name,
     points: days.map((day) => ({ x: Date.parse(day.day), y: day[key] })),
@@ -27,7 +27,7 @@ export function ByDay({ url, days }: { url: URL; days: Engaged["days"] }) {
         <LineChart
           title="Click rate, with 95 % intervals"
           series={[{ name: "click rate", points: rates }]}
-          format={percent}
+          format={formatPercent}
         />
         <LineChart
           title="Clicks, conversions, dismissals"
@@ -51,7 +51,7 @@ export function ByDay({ url, days }: { url: URL; days: Engaged["days"] }) {
               cell: ({ day }) => <span class="nowrap">{day}</span>,
               by: ({ day }) => day,
             },
-            ...counts<Engaged["days"][number]>(),
+            ...counts<EngagementData["days"][number]>(),
           ]}
           rows={days.toReversed()}
           empty={null}
@@ -61,8 +61,9 @@ export function ByDay({ url, days }: { url: URL; days: Engaged["days"] }) {
   );
 }
 
-export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; engaged: Engaged }) {
-  const name = ({ campaign, campaign_id }: Engaged["campaigns"][number]) => campaign?.title ?? campaign_id;
+export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; engaged: EngagementData }) {
+  const name = ({ campaign, campaign_id }: EngagementData["campaigns"][number]) =>
+    campaign?.title ?? campaign_id;
   return (
     <Section title="By campaign" aside={cut ? "the 1,000 with most events" : ""}>
       <Rates
@@ -72,8 +73,8 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
       <div class="bounded">
         <Table
           id="campaigns"
-          caption={campaigns.length > MOST_ROWS
-            ? `The ${MOST_ROWS} with most events. Sorting holds within them.`
+          caption={campaigns.length > MAX_ROWS
+            ? `The ${MAX_ROWS} with most events. Sorting holds within them.`
             : "Those with most events first."}
           url={url}
           columns={[
@@ -93,9 +94,9 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
               cell: ({ campaign }) => campaign?.status ?? "gone",
               by: ({ campaign }) => campaign?.status ?? null,
             },
-            ...counts<Engaged["campaigns"][number]>(),
+            ...counts<EngagementData["campaigns"][number]>(),
           ]}
-          rows={campaigns.slice(0, MOST_ROWS)}
+          rows={campaigns.slice(0, MAX_ROWS)}
           empty={<Empty>No campaign had an event.</Empty>}
         />
       </div>
@@ -103,7 +104,7 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
   );
 }
 
-export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: Engaged }) {
+export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: EngagementData }) {
   return (
     <Section title="By intent" aside="a campaign counts for each of its intents">
       <Rates
@@ -120,12 +121,12 @@ export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: Eng
             key: "campaigns",
             head: "Campaigns",
             numeric: true,
-            cell: ({ campaigns }) => figure(campaigns),
+            cell: ({ campaigns }) => formatNumber(campaigns),
             by: ({ campaigns }) => campaigns,
           },
-          ...counts<Engaged["intents"][number]>(),
+          ...counts<EngagementData["intents"][number]>(),
         ]}
-        rows={intents.slice(0, MOST_ROWS)}
+        rows={intents.slice(0, MAX_ROWS)}
         empty={
           <Empty>
             No campaign that had an event names intents; the field <code>intents</code> of a campaign does.
@@ -136,7 +137,7 @@ export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: Eng
   );
 }
 
-export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged: Engaged }) {
+export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged: EngagementData }) {
   const told = strategies.some(({ strategy }) => strategy !== null);
   return (
     <Section title="By strategy" aside="as events name it">
@@ -153,7 +154,7 @@ export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged
                 cell: ({ strategy }) => strategy ?? <span class="muted">not named</span>,
                 by: ({ strategy }) => strategy,
               },
-              ...counts<Engaged["strategies"][number]>(),
+              ...counts<EngagementData["strategies"][number]>(),
             ]}
             rows={strategies}
             empty={null}
@@ -170,9 +171,11 @@ export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged
   );
 }
 
-function Rates({ title, rows }: { title: string; rows: readonly (Rated & { readonly name: string })[] }) {
+function Rates(
+  { title, rows }: { title: string; rows: readonly (CampaignRate & { readonly name: string })[] },
+) {
   const bars = rows.filter(({ impressions }) => impressions >= ENOUGH)
-    .toSorted((a, b) => b.impressions - a.impressions).slice(0, MOST_BARS)
+    .toSorted((a, b) => b.impressions - a.impressions).slice(0, MAX_BARS)
     .flatMap(({ name, rate }) => rate === null ? [] : [{ name, ...rate }])
     .sort((a, b) => b.value - a.value);
   if (bars.length === 0) return null;
@@ -187,17 +190,17 @@ function Rates({ title, rows }: { title: string; rows: readonly (Rated & { reado
             from: 0,
             to: value / most,
             series: 1,
-            title: `95 % interval ${percent(low)} – ${percent(high)}`,
+            title: `95 % interval ${formatPercent(low)} – ${formatPercent(high)}`,
           }],
           whisker: [low / most, high / most],
-          value: percent(value),
+          value: formatPercent(value),
         }))}
       />
     </figure>
   );
 }
 
-function counts<Row extends Rated>(): Column<Row>[] {
+function counts<Row extends CampaignRate>(): Column<Row>[] {
   const column = (
     key: "impressions" | "clicks" | "conversions" | "dismissals",
     head: string,
@@ -205,7 +208,7 @@ function counts<Row extends Rated>(): Column<Row>[] {
     key,
     head,
     numeric: true,
-    cell: (row) => figure(row[key]),
+    cell: (row) => formatNumber(row[key]),
     by: (row) => row[key],
   });
   return [
@@ -215,14 +218,14 @@ function counts<Row extends Rated>(): Column<Row>[] {
       key: "rate",
       head: "Click rate",
       numeric: true,
-      cell: ({ rate }) => percent(rate?.value ?? null),
+      cell: ({ rate }) => formatPercent(rate?.value ?? null),
       by: ({ rate }) => rate?.value ?? null,
     },
     {
       key: "interval",
       head: "95 % interval",
       numeric: true,
-      cell: ({ rate }) => rate === null ? "–" : `${percent(rate.low)} – ${percent(rate.high)}`,
+      cell: ({ rate }) => rate === null ? "–" : `${formatPercent(rate.low)} – ${formatPercent(rate.high)}`,
       by: ({ rate }) => rate?.low ?? null,
     },
     column("conversions", "Conversions"),

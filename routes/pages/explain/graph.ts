@@ -25,7 +25,13 @@ export function explainGraph(
   const edges: GraphEdge[] = [];
   const conversations = nearestTo(items.map(({ campaign_id }) => campaign_id), provenance);
   const intents = provenance.intents.slice(0, MAX.intents).map(({ intent }) => intent);
-  nodes.set("asking", { id: "asking", label: answer.user_id, note: "asks", round: true, look: "here" });
+  nodes.set("asking", {
+    id: "asking",
+    label: answer.user_id,
+    note: "asks",
+    round: true,
+    look: "here",
+  });
   for (const { campaign_id, title } of items) {
     const target = { id: `campaign ${campaign_id}`, label: title, note: campaign_id, look: "good" };
     const link = (node: GraphNode) => {

@@ -6,10 +6,10 @@ import {
   type Sources as Weights,
 } from "../../../lib/recommend/answer.ts";
 import { contribution } from "../../../lib/recommend/score.ts";
-import type { Visit } from "../../http/page.ts";
-import { Bars, type Part } from "../../components/bars.tsx";
+import type { PageRequest } from "../../http/page.ts";
+import { type BarPart, Bars } from "../../components/bars.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
-import { percent } from "../../components/format_number.ts";
+import { formatPercent } from "../../components/format_number.ts";
 import { type Column, Table } from "../../components/table.tsx";
 
 export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
@@ -35,7 +35,7 @@ interface Placed {
 }
 
 /** The items in the answer's order, each with its reasons and what each source gives it. */
-export function Items({ visit, answer }: { visit: Visit; answer: Answer }) {
+export function Items({ visit, answer }: { visit: PageRequest; answer: Answer }) {
   const api = `/recommendations/${encodeURIComponent(answer.user_id)}`;
   const aside = (
     <span>
@@ -103,7 +103,7 @@ const COLUMNS: readonly Column<Placed>[] = [
     key: "fatigue",
     head: "Fatigue",
     numeric: true,
-    cell: ({ item }) => item.fatigue === 0 ? "–" : `−${percent(item.fatigue)}`,
+    cell: ({ item }) => item.fatigue === 0 ? "–" : `−${formatPercent(item.fatigue)}`,
     by: ({ item }) => item.fatigue,
   },
 ];
@@ -122,7 +122,7 @@ export function Sources({ weights, items }: { weights: Weights; items: readonly 
                 <svg viewBox="0 0 12 12" class="swatch" aria-hidden="true">
                   <rect class="bar" width="12" height="12" rx="2" />
                 </svg>
-                {SOURCE_NAMES[source]}, weight {percent(weights[source])}
+                {SOURCE_NAMES[source]}, weight {formatPercent(weights[source])}
               </li>
             ))}
           </ul>
@@ -139,7 +139,7 @@ export function Sources({ weights, items }: { weights: Weights; items: readonly 
   );
 }
 
-function partsOf({ sources, score }: Item, weights: Weights, most: number): Part[] {
+function partsOf({ sources, score }: Item, weights: Weights, most: number): BarPart[] {
   const adds = SOURCES.map((source) => contribution(source, sources, weights));
   const total = adds.reduce((sum, value) => sum + value, 0);
   if (total === 0) return [];
@@ -150,8 +150,8 @@ function partsOf({ sources, score }: Item, weights: Weights, most: number): Part
     const part = {
       from,
       to,
-      series: i + 1 as Part["series"],
-      title: `${SOURCE_NAMES[source]} ${percent(share)}`,
+      series: i + 1 as BarPart["series"],
+      title: `${SOURCE_NAMES[source]} ${formatPercent(share)}`,
     };
     from = to;
     return part;

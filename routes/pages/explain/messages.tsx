@@ -1,25 +1,25 @@
 import type { Message } from "../../../lib/core/types.ts";
-import { ask, type Asked } from "../../http/try_read.ts";
-import type { Visit } from "../../http/page.ts";
+import { type ReadResult, tryRead } from "../../http/try_read.ts";
+import type { PageRequest } from "../../http/page.ts";
 import { allows } from "../../../lib/core/types.ts";
 import { Empty, Section } from "../../components/layout.tsx";
 import { Time } from "../../components/time.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
 
 /** Messages read, which bounds the time of the page, and of those the newest that are shown. */
 const MOST = Object.freeze({ read: 2_000, shown: 10 });
 
 /** What the user said: personal, so for those with the scope `admin` alone, and null for others. Nothing of it is logged. */
 export async function readMessages(
-  { site, session }: Visit,
+  { site, session }: PageRequest,
   user_id: string,
-): Promise<Asked<Message[]> | null> {
+): Promise<ReadResult<Message[]> | null> {
   if (!allows(session.scopes, "admin")) return null;
   const { documents } = site.stores;
-  return await ask(() => documents.page({ after: null, limit: MOST.read, user_ids: [user_id] }));
+  return await tryRead(() => documents.page({ after: null, limit: MOST.read, user_ids: [user_id] }));
 }
 
-export function Messages({ messages }: { messages: Asked<Message[]> | null }) {
+export function Messages({ messages }: { messages: ReadResult<Message[]> | null }) {
   return (
     <Section title="What the user said" aside="the newest messages">
       {messages !== null ? <Said messages={messages} /> : (
@@ -31,8 +31,8 @@ export function Messages({ messages }: { messages: Asked<Message[]> | null }) {
   );
 }
 
-function Said({ messages: { value, error } }: { messages: Asked<Message[]> }) {
-  if (value === null) return <Unread what="The documents store" error={error} />;
+function Said({ messages: { value, error } }: { messages: ReadResult<Message[]> }) {
+  if (value === null) return <StoreUnavailable what="The documents store" error={error} />;
   if (value.length === 0) return <Empty>Nothing: no message of this user is stored.</Empty>;
   return (
     <>

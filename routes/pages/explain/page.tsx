@@ -1,22 +1,22 @@
 import { sentence } from "../../../lib/core/text.ts";
 import { causeOf, ParleyError } from "../../../lib/core/errors.ts";
 import type { Explained } from "../../../lib/recommend/recommender.ts";
-import { readId } from "../../../lib/schema/ids.ts";
-import { HowMade } from "./provenance.tsx";
+import { parseId } from "../../../lib/schema/ids.ts";
+import { HowComputed } from "./provenance.tsx";
 import { Items, SOURCE_NAMES, Sources } from "./items.tsx";
 import type { Message } from "../../../lib/core/types.ts";
 import { Messages, readMessages } from "./messages.tsx";
 import { Timings } from "./timings.tsx";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
-import { readSuppressed, type SuppressedCampaigns } from "./suppressed.tsx";
-import type { Asked } from "../../http/try_read.ts";
-import type { View, Visit } from "../../http/page.ts";
+import { readSuppressedCampaigns, type SuppressedCampaigns } from "./suppressed.tsx";
+import type { ReadResult } from "../../http/try_read.ts";
+import type { PageRequest, View } from "../../http/page.ts";
 
 const DEFAULT_K = 10;
 const MAX_ID = 256;
 
 /** What the form asks for. Ids are as the API takes them; `user_id` is "" where none is asked for. */
-interface Wish {
+interface ExplainQuery {
   readonly user_id: string;
   readonly k: number;
   /** What is wrong with it; null where nothing is. */
@@ -27,14 +27,14 @@ interface Wish {
  * `GET /explain?user_id=&k=`: the answer that the API gives this user now, computed now, and what led to it. The user's own
  * words only to those with the scope `admin`.
  */
-export async function explain(visit: Visit): Promise<View> {
-  const wish = wishOf(visit.url);
-  const asked = wish.user_id === "" || wish.wrong !== null ? null : await explained(visit, wish);
+export async function explain(visit: PageRequest): Promise<View> {
+  const wish = queryOf(visit.url);
+  const asked = wish.user_id === "" || wish.wrong !== null ? null : await readExplained(visit, wish);
   return {
     title: "Explain",
     body: (
       <>
-        <Wished wish={wish} />
+        <QueryForm wish={wish} />
         {wish.user_id === "" && (
           <Section title="An answer">
             <Empty>
@@ -44,17 +44,17 @@ export async function explain(visit: Visit): Promise<View> {
           </Section>
         )}
         {asked instanceof ParleyError && <p class="warning" role="note">{sentence(asked.message)}</p>}
-        {asked !== null && !(asked instanceof ParleyError) && <Whole visit={visit} {...asked} />}
+        {asked !== null && !(asked instanceof ParleyError) && <ExplainedAnswer visit={visit} {...asked} />}
       </>
     ),
   };
 }
 
-function wishOf(url: URL): Wish {
+function queryOf(url: URL): ExplainQuery {
   const given = url.searchParams.get("user_id") ?? "";
   const k = Number(url.searchParams.get("k") || DEFAULT_K);
   try {
-    const user_id = given.trim() === "" ? "" : readId("the id", given);
+    const user_id = given.trim() === "" ? "" : parseId("the id", given);
     const good = Number.isInteger(k) && k >= 1 && k <= 100;
     return {
       user_id,
@@ -68,21 +68,24 @@ function wishOf(url: URL): Wish {
 }
 
 /** All that the page shows of an answer. */
-interface Shown {
+interface ExplainData {
   readonly explained: Explained;
   readonly suppressed: SuppressedCampaigns;
-  readonly messages: Asked<Message[]> | null;
+  readonly messages: ReadResult<Message[]> | null;
 }
 
 /** Before the first publish there is nothing to explain, and the sentence says so. */
-async function explained(visit: Visit, { user_id, k }: Wish): Promise<Shown | ParleyError> {
+async function readExplained(
+  visit: PageRequest,
+  { user_id, k }: ExplainQuery,
+): Promise<ExplainData | ParleyError> {
   const { site } = visit;
   try {
     const [explained, messages] = await Promise.all([
       site.recommender.explain({ user_id, k }),
       readMessages(visit, user_id),
     ]);
-    const suppressed = await readSuppressed(site, explained.provenance?.suppressed ?? []);
+    const suppressed = await readSuppressedCampaigns(site, explained.provenance?.suppressed ?? []);
     return { explained, messages, suppressed };
   } catch (error) {
     if (error instanceof ParleyError) return error;
@@ -90,7 +93,7 @@ async function explained(visit: Visit, { user_id, k }: Wish): Promise<Shown | Pa
   }
 }
 
-function Wished({ wish: { user_id, k, wrong } }: { wish: Wish }) {
+function QueryForm({ wish: { user_id, k, wrong } }: { wish: ExplainQuery }) {
   return (
     <form method="get" action="/explain" class="filters" role="search">
       <div class="field wide">
@@ -107,7 +110,9 @@ function Wished({ wish: { user_id, k, wrong } }: { wish: Wish }) {
   );
 }
 
-function Whole({ visit, explained, suppressed, messages }: Shown & { visit: Visit }) {
+function ExplainedAnswer(
+  { visit, explained, suppressed, messages }: ExplainData & { visit: PageRequest },
+) {
   const { answer, provenance, published } = explained;
   return (
     <>
@@ -138,7 +143,7 @@ function Whole({ visit, explained, suppressed, messages }: Shown & { visit: Visi
       {provenance !== null && (
         <>
           <Sources weights={provenance.weights} items={answer.items} />
-          <HowMade visit={visit} answer={answer} provenance={provenance} suppressed={suppressed} />
+          <HowComputed visit={visit} answer={answer} provenance={provenance} suppressed={suppressed} />
         </>
       )}
       <Timings steps={explained.steps} />

@@ -4,19 +4,19 @@ import type { Neighbour } from "../../../lib/recommend/candidates/similar_conver
 import type { Provenance } from "../../../lib/recommend/recommend.ts";
 import type { Engagement } from "../../../lib/stores/analytics/port.ts";
 import type { IntentCount } from "../../../lib/stores/documents/port.ts";
-import type { Visit } from "../../http/page.ts";
+import type { PageRequest } from "../../http/page.ts";
 import { explainGraph } from "./graph.ts";
 import { Graph } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
-import { percent } from "../../components/format_number.ts";
+import { formatPercent } from "../../components/format_number.ts";
 import { Suppressed, type SuppressedCampaigns } from "./suppressed.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago } from "../../components/time.tsx";
 
 /** What the answer was computed from: a small graph, similar conversations, the user's engagement and intents, and what is left out. */
-export function HowMade(
+export function HowComputed(
   { visit, answer, provenance, suppressed }: {
-    visit: Visit;
+    visit: PageRequest;
     answer: Answer;
     provenance: Provenance;
     suppressed: SuppressedCampaigns;
@@ -88,7 +88,7 @@ export function HowMade(
 
 function Neighbours(
   { visit, empty, ...table }: {
-    visit: Visit;
+    visit: PageRequest;
     id: string;
     caption: string;
     rows: readonly Neighbour[];
@@ -166,7 +166,7 @@ function intentColumns({ intents, targets }: Provenance, now: number): Column<In
       key: "share",
       head: "Counts for",
       numeric: true,
-      cell: ({ intent }) => percent(shares.get(intent) ?? null),
+      cell: ({ intent }) => formatPercent(shares.get(intent) ?? null),
       by: ({ intent }) => shares.get(intent) ?? null,
     },
     countColumn("campaigns", "Campaigns", ({ intent }) => answering(intent)),

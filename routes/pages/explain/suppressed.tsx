@@ -1,26 +1,26 @@
 import { counted } from "../../../lib/core/text.ts";
 import type { Campaign } from "../../../lib/core/types.ts";
 import type { SuppressedCampaign } from "../../../lib/recommend/suppressed.ts";
-import { ask, type Asked } from "../../http/try_read.ts";
-import type { Site } from "../../http/page.ts";
+import { type ReadResult, tryRead } from "../../http/try_read.ts";
+import type { PageContext } from "../../http/page.ts";
 import { Empty, Section } from "../../components/layout.tsx";
 import { Ago } from "../../components/time.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
 
 /** Campaigns named; the rest are counted. */
 const MAX_NAMED = 50;
 
 export interface SuppressedCampaigns {
   readonly rows: readonly SuppressedCampaign[];
-  readonly campaigns: Asked<Campaign[]>;
+  readonly campaigns: ReadResult<Campaign[]>;
 }
 
-export async function readSuppressed(
-  { stores }: Site,
+export async function readSuppressedCampaigns(
+  { stores }: PageContext,
   rows: readonly SuppressedCampaign[],
 ): Promise<SuppressedCampaigns> {
   const campaign_ids = rows.slice(0, MAX_NAMED).map(({ campaign_id }) => campaign_id);
-  return { rows, campaigns: await ask(() => stores.analytics.campaigns({ campaign_ids })) };
+  return { rows, campaigns: await tryRead(() => stores.analytics.campaigns({ campaign_ids })) };
 }
 
 const BY: Readonly<Record<SuppressedCampaign["by"], string>> = {
@@ -36,7 +36,7 @@ export function Suppressed(
   const titles = new Map(value?.map((each) => [each.campaign_id, each.title]));
   return (
     <Section title="Left out" aside="dismissed, chosen already, or known">
-      {error !== null && <Unread what="The analytics store" error={error} />}
+      {error !== null && <StoreUnavailable what="The analytics store" error={error} />}
       {rows.length === 0 && <Empty>Nothing: no campaign is left out for what this user did.</Empty>}
       <ul class="plain">
         {rows.slice(0, MAX_NAMED).map(({ campaign_id, by, until }) => (

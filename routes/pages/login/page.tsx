@@ -1,10 +1,10 @@
 import { sleep } from "../../../lib/core/abort.ts";
 import { allows } from "../../../lib/core/types.ts";
 import { Field } from "../../components/form.tsx";
-import { field, redirect, type View, type Visit } from "../../http/page.ts";
+import { field, type PageRequest, redirect, type View } from "../../http/page.ts";
 
 /** `GET /login`: asks for an API key. */
-export function login(visit: Visit): View | Response {
+export function login(visit: PageRequest): View | Response {
   const to = ours(visit.url.searchParams.get("to"));
   if (allows(visit.session.scopes, "read")) return redirect(to);
   return form(to, null);
@@ -54,7 +54,7 @@ const WRONG_MS = 1_000;
  * `POST /login`: a key for a session. A wrong key is told nothing more, and late. Nobody is locked out: addresses are
  * shared behind a proxy, and what keeps guesses out is the length of the keys.
  */
-export async function logIn(visit: Visit): Promise<View | Response> {
+export async function logIn(visit: PageRequest): Promise<View | Response> {
   const to = ours(field(visit, "to"));
   if (await visit.sessions.start(visit.context, field(visit, "key"))) return visit.context.redirect(to, 303);
   await sleep(WRONG_MS, visit.site.closing);
@@ -62,7 +62,7 @@ export async function logIn(visit: Visit): Promise<View | Response> {
 }
 
 /** `POST /logout`. */
-export async function logOut(visit: Visit): Promise<Response> {
+export async function logOut(visit: PageRequest): Promise<Response> {
   await visit.sessions.end(visit.context);
   return visit.context.redirect("/login", 303);
 }

@@ -1,17 +1,17 @@
 import type { AnalyticsStore, EngagementDay } from "../../../lib/stores/analytics/port.ts";
 import { DAY_MS, iso } from "../../../lib/core/clock.ts";
-import type { Asked } from "../../http/try_read.ts";
+import type { ReadResult } from "../../http/try_read.ts";
 import { LineChart } from "../../components/chart.tsx";
 import { Empty, Figure, Section } from "../../components/layout.tsx";
-import { glance, percent } from "../../components/format_number.ts";
-import { Unread } from "../../components/store_unavailable.tsx";
+import { formatCompact, formatPercent } from "../../components/format_number.ts";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
 
 export interface Weeks {
   /** The last four weeks, a day each, also those on which nothing happened. */
   readonly days: readonly EngagementDay[];
 }
 
-type Measure = "impressions" | "clicks" | "conversions" | "dismissals";
+type EngagementMeasure = "impressions" | "clicks" | "conversions" | "dismissals";
 
 /** Engagement by day, up to and with today in UTC. */
 export async function weeks(analytics: Pick<AnalyticsStore, "daily">, now: number): Promise<Weeks> {
@@ -26,41 +26,45 @@ export async function weeks(analytics: Pick<AnalyticsStore, "daily">, now: numbe
 }
 
 /** This week, the last seven days, against the seven before. */
-export function WeekFigures({ week: { value } }: { week: Asked<Weeks> }) {
+export function WeekFigures({ week: { value } }: { week: ReadResult<Weeks> }) {
   if (value === null) return null;
   const [before, now] = [value.days.slice(-14, -7), value.days.slice(-7)];
-  const sum = (days: readonly EngagementDay[], key: Measure) =>
+  const sum = (days: readonly EngagementDay[], key: EngagementMeasure) =>
     days.reduce((total, day) => total + day[key], 0);
   const rate = (days: readonly EngagementDay[]) => sum(days, "clicks") / sum(days, "impressions");
   return (
     <>
       <Figure
         name="Shown this week"
-        value={glance(sum(now, "impressions"))}
-        note={`${glance(sum(before, "impressions"))} the week before`}
+        value={formatCompact(sum(now, "impressions"))}
+        note={`${formatCompact(sum(before, "impressions"))} the week before`}
       />
-      <Figure name="Clicked" value={percent(rate(now))} note={`${percent(rate(before))} the week before`} />
+      <Figure
+        name="Clicked"
+        value={formatPercent(rate(now))}
+        note={`${formatPercent(rate(before))} the week before`}
+      />
       <Figure
         name="Conversions"
-        value={glance(sum(now, "conversions"))}
-        note={`${glance(sum(before, "conversions"))} the week before`}
+        value={formatCompact(sum(now, "conversions"))}
+        note={`${formatCompact(sum(before, "conversions"))} the week before`}
       />
     </>
   );
 }
 
-export function WeekCharts({ week }: { week: Asked<Weeks> }) {
+export function WeekCharts({ week }: { week: ReadResult<Weeks> }) {
   return (
     <Section id="engagement" title="Engagement of four weeks" aside="by day in UTC; today is not over">
       {week.value === null
-        ? <Unread what="The analytics store" error={week.error} />
+        ? <StoreUnavailable what="The analytics store" error={week.error} />
         : <Charts days={week.value.days} />}
     </Section>
   );
 }
 
 function Charts({ days }: Weeks) {
-  const series = (name: string, key: Measure) => ({
+  const series = (name: string, key: EngagementMeasure) => ({
     name,
     points: days.map((day) => ({ x: Date.parse(day.day), y: day[key] })),
   });

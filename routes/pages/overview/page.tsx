@@ -6,24 +6,24 @@ import {
   pipelineRunSummary,
   type PipelineSummary,
 } from "../../../lib/monitoring/pipeline_run_summary.ts";
-import { LOOK_BACK_DAYS, readOnce } from "../../../lib/monitoring/run_history.ts";
+import { cacheHistory, LOOK_BACK_DAYS } from "../../../lib/monitoring/run_history.ts";
 import type { RunRecord, RunStore } from "../../../lib/stores/runs/port.ts";
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
 import { WeekCharts, WeekFigures, type Weeks, weeks } from "./engagement_week.tsx";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
-import { percent } from "../../components/format_number.ts";
-import { Recent } from "../../components/recent_runs.tsx";
+import { formatPercent } from "../../components/format_number.ts";
+import { RecentRuns } from "../../components/recent_runs.tsx";
 import { AnswerCharts, AnswerFigures } from "../../components/serving_now.tsx";
 import { State } from "../../components/state.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago, duration, span } from "../../components/time.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
 import { StatusBanner } from "./status_banner.tsx";
 import { watched } from "../../api/pipeline.ts";
-import { judged } from "../anomalies/data.ts";
-import { type Asked, keep } from "../../http/try_read.ts";
+import { withAcknowledged } from "../anomalies/data.ts";
+import { cachedRead, type ReadResult } from "../../http/try_read.ts";
 import { live } from "../../http/live.ts";
-import type { Site, View, Visit } from "../../http/page.ts";
+import type { PageContext, PageRequest, View } from "../../http/page.ts";
 
 /** Runs of each dag that are shown beside its last one. */
 const RECENT = 7;
@@ -31,37 +31,40 @@ const RECENT = 7;
 type Runs = ReadonlyMap<string, readonly RunRecord[]>;
 
 /** All that the page shows, as asked at one moment. */
-interface Seen {
+interface OverviewData {
   readonly url: URL;
   readonly now: number;
-  readonly recent: Asked<Runs>;
-  readonly anomalies: Asked<Anomalies>;
-  readonly summary: Asked<PipelineSummary>;
-  readonly week: Asked<Weeks>;
+  readonly recent: ReadResult<Runs>;
+  readonly anomalies: ReadResult<Anomalies>;
+  readonly summary: ReadResult<PipelineSummary>;
+  readonly week: ReadResult<Weeks>;
   readonly minutes: readonly ServingSpan[];
 }
 
 /** How old what is made of the whole history may be while no run begins, ends or is made. */
-const SETTLED_MS = 15_000;
+const HISTORY_TTL_MS = 15_000;
 
-async function seen(site: Site, url: URL): Promise<Seen> {
+async function readOverview(site: PageContext, url: URL): Promise<OverviewData> {
   const { analytics } = site.stores;
   const now = site.clock.now();
   const minutes = site.metrics.window.minutes(now);
-  const runs = readOnce(site.stores.runs, iso(now - LOOK_BACK_DAYS * DAY_MS));
+  const runs = cacheHistory(site.stores.runs, iso(now - LOOK_BACK_DAYS * DAY_MS));
   const dags = [...site.dags.values()];
-  const recent = await keep(site, "recent", () => newest(site.runs, [...site.dags.keys()]));
+  const recent = await cachedRead(site, "recent", () => newest(site.runs, [...site.dags.keys()]));
   const states = [...recent.value?.values() ?? []].flat().map(({ run_id, state }) => [run_id, state]);
-  const settled = { ms: SETTLED_MS, of: JSON.stringify(states) };
+  const settled = { ms: HISTORY_TTL_MS, of: JSON.stringify(states) };
   const [anomalies, summary, week] = await Promise.all([
-    judged(site, keep(site, "open", () => findAnomalies({ ...watched({ ...site, dags }), runs }), settled)),
-    keep(
+    withAcknowledged(
+      site,
+      cachedRead(site, "open", () => findAnomalies({ ...watched({ ...site, dags }), runs }), settled),
+    ),
+    cachedRead(
       site,
       "week",
       () => pipelineRunSummary({ runs, analytics, dags, clock: site.clock, days: 7 }),
       settled,
     ),
-    keep(site, "engagement", () => weeks(analytics, now), settled),
+    cachedRead(site, "engagement", () => weeks(analytics, now), settled),
   ]);
   return { url, now, recent, anomalies, summary, week, minutes };
 }
@@ -73,15 +76,15 @@ async function newest(runs: Pick<RunStore, "runs">, dag_ids: readonly string[]):
 }
 
 /** `GET /` for a browser: whether everything is fine, what to do where it is not, and the figures behind that. */
-export async function overview({ site, url }: Visit): Promise<View> {
-  const at = await seen(site, url);
+export async function overview({ site, url }: PageRequest): Promise<View> {
+  const at = await readOverview(site, url);
   return {
     title: "Overview",
     live: `/overview/events${url.search}`,
     body: (
       <>
         <div role="status">
-          <Judged {...at} />
+          <Health {...at} />
         </div>
         <Now {...at} />
         <Open {...at} />
@@ -96,22 +99,22 @@ export async function overview({ site, url }: Visit): Promise<View> {
 }
 
 /** `GET /overview/events`: each part of the overview as it changes. */
-export function overviewEvents(visit: Visit): Promise<Response> {
+export function overviewEvents(visit: PageRequest): Promise<Response> {
   const page = new URL(`/${visit.url.search}`, visit.url);
-  const look = async () => {
-    const at = await seen(visit.site, page);
-    const fragments = Object.entries(PARTS).map(([id, Part]) => {
+  const takeSnapshot = async () => {
+    const at = await readOverview(visit.site, page);
+    const fragments = Object.entries(FRAGMENTS).map(([id, Part]) => {
       const html = (<Part {...at} />).toString();
       return { id, key: html, html: () => html };
     });
     return { fragments, over: false };
   };
-  return live(visit, { every_ms: 3_000, look });
+  return live(visit, { every_ms: 3_000, takeSnapshot });
 }
 
 /** What changes, by the id of its element. */
-const PARTS = {
-  "judged": Judged,
+const FRAGMENTS = {
+  "judged": Health,
   "now": Now,
   "open-anomalies": Open,
   "all-pipelines": Pipelines,
@@ -119,7 +122,7 @@ const PARTS = {
   "engagement": Engagement,
 } as const;
 
-function Judged({ anomalies }: Seen) {
+function Health({ anomalies }: OverviewData) {
   return (
     <div id="judged">
       <StatusBanner anomalies={anomalies} />
@@ -127,7 +130,7 @@ function Judged({ anomalies }: Seen) {
   );
 }
 
-function Now({ summary, minutes, now, week }: Seen) {
+function Now({ summary, minutes, now, week }: OverviewData) {
   return (
     <Figures id="now">
       <Freshness summary={summary} />
@@ -137,15 +140,15 @@ function Now({ summary, minutes, now, week }: Seen) {
   );
 }
 
-function Answers({ minutes, now }: Seen) {
+function Answers({ minutes, now }: OverviewData) {
   return <AnswerCharts minutes={minutes} now={now} />;
 }
 
-function Engagement({ week }: Seen) {
+function Engagement({ week }: OverviewData) {
   return <WeekCharts week={week} />;
 }
 
-function Freshness({ summary: { value } }: { summary: Asked<PipelineSummary> }) {
+function Freshness({ summary: { value } }: { summary: ReadResult<PipelineSummary> }) {
   const published = value?.published ?? null;
   if (published === null) {
     const isKnown = value?.degraded.length === 0;
@@ -161,27 +164,29 @@ function Freshness({ summary: { value } }: { summary: Asked<PipelineSummary> }) 
   );
 }
 
-function Open({ url, now, anomalies }: Seen) {
+function Open({ url, now, anomalies }: OverviewData) {
   return (
     <Section title="Open anomalies" aside={<a href="/anomalies">acknowledge, or see past ones</a>}>
-      {anomalies.value === null ? <Unread what="The run store" error={anomalies.error} /> : (
-        <AnomalyTable
-          id="open"
-          caption="What is not as it was or should be, most severe first, then what is acknowledged."
-          url={url}
-          now={now}
-          anomalies={anomalies.value.open}
-          empty={<Empty>No open anomalies.</Empty>}
-        />
-      )}
+      {anomalies.value === null
+        ? <StoreUnavailable what="The run store" error={anomalies.error} />
+        : (
+          <AnomalyTable
+            id="open"
+            caption="What is not as it was or should be, most severe first, then what is acknowledged."
+            url={url}
+            now={now}
+            anomalies={anomalies.value.open}
+            empty={<Empty>No open anomalies.</Empty>}
+          />
+        )}
     </Section>
   );
 }
 
-function Pipelines({ url, now, summary, recent }: Seen) {
+function Pipelines({ url, now, summary, recent }: OverviewData) {
   return (
     <Section id="all-pipelines" title="Pipelines" aside={<a href="/runs">all runs</a>}>
-      {summary.value === null ? <Unread what="A store" error={summary.error} /> : (
+      {summary.value === null ? <StoreUnavailable what="A store" error={summary.error} /> : (
         <Table
           id="pipelines"
           stacks
@@ -224,7 +229,7 @@ function columns(now: number, recent: Runs | null): Column<DagSummary>[] {
     {
       key: "recent",
       head: "Before it",
-      cell: ({ dag_id }) => <Recent runs={recent?.get(dag_id)?.slice(1) ?? []} now={now} />,
+      cell: ({ dag_id }) => <RecentRuns runs={recent?.get(dag_id)?.slice(1) ?? []} now={now} />,
     },
     {
       key: "success",
@@ -242,7 +247,7 @@ function columns(now: number, recent: Runs | null): Column<DagSummary>[] {
       key: "rate",
       head: "Succeeded",
       numeric: true,
-      cell: ({ success_rate }) => percent(success_rate),
+      cell: ({ success_rate }) => formatPercent(success_rate),
       by: ({ success_rate }) => success_rate,
     },
     {
@@ -256,7 +261,7 @@ function columns(now: number, recent: Runs | null): Column<DagSummary>[] {
       key: "quarantined",
       head: "Quarantined",
       numeric: true,
-      cell: ({ quarantined_share }) => percent(quarantined_share),
+      cell: ({ quarantined_share }) => formatPercent(quarantined_share),
       by: ({ quarantined_share }) => quarantined_share,
     },
   ];

@@ -1,8 +1,8 @@
 import type { Anomalies } from "../../../lib/monitoring/anomalies.ts";
 import { causeOf } from "../../../lib/monitoring/anomaly.ts";
 import type { Health, HealthStatus } from "../../../lib/monitoring/health.ts";
-import type { Asked } from "../../http/try_read.ts";
-import { Prose } from "../../components/inline_code.tsx";
+import type { ReadResult } from "../../http/try_read.ts";
+import { InlineCode } from "../../components/inline_code.tsx";
 import { counted } from "../../../lib/core/text.ts";
 
 /** Other problems that the banner names; the table below has the rest. */
@@ -18,7 +18,7 @@ const LOOKS: Readonly<Record<HealthStatus, readonly [look: string, sign: string]
 };
 
 /** How everything is: the cause in one line, then what to do. */
-export function StatusBanner({ anomalies: { value } }: { anomalies: Asked<Anomalies> }) {
+export function StatusBanner({ anomalies: { value } }: { anomalies: ReadResult<Anomalies> }) {
   if (value === null) return <Unknown />;
   const { health } = value;
   const [look, sign] = LOOKS[health.status];
@@ -27,11 +27,11 @@ export function StatusBanner({ anomalies: { value } }: { anomalies: Asked<Anomal
       <span class="sign" aria-hidden="true">{sign}</span>
       <div>
         <p class="lead">
-          <Prose text={health.cause} />
+          <InlineCode text={health.cause} />
         </p>
         {health.next_step !== "" && (
           <p>
-            <Prose text={health.next_step} /> <RunLink health={health} />
+            <InlineCode text={health.next_step} /> <RunLink health={health} />
           </p>
         )}
         <Others anomalies={value} />
@@ -74,7 +74,7 @@ function Others({ anomalies: { health, open } }: { anomalies: Anomalies }) {
       <ul>
         {others.slice(0, MAX_OTHERS).map((each) => (
           <li>
-            <Prose text={causeOf(each)} />
+            <InlineCode text={causeOf(each)} />
           </li>
         ))}
         {left > 0 && (

@@ -1,7 +1,7 @@
 import type { Dag } from "../../../lib/dag/define.ts";
 import type { RunSnapshot } from "../../../lib/stores/runs/port.ts";
 import { Graph, type GraphNode } from "../../components/graph.tsx";
-import { lookOf } from "../../components/state.tsx";
+import { stateLabel } from "../../components/state.tsx";
 
 /** A dag's tasks and what each needs, coloured as a run has them. */
 export function DagGraph({ dag, snapshot }: { dag: Dag<never>; snapshot: RunSnapshot | undefined }) {
@@ -10,7 +10,7 @@ export function DagGraph({ dag, snapshot }: { dag: Dag<never>; snapshot: RunSnap
     if (snapshot === undefined || state === undefined) {
       return { id, label: id, ...doc === undefined ? {} : { note: doc } };
     }
-    const { look, sign, name } = lookOf(state);
+    const { look, sign, name } = stateLabel(state);
     const href = `/runs/${encodeURIComponent(snapshot.run.run_id)}?task=${encodeURIComponent(id)}#task-${id}`;
     return { id, label: id, note: progressOf(snapshot, id) ?? name, look, sign, href };
   });

@@ -14,13 +14,13 @@ import { State } from "../../components/state.tsx";
 import { pageOf, Pages } from "../../components/table.tsx";
 import { Ago, Time } from "../../components/time.tsx";
 import { type Fragment, live } from "../../http/live.ts";
-import type { Site, View, Visit } from "../../http/page.ts";
+import type { PageContext, PageRequest, View } from "../../http/page.ts";
 
 const PER_PAGE = 25;
-const MOST_PAGES = 400;
+const MAX_PAGES = 400;
 
 /** The dag that the address names. */
-export function dagOf({ context, site }: Pick<Visit, "context" | "site">): Dag<never> {
+export function dagOf({ context, site }: Pick<PageRequest, "context" | "site">): Dag<never> {
   const dag = site.dags.get(context.req.param("dag_id") ?? "");
   if (dag === undefined) {
     throw new ParleyError("not_found", "there is no such pipeline; /pipelines lists them");
@@ -29,10 +29,10 @@ export function dagOf({ context, site }: Pick<Visit, "context" | "site">): Dag<n
 }
 
 /** `GET /pipelines/:dag_id?page=`: its graph as the newest run has it, runs × tasks, its schedule, and what can be done. */
-export async function pipeline(visit: Visit): Promise<View> {
+export async function pipeline(visit: PageRequest): Promise<View> {
   const { site, url, now } = visit;
   const dag = dagOf(visit);
-  const page = pageOf(url, MOST_PAGES);
+  const page = pageOf(url, MAX_PAGES);
   const [{ snapshots, more }, paused, scheduler, fields] = await Promise.all([
     snapshotsOf(site, dag, page),
     site.runs.paused(),
@@ -48,7 +48,7 @@ export async function pipeline(visit: Visit): Promise<View> {
         <SchedulerWarning scheduler={scheduler} now={now} />
         {page === 1 && <Now dag={dag} newest={snapshots[0]} now={now} />}
         <Grid dag={dag} snapshots={snapshots} now={now} />
-        <Pages url={url} page={page} most={MOST_PAGES} more={more} />
+        <Pages url={url} page={page} most={MAX_PAGES} more={more} />
         <div class="columns">
           <Actions visit={visit} dag={dag} fields={fields} />
           <Schedule visit={visit} dag={dag} paused={paused.includes(dag.id)} fields={fields} />
@@ -59,10 +59,10 @@ export async function pipeline(visit: Visit): Promise<View> {
 }
 
 /** `GET /pipelines/:dag_id/events`: the graph and the grid as they change. */
-export async function pipelineEvents(visit: Visit): Promise<Response> {
+export async function pipelineEvents(visit: PageRequest): Promise<Response> {
   const dag = dagOf(visit);
   const known: Known = new Map();
-  const look = async () => {
+  const takeSnapshot = async () => {
     const { snapshots } = await snapshotsOf(visit.site, dag, 1, known);
     const key = JSON.stringify(
       snapshots.map(({ run, tasks }) => [run.run_id, run.state, ...tasks.map(({ state }) => state)]),
@@ -74,11 +74,11 @@ export async function pipelineEvents(visit: Visit): Promise<Response> {
     ];
     return { fragments, over: false };
   };
-  return await live(visit, { every_ms: 2_000, look });
+  return await live(visit, { every_ms: 2_000, takeSnapshot });
 }
 
 /** A page of a dag's runs, newest first. What is `known` of a run that has ended since is not read again. */
-async function snapshotsOf({ runs }: Site, dag: Dag<never>, page: number, known: Known = new Map()) {
+async function snapshotsOf({ runs }: PageContext, dag: Dag<never>, page: number, known: Known = new Map()) {
   const found = await runs.runs({ dag_id: dag.id, limit: page * PER_PAGE + 1 });
   const shown = found.slice((page - 1) * PER_PAGE, page * PER_PAGE);
   const read = await Promise.all(shown.map(({ run_id, ended_at }) => {
@@ -118,7 +118,7 @@ function Grid(
 }
 
 interface OfDag {
-  readonly visit: Visit;
+  readonly visit: PageRequest;
   readonly dag: Dag<never>;
   readonly fields: readonly ParamField[];
 }

@@ -1,6 +1,6 @@
 import { type RunSnapshot, statusOf } from "../../../lib/stores/runs/port.ts";
 import { Empty } from "../../components/layout.tsx";
-import { Legend, lookOf, State } from "../../components/state.tsx";
+import { Legend, State, stateLabel } from "../../components/state.tsx";
 import { Time } from "../../components/time.tsx";
 
 /** Runs × tasks: a line a run, a square a task of it, each a link to what it did. */
@@ -61,7 +61,7 @@ function Line(
         <State state={statusOf(run, now)} />
       </td>
       {tasks.map((task) => {
-        const { look, sign, name } = lookOf(stateOf.get(task) ?? "none");
+        const { look, sign, name } = stateLabel(stateOf.get(task) ?? "none");
         const label = `${task}: ${name}`;
         return (
           <td>

@@ -3,12 +3,12 @@ import { nextOccurrences } from "../../../lib/dag/schedule.ts";
 import { iso } from "../../../lib/core/clock.ts";
 import { type RunRecord, statusOf } from "../../../lib/stores/runs/port.ts";
 import { Empty, Section } from "../../components/layout.tsx";
-import { Recent } from "../../components/recent_runs.tsx";
+import { RecentRuns } from "../../components/recent_runs.tsx";
 import { schedulerOf, SchedulerWarning } from "../../components/scheduler_warning.tsx";
 import { State } from "../../components/state.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago } from "../../components/time.tsx";
-import type { View, Visit } from "../../http/page.ts";
+import type { PageRequest, View } from "../../http/page.ts";
 
 /** How many of a dag's last runs its line shows. */
 const RECENT = 14;
@@ -21,7 +21,7 @@ interface Row {
 }
 
 /** `GET /pipelines`: every dag, how its last runs came out, and when it is due next. */
-export async function pipelines({ site, url, now }: Visit): Promise<View> {
+export async function pipelines({ site, url, now }: PageRequest): Promise<View> {
   const [paused, scheduler] = await Promise.all([
     site.runs.paused(),
     schedulerOf(site, now),
@@ -78,7 +78,11 @@ function columns(now: number): Column<Row>[] {
         ),
       by: ({ recent: [last] }) => last === undefined ? null : statusOf(last, now),
     },
-    { key: "recent", head: "Before it", cell: ({ recent }) => <Recent runs={recent.slice(1)} now={now} /> },
+    {
+      key: "recent",
+      head: "Before it",
+      cell: ({ recent }) => <RecentRuns runs={recent.slice(1)} now={now} />,
+    },
     {
       key: "next",
       head: "Next",

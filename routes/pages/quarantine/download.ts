@@ -1,5 +1,5 @@
 import type { QuarantinedRow } from "../../../lib/core/types.ts";
-import { field, type Visit } from "../../http/page.ts";
+import { field, type PageRequest } from "../../http/page.ts";
 import { quarantineFilter } from "./filter.ts";
 
 const PER_READ = 500;
@@ -7,7 +7,7 @@ const PER_READ = 500;
 const MAX_ROWS = 100_000;
 
 /** `POST /data/quarantine/download`, for `admin`: the refused rows that the form's filter leaves, with their text, as NDJSON. */
-export async function download(visit: Visit): Promise<Response> {
+export async function download(visit: PageRequest): Promise<Response> {
   const filter = quarantineFilter({
     run_id: field(visit, "run_id"),
     kind: field(visit, "kind"),

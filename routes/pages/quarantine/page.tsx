@@ -7,15 +7,15 @@ import { Action, NeedsAdmin } from "../../components/form.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { type Column, pageOf, Pages, Table } from "../../components/table.tsx";
 import { whenColumn } from "../../components/time.tsx";
-import { Prose } from "../../components/inline_code.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
+import { InlineCode } from "../../components/inline_code.tsx";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
 import { quarantineFilter } from "./filter.ts";
-import { ask } from "../../http/try_read.ts";
-import { field, type View, type Visit } from "../../http/page.ts";
+import { tryRead } from "../../http/try_read.ts";
+import { field, type PageRequest, type View } from "../../http/page.ts";
 
 const PER_PAGE = 50;
 /** Each page reads past those before it, so they are bounded. */
-const MOST_PAGES = 200;
+const MAX_PAGES = 200;
 
 const MAX_REASONS = 20;
 
@@ -23,15 +23,15 @@ const MAX_REASONS = 20;
 type Row = Omit<QuarantinedRow, "raw">;
 
 /** `GET /data/quarantine?run=&kind=&source=&reason=&page=`: refused rows with their reasons, and never with their text. */
-export async function quarantine(visit: Visit): Promise<View> {
+export async function quarantine(visit: PageRequest): Promise<View> {
   const { site, url } = visit;
-  const page = pageOf(url, MOST_PAGES);
+  const page = pageOf(url, MAX_PAGES);
   const filter = filterOf(url.searchParams);
   const offset = (page - 1) * PER_PAGE;
   const { documents } = site.stores;
   const [{ value, error }, reasons] = await Promise.all([
-    ask(() => documents.quarantined({ ...filter, limit: PER_PAGE + 1, offset })),
-    ask(() => documents.quarantineReasons({ ...filter, limit: MAX_REASONS })),
+    tryRead(() => documents.quarantined({ ...filter, limit: PER_PAGE + 1, offset })),
+    tryRead(() => documents.quarantineReasons({ ...filter, limit: MAX_REASONS })),
   ]);
   const rows = value?.map(({ raw: _, ...row }): Row => row) ?? [];
   return {
@@ -59,7 +59,7 @@ export async function quarantine(visit: Visit): Promise<View> {
             </Action>
           </>
         )}
-        {error !== null ? <Unread what="The documents store" error={error} /> : (
+        {error !== null ? <StoreUnavailable what="The documents store" error={error} /> : (
           <Table
             id="rows"
             stacks
@@ -77,7 +77,7 @@ export async function quarantine(visit: Visit): Promise<View> {
           />
         )}
         {rows.length > 0 && <NeedsAdmin visit={visit} />}
-        <Pages url={url} page={page} most={MOST_PAGES} more={rows.length > PER_PAGE} />
+        <Pages url={url} page={page} most={MAX_PAGES} more={rows.length > PER_PAGE} />
       </Section>
     ),
   };
@@ -102,7 +102,7 @@ function reasonColumns(url: URL): Column<ReasonCount>[] {
       cell: ({ kind, reason }) => <a href={withReason(url, kind, reason)}>{reason}</a>,
       by: ({ reason }) => reason,
     },
-    { key: "remedy", head: "What to do", cell: ({ reason }) => <Prose text={remedyOf(reason)} /> },
+    { key: "remedy", head: "What to do", cell: ({ reason }) => <InlineCode text={remedyOf(reason)} /> },
   ];
 }
 
@@ -144,7 +144,7 @@ function Filters(
   );
 }
 
-function columns(visit: Visit): Column<Row>[] {
+function columns(visit: PageRequest): Column<Row>[] {
   const { now } = visit;
   return [
     { key: "reason", head: "Reason", cell: ({ reason }) => reason, by: ({ reason }) => reason },
@@ -176,7 +176,7 @@ function columns(visit: Visit): Column<Row>[] {
   ];
 }
 
-const Place = z.object({
+const RowPosition = z.object({
   run_id: z.string().min(1),
   kind: z.enum(KINDS),
   source: z.string().min(1),
@@ -184,9 +184,10 @@ const Place = z.object({
 });
 
 /** `POST /data/quarantine`, for `admin`: one refused row with its text, which no address leads to. */
-export async function quarantinedText(visit: Visit): Promise<View> {
-  const names = Object.keys(Place.shape);
-  const place = Place.safeParse(Object.fromEntries(names.map((name) => [name, field(visit, name)]))).data;
+export async function quarantinedText(visit: PageRequest): Promise<View> {
+  const names = Object.keys(RowPosition.shape);
+  const place =
+    RowPosition.safeParse(Object.fromEntries(names.map((name) => [name, field(visit, name)]))).data;
   if (place === undefined) throw new ParleyError("invalid", "this form does not name a refused row");
   const [row] = await visit.site.stores.documents.quarantined({ ...place, limit: 1, offset: 0 });
   if (row === undefined) throw new ParleyError("not_found", "this row is in quarantine no more");

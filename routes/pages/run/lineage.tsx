@@ -1,7 +1,7 @@
 import type { LineageEntry } from "../../../lib/stores/runs/port.ts";
 import { Graph, type GraphEdge, type GraphNode } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
-import { bytes, figure } from "../../components/format_number.ts";
+import { formatBytes, formatNumber } from "../../components/format_number.ts";
 import { type Column, Table } from "../../components/table.tsx";
 
 export type Use = LineageEntry & { readonly task_id: string; readonly attempt: number };
@@ -20,7 +20,7 @@ export function Lineage({ url, uses }: { url: URL; uses: readonly Use[] }) {
     <Section id="lineage" title="Lineage" aside="datasets are round, tasks are square">
       <Graph label="What was read and written" nodes={nodes} edges={edges} />
       <details class="spaced">
-        <summary>Artifacts and datasets: {figure(uses.length)} uses</summary>
+        <summary>Artifacts and datasets: {formatNumber(uses.length)} uses</summary>
         <Table
           id="uses"
           caption="What each attempt read and wrote."
@@ -52,7 +52,7 @@ export function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: Grap
 
 function noteOf({ namespace, rows }: Use): string {
   const store = namespace.replace(/:.*$/, "");
-  return rows === null ? store : `${store}, ${rows === 1 ? "1 row" : `${figure(rows)} rows`}`;
+  return rows === null ? store : `${store}, ${rows === 1 ? "1 row" : `${formatNumber(rows)} rows`}`;
 }
 
 function lastPart(name: string): string {
@@ -83,14 +83,14 @@ const COLUMNS: readonly Column<Use>[] = [
     key: "rows",
     head: "Rows",
     numeric: true,
-    cell: ({ rows }) => rows === null ? "" : figure(rows),
+    cell: ({ rows }) => rows === null ? "" : formatNumber(rows),
     by: ({ rows }) => rows,
   },
   {
     key: "bytes",
     head: "Size",
     numeric: true,
-    cell: (use) => use.bytes === null ? "" : bytes(use.bytes),
+    cell: (use) => use.bytes === null ? "" : formatBytes(use.bytes),
     by: (use) => use.bytes,
   },
   {

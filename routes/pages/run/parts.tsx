@@ -4,18 +4,18 @@ import {
   statusOf,
   type TaskRecord,
 } from "../../../lib/stores/runs/port.ts";
-import type { Seen } from "./page.tsx";
-import type { Visit } from "../../http/page.ts";
+import type { RunPageData } from "./page.tsx";
+import type { PageRequest } from "../../http/page.ts";
 import { Action, NeedsAdmin } from "../../components/form.tsx";
 import { Gantt, type Span } from "../../components/gantt.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
-import { figure } from "../../components/format_number.ts";
+import { formatNumber } from "../../components/format_number.ts";
 import { State } from "../../components/state.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago, duration, lasted, Time } from "../../components/time.tsx";
 
 /** How the run stands, in a few words to be read out: it changes with the state and with nothing else. */
-export function Standing({ run, now }: { run: RunRecord; now: number }) {
+export function RunStatus({ run, now }: { run: RunRecord; now: number }) {
   return <p id="standing">{STANDS[statusOf(run, now)]}</p>;
 }
 
@@ -30,7 +30,9 @@ const STANDS: Readonly<Record<ReturnType<typeof statusOf>, string>> = {
 };
 
 /** The run in facts, and what can be done with it. */
-export function RunSummary({ visit, seen: { run, dag, attempts } }: { visit: Visit; seen: Seen }) {
+export function RunSummary(
+  { visit, seen: { run, dag, attempts } }: { visit: PageRequest; seen: RunPageData },
+) {
   const took = lasted(run, visit.now);
   const versions = [
     ...new Set(
@@ -112,7 +114,7 @@ export function RunSummary({ visit, seen: { run, dag, attempts } }: { visit: Vis
 const MADE = { manual: "by hand", schedule: "by the schedule", external: "by an engine outside" } as const;
 
 /** When each attempt ran. */
-export function Timeline({ seen: { run, order, attempts }, now }: { seen: Seen; now: number }) {
+export function Timeline({ seen: { run, order, attempts }, now }: { seen: RunPageData; now: number }) {
   const spans = attempts.map((each): Span => ({
     row: each.task_id,
     name: `${each.task_id}, attempt ${each.attempt}`,
@@ -143,7 +145,7 @@ interface Row {
 }
 
 /** Every task with its attempts, its error, and a way to run it again. */
-export function TaskTable({ visit, seen }: { visit: Visit; seen: Seen }) {
+export function TaskTable({ visit, seen }: { visit: PageRequest; seen: RunPageData }) {
   const rows = seen.order.flatMap((id): Row[] => {
     const task = seen.tasks.find(({ task_id }) => task_id === id);
     const own = seen.attempts.filter(({ task_id }) => task_id === id);
@@ -165,12 +167,12 @@ export function TaskTable({ visit, seen }: { visit: Visit; seen: Seen }) {
   );
 }
 
-function columns(visit: Visit, seen: Seen): Column<Row>[] {
+function columns(visit: PageRequest, seen: RunPageData): Column<Row>[] {
   const rows = (key: "rows_in" | "rows_out" | "quarantined", head: string): Column<Row> => ({
     key,
     head,
     numeric: true,
-    cell: ({ last }) => last === undefined || last[key] === 0 ? "" : figure(last[key]),
+    cell: ({ last }) => last === undefined || last[key] === 0 ? "" : formatNumber(last[key]),
     by: ({ last }) => last?.[key] ?? null,
   });
   return [
@@ -203,16 +205,16 @@ function columns(visit: Visit, seen: Seen): Column<Row>[] {
   ];
 }
 
-function canRetry({ run, dag }: Seen): boolean {
+function canRetry({ run, dag }: RunPageData): boolean {
   return run.ended_at !== null && dag !== undefined;
 }
 
-function again(visit: Visit, { run, dag }: Seen): Column<Row> {
+function again(visit: PageRequest, { run, dag }: RunPageData): Column<Row> {
   return {
     key: "again",
     head: "Again",
     cell: ({ task: { task_id }, own }) =>
-      own.length > 0 && dag?.task.has(task_id) && (
+      own.length > 0 && dag?.tasksById.has(task_id) && (
         <Action
           visit={visit}
           to={`/runs/${encodeURIComponent(run.run_id)}/retry`}
@@ -232,7 +234,8 @@ function Outcome({ row: { task, last } }: { row: Row }) {
       <State state={task.state} />
       {progress && (
         <div class="muted">
-          {figure(last.progress_done)} of {last.progress_total === null ? "?" : figure(last.progress_total)}
+          {formatNumber(last.progress_done)} of{" "}
+          {last.progress_total === null ? "?" : formatNumber(last.progress_total)}
         </div>
       )}
       {task.error !== null && (
@@ -242,7 +245,7 @@ function Outcome({ row: { task, last } }: { row: Row }) {
   );
 }
 
-function Attempts({ row: { own }, visit }: { row: Row; visit: Visit }) {
+function Attempts({ row: { own }, visit }: { row: Row; visit: PageRequest }) {
   if (own.length === 0) return null;
   return (
     <ol class="attempts">

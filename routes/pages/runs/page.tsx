@@ -3,15 +3,15 @@ import { Empty, Section } from "../../components/layout.tsx";
 import { State } from "../../components/state.tsx";
 import { type Column, pageOf, Pages, Table } from "../../components/table.tsx";
 import { Ago, duration, lasted, Time } from "../../components/time.tsx";
-import type { View, Visit } from "../../http/page.ts";
+import type { PageRequest, View } from "../../http/page.ts";
 
 const PER_PAGE = 50;
-const MOST_PAGES = 200;
+const MAX_PAGES = 200;
 
 /** `GET /runs?dag=&state=&page=`: runs, newest first. */
-export async function runs(visit: Visit): Promise<View> {
+export async function runs(visit: PageRequest): Promise<View> {
   const { url, site } = visit;
-  const page = pageOf(url, MOST_PAGES);
+  const page = pageOf(url, MAX_PAGES);
   const dag_id = url.searchParams.get("dag") ?? "";
   const state = RUN_STATES.find((each) => each === url.searchParams.get("state"));
   const found = await site.runs.runs({
@@ -40,7 +40,7 @@ export async function runs(visit: Visit): Promise<View> {
             </Empty>
           }
         />
-        <Pages url={url} page={page} most={MOST_PAGES} more={found.length > page * PER_PAGE} />
+        <Pages url={url} page={page} most={MAX_PAGES} more={found.length > page * PER_PAGE} />
       </Section>
     ),
   };

@@ -1,14 +1,14 @@
 import type { Health } from "../../../lib/core/types.ts";
 import { STORE_NAMES } from "../../../lib/telemetry/store_metrics.ts";
-import { ask, type Asked } from "../../http/try_read.ts";
-import type { Site } from "../../http/page.ts";
+import { type ReadResult, tryRead } from "../../http/try_read.ts";
+import type { PageContext } from "../../http/page.ts";
 
 export type StoreName = typeof STORE_NAMES[number];
 
 /** How one store is, as asked just now. */
 export interface StoreRow {
   readonly name: StoreName;
-  readonly health: Asked<Health>;
+  readonly health: ReadResult<Health>;
   /** Whether answers are kept from it, because it failed several times in a row; null where answers do not ask it. */
   readonly open: boolean | null;
 }
@@ -29,12 +29,12 @@ export const TODO: Readonly<Record<StoreName, string>> = Object.freeze({
     "nothing can be scheduled, run or shown of runs; look after what PARLEY_RUNS names (by default PARLEY_ANALYTICS), then `deno task doctor`",
 });
 
-export async function readStores({ stores, recommender }: Site): Promise<StoreRow[]> {
+export async function readStores({ stores, recommender }: PageContext): Promise<StoreRow[]> {
   const breakers: Readonly<Record<string, boolean>> = recommender.breakers();
   return await Promise.all(
     STORE_NAMES.map(async (name) => ({
       name,
-      health: await ask(() => stores[name].health()),
+      health: await tryRead(() => stores[name].health()),
       open: breakers[name] ?? null,
     })),
   );

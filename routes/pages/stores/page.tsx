@@ -1,24 +1,24 @@
 import { iso } from "../../../lib/core/clock.ts";
 import { modelKey, type Published } from "../../../lib/core/types.ts";
-import { countsOf, newestSurvey, type Surveyed } from "../row_counts.ts";
+import { countsOf, newestRowCounts, type RowCounts } from "../row_counts.ts";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
-import { bytes, figure } from "../../components/format_number.ts";
+import { formatBytes, formatNumber } from "../../components/format_number.ts";
 import { StoreCharts } from "../../components/serving_now.tsx";
 import { readStores, type StoreRow, TODO } from "./data.ts";
-import { Prose } from "../../components/inline_code.tsx";
+import { InlineCode } from "../../components/inline_code.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago, Time } from "../../components/time.tsx";
-import { Unread } from "../../components/store_unavailable.tsx";
-import { ask, type Asked } from "../../http/try_read.ts";
-import type { View, Visit } from "../../http/page.ts";
+import { StoreUnavailable } from "../../components/store_unavailable.tsx";
+import { type ReadResult, tryRead } from "../../http/try_read.ts";
+import type { PageRequest, View } from "../../http/page.ts";
 
 /** `GET /stores`: each store's engine, whether it answers and how fast, its size, circuit and rows, and what to do. */
-export async function stores({ site, url, now }: Visit): Promise<View> {
+export async function stores({ site, url, now }: PageRequest): Promise<View> {
   const [rows, published, models, survey] = await Promise.all([
     readStores(site),
-    ask(() => site.stores.analytics.published()),
-    ask(() => site.stores.vectors.models()),
-    newestSurvey(site, now),
+    tryRead(() => site.stores.analytics.published()),
+    tryRead(() => site.stores.vectors.models()),
+    newestRowCounts(site, now),
   ]);
   const down = rows.filter(({ health }) => health.value === null);
   return {
@@ -36,11 +36,11 @@ export async function stores({ site, url, now }: Visit): Promise<View> {
             rows={rows}
             empty={null}
           />
-          <SurveyNote survey={survey} now={now} />
+          <RowCountsNote survey={survey} now={now} />
         </Section>
         <Section title="Models and data version">
           <Models published={published} models={models.value?.map(modelKey) ?? []} now={now} />
-          {models.value === null && <Unread what="The vectors store" error={models.error} />}
+          {models.value === null && <StoreUnavailable what="The vectors store" error={models.error} />}
         </Section>
         <StoreCharts
           stores={rows.map(({ name }) => ({ name, minutes: site.metrics.stageMinutes(name) }))}
@@ -71,7 +71,7 @@ function State({ rows, down }: { rows: readonly StoreRow[]; down: readonly Store
         <ul>
           {down.map(({ name, health }) => (
             <li>
-              <strong>{name}</strong> (<code>{health.error}</code>): <Prose text={TODO[name]} />
+              <strong>{name}</strong> (<code>{health.error}</code>): <InlineCode text={TODO[name]} />
             </li>
           ))}
         </ul>
@@ -80,7 +80,7 @@ function State({ rows, down }: { rows: readonly StoreRow[]; down: readonly Store
   );
 }
 
-function columns(survey: Surveyed | null): Column<StoreRow>[] {
+function columns(survey: RowCounts | null): Column<StoreRow>[] {
   const newest = survey?.surveys.at(-1);
   return [
     { key: "store", head: "Store", cell: ({ name }) => name, by: ({ name }) => name },
@@ -115,7 +115,7 @@ function columns(survey: Surveyed | null): Column<StoreRow>[] {
           ? "–"
           : value.bytes === null
           ? <span class="muted">not told</span>
-          : bytes(value.bytes),
+          : formatBytes(value.bytes),
       by: ({ health }) => health.value?.bytes ?? null,
     },
     {
@@ -143,7 +143,7 @@ function Counted({ rows }: { rows: readonly (readonly [what: string, n: number])
     <>
       {rows.map(([what, n]) => (
         <div class="nowrap">
-          {figure(n)} {what}
+          {formatNumber(n)} {what}
         </div>
       ))}
     </>
@@ -164,8 +164,10 @@ function Mark({ look, sign, text }: { look: string; sign: string; text: string }
   );
 }
 
-function SurveyNote({ survey: { value, error }, now }: { survey: Asked<Surveyed | null>; now: number }) {
-  if (error !== null) return <Unread what="The run store" error={error} />;
+function RowCountsNote(
+  { survey: { value, error }, now }: { survey: ReadResult<RowCounts | null>; now: number },
+) {
+  if (error !== null) return <StoreUnavailable what="The run store" error={error} />;
   if (value === null) {
     return (
       <Empty>
@@ -182,9 +184,15 @@ function SurveyNote({ survey: { value, error }, now }: { survey: Asked<Surveyed 
 }
 
 function Models(
-  { published, models, now }: { published: Asked<Published | null>; models: readonly string[]; now: number },
+  { published, models, now }: {
+    published: ReadResult<Published | null>;
+    models: readonly string[];
+    now: number;
+  },
 ) {
-  if (published.error !== null) return <Unread what="The analytics store" error={published.error} />;
+  if (published.error !== null) {
+    return <StoreUnavailable what="The analytics store" error={published.error} />;
+  }
   if (published.value === null) {
     return (
       <Empty>

@@ -26,13 +26,13 @@ export type Overlap = { readonly users: number; readonly profiles: number; reado
  * Holds the new vectors against documents and analytics: counts and norms gate. How many neighbours stay is reported
  * and gates nothing, since another model is taken for other neighbours.
  */
-export async function checkNew(
+export async function checkNewModel(
   context: TaskContext<Services>,
 ): Promise<JsonObject> {
   const { services, signal } = context;
   const { model } = context.output<EstimateOutput>("estimate");
   const { version } = context.output<DeriveOutput>("derive");
-  const store = await services.vectors.of({ model, signal });
+  const store = await services.vectors.forModel({ model, signal });
   const overlap = await overlapWithPublished(context, { store, version });
   if (overlap !== null) report(context, store, overlap);
   return { ...await checked(context, store), overlap };
@@ -42,7 +42,7 @@ async function overlapWithPublished(context: TaskContext<Services>, built: Built
   const { services: { analytics, vectors }, signal } = context;
   const published = await analytics.published({ signal });
   if (published === null) return null;
-  const store = await vectors.of({ model: parseModelKey(published.model), signal });
+  const store = await vectors.forModel({ model: parseModelKey(published.model), signal });
   try {
     return await overlapOf(context, { store, version: published.version }, built);
   } catch (error) {

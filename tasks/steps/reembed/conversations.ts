@@ -22,7 +22,7 @@ export async function deriveConversations(context: TaskContext<Services>): Promi
   const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
   refuseOtherModel(embedder.model, model);
   context.version("model", modelKey(model));
-  const writer = { embedder, store: await services.vectors.of({ model, signal }) };
+  const writer = { embedder, store: await services.vectors.forModel({ model, signal }) };
   const names = await readCampaignNames(services.analytics, { signal });
   const { users: total } = await services.documents.counts({ signal });
   let done = NOTHING_DERIVED;

@@ -5,9 +5,9 @@ import type { Services } from "../../services.ts";
 import { campaignItem, type Item, messageItem } from "../embed_items.ts";
 
 /** How far a walk through the corpus is: what follows `after` in `collection` is to come. */
-export type Place = { readonly collection: "messages" | "campaigns"; readonly after: string | null };
+export type CorpusPosition = { readonly collection: "messages" | "campaigns"; readonly after: string | null };
 
-export const START: Place = { collection: "messages", after: null };
+export const START: CorpusPosition = { collection: "messages", after: null };
 
 /** Texts embedded before a checkpoint: what a kill costs at the most. */
 const PAGE = 256;
@@ -15,8 +15,8 @@ const PAGE = 256;
 /** Everything stored that has a vector, messages and then campaigns, in pages, each with the place after it. */
 export async function* corpus(
   { services: { documents, analytics }, signal }: TaskContext<Services>,
-  from: Place = START,
-): AsyncGenerator<{ items: Item[]; place: Place }> {
+  from: CorpusPosition = START,
+): AsyncGenerator<{ items: Item[]; place: CorpusPosition }> {
   let { collection, after } = from;
   while (true) {
     const page = { after, limit: PAGE, signal };
@@ -41,7 +41,7 @@ export async function* speakers({ services, signal }: TaskContext<Services>): As
   try {
     for await (const { user_id, role } of paged<Message>(500, ({ message_id }) => message_id, page)) {
       signal.throwIfAborted();
-      if (role === "user" && register.claim(user_id, "") === null) yield user_id;
+      if (role === "user" && register.putIfAbsent(user_id, "") === null) yield user_id;
     }
   } finally {
     register.close();

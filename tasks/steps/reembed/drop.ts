@@ -10,7 +10,7 @@ const GRACE_MS = 2_000;
 export type DropOutput = { readonly dropped: readonly string[] };
 
 /** Removes the vectors of all models but the published one, for good. */
-export async function dropOld(context: TaskContext<Services>): Promise<DropOutput> {
+export async function dropOldModel(context: TaskContext<Services>): Promise<DropOutput> {
   const { services: { vectors, analytics }, run, signal } = context;
   const key = modelKey(context.output<EstimateOutput>("estimate").model);
   const others = (await vectors.models({ log: context.log, signal })).filter((model) =>

@@ -7,7 +7,7 @@ import type { Services } from "../../services.ts";
 import { addCounts, countsText, NO_WRITES } from "../artifact_rows.ts";
 import { refuseOtherModel, vectorSet } from "../vector_store.ts";
 import { type Item, keyOf, liveVectors, purposeOf } from "../embed_items.ts";
-import { corpus, type Place, START } from "./corpus.ts";
+import { corpus, type CorpusPosition, START } from "./corpus.ts";
 import { type EstimateOutput, type ReembedParams, rowsToEmbed } from "./estimate.ts";
 
 export type ReembedOutput = {
@@ -19,7 +19,7 @@ export type ReembedOutput = {
   readonly campaigns: WriteCounts;
 };
 
-type Saved = ReembedOutput & { readonly place: Place };
+type Saved = ReembedOutput & { readonly place: CorpusPosition };
 
 const NOTHING: Saved = {
   place: START,
@@ -40,7 +40,7 @@ export async function reembed(context: TaskContext<Services>): Promise<ReembedOu
   const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
   refuseOtherModel(embedder.model, context.output<EstimateOutput>("estimate").model);
   context.version("model", modelKey(embedder.model));
-  const store = await services.vectors.of({ model: embedder.model, signal });
+  const store = await services.vectors.forModel({ model: embedder.model, signal });
   const dropped = await store.dropFaults({ signal });
   if (dropped > 0) context.log(`${dropped} damaged vectors are replaced`);
   const total = await rowsToEmbed(context);

@@ -5,7 +5,7 @@ import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { Services } from "../../services.ts";
 import { readTexts, USERS } from "../conversations.ts";
-import { hashOf, keyOf, liveVectors } from "../embed_items.ts";
+import { keyOf, liveVectors, textHash } from "../embed_items.ts";
 import { corpus, speakers } from "./corpus.ts";
 
 export type ReembedParams = {
@@ -34,7 +34,7 @@ export async function estimate(context: TaskContext<Services>): Promise<Estimate
   const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
   const { model } = embedder;
   context.version("model", modelKey(model));
-  const survey = await surveyOf(context, await services.vectors.of({ model, signal }));
+  const survey = await corpusSizeOf(context, await services.vectors.forModel({ model, signal }));
   const { rows, texts, missing, characters } = survey;
   const speed = await charactersPerSecond(embedder, survey.sample, signal);
   const texts_per_second = speed === null ? null : speed * missing / characters;
@@ -46,7 +46,7 @@ export async function estimate(context: TaskContext<Services>): Promise<Estimate
   return { model, rows, texts, missing, texts_per_second };
 }
 
-interface Survey {
+interface CorpusSize {
   readonly rows: number;
   readonly texts: number;
   readonly missing: number;
@@ -55,7 +55,7 @@ interface Survey {
   readonly sample: readonly string[];
 }
 
-async function surveyOf(context: TaskContext<Services>, store: VectorStore): Promise<Survey> {
+async function corpusSizeOf(context: TaskContext<Services>, store: VectorStore): Promise<CorpusSize> {
   const sample: string[] = [];
   let rows = 0, texts = 0, missing = 0, characters = 0;
   const register = await context.services.artifacts.register();
@@ -63,7 +63,7 @@ async function surveyOf(context: TaskContext<Services>, store: VectorStore): Pro
     for await (const page of textPages(context, store)) {
       context.signal.throwIfAborted();
       for (const [key, { text, live }] of page.texts) {
-        if (register.claim(key, "") !== null) continue;
+        if (register.putIfAbsent(key, "") !== null) continue;
         texts++;
         if (live) continue;
         missing++;
@@ -100,7 +100,7 @@ async function* textPages(context: TaskContext<Services>, store: VectorStore): A
     const { items } = await readTexts(context, user_ids);
     const vectors = await liveVectors(store, items, signal);
     // The vector of a message with the same text will do.
-    const key = (text: string) => keyOf({ collection: "messages", content_hash: hashOf(text) });
+    const key = (text: string) => keyOf({ collection: "messages", content_hash: textHash(text) });
     const texts = items.flatMap((item) => {
       const live = vectors.has(keyOf(item));
       return item.texts.map((text) => [key(text), { text, live }] as const);
@@ -130,12 +130,12 @@ async function charactersPerSecond(
 }
 
 function forecast(
-  o: { missing: number; texts_per_second: number; model: ModelIdentity },
+  options: { missing: number; texts_per_second: number; model: ModelIdentity },
 ): string {
-  const seconds = Math.ceil(o.missing / o.texts_per_second);
+  const seconds = Math.ceil(options.missing / options.texts_per_second);
   const [h, m, s] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
   const time = [...h > 0 ? [`${h} h`] : [], ...h + m > 0 ? [`${m} min`] : [], `${s} s`].join(" ");
-  const megabytes = (o.missing * o.model.dimension * 4 / 1e6).toFixed(1);
-  return `at ${o.texts_per_second.toFixed(0)} texts/s, measured just now, that takes about ${time}; ` +
+  const megabytes = (options.missing * options.model.dimension * 4 / 1e6).toFixed(1);
+  return `at ${options.texts_per_second.toFixed(0)} texts/s, measured just now, that takes about ${time}; ` +
     `their vectors take ${megabytes} MB`;
 }

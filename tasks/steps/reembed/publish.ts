@@ -6,12 +6,12 @@ import { publishVersion, recordPublish } from "../publish.ts";
 import type { EstimateOutput } from "./estimate.ts";
 
 /** The switch: one row then names the new version and the new model, and every later answer is made of both. */
-export async function publishNew(context: TaskContext<Services>): Promise<Published> {
+export async function publishNewModel(context: TaskContext<Services>): Promise<Published> {
   const { services, run: { run_id }, log, signal } = context;
   const { model } = context.output<EstimateOutput>("estimate");
   const { version } = context.output<DeriveOutput>("derive");
   const published = await publishVersion(services, { version, model, run_id, sources: [], log, signal });
   context.log(`data version ${version} is published: answers are made by ${modelKey(model)} from now on`);
-  recordPublish(context, await services.vectors.of({ model, signal }), version);
+  recordPublish(context, await services.vectors.forModel({ model, signal }), version);
   return published;
 }

@@ -43,7 +43,7 @@ export async function fillWorld(
   await analytics.upsertCampaigns({ campaigns });
   await graph.setTargets({ campaigns });
   const { model, embed } = await bound(embedder);
-  const store = await vectors.of({ model });
+  const store = await vectors.forModel({ model });
   const items = campaigns.map(campaignItem);
   const made = await embed(items.map(({ text }) => text));
   const rows = items.map(({ collection: _collection, text: _text, ...row }, at) => ({

@@ -23,13 +23,13 @@ const WARM_UP = 500;
  * Measures `GET /recommendations/:user_id` of an app that nobody else uses. Every user is asked for once per way and a value
  * of `k` of its own, so that each of these is a miss; give at least a thousand users for a p99 that means something.
  */
-export async function benchServe(o: { app: Hono; user_ids: readonly string[] }): Promise<Figure[]> {
-  const path = recommendationPath(o.user_ids[0] ?? "nobody", 10);
-  const bare = await bareApp(await (await o.app.request(path)).text());
-  const handler = await measureWay("handler", { ...o, path, app: via(o.app), bare: via(bare) });
-  const [served, bareServed] = [listen(o.app), listen(bare)];
+export async function benchServe(options: { app: Hono; user_ids: readonly string[] }): Promise<Figure[]> {
+  const path = recommendationPath(options.user_ids[0] ?? "nobody", 10);
+  const bare = await bareApp(await (await options.app.request(path)).text());
+  const handler = await measureWay("handler", { ...options, path, app: via(options.app), bare: via(bare) });
+  const [served, bareServed] = [listen(options.app), listen(bare)];
   try {
-    const socket = { ...o, path, app: over(served), bare: over(bareServed) };
+    const socket = { ...options, path, app: over(served), bare: over(bareServed) };
     return [...handler, ...await measureWay("socket", socket)];
   } finally {
     await Promise.all([served.shutdown(), bareServed.shutdown()]);
@@ -38,16 +38,16 @@ export async function benchServe(o: { app: Hono; user_ids: readonly string[] }):
 
 async function measureWay(
   way: Figure["way"],
-  o: { app: Ask; bare: Ask; path: string; user_ids: readonly string[] },
+  options: { app: Ask; bare: Ask; path: string; user_ids: readonly string[] },
 ): Promise<Figure[]> {
   const [warmK, k] = way === "handler" ? [9, 10] : [11, 12];
-  const misses = (k: number) => o.user_ids.map((id) => recommendationPath(id, k));
-  const repeated = (times: number) => Array<string>(times).fill(o.path);
-  await timed(o.app, misses(warmK).slice(0, WARM_UP));
-  const uncached = await timed(o.app, misses(k).slice(1));
-  for (const ask of [o.app, o.bare]) await timed(ask, repeated(WARM_UP));
-  const cached = await timed(o.app, repeated(REPEATS));
-  const bare = await timed(o.bare, repeated(REPEATS));
+  const misses = (k: number) => options.user_ids.map((id) => recommendationPath(id, k));
+  const repeated = (times: number) => Array<string>(times).fill(options.path);
+  await timed(options.app, misses(warmK).slice(0, WARM_UP));
+  const uncached = await timed(options.app, misses(k).slice(1));
+  for (const ask of [options.app, options.bare]) await timed(ask, repeated(WARM_UP));
+  const cached = await timed(options.app, repeated(REPEATS));
+  const bare = await timed(options.bare, repeated(REPEATS));
   return [
     figure(way, "uncached", uncached),
     figure(way, "cached", cached),

@@ -123,7 +123,7 @@ Deno.test("burn: parent that never completes after a failed child", () =>
     });
     assert.ok(snapshot.run.ended_at !== null);
     assert.equal(
-      await runs.hasWork({ now: Date.now() + 10 ** 9, ttl_ms: 1, max_active: { test: 1 } }),
+      await runs.hasDueRuns({ now: Date.now() + 10 ** 9, ttl_ms: 1, max_active: { test: 1 } }),
       false,
     );
   }));

@@ -6,12 +6,12 @@ import { dagOf, options, runToEnd, sleep, withRuns } from "../../fixtures/dag.ts
 Deno.test("log lines keep their order where storing the first ones takes until the run ends", () =>
   withRuns(async (runs) => {
     let first = true;
-    const slow: RunStore["appendLogs"] = async (o) => {
+    const slow: RunStore["appendLogs"] = async (options) => {
       if (first) {
         first = false;
         await sleep(200);
       }
-      await runs.appendLogs(o);
+      await runs.appendLogs(options);
     };
     const store = new Proxy(runs, {
       get: (of, name) => name === "appendLogs" ? slow : Reflect.get(of, name).bind(of),

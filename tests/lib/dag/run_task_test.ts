@@ -29,8 +29,8 @@ const never = new AbortController().signal;
 const engineOf = (runs: RunStore, tasks: TaskDefinition<null>[], rest: Partial<ExecutorOptions<null>> = {}) =>
   options({ runs, dag: dagOf(tasks, { params: z.object({ size: z.int().default(1) }) }), ...rest });
 
-const ask = (o: ExecutorOptions<null>, task_id: string, rest: Partial<TaskOrder> = {}, stop = never) =>
-  runTask(o, { dag_id: "test", run_id: RUN, task_id, ...rest }, stop);
+const ask = (options: ExecutorOptions<null>, task_id: string, rest: Partial<TaskOrder> = {}, stop = never) =>
+  runTask(options, { dag_id: "test", run_id: RUN, task_id, ...rest }, stop);
 
 const snapshotOf = async (runs: RunStore) => (await runs.snapshot({ run_id: RUN }))!;
 

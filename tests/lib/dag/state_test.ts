@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { Board } from "../../../lib/dag/run_in_flight.ts";
+import { RunInFlight } from "../../../lib/dag/run_in_flight.ts";
 import {
   afterAttempt,
   type AttemptEnd,
-  MAX_LOST,
+  MAX_LOST_ATTEMPTS,
   newTask,
   overdue,
   reconcile,
@@ -88,7 +88,7 @@ Deno.test("afterAttempt() does not wait for a retry past the deadline", () => {
 
 Deno.test("afterAttempt() counts losses apart from tries, and ends a task that is lost too often", () => {
   let lost = running({ tries: 1 });
-  for (let n = 1; n <= MAX_LOST; n++) {
+  for (let n = 1; n <= MAX_LOST_ATTEMPTS; n++) {
     const after = afterAttempt(lost, {}, ending("lost"), at);
     assert.deepEqual([after.state, after.lost, after.tries, after.ready_at], ["ready", n, 1, 0]);
     lost = started(after, NOW);
@@ -154,7 +154,7 @@ Deno.test("Board.ready() gives higher priority first, else the order of readines
     { id: "high", run, priority: 1 },
     { id: "low2", run },
   ]);
-  const board = new Board(dag, []);
+  const board = new RunInFlight(dag, []);
   board.set({ ...board.get("late"), state: "ready", ready_at: 500 });
   const ready = (now: number, limit = 9) => board.ready(now, limit).map(({ task_id }) => task_id);
   assert.deepEqual(ready(0), ["high", "low", "low2"]);
@@ -172,7 +172,7 @@ Deno.test("Board.ready() looks into every pool: a full one must not hide the oth
     pooled("g3", "gpu", 9),
     pooled("c", "cpu", 0),
   ]);
-  assert.deepEqual(new Board(dag, []).ready(0, 2).map(({ task_id }) => task_id), ["g1", "g2", "c"]);
+  assert.deepEqual(new RunInFlight(dag, []).ready(0, 2).map(({ task_id }) => task_id), ["g1", "g2", "c"]);
 });
 
 Deno.test("Board skips what a branch passed over, and not what also follows from what it chose", () => {
@@ -184,10 +184,10 @@ Deno.test("Board skips what a branch passed over, and not what also follows from
     { id: "join", needs: ["branch", "left"], trigger: "none_failed", run },
     { id: "always", needs: ["branch", "right"], trigger: "all_done", run },
   ]);
-  const stored = new Board(dag, []);
+  const stored = new RunInFlight(dag, []);
   stored.set({ ...stored.get("branch"), state: "success", branch: ["left"] });
   // The same follows from the stored rows alone, as after a restart.
-  for (const board of [stored, new Board(dag, [{ ...task("branch", "success"), branch: ["left"] }])]) {
+  for (const board of [stored, new RunInFlight(dag, [{ ...task("branch", "success"), branch: ["left"] }])]) {
     assert.deepEqual(Object.fromEntries(board.all().map(({ task_id, state }) => [task_id, state])), {
       branch: "success",
       left: "ready",

@@ -3,7 +3,7 @@ import {
   evaluateRule,
   type NeedCounts,
   NO_OUTCOMES,
-  type RuleVerdict,
+  type RuleResult,
 } from "../../../lib/dag/trigger_rules.ts";
 import { TRIGGER_RULES, type TriggerRule } from "../../../lib/dag/types.ts";
 
@@ -16,7 +16,7 @@ const NEEDS: readonly Need[] = [...ENDED, null];
  * What each rule says of needs that have all ended, read off the sentences of Airflow's documentation and written for
  * reading, not for speed: when the task runs, and as what it ends otherwise.
  */
-const MEANING: Record<TriggerRule, (needs: readonly Need[]) => RuleVerdict> = {
+const MEANING: Record<TriggerRule, (needs: readonly Need[]) => RuleResult> = {
   all_success: (needs) =>
     needs.every(is("success")) ? "start" : needs.some(isFailure) ? "upstream_failed" : "skipped",
   all_failed: (needs) => needs.every(isFailure) ? "start" : "skipped",

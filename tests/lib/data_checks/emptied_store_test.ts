@@ -19,14 +19,20 @@ const HOLDINGS: Readonly<Record<string, (stores: World["stores"]) => Promise<unk
   campaigns: ({ analytics }) => analytics.upsertCampaigns({ campaigns: [campaign()] }),
   events: ({ analytics }) => analytics.upsertEvents({ events: [event()] }),
   message_vectors: async ({ vectors }) =>
-    (await vectors.of({ model: MODEL })).upsert({ collection: "messages", rows: [profile("m", VECTOR)] }),
+    (await vectors.forModel({ model: MODEL })).upsert({
+      collection: "messages",
+      rows: [profile("m", VECTOR)],
+    }),
   campaign_vectors: async ({ vectors }) =>
-    (await vectors.of({ model: MODEL })).upsert({
+    (await vectors.forModel({ model: MODEL })).upsert({
       collection: "campaigns",
       rows: [campaignVector("c", VECTOR)],
     }),
   profile_vectors: async ({ vectors }) =>
-    (await vectors.of({ model: MODEL })).upsert({ collection: "profiles", rows: [profile("p", VECTOR)] }),
+    (await vectors.forModel({ model: MODEL })).upsert({
+      collection: "profiles",
+      rows: [profile("p", VECTOR)],
+    }),
   targets: ({ graph }) => graph.setTargets({ campaigns: [campaign({ intents: ["buy"] })] }),
 };
 

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
-import { type Survey, surveyAnomalies, surveysOf } from "../../../lib/data_checks/store_snapshot.ts";
+import {
+  snapshotAnomalies,
+  snapshotsOf,
+  type StoreSnapshot,
+} from "../../../lib/data_checks/store_snapshot.ts";
 
 const AT = Date.parse("2026-05-01T00:00:00Z");
-const survey = (rest: Partial<Survey> = {}): Survey => ({
+const survey = (rest: Partial<StoreSnapshot> = {}): StoreSnapshot => ({
   counts: { messages: 100, events: 50 },
   model: "m",
   centre: [1, 0, 0],
   ...rest,
 });
-const judge = (survey: Survey, ...earlier: Survey[]) =>
-  surveyAnomalies(survey, earlier, { now: AT, all: false });
+const judge = (survey: StoreSnapshot, ...earlier: StoreSnapshot[]) =>
+  snapshotAnomalies(survey, earlier, { now: AT, all: false });
 
 Deno.test("surveyAnomalies() compares with the survey before, and has nothing to say without one", () => {
   assert.deepEqual(judge(survey({ counts: { messages: 0 } })), []);
@@ -25,7 +29,7 @@ Deno.test("surveyAnomalies() holds that a store which lost all is critical, and 
   ]);
   const empty = survey({ counts: { messages: 0, events: 20 } });
   assert.deepEqual(judge(empty, survey(), empty), [], "it is told once, after a check that passed");
-  const meant = surveyAnomalies(empty, [survey()], { now: AT, all: true });
+  const meant = snapshotAnomalies(empty, [survey()], { now: AT, all: true });
   assert.deepEqual(meant.map(({ severity }) => severity), ["warning", "warning"]);
 });
 
@@ -49,5 +53,5 @@ Deno.test("surveysOf() passes over what is none", () => {
     output: output as never,
   });
   const good = survey();
-  assert.deepEqual(surveysOf([output({ survey: good }), output(null), output({ findings: [] })]), [good]);
+  assert.deepEqual(snapshotsOf([output({ survey: good }), output(null), output({ findings: [] })]), [good]);
 });

@@ -6,8 +6,8 @@ import { runCode } from "../../fixtures/run.ts";
 import { dot } from "../../fixtures/vectors.ts";
 
 /** Runs a test against a server; `ask` embeds with the URL's rest, such as `?model=m`. */
-function test(what: string, o: ServerOptions, body: (server: EmbeddingServer) => Promise<void>): void {
-  Deno.test(`HttpEmbedder ${what}`, () => withEmbeddings(o, body));
+function test(what: string, options: ServerOptions, body: (server: EmbeddingServer) => Promise<void>): void {
+  Deno.test(`HttpEmbedder ${what}`, () => withEmbeddings(options, body));
 }
 
 for (const api of ["openai", "tei"] as const) {

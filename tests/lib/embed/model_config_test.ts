@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { withCauses } from "../../../lib/core/errors.ts";
-import { readLayout } from "../../../lib/embed/onnx/model_config.ts";
+import { readModelConfig } from "../../../lib/embed/onnx/model_config.ts";
 import { identify } from "../../../lib/embed/onnx/open_onnx.ts";
 
 const BGE = new URL("../../../models/bge-small-en-v1.5", import.meta.url).pathname;
@@ -32,7 +32,7 @@ async function folderWith(changes: Record<string, unknown>): Promise<string> {
 }
 
 function test(what: string, changes: Record<string, unknown>, body: (dir: string) => Promise<void>): void {
-  Deno.test(`readLayout() ${what}`, async () => {
+  Deno.test(`readModelConfig() ${what}`, async () => {
     const dir = await folderWith(changes);
     await body(dir);
     await Deno.remove(dir, { recursive: true });
@@ -40,7 +40,7 @@ function test(what: string, changes: Record<string, unknown>, body: (dir: string
 }
 
 Deno.test("readLayout() and identify() describe the default model", async () => {
-  const layout = await readLayout(BGE);
+  const layout = await readModelConfig(BGE);
   const { dtype, dimension, pooling, max_tokens, lowercase } = layout;
   assert.deepEqual(
     { dtype, dimension, pooling, max_tokens, lowercase },
@@ -57,7 +57,7 @@ Deno.test("readLayout() and identify() describe the default model", async () => 
 });
 
 test("takes each figure from the file that states it", {}, async (dir) => {
-  const layout = await readLayout(`${dir}/`);
+  const layout = await readModelConfig(`${dir}/`);
   assert.equal(`${layout.parent}/${layout.name}`, await Deno.realPath(dir));
   const { dtype, dimension, pooling, max_tokens, lowercase } = layout;
   assert.deepEqual(
@@ -70,12 +70,12 @@ test(
   "takes the shorter of two maxima",
   { "sentence_bert_config.json": { max_seq_length: 513 } },
   async (dir) => {
-    assert.equal((await readLayout(dir)).max_tokens, 512);
+    assert.equal((await readModelConfig(dir)).max_tokens, 512);
   },
 );
 
 test("prefers quantised weights", { "onnx/model_quantized.onnx": "weights" }, async (dir) => {
-  assert.equal((await readLayout(dir)).dtype, "q8");
+  assert.equal((await readModelConfig(dir)).dtype, "q8");
 });
 
 const MODEL_CARD = {
@@ -89,7 +89,7 @@ const MODEL_CARD = {
 };
 
 test("reads files like those of all-roberta-large-v1 as its card says", MODEL_CARD, async (dir) => {
-  const { parent: _parent, name: _name, onnx: _onnx, ...rest } = await readLayout(dir);
+  const { parent: _parent, name: _name, onnx: _onnx, ...rest } = await readModelConfig(dir);
   assert.deepEqual(rest, {
     dtype: "fp32",
     subfolder: "onnx",
@@ -105,7 +105,7 @@ test("finds weights beside the other files", {
   "onnx/model.onnx": null,
   "model.onnx": "weights",
 }, async (dir) => {
-  const { dtype, subfolder, onnx } = await readLayout(dir);
+  const { dtype, subfolder, onnx } = await readModelConfig(dir);
   assert.deepEqual([dtype, subfolder, onnx.endsWith("/model.onnx")], ["fp32", "", true]);
 });
 
@@ -115,25 +115,28 @@ test("takes the weights that are asked for", {
   "onnx/model_int8.onnx": "weights",
 }, async (dir) => {
   for (const dtype of ["fp32", "fp16", "int8", "q8"] as const) {
-    assert.equal((await readLayout(dir, dtype)).dtype, dtype);
+    assert.equal((await readModelConfig(dir, dtype)).dtype, dtype);
   }
-  await assert.rejects(readLayout(dir, "uint8"), { code: "not_found", message: /onnx\/model_uint8\.onnx/ });
+  await assert.rejects(readModelConfig(dir, "uint8"), {
+    code: "not_found",
+    message: /onnx\/model_uint8\.onnx/,
+  });
 });
 
 test("takes prompts from the model's files, by either name for documents", {
   "config_sentence_transformers.json": { prompts: { query: "query: ", passage: "passage: " } },
 }, async (dir) => {
-  assert.deepEqual((await readLayout(dir)).prompts, { query: "query: ", document: "passage: " });
+  assert.deepEqual((await readModelConfig(dir)).prompts, { query: "query: ", document: "passage: " });
 });
 
 test("takes the default prompt where there is no other", {
   "config_sentence_transformers.json": { prompts: { sts: "alike: " }, default_prompt_name: "sts" },
 }, async (dir) => {
-  assert.deepEqual((await readLayout(dir)).prompts, { query: "alike: ", document: "alike: " });
+  assert.deepEqual((await readModelConfig(dir)).prompts, { query: "alike: ", document: "alike: " });
 });
 
 test("identifies weights by all of their parts", { "onnx/model.onnx_data": "one" }, async (dir) => {
-  const revision = async () => (await identify(await readLayout(dir), "truncate")).revision;
+  const revision = async () => (await identify(await readModelConfig(dir), "truncate")).revision;
   const before = await revision();
   await Deno.writeTextFile(`${dir}/onnx/model.onnx_data`, "two");
   assert.notEqual(await revision(), before);
@@ -149,7 +152,7 @@ const REVISED: Record<string, [string, unknown]> = {
 };
 for (const [what, [file, content]] of Object.entries(REVISED)) {
   test(`and identify() tell models apart by ${what}`, { "tokenizer.json": "{}" }, async (dir) => {
-    const revision = async () => (await identify(await readLayout(dir), "truncate")).revision;
+    const revision = async () => (await identify(await readModelConfig(dir), "truncate")).revision;
     const before = await revision();
     await Deno.writeTextFile(`${dir}/README.md`, "changes no vector");
     assert.equal(await revision(), before);
@@ -197,12 +200,12 @@ const REFUSALS: Record<string, [Record<string, unknown>, string]> = {
 
 for (const [what, [changes, code]] of Object.entries(REFUSALS)) {
   test(`refuses ${what}`, changes, async (dir) => {
-    await assert.rejects(readLayout(dir), { code });
+    await assert.rejects(readModelConfig(dir), { code });
   });
 }
 
 Deno.test("readLayout() says which folder is missing", async () => {
-  const error = await readLayout("/nowhere/model").catch((error) => error);
+  const error = await readModelConfig("/nowhere/model").catch((error) => error);
   assert.equal(error.code, "not_found");
   // With its causes, as a run tells it: one sentence, and no line of code.
   assert.match(withCauses(error), /^the embedding model's \/nowhere\/model does not exist: look at [^\n]*$/);

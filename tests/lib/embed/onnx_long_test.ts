@@ -5,8 +5,8 @@ import type { Embedder } from "../../../lib/embed/port.ts";
 import { BGE, copyOfModel, TINY } from "../../fixtures/models.ts";
 import { dot, normalise } from "../../fixtures/vectors.ts";
 
-async function using(o: EmbedderOptions, body: (embedder: Embedder) => Promise<void>): Promise<void> {
-  const embedder = await openEmbedder({ sessions: 1, ...o });
+async function using(options: EmbedderOptions, body: (embedder: Embedder) => Promise<void>): Promise<void> {
+  const embedder = await openEmbedder({ sessions: 1, ...options });
   try {
     await body(embedder);
   } finally {

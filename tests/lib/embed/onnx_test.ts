@@ -28,17 +28,19 @@ function test(what: string, body: (embedder: Embedder) => Promise<void>, session
 
 /** The library's own answer, pooled as the model's card says. */
 async function reference(
-  o: { folder: string; dtype: "q8" | "fp32"; pooling: "cls" | "mean"; text: string },
+  options: { folder: string; dtype: "q8" | "fp32"; pooling: "cls" | "mean"; text: string },
 ): Promise<Float32Array> {
-  const split = o.folder.lastIndexOf("/") + 1;
+  const split = options.folder.lastIndexOf("/") + 1;
   const code = `
     import { loadTransformers } from ${JSON.stringify(new URL("../../../deps.ts", import.meta.url))};
     const { env, pipeline } = await loadTransformers();
     Object.assign(env, { allowLocalModels: true, allowRemoteModels: false });
-    env.localModelPath = ${JSON.stringify(o.folder.slice(0, split))};
-    const name = ${JSON.stringify(o.folder.slice(split))};
-    const extract = await pipeline("feature-extraction", name, { dtype: "${o.dtype}" });
-    const output = await extract(${JSON.stringify(o.text)}, { pooling: "${o.pooling}", normalize: true });
+    env.localModelPath = ${JSON.stringify(options.folder.slice(0, split))};
+    const name = ${JSON.stringify(options.folder.slice(split))};
+    const extract = await pipeline("feature-extraction", name, { dtype: "${options.dtype}" });
+    const output = await extract(${
+    JSON.stringify(options.text)
+  }, { pooling: "${options.pooling}", normalize: true });
     console.log(JSON.stringify([...output.data]));`;
   return Float32Array.from(JSON.parse(await runCode({ code, permissions: PERMISSIONS })));
 }

@@ -1,24 +1,25 @@
 import assert from "node:assert/strict";
-import { frameOf, windowsOf } from "../../../lib/embed/onnx/tokens.ts";
+import { specialTokens, tokenWindows } from "../../../lib/embed/onnx/tokens.ts";
 
 const tokens = (count: number) => Array.from({ length: count }, (_, at) => at);
 
 Deno.test("frameOf() tells what stands before a text from what stands after it", () => {
-  const encode = (before: number[], after: number[]) => (_: string, o: { add_special_tokens: boolean }) =>
-    o.add_special_tokens ? [...before, 7, 8, ...after] : [7, 8];
-  assert.deepEqual(frameOf(encode([1], [2])), { before: [1], after: [2] });
-  assert.deepEqual(frameOf(encode([], [2])), { before: [], after: [2] });
-  assert.deepEqual(frameOf(encode([1, 3], [])), { before: [1, 3], after: [] });
+  const encode =
+    (before: number[], after: number[]) => (_: string, options: { add_special_tokens: boolean }) =>
+      options.add_special_tokens ? [...before, 7, 8, ...after] : [7, 8];
+  assert.deepEqual(specialTokens(encode([1], [2])), { before: [1], after: [2] });
+  assert.deepEqual(specialTokens(encode([], [2])), { before: [], after: [2] });
+  assert.deepEqual(specialTokens(encode([1, 3], [])), { before: [1, 3], after: [] });
 });
 
 Deno.test("windowsOf() leaves a text that fits whole", () => {
-  assert.deepEqual(windowsOf({ tokens: tokens(10), room: 10, most: 5, lead: [] }), [tokens(10)]);
-  assert.deepEqual(windowsOf({ tokens: [], room: 10, most: 5, lead: [] }), [[]]);
+  assert.deepEqual(tokenWindows({ tokens: tokens(10), room: 10, most: 5, lead: [] }), [tokens(10)]);
+  assert.deepEqual(tokenWindows({ tokens: [], room: 10, most: 5, lead: [] }), [[]]);
 });
 
 Deno.test("windowsOf() covers every token with full windows that overlap", () => {
   for (const count of [11, 17, 18, 19, 100, 1_001]) {
-    const windows = windowsOf({ tokens: tokens(count), room: 10, most: 1_000, lead: [] });
+    const windows = tokenWindows({ tokens: tokens(count), room: 10, most: 1_000, lead: [] });
     assert.ok(windows.every((window) => window.length === 10));
     assert.deepEqual([...new Set(windows.flat())], tokens(count));
     assert.equal(windows.at(-1)!.at(-1), count - 1);
@@ -27,7 +28,7 @@ Deno.test("windowsOf() covers every token with full windows that overlap", () =>
 });
 
 Deno.test("windowsOf() begins each window with the prompt, and stops where it is told to", () => {
-  const windows = windowsOf({ tokens: tokens(100), room: 10, most: 3, lead: [0, 1] });
+  const windows = tokenWindows({ tokens: tokens(100), room: 10, most: 3, lead: [0, 1] });
   assert.deepEqual(windows.map((window) => window.slice(0, 3)), [[0, 1, 2], [0, 1, 8], [0, 1, 14]]);
-  assert.deepEqual(windowsOf({ tokens: tokens(100), room: 10, most: 1, lead: [0, 1] }), [tokens(10)]);
+  assert.deepEqual(tokenWindows({ tokens: tokens(100), room: 10, most: 1, lead: [0, 1] }), [tokens(10)]);
 });

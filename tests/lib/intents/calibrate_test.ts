@@ -5,7 +5,7 @@ import { noise } from "./samples.ts";
 
 const held = (truth: number, sure: number, near: number): HeldOut => ({
   truth,
-  evidence: { logits: Float64Array.of(1, 0), signs: [sure, near] },
+  evidence: { logits: Float64Array.of(1, 0), oosFeatures: [sure, near] },
 });
 
 Deno.test("calibrate() leaves a sign out that a few texts happen to turn round", async () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { areaUnderCurve, calibrationError } from "../../../lib/intents/calibrate.ts";
 import { classify } from "../../../lib/intents/classifier.ts";
-import { evidenceOf, probabilitiesOf } from "../../../lib/intents/oos_features.ts";
-import { type Example, fit, startsOf } from "../../../lib/intents/fit.ts";
+import { probabilitiesOf, scoreIntents } from "../../../lib/intents/oos_features.ts";
+import { classOffsets, type Example, fit } from "../../../lib/intents/fit.ts";
 import { foldsOf } from "../../../lib/intents/folds.ts";
 import { fitLogistic } from "../../../lib/ml/logistic_regression.ts";
 import { dot, matrixOf } from "../../../lib/ml/matrix.ts";
@@ -95,7 +95,7 @@ Deno.test("vote() is what sorting all examples gives", () => {
     { length: 90 },
     (_, n) => ({ k: Math.floor(n / 30), vector: about(Math.floor(n / 30), 6, next) }),
   );
-  const starts = startsOf(Int32Array.from(all, ({ k }) => k), 3);
+  const starts = classOffsets(Int32Array.from(all, ({ k }) => k), 3);
   const matrix = matrixOf(all.map(({ vector }) => vector), 6);
   for (let round = 0; round < 20; round++) {
     const asked = Float64Array.from(about(round % 3, 6, next));
@@ -125,7 +125,7 @@ Deno.test("fit() tells intents apart, its probabilities add up to 1, and what is
     const vector = about(n % 6, 12, next);
     const verdict = classify(fitted, vector, { top: 6 });
     if (verdict.intents[0]!.intent === `intent-${n % 6}`) right++;
-    const { logits } = evidenceOf(fitted.learnt, vector);
+    const { logits } = scoreIntents(fitted.learnt, vector);
     near(probabilitiesOf(logits, fitted.calibration.temperature).reduce((a, b) => a + b), 1, 1e-12);
     assert.ok(verdict.score >= 0 && verdict.score <= 1);
     if (classify(fitted, about(6 + n % 6, 12, next)).intent === null) out++;

@@ -4,8 +4,8 @@ import { openEmbedder } from "../../../lib/embed/open.ts";
 import { type Catalogue, parseCatalogue } from "../../../lib/intents/catalogue.ts";
 import { classify } from "../../../lib/intents/classifier.ts";
 import { type Classifier, openClassifier } from "../../../lib/intents/classifier_store.ts";
-import { type Classified, classifyMessages } from "../../../lib/intents/messages.ts";
-import { hashOf, train } from "../../../lib/intents/train.ts";
+import { type ClassifiedCounts, classifyMessages } from "../../../lib/intents/messages.ts";
+import { textHash, train } from "../../../lib/intents/train.ts";
 import { SqliteDocuments } from "../../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import type { VectorStore, VectorStores } from "../../../lib/stores/vectors/port.ts";
 import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
@@ -35,7 +35,7 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir();
   const documents = new SqliteDocuments({ path: `${dir}/documents.db` });
   const vectors = new SqliteVectorStores(`${dir}/vectors.db`);
-  const store = await vectors.of({ model: EMBEDDER.model });
+  const store = await vectors.forModel({ model: EMBEDDER.model });
   const add = async (messages: readonly Message[]) => {
     await documents.upsert({ messages });
     const made = await EMBEDDER.embed({ texts: messages.map((row) => row.message) });
@@ -46,7 +46,7 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
         user_id,
         role,
         timestamp,
-        content_hash: hashOf(said),
+        content_hash: textHash(said),
         vector: made[n]!,
       })),
     });
@@ -100,7 +100,7 @@ Deno.test("classifyMessages() that is stopped in the middle goes on where it was
       const reason = new Error("killed");
       if (stopped) {
         const killer = new AbortController();
-        const onPage = ({ classified }: Classified) => void (classified >= 500 && killer.abort(reason));
+        const onPage = ({ classified }: ClassifiedCounts) => void (classified >= 500 && killer.abort(reason));
         const { signal } = killer;
         await assert.rejects(classifyMessages({ classifier, documents, vectors, signal, onPage }), reason);
       }

@@ -17,12 +17,14 @@ export function about(axis: number, dimension: number, next: () => number, sprea
 }
 
 /** `each` examples of as many intents, each about an axis of its own. */
-export function examples(o: { intents: number; each: number; dimension?: number; seed?: number }): Example[] {
-  const next = random(o.seed ?? 1);
-  const dimension = o.dimension ?? 12;
-  return Array.from({ length: o.intents * o.each }, (_, n) => ({
-    intent: `intent-${n % o.intents}`,
+export function examples(
+  options: { intents: number; each: number; dimension?: number; seed?: number },
+): Example[] {
+  const next = random(options.seed ?? 1);
+  const dimension = options.dimension ?? 12;
+  return Array.from({ length: options.intents * options.each }, (_, n) => ({
+    intent: `intent-${n % options.intents}`,
     key: `example-${n}`,
-    vector: about(n % o.intents, dimension, next),
+    vector: about(n % options.intents, dimension, next),
   }));
 }

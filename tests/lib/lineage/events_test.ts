@@ -70,7 +70,8 @@ Deno.test("eventsOf() names what passes within a run alike in each run", () => {
 });
 
 Deno.test("eventsOf() gives the same attempt the same ids, and no other attempt or namespace", () => {
-  const of = (o: UnsentAttempt, namespace = "shop") => eventsOf(o, { ...ORIGIN, namespace })[1].run.runId;
+  const of = (options: UnsentAttempt, namespace = "shop") =>
+    eventsOf(options, { ...ORIGIN, namespace })[1].run.runId;
   const one = unsent();
   assert.equal(of(one), of(structuredClone(one)));
   const others = [

@@ -13,7 +13,7 @@ interface World {
   readonly runs: RunStore;
   readonly sink: LineageSink;
   /** Starts a sender, which is closed at the end. */
-  send(o?: Partial<SenderOptions>): { sender: LineageSender; log: string[] };
+  send(options?: Partial<SenderOptions>): { sender: LineageSender; log: string[] };
   /** Adds runs of one ended attempt each, in the order of these ids. */
   add(...run_ids: string[]): Promise<void>;
   /** Waits until so many attempts are unsent. */
@@ -31,8 +31,8 @@ function senderTest(name: string, body: (world: World) => Promise<void>): void {
           await addRun(runs, { run_id, dag_id: "d", at: at += 1_000, task_id: "t" });
         }
       };
-      const send = (o: Partial<SenderOptions> = {}) => {
-        const made = senderTo(sink, runs, o);
+      const send = (options: Partial<SenderOptions> = {}) => {
+        const made = senderTo(sink, runs, options);
         senders.push(made.sender);
         return made;
       };
@@ -196,12 +196,12 @@ senderTest("two senders share the work: each attempt is sent by one", async ({ s
 senderTest("what was sent and could not be marked so is sent again, after a minute", async (world) => {
   const { runs, sink, send, add, left } = world;
   const clock = new ManualClock(T0);
-  const settle = runs.settleUnsent.bind(runs);
-  runs.settleUnsent = () => Promise.reject(new Error("disk on fire"));
+  const settle = runs.markSent.bind(runs);
+  runs.markSent = () => Promise.reject(new Error("disk on fire"));
   await add("r1");
   const { log } = send({ clock });
   await until(() => log.length > 0);
-  runs.settleUnsent = settle;
+  runs.markSent = settle;
   assert.match(log[0]!, /^warning: lineage is sent later: Error at /);
   clock.advance(60_000);
   await left(0);
@@ -212,7 +212,7 @@ senderTest("what was sent and could not be marked so is sent again, after a minu
 senderTest("a run store that does not answer is asked again", async ({ runs, sink, send, add, left }) => {
   const take = runs.takeUnsent.bind(runs);
   let asked = 0;
-  runs.takeUnsent = (o) => ++asked <= 3 ? Promise.reject(new Error("locked")) : take(o);
+  runs.takeUnsent = (options) => ++asked <= 3 ? Promise.reject(new Error("locked")) : take(options);
   await add("r1");
   const { log } = send();
   await left(0);

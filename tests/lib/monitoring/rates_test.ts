@@ -49,7 +49,7 @@ Deno.test("the detector cries wolf of serving in less than 0.1 % of spans, a pub
 });
 
 /** Share of the days in which each fault of serving must be found. */
-const LEAST_SERVING: Readonly<Record<string, number>> = {
+const MIN_SERVING: Readonly<Record<string, number>> = {
   "a tenth of the answers errors": 0.99,
   "3 % of the answers errors": 0.75,
   "answers four times as slow": 0.85,
@@ -59,6 +59,6 @@ const LEAST_SERVING: Readonly<Record<string, number>> = {
 for (const fault of SERVING_FAULTS) {
   Deno.test(`the detector finds ${fault.name}`, () => {
     const share = foundAfter(DAYS, fault, 100);
-    assert.ok(share >= LEAST_SERVING[fault.name]!, `on ${share} of the days`);
+    assert.ok(share >= MIN_SERVING[fault.name]!, `on ${share} of the days`);
   });
 }

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import { newTask } from "../../../lib/dag/state.ts";
-import { lateAnomalies, pastLate, schedulerAnomalies } from "../../../lib/monitoring/schedule_anomalies.ts";
+import {
+  lateRunAnomalies,
+  pastLateRuns,
+  schedulerAnomalies,
+} from "../../../lib/monitoring/schedule_anomalies.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { DAG, NIGHT } from "../../fixtures/monitoring.ts";
 import { runOf } from "../../fixtures/runs.ts";
@@ -21,7 +25,7 @@ async function withRuns(body: (runs: SqliteRuns) => Promise<void>): Promise<void
 
 Deno.test("lateAnomalies() counts the times at which no run was made", () =>
   withRuns(async (runs) => {
-    const late = (now: number) => lateAnomalies(runs, DAG, now);
+    const late = (now: number) => lateRunAnomalies(runs, DAG, now);
     assert.deepEqual(await late(NIGHT + DAY_MS + 60_000), [], "a minute is no delay");
     const [one] = await late(NIGHT + DAY_MS + 3_600_000);
     assert.deepEqual([one?.code, one?.severity, one?.figure, one?.since], [
@@ -38,10 +42,10 @@ Deno.test("lateAnomalies() expects nothing of a dag that is paused, unscheduled,
   withRuns(async (runs) => {
     const now = NIGHT + 9 * DAY_MS;
     const { schedule: _, ...unscheduled } = DAG;
-    assert.deepEqual(await lateAnomalies(runs, unscheduled, now), []);
-    assert.deepEqual(await lateAnomalies(runs, { ...DAG, id: "new" }, now), []);
+    assert.deepEqual(await lateRunAnomalies(runs, unscheduled, now), []);
+    assert.deepEqual(await lateRunAnomalies(runs, { ...DAG, id: "new" }, now), []);
     await runs.setPaused({ dag_id: DAG.id, paused: true });
-    assert.deepEqual(await lateAnomalies(runs, DAG, now), []);
+    assert.deepEqual(await lateRunAnomalies(runs, DAG, now), []);
   }));
 
 Deno.test("schedulerAnomalies() tells a scheduler that has gone silent at once, and that it stays so as critical", () =>
@@ -71,7 +75,7 @@ Deno.test("pastLate() tells which scheduled runs were made long after they were 
   });
   const history = [made("in time", 1), made("late", 90), made("by hand", 90, "manual")];
   assert.deepEqual(
-    pastLate(DAG, history).map(({ run_id, figure, since, until }) => [run_id, figure, since, until]),
+    pastLateRuns(DAG, history).map(({ run_id, figure, since, until }) => [run_id, figure, since, until]),
     [["late", 90 * 60_000, iso(NIGHT), iso(NIGHT + 90 * 60_000)]],
   );
 });

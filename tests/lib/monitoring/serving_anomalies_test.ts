@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { iso } from "../../../lib/core/clock.ts";
-import { outOfScopeAnomalies, scopeShares } from "../../../lib/monitoring/oos_share.ts";
+import { oosAnomalies, oosShares } from "../../../lib/monitoring/oos_share.ts";
 import type { ServingSpan } from "../../../lib/core/types.ts";
 import { servingAnomalies, SPAN_MINUTES } from "../../../lib/monitoring/serving_anomalies.ts";
 import { NIGHT, seeded } from "../../fixtures/monitoring.ts";
@@ -95,12 +95,12 @@ Deno.test("outOfScopeAnomalies() tells that people talk, or talked, about someth
     out_of_scope,
   });
   const usual = Array.from({ length: 12 }, (_, i) => share(i, 90 + i));
-  assert.deepEqual(outOfScopeAnomalies([...usual, share(12, 100)]), { open: [], past: [] });
-  const { open: [one] } = outOfScopeAnomalies([...usual, share(12, 300)]);
+  assert.deepEqual(oosAnomalies([...usual, share(12, 100)]), { open: [], past: [] });
+  const { open: [one] } = oosAnomalies([...usual, share(12, 300)]);
   assert.deepEqual([one?.code, one?.figure, one?.run_id], ["out_of_scope", 0.3, "r12"]);
-  const { open, past } = outOfScopeAnomalies([...usual, share(12, 300), share(13, 100)]);
+  const { open, past } = oosAnomalies([...usual, share(12, 300), share(13, 100)]);
   assert.deepEqual([open, past[0]?.until], [[], iso(NIGHT + 13)]);
-  assert.deepEqual(outOfScopeAnomalies([]), { open: [], past: [] });
+  assert.deepEqual(oosAnomalies([]), { open: [], past: [] });
 });
 
 Deno.test("scopeShares() compares runs of the newest classifier alone, and those that classified something", async () => {
@@ -120,9 +120,9 @@ Deno.test("scopeShares() compares runs of the newest classifier alone, and those
   }));
   const runs = { outputs: () => Promise.resolve(outputs) };
   const dag = { id: "d", tasks: [{ id: "classify" }] };
-  assert.deepEqual(await scopeShares(runs, dag, iso(0)), [
+  assert.deepEqual(await oosShares(runs, dag, iso(0)), [
     { run_id: "r4", at: iso(NIGHT - 4), messages: 60, out_of_scope: 3 },
     { run_id: "r0", at: iso(NIGHT), messages: 80, out_of_scope: 8 },
   ]);
-  assert.deepEqual(await scopeShares(runs, { id: "d", tasks: [{ id: "other" }] }, iso(0)), []);
+  assert.deepEqual(await oosShares(runs, { id: "d", tasks: [{ id: "other" }] }, iso(0)), []);
 });

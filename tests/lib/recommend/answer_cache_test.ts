@@ -95,7 +95,7 @@ Deno.test("AnswerCache serves no whole answer half a minute after it was fresh, 
       await first.serve(question);
       clock.advance(age_ms);
       // The other process holds the lock, so that this one serves what is stale if it may.
-      const cache = { ...bound(world.stores.cache), claim: () => Promise.resolve(false) };
+      const cache = { ...bound(world.stores.cache), tryLock: () => Promise.resolve(false) };
       const { cache: how } = await new Recommender({ stores: { ...taken, cache }, clock }).serve(question);
       assert.equal(how, served[i], `${user_id} after ${age_ms} ms`);
     }
@@ -107,11 +107,11 @@ Deno.test("AnswerCache holds no answer beyond its first campaign's end, however 
   const world = await openWorld();
   const entries: string[] = [];
   const cache = {
-    get: (o: { key: string }) => world.stores.cache.get(o),
-    claim: (o: { key: string; ttl_ms: number }) => world.stores.cache.claim(o),
-    set: (o: { key: string; value: string; ttl_ms: number }) => {
-      const [, , fresh_until] = o.value.split(" ");
-      entries.push(`${fresh_until} ${NOW + o.ttl_ms}`);
+    get: (options: { key: string }) => world.stores.cache.get(options),
+    tryLock: (options: { key: string; ttl_ms: number }) => world.stores.cache.tryLock(options),
+    set: (options: { key: string; value: string; ttl_ms: number }) => {
+      const [, , fresh_until] = options.value.split(" ");
+      entries.push(`${fresh_until} ${NOW + options.ttl_ms}`);
       return Promise.resolve();
     },
   };
@@ -124,8 +124,8 @@ Deno.test("AnswerCache holds no answer beyond its first campaign's end, however 
 
 function bound(cache: MemoryCache) {
   return {
-    get: (o: { key: string }) => cache.get(o),
-    set: (o: { key: string; value: string; ttl_ms: number }) => cache.set(o),
+    get: (options: { key: string }) => cache.get(options),
+    set: (options: { key: string; value: string; ttl_ms: number }) => cache.set(options),
   };
 }
 
@@ -134,9 +134,9 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
     const world = await openWorld();
     const { cache } = world.stores;
     const faulty = {
-      get: (o: { key: string }) => cache.get(o),
-      set: (o: { key: string; value: string; ttl_ms: number }) => cache.set(o),
-      claim: fault,
+      get: (options: { key: string }) => cache.get(options),
+      set: (options: { key: string; value: string; ttl_ms: number }) => cache.set(options),
+      tryLock: fault,
     };
     const stores = { ...world.stores, cache: faulty };
     const served = await new Recommender({ stores, clock: new ManualClock(NOW) }).serve(QUESTION);

@@ -11,8 +11,8 @@ const CAUSE: Cause = { campaign_id: "own", title: "Trail map", engagement: "conv
 const NONE = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
 /** Conversations of so many people, who went so far. */
 function people(converted: number, clicked: number, shown: number): Supporter[] {
-  const did = (count: number, o: Partial<typeof NONE>) =>
-    Array.from({ length: count }, () => ({ adds: 1, engagement: { ...NONE, ...o } }));
+  const did = (count: number, options: Partial<typeof NONE>) =>
+    Array.from({ length: count }, () => ({ adds: 1, engagement: { ...NONE, ...options } }));
   return [
     ...did(converted, { conversions: 1 }),
     ...did(clicked, { clicks: 1 }),
@@ -31,16 +31,16 @@ const KNOWN: Partial<Features> = {
 
 function reasons(
   sources: Partial<Sources>,
-  o: { features?: Partial<Features>; stats?: Partial<CampaignStats>; cause?: Cause } = {},
+  options: { features?: Partial<Features>; stats?: Partial<CampaignStats>; cause?: Cause } = {},
 ): readonly Reason[] {
   const plain = ranked("a");
   const one = {
     ...plain,
     sources: { ...NO_SOURCES, ...sources },
-    features: features("a", { ...KNOWN, ...o.features }),
-    stats: { ...plain.stats, ...o.stats },
+    features: features("a", { ...KNOWN, ...options.features }),
+    stats: { ...plain.stats, ...options.stats },
   };
-  return explain(one, { weights: WEIGHTS, causes: new Map([["a", o.cause ?? CAUSE]]) }).reasons;
+  return explain(one, { weights: WEIGHTS, causes: new Map([["a", options.cause ?? CAUSE]]) }).reasons;
 }
 
 const similar = (converted: number, clicked: number, shown: number) =>

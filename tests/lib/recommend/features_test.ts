@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Candidates, type Evidence, NO_EVIDENCE } from "../../../lib/recommend/features.ts";
+import { Candidates, NO_SOURCE_RESULTS, type SourceResults } from "../../../lib/recommend/features.ts";
 import { engagement } from "./samples.ts";
 
 const SPOKE = {
@@ -11,7 +11,7 @@ const SPOKE = {
   conversions: 1,
   dismissals: 0,
 };
-const EVIDENCE: Evidence = {
+const EVIDENCE: SourceResults = {
   own: [engagement("ann", "popular", { impressions: 3 })],
   alike: [{ conversation_id: "d", user_id: "cat", cosine: 0.5, weight: 1, engagement: [SPOKE] }],
   mentions: ["named"],
@@ -64,7 +64,7 @@ Deno.test("Candidates.add() tells what the sources know of a campaign that none 
 });
 
 Deno.test("Candidates without evidence are blank", () => {
-  const candidates = new Candidates(NO_EVIDENCE, 0);
+  const candidates = new Candidates(NO_SOURCE_RESULTS, 0);
   candidates.add(["a"]);
   assert.deepEqual([...candidates.all()], [{
     campaign_id: "a",

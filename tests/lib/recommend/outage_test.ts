@@ -3,7 +3,11 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import type { Answer } from "../../../lib/recommend/answer.ts";
 import { markErased } from "../../../lib/recommend/answer_cache.ts";
-import { Recommender, type RecommenderStores, type Served } from "../../../lib/recommend/recommender.ts";
+import {
+  Recommender,
+  type RecommenderStores,
+  type ServedAnswer,
+} from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
 import { emptyWorld, fails, hangs, HIDDEN, NOW, openWorld, SOON, type World } from "./world.ts";
 
@@ -42,8 +46,8 @@ function scene(name: string, body: (scene: Scene) => Promise<void>, open = openW
 }
 
 const ANN = { user_id: "ann", k: 9 };
-const answerOf = ({ body }: Served): Answer => JSON.parse(body);
-const idsOf = (served: Served) => answerOf(served).items.map(({ campaign_id }) => campaign_id);
+const answerOf = ({ body }: ServedAnswer): Answer => JSON.parse(body);
+const idsOf = (served: ServedAnswer) => answerOf(served).items.map(({ campaign_id }) => campaign_id);
 
 for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
   scene(`that ${how} serves what is cached, marked, until analytics is back`, async (scene) => {

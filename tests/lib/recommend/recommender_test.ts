@@ -13,7 +13,7 @@ interface Scene {
   readonly world: World;
   readonly clock: ManualClock;
   /** Asks the world's stores, some of them replaced. */
-  ask(user_id: string, o?: { k?: number; stores?: Partial<RecommenderStores> }): Promise<Answer>;
+  ask(user_id: string, options?: { k?: number; stores?: Partial<RecommenderStores> }): Promise<Answer>;
 }
 
 function scene(name: string, body: (scene: Scene) => Promise<void>, open = openWorld) {
@@ -24,9 +24,9 @@ function scene(name: string, body: (scene: Scene) => Promise<void>, open = openW
       await body({
         world,
         clock,
-        async ask(user_id, o = {}) {
-          const recommender = new Recommender({ stores: { ...world.stores, ...o.stores }, clock });
-          return JSON.parse((await recommender.serve({ user_id, k: o.k ?? 10 })).body);
+        async ask(user_id, options = {}) {
+          const recommender = new Recommender({ stores: { ...world.stores, ...options.stores }, clock });
+          return JSON.parse((await recommender.serve({ user_id, k: options.k ?? 10 })).body);
         },
       });
     } finally {
@@ -147,7 +147,7 @@ scene(
           return (...args: unknown[]) => {
             calls.push(`${name}.${String(key)}`);
             const result = value.apply(target, args);
-            return key === "of" ? result.then((one: object) => watched(name, one)) : result;
+            return key === "forModel" ? result.then((one: object) => watched(name, one)) : result;
           };
         },
       });
@@ -421,8 +421,9 @@ scene("says of a cached answer, too, what it was made without", async ({ world, 
   const kept = new Map<string, string>();
   const cache = {
     get: ({ key }: { key: string }) => Promise.resolve(kept.get(key) ?? null),
-    set: (o: { key: string; value: string }) => Promise.resolve(void kept.set(o.key, o.value)),
-    claim: () => Promise.resolve(true),
+    set: (options: { key: string; value: string }) =>
+      Promise.resolve(void kept.set(options.key, options.value)),
+    tryLock: () => Promise.resolve(true),
   };
   const stores = { ...world.stores, cache, graph: faulty(world.stores.graph, fails) };
   const recommender = new Recommender({ stores, clock });
@@ -438,12 +439,12 @@ scene(
     const kept: number[] = [];
     const { graph, cache } = world.stores;
     const watched = {
-      get: (o: { key: string }) => cache.get(o),
-      set: (o: { key: string; value: string; ttl_ms: number }) => {
-        kept.push(o.ttl_ms);
-        return cache.set(o);
+      get: (options: { key: string }) => cache.get(options),
+      set: (options: { key: string; value: string; ttl_ms: number }) => {
+        kept.push(options.ttl_ms);
+        return cache.set(options);
       },
-      claim: (o: { key: string; ttl_ms: number }) => cache.claim(o),
+      tryLock: (options: { key: string; ttl_ms: number }) => cache.tryLock(options),
     };
     const ask = async (stores: Partial<RecommenderStores>, k: number) => {
       const all = { ...world.stores, cache: watched, ...stores };
@@ -499,7 +500,7 @@ scene("computes once what many ask at the same time", async ({ world, clock }) =
       const value = Reflect.get(target, name);
       if (typeof value !== "function") return value;
       return async (...args: unknown[]) => {
-        if (name === "of") asked++;
+        if (name === "forModel") asked++;
         await new Promise((resume) => setTimeout(resume, 1));
         return value.apply(target, args);
       };
@@ -521,7 +522,7 @@ scene("takes the vectors of the model that the published version is of", async (
   const before = await ask("ann");
   // By another model, of other dimensions, Ann is among the cooks.
   const model: ModelIdentity = { name: "other", revision: "0", dimension: 2, pooling: "mean" };
-  const store = await world.stores.vectors.of({ model });
+  const store = await world.stores.vectors.forModel({ model });
   const row = (id: string, at: number) => {
     const vector = Float32Array.from([at === 0 ? 1 : 0, at]);
     return { id, user_id: id, role: "user", timestamp: null, content_hash: "0", vector } as const;

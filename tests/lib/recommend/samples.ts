@@ -1,11 +1,11 @@
 import type { Campaign, EngagementEvent } from "../../../lib/core/types.ts";
-import { Candidates, type Features, NO_EVIDENCE } from "../../../lib/recommend/features.ts";
+import { Candidates, type Features, NO_SOURCE_RESULTS } from "../../../lib/recommend/features.ts";
 import type { Sources } from "../../../lib/recommend/answer.ts";
 import type { Ranked } from "../../../lib/recommend/score.ts";
 import type { Engagement } from "../../../lib/stores/analytics/port.ts";
 
 /** A campaign that may be shown, with what the test wants otherwise. */
-export function campaign(campaign_id: string, o: Partial<Campaign> = {}): Campaign {
+export function campaign(campaign_id: string, options: Partial<Campaign> = {}): Campaign {
   return {
     campaign_id,
     title: `Title of ${campaign_id}`,
@@ -19,7 +19,7 @@ export function campaign(campaign_id: string, o: Partial<Campaign> = {}): Campai
     status: "active",
     repurchase_days: null,
     metadata: null,
-    ...o,
+    ...options,
   };
 }
 
@@ -34,26 +34,26 @@ export const NO_SOURCES: Sources = {
 };
 
 /** What no source knows, with what the test wants otherwise. */
-export function features(campaign_id: string, o: Partial<Features> = {}): Features {
-  const candidates = new Candidates(NO_EVIDENCE, 0);
+export function features(campaign_id: string, options: Partial<Features> = {}): Features {
+  const candidates = new Candidates(NO_SOURCE_RESULTS, 0);
   candidates.add([campaign_id]);
-  return { ...candidates.get(campaign_id)!, ...o };
+  return { ...candidates.get(campaign_id)!, ...options };
 }
 
 /** One user's engagement with one campaign, none but what the test wants. */
-export function engagement(user_id: string, campaign_id: string, o: Partial<Engagement>): Engagement {
+export function engagement(user_id: string, campaign_id: string, options: Partial<Engagement>): Engagement {
   const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
-  return { user_id, campaign_id, ...none, last: "2025-03-01T12:00:00.000Z", ...o };
+  return { user_id, campaign_id, ...none, last: "2025-03-01T12:00:00.000Z", ...options };
 }
 
-export function ranked(campaign_id: string, o: Partial<Ranked> = {}): Ranked {
+export function ranked(campaign_id: string, options: Partial<Ranked> = {}): Ranked {
   return {
     campaign: campaign(campaign_id),
     stats: { campaign_id, impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 },
     features: features(campaign_id),
     sources: NO_SOURCES,
     score: 0,
-    ...o,
+    ...options,
   };
 }
 

@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
 import { ParleyError } from "../../../lib/core/errors.ts";
-import { createGuards } from "../../../lib/recommend/store_policy.ts";
+import { createStorePolicies } from "../../../lib/recommend/store_policy.ts";
 import { until } from "../../fixtures/until.ts";
 
 const never = () => new Promise<number>(() => {});
 
 Deno.test("Guard.run() gives what the store gives", async () => {
-  assert.equal(await createGuards().graph.run(() => Promise.resolve(7)), 7);
-  assert.equal(await createGuards().graph.run(() => new Promise((done) => setTimeout(done, 5, 7))), 7);
+  assert.equal(await createStorePolicies().graph.run(() => Promise.resolve(7)), 7);
+  assert.equal(await createStorePolicies().graph.run(() => new Promise((done) => setTimeout(done, 5, 7))), 7);
 });
 
 Deno.test("Guard.run() gives up on a store that hangs", async () => {
   const start = performance.now();
-  await assert.rejects(createGuards().cache.run(never), /timed out/);
+  await assert.rejects(createStorePolicies().cache.run(never), /timed out/);
   assert.ok(performance.now() - start < 10_000);
 });
 
 Deno.test("Guard.run() aborts the call whose time is over, by its error, and no other", async () => {
-  const { cache } = createGuards();
+  const { cache } = createStorePolicies();
   let seen: AbortSignal | null = null;
   const ask = (answer: () => Promise<number>) =>
     cache.run((signal) => {
@@ -36,7 +36,7 @@ Deno.test("Guard.run() aborts the call whose time is over, by its error, and no 
 });
 
 Deno.test("Guard.run() stops asking a store that keeps failing, and asks again later", async () => {
-  const { graph } = createGuards();
+  const { graph } = createStorePolicies();
   let asked = 0;
   const fail = () => {
     asked++;
@@ -51,14 +51,14 @@ Deno.test("Guard.run() stops asking a store that keeps failing, and asks again l
 });
 
 Deno.test("Guard.run() takes a refusal for an answer, not for an outage", async () => {
-  const { vectors } = createGuards();
+  const { vectors } = createStorePolicies();
   const refuse = () => Promise.reject(new ParleyError("not_found", "version 3 was not built"));
   for (let i = 0; i < 10; i++) await assert.rejects(vectors.run(refuse), /not built/);
 });
 
 Deno.test("Guard.run() catches what a store throws outright", async () => {
   await assert.rejects(
-    createGuards().graph.run(() => {
+    createStorePolicies().graph.run(() => {
       throw new TypeError("broken");
     }),
     /broken/,
@@ -66,7 +66,7 @@ Deno.test("Guard.run() catches what a store throws outright", async () => {
 });
 
 Deno.test("Guard.run() lets a store that is back finish what its caller does not wait for, and asks it again", async () => {
-  const { graph } = createGuards();
+  const { graph } = createStorePolicies();
   for (let i = 0; i < 5; i++) await assert.rejects(graph.run(() => Promise.reject(new Error("down"))));
   await new Promise((done) => setTimeout(done, 1_050));
   const { promise: connected, resolve: connect } = Promise.withResolvers<number>();

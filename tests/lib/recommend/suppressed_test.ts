@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { suppressedCampaigns } from "../../../lib/recommend/suppressed.ts";
 import type { FinalEngagement } from "../../../lib/stores/analytics/port.ts";
 
-const final = (campaign_id: string, o: Partial<FinalEngagement>): FinalEngagement => ({
+const final = (campaign_id: string, options: Partial<FinalEngagement>): FinalEngagement => ({
   campaign_id,
   converted_at: null,
   dismissals: 0,
   repurchase_days: null,
-  ...o,
+  ...options,
 });
 const BOUGHT = "2026-01-01T00:00:00.000Z";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import { encodeItemWeights, ITEM_WEIGHTS_FILE } from "../../../lib/recommend/item_item_file.ts";
 import { Recommender } from "../../../lib/recommend/recommender.ts";
-import { type Learnt, NOTHING_LEARNT, VersionData } from "../../../lib/recommend/version_data.ts";
+import { type LearntData, NOTHING_LEARNT, VersionData } from "../../../lib/recommend/version_data.ts";
 import { engagement } from "./samples.ts";
 import { NOW, openWorld } from "./world.ts";
 
@@ -37,7 +37,8 @@ function versionData(file: (version: number) => Promise<File>, answer_ms = 250) 
 }
 
 const CLICKED = [engagement("me", "a", { clicks: 1 })];
-const strongest = (learnt: Learnt | "loading") => (learnt as Learnt).items?.relatedTo(CLICKED).strongest;
+const strongest = (learnt: LearntData | "loading") =>
+  (learnt as LearntData).items?.relatedTo(CLICKED).strongest;
 
 Deno.test("VersionData reads a version once for all who ask meanwhile, and holds two", async () => {
   const { data, reads } = versionData((version) => Promise.resolve(fileOf(version)));

@@ -19,12 +19,12 @@ interface Scene {
 function scene(
   name: string,
   body: (scene: Scene) => Promise<void>,
-  o: { open?: () => Promise<World>; stores?: (world: World) => Partial<WarmUpOptions["stores"]> } = {},
+  options: { open?: () => Promise<World>; stores?: (world: World) => Partial<WarmUpOptions["stores"]> } = {},
 ) {
   Deno.test(`WarmUp ${name}`, async () => {
-    const world = await (o.open ?? openWorld)();
+    const world = await (options.open ?? openWorld)();
     const clock = new ManualClock(NOW);
-    const stores = { ...world.stores, ...o.stores?.(world) };
+    const stores = { ...world.stores, ...options.stores?.(world) };
     const recommender = new Recommender({ stores, clock });
     const ended = new AbortController();
     const warmUp = new WarmUp({ stores, recommender, clock, signal: ended.signal });

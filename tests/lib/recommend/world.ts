@@ -106,7 +106,7 @@ export async function emptyWorld(): Promise<World> {
 
 async function publish(stores: World["stores"], version: number, run_id = `run ${version}`): Promise<void> {
   await stores.analytics.buildStats({ version, half_life_days: 30, latest: LATEST });
-  await (await stores.vectors.of({ model: MODEL })).build({ version });
+  await (await stores.vectors.forModel({ model: MODEL })).build({ version });
   await stores.analytics.saveFile({ version, name: ITEM_WEIGHTS_FILE, bytes: ITEM_WEIGHTS });
   await saveWording(stores.analytics, { version });
   await stores.analytics.publish({
@@ -155,7 +155,7 @@ async function fill({ analytics, graph, vectors }: World["stores"]): Promise<voi
     user_ids: ["ann"],
     edges: [{ user_id: "ann", intent: "plants", count: 2, last: "2025-03-01T00:00:00.000Z" }],
   });
-  const store = await vectors.of({ model: MODEL });
+  const store = await vectors.forModel({ model: MODEL });
   const profiles = Object.entries(PROFILES).map(([id, axes]) => row(id, axes, id));
   await store.upsert({ collection: "profiles", rows: profiles });
   await store.upsert({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { endTime, readTime, startTime, time } from "../../../lib/schema/time.ts";
+import { endTime, parseTime, startTime, time } from "../../../lib/schema/time.ts";
 
 const at = (value: unknown) => {
   const parsed = time.safeParse(value);
@@ -120,7 +120,7 @@ Deno.test("time takes the short way for usual times and comes out where the long
     const ms = Date.UTC(2023, 11, 20) + day * 86_400_000 + day * 61_001;
     const exact = new Date(ms).toISOString();
     assert.equal(at(exact), exact);
-    assert.equal(readTime(exact), ms);
+    assert.equal(parseTime(exact), ms);
     assert.equal(at(`${exact.slice(0, 19)}Z`), `${exact.slice(0, 19)}.000Z`);
   }
 });

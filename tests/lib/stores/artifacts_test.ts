@@ -53,7 +53,7 @@ Deno.test("FileArtifacts leaves no register behind, and removes one that was lef
   await Deno.mkdir(`${dir}/artifacts`);
   await Deno.writeTextFile(`${dir}/artifacts/.register-left`, "");
   const register = await store.register();
-  register.claim("a", "1");
+  register.putIfAbsent("a", "1");
   register.close();
   assert.deepEqual([...Deno.readDirSync(`${dir}/artifacts`)], []);
   await close();

@@ -7,7 +7,10 @@ const V1 = "CREATE TABLE things (name TEXT) STRICT; INSERT INTO things VALUES ('
 const REFILL = "do this";
 
 /** Runs `body` with the path of a database that is open, and another's with the row `second`. */
-function openTest(title: string, body: (o: { sql: Sqlite; path: string; other: string }) => Promise<void>) {
+function openTest(
+  title: string,
+  body: (options: { sql: Sqlite; path: string; other: string }) => Promise<void>,
+) {
   Deno.test(title, async () => {
     const dir = await Deno.makeTempDir();
     const other = new Sqlite({ path: `${dir}/other.db`, migrations: [V1] });

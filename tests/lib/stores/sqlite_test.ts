@@ -131,7 +131,7 @@ inFolder("Sqlite.writeEach() gives the lock away between transactions, each seal
     const until = performance.now() + 2;
     while (performance.now() < until);
     db.run("INSERT INTO done VALUES (?)", n);
-  }, { seal: () => void db.run("INSERT INTO seals SELECT count(*) FROM done") });
+  }, { beforeCommit: () => void db.run("INSERT INTO seals SELECT count(*) FROM done") });
   clearInterval(timer);
   const seals = db.all<{ upto: number }>("SELECT upto FROM seals").map((row) => row.upto);
   assert.ok(seals.length >= 4 && seals.at(-1) === 40, `${seals}`);
@@ -145,7 +145,7 @@ inFolder("Sqlite.writeEach() leaves nothing of the transaction in which a row th
   await assert.rejects(db.writeEach([1, 2, 2], (n) => void db.run("INSERT INTO done VALUES (?)", n)));
   assert.equal(db.db.isTransaction, false);
   assert.deepEqual(db.all("SELECT n FROM done"), []);
-  await db.writeEach([], () => assert.fail("no rows"), { seal: () => assert.fail("no transaction") });
+  await db.writeEach([], () => assert.fail("no rows"), { beforeCommit: () => assert.fail("no transaction") });
   db.close();
 });
 

@@ -34,7 +34,7 @@ const IMPORTS = `
 function damageTest(
   name: string,
   count: number,
-  body: (o: { dir: string; folder: string; other: string }) => Promise<void>,
+  body: (options: { dir: string; folder: string; other: string }) => Promise<void>,
 ): void {
   Deno.test(`SqliteVectors ${name}, with ${count} rows`, async () => {
     const dir = await Deno.makeTempDir();
@@ -46,7 +46,7 @@ function damageTest(
           const vector = normalise(Array.from({ length: model.dimension }, () => random() - 0.5));
           return profile(`u${at}`, vector);
         });
-        const store = await stores.of({ model });
+        const store = await stores.forModel({ model });
         await store.upsert({ collection: "profiles", rows });
         await store.build({ version: 1 });
       }
@@ -88,11 +88,11 @@ for (const count of [50, 2_050]) {
       for (const [kind, damage] of Object.entries(DAMAGE)) {
         damage(fileOf("${folder}"), "${other}");
         const stores = new SqliteVectorStores("${dir}");
-        const store = await stores.of({ model: MODEL });
+        const store = await stores.forModel({ model: MODEL });
         const log = [];
         const verified = (await store.verify({ version: 1 }))[0].text;
         const built = (await store.build({ version: 2, log: (line) => log.push(line) })).profiles;
-        await store.keep({ versions: [1] });
+        await store.dropVersionsExcept({ versions: [1] });
         const vector = (await store.get({ collection: "profiles", ids: ["u7"] })).get("u7");
         const search = () => store.search(question(vector)).then(([hit]) => hit.id, (error) => error.message);
         const health = () => stores.health().then(() => "up", (error) => error.message);
@@ -134,7 +134,7 @@ for (const count of [50, 2_050]) {
     async ({ dir, folder, other }) => {
       const code = `${IMPORTS}
       const stores = new SqliteVectorStores("${dir}");
-      const store = await stores.of({ model: MODEL });
+      const store = await stores.forModel({ model: MODEL });
       const vectors = await store.get({ collection: "profiles", ids: ["u1", "u10", "u40"] });
       const found = async () => {
         const hits = [...vectors.values()].map((vector) => store.search(question(vector)));
@@ -194,7 +194,7 @@ for (const [kind, [sql, fault]] of Object.entries(ROW_DAMAGE)) {
     change(folder, sql);
     const stores = new SqliteVectorStores(dir);
     try {
-      const store = await stores.of({ model: MODEL });
+      const store = await stores.forModel({ model: MODEL });
       assert.deepEqual((await store.verify({ version: 1 }))[0], { text: fault, rebuilt: true });
       const vector = (await store.get({ collection: "profiles", ids: ["u7"] })).get("u7")!;
       const search = () => store.search({ collection: "profiles", version: 1, vector, k: 1 });
@@ -215,7 +215,7 @@ damageTest("builds without an index whose groups are damaged", 2_050, async ({ d
   const stores = new SqliteVectorStores(dir);
   try {
     const log: string[] = [];
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     await store.build({ version: 2, log: (line) => log.push(line) });
     assert.deepEqual(log, [`${OTHER_GROUPS}; the index of version 2 is built without it`]);
     assert.deepEqual(await store.verify({ version: 2 }), []);
@@ -227,7 +227,7 @@ damageTest("builds without an index whose groups are damaged", 2_050, async ({ d
 damageTest("rebuilds an index once, however often it is asked for", 50, async ({ dir, folder }) => {
   const stores = new SqliteVectorStores(dir);
   try {
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     await store.build({ version: 2 });
     await store.build({ version: 3 });
     const search = (version: number) =>
@@ -253,7 +253,7 @@ damageTest(
   50,
   async ({ dir, folder }) => {
     const stores = new SqliteVectorStores(dir);
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     try {
       // Where the index files were is now a file, so that none can be written.
       await Deno.remove(folder, { recursive: true });
@@ -287,7 +287,7 @@ damageTest("removes no file but its own, whatever a damaged row names", 50, asyn
   }
   const stores = new SqliteVectorStores(dir);
   try {
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     const vector = normalise([1, 2, 3, 4]);
     await until(() =>
       store.search({ collection: "profiles", version: 1, vector, k: 1 }).then(

@@ -39,7 +39,7 @@ function test(
   Deno.test(`SqliteVectors ${what}`, async () => {
     const { stores, dir, close } = await opened();
     try {
-      await body(await stores.of({ model: MODEL }), dir, stores);
+      await body(await stores.forModel({ model: MODEL }), dir, stores);
     } finally {
       await close();
     }
@@ -148,7 +148,7 @@ for (const count of [50, 2_100]) {
     assert.ok((await filesWith(dir, erased!.vector)).every((name) => name.startsWith("profiles-1.")));
     assert.notEqual((await nearest(store, 1, erased!.vector))[0]!.id, erased!.id);
     await store.build({ version: 2 });
-    await store.keep({ versions: [2] });
+    await store.dropVersionsExcept({ versions: [2] });
     assert.deepEqual(await filesWith(dir, erased!.vector), []);
     assert.equal((await nearest(store, 2, erased!.vector, count)).length, count - 1);
   });
@@ -157,7 +157,7 @@ for (const count of [50, 2_100]) {
     `search() sees what another connection built and built anew, with ${count} rows`,
     async (store, dir) => {
       const others = new SqliteVectorStores(dir);
-      const reader = await others.of({ model: MODEL });
+      const reader = await others.forModel({ model: MODEL });
       try {
         const rows = profiles(count);
         await store.upsert({ collection: "profiles", rows });
@@ -167,7 +167,7 @@ for (const count of [50, 2_100]) {
         await store.upsert({ collection: "profiles", rows: [added] });
         await store.build({ version: 1 });
         assert.equal((await nearest(reader, 1, added.vector))[0]!.id, "late");
-        await store.keep({ versions: [] });
+        await store.dropVersionsExcept({ versions: [] });
         await assert.rejects(nearest(reader, 1, added.vector), { code: "not_found" });
       } finally {
         await others.close();
@@ -240,7 +240,7 @@ test("keep() removes what an interrupted build left", async (store, dir) => {
   await Deno.writeTextFile(`${dir}/${FILES}/profiles-1.cafe.usearch.part`, "");
   await Deno.mkdir(`${dir}/${FILES}/campaigns-1.cafe.flat/full`, { recursive: true });
   await Deno.writeTextFile(`${dir}/${FILES}/note.txt`, "");
-  await store.keep({ versions: [2] });
+  await store.dropVersionsExcept({ versions: [2] });
   const names = (await Array.fromAsync(Deno.readDir(`${dir}/${FILES}`))).map(({ name }) => name).sort();
   assert.deepEqual(names.map((name) => name.split(".")[0]), [
     "campaigns-2",
@@ -288,7 +288,7 @@ test("needs read, env, ffi, and write in its folder only", async (store, dir) =>
     JSON.stringify(new URL("../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts", import.meta.url))
   };
     const stores = new SqliteVectorStores("${dir}");
-    const store = await stores.of({ model: ${JSON.stringify(MODEL)} });
+    const store = await stores.forModel({ model: ${JSON.stringify(MODEL)} });
     await store.build({ version: 1 });
     const vector = (await store.get({ collection: "profiles", ids: ["u70"] })).get("u70");
     const [hit] = await store.search({ collection: "profiles", version: 1, vector, k: 1 });
@@ -323,11 +323,11 @@ async function namesIn(dir: string): Promise<string[]> {
 Deno.test("SqliteVectorStores make nothing before the first write, and leave nothing after drop()", async () => {
   const { stores, dir, close } = await opened();
   try {
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     const rows = profiles(2_100);
     await store.get({ collection: "profiles", ids: ["u1"] });
     await store.deleteUsers({ user_ids: ["u1"] });
-    await store.keep({ versions: [] });
+    await store.dropVersionsExcept({ versions: [] });
     assert.deepEqual(await namesIn(dir), []);
     await store.upsert({ collection: "profiles", rows });
     await store.build({ version: 1 });
@@ -344,7 +344,10 @@ Deno.test("SqliteVectorStores see that another process dropped a model, and that
   const { stores, dir, close } = await opened();
   const others = new SqliteVectorStores(dir);
   try {
-    const [store, reader] = [await stores.of({ model: MODEL }), await others.of({ model: MODEL })];
+    const [store, reader] = [
+      await stores.forModel({ model: MODEL }),
+      await others.forModel({ model: MODEL }),
+    ];
     for (const round of [0, 1]) {
       const rows = profiles(20, 100 * round);
       assert.equal((await reader.counts()).profiles, 0);
@@ -364,7 +367,7 @@ Deno.test("openVectors() takes over the vectors of the layout that knew one mode
   const { stores, dir, close } = await opened();
   try {
     const rows = profiles(5);
-    const store = await stores.of({ model: MODEL });
+    const store = await stores.forModel({ model: MODEL });
     await store.upsert({ collection: "profiles", rows });
     await store.build({ version: 3 });
     const digest = await store.digest();
@@ -373,7 +376,7 @@ Deno.test("openVectors() takes over the vectors of the layout that knew one mode
     await Deno.rename(`${dir}/${FILES}`, `${dir}/indexes`);
     for (const _time of [1, 2]) {
       const later = await openVectors(new URL(`sqlite:${dir}/vectors.db`));
-      const again = await later.of({ model: MODEL });
+      const again = await later.forModel({ model: MODEL });
       assert.equal(await again.digest(), digest);
       assert.equal((await nearest(again, 3, rows[2]!.vector))[0]!.id, "u2");
       await later.close();

@@ -5,11 +5,11 @@ import { createRun } from "../../../lib/dag/runs.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { RunStore } from "../../../lib/stores/runs/port.ts";
 import { Histogram } from "../../../lib/telemetry/metric_families.ts";
-import { RunFigures } from "../../../lib/telemetry/run_metrics.ts";
+import { RunMetrics } from "../../../lib/telemetry/run_metrics.ts";
 import { dagOf, driveRun, options, runToEnd, skip, sleep, withRuns } from "../../fixtures/dag.ts";
 
 /** Families as `name label label: value`; of a histogram how often it was observed. */
-async function read(figures: RunFigures): Promise<Record<string, number>> {
+async function read(figures: RunMetrics): Promise<Record<string, number>> {
   return Object.fromEntries(
     (await figures.families()).flatMap(({ name, points }) =>
       points.map(({ labels, value }) => [
@@ -21,9 +21,9 @@ async function read(figures: RunFigures): Promise<Record<string, number>> {
 }
 
 /** Figures that read anew each time they are asked. */
-function figuresOf(runs: RunStore) {
+function classifierMetrics(runs: RunStore) {
   const clock = new ManualClock(Date.now());
-  const figures = new RunFigures(clock, runs);
+  const figures = new RunMetrics(clock, runs);
   return () => {
     clock.advance(10_000);
     return read(figures);
@@ -51,7 +51,7 @@ Deno.test("RunFigures counts runs, attempts and rows once each, by dag and state
   withRuns(async (runs) => {
     await runToEnd(options({ runs, dag }));
     await sleep(2);
-    const figures = figuresOf(runs);
+    const figures = classifierMetrics(runs);
     const before = await figures();
     assert.equal(before["runs_total test failed"], undefined, "what ended before it began is not counted");
     broken = true;
@@ -88,7 +88,7 @@ Deno.test("RunFigures counts runs, attempts and rows once each, by dag and state
 
 Deno.test("RunFigures tells how many runs wait, and the tasks of those under way", () =>
   withRuns(async (runs) => {
-    const figures = figuresOf(runs);
+    const figures = classifierMetrics(runs);
     for (let n = 0; n < 3; n++) await createRun({ dag, runs, clock: systemClock, params: {} });
     assert.deepEqual(await figures(), { "runs test queued": 3, "runs test running": 0 });
     await runs.claim({ owner: "one", now: Date.now(), ttl_ms: 5_000, max_active: { test: 1 } }).then((
@@ -111,7 +111,7 @@ Deno.test("RunFigures tells how many runs wait, and the tasks of those under way
 Deno.test("RunFigures counts no more than a few runs at one time, and the rest later", () =>
   withRuns(async (runs) => {
     broken = false;
-    const figures = figuresOf(runs);
+    const figures = classifierMetrics(runs);
     for (let n = 0; n < 25; n++) await runToEnd(options({ runs, dag }));
     assert.equal((await figures())["runs_total test success"], 20);
     assert.equal((await figures())["runs_total test success"], 25);

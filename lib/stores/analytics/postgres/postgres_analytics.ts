@@ -1,17 +1,17 @@
 import type {
   Abortable,
   Campaign,
+  DirtyUser,
   EngagementEvent,
   Health,
   Kind,
   Published,
-  Touched,
   WriteCounts,
 } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import { Postgres } from "../../engines/postgres/postgres.ts";
 import { postgresDialect } from "../../engines/postgres/schema.ts";
-import { given, type Questions } from "../../engines/postgres/session.ts";
+import { type Queryable, unnestOf } from "../../engines/postgres/session.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
@@ -33,6 +33,7 @@ import { deleteWords, PostgresWords } from "./words.ts";
 import {
   ANALYTICS_MIGRATIONS,
   BY_CAMPAIGN,
+  BY_RANK,
   BY_TYPE,
   byStrategySql,
   CAMPAIGNS,
@@ -41,7 +42,6 @@ import {
   FINAL_ENGAGEMENT,
   finalEngagement,
   type FinalEngagementRow,
-  MOST_FIRST,
   UNKNOWN,
   unknownCampaigns,
   USERS,
@@ -50,8 +50,8 @@ import {
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 10_000;
 /** Users that one statement touches at most, where all are touched. */
-const TOUCH_LIMIT = 500;
-const TOUCH_PAGE =
+const MAX_DIRTY_PER_STATEMENT = 500;
+const DIRTY_PAGE =
   `WITH page AS (SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2),
   written AS (INSERT INTO touched SELECT user_id, nextval('writes') FROM page ORDER BY user_id
               ON CONFLICT (user_id) DO UPDATE SET token = nextval('writes'))
@@ -93,153 +93,168 @@ export class PostgresAnalytics implements AnalyticsStore {
     this.words = new PostgresWords(this.db);
   }
 
-  upsertCampaigns(o: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
-    return this.catalogue.upsert({ rows: o.campaigns, signal: o.signal });
+  upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows: options.campaigns, signal: options.signal });
   }
 
-  upsertEvents(o: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
-    return this.events.upsert({ rows: o.events, touch, signal: o.signal });
+  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
+    return this.events.upsert({ rows: options.events, markDirty, signal: options.signal });
   }
 
-  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
-    return this.db.all<Touched>(
+  listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+    return this.db.all<DirtyUser>(
       `SELECT user_id, token::text AS token FROM touched WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
-      [o.after ?? "", o.limit],
-      o,
+      [options.after ?? "", options.limit],
+      options,
     );
   }
 
-  async touchAll(o: Abortable = {}): Promise<void> {
+  async markAllDirty(options: Abortable = {}): Promise<void> {
     for (let after: string | undefined = ""; after !== undefined;) {
       // Twice is as good as once, so it may be asked again as a question is.
-      const page: { user_id: string }[] = await this.db.all(TOUCH_PAGE, [after, TOUCH_LIMIT], o);
+      const page: { user_id: string }[] = await this.db.all(
+        DIRTY_PAGE,
+        [after, MAX_DIRTY_PER_STATEMENT],
+        options,
+      );
       after = page.at(-1)?.user_id;
     }
   }
 
-  async settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
+  async clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
     await this.db.run(
-      `DELETE FROM touched USING ${given({ user_id: "text", token: "bigint" })}
+      `DELETE FROM touched USING ${unnestOf({ user_id: "text", token: "bigint" })}
        WHERE touched.user_id = given.user_id AND touched.token = given.token`,
-      [o.touched.map((touch) => touch.user_id), o.touched.map((touch) => touch.token)],
-      o,
+      [options.touched.map((touch) => touch.user_id), options.touched.map((touch) => touch.token)],
+      options,
     );
   }
 
-  async users(o: { after: string | null; limit: number } & Abortable): Promise<string[]> {
-    const rows = await this.db.all<{ user_id: string }>(USERS("$1", "$2"), [o.after ?? "", o.limit], o);
+  async users(options: { after: string | null; limit: number } & Abortable): Promise<string[]> {
+    const rows = await this.db.all<{ user_id: string }>(USERS("$1", "$2"), [
+      options.after ?? "",
+      options.limit,
+    ], options);
     return rows.map(({ user_id }) => user_id);
   }
 
-  engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
+  engagement(options: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
     const sql = `SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last FROM events
       WHERE user_id = ANY($1::text[]) GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`;
-    return this.db.all<Engagement>(sql, [o.user_ids], o);
+    return this.db.all<Engagement>(sql, [options.user_ids], options);
   }
 
-  eventsOf(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]> {
-    return this.events.select(NEWEST_EVENTS, [o.user_ids, o.limit], o);
+  eventsOf(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]> {
+    return this.events.select(NEWEST_EVENTS, [options.user_ids, options.limit], options);
   }
 
-  campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
+  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
     const clause = "WHERE campaign_id = ANY($1::text[]) ORDER BY campaign_id";
-    return this.catalogue.select(clause, [o.campaign_ids], o);
+    return this.catalogue.select(clause, [options.campaign_ids], options);
   }
 
-  campaignPage(o: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
-    return this.catalogue.page(o);
+  campaignPage(options: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
+    return this.catalogue.page(options);
   }
 
-  stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
-    return this.versions.stats(o);
+  stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
+    return this.versions.stats(options);
   }
 
-  popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
-    return this.versions.popular(o);
+  popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
+    return this.versions.popular(options);
   }
 
-  async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
+  async daily(options: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
     const sql = `${DAILY} WHERE timestamp >= $1 AND timestamp < $2 GROUP BY day ORDER BY day`;
-    return await this.db.all<EngagementDay>(sql, [o.since, o.until], o);
+    return await this.db.all<EngagementDay>(sql, [options.since, options.until], options);
   }
 
   async byCampaign(
-    o: { since: string; until: string; limit: number } & Abortable,
+    options: { since: string; until: string; limit: number } & Abortable,
   ): Promise<CampaignEngagement[]> {
-    const sql = `${BY_CAMPAIGN} WHERE timestamp >= $1 AND timestamp < $2 ${MOST_FIRST} LIMIT $3`;
-    return await this.db.all<CampaignEngagement>(sql, [o.since, o.until, o.limit], o);
+    const sql = `${BY_CAMPAIGN} WHERE timestamp >= $1 AND timestamp < $2 ${BY_RANK} LIMIT $3`;
+    return await this.db.all<CampaignEngagement>(sql, [options.since, options.until, options.limit], options);
   }
 
   async byStrategy(
-    o: { since: string; until: string; limit: number } & Abortable,
+    options: { since: string; until: string; limit: number } & Abortable,
   ): Promise<StrategyEngagement[]> {
     const json = "metadata::json";
     const named = `CASE json_typeof(${json} -> 'strategy') WHEN 'string' THEN ${json} ->> 'strategy' END`;
     const sql = byStrategySql(named, "timestamp >= $1 AND timestamp < $2");
-    return await this.db.all<StrategyEngagement>(`${sql} LIMIT $3`, [o.since, o.until, o.limit], o);
+    return await this.db.all<StrategyEngagement>(`${sql} LIMIT $3`, [
+      options.since,
+      options.until,
+      options.limit,
+    ], options);
   }
 
-  async finalEngagement(o: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
-    return finalEngagement(await this.db.all<FinalEngagementRow>(FINAL_ENGAGEMENT("$1"), [o.user_id], o));
+  async finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
+    return finalEngagement(
+      await this.db.all<FinalEngagementRow>(FINAL_ENGAGEMENT("$1"), [options.user_id], options),
+    );
   }
 
-  async epoch(o: { user_id: string } & Abortable): Promise<number> {
+  async epoch(options: { user_id: string } & Abortable): Promise<number> {
     const sql = "SELECT epoch FROM epochs WHERE user_id = $1";
-    return (await this.db.get<{ epoch: number }>(sql, [o.user_id], o))?.epoch ?? 0;
+    return (await this.db.get<{ epoch: number }>(sql, [options.user_id], options))?.epoch ?? 0;
   }
 
-  buildStats(o: BuildStats): Promise<{ campaigns: number }> {
-    return this.versions.build(o);
+  buildStats(options: BuildStats): Promise<{ campaigns: number }> {
+    return this.versions.build(options);
   }
 
-  setWords(o: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    return this.words.set(o);
+  setWords(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
+    return this.words.set(options);
   }
 
-  profileWords(o: { user_id: string } & Abortable): Promise<ProfileWords | null> {
-    return this.words.ofProfile(o);
+  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    return this.words.ofProfile(options);
   }
 
-  conversationWords(o: { after: string | null; limit: number } & Abortable): Promise<ConversationWords[]> {
-    return this.words.conversations(o);
+  conversationWords(
+    options: { after: string | null; limit: number } & Abortable,
+  ): Promise<ConversationWords[]> {
+    return this.words.conversations(options);
   }
 
-  saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
-    return this.versions.saveFile(o);
+  saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
+    return this.versions.saveFile(options);
   }
 
-  file(o: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.versions.file(o);
+  file(options: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.versions.file(options);
   }
 
-  published(o: Abortable = {}): Promise<Published | null> {
-    return this.versions.published(o);
+  published(options: Abortable = {}): Promise<Published | null> {
+    return this.versions.published(options);
   }
 
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
+    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
-    return this.versions.publish(o);
+    return this.versions.publish(options);
   }
 
-  source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
+  source(options: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
     const sql = "SELECT * FROM sources WHERE kind = $1 AND uri = $2";
-    return this.db.get<SourceRecord>(sql, [o.kind, o.uri], o);
+    return this.db.get<SourceRecord>(sql, [options.kind, options.uri], options);
   }
 
   /** In ascending kind and URI. */
-  sources(o: Abortable = {}): Promise<SourceRecord[]> {
-    return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri", [], o);
+  sources(options: Abortable = {}): Promise<SourceRecord[]> {
+    return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri", [], options);
   }
 
-  async forgetSources(o: { uris: readonly string[] } & Abortable): Promise<void> {
-    await this.db.run("DELETE FROM sources WHERE uri = ANY($1::text[])", [o.uris], o);
+  async forgetSources(options: { uris: readonly string[] } & Abortable): Promise<void> {
+    await this.db.run("DELETE FROM sources WHERE uri = ANY($1::text[])", [options.uris], options);
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
+  async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
     while (true) {
-      const deleted = await this.deleteSome(o);
+      const deleted = await this.deleteSome(options);
       gone += deleted;
       if (deleted < DELETE_LIMIT) return gone;
     }
@@ -263,18 +278,20 @@ export class PostgresAnalytics implements AnalyticsStore {
     }, { ...WHOLE, signal });
   }
 
-  deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     return this.db.write(async (session) => {
-      await session.run("DELETE FROM stats WHERE campaign_id = ANY($1::text[])", [o.campaign_ids]);
-      return await session.run("DELETE FROM campaigns WHERE campaign_id = ANY($1::text[])", [o.campaign_ids]);
-    }, o);
+      await session.run("DELETE FROM stats WHERE campaign_id = ANY($1::text[])", [options.campaign_ids]);
+      return await session.run("DELETE FROM campaigns WHERE campaign_id = ANY($1::text[])", [
+        options.campaign_ids,
+      ]);
+    }, options);
   }
 
-  counts(o: Abortable = {}): Promise<AnalyticsCounts> {
+  counts(options: Abortable = {}): Promise<AnalyticsCounts> {
     const sql =
       `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
         (SELECT count(DISTINCT user_id) FROM events) AS users`;
-    const limits = { ...WHOLE, signal: o.signal };
+    const limits = { ...WHOLE, signal: options.signal };
     return this.db.read(async (session) => (await session.get<AnalyticsCounts>(sql))!, limits);
   }
 
@@ -286,15 +303,15 @@ export class PostgresAnalytics implements AnalyticsStore {
     return unknownCampaigns(rows, limit);
   }
 
-  async digest(o: Abortable = {}): Promise<string> {
+  async digest(options: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
-    for await (const row of this.catalogue.rows(o)) digest.add(["campaign", { ...row }]);
-    for await (const row of this.events.rows(o)) digest.add(["event", { ...row }]);
+    for await (const row of this.catalogue.rows(options)) digest.add(["campaign", { ...row }]);
+    for await (const row of this.events.rows(options)) digest.add(["event", { ...row }]);
     return digest.hex();
   }
 
-  health(o: Abortable = {}): Promise<Health> {
-    return this.db.health(o);
+  health(options: Abortable = {}): Promise<Health> {
+    return this.db.health(options);
   }
 
   close(): Promise<void> {
@@ -306,11 +323,11 @@ export class PostgresAnalytics implements AnalyticsStore {
  * A number is drawn when the user's row is held, so that it is beyond all that were committed for this user. An epoch
  * therefore grows, and never comes again after an erasure.
  */
-async function touch(session: Questions, user_ids: readonly string[]): Promise<void> {
+async function markDirty(session: Queryable, user_ids: readonly string[]): Promise<void> {
   if (user_ids.length === 0) return;
   for (const [table, column] of [["touched", "token"], ["epochs", "epoch"]]) {
     await session.run(
-      `INSERT INTO ${table} SELECT user_id, nextval('writes') FROM ${given({ user_id: "text" })}
+      `INSERT INTO ${table} SELECT user_id, nextval('writes') FROM ${unnestOf({ user_id: "text" })}
        ON CONFLICT (user_id) DO UPDATE SET ${column} = nextval('writes')`,
       [user_ids],
     );

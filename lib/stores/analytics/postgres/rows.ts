@@ -4,11 +4,11 @@ import type { Abortable, Json, WriteCounts } from "../../../core/types.ts";
 import type { KeyedTableOptions } from "../../engines/keyed_table.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
 import {
-  given,
-  type Questions,
+  type Queryable,
   type SqlValue,
   storable,
   transposed,
+  unnestOf,
 } from "../../engines/postgres/session.ts";
 
 /** Rows that are read at once. */
@@ -20,7 +20,7 @@ const BATCH_LENGTH = 4_000_000;
 /** A row as its columns, in the order of the table's. */
 type Encoded = readonly (string | null)[];
 
-type Touch = (session: Questions, owners: readonly string[]) => Promise<void>;
+type MarkDirty = (session: Queryable, owners: readonly string[]) => Promise<void>;
 
 /** Rows of one noun in one table, a column a field, all of them text; inserted or replaced by their key. */
 export class PostgresRows<Row extends object> {
@@ -30,21 +30,24 @@ export class PostgresRows<Row extends object> {
   private readonly at: { readonly key: number; readonly owner: number };
   private readonly sql: { readonly insert: string; readonly differing: string; readonly replace: string };
 
-  constructor(private readonly db: Postgres, private readonly o: KeyedTableOptions<Row>) {
-    this.names = Object.keys(o.columns) as (keyof Row & string)[];
-    this.json = this.names.filter((name) => o.columns[name] === "json");
-    this.at = { key: this.names.indexOf(o.key), owner: o.owner === null ? -1 : this.names.indexOf(o.owner) };
-    this.sql = statements(o, this.names);
+  constructor(private readonly db: Postgres, private readonly options: KeyedTableOptions<Row>) {
+    this.names = Object.keys(options.columns) as (keyof Row & string)[];
+    this.json = this.names.filter((name) => options.columns[name] === "json");
+    this.at = {
+      key: this.names.indexOf(options.key),
+      owner: options.owner === null ? -1 : this.names.indexOf(options.owner),
+    };
+    this.sql = statements(options, this.names);
   }
 
   /**
-   * Writes rows in several transactions. `touch` is called at the end of each with the owners, old and new, of what
+   * Writes rows in several transactions. `markDirty` is called at the end of each with the owners, old and new, of what
    * was inserted or changed in it.
    */
-  async upsert(o: { rows: readonly Row[]; touch?: Touch } & Abortable): Promise<WriteCounts> {
+  async upsert(options: { rows: readonly Row[]; markDirty?: MarkDirty } & Abortable): Promise<WriteCounts> {
     const sum = { inserted: 0, changed: 0, same: 0 };
-    for (const batch of this.batches(o.rows)) {
-      const counts = await this.db.write((session) => this.put(session, batch, o.touch), o);
+    for (const batch of this.batches(options.rows)) {
+      const counts = await this.db.write((session) => this.put(session, batch, options.markDirty), options);
       sum.inserted += counts.inserted;
       sum.changed += counts.changed;
       sum.same += counts.same;
@@ -75,14 +78,18 @@ export class PostgresRows<Row extends object> {
     // A row that a run of an earlier Parley left lacks the fields that have come since.
     const value = row[name] ?? null;
     if (value === null) return null;
-    return this.o.columns[name] === "plain" ? storable(value as string) : canonicalJson(value as Json);
+    return this.options.columns[name] === "plain" ? storable(value as string) : canonicalJson(value as Json);
   }
 
   /**
    * Three statements, because each sees what was committed before it: a row that somebody else inserts meanwhile is
    * not inserted here, but then found, with its owner, and locked.
    */
-  private async put(session: Questions, batch: readonly Encoded[], touch?: Touch): Promise<WriteCounts> {
+  private async put(
+    session: Queryable,
+    batch: readonly Encoded[],
+    markDirty?: MarkDirty,
+  ): Promise<WriteCounts> {
     const columns = (rows: readonly Encoded[]) => transposed(rows, this.names.length);
     const added = await session.all<{ key: string }>(this.sql.insert, columns(batch));
     const inserted = new Set(added.map(({ key }) => key));
@@ -93,7 +100,7 @@ export class PostgresRows<Row extends object> {
     const changed = new Map(differing.map(({ key, owner }) => [key, owner]));
     const replaced = rest.filter((row) => changed.has(this.keyOf(row)));
     if (replaced.length > 0) await session.run(this.sql.replace, columns(replaced));
-    await touch?.(
+    await markDirty?.(
       session,
       this.owners(batch.filter((row) => inserted.has(this.keyOf(row))), replaced, changed),
     );
@@ -115,11 +122,11 @@ export class PostgresRows<Row extends object> {
   }
 
   /** Reads rows by a clause that follows `FROM table`. */
-  async select(clause: string, values: readonly SqlValue[], o: Abortable): Promise<Row[]> {
+  async select(clause: string, values: readonly SqlValue[], options: Abortable): Promise<Row[]> {
     const rows = await this.db.all<Record<string, unknown>>(
-      `SELECT ${this.names.join(", ")} FROM ${this.o.table} ${clause}`,
+      `SELECT ${this.names.join(", ")} FROM ${this.options.table} ${clause}`,
       values,
-      o,
+      options,
     );
     for (const row of rows) {
       for (const name of this.json) if (row[name] !== null) row[name] = JSON.parse(row[name] as string);
@@ -128,31 +135,37 @@ export class PostgresRows<Row extends object> {
   }
 
   /** Rows in ascending key, after `after`. */
-  page(o: { after: string | null; limit: number } & Abortable): Promise<Row[]> {
-    const { key } = this.o;
-    return this.select(`WHERE ${key} > $1 ORDER BY ${key} LIMIT $2`, [o.after ?? "", o.limit], o);
+  page(options: { after: string | null; limit: number } & Abortable): Promise<Row[]> {
+    const { key } = this.options;
+    return this.select(
+      `WHERE ${key} > $1 ORDER BY ${key} LIMIT $2`,
+      [options.after ?? "", options.limit],
+      options,
+    );
   }
 
   /** All rows in ascending key, read in pages. */
   rows({ signal }: Abortable): AsyncGenerator<Row> {
     const page = (after: string | null, limit: number) => this.page({ after, limit, signal });
-    return paged(PAGE, (row) => row[this.o.key] as string, page);
+    return paged(PAGE, (row) => row[this.options.key] as string, page);
   }
 }
 
 /** Statements that take one array a column, in order. */
-function statements<Row>(o: KeyedTableOptions<Row>, names: readonly string[]) {
+function statements<Row>(options: KeyedTableOptions<Row>, names: readonly string[]) {
   const columns = names.join(", ");
-  const rows = given(Object.fromEntries(names.map((name) => [name, "text" as const])));
-  const others = names.filter((name) => name !== o.key);
+  const rows = unnestOf(Object.fromEntries(names.map((name) => [name, "text" as const])));
+  const others = names.filter((name) => name !== options.key);
   const of = (table: string) => others.map((name) => `${table}.${name}`).join(", ");
   return {
-    insert: `INSERT INTO ${o.table} (${columns}) SELECT ${columns} FROM ${rows}
-      ON CONFLICT (${o.key}) DO NOTHING RETURNING ${o.key} AS key`,
-    differing: `SELECT old.${o.key} AS key, ${o.owner === null ? "NULL" : `old.${o.owner}`} AS owner
-      FROM ${o.table} old JOIN ${rows} USING (${o.key})
+    insert: `INSERT INTO ${options.table} (${columns}) SELECT ${columns} FROM ${rows}
+      ON CONFLICT (${options.key}) DO NOTHING RETURNING ${options.key} AS key`,
+    differing: `SELECT old.${options.key} AS key, ${
+      options.owner === null ? "NULL" : `old.${options.owner}`
+    } AS owner
+      FROM ${options.table} old JOIN ${rows} USING (${options.key})
       WHERE (${of("old")}) IS DISTINCT FROM (${of("given")}) FOR UPDATE OF old`,
-    replace: `UPDATE ${o.table} old SET ${others.map((name) => `${name} = given.${name}`).join(", ")}
-      FROM ${rows} WHERE old.${o.key} = given.${o.key}`,
+    replace: `UPDATE ${options.table} old SET ${others.map((name) => `${name} = given.${name}`).join(", ")}
+      FROM ${rows} WHERE old.${options.key} = given.${options.key}`,
   };
 }

@@ -1,7 +1,7 @@
 import { batches, paged } from "../../../core/batch.ts";
 import type { Abortable, Published } from "../../../core/types.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
-import { given, type Questions, transposed } from "../../engines/postgres/session.ts";
+import { type Queryable, transposed, unnestOf } from "../../engines/postgres/session.ts";
 import { type CampaignDay, Popularity } from "../popularity.ts";
 import type { BuildStats, CampaignStats, SourceRecord } from "../port.ts";
 import { partsOf } from "../version_files.ts";
@@ -39,13 +39,13 @@ export class PostgresVersions {
   constructor(private readonly db: Postgres) {}
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
-  async build(o: BuildStats): Promise<{ campaigns: number }> {
-    await this.refuseOlder(o);
-    const stats = await this.derive(o);
+  async build(options: BuildStats): Promise<{ campaigns: number }> {
+    await this.refuseOlder(options);
+    const stats = await this.derive(options);
     await this.db.write(async (session) => {
-      await session.run("DELETE FROM stats WHERE version = $1", [o.version]);
-      for await (const page of batches(stats, PAGE)) await insertStats(session, o.version, page);
-    }, { ...BULK, signal: o.signal });
+      await session.run("DELETE FROM stats WHERE version = $1", [options.version]);
+      for await (const page of batches(stats, PAGE)) await insertStats(session, options.version, page);
+    }, { ...BULK, signal: options.signal });
     return { campaigns: stats.length };
   }
 
@@ -55,8 +55,8 @@ export class PostgresVersions {
     if (published !== null && version <= published.version) throw older(version, published);
   }
 
-  private async derive(o: BuildStats): Promise<CampaignStats[]> {
-    const { half_life_days, latest, signal } = o;
+  private async derive(options: BuildStats): Promise<CampaignStats[]> {
+    const { half_life_days, latest, signal } = options;
     const sql = "SELECT substr(max(timestamp), 1, 10) AS day FROM events WHERE timestamp <= $1";
     const newest = await this.db.read((session) => session.get<{ day: string | null }>(sql, [latest]), {
       ...BULK,
@@ -65,14 +65,18 @@ export class PostgresVersions {
     const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days });
     const ids = paged(PAGE, (id: string) => id, (after, limit) => this.ids({ after, limit, signal }));
     for await (const page of batches(ids, PAGE)) {
-      for (const day of await this.days(page, o)) popularity.add(day);
+      for (const day of await this.days(page, options)) popularity.add(day);
     }
     return popularity.stats();
   }
 
-  private async ids(o: { after: string | null; limit: number } & Abortable): Promise<string[]> {
+  private async ids(options: { after: string | null; limit: number } & Abortable): Promise<string[]> {
     const sql = "SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT $2";
-    const rows = await this.db.all<{ campaign_id: string }>(sql, [o.after ?? "", o.limit], o);
+    const rows = await this.db.all<{ campaign_id: string }>(
+      sql,
+      [options.after ?? "", options.limit],
+      options,
+    );
     return rows.map((row) => row.campaign_id);
   }
 
@@ -82,37 +86,37 @@ export class PostgresVersions {
         count(*) FILTER (WHERE events.type = 'click') AS clicks,
         count(*) FILTER (WHERE events.type = 'conversion') AS conversions,
         count(*) FILTER (WHERE events.type = 'dismissal') AS dismissals
-      FROM ${given({ campaign_id: "text" })} LEFT JOIN events ON events.campaign_id = given.campaign_id
+      FROM ${unnestOf({ campaign_id: "text" })} LEFT JOIN events ON events.campaign_id = given.campaign_id
       GROUP BY given.campaign_id, day ORDER BY given.campaign_id COLLATE "C", day`;
     return this.db.read((session) => session.all<CampaignDay>(sql, [campaign_ids]), { ...BULK, signal });
   }
 
   /** One row for each distinct id, in ascending id; zeros where the version has none. */
-  stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
+  stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
     return this.db.all<CampaignStats>(
       `SELECT campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
               coalesce(conversions, 0) AS conversions, coalesce(dismissals, 0) AS dismissals,
               coalesce(popularity, 0) AS popularity
-       FROM (SELECT DISTINCT campaign_id FROM ${given({ campaign_id: "text" })}) AS given
+       FROM (SELECT DISTINCT campaign_id FROM ${unnestOf({ campaign_id: "text" })}) AS given
        LEFT JOIN (SELECT * FROM stats WHERE version = $2) AS stats USING (campaign_id)
        ORDER BY campaign_id COLLATE "C"`,
-      [o.campaign_ids, o.version],
-      o,
+      [options.campaign_ids, options.version],
+      options,
     );
   }
 
-  popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
+  popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
     return this.db.all<CampaignStats>(
       `SELECT ${STATS_NAMES.join(", ")} FROM stats
        WHERE version = $1 ORDER BY popularity DESC, campaign_id LIMIT $2`,
-      [o.version, o.limit],
-      o,
+      [options.version, options.limit],
+      options,
     );
   }
 
-  async saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
-    await this.refuseOlder(o);
-    const { version, name, bytes } = o;
+  async saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
+    await this.refuseOlder(options);
+    const { version, name, bytes } = options;
     await this.db.write(async (session) => {
       // One save at a time, so that none meets another's parts; readers are let through.
       await session.run("LOCK TABLE files IN SHARE ROW EXCLUSIVE MODE");
@@ -123,7 +127,7 @@ export class PostgresVersions {
           [version, name, part, bytes.length, some],
         );
       }
-    }, { ...BULK, signal: o.signal });
+    }, { ...BULK, signal: options.signal });
   }
 
   async file(
@@ -144,42 +148,42 @@ export class PostgresVersions {
     return file;
   }
 
-  published(o: Abortable = {}): Promise<Published | null> {
-    return this.db.get<Published>(PUBLISHED, [], o);
+  published(options: Abortable = {}): Promise<Published | null> {
+    return this.db.get<Published>(PUBLISHED, [], options);
   }
 
   publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
+    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
     return this.db.write(async (session) => {
       // Of the table, not of the row, which may not be there yet; readers are let through.
       await session.run("LOCK TABLE published IN SHARE ROW EXCLUSIVE MODE");
       const current = await session.get<Published>(PUBLISHED);
-      if (current?.version === o.published.version) return current;
-      if (current !== null && o.published.version < current.version) {
-        throw older(o.published.version, current);
+      if (current?.version === options.published.version) return current;
+      if (current !== null && options.published.version < current.version) {
+        throw older(options.published.version, current);
       }
-      const next = { ...o.published, previous: current?.version ?? null };
+      const next = { ...options.published, previous: current?.version ?? null };
       await flip(session, next);
-      await record(session, o.sources);
+      await record(session, options.sources);
       return next;
-    }, { ...BULK, signal: o.signal });
+    }, { ...BULK, signal: options.signal });
   }
 }
 
 async function insertStats(
-  session: Questions,
+  session: Queryable,
   version: number,
   stats: readonly CampaignStats[],
 ): Promise<void> {
   const columns = STATS_NAMES.join(", ");
   await session.run(
-    `INSERT INTO stats (version, ${columns}) SELECT $1, ${columns} FROM ${given(STATS, 2)}`,
+    `INSERT INTO stats (version, ${columns}) SELECT $1, ${columns} FROM ${unnestOf(STATS, 2)}`,
     [version, ...transposed(stats.map((row) => STATS_NAMES.map((name) => row[name])), STATS_NAMES.length)],
   );
 }
 
-async function flip(session: Questions, next: Published): Promise<void> {
+async function flip(session: Queryable, next: Published): Promise<void> {
   await session.run(
     `INSERT INTO published ("only", version, previous, run_id, model, at) VALUES (1, $1, $2, $3, $4, $5)
      ON CONFLICT ("only") DO UPDATE SET version = excluded.version, previous = excluded.previous,
@@ -192,13 +196,13 @@ async function flip(session: Questions, next: Published): Promise<void> {
   }
 }
 
-async function record(session: Questions, sources: readonly SourceRecord[]): Promise<void> {
+async function record(session: Queryable, sources: readonly SourceRecord[]): Promise<void> {
   // One statement cannot set a row twice: the last record of a source is the one that counts.
   const last = new Map(sources.map((source) => [JSON.stringify([source.kind, source.uri]), source]));
   const rows = [...last.values()].map((source) => SOURCES_NAMES.map((name) => source[name]));
   const columns = SOURCES_NAMES.join(", ");
   await session.run(
-    `INSERT INTO sources (${columns}) SELECT ${columns} FROM ${given(SOURCES)}
+    `INSERT INTO sources (${columns}) SELECT ${columns} FROM ${unnestOf(SOURCES)}
      ON CONFLICT (kind, uri) DO UPDATE SET sha256 = excluded.sha256, rows = excluded.rows,
        run_id = excluded.run_id, at = excluded.at`,
     transposed(rows, SOURCES_NAMES.length),

@@ -1,6 +1,6 @@
 import type { Abortable } from "../../../core/types.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
-import { given, type Questions, transposed } from "../../engines/postgres/session.ts";
+import { type Queryable, transposed, unnestOf } from "../../engines/postgres/session.ts";
 import { type AnalyticsStore, type ConversationWords, type ProfileWords, WORDING_FILE } from "../port.ts";
 import {
   CONVERSATION_WORDS,
@@ -25,8 +25,8 @@ const CONVERSATIONS = {
 export class PostgresWords {
   constructor(private readonly db: Postgres) {}
 
-  set(o: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    const { user_ids, profiles, conversations, signal } = o;
+  set(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
+    const { user_ids, profiles, conversations, signal } = options;
     return this.db.write(async (session) => {
       for (const table of WORD_TABLES) {
         await session.run(`DELETE FROM ${table} WHERE user_id = ANY($1::text[])`, [user_ids]);
@@ -65,7 +65,7 @@ export class PostgresWords {
 }
 
 /** Removes what these users said, and the files that were made from it. */
-export async function deleteWords(session: Questions, user_ids: readonly string[]): Promise<void> {
+export async function deleteWords(session: Queryable, user_ids: readonly string[]): Promise<void> {
   for (const table of WORD_TABLES) {
     await session.run(`DELETE FROM ${table} WHERE user_id = ANY($1::text[])`, [user_ids]);
   }
@@ -73,14 +73,14 @@ export async function deleteWords(session: Questions, user_ids: readonly string[
 }
 
 async function insert(
-  session: Questions,
+  session: Queryable,
   table: string,
   columns: typeof PROFILES | typeof CONVERSATIONS,
   rows: readonly (readonly (string | number)[])[],
 ): Promise<void> {
   const names = Object.keys(columns).join(", ");
   await session.run(
-    `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${given(columns)}`,
+    `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${unnestOf(columns)}`,
     transposed(rows, Object.keys(columns).length),
   );
 }

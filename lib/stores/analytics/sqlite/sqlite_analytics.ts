@@ -2,18 +2,18 @@
 import type {
   Abortable,
   Campaign,
+  DirtyUser,
   EngagementEvent,
   Health,
   HealthOptions,
   Kind,
   Published,
-  Touched,
   WriteCounts,
 } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import { KeyedTable } from "../../engines/keyed_table.ts";
 import { BASE_ROWS_REFILL, Sqlite, type SqliteOptions } from "../../engines/sqlite/sqlite.ts";
-import { Touches } from "../../engines/sqlite/dirty_users.ts";
+import { DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
@@ -32,6 +32,7 @@ import type {
 import {
   ANALYTICS_MIGRATIONS,
   BY_CAMPAIGN,
+  BY_RANK,
   BY_TYPE,
   byStrategySql,
   CAMPAIGNS,
@@ -40,7 +41,6 @@ import {
   FINAL_ENGAGEMENT,
   finalEngagement,
   type FinalEngagementRow,
-  MOST_FIRST,
   UNKNOWN,
   unknownCampaigns,
   USERS,
@@ -67,15 +67,15 @@ export class SqliteAnalytics implements AnalyticsStore {
   private readonly db: Sqlite;
   private readonly catalogue: KeyedTable<Campaign>;
   private readonly events: KeyedTable<EngagementEvent>;
-  private readonly touches: Touches;
+  private readonly dirtyUsers: DirtyUsers;
   private readonly versions: Versions;
   private readonly files: VersionFiles;
   private readonly words: Words;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
-  constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: ANALYTICS_MIGRATIONS, refill: BASE_ROWS_REFILL });
-    this.touches = new Touches(this.db);
+  constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+    this.db = new Sqlite({ ...options, migrations: ANALYTICS_MIGRATIONS, refill: BASE_ROWS_REFILL });
+    this.dirtyUsers = new DirtyUsers(this.db);
     this.versions = new Versions(this.db);
     this.files = new VersionFiles(this.db);
     this.words = new Words(this.db);
@@ -83,17 +83,21 @@ export class SqliteAnalytics implements AnalyticsStore {
     this.events = new KeyedTable(this.db, EVENTS);
   }
 
-  upsertCampaigns(o: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
-    return this.catalogue.upsert({ rows: o.campaigns, signal: o.signal });
+  upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows: options.campaigns, signal: options.signal });
   }
 
-  upsertEvents(o: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
-    return this.events.upsert({ rows: o.events, touch: (users) => this.touch(users), signal: o.signal });
+  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
+    return this.events.upsert({
+      rows: options.events,
+      touch: (users) => this.touch(users),
+      signal: options.signal,
+    });
   }
 
   /** An epoch is the token of the user's last write: it grows, and never comes again after an erasure. */
   private touch(user_ids: readonly string[]): void {
-    const token = this.touches.touch(user_ids);
+    const token = this.dirtyUsers.mark(user_ids);
     this.db.run(
       `INSERT INTO epochs SELECT value, ? FROM json_each(?) WHERE true
        ON CONFLICT (user_id) DO UPDATE SET epoch = excluded.epoch`,
@@ -102,213 +106,220 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
-    o.signal?.throwIfAborted();
-    return this.touches.page(o);
+  async listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+    options.signal?.throwIfAborted();
+    return this.dirtyUsers.page(options);
   }
 
-  touchAll(o: Abortable = {}): Promise<void> {
-    return this.touches.touchAll("events", o);
+  markAllDirty(options: Abortable = {}): Promise<void> {
+    return this.dirtyUsers.markAll("events", options);
   }
 
-  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
-    return this.touches.settle(o.touched, o);
+  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
+    return this.dirtyUsers.clear(options.touched, options);
   }
 
-  async users(o: { after: string | null; limit: number } & Abortable): Promise<string[]> {
-    o.signal?.throwIfAborted();
-    const rows = this.db.all<{ user_id: string }>(USERS("?", "?"), o.after ?? "", o.limit);
+  async users(options: { after: string | null; limit: number } & Abortable): Promise<string[]> {
+    options.signal?.throwIfAborted();
+    const rows = this.db.all<{ user_id: string }>(USERS("?", "?"), options.after ?? "", options.limit);
     return rows.map(({ user_id }) => user_id);
   }
 
-  async engagement(o: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
-    o.signal?.throwIfAborted();
+  async engagement(options: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<Engagement>(
       `SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last
        FROM events WHERE user_id IN (SELECT value FROM json_each(?))
        GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
-      JSON.stringify(o.user_ids),
+      JSON.stringify(options.user_ids),
     );
   }
 
   async eventsOf(
-    o: { user_ids: readonly string[]; limit: number } & Abortable,
+    options: { user_ids: readonly string[]; limit: number } & Abortable,
   ): Promise<EngagementEvent[]> {
-    o.signal?.throwIfAborted();
-    return this.events.select(NEWEST_EVENTS, JSON.stringify(o.user_ids), o.limit);
+    options.signal?.throwIfAborted();
+    return this.events.select(NEWEST_EVENTS, JSON.stringify(options.user_ids), options.limit);
   }
 
-  async campaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
-    o.signal?.throwIfAborted();
+  async campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
+    options.signal?.throwIfAborted();
     return this.catalogue.select(
       "WHERE campaign_id IN (SELECT value FROM json_each(?)) ORDER BY campaign_id",
-      JSON.stringify(o.campaign_ids),
+      JSON.stringify(options.campaign_ids),
     );
   }
 
-  async campaignPage(o: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
-    o.signal?.throwIfAborted();
-    return this.catalogue.page(o);
+  async campaignPage(options: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
+    options.signal?.throwIfAborted();
+    return this.catalogue.page(options);
   }
 
-  async stats(o: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
-    o.signal?.throwIfAborted();
-    return this.versions.stats(o);
+  async stats(
+    options: { version: number; campaign_ids: readonly string[] } & Abortable,
+  ): Promise<CampaignStats[]> {
+    options.signal?.throwIfAborted();
+    return this.versions.stats(options);
   }
 
-  async popular(o: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
-    o.signal?.throwIfAborted();
-    return this.versions.popular(o);
+  async popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
+    options.signal?.throwIfAborted();
+    return this.versions.popular(options);
   }
 
-  async daily(o: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
-    o.signal?.throwIfAborted();
+  async daily(options: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<EngagementDay>(
       `${DAILY} WHERE timestamp >= ? AND timestamp < ? GROUP BY day ORDER BY day`,
-      o.since,
-      o.until,
+      options.since,
+      options.until,
     );
   }
 
   async byCampaign(
-    o: { since: string; until: string; limit: number } & Abortable,
+    options: { since: string; until: string; limit: number } & Abortable,
   ): Promise<CampaignEngagement[]> {
-    o.signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     return this.db.all<CampaignEngagement>(
-      `${BY_CAMPAIGN} WHERE timestamp >= ? AND timestamp < ? ${MOST_FIRST} LIMIT ?`,
-      ...[o.since, o.until, o.limit],
+      `${BY_CAMPAIGN} WHERE timestamp >= ? AND timestamp < ? ${BY_RANK} LIMIT ?`,
+      ...[options.since, options.until, options.limit],
     );
   }
 
   async byStrategy(
-    o: { since: string; until: string; limit: number } & Abortable,
+    options: { since: string; until: string; limit: number } & Abortable,
   ): Promise<StrategyEngagement[]> {
-    o.signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const named = "CASE json_type(metadata, '$.strategy') WHEN 'text' THEN metadata ->> '$.strategy' END";
     const sql = byStrategySql(named, "timestamp >= ? AND timestamp < ?");
-    return this.db.all<StrategyEngagement>(`${sql} LIMIT ?`, o.since, o.until, o.limit);
+    return this.db.all<StrategyEngagement>(`${sql} LIMIT ?`, options.since, options.until, options.limit);
   }
 
-  async finalEngagement(o: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
-    o.signal?.throwIfAborted();
-    return finalEngagement(this.db.all<FinalEngagementRow>(FINAL_ENGAGEMENT("?"), o.user_id));
+  async finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
+    options.signal?.throwIfAborted();
+    return finalEngagement(this.db.all<FinalEngagementRow>(FINAL_ENGAGEMENT("?"), options.user_id));
   }
 
-  async epoch(o: { user_id: string } & Abortable): Promise<number> {
-    o.signal?.throwIfAborted();
-    return this.db.get<{ epoch: number }>("SELECT epoch FROM epochs WHERE user_id = ?", o.user_id)?.epoch ??
+  async epoch(options: { user_id: string } & Abortable): Promise<number> {
+    options.signal?.throwIfAborted();
+    return this.db.get<{ epoch: number }>("SELECT epoch FROM epochs WHERE user_id = ?", options.user_id)
+      ?.epoch ??
       0;
   }
 
-  buildStats(o: BuildStats): Promise<{ campaigns: number }> {
-    return this.versions.build(o);
+  buildStats(options: BuildStats): Promise<{ campaigns: number }> {
+    return this.versions.build(options);
   }
 
-  setWords(o: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    return this.words.set(o);
+  setWords(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
+    return this.words.set(options);
   }
 
-  async profileWords(o: { user_id: string } & Abortable): Promise<ProfileWords | null> {
-    o.signal?.throwIfAborted();
-    return this.words.ofProfile(o.user_id);
+  async profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    options.signal?.throwIfAborted();
+    return this.words.ofProfile(options.user_id);
   }
 
   async conversationWords(
-    o: { after: string | null; limit: number } & Abortable,
+    options: { after: string | null; limit: number } & Abortable,
   ): Promise<ConversationWords[]> {
-    o.signal?.throwIfAborted();
-    return this.words.conversations(o);
+    options.signal?.throwIfAborted();
+    return this.words.conversations(options);
   }
 
-  async saveFile(o: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
-    o.signal?.throwIfAborted();
-    this.versions.refuseOlder(o.version);
-    await this.files.save(o);
+  async saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
+    options.signal?.throwIfAborted();
+    this.versions.refuseOlder(options.version);
+    await this.files.save(options);
   }
 
-  file(o: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.files.read(o);
+  file(options: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.files.read(options);
   }
 
-  async published(o: Abortable = {}): Promise<Published | null> {
-    o.signal?.throwIfAborted();
+  async published(options: Abortable = {}): Promise<Published | null> {
+    options.signal?.throwIfAborted();
     return this.versions.published();
   }
 
   async publish(
-    o: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
+    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
   ): Promise<Published> {
-    const published = await this.versions.publish(o);
+    const published = await this.versions.publish(options);
     await this.files.dropVersionsExcept(published);
     return published;
   }
 
-  async source(o: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
-    o.signal?.throwIfAborted();
-    return this.db.get<SourceRecord>("SELECT * FROM sources WHERE kind = ? AND uri = ?", o.kind, o.uri);
+  async source(options: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
+    options.signal?.throwIfAborted();
+    return this.db.get<SourceRecord>(
+      "SELECT * FROM sources WHERE kind = ? AND uri = ?",
+      options.kind,
+      options.uri,
+    );
   }
 
   /** In ascending kind and URI. */
-  async sources(o: Abortable = {}): Promise<SourceRecord[]> {
-    o.signal?.throwIfAborted();
+  async sources(options: Abortable = {}): Promise<SourceRecord[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri");
   }
 
-  async forgetSources(o: { uris: readonly string[] } & Abortable): Promise<void> {
+  async forgetSources(options: { uris: readonly string[] } & Abortable): Promise<void> {
     const sql = "DELETE FROM sources WHERE uri IN (SELECT value FROM json_each(?))";
-    await this.db.write(() => this.db.run(sql, JSON.stringify(o.uris)), o);
+    await this.db.write(() => this.db.run(sql, JSON.stringify(options.uris)), options);
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    const users = JSON.stringify(o.user_ids);
+  async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    const users = JSON.stringify(options.user_ids);
     const gone = await this.db.writeAll({
       sql: `DELETE FROM events WHERE rowid IN (
               SELECT events.rowid FROM events WHERE user_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
       values: [users],
       limit: DELETE_LIMIT,
-      signal: o.signal,
+      signal: options.signal,
     });
-    await this.words.deleteUsers(o);
+    await this.words.deleteUsers(options);
     await this.db.write(() => {
-      this.touches.forget(o.user_ids);
+      this.dirtyUsers.forget(options.user_ids);
       this.db.run("DELETE FROM epochs WHERE user_id IN (SELECT value FROM json_each(?))", users);
-    }, o);
+    }, options);
     await this.db.scrub();
     return gone;
   }
 
-  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+  async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
-    await this.db.writeEach(o.campaign_ids, (id) => {
+    await this.db.writeEach(options.campaign_ids, (id) => {
       gone += this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", id);
       this.db.run("DELETE FROM stats WHERE campaign_id = ?", id);
-    }, o);
+    }, options);
     return gone;
   }
 
-  async counts(o: Abortable = {}): Promise<AnalyticsCounts> {
-    o.signal?.throwIfAborted();
+  async counts(options: Abortable = {}): Promise<AnalyticsCounts> {
+    options.signal?.throwIfAborted();
     return this.db.get<AnalyticsCounts>(
       `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
               (SELECT count(DISTINCT user_id) FROM events) AS users`,
     )!;
   }
 
-  async unknownCampaigns(o: { limit: number } & Abortable): Promise<UnknownCampaigns> {
-    o.signal?.throwIfAborted();
-    return unknownCampaigns(this.db.all<{ campaign_id: string; events: number }>(UNKNOWN), o.limit);
+  async unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns> {
+    options.signal?.throwIfAborted();
+    return unknownCampaigns(this.db.all<{ campaign_id: string; events: number }>(UNKNOWN), options.limit);
   }
 
-  async digest(o: Abortable = {}): Promise<string> {
+  async digest(options: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
-    for await (const row of this.catalogue.rows(o)) digest.add(["campaign", { ...row }]);
-    for await (const row of this.events.rows(o)) digest.add(["event", { ...row }]);
+    for await (const row of this.catalogue.rows(options)) digest.add(["campaign", { ...row }]);
+    for await (const row of this.events.rows(options)) digest.add(["event", { ...row }]);
     return digest.hex();
   }
 
-  async health(o: HealthOptions = {}): Promise<Health> {
-    o.signal?.throwIfAborted();
-    return this.db.health(o);
+  async health(options: HealthOptions = {}): Promise<Health> {
+    options.signal?.throwIfAborted();
+    return this.db.health(options);
   }
 
   async close(): Promise<void> {

@@ -18,14 +18,14 @@ const DELETE_LIMIT = { rows: 500, parts: 8 };
 export class Words {
   constructor(private readonly db: Sqlite) {}
 
-  async set(o: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    const profiles = Map.groupBy(o.profiles, ({ user_id }) => user_id);
-    const conversations = Map.groupBy(o.conversations, ({ user_id }) => user_id);
-    await this.db.writeEach(o.user_ids, (user_id) => {
+  async set(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
+    const profiles = Map.groupBy(options.profiles, ({ user_id }) => user_id);
+    const conversations = Map.groupBy(options.conversations, ({ user_id }) => user_id);
+    await this.db.writeEach(options.user_ids, (user_id) => {
       for (const table of WORD_TABLES) this.db.run(`DELETE FROM ${table} WHERE user_id = ?`, user_id);
       profiles.get(user_id)?.forEach((one) => this.addProfile(one));
       conversations.get(user_id)?.forEach((one) => this.addConversation(one));
-    }, o);
+    }, options);
   }
 
   private addProfile({ user_id, words, named }: ProfileWords): void {

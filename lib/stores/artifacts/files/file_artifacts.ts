@@ -18,28 +18,28 @@ const REGISTER = ".register-";
 export class FileArtifacts implements ArtifactStore {
   private readonly dir: string;
 
-  constructor(o: { dir: string }) {
-    this.dir = o.dir;
+  constructor(options: { dir: string }) {
+    this.dir = options.dir;
   }
 
   async writeLines(
-    o: { name: string; lines: AsyncIterable<string>; signal?: AbortSignal },
+    options: { name: string; lines: AsyncIterable<string>; signal?: AbortSignal },
   ): Promise<Artifact> {
-    const path = pathOf(this.dir, o.name);
+    const path = pathOf(this.dir, options.name);
     const unfinished = join(dirname(path), `.${crypto.randomUUID()}`);
     await Deno.mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
     try {
-      const written = await writeLineFile(unfinished, o.lines, o.signal);
+      const written = await writeLineFile(unfinished, options.lines, options.signal);
       await Deno.rename(unfinished, path);
-      return { uri: uriOf(o.name), ...written };
+      return { uri: uriOf(options.name), ...written };
     } catch (error) {
       await removeIfThere(unfinished);
       throw diskError(error, path);
     }
   }
 
-  async *readLines(o: { uri: string }): AsyncGenerator<string> {
-    using file = await openArtifact(pathOf(this.dir, nameOf(o.uri)), o.uri);
+  async *readLines(options: { uri: string }): AsyncGenerator<string> {
+    using file = await openArtifact(pathOf(this.dir, nameOf(options.uri)), options.uri);
     for await (const lines of linesOf(file)) {
       for (const line of lines) yield line;
     }
@@ -47,22 +47,22 @@ export class FileArtifacts implements ArtifactStore {
 
   async register(): Promise<Register> {
     await Deno.mkdir(this.dir, { recursive: true, mode: FOLDER_MODE });
-    await this.dropLeftRegisters();
+    await this.dropOrphanedRegisters();
     return new SqliteRegister(join(this.dir, REGISTER + crypto.randomUUID()));
   }
 
-  async deleteRun(o: { run_id: string }): Promise<number> {
-    const folder = runPathOf(this.dir, o.run_id);
+  async deleteRun(options: { run_id: string }): Promise<number> {
+    const folder = runPathOf(this.dir, options.run_id);
     let artifacts = 0;
     for await (const path of filesUnder(folder)) if (isArtifact(path)) artifacts++;
     await removeIfThere(folder);
     return artifacts;
   }
 
-  async prune(o: { before: string }): Promise<number> {
+  async prune(options: { before: string }): Promise<number> {
     let artifacts = 0;
     for await (const path of filesUnder(this.dir)) {
-      if (!await isOlder(path, Date.parse(o.before))) continue;
+      if (!await isOlder(path, Date.parse(options.before))) continue;
       await removeIfThere(path);
       if (isArtifact(path)) artifacts++;
     }
@@ -87,7 +87,7 @@ export class FileArtifacts implements ArtifactStore {
   }
 
   /** Where an open file cannot be unlinked, a process that died has left its register; open ones stay put. */
-  private async dropLeftRegisters(): Promise<void> {
+  private async dropOrphanedRegisters(): Promise<void> {
     for await (const entry of Deno.readDir(this.dir)) {
       if (entry.name.startsWith(REGISTER)) await Deno.remove(join(this.dir, entry.name)).catch(() => {});
     }

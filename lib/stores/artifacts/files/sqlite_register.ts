@@ -40,7 +40,7 @@ export class SqliteRegister implements Register {
     this.select = this.db.prepare("SELECT value FROM claims WHERE key = ?");
   }
 
-  claim(key: string, value: string): string | null {
+  putIfAbsent(key: string, value: string): string | null {
     const first = this.fresh.get(key) ?? this.lookUp(key);
     if (first !== null) return first;
     this.fresh.set(key, value);

@@ -13,36 +13,36 @@ export class MemoryCache implements Cache {
   private readonly entries: LRUCache<string, string>;
   private closed = false;
 
-  constructor(o: { max_bytes: number }) {
+  constructor(options: { max_bytes: number }) {
     this.entries = new LRUCache<string, string>({
-      maxSize: o.max_bytes,
+      maxSize: options.max_bytes,
       sizeCalculation: (value, key) => BYTES_PER_ENTRY + BYTES_PER_UNIT * (key.length + value.length),
       // Above 0 the library keeps a timer running, which would hold up a process that wants to end.
       ttlResolution: 0,
     });
   }
 
-  async get(o: { key: string } & Abortable): Promise<string | null> {
-    this.check(o);
-    return this.entries.get(o.key) ?? null;
+  async get(options: { key: string } & Abortable): Promise<string | null> {
+    this.check(options);
+    return this.entries.get(options.key) ?? null;
   }
 
   /** An entry without time to live, or larger than the whole cache, only replaces what was there by nothing. */
-  async set(o: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
-    this.check(o);
-    if (o.ttl_ms > 0) this.entries.set(o.key, o.value, { ttl: Math.ceil(o.ttl_ms) });
-    else this.entries.delete(o.key);
+  async set(options: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
+    this.check(options);
+    if (options.ttl_ms > 0) this.entries.set(options.key, options.value, { ttl: Math.ceil(options.ttl_ms) });
+    else this.entries.delete(options.key);
   }
 
-  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
-    this.check(o);
-    const free = !this.entries.has(o.key);
-    if (free) this.entries.set(o.key, "", { ttl: Math.ceil(o.ttl_ms) });
+  async tryLock(options: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    this.check(options);
+    const free = !this.entries.has(options.key);
+    if (free) this.entries.set(options.key, "", { ttl: Math.ceil(options.ttl_ms) });
     return free;
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
-    this.check(o);
+  async health(options: Abortable = {}): Promise<Health> {
+    this.check(options);
     return { adapter: "memory", version: "1", latency_ms: 0, bytes: this.entries.calculatedSize };
   }
 

@@ -11,7 +11,7 @@ const REST_MS = 500;
 /** Keys that are looked through at a time. */
 const SCAN_COUNT = 1_000;
 /** How long closing waits for the server to close its side. */
-const FAREWELL_MS = 100;
+const CLOSE_TIMEOUT_MS = 100;
 
 /**
  * Answers in Redis, or what speaks its protocol. Keys stand under `namespace:`. Every entry has a time to live, so
@@ -28,32 +28,35 @@ export class RedisCache implements Cache {
   private connecting: Promise<void> | null = null;
   private rests_until = 0;
   /** What the driver last complained about; its rejections say only "Connection is closed." */
-  private trouble: unknown = null;
+  private lastError: unknown = null;
   private closed = false;
 
   /**
    * `url` is `redis://[user]:password@host:port/database?namespace=parley`, or `rediss://` for TLS. Throws `invalid`
    * where it is not.
    */
-  constructor(o: { url: URL; call_ms?: number }) {
-    this.url = o.url;
-    this.call_ms = o.call_ms ?? CALL_MS;
-    ({ namespace: this.namespace, database: this.database } = parseRedisUrl(o.url));
+  constructor(options: { url: URL; call_ms?: number }) {
+    this.url = options.url;
+    this.call_ms = options.call_ms ?? CALL_MS;
+    ({ namespace: this.namespace, database: this.database } = parseRedisUrl(options.url));
   }
 
-  get(o: { key: string } & Abortable): Promise<string | null> {
-    return this.run((redis) => redis.get(this.name(o.key)), o);
+  get(options: { key: string } & Abortable): Promise<string | null> {
+    return this.run((redis) => redis.get(this.name(options.key)), options);
   }
 
   /** An entry without time to live only replaces what was there by nothing. */
-  async set(o: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
-    const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
-    await this.run<unknown>((redis) => ttl > 0 ? redis.set(key, o.value, "PX", ttl) : redis.del(key), o);
+  async set(options: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
+    const [key, ttl] = [this.name(options.key), Math.ceil(options.ttl_ms)];
+    await this.run<unknown>(
+      (redis) => ttl > 0 ? redis.set(key, options.value, "PX", ttl) : redis.del(key),
+      options,
+    );
   }
 
-  async claim(o: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
-    const [key, ttl] = [this.name(o.key), Math.ceil(o.ttl_ms)];
-    return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), o) === "OK";
+  async tryLock(options: { key: string; ttl_ms: number } & Abortable): Promise<boolean> {
+    const [key, ttl] = [this.name(options.key), Math.ceil(options.ttl_ms)];
+    return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), options) === "OK";
   }
 
   /** Removes every entry and claim of the namespace. */
@@ -66,11 +69,11 @@ export class RedisCache implements Cache {
     }
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
-    const info = await this.run((redis) => redis.info(), o);
+  async health(options: Abortable = {}): Promise<Health> {
+    const info = await this.run((redis) => redis.info(), options);
     const told = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
     const start = performance.now();
-    await this.run((redis) => redis.ping(), o);
+    await this.run((redis) => redis.ping(), options);
     const latency_ms = performance.now() - start;
     const used = told("used_memory");
     const bytes = used === undefined ? null : Number(used);
@@ -105,22 +108,22 @@ export class RedisCache implements Cache {
   private async ready(redis: Redis): Promise<void> {
     if (this.closed) throw closedError(this.url);
     if (redis.status === "ready") return;
-    if (performance.now() < this.rests_until) throw this.trouble;
+    if (performance.now() < this.rests_until) throw this.lastError;
     await (this.connecting ??= this.connect(redis).finally(() => this.connecting = null));
   }
 
   private async connect(redis: Redis): Promise<void> {
-    this.trouble = null;
+    this.lastError = null;
     try {
       await redis.connect();
     } catch (error) {
-      this.trouble ??= error;
+      this.lastError ??= error;
     }
     // A database that does not exist is complained of and passed over: the driver goes on in database 0.
-    if (this.trouble === null) return;
+    if (this.lastError === null) return;
     this.rests_until = performance.now() + REST_MS;
     await hangUp(redis);
-    throw this.trouble;
+    throw this.lastError;
   }
 
   /** No queue and no resending: what cannot be asked now is not worth an answer later. */
@@ -133,7 +136,7 @@ export class RedisCache implements Cache {
       connectTimeout: this.call_ms,
       commandTimeout: this.call_ms,
       socketTimeout: this.call_ms,
-      disconnectTimeout: FAREWELL_MS,
+      disconnectTimeout: CLOSE_TIMEOUT_MS,
       enableOfflineQueue: false,
       enableReadyCheck: false,
       autoResendUnfulfilledCommands: false,
@@ -141,7 +144,7 @@ export class RedisCache implements Cache {
       // What was the primary before a failover refuses writes and would do so for as long as the connection lives.
       reconnectOnError: ({ message }) => message.startsWith("READONLY"),
     });
-    redis.on("error", (error) => this.trouble = error);
+    redis.on("error", (error) => this.lastError = error);
     return redis;
   }
 

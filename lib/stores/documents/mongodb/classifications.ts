@@ -2,33 +2,33 @@ import type { Collection, Db, Filter } from "../../../../deps.ts";
 import { batches, paged } from "../../../core/batch.ts";
 import type { Abortable, Message } from "../../../core/types.ts";
 import { type MongoConnection, SCAN_MS } from "./connection.ts";
-import { type Beside, fromStored, MESSAGE_ONLY, messagesOf, type StoredMessage } from "./messages.ts";
-import type { MongoTouches } from "./dirty_users.ts";
+import { fromStored, MESSAGE_ONLY, type MessageFields, messagesOf, type StoredMessage } from "./messages.ts";
+import type { MongoDirtyUsers } from "./dirty_users.ts";
 import type {
   Classification,
   ClassifierCount,
   IntentCount,
-  KeptClassifier,
   LabelledMessage,
+  StoredClassifier,
 } from "../port.ts";
 
 /** Rows that are read or written by one call. */
 const BATCH = 500;
 /** Characters of a classifier in one document: a document of MongoDB holds 16 MB. */
-const PART = 4_000_000;
+const CHUNK = 4_000_000;
 
-type Row = StoredMessage & Beside;
+type Row = StoredMessage & MessageFields;
 type Page = { after: string | null; limit: number } & Abortable;
 
 /** `parts` documents with ids `key/0`, `key/1` … hold the text of the classifier that the document `kept` names. */
-interface StoredPart {
+interface StoredChunk {
   readonly _id: string;
   readonly key: string;
   readonly parts: number;
   readonly text: string;
 }
 
-export async function indexClassified(db: Db): Promise<void> {
+export async function indexClassifications(db: Db): Promise<void> {
   await messagesOf(db).createIndexes([
     { key: { intent: 1, timestamp: -1 }, partialFilterExpression: { intent: { $type: "string" } } },
     { key: { example_of: 1 }, partialFilterExpression: { example_of: { $type: "string" } } },
@@ -36,14 +36,14 @@ export async function indexClassified(db: Db): Promise<void> {
 }
 
 /** The part of the documents store that is about what messages were classified as. */
-export class MongoClassified {
-  constructor(private readonly connection: MongoConnection, private readonly touches: MongoTouches) {}
+export class MongoClassifications {
+  constructor(private readonly connection: MongoConnection, private readonly dirtyUsers: MongoDirtyUsers) {}
 
-  async intentCounts(o: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
+  async intentCounts(options: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
     const rows = await this.connection.run(
       (db, reading) =>
         messagesOf(db).aggregate<{ _id: { user_id: string; intent: string }; count: number; last: Date }>([
-          { $match: { user_id: { $in: o.user_ids }, role: "user" } },
+          { $match: { user_id: { $in: options.user_ids }, role: "user" } },
           { $addFields: { intent: { $ifNull: ["$intent", "$classified.intent"] } } },
           { $match: { intent: { $type: "string" } } },
           {
@@ -55,36 +55,36 @@ export class MongoClassified {
           },
           { $sort: { "_id.user_id": 1, "_id.intent": 1 } },
         ], reading).toArray(),
-      o,
+      options,
     );
     return rows.map(({ _id, count, last }) => ({ ..._id, count, last: last.toISOString() }));
   }
 
-  async set(o: { rows: readonly Classification[] } & Abortable): Promise<number> {
-    o.signal?.throwIfAborted();
+  async set(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
+    options.signal?.throwIfAborted();
     let changed = 0;
-    for await (const batch of batches(o.rows, BATCH)) changed += await this.setBatch(batch, o);
+    for await (const batch of batches(options.rows, BATCH)) changed += await this.setBatch(batch, options);
     return changed;
   }
 
-  missing(o: Page & { classifier: string }): Promise<Message[]> {
-    return this.pageOf({ "classified.classifier": { $ne: o.classifier } }, o);
+  missing(options: Page & { classifier: string }): Promise<Message[]> {
+    return this.pageOf({ "classified.classifier": { $ne: options.classifier } }, options);
   }
 
-  without(o: Page): Promise<Message[]> {
-    return this.pageOf({ "classified.intent": null }, o);
+  without(options: Page): Promise<Message[]> {
+    return this.pageOf({ "classified.intent": null }, options);
   }
 
-  of(o: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
-    return this.list({ _id: { $in: o.message_ids } }, { ...o, limit: 0 });
+  of(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+    return this.list({ _id: { $in: options.message_ids } }, { ...options, limit: 0 });
   }
 
   /** All of them in ascending id. */
-  rows(o: Abortable): AsyncGenerator<Classification> {
+  rows(options: Abortable): AsyncGenerator<Classification> {
     return paged(
       BATCH,
       (row) => row.message_id,
-      (after, limit) => this.list(after === null ? {} : { _id: { $gt: after } }, { ...o, limit }),
+      (after, limit) => this.list(after === null ? {} : { _id: { $gt: after } }, { ...options, limit }),
     );
   }
 
@@ -107,13 +107,13 @@ export class MongoClassified {
     return found.map(({ _id, ...counts }) => ({ classifier: _id, ...counts }));
   }
 
-  async labelled(o: { intent: string; limit: number } & Abortable): Promise<string[]> {
-    const filter = { intent: o.intent, role: "user" as const };
+  async labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]> {
+    const filter = { intent: options.intent, role: "user" as const };
     const found = await this.connection.run(
       (db, reading) =>
         messagesOf(db).find(filter, { projection: { _id: 1 }, ...reading })
-          .sort({ timestamp: -1, _id: 1 }).limit(o.limit).toArray(),
-      o,
+          .sort({ timestamp: -1, _id: 1 }).limit(options.limit).toArray(),
+      options,
     );
     return found.map(({ _id }) => _id);
   }
@@ -121,15 +121,15 @@ export class MongoClassified {
   /** The examples and the text are written first: a classifier that is named has all of its own. */
   async keep(
     { classifier: { key, body }, examples, signal }:
-      & { classifier: KeptClassifier; examples: readonly string[] }
+      & { classifier: StoredClassifier; examples: readonly string[] }
       & Abortable,
   ): Promise<void> {
-    const parts = Math.ceil(body.length / PART);
+    const parts = Math.ceil(body.length / CHUNK);
     await this.connection.run(async (db) => {
       await messagesOf(db).updateMany({ _id: { $in: examples } }, { $set: { example_of: key } });
       const kept = classifiersOf(db);
       for (let n = 0; n < parts; n++) {
-        const text = body.slice(n * PART, (n + 1) * PART);
+        const text = body.slice(n * CHUNK, (n + 1) * CHUNK);
         await kept.replaceOne({ _id: `${key}/${n}` }, { key, parts, text }, { upsert: true });
       }
       await kept.replaceOne({ _id: "kept" }, { key, parts, text: "" }, { upsert: true });
@@ -137,7 +137,7 @@ export class MongoClassified {
     }, { ms: SCAN_MS, signal });
   }
 
-  async kept({ signal }: Abortable): Promise<KeptClassifier | null> {
+  async kept({ signal }: Abortable): Promise<StoredClassifier | null> {
     const found = await this.connection.run(async (db, reading) => {
       const named = await classifiersOf(db).findOne({ _id: "kept" }, reading);
       if (named === null) return null;
@@ -152,12 +152,12 @@ export class MongoClassified {
     return { key: found.key, body: found.texts.join("") };
   }
 
-  async examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
-    const filter: Filter<Row> = { example_of: o.classifier, role: "user", intent: { $ne: null } };
+  async examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
+    const filter: Filter<Row> = { example_of: options.classifier, role: "user", intent: { $ne: null } };
     const found = await this.connection.run(
       (db, reading) =>
         messagesOf(db).find(filter, { projection: { intent: 1 }, ...reading }).sort({ _id: 1 }).toArray(),
-      o,
+      options,
     );
     return found.map(({ _id, intent }) => ({ message_id: _id, intent: intent! }));
   }
@@ -195,28 +195,28 @@ export class MongoClassified {
     return rows.map(({ _id, classified }) => ({ message_id: _id, ...classified! }));
   }
 
-  private async setBatch(rows: readonly Classification[], o: Abortable): Promise<number> {
+  private async setBatch(rows: readonly Classification[], options: Abortable): Promise<number> {
     const filter = { _id: { $in: rows.map(({ message_id }) => message_id) } };
     const found = await this.connection.run(
       (db, reading) =>
         messagesOf(db).find(filter, { projection: { user_id: 1, "classified.intent": 1 }, ...reading })
           .toArray(),
-      o,
+      options,
     );
     const before = new Map(found.map((row) => [row._id, row.classified?.intent ?? null]));
     const changed = rows.filter(({ message_id: id, intent }) => before.has(id) && before.get(id) !== intent);
     const ids = new Set(changed.map(({ message_id }) => message_id));
     const owners = new Set(found.filter(({ _id }) => ids.has(_id)).map(({ user_id }) => user_id));
-    const mark = await this.touches.mark(owners, o);
+    const mark = await this.dirtyUsers.begin(owners, options);
     const operations = rows.map(({ message_id: _id, ...classified }) => ({
       updateOne: { filter: { _id }, update: { $set: { classified } } },
     }));
-    await this.connection.run((db) => messagesOf(db).bulkWrite(operations, { ordered: false }), o);
-    if (owners.size > 0) await this.touches.seal(owners, mark, o);
+    await this.connection.run((db) => messagesOf(db).bulkWrite(operations, { ordered: false }), options);
+    if (owners.size > 0) await this.dirtyUsers.commit(owners, mark, options);
     return changed.length;
   }
 }
 
-function classifiersOf(db: Db): Collection<StoredPart> {
+function classifiersOf(db: Db): Collection<StoredChunk> {
   return db.collection("classifiers");
 }

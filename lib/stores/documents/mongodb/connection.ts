@@ -24,10 +24,10 @@ export class MongoConnection {
   private closed = false;
 
   /** `prepare` makes indexes, once, before anything else is asked; it may run any number of times. */
-  constructor(o: { url: URL; call_ms?: number | undefined; prepare: (db: Db) => Promise<unknown> }) {
-    this.url = o.url;
-    this.call_ms = o.call_ms ?? CALL_MS;
-    this.prepare = o.prepare;
+  constructor(options: { url: URL; call_ms?: number | undefined; prepare: (db: Db) => Promise<unknown> }) {
+    this.url = options.url;
+    this.call_ms = options.call_ms ?? CALL_MS;
+    this.prepare = options.prepare;
   }
 
   /**

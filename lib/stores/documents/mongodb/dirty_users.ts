@@ -1,5 +1,5 @@
 import type { Collection, Db } from "../../../../deps.ts";
-import type { Abortable, Touched } from "../../../core/types.ts";
+import type { Abortable, DirtyUser } from "../../../core/types.ts";
 import type { MongoConnection } from "./connection.ts";
 
 /**
@@ -9,7 +9,7 @@ import type { MongoConnection } from "./connection.ts";
 const WRITING_MS = 60_000;
 
 /** `writing` holds marks of writes that have not said that they are done. */
-interface TouchedUser {
+interface StoredDirtyUser {
   readonly _id: string;
   readonly token: string;
   readonly writing?: readonly { readonly token: string; readonly at: Date }[];
@@ -21,32 +21,32 @@ interface TouchedUser {
  * may become visible after they were derived from. A write that dies between leaves its users touched: one derivation
  * too many, never one too few.
  */
-export class MongoTouches {
+export class MongoDirtyUsers {
   constructor(private readonly connection: MongoConnection) {}
 
   /** Before the rows are written; returns the mark. */
-  async mark(user_ids: ReadonlySet<string>, o: Abortable = {}): Promise<string> {
+  async begin(user_ids: ReadonlySet<string>, options: Abortable = {}): Promise<string> {
     const token = crypto.randomUUID();
     const update = { $set: { token }, $push: { writing: { token, at: new Date() } } };
     await this.write(
       [...user_ids].map((_id) => ({ updateOne: { filter: { _id }, update, upsert: true } })),
-      o,
+      options,
     );
     return token;
   }
 
   /** After the last row was written. */
-  async seal(user_ids: ReadonlySet<string>, token: string, o: Abortable = {}): Promise<void> {
+  async commit(user_ids: ReadonlySet<string>, token: string, options: Abortable = {}): Promise<void> {
     const update = { $pull: { writing: { token } } };
-    await this.connection.run((db) => users(db).updateMany({ _id: { $in: [...user_ids] } }, update), o);
+    await this.connection.run((db) => users(db).updateMany({ _id: { $in: [...user_ids] } }, update), options);
   }
 
   /** In ascending id, after `after`. */
-  async page(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
-    const filter = o.after === null ? {} : { _id: { $gt: o.after } };
+  async page(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+    const filter = options.after === null ? {} : { _id: { $gt: options.after } };
     const found = await this.connection.run(
-      (db, reading) => users(db).find(filter, reading).sort({ _id: 1 }).limit(o.limit).toArray(),
-      o,
+      (db, reading) => users(db).find(filter, reading).sort({ _id: 1 }).limit(options.limit).toArray(),
+      options,
     );
     const since = Date.now() - WRITING_MS;
     return found.map(({ _id, token, writing = [] }) => ({
@@ -56,20 +56,20 @@ export class MongoTouches {
   }
 
   /** Forgets touches whose token is still the newest. */
-  async settle(touched: readonly Touched[], o: Abortable = {}): Promise<void> {
+  async clear(touched: readonly DirtyUser[], options: Abortable = {}): Promise<void> {
     await this.write(
       touched.map(({ user_id, token }) => ({ deleteOne: { filter: { _id: user_id, token } } })),
-      o,
+      options,
     );
   }
 
   /** Drops the touches of users who are erased. */
-  async forget(user_ids: readonly string[], o: Abortable = {}): Promise<void> {
-    await this.connection.run((db) => users(db).deleteMany({ _id: { $in: user_ids } }), o);
+  async forget(user_ids: readonly string[], options: Abortable = {}): Promise<void> {
+    await this.connection.run((db) => users(db).deleteMany({ _id: { $in: user_ids } }), options);
   }
 
   private async write(
-    operations: Parameters<Collection<TouchedUser>["bulkWrite"]>[0],
+    operations: Parameters<Collection<StoredDirtyUser>["bulkWrite"]>[0],
     { signal }: Abortable,
   ): Promise<void> {
     signal?.throwIfAborted();
@@ -78,6 +78,6 @@ export class MongoTouches {
   }
 }
 
-function users(db: Db): Collection<TouchedUser> {
+function users(db: Db): Collection<StoredDirtyUser> {
   return db.collection("touched");
 }

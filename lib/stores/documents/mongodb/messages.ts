@@ -13,7 +13,7 @@ export interface StoredMessage extends Omit<Message, "message_id" | "timestamp" 
 }
 
 /** What is kept beside a message: the classifier's finding, and which classifier has learnt the given intent. */
-export interface Beside {
+export interface MessageFields {
   readonly classified?: {
     readonly intent: string | null;
     readonly score: number;
@@ -25,7 +25,7 @@ export interface Beside {
 /** Reads the message alone. */
 export const MESSAGE_ONLY = { classified: 0, example_of: 0 } as const;
 
-export function messagesOf(db: Db): Collection<StoredMessage & Beside> {
+export function messagesOf(db: Db): Collection<StoredMessage & MessageFields> {
   return db.collection("messages");
 }
 

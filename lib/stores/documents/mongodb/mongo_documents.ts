@@ -3,36 +3,36 @@ import { batches, paged } from "../../../core/batch.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import type {
   Abortable,
+  DirtyUser,
   Health,
   Message,
   QuarantinedRow,
-  Touched,
   WriteCounts,
 } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
-import { indexClassified, MongoClassified } from "./classifications.ts";
+import { indexClassifications, MongoClassifications } from "./classifications.ts";
 import { MongoConnection, SCAN_MS } from "./connection.ts";
 import {
-  type Beside,
   fromStored,
   isSame,
   MESSAGE_ONLY,
+  type MessageFields,
   messagesOf,
   type StoredMessage,
   toStored,
 } from "./messages.ts";
 import { indexQuarantine, MongoQuarantine } from "./quarantine.ts";
-import { MongoTouches } from "./dirty_users.ts";
+import { MongoDirtyUsers } from "./dirty_users.ts";
 import type {
   Classification,
   ClassifierCount,
   DocumentCounts,
   DocumentStore,
   IntentCount,
-  KeptClassifier,
   LabelledMessage,
   QuarantineFilter,
   ReasonCount,
+  StoredClassifier,
 } from "../port.ts";
 
 /** Rows that are written, read or deleted by one call. */
@@ -46,11 +46,11 @@ const BY_USER = { user_id: 1, timestamp: 1 } as const;
 
 async function prepare(db: Db): Promise<void> {
   await messagesOf(db).createIndexes([{ key: BY_USER }, { key: { conversation_id: 1 } }]);
-  await indexClassified(db);
+  await indexClassifications(db);
   await indexQuarantine(db);
 }
 
-type Operation = AnyBulkWriteOperation<StoredMessage & Beside>;
+type Operation = AnyBulkWriteOperation<StoredMessage & MessageFields>;
 type Outcomes = Map<string, keyof WriteCounts>;
 
 /**
@@ -59,43 +59,43 @@ type Outcomes = Map<string, keyof WriteCounts>;
  */
 export class MongoDocuments implements DocumentStore {
   private readonly connection: MongoConnection;
-  private readonly touches: MongoTouches;
+  private readonly dirtyUsers: MongoDirtyUsers;
   private readonly refused: MongoQuarantine;
-  private readonly classified: MongoClassified;
+  private readonly classified: MongoClassifications;
 
   /** `url` is `mongodb://user:password@host:port/database?authSource=admin`, or `mongodb+srv://`. */
-  constructor(o: { url: URL; call_ms?: number }) {
-    this.connection = new MongoConnection({ ...o, prepare });
-    this.touches = new MongoTouches(this.connection);
+  constructor(options: { url: URL; call_ms?: number }) {
+    this.connection = new MongoConnection({ ...options, prepare });
+    this.dirtyUsers = new MongoDirtyUsers(this.connection);
     this.refused = new MongoQuarantine(this.connection);
-    this.classified = new MongoClassified(this.connection, this.touches);
+    this.classified = new MongoClassifications(this.connection, this.dirtyUsers);
   }
 
-  async upsert(o: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
-    o.signal?.throwIfAborted();
+  async upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
+    options.signal?.throwIfAborted();
     const counts = { inserted: 0, changed: 0, same: 0 };
-    for await (const batch of batches(o.messages, BATCH)) {
-      for (const outcome of (await this.put(batch.map(toStored), o)).values()) counts[outcome]++;
+    for await (const batch of batches(options.messages, BATCH)) {
+      for (const outcome of (await this.put(batch.map(toStored), options)).values()) counts[outcome]++;
     }
     return counts;
   }
 
-  touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
-    return this.touches.page(o);
+  listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+    return this.dirtyUsers.page(options);
   }
 
-  touchAll({ signal }: Abortable = {}): Promise<void> {
+  markAllDirty({ signal }: Abortable = {}): Promise<void> {
     return this.connection.run(async (db, reading) => {
       const users = messagesOf(db).aggregate<{ _id: string }>([{ $group: { _id: "$user_id" } }], reading);
       for await (const batch of batches(users, BATCH)) {
         const user_ids = new Set(batch.map(({ _id }) => _id));
-        await this.touches.seal(user_ids, await this.touches.mark(user_ids, { signal }), { signal });
+        await this.dirtyUsers.commit(user_ids, await this.dirtyUsers.begin(user_ids, { signal }), { signal });
       }
     }, { ms: SCAN_MS, signal });
   }
 
-  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
-    return this.touches.settle(o.touched, o);
+  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
+    return this.dirtyUsers.clear(options.touched, options);
   }
 
   async page(
@@ -114,71 +114,73 @@ export class MongoDocuments implements DocumentStore {
     return rows.map(fromStored);
   }
 
-  intentCounts(o: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
-    return this.classified.intentCounts(o);
+  intentCounts(options: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
+    return this.classified.intentCounts(options);
   }
 
-  classify(o: { rows: readonly Classification[] } & Abortable): Promise<number> {
-    return this.classified.set(o);
+  classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
+    return this.classified.set(options);
   }
 
   unclassified(
-    o: { classifier: string; after: string | null; limit: number } & Abortable,
+    options: { classifier: string; after: string | null; limit: number } & Abortable,
   ): Promise<Message[]> {
-    return this.classified.missing(o);
+    return this.classified.missing(options);
   }
 
-  unlabelled(o: { after: string | null; limit: number } & Abortable): Promise<Message[]> {
-    return this.classified.without(o);
+  unlabelled(options: { after: string | null; limit: number } & Abortable): Promise<Message[]> {
+    return this.classified.without(options);
   }
 
-  classifications(o: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
-    return this.classified.of(o);
+  classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+    return this.classified.of(options);
   }
 
-  classifierCounts(o: Abortable = {}): Promise<ClassifierCount[]> {
-    return this.classified.counts(o);
+  classifierCounts(options: Abortable = {}): Promise<ClassifierCount[]> {
+    return this.classified.counts(options);
   }
 
-  labelled(o: { intent: string; limit: number } & Abortable): Promise<string[]> {
-    return this.classified.labelled(o);
+  labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]> {
+    return this.classified.labelled(options);
   }
 
-  keepClassifier(o: { classifier: KeptClassifier; examples: readonly string[] } & Abortable): Promise<void> {
-    return this.classified.keep(o);
+  saveClassifier(
+    options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
+  ): Promise<void> {
+    return this.classified.keep(options);
   }
 
-  classifier(o: Abortable = {}): Promise<KeptClassifier | null> {
-    return this.classified.kept(o);
+  classifier(options: Abortable = {}): Promise<StoredClassifier | null> {
+    return this.classified.kept(options);
   }
 
-  examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
-    return this.classified.examples(o);
+  examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
+    return this.classified.examples(options);
   }
 
-  quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
-    return this.refused.add(o.rows, o);
+  quarantine(options: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
+    return this.refused.add(options.rows, options);
   }
 
   quarantined(
-    o: QuarantineFilter & { limit: number; offset: number } & Abortable,
+    options: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
-    return this.refused.list(o);
+    return this.refused.list(options);
   }
 
-  quarantineReasons(o: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
-    return this.refused.reasons(o);
+  quarantineReasons(options: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
+    return this.refused.reasons(options);
   }
 
-  pruneQuarantine(o: { before: string } & Abortable): Promise<number> {
-    return this.refused.prune(o.before, o);
+  pruneQuarantine(options: { before: string } & Abortable): Promise<number> {
+    return this.refused.prune(options.before, options);
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    const filter = { user_id: { $in: o.user_ids } };
-    const limits = { ms: SCAN_MS, signal: o.signal };
+  async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    const filter = { user_id: { $in: options.user_ids } };
+    const limits = { ms: SCAN_MS, signal: options.signal };
     const { deletedCount } = await this.connection.run((db) => messagesOf(db).deleteMany(filter), limits);
-    await this.touches.forget(o.user_ids, o);
+    await this.dirtyUsers.forget(options.user_ids, options);
     return deletedCount;
   }
 
@@ -192,24 +194,27 @@ export class MongoDocuments implements DocumentStore {
     return { messages, users: users[0]?.users ?? 0, quarantined: await this.refused.count({ signal }) };
   }
 
-  async digest(o: Abortable = {}): Promise<string> {
+  async digest(options: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     const rows = paged<Message>(
       BATCH,
       (row) => row.message_id,
-      (after, limit) => this.page({ after, limit, ...o }),
+      (after, limit) => this.page({ after, limit, ...options }),
     );
     for await (const message of rows) digest.add({ ...message });
-    for await (const row of this.classified.rows(o)) digest.add(["classification", { ...row }]);
+    for await (const row of this.classified.rows(options)) digest.add(["classification", { ...row }]);
     return digest.hex();
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
-    const { version } = await this.connection.run((db, reading) => db.command({ buildInfo: 1 }, reading), o);
+  async health(options: Abortable = {}): Promise<Health> {
+    const { version } = await this.connection.run(
+      (db, reading) => db.command({ buildInfo: 1 }, reading),
+      options,
+    );
     const start = performance.now();
-    await this.connection.run((db, reading) => db.command({ ping: 1 }, reading), o);
+    await this.connection.run((db, reading) => db.command({ ping: 1 }, reading), options);
     const latency_ms = performance.now() - start;
-    const stats = await this.connection.run((db, reading) => db.command({ dbStats: 1 }, reading), o);
+    const stats = await this.connection.run((db, reading) => db.command({ dbStats: 1 }, reading), options);
     const bytes = Number(stats.storageSize) + Number(stats.indexSize);
     return { adapter: "mongodb", version: String(version), latency_ms, bytes };
   }
@@ -222,24 +227,27 @@ export class MongoDocuments implements DocumentStore {
    * Writes what is new or differs, and says which. A write applies only to what was compared with (no row, or the same
    * user's), since the users of both have been touched; otherwise another writer came between, and it tries again.
    */
-  private async put(rows: readonly StoredMessage[], o: Abortable): Promise<Outcomes> {
+  private async put(rows: readonly StoredMessage[], options: Abortable): Promise<Outcomes> {
     const outcomes: Outcomes = new Map(rows.map(({ _id }) => [_id, "same"]));
     let left = rows;
     for (let tries = 0; tries < TRIES; tries++) {
-      const before = await this.stored(left, o);
+      const before = await this.stored(left, options);
       left = left.filter((row) => !isSame(row, before.get(row._id)));
-      if (left.length === 0 || await this.replace({ rows: left, before, outcomes, signal: o.signal })) {
+      if (left.length === 0 || await this.replace({ rows: left, before, outcomes, signal: options.signal })) {
         return outcomes;
       }
     }
     throw new ParleyError("conflict", "other writers keep changing the same messages; try again");
   }
 
-  private async stored(rows: readonly StoredMessage[], o: Abortable): Promise<Map<string, StoredMessage>> {
+  private async stored(
+    rows: readonly StoredMessage[],
+    options: Abortable,
+  ): Promise<Map<string, StoredMessage>> {
     const filter = { _id: { $in: rows.map(({ _id }) => _id) } };
     const found = await this.connection.run(
       (db, reading) => messagesOf(db).find(filter, { projection: MESSAGE_ONLY, ...reading }).toArray(),
-      o,
+      options,
     );
     return new Map(found.map((row) => [row._id, row]));
   }
@@ -253,12 +261,12 @@ export class MongoDocuments implements DocumentStore {
     } & Abortable,
   ): Promise<boolean> {
     const owners = new Set(rows.flatMap((row) => [row.user_id, before.get(row._id)?.user_id ?? row.user_id]));
-    const mark = await this.touches.mark(owners, { signal });
+    const mark = await this.dirtyUsers.begin(owners, { signal });
     const { written, taken } = await this.write(
       rows.map((row) => operation(row, before.get(row._id))),
       { signal },
     );
-    await this.touches.seal(owners, mark, { signal });
+    await this.dirtyUsers.commit(owners, mark, { signal });
     for (const [n, { _id }] of rows.entries()) {
       if (taken.has(n) || outcomes.get(_id) !== "same") continue;
       outcomes.set(_id, before.has(_id) ? "changed" : "inserted");

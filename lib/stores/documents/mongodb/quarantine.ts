@@ -98,13 +98,13 @@ export class MongoQuarantine {
 
   private async ofRun(
     filter: QuarantineFilter,
-    o: { skip: number; limit: number } & Abortable,
+    options: { skip: number; limit: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
     const found = await this.connection.run(
       (db, reading) =>
         rowsOf(db).find(filter, { projection: { _id: 0 }, ...reading })
-          .sort({ kind: 1, source: 1, position: 1 }).skip(o.skip).limit(o.limit).toArray(),
-      o,
+          .sort({ kind: 1, source: 1, position: 1 }).skip(options.skip).limit(options.limit).toArray(),
+      options,
     );
     return found.map((row) => ({ ...row, at: row.at.toISOString() }));
   }

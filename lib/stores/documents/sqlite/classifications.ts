@@ -3,15 +3,15 @@ import { paged } from "../../../core/batch.ts";
 import type { Abortable, Message } from "../../../core/types.ts";
 import type { KeyedTable } from "../../engines/keyed_table.ts";
 import { type Migration, type Sqlite } from "../../engines/sqlite/sqlite.ts";
-import type { Touches } from "../../engines/sqlite/dirty_users.ts";
-import type { Classification, ClassifierCount, KeptClassifier, LabelledMessage } from "../port.ts";
+import type { DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
+import type { Classification, ClassifierCount, LabelledMessage, StoredClassifier } from "../port.ts";
 
 /**
  * `classified` is the intent that `classifier` found, null for out of scope; `classifier` is null where none has
  * looked yet. `example_of` is the classifier that has learnt the message's given intent. The one kept classifier
  * stands in the row 1.
  */
-export const CLASSIFIED_SCHEMA: Migration = `
+export const CLASSIFICATIONS_SCHEMA: Migration = `
 ALTER TABLE messages ADD COLUMN classified TEXT;
 ALTER TABLE messages ADD COLUMN score REAL;
 ALTER TABLE messages ADD COLUMN classifier TEXT;
@@ -31,21 +31,21 @@ const WITHOUT_INTENT = "message_id > ? AND role = 'user' AND intent IS NULL";
 const PAGE = 500;
 
 /** The part of the documents store that is about what messages were classified as. */
-export class Classified {
+export class Classifications {
   constructor(
     private readonly db: Sqlite,
     private readonly messages: KeyedTable<Message>,
-    private readonly touches: Touches,
+    private readonly dirtyUsers: DirtyUsers,
   ) {}
 
-  async set(o: { rows: readonly Classification[] } & Abortable): Promise<number> {
+  async set(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
     let changed = 0;
     let owners = new Set<string>();
-    const seal = () => {
-      this.touches.touch([...owners]);
+    const commit = () => {
+      this.dirtyUsers.mark([...owners]);
       owners = new Set();
     };
-    await this.db.writeEach(o.rows, ({ message_id, intent, score, classifier }) => {
+    await this.db.writeEach(options.rows, ({ message_id, intent, score, classifier }) => {
       const before = this.db.get<{ user_id: string; classified: string | null }>(
         "SELECT user_id, classified FROM messages WHERE message_id = ?",
         message_id,
@@ -56,24 +56,24 @@ export class Classified {
       if (before.classified === intent) return;
       owners.add(before.user_id);
       changed++;
-    }, { seal, signal: o.signal });
+    }, { beforeCommit: commit, signal: options.signal });
     return changed;
   }
 
-  missing(o: { classifier: string; after: string | null; limit: number }): Message[] {
+  missing(options: { classifier: string; after: string | null; limit: number }): Message[] {
     return this.messages.select(
       `WHERE ${WITHOUT_INTENT} AND classifier IS NOT ? ORDER BY message_id LIMIT ?`,
-      o.after ?? "",
-      o.classifier,
-      o.limit,
+      options.after ?? "",
+      options.classifier,
+      options.limit,
     );
   }
 
-  without(o: { after: string | null; limit: number }): Message[] {
+  without(options: { after: string | null; limit: number }): Message[] {
     return this.messages.select(
       `WHERE ${WITHOUT_INTENT} AND classified IS NULL ORDER BY message_id LIMIT ?`,
-      o.after ?? "",
-      o.limit,
+      options.after ?? "",
+      options.limit,
     );
   }
 
@@ -86,9 +86,9 @@ export class Classified {
   }
 
   /** All of them in ascending id, read in pages, so that other work gets its turn. */
-  rows(o: Abortable): AsyncGenerator<Classification> {
+  rows(options: Abortable): AsyncGenerator<Classification> {
     return paged(PAGE, (row) => row.message_id, async (after, limit) => {
-      await yieldToEventLoop(o);
+      await yieldToEventLoop(options);
       return this.db.all<Classification>(
         `SELECT ${COLUMNS} FROM messages WHERE message_id > ? AND classifier IS NOT NULL
          ORDER BY message_id LIMIT ?`,
@@ -105,30 +105,30 @@ export class Classified {
     );
   }
 
-  labelled(o: { intent: string; limit: number }): string[] {
+  labelled(options: { intent: string; limit: number }): string[] {
     return this.db.all<{ message_id: string }>(
       `SELECT message_id FROM messages WHERE intent = ? AND role = 'user'
        ORDER BY timestamp DESC, message_id LIMIT ?`,
-      o.intent,
-      o.limit,
+      options.intent,
+      options.limit,
     ).map(({ message_id }) => message_id);
   }
 
   /** The examples are marked first, in short transactions: a classifier that is there has all of its own. */
   async keep(
-    o: { classifier: KeptClassifier; examples: readonly string[] } & Abortable,
+    options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
   ): Promise<void> {
-    const { key, body } = o.classifier;
-    await this.db.writeEach(o.examples, (message_id) => {
+    const { key, body } = options.classifier;
+    await this.db.writeEach(options.examples, (message_id) => {
       this.db.run("UPDATE messages SET example_of = ? WHERE message_id = ?", key, message_id);
-    }, o);
+    }, options);
     await this.db.write(() => {
       this.db.run("INSERT OR REPLACE INTO classifiers (id, key, body) VALUES (1, ?, ?)", key, body);
-    }, o);
+    }, options);
   }
 
-  kept(): KeptClassifier | null {
-    return this.db.get<KeptClassifier>("SELECT key, body FROM classifiers");
+  kept(): StoredClassifier | null {
+    return this.db.get<StoredClassifier>("SELECT key, body FROM classifiers");
   }
 
   examples(classifier: string): LabelledMessage[] {

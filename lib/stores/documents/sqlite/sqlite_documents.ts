@@ -1,29 +1,29 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
 import type {
   Abortable,
+  DirtyUser,
   Health,
   HealthOptions,
   Message,
   QuarantinedRow,
-  Touched,
   WriteCounts,
 } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import { KeyedTable, type KeyedTableOptions } from "../../engines/keyed_table.ts";
 import { BASE_ROWS_REFILL, type Migration, Sqlite, type SqliteOptions } from "../../engines/sqlite/sqlite.ts";
-import { Touches, TOUCHES_SCHEMA } from "../../engines/sqlite/dirty_users.ts";
+import { DIRTY_USERS_SCHEMA, DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
 import type {
   Classification,
   ClassifierCount,
   DocumentCounts,
   DocumentStore,
   IntentCount,
-  KeptClassifier,
   LabelledMessage,
   QuarantineFilter,
   ReasonCount,
+  StoredClassifier,
 } from "../port.ts";
-import { Classified, CLASSIFIED_SCHEMA } from "./classifications.ts";
+import { Classifications, CLASSIFICATIONS_SCHEMA } from "./classifications.ts";
 
 /**
  * Messages sit in order of arrival beside a unique index on their id: ids are random, and an index entry is a fifth
@@ -53,8 +53,8 @@ CREATE TABLE quarantine (
   at TEXT NOT NULL,
   PRIMARY KEY (run_id, kind, source, position)
 ) STRICT;
-${TOUCHES_SCHEMA}`,
-  CLASSIFIED_SCHEMA,
+${DIRTY_USERS_SCHEMA}`,
+  CLASSIFICATIONS_SCHEMA,
 ];
 
 const MESSAGES: KeyedTableOptions<Message> = {
@@ -81,164 +81,166 @@ const DELETE_LIMIT = 500;
 export class SqliteDocuments implements DocumentStore {
   private readonly db: Sqlite;
   private readonly messages: KeyedTable<Message>;
-  private readonly touches: Touches;
-  private readonly classified: Classified;
+  private readonly dirtyUsers: DirtyUsers;
+  private readonly classified: Classifications;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
-  constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: MIGRATIONS, refill: BASE_ROWS_REFILL });
-    this.touches = new Touches(this.db);
+  constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+    this.db = new Sqlite({ ...options, migrations: MIGRATIONS, refill: BASE_ROWS_REFILL });
+    this.dirtyUsers = new DirtyUsers(this.db);
     this.messages = new KeyedTable(this.db, MESSAGES);
-    this.classified = new Classified(this.db, this.messages, this.touches);
+    this.classified = new Classifications(this.db, this.messages, this.dirtyUsers);
   }
 
-  upsert(o: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
-    const touch = (users: readonly string[]) => this.touches.touch(users);
-    return this.messages.upsert({ rows: o.messages, touch, signal: o.signal });
+  upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
+    const touch = (users: readonly string[]) => this.dirtyUsers.mark(users);
+    return this.messages.upsert({ rows: options.messages, touch, signal: options.signal });
   }
 
-  async touched(o: { after: string | null; limit: number } & Abortable): Promise<Touched[]> {
-    o.signal?.throwIfAborted();
-    return this.touches.page(o);
+  async listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+    options.signal?.throwIfAborted();
+    return this.dirtyUsers.page(options);
   }
 
-  touchAll(o: Abortable = {}): Promise<void> {
-    return this.touches.touchAll("messages", o);
+  markAllDirty(options: Abortable = {}): Promise<void> {
+    return this.dirtyUsers.markAll("messages", options);
   }
 
-  settle(o: { touched: readonly Touched[] } & Abortable): Promise<void> {
-    return this.touches.settle(o.touched, o);
+  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
+    return this.dirtyUsers.clear(options.touched, options);
   }
 
   async page(
-    o: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
+    options: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
   ): Promise<Message[]> {
-    o.signal?.throwIfAborted();
-    if (o.user_ids === undefined) return this.messages.page(o);
+    options.signal?.throwIfAborted();
+    if (options.user_ids === undefined) return this.messages.page(options);
     // The unary plus keeps the engine from walking all messages in the order of ids to find these users'.
     return this.messages.select(
       `WHERE user_id IN (SELECT value FROM json_each(?)) AND +message_id > ? ORDER BY +message_id LIMIT ?`,
-      JSON.stringify(o.user_ids),
-      o.after ?? "",
-      o.limit,
+      JSON.stringify(options.user_ids),
+      options.after ?? "",
+      options.limit,
     );
   }
 
-  async intentCounts(o: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
-    o.signal?.throwIfAborted();
+  async intentCounts(options: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<Omit<IntentCount, "intent"> & { expressed: string }>(
       `SELECT user_id, coalesce(intent, classified) AS expressed, count(*) AS count, max(timestamp) AS last
        FROM messages
        WHERE user_id IN (SELECT value FROM json_each(?)) AND role = 'user' AND expressed IS NOT NULL
        GROUP BY user_id, expressed ORDER BY user_id, expressed`,
-      JSON.stringify(o.user_ids),
+      JSON.stringify(options.user_ids),
     ).map(({ expressed, ...row }) => ({ ...row, intent: expressed }));
   }
 
-  classify(o: { rows: readonly Classification[] } & Abortable): Promise<number> {
-    return this.classified.set(o);
+  classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
+    return this.classified.set(options);
   }
 
   async unclassified(
-    o: { classifier: string; after: string | null; limit: number } & Abortable,
+    options: { classifier: string; after: string | null; limit: number } & Abortable,
   ): Promise<Message[]> {
-    o.signal?.throwIfAborted();
-    return this.classified.missing(o);
+    options.signal?.throwIfAborted();
+    return this.classified.missing(options);
   }
 
-  async unlabelled(o: { after: string | null; limit: number } & Abortable): Promise<Message[]> {
-    o.signal?.throwIfAborted();
-    return this.classified.without(o);
+  async unlabelled(options: { after: string | null; limit: number } & Abortable): Promise<Message[]> {
+    options.signal?.throwIfAborted();
+    return this.classified.without(options);
   }
 
-  async classifications(o: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
-    o.signal?.throwIfAborted();
-    return this.classified.of(o.message_ids);
+  async classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+    options.signal?.throwIfAborted();
+    return this.classified.of(options.message_ids);
   }
 
-  async classifierCounts(o: Abortable = {}): Promise<ClassifierCount[]> {
-    o.signal?.throwIfAborted();
+  async classifierCounts(options: Abortable = {}): Promise<ClassifierCount[]> {
+    options.signal?.throwIfAborted();
     return this.classified.counts();
   }
 
-  async labelled(o: { intent: string; limit: number } & Abortable): Promise<string[]> {
-    o.signal?.throwIfAborted();
-    return this.classified.labelled(o);
+  async labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]> {
+    options.signal?.throwIfAborted();
+    return this.classified.labelled(options);
   }
 
-  keepClassifier(o: { classifier: KeptClassifier; examples: readonly string[] } & Abortable): Promise<void> {
-    return this.classified.keep(o);
+  saveClassifier(
+    options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
+  ): Promise<void> {
+    return this.classified.keep(options);
   }
 
-  async classifier(o: Abortable = {}): Promise<KeptClassifier | null> {
-    o.signal?.throwIfAborted();
+  async classifier(options: Abortable = {}): Promise<StoredClassifier | null> {
+    options.signal?.throwIfAborted();
     return this.classified.kept();
   }
 
-  async examples(o: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
-    o.signal?.throwIfAborted();
-    return this.classified.examples(o.classifier);
+  async examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
+    options.signal?.throwIfAborted();
+    return this.classified.examples(options.classifier);
   }
 
-  async quarantine(o: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
-    await this.db.writeEach(o.rows, (row) => {
+  async quarantine(options: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
+    await this.db.writeEach(options.rows, (row) => {
       this.db.run(
         `INSERT INTO quarantine (run_id, source, position, kind, reason, raw, at) VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING`,
         ...[row.run_id, row.source, row.position, row.kind, row.reason, row.raw, row.at],
       );
-    }, o);
+    }, options);
   }
 
   async quarantined(
-    o: QuarantineFilter & { limit: number; offset: number } & Abortable,
+    options: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
-    o.signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     return this.db.all<QuarantinedRow>(
       `SELECT run_id, kind, source, position, reason, raw, at FROM quarantine
        JOIN (SELECT run_id, max(at) AS newest FROM quarantine GROUP BY run_id) USING (run_id)
        WHERE run_id = coalesce(?, run_id) AND kind = coalesce(?, kind) AND source = coalesce(?, source)
          AND position = coalesce(?, position) AND reason = coalesce(?, reason)
        ORDER BY newest DESC, run_id DESC, kind, source, position LIMIT ? OFFSET ?`,
-      ...[...filterValues(o), o.limit, o.offset],
+      ...[...filterValues(options), options.limit, options.offset],
     );
   }
 
-  async quarantineReasons(o: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
-    o.signal?.throwIfAborted();
+  async quarantineReasons(options: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<ReasonCount>(
       `SELECT kind, reason, count(*) AS rows FROM quarantine
        WHERE run_id = coalesce(?, run_id) AND kind = coalesce(?, kind) AND source = coalesce(?, source)
          AND position = coalesce(?, position) AND reason = coalesce(?, reason)
        GROUP BY kind, reason ORDER BY rows DESC, kind, reason LIMIT ?`,
-      ...[...filterValues(o), o.limit],
+      ...[...filterValues(options), options.limit],
     );
   }
 
-  pruneQuarantine(o: { before: string } & Abortable): Promise<number> {
+  pruneQuarantine(options: { before: string } & Abortable): Promise<number> {
     return this.db.writeAll({
       sql: "DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine WHERE at < ? LIMIT ?)",
-      values: [o.before],
+      values: [options.before],
       limit: DELETE_LIMIT,
-      signal: o.signal,
+      signal: options.signal,
     });
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
+  async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
     const gone = await this.db.writeAll({
       sql: `DELETE FROM messages WHERE rowid IN (
               SELECT messages.rowid FROM messages WHERE user_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
-      values: [JSON.stringify(o.user_ids)],
+      values: [JSON.stringify(options.user_ids)],
       limit: DELETE_LIMIT,
-      signal: o.signal,
+      signal: options.signal,
     });
-    await this.db.write(() => this.touches.forget(o.user_ids), o);
+    await this.db.write(() => this.dirtyUsers.forget(options.user_ids), options);
     await this.db.scrub();
     return gone;
   }
 
-  async counts(o: Abortable = {}): Promise<DocumentCounts> {
-    o.signal?.throwIfAborted();
+  async counts(options: Abortable = {}): Promise<DocumentCounts> {
+    options.signal?.throwIfAborted();
     return this.db.get<DocumentCounts>(
       `SELECT (SELECT count(*) FROM messages) AS messages,
               (SELECT count(DISTINCT user_id) FROM messages) AS users,
@@ -246,16 +248,16 @@ export class SqliteDocuments implements DocumentStore {
     )!;
   }
 
-  async digest(o: Abortable = {}): Promise<string> {
+  async digest(options: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
-    for await (const message of this.messages.rows(o)) digest.add({ ...message });
-    for await (const row of this.classified.rows(o)) digest.add(["classification", { ...row }]);
+    for await (const message of this.messages.rows(options)) digest.add({ ...message });
+    for await (const row of this.classified.rows(options)) digest.add(["classification", { ...row }]);
     return digest.hex();
   }
 
-  async health(o: HealthOptions = {}): Promise<Health> {
-    o.signal?.throwIfAborted();
-    return this.db.health(o);
+  async health(options: HealthOptions = {}): Promise<Health> {
+    options.signal?.throwIfAborted();
+    return this.db.health(options);
   }
 
   async close(): Promise<void> {

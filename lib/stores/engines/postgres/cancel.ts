@@ -26,12 +26,12 @@ interface Bare {
  * Where the connection is still busy afterwards, or the server does not listen, it is destroyed. Never throws.
  */
 export async function cancelStatement(
-  o: { client: PgClient; address: PostgresAddress; socket: () => Socket; idle: Promise<unknown> },
+  options: { client: PgClient; address: PostgresAddress; socket: () => Socket; idle: Promise<unknown> },
 ): Promise<void> {
-  const { processID, secretKey, connection } = o.client as unknown as Named;
+  const { processID, secretKey, connection } = options.client as unknown as Named;
   const { Connection } = await loadPg();
-  const { ssl, host, port } = o.address;
-  const bare = new Connection({ stream: o.socket(), ssl } as object) as unknown as Bare;
+  const { ssl, host, port } = options.address;
+  const bare = new Connection({ stream: options.socket(), ssl } as object) as unknown as Bare;
   const { promise: told, resolve } = Promise.withResolvers<void>();
   const late = setTimeout(() => {
     bare.stream.destroy();
@@ -44,7 +44,7 @@ export async function cancelStatement(
   bare.on("error", resolve);
   bare.on("end", resolve);
   bare.connect(port, host);
-  await Promise.all([told, o.idle]);
+  await Promise.all([told, options.idle]);
   clearTimeout(late);
   bare.stream.destroy();
 }

@@ -4,13 +4,13 @@ import { Postgres, type PostgresOptions } from "./postgres.ts";
 const CLEAR_MS = 60_000;
 
 /** Empties the tables that these migrations make. Sequences stay, so that no token of a write comes again. */
-export async function clearPostgres(o: PostgresOptions): Promise<void> {
-  const db = new Postgres(o);
-  const made = o.migrations.flatMap((sql) =>
+export async function clearPostgres(options: PostgresOptions): Promise<void> {
+  const db = new Postgres(options);
+  const made = options.migrations.flatMap((sql) =>
     [...sql.matchAll(/CREATE TABLE (\w+)/g)].map(([, name]) => name!)
   );
   const dropped = new Set(
-    o.migrations.flatMap((sql) => [...sql.matchAll(/DROP TABLE (\w+)/g)].map(([, name]) => name!)),
+    options.migrations.flatMap((sql) => [...sql.matchAll(/DROP TABLE (\w+)/g)].map(([, name]) => name!)),
   );
   const tables = made.filter((name) => !dropped.has(name));
   try {

@@ -4,7 +4,7 @@ import { type ErrorCode, messageOf, ParleyError } from "../../../core/errors.ts"
  * What may be done again after a failure: a question, because the connection broke; a transaction, because the server
  * rolled it back in favour of another.
  */
-type Again = "question" | "transaction" | null;
+type Retryable = "question" | "transaction" | null;
 
 /**
  * A failure of the server or of the way to it. It does not carry the driver's error, whose text and details may quote
@@ -12,7 +12,7 @@ type Again = "question" | "transaction" | null;
  */
 export class PostgresError extends ParleyError {
   /** `broke` says whether the connection is of no more use. */
-  constructor(code: ErrorCode, message: string, readonly again: Again, readonly broke: boolean) {
+  constructor(code: ErrorCode, message: string, readonly retryable: Retryable, readonly broke: boolean) {
     super(code, message);
   }
 }
@@ -27,7 +27,7 @@ interface DriverError {
 interface Sentence {
   readonly code: ErrorCode;
   readonly says: string;
-  readonly again?: Again;
+  readonly again?: Retryable;
 }
 
 const BROKE: Sentence = { code: "unavailable", says: "broke the connection; try again", again: "question" };

@@ -5,7 +5,7 @@ import type { Abortable, Health } from "../../../core/types.ts";
 import { cancelStatement } from "./cancel.ts";
 import { checkVersion, isBroken, PostgresError, postgresError } from "./errors.ts";
 import { migrate, type Schema, schemaVersion } from "./schema.ts";
-import { type Questions, Session, type SqlValue, transaction } from "./session.ts";
+import { PgSession, type Queryable, type SqlValue, transaction } from "./session.ts";
 import { parsePostgresUrl, type PostgresAddress } from "./url.ts";
 
 /** Connections that one store of one process has at most. */
@@ -50,7 +50,7 @@ interface Limits extends Abortable {
  *
  * Keep connection poolers to session mode: statements are prepared, and settings hold for a connection.
  */
-export class Postgres implements Questions {
+export class Postgres implements Queryable {
   private readonly address: PostgresAddress;
   private readonly schema: Schema;
   private readonly where: string;
@@ -68,17 +68,17 @@ export class Postgres implements Questions {
   }
 
   /** For a statement that writes nothing: it is asked again, once, where the connection broke. */
-  all<Row>(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<Row[]> {
-    return this.twice(() => this.connected((session) => session.all<Row>(sql, values), o));
+  all<Row>(sql: string, values: readonly SqlValue[] = [], options: Abortable = {}): Promise<Row[]> {
+    return this.twice(() => this.connected((session) => session.all<Row>(sql, values), options));
   }
 
   /** As {@link Postgres.all}. */
-  get<Row>(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<Row | null> {
-    return this.twice(() => this.connected((session) => session.get<Row>(sql, values), o));
+  get<Row>(sql: string, values: readonly SqlValue[] = [], options: Abortable = {}): Promise<Row | null> {
+    return this.twice(() => this.connected((session) => session.get<Row>(sql, values), options));
   }
 
-  run(sql: string, values: readonly SqlValue[] = [], o: Abortable = {}): Promise<number> {
-    return this.connected((session) => session.run(sql, values), o);
+  run(sql: string, values: readonly SqlValue[] = [], options: Abortable = {}): Promise<number> {
+    return this.connected((session) => session.run(sql, values), options);
   }
 
   /**
@@ -86,17 +86,17 @@ export class Postgres implements Questions {
    * must not change meanwhile is locked. `body` may be called again, where the server gave another one precedence; a
    * connection that breaks is given up only once `body` has begun.
    */
-  async write<T>(body: (session: Session) => Promise<T>, limits: Limits = {}): Promise<T> {
+  async write<T>(body: (session: PgSession) => Promise<T>, limits: Limits = {}): Promise<T> {
     for (let left = TRIES;; left--) {
       let begun = false;
-      const work = (session: Session) => {
+      const work = (session: PgSession) => {
         begun = true;
         return body(session);
       };
       try {
         return await this.connected((session) => transaction(session, READ_WRITE, limits, work), limits);
       } catch (error) {
-        const again = error instanceof PostgresError ? error.again : null;
+        const again = error instanceof PostgresError ? error.retryable : null;
         const safe = again === "transaction" || again === "question" && !begun;
         if (!safe || left === 1) throw error;
         await pause(Math.random() * 20);
@@ -105,7 +105,7 @@ export class Postgres implements Questions {
   }
 
   /** Asks several questions of one state of the database. */
-  read<T>(body: (session: Session) => Promise<T>, limits: Limits = {}): Promise<T> {
+  read<T>(body: (session: PgSession) => Promise<T>, limits: Limits = {}): Promise<T> {
     return this.twice(() =>
       this.connected((session) => transaction(session, ONE_STATE, limits, body), limits)
     );
@@ -115,13 +115,13 @@ export class Postgres implements Questions {
     try {
       return await ask();
     } catch (error) {
-      if (!(error instanceof PostgresError) || error.again !== "question") throw error;
+      if (!(error instanceof PostgresError) || error.retryable !== "question") throw error;
       return await ask();
     }
   }
 
   /** Lends a connection, which is thrown away where it did not come back in order. */
-  private connected<T>(body: (session: Session) => Promise<T>, limits: Limits): Promise<T> {
+  private connected<T>(body: (session: PgSession) => Promise<T>, limits: Limits): Promise<T> {
     return abortable(limits.signal, () => {
       const asked = this.open().then((pool) => this.borrow(pool, body, limits));
       this.asked.add(asked);
@@ -131,7 +131,11 @@ export class Postgres implements Questions {
     });
   }
 
-  private async borrow<T>(pool: PgPool, body: (session: Session) => Promise<T>, limits: Limits): Promise<T> {
+  private async borrow<T>(
+    pool: PgPool,
+    body: (session: PgSession) => Promise<T>,
+    limits: Limits,
+  ): Promise<T> {
     const client = await pool.connect().catch((error) => {
       throw postgresError(error, this.where);
     });
@@ -159,9 +163,9 @@ export class Postgres implements Questions {
     return cancelStatement({ client, address: this.address, socket: () => this.socket(), idle });
   }
 
-  private session(client: PgClient, { timeout_ms = STATEMENT_MS, signal }: Limits): Session {
+  private session(client: PgClient, { timeout_ms = STATEMENT_MS, signal }: Limits): PgSession {
     const { where, names } = this;
-    return new Session({ client, where, names, timeout_ms: timeout_ms + GRACE_MS, signal });
+    return new PgSession({ client, where, names, timeout_ms: timeout_ms + GRACE_MS, signal });
   }
 
   private open(): Promise<PgPool> {
@@ -179,7 +183,7 @@ export class Postgres implements Questions {
     const pool = await this.pool();
     try {
       if (await this.borrow(pool, (session) => this.isCurrent(session), {})) return pool;
-      const work = (session: Session) =>
+      const work = (session: PgSession) =>
         transaction(session, READ_WRITE, MIGRATION, () => migrate(session, this.schema));
       await this.borrow(pool, work, MIGRATION);
       return pool;
@@ -189,7 +193,7 @@ export class Postgres implements Questions {
     }
   }
 
-  private async isCurrent(session: Session): Promise<boolean> {
+  private async isCurrent(session: PgSession): Promise<boolean> {
     const sql = "SELECT current_setting('server_version_num')::int AS number";
     checkVersion((await session.get<{ number: number }>(sql))?.number ?? 0, this.where);
     return await schemaVersion(session, this.schema) === this.schema.migrations.length;
@@ -231,12 +235,12 @@ export class Postgres implements Questions {
     );
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
+  async health(options: Abortable = {}): Promise<Health> {
     const start = performance.now();
     const sql = "SELECT current_setting('server_version') AS version";
-    const row = await this.get<{ version: string }>(sql, [], o);
+    const row = await this.get<{ version: string }>(sql, [], options);
     const latency_ms = performance.now() - start;
-    return { adapter: "postgres", version: row?.version ?? "", latency_ms, bytes: await this.size(o) };
+    return { adapter: "postgres", version: row?.version ?? "", latency_ms, bytes: await this.size(options) };
   }
 
   /** Null while a table is locked as a whole, as by `VACUUM FULL`: its size has to wait for that, and health must not. */

@@ -1,5 +1,5 @@
 import { ParleyError } from "../../../core/errors.ts";
-import type { Session } from "./session.ts";
+import type { PgSession } from "./session.ts";
 
 /**
  * A migration that was written for SQLite, in PostgreSQL's words. Text is ordered by code point, as there; whole
@@ -24,37 +24,37 @@ export interface Schema {
 }
 
 /** Which version a store's tables have; 0 where there are none. Throws `mismatch` where this program is too old. */
-export async function schemaVersion(session: Session, o: Schema): Promise<number> {
+export async function schemaVersion(session: PgSession, options: Schema): Promise<number> {
   const there = "SELECT to_regclass($1) IS NOT NULL AS there";
-  const [table] = await session.all<{ there: boolean }>(there, [`${o.name}.parley_migrations`]);
+  const [table] = await session.all<{ there: boolean }>(there, [`${options.name}.parley_migrations`]);
   if (table?.there !== true) return 0;
   const sql = "SELECT version FROM parley_migrations WHERE store = $1";
-  const version = (await session.get<{ version: number }>(sql, [o.store]))?.version ?? 0;
-  if (version <= o.migrations.length) return version;
+  const version = (await session.get<{ version: number }>(sql, [options.store]))?.version ?? 0;
+  if (version <= options.migrations.length) return version;
   throw new ParleyError(
     "mismatch",
-    `the ${o.store} in schema ${o.name} have version ${version}, and this Parley knows ${o.migrations.length}: ` +
+    `the ${options.store} in schema ${options.name} have version ${version}, and this Parley knows ${options.migrations.length}: ` +
       "use the newer Parley that wrote them",
   );
 }
 
 /** Brings the tables up to date within the caller's transaction; others who want to do so wait, and find it done. */
-export async function migrate(session: Session, o: Schema): Promise<void> {
-  await session.all("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`parley:${o.name}`]);
+export async function migrate(session: PgSession, options: Schema): Promise<void> {
+  await session.all("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`parley:${options.name}`]);
   const there = "SELECT to_regnamespace($1) IS NOT NULL AS there";
   // Asked first, because CREATE SCHEMA IF NOT EXISTS wants the right to create even where there is nothing to do.
-  if ((await session.get<{ there: boolean }>(there, [o.name]))?.there !== true) {
-    await session.script(`CREATE SCHEMA ${o.name}`);
+  if ((await session.get<{ there: boolean }>(there, [options.name]))?.there !== true) {
+    await session.script(`CREATE SCHEMA ${options.name}`);
   }
   await session.script(
     'CREATE TABLE IF NOT EXISTS parley_migrations (store TEXT COLLATE "C" PRIMARY KEY, version INTEGER NOT NULL)',
   );
-  for (let next = await schemaVersion(session, o); next < o.migrations.length; next++) {
-    await session.script(o.migrations[next]!);
+  for (let next = await schemaVersion(session, options); next < options.migrations.length; next++) {
+    await session.script(options.migrations[next]!);
   }
   await session.run(
     `INSERT INTO parley_migrations VALUES ($1, $2)
      ON CONFLICT (store) DO UPDATE SET version = excluded.version`,
-    [o.store, o.migrations.length],
+    [options.store, options.migrations.length],
   );
 }

@@ -7,7 +7,7 @@ export type Scalar = string | number | null;
 export type SqlValue = Scalar | readonly Scalar[] | Uint8Array;
 
 /** What can be said to the database, on its own or within a transaction. Every failure is a ParleyError. */
-export interface Questions {
+export interface Queryable {
   all<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row[]>;
   get<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row | null>;
   /** Returns how many rows it changed. */
@@ -15,7 +15,7 @@ export interface Questions {
 }
 
 /** One connection. Statements are prepared once on each, under a name by their text. */
-export class Session implements Questions {
+export class PgSession implements Queryable {
   private readonly client: PgClient;
   private readonly where: string;
   private readonly names: Map<string, string>;
@@ -23,17 +23,17 @@ export class Session implements Questions {
   private readonly signal: AbortSignal | undefined;
 
   constructor(
-    o: { client: PgClient; where: string; names: Map<string, string>; timeout_ms: number } & Abortable,
+    options: { client: PgClient; where: string; names: Map<string, string>; timeout_ms: number } & Abortable,
   ) {
-    this.client = o.client;
-    this.where = o.where;
-    this.names = o.names;
-    this.timeout_ms = o.timeout_ms;
-    this.signal = o.signal;
+    this.client = options.client;
+    this.where = options.where;
+    this.names = options.names;
+    this.timeout_ms = options.timeout_ms;
+    this.signal = options.signal;
   }
 
   async all<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row[]> {
-    return (await this.ask(sql, values)).rows as Row[];
+    return (await this.query(sql, values)).rows as Row[];
   }
 
   async get<Row>(sql: string, values: readonly SqlValue[] = []): Promise<Row | null> {
@@ -41,7 +41,7 @@ export class Session implements Questions {
   }
 
   async run(sql: string, values: readonly SqlValue[] = []): Promise<number> {
-    return (await this.ask(sql, values)).rowCount ?? 0;
+    return (await this.query(sql, values)).rowCount ?? 0;
   }
 
   /** Several statements at once, without values. */
@@ -56,7 +56,7 @@ export class Session implements Questions {
     });
   }
 
-  private async ask(sql: string, values: readonly SqlValue[]): Promise<PgResult> {
+  private async query(sql: string, values: readonly SqlValue[]): Promise<PgResult> {
     this.signal?.throwIfAborted();
     return await this.send({ name: this.nameOf(sql), text: sql, values: values.map(storableValue) });
   }
@@ -82,10 +82,10 @@ export class Session implements Questions {
 
 /** Runs `body` between `begin` and COMMIT, each statement in at most so long; what fails is rolled back. */
 export async function transaction<T>(
-  session: Session,
+  session: PgSession,
   begin: string,
   { timeout_ms }: { readonly timeout_ms?: number },
-  body: (session: Session) => Promise<T>,
+  body: (session: PgSession) => Promise<T>,
 ): Promise<T> {
   await session.run(begin);
   try {
@@ -117,7 +117,7 @@ export function transposed(rows: readonly (readonly Scalar[])[], width: number):
 export type SqlType = "text" | "bigint" | "double precision";
 
 /** `unnest($1::text[], …) AS given (name, …)`: rows out of one array a column, from parameter `first` on. */
-export function given(columns: Readonly<Record<string, SqlType>>, first = 1): string {
+export function unnestOf(columns: Readonly<Record<string, SqlType>>, first = 1): string {
   const arrays = Object.values(columns).map((type, i) => `$${first + i}::${type}[]`);
   return `unnest(${arrays.join(", ")}) AS given (${Object.keys(columns).join(", ")})`;
 }

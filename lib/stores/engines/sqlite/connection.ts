@@ -13,7 +13,7 @@ import {
 } from "./file.ts";
 
 /** How often the file is looked at, and opened again if it could not be used. */
-const LOOK_MS = 1_000;
+const CHECK_INTERVAL_MS = 1_000;
 
 /** A database that is open, and the file that it was opened from; null in memory. */
 interface Opened {
@@ -74,7 +74,7 @@ export class SqliteConnection {
 
   private look(): void {
     if (this.closed) return;
-    this.nextLook = performance.now() + LOOK_MS;
+    this.nextLook = performance.now() + CHECK_INTERVAL_MS;
     try {
       if (this.opened === null || !this.isCurrent(this.opened)) this.open();
     } catch (error) {

@@ -1,8 +1,8 @@
-import type { Abortable, Touched } from "../../../core/types.ts";
+import type { Abortable, DirtyUser } from "../../../core/types.ts";
 import type { Sqlite } from "./sqlite.ts";
 
-/** The tables that {@link Touches} lives in, for a store's first migration. */
-export const TOUCHES_SCHEMA = `
+/** The tables that {@link DirtyUsers} lives in, for a store's first migration. */
+export const DIRTY_USERS_SCHEMA = `
 CREATE TABLE touched (user_id TEXT PRIMARY KEY, token INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE writes (last INTEGER NOT NULL) STRICT;
 INSERT INTO writes VALUES (0);
@@ -15,11 +15,11 @@ const PAGE = 500;
  * Users with writes that nothing was derived from yet. Tokens come from one counter that never goes back, so that a
  * user who is settled and touched again never has a token twice.
  */
-export class Touches {
+export class DirtyUsers {
   constructor(private readonly db: Sqlite) {}
 
-  /** Touches users within the transaction that writes their rows; returns the token. */
-  touch(user_ids: readonly string[]): number | null {
+  /** Marks users as dirty within the transaction that writes their rows; returns the token. */
+  mark(user_ids: readonly string[]): number | null {
     if (user_ids.length === 0) return null;
     const token = this.db.get<{ last: number }>("UPDATE writes SET last = last + 1 RETURNING last")!.last;
     this.db.run(
@@ -31,8 +31,8 @@ export class Touches {
     return token;
   }
 
-  /** Touches everybody who has rows in this table, page by page. */
-  async touchAll(table: "messages" | "events", o: Abortable = {}): Promise<void> {
+  /** Marks all users with rows in this table as dirty, page by page. */
+  async markAll(table: "messages" | "events", options: Abortable = {}): Promise<void> {
     for (let after: string | undefined = ""; after !== undefined;) {
       after = await this.db.write(() => {
         const page = this.db.all<{ user_id: string }>(
@@ -40,31 +40,31 @@ export class Touches {
           after!,
           PAGE,
         );
-        this.touch(page.map(({ user_id }) => user_id));
+        this.mark(page.map(({ user_id }) => user_id));
         return page.at(-1)?.user_id;
-      }, o);
+      }, options);
     }
   }
 
   /** In ascending id, after `after`. */
-  page(o: { after: string | null; limit: number }): Touched[] {
-    return this.db.all<Touched>(
+  page(options: { after: string | null; limit: number }): DirtyUser[] {
+    return this.db.all<DirtyUser>(
       `SELECT user_id, CAST(token AS TEXT) AS token FROM touched
        WHERE user_id > ? ORDER BY user_id LIMIT ?`,
-      o.after ?? "",
-      o.limit,
+      options.after ?? "",
+      options.limit,
     );
   }
 
   /** Forgets touches whose token is still the newest. */
-  async settle(touched: readonly Touched[], o: Abortable = {}): Promise<void> {
+  async clear(touched: readonly DirtyUser[], options: Abortable = {}): Promise<void> {
     await this.db.writeEach(touched, (touch) => {
       this.db.run(
         "DELETE FROM touched WHERE user_id = ? AND token = CAST(? AS INTEGER)",
         touch.user_id,
         touch.token,
       );
-    }, o);
+    }, options);
   }
 
   /** Drops the touches of users who are erased, within the caller's transaction. */

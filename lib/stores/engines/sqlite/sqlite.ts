@@ -16,9 +16,9 @@ export type { Migration, SqliteOptions } from "./file.ts";
 export const BASE_ROWS_REFILL = `run \`deno task pipeline\` with all sources, or ${RESTORE}`;
 
 /** How long a write tries again, asynchronously, before the file counts as unavailable. */
-const PATIENCE_MS = 10_000;
+const LOCK_TIMEOUT_MS = 10_000;
 /** Time for rows in one transaction. Its commit takes about as long again, so that none holds the lock 20 ms. */
-const HOLD_MS = 10;
+const MAX_LOCK_MS = 10;
 
 /** `exec` gives no error code, so that the sentence must do. */
 function isBusy(error: unknown): boolean {
@@ -115,11 +115,11 @@ export class Sqlite {
    * {@link transaction}, off the caller's turn, so that timers and signals get theirs between batches. Where another
    * process holds the lock it tries again without blocking, and throws `unavailable` after 10 s.
    */
-  async write<T>(body: () => T, o: Abortable = {}): Promise<T> {
-    o.signal?.throwIfAborted();
-    const deadline = performance.now() + PATIENCE_MS;
+  async write<T>(body: () => T, options: Abortable = {}): Promise<T> {
+    options.signal?.throwIfAborted();
+    const deadline = performance.now() + LOCK_TIMEOUT_MS;
     while (true) {
-      await yieldToEventLoop(o);
+      await yieldToEventLoop(options);
       try {
         return transaction(this.db, body);
       } catch (error) {
@@ -132,20 +132,20 @@ export class Sqlite {
 
   /**
    * Applies `each` to every row, in as many transactions as it takes for none to hold the lock longer than about
-   * 20 ms. `seal` runs at the end of each of them. Neither may await. The signal is heeded between them.
+   * 20 ms. `beforeCommit` runs at the end of each of them. Neither may await. The signal is heeded between them.
    */
   async writeEach<T>(
     rows: readonly T[],
     each: (row: T) => void,
-    { seal, signal }: { seal?: () => void } & Abortable = {},
+    { beforeCommit, signal }: { beforeCommit?: () => void } & Abortable = {},
   ): Promise<void> {
     signal?.throwIfAborted();
     for (let next = 0; next < rows.length;) {
       // A writer in another process polls for the lock: without a gap it would wait until all rows are through.
       if (next > 0) await pause(1);
       next = await this.write(() => {
-        const end = applyFor(HOLD_MS, rows, next, each);
-        seal?.();
+        const end = applyFor(MAX_LOCK_MS, rows, next, each);
+        beforeCommit?.();
         return end;
       }, { signal });
     }
@@ -153,20 +153,23 @@ export class Sqlite {
 
   /** Repeats a statement that changes at most `limit` rows until it changes fewer; returns the sum. */
   async writeAll(
-    o: { sql: string; limit: number; values: readonly SQLInputValue[] } & Abortable,
+    options: { sql: string; limit: number; values: readonly SQLInputValue[] } & Abortable,
   ): Promise<number> {
     let sum = 0;
     while (true) {
-      const changes = await this.write(() => this.run(o.sql, ...o.values, o.limit), o);
+      const changes = await this.write(
+        () => this.run(options.sql, ...options.values, options.limit),
+        options,
+      );
       sum += changes;
-      if (changes < o.limit) return sum;
+      if (changes < options.limit) return sum;
       await pause(1);
     }
   }
 
   /** Empties the write-ahead log into the file, so that no erased byte stays in it. */
   async scrub(): Promise<void> {
-    const deadline = performance.now() + PATIENCE_MS;
+    const deadline = performance.now() + LOCK_TIMEOUT_MS;
     while (!this.checkpoint()) {
       if (performance.now() > deadline) throw this.locked(null);
       await pause(10);
@@ -180,7 +183,7 @@ export class Sqlite {
   private locked(cause: unknown): ParleyError {
     return new ParleyError(
       "unavailable",
-      `${this.options.path} was locked by another process for ${PATIENCE_MS / 1_000} s; try again`,
+      `${this.options.path} was locked by another process for ${LOCK_TIMEOUT_MS / 1_000} s; try again`,
       { cause },
     );
   }

@@ -2,7 +2,7 @@ import { type BookmarkManager, type Driver, loadNeo4j, type ManagedTransaction }
 import { abortable, onAbort } from "../../../core/abort.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import type { Abortable } from "../../../core/types.ts";
-import { troubleOf, versionOf } from "./errors.ts";
+import { toStoreError, versionOf } from "./errors.ts";
 import { type Neo4jAddress, parseNeo4jUrl } from "./url.ts";
 
 export type Transaction = Pick<ManagedTransaction, "run">;
@@ -50,15 +50,15 @@ export class Neo4jConnection {
   private readonly partings = new Set<ReturnType<typeof setTimeout>>();
   private closed = false;
 
-  constructor(o: Neo4jOptions) {
-    this.address = parseNeo4jUrl(o.url);
-    this.read_ms = o.read_ms ?? READ_MS;
-    this.write_ms = o.write_ms ?? WRITE_MS;
+  constructor(options: Neo4jOptions) {
+    this.address = parseNeo4jUrl(options.url);
+    this.read_ms = options.read_ms ?? READ_MS;
+    this.write_ms = options.write_ms ?? WRITE_MS;
   }
 
   /** An aborted call has the server end its transaction, as {@link Neo4jConnection.write} does. */
-  read<T>(work: (tx: Transaction) => Promise<T>, o: Partial<Limits> = {}): Promise<T> {
-    const { ms = this.read_ms, signal } = o;
+  read<T>(work: (tx: Transaction) => Promise<T>, options: Partial<Limits> = {}): Promise<T> {
+    const { ms = this.read_ms, signal } = options;
     return this.session({ ms, signal }, "READ", (session) => session.executeRead(work, { timeout: ms }));
   }
 
@@ -75,8 +75,8 @@ export class Neo4jConnection {
     }
   }
 
-  async version(o: Abortable = {}): Promise<string> {
-    return (await this.connected(o)).version;
+  async version(options: Abortable = {}): Promise<string> {
+    return (await this.connected(options)).version;
   }
 
   private async session<T>(
@@ -132,7 +132,7 @@ export class Neo4jConnection {
       return { driver, version: await this.greet(driver) };
     } catch (error) {
       this.drop(driver);
-      throw troubleOf(error, this.address);
+      throw toStoreError(error, this.address);
     }
   }
 
@@ -184,7 +184,7 @@ export class Neo4jConnection {
       signal?.throwIfAborted();
       return await Promise.race([body(ended), stopped]);
     } catch (error) {
-      throw signal?.aborted ? signal.reason : troubleOf(error, this.address);
+      throw signal?.aborted ? signal.reason : toStoreError(error, this.address);
     } finally {
       end();
       stopListening();

@@ -65,7 +65,7 @@ const BY_REASON: readonly Sentence[] = [
 ];
 
 /** Turns what the driver throws into one sentence. A server's own words are left out: they can quote properties. */
-export function troubleOf(error: unknown, { server }: Neo4jAddress): ParleyError {
+export function toStoreError(error: unknown, { server }: Neo4jAddress): ParleyError {
   if (error instanceof ParleyError) return error;
   if (error instanceof Deno.errors.NotCapable) return incapable(error);
   const given = codeOf(error);

@@ -45,52 +45,62 @@ export class Neo4jGraph implements GraphStore {
   private schema: Promise<void> | null = null;
 
   /** Throws `invalid` for a URL that cannot be meant; everything else comes from the first call. */
-  constructor(o: Neo4jOptions) {
-    this.connection = new Neo4jConnection(o);
+  constructor(options: Neo4jOptions) {
+    this.connection = new Neo4jConnection(options);
     this.namespace = this.connection.address.namespace;
   }
 
   async setTargets(
-    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
+    options: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number> {
-    const campaigns = o.campaigns.map(({ campaign_id, intents }) => ({
+    const campaigns = options.campaigns.map(({ campaign_id, intents }) => ({
       id: campaign_id,
       edges: [...new Set(intents)].map((intent) => ({ campaign_id, intent })),
     }));
-    return await this.setEdges(campaigns, "intent", o, async (run, { owners, edges }) => {
+    return await this.setEdges(campaigns, "intent", options, async (run, { owners, edges }) => {
       await run(cypher.LIST_CAMPAIGNS, { campaigns: owners });
       await run(cypher.PUT_TARGETS, { edges });
     });
   }
 
   async setExpressed(
-    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+    options: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
   ): Promise<number> {
-    return await this.setEdges(edgesByUser(o), "intent", o, async (run, { owners: users, edges }) => {
-      await run(cypher.TRIM_EXPRESSED, { users });
-      await run(cypher.PUT_EXPRESSED, { edges });
-      await run(cypher.DROP_USERS, { users });
-    });
+    return await this.setEdges(
+      edgesByUser(options),
+      "intent",
+      options,
+      async (run, { owners: users, edges }) => {
+        await run(cypher.TRIM_EXPRESSED, { users });
+        await run(cypher.PUT_EXPRESSED, { edges });
+        await run(cypher.DROP_USERS, { users });
+      },
+    );
   }
 
   async setEngaged(
-    o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+    options: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
   ): Promise<number> {
-    return await this.setEdges(edgesByUser(o), "campaign_id", o, async (run, { owners: users, edges }) => {
-      await run(cypher.TRIM_ENGAGED, { users });
-      await run(cypher.PUT_ENGAGED, { edges });
-      await run(cypher.DROP_USERS, { users });
-    });
+    return await this.setEdges(
+      edgesByUser(options),
+      "campaign_id",
+      options,
+      async (run, { owners: users, edges }) => {
+        await run(cypher.TRIM_ENGAGED, { users });
+        await run(cypher.PUT_ENGAGED, { edges });
+        await run(cypher.DROP_USERS, { users });
+      },
+    );
   }
 
   async setConversations(
-    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+    options: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
   ): Promise<number> {
-    const edges = o.conversations.flatMap(({ engagement, ...whose }) =>
+    const edges = options.conversations.flatMap(({ engagement, ...whose }) =>
       engagement.map((edge) => ({ ...whose, ...edge }))
     );
-    const owners = edgesByUser({ user_ids: o.user_ids, edges });
-    return await this.setEdges(owners, "campaign_id", o, async (run, { owners: users, edges }) => {
+    const owners = edgesByUser({ user_ids: options.user_ids, edges });
+    return await this.setEdges(owners, "campaign_id", options, async (run, { owners: users, edges }) => {
       const conversations = [...Map.groupBy(edges, (edge) => edge.conversation_id)].map(([id, own]) => ({
         id,
         user_id: own[0]!.user_id,
@@ -108,7 +118,7 @@ export class Neo4jGraph implements GraphStore {
   private async setEdges<Edge extends { readonly [name in Other]: string }, Other extends string>(
     all: readonly Owner<Edge>[],
     other: Other,
-    o: Abortable,
+    options: Abortable,
     set: (run: Run, batch: { owners: JsonObject[]; edges: Edge[] }) => Promise<void>,
   ): Promise<number> {
     let standing = 0;
@@ -122,79 +132,90 @@ export class Neo4jGraph implements GraphStore {
       const edges = batch.flatMap((owner) => owner.edges)
         .sort((a, b) => compareText(a[other], b[other]))
         .map((edge) => ({ ...edge, sort: sortKey(edge[other]) }));
-      await this.write((run) => set(run, { owners, edges }), o);
+      await this.write((run) => set(run, { owners, edges }), options);
       standing += edges.length;
     }
     return standing;
   }
 
-  async engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]> {
+  async engagedBy(
+    options: { user_ids: readonly string[]; limit: number } & Abortable,
+  ): Promise<Engagement[]> {
     const users = await this.read<{ user_id: string; edges: Packed[] }>(cypher.ENGAGED_BY, {
-      user_ids: [...new Set(o.user_ids)],
-      limit: o.limit,
-    }, o);
+      user_ids: [...new Set(options.user_ids)],
+      limit: options.limit,
+    }, options);
     return users.sort((a, b) => compareText(a.user_id, b.user_id)).flatMap(({ user_id, edges }) =>
       edges.sort(([a], [b]) => compareText(a, b)).map((edge) => engagement(user_id, edge))
     );
   }
 
-  async engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]> {
+  async engagedIn(
+    options: { conversation_ids: readonly string[] } & Abortable,
+  ): Promise<ConversationEngagement[]> {
     const conversations = await this.read<
       { conversation_id: string; user_id: string; edges: PackedLedTo[] }
-    >(cypher.ENGAGED_IN, { conversation_ids: [...new Set(o.conversation_ids)] }, o);
+    >(cypher.ENGAGED_IN, { conversation_ids: [...new Set(options.conversation_ids)] }, options);
     return conversations.sort((a, b) => compareText(a.conversation_id, b.conversation_id))
       .flatMap(({ edges, ...whose }) =>
         edges.sort(([a], [b]) => compareText(a, b)).map((edge) => ({ ...whose, ...ledTo(edge) }))
       );
   }
 
-  async intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
-    return await this.read<IntentCount>(cypher.INTENTS_OF, { user_id: o.user_id, limit: o.limit }, o);
+  async intentsOf(options: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
+    return await this.read<IntentCount>(
+      cypher.INTENTS_OF,
+      { user_id: options.user_id, limit: options.limit },
+      options,
+    );
   }
 
-  async targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
-    return await this.read<Target>(cypher.TARGETING, { intents: [...new Set(o.intents)], limit: o.limit }, o);
+  async targeting(options: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
+    return await this.read<Target>(cypher.TARGETING, {
+      intents: [...new Set(options.intents)],
+      limit: options.limit,
+    }, options);
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
+  async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
-    for (const ids of chunks([...new Set(o.user_ids)], BATCH / 10)) {
+    for (const ids of chunks([...new Set(options.user_ids)], BATCH / 10)) {
       gone += await this.write(async (run) => {
         const led_to = await goneBy(run, cypher.DELETE_CONVERSATIONS, { ids });
         return led_to + await goneBy(run, cypher.DELETE_USERS, { ids });
-      }, o);
+      }, options);
     }
     return gone;
   }
 
-  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+  async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
-    for (const ids of chunks([...new Set(o.campaign_ids)], BATCH / 10)) {
+    for (const ids of chunks([...new Set(options.campaign_ids)], BATCH / 10)) {
       let last: number;
       do {
-        last = await this.write((run) => goneBy(run, cypher.DELETE_ENGAGED, { ids, limit: BATCH }), o);
+        last = await this.write((run) => goneBy(run, cypher.DELETE_ENGAGED, { ids, limit: BATCH }), options);
         gone += last;
       } while (last === BATCH);
-      gone += await this.write((run) => goneBy(run, cypher.DELETE_CAMPAIGNS, { ids }), o);
+      gone += await this.write((run) => goneBy(run, cypher.DELETE_CAMPAIGNS, { ids }), options);
     }
     return gone;
   }
 
-  async counts(o: Abortable = {}): Promise<GraphCounts> {
+  async counts(options: Abortable = {}): Promise<GraphCounts> {
     const counts: Record<string, number> = {};
     for (const [name, statement] of Object.entries(cypher.COUNTS)) {
-      const [row] = await this.read<{ count: number }>(statement, {}, { ...o, ms: WALK_MS });
+      const [row] = await this.read<{ count: number }>(statement, {}, { ...options, ms: WALK_MS });
       counts[name] = row!.count;
     }
     return counts as unknown as GraphCounts;
   }
 
-  async isEmpty(o: Abortable = {}): Promise<boolean> {
-    const [row] = await this.read<{ empty: boolean }>(cypher.IS_EMPTY, {}, o);
+  async isEmpty(options: Abortable = {}): Promise<boolean> {
+    const [row] = await this.read<{ empty: boolean }>(cypher.IS_EMPTY, {}, options);
     return row!.empty;
   }
 
-  async digest(o: Abortable = {}): Promise<string> {
+  async digest(options: Abortable = {}): Promise<string> {
     return await this.connection.read(async (tx) => {
       const digest = new SetDigest();
       for (const [kind, statement] of Object.entries(cypher.EDGES)) {
@@ -204,13 +225,13 @@ export class Neo4jGraph implements GraphStore {
         }
       }
       return digest.hex();
-    }, { ...o, ms: WALK_MS });
+    }, { ...options, ms: WALK_MS });
   }
 
-  async health(o: Abortable = {}): Promise<Health> {
-    const version = await this.connection.version(o);
+  async health(options: Abortable = {}): Promise<Health> {
+    const version = await this.connection.version(options);
     const start = performance.now();
-    await this.read("RETURN 1 AS one", {}, o);
+    await this.read("RETURN 1 AS one", {}, options);
     return { adapter: "neo4j", version, latency_ms: performance.now() - start, bytes: null };
   }
 
@@ -221,21 +242,21 @@ export class Neo4jGraph implements GraphStore {
   private async read<Row>(
     statement: string,
     parameters: object,
-    o: { ms?: number } & Abortable,
+    options: { ms?: number } & Abortable,
   ): Promise<Row[]> {
     return await this.connection.read(async (tx) => {
       const { records } = await tx.run(statement, { ...parameters, namespace: this.namespace });
       return records.map((record) => record.toObject() as Row);
-    }, o);
+    }, options);
   }
 
-  private async write<T>(work: (run: Run) => Promise<T>, o: Abortable): Promise<T> {
-    await abortable(o.signal, () => this.schemaMade());
+  private async write<T>(work: (run: Run) => Promise<T>, options: Abortable): Promise<T> {
+    await abortable(options.signal, () => this.schemaMade());
     return await this.connection.write((tx) =>
       work(async (statement, parameters) => {
         const { records } = await tx.run(statement, { ...parameters, namespace: this.namespace });
         return records.map((record) => record.toObject());
-      }), o);
+      }), options);
   }
 
   /** Once for all calls, so that none of them can give it up. */
@@ -263,10 +284,10 @@ async function goneBy(run: Run, statement: string, parameters: object): Promise<
 
 /** Each user once, with their edges. Edges of users that are not asked for are left out. */
 function edgesByUser<Edge extends { readonly user_id: string }>(
-  o: { user_ids: readonly string[]; edges: readonly Edge[] },
+  options: { user_ids: readonly string[]; edges: readonly Edge[] },
 ): Owner<Edge>[] {
-  const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
-  return [...new Set(o.user_ids)].map((id) => ({ id, edges: edges.get(id) ?? [] }));
+  const edges = Map.groupBy(options.edges, (edge) => edge.user_id);
+  return [...new Set(options.user_ids)].map((id) => ({ id, edges: edges.get(id) ?? [] }));
 }
 
 /** Groups owners until a group has {@link BATCH} edges; an owner without edges counts as one. */

@@ -41,15 +41,15 @@ export class SqliteGraph implements GraphStore {
   private readonly db: Sqlite;
 
   /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
-  constructor(o: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...o, migrations: GRAPH_MIGRATIONS, refill: REFILL });
+  constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+    this.db = new Sqlite({ ...options, migrations: GRAPH_MIGRATIONS, refill: REFILL });
   }
 
   async setTargets(
-    o: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
+    options: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number> {
     let standing = 0;
-    await this.db.writeEach(o.campaigns, ({ campaign_id, intents }) => {
+    await this.db.writeEach(options.campaigns, ({ campaign_id, intents }) => {
       const given = JSON.stringify(intents);
       this.db.run("INSERT INTO campaigns VALUES (?) ON CONFLICT DO NOTHING", campaign_id);
       this.db.run(
@@ -59,16 +59,20 @@ export class SqliteGraph implements GraphStore {
       );
       this.db.run("INSERT OR IGNORE INTO targets SELECT ?, value FROM json_each(?)", campaign_id, given);
       standing += new Set(intents).size;
-    }, o);
+    }, options);
     return standing;
   }
 
   setExpressed(
-    o: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+    options: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
   ): Promise<number> {
     const others =
       "DELETE FROM expressed WHERE user_id = ? AND intent NOT IN (SELECT value FROM json_each(?))";
-    return this.setEdges(o, { others, to: (edge) => edge.intent, put: (edge) => this.putExpressed(edge) });
+    return this.setEdges(options, {
+      others,
+      to: (edge) => edge.intent,
+      put: (edge) => this.putExpressed(edge),
+    });
   }
 
   private putExpressed(edge: IntentCount): void {
@@ -80,25 +84,31 @@ export class SqliteGraph implements GraphStore {
     );
   }
 
-  setEngaged(o: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable): Promise<number> {
+  setEngaged(
+    options: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+  ): Promise<number> {
     const others =
       "DELETE FROM engaged WHERE user_id = ? AND campaign_id NOT IN (SELECT value FROM json_each(?))";
-    return this.setEdges(o, { others, to: (edge) => edge.campaign_id, put: (edge) => this.putEngaged(edge) });
+    return this.setEdges(options, {
+      others,
+      to: (edge) => edge.campaign_id,
+      put: (edge) => this.putEngaged(edge),
+    });
   }
 
   /** Makes `edges` all that each user has: `others` deletes those to anything else. Returns how many there are. */
   private async setEdges<Edge extends { readonly user_id: string }>(
-    o: { user_ids: readonly string[]; edges: readonly Edge[] } & Abortable,
+    options: { user_ids: readonly string[]; edges: readonly Edge[] } & Abortable,
     { others, to, put }: { others: string; to: (edge: Edge) => string; put: (edge: Edge) => void },
   ): Promise<number> {
-    const edges = Map.groupBy(o.edges, (edge) => edge.user_id);
+    const edges = Map.groupBy(options.edges, (edge) => edge.user_id);
     let standing = 0;
-    await this.db.writeEach(o.user_ids, (user_id) => {
+    await this.db.writeEach(options.user_ids, (user_id) => {
       const own = edges.get(user_id) ?? [];
       this.db.run(others, user_id, JSON.stringify(own.map(to)));
       own.forEach(put);
       standing += own.length;
-    }, o);
+    }, options);
     return standing;
   }
 
@@ -117,11 +127,11 @@ export class SqliteGraph implements GraphStore {
   }
 
   async setConversations(
-    o: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+    options: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
   ): Promise<number> {
-    const conversations = Map.groupBy(o.conversations, ({ user_id }) => user_id);
+    const conversations = Map.groupBy(options.conversations, ({ user_id }) => user_id);
     let standing = 0;
-    await this.db.writeEach(o.user_ids, (user_id) => {
+    await this.db.writeEach(options.user_ids, (user_id) => {
       const own = conversations.get(user_id) ?? [];
       this.db.run(
         "DELETE FROM led_to WHERE user_id = ? AND conversation_id NOT IN (SELECT value FROM json_each(?))",
@@ -130,7 +140,7 @@ export class SqliteGraph implements GraphStore {
       );
       for (const conversation of own) this.putConversation(conversation);
       standing += own.reduce((sum, { engagement }) => sum + engagement.length, 0);
-    }, o);
+    }, options);
     return standing;
   }
 
@@ -153,84 +163,88 @@ export class SqliteGraph implements GraphStore {
     }
   }
 
-  async engagedIn(o: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]> {
-    o.signal?.throwIfAborted();
+  async engagedIn(
+    options: { conversation_ids: readonly string[] } & Abortable,
+  ): Promise<ConversationEngagement[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<ConversationEngagement>(
       `SELECT conversation_id, user_id, campaign_id, impressions, clicks, conversions, dismissals FROM led_to
        WHERE conversation_id IN (SELECT value FROM json_each(?)) ORDER BY conversation_id, campaign_id`,
-      JSON.stringify(o.conversation_ids),
+      JSON.stringify(options.conversation_ids),
     );
   }
 
-  async engagedBy(o: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]> {
-    o.signal?.throwIfAborted();
+  async engagedBy(
+    options: { user_ids: readonly string[]; limit: number } & Abortable,
+  ): Promise<Engagement[]> {
+    options.signal?.throwIfAborted();
     const users = this.db.all<{ user_id: string; edges: string }>(
       ENGAGED_BY,
-      JSON.stringify(o.user_ids),
-      o.limit,
+      JSON.stringify(options.user_ids),
+      options.limit,
     );
     return users.flatMap(({ user_id, edges }) =>
       (JSON.parse(edges) as Packed[]).map((edge) => engagement(user_id, edge))
     );
   }
 
-  async intentsOf(o: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
-    o.signal?.throwIfAborted();
+  async intentsOf(options: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<IntentCount>(
       "SELECT user_id, intent, count, last FROM expressed WHERE user_id = ? ORDER BY count DESC, intent LIMIT ?",
-      o.user_id,
-      o.limit,
+      options.user_id,
+      options.limit,
     );
   }
 
-  async targeting(o: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
-    o.signal?.throwIfAborted();
+  async targeting(options: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<Target>(
       `SELECT campaign_id, intent FROM targets WHERE intent IN (SELECT value FROM json_each(?))
        ORDER BY campaign_id, intent LIMIT ?`,
-      JSON.stringify(o.intents),
-      o.limit,
+      JSON.stringify(options.intents),
+      options.limit,
     );
   }
 
-  async deleteUsers(o: { user_ids: readonly string[] } & Abortable): Promise<number> {
+  async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
     let gone = 0;
-    await this.db.writeEach(o.user_ids, (user_id) => {
+    await this.db.writeEach(options.user_ids, (user_id) => {
       gone += this.db.run("DELETE FROM expressed WHERE user_id = ?", user_id);
       gone += this.db.run("DELETE FROM engaged WHERE user_id = ?", user_id);
       gone += this.db.run("DELETE FROM led_to WHERE user_id = ?", user_id);
-    }, o);
+    }, options);
     await this.db.scrub();
     return gone;
   }
 
-  async deleteCampaigns(o: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+  async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     const engaged = await this.db.writeAll({
       sql: `DELETE FROM engaged WHERE (campaign_id, user_id) IN (
               SELECT campaign_id, user_id FROM engaged
               WHERE campaign_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
-      values: [JSON.stringify(o.campaign_ids)],
+      values: [JSON.stringify(options.campaign_ids)],
       limit: PAGE,
-      signal: o.signal,
+      signal: options.signal,
     });
     const led_to = await this.db.writeAll({
       sql: `DELETE FROM led_to WHERE (conversation_id, campaign_id) IN (
               SELECT conversation_id, campaign_id FROM led_to
               WHERE campaign_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
-      values: [JSON.stringify(o.campaign_ids)],
+      values: [JSON.stringify(options.campaign_ids)],
       limit: PAGE,
-      signal: o.signal,
+      signal: options.signal,
     });
     let targets = 0;
-    await this.db.writeEach(o.campaign_ids, (campaign_id) => {
+    await this.db.writeEach(options.campaign_ids, (campaign_id) => {
       targets += this.db.run("DELETE FROM targets WHERE campaign_id = ?", campaign_id);
       this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", campaign_id);
-    }, o);
+    }, options);
     return engaged + led_to + targets;
   }
 
-  async counts(o: Abortable = {}): Promise<GraphCounts> {
-    o.signal?.throwIfAborted();
+  async counts(options: Abortable = {}): Promise<GraphCounts> {
+    options.signal?.throwIfAborted();
     return this.db.get<GraphCounts>(
       `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged
                                      UNION SELECT user_id FROM led_to)) AS users,
@@ -244,13 +258,13 @@ export class SqliteGraph implements GraphStore {
     )!;
   }
 
-  async isEmpty(o: Abortable = {}): Promise<boolean> {
-    o.signal?.throwIfAborted();
+  async isEmpty(options: Abortable = {}): Promise<boolean> {
+    options.signal?.throwIfAborted();
     const tables = ["campaigns", "expressed", "engaged", "led_to", "targets"];
     return tables.every((table) => this.db.all(`SELECT 1 FROM ${table} LIMIT 1`).length === 0);
   }
 
-  async digest(o: Abortable = {}): Promise<string> {
+  async digest(options: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     const tables = {
       expressed: "user_id, intent",
@@ -259,18 +273,18 @@ export class SqliteGraph implements GraphStore {
       targets: "campaign_id, intent",
     };
     for (const [table, key] of Object.entries(tables)) {
-      for await (const edge of this.edges(table, key, o)) digest.add([table, edge]);
+      for await (const edge of this.edges(table, key, options)) digest.add([table, edge]);
     }
     return digest.hex();
   }
 
   /** All edges of a table, in the order of its two key columns. */
-  private async *edges(table: string, key: string, o: Abortable): AsyncGenerator<JsonObject> {
+  private async *edges(table: string, key: string, options: Abortable): AsyncGenerator<JsonObject> {
     const [first, second] = key.split(", ") as [string, string];
     const sql = `SELECT * FROM ${table} WHERE (${key}) > (?, ?) ORDER BY ${key} LIMIT ${PAGE}`;
     let after: JsonObject = { [first]: "", [second]: "" };
     while (true) {
-      await yieldToEventLoop(o);
+      await yieldToEventLoop(options);
       const rows = this.db.all<JsonObject>(sql, after[first] as string, after[second] as string);
       yield* rows;
       if (rows.length < PAGE) return;
@@ -278,9 +292,9 @@ export class SqliteGraph implements GraphStore {
     }
   }
 
-  async health(o: HealthOptions = {}): Promise<Health> {
-    o.signal?.throwIfAborted();
-    return this.db.health(o);
+  async health(options: HealthOptions = {}): Promise<Health> {
+    options.signal?.throwIfAborted();
+    return this.db.health(options);
   }
 
   async close(): Promise<void> {

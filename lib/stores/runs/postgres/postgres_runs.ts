@@ -1,7 +1,7 @@
 import { iso } from "../../../core/clock.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/types.ts";
-import { given, type Questions, transposed } from "../../engines/postgres/session.ts";
+import { type Queryable, transposed, unnestOf } from "../../engines/postgres/session.ts";
 import { dagLimits } from "../limits.ts";
 import type {
   Acknowledgement,
@@ -17,7 +17,7 @@ import type {
   TaskRecord,
   UnsentAttempt,
 } from "../port.ts";
-import { settleUnsent, takeUnsent } from "./outbox.ts";
+import { markSent, takeUnsent } from "./outbox.ts";
 import { claimable, PostgresRunQueries, readRun } from "./queries.ts";
 import { applyChanges, checkHold, holdRow, lock, putTasks } from "./writes.ts";
 import { UNSENT } from "../rows.ts";
@@ -62,49 +62,49 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
 
   /** Most who ask find nothing, and lock nothing. Those who find something take their turn at its dag. */
   async claim(
-    o: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
+    options: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
   ): Promise<RunSnapshot | null> {
-    if (await claimable(this.db, o) === null) return null;
-    return await this.db.write((session) => this.take(session, o));
+    if (await claimable(this.db, options) === null) return null;
+    return await this.db.write((session) => this.take(session, options));
   }
 
   private async take(
-    session: Questions,
-    o: Parameters<PostgresRuns["claim"]>[0],
+    session: Queryable,
+    options: Parameters<PostgresRuns["claim"]>[0],
   ): Promise<RunSnapshot | null> {
-    const counted = new Set(dagLimits(o).flatMap(({ peers }) => peers));
+    const counted = new Set(dagLimits(options).flatMap(({ peers }) => peers));
     await lock(session, [...counted].map((dag_id) => `dag ${dag_id}`));
     // A row that is locked is somebody else's just now. Who wants that very run waits for it.
-    const how = o.run_id === undefined ? "FOR UPDATE OF r SKIP LOCKED" : "FOR UPDATE OF r";
-    const found = await claimable(session, { ...o, lock: how });
+    const how = options.run_id === undefined ? "FOR UPDATE OF r SKIP LOCKED" : "FOR UPDATE OF r";
+    const found = await claimable(session, { ...options, lock: how });
     if (found === null) return null;
     await session.run(
       "UPDATE pipeline_runs SET owner = $2, lease_until = $3, state = 'running' WHERE run_id = $1",
-      [found, o.owner, o.now + o.ttl_ms],
+      [found, options.owner, options.now + options.ttl_ms],
     );
     return await readRun(session, found);
   }
 
   commit(
-    o: { run_id: string; owner: string; now: number; changes: RunChanges },
+    options: { run_id: string; owner: string; now: number; changes: RunChanges },
   ): Promise<{ admitted: string[] }> {
     return this.db.write(async (session) => {
-      await checkHold(session, { run_id: o.run_id, owner: o.owner });
-      return { admitted: await applyChanges(session, o, o.changes) };
+      await checkHold(session, { run_id: options.run_id, owner: options.owner });
+      return { admitted: await applyChanges(session, options, options.changes) };
     });
   }
 
   revise(
-    o: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
+    options: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
   ): Promise<{ admitted: string[] }> {
     return this.db.write(async (session) => {
-      const run = await holdRow(session, o.run_id) && await readRun(session, o.run_id);
-      if (run === null) throw new ParleyError("not_found", `there is no run ${o.run_id}`);
-      return { admitted: await applyChanges(session, o, o.plan(run)) };
+      const run = await holdRow(session, options.run_id) && await readRun(session, options.run_id);
+      if (run === null) throw new ParleyError("not_found", `there is no run ${options.run_id}`);
+      return { admitted: await applyChanges(session, options, options.plan(run)) };
     });
   }
 
-  heartbeat(o: {
+  heartbeat(options: {
     run_id: string;
     owner: string;
     now: number;
@@ -113,9 +113,9 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
     attempt?: AttemptKey;
   }): Promise<{ cancel_requested: boolean }> {
     return this.db.write(async (session) => {
-      const { cancel_requested } = await checkHold(session, o);
-      await renew(session, o, o.now + o.ttl_ms);
-      if (o.progress.length > 0) await saveProgress(session, o.run_id, o.progress);
+      const { cancel_requested } = await checkHold(session, options);
+      await renew(session, options, options.now + options.ttl_ms);
+      if (options.progress.length > 0) await saveProgress(session, options.run_id, options.progress);
       return { cancel_requested: cancel_requested === 1 };
     });
   }
@@ -125,11 +125,11 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
     await this.db.run(sql, [run_id, owner]);
   }
 
-  async saveCheckpoint(o: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void> {
+  async saveCheckpoint(options: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void> {
     await this.db.write(async (session) => {
-      await checkHold(session, { run_id: o.run_id, owner: o.owner, attempt: o });
+      await checkHold(session, { run_id: options.run_id, owner: options.owner, attempt: options });
       const sql = "UPDATE pipeline_tasks SET checkpoint = $3, lost = 0 WHERE run_id = $1 AND task_id = $2";
-      await session.run(sql, [o.run_id, o.task_id, JSON.stringify(o.value)]);
+      await session.run(sql, [options.run_id, options.task_id, JSON.stringify(options.value)]);
     });
   }
 
@@ -160,7 +160,7 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
       await holdRow(session, run_id);
       await session.run(
         `INSERT INTO pipeline_logs (run_id, task_id, attempt, at, line)
-         SELECT $1, task_id, attempt, at, line FROM ${given(columns, 2)}`,
+         SELECT $1, task_id, attempt, at, line FROM ${unnestOf(columns, 2)}`,
         [run_id, ...transposed(rows, 4)],
       );
     });
@@ -173,11 +173,11 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
     await this.db.run(sql, [dag_id]);
   }
 
-  async endSession(o: { session_id: string; until: number; now: number }): Promise<void> {
-    await this.db.run("DELETE FROM ended_sessions WHERE until < $1", [o.now]);
+  async endSession(options: { session_id: string; until: number; now: number }): Promise<void> {
+    await this.db.run("DELETE FROM ended_sessions WHERE until < $1", [options.now]);
     await this.db.run("INSERT INTO ended_sessions VALUES ($1, $2) ON CONFLICT DO NOTHING", [
-      o.session_id,
-      o.until,
+      options.session_id,
+      options.until,
     ]);
   }
 
@@ -206,22 +206,22 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
     return row?.since ?? now;
   }
 
-  async lead(o: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean> {
+  async lead(options: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean> {
     return await this.db.run(
       `INSERT INTO scheduler AS s (one, owner, last_tick, lag_ms, lease_until) VALUES (1, $1, $2, $3, $4)
        ON CONFLICT (one) DO UPDATE SET owner = excluded.owner, last_tick = excluded.last_tick,
          lag_ms = excluded.lag_ms, lease_until = excluded.lease_until
        WHERE s.owner = $1 OR s.lease_until <= $2 OR s.lease_until > $2 + 2 * $5::float8`,
-      [o.owner, o.now, Math.round(o.lag_ms), o.now + o.ttl_ms, o.ttl_ms],
+      [options.owner, options.now, Math.round(options.lag_ms), options.now + options.ttl_ms, options.ttl_ms],
     ) === 1;
   }
 
-  takeUnsent(o: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
-    return this.db.write((session) => takeUnsent(session, o));
+  takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
+    return this.db.write((session) => takeUnsent(session, options));
   }
 
-  async settleUnsent(o: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
-    if (o.attempts.length > 0) await this.db.write((session) => settleUnsent(session, o));
+  async markSent(options: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
+    if (options.attempts.length > 0) await this.db.write((session) => markSent(session, options));
   }
 
   async prune(
@@ -254,7 +254,7 @@ export class PostgresRuns extends PostgresRunQueries implements RunStore {
 }
 
 async function renew(
-  session: Questions,
+  session: Queryable,
   { run_id, attempt }: { run_id: string; attempt?: AttemptKey },
   until: number,
 ): Promise<void> {
@@ -269,7 +269,7 @@ async function renew(
 }
 
 async function saveProgress(
-  session: Questions,
+  session: Queryable,
   run_id: string,
   progress: readonly Progressed[],
 ): Promise<void> {
@@ -282,7 +282,7 @@ async function saveProgress(
   const rows = progress.map(({ task_id, attempt, done, total }) => [task_id, attempt, done, total]);
   await session.run(
     `UPDATE pipeline_attempts a SET progress_done = given.done, progress_total = given.total
-     FROM ${given(columns, 2)}
+     FROM ${unnestOf(columns, 2)}
      WHERE a.run_id = $1 AND a.task_id = given.task_id AND a.attempt = given.attempt AND a.state = 'running'`,
     [run_id, ...transposed(rows, 4)],
   );

@@ -2,7 +2,7 @@ import { iso } from "../../../core/clock.ts";
 import type { Health, Json } from "../../../core/types.ts";
 import { Postgres } from "../../engines/postgres/postgres.ts";
 import { postgresDialect } from "../../engines/postgres/schema.ts";
-import { given, type Questions } from "../../engines/postgres/session.ts";
+import { type Queryable, unnestOf } from "../../engines/postgres/session.ts";
 import { dagLimits } from "../limits.ts";
 import type {
   Acknowledgement,
@@ -71,21 +71,23 @@ export class PostgresRunQueries {
     return this.db.read((session) => readRun(session, run_id));
   }
 
-  async hasWork(o: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean> {
-    return await claimable(this.db, o) !== null;
+  async hasDueRuns(options: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean> {
+    return await claimable(this.db, options) !== null;
   }
 
-  async runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]> {
+  async runs(
+    options: { dag_id?: string; states?: readonly RunState[]; limit: number },
+  ): Promise<RunRecord[]> {
     const rows = await this.db.all<RunRow>(
       `SELECT * FROM pipeline_runs
        WHERE ($1::text IS NULL OR dag_id = $1) AND ($2::text[] IS NULL OR state = ANY($2))
        ORDER BY created_at DESC, run_id DESC LIMIT $3`,
-      [o.dag_id ?? null, o.states ?? null, o.limit],
+      [options.dag_id ?? null, options.states ?? null, options.limit],
     );
     return rows.map(runOf);
   }
 
-  async history(o: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
+  async history(options: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
     const of = (table: string, facts: string, order: string) =>
       `(SELECT coalesce(json_agg(json_build_array(${facts}) ORDER BY ${order}), '[]')::text
         FROM ${table} x WHERE x.run_id = r.run_id)`;
@@ -94,13 +96,13 @@ export class PostgresRunQueries {
          ${of("pipeline_attempts", ATTEMPT_FACTS, "task_id, attempt")} AS attempts
        FROM pipeline_runs r WHERE dag_id = $1 AND created_at >= $2
        ORDER BY created_at DESC, run_id DESC LIMIT $3`,
-      [o.dag_id, o.since, o.limit],
+      [options.dag_id, options.since, options.limit],
     );
     return rows.map(historyOf);
   }
 
   async outputs(
-    o: { dag_id: string; task_id: string; since: string; limit: number },
+    options: { dag_id: string; task_id: string; since: string; limit: number },
   ): Promise<TaskOutput[]> {
     const rows = await this.db.all<OutputRow>(
       `SELECT r.run_id, r.created_at, t.state, a.ended_at, t.output
@@ -108,7 +110,7 @@ export class PostgresRunQueries {
        LEFT JOIN pipeline_attempts a ON a.run_id = t.run_id AND a.task_id = t.task_id AND a.attempt = t.attempts
        WHERE r.dag_id = $2 AND r.created_at >= $3 AND t.output != 'null'
        ORDER BY r.created_at DESC, r.run_id DESC LIMIT $4`,
-      [o.task_id, o.dag_id, o.since, o.limit],
+      [options.task_id, options.dag_id, options.since, options.limit],
     );
     return rows.map(outputOf);
   }
@@ -126,13 +128,15 @@ export class PostgresRunQueries {
     return (await this.db.all<LineageRow>(sql, [run_id])).map(lineageOf);
   }
 
-  logs(o: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number }): Promise<
+  logs(
+    options: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number },
+  ): Promise<
     (LogLine & { seq: number })[]
   > {
     return this.db.all<LogLine & { seq: number }>(
       `SELECT seq, task_id, attempt, at, line FROM pipeline_logs WHERE run_id = $1 AND seq > $2
          AND ($3::text IS NULL OR task_id = $3) AND ($4::bigint IS NULL OR attempt = $4) ORDER BY seq LIMIT $5`,
-      [o.run_id, o.after, o.task_id ?? null, o.attempt ?? null, o.limit],
+      [options.run_id, options.after, options.task_id ?? null, options.attempt ?? null, options.limit],
     );
   }
 
@@ -174,7 +178,7 @@ export class PostgresRunQueries {
 }
 
 /** A run with all of its tasks and attempts, within the caller's transaction. */
-export async function readRun(session: Questions, run_id: string): Promise<RunSnapshot | null> {
+export async function readRun(session: Queryable, run_id: string): Promise<RunSnapshot | null> {
   const run = await session.get<RunRow>("SELECT * FROM pipeline_runs WHERE run_id = $1", [run_id]);
   if (run === null) return null;
   const tasks = await session.all<TaskRow>(
@@ -190,8 +194,8 @@ export async function readRun(session: Questions, run_id: string): Promise<RunSn
 
 /** The run that may be claimed next; with `lock`, whatever locks its row. */
 export async function claimable(
-  session: Questions,
-  o: ActiveLimits & {
+  session: Queryable,
+  options: ActiveLimits & {
     owner?: string;
     now: number;
     ttl_ms: number;
@@ -200,10 +204,10 @@ export async function claimable(
   },
 ): Promise<string | null> {
   const free = "(r.lease_until <= $6 OR r.lease_until > $6 + 2 * $8::float8)";
-  const limits = dagLimits(o);
+  const limits = dagLimits(options);
   const found = await session.get<{ run_id: string }>(
     `SELECT r.run_id FROM pipeline_runs r JOIN ${
-      given({ dag_id: "text", most: "bigint", peers: "text" })
+      unnestOf({ dag_id: "text", most: "bigint", peers: "text" })
     } USING (dag_id)
      WHERE r.state IN ('queued', 'running') AND r.trigger != 'external'
        AND ($4::text IS NULL OR r.run_id = $4) AND (
@@ -212,16 +216,16 @@ export async function claimable(
          AND ($7::boolean OR r.trigger = 'manual' OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
          AND given.most > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
            AND a.dag_id IN (SELECT jsonb_array_elements_text(given.peers::jsonb)) AND a.trigger != 'external')))
-     ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1 ${o.lock ?? ""}`,
+     ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1 ${options.lock ?? ""}`,
     [
       limits.map(({ dag_id }) => dag_id),
       limits.map(({ most }) => most),
       limits.map(({ peers }) => JSON.stringify(peers)),
-      o.run_id ?? null,
-      o.owner ?? null,
-      o.now,
-      String(o.run_id !== undefined),
-      o.ttl_ms,
+      options.run_id ?? null,
+      options.owner ?? null,
+      options.now,
+      String(options.run_id !== undefined),
+      options.ttl_ms,
     ],
   );
   return found?.run_id ?? null;

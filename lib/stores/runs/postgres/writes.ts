@@ -1,10 +1,10 @@
 import { ParleyError } from "../../../core/errors.ts";
 import {
-  given,
-  type Questions,
+  type Queryable,
   type Scalar,
   type SqlType,
   transposed,
+  unnestOf,
 } from "../../engines/postgres/session.ts";
 import type { AttemptKey, EndedAttempt, RunChanges, Start, TaskRecord } from "../port.ts";
 import { endValues, lineageValues, TASK_COLUMNS, taskValues } from "../rows.ts";
@@ -21,7 +21,7 @@ const TASKS = Object.fromEntries(TASK_COLUMNS.map((name): [string, SqlType] => {
   return [name, NUMBERS.includes(name) ? "bigint" : "text"];
 }));
 const PUT_TASKS = `INSERT INTO pipeline_tasks (run_id, ${TASK_COLUMNS.join(", ")})
-  SELECT $1, ${TASK_COLUMNS.join(", ")} FROM ${given(TASKS, 2)} ON CONFLICT (run_id, task_id) DO UPDATE SET
+  SELECT $1, ${TASK_COLUMNS.join(", ")} FROM ${unnestOf(TASKS, 2)} ON CONFLICT (run_id, task_id) DO UPDATE SET
   ${TASK_COLUMNS.slice(1).map((column) => `${column} = excluded.${column}`).join(", ")}`;
 
 const USES = {
@@ -50,7 +50,7 @@ const STARTS = {
  * Applies changes to a run whose row the caller's transaction has locked, as every one that writes to a run does; so
  * nothing else changes it meanwhile. Returns the task ids of the admitted starts.
  */
-export async function applyChanges(session: Questions, at: At, changes: RunChanges): Promise<string[]> {
+export async function applyChanges(session: Queryable, at: At, changes: RunChanges): Promise<string[]> {
   const { run, tasks = [], ended = [], discard = [] } = changes;
   await putTasks(session, at.run_id, tasks);
   for (const attempt of ended) await endAttempt(session, at.run_id, attempt);
@@ -64,7 +64,7 @@ export async function applyChanges(session: Questions, at: At, changes: RunChang
 }
 
 export async function putTasks(
-  session: Questions,
+  session: Queryable,
   run_id: string,
   tasks: readonly TaskRecord[],
 ): Promise<void> {
@@ -75,7 +75,7 @@ export async function putTasks(
   await session.run(PUT_TASKS, [run_id, ...values]);
 }
 
-async function endAttempt(session: Questions, run_id: string, a: EndedAttempt): Promise<void> {
+async function endAttempt(session: Queryable, run_id: string, a: EndedAttempt): Promise<void> {
   const ended = await session.run(
     `UPDATE pipeline_attempts SET state = $4, ended_at = $5, error = $6, rows_in = $7, rows_out = $8,
        quarantined = $9, progress_done = $10, progress_total = $11, versions = $12
@@ -87,14 +87,14 @@ async function endAttempt(session: Questions, run_id: string, a: EndedAttempt): 
   const uses = transposed(a.lineage.map((use) => lineageValues(use) as Scalar[]), names.length);
   await session.run(
     `INSERT INTO pipeline_lineage (run_id, task_id, attempt, ${names.join(", ")})
-     SELECT $1, $2, $3, ${names.join(", ")} FROM ${given(USES, 4)}`,
+     SELECT $1, $2, $3, ${names.join(", ")} FROM ${unnestOf(USES, 4)}`,
     [run_id, a.task_id, a.attempt, ...uses],
   );
 }
 
 /** Starts what the pools have room for. Slots are counted off attempts under a live lease: none can leak. */
 async function admit(
-  session: Questions,
+  session: Queryable,
   { run_id, now }: At,
   { starts = [], pools = {}, limit = Infinity }: RunChanges,
 ): Promise<string[]> {
@@ -119,10 +119,12 @@ async function admit(
 }
 
 /** The tasks whose starts are recorded already: the answer to an earlier commit was lost. */
-async function begunOf(session: Questions, run_id: string, starts: readonly Start[]): Promise<Set<string>> {
+async function begunOf(session: Queryable, run_id: string, starts: readonly Start[]): Promise<Set<string>> {
   const rows = await session.all<{ task_id: string }>(
     `SELECT task_id FROM pipeline_attempts
-     JOIN ${given({ task_id: "text", attempt: "bigint", owner: "text" }, 2)} USING (task_id, attempt, owner)
+     JOIN ${
+      unnestOf({ task_id: "text", attempt: "bigint", owner: "text" }, 2)
+    } USING (task_id, attempt, owner)
      WHERE run_id = $1`,
     [
       run_id,
@@ -140,7 +142,7 @@ function limited(starts: readonly Start[], pools: Readonly<Record<string, number
 
 /** Counts free slots, and keeps anybody else from counting them until the caller's transaction ends. */
 async function freeSlots(
-  session: Questions,
+  session: Queryable,
   now: number,
   sizes: ReadonlyMap<string, number>,
 ): Promise<Map<string, number>> {
@@ -158,15 +160,15 @@ async function freeSlots(
 }
 
 /** Waits for these names, which are made where they are new, and holds them until the transaction ends. */
-export async function lock(session: Questions, names: readonly string[]): Promise<void> {
+export async function lock(session: Queryable, names: readonly string[]): Promise<void> {
   const sorted = [...names].sort();
-  const row = given({ name: "text" });
+  const row = unnestOf({ name: "text" });
   await session.run(`INSERT INTO pipeline_locks SELECT name FROM ${row} ON CONFLICT DO NOTHING`, [sorted]);
   const sql = "SELECT 1 FROM pipeline_locks WHERE name = ANY($1::text[]) ORDER BY name FOR UPDATE";
   await session.all(sql, [sorted]);
 }
 
-async function insertAttempts(session: Questions, run_id: string, starts: readonly Start[]): Promise<void> {
+async function insertAttempts(session: Queryable, run_id: string, starts: readonly Start[]): Promise<void> {
   if (starts.length === 0) return;
   const names = Object.keys(STARTS);
   const rows = starts.map(({ attempt: a }) => [
@@ -182,13 +184,13 @@ async function insertAttempts(session: Questions, run_id: string, starts: readon
   await session.run(
     `INSERT INTO pipeline_attempts (run_id, state, rows_in, rows_out, quarantined, progress_done, ${
       names.join(", ")
-    }) SELECT $1, 'running', 0, 0, 0, 0, ${names.join(", ")} FROM ${given(STARTS, 2)}`,
+    }) SELECT $1, 'running', 0, 0, 0, 0, ${names.join(", ")} FROM ${unnestOf(STARTS, 2)}`,
     [run_id, ...transposed(rows, names.length)],
   );
 }
 
 async function setRun(
-  session: Questions,
+  session: Queryable,
   run_id: string,
   run: NonNullable<RunChanges["run"]>,
 ): Promise<void> {
@@ -209,7 +211,7 @@ interface Hold {
 }
 
 /** Locks the row of a run until the transaction ends. Null where there is none. */
-export function holdRow(session: Questions, run_id: string): Promise<Hold | null> {
+export function holdRow(session: Queryable, run_id: string): Promise<Hold | null> {
   const sql = "SELECT owner, cancel_requested FROM pipeline_runs WHERE run_id = $1 FOR NO KEY UPDATE";
   return session.get<Hold>(sql, [run_id]);
 }
@@ -219,14 +221,14 @@ export function holdRow(session: Questions, run_id: string): Promise<Hold | null
  * owner's.
  */
 export async function checkHold(
-  session: Questions,
-  o: { run_id: string; owner: string; attempt?: AttemptKey },
+  session: Queryable,
+  options: { run_id: string; owner: string; attempt?: AttemptKey },
 ): Promise<Hold> {
-  const run = await holdRow(session, o.run_id);
-  const { attempt, owner, run_id } = o;
+  const run = await holdRow(session, options.run_id);
+  const { attempt, owner, run_id } = options;
   const held = attempt === undefined
     ? run?.owner === owner
-    : await holdsAttempt(session, { ...o, attempt }, run);
+    : await holdsAttempt(session, { ...options, attempt }, run);
   if (run !== null && held) return run;
   const what = attempt === undefined
     ? `the run ${run_id}`
@@ -236,7 +238,7 @@ export async function checkHold(
 
 /** An attempt is held by a lease of its own, or by that of its run. */
 async function holdsAttempt(
-  session: Questions,
+  session: Queryable,
   { run_id, owner, attempt }: { run_id: string; owner: string; attempt: AttemptKey },
   run: Hold | null,
 ): Promise<boolean> {

@@ -33,7 +33,7 @@ import {
 } from "../rows.ts";
 
 /** How long a question waits for a lock before the file counts as unavailable. */
-const PATIENCE_MS = 10_000;
+const LOCK_TIMEOUT_MS = 10_000;
 
 /** What can be asked of the runs in a SQLite file. */
 export class RunQueries {
@@ -44,7 +44,7 @@ export class RunQueries {
    * out for a moment; that is waited for without blocking.
    */
   protected async reading<T>(body: () => T): Promise<T> {
-    const until = performance.now() + PATIENCE_MS;
+    const until = performance.now() + LOCK_TIMEOUT_MS;
     while (true) {
       try {
         return this.inOneState(body);
@@ -102,7 +102,7 @@ export class RunQueries {
 
   /** The run that may be claimed next, within the caller's transaction. */
   protected claimable(
-    o: ActiveLimits & { owner?: string; now: number; ttl_ms: number; run_id?: string },
+    options: ActiveLimits & { owner?: string; now: number; ttl_ms: number; run_id?: string },
   ): string | null {
     const free = "(r.lease_until <= ?3 OR r.lease_until > ?3 + 2 * ?5)";
     const found = this.sql.get<{ run_id: string }>(
@@ -114,48 +114,50 @@ export class RunQueries {
            AND m.value ->> 'most' > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
              AND a.dag_id IN (SELECT value FROM json_each(m.value, '$.peers')) AND a.trigger != 'external')))
        ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1`,
-      JSON.stringify(dagLimits(o)),
-      o.run_id ?? null,
-      o.now,
-      o.owner ?? null,
-      o.ttl_ms,
+      JSON.stringify(dagLimits(options)),
+      options.run_id ?? null,
+      options.now,
+      options.owner ?? null,
+      options.ttl_ms,
     );
     return found?.run_id ?? null;
   }
 
-  hasWork(o: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean> {
-    return this.reading(() => this.claimable(o) !== null);
+  hasDueRuns(options: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean> {
+    return this.reading(() => this.claimable(options) !== null);
   }
 
-  runs(o: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]> {
+  runs(options: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]> {
     // Put together, since "?1 IS NULL OR" keeps SQLite from using an index.
-    const dag = o.dag_id === undefined ? [] : [o.dag_id];
-    const states = o.states === undefined ? [] : [JSON.stringify(o.states)];
-    const values = [...dag, ...states, o.limit];
+    const dag = options.dag_id === undefined ? [] : [options.dag_id];
+    const states = options.states === undefined ? [] : [JSON.stringify(options.states)];
+    const values = [...dag, ...states, options.limit];
     const sql = `SELECT * FROM pipeline_runs WHERE true ${dag.map(() => "AND dag_id = ?").join("")}
       ${states.map(() => "AND state IN (SELECT value FROM json_each(?))").join("")}
       ORDER BY created_at DESC, run_id DESC LIMIT ?`;
     return this.reading(() => this.sql.all<RunRow>(sql, ...values).map(runOf));
   }
 
-  history(o: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
+  history(options: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
     const of = (table: string, facts: string, order: string) =>
       `(SELECT json_group_array(json_array(${facts}) ORDER BY ${order}) FROM ${table} x WHERE x.run_id = r.run_id)`;
     const sql = `SELECT *, ${of("pipeline_tasks", TASK_FACTS, "task_id")} AS tasks,
         ${of("pipeline_attempts", ATTEMPT_FACTS, "task_id, attempt")} AS attempts
       FROM pipeline_runs r WHERE dag_id = ? AND created_at >= ? ORDER BY created_at DESC, run_id DESC LIMIT ?`;
-    return this.reading(() => this.sql.all<HistoryRow>(sql, o.dag_id, o.since, o.limit).map(historyOf));
+    return this.reading(() =>
+      this.sql.all<HistoryRow>(sql, options.dag_id, options.since, options.limit).map(historyOf)
+    );
   }
 
   outputs(
-    o: { dag_id: string; task_id: string; since: string; limit: number },
+    options: { dag_id: string; task_id: string; since: string; limit: number },
   ): Promise<TaskOutput[]> {
     const sql = `SELECT r.run_id, r.created_at, t.state, a.ended_at, t.output
       FROM pipeline_runs r JOIN pipeline_tasks t ON t.run_id = r.run_id AND t.task_id = ?
       LEFT JOIN pipeline_attempts a ON a.run_id = t.run_id AND a.task_id = t.task_id AND a.attempt = t.attempts
       WHERE r.dag_id = ? AND r.created_at >= ? AND t.output != 'null'
       ORDER BY r.created_at DESC, r.run_id DESC LIMIT ?`;
-    const values = [o.task_id, o.dag_id, o.since, o.limit];
+    const values = [options.task_id, options.dag_id, options.since, options.limit];
     return this.reading(() => this.sql.all<OutputRow>(sql, ...values).map(outputOf));
   }
 
@@ -170,12 +172,20 @@ export class RunQueries {
     return this.reading(() => this.sql.all<LineageRow>(sql, run_id).map(lineageOf));
   }
 
-  logs(o: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number }): Promise<
+  logs(
+    options: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number },
+  ): Promise<
     (LogLine & { seq: number })[]
   > {
     const sql = `SELECT seq, task_id, attempt, at, line FROM pipeline_logs WHERE run_id = ?1 AND seq > ?2
       AND (?3 IS NULL OR task_id = ?3) AND (?4 IS NULL OR attempt = ?4) ORDER BY seq LIMIT ?5`;
-    const values = [o.run_id, o.after, o.task_id ?? null, o.attempt ?? null, o.limit];
+    const values = [
+      options.run_id,
+      options.after,
+      options.task_id ?? null,
+      options.attempt ?? null,
+      options.limit,
+    ];
     return this.reading(() => this.sql.all<LogLine & { seq: number }>(sql, ...values));
   }
 
@@ -210,8 +220,8 @@ export class RunQueries {
     });
   }
 
-  health(o: HealthOptions = {}): Promise<Health> {
-    return this.reading(() => this.sql.health(o));
+  health(options: HealthOptions = {}): Promise<Health> {
+    return this.reading(() => this.sql.health(options));
   }
 
   close(): Promise<void> {

@@ -24,8 +24,8 @@ const REFILL = "run `deno task pipeline --all`, which makes a new one: only the 
 
 /** Runs in one SQLite file. Every commit is flushed to disk (`synchronous=FULL`): a finished task stays finished. */
 export class SqliteRuns extends RunWrites implements RunStore {
-  constructor(o: Pick<SqliteOptions, "path" | "create">) {
-    super(new Sqlite({ ...o, migrations: RUN_MIGRATIONS, synchronous: "FULL", refill: REFILL }));
+  constructor(options: Pick<SqliteOptions, "path" | "create">) {
+    super(new Sqlite({ ...options, migrations: RUN_MIGRATIONS, synchronous: "FULL", refill: REFILL }));
   }
 
   create({ run, tasks, lease }: {
@@ -58,15 +58,15 @@ export class SqliteRuns extends RunWrites implements RunStore {
   }
 
   claim(
-    o: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
+    options: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
   ): Promise<RunSnapshot | null> {
     return this.sql.write(() => {
-      const found = this.claimable(o);
+      const found = this.claimable(options);
       if (found === null) return null;
       this.sql.run(
         "UPDATE pipeline_runs SET owner = ?, lease_until = ?, state = 'running' WHERE run_id = ?",
-        o.owner,
-        o.now + o.ttl_ms,
+        options.owner,
+        options.now + options.ttl_ms,
         found,
       );
       return this.read(found);
@@ -74,25 +74,25 @@ export class SqliteRuns extends RunWrites implements RunStore {
   }
 
   commit(
-    o: { run_id: string; owner: string; now: number; changes: RunChanges },
+    options: { run_id: string; owner: string; now: number; changes: RunChanges },
   ): Promise<{ admitted: string[] }> {
     return this.sql.write(() => {
-      this.checkHold(o);
-      return { admitted: this.apply(o, o.changes) };
+      this.checkHold(options);
+      return { admitted: this.apply(options, options.changes) };
     });
   }
 
   revise(
-    o: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
+    options: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
   ): Promise<{ admitted: string[] }> {
     return this.sql.write(() => {
-      const run = this.read(o.run_id);
-      if (run === null) throw new ParleyError("not_found", `there is no run ${o.run_id}`);
-      return { admitted: this.apply(o, o.plan(run)) };
+      const run = this.read(options.run_id);
+      if (run === null) throw new ParleyError("not_found", `there is no run ${options.run_id}`);
+      return { admitted: this.apply(options, options.plan(run)) };
     });
   }
 
-  heartbeat(o: {
+  heartbeat(options: {
     run_id: string;
     owner: string;
     now: number;
@@ -101,21 +101,21 @@ export class SqliteRuns extends RunWrites implements RunStore {
     attempt?: AttemptKey;
   }): Promise<{ cancel_requested: boolean }> {
     return this.sql.write(() => {
-      this.checkHold(o);
-      this.renew(o, o.now + o.ttl_ms);
-      for (const { task_id, attempt, done, total } of o.progress) {
+      this.checkHold(options);
+      this.renew(options, options.now + options.ttl_ms);
+      for (const { task_id, attempt, done, total } of options.progress) {
         this.sql.run(
           `UPDATE pipeline_attempts SET progress_done = ?, progress_total = ?
            WHERE run_id = ? AND task_id = ? AND attempt = ? AND state = 'running'`,
           done,
           total,
-          o.run_id,
+          options.run_id,
           task_id,
           attempt,
         );
       }
       const sql = "SELECT cancel_requested AS c FROM pipeline_runs WHERE run_id = ?";
-      return { cancel_requested: this.sql.get<{ c: number }>(sql, o.run_id)?.c === 1 };
+      return { cancel_requested: this.sql.get<{ c: number }>(sql, options.run_id)?.c === 1 };
     });
   }
 
@@ -143,11 +143,11 @@ export class SqliteRuns extends RunWrites implements RunStore {
     );
   }
 
-  async saveCheckpoint(o: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void> {
+  async saveCheckpoint(options: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void> {
     await this.sql.write(() => {
-      this.checkHold({ run_id: o.run_id, owner: o.owner, attempt: o });
+      this.checkHold({ run_id: options.run_id, owner: options.owner, attempt: options });
       const sql = "UPDATE pipeline_tasks SET checkpoint = ?, lost = 0 WHERE run_id = ? AND task_id = ?";
-      this.sql.run(sql, JSON.stringify(o.value), o.run_id, o.task_id);
+      this.sql.run(sql, JSON.stringify(options.value), options.run_id, options.task_id);
     });
   }
 
@@ -181,10 +181,14 @@ export class SqliteRuns extends RunWrites implements RunStore {
     await this.sql.write(() => this.sql.run(sql, dag_id));
   }
 
-  async endSession(o: { session_id: string; until: number; now: number }): Promise<void> {
+  async endSession(options: { session_id: string; until: number; now: number }): Promise<void> {
     await this.sql.write(() => {
-      this.sql.run("DELETE FROM ended_sessions WHERE until < ?", o.now);
-      this.sql.run("INSERT INTO ended_sessions VALUES (?, ?) ON CONFLICT DO NOTHING", o.session_id, o.until);
+      this.sql.run("DELETE FROM ended_sessions WHERE until < ?", options.now);
+      this.sql.run(
+        "INSERT INTO ended_sessions VALUES (?, ?) ON CONFLICT DO NOTHING",
+        options.session_id,
+        options.until,
+      );
     });
   }
 
@@ -213,29 +217,29 @@ export class SqliteRuns extends RunWrites implements RunStore {
     });
   }
 
-  lead(o: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean> {
+  lead(options: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean> {
     return this.sql.write(() =>
       this.sql.run(
         `INSERT INTO scheduler VALUES (1, ?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
          SET owner = ?1, last_tick = ?2, lag_ms = ?3, lease_until = ?4
          WHERE owner = ?1 OR lease_until <= ?2 OR lease_until > ?2 + 2 * ?5`,
-        o.owner,
-        o.now,
-        Math.round(o.lag_ms),
-        o.now + o.ttl_ms,
-        o.ttl_ms,
+        options.owner,
+        options.now,
+        Math.round(options.lag_ms),
+        options.now + options.ttl_ms,
+        options.ttl_ms,
       ) === 1
     );
   }
 
-  async takeUnsent(o: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
+  async takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
     const due = `SELECT * FROM pipeline_attempts WHERE send_at <= ? AND ${UNSENT}
       ORDER BY send_at, ended_at LIMIT ?`;
     // Mostly there is nothing, which no lock is taken for.
-    if (await this.reading(() => this.sql.get(due, o.now, 1)) === null) return [];
+    if (await this.reading(() => this.sql.get(due, options.now, 1)) === null) return [];
     return await this.sql.write(() => {
-      const taken = this.sql.all<AttemptRow>(due, o.now, o.limit);
-      for (const attempt of taken) this.setDue(attempt, o.again_at);
+      const taken = this.sql.all<AttemptRow>(due, options.now, options.limit);
+      for (const attempt of taken) this.setDue(attempt, options.again_at);
       const ids = JSON.stringify(taken.map(({ run_id }) => run_id));
       const run = "SELECT * FROM pipeline_runs WHERE run_id IN (SELECT value FROM json_each(?))";
       const uses = `SELECT * FROM pipeline_lineage WHERE run_id = ? AND task_id = ? AND attempt = ?
@@ -247,8 +251,8 @@ export class SqliteRuns extends RunWrites implements RunStore {
     });
   }
 
-  async settleUnsent(o: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
-    await this.sql.writeEach(o.attempts, (attempt) => this.setDue(attempt, o.again_at));
+  async markSent(options: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
+    await this.sql.writeEach(options.attempts, (attempt) => this.setDue(attempt, options.again_at));
   }
 
   private setDue({ run_id, task_id, attempt }: AttemptOfRun, at: number | null): void {

@@ -117,12 +117,14 @@ export class RunWrites extends RunQueries {
   }
 
   /** Throws `conflict` where the run's lease is not the owner's, or the attempt no running one of the owner's. */
-  protected checkHold(o: { run_id: string; owner: string; attempt?: AttemptKey }): void {
-    const held = o.attempt === undefined ? this.holdsRun(o) : this.holdsAttempt({ ...o, ...o.attempt });
+  protected checkHold(options: { run_id: string; owner: string; attempt?: AttemptKey }): void {
+    const held = options.attempt === undefined
+      ? this.holdsRun(options)
+      : this.holdsAttempt({ ...options, ...options.attempt });
     if (held) return;
-    const what = o.attempt === undefined
-      ? `the run ${o.run_id}`
-      : `attempt ${o.attempt.attempt} of task ${o.attempt.task_id} in run ${o.run_id}`;
+    const what = options.attempt === undefined
+      ? `the run ${options.run_id}`
+      : `attempt ${options.attempt.attempt} of task ${options.attempt.task_id} in run ${options.run_id}`;
     throw new ParleyError("conflict", `${what} has ended or was taken over by another process`);
   }
 
@@ -130,15 +132,15 @@ export class RunWrites extends RunQueries {
     return this.sql.get("SELECT 1 FROM pipeline_runs WHERE run_id = ? AND owner = ?", run_id, owner) !== null;
   }
 
-  private holdsAttempt(o: AttemptKey & { run_id: string; owner: string }): boolean {
+  private holdsAttempt(options: AttemptKey & { run_id: string; owner: string }): boolean {
     return this.sql.get(
       `SELECT 1 FROM pipeline_attempts a JOIN pipeline_runs r USING (run_id)
        WHERE a.run_id = ? AND a.task_id = ? AND a.attempt = ? AND a.state = 'running' AND a.owner = ?
          AND (a.lease_until IS NOT NULL OR r.owner = a.owner)`,
-      o.run_id,
-      o.task_id,
-      o.attempt,
-      o.owner,
+      options.run_id,
+      options.task_id,
+      options.attempt,
+      options.owner,
     ) !== null;
   }
 }

@@ -32,7 +32,7 @@ const OWN_SOCKETS = { "grpc.use_local_subchannel_pool": 1 };
 const CONNECT_MS = 3_000;
 
 /** HTTP/2 sessions end a moment after they are told to, and gRPC lets nobody wait for it. */
-const FAREWELL_MS = 100;
+const CLOSE_TIMEOUT_MS = 100;
 
 /** gRPC's state of a closed channel. */
 const SHUTDOWN = 4;
@@ -56,15 +56,15 @@ export class Milvus {
    * meanwhile; anything else that the server calls passing is tried again. gRPC is not told of an abort: the server
    * finishes what it was asked, within the timeout, and nobody waits for it.
    */
-  call<T>(ask: (client: MilvusClient, timeout: number) => Promise<T>, o: CallOptions = {}): Promise<T> {
-    return abortable(o.signal, () => this.repeat(ask, o));
+  call<T>(ask: (client: MilvusClient, timeout: number) => Promise<T>, options: CallOptions = {}): Promise<T> {
+    return abortable(options.signal, () => this.repeat(ask, options));
   }
 
   private async repeat<T>(
     ask: (client: MilvusClient, timeout: number) => Promise<T>,
-    o: CallOptions,
+    options: CallOptions,
   ): Promise<T> {
-    const timeout = o.timeout_ms ?? this.timeout_ms;
+    const timeout = options.timeout_ms ?? this.timeout_ms;
     const deadline = performance.now() + timeout;
     for (let pause = PAUSE_MS;; pause *= 2) {
       const connecting = this.connected();
@@ -74,12 +74,12 @@ export class Milvus {
       } catch (thrown) {
         const failure = failureOf(thrown);
         if (isOverdue(failure)) this.drop(connecting, client);
-        o.signal?.throwIfAborted();
+        options.signal?.throwIfAborted();
         if (this.closed) throw closed();
         const passing = failure.retriable || isUnloaded(failure);
         if (!passing || performance.now() + pause > deadline) throw explain(failure, this.address, "later");
-        if (isUnloaded(failure) && o.collection) {
-          await client.loadCollection({ collection_name: o.collection, timeout }).catch(() => {});
+        if (isUnloaded(failure) && options.collection) {
+          await client.loadCollection({ collection_name: options.collection, timeout }).catch(() => {});
         }
         await new Promise((resume) => setTimeout(resume, pause));
       }
@@ -156,14 +156,14 @@ export class Milvus {
  */
 async function closeClient(client: MilvusClient): Promise<void> {
   const { channelPool } = client;
-  while (channelPool.borrowed > 0) await new Promise((resume) => setTimeout(resume, FAREWELL_MS));
+  while (channelPool.borrowed > 0) await new Promise((resume) => setTimeout(resume, CLOSE_TIMEOUT_MS));
   const services = await Promise.all(Array.from({ length: channelPool.size }, () => channelPool.acquire()));
   for (const service of services) {
     service.getChannel().getConnectivityState = () => SHUTDOWN;
     await channelPool.release(service);
   }
   await client.closeConnection();
-  await new Promise((resume) => setTimeout(resume, FAREWELL_MS));
+  await new Promise((resume) => setTimeout(resume, CLOSE_TIMEOUT_MS));
 }
 
 /** Zilliz Cloud names no version that could be compared; what it runs is new enough. */

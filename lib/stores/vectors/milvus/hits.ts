@@ -11,8 +11,8 @@ const CLOSE = 2e-6;
  * Puts what a search found into an order that does not depend on the server: best first, ties by id. Scores that are
  * close are computed anew from the stored vectors, in double precision; there are few, mostly equal texts.
  */
-export async function settled(
-  o: {
+export async function mergeHits(
+  options: {
     table: MilvusTable;
     vector: Float32Array;
     found: readonly MilvusRow[];
@@ -20,13 +20,13 @@ export async function settled(
   },
 ): Promise<Hit[]> {
   const exact = new Map<string, number>();
-  for await (const keys of batches(closeKeys(o.found), VALUES)) {
+  for await (const keys of batches(closeKeys(options.found), VALUES)) {
     const filter = among("key", keys);
     const fields = ["key", "vector"];
-    const rows = await o.table.query({ filter, fields, freshness: "own", signal: o.signal });
-    for (const row of rows) exact.set(String(row.key), dot(o.vector, vectorOf(row)));
+    const rows = await options.table.query({ filter, fields, freshness: "own", signal: options.signal });
+    for (const row of rows) exact.set(String(row.key), dot(options.vector, vectorOf(row)));
   }
-  const hits = o.found.map(({ key, id, score }) => ({
+  const hits = options.found.map(({ key, id, score }) => ({
     id: String(id),
     score: exact.get(String(key)) ?? Number(score),
   }));

@@ -34,7 +34,7 @@ export class MilvusVectorStores implements VectorStores {
     return models.sort((a, b) => compareText(modelKey(a), modelKey(b)));
   }
 
-  of({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
+  forModel({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
     return new Promise((resolve) => {
       signal?.throwIfAborted();
       resolve(this.hold(model));

@@ -3,11 +3,11 @@ import { ParleyError } from "../../../core/errors.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import type { Milvus } from "./client.ts";
-import { settled } from "./hits.ts";
+import { mergeHits } from "./hits.ts";
 import { decodeRow, encodeRow, FIELDS, hexOf, LIVE, planUpsert, retired } from "./rows.ts";
 import { SCALARS, vectorOf, WHOLE } from "./rows.ts";
-import { MilvusState, notBuilt, type State } from "./state.ts";
-import { among, type MilvusRow, MilvusTable, MOST_ROWS, VALUES } from "./table.ts";
+import { type IndexState, MilvusState, notBuilt } from "./state.ts";
+import { among, MAX_ROWS, type MilvusRow, MilvusTable, VALUES } from "./table.ts";
 import { COLLECTIONS, INDEXED, PERSONAL } from "../port.ts";
 import type {
   Collection,
@@ -57,7 +57,7 @@ export class MilvusVectors implements VectorStore {
    * The state as of now, with the collections made, also those that came later than this model's others. Other callers
    * who make them at this time make the same.
    */
-  private async prepared(signal: Signal): Promise<State> {
+  private async prepared(signal: Signal): Promise<IndexState> {
     const state = await this.state.now(signal);
     const { model } = this;
     await Promise.all(COLLECTIONS.map(async (name) => {
@@ -75,14 +75,16 @@ export class MilvusVectors implements VectorStore {
     await this.state.drop(signal);
   }
 
-  async upsert(o: { collection: Collection; rows: readonly VectorRow[] } & Abortable): Promise<WriteCounts> {
-    o.signal?.throwIfAborted();
+  async upsert(
+    options: { collection: Collection; rows: readonly VectorRow[] } & Abortable,
+  ): Promise<WriteCounts> {
+    options.signal?.throwIfAborted();
     const total = { inserted: 0, changed: 0, same: 0 };
-    if (o.rows.length === 0) return total;
-    refuseFaults(o.rows, this.model);
-    const state = await this.prepared(o.signal);
-    for await (const rows of batches(o.rows, BATCH)) {
-      const counts = await this.put(this.tables[o.collection], state, rows, o.signal);
+    if (options.rows.length === 0) return total;
+    refuseFaults(options.rows, this.model);
+    const state = await this.prepared(options.signal);
+    for await (const rows of batches(options.rows, BATCH)) {
+      const counts = await this.put(this.tables[options.collection], state, rows, options.signal);
       total.inserted += counts.inserted;
       total.changed += counts.changed;
       total.same += counts.same;
@@ -92,7 +94,7 @@ export class MilvusVectors implements VectorStore {
 
   private async put(
     table: MilvusTable,
-    state: State,
+    state: IndexState,
     rows: readonly VectorRow[],
     signal: Signal,
   ): Promise<WriteCounts> {
@@ -114,16 +116,16 @@ export class MilvusVectors implements VectorStore {
   }
 
   async hashes(
-    o: { collection: Collection; ids: readonly string[] } & Abortable,
+    options: { collection: Collection; ids: readonly string[] } & Abortable,
   ): Promise<Map<string, string>> {
-    const rows = await this.rowsOf(o, ["key", "content_hash"]);
+    const rows = await this.rowsOf(options, ["key", "content_hash"]);
     return new Map(rows.map((row) => [String(row.key), String(row.content_hash)]));
   }
 
   async get(
-    o: { collection: Collection; ids: readonly string[] } & Abortable,
+    options: { collection: Collection; ids: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>> {
-    const rows = await this.rowsOf(o, ["key", "vector"]);
+    const rows = await this.rowsOf(options, ["key", "vector"]);
     return new Map(rows.map((row) => [String(row.key), vectorOf(row)]));
   }
 
@@ -141,13 +143,13 @@ export class MilvusVectors implements VectorStore {
   }
 
   async byHash(
-    o: { collection: Collection; hashes: readonly string[] } & Abortable,
+    options: { collection: Collection; hashes: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>> {
-    o.signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const found = new Map<string, Float32Array>();
-    for await (const hashes of batches(new Set(o.hashes), VALUES)) {
-      const ids = await this.idByHash({ ...o, hashes });
-      const vectors = await this.get({ ...o, ids: [...ids.values()] });
+    for await (const hashes of batches(new Set(options.hashes), VALUES)) {
+      const ids = await this.idByHash({ ...options, hashes });
+      const vectors = await this.get({ ...options, ids: [...ids.values()] });
       for (const [hash, id] of ids) {
         const vector = vectors.get(id);
         if (vector !== undefined && faultOf(vector, this.model.dimension) === null) found.set(hash, vector);
@@ -175,22 +177,24 @@ export class MilvusVectors implements VectorStore {
     return ids;
   }
 
-  async search(o: Search): Promise<Hit[]> {
-    const { signal } = o;
+  async search(options: Search): Promise<Hit[]> {
+    const { signal } = options;
     signal?.throwIfAborted();
-    const vector = unit(o.vector, this.model.dimension);
-    const build = await this.state.buildOf(o.version, signal);
-    if (o.k > MOST_ROWS) throw new ParleyError("invalid", `Milvus finds at most ${MOST_ROWS} rows at once`);
-    const exclude = o.exclude?.length ? ` and not (${among("id", o.exclude)})` : "";
-    const table = this.tables[o.collection];
+    const vector = unit(options.vector, this.model.dimension);
+    const build = await this.state.buildOf(options.version, signal);
+    if (options.k > MAX_ROWS) {
+      throw new ParleyError("invalid", `Milvus finds at most ${MAX_ROWS} rows at once`);
+    }
+    const exclude = options.exclude?.length ? ` and not (${among("id", options.exclude)})` : "";
+    const table = this.tables[options.collection];
     const found = await table.search({
       vector,
-      limit: Math.min(o.k + SPARE, MOST_ROWS),
+      limit: Math.min(options.k + SPARE, MAX_ROWS),
       filter: `born <= ${build} and gone > ${build}${exclude}`,
       fields: ["key", "id"],
       signal,
     });
-    return (await settled({ table, vector, found, signal })).slice(0, o.k);
+    return (await mergeHits({ table, vector, found, signal })).slice(0, options.k);
   }
 
   async build({ version, signal }: { version: number } & Abortable): Promise<VectorCounts> {
@@ -205,7 +209,7 @@ export class MilvusVectors implements VectorStore {
     return builds[version] === undefined ? [{ text: notBuilt(version), rebuilt: false }] : [];
   }
 
-  async keep({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {
+  async dropVersionsExcept({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {
     const state = await this.state.now(signal);
     if (state.model === null) return;
     const kept = Object.entries(state.builds).filter(([version]) => versions.includes(Number(version)));

@@ -77,12 +77,12 @@ export interface Plan {
 
 /** Compares rows, in their order, with those held by key. `built` is the number of the newest build, or -1. */
 export function planUpsert(
-  o: { rows: readonly VectorRow[]; held: ReadonlyMap<string, MilvusRow>; built: number },
+  options: { rows: readonly VectorRow[]; held: ReadonlyMap<string, MilvusRow>; built: number },
 ): Plan {
   const counts = { inserted: 0, changed: 0, same: 0 };
   const written = new Map<string, VectorRow>();
-  for (const row of o.rows) {
-    const held = o.held.get(row.id);
+  for (const row of options.rows) {
+    const held = options.held.get(row.id);
     const before = written.get(row.id) ?? (held && { ...decodeScalars(held), id: row.id });
     if (before && isSame(before, row)) counts.same++;
     else {
@@ -90,7 +90,9 @@ export function planUpsert(
       written.set(row.id, row);
     }
   }
-  const retire = [...written.keys()].filter((id) => Number(o.held.get(id)?.born ?? Infinity) <= o.built);
+  const retire = [...written.keys()].filter((id) =>
+    Number(options.held.get(id)?.born ?? Infinity) <= options.built
+  );
   return { counts, rows: [...written.values()], retire };
 }
 

@@ -4,7 +4,7 @@ import { type Freshness, type MilvusField, quoted } from "./table.ts";
 import type { MilvusTable } from "./table.ts";
 
 /** What is known of one model's vectors as a whole. */
-export interface State {
+export interface IndexState {
   /** Null before the first write. */
   readonly model: ModelIdentity | null;
   /** The number that the next build gets; rows written now are born under it. Numbers are never used twice. */
@@ -13,7 +13,7 @@ export interface State {
   readonly builds: Readonly<Record<number, number>>;
 }
 
-const EMPTY: State = { model: null, next: 1, builds: {} };
+const EMPTY: IndexState = { model: null, next: 1, builds: {} };
 const KEY = "state";
 const FIELDS: readonly MilvusField[] = [
   { name: "key", data_type: "VarChar", max_length: 16, is_primary_key: true },
@@ -22,7 +22,7 @@ const FIELDS: readonly MilvusField[] = [
 /** Every collection must have a vector; this one is never searched. */
 const DIMENSION = 2;
 /** How long an answer to another process's question may be out of date. */
-const HELD_MS = 1_000;
+const CACHE_TTL_MS = 1_000;
 
 export const notBuilt = (version: number) => `no index was built for version ${version}`;
 
@@ -31,18 +31,18 @@ export const notBuilt = (version: number) => `no index was built for version ${v
  * collection properties, because those that Milvus does not know are refused by newer versions.
  */
 export class MilvusState {
-  private held: { readonly state: State; readonly at: number } | null = null;
+  private held: { readonly state: IndexState; readonly at: number } | null = null;
 
   constructor(private readonly table: MilvusTable) {}
 
   /** The state as of now. */
-  now(signal: AbortSignal | undefined): Promise<State> {
+  now(signal: AbortSignal | undefined): Promise<IndexState> {
     return this.read("now", signal);
   }
 
   /** The state as it was a second ago at the most; writes from here are seen at once. */
-  async recent(signal: AbortSignal | undefined): Promise<State> {
-    if (this.held && performance.now() - this.held.at < HELD_MS) return this.held.state;
+  async recent(signal: AbortSignal | undefined): Promise<IndexState> {
+    if (this.held && performance.now() - this.held.at < CACHE_TTL_MS) return this.held.state;
     return await this.read("own", signal);
   }
 
@@ -54,16 +54,16 @@ export class MilvusState {
     throw new ParleyError("not_found", notBuilt(version));
   }
 
-  private async read(freshness: Freshness, signal: AbortSignal | undefined): Promise<State> {
+  private async read(freshness: Freshness, signal: AbortSignal | undefined): Promise<IndexState> {
     const at = performance.now();
     const filter = `key == ${quoted(KEY)}`;
     const rows = await this.table.query({ filter, fields: ["value"], freshness, signal });
-    const state = rows[0] ? JSON.parse(String(rows[0].value)) as State : EMPTY;
+    const state = rows[0] ? JSON.parse(String(rows[0].value)) as IndexState : EMPTY;
     this.held = { state, at };
     return state;
   }
 
-  async write(state: State, signal: AbortSignal | undefined): Promise<void> {
+  async write(state: IndexState, signal: AbortSignal | undefined): Promise<void> {
     if (!(await this.table.ready(signal))) {
       await this.table.create({ fields: FIELDS, dimension: DIMENSION, signal });
     }

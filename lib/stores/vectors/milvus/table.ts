@@ -28,7 +28,7 @@ export type Freshness = "now" | "own" | "lately";
 const LATELY_MS = 2_000;
 
 /** Most rows that one search may return: the server's bound on limit + offset. */
-export const MOST_ROWS = 16_384;
+export const MAX_ROWS = 16_384;
 /** Rows read at once: some megabytes with their vectors. */
 const PAGE = 1_000;
 /** Values in one `in [...]`. */
@@ -91,15 +91,15 @@ export class MilvusTable {
 
   /** Makes the collection with these fields beside `vector`, indexes and loads it. Repeating it changes nothing. */
   async create(
-    o: { fields: readonly MilvusField[]; dimension: number; signal: Signal },
+    options: { fields: readonly MilvusField[]; dimension: number; signal: Signal },
   ): Promise<void> {
     const collection_name = this.name;
-    const fields = [...o.fields, { name: "vector", data_type: "FloatVector", dim: o.dimension }];
+    const fields = [...options.fields, { name: "vector", data_type: "FloatVector", dim: options.dimension }];
     // One shard, so that all rows of one upsert become visible at one time.
     const request = { collection_name, fields, shards_num: 1, consistency_level: "Strong" };
     await this.slowly(
       (client, timeout) => client.createCollection({ ...request, timeout } as unknown as CreateRequest),
-      o.signal,
+      options.signal,
     );
     const index = this.milvus.address.managed
       ? { index_type: "AUTOINDEX" }
@@ -113,9 +113,9 @@ export class MilvusTable {
           ...index,
           timeout,
         }),
-      o.signal,
+      options.signal,
     );
-    await this.load(o.signal);
+    await this.load(options.signal);
   }
 
   /** Drops the collection, if it is there. */
@@ -157,33 +157,33 @@ export class MilvusTable {
   }
 
   /** Rows that pass a filter; with a limit, at most so many of the lowest keys, in ascending order. */
-  async query(o: Query & { limit?: number }): Promise<MilvusRow[]> {
-    if (!(await this.ready(o.signal))) return [];
+  async query(options: Query & { limit?: number }): Promise<MilvusRow[]> {
+    if (!(await this.ready(options.signal))) return [];
     const begun = performance.now();
-    const level = this.level(o.freshness);
+    const level = this.level(options.freshness);
     const request = {
       collection_name: this.name,
-      filter: o.filter,
-      output_fields: [...o.fields],
-      ...o.limit === undefined ? {} : { limit: o.limit, params: LOWEST_KEYS },
+      filter: options.filter,
+      output_fields: [...options.fields],
+      ...options.limit === undefined ? {} : { limit: options.limit, params: LOWEST_KEYS },
       ...level,
     };
     const { data } = await this.milvus.call(
       (client, timeout) => client.query({ ...request, timeout } as unknown as QueryRequest),
-      { collection: this.name, signal: o.signal },
+      { collection: this.name, signal: options.signal },
     );
     if (level.consistency_level === "Strong") this.caught_up_at = begun;
-    return (data as MilvusRow[]).slice(0, o.limit);
+    return (data as MilvusRow[]).slice(0, options.limit);
   }
 
   /**
    * Rows that pass a filter, in ascending key, page by page. Not by the SDK's iterator, which puts keys into its
    * filters unescaped.
    */
-  async *scan(o: Query): AsyncGenerator<MilvusRow> {
+  async *scan(options: Query): AsyncGenerator<MilvusRow> {
     for (let after = "";;) {
-      const filter = `(${o.filter}) and key > ${quoted(after)}`;
-      const rows = await this.query({ ...o, filter, limit: PAGE });
+      const filter = `(${options.filter}) and key > ${quoted(after)}`;
+      const rows = await this.query({ ...options, filter, limit: PAGE });
       yield* rows;
       if (rows.length === 0) return;
       after = String(rows.at(-1)!.key);
@@ -198,22 +198,28 @@ export class MilvusTable {
 
   /** Nearest rows with their cosine as `score`, best first. Sees what was visible to a `now` read before. */
   async search(
-    o: { vector: Float32Array; limit: number; filter: string; fields: readonly string[]; signal: Signal },
+    options: {
+      vector: Float32Array;
+      limit: number;
+      filter: string;
+      fields: readonly string[];
+      signal: Signal;
+    },
   ): Promise<MilvusRow[]> {
-    if (!(await this.ready(o.signal))) return [];
+    if (!(await this.ready(options.signal))) return [];
     const request = {
       collection_name: this.name,
-      data: [...o.vector],
-      limit: o.limit,
-      filter: o.filter,
-      output_fields: [...o.fields],
+      data: [...options.vector],
+      limit: options.limit,
+      filter: options.filter,
+      output_fields: [...options.fields],
       metric_type: "COSINE",
-      params: this.milvus.address.managed ? {} : { ef: Math.max(HNSW.ef, o.limit) },
+      params: this.milvus.address.managed ? {} : { ef: Math.max(HNSW.ef, options.limit) },
       consistency_level: "Bounded",
     };
     const { results } = await this.milvus.call(
       (client, timeout) => client.search({ ...request, timeout } as unknown as SearchRequest),
-      { collection: this.name, signal: o.signal },
+      { collection: this.name, signal: options.signal },
     );
     return results as unknown as MilvusRow[];
   }

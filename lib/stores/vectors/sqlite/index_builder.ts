@@ -5,7 +5,7 @@ import { removeFile } from "../../engines/disk.ts";
 import { createIndex, FORMAT, type IndexWriter, loadUsearchFile } from "./ann.ts";
 import { type Build, type Builds, COLUMNS, faultOfIndex } from "./builds.ts";
 import { Groups, hashVectors, vectorOfHash } from "./groups.ts";
-import { type IndexFile, sealFile, withVerifiedCopy } from "./index_file.ts";
+import { finishFile, type IndexFile, withVerifiedCopy } from "./index_file.ts";
 import type { Indexed } from "../port.ts";
 import { faultOf } from "../rows.ts";
 
@@ -103,7 +103,7 @@ export class IndexBuilder {
     try {
       Deno.openSync(path, { write: true, createNew: true, mode: FILE_MODE }).close();
       index.save(path);
-      return await sealFile(path, { signal });
+      return await finishFile(path, { signal });
     } catch (error) {
       removeFile(path);
       throw error;

@@ -31,7 +31,7 @@ export async function stampOf(path: string): Promise<string | null> {
 const CHUNK = 1 << 20;
 
 /** Flushes a file that was just written, and returns what it is to be verified by. */
-export async function sealFile(path: string, { signal }: Abortable): Promise<IndexFile> {
+export async function finishFile(path: string, { signal }: Abortable): Promise<IndexFile> {
   using file = await Deno.open(path, { read: true, write: true });
   await file.syncData();
   const hash = createHash("sha256");
@@ -75,14 +75,14 @@ export async function* readVerified(
  */
 export async function withVerifiedCopy<T>(
   file: IndexFile,
-  o: Abortable,
+  options: Abortable,
   use: (path: string) => T,
 ): Promise<T> {
   const copy = `${file.path}.${crypto.randomUUID()}`;
   try {
     {
       using target = await Deno.open(copy, { write: true, createNew: true, mode: FILE_MODE });
-      for await (const chunk of readVerified(file, o)) await writeAll(target, chunk);
+      for await (const chunk of readVerified(file, options)) await writeAll(target, chunk);
     }
     return use(copy);
   } finally {

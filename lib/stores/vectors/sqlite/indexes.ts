@@ -215,10 +215,10 @@ function notBuilt(collection: Indexed, version: number): string {
   return `no index of ${collection} was built for version ${version}`;
 }
 
-async function readWhole(file: IndexFile, o: Abortable): Promise<Uint8Array<ArrayBuffer>> {
+async function readWhole(file: IndexFile, options: Abortable): Promise<Uint8Array<ArrayBuffer>> {
   const whole = new Uint8Array(file.bytes);
   let at = 0;
-  for await (const chunk of readVerified(file, o)) {
+  for await (const chunk of readVerified(file, options)) {
     whole.set(chunk, at);
     at += chunk.length;
   }

@@ -7,20 +7,20 @@ import { modelIn } from "./vector_files.ts";
  * Moves vectors of the earlier layout, one model's in `vectors.db` with the folder `indexes` beside it, to where that
  * model's now belong. `conflict` where another process still has them open.
  */
-export function adoptFormer(o: { database: string; indexes: string; folder: string }): void {
-  if (!exists(o.database)) return;
-  const model = modelIn(o.database);
+export function migrateLegacyLayout(options: { database: string; indexes: string; folder: string }): void {
+  if (!exists(options.database)) return;
+  const model = modelIn(options.database);
   if (model === null) return;
-  if (exists(`${o.database}-wal`)) {
+  if (exists(`${options.database}-wal`)) {
     throw new ParleyError(
       "conflict",
-      `${o.database} is in use by an older Parley: stop it, so that it can move`,
+      `${options.database} is in use by an older Parley: stop it, so that it can move`,
     );
   }
-  const path = `${o.folder}/${modelFile(model)}`;
-  Deno.mkdirSync(o.folder, { recursive: true, mode: FOLDER_MODE });
-  if (exists(o.indexes)) Deno.renameSync(o.indexes, path);
-  Deno.renameSync(o.database, `${path}.db`);
+  const path = `${options.folder}/${modelFile(model)}`;
+  Deno.mkdirSync(options.folder, { recursive: true, mode: FOLDER_MODE });
+  if (exists(options.indexes)) Deno.renameSync(options.indexes, path);
+  Deno.renameSync(options.database, `${path}.db`);
 }
 
 function exists(path: string): boolean {

@@ -72,7 +72,7 @@ export class SqliteVectorStores implements VectorStores {
     }
   }
 
-  async of({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
+  async forModel({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
     signal?.throwIfAborted();
     this.adoptOnce();
     this.asked = this.hold(model);
@@ -95,15 +95,15 @@ export class SqliteVectorStores implements VectorStores {
     this.hold(model).files.remove();
   }
 
-  async health(o: HealthOptions = {}): Promise<Health> {
-    o.signal?.throwIfAborted();
+  async health(options: HealthOptions = {}): Promise<Health> {
+    options.signal?.throwIfAborted();
     this.adoptOnce();
     const problems = [...this.held.values()].flatMap(({ files }) => files.problems());
     if (problems.length > 0) throw new ParleyError("unavailable", problems.join("; "));
     if (this.asked !== null) {
-      return { ...this.asked.files.read().sql.health(o), bytes: sizeOf(this.folder) };
+      return { ...this.asked.files.read().sql.health(options), bytes: sizeOf(this.folder) };
     }
-    for (const path of databases(this.folder)) modelIn(path, o);
+    for (const path of databases(this.folder)) modelIn(path, options);
     const sql = new Sqlite({ path: ":memory:", migrations: [] });
     try {
       return { ...sql.health(), bytes: sizeOf(this.folder) };

@@ -55,16 +55,16 @@ export class SqliteVectors implements VectorStore {
   }
 
   async hashes(
-    o: { collection: Collection; ids: readonly string[] } & Abortable,
+    options: { collection: Collection; ids: readonly string[] } & Abortable,
   ): Promise<Map<string, string>> {
-    const rows = this.among("id, content_hash", o);
+    const rows = this.among("id, content_hash", options);
     return new Map(rows.map((row) => [row.id, row.content_hash]));
   }
 
   async get(
-    o: { collection: Collection; ids: readonly string[] } & Abortable,
+    options: { collection: Collection; ids: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>> {
-    const rows = this.among("id, vector", o);
+    const rows = this.among("id, vector", options);
     return new Map(rows.map((row) => [row.id, floatsOf(row.vector)]));
   }
 
@@ -81,30 +81,30 @@ export class SqliteVectors implements VectorStore {
   }
 
   async byHash(
-    o: { collection: Collection; hashes: readonly string[] } & Abortable,
+    options: { collection: Collection; hashes: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>> {
-    o.signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     // One probe a hash: a common text has thousands of rows, of which any one will do.
     const rows = this.sql.all<{ hash: string; vector: Uint8Array | null }>(
       `SELECT value AS hash, (SELECT vector FROM vectors WHERE collection = ? AND content_hash = value LIMIT 1)
          AS vector FROM json_each(?)`,
-      o.collection,
-      JSON.stringify(o.hashes),
+      options.collection,
+      JSON.stringify(options.hashes),
     );
     return new Map(
       rows.flatMap(({ hash, vector }) => vector && !this.isFaulty(vector) ? [[hash, floatsOf(vector)]] : []),
     );
   }
 
-  async search(o: Search): Promise<Hit[]> {
-    o.signal?.throwIfAborted();
-    const query = unit(o.vector, this.model.dimension);
-    const index = await this.files.read().indexes.reader(o);
-    o.signal?.throwIfAborted();
-    const excluded = new Set(o.exclude);
-    for (let fetch = o.k + excluded.size + SPARE;; fetch *= 2) {
+  async search(options: Search): Promise<Hit[]> {
+    options.signal?.throwIfAborted();
+    const query = unit(options.vector, this.model.dimension);
+    const index = await this.files.read().indexes.reader(options);
+    options.signal?.throwIfAborted();
+    const excluded = new Set(options.exclude);
+    for (let fetch = options.k + excluded.size + SPARE;; fetch *= 2) {
       const hits = this.live(index.nearest(query, fetch)).filter(({ id }) => !excluded.has(id));
-      if (hits.length >= o.k || fetch >= index.rows) return hits.sort(bestFirst).slice(0, o.k);
+      if (hits.length >= options.k || fetch >= index.rows) return hits.sort(bestFirst).slice(0, options.k);
     }
   }
 
@@ -123,11 +123,11 @@ export class SqliteVectors implements VectorStore {
     });
   }
 
-  async build(o: { version: number; log?: (line: string) => void } & Abortable): Promise<VectorCounts> {
-    o.signal?.throwIfAborted();
+  async build(options: { version: number; log?: (line: string) => void } & Abortable): Promise<VectorCounts> {
+    options.signal?.throwIfAborted();
     const { builder } = this.files.write().indexes;
-    const counts = await this.counts(o);
-    for (const collection of INDEXED) counts[collection] = await builder.build({ ...o, collection });
+    const counts = await this.counts(options);
+    for (const collection of INDEXED) counts[collection] = await builder.build({ ...options, collection });
     return counts;
   }
 
@@ -136,7 +136,7 @@ export class SqliteVectors implements VectorStore {
     return await this.files.read().indexes.verify({ version, signal });
   }
 
-  async keep({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {
+  async dropVersionsExcept({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {
     signal?.throwIfAborted();
     await this.files.read().indexes.keep(versions);
   }
@@ -214,8 +214,8 @@ export class SqliteVectors implements VectorStore {
     return gone;
   }
 
-  async counts(o: Abortable = {}): Promise<Record<Collection, number>> {
-    o.signal?.throwIfAborted();
+  async counts(options: Abortable = {}): Promise<Record<Collection, number>> {
+    options.signal?.throwIfAborted();
     const counts: Record<Collection, number> = { messages: 0, profiles: 0, conversations: 0, campaigns: 0 };
     const sql = "SELECT collection, count(*) AS rows FROM vectors GROUP BY collection";
     const found = this.sql.all<{ collection: Collection; rows: number }>(sql);
@@ -228,10 +228,10 @@ export class SqliteVectors implements VectorStore {
     return this.sql.all("SELECT 1 FROM vectors WHERE collection = ? LIMIT 1", collection).length === 0;
   }
 
-  async digest(o: Abortable = {}): Promise<string> {
+  async digest(options: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     for await (
-      const { collection, id, user_id, role, timestamp, content_hash, vector } of this.scan(o.signal)
+      const { collection, id, user_id, role, timestamp, content_hash, vector } of this.scan(options.signal)
     ) {
       digest.add([collection, id, user_id, role, timestamp, content_hash, vector.toHex()]);
     }

@@ -39,7 +39,7 @@ function isSame(held: StoredRow, row: VectorRow): boolean {
 /** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many went. */
 export async function eraseRows(
   sql: Sqlite,
-  o: {
+  options: {
     collection: Collection;
     column: "user_id" | "id";
     values: readonly string[];
@@ -48,8 +48,8 @@ export async function eraseRows(
 ): Promise<number> {
   let total = 0;
   while (true) {
-    o.signal?.throwIfAborted();
-    const gone = await sql.write(() => eraseSome(sql, o));
+    options.signal?.throwIfAborted();
+    const gone = await sql.write(() => eraseSome(sql, options));
     total += gone;
     if (gone < ROWS_PER_TURN) return total;
   }
@@ -57,16 +57,16 @@ export async function eraseRows(
 
 function eraseSome(
   sql: Sqlite,
-  o: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
+  options: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
 ): number {
   const gone = sql.run(
     `DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE collection = ?
-       AND ${o.column} IN (SELECT value FROM json_each(?)) LIMIT ${ROWS_PER_TURN})`,
-    o.collection,
-    JSON.stringify(o.values),
+       AND ${options.column} IN (SELECT value FROM json_each(?)) LIMIT ${ROWS_PER_TURN})`,
+    options.collection,
+    JSON.stringify(options.values),
   );
   if (gone > 0) {
-    sql.run("UPDATE collections SET deletions = deletions + 1 WHERE collection = ?", o.collection);
+    sql.run("UPDATE collections SET deletions = deletions + 1 WHERE collection = ?", options.collection);
   }
   return gone;
 }

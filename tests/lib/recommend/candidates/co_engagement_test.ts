@@ -23,8 +23,11 @@ function itemItem(table: Record<string, Record<string, number>>): ItemItem {
 
 const TABLE = { a: { x: 0.5, y: 0.25, z: -0.5 }, b: { x: 0.125, y: 0.5, a: 0.25 }, c: { z: 0.25, x: 2 } };
 const own = (
-  o: Record<string, { clicks?: number; conversions?: number; dismissals?: number; impressions?: number }>,
-) => itemItem(TABLE).relatedTo(Object.entries(o).map(([id, did]) => engagement("me", id, did)));
+  options: Record<
+    string,
+    { clicks?: number; conversions?: number; dismissals?: number; impressions?: number }
+  >,
+) => itemItem(TABLE).relatedTo(Object.entries(options).map(([id, did]) => engagement("me", id, did)));
 
 Deno.test("ItemItem adds up what each of the user's clicks and conversions says", () => {
   const related = own({ a: { conversions: 1 }, b: { clicks: 3 } });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { intentEvidence, intentShares, intentValue } from "../../../../lib/recommend/candidates/intents.ts";
+import { intentFeatures, intentShares, intentValue } from "../../../../lib/recommend/candidates/intents.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -36,7 +36,7 @@ Deno.test("intentEvidence() matches the user's intents with what campaigns targe
     { campaign_id: "y", intent: "q" },
     { campaign_id: "z", intent: "other" },
   ];
-  const found = intentEvidence(shares, targets);
+  const found = intentFeatures(shares, targets);
   assert.deepEqual([...found.keys()], ["x", "y"]);
   assert.deepEqual(found.get("x")!.matched.map((one) => one.share), [0.5, 0.5]);
   close(intentValue(found.get("x")!, 2), 1);

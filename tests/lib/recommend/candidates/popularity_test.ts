@@ -6,9 +6,9 @@ import { ranked } from "../samples.ts";
 function reader(size: number) {
   const all = Array.from({ length: size }, (_, i) => ranked(`${i}`).stats);
   const asked: number[] = [];
-  const popular = (o: { version: number; limit: number }) => {
-    asked.push(o.limit);
-    return Promise.resolve(all.slice(0, o.limit));
+  const popular = (options: { version: number; limit: number }) => {
+    asked.push(options.limit);
+    return Promise.resolve(all.slice(0, options.limit));
   };
   return { asked, reader: new PopularReader({ popular }) };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  conversationEvidence,
+  conversationFeatures,
   countPeople,
   engagementWeight,
   findNeighbours,
@@ -15,9 +15,9 @@ function row(
   conversation_id: string,
   user_id: string,
   campaign_id: string,
-  o: Partial<EngagementCounts>,
+  options: Partial<EngagementCounts>,
 ): ConversationEngagement {
-  return { conversation_id, user_id, campaign_id, ...NONE, ...o };
+  return { conversation_id, user_id, campaign_id, ...NONE, ...options };
 }
 
 /** A neighbour of some weight that led to this. */
@@ -38,12 +38,12 @@ const CHOSE = { impressions: 3, clicks: 1, conversions: 1 };
 const CLICKED = { impressions: 1, clicks: 2 };
 const SHOWN = { impressions: 4 };
 const value = (neighbours: readonly Neighbour[], id: string) =>
-  conversationEvidence(neighbours).get(id)?.value ?? 0;
+  conversationFeatures(neighbours).get(id)?.value ?? 0;
 const people = (neighbours: readonly Neighbour[], id: string) =>
-  countPeople(conversationEvidence(neighbours).get(id)!);
+  countPeople(conversationFeatures(neighbours).get(id)!);
 
 Deno.test("engagementWeight() goes by the furthest step, and is 0 after a dismissal", () => {
-  const of = (o: Partial<EngagementCounts>) => engagementWeight({ ...NONE, ...o });
+  const of = (options: Partial<EngagementCounts>) => engagementWeight({ ...NONE, ...options });
   assert.deepEqual([of(CHOSE), of(CLICKED), of(SHOWN), of({})], [1, 0.5, 0.1, 0]);
   assert.equal(of({ ...CHOSE, dismissals: 1 }), 0);
 });
@@ -114,7 +114,7 @@ Deno.test("conversationEvidence() grades engagement, weighs nearness, and takes 
   close(value(two(CLICKED), "x"), 0.5 / 4.5);
   close(value(two(SHOWN), "x"), 0.1 / 4.5);
   close(value(two(CHOSE), "y"), 0.5 / 4.5);
-  assert.equal(conversationEvidence(two({ ...CHOSE, dismissals: 1 })).has("x"), false);
+  assert.equal(conversationFeatures(two({ ...CHOSE, dismissals: 1 })).has("x"), false);
 });
 
 Deno.test("countPeople() counts each person once, by the furthest step", () => {

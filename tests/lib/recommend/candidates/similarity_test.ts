@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { similarityEvidence } from "../../../../lib/recommend/candidates/similarity.ts";
+import { similarityFeatures } from "../../../../lib/recommend/candidates/similarity.ts";
 
 const values = (
   scores: readonly number[],
-) => [...similarityEvidence(scores.map((score, i) => ({ id: `${i}`, score }))).values()];
+) => [...similarityFeatures(scores.map((score, i) => ({ id: `${i}`, score }))).values()];
 
 Deno.test("similarityEvidence() gives much to a campaign that stands out, and little to the best of many alike", () => {
   const out = values([0.9, ...Array.from({ length: 49 }, (_, i) => 0.5 - i / 1_000)]);

@@ -20,10 +20,10 @@ Deno.test("two SqliteDocuments of one file see each other's writes and never sha
   for (const store of stores) assert.equal((await store.counts()).messages, 2_000);
   const [one, two] = stores as [SqliteDocuments, SqliteDocuments];
   await one.upsert({ messages: [message({ user_id: "!" })] });
-  const stale = await one.touched({ after: null, limit: 1 });
+  const stale = await one.listDirtyUsers({ after: null, limit: 1 });
   await two.upsert({ messages: [message({ user_id: "!" })] });
-  await one.settle({ touched: stale });
-  assert.equal((await two.touched({ after: null, limit: 1 }))[0]?.user_id, "!");
+  await one.clearDirty({ touched: stale });
+  assert.equal((await two.listDirtyUsers({ after: null, limit: 1 }))[0]?.user_id, "!");
   for (const store of stores) await store.close();
   await Deno.remove(dir, { recursive: true });
 });
