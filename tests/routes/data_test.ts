@@ -228,9 +228,9 @@ pageTest("refused rows are found by run, kind and source, page by page", async (
 pageTest("pages of data stand while any one store is down, and say which", async ({ app, world }) => {
   for (const name of ["documents", "vectors", "graph", "cache", "analytics"] as const) {
     const { stores } = world;
-    if (name === "vectors") Object.assign(stores[name], { health: fails, of: fails, models: fails });
+    if (name === "vectors") Object.assign(stores[name], { health: fails, forModel: fails, models: fails });
     else if (name === "cache") {
-      Object.assign(stores[name], { health: fails, get: fails, set: fails, claim: fails });
+      Object.assign(stores[name], { health: fails, get: fails, set: fails, tryLock: fails });
     } else await stores[name].close();
     for (
       const path of [
