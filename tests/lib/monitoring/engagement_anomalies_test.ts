@@ -32,6 +32,11 @@ Deno.test("engagementAnomalies() tells the first measure that fell, on the newes
   ]);
   assert.equal(fell?.since.slice(0, 10), days.at(-2)!.day);
   assert.ok(fell!.expected > 0 && fell!.history!.length > 30);
+  assert.equal(
+    fell!.text,
+    `0 impressions on ${days.at(-2)!.day} where about ${fell!.expected} were to be expected: ` +
+      "look whether answers are served, shown, and their events delivered",
+  );
 });
 
 Deno.test("engagementAnomalies() takes a day without a row for a day without events", async () => {
@@ -40,14 +45,18 @@ Deno.test("engagementAnomalies() takes a day without a row for a day without eve
 
 Deno.test("engagementAnomalies() tells that what is shown is clicked less", async () => {
   const { open: found } = await judge(changed(({ clicks }) => ({ clicks: Math.round(clicks / 4) })));
-  assert.ok(found.some(({ code }) => code === "click_rate_drop"), JSON.stringify(found));
+  const rate = found.find(({ code }) => code === "click_rate_drop");
+  assert.match(
+    rate!.text,
+    /^[\d.]+ ?% of what was shown on \S+ was clicked where [\d.]+ ?% are usual: compare with .* campaigns that ended$/,
+  );
 });
 
 Deno.test("engagementAnomalies() tells that no events come any more", async () => {
   const { open: [silent, ...others] } = await judge(days, NOON + 4 * DAY_MS);
   assert.deepEqual(others, []);
   assert.deepEqual([silent?.code, silent?.severity], ["engagement_silent", "info"]);
-  assert.match(silent!.text, /3 whole days ago/);
+  assert.match(silent!.text, /^the newest event is of \S+, 3 whole days ago: look .* \(PARLEY_EVENTS\)$/);
   assert.equal(silent!.since.slice(0, 10), iso(NOON + DAY_MS).slice(0, 10));
   const usual = silent!.history!.slice(-8, -1);
   assert.ok(silent!.expected >= Math.min(...usual) && silent!.expected <= Math.max(...usual));

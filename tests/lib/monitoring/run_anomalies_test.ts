@@ -119,6 +119,38 @@ Deno.test("runAnomalies() tells a spike of refused rows, and attempts that were 
   assert.match(found[0]!.text, /pipeline quarantine --run night 29/);
 });
 
+Deno.test("runAnomalies() tells a spike from ten refused rows on", () => {
+  const [last, ...before] = nightsOf(30).toReversed();
+  const codes = (quarantined: number) =>
+    runAnomalies(DAG, withTask(last!, "validate", () => ({ quarantined })), before).map(({ code }) => code);
+  assert.deepEqual([codes(9), codes(10)], [[], ["quarantine_spike"]]);
+});
+
+Deno.test("each anomaly of a run says what is, what was to be expected, and what to do", () => {
+  const [last, ...before] = nightsOf(30).toReversed();
+  const logs = /: .*`deno task pipeline logs night 29 \w+`$/.source;
+  const textOf = (code: string, task_id: string, change: Parameters<typeof withTask>[2]) =>
+    historyAnomalies(DAG, [withTask(last!, task_id, change), ...before], NIGHT + 30 * DAY_MS)
+      .find((one) => one.code === code)?.text ?? "";
+  for (
+    const [code, change, text] of [
+      ["task_failed", () => ({ state: "failed" }), /^Task embed failed, and the run of d went on without it/],
+      ["stage_empty", () => ({ rows_out: 0 }), /^embed took 1000 rows in and gave none out, as it never did/],
+      ["rows_unusual", () => ({ rows_in: 9 }), /^embed took in 9 rows where about 1000 were to be expected/],
+      [
+        "stage_slow",
+        ({ started_at }) => ({ ended_at: iso(Date.parse(started_at!) + 900_000) }),
+        /^embed took .+ where about .+ were to be expected/,
+      ],
+      ["attempts_lost", () => ({ lost: 2 }), /^2 attempts of embed were lost with their process/],
+    ] as [string, Parameters<typeof withTask>[2], RegExp][]
+  ) assert.match(textOf(code, "embed", change), new RegExp(text.source + ".*" + logs), code);
+  assert.match(
+    textOf("quarantine_spike", "embed", () => ({ quarantined: 500 })),
+    /^50\.0.% of the rows were refused where 0\.0.% are usual: `deno task pipeline quarantine --run night 29` has/,
+  );
+});
+
 Deno.test("historyAnomalies() tells a run that the engine outside has left, once nothing has happened in it for an hour", () => {
   const { run, tasks } = night(20, facts(1_000, 3_000));
   const left = {
