@@ -134,6 +134,28 @@ Deno.test("fit() tells intents apart, its probabilities add up to 1, and what is
   assert.ok(out >= 100, `${out} of 120 are out of scope`);
 });
 
+Deno.test("scoreIntents() multiplies regression and votes, half and half, for each intent from the first to the last", async () => {
+  const { learnt } = await fit({ examples: examples({ intents: 6, each: 8 }) });
+  const { whitening, weights, examples: own, starts } = learnt;
+  const next = random(8), intents = [0, 1, 2, 3, 4, 5];
+  for (let n = 0; n < 12; n++) {
+    const vector = about(n % 6, 12, next);
+    const x = whiten(whitening, Float64Array.from(vector));
+    const regression = softmax(
+      intents.map((k) =>
+        x.reduce((sum, value, i) => sum + value * weights[13 * k + i]!, weights[13 * k + 12]!)
+      ),
+    );
+    const { shares, nearness } = vote(x, own, starts, intents);
+    const { logits, oosFeatures } = scoreIntents(learnt, vector);
+    for (const k of intents) {
+      near(logits[k]!, Math.log(Math.sqrt(regression[k]! * (0.9 * shares[k]! + 0.1 / 6))), 1e-9);
+    }
+    near(oosFeatures[0], Math.log(Math.max(...softmax([...logits]))), 1e-9);
+    near(oosFeatures[1], 4 * nearness, 1e-12);
+  }
+});
+
 Deno.test("fit() does not mind the order of examples, nor other work meanwhile", async () => {
   const all = examples({ intents: 4, each: 9 });
   const turned = all.toSorted((a, b) => a.key.length - b.key.length || (a.vector[0]! - b.vector[0]!));
