@@ -4,7 +4,7 @@ import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
 import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import type { Handles } from "../fixtures/handles.ts";
-import { campaign, collect, event, LATEST } from "../fixtures/rows.ts";
+import { campaign, collect, event, LATEST, minute } from "../fixtures/rows.ts";
 import {
   CATALOGUE,
   countsOf,
@@ -21,15 +21,14 @@ import { ANALYTICS_CALLS } from "./calls.ts";
 import { cancellationContract, type Opened } from "./cancellation.ts";
 import { ANALYTICS, handlesContract } from "./handles.ts";
 
-type Open = () => Promise<Handles<AnalyticsStore>>;
-
 /**
  * What every analytics store does. `open` gives a fresh, empty store each time; so does `behindProxy`, for one that is on a
- * server.
+ * server. `query` asks the store's database.
  */
-export function analyticsContract(
+export function analyticsContract<Store extends AnalyticsStore>(
   name: string,
-  open: Open,
+  open: () => Promise<Handles<Store>>,
+  query: (store: Store, sql: string) => unknown,
   behindProxy: () => Promise<Opened<AnalyticsStore>> = async () => ({ ...await open(), hang: null }),
 ): void {
   const test: Test = (title, body) =>
@@ -50,6 +49,26 @@ export function analyticsContract(
   publishing(test);
   racing(test);
   erasing(test);
+  Deno.test(`${name}: user_engagement has a row for each user and campaign, as engagement() has it`, async () => {
+    const { store, close } = await open();
+    try {
+      const sql = "SELECT * FROM user_engagement ORDER BY user_id, campaign_id";
+      assert.deepEqual(await query(store, sql), []);
+      const types = ["impression", "click", "click", "conversion", "dismissal"] as const;
+      const one = types.map((type, n) =>
+        event({ user_id: "a", campaign_id: "k", type, timestamp: minute(n) })
+      );
+      await store.upsertEvents({ events: [...one, ...many(50)] });
+      const user_ids = await store.users({ after: null, limit: 1_000 });
+      const rows = await query(store, sql) as Engagement[];
+      assert.deepEqual(rows, await store.engagement({ user_ids }));
+      const counts = { impressions: 1, clicks: 2, conversions: 1, dismissals: 1, last: minute(4) };
+      const row = rows.find(({ user_id, campaign_id }) => user_id === "a" && campaign_id === "k");
+      assert.deepEqual(row, { user_id: "a", campaign_id: "k", ...counts });
+    } finally {
+      await close();
+    }
+  });
   handlesContract(name, open, ANALYTICS);
   cancellationContract(name, { open: behindProxy, calls: ANALYTICS_CALLS, first: "counts" });
 }

@@ -31,23 +31,28 @@ async function withStore(
 const ODD_IDS = ["b", "B", "a", "ä", "é", "e\u0301", "\uffee", "😀", "_", "a b", "a-b", "ab"];
 
 function suite(server: string): void {
-  analyticsContract("PostgresAnalytics", () => {
-    const url = freshSchema(server);
-    return handles(() => new PostgresAnalytics({ url }), () => dropSchema(url));
-  }, () => {
-    const direct = freshSchema(server);
-    const { url, proxy } = proxied(direct, 5_432);
-    const store = new PostgresAnalytics({ url });
-    return Promise.resolve({
-      store,
-      hang: proxy.hang,
-      close: async () => {
-        await store.close();
-        await proxy.close();
-        await dropSchema(direct);
-      },
-    });
-  });
+  analyticsContract(
+    "PostgresAnalytics",
+    () => {
+      const url = freshSchema(server);
+      return handles(() => new PostgresAnalytics({ url }), () => dropSchema(url));
+    },
+    (store, sql) => store["db"].all(sql),
+    () => {
+      const direct = freshSchema(server);
+      const { url, proxy } = proxied(direct, 5_432);
+      const store = new PostgresAnalytics({ url });
+      return Promise.resolve({
+        store,
+        hang: proxy.hang,
+        close: async () => {
+          await store.close();
+          await proxy.close();
+          await dropSchema(direct);
+        },
+      });
+    },
+  );
 
   Deno.test("PostgresAnalytics.markAllDirty() touches everybody, never many in one statement", async () => {
     const url = freshSchema(server);
@@ -120,7 +125,7 @@ function suite(server: string): void {
     const schema = url.searchParams.get("schema");
     await ask(
       url,
-      `DROP TABLE ${schema}.files; DROP TABLE ${schema}.profile_words; DROP TABLE ${schema}.conversation_words;
+      `DROP VIEW ${schema}.user_engagement; DROP TABLE ${schema}.files; DROP TABLE ${schema}.profile_words; DROP TABLE ${schema}.conversation_words;
        ALTER TABLE ${schema}.campaigns DROP COLUMN repurchase_days; ALTER TABLE ${schema}.campaigns DROP COLUMN aliases;
        UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
     );

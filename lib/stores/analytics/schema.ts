@@ -4,6 +4,11 @@ import type { Migration } from "../engines/sqlite/sqlite.ts";
 import { DIRTY_USERS_SCHEMA } from "../engines/sqlite/dirty_users.ts";
 import type { ConversationWords, FinalEngagement, ProfileWords, UnknownCampaigns } from "./port.ts";
 
+/** Counts of events by type, as columns. A migration has them too, so they stay as they are. */
+export const BY_TYPE =
+  `count(*) FILTER (WHERE type = 'impression') AS impressions, count(*) FILTER (WHERE type = 'click') AS clicks,
+  count(*) FILTER (WHERE type = 'conversion') AS conversions, count(*) FILTER (WHERE type = 'dismissal') AS dismissals`;
+
 /**
  * Indexes hold all that is recounted from events, so that no recount reads the rows: by user, type first, because what
  * a user dismissed or converted on is read at every request; by campaign in the order of time; and by time alone.
@@ -92,12 +97,12 @@ CREATE TABLE conversation_words (
 CREATE INDEX conversation_words_by_user ON conversation_words (user_id);
 ALTER TABLE campaigns ADD COLUMN aliases TEXT NOT NULL DEFAULT '[]';
 `,
+  `
+CREATE VIEW user_engagement AS
+SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last
+FROM events GROUP BY user_id, campaign_id;
+`,
 ];
-
-/** Counts of events by type, as columns. */
-export const BY_TYPE =
-  `count(*) FILTER (WHERE type = 'impression') AS impressions, count(*) FILTER (WHERE type = 'click') AS clicks,
-  count(*) FILTER (WHERE type = 'conversion') AS conversions, count(*) FILTER (WHERE type = 'dismissal') AS dismissals`;
 
 /** A page of the users with events, off the index by user alone. `?` or `$1` is what they come after. */
 export const USERS = (after: string, limit: string) =>

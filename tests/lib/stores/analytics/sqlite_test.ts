@@ -14,6 +14,7 @@ import { event, minute } from "../../../fixtures/rows.ts";
 analyticsContract(
   "SqliteAnalytics",
   () => handlesIn((dir) => new SqliteAnalytics({ path: `${dir}/analytics.db` })),
+  (store, sql) => store["db"].all(sql),
 );
 
 Deno.test("SqliteAnalytics.deleteUsers() leaves no byte of them", async () => {
