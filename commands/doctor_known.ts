@@ -4,8 +4,8 @@ import type { OpenAnomaly } from "../lib/monitoring/acknowledge.ts";
 import { acknowledgementsOf, detectAnomalies } from "../lib/monitoring/anomalies.ts";
 import { type Anomaly, anomalyId } from "../lib/monitoring/anomaly.ts";
 import { type Finding, isCompared } from "../lib/data_checks/data_checks.ts";
-import type { Acknowledgement } from "../lib/stores/runs/port.ts";
-import type { Stores } from "./doctor_stores.ts";
+import type { Acknowledgement, RunStore } from "../lib/stores/runs/port.ts";
+import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import { allDags } from "./engine.ts";
 
 /** A finding, by the id that the overview and `pipeline anomalies` have for it; null for what `doctor` alone looks at. */
@@ -41,7 +41,10 @@ export class KnownProblems {
     private readonly acknowledgements: readonly Acknowledgement[],
   ) {}
 
-  static async read(config: Config, { runs, analytics }: Partial<Stores>): Promise<KnownProblems> {
+  static async read(
+    config: Config,
+    { runs, analytics }: { runs?: RunStore; analytics?: AnalyticsStore },
+  ): Promise<KnownProblems> {
     if (runs === undefined || analytics === undefined) return new KnownProblems([], []);
     const dags = [...allDags(config).values()];
     const { open } = await detectAnomalies({ runs, analytics, dags, clock: systemClock });

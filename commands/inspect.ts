@@ -103,7 +103,7 @@ export function showDag(config: Config, id: string, options: { json: boolean }):
 }
 
 /** A dag's params with their types and defaults, a line each. */
-export function describeParams({ id, params }: Pick<Dag<Services>, "id" | "params">): string {
+function describeParams({ id, params }: Pick<Dag<Services>, "id" | "params">): string {
   const { properties = {} } = params === undefined ? {} : z.toJSONSchema(params, { io: "input" });
   const lines = Object.entries(properties).map(([name, schema]) => `  ${name}: ${JSON.stringify(schema)}`);
   return lines.length === 0 ? `${id} takes no params.` : [`Params of ${id}:`, ...lines].join("\n");

@@ -3,7 +3,7 @@ import { causeOf, messageOf } from "../lib/core/errors.ts";
 import type { Logger } from "../lib/telemetry/log.ts";
 
 /** A port that is listened to. */
-export interface Listener {
+interface Listener {
   readonly hostname: string;
   readonly port: number;
   /** Stops listening, and waits for requests under way, but not for long. */

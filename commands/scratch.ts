@@ -17,7 +17,7 @@ const ANSWER_MS = 60_000;
 const NAME = /^evaluate-\d+$/;
 const LOCK = "lock";
 
-export interface ScratchOptions {
+interface ScratchOptions {
   readonly embedder: Embedder;
   /** File that vectors are remembered in beyond this evaluation; by default they go with it. */
   readonly embeddings?: string | undefined;

@@ -26,7 +26,7 @@ import { surviveUncaught } from "./uncaught.ts";
 import { VERSION } from "./version.ts";
 
 /** A running API. `url` is where it listens. */
-export interface Serving {
+interface Serving {
   readonly url: string;
   /** Resolves when its first answer would be whole, or lack only what is down; soon in any case. */
   readonly ready: Promise<unknown>;

@@ -4,7 +4,7 @@ import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { count, table } from "./table.ts";
 
 /** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
-export interface StageSummary {
+interface StageSummary {
   readonly stage: string;
   readonly state: string;
   readonly rows_in: number;

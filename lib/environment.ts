@@ -1,7 +1,7 @@
 import { parseEnv } from "../deps.ts";
 import { messageOf, ParleyError } from "./core/errors.ts";
 
-export type Environment = Record<string, string | undefined>;
+type Environment = Record<string, string | undefined>;
 
 /** What is set: by a file, if there is one, and by the process environment, which wins. */
 export function readEnvironment(

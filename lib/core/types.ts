@@ -109,7 +109,7 @@ export interface Health {
  * How one vector is made of many: the `mean` of all tokens' states, the first token's (`cls`), or as a `remote` endpoint
  * does without saying. With `+windows` a long text is read in parts, and its vector is the mean of theirs.
  */
-export const POOLINGS = ["mean", "cls", "remote", "mean+windows", "cls+windows", "remote+windows"] as const;
+const POOLINGS = ["mean", "cls", "remote", "mean+windows", "cls+windows", "remote+windows"] as const;
 export type Pooling = typeof POOLINGS[number];
 
 /** What made a vector. Vectors of different identities are never compared. */

@@ -52,12 +52,12 @@ export function newAttempt(
 }
 
 /** What an attempt reports while it runs. */
-export interface AttemptEvents {
+interface AttemptEvents {
   progress(task_id: string, done: number, total: number | null): void;
   log(line: LogLine): void;
 }
 
-export interface AttemptOptions<Services> {
+interface AttemptOptions<Services> {
   readonly definition: TaskDefinition<Services>;
   readonly record: AttemptRecord;
   readonly run: RunInfo;

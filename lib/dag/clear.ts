@@ -53,7 +53,7 @@ export function downstream<Services>(
 }
 
 /** What clearing changes: the tasks wait again with their attempts kept as history, and the run is queued. */
-export function planClear(
+function planClear(
   { run, tasks }: RunSnapshot,
   ids: readonly string[],
   options: { keep_checkpoints: boolean },

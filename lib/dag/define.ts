@@ -11,7 +11,7 @@ import type { Dataset, TaskFunction, TriggerRule } from "./types.ts";
 /** What to do with an error: try again, give up at once, or whatever the count of retries says. */
 export type RetryDecision = "retry" | "fail" | "default";
 
-export interface RetryPolicy {
+interface RetryPolicy {
   /** Further tries after the first. */
   readonly count: number;
   /** Upper bound of the first wait; each further one doubles it. Default 1 s. */

@@ -1,5 +1,5 @@
 /** The part of a task that the graph is made of. */
-export interface Node {
+interface Node {
   readonly id: string;
   readonly needs?: readonly string[];
 }

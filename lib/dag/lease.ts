@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type { AttemptKey, LogLine, Progressed, RunRecord, RunStore } from "../stores/runs/port.ts";
 
-export interface LeaseOptions {
+interface LeaseOptions {
   readonly runs: RunStore;
   readonly run: Pick<RunRecord, "run_id" | "cancel_requested">;
   /** The attempt whose own lease this is; without it, the run's. */

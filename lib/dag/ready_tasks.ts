@@ -1,5 +1,5 @@
 /** What decides when a ready task has its turn. */
-export interface Readiness {
+interface Readiness {
   readonly pool: string;
   /** Higher comes first. */
   readonly priority: number;

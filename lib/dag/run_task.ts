@@ -25,7 +25,7 @@ export interface TaskOrder {
 }
 
 /** How the attempt ended. What comes next is the outside engine's to decide. */
-export interface TaskResult {
+interface TaskResult {
   readonly attempt: number;
   readonly state: AttemptEnd["state"];
   readonly output: Json;

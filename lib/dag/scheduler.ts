@@ -5,7 +5,7 @@ import { activeLimits, type Dag } from "./define.ts";
 import { createScheduledRun } from "./runs.ts";
 import { dueOccurrences } from "./schedule.ts";
 
-export interface SchedulerOptions<Services> {
+interface SchedulerOptions<Services> {
   readonly dags: ReadonlyMap<string, Dag<Services>>;
   readonly runs: RunStore;
   readonly clock: Clock;
@@ -19,7 +19,7 @@ export interface SchedulerOptions<Services> {
 }
 
 /** What one tick did. */
-export interface Tick {
+interface Tick {
   readonly leading: boolean;
   /** Run occurrences that were created. */
   readonly created: number;

@@ -8,7 +8,7 @@ import { WINDOW } from "../monitoring/forecast.ts";
 import { snapshotAnomalies, snapshotsOf, type StoreSnapshot, takeSnapshot } from "./store_snapshot.ts";
 import type { WatchedDag, WatchedRuns } from "../monitoring/run_history.ts";
 
-export interface PublishGateOptions extends Abortable {
+interface PublishGateOptions extends Abortable {
   readonly stores: CheckedStores;
   readonly runs: Pick<WatchedRuns, "history" | "outputs">;
   /** The run whose data is about to be published, and its task that asks. */

@@ -85,7 +85,7 @@ type Counted = Readonly<Record<string, Readonly<Record<string, number>>>>;
 const PRUNED = "quarantined";
 
 /** Rows of which a store has fewer now than before. */
-export interface LostRows {
+interface LostRows {
   readonly store: string;
   readonly name: string;
   readonly left: number;

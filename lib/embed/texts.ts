@@ -1,7 +1,7 @@
 import { ParleyError } from "../core/errors.ts";
 
 /** What becomes of a text that is longer than the model reads: its end is cut off, or it is read in overlapping windows. */
-export const LONG_TEXTS = ["truncate", "windows"] as const;
+const LONG_TEXTS = ["truncate", "windows"] as const;
 export type LongTexts = typeof LONG_TEXTS[number];
 
 /** Windows of one text that are read at the most; what comes after is left out. */

@@ -6,7 +6,7 @@ import { choiceTypeOf, type Dataset, type Query } from "./splits.ts";
 import { TfIdf } from "./wording.ts";
 
 /** Ranks campaigns for a query, best first, at most `k`; none that the user has chosen or dismissed. */
-export type Ranker = (query: Query, k: number) => string[];
+type Ranker = (query: Query, k: number) => string[];
 
 /** Learns from a fold's training rows. */
 export type Baseline = (train: Dataset, options?: Abortable) => Ranker | Promise<Ranker>;

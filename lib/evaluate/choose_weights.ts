@@ -24,7 +24,7 @@ export interface GroupWeights {
   readonly weights: Sources;
 }
 
-export interface ChosenWeights {
+interface ChosenWeights {
   readonly groups: readonly GroupWeights[];
   /** By case, the weights of its group. */
   readonly weightsOf: readonly Sources[];

@@ -3,7 +3,7 @@ const PLACES = [5, 10, 25] as const;
 type CutOff = typeof PLACES[number];
 export type Metric = `${"ndcg" | "precision" | "recall"}_${CutOff}` | "mrr_25";
 /** One ranked answer held against what the user then engaged with. Each value is 0..1. */
-export type Scores = Readonly<Record<Metric, number>>;
+type Scores = Readonly<Record<Metric, number>>;
 export const METRICS: readonly Metric[] = [
   ...(["ndcg", "precision", "recall"] as const).flatMap((name) =>
     PLACES.map((place) => `${name}_${place}` as const)

@@ -15,9 +15,9 @@ export const PARLEY = "parley";
 export const withoutName = (source: Source) => `${PARLEY} without ${source}`;
 
 /** What a fold is at: which method learns or answers, or which task of the nightly dag builds. */
-export type FoldProgress = (what: string, done: number, total: number | null) => void;
+type FoldProgress = (what: string, done: number, total: number | null) => void;
 
-export interface RankFoldOptions extends Abortable {
+interface RankFoldOptions extends Abortable {
   readonly baselines: Readonly<Record<string, Baseline>>;
   readonly withParley: WithParley;
   readonly onProgress: FoldProgress;

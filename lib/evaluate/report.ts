@@ -3,7 +3,7 @@ import { type Metric, METRICS, scoreRanking } from "./metrics.ts";
 import type { Query } from "./splits.ts";
 
 /** The kinds of what is known of a user. */
-export type UserKind = "messages and events" | "messages" | "events" | "nothing";
+type UserKind = "messages and events" | "messages" | "events" | "nothing";
 
 /** What one way of ranking came to. `against` holds the paired differences to the baselines, by name. */
 export interface MethodReport {

@@ -38,7 +38,7 @@ export const SPLITS = {
 } as const;
 export type Split = keyof typeof SPLITS;
 
-export interface SplitOptions {
+interface SplitOptions {
   /** Number of folds, for `rows` and `conversations`. */
   readonly folds: number;
   readonly seed: number;

@@ -8,7 +8,7 @@ export interface HeldOut {
 }
 
 /** Texts judged by fits that had not learnt them. */
-export interface HeldOutScores {
+interface HeldOutScores {
   /** By a part of the intents, with texts of the others: they show what is out of scope. */
   readonly partial: readonly HeldOut[];
   /**

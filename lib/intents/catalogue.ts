@@ -3,7 +3,7 @@ import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 
 /** An intent as a person describes it. */
-export interface CatalogueIntent {
+interface CatalogueIntent {
   readonly intent: string;
   readonly description: string;
   readonly examples: readonly string[];

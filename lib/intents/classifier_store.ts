@@ -34,7 +34,7 @@ interface Body {
   readonly classes: readonly number[];
 }
 
-export interface StoredClassifierOptions extends Omit<Classifier, "fitted"> {
+interface StoredClassifierOptions extends Omit<Classifier, "fitted"> {
   readonly fitted: FittedModel;
   /** Of the catalogue alone: those of messages are looked up, so that an erased message is forgotten. */
   readonly examples: readonly { readonly intent: string; readonly vector: Float32Array }[];

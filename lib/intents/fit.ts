@@ -7,17 +7,10 @@ import {
   type HeldOut,
 } from "./calibrate.ts";
 import { type LearntModel, scoreIntents } from "./oos_features.ts";
-import { foldsOf } from "./folds.ts";
+import { type Example, foldsOf } from "./folds.ts";
 import { fitLogistic } from "../ml/logistic_regression.ts";
 import { matrixOf, yieldIfDue } from "../ml/matrix.ts";
 import { fitWhitening, whitenAll } from "../ml/whitening.ts";
-
-/** A text of a known intent. `key` tells it from the others of that intent, such as a hash of the text. */
-export interface Example {
-  readonly intent: string;
-  readonly key: string;
-  readonly vector: Float32Array;
-}
 
 /** All that a classifier consists of. */
 export interface FittedModel {
@@ -38,7 +31,7 @@ const JUDGED = 1_000;
 /** Texts judged by all intents from which on no further fold is: the threshold is then right to 1.3 % (one sigma). */
 const ENOUGH_JUDGED = 500;
 
-export interface FitOptions {
+interface FitOptions {
   readonly examples: readonly Example[];
   readonly signal?: AbortSignal | undefined;
   /** Told how far the fit is, 0..1. */
@@ -89,7 +82,7 @@ export async function fit({ signal, onProgress = () => {}, ...o }: FitOptions): 
 type LearnOptions = Pick<FitOptions, "signal" | "onProgress">;
 
 /** Learns without calibrating. Both lists are in order. */
-export async function learn(
+async function learn(
   examples: readonly Example[],
   intents: readonly string[],
   { signal, onProgress }: LearnOptions = {},

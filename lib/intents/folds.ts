@@ -1,5 +1,11 @@
-import type { Example } from "./fit.ts";
 import { yieldIfDue } from "../ml/matrix.ts";
+
+/** A text of a known intent. `key` tells it from the others of that intent, such as a hash of the text. */
+export interface Example {
+  readonly intent: string;
+  readonly key: string;
+  readonly vector: Float32Array;
+}
 
 /**
  * From this cosine on, two examples of an intent differ by a comma or a filler. Further ones are apart as new messages

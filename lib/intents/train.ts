@@ -7,10 +7,11 @@ import type { DocumentStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
 import type { ClassifierMetrics } from "./calibrate.ts";
 import { type Catalogue, MAX_EXAMPLES, MAX_IN_ALL } from "./catalogue.ts";
-import { type Example, fit } from "./fit.ts";
+import type { Example } from "./folds.ts";
+import { fit } from "./fit.ts";
 import { CLASSIFIER_VERSION, toStoredClassifier } from "./classifier_store.ts";
 
-export interface TrainOptions {
+interface TrainOptions {
   readonly catalogue: Catalogue;
   readonly documents: Pick<DocumentStore, "labelled" | "saveClassifier">;
   readonly vectors: VectorStore;

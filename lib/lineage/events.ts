@@ -3,7 +3,7 @@ import type { JsonObject } from "../core/types.ts";
 import type { AttemptRecord, LineageEntry, RunRecord, UnsentAttempt } from "../stores/runs/port.ts";
 
 /** Where events come from: the namespace of their jobs, and the version of the Parley that makes them. */
-export interface Origin {
+interface Origin {
   readonly namespace: string;
   readonly version: string;
 }

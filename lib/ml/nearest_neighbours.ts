@@ -6,7 +6,7 @@ const TEMPERATURE = 0.1;
 /** The best of so many and their mean tell together whether a text is in scope: one alone may be an odd example. */
 const NEAREST = 5;
 
-export interface Votes {
+interface Votes {
   /** By class; adds up to 1. */
   readonly shares: Float64Array;
   /** Half the cosine of the nearest example, and half the mean of the nearest few. */

@@ -35,7 +35,7 @@ const FINDING: z.ZodType<Anomaly> = z.object({
 const OUTPUT = z.object({ findings: z.array(FINDING) }).catch({ findings: [] });
 
 /** What the checks of one dag recorded. */
-export interface CheckResults {
+interface CheckResults {
   /** What the newest check found of the stores, which are so until another one looks. */
   readonly stores: readonly Anomaly[];
   /** What it found of the stages of its own run. */

@@ -20,7 +20,7 @@ const MIN_SLOPES = 21;
 const MIN_SCALE = 0.03;
 
 /** What a measurement should be, by the ones before. */
-export interface Forecast {
+interface Forecast {
   readonly expected: number;
   readonly low: number;
   readonly high: number;

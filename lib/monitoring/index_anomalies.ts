@@ -5,7 +5,7 @@ import type { VectorStore, VectorStores } from "../stores/vectors/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 
 /** What is read to see it. */
-export interface IndexedStores {
+interface IndexedStores {
   readonly analytics: Pick<AnalyticsStore, "published">;
   readonly vectors: Pick<VectorStores, "forModel">;
 }

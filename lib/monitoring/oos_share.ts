@@ -10,7 +10,7 @@ const CLASSIFY_TASK = "classify";
 const OUTPUT = z.object({ classifier: z.string(), classified: z.number(), out_of_scope: z.number() });
 
 /** How many of the messages of one run were about nothing that the intent catalogue knows. */
-export interface OosShare {
+interface OosShare {
   readonly run_id: string;
   /** When the run ended, ISO. */
   readonly at: string;

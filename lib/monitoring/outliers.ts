@@ -1,14 +1,14 @@
 import { forecast, type Observation } from "./forecast.ts";
 
 /** How far off a value must be, besides being improbable, to be worth a look. */
-export interface Floor {
+interface Floor {
   /** At min_difference by so much. */
   readonly min_difference: number;
   /** And by this factor, up or down. */
   readonly factor: number;
 }
 
-export interface Outlier {
+interface Outlier {
   readonly expected: number;
   readonly usual: readonly [low: number, high: number];
   /** How many values right before it were off to the same side. */

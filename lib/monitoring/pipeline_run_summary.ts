@@ -13,7 +13,7 @@ import {
 import { median, quantile } from "./forecast.ts";
 import { MAX_RUNS, span, type WatchedDag } from "./run_history.ts";
 
-export interface SummaryOptions {
+interface SummaryOptions {
   readonly runs: Pick<RunStore, "history">;
   readonly analytics: Pick<AnalyticsStore, "published">;
   readonly dags: readonly WatchedDag[];
@@ -23,7 +23,7 @@ export interface SummaryOptions {
 }
 
 /** How long something took, in milliseconds, over its successful runs or attempts. */
-export interface Durations {
+interface Durations {
   readonly count: number;
   readonly p50_ms: number | null;
   readonly p95_ms: number | null;
@@ -35,7 +35,7 @@ export interface Durations {
 }
 
 /** Counts that stages and dags have in common. `rate`s and shares are 0..1, and null where nothing was counted. */
-export interface OutcomeCounts {
+interface OutcomeCounts {
   /**
    * Runs that ended in success or failure, in the window. Skipped and cancelled ones count as neither, and so does a run
    * that had nothing to do.

@@ -75,7 +75,7 @@ export interface Item {
 }
 
 /** `popular` if nothing is known of the user; else `personal`. */
-export type Strategy = "personal" | "popular";
+type Strategy = "personal" | "popular";
 
 /** A store whose part may be missing from an answer. */
 export type AnswerStore = "vectors" | "graph" | "analytics";

@@ -14,7 +14,7 @@ const STALE_MS = 30_000;
  * How long after it was computed an answer may be served while analytics does not respond, so that neither its version nor the
  * user's newest events can be checked.
  */
-export const MAX_UNCHECKED_MS = 15 * 60_000;
+const MAX_UNCHECKED_MS = 15 * 60_000;
 /** How long one lock to compute an answer holds: less than any answer is fresh, so that none outlives what it guards. */
 const LOCK_MS = 1_000;
 /** The share of an answer's time that is spent waiting for one that another process computes. */
@@ -40,7 +40,7 @@ export interface CachedAnswer extends DataState {
   readonly fresh_until: number;
 }
 
-export interface AnswerCacheOptions {
+interface AnswerCacheOptions {
   readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
   readonly clock: Clock;
   readonly answer_ms: number;

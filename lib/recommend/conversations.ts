@@ -40,7 +40,7 @@ const WINDOW_MS = 7 * DAY_MS;
 const WINDOW_GAPS = 2;
 
 /** The rows of one conversation: messages of either role in the order said, and the events that belong to it. */
-export interface Thread {
+interface Thread {
   /** Tells it from the user's others. */
   readonly key: readonly string[];
   readonly messages: Message[];

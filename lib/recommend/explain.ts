@@ -9,7 +9,7 @@ const MIN_SHARE = 0.25;
 /** What the user engaged with that says most for a campaign. */
 export type Cause = (Reason & { code: "co_engagement" })["facts"];
 
-export interface ExplainOptions {
+interface ExplainOptions {
   readonly weights: Sources;
   /** Of the campaigns that co-engagement speaks for. */
   readonly causes: ReadonlyMap<string, Cause>;

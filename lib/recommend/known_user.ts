@@ -10,11 +10,11 @@ export interface KnownUser extends UserGraph, UserWords {
 }
 
 /** What the user said lately, as words, and the campaigns that they named in it. */
-export type UserWords = Pick<ProfileWords, "words" | "named">;
+type UserWords = Pick<ProfileWords, "words" | "named">;
 export const SILENT: UserWords = Object.freeze({ words: {}, named: [] });
 
 /** What the graph knows of a user. */
-export interface UserGraph {
+interface UserGraph {
   /** What the user engaged with: what they clicked or converted on before what they were only shown, the newest of it. */
   readonly own: readonly Engagement[];
   /** The most expressed first. */

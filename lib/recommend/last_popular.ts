@@ -16,7 +16,7 @@ const READ_LIMITS = Object.freeze({ first: 400, growth: 4, most: 6_400 });
 /** How old they may become before they are read again, in milliseconds. They are read again for each version too. */
 const MAX_AGE_MS = 60_000;
 
-export interface LastPopularOptions {
+interface LastPopularOptions {
   readonly analytics: Pick<AnalyticsStore, "campaigns">;
   readonly popular: PopularReader;
   readonly clock: Clock;

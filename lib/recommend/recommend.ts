@@ -33,7 +33,7 @@ export interface AnswerStores {
   readonly analytics: Pick<AnalyticsStore, "campaigns" | "finalEngagement" | "profileWords" | "stats">;
 }
 
-export interface RecommendOptions extends RecommendationRequest {
+interface RecommendOptions extends RecommendationRequest {
   readonly stores: AnswerStores;
   readonly popular: PopularReader;
   readonly version_data: VersionData;
@@ -87,7 +87,7 @@ export async function recommend(options: RecommendOptions): Promise<ComputedAnsw
 }
 
 /** The same for a user of whom this is known, whether or not the stores know it. */
-export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
+async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock, version_data, published: { version } } = options;
   const loaded = await version_data.get(version);
   const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;

@@ -34,7 +34,7 @@ interface Loading {
   until: number;
 }
 
-export interface VersionDataOptions {
+interface VersionDataOptions {
   readonly analytics: Pick<AnalyticsStore, "file">;
   readonly clock: Clock;
   /** How long an answer may take in all, in milliseconds. */

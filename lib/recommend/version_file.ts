@@ -3,7 +3,7 @@ import { yieldToEventLoop } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 
 /** An array of numbers of four bytes. */
-export type Numbers = Uint32Array | Float32Array;
+type Numbers = Uint32Array | Float32Array;
 
 /** A format of files of a data version. */
 export interface VersionFileFormat {
@@ -22,7 +22,7 @@ export function magicOf(letters: string, number: number): number {
 }
 
 /** What is in a file. */
-export interface VersionFileContent {
+interface VersionFileContent {
   readonly arrays: readonly Numbers[];
   readonly texts: readonly (readonly string[])[];
   /** A small value that JSON can hold. */

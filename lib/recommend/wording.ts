@@ -20,7 +20,7 @@ export interface Postings {
 }
 
 /** A conversation that shares words with what was asked. */
-export interface WordingHit {
+interface WordingHit {
   readonly id: string;
   /** Cosine, 0..1. */
   readonly score: number;

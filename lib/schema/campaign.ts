@@ -9,7 +9,7 @@ import { endTime, startTime } from "./time.ts";
 const MAX_TITLE = 1_024;
 const MAX_DESCRIPTION = 65_536;
 /** A hundred years. */
-export const MAX_REPURCHASE_DAYS = 36_500;
+const MAX_REPURCHASE_DAYS = 36_500;
 const REPURCHASE_RULE = `a number of days from 0 to ${MAX_REPURCHASE_DAYS}`;
 const STATUSES = ["active", "paused", "ended"] as const;
 

@@ -11,7 +11,7 @@ import { outsideWindow, type TimeWindow } from "./time.ts";
 /** Grows when the same input would give another row; recorded in lineage. */
 export const SCHEMA_VERSION = "2";
 
-export type Parsed<Row> =
+type Parsed<Row> =
   | { readonly ok: true; readonly row: Row }
   /** `reason` names fields and what is wrong with them, and never quotes the row. */
   | { readonly ok: false; readonly reason: string };

@@ -7,7 +7,7 @@ import { refuse } from "./text.ts";
  * Epoch numbers below this are seconds, from here on milliseconds: seconds reach to the year 5138, and milliseconds
  * start in March 1973, so real data falls on the right side.
  */
-export const SECONDS_BELOW = 1e11;
+const SECONDS_BELOW = 1e11;
 
 /** Numbers of an epoch before this are none: compact dates, days of a spreadsheet, a clock that was never set. */
 const FIRST_EPOCH = Date.UTC(1990, 0, 1);

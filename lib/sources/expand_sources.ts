@@ -3,7 +3,7 @@ import type { Abortable } from "../core/types.ts";
 import { linkInInbox } from "./inbox.ts";
 import { asSourceError, ENDINGS, printable, type Source, SourceError } from "./source.ts";
 
-export interface ExpandedSources {
+interface ExpandedSources {
   readonly sources: readonly Source[];
   /** What cannot be read; everything else can. */
   readonly failed: readonly SourceError[];

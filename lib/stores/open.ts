@@ -181,7 +181,7 @@ function isThere(path: string): boolean {
 }
 
 /** Where an embedded store keeps its files. `folder` is used by vectors alone: it has a database for each model. */
-export interface StoreFiles {
+interface StoreFiles {
   readonly database: string;
   readonly folder: string;
 }

@@ -3,7 +3,7 @@ import type { LogLevel } from "../core/types.ts";
 import { Lines } from "./lines.ts";
 
 /** What stands beside a message. Ids of requests and runs, figures and states: never text, paths or ids of users. */
-export type Details = Readonly<Record<string, unknown>>;
+type Details = Readonly<Record<string, unknown>>;
 
 /** Lines of one part of the program. `{name}` in a message stands for that detail. */
 export interface Logger {

@@ -1,5 +1,5 @@
 /** Names and values of a figure's labels. Values come from this program's own words, never from a request or a row. */
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
 /** One figure under some labels. */
 export interface MetricPoint {
@@ -37,7 +37,7 @@ export class Histogram {
 }
 
 /** Values by labels, each made when first asked for: what is asked for often is bound once and then costs an addition. */
-export class Labelled<Value> {
+class Labelled<Value> {
   private readonly byKey = new Map<string, { readonly labels: Labels; readonly value: Value }>();
 
   constructor(private readonly make: () => Value) {}

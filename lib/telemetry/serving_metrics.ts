@@ -30,7 +30,7 @@ export interface RequestOutcome {
 }
 
 /** How one answer came about. */
-export interface AnswerOutcome {
+interface AnswerOutcome {
   readonly cache: "hit" | "stale" | "miss" | "bypass";
   /** Milliseconds by stage. */
   readonly timings: ReadonlyMap<string, number>;

@@ -12,7 +12,7 @@ const PER_DOUBLING = 8;
 const BUCKETS = 28 * PER_DOUBLING;
 
 /** What one request counts for. */
-export interface Answered {
+interface Answered {
   readonly ms: number;
   readonly error: boolean;
   readonly hit: boolean;

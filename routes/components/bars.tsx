@@ -7,7 +7,7 @@ export interface BarPart {
   readonly title: string;
 }
 
-export interface Bar {
+interface Bar {
   readonly name: string;
   readonly parts: readonly BarPart[];
   /** An interval around where it ends, in the same shares. */

@@ -17,7 +17,7 @@ export interface Series {
   readonly points: readonly ChartPoint[];
 }
 
-export interface LineChartProps {
+interface LineChartProps {
   /** Says what the chart shows; stands above it. */
   readonly title: string;
   /** At most four; each has its colour, its dash and its name. */

@@ -6,7 +6,7 @@ import { Hidden } from "./form.tsx";
 import { flashOf } from "../http/flash_messages.ts";
 
 /** The pages that the navigation names, in its order. */
-export const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
+const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
   ["/", "Overview"],
   ["/pipelines", "Pipelines"],
   ["/runs", "Runs"],
@@ -134,7 +134,7 @@ export function Figure(
   );
 }
 
-export type Tone = "plain" | "good" | "bad" | "warn";
+type Tone = "plain" | "good" | "bad" | "warn";
 
 export function Figures({ id, children }: { id?: string; children?: Child }) {
   return <dl class="figures" {...id === undefined ? {} : { id }}>{children}</dl>;

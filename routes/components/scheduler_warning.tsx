@@ -1,7 +1,7 @@
 import type { PageContext } from "../http/page.ts";
 import { Ago } from "./time.tsx";
 
-export interface SchedulerState {
+interface SchedulerState {
   readonly up: boolean;
   readonly last_tick: string;
   readonly lag_ms: number;

@@ -11,7 +11,7 @@ export interface Column<Row> {
   readonly numeric?: boolean;
 }
 
-export interface TableProps<Row> {
+interface TableProps<Row> {
   /** Unique in its page. */
   readonly id: string;
   readonly caption: string;

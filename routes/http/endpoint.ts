@@ -46,7 +46,7 @@ export type Failure = (
   context: Context,
 ) => Response;
 
-export interface EndpointOptions {
+interface EndpointOptions {
   readonly checkHost: CheckHost;
   readonly authorize: Authorize;
   readonly log: Log | null;

@@ -10,7 +10,7 @@ export interface Fragment {
 }
 
 /** How a page stands at one moment. */
-export interface LiveSnapshot {
+interface LiveSnapshot {
   readonly fragments: readonly Fragment[];
   /** New lines for its log, with the number of the last one. */
   readonly lines?: { readonly html: string; readonly last: number } | null;

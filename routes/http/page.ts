@@ -73,7 +73,7 @@ export interface View {
   readonly status?: number;
 }
 
-export type Handle = (visit: PageRequest) => Promise<View | Response> | View | Response;
+type Handle = (visit: PageRequest) => Promise<View | Response> | View | Response;
 
 /** A page or an action of one. Its module loads when it is first asked for. */
 export interface Route {

@@ -22,7 +22,7 @@ const COOKIE = "parley_session";
 const MAX_ENDED = 10_000;
 
 /** Keeps which sessions were ended, for every process that serves. */
-export type EndedSessions = Pick<RunStore, "endSession" | "isSessionEnded">;
+type EndedSessions = Pick<RunStore, "endSession" | "isSessionEnded">;
 
 /**
  * A cookie signed with a secret that comes of the keys names the key that was shown. It holds for 12 hours, for as long as that

@@ -12,7 +12,7 @@ import { embeddedStore, hasInput, openStore, vectorSet } from "./vector_store.ts
 
 export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
 /** `classifier` is null where there is no catalogue. */
-export type ClassifyOutput = ClassifiedCounts & { readonly classifier: string | null };
+type ClassifyOutput = ClassifiedCounts & { readonly classifier: string | null };
 
 const NOTHING: ClassifyOutput = { classifier: null, classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
 

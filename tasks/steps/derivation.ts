@@ -56,7 +56,7 @@ export async function readDerivation(
 }
 
 /** What must be derived again as settings are others than the published version was derived by, and why. */
-export interface SettingsChange {
+interface SettingsChange {
   /** All users, or only what is derived for the whole. */
   readonly users: boolean;
   readonly reason: string;

@@ -3,13 +3,13 @@ import type { Client } from "./client.ts";
 import { type LongTexts, MAX_WINDOWS, meanOf } from "../texts.ts";
 
 /** A text's vector, and whether the text was too long for the model. */
-export interface EmbeddedText {
+interface EmbeddedText {
   readonly vector: Float32Array;
   readonly long: boolean;
 }
 
 /** How the texts of one call are sent. */
-export interface SendOptions {
+interface SendOptions {
   readonly client: Client;
   readonly dimension: number;
   /** Stands before each text, and each window of one. */

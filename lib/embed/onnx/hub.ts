@@ -16,7 +16,7 @@ export interface Hub {
 }
 
 /** What `onnx:owner/name` asks for. `revision` is a branch, tag or commit. */
-export interface HubModel {
+interface HubModel {
   readonly id: string;
   readonly revision: string;
   readonly dtype: Dtype | null;

@@ -1,11 +1,11 @@
 /** The special tokens that a tokeniser puts around every text. */
-export interface SpecialTokens {
+interface SpecialTokens {
   readonly before: readonly number[];
   readonly after: readonly number[];
 }
 
 /** Text to tokens, with special tokens around them or without. */
-export type Encode = (text: string, options: { add_special_tokens: boolean }) => number[];
+type Encode = (text: string, options: { add_special_tokens: boolean }) => number[];
 
 /** Finds out what a tokeniser puts around a text. */
 export function specialTokens(encode: Encode): SpecialTokens {

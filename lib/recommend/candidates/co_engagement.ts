@@ -16,7 +16,7 @@ export interface CoEngagement {
 }
 
 /** A campaign that a user engaged with, or only named. */
-export interface Interest {
+interface Interest {
   readonly campaign_id: string;
   readonly by: "conversion" | "click" | "mention";
 }

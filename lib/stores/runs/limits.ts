@@ -1,7 +1,7 @@
 import type { ActiveLimits } from "./port.ts";
 
 /** A dag's limit, with the dags whose running runs count against it: its own, and those of the dags of its group. */
-export interface DagLimit {
+interface DagLimit {
   readonly dag_id: string;
   readonly most: number;
   readonly peers: readonly string[];

@@ -53,7 +53,7 @@ export async function pipelines({ site, url, now }: PageRequest): Promise<View> 
   };
 }
 
-export function nextDue({ schedule }: Dag<never>, now: number): string | null {
+function nextDue({ schedule }: Dag<never>, now: number): string | null {
   const next = schedule === undefined ? undefined : nextOccurrences(schedule, now, 1)[0];
   return next === undefined ? null : iso(next.due);
 }

@@ -35,7 +35,7 @@ export function Lineage({ url, uses }: { url: URL; uses: readonly Use[] }) {
 }
 
 /** Tasks between what they read and what they wrote. A dataset that a task both reads and writes stands once. */
-export function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: GraphEdge[] } {
+function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: GraphEdge[] } {
   const nodes = new Map<string, GraphNode>();
   const edges = new Map<string, GraphEdge>();
   for (const use of uses) {

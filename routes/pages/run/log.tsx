@@ -4,7 +4,7 @@ import { Time } from "../../components/time.tsx";
 
 type Line = LogLine & { readonly seq: number };
 
-export interface Tail {
+interface Tail {
   readonly lines: readonly Line[];
   /** Whether there are lines before these. */
   readonly cut: boolean;

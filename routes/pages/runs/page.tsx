@@ -72,7 +72,7 @@ function Filters(
 }
 
 /** The columns of every list of runs. */
-export function columns(now: number): Column<RunRecord>[] {
+function columns(now: number): Column<RunRecord>[] {
   return [
     {
       key: "run",

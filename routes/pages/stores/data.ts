@@ -3,7 +3,7 @@ import { STORE_NAMES } from "../../../lib/telemetry/store_metrics.ts";
 import { type ReadResult, tryRead } from "../../http/try_read.ts";
 import type { PageContext } from "../../http/page.ts";
 
-export type StoreName = typeof STORE_NAMES[number];
+type StoreName = typeof STORE_NAMES[number];
 
 /** How one store is, as asked just now. */
 export interface StoreRow {

@@ -10,12 +10,12 @@ import type { Services } from "../../services.ts";
 import type { ReadSource } from "../ingest.ts";
 
 /** All rows of some sources that are right, and what each source held. */
-export interface ReadDataset {
+interface ReadDataset {
   readonly data: Dataset;
   readonly read: readonly ReadSource[];
 }
 
-export interface ReadDatasetOptions {
+interface ReadDatasetOptions {
   readonly signal: AbortSignal;
   readonly sources: Readonly<Record<Kind, readonly string[]>>;
   readonly settings: Pick<

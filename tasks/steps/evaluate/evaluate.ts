@@ -19,7 +19,7 @@ export type InScratch = <T>(
 ) => Promise<T>;
 
 /** What a run is asked to measure, on which sources. */
-export type EvaluateParams = EvaluationOptions & Readonly<Record<Kind, readonly string[]>>;
+type EvaluateParams = EvaluationOptions & Readonly<Record<Kind, readonly string[]>>;
 
 /** Measures answers, and leaves the report as an artifact of one line of JSON. */
 export async function evaluate(context: TaskContext<Services>, inScratch: InScratch): Promise<JsonObject> {

@@ -20,7 +20,7 @@ interface Built {
 }
 
 /** Of the nearest 10, the share (0..1) that old and new vectors have in common, averaged over `users`. */
-export type Overlap = { readonly users: number; readonly profiles: number; readonly campaigns: number };
+type Overlap = { readonly users: number; readonly profiles: number; readonly campaigns: number };
 
 /**
  * Holds the new vectors against documents and analytics: counts and norms gate. How many neighbours stay is reported

@@ -7,7 +7,7 @@ import type { EstimateOutput, ReembedParams } from "./estimate.ts";
 /** After so long no process answers from the version before: each looks at the published row four times a second. */
 const GRACE_MS = 2_000;
 
-export type DropOutput = { readonly dropped: readonly string[] };
+type DropOutput = { readonly dropped: readonly string[] };
 
 /** Removes the vectors of all models but the published one, for good. */
 export async function dropOldModel(context: TaskContext<Services>): Promise<DropOutput> {

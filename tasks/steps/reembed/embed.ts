@@ -10,7 +10,7 @@ import { type Item, keyOf, liveVectors, purposeOf } from "../embed_items.ts";
 import { corpus, type CorpusPosition, START } from "./corpus.ts";
 import { type EstimateOutput, type ReembedParams, rowsToEmbed } from "./estimate.ts";
 
-export type ReembedOutput = {
+type ReembedOutput = {
   readonly rows: number;
   readonly embedded: number;
   /** Of the embedded, texts that are longer than the model reads. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 import { classify } from "../../../lib/intents/classifier.ts";
-import { type Example, fit } from "../../../lib/intents/fit.ts";
+import type { Example } from "../../../lib/intents/folds.ts";
+import { fit } from "../../../lib/intents/fit.ts";
 import { BGE } from "../../fixtures/models.ts";
 import { BICYCLES, LIBRARY, type Small, SMALL_TALK, TENANTS } from "./five.ts";
 

@@ -1,4 +1,4 @@
-import type { Example } from "../../../lib/intents/fit.ts";
+import type { Example } from "../../../lib/intents/folds.ts";
 import { random } from "../../fixtures/rows.ts";
 
 /** Numbers about 0, bell-shaped enough. */

@@ -8,7 +8,7 @@ type Sdk = Awaited<ReturnType<typeof loadMilvus>>;
 export type MilvusClient = InstanceType<Sdk["MilvusClient"]>;
 
 /** How one call is made. `collection` is the one to load where it is not in memory; `timeout_ms` stands for the usual. */
-export interface CallOptions {
+interface CallOptions {
   readonly collection?: string;
   readonly timeout_ms?: number;
   readonly signal?: AbortSignal | undefined;

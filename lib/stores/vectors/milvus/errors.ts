@@ -8,7 +8,7 @@ const GRPC = { deadline: 4, forbidden: 7, unimplemented: 12, unreachable: 14, un
 const STATUS = { notLoaded: 101, notWhollyLoaded: 106, noDatabase: 800, invalid: 1100 } as const;
 
 /** What went wrong: `grpc` where no answer came, `code` where the answer is a refusal. */
-export interface Failure {
+interface Failure {
   readonly grpc: number | null;
   readonly code: number | null;
   readonly reason: string;

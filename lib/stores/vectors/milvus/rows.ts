@@ -4,7 +4,7 @@ import { bytesOf } from "../rows.ts";
 import type { MilvusField, MilvusRow } from "./table.ts";
 
 /** `gone` of a row that nothing has replaced. */
-export const NEVER = Number.MAX_SAFE_INTEGER;
+const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** A filter for the rows that are valid now. */
 export const LIVE = `gone == ${NEVER}`;
@@ -69,7 +69,7 @@ export function retired(row: MilvusRow, gone: number): MilvusRow {
 }
 
 /** What an upsert comes to: rows to write, and keys of held rows that a build must keep finding. */
-export interface Plan {
+interface Plan {
   readonly counts: WriteCounts;
   readonly rows: readonly VectorRow[];
   readonly retire: readonly string[];

@@ -17,7 +17,7 @@ export type IndexKind = "flat" | "usearch";
 export const FORMAT = 2;
 
 /** An entry with its cosine similarity to a query. */
-export interface Neighbour {
+interface Neighbour {
   readonly key: number;
   readonly score: number;
 }

@@ -25,7 +25,7 @@ const OF_COLLECTION = "collection = ? AND collection <> 'messages'";
  * 53 bits of SHA-256, as many as a number holds exactly. That any two of a million vectors share them by chance has a
  * probability of 6e-5, and would cost one user the right neighbours.
  */
-export function vectorHash(vector: Float32Array): number {
+function vectorHash(vector: Float32Array): number {
   const rounded = new Int32Array(vector.length);
   for (let i = 0; i < vector.length; i++) rounded[i] = Math.round(vector[i]! * STEPS);
   return Number(hash("sha256", new Uint8Array(rounded.buffer), "buffer").readBigUInt64BE() >> 11n);

@@ -19,7 +19,7 @@ interface Held {
   readonly files: VectorFiles;
 }
 
-export interface SqliteVectorOptions {
+interface SqliteVectorOptions {
   /** Whether a model without a file reads as one without rows; else it is `unavailable`. Default true. */
   readonly create?: boolean;
   /** Called before anything is looked for in the folder. */
