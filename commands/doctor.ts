@@ -3,7 +3,7 @@ import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { anomalyId } from "../lib/monitoring/anomaly.ts";
-import { KnownProblems, type ReportedFinding } from "./doctor_known.ts";
+import { KnownProblems, type ReportedFinding } from "./known_problems.ts";
 import {
   checkDisk,
   checkFiles,

@@ -10,7 +10,7 @@ import type { SourceRecord } from "../lib/stores/analytics/port.ts";
 import { filesOf } from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { readCatalogue } from "./catalogue.ts";
-import { findingOf, type IdentifiedFinding } from "./doctor_known.ts";
+import { findingOf, type IdentifiedFinding } from "./known_problems.ts";
 import { allDags } from "./engine.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
 

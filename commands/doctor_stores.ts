@@ -21,7 +21,7 @@ import { WORDING_FILE } from "../lib/stores/analytics/port.ts";
 import * as open from "../lib/stores/open.ts";
 import type { RunRecord, RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
-import { findingOf } from "./doctor_known.ts";
+import { findingOf } from "./known_problems.ts";
 import { runInProgress } from "./inspect.ts";
 import { embedderOptions, modelName } from "./models.ts";
 import { readOptions } from "./services.ts";

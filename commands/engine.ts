@@ -6,10 +6,7 @@ import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/option
 import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
 import type { RunRecord, RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import { spanned, startTracing } from "../lib/telemetry/spans.ts";
-import { evaluate } from "../tasks/evaluate.ts";
-import { intents } from "../tasks/intents.ts";
-import { nightly } from "../tasks/nightly.ts";
-import { reembed } from "../tasks/reembed.ts";
+import { defineDags } from "../tasks/mod.ts";
 import type { Services } from "../tasks/services.ts";
 import { shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
@@ -24,15 +21,15 @@ const POOLS = Object.freeze({ default: 16 });
 /** How long a task may go on after a shutdown was asked for. */
 export const GRACE_MS = 10_000;
 
-/** Every dag there is, by id. */
+/** Every dag by id, as this configuration sets it. */
 export function allDags(config: Config) {
-  const models = configuredModels(config);
-  const another = reembed({ models, resolve: (model) => resolveModel(config, model) });
-  const measured = evaluate({
+  const dags = defineDags({
     ...config,
+    models: configuredModels(config),
+    resolve: (model) => resolveModel(config, model),
     inScratch: async (...args) => (await import("./scratch.ts")).inScratch(config, ...args),
   });
-  return loadDags({ dags: [nightly(config), intents(), another, measured], pools: POOLS });
+  return loadDags({ dags, pools: POOLS });
 }
 
 /** Names this process among all that share a run store. */

@@ -14,7 +14,7 @@ import { allDags } from "./engine.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
 import { openAll, openOptions } from "./services.ts";
 import { table } from "./table.ts";
-import { summarize, summaryTable } from "./summary.ts";
+import { summarize, summaryTable } from "./run_summary.ts";
 
 /** Opens the run store for one question or change, and closes it again. */
 export async function withRuns<T>(config: Config, body: (runs: RunStore) => Promise<T>): Promise<T> {

@@ -12,7 +12,7 @@ export type Verb = <Args extends unknown[]>(
 
 const inspect = () => import("./inspect.ts");
 const control = () => import("./control.ts");
-const quality = () => import("./quality.ts");
+const anomalyVerbs = () => import("./anomalies.ts");
 
 /** `parley pipeline …`. Without a verb of its own it runs the nightly dag. `params` is what `run --help` says of them. */
 export function addPipeline(parley: Command, verb: Verb, params: string): void {
@@ -164,7 +164,7 @@ function addLooking(pipeline: Command, verb: Verb): void {
     .option("--days <n>", "over so many days; default 30", positive).option(...json)
     .action(
       verb(async (config, options: Json & { days?: number }) =>
-        (await quality()).showSummary(config, options)
+        (await import("./summary.ts")).showSummary(config, options)
       ),
     );
   addAnomalies(pipeline, verb);
@@ -205,7 +205,7 @@ function addAnomalies(pipeline: Command, verb: Verb): void {
     .option("--days <n>", "held against so many days; default 90", positive).option(...json)
     .action(
       verb(async (config, options: Json & { days?: number }) =>
-        (await quality()).showAnomalies(config, options)
+        (await anomalyVerbs()).showAnomalies(config, options)
       ),
     );
   anomalies.command("ack <id>").description(
@@ -215,13 +215,13 @@ function addAnomalies(pipeline: Command, verb: Verb): void {
     .option("--by <name>", "who has it in hand", "").option(...json)
     .action(
       verb(async (config, id: string, options: Json & { until: string; by: string }) =>
-        (await quality()).acknowledgeAnomaly(config, id, options)
+        (await anomalyVerbs()).acknowledgeAnomaly(config, id, options)
       ),
     );
   anomalies.command("unack <id>").description("takes that back: it counts again").option(...json)
     .action(
       verb(async (config, id: string, options: Json) =>
-        (await quality()).unacknowledgeAnomaly(config, id, options)
+        (await anomalyVerbs()).unacknowledgeAnomaly(config, id, options)
       ),
     );
 }

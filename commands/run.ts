@@ -16,7 +16,7 @@ import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
 import { modelName } from "./models.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample, mixesInSample, sourcesOfRun } from "./sample.ts";
-import { summarize, summaryTable } from "./summary.ts";
+import { summarize, summaryTable } from "./run_summary.ts";
 
 export interface RunOrder extends Sources {
   readonly dag: string;

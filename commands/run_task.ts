@@ -9,7 +9,7 @@ import { withExecutor } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { dagOf, snapshotOf } from "./inspect.ts";
 import { parseDate } from "./run.ts";
-import { leftOut } from "./summary.ts";
+import { leftOut } from "./run_summary.ts";
 
 export interface RunTaskOptions {
   readonly dag: string;

@@ -1,7 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { probeSources } from "../lib/sources/probe.ts";
-import { findingOf, type IdentifiedFinding } from "./doctor_known.ts";
+import { findingOf, type IdentifiedFinding } from "./known_problems.ts";
 
 /** A finding for each configured path of which something cannot be read now. */
 export async function sourceFindings(config: Config): Promise<IdentifiedFinding[]> {

@@ -1,99 +1,104 @@
 import { styleText } from "../deps.ts";
-import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
-import type { IngestOutput } from "../tasks/steps/ingest.ts";
+import type { Config } from "../lib/config.ts";
+import { systemClock } from "../lib/core/clock.ts";
+import {
+  type DagSummary,
+  pipelineRunSummary,
+  type PipelineSummary,
+  type StageSummary,
+} from "../lib/monitoring/pipeline_run_summary.ts";
+import { openAnalytics, openRuns } from "../lib/stores/open.ts";
+import { allDags } from "./engine.ts";
+import { EXIT } from "./exit.ts";
+import { openAll, openOptions, readOptions } from "./services.ts";
 import { count, table } from "./table.ts";
 
-/** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
-interface StageSummary {
-  readonly stage: string;
-  readonly state: string;
-  readonly rows_in: number;
-  readonly rows_out: number;
-  readonly quarantined: number;
-  readonly attempts: number;
-  readonly seconds: number | null;
-  /** How far the attempt is that runs now; null where none does. */
-  readonly progress: { readonly done: number; readonly total: number | null } | null;
-  readonly error: string | null;
-}
-
-/** A run summed up for machines: what `--json` prints. */
-export interface RunSummary {
-  readonly run_id: string;
-  readonly dag_id: string;
-  readonly state: string;
-  readonly error: string | null;
-  readonly seconds: number | null;
-  readonly stages: readonly StageSummary[];
-  /** A sentence about each source that could not be read. */
-  readonly left_out: readonly string[];
-}
-
-/** Sums up a run, stages in the order given. */
-export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly string[]): RunSummary {
-  const stages = order.flatMap((stage): StageSummary[] => {
-    const task = tasks.find(({ task_id }) => task_id === stage);
-    if (task === undefined) return [];
-    const own = attempts.filter(({ task_id }) => task_id === stage);
-    const last = own.findLast(({ attempt }) => attempt === task.attempts);
-    return [{
-      stage,
-      state: task.state,
-      rows_in: last?.rows_in ?? 0,
-      rows_out: last?.rows_out ?? 0,
-      quarantined: last?.quarantined ?? 0,
-      attempts: own.length,
-      seconds: last === undefined ? null : seconds(last),
-      progress: last?.state === "running" ? { done: last.progress_done, total: last.progress_total } : null,
-      error: task.error,
-    }];
+/** What each dag and stage did in the last days. */
+export async function showSummary(
+  config: Config,
+  options: { days?: number; json: boolean },
+): Promise<number> {
+  const { value, close } = await openAll({
+    runs: () => openRuns(config.runs, openOptions(config)),
+    analytics: () => openAnalytics(config.analytics, readOptions(config)),
   });
-  const { run_id, dag_id, state, error } = run;
-  return {
-    run_id,
-    dag_id,
-    state,
-    error,
-    seconds: run.started_at === null ? null : seconds(run as Timed),
-    stages,
-    left_out: leftOut(tasks),
-  };
+  try {
+    const dags = [...allDags(config).values()];
+    const summary = await pipelineRunSummary({ ...value, dags, clock: systemClock, ...options });
+    console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
+    return EXIT.ok;
+  } finally {
+    await close();
+  }
 }
 
-/** A sentence about each source that the task `ingest` of a run could not read. */
-export function leftOut(tasks: RunSnapshot["tasks"]): string[] {
-  const ingested = tasks.find(({ task_id }) => task_id === "ingest");
-  return ((ingested?.output as Partial<IngestOutput> | null | undefined)?.failed ?? []).map(({ error }) =>
-    error
+const HEAD = [
+  "stage",
+  "last",
+  "runs",
+  "success",
+  "p50",
+  "p95",
+  "trend",
+  "rows in",
+  "rows out",
+  "refused",
+  "retries",
+];
+
+function summaryText({ published, degraded, dags, since }: PipelineSummary): string {
+  const version = degraded.includes("analytics")
+    ? "What is published is not known: analytics cannot be read; `deno task doctor` says why."
+    : published === null
+    ? "Nothing is published yet; `deno task pipeline` does it."
+    : `Data version ${published.version} was published ${
+      age(published.age_s)
+    } ago by run ${published.run_id}.`;
+  return [version, ...dags.map((dag) => dagText(dag, since))].join("\n\n");
+}
+
+function dagText(dag: DagSummary, since: string): string {
+  const { dag_id, runs, last_run, freshness_s } = dag;
+  const title = styleText("bold", `${dag_id} since ${since.slice(0, 10)}`);
+  if (last_run === null) return `${title}: no runs`;
+  const fresh = freshness_s === null ? "no success" : `last success ${age(freshness_s)} ago`;
+  const cut = dag.truncated ? `, of which the newest ${runs} are summed up` : "";
+  const rows = dag.stages.map((stage) => rowOf(stage.task_id, stage.last_state ?? "", stage));
+  const [head = "", ...lines] = table(
+    HEAD,
+    [...rows, rowOf("all", last_run.state, { ...dag, rows_out: 0 })],
+    2,
   );
-}
-
-type Timed = Pick<AttemptRecord, "ended_at"> & { started_at: string };
-
-function seconds({ started_at, ended_at }: Timed): number | null {
-  return ended_at === null ? null : (Date.parse(ended_at) - Date.parse(started_at)) / 1_000;
-}
-
-/** The summary as a table for a person. Colours go where the stream takes them and NO_COLOR is not set. */
-export function summaryTable({ run_id, state, error, seconds, stages, left_out }: RunSummary): string {
-  const head = ["stage", "state", "rows in", "rows out", "quarantined", "time"];
-  const body = stages.map((s) => [
-    s.stage,
-    s.state,
-    count(s.rows_in),
-    s.progress === null ? count(s.rows_out) : `${s.progress.done} of ${s.progress.total ?? "?"}`,
-    count(s.quarantined),
-    s.seconds === null ? "" : `${s.seconds.toFixed(2)} s`,
-  ]);
-  const colour = (name: string) => name === "success" ? "green" : name === "failed" ? "red" : "gray";
-  const total = seconds === null ? "" : ` in ${seconds.toFixed(2)} s`;
-  const skipped = state === "success" && error !== null;
-  const outcome = skipped ? `skipped (${error})` : state;
-  const [title = "", ...lines] = table(head, body, 2);
   return [
-    styleText("bold", title),
-    ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
-    styleText(["bold", skipped ? "gray" : colour(state)], `run ${run_id}: ${outcome}${total}`),
-    ...left_out.map((error) => styleText("red", `Left out: ${error}`)),
+    `${title}: ${runs} ${runs === 1 ? "run" : "runs"}${cut}, ${fresh}`,
+    styleText("bold", head),
+    ...lines,
   ].join("\n");
+}
+
+function rowOf(name: string, last: string, s: Omit<StageSummary, "task_id" | "last_state">): string[] {
+  const { p50_ms, p95_ms, trend } = s.durations;
+  return [
+    ...[name, last, count(s.runs), share(s.success_rate), time(p50_ms), time(p95_ms)],
+    ...[trend === null ? "" : `${trend < 0 ? "" : "+"}${(100 * trend).toFixed(0)} %`],
+    ...[
+      count(s.rows_in),
+      count(s.rows_out),
+      share(s.quarantined === 0 ? null : s.quarantined_share),
+      count(s.retries),
+    ],
+  ];
+}
+
+function share(value: number | null): string {
+  return value === null ? "" : `${(100 * value).toFixed(1)} %`;
+}
+
+function time(ms: number | null): string {
+  return ms === null ? "" : `${(ms / 1_000).toFixed(2)} s`;
+}
+
+function age(s: number): string {
+  if (s < 7_200) return `${Math.round(s / 60)} min`;
+  return s < 172_800 ? `${Math.round(s / 3_600)} h` : `${Math.round(s / 86_400)} days`;
 }

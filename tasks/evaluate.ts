@@ -5,7 +5,7 @@ import type { Services } from "./services.ts";
 import { remoteSources, sourceParams, type SourceSettings } from "./source_params.ts";
 import { evaluate as run, type InScratch } from "./steps/evaluate/evaluate.ts";
 
-interface EvaluateSettings extends SourceSettings {
+export interface EvaluateSettings extends SourceSettings {
   /** Where the Parleys that are measured are built. */
   readonly inScratch: InScratch;
 }

@@ -16,7 +16,7 @@ import { validate } from "./steps/validate.ts";
 import { vectors } from "./steps/vectors.ts";
 
 /** What the nightly run is set to: when, and which sources it reads where a run is not given its own. */
-interface NightlySettings extends SourceSettings {
+export interface NightlySettings extends SourceSettings {
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
 }
 

@@ -10,7 +10,7 @@ import { reembed as embed } from "./steps/reembed/embed.ts";
 import { estimate } from "./steps/reembed/estimate.ts";
 import { publishNewModel } from "./steps/reembed/publish.ts";
 
-interface ReembedSettings {
+export interface ReembedSettings {
   /** Checks the URL of an embedding model, as PARLEY_EMBEDDINGS has it, and makes it independent of the working directory. */
   readonly resolve: (model: string) => string;
   /** The names of the models that a run may be given over HTTP, the configured one first: it is the default. */

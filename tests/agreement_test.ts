@@ -1,6 +1,6 @@
 /** What Parley says of its state: the API, the commands and `doctor` say the same. */
 import assert from "node:assert/strict";
-import { acknowledgeAnomaly, showAnomalies } from "../commands/quality.ts";
+import { acknowledgeAnomaly, showAnomalies } from "../commands/anomalies.ts";
 import { allDags } from "../commands/engine.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { openServing } from "../commands/services.ts";

@@ -10,7 +10,7 @@ import { loadConfig } from "../../lib/config.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { KINDS } from "../../lib/core/types.ts";
 import { openServing } from "../../commands/services.ts";
-import type { RunSummary } from "../../commands/summary.ts";
+import type { RunSummary } from "../../commands/run_summary.ts";
 import { benchServe, formatFigures } from "./lib/serve.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);

@@ -7,7 +7,7 @@
  */
 import { orderOf } from "../../commands/inspect.ts";
 import { openServing } from "../../commands/services.ts";
-import { type RunSummary, summarize } from "../../commands/summary.ts";
+import { type RunSummary, summarize } from "../../commands/run_summary.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { KINDS } from "../../lib/core/types.ts";
 import { createApp } from "../../routes/app.ts";

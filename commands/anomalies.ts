@@ -14,112 +14,19 @@ import { type Anomalies, type AnomalyOptions, detectAnomalies } from "../lib/mon
 import { type Anomaly, subjectName } from "../lib/monitoring/anomaly.ts";
 import type { HealthStatus } from "../lib/monitoring/health.ts";
 import { indexAnomalies } from "../lib/monitoring/index_anomalies.ts";
-import {
-  type DagSummary,
-  pipelineRunSummary,
-  type PipelineSummary,
-  type StageSummary,
-} from "../lib/monitoring/pipeline_run_summary.ts";
-import { openAnalytics, openRuns } from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
 import { watched } from "../routes/api/pipeline.ts";
 import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { runInProgress, withRuns } from "./inspect.ts";
-import {
-  openAll,
-  openOptions,
-  openServing,
-  readOptions,
-  readPublished,
-  type ServingStores,
-} from "./services.ts";
-import { count, table } from "./table.ts";
-
-interface Options {
-  readonly days?: number;
-  readonly json: boolean;
-}
-
-const daysOf = ({ days }: { readonly days?: number }) => days === undefined ? {} : { days };
-
-/** What each dag and stage did in the last days. */
-export async function showSummary(config: Config, options: Options): Promise<number> {
-  const { value, close } = await openAll({
-    runs: () => openRuns(config.runs, openOptions(config)),
-    analytics: () => openAnalytics(config.analytics, readOptions(config)),
-  });
-  try {
-    const dags = [...allDags(config).values()];
-    const summary = await pipelineRunSummary({ ...value, dags, clock: systemClock, ...daysOf(options) });
-    console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
-    return EXIT.ok;
-  } finally {
-    await close();
-  }
-}
-
-const HEAD = [
-  "stage",
-  "last",
-  "runs",
-  "success",
-  "p50",
-  "p95",
-  "trend",
-  "rows in",
-  "rows out",
-  "refused",
-  "retries",
-];
-
-function summaryText({ published, degraded, dags, since }: PipelineSummary): string {
-  const version = degraded.includes("analytics")
-    ? "What is published is not known: analytics cannot be read; `deno task doctor` says why."
-    : published === null
-    ? "Nothing is published yet; `deno task pipeline` does it."
-    : `Data version ${published.version} was published ${
-      age(published.age_s)
-    } ago by run ${published.run_id}.`;
-  return [version, ...dags.map((dag) => dagText(dag, since))].join("\n\n");
-}
-
-function dagText(dag: DagSummary, since: string): string {
-  const { dag_id, runs, last_run, freshness_s } = dag;
-  const title = styleText("bold", `${dag_id} since ${since.slice(0, 10)}`);
-  if (last_run === null) return `${title}: no runs`;
-  const fresh = freshness_s === null ? "no success" : `last success ${age(freshness_s)} ago`;
-  const cut = dag.truncated ? `, of which the newest ${runs} are summed up` : "";
-  const rows = dag.stages.map((stage) => rowOf(stage.task_id, stage.last_state ?? "", stage));
-  const [head = "", ...lines] = table(
-    HEAD,
-    [...rows, rowOf("all", last_run.state, { ...dag, rows_out: 0 })],
-    2,
-  );
-  return [
-    `${title}: ${runs} ${runs === 1 ? "run" : "runs"}${cut}, ${fresh}`,
-    styleText("bold", head),
-    ...lines,
-  ].join("\n");
-}
-
-function rowOf(name: string, last: string, s: Omit<StageSummary, "task_id" | "last_state">): string[] {
-  const { p50_ms, p95_ms, trend } = s.durations;
-  return [
-    ...[name, last, count(s.runs), share(s.success_rate), time(p50_ms), time(p95_ms)],
-    ...[trend === null ? "" : `${trend < 0 ? "" : "+"}${(100 * trend).toFixed(0)} %`],
-    ...[
-      count(s.rows_in),
-      count(s.rows_out),
-      share(s.quarantined === 0 ? null : s.quarantined_share),
-      count(s.retries),
-    ],
-  ];
-}
+import { openServing, readOptions, readPublished, type ServingStores } from "./services.ts";
 
 /** What is not as it should be; exit code 1 if something of it is critical and not acknowledged. */
-export async function showAnomalies(config: Config, options: Options): Promise<number> {
+export async function showAnomalies(
+  config: Config,
+  options: { days?: number; json: boolean },
+): Promise<number> {
   const found = await withAnomalies(config, options, ({ found }) => Promise.resolve(found));
   console.log(options.json ? JSON.stringify(found) : anomaliesText(found));
   return found.health.status === "critical" ? EXIT.failed : EXIT.ok;
@@ -173,7 +80,7 @@ async function withAnomalies<T>(
       // Read whole, however long that takes.
       indexes: (now) => indexAnomalies(stores, now),
       ...await comparedStores(stores),
-      ...daysOf(options),
+      ...options,
     });
     return await body({ runs: stores.runs, found });
   } finally {
@@ -235,17 +142,4 @@ function inHand({ id, acknowledged }: OpenAnomaly): string {
 
 function line({ subject, since, text }: Anomaly): string {
   return `${subjectName(subject)} since ${since}: ${text}`;
-}
-
-function share(value: number | null): string {
-  return value === null ? "" : `${(100 * value).toFixed(1)} %`;
-}
-
-function time(ms: number | null): string {
-  return ms === null ? "" : `${(ms / 1_000).toFixed(2)} s`;
-}
-
-function age(s: number): string {
-  if (s < 7_200) return `${Math.round(s / 60)} min`;
-  return s < 172_800 ? `${Math.round(s / 3_600)} h` : `${Math.round(s / 86_400)} days`;
 }

@@ -1,0 +1,99 @@
+import { styleText } from "../deps.ts";
+import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
+import type { IngestOutput } from "../tasks/steps/ingest.ts";
+import { count, table } from "./table.ts";
+
+/** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
+interface StageSummary {
+  readonly stage: string;
+  readonly state: string;
+  readonly rows_in: number;
+  readonly rows_out: number;
+  readonly quarantined: number;
+  readonly attempts: number;
+  readonly seconds: number | null;
+  /** How far the attempt is that runs now; null where none does. */
+  readonly progress: { readonly done: number; readonly total: number | null } | null;
+  readonly error: string | null;
+}
+
+/** A run summed up for machines: what `--json` prints. */
+export interface RunSummary {
+  readonly run_id: string;
+  readonly dag_id: string;
+  readonly state: string;
+  readonly error: string | null;
+  readonly seconds: number | null;
+  readonly stages: readonly StageSummary[];
+  /** A sentence about each source that could not be read. */
+  readonly left_out: readonly string[];
+}
+
+/** Sums up a run, stages in the order given. */
+export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly string[]): RunSummary {
+  const stages = order.flatMap((stage): StageSummary[] => {
+    const task = tasks.find(({ task_id }) => task_id === stage);
+    if (task === undefined) return [];
+    const own = attempts.filter(({ task_id }) => task_id === stage);
+    const last = own.findLast(({ attempt }) => attempt === task.attempts);
+    return [{
+      stage,
+      state: task.state,
+      rows_in: last?.rows_in ?? 0,
+      rows_out: last?.rows_out ?? 0,
+      quarantined: last?.quarantined ?? 0,
+      attempts: own.length,
+      seconds: last === undefined ? null : seconds(last),
+      progress: last?.state === "running" ? { done: last.progress_done, total: last.progress_total } : null,
+      error: task.error,
+    }];
+  });
+  const { run_id, dag_id, state, error } = run;
+  return {
+    run_id,
+    dag_id,
+    state,
+    error,
+    seconds: run.started_at === null ? null : seconds(run as Timed),
+    stages,
+    left_out: leftOut(tasks),
+  };
+}
+
+/** A sentence about each source that the task `ingest` of a run could not read. */
+export function leftOut(tasks: RunSnapshot["tasks"]): string[] {
+  const ingested = tasks.find(({ task_id }) => task_id === "ingest");
+  return ((ingested?.output as Partial<IngestOutput> | null | undefined)?.failed ?? []).map(({ error }) =>
+    error
+  );
+}
+
+type Timed = Pick<AttemptRecord, "ended_at"> & { started_at: string };
+
+function seconds({ started_at, ended_at }: Timed): number | null {
+  return ended_at === null ? null : (Date.parse(ended_at) - Date.parse(started_at)) / 1_000;
+}
+
+/** The summary as a table for a person. Colours go where the stream takes them and NO_COLOR is not set. */
+export function summaryTable({ run_id, state, error, seconds, stages, left_out }: RunSummary): string {
+  const head = ["stage", "state", "rows in", "rows out", "quarantined", "time"];
+  const body = stages.map((s) => [
+    s.stage,
+    s.state,
+    count(s.rows_in),
+    s.progress === null ? count(s.rows_out) : `${s.progress.done} of ${s.progress.total ?? "?"}`,
+    count(s.quarantined),
+    s.seconds === null ? "" : `${s.seconds.toFixed(2)} s`,
+  ]);
+  const colour = (name: string) => name === "success" ? "green" : name === "failed" ? "red" : "gray";
+  const total = seconds === null ? "" : ` in ${seconds.toFixed(2)} s`;
+  const skipped = state === "success" && error !== null;
+  const outcome = skipped ? `skipped (${error})` : state;
+  const [title = "", ...lines] = table(head, body, 2);
+  return [
+    styleText("bold", title),
+    ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
+    styleText(["bold", skipped ? "gray" : colour(state)], `run ${run_id}: ${outcome}${total}`),
+    ...left_out.map((error) => styleText("red", `Left out: ${error}`)),
+  ].join("\n");
+}

@@ -1,0 +1,12 @@
+import { evaluate, type EvaluateSettings } from "./evaluate.ts";
+import { intents } from "./intents.ts";
+import { nightly, type NightlySettings } from "./nightly.ts";
+import { reembed, type ReembedSettings } from "./reembed.ts";
+
+/** What all dags together are set to. */
+type DagSettings = NightlySettings & ReembedSettings & EvaluateSettings;
+
+/** Every dag that Parley runs. */
+export function defineDags(settings: DagSettings) {
+  return [nightly(settings), intents(), reembed(settings), evaluate(settings)];
+}
