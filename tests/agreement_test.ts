@@ -25,7 +25,14 @@ interface Told {
 async function byApi({ config }: Flow) {
   const { value: stores, close } = await openServing(config);
   try {
-    const app = await createApp({ stores, clock: systemClock, version: "test", keys: [], log: null });
+    const app = await createApp({
+      stores,
+      clock: systemClock,
+      version: "test",
+      keys: [],
+      answer_ms: 30_000,
+      log: null,
+    });
     const { open } = await (await app.request("/pipeline/anomalies")).json();
     const { stores: states } = await (await app.request("/readyz")).json();
     const samples = await (await app.request("/metrics")).text();

@@ -316,7 +316,14 @@ Deno.test("what ended, was dismissed or was converted on is not shown, and an un
     const { analytics, vectors, graph, documents } = flow.services;
     const cache = await openCache(flow.config.cache);
     const stores = { analytics, vectors, graph, documents, cache, runs: flow.runs };
-    const app = await createApp({ stores, clock: systemClock, version: "test", keys: [], log: null });
+    const app = await createApp({
+      stores,
+      clock: systemClock,
+      version: "test",
+      keys: [],
+      answer_ms: 30_000,
+      log: null,
+    });
     const ids = async (user_id: string) => {
       const answer = await (await app.request(`/recommendations/${user_id}?k=10`)).json();
       return {

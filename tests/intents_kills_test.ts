@@ -4,8 +4,8 @@ import { disturbedRun } from "./fixtures/kills.ts";
 import { answersOf, itemsOf } from "./fixtures/reembed.ts";
 import { random } from "./fixtures/rows.ts";
 
-/** 6 keep the test short; PARLEY_TEST_KILLS is for the long form. */
-const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 6);
+/** `deno task test:long` sets PARLEY_TEST_KILLS for more. */
+const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 2);
 const SEED = 20261123;
 const EMBEDDINGS = { PARLEY_EMBEDDINGS: "test:384" };
 const env = { PARLEY_INTENTS: `${ROOT}sample/intents.json` };

@@ -3,9 +3,9 @@ import { digests, type Flow, nightlyRun, withFlow, writeRows } from "./fixtures/
 import { killAfter, pipeline } from "./fixtures/kills.ts";
 import { random } from "./fixtures/rows.ts";
 
-/** Kills in all. 20 keep the test short; PARLEY_TEST_KILLS=200 is the long form. */
-const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 20);
-const KILLS_A_ROUND = 5;
+/** Kills in all. `deno task test:long` sets PARLEY_TEST_KILLS for more. */
+const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 6);
+const KILLS_A_ROUND = 3;
 const SEED = 20261122;
 
 /** What comes in on one day: new messages, some of the day before changed, and engagement. */

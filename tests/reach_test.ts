@@ -25,6 +25,7 @@ async function withSite(
       clock: systemClock,
       version: "1.2.3",
       keys: [],
+      answer_ms: 30_000,
       log: null,
       dashboard,
     });

@@ -4,8 +4,8 @@ import { disturbedRun } from "./fixtures/kills.ts";
 import { answersOf, itemsOf, reembedRun, unmixed, vectorDigest, whileAsking } from "./fixtures/reembed.ts";
 import { random } from "./fixtures/rows.ts";
 
-/** Kills each way. 4 keep the test short; PARLEY_TEST_KILLS is for the long form. */
-const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 4);
+/** Kills each way. `deno task test:long` sets PARLEY_TEST_KILLS for more. */
+const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 2);
 const SEED = 20261122;
 const [SMALL, LARGE] = ["test:384", "test:1024"];
 const EMBEDDINGS = { PARLEY_EMBEDDINGS: SMALL };

@@ -4,7 +4,7 @@ import { Recommender } from "../../../lib/recommend/recommender.ts";
 import { MemoryCache } from "../../../lib/stores/cache/memory/memory_cache.ts";
 import { assertOneComputes, claimsLapse } from "../../fixtures/stampede.ts";
 import { event } from "./samples.ts";
-import { fails, faulty, hangs, NOW, openWorld, SOON, type World } from "./world.ts";
+import { ANSWER_MS, fails, faulty, hangs, NOW, openWorld, SOON, type World } from "./world.ts";
 
 /** No campaign of the answer ends soon. */
 const QUESTION = { user_id: "ann", k: 1 };
@@ -16,7 +16,7 @@ async function withStuck(
 ): Promise<void> {
   const world = await openWorld();
   const clock = new ManualClock(NOW);
-  const recommender = new Recommender({ stores: world.stores, clock });
+  const recommender = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS });
   try {
     if (first === "answered") {
       await recommender.serve(QUESTION);
@@ -32,7 +32,7 @@ async function withStuck(
       },
     });
     const stores = { ...world.stores, analytics };
-    const pending = new Recommender({ stores, clock, answer_ms: 2_000 }).serve(QUESTION);
+    const pending = new Recommender({ stores, clock, answer_ms: ANSWER_MS }).serve(QUESTION);
     await promise;
     await body(recommender, world);
     await pending;
@@ -88,7 +88,7 @@ Deno.test("AnswerCache serves no whole answer half a minute after it was fresh, 
   ) {
     const user_id = `of a ${how} answer`;
     const taken = { ...world.stores, graph };
-    const first = new Recommender({ stores: taken, clock, random: () => 0 });
+    const first = new Recommender({ stores: taken, clock, random: () => 0, answer_ms: ANSWER_MS });
     const fresh_ms = how === "whole" ? 60_000 : 1_000;
     for (const [i, age_ms] of [fresh_ms - 1, fresh_ms + 29_999, fresh_ms + 30_000].entries()) {
       const question = { user_id: `${user_id} ${i}`, k: 1 };
@@ -96,7 +96,12 @@ Deno.test("AnswerCache serves no whole answer half a minute after it was fresh, 
       clock.advance(age_ms);
       // The other process holds the lock, so that this one serves what is stale if it may.
       const cache = { ...bound(world.stores.cache), tryLock: () => Promise.resolve(false) };
-      const { cache: how } = await new Recommender({ stores: { ...taken, cache }, clock }).serve(question);
+      const { cache: how } = await new Recommender({
+        stores: { ...taken, cache },
+        clock,
+        answer_ms: ANSWER_MS,
+      })
+        .serve(question);
       assert.equal(how, served[i], `${user_id} after ${age_ms} ms`);
     }
   }
@@ -116,7 +121,12 @@ Deno.test("AnswerCache holds no answer beyond its first campaign's end, however 
     },
   };
   const stores = { ...world.stores, cache };
-  const recommender = new Recommender({ stores, clock: new ManualClock(NOW), random: () => 0 });
+  const recommender = new Recommender({
+    stores,
+    clock: new ManualClock(NOW),
+    random: () => 0,
+    answer_ms: ANSWER_MS,
+  });
   await recommender.serve({ user_id: "ann", k: 9 });
   assert.deepEqual(entries, [`${Date.parse(SOON)} ${Date.parse(SOON)}`]);
   await world.close();
@@ -139,7 +149,9 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
       tryLock: fault,
     };
     const stores = { ...world.stores, cache: faulty };
-    const served = await new Recommender({ stores, clock: new ManualClock(NOW) }).serve(QUESTION);
+    const served = await new Recommender({ stores, clock: new ManualClock(NOW), answer_ms: ANSWER_MS }).serve(
+      QUESTION,
+    );
     assert.deepEqual(JSON.parse(served.body).degraded, []);
     assert.deepEqual([...served.failures.keys()], ["cache"]);
     await world.close();

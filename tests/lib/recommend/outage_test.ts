@@ -9,7 +9,7 @@ import {
   type ServedAnswer,
 } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
-import { emptyWorld, fails, hangs, HIDDEN, NOW, openWorld, SOON, type World } from "./world.ts";
+import { ANSWER_MS, emptyWorld, fails, hangs, HIDDEN, NOW, openWorld, SOON, type World } from "./world.ts";
 
 type Fault = () => Promise<never>;
 
@@ -37,7 +37,7 @@ function scene(name: string, body: (scene: Scene) => Promise<void>, open = openW
     });
     const stores = { ...world.stores, analytics };
     try {
-      const recommender = new Recommender({ stores, clock });
+      const recommender = new Recommender({ stores, clock, answer_ms: ANSWER_MS });
       await body({ world, clock, stores, recommender, break: (fault, method) => broken = { fault, method } });
     } finally {
       await world.close();
@@ -70,7 +70,7 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
     const before = await scene.recommender.serve(ANN);
     scene.break(fault);
     const { stores, clock } = scene;
-    const during = await new Recommender({ stores, clock }).serve(ANN);
+    const during = await new Recommender({ stores, clock, answer_ms: ANSWER_MS }).serve(ANN);
     assert.deepEqual([during.cache, idsOf(during)], ["stale", idsOf(before)]);
   });
 
@@ -104,7 +104,7 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
 scene("keeps what else a cached answer lacks", async (scene) => {
   const { stores, clock } = scene;
   const graph = { engagedBy: fails, engagedIn: fails, intentsOf: fails, targeting: fails };
-  await new Recommender({ stores: { ...stores, graph }, clock }).serve(ANN);
+  await new Recommender({ stores: { ...stores, graph }, clock, answer_ms: ANSWER_MS }).serve(ANN);
   scene.break(fails);
   assert.deepEqual((await scene.recommender.serve(ANN)).degraded, ["graph", "analytics"]);
 });

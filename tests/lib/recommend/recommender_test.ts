@@ -4,7 +4,7 @@ import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
 import { type Answer, SOURCES } from "../../../lib/recommend/answer.ts";
 import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
-import { emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
+import { ANSWER_MS, emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
 import { LATEST } from "../../fixtures/rows.ts";
 import { claimsLapse } from "../../fixtures/stampede.ts";
 import { told } from "../../fixtures/told.ts";
@@ -25,7 +25,11 @@ function scene(name: string, body: (scene: Scene) => Promise<void>, open = openW
         world,
         clock,
         async ask(user_id, options = {}) {
-          const recommender = new Recommender({ stores: { ...world.stores, ...options.stores }, clock });
+          const recommender = new Recommender({
+            stores: { ...world.stores, ...options.stores },
+            clock,
+            answer_ms: ANSWER_MS,
+          });
           return JSON.parse((await recommender.serve({ user_id, k: options.k ?? 10 })).body);
         },
       });
@@ -237,7 +241,12 @@ scene(
       });
       const said: string[] = [];
       const stores = { ...world.stores, analytics };
-      const recommender = new Recommender({ stores, clock, warn: (line) => said.push(line) });
+      const recommender = new Recommender({
+        stores,
+        clock,
+        warn: (line) => said.push(line),
+        answer_ms: ANSWER_MS,
+      });
       const { answer } = await recommender.explain({ user_id: "fay", k: 10 });
       assert.deepEqual([answer.strategy, answer.led_by, answer.degraded], ["personal", "popularity", []]);
       assert.equal(said.length, lines);
@@ -298,7 +307,7 @@ scene("reaches past popular campaigns that may not be shown", async ({ world, as
 }, emptyWorld);
 
 scene("answers the same question from the cache", async ({ world, clock }) => {
-  const recommender = new Recommender({ stores: world.stores, clock });
+  const recommender = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS });
   const miss = await recommender.serve({ user_id: "ann", k: 3 });
   clock.advance(1);
   const hit = await recommender.serve({ user_id: "ann", k: 3 });
@@ -315,7 +324,7 @@ scene(
   async ({ world, clock }) => {
     const calls: string[] = [];
     const stores = told(world.stores, (store, method) => calls.push(`${store}.${method}`) > 0);
-    await new Recommender({ stores, clock }).serve({ user_id: "dan", k: 3 });
+    await new Recommender({ stores, clock, answer_ms: ANSWER_MS }).serve({ user_id: "dan", k: 3 });
     const order = [
       "cache.get",
       "vectors.search",
@@ -331,7 +340,7 @@ scene(
 );
 
 scene("sees a dismissal in the next answer", async ({ world, clock }) => {
-  const recommender = new Recommender({ stores: world.stores, clock });
+  const recommender = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS });
   await recommender.serve({ user_id: "ann", k: 10 });
   await world.add([event("ann", "dismissal", "g1")]);
   const next = await recommender.serve({ user_id: "ann", k: 10 });
@@ -347,7 +356,12 @@ scene("shows what was chosen again once it may be, from that moment on", async (
   });
   await world.add(["g1", "g3"].map((id) => event("ann", "conversion", id)));
   // The conversions are eight and a half days old.
-  const recommender = new Recommender({ stores: world.stores, clock, repurchase_days: 8.5 + 20 / 86_400 });
+  const recommender = new Recommender({
+    stores: world.stores,
+    clock,
+    repurchase_days: 8.5 + 20 / 86_400,
+    answer_ms: ANSWER_MS,
+  });
   const shown = async () => {
     const { body, cache } = await recommender.serve({ user_id: "ann", k: 10 });
     return [cache, ...ids(JSON.parse(body)).filter((id) => ["g1", "g2", "g3"].includes(id))];
@@ -358,7 +372,7 @@ scene("shows what was chosen again once it may be, from that moment on", async (
   await claimsLapse();
   clock.advance(1);
   assert.deepEqual(await shown(), ["miss", "g1"]);
-  const never = new Recommender({ stores: world.stores, clock });
+  const never = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS });
   const { answer, provenance } = await never.explain({ user_id: "ann", k: 10 });
   assert.ok(!ids(answer).includes("g1"));
   assert.deepEqual(provenance?.suppressed, [
@@ -369,7 +383,7 @@ scene("shows what was chosen again once it may be, from that moment on", async (
 });
 
 scene("answers from a newly published version within 250 ms", async ({ world, clock }) => {
-  const recommender = new Recommender({ stores: world.stores, clock });
+  const recommender = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS });
   await recommender.serve({ user_id: "ann", k: 10 });
   await world.publish(2);
   clock.advance(250);
@@ -393,7 +407,10 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
 
   scene(`goes on without a cache that ${how}`, async ({ world, clock }) => {
     const stores = { ...world.stores, cache: faulty(world.stores.cache, fault) };
-    const served = await new Recommender({ stores, clock }).serve({ user_id: "ann", k: 10 });
+    const served = await new Recommender({ stores, clock, answer_ms: ANSWER_MS }).serve({
+      user_id: "ann",
+      k: 10,
+    });
     assert.equal(served.cache, "bypass");
     assert.deepEqual(JSON.parse(served.body).degraded, []);
     assert.deepEqual([...served.failures.keys()], ["cache"]);
@@ -426,7 +443,7 @@ scene("says of a cached answer, too, what it was made without", async ({ world, 
     tryLock: () => Promise.resolve(true),
   };
   const stores = { ...world.stores, cache, graph: faulty(world.stores.graph, fails) };
-  const recommender = new Recommender({ stores, clock });
+  const recommender = new Recommender({ stores, clock, answer_ms: ANSWER_MS });
   for (const how of ["miss", "hit"]) {
     const { cache, degraded } = await recommender.serve({ user_id: "ann", k: 10 });
     assert.deepEqual([cache, degraded], [how, ["graph"]]);
@@ -448,7 +465,7 @@ scene(
     };
     const ask = async (stores: Partial<RecommenderStores>, k: number) => {
       const all = { ...world.stores, cache: watched, ...stores };
-      await new Recommender({ stores: all, clock }).serve({ user_id: "ann", k });
+      await new Recommender({ stores: all, clock, answer_ms: ANSWER_MS }).serve({ user_id: "ann", k });
     };
     await ask({ graph: faulty(graph, fails) }, 1);
     await ask({}, 2);
@@ -473,7 +490,11 @@ scene("gives the campaigns that were popular last where the published version is
     },
   });
   try {
-    const recommender = new Recommender({ stores: { ...world.stores, analytics }, clock });
+    const recommender = new Recommender({
+      stores: { ...world.stores, analytics },
+      clock,
+      answer_ms: ANSWER_MS,
+    });
     const ask = async (user_id: string): Promise<Answer> =>
       JSON.parse((await recommender.serve({ user_id, k: 3 })).body);
     const { items } = await ask("nobody");
@@ -506,7 +527,7 @@ scene("computes once what many ask at the same time", async ({ world, clock }) =
       };
     },
   });
-  const recommender = new Recommender({ stores: { ...world.stores, vectors }, clock });
+  const recommender = new Recommender({ stores: { ...world.stores, vectors }, clock, answer_ms: ANSWER_MS });
   const question = { user_id: "ann", k: 10 };
   await recommender.serve(question);
   const once = asked;
@@ -561,7 +582,11 @@ scene("goes on without vectors where the published row names no model", async ({
 Deno.test("Recommender.explain() gives the answer that serve() gives, computed now, with what led to it", async () => {
   const world = await openWorld();
   try {
-    const recommender = new Recommender({ stores: world.stores, clock: new ManualClock(NOW) });
+    const recommender = new Recommender({
+      stores: world.stores,
+      clock: new ManualClock(NOW),
+      answer_ms: ANSWER_MS,
+    });
     for (const user_id of ["ann", "bob", "nobody"] as const) {
       const served = await recommender.serve({ user_id, k: 5 });
       const { answer, provenance, steps, failures } = await recommender.explain({ user_id, k: 5 });
@@ -597,13 +622,21 @@ Deno.test("Recommender.explain() names what failed, and has no provenance withou
   const world = await openWorld();
   try {
     const graph = faulty(world.stores.graph, fails);
-    const half = new Recommender({ stores: { ...world.stores, graph }, clock: new ManualClock(NOW) });
+    const half = new Recommender({
+      stores: { ...world.stores, graph },
+      clock: new ManualClock(NOW),
+      answer_ms: ANSWER_MS,
+    });
     const { answer, provenance, failures } = await half.explain({ user_id: "ann", k: 5 });
     assert.deepEqual(answer.degraded, ["graph"]);
     assert.ok(failures.get("graph") instanceof Error);
     assert.deepEqual([provenance?.campaigns.length, provenance?.neighbours.length], [11, 0]);
     const analytics = faulty(world.stores.analytics, fails);
-    const none = new Recommender({ stores: { ...world.stores, analytics }, clock: new ManualClock(NOW) });
+    const none = new Recommender({
+      stores: { ...world.stores, analytics },
+      clock: new ManualClock(NOW),
+      answer_ms: ANSWER_MS,
+    });
     const nothing = await none.explain({ user_id: "ann", k: 5 });
     assert.deepEqual([nothing.answer.degraded, nothing.provenance], [["analytics"], null]);
   } finally {
@@ -626,7 +659,11 @@ Deno.test("Recommender.serve() takes nothing from memory or cache once a reset h
         return typeof value === "function" ? value.bind(analytics) : value;
       },
     });
-    const recommender = new Recommender({ stores: { ...before.stores, analytics: replaced }, clock });
+    const recommender = new Recommender({
+      stores: { ...before.stores, analytics: replaced },
+      clock,
+      answer_ms: ANSWER_MS,
+    });
     const ask = async (user_id: string): Promise<Answer> =>
       JSON.parse((await recommender.serve({ user_id, k: 10 })).body);
     assert.ok(ids(await ask("nobody-known")).includes("g1"));

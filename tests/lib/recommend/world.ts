@@ -12,6 +12,9 @@ import { saveWording } from "../../../tasks/steps/wording.ts";
 import { LATEST } from "../../fixtures/rows.ts";
 
 /** When the tests' clock stands. */
+/** Longer than by default: on a busy machine, too, what does not hang answers in its time. */
+export const ANSWER_MS = 2_000;
+
 export const NOW = Date.parse("2025-03-10T00:00:00.000Z");
 export const SOON = "2025-03-10T00:00:30.000Z";
 

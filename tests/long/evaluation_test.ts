@@ -1,0 +1,47 @@
+/** How good answers are on real data, which are not part of the repository: what docs/benchmarks.md has, as bounds. */
+import assert from "node:assert/strict";
+import type { EvaluationReport } from "../../lib/evaluate/evaluate.ts";
+import { ROOT } from "../fixtures/flow.ts";
+
+const DATA = `${ROOT}../shared/data`;
+
+/** The report of `evaluate` with these arguments, in a folder of its own. */
+async function evaluate(args: readonly string[]): Promise<EvaluationReport> {
+  const folder = await Deno.makeTempDir({ prefix: "parley-evaluation-" });
+  try {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-check", "--allow-all", `${ROOT}main.ts`, "evaluate", ...args, "--json"],
+      env: { PARLEY_DATA: folder, NO_COLOR: "1" },
+      stdin: "null",
+    }).output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    return JSON.parse(new TextDecoder().decode(stdout));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Prints a measure of each method and returns it by name. */
+function measured({ methods }: EvaluationReport, metric: "ndcg_10" | "recall_10"): Record<string, number> {
+  const means = Object.fromEntries(methods.map(({ method, metrics }) => [method, metrics[metric].mean]));
+  console.log(metric, means);
+  return means;
+}
+
+Deno.test("on dialogues of new users, 2.5 times as many liked films are among the ten as among the popular ones", async () => {
+  const folder = `${DATA}/redial_dev`;
+  const sources = ["messages", "campaigns", "events"].flatMap((
+    kind,
+  ) => [`--${kind}`, `${folder}/${kind}.jsonl`]);
+  const report = await evaluate([...sources, "--split", "conversations"]);
+  const recall = measured(report, "recall_10");
+  assert.ok(recall.parley! >= 2.5 * recall.popularity!, `${recall.parley} and ${recall.popularity}`);
+});
+
+Deno.test("on ratings alone, answers are within 3 % of EASE in closed form", async () => {
+  const folder = `${DATA}/ml_latest_small`;
+  const sources = ["campaigns", "events"].flatMap((kind) => [`--${kind}`, `${folder}/${kind}.jsonl`]);
+  const report = await evaluate([...sources, "--split", "rows", "--folds", "2"]);
+  const ndcg = measured(report, "ndcg_10");
+  assert.ok(ndcg.parley! >= 0.97 * ndcg.EASE!, `${ndcg.parley} and ${ndcg.EASE}`);
+});
