@@ -2,7 +2,7 @@ import type { Hono } from "../../deps.ts";
 import { ManualClock } from "../../lib/core/clock.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { LogEntry } from "../../routes/http/endpoint.ts";
-import { NOW, openWorld, type World } from "../lib/recommend/world.ts";
+import { ANSWER_MS, NOW, openWorld, type World } from "../lib/recommend/world.ts";
 
 export interface Opened {
   readonly app: Hono;
@@ -27,6 +27,7 @@ export function appTest(
         clock,
         version: "1.2.3",
         keys: [],
+        answer_ms: ANSWER_MS,
         log: (entry) => log.push(entry),
         ...options.options?.(world),
       });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { appTest } from "./app.ts";
 import { campaign } from "../lib/recommend/samples.ts";
-import { ANSWER_MS, emptyWorld, fails, faulty } from "../lib/recommend/world.ts";
+import { emptyWorld, fails, faulty } from "../lib/recommend/world.ts";
 
 const PATH = "/recommendations/ann";
 
@@ -145,12 +145,7 @@ appTest("GET /recommendations/:user_id answers with a store down, says so and lo
   assert.equal(response.status, 200);
   assert.deepEqual((await response.json()).degraded, ["graph"]);
   assert.match(options.log[0]?.degraded?.graph ?? "", /^Error at /);
-}, {
-  options: ({ stores }) => ({
-    answer_ms: ANSWER_MS,
-    stores: { ...stores, graph: faulty(stores.graph, fails) },
-  }),
-});
+}, { options: ({ stores }) => ({ stores: { ...stores, graph: faulty(stores.graph, fails) } }) });
 
 appTest("the log tells of no store where an answer lacks nothing", async ({ app, log }) => {
   for (const cache of ["miss", "hit"]) {
