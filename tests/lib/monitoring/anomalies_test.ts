@@ -98,6 +98,15 @@ Deno.test("detectAnomalies() puts what is critical first, and is JSON as it is",
   assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
 });
 
+Deno.test("detectAnomalies() gives what is over with the newest first, whatever it is about", async () => {
+  const ofGraph = (n: number) => finding(n, "edges_shrunk", { kind: "store", store: "graph" });
+  const { open, past } = await look(storeOf([[ofStore(0)], [ofStage(1)], [ofGraph(2)], []]));
+  assert.deepEqual(open, []);
+  assert.deepEqual(past.map(({ code }) => code), ["edges_shrunk", "rows_unusual", "events_shrunk"]);
+  const turned = await look(storeOf([[ofGraph(0)], [ofStore(1)], [ofStage(2)], []]));
+  assert.deepEqual(turned.past.map(({ code }) => code), ["rows_unusual", "events_shrunk", "edges_shrunk"]);
+});
+
 Deno.test("detectAnomalies() tells what is over of engagement, as far back as it was asked", async () => {
   const { days } = cleanWorld(5, 40);
   const fallen = days.with(30, { ...days[30]!, impressions: 0, clicks: 0, conversions: 0 });

@@ -69,6 +69,8 @@ Deno.test("CampaignNames forgives one letter in a longer word, and none in a sho
   }
   assert.deepEqual(named("is gladiater any good"), ["gladiator"]);
   assert.deepEqual(named("is gladeater any good"), []);
+  assert.deepEqual(named("is gladaitor any good"), ["gladiator"], "two neighbours exchanged");
+  assert.deepEqual(named("is gladaztor any good"), [], "one missing and another added next to it");
   assert.deepEqual(named("the moors in autumn"), [], "a short single word must be right");
   assert.deepEqual(named("the log walk"), [], "words of four letters must be right");
 });
