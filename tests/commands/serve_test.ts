@@ -36,7 +36,8 @@ Deno.test("a first Ctrl-C lets serve wait for a request in progress, and a secon
     const at = performance.now();
     child.kill("SIGINT");
     assert.equal((await child.status).code, 130, await errors);
-    assert.ok(performance.now() - at < 1_000, "it waits for nothing more");
+    // The request would have ten seconds.
+    assert.ok(performance.now() - at < 5_000, "it waits for nothing more");
     request.close();
     await Promise.all([rest(), others]);
   }));

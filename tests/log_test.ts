@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 
-const LOG = JSON.stringify(new URL("../../../lib/telemetry/log.ts", import.meta.url));
-const EXIT = JSON.stringify(new URL("../../../commands/exit.ts", import.meta.url));
+const LOG = JSON.stringify(new URL("../lib/telemetry/log.ts", import.meta.url));
+const EXIT = JSON.stringify(new URL("../commands/exit.ts", import.meta.url));
 
 /** The messages that a process has left in the file that is its standard error. */
 async function logged(code: string): Promise<{ code: number; messages: string[] }> {
@@ -16,7 +16,7 @@ async function logged(code: string): Promise<{ code: number; messages: string[] 
        const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
        ${code}`,
     );
-    const config = new URL("../../../deno.json", import.meta.url).pathname;
+    const config = new URL("../deno.json", import.meta.url).pathname;
     const args = ["run", "--quiet", "--no-check", "--config", config, "--allow-all", `${folder}/main.ts`];
     const child = await new Deno.Command("bash", {
       args: ["-c", `exec "$@" 2>${folder}/log`, "bash", Deno.execPath(), ...args],
@@ -38,7 +38,7 @@ for (
       130,
       `shutdownSignal();
        Deno.kill(Deno.pid, "SIGINT");
-       await pause(700);
+       await pause(1_500);
        info("last");
        Deno.kill(Deno.pid, "SIGINT");
        await pause(60_000);`,
@@ -50,7 +50,7 @@ for (
 }
 
 Deno.test("a line of the log waits for others 100 ms at most, and a warning not at all", async () => {
-  const read = "(await Deno.stat(Deno.mainModule.slice(7).replace('main.ts', 'log'))).size";
+  const read = "Deno.statSync(Deno.mainModule.slice(7).replace('main.ts', 'log')).size";
   const { messages } = await logged(`
     const sizes: number[] = [];
     info("one"); sizes.push(${read});
