@@ -24,17 +24,14 @@ export function onAbort(signal: AbortSignal | undefined, act: () => void): () =>
 }
 
 /** Waits for so many milliseconds, or until the signal is aborted; not at all if it is already. Never rejects. */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
+export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal?.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stopListening = onAbort(signal, resolve);
+  await promise;
+  clearTimeout(timer);
+  stopListening();
 }
 
 /** Lets timers, signals and sockets have their turn, which costs microseconds; then heeds the caller's signal. */

@@ -1,4 +1,5 @@
-import { createHash, type z } from "../../deps.ts";
+import { sha256 } from "../core/hash.ts";
+import { type z } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { didYouMean } from "../suggest.ts";
@@ -229,7 +230,7 @@ function structureHash<Services>(dag: DagDefinition<Services>): string {
     tolerant: task.tolerant ?? false,
   }));
   tasks.sort((a, b) => a.id < b.id ? -1 : 1);
-  return createHash("sha256").update(canonicalJson({ id: dag.id, tasks })).digest("hex").slice(0, 12);
+  return sha256(canonicalJson({ id: dag.id, tasks })).slice(0, 12);
 }
 
 /** The error for a task that a dag does not have. */

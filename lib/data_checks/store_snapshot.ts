@@ -5,7 +5,7 @@ import type { TaskOutput } from "../stores/runs/port.ts";
 import type { Anomaly } from "../monitoring/anomaly.ts";
 import type { CheckedStores } from "./data_checks.ts";
 import { median } from "../monitoring/forecast.ts";
-import { percent } from "../monitoring/outliers.ts";
+import { percent } from "../core/text.ts";
 
 /** What the stores held when they were last checked, kept in the output of the check for the next one to compare with. */
 export interface StoreSnapshot {

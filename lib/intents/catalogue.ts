@@ -1,4 +1,5 @@
-import { createHash, z } from "../../deps.ts";
+import { sha256 } from "../core/hash.ts";
+import { z } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 
@@ -96,5 +97,5 @@ function duplicates(intents: readonly CatalogueIntent[]): string[] {
 function versionOf(intents: readonly CatalogueIntent[]): string {
   const said = intents.map(({ intent, examples }) => ({ intent, examples: [...examples].sort() }))
     .sort((a, b) => a.intent < b.intent ? -1 : 1);
-  return createHash("sha256").update(canonicalJson(said)).digest("hex").slice(0, 16);
+  return sha256(canonicalJson(said)).slice(0, 16);
 }

@@ -5,7 +5,7 @@ import type { VectorStore } from "../stores/vectors/port.ts";
 import { classify } from "./classifier.ts";
 import type { Classifier } from "./classifier_store.ts";
 import { yieldIfDue } from "../ml/matrix.ts";
-import { textHash } from "./train.ts";
+import { sha256 } from "../core/hash.ts";
 
 /** Messages that are read and written by one call; what a killed attempt classifies again at the most. */
 const PAGE = 500;
@@ -77,7 +77,7 @@ async function verdictsOf(
   for (const { message_id, message } of page) {
     await yieldIfDue(signal);
     const vector = rows.get(message_id);
-    if (vector === undefined || hashes.get(message_id) !== textHash(message)) continue;
+    if (vector === undefined || hashes.get(message_id) !== sha256(message)) continue;
     const { intent, score } = classify(classifier.fitted, vector, { top: 1 });
     found.push({ message_id, intent, score, classifier: classifier.key });
   }

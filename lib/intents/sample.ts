@@ -1,4 +1,4 @@
-import { createHash } from "../../deps.ts";
+import { sha256 } from "../core/hash.ts";
 import { paged } from "../core/batch.ts";
 import type { Message } from "../core/types.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
@@ -27,7 +27,7 @@ export async function sampleUnlabelled(
   for await (const { message_id, message } of paged<Message>(1_000, (row) => row.message_id, page)) {
     const text = message.trim();
     if (text.length > MAX_CHARACTERS || seen.has(text)) continue;
-    drawn.push({ hash: createHash("sha256").update(message_id).digest("hex"), message_id, text });
+    drawn.push({ hash: sha256(message_id), message_id, text });
     seen.add(text);
     if (drawn.length < 2 * options.size) continue;
     cut();

@@ -1,4 +1,4 @@
-import { createHash } from "../../deps.ts";
+import { sha256 } from "../core/hash.ts";
 import { ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { modelKey } from "../core/types.ts";
@@ -67,7 +67,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
 /** Readable, so that each stored classification says by which version, catalogue and model it came about. */
 function keyOf(catalogue: Catalogue, model: string, examples: readonly Example[]): string {
   const learnt = examples.map(({ intent, key }) => [intent, key]).sort();
-  const hash = createHash("sha256").update(canonicalJson(learnt)).digest("hex").slice(0, 16);
+  const hash = sha256(canonicalJson(learnt)).slice(0, 16);
   return `intents${CLASSIFIER_VERSION}:${catalogue.version}:${hash}:${model}`;
 }
 
@@ -82,7 +82,7 @@ async function ofCatalogue(
   for (let at = 0; at < texts.length; at += TEXTS_A_REPORT) {
     const some = texts.slice(at, at + TEXTS_A_REPORT);
     const vectors = await embedder.embed({ texts: some.map(({ text }) => text), ...signal && { signal } });
-    some.forEach(({ intent, text }, n) => found.push({ intent, key: textHash(text), vector: vectors[n]! }));
+    some.forEach(({ intent, text }, n) => found.push({ intent, key: sha256(text), vector: vectors[n]! }));
     onProgress(found.length, texts.length);
   }
   return found;
@@ -110,9 +110,4 @@ async function ofMessages(
     }
   }
   return found;
-}
-
-/** As the vectors' content hash. */
-export function textHash(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -3,7 +3,8 @@ import type { AnalyticsStore, EngagementDay } from "../stores/analytics/port.ts"
 import type { Anomaly } from "./anomaly.ts";
 import { findIncidents, type Incidents } from "./incidents.ts";
 import { forecastShare, median, MIN_HISTORY, type Observation, type ShareCount, WINDOW } from "./forecast.ts";
-import { findOutlier, percent } from "./outliers.ts";
+import { percent } from "../core/text.ts";
+import { findOutlier } from "./outliers.ts";
 
 /** Events that a day must lack, and the factor, to be worth a look. */
 const DROP = { min_difference: 20, factor: 1.5 };

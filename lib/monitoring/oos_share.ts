@@ -2,7 +2,7 @@ import { z } from "../../deps.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { findIncidents, type Incidents } from "./incidents.ts";
 import { forecastShare } from "./forecast.ts";
-import { percent } from "./outliers.ts";
+import { percent } from "../core/text.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
 
 /** The task whose output holds how many messages were classified, and how many of them were out of scope. */

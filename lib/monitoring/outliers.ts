@@ -39,10 +39,6 @@ function offBy(
   return { expected, usual: [usual.low, usual.high], up: value > expected };
 }
 
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
 export function seconds(ms: number): string {
   return ms < 120_000 ? `${(ms / 1_000).toFixed(1)} s` : `${(ms / 60_000).toFixed(1)} min`;
 }

@@ -2,7 +2,8 @@ import type { RunHistory, TaskHistory } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { forecastShare, median, WINDOW } from "./forecast.ts";
 import { stuckRunAnomalies } from "./stuck_runs.ts";
-import { findOutlier, percent, seconds } from "./outliers.ts";
+import { percent } from "../core/text.ts";
+import { findOutlier, seconds } from "./outliers.ts";
 import { ended, span, type WatchedDag } from "./run_history.ts";
 
 /** Rows that a count must be off by, and by which factor, to be worth a look. */

@@ -2,7 +2,8 @@ import type { ServingSpan } from "../core/types.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { findIncidents, type Incidents } from "./incidents.ts";
 import { forecastShare, median } from "./forecast.ts";
-import { findOutlier, percent } from "./outliers.ts";
+import { percent } from "../core/text.ts";
+import { findOutlier } from "./outliers.ts";
 
 /** Minutes of answers that are judged together: one alone is noise, and of a quiet API too few. */
 export const SPAN_MINUTES = 5;

@@ -1,3 +1,4 @@
+import { percent } from "../../lib/core/text.ts";
 import type { Catalogue } from "../../lib/intents/catalogue.ts";
 import { type Classifier, openClassifier } from "../../lib/intents/classifier_store.ts";
 import { type ClassifiedCounts, classifyMessages } from "../../lib/intents/messages.ts";
@@ -123,8 +124,4 @@ function report(
     fields: FIELDS.classifications,
     quality: { ...done },
   });
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }

@@ -1,4 +1,4 @@
-import { createHash } from "../../deps.ts";
+import { sha256 } from "../../lib/core/hash.ts";
 import type { Campaign, Message } from "../../lib/core/types.ts";
 import { derivedId } from "../../lib/schema/ids.ts";
 import type { Conversation, ProfileText } from "../../lib/recommend/conversations.ts";
@@ -12,13 +12,13 @@ export interface Item extends Omit<VectorRow, "vector"> {
 }
 
 export function messageItem({ message_id: id, user_id, role, timestamp, message: text }: Message): Item {
-  return { collection: "messages", id, user_id, role, timestamp, content_hash: textHash(text), text };
+  return { collection: "messages", id, user_id, role, timestamp, content_hash: sha256(text), text };
 }
 
 export function campaignItem({ campaign_id: id, title, description }: Campaign): Item {
   const text = description === null ? title : `${title}. ${description}`;
   const rest = { user_id: null, role: "user" as const, timestamp: null };
-  return { collection: "campaigns", id, ...rest, content_hash: textHash(text), text };
+  return { collection: "campaigns", id, ...rest, content_hash: sha256(text), text };
 }
 
 /** A vector row that is still one or several texts. */
@@ -32,20 +32,15 @@ export function profileTexts(user_id: string, profile: ProfileText | null): Text
   if (profile === null) return [];
   const { text, newest: timestamp } = profile;
   const rest = { id: user_id, user_id, role: "user", timestamp } as const;
-  return [{ collection: "profiles", ...rest, content_hash: textHash(text), texts: [text] }];
+  return [{ collection: "profiles", ...rest, content_hash: sha256(text), texts: [text] }];
 }
 
 /** A conversation is as much how it opened, which is what a query will be like, as all that was said in it. */
 export function conversationTexts({ id, user_id, end, opening, whole }: Conversation): TextRow {
   const texts = opening === "" || opening === whole ? [whole] : [opening, whole];
-  const content_hash = texts.length === 1 ? textHash(whole) : derivedId(["parley.texts.v1", ...texts]);
+  const content_hash = texts.length === 1 ? sha256(whole) : derivedId(["parley.texts.v1", ...texts]);
   const rest = { id, user_id, role: "user", timestamp: end } as const;
   return { collection: "conversations", ...rest, content_hash, texts };
-}
-
-/** The content hash of a row that is one text. */
-export function textHash(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }
 
 /** Equal for items that have the same vector. */

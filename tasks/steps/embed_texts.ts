@@ -2,7 +2,8 @@ import type { WriteCounts } from "../../lib/core/types.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
 import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { NO_WRITES } from "./artifact_rows.ts";
-import { keyOf, liveVectors, purposeOf, textHash, type TextRow } from "./embed_items.ts";
+import { keyOf, liveVectors, purposeOf, type TextRow } from "./embed_items.ts";
+import { sha256 } from "../../lib/core/hash.ts";
 
 /** What vectors are made with and written to. Both are of one model. */
 export interface VectorWriter {
@@ -30,7 +31,7 @@ export async function embedTexts(
 ): Promise<TextCounts & { readonly counts: Record<"profiles" | "conversations", WriteCounts> }> {
   const vectors = await liveVectors(store, rows, signal);
   const missing = rows.filter((row) => !vectors.has(keyOf(row)));
-  const texts = new Map(missing.flatMap((row) => row.texts.map((text) => [textHash(text), text] as const)));
+  const texts = new Map(missing.flatMap((row) => row.texts.map((text) => [sha256(text), text] as const)));
   const known = await store.byHash({ collection: "messages", hashes: [...texts.keys()], signal });
   const fresh = [...texts].filter(([hash]) => !known.has(hash));
   let long = 0;
@@ -44,7 +45,7 @@ export async function embedTexts(
   for (const row of missing) {
     vectors.set(
       keyOf(row),
-      direction(row.texts.map((text) => known.get(textHash(text))!)),
+      direction(row.texts.map((text) => known.get(sha256(text))!)),
     );
   }
   const counts = { profiles: NO_WRITES, conversations: NO_WRITES };

@@ -1,3 +1,4 @@
+import { percent } from "../../lib/core/text.ts";
 import { Buffer, hash } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { tryParseJson } from "../../lib/core/json.ts";
@@ -216,8 +217,4 @@ function growth(before: RowCounter, after: RowCounter): Record<string, number> {
     quarantined: after.quarantined - before.quarantined,
     duplicates: after.duplicates - before.duplicates,
   };
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toFixed(1))} %`;
 }

@@ -4,7 +4,7 @@ import type { Embedder, EmbedOptions } from "../../lib/embed/port.ts";
 import type { Artifact, Campaign, Message } from "../../lib/core/types.ts";
 import type { Services } from "../../tasks/services.ts";
 import { embed, type EmbedOutput } from "../../tasks/steps/embed.ts";
-import { textHash } from "../../tasks/steps/embed_items.ts";
+import { sha256 } from "../../lib/core/hash.ts";
 import { contextOf, type Reported, withInputStores } from "../fixtures/context.ts";
 import { campaign, message } from "../fixtures/rows.ts";
 
@@ -96,7 +96,7 @@ Deno.test("embed() counts as reused what has its vector in the store", () =>
   withWorld(async ({ services, embedder, run }) => {
     const [old, ...fresh] = saying("stored before", "new", "newer");
     const [vector] = await embedder.embed({ texts: [old!.message] });
-    const content_hash = textHash(old!.message);
+    const content_hash = sha256(old!.message);
     const store = await services.vectors.forModel({ model: embedder.model });
     await store.upsert({
       collection: "messages",

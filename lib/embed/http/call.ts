@@ -1,5 +1,5 @@
 import { bulkhead, type BulkheadPolicy } from "../../../deps.ts";
-import { abortable, onAbort } from "../../core/abort.ts";
+import { abortable, onAbort, sleep } from "../../core/abort.ts";
 import { backoff, retryAfter } from "../../core/backoff.ts";
 import { type ErrorCode, ParleyError } from "../../core/errors.ts";
 import { authorization, type OriginKey, withholds } from "../../core/origin_key.ts";
@@ -72,6 +72,7 @@ export class Caller {
         const wait_ms = waitOf(error, tries);
         if (wait_ms === null) throw error;
         await sleep(wait_ms, options.signal);
+        options.signal?.throwIfAborted();
       }
     }
   }
@@ -196,14 +197,4 @@ function waitOf(error: unknown, tries: number): number | null {
   const asked_ms = retryAfter(error, Date.now());
   if (asked_ms === null) return backoff({ tries, ...BACKOFF, random: Math.random });
   return asked_ms > LONGEST_WAIT_MS ? null : asked_ms;
-}
-
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stopListening = onAbort(signal, () => reject(signal?.reason));
-  return promise.finally(() => {
-    clearTimeout(timer);
-    stopListening();
-  });
 }

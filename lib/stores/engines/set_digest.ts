@@ -1,4 +1,4 @@
-import { createHash } from "../../../deps.ts";
+import { sha256 } from "../../core/hash.ts";
 import { canonicalJson } from "../../core/json.ts";
 import type { Json } from "../../core/types.ts";
 
@@ -12,7 +12,7 @@ export class SetDigest {
 
   /** Adds a row. Floating-point vectors are given as hex of their bytes. */
   add(row: Json): void {
-    const hash = createHash("sha256").update(canonicalJson(row)).digest("hex");
+    const hash = sha256(canonicalJson(row));
     this.sum = (this.sum + BigInt(`0x${hash}`)) & ((1n << 256n) - 1n);
   }
 

@@ -5,7 +5,8 @@ import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { Services } from "../../services.ts";
 import { readTexts, USERS } from "../conversations.ts";
-import { keyOf, liveVectors, textHash } from "../embed_items.ts";
+import { keyOf, liveVectors } from "../embed_items.ts";
+import { sha256 } from "../../../lib/core/hash.ts";
 import { corpus, speakers } from "./corpus.ts";
 
 export type ReembedParams = {
@@ -100,7 +101,7 @@ async function* textPages(context: TaskContext<Services>, store: VectorStore): A
     const { items } = await readTexts(context, user_ids);
     const vectors = await liveVectors(store, items, signal);
     // The vector of a message with the same text will do.
-    const key = (text: string) => keyOf({ collection: "messages", content_hash: textHash(text) });
+    const key = (text: string) => keyOf({ collection: "messages", content_hash: sha256(text) });
     const texts = items.flatMap((item) => {
       const live = vectors.has(keyOf(item));
       return item.texts.map((text) => [key(text), { text, live }] as const);

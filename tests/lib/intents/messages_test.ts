@@ -5,7 +5,8 @@ import { type Catalogue, parseCatalogue } from "../../../lib/intents/catalogue.t
 import { classify } from "../../../lib/intents/classifier.ts";
 import { type Classifier, openClassifier } from "../../../lib/intents/classifier_store.ts";
 import { type ClassifiedCounts, classifyMessages } from "../../../lib/intents/messages.ts";
-import { textHash, train } from "../../../lib/intents/train.ts";
+import { train } from "../../../lib/intents/train.ts";
+import { sha256 } from "../../../lib/core/hash.ts";
 import { SqliteDocuments } from "../../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import type { VectorStore, VectorStores } from "../../../lib/stores/vectors/port.ts";
 import { SqliteVectorStores } from "../../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
@@ -46,7 +47,7 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
         user_id,
         role,
         timestamp,
-        content_hash: textHash(said),
+        content_hash: sha256(said),
         vector: made[n]!,
       })),
     });
