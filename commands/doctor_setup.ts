@@ -8,7 +8,7 @@ import { schedulerAnomalies } from "../lib/monitoring/schedule_anomalies.ts";
 import { inboxFiles } from "../lib/sources/inbox.ts";
 import type { SourceRecord } from "../lib/stores/analytics/port.ts";
 import { filesOf } from "../lib/stores/open.ts";
-import type { RunStore } from "../lib/stores/runs/port.ts";
+import type { ScheduleStore } from "../lib/stores/runs/port.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { findingOf, type IdentifiedFinding } from "./known_problems.ts";
 import { allDags } from "./engine.ts";
@@ -74,7 +74,7 @@ export async function checkFiles(config: Config): Promise<Finding[]> {
 /** Whether a scheduler lives, as the overview judges it, and what to do if none does. Without a schedule none is needed. */
 export async function checkScheduler(
   config: Config,
-  runs: Pick<RunStore, "leader">,
+  runs: Pick<ScheduleStore, "leader">,
 ): Promise<{ report: SchedulerReport; findings: IdentifiedFinding[] }> {
   const now = systemClock.now();
   const leader = await runs.leader();

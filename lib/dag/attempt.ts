@@ -2,7 +2,13 @@ import { retryAfter } from "../core/backoff.ts";
 import { type Clock, iso } from "../core/clock.ts";
 import { messageOf, ParleyError, withCauses } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
-import type { AttemptRecord, EndedAttempt, LogLine, Progressed, TaskRecord } from "../stores/runs/port.ts";
+import type {
+  AttemptProgress,
+  AttemptRecord,
+  EndedAttempt,
+  LogLine,
+  TaskRecord,
+} from "../stores/runs/port.ts";
 import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
 import { AttemptRecorder } from "./attempt_recorder.ts";
 import type { AttemptEnd } from "./state.ts";
@@ -89,7 +95,7 @@ export class Attempt<Services> {
     return this.options.record.task_id;
   }
 
-  get progress(): Progressed {
+  get progress(): AttemptProgress {
     return { task_id: this.task_id, attempt: this.options.record.attempt, ...this.report.progress };
   }
 

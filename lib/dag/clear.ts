@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { RunChanges, RunSnapshot, RunStore, TaskRecord } from "../stores/runs/port.ts";
+import type { RunChanges, RunRecordStore, RunSnapshot, TaskRecord } from "../stores/runs/port.ts";
 import { type Dag, noSuchTask } from "./define.ts";
 import { reachable } from "./graph.ts";
 import { reset } from "./state.ts";
@@ -79,7 +79,7 @@ function planClear(
  */
 export async function clearRun<Services>(options: {
   dag: Dag<Services>;
-  runs: RunStore;
+  runs: RunRecordStore;
   clock: Clock;
   run_id: string;
   scope: ClearScope;

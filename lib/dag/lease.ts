@@ -1,9 +1,16 @@
 import type { Clock } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
-import type { AttemptKey, LogLine, Progressed, RunRecord, RunStore } from "../stores/runs/port.ts";
+import type {
+  AttemptKey,
+  AttemptProgress,
+  LeaseStore,
+  LogLine,
+  LogStore,
+  RunRecord,
+} from "../stores/runs/port.ts";
 
 interface LeaseOptions {
-  readonly runs: RunStore;
+  readonly runs: LeaseStore & LogStore;
   readonly run: Pick<RunRecord, "run_id" | "cancel_requested">;
   /** The attempt whose own lease this is; without it, the run's. */
   readonly attempt?: AttemptKey;
@@ -12,7 +19,7 @@ interface LeaseOptions {
   readonly ttl_ms: number;
   readonly heartbeat_ms: number;
   /** How far the attempts under way are. */
-  readonly progress: () => readonly Progressed[];
+  readonly progress: () => readonly AttemptProgress[];
   /** Called when {@link Lease.lost} or {@link Lease.cancelRequested} has changed. */
   readonly onNews: () => void;
 }

@@ -132,7 +132,7 @@ async function clearPostgresAnalytics(url: URL): Promise<void> {
 }
 
 async function clearPostgresRuns(url: URL): Promise<void> {
-  const { MIGRATIONS } = await import("./runs/postgres/queries.ts");
+  const { MIGRATIONS } = await import("./runs/postgres/postgres_runs.ts");
   const { clearPostgres } = await import("./engines/postgres/clear.ts");
   await clearPostgres({ url, store: "runs", migrations: MIGRATIONS });
 }

@@ -1,5 +1,5 @@
 import { type Clock, iso } from "../core/clock.ts";
-import type { AttemptRecord, RunRecord, RunSnapshot, RunStore } from "../stores/runs/port.ts";
+import type { AttemptRecord, RunRecord, RunRecordStore, RunSnapshot } from "../stores/runs/port.ts";
 import {
   counter,
   counts,
@@ -38,7 +38,7 @@ export class RunMetrics {
   private readonly rows = counts();
   private readonly now: CachedRead<Now>;
 
-  constructor(clock: Clock, private readonly runs: Pick<RunStore, "runs" | "snapshot">) {
+  constructor(clock: Clock, private readonly runs: Pick<RunRecordStore, "runs" | "snapshot">) {
     this.since = iso(clock.now());
     this.now = new CachedRead(clock, () => this.read());
   }

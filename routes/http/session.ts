@@ -1,6 +1,6 @@
 import { type Context, createHash, createHmac, loadCookies, LRUCache, timingSafeEqual } from "../../deps.ts";
 import type { ApiKey, Scope } from "../../lib/core/types.ts";
-import type { RunStore } from "../../lib/stores/runs/port.ts";
+import type { SessionStore } from "../../lib/stores/runs/port.ts";
 import { fingerprint, shortened } from "./auth.ts";
 import { tryRead } from "./try_read.ts";
 
@@ -21,9 +21,6 @@ const COOKIE = "parley_session";
 /** Ended sessions that this process remembers itself. */
 const MAX_ENDED = 10_000;
 
-/** Keeps which sessions were ended, for every process that serves. */
-type EndedSessions = Pick<RunStore, "endSession" | "isSessionEnded">;
-
 /**
  * A cookie signed with a secret that comes of the keys names the key that was shown. It holds for 12 hours, for as long as that
  * key exists, for no other set of keys, and until it is logged out: that is all that is stored. Without keys every visitor has the
@@ -37,7 +34,7 @@ export class Sessions {
   constructor(
     private readonly keys: readonly ApiKey[],
     private readonly now: () => number,
-    private readonly store: EndedSessions,
+    private readonly store: SessionStore,
   ) {
     const seed = keys.length === 0 ? crypto.randomUUID() : JSON.stringify(keys.map(({ key }) => key));
     this.secret = createHash("sha256").update(`parley session 1 ${seed}`).digest("hex");

@@ -61,13 +61,13 @@ export class Versions {
 
   private days(campaign_ids: readonly string[]): CampaignDay[] {
     return this.db.all<CampaignDay>(
-      `SELECT given.value AS campaign_id, substr(timestamp, 1, 10) AS day,
+      `SELECT input.value AS campaign_id, substr(timestamp, 1, 10) AS day,
               count(*) FILTER (WHERE events.type = 'impression') AS impressions,
               count(*) FILTER (WHERE events.type = 'click') AS clicks,
               count(*) FILTER (WHERE events.type = 'conversion') AS conversions,
               count(*) FILTER (WHERE events.type = 'dismissal') AS dismissals
-       FROM json_each(?) AS given LEFT JOIN events ON events.campaign_id = given.value
-       GROUP BY given.value, day ORDER BY given.value, day`,
+       FROM json_each(?) AS input LEFT JOIN events ON events.campaign_id = input.value
+       GROUP BY input.value, day ORDER BY input.value, day`,
       JSON.stringify(campaign_ids),
     );
   }
@@ -84,11 +84,11 @@ export class Versions {
   /** One row for each distinct id, in ascending id; zeros where the version has none. */
   stats(options: { version: number; campaign_ids: readonly string[] }): CampaignStats[] {
     return this.db.all<CampaignStats>(
-      `SELECT given.value AS campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
+      `SELECT input.value AS campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
               coalesce(conversions, 0) AS conversions, coalesce(dismissals, 0) AS dismissals,
               coalesce(popularity, 0.0) AS popularity
-       FROM (SELECT DISTINCT value FROM json_each(?)) AS given
-       LEFT JOIN stats ON stats.campaign_id = given.value AND version = ? ORDER BY given.value`,
+       FROM (SELECT DISTINCT value FROM json_each(?)) AS input
+       LEFT JOIN stats ON stats.campaign_id = input.value AND version = ? ORDER BY input.value`,
       JSON.stringify(options.campaign_ids),
       options.version,
     );

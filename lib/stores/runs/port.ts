@@ -1,12 +1,6 @@
 import type { Health, HealthOptions, Json, JsonObject } from "../../core/types.ts";
-import type { AcknowledgementStore } from "./acknowledgements.ts";
-import type { LineageOutbox } from "./outbox.ts";
 
-export type { Acknowledgement, AcknowledgementStore } from "./acknowledgements.ts";
-export { isInterrupted, isSkipped, statusOf } from "./status.ts";
-export type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "./outbox.ts";
-
-/** `running` with no live lease is an interrupted run: the next process that claims it goes on. */
+/** A run that is `running` without a live lease was interrupted: the next process that claims it continues it. */
 export const RUN_STATES = ["queued", "running", "success", "failed", "cancelled"] as const;
 export type RunState = typeof RUN_STATES[number];
 
@@ -22,7 +16,7 @@ export type TaskState =
   | "cancelled"
   | "removed";
 
-/** `lost`: its process died. `interrupted`: its process was told to stop. Neither uses up a retry. */
+/** `lost`: its process died. `interrupted`: its process was stopped. Neither uses up a retry. */
 export type AttemptState =
   | "running"
   | "success"
@@ -37,12 +31,12 @@ export type AttemptState =
 export interface RunRecord {
   readonly run_id: string;
   readonly dag_id: string;
-  /** Hash of the dag's structure when the run was made. */
+  /** Hash of the dag's structure when the run was created. */
   readonly dag_version: string;
   readonly state: RunState;
-  /** `external`: an engine outside decides what runs when; no process of ours claims the run. */
+  /** `external`: another engine decides what runs when; no Parley process claims the run. */
   readonly trigger: "manual" | "schedule" | "external";
-  /** `dag|local date-time|zone` of a scheduled run: what keeps an occurrence from firing twice. */
+  /** `dag|local date-time|zone` of a scheduled run. It is unique, so that an occurrence does not fire twice. */
   readonly occurrence: string | null;
   readonly logical_date: string;
   readonly interval_start: string;
@@ -51,27 +45,27 @@ export interface RunRecord {
   readonly created_at: string;
   readonly started_at: string | null;
   readonly ended_at: string | null;
-  /** Why it failed; of a success in which every task was skipped, why: see {@link statusOf}. */
+  /** Why it failed, or why every task of a successful run was skipped; see {@link statusOf}. */
   readonly error: string | null;
   readonly cancel_requested: boolean;
-  /** Until when a process holds it, in epoch milliseconds; 0 if none does, or an engine outside drives it. */
+  /** When the lease of its process ends, in epoch milliseconds; 0 if no process has it, or another engine drives it. */
   readonly lease_until: number;
 }
 
 export interface TaskRecord {
   readonly task_id: string;
   readonly state: TaskState;
-  /** Attempts made so far, of any outcome: the number of the newest one. */
+  /** Attempts so far, of any outcome: the number of the newest one. */
   readonly attempts: number;
   /** Attempts that count against the retries. */
   readonly tries: number;
-  /** Attempts that were lost with their process since one last saved a checkpoint. */
+  /** Attempts that were lost with their process since the last checkpoint. */
   readonly lost: number;
   /** Epoch milliseconds before which a ready task does not start. */
   readonly ready_at: number;
   readonly first_started_at: string | null;
   readonly output: Json;
-  /** The dependents that a branching task chose; null where it did not choose. */
+  /** The dependents that a branching task chose; null if it did not choose. */
   readonly branch: readonly string[] | null;
   readonly error: string | null;
 }
@@ -104,11 +98,11 @@ export interface AttemptRecord {
   readonly progress_total: number | null;
   /** What the result depends on: `code`, `model`, `schema`. */
   readonly versions: Readonly<Record<string, string>>;
-  /** Epoch milliseconds until which an attempt of an external run holds on its own; null under its run's lease. */
+  /** When an attempt's own lease ends, in epoch milliseconds, if its run is external; null under its run's lease. */
   readonly lease_until: number | null;
 }
 
-/** An attempt as it ended, with the lineage that is recorded in the same transaction. */
+/** An attempt that has ended, with the lineage that is recorded in the same transaction. */
 export interface EndedAttempt extends AttemptRecord {
   readonly lineage: readonly LineageEntry[];
 }
@@ -119,31 +113,31 @@ export interface RunSnapshot {
   readonly attempts: readonly AttemptRecord[];
 }
 
-/** What one task of a run came to. Times and rows are its newest attempt's. */
+/** The outcome of one task of a run. Times and rows are its newest attempt's. */
 export interface TaskHistory {
   readonly task_id: string;
   readonly state: TaskState;
   /** Attempts of any outcome. */
   readonly attempts: number;
-  /** Those of them that were lost with their process. */
+  /** How many of them were lost with their process. */
   readonly lost: number;
-  /** Null where there was no attempt. */
+  /** Null if there was no attempt. */
   readonly started_at: string | null;
   readonly ended_at: string | null;
   readonly rows_in: number;
   readonly rows_out: number;
   readonly quarantined: number;
-  /** As {@link AttemptRecord.lease_until}; null where there was no attempt. */
+  /** As {@link AttemptRecord.lease_until}; null if there was no attempt. */
   readonly lease_until: number | null;
 }
 
-/** A run with what its tasks came to, in ascending id: all that statistics need, and no output, error or log. */
+/** A run with the outcomes of its tasks, in ascending id: all that statistics need, without output, errors and logs. */
 export interface RunHistory {
   readonly run: RunRecord;
   readonly tasks: readonly TaskHistory[];
 }
 
-/** What one task left in one run. */
+/** The output of one task in one run. */
 export interface TaskOutput {
   readonly run_id: string;
   readonly created_at: string;
@@ -160,7 +154,7 @@ export interface LogLine {
   readonly line: string;
 }
 
-/** An attempt about to start, with its task as it will then stand. */
+/** An attempt to start, with its task's record from then on. */
 export interface Start {
   readonly attempt: AttemptRecord;
   readonly task: TaskRecord;
@@ -172,11 +166,11 @@ export interface RunChanges {
   readonly tasks?: readonly TaskRecord[];
   readonly ended?: readonly EndedAttempt[];
   /**
-   * Attempts to start, best first. One is admitted only while its pool has room for its weight and for all before it:
+   * Attempts to start, best first. One is admitted only if its pool has room for its weight and for all before it:
    * nothing overtakes within a pool, so that a heavy task gets its turn.
    */
   readonly starts?: readonly Start[];
-  /** How many of `starts` are admitted at most. Default all. */
+  /** How many of `starts` are admitted at most. Default: all. */
   readonly limit?: number;
   /** Slots by pool. A pool that is not named here has no limit. */
   readonly pools?: Readonly<Record<string, number>>;
@@ -184,121 +178,262 @@ export interface RunChanges {
   readonly discard?: readonly string[];
 }
 
-/** Which attempt a call speaks for. */
+/** Names one attempt of a run. */
 export interface AttemptKey {
   readonly task_id: string;
   readonly attempt: number;
 }
 
-export interface Progressed extends AttemptKey {
+/** Names one attempt of all runs. */
+export interface AttemptOfRun extends AttemptKey {
+  readonly run_id: string;
+}
+
+export interface AttemptProgress extends AttemptKey {
   readonly done: number;
   readonly total: number | null;
 }
 
-/** How many runs may go on at one time, over all processes that say the same. */
+/** How many runs may be in progress at one time, over all processes with the same limits. */
 export interface ActiveLimits {
-  /** By dag; runs of dags that are not named are not given. */
+  /** By dag. Runs of dags that are not named are not given. */
   readonly max_active: Readonly<Record<string, number>>;
-  /** The groups of the dags that have one: a limit counts the running runs of all dags of its group. */
+  /** The groups of dags. A limit counts the running runs of all dags of its group. */
   readonly groups?: Readonly<Record<string, string>>;
 }
 
-/** Runs, tasks, attempts, lineage and logs: the memory of the dag engine, and what operators did. */
-export interface RunStore extends LineageOutbox, AcknowledgementStore {
-  /**
-   * Adds a queued run with its tasks; false where the run id or the occurrence exists already. With a lease, only its
-   * owner can claim the run until then.
-   */
-  create(options: {
-    run: RunRecord;
-    tasks: readonly TaskRecord[];
-    lease?: { readonly owner: string; readonly until: number };
-  }): Promise<boolean>;
-  /**
-   * Takes the lease of a run of these dags: one given by `run_id`, else an interrupted one, else the oldest queued one.
-   * A queued run is given only while its dag, or all dags of its group, have fewer running runs than its limit; a
-   * scheduled one of a paused dag only by its id. A lease that ends later than two `ttl_ms` from now was taken before the clock was put back, and
-   * counts as ended. Null when there is none.
-   */
-  claim(
-    options: ActiveLimits & { owner: string; now: number; ttl_ms: number; run_id?: string },
-  ): Promise<RunSnapshot | null>;
-  /** Whether `claim` would give a run to somebody new. */
-  hasDueRuns(options: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean>;
-  /**
-   * Applies changes under the owner's lease and returns the task ids of the admitted starts. `conflict` where the
-   * lease is no longer the owner's; nothing is written then. An attempt ends once: repeating a commit whose answer was
-   * lost changes nothing.
-   */
-  commit(
-    options: { run_id: string; owner: string; now: number; changes: RunChanges },
-  ): Promise<{ admitted: string[] }>;
+export interface CreateOptions {
+  readonly run: RunRecord;
+  readonly tasks: readonly TaskRecord[];
+  /** Until then, only its owner can claim the run. */
+  readonly lease?: { readonly owner: string; readonly until: number };
+}
+
+export interface ReviseOptions {
+  readonly run_id: string;
+  readonly now: number;
+  /** Pure, since it may be called again. If it throws, nothing is written. */
+  readonly plan: (run: RunSnapshot) => RunChanges;
+}
+
+/** Runs with their tasks, attempts and lineage. */
+export interface RunRecordStore {
+  /** Adds a queued run with its tasks; false if the run id or the occurrence exists already. */
+  create(options: CreateOptions): Promise<boolean>;
   /**
    * Reads a run and changes it in one transaction, without its lease: for what no driver does. A run that `plan` sets
-   * to `queued` is free to be claimed and no longer cancelled. `plan` is pure, since it may be called again; where it
-   * throws, nothing is written. `not_found` where there is no such run.
+   * to `queued` can be claimed and is no longer cancelled. Throws `not_found` if there is no such run.
    */
-  revise(
-    options: { run_id: string; now: number; plan: (run: RunSnapshot) => RunChanges },
-  ): Promise<{ admitted: string[] }>;
-  /**
-   * Renews the run's lease, or with `attempt` that attempt's own, and records progress; says whether cancel was asked
-   * for. `conflict` as above.
-   */
-  heartbeat(options: {
-    run_id: string;
-    owner: string;
-    now: number;
-    ttl_ms: number;
-    progress: readonly Progressed[];
-    attempt?: AttemptKey;
-  }): Promise<{ cancel_requested: boolean }>;
-  /** Gives the lease back; the run stays as it is. */
-  release(options: { run_id: string; owner: string }): Promise<void>;
-  /**
-   * Keeps what a later attempt can go on from, and forgets what was lost before. `conflict` where the attempt is not
-   * running, or no longer the owner's.
-   */
-  saveCheckpoint(options: AttemptKey & { run_id: string; owner: string; value: Json }): Promise<void>;
-  checkpoint(options: { run_id: string; task_id: string }): Promise<Json>;
-  /** Asks whoever drives a run to cancel it; ends one that nobody drives. False where the run has ended. */
+  revise(options: ReviseOptions): Promise<{ admitted: string[] }>;
+  /** Asks the process that drives a run to cancel it; ends a run that no process drives. False if the run has ended. */
   requestCancel(options: { run_id: string }): Promise<boolean>;
   snapshot(options: { run_id: string }): Promise<RunSnapshot | null>;
   /** Newest first. */
   runs(options: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]>;
   /** A dag's runs that were created at `since` (ISO) or later, newest first, at most `limit`, with their tasks. */
   history(options: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]>;
-  /** What one task left in those runs, newest first; runs in which it left null are passed over. */
+  /** The outputs of one task in those runs, newest first, without those that are null. */
   outputs(options: { dag_id: string; task_id: string; since: string; limit: number }): Promise<TaskOutput[]>;
+  lineage(options: { run_id: string }): Promise<(LineageEntry & AttemptKey)[]>;
+  /**
+   * Removes ended runs that were created before this ISO time; returns how many. Keeps each dag's newest scheduled run,
+   * which says up to when its schedule is done, and with `keep_unsent` the runs with attempts that were not sent to a
+   * lineage sink yet.
+   */
+  prune(options: { before: string; keep_unsent?: boolean }): Promise<number>;
+}
+
+export interface ClaimOptions extends ActiveLimits {
+  readonly owner: string;
+  readonly now: number;
+  readonly ttl_ms: number;
+  readonly run_id?: string;
+}
+
+export interface CommitOptions {
+  readonly run_id: string;
+  readonly owner: string;
+  readonly now: number;
+  readonly changes: RunChanges;
+}
+
+export interface HeartbeatOptions {
+  readonly run_id: string;
+  readonly owner: string;
+  readonly now: number;
+  readonly ttl_ms: number;
+  readonly progress: readonly AttemptProgress[];
+  readonly attempt?: AttemptKey;
+}
+
+/** What the process that drives a run does under the run's lease. */
+export interface LeaseStore {
+  /**
+   * Takes the lease of a run of these dags: the one named by `run_id`, else an interrupted one, else the oldest queued
+   * one. A queued run is given only if its dag, or all dags of its group, have fewer running runs than its limit; a
+   * scheduled one of a paused dag only by its id. A lease that ends later than two `ttl_ms` from now was taken before
+   * the clock was put back, and counts as ended. Null if there is no such run.
+   */
+  claim(options: ClaimOptions): Promise<RunSnapshot | null>;
+  /** Whether `claim` would give a run to another process. */
+  hasDueRuns(options: ActiveLimits & { now: number; ttl_ms: number }): Promise<boolean>;
+  /**
+   * Applies changes under the owner's lease and returns the task ids of the admitted starts. Throws `conflict`, and
+   * writes nothing, if the lease is no longer the owner's. An attempt ends once: repeating a commit whose answer was
+   * lost changes nothing.
+   */
+  commit(options: CommitOptions): Promise<{ admitted: string[] }>;
+  /**
+   * Renews the run's lease, or with `attempt` that attempt's own, and records progress; says whether cancel was
+   * requested. Throws `conflict` as above.
+   */
+  heartbeat(options: HeartbeatOptions): Promise<{ cancel_requested: boolean }>;
+  /** Gives the lease back; the run stays as it is. */
+  release(options: { run_id: string; owner: string }): Promise<void>;
+  /**
+   * Stores what a later attempt can continue from, and resets the count of lost attempts. Throws `conflict` if the
+   * attempt is not running, or no longer the owner's.
+   */
+  saveCheckpoint(options: AttemptOfRun & { owner: string; value: Json }): Promise<void>;
+  checkpoint(options: { run_id: string; task_id: string }): Promise<Json>;
+}
+
+export interface LogOptions {
+  readonly run_id: string;
+  readonly task_id?: string;
+  readonly attempt?: number;
+  readonly after: number;
+  readonly limit: number;
+}
+
+/** What tasks print. */
+export interface LogStore {
+  appendLogs(options: { run_id: string; lines: readonly LogLine[] }): Promise<void>;
+  /** In ascending `seq`, after `after`. */
+  logs(options: LogOptions): Promise<(LogLine & { seq: number })[]>;
+}
+
+export interface LeadOptions {
+  readonly owner: string;
+  readonly now: number;
+  readonly ttl_ms: number;
+  readonly lag_ms: number;
+}
+
+/** The scheduler's newest heartbeat. Times are ISO 8601. */
+export interface Leader {
+  readonly owner: string;
+  readonly last_tick: string;
+  readonly lag_ms: number;
+  readonly live_until: string;
+}
+
+/** What the scheduler reads and writes, and which dags are paused. */
+export interface ScheduleStore {
   /** The newest logical date of a dag's scheduled runs, no later than `until`. */
   lastScheduled(options: { dag_id: string; until: string }): Promise<string | null>;
-  /** When a scheduler first saw a dag, in epoch milliseconds: `now`, where none has. Never later than `now`. */
+  /** When a scheduler first saw a dag, in epoch milliseconds: `now` if none has. Never later than `now`. */
   firstSeen(options: { dag_id: string; now: number }): Promise<number>;
-  lineage(options: { run_id: string }): Promise<(LineageEntry & { task_id: string; attempt: number })[]>;
-  appendLogs(options: { run_id: string; lines: readonly LogLine[] }): Promise<void>;
-  logs(
-    options: { run_id: string; task_id?: string; attempt?: number; after: number; limit: number },
-  ): Promise<
-    (LogLine & { seq: number })[]
-  >;
   setPaused(options: { dag_id: string; paused: boolean }): Promise<void>;
   paused(): Promise<string[]>;
+  /** Takes or renews the one scheduler lease; false while another process has it, by the rules of `claim`. */
+  lead(options: LeadOptions): Promise<boolean>;
+  /** Null if there never was a scheduler. */
+  leader(): Promise<Leader | null>;
+}
+
+/** An ended attempt that was not sent to the lineage sink yet, with its run and what it read and wrote. */
+export interface UnsentAttempt {
+  readonly run: RunRecord;
+  readonly attempt: AttemptRecord;
+  readonly lineage: readonly LineageEntry[];
+  /** Since when it is due, in epoch milliseconds; 0 for one that was never put off. */
+  readonly due_at: number;
+}
+
+/**
+ * The ended attempts that are still to be sent to a lineage sink. An attempt is due from its end until it was sent, so
+ * its end, its lineage and its being due are one write.
+ */
+export interface LineageOutbox {
   /**
-   * Ends a session of the pages for every process on this store, until its cookie has run out at `until` (epoch milliseconds);
-   * forgets those that have by `now`.
+   * Takes attempts that are due at `now`, at most `limit`: first those that were never put off, then those that ended
+   * first. They are due again at `again_at` unless they are marked as sent, since the process that took them may have
+   * died. Both are epoch milliseconds.
+   */
+  takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]>;
+  /** Marks attempts as sent (null), or sets when they are due again. */
+  markSent(options: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void>;
+  /** How many ended attempts were not sent yet, due or not. */
+  unsent(): Promise<number>;
+}
+
+/**
+ * Says that an anomaly is known. Until it ends, the anomaly counts neither for the overview nor for the exit code,
+ * unless it begins again.
+ */
+export interface Acknowledgement {
+  /** The anomaly's id, such as `run_failed:nightly/embed`. */
+  readonly anomaly_id: string;
+  /** ISO time at which the acknowledged incident began: a later one is another incident. */
+  readonly since: string;
+  /** The name of the user who acknowledged it, if known. Never a key. */
+  readonly by: string;
+  /** ISO times: when it was acknowledged, and until when that holds. */
+  readonly at: string;
+  readonly until: string;
+}
+
+export interface AcknowledgementStore {
+  /** Acknowledges an anomaly, replacing an earlier acknowledgement; removes those whose `until` is before `at`. */
+  acknowledge(options: Acknowledgement): Promise<void>;
+  /** Takes an acknowledgement back; false if there was none. */
+  unacknowledge(options: { anomaly_id: string }): Promise<boolean>;
+  /** All stored acknowledgements, also those that are over, by anomaly id. */
+  acknowledgements(): Promise<Acknowledgement[]>;
+}
+
+/** Sessions of the pages that were ended before their cookies expire. */
+export interface SessionStore {
+  /**
+   * Ends a session for every process on this store, until its cookie expires at `until` (epoch milliseconds); removes
+   * those that have expired by `now`.
    */
   endSession(options: { session_id: string; until: number; now: number }): Promise<void>;
   isSessionEnded(options: { session_id: string }): Promise<boolean>;
-  /** Takes or renews the one scheduler lease; false while another process holds it, by the rules of `claim`. */
-  lead(options: { owner: string; now: number; ttl_ms: number; lag_ms: number }): Promise<boolean>;
-  /** The newest scheduler heartbeat; null if there never was one. */
-  leader(): Promise<{ owner: string; last_tick: string; lag_ms: number; live_until: string } | null>;
-  /**
-   * Removes runs that were created before this ISO time and in which nothing goes on; returns how many. Keeps each
-   * dag's newest scheduled run, which says up to when its schedule is done, and with `keep_unsent` the runs of which a
-   * lineage sink has not heard all.
-   */
-  prune(options: { before: string; keep_unsent?: boolean }): Promise<number>;
+}
+
+/** The memory of the dag engine, and what operators did. */
+export interface RunStore
+  extends
+    RunRecordStore,
+    LeaseStore,
+    LogStore,
+    ScheduleStore,
+    LineageOutbox,
+    AcknowledgementStore,
+    SessionStore {
   health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
+}
+
+type LeasedRun = Pick<RunRecord, "state" | "trigger" | "lease_until">;
+
+/** Whether a run is in progress and no process works on it: its process died, and no other has claimed it yet. */
+export function isInterrupted({ state, trigger, lease_until }: LeasedRun, now: number): boolean {
+  return state === "running" && trigger !== "external" && lease_until < now;
+}
+
+/** Whether a run succeeded because every task was skipped; its `error` says why. */
+export function isSkipped({ state, error }: Pick<RunRecord, "state" | "error">): boolean {
+  return state === "success" && error !== null;
+}
+
+/** A run's status at `now` (epoch milliseconds). A success in which every task was skipped has one of its own. */
+export function statusOf(
+  run: LeasedRun & Pick<RunRecord, "error">,
+  now: number,
+): RunState | "skipped" | "interrupted" {
+  if (isInterrupted(run, now)) return "interrupted";
+  return isSkipped(run) ? "skipped" : run.state;
 }

@@ -1,5 +1,8 @@
 import type { SQLInputValue } from "../../../deps.ts";
+import { ParleyError } from "../../core/errors.ts";
 import type {
+  ActiveLimits,
+  AttemptKey,
   AttemptOfRun,
   AttemptRecord,
   AttemptState,
@@ -13,7 +16,7 @@ import type {
   UnsentAttempt,
 } from "./port.ts";
 
-/** A row of `pipeline_runs`: structure as JSON text, truth as 0 or 1. */
+/** A row of `pipeline_runs`: structures as JSON text, booleans as 0 or 1. */
 export type RunRow = Omit<RunRecord, "params" | "cancel_requested"> & {
   readonly params: string;
   readonly cancel_requested: number;
@@ -81,30 +84,22 @@ export function attemptOf({ run_id: _run, send_at: _due, ...rest }: AttemptRow):
 
 export function lineageOf(
   { run_id: _run, ...row }: LineageRow & { run_id?: string },
-): LineageEntry & { task_id: string; attempt: number } {
+): LineageEntry & AttemptKey {
   return { ...row, fields: JSON.parse(row.fields), quality: JSON.parse(row.quality) };
 }
 
 /** What an attempt's end sets, in the order of the columns. */
-export function endValues(a: AttemptRecord): SQLInputValue[] {
-  const { state, ended_at, error, rows_in, rows_out, quarantined, progress_done, progress_total } = a;
-  const versions = JSON.stringify(a.versions);
+export function endValues(attempt: AttemptRecord): SQLInputValue[] {
+  const { state, ended_at, error, rows_in, rows_out, quarantined, progress_done, progress_total } = attempt;
+  const versions = JSON.stringify(attempt.versions);
   return [state, ended_at, error, rows_in, rows_out, quarantined, progress_done, progress_total, versions];
 }
 
 /** In the order of the table's columns after `attempt`. */
-export function lineageValues(use: LineageEntry): SQLInputValue[] {
-  const { direction, namespace, name, rows, bytes, version } = use;
-  return [
-    direction,
-    namespace,
-    name,
-    rows,
-    bytes,
-    version,
-    JSON.stringify(use.fields),
-    JSON.stringify(use.quality),
-  ];
+export function lineageValues(entry: LineageEntry): SQLInputValue[] {
+  const { direction, namespace, name, rows, bytes, version } = entry;
+  const [fields, quality] = [JSON.stringify(entry.fields), JSON.stringify(entry.quality)];
+  return [direction, namespace, name, rows, bytes, version, fields, quality];
 }
 
 /** A run with its tasks and attempts as JSON arrays, each in ascending task and attempt: one row instead of hundreds. */
@@ -125,14 +120,9 @@ export const ATTEMPT_FACTS =
   "task_id, state, started_at, ended_at, rows_in, rows_out, quarantined, lease_until";
 
 export function historyOf({ tasks, attempts, ...run }: HistoryRow): RunHistory {
-  const made = new Map<string, AttemptFact[]>();
-  for (const fact of JSON.parse(attempts) as AttemptFact[]) {
-    const own = made.get(fact[0]);
-    if (own === undefined) made.set(fact[0], [fact]);
-    else own.push(fact);
-  }
+  const byTask = Map.groupBy(JSON.parse(attempts) as AttemptFact[], ([task_id]) => task_id);
   const facts = JSON.parse(tasks) as TaskFact[];
-  return { run: runOf(run), tasks: facts.map((fact) => taskHistory(fact, made.get(fact[0]) ?? [])) };
+  return { run: runOf(run), tasks: facts.map((task) => taskHistory(task, byTask.get(task[0]) ?? [])) };
 }
 
 function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[]): TaskHistory {
@@ -146,12 +136,21 @@ function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[
     quarantined = 0,
     lease_until = null,
   ] = attempts.at(-1) ?? [];
-  const lost = attempts.filter(([, state]) => state === "lost").length;
-  const made = { attempts: attempts.length, lost, started_at, ended_at };
-  return { task_id, state, ...made, rows_in, rows_out, quarantined, lease_until };
+  return {
+    task_id,
+    state,
+    attempts: attempts.length,
+    lost: attempts.filter(([, state]) => state === "lost").length,
+    started_at,
+    ended_at,
+    rows_in,
+    rows_out,
+    quarantined,
+    lease_until,
+  };
 }
 
-/** Of attempts that a lineage sink has not heard of; as the index has it. */
+/** The condition of attempts that were not sent to a lineage sink yet, as the index has it. */
 export const UNSENT = "send_at IS NOT NULL AND ended_at IS NOT NULL";
 
 /** Attempts with their runs and lineage. */
@@ -160,12 +159,12 @@ export function unsentOf(
   runs: readonly RunRow[],
   lineage: readonly (LineageRow & { readonly run_id: string })[],
 ): UnsentAttempt[] {
-  const run = new Map(runs.map((row) => [row.run_id, runOf(row)]));
-  const uses = Map.groupBy(lineage, keyOf);
+  const byId = new Map(runs.map((row) => [row.run_id, runOf(row)]));
+  const byAttempt = Map.groupBy(lineage, keyOf);
   return attempts.map((row) => ({
-    run: run.get(row.run_id)!,
+    run: byId.get(row.run_id)!,
     attempt: attemptOf(row),
-    lineage: (uses.get(keyOf(row)) ?? []).map(useOf),
+    lineage: (byAttempt.get(keyOf(row)) ?? []).map(entryOf),
     due_at: row.send_at ?? 0,
   }));
 }
@@ -174,13 +173,35 @@ function keyOf({ run_id, task_id, attempt }: AttemptOfRun): string {
   return JSON.stringify([run_id, task_id, attempt]);
 }
 
-function useOf(row: LineageRow & { readonly run_id: string }): LineageEntry {
-  const { task_id: _task, attempt: _attempt, ...use } = lineageOf(row);
-  return use;
+function entryOf(row: LineageRow & { readonly run_id: string }): LineageEntry {
+  const { task_id: _task, attempt: _attempt, ...entry } = lineageOf(row);
+  return entry;
 }
 
 export type OutputRow = Omit<TaskOutput, "output"> & { readonly output: string };
 
 export function outputOf(row: OutputRow): TaskOutput {
   return { ...row, output: JSON.parse(row.output) };
+}
+
+/** A dag's limit, with the dags whose running runs count: itself, and the dags of its group. */
+interface DagLimit {
+  readonly dag_id: string;
+  readonly max_active: number;
+  readonly peers: readonly string[];
+}
+
+export function dagLimits({ max_active, groups = {} }: ActiveLimits): DagLimit[] {
+  return Object.entries(max_active).map(([dag_id, max_active]) => {
+    const group = groups[dag_id];
+    const others = Object.keys(groups).filter((id) => group !== undefined && groups[id] === group);
+    return { dag_id, max_active, peers: [...new Set([dag_id, ...others])] };
+  });
+}
+
+export function leaseLost(run_id: string, attempt: AttemptKey | undefined): ParleyError {
+  const what = attempt === undefined
+    ? `the run ${run_id}`
+    : `attempt ${attempt.attempt} of task ${attempt.task_id} in run ${run_id}`;
+  return new ParleyError("conflict", `${what} has ended or was taken over by another process`);
 }

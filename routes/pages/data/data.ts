@@ -1,4 +1,4 @@
-import type { LineageEntry, RunRecord, RunStore } from "../../../lib/stores/runs/port.ts";
+import type { LineageEntry, RunRecord, RunRecordStore } from "../../../lib/stores/runs/port.ts";
 import type { GraphEdge, GraphNode } from "../../components/graph.tsx";
 import { formatNumber } from "../../components/format_number.ts";
 
@@ -21,7 +21,7 @@ const RUNS = 10;
 
 /** What the newest runs of these dags read and wrote, newest first. */
 export async function newestUses(
-  runs: Pick<RunStore, "runs" | "lineage" | "snapshot">,
+  runs: Pick<RunRecordStore, "runs" | "lineage" | "snapshot">,
   dag_ids: readonly string[],
 ): Promise<DatasetUse[]> {
   const found = (await Promise.all(dag_ids.map((dag_id) => runs.runs({ dag_id, limit: RUNS })))).flat();
@@ -29,7 +29,10 @@ export async function newestUses(
   return uses.flat().sort((a, b) => a.at < b.at ? 1 : a.at > b.at ? -1 : 0);
 }
 
-async function usesOf(runs: Pick<RunStore, "lineage" | "snapshot">, run: RunRecord): Promise<DatasetUse[]> {
+async function usesOf(
+  runs: Pick<RunRecordStore, "lineage" | "snapshot">,
+  run: RunRecord,
+): Promise<DatasetUse[]> {
   const { run_id, dag_id } = run;
   const at = run.started_at ?? run.created_at;
   const [lineage, snapshot] = await Promise.all([runs.lineage({ run_id }), runs.snapshot({ run_id })]);

@@ -1,4 +1,4 @@
-import type { LogLine, RunStore } from "../../../lib/stores/runs/port.ts";
+import type { LogLine, LogStore } from "../../../lib/stores/runs/port.ts";
 import { Section } from "../../components/layout.tsx";
 import { Time } from "../../components/time.tsx";
 
@@ -15,7 +15,7 @@ const SHOWN = 500;
 
 /** The last lines of a log. */
 export async function tail(
-  runs: Pick<RunStore, "logs">,
+  runs: Pick<LogStore, "logs">,
   which: { run_id: string; task_id?: string; attempt?: number },
 ): Promise<Tail> {
   let lines: Line[] = [];

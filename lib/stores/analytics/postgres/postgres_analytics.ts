@@ -57,8 +57,8 @@ const DIRTY_PAGE =
               ON CONFLICT (user_id) DO UPDATE SET token = nextval('writes'))
   SELECT user_id FROM page ORDER BY user_id`;
 const NEWEST_EVENTS = `WHERE event_id IN (
-    SELECT newest.event_id FROM (SELECT DISTINCT user_id FROM unnest($1::text[]) AS user_id) AS given
-    CROSS JOIN LATERAL (SELECT event_id FROM events WHERE events.user_id = given.user_id
+    SELECT newest.event_id FROM (SELECT DISTINCT user_id FROM unnest($1::text[]) AS user_id) AS input
+    CROSS JOIN LATERAL (SELECT event_id FROM events WHERE events.user_id = input.user_id
       ORDER BY timestamp DESC, event_id DESC LIMIT $2) AS newest)
   ORDER BY user_id, timestamp, event_id`;
 /** For what reads a whole table. */
@@ -124,7 +124,7 @@ export class PostgresAnalytics implements AnalyticsStore {
   async clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
     await this.db.run(
       `DELETE FROM touched USING ${unnestOf({ user_id: "text", token: "bigint" })}
-       WHERE touched.user_id = given.user_id AND touched.token = given.token`,
+       WHERE touched.user_id = input.user_id AND touched.token = input.token`,
       [options.touched.map((touch) => touch.user_id), options.touched.map((touch) => touch.token)],
       options,
     );

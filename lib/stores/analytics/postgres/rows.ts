@@ -164,8 +164,8 @@ function statements<Row>(options: KeyedTableOptions<Row>, names: readonly string
       options.owner === null ? "NULL" : `old.${options.owner}`
     } AS owner
       FROM ${options.table} old JOIN ${rows} USING (${options.key})
-      WHERE (${of("old")}) IS DISTINCT FROM (${of("given")}) FOR UPDATE OF old`,
-    replace: `UPDATE ${options.table} old SET ${others.map((name) => `${name} = given.${name}`).join(", ")}
-      FROM ${rows} WHERE old.${options.key} = given.${options.key}`,
+      WHERE (${of("old")}) IS DISTINCT FROM (${of("input")}) FOR UPDATE OF old`,
+    replace: `UPDATE ${options.table} old SET ${others.map((name) => `${name} = input.${name}`).join(", ")}
+      FROM ${rows} WHERE old.${options.key} = input.${options.key}`,
   };
 }

@@ -81,13 +81,13 @@ export class PostgresVersions {
   }
 
   private days(campaign_ids: readonly string[], { signal }: Abortable): Promise<CampaignDay[]> {
-    const sql = `SELECT given.campaign_id, substr(events.timestamp, 1, 10) AS day,
+    const sql = `SELECT input.campaign_id, substr(events.timestamp, 1, 10) AS day,
         count(*) FILTER (WHERE events.type = 'impression') AS impressions,
         count(*) FILTER (WHERE events.type = 'click') AS clicks,
         count(*) FILTER (WHERE events.type = 'conversion') AS conversions,
         count(*) FILTER (WHERE events.type = 'dismissal') AS dismissals
-      FROM ${unnestOf({ campaign_id: "text" })} LEFT JOIN events ON events.campaign_id = given.campaign_id
-      GROUP BY given.campaign_id, day ORDER BY given.campaign_id COLLATE "C", day`;
+      FROM ${unnestOf({ campaign_id: "text" })} LEFT JOIN events ON events.campaign_id = input.campaign_id
+      GROUP BY input.campaign_id, day ORDER BY input.campaign_id COLLATE "C", day`;
     return this.db.read((session) => session.all<CampaignDay>(sql, [campaign_ids]), { ...BULK, signal });
   }
 
@@ -97,7 +97,7 @@ export class PostgresVersions {
       `SELECT campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
               coalesce(conversions, 0) AS conversions, coalesce(dismissals, 0) AS dismissals,
               coalesce(popularity, 0) AS popularity
-       FROM (SELECT DISTINCT campaign_id FROM ${unnestOf({ campaign_id: "text" })}) AS given
+       FROM (SELECT DISTINCT campaign_id FROM ${unnestOf({ campaign_id: "text" })}) AS input
        LEFT JOIN (SELECT * FROM stats WHERE version = $2) AS stats USING (campaign_id)
        ORDER BY campaign_id COLLATE "C"`,
       [options.campaign_ids, options.version],

@@ -54,9 +54,9 @@ const DELETE_LIMIT = 500;
 
 /** A sort that is cut off holds no more than its limit, however many events one user has. */
 const NEWEST_EVENTS = `WHERE rowid IN (
-    SELECT newest.rowid FROM (SELECT DISTINCT value AS user_id FROM json_each(?1)) AS given
+    SELECT newest.rowid FROM (SELECT DISTINCT value AS user_id FROM json_each(?1)) AS input
     JOIN events AS newest ON newest.rowid IN (
-      SELECT rowid FROM events WHERE user_id = given.user_id ORDER BY timestamp DESC, event_id DESC LIMIT ?2))
+      SELECT rowid FROM events WHERE user_id = input.user_id ORDER BY timestamp DESC, event_id DESC LIMIT ?2))
   ORDER BY user_id, timestamp, event_id`;
 
 /**

@@ -116,8 +116,8 @@ export function transposed(rows: readonly (readonly Scalar[])[], width: number):
 
 export type SqlType = "text" | "bigint" | "double precision";
 
-/** `unnest($1::text[], …) AS given (name, …)`: rows out of one array a column, from parameter `first` on. */
+/** `unnest($1::text[], …) AS input (name, …)`: rows out of one array a column, from parameter `first` on. */
 export function unnestOf(columns: Readonly<Record<string, SqlType>>, first = 1): string {
   const arrays = Object.values(columns).map((type, i) => `$${first + i}::${type}[]`);
-  return `unnest(${arrays.join(", ")}) AS given (${Object.keys(columns).join(", ")})`;
+  return `unnest(${arrays.join(", ")}) AS input (${Object.keys(columns).join(", ")})`;
 }

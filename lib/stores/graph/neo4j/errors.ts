@@ -68,8 +68,8 @@ const BY_REASON: readonly Sentence[] = [
 export function toStoreError(error: unknown, { server }: Neo4jAddress): ParleyError {
   if (error instanceof ParleyError) return error;
   if (error instanceof Deno.errors.NotCapable) return incapable(error);
-  const given = codeOf(error);
-  const [table, value] = given.startsWith("Neo.") ? [BY_CODE, given] : [BY_REASON, reasonOf(error)];
+  const serverCode = codeOf(error);
+  const [table, value] = serverCode.startsWith("Neo.") ? [BY_CODE, serverCode] : [BY_REASON, reasonOf(error)];
   const [, code, text] = table.find(([pattern]) => pattern.test(value))!;
   return new ParleyError(code, `the graph store at ${server} ${text.replace("%", () => value)}`, {
     cause: error,

@@ -25,12 +25,12 @@ type Packed = readonly [string, number, number, number, number, string];
  * a user, who has some thousands at the most.
  */
 const ENGAGED_BY = `
-SELECT given.value AS user_id, (
+SELECT input.value AS user_id, (
   SELECT json_group_array(
     json_array(campaign_id, impressions, clicks, conversions, dismissals, last) ORDER BY campaign_id
-  ) FROM (SELECT * FROM engaged WHERE user_id = given.value
+  ) FROM (SELECT * FROM engaged WHERE user_id = input.value
           ORDER BY clicks + conversions > 0 DESC, last DESC, campaign_id LIMIT ?2)
-) AS edges FROM (SELECT DISTINCT value FROM json_each(?1)) AS given ORDER BY given.value`;
+) AS edges FROM (SELECT DISTINCT value FROM json_each(?1)) AS input ORDER BY input.value`;
 
 /**
  * {@link GraphStore} in one SQLite file. A user, conversation, intent or campaign is there when an edge names it, and a
@@ -50,14 +50,14 @@ export class SqliteGraph implements GraphStore {
   ): Promise<number> {
     let standing = 0;
     await this.db.writeEach(options.campaigns, ({ campaign_id, intents }) => {
-      const given = JSON.stringify(intents);
+      const wanted = JSON.stringify(intents);
       this.db.run("INSERT INTO campaigns VALUES (?) ON CONFLICT DO NOTHING", campaign_id);
       this.db.run(
         "DELETE FROM targets WHERE campaign_id = ? AND intent NOT IN (SELECT value FROM json_each(?))",
         campaign_id,
-        given,
+        wanted,
       );
-      this.db.run("INSERT OR IGNORE INTO targets SELECT ?, value FROM json_each(?)", campaign_id, given);
+      this.db.run("INSERT OR IGNORE INTO targets SELECT ?, value FROM json_each(?)", campaign_id, wanted);
       standing += new Set(intents).size;
     }, options);
     return standing;

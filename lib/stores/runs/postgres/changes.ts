@@ -1,4 +1,3 @@
-import { ParleyError } from "../../../core/errors.ts";
 import {
   type Queryable,
   type Scalar,
@@ -6,14 +5,10 @@ import {
   transposed,
   unnestOf,
 } from "../../engines/postgres/session.ts";
-import type { AttemptKey, EndedAttempt, RunChanges, Start, TaskRecord } from "../port.ts";
-import { endValues, lineageValues, TASK_COLUMNS, taskValues } from "../rows.ts";
+import type { AttemptKey, CommitOptions, EndedAttempt, RunChanges, Start, TaskRecord } from "../port.ts";
+import { endValues, leaseLost, lineageValues, TASK_COLUMNS, taskValues } from "../rows.ts";
 
-/** Where a change belongs, and when it happens. */
-interface At {
-  readonly run_id: string;
-  readonly now: number;
-}
+type RunAndTime = Pick<CommitOptions, "run_id" | "now">;
 
 const NUMBERS: readonly string[] = ["attempts", "tries", "lost"];
 const TASKS = Object.fromEntries(TASK_COLUMNS.map((name): [string, SqlType] => {
@@ -24,7 +19,7 @@ const PUT_TASKS = `INSERT INTO pipeline_tasks (run_id, ${TASK_COLUMNS.join(", ")
   SELECT $1, ${TASK_COLUMNS.join(", ")} FROM ${unnestOf(TASKS, 2)} ON CONFLICT (run_id, task_id) DO UPDATE SET
   ${TASK_COLUMNS.slice(1).map((column) => `${column} = excluded.${column}`).join(", ")}`;
 
-const USES = {
+const LINEAGE_COLUMNS = {
   direction: "text",
   namespace: "text",
   name: "text",
@@ -35,7 +30,7 @@ const USES = {
   quality: "text",
 } as const;
 
-const STARTS = {
+const START_COLUMNS = {
   task_id: "text",
   attempt: "bigint",
   owner: "text",
@@ -47,19 +42,23 @@ const STARTS = {
 } as const;
 
 /**
- * Applies changes to a run whose row the caller's transaction has locked, as every one that writes to a run does; so
- * nothing else changes it meanwhile. Returns the task ids of the admitted starts.
+ * Applies changes to a run whose row the caller's transaction has locked, as every writer of a run does, so that nothing
+ * else changes it meanwhile. Returns the task ids of the admitted starts.
  */
-export async function applyChanges(session: Queryable, at: At, changes: RunChanges): Promise<string[]> {
+export async function applyChanges(
+  session: Queryable,
+  { run_id, now }: RunAndTime,
+  changes: RunChanges,
+): Promise<string[]> {
   const { run, tasks = [], ended = [], discard = [] } = changes;
-  await putTasks(session, at.run_id, tasks);
-  for (const attempt of ended) await endAttempt(session, at.run_id, attempt);
+  await putTasks(session, run_id, tasks);
+  for (const attempt of ended) await endAttempt(session, run_id, attempt);
   if (discard.length > 0) {
     const sql = "UPDATE pipeline_tasks SET checkpoint = NULL WHERE run_id = $1 AND task_id = ANY($2::text[])";
-    await session.run(sql, [at.run_id, discard]);
+    await session.run(sql, [run_id, discard]);
   }
-  const admitted = await admit(session, at, changes);
-  if (run !== undefined) await setRun(session, at.run_id, run);
+  const admitted = await admit(session, { run_id, now }, changes);
+  if (run !== undefined) await setRun(session, run_id, run);
   return admitted;
 }
 
@@ -69,43 +68,43 @@ export async function putTasks(
   tasks: readonly TaskRecord[],
 ): Promise<void> {
   if (tasks.length === 0) return;
-  // One statement cannot set a row twice: of a task that is given twice, the last counts.
+  // One statement cannot set a row twice: if a task is given twice, the last record counts.
   const last = [...new Map(tasks.map((task) => [task.task_id, task])).values()];
   const values = transposed(last.map((task) => taskValues(task) as Scalar[]), TASK_COLUMNS.length);
   await session.run(PUT_TASKS, [run_id, ...values]);
 }
 
-async function endAttempt(session: Queryable, run_id: string, a: EndedAttempt): Promise<void> {
-  const ended = await session.run(
+async function endAttempt(session: Queryable, run_id: string, row: EndedAttempt): Promise<void> {
+  const changed = await session.run(
     `UPDATE pipeline_attempts SET state = $4, ended_at = $5, error = $6, rows_in = $7, rows_out = $8,
        quarantined = $9, progress_done = $10, progress_total = $11, versions = $12
      WHERE run_id = $1 AND task_id = $2 AND attempt = $3 AND state = 'running'`,
-    [run_id, a.task_id, a.attempt, ...endValues(a) as Scalar[]],
+    [run_id, row.task_id, row.attempt, ...endValues(row) as Scalar[]],
   );
-  if (ended === 0 || a.lineage.length === 0) return;
-  const names = Object.keys(USES);
-  const uses = transposed(a.lineage.map((use) => lineageValues(use) as Scalar[]), names.length);
+  if (changed === 0 || row.lineage.length === 0) return;
+  const names = Object.keys(LINEAGE_COLUMNS);
+  const entries = transposed(row.lineage.map((entry) => lineageValues(entry) as Scalar[]), names.length);
   await session.run(
     `INSERT INTO pipeline_lineage (run_id, task_id, attempt, ${names.join(", ")})
-     SELECT $1, $2, $3, ${names.join(", ")} FROM ${unnestOf(USES, 4)}`,
-    [run_id, a.task_id, a.attempt, ...uses],
+     SELECT $1, $2, $3, ${names.join(", ")} FROM ${unnestOf(LINEAGE_COLUMNS, 4)}`,
+    [run_id, row.task_id, row.attempt, ...entries],
   );
 }
 
-/** Starts what the pools have room for. Slots are counted off attempts under a live lease: none can leak. */
+/** Starts what the pools have room for. Slots are counted from attempts under a live lease: none can leak. */
 async function admit(
   session: Queryable,
-  { run_id, now }: At,
+  { run_id, now }: RunAndTime,
   { starts = [], pools = {}, limit = Infinity }: RunChanges,
 ): Promise<string[]> {
   if (starts.length === 0) return [];
-  const begun = await begunOf(session, run_id, starts);
-  const free = await freeSlots(session, now, limited(starts, pools));
+  const started = await startedTasks(session, run_id, starts);
+  const free = await freeSlots(session, now, poolSizes(starts, pools));
   const [admitted, fresh]: [string[], Start[]] = [[], []];
   for (const start of starts) {
     if (admitted.length === limit) break;
     const { pool, weight } = start.attempt;
-    if (!begun.has(start.task.task_id)) {
+    if (!started.has(start.task.task_id)) {
       const room = free.get(pool) ?? Infinity;
       free.set(pool, room < weight ? 0 : room - weight);
       if (room < weight) continue;
@@ -119,28 +118,27 @@ async function admit(
 }
 
 /** The tasks whose starts are recorded already: the answer to an earlier commit was lost. */
-async function begunOf(session: Queryable, run_id: string, starts: readonly Start[]): Promise<Set<string>> {
+async function startedTasks(
+  session: Queryable,
+  run_id: string,
+  starts: readonly Start[],
+): Promise<Set<string>> {
+  const row = unnestOf({ task_id: "text", attempt: "bigint", owner: "text" }, 2);
+  const keys = starts.map(({ attempt: { task_id, attempt, owner } }) => [task_id, attempt, owner]);
   const rows = await session.all<{ task_id: string }>(
-    `SELECT task_id FROM pipeline_attempts
-     JOIN ${
-      unnestOf({ task_id: "text", attempt: "bigint", owner: "text" }, 2)
-    } USING (task_id, attempt, owner)
-     WHERE run_id = $1`,
-    [
-      run_id,
-      ...transposed(starts.map(({ attempt: a }) => [a.task_id, a.attempt, a.owner]), 3),
-    ],
+    `SELECT task_id FROM pipeline_attempts JOIN ${row} USING (task_id, attempt, owner) WHERE run_id = $1`,
+    [run_id, ...transposed(keys, 3)],
   );
   return new Set(rows.map(({ task_id }) => task_id));
 }
 
-/** The pools of these starts that have a limit, with it. */
-function limited(starts: readonly Start[], pools: Readonly<Record<string, number>>): Map<string, number> {
+/** The slots of those pools of these starts that have a limit. */
+function poolSizes(starts: readonly Start[], pools: Readonly<Record<string, number>>): Map<string, number> {
   const sizes = starts.map(({ attempt: { pool } }) => [pool, pools[pool] ?? Infinity] as const);
   return new Map(sizes.filter(([, size]) => size < Infinity));
 }
 
-/** Counts free slots, and keeps anybody else from counting them until the caller's transaction ends. */
+/** Counts free slots; other transactions wait until the caller's ends before they count them. */
 async function freeSlots(
   session: Queryable,
   now: number,
@@ -149,17 +147,17 @@ async function freeSlots(
   const free = new Map(sizes);
   if (sizes.size === 0) return free;
   await lock(session, [...sizes.keys()].map((pool) => `pool ${pool}`));
-  const taken = await session.all<{ pool: string; n: number }>(
-    `SELECT a.pool, sum(a.weight)::bigint AS n FROM pipeline_attempts a JOIN pipeline_runs r USING (run_id)
+  const taken = await session.all<{ pool: string; slots: number }>(
+    `SELECT a.pool, sum(a.weight)::bigint AS slots FROM pipeline_attempts a JOIN pipeline_runs r USING (run_id)
      WHERE a.state = 'running' AND a.pool = ANY($1::text[]) AND coalesce(a.lease_until, r.lease_until) > $2
      GROUP BY a.pool`,
     [[...sizes.keys()], now],
   );
-  for (const { pool, n } of taken) free.set(pool, sizes.get(pool)! - n);
+  for (const { pool, slots } of taken) free.set(pool, sizes.get(pool)! - slots);
   return free;
 }
 
-/** Waits for these names, which are made where they are new, and holds them until the transaction ends. */
+/** Waits for the locks of these names, creates those that are new, and holds them until the transaction ends. */
 export async function lock(session: Queryable, names: readonly string[]): Promise<void> {
   const sorted = [...names].sort();
   const row = unnestOf({ name: "text" });
@@ -170,21 +168,15 @@ export async function lock(session: Queryable, names: readonly string[]): Promis
 
 async function insertAttempts(session: Queryable, run_id: string, starts: readonly Start[]): Promise<void> {
   if (starts.length === 0) return;
-  const names = Object.keys(STARTS);
-  const rows = starts.map(({ attempt: a }) => [
-    a.task_id,
-    a.attempt,
-    a.owner,
-    a.pool,
-    a.weight,
-    a.started_at,
-    JSON.stringify(a.versions),
-    a.lease_until,
-  ]);
+  const names = Object.keys(START_COLUMNS) as (keyof typeof START_COLUMNS)[];
+  const rows = starts.map(({ attempt: { versions, ...row } }) => {
+    const values = { ...row, versions: JSON.stringify(versions) };
+    return names.map((name) => values[name]);
+  });
   await session.run(
     `INSERT INTO pipeline_attempts (run_id, state, rows_in, rows_out, quarantined, progress_done, ${
       names.join(", ")
-    }) SELECT $1, 'running', 0, 0, 0, 0, ${names.join(", ")} FROM ${unnestOf(STARTS, 2)}`,
+    }) SELECT $1, 'running', 0, 0, 0, 0, ${names.join(", ")} FROM ${unnestOf(START_COLUMNS, 2)}`,
     [run_id, ...transposed(rows, names.length)],
   );
 }
@@ -204,48 +196,42 @@ async function setRun(
   );
 }
 
-/** What a run's own row says of who drives it. */
-interface Hold {
+/** A run's lease, as its row has it. */
+interface Lease {
   readonly owner: string | null;
   readonly cancel_requested: number;
 }
 
-/** Locks the row of a run until the transaction ends. Null where there is none. */
-export function holdRow(session: Queryable, run_id: string): Promise<Hold | null> {
+/** Locks the row of a run until the transaction ends. Null if there is no such run. */
+export function lockRun(session: Queryable, run_id: string): Promise<Lease | null> {
   const sql = "SELECT owner, cancel_requested FROM pipeline_runs WHERE run_id = $1 FOR NO KEY UPDATE";
-  return session.get<Hold>(sql, [run_id]);
+  return session.get<Lease>(sql, [run_id]);
 }
 
-/**
- * Locks the row of a run. Throws `conflict` where its lease is not the owner's, or the attempt no running one of the
- * owner's.
- */
-export async function checkHold(
+/** Locks the row of a run. Throws `conflict` if its lease, or the running attempt, is not the owner's. */
+export async function checkLease(
   session: Queryable,
   options: { run_id: string; owner: string; attempt?: AttemptKey },
-): Promise<Hold> {
-  const run = await holdRow(session, options.run_id);
-  const { attempt, owner, run_id } = options;
-  const held = attempt === undefined
-    ? run?.owner === owner
-    : await holdsAttempt(session, { ...options, attempt }, run);
-  if (run !== null && held) return run;
-  const what = attempt === undefined
-    ? `the run ${run_id}`
-    : `attempt ${attempt.attempt} of task ${attempt.task_id} in run ${run_id}`;
-  throw new ParleyError("conflict", `${what} has ended or was taken over by another process`);
+): Promise<Lease> {
+  const { run_id, owner, attempt } = options;
+  const lease = await lockRun(session, run_id);
+  const isOwner = attempt === undefined
+    ? lease?.owner === owner
+    : await ownsAttempt(session, { run_id, owner, attempt }, lease);
+  if (lease === null || !isOwner) throw leaseLost(run_id, attempt);
+  return lease;
 }
 
-/** An attempt is held by a lease of its own, or by that of its run. */
-async function holdsAttempt(
+/** An attempt has a lease of its own, or that of its run. */
+async function ownsAttempt(
   session: Queryable,
   { run_id, owner, attempt }: { run_id: string; owner: string; attempt: AttemptKey },
-  run: Hold | null,
+  lease: Lease | null,
 ): Promise<boolean> {
   const row = await session.get<{ lease_until: number | null }>(
     `SELECT lease_until FROM pipeline_attempts
      WHERE run_id = $1 AND task_id = $2 AND attempt = $3 AND state = 'running' AND owner = $4`,
     [run_id, attempt.task_id, attempt.attempt, owner],
   );
-  return row !== null && (row.lease_until !== null || run?.owner === owner);
+  return row !== null && (row.lease_until !== null || lease?.owner === owner);
 }
