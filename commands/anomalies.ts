@@ -12,6 +12,7 @@ import {
 } from "../lib/monitoring/acknowledge.ts";
 import { type Anomalies, type AnomalyOptions, detectAnomalies } from "../lib/monitoring/anomalies.ts";
 import { type Anomaly, subjectName } from "../lib/monitoring/anomaly.ts";
+import { compareStores } from "../lib/data_checks/data_checks.ts";
 import type { HealthStatus } from "../lib/monitoring/health.ts";
 import { indexAnomalies } from "../lib/monitoring/index_anomalies.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
@@ -94,12 +95,13 @@ async function withAnomalies<T>(
  */
 async function comparedStores(
   { runs, documents, analytics, vectors, graph }: ServingStores,
-): Promise<Pick<AnomalyOptions, "stores">> {
+): Promise<Pick<AnomalyOptions, "comparison">> {
   if ((await runInProgress(runs).catch(() => null)) !== null) return {};
   const published = await readPublished({ analytics, vectors });
   if (published === null) return {};
   const model = parseModelKey(published.model);
-  return { stores: { documents, analytics, vectors: await vectors.forModel({ model }), graph } };
+  const stores = { documents, analytics, vectors: await vectors.forModel({ model }), graph };
+  return { comparison: compareStores(stores) };
 }
 
 const COLOUR = { critical: "red", warning: "yellow", info: "gray" } as const;

@@ -12,7 +12,7 @@ import {
 } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { checkAnomalies, type CheckedStores, type Finding } from "../lib/data_checks/data_checks.ts";
-import { emptiedStore, type RefillableStores } from "../lib/data_checks/emptied_store.ts";
+import { emptiedStore, type RefillableStores } from "../lib/monitoring/emptied_store.ts";
 import { indexAnomalies } from "../lib/monitoring/index_anomalies.ts";
 import { modelMismatch } from "../lib/monitoring/model_mismatch.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";

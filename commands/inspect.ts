@@ -4,7 +4,7 @@ import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import type { Dag } from "../lib/dag/define.ts";
-import { levels, topological } from "../lib/dag/graph.ts";
+import { levels } from "../lib/dag/graph.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { didYouMean } from "../lib/suggest.ts";
 import { openRuns } from "../lib/stores/open.ts";
@@ -161,7 +161,7 @@ export function showStatus(config: Config, run_id: string, options: { json: bool
     try {
       while (true) {
         const snapshot = await snapshotOf(runs, run_id);
-        const summary = summarize(snapshot, orderOf(config, snapshot));
+        const summary = summarize(snapshot, allDags(config).get(snapshot.run.dag_id));
         const over = snapshot.run.ended_at !== null || !live || shutdown.signal.aborted;
         if (live && !over) console.clear();
         console.log(options.json ? JSON.stringify(summary) : summaryTable(summary));
@@ -172,12 +172,6 @@ export function showStatus(config: Config, run_id: string, options: { json: bool
       shutdown.dispose();
     }
   });
-}
-
-/** Tasks in the order of the dag as it is now; those that it no longer has come last. */
-export function orderOf(config: Config, { run, tasks }: RunSnapshot): string[] {
-  const order = topological(allDags(config).get(run.dag_id)?.tasks ?? []);
-  return [...order, ...tasks.map(({ task_id }) => task_id).filter((id) => !order.includes(id))];
 }
 
 /** A run's log lines, as JSON an object each; with `follow`, new ones until the run has ended. */

@@ -12,7 +12,7 @@ import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { executeQueued, GRACE_MS, withExecutor } from "./engine.ts";
 import { announceStop, EXIT, exitCodeOf } from "./exit.ts";
-import { dagOf, orderOf, snapshotOf, withRuns } from "./inspect.ts";
+import { dagOf, snapshotOf, withRuns } from "./inspect.ts";
 import { modelName } from "./models.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample, mixesInSample, sourcesOfRun } from "./sample.ts";
@@ -120,7 +120,7 @@ async function executeWithProgress(
       onWait: () => view.say("another run is in progress: this one starts when it ends"),
     }).finally(() => view.close());
     const snapshot = await snapshotOf(runs, run_id);
-    const recorded = summarize(snapshot, orderOf(config, snapshot));
+    const recorded = summarize(snapshot, dag);
     // On record it is running until a process takes it up again.
     const summary = outcome === "interrupted" ? { ...recorded, state: outcome } : recorded;
     console.log(json ? JSON.stringify(summary) : summaryTable(summary));

@@ -1,6 +1,8 @@
 import { styleText } from "../deps.ts";
+import { topological } from "../lib/dag/graph.ts";
+import type { WatchedDag } from "../lib/monitoring/run_history.ts";
+import { INGEST_OUTPUT, taskOf } from "../lib/monitoring/task_outputs.ts";
 import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
-import type { IngestOutput } from "../tasks/steps/ingest.ts";
 import { count, table } from "./table.ts";
 
 /** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
@@ -29,25 +31,28 @@ export interface RunSummary {
   readonly left_out: readonly string[];
 }
 
-/** Sums up a run, stages in the order given. */
-export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly string[]): RunSummary {
-  const stages = order.flatMap((stage): StageSummary[] => {
-    const task = tasks.find(({ task_id }) => task_id === stage);
-    if (task === undefined) return [];
-    const own = attempts.filter(({ task_id }) => task_id === stage);
-    const last = own.findLast(({ attempt }) => attempt === task.attempts);
-    return [{
-      stage,
-      state: task.state,
-      rows_in: last?.rows_in ?? 0,
-      rows_out: last?.rows_out ?? 0,
-      quarantined: last?.quarantined ?? 0,
-      attempts: own.length,
-      seconds: last === undefined ? null : seconds(last),
-      progress: last?.state === "running" ? { done: last.progress_done, total: last.progress_total } : null,
-      error: task.error,
-    }];
-  });
+/** Sums up a run in the order of its dag as that is now; stages that it no longer has come last. */
+export function summarize({ run, tasks, attempts }: RunSnapshot, dag: WatchedDag | undefined): RunSummary {
+  const order = topological(dag?.tasks ?? []);
+  const placeOf = (id: string) => order.includes(id) ? order.indexOf(id) : order.length;
+  const stages = tasks.toSorted((a, b) => placeOf(a.task_id) - placeOf(b.task_id)).map(
+    (task): StageSummary => {
+      const stage = task.task_id;
+      const own = attempts.filter(({ task_id }) => task_id === stage);
+      const last = own.findLast(({ attempt }) => attempt === task.attempts);
+      return {
+        stage,
+        state: task.state,
+        rows_in: last?.rows_in ?? 0,
+        rows_out: last?.rows_out ?? 0,
+        quarantined: last?.quarantined ?? 0,
+        attempts: own.length,
+        seconds: last === undefined ? null : seconds(last),
+        progress: last?.state === "running" ? { done: last.progress_done, total: last.progress_total } : null,
+        error: task.error,
+      };
+    },
+  );
   const { run_id, dag_id, state, error } = run;
   return {
     run_id,
@@ -56,16 +61,15 @@ export function summarize({ run, tasks, attempts }: RunSnapshot, order: readonly
     error,
     seconds: run.started_at === null ? null : seconds(run as Timed),
     stages,
-    left_out: leftOut(tasks),
+    left_out: leftOut(tasks, dag),
   };
 }
 
-/** A sentence about each source that the task `ingest` of a run could not read. */
-export function leftOut(tasks: RunSnapshot["tasks"]): string[] {
-  const ingested = tasks.find(({ task_id }) => task_id === "ingest");
-  return ((ingested?.output as Partial<IngestOutput> | null | undefined)?.failed ?? []).map(({ error }) =>
-    error
-  );
+/** A sentence about each source that a run of this dag could not read. */
+export function leftOut(tasks: RunSnapshot["tasks"], dag: WatchedDag | undefined): string[] {
+  const ingest = dag && taskOf(dag, "ingest");
+  const output = tasks.find(({ task_id }) => task_id === ingest?.id)?.output;
+  return (INGEST_OUTPUT.safeParse(output).data?.failed ?? []).map(({ error }) => error);
 }
 
 type Timed = Pick<AttemptRecord, "ended_at"> & { started_at: string };

@@ -5,6 +5,7 @@ import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
 import { parseId } from "../lib/schema/ids.ts";
 import { noSuchTask } from "../lib/dag/define.ts";
 import { runTask, type TaskOrder } from "../lib/dag/run_task.ts";
+import { taskOf } from "../lib/monitoring/task_outputs.ts";
 import { withExecutor } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { dagOf, snapshotOf } from "./inspect.ts";
@@ -42,12 +43,13 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
     const { task_id, run_id } = order;
     const result = await runTask(options, order, shutdown);
     const { run, tasks } = await snapshotOf(options.runs, run_id);
-    const left_out = leftOut(tasks);
+    const dag = options.dags.get(order.dag_id)!;
+    const left_out = leftOut(tasks, dag);
     const endsRun = run.ended_at !== null;
     const text = JSON.stringify({ run_id, task_id, ...result, left_out });
     if (o.output !== undefined) Deno.writeTextFileSync(o.output, text, { mode: FILE_MODE });
     console.error(`${task_id}: ${result.state}${result.error === null ? "" : ` (${result.error})`}`);
-    if (endsRun || task_id === "ingest") {
+    if (endsRun || taskOf(dag, "ingest")?.id === task_id) {
       for (const error of left_out) console.error(`Left out: ${error}`);
     }
     const code = taskExitCode(result);

@@ -19,7 +19,7 @@ import {
 } from "../lib/stores/open.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
-import { emptiedStore } from "../lib/data_checks/emptied_store.ts";
+import { emptiedStore } from "../lib/monitoring/emptied_store.ts";
 import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";

@@ -19,7 +19,14 @@ export function intents() {
     params: z.object({}),
     tasks: [
       { id: "train", doc: "fits the classifier", run: train, retries: store },
-      { id: "classify", doc: "intents of messages", needs: ["train"], run: classify, retries: store },
+      {
+        id: "classify",
+        role: "classify",
+        doc: "intents of messages",
+        needs: ["train"],
+        run: classify,
+        retries: store,
+      },
       { id: "graph", doc: "edges, by recount", needs: ["classify"], run: graph, retries: store },
       {
         id: "conversations",
@@ -29,7 +36,7 @@ export function intents() {
         retries: store,
       },
       { id: "derive", doc: "a data version", needs: ["conversations"], run: derive, retries: store },
-      { id: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
+      { id: "check", role: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
       { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
     ],
   });

@@ -39,7 +39,14 @@ export function nightly(settings: NightlySettings) {
     remote: { ...remoteSources(settings), all: "any" },
     tasks: [
       // What it has spooled is kept, and a source may never end: a shutdown need not wait.
-      { id: "ingest", doc: "spools the sources", run: ingest, retries: { count: 1 }, grace_ms: 0 },
+      {
+        id: "ingest",
+        role: "ingest",
+        doc: "spools the sources",
+        run: ingest,
+        retries: { count: 1 },
+        grace_ms: 0,
+      },
       { id: "validate", doc: "checks every row", needs: ["ingest"], run: validate },
       { id: "documents", doc: "raw messages", needs: ["validate"], run: documents, retries: store },
       { id: "analytics", doc: "campaigns, events", needs: ["validate"], run: analytics, retries: store },
@@ -47,6 +54,7 @@ export function nightly(settings: NightlySettings) {
       { id: "vectors", doc: "message vectors", needs: ["embed"], run: vectors, retries: store },
       {
         id: "classify",
+        role: "classify",
         doc: "intents of messages",
         needs: ["documents", "vectors"],
         run: classify,
@@ -67,7 +75,7 @@ export function nightly(settings: NightlySettings) {
         retries: store,
       },
       { id: "derive", doc: "weights, popularity", needs: ["conversations"], run: derive, retries: store },
-      { id: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
+      { id: "check", role: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
       { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
     ],
   });

@@ -23,6 +23,7 @@ const RULES: readonly [title: string, rule: Rule, planted: Record<string, string
     "lib/recommend/a.ts": `import { open } from "../stores/open.ts";`,
     "lib/core/a.ts": `import { z } from "../../deps.ts";`,
     "lib/dag/a.ts": `import "../monitoring/health.ts";`,
+    "lib/monitoring/a.ts": `import "../data_checks/data_checks.ts";`,
     "routes/components/a.tsx": `import "../pages/mod.ts";`,
     "tasks/a.ts": `import "../commands/run.ts";`,
     "elsewhere/a.ts": `import "../main.ts";`,

@@ -25,6 +25,8 @@ interface RetryPolicy {
 export interface TaskDefinition<Services> {
   readonly id: string;
   readonly doc?: string;
+  /** What the task is to those who watch runs, whatever its id. The engine does not read it; a dag has each role once. */
+  readonly role?: string;
   readonly needs?: readonly string[];
   /** Default `all_success`. */
   readonly trigger?: TriggerRule;
@@ -117,6 +119,9 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
     if (tasksById.has(each.id)) throw fault(`two tasks have the id "${each.id}"`);
     tasksById.set(each.id, each);
   }
+  const roles = definition.tasks.flatMap(({ role }) => role ?? []);
+  const twice = roles.find((role, i) => roles.indexOf(role) !== i);
+  if (twice !== undefined) throw fault(`two tasks have the role "${twice}"`);
   if (tasksById.size === 0) throw fault("it has no tasks");
   const dependents = checkGraph(definition.tasks, fault);
   for (const each of definition.tasks) {

@@ -5,6 +5,7 @@ import type { AnalyticsStore, UnknownCampaigns } from "../stores/analytics/port.
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
+import type { StoreComparison } from "../monitoring/anomalies.ts";
 import type { Anomaly } from "../monitoring/anomaly.ts";
 
 /**
@@ -67,6 +68,11 @@ const STORE: Readonly<Record<string, string>> = {
 /** Whether {@link checkAnomalies} would find this again, were it still so. */
 export function isCompared({ code }: Pick<Anomaly, "code">): boolean {
   return code in STORE;
+}
+
+/** {@link checkAnomalies} of these stores, for who looks for anomalies. */
+export function compareStores(stores: CheckedStores): StoreComparison {
+  return { find: (now) => checkAnomalies(stores, now), finds: isCompared };
 }
 
 /** {@link checkData} as anomalies, found at `now`. */

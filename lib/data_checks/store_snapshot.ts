@@ -1,4 +1,4 @@
-import { z } from "../../deps.ts";
+import type { z } from "../../deps.ts";
 import { iso } from "../core/clock.ts";
 import { type Abortable, modelKey } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
@@ -6,30 +6,15 @@ import type { Anomaly } from "../monitoring/anomaly.ts";
 import type { CheckedStores } from "./data_checks.ts";
 import { median } from "../monitoring/forecast.ts";
 import { percent } from "../core/text.ts";
+import { CHECK_OUTPUT } from "../monitoring/task_outputs.ts";
 
-/** What the stores held when they were last checked, kept in the output of the check for the next one to compare with. */
-export interface StoreSnapshot {
-  /** Rows by what they are: those of which a loss would be a fault. */
-  readonly counts: Readonly<Record<string, number>>;
-  /** All that each store counts, by its name. Absent in surveys of an older Parley. */
-  readonly stores?: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  readonly model: string | null;
-  /** Mean of a sample of profiles, to four decimals; null where there are too few of them. */
-  readonly centre: readonly number[] | null;
-}
-
-const STORE_SNAPSHOT = z.object({
-  survey: z.object({
-    counts: z.record(z.string(), z.number()),
-    stores: z.record(z.string(), z.record(z.string(), z.number())).exactOptional(),
-    model: z.string().nullable(),
-    centre: z.array(z.number()).nullable(),
-  }),
-});
+const SURVEY = CHECK_OUTPUT.pick({ survey: true });
+/** What the stores held when they were last checked. */
+export type StoreSnapshot = z.infer<typeof SURVEY>["survey"];
 
 /** The surveys in what checks left, in the same order. */
 export function snapshotsOf(outputs: readonly TaskOutput[]): StoreSnapshot[] {
-  return outputs.flatMap(({ output }) => STORE_SNAPSHOT.safeParse(output).data?.survey ?? []);
+  return outputs.flatMap(({ output }) => SURVEY.safeParse(output).data?.survey ?? []);
 }
 
 /** Messages whose users are sampled: the first by id, so that a sample hardly changes from one survey to the next. */

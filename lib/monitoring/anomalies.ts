@@ -10,8 +10,7 @@ import {
 } from "../stores/runs/port.ts";
 import { type OpenAnomaly, withAcknowledgements } from "./acknowledge.ts";
 import { type Anomaly, anomalyId, bySeverity, type Subject, subjectName } from "./anomaly.ts";
-import { checkAnomalies, type CheckedStores, isCompared } from "../data_checks/data_checks.ts";
-import { EmptiedStore } from "../data_checks/emptied_store.ts";
+import { EmptiedStore } from "./emptied_store.ts";
 import { engagementAnomalies } from "./engagement_anomalies.ts";
 import type { Incidents } from "./incidents.ts";
 import { readCheckResults } from "./check_results.ts";
@@ -28,11 +27,8 @@ export interface AnomalyOptions {
   readonly analytics: Pick<AnalyticsStore, "daily" | "published">;
   readonly dags: readonly WatchedDag[];
   readonly clock: Clock;
-  /**
-   * Compared live where given: it counts every row and looks at every vector, which takes seconds in a large store.
-   * Without them, what the newest `check` task found stands.
-   */
-  readonly stores?: CheckedStores;
+  /** Compares the stores live. Without it, what the newest check found stands. */
+  readonly comparison?: StoreComparison;
   /** What is wrong with the indexes that answers come from, at a moment, as `indexAnomalies` has it. */
   readonly indexes?: (now: number) => Promise<readonly Anomaly[]>;
   /** Stores by name, each with a question that ends by itself: one that rejects does not answer. */
@@ -41,6 +37,13 @@ export interface AnomalyOptions {
   readonly serving?: readonly ServingSpan[];
   /** How far back runs are read, in days. Default {@link LOOK_BACK_DAYS}. */
   readonly days?: number;
+}
+
+/** Holds the stores against each other. It may read every row, which takes seconds in a large store. */
+export interface StoreComparison {
+  readonly find: (now: number) => Promise<readonly Anomaly[]>;
+  /** Whether `find` would find this again, were it still so. */
+  readonly finds: (anomaly: Pick<Anomaly, "code">) => boolean;
 }
 
 /** What was found, before anything of it is acknowledged. Times are ISO 8601 in UTC. */
@@ -100,6 +103,7 @@ export function judge(
  * asked is an anomaly itself, and the rest is looked at all the same. Reads only.
  */
 export async function findAnomalies(options: AnomalyOptions): Promise<Findings> {
+  const { comparison } = options;
   const now = options.clock.now();
   const since = iso(now - (options.days ?? LOOK_BACK_DAYS) * DAY_MS);
   const [newest, recorded]: [RunHistory[], Anomaly[]] = [[], []];
@@ -114,13 +118,12 @@ export async function findAnomalies(options: AnomalyOptions): Promise<Findings> 
     looking("runs", now, () => schedulerAnomalies(options.runs, options.dags, now).then(openOnly)),
     looking("analytics", now, () => engagementAnomalies(options.analytics, now)),
     ...options.indexes === undefined ? [] : [options.indexes(now).then(openOnly, nothingOpen)],
-    ...options.stores === undefined
-      ? []
-      : [looking("data", now, () => checkAnomalies(options.stores!, now).then(openOnly))],
+    ...comparison === undefined ? [] : [looking("data", now, () => comparison.find(now).then(openOnly))],
   ]);
   const serving = servingAnomalies(options.serving ?? [], atOf(await published));
   const all = [...looked, serving];
-  const open = sinceRecorded(toldOnce(all.flatMap((each) => each.open)), recorded);
+  const found = toldOnce(all.flatMap((each) => each.open));
+  const open = comparison === undefined ? found : sinceRecorded(found, recorded, comparison);
   // Days of engagement are read further back than they are asked for, since each is judged by those before it.
   const past = all.flatMap((each) => each.past).filter(({ until }) => until! >= since)
     .sort((a, b) => a.since < b.since ? 1 : -1);
@@ -171,9 +174,13 @@ function toldOnce(open: readonly Anomaly[]): Anomaly[] {
 const COMPARING: Subject = { kind: "store", store: "data" };
 
 /** What was compared just now began when a check first recorded it. */
-function sinceRecorded(open: readonly Anomaly[], recorded: readonly Anomaly[]): Anomaly[] {
+function sinceRecorded(
+  open: readonly Anomaly[],
+  recorded: readonly Anomaly[],
+  { finds }: StoreComparison,
+): Anomaly[] {
   const began = new Map(recorded.map((one) => [anomalyId(one), one.since]));
-  return open.map((one) => isCompared(one) ? { ...one, since: began.get(anomalyId(one)) ?? one.since } : one);
+  return open.map((one) => finds(one) ? { ...one, since: began.get(anomalyId(one)) ?? one.since } : one);
 }
 
 const UNREACHABLE = "store_unreachable";
@@ -188,7 +195,7 @@ function nothingOpen(): Incidents {
 }
 
 async function ofDag(
-  { runs, stores }: AnomalyOptions,
+  { runs, comparison }: AnomalyOptions,
   dag: WatchedDag,
   { now, since, newest, recorded }: {
     now: number;
@@ -208,7 +215,7 @@ async function ofDag(
   recorded.push(...found.stores);
   // What is compared live need not be told by the last check again.
   const scope = oosAnomalies(shares);
-  const current = found.stores.filter((one) => stores === undefined || !isCompared(one));
+  const current = found.stores.filter((one) => !comparison?.finds(one));
   return {
     open: [...historyAnomalies(dag, history, now), ...late, ...current, ...scope.open, ...sources.open],
     past: [

@@ -1,19 +1,22 @@
-import type { Kind } from "../core/types.ts";
+import { z } from "../../deps.ts";
+import { KINDS } from "../core/types.ts";
 
 /** `critical`: something is wrong now and somebody must act. `warning`: look at it today. `info`: good to know. */
 export const SEVERITIES = ["critical", "warning", "info"] as const;
 export type Severity = typeof SEVERITIES[number];
 
 /** What an anomaly is about. */
-export type Subject =
-  | { readonly kind: "dag"; readonly dag_id: string }
-  | { readonly kind: "task"; readonly dag_id: string; readonly task_id: string }
-  | { readonly kind: "store"; readonly store: string }
-  | { readonly kind: "scheduler" }
+const SUBJECT = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("dag"), dag_id: z.string() }),
+  z.object({ kind: z.literal("task"), dag_id: z.string(), task_id: z.string() }),
+  z.object({ kind: z.literal("store"), store: z.string() }),
+  z.object({ kind: z.literal("scheduler") }),
   /** A path that a run was given, and the rows that it should hold. */
-  | { readonly kind: "source"; readonly rows: Kind; readonly path: string }
-  | { readonly kind: "engagement"; readonly measure: string }
-  | { readonly kind: "api"; readonly measure: string };
+  z.object({ kind: z.literal("source"), rows: z.enum(KINDS), path: z.string() }),
+  z.object({ kind: z.literal("engagement"), measure: z.string() }),
+  z.object({ kind: z.literal("api"), measure: z.string() }),
+]);
+export type Subject = z.infer<typeof SUBJECT>;
 
 /** What `figure`, `expected` and `history` count. A share is 0..1, a score a cosine distance, 0..2. */
 export const UNITS = [
@@ -33,31 +36,33 @@ export const UNITS = [
 ] as const;
 export type Unit = typeof UNITS[number];
 
-/** One thing that is not as it was or should be. JSON as it is. */
-export interface Anomaly {
+/** One thing that is not as it was or should be. */
+export const ANOMALY = z.object({
   /** Names the kind of fault, such as `run_failed`. */
-  readonly code: string;
-  readonly severity: Severity;
-  readonly subject: Subject;
-  readonly figure: number;
+  code: z.string(),
+  severity: z.enum(SEVERITIES),
+  subject: SUBJECT,
+  figure: z.number(),
   /** What the figure should be, or was usually. */
-  readonly expected: number;
-  readonly unit: Unit;
+  expected: z.number(),
+  unit: z.enum(UNITS),
   /** ISO time from which it has been so, as far as the history that was read tells. */
-  readonly since: string;
+  since: z.string(),
   /** ISO time from which it no longer was so; absent while it is open. */
-  readonly until?: string;
+  until: z.string().exactOptional(),
   /** The run in which it showed; null where it is about no run. */
-  readonly run_id: string | null;
+  run_id: z.string().nullable(),
   /** What is wrong, then after a semicolon or a colon what to do; commands stand in backquotes. */
-  readonly text: string;
+  text: z.string(),
   /** What is wrong alone, in one short line, with which `text` begins. Default: up to the first semicolon or colon. */
-  readonly cause?: string;
+  cause: z.string().exactOptional(),
   /** The values that `figure` was held against, oldest first, `figure` itself last: for a sparkline. */
-  readonly history?: readonly number[];
+  history: z.array(z.number()).readonly().exactOptional(),
   /** From where to where a figure would have been nothing unusual, where statistics say so. */
-  readonly usual?: readonly [low: number, high: number];
-}
+  usual: z.tuple([z.number(), z.number()]).readonly().exactOptional(),
+}).readonly();
+/** JSON as it is. */
+export type Anomaly = z.infer<typeof ANOMALY>;
 
 /** The subject in one word: `nightly/embed`, `store graph`. */
 export function subjectName(subject: Subject): string {

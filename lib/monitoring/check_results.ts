@@ -1,38 +1,11 @@
-import { z } from "../../deps.ts";
-import { KINDS } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
-import { type Anomaly, SEVERITIES, type Subject, UNITS } from "./anomaly.ts";
+import type { Anomaly } from "./anomaly.ts";
 import { findIncidents } from "./incidents.ts";
-import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
+import type { WatchedDag, WatchedRuns } from "./run_history.ts";
+import { CHECK_OUTPUT, outputsOf } from "./task_outputs.ts";
 
-/** The task whose output holds what was found before a publish. */
-export const CHECK_TASK = "check";
-
-const SUBJECT: z.ZodType<Subject> = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("dag"), dag_id: z.string() }),
-  z.object({ kind: z.literal("task"), dag_id: z.string(), task_id: z.string() }),
-  z.object({ kind: z.literal("store"), store: z.string() }),
-  z.object({ kind: z.literal("source"), rows: z.enum(KINDS), path: z.string() }),
-  z.object({ kind: z.literal("engagement"), measure: z.string() }),
-  z.object({ kind: z.literal("api"), measure: z.string() }),
-]);
-const FINDING: z.ZodType<Anomaly> = z.object({
-  code: z.string(),
-  severity: z.enum(SEVERITIES),
-  subject: SUBJECT,
-  figure: z.number(),
-  expected: z.number(),
-  unit: z.enum(UNITS),
-  since: z.string(),
-  run_id: z.string().nullable(),
-  text: z.string(),
-  cause: z.string().exactOptional(),
-  history: z.array(z.number()).exactOptional(),
-  usual: z.tuple([z.number(), z.number()]).readonly().exactOptional(),
-  until: z.string().exactOptional(),
-});
 /** An output of other words, such as another Parley's, holds no findings. */
-const OUTPUT = z.object({ findings: z.array(FINDING) }).catch({ findings: [] });
+const FINDINGS = CHECK_OUTPUT.pick({ findings: true }).catch({ findings: [] });
 
 /** What the checks of one dag recorded. */
 interface CheckResults {
@@ -46,11 +19,10 @@ interface CheckResults {
 
 export async function readCheckResults(
   runs: Pick<WatchedRuns, "outputs">,
-  { id, tasks }: WatchedDag,
+  dag: WatchedDag,
   since: string,
 ): Promise<CheckResults> {
-  if (!tasks.some((task) => task.id === CHECK_TASK)) return { stores: [], stages: [], past: [] };
-  const newestFirst = await runs.outputs({ dag_id: id, task_id: CHECK_TASK, since, limit: MAX_RUNS });
+  const newestFirst = await outputsOf(runs, dag, { role: "check", since });
   const { open, past } = findIncidents(newestFirst.reverse(), {
     at: ({ ended_at, created_at }) => ended_at ?? created_at,
     judge: (upTo) => findingsOf(upTo.at(-1)!),
@@ -60,5 +32,5 @@ export async function readCheckResults(
 }
 
 function findingsOf({ output, run_id }: TaskOutput): Anomaly[] {
-  return OUTPUT.parse(output).findings.map((one) => ({ ...one, run_id }));
+  return FINDINGS.parse(output).findings.map((one) => ({ ...one, run_id }));
 }

@@ -1,13 +1,9 @@
-import { z } from "../../deps.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { findIncidents, type Incidents } from "./incidents.ts";
 import { forecastShare } from "./forecast.ts";
 import { percent } from "../core/text.ts";
-import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
-
-/** The task whose output holds how many messages were classified, and how many of them were out of scope. */
-const CLASSIFY_TASK = "classify";
-const OUTPUT = z.object({ classifier: z.string(), classified: z.number(), out_of_scope: z.number() });
+import type { WatchedDag, WatchedRuns } from "./run_history.ts";
+import { CLASSIFY_OUTPUT, outputsOf } from "./task_outputs.ts";
 
 /** How many of the messages of one run were about nothing that the intent catalogue knows. */
 interface OosShare {
@@ -30,15 +26,14 @@ const MIN_MESSAGES = 50;
  */
 export async function oosShares(
   runs: Pick<WatchedRuns, "outputs">,
-  { id, tasks }: WatchedDag,
+  dag: WatchedDag,
   since: string,
 ): Promise<OosShare[]> {
-  if (!tasks.some((task) => task.id === CLASSIFY_TASK)) return [];
-  const newestFirst = await runs.outputs({ dag_id: id, task_id: CLASSIFY_TASK, since, limit: MAX_RUNS });
+  const newestFirst = await outputsOf(runs, dag, { role: "classify", since });
   const told = newestFirst.flatMap(({ run_id, ended_at, created_at, output }) => {
-    const { data } = OUTPUT.safeParse(output);
-    // Without anything to classify, a run says nothing.
-    if (data === undefined || data.classified === 0) return [];
+    const { data } = CLASSIFY_OUTPUT.safeParse(output);
+    // Without a catalogue or anything to classify, a run says nothing.
+    if (data === undefined || data.classifier === null || data.classified === 0) return [];
     const { classifier, classified: messages, out_of_scope } = data;
     return [{ classifier, run_id, at: ended_at ?? created_at, messages, out_of_scope }];
   });

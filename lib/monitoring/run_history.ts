@@ -5,7 +5,12 @@ import type { RunHistory, RunStore } from "../stores/runs/port.ts";
 export interface WatchedDag {
   readonly id: string;
   readonly schedule?: Schedule;
-  readonly tasks: readonly { readonly id: string; readonly needs?: readonly string[] }[];
+  readonly tasks: readonly {
+    readonly id: string;
+    readonly needs?: readonly string[];
+    /** Says whose output in `task_outputs.ts` it leaves. */
+    readonly role?: string;
+  }[];
   /** Gives the params of a run that is given none: of sources, the configured ones. */
   readonly params?: { safeParse(given: object): { readonly data?: unknown } };
 }

@@ -3,24 +3,15 @@ import { KINDS } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { findIncidents, type Incidents } from "./incidents.ts";
-import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
+import type { WatchedDag, WatchedRuns } from "./run_history.ts";
+import { INGEST_OUTPUT, outputsOf } from "./task_outputs.ts";
 
-/** The task whose output says which sources could not be read. */
-const INGEST_TASK = "ingest";
-
-const PATH = z.object({ kind: z.enum(KINDS), path: z.string() });
-const OUTPUT = z.object({
-  sources: z.array(z.object({ kind: z.enum(KINDS), uri: z.string(), rows: z.number() })),
-  given: z.array(PATH),
-  failed: z.array(PATH.extend({ error: z.string() })),
-  old_intents: z.literal(true).exactOptional(),
-});
-type Path = z.infer<typeof PATH>;
-type Output = z.infer<typeof OUTPUT>;
+type Output = z.infer<typeof INGEST_OUTPUT>;
+type Path = Output["given"][number];
 type Failed = Output["failed"];
 
 /**
- * What is wrong with sources, by what each run's `ingest` recorded: paths of which something could not be read, files that have
+ * What is wrong with sources, by what each run's task of the role `ingest` recorded: paths of which something could not be read, files that have
  * lost all their rows, that there is no source at all, and that there is no catalogue of intents any more. A path that is configured is wrong until a run reads all of it, whatever
  * other runs were given meanwhile; any other one until the next run.
  */
@@ -29,8 +20,7 @@ export async function sourceAnomalies(
   dag: WatchedDag,
   since: string,
 ): Promise<Incidents> {
-  if (!dag.tasks.some(({ id }) => id === INGEST_TASK)) return { open: [], past: [] };
-  const outputs = await runs.outputs({ dag_id: dag.id, task_id: INGEST_TASK, since, limit: MAX_RUNS });
+  const outputs = await outputsOf(runs, dag, { role: "ingest", since });
   return findIncidents(observe(outputs.reverse(), dag), {
     at: ({ at }) => at,
     judge: (upTo) => upTo.at(-1)!.found,
@@ -48,7 +38,7 @@ function observe(outputs: readonly TaskOutput[], dag: WatchedDag): Observed[] {
   const emptied = new EmptiedSources(configured);
   let unreadable = new Map<string, Anomaly>();
   return outputs.flatMap((output) => {
-    const { success, data } = OUTPUT.safeParse(output.output);
+    const { success, data } = INGEST_OUTPUT.safeParse(output.output);
     if (!success) return [];
     const { given, failed, old_intents } = data;
     const at = output.ended_at ?? output.created_at;

@@ -3,7 +3,7 @@ import { inTime } from "../../lib/core/abort.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
 import { causeOf, ParleyError, reasonOf } from "../../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../../lib/core/types.ts";
-import { emptiedStore, type RefillableStores } from "../../lib/data_checks/emptied_store.ts";
+import { emptiedStore, type RefillableStores } from "../../lib/monitoring/emptied_store.ts";
 import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";

@@ -1,5 +1,5 @@
 import { DAY_MS, iso } from "../../lib/core/clock.ts";
-import { CHECK_TASK } from "../../lib/monitoring/check_results.ts";
+import { outputsOf } from "../../lib/monitoring/task_outputs.ts";
 import { snapshotsOf, STORE, type StoreSnapshot } from "../../lib/data_checks/store_snapshot.ts";
 import { cachedRead, type ReadResult } from "../http/try_read.ts";
 import type { PageContext } from "../http/page.ts";
@@ -20,10 +20,9 @@ export interface RowCounts {
 export function newestRowCounts(site: PageContext, now: number): Promise<ReadResult<RowCounts | null>> {
   return cachedRead(site, "survey", async () => {
     const since = iso(now - DAYS * DAY_MS);
-    const dags = [...site.dags.values()].filter(({ tasks }) => tasks.some(({ id }) => id === CHECK_TASK));
     const outputs = (await Promise.all(
-      dags.map(({ id }) =>
-        site.runs.outputs({ dag_id: id, task_id: CHECK_TASK, since, limit: MAX_SNAPSHOTS })
+      site.dags.values().map((dag) =>
+        outputsOf(site.runs, dag, { role: "check", since, limit: MAX_SNAPSHOTS })
       ),
     )).flat().filter((each) => snapshotsOf([each]).length > 0)
       .sort((a, b) => a.created_at < b.created_at ? -1 : 1).slice(-MAX_SNAPSHOTS);

@@ -1,6 +1,7 @@
-import type { JsonObject } from "../../lib/core/types.ts";
+import type { z } from "../../deps.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
-import { type Anomaly, bySeverity } from "../../lib/monitoring/anomaly.ts";
+import { bySeverity } from "../../lib/monitoring/anomaly.ts";
+import type { CHECK_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
 import { checkBeforePublish } from "../../lib/data_checks/publish_gate.ts";
 import type { StoreSnapshot } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
@@ -8,16 +9,18 @@ import type { Services } from "../services.ts";
 import { findLeftCampaigns } from "./campaign_sources.ts";
 import { embeddedStore, vectorSet } from "./vector_store.ts";
 
+export type CheckOutput = z.infer<typeof CHECK_OUTPUT>;
+
 /**
  * Looks at the data before it is published. A critical finding fails the run, and the old version stays. Either way the
  * findings are left as the output, with a survey of the stores that the next check compares with.
  */
-export async function check(context: TaskContext<Services>): Promise<JsonObject> {
+export async function check(context: TaskContext<Services>): Promise<CheckOutput> {
   return await checked(context, await embeddedStore(context));
 }
 
 /** The same with these vectors. */
-export async function checked(context: TaskContext<Services>, vectors: VectorStore): Promise<JsonObject> {
+export async function checked(context: TaskContext<Services>, vectors: VectorStore): Promise<CheckOutput> {
   const { documents, analytics, graph, runs, clock } = context.services;
   const { task_id, run: { dag_id, run_id, params }, signal } = context;
   const stores = { documents, analytics, vectors, graph };
@@ -36,7 +39,7 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
   for (const { severity, code, text } of findings) context.log(`${severity} ${code}: ${text}`);
   context.rows({ in: 0, out: findings.length });
   recordReads(context, vectors, survey);
-  const output = { findings: findings.map(toJson), survey: { ...survey } };
+  const output = { findings: findings.map((one) => ({ history: [], ...one })), survey };
   const critical = findings.filter(({ severity }) => severity === "critical");
   if (critical.length === 0) return output;
   throw new Fail(`not published: ${critical.map(({ text }) => text).join("; ")}`, { output });
@@ -51,9 +54,4 @@ function recordReads(context: TaskContext<Services>, vectors: VectorStore, { cou
   context.reads({ ...services.dataset("analytics", "events"), ...rows("events") });
   context.reads({ ...vectorSet(context, vectors, "profiles"), ...rows("profiles") });
   context.reads(services.dataset("graph", "edges"));
-}
-
-/** An interface is no JSON to TypeScript; its copy is. */
-function toJson({ subject, history = [], ...rest }: Anomaly): JsonObject {
-  return { ...rest, subject: { ...subject }, history };
 }

@@ -1,3 +1,4 @@
+import type { z } from "../../deps.ts";
 import { percent } from "../../lib/core/text.ts";
 import type { Catalogue } from "../../lib/intents/catalogue.ts";
 import { type Classifier, openClassifier } from "../../lib/intents/classifier_store.ts";
@@ -5,6 +6,7 @@ import { type ClassifiedCounts, classifyMessages } from "../../lib/intents/messa
 import { train as fitAndKeep, type Trained } from "../../lib/intents/train.ts";
 import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
 import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import type { CLASSIFY_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
@@ -12,8 +14,7 @@ import type { IngestOutput } from "./ingest.ts";
 import { embeddedStore, hasInput, openStore, vectorSet } from "./vector_store.ts";
 
 export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
-/** `classifier` is null where there is no catalogue. */
-type ClassifyOutput = ClassifiedCounts & { readonly classifier: string | null };
+type ClassifyOutput = ClassifiedCounts & z.infer<typeof CLASSIFY_OUTPUT>;
 
 const NOTHING: ClassifyOutput = { classifier: null, classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
 

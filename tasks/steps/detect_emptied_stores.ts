@@ -1,6 +1,6 @@
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
-import { isEmptied, REFILLABLE, type Refillable } from "../../lib/data_checks/emptied_store.ts";
+import { isEmptied, REFILLABLE, type Refillable } from "../../lib/monitoring/emptied_store.ts";
 import type { Services } from "../services.ts";
 
 /** How long it may take to see whether a store has become empty. */

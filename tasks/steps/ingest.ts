@@ -1,7 +1,9 @@
+import type { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { counted } from "../../lib/core/text.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
 import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
+import type { INGEST_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
 import { hashSource, type ReadOptions } from "../../lib/sources/bytes.ts";
 import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
@@ -12,33 +14,25 @@ import { detectEmptiedStores } from "./detect_emptied_stores.ts";
 import { hasPendingWork, keepsOldIntents } from "./pending_work.ts";
 import { prune } from "./prune.ts";
 
+type Report = z.infer<typeof INGEST_OUTPUT>;
+
 /** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
-export type IngestedSource = {
-  readonly kind: Kind;
-  readonly uri: string;
+export type IngestedSource = Report["sources"][number] & {
   /** Of the source's bytes as they stand on disk. */
   readonly sha256: string;
   readonly bytes: number;
-  /** Without blank lines, which the artifact keeps so that line numbers hold. */
-  readonly rows: number;
+  /** It keeps blank lines, so that line numbers hold. */
   readonly artifact: Artifact;
 };
 
 /** A source as it was read. */
 export type ReadSource = Omit<IngestedSource, "kind" | "artifact">;
 
-export type IngestOutput = {
-  readonly sources: readonly IngestedSource[];
-  /** All paths that the run was to read. Together with `failed` it says what could be read and what could not. */
-  readonly given: readonly GivenPath[];
-  readonly failed: readonly FailedSource[];
-  /** Messages keep intents of a catalogue that is set no more. Absent if not. */
-  readonly old_intents?: true;
-};
+export type IngestOutput = Omit<Report, "sources"> & { readonly sources: readonly IngestedSource[] };
 
 type SourceName = { readonly kind: Kind; readonly uri: string };
-type GivenPath = { readonly kind: Kind; readonly path: string };
-type FailedSource = SourceName & GivenPath & { readonly error: string };
+type GivenPath = Report["given"][number];
+type FailedSource = SourceName & Report["failed"][number];
 
 /** What a retry goes on from. `opened` are sources with one reading only, from the moment when that was begun. */
 type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };

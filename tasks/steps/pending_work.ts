@@ -2,7 +2,6 @@ import type { ParleyError } from "../../lib/core/errors.ts";
 import { type Abortable, parseModelKey } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { readStoredSource } from "../../lib/intents/classifier_store.ts";
-import { CHECK_TASK } from "../../lib/monitoring/check_results.ts";
 import { earlierSnapshots } from "../../lib/data_checks/publish_gate.ts";
 import { countStores, lostRows } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
@@ -100,7 +99,7 @@ async function findLosses({ services, run, signal }: TaskContext<Services>): Pro
   const published = await analytics.published({ signal });
   if (published === null) return [];
   const { dag_id, run_id } = run;
-  const which = { dag_id, run_id, task_id: CHECK_TASK, now: clock.now() };
+  const which = { dag_id, run_id, task_id: "check", now: clock.now() };
   const before = (await earlierSnapshots({ runs, published, ...which })).at(-1)?.stores;
   if (before === undefined) return [];
   const vectors = await services.vectors.forModel({ model: parseModelKey(published.model), signal });

@@ -5,7 +5,7 @@
  *
  *     deno run --allow-all tests/bench/stores.ts
  */
-import { orderOf } from "../../commands/inspect.ts";
+import { allDags } from "../../commands/engine.ts";
 import { openServing } from "../../commands/services.ts";
 import { type RunSummary, summarize } from "../../commands/run_summary.ts";
 import { systemClock } from "../../lib/core/clock.ts";
@@ -34,7 +34,7 @@ async function measure(env: Record<string, string>): Promise<Measured> {
     const sources = Object.fromEntries(KINDS.map((kind) => [kind, [`${DATA}/${kind}.jsonl`]]));
     const { outcome, snapshot } = await nightlyRun(flow, sources);
     if (outcome !== "success") throw new Error(`the run ended as ${outcome}: ${snapshot.run.error}`);
-    const summary = summarize(snapshot, orderOf(flow.config, snapshot));
+    const summary = summarize(snapshot, allDags(flow.config).get("nightly"));
     measured = { summary, digests: await digests(flow), answers: await answersOf(flow) };
   }, { PARLEY_EMBEDDINGS: "test:384", ...env });
   return measured!;

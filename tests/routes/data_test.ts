@@ -99,7 +99,7 @@ pageTest(
     dags: new Map([["checked", {
       ...DAG,
       id: "checked",
-      tasks: [{ id: "check", run: () => Promise.resolve() }],
+      tasks: [{ id: "check", role: "check", run: () => Promise.resolve() }],
     }]]),
   },
 );

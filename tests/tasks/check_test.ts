@@ -4,7 +4,7 @@ import { DatabaseSync } from "../../deps.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { type Anomalies, detectAnomalies } from "../../lib/monitoring/anomalies.ts";
-import type { CheckedStores } from "../../lib/data_checks/data_checks.ts";
+import { type CheckedStores, compareStores } from "../../lib/data_checks/data_checks.ts";
 import { snapshotsOf } from "../../lib/data_checks/store_snapshot.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
 import { modelFile } from "../../lib/stores/vectors/names.ts";
@@ -50,7 +50,7 @@ async function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
   await leadAt(flow.runs, systemClock.now());
   const { analytics } = flow.services;
   const dags = [...allDags(flow.config).values()];
-  const live = stores === undefined ? {} : { stores };
+  const live = stores === undefined ? {} : { comparison: compareStores(stores) };
   return await detectAnomalies({ runs: flow.runs, analytics, dags, clock: systemClock, ...live });
 }
 

@@ -1,9 +1,9 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
-import { type JsonObject, parseModelKey } from "../../../lib/core/types.ts";
+import { parseModelKey } from "../../../lib/core/types.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { Services } from "../../services.ts";
-import { checked } from "../check.ts";
+import { checked, type CheckOutput } from "../check.ts";
 import type { DeriveOutput } from "../derive.ts";
 import { vectorSet } from "../vector_store.ts";
 import { speakers } from "./corpus.ts";
@@ -28,7 +28,7 @@ type Overlap = { readonly users: number; readonly profiles: number; readonly cam
  */
 export async function checkNewModel(
   context: TaskContext<Services>,
-): Promise<JsonObject> {
+): Promise<CheckOutput & { overlap: Overlap | null }> {
   const { services, signal } = context;
   const { model } = context.output<EstimateOutput>("estimate");
   const { version } = context.output<DeriveOutput>("derive");

@@ -36,6 +36,11 @@ const FAULTS: readonly (readonly [what: string, message: string, make: () => unk
   ],
   ["a duplicate id", 'dag "test": two tasks have the id "a"', () => define([task("a"), task("a")])],
   [
+    "a duplicate role",
+    'dag "test": two tasks have the role "x"',
+    () => define([task("a", [], { role: "x" }), task("b", [], { role: "x" })]),
+  ],
+  [
     "an id that is no id",
     'dag "test": "a b" is not an id: use letters, digits, "_", "-", "."',
     () => define([task("a b")]),

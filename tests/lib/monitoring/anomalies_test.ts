@@ -7,7 +7,7 @@ import type { RunHistory, TaskOutput } from "../../../lib/stores/runs/port.ts";
 import { cleanWorld, DAG, NIGHT, night } from "../../fixtures/monitoring.ts";
 
 const { schedule: _, ...UNSCHEDULED } = DAG;
-const WATCHED = { ...UNSCHEDULED, tasks: [...DAG.tasks, { id: "check" }] };
+const WATCHED = { ...UNSCHEDULED, tasks: [...DAG.tasks, { id: "gate", role: "check" }] };
 const nights = [0, 1, 2, 3].map((n) => night(n, DAG.tasks.map(() => ({ rows_in: 9, rows_out: 9, ms: 9 }))));
 
 const finding = (n: number, code: string, subject: Anomaly["subject"]): Anomaly => ({

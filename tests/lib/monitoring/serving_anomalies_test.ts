@@ -119,10 +119,10 @@ Deno.test("scopeShares() compares runs of the newest classifier alone, and those
     output,
   }));
   const runs = { outputs: () => Promise.resolve(outputs) };
-  const dag = { id: "d", tasks: [{ id: "classify" }] };
+  const dag = { id: "d", tasks: [{ id: "label", role: "classify" }] };
   assert.deepEqual(await oosShares(runs, dag, iso(0)), [
     { run_id: "r4", at: iso(NIGHT - 4), messages: 60, out_of_scope: 3 },
     { run_id: "r0", at: iso(NIGHT), messages: 80, out_of_scope: 8 },
   ]);
-  assert.deepEqual(await oosShares(runs, { id: "d", tasks: [{ id: "other" }] }, iso(0)), []);
+  assert.deepEqual(await oosShares(runs, { id: "d", tasks: [{ id: "classify" }] }, iso(0)), []);
 });

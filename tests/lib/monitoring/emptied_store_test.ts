@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
-import { emptiedStore, isEmptied, REFILLABLE } from "../../../lib/data_checks/emptied_store.ts";
+import { emptiedStore, isEmptied, REFILLABLE } from "../../../lib/monitoring/emptied_store.ts";
 import { campaign, event, LATEST, message, minute } from "../../fixtures/rows.ts";
 import { campaign as campaignVector, profile } from "../../fixtures/vectors.ts";
 import { emptyWorld, fails, type World } from "../recommend/world.ts";
