@@ -7,7 +7,7 @@ import { ROOT } from "./fixtures/flow.ts";
 import { fails, NOW, openWorld } from "./lib/recommend/world.ts";
 import { appTest, type Opened } from "./routes/app.ts";
 
-const [, block] = /alerts to begin with:\n\n```text\n([^]*?)```/.exec(
+const [, block] = /alerts to start with:\n\n```text\n([^]*?)```/.exec(
   Deno.readTextFileSync(`${ROOT}docs/operating.md`),
 )!;
 /** Expressions by what the text next to or below each says. */
