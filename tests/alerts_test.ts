@@ -75,9 +75,9 @@ const firing = (...scrapes: Scrape[]) =>
   [...ALERTS].filter(([, expression]) => fires(expression, scrapes)).map(([text]) => text);
 
 const OLD = "the nightly run has not published";
-const DOWN = "a store does not answer, or lost what it had";
+const DOWN = "a store does not respond, or lost its rows";
 const DEGRADED = "more than 1 % of answers lack a part";
-const UNSENT = "some lineage does not get through to its sink";
+const UNSENT = "some lineage does not reach its sink";
 
 Deno.test("docs/operating.md proposes four alerts", () => {
   assert.deepEqual([...ALERTS.keys()], [OLD, DOWN, DEGRADED, UNSENT]);
