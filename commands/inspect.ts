@@ -8,7 +8,13 @@ import { levels } from "../lib/dag/graph.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { didYouMean } from "../lib/suggest.ts";
 import { openRuns } from "../lib/stores/open.ts";
-import { type RunRecord, type RunSnapshot, type RunStore, statusOf } from "../lib/stores/runs/port.ts";
+import {
+  type RunRecord,
+  type RunRecordStore,
+  type RunSnapshot,
+  type RunStore,
+  statusOf,
+} from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { allDags } from "./engine.ts";
 import { EXIT, shutdownSignal } from "./exit.ts";
@@ -25,7 +31,7 @@ export async function withRuns<T>(config: Config, body: (runs: RunStore) => Prom
 }
 
 /** The newest run that has begun and not ended; null if none has. */
-export async function runInProgress(runs: Pick<RunStore, "runs">): Promise<RunRecord | null> {
+export async function runInProgress(runs: Pick<RunRecordStore, "runs">): Promise<RunRecord | null> {
   return (await runs.runs({ states: ["running"], limit: 1 }))[0] ?? null;
 }
 

@@ -17,7 +17,7 @@ import {
   openRuns,
   openVectors,
 } from "../lib/stores/open.ts";
-import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
+import type { ReleaseStore } from "../lib/stores/analytics/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import { emptiedStore } from "../lib/monitoring/emptied_store.ts";
 import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
@@ -153,7 +153,7 @@ export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
  * Returns what is published; null too if that cannot be read.
  */
 export async function readPublished(
-  { analytics, vectors }: { analytics: Pick<AnalyticsStore, "published">; vectors?: VectorStores },
+  { analytics, vectors }: { analytics: Pick<ReleaseStore, "published">; vectors?: VectorStores },
 ): Promise<Published | null> {
   try {
     const published = await analytics.published();

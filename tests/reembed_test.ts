@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { BuildStats } from "../lib/stores/analytics/port.ts";
+import type { BuildStatsOptions } from "../lib/stores/analytics/port.ts";
 import { states } from "./fixtures/dag.ts";
 import { digests, type Flow, nightlyRun, runDag, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
 import {
@@ -172,7 +172,7 @@ Deno.test("reembed publishes nothing where the new vectors do not agree with wha
     const { analytics, documents } = services;
     const late = message({ message_id: "late", user_id: "keziah-boateng" });
     const written = Object.assign(Object.create(analytics), {
-      buildStats: async (options: BuildStats) => {
+      buildStats: async (options: BuildStatsOptions) => {
         await documents.upsert({ messages: [late] });
         return await analytics.buildStats(options);
       },

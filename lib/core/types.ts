@@ -163,6 +163,12 @@ export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Which rows to give: at most `limit`, in ascending key, after `after`. */
+export interface PageOptions extends Abortable {
+  readonly after: string | null;
+  readonly limit: number;
+}
+
 /** What an API key may do: ask, write, or manage. Each includes those before it. */
 export const SCOPES = ["read", "write", "admin"] as const;
 export type Scope = typeof SCOPES[number];

@@ -1,12 +1,12 @@
 import type { Abortable } from "../core/types.ts";
 import type { Recommender } from "../recommend/recommender.ts";
-import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { ReleaseStore } from "../stores/analytics/port.ts";
 import type { Fold } from "./splits.ts";
 
 /** A Parley that was built from a fold's rows alone. */
 export interface FoldParley {
   readonly recommender: Pick<Recommender, "explain">;
-  readonly analytics: Pick<AnalyticsStore, "popular">;
+  readonly analytics: Pick<ReleaseStore, "popular">;
 }
 
 /** How far the building of a Parley is: which task, and how many of its rows are done. */

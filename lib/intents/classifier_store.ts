@@ -1,5 +1,5 @@
 import { parseModelKey } from "../core/types.ts";
-import type { DocumentStore, StoredClassifier } from "../stores/documents/port.ts";
+import type { ClassificationStore, StoredClassifier } from "../stores/documents/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Calibration, ClassifierMetrics } from "./calibrate.ts";
 import { classOffsets, type FittedModel } from "./fit.ts";
@@ -63,7 +63,7 @@ export function toStoredClassifier(
 
 /** The catalogue and the model that the kept classifier was made from; null where there is none that this version reads. */
 export async function readStoredSource(
-  options: { documents: Pick<DocumentStore, "classifier">; signal?: AbortSignal | undefined },
+  options: { documents: Pick<ClassificationStore, "classifier">; signal?: AbortSignal | undefined },
 ): Promise<Pick<Classifier, "model" | "catalogue"> | null> {
   return (await readStored(options))?.body ?? null;
 }
@@ -83,7 +83,7 @@ async function readStored(
  */
 export async function openClassifier(
   options: {
-    documents: Pick<DocumentStore, "classifier" | "examples">;
+    documents: Pick<ClassificationStore, "classifier" | "examples">;
     vectors: Pick<VectorStores, "forModel">;
     signal?: AbortSignal | undefined;
   },

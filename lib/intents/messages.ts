@@ -1,6 +1,6 @@
 import { paged } from "../core/batch.ts";
 import type { Message } from "../core/types.ts";
-import type { Classification, DocumentStore } from "../stores/documents/port.ts";
+import type { Classification, ClassificationStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
 import { classify } from "./classifier.ts";
 import type { Classifier } from "./classifier_store.ts";
@@ -27,7 +27,7 @@ export interface ClassifiedCounts {
 export async function classifyMessages(
   options: {
     classifier: Classifier;
-    documents: Pick<DocumentStore, "unclassified" | "classify">;
+    documents: Pick<ClassificationStore, "unclassified" | "classify">;
     vectors: Pick<VectorStore, "hashes" | "get">;
     signal?: AbortSignal | undefined;
     onPage?: (done: ClassifiedCounts) => void;

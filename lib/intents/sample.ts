@@ -1,7 +1,7 @@
 import { sha256 } from "../core/hash.ts";
 import { paged } from "../core/batch.ts";
 import type { Message } from "../core/types.ts";
-import type { DocumentStore } from "../stores/documents/port.ts";
+import type { ClassificationStore } from "../stores/documents/port.ts";
 
 /** Texts that a sample may have; longer ones say more than one thing. */
 const MAX_CHARACTERS = 500;
@@ -17,7 +17,7 @@ interface Drawn {
  * same ones each time. Each text once.
  */
 export async function sampleUnlabelled(
-  options: { documents: Pick<DocumentStore, "unlabelled">; size: number; signal?: AbortSignal },
+  options: { documents: Pick<ClassificationStore, "unlabelled">; size: number; signal?: AbortSignal },
 ): Promise<{ message_id: string; text: string }[]> {
   let drawn: Drawn[] = [];
   const cut = () => drawn = drawn.sort((a, b) => a.hash < b.hash ? -1 : 1).slice(0, options.size);

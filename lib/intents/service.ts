@@ -1,16 +1,16 @@
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { modelKey } from "../core/types.ts";
 import type { Embedder } from "../embed/port.ts";
-import type { AnalyticsStore } from "../stores/analytics/port.ts";
-import type { DocumentStore } from "../stores/documents/port.ts";
+import type { ReleaseStore } from "../stores/analytics/port.ts";
+import type { ClassificationStore } from "../stores/documents/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import { type ClassifiedText, classify } from "./classifier.ts";
 import { type Classifier, openClassifier } from "./classifier_store.ts";
 import { yieldIfDue } from "../ml/matrix.ts";
 
 export interface IntentStores {
-  readonly analytics: Pick<AnalyticsStore, "published">;
-  readonly documents: Pick<DocumentStore, "classifier" | "examples">;
+  readonly analytics: Pick<ReleaseStore, "published">;
+  readonly documents: Pick<ClassificationStore, "classifier" | "examples">;
   readonly vectors: Pick<VectorStores, "forModel">;
 }
 

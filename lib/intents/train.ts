@@ -3,7 +3,7 @@ import { ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { modelKey } from "../core/types.ts";
 import type { Embedder } from "../embed/port.ts";
-import type { DocumentStore } from "../stores/documents/port.ts";
+import type { ClassificationStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
 import type { ClassifierMetrics } from "./calibrate.ts";
 import { type Catalogue, MAX_EXAMPLES, MAX_IN_ALL } from "./catalogue.ts";
@@ -13,7 +13,7 @@ import { CLASSIFIER_VERSION, toStoredClassifier } from "./classifier_store.ts";
 
 interface TrainOptions {
   readonly catalogue: Catalogue;
-  readonly documents: Pick<DocumentStore, "labelled" | "saveClassifier">;
+  readonly documents: Pick<ClassificationStore, "labelled" | "saveClassifier">;
   readonly vectors: VectorStore;
   readonly embedder: Embedder;
   readonly signal?: AbortSignal | undefined;

@@ -1,7 +1,7 @@
 import { ParleyError } from "../core/errors.ts";
 import { type Abortable, parseModelKey } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
-import type { DocumentStore } from "../stores/documents/port.ts";
+import type { MessageStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 
@@ -11,7 +11,7 @@ export type Refillable = typeof REFILLABLE[number];
 
 /** What is read to see it: a row or two of each. */
 export interface RefillableStores {
-  readonly documents: Pick<DocumentStore, "page">;
+  readonly documents: Pick<MessageStore, "page">;
   readonly analytics: Pick<AnalyticsStore, "published" | "campaignPage" | "users">;
   readonly vectors: Pick<VectorStores, "forModel">;
   readonly graph: Pick<GraphStore, "isEmpty">;

@@ -1,5 +1,5 @@
 import { DAY_MS, iso } from "../core/clock.ts";
-import type { AnalyticsStore, EngagementDay } from "../stores/analytics/port.ts";
+import type { EngagementDay, EventStore } from "../stores/analytics/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 import { findIncidents, type Incidents } from "./incidents.ts";
 import { forecastShare, median, MIN_HISTORY, type Observation, type ShareCount, WINDOW } from "./forecast.ts";
@@ -22,7 +22,7 @@ const MEASURES = ["impressions", "clicks", "conversions"] as const;
  * {@link WINDOW} days that are whole; the newest of those is the last one before a day with events. Days are UTC.
  */
 export async function engagementAnomalies(
-  analytics: Pick<AnalyticsStore, "daily">,
+  analytics: Pick<EventStore, "daily">,
   now: number,
 ): Promise<Incidents> {
   const since = iso(dayOf(now) - 2 * WINDOW * DAY_MS);

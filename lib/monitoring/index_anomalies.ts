@@ -1,12 +1,12 @@
 import { iso } from "../core/clock.ts";
 import { type Abortable, parseModelKey } from "../core/types.ts";
-import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { ReleaseStore } from "../stores/analytics/port.ts";
 import type { VectorStore, VectorStores } from "../stores/vectors/port.ts";
 import type { Anomaly } from "./anomaly.ts";
 
 /** What is read to see it. */
 interface IndexedStores {
-  readonly analytics: Pick<AnalyticsStore, "published">;
+  readonly analytics: Pick<ReleaseStore, "published">;
   readonly vectors: Pick<VectorStores, "forModel">;
 }
 

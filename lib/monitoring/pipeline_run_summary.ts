@@ -1,11 +1,11 @@
 import { type Clock, DAY_MS, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Published } from "../core/types.ts";
-import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { ReleaseStore } from "../stores/analytics/port.ts";
 import {
   type RunHistory,
+  type RunRecordStore,
   type RunState,
-  type RunStore,
   statusOf,
   type TaskHistory,
   type TaskState,
@@ -14,8 +14,8 @@ import { median, quantile } from "./forecast.ts";
 import { MAX_RUNS, span, type WatchedDag } from "./run_history.ts";
 
 interface SummaryOptions {
-  readonly runs: Pick<RunStore, "history">;
-  readonly analytics: Pick<AnalyticsStore, "published">;
+  readonly runs: Pick<RunRecordStore, "history">;
+  readonly analytics: Pick<ReleaseStore, "published">;
   readonly dags: readonly WatchedDag[];
   readonly clock: Clock;
   /** How far back runs are read, in days. Default 30. */

@@ -1,6 +1,6 @@
 import { type Clock, iso } from "../core/clock.ts";
 import type { Campaign } from "../core/types.ts";
-import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
+import type { CampaignStats, CampaignStore } from "../stores/analytics/port.ts";
 import type { Answer, RecommendationRequest } from "./answer.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
@@ -17,7 +17,7 @@ const READ_LIMITS = Object.freeze({ first: 400, growth: 4, most: 6_400 });
 const MAX_AGE_MS = 60_000;
 
 interface LastPopularOptions {
-  readonly analytics: Pick<AnalyticsStore, "campaigns">;
+  readonly analytics: Pick<CampaignStore, "campaigns">;
   readonly popular: PopularReader;
   readonly clock: Clock;
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Abortable, Published } from "../core/types.ts";
-import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { ReleaseStore } from "../stores/analytics/port.ts";
 
 /** How long the published row is taken as read, in milliseconds. */
 const MAX_AGE_MS = 250;
@@ -16,7 +16,7 @@ export class PublishedReader {
   /** `onReplaced` is called when a row comes in the place of one as new or newer: by a reset or a backup the data are others. */
   constructor(
     private readonly options: {
-      analytics: Pick<AnalyticsStore, "published">;
+      analytics: Pick<ReleaseStore, "published">;
       clock: Clock;
       onReplaced?: () => void;
     },

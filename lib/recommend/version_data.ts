@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { causeOf } from "../core/errors.ts";
-import { type AnalyticsStore, WORDING_FILE } from "../stores/analytics/port.ts";
+import { type ReleaseStore, WORDING_FILE } from "../stores/analytics/port.ts";
 import { ItemItem } from "./candidates/co_engagement.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "./item_item_file.ts";
 import { Wording } from "./wording.ts";
@@ -35,7 +35,7 @@ interface Loading {
 }
 
 interface VersionDataOptions {
-  readonly analytics: Pick<AnalyticsStore, "file">;
+  readonly analytics: Pick<ReleaseStore, "file">;
   readonly clock: Clock;
   /** How long an answer may take in all, in milliseconds. */
   readonly answer_ms: number;

@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { Health } from "../core/types.ts";
-import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { ReleaseStore } from "../stores/analytics/port.ts";
 import type { RunStore } from "../stores/runs/port.ts";
 import { gauge, type MetricFamily, only } from "./metric_families.ts";
 import { CachedRead } from "./kept.ts";
@@ -11,7 +11,7 @@ export const STORE_NAMES = ["vectors", "graph", "analytics", "documents", "cache
 export type WatchedStores =
   & Readonly<Record<typeof STORE_NAMES[number], { health(): Promise<Health> }>>
   & {
-    readonly analytics: Pick<AnalyticsStore, "published">;
+    readonly analytics: Pick<ReleaseStore, "published">;
     readonly runs: Pick<RunStore, "leader" | "unsent">;
   };
 

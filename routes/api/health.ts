@@ -7,7 +7,7 @@ import { emptiedStore, type RefillableStores } from "../../lib/monitoring/emptie
 import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
-import type { RunStore } from "../../lib/stores/runs/port.ts";
+import type { ScheduleStore } from "../../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../../lib/telemetry/store_metrics.ts";
 import { type Authorize, createAuthorize } from "../http/auth.ts";
 import type { Endpoint, Note } from "../http/endpoint.ts";
@@ -25,7 +25,7 @@ export interface ReadyStores extends RefillableStores {
   readonly analytics: Checked & RefillableStores["analytics"];
   readonly documents: Checked & RefillableStores["documents"];
   readonly cache: Checked;
-  readonly runs: Checked & Pick<RunStore, "leader">;
+  readonly runs: Checked & Pick<ScheduleStore, "leader">;
 }
 
 /** The scheduler in `GET /readyz`: `up` while some process leads, `down` when the last one has gone silent. */

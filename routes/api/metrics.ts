@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Recommender } from "../../lib/recommend/recommender.ts";
-import type { RunStore } from "../../lib/stores/runs/port.ts";
+import type { RunRecordStore } from "../../lib/stores/runs/port.ts";
 import { CONTENT_TYPE, expose } from "../../lib/telemetry/expose.ts";
 import { processFamilies } from "../../lib/telemetry/process.ts";
 import { RunMetrics } from "../../lib/telemetry/run_metrics.ts";
@@ -10,7 +10,7 @@ import type { Endpoint } from "../http/endpoint.ts";
 import { type ReadyStores, storesRespond } from "./health.ts";
 
 export interface MetricsOptions {
-  readonly stores: WatchedStores & ReadyStores & { readonly runs: Pick<RunStore, "runs" | "snapshot"> };
+  readonly stores: WatchedStores & ReadyStores & { readonly runs: Pick<RunRecordStore, "runs" | "snapshot"> };
   readonly clock: Clock;
   readonly version: string;
   readonly metrics: ServingMetrics;

@@ -7,8 +7,8 @@ import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
 import type { WatchedDag, WatchedRuns } from "../../lib/monitoring/run_history.ts";
-import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
-import type { RunStore } from "../../lib/stores/runs/port.ts";
+import type { EventStore } from "../../lib/stores/analytics/port.ts";
+import type { AcknowledgementStore } from "../../lib/stores/runs/port.ts";
 import { keyOf } from "../http/auth.ts";
 import { jsonBody } from "../http/body.ts";
 import type { Endpoint } from "../http/endpoint.ts";
@@ -25,8 +25,8 @@ const Query = z.strictObject({
 /** What the pipeline's endpoints read. */
 export interface PipelineView {
   readonly stores: ReadyStores & {
-    readonly runs: WatchedRuns & Pick<RunStore, "acknowledge" | "unacknowledge">;
-    readonly analytics: Pick<AnalyticsStore, "daily">;
+    readonly runs: WatchedRuns & Pick<AcknowledgementStore, "acknowledge" | "unacknowledge">;
+    readonly analytics: Pick<EventStore, "daily">;
   };
   /** The dags to watch. Default none. */
   readonly dags?: readonly WatchedDag[];

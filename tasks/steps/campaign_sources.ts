@@ -7,7 +7,7 @@ import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { problemOf } from "../../lib/sources/row_problem.ts";
 import { printable } from "../../lib/sources/source.ts";
-import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
+import type { CampaignStore, ReleaseStore } from "../../lib/stores/analytics/port.ts";
 import type { Services } from "../services.ts";
 import type { IngestedSource, IngestOutput } from "./ingest.ts";
 
@@ -137,7 +137,7 @@ function remedy(emptied: readonly string[], setting: "keep" | "end"): string {
 }
 
 async function* storedPages(
-  analytics: AnalyticsStore,
+  analytics: CampaignStore,
   campaign_ids: readonly string[],
   { signal }: Abortable,
 ): AsyncGenerator<Campaign[]> {
@@ -148,7 +148,7 @@ async function* storedPages(
 
 /** Gives a version the record of the one before, unless a run has noted its own for it. */
 export async function carryCampaignSources(
-  analytics: AnalyticsStore,
+  analytics: ReleaseStore,
   { version, signal }: { version: number } & Abortable,
 ): Promise<void> {
   if (await analytics.file({ version, name: FILE, signal }) !== null) return;
@@ -157,7 +157,7 @@ export async function carryCampaignSources(
 }
 
 async function readCampaignSources(
-  analytics: AnalyticsStore,
+  analytics: ReleaseStore,
   { version, signal }: { version: number } & Abortable,
 ): Promise<CampaignSources> {
   const bytes = await analytics.file({ version, name: FILE, signal });
@@ -166,7 +166,7 @@ async function readCampaignSources(
 }
 
 async function saveCampaignSources(
-  analytics: AnalyticsStore,
+  analytics: ReleaseStore,
   { version, content, signal }: { version: number; content: CampaignSources } & Abortable,
 ): Promise<void> {
   const bytes = new TextEncoder().encode(JSON.stringify(content));

@@ -209,8 +209,8 @@ async function clearDerived(
 ): Promise<void> {
   const touches = (store: "documents" | "analytics") =>
     users.flatMap(({ user_id, [store]: token }) => token === null ? [] : [{ user_id, token }]);
-  await documents.clearDirty({ touched: touches("documents"), signal });
-  await analytics.clearDirty({ touched: touches("analytics"), signal });
+  await documents.clearDirty({ users: touches("documents"), signal });
+  await analytics.clearDirty({ users: touches("analytics"), signal });
 }
 
 export function reportDerived(

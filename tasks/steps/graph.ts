@@ -1,6 +1,7 @@
 import { batches, paged } from "../../lib/core/batch.ts";
 import { compareText } from "../../lib/core/text.ts";
 import type { Artifact, Campaign, DirtyUser } from "../../lib/core/types.ts";
+import type { DirtyUserStore } from "../../lib/stores/documents/port.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
@@ -88,8 +89,7 @@ async function* touchedLines(
   { documents, analytics }: Services,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  type Page = { after: string | null; limit: number; signal: AbortSignal };
-  const list = (store: { listDirtyUsers(options: Page): Promise<DirtyUser[]> }) =>
+  const list = (store: DirtyUserStore) =>
     paged<DirtyUser>(
       1_000,
       ({ user_id }) => user_id,

@@ -7,6 +7,7 @@ import { learnPostings } from "../../lib/recommend/wording.ts";
 import { encodeWording } from "../../lib/recommend/wording_file.ts";
 import {
   type AnalyticsStore,
+  type CampaignStore,
   type ConversationWords,
   type ProfileWords,
   WORDING_FILE,
@@ -27,7 +28,7 @@ const MIN_SHOWN_SHARE = 0.05;
 
 /** The names of all campaigns. */
 export async function readCampaignNames(
-  analytics: Pick<AnalyticsStore, "campaignPage">,
+  analytics: Pick<CampaignStore, "campaignPage">,
   { signal }: Abortable = {},
 ): Promise<CampaignNames> {
   const names = new CampaignNames([]);

@@ -164,7 +164,7 @@ async function touchedUsers(store: AnalyticsStore): Promise<string[]> {
 }
 
 async function settleAll(store: AnalyticsStore): Promise<void> {
-  await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
+  await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 100 }) });
 }
 
 function events(test: Test): void {
@@ -212,12 +212,12 @@ function events(test: Test): void {
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
     await store.upsertEvents({ events: ids.map((user_id) => event({ user_id })) });
     const stale = await store.listDirtyUsers({ after: null, limit: 2_000 });
-    await store.clearDirty({ touched: stale.slice(1) });
+    await store.clearDirty({ users: stale.slice(1) });
     await store.markAllDirty();
-    await store.clearDirty({ touched: stale });
+    await store.clearDirty({ users: stale });
     const touched = await store.listDirtyUsers({ after: null, limit: 2_000 });
     assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
-    await store.clearDirty({ touched });
+    await store.clearDirty({ users: touched });
     assert.deepEqual(await touchedUsers(store), []);
   });
 
@@ -226,7 +226,7 @@ function events(test: Test): void {
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
     const epoch = await store.epoch({ user_id: "a" });
-    await store.clearDirty({ touched: stale });
+    await store.clearDirty({ users: stale });
     assert.deepEqual(await touchedUsers(store), ["a"]);
     assert.equal(await store.epoch({ user_id: "a" }), epoch);
     assert.ok(await store.epoch({ user_id: "b" }) > 0);

@@ -138,7 +138,7 @@ function touching(test: Test): void {
     const [a, b] = [message({ user_id: "a" }), message({ user_id: "b" })];
     await store.upsert({ messages: [a, b] });
     assert.deepEqual(await users(store), ["a", "b"]);
-    await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
+    await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 100 }) });
     assert.deepEqual(await users(store), []);
     await store.upsert({ messages: [a, { ...b, message: "otherwise" }] });
     assert.deepEqual(await users(store), ["b"]);
@@ -147,7 +147,7 @@ function touching(test: Test): void {
   test("upsert() touches both users of a message that moves", async (store) => {
     const row = message({ user_id: "old" });
     await store.upsert({ messages: [row] });
-    await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
+    await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 100 }) });
     await store.upsert({ messages: [{ ...row, user_id: "new" }] });
     assert.deepEqual(await users(store), ["new", "old"]);
   });
@@ -156,16 +156,16 @@ function touching(test: Test): void {
     await store.upsert({ messages: [message({ user_id: "a" }), message({ user_id: "b" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });
     await store.upsert({ messages: [message({ user_id: "a" })] });
-    await store.clearDirty({ touched: stale });
+    await store.clearDirty({ users: stale });
     assert.deepEqual(await users(store), ["a"]);
   });
 
   test("settle() never takes a later touch for one that was settled before", async (store) => {
     await store.upsert({ messages: [message({ user_id: "a" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 1 });
-    await store.clearDirty({ touched: stale });
+    await store.clearDirty({ users: stale });
     await store.upsert({ messages: [message({ user_id: "a" })] });
-    await store.clearDirty({ touched: stale });
+    await store.clearDirty({ users: stale });
     assert.deepEqual(await users(store), ["a"]);
   });
 
@@ -175,12 +175,12 @@ function touching(test: Test): void {
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
     await store.upsert({ messages: ids.map((user_id) => message({ user_id })) });
     const stale = await store.listDirtyUsers({ after: null, limit: 2_000 });
-    await store.clearDirty({ touched: stale.slice(1) });
+    await store.clearDirty({ users: stale.slice(1) });
     await store.markAllDirty();
-    await store.clearDirty({ touched: stale });
+    await store.clearDirty({ users: stale });
     const touched = await store.listDirtyUsers({ after: null, limit: 2_000 });
     assert.deepEqual(touched.map(({ user_id }) => user_id), ids);
-    await store.clearDirty({ touched });
+    await store.clearDirty({ users: touched });
     assert.deepEqual(await users(store), []);
   });
 
@@ -230,7 +230,7 @@ function reading(test: Test): void {
     assert.deepEqual(await store.intentCounts({ user_ids: ["nobody"] }), []);
     assert.deepEqual(await store.quarantined({ limit: 10, offset: 0 }), []);
     assert.deepEqual(await store.counts(), { messages: 0, users: 0, quarantined: 0 });
-    await store.clearDirty({ touched: [{ user_id: "nobody", token: "1" }] });
+    await store.clearDirty({ users: [{ user_id: "nobody", token: "1" }] });
     assert.equal(await store.deleteUsers({ user_ids: ["nobody"] }), 0);
   });
 

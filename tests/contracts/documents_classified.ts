@@ -18,7 +18,7 @@ async function withMessages(store: DocumentStore, names: readonly string[]): Pro
 }
 
 async function settle(store: DocumentStore): Promise<void> {
-  await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 100 }) });
+  await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 100 }) });
 }
 
 async function touched(store: DocumentStore): Promise<string[]> {

@@ -59,7 +59,7 @@ function suite(server: string): void {
     const store = new PostgresAnalytics({ url });
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
     await store.upsertEvents({ events: ids.map((user_id) => event({ user_id })) });
-    await store.clearDirty({ touched: await store.listDirtyUsers({ after: null, limit: 2_000 }) });
+    await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 2_000 }) });
     const schema = url.searchParams.get("schema");
     await ask(
       url,

@@ -113,7 +113,7 @@ function racing(): void {
         const users = await touched();
         const rows = Map.groupBy(await everything(deriver!), (row) => row.user_id);
         for (const { user_id } of users) derived.set(user_id, rows.get(user_id) ?? []);
-        await deriver!.clearDirty({ touched: users });
+        await deriver!.clearDirty({ users: users });
       };
       const deriving = (async () => {
         while (writing) await derive();

@@ -146,7 +146,7 @@ Deno.test("ingest() reads everything again, and touches everybody, where a store
     await documents.upsert({ messages: [message({ user_id: "a" })] });
     await analytics.upsertEvents({ events: [event({ user_id: "b" })] });
     for (const base of [documents, analytics]) {
-      await base.clearDirty({ touched: await base.listDirtyUsers({ after: null, limit: 9 }) });
+      await base.clearDirty({ users: await base.listDirtyUsers({ after: null, limit: 9 }) });
     }
     const lost = run(options, { messages: [same] });
     assert.equal((await lost.done).sources.length, 1);

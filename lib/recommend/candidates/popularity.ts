@@ -1,5 +1,5 @@
 import type { Abortable } from "../../core/types.ts";
-import type { AnalyticsStore, CampaignStats } from "../../stores/analytics/port.ts";
+import type { CampaignStats, ReleaseStore } from "../../stores/analytics/port.ts";
 
 /** Campaigns read at least; most answers need fewer. */
 const MIN_READ = 400;
@@ -10,7 +10,7 @@ export class PopularReader {
   private list: readonly CampaignStats[] = [];
   private whole = false;
 
-  constructor(private readonly analytics: Pick<AnalyticsStore, "popular">) {}
+  constructor(private readonly analytics: Pick<ReleaseStore, "popular">) {}
 
   /** The `limit` most popular campaigns under a version, best first; fewer where there are fewer. */
   async top(options: { version: number; limit: number } & Abortable): Promise<readonly CampaignStats[]> {

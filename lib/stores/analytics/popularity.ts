@@ -1,54 +1,49 @@
 import { DAY_MS } from "../../core/clock.ts";
 import type { EventType } from "../../core/types.ts";
-import type { CampaignStats } from "./port.ts";
+import type { CampaignStats, EngagementCounts } from "./port.ts";
 
 /** How many events of each type one campaign had on one UTC day. */
-export interface CampaignDay {
+export interface CampaignDay extends EngagementCounts {
   readonly campaign_id: string;
   /** `YYYY-MM-DD`; null for a campaign without events, which has one such row. */
   readonly day: string | null;
-  readonly impressions: number;
-  readonly clicks: number;
-  readonly conversions: number;
-  readonly dismissals: number;
 }
 
-/** What one event says about a campaign: being shown says little, being chosen much, being waved off the opposite. */
-const WORTH: Readonly<Record<EventType, number>> = {
+/** What one event says about a campaign: an impression says little, a click or conversion much, a dismissal the opposite. */
+const WEIGHTS: Readonly<Record<EventType, number>> = {
   impression: 0.05,
   click: 1,
   conversion: 3,
   dismissal: -1,
 };
 
-/** Meetings that the prior counts for: a campaign met ten times is judged half by itself, half as the average one. */
-const PRIOR_MEETINGS = 10;
+/** Events that the prior counts for: a campaign with ten events is judged half by itself, half as the average one. */
+const PRIOR_EVENTS = 10;
 
-interface Tally {
+interface DecayedCounts {
   readonly stats: { -readonly [key in keyof CampaignStats]: CampaignStats[key] };
-  /** Sum of worth, decayed. */
-  worth: number;
+  /** Sum of weights, decayed. */
+  weight: number;
   /** Number of events, decayed. */
-  meetings: number;
+  events: number;
 }
 
 /**
  * Popularity from engagement, independent of the order of campaigns and of the time of the call.
  *
- * An event `a` whole UTC days older than the newest weighs `2^(-a / half_life_days)`. Newest is the newest that can be
- * right: an event from after that weighs 1, so that one wrong clock does not make all others old. Each event is one
- * meeting of a user with the campaign, since not every source records impressions. With `n` weighed meetings of worth `w`, of
- * which all campaigns together have `N` and `W`, a campaign scores
+ * An event `a` whole UTC days older than the newest counts as `2^(-a / half_life_days)` events. Newest is the newest that
+ * can be right: a later event counts as 1, so that one wrong clock does not make all others old. With `n` such events of
+ * the weight `w`, of which all campaigns together have `N` and `W`, a campaign scores
  *
- *     rate × √n   where   rate = (w + 10 × W/N) / (n + 10), or 0 where that is negative
+ *     rate × √n   where   rate = (w + 10 × W/N) / (n + 10), or 0 if that is negative
  *
- * and its popularity is its score as a share of the best one's. The rate is what a meeting is worth, drawn to the
- * average if few have met the campaign, so that one lucky conversion does not lead. The root is for how many met it: alone, the
- * rate says nothing in data that holds nothing but conversions; with n itself, what was shown most would lead whatever came
- * of it. A campaign nobody met has popularity 0.
+ * and its popularity is its score as a share of the best one's. The rate is the mean weight of an event, drawn to the
+ * average if a campaign has few events, so that one lucky conversion does not lead. The root is for the number of events:
+ * the rate alone says nothing if all events are conversions, and with `n` itself a campaign would lead for being shown
+ * most. A campaign without events has popularity 0.
  */
 export class Popularity {
-  private readonly tallies = new Map<string, Tally>();
+  private readonly campaigns = new Map<string, DecayedCounts>();
   private readonly newest: string | null;
   private readonly half_life_days: number;
 
@@ -60,52 +55,52 @@ export class Popularity {
 
   /** Adds a day. Days of one campaign come in ascending order, so that sums are the same each time. */
   add(row: CampaignDay): void {
-    const tally = this.tally(row.campaign_id);
-    const { stats } = tally;
+    const counts = this.countsOf(row.campaign_id);
+    const { stats } = counts;
     stats.impressions += row.impressions;
     stats.clicks += row.clicks;
     stats.conversions += row.conversions;
     stats.dismissals += row.dismissals;
-    const weight = this.weight(row.day);
-    tally.worth += weight * worthOf(row);
-    tally.meetings += weight * (row.impressions + row.clicks + row.conversions + row.dismissals);
+    const decay = this.decay(row.day);
+    counts.weight += decay * weightOf(row);
+    counts.events += decay * (row.impressions + row.clicks + row.conversions + row.dismissals);
   }
 
-  private tally(campaign_id: string): Tally {
-    let tally = this.tallies.get(campaign_id);
-    if (tally === undefined) {
+  private countsOf(campaign_id: string): DecayedCounts {
+    let counts = this.campaigns.get(campaign_id);
+    if (counts === undefined) {
       const zeros = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 };
-      tally = { stats: { campaign_id, ...zeros }, worth: 0, meetings: 0 };
-      this.tallies.set(campaign_id, tally);
+      counts = { stats: { campaign_id, ...zeros }, weight: 0, events: 0 };
+      this.campaigns.set(campaign_id, counts);
     }
-    return tally;
+    return counts;
   }
 
-  private weight(day: string | null): number {
+  private decay(day: string | null): number {
     if (day === null) return 0;
     if (this.newest === null || day > this.newest) return 1;
     const age = (Date.parse(this.newest) - Date.parse(day)) / DAY_MS;
     return 2 ** (-age / this.half_life_days);
   }
 
-  /** Stats of all campaigns added, in the order in which they first came. */
+  /** Stats of all campaigns, in the order in which they were first added. */
   stats(): CampaignStats[] {
-    const tallies = [...this.tallies.values()];
-    const worth = tallies.reduce((sum, tally) => sum + tally.worth, 0);
-    const meetings = tallies.reduce((sum, tally) => sum + tally.meetings, 0);
-    const prior = meetings === 0 ? 0 : worth / meetings;
-    const scores = tallies.map((tally) => scoreOf(tally, prior));
+    const campaigns = [...this.campaigns.values()];
+    const weight = campaigns.reduce((sum, counts) => sum + counts.weight, 0);
+    const events = campaigns.reduce((sum, counts) => sum + counts.events, 0);
+    const prior = events === 0 ? 0 : weight / events;
+    const scores = campaigns.map((counts) => scoreOf(counts, prior));
     const best = scores.reduce((a, b) => Math.max(a, b), 0);
-    return tallies.map(({ stats }, i) => ({ ...stats, popularity: best === 0 ? 0 : scores[i]! / best }));
+    return campaigns.map(({ stats }, i) => ({ ...stats, popularity: best === 0 ? 0 : scores[i]! / best }));
   }
 }
 
-function worthOf(row: CampaignDay): number {
-  return row.impressions * WORTH.impression + row.clicks * WORTH.click +
-    row.conversions * WORTH.conversion + row.dismissals * WORTH.dismissal;
+function weightOf(row: CampaignDay): number {
+  return row.impressions * WEIGHTS.impression + row.clicks * WEIGHTS.click +
+    row.conversions * WEIGHTS.conversion + row.dismissals * WEIGHTS.dismissal;
 }
 
-function scoreOf(tally: Tally, prior: number): number {
-  const rate = (tally.worth + PRIOR_MEETINGS * prior) / (tally.meetings + PRIOR_MEETINGS);
-  return Math.max(0, rate) * Math.sqrt(tally.meetings);
+function scoreOf({ weight, events }: DecayedCounts, prior: number): number {
+  const rate = (weight + PRIOR_EVENTS * prior) / (events + PRIOR_EVENTS);
+  return Math.max(0, rate) * Math.sqrt(events);
 }

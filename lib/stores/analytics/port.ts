@@ -1,15 +1,16 @@
 import type {
   Abortable,
   Campaign,
-  DirtyUser,
   EngagementEvent,
   Health,
   HealthOptions,
   Kind,
+  PageOptions,
   Published,
   WriteCounts,
 } from "../../core/types.ts";
 import type { WordCounts } from "../../core/text.ts";
+import type { DirtyUserStore } from "../documents/port.ts";
 
 /** How many events of each type there were. */
 export interface EngagementCounts {
@@ -19,7 +20,7 @@ export interface EngagementCounts {
   readonly dismissals: number;
 }
 
-/** All that one user did with one campaign. `last` is the time of the newest event. */
+/** One user's events with one campaign. `last` is the time of the newest. */
 export interface Engagement extends EngagementCounts {
   readonly user_id: string;
   readonly campaign_id: string;
@@ -32,11 +33,11 @@ export interface FinalEngagement {
   /** Time of the newest conversion; null if there is none. */
   readonly converted_at: string | null;
   readonly dismissals: number;
-  /** The campaign's own; null if it has none, or is not in the catalogue. */
+  /** The campaign's; null if it has none, or is not in the catalogue. */
   readonly repurchase_days: number | null;
 }
 
-/** All that everybody did with one campaign, and its popularity under one data version (0..1, best is 1). */
+/** All users' events with one campaign, and its popularity under one data version (0..1, best is 1). */
 export interface CampaignStats extends EngagementCounts {
   readonly campaign_id: string;
   readonly popularity: number;
@@ -55,35 +56,34 @@ export type StrategyEngagement = Omit<CampaignEngagement, "campaign_id"> & {
   readonly strategy: string | null;
 };
 
-/** What a user said lately, as words, and the campaigns that they named in it. */
+/** The words of a user's newest messages, and the campaigns that the user named in them. */
 export interface ProfileWords {
   readonly user_id: string;
   readonly words: WordCounts;
   readonly named: readonly string[];
 }
 
-/** What was said in a conversation that led to engagement, by both sides, as words. */
+/** The words of both sides of a conversation that led to engagement. */
 export interface ConversationWords {
   readonly conversation_id: string;
   readonly user_id: string;
   readonly words: WordCounts;
-  /** Campaigns that the user named before any was shown, and those of them that were shown later on. */
+  /** How many campaigns the user named before any was shown, and how many of them were shown later. */
   readonly named: number;
   readonly named_shown: number;
 }
 
-/** The file of a data version that is made from what users said. It goes when users are erased. */
+/** The file of a data version that is made from what users said. Erasing users removes it. */
 export const WORDING_FILE = "wording";
 
-/** What {@link AnalyticsStore.buildStats} is told. */
-export interface BuildStats extends Abortable {
+export interface BuildStatsOptions extends Abortable {
   readonly version: number;
   readonly half_life_days: number;
-  /** ISO time: no event can have happened after it, whatever its timestamp says. */
+  /** ISO time after which no event can have happened, whatever its timestamp says. */
   readonly latest: string;
 }
 
-/** An input source as it was when a published run last read it. */
+/** An input source at the time when a published run last read it. */
 export interface SourceRecord {
   readonly kind: Kind;
   readonly uri: string;
@@ -93,11 +93,11 @@ export interface SourceRecord {
   readonly at: string;
 }
 
-/** Events that name a campaign which is not in the catalogue. They count once it is. */
+/** Events that name a campaign which is not in the catalogue. They count as soon as it is. */
 export interface UnknownCampaigns {
   readonly events: number;
   readonly campaigns: number;
-  /** Ids of those with most events, most first, ties by id. */
+  /** Ids of campaigns with most events, most first, ties by id. */
   readonly examples: readonly string[];
 }
 
@@ -107,96 +107,117 @@ export interface AnalyticsCounts {
   readonly users: number;
 }
 
-/** Campaigns, engagement, and which data version is published. */
-export interface AnalyticsStore {
+/** From `since` to before `until`, as ISO times. */
+export interface TimeSpan extends Abortable {
+  readonly since: string;
+  readonly until: string;
+}
+
+export interface VersionFile extends Abortable {
+  readonly version: number;
+  readonly name: string;
+}
+
+export interface PublishOptions extends Abortable {
+  readonly published: Omit<Published, "previous">;
+  /** The sources that the version was made from. */
+  readonly sources: readonly SourceRecord[];
+}
+
+export interface SetWordsOptions extends Abortable {
+  readonly user_ids: readonly string[];
+  readonly profiles: readonly ProfileWords[];
+  readonly conversations: readonly ConversationWords[];
+}
+
+/** The catalogue. */
+export interface CampaignStore {
   upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts>;
+  /** Those of these campaigns that exist, in ascending id. */
+  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
+  /** Campaigns in ascending id. */
+  campaignPage(options: PageOptions): Promise<Campaign[]>;
+  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+}
+
+/** What users did with campaigns. */
+export interface EventStore extends DirtyUserStore {
   /**
-   * Inserts or replaces by `event_id`. Users of inserted or changed rows become touched, and their epoch is raised,
-   * in the same transaction.
+   * Inserts or replaces by `event_id`. Marks users of inserted or changed rows as dirty, and raises their epoch, in the
+   * same transaction.
    */
   upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts>;
-  listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]>;
-  /** Marks all users with events here as dirty, as if they were new. */
-  markAllDirty(options?: Abortable): Promise<void>;
-  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void>;
-  /** Users with events in ascending id, after `after`. */
-  users(options: { after: string | null; limit: number } & Abortable): Promise<string[]>;
+  /** Users with events, in ascending id. */
+  users(options: PageOptions): Promise<string[]>;
   /** Recount of events for these users, in ascending user and campaign. */
   engagement(options: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
   /** The newest `limit` events of each of these users, in ascending user, time and id. */
   eventsOf(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]>;
-  /** These campaigns, whichever exist, in ascending id. */
-  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
-  /** Campaigns in ascending id, after `after`. */
-  campaignPage(options: { after: string | null; limit: number } & Abortable): Promise<Campaign[]>;
-  /** Stats under a data version, for these campaigns; a campaign nobody met has zeros. Ascending id. */
+  /** Events by UTC day, in ascending day; a day without events has no row. */
+  daily(options: TimeSpan): Promise<EngagementDay[]>;
+  /** Events by campaign: the `limit` campaigns with most events, most first, ties by id. It reads an index over all events. */
+  byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]>;
+  /** Events by the strategy of the answer that led to them, those with most events first. */
+  byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]>;
+  /** What this user dismissed or converted on, read live, in ascending campaign. */
+  finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
+  /** A number that grows with every write for that user; 0 for an unknown one. */
+  epoch(options: { user_id: string } & Abortable): Promise<number>;
+  /** `limit` bounds the examples. It reads an index over all events. */
+  unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns>;
+}
+
+/** Data versions: their stats and files, and which one is published. */
+export interface ReleaseStore {
+  /**
+   * Builds stats and popularity for a version that is not published yet, replacing an earlier attempt. Events count by a
+   * half-life back from the newest event up to `latest`, so equal input gives equal stats; a later event counts as if it
+   * were of that day.
+   */
+  buildStats(options: BuildStatsOptions): Promise<{ campaigns: number }>;
+  /** Stats under a data version, for these campaigns, in ascending id; zeros for a campaign without events. */
   stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]>;
   /** The most popular campaigns under a data version, best first, ties by id. */
   popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]>;
-  /** Events by UTC day from `since` to before `until` (ISO times), in ascending day; a day without events has no row. */
-  daily(options: { since: string; until: string } & Abortable): Promise<EngagementDay[]>;
   /**
-   * Events by campaign from `since` to before `until` (ISO times): of the `limit` campaigns with most events, most first,
-   * ties by id. It walks an index over all events, so ask it seldom.
+   * Saves a file of a version that is not published yet, such as learnt weights, and replaces that of an earlier attempt
+   * once the new one is whole. Throws `conflict` for a published version or an older one. Erasing users removes
+   * {@link WORDING_FILE} of every version; other files stay, so they must not hold data of a single user.
    */
-  byCampaign(
-    options: { since: string; until: string; limit: number } & Abortable,
-  ): Promise<CampaignEngagement[]>;
-  /** Events by the strategy of the answer that led to them, in the same span, those with most events first. */
-  byStrategy(
-    options: { since: string; until: string; limit: number } & Abortable,
-  ): Promise<StrategyEngagement[]>;
-  /** What this user dismissed or converted on, read live, in ascending campaign. */
-  finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
-  /** Grows with every write for that user; 0 for an unknown one. */
-  epoch(options: { user_id: string } & Abortable): Promise<number>;
-  /**
-   * Builds stats and popularity for a version that is not published yet, replacing an earlier attempt at it.
-   * Events count by a half-life back from the newest event up to `latest`, so equal input gives equal stats; one from
-   * after `latest` counts as if it were of that day.
-   */
-  buildStats(options: BuildStats): Promise<{ campaigns: number }>;
-  /** Makes these users' words exactly the given ones. */
-  setWords(
-    options: {
-      user_ids: readonly string[];
-      profiles: readonly ProfileWords[];
-      conversations: readonly ConversationWords[];
-    } & Abortable,
-  ): Promise<void>;
-  /** The words of one user; null if they said nothing. */
-  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null>;
-  /** The words of conversations in ascending `conversation_id`, after `after`. */
-  conversationWords(
-    options: { after: string | null; limit: number } & Abortable,
-  ): Promise<ConversationWords[]>;
-  /**
-   * Keeps a file of a version that is not published yet, such as learnt weights, and replaces the one that an earlier
-   * attempt saved once the new one is whole. Of a published version or an older one it is a `conflict`. Erasing users
-   * removes {@link WORDING_FILE} of every version; other files stay, so they hold nothing that is one user's.
-   */
-  saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void>;
-  /** The whole file, at the start of a buffer of its own; null if that version has none of that name. */
-  file(options: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null>;
+  saveFile(options: VersionFile & { bytes: Uint8Array }): Promise<void>;
+  /** The whole file, at the start of a buffer of its own; null if the version has none of that name. */
+  file(options: VersionFile): Promise<Uint8Array<ArrayBuffer> | null>;
   published(options?: Abortable): Promise<Published | null>;
   /**
-   * Makes a version the published one and records the sources that it was made from, in one transaction, and drops stats
-   * and files of versions other than it and the one before. Publishing the published version again changes nothing; an older one is a
-   * `conflict`.
+   * Publishes a version and records its sources, in one transaction, and removes stats and files of versions other than it
+   * and the one before. Publishing the published version again changes nothing; an older one is a `conflict`.
    */
-  publish(
-    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
-  ): Promise<Published>;
+  publish(options: PublishOptions): Promise<Published>;
+}
+
+/** Which sources published runs have read. */
+interface SourceStore {
   /** The record of a source, or null if no published run read it. */
   source(options: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null>;
+  /** In ascending kind and URI. */
   sources(options?: Abortable): Promise<SourceRecord[]>;
   forgetSources(options: { uris: readonly string[] } & Abortable): Promise<void>;
-  /** Removes events, words, touches and epochs of these users; returns how many events went. */
+}
+
+/** What users said, as words. */
+export interface WordingStore {
+  /** Makes these users' words exactly the given ones. */
+  setWords(options: SetWordsOptions): Promise<void>;
+  /** The words of one user; null if they said nothing. */
+  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null>;
+  /** The words of conversations in ascending `conversation_id`. */
+  conversationWords(options: PageOptions): Promise<ConversationWords[]>;
+}
+
+export interface AnalyticsStore extends CampaignStore, EventStore, ReleaseStore, SourceStore, WordingStore {
+  /** Removes events, words, marks as dirty and epochs of these users; returns how many events it removed. */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
-  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(options?: Abortable): Promise<AnalyticsCounts>;
-  /** It walks an index over all events, so ask it seldom. `limit` bounds the examples. */
-  unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns>;
   /** Hash of all campaigns and events, independent of order, versions and write time. */
   digest(options?: Abortable): Promise<string>;
   health(options?: HealthOptions): Promise<Health>;

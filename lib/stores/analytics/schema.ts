@@ -10,8 +10,8 @@ export const BY_TYPE =
   count(*) FILTER (WHERE type = 'conversion') AS conversions, count(*) FILTER (WHERE type = 'dismissal') AS dismissals`;
 
 /**
- * Indexes hold all that is recounted from events, so that no recount reads the rows: by user, type first, because what
- * a user dismissed or converted on is read at every request; by campaign in the order of time; and by time alone.
+ * Indexes have all columns that recounts of events need, so that no recount reads the rows: by user, type first, because
+ * what a user dismissed or converted on is read at every request; by campaign and time; and by time alone.
  */
 export const ANALYTICS_MIGRATIONS: readonly Migration[] = [
   `
@@ -104,11 +104,11 @@ FROM events GROUP BY user_id, campaign_id;
 `,
 ];
 
-/** A page of the users with events, off the index by user alone. `?` or `$1` is what they come after. */
+/** A page of the users with events, from the index by user alone. The parameters are `?` or `$1`. */
 export const USERS = (after: string, limit: string) =>
   `SELECT DISTINCT user_id FROM events WHERE user_id > ${after} ORDER BY user_id LIMIT ${limit}`;
 
-/** What a user dismissed or converted on, off the index by user; the number of days is JSON text. */
+/** What a user dismissed or converted on, from the index by user; the number of days is JSON text. */
 export const FINAL_ENGAGEMENT = (user_id: string) =>
   `SELECT campaign_id, max(timestamp) FILTER (WHERE type = 'conversion') AS converted_at,
     count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
@@ -116,7 +116,6 @@ export const FINAL_ENGAGEMENT = (user_id: string) =>
   FROM events WHERE user_id = ${user_id} AND type IN ('conversion', 'dismissal')
   GROUP BY campaign_id ORDER BY campaign_id`;
 
-/** Its rows as the engines give them. */
 export type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
   readonly repurchase_days: string | null;
 };
@@ -128,19 +127,21 @@ export function finalEngagement(rows: readonly FinalEngagementRow[]): FinalEngag
   }));
 }
 
-/** Counts of events by type and UTC day, off the index by time alone. */
+/** Counts of events by type and UTC day, from the index by time alone. */
 export const DAILY = `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events`;
 
-/** Counts of events by type and campaign, off the index by campaign alone. */
+/** Counts of events by type and campaign, from the index by campaign alone. */
 export const BY_CAMPAIGN = `SELECT campaign_id, ${BY_TYPE} FROM events`;
-/** Counts of events by type and strategy; `named` is a dialect's way to read the strategy, where it is text. */
-export function byStrategySql(named: string, span: string): string {
-  return `SELECT ${named} AS strategy, ${BY_TYPE} FROM events WHERE ${span}
+
+/** Counts of events by type and strategy; `strategy` is a dialect's expression for it, null if it is no text. */
+export function byStrategySql(strategy: string, span: string): string {
+  return `SELECT ${strategy} AS strategy, ${BY_TYPE} FROM events WHERE ${span}
     GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST`;
 }
+
 export const BY_RANK = "GROUP BY campaign_id ORDER BY count(*) DESC, campaign_id";
 
-/** A row a campaign that events name and the catalogue does not have, off the index by campaign alone. */
+/** A row for each campaign that events name and the catalogue does not have, from the index by campaign alone. */
 export const UNKNOWN = `SELECT campaign_id, count(*) AS events FROM events
   WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) ${BY_RANK}`;
 

@@ -8,13 +8,13 @@ import type { Sqlite } from "./sqlite/sqlite.ts";
 /** Rows that are read at once. */
 const PAGE = 500;
 
-/** How a field is kept: as it is, or as canonical JSON text. */
+/** How a field is stored: as it is, or as canonical JSON text. */
 type Encoding = "plain" | "json";
 
 export interface KeyedTableOptions<Row> {
   readonly table: string;
   readonly key: keyof Row & string;
-  /** The field that says whose the row is; null where it is nobody's. */
+  /** The field with the user that the row belongs to; null for rows without a user. */
   readonly owner: (keyof Row & string) | null;
   readonly columns: Readonly<Record<keyof Row & string, Encoding>>;
 }
@@ -36,22 +36,20 @@ export class KeyedTable<Row extends object> {
   }
 
   /**
-   * Writes rows in short transactions. `touch` is called at the end of each with the owners, old and new, of what was
-   * inserted or changed in it.
+   * Writes rows in short transactions. `markDirty` is called at the end of each with the owners, old and new, of the rows
+   * that were inserted or changed in it.
    */
   async upsert(
-    options: { rows: readonly Row[]; touch?: (owners: readonly string[]) => void } & Abortable,
+    options: { rows: readonly Row[]; markDirty?: (owners: readonly string[]) => void } & Abortable,
   ): Promise<WriteCounts> {
     const counts = { inserted: 0, changed: 0, same: 0 };
     let owners = new Set<string>();
-    const commit = () => {
-      options.touch?.([...owners]);
+    const beforeCommit = () => {
+      options.markDirty?.([...owners]);
       owners = new Set();
     };
-    await this.db.writeEach(options.rows, (row) => counts[this.put(row, owners)]++, {
-      beforeCommit: commit,
-      signal: options.signal,
-    });
+    const put = (row: Row) => counts[this.put(row, owners)]++;
+    await this.db.writeEach(options.rows, put, { beforeCommit, signal: options.signal });
     return counts;
   }
 
@@ -65,12 +63,12 @@ export class KeyedTable<Row extends object> {
     const before = this.db.get<{ owner: string | null }>(this.sql.differing, ...values);
     if (before === null) return "same";
     this.db.run(this.sql.replace, ...values);
-    for (const who of [before.owner, owner]) if (who !== null) owners.add(who);
+    for (const each of [before.owner, owner]) if (each !== null) owners.add(each);
     return "changed";
   }
 
   private encode(row: Row, name: keyof Row & string): SQLInputValue {
-    // A row that a run of an earlier Parley left lacks the fields that have come since.
+    // A row that an earlier version of Parley has validated lacks fields that were added since.
     const value = row[name] ?? null;
     if (value === null || this.options.columns[name] === "plain") return value as SQLInputValue;
     return canonicalJson(value as Json);

@@ -1,4 +1,4 @@
-import type { AnalyticsStore, EngagementDay } from "../../../lib/stores/analytics/port.ts";
+import type { EngagementDay, EventStore } from "../../../lib/stores/analytics/port.ts";
 import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import type { ReadResult } from "../../http/try_read.ts";
 import { LineChart } from "../../components/chart.tsx";
@@ -14,7 +14,7 @@ export interface Weeks {
 type EngagementMeasure = "impressions" | "clicks" | "conversions" | "dismissals";
 
 /** Engagement by day, up to and with today in UTC. */
-export async function weeks(analytics: Pick<AnalyticsStore, "daily">, now: number): Promise<Weeks> {
+export async function weeks(analytics: Pick<EventStore, "daily">, now: number): Promise<Weeks> {
   const today = Math.floor(now / DAY_MS) * DAY_MS;
   const known = await analytics.daily({ since: iso(today - 27 * DAY_MS), until: iso(today + DAY_MS) });
   const days = Array.from({ length: 28 }, (_, i) => {

@@ -7,7 +7,7 @@ import {
   type PipelineSummary,
 } from "../../../lib/monitoring/pipeline_run_summary.ts";
 import { cacheHistory, LOOK_BACK_DAYS } from "../../../lib/monitoring/run_history.ts";
-import type { RunRecord, RunStore } from "../../../lib/stores/runs/port.ts";
+import type { RunRecord, RunRecordStore } from "../../../lib/stores/runs/port.ts";
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
 import { WeekCharts, WeekFigures, type Weeks, weeks } from "./engagement_week.tsx";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
@@ -70,7 +70,7 @@ async function readOverview(site: PageContext, url: URL): Promise<OverviewData> 
 }
 
 /** The last runs of each dag, newest first. */
-async function newest(runs: Pick<RunStore, "runs">, dag_ids: readonly string[]): Promise<Runs> {
+async function newest(runs: Pick<RunRecordStore, "runs">, dag_ids: readonly string[]): Promise<Runs> {
   const of = async (dag_id: string) => [dag_id, await runs.runs({ dag_id, limit: RECENT + 1 })] as const;
   return new Map(await Promise.all(dag_ids.map(of)));
 }

@@ -5,6 +5,7 @@ import type {
   EngagementEvent,
   Health,
   Kind,
+  PageOptions,
   Published,
   WriteCounts,
 } from "../../../core/types.ts";
@@ -15,7 +16,7 @@ import { type Queryable, unnestOf } from "../../engines/postgres/session.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
-  BuildStats,
+  BuildStatsOptions,
   CampaignEngagement,
   CampaignStats,
   ConversationWords,
@@ -23,13 +24,17 @@ import type {
   EngagementDay,
   FinalEngagement,
   ProfileWords,
+  PublishOptions,
+  SetWordsOptions,
   SourceRecord,
   StrategyEngagement,
+  TimeSpan,
   UnknownCampaigns,
+  VersionFile,
 } from "../port.ts";
 import { PostgresRows } from "./rows.ts";
-import { PostgresVersions } from "./versions.ts";
-import { deleteWords, PostgresWords } from "./words.ts";
+import { PostgresReleases } from "./releases.ts";
+import { deleteWords, PostgresWording } from "./wording.ts";
 import {
   ANALYTICS_MIGRATIONS,
   BY_CAMPAIGN,
@@ -49,11 +54,11 @@ import {
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 10_000;
-/** Users that one statement touches at most, where all are touched. */
+/** Users that one statement of `markAllDirty` marks at most. */
 const MAX_DIRTY_PER_STATEMENT = 500;
 const DIRTY_PAGE =
   `WITH page AS (SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2),
-  written AS (INSERT INTO touched SELECT user_id, nextval('writes') FROM page ORDER BY user_id
+  marked AS (INSERT INTO touched SELECT user_id, nextval('writes') FROM page ORDER BY user_id
               ON CONFLICT (user_id) DO UPDATE SET token = nextval('writes'))
   SELECT user_id FROM page ORDER BY user_id`;
 const NEWEST_EVENTS = `WHERE event_id IN (
@@ -61,47 +66,65 @@ const NEWEST_EVENTS = `WHERE event_id IN (
     CROSS JOIN LATERAL (SELECT event_id FROM events WHERE events.user_id = input.user_id
       ORDER BY timestamp DESC, event_id DESC LIMIT $2) AS newest)
   ORDER BY user_id, timestamp, event_id`;
-/** For what reads a whole table. */
+/** For statements that read a whole table. */
 const WHOLE = { timeout_ms: 60_000 };
 
 /**
- * The tables of SQLite. Only the tokens of touches come from a sequence instead of a counter in a row, for which all
- * writers would have to wait until the one before has committed.
+ * The tables of SQLite. Only the tokens of dirty users come from a sequence instead of a counter in a row, for which each
+ * writer would have to wait until the one before it has committed.
  */
 export const MIGRATIONS = ANALYTICS_MIGRATIONS.map((sql, version) => {
-  const same = postgresDialect(sql).replaceAll(/\bonly\b/g, '"only"');
-  return version === 0 ? `${same}; DROP TABLE writes; CREATE SEQUENCE writes` : same;
+  const tables = postgresDialect(sql).replaceAll(/\bonly\b/g, '"only"');
+  return version === 0 ? `${tables}; DROP TABLE writes; CREATE SEQUENCE writes` : tables;
 });
 
 /**
- * {@link AnalyticsStore} in PostgreSQL, with the questions of the embedded one. What is erased is gone for every
- * question at once; its bytes leave the server's files when they are next vacuumed, and its backups with those.
+ * {@link AnalyticsStore} in PostgreSQL, with the queries of the embedded one. Erased rows are gone for every query at once;
+ * their bytes leave the server's files with the next vacuum, and its backups when those expire.
  */
 export class PostgresAnalytics implements AnalyticsStore {
   private readonly db: Postgres;
   private readonly catalogue: PostgresRows<Campaign>;
   private readonly events: PostgresRows<EngagementEvent>;
-  private readonly versions: PostgresVersions;
-  private readonly words: PostgresWords;
+  private readonly releases: PostgresReleases;
+  private readonly wording: PostgresWording;
 
-  /** Connects at the first question. `url` is as {@link Postgres} takes it. */
+  /** Connects at the first call. `url` is as {@link Postgres} takes it. */
   constructor({ url }: { url: URL }) {
     this.db = new Postgres({ url, store: "analytics", migrations: MIGRATIONS });
     this.catalogue = new PostgresRows(this.db, CAMPAIGNS);
     this.events = new PostgresRows(this.db, EVENTS);
-    this.versions = new PostgresVersions(this.db);
-    this.words = new PostgresWords(this.db);
+    this.releases = new PostgresReleases(this.db);
+    this.wording = new PostgresWording(this.db);
   }
 
   upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
     return this.catalogue.upsert({ rows: options.campaigns, signal: options.signal });
   }
 
+  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
+    const clause = "WHERE campaign_id = ANY($1::text[]) ORDER BY campaign_id";
+    return this.catalogue.select(clause, [options.campaign_ids], options);
+  }
+
+  campaignPage(options: PageOptions): Promise<Campaign[]> {
+    return this.catalogue.page(options);
+  }
+
+  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+    return this.db.write(async (session) => {
+      await session.run("DELETE FROM stats WHERE campaign_id = ANY($1::text[])", [options.campaign_ids]);
+      return await session.run("DELETE FROM campaigns WHERE campaign_id = ANY($1::text[])", [
+        options.campaign_ids,
+      ]);
+    }, options);
+  }
+
   upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
     return this.events.upsert({ rows: options.events, markDirty, signal: options.signal });
   }
 
-  listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+  listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     return this.db.all<DirtyUser>(
       `SELECT user_id, token::text AS token FROM touched WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
       [options.after ?? "", options.limit],
@@ -111,30 +134,25 @@ export class PostgresAnalytics implements AnalyticsStore {
 
   async markAllDirty(options: Abortable = {}): Promise<void> {
     for (let after: string | undefined = ""; after !== undefined;) {
-      // Twice is as good as once, so it may be asked again as a question is.
-      const page: { user_id: string }[] = await this.db.all(
-        DIRTY_PAGE,
-        [after, MAX_DIRTY_PER_STATEMENT],
-        options,
-      );
+      // It may be repeated as reads are, since marking twice does the same as marking once.
+      const values = [after, MAX_DIRTY_PER_STATEMENT];
+      const page: { user_id: string }[] = await this.db.all(DIRTY_PAGE, values, options);
       after = page.at(-1)?.user_id;
     }
   }
 
-  async clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
+  async clearDirty(options: { users: readonly DirtyUser[] } & Abortable): Promise<void> {
     await this.db.run(
       `DELETE FROM touched USING ${unnestOf({ user_id: "text", token: "bigint" })}
        WHERE touched.user_id = input.user_id AND touched.token = input.token`,
-      [options.touched.map((touch) => touch.user_id), options.touched.map((touch) => touch.token)],
+      [options.users.map(({ user_id }) => user_id), options.users.map(({ token }) => token)],
       options,
     );
   }
 
-  async users(options: { after: string | null; limit: number } & Abortable): Promise<string[]> {
-    const rows = await this.db.all<{ user_id: string }>(USERS("$1", "$2"), [
-      options.after ?? "",
-      options.limit,
-    ], options);
+  async users({ after, limit, signal }: PageOptions): Promise<string[]> {
+    const sql = USERS("$1", "$2");
+    const rows = await this.db.all<{ user_id: string }>(sql, [after ?? "", limit], { signal });
     return rows.map(({ user_id }) => user_id);
   }
 
@@ -148,46 +166,21 @@ export class PostgresAnalytics implements AnalyticsStore {
     return this.events.select(NEWEST_EVENTS, [options.user_ids, options.limit], options);
   }
 
-  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
-    const clause = "WHERE campaign_id = ANY($1::text[]) ORDER BY campaign_id";
-    return this.catalogue.select(clause, [options.campaign_ids], options);
-  }
-
-  campaignPage(options: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
-    return this.catalogue.page(options);
-  }
-
-  stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
-    return this.versions.stats(options);
-  }
-
-  popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
-    return this.versions.popular(options);
-  }
-
-  async daily(options: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
+  async daily(options: TimeSpan): Promise<EngagementDay[]> {
     const sql = `${DAILY} WHERE timestamp >= $1 AND timestamp < $2 GROUP BY day ORDER BY day`;
     return await this.db.all<EngagementDay>(sql, [options.since, options.until], options);
   }
 
-  async byCampaign(
-    options: { since: string; until: string; limit: number } & Abortable,
-  ): Promise<CampaignEngagement[]> {
+  async byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]> {
     const sql = `${BY_CAMPAIGN} WHERE timestamp >= $1 AND timestamp < $2 ${BY_RANK} LIMIT $3`;
     return await this.db.all<CampaignEngagement>(sql, [options.since, options.until, options.limit], options);
   }
 
-  async byStrategy(
-    options: { since: string; until: string; limit: number } & Abortable,
-  ): Promise<StrategyEngagement[]> {
+  async byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]> {
     const json = "metadata::json";
-    const named = `CASE json_typeof(${json} -> 'strategy') WHEN 'string' THEN ${json} ->> 'strategy' END`;
-    const sql = byStrategySql(named, "timestamp >= $1 AND timestamp < $2");
-    return await this.db.all<StrategyEngagement>(`${sql} LIMIT $3`, [
-      options.since,
-      options.until,
-      options.limit,
-    ], options);
+    const strategy = `CASE json_typeof(${json} -> 'strategy') WHEN 'string' THEN ${json} ->> 'strategy' END`;
+    const sql = `${byStrategySql(strategy, "timestamp >= $1 AND timestamp < $2")} LIMIT $3`;
+    return await this.db.all<StrategyEngagement>(sql, [options.since, options.until, options.limit], options);
   }
 
   async finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
@@ -201,40 +194,40 @@ export class PostgresAnalytics implements AnalyticsStore {
     return (await this.db.get<{ epoch: number }>(sql, [options.user_id], options))?.epoch ?? 0;
   }
 
-  buildStats(options: BuildStats): Promise<{ campaigns: number }> {
-    return this.versions.build(options);
+  async unknownCampaigns({ limit, signal }: { limit: number } & Abortable): Promise<UnknownCampaigns> {
+    const rows = await this.db.read(
+      (session) => session.all<{ campaign_id: string; events: number }>(UNKNOWN),
+      { ...WHOLE, signal },
+    );
+    return unknownCampaigns(rows, limit);
   }
 
-  setWords(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    return this.words.set(options);
+  buildStats(options: BuildStatsOptions): Promise<{ campaigns: number }> {
+    return this.releases.buildStats(options);
   }
 
-  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
-    return this.words.ofProfile(options);
+  stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
+    return this.releases.stats(options);
   }
 
-  conversationWords(
-    options: { after: string | null; limit: number } & Abortable,
-  ): Promise<ConversationWords[]> {
-    return this.words.conversations(options);
+  popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
+    return this.releases.popular(options);
   }
 
-  saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
-    return this.versions.saveFile(options);
+  saveFile(options: VersionFile & { bytes: Uint8Array }): Promise<void> {
+    return this.releases.saveFile(options);
   }
 
-  file(options: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.versions.file(options);
+  file(options: VersionFile): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.releases.file(options);
   }
 
-  published(options: Abortable = {}): Promise<Published | null> {
-    return this.versions.published(options);
+  published(options?: Abortable): Promise<Published | null> {
+    return this.releases.published(options);
   }
 
-  publish(
-    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
-  ): Promise<Published> {
-    return this.versions.publish(options);
+  publish(options: PublishOptions): Promise<Published> {
+    return this.releases.publish(options);
   }
 
   source(options: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
@@ -242,7 +235,6 @@ export class PostgresAnalytics implements AnalyticsStore {
     return this.db.get<SourceRecord>(sql, [options.kind, options.uri], options);
   }
 
-  /** In ascending kind and URI. */
   sources(options: Abortable = {}): Promise<SourceRecord[]> {
     return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri", [], options);
   }
@@ -251,16 +243,28 @@ export class PostgresAnalytics implements AnalyticsStore {
     await this.db.run("DELETE FROM sources WHERE uri = ANY($1::text[])", [options.uris], options);
   }
 
+  setWords(options: SetWordsOptions): Promise<void> {
+    return this.wording.setWords(options);
+  }
+
+  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    return this.wording.profileWords(options);
+  }
+
+  conversationWords(options: PageOptions): Promise<ConversationWords[]> {
+    return this.wording.conversationWords(options);
+  }
+
   async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    let gone = 0;
+    let total = 0;
     while (true) {
       const deleted = await this.deleteSome(options);
-      gone += deleted;
-      if (deleted < DELETE_LIMIT) return gone;
+      total += deleted;
+      if (deleted < DELETE_LIMIT) return total;
     }
   }
 
-  /** Events, and at the last of them what else there is of these users, in the same transaction. */
+  /** Deletes events, and with the last of them all other rows of these users, in the same transaction. */
   private deleteSome({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
     return this.db.write(async (session) => {
       const deleted = await session.run(
@@ -278,29 +282,12 @@ export class PostgresAnalytics implements AnalyticsStore {
     }, { ...WHOLE, signal });
   }
 
-  deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
-    return this.db.write(async (session) => {
-      await session.run("DELETE FROM stats WHERE campaign_id = ANY($1::text[])", [options.campaign_ids]);
-      return await session.run("DELETE FROM campaigns WHERE campaign_id = ANY($1::text[])", [
-        options.campaign_ids,
-      ]);
-    }, options);
-  }
-
   counts(options: Abortable = {}): Promise<AnalyticsCounts> {
     const sql =
       `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
         (SELECT count(DISTINCT user_id) FROM events) AS users`;
     const limits = { ...WHOLE, signal: options.signal };
     return this.db.read(async (session) => (await session.get<AnalyticsCounts>(sql))!, limits);
-  }
-
-  async unknownCampaigns({ limit, signal }: { limit: number } & Abortable): Promise<UnknownCampaigns> {
-    const rows = await this.db.read(
-      (session) => session.all<{ campaign_id: string; events: number }>(UNKNOWN),
-      { ...WHOLE, signal },
-    );
-    return unknownCampaigns(rows, limit);
   }
 
   async digest(options: Abortable = {}): Promise<string> {
@@ -320,8 +307,8 @@ export class PostgresAnalytics implements AnalyticsStore {
 }
 
 /**
- * A number is drawn when the user's row is held, so that it is beyond all that were committed for this user. An epoch
- * therefore grows, and never comes again after an erasure.
+ * A number is taken once the user's row is locked, so that it is greater than all that were committed for this user. An
+ * epoch therefore grows, and is never used again after an erasure.
  */
 async function markDirty(session: Queryable, user_ids: readonly string[]): Promise<void> {
   if (user_ids.length === 0) return;

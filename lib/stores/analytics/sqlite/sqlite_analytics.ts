@@ -7,6 +7,7 @@ import type {
   Health,
   HealthOptions,
   Kind,
+  PageOptions,
   Published,
   WriteCounts,
 } from "../../../core/types.ts";
@@ -17,7 +18,7 @@ import { DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
-  BuildStats,
+  BuildStatsOptions,
   CampaignEngagement,
   CampaignStats,
   ConversationWords,
@@ -25,9 +26,13 @@ import type {
   EngagementDay,
   FinalEngagement,
   ProfileWords,
+  PublishOptions,
+  SetWordsOptions,
   SourceRecord,
   StrategyEngagement,
+  TimeSpan,
   UnknownCampaigns,
+  VersionFile,
 } from "../port.ts";
 import {
   ANALYTICS_MIGRATIONS,
@@ -45,14 +50,13 @@ import {
   unknownCampaigns,
   USERS,
 } from "../schema.ts";
-import { VersionFiles } from "../version_files.ts";
-import { Versions } from "../versions.ts";
-import { Words } from "./words.ts";
+import { SqliteReleases } from "./releases.ts";
+import { SqliteWording } from "./wording.ts";
 
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 500;
 
-/** A sort that is cut off holds no more than its limit, however many events one user has. */
+/** A sort with a limit needs memory for no more rows than that, however many events one user has. */
 const NEWEST_EVENTS = `WHERE rowid IN (
     SELECT newest.rowid FROM (SELECT DISTINCT value AS user_id FROM json_each(?1)) AS input
     JOIN events AS newest ON newest.rowid IN (
@@ -68,17 +72,15 @@ export class SqliteAnalytics implements AnalyticsStore {
   private readonly catalogue: KeyedTable<Campaign>;
   private readonly events: KeyedTable<EngagementEvent>;
   private readonly dirtyUsers: DirtyUsers;
-  private readonly versions: Versions;
-  private readonly files: VersionFiles;
-  private readonly words: Words;
+  private readonly releases: SqliteReleases;
+  private readonly wording: SqliteWording;
 
-  /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
+  /** Opens or creates the file. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
     this.db = new Sqlite({ ...options, migrations: ANALYTICS_MIGRATIONS, refill: BASE_ROWS_REFILL });
     this.dirtyUsers = new DirtyUsers(this.db);
-    this.versions = new Versions(this.db);
-    this.files = new VersionFiles(this.db);
-    this.words = new Words(this.db);
+    this.releases = new SqliteReleases(this.db);
+    this.wording = new SqliteWording(this.db);
     this.catalogue = new KeyedTable(this.db, CAMPAIGNS);
     this.events = new KeyedTable(this.db, EVENTS);
   }
@@ -87,16 +89,35 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.catalogue.upsert({ rows: options.campaigns, signal: options.signal });
   }
 
-  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
-    return this.events.upsert({
-      rows: options.events,
-      touch: (users) => this.touch(users),
-      signal: options.signal,
-    });
+  async campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
+    options.signal?.throwIfAborted();
+    return this.catalogue.select(
+      "WHERE campaign_id IN (SELECT value FROM json_each(?)) ORDER BY campaign_id",
+      JSON.stringify(options.campaign_ids),
+    );
   }
 
-  /** An epoch is the token of the user's last write: it grows, and never comes again after an erasure. */
-  private touch(user_ids: readonly string[]): void {
+  async campaignPage(options: PageOptions): Promise<Campaign[]> {
+    options.signal?.throwIfAborted();
+    return this.catalogue.page(options);
+  }
+
+  async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+    let deleted = 0;
+    await this.db.writeEach(options.campaign_ids, (id) => {
+      deleted += this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", id);
+      this.db.run("DELETE FROM stats WHERE campaign_id = ?", id);
+    }, options);
+    return deleted;
+  }
+
+  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
+    const markDirty = (users: readonly string[]) => this.markDirty(users);
+    return this.events.upsert({ rows: options.events, markDirty, signal: options.signal });
+  }
+
+  /** An epoch is the token of the user's last write: it grows, and is never used again after an erasure. */
+  private markDirty(user_ids: readonly string[]): void {
     const token = this.dirtyUsers.mark(user_ids);
     this.db.run(
       `INSERT INTO epochs SELECT value, ? FROM json_each(?) WHERE true
@@ -106,7 +127,7 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+  async listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     options.signal?.throwIfAborted();
     return this.dirtyUsers.page(options);
   }
@@ -115,11 +136,11 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.dirtyUsers.markAll("events", options);
   }
 
-  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
-    return this.dirtyUsers.clear(options.touched, options);
+  clearDirty(options: { users: readonly DirtyUser[] } & Abortable): Promise<void> {
+    return this.dirtyUsers.clear(options.users, options);
   }
 
-  async users(options: { after: string | null; limit: number } & Abortable): Promise<string[]> {
+  async users(options: PageOptions): Promise<string[]> {
     options.signal?.throwIfAborted();
     const rows = this.db.all<{ user_id: string }>(USERS("?", "?"), options.after ?? "", options.limit);
     return rows.map(({ user_id }) => user_id);
@@ -142,32 +163,7 @@ export class SqliteAnalytics implements AnalyticsStore {
     return this.events.select(NEWEST_EVENTS, JSON.stringify(options.user_ids), options.limit);
   }
 
-  async campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
-    options.signal?.throwIfAborted();
-    return this.catalogue.select(
-      "WHERE campaign_id IN (SELECT value FROM json_each(?)) ORDER BY campaign_id",
-      JSON.stringify(options.campaign_ids),
-    );
-  }
-
-  async campaignPage(options: { after: string | null; limit: number } & Abortable): Promise<Campaign[]> {
-    options.signal?.throwIfAborted();
-    return this.catalogue.page(options);
-  }
-
-  async stats(
-    options: { version: number; campaign_ids: readonly string[] } & Abortable,
-  ): Promise<CampaignStats[]> {
-    options.signal?.throwIfAborted();
-    return this.versions.stats(options);
-  }
-
-  async popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
-    options.signal?.throwIfAborted();
-    return this.versions.popular(options);
-  }
-
-  async daily(options: { since: string; until: string } & Abortable): Promise<EngagementDay[]> {
+  async daily(options: TimeSpan): Promise<EngagementDay[]> {
     options.signal?.throwIfAborted();
     return this.db.all<EngagementDay>(
       `${DAILY} WHERE timestamp >= ? AND timestamp < ? GROUP BY day ORDER BY day`,
@@ -176,9 +172,7 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async byCampaign(
-    options: { since: string; until: string; limit: number } & Abortable,
-  ): Promise<CampaignEngagement[]> {
+  async byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]> {
     options.signal?.throwIfAborted();
     return this.db.all<CampaignEngagement>(
       `${BY_CAMPAIGN} WHERE timestamp >= ? AND timestamp < ? ${BY_RANK} LIMIT ?`,
@@ -186,12 +180,10 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async byStrategy(
-    options: { since: string; until: string; limit: number } & Abortable,
-  ): Promise<StrategyEngagement[]> {
+  async byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]> {
     options.signal?.throwIfAborted();
-    const named = "CASE json_type(metadata, '$.strategy') WHEN 'text' THEN metadata ->> '$.strategy' END";
-    const sql = byStrategySql(named, "timestamp >= ? AND timestamp < ?");
+    const strategy = "CASE json_type(metadata, '$.strategy') WHEN 'text' THEN metadata ->> '$.strategy' END";
+    const sql = byStrategySql(strategy, "timestamp >= ? AND timestamp < ?");
     return this.db.all<StrategyEngagement>(`${sql} LIMIT ?`, options.since, options.until, options.limit);
   }
 
@@ -202,64 +194,49 @@ export class SqliteAnalytics implements AnalyticsStore {
 
   async epoch(options: { user_id: string } & Abortable): Promise<number> {
     options.signal?.throwIfAborted();
-    return this.db.get<{ epoch: number }>("SELECT epoch FROM epochs WHERE user_id = ?", options.user_id)
-      ?.epoch ??
-      0;
+    const sql = "SELECT epoch FROM epochs WHERE user_id = ?";
+    return this.db.get<{ epoch: number }>(sql, options.user_id)?.epoch ?? 0;
   }
 
-  buildStats(options: BuildStats): Promise<{ campaigns: number }> {
-    return this.versions.build(options);
-  }
-
-  setWords(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    return this.words.set(options);
-  }
-
-  async profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+  async unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns> {
     options.signal?.throwIfAborted();
-    return this.words.ofProfile(options.user_id);
+    return unknownCampaigns(this.db.all<{ campaign_id: string; events: number }>(UNKNOWN), options.limit);
   }
 
-  async conversationWords(
-    options: { after: string | null; limit: number } & Abortable,
-  ): Promise<ConversationWords[]> {
-    options.signal?.throwIfAborted();
-    return this.words.conversations(options);
+  buildStats(options: BuildStatsOptions): Promise<{ campaigns: number }> {
+    return this.releases.buildStats(options);
   }
 
-  async saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
-    options.signal?.throwIfAborted();
-    this.versions.refuseOlder(options.version);
-    await this.files.save(options);
+  stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
+    return this.releases.stats(options);
   }
 
-  file(options: { version: number; name: string } & Abortable): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.files.read(options);
+  popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
+    return this.releases.popular(options);
   }
 
-  async published(options: Abortable = {}): Promise<Published | null> {
-    options.signal?.throwIfAborted();
-    return this.versions.published();
+  saveFile(options: VersionFile & { bytes: Uint8Array }): Promise<void> {
+    return this.releases.saveFile(options);
   }
 
-  async publish(
-    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
-  ): Promise<Published> {
-    const published = await this.versions.publish(options);
-    await this.files.dropVersionsExcept(published);
-    return published;
+  file(options: VersionFile): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.releases.file(options);
+  }
+
+  published(options?: Abortable): Promise<Published | null> {
+    return this.releases.published(options);
+  }
+
+  publish(options: PublishOptions): Promise<Published> {
+    return this.releases.publish(options);
   }
 
   async source(options: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
     options.signal?.throwIfAborted();
-    return this.db.get<SourceRecord>(
-      "SELECT * FROM sources WHERE kind = ? AND uri = ?",
-      options.kind,
-      options.uri,
-    );
+    const sql = "SELECT * FROM sources WHERE kind = ? AND uri = ?";
+    return this.db.get<SourceRecord>(sql, options.kind, options.uri);
   }
 
-  /** In ascending kind and URI. */
   async sources(options: Abortable = {}): Promise<SourceRecord[]> {
     options.signal?.throwIfAborted();
     return this.db.all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri");
@@ -270,31 +247,34 @@ export class SqliteAnalytics implements AnalyticsStore {
     await this.db.write(() => this.db.run(sql, JSON.stringify(options.uris)), options);
   }
 
+  setWords(options: SetWordsOptions): Promise<void> {
+    return this.wording.setWords(options);
+  }
+
+  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    return this.wording.profileWords(options);
+  }
+
+  conversationWords(options: PageOptions): Promise<ConversationWords[]> {
+    return this.wording.conversationWords(options);
+  }
+
   async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
     const users = JSON.stringify(options.user_ids);
-    const gone = await this.db.writeAll({
+    const deleted = await this.db.writeAll({
       sql: `DELETE FROM events WHERE rowid IN (
               SELECT events.rowid FROM events WHERE user_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
       values: [users],
       limit: DELETE_LIMIT,
       signal: options.signal,
     });
-    await this.words.deleteUsers(options);
+    await this.wording.deleteUsers(options);
     await this.db.write(() => {
       this.dirtyUsers.forget(options.user_ids);
       this.db.run("DELETE FROM epochs WHERE user_id IN (SELECT value FROM json_each(?))", users);
     }, options);
     await this.db.scrub();
-    return gone;
-  }
-
-  async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
-    let gone = 0;
-    await this.db.writeEach(options.campaign_ids, (id) => {
-      gone += this.db.run("DELETE FROM campaigns WHERE campaign_id = ?", id);
-      this.db.run("DELETE FROM stats WHERE campaign_id = ?", id);
-    }, options);
-    return gone;
+    return deleted;
   }
 
   async counts(options: Abortable = {}): Promise<AnalyticsCounts> {
@@ -303,11 +283,6 @@ export class SqliteAnalytics implements AnalyticsStore {
       `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
               (SELECT count(DISTINCT user_id) FROM events) AS users`,
     )!;
-  }
-
-  async unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns> {
-    options.signal?.throwIfAborted();
-    return unknownCampaigns(this.db.all<{ campaign_id: string; events: number }>(UNKNOWN), options.limit);
   }
 
   async digest(options: Abortable = {}): Promise<string> {

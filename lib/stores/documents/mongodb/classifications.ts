@@ -1,13 +1,13 @@
 import type { Collection, Db, Filter } from "../../../../deps.ts";
 import { batches, paged } from "../../../core/batch.ts";
-import type { Abortable, Message } from "../../../core/types.ts";
+import type { Abortable, Message, PageOptions } from "../../../core/types.ts";
 import { type MongoConnection, SCAN_MS } from "./connection.ts";
 import { fromStored, MESSAGE_ONLY, type MessageFields, messagesOf, type StoredMessage } from "./messages.ts";
 import type { MongoDirtyUsers } from "./dirty_users.ts";
 import type {
   Classification,
+  ClassificationStore,
   ClassifierCount,
-  IntentCount,
   LabelledMessage,
   StoredClassifier,
 } from "../port.ts";
@@ -17,8 +17,7 @@ const BATCH = 500;
 /** Characters of a classifier in one document: a document of MongoDB holds 16 MB. */
 const CHUNK = 4_000_000;
 
-type Row = StoredMessage & MessageFields;
-type Page = { after: string | null; limit: number } & Abortable;
+type ClassifiedMessage = StoredMessage & MessageFields;
 
 /** `parts` documents with ids `key/0`, `key/1` … hold the text of the classifier that the document `kept` names. */
 interface StoredChunk {
@@ -35,51 +34,29 @@ export async function indexClassifications(db: Db): Promise<void> {
   ]);
 }
 
-/** The part of the documents store that is about what messages were classified as. */
-export class MongoClassifications {
+export class MongoClassifications implements ClassificationStore {
   constructor(private readonly connection: MongoConnection, private readonly dirtyUsers: MongoDirtyUsers) {}
 
-  async intentCounts(options: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
-    const rows = await this.connection.run(
-      (db, reading) =>
-        messagesOf(db).aggregate<{ _id: { user_id: string; intent: string }; count: number; last: Date }>([
-          { $match: { user_id: { $in: options.user_ids }, role: "user" } },
-          { $addFields: { intent: { $ifNull: ["$intent", "$classified.intent"] } } },
-          { $match: { intent: { $type: "string" } } },
-          {
-            $group: {
-              _id: { user_id: "$user_id", intent: "$intent" },
-              count: { $sum: 1 },
-              last: { $max: "$timestamp" },
-            },
-          },
-          { $sort: { "_id.user_id": 1, "_id.intent": 1 } },
-        ], reading).toArray(),
-      options,
-    );
-    return rows.map(({ _id, count, last }) => ({ ..._id, count, last: last.toISOString() }));
-  }
-
-  async set(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
+  async classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
     options.signal?.throwIfAborted();
     let changed = 0;
     for await (const batch of batches(options.rows, BATCH)) changed += await this.setBatch(batch, options);
     return changed;
   }
 
-  missing(options: Page & { classifier: string }): Promise<Message[]> {
+  unclassified(options: PageOptions & { classifier: string }): Promise<Message[]> {
     return this.pageOf({ "classified.classifier": { $ne: options.classifier } }, options);
   }
 
-  without(options: Page): Promise<Message[]> {
+  unlabelled(options: PageOptions): Promise<Message[]> {
     return this.pageOf({ "classified.intent": null }, options);
   }
 
-  of(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+  classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
     return this.list({ _id: { $in: options.message_ids } }, { ...options, limit: 0 });
   }
 
-  /** All of them in ascending id. */
+  /** All classifications in ascending id. */
   rows(options: Abortable): AsyncGenerator<Classification> {
     return paged(
       BATCH,
@@ -88,7 +65,7 @@ export class MongoClassifications {
     );
   }
 
-  async counts({ signal }: Abortable): Promise<ClassifierCount[]> {
+  async classifierCounts({ signal }: Abortable = {}): Promise<ClassifierCount[]> {
     const found = await this.connection.run(
       (db, reading) =>
         messagesOf(db).aggregate<Omit<ClassifierCount, "classifier"> & { _id: string }>([
@@ -118,8 +95,8 @@ export class MongoClassifications {
     return found.map(({ _id }) => _id);
   }
 
-  /** The examples and the text are written first: a classifier that is named has all of its own. */
-  async keep(
+  /** The examples and the text are written first: a classifier that the document `kept` names is whole. */
+  async saveClassifier(
     { classifier: { key, body }, examples, signal }:
       & { classifier: StoredClassifier; examples: readonly string[] }
       & Abortable,
@@ -127,33 +104,37 @@ export class MongoClassifications {
     const parts = Math.ceil(body.length / CHUNK);
     await this.connection.run(async (db) => {
       await messagesOf(db).updateMany({ _id: { $in: examples } }, { $set: { example_of: key } });
-      const kept = classifiersOf(db);
+      const classifiers = classifiersOf(db);
       for (let n = 0; n < parts; n++) {
         const text = body.slice(n * CHUNK, (n + 1) * CHUNK);
-        await kept.replaceOne({ _id: `${key}/${n}` }, { key, parts, text }, { upsert: true });
+        await classifiers.replaceOne({ _id: `${key}/${n}` }, { key, parts, text }, { upsert: true });
       }
-      await kept.replaceOne({ _id: "kept" }, { key, parts, text: "" }, { upsert: true });
-      await kept.deleteMany({ key: { $ne: key } });
+      await classifiers.replaceOne({ _id: "kept" }, { key, parts, text: "" }, { upsert: true });
+      await classifiers.deleteMany({ key: { $ne: key } });
     }, { ms: SCAN_MS, signal });
   }
 
-  async kept({ signal }: Abortable): Promise<StoredClassifier | null> {
+  async classifier({ signal }: Abortable = {}): Promise<StoredClassifier | null> {
     const found = await this.connection.run(async (db, reading) => {
-      const named = await classifiersOf(db).findOne({ _id: "kept" }, reading);
-      if (named === null) return null;
-      const ids = Array.from({ length: named.parts }, (_, n) => `${named.key}/${n}`);
+      const head = await classifiersOf(db).findOne({ _id: "kept" }, reading);
+      if (head === null) return null;
+      const ids = Array.from({ length: head.parts }, (_, n) => `${head.key}/${n}`);
       const parts = await classifiersOf(db).find({ _id: { $in: ids } }, reading).toArray();
       const texts = new Map(parts.map(({ _id, text }) => [_id, text]));
-      return { key: named.key, texts: ids.map((id) => texts.get(id)) };
+      return { key: head.key, texts: ids.map((id) => texts.get(id)) };
     }, { ms: SCAN_MS, signal });
     if (found === null) return null;
-    // Another one took its place while it was read.
-    if (found.texts.includes(undefined)) return await this.kept({ signal });
+    // It was replaced while it was read.
+    if (found.texts.includes(undefined)) return await this.classifier({ signal });
     return { key: found.key, body: found.texts.join("") };
   }
 
   async examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
-    const filter: Filter<Row> = { example_of: options.classifier, role: "user", intent: { $ne: null } };
+    const filter: Filter<ClassifiedMessage> = {
+      example_of: options.classifier,
+      role: "user",
+      intent: { $ne: null },
+    };
     const found = await this.connection.run(
       (db, reading) =>
         messagesOf(db).find(filter, { projection: { intent: 1 }, ...reading }).sort({ _id: 1 }).toArray(),
@@ -162,8 +143,11 @@ export class MongoClassifications {
     return found.map(({ _id, intent }) => ({ message_id: _id, intent: intent! }));
   }
 
-  private async pageOf(filter: Filter<Row>, { after, limit, signal }: Page): Promise<Message[]> {
-    const all: Filter<Row> = {
+  private async pageOf(
+    filter: Filter<ClassifiedMessage>,
+    { after, limit, signal }: PageOptions,
+  ): Promise<Message[]> {
+    const all: Filter<ClassifiedMessage> = {
       ...filter,
       role: "user",
       intent: null,
@@ -182,10 +166,10 @@ export class MongoClassifications {
   }
 
   private async list(
-    filter: Filter<Row>,
+    filter: Filter<ClassifiedMessage>,
     { limit, signal }: { limit: number } & Abortable,
   ): Promise<Classification[]> {
-    const all: Filter<Row> = { ...filter, classified: { $exists: true } };
+    const all: Filter<ClassifiedMessage> = { ...filter, classified: { $exists: true } };
     const rows = await this.connection.run(
       (db, reading) =>
         messagesOf(db).find(all, { projection: { classified: 1 }, ...reading })
@@ -206,13 +190,13 @@ export class MongoClassifications {
     const before = new Map(found.map((row) => [row._id, row.classified?.intent ?? null]));
     const changed = rows.filter(({ message_id: id, intent }) => before.has(id) && before.get(id) !== intent);
     const ids = new Set(changed.map(({ message_id }) => message_id));
-    const owners = new Set(found.filter(({ _id }) => ids.has(_id)).map(({ user_id }) => user_id));
-    const mark = await this.dirtyUsers.begin(owners, options);
+    const users = new Set(found.filter(({ _id }) => ids.has(_id)).map(({ user_id }) => user_id));
+    const token = await this.dirtyUsers.begin(users, options);
     const operations = rows.map(({ message_id: _id, ...classified }) => ({
       updateOne: { filter: { _id }, update: { $set: { classified } } },
     }));
     await this.connection.run((db) => messagesOf(db).bulkWrite(operations, { ordered: false }), options);
-    if (owners.size > 0) await this.dirtyUsers.commit(owners, mark, options);
+    if (users.size > 0) await this.dirtyUsers.commit(users, token, options);
     return changed.length;
   }
 }

@@ -3,8 +3,8 @@ import { canonicalJson } from "../../../core/json.ts";
 import type { JsonObject, Message } from "../../../core/types.ts";
 
 /**
- * A message as MongoDB holds it. `metadata` is canonical JSON text, because a document takes some keys that a
- * message's may hold for its own (`_bsontype`, `$ref`), and nothing here asks for what is in it.
+ * A message as MongoDB stores it. `metadata` is canonical JSON text, because some keys that it may have mean something to
+ * the driver (`_bsontype`, `$ref`), and no query looks into it.
  */
 export interface StoredMessage extends Omit<Message, "message_id" | "timestamp" | "metadata"> {
   readonly _id: string;
@@ -12,7 +12,7 @@ export interface StoredMessage extends Omit<Message, "message_id" | "timestamp" 
   readonly metadata: string | null;
 }
 
-/** What is kept beside a message: the classifier's finding, and which classifier has learnt the given intent. */
+/** What is stored with a message: the result of a classifier, and which one was trained on the given intent. */
 export interface MessageFields {
   readonly classified?: {
     readonly intent: string | null;

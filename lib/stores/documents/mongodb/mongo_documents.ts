@@ -6,6 +6,7 @@ import type {
   DirtyUser,
   Health,
   Message,
+  PageOptions,
   QuarantinedRow,
   WriteCounts,
 } from "../../../core/types.ts";
@@ -37,11 +38,11 @@ import type {
 
 /** Rows that are written, read or deleted by one call. */
 const BATCH = 500;
-/** How often rows are compared and written again because another writer came between. */
-const TRIES = 8;
+/** How often rows are compared and written if another writer changes them in between. */
+const MAX_ATTEMPTS = 8;
 const DUPLICATE_KEY = 11_000;
 
-/** Of one user, so that neither a large collection nor the order of ids is walked to find a few users' rows. */
+/** The index by user: without it as a hint, the server may walk all ids to find a few users' rows. */
 const BY_USER = { user_id: 1, timestamp: 1 } as const;
 
 async function prepare(db: Db): Promise<void> {
@@ -55,20 +56,20 @@ type Outcomes = Map<string, keyof WriteCounts>;
 
 /**
  * {@link DocumentStore} in a MongoDB of version 4.4 or newer, standalone or not: it needs no transactions. The
- * database is the URL's path, `parley` where there is none. Lone surrogates in text become U+FFFD.
+ * database is the URL's path, by default `parley`. Lone surrogates in text become U+FFFD.
  */
 export class MongoDocuments implements DocumentStore {
   private readonly connection: MongoConnection;
   private readonly dirtyUsers: MongoDirtyUsers;
-  private readonly refused: MongoQuarantine;
-  private readonly classified: MongoClassifications;
+  private readonly quarantineStore: MongoQuarantine;
+  private readonly classificationStore: MongoClassifications;
 
   /** `url` is `mongodb://user:password@host:port/database?authSource=admin`, or `mongodb+srv://`. */
   constructor(options: { url: URL; call_ms?: number }) {
     this.connection = new MongoConnection({ ...options, prepare });
     this.dirtyUsers = new MongoDirtyUsers(this.connection);
-    this.refused = new MongoQuarantine(this.connection);
-    this.classified = new MongoClassifications(this.connection, this.dirtyUsers);
+    this.quarantineStore = new MongoQuarantine(this.connection);
+    this.classificationStore = new MongoClassifications(this.connection, this.dirtyUsers);
   }
 
   async upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
@@ -80,7 +81,7 @@ export class MongoDocuments implements DocumentStore {
     return counts;
   }
 
-  listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+  listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     return this.dirtyUsers.page(options);
   }
 
@@ -94,86 +95,100 @@ export class MongoDocuments implements DocumentStore {
     }, { ms: SCAN_MS, signal });
   }
 
-  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
-    return this.dirtyUsers.clear(options.touched, options);
+  clearDirty(options: { users: readonly DirtyUser[] } & Abortable): Promise<void> {
+    return this.dirtyUsers.clear(options.users, options);
   }
 
-  async page(
-    o: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
-  ): Promise<Message[]> {
+  async page(options: PageOptions & { user_ids?: readonly string[] }): Promise<Message[]> {
+    const { after, limit, user_ids } = options;
     const filter = {
-      ...(o.after !== null && { _id: { $gt: o.after } }),
-      ...(o.user_ids !== undefined && { user_id: { $in: o.user_ids } }),
+      ...(after !== null && { _id: { $gt: after } }),
+      ...(user_ids !== undefined && { user_id: { $in: user_ids } }),
     };
-    const options = { hint: o.user_ids === undefined ? { _id: 1 } : BY_USER, projection: MESSAGE_ONLY };
+    const how = { hint: user_ids === undefined ? { _id: 1 } : BY_USER, projection: MESSAGE_ONLY };
     const rows = await this.connection.run(
       (db, reading) =>
-        messagesOf(db).find(filter, { ...options, ...reading }).sort({ _id: 1 }).limit(o.limit).toArray(),
-      o,
+        messagesOf(db).find(filter, { ...how, ...reading }).sort({ _id: 1 }).limit(limit).toArray(),
+      options,
     );
     return rows.map(fromStored);
   }
 
-  intentCounts(options: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
-    return this.classified.intentCounts(options);
+  async intentCounts(options: { user_ids: readonly string[] } & Abortable): Promise<IntentCount[]> {
+    const rows = await this.connection.run(
+      (db, reading) =>
+        messagesOf(db).aggregate<{ _id: { user_id: string; intent: string }; count: number; last: Date }>([
+          { $match: { user_id: { $in: options.user_ids }, role: "user" } },
+          { $addFields: { intent: { $ifNull: ["$intent", "$classified.intent"] } } },
+          { $match: { intent: { $type: "string" } } },
+          {
+            $group: {
+              _id: { user_id: "$user_id", intent: "$intent" },
+              count: { $sum: 1 },
+              last: { $max: "$timestamp" },
+            },
+          },
+          { $sort: { "_id.user_id": 1, "_id.intent": 1 } },
+        ], reading).toArray(),
+      options,
+    );
+    return rows.map(({ _id, count, last }) => ({ ..._id, count, last: last.toISOString() }));
   }
 
   classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
-    return this.classified.set(options);
+    return this.classificationStore.classify(options);
   }
 
-  unclassified(
-    options: { classifier: string; after: string | null; limit: number } & Abortable,
-  ): Promise<Message[]> {
-    return this.classified.missing(options);
+  unclassified(options: PageOptions & { classifier: string }): Promise<Message[]> {
+    return this.classificationStore.unclassified(options);
   }
 
-  unlabelled(options: { after: string | null; limit: number } & Abortable): Promise<Message[]> {
-    return this.classified.without(options);
+  unlabelled(options: PageOptions): Promise<Message[]> {
+    return this.classificationStore.unlabelled(options);
   }
 
   classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
-    return this.classified.of(options);
+    return this.classificationStore.classifications(options);
   }
 
-  classifierCounts(options: Abortable = {}): Promise<ClassifierCount[]> {
-    return this.classified.counts(options);
+  classifierCounts(options?: Abortable): Promise<ClassifierCount[]> {
+    return this.classificationStore.classifierCounts(options);
   }
 
   labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]> {
-    return this.classified.labelled(options);
+    return this.classificationStore.labelled(options);
   }
 
   saveClassifier(
     options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
   ): Promise<void> {
-    return this.classified.keep(options);
+    return this.classificationStore.saveClassifier(options);
   }
 
-  classifier(options: Abortable = {}): Promise<StoredClassifier | null> {
-    return this.classified.kept(options);
+  classifier(options?: Abortable): Promise<StoredClassifier | null> {
+    return this.classificationStore.classifier(options);
   }
 
   examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
-    return this.classified.examples(options);
+    return this.classificationStore.examples(options);
   }
 
   quarantine(options: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
-    return this.refused.add(options.rows, options);
+    return this.quarantineStore.quarantine(options);
   }
 
   quarantined(
     options: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
-    return this.refused.list(options);
+    return this.quarantineStore.quarantined(options);
   }
 
   quarantineReasons(options: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
-    return this.refused.reasons(options);
+    return this.quarantineStore.quarantineReasons(options);
   }
 
   pruneQuarantine(options: { before: string } & Abortable): Promise<number> {
-    return this.refused.prune(options.before, options);
+    return this.quarantineStore.pruneQuarantine(options);
   }
 
   async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
@@ -191,7 +206,11 @@ export class MongoDocuments implements DocumentStore {
         messagesOf(db).countDocuments({}, { hint: { _id: 1 }, ...reading }),
         messagesOf(db).aggregate<{ users: number }>(byUser, reading).toArray(),
       ]), { ms: SCAN_MS, signal });
-    return { messages, users: users[0]?.users ?? 0, quarantined: await this.refused.count({ signal }) };
+    return {
+      messages,
+      users: users[0]?.users ?? 0,
+      quarantined: await this.quarantineStore.count({ signal }),
+    };
   }
 
   async digest(options: Abortable = {}): Promise<string> {
@@ -202,7 +221,9 @@ export class MongoDocuments implements DocumentStore {
       (after, limit) => this.page({ after, limit, ...options }),
     );
     for await (const message of rows) digest.add({ ...message });
-    for await (const row of this.classified.rows(options)) digest.add(["classification", { ...row }]);
+    for await (const row of this.classificationStore.rows(options)) {
+      digest.add(["classification", { ...row }]);
+    }
     return digest.hex();
   }
 
@@ -224,13 +245,14 @@ export class MongoDocuments implements DocumentStore {
   }
 
   /**
-   * Writes what is new or differs, and says which. A write applies only to what was compared with (no row, or the same
-   * user's), since the users of both have been touched; otherwise another writer came between, and it tries again.
+   * Writes what is new or differs, and says which. A write applies only if the stored row is still that of the user with
+   * whose row it was compared, or still missing, since the users of both were marked as dirty. Otherwise another writer
+   * has changed it, and it tries again.
    */
   private async put(rows: readonly StoredMessage[], options: Abortable): Promise<Outcomes> {
     const outcomes: Outcomes = new Map(rows.map(({ _id }) => [_id, "same"]));
     let left = rows;
-    for (let tries = 0; tries < TRIES; tries++) {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const before = await this.stored(left, options);
       left = left.filter((row) => !isSame(row, before.get(row._id)));
       if (left.length === 0 || await this.replace({ rows: left, before, outcomes, signal: options.signal })) {
@@ -260,13 +282,13 @@ export class MongoDocuments implements DocumentStore {
       outcomes: Outcomes;
     } & Abortable,
   ): Promise<boolean> {
-    const owners = new Set(rows.flatMap((row) => [row.user_id, before.get(row._id)?.user_id ?? row.user_id]));
-    const mark = await this.dirtyUsers.begin(owners, { signal });
+    const users = new Set(rows.flatMap((row) => [row.user_id, before.get(row._id)?.user_id ?? row.user_id]));
+    const token = await this.dirtyUsers.begin(users, { signal });
     const { written, taken } = await this.write(
       rows.map((row) => operation(row, before.get(row._id))),
       { signal },
     );
-    await this.dirtyUsers.commit(owners, mark, { signal });
+    await this.dirtyUsers.commit(users, token, { signal });
     for (const [n, { _id }] of rows.entries()) {
       if (taken.has(n) || outcomes.get(_id) !== "same") continue;
       outcomes.set(_id, before.has(_id) ? "changed" : "inserted");
@@ -274,15 +296,15 @@ export class MongoDocuments implements DocumentStore {
     return written === rows.length;
   }
 
-  /** How many operations found what they were for, and which inserts found their id taken. */
+  /** How many operations found their row, and which inserts found their id taken. */
   private async write(
     operations: Operation[],
-    o: Abortable,
+    options: Abortable,
   ): Promise<{ written: number; taken: ReadonlySet<number> }> {
-    const options = { ordered: false, maxTimeMS: this.connection.call_ms };
+    const how = { ordered: false, maxTimeMS: this.connection.call_ms };
     const result = await this.connection.run(
-      (db) => messagesOf(db).bulkWrite(operations, options).catch(onlyDuplicates),
-      o,
+      (db) => messagesOf(db).bulkWrite(operations, how).catch(onlyDuplicates),
+      options,
     );
     const errors = "writeErrors" in result ? [result.writeErrors].flat() : [];
     return {
@@ -295,13 +317,11 @@ export class MongoDocuments implements DocumentStore {
 function operation(row: StoredMessage, before: StoredMessage | undefined): Operation {
   if (before === undefined) return { insertOne: { document: row } };
   const { _id, ...fields } = row;
-  const beside = row.message === before.message
-    ? {}
-    : { $unset: { classified: "", example_of: "" } } as const;
-  return { updateOne: { filter: { _id, user_id: before.user_id }, update: { $set: fields, ...beside } } };
+  const reset = row.message === before.message ? {} : { $unset: { classified: "", example_of: "" } } as const;
+  return { updateOne: { filter: { _id, user_id: before.user_id }, update: { $set: fields, ...reset } } };
 }
 
-/** Takes a failed bulk write for a result where all that failed is inserts of ids that exist by now. */
+/** Takes a failed bulk write for a result if nothing failed but inserts of ids that exist by now. */
 function onlyDuplicates(error: unknown): MongoBulkWriteError {
   const { name, writeErrors = [] } = error as MongoBulkWriteError;
   const failed = [writeErrors].flat();

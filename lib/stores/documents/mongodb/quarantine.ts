@@ -1,9 +1,9 @@
 import type { Collection, Db } from "../../../../deps.ts";
 import type { Abortable, QuarantinedRow } from "../../../core/types.ts";
-import type { QuarantineFilter, ReasonCount } from "../port.ts";
+import type { QuarantineFilter, QuarantineStore, ReasonCount } from "../port.ts";
 import { type MongoConnection, SCAN_MS } from "./connection.ts";
 
-/** `_id` is the JSON of run, kind, source and position, so that each is kept once. */
+/** `_id` is the JSON of run, kind, source and position, so that each is stored once. */
 interface StoredRow extends Omit<QuarantinedRow, "at"> {
   readonly _id: string;
   readonly at: Date;
@@ -21,11 +21,10 @@ export async function indexQuarantine(db: Db): Promise<void> {
   ]);
 }
 
-/** Refused rows in a collection of their own. */
-export class MongoQuarantine {
+export class MongoQuarantine implements QuarantineStore {
   constructor(private readonly connection: MongoConnection) {}
 
-  async add(rows: readonly QuarantinedRow[], { signal }: Abortable): Promise<void> {
+  async quarantine({ rows, signal }: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
     signal?.throwIfAborted();
     if (rows.length === 0) return;
     const operations = rows.map((row) => ({
@@ -34,23 +33,21 @@ export class MongoQuarantine {
     await this.connection.run((db) => rowsOf(db).bulkWrite(operations, { ordered: false }), { signal });
   }
 
-  /** Newest run first, then by kind, source and position. */
-  async list(
+  async quarantined(
     { limit, offset, signal, ...filter }: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
-    const listed: QuarantinedRow[] = [];
+    const found: QuarantinedRow[] = [];
     let skip = offset;
     for (const { _id: run_id, rows } of await this.runs(filter, { signal })) {
-      const left = limit - listed.length;
+      const left = limit - found.length;
       if (left <= 0) break;
-      if (skip < rows) listed.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left, signal }));
+      if (skip < rows) found.push(...await this.ofRun({ ...filter, run_id }, { skip, limit: left, signal }));
       skip = Math.max(0, skip - rows);
     }
-    return listed;
+    return found;
   }
 
-  /** The most frequent reason first. */
-  reasons(
+  quarantineReasons(
     { limit, signal, ...filter }: QuarantineFilter & { limit: number } & Abortable,
   ): Promise<ReasonCount[]> {
     return this.connection.run((db, reading) =>
@@ -63,8 +60,7 @@ export class MongoQuarantine {
       ], reading).toArray(), { ms: SCAN_MS, signal });
   }
 
-  /** Drops rows older than this ISO time; returns how many. */
-  async prune(before: string, { signal }: Abortable): Promise<number> {
+  async pruneQuarantine({ before, signal }: { before: string } & Abortable): Promise<number> {
     const filter = { at: { $lt: new Date(before) } };
     const limits = { ms: SCAN_MS, signal };
     const { deletedCount } = await this.connection.run((db) => rowsOf(db).deleteMany(filter), limits);

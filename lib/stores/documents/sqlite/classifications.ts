@@ -1,15 +1,22 @@
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
 import { yieldToEventLoop } from "../../../core/abort.ts";
 import { paged } from "../../../core/batch.ts";
-import type { Abortable, Message } from "../../../core/types.ts";
+import type { Abortable, Message, PageOptions } from "../../../core/types.ts";
 import type { KeyedTable } from "../../engines/keyed_table.ts";
 import { type Migration, type Sqlite } from "../../engines/sqlite/sqlite.ts";
 import type { DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
-import type { Classification, ClassifierCount, LabelledMessage, StoredClassifier } from "../port.ts";
+import type {
+  Classification,
+  ClassificationStore,
+  ClassifierCount,
+  LabelledMessage,
+  StoredClassifier,
+} from "../port.ts";
 
 /**
- * `classified` is the intent that `classifier` found, null for out of scope; `classifier` is null where none has
- * looked yet. `example_of` is the classifier that has learnt the message's given intent. The one kept classifier
- * stands in the row 1.
+ * `classified` is the intent that `classifier` found, null for out of scope; `classifier` is null before a message is
+ * classified. `example_of` is the classifier that was trained on the message's given intent. The one stored classifier
+ * is the row 1.
  */
 export const CLASSIFICATIONS_SCHEMA: Migration = `
 ALTER TABLE messages ADD COLUMN classified TEXT;
@@ -30,20 +37,19 @@ const WITHOUT_INTENT = "message_id > ? AND role = 'user' AND intent IS NULL";
 /** Rows that are read at once. */
 const PAGE = 500;
 
-/** The part of the documents store that is about what messages were classified as. */
-export class Classifications {
+export class SqliteClassifications implements ClassificationStore {
   constructor(
     private readonly db: Sqlite,
     private readonly messages: KeyedTable<Message>,
     private readonly dirtyUsers: DirtyUsers,
   ) {}
 
-  async set(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
+  async classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
     let changed = 0;
-    let owners = new Set<string>();
-    const commit = () => {
-      this.dirtyUsers.mark([...owners]);
-      owners = new Set();
+    let users = new Set<string>();
+    const beforeCommit = () => {
+      this.dirtyUsers.mark([...users]);
+      users = new Set();
     };
     await this.db.writeEach(options.rows, ({ message_id, intent, score, classifier }) => {
       const before = this.db.get<{ user_id: string; classified: string | null }>(
@@ -54,13 +60,14 @@ export class Classifications {
       const sql = "UPDATE messages SET classified = ?, score = ?, classifier = ? WHERE message_id = ?";
       this.db.run(sql, intent, score, classifier, message_id);
       if (before.classified === intent) return;
-      owners.add(before.user_id);
+      users.add(before.user_id);
       changed++;
-    }, { beforeCommit: commit, signal: options.signal });
+    }, { beforeCommit, signal: options.signal });
     return changed;
   }
 
-  missing(options: { classifier: string; after: string | null; limit: number }): Message[] {
+  async unclassified(options: PageOptions & { classifier: string }): Promise<Message[]> {
+    options.signal?.throwIfAborted();
     return this.messages.select(
       `WHERE ${WITHOUT_INTENT} AND classifier IS NOT ? ORDER BY message_id LIMIT ?`,
       options.after ?? "",
@@ -69,7 +76,8 @@ export class Classifications {
     );
   }
 
-  without(options: { after: string | null; limit: number }): Message[] {
+  async unlabelled(options: PageOptions): Promise<Message[]> {
+    options.signal?.throwIfAborted();
     return this.messages.select(
       `WHERE ${WITHOUT_INTENT} AND classified IS NULL ORDER BY message_id LIMIT ?`,
       options.after ?? "",
@@ -77,15 +85,16 @@ export class Classifications {
     );
   }
 
-  of(message_ids: readonly string[]): Classification[] {
+  async classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<Classification>(
       `SELECT ${COLUMNS} FROM messages
        WHERE message_id IN (SELECT value FROM json_each(?)) AND classifier IS NOT NULL ORDER BY message_id`,
-      JSON.stringify(message_ids),
+      JSON.stringify(options.message_ids),
     );
   }
 
-  /** All of them in ascending id, read in pages, so that other work gets its turn. */
+  /** All classifications in ascending id, read in pages, so that other work gets its turn. */
   rows(options: Abortable): AsyncGenerator<Classification> {
     return paged(PAGE, (row) => row.message_id, async (after, limit) => {
       await yieldToEventLoop(options);
@@ -98,14 +107,16 @@ export class Classifications {
     });
   }
 
-  counts(): ClassifierCount[] {
+  async classifierCounts(options: Abortable = {}): Promise<ClassifierCount[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<ClassifierCount>(
       `SELECT classifier, count(*) AS messages, count(*) FILTER (WHERE classified IS NULL) AS out_of_scope
        FROM messages WHERE classifier IS NOT NULL GROUP BY classifier ORDER BY classifier`,
     );
   }
 
-  labelled(options: { intent: string; limit: number }): string[] {
+  async labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<{ message_id: string }>(
       `SELECT message_id FROM messages WHERE intent = ? AND role = 'user'
        ORDER BY timestamp DESC, message_id LIMIT ?`,
@@ -114,8 +125,8 @@ export class Classifications {
     ).map(({ message_id }) => message_id);
   }
 
-  /** The examples are marked first, in short transactions: a classifier that is there has all of its own. */
-  async keep(
+  /** The examples are marked first, in short transactions: a stored classifier has all of its own. */
+  async saveClassifier(
     options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
   ): Promise<void> {
     const { key, body } = options.classifier;
@@ -127,15 +138,17 @@ export class Classifications {
     }, options);
   }
 
-  kept(): StoredClassifier | null {
+  async classifier(options: Abortable = {}): Promise<StoredClassifier | null> {
+    options.signal?.throwIfAborted();
     return this.db.get<StoredClassifier>("SELECT key, body FROM classifiers");
   }
 
-  examples(classifier: string): LabelledMessage[] {
+  async examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
+    options.signal?.throwIfAborted();
     return this.db.all<LabelledMessage>(
       `SELECT message_id, intent FROM messages
        WHERE example_of = ? AND role = 'user' AND intent IS NOT NULL ORDER BY message_id`,
-      classifier,
+      options.classifier,
     );
   }
 }

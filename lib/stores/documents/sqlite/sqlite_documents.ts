@@ -5,6 +5,7 @@ import type {
   Health,
   HealthOptions,
   Message,
+  PageOptions,
   QuarantinedRow,
   WriteCounts,
 } from "../../../core/types.ts";
@@ -23,10 +24,10 @@ import type {
   ReasonCount,
   StoredClassifier,
 } from "../port.ts";
-import { Classifications, CLASSIFICATIONS_SCHEMA } from "./classifications.ts";
+import { CLASSIFICATIONS_SCHEMA, SqliteClassifications } from "./classifications.ts";
 
 /**
- * Messages sit in order of arrival beside a unique index on their id: ids are random, and an index entry is a fifth
+ * Messages are stored in order of arrival, with a unique index on their id: ids are random, and an index entry is a fifth
  * of a row. The index on users holds rowids only; rows of one user arrive together and are few.
  */
 const MIGRATIONS: readonly Migration[] = [
@@ -77,27 +78,27 @@ const MESSAGES: KeyedTableOptions<Message> = {
 /** Rows that one transaction deletes at most. */
 const DELETE_LIMIT = 500;
 
-/** {@link DocumentStore} in one SQLite file. Text columns keep U+FFFD in the place of U+0000 and lone surrogates. */
+/** {@link DocumentStore} in one SQLite file. Text has U+FFFD instead of U+0000 and lone surrogates. */
 export class SqliteDocuments implements DocumentStore {
   private readonly db: Sqlite;
   private readonly messages: KeyedTable<Message>;
   private readonly dirtyUsers: DirtyUsers;
-  private readonly classified: Classifications;
+  private readonly classificationStore: SqliteClassifications;
 
-  /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
+  /** Opens or creates the file. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
     this.db = new Sqlite({ ...options, migrations: MIGRATIONS, refill: BASE_ROWS_REFILL });
     this.dirtyUsers = new DirtyUsers(this.db);
     this.messages = new KeyedTable(this.db, MESSAGES);
-    this.classified = new Classifications(this.db, this.messages, this.dirtyUsers);
+    this.classificationStore = new SqliteClassifications(this.db, this.messages, this.dirtyUsers);
   }
 
   upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
-    const touch = (users: readonly string[]) => this.dirtyUsers.mark(users);
-    return this.messages.upsert({ rows: options.messages, touch, signal: options.signal });
+    const markDirty = (users: readonly string[]) => this.dirtyUsers.mark(users);
+    return this.messages.upsert({ rows: options.messages, markDirty, signal: options.signal });
   }
 
-  async listDirtyUsers(options: { after: string | null; limit: number } & Abortable): Promise<DirtyUser[]> {
+  async listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     options.signal?.throwIfAborted();
     return this.dirtyUsers.page(options);
   }
@@ -106,13 +107,11 @@ export class SqliteDocuments implements DocumentStore {
     return this.dirtyUsers.markAll("messages", options);
   }
 
-  clearDirty(options: { touched: readonly DirtyUser[] } & Abortable): Promise<void> {
-    return this.dirtyUsers.clear(options.touched, options);
+  clearDirty(options: { users: readonly DirtyUser[] } & Abortable): Promise<void> {
+    return this.dirtyUsers.clear(options.users, options);
   }
 
-  async page(
-    options: { after: string | null; limit: number; user_ids?: readonly string[] } & Abortable,
-  ): Promise<Message[]> {
+  async page(options: PageOptions & { user_ids?: readonly string[] }): Promise<Message[]> {
     options.signal?.throwIfAborted();
     if (options.user_ids === undefined) return this.messages.page(options);
     // The unary plus keeps the engine from walking all messages in the order of ids to find these users'.
@@ -136,50 +135,41 @@ export class SqliteDocuments implements DocumentStore {
   }
 
   classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
-    return this.classified.set(options);
+    return this.classificationStore.classify(options);
   }
 
-  async unclassified(
-    options: { classifier: string; after: string | null; limit: number } & Abortable,
-  ): Promise<Message[]> {
-    options.signal?.throwIfAborted();
-    return this.classified.missing(options);
+  unclassified(options: PageOptions & { classifier: string }): Promise<Message[]> {
+    return this.classificationStore.unclassified(options);
   }
 
-  async unlabelled(options: { after: string | null; limit: number } & Abortable): Promise<Message[]> {
-    options.signal?.throwIfAborted();
-    return this.classified.without(options);
+  unlabelled(options: PageOptions): Promise<Message[]> {
+    return this.classificationStore.unlabelled(options);
   }
 
-  async classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
-    options.signal?.throwIfAborted();
-    return this.classified.of(options.message_ids);
+  classifications(options: { message_ids: readonly string[] } & Abortable): Promise<Classification[]> {
+    return this.classificationStore.classifications(options);
   }
 
-  async classifierCounts(options: Abortable = {}): Promise<ClassifierCount[]> {
-    options.signal?.throwIfAborted();
-    return this.classified.counts();
+  classifierCounts(options?: Abortable): Promise<ClassifierCount[]> {
+    return this.classificationStore.classifierCounts(options);
   }
 
-  async labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]> {
-    options.signal?.throwIfAborted();
-    return this.classified.labelled(options);
+  labelled(options: { intent: string; limit: number } & Abortable): Promise<string[]> {
+    return this.classificationStore.labelled(options);
   }
 
   saveClassifier(
     options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
   ): Promise<void> {
-    return this.classified.keep(options);
+    return this.classificationStore.saveClassifier(options);
   }
 
-  async classifier(options: Abortable = {}): Promise<StoredClassifier | null> {
-    options.signal?.throwIfAborted();
-    return this.classified.kept();
+  classifier(options?: Abortable): Promise<StoredClassifier | null> {
+    return this.classificationStore.classifier(options);
   }
 
-  async examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
-    options.signal?.throwIfAborted();
-    return this.classified.examples(options.classifier);
+  examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]> {
+    return this.classificationStore.examples(options);
   }
 
   async quarantine(options: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void> {
@@ -227,7 +217,7 @@ export class SqliteDocuments implements DocumentStore {
   }
 
   async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    const gone = await this.db.writeAll({
+    const deleted = await this.db.writeAll({
       sql: `DELETE FROM messages WHERE rowid IN (
               SELECT messages.rowid FROM messages WHERE user_id IN (SELECT value FROM json_each(?)) LIMIT ?)`,
       values: [JSON.stringify(options.user_ids)],
@@ -236,7 +226,7 @@ export class SqliteDocuments implements DocumentStore {
     });
     await this.db.write(() => this.dirtyUsers.forget(options.user_ids), options);
     await this.db.scrub();
-    return gone;
+    return deleted;
   }
 
   async counts(options: Abortable = {}): Promise<DocumentCounts> {
@@ -251,7 +241,9 @@ export class SqliteDocuments implements DocumentStore {
   async digest(options: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     for await (const message of this.messages.rows(options)) digest.add({ ...message });
-    for await (const row of this.classified.rows(options)) digest.add(["classification", { ...row }]);
+    for await (const row of this.classificationStore.rows(options)) {
+      digest.add(["classification", { ...row }]);
+    }
     return digest.hex();
   }
 

@@ -1,19 +1,19 @@
-import type { Abortable, DirtyUser } from "../../../core/types.ts";
+import type { Abortable, DirtyUser, PageOptions } from "../../../core/types.ts";
 import type { Sqlite } from "./sqlite.ts";
 
-/** The tables that {@link DirtyUsers} lives in, for a store's first migration. */
+/** The tables of {@link DirtyUsers}, for a store's first migration. */
 export const DIRTY_USERS_SCHEMA = `
 CREATE TABLE touched (user_id TEXT PRIMARY KEY, token INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE writes (last INTEGER NOT NULL) STRICT;
 INSERT INTO writes VALUES (0);
 `;
 
-/** Users that one transaction touches, where it touches all. */
+/** Users that one transaction of `markAll` marks. */
 const PAGE = 500;
 
 /**
  * Users with writes that nothing was derived from yet. Tokens come from one counter that never goes back, so that a
- * user who is settled and touched again never has a token twice.
+ * user who is cleared and marked again never has a token twice.
  */
 export class DirtyUsers {
   constructor(private readonly db: Sqlite) {}
@@ -47,7 +47,7 @@ export class DirtyUsers {
   }
 
   /** In ascending id, after `after`. */
-  page(options: { after: string | null; limit: number }): DirtyUser[] {
+  page(options: PageOptions): DirtyUser[] {
     return this.db.all<DirtyUser>(
       `SELECT user_id, CAST(token AS TEXT) AS token FROM touched
        WHERE user_id > ? ORDER BY user_id LIMIT ?`,
@@ -56,18 +56,13 @@ export class DirtyUsers {
     );
   }
 
-  /** Forgets touches whose token is still the newest. */
-  async clear(touched: readonly DirtyUser[], options: Abortable = {}): Promise<void> {
-    await this.db.writeEach(touched, (touch) => {
-      this.db.run(
-        "DELETE FROM touched WHERE user_id = ? AND token = CAST(? AS INTEGER)",
-        touch.user_id,
-        touch.token,
-      );
-    }, options);
+  /** Clears users whose token is still the newest. */
+  async clear(users: readonly DirtyUser[], options: Abortable = {}): Promise<void> {
+    const sql = "DELETE FROM touched WHERE user_id = ? AND token = CAST(? AS INTEGER)";
+    await this.db.writeEach(users, ({ user_id, token }) => this.db.run(sql, user_id, token), options);
   }
 
-  /** Drops the touches of users who are erased, within the caller's transaction. */
+  /** Clears users who are erased, within the caller's transaction. */
   forget(user_ids: readonly string[]): void {
     this.db.run(
       "DELETE FROM touched WHERE user_id IN (SELECT value FROM json_each(?))",

@@ -4,7 +4,7 @@ import type { EngagementEvent } from "../../../../lib/core/types.ts";
 import { ANALYTICS_MIGRATIONS } from "../../../../lib/stores/analytics/schema.ts";
 import { WORDING_FILE } from "../../../../lib/stores/analytics/port.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
-import { PART_BYTES } from "../../../../lib/stores/analytics/version_files.ts";
+import { PART_BYTES } from "../../../../lib/stores/analytics/releases.ts";
 import { Sqlite } from "../../../../lib/stores/engines/sqlite/sqlite.ts";
 import { analyticsContract } from "../../../contracts/analytics.ts";
 import { inFiles } from "../../../fixtures/files.ts";

@@ -22,7 +22,7 @@ Deno.test("two SqliteDocuments of one file see each other's writes and never sha
   await one.upsert({ messages: [message({ user_id: "!" })] });
   const stale = await one.listDirtyUsers({ after: null, limit: 1 });
   await two.upsert({ messages: [message({ user_id: "!" })] });
-  await one.clearDirty({ touched: stale });
+  await one.clearDirty({ users: stale });
   assert.equal((await two.listDirtyUsers({ after: null, limit: 1 }))[0]?.user_id, "!");
   for (const store of stores) await store.close();
   await Deno.remove(dir, { recursive: true });

@@ -1,15 +1,21 @@
 import { batches, paged } from "../../../core/batch.ts";
-import type { Abortable, Published } from "../../../core/types.ts";
+import type { Abortable, PageOptions, Published } from "../../../core/types.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
 import { type Queryable, transposed, unnestOf } from "../../engines/postgres/session.ts";
 import { type CampaignDay, Popularity } from "../popularity.ts";
-import type { BuildStats, CampaignStats, SourceRecord } from "../port.ts";
-import { partsOf } from "../version_files.ts";
-import { older } from "../versions.ts";
+import type {
+  BuildStatsOptions,
+  CampaignStats,
+  PublishOptions,
+  ReleaseStore,
+  SourceRecord,
+  VersionFile,
+} from "../port.ts";
+import { partsOf, refusePublished } from "../releases.ts";
 
 /** Campaigns whose days are read, or whose stats are written, at once. */
 const PAGE = 1_000;
-/** For what grows with the catalogue. */
+/** For statements whose time grows with the catalogue. */
 const BULK = { timeout_ms: 60_000 };
 
 const STATS = {
@@ -34,13 +40,12 @@ const SOURCES_NAMES = Object.keys(SOURCES) as (keyof SourceRecord)[];
 
 const PUBLISHED = "SELECT version, previous, run_id, model, at FROM published";
 
-/** Stats of the whole catalogue by data version, and which version is published. */
-export class PostgresVersions {
+export class PostgresReleases implements ReleaseStore {
   constructor(private readonly db: Postgres) {}
 
   /** Builds stats of every campaign in the catalogue. Memory grows with campaigns, not with events. */
-  async build(options: BuildStats): Promise<{ campaigns: number }> {
-    await this.refuseOlder(options);
+  async buildStats(options: BuildStatsOptions): Promise<{ campaigns: number }> {
+    refusePublished(options.version, await this.published(options));
     const stats = await this.derive(options);
     await this.db.write(async (session) => {
       await session.run("DELETE FROM stats WHERE version = $1", [options.version]);
@@ -49,13 +54,7 @@ export class PostgresVersions {
     return { campaigns: stats.length };
   }
 
-  /** Throws `conflict` for a version that is published or older than the published one. */
-  private async refuseOlder({ version, signal }: { version: number } & Abortable): Promise<void> {
-    const published = await this.published({ signal });
-    if (published !== null && version <= published.version) throw older(version, published);
-  }
-
-  private async derive(options: BuildStats): Promise<CampaignStats[]> {
+  private async derive(options: BuildStatsOptions): Promise<CampaignStats[]> {
     const { half_life_days, latest, signal } = options;
     const sql = "SELECT substr(max(timestamp), 1, 10) AS day FROM events WHERE timestamp <= $1";
     const newest = await this.db.read((session) => session.get<{ day: string | null }>(sql, [latest]), {
@@ -63,20 +62,16 @@ export class PostgresVersions {
       signal,
     });
     const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days });
-    const ids = paged(PAGE, (id: string) => id, (after, limit) => this.ids({ after, limit, signal }));
+    const ids = paged(PAGE, (id: string) => id, (after, limit) => this.campaignIds({ after, limit, signal }));
     for await (const page of batches(ids, PAGE)) {
       for (const day of await this.days(page, options)) popularity.add(day);
     }
     return popularity.stats();
   }
 
-  private async ids(options: { after: string | null; limit: number } & Abortable): Promise<string[]> {
+  private async campaignIds({ after, limit, signal }: PageOptions): Promise<string[]> {
     const sql = "SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT $2";
-    const rows = await this.db.all<{ campaign_id: string }>(
-      sql,
-      [options.after ?? "", options.limit],
-      options,
-    );
+    const rows = await this.db.all<{ campaign_id: string }>(sql, [after ?? "", limit], { signal });
     return rows.map((row) => row.campaign_id);
   }
 
@@ -91,7 +86,7 @@ export class PostgresVersions {
     return this.db.read((session) => session.all<CampaignDay>(sql, [campaign_ids]), { ...BULK, signal });
   }
 
-  /** One row for each distinct id, in ascending id; zeros where the version has none. */
+  /** One row for each distinct id. */
   stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
     return this.db.all<CampaignStats>(
       `SELECT campaign_id, coalesce(impressions, 0) AS impressions, coalesce(clicks, 0) AS clicks,
@@ -114,25 +109,22 @@ export class PostgresVersions {
     );
   }
 
-  async saveFile(options: { version: number; name: string; bytes: Uint8Array } & Abortable): Promise<void> {
-    await this.refuseOlder(options);
-    const { version, name, bytes } = options;
+  async saveFile({ version, name, bytes, signal }: VersionFile & { bytes: Uint8Array }): Promise<void> {
+    refusePublished(version, await this.published({ signal }));
     await this.db.write(async (session) => {
-      // One save at a time, so that none meets another's parts; readers are let through.
+      // One save at a time, so that two saves do not mix their parts. Readers do not wait.
       await session.run("LOCK TABLE files IN SHARE ROW EXCLUSIVE MODE");
       await session.run("DELETE FROM files WHERE version = $1 AND name = $2", [version, name]);
-      for (const { part, bytes: some } of partsOf(bytes)) {
+      for (const part of partsOf(bytes)) {
         await session.run(
           "INSERT INTO files (version, name, save, part, size, bytes) VALUES ($1, $2, 1, $3, $4, $5)",
-          [version, name, part, bytes.length, some],
+          [version, name, part.part, bytes.length, part.bytes],
         );
       }
-    }, { ...BULK, signal: options.signal });
+    }, { ...BULK, signal });
   }
 
-  async file(
-    { version, name, signal }: { version: number; name: string } & Abortable,
-  ): Promise<Uint8Array<ArrayBuffer> | null> {
+  async file({ version, name, signal }: VersionFile): Promise<Uint8Array<ArrayBuffer> | null> {
     const sql = "SELECT size, bytes FROM files WHERE version = $1 AND name = $2 ORDER BY part";
     const parts = await this.db.read(
       (session) => session.all<{ size: number; bytes: Uint8Array }>(sql, [version, name]),
@@ -152,17 +144,13 @@ export class PostgresVersions {
     return this.db.get<Published>(PUBLISHED, [], options);
   }
 
-  publish(
-    options: { published: Omit<Published, "previous">; sources: readonly SourceRecord[] } & Abortable,
-  ): Promise<Published> {
+  publish(options: PublishOptions): Promise<Published> {
     return this.db.write(async (session) => {
-      // Of the table, not of the row, which may not be there yet; readers are let through.
+      // The table, because the row may not exist yet. Readers do not wait.
       await session.run("LOCK TABLE published IN SHARE ROW EXCLUSIVE MODE");
       const current = await session.get<Published>(PUBLISHED);
       if (current?.version === options.published.version) return current;
-      if (current !== null && options.published.version < current.version) {
-        throw older(options.published.version, current);
-      }
+      refusePublished(options.published.version, current);
       const next = { ...options.published, previous: current?.version ?? null };
       await flip(session, next);
       await record(session, options.sources);
@@ -197,7 +185,7 @@ async function flip(session: Queryable, next: Published): Promise<void> {
 }
 
 async function record(session: Queryable, sources: readonly SourceRecord[]): Promise<void> {
-  // One statement cannot set a row twice: the last record of a source is the one that counts.
+  // One statement cannot set a row twice: the last record of a source counts.
   const last = new Map(sources.map((source) => [JSON.stringify([source.kind, source.uri]), source]));
   const rows = [...last.values()].map((source) => SOURCES_NAMES.map((name) => source[name]));
   const columns = SOURCES_NAMES.join(", ");

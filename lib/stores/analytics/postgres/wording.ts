@@ -1,7 +1,13 @@
-import type { Abortable } from "../../../core/types.ts";
+import type { Abortable, PageOptions } from "../../../core/types.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
 import { type Queryable, transposed, unnestOf } from "../../engines/postgres/session.ts";
-import { type AnalyticsStore, type ConversationWords, type ProfileWords, WORDING_FILE } from "../port.ts";
+import {
+  type ConversationWords,
+  type ProfileWords,
+  type SetWordsOptions,
+  WORDING_FILE,
+  type WordingStore,
+} from "../port.ts";
 import {
   CONVERSATION_WORDS,
   conversationWords,
@@ -21,54 +27,46 @@ const CONVERSATIONS = {
   named_shown: "bigint",
 } as const;
 
-/** What users said, as words, in the analytics' schema. */
-export class PostgresWords {
+export class PostgresWording implements WordingStore {
   constructor(private readonly db: Postgres) {}
 
-  set(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
-    const { user_ids, profiles, conversations, signal } = options;
+  setWords({ user_ids, profiles, conversations, signal }: SetWordsOptions): Promise<void> {
     return this.db.write(async (session) => {
-      for (const table of WORD_TABLES) {
-        await session.run(`DELETE FROM ${table} WHERE user_id = ANY($1::text[])`, [user_ids]);
-      }
-      const said = profiles.map(({ user_id, words, named }) => [
-        user_id,
-        JSON.stringify(words),
-        JSON.stringify(named),
-      ]);
-      await insert(session, "profile_words", PROFILES, said);
-      const held = conversations.map(({ conversation_id, user_id, words, named, named_shown }) => [
-        conversation_id,
-        user_id,
-        JSON.stringify(words),
-        named,
-        named_shown,
-      ]);
-      await insert(session, "conversation_words", CONVERSATIONS, held);
+      await deleteRows(session, user_ids);
+      const ofProfiles = profiles.map((
+        row,
+      ) => [row.user_id, JSON.stringify(row.words), JSON.stringify(row.named)]);
+      await insert(session, "profile_words", PROFILES, ofProfiles);
+      const ofConversations = conversations.map((
+        row,
+      ) => [row.conversation_id, row.user_id, JSON.stringify(row.words), row.named, row.named_shown]);
+      await insert(session, "conversation_words", CONVERSATIONS, ofConversations);
     }, { signal });
   }
 
-  async ofProfile({ user_id, signal }: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+  async profileWords({ user_id, signal }: { user_id: string } & Abortable): Promise<ProfileWords | null> {
     const row = await this.db.get<ProfileWordsRow>(`${PROFILE_WORDS} WHERE user_id = $1`, [user_id], {
       signal,
     });
     return row === null ? null : profileWords(row);
   }
 
-  async conversations(
-    { after, limit, signal }: { after: string | null; limit: number } & Abortable,
-  ): Promise<ConversationWords[]> {
+  async conversationWords({ after, limit, signal }: PageOptions): Promise<ConversationWords[]> {
     const sql = `${CONVERSATION_WORDS} WHERE conversation_id > $1 ORDER BY conversation_id LIMIT $2`;
     const rows = await this.db.all<ConversationWordsRow>(sql, [after ?? "", limit], { signal });
     return rows.map(conversationWords);
   }
 }
 
-/** Removes what these users said, and the files that were made from it. */
-export async function deleteWords(session: Queryable, user_ids: readonly string[]): Promise<void> {
+async function deleteRows(session: Queryable, user_ids: readonly string[]): Promise<void> {
   for (const table of WORD_TABLES) {
     await session.run(`DELETE FROM ${table} WHERE user_id = ANY($1::text[])`, [user_ids]);
   }
+}
+
+/** Removes what these users said, and the files that were made from it. */
+export async function deleteWords(session: Queryable, user_ids: readonly string[]): Promise<void> {
+  await deleteRows(session, user_ids);
   await session.run("DELETE FROM files WHERE name = $1", [WORDING_FILE]);
 }
 

@@ -1,6 +1,13 @@
-import type { Abortable } from "../../../core/types.ts";
+// deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
+import type { Abortable, PageOptions } from "../../../core/types.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
-import { type AnalyticsStore, type ConversationWords, type ProfileWords, WORDING_FILE } from "../port.ts";
+import {
+  type ConversationWords,
+  type ProfileWords,
+  type SetWordsOptions,
+  WORDING_FILE,
+  type WordingStore,
+} from "../port.ts";
 import {
   CONVERSATION_WORDS,
   conversationWords,
@@ -14,28 +21,29 @@ import {
 /** Rows, or parts of files, that one transaction deletes at most. */
 const DELETE_LIMIT = { rows: 500, parts: 8 };
 
-/** What users said, as words, in an analytics database. */
-export class Words {
+export class SqliteWording implements WordingStore {
   constructor(private readonly db: Sqlite) {}
 
-  async set(options: Parameters<AnalyticsStore["setWords"]>[0]): Promise<void> {
+  async setWords(options: SetWordsOptions): Promise<void> {
     const profiles = Map.groupBy(options.profiles, ({ user_id }) => user_id);
     const conversations = Map.groupBy(options.conversations, ({ user_id }) => user_id);
     await this.db.writeEach(options.user_ids, (user_id) => {
       for (const table of WORD_TABLES) this.db.run(`DELETE FROM ${table} WHERE user_id = ?`, user_id);
-      profiles.get(user_id)?.forEach((one) => this.addProfile(one));
-      conversations.get(user_id)?.forEach((one) => this.addConversation(one));
+      profiles.get(user_id)?.forEach((row) => this.insertProfile(row));
+      conversations.get(user_id)?.forEach((row) => this.insertConversation(row));
     }, options);
   }
 
-  private addProfile({ user_id, words, named }: ProfileWords): void {
+  private insertProfile({ user_id, words, named }: ProfileWords): void {
     this.db.run(
       "INSERT INTO profile_words (user_id, words, named) VALUES (?, ?, ?)",
       ...[user_id, JSON.stringify(words), JSON.stringify(named)],
     );
   }
 
-  private addConversation({ conversation_id, user_id, words, named, named_shown }: ConversationWords): void {
+  private insertConversation(
+    { conversation_id, user_id, words, named, named_shown }: ConversationWords,
+  ): void {
     this.db.run(
       `INSERT INTO conversation_words (conversation_id, user_id, words, named, named_shown)
        VALUES (?, ?, ?, ?, ?)`,
@@ -43,12 +51,14 @@ export class Words {
     );
   }
 
-  ofProfile(user_id: string): ProfileWords | null {
+  async profileWords({ user_id, signal }: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    signal?.throwIfAborted();
     const row = this.db.get<ProfileWordsRow>(`${PROFILE_WORDS} WHERE user_id = ?`, user_id);
     return row === null ? null : profileWords(row);
   }
 
-  conversations({ after, limit }: { after: string | null; limit: number }): ConversationWords[] {
+  async conversationWords({ after, limit, signal }: PageOptions): Promise<ConversationWords[]> {
+    signal?.throwIfAborted();
     const sql = `${CONVERSATION_WORDS} WHERE conversation_id > ? ORDER BY conversation_id LIMIT ?`;
     return this.db.all<ConversationWordsRow>(sql, after ?? "", limit).map(conversationWords);
   }
