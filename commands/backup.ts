@@ -1,7 +1,7 @@
 import { backup as copyDatabase, DatabaseSync } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { messageOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
-import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { absolute } from "../lib/core/parse_url.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import { compareText } from "../lib/core/text.ts";

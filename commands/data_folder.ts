@@ -1,4 +1,4 @@
-import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { SAMPLE_NAME } from "./sample.ts";
 
 /** What Parley itself keeps in its data folder. */

@@ -5,7 +5,7 @@ import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
 import type { RunRecord, RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
-import { spanned, startTracing } from "../lib/telemetry/spans.ts";
+import { startTracing, withSpan } from "../lib/telemetry/tracing.ts";
 import { defineDags } from "../tasks/mod.ts";
 import type { Services } from "../tasks/services.ts";
 import { shutdownSignal } from "./exit.ts";
@@ -54,7 +54,7 @@ export function engine(
     grace_ms: GRACE_MS,
     code_version: VERSION,
     around: ({ run_id, dag_id: dag, task_id: task, attempt }, body) =>
-      spanned(`task ${task}`, {
+      withSpan(`task ${task}`, {
         "parley.run_id": run_id,
         "parley.dag": dag,
         "parley.task": task,
@@ -143,7 +143,7 @@ async function executeLogged(
   if (!run.cancel_requested) log?.claimed(run, claimed.attempts.length > 0);
   const observed = log === undefined ? options : { ...options, observer: log.observer(run) };
   const { run_id, dag_id: dag } = run;
-  const outcome = await spanned(
+  const outcome = await withSpan(
     `run ${dag}`,
     { "parley.run_id": run_id, "parley.dag": dag },
     () => executeRun(observed, claimed, shutdown),

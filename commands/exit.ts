@@ -1,5 +1,5 @@
 import { onAbort } from "../lib/core/abort.ts";
-import { causeOf, causesOf, ParleyError, placesOf } from "../lib/core/errors.ts";
+import { causeOf, causesOf, ParleyError, stackFrames } from "../lib/core/errors.ts";
 import type { RunOutcome } from "../lib/dag/options.ts";
 
 /** What the exit codes of every command mean; docs/commands.md says the same. */
@@ -45,7 +45,7 @@ export function printError(error: unknown): number {
     return EXIT.usage;
   }
   console.error(`parley: something unforeseen went wrong: ${causeOf(error)}`);
-  const places = error instanceof Error ? placesOf(error).slice(1).map((place) => `at ${place}`) : [];
+  const places = error instanceof Error ? stackFrames(error).slice(1).map((place) => `at ${place}`) : [];
   for (const line of [...places, ...causesOf(error)]) console.error(`    ${line}`);
   return EXIT.failed;
 }

@@ -6,7 +6,7 @@ import { ParleyError } from "../lib/core/errors.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels } from "../lib/dag/graph.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
-import { didYouMean } from "../lib/suggest.ts";
+import { didYouMean } from "../lib/did_you_mean.ts";
 import { openRuns } from "../lib/stores/open.ts";
 import {
   type RunRecord,

@@ -1,7 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { LineageSender } from "../lib/lineage/sender.ts";
-import { sinkAt } from "../lib/lineage/sink.ts";
+import { parseSink } from "../lib/lineage/sink.ts";
 import type { LineageOutbox } from "../lib/stores/runs/port.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { VERSION } from "./version.ts";
@@ -17,7 +17,7 @@ export async function sendLineage(
   if (lineage === null) return { close: () => Promise.resolve() };
   return new LineageSender({
     outbox,
-    sink: sinkAt({ url: lineage, key }),
+    sink: parseSink({ url: lineage, key }),
     version: VERSION,
     clock: systemClock,
     random: Math.random,

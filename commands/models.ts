@@ -1,7 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { parseUrl } from "../lib/core/parse_url.ts";
-import { LEFT_OUT, showUrl } from "../lib/core/show_url.ts";
+import { ELLIPSIS, showUrl } from "../lib/core/show_url.ts";
 import { originOf } from "../lib/embed/http/url.ts";
 import { type EmbedderOptions, isEmbedder, noEmbedder } from "../lib/embed/open.ts";
 
@@ -39,14 +39,14 @@ export function resolveModel(config: Models, text: string): string {
 }
 
 function holdsSecret(url: URL): boolean {
-  return url.username !== "" || url.password !== "" || url.hash !== "" || modelName(url).includes(LEFT_OUT);
+  return url.username !== "" || url.password !== "" || url.hash !== "" || modelName(url).includes(ELLIPSIS);
 }
 
 /** The URL that a model is opened by, given its name. Throws `invalid` if the settings must have it and do not. */
 export function modelUrl(config: Models, name: string): string {
   const url = byName(config).get(name);
   if (url !== undefined) return openedBy(url);
-  if (!name.includes(LEFT_OUT)) return name;
+  if (!name.includes(ELLIPSIS)) return name;
   throw new ParleyError("invalid", `the model ${name} is in neither PARLEY_EMBEDDINGS nor PARLEY_MODELS`);
 }
 

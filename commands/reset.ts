@@ -1,5 +1,5 @@
 import type { Config, Sources } from "../lib/config.ts";
-import { paged } from "../lib/core/batch.ts";
+import { paged } from "../lib/core/batches.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { type Message, parseModelKey } from "../lib/core/types.ts";
 import { markErased } from "../lib/recommend/answer_cache.ts";

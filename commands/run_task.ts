@@ -1,7 +1,7 @@
 import { dirname } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { messageOf, ParleyError } from "../lib/core/errors.ts";
-import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { parseId } from "../lib/schema/ids.ts";
 import { noSuchTask } from "../lib/dag/define.ts";
 import { runTask, type TaskOrder } from "../lib/dag/run_task.ts";

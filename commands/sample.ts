@@ -1,6 +1,6 @@
 import type { Config, Sources } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
-import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { type Kind, KINDS } from "../lib/core/types.ts";
 import type { RunRecord, RunStore } from "../lib/stores/runs/port.ts";
 

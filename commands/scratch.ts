@@ -1,7 +1,7 @@
 import { type Config, loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
-import { FILE_MODE, FOLDER_MODE } from "../lib/core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { type Abortable, type Kind, KINDS } from "../lib/core/types.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { CachedEmbedder } from "../lib/embed/cached.ts";

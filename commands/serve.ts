@@ -1,11 +1,11 @@
-import { inTime } from "../lib/core/abort.ts";
+import { withTimeout } from "../lib/core/abort.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { causeOf, ParleyError } from "../lib/core/errors.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
-import { startTracing } from "../lib/telemetry/spans.ts";
+import { startTracing } from "../lib/telemetry/tracing.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
@@ -109,7 +109,7 @@ const CONNECT_MS = 5_000;
 
 /** What the work comes to within the time, else null: it continues. What has failed is for `/readyz` to say. */
 function soon<T>(ms: number, work: () => Promise<T>): Promise<T | null> {
-  return inTime(ms, work).catch(() => null);
+  return withTimeout(ms, work).catch(() => null);
 }
 
 /** The API alone, until SIGINT or SIGTERM. */

@@ -1,7 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { causeOf } from "../lib/core/errors.ts";
 import { openLog } from "../lib/telemetry/log.ts";
-import { countUncaught } from "../lib/telemetry/process.ts";
+import { countUncaught } from "../lib/telemetry/process_metrics.ts";
 
 /**
  * The last resort of a process that serves: an error that no code caught, in a timer, an event listener or a promise that nothing

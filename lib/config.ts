@@ -2,7 +2,7 @@ import { join, type z } from "../deps.ts";
 import { ParleyError, reasonOf } from "./core/errors.ts";
 import { absolute, localUrl, parseUrl } from "./core/parse_url.ts";
 import { checkSchedule, timezoneProblem } from "./dag/schedule.ts";
-import { didYouMean } from "./suggest.ts";
+import { didYouMean } from "./did_you_mean.ts";
 import { type ApiKey, type Kind, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
 import { Environment } from "./settings.ts";
 
@@ -21,32 +21,32 @@ export interface Config {
   readonly artifacts: URL;
   /** Where lineage is sent as OpenLineage events; null for nowhere. */
   readonly lineage: URL | null;
-  /** Token that the lineage sink is shown. */
+  /** Token for the lineage sink. */
   readonly lineage_key: string | null;
   readonly embeddings: URL;
-  /** Models besides that one which a run may be given over HTTP. */
+  /** Other models that may be named over HTTP for a run. */
   readonly models: readonly URL[];
-  /** Path of the catalogue of intents; null for none of one's own. */
+  /** Path of the catalogue of intents; null if there is none. */
   readonly intents: string | null;
   /** Inference sessions at one time; each keeps one core busy. */
   readonly embed_sessions: number;
   /** What becomes of texts that are longer than the model reads. */
   readonly embed_long: "truncate" | "windows";
-  /** Secret that an embeddings endpoint is shown. */
+  /** Secret for the embeddings endpoint. */
   readonly embeddings_key: string | null;
   /** Where models are fetched from, by the names that Hugging Face's own tools read; null for their default. */
   readonly hub: { readonly endpoint: string | null; readonly token: string | null };
   /** Whether answers may come from vectors without meaning. */
   readonly allow_test_embedder: boolean;
   readonly sources: Sources;
-  /** Folder whose files a run may be given over HTTP; links in it are not followed. Null for none. */
+  /** Folder whose files may be named over HTTP for a run; links in it are not followed. Null for none. */
   readonly inbox: string | null;
-  /** Null where the nightly run is switched off. */
+  /** Null if the nightly run is switched off. */
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
   readonly host: string;
   readonly port: number;
   readonly keys: readonly ApiKey[];
-  /** How long an answer may take in all; what has not come by then is left out. */
+  /** Milliseconds that an answer may take; what is late is left out. */
   readonly answer_ms: number;
   /** The most that is read of one source, as it is on disk and as it is unzipped. */
   readonly max_source_bytes: number;
@@ -54,7 +54,7 @@ export interface Config {
   /** Epoch milliseconds before which no message or event is taken. */
   readonly earliest: number;
   readonly retention_days: number;
-  /** How long a process may be silent before its runs are taken over. */
+  /** How long a process may be silent before another takes over its runs. */
   readonly lease_ms: number;
   readonly half_life_days: number;
   /** Days after which what a user converted on may be shown to them again; null for never. */
@@ -65,15 +65,19 @@ export interface Config {
   readonly log: LogLevel;
 }
 
-/** Stands beside this program, wherever that is started from. */
+/** Next to this program, whatever folder it is started from. */
 const VENDORED_MODEL = decodeURIComponent(new URL("../models/bge-small-en-v1.5", import.meta.url).pathname);
 
 type Values = z.infer<typeof Environment>;
 
 /** Turns an environment into a frozen configuration. Throws one `invalid` that lists every problem. */
 export function loadConfig(env: Record<string, string | undefined>, cwd = Deno.cwd()): Config {
-  const set = Object.fromEntries(Object.entries(env).filter(([name, value]) => known(name) && value !== ""));
-  const problems = Object.keys(env).filter((name) => /^PARLEY_/i.test(name) && !known(name) && !ours(name))
+  const set = Object.fromEntries(
+    Object.entries(env).filter(([name, value]) => isSetting(name) && value !== ""),
+  );
+  const problems = Object.keys(env).filter((name) =>
+    /^PARLEY_/i.test(name) && !isSetting(name) && !isTestSetting(name)
+  )
     .map((name) =>
       `${name} is not a setting${
         didYouMean(name.toUpperCase(), Object.keys(Environment.shape))
@@ -98,12 +102,12 @@ function parse(set: Record<string, string | undefined>, problems: string[]): Val
   return Environment.parse(Object.fromEntries(Object.entries(set).filter(([name]) => !wrong.has(name))));
 }
 
-function known(name: string): boolean {
+function isSetting(name: string): boolean {
   return name in Environment.shape;
 }
 
 /** Settings of the tests, which this program does not read. */
-function ours(name: string): boolean {
+function isTestSetting(name: string): boolean {
   return name.startsWith("PARLEY_TEST_");
 }
 

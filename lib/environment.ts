@@ -33,7 +33,7 @@ function readEnvFile(file: string): Environment {
 const LINE =
   /^\s*(?:export\s+)?[\w.-]+[^\S\n]*=[^\S\n]*(?:"[^"]*"|'[^']*'|`[^`]*`)?[^\n]*\n|^[^\S\n]*(?:#[^\n]*)?\n/gm;
 
-/** The numbers of lines that set nothing, such as `NAME: value`: `parseEnv` leaves them out without a word. */
+/** The numbers of lines that set nothing, such as `NAME: value`: `parseEnv` leaves them out silently. */
 function strayLines(text: string): number[] {
   const rest = `${text}\n`.replace(LINE, (lines) => "\n".repeat(lines.split("\n").length - 1));
   return rest.split("\n").flatMap((line, i) => line === "" ? [] : [i + 1]);
@@ -61,7 +61,7 @@ function quoteHashes(text: string): string {
   );
 }
 
-/** Kubernetes tells every pod of a Service named `parley`, or `parley-…`, by variables that look like settings of ours. */
+/** For a Service named `parley` or `parley-…`, Kubernetes sets variables in every pod that look like Parley's settings. */
 function withoutServiceLinks(process: Environment): Environment {
   const services = Object.keys(process).flatMap((name) =>
     /^(PARLEY(?:_\w+)?)_SERVICE_HOST$/.exec(name)?.[1] ?? []

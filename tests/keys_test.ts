@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openEmbedder } from "../lib/embed/open.ts";
-import { post, sinkAt } from "../lib/lineage/sink.ts";
+import { parseSink, postEvent } from "../lib/lineage/sink.ts";
 import { type EmbeddingServer, withEmbeddings } from "./fixtures/embeddings.ts";
 import { nightlyRun, runDag, withFlow, writeRows } from "./fixtures/flow.ts";
 
@@ -90,10 +90,13 @@ Deno.test("neither an endpoint nor a lineage sink takes its key elsewhere by a r
     await withEmbeddings({ fault: redirect }, async (own) => {
       const key = { secret: KEY, origin: `http://${own.host}` };
       await assert.rejects(openEmbedder({ url: urlOf(own), key }), /it redirects/);
-      const sink = sinkAt({ url: new URL(`http://${own.host}`), key: KEY });
+      const sink = parseSink({ url: new URL(`http://${own.host}`), key: KEY });
       const { signal } = new AbortController();
       // The sink's answer is what counts here, not what it is sent.
-      const verdict = await post(sink, {} as Parameters<typeof post>[1], { timeout_ms: 5_000, signal });
+      const verdict = await postEvent(sink, {} as Parameters<typeof postEvent>[1], {
+        timeout_ms: 5_000,
+        signal,
+      });
       assert.equal(verdict.kind, "failed");
       assert.deepEqual(authorizations(own), [`Bearer ${KEY}`]);
     });

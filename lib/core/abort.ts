@@ -2,8 +2,8 @@ import { ParleyError } from "./errors.ts";
 import type { Abortable } from "./types.ts";
 
 /**
- * Settles as `work` does, or rejects by the signal's reason as soon as that is aborted; before, where it is aborted
- * already. What `work` began goes on unless it heeds the signal itself; how that ends is nobody's concern any more.
+ * Settles as `work` does, or rejects with the signal's reason as soon as the signal is aborted. If it is aborted already,
+ * `work` is not called. Work that ignores the signal continues; its result is dropped.
  */
 export async function abortable<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   if (signal === undefined) return await work();
@@ -17,13 +17,13 @@ export async function abortable<T>(signal: AbortSignal | undefined, work: () => 
   }
 }
 
-/** Calls `act` when the signal is aborted, unless it is told to stop listening before. */
+/** Calls `act` when the signal is aborted. Returns a function that removes the listener. */
 export function onAbort(signal: AbortSignal | undefined, act: () => void): () => void {
   signal?.addEventListener("abort", act, { once: true });
   return () => signal?.removeEventListener("abort", act);
 }
 
-/** Waits for so many milliseconds, or until the signal is aborted; not at all if it is already. Never rejects. */
+/** Waits for `ms` milliseconds or until the signal is aborted. Never rejects. */
 export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   if (signal?.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -34,14 +34,14 @@ export async function sleep(ms: number, signal: AbortSignal | undefined): Promis
   stopListening();
 }
 
-/** Lets timers, signals and sockets have their turn, which costs microseconds; then heeds the caller's signal. */
+/** Lets timers, signals and sockets run, which costs microseconds. Throws the signal's reason if it is aborted. */
 export async function yieldToEventLoop({ signal }: Abortable = {}): Promise<void> {
   await new Promise<void>((resume) => setImmediate(resume));
   signal?.throwIfAborted();
 }
 
-/** What `work` comes to, or `unavailable` once it takes longer than so many milliseconds. The work itself continues. */
-export async function inTime<T>(ms: number, work: () => Promise<T>): Promise<T> {
+/** The result of `work`; rejects with `unavailable` after `ms` milliseconds. The work itself continues. */
+export async function withTimeout<T>(ms: number, work: () => Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new ParleyError("unavailable", `timed out after ${ms} ms`)), ms);
   try {

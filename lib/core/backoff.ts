@@ -16,7 +16,7 @@ export function backoff(options: {
 
 /**
  * Reads `Retry-After` (RFC 9110, section 10.2.3) off an error that carries `retry_after` as the header's text or as
- * seconds; milliseconds from `now`, or null where there is none.
+ * seconds; milliseconds from `now`, or null if it has none.
  *
  * @example
  * ```ts

@@ -6,7 +6,7 @@ export interface Clock {
 
 export const systemClock: Clock = { now: () => Date.now() };
 
-/** A clock that stands still until it is moved. */
+/** A clock that changes only by `advance`, for tests. */
 export class ManualClock implements Clock {
   constructor(private at: number) {}
   now(): number {
@@ -24,7 +24,7 @@ export function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** ISO time after which nothing can have happened yet, whatever a timestamp says: clocks differ, by a day at most. */
+/** ISO time after which no timestamp is believed: clocks differ by a day at most. */
 export function latestTime(now: number): string {
   return iso(now + DAY_MS);
 }

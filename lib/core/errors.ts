@@ -1,4 +1,4 @@
-/** What kind of trouble an error is, so that a caller can decide without reading its sentence. */
+/** The kind of an error, so that a caller can decide without reading the message. */
 export type ErrorCode =
   /** The caller's input is wrong; repeating it will not help. */
   | "invalid"
@@ -8,14 +8,14 @@ export type ErrorCode =
   | "unsupported"
   /** A store or service did not answer; trying again may help. */
   | "unavailable"
-  /** Somebody else holds or changed what this call wanted. */
+  /** Another process holds or changed what this call needs. */
   | "conflict"
   /** Data on disk and this program do not fit: another model, a newer schema. */
   | "mismatch"
   /** The permissions or keys at hand do not allow it. */
   | "denied";
 
-/** An error whose message is one sentence for a person: what happened and, where it helps, what to do. */
+/** An error whose message is one sentence for a person: what happened and, if it helps, what to do. */
 export class ParleyError extends Error {
   readonly code: ErrorCode;
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
@@ -25,7 +25,7 @@ export class ParleyError extends Error {
   }
 }
 
-/** A library's own file in a message, which says nothing to the reader. */
+/** Path of a library's file in a message, of no use to the reader. */
 const LIBRARY_FILE = /(?:file:\/\/)?\/[^\s'"()]*\/(?:npm\/[^\s/]+\.[a-z]+|node_modules)\/[^\s'"()]*/g;
 
 /** A sentence for any thrown value. */
@@ -35,22 +35,22 @@ export function messageOf(error: unknown): string {
 }
 
 /**
- * What failed, for a log or a page. The message of a foreign error may quote data or a secret, so only its name is given,
- * and the place in this program where it came up: a library's own files say nothing to the reader.
+ * What failed, for a log or a page. The message of a foreign error may quote data or a secret, so only its name is given, and
+ * the innermost frame of this program in its stack.
  */
 export function causeOf(error: unknown): string {
   if (error instanceof ParleyError) return `${error.code}: ${error.message}`;
   if (!(error instanceof Error)) return typeof error;
   if (error.name === "TimeoutError") return "timed out";
-  const [place] = placesOf(error);
-  return place === undefined ? error.name : `${error.name} at ${place}`;
+  const [frame] = stackFrames(error);
+  return frame === undefined ? error.name : `${error.name} at ${frame}`;
 }
 
 /** Where this program is, as its frames in a stack begin. */
 const ROOT = new URL("../../", import.meta.url).href;
 
 /** The frames of this program in an error's stack, innermost first, as `lib/core/errors.ts:12:3`. */
-export function placesOf({ stack = "" }: Error): string[] {
+export function stackFrames({ stack = "" }: Error): string[] {
   return stack.split("\n").filter((line) => /^\s+at /.test(line)).flatMap((line) => {
     const at = line.indexOf(ROOT);
     return at < 0 ? [] : [line.slice(at + ROOT.length).replace(/\)$/, "")];

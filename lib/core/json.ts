@@ -5,8 +5,7 @@ const MAY_LOSE_DIGITS = /[:[,]\s*-?(?:\d{16}|[\d.]+[eE]\+?\d{3})/;
 const WHOLE = /^-?\d+$/;
 
 /**
- * `JSON.parse`, but a whole number that a double cannot hold exactly, and one beyond all doubles, become the text that
- * stands there. Decimals are rounded as always.
+ * `JSON.parse`, but a whole number that a double cannot hold exactly, and one beyond all doubles, become their text. Decimals are rounded as always.
  *
  * @throws `SyntaxError` for text that is no JSON.
  * @example

@@ -37,14 +37,14 @@ function escapePath(path: string): string {
 
 /** What was written after a local scheme, with the escapes that it lacks. In the path of a file a `%` begins an escape. */
 function localText(scheme: string, rest: string, cwd: string): string {
-  const from = isAbsolute(rest) ? "" : `${escapePath(cwd)}/`;
+  const base = isAbsolute(rest) ? "" : `${escapePath(cwd)}/`;
   const path = rest.replace(/^\.\//, "");
-  if (scheme !== "onnx") return `${scheme}:${from}${path.replace(/[?#\\]/g, encodeURIComponent)}`;
+  if (scheme !== "onnx") return `${scheme}:${base}${path.replace(/[?#\\]/g, encodeURIComponent)}`;
   const [, folder = "", parameters = ""] = MODEL_FOLDER.exec(path) ?? [];
-  return `${scheme}:${from}${escapePath(folder)}${parameters}`;
+  return `${scheme}:${base}${escapePath(folder)}${parameters}`;
 }
 
-/** The hosts of a MongoDB replica set without the usual port, since a URL has a place for the last one's alone. */
+/** The hosts of a MongoDB replica set without the usual port: a URL can hold only one port. */
 function hostsIn(text: string): string {
   return text.startsWith("mongodb://") ? text.replaceAll(/:27017(?=,[^@/?#]*(?:[/?#]|$))/g, "") : text;
 }
@@ -53,20 +53,20 @@ function hostsIn(text: string): string {
 const AT_OF_MODEL =
   /(?<=[?&](?:model|revision|query_prefix|document_prefix)=)[^&#]*|(?<=\/)@(?:cf|hf)(?=\/)/g;
 
-/** Whether a login ends too early: there is an `@` after what counts as the host, so that part of a secret does. */
+/** Whether a login ends too early: an `@` comes after what parses as the host, so part of a secret is in the host or path. */
 function isCutShort(text: string, url: URL | null): boolean {
-  return [text, url?.href ?? ""].some((each) =>
-    /^[a-z0-9+.-]+:\/\/[^/?#]+[/?#].*@/i.test(each.replaceAll(AT_OF_MODEL, ""))
+  return [text, url?.href ?? ""].some((form) =>
+    /^[a-z0-9+.-]+:\/\/[^/?#]+[/?#].*@/i.test(form.replaceAll(AT_OF_MODEL, ""))
   );
 }
 
-/** Whether there is a login in a URL, or one that is cut short. */
+/** Whether a URL holds a login, whole or cut short. */
 export function holdsLogin(text: string): boolean {
   const url = URL.parse(text);
   return isCutShort(text, url) || (url !== null && url.username + url.password !== "");
 }
 
-/** What is wrong with a URL, in words that show nothing of it: it may hold a password. */
+/** What is wrong with a URL, without quoting it: it may hold a password. */
 function urlProblem(text: string, url: URL | null): string | null {
   if (isCutShort(text, url)) {
     return "has a user, a password or a key with / or ? or # in it: write them as %2F, %3F and %23 (and an @ after the " +

@@ -2,18 +2,18 @@
 const LOCAL = ["sqlite:", "file:", "onnx:", "memory:", "test:"];
 
 /** Parameters whose values hold no secret, of any store, endpoint or model. */
-const HARMLESS: readonly string[] = [
+const SAFE_PARAMETERS: readonly string[] = [
   ...["schema", "sslmode", "prefix", "namespace"],
   ...["authSource", "authMechanism", "replicaSet", "directConnection", "tls", "ssl", "retryWrites"],
   ...["model", "dimensions", "revision", "batch", "concurrency", "timeout_ms", "max_chars", "dtype"],
   ...["query_prefix", "document_prefix", "api-version"],
 ];
 
-/** Is put where something is left out. */
-export const LEFT_OUT = "…";
+/** Replaces what is left out. */
+export const ELLIPSIS = "…";
 
 /**
- * A URL as people may see it: scheme, host, port, path and the parameters that are known to be harmless. A login is left
+ * A URL that is safe to show: scheme, host, port, path and the parameters that hold no secret. A login is left
  * out, and `…` is put in the place of anything else, since any part of a URL may hold a secret.
  *
  * @example
@@ -27,15 +27,15 @@ export const LEFT_OUT = "…";
  */
 export function showUrl(url: URL): string {
   const { protocol, host, pathname, search } = url;
-  if (LOCAL.includes(protocol) && host === "") return protocol + decoded(pathname) + shownQuery(search);
+  if (LOCAL.includes(protocol) && host === "") return protocol + decodePath(pathname) + safeQuery(search);
   // Without a host, or with an @ behind it, a login may have been taken for a path: `redis:user:password@host`.
   if (host === "" || (!/^https?:$/.test(protocol) && /@|%40/.test(pathname + search))) {
-    return `${protocol}${LEFT_OUT}`;
+    return `${protocol}${ELLIPSIS}`;
   }
-  return `${protocol}//${host}${pathname}${shownQuery(search)}`;
+  return `${protocol}//${host}${pathname}${safeQuery(search)}`;
 }
 
-function decoded(path: string): string {
+function decodePath(path: string): string {
   try {
     return decodeURIComponent(path);
   } catch {
@@ -43,9 +43,9 @@ function decoded(path: string): string {
   }
 }
 
-function shownQuery(search: string): string {
+function safeQuery(search: string): string {
   if (search.length < 2) return "";
-  const parts = search.slice(1).split("&");
-  const shown = parts.filter((part) => HARMLESS.includes(part.split("=")[0]!));
-  return `?${[...shown, ...shown.length < parts.length ? [LEFT_OUT] : []].join("&")}`;
+  const parameters = search.slice(1).split("&");
+  const safe = parameters.filter((parameter) => SAFE_PARAMETERS.includes(parameter.split("=")[0]!));
+  return `?${[...safe, ...safe.length < parameters.length ? [ELLIPSIS] : []].join("&")}`;
 }

@@ -8,7 +8,7 @@ export type JsonObject = { readonly [key: string]: Json };
 
 export type Role = "user" | "assistant";
 
-/** One thing that was said. */
+/** One message of a conversation. */
 export interface Message {
   readonly message_id: string;
   readonly user_id: string;
@@ -21,12 +21,12 @@ export interface Message {
   readonly metadata: JsonObject | null;
 }
 
-/** One thing that can be recommended. `intents` are the intents it answers, in the order given. */
+/** What is recommended. `intents` are the intents that it answers, in the order of the input. */
 export interface Campaign {
   readonly campaign_id: string;
   readonly title: string;
   readonly description: string | null;
-  /** What else people call it. */
+  /** Other names of it. */
   readonly aliases: readonly string[];
   readonly intents: readonly string[];
   readonly category: string | null;
@@ -70,15 +70,15 @@ export interface WriteCounts {
 }
 
 /**
- * A user with writes that nothing was derived from yet. `token` names the newest of those writes: settling with a
- * token that has been overtaken by another write leaves the user touched.
+ * A user with writes from which nothing was derived yet. `token` names the newest of them: clearing with an older token leaves
+ * the user dirty.
  */
 export interface DirtyUser {
   readonly user_id: string;
   readonly token: string;
 }
 
-/** An input row that was refused, with where it stood. `raw` may hold personal text and never reaches a log. */
+/** An input row that was refused, with its position. `raw` may hold personal text and never reaches a log. */
 export interface QuarantinedRow {
   readonly run_id: string;
   readonly kind: Kind;
@@ -96,12 +96,12 @@ export interface HealthOptions extends Abortable {
   readonly thorough?: boolean;
 }
 
-/** Whether a store answers, which engine it is, how long one trivial question took, and how large it is. */
+/** Which engine a store is, how long a trivial query took, and how large it is. */
 export interface Health {
   readonly adapter: string;
   readonly version: string;
   readonly latency_ms: number;
-  /** What it takes on disk, indexes included, or of a cache in memory; null where the engine does not tell. */
+  /** Bytes on disk with indexes, or in memory for a cache; null if the engine does not report them. */
   readonly bytes: number | null;
 }
 
@@ -124,12 +124,12 @@ export interface ModelIdentity {
   readonly pooling: Pooling;
 }
 
-/** One line that names a model unmistakably, as stored beside vectors and in lineage. */
+/** One line that identifies a model, as stored with vectors and in lineage. */
 export function modelKey(model: ModelIdentity): string {
   return `${model.name}@${model.revision}/${model.dimension}/${model.pooling}`;
 }
 
-/** The model that {@link modelKey} names; `invalid` for a text that it did not make. */
+/** The model that {@link modelKey} names; throws `invalid` for any other text. */
 export function parseModelKey(key: string): ModelIdentity {
   const [, name, revision, dimension, pooling] =
     /^(.+)@([^@]*)\/([1-9]\d*)\/([a-z]+(?:\+[a-z]+)?)$/s.exec(key) ?? [];
@@ -145,7 +145,7 @@ export interface Published {
   readonly version: number;
   readonly previous: number | null;
   readonly run_id: string;
-  /** The {@link modelKey} of the model whose vectors it is made of. */
+  /** The {@link modelKey} of the model that made its vectors. */
   readonly model: string;
   readonly at: string;
 }
@@ -158,7 +158,7 @@ export interface Artifact {
   readonly sha256: string;
 }
 
-/** For calls that may be given up: an aborted call rejects with the signal's reason, soon and whatever the store does. */
+/** Options of calls that can be aborted: an aborted call rejects with the signal's reason soon, whatever the store does. */
 export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
@@ -169,22 +169,22 @@ export interface PageOptions extends Abortable {
   readonly limit: number;
 }
 
-/** What an API key may do: ask, write, or manage. Each includes those before it. */
+/** What an API key may do. Each scope includes those before it. */
 export const SCOPES = ["read", "write", "admin"] as const;
 export type Scope = typeof SCOPES[number];
 
-/** Whether these scopes give one: it, or one that includes it, is among them. */
+/** Whether one of these scopes is `scope` or includes it. */
 export function allows(scopes: readonly Scope[], scope: Scope): boolean {
   return scopes.some((given) => SCOPES.indexOf(given) >= SCOPES.indexOf(scope));
 }
 
-/** A key that callers of the API show. `key` is secret and never logged. */
+/** A key of the API. `key` is secret and never logged. */
 export interface ApiKey {
   readonly key: string;
   readonly scopes: readonly Scope[];
 }
 
-/** The answers of one minute or a few, as the process that gave them saw them. */
+/** Counts and latencies of the answers of one process in one or more minutes. */
 export interface ServingSpan {
   /** When it began. */
   readonly at: string;
@@ -193,9 +193,9 @@ export interface ServingSpan {
   readonly errors: number;
   /** Answered from the cache. */
   readonly hits: number;
-  /** Answered without a part that a store should have given. */
+  /** Answered without the part of a store that failed. */
   readonly degraded: number;
-  /** Latencies in milliseconds, within 5 %; null where there was no such answer. */
+  /** Latencies in milliseconds, within 5 %; null without such answers. */
   readonly p50_ms: number | null;
   readonly p95_ms: number | null;
   /** Of the answers from the cache, and of the others. */
@@ -203,6 +203,6 @@ export interface ServingSpan {
   readonly made_p95_ms: number | null;
 }
 
-/** How much is logged: this level and what is graver. */
+/** The lowest level that is logged. */
 export const LOG_LEVELS = ["debug", "info", "warning", "error", "off"] as const;
 export type LogLevel = typeof LOG_LEVELS[number];

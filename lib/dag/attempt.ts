@@ -16,7 +16,7 @@ import { Branch, Fail, type RunInfo, Skip, type TaskContext } from "./types.ts";
 
 /** Why an attempt's signal was aborted; the error that a task sees as the signal's reason. */
 export class Stop extends Error {
-  constructor(readonly cause_of_stop: "timed_out" | "cancelled" | "interrupted" | "lost", message: string) {
+  constructor(readonly stop_reason: "timed_out" | "cancelled" | "interrupted" | "lost", message: string) {
     super(message);
     this.name = "Stop";
   }
@@ -25,16 +25,16 @@ export class Stop extends Error {
 /** Default of {@link AttemptOptions.linger_ms}. */
 export const LINGER_MS = 5_000;
 
-/** Characters of an error that are kept. */
+/** Characters of an error that are stored. */
 const MAX_ERROR = 4_000;
 
-/** The longest that a timer can run; a longer one would go off at once. */
+/** The longest delay of a timer; a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The record of an attempt that is about to start. */
 export function newAttempt(
   task: TaskRecord,
-  { pool = DEFAULT_POOL, weight = 1 }: { pool?: string; weight?: number },
+  { pool = DEFAULT_POOL, pool_slots = 1 }: { pool?: string; pool_slots?: number },
   by: { owner: string; now: number; versions: Readonly<Record<string, string>>; lease_until?: number },
 ): AttemptRecord {
   return {
@@ -43,7 +43,7 @@ export function newAttempt(
     state: "running",
     owner: by.owner,
     pool,
-    weight,
+    weight: pool_slots,
     started_at: iso(by.now),
     ended_at: null,
     error: null,
@@ -74,21 +74,24 @@ interface AttemptOptions<Services> {
   readonly checkpoint: () => Promise<Json>;
   readonly saveCheckpoint: (value: Json) => Promise<void>;
   readonly events: AttemptEvents;
-  /** Milliseconds left until the task's deadline; null where it has none. */
+  /** Milliseconds left until the task's deadline; null if it has none. */
   readonly deadline_in_ms: number | null;
-  /** How long a task may go on after its signal was aborted before it is given up: recorded as ended, and not heard. */
+  /**
+   * How long a task may continue after its signal is aborted. After that the attempt is recorded as ended, and what the task
+   * reports is ignored.
+   */
   readonly linger_ms: number;
   /** The dependents that the task may branch to. */
   readonly dependents: readonly string[];
 }
 
-/** One try of one task: runs it under its signal, gathers what it reports, and says how it ended. */
+/** One attempt of one task: runs it with a signal, collects what it reports, and returns how it ended. */
 export class Attempt<Services> {
   private readonly controller = new AbortController();
-  private readonly report: AttemptRecorder;
+  private readonly recorder: AttemptRecorder;
 
   constructor(private readonly options: AttemptOptions<Services>) {
-    this.report = new AttemptRecorder(options.record.versions);
+    this.recorder = new AttemptRecorder(options.record.versions);
   }
 
   get task_id(): string {
@@ -96,10 +99,10 @@ export class Attempt<Services> {
   }
 
   get progress(): AttemptProgress {
-    return { task_id: this.task_id, attempt: this.options.record.attempt, ...this.report.progress };
+    return { task_id: this.task_id, attempt: this.options.record.attempt, ...this.recorder.progress };
   }
 
-  /** Tells the task to stop. The first reason stands. */
+  /** Aborts the task's signal. The first reason counts. */
   stop(reason: Stop): void {
     this.controller.abort(reason);
   }
@@ -116,9 +119,9 @@ export class Attempt<Services> {
       end = this.failure(error);
     } finally {
       clearTimeout(timer);
-      this.report.close();
+      this.recorder.close();
     }
-    if (end.state === "success") this.report.addDeclared(this.options.definition);
+    if (end.state === "success") this.recorder.addDeclared(this.options.definition);
     return { record: this.record(end), end };
   }
 
@@ -126,13 +129,13 @@ export class Attempt<Services> {
     const { definition: { timeout_ms = Infinity }, deadline_in_ms } = this.options;
     const limit = Math.min(timeout_ms, deadline_in_ms ?? Infinity);
     if (limit > MAX_TIMER_MS) return undefined;
-    const what = limit === timeout_ms
+    const message = limit === timeout_ms
       ? `the attempt took longer than ${timeout_ms} ms`
       : "the task's deadline passed";
-    return setTimeout(() => this.stop(new Stop("timed_out", what)), Math.max(0, limit));
+    return setTimeout(() => this.stop(new Stop("timed_out", message)), Math.max(0, limit));
   }
 
-  /** The task's result; or the signal's reason, where the task does not heed its signal for `linger_ms`. */
+  /** The task's result; rejects with the signal's reason if the task ignores its signal for `linger_ms`. */
   private orLinger<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.controller;
     const { promise: lingered, reject } = Promise.withResolvers<never>();
@@ -150,9 +153,9 @@ export class Attempt<Services> {
     if (!(result instanceof Branch)) {
       return outcome("success", { output: asJson(result ?? null, "returned") });
     }
-    const stranger = result.to.find((id) => !this.options.dependents.includes(id));
-    if (stranger !== undefined) {
-      throw new Fail(`it branches to "${stranger}", which is not one of the tasks that need it`);
+    const unknown = result.to.find((id) => !this.options.dependents.includes(id));
+    if (unknown !== undefined) {
+      throw new Fail(`it branches to "${unknown}", which is not one of the tasks that need it`);
     }
     return outcome("success", { output: asJson(result.output, "returned"), branch: [...result.to] });
   }
@@ -160,7 +163,7 @@ export class Attempt<Services> {
   private failure(error: unknown): AttemptEnd {
     if (error instanceof Skip) return outcome("skipped", { error: error.message, output: error.output });
     const reason = this.controller.signal.aborted ? this.controller.signal.reason : null;
-    if (reason instanceof Stop) return outcome(reason.cause_of_stop, { error: reason.message });
+    if (reason instanceof Stop) return outcome(reason.stop_reason, { error: reason.message });
     return outcome("failed", {
       error: withCauses(error).slice(0, MAX_ERROR),
       output: error instanceof Fail ? error.output : null,
@@ -171,16 +174,16 @@ export class Attempt<Services> {
 
   private decide(error: unknown): RetryDecision {
     if (error instanceof Fail) return "fail";
-    const decided = this.askPolicy(error);
+    const decided = this.applyPolicy(error);
     if (decided !== "default" || !(error instanceof ParleyError)) return decided;
     return error.code === "unavailable" || error.code === "conflict" ? "default" : "fail";
   }
 
-  private askPolicy(error: unknown): RetryDecision {
+  private applyPolicy(error: unknown): RetryDecision {
     try {
       return this.options.definition.retries?.decide?.(error) ?? "default";
-    } catch (mistake) {
-      this.log(`the retry policy failed: ${messageOf(mistake)}`);
+    } catch (policyError) {
+      this.log(`the retry policy failed: ${messageOf(policyError)}`);
       return "default";
     }
   }
@@ -191,7 +194,7 @@ export class Attempt<Services> {
   }
 
   private record(end: AttemptEnd): EndedAttempt {
-    const { rows, progress, versions, lineage } = this.report;
+    const { rows, progress, versions, lineage } = this.recorder;
     return {
       ...this.options.record,
       state: end.state,
@@ -209,7 +212,7 @@ export class Attempt<Services> {
 
   private context(stored: Json): TaskContext<Services> {
     const { run, record: { task_id, attempt }, services, output, events } = this.options;
-    const { report } = this;
+    const { recorder } = this;
     let checkpoint = stored;
     return {
       services,
@@ -219,19 +222,19 @@ export class Attempt<Services> {
       signal: this.controller.signal,
       output: <Output>(id: string) => output(id) as Output,
       progress: (progress) => {
-        report.setProgress(progress);
-        if (!report.isClosed) events.progress(task_id, report.progress.done, report.progress.total);
+        recorder.setProgress(progress);
+        if (!recorder.isClosed) events.progress(task_id, recorder.progress.done, recorder.progress.total);
       },
-      rows: (counts) => report.setRows(counts),
-      reads: (use) => report.addUse("input", use),
-      writes: (use) => report.addUse("output", use),
-      version: (what, version) => report.setVersion(what, version),
+      rows: (counts) => recorder.setRows(counts),
+      reads: (use) => recorder.addUse("input", use),
+      writes: (use) => recorder.addUse("output", use),
+      version: (message, version) => recorder.setVersion(message, version),
       log: (line) => {
-        if (!report.isClosed) this.log(line);
+        if (!recorder.isClosed) this.log(line);
       },
       loadCheckpoint: <Value>() => checkpoint as Value | null,
       saveCheckpoint: async (value) => {
-        if (report.isClosed) throw new Stop("lost", "the attempt has ended");
+        if (recorder.isClosed) throw new Stop("lost", "the attempt has ended");
         checkpoint = asJson(value, "saved");
         await this.options.saveCheckpoint(checkpoint);
       },
@@ -239,7 +242,7 @@ export class Attempt<Services> {
   }
 }
 
-/** The value as JSON keeps it. Throws `Fail` where JSON has no such thing, which no store could take. */
+/** The value as JSON. Throws `Fail` if JSON cannot represent it. */
 function asJson(value: unknown, done: "returned" | "saved"): Json {
   try {
     return JSON.parse(JSON.stringify(value));

@@ -6,7 +6,7 @@ import type { ExecutorOptions } from "./options.ts";
 import type { Lease } from "./lease.ts";
 import { deadlineIn } from "./state.ts";
 
-/** The attempt of a start that the store has admitted, ready to run and not begun. */
+/** Creates the attempt of a start that the store has admitted, without running it. */
 export function createAttempt<Services>(
   engine: ExecutorOptions<Services>,
   options: {
@@ -33,9 +33,9 @@ export function createAttempt<Services>(
     services,
     clock,
     output,
-    // A first attempt has nothing to go on from.
+    // A first attempt has no checkpoint.
     checkpoint: () =>
-      attempt === 1 ? Promise.resolve(null) : lease.patiently(() => runs.checkpoint({ run_id, task_id })),
+      attempt === 1 ? Promise.resolve(null) : lease.withRetry(() => runs.checkpoint({ run_id, task_id })),
     saveCheckpoint: (value) => runs.saveCheckpoint({ run_id, owner, task_id, attempt, value }),
     events: {
       progress: (id, done, total) => observer?.progress?.(id, done, total),

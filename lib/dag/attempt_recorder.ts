@@ -2,18 +2,18 @@ import type { LineageEntry } from "../stores/runs/port.ts";
 import type { Dataset, DatasetUse, Progress, RowCounts } from "./types.ts";
 
 /**
- * What an attempt says of itself while it runs. Closed when the attempt ends: one that was given up may still be
- * running, and must not speak for the one that follows.
+ * What an attempt reports while it runs. It is closed when the attempt ends: a task that was given up may still be running, and
+ * must not report for the next attempt.
  */
 export class AttemptRecorder {
   private readonly uses: LineageEntry[] = [];
-  private readonly named: Record<string, string>;
+  private readonly versionsByName: Record<string, string>;
   private counts: RowCounts = { in: 0, out: 0, quarantined: 0 };
-  private progressed: Progress = { done: 0, total: null };
+  private current: Progress = { done: 0, total: null };
   private closed = false;
 
   constructor(versions: Readonly<Record<string, string>>) {
-    this.named = { ...versions };
+    this.versionsByName = { ...versions };
   }
 
   get isClosed(): boolean {
@@ -21,7 +21,7 @@ export class AttemptRecorder {
   }
 
   get progress(): Progress {
-    return this.progressed;
+    return this.current;
   }
 
   get rows(): RowCounts {
@@ -29,7 +29,7 @@ export class AttemptRecorder {
   }
 
   get versions(): Readonly<Record<string, string>> {
-    return this.named;
+    return this.versionsByName;
   }
 
   get lineage(): readonly LineageEntry[] {
@@ -42,7 +42,7 @@ export class AttemptRecorder {
 
   setProgress({ done, total }: Progress): void {
     if (this.closed) return;
-    this.progressed = { done: toCount(done), total: total === null ? null : toCount(total) };
+    this.current = { done: toCount(done), total: total === null ? null : toCount(total) };
   }
 
   setRows(counts: Partial<RowCounts>): void {
@@ -55,27 +55,27 @@ export class AttemptRecorder {
     if (!this.closed) this.uses.push(entry(direction, use));
   }
 
-  setVersion(what: string, version: string): void {
-    if (!this.closed) this.named[what] = version;
+  setVersion(name: string, version: string): void {
+    if (!this.closed) this.versionsByName[name] = version;
   }
 
-  /** Adds the datasets that a task declares and has said nothing of. */
+  /** Adds the datasets that a task declares and has not reported. */
   addDeclared({ inputs = [], outputs = [] }: {
     inputs?: readonly Dataset[];
     outputs?: readonly Dataset[];
   }): void {
     const key = ({ direction, namespace, name }: LineageEntry) =>
       JSON.stringify([direction, namespace, name]);
-    const said = new Set(this.uses.map(key));
+    const reported = new Set(this.uses.map(key));
     const declared = [
       ...inputs.map((use) => entry("input", use)),
       ...outputs.map((use) => entry("output", use)),
     ];
-    this.uses.push(...declared.filter((use) => !said.has(key(use))));
+    this.uses.push(...declared.filter((use) => !reported.has(key(use))));
   }
 }
 
-/** A count as a store can keep it: a task's slip in its figures must not take the run with it. */
+/** A count that a store can hold: a wrong number of a task must not fail the run. */
 function toCount(value: number): number {
   return Number.isFinite(value) ? Math.max(0, Math.round(value)) : 0;
 }

@@ -9,50 +9,51 @@ import { reset } from "./state.ts";
 export interface ClearScope {
   /** Default all. */
   readonly tasks?: readonly string[];
-  /** And all that these need, near and far. */
+  /** And all tasks that these need, directly or not. */
   readonly upstream?: boolean;
-  /** And all that needs these, near and far. */
+  /** And all tasks that need these, directly or not. */
   readonly downstream?: boolean;
-  /** Of all those, only what did not come to a good end: failed, upstream_failed, cancelled. */
+  /** Of all those, only failed, upstream_failed and cancelled ones. */
   readonly failed?: boolean;
 }
 
 /**
- * The ids of the tasks to clear, in the dag's order. With each go those after it that ended without running, such as
- * upstream_failed ones: what they ended by is cleared. `invalid` names a task that does not exist.
+ * The ids of the tasks to clear, in the dag's order. Downstream tasks that ended without running, such as upstream_failed ones,
+ * are included. Throws `invalid` for a task that does not exist.
  */
 export function tasksToClear<Services>(
   dag: Dag<Services>,
   tasks: readonly TaskRecord[],
   scope: ClearScope,
 ): string[] {
-  const stranger = scope.tasks?.find((id) => !dag.tasksById.has(id));
-  if (stranger !== undefined) throw noSuchTask(dag, stranger);
-  const given = scope.tasks ?? [...dag.tasksById.keys()];
-  const chosen = new Set(given);
-  if (scope.upstream) addAll(chosen, reachable(given, (id) => dag.tasksById.get(id)?.needs ?? []));
-  if (scope.downstream) addAll(chosen, reachable(given, (id) => dag.dependents.get(id) ?? []));
-  const bad = new Set(tasks.filter(isBad).map(({ task_id }) => task_id));
-  const base = [...chosen].filter((id) => !scope.failed || bad.has(id));
-  const all = addAll(new Set(base), downstream(dag, tasks, base));
+  const unknown = scope.tasks?.find((id) => !dag.tasksById.has(id));
+  if (unknown !== undefined) throw noSuchTask(dag, unknown);
+  const roots = scope.tasks ?? [...dag.tasksById.keys()];
+  const chosen = new Set(roots);
+  if (scope.upstream) addAll(chosen, reachable(roots, (id) => dag.tasksById.get(id)?.needs ?? []));
+  if (scope.downstream) addAll(chosen, reachable(roots, (id) => dag.dependents.get(id) ?? []));
+  const failedIds = new Set(tasks.filter(hasFailed).map(({ task_id }) => task_id));
+  const selected = [...chosen].filter((id) => !scope.failed || failedIds.has(id));
+  const all = addAll(new Set(selected), downstream(dag, tasks, selected));
   return [...dag.tasksById.keys()].filter((id) => all.has(id));
 }
 
-/** Tasks after these that ended by their trigger rule, or skipped, because of how others had ended. */
+/** Tasks downstream of these that ended by their trigger rule, without running. */
 export function downstream<Services>(
   dag: Dag<Services>,
   tasks: readonly TaskRecord[],
   ids: readonly string[],
 ): Set<string> {
-  const settled = new Set(
+  const endedByRule = new Set(
     tasks.filter(({ state }) => ["skipped", "upstream_failed", "cancelled"].includes(state))
       .map(({ task_id }) => task_id),
   );
-  const next = (id: string) => (dag.dependents.get(id) ?? []).filter((dependent) => settled.has(dependent));
+  const next = (id: string) =>
+    (dag.dependents.get(id) ?? []).filter((dependent) => endedByRule.has(dependent));
   return reachable(ids.flatMap(next), next);
 }
 
-/** What clearing changes: the tasks wait again with their attempts kept as history, and the run is queued. */
+/** The changes of clearing: the tasks wait again, their attempts stay as history, and the run is queued. */
 function planClear(
   { run, tasks }: RunSnapshot,
   ids: readonly string[],
@@ -74,8 +75,8 @@ function planClear(
 }
 
 /**
- * Clears tasks of an ended run in one transaction, so that whoever claims the run next runs them again. Returns their
- * ids; none where the scope holds nothing, and the run stays ended. `conflict` where the run has not ended.
+ * Clears tasks of an ended run in one transaction, so that the next process that claims the run runs them again. Returns their
+ * ids. If the scope has no tasks, the run stays ended. Throws `conflict` if the run has not ended.
  */
 export async function clearRun<Services>(options: {
   dag: Dag<Services>;
@@ -98,7 +99,7 @@ export async function clearRun<Services>(options: {
   return ids;
 }
 
-function isBad({ state }: TaskRecord): boolean {
+function hasFailed({ state }: TaskRecord): boolean {
   return state === "failed" || state === "upstream_failed" || state === "cancelled";
 }
 

@@ -2,7 +2,7 @@ import { sha256 } from "../core/hash.ts";
 import { type z } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
-import { didYouMean } from "../suggest.ts";
+import { didYouMean } from "../did_you_mean.ts";
 import type { ActiveLimits } from "../stores/runs/port.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./trigger_rules.ts";
@@ -40,19 +40,19 @@ export interface TaskDefinition<Services> {
   /** Default `default`. */
   readonly pool?: string;
   /** Slots that an attempt takes in its pool. Default 1. */
-  readonly weight?: number;
+  readonly pool_slots?: number;
   /** Higher starts first. Default 0. */
   readonly priority?: number;
-  /** Its failure does not fail the run. */
-  readonly tolerant?: boolean;
+  /** If true, its failure does not fail the run. */
+  readonly allow_failure?: boolean;
   readonly inputs?: readonly Dataset[];
   readonly outputs?: readonly Dataset[];
   readonly run: TaskFunction<Services>;
 }
 
-/** Which values a param may be given from outside: any that its schema takes, or one (or, of a list, several) of these. */
+/** Which values of a param are allowed over HTTP: any that its schema takes, or one (or, of a list, several) of these. */
 export type RemoteValues = "any" | {
-  /** What may be given now: read for each form and each request. */
+  /** The values that are allowed now: read for each form and each request. */
   readonly values: () => Promise<readonly string[]>;
   /** The settings that they come from, as a sentence names them. */
   readonly settings: string;
@@ -66,13 +66,13 @@ export interface DagDefinition<Services> {
   readonly schedule?: Schedule;
   /** Runs of this dag, or of all dags of its group together, at one time in all processes. Default 1. */
   readonly max_active_runs?: number;
-  /** Dags of one group share one `max_active_runs`: such as dags of which only one may change something at a time. */
+  /** Dags of one group share one `max_active_runs`, such as dags that change the same data. */
   readonly group?: string;
-  /** Checked before a run is made; its defaults fill in what is not given. */
+  /** Params are checked before a run is created; defaults fill in missing ones. */
   readonly params?: z.ZodType;
   /**
-   * The params that may be given over HTTP, and with which values. The others keep their defaults there: a param can name
-   * a file or an address, and only who runs this program may choose among all of those.
+   * The params that may be given over HTTP, and with which values. The others keep their defaults there: a param can name a
+   * file or an address, and only the operator may choose any of those.
    */
   readonly remote?: Readonly<Record<string, RemoteValues>>;
   readonly tasks: readonly TaskDefinition<Services>[];
@@ -109,31 +109,31 @@ export const DEFAULT_POOL = "default";
  * ```
  */
 export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Services> {
-  const fault = (what: string) => new ParleyError("invalid", `dag "${definition.id}": ${what}`);
+  const fault = (message: string) => new ParleyError("invalid", `dag "${definition.id}": ${message}`);
   const tasksById = new Map<string, TaskDefinition<Services>>();
   const ids = [definition.id, definition.group ?? definition.id, ...definition.tasks.map(({ id }) => id)];
   for (const id of ids) {
     if (!/^[\w.-]+$/.test(id)) throw fault(`"${id}" is not an id: use letters, digits, "_", "-", "."`);
   }
-  for (const each of definition.tasks) {
-    if (tasksById.has(each.id)) throw fault(`two tasks have the id "${each.id}"`);
-    tasksById.set(each.id, each);
+  for (const task of definition.tasks) {
+    if (tasksById.has(task.id)) throw fault(`two tasks have the id "${task.id}"`);
+    tasksById.set(task.id, task);
   }
   const roles = definition.tasks.flatMap(({ role }) => role ?? []);
   const twice = roles.find((role, i) => roles.indexOf(role) !== i);
   if (twice !== undefined) throw fault(`two tasks have the role "${twice}"`);
   if (tasksById.size === 0) throw fault("it has no tasks");
   const dependents = checkGraph(definition.tasks, fault);
-  for (const each of definition.tasks) {
-    checkRule(each, fault);
-    checkFigures(each, fault);
+  for (const task of definition.tasks) {
+    checkRule(task, fault);
+    checkLimits(task, fault);
   }
-  checkLimit(definition, fault);
+  checkActiveRuns(definition, fault);
   checkScheduled(definition, fault);
   return { ...definition, version: structureHash(definition), tasksById, dependents };
 }
 
-/** How many runs may go on at one time, as a run store is asked. */
+/** How many runs may be active at a time, as the run store takes it. */
 export function activeLimits(
   dags: Iterable<Pick<DagDefinition<never>, "id" | "max_active_runs" | "group">>,
 ): ActiveLimits {
@@ -144,30 +144,30 @@ export function activeLimits(
   };
 }
 
-type Fault = (what: string) => Error;
+type Fault = (message: string) => Error;
 
-function checkFigures<Services>(task: TaskDefinition<Services>, fault: Fault): void {
-  const figures: [name: string, value: number | undefined, least: number][] = [
+function checkLimits<Services>(task: TaskDefinition<Services>, fault: Fault): void {
+  const limits: [name: string, value: number | undefined, minimum: number][] = [
     ["timeout_ms", task.timeout_ms, 1],
     ["deadline_ms", task.deadline_ms, 1],
     ["grace_ms", task.grace_ms, 0],
-    ["weight", task.weight, 1],
+    ["pool_slots", task.pool_slots, 1],
     ["retries.count", task.retries?.count, 0],
     ["retries.base_ms", task.retries?.base_ms, 0],
     ["retries.cap_ms", task.retries?.cap_ms, 0],
   ];
-  for (const [name, value, least] of figures) {
-    if (value !== undefined && !(value >= least)) {
-      throw fault(`task "${task.id}" has ${name} ${value}; the least is ${least}`);
+  for (const [name, value, minimum] of limits) {
+    if (value !== undefined && !(value >= minimum)) {
+      throw fault(`task "${task.id}" has ${name} ${value}; the least is ${minimum}`);
     }
   }
 }
 
-function checkLimit<Services>({ max_active_runs = 1 }: DagDefinition<Services>, fault: Fault): void {
+function checkActiveRuns<Services>({ max_active_runs = 1 }: DagDefinition<Services>, fault: Fault): void {
   if (!(max_active_runs >= 1)) throw fault(`max_active_runs is ${max_active_runs}; the least is 1`);
 }
 
-/** A scheduled run is given no params, so that the schema must have a default for each. */
+/** A scheduled run has no params, so the schema must have a default for each. */
 function checkScheduled<Services>({ schedule, params }: DagDefinition<Services>, fault: Fault): void {
   if (schedule === undefined) return;
   try {
@@ -190,16 +190,16 @@ export function loadDags<Services>(options: {
   for (const dag of options.dags) {
     if (byId.has(dag.id)) throw new ParleyError("invalid", `two dags have the id "${dag.id}"`);
     byId.set(dag.id, dag);
-    for (const { id, pool = DEFAULT_POOL, weight = 1 } of dag.tasks) {
+    for (const { id, pool = DEFAULT_POOL, pool_slots = 1 } of dag.tasks) {
       const slots = options.pools[pool];
       const at = `dag "${dag.id}": task "${id}"`;
       if (slots === undefined) {
         throw new ParleyError("invalid", `${at} wants the pool "${pool}", which does not exist`);
       }
-      if (weight > slots) {
+      if (pool_slots > slots) {
         throw new ParleyError(
           "invalid",
-          `${at} wants ${weight} slots of the pool "${pool}", which has ${slots}`,
+          `${at} wants ${pool_slots} slots of the pool "${pool}", which has ${slots}`,
         );
       }
     }
@@ -211,16 +211,17 @@ export function loadDags<Services>(options: {
 function checkGroups<Services>(dags: readonly Dag<Services>[]): void {
   for (const { id, group, max_active_runs = 1 } of dags) {
     const first = dags.find((dag) => group !== undefined && dag.group === group);
-    const most = first?.max_active_runs ?? 1;
-    if (first === undefined || most === max_active_runs) continue;
+    const groupLimit = first?.max_active_runs ?? 1;
+    if (first === undefined || groupLimit === max_active_runs) continue;
     throw new ParleyError(
       "invalid",
       `dag "${id}": max_active_runs is ${max_active_runs} and that of "${first.id}", of the same group "${group}", ` +
-        `is ${most}: a group has one limit`,
+        `is ${groupLimit}: a group has one limit`,
     );
   }
 }
 
+/** The keys are those of hashes that runs have stored. */
 function structureHash<Services>(dag: DagDefinition<Services>): string {
   const tasks = dag.tasks.map((task) => ({
     id: task.id,
@@ -231,8 +232,8 @@ function structureHash<Services>(dag: DagDefinition<Services>): string {
     grace_ms: task.grace_ms ?? null,
     deadline_ms: task.deadline_ms ?? null,
     pool: task.pool ?? DEFAULT_POOL,
-    weight: task.weight ?? 1,
-    tolerant: task.tolerant ?? false,
+    weight: task.pool_slots ?? 1,
+    tolerant: task.allow_failure ?? false,
   }));
   tasks.sort((a, b) => a.id < b.id ? -1 : 1);
   return sha256(canonicalJson({ id: dag.id, tasks })).slice(0, 12);
@@ -241,9 +242,9 @@ function structureHash<Services>(dag: DagDefinition<Services>): string {
 /** The error for a task that a dag does not have. */
 export function noSuchTask<Services>({ id, tasks }: Dag<Services>, task_id: string): ParleyError {
   const ids = tasks.map((task) => task.id);
-  const meant = didYouMean(task_id, ids);
+  const suggestion = didYouMean(task_id, ids);
   return new ParleyError(
     "invalid",
-    `the dag "${id}" has no task "${task_id}"${meant}; its tasks are ${ids.join(", ")}`,
+    `the dag "${id}" has no task "${task_id}"${suggestion}; its tasks are ${ids.join(", ")}`,
   );
 }

@@ -17,28 +17,28 @@ import { createAttempt } from "./attempt_factory.ts";
 import { Lease } from "./lease.ts";
 import { afterAttempt, type AttemptEnd, lostAttempt, overdue, type RunEnd, started } from "./state.ts";
 
-/** How often a pool that was full is asked again: another process may have left it. */
+/** How often a full pool is checked again: another process may have released its slots. */
 const POOL_POLL_MS = 200;
 
-interface Underway<Services> {
+interface RunningAttempt<Services> {
   readonly attempt: Attempt<Services>;
   readonly ended: Promise<void>;
 }
 
-/** Drives one claimed run to its end: a loop around a {@link RunInFlight}, a {@link Lease} and the attempts under way. */
+/** Drives one claimed run to its end: a loop around a {@link RunInFlight}, a {@link Lease} and the running attempts. */
 export class RunDriver<Services> {
   private readonly run_in_flight: RunInFlight<Services>;
-  private readonly running = new Map<string, Underway<Services>>();
-  private readonly finished: { record: EndedAttempt; end: AttemptEnd }[] = [];
+  private readonly running = new Map<string, RunningAttempt<Services>>();
+  private readonly endedAttempts: { record: EndedAttempt; end: AttemptEnd }[] = [];
   private readonly lease: Lease;
   private readonly run: RunRecord;
-  private readonly bell = new Wakeup();
+  private readonly wakeup = new Wakeup();
   private poolWasFull = false;
   /** ISO time; null until this driver has written to the store. */
-  private begun: string | null = null;
+  private startedAt: string | null = null;
   /** On the clock of `performance.now()`: when the shutdown was noticed. */
   private shutdownAt: number | null = null;
-  /** On the same clock: when the next attempt is stopped that a shutdown has let continue. */
+  /** On the same clock: when the grace of the next attempt ends. */
   private nextStopAt = Infinity;
 
   constructor(
@@ -53,17 +53,17 @@ export class RunDriver<Services> {
       ...options,
       run: claimed.run,
       progress: () => [...this.running.values()].map(({ attempt }) => attempt.progress),
-      onNews: () => this.bell.notify(),
+      onChange: () => this.wakeup.notify(),
     });
     // Attempts that are still marked running belong to the process whose lease ran out.
     for (const attempt of claimed.attempts) {
-      if (attempt.state === "running") this.finished.push(lostAttempt(attempt, options.clock.now()));
+      if (attempt.state === "running") this.endedAttempts.push(lostAttempt(attempt, options.clock.now()));
     }
   }
 
   async drive(): Promise<RunOutcome> {
     this.lease.start();
-    const onShutdown = () => this.bell.notify();
+    const onShutdown = () => this.wakeup.notify();
     this.shutdown.addEventListener("abort", onShutdown);
     try {
       return await this.loop();
@@ -84,7 +84,7 @@ export class RunDriver<Services> {
       if (this.lease.cancelRequested) this.cancel();
       if (this.shutdown.aborted) this.stopOnShutdown();
       await this.step();
-      if (this.running.size === 0 && this.finished.length === 0) {
+      if (this.running.size === 0 && this.endedAttempts.length === 0) {
         const end = this.run_in_flight.outcome();
         if (end !== null) return end.state;
         if (this.shutdown.aborted) return await this.interrupt();
@@ -107,50 +107,53 @@ export class RunDriver<Services> {
 
   private async interrupt(): Promise<RunOutcome> {
     await this.lease.flush();
-    await this.lease.patiently(() =>
+    await this.lease.withRetry(() =>
       this.options.runs.release({ run_id: this.run.run_id, owner: this.options.owner })
     );
     return "interrupted";
   }
 
-  /** One turn: takes in what has ended, starts what may start, and stores both in one transaction. */
+  /** One iteration: applies what has ended, starts what may start, and stores both in one transaction. */
   private async step(): Promise<void> {
-    const ended = this.finished.splice(0).map((attempt) => this.takeIn(attempt));
+    const ended = this.endedAttempts.splice(0).map((attempt) => this.applyEnd(attempt));
     const limit = this.shutdown.aborted ? 0 : this.options.concurrency - this.running.size;
     const starts = this.planStarts(limit);
     const tasks = this.run_in_flight.takeChanges();
     const end = this.running.size === 0 && starts.length === 0 ? this.run_in_flight.outcome() : null;
-    const news = ended.length + starts.length + tasks.length > 0 || end !== null || this.begun === null;
-    if (!news) return;
+    const hasChanges = ended.length + starts.length + tasks.length > 0 || end !== null ||
+      this.startedAt === null;
+    if (!hasChanges) return;
     if (end !== null) await this.lease.flush();
     const changes = { ended, tasks, starts, limit, pools: this.options.pools, ...this.runChange(end) };
     const { run: { run_id }, options: { runs, owner, clock } } = this;
-    const { admitted } = await this.lease.patiently(() =>
+    const { admitted } = await this.lease.withRetry(() =>
       runs.commit({ run_id, owner, now: clock.now(), changes })
     );
     this.announce(ended, tasks);
     this.poolWasFull = admitted.length < Math.min(limit, starts.length);
-    const go = new Set(admitted);
-    for (const start of starts) if (go.has(start.task.task_id)) this.launch(start);
+    const admittedIds = new Set(admitted);
+    for (const start of starts) if (admittedIds.has(start.task.task_id)) this.startAttempt(start);
   }
 
-  /** What the run's own row becomes: running at the first step, ended at the last. */
+  /** The change of the run's own row: running at the first step, ended at the last. */
   private runChange(end: RunEnd | null): Pick<RunChanges, "run"> {
     const now = iso(this.options.clock.now());
-    const first = this.begun === null;
-    this.begun ??= this.run.started_at ?? now;
-    if (end !== null) return { run: { ...end, started_at: this.begun, ended_at: now } };
-    return first ? { run: { state: "running", started_at: this.begun, ended_at: null, error: null } } : {};
+    const first = this.startedAt === null;
+    this.startedAt ??= this.run.started_at ?? now;
+    if (end !== null) return { run: { ...end, started_at: this.startedAt, ended_at: now } };
+    return first
+      ? { run: { state: "running", started_at: this.startedAt, ended_at: null, error: null } }
+      : {};
   }
 
-  private takeIn({ record, end }: { record: EndedAttempt; end: AttemptEnd }): EndedAttempt {
+  private applyEnd({ record, end }: { record: EndedAttempt; end: AttemptEnd }): EndedAttempt {
     const definition = this.dag.tasksById.get(record.task_id);
-    // Of a task that is gone, the attempt ends and the task stays removed.
+    // If the dag no longer has the task, the attempt ends and the task stays removed.
     if (definition === undefined) return record;
     const at = { now: this.options.clock.now(), random: this.options.random };
     const task = afterAttempt(this.run_in_flight.get(record.task_id), definition, end, at);
-    const again = task.state === "ready" && this.lease.cancelRequested;
-    this.run_in_flight.set(again ? { ...task, state: "cancelled" } : task);
+    const isCancelledRetry = task.state === "ready" && this.lease.cancelRequested;
+    this.run_in_flight.set(isCancelledRetry ? { ...task, state: "cancelled" } : task);
     return record;
   }
 
@@ -175,7 +178,7 @@ export class RunDriver<Services> {
     return definition;
   }
 
-  private launch(start: Start): void {
+  private startAttempt(start: Start): void {
     const { task } = start;
     this.run_in_flight.set(task);
     this.run_in_flight.takeChanges();
@@ -190,8 +193,8 @@ export class RunDriver<Services> {
     this.options.observer?.taskStarted?.(task.task_id, start.attempt.attempt);
     const ended = attempt.run().then((result) => {
       this.running.delete(task.task_id);
-      this.finished.push(result);
-      this.bell.notify();
+      this.endedAttempts.push(result);
+      this.wakeup.notify();
     });
     this.running.set(task.task_id, { attempt, ended });
   }
@@ -201,8 +204,8 @@ export class RunDriver<Services> {
     for (const record of ended) observer?.taskEnded?.(record, this.run_in_flight.get(record.task_id));
     const attempted = new Set(ended.map(({ task_id }) => task_id));
     for (const task of tasks) {
-      const settled = ["skipped", "upstream_failed", "cancelled", "removed"].includes(task.state);
-      if (settled && !attempted.has(task.task_id)) observer?.taskSettled?.(task);
+      const neverRan = ["skipped", "upstream_failed", "cancelled", "removed"].includes(task.state);
+      if (neverRan && !attempted.has(task.task_id)) observer?.taskSettled?.(task);
     }
   }
 
@@ -215,7 +218,7 @@ export class RunDriver<Services> {
     for (const { attempt } of this.running.values()) attempt.stop(reason);
   }
 
-  /** Sleeps until an attempt ends, a retry is due, a pool may have room, or the grace is over. */
+  /** Sleeps until an attempt ends, a retry is due, a pool may have free slots, or a grace period ends. */
   private async pause(): Promise<void> {
     const waits = [60_000];
     const readyAt = this.shutdown.aborted ? null : this.run_in_flight.nextReadyAt();
@@ -223,6 +226,6 @@ export class RunDriver<Services> {
     if (readyAt !== null && slotFree) waits.push(readyAt - this.options.clock.now());
     if (this.poolWasFull) waits.push(POOL_POLL_MS);
     waits.push(this.nextStopAt - performance.now());
-    await this.bell.sleep(Math.max(1, Math.min(...waits)));
+    await this.wakeup.sleep(Math.max(1, Math.min(...waits)));
   }
 }

@@ -4,12 +4,12 @@ interface Node {
   readonly needs?: readonly string[];
 }
 
-type Fault = (what: string) => Error;
+type Fault = (message: string) => Error;
 
 /**
  * Checks needs and cycles; returns the ids that depend on each id.
  *
- * @throws what `fault` makes of a sentence, for a need that does not exist and for a cycle.
+ * @throws the error that `fault` returns, for a need that does not exist and for a cycle.
  */
 export function checkGraph(nodes: readonly Node[], fault: Fault): Map<string, string[]> {
   const dependents = new Map<string, string[]>(nodes.map(({ id }) => [id, []]));
@@ -24,7 +24,7 @@ export function checkGraph(nodes: readonly Node[], fault: Fault): Map<string, st
   return dependents;
 }
 
-/** Ids in an order in which each stands after all it needs; ties keep the order given. Nodes on a cycle are missing. */
+/** Ids in topological order; ties keep the order of the input. Nodes on a cycle are missing. */
 export function topological(nodes: readonly Node[]): string[] {
   const open = new Map(nodes.map(({ id, needs = [] }) => [id, new Set(needs).size]));
   const dependents = Map.groupBy(
@@ -34,15 +34,15 @@ export function topological(nodes: readonly Node[]): string[] {
   const order = nodes.filter(({ id }) => open.get(id) === 0).map(({ id }) => id);
   for (const id of order) {
     for (const { id: next } of dependents.get(id) ?? []) {
-      const left = (open.get(next) ?? 0) - 1;
-      open.set(next, left);
-      if (left === 0) order.push(next);
+      const remaining = (open.get(next) ?? 0) - 1;
+      open.set(next, remaining);
+      if (remaining === 0) order.push(next);
     }
   }
   return order;
 }
 
-/** One cycle, as the path that comes back to where it began. Only called where there is one. */
+/** One cycle, as a path that ends where it begins. Call it only if there is one. */
 function findCycle(nodes: readonly Node[]): string[] {
   const sorted = new Set(topological(nodes));
   const needs = new Map(nodes.map((node) => [node.id, node.needs ?? []]));
@@ -55,15 +55,15 @@ function findCycle(nodes: readonly Node[]): string[] {
   return at === undefined ? path : [...path.slice(path.indexOf(at)), at].reverse();
 }
 
-/** The ids reachable from `from` over `edges`, itself included. */
-export function reachable(from: readonly string[], edges: (id: string) => readonly string[]): Set<string> {
-  const seen = new Set(from);
-  for (const id of seen) for (const next of edges(id)) seen.add(next);
-  return seen;
+/** The ids reachable from `roots` over `edges`, the roots included. */
+export function reachable(roots: readonly string[], edges: (id: string) => readonly string[]): Set<string> {
+  const ids = new Set(roots);
+  for (const id of ids) for (const next of edges(id)) ids.add(next);
+  return ids;
 }
 
 /**
- * Ids by depth: each level needs only what stands in levels before it.
+ * Ids by depth: each level needs only ids of levels before it.
  *
  * @example
  * ```ts

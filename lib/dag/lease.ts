@@ -18,31 +18,31 @@ interface LeaseOptions {
   readonly clock: Clock;
   readonly ttl_ms: number;
   readonly heartbeat_ms: number;
-  /** How far the attempts under way are. */
+  /** Progress of the running attempts. */
   readonly progress: () => readonly AttemptProgress[];
-  /** Called when {@link Lease.lost} or {@link Lease.cancelRequested} has changed. */
-  readonly onNews: () => void;
+  /** Called when {@link Lease.lost} or {@link Lease.cancelRequested} changes. */
+  readonly onChange: () => void;
 }
 
-/** This process's hold on a run, or on one attempt: renewed by heartbeats, which carry progress and logs out and a cancel in. */
+/** This process's lease on a run or on one attempt. Heartbeats renew it, store progress and logs, and read cancel requests. */
 export class Lease {
   private readonly lines: LogLine[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private beating: Promise<void> = Promise.resolve();
-  private storing: Promise<void> = Promise.resolve();
+  private pendingHeartbeat: Promise<void> = Promise.resolve();
+  private pendingFlush: Promise<void> = Promise.resolve();
   private stopped = false;
-  private lostBy: ParleyError | null = null;
+  private lostError: ParleyError | null = null;
   private cancelled: boolean;
-  /** When the newest renewal that came through was sent. */
+  /** When the last successful renewal was sent. */
   private renewedAt = performance.now();
 
   constructor(private readonly options: LeaseOptions) {
     this.cancelled = options.run.cancel_requested;
   }
 
-  /** Set when another process has taken over, or may have: no renewal came through for as long as the lease lasts. */
+  /** Set if another process has taken over or may have: no renewal succeeded for the length of the lease. */
   get lost(): ParleyError | null {
-    return this.lostBy;
+    return this.lostError;
   }
 
   get cancelRequested(): boolean {
@@ -51,18 +51,18 @@ export class Lease {
 
   start(): void {
     this.timer = setTimeout(() => {
-      this.beating = this.beat().finally(() => {
+      this.pendingHeartbeat = this.heartbeat().finally(() => {
         if (!this.stopped) this.start();
       });
     }, this.options.heartbeat_ms);
   }
 
-  /** Stops the heartbeats, waits for one under way, and stores what log there is left. */
+  /** Stops the heartbeats, waits for a running one, and stores the remaining log lines. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
-    await this.beating;
-    // The lines are all that is lost where this fails, and the error that led here matters more.
+    await this.pendingHeartbeat;
+    // If this fails, only log lines are lost, and the error that led here matters more.
     await this.flush().catch(() => {});
   }
 
@@ -70,11 +70,11 @@ export class Lease {
     this.lines.push(line);
   }
 
-  /** Stores the log lines that have gathered, after those that are being stored, so that they keep their order. */
+  /** Stores the collected log lines, after those that are being stored, so that they stay in order. */
   flush(): Promise<void> {
-    const stored = this.storing.then(() => this.store());
-    // What could not be stored is still there for the next one; whoever asked is told.
-    this.storing = stored.catch(() => {});
+    const stored = this.pendingFlush.then(() => this.store());
+    // Lines that could not be stored stay for the next call; the caller gets the error.
+    this.pendingFlush = stored.catch(() => {});
     return stored;
   }
 
@@ -89,27 +89,27 @@ export class Lease {
     }
   }
 
-  /** Asks a store that does not answer again, for as long as the lease can hold. */
-  async patiently<T>(ask: () => Promise<T>): Promise<T> {
+  /** Retries `call` while the store is unavailable, for the length of the lease. */
+  async withRetry<T>(call: () => Promise<T>): Promise<T> {
     const until = performance.now() + this.options.ttl_ms;
     while (true) {
       try {
-        return await ask();
+        return await call();
       } catch (error) {
-        if (!isPassing(error) || performance.now() > until) throw error;
+        if (!isTransient(error) || performance.now() > until) throw error;
         await new Promise((resume) => setTimeout(resume, 200));
       }
     }
   }
 
-  private async beat(): Promise<void> {
+  private async heartbeat(): Promise<void> {
     const sentAt = performance.now();
     try {
-      const { cancel_requested } = await this.inTime(this.renew());
+      const { cancel_requested } = await this.withTimeout(this.renew());
       this.renewedAt = sentAt;
       if (cancel_requested && !this.cancelled) {
         this.cancelled = true;
-        this.options.onNews();
+        this.options.onChange();
       }
       await this.flush();
     } catch (error) {
@@ -124,30 +124,30 @@ export class Lease {
     return runs.heartbeat({ run_id, owner, now: clock.now(), ttl_ms, progress, ...key });
   }
 
-  /** Waits for an answer until the lease runs out, and for the length of a heartbeat at least. */
-  private async inTime<T>(answer: Promise<T>): Promise<T> {
-    const left = this.renewedAt + this.options.ttl_ms - performance.now();
+  /** Waits for an answer until the lease expires, and for at least the length of a heartbeat. */
+  private async withTimeout<T>(answer: Promise<T>): Promise<T> {
+    const remaining = this.renewedAt + this.options.ttl_ms - performance.now();
     let timer: ReturnType<typeof setTimeout>;
-    const late = new Promise<never>((_, reject) => {
+    const timedOut = new Promise<never>((_, reject) => {
       timer = setTimeout(
         () => reject(new ParleyError("unavailable", "the run store does not answer")),
-        Math.max(left, this.options.heartbeat_ms),
+        Math.max(remaining, this.options.heartbeat_ms),
       );
     });
-    return await Promise.race([answer, late]).finally(() => clearTimeout(timer));
+    return await Promise.race([answer, timedOut]).finally(() => clearTimeout(timer));
   }
 
-  /** A store that stalls for less than the lease lasts is asked again at the next beat. */
+  /** If the lease still holds, an unavailable store is tried again at the next heartbeat. */
   private fail(error: unknown): void {
-    const silent = performance.now() - this.renewedAt;
-    if (isPassing(error) && silent < this.options.ttl_ms) return;
-    this.lostBy = error instanceof ParleyError
+    const silence_ms = performance.now() - this.renewedAt;
+    if (isTransient(error) && silence_ms < this.options.ttl_ms) return;
+    this.lostError = error instanceof ParleyError
       ? error
       : new ParleyError("unavailable", messageOf(error), { cause: error });
-    this.options.onNews();
+    this.options.onChange();
   }
 }
 
-function isPassing(error: unknown): boolean {
+function isTransient(error: unknown): boolean {
   return error instanceof ParleyError && error.code === "unavailable";
 }

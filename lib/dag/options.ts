@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { EndedAttempt, RunStore, TaskRecord } from "../stores/runs/port.ts";
 import type { Dag } from "./define.ts";
 
-/** What somebody who watches a run is told. */
+/** Callbacks of a run's observer. */
 export interface RunObserver {
   taskStarted?(task_id: string, attempt: number): void;
   progress?(task_id: string, done: number, total: number | null): void;
@@ -27,9 +27,9 @@ export interface ExecutorOptions<Services> {
   readonly concurrency: number;
   readonly ttl_ms: number;
   readonly heartbeat_ms: number;
-  /** How long running attempts may go on after a shutdown was asked for, unless their task says otherwise. */
+  /** How long running attempts may continue after a shutdown is requested, unless their task sets it. */
   readonly grace_ms: number;
-  /** How long a task may go on after its signal was aborted before it is given up. Default 5 s. */
+  /** How long a task may continue after its signal is aborted before it is given up. Default 5 s. */
   readonly linger_ms?: number;
   /** The version of this program, recorded with every attempt. */
   readonly code_version: string;
@@ -46,5 +46,5 @@ export interface AttemptInfo {
   readonly attempt: number;
 }
 
-/** How driving a run came out. `interrupted`: the run goes on when somebody claims it again. */
+/** How driving a run ended. `interrupted`: the run continues when a process claims it again. */
 export type RunOutcome = "success" | "failed" | "cancelled" | "interrupted" | "lost";

@@ -1,4 +1,4 @@
-/** What decides when a ready task has its turn. */
+/** What decides when a ready task starts. */
 interface Readiness {
   readonly pool: string;
   /** Higher comes first. */
@@ -12,8 +12,8 @@ interface Bucket extends Omit<Readiness, "ready_at"> {
 }
 
 /**
- * The tasks that may start: those that are due in lanes, one for each pool and priority, in the order in which they
- * came; those that wait for a retry apart. Asking costs by what is given out, not by what waits.
+ * The tasks that may start: those that are due, in buckets by pool and priority, first in first out; and those that wait for a
+ * retry. The cost of {@link due} grows with what it returns, not with what waits.
  */
 export class ReadyTasks {
   /** Higher priority first. */
@@ -22,11 +22,11 @@ export class ReadyTasks {
   private readonly later = new Map<string, Readiness>();
   private soonest = Infinity;
 
-  add(id: string, turn: Readiness): void {
+  add(id: string, readiness: Readiness): void {
     this.delete(id);
-    if (turn.ready_at === 0) return this.enqueue(id, turn);
-    this.later.set(id, turn);
-    this.soonest = Math.min(this.soonest, turn.ready_at);
+    if (readiness.ready_at === 0) return this.enqueue(id, readiness);
+    this.later.set(id, readiness);
+    this.soonest = Math.min(this.soonest, readiness.ready_at);
   }
 
   delete(id: string): void {
@@ -35,49 +35,49 @@ export class ReadyTasks {
     this.later.delete(id);
   }
 
-  /** Ids that are due, up to `limit` of each pool: a pool without room must not hide the others. */
+  /** Ids that are due, up to `limit` of each pool: a full pool must not hide the others. */
   due(now: number, limit: number): string[] {
     if (limit <= 0) return [];
     this.moveDue(now);
-    const found: string[] = [];
-    const left = new Map<string, number>();
+    const dueIds: string[] = [];
+    const capacities = new Map<string, number>();
     for (const { pool, ids } of this.buckets) {
-      let room = left.get(pool) ?? limit;
+      let capacity = capacities.get(pool) ?? limit;
       for (const id of ids) {
-        if (room-- <= 0) break;
-        found.push(id);
+        if (capacity-- <= 0) break;
+        dueIds.push(id);
       }
-      left.set(pool, Math.max(0, room));
+      capacities.set(pool, Math.max(0, capacity));
     }
-    return found;
+    return dueIds;
   }
 
-  /** When the next of those that wait for a retry is due; null where none waits. */
+  /** When the next retry is due; null if no task waits for one. */
   nextAt(): number | null {
     return this.later.size === 0 ? null : this.soonest;
   }
 
   private moveDue(now: number): void {
     if (now < this.soonest) return;
-    for (const [id, turn] of this.later) {
-      if (turn.ready_at > now) continue;
+    for (const [id, readiness] of this.later) {
+      if (readiness.ready_at > now) continue;
       this.later.delete(id);
-      this.enqueue(id, turn);
+      this.enqueue(id, readiness);
     }
     this.soonest = [...this.later.values()].reduce(
-      (least, { ready_at }) => Math.min(least, ready_at),
+      (soonest, { ready_at }) => Math.min(soonest, ready_at),
       Infinity,
     );
   }
 
   private enqueue(id: string, { pool, priority }: Readiness): void {
-    let lane = this.buckets.find((each) => each.pool === pool && each.priority === priority);
-    if (lane === undefined) {
-      lane = { pool, priority, ids: new Set() };
-      this.buckets.push(lane);
+    let bucket = this.buckets.find((other) => other.pool === pool && other.priority === priority);
+    if (bucket === undefined) {
+      bucket = { pool, priority, ids: new Set() };
+      this.buckets.push(bucket);
       this.buckets.sort((a, b) => b.priority - a.priority);
     }
-    lane.ids.add(id);
-    this.bucketOf.set(id, lane);
+    bucket.ids.add(id);
+    this.bucketOf.set(id, bucket);
   }
 }

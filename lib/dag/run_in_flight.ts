@@ -6,8 +6,8 @@ import { evaluateRule, type NeedCounts, NO_OUTCOMES, outcomeOf } from "./trigger
 import { reconcile, type RunEnd, runEnd } from "./state.ts";
 
 /**
- * The tasks of one run, kept consistent: setting one task lets its dependents follow by their trigger rules. Holds no
- * clock and does no I/O; what changed is taken by the caller, who stores it.
+ * The tasks of one run. Setting a task applies the trigger rules of its dependents. It has no clock and does no I/O: the caller
+ * takes the changes and stores them.
  */
 export class RunInFlight<Services> {
   private readonly tasks = new Map<string, TaskRecord>();
@@ -24,15 +24,15 @@ export class RunInFlight<Services> {
       this.counts.set(id, { total: new Set(needs).size, ...NO_OUTCOMES });
       this.open.add(id);
     }
-    const fresh = reconcile(dag, stored);
-    for (const task of fresh.tasks) this.place(task);
-    for (const id of fresh.changed) this.changes.add(id);
-    for (const { id } of dag.tasks) this.follow(id);
+    const reconciled = reconcile(dag, stored);
+    for (const task of reconciled.tasks) this.put(task);
+    for (const id of reconciled.changed) this.changes.add(id);
+    for (const { id } of dag.tasks) this.applyRule(id);
   }
 
   get(task_id: string): TaskRecord {
     const task = this.tasks.get(task_id);
-    if (task === undefined) throw new Error(`no task ${task_id} on this board`);
+    if (task === undefined) throw new Error(`the run has no task ${task_id}`);
     return task;
   }
 
@@ -40,12 +40,12 @@ export class RunInFlight<Services> {
     return [...this.tasks.values()];
   }
 
-  /** Changes a task and whatever follows from that. */
+  /** Sets a task and applies the trigger rules of its dependents. */
   set(task: TaskRecord): void {
-    this.place(task);
+    this.put(task);
     this.changes.add(task.task_id);
     if (outcomeOf(task.state) === null) return;
-    for (const id of this.dag.dependents.get(task.task_id) ?? []) this.follow(id);
+    for (const id of this.dag.dependents.get(task.task_id) ?? []) this.applyRule(id);
   }
 
   /** Tasks that may start now, up to `limit` of each pool; those of higher priority first, else in order of readiness. */
@@ -53,12 +53,12 @@ export class RunInFlight<Services> {
     return this.readyTasks.due(now, limit).map((id) => this.get(id));
   }
 
-  /** When the next retry that is waited for is due; null where none is. */
+  /** When the next retry is due; null if no task waits for one. */
   nextReadyAt(): number | null {
     return this.readyTasks.nextAt();
   }
 
-  /** Ends everything that has not started. Running tasks are left to their attempts. */
+  /** Cancels all tasks that have not started. Running tasks end by their attempts. */
   cancel(): void {
     for (const id of [...this.open]) {
       const task = this.get(id);
@@ -80,7 +80,7 @@ export class RunInFlight<Services> {
     return changed;
   }
 
-  private place(task: TaskRecord): void {
+  private put(task: TaskRecord): void {
     const id = task.task_id;
     this.tasks.set(id, task);
     if (task.state === "ready") {
@@ -94,21 +94,21 @@ export class RunInFlight<Services> {
       const counts = this.counts.get(dependent);
       if (counts !== undefined) counts[outcome]++;
     }
-    if (task.branch !== null) this.passOver(task.branch, dependents);
+    if (task.branch !== null) this.skipUnchosen(task.branch, dependents);
   }
 
-  private passOver(chosen: readonly string[], dependents: readonly string[]): void {
-    const goOn = reachable(chosen, (id) => this.dag.dependents.get(id) ?? []);
-    for (const id of dependents) if (!goOn.has(id)) this.skippedByBranch.add(id);
+  private skipUnchosen(chosen: readonly string[], dependents: readonly string[]): void {
+    const chosenPaths = reachable(chosen, (id) => this.dag.dependents.get(id) ?? []);
+    for (const id of dependents) if (!chosenPaths.has(id)) this.skippedByBranch.add(id);
   }
 
-  private follow(task_id: string): void {
+  private applyRule(task_id: string): void {
     const task = this.get(task_id);
     const counts = this.counts.get(task_id);
     if (task.state !== "waiting" || counts === undefined) return;
-    const verdict = this.skippedByBranch.has(task_id)
+    const result = this.skippedByBranch.has(task_id)
       ? "skipped"
       : evaluateRule(this.dag.tasksById.get(task_id)?.trigger ?? "all_success", counts);
-    if (verdict !== "wait") this.set({ ...task, state: verdict === "start" ? "ready" : verdict });
+    if (result !== "wait") this.set({ ...task, state: result === "start" ? "ready" : result });
   }
 }

@@ -10,11 +10,11 @@ import { createRun } from "./runs.ts";
 import type { AttemptEnd } from "./state.ts";
 import { planEnd, type PlannedStart, planStart } from "./task_plan.ts";
 
-/** Which task of which run an engine outside wants done now. */
+/** The task of a run that an outside engine wants to run now. */
 export interface TaskOrder {
   readonly dag_id: string;
   readonly task_id: string;
-  /** Any text; the run is made where it does not exist. */
+  /** Any text; the run is created if it does not exist. */
   readonly run_id: string;
   /** Of a new run. */
   readonly params?: JsonObject;
@@ -24,25 +24,24 @@ export interface TaskOrder {
   readonly attempt?: number;
 }
 
-/** How the attempt ended. What comes next is the outside engine's to decide. */
+/** How the attempt ended. The outside engine decides what comes next. */
 interface TaskResult {
   readonly attempt: number;
   readonly state: AttemptEnd["state"];
   readonly output: Json;
-  /** The dependents that the task chose; null where it did not choose. */
+  /** The dependents that the task chose; null if it did not branch. */
   readonly branch: readonly string[] | null;
   readonly error: string | null;
-  /** The error is of a kind that no retry can help. */
+  /** Whether the error is one that no retry can help. */
   readonly final: boolean;
 }
 
-/** How often a pool that was full is asked again. */
+/** How often a full pool is checked again. */
 const POOL_POLL_MS = 200;
 
 /**
  * Makes one attempt of one task, for an engine outside that decides the order and the retries: any number of processes
- * may do so for tasks of one run at the same time. The run is marked `external` and never driven by a scheduler of
- * ours. Each attempt has a lease of its own; what tasks that were not asked for come to follows from their rules.
+ * may do so for tasks of one run at the same time. The run is marked `external` and never driven by Parley's scheduler. Each attempt has its own lease. The states of other tasks follow from their trigger rules.
  *
  * Waits while the task's pool is full. `stop` cancels; before the attempt began, its reason is thrown. Throws `not_found` for a dag or task that does not exist,
  * `conflict` while the task or what it needs is being run, and `invalid` if the run is not an external one or was cancelled, or
@@ -68,13 +67,13 @@ async function ensureRun<Services>(
   order: TaskOrder,
 ): Promise<void> {
   const { run_id, params = {}, logical_date, interval } = order;
-  const given = {
+  const dates = {
     ...logical_date === undefined ? {} : { logical_date },
     ...interval === undefined ? {} : { interval },
   };
   if (await runs.snapshot({ run_id }) !== null) return;
   try {
-    await createRun({ dag, runs, clock, params, run_id, trigger: "external", ...given });
+    await createRun({ dag, runs, clock, params, run_id, trigger: "external", ...dates });
   } catch (error) {
     // Another task of the same run was first.
     if (!(error instanceof ParleyError && error.code === "conflict")) throw error;
@@ -90,14 +89,14 @@ class TaskRunner<Services> {
   ) {}
 
   async run(stop: AbortSignal): Promise<TaskResult> {
-    const begun = await this.begin(stop);
-    const { run, start } = begun;
+    const planned = await this.begin(stop);
+    const { run, start } = planned;
     const lease: Lease = new Lease({
       ...this.engine,
       run,
       attempt: start.attempt,
       progress: () => [attempt.progress],
-      onNews: () => this.handleLeaseEvents(attempt, lease),
+      onChange: () => this.handleLeaseEvents(attempt, lease),
     });
     const attempt: Attempt<Services> = createAttempt(this.engine, {
       dag: this.dag,
@@ -105,7 +104,7 @@ class TaskRunner<Services> {
       run,
       start,
       lease,
-      output: (id) => begun.outputs.get(id) ?? null,
+      output: (id) => planned.outputs.get(id) ?? null,
     });
     const onStop = () => attempt.stop(new Stop("cancelled", "the engine that asked for it told it to stop"));
     stop.addEventListener("abort", onStop);
@@ -115,7 +114,7 @@ class TaskRunner<Services> {
       this.engine.observer?.taskStarted?.(this.order.task_id, start.attempt.attempt);
       const { record, end } = await attempt.run();
       await lease.flush();
-      await lease.patiently(() => this.finish(record, end));
+      await lease.withRetry(() => this.finish(record, end));
       return resultOf(record, end);
     } finally {
       stop.removeEventListener("abort", onStop);
@@ -128,7 +127,7 @@ class TaskRunner<Services> {
     else if (lease.cancelRequested) attempt.stop(new Stop("cancelled", "the run was cancelled"));
   }
 
-  /** Records the attempt, as soon as its pool has room for it. */
+  /** Records the attempt as soon as its pool has free slots. */
   private async begin(stop: AbortSignal): Promise<PlannedStart> {
     const { runs, clock, owner, ttl_ms, code_version, pools } = this.engine;
     const { run_id } = this.order;

@@ -3,7 +3,7 @@ import { type Clock, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/types.ts";
 import type { RunRecord, RunStore } from "../stores/runs/port.ts";
-import { didYouMean } from "../suggest.ts";
+import { didYouMean } from "../did_you_mean.ts";
 import type { Dag } from "./define.ts";
 import type { Occurrence } from "./schedule.ts";
 import { newTask } from "./state.ts";
@@ -13,13 +13,13 @@ export function checkParams<Services>(
   dag: Pick<Dag<Services>, "id" | "params">,
   params: JsonObject,
 ): JsonObject {
-  const known = paramNames(dag);
-  const unknown = known === null ? undefined : Object.keys(params).find((name) => !known.includes(name));
-  if (known !== null && unknown !== undefined) {
-    const which = known.length === 0 ? "it takes none" : `its params are ${known.join(", ")}`;
+  const names = paramNames(dag);
+  const unknown = names === null ? undefined : Object.keys(params).find((name) => !names.includes(name));
+  if (names !== null && unknown !== undefined) {
+    const expected = names.length === 0 ? "it takes none" : `its params are ${names.join(", ")}`;
     throw new ParleyError(
       "invalid",
-      `the dag "${dag.id}" has no param "${unknown}"${didYouMean(unknown, known)}; ${which}`,
+      `the dag "${dag.id}" has no param "${unknown}"${didYouMean(unknown, names)}; ${expected}`,
     );
   }
   if (dag.params === undefined) return params;
@@ -36,12 +36,12 @@ function paramNames<Services>({ params }: Pick<Dag<Services>, "params">): string
   return additionalProperties === false ? Object.keys(properties) : null;
 }
 
-/** Checks params that came over HTTP: by what the dag lets through from outside, then as {@link checkParams} does. */
+/** Checks params that came over HTTP: by {@link DagDefinition.remote}, then as {@link checkParams} does. */
 export async function checkRemoteParams<Services>(
   dag: Pick<Dag<Services>, "id" | "params" | "remote">,
   params: JsonObject,
 ): Promise<JsonObject> {
-  for (const [name, given] of Object.entries(params)) {
+  for (const [name, value] of Object.entries(params)) {
     const allowed = dag.remote?.[name];
     if (allowed === "any") continue;
     if (allowed === undefined) {
@@ -51,7 +51,7 @@ export async function checkRemoteParams<Services>(
       );
     }
     const values: readonly Json[] = await allowed.values();
-    if ([given].flat().every((each) => values.includes(each))) continue;
+    if ([value].flat().every((item) => values.includes(item))) continue;
     throw new ParleyError(
       "invalid",
       `the param ${name} of ${dag.id} is not one of those that may be given here: they come from ${allowed.settings}`,
@@ -60,7 +60,7 @@ export async function checkRemoteParams<Services>(
   return checkParams(dag, params);
 }
 
-/** Adds a queued run made by hand, or by an engine outside; returns it. `conflict` where the run id exists. */
+/** Adds a queued run that is started by hand or by an outside engine, and returns it. Throws `conflict` if the run id exists. */
 export async function createRun<Services>(options: {
   dag: Dag<Services>;
   runs: RunStore;
@@ -68,11 +68,11 @@ export async function createRun<Services>(options: {
   params: JsonObject;
   run_id?: string;
   logical_date?: string;
-  /** What the run is about; default the logical date alone. ISO 8601. */
+  /** The data interval, in ISO 8601; default the logical date alone. */
   interval?: { readonly start: string; readonly end: string };
   /** `external`: an engine outside drives it, task by task. Default `manual`. */
   trigger?: "manual" | "external";
-  /** Keeps the run for this process, which has something that no other has, such as standard input. */
+  /** Reserves the run for this process, which has something that others lack, such as standard input. */
   lease?: { readonly owner: string; readonly until: number };
 }): Promise<RunRecord> {
   const now = iso(options.clock.now());
@@ -98,7 +98,7 @@ export async function createRun<Services>(options: {
   return run;
 }
 
-/** Adds the run of an occurrence; false where that occurrence has its run already. */
+/** Adds the run of an occurrence; false if the occurrence has its run already. */
 export function createScheduledRun<Services>(options: {
   dag: Dag<Services>;
   runs: RunStore;

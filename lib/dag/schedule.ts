@@ -1,7 +1,7 @@
 import { Cron } from "../../deps.ts";
 import { DAY_MS } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
-import { didYouMean } from "../suggest.ts";
+import { didYouMean } from "../did_you_mean.ts";
 
 /** What happens with occurrences that passed while no scheduler ran. */
 export type CatchUp = "none" | "latest" | "all";
@@ -52,8 +52,8 @@ export function timezoneProblem(timezone: string): string | null {
     Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(timezone);
     return null;
   } catch {
-    const meant = didYouMean(timezone, Intl.supportedValuesOf("timeZone"));
-    return `"${timezone}" is not an IANA time zone such as Europe/Berlin or UTC${meant}`;
+    const suggestion = didYouMean(timezone, Intl.supportedValuesOf("timeZone"));
+    return `"${timezone}" is not an IANA time zone such as Europe/Berlin or UTC${suggestion}`;
   }
 }
 
@@ -168,13 +168,13 @@ export function nextOccurrences(schedule: Schedule, since: number, limit: number
 
 function between(schedule: Schedule, since: number, until: number, limit: number): Occurrence[] {
   const times = timesOf(schedule);
-  const found: Occurrence[] = [];
+  const occurrences: Occurrence[] = [];
   let at = times.after(since);
-  while (at !== null && at <= until && found.length < limit) {
-    found.push(occurrence(schedule, at));
+  while (at !== null && at <= until && occurrences.length < limit) {
+    occurrences.push(occurrence(schedule, at));
     at = times.after(at);
   }
-  return found;
+  return occurrences;
 }
 
 function occurrence(schedule: Schedule, due: number): Occurrence {

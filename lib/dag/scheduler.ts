@@ -25,13 +25,13 @@ interface Tick {
   readonly created: number;
 }
 
-/** Makes the runs that are due. Any number of processes may run one: one leads, the others stand by. */
+/** Creates the runs that are due. Any number of processes may run a scheduler: one leads, the others stand by. */
 export class Scheduler<Services> {
   private lastTick: number | null = null;
 
   constructor(private readonly options: SchedulerOptions<Services>) {}
 
-  /** One look at the clock and the store. Safe to call at any time, by any number of processes. */
+  /** Creates the runs that are due now. Safe to call at any time, by any number of processes. */
   async tick(): Promise<Tick> {
     const now = this.options.clock.now();
     const lag_ms = this.lastTick === null ? 0 : Math.max(0, now - this.lastTick - this.options.tick_ms);
@@ -56,7 +56,7 @@ export class Scheduler<Services> {
   private async createDue(dag: Dag<Services>, now: number): Promise<number> {
     if (dag.schedule === undefined) return 0;
     const last = await this.options.runs.lastScheduled({ dag_id: dag.id, until: iso(now) });
-    // What came due before any scheduler knew the dag was not missed.
+    // Occurrences before any scheduler knew the dag were not missed.
     const since = last === null
       ? await this.options.runs.firstSeen({ dag_id: dag.id, now })
       : Date.parse(last);
@@ -76,7 +76,7 @@ export class Scheduler<Services> {
     return created;
   }
 
-  /** Ticks until the signal is aborted. A tick that fails is reported and the next one comes all the same. */
+  /** Ticks until the signal is aborted. A tick that fails is reported, and the next one follows. */
   async run(signal: AbortSignal, report: (error: unknown) => void): Promise<void> {
     while (!signal.aborted) {
       try {
@@ -89,7 +89,7 @@ export class Scheduler<Services> {
     await this.resign().catch(report);
   }
 
-  /** Gives the lead back, so that another process need not wait for its end. */
+  /** Gives the lead up, so that another process need not wait for it to expire. */
   private async resign(): Promise<void> {
     const { runs, owner, clock } = this.options;
     if ((await runs.leader())?.owner !== owner) return;

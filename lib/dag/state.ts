@@ -5,8 +5,8 @@ import type { Dag, RetryDecision, TaskDefinition } from "./define.ts";
 import { outcomeOf } from "./trigger_rules.ts";
 
 /**
- * How many attempts may be lost with their process, one after the other and without a checkpoint between them, before
- * the task fails for it: it may be the task that ends the process.
+ * How many attempts in a row may be lost with their process, without a checkpoint between them, before the task fails: the task
+ * itself may end the process.
  */
 export const MAX_LOST_ATTEMPTS = 10;
 
@@ -17,7 +17,7 @@ export interface AttemptEnd {
   readonly output: TaskRecord["output"];
   readonly branch: TaskRecord["branch"];
   readonly decision: RetryDecision;
-  /** Milliseconds that the other side asked to wait; null where it did not. */
+  /** Milliseconds that the server asked to wait; null if it did not. */
   readonly retry_after_ms: number | null;
 }
 
@@ -41,7 +41,7 @@ export function reset({ task_id, attempts }: TaskRecord): TaskRecord {
   return { ...newTask(task_id), attempts };
 }
 
-/** The task as an attempt starts: number `attempt`, where that is higher than the next. */
+/** The task as an attempt starts: with the number `attempt`, if that is higher than the next one. */
 export function started(task: TaskRecord, now: number, attempt = 1): TaskRecord {
   return {
     ...task,
@@ -53,7 +53,7 @@ export function started(task: TaskRecord, now: number, attempt = 1): TaskRecord 
 
 const DEADLINE_PASSED = "the task's deadline passed";
 
-/** The task as failed where its deadline came before another attempt could start; null where there is time left. */
+/** The task as failed if its deadline passed before another attempt could start; null if time is left. */
 export function overdue(
   task: TaskRecord,
   definition: Pick<TaskDefinition<never>, "deadline_ms">,
@@ -64,7 +64,7 @@ export function overdue(
   return { ...task, state: "failed", error };
 }
 
-/** Milliseconds left until a task's deadline, which counts from its first start; null where it has none. */
+/** Milliseconds left until a task's deadline, which counts from its first start; null if it has none. */
 export function deadlineIn(
   { first_started_at }: TaskRecord,
   { deadline_ms }: { deadline_ms?: number | undefined },
@@ -103,7 +103,7 @@ export function afterAttempt(
   }
 }
 
-/** Milliseconds until the next try, or null where there is none. */
+/** Milliseconds until the next try, or null if there is none. */
 function retryWait(
   task: TaskRecord,
   { retries, deadline_ms }: Pick<TaskDefinition<never>, "retries" | "deadline_ms">,
@@ -132,28 +132,28 @@ export function lostAttempt(attempt: AttemptRecord, now: number): { record: Ende
   };
 }
 
-/** How a run ended, with its first failure in a sentence; of a run that had nothing to do, with why not. */
+/** How a run ended, with its first failure, or with why all its tasks were skipped. */
 export interface RunEnd {
   readonly state: Extract<RunState, "success" | "failed" | "cancelled">;
   readonly error: string | null;
 }
 
 /**
- * How a run ends, once every task of the dag has; null before. Counts every task, not only the leaves, and one that
- * failed before it was taken out of the dag as well; the failure of a tolerant task counts as none.
+ * How a run ends, once every task of the dag has; null before. Every task counts, not only the leaves, and so does a failed one
+ * that the dag no longer has. Failures of tasks with `allow_failure` do not count.
  */
 export function runEnd<Services>(dag: Dag<Services>, tasks: readonly TaskRecord[]): RunEnd | null {
   const ended = new Set(tasks.filter(({ state }) => outcomeOf(state) !== null).map(({ task_id }) => task_id));
   if (!dag.tasks.every(({ id }) => ended.has(id))) return null;
   if (tasks.some(({ state }) => state === "cancelled")) return { state: "cancelled", error: null };
   const failed = tasks.find(({ task_id, state }) =>
-    state === "failed" && dag.tasksById.get(task_id)?.tolerant !== true
+    state === "failed" && dag.tasksById.get(task_id)?.allow_failure !== true
   );
   if (failed === undefined) return { state: "success", error: whySkipped(tasks) };
   return { state: "failed", error: `${failed.task_id}: ${failed.error ?? "failed"}` };
 }
 
-/** Why no task had anything to do; null where one had. */
+/** Why all tasks were skipped; null if one ran. */
 function whySkipped(tasks: readonly TaskRecord[]): string | null {
   const ended = tasks.filter(({ state }) => state !== "removed");
   if (!ended.every(({ state }) => state === "skipped")) return null;
@@ -168,15 +168,15 @@ export function reconcile<Services>(
   dag: Dag<Services>,
   stored: readonly TaskRecord[],
 ): { tasks: TaskRecord[]; changed: string[] } {
-  const known = new Set(stored.map(({ task_id }) => task_id));
+  const storedIds = new Set(stored.map(({ task_id }) => task_id));
   const changed: string[] = [];
-  const kept = stored.map((task): TaskRecord => {
+  const existing = stored.map((task): TaskRecord => {
     const gone = !dag.tasksById.has(task.task_id) && outcomeOf(task.state) === null;
     const back = dag.tasksById.has(task.task_id) && task.state === "removed";
     if (!gone && !back) return task;
     changed.push(task.task_id);
     return gone ? { ...task, state: "removed" } : reset(task);
   });
-  const added = dag.tasks.filter(({ id }) => !known.has(id)).map(({ id }) => newTask(id));
-  return { tasks: [...kept, ...added], changed: [...changed, ...added.map(({ task_id }) => task_id)] };
+  const added = dag.tasks.filter(({ id }) => !storedIds.has(id)).map(({ id }) => newTask(id));
+  return { tasks: [...existing, ...added], changed: [...changed, ...added.map(({ task_id }) => task_id)] };
 }

@@ -27,9 +27,9 @@ export interface PlannedStart {
 }
 
 /**
- * Starts a task of an external run, whatever state it is in. An attempt of it that a dead process left is lost; tasks
- * that ended by their rules because of how it had ended are open again. Throws `conflict` if that may pass, as while the task
- * or what it needs is running, and `invalid` if it will not.
+ * Starts a task of an external run, whatever state it is in. A running attempt of a dead process is marked lost, and downstream
+ * tasks that had ended by their rules wait again. Throws `conflict` while the task or one that it needs is running, and
+ * `invalid` if it can never start.
  */
 export function planStart<Services>(
   dag: Dag<Services>,
@@ -45,16 +45,16 @@ export function planStart<Services>(
   checkNeeds(dag, definition, snapshot);
   const before = tasks.find(({ task_id }) => task_id === id) ?? newTask(id);
   const task = started({ ...before, lost: before.lost + running.length, branch: null }, now, options.attempt);
-  const board = new RunInFlight(dag, reopened(dag, snapshot, task)).all();
+  const inFlight = new RunInFlight(dag, reopened(dag, snapshot, task)).all();
   const stored = new Set(tasks);
   const start = { task, attempt: newAttempt(task, definition, options.by) };
   return {
     start,
     run,
-    outputs: new Map(board.map(({ task_id, output }) => [task_id, output])),
+    outputs: new Map(inFlight.map(({ task_id, output }) => [task_id, output])),
     changes: {
       run: { state: "running", started_at: run.started_at ?? iso(now), ended_at: null, error: null },
-      tasks: board.filter((each) => each !== task && !stored.has(each)),
+      tasks: inFlight.filter((each) => each !== task && !stored.has(each)),
       ended: running.map((attempt) => lostAttempt(attempt, now).record),
       starts: [start],
     },
@@ -67,26 +67,26 @@ function checkStart<Services>(
   running: readonly AttemptRecord[],
   now: number,
 ): void {
-  const refuse = (why: string) => new ParleyError("invalid", `run ${run.run_id} ${why}`);
+  const refuse = (reason: string) => new ParleyError("invalid", `run ${run.run_id} ${reason}`);
   if (run.dag_id !== dag.id) throw refuse(`is of the dag "${run.dag_id}"`);
   if (run.trigger !== "external") throw refuse("is not one that an outside engine drives");
   if (run.cancel_requested) throw refuse("was cancelled: clear it, or use another run id");
-  const live = running.find(({ lease_until }) => (lease_until ?? 0) > now);
-  if (live === undefined) return;
-  const text = `run ${run.run_id} has its task ${live.task_id} running already, by ${live.owner}`;
+  const active = running.find(({ lease_until }) => (lease_until ?? 0) > now);
+  if (active === undefined) return;
+  const text = `run ${run.run_id} has its task ${active.task_id} running already, by ${active.owner}`;
   throw new ParleyError("conflict", text);
 }
 
-/** A task works on what its needs have left: whatever order the outside engine has, its rule waits for them. */
+/** A task reads the output of its needs, so its rule waits for them, whatever the order of the outside engine. */
 function checkNeeds<Services>(
   dag: Dag<Services>,
   { id, needs = [] }: TaskDefinition<Services>,
   { run, tasks }: RunSnapshot,
 ): void {
-  const board = new RunInFlight(dag, tasks);
-  if (board.get(id).state !== "waiting") return;
-  const open = needs.filter((need) => outcomeOf(board.get(need).state) === null);
-  const isRunning = open.some((need) => board.get(need).state === "running");
+  const inFlight = new RunInFlight(dag, tasks);
+  if (inFlight.get(id).state !== "waiting") return;
+  const open = needs.filter((need) => outcomeOf(inFlight.get(need).state) === null);
+  const isRunning = open.some((need) => inFlight.get(need).state === "running");
   throw new ParleyError(
     isRunning ? "conflict" : "invalid",
     `task ${id} of run ${run.run_id} needs ${
@@ -95,7 +95,7 @@ function checkNeeds<Services>(
   );
 }
 
-/** The run's tasks with one of them running, and those open again that had ended, without an attempt, because of it. */
+/** The run's tasks with `task` running; downstream tasks that had ended without an attempt wait again. */
 function reopened<Services>(
   dag: Dag<Services>,
   { tasks, attempts }: RunSnapshot,
@@ -109,8 +109,8 @@ function reopened<Services>(
 }
 
 /**
- * Ends an attempt of a task in an external run, and the run with its last task. `conflict` where the attempt was
- * declared lost meanwhile.
+ * Ends an attempt of a task in an external run, and the run with its last task. Throws `conflict` if the attempt was declared
+ * lost meanwhile.
  */
 export function planEnd<Services>(
   dag: Dag<Services>,
@@ -118,21 +118,21 @@ export function planEnd<Services>(
   { record, end }: { record: EndedAttempt; end: AttemptEnd },
   at: { now: number; random: () => number },
 ): RunChanges {
-  const mine = (each: AttemptRecord) =>
+  const isThisAttempt = (each: AttemptRecord) =>
     each.task_id === record.task_id && each.attempt === record.attempt && each.owner === record.owner;
   const running = attempts.filter(({ state }) => state === "running");
   const before = tasks.find(({ task_id }) => task_id === record.task_id);
-  if (before === undefined || !running.some(mine)) {
+  if (before === undefined || !running.some(isThisAttempt)) {
     throw new ParleyError("conflict", `task ${record.task_id} was taken over by another process`);
   }
   const after = afterAttempt(before, {}, end, at);
-  const board = new RunInFlight(dag, tasks);
-  // Whether it is tried again is for the outside engine to say: until then it has failed.
-  board.set(after.state === "ready" ? { ...after, state: "failed", ready_at: 0 } : after);
-  if (run.cancel_requested) board.cancel();
-  const outcome = running.every(mine) ? board.outcome() : null;
+  const inFlight = new RunInFlight(dag, tasks);
+  // The outside engine decides whether to retry: until then the task has failed.
+  inFlight.set(after.state === "ready" ? { ...after, state: "failed", ready_at: 0 } : after);
+  if (run.cancel_requested) inFlight.cancel();
+  const outcome = running.every(isThisAttempt) ? inFlight.outcome() : null;
   return {
-    tasks: board.takeChanges(),
+    tasks: inFlight.takeChanges(),
     ended: [record],
     ...outcome === null ? {} : { run: { ...outcome, started_at: run.started_at, ended_at: iso(at.now) } },
   };

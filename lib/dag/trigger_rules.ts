@@ -1,7 +1,7 @@
 import type { TaskState } from "../stores/runs/port.ts";
 import type { TriggerRule } from "./types.ts";
 
-/** How many of a task's needs have ended, by how. */
+/** How many of a task's needs have ended, by outcome. */
 export interface NeedCounts {
   readonly total: number;
   readonly success: number;
@@ -13,17 +13,17 @@ export interface NeedCounts {
 
 export const NO_OUTCOMES = Object.freeze({ success: 0, skipped: 0, failed: 0, upstream_failed: 0 });
 
-/** What a rule says: start, wait for more needs to end, or end without running. */
+/** Result of a rule: start, wait for more needs to end, or end without running. */
 export type RuleResult = "start" | "wait" | "skipped" | "upstream_failed";
 
 /**
- * Airflow's trigger rules as a pure function. A rule answers as soon as nothing that may still happen can change its
- * answer, so that no outcome depends on which need ends first. See "Trigger Rules" in Airflow's documentation of DAGs.
+ * Airflow's trigger rules as a pure function. A rule returns a result as soon as later outcomes cannot change it, so the order
+ * in which needs end does not matter. See "Trigger Rules" in Airflow's documentation of DAGs.
  */
 export function evaluateRule(rule: TriggerRule, n: NeedCounts): RuleResult {
   const failed = n.failed + n.upstream_failed;
-  const left = n.total - n.success - n.skipped - failed;
-  const ended = (verdict: RuleResult): RuleResult => left === 0 ? verdict : "wait";
+  const open = n.total - n.success - n.skipped - failed;
+  const ended = (result: RuleResult): RuleResult => open === 0 ? result : "wait";
   switch (rule) {
     case "always":
       return "start";
@@ -56,19 +56,19 @@ export function evaluateRule(rule: TriggerRule, n: NeedCounts): RuleResult {
   }
 }
 
-/** Refuses a rule that could never fire: one that waits for an outcome of needs that the task does not have. */
+/** Refuses a rule that could never fire, because the task has no needs. */
 export function checkRule(
   task: { id: string; needs?: readonly string[]; trigger?: TriggerRule },
-  fault: (what: string) => Error,
+  fault: (message: string) => Error,
 ): void {
   const rule = task.trigger ?? "all_success";
-  const verdict = evaluateRule(rule, { total: 0, ...NO_OUTCOMES });
-  if ((task.needs ?? []).length === 0 && verdict !== "start") {
+  const result = evaluateRule(rule, { total: 0, ...NO_OUTCOMES });
+  if ((task.needs ?? []).length === 0 && result !== "start") {
     throw fault(`task "${task.id}" has the rule ${rule}, which can never fire without needs`);
   }
 }
 
-/** Into which count a state goes; null for a task that has not ended. */
+/** The count of {@link NeedCounts} that a state adds to; null for a task that has not ended. */
 export function outcomeOf(state: TaskState): keyof typeof NO_OUTCOMES | null {
   switch (state) {
     case "success":

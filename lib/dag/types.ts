@@ -72,7 +72,7 @@ export interface TaskContext<Services> {
   reads(use: DatasetUse): void;
   writes(use: DatasetUse): void;
   /** Names a version that the result depends on: `model`, `schema`, `catalogue`. */
-  version(what: string, version: string): void;
+  version(name: string, version: string): void;
   /** One line for the attempt's log. Never conversation text. */
   log(line: string): void;
   /** The last value that an attempt of this task saved in this run; null at first. */
@@ -82,15 +82,15 @@ export interface TaskContext<Services> {
 }
 
 /**
- * What a task does. What it returns is small JSON for its dependents: references and counts, never rows. (`object`
- * stands for interfaces, which TypeScript does not take for JSON; what JSON cannot say is lost.) A {@link Branch} chooses
- * which dependents go on.
+ * What a task does. What it returns is small JSON for its dependents: references and counts, never rows. (`object` stands for
+ * interfaces, which TypeScript does not take for JSON; what JSON cannot say is lost.) A {@link Branch} chooses which dependents
+ * continue.
  */
 export type TaskFunction<Services> = (context: TaskContext<Services>) => Promise<Json | object | void>;
 
 /**
- * Returned by a task that chooses: of the tasks that need it, those in `to` go on, and those that also follow from
- * one of them; the others are skipped. An empty `to` skips them all.
+ * Returned by a task that chooses: of the tasks that need it, those in `to` continue, and those that also follow from one of
+ * them; the others are skipped. An empty `to` skips them all.
  */
 export class Branch {
   constructor(readonly to: readonly string[], readonly output: Json | object = null) {}

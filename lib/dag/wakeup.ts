@@ -1,4 +1,4 @@
-/** Wakes one sleeper. A ring while nobody sleeps is kept for the next sleep. */
+/** Wakes a sleeping loop. A notification that comes before the sleep ends that sleep at once. */
 export class Wakeup {
   private notified = false;
   private onNotify: () => void = () => {};
@@ -8,7 +8,7 @@ export class Wakeup {
     this.onNotify();
   }
 
-  /** Sleeps for `ms`, or until the bell rings. */
+  /** Sleeps for `ms`, or until notified. */
   async sleep(ms: number): Promise<void> {
     if (!this.notified) {
       await new Promise<void>((resolve) => {

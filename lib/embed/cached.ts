@@ -1,6 +1,6 @@
 import { DatabaseSync, hash } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
-import { FILE_MODE } from "../core/modes.ts";
+import { FILE_MODE } from "../core/file_modes.ts";
 import { type ModelIdentity, modelKey } from "../core/types.ts";
 import type { Embedder, EmbedOptions } from "./port.ts";
 

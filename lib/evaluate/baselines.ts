@@ -1,4 +1,4 @@
-import { Best } from "../core/best.ts";
+import { TopK } from "../core/top_k.ts";
 import { compareText } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
 import { invert } from "../ml/positive_definite.ts";
@@ -108,7 +108,7 @@ function ranker(
   return (query, k) => {
     const scores = score(query);
     const known = new Set(query.events.filter(isFinal).map(({ campaign_id }) => campaign_id));
-    const best = new Best(k);
+    const best = new TopK(k);
     for (const [place, i] of byTies.entries()) {
       if (!known.has(campaigns[i]!.campaign_id)) best.add(place, scores[i]!);
     }

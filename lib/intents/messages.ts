@@ -1,4 +1,4 @@
-import { paged } from "../core/batch.ts";
+import { paged } from "../core/batches.ts";
 import type { Message } from "../core/types.ts";
 import type { Classification, ClassificationStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";

@@ -1,5 +1,5 @@
 import { sha256 } from "../core/hash.ts";
-import { paged } from "../core/batch.ts";
+import { paged } from "../core/batches.ts";
 import type { Message } from "../core/types.ts";
 import type { ClassificationStore } from "../stores/documents/port.ts";
 

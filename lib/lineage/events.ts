@@ -113,8 +113,8 @@ function runFacets(run: RunRecord, version: string, origin: Origin): JsonObject 
 
 /** What is known once an attempt has ended. */
 function endFacets({ run_id }: RunRecord, { state, attempt, versions }: AttemptRecord, facet: MakeFacet) {
-  const made = Object.entries(versions).map(([what, version]) => [`version_${what}`, version]);
-  const tags = [["run_id", run_id], ["attempt", String(attempt)], ["state", state], ...made];
+  const versionTags = Object.entries(versions).map(([name, version]) => [`version_${name}`, version]);
+  const tags = [["run_id", run_id], ["attempt", String(attempt)], ["state", state], ...versionTags];
   const failed = ENDS[state as keyof typeof ENDS] === "FAIL";
   const message = `${state}: \`deno task pipeline status ${run_id}\` says why`;
   return {

@@ -11,37 +11,37 @@ export interface SinkAddress {
   readonly key: string | null;
 }
 
-/** Where an address without a path leads, as OpenLineage's own clients have it. */
+/** The path of an address without one, as in OpenLineage's own clients. */
 const PATH = "/api/v1/lineage";
 const NAMESPACE = "parley";
 
-/** Takes the URL of a sink apart: `?namespace=` is ours, other parameters are the sink's. */
-export function sinkAt({ url: given, key }: { url: URL; key: string | null }): SinkAddress {
-  const url = new URL(given);
+/** Parses the URL of a sink: `?namespace=` is Parley's, other parameters are the sink's. */
+export function parseSink({ url: address, key }: { url: URL; key: string | null }): SinkAddress {
+  const url = new URL(address);
   if (url.pathname === "/") url.pathname = PATH;
   const namespace = url.searchParams.get("namespace") ?? NAMESPACE;
   url.searchParams.delete("namespace");
   return { url, namespace, key };
 }
 
-/** How a sink took an event. `said` is for a log: it names no data, as an answer's own words might. */
+/** How a sink responded to an event. `reason` is for the log and quotes nothing of the response, which may contain data. */
 export type Delivery =
   | { readonly kind: "taken" }
-  /** Will not have this event; another may do. */
-  | { readonly kind: "refused"; readonly said: string }
-  /** No word about the event: it may well be taken later. */
-  | { readonly kind: "failed"; readonly said: string; readonly retry_after_ms: number | null };
+  /** The sink rejects this event; others may be accepted. */
+  | { readonly kind: "refused"; readonly reason: string }
+  /** No response about the event itself: it may be accepted later. */
+  | { readonly kind: "failed"; readonly reason: string; readonly retry_after_ms: number | null };
 
 /** Sends one event. Never throws: an abort by the signal is a failure too. */
-export async function post(
+export async function postEvent(
   { url, key }: SinkAddress,
   event: RunEvent,
   options: { timeout_ms: number; signal: AbortSignal },
 ): Promise<Delivery> {
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), options.timeout_ms);
-  const stopListening = onAbort(options.signal, () => limit.abort());
-  if (options.signal.aborted) limit.abort();
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), options.timeout_ms);
+  const stopListening = onAbort(options.signal, () => timeout.abort());
+  if (options.signal.aborted) timeout.abort();
   try {
     const { status, headers, body } = await fetch(url, {
       method: "POST",
@@ -50,28 +50,28 @@ export async function post(
         ...key === null ? {} : { authorization: `Bearer ${key}` },
       },
       body: JSON.stringify(event),
-      // Followed, it would take the events to a host that nobody configured.
+      // A redirect would send the events to a host that is not configured.
       redirect: "manual",
-      signal: limit.signal,
+      signal: timeout.signal,
     });
     await body?.cancel();
-    return verdictOf(status, headers.get("retry-after"));
+    return deliveryOf(status, headers.get("retry-after"));
   } catch (error) {
-    return { kind: "failed", said: whyUnanswered(error, limit.signal.aborted), retry_after_ms: null };
+    return { kind: "failed", reason: failureReason(error, timeout.signal.aborted), retry_after_ms: null };
   } finally {
     clearTimeout(timer);
     stopListening();
   }
 }
 
-/** Client errors that are no word about the event: a wrong key or path, or a sink that is busy. */
-const NOT_THE_EVENT: readonly number[] = [401, 403, 404, 405, 407, 408, 425, 429];
+/** Client errors that do not concern the event: a wrong key or path, or a busy sink. */
+const SINK_ERRORS: readonly number[] = [401, 403, 404, 405, 407, 408, 425, 429];
 
-function verdictOf(status: number, retry_after: string | null): Delivery {
+function deliveryOf(status: number, retry_after: string | null): Delivery {
   if (status >= 200 && status < 300) return { kind: "taken" };
-  const said = `answers with HTTP ${status}${hintOf(status)}`;
-  if (status >= 400 && status < 500 && !NOT_THE_EVENT.includes(status)) return { kind: "refused", said };
-  return { kind: "failed", said, retry_after_ms: retryAfter({ retry_after }, Date.now()) };
+  const reason = `answers with HTTP ${status}${hintOf(status)}`;
+  if (status >= 400 && status < 500 && !SINK_ERRORS.includes(status)) return { kind: "refused", reason };
+  return { kind: "failed", reason, retry_after_ms: retryAfter({ retry_after }, Date.now()) };
 }
 
 function hintOf(status: number): string {
@@ -80,7 +80,7 @@ function hintOf(status: number): string {
   return "";
 }
 
-function whyUnanswered(error: unknown, late: boolean): string {
+function failureReason(error: unknown, late: boolean): string {
   if (late) return "does not answer in time";
   return error instanceof Deno.errors.NotCapable
     ? "is out of bounds: run with --allow-net"

@@ -1,7 +1,7 @@
-/** Differences of this many last steps stand for the curvature. */
+/** How many of the last steps approximate the curvature. */
 const MEMORY = 10;
-const SUFFICIENT = 1e-4;
-const HALVINGS = 20;
+const SUFFICIENT_DECREASE = 1e-4;
+const MAX_HALVINGS = 20;
 
 /** A function's value at a point; fills in its gradient there. */
 type Objective = (point: Float64Array, gradient: Float64Array) => Promise<number>;
@@ -31,16 +31,16 @@ export async function minimise(
     const before = point.slice();
     const next = new Float64Array(point.length);
     let length = n === 0 ? Math.min(1, 1 / Math.sqrt(-slope)) : 1;
-    let found = Infinity;
-    for (let halving = 0; halving < HALVINGS; halving++, length /= 2) {
+    let nextValue = Infinity;
+    for (let halving = 0; halving < MAX_HALVINGS; halving++, length /= 2) {
       for (let i = 0; i < point.length; i++) point[i] = before[i]! + length * direction[i]!;
-      found = await objective(point, next);
-      if (found <= value + SUFFICIENT * length * slope) break;
+      nextValue = await objective(point, next);
+      if (nextValue <= value + SUFFICIENT_DECREASE * length * slope) break;
     }
-    if (found >= value) return void point.set(before);
+    if (nextValue >= value) return void point.set(before);
     remember(steps, difference(point, before), difference(next, gradient));
     gradient = next;
-    value = found;
+    value = nextValue;
   }
 }
 
@@ -51,20 +51,20 @@ function remember(steps: Step[], s: Float64Array, y: Float64Array): void {
   if (steps.length > MEMORY) steps.shift();
 }
 
-/** Downhill, by the curvature that the last steps met. */
+/** The descent direction, by the curvature along the last steps. */
 function directionOf(gradient: Float64Array, steps: readonly Step[]): Float64Array {
   const direction = gradient.map((value) => -value);
   const shares: number[] = [];
   for (const { s, y, curvature } of steps.toReversed()) {
     const share = inner(s, direction) / curvature;
     shares.unshift(share);
-    add(direction, -share, y);
+    addScaled(direction, -share, y);
   }
   const last = steps.at(-1);
   const scale = last === undefined ? 1 : last.curvature / inner(last.y, last.y);
   for (let i = 0; i < direction.length; i++) direction[i]! *= scale;
   steps.forEach(({ s, y, curvature }, n) => {
-    add(direction, shares[n]! - inner(y, direction) / curvature, s);
+    addScaled(direction, shares[n]! - inner(y, direction) / curvature, s);
   });
   return direction;
 }
@@ -75,8 +75,8 @@ function inner(a: Float64Array, b: Float64Array): number {
   return sum;
 }
 
-function add(to: Float64Array, times: number, what: Float64Array): void {
-  for (let i = 0; i < to.length; i++) to[i]! += times * what[i]!;
+function addScaled(to: Float64Array, times: number, vector: Float64Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += times * vector[i]!;
 }
 
 function difference(a: Float64Array, b: Float64Array): Float64Array {

@@ -1,8 +1,8 @@
 import { yieldToEventLoop } from "../core/abort.ts";
 
 /**
- * Vectors of one length, one after another. All arithmetic here is on doubles: loops that meet one kind of array only
- * run several times as fast as those that meet two.
+ * Vectors of one length, row by row. All arithmetic is on doubles: loops over one type of array run several times as fast as
+ * loops over two.
  */
 export interface Matrix {
   readonly data: Float64Array;
@@ -20,45 +20,45 @@ export function rowOf({ data, dimension }: Matrix, n: number): Float64Array {
   return data.subarray(n * dimension, (n + 1) * dimension);
 }
 
-/** The dot product of two stretches of `length`; four sums at a time, which takes half the time of one. */
+/** The dot product of two slices of `length`. Four partial sums take half the time of one. */
 export function dot(
   a: Float64Array,
-  from: number,
+  aOffset: number,
   b: Float64Array,
-  at: number,
+  bOffset: number,
   length: number,
 ): number {
   let p = 0, q = 0, r = 0, s = 0;
   let i = 0;
   for (; i + 3 < length; i += 4) {
-    p += a[from + i]! * b[at + i]!;
-    q += a[from + i + 1]! * b[at + i + 1]!;
-    r += a[from + i + 2]! * b[at + i + 2]!;
-    s += a[from + i + 3]! * b[at + i + 3]!;
+    p += a[aOffset + i]! * b[bOffset + i]!;
+    q += a[aOffset + i + 1]! * b[bOffset + i + 1]!;
+    r += a[aOffset + i + 2]! * b[bOffset + i + 2]!;
+    s += a[aOffset + i + 3]! * b[bOffset + i + 3]!;
   }
-  for (; i < length; i++) p += a[from + i]! * b[at + i]!;
+  for (; i < length; i++) p += a[aOffset + i]! * b[bOffset + i]!;
   return p + q + r + s;
 }
 
 /** The logarithm of the sum of exponentials, without overflow. */
 export function logSumExp(values: Float64Array): number {
-  let most = -Infinity;
-  for (const value of values) if (value > most) most = value;
+  let max = -Infinity;
+  for (const value of values) if (value > max) max = value;
   let sum = 0;
-  for (const value of values) sum += Math.exp(value - most);
-  return most + Math.log(sum);
+  for (const value of values) sum += Math.exp(value - max);
+  return max + Math.log(sum);
 }
 
-/** How long arithmetic continues before other work gets its turn. */
+/** How long arithmetic may block the event loop. */
 const SLICE_MS = 5;
-let turnBegan = 0;
+let lastYield = 0;
 
 /**
- * Between stretches of arithmetic of less than a millisecond or two: lets timers and sockets have their turn if the
- * last one was some milliseconds ago, and heeds the signal.
+ * Call it between pieces of arithmetic of a millisecond or two: yields to the event loop if the last time was more than {@link
+ * SLICE_MS} ago. Throws if the signal is aborted.
  */
 export async function yieldIfDue(signal?: AbortSignal): Promise<void> {
-  if (performance.now() - turnBegan < SLICE_MS) return signal?.throwIfAborted();
+  if (performance.now() - lastYield < SLICE_MS) return signal?.throwIfAborted();
   await yieldToEventLoop({ signal });
-  turnBegan = performance.now();
+  lastYield = performance.now();
 }

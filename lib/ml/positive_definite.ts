@@ -8,9 +8,9 @@ import type { Abortable } from "../core/types.ts";
 export function solveInPlace(a: Float64Array, n: number, b: Float64Array): void {
   for (let i = 0; i < n; i++) factorRow(a, n, i);
   for (let i = 0; i < n; i++) {
-    let left = b[i]!;
-    for (let k = 0; k < i; k++) left -= a[i * n + k]! * b[k]!;
-    b[i] = left / a[i * n + i]!;
+    let rest = b[i]!;
+    for (let k = 0; k < i; k++) rest -= a[i * n + k]! * b[k]!;
+    b[i] = rest / a[i * n + i]!;
   }
   for (let i = n - 1; i >= 0; i--) {
     const value = b[i]! / a[i * n + i]!;
@@ -24,17 +24,18 @@ function factorRow(a: Float64Array, n: number, i: number): void {
   const row = i * n;
   for (let j = 0; j <= i; j++) {
     const other = j * n;
-    let left = a[row + j]!;
-    for (let k = 0; k < j; k++) left -= a[row + k]! * a[other + k]!;
-    if (j < i) a[row + j] = left / a[other + j]!;
-    else if (left > 0) a[row + i] = Math.sqrt(left);
+    let rest = a[row + j]!;
+    for (let k = 0; k < j; k++) rest -= a[row + k]! * a[other + k]!;
+    if (j < i) a[row + j] = rest / a[other + j]!;
+    else if (rest > 0) a[row + i] = Math.sqrt(rest);
     else throw new RangeError("the matrix is not positive definite");
   }
 }
 
 /**
- * The inverse of a symmetric positive definite matrix, n × n row by row; A is lost. Takes about n³/2 multiplications, and lets others
- * have their turn between rows. Only the lower triangle is read. Rejects with `RangeError` if the matrix is not positive definite.
+ * The inverse of a symmetric positive definite matrix, n × n row by row; A is lost. Takes about n³/2 multiplications, and
+ * yields to the event loop between rows. Only the lower triangle is read. Rejects with `RangeError` if the matrix is not
+ * positive definite.
  */
 export async function invert(a: Float64Array, n: number, options: Abortable = {}): Promise<Float64Array> {
   for (let i = 0; i < n; i++) {

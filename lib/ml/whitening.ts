@@ -1,16 +1,16 @@
 import { dot, type Matrix, matrixOf, rowOf, yieldIfDue } from "./matrix.ts";
 
-/** How much of the scatter within intents is taken for the same in every direction; `deno task bench intents` tries some. */
+/** The share of the scatter within intents that is assumed equal in every direction; `deno task bench intents` tries some. */
 const SHRINKAGE = 0.8;
-/** Rows that the scatter is taken from at most, evenly spaced. */
+/** The most rows from which the scatter is estimated, evenly spaced. */
 const SCATTER_ROWS = 4_096;
-/** Keeps the scatter of examples that are all alike from vanishing. */
+/** Keeps the scatter of identical examples above zero. */
 const MIN_SCATTER = 1e-6;
 
 /**
- * A map that takes the mean away and makes the scatter within intents round, as linear discriminant analysis does, so
- * that the ways in which one intent is worded count for less. `factor` is the lower triangle, row by row, of the
- * Cholesky factor L of the shrunk scatter: x becomes the unit vector along L⁻¹(x − mean).
+ * A map that subtracts the mean and makes the scatter within intents spherical, as in linear discriminant analysis, so that the
+ * wording of an intent counts for less. `factor` is the lower triangle, row by row, of the Cholesky factor L of the shrunk
+ * scatter: x becomes the unit vector along L⁻¹(x − mean).
  */
 export interface Whitening {
   readonly mean: Float64Array;
@@ -51,15 +51,15 @@ async function scatterOf(
   const d = rows.dimension;
   const scatter = new Float64Array(d * (d + 1) / 2);
   const stride = Math.max(1, rows.rows / SCATTER_ROWS);
-  const off = new Float64Array(d);
+  const deviation = new Float64Array(d);
   let used = 0;
   for (let at = 0; at < rows.rows; at += stride, used++) {
     const n = Math.floor(at);
     const centre = centres[classes[n]!]!;
-    for (let i = 0; i < d; i++) off[i] = rows.data[n * d + i]! - centre[i]!;
+    for (let i = 0; i < d; i++) deviation[i] = rows.data[n * d + i]! - centre[i]!;
     for (let i = 0, k = 0; i < d; i++) {
-      const by = off[i]!;
-      for (let j = 0; j <= i; j++, k++) scatter[k]! += by * off[j]!;
+      const by = deviation[i]!;
+      for (let j = 0; j <= i; j++, k++) scatter[k]! += by * deviation[j]!;
     }
     await yieldIfDue(signal);
   }
@@ -70,8 +70,8 @@ function shrink(scatter: Float64Array, d: number, shrinkage: number): void {
   let trace = 0;
   for (let i = 0; i < d; i++) trace += scatter[diagonal(i)]!;
   for (let k = 0; k < scatter.length; k++) scatter[k]! *= 1 - shrinkage;
-  const even = Math.max(shrinkage * trace / d, MIN_SCATTER);
-  for (let i = 0; i < d; i++) scatter[diagonal(i)]! += even;
+  const ridge = Math.max(shrinkage * trace / d, MIN_SCATTER);
+  for (let i = 0; i < d; i++) scatter[diagonal(i)]! += ridge;
 }
 
 /** Of a positive definite matrix; both are lower triangles, row by row. */
@@ -101,7 +101,7 @@ export function whiten({ mean, factor }: Whitening, vector: Float64Array): Float
   return solved.map((value) => value / norm);
 }
 
-/** All rows. */
+/** {@link whiten} for all rows. */
 export async function whitenAll(whitening: Whitening, rows: Matrix, signal?: AbortSignal): Promise<Matrix> {
   const done: Float64Array[] = [];
   for (let n = 0; n < rows.rows; n++) {

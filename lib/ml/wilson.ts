@@ -9,15 +9,16 @@ export interface Rate {
 const Z = 1.959964;
 
 /**
- * The rate of `part` in `whole` with Wilson's score interval at 95 %, which holds for few trials and for rates near 0 and 1,
- * where the textbook interval does not (Wilson, Probable Inference, JASA 22, 1927; recommended by Brown, Cai and DasGupta,
- * Statistical Science 16, 2001). Null without trials, and where there are more successes than trials, which happens to
- * clicks whose impressions nobody recorded.
+ * The rate of successes with Wilson's score interval at 95 %, which holds for few trials and for rates near 0 and 1, where the
+ * textbook interval does not (Wilson, Probable Inference, JASA 22, 1927; recommended by Brown, Cai and DasGupta, Statistical
+ * Science 16, 2001). Null without trials, and if there are more successes than trials, as with clicks whose impressions were
+ * not recorded.
  */
-export function wilson(part: number, whole: number): Rate | null {
-  if (whole <= 0 || part > whole) return null;
-  const value = part / whole;
-  const centre = (value + Z ** 2 / (2 * whole)) / (1 + Z ** 2 / whole);
-  const reach = Z / (1 + Z ** 2 / whole) * Math.sqrt(value * (1 - value) / whole + Z ** 2 / (4 * whole ** 2));
-  return { value, low: Math.max(0, centre - reach), high: Math.min(1, centre + reach) };
+export function wilson(successes: number, trials: number): Rate | null {
+  if (trials <= 0 || successes > trials) return null;
+  const value = successes / trials;
+  const centre = (value + Z ** 2 / (2 * trials)) / (1 + Z ** 2 / trials);
+  const margin = Z / (1 + Z ** 2 / trials) *
+    Math.sqrt(value * (1 - value) / trials + Z ** 2 / (4 * trials ** 2));
+  return { value, low: Math.max(0, centre - margin), high: Math.min(1, centre + margin) };
 }

@@ -4,7 +4,7 @@ import { ParleyError } from "../core/errors.ts";
 import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
-import { spanned } from "../telemetry/spans.ts";
+import { withSpan } from "../telemetry/tracing.ts";
 import type { Answer, AnswerStore, RecommendationRequest } from "./answer.ts";
 import { AnswerCache, type CachedAnswer, type DataState } from "./answer_cache.ts";
 import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
@@ -117,7 +117,7 @@ export class Recommender {
   async serve(question: RecommendationRequest): Promise<ServedAnswer> {
     const trace = new RequestTrace(this.guards, this.answer_ms);
     const start = performance.now();
-    const { published, state, cached } = await spanned("cache", {}, () => this.lookUp(question, trace));
+    const { published, state, cached } = await withSpan("cache", {}, () => this.lookUp(question, trace));
     trace.timings.set("cache", performance.now() - start);
     if (state === null) return await this.withoutAnalytics(question, cached, trace);
     const compute = () => this.compute(question, { published, state, cached, trace });

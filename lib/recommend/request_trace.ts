@@ -1,4 +1,4 @@
-import { markFailed, spanned } from "../telemetry/spans.ts";
+import { markFailed, withSpan } from "../telemetry/tracing.ts";
 import type { AnswerStore } from "./answer.ts";
 import type { StoreName, StorePolicies } from "./store_policy.ts";
 
@@ -52,7 +52,7 @@ export class RequestTrace {
   async timed<T>(stage: Stage, body: () => T | Promise<T>): Promise<T> {
     const start = performance.now();
     try {
-      return await spanned(stage, {}, async () => await body());
+      return await withSpan(stage, {}, async () => await body());
     } finally {
       const end = performance.now();
       this.timings.set(stage, (this.timings.get(stage) ?? 0) + end - start);

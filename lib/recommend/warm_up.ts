@@ -3,7 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import { type Abortable, type Health, parseModelKey, type Published } from "../core/types.ts";
 import type { Hit, VectorStores } from "../stores/vectors/port.ts";
-import { spanned } from "../telemetry/spans.ts";
+import { withSpan } from "../telemetry/tracing.ts";
 import type { RecommendationRequest } from "./answer.ts";
 import type { StoreName } from "./store_policy.ts";
 import { Recommender, type RecommenderStores } from "./recommender.ts";
@@ -80,7 +80,7 @@ export class WarmUp {
     // With what it holds of the data, it is let go of at the end.
     const patient = new Recommender({ stores, clock, answer_ms: PATIENT_ANSWER_MS });
     try {
-      while (!signal.aborted && !await spanned("warm-up", {}, () => this.attempt(patient))) {
+      while (!signal.aborted && !await withSpan("warm-up", {}, () => this.attempt(patient))) {
         await sleep(PAUSE_MS, signal);
       }
     } finally {

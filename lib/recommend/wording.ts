@@ -1,6 +1,6 @@
 import { yieldToEventLoop } from "../core/abort.ts";
-import { Best } from "../core/best.ts";
-import { Column } from "../core/column.ts";
+import { TopK } from "../core/top_k.ts";
+import { NumberList } from "../core/number_list.ts";
 import { compareText, type WordCounts } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
 import type { ConversationWords } from "../stores/analytics/port.ts";
@@ -41,7 +41,11 @@ export async function learnPostings(
 ): Promise<Postings> {
   const conversation_ids: string[] = [];
   const index = new Map<string, number>();
-  const [ends, of, weight] = [new Column(Uint32Array), new Column(Uint32Array), new Column(Float32Array)];
+  const [ends, of, weight] = [
+    new NumberList(Uint32Array),
+    new NumberList(Uint32Array),
+    new NumberList(Float32Array),
+  ];
   for await (const { conversation_id, words } of rows) {
     for (const [word, count] of Object.entries(words)) {
       let w = index.get(word);
@@ -129,7 +133,7 @@ export class Wording {
         sums[conversation]! += share * weights[e]!;
       }
     }
-    const best = new Best(k);
+    const best = new TopK(k);
     for (let i = 0; i < count; i++) {
       const conversation = met[i]!;
       best.add(conversation, sums[conversation]!);

@@ -1,7 +1,7 @@
 import { z } from "../../deps.ts";
 import type { Campaign } from "../core/types.ts";
 import { id, ids } from "./ids.ts";
-import { expected } from "./issue.ts";
+import { expected } from "./issues.ts";
 import { metadata } from "./metadata.ts";
 import { storable, text } from "./text.ts";
 import { endTime, startTime } from "./time.ts";

@@ -1,7 +1,7 @@
 import { z } from "../../deps.ts";
 import { type EngagementEvent, EVENT_TYPES } from "../core/types.ts";
 import { derivedId, id } from "./ids.ts";
-import { expected } from "./issue.ts";
+import { expected } from "./issues.ts";
 import { metadata } from "./metadata.ts";
 import { time } from "./time.ts";
 

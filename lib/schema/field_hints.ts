@@ -61,34 +61,35 @@ const OTHER_NAMES: Readonly<Record<Kind, Readonly<Record<string, readonly string
   },
 };
 
-/** Only what looks like a name is shown: a key may be text that somebody wrote. */
+/** Only what looks like a name is shown: a key may be text of a user. */
 const NAME = /^[A-Za-z_][\w-]{0,39}$/;
 const MAX_NAMES = 12;
 const MAX_NAME = 40;
 
 /**
- * What a row without some of the needed fields has instead, and which of that may be meant: names of fields, and never what is
- * in them. Null for a row that lacks none.
+ * The fields that a row has, and which of them may be meant for those that are missing. Names only, never values. Null if none
+ * is missing.
  */
 export function missingFieldsHint(kind: Kind, row: Fields): string | null {
   const missing = Object.keys(OTHER_NAMES[kind]).filter((field) => row[field] === undefined);
   if (missing.length === 0) return null;
-  const meant = missing.flatMap((field) => {
-    const given = [field, ...OTHER_NAMES[kind][field]!].flatMap((name) => givenName(row, name) ?? []);
-    return given[0] === undefined ? [] : [`${given[0]} as ${field}`];
+  const suggestions = missing.flatMap((field) => {
+    const matches = [field, ...OTHER_NAMES[kind][field]!].flatMap((name) => findName(row, name) ?? []);
+    return matches[0] === undefined ? [] : [`${matches[0]} as ${field}`];
   });
-  return [`the row has ${namesOf(row)}`, ...meant.length > 0 ? [`give ${meant.join(", ")}`] : []].join("; ");
+  return [`the row has ${namesOf(row)}`, ...suggestions.length > 0 ? [`give ${suggestions.join(", ")}`] : []]
+    .join("; ");
 }
 
-/** The name that the row has for it; null if it has none with a text or a number. */
-function givenName(row: Fields, name: string): string | null {
+/** The path of a field in a row, whatever its case and separators; null if no such field holds a text or a number. */
+function findName(row: Fields, name: string): string | null {
   let value: unknown = row;
   const path: string[] = [];
   for (const key of name.split(".")) {
     if (!isObject(value)) return null;
     const own = Object.hasOwn(value, key)
       ? key
-      : Object.keys(value).find((each) => plainName(each) === plainName(key));
+      : Object.keys(value).find((candidate) => plainName(candidate) === plainName(key));
     if (own === undefined) return null;
     path.push(own);
     value = value[own];
@@ -105,11 +106,13 @@ function namesOf(row: Fields): string {
   const shown = names.filter((name) => NAME.test(name)).slice(0, MAX_NAMES);
   if (shown.length === 0) return names.length === 0 ? "no field" : "other fields";
   const more = names.length - shown.length;
-  return `${shown.map((name) => named(name, row[name])).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  return `${shown.map((name) => describeField(name, row[name])).join(", ")}${
+    more > 0 ? ` and ${more} more` : ""
+  }`;
 }
 
-/** A list of objects in a row, or in an object of it, may be the rows that are meant. */
-function named(name: string, value: unknown): string {
+/** A list of objects in a row, or in an object of it, may hold the actual rows. */
+function describeField(name: string, value: unknown): string {
   if (isListOfObjects(value)) return `${name} (a list of objects)`;
   const inner = isObject(value)
     ? Object.keys(value).find((key) => NAME.test(key) && isListOfObjects(value[key]))

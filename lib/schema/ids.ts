@@ -1,15 +1,14 @@
 import { Buffer, hash, z } from "../../deps.ts";
 import { ParleyError } from "../core/errors.ts";
-import { expected } from "./issue.ts";
-import { refuse } from "./text.ts";
+import { expected, refuse } from "./issues.ts";
 
 const MAX_LENGTH = 256;
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 /**
- * A name for something: 1..256 UTF-16 units after trimming, without control characters. A whole number becomes its
- * decimal digits; one beyond 2^53 has lost digits already and is refused.
+ * An id: 1..256 UTF-16 units after trimming, without control characters. A whole number becomes its decimal digits; one beyond
+ * 2^53 has lost digits and is refused.
  */
 export const id = z.union([z.string(), z.number()], expected("a string")).transform((value, context) => {
   if (typeof value === "number") {
@@ -17,8 +16,8 @@ export const id = z.union([z.string(), z.number()], expected("a string")).transf
     return refuse(context, "is not an exact whole number; write it as a string");
   }
   const trimmed = value.trim();
-  const complaint = complaintOf(trimmed);
-  return complaint === null ? trimmed : refuse(context, complaint);
+  const problem = idProblem(trimmed);
+  return problem === null ? trimmed : refuse(context, problem);
 });
 
 /**
@@ -28,12 +27,12 @@ export const id = z.union([z.string(), z.number()], expected("a string")).transf
  */
 export function parseId(name: string, text: string): string {
   const trimmed = text.trim();
-  const complaint = complaintOf(trimmed);
-  if (complaint !== null) throw new ParleyError("invalid", `${name} ${complaint}`);
+  const problem = idProblem(trimmed);
+  if (problem !== null) throw new ParleyError("invalid", `${name} ${problem}`);
   return trimmed;
 }
 
-function complaintOf(trimmed: string): string | null {
+function idProblem(trimmed: string): string | null {
   if (trimmed === "") return "is blank";
   if (trimmed.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`;
   if (CONTROL.test(trimmed)) return "holds a control character";

@@ -1,7 +1,8 @@
 import { Buffer, z } from "../../deps.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { Json, JsonObject } from "../core/types.ts";
-import { refuse, storable } from "./text.ts";
+import { refuse } from "./issues.ts";
+import { storable } from "./text.ts";
 
 const MAX_BYTES = 65_536;
 const MAX_DEPTH = 32;
@@ -9,13 +10,13 @@ const MAX_DEPTH = 32;
 type Fields = { readonly [key: string]: unknown };
 
 /**
- * Anything else that a row says: an object of at most 64 KiB as JSON and 32 levels, with its keys in code-unit order
- * and its text storable, so that rows which mean the same read the same.
+ * The other fields of a row: an object of at most 64 KiB as JSON and 32 levels. Keys are in code-unit order and text is
+ * storable, so that equal values have equal JSON.
  */
 export const metadata = z.unknown().meta({ type: ["object", "null"] }).transform((value, context) => {
   if (value === null) return null;
   if (!isObject(value)) return refuse(context, "must be an object");
-  const clean = tidy(value as Json, 0);
+  const clean = normalize(value as Json, 0);
   if (clean === undefined) return refuse(context, `is nested deeper than ${MAX_DEPTH} levels`);
   if (Buffer.byteLength(JSON.stringify(clean)) > MAX_BYTES) return refuse(context, "is above 64 KB as JSON");
   return clean as JsonObject;
@@ -25,35 +26,35 @@ export function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Undefined when it is nested too deeply. */
-function tidy(value: Json, depth: number): Json | undefined {
+/** Undefined if it is nested too deeply. */
+function normalize(value: Json, depth: number): Json | undefined {
   if (typeof value === "string") return storable(value);
   // JSON would make null of it.
   if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   if (typeof value !== "object" || value === null) return value;
   if (depth === MAX_DEPTH) return undefined;
-  if (Array.isArray(value)) return whole(value.map((item) => tidy(item, depth + 1)));
+  if (Array.isArray(value)) return allDefined(value.map((item) => normalize(item, depth + 1)));
   const fields = Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1);
-  const tidied = whole(fields.map(([, field]) => tidy(field, depth + 1)));
-  return tidied && Object.fromEntries(tidied.map((field, n) => [storable(fields[n]![0]), field]));
+  const normalized = allDefined(fields.map(([, field]) => normalize(field, depth + 1)));
+  return normalized && Object.fromEntries(normalized.map((field, n) => [storable(fields[n]![0]), field]));
 }
 
-function whole(values: (Json | undefined)[]): Json[] | undefined {
+function allDefined(values: (Json | undefined)[]): Json[] | undefined {
   return values.includes(undefined) ? undefined : values as Json[];
 }
 
 /**
- * The row with its unknown top-level fields moved into `metadata`, so that nothing given is lost; null where such a
- * field stands in `metadata` already and differs.
+ * The row with its unknown top-level fields moved into `metadata`, so that nothing is lost; null if `metadata` has such a field
+ * already with another value.
  */
-export function foldUnknown(row: Fields, known: ReadonlySet<string>): Fields | null {
-  const unknown = Object.keys(row).filter((key) => !known.has(key));
-  const given = row["metadata"] ?? {};
-  if (unknown.length === 0 || !isObject(given)) return row;
-  if (unknown.some((key) => Object.hasOwn(given, key) && differs(row[key], given[key]))) return null;
+export function foldUnknown(row: Fields, fieldNames: ReadonlySet<string>): Fields | null {
+  const unknown = Object.keys(row).filter((key) => !fieldNames.has(key));
+  const existing = row["metadata"] ?? {};
+  if (unknown.length === 0 || !isObject(existing)) return row;
+  if (unknown.some((key) => Object.hasOwn(existing, key) && differs(row[key], existing[key]))) return null;
   return {
     ...row,
-    metadata: Object.fromEntries([...Object.entries(given), ...unknown.map((key) => [key, row[key]])]),
+    metadata: Object.fromEntries([...Object.entries(existing), ...unknown.map((key) => [key, row[key]])]),
   };
 }
 

@@ -1,4 +1,4 @@
-/** What to do about rows that were refused, by how the reason reads; the first that fits. */
+/** What to do about refused rows, by reason; the first pattern that matches counts. */
 const REMEDIES: readonly (readonly [reason: RegExp, remedy: string])[] = [
   [
     /: the row has .*; give /,
@@ -29,8 +29,8 @@ const REMEDIES: readonly (readonly [reason: RegExp, remedy: string])[] = [
   [/^metadata /, "Make what is in `metadata` smaller, or leave it out."],
 ];
 
-/** What to do about rows that were refused for a reason. A source that has changed is read again as a whole. */
+/** What to do about rows that were refused for this reason. A changed source is read again as a whole. */
 export function remedyOf(reason: string): string {
-  const found = REMEDIES.find(([pattern]) => pattern.test(reason));
-  return found?.[1] ?? "Correct the field in the source.";
+  const match = REMEDIES.find(([pattern]) => pattern.test(reason));
+  return match?.[1] ?? "Correct the field in the source.";
 }

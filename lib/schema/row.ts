@@ -3,7 +3,7 @@ import type { Kind, Rows } from "../core/types.ts";
 import { campaignInput, campaignSchema } from "./campaign.ts";
 import { eventInput, eventSchema } from "./event.ts";
 import { missingFieldsHint } from "./field_hints.ts";
-import { reasonOf } from "./issue.ts";
+import { describeIssues } from "./issues.ts";
 import { messageInput, messageSchema } from "./message.ts";
 import { foldUnknown, isObject } from "./metadata.ts";
 import { outsideWindow, type TimeWindow } from "./time.ts";
@@ -11,26 +11,24 @@ import { outsideWindow, type TimeWindow } from "./time.ts";
 /** Grows when the same input would give another row; recorded in lineage. */
 export const SCHEMA_VERSION = "2";
 
-type Parsed<Row> =
+type ParseResult<Row> =
   | { readonly ok: true; readonly row: Row }
   /** `reason` names fields and what is wrong with them, and never quotes the row. */
   | { readonly ok: false; readonly reason: string };
 
-interface Noun<Row> {
+interface RowSchema<Row> {
   readonly schema: z.ZodType<Row>;
-  readonly known: ReadonlySet<string>;
+  readonly fieldNames: ReadonlySet<string>;
 }
 
-const NOUNS: { readonly [K in Kind]: Noun<Rows[K]> } = {
-  messages: { schema: messageSchema, known: new Set(Object.keys(messageInput.shape)) },
-  campaigns: { schema: campaignSchema, known: new Set(Object.keys(campaignInput.shape)) },
-  events: { schema: eventSchema, known: new Set(Object.keys(eventInput.shape)) },
+const ROW_SCHEMAS: { readonly [K in Kind]: RowSchema<Rows[K]> } = {
+  messages: { schema: messageSchema, fieldNames: new Set(Object.keys(messageInput.shape)) },
+  campaigns: { schema: campaignSchema, fieldNames: new Set(Object.keys(campaignInput.shape)) },
+  events: { schema: eventSchema, fieldNames: new Set(Object.keys(eventInput.shape)) },
 };
 
 /**
- * Makes the canonical row of what came in: ids as text, times in UTC, defaults filled, unknown fields in `metadata`,
- * keys in a fixed order, so that `JSON.stringify` of equal rows is equal. What happened, a message or an event, must
- * have happened within the `window`.
+ * Returns the canonical row of an input value: ids as text, times in UTC, defaults filled, unknown fields in `metadata`, keys in a fixed order, so that `JSON.stringify` of equal rows is equal. The time of a message or an event must be within the `window`.
  *
  * @example
  * ```ts
@@ -47,17 +45,17 @@ const NOUNS: { readonly [K in Kind]: Noun<Rows[K]> } = {
  */
 export function parseRow<K extends Kind>(
   { kind, value, window }: { kind: K; value: unknown; window: TimeWindow },
-): Parsed<Rows[K]> {
-  const noun: Noun<Rows[K]> = NOUNS[kind];
+): ParseResult<Rows[K]> {
+  const rowSchema: RowSchema<Rows[K]> = ROW_SCHEMAS[kind];
   if (!isObject(value)) return { ok: false, reason: "the row is not a JSON object" };
-  const folded = foldUnknown(value, noun.known);
+  const folded = foldUnknown(value, rowSchema.fieldNames);
   if (folded === null) {
     return { ok: false, reason: "metadata and the row itself give different values for the same field" };
   }
-  const parsed = noun.schema.safeParse(folded);
+  const parsed = rowSchema.schema.safeParse(folded);
   if (!parsed.success) {
     const hint = missingFieldsHint(kind, value);
-    return { ok: false, reason: [reasonOf(parsed.error), ...hint === null ? [] : [hint]].join(": ") };
+    return { ok: false, reason: [describeIssues(parsed.error), ...hint === null ? [] : [hint]].join(": ") };
   }
   const row = parsed.data;
   const problem = "timestamp" in row ? outsideWindow(row.timestamp, window) : null;

@@ -1,5 +1,5 @@
 import { z } from "../../deps.ts";
-import { expected } from "./issue.ts";
+import { expected, refuse } from "./issues.ts";
 
 /**
  * Text that every store can hold: lone surrogates and NUL, which UTF-8 databases refuse, become U+FFFD. They come
@@ -10,17 +10,11 @@ export function storable(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\uFFFD");
 }
 
-/** 1..max UTF-16 units of text that is not blank; kept as it stands, white space included. */
+/** 1..max UTF-16 units of text that is not blank, with its white space. */
 export function text(max: number) {
   return z.string(expected("a string")).transform((value, context) => {
     if (value.length > max) return refuse(context, `is longer than ${max} characters`);
     if (value.trim() === "") return refuse(context, "is blank");
     return storable(value);
   });
-}
-
-/** Says why a value is refused, inside a zod transform. */
-export function refuse(context: z.RefinementCtx, complaint: string): never {
-  context.addIssue({ code: "custom", message: complaint });
-  return z.NEVER;
 }

@@ -1,5 +1,5 @@
 import { messageOf, ParleyError } from "../core/errors.ts";
-import { FOLDER_MODE } from "../core/modes.ts";
+import { FOLDER_MODE } from "../core/file_modes.ts";
 import type { AnalyticsStore } from "./analytics/port.ts";
 import type { ArtifactStore } from "./artifacts/port.ts";
 import type { Cache } from "./cache/port.ts";

@@ -9,7 +9,9 @@ type Prometheus = Awaited<ReturnType<typeof loadPrometheus>>;
 /** Families as text in Prometheus' exposition format. Families without points are left out. */
 export async function expose(families: readonly MetricFamily[]): Promise<string> {
   const prometheus = await loadPrometheus();
-  const metrics = families.filter(({ points }) => points.length > 0).map((one) => metricOf(one, prometheus));
+  const metrics = families.filter(({ points }) => points.length > 0).map((family) =>
+    metricOf(family, prometheus)
+  );
   const serializer = new prometheus.PrometheusSerializer(undefined, false, undefined, true, true);
   return serializer.serialize({
     resource: NO_RESOURCE,
@@ -17,10 +19,10 @@ export async function expose(families: readonly MetricFamily[]): Promise<string>
   });
 }
 
-/** The serializer takes a resource and writes nothing of it, as it is told above. */
+/** The serializer needs a resource, and the options above keep it from writing it. */
 const NO_RESOURCE = Object.freeze({ attributes: {}, merge: () => NO_RESOURCE, getRawAttributes: () => [] });
 
-/** Times are of no use here: a scrape is now. */
+/** Prometheus sets the time of a scrape, so these are not used. */
 const AT = { startTime: [0, 0], endTime: [0, 0] } satisfies { startTime: [number, number]; endTime: unknown };
 
 function metricOf(family: MetricFamily, { DataPointType, AggregationTemporality }: Prometheus): MetricData {

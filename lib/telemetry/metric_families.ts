@@ -1,7 +1,7 @@
-/** Names and values of a figure's labels. Values come from this program's own words, never from a request or a row. */
+/** Names and values of labels. Values are defined in this program and never come from a request or a row. */
 type Labels = Readonly<Record<string, string>>;
 
-/** One figure under some labels. */
+/** One value with its labels. */
 export interface MetricPoint {
   readonly labels: Labels;
   readonly value: number | Histogram;
@@ -15,7 +15,7 @@ export interface MetricFamily {
   readonly points: readonly MetricPoint[];
 }
 
-/** Counts observations by upper bounds, in ascending order; what is above the last one is counted beyond it. */
+/** Counts observations by upper bounds, in ascending order; the last count is of those above all bounds. */
 export class Histogram {
   readonly counts: Float64Array;
   sum = 0;
@@ -29,20 +29,20 @@ export class Histogram {
   }
 
   observe(value: number): void {
-    let at = 0;
-    while (at < this.bounds.length && value > this.bounds[at]!) at++;
-    this.counts[at]!++;
+    let bucket = 0;
+    while (bucket < this.bounds.length && value > this.bounds[bucket]!) bucket++;
+    this.counts[bucket]!++;
     this.sum += value;
   }
 }
 
-/** Values by labels, each made when first asked for: what is asked for often is bound once and then costs an addition. */
+/** Values by labels, each created on first use. Hot paths look a value up once and keep it. */
 class Labelled<Value> {
   private readonly byKey = new Map<string, { readonly labels: Labels; readonly value: Value }>();
 
   constructor(private readonly make: () => Value) {}
 
-  of(labels: Labels): Value {
+  withLabels(labels: Labels): Value {
     const key = Object.values(labels).join("\0");
     let entry = this.byKey.get(key);
     if (entry === undefined) this.byKey.set(key, entry = { labels, value: this.make() });
@@ -69,12 +69,12 @@ export function histogram(name: string, help: string, labelled: Labelled<Histogr
   return { name, help, type: "histogram", points: labelled.points((value) => value) };
 }
 
-/** A gauge of these points. One without points is left out of what is exposed: it is not known. */
+/** A gauge of these points. A gauge without points, whose value is unknown, is not exposed. */
 export function gauge(name: string, help: string, points: readonly MetricPoint[]): MetricFamily {
   return { name, help, type: "gauge", points };
 }
 
-/** The one point of a gauge without labels; none where the value is not known. */
-export function only(value: number | null): MetricPoint[] {
+/** The point of a gauge without labels; none if the value is unknown. */
+export function singlePoint(value: number | null): MetricPoint[] {
   return value === null ? [] : [{ labels: {}, value }];
 }

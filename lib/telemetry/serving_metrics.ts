@@ -10,16 +10,16 @@ import {
   histograms,
   type MetricFamily,
 } from "./metric_families.ts";
-import { ServingWindow } from "./window.ts";
+import { ServingWindow } from "./serving_window.ts";
 
 /** Upper bounds in seconds: from an answer out of the cache to one that has used up its time. */
 const ANSWER_SECONDS = [0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const STAGE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
-/** Others are counted as one, since a caller may make up any number of them. */
+/** All other methods have one label, since a caller can send any. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
-/** Counted from 0: a rate does not see an outage with which its series begins. */
+/** Counted from 0: a rate does not show an outage with which its series begins. */
 const DEGRADABLE = ["cache", "vectors", "graph", "analytics"];
 
 /** How one request came out. */
@@ -34,9 +34,9 @@ interface AnswerOutcome {
   readonly cache: "hit" | "stale" | "miss" | "bypass";
   /** Milliseconds by stage. */
   readonly timings: ReadonlyMap<string, number>;
-  /** By store, what failed just now. */
+  /** By store, the error of this request. */
   readonly failures: ReadonlyMap<string, unknown>;
-  /** Stores that the answer goes without, be it since just now or since it was kept. */
+  /** Stores that the answer lacks, because they failed now or when it was cached. */
   readonly degraded: readonly string[];
 }
 
@@ -46,7 +46,7 @@ interface StageTimes {
   readonly window: ServingWindow;
 }
 
-/** What one process counts while it serves. Recording takes well under a microsecond and never waits. */
+/** Metrics of one serving process. Recording takes well under a microsecond and never waits. */
 export class ServingMetrics {
   readonly window = new ServingWindow();
   private readonly requests = histograms(ANSWER_SECONDS);
@@ -57,14 +57,14 @@ export class ServingMetrics {
   private readonly stage = new Map<string, StageTimes>();
 
   constructor(private readonly clock: Clock) {
-    const lookup = (result: AnswerOutcome["cache"]) => this.cache.of({ result });
+    const lookup = (result: AnswerOutcome["cache"]) => this.cache.withLabels({ result });
     this.lookups = {
       hit: lookup("hit"),
       stale: lookup("stale"),
       miss: lookup("miss"),
       bypass: lookup("bypass"),
     };
-    for (const store of DEGRADABLE) this.degraded.of({ store });
+    for (const store of DEGRADABLE) this.degraded.withLabels({ store });
   }
 
   /** Records the requests of one route, given by its pattern. */
@@ -72,18 +72,18 @@ export class ServingMetrics {
     const bound = new Map<string, Map<number, Histogram>>();
     const bind = (method: string, status: number) => {
       const byStatus = bound.get(method) ?? new Map<number, Histogram>();
-      const histogram = this.requests.of({ route, method, status: String(status) });
+      const histogram = this.requests.withLabels({ route, method, status: String(status) });
       bound.set(method, byStatus.set(status, histogram));
       return histogram;
     };
     return ({ method, status, ms }) => {
-      const known = METHODS.has(method) ? method : "other";
-      (bound.get(known)?.get(status) ?? bind(known, status)).observe(ms / 1_000);
+      const label = METHODS.has(method) ? method : "other";
+      (bound.get(label)?.get(status) ?? bind(label, status)).observe(ms / 1_000);
     };
   }
 
   /** Records one answer. A request that shared another's computation counts its stages too. */
-  answered({ cache, timings, failures, degraded }: AnswerOutcome): void {
+  recordAnswer({ cache, timings, failures, degraded }: AnswerOutcome): void {
     this.lookups[cache].n++;
     const now = this.clock.now();
     for (const [stage, ms] of timings) {
@@ -92,24 +92,24 @@ export class ServingMetrics {
       window.add({ ms, error: false, hit: false, degraded: false }, now);
     }
     if (failures.size + degraded.length === 0) return;
-    for (const store of new Set([...failures.keys(), ...degraded])) this.degraded.of({ store }).n++;
+    for (const store of new Set([...failures.keys(), ...degraded])) this.degraded.withLabels({ store }).n++;
   }
 
   /** Adds to the window. */
-  inWindow(request: RequestOutcome, note: { cache?: string; degraded?: unknown }): void {
+  addToWindow(request: RequestOutcome, answer: { cache?: string; degraded?: unknown }): void {
     const { status, ms } = request;
-    const hit = note.cache === "hit" || note.cache === "stale";
-    const degraded = note.degraded !== undefined;
+    const hit = answer.cache === "hit" || answer.cache === "stale";
+    const degraded = answer.degraded !== undefined;
     this.window.add({ ms, error: status >= 500, hit, degraded }, this.clock.now());
   }
 
-  /** How often one stage of answers ran and how long it took, by minute of the last hour; empty where it never did. */
+  /** Counts and latencies of one stage by minute of the last hour; empty if it never ran. */
   stageMinutes(stage: string): Pick<ServingSpan, "at" | "requests" | "p50_ms" | "p95_ms">[] {
     return this.stage.get(stage)?.window.minutes(this.clock.now()) ?? [];
   }
 
   private bindStage(stage: string): StageTimes {
-    const times = { histogram: this.stages.of({ stage }), window: new ServingWindow() };
+    const times = { histogram: this.stages.withLabels({ stage }), window: new ServingWindow() };
     this.stage.set(stage, times);
     return times;
   }
@@ -130,6 +130,9 @@ export class ServingMetrics {
 
 /** Whether each store's circuit breaker keeps calls from it. */
 export function breakerFamily(open: Readonly<Record<string, boolean>>): MetricFamily {
-  const points = Object.entries(open).map(([store, is]) => ({ labels: { store }, value: is ? 1 : 0 }));
+  const points = Object.entries(open).map(([store, isOpen]) => ({
+    labels: { store },
+    value: isOpen ? 1 : 0,
+  }));
   return gauge("parley_breaker_open", "1 while a store's circuit breaker keeps calls from it", points);
 }

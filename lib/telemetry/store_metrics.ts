@@ -2,10 +2,10 @@ import type { Clock } from "../core/clock.ts";
 import type { Health } from "../core/types.ts";
 import type { ReleaseStore } from "../stores/analytics/port.ts";
 import type { RunStore } from "../stores/runs/port.ts";
-import { gauge, type MetricFamily, only } from "./metric_families.ts";
-import { CachedRead } from "./kept.ts";
+import { gauge, type MetricFamily, singlePoint } from "./metric_families.ts";
+import { CachedRead } from "./cached_read.ts";
 
-/** The stores that serving looks at, in the order in which they are told of. */
+/** The stores that serving checks, in the order in which they are reported. */
 export const STORE_NAMES = ["vectors", "graph", "analytics", "documents", "cache", "runs"] as const;
 
 export type WatchedStores =
@@ -15,27 +15,27 @@ export type WatchedStores =
     readonly runs: Pick<RunStore, "leader" | "unsent">;
   };
 
-/** What stores say of themselves, of the published data, of the scheduler and of lineage, as one scrape reads it. */
+/** Metrics of the stores, the published data, the scheduler and lineage, read at each scrape. */
 export class StoreMetrics {
   private readonly health: readonly (readonly [string, CachedRead<Health>])[];
   private readonly published;
   private readonly leader;
-  /** Null where lineage is sent nowhere. */
+  /** Null if lineage is not sent. */
   private readonly unsent: CachedRead<number> | null;
 
-  /** `health`: by store, a question that rejects if it is down. */
+  /** `health` has a check for each store, which rejects if the store is down. */
   constructor(
     private readonly clock: Clock,
     { analytics, runs }: Pick<WatchedStores, "analytics" | "runs">,
     options: { health: Readonly<Record<string, () => Promise<Health>>>; lineage: boolean },
   ) {
-    this.health = Object.entries(options.health).map(([name, ask]) => [name, new CachedRead(clock, ask)]);
+    this.health = Object.entries(options.health).map(([name, check]) => [name, new CachedRead(clock, check)]);
     this.published = new CachedRead(clock, () => analytics.published());
     this.leader = new CachedRead(clock, () => runs.leader());
     this.unsent = options.lineage ? new CachedRead(clock, () => runs.unsent()) : null;
   }
 
-  /** What cannot be read is left out; `parley_store_up` says which store is to blame. Never throws. */
+  /** What cannot be read is left out; `parley_store_up` shows which store is down. Never throws. */
   async families(): Promise<MetricFamily[]> {
     const read = [
       this.storeFamilies(),
@@ -48,7 +48,7 @@ export class StoreMetrics {
 
   private async storeFamilies(): Promise<MetricFamily[]> {
     const states = await Promise.all(
-      this.health.map(async ([store, kept]) => ({ labels: { store }, health: await kept.get() })),
+      this.health.map(async ([store, cached]) => ({ labels: { store }, health: await cached.get() })),
     );
     const up = states.map(({ labels, health }) => ({ labels, value: health === null ? 0 : 1 }));
     const latency = states.flatMap(({ labels, health }) =>
@@ -70,12 +70,12 @@ export class StoreMetrics {
       gauge(
         "parley_published_version",
         "The data version that answers are made from",
-        only(published && published.version),
+        singlePoint(published && published.version),
       ),
       gauge(
         "parley_published_age_seconds",
         "How long ago that version was published",
-        only(published && this.since(published.at)),
+        singlePoint(published && this.since(published.at)),
       ),
     ];
   }
@@ -84,16 +84,16 @@ export class StoreMetrics {
     const leader = await this.leader.get();
     const up = leader && Number(Date.parse(leader.live_until) > this.clock.now());
     return [
-      gauge("parley_scheduler_up", "1 while some process leads the schedule", only(up)),
+      gauge("parley_scheduler_up", "1 while some process leads the schedule", singlePoint(up)),
       gauge(
         "parley_scheduler_lag_seconds",
         "How much later than planned the scheduler's last tick was",
-        only(leader && leader.lag_ms / 1_000),
+        singlePoint(leader && leader.lag_ms / 1_000),
       ),
       gauge(
         "parley_scheduler_tick_age_seconds",
         "How long ago the scheduler last ticked",
-        only(leader && this.since(leader.last_tick)),
+        singlePoint(leader && this.since(leader.last_tick)),
       ),
     ];
   }
@@ -101,7 +101,7 @@ export class StoreMetrics {
   private async lineageFamilies(): Promise<MetricFamily[]> {
     const depth = await this.unsent?.get() ?? null;
     const help = "Ended attempts that the lineage sink has yet to hear of";
-    return [gauge("parley_lineage_outbox_depth", help, only(depth))];
+    return [gauge("parley_lineage_outbox_depth", help, singlePoint(depth))];
   }
 
   private since(at: string): number {

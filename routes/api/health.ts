@@ -1,5 +1,5 @@
 import type { Context } from "../../deps.ts";
-import { inTime } from "../../lib/core/abort.ts";
+import { withTimeout } from "../../lib/core/abort.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
 import { causeOf, ParleyError, reasonOf } from "../../lib/core/errors.ts";
 import type { ApiKey, Health, Published } from "../../lib/core/types.ts";
@@ -53,8 +53,8 @@ export function storesRespond(stores: ReadyStores): Record<string, () => Promise
 }
 
 async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores): Promise<Health> {
-  const health = await inTime(MAX_WAIT_MS, () => stores[name].health());
-  const emptied = await inTime(MAX_WAIT_MS, () => emptiedStore(name, stores)).catch(() => null);
+  const health = await withTimeout(MAX_WAIT_MS, () => stores[name].health());
+  const emptied = await withTimeout(MAX_WAIT_MS, () => emptiedStore(name, stores)).catch(() => null);
   if (emptied === null) return health;
   throw emptied;
 }
@@ -152,7 +152,7 @@ async function stateOf(
 /** None while that is not known: files are read for the first time, or analytics is down. */
 async function damagedIndexes(stores: ReadyStores, now: number): Promise<readonly Anomaly[]> {
   try {
-    return await inTime(MAX_WAIT_MS, () => indexAnomalies(stores, now));
+    return await withTimeout(MAX_WAIT_MS, () => indexAnomalies(stores, now));
   } catch (error) {
     if (error instanceof ParleyError) return [];
     throw error;
@@ -164,7 +164,7 @@ async function publishedOf(
   analytics: ReadyStores["analytics"],
 ): Promise<Pick<Published, "version" | "at"> | null> {
   try {
-    const published = await inTime(MAX_WAIT_MS, () => analytics.published());
+    const published = await withTimeout(MAX_WAIT_MS, () => analytics.published());
     return published && { version: published.version, at: published.at };
   } catch {
     return null;
@@ -174,7 +174,7 @@ async function publishedOf(
 /** Null too where the run store fails, which its own line tells. */
 async function schedulerOf(runs: ReadyStores["runs"], clock: Clock): Promise<SchedulerState | null> {
   try {
-    const leader = await inTime(MAX_WAIT_MS, () => runs.leader());
+    const leader = await withTimeout(MAX_WAIT_MS, () => runs.leader());
     if (leader === null) return null;
     const { last_tick, lag_ms, live_until } = leader;
     return { status: Date.parse(live_until) > clock.now() ? "up" : "down", last_tick, lag_ms };

@@ -2,7 +2,7 @@ import type { Clock } from "../../lib/core/clock.ts";
 import type { Recommender } from "../../lib/recommend/recommender.ts";
 import type { RunRecordStore } from "../../lib/stores/runs/port.ts";
 import { CONTENT_TYPE, expose } from "../../lib/telemetry/expose.ts";
-import { processFamilies } from "../../lib/telemetry/process.ts";
+import { processFamilies } from "../../lib/telemetry/process_metrics.ts";
 import { RunMetrics } from "../../lib/telemetry/run_metrics.ts";
 import { breakerFamily, type ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import { StoreMetrics, type WatchedStores } from "../../lib/telemetry/store_metrics.ts";

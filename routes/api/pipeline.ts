@@ -1,5 +1,5 @@
 import { type Context, z } from "../../deps.ts";
-import { inTime } from "../../lib/core/abort.ts";
+import { withTimeout } from "../../lib/core/abort.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import { acknowledge, acknowledger } from "../../lib/monitoring/acknowledge.ts";
 import { type AnomalyOptions, detectAnomalies } from "../../lib/monitoring/anomalies.ts";
@@ -60,7 +60,7 @@ export function pipelineAnomalies({ stores, dags = [], clock, serving }: Pipelin
 export function watched({ stores, dags = [], clock, serving }: PipelineView): AnomalyOptions {
   const { runs, analytics } = stores;
   const served = serving === undefined ? {} : { serving: serving() };
-  const indexes = (now: number) => inTime(MAX_WAIT_MS, () => indexAnomalies(stores, now));
+  const indexes = (now: number) => withTimeout(MAX_WAIT_MS, () => indexAnomalies(stores, now));
   return { runs, analytics, answering: storesRespond(stores), indexes, dags, clock, ...served };
 }
 

@@ -35,7 +35,7 @@ export function recommendations(options: { recommender: Recommender; metrics: Se
     answers: true,
     handle: async (context, note) => {
       const served = await options.recommender.serve(questionOf(context));
-      options.metrics.answered(served);
+      options.metrics.recordAnswer(served);
       note.cache = served.cache;
       if (served.failures.size + served.degraded.length > 0) note.degraded = causes(served);
       return respond(served);

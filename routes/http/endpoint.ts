@@ -2,7 +2,7 @@ import type { Context } from "../../deps.ts";
 import { causeOf } from "../../lib/core/errors.ts";
 import type { Scope } from "../../lib/core/types.ts";
 import type { RequestOutcome, ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
-import { nameRequest } from "../../lib/telemetry/spans.ts";
+import { nameRequest } from "../../lib/telemetry/tracing.ts";
 import type { Authorize } from "./auth.ts";
 import type { CheckHost } from "./host.ts";
 import { HttpError, type Problem, problemOf, problemResponse } from "./problem.ts";
@@ -84,7 +84,7 @@ export function handlerOf(
     response.headers.set("x-request-id", request_id);
     const request = outcome(response.status);
     record(request);
-    if (endpoint.answers) options.metrics.inWindow(request, note);
+    if (endpoint.answers) options.metrics.addToWindow(request, note);
     options.log?.({ request_id, ...request, route: endpoint.route, ...note });
     return response;
   };

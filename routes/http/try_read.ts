@@ -1,4 +1,4 @@
-import { inTime } from "../../lib/core/abort.ts";
+import { withTimeout } from "../../lib/core/abort.ts";
 import { causeOf } from "../../lib/core/errors.ts";
 import type { PageContext } from "./page.ts";
 
@@ -14,7 +14,7 @@ const READ_TIMEOUT_MS = 3_000;
 /** Asks for a part of a page. A store that is down takes its part from the page and not the page. */
 export async function tryRead<T>(question: () => Promise<T>): Promise<ReadResult<T>> {
   try {
-    return { value: await inTime(READ_TIMEOUT_MS, question), error: null };
+    return { value: await withTimeout(READ_TIMEOUT_MS, question), error: null };
   } catch (error) {
     return { value: null, error: causeOf(error) };
   }

@@ -1,4 +1,4 @@
-import { batches } from "../../lib/core/batch.ts";
+import { batches } from "../../lib/core/batches.ts";
 import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";

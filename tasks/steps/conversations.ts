@@ -1,4 +1,4 @@
-import { batches, paged } from "../../lib/core/batch.ts";
+import { batches, paged } from "../../lib/core/batches.ts";
 import { counted } from "../../lib/core/text.ts";
 import { type Message, modelKey, type WriteCounts } from "../../lib/core/types.ts";
 import type { TaskContext } from "../../lib/dag/types.ts";

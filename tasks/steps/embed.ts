@@ -1,4 +1,4 @@
-import { batches } from "../../lib/core/batch.ts";
+import { batches } from "../../lib/core/batches.ts";
 import {
   type Artifact,
   type Campaign,

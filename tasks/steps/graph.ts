@@ -1,4 +1,4 @@
-import { batches, paged } from "../../lib/core/batch.ts";
+import { batches, paged } from "../../lib/core/batches.ts";
 import { compareText } from "../../lib/core/text.ts";
 import type { Artifact, Campaign, DirtyUser } from "../../lib/core/types.ts";
 import type { DirtyUserStore } from "../../lib/stores/documents/port.ts";

@@ -1,5 +1,5 @@
-import { batches, paged } from "../../lib/core/batch.ts";
-import { Column } from "../../lib/core/column.ts";
+import { batches, paged } from "../../lib/core/batches.ts";
+import { NumberList } from "../../lib/core/number_list.ts";
 import type { Abortable } from "../../lib/core/types.ts";
 import { isInterest } from "../../lib/recommend/candidates/co_engagement.ts";
 import { type Interactions, learnItemWeights } from "../../lib/recommend/item_item.ts";
@@ -52,7 +52,7 @@ async function readInteractions(
   signal: AbortSignal | undefined,
 ): Promise<Interactions> {
   const index = new Map(campaign_ids.map((campaign_id, at) => [campaign_id, at]));
-  const [starts, items] = [new Column(Uint32Array), new Column(Uint32Array)];
+  const [starts, items] = [new NumberList(Uint32Array), new NumberList(Uint32Array)];
   starts.push(0);
   const page = (after: string | null, limit: number) => analytics.users({ after, limit, signal });
   for await (const user_ids of batches(paged(USERS, (user_id) => user_id, page), USERS)) {

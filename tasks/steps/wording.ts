@@ -1,4 +1,4 @@
-import { paged } from "../../lib/core/batch.ts";
+import { paged } from "../../lib/core/batches.ts";
 import { countWords } from "../../lib/core/text.ts";
 import type { Abortable } from "../../lib/core/types.ts";
 import type { Conversation, ProfileText } from "../../lib/recommend/conversations.ts";

@@ -13,7 +13,7 @@ import { loadConfig } from "../../lib/config.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { countWords, type WordCounts } from "../../lib/core/text.ts";
 import { modelKey } from "../../lib/core/types.ts";
-import { batches } from "../../lib/core/batch.ts";
+import { batches } from "../../lib/core/batches.ts";
 import { ANSWER_MS } from "../../lib/recommend/store_policy.ts";
 import { VersionData } from "../../lib/recommend/version_data.ts";
 import { createApp } from "../../routes/app.ts";

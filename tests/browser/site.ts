@@ -8,7 +8,7 @@ import type { ApiKey } from "../../lib/core/types.ts";
 import { createApp } from "../../routes/app.ts";
 import { type Flow, withFlow } from "../fixtures/flow.ts";
 import { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
-import type { ServingWindow } from "../../lib/telemetry/window.ts";
+import type { ServingWindow } from "../../lib/telemetry/serving_window.ts";
 import { NO_BROWSER, openBrowser, watch } from "./browser.ts";
 
 /** A real service on a port of its own, and a browser that looks at it. */

@@ -29,7 +29,7 @@ async function addRun({ runs }: World["stores"], days: number, state: "success" 
 function afterErrors(): ServingMetrics {
   const metrics = new ServingMetrics({ now: () => NOW });
   for (let n = 0; n < 100; n++) {
-    metrics.inWindow({ method: "GET", status: n < 90 ? 500 : 200, ms: 3 }, {});
+    metrics.addToWindow({ method: "GET", status: n < 90 ? 500 : 200, ms: 3 }, {});
   }
   return metrics;
 }

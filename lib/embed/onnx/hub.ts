@@ -1,6 +1,6 @@
 import { loadTransformers } from "../../../deps.ts";
 import { type ErrorCode, ParleyError } from "../../core/errors.ts";
-import { FILE_MODE, FOLDER_MODE } from "../../core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../../core/file_modes.ts";
 import { authorization } from "../../core/origin_key.ts";
 import { poolingFolder } from "./model_config.ts";
 import { candidates, type Dtype, externalOf, isFile } from "./weights.ts";

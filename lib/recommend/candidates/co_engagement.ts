@@ -1,4 +1,4 @@
-import { Best } from "../../core/best.ts";
+import { TopK } from "../../core/top_k.ts";
 import type { Engagement } from "../../stores/analytics/port.ts";
 import type { CampaignWeights } from "../item_item_file.ts";
 
@@ -77,7 +77,7 @@ export class ItemItem {
   }
 
   private strongest(sums: Float64Array): string[] {
-    const best = new Best(MAX_CANDIDATES);
+    const best = new TopK(MAX_CANDIDATES);
     for (let place = 0; place < sums.length; place++) {
       if (sums[place]! > 0) best.add(place, sums[place]!);
     }

@@ -1,6 +1,6 @@
 import type { SQLInputValue } from "../../../deps.ts";
 import { yieldToEventLoop } from "../../core/abort.ts";
-import { paged } from "../../core/batch.ts";
+import { paged } from "../../core/batches.ts";
 import { canonicalJson } from "../../core/json.ts";
 import type { Abortable, Json, WriteCounts } from "../../core/types.ts";
 import type { Sqlite } from "./sqlite/sqlite.ts";

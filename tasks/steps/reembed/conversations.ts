@@ -1,4 +1,4 @@
-import { batches } from "../../../lib/core/batch.ts";
+import { batches } from "../../../lib/core/batches.ts";
 import { modelKey } from "../../../lib/core/types.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Services } from "../../services.ts";

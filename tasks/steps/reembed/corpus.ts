@@ -1,4 +1,4 @@
-import { paged } from "../../../lib/core/batch.ts";
+import { paged } from "../../../lib/core/batches.ts";
 import type { Message } from "../../../lib/core/types.ts";
 import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Services } from "../../services.ts";

@@ -1,4 +1,4 @@
-import { batches } from "../../../lib/core/batch.ts";
+import { batches } from "../../../lib/core/batches.ts";
 import type { Campaign, EngagementEvent, EventType, Message } from "../../../lib/core/types.ts";
 import type { Services } from "../../../tasks/services.ts";
 import { campaignItem } from "../../../tasks/steps/embed_items.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { abortable, inTime, onAbort } from "../../../lib/core/abort.ts";
+import { abortable, onAbort, withTimeout } from "../../../lib/core/abort.ts";
 
 const never = () => new Promise<number>(() => {});
 
@@ -41,7 +41,7 @@ Deno.test("onAbort() acts once, and not after it was told to stop listening", ()
 });
 
 Deno.test("inTime() settles as the work does, or says after how long it gave up", async () => {
-  assert.equal(await inTime(1_000, () => Promise.resolve(7)), 7);
-  await assert.rejects(inTime(1_000, () => Promise.reject(new Error("broken"))), /broken/);
-  await assert.rejects(inTime(20, never), { code: "unavailable", message: "timed out after 20 ms" });
+  assert.equal(await withTimeout(1_000, () => Promise.resolve(7)), 7);
+  await assert.rejects(withTimeout(1_000, () => Promise.reject(new Error("broken"))), /broken/);
+  await assert.rejects(withTimeout(20, never), { code: "unavailable", message: "timed out after 20 ms" });
 });

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { causeOf, messageOf, ParleyError, placesOf, reasonOf, withCauses } from "../../../lib/core/errors.ts";
+import {
+  causeOf,
+  messageOf,
+  ParleyError,
+  reasonOf,
+  stackFrames,
+  withCauses,
+} from "../../../lib/core/errors.ts";
 
 Deno.test("causeOf() names a foreign error and its place without its message", () => {
   const cause = causeOf(new SyntaxError(`"my card number is" is not valid JSON`));
@@ -34,7 +41,7 @@ Deno.test("causeOf() gives no place outside this program, and of a timeout that 
   const ours = new URL("../../../lib/dag/driver.ts", import.meta.url).href;
   error.stack += `\n    at async Driver.run (${ours}:7:1)\n    at ${ours}:9:1`;
   assert.equal(causeOf(error), "Error at lib/dag/driver.ts:7:1");
-  assert.deepEqual(placesOf(error), ["lib/dag/driver.ts:7:1", "lib/dag/driver.ts:9:1"]);
+  assert.deepEqual(stackFrames(error), ["lib/dag/driver.ts:7:1", "lib/dag/driver.ts:9:1"]);
   assert.equal(causeOf(AbortSignal.abort(new DOMException("x", "TimeoutError")).reason), "timed out");
 });
 

@@ -71,9 +71,9 @@ const FAULTS: readonly (readonly [what: string, message: string, make: () => unk
     () => define([task("a", [], { retries: { count: -1 } })]),
   ],
   [
-    "a weight that is no number",
-    'dag "test": task "a" has weight NaN; the least is 1',
-    () => define([task("a", [], { weight: NaN })]),
+    "slots that are no number",
+    'dag "test": task "a" has pool_slots NaN; the least is 1',
+    () => define([task("a", [], { pool_slots: NaN })]),
   ],
   [
     "room for no run",
@@ -132,13 +132,13 @@ Deno.test("defineDag() gives one version to one structure, whatever the order or
   assert.deepEqual(one.dependents.get("a"), ["b", "c"]);
 });
 
-Deno.test("loadDags() refuses a pool that does not exist, a weight over its pool, and an id given twice", () => {
+Deno.test("loadDags() refuses a pool that does not exist, more slots than its pool has, and an id given twice", () => {
   const load = (rest: Partial<TaskDefinition<null>>) => () =>
     loadDags({ dags: [define([task("a", [], rest)])], pools: { default: 2, gpu: 1 } });
   assert.throws(load({ pool: "tape" }), {
     message: 'dag "test": task "a" wants the pool "tape", which does not exist',
   });
-  assert.throws(load({ pool: "gpu", weight: 2 }), {
+  assert.throws(load({ pool: "gpu", pool_slots: 2 }), {
     message: 'dag "test": task "a" wants 2 slots of the pool "gpu", which has 1',
   });
   assert.deepEqual([...load({ pool: "gpu" })().keys()], ["test"]);

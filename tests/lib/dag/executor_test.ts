@@ -98,8 +98,8 @@ Deno.test("executeRun() says of a run in which all was skipped why, and of no ot
 
 Deno.test("executeRun() does not let a leaf hide a failure in the middle, unless it is tolerated", () =>
   withRuns(async (runs) => {
-    const tasks = (tolerant: boolean) => [
-      { id: "middle", run: fail, tolerant },
+    const tasks = (allow_failure: boolean) => [
+      { id: "middle", run: fail, allow_failure },
       { id: "leaf", needs: ["middle"], trigger: "all_done" as const, run: ok },
     ];
     assert.equal((await runToEnd(options({ runs, dag: dagOf(tasks(false)) }))).outcome, "failed");

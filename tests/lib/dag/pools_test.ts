@@ -91,9 +91,9 @@ Deno.test("tasks that wait for a full pool do not keep the tasks of another wait
 Deno.test("a heavy task gets its turn among light ones", () =>
   withRuns(async (runs) => {
     const seen: string[] = [];
-    const work = (id: string, weight: number, priority = 0) => ({
+    const work = (id: string, pool_slots: number, priority = 0) => ({
       id,
-      weight,
+      pool_slots,
       priority,
       run: () => sleep(20).then(() => void seen.push(id)),
     });

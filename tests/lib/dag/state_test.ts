@@ -131,7 +131,7 @@ Deno.test("reconcile() keeps what is finished, removes what is gone, adds what i
 });
 
 Deno.test("runEnd() counts every task, gone ones too, and tolerates only what is declared so", () => {
-  const dag = dagOf([{ id: "a", run, tolerant: true }, { id: "b", run }]);
+  const dag = dagOf([{ id: "a", run, allow_failure: true }, { id: "b", run }]);
   const end = (...tasks: TaskRecord[]) => runEnd(dag, tasks);
   assert.equal(end(task("a", "success"), task("b", "ready")), null);
   assert.equal(end(task("a", "success")), null);

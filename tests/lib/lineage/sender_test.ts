@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import type { RunEvent } from "../../../lib/lineage/events.ts";
 import type { LineageSender, SenderOptions } from "../../../lib/lineage/sender.ts";
-import { sinkAt } from "../../../lib/lineage/sink.ts";
+import { parseSink } from "../../../lib/lineage/sink.ts";
 import type { RunStore } from "../../../lib/stores/runs/port.ts";
 import { until, withRuns } from "../../fixtures/dag.ts";
 import { hanging, LineageSink, senderTo } from "../../fixtures/lineage.ts";
@@ -70,7 +70,7 @@ senderTest("a sender sends start and end of each attempt, oldest first, and each
 senderTest("a sender shows its key and namespace, and goes where Marquez listens", async (world) => {
   const { sink, send, add, left } = world;
   await add("r1");
-  send({ sink: sinkAt({ url: new URL("?namespace=shop&x=1", sink.url), key: "token" }) });
+  send({ sink: parseSink({ url: new URL("?namespace=shop&x=1", sink.url), key: "token" }) });
   await left(0);
   const [asked] = sink.asked;
   assert.equal(asked?.authorization, "Bearer token");

@@ -47,7 +47,7 @@ const dag = dagOf([
   },
 ]);
 
-Deno.test("RunFigures counts runs, attempts and rows once each, by dag and state", () =>
+Deno.test("RunMetrics counts runs, attempts and rows once each, by dag and state", () =>
   withRuns(async (runs) => {
     await runToEnd(options({ runs, dag }));
     await sleep(2);
@@ -86,7 +86,7 @@ Deno.test("RunFigures counts runs, attempts and rows once each, by dag and state
     assert.ok(retried["run_last_duration_seconds test"]! >= 0);
   }));
 
-Deno.test("RunFigures tells how many runs wait, and the tasks of those under way", () =>
+Deno.test("RunMetrics tells how many runs wait, and the tasks of those under way", () =>
   withRuns(async (runs) => {
     const figures = classifierMetrics(runs);
     for (let n = 0; n < 3; n++) await createRun({ dag, runs, clock: systemClock, params: {} });
@@ -108,7 +108,7 @@ Deno.test("RunFigures tells how many runs wait, and the tasks of those under way
     assert.deepEqual(tasks, { "tasks test waiting": 3 });
   }));
 
-Deno.test("RunFigures counts no more than a few runs at one time, and the rest later", () =>
+Deno.test("RunMetrics counts no more than a few runs at one time, and the rest later", () =>
   withRuns(async (runs) => {
     broken = false;
     const figures = classifierMetrics(runs);

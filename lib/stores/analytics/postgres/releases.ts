@@ -1,4 +1,4 @@
-import { batches, paged } from "../../../core/batch.ts";
+import { batches, paged } from "../../../core/batches.ts";
 import type { Abortable, PageOptions, Published } from "../../../core/types.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
 import { type Queryable, transposed, unnestOf } from "../../engines/postgres/session.ts";

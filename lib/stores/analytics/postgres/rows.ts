@@ -1,4 +1,4 @@
-import { paged } from "../../../core/batch.ts";
+import { paged } from "../../../core/batches.ts";
 import { canonicalJson } from "../../../core/json.ts";
 import type { Abortable, Json, WriteCounts } from "../../../core/types.ts";
 import type { KeyedTableOptions } from "../../engines/keyed_table.ts";

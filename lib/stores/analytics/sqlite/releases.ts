@@ -1,6 +1,6 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
 import { yieldToEventLoop } from "../../../core/abort.ts";
-import { batches, paged } from "../../../core/batch.ts";
+import { batches, paged } from "../../../core/batches.ts";
 import type { Abortable, Published } from "../../../core/types.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
 import { type CampaignDay, Popularity } from "../popularity.ts";

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "../../../../deps.ts";
 import { ParleyError } from "../../../core/errors.ts";
-import { FOLDER_MODE } from "../../../core/modes.ts";
+import { FOLDER_MODE } from "../../../core/file_modes.ts";
 import type { Artifact, Health } from "../../../core/types.ts";
 import { diskError } from "../../engines/disk.ts";
 import { linesOf, writeLineFile } from "./lines.ts";

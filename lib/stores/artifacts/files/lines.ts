@@ -1,6 +1,6 @@
 import { createHash } from "../../../../deps.ts";
 import { ParleyError } from "../../../core/errors.ts";
-import { FILE_MODE } from "../../../core/modes.ts";
+import { FILE_MODE } from "../../../core/file_modes.ts";
 import type { Artifact } from "../../../core/types.ts";
 
 const CHUNK = 262_144;

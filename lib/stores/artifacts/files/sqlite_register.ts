@@ -1,5 +1,5 @@
 import { DatabaseSync, type StatementSync } from "../../../../deps.ts";
-import { FILE_MODE } from "../../../core/modes.ts";
+import { FILE_MODE } from "../../../core/file_modes.ts";
 import { Bloom } from "./bloom.ts";
 import type { Register } from "../port.ts";
 

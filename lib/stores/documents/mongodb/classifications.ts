@@ -1,5 +1,5 @@
 import type { Collection, Db, Filter } from "../../../../deps.ts";
-import { batches, paged } from "../../../core/batch.ts";
+import { batches, paged } from "../../../core/batches.ts";
 import type { Abortable, Message, PageOptions } from "../../../core/types.ts";
 import { type MongoConnection, SCAN_MS } from "./connection.ts";
 import { fromStored, MESSAGE_ONLY, type MessageFields, messagesOf, type StoredMessage } from "./messages.ts";

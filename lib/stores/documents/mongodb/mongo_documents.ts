@@ -1,5 +1,5 @@
 import type { AnyBulkWriteOperation, Db, MongoBulkWriteError } from "../../../../deps.ts";
-import { batches, paged } from "../../../core/batch.ts";
+import { batches, paged } from "../../../core/batches.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import type {
   Abortable,

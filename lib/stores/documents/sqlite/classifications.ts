@@ -1,6 +1,6 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, this engine is not
 import { yieldToEventLoop } from "../../../core/abort.ts";
-import { paged } from "../../../core/batch.ts";
+import { paged } from "../../../core/batches.ts";
 import type { Abortable, Message, PageOptions } from "../../../core/types.ts";
 import type { KeyedTable } from "../../engines/keyed_table.ts";
 import { type Migration, type Sqlite } from "../../engines/sqlite/sqlite.ts";

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "../../../../deps.ts";
 import { messageOf, ParleyError } from "../../../core/errors.ts";
-import { FILE_MODE } from "../../../core/modes.ts";
+import { FILE_MODE } from "../../../core/file_modes.ts";
 import { diskError } from "../disk.ts";
 
 /** One step of a schema: SQL that takes `user_version` from its index to its index + 1. */

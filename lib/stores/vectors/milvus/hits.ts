@@ -1,4 +1,4 @@
-import { batches } from "../../../core/batch.ts";
+import { batches } from "../../../core/batches.ts";
 import { vectorOf } from "./rows.ts";
 import { among, type MilvusRow, type MilvusTable, VALUES } from "./table.ts";
 import type { Hit } from "../port.ts";

@@ -1,4 +1,4 @@
-import { batches } from "../../../core/batch.ts";
+import { batches } from "../../../core/batches.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";

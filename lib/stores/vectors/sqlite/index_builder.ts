@@ -1,5 +1,5 @@
 import { yieldToEventLoop } from "../../../core/abort.ts";
-import { FILE_MODE, FOLDER_MODE } from "../../../core/modes.ts";
+import { FILE_MODE, FOLDER_MODE } from "../../../core/file_modes.ts";
 import type { Abortable } from "../../../core/types.ts";
 import { removeFile } from "../../engines/disk.ts";
 import { createIndex, FORMAT, type IndexWriter, loadUsearchFile } from "./ann.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "../../../../deps.ts";
-import { FILE_MODE } from "../../../core/modes.ts";
+import { FILE_MODE } from "../../../core/file_modes.ts";
 import type { Abortable } from "../../../core/types.ts";
 import { removeFile } from "../../engines/disk.ts";
 

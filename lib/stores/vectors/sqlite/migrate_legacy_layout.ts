@@ -1,5 +1,5 @@
 import { ParleyError } from "../../../core/errors.ts";
-import { FOLDER_MODE } from "../../../core/modes.ts";
+import { FOLDER_MODE } from "../../../core/file_modes.ts";
 import { modelFile } from "../names.ts";
 import { modelIn } from "./vector_files.ts";
 

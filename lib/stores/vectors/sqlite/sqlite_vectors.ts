@@ -1,6 +1,6 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, node:sqlite is not
 import { yieldToEventLoop } from "../../../core/abort.ts";
-import { batches } from "../../../core/batch.ts";
+import { batches } from "../../../core/batches.ts";
 import type { Abortable, ModelIdentity, WriteCounts } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";

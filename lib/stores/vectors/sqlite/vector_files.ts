@@ -1,6 +1,6 @@
 import { DatabaseSync } from "../../../../deps.ts";
 import { ParleyError } from "../../../core/errors.ts";
-import { FOLDER_MODE } from "../../../core/modes.ts";
+import { FOLDER_MODE } from "../../../core/file_modes.ts";
 import type { HealthOptions, ModelIdentity } from "../../../core/types.ts";
 import { removeFile } from "../../engines/disk.ts";
 import { Sqlite } from "../../engines/sqlite/sqlite.ts";

@@ -1,10 +1,10 @@
 /** The best of what is added, best first; of equal ones, the lower item. */
-export class Best {
+export class TopK {
   readonly list: { item: number; score: number }[] = [];
   /** What scores less is not among the best. */
   private threshold = -Infinity;
 
-  /** `limit`, 1 or more, is how many are kept. */
+  /** `limit` is 1 or more. */
   constructor(private readonly limit: number) {}
 
   add(item: number, score: number): void {

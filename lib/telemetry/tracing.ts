@@ -5,10 +5,10 @@ type OpenTelemetry = Awaited<ReturnType<typeof loadOpenTelemetry>>;
 /** OpenTelemetry's `SpanStatusCode.ERROR`. */
 const ERROR = 2;
 
-/** Null while nobody traces: a span is then one comparison. */
+/** Null if tracing is off: a span then costs one comparison. */
 let tracing: { readonly api: OpenTelemetry; readonly tracer: Tracer } | null = null;
 
-/** Begins to make spans, where Deno exports them (`OTEL_DENO=true`). Call once, before work begins. */
+/** Turns tracing on if Deno exports spans (`OTEL_DENO=true`). Call once, before any work. */
 export async function startTracing(): Promise<void> {
   if (!/^(true|1)$/.test(Deno.env.get("OTEL_DENO") ?? "")) return;
   const api = await loadOpenTelemetry();
@@ -18,8 +18,8 @@ export async function startTracing(): Promise<void> {
 }
 
 /**
- * Deno puts the URL of each request into its span, and Parley's paths name users. Deno has no setting for that, and
- * attributes can't be taken back: so spans are kept from taking them. tests/telemetry_test.ts holds it to that.
+ * Deno puts the URL of each request into its span, and Parley's paths name users. Deno has no setting for that, and attributes
+ * cannot be removed, so `setAttribute` ignores them. tests/telemetry_test.ts checks it.
  */
 function withholdUrls(span: Span): void {
   const { setAttribute } = span;
@@ -28,7 +28,7 @@ function withholdUrls(span: Span): void {
   };
 }
 
-/** Names the request's span, which Deno makes, by its route. */
+/** Names the request's span, which Deno creates, by its route. */
 export function nameRequest(method: string, route: string): void {
   if (tracing === null) return;
   const span = tracing.api.trace.getActiveSpan();
@@ -36,7 +36,7 @@ export function nameRequest(method: string, route: string): void {
 }
 
 /**
- * Marks the active span as failed, for an error that goes no further. By the error's kind alone: its message may quote
+ * Marks the active span as failed, for an error that is handled here. Only the error's name is recorded: its message may quote
  * data.
  */
 export function markFailed(error: unknown, attributes: Attributes = {}): void {
@@ -46,13 +46,13 @@ export function markFailed(error: unknown, attributes: Attributes = {}): void {
 }
 
 /** Runs `body` in a span, inside the one that is active. Attributes name stores, dags, tasks and runs, never a user. */
-export function spanned<T>(name: string, attributes: Attributes, body: () => Promise<T>): Promise<T> {
+export function withSpan<T>(name: string, attributes: Attributes, body: () => Promise<T>): Promise<T> {
   if (tracing === null) return body();
   return tracing.tracer.startActiveSpan(name, { attributes }, async (span) => {
     try {
       return await body();
     } catch (error) {
-      // A task that had nothing to do is skipped by an error that is none.
+      // `Skip` ends a task that has nothing to do: it is no failure.
       if (!(error instanceof Error && error.name === "Skip")) markFailed(error);
       throw error;
     } finally {

@@ -1,11 +1,11 @@
-import { inTime } from "../core/abort.ts";
+import { withTimeout } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
 
-/** How long what a scrape has read is taken as it was, and how long it waits for any store, in milliseconds. */
+/** How long a value is cached, and how long a read may take, in milliseconds. */
 const TTL_MS = 5_000;
 const READ_TIMEOUT_MS = 1_000;
 
-/** A value that is read anew every 5 s at most and waited for 1 s at most, however many ask and whatever the store does. */
+/** A value that is read at most every 5 s, shared by all callers, and waited for at most 1 s. */
 export class CachedRead<Value> {
   private last: Promise<Value | null> = Promise.resolve(null);
   private readAt = -Infinity;
@@ -17,7 +17,7 @@ export class CachedRead<Value> {
     const now = this.clock.now();
     if (Math.abs(now - this.readAt) < TTL_MS) return this.last;
     this.readAt = now;
-    // Why it failed is told by `/readyz`, by each degraded answer, and here by the figure that is missing.
-    return this.last = inTime(READ_TIMEOUT_MS, () => this.read()).catch(() => null);
+    // `/readyz` and each degraded answer report the failure; here the value is missing.
+    return this.last = withTimeout(READ_TIMEOUT_MS, () => this.read()).catch(() => null);
   }
 }

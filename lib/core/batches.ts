@@ -4,7 +4,7 @@
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { batches } from "./batch.ts";
+ * import { batches } from "./batches.ts";
  *
  * assert.deepEqual(await Array.fromAsync(batches([1, 2, 3], 2)), [[1, 2], [3]]);
  * ```

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Best } from "../../../lib/core/best.ts";
+import { TopK } from "../../../lib/core/top_k.ts";
 import { random } from "../../fixtures/rows.ts";
 
 Deno.test("Best keeps what a sort would put first, of equal scores the lower item", () => {
@@ -8,7 +8,7 @@ Deno.test("Best keeps what a sort would put first, of equal scores the lower ite
   const order = [...scores.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b);
   for (const limit of [1, 25, 300, 400]) {
     for (const items of [[...scores.keys()], [...scores.keys()].reverse()]) {
-      const best = new Best(limit);
+      const best = new TopK(limit);
       for (const item of items) best.add(item, scores[item]!);
       assert.deepEqual(best.list, order.slice(0, limit).map((item) => ({ item, score: scores[item] })));
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ServingMetrics } from "../../../lib/telemetry/serving_metrics.ts";
-import { ServingWindow } from "../../../lib/telemetry/window.ts";
+import { ServingWindow } from "../../../lib/telemetry/serving_window.ts";
 
 const MINUTE = 60_000;
 const NOON = Date.parse("2025-03-10T12:00:00.000Z");
@@ -73,7 +73,7 @@ Deno.test("ServingMetrics tells each stage's times by minute", () => {
   let now = NOON;
   const metrics = new ServingMetrics({ now: () => now });
   const answer = (timings: Record<string, number>) =>
-    metrics.answered({
+    metrics.recordAnswer({
       cache: "miss",
       timings: new Map(Object.entries(timings)),
       failures: new Map(),
