@@ -1,14 +1,19 @@
 import { z } from "../deps.ts";
 import { defineDag } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
+import { step, type StepContext } from "./step.ts";
 import { check } from "./steps/check.ts";
-import { classify, train } from "./steps/classify.ts";
+import { classify, train, type TrainOutput } from "./steps/classify.ts";
 import { conversations } from "./steps/conversations.ts";
-import { derive } from "./steps/derive.ts";
-import { graph } from "./steps/graph.ts";
+import { derive, type DeriveOutput } from "./steps/derive.ts";
+import { graph, type GraphOutput } from "./steps/graph.ts";
 import { publish } from "./steps/publish.ts";
+import { openStore } from "./steps/vector_store.ts";
 
-const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
+const store = (context: StepContext) => openStore(context, context.output<TrainOutput>("train").model);
+const users = (context: StepContext) => context.output<GraphOutput>("graph").touched;
+const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
+const retries = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Intents anew: learns the catalogue and the given labels, classifies everything again, and publishes what follows. */
 export function intents() {
@@ -18,26 +23,51 @@ export function intents() {
     group: "versions",
     params: z.object({}),
     tasks: [
-      { id: "train", doc: "fits the classifier", run: train, retries: store },
+      { id: "train", doc: "fits the classifier", run: train, retries },
       {
         id: "classify",
         role: "classify",
         doc: "intents of messages",
         needs: ["train"],
-        run: classify,
-        retries: store,
+        run: step(classify, store, () => []),
+        retries,
       },
-      { id: "graph", doc: "edges, by recount", needs: ["classify"], run: graph, retries: store },
+      {
+        id: "graph",
+        doc: "edges, by recount",
+        needs: ["classify"],
+        run: step(graph, () => ({ campaigns: null })),
+        retries,
+      },
       {
         id: "conversations",
         doc: "conversations, profiles",
         needs: ["graph"],
-        run: conversations,
-        retries: store,
+        run: step(conversations, store, users),
+        retries,
       },
-      { id: "derive", doc: "a data version", needs: ["conversations"], run: derive, retries: store },
-      { id: "check", role: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
-      { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
+      {
+        id: "derive",
+        doc: "a data version",
+        needs: ["conversations"],
+        run: step(derive, store, () => ({ readsSources: false })),
+        retries,
+      },
+      {
+        id: "check",
+        role: "check",
+        doc: "gates the version",
+        needs: ["derive"],
+        run: step(check, store),
+        retries,
+      },
+      {
+        id: "publish",
+        doc: "flips the version",
+        needs: ["check"],
+        run: step(publish, store, version, () => []),
+        retries,
+      },
     ],
   });
 }

@@ -2,17 +2,19 @@ import { z } from "../deps.ts";
 import { defineDag } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
 import { remoteSources, sourceParams, type SourceSettings } from "./source_params.ts";
+import { step, type StepContext } from "./step.ts";
 import { analytics } from "./steps/analytics.ts";
 import { check } from "./steps/check.ts";
 import { classify } from "./steps/classify.ts";
 import { conversations } from "./steps/conversations.ts";
-import { derive } from "./steps/derive.ts";
+import { derive, type DeriveOutput } from "./steps/derive.ts";
 import { documents } from "./steps/documents.ts";
-import { embed } from "./steps/embed.ts";
-import { graph } from "./steps/graph.ts";
-import { ingest } from "./steps/ingest.ts";
+import { embed, type EmbedOutput } from "./steps/embed.ts";
+import { graph, type GraphOutput } from "./steps/graph.ts";
+import { ingest, type IngestOutput } from "./steps/ingest.ts";
 import { publish } from "./steps/publish.ts";
-import { validate } from "./steps/validate.ts";
+import { validate, type ValidateOutput } from "./steps/validate.ts";
+import { openStore } from "./steps/vector_store.ts";
 import { vectors } from "./steps/vectors.ts";
 
 /** What the nightly run is set to: when, and which sources it reads where a run is not given its own. */
@@ -20,7 +22,13 @@ export interface NightlySettings extends SourceSettings {
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
 }
 
-const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
+const sources = (context: StepContext) => context.output<IngestOutput>("ingest").sources;
+const rows = (context: StepContext) => context.output<ValidateOutput>("validate");
+const parts = (context: StepContext) => context.output<EmbedOutput>("embed");
+const store = (context: StepContext) => openStore(context, parts(context).model);
+const users = (context: StepContext) => context.output<GraphOutput>("graph").touched;
+const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
+const retries = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
 export function nightly(settings: NightlySettings) {
@@ -43,40 +51,65 @@ export function nightly(settings: NightlySettings) {
         id: "ingest",
         role: "ingest",
         doc: "spools the sources",
-        run: ingest,
+        run: (context) => ingest(context, { check: "check" }),
         retries: { count: 1 },
         grace_ms: 0,
       },
-      { id: "validate", doc: "checks every row", needs: ["ingest"], run: validate },
-      { id: "documents", doc: "raw messages", needs: ["validate"], run: documents, retries: store },
-      { id: "analytics", doc: "campaigns, events", needs: ["validate"], run: analytics, retries: store },
-      { id: "embed", doc: "text to vectors", needs: ["validate"], run: embed, retries: store },
-      { id: "vectors", doc: "message vectors", needs: ["embed"], run: vectors, retries: store },
+      { id: "validate", doc: "checks every row", needs: ["ingest"], run: step(validate, sources) },
+      { id: "documents", doc: "raw messages", needs: ["validate"], run: step(documents, rows), retries },
+      {
+        id: "analytics",
+        doc: "campaigns, events",
+        needs: ["validate"],
+        run: step(analytics, rows, sources),
+        retries,
+      },
+      { id: "embed", doc: "text to vectors", needs: ["validate"], run: step(embed, rows), retries },
+      { id: "vectors", doc: "message vectors", needs: ["embed"], run: step(vectors, store, parts), retries },
       {
         id: "classify",
         role: "classify",
         doc: "intents of messages",
         needs: ["documents", "vectors"],
-        run: classify,
-        retries: store,
+        run: step(classify, store, sources),
+        retries,
       },
       {
         id: "graph",
         doc: "edges, by recount",
         needs: ["analytics", "classify"],
-        run: graph,
-        retries: store,
+        run: step(graph, rows),
+        retries,
       },
       {
         id: "conversations",
         doc: "conversations, profiles",
         needs: ["graph"],
-        run: conversations,
-        retries: store,
+        run: step(conversations, store, users),
+        retries,
       },
-      { id: "derive", doc: "weights, popularity", needs: ["conversations"], run: derive, retries: store },
-      { id: "check", role: "check", doc: "gates the version", needs: ["derive"], run: check, retries: store },
-      { id: "publish", doc: "flips the version", needs: ["check"], run: publish, retries: store },
+      {
+        id: "derive",
+        doc: "weights, popularity",
+        needs: ["conversations"],
+        run: step(derive, store, () => ({ readsSources: true })),
+        retries,
+      },
+      {
+        id: "check",
+        role: "check",
+        doc: "gates the version",
+        needs: ["derive"],
+        run: step(check, store),
+        retries,
+      },
+      {
+        id: "publish",
+        doc: "flips the version",
+        needs: ["check"],
+        run: step(publish, store, version, sources),
+        retries,
+      },
     ],
   });
 }

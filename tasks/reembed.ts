@@ -2,12 +2,13 @@ import { z } from "../deps.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { defineDag, type RetryDecision } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
+import { step, type StepContext } from "./step.ts";
+import { derive, type DeriveOutput } from "./steps/derive.ts";
 import { checkNewModel } from "./steps/reembed/check.ts";
 import { deriveConversations } from "./steps/reembed/conversations.ts";
-import { deriveNewVersion } from "./steps/reembed/derive.ts";
 import { dropOldModel } from "./steps/reembed/drop.ts";
 import { reembed as embed } from "./steps/reembed/embed.ts";
-import { estimate } from "./steps/reembed/estimate.ts";
+import { estimate, type EstimateOutput, type ReembedParams } from "./steps/reembed/estimate.ts";
 import { publishNewModel } from "./steps/reembed/publish.ts";
 
 export interface ReembedSettings {
@@ -19,7 +20,15 @@ export interface ReembedSettings {
 
 const NO_MODEL = "name the new model as PARLEY_EMBEDDINGS would, such as onnx:./models/NAME";
 
-const store = { count: 3, base_ms: 500, cap_ms: 30_000 };
+const model = (context: StepContext) => context.output<EstimateOutput>("estimate").model;
+const store = (context: StepContext) =>
+  context.services.vectors.forModel({ model: model(context), signal: context.signal });
+const options = ({ run }: StepContext) => ({
+  readsSources: false,
+  name: (run.params as ReembedParams).model,
+});
+const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
+const retries = { count: 3, base_ms: 500, cap_ms: 30_000 };
 /** A store or an endpoint may come back; a model that is not there, or is none, will not. */
 const decide = (error: unknown): RetryDecision =>
   error instanceof ParleyError && error.code !== "unavailable" ? "fail" : "default";
@@ -44,32 +53,44 @@ export function reembed({ resolve, models }: ReembedSettings) {
       drop_old: "any",
     },
     tasks: [
-      { id: "estimate", doc: "how much, how long", run: estimate, retries: { ...store, decide } },
-      { id: "embed", doc: "text to vectors", needs: ["estimate"], run: embed, retries: store },
+      { id: "estimate", doc: "how much, how long", run: estimate, retries: { ...retries, decide } },
+      { id: "embed", doc: "text to vectors", needs: ["estimate"], run: step(embed, store), retries },
       {
         id: "conversations",
         doc: "conversations, profiles",
         needs: ["embed"],
-        run: deriveConversations,
-        retries: store,
+        run: step(deriveConversations, store),
+        retries,
       },
       {
         id: "derive",
         doc: "weights, indexes",
         needs: ["conversations"],
-        run: deriveNewVersion,
-        retries: store,
+        run: step(derive, store, options),
+        retries,
       },
       {
         id: "check",
         role: "check",
         doc: "gates the switch",
         needs: ["derive"],
-        run: checkNewModel,
-        retries: store,
+        run: step(checkNewModel, store, version),
+        retries,
       },
-      { id: "publish", doc: "the switch", needs: ["check"], run: publishNewModel, retries: store },
-      { id: "drop", doc: "old vectors, if asked to", needs: ["publish"], run: dropOldModel, retries: store },
+      {
+        id: "publish",
+        doc: "the switch",
+        needs: ["check"],
+        run: step(publishNewModel, store, version),
+        retries,
+      },
+      {
+        id: "drop",
+        doc: "old vectors, if asked to",
+        needs: ["publish"],
+        run: step(dropOldModel, model),
+        retries,
+      },
     ],
   });
 }

@@ -1,18 +1,19 @@
 import { batches } from "../../lib/core/batches.ts";
 import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { updateCampaignSources } from "./campaign_sources.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
-import { validated } from "./validate.ts";
+import type { IngestedSource } from "./ingest.ts";
+import type { ValidateOutput } from "./validate.ts";
 
-/** Writes the run's campaigns and engagement events to the analytics store. */
+/** Writes the run's campaigns and engagement events to the analytics store; `sources` are those that they came from. */
 export async function analytics(
-  context: TaskContext<Services>,
+  context: StepContext,
+  input: ValidateOutput,
+  sources: readonly IngestedSource[],
 ): Promise<{ campaigns: WriteCounts; events: WriteCounts }> {
   const { services: { analytics: store }, signal } = context;
-  const input = validated(context);
   const total = input.campaigns.rows + input.events.rows;
   const write = async <Row>(
     table: "campaigns" | "events",
@@ -34,7 +35,7 @@ export async function analytics(
     (rows) => store.upsertCampaigns({ campaigns: rows, signal }),
     0,
   );
-  await updateCampaignSources(context);
+  await updateCampaignSources(context, sources);
   const events = await write<EngagementEvent>(
     "events",
     (rows) => store.upsertEvents({ events: rows, signal }),
@@ -45,7 +46,7 @@ export async function analytics(
 }
 
 function record(
-  context: TaskContext<Services>,
+  context: StepContext,
   table: "campaigns" | "events",
   input: Artifact,
   counts: WriteCounts,

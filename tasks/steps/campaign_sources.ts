@@ -3,13 +3,13 @@ import { iso } from "../../lib/core/clock.ts";
 import { tryParseJson } from "../../lib/core/json.ts";
 import { counted } from "../../lib/core/text.ts";
 import type { Abortable, Campaign } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { problemOf } from "../../lib/sources/row_problem.ts";
 import { printable } from "../../lib/sources/source.ts";
 import type { CampaignStore, ReleaseStore } from "../../lib/stores/analytics/port.ts";
 import type { Services } from "../services.ts";
-import type { IngestedSource, IngestOutput } from "./ingest.ts";
+import type { StepContext } from "../step.ts";
+import type { IngestedSource } from "./ingest.ts";
 
 const FILE = "campaign_sources.json";
 /** Campaigns read or written at a time. */
@@ -33,11 +33,14 @@ type CampaignSources = z.infer<typeof CAMPAIGN_SOURCES>;
  * Notes for the version after the published one which campaigns this run's sources have, and which have left. If it is so
  * set, those that left are ended, but none of a source without any campaign: that is more likely an accident.
  */
-export async function updateCampaignSources(context: TaskContext<Services>): Promise<void> {
+export async function updateCampaignSources(
+  context: StepContext,
+  ingested: readonly IngestedSource[],
+): Promise<void> {
   const { services: { analytics, settings }, signal } = context;
   const version = (await analytics.published({ signal }))?.version ?? 0;
   const before = await readCampaignSources(analytics, { version, signal });
-  const read = context.output<IngestOutput>("ingest").sources.filter(isCatalogue);
+  const read = ingested.filter(isCatalogue);
   const sources: CampaignSources["sources"] = { ...before.sources };
   const emptied = new Set(before.emptied);
   for (const source of read) {
@@ -66,7 +69,7 @@ function isCatalogue({ kind, uri }: IngestedSource): boolean {
 
 /** Also of rows that were refused: their campaigns have not left. */
 async function campaignIds(
-  { services: { artifacts } }: TaskContext<Services>,
+  { services: { artifacts } }: StepContext,
   { artifact }: IngestedSource,
 ): Promise<string[]> {
   const ids = new Set<string>();
@@ -79,7 +82,7 @@ async function campaignIds(
 }
 
 async function endCampaigns(
-  { services: { analytics }, signal }: TaskContext<Services>,
+  { services: { analytics }, signal }: StepContext,
   campaign_ids: readonly string[],
 ): Promise<number> {
   let ended = 0;

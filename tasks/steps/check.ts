@@ -1,13 +1,13 @@
 import type { z } from "../../deps.ts";
-import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import { Fail } from "../../lib/dag/types.ts";
 import { bySeverity } from "../../lib/monitoring/anomaly.ts";
 import type { CHECK_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
 import { checkBeforePublish } from "../../lib/data_checks/publish_gate.ts";
 import type { StoreSnapshot } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { findLeftCampaigns } from "./campaign_sources.ts";
-import { embeddedStore, vectorSet } from "./vector_store.ts";
+import { vectorSet } from "./vector_store.ts";
 
 export type CheckOutput = z.infer<typeof CHECK_OUTPUT>;
 
@@ -15,12 +15,7 @@ export type CheckOutput = z.infer<typeof CHECK_OUTPUT>;
  * Looks at the data before it is published. A critical finding fails the run, and the old version stays. Either way the
  * findings are left as the output, with a survey of the stores that the next check compares with.
  */
-export async function check(context: TaskContext<Services>): Promise<CheckOutput> {
-  return await checked(context, await embeddedStore(context));
-}
-
-/** The same with these vectors. */
-export async function checked(context: TaskContext<Services>, vectors: VectorStore): Promise<CheckOutput> {
+export async function check(context: StepContext, vectors: VectorStore): Promise<CheckOutput> {
   const { documents, analytics, graph, runs, clock } = context.services;
   const { task_id, run: { dag_id, run_id, params }, signal } = context;
   const stores = { documents, analytics, vectors, graph };
@@ -46,7 +41,7 @@ export async function checked(context: TaskContext<Services>, vectors: VectorSto
 }
 
 /** The tables that were held against each other, with as many rows as were counted. */
-function recordReads(context: TaskContext<Services>, vectors: VectorStore, { counts }: StoreSnapshot): void {
+function recordReads(context: StepContext, vectors: VectorStore, { counts }: StoreSnapshot): void {
   const { services } = context;
   const rows = (of: string) => counts[of] === undefined ? {} : { rows: counts[of] };
   context.reads({ ...services.dataset("documents", "messages"), ...rows("messages") });

@@ -5,13 +5,13 @@ import { type Classifier, openClassifier } from "../../lib/intents/classifier_st
 import { type ClassifiedCounts, classifyMessages } from "../../lib/intents/messages.ts";
 import { train as fitAndKeep, type Trained } from "../../lib/intents/train.ts";
 import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
-import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import { Fail } from "../../lib/dag/types.ts";
 import type { CLASSIFY_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
-import type { Services } from "../services.ts";
-import type { IngestOutput } from "./ingest.ts";
-import { embeddedStore, hasInput, openStore, vectorSet } from "./vector_store.ts";
+import type { StepContext } from "../step.ts";
+import type { IngestedSource } from "./ingest.ts";
+import { openStore, vectorSet } from "./vector_store.ts";
 
 export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
 type ClassifyOutput = ClassifiedCounts & z.infer<typeof CLASSIFY_OUTPUT>;
@@ -19,8 +19,8 @@ type ClassifyOutput = ClassifiedCounts & z.infer<typeof CLASSIFY_OUTPUT>;
 const NOTHING: ClassifyOutput = { classifier: null, classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
 
 /** Fits the classifier anew to the catalogue and to the intents given on messages by now. */
-export async function train(context: TaskContext<Services>): Promise<TrainOutput> {
-  const catalogue = await catalogueOf(context);
+export async function train(context: StepContext): Promise<TrainOutput> {
+  const catalogue = await catalogueOf(context, []);
   if (catalogue === null) {
     throw new Fail(
       "there is no catalogue of intents: set PARLEY_INTENTS to one; `deno task pipeline discover` helps",
@@ -34,14 +34,17 @@ export async function train(context: TaskContext<Services>): Promise<TrainOutput
  * Classifies the messages that have no given intent and that the classifier has not seen. It fits one first where
  * there is none for this catalogue and model. A killed attempt goes on where it was.
  */
-export async function classify(context: TaskContext<Services>): Promise<ClassifyOutput> {
+export async function classify(
+  context: StepContext,
+  store: VectorStore,
+  sources: readonly IngestedSource[],
+): Promise<ClassifyOutput> {
   const { services: { documents }, signal } = context;
-  const catalogue = await catalogueOf(context);
+  const catalogue = await catalogueOf(context, sources);
   if (catalogue === null) {
     context.log("there is no catalogue of intents (PARLEY_INTENTS): nothing is classified");
     return NOTHING;
   }
-  const store = await embeddedStore(context);
   const classifier = await current(context, catalogue, store);
   const onPage = ({ classified, waiting }: ClassifiedCounts) =>
     context.progress({ done: classified + waiting, total: null });
@@ -51,15 +54,16 @@ export async function classify(context: TaskContext<Services>): Promise<Classify
 }
 
 /** The catalogue for all data that there is: of earlier runs, and of this one. */
-async function catalogueOf(context: TaskContext<Services>): Promise<Catalogue | null> {
-  const { services: { analytics, catalogue }, signal } = context;
-  const read = await analytics.sources({ signal });
-  const reading = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
-  return await catalogue({ sources: [...read, ...reading].map(({ uri }) => uri) });
+async function catalogueOf(
+  { services: { analytics, catalogue }, signal }: StepContext,
+  sources: readonly IngestedSource[],
+): Promise<Catalogue | null> {
+  const before = await analytics.sources({ signal });
+  return await catalogue({ sources: [...before, ...sources].map(({ uri }) => uri) });
 }
 
 async function current(
-  context: TaskContext<Services>,
+  context: StepContext,
   catalogue: Catalogue,
   store: VectorStore,
 ): Promise<Classifier> {
@@ -74,7 +78,7 @@ async function current(
 }
 
 async function trainBy(
-  context: TaskContext<Services>,
+  context: StepContext,
   catalogue: Catalogue,
   vectors: VectorStore,
 ): Promise<Trained> {
@@ -103,7 +107,7 @@ async function trainBy(
 }
 
 function report(
-  context: TaskContext<Services>,
+  context: StepContext,
   store: VectorStore,
   classifier: Classifier,
   done: ClassifiedCounts,

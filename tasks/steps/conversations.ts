@@ -1,7 +1,6 @@
 import { batches, paged } from "../../lib/core/batches.ts";
 import { counted } from "../../lib/core/text.ts";
-import { type Message, modelKey, type WriteCounts } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
+import { type Artifact, type Message, modelKey, type WriteCounts } from "../../lib/core/types.ts";
 import {
   type Conversation,
   conversationsOf,
@@ -11,13 +10,15 @@ import {
   recommends,
   type UserRows,
 } from "../../lib/recommend/conversations.ts";
+import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { CampaignNames } from "../../lib/recommend/mentions.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { embedTexts, type TextCounts, type VectorWriter } from "./embed_texts.ts";
-import type { GraphOutput, TouchedGraphUser } from "./graph.ts";
+import type { TouchedGraphUser } from "./graph.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact } from "./artifact_rows.ts";
-import { embeddedStore, refuseOtherModel, vectorSet } from "./vector_store.ts";
+import { refuseOtherModel, vectorSet } from "./vector_store.ts";
 import { conversationTexts, profileTexts, type TextRow } from "./embed_items.ts";
 import { conversationWords, profileWords, readCampaignNames } from "./wording.ts";
 
@@ -56,13 +57,15 @@ const ROWS = 256;
  * Derives the conversations and the profile of every dirty user, in the vectors and in the graph, and settles the users that are
  * done. An attempt continues after the users of the one before it.
  */
-export async function conversations(context: TaskContext<Services>): Promise<DerivedCounts> {
+export async function conversations(
+  context: StepContext,
+  store: VectorStore,
+  touched: Artifact,
+): Promise<DerivedCounts> {
   const { services, signal } = context;
-  const store = await embeddedStore(context);
   const embedder = await services.embedder();
   refuseOtherModel(embedder.model, store.model);
   context.version("model", modelKey(store.model));
-  const { touched } = context.output<GraphOutput>("graph");
   let done = context.loadCheckpoint<DerivedCounts>() ?? NOTHING_DERIVED;
   if (done.users > 0) context.log(`continues after ${done.users} of ${touched.rows} users`);
   let skip = done.users;
@@ -86,7 +89,7 @@ export async function conversations(context: TaskContext<Services>): Promise<Der
 
 /** Makes these users' conversations and profiles what their messages and events say. Repeating it changes nothing. */
 export async function deriveUsers(
-  context: TaskContext<Services>,
+  context: StepContext,
   { names, ...writer }: VectorWriter & { readonly names: CampaignNames },
   user_ids: readonly string[],
 ): Promise<DerivedCounts> {
@@ -130,10 +133,7 @@ interface UserTexts {
 }
 
 /** These users' profiles, as far as they said anything, and their conversations. */
-export async function readTexts(
-  context: TaskContext<Services>,
-  user_ids: readonly string[],
-): Promise<UserTexts> {
+export async function readTexts(context: StepContext, user_ids: readonly string[]): Promise<UserTexts> {
   const gap_ms = context.services.settings.conversation_gap_minutes * 60_000;
   const users = (await readUsers(context, user_ids)).map((user) => ({
     user_id: user.user_id,
@@ -172,7 +172,7 @@ function addTexts(a: TextCounts, b: TextCounts): TextCounts {
 }
 
 async function readUsers(
-  { services: { documents, analytics }, signal, log }: TaskContext<Services>,
+  { services: { documents, analytics }, signal, log }: StepContext,
   user_ids: readonly string[],
 ): Promise<UserRows[]> {
   const said = new Map<string, Message[]>(user_ids.map((user_id) => [user_id, []]));
@@ -214,7 +214,7 @@ async function clearDerived(
 }
 
 export function reportDerived(
-  context: TaskContext<Services>,
+  context: StepContext,
   { store }: VectorWriter,
   done: DerivedCounts,
 ): void {

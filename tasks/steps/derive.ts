@@ -1,13 +1,13 @@
 import { latestTime } from "../../lib/core/clock.ts";
 import type { Abortable } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import { INDEXED, type VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { carryCampaignSources } from "./campaign_sources.ts";
 import { currentDerivation, type Derivation, readDerivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
-import { embeddedStore, hasInput, vectorSet } from "./vector_store.ts";
+import { vectorSet } from "./vector_store.ts";
 import { type SavedWording, saveWording } from "./wording.ts";
 
 export type DeriveOutput = {
@@ -15,20 +15,21 @@ export type DeriveOutput = {
   readonly version: number;
 };
 
-/** Derives, under a new data version, what answers are made from for the whole. */
-export async function derive(context: TaskContext<Services>): Promise<DeriveOutput> {
-  return await deriveVersion(context, await embeddedStore(context));
+interface DeriveOptions {
+  /** Whether the run reads sources, so that it checks rows by the settings that there are now. */
+  readonly readsSources: boolean;
+  /** The name of the model that it embeds with. Default: the configured one. */
+  readonly name?: string;
 }
 
-/** The same with these vectors. */
-export async function deriveVersion(
-  context: TaskContext<Services>,
+/** Derives, under a new data version, what answers are made from for the whole. */
+export async function derive(
+  context: StepContext,
   store: VectorStore,
-  { model }: { model?: string } = {},
+  { readsSources, name }: DeriveOptions,
 ): Promise<DeriveOutput> {
   const { services, log, signal } = context;
-  const now = currentDerivation(services.settings, model);
-  const readsSources = model === undefined && hasInput(context);
+  const now = currentDerivation(services.settings, name);
   const derivation = readsSources
     ? now
     : { ...now, earliest: await publishedEarliest(services, now, signal) };
@@ -83,7 +84,7 @@ export async function buildVersion(
   return { version, campaigns, indexed, weights, wording };
 }
 
-function report(context: TaskContext<Services>, store: VectorStore, built: BuiltVersion): void {
+function report(context: StepContext, store: VectorStore, built: BuiltVersion): void {
   const { services } = context;
   const { campaigns, indexed, weights, wording } = built;
   const version = String(built.version);

@@ -1,7 +1,6 @@
 import { ParleyError } from "../../lib/core/errors.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import { isEmptied, REFILLABLE, type Refillable } from "../../lib/monitoring/emptied_store.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 
 /** How long it may take to see whether a store has become empty. */
 const CHECK_TIMEOUT_MS = 10_000;
@@ -11,7 +10,7 @@ const CHECK_TIMEOUT_MS = 10_000;
  * by standard input must be spooled before.
  */
 export async function detectEmptiedStores(
-  { services, signal, log }: TaskContext<Services>,
+  { services, signal, log }: StepContext,
 ): Promise<readonly Refillable[] | ParleyError> {
   const looking = AbortSignal.any([signal, AbortSignal.timeout(CHECK_TIMEOUT_MS)]);
   try {

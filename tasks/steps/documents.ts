@@ -1,15 +1,16 @@
 import { batches } from "../../lib/core/batches.ts";
 import type { Message, WriteCounts } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
-import { validated } from "./validate.ts";
+import type { ValidateOutput } from "./validate.ts";
 
 /** Writes the run's messages to the documents store. */
-export async function documents(context: TaskContext<Services>): Promise<{ messages: WriteCounts }> {
+export async function documents(
+  context: StepContext,
+  { messages }: ValidateOutput,
+): Promise<{ messages: WriteCounts }> {
   const { services, signal } = context;
-  const { messages } = validated(context);
   let counts = NO_WRITES;
   for await (const batch of batches(readArtifact<Message>(services, messages, signal), 500)) {
     counts = addCounts(counts, await services.documents.upsert({ messages: batch, signal }));

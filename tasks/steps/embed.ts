@@ -6,15 +6,14 @@ import {
   type ModelIdentity,
   modelKey,
 } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { readArtifact } from "./artifact_rows.ts";
 import { openStore } from "./vector_store.ts";
 import { campaignItem, type Item, keyOf, liveVectors, messageItem, purposeOf } from "./embed_items.ts";
-import { validated } from "./validate.ts";
+import type { ValidateOutput } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */
 const CHUNK_ROWS = 1_024;
@@ -36,6 +35,8 @@ export type EmbedOutput = {
   readonly long: number;
 };
 
+type EmbedInput = Pick<ValidateOutput, "messages" | "campaigns">;
+
 /** What a part is made with. */
 interface Means {
   readonly embedder: Embedder;
@@ -47,26 +48,30 @@ interface Means {
  * Embeds what has no vector yet: each distinct text once, whether it stands twice in the run or is in the store. Goes
  * on from the last whole part after an interruption.
  */
-export async function embed(context: TaskContext<Services>): Promise<EmbedOutput> {
+export async function embed(context: StepContext, input: EmbedInput): Promise<EmbedOutput> {
   const { services } = context;
   const embedder = await services.embedder();
   const store = await openStore(context, embedder.model);
   context.version("model", modelKey(embedder.model));
   const register = await services.artifacts.register();
   try {
-    return await embedParts(context, { embedder, store, register });
+    return await embedParts(context, input, { embedder, store, register });
   } finally {
     register.close();
   }
 }
 
-async function embedParts(context: TaskContext<Services>, means: Means): Promise<EmbedOutput> {
-  const { messages, campaigns } = validated(context);
+async function embedParts(
+  context: StepContext,
+  input: EmbedInput,
+  means: Means,
+): Promise<EmbedOutput> {
+  const { messages, campaigns } = input;
   const total = messages.rows + campaigns.rows;
   let output = begun(context, means.embedder.model);
   const resumed = output.parts.length;
   let part = 0, done = 0;
-  for await (const items of batches(itemsOf(context), CHUNK_ROWS)) {
+  for await (const items of batches(itemsOf(context, input), CHUNK_ROWS)) {
     if (part < resumed) {
       // Texts of finished parts have their vectors there: what follows must not embed them again.
       for (const item of items) means.register.putIfAbsent(keyOf(item), "");
@@ -90,7 +95,7 @@ async function embedParts(context: TaskContext<Services>, means: Means): Promise
 }
 
 /** What an earlier attempt has embedded by this model. */
-function begun(context: TaskContext<Services>, model: ModelIdentity): EmbedOutput {
+function begun(context: StepContext, model: ModelIdentity): EmbedOutput {
   const saved = context.loadCheckpoint<EmbedOutput>();
   if (saved !== null && modelKey(saved.model) === modelKey(model)) return saved;
   return { model, parts: [], embedded: 0, reused: 0, long: 0 };
@@ -110,8 +115,10 @@ function addPart(
   };
 }
 
-async function* itemsOf(context: TaskContext<Services>): AsyncGenerator<Item> {
-  const { messages, campaigns } = validated(context);
+async function* itemsOf(
+  context: StepContext,
+  { messages, campaigns }: EmbedInput,
+): AsyncGenerator<Item> {
   for await (const message of readArtifact<Message>(context.services, messages, context.signal)) {
     yield messageItem(message);
   }
@@ -121,7 +128,7 @@ async function* itemsOf(context: TaskContext<Services>): AsyncGenerator<Item> {
 }
 
 async function embedPart(
-  context: TaskContext<Services>,
+  context: StepContext,
   means: Means,
   items: readonly Item[],
   { part, done, total }: { part: number; done: number; total: number },
@@ -136,7 +143,7 @@ async function embedPart(
       context.progress({ done: done += batch.length, total });
     }
   }
-  const name = `${context.run.run_id}/embed/part-${String(part).padStart(5, "0")}.ndjson`;
+  const name = `${context.run.run_id}/${context.task_id}/part-${String(part).padStart(5, "0")}.ndjson`;
   const artifact = await context.services.artifacts.writeLines({
     name,
     lines: lines(),

@@ -2,13 +2,11 @@ import { batches, paged } from "../../lib/core/batches.ts";
 import { compareText } from "../../lib/core/text.ts";
 import type { Artifact, Campaign, DirtyUser } from "../../lib/core/types.ts";
 import type { DirtyUserStore } from "../../lib/stores/documents/port.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { markDirtyForSettings } from "./derivation.ts";
 import { readArtifact } from "./artifact_rows.ts";
-import { hasInput } from "./vector_store.ts";
-import { validated } from "./validate.ts";
 
 /** A user with new base rows, and the touches that are settled once everything is derived from them. */
 export interface TouchedGraphUser {
@@ -23,11 +21,13 @@ export type GraphOutput = { readonly touched: Artifact; readonly edges: number }
  * Sets the edges of every user that any write touched since they were last derived from, in this run or not, and the
  * targets of the run's campaigns, where it brought any. Leaves the list of those users for `conversations`.
  */
-export async function graph(context: TaskContext<Services>): Promise<GraphOutput> {
-  const { services, signal } = context;
+export async function graph(
+  context: StepContext,
+  { campaigns }: { campaigns: Artifact | null },
+): Promise<GraphOutput> {
+  const { services, run, task_id, signal } = context;
   await markDirtyForSettings(services, context);
-  const campaigns = hasInput(context) ? validated(context).campaigns : null;
-  const name = `${context.run.run_id}/graph/touched.ndjson`;
+  const name = `${run.run_id}/${task_id}/touched.ndjson`;
   const touched = await services.artifacts.writeLines({
     name,
     lines: touchedLines(services, signal),
@@ -74,7 +74,7 @@ function storedCampaigns({ analytics }: Services, signal: AbortSignal): AsyncGen
 }
 
 async function setTargets(
-  { services, signal }: TaskContext<Services>,
+  { services, signal }: StepContext,
   campaigns: AsyncIterable<Campaign>,
 ): Promise<number> {
   let edges = 0;

@@ -2,13 +2,13 @@ import type { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { counted } from "../../lib/core/text.ts";
 import { type Artifact, type Kind, KINDS } from "../../lib/core/types.ts";
-import { type DatasetUse, Fail, Skip, type TaskContext } from "../../lib/dag/types.ts";
+import { type DatasetUse, Fail, Skip } from "../../lib/dag/types.ts";
 import type { INGEST_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
 import { hashSource, type ReadOptions } from "../../lib/sources/bytes.ts";
 import { expandSources } from "../../lib/sources/expand_sources.ts";
 import { readRows, type SourceRows } from "../../lib/sources/read.ts";
 import { printable, type Source, SourceError } from "../../lib/sources/source.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { forgetSourcesForSettings } from "./derivation.ts";
 import { detectEmptiedStores } from "./detect_emptied_stores.ts";
 import { hasPendingWork, keepsOldIntents } from "./pending_work.ts";
@@ -53,9 +53,13 @@ const REPORT_EVERY = 4_096;
  * to take `all`, or a store was exchanged for an empty one, all sources are new, and so are all users.
  *
  * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do, both with this output, and
- * `unavailable` when that is not known because a store cannot be read.
+ * `unavailable` when that is not known because a store cannot be read. What is stored is compared with what the dag's task
+ * `check` has counted in an earlier run.
  */
-export async function ingest(context: TaskContext<Services>): Promise<IngestOutput> {
+export async function ingest(
+  context: StepContext,
+  { check }: { check: string },
+): Promise<IngestOutput> {
   const old_intents = await keepsOldIntents(context);
   if (old_intents) {
     context.log(
@@ -67,7 +71,7 @@ export async function ingest(context: TaskContext<Services>): Promise<IngestOutp
     context.log("PARLEY_EARLIEST has changed: sources are read again; what is stored stays");
   }
   for (const planned of await ingestion.plan()) await ingestion.take(planned);
-  return await ingestion.conclude();
+  return await ingestion.conclude(check);
 }
 
 /** Whether all sources are read again. `unknown` is why that cannot be told: a store that cannot be read may be empty. */
@@ -76,7 +80,7 @@ interface Refill {
   readonly unknown: ParleyError | null;
 }
 
-async function planRefill(context: TaskContext<Services>): Promise<Refill> {
+async function planRefill(context: StepContext): Promise<Refill> {
   const { services: { documents, analytics }, signal } = context;
   if ((context.run.params as Params).all) {
     context.log("unchanged sources are read again, and all users are derived again");
@@ -100,7 +104,7 @@ class Ingestion {
   private bytesToRead: number | null;
 
   constructor(
-    private readonly context: TaskContext<Services>,
+    private readonly context: StepContext,
     private readonly refill: Refill,
     private readonly noticed: Pick<IngestOutput, "old_intents">,
   ) {
@@ -151,9 +155,9 @@ class Ingestion {
   }
 
   /** What the step returns. */
-  async conclude(): Promise<IngestOutput> {
+  async conclude(check: string): Promise<IngestOutput> {
     const { sources } = this;
-    if (sources.length === 0) await this.stopWhereNothingIsNew();
+    if (sources.length === 0) await this.stopWhereNothingIsNew(check);
     for (const source of sources) {
       this.context.reads(asDataset(source, this.context.run.run_id));
       this.context.writes(this.context.services.artifact(source.artifact));
@@ -194,11 +198,11 @@ class Ingestion {
   }
 
   private async spool(kind: Kind, source: Source): Promise<IngestedSource> {
-    const { services: { artifacts }, run: { run_id }, signal } = this.context;
+    const { services: { artifacts }, run: { run_id }, task_id, signal } = this.context;
     if (source.bytes === null) await this.noteOpened(source.uri);
     const n = this.sources.filter((done) => done.kind === kind).length + 1;
     const read = readRows(source, this.readOptions());
-    const name = `${run_id}/ingest/${kind}-${n}.ndjson`;
+    const name = `${run_id}/${task_id}/${kind}-${n}.ndjson`;
     const artifact = await artifacts.writeLines({ name, lines: this.reported(read), signal });
     this.report(read);
     return { kind, uri: source.uri, sha256: read.sha256(), bytes: read.bytes, rows: read.rows, artifact };
@@ -241,13 +245,13 @@ class Ingestion {
     return this.context.saveCheckpoint({ sources: this.sources, opened: this.opened });
   }
 
-  private async stopWhereNothingIsNew(): Promise<void> {
+  private async stopWhereNothingIsNew(check: string): Promise<void> {
     const { unchanged, failed } = this;
     const output = { sources: [], ...this.looked() };
     if (failed.length > 0 && unchanged === 0) {
       throw new Fail(`no source could be read: ${told(failed)}`, { output });
     }
-    if (await hasPendingWork(this.context, { unknown: this.refill.unknown })) return;
+    if (await hasPendingWork(this.context, { check, unknown: this.refill.unknown })) return;
     await prune(this.context);
     if (failed.length > 0) throw new Skip(`no readable source has changed; ${told(failed)}`, { output });
     throw new Skip(unchanged > 0 ? "every source is unchanged" : "there is no source", { output });

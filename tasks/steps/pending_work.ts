@@ -1,11 +1,11 @@
 import type { ParleyError } from "../../lib/core/errors.ts";
 import { type Abortable, parseModelKey } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import { readStoredSource } from "../../lib/intents/classifier_store.ts";
 import { earlierSnapshots } from "../../lib/data_checks/publish_gate.ts";
 import { countStores, lostRows } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import { findSettingsChanges, readDerivation } from "./derivation.ts";
 import { openStore } from "./vector_store.ts";
 
@@ -14,8 +14,8 @@ import { openStore } from "./vector_store.ts";
  * a store cannot be read, if that would have to be known, and `Fail` if another model is set than answers come from.
  */
 export async function hasPendingWork(
-  context: TaskContext<Services>,
-  { unknown }: { unknown: ParleyError | null },
+  context: StepContext,
+  { check, unknown }: { check: string; unknown: ParleyError | null },
 ): Promise<boolean> {
   const { services, signal } = context;
   await refuseOtherModel(context);
@@ -34,7 +34,7 @@ export async function hasPendingWork(
     return true;
   }
   if (unknown !== null) throw unknown;
-  const lost = await findLosses(context);
+  const lost = await findLosses(context, check);
   if (lost.length > 0) {
     const what = lost.map(({ reason }) => reason).join("; ");
     context.log(`rows are gone since the last check, so this run checks again: ${what}`);
@@ -50,7 +50,7 @@ export async function hasPendingWork(
  * Throws `Fail` if another model is set than answers come from: its vectors need a run of their own, which the error names. The
  * model is opened only if its name or its way with long texts has changed, as that may take seconds.
  */
-async function refuseOtherModel(context: TaskContext<Services>): Promise<void> {
+async function refuseOtherModel(context: StepContext): Promise<void> {
   const { services, signal } = context;
   const published = await services.analytics.published({ signal });
   if (published === null) return;
@@ -61,12 +61,12 @@ async function refuseOtherModel(context: TaskContext<Services>): Promise<void> {
 }
 
 /** Whether what is published is not known any more: sources are recorded with the publish that they led to. */
-async function isUnpublished({ services: { analytics }, signal }: TaskContext<Services>): Promise<boolean> {
+async function isUnpublished({ services: { analytics }, signal }: StepContext): Promise<boolean> {
   return await analytics.published({ signal }) === null && (await analytics.sources({ signal })).length > 0;
 }
 
 /** Whether an earlier run left users from whom nothing has been derived yet. */
-async function hasTouched({ services, signal }: TaskContext<Services>): Promise<boolean> {
+async function hasTouched({ services, signal }: StepContext): Promise<boolean> {
   for (const store of [services.documents, services.analytics]) {
     if ((await store.listDirtyUsers({ after: null, limit: 1, signal })).length > 0) return true;
   }
@@ -74,7 +74,7 @@ async function hasTouched({ services, signal }: TaskContext<Services>): Promise<
 }
 
 /** Whether the intents were learnt from another catalogue than there is now, or by another model than is published. */
-async function hasStaleIntents({ services, signal }: TaskContext<Services>): Promise<boolean> {
+async function hasStaleIntents({ services, signal }: StepContext): Promise<boolean> {
   const { analytics, documents, catalogue } = services;
   const published = await analytics.published({ signal });
   if (published === null) return false;
@@ -93,13 +93,13 @@ interface Loss {
 /** Rows of the graph that no check fails for, as they may be none: what users want is derived from their messages. */
 const DERIVED: ReadonlySet<string> = new Set(["expressed", "led_to", "targets"]);
 
-/** What there is less of than when this dag last passed its check, and what is published without the rows that it is made of. */
-async function findLosses({ services, run, signal }: TaskContext<Services>): Promise<Loss[]> {
+/** What there is less of than when this dag last passed its task `check`, and what is published without the rows that it is made of. */
+async function findLosses({ services, run, signal }: StepContext, check: string): Promise<Loss[]> {
   const { documents, analytics, graph, runs, clock } = services;
   const published = await analytics.published({ signal });
   if (published === null) return [];
   const { dag_id, run_id } = run;
-  const which = { dag_id, run_id, task_id: "check", now: clock.now() };
+  const which = { dag_id, run_id, task_id: check, now: clock.now() };
   const before = (await earlierSnapshots({ runs, published, ...which })).at(-1)?.stores;
   if (before === undefined) return [];
   const vectors = await services.vectors.forModel({ model: parseModelKey(published.model), signal });
@@ -138,7 +138,7 @@ async function hasNoWords(
  * the task that classifies, which says why.
  */
 export async function keepsOldIntents(
-  { services: { documents, analytics, catalogue }, signal }: TaskContext<Services>,
+  { services: { documents, analytics, catalogue }, signal }: StepContext,
 ): Promise<boolean> {
   if (await documents.classifier({ signal }) === null) return false;
   const sources = (await analytics.sources({ signal })).map(({ uri }) => uri);

@@ -1,9 +1,8 @@
 import { DAY_MS, iso } from "../../lib/core/clock.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 
 /** Removes personal data that is kept for so many days: a run does it whether it publishes or finds nothing new. */
-export async function prune({ services, signal }: TaskContext<Services>): Promise<void> {
+export async function prune({ services, signal }: StepContext): Promise<void> {
   const { artifacts, documents, clock, settings } = services;
   const before = iso(clock.now() - settings.retention_days * DAY_MS);
   await artifacts.prune({ before });

@@ -1,21 +1,23 @@
 import { iso } from "../../lib/core/clock.ts";
 import { type Abortable, type ModelIdentity, modelKey, type Published } from "../../lib/core/types.ts";
-import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import { Fail } from "../../lib/dag/types.ts";
 import type { SourceRecord } from "../../lib/stores/analytics/port.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
-import type { DeriveOutput } from "./derive.ts";
-import type { IngestOutput } from "./ingest.ts";
+import type { StepContext } from "../step.ts";
+import type { IngestedSource } from "./ingest.ts";
 import { prune } from "./prune.ts";
-import { embeddedStore, forEachModel, hasInput, vectorSet } from "./vector_store.ts";
+import { forEachModel, vectorSet } from "./vector_store.ts";
 
 /** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
-export async function publish(context: TaskContext<Services>): Promise<Published> {
+export async function publish(
+  context: StepContext,
+  store: VectorStore,
+  version: number,
+  sources: readonly IngestedSource[],
+): Promise<Published> {
   const { services, signal, log, run: { run_id } } = context;
-  const { version } = context.output<DeriveOutput>("derive");
-  const sources = hasInput(context) ? context.output<IngestOutput>("ingest").sources : [];
-  const store = await embeddedStore(context);
   const { model } = store;
   const published = await publishVersion(services, { version, model, run_id, sources, log, signal });
   await prune(context);
@@ -25,7 +27,7 @@ export async function publish(context: TaskContext<Services>): Promise<Published
 }
 
 /** What a publish is made of, and the row that it sets. */
-export function recordPublish(context: TaskContext<Services>, store: VectorStore, built: number): void {
+export function recordPublish(context: StepContext, store: VectorStore, built: number): void {
   const { services } = context;
   const version = String(built);
   context.rows({ in: 1, out: 1 });

@@ -3,15 +3,15 @@ import { Buffer, hash } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { tryParseJson } from "../../lib/core/json.ts";
 import type { Artifact, Kind, QuarantinedRow, Rows } from "../../lib/core/types.ts";
-import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import { Fail } from "../../lib/dag/types.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { storable } from "../../lib/schema/text.ts";
 import { type TimeWindow, timeWindow } from "../../lib/schema/time.ts";
 import { MAX_ROW } from "../../lib/sources/row_buffer.ts";
 import { problemOf, type RowProblem } from "../../lib/sources/row_problem.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
-import type { Services } from "../services.ts";
-import type { IngestedSource, IngestOutput } from "./ingest.ts";
+import type { StepContext } from "../step.ts";
+import type { IngestedSource } from "./ingest.ts";
 
 /** One artifact of canonical rows a kind, and what became of the rows that came in. */
 export type ValidateOutput = { readonly [K in Kind]: Artifact } & RowCounter;
@@ -31,11 +31,6 @@ const REPORT_EVERY = 1_024;
 /** UTF-16 units of a refused row that are kept, so that they take at most 64 KB in UTF-8. */
 const MAX_RAW = 21_845;
 
-/** What the step `validate` of this run returned. */
-export function validated(context: TaskContext<Services>): ValidateOutput {
-  return context.output<ValidateOutput>("validate");
-}
-
 /**
  * Turns spooled rows into canonical ones, an artifact a kind. A bad row goes to quarantine; an identical one is counted
  * and dropped; one with the id of another row and other content is quarantined.
@@ -43,8 +38,10 @@ export function validated(context: TaskContext<Services>): ValidateOutput {
  * Throws {@link Fail} when more than `max_bad_share` of the run's rows are bad, and {@link MIN_BAD_ROWS} or all of them: nothing
  * but the quarantine has been written by then.
  */
-export async function validate(context: TaskContext<Services>): Promise<ValidateOutput> {
-  const { sources } = context.output<IngestOutput>("ingest");
+export async function validate(
+  context: StepContext,
+  sources: readonly IngestedSource[],
+): Promise<ValidateOutput> {
   const validation = new Validation(context, sources);
   context.version("schema", SCHEMA_VERSION);
   const messages = await validation.kind("messages");
@@ -66,7 +63,7 @@ class Validation {
   private readonly window: TimeWindow;
 
   constructor(
-    private readonly context: TaskContext<Services>,
+    private readonly context: StepContext,
     private readonly sources: readonly IngestedSource[],
   ) {
     const { clock, settings: { earliest } } = context.services;
@@ -80,11 +77,11 @@ class Validation {
 
   /** Writes the canonical rows of one kind. */
   async kind(kind: Kind): Promise<Artifact> {
-    const { services, run: { run_id }, signal } = this.context;
+    const { services, run: { run_id }, task_id, signal } = this.context;
     const register = await services.artifacts.register();
     const before = this.tally;
     try {
-      const name = `${run_id}/validate/${kind}.ndjson`;
+      const name = `${run_id}/${task_id}/${kind}.ndjson`;
       const lines = this.canonical(kind, register);
       const artifact = await services.artifacts.writeLines({ name, lines, signal });
       this.context.writes({ ...services.artifact(artifact), quality: growth(before, this.tally) });

@@ -1,15 +1,13 @@
 import { ParleyError } from "../../lib/core/errors.ts";
 import { type Abortable, type ModelIdentity, modelKey, parseModelKey } from "../../lib/core/types.ts";
-import { Fail, type TaskContext } from "../../lib/dag/types.ts";
+import { Fail } from "../../lib/dag/types.ts";
 import { modelMismatch } from "../../lib/monitoring/model_mismatch.ts";
 import type { VectorStore, VectorStores } from "../../lib/stores/vectors/port.ts";
-import type { Services } from "../services.ts";
-import type { TrainOutput } from "./classify.ts";
-import type { EmbedOutput } from "./embed.ts";
+import type { StepContext } from "../step.ts";
 
 /** The vectors of a run that goes on with what is published. Throws {@link Fail} where that is of another model. */
 export async function openStore(
-  { services, signal }: TaskContext<Services>,
+  { services, signal }: StepContext,
   model: ModelIdentity,
 ): Promise<VectorStore> {
   const { analytics, vectors, settings } = services;
@@ -17,19 +15,6 @@ export async function openStore(
   const fault = modelMismatch({ published, model, name: settings.model });
   if (fault !== null) throw new Fail(fault);
   return await vectors.forModel({ model, signal });
-}
-
-/** Whether the run brings rows; the dag `intents`, which shares its steps with the nightly one, brings none. */
-export function hasInput({ run }: TaskContext<Services>): boolean {
-  return run.dag_id !== "intents";
-}
-
-/** The same for the model that this run has embedded with: messages, or the examples of a catalogue. */
-export function embeddedStore(context: TaskContext<Services>): Promise<VectorStore> {
-  const { model } = hasInput(context)
-    ? context.output<EmbedOutput>("embed")
-    : context.output<TrainOutput>("train");
-  return openStore(context, model);
 }
 
 /** What is embedded must be of the model of the vectors that it is written to. Throws {@link Fail} if it is of another. */
@@ -40,7 +25,7 @@ export function refuseOtherModel(embedder: ModelIdentity, vectors: ModelIdentity
 }
 
 /** A table of one model's vectors, as lineage names it. */
-export function vectorSet({ services }: TaskContext<Services>, { model }: VectorStore, table: string) {
+export function vectorSet({ services }: StepContext, { model }: VectorStore, table: string) {
   return services.dataset("vectors", `${modelKey(model)}/${table}`);
 }
 

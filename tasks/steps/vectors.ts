@@ -1,21 +1,20 @@
 import { batches } from "../../lib/core/batches.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { WriteCounts } from "../../lib/core/types.ts";
-import type { TaskContext } from "../../lib/dag/types.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
-import type { Services } from "../services.ts";
+import type { StepContext } from "../step.ts";
 import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
 import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
-import { embeddedStore, vectorSet } from "./vector_store.ts";
+import { vectorSet } from "./vector_store.ts";
 
 /** Writes embedded messages and campaigns to the vector store. */
 export async function vectors(
-  context: TaskContext<Services>,
+  context: StepContext,
+  store: VectorStore,
+  { parts }: EmbedOutput,
 ): Promise<Record<"messages" | "campaigns", WriteCounts>> {
   const { services, signal } = context;
-  const store = await embeddedStore(context);
-  const { parts } = context.output<EmbedOutput>("embed");
   const total = parts.reduce((sum, { rows }) => sum + rows, 0);
   const counts = { messages: NO_WRITES, campaigns: NO_WRITES };
   for (const part of parts) {
@@ -64,7 +63,7 @@ function fromBase64(text: string): Float32Array {
 }
 
 function report(
-  context: TaskContext<Services>,
+  context: StepContext,
   store: VectorStore,
   counts: Record<"messages" | "campaigns", WriteCounts>,
   total: number,

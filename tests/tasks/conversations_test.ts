@@ -67,9 +67,9 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
         const lines = [...dirty.values()].map((user) => JSON.stringify(user));
         const name = `${run_id}/graph/touched.ndjson`;
         const touched = await artifacts.writeLines({ name, lines: each(lines) });
-        const outputs = { graph: { touched, edges: 0 }, embed: { model } };
-        const { context, reported } = contextOf({ services, outputs, run_id });
-        const done = await conversations(context).catch((error) => {
+        const { context, reported } = contextOf({ services, run_id });
+        const store = await vectors.forModel({ model });
+        const done = await conversations(context, store, touched).catch((error) => {
           throw Object.assign(error, { reported, touched });
         });
         return { done, log: reported.log };
@@ -215,10 +215,10 @@ Deno.test("conversations() continues where a killed attempt was", () =>
     assert.equal(killed.message, "killed");
     assert.equal(killed.reported.checkpoint.users, 100);
     embedder.capacity = Infinity;
-    const outputs = { graph: { touched: killed.touched, edges: 0 }, embed: { model: embedder.model } };
     const { checkpoint } = killed.reported;
-    const { context, reported } = contextOf({ services: world.services, outputs, checkpoint });
-    const done = await conversations(context);
+    const { context, reported } = contextOf({ services: world.services, checkpoint });
+    const store = await world.services.vectors.forModel({ model: embedder.model });
+    const done = await conversations(context, store, killed.touched);
     assert.deepEqual([done.users, done.conversations, done.embedded], [180, 180, 180]);
     assert.equal(embedder.read.length, 180);
     assert.match(reported.log[0]!, /^continues after 100 of 180 users$/);

@@ -58,11 +58,10 @@ function withWorld(body: (world: World) => Promise<void>): Promise<void> {
       };
       const { context, reported } = contextOf({
         services,
-        outputs: { validate: spooled },
         run_id: "run",
         checkpoint,
       });
-      const output = await embed(context).catch((error) => {
+      const output = await embed(context, spooled).catch((error) => {
         throw Object.assign(error, { reported });
       });
       const vectors = (await linesIn(output.parts)).filter(({ vector }) => vector !== null).length;

@@ -44,7 +44,7 @@ function run(
   rest: { checkpoint?: JsonObject; signal?: AbortSignal } = {},
 ) {
   const { context, reported } = contextOf({ services: options.services, run_id: RUN, params, ...rest });
-  return { done: ingest(context), reported };
+  return { done: ingest(context, { check: "check" }), reported };
 }
 
 function lines({ services: { artifacts } }: InputStores, output: IngestOutput, n: number): Promise<string[]> {
@@ -237,7 +237,7 @@ Deno.test("ingest() leaves out a source that is larger than it may be, and nothi
     assert.deepEqual(sources.map(({ uri }) => uri), [good]);
     const error = `${pipe} is larger than 0.002 GB, which PARLEY_MAX_SOURCE_GB sets`;
     assert.deepEqual(failed, [{ kind: "messages", path: pipe, uri: pipe, error }]);
-    const left = [...Deno.readDirSync(`${options.dir}/artifacts/${encodeURIComponent(RUN)}/ingest`)];
+    const left = [...Deno.readDirSync(`${options.dir}/artifacts/${encodeURIComponent(RUN)}/test`)];
     assert.deepEqual(left.map(({ name }) => name), ["messages-1.ndjson"]);
   }, { max_source_bytes: 2e6 }));
 

@@ -27,9 +27,9 @@ async function run(
     });
   }
   const first = contextOf({ services, run_id: RUN, params });
-  const outputs = { ingest: await ingest(first.context) };
-  const { context, reported } = contextOf({ services, run_id: RUN, outputs, signal });
-  return { done: validate(context), reported, paths: Object.values(params).flat() };
+  const { sources } = await ingest(first.context, { check: "check" });
+  const { context, reported } = contextOf({ services, run_id: RUN, signal });
+  return { done: validate(context, sources), reported, paths: Object.values(params).flat() };
 }
 
 async function rowsOf(
@@ -120,9 +120,9 @@ Deno.test("validate() quarantines a row with a byte that is not UTF-8, and no ot
     bytes[bytes.indexOf("?".charCodeAt(0))] = 0xe9;
     await Deno.writeFile(path, bytes);
     const { context } = contextOf({ services: options.services, run_id: RUN, params: { messages: [path] } });
-    const outputs = { ingest: await ingest(context) };
-    const second = contextOf({ services: options.services, run_id: RUN, outputs });
-    const { rows, quarantined, messages } = await validate(second.context);
+    const { sources } = await ingest(context, { check: "check" });
+    const second = contextOf({ services: options.services, run_id: RUN });
+    const { rows, quarantined, messages } = await validate(second.context, sources);
     assert.deepEqual([rows, quarantined, messages.rows], [9, 1, 8]);
     const [refused] = await options.services.documents.quarantined({ run_id: RUN, limit: 10, offset: 0 });
     const { source, position, reason, raw } = refused!;

@@ -1,5 +1,5 @@
 import { type JsonObject, type Kind, modelKey } from "../../../lib/core/types.ts";
-import { Fail, type TaskContext } from "../../../lib/dag/types.ts";
+import { Fail } from "../../../lib/dag/types.ts";
 import {
   evaluateSplit,
   type EvaluationOptions,
@@ -8,7 +8,7 @@ import {
 import type { MethodReport } from "../../../lib/evaluate/report.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { WithParley } from "../../../lib/evaluate/scratch.ts";
-import type { Services } from "../../services.ts";
+import type { StepContext } from "../../step.ts";
 import { asDataset } from "../ingest.ts";
 import { readDataset } from "./dataset.ts";
 
@@ -22,8 +22,8 @@ export type InScratch = <T>(
 type EvaluateParams = EvaluationOptions & Readonly<Record<Kind, readonly string[]>>;
 
 /** Measures answers, and leaves the report as an artifact of one line of JSON. */
-export async function evaluate(context: TaskContext<Services>, inScratch: InScratch): Promise<JsonObject> {
-  const { services, run, signal } = context;
+export async function evaluate(context: StepContext, inScratch: InScratch): Promise<JsonObject> {
+  const { services, run, task_id, signal } = context;
   const params = run.params as unknown as EvaluateParams;
   if (params.events.length === 0) {
     throw new Fail("an evaluation needs events: set the param events, or PARLEY_EVENTS");
@@ -45,7 +45,7 @@ export async function evaluate(context: TaskContext<Services>, inScratch: InScra
     }));
   for (const method of report.methods) context.log(lineOf(method));
   const artifact = await services.artifacts.writeLines({
-    name: `${run.run_id}/evaluate/report.json`,
+    name: `${run.run_id}/${task_id}/report.json`,
     lines: linesOf(report),
     signal,
   });

@@ -1,13 +1,10 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
 import { parseModelKey } from "../../../lib/core/types.ts";
-import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
-import type { Services } from "../../services.ts";
-import { checked, type CheckOutput } from "../check.ts";
-import type { DeriveOutput } from "../derive.ts";
+import type { StepContext } from "../../step.ts";
+import { check, type CheckOutput } from "../check.ts";
 import { vectorSet } from "../vector_store.ts";
 import { speakers } from "./corpus.ts";
-import type { EstimateOutput } from "./estimate.ts";
 
 /** Users whose neighbours are compared, and how many neighbours each. */
 const USERS = 100;
@@ -27,18 +24,16 @@ type Overlap = { readonly users: number; readonly profiles: number; readonly cam
  * and gates nothing, since another model is taken for other neighbours.
  */
 export async function checkNewModel(
-  context: TaskContext<Services>,
+  context: StepContext,
+  store: VectorStore,
+  version: number,
 ): Promise<CheckOutput & { overlap: Overlap | null }> {
-  const { services, signal } = context;
-  const { model } = context.output<EstimateOutput>("estimate");
-  const { version } = context.output<DeriveOutput>("derive");
-  const store = await services.vectors.forModel({ model, signal });
   const overlap = await overlapWithPublished(context, { store, version });
   if (overlap !== null) report(context, store, overlap);
-  return { ...await checked(context, store), overlap };
+  return { ...await check(context, store), overlap };
 }
 
-async function overlapWithPublished(context: TaskContext<Services>, built: Built): Promise<Overlap | null> {
+async function overlapWithPublished(context: StepContext, built: Built): Promise<Overlap | null> {
   const { services: { analytics, vectors }, signal } = context;
   const published = await analytics.published({ signal });
   if (published === null) return null;
@@ -52,7 +47,7 @@ async function overlapWithPublished(context: TaskContext<Services>, built: Built
   }
 }
 
-async function overlapOf(context: TaskContext<Services>, old: Built, built: Built): Promise<Overlap> {
+async function overlapOf(context: StepContext, old: Built, built: Built): Promise<Overlap> {
   const sum = { users: 0, profiles: 0, campaigns: 0 };
   for await (const user_id of speakers(context)) {
     const [before, after] = [await nearest(context, old, user_id), await nearest(context, built, user_id)];
@@ -67,7 +62,7 @@ async function overlapOf(context: TaskContext<Services>, old: Built, built: Buil
 
 /** Ids of who and what is nearest to a user; null for one without a profile. */
 async function nearest(
-  { signal }: TaskContext<Services>,
+  { signal }: StepContext,
   { store, version }: Built,
   user_id: string,
 ): Promise<Record<"profiles" | "campaigns", string[]> | null> {
@@ -86,7 +81,7 @@ function common(before: readonly string[], after: readonly string[]): number {
   return longest === 0 ? 1 : before.filter((id) => after.includes(id)).length / longest;
 }
 
-function report(context: TaskContext<Services>, store: VectorStore, { users, ...shares }: Overlap): void {
+function report(context: StepContext, store: VectorStore, { users, ...shares }: Overlap): void {
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
   context.log(
     `of the ${K} nearest to each of ${users} users, ${percent(shares.profiles)} of the users and ` +

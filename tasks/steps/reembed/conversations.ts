@@ -1,7 +1,7 @@
 import { batches } from "../../../lib/core/batches.ts";
 import { modelKey } from "../../../lib/core/types.ts";
-import type { TaskContext } from "../../../lib/dag/types.ts";
-import type { Services } from "../../services.ts";
+import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
+import type { StepContext } from "../../step.ts";
 import {
   addDerived,
   type DerivedCounts,
@@ -13,16 +13,18 @@ import {
 import { refuseOtherModel } from "../vector_store.ts";
 import { readCampaignNames } from "../wording.ts";
 import { speakers } from "./corpus.ts";
-import type { EstimateOutput, ReembedParams } from "./estimate.ts";
+import type { ReembedParams } from "./estimate.ts";
 
 /** Embeds the conversations and profiles of all users by the new model. What an earlier attempt embedded has its vector already. */
-export async function deriveConversations(context: TaskContext<Services>): Promise<DerivedCounts> {
+export async function deriveConversations(
+  context: StepContext,
+  store: VectorStore,
+): Promise<DerivedCounts> {
   const { services, signal, run } = context;
-  const { model } = context.output<EstimateOutput>("estimate");
   const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
-  refuseOtherModel(embedder.model, model);
-  context.version("model", modelKey(model));
-  const writer = { embedder, store: await services.vectors.forModel({ model, signal }) };
+  refuseOtherModel(embedder.model, store.model);
+  context.version("model", modelKey(store.model));
+  const writer = { embedder, store };
   const names = await readCampaignNames(services.analytics, { signal });
   const { users: total } = await services.documents.counts({ signal });
   let done = NOTHING_DERIVED;

@@ -1,7 +1,6 @@
 import { paged } from "../../../lib/core/batches.ts";
 import type { Message } from "../../../lib/core/types.ts";
-import type { TaskContext } from "../../../lib/dag/types.ts";
-import type { Services } from "../../services.ts";
+import type { StepContext } from "../../step.ts";
 import { campaignItem, type Item, messageItem } from "../embed_items.ts";
 
 /** How far a walk through the corpus is: what follows `after` in `collection` is to come. */
@@ -14,7 +13,7 @@ const PAGE = 256;
 
 /** Everything stored that has a vector, messages and then campaigns, in pages, each with the place after it. */
 export async function* corpus(
-  { services: { documents, analytics }, signal }: TaskContext<Services>,
+  { services: { documents, analytics }, signal }: StepContext,
   from: CorpusPosition = START,
 ): AsyncGenerator<{ items: Item[]; place: CorpusPosition }> {
   let { collection, after } = from;
@@ -34,7 +33,7 @@ export async function* corpus(
 }
 
 /** All users who said something, each once, in the order of their first message's id. */
-export async function* speakers({ services, signal }: TaskContext<Services>): AsyncGenerator<string> {
+export async function* speakers({ services, signal }: StepContext): AsyncGenerator<string> {
   const { documents, artifacts } = services;
   const register = await artifacts.register();
   const page = (after: string | null, limit: number) => documents.page({ after, limit, signal });

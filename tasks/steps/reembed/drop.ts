@@ -1,8 +1,8 @@
 import { sleep } from "../../../lib/core/abort.ts";
-import { modelKey } from "../../../lib/core/types.ts";
-import { Fail, Skip, type TaskContext } from "../../../lib/dag/types.ts";
-import type { Services } from "../../services.ts";
-import type { EstimateOutput, ReembedParams } from "./estimate.ts";
+import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
+import { Fail, Skip } from "../../../lib/dag/types.ts";
+import type { StepContext } from "../../step.ts";
+import type { ReembedParams } from "./estimate.ts";
 
 /** After so long no process answers from the version before: each looks at the published row four times a second. */
 const GRACE_MS = 2_000;
@@ -10,9 +10,9 @@ const GRACE_MS = 2_000;
 type DropOutput = { readonly dropped: readonly string[] };
 
 /** Removes the vectors of all models but the published one, for good. */
-export async function dropOldModel(context: TaskContext<Services>): Promise<DropOutput> {
+export async function dropOldModel(context: StepContext, current: ModelIdentity): Promise<DropOutput> {
   const { services: { vectors, analytics }, run, signal } = context;
-  const key = modelKey(context.output<EstimateOutput>("estimate").model);
+  const key = modelKey(current);
   const others = (await vectors.models({ log: context.log, signal })).filter((model) =>
     modelKey(model) !== key
   );

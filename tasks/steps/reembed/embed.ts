@@ -1,14 +1,13 @@
 import { modelKey, type WriteCounts } from "../../../lib/core/types.ts";
-import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../../datasets.ts";
-import type { Services } from "../../services.ts";
+import type { StepContext } from "../../step.ts";
 import { addCounts, countsText, NO_WRITES } from "../artifact_rows.ts";
 import { refuseOtherModel, vectorSet } from "../vector_store.ts";
 import { type Item, keyOf, liveVectors, purposeOf } from "../embed_items.ts";
 import { corpus, type CorpusPosition, START } from "./corpus.ts";
-import { type EstimateOutput, type ReembedParams, rowsToEmbed } from "./estimate.ts";
+import { type ReembedParams, rowsToEmbed } from "./estimate.ts";
 
 type ReembedOutput = {
   readonly rows: number;
@@ -35,12 +34,11 @@ const NOTHING: Saved = {
  * store has already is not embedded again, so that a repeated run only catches up, and replaces what is damaged; goes on
  * after the last whole page.
  */
-export async function reembed(context: TaskContext<Services>): Promise<ReembedOutput> {
+export async function reembed(context: StepContext, store: VectorStore): Promise<ReembedOutput> {
   const { services, signal, run } = context;
   const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
-  refuseOtherModel(embedder.model, context.output<EstimateOutput>("estimate").model);
+  refuseOtherModel(embedder.model, store.model);
   context.version("model", modelKey(embedder.model));
-  const store = await services.vectors.forModel({ model: embedder.model, signal });
   const dropped = await store.dropFaults({ signal });
   if (dropped > 0) context.log(`${dropped} damaged vectors are replaced`);
   const total = await rowsToEmbed(context);
@@ -93,7 +91,7 @@ async function embedPage(
   return { embedded: missing.size, long, counts: await store.upsert({ collection, rows, signal }) };
 }
 
-function report(context: TaskContext<Services>, store: VectorStore, done: ReembedOutput): void {
+function report(context: StepContext, store: VectorStore, done: ReembedOutput): void {
   const { services } = context;
   context.log(`${done.embedded} texts embedded for ${done.rows} rows`);
   if (done.long > 0) context.log(`${done.long} of them are longer than the model reads`);

@@ -1,9 +1,8 @@
 import { batches } from "../../../lib/core/batches.ts";
 import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
-import type { TaskContext } from "../../../lib/dag/types.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
-import type { Services } from "../../services.ts";
+import type { StepContext } from "../../step.ts";
 import { readTexts, USERS } from "../conversations.ts";
 import { keyOf, liveVectors } from "../embed_items.ts";
 import { sha256 } from "../../../lib/core/hash.ts";
@@ -30,7 +29,7 @@ export type EstimateOutput = {
 const SAMPLE = 64;
 
 /** Says what is to be done and how long that will take, before anything is written. */
-export async function estimate(context: TaskContext<Services>): Promise<EstimateOutput> {
+export async function estimate(context: StepContext): Promise<EstimateOutput> {
   const { services, signal, run } = context;
   const embedder = await services.embedder((run.params as ReembedParams).model, context.log);
   const { model } = embedder;
@@ -56,7 +55,7 @@ interface CorpusSize {
   readonly sample: readonly string[];
 }
 
-async function corpusSizeOf(context: TaskContext<Services>, store: VectorStore): Promise<CorpusSize> {
+async function corpusSizeOf(context: StepContext, store: VectorStore): Promise<CorpusSize> {
   const sample: string[] = [];
   let rows = 0, texts = 0, missing = 0, characters = 0;
   const register = await context.services.artifacts.register();
@@ -87,7 +86,7 @@ interface TextPage {
   readonly sample: number;
 }
 
-async function* textPages(context: TaskContext<Services>, store: VectorStore): AsyncGenerator<TextPage> {
+async function* textPages(context: StepContext, store: VectorStore): AsyncGenerator<TextPage> {
   const { signal } = context;
   for await (const { items } of corpus(context)) {
     const vectors = await liveVectors(store, items, signal);
@@ -110,7 +109,7 @@ async function* textPages(context: TaskContext<Services>, store: VectorStore): A
   }
 }
 
-export async function rowsToEmbed({ services, signal }: TaskContext<Services>): Promise<number> {
+export async function rowsToEmbed({ services, signal }: StepContext): Promise<number> {
   const { messages } = await services.documents.counts({ signal });
   const { campaigns } = await services.analytics.counts({ signal });
   return messages + campaigns;
