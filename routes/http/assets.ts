@@ -1,9 +1,20 @@
 import { type Context, createHash } from "../../deps.ts";
 import icon from "../assets/icon.svg" with { type: "text" };
 import page from "../assets/page.js" with { type: "text" };
-import style from "../assets/style.css" with { type: "text" };
+import base from "../assets/style/base.css" with { type: "text" };
+import chart from "../assets/style/chart.css" with { type: "text" };
+import data from "../assets/style/data.css" with { type: "text" };
+import form from "../assets/style/form.css" with { type: "text" };
+import graph from "../assets/style/graph.css" with { type: "text" };
+import layout from "../assets/style/layout.css" with { type: "text" };
+import runs from "../assets/style/runs.css" with { type: "text" };
+import state from "../assets/style/state.css" with { type: "text" };
+import table from "../assets/style/table.css" with { type: "text" };
 import theme from "../assets/theme.js" with { type: "text" };
 import { HttpError } from "./problem.ts";
+
+/** One file for the browser. The order matters: a later rule wins over an equally specific one. */
+const STYLE = [base, layout, state, table, form, chart, graph, runs, data].join("");
 
 interface Asset {
   readonly href: string;
@@ -11,15 +22,15 @@ interface Asset {
   readonly text: string;
 }
 
-/** Part of the program, not read at run time: `serve` has no disk on an edge runtime. */
+/** Imported as text, not read at run time: an edge runtime has no disk. */
 export const ASSETS = Object.freeze({
-  style: asset("style.css", "text/css; charset=utf-8", style),
+  style: asset("style.css", "text/css; charset=utf-8", STYLE),
   page: asset("page.js", "text/javascript; charset=utf-8", page),
   theme: asset("theme.js", "text/javascript; charset=utf-8", theme),
   icon: asset("icon.svg", "image/svg+xml", icon),
 });
 
-/** The content's hash is part of the name, so that a browser may keep a file for good and never has an old one. */
+/** The content's hash is part of the name, so a browser can cache a file for ever and never shows an old one. */
 function asset(name: string, type: string, text: string): Asset {
   const hash = createHash("sha256").update(text).digest("hex").slice(0, 12);
   return { href: `/assets/${name.replace(/\.(\w+)$/, `.${hash}.$1`)}`, type, text };
