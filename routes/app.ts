@@ -22,32 +22,32 @@ import type { Dashboard, PageStores } from "./http/page.ts";
 
 export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly stores: RecommenderStores & PageStores & IntentStores & MetricsOptions["stores"];
-  /** Opens the embedding model, for `POST /intents/classify`; the first such request calls it. None: 503. */
+  /** Opens the embedding model for the first `POST /intents/classify`. Without it the answer is 503. */
   readonly embedder?: () => Promise<Embedder>;
   readonly clock: Clock;
-  /** Parley's own version, as `/healthz` tells it. */
+  /** Parley's version, for `/healthz`. */
   readonly version: string;
-  /** Empty: everything is open. */
+  /** If empty, everything is open. */
   readonly keys: readonly ApiKey[];
-  /** How long an answer may take in all, in milliseconds. Default 250. */
+  /** How long an answer may take, in milliseconds. Default 250. */
   readonly answer_ms?: number;
-  /** How long a request to classify may take in all, in milliseconds. Default 30,000. */
+  /** How long a request to classify may take, in milliseconds. Default 30,000. */
   readonly classify_ms?: number;
-  /** Answers. Default: one of the app's own. */
+  /** Default: a new one. */
   readonly recommender?: Recommender;
-  /** How far the start is. Default: over. */
+  /** How far the start is. Default: complete. */
   readonly warm_up?: () => WarmUpStatus;
-  /** Counts what is asked; its `window` has the answers of the last two hours. Default: one of the app's own. */
+  /** Counts requests; its `window` has the answers of the last two hours. Default: a new one. */
   readonly metrics?: ServingMetrics;
-  /** Whether attempts are sent on to a lineage sink, so that `/metrics` tells how many wait. Default false. */
+  /** Whether attempts are sent to a lineage sink, so that `/metrics` says how many wait. Default false. */
   readonly lineage?: boolean;
-  /** Gets one entry a request; null logs nothing. */
+  /** Gets one entry per request; null logs nothing. */
   readonly log: Log | null;
-  /** What the pages show and change; no pages without. */
+  /** What the pages show and change; without it there are no pages. */
   readonly dashboard?: Dashboard;
 }
 
-/** What the endpoints and the pages share. `serving` gives the answers of the last two hours, as they are judged. */
+/** What the endpoints and the pages share. `serving` gives the answers of the last two hours. */
 interface Serving extends AppOptions {
   readonly serving: () => readonly ServingSpan[];
   readonly metrics: ServingMetrics;
@@ -55,7 +55,7 @@ interface Serving extends AppOptions {
   readonly recommender: Recommender;
 }
 
-/** The HTTP interface as a value: `app.fetch` for a listener, `app.request` for tests. It never listens itself. */
+/** The HTTP interface as a value: `app.fetch` is for a listener, `app.request` for tests. */
 export async function createApp(options: AppOptions): Promise<Hono> {
   const { Hono } = await loadHono();
   const app = new Hono();
@@ -64,14 +64,14 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const { metrics = new ServingMetrics(options.clock), lineage = false } = options;
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
   const { recommender = new Recommender(options) } = options;
-  const serving: Serving = { ...options, serving: spans, metrics, lineage, recommender };
+  const shared: Serving = { ...options, serving: spans, metrics, lineage, recommender };
   const handler = (endpoint: Endpoint) =>
     handlerOf(endpoint, { checkHost, authorize, log: options.log, metrics });
   const failure = options.dashboard &&
-    await mountPages(app, { ...serving, dashboard: options.dashboard }, handler);
-  for (const endpoint of readEndpoints(serving)) app.get(endpoint.route, handler(endpoint));
+    await mountPages(app, { ...shared, dashboard: options.dashboard }, handler);
+  for (const endpoint of readEndpoints(shared)) app.get(endpoint.route, handler(endpoint));
   const classify = classifyIntents(new IntentService(options), options.classify_ms);
-  const acknowledge = acknowledgeAnomaly(serving);
+  const acknowledge = acknowledgeAnomaly(shared);
   for (const endpoint of [classify, acknowledge]) app.post(endpoint.route, handler(endpoint));
   const handle = (context: Context) => refuse(app, context);
   const problem = handler({ route: "*", scope: null, handle });
@@ -80,7 +80,7 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   return app;
 }
 
-/** The pages come before the API: of the two at `GET /`, a browser gets the page. Their modules load only here. */
+/** Before the API, so that a browser gets the page at `GET /`. The modules of the pages load only here. */
 async function mountPages(
   app: Hono,
   { dashboard, ...rest }: Serving & { dashboard: Dashboard },
@@ -104,11 +104,11 @@ function readEndpoints(options: Serving): Endpoint[] {
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/** 405 where another method would have found the path, else 404. Neither quotes the path: it may name a user. */
+/** Throws 405 if another method has this path, otherwise 404. Neither quotes the path, which may name a user. */
 function refuse(app: Hono, context: Context): never {
-  const found = METHODS.filter((method) => app.router.match(method, context.req.path)[0].length > 0);
-  if (found.length === 0) throw new HttpError(404, "not_found", "nothing is here; GET / lists what is");
-  const allow = found.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]).join(", ");
+  const methods = METHODS.filter((method) => app.router.match(method, context.req.path)[0].length > 0);
+  if (methods.length === 0) throw new HttpError(404, "not_found", "nothing is here; GET / lists what is");
+  const allow = methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]).join(", ");
   const detail = `${context.req.method} is not possible here; ${allow} is`;
   throw new HttpError(405, "method_not_allowed", detail, { allow });
 }

@@ -13,26 +13,26 @@ import { type Authorize, createAuthorize } from "../http/auth.ts";
 import type { Endpoint, Note } from "../http/endpoint.ts";
 import { HttpError } from "../http/problem.ts";
 
-/** How long a store may take to say that it is well, in milliseconds. */
+/** How long the check of a store may take. */
 export const MAX_WAIT_MS = 1_000;
 
-interface Checked {
+interface HealthCheck {
   health(): Promise<Health>;
 }
 export interface ReadyStores extends RefillableStores {
-  readonly vectors: Checked & RefillableStores["vectors"];
-  readonly graph: Checked & RefillableStores["graph"];
-  readonly analytics: Checked & RefillableStores["analytics"];
-  readonly documents: Checked & RefillableStores["documents"];
-  readonly cache: Checked;
-  readonly runs: Checked & Pick<ScheduleStore, "leader">;
+  readonly vectors: HealthCheck & RefillableStores["vectors"];
+  readonly graph: HealthCheck & RefillableStores["graph"];
+  readonly analytics: HealthCheck & RefillableStores["analytics"];
+  readonly documents: HealthCheck & RefillableStores["documents"];
+  readonly cache: HealthCheck;
+  readonly runs: HealthCheck & Pick<ScheduleStore, "leader">;
 }
 
-/** The scheduler in `GET /readyz`: `up` while some process leads, `down` when the last one has gone silent. */
+/** The scheduler in `GET /readyz`: `up` while a process leads, `down` if the last one no longer reports. */
 interface SchedulerState {
   readonly status: "up" | "down";
   readonly last_tick: string;
-  /** How much later than planned that tick was. */
+  /** How late that tick was. */
   readonly lag_ms: number;
 }
 
@@ -41,13 +41,13 @@ interface StoreState {
   readonly status: "up" | "down";
   readonly adapter: string | null;
   readonly latency_ms: number | null;
-  /** Why it is down, or that it lost all that it had, and what to do; null while it is up, and for a request whose key does not give `read`. */
+  /** Why it is down or lost its data, and what to do; null while it is up, and for a key without `read`. */
   error: string | null;
-  /** What is wrong with it that answers do not miss now, such as an index file that is lost, and what to do; null likewise. */
+  /** A problem that does not affect answers now, such as a lost index file, and what to do; null likewise. */
   warning: string | null;
 }
 
-/** Whether each store answers soon and has what is published: the question rejects, and says why, if it does not. */
+/** A check of each store, which rejects if the store does not answer in time or lacks what is published. */
 export function storesRespond(stores: ReadyStores): Record<string, () => Promise<Health>> {
   return Object.fromEntries(STORE_NAMES.map((name) => [name, () => checkStore(name, stores)]));
 }
@@ -75,10 +75,10 @@ export function healthz(options: { version: string; clock: Clock }): Endpoint {
 /**
  * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
  * { NAME: { status, adapter, latency_ms, error, warning } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
- * (still 200: answers go on without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
- * 503 until a first answer would be whole, for a minute at most. A store that is empty although something is published that it was
- * part of is down too. `late` are stores that have not yet answered within an answer's
- * time since the start. The scheduler, null where none ever ran, does not count: answers do not need it.
+ * (still 200: answers continue without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
+ * 503 until a first answer would be complete, for a minute at most. A store that is empty although a published version has
+ * data in it is down too. `late` are stores that have not yet answered within an answer's
+ * time since the start. The scheduler, null if none ever ran, does not count: answers do not need it.
  */
 export function readyz(
   { stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions,
@@ -94,7 +94,7 @@ export function readyz(
   return { route: "/readyz", scope: null, handle };
 }
 
-/** Errors name files and hosts, which are not for everyone who may ask whether the service is ready. */
+/** Errors name files and hosts, so only a key with `read` sees them. */
 function mayRead(context: Context, authorize: Authorize): boolean {
   try {
     authorize(context, "read");
@@ -140,16 +140,16 @@ async function stateOf(
 ): Promise<[string, StoreState]> {
   try {
     const { adapter, latency_ms } = await checkStore(name, stores);
-    const [fault] = name === "vectors" ? await damagedIndexes(stores, clock.now()) : [];
-    if (fault?.severity === "critical") throw new ParleyError("unavailable", fault.text);
-    return [name, { status: "up", adapter, latency_ms, error: null, warning: fault?.text ?? null }];
+    const [anomaly] = name === "vectors" ? await damagedIndexes(stores, clock.now()) : [];
+    if (anomaly?.severity === "critical") throw new ParleyError("unavailable", anomaly.text);
+    return [name, { status: "up", adapter, latency_ms, error: null, warning: anomaly?.text ?? null }];
   } catch (error) {
     note.degraded = { ...note.degraded, [name]: causeOf(error) };
     return [name, { status: "down", adapter: null, latency_ms: null, error: reasonOf(error), warning: null }];
   }
 }
 
-/** None while that is not known: files are read for the first time, or analytics is down. */
+/** None if that is not known yet, or if analytics is down. */
 async function damagedIndexes(stores: ReadyStores, now: number): Promise<readonly Anomaly[]> {
   try {
     return await withTimeout(MAX_WAIT_MS, () => indexAnomalies(stores, now));
@@ -159,7 +159,7 @@ async function damagedIndexes(stores: ReadyStores, now: number): Promise<readonl
   }
 }
 
-/** Null too where analytics fails, which its own line tells. */
+/** Null also if analytics fails, which its own entry reports. */
 async function publishedOf(
   analytics: ReadyStores["analytics"],
 ): Promise<Pick<Published, "version" | "at"> | null> {
@@ -171,7 +171,7 @@ async function publishedOf(
   }
 }
 
-/** Null too where the run store fails, which its own line tells. */
+/** Null also if the run store fails, which its own entry reports. */
 async function schedulerOf(runs: ReadyStores["runs"], clock: Clock): Promise<SchedulerState | null> {
   try {
     const leader = await withTimeout(MAX_WAIT_MS, () => runs.leader());

@@ -1,6 +1,6 @@
 import type { Endpoint } from "../http/endpoint.ts";
 
-/** `GET /`: what is here, for machines; a browser gets the overview. */
+/** `GET /`: the list of endpoints; a browser gets the overview. */
 export function index(version: string): Endpoint {
   const body = {
     name: "Parley",

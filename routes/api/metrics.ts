@@ -20,9 +20,9 @@ export interface MetricsOptions {
 }
 
 /**
- * `GET /metrics`: figures of this process, and of stores, data and runs, in Prometheus' text format. Scope `read`: a
- * scraper sends its key as a bearer token. What a store that is down would tell is left out, `parley_store_up` is 0 for
- * it, and the scrape succeeds within about a second. Labels name routes, stores, dags and tasks, never a user.
+ * `GET /metrics`: metrics of this process, stores, data and runs in Prometheus' text format. Scope `read`: a
+ * scraper sends its key as a bearer token. A store that is down has `parley_store_up` 0 and no other
+ * metric, and the scrape still succeeds within about a second. Labels name routes, stores, dags and tasks, never a user.
  */
 export function metrics(options: MetricsOptions): Endpoint {
   const stores = new StoreMetrics(options.clock, options.stores, {
@@ -32,7 +32,7 @@ export function metrics(options: MetricsOptions): Endpoint {
   const runs = new RunMetrics(options.clock, options.stores.runs);
   const started = options.clock.now();
   const handle = async () => {
-    const read = await Promise.all([stores.families(), runs.families()]);
+    const families = await Promise.all([stores.families(), runs.families()]);
     const breakers = breakerFamily(options.recommender.breakers());
     const own = [
       ...processFamilies({ version: options.version, started }),
@@ -40,7 +40,7 @@ export function metrics(options: MetricsOptions): Endpoint {
       breakers,
     ];
     const headers = { "content-type": CONTENT_TYPE, "cache-control": "no-store" };
-    return new Response(await expose([...own, ...read.flat()]), { headers });
+    return new Response(await expose([...own, ...families.flat()]), { headers });
   };
   return { route: "/metrics", scope: "read", handle };
 }

@@ -13,14 +13,13 @@ import { keyOf } from "../http/auth.ts";
 import { jsonBody } from "../http/body.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { MAX_WAIT_MS, type ReadyStores, storesRespond } from "./health.ts";
-import { HttpError } from "../http/problem.ts";
-import { NO_OTHERS } from "../http/query.ts";
+import { HttpError, UNKNOWN_PARAMETERS } from "../http/problem.ts";
 
 const DAYS_RULE = "days must be a whole number from 1 to 365, given once";
 const Query = z.strictObject({
   days: z.array(z.string().regex(/^([1-9]\d?|[12]\d\d|3[0-5]\d|36[0-5])$/, DAYS_RULE)).length(1, DAYS_RULE)
     .optional(),
-}, NO_OTHERS);
+}, UNKNOWN_PARAMETERS);
 
 /** What the pipeline's endpoints read. */
 export interface PipelineView {
@@ -31,7 +30,7 @@ export interface PipelineView {
   /** The dags to watch. Default none. */
   readonly dags?: readonly WatchedDag[];
   readonly clock: Clock;
-  /** What this process has served, in windows; without it, serving is not looked at. */
+  /** What this process has served, by minute; without it, serving is not checked. */
   readonly serving?: () => readonly ServingSpan[];
 }
 
@@ -43,8 +42,8 @@ export function pipelineSummary({ stores, dags = [], clock }: PipelineView): End
 }
 
 /**
- * `GET /pipeline/anomalies?days=90`: what is not as it should be, as `Anomalies` (lib/monitoring/anomalies.ts). Whether the
- * stores agree is as the last run's `check` found it: a request counts no rows.
+ * `GET /pipeline/anomalies?days=90`: open and past anomalies, as `Anomalies` (lib/monitoring/anomalies.ts). Whether the
+ * stores agree comes from the `check` of the last run: a request counts no rows.
  */
 export function pipelineAnomalies({ stores, dags = [], clock, serving }: PipelineView): Endpoint {
   const handle = async (context: Context) => {
@@ -56,7 +55,7 @@ export function pipelineAnomalies({ stores, dags = [], clock, serving }: Pipelin
   return { route: "/pipeline/anomalies", scope: "read", handle };
 }
 
-/** What the API and the pages look at for anomalies. */
+/** What the API and the pages check for anomalies. */
 export function watched({ stores, dags = [], clock, serving }: PipelineView): AnomalyOptions {
   const { runs, analytics } = stores;
   const served = serving === undefined ? {} : { serving: serving() };
@@ -77,15 +76,15 @@ const Acknowledge = z.strictObject({
 const MAX_BYTES = 4_096;
 
 /**
- * `POST /pipeline/anomalies/acknowledge` with `{ id, until, by? }`: says that an open anomaly is known and in hand until
- * then (`8h`, `7d` or an ISO time); `by` names a person. Answers with the `Acknowledgement` (lib/stores/runs/port.ts). With
- * `until` null it takes an acknowledgement back, and answers 204.
+ * `POST /pipeline/anomalies/acknowledge` with `{ id, until, by? }`: acknowledges an open anomaly until then
+ * (`8h`, `7d` or an ISO time); `by` names a person. Answers with the `Acknowledgement` (lib/stores/runs/port.ts). With
+ * `until` null it removes an acknowledgement and answers 204.
  */
 export function acknowledgeAnomaly(
   { keys, ...view }: PipelineView & { readonly keys: readonly ApiKey[] },
 ): Endpoint {
   const handle = async (context: Context) => {
-    // A page elsewhere may send a form or text to an open service, but not this.
+    // A page of another site can send a form or text to an open service, but not JSON.
     if (!context.req.header("content-type")?.startsWith("application/json")) {
       throw new HttpError(400, "invalid", "send the body as application/json");
     }

@@ -5,28 +5,28 @@ import type { Recommender, ServedAnswer } from "../../lib/recommend/recommender.
 import { parseId } from "../../lib/schema/ids.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import type { Endpoint } from "../http/endpoint.ts";
-import { NO_OTHERS } from "../http/query.ts";
+import { UNKNOWN_PARAMETERS } from "../http/problem.ts";
 
 const DEFAULT_K = 10;
 const K_RULE = "k must be a whole number from 1 to 100, given once";
 
 const INTENT_RULE = "intent must be given once";
 
-/** Parameters by name, each with all its values. No transforms: they would cost a cached answer a tenth of its time. */
+/** Parameters by name, each with all its values. Transforms would add a tenth to the time of a cached answer. */
 const Query = z.strictObject({
   k: z.array(z.string().regex(/^([1-9]\d?|100)$/, K_RULE)).length(1, K_RULE).optional(),
   intent: z.array(z.string()).length(1, INTENT_RULE).optional(),
-}, NO_OTHERS);
+}, UNKNOWN_PARAMETERS);
 
 /**
  * `GET /recommendations/:user_id?k=10&intent=x`: campaigns worth showing to this user, each with its reasons, as an
  * `Answer` (lib/recommend/answer.ts); with `intent` only those that target it. An unknown user gets the popular ones.
- * Stores that are down are named in `degraded`; without analytics that is a cached answer, else the last known popular campaigns.
- * `Server-Timing` tells the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`, `stale` while
+ * `degraded` names stores that are down; without analytics the answer is a cached one or the last known popular campaigns.
+ * `Server-Timing` has the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`, `stale` while
  * another request computes it again or analytics is down, `miss`, or `bypass` if it was computed without the cache or
  * analytics. 400 for a bad id or query, 503 before the first publish.
  *
- * `Cache-Control: no-store`, since a write for this user must show in the next answer and Parley keeps its own cache.
+ * `Cache-Control: no-store`, since a write for this user must be in the next answer. Parley has its own cache.
  */
 export function recommendations(options: { recommender: Recommender; metrics: ServingMetrics }): Endpoint {
   return {
@@ -34,7 +34,7 @@ export function recommendations(options: { recommender: Recommender; metrics: Se
     scope: "read",
     answers: true,
     handle: async (context, note) => {
-      const served = await options.recommender.serve(questionOf(context));
+      const served = await options.recommender.serve(requestOf(context));
       options.metrics.recordAnswer(served);
       note.cache = served.cache;
       if (served.failures.size + served.degraded.length > 0) note.degraded = causes(served);
@@ -43,14 +43,14 @@ export function recommendations(options: { recommender: Recommender; metrics: Se
   };
 }
 
-function questionOf(context: Context): RecommendationRequest {
+function requestOf(context: Context): RecommendationRequest {
   const user_id = parseId("user_id", context.req.param("user_id")!);
   const { k, intent } = Query.parse(context.req.queries());
-  const question = { user_id, k: k === undefined ? DEFAULT_K : Number(k[0]) };
-  return intent === undefined ? question : { ...question, intent: parseId("intent", intent[0]!) };
+  const request = { user_id, k: k === undefined ? DEFAULT_K : Number(k[0]) };
+  return intent === undefined ? request : { ...request, intent: parseId("intent", intent[0]!) };
 }
 
-/** Headers are set one by one: given to the constructor together, they take Deno 2.9 several times as long. */
+/** Headers are set one by one: in the constructor they take Deno 2.9 several times as long. */
 function respond(served: ServedAnswer): Response {
   const response = new Response(served.body, { headers: { "content-type": "application/json" } });
   response.headers.set("cache-control", "no-store");
@@ -67,7 +67,7 @@ function serverTiming(timings: ServedAnswer["timings"]): string {
   return text;
 }
 
-/** By store, why an answer lacks its part; a cached one lacked it when it was made. */
+/** By store, why its part is missing; in a cached answer it was missing when that was computed. */
 function causes({ failures, degraded }: ServedAnswer): Record<string, string> {
   const cached = degraded.map((store) => [store, "cached"]);
   return Object.fromEntries([

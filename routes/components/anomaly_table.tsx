@@ -2,19 +2,20 @@ import type { OpenAnomaly } from "../../lib/monitoring/acknowledge.ts";
 import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../lib/monitoring/anomaly.ts";
 import type { Child } from "../../deps.ts";
 import { Sparkline } from "./chart.tsx";
+import { agoColumn } from "./columns.tsx";
 import { formatNumber, formatPercent } from "./format_number.ts";
 import { InlineCode } from "./inline_code.tsx";
 import { type Column, Table } from "./table.tsx";
 import { Ago, Day, duration, Time } from "./time.tsx";
 
-const LOOKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> = {
+const MARKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> = {
   critical: ["bad", "✕"],
   warning: ["warn", "!"],
   info: ["off", "i"],
 };
 
 export function SeverityMark({ severity }: { severity: Severity }) {
-  const [look, sign] = LOOKS[severity];
+  const [look, sign] = MARKS[severity];
   return (
     <span class={`state is-${look}`}>
       <span aria-hidden="true">{sign}</span>
@@ -23,7 +24,7 @@ export function SeverityMark({ severity }: { severity: Severity }) {
   );
 }
 
-/** A figure of an anomaly in its unit. */
+/** A value of an anomaly in its unit. */
 export function inUnit(value: number, unit: Anomaly["unit"]): string {
   if (unit === "ms") return duration(value);
   if (unit === "share") return formatPercent(value);
@@ -31,12 +32,12 @@ export function inUnit(value: number, unit: Anomaly["unit"]): string {
   return `${formatNumber(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
 }
 
-/** Whether it holds since a day, and not since an instant: engagement is counted by days. */
+/** Whether it began on a day and not at an instant: engagement is counted by day. */
 export function isDaily({ subject }: Anomaly): boolean {
   return subject.kind === "engagement";
 }
 
-/** Anomalies, each with what it was held against and what to do. */
+/** Anomalies, each with its value, what was expected, and what to do. */
 export function AnomalyTable(
   { id, caption, url, now, anomalies, empty }: {
     id: string;
@@ -61,7 +62,7 @@ export function AnomalyTable(
   );
 }
 
-/** One that is open, or one that is over. */
+/** An open or a past anomaly. */
 type ListedAnomaly = Anomaly & Partial<Pick<OpenAnomaly, "acknowledged">>;
 
 function columns(now: number, over: boolean): Column<ListedAnomaly>[] {
@@ -72,8 +73,8 @@ function columns(now: number, over: boolean): Column<ListedAnomaly>[] {
       cell: ({ severity }) => <SeverityMark severity={severity} />,
       by: ({ severity }) => SEVERITIES.indexOf(severity),
     },
-    { key: "subject", head: "About", cell: About, by: ({ subject }) => subjectName(subject) },
-    { key: "text", head: "What, and what to do", cell: What },
+    { key: "subject", head: "About", cell: Subject, by: ({ subject }) => subjectName(subject) },
+    { key: "text", head: "What, and what to do", cell: Text },
     {
       key: "figure",
       head: "Is",
@@ -88,7 +89,7 @@ function columns(now: number, over: boolean): Column<ListedAnomaly>[] {
       cell: ({ expected, unit }) => inUnit(expected, unit),
       by: ({ expected }) => expected,
     },
-    { key: "history", head: "History", cell: ({ history = [] }) => <Past history={history} /> },
+    { key: "history", head: "History", cell: ({ history = [] }) => <History history={history} /> },
     {
       key: "since",
       head: "Since",
@@ -97,25 +98,11 @@ function columns(now: number, over: boolean): Column<ListedAnomaly>[] {
       ),
       by: ({ since }) => since,
     },
-    ...over ? [untilColumn(now)] : [],
+    ...over ? [agoColumn<ListedAnomaly>("until", "Until", now, ({ until }) => until ?? null, "")] : [],
   ];
 }
 
-function untilColumn(now: number): Column<Anomaly> {
-  return {
-    key: "until",
-    head: "Until",
-    cell: ({ until }) =>
-      until !== undefined && (
-        <span class="nowrap">
-          <Ago at={until} now={now} />
-        </span>
-      ),
-    by: ({ until }) => until ?? null,
-  };
-}
-
-function What({ text, acknowledged }: ListedAnomaly) {
+function Text({ text, acknowledged }: ListedAnomaly) {
   return (
     <>
       <InlineCode text={text} />
@@ -124,7 +111,7 @@ function What({ text, acknowledged }: ListedAnomaly) {
   );
 }
 
-/** Who has it in hand, and until when it does not count. */
+/** Who acknowledged it, and until when it does not count. */
 export function AcknowledgedBy({ by, at, until }: NonNullable<OpenAnomaly["acknowledged"]>) {
   return (
     <p class="acknowledged">
@@ -136,12 +123,12 @@ export function AcknowledgedBy({ by, at, until }: NonNullable<OpenAnomaly["ackno
   );
 }
 
-function About({ subject, run_id }: Anomaly) {
+function Subject({ subject, run_id }: Anomaly) {
   const name = subjectName(subject);
   return run_id === null ? name : <a href={`/runs/${encodeURIComponent(run_id)}`}>{name}</a>;
 }
 
-function Past({ history }: { history: readonly number[] }) {
+function History({ history }: { history: readonly number[] }) {
   return (
     <Sparkline
       values={history}

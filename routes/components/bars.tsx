@@ -1,4 +1,4 @@
-/** A part of a bar; where it lies is given in shares of the whole width, 0 to 1. */
+/** A part of a bar, from and to a share of the whole width, 0 to 1. */
 export interface BarPart {
   readonly from: number;
   readonly to: number;
@@ -10,15 +10,15 @@ export interface BarPart {
 interface Bar {
   readonly name: string;
   readonly parts: readonly BarPart[];
-  /** An interval around where it ends, in the same shares. */
+  /** An interval around its end, in the same shares. */
   readonly whisker?: readonly [low: number, high: number];
-  /** What it comes to, in words. */
+  /** The value as text. */
   readonly value: string;
 }
 
 /**
- * Bars below each other. Names and figures are text, which wraps and keeps its size on a phone; only the bars are drawn.
- * `axis` is written above their beginning, middle and end.
+ * Horizontal bars. Names and values are text, which wraps and keeps its size on a phone. `axis` is written above the
+ * beginning, middle and end of the bars.
  */
 export function Bars({ bars, axis }: { bars: readonly Bar[]; axis?: readonly [string, string, string] }) {
   return (

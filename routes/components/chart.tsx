@@ -5,7 +5,7 @@ import { formatNumber } from "./format_number.ts";
 const { scaleLinear, scaleUtc } = await loadScales();
 const { area, line } = await loadShapes();
 
-/** A value at a time, with an interval around it where there is one. `x` is in epoch milliseconds. */
+/** A value at a time, `x` in epoch milliseconds, and its interval if it has one. */
 export interface ChartPoint {
   readonly x: number;
   readonly y: number;
@@ -18,19 +18,19 @@ export interface Series {
 }
 
 interface LineChartProps {
-  /** Says what the chart shows; stands above it. */
+  /** What the chart shows; it is written above it. */
   readonly title: string;
-  /** At most four; each has its colour, its dash and its name. */
+  /** At most four, each with its own colour and dash. */
   readonly series: readonly Series[];
   readonly format?: (value: number) => string;
-  /** Default 480 × 174; the chart scales with the page. */
+  /** Default 480 × 174. The chart scales with the page. */
   readonly width?: number;
   readonly height?: number;
 }
 
 const MARGIN = { top: 12, right: 22, bottom: 30, left: 50 };
 
-/** Lines over time, with bands for their intervals. The table below it says the same without seeing. */
+/** Lines over time, with bands for intervals, and the same numbers as a table. */
 export function LineChart({ format = formatNumber, width = 480, height = 174, ...p }: LineChartProps) {
   const points = p.series.flatMap(({ points }) => points);
   if (points.length === 0) return null;
@@ -50,7 +50,7 @@ export function LineChart({ format = formatNumber, width = 480, height = 174, ..
           daily={xs.every((at) => at % DAY_MS === 0)}
           x={x}
           y={height - 8}
-          most={width - 4}
+          maxX={width - 4}
         />
         {p.series.map((series, i) => <Line series={series} nth={i + 1} x={x} y={y} format={format} />)}
       </svg>
@@ -60,14 +60,14 @@ export function LineChart({ format = formatNumber, width = 480, height = 174, ..
   );
 }
 
-/** The hours of a day turn into the viewer's zone by the page's script; days are counted in UTC, and stay. */
+/** The page's script turns hours into the viewer's zone. Days are days in UTC, so they stay. */
 function Times(
-  { at, daily, x, y, most }: {
+  { at, daily, x, y, maxX }: {
     at: readonly Date[];
     daily: boolean;
     x: (at: Date) => number;
     y: number;
-    most: number;
+    maxX: number;
   },
 ) {
   return (
@@ -75,9 +75,9 @@ function Times(
       {at.filter((each) => each.getTime() % (daily ? DAY_MS : MINUTE_MS) === 0).map((each) => (
         <text
           class="tick"
-          x={Math.min(x(each), most)}
+          x={Math.min(x(each), maxX)}
           y={y}
-          text-anchor={x(each) > most - 26 ? "end" : "middle"}
+          text-anchor={x(each) > maxX - 26 ? "end" : "middle"}
           {...daily ? {} : { "data-at": each.toISOString() }}
         >
           <title>{`${day(each.getTime())} UTC`}</title>
@@ -115,7 +115,7 @@ function Line(
   );
 }
 
-/** A line in a line of text. `label` says what it shows and where it ended. */
+/** A line as small as a word. `label` says what it shows. */
 export function Sparkline({ values, label }: { values: readonly number[]; label: string }) {
   if (values.length < 2) return null;
   const x = scaleLinear([0, values.length - 1], [2, 98]);
@@ -164,7 +164,7 @@ function Names({ series }: { series: readonly Series[] }) {
   );
 }
 
-/** The chart's numbers as a table, folded: for those who cannot see it, and those who want them exact. */
+/** The chart's numbers as a folded table, for those who cannot see the chart or want exact values. */
 function Numbers({ series, format }: { series: readonly Series[]; format: (value: number) => string }) {
   const at = [...new Set(series.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
   return (
@@ -183,7 +183,7 @@ function Numbers({ series, format }: { series: readonly Series[]; format: (value
               <tr>
                 <th scope="row">{day(x)}</th>
                 {series.map(({ points }) => (
-                  <td class="numeric">{said(points.find((p) => p.x === x), format)}</td>
+                  <td class="numeric">{valueText(points.find((p) => p.x === x), format)}</td>
                 ))}
               </tr>
             ))}
@@ -194,7 +194,7 @@ function Numbers({ series, format }: { series: readonly Series[]; format: (value
   );
 }
 
-function said(point: ChartPoint | undefined, format: (value: number) => string): string {
+function valueText(point: ChartPoint | undefined, format: (value: number) => string): string {
   if (point === undefined) return "";
   const { y, low, high } = point;
   return low === undefined || high === undefined
@@ -206,7 +206,7 @@ function day(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace("T", " ").replace(" 00:00", "");
 }
 
-/** Interpolates to a tenth of a pixel: more digits are nothing but bytes. */
+/** Interpolates to a tenth of a pixel: more digits only add bytes. */
 function tenths(from: number, to: number): (t: number) => number {
   return (t) => Math.round(10 * (from + t * (to - from))) / 10;
 }

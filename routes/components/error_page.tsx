@@ -1,8 +1,8 @@
+import type { View } from "../http/page.ts";
 import type { Problem } from "../http/problem.ts";
 import { InlineCode } from "./inline_code.tsx";
-import type { View } from "../http/page.ts";
 
-/** What went wrong, to a person. */
+/** A problem as a page. */
 export function errorPage({ status, title, detail, instance }: Problem): View {
   return {
     title: status === 404 ? "Not found" : title,

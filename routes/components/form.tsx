@@ -1,30 +1,30 @@
 import type { Child } from "../../deps.ts";
 import { allows } from "../../lib/core/types.ts";
-import type { PageRequest } from "../http/page.ts";
+import type { Session } from "../http/session.ts";
 
-/** What a form needs to know of its visit. */
-type Shown = Pick<PageRequest, "session">;
+/** What a form has to know of the session: its token, and what it may do. */
+export type FormSession = Pick<Session, "csrf" | "scopes">;
 
-/** The token that no other site can know. */
-export function Hidden({ visit }: { visit: Shown }) {
-  return <input type="hidden" name="csrf" value={visit.session.csrf} />;
+/** The session's token, which another site cannot know. */
+export function CsrfToken({ session }: { session: FormSession }) {
+  return <input type="hidden" name="csrf" value={session.csrf} />;
 }
 
-/** A form that changes something, for those whose key may; others see it off, and why. */
+/** A form that changes something. Its button is disabled, with the reason, for a session that may not use it. */
 export function Action(
-  { visit, to, label, tone = "plain", children }: {
-    visit: Shown;
+  { session, to, label, tone = "plain", children }: {
+    session: FormSession;
     to: string;
     label: string;
     tone?: "plain" | "main" | "danger" | "small";
     children?: Child;
   },
 ) {
-  const may = allows(visit.session.scopes, "admin");
+  const may = allows(session.scopes, "admin");
   const bare = children === undefined || tone === "small";
   return (
     <form method="post" action={to} class={bare ? "action" : "action fields"}>
-      <Hidden visit={visit} />
+      <CsrfToken session={session} />
       {children}
       <button
         type="submit"
@@ -34,14 +34,14 @@ export function Action(
       >
         {label}
       </button>
-      {tone !== "small" && <NeedsAdmin visit={visit} />}
+      {tone !== "small" && <NeedsAdmin session={session} />}
     </form>
   );
 }
 
-/** Says why buttons are off, to those whose key may not use them; small ones in a table share one such line. */
-export function NeedsAdmin({ visit }: { visit: Shown }) {
-  if (allows(visit.session.scopes, "admin")) return null;
+/** Says why buttons are disabled. The small buttons of a table share one such line. */
+export function NeedsAdmin({ session }: { session: FormSession }) {
+  if (allows(session.scopes, "admin")) return null;
   return (
     <p class="hint">
       This needs a key with the scope <code>admin</code>.
@@ -49,7 +49,7 @@ export function NeedsAdmin({ visit }: { visit: Shown }) {
   );
 }
 
-/** A labelled field, with one line on what goes in. */
+/** A field with its label, and a line on what to enter. */
 export function Field(
   { id, label, hint, children }: { id: string; label: string; hint?: Child; children?: Child },
 ) {

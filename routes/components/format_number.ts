@@ -4,17 +4,17 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const small = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
-/** A figure as people read it: `12,345`, `3.14`. */
+/** A number for people: `12,345`, `3.14`. */
 export function formatNumber(value: number): string {
   return (Number.isInteger(value) || Math.abs(value) >= 1_000 ? whole : small).format(value);
 }
 
-/** A figure for a glance, without a unit: `12,345`, `1.23 M`. */
+/** A number, shortened if it is large: `12,345`, `1.23 M`. */
 export function formatCompact(value: number): string {
   return value < 100_000 ? formatNumber(value) : compact.format(value).replace(/(?=[A-Z])/, " ");
 }
 
-/** A share of one, rounded for a glance: `12 %`, `3.4 %`, `> 99.9 %`, or a dash if there is nothing to have a share of. */
+/** A share of one, rounded: `12 %`, `3.4 %`, `> 99.9 %`; a dash for null, or for a share of nothing. */
 export function formatPercent(share: number | null): string {
   if (share === null || !Number.isFinite(share)) return "–";
   const p = 100 * share;
@@ -24,7 +24,7 @@ export function formatPercent(share: number | null): string {
   return `${Number(p.toFixed(digits))} %`;
 }
 
-/** Milliseconds for a glance: `0.4 ms`, `3.1 ms`, `250 ms`, `1.2 s`. */
+/** Milliseconds, rounded: `0.4 ms`, `3.1 ms`, `250 ms`, `1.2 s`. */
 export function formatMilliseconds(ms: number): string {
   return ms < 10 ? `${Number(ms.toFixed(1))} ms` : duration(ms);
 }

@@ -4,7 +4,7 @@ import { duration, span } from "./time.tsx";
 
 const { scaleLinear } = await loadScales();
 
-/** One bar: an attempt, or anything that lasts. Epoch milliseconds. */
+/** A bar, such as an attempt. Times are epoch milliseconds. */
 export interface Span {
   readonly row: string;
   readonly name: string;
@@ -17,7 +17,7 @@ const ROW = 26;
 const LEFT = 130;
 const HEAD = 22;
 
-/** What ran when: a row a task, a bar an attempt, time from the run's start on. */
+/** A timeline: a row per task, a bar per attempt, with time from the start of the first one. */
 export function Gantt(
   { label, rows, spans, width = 1120 }: {
     label: string;
@@ -53,17 +53,17 @@ export function Gantt(
         ))}
         {spans.map((each) => {
           const start = x(each.from - from);
-          const wide = Math.max(3, x(each.to - from) - start);
+          const barWidth = Math.max(3, x(each.to - from) - start);
           return (
             <g class={`is-${stateLabel(each.state).look}`}>
-              <rect class="bar" x={start} y={top(each.row) + 5} width={wide} height={ROW - 10} rx="3">
+              <rect class="bar" x={start} y={top(each.row) + 5} width={barWidth} height={ROW - 10} rx="3">
                 <title>
                   {`${each.name}: ${stateLabel(each.state).name}, ${duration(each.to - each.from)}`}
                 </title>
               </rect>
               <text
                 class="value"
-                x={start + wide + 5}
+                x={start + barWidth + 5}
                 y={top(each.row) + ROW / 2}
                 dominant-baseline="central"
               >
@@ -81,7 +81,7 @@ function tick(ms: number): string {
   return ms < 1_000 || ms % 1_000 === 0 ? span(ms) : `${ms / 1_000} s`;
 }
 
-/** Only the last bar of a row has room for its figure. */
+/** Only the last bar of a row has room for its duration. */
 function isLast(span: Span, spans: readonly Span[]): boolean {
   return !spans.some(({ row, from }) => row === span.row && from > span.from);
 }

@@ -1,5 +1,4 @@
 import { loadDagre, LRUCache } from "../../deps.ts";
-import { shortened } from "./text.ts";
 
 const { graphlib, layout } = await loadDagre();
 
@@ -8,11 +7,11 @@ export interface GraphNode {
   readonly label: string;
   /** A second line, smaller. */
   readonly note?: string;
-  /** The colour class: `good`, `bad`, `busy`, …; plain without. */
+  /** The colour class, such as `good`. Default `plain`. */
   readonly look?: string;
-  /** Stands before the label. */
+  /** Written before the label. */
   readonly sign?: string;
-  /** Rounder, for what is not a task. */
+  /** For a node that is not a task. */
   readonly round?: boolean;
   readonly href?: string;
 }
@@ -23,21 +22,21 @@ export interface GraphEdge {
 
 const HEIGHT = 44;
 const MARGIN = 6;
-/** Has room for every state as a note, so that a graph stands still while states change. */
+/** Has room for every state as a note, so that a graph does not move while states change. */
 const MIN_WIDTH = 118;
 const PER_LETTER = 7.2;
 const MAX_LETTERS = 34;
-/** A graph up to this wide shrinks to the page and stays legible; a wider one scrolls. */
+/** A graph up to this width shrinks to the page; a wider one scrolls. */
 const FITS = 1_500;
 
 /**
- * A directed graph from left to right, laid out by dagre. `label` says in words what it shows, since a reader of it hears the
- * nodes in order and not the lines.
+ * A directed graph from left to right, laid out by dagre. `label` says what it shows: a screen reader reads the nodes
+ * and not the lines.
  */
 export function Graph(
   { label, nodes, edges }: { label: string; nodes: readonly GraphNode[]; edges: readonly GraphEdge[] },
 ) {
-  const { boxes, lines, width, top, bottom } = placed(nodes, edges);
+  const { boxes, lines, width, top, bottom } = cachedLayout(nodes, edges);
   const height = bottom - top;
   return (
     <div class={`scroll graph${width <= FITS ? " fit" : ""}`} role="region" aria-label={label} tabindex={0}>
@@ -69,11 +68,11 @@ function Box({ node, box: { x, y, width } }: { node: GraphNode; box: Box }) {
         dominant-baseline="central"
       >
         {sign !== undefined && <tspan class="sign">{`${sign} `}</tspan>}
-        {shortened(label, MAX_LETTERS)}
+        {truncated(label, MAX_LETTERS)}
       </text>
       {note !== undefined && (
         <text class="note" x={width / 2} y="32" text-anchor="middle" dominant-baseline="central">
-          {shortened(note, MAX_LETTERS + 4)}
+          {truncated(note, MAX_LETTERS + 4)}
         </text>
       )}
     </g>
@@ -81,7 +80,7 @@ function Box({ node, box: { x, y, width } }: { node: GraphNode; box: Box }) {
   return href === undefined ? shape : <a href={href}>{shape}</a>;
 }
 
-interface Placed {
+interface GraphLayout {
   readonly boxes: ReadonlyMap<string, Box>;
   readonly lines: readonly string[];
   readonly width: number;
@@ -89,17 +88,17 @@ interface Placed {
   readonly bottom: number;
 }
 
-/** Layouts by what they depend on: a dag of 50 tasks takes dagre some 50 ms, and changes its colours only. */
-const layouts = new LRUCache<string, Placed>({ max: 100 });
+/** Layouts by what they depend on: dagre takes some 50 ms for a dag of 50 tasks, of which only the colours change. */
+const layouts = new LRUCache<string, GraphLayout>({ max: 100 });
 
-function placed(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed {
+function cachedLayout(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): GraphLayout {
   const key = JSON.stringify([nodes.map((node) => [node.id, widthOf(node)]), edges]);
-  const known = layouts.get(key) ?? place(nodes, edges);
-  layouts.set(key, known);
-  return known;
+  const result = layouts.get(key) ?? layoutOf(nodes, edges);
+  layouts.set(key, result);
+  return result;
 }
 
-function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed {
+function layoutOf(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): GraphLayout {
   const graph = new graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 40, marginx: MARGIN, marginy: MARGIN });
   graph.setDefaultEdgeLabel(() => ({}));
@@ -115,7 +114,7 @@ function place(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Placed
     return curve([start, ...between.filter(({ x }) => x > start.x && x < end.x), end]);
   });
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
-  // dagre counts boxes only, and long lines run beside them.
+  // dagre counts boxes only, and long lines run outside of them.
   const ys = graph.edges().flatMap((edge) => (graph.edge(edge).points as { y: number }[]).map(({ y }) => y));
   const top = Math.floor(Math.min(0, ...ys.map((y) => y - MARGIN)));
   const bottom = Math.ceil(Math.max(height, ...ys.map((y) => y + MARGIN)));
@@ -130,7 +129,11 @@ function widthOf({ label, note = "", sign = "", round = false }: GraphNode): num
   return Math.max(MIN_WIDTH, Math.round(PER_LETTER * letters) + (round ? 44 : 24));
 }
 
-/** A smooth line through these points, level where it leaves and arrives. */
+function truncated(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}
+
+/** A smooth line through these points, horizontal at both ends. */
 function curve(points: readonly { x: number; y: number }[]): string {
   const [first, ...rest] = points;
   if (first === undefined) return "";

@@ -3,7 +3,7 @@ import { Time } from "./time.tsx";
 
 const ISO_TIME = /(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z)/;
 
-/** A message as a sentence, its `commands` set as code and its times in the viewer's zone. */
+/** A message as a sentence, with its `commands` as code and its times in the viewer's zone. */
 export function InlineCode({ text }: { text: string }) {
   return (
     <>

@@ -1,24 +1,12 @@
-import type { PageContext } from "../http/page.ts";
 import { Ago } from "./time.tsx";
 
-interface SchedulerState {
+/** The scheduler that led last: whether it still does, and when it last said so. */
+export interface SchedulerState {
   readonly up: boolean;
   readonly last_tick: string;
-  readonly lag_ms: number;
 }
 
-/** The scheduler as the run store knows it; null where none ever ran. */
-export async function schedulerOf(
-  { runs }: Pick<PageContext, "runs">,
-  now: number,
-): Promise<SchedulerState | null> {
-  const leader = await runs.leader();
-  if (leader === null) return null;
-  const { last_tick, lag_ms, live_until } = leader;
-  return { up: Date.parse(live_until) > now, last_tick, lag_ms };
-}
-
-/** Says that nobody takes up what is queued or due, and what to do; nothing while a scheduler is up. */
+/** Says that no scheduler executes what is queued or due, and what to do; nothing while one is up. */
 export function SchedulerWarning({ scheduler, now }: { scheduler: SchedulerState | null; now?: number }) {
   if (scheduler?.up) return null;
   return (
@@ -29,7 +17,7 @@ export function SchedulerWarning({ scheduler, now }: { scheduler: SchedulerState
           {" "}(the last sign of one came <Ago at={scheduler.last_tick} now={now} />)
         </>
       )}
-      : queued runs wait, and nothing is made when it is due. <code>deno task schedule</code> or{" "}
+      : queued runs wait, and scheduled runs do not start. <code>deno task schedule</code> or{" "}
       <code>deno task start</code> starts one; <code>deno task pipeline work</code>{" "}
       executes what is queued, once.
     </p>

@@ -1,5 +1,5 @@
-/** How each state of a run, task or attempt looks: a colour class and a sign, so that colour alone says nothing. */
-const LOOKS: Readonly<Record<string, readonly [look: string, sign: string, name?: string]>> = Object.freeze({
+/** Each state of a run, task or attempt as a colour class and a sign: colour alone must not carry meaning. */
+const LABELS: Readonly<Record<string, readonly [look: string, sign: string, name?: string]>> = Object.freeze({
   success: ["good", "✓"],
   running: ["busy", "▶"],
   failed: ["bad", "✕"],
@@ -17,7 +17,7 @@ const LOOKS: Readonly<Record<string, readonly [look: string, sign: string, name?
 });
 
 export function stateLabel(state: string): { look: string; sign: string; name: string } {
-  const [look = "idle", sign = "·", name = state] = LOOKS[state] ?? [];
+  const [look = "idle", sign = "·", name = state] = LABELS[state] ?? [];
   return { look, sign, name };
 }
 
@@ -41,5 +41,30 @@ export function Legend({ states }: { states: readonly string[] }) {
         </li>
       ))}
     </ul>
+  );
+}
+
+/** Runs as small squares, each a link. */
+export function RecentRuns(
+  { runs }: { runs: readonly { readonly run_id: string; readonly state: string }[] },
+) {
+  if (runs.length === 0) return null;
+  return (
+    <span class="strip">
+      {runs.map(({ run_id, state }) => {
+        const { look, sign, name } = stateLabel(state);
+        const label = `${run_id}: ${name}`;
+        return (
+          <a
+            class={`cell is-${look}`}
+            href={`/runs/${encodeURIComponent(run_id)}`}
+            aria-label={label}
+            title={label}
+          >
+            {sign}
+          </a>
+        );
+      })}
+    </span>
   );
 }

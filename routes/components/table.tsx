@@ -5,9 +5,9 @@ export interface Column<Row> {
   readonly key: string;
   readonly head: string;
   readonly cell: (row: Row) => Child;
-  /** What rows are sorted by; null goes last. Without, the column cannot be sorted by. */
+  /** What rows are sorted by, null last. Without it the column cannot be sorted by. */
   readonly by?: (row: Row) => string | number | null;
-  /** Figures stand at the right. */
+  /** Aligns to the right. */
   readonly numeric?: boolean;
 }
 
@@ -15,23 +15,23 @@ interface TableProps<Row> {
   /** Unique in its page. */
   readonly id: string;
   readonly caption: string;
-  /** Where the page is: sorting is a link to it. */
+  /** The page's address: sorting is a link to it. */
   readonly url: URL;
   readonly columns: readonly Column<Row>[];
   readonly rows: readonly Row[];
   /** The first column names its row. Default true. */
   readonly named?: boolean;
-  /** Shown where there are no rows: what to do. */
+  /** Shown if there are no rows: what to do. */
   readonly empty: Child;
-  /** On a phone each row becomes a list of its cells: for tables with prose in them. Others scroll beside their first column. */
+  /** On a phone each row becomes a list of its cells, for tables with text. Others scroll next to their first column. */
   readonly stacks?: boolean;
 }
 
-/** A table that sorts by its headings, each a link, so that a view can be shared and needs no script. */
+/** A table that sorts by links in its headings, so that a view can be shared and needs no script. */
 export function Table<Row>({ named = true, stacks = false, ...t }: TableProps<Row>) {
   if (t.rows.length === 0) return t.empty;
   const order = orderOf(t);
-  // What is no longer laid out as a table must say that it is one.
+  // The style of a stacked table takes its roles away.
   const role = (name: string) => stacks ? { role: name } : {};
   return (
     <div class="scroll" role="region" aria-labelledby={`${t.id}-caption`} tabindex={0}>
@@ -48,13 +48,13 @@ export function Table<Row>({ named = true, stacks = false, ...t }: TableProps<Ro
           {sorted(t, order).map((row) => (
             <tr {...role("row")}>
               {t.columns.map(({ head, cell, numeric }, i) => {
-                const look = {
+                const attributes = {
                   ...numeric ? { class: "numeric" } : {},
                   ...stacks ? { "data-head": head } : {},
                 };
                 return named && i === 0
-                  ? <th scope="row" {...look} {...role("rowheader")}>{cell(row)}</th>
-                  : <td {...look} {...role("cell")}>{cell(row)}</td>;
+                  ? <th scope="row" {...attributes} {...role("rowheader")}>{cell(row)}</th>
+                  : <td {...attributes} {...role("cell")}>{cell(row)}</td>;
               })}
             </tr>
           ))}
@@ -69,12 +69,12 @@ interface Order {
   readonly down: boolean;
 }
 
-/** The order that the address asks for; null for the rows' own. */
+/** The order that the address selects; null for the order of the rows. */
 function orderOf<Row>({ id, url, columns }: TableProps<Row>): Order | null {
   const text = url.searchParams.get(`${id}-sort`) ?? "";
   const key = text.replace(/^-/, "");
-  const known = columns.some((column) => column.key === key && column.by !== undefined);
-  return known ? { key, down: text.startsWith("-") } : null;
+  const isSortable = columns.some((column) => column.key === key && column.by !== undefined);
+  return isSortable ? { key, down: text.startsWith("-") } : null;
 }
 
 function sorted<Row>({ columns, rows }: TableProps<Row>, order: Order | null): readonly Row[] {
@@ -99,13 +99,13 @@ function Heading<Row>(
   },
 ) {
   const { key, head, by, numeric } = column;
-  const look = { ...numeric ? { class: "numeric" } : {}, ...role("columnheader") };
-  if (by === undefined) return <th scope="col" {...look}>{head}</th>;
-  const mine = order?.key === key ? order : null;
-  const sort = mine === null ? {} : { "aria-sort": mine.down ? "descending" : "ascending" } as const;
-  const to = withQuery(table.url, { [`${table.id}-sort`]: mine !== null && !mine.down ? `-${key}` : key });
+  const attributes = { ...numeric ? { class: "numeric" } : {}, ...role("columnheader") };
+  if (by === undefined) return <th scope="col" {...attributes}>{head}</th>;
+  const own = order?.key === key ? order : null;
+  const sort = own === null ? {} : { "aria-sort": own.down ? "descending" : "ascending" } as const;
+  const to = withQuery(table.url, { [`${table.id}-sort`]: own !== null && !own.down ? `-${key}` : key });
   return (
-    <th scope="col" {...look} {...sort}>
+    <th scope="col" {...attributes} {...sort}>
       <a href={`${to}#${table.id}`}>
         {head}
         <span class="order" aria-hidden="true"></span>
@@ -114,7 +114,7 @@ function Heading<Row>(
   );
 }
 
-/** The page's address with some of its query changed; null takes a name out. What an action said, or what is live goes on from, is dropped. */
+/** The page's address with some parameters changed, or removed by null; without a flash message and the position in a stream. */
 export function withQuery(url: URL, changes: Readonly<Record<string, string | null>>): string {
   const query = new URLSearchParams(url.search);
   for (const name of ["notice", "n", "of", "after"]) query.delete(name);
@@ -125,9 +125,9 @@ export function withQuery(url: URL, changes: Readonly<Record<string, string | nu
   return `${url.pathname}${query.size === 0 ? "" : `?${query}`}`;
 }
 
-/** Links to the pages before and after. `page` counts from 1, and none comes after `most`. */
+/** Links to the pages before and after, 1 to `max`. */
 export function Pages(
-  { url, page, more, most }: { url: URL; page: number; more: boolean; most: number },
+  { url, page, more, max }: { url: URL; page: number; more: boolean; max: number },
 ) {
   if (page === 1 && !more) return null;
   return (
@@ -136,13 +136,13 @@ export function Pages(
         <a rel="prev" href={withQuery(url, { page: page === 2 ? null : String(page - 1) })}>← Newer</a>
       )}
       <span>Page {page}</span>
-      {more && page < most && <a rel="next" href={withQuery(url, { page: String(page + 1) })}>Older →</a>}
+      {more && page < max && <a rel="next" href={withQuery(url, { page: String(page + 1) })}>Older →</a>}
     </nav>
   );
 }
 
-/** The page that the address asks for, from 1 to `most`. */
-export function pageOf(url: URL, most: number): number {
-  const asked = Number(url.searchParams.get("page") ?? "1");
-  return Number.isInteger(asked) ? Math.min(Math.max(1, asked), most) : 1;
+/** The page that the address selects, from 1 to `max`. */
+export function pageOf(url: URL, max: number): number {
+  const page = Number(url.searchParams.get("page") ?? "1");
+  return Number.isInteger(page) ? Math.min(Math.max(1, page), max) : 1;
 }

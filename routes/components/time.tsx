@@ -1,34 +1,22 @@
-import type { Column } from "./table.tsx";
-
 const utc = (at: string) => `${at.slice(0, 19).replace("T", " ")} UTC`;
 
-/** A time: UTC as the server writes it, the viewer's zone once the script has run, UTC still on hover. */
+/** A time, written in UTC. The page's script turns it into the viewer's zone and keeps UTC on hover. */
 export function Time({ at, as = "full" }: { at: string; as?: "full" | "clock" }) {
   const text = as === "clock" ? at.slice(11, 19) : utc(at).replace(/:\d\d UTC$/, " UTC");
   return <time datetime={at} title={utc(at)} data-as={as} data-utc={utc(at)}>{text}</time>;
 }
 
-/** A day as events are counted by days, in UTC: in another zone it would begin on the day before. */
+/** A day in UTC, by which events are counted. It is not turned into the viewer's zone. */
 export function Day({ at }: { at: string }) {
   const day = at.slice(0, 10);
   return <time datetime={day} title={`${day}, a day in UTC`}>{day}</time>;
 }
 
-/** How long ago a time is, or how far off. */
+/** How long ago a time is, or in how long it comes. */
 export function Ago({ at, now }: { at: string; now: number }) {
   const ms = now - Date.parse(at);
   const text = Math.abs(ms) < 1_000 ? "just now" : ms < 0 ? `in ${span(-ms)}` : `${span(ms)} ago`;
   return <time datetime={at} title={utc(at)} data-as="ago" data-utc={utc(at)}>{text}</time>;
-}
-
-/** The column that says how long ago each row's `at` is. */
-export function whenColumn<Row extends { readonly at: string }>(now: number): Column<Row> {
-  const cell = ({ at }: Row) => (
-    <span class="nowrap">
-      <Ago at={at} now={now} />
-    </span>
-  );
-  return { key: "at", head: "When", cell, by: ({ at }) => at };
 }
 
 const UNITS: readonly (readonly [ms: number, name: string])[] = [
@@ -57,7 +45,7 @@ function pad(n: number): string {
   return String(n).padStart(2, "0");
 }
 
-/** Milliseconds from one time to another; null before it began. What has not ended yet lasts until `now`. */
+/** How long something lasted, or has lasted until `now`, in milliseconds; null before it begins. */
 export function lasted(
   { started_at, ended_at }: { started_at: string | null; ended_at: string | null },
   now: number,

@@ -38,14 +38,14 @@ function asset(name: string, type: string, text: string): Asset {
 
 /** `GET /assets/:name`. */
 export function serveAsset(context: Context): Response {
-  const found = Object.values(ASSETS).find(({ href }) => href === context.req.path);
-  if (found === undefined) throw new HttpError(404, "not_found", "there is no such file");
+  const asset = Object.values(ASSETS).find(({ href }) => href === context.req.path);
+  if (asset === undefined) throw new HttpError(404, "not_found", "there is no such file");
   const headers = {
-    "content-type": found.type,
+    "content-type": asset.type,
     "cache-control": "public, max-age=31536000, immutable",
-    etag: `"${found.href.split(".").at(-2)}"`,
+    etag: `"${asset.href.split(".").at(-2)}"`,
     "x-content-type-options": "nosniff",
   };
-  const known = context.req.header("if-none-match") === headers.etag;
-  return known ? new Response(null, { status: 304, headers }) : new Response(found.text, { headers });
+  const isCurrent = context.req.header("if-none-match") === headers.etag;
+  return isCurrent ? new Response(null, { status: 304, headers }) : new Response(asset.text, { headers });
 }

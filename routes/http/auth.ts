@@ -2,12 +2,12 @@ import { type Context, createHash, timingSafeEqual } from "../../deps.ts";
 import { allows, type ApiKey, type Scope } from "../../lib/core/types.ts";
 import { HttpError } from "./problem.ts";
 
-/** Throws 401 or 403 where the request's key does not give the scope. */
+/** Throws 401 or 403 if the request's key does not give the scope. */
 export type Authorize = (context: Context, scope: Scope) => void;
 
 /**
- * Checks bearer keys against these; without any, everything is open (development on loopback: whoever listens elsewhere
- * must not start without keys). Both sides are hashed to equal length, and every key is compared in constant time.
+ * Checks bearer keys against these. Without keys everything is open, which is for development on loopback. Both sides are
+ * hashed to equal length, and every key is compared in constant time.
  */
 export function createAuthorize(keys: readonly ApiKey[]): Authorize {
   if (keys.length === 0) return () => {};
@@ -21,18 +21,20 @@ export function createAuthorize(keys: readonly ApiKey[]): Authorize {
   };
 }
 
-/** A key's fingerprint: it names the key, and nothing of the key can be told from it. */
+/** Identifies a key and reveals nothing of it. */
 export function fingerprint(key: string): string {
   return createHash("sha256").update(`parley key ${key}`).digest("hex").slice(0, 16);
 }
 
-/** The fingerprint of the key that a request shows, short enough to be read; null on an open service. */
+/** The short fingerprint of a request's key; null on an open service. */
 export function keyOf(context: Context, keys: readonly ApiKey[]): string | null {
-  return keys.length === 0 ? null : shortened(fingerprint(bearer(context.req.header("authorization"))));
+  return keys.length === 0
+    ? null
+    : shortFingerprint(fingerprint(bearer(context.req.header("authorization"))));
 }
 
-/** As people are shown it. */
-export function shortened(fingerprint: string): string {
+/** A fingerprint as people see it. */
+export function shortFingerprint(fingerprint: string): string {
   return fingerprint.slice(0, 8);
 }
 

@@ -2,37 +2,36 @@ import type { Context } from "../../deps.ts";
 import { abortable } from "../../lib/core/abort.ts";
 import { HttpError } from "./problem.ts";
 
-/** How long a body may take to arrive. */
 const BODY_TIMEOUT_MS = 10_000;
 /** Asks the client to hang up: `Deno.serve` keeps a connection open for the rest of its body. */
 const HANG_UP = { connection: "close" };
 
-/** The body as JSON; as {@link readBody}, and 400 where it is not JSON. */
+/** The body as JSON. Throws as {@link readBody}, and 400 if it is not JSON. */
 export async function jsonBody(context: Context, max_bytes: number): Promise<unknown> {
   const text = await readBody(context.req.raw, max_bytes);
   try {
     return JSON.parse(text);
   } catch {
-    // The parser's own sentence quotes the body.
+    // The parser's own message quotes the body.
     throw new HttpError(400, "invalid", "the body is not JSON");
   }
 }
 
-/** The body as text; 413 above so many bytes, without reading on, and 408 if it does not arrive in time. */
+/** The body as text. Throws 413 if it is larger, without reading the rest, and 408 if it does not arrive in time. */
 export async function readBody(
   { body }: Pick<Request, "body">,
   max_bytes: number,
   timeout_ms: number = BODY_TIMEOUT_MS,
 ): Promise<string> {
   if (body === null) return "";
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), timeout_ms);
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), timeout_ms);
   const reader = body.getReader();
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;
   try {
     for (;;) {
-      const { value, done } = await abortable(late.signal, () => reader.read());
+      const { value, done } = await abortable(deadline.signal, () => reader.read());
       if (done) return await new Blob(chunks).text();
       bytes += value.length;
       if (bytes > max_bytes) {
@@ -43,7 +42,7 @@ export async function readBody(
   } catch (error) {
     await reader.cancel().catch(() => {});
     if (error instanceof HttpError) throw error;
-    if (!late.signal.aborted) throw new HttpError(400, "invalid", "the body broke off: send it again");
+    if (!deadline.signal.aborted) throw new HttpError(400, "invalid", "the body ended early: send it again");
     throw new HttpError(408, "invalid", `the body did not arrive within ${timeout_ms / 1_000} s`, HANG_UP);
   } finally {
     clearTimeout(timer);

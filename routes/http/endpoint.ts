@@ -9,14 +9,14 @@ import { HttpError, type Problem, problemOf, problemResponse } from "./problem.t
 
 /** One request in the log. It holds the route's pattern and never the path, whose parts identify users. */
 export interface LogEntry extends RequestOutcome {
-  /** From the caller's `X-Request-Id`, else made; the answer's header and a problem's `instance` have it too. */
+  /** From the caller's `X-Request-Id`, or new; also in the response's header and in a problem's `instance`. */
   readonly request_id: string;
   readonly route: string;
-  /** What the cache gave, where it was asked. */
+  /** What the cache gave, if it was asked. */
   readonly cache?: string;
-  /** Stores that failed while it was answered, each with why. */
+  /** Stores that failed meanwhile, each with the cause. */
   readonly degraded?: Readonly<Record<string, string>>;
-  /** What went wrong on our side; with a status below 500, after the answer had begun. */
+  /** What went wrong in the service; with a status below 500, after the response began. */
   readonly error?: string;
 }
 export type Log = (entry: LogEntry) => void;
@@ -24,19 +24,19 @@ export type Log = (entry: LogEntry) => void;
 /** What an endpoint adds to its request's log entry. */
 export type Note = { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
 
-/** Logs what ended an answer that had begun already, such as a stream. */
+/** Logs an error that ended a response after it began, such as a stream. */
 export type ReportError = (error: unknown) => void;
 
 export interface Endpoint {
   /** The path's pattern, such as `/recommendations/:user_id`. */
   readonly route: string;
-  /** What a key must allow; null where no key is asked for. */
+  /** What a key must allow; null needs no key. */
   readonly scope: Scope | null;
-  /** Whether its requests are what the service is for: those that the serving window counts. */
+  /** Whether the serving window counts its requests. */
   readonly answers?: true;
-  /** Its headers must be open to change, which those of `Response.redirect()` are not: `context.redirect()` is. */
+  /** The response's headers must be mutable: use `context.redirect()` and not `Response.redirect()`. */
   readonly handle: (context: Context, note: Note, report: ReportError) => Response | Promise<Response>;
-  /** How an error is told. Default as a problem in JSON. */
+  /** How an error becomes a response. Default a problem in JSON. */
   readonly failure?: Failure;
 }
 
@@ -54,8 +54,8 @@ interface EndpointOptions {
 }
 
 /**
- * An endpoint as a handler: its host checked, authorised, its errors turned into problems, counted, logged in one line. One wrapper instead of a
- * chain of middleware, which would cost a cached answer more than reading the cache does.
+ * An endpoint as a handler, which checks the host and the key, turns errors into problems, counts, and logs one line. It is
+ * one wrapper, since a chain of middleware costs more than reading a cached answer.
  */
 export function handlerOf(
   endpoint: Endpoint,
@@ -90,7 +90,7 @@ export function handlerOf(
   };
 }
 
-/** The caller's id for the request where it is short and plain enough to be logged, else a new one. */
+/** The caller's id for the request if it is short and plain enough to be logged, otherwise a new one. */
 function requestIdOf(context: Context): string {
   const given = context.req.header("x-request-id");
   return given !== undefined && /^[\w.:=+-]{1,128}$/.test(given) ? given : crypto.randomUUID();
@@ -99,7 +99,7 @@ function requestIdOf(context: Context): string {
 /** What nginx logs for a client that disconnected before its answer. */
 const CLIENT_CLOSED_REQUEST = 499;
 
-/** An id that is badly encoded is no id: what the caller meant cannot be known. */
+/** What a badly encoded id means cannot be known. */
 function checkEncoding(url: string): void {
   if (!url.includes("%")) return;
   try {

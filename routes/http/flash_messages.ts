@@ -1,30 +1,30 @@
 import { counted } from "../../lib/core/text.ts";
 
-/** What each action says when it is done. Figures come from the address and are read as numbers only. */
-const NOTICES: Readonly<Record<string, (n: number, of: number) => string>> = Object.freeze({
+/** What an action says when it is done, by code. Only a code and numbers come from the address. */
+const MESSAGES: Readonly<Record<string, (n: number, of: number) => string>> = Object.freeze({
   queued: () => "The run is queued.",
-  reopened: (n) => `${counted(n, "task")} can be run again by the engine outside that drives this run.`,
+  reopened: (n) => `${counted(n, "task")} can be run again by the external engine that drives this run.`,
   retried: (n) => `${counted(n, "task")} will run again.`,
   cancelling: () => "The run is being cancelled.",
-  over: () => "The run was over already.",
+  over: () => "The run had ended already.",
   acknowledged: () => "Acknowledged: it does not count until the time that is shown.",
   unacknowledged: () => "It counts again.",
-  paused: () => "The schedule is paused: it makes no runs. Runs under way are not touched.",
-  unpaused: () => "The schedule is on again.",
+  paused: () => "The schedule is paused: it starts no runs. Runs in progress continue.",
+  unpaused: () => "The schedule is resumed.",
   backfilled: (n, of) =>
     n === of
       ? `${counted(n, "run")} queued.`
-      : `${counted(n, "run")} queued; ${of - n} of ${of} occurrences had theirs already.`,
+      : `${counted(n, "run")} queued; ${of - n} of ${of} occurrences had a run already.`,
 });
 
-/** The address to go to after an action, saying what it did. */
-export function withFlash(path: string, notice: string, n = 0, of = n): string {
-  return `${path}?${new URLSearchParams({ notice, n: String(n), of: String(of) })}`;
+/** The address after an action, with what the action did. */
+export function withFlash(path: string, code: string, n = 0, of = n): string {
+  return `${path}?${new URLSearchParams({ notice: code, n: String(n), of: String(of) })}`;
 }
 
 export function flashOf(query: URLSearchParams): string | null {
   const code = query.get("notice") ?? "";
-  if (!Object.hasOwn(NOTICES, code)) return null;
-  const figure = (name: string) => Math.max(0, Math.trunc(Number(query.get(name)) || 0));
-  return NOTICES[code]!(figure("n"), figure("of"));
+  if (!Object.hasOwn(MESSAGES, code)) return null;
+  const number = (name: string) => Math.max(0, Math.trunc(Number(query.get(name)) || 0));
+  return MESSAGES[code]!(number("n"), number("of"));
 }

@@ -2,15 +2,16 @@ import type { Context } from "../../deps.ts";
 import { HttpError } from "./problem.ts";
 
 /**
- * Refuses a form that another site sent. Every browser says where a POST comes from; whoever does not say is no browser, and has
- * the API. Not hono's `csrf`: that takes a form if one of the two headers is right, and behind TLS that ends at a proxy compares
- * another scheme.
+ * Refuses a form that another site sent. Every browser says where a POST comes from; other clients have the API. Hono's
+ * `csrf` accepts a form if one of the two headers is right, and compares the wrong scheme behind a proxy that ends TLS.
  */
 export function checkOrigin(context: Context): void {
-  const site = context.req.header("sec-fetch-site");
+  const fetchSite = context.req.header("sec-fetch-site");
   const origin = URL.parse(context.req.header("origin") ?? "");
   const host = context.req.header("host") ?? new URL(context.req.url).host;
-  if (origin !== null && origin.host === host && (site === undefined || site === "same-origin")) return;
+  if (origin !== null && origin.host === host && (fetchSite === undefined || fetchSite === "same-origin")) {
+    return;
+  }
   throw new HttpError(
     403,
     "denied",
@@ -18,7 +19,7 @@ export function checkOrigin(context: Context): void {
   );
 }
 
-/** Nothing inline, nothing from elsewhere, in no frame, and forms go nowhere but home. */
+/** Nothing inline, nothing from another origin, no frames, and forms post to this service only. */
 const POLICY = [
   "default-src 'none'",
   "style-src 'self'",
@@ -31,8 +32,8 @@ const POLICY = [
 ].join("; ");
 
 /**
- * What every page says to the browser. `same-origin` and not `no-referrer`: with that, browsers send forms with
- * `Origin: null`. Not hono's `secureHeaders`: most of its other headers are for old browsers, and would have to be turned off.
+ * The headers of every page. With `no-referrer` instead of `same-origin`, browsers would send forms with `Origin: null`.
+ * Most other headers of hono's `secureHeaders` are for old browsers.
  */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
   "content-type": "text/html; charset=utf-8",
@@ -45,7 +46,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
   "cross-origin-resource-policy": "same-origin",
 });
 
-/** Whether a person's browser asks, which wants a page and not JSON. */
+/** Whether the client is a browser, which gets a page and not JSON. */
 export function wantsHtml(context: Context): boolean {
   return /\btext\/html\b/.test(context.req.header("accept") ?? "");
 }

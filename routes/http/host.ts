@@ -5,18 +5,18 @@ import { HttpError } from "./problem.ts";
 export type CheckHost = (context: Context) => void;
 
 /**
- * Checks what a request calls this service, by its `Host` and by its URL. An `open` one, without keys, answers to loopback names
- * only, on every route: a site can point its own name at 127.0.0.1 (DNS rebinding), and its scripts would then read and post
- * here as if they were ours.
+ * Checks the name by which a request calls this service, in `Host` and in its URL. An `open` service, without keys, answers
+ * to loopback names only, on every route: a site can point its own name at 127.0.0.1 (DNS rebinding), and its scripts could
+ * then read and post here.
  */
 export function createHostCheck({ open }: { open: boolean }): CheckHost {
-  // What passed last: a client calls the service the same each time, and so this costs a cached answer next to nothing.
-  let passed = "";
+  // A client uses the same name each time, so remembering the last one makes this check cost almost nothing.
+  let lastName = "";
   return ({ req }) => {
     const host = req.header("host");
     const authority = authorityOf(req.url);
     const named = host ?? authority;
-    if (named === passed && authority === passed) return;
+    if (named === lastName && authority === lastName) return;
     const names = [hostnameOf(named), hostnameOf(authority)];
     if (names.includes(null)) throw new HttpError(400, "invalid", "the header Host is malformed");
     if (open && !names.every(isLoopback)) {
@@ -26,7 +26,7 @@ export function createHostCheck({ open }: { open: boolean }): CheckHost {
         "without API keys this service answers to loopback names only: open it as 127.0.0.1, or set PARLEY_API_KEYS",
       );
     }
-    if (named === authority) passed = named;
+    if (named === authority) lastName = named;
   };
 }
 
@@ -36,7 +36,7 @@ function authorityOf(url: string): string {
   return url.slice(start, end === -1 ? url.length : end);
 }
 
-/** Null for what is no `host[:port]`. */
+/** Null for anything but `host[:port]`. */
 function hostnameOf(authority: string): string | null {
   return /[\s/?#@\\]/.test(authority) ? null : URL.parse(`http://${authority}`)?.hostname ?? null;
 }

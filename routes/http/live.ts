@@ -2,19 +2,19 @@ import { abortable, onAbort, sleep } from "../../lib/core/abort.ts";
 import { HttpError } from "./problem.ts";
 import type { PageRequest } from "./page.ts";
 
-/** A part of a page by its element's id. `html` is asked for only where `key` is another than the last time. */
+/** A part of a page, by its element's id. It is rendered and sent only if `key` changed. */
 export interface Fragment {
   readonly id: string;
   readonly key: string;
   readonly html: () => string;
 }
 
-/** How a page stands at one moment. */
-interface LiveSnapshot {
+/** A page at one moment. */
+export interface LiveSnapshot {
   readonly fragments: readonly Fragment[];
   /** New lines for its log, with the number of the last one. */
   readonly lines?: { readonly html: string; readonly last: number } | null;
-  /** Nothing will change any more. */
+  /** Whether nothing will change any more. */
   readonly over: boolean;
 }
 
@@ -23,31 +23,31 @@ interface LiveOptions {
   readonly takeSnapshot: (after: number) => Promise<LiveSnapshot>;
 }
 
-/** Streams at one time; each asks the run store once an interval. */
+/** Each stream reads the run store once per interval. */
 const MAX_STREAMS = 64;
 const PING_MS = 15_000;
 const HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
-  // Tells nginx to pass each event on at once.
+  // Tells nginx not to buffer events.
   "x-accel-buffering": "no",
 };
 let open = 0;
 
 /**
- * Server-Sent Events `fragment` (`{ id, html }`), `lines` (HTML, its id the number of the last line) and `end`. A browser that
- * comes back says which lines it has by `Last-Event-ID`, or by `?after=` if it starts over. What is sent ends with the
- * session that asked for it. The first takeSnapshot comes before the answer, so that what is missing is a 404 and a store that is down
- * a 503; a later error ends this stream and is reported.
+ * Server-Sent Events `fragment` (`{ id, html }`), `lines` (HTML, with the number of the last line as id) and `end`. A browser
+ * that reconnects says which lines it has by `Last-Event-ID`, or by `?after=`. The stream ends with its session. The first
+ * snapshot is taken before the response begins, so that what is missing is a 404 and a store that is down a 503. A later
+ * error ends this stream and is reported.
  */
-export async function live(visit: PageRequest, options: LiveOptions): Promise<Response> {
+export async function live(request: PageRequest, options: LiveOptions): Promise<Response> {
   const release = takeSlot();
-  const { method, raw } = visit.context.req;
+  const { method, raw } = request.http.req;
   try {
-    const first = await abortable(raw.signal, () => options.takeSnapshot(startOf(visit)));
+    const first = await abortable(raw.signal, () => options.takeSnapshot(startOf(request)));
     if (method !== "HEAD") {
-      return new Response(streamOf(visit, options, first, release), { headers: HEADERS });
+      return new Response(streamOf(request, options, first, release), { headers: HEADERS });
     }
   } catch (error) {
     release();
@@ -57,30 +57,30 @@ export async function live(visit: PageRequest, options: LiveOptions): Promise<Re
   return new Response(null, { headers: HEADERS });
 }
 
-/** Takes one of the slots, or throws 503; what it returns gives the slot back, once. */
+/** Takes a slot, or throws 503. The function that it returns gives the slot back, once. */
 function takeSlot(): () => void {
   if (open >= MAX_STREAMS) {
-    throw new HttpError(503, "unavailable", "too many pages are followed at once: reload later");
+    throw new HttpError(503, "unavailable", "too many pages are live at once: reload later");
   }
   open++;
-  let taken = true;
+  let held = true;
   return () => {
-    if (taken) open--;
-    taken = false;
+    if (held) open--;
+    held = false;
   };
 }
 
 /** Never errors: an error is reported and closes the stream, as its end, its client and the end of the process do. */
 function streamOf(
-  visit: PageRequest,
+  request: PageRequest,
   options: LiveOptions,
   first: LiveSnapshot,
   release: () => void,
 ): ReadableStream<Uint8Array> {
-  const gone = new AbortController();
-  const signal = AbortSignal.any([gone.signal, visit.context.req.raw.signal, visit.site.closing]);
-  const events = eventsOf(visit, options, first, signal);
-  // If the client does not read, the events wait to be taken: only this ends them.
+  const cancelled = new AbortController();
+  const signal = AbortSignal.any([cancelled.signal, request.http.req.raw.signal, request.context.closing]);
+  const events = eventsOf(request, options, first, signal);
+  // If the client does not read, nothing else ends the events.
   onAbort(signal, () => events.return().then(release));
   const encoder = new TextEncoder();
   return new ReadableStream({
@@ -89,38 +89,38 @@ function streamOf(
         const { value, done } = await events.next();
         if (!done) return controller.enqueue(encoder.encode(value));
       } catch (error) {
-        visit.report(error);
+        request.report(error);
       }
       release();
-      if (!gone.signal.aborted) controller.close();
+      if (!cancelled.signal.aborted) controller.close();
     },
-    cancel: () => gone.abort(),
+    cancel: () => cancelled.abort(),
   });
 }
 
 async function* eventsOf(
-  visit: PageRequest,
+  request: PageRequest,
   { every_ms, takeSnapshot }: LiveOptions,
   first: LiveSnapshot,
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
   const sent = new Map<string, string>();
-  let after = startOf(visit);
+  let after = startOf(request);
   let quiet_ms = 0;
-  for (let moment = first;; moment = await takeSnapshot(after)) {
-    const { fragments, lines, over } = moment;
-    const fresh = fragments.filter(({ id, key }) => sent.get(id) !== key);
-    for (const { id, key, html } of fresh) {
+  for (let snapshot = first;; snapshot = await takeSnapshot(after)) {
+    const { fragments, lines, over } = snapshot;
+    const changed = fragments.filter(({ id, key }) => sent.get(id) !== key);
+    for (const { id, key, html } of changed) {
       sent.set(id, key);
       yield eventText("fragment", JSON.stringify({ id, html: html() }));
     }
     if (lines) yield eventText("lines", lines.html, after = lines.last);
     if (over) return yield eventText("end", "");
-    quiet_ms = fresh.length > 0 || lines ? 0 : quiet_ms + every_ms;
-    // Finds out that the client has gone, and keeps proxies from hanging up.
+    quiet_ms = changed.length > 0 || lines ? 0 : quiet_ms + every_ms;
+    // Detects that the client disconnected, and keeps proxies from closing the connection.
     if (quiet_ms % PING_MS >= PING_MS - every_ms) yield eventText("ping", "");
     await sleep(every_ms, signal);
-    if (signal.aborted || await visit.sessions.of(visit.context) === null) return;
+    if (signal.aborted || await request.sessions.of(request.http) === null) return;
   }
 }
 
@@ -130,7 +130,7 @@ function eventText(event: string, data: string, id?: number): string {
   return `event: ${event}\n${lines.join("")}${id === undefined ? "" : `id: ${id}\n`}\n`;
 }
 
-function startOf({ context, url }: PageRequest): number {
-  const given = [context.req.header("last-event-id"), url.searchParams.get("after")].map(Number);
-  return Math.max(0, ...given.filter(Number.isSafeInteger));
+function startOf({ http, url }: PageRequest): number {
+  const numbers = [http.req.header("last-event-id"), url.searchParams.get("after")].map(Number);
+  return Math.max(0, ...numbers.filter(Number.isSafeInteger));
 }

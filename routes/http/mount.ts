@@ -1,53 +1,73 @@
 import type { Context, Hono } from "../../deps.ts";
-import type { Endpoint, Failure, ReportError } from "./endpoint.ts";
-import { PAGES } from "../pages/mod.ts";
-import { problemResponse } from "./problem.ts";
+import { allows } from "../../lib/core/types.ts";
+import { document } from "../components/document.tsx";
 import { errorPage } from "../components/error_page.tsx";
-import { document } from "../components/layout.tsx";
+import { PAGES } from "../pages/mod.ts";
+import { ASSETS, serveAsset } from "./assets.ts";
 import { authorize } from "./authorize.ts";
-import { serveAsset } from "./assets.ts";
+import type { Endpoint, Failure, ReportError } from "./endpoint.ts";
+import { flashOf } from "./flash_messages.ts";
 import { PAGE_HEADERS, wantsHtml } from "./guard.ts";
 import type { PageContext, PageRequest, Route, View } from "./page.ts";
+import { problemResponse } from "./problem.ts";
 import { Sessions } from "./session.ts";
 
-/** Adds the pages, their actions and their assets to the app; returns how they tell an error, for those elsewhere. */
+/** Adds the pages, their actions and their assets to the app. Returns how they report an error, for other routes. */
 export function mount(
   app: Hono,
-  site: PageContext,
-  handler: (endpoint: Endpoint) => (context: Context) => Promise<Response>,
+  context: PageContext,
+  handler: (endpoint: Endpoint) => (http: Context) => Promise<Response>,
 ): Failure {
-  const sessions = new Sessions(site.keys, () => site.clock.now(), site.runs);
-  const visits = new WeakMap<Context, PageRequest>();
-  const failure: Failure = (problem, headers, context) =>
-    wantsHtml(context)
-      ? laidOut(errorPage(problem), visits.get(context) ?? null, headers)
+  const sessions = new Sessions(context.keys, () => context.clock.now(), context.runs);
+  const requests = new WeakMap<Context, PageRequest>();
+  const failure: Failure = (problem, headers, http) =>
+    wantsHtml(http)
+      ? respond(errorPage(problem), requests.get(http) ?? null, headers)
       : problemResponse(problem, headers);
-  const open = async (route: Route, context: Context, report: ReportError) => {
-    const visit = await authorize(route, { context, site, sessions, report });
-    if (visit instanceof Response) return visit;
-    visits.set(context, visit);
-    const result = await (await route.load())(visit);
-    return result instanceof Response ? result : laidOut(result, visit);
+  const open = async (route: Route, http: Context, report: ReportError) => {
+    const request = await authorize(route, { http, context, sessions, report });
+    if (request instanceof Response) return request;
+    requests.set(http, request);
+    const result = await (await route.load())(request);
+    return result instanceof Response ? result : respond(result, request);
   };
   for (const route of PAGES) {
     const handle = handler({
       route: route.path,
       scope: null,
-      handle: (context, _note, report) => open(route, context, report),
+      handle: (http, _note, report) => open(route, http, report),
       failure,
     });
-    const machines = (context: Context) => route.path === "/" && !wantsHtml(context);
-    app.on(route.method, route.path, (context, next) => machines(context) ? next() : handle(context));
+    const isForApi = (http: Context) => route.path === "/" && !wantsHtml(http);
+    app.on(route.method, route.path, (http, next) => isForApi(http) ? next() : handle(http));
   }
   app.get("/assets/:name", handler({ route: "/assets/:name", scope: null, handle: serveAsset, failure }));
   return failure;
 }
 
-function laidOut(
-  view: View,
-  visit: PageRequest | null,
-  more: Readonly<Record<string, string>> = {},
+const HREFS = {
+  icon: ASSETS.icon.href,
+  style: ASSETS.style.href,
+  theme: ASSETS.theme.href,
+  page: ASSETS.page.href,
+};
+
+/** A view as a whole page. `request` is null if the error came before it was authorized. */
+function respond(
+  { title, body, live, after, status = 200 }: View,
+  request: PageRequest | null,
+  headers: Readonly<Record<string, string>> = {},
 ): Response {
-  const headers = { ...more, ...PAGE_HEADERS };
-  return new Response(document(view, visit), { status: view.status ?? 200, headers });
+  const html = document({
+    title,
+    body,
+    live,
+    after,
+    assets: HREFS,
+    path: request !== null && allows(request.session.scopes, "read") ? request.url.pathname : null,
+    session: request?.session.signed_in ? request.session : null,
+    message: request && flashOf(request.url.searchParams),
+    version: request && request.context.version,
+  });
+  return new Response(html, { status, headers: { ...headers, ...PAGE_HEADERS } });
 }

@@ -14,7 +14,7 @@ import type { ReadyStores } from "../api/health.ts";
 import type { PipelineView } from "../api/pipeline.ts";
 import type { Session, Sessions } from "./session.ts";
 
-/** What the pages show and change, beside what the API reads. */
+/** What the pages show and change, in addition to what the API reads. */
 export interface Dashboard {
   /** Every dag by id. */
   readonly dags: ReadonlyMap<string, Dag<never>>;
@@ -31,31 +31,32 @@ export type PageStores = PipelineView["stores"] & ReadyStores & {
   readonly vectors: Pick<VectorStores, "models" | "forModel">;
 };
 
-/** All that the pages are given: narrow on purpose, so that what a page can do is seen here. */
+/** All that pages can use: narrow on purpose, so that this says what a page can do. */
 export interface PageContext extends Dashboard {
   readonly clock: Clock;
   readonly version: string;
   readonly keys: readonly ApiKey[];
   readonly stores: PageStores;
-  /** Explains answers, and knows whose circuit is open. */
+  /** Explains answers, and knows which circuits are open. */
   readonly recommender: Pick<Recommender, "explain" | "breakers">;
   /** What this process has answered, by minute. */
   readonly serving: () => readonly ServingSpan[];
-  /** Knows how long each stage of them took. */
+  /** How long each stage of them took. */
   readonly metrics: Pick<ServingMetrics, "stageMinutes" | "window">;
 }
 
-/** One request for a page, by somebody who may see it. */
+/** A request for a page, by a session that may see it. */
 export interface PageRequest {
-  readonly context: Context;
+  /** Hono's own context. */
+  readonly http: Context;
   readonly url: URL;
   readonly session: Session;
-  /** For the pages that begin and end one. */
+  /** For the pages that start and end one. */
   readonly sessions: Sessions;
-  readonly site: PageContext;
-  /** Epoch milliseconds. One reading a request, so that all times on a page agree. */
+  readonly context: PageContext;
+  /** Epoch milliseconds, read once per request, so that all times on a page agree. */
   readonly now: number;
-  /** Logs what ended a stream that had begun already. */
+  /** Logs an error that ended a stream after it began. */
   readonly report: ReportError;
   /** Fields of the posted form by name, each with all its values; empty for GET. */
   readonly form: ReadonlyMap<string, readonly string[]>;
@@ -65,31 +66,31 @@ export interface PageRequest {
 export interface View {
   readonly title: string;
   readonly body: Child;
-  /** Where this page's Server-Sent Events come from; it stays as it is without. */
+  /** Where this page's Server-Sent Events come from; without it the page does not change. */
   readonly live?: string;
-  /** The number of the last event that the page holds already. Default 0. */
+  /** The number of the last event that the page has. Default 0. */
   readonly after?: number;
   /** Default 200. */
   readonly status?: number;
 }
 
-type Handle = (visit: PageRequest) => Promise<View | Response> | View | Response;
+type Handle = (request: PageRequest) => Promise<View | Response> | View | Response;
 
-/** A page or an action of one. Its module loads when it is first asked for. */
+/** A page or one of its actions. Its module loads with the first request. */
 export interface Route {
   readonly method: "GET" | "POST";
   readonly path: string;
-  /** What a key must allow; null where anybody may come. */
+  /** What a key must allow; null needs no key. */
   readonly scope: Scope | null;
   readonly load: () => Promise<Handle>;
 }
 
-/** Sends the browser on with GET. `to` is a path of ours. */
+/** Sends the browser to a path of this service, with GET. */
 export function redirect(to: string): Response {
   return new Response(null, { status: 303, headers: { location: to, "cache-control": "no-store" } });
 }
 
-/** The posted value of a field; "" where it was not sent. */
-export function field(visit: PageRequest, name: string): string {
-  return visit.form.get(name)?.[0] ?? "";
+/** The posted value of a field; "" if it was not sent. */
+export function field(request: PageRequest, name: string): string {
+  return request.form.get(name)?.[0] ?? "";
 }

@@ -3,14 +3,14 @@ import { type ErrorCode, ParleyError } from "../../lib/core/errors.ts";
 
 /** An error body by RFC 9457, as `application/problem+json`. */
 export interface Problem {
-  /** `about:blank`: the status says what kind it is, and `code` says it more exactly. */
+  /** `about:blank`: the status says what kind it is, `code` more exactly. */
   readonly type: "about:blank";
   /** The status in words. */
   readonly title: string;
   readonly status: number;
   /** One sentence: what is wrong, and what to do. */
   readonly detail: string;
-  /** Names this one occurrence by its request's id, which the log line of the request has too. */
+  /** The request's id, which its log line has too. */
   readonly instance: string;
   readonly code: ErrorCode | "method_not_allowed" | "internal";
 }
@@ -52,15 +52,15 @@ export class HttpError extends Error {
   }
 }
 
-/** The problem that a thrown value is to the caller. What was not foreseen says nothing of its insides. */
+/** A thrown value as a problem for the caller. An unexpected error reveals nothing. */
 export function problemOf(error: unknown, request_id: string): Problem {
-  const made = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(request_id);
-  const instance = `urn:${made ? "uuid" : "x-request-id"}:${request_id}`;
-  const { status, code, detail } = essence(error);
+  const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(request_id);
+  const instance = `urn:${isUuid ? "uuid" : "x-request-id"}:${request_id}`;
+  const { status, code, detail } = describe(error);
   return { type: "about:blank", title: TITLE[status] ?? "Error", status, detail, instance, code };
 }
 
-function essence(error: unknown): Pick<Problem, "status" | "code" | "detail"> {
+function describe(error: unknown): Pick<Problem, "status" | "code" | "detail"> {
   if (error instanceof HttpError) return { status: error.status, code: error.code, detail: error.message };
   if (error instanceof z.ZodError) {
     return { status: 400, code: "invalid", detail: error.issues.map((issue) => issue.message).join("; ") };
@@ -68,7 +68,18 @@ function essence(error: unknown): Pick<Problem, "status" | "code" | "detail"> {
   if (error instanceof ParleyError && STATUS[error.code] !== 500) {
     return { status: STATUS[error.code], code: error.code, detail: error.message };
   }
-  return { status: 500, code: "internal", detail: "something unforeseen went wrong; the log has more" };
+  return { status: 500, code: "internal", detail: "an unexpected error; the log has more" };
+}
+
+/** The error of a strict schema of query parameters: it names the unknown ones. */
+export const UNKNOWN_PARAMETERS = {
+  error: (issue: z.core.$ZodRawIssue) =>
+    issue.code === "unrecognized_keys" ? unknownParameters(issue.keys as string[]) : undefined,
+};
+
+function unknownParameters(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => name.slice(0, 40)).join(", ");
+  return `unknown query parameter${names.length === 1 ? "" : "s"}: ${shown}`;
 }
 
 export function problemResponse(problem: Problem, headers: Readonly<Record<string, string>> = {}): Response {

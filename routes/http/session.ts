@@ -1,34 +1,33 @@
 import { type Context, createHash, createHmac, loadCookies, LRUCache, timingSafeEqual } from "../../deps.ts";
 import type { ApiKey, Scope } from "../../lib/core/types.ts";
 import type { SessionStore } from "../../lib/stores/runs/port.ts";
-import { fingerprint, shortened } from "./auth.ts";
+import { fingerprint, shortFingerprint } from "./auth.ts";
 import { tryRead } from "./try_read.ts";
 
-/** Who looks at a page. */
+/** Who sees a page. */
 export interface Session {
   /** Those of its key: `read` sees, `admin` acts as well. */
   readonly scopes: readonly Scope[];
-  /** Stands in every form that this session is shown; no other site can read it. */
+  /** Is in every form of this session; no other site can read it. */
   readonly csrf: string;
-  /** The fingerprint of its key, short enough to be read; null where the service is open. */
+  /** The short fingerprint of its key; null on an open service. */
   readonly key: string | null;
-  /** False where the service is open, so that there is nothing to log out of. */
+  /** False on an open service: there is nothing to log out of. */
   readonly signed_in: boolean;
 }
 
 const HOURS = 12;
 const COOKIE = "parley_session";
-/** Ended sessions that this process remembers itself. */
+/** Ended sessions that this process remembers. */
 const MAX_ENDED = 10_000;
 
 /**
- * A cookie signed with a secret that comes of the keys names the key that was shown. It holds for 12 hours, for as long as that
- * key exists, for no other set of keys, and until it is logged out: that is all that is stored. Without keys every visitor has the
- * one open session.
+ * A session is a cookie that names a key and is signed with a secret derived from the keys. It is valid for 12 hours, with
+ * the same set of keys, until it is logged out, which is all that is stored. Without keys there is one open session.
  */
 export class Sessions {
   private readonly secret: string;
-  private readonly known: ReadonlyMap<string, ApiKey>;
+  private readonly keysByFingerprint: ReadonlyMap<string, ApiKey>;
   private readonly ended = new LRUCache<string, true>({ max: MAX_ENDED });
 
   constructor(
@@ -38,26 +37,26 @@ export class Sessions {
   ) {
     const seed = keys.length === 0 ? crypto.randomUUID() : JSON.stringify(keys.map(({ key }) => key));
     this.secret = createHash("sha256").update(`parley session 1 ${seed}`).digest("hex");
-    this.known = new Map(keys.map((key) => [fingerprint(key.key), key]));
+    this.keysByFingerprint = new Map(keys.map((key) => [fingerprint(key.key), key]));
   }
 
-  /** Whether anybody may see and do everything. */
+  /** Whether everything is allowed without a key. */
   get open(): boolean {
     return this.keys.length === 0;
   }
 
-  /** The session of a request; null where there is none, or none any more. */
+  /** The session of a request; null if there is none, or if it has ended. */
   async of(context: Context): Promise<Session | null> {
     if (this.open) return { scopes: ["admin"], csrf: this.token("open"), key: null, signed_in: false };
     const { value, name, until, id } = await this.cookie(context);
-    const key = this.known.get(name);
+    const key = this.keysByFingerprint.get(name);
     if (key === undefined || until < this.now() || await this.isEnded(id)) return null;
-    return { scopes: key.scopes, csrf: this.token(value), key: shortened(name), signed_in: true };
+    return { scopes: key.scopes, csrf: this.token(value), key: shortFingerprint(name), signed_in: true };
   }
 
-  /** Starts a session for whoever shows one of the keys; false for any other. */
-  async start(context: Context, given: string): Promise<boolean> {
-    const key = this.match(given);
+  /** Starts a session for one of the keys; false for any other key. */
+  async start(context: Context, text: string): Promise<boolean> {
+    const key = this.match(text);
     if (key === undefined) return false;
     const { setSignedCookie } = await loadCookies();
     const value = `${fingerprint(key.key)}.${this.now() + HOURS * 3_600_000}.${crypto.randomUUID()}`;
@@ -68,7 +67,7 @@ export class Sessions {
     return true;
   }
 
-  /** Ends the session of a request for every process that serves; rejects, and ends nothing, while the store is down. */
+  /** Ends the session of a request in every serving process. While the store is down it rejects and ends nothing. */
   async end(context: Context): Promise<void> {
     const { id, until } = await this.cookie(context);
     if (id !== "") {
@@ -79,7 +78,7 @@ export class Sessions {
     deleteCookie(context, cookieName(context), attributes(context));
   }
 
-  /** The parts of a request's cookie; empty without one that was signed here. */
+  /** The parts of a request's cookie; empty if it was not signed here. */
   private async cookie(
     context: Context,
   ): Promise<{ value: string; name: string; until: number; id: string }> {
@@ -89,7 +88,7 @@ export class Sessions {
     return { value, name, until: Number(until), id };
   }
 
-  /** While the store does not answer, only what this process knows has ended: pages must be there to say what is down. */
+  /** While the store is down, only the sessions that this process remembers are refused: the pages must say what is down. */
   private async isEnded(session_id: string): Promise<boolean> {
     if (this.ended.has(session_id)) return true;
     const { value } = await tryRead(() => this.store.isSessionEnded({ session_id }));
@@ -98,8 +97,8 @@ export class Sessions {
   }
 
   /** Every key is compared, in constant time, so that a wrong one takes as long as a right one. */
-  private match(given: string): ApiKey | undefined {
-    const hash = sha256(given);
+  private match(text: string): ApiKey | undefined {
+    const hash = sha256(text);
     return this.keys.filter(({ key }) => timingSafeEqual(sha256(key), hash))[0];
   }
 
@@ -113,7 +112,7 @@ export function isOwn(session: Session, token: string): boolean {
   return timingSafeEqual(sha256(token), sha256(session.csrf));
 }
 
-/** Browsers take a cookie with the prefix `__Host-` over https only, for this very host and the whole of it. */
+/** Browsers accept the prefix `__Host-` over https only, for exactly this host and all its paths. */
 function cookieName(context: Context): string {
   return isHttps(context) ? `__Host-${COOKIE}` : COOKIE;
 }
@@ -122,7 +121,7 @@ function attributes(context: Context) {
   return { httpOnly: true, sameSite: "Strict", secure: isHttps(context), path: "/" } as const;
 }
 
-/** Behind a proxy that ends TLS its header says so; a client that lies there only makes its own cookie stricter. */
+/** A proxy that ends TLS says so by a header. A client that forges it only makes its own cookie stricter. */
 function isHttps(context: Context): boolean {
   return new URL(context.req.url).protocol === "https:" ||
     context.req.header("x-forwarded-proto") === "https";

@@ -1,52 +1,47 @@
+import { LRUCache } from "../../deps.ts";
 import { withTimeout } from "../../lib/core/abort.ts";
 import { causeOf } from "../../lib/core/errors.ts";
 import type { PageContext } from "./page.ts";
 
-/** What a store said, or why it said nothing. */
+/** What a store answered, or why it did not. */
 export type ReadResult<T> = { readonly value: T; readonly error: null } | {
   readonly value: null;
   readonly error: string;
 };
 
-/** How long a part of a page may wait for its store, in milliseconds. */
+/** How long a part of a page may wait for its store. */
 const READ_TIMEOUT_MS = 3_000;
 
-/** Asks for a part of a page. A store that is down takes its part from the page and not the page. */
-export async function tryRead<T>(question: () => Promise<T>): Promise<ReadResult<T>> {
+/** Reads what a part of a page needs. If the store is down, that part is missing and the page is not. */
+export async function tryRead<T>(read: () => Promise<T>): Promise<ReadResult<T>> {
   try {
-    return { value: await withTimeout(READ_TIMEOUT_MS, question), error: null };
+    return { value: await withTimeout(READ_TIMEOUT_MS, read), error: null };
   } catch (error) {
     return { value: null, error: causeOf(error) };
   }
 }
 
 const TTL_MS = 3_000;
+/** Room for each name, and for old versions of some. */
+const MAX_CACHED = 20;
 
-interface CachedResult {
-  readonly at: number;
-  readonly of: string;
-  readonly asked: Promise<ReadResult<unknown>>;
-}
-const answers = new WeakMap<PageContext, Map<string, CachedResult>>();
+const caches = new WeakMap<PageContext, LRUCache<string, Promise<ReadResult<unknown>>>>();
 
 /**
- * Asks at most every `ms` (3 s), however many look: for what reads thousands of rows, so that pages that are loaded again and
- * again don't take the time of the answers that this process gives. `of` says what the answer comes of: once that is
- * another, it is asked anew at once.
+ * Reads at most every `ttl` ms (3 s), for what reads thousands of rows: pages that are loaded again and again must not
+ * take the time that this process needs for answers. A `version` that differs is read at once. A name stands for one type.
  */
 export function cachedRead<T>(
-  site: PageContext,
+  context: PageContext,
   name: string,
-  question: () => Promise<T>,
-  { ms = TTL_MS, of = "" }: { ms?: number; of?: string } = {},
+  read: () => Promise<T>,
+  { ttl = TTL_MS, version = "" }: { ttl?: number; version?: string } = {},
 ): Promise<ReadResult<T>> {
-  const mine = answers.get(site) ?? new Map<string, CachedResult>();
-  answers.set(site, mine);
-  const now = site.clock.now();
-  const last = mine.get(name);
-  // A name stands for one question, and so for one type.
-  if (last?.of === of && Math.abs(now - last.at) < ms) return last.asked as Promise<ReadResult<T>>;
-  const asked = tryRead(question);
-  mine.set(name, { at: now, of, asked });
-  return asked;
+  const cache = caches.get(context) ??
+    new LRUCache({ max: MAX_CACHED, ttl: TTL_MS, ttlResolution: 0, perf: context.clock });
+  caches.set(context, cache);
+  const key = `${name} ${version}`;
+  const result = cache.get(key) as Promise<ReadResult<T>> | undefined ?? tryRead(read);
+  if (!cache.has(key)) cache.set(key, result, { ttl });
+  return result;
 }

@@ -10,7 +10,7 @@ const actions = () => import("./pipeline/actions.ts");
 const quarantine = () => import("./quarantine/page.tsx");
 const login = () => import("./login/page.tsx");
 
-/** Every page, stream and action. `read` sees them, `admin` acts. */
+/** Every page, stream and action. Pages and streams need `read`, actions `admin`. */
 export const PAGES: readonly Route[] = [
   get("/", async () => (await overview()).overview),
   get("/overview/events", async () => (await overview()).overviewEvents),

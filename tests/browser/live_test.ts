@@ -28,7 +28,7 @@ browserTest("the overview follows what runs and what is answered", async ({ flow
     messages: [writeRows(flow, "bad.ndjson", [{ user_id: 7 }])],
   });
   assert.equal(snapshot.run.state, "failed");
-  await page.locator("#judged").getByText("The last run of nightly failed at validate").waitFor({
+  await page.locator("#health").getByText("The last run of nightly failed at validate").waitFor({
     timeout: 20_000,
   });
   await page.locator("#open td", { hasText: snapshot.run.run_id }).first().waitFor();
@@ -40,13 +40,13 @@ browserTest("a part that is as it was stays the same element", async ({ flow, or
   await nightlyRun(flow, SAMPLE);
   const { page } = await open();
   await page.addInitScript(`addEventListener("DOMContentLoaded", () => {
-    for (const id of ["judged", "engagement"]) document.getElementById(id).first = true;
+    for (const id of ["health", "engagement"]) document.getElementById(id).first = true;
   })`);
   const events = page.waitForResponse((response) => response.url().includes("/overview/events"));
   await page.goto(`${origin}/`);
   await events;
   await page.waitForTimeout(1_000);
-  for (const id of ["judged", "engagement"]) {
+  for (const id of ["health", "engagement"]) {
     assert.equal(await page.evaluate(`document.getElementById("${id}").first`), true, id);
   }
 });
@@ -92,7 +92,7 @@ browserTest("a run's end is read out once, in a few words", async ({ flow, origi
   await page.getByRole("button", { name: "Queue a run" }).click();
   await page.locator("#live[data-state=live]").waitFor();
   await page.evaluate(`
-    globalThis.region = document.getElementById("standing").parentElement;
+    globalThis.region = document.getElementById("run-status").parentElement;
     globalThis.heard = [region.textContent];
     new MutationObserver(() => heard.push(region.textContent)).observe(region, { childList: true });
   `);

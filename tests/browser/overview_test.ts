@@ -114,7 +114,7 @@ for (const [name, { make, look: wanted, lead, next }] of Object.entries(STATES))
     for (const { name: how, options } of LOOKS.filter(({ name }) => /desktop-light|phone-dark/.test(name))) {
       const { page } = await opened.open(options);
       await look(page, `${opened.origin}/`);
-      const banner = page.locator("#judged .status-banner");
+      const banner = page.locator("#health .status-banner");
       assert.match(await banner.getAttribute("class") ?? "", new RegExp(`is-${wanted}$`));
       assert.match(await banner.locator(".lead").innerText(), lead);
       assert.match((await banner.locator("div").first().innerText()).replaceAll("\n", " "), next);
@@ -147,5 +147,5 @@ browserTest("an anomaly is acknowledged on its page, and counts again on a click
   await page.getByRole("button", { name: "Count it again" }).click();
   await page.getByText("It counts again.").waitFor();
   await page.goto(opened.origin);
-  await page.locator("#judged .is-bad").waitFor();
+  await page.locator("#health .is-bad").waitFor();
 });

@@ -119,7 +119,7 @@ browserTest("a schedule is paused, and past nights are made up for", async ({ fl
   const { page } = await open();
   await page.goto(`${origin}/pipelines/nightly`);
   await page.getByRole("button", { name: "Pause the schedule" }).click();
-  await page.getByText("The schedule is paused: it makes no runs").waitFor();
+  await page.getByText("The schedule is paused: it starts no runs").waitFor();
   await page.getByText("Backfill").click();
   await page.getByLabel("From").fill("2026-05-01");
   await page.getByLabel("To, inclusive").fill("2026-05-03");

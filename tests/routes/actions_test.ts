@@ -23,7 +23,7 @@ pageTest("the form of a dag's params has a field for each, with its default", as
   ]);
   assert.match(html, /<select id="param-model"[^>]*><option selected>test:8<\/option>/);
   assert.doesNotMatch(html, /name="param-secret"/);
-  assert.match(html, /<code>secret<\/code> can be given on the command line alone/);
+  assert.match(html, /<code>secret<\/code> can be given on the command line only/);
   assert.match(html, /id="param-extra"[^>]*>\{\s+&quot;one&quot;: 1\s+\}</);
 });
 
@@ -97,7 +97,7 @@ pageTest("a schedule is paused and goes on", async ({ app, world }) => {
   const csrf = await tokenOf(app, PATH);
   await send(app, `${PATH}/pause`, { csrf, paused: "true" });
   assert.deepEqual(await world.stores.runs.paused(), [DAG.id]);
-  assert.match((await see(app, PATH)).html, /Let the schedule go on/);
+  assert.match((await see(app, PATH)).html, /Resume the schedule/);
   await send(app, `${PATH}/pause`, { csrf, paused: "false" });
   assert.deepEqual(await world.stores.runs.paused(), []);
 });
@@ -118,7 +118,7 @@ pageTest(
     ]);
     const again = await send(app, `${PATH}/backfill`, { ...order, to: "2026-03-31" });
     const to = again.headers.get("location") ?? "";
-    assert.match((await see(app, to)).html, /1 run queued; 3 of 4 occurrences had theirs already\./);
+    assert.match((await see(app, to)).html, /1 run queued; 3 of 4 occurrences had a run already\./);
     await send(app, `${PATH}/backfill`, { csrf, from: "2026-04-02", to: "2026-04-02", "param-size": "7" });
     const sizes = (await world.stores.runs.runs({ limit: 9 })).map(({ params }) => params.size);
     assert.deepEqual(sizes, [7, 3, 3, 3, 3], "the newest made has its own");
@@ -172,7 +172,7 @@ pageTest("a task is run again with all that needs it; what failed, by one button
   await addFailedRun(runs, "outside", T0, { trigger: "external" });
   const reopened = (await send(app, "/runs/outside/retry", { csrf })).headers.get("location")!;
   assert.equal(reopened, "/runs/outside?notice=reopened&n=2&of=2");
-  assert.match((await see(app, reopened)).html, /2 tasks can be run again by the engine outside/);
+  assert.match((await see(app, reopened)).html, /2 tasks can be run again by the external engine/);
 });
 
 pageTest("an address shows no text of its own", async ({ app }) => {

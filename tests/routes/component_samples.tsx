@@ -3,8 +3,8 @@ import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
 import { AnomalyCard } from "../../routes/pages/anomalies/anomaly_card.tsx";
 import { AnomalyTable } from "../../routes/components/anomaly_table.tsx";
 import { type ChartPoint, LineChart } from "../../routes/components/chart.tsx";
+import type { FormSession } from "../../routes/components/form.tsx";
 import { Pages, Table } from "../../routes/components/table.tsx";
-import type { Session } from "../../routes/http/session.ts";
 
 const ROWS = [{ name: "b", size: 9 }, { name: "a", size: null }, { name: "c", size: 10 }];
 
@@ -27,7 +27,7 @@ export function rows(path: string): string {
 }
 
 /** The links of a page of a list at `/x?dag=d`. */
-export function pages(of: { page: number; more: boolean; most: number }): string {
+export function pages(of: { page: number; more: boolean; max: number }): string {
   return (<Pages url={new URL(`http://x/x?dag=d&page=${of.page}`)} {...of} />)?.toString() ?? "";
 }
 
@@ -40,7 +40,7 @@ export function lines(points: readonly ChartPoint[]): string {
 export function anomaly(subject: Anomaly["subject"]): string[] {
   const since = "2026-05-01T00:00:00.000Z";
   const now = Date.parse(since) + 1;
-  const session: Session = { scopes: ["admin"], csrf: "", key: null, signed_in: false };
+  const session: FormSession = { scopes: ["admin"], csrf: "" };
   const one: OpenAnomaly = {
     code: "c",
     severity: "info",
@@ -55,7 +55,7 @@ export function anomaly(subject: Anomaly["subject"]): string[] {
     acknowledged: null,
   };
   return [
-    (<AnomalyCard anomaly={one} visit={{ session, now }} number={0} />).toString(),
+    (<AnomalyCard anomaly={one} session={session} now={now} number={0} />).toString(),
     (<AnomalyTable id="t" caption="" url={new URL("http://x")} now={now} anomalies={[one]} empty="" />)
       .toString(),
   ];

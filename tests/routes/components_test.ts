@@ -29,8 +29,8 @@ Deno.test("Table links keep the rest of the address and turn the order round", (
 });
 
 Deno.test("pageOf() is the page that the address asks for, from 1 to the last one, and 1 for what is no page", () => {
-  const pages = (most: number, ...given: string[]) =>
-    given.map((each) => pageOf(new URL(`http://localhost/x${each}`), most));
+  const pages = (max: number, ...given: string[]) =>
+    given.map((each) => pageOf(new URL(`http://localhost/x${each}`), max));
   assert.deepEqual(pages(9, "", "?page=1", "?page=2", "?page=8", "?page=9"), [1, 1, 2, 8, 9]);
   assert.deepEqual(pages(9, "?page=10", "?page=1e9", "?page=0", "?page=-3"), [9, 9, 1, 1]);
   assert.deepEqual(pages(9, "?page=", "?page=x", "?page=1.5", "?page=Infinity", "?page=NaN"), [
@@ -44,7 +44,7 @@ Deno.test("pageOf() is the page that the address asks for, from 1 to the last on
 
 Deno.test("Pages leads to the pages before and after, none before the first and none after the last", () => {
   const links = (page: number, more: boolean) => {
-    const html = pages({ page, more, most: 4 });
+    const html = pages({ page, more, max: 4 });
     const to = (rel: string) =>
       new RegExp(`<a rel="${rel}" href="([^"]*)"`).exec(html)?.[1]?.replaceAll("&amp;", "&") ?? null;
     return [to("prev"), to("next"), /<span>(Page \d)<\/span>/.exec(html)?.[1] ?? null];
@@ -103,7 +103,7 @@ Deno.test("duration(), span(), lasted() say times as people do", () => {
   assert.equal(lasted({ started_at, ended_at: null }, Date.parse(started_at) + 500), 500);
 });
 
-Deno.test("figure(), percent(), glance(), milliseconds() and bytes() round for reading", () => {
+Deno.test("formatNumber(), formatPercent(), formatCompact(), formatMilliseconds() and formatBytes() round for reading", () => {
   assert.deepEqual([12_345, 3.14159, 1_234.5].map(formatNumber), ["12,345", "3.14", "1,235"]);
   assert.deepEqual([0, 0.0004, 0.034, 0.666, 0.994, 0.9996].map(formatPercent), [
     "0 %",
@@ -124,12 +124,12 @@ Deno.test("figure(), percent(), glance(), milliseconds() and bytes() round for r
   assert.deepEqual([0, 999, 1_234_567].map(formatBytes), ["0 B", "999 B", "1.23 MB"]);
 });
 
-Deno.test("noticeOf() reads codes and figures, and nothing else", () => {
-  const said = (path: string) => flashOf(new URL(path, "http://x").searchParams);
-  assert.equal(said(withFlash("/x", "retried", 2)), "2 tasks will run again.");
-  assert.equal(said("/x?notice=retried&n=-3"), "0 tasks will run again.");
-  assert.equal(said("/x?notice=toString"), null);
-  assert.equal(said("/x"), null);
+Deno.test("flashOf() reads codes and numbers, and nothing else", () => {
+  const flash = (path: string) => flashOf(new URL(path, "http://x").searchParams);
+  assert.equal(flash(withFlash("/x", "retried", 2)), "2 tasks will run again.");
+  assert.equal(flash("/x?notice=retried&n=-3"), "0 tasks will run again.");
+  assert.equal(flash("/x?notice=toString"), null);
+  assert.equal(flash("/x"), null);
 });
 
 Deno.test("a day stays a day of UTC in every zone, where an instant turns into the viewer's", () => {
@@ -143,4 +143,15 @@ Deno.test("a day stays a day of UTC in every zone, where an instant turns into t
 Deno.test("LineChart says of each dot that its time is UTC", () => {
   const html = lines([{ x: Date.parse("2026-05-01T13:30:00Z"), y: 7 }]);
   assert.match(html, /<title>one: 7 · 2026-05-01 13:30 UTC<\/title>/);
+});
+
+Deno.test("components read nothing: they import no port, and of the routes only types", async () => {
+  const folder = new URL("../../routes/components/", import.meta.url);
+  for (const { name } of Deno.readDirSync(folder)) {
+    const text = await Deno.readTextFile(new URL(name, folder));
+    for (const [line, path] of text.matchAll(/^import [^;]*? from "([^"]+)"/gm)) {
+      assert.doesNotMatch(path!, /\/lib\/stores\/|\/pages\/|\/api\//, `${name}: ${line}`);
+      if (path!.includes("/http/")) assert.match(line, /^import type /, name);
+    }
+  }
 });

@@ -161,7 +161,7 @@ appTest(
       assert.equal(response.headers.get("content-type"), "application/problem+json");
       return (await response.json()).detail;
     }));
-    assert.equal(told.filter((detail) => /^too many ask at once/.test(detail)).length, 2);
+    assert.equal(told.filter((detail) => /^too many requests at once/.test(detail)).length, 2);
     assert.equal(told.filter((detail) => /^it took more than 1 s/.test(detail)).length, 10);
     assert.equal(slow.fault.ended, slow.fault.asked);
     slow.fault.on = false;

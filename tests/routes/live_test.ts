@@ -58,7 +58,7 @@ pageTest("a run's events bring each part once, its lines, and its end", async ({
   await addRun(runs, "r1");
   await runs.appendLogs({ run_id: "r1", lines: [line("one"), line("<b>two</b>")] });
   const open = await follow(app, "/runs/r1/events", ({ event }) => event === "lines");
-  assert.deepEqual(open.map(idOf), ["standing", "summary", "timeline", "tasks", "lineage", "lines"]);
+  assert.deepEqual(open.map(idOf), ["run-status", "summary", "timeline", "tasks", "lineage", "lines"]);
   assert.match(open.at(-1)!.data, /&lt;b&gt;two/);
   await runs.requestCancel({ run_id: "r1" });
   const ended = await follow(app, "/runs/r1/events", ({ event }) => event === "end");
@@ -118,7 +118,7 @@ pageTest("a pipeline's events bring its graph and its grid", async ({ app, world
 });
 
 const PARTS = [
-  "judged",
+  "health",
   "now",
   "open-anomalies",
   "all-pipelines",
@@ -146,7 +146,7 @@ pageTest(
     await addFailedRun(world.stores.runs, "bad", clock.now());
     clock.advance(3_001);
     const later = await parts();
-    assert.match(later.get("judged")!, /The last run of small failed at first.*pipeline logs bad/);
+    assert.match(later.get("health")!, /The last run of small failed at first.*pipeline logs bad/);
     assert.match(later.get("all-pipelines")!, /href="\/runs\/bad"/);
   },
 );

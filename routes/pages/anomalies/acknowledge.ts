@@ -4,18 +4,18 @@ import { watched } from "../../api/pipeline.ts";
 import { withFlash } from "../../http/flash_messages.ts";
 import { field, type PageRequest, redirect } from "../../http/page.ts";
 
-/** `POST /anomalies/acknowledge`: says that an open anomaly is known and in hand. */
-export async function acknowledge(visit: PageRequest): Promise<Response> {
-  const { site, session } = visit;
-  const by = acknowledger({ name: field(visit, "by"), key: session.key });
-  const { open } = await detectAnomalies(watched({ ...site, dags: [...site.dags.values()] }));
-  const [id, until] = [field(visit, "id"), field(visit, "until")];
-  await acknowledgeOpen({ runs: site.runs, open, clock: site.clock, id, until, by });
+/** `POST /anomalies/acknowledge`: acknowledges an open anomaly for a time. */
+export async function acknowledge(request: PageRequest): Promise<Response> {
+  const { context, session } = request;
+  const by = acknowledger({ name: field(request, "by"), key: session.key });
+  const { open } = await detectAnomalies(watched({ ...context, dags: [...context.dags.values()] }));
+  const [id, until] = [field(request, "id"), field(request, "until")];
+  await acknowledgeOpen({ runs: context.runs, open, clock: context.clock, id, until, by });
   return redirect(withFlash("/anomalies", "acknowledged"));
 }
 
-/** `POST /anomalies/unacknowledge`: takes that back. */
-export async function unacknowledge(visit: PageRequest): Promise<Response> {
-  await visit.site.runs.unacknowledge({ anomaly_id: field(visit, "id") });
+/** `POST /anomalies/unacknowledge`: removes an acknowledgement. */
+export async function unacknowledge(request: PageRequest): Promise<Response> {
+  await request.context.runs.unacknowledge({ anomaly_id: field(request, "id") });
   return redirect(withFlash("/anomalies", "unacknowledged"));
 }

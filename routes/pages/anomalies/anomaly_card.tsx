@@ -1,19 +1,20 @@
 import { acknowledgedHow, type OpenAnomaly } from "../../../lib/monitoring/acknowledge.ts";
 import { type Anomaly, subjectName } from "../../../lib/monitoring/anomaly.ts";
-import type { PageRequest } from "../../http/page.ts";
-import { Action, Field } from "../../components/form.tsx";
+import { Action, Field, type FormSession } from "../../components/form.tsx";
 import { AcknowledgedBy, inUnit, isDaily, SeverityMark } from "../../components/anomaly_table.tsx";
 import { HistoryChart } from "./history_chart.tsx";
 import { InlineCode } from "../../components/inline_code.tsx";
 import { Ago, Day, Time } from "../../components/time.tsx";
 
-type Shown = Pick<PageRequest, "session" | "now">;
-
-/** One open anomaly: how severe, what to do, the figure against what was expected, and the history that shows it. */
+/** An open anomaly: its severity, what to do, its value and what was expected, and the history that shows it. */
 export function AnomalyCard(
-  { anomaly, visit, number }: { anomaly: OpenAnomaly; visit: Shown; number: number },
+  { anomaly, session, now, number }: {
+    anomaly: OpenAnomaly;
+    session: FormSession;
+    now: number;
+    number: number;
+  },
 ) {
-  const { now } = visit;
   const { severity, subject, run_id, text, figure, expected, unit, usual, since, code, history = [] } =
     anomaly;
   return (
@@ -35,7 +36,9 @@ export function AnomalyCard(
             {inUnit(expected, unit)}
             {usual !== undefined && (
               <span class="muted">
-                {` (${inUnit(tidy(usual[0], unit), unit)} – ${inUnit(tidy(usual[1], unit), unit)} is usual)`}
+                {` (${inUnit(rounded(usual[0], unit), unit)} – ${
+                  inUnit(rounded(usual[1], unit), unit)
+                } is usual)`}
               </span>
             )}
           </dd>
@@ -58,31 +61,35 @@ export function AnomalyCard(
         </dl>
         <HistoryChart history={history} expected={expected} usual={usual} unit={unit} />
       </div>
-      <Acknowledge anomaly={anomaly} visit={visit} number={number} />
+      <Acknowledge anomaly={anomaly} session={session} number={number} />
     </article>
   );
 }
 
-/** Who has it in hand, or a form to say so. */
-function Acknowledge({ anomaly, visit, number }: { anomaly: OpenAnomaly; visit: Shown; number: number }) {
+/** Who acknowledged it, or a form to acknowledge it. */
+function Acknowledge(
+  { anomaly, session, number }: { anomaly: OpenAnomaly; session: FormSession; number: number },
+) {
   const id = <input type="hidden" name="id" value={anomaly.id} />;
   if (anomaly.acknowledged !== null) {
     return (
       <>
         <AcknowledgedBy {...anomaly.acknowledged} />
-        <Action visit={visit} to="/anomalies/unacknowledge" label="Count it again" tone="small">{id}</Action>
+        <Action session={session} to="/anomalies/unacknowledge" label="Count it again" tone="small">
+          {id}
+        </Action>
       </>
     );
   }
   return (
     <details>
       <summary>Acknowledge</summary>
-      <Action visit={visit} to="/anomalies/acknowledge" label="Acknowledge">
+      <Action session={session} to="/anomalies/acknowledge" label="Acknowledge">
         {id}
         <Field
           id={`until-${number}`}
           label="For"
-          hint={`It still shows, and does not count for that long, ${acknowledgedHow(anomaly)}.`}
+          hint={`It is still shown, and does not count for that long, ${acknowledgedHow(anomaly)}.`}
         >
           <select id={`until-${number}`} name="until" aria-describedby={`until-${number}-hint`}>
             {PERIODS.map(([until, name]) => <option value={until} selected={until === "8h"}>{name}</option>)}
@@ -98,7 +105,7 @@ function Acknowledge({ anomaly, visit, number }: { anomaly: OpenAnomaly; visit: 
 
 const PERIODS = [["1h", "1 hour"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"], ["30d", "30 days"]];
 
-/** Bounds are computed, so what is counted in whole numbers is rounded. */
-function tidy(value: number, unit: Anomaly["unit"]): number {
+/** Rounds a computed bound of what is counted in whole numbers. */
+function rounded(value: number, unit: Anomaly["unit"]): number {
   return unit === "share" || unit === "score" ? value : Math.round(value);
 }

@@ -1,18 +1,29 @@
 import {
   acknowledgementsOf,
   type Anomalies,
+  findAnomalies,
   type Findings,
   judge,
 } from "../../../lib/monitoring/anomalies.ts";
-import { type ReadResult, tryRead } from "../../http/try_read.ts";
+import { watched } from "../../api/pipeline.ts";
 import type { PageContext } from "../../http/page.ts";
+import { cachedRead, type ReadResult, tryRead } from "../../http/try_read.ts";
 
-/** What was found, by what is acknowledged at this moment: what was found may have been kept for a while. */
+/** All anomalies, open and past. */
+export function readAnomalies(context: PageContext): Promise<ReadResult<Anomalies>> {
+  const find = () => findAnomalies(watched({ ...context, dags: [...context.dags.values()] }));
+  return withAcknowledged(context, cachedRead(context, "anomalies", find));
+}
+
+/** Adds what is acknowledged now: the findings may come from a cache. */
 export async function withAcknowledged(
-  site: PageContext,
+  context: PageContext,
   finding: Promise<ReadResult<Findings>>,
 ): Promise<ReadResult<Anomalies>> {
-  const [found, known] = await Promise.all([finding, tryRead(() => acknowledgementsOf(site.stores.runs))]);
-  if (found.value === null) return found;
-  return { value: judge(found.value, known.value ?? [], site.clock.now()), error: null };
+  const [findings, acknowledgements] = await Promise.all([
+    finding,
+    tryRead(() => acknowledgementsOf(context.stores.runs)),
+  ]);
+  if (findings.value === null) return findings;
+  return { value: judge(findings.value, acknowledgements.value ?? [], context.clock.now()), error: null };
 }

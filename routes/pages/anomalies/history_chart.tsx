@@ -7,7 +7,7 @@ const { line } = await loadShapes();
 
 const [WIDTH, HEIGHT, RIGHT] = [420, 96, 96];
 
-/** The values that a figure was held against, the figure itself last and marked, and where it would have been nothing new. */
+/** The values that a value was compared with, itself last and marked, and the usual range. */
 export function HistoryChart(
   { history, expected, usual, unit }: {
     history: readonly number[];
@@ -28,7 +28,7 @@ export function HistoryChart(
       <svg
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         role="img"
-        aria-label={spoken({ history, expected, usual, unit })}
+        aria-label={describe({ history, expected, usual, unit })}
       >
         {usual !== undefined && (
           <rect
@@ -54,7 +54,7 @@ export function HistoryChart(
   );
 }
 
-function spoken(
+function describe(
   { history, expected, usual, unit }: {
     history: readonly number[];
     expected: number;

@@ -1,76 +1,52 @@
-import { type Anomalies, findAnomalies } from "../../../lib/monitoring/anomalies.ts";
+import type { Anomalies } from "../../../lib/monitoring/anomalies.ts";
 import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../../lib/monitoring/anomaly.ts";
-import { AnomalyCard } from "./anomaly_card.tsx";
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
-import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
+import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
 import { pageOf, Pages, withQuery } from "../../components/table.tsx";
-import { StoreUnavailable } from "../../components/store_unavailable.tsx";
-import { watched } from "../../api/pipeline.ts";
-import { withAcknowledged } from "./data.ts";
-import { cachedRead } from "../../http/try_read.ts";
 import type { PageRequest, View } from "../../http/page.ts";
+import { AnomalyCard } from "./anomaly_card.tsx";
+import { readAnomalies } from "./data.ts";
 
 const PER_PAGE = 50;
 const MAX_PAGES = 100;
 
-/** `GET /anomalies?severity=&page=`: what is not as it should be, what was not, and the history that shows it. */
-export async function anomalies(visit: PageRequest): Promise<View> {
-  const { site, url } = visit;
-  const look = () => findAnomalies(watched({ ...site, dags: [...site.dags.values()] }));
-  const found = await withAcknowledged(site, cachedRead(site, "anomalies", look));
+/** `GET /anomalies?severity=&page=`: open and past anomalies, each with the history that shows it. */
+export async function anomalies(request: PageRequest): Promise<View> {
+  const { value, error } = await readAnomalies(request.context);
+  const body = value === null
+    ? (
+      <Section title="Open">
+        <StoreUnavailable what="The run store" error={error} />
+      </Section>
+    )
+    : <AllAnomalies all={value} request={request} />;
+  return { title: "Anomalies", body };
+}
+
+function AllAnomalies({ all, request }: { all: Anomalies; request: PageRequest }) {
+  const { url, now, session } = request;
   const severity = SEVERITIES.find((each) => each === url.searchParams.get("severity")) ?? null;
-  return {
-    title: "Anomalies",
-    body: found.value === null
-      ? (
-        <Section title="Open">
-          <StoreUnavailable what="The run store" error={found.error} />
-        </Section>
-      )
-      : (
-        <Found
-          found={only(found.value, severity)}
-          all={found.value}
-          severity={severity}
-          visit={visit}
-        />
-      ),
-  };
-}
-
-function only(all: Anomalies, severity: Severity | null): Anomalies {
-  const kept = (each: Anomaly) => severity === null || each.severity === severity;
-  return { ...all, open: all.open.filter(kept), past: all.past.filter(kept) };
-}
-
-function Found(
-  { found: { open, past, since }, all, severity, visit }: {
-    found: Anomalies;
-    all: Anomalies;
-    severity: Severity | null;
-    visit: PageRequest;
-  },
-) {
-  const { url, now } = visit;
+  const isShown = (each: Anomaly) => severity === null || each.severity === severity;
+  const [open, past] = [all.open.filter(isShown), all.past.filter(isShown)];
   const page = pageOf(url, MAX_PAGES);
   const none = severity === null ? "No open anomalies." : `No open anomalies of severity ${severity}.`;
   return (
     <>
       <Counts all={all} />
-      <Choice url={url} severity={severity} />
+      <SeverityFilter url={url} severity={severity} />
       <Section title="Open" aside="most severe first, then what is acknowledged">
         {open.length === 0
-          ? <Empty>{none} Runs are judged by those before them, from the eighth on.</Empty>
+          ? <Empty>{none} Each run from the eighth on is compared with those before it.</Empty>
           : (
             <div class="cards">
-              {open.map((each, i) => <AnomalyCard anomaly={each} visit={visit} number={i} />)}
+              {open.map((each, i) => <AnomalyCard anomaly={each} session={session} now={now} number={i} />)}
             </div>
           )}
       </Section>
       <Section
         id="past-ones"
         title="Past"
-        aside={`since ${since.slice(0, 10)}; of serving, in the last two hours`}
+        aside={`since ${all.since.slice(0, 10)}; of serving, in the last two hours`}
       >
         <AnomalyTable
           id="past"
@@ -81,10 +57,10 @@ function Found(
           empty={<Empty>No past anomalies.</Empty>}
         />
         <p class="muted">
-          Runs that take or wait too long, a missing scheduler and stores that do not answer are shown only
-          while they last.
+          A run that takes or waits too long, a missing scheduler and a store that does not answer are shown
+          only while they last.
         </p>
-        <Pages url={url} page={page} most={MAX_PAGES} more={past.length > page * PER_PAGE} />
+        <Pages url={url} page={page} max={MAX_PAGES} more={past.length > page * PER_PAGE} />
       </Section>
     </>
   );
@@ -120,7 +96,7 @@ function Counts({ all: { open, past } }: { all: Anomalies }) {
   );
 }
 
-function Choice({ url, severity }: { url: URL; severity: Severity | null }) {
+function SeverityFilter({ url, severity }: { url: URL; severity: Severity | null }) {
   return (
     <nav class="choice" aria-label="Severity">
       {[null, ...SEVERITIES].map((each) => (

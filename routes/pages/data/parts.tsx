@@ -1,21 +1,127 @@
-import { byDataset, type DatasetUse, pathOf, shortName } from "./data.ts";
-import { Empty, Section } from "../../components/layout.tsx";
+import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
+import { Sparkline } from "../../components/chart.tsx";
 import { formatBytes, formatNumber } from "../../components/format_number.ts";
+import { Graph } from "../../components/graph.tsx";
+import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
 import { type Column, Table, withQuery } from "../../components/table.tsx";
-import { Ago, whenColumn } from "../../components/time.tsx";
+import { Ago, span } from "../../components/time.tsx";
+import { countsOf, type RowCounts } from "../row_counts.ts";
+import type { DataPageData, DatasetUse } from "./data.ts";
+import { byDataset, datasetGraph, pathOf, shortName } from "./dataset_graph.ts";
 
-/** Uses of one dataset that are shown. */
 const MAX_USES = 100;
-/** Datasets that are listed, those used last. */
 const MAX_DATASETS = 200;
 
-/** The dataset that the address chooses, by namespace and name. */
-export function datasetOf(url: URL): string | null {
-  return url.searchParams.get("dataset");
+export function Rows({ counts: { value, error }, now }: Pick<DataPageData, "counts"> & { now: number }) {
+  const newest = value?.snapshots.at(-1);
+  return (
+    <Section title="Rows in the stores" aside={value && `counted ${span(now - Date.parse(value.at))} ago`}>
+      {error !== null && <StoreUnavailable what="The run store" error={error} />}
+      {error === null && newest === undefined && (
+        <Empty>
+          Nothing is counted yet: each run of <code>deno task pipeline</code> counts before it publishes.
+        </Empty>
+      )}
+      {newest !== undefined && (
+        <>
+          {COUNTED.map((store) => <Counts store={store} snapshots={value!.snapshots} />)}
+          <p class="muted spaced">
+            By the check of <a href={`/runs/${encodeURIComponent(value!.run_id)}`}>{value!.run_id}</a>.{" "}
+            <a href="/stores">Stores</a> says which engine holds what.
+          </p>
+        </>
+      )}
+    </Section>
+  );
+}
+
+/** The stores whose rows the check counts. */
+const COUNTED = ["documents", "analytics", "vectors", "graph"] as const;
+
+function Counts({ store, snapshots }: { store: string } & Pick<RowCounts, "snapshots">) {
+  const rows = countsOf(snapshots.at(-1)!, store);
+  if (rows.length === 0) return null;
+  return (
+    <div class="spaced">
+      <h3>{store}</h3>
+      <Figures>
+        {rows.map(([what, n]) => (
+          <Figure
+            name={what}
+            value={formatNumber(n)}
+            note={<Past what={what} store={store} snapshots={snapshots} />}
+          />
+        ))}
+      </Figures>
+    </div>
+  );
+}
+
+/** Past counts. An older Parley may not have counted it. */
+function Past({ what, store, snapshots }: { what: string; store: string } & Pick<RowCounts, "snapshots">) {
+  const values = snapshots.flatMap((snapshot) => new Map(countsOf(snapshot, store)).get(what) ?? []);
+  if (values.length < 2) return "the first count";
+  return (
+    <Sparkline
+      values={values}
+      label={`${what} in the last ${values.length} counts: ${values.map(formatNumber).join(", ")}`}
+    />
+  );
+}
+
+export function Lineage(
+  { url, now, uses: { value, error }, chosen }: {
+    url: URL;
+    now: number;
+    chosen: string | null;
+  } & Pick<DataPageData, "uses">,
+) {
+  if (value === null) {
+    return (
+      <Section title="Lineage">
+        <StoreUnavailable what="The run store" error={error} />
+      </Section>
+    );
+  }
+  if (value.length === 0) {
+    return (
+      <Section title="Lineage">
+        <Empty>
+          No run has read or written anything yet. <code>deno task pipeline</code>{" "}
+          starts a run, or the button of a <a href="/pipelines">pipeline</a>.
+        </Empty>
+      </Section>
+    );
+  }
+  const { nodes, edges } = datasetGraph(value, chosen);
+  return (
+    <>
+      <Section title="Lineage" aside="of the newest runs; datasets are round, tasks square">
+        <Graph label="Which task reads and writes which dataset" nodes={nodes} edges={edges} />
+      </Section>
+      <DatasetTable url={url} now={now} uses={value} />
+    </>
+  );
+}
+
+export function Quarantine({ quarantined: { value, error } }: Pick<DataPageData, "quarantined">) {
+  return (
+    <Section title="Quarantine">
+      {value === null && <StoreUnavailable what="The documents store" error={error} />}
+      {value === true && (
+        <p>
+          Some rows were refused. <a href="/data/quarantine">See them, each with its reason</a>.
+        </p>
+      )}
+      {value === false && (
+        <Empty>No row is in quarantine. Refused rows are kept for PARLEY_RETENTION_DAYS.</Empty>
+      )}
+    </Section>
+  );
 }
 
 /** Every dataset with when it was last written and read. */
-export function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: readonly DatasetUse[] }) {
+function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: readonly DatasetUse[] }) {
   return (
     <Section id="all-datasets" title="Datasets">
       <Table
@@ -61,38 +167,34 @@ function datasetColumns(now: number): Column<Uses>[] {
       cell: ([use]) => <code>{use!.namespace}</code>,
       by: ([use]) => use!.namespace,
     },
-    { key: "rows", head: "Rows, last use", numeric: true, cell: (uses) => said(rows(uses)), by: rows },
+    numberColumn("rows", "Rows, last use", rows),
     { key: "written", head: "Written by", ...when("output") },
     { key: "read", head: "Read by", ...when("input") },
   ];
 }
 
-function said(n: number | null): string {
-  return n === null ? "–" : formatNumber(n);
-}
-
-/** The newest readings and writings of one dataset. */
+/** The newest uses of one dataset. */
 export function DatasetUses(
   { url, now, dataset, uses }: { url: URL; now: number; dataset: string; uses: readonly DatasetUse[] },
 ) {
-  const mine = uses.filter((use) => use.dataset === dataset);
-  const fields = mine.find((use) => use.fields.length > 0)?.fields ?? [];
+  const own = uses.filter((use) => use.dataset === dataset);
+  const fields = own.find((use) => use.fields.length > 0)?.fields ?? [];
   return (
     <Section
       id="dataset"
       title="Uses of one dataset"
       aside={<a href={withQuery(url, { dataset: null })}>all datasets</a>}
     >
-      {mine.length === 0
+      {own.length === 0
         ? (
           <Empty>
-            The newest runs neither read nor wrote such a dataset; the list below has those that they did.
+            The newest runs neither read nor wrote such a dataset. The list below has those that they used.
           </Empty>
         )
         : (
           <>
             <p>
-              <code>{mine[0]!.name}</code> in <code>{mine[0]!.namespace}</code>
+              <code>{own[0]!.name}</code> in <code>{own[0]!.namespace}</code>
             </p>
             {fields.length > 0 && <p class="muted">Columns: {fields.join(", ")}</p>}
             <Table
@@ -100,7 +202,7 @@ export function DatasetUses(
               caption="Newest first."
               url={url}
               columns={useColumns(now)}
-              rows={mine.slice(0, MAX_USES)}
+              rows={own.slice(0, MAX_USES)}
               empty={null}
             />
           </>
@@ -111,27 +213,11 @@ export function DatasetUses(
 
 function useColumns(now: number): Column<DatasetUse>[] {
   return [
-    {
-      key: "run",
-      head: "Run",
-      cell: ({ run_id }) => <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>,
-      by: ({ run_id }) => run_id,
-    },
-    { key: "task", head: "Task", cell: ({ task_id }) => task_id, by: ({ task_id }) => task_id },
-    {
-      key: "direction",
-      head: "Use",
-      cell: ({ direction }) => direction === "input" ? "reads" : "writes",
-      by: ({ direction }) => direction,
-    },
-    { key: "rows", head: "Rows", numeric: true, cell: ({ rows }) => said(rows), by: ({ rows }) => rows },
-    {
-      key: "bytes",
-      head: "Size",
-      numeric: true,
-      cell: (use) => use.bytes === null ? "–" : formatBytes(use.bytes),
-      by: (use) => use.bytes,
-    },
+    runColumn(),
+    textColumn("task", "Task", ({ task_id }) => task_id),
+    textColumn("direction", "Use", ({ direction }) => direction === "input" ? "reads" : "writes"),
+    numberColumn("rows", "Rows", ({ rows }) => rows),
+    numberColumn("bytes", "Size", ({ bytes }) => bytes, formatBytes),
     {
       key: "version",
       head: "Versions",
@@ -144,11 +230,11 @@ function useColumns(now: number): Column<DatasetUse>[] {
       cell: ({ quality }) =>
         Object.entries(quality).map(([name, n]) => `${name} ${formatNumber(n)}`).join(", "),
     },
-    whenColumn(now),
+    agoColumn("at", "When", now, ({ at }) => at),
   ];
 }
 
-/** The dataset's own, where it has one, and those of what made it. */
+/** The dataset's own version, if it has one, and those of what it was computed with. */
 function versions({ version, versions }: DatasetUse) {
   const all = { ...version === null ? {} : { data: version }, ...versions };
   return Object.entries(all).map(([name, value]) => (

@@ -2,39 +2,44 @@ import { DAY_MS, iso } from "../../../lib/core/clock.ts";
 import type { Campaign } from "../../../lib/core/types.ts";
 import { type Rate, wilson } from "../../../lib/ml/wilson.ts";
 import type {
-  AnalyticsStore,
   CampaignEngagement,
   EngagementDay,
   StrategyEngagement,
 } from "../../../lib/stores/analytics/port.ts";
+import type { PageContext, PageStores } from "../../http/page.ts";
+import { cachedRead, type ReadResult } from "../../http/try_read.ts";
 
-/** Campaigns with most events that are read. */
+/** Campaigns that are read, those with the most events. */
 const MAX_CAMPAIGNS = 1_000;
 const MAX_STRATEGIES = 20;
 
 type Counts = Omit<CampaignEngagement, "campaign_id">;
 
-/** Counts with the rate of clicks among impressions; null where that says nothing. */
+/** Counts with the rate of clicks among impressions; null if there are more clicks than impressions, or no impressions. */
 export interface CampaignRate extends Counts {
   readonly rate: Rate | null;
 }
 export interface EngagementData {
   readonly days: readonly (EngagementDay & CampaignRate)[];
-  /** With most events first. `campaign` is null for one that is gone. */
+  /** Most events first. `campaign` is null for a deleted one. */
   readonly campaigns: readonly (CampaignEngagement & CampaignRate & { readonly campaign: Campaign | null })[];
-  /** By intent, those of most impressions first; a campaign counts for each of its intents. */
+  /** Most impressions first; a campaign counts for each of its intents. */
   readonly intents: readonly (CampaignRate & { readonly intent: string; readonly campaigns: number })[];
-  /** With most events first; null for events that name no strategy. */
+  /** Most events first; null for events without a strategy. */
   readonly strategies: readonly (StrategyEngagement & CampaignRate)[];
   /** Whether there are more campaigns than were read. */
   readonly cut: boolean;
 }
 
-/** Engagement of the last `days` UTC days, today among them. */
-export async function readEngagement(
-  analytics: Pick<AnalyticsStore, "daily" | "byCampaign" | "byStrategy" | "campaigns">,
+/** Engagement of the last `days` UTC days, with today. */
+export function readEngagement(
+  context: PageContext,
   { days, now }: { days: number; now: number },
-): Promise<EngagementData> {
+): Promise<ReadResult<EngagementData>> {
+  return cachedRead(context, `engagement ${days}`, () => read(context.stores.analytics, days, now));
+}
+
+async function read(analytics: PageStores["analytics"], days: number, now: number): Promise<EngagementData> {
   const today = Math.floor(now / DAY_MS) * DAY_MS;
   const span = { since: iso(today - (days - 1) * DAY_MS), until: iso(today + DAY_MS) };
   const [daily, found, strategies] = await Promise.all([
@@ -44,23 +49,26 @@ export async function readEngagement(
   ]);
   const rows = await analytics.campaigns({ campaign_ids: found.map(({ campaign_id }) => campaign_id) });
   const byId = new Map(rows.map((row) => [row.campaign_id, row]));
-  const campaigns = found.map((each) => ({ ...rated(each), campaign: byId.get(each.campaign_id) ?? null }));
+  const campaigns = found.map((each) => ({
+    ...withRate(each),
+    campaign: byId.get(each.campaign_id) ?? null,
+  }));
   return {
-    days: everyDay(daily, today, days).map(rated),
+    days: everyDay(daily, today, days).map(withRate),
     campaigns,
     intents: byIntent(campaigns),
-    strategies: strategies.map(rated),
+    strategies: strategies.map(withRate),
     cut: found.length === MAX_CAMPAIGNS,
   };
 }
 
 const NONE: Counts = Object.freeze({ impressions: 0, clicks: 0, conversions: 0, dismissals: 0 });
 
-export function allOf(counts: readonly Counts[]): CampaignRate {
-  return rated(counts.reduce(plus, NONE));
+export function totalOf(counts: readonly Counts[]): CampaignRate {
+  return withRate(counts.reduce(plus, NONE));
 }
 
-function rated<Row extends Counts>(row: Row): Row & CampaignRate {
+function withRate<Row extends Counts>(row: Row): Row & CampaignRate {
   return { ...row, rate: wilson(row.clicks, row.impressions) };
 }
 
@@ -82,13 +90,13 @@ function everyDay(known: readonly EngagementDay[], today: number, days: number):
 }
 
 function byIntent(campaigns: EngagementData["campaigns"]): EngagementData["intents"] {
-  const tallies = new Map<string, { campaigns: number; counts: Counts }>();
+  const totals = new Map<string, { campaigns: number; counts: Counts }>();
   for (const each of campaigns) {
     for (const intent of each.campaign?.intents ?? []) {
-      const { campaigns, counts } = tallies.get(intent) ?? { campaigns: 0, counts: NONE };
-      tallies.set(intent, { campaigns: campaigns + 1, counts: plus(counts, each) });
+      const { campaigns, counts } = totals.get(intent) ?? { campaigns: 0, counts: NONE };
+      totals.set(intent, { campaigns: campaigns + 1, counts: plus(counts, each) });
     }
   }
-  return Array.from(tallies, ([intent, { campaigns, counts }]) => ({ intent, campaigns, ...rated(counts) }))
+  return Array.from(totals, ([intent, { campaigns, counts }]) => ({ intent, campaigns, ...withRate(counts) }))
     .sort((a, b) => b.impressions - a.impressions || (a.intent < b.intent ? -1 : 1));
 }

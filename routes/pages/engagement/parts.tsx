@@ -1,20 +1,22 @@
+import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { Bars } from "../../components/bars.tsx";
 import { LineChart } from "../../components/chart.tsx";
 import type { CampaignRate, EngagementData } from "./data.ts";
 import { Empty, Section } from "../../components/layout.tsx";
-import { formatNumber, formatPercent } from "../../components/format_number.ts";
+import { formatPercent } from "../../components/format_number.ts";
 import { type Column, Table } from "../../components/table.tsx";
 
-/** Bars that a chart has room for. */
+type IntentRow = EngagementData["intents"][number];
+type EngagementCount = "impressions" | "clicks" | "conversions" | "dismissals";
+
 const MAX_BARS = 12;
-/** Rows of a table. */
 const MAX_ROWS = 200;
-/** Fewer impressions leave an interval too wide to draw. */
-const ENOUGH = 20;
+/** Fewer give an interval that is too wide to draw. */
+const MIN_IMPRESSIONS = 20;
 
 export function ByDay({ url, days }: { url: URL; days: EngagementData["days"] }) {
-  const series = (name: string, key: "impressions" | "clicks" | "conversions" | "dismissals") => ({
-    name,
+  const series = (key: EngagementCount) => ({
+    name: key,
     points: days.map((day) => ({ x: Date.parse(day.day), y: day[key] })),
   });
   const rates = days.flatMap(({ day, rate }) =>
@@ -23,7 +25,7 @@ export function ByDay({ url, days }: { url: URL; days: EngagementData["days"] })
   return (
     <Section title="By day" aside="UTC; today is not over">
       <div class="charts">
-        <LineChart title="Impressions" series={[series("impressions", "impressions")]} />
+        <LineChart title="Impressions" series={[series("impressions")]} />
         <LineChart
           title="Click rate, with 95 % intervals"
           series={[{ name: "click rate", points: rates }]}
@@ -32,9 +34,9 @@ export function ByDay({ url, days }: { url: URL; days: EngagementData["days"] })
         <LineChart
           title="Clicks, conversions, dismissals"
           series={[
-            series("clicks", "clicks"),
-            series("conversions", "conversions"),
-            series("dismissals", "dismissals"),
+            series("clicks"),
+            series("conversions"),
+            series("dismissals"),
           ]}
         />
       </div>
@@ -51,7 +53,7 @@ export function ByDay({ url, days }: { url: URL; days: EngagementData["days"] })
               cell: ({ day }) => <span class="nowrap">{day}</span>,
               by: ({ day }) => day,
             },
-            ...counts<EngagementData["days"][number]>(),
+            ...countColumns<EngagementData["days"][number]>(),
           ]}
           rows={days.toReversed()}
           empty={null}
@@ -61,11 +63,11 @@ export function ByDay({ url, days }: { url: URL; days: EngagementData["days"] })
   );
 }
 
-export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; engaged: EngagementData }) {
+export function ByCampaign({ url, data: { campaigns, cut } }: { url: URL; data: EngagementData }) {
   const name = ({ campaign, campaign_id }: EngagementData["campaigns"][number]) =>
     campaign?.title ?? campaign_id;
   return (
-    <Section title="By campaign" aside={cut ? "the 1,000 with most events" : ""}>
+    <Section title="By campaign" aside={cut ? "the 1,000 with the most events" : ""}>
       <Rates
         title="Click rate of the most shown campaigns"
         rows={campaigns.map((each) => ({ ...each, name: name(each) }))}
@@ -74,8 +76,8 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
         <Table
           id="campaigns"
           caption={campaigns.length > MAX_ROWS
-            ? `The ${MAX_ROWS} with most events. Sorting holds within them.`
-            : "Those with most events first."}
+            ? `The ${MAX_ROWS} with the most events. Sorting holds within them.`
+            : "Most events first."}
           url={url}
           columns={[
             {
@@ -91,10 +93,10 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
             {
               key: "state",
               head: "State",
-              cell: ({ campaign }) => campaign?.status ?? "gone",
+              cell: ({ campaign }) => campaign?.status ?? "deleted",
               by: ({ campaign }) => campaign?.status ?? null,
             },
-            ...counts<EngagementData["campaigns"][number]>(),
+            ...countColumns<EngagementData["campaigns"][number]>(),
           ]}
           rows={campaigns.slice(0, MAX_ROWS)}
           empty={<Empty>No campaign had an event.</Empty>}
@@ -104,7 +106,7 @@ export function ByCampaign({ url, engaged: { campaigns, cut } }: { url: URL; eng
   );
 }
 
-export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: EngagementData }) {
+export function ByIntent({ url, data: { intents } }: { url: URL; data: EngagementData }) {
   return (
     <Section title="By intent" aside="a campaign counts for each of its intents">
       <Rates
@@ -113,23 +115,17 @@ export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: Eng
       />
       <Table
         id="intents"
-        caption="What campaigns answer, most shown first."
+        caption="The intents of campaigns, most shown first."
         url={url}
         columns={[
-          { key: "intent", head: "Intent", cell: ({ intent }) => intent, by: ({ intent }) => intent },
-          {
-            key: "campaigns",
-            head: "Campaigns",
-            numeric: true,
-            cell: ({ campaigns }) => formatNumber(campaigns),
-            by: ({ campaigns }) => campaigns,
-          },
-          ...counts<EngagementData["intents"][number]>(),
+          textColumn<IntentRow>("intent", "Intent", ({ intent }) => intent),
+          numberColumn<IntentRow>("campaigns", "Campaigns", ({ campaigns }) => campaigns),
+          ...countColumns<IntentRow>(),
         ]}
         rows={intents.slice(0, MAX_ROWS)}
         empty={
           <Empty>
-            No campaign that had an event names intents; the field <code>intents</code> of a campaign does.
+            No campaign with an event has intents. Set the field <code>intents</code> of a campaign.
           </Empty>
         }
       />
@@ -137,15 +133,15 @@ export function ByIntent({ url, engaged: { intents } }: { url: URL; engaged: Eng
   );
 }
 
-export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged: EngagementData }) {
-  const told = strategies.some(({ strategy }) => strategy !== null);
+export function ByStrategy({ url, data: { strategies } }: { url: URL; data: EngagementData }) {
+  const named = strategies.some(({ strategy }) => strategy !== null);
   return (
     <Section title="By strategy" aside="as events name it">
-      {told
+      {named
         ? (
           <Table
             id="strategies"
-            caption="Of the answers that led to events, those with most events first."
+            caption="Strategies of the answers that led to events, most events first."
             url={url}
             columns={[
               {
@@ -154,7 +150,7 @@ export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged
                 cell: ({ strategy }) => strategy ?? <span class="muted">not named</span>,
                 by: ({ strategy }) => strategy,
               },
-              ...counts<EngagementData["strategies"][number]>(),
+              ...countColumns<EngagementData["strategies"][number]>(),
             ]}
             rows={strategies}
             empty={null}
@@ -164,7 +160,7 @@ export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged
           <Empty>
             No event names the strategy of the answer that led to it. Send an answer's <code>strategy</code>
             {" "}
-            along with its events, as a field of that name.
+            with its events, as a field of that name.
           </Empty>
         )}
     </Section>
@@ -174,12 +170,12 @@ export function ByStrategy({ url, engaged: { strategies } }: { url: URL; engaged
 function Rates(
   { title, rows }: { title: string; rows: readonly (CampaignRate & { readonly name: string })[] },
 ) {
-  const bars = rows.filter(({ impressions }) => impressions >= ENOUGH)
+  const bars = rows.filter(({ impressions }) => impressions >= MIN_IMPRESSIONS)
     .toSorted((a, b) => b.impressions - a.impressions).slice(0, MAX_BARS)
     .flatMap(({ name, rate }) => rate === null ? [] : [{ name, ...rate }])
     .sort((a, b) => b.value - a.value);
   if (bars.length === 0) return null;
-  const most = Math.max(...bars.map(({ high }) => high)) || 1;
+  const max = Math.max(...bars.map(({ high }) => high)) || 1;
   return (
     <figure class="chart rates">
       <figcaption>{title}, with 95 % intervals</figcaption>
@@ -188,11 +184,11 @@ function Rates(
           name,
           parts: [{
             from: 0,
-            to: value / most,
+            to: value / max,
             series: 1,
             title: `95 % interval ${formatPercent(low)} – ${formatPercent(high)}`,
           }],
-          whisker: [low / most, high / most],
+          whisker: [low / max, high / max],
           value: formatPercent(value),
         }))}
       />
@@ -200,27 +196,11 @@ function Rates(
   );
 }
 
-function counts<Row extends CampaignRate>(): Column<Row>[] {
-  const column = (
-    key: "impressions" | "clicks" | "conversions" | "dismissals",
-    head: string,
-  ): Column<Row> => ({
-    key,
-    head,
-    numeric: true,
-    cell: (row) => formatNumber(row[key]),
-    by: (row) => row[key],
-  });
+function countColumns<Row extends CampaignRate>(): Column<Row>[] {
   return [
-    column("impressions", "Impressions"),
-    column("clicks", "Clicks"),
-    {
-      key: "rate",
-      head: "Click rate",
-      numeric: true,
-      cell: ({ rate }) => formatPercent(rate?.value ?? null),
-      by: ({ rate }) => rate?.value ?? null,
-    },
+    numberColumn("impressions", "Impressions", ({ impressions }) => impressions),
+    numberColumn("clicks", "Clicks", ({ clicks }) => clicks),
+    numberColumn("rate", "Click rate", ({ rate }) => rate?.value ?? null, formatPercent),
     {
       key: "interval",
       head: "95 % interval",
@@ -228,7 +208,7 @@ function counts<Row extends CampaignRate>(): Column<Row>[] {
       cell: ({ rate }) => rate === null ? "–" : `${formatPercent(rate.low)} – ${formatPercent(rate.high)}`,
       by: ({ rate }) => rate?.low ?? null,
     },
-    column("conversions", "Conversions"),
-    column("dismissals", "Dismissals"),
+    numberColumn("conversions", "Conversions", ({ conversions }) => conversions),
+    numberColumn("dismissals", "Dismissals", ({ dismissals }) => dismissals),
   ];
 }

@@ -3,7 +3,7 @@ import { engagementWeight } from "../../../lib/recommend/candidates/similar_conv
 import type { Provenance } from "../../../lib/recommend/recommend.ts";
 import type { GraphEdge, GraphNode } from "../../components/graph.tsx";
 
-/** As much as one can take in: the first items, the nearest conversations of each, and the weightiest intents. */
+/** What a reader can take in: the first items, the nearest conversations of each, and the strongest intents. */
 const MAX = Object.freeze({ items: 8, conversations: 8, per_item: 3, intents: 6 });
 
 const CAUSE_NOTES = Object.freeze({
@@ -12,10 +12,7 @@ const CAUSE_NOTES = Object.freeze({
   mention: "named before",
 });
 
-/**
- * User → similar conversations → campaigns, user → what the user engaged with → campaigns, and user → intents → campaigns, as far as
- * they lead to what is shown.
- */
+/** How similar conversations, own engagement and intents lead from the user to the campaigns that are shown. */
 export function explainGraph(
   answer: Answer,
   provenance: Provenance,
@@ -28,7 +25,7 @@ export function explainGraph(
   nodes.set("asking", {
     id: "asking",
     label: answer.user_id,
-    note: "asks",
+    note: "this user",
     round: true,
     look: "here",
   });
@@ -58,22 +55,22 @@ export function explainGraph(
   return { nodes: [...nodes.values()], edges: unique(edges) };
 }
 
-/** The nearest conversations that speak for these campaigns, in meaning and then in words, each with those of them. */
+/** The nearest conversations that led to these campaigns, by meaning and then by words, each with its campaigns. */
 function nearestTo(campaign_ids: readonly string[], { neighbours, alike }: Provenance) {
-  const room = new Map(campaign_ids.map((id): [string, number] => [id, MAX.per_item]));
+  const left = new Map(campaign_ids.map((id): [string, number] => [id, MAX.per_item]));
   const near = [
     ...neighbours.map((one) => ({ ...one, note: `alike ${one.cosine.toFixed(2)}` })),
     ...alike.map((one) => ({ ...one, note: `words ${one.cosine.toFixed(2)}` })),
   ];
-  const found = near.flatMap(({ conversation_id, user_id, note, engagement }) => {
-    // A dismissal leads nowhere.
+  const links = near.flatMap(({ conversation_id, user_id, note, engagement }) => {
+    // A dismissal does not count.
     const led = engagement
-      .filter((row) => engagementWeight(row) > 0 && (room.get(row.campaign_id) ?? 0) > 0)
+      .filter((row) => engagementWeight(row) > 0 && (left.get(row.campaign_id) ?? 0) > 0)
       .map((row) => row.campaign_id);
-    for (const id of led) room.set(id, room.get(id)! - 1);
+    for (const id of led) left.set(id, left.get(id)! - 1);
     return led.length === 0 ? [] : [{ id: conversation_id, user_id, note, campaign_ids: led }];
   });
-  return found.slice(0, MAX.conversations);
+  return links.slice(0, MAX.conversations);
 }
 
 function unique(edges: readonly GraphEdge[]): GraphEdge[] {

@@ -1,3 +1,4 @@
+import { numberColumn } from "../../components/columns.tsx";
 import {
   type Answer,
   type Item,
@@ -6,7 +7,6 @@ import {
   type Sources as Weights,
 } from "../../../lib/recommend/answer.ts";
 import { contribution } from "../../../lib/recommend/score.ts";
-import type { PageRequest } from "../../http/page.ts";
 import { type BarPart, Bars } from "../../components/bars.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { formatPercent } from "../../components/format_number.ts";
@@ -22,20 +22,20 @@ export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
   popularity: "popularity",
 };
 
-/** The same, short enough for a column. */
+/** Short names for columns. */
 const HEADS: Readonly<Record<Source, string>> = {
   ...SOURCE_NAMES,
   similar_conversations: "asked alike",
   co_engagement: "goes with",
 };
 
-interface Placed {
+interface RankedItem {
   readonly item: Item;
-  readonly place: number;
+  readonly rank: number;
 }
 
 /** The items in the answer's order, each with its reasons and what each source gives it. */
-export function Items({ visit, answer }: { visit: PageRequest; answer: Answer }) {
+export function Items({ url, answer }: { url: URL; answer: Answer }) {
   const api = `/recommendations/${encodeURIComponent(answer.user_id)}`;
   const aside = (
     <span>
@@ -47,14 +47,13 @@ export function Items({ visit, answer }: { visit: PageRequest; answer: Answer })
       <Table
         id="items"
         stacks
-        caption="Best first; variety counts too, so scores need not fall. Sources are 0 to 1 each; fatigue is what being shown often and never clicked takes off."
-        url={visit.url}
+        caption="Best first. Variety counts too, so scores need not fall. Each source is 0 to 1. Fatigue lowers the score of what was often shown and never clicked."
+        url={url}
         columns={COLUMNS}
-        rows={answer.items.map((item, i) => ({ item, place: i + 1 }))}
+        rows={answer.items.map((item, i) => ({ item, rank: i + 1 }))}
         empty={
           <Empty>
-            Nothing can be shown: no campaign is active now, or analytics is down.{" "}
-            <a href="/stores">Stores</a> says which.
+            No campaign is active now, or analytics is down: see <a href="/stores">Stores</a>.
           </Empty>
         }
       />
@@ -66,54 +65,48 @@ export function Items({ visit, answer }: { visit: PageRequest; answer: Answer })
   );
 }
 
-const COLUMNS: readonly Column<Placed>[] = [
+const COLUMNS: readonly Column<RankedItem>[] = [
   {
     key: "place",
     head: "Campaign",
-    cell: ({ item, place }) => (
+    cell: ({ item, rank }) => (
       <>
-        {place}. {item.title}
+        {rank}. {item.title}
         <div class="muted">
           <code>{item.campaign_id}</code> {item.category}
         </div>
       </>
     ),
-    by: ({ place }) => place,
+    by: ({ rank }) => rank,
   },
   {
     key: "reasons",
     head: "Why",
     cell: ({ item }) => <ul class="plain">{item.reasons.map(({ text }) => <li>{text}</li>)}</ul>,
   },
-  {
-    key: "score",
-    head: "Score",
-    numeric: true,
-    cell: ({ item }) => item.score.toFixed(3),
-    by: ({ item }) => item.score,
-  },
-  ...SOURCES.map((source): Column<Placed> => ({
-    key: source,
-    head: HEADS[source],
-    numeric: true,
-    cell: ({ item }) => item.sources[source].toFixed(2),
-    by: ({ item }) => item.sources[source],
-  })),
-  {
-    key: "fatigue",
-    head: "Fatigue",
-    numeric: true,
-    cell: ({ item }) => item.fatigue === 0 ? "–" : `−${formatPercent(item.fatigue)}`,
-    by: ({ item }) => item.fatigue,
-  },
+  numberColumn("score", "Score", ({ item }) => item.score, (score) => score.toFixed(3)),
+  ...SOURCES.map((source) =>
+    numberColumn<RankedItem>(
+      source,
+      HEADS[source],
+      ({ item }) => item.sources[source],
+      (share) => share.toFixed(2),
+    )
+  ),
+  numberColumn(
+    "fatigue",
+    "Fatigue",
+    ({ item }) => item.fatigue,
+    (share) => share === 0 ? "–" : `−${formatPercent(share)}`,
+  ),
 ];
 
-/** How each score comes about: each bar is as long as the score, and shared out by what each source adds to its logarithm. */
+/** What each score is made of: a bar is as long as the score, divided by what each source adds to its logarithm. */
 export function Sources({ weights, items }: { weights: Weights; items: readonly Item[] }) {
   if (items.length === 0) return null;
-  const most = Math.max(...items.map(({ score }) => score), 0.01);
+  const max = Math.max(...items.map(({ score }) => score), 0.01);
   return (
-    <Section title="What each score is made of" aside="shared out by what each source adds">
+    <Section title="What each score is made of" aside="divided by what each source adds">
       <figure class="chart stacked">
         <figcaption>
           <ul class="names">
@@ -130,7 +123,7 @@ export function Sources({ weights, items }: { weights: Weights; items: readonly 
         <Bars
           bars={items.map((item) => ({
             name: item.title,
-            parts: partsOf(item, weights, most),
+            parts: partsOf(item, weights, max),
             value: item.score.toFixed(3),
           }))}
         />
@@ -139,14 +132,14 @@ export function Sources({ weights, items }: { weights: Weights; items: readonly 
   );
 }
 
-function partsOf({ sources, score }: Item, weights: Weights, most: number): BarPart[] {
+function partsOf({ sources, score }: Item, weights: Weights, max: number): BarPart[] {
   const adds = SOURCES.map((source) => contribution(source, sources, weights));
   const total = adds.reduce((sum, value) => sum + value, 0);
   if (total === 0) return [];
   let from = 0;
   return SOURCES.map((source, i) => {
     const share = adds[i]! / total;
-    const to = from + share * score / most;
+    const to = from + share * score / max;
     const part = {
       from,
       to,

@@ -1,3 +1,4 @@
+import { agoColumn, numberColumn, textColumn } from "../../components/columns.tsx";
 import type { Answer } from "../../../lib/recommend/answer.ts";
 import { intentShares } from "../../../lib/recommend/candidates/intents.ts";
 import type { Neighbour } from "../../../lib/recommend/candidates/similar_conversations.ts";
@@ -9,14 +10,14 @@ import { explainGraph } from "./graph.ts";
 import { Graph } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { formatPercent } from "../../components/format_number.ts";
-import { Suppressed, type SuppressedCampaigns } from "./suppressed.tsx";
+import type { SuppressedCampaigns } from "./data.ts";
+import { Suppressed } from "./suppressed.tsx";
 import { type Column, Table } from "../../components/table.tsx";
-import { Ago } from "../../components/time.tsx";
 
-/** What the answer was computed from: a small graph, similar conversations, the user's engagement and intents, and what is left out. */
+/** What the answer was computed from: similar conversations, own engagement and intents, and what is left out. */
 export function HowComputed(
-  { visit, answer, provenance, suppressed }: {
-    visit: PageRequest;
+  { request, answer, provenance, suppressed }: {
+    request: PageRequest;
     answer: Answer;
     provenance: Provenance;
     suppressed: SuppressedCampaigns;
@@ -30,7 +31,7 @@ export function HowComputed(
           ? (
             <Empty>
               Nothing is known that links this user to a campaign, so the popular ones are shown. Links come
-              from messages, intents and events that <code>deno task pipeline</code> has read.
+              from the messages, intents and events that <code>deno task pipeline</code> reads.
             </Empty>
           )
           : <Graph label="How the user is linked to what is shown" nodes={nodes} edges={edges} />}
@@ -41,18 +42,18 @@ export function HowComputed(
             <Neighbours
               id="similar"
               caption="Nearest first: conversations of others that led to engagement."
-              visit={visit}
+              url={request.url}
               rows={provenance.neighbours}
-              empty="None: this user has no profile yet, or no conversation of others led to engagement. A profile is made from the messages that a run reads."
+              empty="This user has no profile yet, or no conversation of others led to engagement. A run computes profiles from the messages that it reads."
             />
           </Section>
-          <Section title="Similar words" aside="cosine of words, rare ones counting most">
+          <Section title="Similar words" aside="cosine of words; rare words count most">
             <Neighbours
               id="alike"
-              caption="Most alike first: conversations of others that led to engagement."
-              visit={visit}
+              caption="Most similar first: conversations of others that led to engagement."
+              url={request.url}
               rows={provenance.alike}
-              empty="None: no conversation of others that led to engagement has words that this user said."
+              empty="No conversation of others that led to engagement has words that this user said."
             />
           </Section>
         </div>
@@ -61,11 +62,11 @@ export function HowComputed(
             <div class="bounded">
               <Table
                 id="own"
-                caption="What the user engaged with, as the graph knows it."
-                url={visit.url}
-                columns={ownColumns(provenance, visit.now)}
+                caption="What the user engaged with, as the graph store has it."
+                url={request.url}
+                columns={ownColumns(provenance, request.now)}
                 rows={provenance.own}
-                empty={<Empty>None: no event of this user was read.</Empty>}
+                empty={<Empty>No event of this user was read.</Empty>}
               />
             </div>
           </Section>
@@ -73,13 +74,13 @@ export function HowComputed(
             <Table
               id="intents"
               caption="What the user asked for, most expressed first."
-              url={visit.url}
-              columns={intentColumns(provenance, visit.now)}
+              url={request.url}
+              columns={intentColumns(provenance, request.now)}
               rows={provenance.intents}
-              empty={<Empty>None: no message of this user has an intent.</Empty>}
+              empty={<Empty>No message of this user has an intent.</Empty>}
             />
           </Section>
-          <Suppressed {...suppressed} now={visit.now} />
+          <Suppressed {...suppressed} now={request.now} />
         </div>
       </div>
     </>
@@ -87,8 +88,8 @@ export function HowComputed(
 }
 
 function Neighbours(
-  { visit, empty, ...table }: {
-    visit: PageRequest;
+  { empty, ...table }: {
+    url: URL;
     id: string;
     caption: string;
     rows: readonly Neighbour[];
@@ -97,7 +98,7 @@ function Neighbours(
 ) {
   return (
     <div class="bounded">
-      <Table {...table} url={visit.url} columns={NEIGHBOUR_COLUMNS} empty={<Empty>{empty}</Empty>} />
+      <Table {...table} columns={NEIGHBOUR_COLUMNS} empty={<Empty>{empty}</Empty>} />
     </div>
   );
 }
@@ -112,22 +113,10 @@ const NEIGHBOUR_COLUMNS: readonly Column<Neighbour>[] = [
     cell: ({ user_id }) => <a href={`/explain?${new URLSearchParams({ user_id })}`}>{user_id}</a>,
     by: ({ user_id }) => user_id,
   },
-  {
-    key: "score",
-    head: "Alike",
-    numeric: true,
-    cell: ({ cosine }) => cosine.toFixed(3),
-    by: ({ cosine }) => cosine,
-  },
-  {
-    key: "weight",
-    head: "Counts",
-    numeric: true,
-    cell: ({ weight }) => weight.toFixed(2),
-    by: ({ weight }) => weight,
-  },
-  countColumn("clicks", "Clicks", (neighbour) => total(neighbour, "clicks")),
-  countColumn("conversions", "Conversions", (neighbour) => total(neighbour, "conversions")),
+  numberColumn("score", "Alike", ({ cosine }) => cosine, (cosine) => cosine.toFixed(3)),
+  numberColumn("weight", "Counts", ({ weight }) => weight, (weight) => weight.toFixed(2)),
+  numberColumn("clicks", "Clicks", (neighbour) => total(neighbour, "clicks")),
+  numberColumn("conversions", "Conversions", (neighbour) => total(neighbour, "conversions")),
 ];
 
 function ownColumns({ causes }: Provenance, now: number): Column<Engagement>[] {
@@ -139,15 +128,10 @@ function ownColumns({ causes }: Provenance, now: number): Column<Engagement>[] {
       cell: ({ campaign_id }) => <code>{campaign_id}</code>,
       by: ({ campaign_id }) => campaign_id,
     },
-    {
-      key: "furthest",
-      head: "Furthest",
-      cell: furthest,
-      by: furthest,
-    },
-    countColumn("shown", "Shown", ({ impressions }) => impressions),
-    countColumn("led", "Led to", ({ campaign_id }) => led(campaign_id)),
-    lastColumn("when", now),
+    textColumn("furthest", "Furthest", furthest),
+    numberColumn("shown", "Shown", ({ impressions }) => impressions),
+    numberColumn("led", "Led to", ({ campaign_id }) => led(campaign_id)),
+    agoColumn("when", "Last", now, ({ last }) => last),
   ];
 }
 
@@ -160,29 +144,10 @@ function intentColumns({ intents, targets }: Provenance, now: number): Column<In
   const shares = intentShares(intents, now);
   const answering = (intent: string) => targets.filter((target) => target.intent === intent).length;
   return [
-    { key: "intent", head: "Intent", cell: ({ intent }) => intent, by: ({ intent }) => intent },
-    countColumn("count", "Times", ({ count }) => count),
-    {
-      key: "share",
-      head: "Counts for",
-      numeric: true,
-      cell: ({ intent }) => formatPercent(shares.get(intent) ?? null),
-      by: ({ intent }) => shares.get(intent) ?? null,
-    },
-    countColumn("campaigns", "Campaigns", ({ intent }) => answering(intent)),
-    lastColumn("last", now),
+    textColumn("intent", "Intent", ({ intent }) => intent),
+    numberColumn("count", "Times", ({ count }) => count),
+    numberColumn("share", "Counts for", ({ intent }) => shares.get(intent) ?? null, formatPercent),
+    numberColumn("campaigns", "Campaigns", ({ intent }) => answering(intent)),
+    agoColumn("last", "Last", now, ({ last }) => last),
   ];
-}
-
-function countColumn<Row>(key: string, head: string, count: (row: Row) => number): Column<Row> {
-  return { key, head, numeric: true, cell: (row) => String(count(row)), by: count };
-}
-
-function lastColumn<Row extends { readonly last: string }>(key: string, now: number): Column<Row> {
-  const cell = ({ last }: Row) => (
-    <span class="nowrap">
-      <Ago at={last} now={now} />
-    </span>
-  );
-  return { key, head: "Last", cell, by: ({ last }) => last };
 }

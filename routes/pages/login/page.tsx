@@ -4,9 +4,9 @@ import { Field } from "../../components/form.tsx";
 import { field, type PageRequest, redirect, type View } from "../../http/page.ts";
 
 /** `GET /login`: asks for an API key. */
-export function login(visit: PageRequest): View | Response {
-  const to = ours(visit.url.searchParams.get("to"));
-  if (allows(visit.session.scopes, "read")) return redirect(to);
+export function login(request: PageRequest): View | Response {
+  const to = localPath(request.url.searchParams.get("to"));
+  if (allows(request.session.scopes, "read")) return redirect(to);
   return form(to, null);
 }
 
@@ -47,27 +47,29 @@ function form(to: string, problem: string | null): View {
   };
 }
 
-/** How long a wrong key waits for its answer. */
-const WRONG_MS = 1_000;
+/** How long the answer to a wrong key is delayed. */
+const WRONG_KEY_DELAY_MS = 1_000;
 
 /**
- * `POST /login`: a key for a session. A wrong key is told nothing more, and late. Nobody is locked out: addresses are
- * shared behind a proxy, and what keeps guesses out is the length of the keys.
+ * `POST /login`: starts a session for a key. A wrong key gets a delayed answer. There is no lockout: clients share addresses
+ * behind a proxy, and the length of the keys prevents guesses.
  */
-export async function logIn(visit: PageRequest): Promise<View | Response> {
-  const to = ours(field(visit, "to"));
-  if (await visit.sessions.start(visit.context, field(visit, "key"))) return visit.context.redirect(to, 303);
-  await sleep(WRONG_MS, visit.site.closing);
+export async function logIn(request: PageRequest): Promise<View | Response> {
+  const to = localPath(field(request, "to"));
+  if (await request.sessions.start(request.http, field(request, "key"))) {
+    return request.http.redirect(to, 303);
+  }
+  await sleep(WRONG_KEY_DELAY_MS, request.context.closing);
   return form(to, "This is not a key of this service.");
 }
 
 /** `POST /logout`. */
-export async function logOut(visit: PageRequest): Promise<Response> {
-  await visit.sessions.end(visit.context);
-  return visit.context.redirect("/login", 303);
+export async function logOut(request: PageRequest): Promise<Response> {
+  await request.sessions.end(request.http);
+  return request.http.redirect("/login", 303);
 }
 
-/** A path of this service; anything else, such as another site's address, becomes the overview. */
-function ours(to: string | null): string {
+/** A path of this service. Anything else, such as an address of another site, becomes the overview. */
+function localPath(to: string | null): string {
   return to !== null && /^\/(?![/\\])[^\\\p{Cc}]*$/u.test(to) ? to : "/";
 }

@@ -5,10 +5,10 @@ import type { ReadResult } from "../../http/try_read.ts";
 import { InlineCode } from "../../components/inline_code.tsx";
 import { counted } from "../../../lib/core/text.ts";
 
-/** Other problems that the banner names; the table below has the rest. */
+/** Other problems that the banner names; the table below has all of them. */
 const MAX_OTHERS = 2;
 
-const LOOKS: Readonly<Record<HealthStatus, readonly [look: string, sign: string]>> = {
+const LABELS: Readonly<Record<HealthStatus, readonly [look: string, sign: string]>> = {
   critical: ["bad", "✕"],
   empty: ["off", "·"],
   warning: ["warn", "!"],
@@ -17,11 +17,11 @@ const LOOKS: Readonly<Record<HealthStatus, readonly [look: string, sign: string]
   ok: ["good", "✓"],
 };
 
-/** How everything is: the cause in one line, then what to do. */
+/** The overall status: the cause in one line, then what to do. */
 export function StatusBanner({ anomalies: { value } }: { anomalies: ReadResult<Anomalies> }) {
   if (value === null) return <Unknown />;
   const { health } = value;
-  const [look, sign] = LOOKS[health.status];
+  const [look, sign] = LABELS[health.status];
   return (
     <div class={`status-banner is-${look}`}>
       <span class="sign" aria-hidden="true">{sign}</span>
@@ -59,7 +59,7 @@ function RunLink({ health: { run_id } }: { health: Health }) {
   return run_id === null ? null : <a href={`/runs/${encodeURIComponent(run_id)}`}>Open the run</a>;
 }
 
-/** What else counts, besides what the banner is about. */
+/** Other problems of the same severity. */
 function Others({ anomalies: { health, open } }: { anomalies: Anomalies }) {
   const { status } = health;
   if (status !== "critical" && status !== "warning") return null;
@@ -67,7 +67,7 @@ function Others({ anomalies: { health, open } }: { anomalies: Anomalies }) {
     each.acknowledged === null && each.severity === status && each.id !== health.anomaly_id
   );
   if (others.length === 0) return null;
-  const left = others.length - MAX_OTHERS;
+  const more = others.length - MAX_OTHERS;
   return (
     <>
       <p>{counted(others.length, "more problem")}:</p>
@@ -77,9 +77,9 @@ function Others({ anomalies: { health, open } }: { anomalies: Anomalies }) {
             <InlineCode text={causeOf(each)} />
           </li>
         ))}
-        {left > 0 && (
+        {more > 0 && (
           <li>
-            <a href="/anomalies">{left} more</a>
+            <a href="/anomalies">{more} more</a>
           </li>
         )}
       </ul>

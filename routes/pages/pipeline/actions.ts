@@ -7,46 +7,46 @@ import { nextOccurrences, type Occurrence } from "../../../lib/dag/schedule.ts";
 import { withFlash } from "../../http/flash_messages.ts";
 import { paramsOf } from "./params.tsx";
 import { field, type PageRequest, redirect } from "../../http/page.ts";
-import { dagOf } from "./page.tsx";
+import { dagOf } from "./data.ts";
 
-/** `POST /pipelines/:dag_id/run`: queues a run; whoever works on the run store executes it. */
-export async function runNow(visit: PageRequest): Promise<Response> {
-  const dag = dagOf(visit);
-  const { runs, clock } = visit.site;
-  const { run_id } = await createRun({ dag, runs, clock, params: await paramsFrom(visit, dag) });
+/** `POST /pipelines/:dag_id/run`: queues a run, which a scheduler executes. */
+export async function runNow(request: PageRequest): Promise<Response> {
+  const dag = dagOf(request);
+  const { runs, clock } = request.context;
+  const { run_id } = await createRun({ dag, runs, clock, params: await paramsFrom(request, dag) });
   return redirect(withFlash(pathOf(run_id), "queued"));
 }
 
-/** The params in the form that was sent, of those that may be given over HTTP. */
+/** The params of the posted form, if they may be given over HTTP. */
 function paramsFrom({ form }: PageRequest, dag: Dag<never>): Promise<JsonObject> {
   return checkRemoteParams(dag, paramsOf(dag, form));
 }
 
-/** `POST /pipelines/:dag_id/pause`: stops the schedule, or lets it go on. */
-export async function pause(visit: PageRequest): Promise<Response> {
-  const { id: dag_id } = dagOf(visit);
-  const paused = field(visit, "paused") === "true";
-  await visit.site.runs.setPaused({ dag_id, paused });
+/** `POST /pipelines/:dag_id/pause`: pauses or resumes the schedule. */
+export async function pause(request: PageRequest): Promise<Response> {
+  const { id: dag_id } = dagOf(request);
+  const paused = field(request, "paused") === "true";
+  await request.context.runs.setPaused({ dag_id, paused });
   return redirect(withFlash(`/pipelines/${dag_id}`, paused ? "paused" : "unpaused"));
 }
 
-/** Runs that one backfill may make: a year of nights. */
+/** A year of nights. */
 const MAX_BACKFILL_DAYS = 366;
 
 /** `POST /pipelines/:dag_id/backfill`: queues the run of each occurrence from one day to another. */
-export async function backfill(visit: PageRequest): Promise<Response> {
-  const dag = dagOf(visit);
-  const { runs, clock } = visit.site;
-  const occurrences = between(dag, field(visit, "from"), field(visit, "to"), clock.now());
-  const params = await paramsFrom(visit, dag);
-  let made = 0;
+export async function backfill(request: PageRequest): Promise<Response> {
+  const dag = dagOf(request);
+  const { runs, clock } = request.context;
+  const occurrences = between(dag, field(request, "from"), field(request, "to"), clock.now());
+  const params = await paramsFrom(request, dag);
+  let created = 0;
   for (const occurrence of occurrences) {
-    if (await createScheduledRun({ dag, runs, clock, occurrence, params })) made++;
+    if (await createScheduledRun({ dag, runs, clock, occurrence, params })) created++;
   }
-  return redirect(withFlash(`/pipelines/${dag.id}`, "backfilled", made, occurrences.length));
+  return redirect(withFlash(`/pipelines/${dag.id}`, "backfilled", created, occurrences.length));
 }
 
-/** A dag's occurrences from the start of one day to the end of another, in the schedule's zone, of those that have come. */
+/** A dag's past occurrences from the start of one day to the end of another, in the schedule's zone. */
 function between({ id, schedule }: Dag<never>, from: string, to: string, now: number): Occurrence[] {
   if (schedule === undefined) throw new ParleyError("invalid", `${id} has no schedule to backfill by`);
   const start = midnight(from, schedule.timezone, 0);
@@ -54,11 +54,11 @@ function between({ id, schedule }: Dag<never>, from: string, to: string, now: nu
   if (start >= end) throw new ParleyError("invalid", `${from} is after ${to}: give the earlier day first`);
   const due = nextOccurrences(schedule, start - 1, MAX_BACKFILL_DAYS + 1).filter((each) => each.due < end);
   if (due.length === 0) throw new ParleyError("invalid", `${id} is not due between ${from} and ${to}`);
-  const found = due.filter((each) => each.due <= now);
-  if (found.length === 0) {
-    throw new ParleyError("invalid", `${from} has not come yet: the schedule makes its run when it is due`);
+  const past = due.filter((each) => each.due <= now);
+  if (past.length === 0) {
+    throw new ParleyError("invalid", `${from} has not come yet: the schedule starts its run when it is due`);
   }
-  if (found.length <= MAX_BACKFILL_DAYS) return found;
+  if (past.length <= MAX_BACKFILL_DAYS) return past;
   throw new ParleyError(
     "invalid",
     `that would be more than ${MAX_BACKFILL_DAYS} runs: backfill a shorter time`,
@@ -74,26 +74,26 @@ function midnight(day: string, timezone: string, days: number): number {
   }
 }
 
-/** `POST /runs/:run_id/retry`: runs what failed again, or one task with all that needs it. */
-export async function retry(visit: PageRequest): Promise<Response> {
-  const run_id = visit.context.req.param("run_id") ?? "";
-  const { runs, clock } = visit.site;
+/** `POST /runs/:run_id/retry`: runs what failed again, or one task with all tasks that need it. */
+export async function retry(request: PageRequest): Promise<Response> {
+  const run_id = request.http.req.param("run_id") ?? "";
+  const { runs, clock } = request.context;
   const run = (await runs.snapshot({ run_id }))?.run;
-  const dag = visit.site.dags.get(run?.dag_id ?? "");
+  const dag = request.context.dags.get(run?.dag_id ?? "");
   if (dag === undefined) throw new ParleyError("not_found", "there is no such run, or its pipeline is gone");
-  const task = field(visit, "task");
+  const task = field(request, "task");
   const scope = task === "" ? { failed: true } : { tasks: [task], downstream: true };
   const cleared = await clearRun({ dag, runs, clock, run_id, scope });
   if (cleared.length === 0) throw new ParleyError("conflict", "nothing in this run has failed");
-  const notice = run?.trigger === "external" ? "reopened" : "retried";
-  return redirect(withFlash(pathOf(run_id), notice, cleared.length));
+  const message = run?.trigger === "external" ? "reopened" : "retried";
+  return redirect(withFlash(pathOf(run_id), message, cleared.length));
 }
 
-/** `POST /runs/:run_id/cancel`: a queued run is over at once, a running one as soon as its process hears of it. */
-export async function cancel(visit: PageRequest): Promise<Response> {
-  const run_id = visit.context.req.param("run_id") ?? "";
-  const asked = await visit.site.runs.requestCancel({ run_id });
-  return redirect(withFlash(pathOf(run_id), asked ? "cancelling" : "over"));
+/** `POST /runs/:run_id/cancel`: a queued run ends at once, a running one when its process notices. */
+export async function cancel(request: PageRequest): Promise<Response> {
+  const run_id = request.http.req.param("run_id") ?? "";
+  const cancelling = await request.context.runs.requestCancel({ run_id });
+  return redirect(withFlash(pathOf(run_id), cancelling ? "cancelling" : "over"));
 }
 
 function pathOf(run_id: string): string {

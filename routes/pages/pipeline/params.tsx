@@ -4,7 +4,7 @@ import type { Json, JsonObject } from "../../../lib/core/types.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
 import { Field } from "../../components/form.tsx";
 
-/** The part of JSON Schema that decides how a param is asked for. */
+/** The part of JSON Schema that decides how a param is entered. */
 interface Schema {
   readonly type?: string;
   readonly enum?: readonly string[];
@@ -15,14 +15,14 @@ interface Schema {
   readonly maximum?: number;
 }
 
-/** A dag's params by name, as their zod schema tells them. */
+/** A dag's params by name, each with its schema. */
 function schemasOf({ params }: Dag<never>): [string, Schema][] {
   if (params === undefined) return [];
   const { properties = {} } = z.toJSONSchema(params, { io: "input", unrepresentable: "any" });
   return Object.entries(properties as Record<string, Schema>);
 }
 
-/** How a param is asked for, and how its text becomes a value again. */
+/** How a param is entered, and how its text becomes a value again. */
 function kindOf(
   { type, enum: choices, items }: Schema,
 ): "choice" | "flag" | "number" | "text" | "lines" | "json" {
@@ -33,9 +33,9 @@ function kindOf(
   return type === "array" && items?.type === "string" ? "lines" : "json";
 }
 
-const HINTS = { choice: "", flag: "", number: "", text: "", lines: "one a line", json: "as JSON" } as const;
+const HINTS = { choice: "", flag: "", number: "", text: "", lines: "one per line", json: "as JSON" } as const;
 
-/** A param in a form. `values` are those that it may have, `any` of its schema, or `none` from here. */
+/** A param in a form. `values` are those that it may have: `any` that its schema allows, or `none` over HTTP. */
 export interface ParamField {
   readonly name: string;
   readonly schema: Schema;
@@ -44,7 +44,7 @@ export interface ParamField {
   readonly settings: string;
 }
 
-/** The params of a dag with what they may be given over HTTP now; nothing of what cannot be read, and why. */
+/** The params of a dag with the values that they may have now. If the values cannot be read: none, and why. */
 export function paramFields(dag: Dag<never>): Promise<ParamField[]> {
   return Promise.all(
     schemasOf(dag).map(async ([name, schema]) => {
@@ -60,9 +60,9 @@ export function paramFields(dag: Dag<never>): Promise<ParamField[]> {
   );
 }
 
-/** The fields of a dag's params, filled with their defaults. `of` names the form, as ids are of a page and not of a form. */
+/** The fields of a dag's params, filled with their defaults. `of` names the form, since ids must be unique in a page. */
 export function ParamFields({ fields, of }: { fields: readonly ParamField[]; of: string }) {
-  if (fields.length === 0) return <p class="empty">It takes no params.</p>;
+  if (fields.length === 0) return <p class="empty">It has no params.</p>;
   return <>{fields.map((field) => <ParamInput field={field} id={`${of}-${field.name}`} />)}</>;
 }
 
@@ -70,17 +70,17 @@ function ParamInput({ field: { name, schema, values, settings }, id }: { field: 
   if (values === "none") {
     return (
       <p class="hint">
-        <code>{name}</code> can be given on the command line alone.
+        <code>{name}</code> can be given on the command line only.
       </p>
     );
   }
   const kind = kindOf(schema);
-  const free = values === "any";
-  const from = free ? HINTS[kind] : `from ${settings}${values.length === 0 ? ", which name none" : ""}`;
+  const isAny = values === "any";
+  const from = isAny ? HINTS[kind] : `from ${settings}${values.length === 0 ? ", which have none" : ""}`;
   const hint = [schema.description, from].filter(Boolean).join("; ");
   const described = hint === "" ? {} : { "aria-describedby": `${id}-hint` };
   const named = { id, name: `param-${name}` };
-  if (!free && kind === "lines") {
+  if (!isAny && kind === "lines") {
     return (
       <fieldset class="field" id={id} {...described}>
         <legend>{name}</legend>
@@ -100,10 +100,10 @@ function ParamInput({ field: { name, schema, values, settings }, id }: { field: 
       </fieldset>
     );
   }
-  const shown = free ? schema : { ...schema, enum: values };
+  const limited = isAny ? schema : { ...schema, enum: values };
   return (
     <Field id={id} label={name} {...hint === "" ? {} : { hint }}>
-      <Input {...named} schema={shown} described={described} />
+      <Input {...named} schema={limited} described={described} />
     </Field>
   );
 }
@@ -116,20 +116,20 @@ function Input(
     described: Record<string, string>;
   },
 ) {
-  const given = schema.default;
+  const value = schema.default;
   const common = { ...named, ...described };
   switch (kindOf(schema)) {
     case "flag":
       return (
         <>
           <input type="hidden" name={named.name} value="" />
-          <input type="checkbox" value="true" checked={given === true} {...common} />
+          <input type="checkbox" value="true" checked={value === true} {...common} />
         </>
       );
     case "choice":
       return (
         <select {...common}>
-          {schema.enum?.map((each) => <option selected={each === given}>{each}</option>)}
+          {schema.enum?.map((each) => <option selected={each === value}>{each}</option>)}
         </select>
       );
     case "number": {
@@ -139,34 +139,31 @@ function Input(
         ...maximum === undefined ? {} : { max: maximum },
       };
       const step = type === "integer" ? "1" : "any";
-      return <input type="number" step={step} value={String(given ?? "")} {...bounds} {...common} />;
+      return <input type="number" step={step} value={String(value ?? "")} {...bounds} {...common} />;
     }
     case "text":
-      return <input type="text" value={String(given ?? "")} {...common} />;
+      return <input type="text" value={String(value ?? "")} {...common} />;
     case "lines":
       return (
-        <textarea rows={2} spellcheck={false} {...common}>{((given ?? []) as string[]).join("\n")}</textarea>
+        <textarea rows={2} spellcheck={false} {...common}>{((value ?? []) as string[]).join("\n")}</textarea>
       );
     case "json":
       return (
         <textarea rows={2} spellcheck={false} {...common}>
-          {given === undefined ? "" : JSON.stringify(given, null, 2)}
+          {value === undefined ? "" : JSON.stringify(value, null, 2)}
         </textarea>
       );
   }
 }
 
-/**
- * What a posted form says of a dag's params. A field that was left empty, or that the form does not have, is not given, so
- * that its default holds.
- */
+/** A dag's params from a posted form. A field that is empty or missing keeps its default. */
 export function paramsOf(dag: Dag<never>, form: ReadonlyMap<string, readonly string[]>): JsonObject {
-  const given: Record<string, Json> = {};
+  const params: Record<string, Json> = {};
   for (const [name, schema] of schemasOf(dag)) {
     const value = valueOf(name, kindOf(schema), form.get(`param-${name}`));
-    if (value !== undefined) given[name] = value;
+    if (value !== undefined) params[name] = value;
   }
-  return given;
+  return params;
 }
 
 function valueOf(

@@ -3,7 +3,7 @@ import { Empty } from "../../components/layout.tsx";
 import { Legend, State, stateLabel } from "../../components/state.tsx";
 import { Time } from "../../components/time.tsx";
 
-/** Runs × tasks: a line a run, a square a task of it, each a link to what it did. */
+/** Runs × tasks: a line per run, a square per task, each a link to its attempts. */
 export function RunGrid(
   { tasks, snapshots, now }: {
     tasks: readonly string[];

@@ -1,37 +1,15 @@
-import type { Dag } from "../../../lib/dag/define.ts";
-import { nextOccurrences } from "../../../lib/dag/schedule.ts";
-import { iso } from "../../../lib/core/clock.ts";
-import { type RunRecord, statusOf } from "../../../lib/stores/runs/port.ts";
 import { Empty, Section } from "../../components/layout.tsx";
-import { RecentRuns } from "../../components/recent_runs.tsx";
-import { schedulerOf, SchedulerWarning } from "../../components/scheduler_warning.tsx";
-import { State } from "../../components/state.tsx";
+import { SchedulerWarning } from "../../components/scheduler_warning.tsx";
+import { RecentRuns, State } from "../../components/state.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago } from "../../components/time.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
+import { readScheduler } from "../scheduler.ts";
+import { type PipelineRow, readPipelines } from "./data.ts";
 
-/** How many of a dag's last runs its line shows. */
-const RECENT = 14;
-
-interface Row {
-  readonly dag: Dag<never>;
-  readonly recent: readonly RunRecord[];
-  readonly paused: boolean;
-  readonly next: string | null;
-}
-
-/** `GET /pipelines`: every dag, how its last runs came out, and when it is due next. */
-export async function pipelines({ site, url, now }: PageRequest): Promise<View> {
-  const [paused, scheduler] = await Promise.all([
-    site.runs.paused(),
-    schedulerOf(site, now),
-  ]);
-  const rows = await Promise.all([...site.dags.values()].map(async (dag): Promise<Row> => ({
-    dag,
-    recent: await site.runs.runs({ dag_id: dag.id, limit: RECENT }),
-    paused: paused.includes(dag.id),
-    next: nextDue(dag, now),
-  })));
+/** `GET /pipelines`: every dag, the states of its last runs, and when it is due next. */
+export async function pipelines({ context, url, now }: PageRequest): Promise<View> {
+  const [rows, scheduler] = await Promise.all([readPipelines(context, now), readScheduler(context, now)]);
   return {
     title: "Pipelines",
     body: (
@@ -53,12 +31,7 @@ export async function pipelines({ site, url, now }: PageRequest): Promise<View> 
   };
 }
 
-function nextDue({ schedule }: Dag<never>, now: number): string | null {
-  const next = schedule === undefined ? undefined : nextOccurrences(schedule, now, 1)[0];
-  return next === undefined ? null : iso(next.due);
-}
-
-function columns(now: number): Column<Row>[] {
+function columns(now: number): Column<PipelineRow>[] {
   return [
     {
       key: "dag",
@@ -73,15 +46,15 @@ function columns(now: number): Column<Row>[] {
       cell: ({ recent: [last] }) =>
         last === undefined ? "none yet" : (
           <a href={`/runs/${encodeURIComponent(last.run_id)}`}>
-            <State state={statusOf(last, now)} />
+            <State state={last.state} />
           </a>
         ),
-      by: ({ recent: [last] }) => last === undefined ? null : statusOf(last, now),
+      by: ({ recent: [last] }) => last === undefined ? null : last.state,
     },
     {
       key: "recent",
       head: "Before it",
-      cell: ({ recent }) => <RecentRuns runs={recent.slice(1)} now={now} />,
+      cell: ({ recent }) => <RecentRuns runs={recent.slice(1)} />,
     },
     {
       key: "next",

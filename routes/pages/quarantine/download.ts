@@ -1,27 +1,27 @@
 import type { QuarantinedRow } from "../../../lib/core/types.ts";
 import { field, type PageRequest } from "../../http/page.ts";
-import { quarantineFilter } from "./filter.ts";
+import { quarantineFilter } from "./data.ts";
 
 const PER_READ = 500;
-/** Each read passes over those before it, so they are bounded. */
+/** Each read skips those before it, so they are bounded. */
 const MAX_ROWS = 100_000;
 
-/** `POST /data/quarantine/download`, for `admin`: the refused rows that the form's filter leaves, with their text, as NDJSON. */
-export async function download(visit: PageRequest): Promise<Response> {
+/** `POST /data/quarantine/download`, for `admin`: the refused rows that match the form's filter, with their text, as NDJSON. */
+export async function download(request: PageRequest): Promise<Response> {
   const filter = quarantineFilter({
-    run_id: field(visit, "run_id"),
-    kind: field(visit, "kind"),
-    source: field(visit, "source"),
-    reason: field(visit, "reason"),
+    run_id: field(request, "run_id"),
+    kind: field(request, "kind"),
+    source: field(request, "source"),
+    reason: field(request, "reason"),
   });
-  const { documents } = visit.site.stores;
+  const { documents } = request.context.stores;
   const read = (offset: number) => documents.quarantined({ ...filter, limit: PER_READ, offset });
   const readOn = (offset: number) =>
     read(offset).catch((error) => {
-      visit.report(error);
+      request.report(error);
       throw error;
     });
-  // A store that is down is an answer of its own, before anything is sent.
+  // If the store is down, that is the answer: nothing was sent yet.
   const body = ReadableStream.from(lines(await read(0), readOn));
   return new Response(body.pipeThrough(new TextEncoderStream()), {
     headers: {

@@ -1,3 +1,4 @@
+import { numberColumn, textColumn } from "../../components/columns.tsx";
 import type { LineageEntry } from "../../../lib/stores/runs/port.ts";
 import { Graph, type GraphEdge, type GraphNode } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
@@ -6,12 +7,12 @@ import { type Column, Table } from "../../components/table.tsx";
 
 export type Use = LineageEntry & { readonly task_id: string; readonly attempt: number };
 
-/** What a run's attempts read and wrote: as a graph of datasets and tasks, and each use with its figures. */
+/** What a run's attempts read and wrote: a graph of datasets and tasks, and a table of the uses. */
 export function Lineage({ url, uses }: { url: URL; uses: readonly Use[] }) {
   if (uses.length === 0) {
     return (
       <Section id="lineage" title="Lineage">
-        <Empty>Nothing was read or written yet. What an attempt used is recorded when it ends.</Empty>
+        <Empty>Nothing was read or written yet. An attempt records what it used when it ends.</Empty>
       </Section>
     );
   }
@@ -34,7 +35,7 @@ export function Lineage({ url, uses }: { url: URL; uses: readonly Use[] }) {
   );
 }
 
-/** Tasks between what they read and what they wrote. A dataset that a task both reads and writes stands once. */
+/** Tasks between the datasets that they read and wrote. A dataset that a task reads and writes is one node. */
 function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: GraphEdge[] } {
   const nodes = new Map<string, GraphNode>();
   const edges = new Map<string, GraphEdge>();
@@ -43,7 +44,7 @@ function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: GraphEdge[]
     const task = `task ${task_id}`;
     const dataset = `dataset ${namespace} ${name}`;
     nodes.set(task, { id: task, label: task_id, look: "busy" });
-    nodes.set(dataset, { id: dataset, label: lastPart(name), note: noteOf(use), round: true });
+    nodes.set(dataset, { id: dataset, label: baseName(name), note: noteOf(use), round: true });
     const [from, to] = direction === "input" ? [dataset, task] : [task, dataset];
     edges.set(`${from}\n${to}`, { from, to });
   }
@@ -55,23 +56,13 @@ function noteOf({ namespace, rows }: Use): string {
   return rows === null ? store : `${store}, ${rows === 1 ? "1 row" : `${formatNumber(rows)} rows`}`;
 }
 
-function lastPart(name: string): string {
+function baseName(name: string): string {
   return name.split("/").filter((part) => part !== "").at(-1) ?? name;
 }
 
 const COLUMNS: readonly Column<Use>[] = [
-  {
-    key: "task",
-    head: "Task",
-    cell: ({ task_id, attempt }) => `${task_id}/${attempt}`,
-    by: ({ task_id }) => task_id,
-  },
-  {
-    key: "direction",
-    head: "Use",
-    cell: ({ direction }) => direction === "input" ? "reads" : "writes",
-    by: ({ direction }) => direction,
-  },
+  textColumn("task", "Task", ({ task_id, attempt }) => `${task_id}/${attempt}`),
+  textColumn("direction", "Use", ({ direction }) => direction === "input" ? "reads" : "writes"),
   { key: "name", head: "Dataset", cell: ({ name }) => <code>{name}</code>, by: ({ name }) => name },
   {
     key: "namespace",
@@ -79,20 +70,8 @@ const COLUMNS: readonly Column<Use>[] = [
     cell: ({ namespace }) => <code>{namespace}</code>,
     by: ({ namespace }) => namespace,
   },
-  {
-    key: "rows",
-    head: "Rows",
-    numeric: true,
-    cell: ({ rows }) => rows === null ? "" : formatNumber(rows),
-    by: ({ rows }) => rows,
-  },
-  {
-    key: "bytes",
-    head: "Size",
-    numeric: true,
-    cell: (use) => use.bytes === null ? "" : formatBytes(use.bytes),
-    by: (use) => use.bytes,
-  },
+  numberColumn("rows", "Rows", ({ rows }) => rows),
+  numberColumn("bytes", "Size", ({ bytes }) => bytes, formatBytes),
   {
     key: "version",
     head: "Version",

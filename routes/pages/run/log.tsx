@@ -1,39 +1,12 @@
-import type { LogLine, LogStore } from "../../../lib/stores/runs/port.ts";
 import { Section } from "../../components/layout.tsx";
 import { Time } from "../../components/time.tsx";
+import { type Line, type LogFilter, MAX_LINES, type Tail } from "./data.ts";
 
-type Line = LogLine & { readonly seq: number };
-
-interface Tail {
-  readonly lines: readonly Line[];
-  /** Whether there are lines before these. */
-  readonly cut: boolean;
-}
-
-const AT_ONCE = 1_000;
-const SHOWN = 500;
-
-/** The last lines of a log. */
-export async function tail(
-  runs: Pick<LogStore, "logs">,
-  which: { run_id: string; task_id?: string; attempt?: number },
-): Promise<Tail> {
-  let lines: Line[] = [];
-  let cut = false;
-  for (let after = 0;;) {
-    const next = await runs.logs({ ...which, after, limit: AT_ONCE });
-    cut ||= lines.length + next.length > SHOWN;
-    lines = [...lines, ...next].slice(-SHOWN);
-    if (next.length < AT_ONCE) return { lines, cut };
-    after = next.at(-1)!.seq;
-  }
-}
-
-/** A run's log, of one task or attempt where asked for; the page's script adds what comes. */
+/** A run's log, or that of one task or attempt. The page's script adds new lines. */
 export function Log({ run_id, tasks, filter, log, over }: {
   run_id: string;
   tasks: readonly string[];
-  filter: { task_id?: string; attempt?: number };
+  filter: LogFilter;
   log: Tail;
   over: boolean;
 }) {
@@ -55,12 +28,12 @@ export function Log({ run_id, tasks, filter, log, over }: {
       </form>
       {log.cut && (
         <p class="empty">
-          The last {SHOWN} lines; <code>deno task pipeline logs {run_id}</code> has all of them.
+          The last {MAX_LINES} lines; <code>deno task pipeline logs {run_id}</code> has all of them.
         </p>
       )}
       {log.lines.length === 0 && (
         <p class="empty" id="log-empty">
-          {over ? "It said nothing." : "Nothing was said yet; this page follows."}
+          {over ? "It logged nothing." : "Nothing is logged yet. New lines appear here."}
         </p>
       )}
       <ol class="log" id="log" tabindex={0} aria-label={`Log ${of}`}>

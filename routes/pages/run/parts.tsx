@@ -4,7 +4,6 @@ import {
   statusOf,
   type TaskRecord,
 } from "../../../lib/stores/runs/port.ts";
-import type { RunPageData } from "./page.tsx";
 import type { PageRequest } from "../../http/page.ts";
 import { Action, NeedsAdmin } from "../../components/form.tsx";
 import { Gantt, type Span } from "../../components/gantt.tsx";
@@ -13,27 +12,28 @@ import { formatNumber } from "../../components/format_number.ts";
 import { State } from "../../components/state.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago, duration, lasted, Time } from "../../components/time.tsx";
+import type { RunPageData } from "./data.ts";
 
-/** How the run stands, in a few words to be read out: it changes with the state and with nothing else. */
+/** The run's status in a few words, to be read out: it changes with the state alone. */
 export function RunStatus({ run, now }: { run: RunRecord; now: number }) {
-  return <p id="standing">{STANDS[statusOf(run, now)]}</p>;
+  return <p id="run-status">{STATUS_TEXTS[statusOf(run, now)]}</p>;
 }
 
-const STANDS: Readonly<Record<ReturnType<typeof statusOf>, string>> = {
+const STATUS_TEXTS: Readonly<Record<ReturnType<typeof statusOf>, string>> = {
   queued: "The run is queued",
   running: "The run is in progress",
-  interrupted: "The process of the run died: `deno task pipeline work` continues it",
+  interrupted: "The process of the run died: `deno task pipeline work` continues the run",
   success: "The run succeeded",
   skipped: "The run had nothing to do and was skipped",
   failed: "The run failed",
   cancelled: "The run was cancelled",
 };
 
-/** The run in facts, and what can be done with it. */
+/** The run's facts, and what can be done with it. */
 export function RunSummary(
-  { visit, seen: { run, dag, attempts } }: { visit: PageRequest; seen: RunPageData },
+  { request, data: { run, dag, attempts } }: { request: PageRequest; data: RunPageData },
 ) {
-  const took = lasted(run, visit.now);
+  const took = lasted(run, request.now);
   const versions = [
     ...new Set(
       attempts.flatMap(({ versions }) => Object.entries(versions).map(([what, v]) => `${what} ${v}`)),
@@ -44,7 +44,7 @@ export function RunSummary(
     <Section
       id="summary"
       title="This run"
-      aside={<State state={statusOf(run, visit.now)} />}
+      aside={<State state={statusOf(run, request.now)} />}
     >
       {run.error !== null && (
         <pre class={run.state === "failed" ? "error problem" : "error is-reason"}>{run.error}</pre>
@@ -55,9 +55,9 @@ export function RunSummary(
           <a href={`/pipelines/${run.dag_id}`}>{run.dag_id}</a>, version <code>{run.dag_version}</code>
           {dag !== undefined && dag.version !== run.dag_version && " (its tasks have changed since)"}
         </dd>
-        <dt>Made</dt>
+        <dt>Created</dt>
         <dd>
-          {MADE[run.trigger]} <Ago at={run.created_at} now={visit.now} />
+          {TRIGGERS[run.trigger]} <Ago at={run.created_at} now={request.now} />
         </dd>
         <dt>Logical date</dt>
         <dd>
@@ -101,20 +101,24 @@ export function RunSummary(
       </dl>
       <div class="actions spaced">
         {run.ended_at === null && !run.cancel_requested &&
-          <Action visit={visit} to={`${path}/cancel`} label="Cancel the run" tone="danger" />}
-        {run.ended_at === null && run.cancel_requested && <p class="empty">It was asked to stop.</p>}
+          <Action session={request.session} to={`${path}/cancel`} label="Cancel the run" tone="danger" />}
+        {run.ended_at === null && run.cancel_requested && <p class="empty">The run is being cancelled.</p>}
         {run.ended_at !== null && (run.state === "failed" || run.state === "cancelled") &&
           dag !== undefined &&
-          <Action visit={visit} to={`${path}/retry`} label="Retry what failed" tone="main" />}
+          <Action session={request.session} to={`${path}/retry`} label="Retry what failed" tone="main" />}
       </div>
     </Section>
   );
 }
 
-const MADE = { manual: "by hand", schedule: "by the schedule", external: "by an engine outside" } as const;
+const TRIGGERS = {
+  manual: "by hand",
+  schedule: "by the schedule",
+  external: "by an external engine",
+} as const;
 
 /** When each attempt ran. */
-export function Timeline({ seen: { run, order, attempts }, now }: { seen: RunPageData; now: number }) {
+export function Timeline({ data: { run, order, attempts }, now }: { data: RunPageData; now: number }) {
   const spans = attempts.map((each): Span => ({
     row: each.task_id,
     name: `${each.task_id}, attempt ${each.attempt}`,
@@ -125,7 +129,7 @@ export function Timeline({ seen: { run, order, attempts }, now }: { seen: RunPag
   return (
     <Section id="timeline" title="Timeline" aside="of each attempt, from the first one's start">
       {spans.length === 0
-        ? <Empty>{run.ended_at === null ? "Nothing has started yet." : "Nothing was ever started."}</Empty>
+        ? <Empty>{run.ended_at === null ? "Nothing has started yet." : "Nothing was started."}</Empty>
         : (
           <Gantt
             label="Timeline"
@@ -137,7 +141,7 @@ export function Timeline({ seen: { run, order, attempts }, now }: { seen: RunPag
   );
 }
 
-interface Row {
+interface TaskRow {
   readonly task: TaskRecord;
   /** Its attempts, oldest first. */
   readonly own: readonly AttemptRecord[];
@@ -145,10 +149,10 @@ interface Row {
 }
 
 /** Every task with its attempts, its error, and a way to run it again. */
-export function TaskTable({ visit, seen }: { visit: PageRequest; seen: RunPageData }) {
-  const rows = seen.order.flatMap((id): Row[] => {
-    const task = seen.tasks.find(({ task_id }) => task_id === id);
-    const own = seen.attempts.filter(({ task_id }) => task_id === id);
+export function TaskTable({ request, data }: { request: PageRequest; data: RunPageData }) {
+  const rows = data.order.flatMap((id): TaskRow[] => {
+    const task = data.tasks.find(({ task_id }) => task_id === id);
+    const own = data.attempts.filter(({ task_id }) => task_id === id);
     return task === undefined ? [] : [{ task, own, last: own.at(-1) }];
   });
   return (
@@ -156,19 +160,19 @@ export function TaskTable({ visit, seen }: { visit: PageRequest; seen: RunPageDa
       <Table
         id="task-table"
         stacks
-        caption="Tasks in the pipeline's order. Figures are of the last attempt."
-        url={visit.url}
-        columns={columns(visit, seen)}
+        caption="Tasks in the pipeline's order, with the numbers of the last attempt."
+        url={request.url}
+        columns={columns(request, data)}
         rows={rows}
         empty={<Empty>This run has no tasks.</Empty>}
       />
-      {canRetry(seen) && <NeedsAdmin visit={visit} />}
+      {canRetry(data) && <NeedsAdmin session={request.session} />}
     </Section>
   );
 }
 
-function columns(visit: PageRequest, seen: RunPageData): Column<Row>[] {
-  const rows = (key: "rows_in" | "rows_out" | "quarantined", head: string): Column<Row> => ({
+function columns(request: PageRequest, data: RunPageData): Column<TaskRow>[] {
+  const rows = (key: "rows_in" | "rows_out" | "quarantined", head: string): Column<TaskRow> => ({
     key,
     head,
     numeric: true,
@@ -189,8 +193,8 @@ function columns(visit: PageRequest, seen: RunPageData): Column<Row>[] {
       key: "took",
       head: "Took",
       numeric: true,
-      cell: ({ last }) => last === undefined ? "" : duration(lasted(last, visit.now) ?? 0),
-      by: ({ last }) => last === undefined ? null : lasted(last, visit.now),
+      cell: ({ last }) => last === undefined ? "" : duration(lasted(last, request.now) ?? 0),
+      by: ({ last }) => last === undefined ? null : lasted(last, request.now),
     },
     rows("rows_in", "Rows in"),
     rows("rows_out", "Rows out"),
@@ -198,10 +202,10 @@ function columns(visit: PageRequest, seen: RunPageData): Column<Row>[] {
     {
       key: "attempts",
       head: "Attempts",
-      cell: (row) => <Attempts row={row} visit={visit} />,
+      cell: (row) => <Attempts row={row} request={request} />,
       by: ({ own }) => own.length,
     },
-    ...canRetry(seen) ? [again(visit, seen)] : [],
+    ...canRetry(data) ? [retryColumn(request, data)] : [],
   ];
 }
 
@@ -209,14 +213,14 @@ function canRetry({ run, dag }: RunPageData): boolean {
   return run.ended_at !== null && dag !== undefined;
 }
 
-function again(visit: PageRequest, { run, dag }: RunPageData): Column<Row> {
+function retryColumn(request: PageRequest, { run, dag }: RunPageData): Column<TaskRow> {
   return {
     key: "again",
     head: "Again",
     cell: ({ task: { task_id }, own }) =>
       own.length > 0 && dag?.tasksById.has(task_id) && (
         <Action
-          visit={visit}
+          session={request.session}
           to={`/runs/${encodeURIComponent(run.run_id)}/retry`}
           label="Retry from here"
           tone="small"
@@ -227,7 +231,7 @@ function again(visit: PageRequest, { run, dag }: RunPageData): Column<Row> {
   };
 }
 
-function Outcome({ row: { task, last } }: { row: Row }) {
+function Outcome({ row: { task, last } }: { row: TaskRow }) {
   const progress = last?.state === "running" && last.progress_done > 0;
   return (
     <>
@@ -245,14 +249,14 @@ function Outcome({ row: { task, last } }: { row: Row }) {
   );
 }
 
-function Attempts({ row: { own }, visit }: { row: Row; visit: PageRequest }) {
+function Attempts({ row: { own }, request }: { row: TaskRow; request: PageRequest }) {
   if (own.length === 0) return null;
   return (
     <ol class="attempts">
       {own.map(({ task_id, attempt, state, started_at, owner, error, ...rest }) => (
         <li value={attempt}>
           <State state={state} /> <Time at={started_at} as="clock" />,{" "}
-          {duration(lasted({ started_at, ...rest }, visit.now) ?? 0)}, <span class="muted">by {owner}</span>
+          {duration(lasted({ started_at, ...rest }, request.now) ?? 0)}, <span class="muted">by {owner}</span>
           {" "}
           <a
             href={`?task=${task_id}&attempt=${attempt}#log-part`}

@@ -1,52 +1,53 @@
+import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
 import { RUN_STATES, type RunRecord, type RunState, statusOf } from "../../../lib/stores/runs/port.ts";
 import { Empty, Section } from "../../components/layout.tsx";
 import { State } from "../../components/state.tsx";
 import { type Column, pageOf, Pages, Table } from "../../components/table.tsx";
-import { Ago, duration, lasted, Time } from "../../components/time.tsx";
+import { duration, lasted, Time } from "../../components/time.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
 
 const PER_PAGE = 50;
 const MAX_PAGES = 200;
 
 /** `GET /runs?dag=&state=&page=`: runs, newest first. */
-export async function runs(visit: PageRequest): Promise<View> {
-  const { url, site } = visit;
+export async function runs(request: PageRequest): Promise<View> {
+  const { url, context } = request;
   const page = pageOf(url, MAX_PAGES);
   const dag_id = url.searchParams.get("dag") ?? "";
   const state = RUN_STATES.find((each) => each === url.searchParams.get("state"));
-  const found = await site.runs.runs({
+  const records = await context.runs.runs({
     ...dag_id === "" ? {} : { dag_id },
     ...state === undefined ? {} : { states: [state] },
     limit: page * PER_PAGE + 1,
   });
-  const rows = found.slice((page - 1) * PER_PAGE, page * PER_PAGE);
+  const rows = records.slice((page - 1) * PER_PAGE, page * PER_PAGE);
   return {
     title: "Runs",
     body: (
       <Section title="All runs">
-        <Filters dags={[...site.dags.keys()]} dag_id={dag_id} state={state} />
+        <Filters dags={[...context.dags.keys()]} dag_id={dag_id} state={state} />
         <Table
           id="runs"
           stacks
           caption="Runs, newest first. Sorting holds within the page."
           url={url}
-          columns={columns(visit.now)}
+          columns={columns(request.now)}
           rows={rows}
           empty={
             <Empty>
-              There are no such runs. <code>deno task pipeline</code> makes one, and so does the button of a
+              There are no such runs. <code>deno task pipeline</code> starts one, and so does the button of a
               {" "}
               <a href="/pipelines">pipeline</a>.
             </Empty>
           }
         />
-        <Pages url={url} page={page} most={MAX_PAGES} more={found.length > page * PER_PAGE} />
+        <Pages url={url} page={page} max={MAX_PAGES} more={records.length > page * PER_PAGE} />
       </Section>
     ),
   };
 }
 
-/** Looks things up with GET, so that what is found can be shared. */
+/** Submits by GET, so that the result can be shared. */
 function Filters(
   { dags, dag_id, state }: { dags: readonly string[]; dag_id: string; state: RunState | undefined },
 ) {
@@ -71,15 +72,9 @@ function Filters(
   );
 }
 
-/** The columns of every list of runs. */
 function columns(now: number): Column<RunRecord>[] {
   return [
-    {
-      key: "run",
-      head: "Run",
-      cell: ({ run_id }) => <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>,
-      by: ({ run_id }) => run_id,
-    },
+    runColumn(),
     {
       key: "pipeline",
       head: "Pipeline",
@@ -92,7 +87,7 @@ function columns(now: number): Column<RunRecord>[] {
       cell: (run) => <State state={statusOf(run, now)} />,
       by: (run) => statusOf(run, now),
     },
-    { key: "trigger", head: "Made by", cell: ({ trigger }) => trigger, by: ({ trigger }) => trigger },
+    textColumn("trigger", "Created by", ({ trigger }) => trigger),
     {
       key: "date",
       head: "Logical date",
@@ -103,24 +98,8 @@ function columns(now: number): Column<RunRecord>[] {
       ),
       by: ({ logical_date }) => logical_date,
     },
-    {
-      key: "started",
-      head: "Started",
-      cell: ({ started_at }) =>
-        started_at === null ? "–" : (
-          <span class="nowrap">
-            <Ago at={started_at} now={now} />
-          </span>
-        ),
-      by: ({ started_at }) => started_at,
-    },
-    {
-      key: "lasted",
-      head: "Took",
-      numeric: true,
-      cell: (run) => tookOf(run, now),
-      by: (run) => lasted(run, now),
-    },
+    agoColumn("started", "Started", now, ({ started_at }) => started_at),
+    numberColumn("lasted", "Took", (run) => lasted(run, now), duration),
     {
       key: "error",
       head: "Reason",
@@ -128,9 +107,4 @@ function columns(now: number): Column<RunRecord>[] {
       by: ({ error }) => error,
     },
   ];
-}
-
-function tookOf(run: RunRecord, now: number): string {
-  const ms = lasted(run, now);
-  return ms === null ? "–" : duration(ms);
 }
