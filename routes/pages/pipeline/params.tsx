@@ -76,7 +76,7 @@ function ParamInput({ field: { name, schema, values, settings }, id }: { field: 
   }
   const kind = kindOf(schema);
   const isAny = values === "any";
-  const from = isAny ? HINTS[kind] : `from ${settings}${values.length === 0 ? ", which have none" : ""}`;
+  const from = isAny ? HINTS[kind] : `from ${settings}${values.length === 0 ? ", which name none" : ""}`;
   const hint = [schema.description, from].filter(Boolean).join("; ");
   const described = hint === "" ? {} : { "aria-describedby": `${id}-hint` };
   const named = { id, name: `param-${name}` };
