@@ -1,4 +1,3 @@
-import type { SQLInputValue } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type {
   ActiveLimits,
@@ -58,24 +57,10 @@ export function taskOf(row: TaskRow): TaskRecord {
   };
 }
 
-/** The columns of `pipeline_tasks` that are a task's record, in the order of {@link taskValues}. */
-export const TASK_COLUMNS = [
-  "task_id",
-  "state",
-  "attempts",
-  "tries",
-  "lost",
-  "ready_at",
-  "first_started_at",
-  "output",
-  "branch",
-  "error",
-] as const;
-
-export function taskValues(task: TaskRecord): SQLInputValue[] {
+/** A task's record as its columns. */
+export function taskRow(task: TaskRecord): TaskRow {
   const branch = task.branch === null ? null : JSON.stringify(task.branch);
-  const row: TaskRow = { ...task, output: JSON.stringify(task.output), branch };
-  return TASK_COLUMNS.map((column) => row[column]);
+  return { ...task, output: JSON.stringify(task.output), branch };
 }
 
 export function attemptOf({ run_id: _run, send_at: _due, ...rest }: AttemptRow): AttemptRecord {
@@ -88,18 +73,27 @@ export function lineageOf(
   return { ...row, fields: JSON.parse(row.fields), quality: JSON.parse(row.quality) };
 }
 
-/** What an attempt's end sets, in the order of the columns. */
-export function endValues(attempt: AttemptRecord): SQLInputValue[] {
-  const { state, ended_at, error, rows_in, rows_out, quarantined, progress_done, progress_total } = attempt;
+/** An attempt that begins, as its columns. */
+export function attemptRow(attempt: AttemptRecord) {
+  const { task_id, attempt: number, owner, pool, weight, started_at, lease_until } = attempt;
   const versions = JSON.stringify(attempt.versions);
-  return [state, ended_at, error, rows_in, rows_out, quarantined, progress_done, progress_total, versions];
+  return { task_id, attempt: number, owner, pool, weight, started_at, versions, lease_until };
 }
 
-/** In the order of the table's columns after `attempt`. */
-export function lineageValues(entry: LineageEntry): SQLInputValue[] {
-  const { direction, namespace, name, rows, bytes, version } = entry;
-  const [fields, quality] = [JSON.stringify(entry.fields), JSON.stringify(entry.quality)];
-  return [direction, namespace, name, rows, bytes, version, fields, quality];
+/** What an attempt's end sets, as its columns. */
+export function endRow(attempt: AttemptRecord) {
+  const { task_id, attempt: number, state, ended_at, error, rows_in, rows_out, quarantined } = attempt;
+  const { progress_done, progress_total } = attempt;
+  const counts = { rows_in, rows_out, quarantined, progress_done, progress_total };
+  const versions = JSON.stringify(attempt.versions);
+  return { task_id, attempt: number, state, ended_at, error, ...counts, versions };
+}
+
+export const LINEAGE_COLUMNS =
+  "task_id, attempt, direction, namespace, name, rows, bytes, version, fields, quality";
+
+export function lineageRow({ fields, quality, ...entry }: LineageEntry) {
+  return { ...entry, fields: JSON.stringify(fields), quality: JSON.stringify(quality) };
 }
 
 /** A run with its tasks and attempts as JSON arrays, each in ascending task and attempt: one row instead of hundreds. */

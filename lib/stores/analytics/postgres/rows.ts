@@ -3,13 +3,8 @@ import { canonicalJson } from "../../../core/json.ts";
 import type { Abortable, Json, WriteCounts } from "../../../core/types.ts";
 import type { KeyedTableOptions } from "../../engines/keyed_table.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
-import {
-  type Queryable,
-  type SqlValue,
-  storable,
-  transposed,
-  unnestOf,
-} from "../../engines/postgres/session.ts";
+import { type Queryable, type SqlValue, transposed, unnestOf } from "../../engines/postgres/session.ts";
+import { storable } from "../../engines/sql.ts";
 
 /** Rows that are read at once. */
 const PAGE = 1_000;

@@ -81,6 +81,11 @@ export class Postgres implements Queryable {
     return this.connected((session) => session.run(sql, values), options);
   }
 
+  /** One statement that writes nothing, as {@link Postgres.all}. */
+  query<T>(body: (session: PgSession) => Promise<T>, options: Abortable = {}): Promise<T> {
+    return this.twice(() => this.connected(body, options));
+  }
+
   /**
    * Runs `body` in a transaction: whole, or not at all. Each statement sees what is committed when it starts, so what
    * must not change meanwhile is locked. `body` may be called again, where the server gave another one precedence; a

@@ -1,8 +1,9 @@
 import type { PgClient, PgQuery, PgResult } from "../../../../deps.ts";
 import type { Abortable } from "../../../core/types.ts";
+import { type Result, type Statement, storable } from "../sql.ts";
 import { brokenError, isBroken, postgresError } from "./errors.ts";
 
-export type Scalar = string | number | null;
+type Scalar = string | number | null;
 /** What a statement takes: `$1` may be an array, for `unnest` or `ANY`, or bytes. */
 export type SqlValue = Scalar | readonly Scalar[] | Uint8Array;
 
@@ -42,6 +43,13 @@ export class PgSession implements Queryable {
 
   async run(sql: string, values: readonly SqlValue[] = []): Promise<number> {
     return (await this.query(sql, values)).rowCount ?? 0;
+  }
+
+  /** One of the statements of {@link Steps}. */
+  async execute({ sql, values, columns, rows: input }: Statement): Promise<Result> {
+    const all = input === undefined ? values : [...values, recordsOf(input, Object.keys(columns!))];
+    const { rows, rowCount } = await this.query(sql, all);
+    return { rows, changes: rowCount ?? 0 };
   }
 
   /** Several statements at once, without values. */
@@ -99,9 +107,12 @@ export async function transaction<T>(
   }
 }
 
-/** A text as the server can keep it: U+0000 is replaced, as lone surrogates are. */
-export function storable(text: string): string {
-  return text.includes("\0") ? text.replaceAll("\0", "\ufffd").toWellFormed() : text.toWellFormed();
+/** Rows as a JSON array of objects. */
+function recordsOf(rows: readonly (readonly Scalar[])[], names: readonly string[]): string {
+  const value = (value: Scalar) => typeof value === "string" ? storable(value) : value;
+  return JSON.stringify(
+    rows.map((row) => Object.fromEntries(row.map((each, at) => [names[at]!, value(each)]))),
+  );
 }
 
 function storableValue(value: SqlValue): SqlValue {
@@ -114,7 +125,7 @@ export function transposed(rows: readonly (readonly Scalar[])[], width: number):
   return Array.from({ length: width }, (_, column) => rows.map((row) => row[column] ?? null));
 }
 
-export type SqlType = "text" | "bigint" | "double precision";
+type SqlType = "text" | "bigint" | "double precision";
 
 /** `unnest($1::text[], …) AS input (name, …)`: rows out of one array a column, from parameter `first` on. */
 export function unnestOf(columns: Readonly<Record<string, SqlType>>, first = 1): string {

@@ -8,6 +8,7 @@ import { yieldToEventLoop } from "../../../core/abort.ts";
 import { messageOf, ParleyError } from "../../../core/errors.ts";
 import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
 import { SqliteConnection } from "./connection.ts";
+import type { Result, Statement } from "../sql.ts";
 import { MALFORMED, RESTORE, type SqliteOptions, transaction } from "./file.ts";
 
 export type { Migration, SqliteOptions } from "./file.ts";
@@ -82,7 +83,8 @@ export class Sqlite {
     }
     let prepared = this.statements.get(sql);
     if (prepared === undefined) {
-      const statement = db.prepare(sql);
+      // Parameters as PostgreSQL has them: $1 is ?1 here.
+      const statement = db.prepare(sql.replace(/\$(?=\d)/g, "?"));
       statement.setReturnArrays(true);
       prepared = { statement, names: statement.columns().map((column) => column.name) };
       this.statements.set(sql, prepared);
@@ -109,6 +111,36 @@ export class Sqlite {
       const row = statement.get(...values.map(readable)) as unknown as SQLOutputValue[] | undefined;
       return row === undefined ? null : plain(names, row) as Row;
     });
+  }
+
+  /** One of the statements of {@link Steps}. */
+  execute({ sql, values, rows: input = [[]] }: Statement): Result {
+    return this.asking(() => {
+      const { statement, names } = this.prepare(sql);
+      const rows: Record<string, SQLOutputValue>[] = [];
+      let changes = 0;
+      for (const row of input) {
+        const given = [...values, ...row].map(readable);
+        if (names.length === 0) changes += Number(statement.run(...given).changes);
+        else {
+          for (const found of statement.all(...given) as unknown as SQLOutputValue[][]) {
+            rows.push(plain(names, found));
+          }
+        }
+      }
+      return { rows, changes };
+    });
+  }
+
+  /** Reads with several statements that see the same state. */
+  readOnce<T>(body: () => T): T {
+    const { db } = this;
+    db.exec("BEGIN");
+    try {
+      return body();
+    } finally {
+      if (db.isTransaction) db.exec("COMMIT");
+    }
   }
 
   /**

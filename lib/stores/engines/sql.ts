@@ -1,0 +1,109 @@
+/**
+ * SQL that SQLite and PostgreSQL both understand, written once. Parameters are `$1`, `$2` …, and may be used several times; a
+ * parameter that may be null is cast (`CAST($1 AS TEXT) IS NULL`), since PostgreSQL has to know its type. What the engines say
+ * differently is in {@link Dialect}.
+ */
+import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
+
+export type SqlValue = string | number | null;
+
+export interface Statement {
+  readonly sql: string;
+  readonly values: readonly SqlValue[];
+  /** For a statement with {@link Dialect.input}: its rows, each with the values of these columns in their order. */
+  readonly rows?: readonly (readonly SqlValue[])[];
+  readonly columns?: Columns;
+}
+
+/** What a statement gave: its rows, and how many it changed. */
+export interface Result {
+  readonly rows: readonly unknown[];
+  readonly changes: number;
+}
+
+/**
+ * The statements of one transaction, and what comes of them. A generator, so that the same code runs at once on SQLite, which
+ * holds the file's lock until it ends, and awaits each statement on PostgreSQL. It may run again, if the engine gave another
+ * transaction precedence: outside the database it changes nothing.
+ */
+export type Steps<T> = Generator<Statement, T, Result>;
+
+export function* all<Row>(sql: string, ...values: SqlValue[]): Steps<Row[]> {
+  return (yield { sql, values }).rows as Row[];
+}
+
+export function* get<Row>(sql: string, ...values: SqlValue[]): Steps<Row | null> {
+  return ((yield { sql, values }).rows[0] ?? null) as Row | null;
+}
+
+/** Returns how many rows changed. */
+export function* run(sql: string, ...values: SqlValue[]): Steps<number> {
+  return (yield { sql, values }).changes;
+}
+
+/** Runs a statement with {@link Dialect.input} on these rows; returns how many it changed. */
+export function* runRows(
+  sql: string,
+  values: readonly SqlValue[],
+  columns: Columns,
+  rows: readonly Row[],
+): Steps<number> {
+  return (yield { sql, values, columns, rows: valuesOf(rows, columns) }).changes;
+}
+
+/** As {@link runRows}; returns what the statement selects or returns. */
+export function* allRows<T>(
+  sql: string,
+  values: readonly SqlValue[],
+  columns: Columns,
+  rows: readonly Row[],
+): Steps<T[]> {
+  return (yield { sql, values, columns, rows: valuesOf(rows, columns) }).rows as T[];
+}
+
+function valuesOf(rows: readonly Row[], columns: Columns): SqlValue[][] {
+  const names = Object.keys(columns);
+  return rows.map((row) => names.map((name) => row[name] ?? null));
+}
+
+type Row = Readonly<Record<string, SqlValue>>;
+export type Columns = Readonly<Record<string, "text" | "bigint" | "double precision">>;
+
+/** How an engine says what the other says differently. */
+export interface Dialect {
+  /**
+   * The rows of {@link runRows} as the table `input`, for a statement with so many other parameters. On SQLite the statement runs
+   * once for each row, on PostgreSQL once for all.
+   */
+  input(columns: Columns, parameters: number): string;
+  /** A JSON array of objects as the table `input`. */
+  table(json: string, columns: Columns): string;
+  /** The texts of a JSON array, as a query in brackets. */
+  texts(json: string): string;
+  /** Expressions of all rows as one JSON array of arrays, in this order; `[]` if there are none. */
+  jsonRows(expressions: string, order: string): string;
+  /** The column that numbers rows of a table without a key of their own in the order of their insertion. */
+  readonly insertionOrder: string;
+  /** Ends a query for one row that the transaction is going to change. */
+  readonly lockRow: string;
+  /** Ends a query for rows of this alias; `skipLocked` leaves out what another transaction has locked. */
+  lockRows(alias: string, options?: { skipLocked: boolean }): string;
+}
+
+/** One store's tables in one engine. */
+export interface SqlDatabase {
+  readonly dialect: Dialect;
+  /** One statement that reads. */
+  query<T>(steps: () => Steps<T>, options?: Abortable): Promise<T>;
+  /** Statements that read, and see the same state. */
+  read<T>(steps: () => Steps<T>, options?: Abortable): Promise<T>;
+  /** One transaction, whole or not at all. */
+  write<T>(steps: () => Steps<T>, options?: Abortable): Promise<T>;
+  health(options?: HealthOptions): Promise<Health>;
+  close(): Promise<void>;
+}
+
+/** A text as every engine can store it: U+0000 and lone surrogates are replaced by U+FFFD. */
+export function storable(text: string): string {
+  return text.includes("\0") ? text.replaceAll("\0", "\ufffd").toWellFormed() : text.toWellFormed();
+}

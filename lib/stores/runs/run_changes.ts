@@ -1,0 +1,261 @@
+import { all, allRows, type Columns, type Dialect, get, run, runRows, type Steps } from "../engines/sql.ts";
+import type { AttemptKey, AttemptOfRun, EndedAttempt, RunChanges, Start, TaskRecord } from "./port.ts";
+import { attemptRow, endRow, leaseLost, lineageRow, taskRow } from "./rows.ts";
+
+const TASK: Columns = {
+  task_id: "text",
+  state: "text",
+  attempts: "bigint",
+  tries: "bigint",
+  lost: "bigint",
+  ready_at: "double precision",
+  first_started_at: "text",
+  output: "text",
+  branch: "text",
+  error: "text",
+};
+const ATTEMPT: Columns = {
+  task_id: "text",
+  attempt: "bigint",
+  owner: "text",
+  pool: "text",
+  weight: "bigint",
+  started_at: "text",
+  versions: "text",
+  lease_until: "double precision",
+};
+const BEGUN: Columns = { run_id: "text", task_id: "text", attempt: "bigint", owner: "text" };
+const END: Columns = {
+  run_id: "text",
+  task_id: "text",
+  attempt: "bigint",
+  state: "text",
+  ended_at: "text",
+  error: "text",
+  rows_in: "double precision",
+  rows_out: "double precision",
+  quarantined: "double precision",
+  progress_done: "double precision",
+  progress_total: "double precision",
+  versions: "text",
+};
+const LINEAGE: Columns = {
+  task_id: "text",
+  attempt: "bigint",
+  direction: "text",
+  namespace: "text",
+  name: "text",
+  rows: "double precision",
+  bytes: "double precision",
+  version: "text",
+  fields: "text",
+  quality: "text",
+};
+const PROGRESS: Columns = {
+  run_id: "text",
+  task_id: "text",
+  attempt: "bigint",
+  done: "double precision",
+  total: "double precision",
+};
+
+/** Makes the caller's transaction wait until no other one uses these names; only an engine with several writers needs it. */
+export type LockNames = (names: readonly string[]) => Steps<void>;
+
+/**
+ * What a transaction does to the rows of runs. Rows that a table is joined with bring their `run_id`: without it SQLite would go
+ * through all rows of the run. A change to a run first locks that run's row: nothing else
+ * changes it meanwhile.
+ */
+export class RunWriter {
+  private readonly putTasksSql: string;
+
+  constructor(private readonly dialect: Dialect, private readonly lockNames: LockNames) {
+    const names = Object.keys(TASK);
+    this.putTasksSql = `INSERT INTO pipeline_tasks (run_id, ${names.join(", ")})
+      SELECT $1, ${names.join(", ")} FROM ${dialect.input(TASK, 1)} WHERE true
+      ON CONFLICT (run_id, task_id) DO UPDATE SET
+      ${names.slice(1).map((name) => `${name} = excluded.${name}`).join(", ")}`;
+  }
+
+  /** Returns the task ids of the admitted starts. */
+  *apply({ run_id, now }: { run_id: string; now: number }, changes: RunChanges): Steps<string[]> {
+    const { run: state, tasks = [], ended = [], discard = [] } = changes;
+    yield* this.putTasks(run_id, tasks);
+    if (ended.length > 0) yield* this.endAttempts(run_id, ended);
+    if (discard.length > 0) {
+      const sql = `UPDATE pipeline_tasks SET checkpoint = NULL
+        WHERE run_id = $1 AND task_id IN ${this.dialect.texts("$2")}`;
+      yield* run(sql, run_id, JSON.stringify(discard));
+    }
+    const admitted = yield* this.admit({ run_id, now }, changes);
+    if (state !== undefined) yield* this.setRun(run_id, state);
+    return admitted;
+  }
+
+  *putTasks(run_id: string, tasks: readonly TaskRecord[]): Steps<void> {
+    if (tasks.length === 0) return;
+    // One statement cannot set a row twice: of a task that is given twice, the last counts.
+    const last = new Map(tasks.map((task) => [task.task_id, taskRow(task)]));
+    yield* runRows(this.putTasksSql, [run_id], TASK, [...last.values()]);
+  }
+
+  /** An attempt ends once: repeating a commit whose answer was lost adds no lineage either. */
+  private *endAttempts(run_id: string, ended: readonly EndedAttempt[]): Steps<void> {
+    const sets = Object.keys(END).slice(3).map((name) => `${name} = input.${name}`);
+    const changed = yield* allRows<AttemptKey>(
+      `UPDATE pipeline_attempts SET ${sets.join(", ")} FROM ${this.dialect.input(END, 0)}
+       WHERE pipeline_attempts.run_id = input.run_id AND pipeline_attempts.task_id = input.task_id AND pipeline_attempts.attempt = input.attempt
+         AND pipeline_attempts.state = 'running'
+       RETURNING pipeline_attempts.task_id, pipeline_attempts.attempt`,
+      [],
+      END,
+      ended.map((attempt) => ({ run_id, ...endRow(attempt) })),
+    );
+    const isChanged = (key: AttemptKey) =>
+      changed.some(({ task_id, attempt }) => task_id === key.task_id && attempt === key.attempt);
+    const lineage = ended.filter(({ lineage }) => lineage.length > 0).filter(isChanged).flatMap((attempt) =>
+      attempt.lineage.map((entry) => ({ ...lineageRow(entry), ...keyOf(attempt) }))
+    );
+    if (lineage.length === 0) return;
+    const names = Object.keys(LINEAGE).join(", ");
+    const input = this.dialect.input(LINEAGE, 1);
+    const sql = `INSERT INTO pipeline_lineage (run_id, ${names}) SELECT $1, ${names} FROM ${input}`;
+    yield* runRows(sql, [run_id], LINEAGE, lineage);
+  }
+
+  /** Starts what the pools have room for. Slots are counted off attempts under a live lease: none can leak. */
+  private *admit(
+    { run_id, now }: { run_id: string; now: number },
+    { starts = [], pools = {}, limit = Infinity }: RunChanges,
+  ): Steps<string[]> {
+    if (starts.length === 0) return [];
+    const begun = yield* this.begunOf(run_id, starts);
+    const free = yield* this.freeSlots(now, limited(starts, pools));
+    const [admitted, fresh]: [string[], Start[]] = [[], []];
+    for (const start of starts) {
+      if (admitted.length === limit) break;
+      const { pool, weight } = start.attempt;
+      if (!begun.has(start.task.task_id)) {
+        const room = free.get(pool) ?? Infinity;
+        free.set(pool, room < weight ? 0 : room - weight);
+        if (room < weight) continue;
+        fresh.push(start);
+      }
+      admitted.push(start.task.task_id);
+    }
+    if (fresh.length > 0) yield* this.insertAttempts(run_id, fresh);
+    return admitted;
+  }
+
+  /** The tasks whose starts are recorded already: the answer to an earlier commit was lost. */
+  private *begunOf(run_id: string, starts: readonly Start[]): Steps<Set<string>> {
+    const rows = yield* allRows<{ task_id: string }>(
+      `SELECT a.task_id FROM ${this.dialect.input(BEGUN, 0)} JOIN pipeline_attempts a
+         ON a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt
+           AND a.owner = input.owner`,
+      [],
+      BEGUN,
+      starts.map(({ attempt }) => ({ run_id, ...keyOf(attempt), owner: attempt.owner })),
+    );
+    return new Set(rows.map(({ task_id }) => task_id));
+  }
+
+  private *freeSlots(now: number, sizes: ReadonlyMap<string, number>): Steps<Map<string, number>> {
+    const free = new Map(sizes);
+    if (sizes.size === 0) return free;
+    const pools = [...sizes.keys()];
+    yield* this.lockNames(pools.map((pool) => `pool ${pool}`));
+    const taken = yield* all<{ pool: string; n: number }>(
+      `SELECT a.pool, CAST(sum(a.weight) AS BIGINT) AS n
+       FROM pipeline_attempts a JOIN pipeline_runs r ON r.run_id = a.run_id
+       WHERE a.state = 'running' AND a.pool IN ${this.dialect.texts("$1")}
+         AND coalesce(a.lease_until, r.lease_until) > $2 GROUP BY a.pool`,
+      JSON.stringify(pools),
+      now,
+    );
+    for (const { pool, n } of taken) free.set(pool, sizes.get(pool)! - n);
+    return free;
+  }
+
+  private *insertAttempts(run_id: string, starts: readonly Start[]): Steps<void> {
+    const names = Object.keys(ATTEMPT).join(", ");
+    yield* runRows(
+      `INSERT INTO pipeline_attempts (run_id, ${names}, state, rows_in, rows_out, quarantined, progress_done)
+       SELECT $1, ${names}, 'running', 0, 0, 0, 0 FROM ${this.dialect.input(ATTEMPT, 1)}`,
+      [run_id],
+      ATTEMPT,
+      starts.map(({ attempt }) => attemptRow(attempt)),
+    );
+    yield* this.putTasks(run_id, starts.map(({ task }) => task));
+  }
+
+  private *setRun(run_id: string, state: NonNullable<RunChanges["run"]>): Steps<void> {
+    yield* run(
+      `UPDATE pipeline_runs SET state = $2, started_at = $3, ended_at = $4, error = $5,
+         cancel_requested = CASE $2 WHEN 'queued' THEN 0 ELSE cancel_requested END,
+         owner = CASE $2 WHEN 'running' THEN owner END,
+         lease_until = CASE $2 WHEN 'running' THEN lease_until ELSE 0 END
+       WHERE run_id = $1`,
+      run_id,
+      state.state,
+      state.started_at,
+      state.ended_at,
+      state.error,
+    );
+  }
+
+  *setProgress(run_id: string, progress: readonly (AttemptKey & { done: number; total: number | null })[]) {
+    if (progress.length === 0) return;
+    yield* runRows(
+      `UPDATE pipeline_attempts AS a SET progress_done = input.done, progress_total = input.total
+       FROM ${this.dialect.input(PROGRESS, 0)}
+       WHERE a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt AND a.state = 'running'`,
+      [],
+      PROGRESS,
+      progress.map((each) => ({ run_id, ...each })),
+    );
+  }
+
+  /** Locks the row of a run until the transaction ends. Null if there is no such run. */
+  *lockRun(run_id: string): Steps<{ owner: string | null; cancel_requested: number } | null> {
+    const sql = `SELECT owner, cancel_requested FROM pipeline_runs WHERE run_id = $1 ${this.dialect.lockRow}`;
+    return yield* get(sql, run_id);
+  }
+
+  /** Locks the row of a run. Throws `conflict` unless its lease, or with `attempt` that running attempt, is the owner's. */
+  *checkLease(
+    { run_id, owner, attempt }: { run_id: string; owner: string; attempt?: AttemptKey | undefined },
+  ): Steps<{ cancel_requested: number }> {
+    const locked = yield* this.lockRun(run_id);
+    const isRuns = locked?.owner === owner;
+    const isHeld = attempt === undefined
+      ? isRuns
+      : yield* this.isAttemptHeld({ run_id, owner, ...attempt }, isRuns);
+    if (locked === null || !isHeld) throw leaseLost(run_id, attempt);
+    return locked;
+  }
+
+  /** An attempt is held by a lease of its own, or by that of its run. */
+  private *isAttemptHeld(key: AttemptOfRun & { owner: string }, isRuns: boolean): Steps<boolean> {
+    const row = yield* get<{ lease_until: number | null }>(
+      `SELECT lease_until FROM pipeline_attempts
+       WHERE run_id = $1 AND task_id = $2 AND attempt = $3 AND state = 'running' AND owner = $4`,
+      key.run_id,
+      key.task_id,
+      key.attempt,
+      key.owner,
+    );
+    return row !== null && (row.lease_until !== null || isRuns);
+  }
+}
+
+function keyOf({ task_id, attempt }: AttemptKey): AttemptKey {
+  return { task_id, attempt };
+}
+
+/** The pools of these starts that have a limit, with it. */
+function limited(starts: readonly Start[], pools: Readonly<Record<string, number>>): Map<string, number> {
+  const sizes = starts.map(({ attempt: { pool } }) => [pool, pools[pool] ?? Infinity] as const);
+  return new Map(sizes.filter(([, size]) => size < Infinity));
+}

@@ -1,0 +1,475 @@
+import { iso } from "../../core/clock.ts";
+import { ParleyError } from "../../core/errors.ts";
+import type { Health, HealthOptions, Json } from "../../core/types.ts";
+import {
+  all,
+  allRows,
+  get,
+  run,
+  runRows,
+  type SqlDatabase,
+  type SqlValue,
+  type Steps,
+} from "../engines/sql.ts";
+import type {
+  Acknowledgement,
+  ActiveLimits,
+  AttemptKey,
+  AttemptOfRun,
+  ClaimOptions,
+  CommitOptions,
+  CreateOptions,
+  HeartbeatOptions,
+  Leader,
+  LeadOptions,
+  LineageEntry,
+  LogLine,
+  LogOptions,
+  ReviseOptions,
+  RunHistory,
+  RunRecord,
+  RunSnapshot,
+  RunState,
+  RunStore,
+  TaskOutput,
+  UnsentAttempt,
+} from "./port.ts";
+import {
+  ATTEMPT_FACTS,
+  attemptOf,
+  type AttemptRow,
+  dagLimits,
+  historyOf,
+  type HistoryRow,
+  LINEAGE_COLUMNS,
+  lineageOf,
+  type LineageRow,
+  outputOf,
+  type OutputRow,
+  runOf,
+  type RunRow,
+  TASK_FACTS,
+  taskOf,
+  type TaskRow,
+  UNSENT,
+  unsentOf,
+} from "./rows.ts";
+import { type LockNames, RunWriter } from "./run_changes.ts";
+
+/** Runs that one transaction removes at most, and lines of a log that one adds. */
+const PRUNE_LIMIT = 100;
+const LOG_LIMIT = 1_000;
+
+const ATTEMPT_KEY = { run_id: "text", task_id: "text", attempt: "bigint" } as const;
+
+/**
+ * Runs in SQL, for any number of processes. A commit is on disk when it is answered: a finished task stays finished. Locks are
+ * taken in the order dag, run, pool.
+ */
+export class SqlRuns implements RunStore {
+  private readonly writer: RunWriter;
+
+  protected constructor(private readonly db: SqlDatabase, private readonly lockNames: LockNames) {
+    this.writer = new RunWriter(db.dialect, lockNames);
+  }
+
+  create({ run: record, tasks, lease }: CreateOptions): Promise<boolean> {
+    const { writer } = this;
+    const sql =
+      `INSERT INTO pipeline_runs (run_id, dag_id, dag_version, state, trigger, occurrence, logical_date,
+        interval_start, interval_end, params, created_at, owner, lease_until)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`;
+    const { run_id, dag_id, dag_version, state, trigger, occurrence, logical_date } = record;
+    const values = [
+      ...[run_id, dag_id, dag_version, state, trigger, occurrence, logical_date, record.interval_start],
+      ...[record.interval_end, JSON.stringify(record.params), record.created_at],
+      ...[lease?.owner ?? null, lease?.until ?? 0],
+    ];
+    return this.db.write(function* () {
+      const isNew = (yield* run(sql, ...values)) === 1;
+      if (isNew) yield* writer.putTasks(run_id, tasks);
+      return isNew;
+    });
+  }
+
+  revise(options: ReviseOptions): Promise<{ admitted: string[] }> {
+    const { writer } = this;
+    return this.db.write(function* () {
+      const found = (yield* writer.lockRun(options.run_id)) && (yield* readRun(options.run_id));
+      if (found === null) throw new ParleyError("not_found", `there is no run ${options.run_id}`);
+      return { admitted: yield* writer.apply(options, options.plan(found)) };
+    });
+  }
+
+  requestCancel({ run_id }: { run_id: string }): Promise<boolean> {
+    const { writer } = this;
+    return this.db.write(function* () {
+      yield* writer.lockRun(run_id);
+      const isUndriven = (yield* run(
+        `UPDATE pipeline_runs AS r SET cancel_requested = 1, state = 'cancelled', ended_at = $2, owner = NULL,
+           lease_until = 0
+         WHERE run_id = $1 AND (state = 'queued' OR state = 'running' AND trigger = 'external' AND NOT EXISTS
+           (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND a.state = 'running'))`,
+        run_id,
+        iso(Date.now()),
+      )) === 1;
+      const close = `UPDATE pipeline_tasks SET state = 'cancelled'
+        WHERE run_id = $1 AND state IN ('waiting', 'ready')`;
+      if (isUndriven) yield* run(close, run_id);
+      const request = "UPDATE pipeline_runs SET cancel_requested = 1 WHERE run_id = $1 AND state = 'running'";
+      return isUndriven || (yield* run(request, run_id)) === 1;
+    });
+  }
+
+  snapshot({ run_id }: { run_id: string }): Promise<RunSnapshot | null> {
+    return this.db.read(() => readRun(run_id));
+  }
+
+  async runs(
+    { dag_id, states, limit }: { dag_id?: string; states?: readonly RunState[]; limit: number },
+  ): Promise<RunRecord[]> {
+    // Put together, since "$1 IS NULL OR" keeps SQLite from using an index.
+    const values: SqlValue[] = [limit];
+    const dag = dag_id === undefined ? "" : `AND dag_id = $${values.push(dag_id)}`;
+    const state = states === undefined
+      ? ""
+      : `AND state IN ${this.db.dialect.texts(`$${values.push(JSON.stringify(states))}`)}`;
+    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state}
+      ORDER BY created_at DESC, run_id DESC LIMIT $1`;
+    return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
+  }
+
+  async history(options: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
+    const { dag_id, since, limit } = options;
+    const of = (table: string, facts: string, order: string) =>
+      `(SELECT ${this.db.dialect.jsonRows(facts, order)} FROM ${table} x WHERE x.run_id = r.run_id)`;
+    const sql = `SELECT *, ${of("pipeline_tasks", TASK_FACTS, "task_id")} AS tasks,
+        ${of("pipeline_attempts", ATTEMPT_FACTS, "task_id, attempt")} AS attempts
+      FROM pipeline_runs r WHERE dag_id = $1 AND created_at >= $2
+      ORDER BY created_at DESC, run_id DESC LIMIT $3`;
+    return (await this.db.query(() => all<HistoryRow>(sql, dag_id, since, limit))).map(historyOf);
+  }
+
+  async outputs(
+    options: { dag_id: string; task_id: string; since: string; limit: number },
+  ): Promise<TaskOutput[]> {
+    const { dag_id, task_id, since, limit } = options;
+    const sql = `SELECT r.run_id, r.created_at, t.state, a.ended_at, t.output
+      FROM pipeline_runs r JOIN pipeline_tasks t ON t.run_id = r.run_id AND t.task_id = $1
+      LEFT JOIN pipeline_attempts a ON a.run_id = t.run_id AND a.task_id = t.task_id AND a.attempt = t.attempts
+      WHERE r.dag_id = $2 AND r.created_at >= $3 AND t.output != 'null'
+      ORDER BY r.created_at DESC, r.run_id DESC LIMIT $4`;
+    const rows = await this.db.query(() => all<OutputRow>(sql, task_id, dag_id, since, limit));
+    return rows.map(outputOf);
+  }
+
+  async lineage({ run_id }: { run_id: string }): Promise<(LineageEntry & AttemptKey)[]> {
+    const sql = `SELECT ${LINEAGE_COLUMNS} FROM pipeline_lineage WHERE run_id = $1
+      ORDER BY ${this.db.dialect.insertionOrder}`;
+    return (await this.db.query(() => all<LineageRow>(sql, run_id))).map(lineageOf);
+  }
+
+  async prune({ before, keep_unsent = false }: { before: string; keep_unsent?: boolean }): Promise<number> {
+    // Leaves out runs that another transaction has locked: they are in use.
+    const sql = `WITH old AS MATERIALIZED (
+        SELECT run_id FROM pipeline_runs r WHERE created_at < $1
+          AND (ended_at IS NOT NULL OR trigger = 'external' AND NOT EXISTS
+            (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND a.state = 'running'))
+          AND (trigger != 'schedule' OR logical_date < (SELECT max(logical_date) FROM pipeline_runs n
+            WHERE n.dag_id = r.dag_id AND n.trigger = 'schedule'))
+          ${keep_unsent ? `AND NOT EXISTS ${this.unsentOfRun()}` : ""}
+        LIMIT ${PRUNE_LIMIT} ${this.db.dialect.lockRows("r", { skipLocked: true })})
+      DELETE FROM pipeline_runs WHERE run_id IN (SELECT run_id FROM old)`;
+    for (let total = 0;;) {
+      const removed = await this.db.write(() => run(sql, before));
+      total += removed;
+      if (removed < PRUNE_LIMIT) return total;
+    }
+  }
+
+  private unsentOfRun(): string {
+    return `(SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND ${UNSENT})`;
+  }
+
+  /** Most calls find nothing, and lock nothing. */
+  async claim(options: ClaimOptions): Promise<RunSnapshot | null> {
+    if (!await this.hasDueRuns(options)) return null;
+    const { db, lockNames } = this;
+    const counted = new Set(dagLimits(options).flatMap(({ peers }) => peers));
+    // A row that is locked is another process's now; only a claim of that very run waits for it.
+    const lock = db.dialect.lockRows("r", { skipLocked: options.run_id === undefined });
+    return await db.write(() => claimSteps(this.claimable(options, lock)));
+
+    function* claimSteps(claimable: Steps<string | null>): Steps<RunSnapshot | null> {
+      yield* lockNames([...counted].map((dag_id) => `dag ${dag_id}`));
+      const run_id = yield* claimable;
+      if (run_id === null) return null;
+      yield* run(
+        "UPDATE pipeline_runs SET owner = $2, lease_until = $3, state = 'running' WHERE run_id = $1",
+        run_id,
+        options.owner,
+        options.now + options.ttl_ms,
+      );
+      return yield* readRun(run_id);
+    }
+  }
+
+  async hasDueRuns(options: Omit<ClaimOptions, "owner"> & { owner?: string }): Promise<boolean> {
+    return await this.db.query(() => this.claimable(options)) !== null;
+  }
+
+  /** The run that may be claimed next. */
+  private *claimable(
+    options: ActiveLimits & { owner?: string; now: number; ttl_ms: number; run_id?: string },
+    lock = "",
+  ): Steps<string | null> {
+    const { table, texts } = this.db.dialect;
+    const free = "(r.lease_until <= $3 OR r.lease_until > $3 + 2 * CAST($5 AS DOUBLE PRECISION))";
+    const limits = dagLimits(options).map((each) => ({ ...each, peers: JSON.stringify(each.peers) }));
+    const found = yield* get<{ run_id: string }>(
+      `SELECT r.run_id FROM pipeline_runs r
+       JOIN ${table("$1", { dag_id: "text", max_active: "bigint", peers: "text" })} ON input.dag_id = r.dag_id
+       WHERE r.state IN ('queued', 'running') AND r.trigger != 'external'
+         AND (CAST($2 AS TEXT) IS NULL OR r.run_id = $2) AND (
+         (r.state = 'running' AND ${free}) OR
+         (r.state = 'queued' AND (${free} OR r.owner = $4)
+           AND (CAST($2 AS TEXT) IS NOT NULL OR r.trigger = 'manual'
+             OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
+           AND input.max_active > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
+             AND a.dag_id IN ${texts("input.peers")} AND a.trigger != 'external')))
+       ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1 ${lock}`,
+      JSON.stringify(limits),
+      options.run_id ?? null,
+      options.now,
+      options.owner ?? null,
+      options.ttl_ms,
+    );
+    return found?.run_id ?? null;
+  }
+
+  commit({ changes, ...options }: CommitOptions): Promise<{ admitted: string[] }> {
+    const { writer } = this;
+    return this.db.write(function* () {
+      yield* writer.checkLease(options);
+      return { admitted: yield* writer.apply(options, changes) };
+    });
+  }
+
+  heartbeat({ attempt, progress, ...options }: HeartbeatOptions): Promise<{ cancel_requested: boolean }> {
+    const { writer } = this;
+    const { run_id, now, ttl_ms } = options;
+    const renew = attempt === undefined
+      ? run("UPDATE pipeline_runs SET lease_until = $2 WHERE run_id = $1", run_id, now + ttl_ms)
+      : run(
+        "UPDATE pipeline_attempts SET lease_until = $2 WHERE run_id = $1 AND task_id = $3 AND attempt = $4",
+        ...[run_id, now + ttl_ms, attempt.task_id, attempt.attempt],
+      );
+    return this.db.write(function* () {
+      const { cancel_requested } = yield* writer.checkLease({ ...options, attempt });
+      yield* renew;
+      yield* writer.setProgress(run_id, progress);
+      return { cancel_requested: cancel_requested === 1 };
+    });
+  }
+
+  async release({ run_id, owner }: { run_id: string; owner: string }): Promise<void> {
+    const sql = "UPDATE pipeline_runs SET owner = NULL, lease_until = 0 WHERE run_id = $1 AND owner = $2";
+    await this.db.write(() => run(sql, run_id, owner));
+  }
+
+  saveCheckpoint(options: AttemptOfRun & { owner: string; value: Json }): Promise<void> {
+    const { writer } = this;
+    const { run_id, owner, task_id, value } = options;
+    const sql = "UPDATE pipeline_tasks SET checkpoint = $3, lost = 0 WHERE run_id = $1 AND task_id = $2";
+    return this.db.write(function* () {
+      yield* writer.checkLease({ run_id, owner, attempt: options });
+      yield* run(sql, run_id, task_id, JSON.stringify(value));
+    });
+  }
+
+  async checkpoint({ run_id, task_id }: { run_id: string; task_id: string }): Promise<Json> {
+    const sql = "SELECT checkpoint FROM pipeline_tasks WHERE run_id = $1 AND task_id = $2";
+    const row = await this.db.query(() => get<{ checkpoint: string | null }>(sql, run_id, task_id));
+    return row?.checkpoint == null ? null : JSON.parse(row.checkpoint);
+  }
+
+  /** Under the run's lock, so that lines become visible in the order of their numbers, and a reader misses none. */
+  async appendLogs({ run_id, lines }: { run_id: string; lines: readonly LogLine[] }): Promise<void> {
+    const { writer } = this;
+    const columns = { task_id: "text", attempt: "bigint", at: "text", line: "text" } as const;
+    const sql = `INSERT INTO pipeline_logs (run_id, task_id, attempt, at, line)
+      SELECT $1, task_id, attempt, at, line FROM ${this.db.dialect.input(columns, 1)}`;
+    for (let from = 0; from < lines.length; from += LOG_LIMIT) {
+      const rows = lines.slice(from, from + LOG_LIMIT).map((line) => ({ ...line }));
+      await this.db.write(function* () {
+        yield* writer.lockRun(run_id);
+        yield* runRows(sql, [run_id], columns, rows);
+      });
+    }
+  }
+
+  logs({ run_id, task_id, attempt, after, limit }: LogOptions): Promise<(LogLine & { seq: number })[]> {
+    const sql = `SELECT seq, task_id, attempt, at, line FROM pipeline_logs WHERE run_id = $1 AND seq > $2
+      AND (CAST($3 AS TEXT) IS NULL OR task_id = $3) AND (CAST($4 AS BIGINT) IS NULL OR attempt = $4)
+      ORDER BY seq LIMIT $5`;
+    return this.db.query(() => all(sql, run_id, after, task_id ?? null, attempt ?? null, limit));
+  }
+
+  async lastScheduled({ dag_id, until }: { dag_id: string; until: string }): Promise<string | null> {
+    const sql = `SELECT max(logical_date) AS at FROM pipeline_runs
+      WHERE dag_id = $1 AND trigger = 'schedule' AND logical_date <= $2`;
+    return (await this.db.query(() => get<{ at: string | null }>(sql, dag_id, until)))?.at ?? null;
+  }
+
+  async firstSeen({ dag_id, now }: { dag_id: string; now: number }): Promise<number> {
+    // The lesser of the two: a scheduler that ran while the clock was ahead must not hold the schedule back until then.
+    const sql = `INSERT INTO known_dags VALUES ($1, $2) ON CONFLICT (dag_id) DO UPDATE SET since =
+        CASE WHEN excluded.since < known_dags.since THEN excluded.since ELSE known_dags.since END
+      RETURNING since`;
+    return (await this.db.write(() => get<{ since: number }>(sql, dag_id, now)))!.since;
+  }
+
+  async setPaused({ dag_id, paused }: { dag_id: string; paused: boolean }): Promise<void> {
+    const sql = paused
+      ? "INSERT INTO paused_dags VALUES ($1) ON CONFLICT DO NOTHING"
+      : "DELETE FROM paused_dags WHERE dag_id = $1";
+    await this.db.write(() => run(sql, dag_id));
+  }
+
+  async paused(): Promise<string[]> {
+    const rows = await this.db.query(() =>
+      all<{ dag_id: string }>("SELECT dag_id FROM paused_dags ORDER BY dag_id")
+    );
+    return rows.map(({ dag_id }) => dag_id);
+  }
+
+  async lead({ owner, now, ttl_ms, lag_ms }: LeadOptions): Promise<boolean> {
+    const sql =
+      `INSERT INTO scheduler AS s (one, owner, last_tick, lag_ms, lease_until) VALUES (1, $1, $2, $3, $4)
+      ON CONFLICT (one) DO UPDATE SET owner = excluded.owner, last_tick = excluded.last_tick,
+        lag_ms = excluded.lag_ms, lease_until = excluded.lease_until
+      WHERE s.owner = $1 OR s.lease_until <= $2 OR s.lease_until > $2 + 2 * CAST($5 AS DOUBLE PRECISION)`;
+    return await this.db.write(() => run(sql, owner, now, Math.round(lag_ms), now + ttl_ms, ttl_ms)) === 1;
+  }
+
+  async leader(): Promise<Leader | null> {
+    const sql = "SELECT owner, last_tick, lag_ms, lease_until FROM scheduler";
+    const row = await this.db.query(() =>
+      get<{ owner: string; last_tick: number; lag_ms: number; lease_until: number }>(sql)
+    );
+    if (row === null) return null;
+    const { owner, last_tick, lag_ms, lease_until } = row;
+    return { owner, last_tick: iso(last_tick), lag_ms, live_until: iso(lease_until) };
+  }
+
+  /** Leaves out attempts that another process is taking. Most calls find nothing, and lock nothing. */
+  async takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
+    const { input, texts, insertionOrder, lockRows } = this.db.dialect;
+    const due = `SELECT * FROM pipeline_attempts a WHERE send_at <= $1 AND ${UNSENT}
+      ORDER BY send_at, ended_at LIMIT $2`;
+    if (await this.db.query(() => get(due, options.now, 1)) === null) return [];
+    const runs = `SELECT * FROM pipeline_runs WHERE run_id IN ${texts("$1")}`;
+    const lineage = `SELECT l.run_id, ${
+      LINEAGE_COLUMNS.replaceAll(/\w+/g, "l.$&")
+    } FROM pipeline_lineage l JOIN ${input(ATTEMPT_KEY, 0)}
+      ON l.run_id = input.run_id AND l.task_id = input.task_id AND l.attempt = input.attempt
+      ORDER BY l.${insertionOrder}`;
+    const setDue = (attempts: readonly AttemptOfRun[]) => this.setDue(attempts, options.again_at);
+    return await this.db.write(function* () {
+      const attempts = yield* all<AttemptRow>(
+        `${due} ${lockRows("a", { skipLocked: true })}`,
+        options.now,
+        options.limit,
+      );
+      if (attempts.length === 0) return [];
+      yield* setDue(attempts);
+      const run_ids = JSON.stringify(attempts.map(({ run_id }) => run_id));
+      return unsentOf(
+        attempts,
+        yield* all<RunRow>(runs, run_ids),
+        yield* allRows<LineageRow & { run_id: string }>(lineage, [], ATTEMPT_KEY, keysOf(attempts)),
+      );
+    });
+  }
+
+  async markSent(options: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
+    const { attempts, again_at } = options;
+    if (attempts.length > 0) await this.db.write(() => this.setDue(attempts, again_at));
+  }
+
+  private *setDue(attempts: readonly AttemptOfRun[], again_at: number | null): Steps<void> {
+    yield* runRows(
+      `UPDATE pipeline_attempts AS a SET send_at = $1 FROM ${this.db.dialect.input(ATTEMPT_KEY, 1)}
+       WHERE a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt`,
+      [again_at],
+      ATTEMPT_KEY,
+      keysOf(attempts),
+    );
+  }
+
+  async unsent(): Promise<number> {
+    const sql = `SELECT count(*) AS n FROM pipeline_attempts WHERE ${UNSENT}`;
+    return (await this.db.query(() => get<{ n: number }>(sql)))!.n;
+  }
+
+  async acknowledge({ anomaly_id, since, by, at, until }: Acknowledgement): Promise<void> {
+    await this.db.write(function* () {
+      yield* run("DELETE FROM acknowledgements WHERE until < $1", at);
+      yield* run(
+        `INSERT INTO acknowledgements VALUES ($1, $2, $3, $4, $5) ON CONFLICT (anomaly_id) DO UPDATE
+         SET since = excluded.since, "by" = excluded."by", at = excluded.at, until = excluded.until`,
+        ...[anomaly_id, since, by, at, until],
+      );
+    });
+  }
+
+  async unacknowledge({ anomaly_id }: { anomaly_id: string }): Promise<boolean> {
+    return await this.db.write(() =>
+      run("DELETE FROM acknowledgements WHERE anomaly_id = $1", anomaly_id)
+    ) === 1;
+  }
+
+  acknowledgements(): Promise<Acknowledgement[]> {
+    return this.db.query(() => all<Acknowledgement>("SELECT * FROM acknowledgements ORDER BY anomaly_id"));
+  }
+
+  async endSession(options: { session_id: string; until: number; now: number }): Promise<void> {
+    await this.db.write(function* () {
+      yield* run("DELETE FROM ended_sessions WHERE until < $1", options.now);
+      const sql = "INSERT INTO ended_sessions VALUES ($1, $2) ON CONFLICT DO NOTHING";
+      yield* run(sql, options.session_id, options.until);
+    });
+  }
+
+  async isSessionEnded({ session_id }: { session_id: string }): Promise<boolean> {
+    const sql = "SELECT session_id FROM ended_sessions WHERE session_id = $1";
+    return await this.db.query(() => get(sql, session_id)) !== null;
+  }
+
+  health(options: HealthOptions = {}): Promise<Health> {
+    return this.db.health(options);
+  }
+
+  close(): Promise<void> {
+    return this.db.close();
+  }
+}
+
+/** A run with all of its tasks and attempts. */
+function* readRun(run_id: string): Steps<RunSnapshot | null> {
+  const record = yield* get<RunRow>("SELECT * FROM pipeline_runs WHERE run_id = $1", run_id);
+  if (record === null) return null;
+  const tasks = yield* all<TaskRow>(
+    "SELECT * FROM pipeline_tasks WHERE run_id = $1 ORDER BY task_id",
+    run_id,
+  );
+  const attempts = yield* all<AttemptRow>(
+    "SELECT * FROM pipeline_attempts WHERE run_id = $1 ORDER BY started_at, task_id, attempt",
+    run_id,
+  );
+  return { run: runOf(record), tasks: tasks.map(taskOf), attempts: attempts.map(attemptOf) };
+}
+
+function keysOf(attempts: readonly AttemptOfRun[]) {
+  return attempts.map(({ run_id, task_id, attempt }) => ({ run_id, task_id, attempt }));
+}
