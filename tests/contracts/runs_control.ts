@@ -49,7 +49,8 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
         await claim(handle, owner, { run_id, max: 2 });
       }
       const pools = { gpu: 3 };
-      const gpu = (task: string, owner: string, weight = 1) => startOf(task, { owner, pool: "gpu", weight });
+      const gpu = (task: string, owner: string, pool_slots = 1) =>
+        startOf(task, { owner, pool: "gpu", pool_slots });
       const one = await begin(runs, { run_id: "r1", owner: "p1", pools, starts: [gpu("a", "p1", 2)] });
       assert.deepEqual(one.admitted, ["a"]);
       const starts = [gpu("a", "p2"), gpu("b", "p2"), startOf("c", { owner: "p2", pool: "free" })];
@@ -64,7 +65,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     await add(runs, "r", {}, tasks);
     await claim(runs, "p");
     const [heavy, light, free, more] = [
-      startOf("a", { owner: "p", pool: "gpu", weight: 3 }),
+      startOf("a", { owner: "p", pool: "gpu", pool_slots: 3 }),
       startOf("b", { owner: "p", pool: "gpu" }),
       startOf("c", { owner: "p", pool: "free" }),
       startOf("d", { owner: "p", pool: "free" }),
