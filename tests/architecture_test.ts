@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import {
   commandLines,
+  cycles,
   environment,
   exportedNames,
+  ids,
   layers,
   outsideCode,
   readTree,
@@ -25,6 +27,7 @@ const RULES: readonly [title: string, rule: Rule, planted: Record<string, string
     "lib/dag/a.ts": `import "../monitoring/health.ts";`,
     "lib/monitoring/a.ts": `import "../data_checks/data_checks.ts";`,
     "routes/components/a.tsx": `import "../pages/mod.ts";`,
+    "routes/components/b.tsx": `import type { RunStore } from "../../lib/stores/runs/port.ts";`,
     "tasks/a.ts": `import "../commands/run.ts";`,
     "elsewhere/a.ts": `import "../main.ts";`,
   }, /→|is in no layer/],
@@ -32,12 +35,21 @@ const RULES: readonly [title: string, rule: Rule, planted: Record<string, string
     "lib/core/a.ts": `const zod = await import("npm:zod");`,
     "tasks/a.ts": `import { z } from "node:fs";`,
   }, /→ n/],
+  ["no file imports itself through others", cycles, {
+    "lib/core/a.ts": `import type { B } from "./b.ts";\nexport type A = B;`,
+    "lib/core/b.ts": `import type { A } from "./a.ts";\nexport type B = A;`,
+  }, /a\.ts → lib\/core\/b\.ts → lib\/core\/a\.ts/],
   ["a name is exported because another file imports it", exportedNames(USERS), {
     "lib/core/a.ts": `export const unused = 1;`,
   }, /unused/],
   ["lib knows no command line, except where it says what helps", commandLines, {
     "lib/core/a.ts": "const remedy = `run deno task pipeline`;",
   }, /core/],
+  ["lib knows no dag and no task by its id", ids, {
+    "lib/core/a.ts": `if (task_id === "ingest") throw new Error();`,
+    "lib/monitoring/b.ts": `export const DAG = { dag_id: "mine" };`,
+    "lib/recommend/c.ts": `const dag = dags.get("nightly");`,
+  }, /[abc]\.ts/],
   ["the environment is read in one place", environment, {
     "tasks/a.ts": `const home = Deno.env.get("HOME");`,
   }, /tasks/],

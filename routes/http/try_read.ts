@@ -1,7 +1,7 @@
 import { LRUCache } from "../../deps.ts";
 import { withTimeout } from "../../lib/core/abort.ts";
 import { causeOf } from "../../lib/core/errors.ts";
-import type { PageContext } from "./page.ts";
+import type { Clock } from "../../lib/core/clock.ts";
 
 /** What a store answered, or why it did not. */
 export type ReadResult<T> = { readonly value: T; readonly error: null } | {
@@ -25,14 +25,14 @@ const TTL_MS = 3_000;
 /** Room for each name, and for old versions of some. */
 const MAX_CACHED = 20;
 
-const caches = new WeakMap<PageContext, LRUCache<string, Promise<ReadResult<unknown>>>>();
+const caches = new WeakMap<object, LRUCache<string, Promise<ReadResult<unknown>>>>();
 
 /**
  * Reads at most every `ttl` ms (3 s), for what reads thousands of rows: pages that are loaded again and again must not
  * take the time that this process needs for answers. A `version` that differs is read at once. A name stands for one type.
  */
 export function cachedRead<T>(
-  context: PageContext,
+  context: { readonly clock: Clock },
   name: string,
   read: () => Promise<T>,
   { ttl = TTL_MS, version = "" }: { ttl?: number; version?: string } = {},
