@@ -60,7 +60,9 @@ for (const [title, rule, planted, said] of RULES) {
 
   Deno.test(`${title}: a planted violation is found`, () => {
     for (
-      const group of Object.entries(planted).map(([at, text]) => ({ [at]: text }))
+      const group of rule === cycles
+        ? [planted]
+        : Object.entries(planted).map(([at, text]) => ({ [at]: text }))
     ) {
       const found = rule(new Map([...TREE, ...Object.entries(group)]));
       assert.equal(found.length, 1, JSON.stringify([group, found]));
