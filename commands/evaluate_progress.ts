@@ -39,7 +39,7 @@ export class EvaluateProgress {
   }
 }
 
-function lineOf({ fold, folds, what, done, total }: EvaluationProgress): string {
+function lineOf({ fold, folds, step, done, total }: EvaluationProgress): string {
   const where = fold === null ? "" : `fold ${fold} of ${folds}, `;
-  return `${where}${what}: ${done}${total === null ? "" : ` of ${total}`}`;
+  return `${where}${step}: ${done}${total === null ? "" : ` of ${total}`}`;
 }

@@ -1,5 +1,5 @@
 import type { EvaluationReport } from "../lib/evaluate/evaluate.ts";
-import type { Interval } from "../lib/evaluate/intervals.ts";
+import type { Interval } from "../lib/evaluate/bootstrap_mean.ts";
 import { PARLEY } from "../lib/evaluate/rank_fold.ts";
 import type { MethodReport } from "../lib/evaluate/report.ts";
 import { SOURCES } from "../lib/recommend/answer.ts";

@@ -6,7 +6,7 @@ import { type Abortable, type Kind, KINDS } from "../lib/core/types.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { CachedEmbedder } from "../lib/embed/cached.ts";
 import type { Embedder } from "../lib/embed/port.ts";
-import type { BuildProgress, FoldParley, WithParley } from "../lib/evaluate/scratch.ts";
+import type { BuildProgress, FoldParley, WithParley } from "../lib/evaluate/fold_parley.ts";
 import type { Fold } from "../lib/evaluate/splits.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { openCache } from "../lib/stores/open.ts";
@@ -114,9 +114,9 @@ function scratchConfig(config: Config, folder: string): Config {
   return { ...config, ...stores, lineage, sources, inbox, schedule, max_bad_share: 1 };
 }
 
-async function writeRows({ train, asked }: Fold, folder: string): Promise<Record<Kind, string[]>> {
+async function writeRows({ train, query_messages }: Fold, folder: string): Promise<Record<Kind, string[]>> {
   await Deno.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-  const rows = { ...train, messages: [...train.messages, ...asked] };
+  const rows = { ...train, messages: [...train.messages, ...query_messages] };
   const params = { messages: [] as string[], campaigns: [] as string[], events: [] as string[] };
   for (const kind of KINDS) {
     const path = `${folder}/${kind}.ndjson`;

@@ -2,7 +2,7 @@ import { type Context, type Hono, loadHono } from "../deps.ts";
 import type { Clock } from "../lib/core/clock.ts";
 import type { ApiKey, ServingSpan } from "../lib/core/types.ts";
 import type { Embedder } from "../lib/embed/port.ts";
-import { IntentService, type IntentStores } from "../lib/intents/service.ts";
+import { IntentService, type IntentStores } from "../lib/intents/intent_service.ts";
 import { Recommender, type RecommenderStores } from "../lib/recommend/recommender.ts";
 import type { WarmUpStatus } from "../lib/recommend/warm_up.ts";
 import { SPAN_MINUTES } from "../lib/monitoring/serving_anomalies.ts";

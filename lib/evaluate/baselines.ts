@@ -3,7 +3,7 @@ import { compareText } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
 import { invert } from "../ml/positive_definite.ts";
 import { choiceTypeOf, type Dataset, type Query } from "./splits.ts";
-import { TfIdf } from "./wording.ts";
+import { TfIdf } from "./tf_idf.ts";
 
 /** Ranks campaigns for a query, best first, at most `k`; none that the user has chosen or dismissed. */
 type Ranker = (query: Query, k: number) => string[];
@@ -22,8 +22,8 @@ export const BASELINES: Readonly<Record<string, Baseline>> = {
     return ranker(x, (query) => {
       const scores = new Float64Array(x.columns.length);
       for (const i of x.itemsOf(query)) {
-        const each = 1 / Math.sqrt(x.columns[i]!.length);
-        for (const u of x.columns[i]!) for (const j of x.rows[u]!) scores[j]! += each;
+        const weight = 1 / Math.sqrt(x.columns[i]!.length);
+        for (const u of x.columns[i]!) for (const j of x.rows[u]!) scores[j]! += weight;
       }
       for (let j = 0; j < scores.length; j++) scores[j]! /= Math.sqrt(x.columns[j]!.length) || 1;
       return scores;
@@ -33,14 +33,14 @@ export const BASELINES: Readonly<Record<string, Baseline>> = {
     const x = choiceMatrix(train);
     return ranker(x, (query) => {
       const own = x.itemsOf(query);
-      const together = new Map<number, number>();
+      const common = new Map<number, number>();
       const self = x.users.get(query.user_id);
-      for (const i of own) for (const u of x.columns[i]!) together.set(u, (together.get(u) ?? 0) + 1);
-      const near = [...together].filter(([u]) => u !== self)
+      for (const i of own) for (const u of x.columns[i]!) common.set(u, (common.get(u) ?? 0) + 1);
+      const neighbours = [...common].filter(([u]) => u !== self)
         .map(([u, n]) => ({ u, cosine: n / Math.sqrt(own.length * x.rows[u]!.length) }))
         .sort((a, b) => b.cosine - a.cosine || a.u - b.u).slice(0, NEIGHBOURS);
       const scores = new Float64Array(x.columns.length);
-      for (const { u, cosine } of near) for (const i of x.rows[u]!) scores[i]! += cosine;
+      for (const { u, cosine } of neighbours) for (const i of x.rows[u]!) scores[i]! += cosine;
       return scores;
     });
   },
@@ -107,10 +107,10 @@ function ranker(
   );
   return (query, k) => {
     const scores = score(query);
-    const known = new Set(query.events.filter(isFinal).map(({ campaign_id }) => campaign_id));
+    const excluded = new Set(query.events.filter(isFinal).map(({ campaign_id }) => campaign_id));
     const best = new TopK(k);
-    for (const [place, i] of byTies.entries()) {
-      if (!known.has(campaigns[i]!.campaign_id)) best.add(place, scores[i]!);
+    for (const [rank, i] of byTies.entries()) {
+      if (!excluded.has(campaigns[i]!.campaign_id)) best.add(rank, scores[i]!);
     }
     return best.list.map(({ item }) => campaigns[byTies[item]!]!.campaign_id);
   };
@@ -180,10 +180,10 @@ function conversationKnn(train: Dataset): Ranker {
   }
   return ranker(x, (query) => {
     const cosines = index.cosines(query.messages.map(({ message }) => message).join("\n"));
-    const near = [...cosines.keys()].sort((a, b) => cosines[b]! - cosines[a]! || a - b)
+    const neighbours = [...cosines.keys()].sort((a, b) => cosines[b]! - cosines[a]! || a - b)
       .slice(0, TEXT_NEIGHBOURS);
     const scores = new Float64Array(items.size);
-    for (const at of near) {
+    for (const at of neighbours) {
       for (const [item, grade] of grades[at]!) scores[item]! += cosines[at]! ** TEXT_POWER * grade;
     }
     return scores;

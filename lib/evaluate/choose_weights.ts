@@ -1,16 +1,17 @@
 import { yieldToEventLoop } from "../core/abort.ts";
+import { round } from "../core/round.ts";
 import type { Abortable } from "../core/types.ts";
 import { type Source, SOURCES, type Sources } from "../recommend/answer.ts";
 import { WEIGHTS } from "../recommend/score.ts";
 import { scoreRanking } from "./metrics.ts";
 import { seededRandom, shuffle } from "./random.ts";
-import { rankBy, type Weighable } from "./rescore.ts";
+import { type CandidateSet, rankBy } from "./rescore.ts";
 import type { Query } from "./splits.ts";
 
 /** One query with what its answer is chosen from. */
-export interface Case {
+export interface EvaluatedQuery {
   readonly query: Query;
-  readonly weighable: Weighable;
+  readonly weighable: CandidateSet;
 }
 
 /** What the coordinate search tries for each weight: these multiples of what it is, none, and what it is by default. */
@@ -35,36 +36,40 @@ interface ChosenWeights {
  * NDCG@10 is best on the queries of the others, by coordinate search from {@link WEIGHTS}.
  */
 export async function chooseWeights(
-  cases: readonly Case[],
+  cases: readonly EvaluatedQuery[],
   { groups, seed, signal, onProgress = () => {} }:
     & { groups: number; seed: number; onProgress?: (done: number) => void }
     & Abortable,
 ): Promise<ChosenWeights> {
-  const persons = shuffle([...new Set(cases.map(({ query }) => query.person))].sort(), seededRandom(seed));
-  const count = Math.min(groups, persons.length);
-  const groupOf = new Map(persons.map((person, i) => [person, i % count]));
+  const people = shuffle([...new Set(cases.map(({ query }) => query.person))].sort(), seededRandom(seed));
+  const count = Math.min(groups, people.length);
+  const groupOf = new Map(people.map((person, i) => [person, i % count]));
   const scores = new Map<string, Promise<Float32Array>>();
   const scoresBy = (weights: Sources) => {
     const key = JSON.stringify(weights);
-    const known = scores.get(key) ?? ndcgOf(cases, weights, { signal });
-    scores.set(key, known);
-    return known;
+    const cached = scores.get(key) ?? ndcgOf(cases, weights, { signal });
+    scores.set(key, cached);
+    return cached;
   };
   const chosen: GroupWeights[] = [];
   for (let group = 0; group < count; group++) {
-    const others = [...cases.keys()].filter((i) => groupOf.get(cases[i]!.query.person) !== group);
+    const trainingCases = [...cases.keys()].filter((i) => groupOf.get(cases[i]!.query.person) !== group);
     const value = async (weights: Sources) => {
       const ndcg = await scoresBy(weights);
-      return others.reduce((sum, i) => sum + ndcg[i]!, 0);
+      return trainingCases.reduce((sum, i) => sum + ndcg[i]!, 0);
     };
-    const weights = normal(await search(value));
-    chosen.push({ queries: cases.length - others.length, weights });
+    const weights = normalize(await search(value));
+    chosen.push({ queries: cases.length - trainingCases.length, weights });
     onProgress(group + 1);
   }
   return { groups: chosen, weightsOf: cases.map(({ query }) => chosen[groupOf.get(query.person)!]!.weights) };
 }
 
-async function ndcgOf(cases: readonly Case[], weights: Sources, options: Abortable): Promise<Float32Array> {
+async function ndcgOf(
+  cases: readonly EvaluatedQuery[],
+  weights: Sources,
+  options: Abortable,
+): Promise<Float32Array> {
   const values = new Float32Array(cases.length);
   for (const [i, { weighable, query }] of cases.entries()) {
     values[i] = scoreRanking(rankBy(weighable, weights, 10), query.relevant).ndcg_10;
@@ -79,8 +84,8 @@ async function search(value: (weights: Sources) => Promise<number>): Promise<Sou
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const before = best;
     for (const source of SOURCES) {
-      for (const tried of triedFor(source, weights[source])) {
-        const other = { ...weights, [source]: tried };
+      for (const candidates of candidateWeights(source, weights[source])) {
+        const other = { ...weights, [source]: candidates };
         const result = await value(other);
         if (result > best) [best, weights] = [result, other];
       }
@@ -91,15 +96,15 @@ async function search(value: (weights: Sources) => Promise<number>): Promise<Sou
 }
 
 /** Popularity always weighs something: of users of whom nothing is known it is all there is. */
-function triedFor(source: Source, weight: number): number[] {
-  const tried = new Set([...MULTIPLES.map((multiple) => multiple * weight), WEIGHTS[source]]);
-  if (source !== "popularity") tried.add(0);
-  return [...tried].filter((one) => one !== weight);
+function candidateWeights(source: Source, weight: number): number[] {
+  const candidates = new Set([...MULTIPLES.map((multiple) => multiple * weight), WEIGHTS[source]]);
+  if (source !== "popularity") candidates.add(0);
+  return [...candidates].filter((value) => value !== weight);
 }
 
 /** Adding up to 1, in four decimals. */
-function normal(weights: Sources): Sources {
+function normalize(weights: Sources): Sources {
   const total = SOURCES.reduce((sum, source) => sum + weights[source], 0);
-  const share = (source: Source) => Math.round(10_000 * weights[source] / total) / 10_000;
+  const share = (source: Source) => round(weights[source] / total);
   return Object.fromEntries(SOURCES.map((source) => [source, share(source)])) as unknown as Sources;
 }

@@ -3,12 +3,12 @@ import type { Abortable } from "../core/types.ts";
 import { type Source, SOURCES } from "../recommend/answer.ts";
 import { CampaignNames } from "../recommend/mentions.ts";
 import { baselinesFor } from "./baselines.ts";
-import { type Case, chooseWeights, type GroupWeights } from "./choose_weights.ts";
+import { chooseWeights, type EvaluatedQuery, type GroupWeights } from "./choose_weights.ts";
 import { DEPTH } from "./metrics.ts";
 import { PARLEY, rankFold, withoutName } from "./rank_fold.ts";
 import { Evaluation, type MethodReport } from "./report.ts";
 import { pack, rankBy } from "./rescore.ts";
-import type { WithParley } from "./scratch.ts";
+import type { WithParley } from "./fold_parley.ts";
 import { type Dataset, type Split, splitRows } from "./splits.ts";
 
 /** What is measured. */
@@ -36,7 +36,7 @@ export interface EvaluationReport extends Pick<EvaluationOptions, "split" | "see
 export interface EvaluationProgress {
   readonly fold: number | null;
   readonly folds: number;
-  readonly what: string;
+  readonly step: string;
   readonly done: number;
   readonly total: number | null;
 }
@@ -51,7 +51,7 @@ export interface EvaluateOptions extends Abortable {
 }
 
 /** The name of Parley's answers by weights that were chosen on other users' queries. */
-const CHOSEN = `${PARLEY}, weights chosen`;
+const CHOSEN_WEIGHTS = `${PARLEY}, weights chosen`;
 /** Methods that every other one is held against, query by query. */
 const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY];
 
@@ -66,10 +66,10 @@ export async function evaluateSplit(
   const { baselines, notes } = baselinesFor(data);
   for (const note of notes) onNote(note);
   const evaluation = new Evaluation({ campaigns: data.campaigns.length, seed });
-  const cases: Case[] = [];
+  const cases: EvaluatedQuery[] = [];
   let folds = 0;
   const names = new CampaignNames(data.campaigns);
-  const named = (text: string) => names.in(text);
+  const named = (text: string) => names.find(text);
   for (const fold of splitRows(data, split, { ...options, named })) {
     folds++;
     onNote(`fold ${folds}: ${fold.queries.length} queries`);
@@ -79,7 +79,7 @@ export async function evaluateSplit(
       baselines,
       withParley,
       signal,
-      onProgress: (what, done, total) => onProgress({ ...at, what, done, total }),
+      onProgress: (step, done, total) => onProgress({ ...at, step, done, total }),
       onRanking: (method, query, ranking) => evaluation.add(method, query, ranking),
       onCandidates: (query, weighable) => choose_weights && cases.push({ query, weighable: pack(weighable) }),
     });
@@ -90,7 +90,7 @@ export async function evaluateSplit(
       `there is nothing to find by --split ${split}: try another split or more data`,
     );
   }
-  const at = { fold: null, folds, what: "choosing weights", total: options.folds };
+  const at = { fold: null, folds, step: "choosing weights", total: options.folds };
   const chosen = await chooseWeights(cases, {
     groups: options.folds,
     seed,
@@ -98,7 +98,7 @@ export async function evaluateSplit(
     onProgress: (done) => onProgress({ ...at, done }),
   });
   for (const [i, { query, weighable }] of cases.entries()) {
-    evaluation.add(CHOSEN, query, rankBy(weighable, chosen.weightsOf[i]!, DEPTH));
+    evaluation.add(CHOSEN_WEIGHTS, query, rankBy(weighable, chosen.weightsOf[i]!, DEPTH));
   }
   const reports = new Map(evaluation.report(REFERENCES).map((report) => [report.method, report]));
   const ablation = SOURCES.map((without) => ({ without, ...reports.get(withoutName(without))! }));

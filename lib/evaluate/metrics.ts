@@ -1,12 +1,12 @@
 /** Places of an answer that NDCG, precision and recall are taken at. */
-const PLACES = [5, 10, 25] as const;
-type CutOff = typeof PLACES[number];
+const CUT_OFFS = [5, 10, 25] as const;
+type CutOff = typeof CUT_OFFS[number];
 export type Metric = `${"ndcg" | "precision" | "recall"}_${CutOff}` | "mrr_25";
 /** One ranked answer held against what the user then engaged with. Each value is 0..1. */
 type Scores = Readonly<Record<Metric, number>>;
 export const METRICS: readonly Metric[] = [
   ...(["ndcg", "precision", "recall"] as const).flatMap((name) =>
-    PLACES.map((place) => `${name}_${place}` as const)
+    CUT_OFFS.map((cutOff) => `${name}_${cutOff}` as const)
   ),
   "mrr_25",
 ];
@@ -32,28 +32,28 @@ export const DEPTH = 25;
  */
 export function scoreRanking(ranking: readonly string[], relevant: ReadonlySet<string>): Scores {
   const hits = ranking.slice(0, DEPTH).map((id) => relevant.has(id));
-  const found = (k: number) => hits.slice(0, k).filter(Boolean).length;
+  const hitsWithin = (k: number) => hits.slice(0, k).filter(Boolean).length;
   const first = hits.indexOf(true);
   return {
     ndcg_5: ndcg(hits, relevant.size, 5),
     ndcg_10: ndcg(hits, relevant.size, 10),
     ndcg_25: ndcg(hits, relevant.size, 25),
-    precision_5: found(5) / 5,
-    precision_10: found(10) / 10,
-    precision_25: found(25) / 25,
-    recall_5: found(5) / Math.max(1, relevant.size),
-    recall_10: found(10) / Math.max(1, relevant.size),
-    recall_25: found(25) / Math.max(1, relevant.size),
+    precision_5: hitsWithin(5) / 5,
+    precision_10: hitsWithin(10) / 10,
+    precision_25: hitsWithin(25) / 25,
+    recall_5: hitsWithin(5) / Math.max(1, relevant.size),
+    recall_10: hitsWithin(10) / Math.max(1, relevant.size),
+    recall_25: hitsWithin(25) / Math.max(1, relevant.size),
     mrr_25: first < 0 ? 0 : 1 / (1 + first),
   };
 }
 
 function ndcg(hits: readonly boolean[], relevant: number, k: number): number {
   let gain = 0, ideal = 0;
-  for (let place = 0; place < k; place++) {
-    const discount = 1 / Math.log2(place + 2);
-    if (hits[place]) gain += discount;
-    if (place < relevant) ideal += discount;
+  for (let rank = 0; rank < k; rank++) {
+    const discount = 1 / Math.log2(rank + 2);
+    if (hits[rank]) gain += discount;
+    if (rank < relevant) ideal += discount;
   }
   return ideal === 0 ? 0 : gain / ideal;
 }

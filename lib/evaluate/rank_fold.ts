@@ -4,8 +4,8 @@ import type { Abortable } from "../core/types.ts";
 import { type Source, SOURCES } from "../recommend/answer.ts";
 import type { Baseline } from "./baselines.ts";
 import { DEPTH } from "./metrics.ts";
-import { candidatesOf, type Catalogue, rankBy, type Weighable, without } from "./rescore.ts";
-import type { FoldParley, WithParley } from "./scratch.ts";
+import { type CandidateSet, candidatesOf, type FoldCatalogue, rankBy, without } from "./rescore.ts";
+import type { FoldParley, WithParley } from "./fold_parley.ts";
 import type { CampaignStats } from "../stores/analytics/port.ts";
 import type { Dataset, Fold, Query } from "./splits.ts";
 
@@ -15,7 +15,7 @@ export const PARLEY = "parley";
 export const withoutName = (source: Source) => `${PARLEY} without ${source}`;
 
 /** What a fold is at: which method learns or answers, or which task of the nightly dag builds. */
-type FoldProgress = (what: string, done: number, total: number | null) => void;
+type FoldProgress = (step: string, done: number, total: number | null) => void;
 
 interface RankFoldOptions extends Abortable {
   readonly baselines: Readonly<Record<string, Baseline>>;
@@ -23,7 +23,7 @@ interface RankFoldOptions extends Abortable {
   readonly onProgress: FoldProgress;
   readonly onRanking: (method: string, query: Query, ranking: readonly string[]) => void;
   /** Gets what each of Parley's answers was chosen from. */
-  readonly onCandidates?: (query: Query, weighable: Weighable) => void;
+  readonly onCandidates?: (query: Query, weighable: CandidateSet) => void;
 }
 
 /** Answers a fold's queries: by each baseline, by a Parley built from the fold's rows, and by that without each source. */
@@ -43,15 +43,15 @@ export async function rankFold(fold: Fold, options: RankFoldOptions): Promise<vo
     signal,
     onProgress: (task: string, ...rest: [number, number | null]) => onProgress(`build: ${task}`, ...rest),
   };
-  await withParley(building, (parley) => askParley(parley, fold, options));
+  await withParley(building, (parley) => rankByParley(parley, fold, options));
 }
 
-async function askParley(
+async function rankByParley(
   { recommender, analytics }: FoldParley,
   { train, queries }: Fold,
   { onProgress, onRanking, onCandidates, signal }: RankFoldOptions,
 ): Promise<void> {
-  let catalogue: Catalogue | null = null;
+  let catalogue: FoldCatalogue | null = null;
   for (const [i, query] of queries.entries()) {
     signal?.throwIfAborted();
     const explained = await recommender.explain({ user_id: query.user_id, k: DEPTH });
@@ -72,7 +72,7 @@ async function askParley(
   }
 }
 
-function catalogueOf({ campaigns }: Dataset, popular: readonly CampaignStats[]): Catalogue {
+function catalogueOf({ campaigns }: Dataset, popular: readonly CampaignStats[]): FoldCatalogue {
   return {
     popular,
     campaigns: new Map(campaigns.map((campaign) => [campaign.campaign_id, campaign])),

@@ -1,4 +1,4 @@
-import { bootstrapMean, type Interval } from "./intervals.ts";
+import { bootstrapMean, type Interval } from "./bootstrap_mean.ts";
 import { type Metric, METRICS, scoreRanking } from "./metrics.ts";
 import type { Query } from "./splits.ts";
 
@@ -46,16 +46,16 @@ export class Evaluation {
     const groups = this.queries.map(({ person }) => person);
     const mean = (values: readonly number[]) => bootstrapMean(values, { groups, seed: this.options.seed });
     return [...this.values].map(([method, values]) => {
-      const others = references.filter((other) => other !== method && this.values.has(other));
+      const compared = references.filter((other) => other !== method && this.values.has(other));
       const paired = (other: string, metric: Metric) => {
-        const theirs = this.values.get(other)![metric];
-        return mean(values[metric].map((value, i) => value - theirs[i]!));
+        const reference = this.values.get(other)![metric];
+        return mean(values[metric].map((value, i) => value - reference[i]!));
       };
       return {
         method,
         metrics: perMetric((metric) => mean(values[metric])),
         against: Object.fromEntries(
-          others.map((other) => [
+          compared.map((other) => [
             other,
             { ndcg_10: paired(other, "ndcg_10"), recall_10: paired(other, "recall_10") },
           ]),
@@ -68,10 +68,10 @@ export class Evaluation {
 
   private byKind(values: readonly number[]): MethodReport["by_kind"] {
     const kinds = Map.groupBy(this.queries.keys(), (i) => this.queries[i]!.kind);
-    return [...kinds].map(([kind, some]) => ({
+    return [...kinds].map(([kind, indexes]) => ({
       kind,
-      queries: some.length,
-      ndcg_10: some.reduce((sum, i) => sum + values[i]!, 0) / some.length,
+      queries: indexes.length,
+      ndcg_10: indexes.reduce((sum, i) => sum + values[i]!, 0) / indexes.length,
     })).sort((a, b) => b.queries - a.queries);
   }
 }
@@ -81,15 +81,15 @@ function perMetric<T>(value: (metric: Metric) => T): Record<Metric, T> {
 }
 
 function getOrInsert<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const known = map.get(key);
-  if (known !== undefined) return known;
+  const existing = map.get(key);
+  if (existing !== undefined) return existing;
   const value = make();
   map.set(key, value);
   return value;
 }
 
 function kindOf({ messages, events }: Query): UserKind {
-  const spoke = messages.some(({ role }) => role === "user");
-  if (spoke && events.length > 0) return "messages and events";
-  return spoke ? "messages" : events.length > 0 ? "events" : "nothing";
+  const hasMessages = messages.some(({ role }) => role === "user");
+  if (hasMessages && events.length > 0) return "messages and events";
+  return hasMessages ? "messages" : events.length > 0 ? "events" : "nothing";
 }

@@ -3,7 +3,7 @@ import { type Source, SOURCES, type Sources } from "../recommend/answer.ts";
 import { diversify } from "../recommend/diversify.ts";
 import { Candidates, type Features } from "../recommend/features.ts";
 import type { Provenance } from "../recommend/recommend.ts";
-import { byScore, presentSources, rank, scoreOf, shareOut, WEIGHTS } from "../recommend/score.ts";
+import { byScore, normalizeWeights, presentSources, rank, scoreOf, WEIGHTS } from "../recommend/score.ts";
 import { newCampaign } from "../recommend/showable.ts";
 import type { CampaignStats } from "../stores/analytics/port.ts";
 
@@ -13,7 +13,7 @@ const MAX_ROWS = 100;
 const SCALE = 10_000;
 
 /** What all answers of a fold choose from. */
-export interface Catalogue {
+export interface FoldCatalogue {
   readonly campaigns: ReadonlyMap<string, Campaign>;
   /** All campaigns with stats, the most popular first. */
   readonly popular: readonly CampaignStats[];
@@ -28,14 +28,14 @@ interface Candidate {
 }
 
 /** What an answer was chosen from, to be weighed again. */
-export interface Weighable {
+export interface CandidateSet {
   /** The sources that say anything for this user. */
   readonly present: ReadonlySet<Source>;
   readonly candidates: Iterable<Candidate>;
 }
 
 /** The candidates of an answer, by the product's own functions, from the evidence that it was computed from. */
-export function candidatesOf(provenance: Provenance, catalogue: Catalogue, now: number): Weighable {
+export function candidatesOf(provenance: Provenance, catalogue: FoldCatalogue, now: number): CandidateSet {
   const { campaigns, popular, stats } = catalogue;
   const candidates = new Candidates(provenance, now);
   const present = presentSources(candidates.all());
@@ -46,18 +46,18 @@ export function candidatesOf(provenance: Provenance, catalogue: Catalogue, now: 
     return campaign === undefined ? [] : [{ campaign, stats: stats.get(id) ?? newCampaign(id) }];
   });
   const featuresOf = (id: string) => candidates.get(id)!;
-  return { present, candidates: rank(rows, { weights: shareOut(WEIGHTS, present), featuresOf }) };
+  return { present, candidates: rank(rows, { weights: normalizeWeights(WEIGHTS, present), featuresOf }) };
 }
 
 /** The `k` best by these weights, as an answer shows them. */
-export function rankBy(weighable: Weighable, weights: Sources, k: number): string[] {
-  return diversify(best(weighable, weights), k).map(({ campaign }) => campaign.campaign_id);
+export function rankBy(weighable: CandidateSet, weights: Sources, k: number): string[] {
+  return diversify(bestCandidates(weighable, weights), k).map(({ campaign }) => campaign.campaign_id);
 }
 
-function best({ present, candidates }: Weighable, weights: Sources) {
-  const shared = shareOut(weights, present);
-  const scored = Array.from(candidates, (one) => {
-    return { ...one, score: scoreOf(one.sources, shared, one.features) };
+function bestCandidates({ present, candidates }: CandidateSet, weights: Sources) {
+  const normalized = normalizeWeights(weights, present);
+  const scored = Array.from(candidates, (candidate) => {
+    return { ...candidate, score: scoreOf(candidate.sources, normalized, candidate.features) };
   });
   return scored.sort(byScore).slice(0, MAX_ROWS);
 }
@@ -68,12 +68,14 @@ export function without(source: Source): Sources {
 }
 
 /** Of the candidates those that come among the best by the fixed weights, or without any one source: a few hundred, 4 KB. */
-export function pack(weighable: Weighable): Weighable {
-  const kept = new Map<string, Candidate>();
+export function pack(weighable: CandidateSet): CandidateSet {
+  const candidates = new Map<string, Candidate>();
   for (const weights of [WEIGHTS, ...SOURCES.map(without)]) {
-    for (const one of best(weighable, weights)) kept.set(one.campaign.campaign_id, one);
+    for (const candidate of bestCandidates(weighable, weights)) {
+      candidates.set(candidate.campaign.campaign_id, candidate);
+    }
   }
-  return { present: weighable.present, candidates: new PackedCandidates([...kept.values()]) };
+  return { present: weighable.present, candidates: new PackedCandidates([...candidates.values()]) };
 }
 
 class PackedCandidates implements Iterable<Candidate> {

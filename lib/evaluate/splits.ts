@@ -26,7 +26,7 @@ export interface Fold {
   readonly train: Dataset;
   readonly queries: readonly Query[];
   /** What users said right before they are answered, to be stored as well: it has led to nothing that could be learnt. */
-  readonly asked: readonly Message[];
+  readonly query_messages: readonly Message[];
 }
 
 export const SPLITS = {
@@ -100,11 +100,13 @@ function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<
   const pairs = shuffle([...new Set(choicesOf(data).map(pairOf))].sort(), seededRandom(seed));
   for (let fold = 0; fold < folds; fold++) {
     const hidden = new Set(pairs.filter((_, i) => i % folds === fold));
-    const gone = data.events.filter((event) => event.conversation_id !== null && hidden.has(pairOf(event)));
-    const from = firstTimes(gone, conversationKey);
+    const hiddenEvents = data.events.filter((event) =>
+      event.conversation_id !== null && hidden.has(pairOf(event))
+    );
+    const cutTimes = firstTimes(hiddenEvents, conversationKey);
     const events = data.events.filter((event) => !hidden.has(pairOf(event)));
     const messages = data.messages.filter((row) =>
-      partiesOf(row).every((user_id) => isBefore(row, from.get(conversationKey({ ...row, user_id }))))
+      partiesOf(row).every((user_id) => isBefore(row, cutTimes.get(conversationKey({ ...row, user_id }))))
     );
     const train = { ...data, messages, events };
     const relevant = new Map<string, Set<string>>();
@@ -112,7 +114,7 @@ function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<
       const [user_id, campaign_id] = JSON.parse(pair) as [string, string];
       relevant.set(user_id, (relevant.get(user_id) ?? new Set()).add(campaign_id));
     }
-    yield { train, queries: queriesOf(train, relevant), asked: [] };
+    yield { train, queries: queriesOf(train, relevant), query_messages: [] };
   }
 }
 
@@ -145,33 +147,36 @@ function queriesOf(train: Dataset, relevant: ReadonlyMap<string, ReadonlySet<str
 function* splitConversations(data: Dataset, { folds, seed, named }: SplitOptions): Generator<Fold> {
   const users = shuffle(usersOf(data), seededRandom(seed));
   const foldOf = new Map(users.map((user_id, i) => [user_id, i % folds]));
-  const said = Map.groupBy(data.messages.filter(({ role }) => role === "user"), conversationKey);
-  const done = Map.groupBy(data.events, conversationKey);
+  const messagesByConversation = Map.groupBy(
+    data.messages.filter(({ role }) => role === "user"),
+    conversationKey,
+  );
+  const eventsByKey = Map.groupBy(data.events, conversationKey);
   const chosen = new Set(choicesOf(data));
   const partiesOf = findParties(data);
   for (let fold = 0; fold < folds; fold++) {
-    const isHeld = (user_id: string) => foldOf.get(user_id) === fold;
+    const isHeldOut = (user_id: string) => foldOf.get(user_id) === fold;
     const queries: Query[] = [];
-    for (const [n, [key, events]] of [...done].entries()) {
+    for (const [n, [key, events]] of [...eventsByKey].entries()) {
       const { user_id, conversation_id } = events[0]!;
-      if (conversation_id === null || !isHeld(user_id)) continue;
+      if (conversation_id === null || !isHeldOut(user_id)) continue;
       const first = events.reduce((a, b) => a.timestamp <= b.timestamp ? a : b).timestamp;
-      const asker = `query ${n + 1}`;
-      const messages = (said.get(key) ?? []).filter((message) => message.timestamp < first)
-        .map((message) => ({ ...message, user_id: asker }));
+      const query_user = `query ${n + 1}`;
+      const messages = (messagesByConversation.get(key) ?? []).filter((message) => message.timestamp < first)
+        .map((message) => ({ ...message, user_id: query_user }));
       if (messages.length === 0) continue;
       const relevant = relevantIn(events, chosen);
       for (const { message } of messages) for (const id of named(message)) relevant.delete(id);
       if (relevant.size > 0) {
-        queries.push({ user_id: asker, person: user_id, messages, events: [], relevant });
+        queries.push({ user_id: query_user, person: user_id, messages, events: [], relevant });
       }
     }
     const train = {
       campaigns: data.campaigns,
-      messages: data.messages.filter((message) => !partiesOf(message).some(isHeld)),
-      events: data.events.filter(({ user_id }) => !isHeld(user_id)),
+      messages: data.messages.filter((message) => !partiesOf(message).some(isHeldOut)),
+      events: data.events.filter(({ user_id }) => !isHeldOut(user_id)),
     };
-    yield { train, queries, asked: queries.flatMap(({ messages }) => messages) };
+    yield { train, queries, query_messages: queries.flatMap(({ messages }) => messages) };
   }
 }
 
@@ -217,18 +222,22 @@ function splitAt(data: Dataset, moment: string, { named }: SplitOptions): Fold {
     messages: before(data.messages),
     events: before(data.events),
   };
-  const later = data.events.filter(({ timestamp }) => timestamp >= moment);
-  const first = firstTimes(later, ({ user_id }) => user_id);
-  const asked = data.messages.filter(({ user_id, role, timestamp }) =>
+  const testEvents = data.events.filter(({ timestamp }) => timestamp >= moment);
+  const first = firstTimes(testEvents, ({ user_id }) => user_id);
+  const query_messages = data.messages.filter(({ user_id, role, timestamp }) =>
     role === "user" && timestamp >= moment && timestamp < (first.get(user_id) ?? "")
   );
   const choice = choiceTypeOf(data);
-  const relevant = unseen(train, later.filter(({ type }) => type === choice));
-  for (const { user_id, message } of asked) {
+  const relevant = newChoices(train, testEvents.filter(({ type }) => type === choice));
+  for (const { user_id, message } of query_messages) {
     for (const id of named(message)) relevant.get(user_id)?.delete(id);
   }
-  const some = new Map([...relevant].filter(([, campaigns]) => campaigns.size > 0));
-  return { train, queries: queriesOf({ ...train, messages: [...train.messages, ...asked] }, some), asked };
+  const nonEmpty = new Map([...relevant].filter(([, campaigns]) => campaigns.size > 0));
+  return {
+    train,
+    queries: queriesOf({ ...train, messages: [...train.messages, ...query_messages] }, nonEmpty),
+    query_messages,
+  };
 }
 
 /**
@@ -238,25 +247,25 @@ function splitAt(data: Dataset, moment: string, { named }: SplitOptions): Fold {
  */
 function splitPerUser(data: Dataset, users: readonly string[], count: (choices: number) => number): Fold {
   const byUser = Map.groupBy(choicesOf(data), ({ user_id }) => user_id);
-  const done = Map.groupBy(data.events, ({ user_id }) => user_id);
-  const cut = new Map<string, string>();
+  const eventsByKey = Map.groupBy(data.events, ({ user_id }) => user_id);
+  const cutTimes = new Map<string, string>();
   for (const user_id of users) {
     const choices = byUser.get(user_id)!.toSorted((a, b) => compareText(a.timestamp, b.timestamp));
     const hidden = choices.slice(choices.length - count(choices.length));
-    cut.set(user_id, firstTime(hidden, done.get(user_id)!));
+    cutTimes.set(user_id, firstTime(hidden, eventsByKey.get(user_id)!));
   }
   const partiesOf = findParties(data);
   const train = {
     campaigns: data.campaigns,
     messages: data.messages.filter((row) =>
-      partiesOf(row).every((user_id) => isBefore(row, cut.get(user_id)))
+      partiesOf(row).every((user_id) => isBefore(row, cutTimes.get(user_id)))
     ),
-    events: data.events.filter((row) => isBefore(row, cut.get(row.user_id))),
+    events: data.events.filter((row) => isBefore(row, cutTimes.get(row.user_id))),
   };
-  const later = users.flatMap((user_id) =>
-    byUser.get(user_id)!.filter((event) => !isBefore(event, cut.get(user_id)))
+  const testEvents = users.flatMap((user_id) =>
+    byUser.get(user_id)!.filter((event) => !isBefore(event, cutTimes.get(user_id)))
   );
-  return { train, queries: queriesOf(train, unseen(train, later)), asked: [] };
+  return { train, queries: queriesOf(train, newChoices(train, testEvents)), query_messages: [] };
 }
 
 /** When the first of these choices was made, or if that is earlier, when anything was done in the conversation of any of them. */
@@ -268,11 +277,11 @@ function firstTime(choices: readonly EngagementEvent[], events: readonly Engagem
 }
 
 /** By user, the campaigns of these events that the user did not choose in the training rows. */
-function unseen(train: Dataset, later: readonly EngagementEvent[]): Map<string, Set<string>> {
-  const known = new Set(choicesOf(train).map(pairOf));
+function newChoices(train: Dataset, testEvents: readonly EngagementEvent[]): Map<string, Set<string>> {
+  const trainPairs = new Set(choicesOf(train).map(pairOf));
   const relevant = new Map<string, Set<string>>();
-  for (const event of later) {
-    if (known.has(pairOf(event))) continue;
+  for (const event of testEvents) {
+    if (trainPairs.has(pairOf(event))) continue;
     relevant.set(event.user_id, (relevant.get(event.user_id) ?? new Set()).add(event.campaign_id));
   }
   return relevant;

@@ -2,27 +2,27 @@ import { type IntentScores, probabilitiesOf } from "./oos_features.ts";
 import { yieldIfDue } from "../ml/matrix.ts";
 
 /** A text that was held out: its evidence, and its place among the intents learnt; -1 where its intent was withheld. */
-export interface HeldOut {
-  readonly evidence: IntentScores;
+export interface HeldOutText {
+  readonly scores: IntentScores;
   readonly truth: number;
 }
 
 /** Texts judged by fits that had not learnt them. */
-interface HeldOutScores {
+interface HeldOutTexts {
   /** By a part of the intents, with texts of the others: they show what is out of scope. */
-  readonly partial: readonly HeldOut[];
+  readonly someIntents: readonly HeldOutText[];
   /**
    * By all intents, as messages are, without a near duplicate among what was learnt. The more intents, the less sure
    * is the best of them, so a threshold from a part of them would be too strict.
    */
-  readonly whole: readonly HeldOut[];
+  readonly allIntents: readonly HeldOutText[];
 }
 
 /** How evidence becomes probabilities, and a score for being in scope. */
 export interface Calibration {
   readonly temperature: number;
   /** Of the two oosFeatures and of 1. */
-  readonly scope: readonly [sure: number, near: number, bias: number];
+  readonly scope: readonly [confidence: number, proximity: number, bias: number];
   /** From this score on a text is in scope. */
   readonly threshold: number;
 }
@@ -47,54 +47,57 @@ const IN_SCOPE_SHARE = 0.9;
  * twenty examples each.
  */
 const PRIOR = { threshold: 0.7, texts: 60 };
-const COARSEST = 0.05;
-const FINEST = 20;
+const MIN_TEMPERATURE = 0.05;
+const MAX_TEMPERATURE = 20;
 const SEARCH_STEPS = 40;
 const NEWTON_STEPS = 50;
 /** Of a step of Newton's; one that is still too long is as good as none. */
-const SMALLEST = 1e-6;
+const MIN_STEP = 1e-6;
 /** Keeps the scope's weights finite where the oosFeatures tell all apart. */
 const RIDGE = 1e-3;
 
 export async function calibrate(
-  { partial, whole }: HeldOutScores,
+  { someIntents, allIntents }: HeldOutTexts,
   signal?: AbortSignal,
 ): Promise<Calibration> {
-  const temperature = await fitTemperature(partial.filter(({ truth }) => truth >= 0), signal);
-  const scope = await fitScope(partial, signal);
+  const temperature = await fitTemperature(someIntents.filter(({ truth }) => truth >= 0), signal);
+  const scope = await fitScope(someIntents, signal);
   return {
     temperature,
     scope,
-    threshold: thresholdOf(whole.map(({ evidence }) => scopeScore(evidence, scope))),
+    threshold: thresholdOf(allIntents.map(({ scores }) => scopeScore(scores, scope))),
   };
 }
 
 /** How well a text fits any intent, 0..1; .5 says that a text in scope and one out of it are as likely to look so. */
 export function scopeScore(
   { oosFeatures }: IntentScores,
-  [sure, near, bias]: Calibration["scope"],
+  [confidence, proximity, bias]: Calibration["scope"],
 ): number {
-  return 1 / (1 + Math.exp(-(sure * oosFeatures[0] + near * oosFeatures[1] + bias)));
+  return 1 / (1 + Math.exp(-(confidence * oosFeatures[0] + proximity * oosFeatures[1] + bias)));
 }
 
 /**
  * Temperature scaling (Guo et al., ICML 2017), by golden section. A truth counts for (n + 1) / (n + 2), as in Platt's
  * (1999), and the other intents share the rest: that a few texts were all told right does not make anything certain.
  */
-async function fitTemperature(held: readonly HeldOut[], signal: AbortSignal | undefined): Promise<number> {
-  const sure = (held.length + 1) / (held.length + 2);
+async function fitTemperature(
+  texts: readonly HeldOutText[],
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const target = (texts.length + 1) / (texts.length + 2);
   const loss = async (log: number) => {
     let lost = 0;
-    for (const { evidence, truth } of held) {
+    for (const { scores, truth } of texts) {
       await yieldIfDue(signal);
-      const probabilities = probabilitiesOf(evidence.logits, Math.exp(log));
-      const rest = (1 - sure) / Math.max(1, probabilities.length - 1);
-      probabilities.forEach((p, k) => lost -= (k === truth ? sure : rest) * Math.log(p + 1e-300));
+      const probabilities = probabilitiesOf(scores.logits, Math.exp(log));
+      const rest = (1 - target) / Math.max(1, probabilities.length - 1);
+      probabilities.forEach((p, k) => lost -= (k === truth ? target : rest) * Math.log(p + 1e-300));
     }
     return lost;
   };
   const golden = (Math.sqrt(5) - 1) / 2;
-  let [low, high] = [Math.log(COARSEST), Math.log(FINEST)];
+  let [low, high] = [Math.log(MIN_TEMPERATURE), Math.log(MAX_TEMPERATURE)];
   for (let step = 0; step < SEARCH_STEPS; step++) {
     const [a, b] = [high - golden * (high - low), low + golden * (high - low)];
     if (await loss(a) <= await loss(b)) high = b;
@@ -108,21 +111,21 @@ async function fitTemperature(held: readonly HeldOut[], signal: AbortSignal | un
  * speaks for a text or says nothing: with few texts held out, chance would turn one round, and it is left out then.
  */
 async function fitScope(
-  held: readonly HeldOut[],
+  texts: readonly HeldOutText[],
   signal: AbortSignal | undefined,
-  used: readonly [number, number] = [1, 1],
+  enabled: readonly [number, number] = [1, 1],
 ): Promise<Calibration["scope"]> {
-  const within = held.filter(({ truth }) => truth >= 0).length;
-  const share = { in: 0.5 / Math.max(1, within), out: 0.5 / Math.max(1, held.length - within) };
-  const points = held.map(({ evidence: { oosFeatures }, truth }) => ({
-    x: [used[0] * oosFeatures[0], used[1] * oosFeatures[1], 1] as const,
+  const inScope = texts.filter(({ truth }) => truth >= 0).length;
+  const share = { in: 0.5 / Math.max(1, inScope), out: 0.5 / Math.max(1, texts.length - inScope) };
+  const rows = texts.map(({ scores: { oosFeatures }, truth }) => ({
+    x: [enabled[0] * oosFeatures[0], enabled[1] * oosFeatures[1], 1] as const,
     y: truth >= 0 ? 1 : 0,
     share: truth >= 0 ? share.in : share.out,
   }));
-  const weights = await newton(points, signal);
-  const [sure, near] = weights;
-  if (Math.min(sure, near) < 0) {
-    return await fitScope(held, signal, sure < near ? [0, used[1]] : [used[0], 0]);
+  const weights = await newton(rows, signal);
+  const [confidence, proximity] = weights;
+  if (Math.min(confidence, proximity) < 0) {
+    return await fitScope(texts, signal, confidence < proximity ? [0, enabled[1]] : [enabled[0], 0]);
   }
   return weights;
 }
@@ -136,12 +139,12 @@ type Weights = [number, number, number];
 
 /** Logistic regression. Steps that overshoot are halved: where the oosFeatures tell all apart, whole ones would run away. */
 async function newton(
-  points: readonly LabelledFeatures[],
+  rows: readonly LabelledFeatures[],
   signal: AbortSignal | undefined,
 ): Promise<Weights> {
   const at = (w: Weights, x: LabelledFeatures["x"]) => w[0] * x[0] + w[1] * x[1] + w[2] * x[2];
   const loss = (w: Weights) =>
-    points.reduce(
+    rows.reduce(
       (sum, { x, y, share }) => sum + share * softplus(y === 1 ? -at(w, x) : at(w, x)),
       RIDGE / 2 * (w[0] ** 2 + w[1] ** 2),
     );
@@ -151,7 +154,7 @@ async function newton(
     await yieldIfDue(signal);
     const gradient = [RIDGE * weights[0], RIDGE * weights[1], 0];
     const hessian = [RIDGE, 0, 0, 0, RIDGE, 0, 0, 0, 1e-9];
-    for (const { x, y, share } of points) {
+    for (const { x, y, share } of rows) {
       const p = 1 / (1 + Math.exp(-at(weights, x)));
       for (let i = 0; i < 3; i++) {
         gradient[i]! += share * (p - y) * x[i]!;
@@ -159,11 +162,11 @@ async function newton(
       }
     }
     const step = solve3(hessian, gradient);
-    const moved = (by: number) => weights.map((weight, i) => weight - by * step[i]!) as Weights;
+    const stepped = (by: number) => weights.map((weight, i) => weight - by * step[i]!) as Weights;
     let by = 1;
-    while (by > SMALLEST && loss(moved(by)) > lost) by /= 2;
-    if (by <= SMALLEST) break;
-    weights = moved(by);
+    while (by > MIN_STEP && loss(stepped(by)) > lost) by /= 2;
+    if (by <= MIN_STEP) break;
+    weights = stepped(by);
     lost = loss(weights);
   }
   return weights;
@@ -179,9 +182,9 @@ function solve3(m: readonly number[], v: readonly number[]): number[] {
   const determinant = (a: readonly number[]) =>
     a[0]! * (a[4]! * a[8]! - a[5]! * a[7]!) - a[1]! * (a[3]! * a[8]! - a[5]! * a[6]!) +
     a[2]! * (a[3]! * a[7]! - a[4]! * a[6]!);
-  const whole = determinant(m);
+  const allIntents = determinant(m);
   return [0, 1, 2].map((column) =>
-    determinant(m.map((x, i) => i % 3 === column ? v[(i - column) / 3]! : x)) / whole
+    determinant(m.map((x, i) => i % 3 === column ? v[(i - column) / 3]! : x)) / allIntents
   );
 }
 
@@ -191,43 +194,49 @@ function solve3(m: readonly number[], v: readonly number[]): number[] {
  * Few are averaged with the prior.
  */
 function thresholdOf(scores: readonly number[]): number {
-  const place = Math.floor((1 - IN_SCOPE_SHARE) * (scores.length + 1) + 1e-9);
-  const reached = scores.toSorted((a, b) => a - b)[place - 1] ?? 0;
+  const rank = Math.floor((1 - IN_SCOPE_SHARE) * (scores.length + 1) + 1e-9);
+  const quantile = scores.toSorted((a, b) => a - b)[rank - 1] ?? 0;
   const share = Math.min(1, scores.length / PRIOR.texts);
-  return share * reached + (1 - share) * PRIOR.threshold;
+  return share * quantile + (1 - share) * PRIOR.threshold;
 }
 
 export function classifierMetrics(
-  { partial, whole }: HeldOutScores,
+  { someIntents, allIntents }: HeldOutTexts,
   { temperature, scope }: Calibration,
 ): ClassifierMetrics {
   const [inside, withheld] = [
-    partial.filter(({ truth }) => truth >= 0),
-    partial.filter(({ truth }) => truth < 0),
+    someIntents.filter(({ truth }) => truth >= 0),
+    someIntents.filter(({ truth }) => truth < 0),
   ];
-  const tops = whole.map(({ evidence, truth }) => {
-    const probabilities = probabilitiesOf(evidence.logits, temperature);
-    const sure = Math.max(...probabilities);
-    return { sure, right: probabilities[truth] === sure };
+  const predictions = allIntents.map(({ scores, truth }) => {
+    const probabilities = probabilitiesOf(scores.logits, temperature);
+    const confidence = Math.max(...probabilities);
+    return { confidence, right: probabilities[truth] === confidence };
   });
-  const scores = (some: readonly HeldOut[]) => some.map(({ evidence }) => scopeScore(evidence, scope));
+  const scores = (texts: readonly HeldOutText[]) => texts.map(({ scores }) => scopeScore(scores, scope));
   return {
-    accuracy: tops.filter(({ right }) => right).length / Math.max(1, tops.length),
-    ece: calibrationError(tops),
+    accuracy: predictions.filter(({ right }) => right).length / Math.max(1, predictions.length),
+    ece: calibrationError(predictions),
     auroc: areaUnderCurve(scores(inside), scores(withheld)),
-    in_scope: whole.length,
+    in_scope: allIntents.length,
     withheld: withheld.length,
   };
 }
 
-export function calibrationError(tops: readonly { sure: number; right: boolean }[], bins = 15): number {
-  const byBin = Map.groupBy(tops, ({ sure }) => Math.min(bins - 1, Math.floor(sure * bins)));
+export function calibrationError(
+  predictions: readonly { confidence: number; right: boolean }[],
+  bins = 15,
+): number {
+  const byBin = Map.groupBy(
+    predictions,
+    ({ confidence }) => Math.min(bins - 1, Math.floor(confidence * bins)),
+  );
   let error = 0;
   for (const bin of byBin.values()) {
-    const sure = bin.reduce((sum, top) => sum + top.sure, 0);
-    error += Math.abs(sure - bin.filter(({ right }) => right).length);
+    const confidence = bin.reduce((sum, top) => sum + top.confidence, 0);
+    error += Math.abs(confidence - bin.filter(({ right }) => right).length);
   }
-  return error / Math.max(1, tops.length);
+  return error / Math.max(1, predictions.length);
 }
 
 /** The chance that one of `high` is above one of `low`, ties counting half: the area under the ROC curve. */
@@ -235,12 +244,12 @@ export function areaUnderCurve(high: readonly number[], low: readonly number[]):
   const all = [...high.map((score) => ({ score, up: true })), ...low.map((score) => ({ score, up: false }))]
     .sort((a, b) => a.score - b.score);
   let sum = 0;
-  for (let from = 0; from < all.length;) {
-    let to = from;
-    while (to < all.length && all[to]!.score === all[from]!.score) to++;
-    const rank = (from + to + 1) / 2;
-    sum += rank * all.slice(from, to).filter(({ up }) => up).length;
-    from = to;
+  for (let start = 0; start < all.length;) {
+    let end = start;
+    while (end < all.length && all[end]!.score === all[start]!.score) end++;
+    const rank = (start + end + 1) / 2;
+    sum += rank * all.slice(start, end).filter(({ up: isHigh }) => isHigh).length;
+    start = end;
   }
   return (sum - high.length * (high.length + 1) / 2) / (high.length * low.length || 1);
 }

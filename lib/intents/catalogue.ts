@@ -23,11 +23,11 @@ const MAX_INTENTS = 500;
 const MIN_EXAMPLES = 3;
 export const MAX_EXAMPLES = 200;
 /** Examples in all, which bounds the memory and time of learning: of the catalogue, and of what is learnt beside it. */
-export const MAX_IN_ALL = 20_000;
-const MAX_COMPLAINTS = 10;
+export const MAX_TOTAL_EXAMPLES = 20_000;
+const MAX_PROBLEMS = 10;
 
-const words = (most: number) =>
-  z.string("must be a string").trim().min(1, "is blank").max(most, `is longer than ${most} characters`);
+const words = (max: number) =>
+  z.string("must be a string").trim().min(1, "is blank").max(max, `is longer than ${max} characters`);
 const Entry = z.strictObject({
   intent: words(256),
   description: words(2_000).or(z.literal("")).default(""),
@@ -41,19 +41,19 @@ const Entry = z.strictObject({
 const Entries = z.array(Entry, "must be a JSON array of intents")
   .min(MIN_INTENTS, `has fewer than ${MIN_INTENTS} intents`)
   .max(MAX_INTENTS, `has more than ${MAX_INTENTS} intents`)
-  .refine((all) => all.reduce((sum, { examples }) => sum + examples.length, 0) <= MAX_IN_ALL, {
-    error: `has more than ${MAX_IN_ALL} examples in all`,
+  .refine((all) => all.reduce((sum, { examples }) => sum + examples.length, 0) <= MAX_TOTAL_EXAMPLES, {
+    error: `has more than ${MAX_TOTAL_EXAMPLES} examples in all`,
   });
 
 /** Parses the text of `intents.json`; throws one `invalid` that lists what is wrong. `source` is its path. */
 export function parseCatalogue(options: { text: string; source: string }): Catalogue {
   const parsed = Entries.safeParse(jsonOf(options));
-  const complaints = parsed.success
+  const problems = parsed.success
     ? duplicates(parsed.data)
-    : parsed.error.issues.map(({ path, message }) => `${placeOf(path)}${message}`);
-  if (complaints.length > 0) {
-    const more = complaints.length - MAX_COMPLAINTS;
-    const list = [...complaints.slice(0, MAX_COMPLAINTS), ...more > 0 ? [`and ${more} more`] : []];
+    : parsed.error.issues.map(({ path, message }) => `${locationOf(path)}${message}`);
+  if (problems.length > 0) {
+    const more = problems.length - MAX_PROBLEMS;
+    const list = [...problems.slice(0, MAX_PROBLEMS), ...more > 0 ? [`and ${more} more`] : []];
     throw new ParleyError("invalid", `the catalogue ${options.source} cannot be used: ${list.join("; ")}`);
   }
   const intents = parsed.data!;
@@ -69,8 +69,8 @@ function jsonOf({ text, source }: { text: string; source: string }): unknown {
 }
 
 /** `item 2, examples 3: `, counted from 1. */
-function placeOf(path: readonly PropertyKey[]): string {
-  const names = path.map((part) => typeof part === "number" ? String(part + 1) : String(part));
+function locationOf(path: readonly PropertyKey[]): string {
+  const names = path.map((key) => typeof key === "number" ? String(key + 1) : String(key));
   if (names.length === 0) return "it ";
   const [item, field, example] = names;
   return `item ${item}${field === undefined ? "" : `, ${field}`}${
@@ -79,23 +79,25 @@ function placeOf(path: readonly PropertyKey[]): string {
 }
 
 function duplicates(intents: readonly CatalogueIntent[]): string[] {
-  const complaints: string[] = [];
+  const problems: string[] = [];
   const names = new Set<string>();
   const owners = new Map<string, string>();
   for (const { intent, examples } of intents) {
-    if (names.has(intent)) complaints.push(`the intent ${intent} stands twice`);
+    if (names.has(intent)) problems.push(`the intent ${intent} is defined twice`);
     names.add(intent);
     examples.forEach((example, n) => {
       const owner = owners.get(example);
-      if (owner !== undefined) complaints.push(`example ${n + 1} of ${intent} stands under ${owner} already`);
+      if (owner !== undefined) {
+        problems.push(`example ${n + 1} of ${intent} is an example of ${owner} already`);
+      }
       owners.set(example, intent);
     });
   }
-  return complaints;
+  return problems;
 }
 
 function versionOf(intents: readonly CatalogueIntent[]): string {
-  const said = intents.map(({ intent, examples }) => ({ intent, examples: [...examples].sort() }))
+  const content = intents.map(({ intent, examples }) => ({ intent, examples: [...examples].sort() }))
     .sort((a, b) => a.intent < b.intent ? -1 : 1);
-  return sha256(canonicalJson(said)).slice(0, 16);
+  return sha256(canonicalJson(content)).slice(0, 16);
 }

@@ -1,5 +1,6 @@
+import { round } from "../core/round.ts";
 import { scopeScore } from "./calibrate.ts";
-import { probabilitiesOf, scoreIntents, topPlaces } from "./oos_features.ts";
+import { probabilitiesOf, scoreIntents, topClasses } from "./oos_features.ts";
 import type { FittedModel } from "./fit.ts";
 
 /** What a text was found to mean. */
@@ -18,18 +19,13 @@ export function classify(
   vector: Float32Array,
   { top = 3 }: { top?: number } = {},
 ): ClassifiedText {
-  const evidence = scoreIntents(learnt, vector);
-  const probabilities = probabilitiesOf(evidence.logits, calibration.temperature);
-  const ranked = topPlaces(probabilities, top).map((k) => ({
+  const scores = scoreIntents(learnt, vector);
+  const probabilities = probabilitiesOf(scores.logits, calibration.temperature);
+  const ranked = topClasses(probabilities, top).map((k) => ({
     intent: intents[k]!,
-    probability: rounded(probabilities[k]!),
+    probability: round(probabilities[k]!),
   }));
-  const score = scopeScore(evidence, calibration.scope);
-  const intent = score < calibration.threshold ? null : intents[topPlaces(probabilities, 1)[0]!]!;
-  return { intent, score: rounded(score), intents: ranked };
-}
-
-/** What later digits say depends on the machine. */
-function rounded(value: number): number {
-  return Math.round(value * 10_000) / 10_000;
+  const score = scopeScore(scores, calibration.scope);
+  const intent = score < calibration.threshold ? null : intents[topClasses(probabilities, 1)[0]!]!;
+  return { intent, score: round(score), intents: ranked };
 }

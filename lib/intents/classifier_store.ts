@@ -2,7 +2,7 @@ import { parseModelKey } from "../core/types.ts";
 import type { ClassificationStore, StoredClassifier } from "../stores/documents/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Calibration, ClassifierMetrics } from "./calibrate.ts";
-import { classOffsets, type FittedModel } from "./fit.ts";
+import { classOffsetsOf, type FittedModel } from "./fit.ts";
 import { type Matrix, matrixOf } from "../ml/matrix.ts";
 import { whitenAll } from "../ml/whitening.ts";
 
@@ -50,12 +50,12 @@ export function toStoredClassifier(
     model,
     catalogue,
     intents,
-    mean: packed(learnt.whitening.mean),
-    factor: packed(learnt.whitening.factor),
-    weights: packed(learnt.weights),
+    mean: encodeFloats(learnt.whitening.mean),
+    factor: encodeFloats(learnt.whitening.factor),
+    weights: encodeFloats(learnt.weights),
     calibration,
     figures,
-    examples: packed(matrixOf(examples.map(({ vector }) => vector), dimension).data),
+    examples: encodeFloats(matrixOf(examples.map(({ vector }) => vector), dimension).data),
     classes: examples.map(({ intent }) => intents.indexOf(intent)),
   };
   return { key, body: JSON.stringify(body) };
@@ -71,10 +71,10 @@ export async function readStoredSource(
 async function readStored(
   { documents, signal }: Parameters<typeof readStoredSource>[0],
 ): Promise<{ key: string; body: Body } | null> {
-  const kept = await documents.classifier({ signal });
-  if (kept === null) return null;
-  const body: Body = JSON.parse(kept.body);
-  return body.version === CLASSIFIER_VERSION ? { key: kept.key, body } : null;
+  const stored = await documents.classifier({ signal });
+  if (stored === null) return null;
+  const body: Body = JSON.parse(stored.body);
+  return body.version === CLASSIFIER_VERSION ? { key: stored.key, body } : null;
 }
 
 /**
@@ -88,13 +88,13 @@ export async function openClassifier(
     signal?: AbortSignal | undefined;
   },
 ): Promise<Classifier | null> {
-  const kept = await readStored(options);
-  if (kept === null) return null;
-  const { key, body } = kept;
-  const whitening = { mean: unpacked(body.mean), factor: unpacked(body.factor) };
-  const { examples, starts } = await memoryOf(options, key, body);
-  const white = await whitenAll(whitening, examples, options.signal);
-  const learnt = { whitening, weights: unpacked(body.weights), examples: white, starts };
+  const stored = await readStored(options);
+  if (stored === null) return null;
+  const { key, body } = stored;
+  const whitening = { mean: decodeFloats(body.mean), factor: decodeFloats(body.factor) };
+  const { examples, classOffsets } = await loadExamples(options, key, body);
+  const whitened = await whitenAll(whitening, examples, options.signal);
+  const learnt = { whitening, weights: decodeFloats(body.weights), examples: whitened, classOffsets };
   const { model, catalogue, intents, calibration, figures } = body;
   return { key, model, catalogue, fitted: { intents, learnt, calibration, figures } };
 }
@@ -102,15 +102,15 @@ export async function openClassifier(
 /** Vectors read by one call. */
 const BATCH = 500;
 
-async function memoryOf(
+async function loadExamples(
   options: Parameters<typeof openClassifier>[0],
   key: string,
   body: Body,
-): Promise<{ examples: Matrix; starts: Int32Array }> {
-  const own = unpacked(body.examples);
+): Promise<{ examples: Matrix; classOffsets: Int32Array }> {
+  const own = decodeFloats(body.examples);
   const model = parseModelKey(body.model);
   const store = await options.vectors.forModel({ model, signal: options.signal });
-  const memory = body.classes.map((k, n) => ({
+  const examples = body.classes.map((k, n) => ({
     k,
     vector: own.subarray(n * model.dimension, (n + 1) * model.dimension) as ArrayLike<number>,
   }));
@@ -121,18 +121,18 @@ async function memoryOf(
     const vectors = await store.get({ collection: "messages", ids, signal: options.signal });
     for (const { message_id, intent } of batch) {
       const [k, vector] = [body.intents.indexOf(intent), vectors.get(message_id)];
-      if (k >= 0 && vector !== undefined) memory.push({ k, vector });
+      if (k >= 0 && vector !== undefined) examples.push({ k, vector });
     }
   }
-  const sorted = memory.map((one, n) => ({ ...one, n })).sort((a, b) => a.k - b.k || a.n - b.n);
-  const starts = classOffsets(Int32Array.from(sorted, ({ k }) => k), body.intents.length);
-  return { examples: matrixOf(sorted.map(({ vector }) => vector), model.dimension), starts };
+  const sorted = examples.map((example, n) => ({ ...example, n })).sort((a, b) => a.k - b.k || a.n - b.n);
+  const classOffsets = classOffsetsOf(Int32Array.from(sorted, ({ k }) => k), body.intents.length);
+  return { examples: matrixOf(sorted.map(({ vector }) => vector), model.dimension), classOffsets };
 }
 
-function packed(values: Float64Array): string {
+function encodeFloats(values: Float64Array): string {
   return new Uint8Array(Float32Array.from(values).buffer).toBase64();
 }
 
-function unpacked(text: string): Float64Array {
+function decodeFloats(text: string): Float64Array {
   return Float64Array.from(new Float32Array(Uint8Array.fromBase64(text).buffer));
 }

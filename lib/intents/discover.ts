@@ -7,11 +7,11 @@ export interface Group {
   readonly cohesion: number;
 }
 
-const ROUNDS = 25;
+const MAX_ROUNDS = 25;
 /** Numbers of groups that are tried, as far as there are texts for. */
-const TRIED = [4, 6, 8, 11, 15, 20, 27, 36, 48, 64];
+const GROUP_COUNTS = [4, 6, 8, 11, 15, 20, 27, 36, 48, 64];
 /** Texts a group has at least on average while numbers are tried. */
-const MIN_MEAN = 5;
+const MIN_MEAN_SIZE = 5;
 
 /**
  * Groups vectors by spherical k-means (Dhillon and Modha, 2001), from centres that are far apart, under that number of
@@ -20,15 +20,17 @@ const MIN_MEAN = 5;
  */
 export function discover(options: { vectors: readonly Float32Array[]; k?: number }): Group[] {
   if (options.vectors.length === 0) return [];
-  const rows = centred(options.vectors);
-  const numbers = options.k === undefined ? TRIED.filter((k) => k * MIN_MEAN <= rows.rows) : [options.k];
-  const tried = (numbers.length === 0 ? [1] : numbers).map((k) => cluster(rows, Math.min(k, rows.rows)));
-  const best = tried.reduce((a, b) => b.silhouette > a.silhouette ? b : a);
+  const rows = centre(options.vectors);
+  const counts = options.k === undefined
+    ? GROUP_COUNTS.filter((k) => k * MIN_MEAN_SIZE <= rows.rows)
+    : [options.k];
+  const clusterings = (counts.length === 0 ? [1] : counts).map((k) => cluster(rows, Math.min(k, rows.rows)));
+  const best = clusterings.reduce((a, b) => b.silhouette > a.silhouette ? b : a);
   return best.groups.toSorted((a, b) => b.members.length - a.members.length);
 }
 
 /** Without what all texts have in common, which makes the rest tell more. */
-function centred(vectors: readonly Float32Array[]): Matrix {
+function centre(vectors: readonly Float32Array[]): Matrix {
   const d = vectors[0]!.length;
   const mean = new Float64Array(d);
   for (const vector of vectors) for (let i = 0; i < d; i++) mean[i]! += vector[i]! / vectors.length;
@@ -41,9 +43,9 @@ function unit(vector: Float64Array): Float64Array {
 }
 
 function cluster(rows: Matrix, k: number): { groups: Group[]; silhouette: number } {
-  let centres = farApart(rows, k);
+  let centres = initialCentres(rows, k);
   let nearest = new Int32Array(0);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
     const next = assign(rows, centres);
     if (nearest.length > 0 && next.every((c, n) => c === nearest[n])) break;
     nearest = next;
@@ -56,7 +58,7 @@ function cluster(rows: Matrix, k: number): { groups: Group[]; silhouette: number
 }
 
 /** The first text, then always the one farthest from those chosen. */
-function farApart(rows: Matrix, k: number): Float64Array[] {
+function initialCentres(rows: Matrix, k: number): Float64Array[] {
   const centres = [rowOf(rows, 0).slice()];
   const closeness = new Float64Array(rows.rows).fill(-Infinity);
   while (centres.length < k) {
@@ -89,13 +91,15 @@ function centresOf(rows: Matrix, nearest: Int32Array, before: readonly Float64Ar
 }
 
 function groupOf(rows: Matrix, nearest: Int32Array, centre: Float64Array, c: number): Group {
-  const own: { n: number; cosine: number }[] = [];
-  nearest.forEach((at, n) => {
-    if (at === c) own.push({ n, cosine: dot(rows.data, n * rows.dimension, centre, 0, rows.dimension) });
+  const members: { n: number; cosine: number }[] = [];
+  nearest.forEach((cluster, n) => {
+    if (cluster === c) {
+      members.push({ n, cosine: dot(rows.data, n * rows.dimension, centre, 0, rows.dimension) });
+    }
   });
-  own.sort((a, b) => b.cosine - a.cosine || a.n - b.n);
-  const cohesion = own.reduce((sum, { cosine }) => sum + cosine, 0) / Math.max(1, own.length);
-  return { members: own.map(({ n }) => n), cohesion };
+  members.sort((a, b) => b.cosine - a.cosine || a.n - b.n);
+  const cohesion = members.reduce((sum, { cosine }) => sum + cosine, 0) / Math.max(1, members.length);
+  return { members: members.map(({ n }) => n), cohesion };
 }
 
 /** The simplified silhouette (Hruschka et al., 2004): by distance to the own and to the next centre, -1..1. */
@@ -106,9 +110,9 @@ function silhouetteOf(rows: Matrix, centres: readonly Float64Array[], nearest: I
     const distances = centres.map((centre) =>
       1 - dot(rows.data, n * rows.dimension, centre, 0, rows.dimension)
     );
-    const own = distances[nearest[n]!]!;
+    const members = distances[nearest[n]!]!;
     const other = Math.min(...distances.filter((_, c) => c !== nearest[n]));
-    sum += (other - own) / (Math.max(own, other) || 1);
+    sum += (other - members) / (Math.max(members, other) || 1);
   }
   return sum / rows.rows;
 }

@@ -4,7 +4,7 @@ import {
   type Calibration,
   type ClassifierMetrics,
   classifierMetrics,
-  type HeldOut,
+  type HeldOutText,
 } from "./calibrate.ts";
 import { type LearntModel, scoreIntents } from "./oos_features.ts";
 import { type Example, foldsOf } from "./folds.ts";
@@ -22,14 +22,14 @@ export interface FittedModel {
 }
 
 /** Each part withholds a third of the intents, and of the others a quarter of the examples. */
-const PARTS = 3;
+const INTENT_PARTS = 3;
 const HELD_OUT = 4;
 /** Where fewer texts in scope were judged, the parts are gone through again with other examples held out. */
-const MIN_JUDGED = 60;
+const MIN_VALIDATED = 60;
 /** Texts of one part that are judged at most, of either kind. */
-const JUDGED = 1_000;
+const MAX_VALIDATED_PER_PART = 1_000;
 /** Texts judged by all intents from which on no further fold is: the threshold is then right to 1.3 % (one sigma). */
-const ENOUGH_JUDGED = 500;
+const ENOUGH_VALIDATED = 500;
 
 interface FitOptions {
   readonly examples: readonly Example[];
@@ -47,16 +47,16 @@ interface FitOptions {
  * examples of a dozen intents, a minute of a core for ten thousand of 77; every few milliseconds of it other work gets
  * its turn. Needs two examples of each of three intents.
  */
-export async function fit({ signal, onProgress = () => {}, ...o }: FitOptions): Promise<FittedModel> {
-  const examples = o.examples.toSorted((a, b) =>
+export async function fit({ signal, onProgress = () => {}, ...options }: FitOptions): Promise<FittedModel> {
+  const examples = options.examples.toSorted((a, b) =>
     compareText(a.intent, b.intent) || compareText(a.key, b.key)
   );
   const intents = [...new Set(examples.map(({ intent }) => intent))];
   const folds = await foldsOf(examples, HELD_OUT, signal);
-  const judgements = planOf(examples, intents, folds);
+  const validationFits = planValidation(examples, intents, folds);
   // An iteration takes time by the examples and intents that it goes through.
   const sizes = [
-    ...judgements.map(({ learnt, among }) => learnt.length * among.length),
+    ...validationFits.map(({ learnt, among }) => learnt.length * among.length),
     examples.length * intents.length,
   ];
   const total = sizes.reduce((sum, size) => sum + size);
@@ -65,18 +65,18 @@ export async function fit({ signal, onProgress = () => {}, ...o }: FitOptions): 
     signal,
     onProgress: (share: number) => onProgress((done + share * sizes[n]!) / total),
   });
-  const judged: HeldOut[][] = [];
-  for (const [n, judgement] of judgements.entries()) {
-    judged.push(await judge(judgement, progressOf(n)));
+  const heldOutTexts: HeldOutText[][] = [];
+  for (const [n, validationFit] of validationFits.entries()) {
+    heldOutTexts.push(await validate(validationFit, progressOf(n)));
     done += sizes[n]!;
   }
-  const held = {
-    partial: judged.filter((_, n) => !judgements[n]!.whole).flat(),
-    whole: judged.filter((_, n) => judgements[n]!.whole).flat(),
+  const heldOut = {
+    someIntents: heldOutTexts.filter((_, n) => !validationFits[n]!.hasAllIntents).flat(),
+    allIntents: heldOutTexts.filter((_, n) => validationFits[n]!.hasAllIntents).flat(),
   };
-  const calibration = await calibrate(held, signal);
-  const learnt = await learn(examples, intents, progressOf(judgements.length));
-  return { intents, learnt, calibration, figures: classifierMetrics(held, calibration) };
+  const calibration = await calibrate(heldOut, signal);
+  const learnt = await learn(examples, intents, progressOf(validationFits.length));
+  return { intents, learnt, calibration, figures: classifierMetrics(heldOut, calibration) };
 }
 
 type LearnOptions = Pick<FitOptions, "signal" | "onProgress">;
@@ -87,80 +87,88 @@ async function learn(
   intents: readonly string[],
   { signal, onProgress }: LearnOptions = {},
 ): Promise<LearntModel> {
-  const places = new Map(intents.map((intent, k) => [intent, k]));
-  const classes = Int32Array.from(examples, ({ intent }) => places.get(intent)!);
+  const classNumbers = new Map(intents.map((intent, k) => [intent, k]));
+  const classes = Int32Array.from(examples, ({ intent }) => classNumbers.get(intent)!);
   const rows = matrixOf(examples.map(({ vector }) => vector), examples[0]!.vector.length);
   const whitening = await fitWhitening(rows, classes, { signal });
-  const white = await whitenAll(whitening, rows, signal);
-  const weights = await fitLogistic(white, classes, intents.length, { signal, onProgress });
-  return { whitening, weights, examples: white, starts: classOffsets(classes, intents.length) };
+  const whitened = await whitenAll(whitening, rows, signal);
+  const weights = await fitLogistic(whitened, classes, intents.length, { signal, onProgress });
+  return { whitening, weights, examples: whitened, classOffsets: classOffsetsOf(classes, intents.length) };
 }
 
 /** Where each class begins in a list in order of class, and its length at the end. */
-export function classOffsets(classes: Int32Array, count: number): Int32Array {
-  const starts = new Int32Array(count + 1);
-  for (const k of classes) starts[k + 1]!++;
-  for (let k = 0; k < count; k++) starts[k + 1]! += starts[k]!;
-  return starts;
+export function classOffsetsOf(classes: Int32Array, count: number): Int32Array {
+  const offsets = new Int32Array(count + 1);
+  for (const k of classes) offsets[k + 1]!++;
+  for (let k = 0; k < count; k++) offsets[k + 1]! += offsets[k]!;
+  return offsets;
 }
 
 /** A fit that is judged on texts which it has not learnt. */
-interface Judgement {
+interface ValidationFit {
   readonly among: readonly string[];
   /** Whether those are all intents. */
-  readonly whole: boolean;
+  readonly hasAllIntents: boolean;
   readonly learnt: readonly Example[];
   readonly texts: readonly Example[];
 }
 
-function planOf(
+function planValidation(
   examples: readonly Example[],
   intents: readonly string[],
   folds: Awaited<ReturnType<typeof foldsOf>>,
-): Judgement[] {
-  const plan: Judgement[] = [];
-  let judged = 0;
-  for (let round = 0; round < HELD_OUT && judged < MIN_JUDGED; round++) {
-    for (let part = 0; part < PARTS; part++) {
-      const among = intents.filter((_, k) => k % PARTS !== part);
-      const known = examples.filter(({ intent }) => among.includes(intent));
-      const isHeld = heldOut(known, (part + round) % HELD_OUT);
+): ValidationFit[] {
+  const plan: ValidationFit[] = [];
+  let heldOutTexts = 0;
+  for (let round = 0; round < HELD_OUT && heldOutTexts < MIN_VALIDATED; round++) {
+    for (let part = 0; part < INTENT_PARTS; part++) {
+      const among = intents.filter((_, k) => k % INTENT_PARTS !== part);
+      const knownExamples = examples.filter(({ intent }) => among.includes(intent));
+      const heldExamples = selectHeldOut(knownExamples, (part + round) % HELD_OUT);
       const [inside, withheld] = [
-        spaced([...isHeld], JUDGED),
+        spaced([...heldExamples], MAX_VALIDATED_PER_PART),
         examples.filter(({ intent }) => !among.includes(intent)),
       ];
-      judged += inside.length;
-      const texts = [...inside, ...spaced(withheld, JUDGED)];
-      plan.push({ among, whole: false, learnt: known.filter((one) => !isHeld.has(one)), texts });
+      heldOutTexts += inside.length;
+      const texts = [...inside, ...spaced(withheld, MAX_VALIDATED_PER_PART)];
+      plan.push({
+        among,
+        hasAllIntents: false,
+        learnt: knownExamples.filter((example) => !heldExamples.has(example)),
+        texts,
+      });
     }
   }
-  judged = 0;
-  for (const { held, texts } of folds) {
-    if (judged >= ENOUGH_JUDGED) break;
+  heldOutTexts = 0;
+  for (const { heldOut, texts } of folds) {
+    if (heldOutTexts >= ENOUGH_VALIDATED) break;
     plan.push({
       among: intents,
-      whole: true,
-      learnt: examples.filter((one) => !held.has(one)),
-      texts: spaced(texts, JUDGED),
+      hasAllIntents: true,
+      learnt: examples.filter((example) => !heldOut.has(example)),
+      texts: spaced(texts, MAX_VALIDATED_PER_PART),
     });
-    judged += plan.at(-1)!.texts.length;
+    heldOutTexts += plan.at(-1)!.texts.length;
   }
   return plan;
 }
 
-async function judge({ among, learnt, texts }: Judgement, options: LearnOptions): Promise<HeldOut[]> {
-  const places = new Map(among.map((intent, k) => [intent, k]));
+async function validate(
+  { among, learnt, texts }: ValidationFit,
+  options: LearnOptions,
+): Promise<HeldOutText[]> {
+  const classNumbers = new Map(among.map((intent, k) => [intent, k]));
   const fitted = await learn(learnt, among, options);
-  const held: HeldOut[] = [];
+  const heldOut: HeldOutText[] = [];
   for (const { intent, vector } of texts) {
     await yieldIfDue(options.signal);
-    held.push({ evidence: scoreIntents(fitted, vector), truth: places.get(intent) ?? -1 });
+    heldOut.push({ scores: scoreIntents(fitted, vector), truth: classNumbers.get(intent) ?? -1 });
   }
-  return held;
+  return heldOut;
 }
 
 /** Of each intent every fourth example, others in each fold; one is left to learn at least. */
-function heldOut(examples: readonly Example[], fold: number): Set<Example> {
+function selectHeldOut(examples: readonly Example[], fold: number): Set<Example> {
   const byIntent = Map.groupBy(examples, ({ intent }) => intent);
   return new Set(
     [...byIntent.values()].flatMap((own) => own.filter((_, n) => n % HELD_OUT === fold && own.length > 1)),

@@ -16,7 +16,7 @@ const NEAR_DUPLICATE = 0.98;
  * Examples are paraphrases of each other if, seen from each, the others are nearer than all further ones by this factor of
  * 1 - cosine: among texts that were said by chance such a gap is rare, whatever the model and the intent.
  */
-const GAP = 0.7;
+const GAP_RATIO = 0.7;
 /** A larger group is no longer told from a part of the intent. */
 const MAX_PARAPHRASES = 4;
 
@@ -29,18 +29,21 @@ export async function foldsOf(
   examples: readonly Example[],
   count: number,
   signal?: AbortSignal,
-): Promise<{ held: Set<Example>; texts: Example[] }[]> {
-  const folds = Array.from({ length: count }, () => ({ held: new Set<Example>(), texts: [] as Example[] }));
+): Promise<{ heldOut: Set<Example>; texts: Example[] }[]> {
+  const folds = Array.from(
+    { length: count },
+    () => ({ heldOut: new Set<Example>(), texts: [] as Example[] }),
+  );
   for (const own of Map.groupBy(examples, ({ intent }) => intent).values()) {
-    const found = await groupsOf(own, signal);
-    const groups = found.length > 1 ? found : own.map((one) => [one]);
+    const duplicates = await groupsOf(own, signal);
+    const groups = duplicates.length > 1 ? duplicates : own.map((example) => [example]);
     // The rarest first: the order of the others is kept, and which fold is the smallest does not hang on chance.
     const sizes = new Float64Array(count);
     for (const group of groups.toSorted((a, b) => b.length - a.length)) {
       const at = sizes.indexOf(Math.min(...sizes));
       sizes[at]! += group.length;
       folds[at]!.texts.push(group[0]!);
-      for (const one of group) folds[at]!.held.add(one);
+      for (const example of group) folds[at]!.heldOut.add(example);
     }
   }
   return folds;
@@ -68,13 +71,13 @@ async function groupsOf(examples: readonly Example[], signal?: AbortSignal): Pro
   return [...Map.groupBy(examples, (_, n) => rootOf(n)).values()];
 }
 
-/** The nearest few of `n`, up to the last {@link GAP} among them; none if there is no gap. */
+/** The nearest few of `n`, up to the last {@link GAP_RATIO} among them; none if there is no gap. */
 function nearerThanOthers(distances: Float64Array, n: number): Set<number> {
   const nearest = [...distances.keys()].filter((other) => other !== n)
     .sort((a, b) => distances[a]! - distances[b]! || a - b);
   let count = 0;
   for (let m = 1; m <= MAX_PARAPHRASES && m < nearest.length; m++) {
-    if (distances[nearest[m - 1]!]! < GAP * distances[nearest[m]!]!) count = m;
+    if (distances[nearest[m - 1]!]! < GAP_RATIO * distances[nearest[m]!]!) count = m;
   }
   return new Set(nearest.slice(0, count));
 }

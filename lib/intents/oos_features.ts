@@ -10,7 +10,7 @@ export interface LearntModel {
   /** Whitened, in order of class. */
   readonly examples: Matrix;
   /** Where each class begins in `examples`, and their number at the end. */
-  readonly starts: Int32Array;
+  readonly classOffsets: Int32Array;
 }
 
 /** What speaks for each intent, and for a text being in scope at all. */
@@ -18,7 +18,7 @@ export interface IntentScores {
   /** By class; a softmax of these over a temperature is the probabilities. */
   readonly logits: Float64Array;
   /** The logarithm of the best intent's share, and {@link PROXIMITY_SCALE} times how near the nearest examples are. */
-  readonly oosFeatures: readonly [sure: number, near: number];
+  readonly oosFeatures: readonly [confidence: number, proximity: number];
 }
 
 /** Examples of so many intents, those best by regression, are looked at: of 77 it takes a seventh of the time. */
@@ -33,15 +33,15 @@ const SMOOTHING = 0.1;
  * the product is right more often than either.
  */
 export function scoreIntents(learnt: LearntModel, vector: Float32Array): IntentScores {
-  const { whitening, weights, examples, starts } = learnt;
-  const count = starts.length - 1;
+  const { whitening, weights, examples, classOffsets } = learnt;
+  const count = classOffsets.length - 1;
   const d = examples.dimension;
   const x = whiten(whitening, Float64Array.from(vector));
   const scores = new Float64Array(count);
   for (let k = 0; k < count; k++) {
     scores[k] = dot(weights, k * (d + 1), x, 0, d) + weights[k * (d + 1) + d]!;
   }
-  const { shares, nearness } = vote(x, examples, starts, topPlaces(scores, SHORTLIST));
+  const { shares, nearness } = vote(x, examples, classOffsets, topClasses(scores, SHORTLIST));
   const total = logSumExp(scores);
   const logits = scores.map((score, k) =>
     (score - total + Math.log((1 - SMOOTHING) * shares[k]! + SMOOTHING / count)) / 2
@@ -50,7 +50,7 @@ export function scoreIntents(learnt: LearntModel, vector: Float32Array): IntentS
 }
 
 /** Places of the highest scores, best first, ties by place. */
-export function topPlaces(scores: Float64Array, count: number): number[] {
+export function topClasses(scores: Float64Array, count: number): number[] {
   return Array.from(scores.keys()).sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, count);
 }
 

@@ -6,7 +6,7 @@ import type { Embedder } from "../embed/port.ts";
 import type { ClassificationStore } from "../stores/documents/port.ts";
 import type { VectorStore } from "../stores/vectors/port.ts";
 import type { ClassifierMetrics } from "./calibrate.ts";
-import { type Catalogue, MAX_EXAMPLES, MAX_IN_ALL } from "./catalogue.ts";
+import { type Catalogue, MAX_EXAMPLES, MAX_TOTAL_EXAMPLES } from "./catalogue.ts";
 import type { Example } from "./folds.ts";
 import { fit } from "./fit.ts";
 import { CLASSIFIER_VERSION, toStoredClassifier } from "./classifier_store.ts";
@@ -24,10 +24,10 @@ interface TrainOptions {
 }
 
 /** Texts embedded between two reports of progress. */
-const TEXTS_A_REPORT = 256;
-const HUNDREDTHS = 100;
+const BATCH = 256;
+const PROGRESS_STEPS = 100;
 
-export interface Trained {
+export interface TrainResult {
   readonly key: string;
   readonly model: string;
   /** Examples of the catalogue, and messages with a given intent. */
@@ -39,7 +39,7 @@ export interface Trained {
  * Fits a classifier to the catalogue's examples and to the newest messages that were given one of its intents, and
  * keeps it in the place of the one before. Equal input gives an equal classifier under an equal key.
  */
-export async function train(options: TrainOptions): Promise<Trained> {
+export async function train(options: TrainOptions): Promise<TrainResult> {
   const { catalogue, embedder, signal, log = () => {}, onProgress = () => {} } = options;
   const model = modelKey(embedder.model);
   if (modelKey(options.vectors.model) !== model) {
@@ -48,11 +48,11 @@ export async function train(options: TrainOptions): Promise<Trained> {
       `the vectors are of another model than ${model}, which embeds the catalogue`,
     );
   }
-  const described = await ofCatalogue(options);
-  const labelled = await ofMessages(options, new Set(described.map(({ key }) => key)));
+  const described = await catalogueExamples(options);
+  const labelled = await messageExamples(options, new Set(described.map(({ key }) => key)));
   const examples = [...described, ...labelled.map(({ message_id: _, ...example }) => example)];
   log(`learning ${catalogue.intents.length} intents from ${examples.length} examples`);
-  const onShare = (share: number) => onProgress(Math.round(HUNDREDTHS * share), HUNDREDTHS);
+  const onShare = (share: number) => onProgress(Math.round(PROGRESS_STEPS * share), PROGRESS_STEPS);
   const fitted = await fit({ examples, signal, onProgress: onShare });
   const key = keyOf(catalogue, model, examples);
   await options.documents.saveClassifier({
@@ -71,43 +71,43 @@ function keyOf(catalogue: Catalogue, model: string, examples: readonly Example[]
   return `intents${CLASSIFIER_VERSION}:${catalogue.version}:${hash}:${model}`;
 }
 
-async function ofCatalogue(
+async function catalogueExamples(
   { catalogue, embedder, signal, log = () => {}, onProgress = () => {} }: TrainOptions,
 ): Promise<Example[]> {
   const texts = catalogue.intents.flatMap(({ intent, examples }) =>
     examples.map((text) => ({ intent, text }))
   );
   log(`embedding ${texts.length} examples of the catalogue`);
-  const found: Example[] = [];
-  for (let at = 0; at < texts.length; at += TEXTS_A_REPORT) {
-    const some = texts.slice(at, at + TEXTS_A_REPORT);
-    const vectors = await embedder.embed({ texts: some.map(({ text }) => text), ...signal && { signal } });
-    some.forEach(({ intent, text }, n) => found.push({ intent, key: sha256(text), vector: vectors[n]! }));
-    onProgress(found.length, texts.length);
+  const trained: Example[] = [];
+  for (let at = 0; at < texts.length; at += BATCH) {
+    const batch = texts.slice(at, at + BATCH);
+    const vectors = await embedder.embed({ texts: batch.map(({ text }) => text), ...signal && { signal } });
+    batch.forEach(({ intent, text }, n) => trained.push({ intent, key: sha256(text), vector: vectors[n]! }));
+    onProgress(trained.length, texts.length);
   }
-  return found;
+  return trained;
 }
 
 /**
  * Of each intent the newest, as many as all intents may have alike, each text once. What has no vector yet, or an old
  * one, is left out.
  */
-async function ofMessages(
+async function messageExamples(
   { catalogue, documents, vectors, signal }: TrainOptions,
-  known: Set<string>,
+  usedKeys: Set<string>,
 ): Promise<(Example & { message_id: string })[]> {
-  const most = Math.min(MAX_EXAMPLES, Math.floor(MAX_IN_ALL / catalogue.intents.length));
-  const found: (Example & { message_id: string })[] = [];
+  const limit = Math.min(MAX_EXAMPLES, Math.floor(MAX_TOTAL_EXAMPLES / catalogue.intents.length));
+  const trained: (Example & { message_id: string })[] = [];
   for (const { intent } of catalogue.intents) {
-    const ids = await documents.labelled({ intent, limit: most, signal });
+    const ids = await documents.labelled({ intent, limit, signal });
     const hashes = await vectors.hashes({ collection: "messages", ids, ...signal && { signal } });
     const rows = await vectors.get({ collection: "messages", ids, ...signal && { signal } });
     for (const message_id of ids) {
       const [key, vector] = [hashes.get(message_id), rows.get(message_id)];
-      if (key === undefined || vector === undefined || known.has(key)) continue;
-      known.add(key);
-      found.push({ intent, key, vector, message_id });
+      if (key === undefined || vector === undefined || usedKeys.has(key)) continue;
+      usedKeys.add(key);
+      trained.push({ intent, key, vector, message_id });
     }
   }
-  return found;
+  return trained;
 }

@@ -1,4 +1,4 @@
-/** What is asked and what comes back: the one documented shape of `GET /recommendations/:user_id`. */
+/** Request and answer of `GET /recommendations/:user_id`, as documented. */
 
 /** Where evidence for a campaign comes from. */
 export const SOURCES = [
@@ -23,12 +23,12 @@ export interface RecommendationRequest {
   readonly intent?: string;
 }
 
-/** Why an item is shown. `facts` are what the sentence rests on; neither names another user or quotes what was said. */
+/** Why an item is shown. `facts` are what the sentence states; neither names another user or quotes a message. */
 export type Reason =
   | { readonly code: "mention"; readonly facts: Record<never, never>; readonly text: string }
   | {
     readonly code: "similar_conversations" | "wording";
-    /** Other users, each counted once, by the furthest that they went. */
+    /** Other users, each counted once, by their furthest step. */
     readonly facts: { readonly converted: number; readonly clicked: number; readonly shown: number };
     readonly text: string;
   }
@@ -68,7 +68,7 @@ export interface Item {
   /** Weighted geometric mean of `sources`, less the share `fatigue` of it, 0..1. Items are not strictly in its order: variety counts too. */
   readonly score: number;
   readonly sources: Sources;
-  /** Above 0 if it was shown to the user again and again and never clicked. */
+  /** Above 0 if it was shown to the user repeatedly and never clicked. */
   readonly fatigue: number;
   /** One to three, the weightiest first. */
   readonly reasons: readonly Reason[];

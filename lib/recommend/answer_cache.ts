@@ -6,7 +6,7 @@ import type { RequestTrace } from "./request_trace.ts";
 
 /** How long an answer is fresh, in milliseconds; one with parts missing is computed again soon. */
 const FRESH_MS = Object.freeze({ whole: 60_000, degraded: 1_000 });
-/** By chance up to this share of that less, so that answers computed together do not end together. */
+/** A random share of up to this is taken off, so that answers computed together do not expire together. */
 const JITTER = 0.1;
 /** How long after that a whole answer may be served while another one is being computed. */
 const STALE_MS = 30_000;
@@ -15,14 +15,14 @@ const STALE_MS = 30_000;
  * user's newest events can be checked.
  */
 const MAX_UNCHECKED_MS = 15 * 60_000;
-/** How long one lock to compute an answer holds: less than any answer is fresh, so that none outlives what it guards. */
+/** How long a lock to compute an answer holds: shorter than an answer is fresh. */
 const LOCK_MS = 1_000;
-/** The share of an answer's time that is spent waiting for one that another process computes. */
+/** The share of the time budget that is spent waiting for another process to compute the answer. */
 const WAIT_SHARE = 0.2;
-/** Between two looks for it at first; each time twice as long. */
+/** The first pause between two looks for it; each further one is twice as long. */
 const FIRST_WAIT_MS = 4;
 
-/** What analytics says when an answer is computed. The answer holds while both stay as they are. */
+/** The state of the data when an answer is computed. The answer holds while it does not change. */
 export interface DataState {
   /** The published data version, and the run that published it: after a reset, the numbers begin again. */
   readonly version: number;
@@ -49,15 +49,15 @@ interface AnswerCacheOptions {
 }
 
 /**
- * Answers in the cache, by question. Of all the processes that share the cache, one computes an answer again: the others serve
- * the stale one, or wait a little for the new one. A cache that fails is noted in the trace; the answer is then computed.
+ * Answers in the cache, by request. Of the processes that share the cache, one computes an answer again; the others serve the
+ * stale one, or wait a little for the new one. If the cache fails, that is recorded in the trace and the answer is computed.
  */
 export class AnswerCache {
   constructor(private readonly options: AnswerCacheOptions) {}
 
-  /** What is cached for a question, of whatever data; {@link freshness} says whether it may be served. */
-  async find(question: RecommendationRequest, trace: RequestTrace): Promise<CachedAnswer | null> {
-    const key = keyOf(question);
+  /** The cached answer to a request, whatever its data; {@link freshness} says whether it may be served. */
+  async find(request: RecommendationRequest, trace: RequestTrace): Promise<CachedAnswer | null> {
+    const key = keyOf(request);
     const text = await trace.callStore("cache", null, (signal) => this.options.cache.get({ key, signal }));
     return text === null ? null : parse(text);
   }
@@ -84,8 +84,8 @@ export class AnswerCache {
   }
 
   /** Whether this caller is to compute the answer; true too if the cache does not respond. */
-  async tryLock(question: RecommendationRequest, state: DataState, trace: RequestTrace): Promise<boolean> {
-    const key = `claim ${state.version} ${state.epoch} ${keyOf(question)}`;
+  async tryLock(request: RecommendationRequest, state: DataState, trace: RequestTrace): Promise<boolean> {
+    const key = `claim ${state.version} ${state.epoch} ${keyOf(request)}`;
     const ttl_ms = Math.min(this.options.answer_ms, LOCK_MS);
     return await trace.callStore(
       "cache",
@@ -94,17 +94,17 @@ export class AnswerCache {
     );
   }
 
-  /** The answer that the holder of the lock computes; null if that takes too long, or this caller is to compute it. */
-  async await(
-    question: RecommendationRequest,
+  /** The answer that the holder of the lock computes; null if that takes too long or this caller has to compute it. */
+  async waitForAnswer(
+    request: RecommendationRequest,
     state: DataState,
     trace: RequestTrace,
   ): Promise<CachedAnswer | null> {
-    if (await this.tryLock(question, state, trace)) return null;
+    if (await this.tryLock(request, state, trace)) return null;
     const deadline = performance.now() + WAIT_SHARE * this.options.answer_ms;
     for (let wait_ms = FIRST_WAIT_MS; performance.now() + wait_ms < deadline; wait_ms *= 2) {
       await new Promise((resume) => setTimeout(resume, wait_ms));
-      const cached = await this.find(question, trace);
+      const cached = await this.find(request, trace);
       if (trace.failures.has("cache")) return null;
       if (cached !== null && this.freshness(cached, state) !== null) return cached;
     }
@@ -113,25 +113,26 @@ export class AnswerCache {
 
   /** Stores an answer until one of its campaigns ends, for {@link MAX_UNCHECKED_MS} at most. */
   async store(
-    question: RecommendationRequest,
+    request: RecommendationRequest,
     state: DataState,
-    { body, made, trace }: { body: string; made: ComputedAnswer; trace: RequestTrace },
+    { body, computed, trace }: { body: string; computed: ComputedAnswer; trace: RequestTrace },
   ): Promise<void> {
     const { cache, clock, random } = this.options;
     const now = clock.now();
-    const { degraded } = made.answer;
-    const holds_ms = made.holds_until === null ? Infinity : Date.parse(made.holds_until) - now;
-    const longest = (degraded.length === 0 ? FRESH_MS.whole : FRESH_MS.degraded) * (1 - JITTER * random());
-    const fresh_ms = Math.floor(Math.min(longest, holds_ms));
+    const { degraded } = computed.answer;
+    const holds_ms = computed.holds_until === null ? Infinity : Date.parse(computed.holds_until) - now;
+    const max_fresh_ms = (degraded.length === 0 ? FRESH_MS.whole : FRESH_MS.degraded) *
+      (1 - JITTER * random());
+    const fresh_ms = Math.floor(Math.min(max_fresh_ms, holds_ms));
     if (fresh_ms <= 0) return;
-    const key = keyOf(question);
+    const key = keyOf(request);
     const ttl_ms = Math.min(MAX_UNCHECKED_MS, holds_ms);
     const value = format({ ...state, fresh_until: now + fresh_ms, degraded, body });
     await trace.callStore("cache", undefined, (signal) => cache.set({ key, value, ttl_ms, signal }));
   }
 }
 
-/** Keeps what is cached for these users from being served while analytics does not respond. Call it when they are erased. */
+/** Keeps cached answers of these users from being served while analytics does not respond. Call it when users are erased. */
 export async function markErased(
   { cache, user_ids }: { cache: Pick<Cache, "set">; user_ids: readonly string[] },
 ): Promise<void> {
@@ -148,7 +149,7 @@ function keyOf({ user_id, k, intent }: RecommendationRequest): string {
   return `answer ${k} ${intent === undefined ? "" : JSON.stringify(intent)} ${user_id}`;
 }
 
-/** One line of what is known about it, then the answer itself, which is never parsed to be served. */
+/** One line of metadata, then the answer, which is not parsed to be served. */
 function format({ version, run_id, epoch, fresh_until, degraded, body }: CachedAnswer): string {
   return `${version} ${epoch} ${fresh_until} ${degraded.join(",")} ${run_id}\n${body}`;
 }

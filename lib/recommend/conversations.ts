@@ -14,9 +14,9 @@ export interface Conversation {
   /** What the user said before the first event of the conversation; empty if nothing. At most {@link MAX_TEXT} characters. */
   readonly opening: string;
   /** All that the user said in it, the first {@link MAX_TEXT} characters. */
-  readonly whole: string;
+  readonly text: string;
   /** What both sides said in it, as far as it carries the user's id: the first {@link MAX_WORDING} characters. */
-  readonly both: string;
+  readonly dialogue: string;
   /** In ascending campaign. */
   readonly engagement: readonly CampaignEngagement[];
 }
@@ -30,11 +30,11 @@ export interface UserRows {
 
 /** Characters of a text that is embedded: about 450 word pieces, of which models read 128 to 512. */
 export const MAX_TEXT = 2_000;
-/** Characters of a text that is kept as words. */
+/** Characters of a text that is stored as words. */
 const MAX_WORDING = 8_000;
 /**
- * Engagement belongs to what was last said up to so long before it, in milliseconds, as advertising counts a purchase for a click of the
- * week before; with longer gaps between conversations, up to two of them.
+ * An event belongs to the last message before it, if that is at most so many milliseconds earlier, as advertising attributes a
+ * purchase to a click of the week before; or at most so many gaps between conversations, if that is longer.
  */
 const WINDOW_MS = 7 * DAY_MS;
 const WINDOW_GAPS = 2;
@@ -57,7 +57,7 @@ export function conversationsOf(rows: UserRows, options: { gap_ms: number }): Co
   return threadsOf(rows, options).flatMap((thread) => conversationOf(rows.user_id, thread) ?? []);
 }
 
-/** The rows of each of them, and of conversations in which the user says nothing. */
+/** The rows of each conversation, including those in which the user says nothing. */
 export function threadsOf(rows: UserRows, { gap_ms }: { gap_ms: number }): Thread[] {
   const messages = inOrder(rows.messages.filter(({ user_id }) => user_id === rows.user_id));
   const threads = threadsOfMessages(messages, gap_ms);
@@ -73,7 +73,7 @@ export function threadsOf(rows: UserRows, { gap_ms }: { gap_ms: number }): Threa
     if (event.user_id !== rows.user_id) continue;
     const named = event.conversation_id === null ? undefined : byId.get(event.conversation_id);
     const before = named === undefined
-      ? lastBefore(messages, event, Math.max(WINDOW_MS, WINDOW_GAPS * gap_ms))
+      ? lastMessageBefore(messages, event, Math.max(WINDOW_MS, WINDOW_GAPS * gap_ms))
       : undefined;
     (named ?? (before && byMessage.get(before)))?.events.push(event);
   }
@@ -85,7 +85,7 @@ export function conversationId(user_id: string, { key }: Thread): string {
   return derivedId(["parley.conversation.v1", user_id, ...key]);
 }
 
-/** What stands for a user, and when they last said something (ISO). */
+/** The text of a user's profile, and when they last said something (ISO). */
 export interface ProfileText {
   readonly text: string;
   readonly newest: string;
@@ -100,10 +100,13 @@ export function profileTextOf({ user_id, messages }: Omit<UserRows, "events">): 
   const own = inOrder(messages.filter((message) => isOwn(message, user_id)));
   const newest = own.at(-1);
   if (newest === undefined) return null;
-  return { text: partsOf(own.toReversed()).join("\n"), newest: newest.timestamp };
+  return { text: joinTexts(own.toReversed()), newest: newest.timestamp };
 }
 
-/** Whether a conversation shows what to recommend to others who say the like: something in it was shown or taken, and not dismissed. */
+/**
+ * Whether a conversation shows what to recommend to others who say something similar: a campaign in it was shown or chosen, and
+ * not dismissed.
+ */
 export function recommends({ engagement }: Conversation): boolean {
   return engagement.some(({ impressions, clicks, conversions, dismissals }) =>
     dismissals === 0 && impressions + clicks + conversions > 0
@@ -121,7 +124,7 @@ function threadsOfMessages(messages: readonly Message[], gap_ms: number): Thread
   const threads: Thread[] = [];
   const named = new Map<string, Thread>();
   let open: Thread | undefined;
-  const begin = (key: readonly string[]) => {
+  const startThread = (key: readonly string[]) => {
     const thread = { key, messages: [], events: [] };
     threads.push(thread);
     return thread;
@@ -129,14 +132,14 @@ function threadsOfMessages(messages: readonly Message[], gap_ms: number): Thread
   for (const message of messages) {
     const { conversation_id } = message;
     if (conversation_id !== null) {
-      const thread = named.get(conversation_id) ?? begin(["id", conversation_id]);
+      const thread = named.get(conversation_id) ?? startThread(["id", conversation_id]);
       named.set(conversation_id, thread);
       thread.messages.push(message);
       continue;
     }
     const last = open?.messages.at(-1);
     if (last === undefined || Date.parse(message.timestamp) - Date.parse(last.timestamp) > gap_ms) {
-      open = begin(["first", message.message_id]);
+      open = startThread(["first", message.message_id]);
     }
     open!.messages.push(message);
   }
@@ -144,7 +147,7 @@ function threadsOfMessages(messages: readonly Message[], gap_ms: number): Thread
 }
 
 /** The last message said at the time of an event or before, if that is at most `window` milliseconds ago. */
-function lastBefore(
+function lastMessageBefore(
   messages: readonly Message[],
   event: EngagementEvent,
   window: number,
@@ -174,27 +177,27 @@ function conversationOf(user_id: string, thread: Thread): Conversation | null {
     id: conversationId(user_id, thread),
     user_id,
     end: last.timestamp,
-    opening: partsOf(opening).join("\n"),
-    whole: partsOf(own).join("\n"),
-    both: partsOf(messages, MAX_WORDING).join("\n"),
+    opening: joinTexts(opening),
+    text: joinTexts(own),
+    dialogue: joinTexts(messages, MAX_WORDING),
     engagement: engagementOf(events),
   };
 }
 
-function isOwn({ user_id, role }: Message, of: string): boolean {
-  return user_id === of && role === "user";
+function isOwn({ user_id, role }: Message, owner_id: string): boolean {
+  return user_id === owner_id && role === "user";
 }
 
-/** What was said in messages, in their order, up to so many characters with a line break between two. */
-function partsOf(messages: readonly Message[], room = MAX_TEXT): string[] {
-  const parts: string[] = [];
+/** Messages in order, joined by line breaks, up to `max` characters. */
+function joinTexts(messages: readonly Message[], max = MAX_TEXT): string {
+  const texts: string[] = [];
   for (const { message } of messages) {
-    if (room <= 0) break;
+    if (max <= 0) break;
     const text = message.trim();
-    parts.push(cut(text, room));
-    room -= text.length + 1;
+    texts.push(cut(text, max));
+    max -= text.length + 1;
   }
-  return parts;
+  return texts.join("\n");
 }
 
 /** The beginning of a text, without half a character at its end. */

@@ -1,21 +1,22 @@
+import { round } from "../core/round.ts";
 import { type Item, type Reason, type Source, SOURCES, type Sources } from "./answer.ts";
 import { countPeople, type People } from "./candidates/similar_conversations.ts";
-import { contribution, type Ranked, round } from "./score.ts";
+import { contribution, type Ranked } from "./score.ts";
 
 const MAX_REASONS = 3;
-/** A reason adds at least this share of what the weightiest one adds. */
+/** A reason contributes at least this share of the largest contribution. */
 const MIN_SHARE = 0.25;
 
-/** What the user engaged with that says most for a campaign. */
+/** The campaign of the user's own engagement that contributes most to another one. */
 export type Cause = (Reason & { code: "co_engagement" })["facts"];
 
 interface ExplainOptions {
   readonly weights: Sources;
-  /** Of the campaigns that co-engagement speaks for. */
+  /** By campaign with co-engagement. */
   readonly causes: ReadonlyMap<string, Cause>;
 }
 
-/** The item as it is answered, with one to three reasons, the one that adds most to the score first. */
+/** The item of an answer, with one to three reasons, the largest contribution to the score first. */
 export function explain(ranked: Ranked, options: ExplainOptions): Item {
   const { campaign_id, title, category } = ranked.campaign;
   const { sources } = ranked;
@@ -30,19 +31,21 @@ export function explain(ranked: Ranked, options: ExplainOptions): Item {
   };
 }
 
-/** Conversations alike in meaning and in words are mostly the same people's: the weightier of the two speaks for both. */
-function isOfPeople(source: Source): boolean {
+/** Conversations similar in meaning and in words are mostly of the same people, so only the stronger of the two is shown. */
+function isConversationSource(source: Source): boolean {
   return source === "similar_conversations" || source === "wording";
 }
 
 function reasonsFor(ranked: Ranked, options: ExplainOptions): Reason[] {
-  const adds = (source: Source) => contribution(source, ranked.sources, options.weights);
-  const sources = SOURCES.filter((source) => adds(source) > 0).sort((a, b) => adds(b) - adds(a));
-  const least = sources[0] === undefined ? 0 : MIN_SHARE * adds(sources[0]);
-  const people = sources.find(isOfPeople);
-  const counted = sources.filter((source) => adds(source) >= least)
-    .filter((source) => !isOfPeople(source) || source === people).slice(0, MAX_REASONS);
-  const reasons = counted.flatMap((source) => REASONS[source](ranked, options) ?? []);
+  const contributionOf = (source: Source) => contribution(source, ranked.sources, options.weights);
+  const sources = SOURCES.filter((source) => contributionOf(source) > 0).sort((a, b) =>
+    contributionOf(b) - contributionOf(a)
+  );
+  const minimum = sources[0] === undefined ? 0 : MIN_SHARE * contributionOf(sources[0]);
+  const personCount = sources.find(isConversationSource);
+  const shown = sources.filter((source) => contributionOf(source) >= minimum)
+    .filter((source) => !isConversationSource(source) || source === personCount).slice(0, MAX_REASONS);
+  const reasons = shown.flatMap((source) => REASONS[source](ranked, options) ?? []);
   return reasons.length === 0 ? [popular(ranked)] : reasons;
 }
 
@@ -73,44 +76,46 @@ function mention({ features }: Ranked): Reason | null {
   return features.mention ? { code: "mention", facts: {}, text: "You named it." } : null;
 }
 
-function peopleText(options: People, did = "asked for something like this"): string {
+function peopleText(options: People, verb = "asked for something like this"): string {
   if (options.converted > 0 && options.clicked > 0) {
-    return `${people(options.converted)} ${did} and chose it, and ${options.clicked} more looked at it.`;
+    return `${
+      personCount(options.converted)
+    } ${verb} and chose it, and ${options.clicked} more looked at it.`;
   }
-  if (options.converted > 0) return `${people(options.converted)} ${did} and chose it.`;
-  if (options.clicked > 0) return `${people(options.clicked)} ${did} and looked at it.`;
-  return `${people(options.shown)} ${did} and came across it.`;
+  if (options.converted > 0) return `${personCount(options.converted)} ${verb} and chose it.`;
+  if (options.clicked > 0) return `${personCount(options.clicked)} ${verb} and looked at it.`;
+  return `${personCount(options.shown)} ${verb} and came across it.`;
 }
 
-function people(count: number): string {
+function personCount(count: number): string {
   return count === 1 ? "1 person" : `${count} people`;
 }
 
 function coEngagement({ campaign }: Ranked, { causes }: ExplainOptions): Reason | null {
   const facts = causes.get(campaign.campaign_id);
   if (facts === undefined) return null;
-  const did = { conversion: "chose", click: "looked at", mention: "named" }[facts.engagement];
+  const verb = { conversion: "chose", click: "looked at", mention: "named" }[facts.engagement];
   const text = facts.title === null
-    ? `It goes with something that you ${did}.`
-    : `It goes with ${facts.title}, which you ${did}.`;
+    ? `It goes with something that you ${verb}.`
+    : `It goes with ${facts.title}, which you ${verb}.`;
   return { code: "co_engagement", facts, text };
 }
 
 function intent({ features }: Ranked): Reason | null {
   if (features.intent === undefined) return null;
   const matched = features.intent.matched.toSorted((a, b) => b.share - a.share);
-  const intents = matched.map((one) => one.intent);
-  const share = Math.round(100 * matched.reduce((sum, one) => sum + one.share, 0)) / 100;
-  const names = listed(intents.slice(0, 3).map(readable));
+  const intents = matched.map((match) => match.intent);
+  const share = round(matched.reduce((sum, match) => sum + match.share, 0), 2);
+  const names = joinNames(intents.slice(0, 3).map(readableLabel));
   return { code: "intent", facts: { intents, share }, text: `It answers what you asked about: ${names}.` };
 }
 
 /** An intent's label as words: `card_arrival` becomes `card arrival`. */
-function readable(label: string): string {
+function readableLabel(label: string): string {
   return label.replaceAll(/[_\-.]+/g, " ").trim();
 }
 
-function listed(names: readonly string[]): string {
+function joinNames(names: readonly string[]): string {
   const rest = names.slice(0, -1);
   return rest.length === 0 ? names.join("") : `${rest.join(", ")} and ${names.at(-1)}`;
 }

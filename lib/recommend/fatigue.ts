@@ -1,12 +1,11 @@
 import type { EngagementCounts } from "../stores/analytics/port.ts";
 
-/** Showings after the first that would take all of the score, and the share of it that they take at most. */
+/** Impressions after the first that would take all of the score, and the largest share that they may take. */
 const SHOWINGS = 10;
 const MAX_FATIGUE = 0.5;
 
 /**
- * The share of a campaign's score, 0..{@link MAX_FATIGUE}, that is lost because it was shown to the user again and again and they neither
- * clicked it nor converted on it. Once is no sign: what was just shown is often what is chosen next.
+ * The share of a campaign's score, 0..{@link MAX_FATIGUE}, that is lost because it was shown to the user repeatedly without a click or a conversion. One impression does not count: what was just shown is often chosen next.
  *
  * @example
  * ```ts

@@ -9,7 +9,7 @@ import type { IntentCount } from "../stores/documents/port.ts";
 import type { Target } from "../stores/graph/port.ts";
 import type { Hit } from "../stores/vectors/port.ts";
 
-/** What speaks for one campaign, by source; undefined if the source does not know the campaign. */
+/** The features of one campaign, by source; undefined if the source does not know the campaign. */
 export interface Features {
   readonly campaign_id: string;
   readonly similar_conversations: ConversationFeature | undefined;
@@ -17,7 +17,7 @@ export interface Features {
   readonly co_engagement: number;
   readonly intent: IntentFeature | undefined;
   readonly similarity: SimilarityFeature | undefined;
-  /** What speaks against it: see {@link fatigueOf}. */
+  /** Negative evidence: see {@link fatigueOf}. */
   readonly fatigue: number;
   /** Whether the user asked for it by name. */
   readonly mention: boolean;
@@ -49,11 +49,11 @@ export const NO_SOURCE_RESULTS: SourceResults = Object.freeze({
 });
 
 /**
- * The candidates of one user: campaigns that any source found, and others that are added because they are popular or were asked
- * for. All of them are known to all sources alike.
+ * The candidates of one user: campaigns that any source found, and others that are added because they are popular or requested.
+ * Each has the features of all sources.
  */
 export class Candidates {
-  private readonly found = new Map<string, Features>();
+  private readonly byId = new Map<string, Features>();
   private readonly conversations: ReadonlyMap<string, ConversationFeature>;
   private readonly wording: ReadonlyMap<string, ConversationFeature>;
   private readonly intents: ReadonlyMap<string, IntentFeature>;
@@ -61,33 +61,33 @@ export class Candidates {
   private readonly similar: ReadonlyMap<string, SimilarityFeature>;
   private readonly mentions: ReadonlySet<string>;
 
-  /** `now`, in epoch milliseconds, only bounds what times can be believed. */
-  constructor(private readonly evidence: SourceResults, now: number) {
-    this.conversations = conversationFeatures(evidence.neighbours);
-    this.wording = conversationFeatures(evidence.alike);
-    this.intents = intentFeatures(intentShares(evidence.intents, now), evidence.targets);
-    this.similar = similarityFeatures(evidence.campaigns);
-    this.fatigue = new Map(evidence.own.map((one) => [one.campaign_id, fatigueOf(one)]));
-    this.mentions = new Set(evidence.mentions);
-    for (const found of [this.conversations, this.wording, this.intents, this.similar, this.mentions]) {
-      this.add(found.keys());
+  /** `now`, in epoch milliseconds, bounds the times that are believed. */
+  constructor(private readonly results: SourceResults, now: number) {
+    this.conversations = conversationFeatures(results.neighbours);
+    this.wording = conversationFeatures(results.alike);
+    this.intents = intentFeatures(intentShares(results.intents, now), results.targets);
+    this.similar = similarityFeatures(results.campaigns);
+    this.fatigue = new Map(results.own.map((engagement) => [engagement.campaign_id, fatigueOf(engagement)]));
+    this.mentions = new Set(results.mentions);
+    for (const features of [this.conversations, this.wording, this.intents, this.similar, this.mentions]) {
+      this.add(features.keys());
     }
-    this.add(evidence.related.strongest);
+    this.add(results.related.strongest);
   }
 
   get size(): number {
-    return this.found.size;
+    return this.byId.size;
   }
 
   /** Adds these campaigns, with what the sources know of them. */
   add(campaign_ids: Iterable<string>): void {
     for (const campaign_id of campaign_ids) {
-      if (this.found.has(campaign_id)) continue;
-      this.found.set(campaign_id, {
+      if (this.byId.has(campaign_id)) continue;
+      this.byId.set(campaign_id, {
         campaign_id,
         similar_conversations: this.conversations.get(campaign_id),
         wording: this.wording.get(campaign_id),
-        co_engagement: this.evidence.related.value(campaign_id),
+        co_engagement: this.results.related.value(campaign_id),
         intent: this.intents.get(campaign_id),
         similarity: this.similar.get(campaign_id),
         fatigue: this.fatigue.get(campaign_id) ?? 0,
@@ -97,10 +97,10 @@ export class Candidates {
   }
 
   get(campaign_id: string): Features | undefined {
-    return this.found.get(campaign_id);
+    return this.byId.get(campaign_id);
   }
 
   all(): Iterable<Features> {
-    return this.found.values();
+    return this.byId.values();
   }
 }

@@ -2,31 +2,34 @@ import { yieldToEventLoop } from "../core/abort.ts";
 import type { Abortable } from "../core/types.ts";
 import { solveInPlace } from "../ml/positive_definite.ts";
 
-/** Which items each user engaged with: of user u, `items[starts[u]]` to before `items[starts[u + 1]]`, each once. */
+/**
+ * Which items each user engaged with: those of user u are `items[offsets[u]]` up to, not including, `items[offsets[u + 1]]`,
+ * each once.
+ */
 export interface Interactions {
-  readonly starts: Uint32Array;
+  readonly offsets: Uint32Array;
   readonly items: Uint32Array;
   /** How many items there are; indexes are below it. */
   readonly count: number;
 }
 
 /**
- * Signed item–item weights: what engagement with item i says of each other item. Of item i, `targets[starts[i]]` to before
- * `targets[starts[i + 1]]`, in ascending order, with `weights` at the same places.
+ * Signed item–item weights: what engagement with item i says of other items. Those of item i are `targets[offsets[i]]` up to,
+ * not including, `targets[offsets[i + 1]]`, in ascending order, with `weights` at the same indexes.
  */
 export interface ItemWeights {
-  readonly starts: Uint32Array;
+  readonly offsets: Uint32Array;
   readonly targets: Uint32Array;
   readonly weights: Float32Array;
 }
 
-/** L2 penalty: how much engagement it takes before an item says something. */
+/** L2 penalty: the more, the more engagement an item needs to count. */
 const LAMBDA = 100;
 /** Items that each item is regressed on. */
 const MAX_NEIGHBOURS = 128;
-/** Items that take part, those that most users engaged with: counting each two of them together takes 512 MB. */
+/** The most items, those that most users engaged with: counts of all pairs take 512 MB. */
 const MAX_ITEMS = 16_000;
-const ITEMS_PER_TURN = 8;
+const ITEMS_PER_YIELD = 8;
 
 /**
  * Learns item–item weights: the ridge regression of each item on the {@link MAX_NEIGHBOURS} others that most often go with it, over
@@ -35,25 +38,25 @@ const ITEMS_PER_TURN = 8;
  */
 export async function learnItemWeights(x: Interactions, { signal }: Abortable = {}): Promise<ItemWeights> {
   const counts = new CoCounts(x);
-  const entries: Entry[] = [];
+  const entries: WeightEntry[] = [];
   for (let j = 0; j < counts.size; j++) {
-    const near = counts.nearest(j, MAX_NEIGHBOURS);
-    const weights = regress(counts, j, near);
-    near.forEach((i, at) =>
+    const neighbours = counts.nearest(j, MAX_NEIGHBOURS);
+    const weights = regress(counts, j, neighbours);
+    neighbours.forEach((i, at) =>
       entries.push({ source: counts.itemOf(i), target: counts.itemOf(j), weight: weights[at]! })
     );
-    if (j % ITEMS_PER_TURN === 0) await yieldToEventLoop({ signal });
+    if (j % ITEMS_PER_YIELD === 0) await yieldToEventLoop({ signal });
   }
-  return bySource(entries, x.count);
+  return toItemWeights(entries, x.count);
 }
 
-function regress(counts: CoCounts, j: number, near: readonly number[]): Float64Array {
-  const n = near.length;
+function regress(counts: CoCounts, j: number, neighbours: readonly number[]): Float64Array {
+  const n = neighbours.length;
   const a = new Float64Array(n * n);
-  const b = Float64Array.from(near, (i) => counts.at(i, j));
+  const b = Float64Array.from(neighbours, (i) => counts.at(i, j));
   for (let r = 0; r < n; r++) {
-    for (let c = 0; c < r; c++) a[r * n + c] = counts.at(near[r]!, near[c]!);
-    a[r * n + r] = counts.at(near[r]!, near[r]!) + LAMBDA;
+    for (let c = 0; c < r; c++) a[r * n + c] = counts.at(neighbours[r]!, neighbours[c]!);
+    a[r * n + r] = counts.at(neighbours[r]!, neighbours[r]!) + LAMBDA;
   }
   solveInPlace(a, n, b);
   return b;
@@ -69,14 +72,14 @@ class CoCounts {
   constructor(x: Interactions) {
     const users = new Uint32Array(x.count);
     for (const i of x.items) users[i]!++;
-    const met = Uint32Array.from(users.keys()).filter((i) => users[i]! > 0);
-    this.ranked = met.sort((a, b) => users[b]! - users[a]! || a - b).subarray(0, MAX_ITEMS);
+    const engaged = Uint32Array.from(users.keys()).filter((i) => users[i]! > 0);
+    this.ranked = engaged.sort((a, b) => users[b]! - users[a]! || a - b).subarray(0, MAX_ITEMS);
     this.size = this.ranked.length;
     this.counts = new Float32Array(this.size * (this.size + 1) / 2);
     const rank = new Int32Array(x.count).fill(-1);
     this.ranked.forEach((item, at) => rank[item] = at);
-    for (let u = 0; u + 1 < x.starts.length; u++) {
-      const ranks = Array.from(x.items.subarray(x.starts[u]!, x.starts[u + 1]!), (i) => rank[i]!)
+    for (let u = 0; u + 1 < x.offsets.length; u++) {
+      const ranks = Array.from(x.items.subarray(x.offsets[u]!, x.offsets[u + 1]!), (i) => rank[i]!)
         .filter((at) => at >= 0);
       for (const r of ranks) for (const c of ranks) if (c <= r) this.counts[r * (r + 1) / 2 + c]!++;
     }
@@ -101,19 +104,19 @@ class CoCounts {
   }
 }
 
-interface Entry {
+interface WeightEntry {
   readonly source: number;
   readonly target: number;
   readonly weight: number;
 }
 
-function bySource(entries: Entry[], count: number): ItemWeights {
+function toItemWeights(entries: WeightEntry[], count: number): ItemWeights {
   entries.sort((a, b) => a.source - b.source || a.target - b.target);
-  const starts = new Uint32Array(count + 1);
-  for (const { source } of entries) starts[source + 1]!++;
-  for (let i = 0; i < count; i++) starts[i + 1]! += starts[i]!;
+  const offsets = new Uint32Array(count + 1);
+  for (const { source } of entries) offsets[source + 1]!++;
+  for (let i = 0; i < count; i++) offsets[i + 1]! += offsets[i]!;
   return {
-    starts,
+    offsets,
     targets: Uint32Array.from(entries, ({ target }) => target),
     weights: Float32Array.from(entries, ({ weight }) => weight),
   };

@@ -1,13 +1,13 @@
 import type { ItemWeights } from "./item_item.ts";
 import { decodeVersionFile, encodeVersionFile, magicOf, type VersionFileFormat } from "./version_file.ts";
 
-/** Item–item weights with the campaigns that their indexes mean. */
+/** Item–item weights with the campaigns of their indexes. */
 export interface CampaignWeights extends ItemWeights {
   /** By index. */
   readonly campaign_ids: readonly string[];
 }
 
-/** The file of a data version that holds them: summed over users, nothing of any one of them. */
+/** The name of their file in a data version. They are sums over users and hold no data of a single one. */
 export const ITEM_WEIGHTS_FILE = "item_weights";
 
 const FORMAT: VersionFileFormat = {
@@ -16,16 +16,25 @@ const FORMAT: VersionFileFormat = {
   arrays: ["uint32", "uint32", "float32"],
 };
 
-export function encodeItemWeights({ campaign_ids, starts, targets, weights }: CampaignWeights): Uint8Array {
-  return encodeVersionFile(FORMAT, { arrays: [starts, targets, weights], texts: [campaign_ids], json: null });
+export function encodeItemWeights({ campaign_ids, offsets, targets, weights }: CampaignWeights): Uint8Array {
+  return encodeVersionFile(FORMAT, {
+    arrays: [offsets, targets, weights],
+    texts: [campaign_ids],
+    json: null,
+  });
 }
 
-/** The weights in a file, read in turns with other work. Throws `mismatch` if it is of another format, or not what was written. */
+/**
+ * The weights in a file, read without blocking the event loop. Throws `mismatch` if the file has another format or is damaged.
+ */
 export async function decodeItemWeights(file: Uint8Array): Promise<CampaignWeights> {
-  const { arrays: [starts, targets, weights], texts: [campaign_ids] } = await decodeVersionFile(FORMAT, file);
+  const { arrays: [offsets, targets, weights], texts: [campaign_ids] } = await decodeVersionFile(
+    FORMAT,
+    file,
+  );
   return {
     campaign_ids: campaign_ids!,
-    starts: starts as Uint32Array,
+    offsets: offsets as Uint32Array,
     targets: targets as Uint32Array,
     weights: weights as Float32Array,
   };

@@ -9,11 +9,14 @@ import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
 import { rank, weightsFor } from "./score.ts";
 import { type CampaignRow, isShowable, matchesFilter } from "./showable.ts";
 
-/** Campaigns held at most. */
+/** The most campaigns in memory. */
 const MAX_CAMPAIGNS = 200;
-/** How far to read down the popular list, past campaigns that are over: at first, how much further each time, and at most. */
+/**
+ * How far to read down the popular list, past campaigns that have ended: at first, by which factor further each time, and at
+ * most.
+ */
 const READ_LIMITS = Object.freeze({ first: 400, growth: 4, most: 6_400 });
-/** How old they may become before they are read again, in milliseconds. They are read again for each version too. */
+/** How long they are used before they are read again, in milliseconds. They are also read again for each version. */
 const MAX_AGE_MS = 60_000;
 
 interface LastPopularOptions {
@@ -23,24 +26,24 @@ interface LastPopularOptions {
 }
 
 /**
- * The popular campaigns as analytics last gave them, held in memory for answers while analytics does not respond. Their dates
- * are checked when they are shown; what the user dismissed or converted on is not known then.
+ * The popular campaigns as last read from analytics, in memory for answers while analytics does not respond. Their dates are
+ * checked when they are shown; the user's dismissals and conversions are not known then.
  */
 export class LastPopular {
   private rows: readonly CampaignRow[] = [];
   private version: number | null = null;
   private readAt = -Infinity;
-  private reading: Promise<void> | null = null;
+  private pendingRead: Promise<void> | null = null;
 
   constructor(private readonly options: LastPopularOptions) {}
 
-  /** Reads them again if they are of another version or too old, once for all who call meanwhile. */
+  /** Reads them again if they are of another version or too old. Concurrent calls share one read. */
   async refresh(version: number): Promise<void> {
     if (version === this.version && this.options.clock.now() - this.readAt < MAX_AGE_MS) return;
-    await (this.reading ??= this.read(version).finally(() => this.reading = null));
+    await (this.pendingRead ??= this.read(version).finally(() => this.pendingRead = null));
   }
 
-  /** The version that they are of, null before the first reading, and what of them may be shown now, each with its reason. */
+  /** Their version, null before the first read, and those that may be shown now, each with its reason. */
   answer({ k, intent }: Pick<RecommendationRequest, "k" | "intent">): Pick<Answer, "version" | "items"> {
     const now = this.options.clock.now();
     const rows = this.rows.filter(({ campaign }) =>
@@ -52,7 +55,7 @@ export class LastPopular {
     const chosen = diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), k);
     return {
       version: this.version,
-      items: chosen.map((one) => explain(one, { weights, causes: new Map() })),
+      items: chosen.map((ranked) => explain(ranked, { weights, causes: new Map() })),
     };
   }
 
@@ -68,7 +71,7 @@ export class LastPopular {
     [this.rows, this.version, this.readAt] = [rows.slice(0, MAX_CAMPAIGNS), version, clock.now()];
   }
 
-  /** The campaigns of a list that are not over, in its order, without what no answer shows. */
+  /** The campaigns of a list that have not ended, in its order, without fields that no answer shows. */
   private async load(list: readonly CampaignStats[]): Promise<CampaignRow[]> {
     const { analytics, clock } = this.options;
     const now = iso(clock.now());

@@ -1,22 +1,22 @@
 import { UNSPACED } from "../core/text.ts";
 import type { Campaign } from "../core/types.ts";
 
-/** Shorter names are words that people say without meaning the campaign. Spaces between words count, and in Chinese each letter is one. */
+/** Shorter names are words that people say without meaning the campaign. Spaces count, and in Chinese each character is one. */
 const MIN_CHARACTERS = 5;
-/** What more campaigns are called is what a kind of them is called. */
+/** A name of more campaigns is a name of their kind. */
 const MAX_NAMESAKES = 20;
-/** Words with so many letters may have one wrong, missing, added or exchanged with its neighbour. */
+/** Words with at least so many letters may have one wrong, missing, added or swapped letter. */
 const MIN_TYPO_CHARACTERS = 5;
-/** A name of one word only that has one letter wrong is taken for it from so many letters on. */
+/** A name of a single word may have such a typo if it has at least so many letters. */
 const MIN_SINGLE_TYPO_CHARACTERS = 8;
-/** Words whose correction is remembered: some megabytes. */
+/** Words whose correction is cached: some megabytes. */
 const MAX_CORRECTIONS = 50_000;
 
 const ARTICLES = new Set(["the", "a", "an"]);
 
 /** Names that begin with the same words. */
-interface Node {
-  readonly next: Map<string, Node>;
+interface TrieNode {
+  readonly next: Map<string, TrieNode>;
   readonly campaign_ids: string[];
 }
 
@@ -27,8 +27,7 @@ interface Match {
 
 /**
  * Finds campaigns that a text names by title or alias: without regard to case, accents and punctuation, with or without what is in
- * brackets at the end of a title, as a year is, and with a letter wrong in longer words. Of names that overlap the longest counts; a
- * name that several campaigns have stands for all of them, one that very many have for none. Linear in the text; memory grows with the
+ * brackets at the end of a title, as a year is, and with a letter wrong in longer words. Of names that overlap the longest counts; a name of several campaigns names all of them, a name of more than {@link MAX_NAMESAKES} none. Linear in the text; memory grows with the
  * words of all names.
  *
  * @example
@@ -37,11 +36,11 @@ interface Match {
  * import { CampaignNames } from "./mentions.ts";
  *
  * const names = new CampaignNames([{ campaign_id: "c1", title: "The Trail Map", aliases: [] }]);
- * assert.deepEqual([...names.in("Do you still have the trail map?")], ["c1"]);
+ * assert.deepEqual([...names.find("Do you still have the trail map?")], ["c1"]);
  * ```
  */
 export class CampaignNames {
-  private readonly root: Node = emptyNode();
+  private readonly root: TrieNode = emptyNode();
   private readonly vocabulary = new Vocabulary();
 
   constructor(campaigns: Iterable<Pick<Campaign, "campaign_id" | "title" | "aliases">>) {
@@ -68,28 +67,28 @@ export class CampaignNames {
   }
 
   /** Ids in the order in which the text names them. */
-  in(text: string): Set<string> {
+  find(text: string): Set<string> {
     const words = plainWords(text).map((word) => ({ ...word, ...this.vocabulary.correct(word.text) }));
     const hasCapitals = words.some(({ isCapital }) => isCapital);
-    const found = new Set<string>();
+    const ids = new Set<string>();
     for (let at = 0; at < words.length;) {
-      const match = this.longest(words, at, hasCapitals);
-      for (const campaign_id of match?.campaign_ids ?? []) found.add(campaign_id);
+      const match = this.longestMatch(words, at, hasCapitals);
+      for (const campaign_id of match?.campaign_ids ?? []) ids.add(campaign_id);
       at += match?.words ?? 1;
     }
-    return found;
+    return ids;
   }
 
-  private longest(words: readonly Word[], from: number, hasCapitals: boolean): Match | null {
-    let node: Node | undefined = this.root;
+  private longestMatch(words: readonly Word[], start: number, hasCapitals: boolean): Match | null {
+    let node: TrieNode | undefined = this.root;
     let match: Match | null = null;
-    for (let at = from; at < words.length; at++) {
+    for (let at = start; at < words.length; at++) {
       node = node.next.get(words[at]!.text);
       if (node === undefined) break;
-      const said = words.slice(from, at + 1);
+      const span = words.slice(start, at + 1);
       const { campaign_ids } = node;
-      if (campaign_ids.length > 0 && isName(said, hasCapitals)) {
-        match = { campaign_ids: campaign_ids.length > MAX_NAMESAKES ? [] : campaign_ids, words: said.length };
+      if (campaign_ids.length > 0 && isName(span, hasCapitals)) {
+        match = { campaign_ids: campaign_ids.length > MAX_NAMESAKES ? [] : campaign_ids, words: span.length };
       }
     }
     return match;
@@ -97,23 +96,23 @@ export class CampaignNames {
 }
 
 /** Whether words that are a name are meant as one: people say "help" and "remember" without meaning a film, but not "Help". */
-function isName(said: readonly Word[], hasCapitals: boolean): boolean {
-  const content = said.filter(({ text }) => !ARTICLES.has(text));
+function isName(span: readonly Word[], hasCapitals: boolean): boolean {
+  const content = span.filter(({ text }) => !ARTICLES.has(text));
   if (content.length > 1) return true;
-  const [word] = content.length === 1 ? content : said;
+  const [word] = content.length === 1 ? content : span;
   if (word!.isCorrected && word!.text.length < MIN_SINGLE_TYPO_CHARACTERS) return false;
   return word!.isCapital || !hasCapitals;
 }
 
-function emptyNode(): Node {
+function emptyNode(): TrieNode {
   return { next: new Map(), campaign_ids: [] };
 }
 
 /** A title as people may write it: "Matrix, The (1999)" is "The Matrix" too. */
 function formsOf(title: string): string[] {
-  const short = title.replace(/\s*\([^()]*\)\s*$/, "");
-  const turned = short.replace(/^(.*), (the|an?)$/i, "$2 $1");
-  return [title, short, turned];
+  const shortTitle = title.replace(/\s*\([^()]*\)\s*$/, "");
+  const reordered = shortTitle.replace(/^(.*), (the|an?)$/i, "$2 $1");
+  return [title, shortTitle, reordered];
 }
 
 /** A word, or one letter of a script that is written without spaces. */
@@ -136,12 +135,12 @@ interface Word {
 
 type Correction = Pick<Word, "text" | "isCorrected">;
 
-/** Words of names, found although a letter is wrong. */
+/** Finds words of names in spite of a wrong letter. */
 class Vocabulary {
   private readonly words = new Set<string>();
   /** By what a word is without one of its letters. */
   private readonly shortened = new Map<string, string[]>();
-  /** What was looked up: people repeat words. */
+  /** Cache of lookups: people repeat words. */
   private readonly corrections = new Map<string, Correction>();
 
   add(word: string): void {
@@ -149,14 +148,14 @@ class Vocabulary {
     this.words.add(word);
     this.corrections.clear();
     if (!canHaveTypo(word)) return;
-    for (const short of shortenedForms(word)) {
-      const words = this.shortened.get(short);
-      if (words === undefined) this.shortened.set(short, [word]);
+    for (const shortTitle of shortenedForms(word)) {
+      const words = this.shortened.get(shortTitle);
+      if (words === undefined) this.shortened.set(shortTitle, [word]);
       else words.push(word);
     }
   }
 
-  /** The word itself if names have it, or if it is like none or several of theirs. */
+  /** The word itself if names have it, or if it is similar to none or several of their words. */
   correct(text: string): Correction {
     if (this.words.has(text) || !canHaveTypo(text)) return { text, isCorrected: false };
     let correction = this.corrections.get(text);
@@ -169,9 +168,9 @@ class Vocabulary {
 
   private lookUp(text: string): Correction {
     const forms = [text, ...shortenedForms(text)];
-    const near = new Set(forms.flatMap((form) => this.shortened.get(form) ?? []));
-    for (const form of forms) if (this.words.has(form) && canHaveTypo(form)) near.add(form);
-    const words = [...near].filter((word) => isOneEditApart(word, text));
+    const candidates = new Set(forms.flatMap((form) => this.shortened.get(form) ?? []));
+    for (const form of forms) if (this.words.has(form) && canHaveTypo(form)) candidates.add(form);
+    const words = [...candidates].filter((word) => isOneEditApart(word, text));
     return words.length === 1 ? { text: words[0]!, isCorrected: true } : { text, isCorrected: false };
   }
 }
@@ -184,7 +183,7 @@ function shortenedForms(word: string): string[] {
   return Array.from(word, (_, at) => word.slice(0, at) + word.slice(at + 1));
 }
 
-/** One letter added, missing or other, or two neighbours exchanged. */
+/** Whether two words differ by one letter added, missing or replaced, or by two neighbours swapped. */
 function isOneEditApart(a: string, b: string): boolean {
   if (a.length < b.length) return isOneEditApart(b, a);
   let at = 0;

@@ -19,10 +19,10 @@ import { findCampaigns } from "./candidates/similarity.ts";
 import { diversify } from "./diversify.ts";
 import { type Cause, explain } from "./explain.ts";
 import { Candidates, type SourceResults } from "./features.ts";
-import { isKnown, type KnownUser, readUserGraph, SILENT, UNKNOWN } from "./known_user.ts";
+import { isKnown, type KnownUser, NO_GRAPH_DATA, NO_WORDS, readUserGraph } from "./known_user.ts";
 import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
 import { type CampaignRow, loadShowable, matchesFilter } from "./showable.ts";
-import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed.ts";
+import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed_campaigns.ts";
 import type { RequestTrace } from "./request_trace.ts";
 import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
 
@@ -47,13 +47,13 @@ interface RecommendOptions extends RecommendationRequest {
 
 /** What an answer was computed from. */
 export interface Provenance extends SourceResults {
-  /** By campaign of the answer, what the user engaged with that says most for it. */
+  /** By campaign of the answer, the campaign of the user's own engagement that contributes most to it. */
   readonly causes: ReadonlyMap<string, Cause>;
   /** Campaigns that are left out because the user dismissed them or converted on them. */
   readonly suppressed: readonly SuppressedCampaign[];
-  /** How many campaigns something spoke for, the popular ones among them. */
+  /** How many candidates there were, including the popular ones. */
   readonly considered: number;
-  /** How much each source counted, adding up to 1. */
+  /** The weight of each source; they add up to 1. */
   readonly weights: Sources;
 }
 
@@ -71,8 +71,8 @@ export interface ComputedAnswer {
 /** Campaigns read at a time, as a multiple of `k` and at least. */
 const PAGE = Object.freeze({ times: 4, least: 40 });
 /** How many showable campaigns there must be to choose from, as a multiple of `k`. */
-const CHOICE = 2;
-/** How much further each time to reach into the popular list while too few of it may be shown. */
+const CHOICE_FACTOR = 2;
+/** The factor by which the popular list is read further while too few of it may be shown. */
 const GROWTH = 8;
 /** How long an answer holds that was computed while the version's data were being loaded, in milliseconds. */
 const LOADING_HOLDS_MS = 1_000;
@@ -86,29 +86,29 @@ export async function recommend(options: RecommendOptions): Promise<ComputedAnsw
   return await recommendTo(await readUser(options), options);
 }
 
-/** The same for a user of whom this is known, whether or not the stores know it. */
+/** {@link recommend} for a user of whom this is known. */
 async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock, version_data, published: { version } } = options;
   const loaded = await version_data.get(version);
   const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;
   const alike = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
-  const found = await findEvidence(user, { ...options, alike });
+  const results = await findSourceResults(user, { ...options, alike });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;
     const mentions = named_are_known === false ? user.named : [];
-    const evidence: SourceResults = { ...found, own: user.own, intents: user.intents, related, mentions };
+    const evidence: SourceResults = { ...results, own: user.own, intents: user.intents, related, mentions };
     const candidates = new Candidates(evidence, clock.now());
-    candidates.add(found.asked);
+    candidates.add(results.asked);
     return { candidates, weights: weightsFor(candidates.all()), evidence };
   });
-  const known = named_are_known ? user.named : [];
+  const known_ids = named_are_known ? user.named : [];
   const { rows, suppressed } = await trace.timed(
     "analytics",
     () =>
       trace.callStore(
         "analytics",
         NO_ROWS,
-        (signal) => readRows({ ...options, known, signal }, candidates, weights),
+        (signal) => readRows({ ...options, known_ids, signal }, candidates, weights),
       ),
   );
   const chosen = await trace.timed(
@@ -125,33 +125,33 @@ async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<
       ),
   );
   const ends = [
-    ...chosen.flatMap((one) => one.campaign.ends_at ?? []),
+    ...chosen.flatMap((ranked) => ranked.campaign.ends_at ?? []),
     ...suppressed.flatMap(({ until }) => until ?? []),
   ];
   if (loaded === "loading") ends.push(iso(clock.now() + LOADING_HOLDS_MS));
   return {
     answer: {
-      ...heading(options),
+      ...answerHeader(options),
       strategy: isKnown(user) ? "personal" : "popular",
       led_by: leadingSource(chosen, weights),
-      items: chosen.map((one) => explain(one, { weights, causes })),
+      items: chosen.map((ranked) => explain(ranked, { weights, causes })),
     },
     holds_until: ends.sort()[0] ?? null,
     provenance: { ...evidence, causes, suppressed, considered: candidates.size, weights },
   };
 }
 
-/** What is the same in every answer to this request. */
-function heading(
+/** Fields that do not depend on the items. */
+function answerHeader(
   { user_id, published: { version }, clock, trace }: RecommendOptions,
 ): Pick<Answer, "user_id" | "version" | "generated_at" | "degraded"> {
   return { user_id, version, generated_at: iso(clock.now()), degraded: trace.missing() };
 }
 
-/** What the stores know of the user, as far as they answer. */
+/** What the stores that respond know of the user. */
 async function readUser(options: RecommendOptions): Promise<KnownUser> {
   const { trace, user_id, stores: { analytics, graph } } = options;
-  const [vector, known, said] = await Promise.all([
+  const [vector, graphData, profileWords] = await Promise.all([
     trace.timed("vectors", () =>
       trace.callStore("vectors", null, async (signal) => {
         const store = await vectorStore({ ...options, signal });
@@ -160,14 +160,14 @@ async function readUser(options: RecommendOptions): Promise<KnownUser> {
       })),
     trace.timed(
       "graph",
-      () => trace.callStore("graph", UNKNOWN, (signal) => readUserGraph({ graph, user_id, signal })),
+      () => trace.callStore("graph", NO_GRAPH_DATA, (signal) => readUserGraph({ graph, user_id, signal })),
     ),
     trace.timed(
       "analytics",
       () => trace.callStore("analytics", null, (signal) => analytics.profileWords({ user_id, signal })),
     ),
   ]);
-  return { ...known, ...said ?? SILENT, vector };
+  return { ...graphData, ...profileWords ?? NO_WORDS, vector };
 }
 
 /** The version names its model, so a profile is never compared with vectors of another one. */
@@ -175,13 +175,13 @@ function vectorStore({ stores, published, signal }: RecommendOptions & Abortable
   return stores.vectors.forModel({ model: parseModelKey(published.model), signal });
 }
 
-/** What the vectors say: which conversations and campaigns are near to the user's profile. */
+/** Conversations and campaigns near the user's profile. */
 const NO_SIMILAR = Object.freeze({ conversations: [], campaigns: [] });
 
-async function findEvidence(user: KnownUser, options: RecommendOptions & { alike: ConversationHits }) {
+async function findSourceResults(user: KnownUser, options: RecommendOptions & { alike: ConversationHits }) {
   const { trace, user_id, intent, alike, stores: { graph }, published: { version } } = options;
   const { vector } = user;
-  const near = vector === null
+  const hits = vector === null
     ? NO_SIMILAR
     : await trace.timed("vectors", () =>
       trace.callStore("vectors", NO_SIMILAR, async (signal) => {
@@ -192,66 +192,69 @@ async function findEvidence(user: KnownUser, options: RecommendOptions & { alike
         ]);
         return { conversations, campaigns };
       }));
-  const [similar, targets, asked] = await trace.timed(
+  const [similar, targets, requested] = await trace.timed(
     "graph",
     () =>
       trace.callStore("graph", [NO_NEIGHBOURS, [], []], (signal) =>
         Promise.all([
-          findNeighbours({ graph, similar: near.conversations, alike, user_id, signal }),
-          findTargets({ graph, intents: user.intents.map((one) => one.intent), signal }),
+          findNeighbours({ graph, similar: hits.conversations, alike, user_id, signal }),
+          findTargets({ graph, intents: user.intents.map((intent) => intent.intent), signal }),
           findTargets({ graph, intents: intent === undefined ? [] : [intent], signal }),
         ])),
   );
-  const { campaigns } = near;
-  return { ...similar, campaigns, targets, asked: asked.map(({ campaign_id }) => campaign_id) };
+  const { campaigns } = hits;
+  return { ...similar, campaigns, targets, asked: requested.map(({ campaign_id }) => campaign_id) };
 }
 
-/** What may be shown, and what may not for what the user did. */
-interface Choice {
+/** Campaigns that may be shown, and those that are suppressed by what the user did. */
+interface ShowableRows {
   readonly rows: readonly CampaignRow[];
   readonly suppressed: readonly SuppressedCampaign[];
 }
-const NO_ROWS: Choice = Object.freeze({ rows: [], suppressed: [] });
+const NO_ROWS: ShowableRows = Object.freeze({ rows: [], suppressed: [] });
 
 /**
  * The best candidates that may be shown: those found, and the popular ones, which are added to them. If too few of the popular may be
  * shown, it reaches further down their list.
  */
 async function readRows(
-  options: RecommendOptions & { known: readonly string[] } & Abortable,
+  options: RecommendOptions & { known_ids: readonly string[] } & Abortable,
   candidates: Candidates,
   weights: Sources,
-): Promise<Choice> {
+): Promise<ShowableRows> {
   const { user_id, k, intent, signal, stores: { analytics }, published: { version } } = options;
   const { clock, repurchase_days } = options;
   const final = await analytics.finalEngagement({ user_id, signal });
-  const done = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
-  const done_ids = new Set(done.map(({ campaign_id }) => campaign_id));
-  const known = options.known.filter((id) => !done_ids.has(id));
-  const left_out = new Set([...done_ids, ...known]);
+  const byEngagement = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
+  const suppressed_ids = new Set(byEngagement.map(({ campaign_id }) => campaign_id));
+  const known_ids = options.known_ids.filter((id) => !suppressed_ids.has(id));
+  const left_out = new Set([...suppressed_ids, ...known_ids]);
   const suppressed = [
-    ...done,
-    ...known.map((campaign_id) => ({ campaign_id, by: "mention", until: null } as const)),
+    ...byEngagement,
+    ...known_ids.map((campaign_id) => ({ campaign_id, by: "mention", until: null } as const)),
   ];
   for (let limit = PAGE.times * k + left_out.size;; limit *= GROWTH) {
     const popular = await options.popular.top({ version, limit, signal });
     candidates.add(popular.map(({ campaign_id }) => campaign_id));
-    const whole = popular.length < limit;
-    const ids = shortlist(candidates.all(), { weights, ...popularities(popular, whole) });
+    const isComplete = popular.length < limit;
+    const ids = shortlist(candidates.all(), { weights, ...popularities(popular, isComplete) });
     const rows = await readBest(options, ids.filter((id) => !left_out.has(id)));
-    // What targets an intent was found by that: the popular list, down to its end, would add little.
-    if (rows.length < k && !whole && intent === undefined) continue;
-    if (rows.length > 0 || known.length === 0) return { rows, suppressed };
-    // Better what the user knows than nothing.
-    return { rows: await readBest(options, ids.filter((id) => !done_ids.has(id))), suppressed: done };
+    // Campaigns that target the requested intent were found by it: the rest of the popular list would add little.
+    if (rows.length < k && !isComplete && intent === undefined) continue;
+    if (rows.length > 0 || known_ids.length === 0) return { rows, suppressed };
+    // Campaigns that the user knows are better than nothing.
+    return {
+      rows: await readBest(options, ids.filter((id) => !suppressed_ids.has(id))),
+      suppressed: byEngagement,
+    };
   }
 }
 
-/** A campaign that is not in the list is at most as popular as its last, and unpopular if the list is whole. */
-function popularities(popular: readonly CampaignStats[], whole: boolean) {
+/** A campaign that is not in the list is at most as popular as its last one, and unpopular if the list is complete. */
+function popularities(popular: readonly CampaignStats[], isComplete: boolean) {
   return {
-    popularity: new Map(popular.map((one) => [one.campaign_id, one.popularity])),
-    elsewhere: whole ? 0 : popular.at(-1)?.popularity ?? 0,
+    popularity: new Map(popular.map((stats) => [stats.campaign_id, stats.popularity])),
+    default_popularity: isComplete ? 0 : popular.at(-1)?.popularity ?? 0,
   };
 }
 
@@ -263,7 +266,7 @@ async function readBest(
   const now = iso(clock.now());
   const page = Math.max(PAGE.least, PAGE.times * k);
   const rows: CampaignRow[] = [];
-  for (let at = 0; at < ids.length && rows.length < CHOICE * k; at += page) {
+  for (let at = 0; at < ids.length && rows.length < CHOICE_FACTOR * k; at += page) {
     const campaign_ids = ids.slice(at, at + page);
     const showable = await loadShowable({ analytics, version, campaign_ids, now, signal });
     rows.push(...showable.filter(({ campaign }) => matchesFilter(campaign, options)));
@@ -273,7 +276,7 @@ async function readBest(
 
 const NO_CAUSES: ReadonlyMap<string, Cause> = new Map();
 
-/** By chosen campaign, what of the user's own engagement says most for it. */
+/** By chosen campaign, the campaign of the user's own engagement that contributes most to it. */
 async function readCauses(
   { stores: { analytics }, signal }: RecommendOptions & Abortable,
   chosen: readonly Ranked[],

@@ -2,7 +2,7 @@ import { markFailed, withSpan } from "../telemetry/tracing.ts";
 import type { AnswerStore } from "./answer.ts";
 import type { StoreName, StorePolicies } from "./store_policy.ts";
 
-/** What `Server-Timing` tells apart. */
+/** A stage in `Server-Timing`. */
 export type Stage = StoreName | "rank";
 
 /** When a stage ran, in milliseconds from the beginning of its trace. A stage may run more than once. */
@@ -18,20 +18,20 @@ export class RequestTrace {
   readonly timings = new Map<Stage, number>();
   /** Each stage as it ran, in the order in which they ended. */
   readonly steps: Step[] = [];
-  /** What a store failed with, the first time. */
+  /** The first error of each store. */
   readonly failures = new Map<StoreName, unknown>();
 
-  private readonly began = performance.now();
+  private readonly startedAt = performance.now();
   private readonly deadline: number;
 
   /** Begins now; stages together may take `answer_ms`. */
-  constructor(private readonly guards: StorePolicies, answer_ms: number) {
-    this.deadline = this.began + answer_ms;
+  constructor(private readonly policies: StorePolicies, answer_ms: number) {
+    this.deadline = this.startedAt + answer_ms;
   }
 
   /**
-   * Runs `body` under the store's guard; if that fails, notes it and returns `fallback`. `body` hands its signal to
-   * the store, so that nothing continues there once the stage's time is over. A store that failed is not asked again.
+   * Runs `body` under the store's policy; if it fails, records the error and returns `fallback`. `body` passes its signal to
+   * the store, so that the store stops when the stage's time is over. A store that failed is not called again.
    */
   async callStore<T, F>(
     store: StoreName,
@@ -40,7 +40,7 @@ export class RequestTrace {
   ): Promise<T | F> {
     if (this.failures.has(store)) return fallback;
     try {
-      return await this.guards[store].run(body, this.deadline - performance.now());
+      return await this.policies[store].run(body, this.deadline - performance.now());
     } catch (error) {
       markFailed(error, { "parley.store": store });
       if (!this.failures.has(store)) this.failures.set(store, error);
@@ -48,7 +48,7 @@ export class RequestTrace {
     }
   }
 
-  /** Adds the time that `body` takes to a stage, and makes it a span where requests are traced. */
+  /** Adds the time of `body` to a stage, and creates a span if tracing is on. */
   async timed<T>(stage: Stage, body: () => T | Promise<T>): Promise<T> {
     const start = performance.now();
     try {
@@ -56,11 +56,11 @@ export class RequestTrace {
     } finally {
       const end = performance.now();
       this.timings.set(stage, (this.timings.get(stage) ?? 0) + end - start);
-      this.steps.push({ stage, from_ms: start - this.began, to_ms: end - this.began });
+      this.steps.push({ stage, from_ms: start - this.startedAt, to_ms: end - this.startedAt });
     }
   }
 
-  /** Stores whose part is missing. The cache is none: without it an answer is slower, not poorer. */
+  /** Stores whose part is missing. The cache is not one of them: without it an answer is only slower. */
   missing(): AnswerStore[] {
     return [...this.failures.keys()].filter((store) => store !== "cache");
   }

@@ -1,3 +1,4 @@
+import { round } from "../core/round.ts";
 import { compareText } from "../core/text.ts";
 import { type Source, SOURCES, type Sources } from "./answer.ts";
 import { intentValue } from "./candidates/intents.ts";
@@ -18,30 +19,30 @@ export const WEIGHTS: Sources = Object.freeze({
   popularity: 0.02,
 });
 
-/** Added to each source, so that a campaign which one of them does not know is put back and not out. */
+/** Added to each source, so that a campaign which a source does not know is ranked lower and not excluded. */
 const EPSILON = 0.01;
 
-/** A campaign and what it is worth. */
+/** A campaign with its score. */
 export interface Scored extends Pick<CampaignRow, "campaign"> {
   /** 0..1. */
   readonly score: number;
 }
 
-/** A campaign with what speaks for it, weighed. */
+/** A campaign with its features and score. */
 export interface Ranked extends CampaignRow, Scored {
   readonly features: Features;
   readonly sources: Sources;
 }
 
 /**
- * {@link WEIGHTS} over the sources that say anything for this user, adding up to 1, and 0 for others. Popularity always counts, so
- * its weight is 1 if nothing else does.
+ * {@link WEIGHTS} over the sources that contribute for this user, adding up to 1, and 0 for others. Popularity always counts,
+ * so its weight is 1 if nothing else does.
  */
 export function weightsFor(candidates: Iterable<Features>): Sources {
-  return shareOut(WEIGHTS, presentSources(candidates));
+  return normalizeWeights(WEIGHTS, presentSources(candidates));
 }
 
-/** The sources that say anything for a user with these candidates. */
+/** The sources that contribute for a user with these candidates. */
 export function presentSources(candidates: Iterable<Features>): Set<Source> {
   const present = new Set<Source>(["popularity"]);
   for (const features of candidates) {
@@ -55,8 +56,8 @@ export function presentSources(candidates: Iterable<Features>): Set<Source> {
   return present;
 }
 
-/** Weights over these sources alone, adding up to 1; all 0 if none of them weighs anything. */
-export function shareOut(weights: Sources, present: ReadonlySet<Source>): Sources {
+/** Weights over these sources alone, adding up to 1; all 0 if none of them has a weight. */
+export function normalizeWeights(weights: Sources, present: ReadonlySet<Source>): Sources {
   const total = [...present].reduce((sum, source) => sum + weights[source], 0);
   return bySource((source) => total > 0 && present.has(source) ? weights[source] / total : 0);
 }
@@ -90,7 +91,7 @@ export function scoreOf(sources: Sources, weights: Sources, { fatigue }: Pick<Fe
   return Math.exp(log) * (1 - fatigue);
 }
 
-/** How much a source adds to the logarithm of the score, over a source that says nothing: 0 or more. */
+/** How much a source adds to the logarithm of the score, compared with a value of 0: 0 or more. */
 export function contribution(source: Source, sources: Sources, weights: Sources): number {
   return weights[source] * Math.log((sources[source] + EPSILON) / EPSILON);
 }
@@ -101,7 +102,7 @@ export function leadingSource(items: readonly Pick<Ranked, "sources">[], weights
   const adds = bySource((source) =>
     items.reduce((sum, { sources }) => sum + contribution(source, sources, weights), 0)
   );
-  return SOURCES.reduce<Source>((most, source) => adds[source] > adds[most] ? source : most, "popularity");
+  return SOURCES.reduce<Source>((best, source) => adds[source] > adds[best] ? source : best, "popularity");
 }
 
 /**
@@ -110,11 +111,11 @@ export function leadingSource(items: readonly Pick<Ranked, "sources">[], weights
  */
 export function shortlist(
   candidates: Iterable<Features>,
-  options: { weights: Sources; popularity: ReadonlyMap<string, number>; elsewhere: number },
+  options: { weights: Sources; popularity: ReadonlyMap<string, number>; default_popularity: number },
 ): string[] {
   const scored = Array.from(candidates, (features) => {
     const { campaign_id: id } = features;
-    const popularity = options.popularity.get(id) ?? options.elsewhere;
+    const popularity = options.popularity.get(id) ?? options.default_popularity;
     return {
       id,
       score: scoreOf(featureScores(features, { targets: 0, popularity }), options.weights, features),
@@ -123,7 +124,7 @@ export function shortlist(
   return scored.sort((a, b) => b.score - a.score || compareText(a.id, b.id)).map(({ id }) => id);
 }
 
-/** Rows weighed, best first, ties by id. Each must be of a candidate. */
+/** Rows with their scores, best first, ties by id. Each must be of a candidate. */
 export function rank(
   rows: readonly CampaignRow[],
   options: { weights: Sources; featuresOf: (campaign_id: string) => Features },
@@ -140,11 +141,6 @@ export function rank(
 /** Best first, ties by id. */
 export function byScore(a: Scored, b: Scored): number {
   return b.score - a.score || compareText(a.campaign.campaign_id, b.campaign.campaign_id);
-}
-
-/** Four decimals. */
-export function round(value: number): number {
-  return Math.round(value * 10_000) / 10_000;
 }
 
 function bySource(value: (source: Source) => number): Sources {

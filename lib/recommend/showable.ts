@@ -20,7 +20,7 @@ export async function loadShowable(
     analytics.campaigns({ campaign_ids, signal }),
     analytics.stats({ version, campaign_ids, signal }),
   ]);
-  const byId = new Map(stats.map((one) => [one.campaign_id, one]));
+  const byId = new Map(stats.map((row) => [row.campaign_id, row]));
   return campaigns.filter((campaign) => isShowable(campaign, now)).map((campaign) => ({
     campaign,
     stats: byId.get(campaign.campaign_id) ?? newCampaign(campaign.campaign_id),

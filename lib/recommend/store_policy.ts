@@ -8,43 +8,43 @@ import {
 import { abortable, onAbort } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 
-/** How long an answer may take in all, in milliseconds, where nothing else is set. */
+/** Default time budget of an answer, in milliseconds. */
 export const ANSWER_MS = 250;
 
 /**
- * The share of that which one stage of one store may take: with any one store hung, there is time for the others. What
- * an answer needs most may take longest.
+ * The share of it that one stage of one store may take: if one store hangs, there is time for the others. Stores that an answer
+ * needs most may take longest.
  */
-const SHARES = Object.freeze({ cache: 0.15, vectors: 0.4, graph: 0.4, analytics: 0.6 });
-export type StoreName = keyof typeof SHARES;
+const TIME_SHARES = Object.freeze({ cache: 0.15, vectors: 0.4, graph: 0.4, analytics: 0.6 });
+export type StoreName = keyof typeof TIME_SHARES;
 
-/** So many failures in a row open the circuit; after so many milliseconds one call tries again. */
-const FAILURES = 5;
+/** Consecutive failures that open the circuit, and milliseconds after which one call tries again. */
+const MAX_FAILURES = 5;
 const OPEN_MS = 1_000;
-/** What that one call may take, where its stage may take less: a store that is back may have to be connected to anew. */
-const TRIAL_MS = 1_000;
+/** How long that call may take at least: the store may have to be connected to again. */
+const PROBE_MS = 1_000;
 
-/** Turns of the microtask queue within which a store that lives in this process has answered. */
-const TURNS = 32;
+/** Microtask ticks within which an embedded store answers. */
+const MAX_TICKS = 32;
 
-/** A store that answers with a refusal is not down; only silence, slowness and the unforeseen open its circuit. */
+/** A store that refuses a call is not down; only timeouts, outages and unexpected errors open its circuit. */
 function isOutage(error: unknown): boolean {
   return !(error instanceof ParleyError) || error.code === "unavailable";
 }
 
-/** One store's time budget and circuit breaker. Made once an app, so that its requests learn from each other. */
+/** One store's time budget and circuit breaker, shared by all requests of an app. */
 class StorePolicy {
   private readonly breaker = circuitBreaker(handleWhen(isOutage), {
     halfOpenAfter: OPEN_MS,
-    breaker: new ConsecutiveBreaker(FAILURES),
+    breaker: new ConsecutiveBreaker(MAX_FAILURES),
   });
 
-  /** Whether the one call that tries again takes longer than its caller had time for. */
-  private overdue = false;
+  /** Whether the probing call takes longer than its caller could wait. */
+  private isProbeLate = false;
 
   constructor(private readonly budget_ms: number) {}
 
-  /** Whether calls are kept from the store, because it failed several times in a row. */
+  /** Whether the circuit is open, because the store failed several times in a row. */
   get isOpen(): boolean {
     return this.breaker.state !== CircuitState.Closed;
   }
@@ -53,43 +53,43 @@ class StorePolicy {
   run<T>(body: (signal: AbortSignal) => Promise<T>, left_ms = Infinity): Promise<T> {
     const within = Math.min(this.budget_ms, left_ms);
     if (within <= 0) return Promise.reject(new ParleyError("unavailable", "no time was left for this stage"));
-    if (!this.isOpen) return this.unlessOpen(() => this.inTime(body, within));
-    if (this.overdue) return Promise.reject(notBack());
-    return this.inTime((signal) => this.unlessOpen(() => this.tryAgain(body, signal), signal), within);
+    if (!this.isOpen) return this.throughBreaker(() => this.withTimeout(body, within));
+    if (this.isProbeLate) return Promise.reject(stillDownError());
+    return this.withTimeout((signal) => this.throughBreaker(() => this.probe(body, signal), signal), within);
   }
 
-  private unlessOpen<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  private throughBreaker<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.breaker.execute(call, signal).catch((error) => {
-      throw isBrokenCircuitError(error) ? notBack() : error;
+      throw isBrokenCircuitError(error) ? stillDownError() : error;
     });
   }
 
   /**
-   * Sees whether the store is back, and goes on when the caller has given up: cut short, it would show nothing but that
-   * connecting takes longer than answering. Until then other calls wait for how it ends.
+   * Checks whether the store is back. It continues after the caller gave up, because connecting may take longer than answering.
+   * Until it ends, other calls are refused.
    */
-  private async tryAgain<T>(body: (signal: AbortSignal) => Promise<T>, givenUp: AbortSignal): Promise<T> {
-    const stopListening = onAbort(givenUp, () => this.overdue = true);
+  private async probe<T>(body: (signal: AbortSignal) => Promise<T>, callerSignal: AbortSignal): Promise<T> {
+    const stopListening = onAbort(callerSignal, () => this.isProbeLate = true);
     try {
-      return await this.inTime(body, Math.max(TRIAL_MS, this.budget_ms));
+      return await this.withTimeout(body, Math.max(PROBE_MS, this.budget_ms));
     } finally {
       stopListening();
-      this.overdue = false;
+      this.isProbeLate = false;
     }
   }
 
-  /** A timer costs as much as a cached answer, forty times a signal, so only a call that waits gets one. */
-  private async inTime<T>(body: (signal: AbortSignal) => Promise<T>, within_ms: number): Promise<T> {
+  /** A timer costs as much as a cached answer, so only a call that does not settle within {@link MAX_TICKS} gets one. */
+  private async withTimeout<T>(body: (signal: AbortSignal) => Promise<T>, within_ms: number): Promise<T> {
     const controller = new AbortController();
     const pending = body(controller.signal);
-    let settled = false;
-    const settle = () => {
-      settled = true;
+    let isDone = false;
+    const markDone = () => {
+      isDone = true;
     };
-    pending.then(settle, settle);
-    for (let turn = 0; turn < TURNS && !settled; turn++) await null;
-    if (settled) return await pending;
-    const timer = setTimeout(() => controller.abort(late(within_ms)), within_ms);
+    pending.then(markDone, markDone);
+    for (let tick = 0; tick < MAX_TICKS && !isDone; tick++) await null;
+    if (isDone) return await pending;
+    const timer = setTimeout(() => controller.abort(timeoutError(within_ms)), within_ms);
     try {
       return await abortable(controller.signal, () => pending);
     } finally {
@@ -98,23 +98,23 @@ class StorePolicy {
   }
 }
 
-function notBack(): ParleyError {
+function stillDownError(): ParleyError {
   return new ParleyError("unavailable", "the store has not come back yet");
 }
 
-function late(within_ms: number): ParleyError {
+function timeoutError(within_ms: number): ParleyError {
   return new ParleyError("unavailable", `the stage timed out after ${Math.round(within_ms)} ms`);
 }
 
 export type StorePolicies = Readonly<Record<StoreName, StorePolicy>>;
 
-/** Guards for answers that may take `answer_ms` in all. */
+/** Policies for answers that may take `answer_ms`. */
 export function createStorePolicies(answer_ms = ANSWER_MS): StorePolicies {
-  const guard = (store: StoreName) => new StorePolicy(SHARES[store] * answer_ms);
+  const policy = (store: StoreName) => new StorePolicy(TIME_SHARES[store] * answer_ms);
   return {
-    cache: guard("cache"),
-    vectors: guard("vectors"),
-    graph: guard("graph"),
-    analytics: guard("analytics"),
+    cache: policy("cache"),
+    vectors: policy("vectors"),
+    graph: policy("graph"),
+    analytics: policy("analytics"),
   };
 }

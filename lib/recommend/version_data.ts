@@ -6,14 +6,14 @@ import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "./item_item_file.ts";
 import { Wording } from "./wording.ts";
 import { decodeWording } from "./wording_file.ts";
 
-/** Versions whose data are in memory: while one is published, requests may still be under way with the one before. */
+/** Versions whose data are in memory: after a publish, requests may still use the version before. */
 const MAX_VERSIONS = 2;
 /** How long an answer waits for data that are being loaded, as a share of the time that it may take. */
-const MAX_WAIT = 0.2;
+const MAX_WAIT_SHARE = 0.2;
 /** How long after a failure they are loaded again, in milliseconds. */
 const RETRY_MS = 5_000;
 
-/** What was learnt for a data version; null what it has not, or what cannot be used. */
+/** What was learnt for a data version; null for what is missing or cannot be used. */
 export interface LearntData {
   readonly items: ItemItem | null;
   readonly wording: Wording | null;
@@ -26,9 +26,9 @@ export const NOTHING_LEARNT: LearntData = Object.freeze({
   named_are_known: null,
 });
 
-interface Loading {
+interface LoadingVersion {
   learnt: Promise<LearntData>;
-  /** Undefined while it is being loaded. */
+  /** Undefined while loading. */
   loaded: LearntData | undefined;
   /** When it is loaded again, in epoch milliseconds. */
   until: number;
@@ -39,17 +39,17 @@ interface VersionDataOptions {
   readonly clock: Clock;
   /** How long an answer may take in all, in milliseconds. */
   readonly answer_ms: number;
-  /** Gets a line about data that cannot be loaded. */
+  /** Called with a line about data that cannot be loaded. */
   readonly warn: (line: string) => void;
 }
 
 /**
- * What was learnt for a data version and is needed whole to answer, loaded once, in turns with answers, and held in typed arrays: 8 bytes
- * a weight, 16 MB for 16,000 campaigns, and 8 bytes a word of a conversation with the ids and words, some 75 MB for 100,000 of them. No
- * answer waits long for it or fails because of it: it is then computed without.
+ * Loads what was learnt for a data version once, without blocking the event loop, and holds it in typed arrays: 8 bytes a
+ * weight, 16 MB for 16,000 campaigns, and 8 bytes a word of a conversation with the ids and words, some 75 MB for 100,000 of
+ * them. An answer does not wait long for it or fail because of it: it is then computed without.
  */
 export class VersionData {
-  private readonly versions = new Map<number, Loading>();
+  private readonly versions = new Map<number, LoadingVersion>();
 
   constructor(private readonly options: VersionDataOptions) {}
 
@@ -63,15 +63,19 @@ export class VersionData {
     const { learnt, loaded } = this.loading(version);
     if (loaded !== undefined) return loaded;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const wait_ms = MAX_WAIT * this.options.answer_ms;
-    const late = new Promise<"loading">((resolve) => timer = setTimeout(resolve, wait_ms, "loading"));
-    return await Promise.race([learnt, late]).finally(() => clearTimeout(timer));
+    const wait_ms = MAX_WAIT_SHARE * this.options.answer_ms;
+    const timeout = new Promise<"loading">((resolve) => timer = setTimeout(resolve, wait_ms, "loading"));
+    return await Promise.race([learnt, timeout]).finally(() => clearTimeout(timer));
   }
 
-  private loading(version: number): Loading {
-    const known = this.versions.get(version);
-    if (known !== undefined && this.options.clock.now() < known.until) return known;
-    const loading: Loading = { learnt: Promise.resolve(NOTHING_LEARNT), loaded: undefined, until: Infinity };
+  private loading(version: number): LoadingVersion {
+    const entry = this.versions.get(version);
+    if (entry !== undefined && this.options.clock.now() < entry.until) return entry;
+    const loading: LoadingVersion = {
+      learnt: Promise.resolve(NOTHING_LEARNT),
+      loaded: undefined,
+      until: Infinity,
+    };
     loading.learnt = this.read(version, () => loading.until = this.options.clock.now() + RETRY_MS);
     loading.learnt.then((learnt) => loading.loaded = learnt);
     this.versions.delete(version);

@@ -12,24 +12,24 @@ import { Recommender, type RecommenderStores } from "./recommender.ts";
 export const MAX_WARM_UP_MS = 60_000;
 /** The time budget of answers that are asked for first, so that stores can finish what takes long only once. */
 const PATIENT_ANSWER_MS = 30_000;
-/** How long a store may take to say that it is up. */
+/** How long a health check may take. */
 const MAX_HEALTH_MS = 5_000;
-/** Between two tries. */
+/** Pause between two attempts. */
 const PAUSE_MS = 200;
 /** Users whose answers are asked for. */
 const USERS = 2;
-/** Campaigns among which an intent is looked for. */
+/** Campaigns that are searched for an intent. */
 const CAMPAIGNS = 20;
 const K = 10;
 /** An id that no user has, and no entry of the cache. */
 const NO_ID = "";
 
-/** Questions to ask, and stores that failed while they were looked for. */
-interface Preparation {
-  readonly questions: readonly RecommendationRequest[];
+/** Requests to send, and stores that failed while they were prepared. */
+interface WarmUpRequests {
+  readonly requests: readonly RecommendationRequest[];
   readonly failed: readonly StoreName[];
 }
-const NO_USER: Preparation = Object.freeze({ questions: [{ user_id: NO_ID, k: K }], failed: [] });
+const NO_USER_REQUESTS: WarmUpRequests = Object.freeze({ requests: [{ user_id: NO_ID, k: K }], failed: [] });
 
 export interface WarmUpOptions {
   readonly stores:
@@ -42,23 +42,23 @@ export interface WarmUpOptions {
   readonly signal: AbortSignal;
 }
 
-/** How far a start is, as `/readyz` tells it. */
+/** The state of the start, as `/readyz` reports it. */
 export interface WarmUpStatus {
-  /** Whether a first answer may still lack a part that it has a moment later. */
+  /** Whether an answer may still lack a part that it will soon have. */
   readonly starting: boolean;
-  /** Stores that are up, but do not answer what an answer asks, or not in its time. */
+  /** Stores that are up, but do not answer the queries of an answer in time. */
   readonly late: readonly StoreName[];
 }
 
 /**
- * Asks for answers of real users, which are neither cached nor counted, until they are whole: SDKs are loaded by that, connections
- * made, indexes read and queries planned, for which a server that has just started takes seconds. A store that is down is
- * not waited for, except analytics, without which no other store is asked.
+ * Computes answers of real users, neither cached nor counted, until they are complete. That loads SDKs, opens connections,
+ * reads indexes and plans queries, which takes a new server seconds. It does not wait for a store that is down, except
+ * analytics, without which no other store is used.
  */
 export class WarmUp {
   private readonly done = Promise.withResolvers<void>();
   private late: readonly StoreName[] = [];
-  private over = false;
+  private isOver = false;
   private deadline: number;
 
   constructor(private readonly options: WarmUpOptions) {
@@ -66,40 +66,40 @@ export class WarmUp {
   }
 
   status(): WarmUpStatus {
-    return { starting: !this.over && this.options.clock.now() < this.deadline, late: this.late };
+    return { starting: !this.isOver && this.options.clock.now() < this.deadline, late: this.late };
   }
 
-  /** Resolves when answers are whole, or lack only what is down. */
+  /** Resolves when answers are complete, or lack only stores that are down. */
   get ready(): Promise<void> {
     return this.done.promise;
   }
 
-  /** Continues until answers are whole or the signal is aborted. Never throws because a store is down. */
+  /** Continues until answers are complete or the signal is aborted. Never throws because a store is down. */
   async run(): Promise<void> {
     const { stores, clock, signal } = this.options;
-    // With what it holds of the data, it is let go of at the end.
-    const patient = new Recommender({ stores, clock, answer_ms: PATIENT_ANSWER_MS });
+    // It is released at the end, with its data.
+    const patientRecommender = new Recommender({ stores, clock, answer_ms: PATIENT_ANSWER_MS });
     try {
-      while (!signal.aborted && !await withSpan("warm-up", {}, () => this.attempt(patient))) {
+      while (!signal.aborted && !await withSpan("warm-up", {}, () => this.attempt(patientRecommender))) {
         await sleep(PAUSE_MS, signal);
       }
     } finally {
-      this.over = true;
+      this.isOver = true;
       this.done.resolve();
     }
   }
 
   /** Whether there is nothing more to wait for. */
-  private async attempt(patient: Recommender): Promise<boolean> {
-    const { questions, failed } = await this.prepare();
-    await missingFrom(patient, questions);
-    const missing = await missingFrom(this.options.recommender, questions);
+  private async attempt(patientRecommender: Recommender): Promise<boolean> {
+    const { requests, failed } = await this.prepare();
+    await findFailedStores(patientRecommender, requests);
+    const missing = await findFailedStores(this.options.recommender, requests);
     for (const store of failed) missing?.add(store);
     if (missing?.size === 0) {
       this.late = [];
       return true;
     }
-    const up = missing === null ? [] : await this.upOf(missing);
+    const up = missing === null ? [] : await this.storesThatRespond(missing);
     if (missing === null || (missing.has("analytics") && !up.includes("analytics"))) {
       this.deadline = this.options.clock.now() + MAX_WARM_UP_MS;
       this.done.resolve();
@@ -109,8 +109,8 @@ export class WarmUp {
     return up.length === 0;
   }
 
-  /** Those of the stores that answer at all. */
-  private async upOf(names: ReadonlySet<StoreName>): Promise<StoreName[]> {
+  /** The stores whose health check succeeds. */
+  private async storesThatRespond(names: ReadonlySet<StoreName>): Promise<StoreName[]> {
     const { stores } = this.options;
     const signal = AbortSignal.any([this.options.signal, AbortSignal.timeout(MAX_HEALTH_MS)]);
     const up = await Promise.all(
@@ -119,33 +119,33 @@ export class WarmUp {
     return up.flat();
   }
 
-  /** Asks what answers need beside their parts, and returns the questions to ask. */
-  private async prepare(): Promise<Preparation> {
+  /** Runs the queries that every answer needs, and returns the requests to send. */
+  private async prepare(): Promise<WarmUpRequests> {
     const { recommender, signal, stores: { analytics, cache } } = this.options;
-    const [questions] = await Promise.allSettled([
-      this.questions(),
+    const [requests] = await Promise.allSettled([
+      this.requests(),
       recommender.prepare(),
       analytics.epoch({ user_id: NO_ID, signal }),
       cache.get({ key: NO_ID, signal }),
     ]);
-    return questions.status === "fulfilled" ? questions.value : NO_USER;
+    return requests.status === "fulfilled" ? requests.value : NO_USER_REQUESTS;
   }
 
-  /** Of users who have a profile, and about an intent that a popular campaign targets, so that no query is left out. */
-  private async questions(): Promise<Preparation> {
+  /** Requests of users with a profile, and for an intent that a popular campaign targets, so that every kind of query runs. */
+  private async requests(): Promise<WarmUpRequests> {
     const { signal, stores: { analytics, vectors } } = this.options;
     const published = await analytics.published({ signal });
-    if (published === null) return NO_USER;
+    if (published === null) return NO_USER_REQUESTS;
     const { version } = published;
     const users = await findUsers({ vectors, published, signal }).catch(() => null);
     const popular = await analytics.popular({ version, limit: CAMPAIGNS, signal });
     const campaign_ids = popular.map(({ campaign_id }) => campaign_id);
     const [intent] = (await analytics.campaigns({ campaign_ids, signal })).flatMap(({ intents }) => intents);
     const user_ids = users === null || users.length === 0 ? [NO_ID] : users.map(({ id }) => id);
-    const questions: RecommendationRequest[] = user_ids.map((user_id) => ({ user_id, k: K }));
-    if (intent !== undefined) questions.push({ user_id: user_ids[0]!, k: K, intent });
+    const requests: RecommendationRequest[] = user_ids.map((user_id) => ({ user_id, k: K }));
+    if (intent !== undefined) requests.push({ user_id: user_ids[0]!, k: K, intent });
     // An answer to a user without a profile searches nothing, so it would not show that searches fail.
-    return { questions, failed: users === null ? ["vectors"] : [] };
+    return { requests, failed: users === null ? ["vectors"] : [] };
   }
 }
 
@@ -164,14 +164,14 @@ async function findUsers(
 }
 
 /** Stores whose part is missing from these answers; null if nothing is published. */
-async function missingFrom(
+async function findFailedStores(
   recommender: Recommender,
-  questions: readonly RecommendationRequest[],
+  requests: readonly RecommendationRequest[],
 ): Promise<Set<StoreName> | null> {
   const missing = new Set<StoreName>();
-  for (const question of questions) {
+  for (const request of requests) {
     try {
-      for (const store of (await recommender.explain(question)).failures.keys()) missing.add(store);
+      for (const store of (await recommender.explain(request)).failures.keys()) missing.add(store);
     } catch (error) {
       if (error instanceof ParleyError && error.code === "unavailable") return null;
       throw error;

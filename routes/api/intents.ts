@@ -1,6 +1,6 @@
 import { bulkhead, isBulkheadRejectedError, timeout, TimeoutStrategy, z } from "../../deps.ts";
 import { abortable } from "../../lib/core/abort.ts";
-import type { IntentService } from "../../lib/intents/service.ts";
+import type { IntentService } from "../../lib/intents/intent_service.ts";
 import { jsonBody } from "../http/body.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { HttpError } from "../http/problem.ts";

@@ -2,8 +2,8 @@ import type { z } from "../../deps.ts";
 import { percent } from "../../lib/core/text.ts";
 import type { Catalogue } from "../../lib/intents/catalogue.ts";
 import { type Classifier, openClassifier } from "../../lib/intents/classifier_store.ts";
-import { type ClassifiedCounts, classifyMessages } from "../../lib/intents/messages.ts";
-import { train as fitAndKeep, type Trained } from "../../lib/intents/train.ts";
+import { type ClassifiedCounts, classifyMessages } from "../../lib/intents/classify_messages.ts";
+import { train as fitAndKeep, type TrainResult } from "../../lib/intents/train.ts";
 import { type ModelIdentity, modelKey } from "../../lib/core/types.ts";
 import { Fail } from "../../lib/dag/types.ts";
 import type { CLASSIFY_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
@@ -13,7 +13,7 @@ import type { StepContext } from "../step.ts";
 import type { IngestedSource } from "./ingest.ts";
 import { openStore, vectorSet } from "./vector_store.ts";
 
-export type TrainOutput = { readonly model: ModelIdentity; readonly trained: Trained };
+export type TrainOutput = { readonly model: ModelIdentity; readonly trained: TrainResult };
 type ClassifyOutput = ClassifiedCounts & z.infer<typeof CLASSIFY_OUTPUT>;
 
 const NOTHING: ClassifyOutput = { classifier: null, classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
@@ -81,7 +81,7 @@ async function trainBy(
   context: StepContext,
   catalogue: Catalogue,
   vectors: VectorStore,
-): Promise<Trained> {
+): Promise<TrainResult> {
   const { services, signal } = context;
   const { documents } = services;
   const trained = await fitAndKeep({

@@ -36,9 +36,9 @@ export function profileTexts(user_id: string, profile: ProfileText | null): Text
 }
 
 /** A conversation is as much how it opened, which is what a query will be like, as all that was said in it. */
-export function conversationTexts({ id, user_id, end, opening, whole }: Conversation): TextRow {
-  const texts = opening === "" || opening === whole ? [whole] : [opening, whole];
-  const content_hash = texts.length === 1 ? sha256(whole) : derivedId(["parley.texts.v1", ...texts]);
+export function conversationTexts({ id, user_id, end, opening, text }: Conversation): TextRow {
+  const texts = opening === "" || opening === text ? [text] : [opening, text];
+  const content_hash = texts.length === 1 ? sha256(text) : derivedId(["parley.texts.v1", ...texts]);
   const rest = { id, user_id, role: "user", timestamp: end } as const;
   return { collection: "conversations", ...rest, content_hash, texts };
 }

@@ -29,7 +29,7 @@ export async function saveItemWeights(
   const bytes = encodeItemWeights({ campaign_ids, ...weights });
   await analytics.saveFile({ version, name: ITEM_WEIGHTS_FILE, bytes, signal });
   return {
-    users: interactions.starts.length - 1,
+    users: interactions.offsets.length - 1,
     campaigns: new Set(interactions.items).size,
     rows: weights.targets.length,
     bytes: bytes.length,
@@ -52,19 +52,19 @@ async function readInteractions(
   signal: AbortSignal | undefined,
 ): Promise<Interactions> {
   const index = new Map(campaign_ids.map((campaign_id, at) => [campaign_id, at]));
-  const [starts, items] = [new NumberList(Uint32Array), new NumberList(Uint32Array)];
-  starts.push(0);
+  const [offsets, items] = [new NumberList(Uint32Array), new NumberList(Uint32Array)];
+  offsets.push(0);
   const page = (after: string | null, limit: number) => analytics.users({ after, limit, signal });
   for await (const user_ids of batches(paged(USERS, (user_id) => user_id, page), USERS)) {
     let user: string | null = null;
     for (const row of await analytics.engagement({ user_ids, signal })) {
       const item = isInterest(row) ? index.get(row.campaign_id) : undefined;
       if (item === undefined) continue;
-      if (user !== null && user !== row.user_id) starts.push(items.length);
+      if (user !== null && user !== row.user_id) offsets.push(items.length);
       user = row.user_id;
       items.push(item);
     }
-    if (user !== null) starts.push(items.length);
+    if (user !== null) offsets.push(items.length);
   }
-  return { starts: starts.array(), items: items.array(), count: campaign_ids.length };
+  return { offsets: offsets.array(), items: items.array(), count: campaign_ids.length };
 }

@@ -39,22 +39,22 @@ export async function readCampaignNames(
 
 /** A profile's text as words, with the campaigns that it names. */
 export function profileWords(user_id: string, { text }: ProfileText, names: CampaignNames): ProfileWords {
-  return { user_id, words: countWords(text), named: [...names.in(text)] };
+  return { user_id, words: countWords(text), named: [...names.find(text)] };
 }
 
 /** A conversation as words. What was named counts only in conversations in which something was shown later. */
 export function conversationWords(
-  { id, user_id, both, opening, engagement }: Conversation,
+  { id, user_id, dialogue, opening, engagement }: Conversation,
   names: CampaignNames,
 ): ConversationWords {
   const shown = new Set(
     engagement.filter(({ impressions }) => impressions > 0).map(({ campaign_id }) => campaign_id),
   );
-  const named = shown.size === 0 ? [] : [...names.in(opening)];
+  const named = shown.size === 0 ? [] : [...names.find(opening)];
   return {
     conversation_id: id,
     user_id,
-    words: countWords(both),
+    words: countWords(dialogue),
     named: named.length,
     named_shown: named.filter((campaign_id) => shown.has(campaign_id)).length,
   };

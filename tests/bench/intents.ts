@@ -10,10 +10,10 @@ import { join } from "../../deps.ts";
 import { compareText } from "../../lib/core/text.ts";
 import { openEmbedder } from "../../lib/embed/open.ts";
 import { areaUnderCurve, calibrationError, scopeScore } from "../../lib/intents/calibrate.ts";
-import { probabilitiesOf, scoreIntents, topPlaces } from "../../lib/intents/oos_features.ts";
+import { probabilitiesOf, scoreIntents, topClasses } from "../../lib/intents/oos_features.ts";
 import { classify } from "../../lib/intents/classifier.ts";
 import type { Example } from "../../lib/intents/folds.ts";
-import { classOffsets, fit, type FittedModel } from "../../lib/intents/fit.ts";
+import { classOffsetsOf, fit, type FittedModel } from "../../lib/intents/fit.ts";
 import { matrixOf } from "../../lib/ml/matrix.ts";
 import { vote } from "../../lib/ml/nearest_neighbours.ts";
 import { fitWhitening, whiten, whitenAll } from "../../lib/ml/whitening.ts";
@@ -108,13 +108,13 @@ async function shrinkages(train: readonly Example[]): Promise<void> {
   const known = train.filter((_, n) => n % 5 !== 0).sort((a, b) => compareText(a.intent, b.intent));
   const classes = Int32Array.from(known, ({ intent }) => intents.indexOf(intent));
   const rows = matrixOf(known.map(({ vector }) => vector), known[0]!.vector.length);
-  const [starts, among] = [classOffsets(classes, intents.length), [...intents.keys()]];
+  const [starts, among] = [classOffsetsOf(classes, intents.length), [...intents.keys()]];
   for (const shrinkage of SHRINKAGES) {
     const whitening = await fitWhitening(rows, classes, { shrinkage });
     const white = await whitenAll(whitening, rows);
     const right = asked.filter(({ intent, vector }) => {
       const { shares } = vote(whiten(whitening, Float64Array.from(vector)), white, starts, among);
-      return intents[topPlaces(shares, 1)[0]!] === intent;
+      return intents[topClasses(shares, 1)[0]!] === intent;
     });
     console.log(`  shrinkage ${shrinkage}: neighbours alone tell ${show(right.length / asked.length)}`);
   }
@@ -140,8 +140,8 @@ async function whole(train: readonly Example[], test: readonly Example[]): Promi
       scoreIntents(fitted.learnt, vector).logits,
       fitted.calibration.temperature,
     );
-    const [k] = topPlaces(probabilities, 1);
-    return { sure: probabilities[k!]!, right: fitted.intents[k!] === intent };
+    const [k] = topClasses(probabilities, 1);
+    return { confidence: probabilities[k!]!, right: fitted.intents[k!] === intent };
   });
   start = performance.now();
   console.log(

@@ -7,10 +7,10 @@ import { campaign, event } from "../fixtures/rows.ts";
 
 async function weightsOf(analytics: AnalyticsStore, version = 1) {
   const file = await analytics.file({ version, name: ITEM_WEIGHTS_FILE });
-  const { campaign_ids, starts, targets, weights } = await decodeItemWeights(file!);
+  const { campaign_ids, offsets, targets, weights } = await decodeItemWeights(file!);
   const rows = new Map<string, number>();
   for (let source = 0; source < campaign_ids.length; source++) {
-    for (let at = starts[source]!; at < starts[source + 1]!; at++) {
+    for (let at = offsets[source]!; at < offsets[source + 1]!; at++) {
       rows.set(`${campaign_ids[source]} → ${campaign_ids[targets[at]!]}`, weights[at]!);
     }
   }

@@ -66,8 +66,8 @@ Deno.test("conversationWords() counts what the user named before anything was sh
       user_id: "ann",
       end: "2026-01-01T00:00:00.000Z",
       opening: "I have the trail map and a rain cover",
-      whole: "",
-      both: "a map, a map",
+      text: "",
+      dialogue: "a map, a map",
       engagement: [],
       ...options,
     };
@@ -89,5 +89,5 @@ Deno.test("readCampaignNames() reads titles and aliases of all campaigns", () =>
     );
     await analytics.upsertCampaigns({ campaigns });
     const names = await readCampaignNames(analytics);
-    assert.deepEqual([...names.in("title number 1000, or alias no 7")], ["k1000", "k7"]);
+    assert.deepEqual([...names.find("title number 1000, or alias no 7")], ["k1000", "k7"]);
   }));

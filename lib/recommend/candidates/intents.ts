@@ -3,9 +3,9 @@ import type { Abortable } from "../../core/types.ts";
 import type { IntentCount } from "../../stores/documents/port.ts";
 import type { GraphStore, Target } from "../../stores/graph/port.ts";
 
-/** Campaigns that are asked for at most; twice as many double the time of the question. */
+/** The most campaigns that are queried; twice as many double the time of the query. */
 const MAX_TARGETS = 300;
-/** An intent last expressed so many days before the user's newest one counts half. */
+/** The age, compared with the user's newest intent, at which an intent counts half. */
 const HALF_LIFE_DAYS = 30;
 
 /** The user's intents that one campaign targets. */
@@ -27,37 +27,37 @@ export async function findTargets(
 }
 
 /**
- * Each intent's share of all that the user expressed, older ones damped; the shares add up to 1. One last expressed at a
- * time that cannot have come yet counts like the newest of the others. `now` is epoch milliseconds.
+ * Each intent's share of all that the user expressed, older ones damped; the shares add up to 1. An intent whose last time is
+ * in the future counts like the newest of the others. `now` is epoch milliseconds.
  */
 export function intentShares(intents: readonly IntentCount[], now: number): Map<string, number> {
   const latest = latestTime(now);
-  const times = intents.map((one) => one.last <= latest ? Date.parse(one.last) : Infinity);
+  const times = intents.map((row) => row.last <= latest ? Date.parse(row.last) : Infinity);
   const newest = Math.max(...times.filter(Number.isFinite));
-  const weights = intents.map((one, i) => {
+  const weights = intents.map((row, i) => {
     const days = Math.max(0, newest - times[i]!) / DAY_MS;
-    return one.count * 2 ** (-days / HALF_LIFE_DAYS);
+    return row.count * 2 ** (-days / HALF_LIFE_DAYS);
   });
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return new Map(intents.map((one, i) => [one.intent, weights[i]! / total]));
+  return new Map(intents.map((row, i) => [row.intent, weights[i]! / total]));
 }
 
-/** What the user's intents say of each campaign that targets any of them. */
+/** Features of the campaigns that target any of the user's intents. */
 export function intentFeatures(
   shares: ReadonlyMap<string, number>,
   targets: readonly Target[],
 ): Map<string, IntentFeature> {
   const length = Math.hypot(...shares.values());
-  const found = new Map<string, IntentFeature>();
+  const features = new Map<string, IntentFeature>();
   for (const { campaign_id, intent } of targets) {
     const share = shares.get(intent);
     if (share === undefined) continue;
-    const evidence = found.get(campaign_id) ?? { matched: [], sum: 0 };
-    evidence.matched.push({ intent, share });
-    evidence.sum += share / length;
-    found.set(campaign_id, evidence);
+    const feature = features.get(campaign_id) ?? { matched: [], sum: 0 };
+    feature.matched.push({ intent, share });
+    feature.sum += share / length;
+    features.set(campaign_id, feature);
   }
-  return found;
+  return features;
 }
 
 /**

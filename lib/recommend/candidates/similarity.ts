@@ -1,18 +1,18 @@
 import type { Abortable } from "../../core/types.ts";
 import type { Hit, VectorStore } from "../../stores/vectors/port.ts";
 
-/** Campaigns that are searched for. */
+/** The most campaigns that are searched for. */
 const MAX_CAMPAIGNS = 64;
-/** How many standard deviations above the mean of the campaigns found a campaign counts about half. */
+/** Standard deviations above the mean of the hits at which a campaign counts about half. */
 const HALF_AT = 3;
 /** {@link logistic} at their mean. */
 const AT_MEAN = logistic(0);
 
-/** What the wording of one campaign says. */
+/** The similarity of one campaign to the profile. */
 export interface SimilarityFeature {
   /** 0..1. */
   readonly value: number;
-  /** Place among the campaigns found, from 1. */
+  /** Rank among the hits, from 1. */
   readonly rank: number;
 }
 
@@ -28,9 +28,9 @@ export function findCampaigns(
 }
 
 /**
- * How much a campaign stands out among those found, 0 at their mean and below it, as for campaigns that were not found. Cosines of
- * one model crowd in a narrow band (unrelated dialogue lines average .55 with the default one), so only their differences say
- * something; and the nearest of many alike is no match.
+ * How much a campaign stands out among the hits: 0 at their mean and below it. Cosines of one model are in a narrow band
+ * (unrelated dialogue lines average .55 with the default one), so only their differences matter, and the nearest of many equal
+ * hits is no match.
  */
 export function similarityFeatures(hits: readonly Hit[]): Map<string, SimilarityFeature> {
   const mean = hits.reduce((sum, { score }) => sum + score, 0) / hits.length;

@@ -1,7 +1,7 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
 import { allows, type Campaign, type Message } from "../../../lib/core/types.ts";
 import type { Explained } from "../../../lib/recommend/recommender.ts";
-import type { SuppressedCampaign } from "../../../lib/recommend/suppressed.ts";
+import type { SuppressedCampaign } from "../../../lib/recommend/suppressed_campaigns.ts";
 import { parseId } from "../../../lib/schema/ids.ts";
 import type { PageRequest } from "../../http/page.ts";
 import { type ReadResult, tryRead } from "../../http/try_read.ts";

@@ -1,5 +1,5 @@
 import { counted } from "../../../lib/core/text.ts";
-import type { SuppressedCampaign } from "../../../lib/recommend/suppressed.ts";
+import type { SuppressedCampaign } from "../../../lib/recommend/suppressed_campaigns.ts";
 import { Empty, Section, StoreUnavailable } from "../../components/layout.tsx";
 import { Ago } from "../../components/time.tsx";
 import { MAX_NAMED, type SuppressedCampaigns } from "./data.ts";

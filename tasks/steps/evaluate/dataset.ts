@@ -1,6 +1,6 @@
 import { tryParseJson } from "../../../lib/core/json.ts";
 import { type Kind, KINDS, type Rows } from "../../../lib/core/types.ts";
-import { withConversations } from "../../../lib/evaluate/conversations.ts";
+import { withConversations } from "../../../lib/evaluate/with_conversations.ts";
 import type { Dataset } from "../../../lib/evaluate/splits.ts";
 import { parseRow } from "../../../lib/schema/row.ts";
 import { type TimeWindow, timeWindow } from "../../../lib/schema/time.ts";

@@ -7,7 +7,7 @@ import {
 } from "../../../lib/evaluate/evaluate.ts";
 import type { MethodReport } from "../../../lib/evaluate/report.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
-import type { WithParley } from "../../../lib/evaluate/scratch.ts";
+import type { WithParley } from "../../../lib/evaluate/fold_parley.ts";
 import type { StepContext } from "../../step.ts";
 import { asDataset } from "../ingest.ts";
 import { readDataset } from "./dataset.ts";

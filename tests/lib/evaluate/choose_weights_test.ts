@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Case, chooseWeights } from "../../../lib/evaluate/choose_weights.ts";
+import { chooseWeights, type EvaluatedQuery } from "../../../lib/evaluate/choose_weights.ts";
 import { seededRandom } from "../../../lib/evaluate/random.ts";
 import { SOURCES } from "../../../lib/recommend/answer.ts";
 import { WEIGHTS } from "../../../lib/recommend/score.ts";
@@ -14,7 +14,7 @@ function cases(
   good: "intent" | "similarity",
   bad: "intent" | "similarity",
   lead = 0.1,
-): Case[] {
+): EvaluatedQuery[] {
   const random = seededRandom(3);
   return persons.map((person, n) => ({
     query: { user_id: `q${n}`, person, messages: [], events: [], relevant: new Set([`c${n % 30}`]) },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Campaign, EngagementEvent, Message } from "../../../lib/core/types.ts";
-import { withConversations } from "../../../lib/evaluate/conversations.ts";
+import { withConversations } from "../../../lib/evaluate/with_conversations.ts";
 import { PARLEY } from "../../../lib/evaluate/rank_fold.ts";
 import { type Dataset, type Fold, type Split, splitRows } from "../../../lib/evaluate/splits.ts";
 import { type RankedFold, rankOnce } from "../../fixtures/evaluate.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { bootstrapMean } from "../../../lib/evaluate/intervals.ts";
+import { bootstrapMean } from "../../../lib/evaluate/bootstrap_mean.ts";
 import { METRICS, scoreRanking } from "../../../lib/evaluate/metrics.ts";
 import { seededRandom, shuffle } from "../../../lib/evaluate/random.ts";
 

@@ -70,7 +70,7 @@ Deno.test("splitRows() hides each choice in one fold of rows", () => {
 
 Deno.test("splitRows() learns nothing from held-out users, and asks with what was said before the first campaign", () => {
   let queries = 0;
-  for (const { train, queries: asked, asked: stored } of folds("conversations")) {
+  for (const { train, queries: asked, query_messages: stored } of folds("conversations")) {
     const held = new Set(asked.map(({ person }) => person));
     assert.ok(train.events.every(({ user_id }) => !held.has(user_id)));
     assert.ok(
@@ -138,7 +138,7 @@ Deno.test("splitRows() by time learns nothing from after the moment that it spli
     -1,
   )!;
   assert.ok(newest < moment, newest);
-  assert.deepEqual(fold!.asked, []);
+  assert.deepEqual(fold!.query_messages, []);
   // u1 did nothing on the third day before the next, on which u1 speaks first.
   const later = (row: EngagementEvent) => row.user_id === "u1" && row.timestamp >= at(3);
   const events = data.events.map((row) => later(row) ? { ...row, timestamp: at(4, 2) } : row);
@@ -147,9 +147,9 @@ Deno.test("splitRows() by time learns nothing from after the moment that it spli
     user_id: "u1",
   }));
   const [other] = folds("time", { ...data, messages: [...data.messages, ...speaks], events });
-  assert.deepEqual(other!.asked.map(({ message_id }) => message_id), ["u1-3-2", "late"]);
+  assert.deepEqual(other!.query_messages.map(({ message_id }) => message_id), ["u1-3-2", "late"]);
   const query = other!.queries.find(({ user_id }) => user_id === "u1")!;
-  assert.deepEqual(query.messages.slice(-2), other!.asked);
+  assert.deepEqual(query.messages.slice(-2), other!.query_messages);
 });
 
 Deno.test("splitRows() by time does not ask for what the user named right before", () => {

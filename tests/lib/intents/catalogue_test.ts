@@ -46,14 +46,14 @@ const WRONG: readonly [string, unknown, RegExp][] = [
     /item 1, intent must be a string/,
   ],
   [
-    "an intent that stands twice",
+    "an intent that is defined twice",
     [...GOOD, entry("buy", { examples: ["a", "b", "c"] })],
-    /the intent buy stands twice/,
+    /the intent buy is defined twice/,
   ],
   [
     "an example of two intents",
     [...GOOD, entry("x", { examples: ["a", "b", "ask example 2"] })],
-    /example 3 of x stands under ask/,
+    /example 3 of x is an example of ask/,
   ],
 ];
 for (const [what, value, sentence] of WRONG) {

@@ -3,7 +3,7 @@ import { areaUnderCurve, calibrationError } from "../../../lib/intents/calibrate
 import { classify } from "../../../lib/intents/classifier.ts";
 import { probabilitiesOf, scoreIntents } from "../../../lib/intents/oos_features.ts";
 import type { Example } from "../../../lib/intents/folds.ts";
-import { classOffsets, fit } from "../../../lib/intents/fit.ts";
+import { classOffsetsOf, fit } from "../../../lib/intents/fit.ts";
 import { foldsOf } from "../../../lib/intents/folds.ts";
 import { fitLogistic } from "../../../lib/ml/logistic_regression.ts";
 import { dot, matrixOf } from "../../../lib/ml/matrix.ts";
@@ -96,7 +96,7 @@ Deno.test("vote() is what sorting all examples gives", () => {
     { length: 90 },
     (_, n) => ({ k: Math.floor(n / 30), vector: about(Math.floor(n / 30), 6, next) }),
   );
-  const starts = classOffsets(Int32Array.from(all, ({ k }) => k), 3);
+  const starts = classOffsetsOf(Int32Array.from(all, ({ k }) => k), 3);
   const matrix = matrixOf(all.map(({ vector }) => vector), 6);
   for (let round = 0; round < 20; round++) {
     const asked = Float64Array.from(about(round % 3, 6, next));
@@ -137,7 +137,7 @@ Deno.test("fit() tells intents apart, its probabilities add up to 1, and what is
 
 Deno.test("scoreIntents() multiplies regression and votes, half and half, for each intent from the first to the last", async () => {
   const { learnt } = await fit({ examples: examples({ intents: 6, each: 8 }) });
-  const { whitening, weights, examples: own, starts } = learnt;
+  const { whitening, weights, examples: own, classOffsets } = learnt;
   const next = random(8), intents = [0, 1, 2, 3, 4, 5];
   for (let n = 0; n < 12; n++) {
     const vector = about(n % 6, 12, next);
@@ -147,7 +147,7 @@ Deno.test("scoreIntents() multiplies regression and votes, half and half, for ea
         x.reduce((sum, value, i) => sum + value * weights[13 * k + i]!, weights[13 * k + 12]!)
       ),
     );
-    const { shares, nearness } = vote(x, own, starts, intents);
+    const { shares, nearness } = vote(x, own, classOffsets, intents);
     const { logits, oosFeatures } = scoreIntents(learnt, vector);
     for (const k of intents) {
       near(logits[k]!, Math.log(Math.sqrt(regression[k]! * (0.9 * shares[k]! + 0.1 / 6))), 1e-9);
@@ -236,10 +236,10 @@ Deno.test("foldsOf() puts near duplicates into one fold and judges one of them, 
   const alike = ["a", "b", "c"].map((key) => ({ intent: "alike", key, vector: unit(Array(24).fill(1)) }));
   const all = [...some, ...copies, ...alike];
   const folds = await foldsOf(all, 4);
-  assert.deepEqual(new Set(folds.flatMap(({ held }) => [...held])), new Set(all));
-  for (const { held } of folds) {
-    for (const [n, copy] of copies.entries()) assert.equal(held.has(copy), held.has(some[n]!));
-    const learnt = new Set(all.filter((one) => !held.has(one)).map(({ intent }) => intent));
+  assert.deepEqual(new Set(folds.flatMap(({ heldOut }) => [...heldOut])), new Set(all));
+  for (const { heldOut } of folds) {
+    for (const [n, copy] of copies.entries()) assert.equal(heldOut.has(copy), heldOut.has(some[n]!));
+    const learnt = new Set(all.filter((one) => !heldOut.has(one)).map(({ intent }) => intent));
     assert.deepEqual([...learnt].sort(), ["alike", "intent-0", "intent-1", "intent-2"]);
   }
   const judged = folds.flatMap(({ texts }) => texts);
@@ -260,9 +260,9 @@ Deno.test("foldsOf() puts paraphrases into one fold, and judges one of them", as
     })),
   ]);
   const folds = await foldsOf(groups.flat(), 4);
-  for (const { held } of folds) {
+  for (const { heldOut } of folds) {
     for (const group of groups) {
-      assert.equal(new Set(group.map((one) => held.has(one))).size, 1, group[0]!.key);
+      assert.equal(new Set(group.map((one) => heldOut.has(one))).size, 1, group[0]!.key);
     }
   }
   const judged = folds.flatMap(({ texts }) => texts);
@@ -280,7 +280,7 @@ Deno.test("areaUnderCurve() is the share of pairs in the right order", () => {
 });
 
 Deno.test("calibrationError() is 0 where what is said to be so sure is right so often", () => {
-  const tops = Array.from({ length: 100 }, (_, n) => ({ sure: 0.8, right: n < 80 }));
+  const tops = Array.from({ length: 100 }, (_, n) => ({ confidence: 0.8, right: n < 80 }));
   near(calibrationError(tops), 0, 1e-9);
   near(calibrationError(tops.map((top) => ({ ...top, right: false }))), 0.8, 1e-9);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { discover } from "../../../lib/intents/discover.ts";
-import { sampleUnlabelled } from "../../../lib/intents/sample.ts";
+import { sampleUnlabelled } from "../../../lib/intents/sample_unlabelled.ts";
 import { SqliteDocuments } from "../../../lib/stores/documents/sqlite/sqlite_documents.ts";
 import { message, random } from "../../fixtures/rows.ts";
 import { about } from "./samples.ts";

@@ -25,7 +25,7 @@ function conversations(messages: Message[], events: EngagementEvent[] = []): Con
   return conversationsOf({ user_id: "ada", messages, events }, GAP);
 }
 
-const wholes = (found: readonly Conversation[]) => found.map(({ whole }) => whole);
+const wholes = (found: readonly Conversation[]) => found.map(({ text }) => text);
 const campaigns = (found: readonly Conversation[]) =>
   found.map(({ engagement }) => engagement.map(({ campaign_id }) => campaign_id));
 
@@ -108,7 +108,7 @@ Deno.test("conversationsOf() gives other events to the last message before them,
 Deno.test("conversationsOf() leaves events without messages, and messages without events, alone", () => {
   assert.deepEqual(conversations([], [did(1, "k"), did(2, "k", { conversation_id: "a" })]), []);
   const [only] = conversations([said(1, "alone")]);
-  assert.deepEqual([only?.opening, only?.whole, only?.engagement], ["alone", "alone", []]);
+  assert.deepEqual([only?.opening, only?.text, only?.engagement], ["alone", "alone", []]);
 });
 
 Deno.test("conversationsOf() counts each campaign's events by type, campaigns in ascending id", () => {
@@ -159,9 +159,9 @@ Deno.test("conversationsOf() bounds texts, keeps their beginning and cuts no cha
     said(1, "second", { message: long }),
     said(2, "third"),
   ]);
-  assert.ok(found!.whole.startsWith("first\n🥾"));
-  assert.ok(found!.whole.length >= MAX_TEXT - 1 && found!.whole.length <= MAX_TEXT);
-  assert.ok(found!.whole.isWellFormed());
+  assert.ok(found!.text.startsWith("first\n🥾"));
+  assert.ok(found!.text.length >= MAX_TEXT - 1 && found!.text.length <= MAX_TEXT);
+  assert.ok(found!.text.isWellFormed());
 });
 
 Deno.test("conversationsOf() takes thousands of messages and events in their stride", () => {
@@ -173,7 +173,7 @@ Deno.test("conversationsOf() takes thousands of messages and events in their str
   assert.ok(performance.now() - start < 3_000);
   const counted = found.flatMap(({ engagement }) => engagement.map(({ clicks }) => clicks));
   assert.equal(counted.reduce((sum, clicks) => sum + clicks, 0), count);
-  assert.ok(found.every(({ whole }) => whole.length <= MAX_TEXT));
+  assert.ok(found.every(({ text }) => text.length <= MAX_TEXT));
 });
 
 Deno.test("profileTextOf() takes the user's words, the newest first, and nothing of the clock", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { diversify, sameness } from "../../../lib/recommend/diversify.ts";
+import { diversify, redundancy } from "../../../lib/recommend/diversify.ts";
 import type { Ranked } from "../../../lib/recommend/score.ts";
 import { campaign, ranked } from "./samples.ts";
 
@@ -46,7 +46,7 @@ Deno.test("diversify() returns all there are, and never more than k", () => {
 
 Deno.test("sameness() weighs category and intents alike, and is full at ten of a kind", () => {
   const one = campaign("a", { category: "x", intents: ["p", "q"] });
-  assert.equal(sameness(one, new Map([["category x", 10], ["intent p", 5]])), (1 + 0.25) / 2);
-  assert.equal(sameness(one, new Map([["category x", 20], ["intent p", 20], ["intent q", 20]])), 1);
-  assert.equal(sameness(campaign("b"), new Map([["category x", 10]])), 0);
+  assert.equal(redundancy(one, new Map([["category x", 10], ["intent p", 5]])), (1 + 0.25) / 2);
+  assert.equal(redundancy(one, new Map([["category x", 20], ["intent p", 20], ["intent q", 20]])), 1);
+  assert.equal(redundancy(campaign("b"), new Map([["category x", 10]])), 0);
 });

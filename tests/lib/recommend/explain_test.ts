@@ -12,7 +12,7 @@ const NONE = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
 /** Conversations of so many people, who went so far. */
 function people(converted: number, clicked: number, shown: number): Supporter[] {
   const did = (count: number, options: Partial<typeof NONE>) =>
-    Array.from({ length: count }, () => ({ adds: 1, engagement: { ...NONE, ...options } }));
+    Array.from({ length: count }, () => ({ contribution: 1, engagement: { ...NONE, ...options } }));
   return [
     ...did(converted, { conversions: 1 }),
     ...did(clicked, { clicks: 1 }),

@@ -7,7 +7,7 @@ import {
 
 const WEIGHTS: CampaignWeights = {
   campaign_ids: ["a", "ключ", "🥾"],
-  starts: Uint32Array.of(0, 2, 2, 3),
+  offsets: Uint32Array.of(0, 2, 2, 3),
   targets: Uint32Array.of(1, 2, 0),
   weights: Float32Array.of(0.5, -0.25, 1),
 };
@@ -23,7 +23,7 @@ Deno.test("decodeItemWeights() gives what encodeItemWeights() was given, whereve
   }
   const none = {
     campaign_ids: [],
-    starts: Uint32Array.of(0),
+    offsets: Uint32Array.of(0),
     targets: new Uint32Array(),
     weights: new Float32Array(),
   };

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { type Interactions, type ItemWeights, learnItemWeights } from "../../../lib/recommend/item_item.ts";
 
 function interactions(rows: readonly (readonly number[])[], count: number): Interactions {
-  const starts = new Uint32Array(rows.length + 1);
-  rows.forEach((row, u) => starts[u + 1] = starts[u]! + row.length);
-  return { starts, items: Uint32Array.from(rows.flat()), count };
+  const offsets = new Uint32Array(rows.length + 1);
+  rows.forEach((row, u) => offsets[u + 1] = offsets[u]! + row.length);
+  return { offsets, items: Uint32Array.from(rows.flat()), count };
 }
 
-function weight({ starts, targets, weights }: ItemWeights, source: number, target: number): number {
-  for (let at = starts[source]!; at < starts[source + 1]!; at++) {
+function weight({ offsets, targets, weights }: ItemWeights, source: number, target: number): number {
+  for (let at = offsets[source]!; at < offsets[source + 1]!; at++) {
     if (targets[at] === target) return weights[at]!;
   }
   return 0;
@@ -45,9 +45,9 @@ Deno.test("learnItemWeights() is the regression on all other items if these are 
 });
 
 Deno.test("learnItemWeights() takes no users, no items and items that no user met", async () => {
-  assert.deepEqual([...(await learnItemWeights(interactions([], 0))).starts], [0]);
+  assert.deepEqual([...(await learnItemWeights(interactions([], 0))).offsets], [0]);
   const learned = await learnItemWeights(interactions([[1], []], 3));
-  assert.deepEqual([...learned.starts], [0, 0, 0, 0]);
+  assert.deepEqual([...learned.offsets], [0, 0, 0, 0]);
 });
 
 Deno.test("learnItemWeights() stops when its signal is aborted", async () => {

@@ -23,7 +23,7 @@ const NAMES = new CampaignNames([
   ),
   { campaign_id: "bikes", title: "Special offer on bikes", aliases: [] },
 ]);
-const named = (text: string) => [...NAMES.in(text)];
+const named = (text: string) => [...NAMES.find(text)];
 
 Deno.test("CampaignNames finds titles and aliases whatever the case, accents and punctuation", () => {
   assert.deepEqual(named("WATERPROOF: shells!"), ["waterproof"]);
@@ -78,5 +78,5 @@ Deno.test("CampaignNames forgives one letter in a longer word, and none in a sho
 Deno.test("CampaignNames finds nothing in nothing", () => {
   assert.deepEqual(named(""), []);
   assert.deepEqual(named("?!"), []);
-  assert.deepEqual([...new CampaignNames([]).in("The Help")], []);
+  assert.deepEqual([...new CampaignNames([]).find("The Help")], []);
 });

@@ -110,11 +110,11 @@ Deno.test("contribution() is what a source adds to the logarithm of the score", 
 Deno.test("shortlist() goes by the most that can be true, ties by id", () => {
   const found = [features("b"), features("a"), features("c"), features("d")];
   const o = { weights: weightsFor(found), popularity: new Map([["c", 0.9], ["d", 0.1]]) };
-  assert.deepEqual(shortlist(found, { ...o, elsewhere: 0 }), ["c", "d", "a", "b"]);
-  assert.deepEqual(shortlist(found, { ...o, elsewhere: 0.1 }), ["c", "a", "b", "d"]);
+  assert.deepEqual(shortlist(found, { ...o, default_popularity: 0 }), ["c", "d", "a", "b"]);
+  assert.deepEqual(shortlist(found, { ...o, default_popularity: 0.1 }), ["c", "a", "b", "d"]);
   const tired = found.map((one) => one.campaign_id === "c" ? { ...one, fatigue: 0.5 } : one);
   const popularity = new Map([["c", 0.15], ["d", 0.1]]);
-  assert.deepEqual(shortlist(tired, { ...o, popularity, elsewhere: 0 }), ["d", "c", "a", "b"]);
+  assert.deepEqual(shortlist(tired, { ...o, popularity, default_popularity: 0 }), ["d", "c", "a", "b"]);
 });
 
 Deno.test("leadingSource() is what adds most to all items together", () => {

@@ -12,7 +12,7 @@ type File = Uint8Array<ArrayBuffer> | null;
 const fileOf = (version: number) =>
   new Uint8Array(encodeItemWeights({
     campaign_ids: ["a", `b${version}`],
-    starts: Uint32Array.of(0, 1, 1),
+    offsets: Uint32Array.of(0, 1, 1),
     targets: Uint32Array.of(1),
     weights: Float32Array.of(0.5),
   }));

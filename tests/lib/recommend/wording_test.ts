@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { countWords } from "../../../lib/core/text.ts";
-import { TfIdf } from "../../../lib/evaluate/wording.ts";
+import { TfIdf } from "../../../lib/evaluate/tf_idf.ts";
 import { learnPostings, Wording } from "../../../lib/recommend/wording.ts";
 import { decodeWording, encodeWording } from "../../../lib/recommend/wording_file.ts";
 import { random } from "../../fixtures/rows.ts";
@@ -100,7 +100,7 @@ Deno.test("postings that an earlier program wrote are read, and written to the s
   const content = {
     conversation_ids: ["c1", "c2"],
     words: ["boots", "ключ"],
-    starts: Uint32Array.of(0, 2, 3),
+    offsets: Uint32Array.of(0, 2, 3),
     conversations: Uint32Array.of(0, 1, 1),
     weights: Float32Array.of(0.5, 1, 0.25),
     named_are_known: true,
@@ -114,7 +114,7 @@ Deno.test("decodeWording() reads a long file in parts, and notices damage in the
   const content = {
     conversation_ids: texts,
     words: texts.toReversed(),
-    starts: new Uint32Array(12_002),
+    offsets: new Uint32Array(12_002),
     conversations: new Uint32Array(600_000),
     weights: new Float32Array(600_000).fill(0.5),
     named_are_known: false,

@@ -56,7 +56,7 @@ const EVENTS: readonly EngagementEvent[] = [
 /** Learnt from others: who engages with g3 does so with g1, and who with k1 with k2. */
 const ITEM_WEIGHTS = encodeItemWeights({
   campaign_ids: ["g1", "g3", "k1", "k2"],
-  starts: Uint32Array.of(0, 0, 1, 2, 2),
+  offsets: Uint32Array.of(0, 0, 1, 2, 2),
   targets: Uint32Array.of(0, 3),
   weights: Float32Array.of(0.5, 0.25),
 });

@@ -11,11 +11,11 @@ function itemItem(table: Record<string, Record<string, number>>): ItemItem {
     Object.entries(table[id] ?? {}).map(([target, weight]) => ({ target: place(target), weight }))
       .sort((a, b) => a.target - b.target)
   );
-  const starts = new Uint32Array(campaign_ids.length + 1);
-  rows.forEach((row, i) => starts[i + 1] = starts[i]! + row.length);
+  const offsets = new Uint32Array(campaign_ids.length + 1);
+  rows.forEach((row, i) => offsets[i + 1] = offsets[i]! + row.length);
   return new ItemItem({
     campaign_ids,
-    starts,
+    offsets,
     targets: Uint32Array.from(rows.flat(), ({ target }) => target),
     weights: Float32Array.from(rows.flat(), ({ weight }) => weight),
   });

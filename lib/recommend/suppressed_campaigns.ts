@@ -1,7 +1,9 @@
 import { DAY_MS, iso } from "../core/clock.ts";
 import type { FinalEngagement } from "../stores/analytics/port.ts";
 
-/** A campaign that is not shown to a user for what they did, and from when it may be again (ISO 8601); null: never. */
+/**
+ * A campaign that is not shown to a user because of what they did, and from when it may be shown again (ISO 8601); null: never.
+ */
 export interface SuppressedCampaign {
   readonly campaign_id: string;
   /** A mention suppresses only if users name what they know. */
@@ -9,8 +11,8 @@ export interface SuppressedCampaign {
   readonly until: string | null;
 }
 
-/** The last moment that ISO 8601 writes with four digits for the year. */
-const LAST = Date.UTC(9999, 11, 31);
+/** The last day that ISO 8601 writes with four digits for the year. */
+const MAX_TIME = Date.UTC(9999, 11, 31);
 
 /**
  * Campaigns that are not to be shown at `now` (epoch milliseconds): dismissed ones for good, and those converted on until the
@@ -21,11 +23,11 @@ export function suppressedCampaigns(
   { now, repurchase_days }: { now: number; repurchase_days: number | null },
 ): SuppressedCampaign[] {
   return rows.flatMap<SuppressedCampaign>(
-    ({ campaign_id, converted_at, dismissals, repurchase_days: own }) => {
-      const days = own ?? repurchase_days;
+    ({ campaign_id, converted_at, dismissals, repurchase_days: own_days }) => {
+      const days = own_days ?? repurchase_days;
       if (dismissals > 0) return [{ campaign_id, by: "dismissal", until: null }];
       if (converted_at === null || days === null) return [{ campaign_id, by: "conversion", until: null }];
-      const until = Math.min(LAST, Date.parse(converted_at) + days * DAY_MS);
+      const until = Math.min(MAX_TIME, Date.parse(converted_at) + days * DAY_MS);
       return until <= now ? [] : [{ campaign_id, by: "conversion", until: iso(until) }];
     },
   );

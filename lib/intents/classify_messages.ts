@@ -30,23 +30,23 @@ export async function classifyMessages(
     documents: Pick<ClassificationStore, "unclassified" | "classify">;
     vectors: Pick<VectorStore, "hashes" | "get">;
     signal?: AbortSignal | undefined;
-    onPage?: (done: ClassifiedCounts) => void;
+    onPage?: (counts: ClassifiedCounts) => void;
   },
 ): Promise<ClassifiedCounts> {
   const { documents, signal } = options;
-  const done = { classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
+  const counts = { classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
   const pages = pagesOf((after, limit) =>
     documents.unclassified({ classifier: options.classifier.key, after, limit, signal })
   );
   for await (const page of pages) {
-    const rows = await verdictsOf(options, page);
-    done.changed += await documents.classify({ rows, signal });
-    done.classified += rows.length;
-    done.out_of_scope += rows.filter(({ intent }) => intent === null).length;
-    done.waiting += page.length - rows.length;
-    options.onPage?.(done);
+    const rows = await classifyPage(options, page);
+    counts.changed += await documents.classify({ rows, signal });
+    counts.classified += rows.length;
+    counts.out_of_scope += rows.filter(({ intent }) => intent === null).length;
+    counts.waiting += page.length - rows.length;
+    options.onPage?.(counts);
   }
-  return done;
+  return counts;
 }
 
 /** Whole pages: what is written leaves the listing behind the last row read, which paging by key does not mind. */
@@ -63,23 +63,23 @@ async function* pagesOf(
   if (rows.length > 0) yield rows;
 }
 
-async function verdictsOf(
+async function classifyPage(
   { classifier, vectors, signal }: Parameters<typeof classifyMessages>[0],
   page: readonly Message[],
 ): Promise<Classification[]> {
-  const of = {
+  const query = {
     collection: "messages",
     ids: page.map(({ message_id }) => message_id),
     ...signal && { signal },
   } as const;
-  const [hashes, rows] = [await vectors.hashes(of), await vectors.get(of)];
-  const found: Classification[] = [];
+  const [hashes, rows] = [await vectors.hashes(query), await vectors.get(query)];
+  const classifications: Classification[] = [];
   for (const { message_id, message } of page) {
     await yieldIfDue(signal);
     const vector = rows.get(message_id);
     if (vector === undefined || hashes.get(message_id) !== sha256(message)) continue;
     const { intent, score } = classify(classifier.fitted, vector, { top: 1 });
-    found.push({ message_id, intent, score, classifier: classifier.key });
+    classifications.push({ message_id, intent, score, classifier: classifier.key });
   }
-  return found;
+  return classifications;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
-import { PublishedReader } from "../../../lib/recommend/published.ts";
+import { PublishedReader } from "../../../lib/recommend/published_reader.ts";
 
 function reader() {
   const clock = new ManualClock(0);

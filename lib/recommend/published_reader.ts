@@ -3,7 +3,7 @@ import { ParleyError } from "../core/errors.ts";
 import type { Abortable, Published } from "../core/types.ts";
 import type { ReleaseStore } from "../stores/analytics/port.ts";
 
-/** How long the published row is taken as read, in milliseconds. */
+/** How long the published row is cached, in milliseconds. */
 const MAX_AGE_MS = 250;
 
 /** The published data version, read at most every 250 ms however many requests ask. */
@@ -13,7 +13,10 @@ export class PublishedReader {
   private readAt = -Infinity;
   private isGone = false;
 
-  /** `onReplaced` is called when a row comes in the place of one as new or newer: by a reset or a backup the data are others. */
+  /**
+   * `onReplaced` is called if the published version goes back or is published by another run, as after a reset or a restored
+   * backup.
+   */
   constructor(
     private readonly options: {
       analytics: Pick<ReleaseStore, "published">;
@@ -22,29 +25,28 @@ export class PublishedReader {
     },
   ) {}
 
-  /** The published row where one was read within the last 250 ms, else null: then ask {@link current}. */
+  /** The published row if it was read within the last 250 ms, else null: then call {@link current}. */
   recent(): Published | null {
     return this.isRecent() && !this.isGone ? this.row : null;
   }
 
   /**
-   * The published row; null where nothing is published yet. A store that fails leaves the row known before standing;
-   * its error is thrown only where no row is known. Throws `unavailable` if a row was known and the store has none: its
-   * data were lost, and an empty store is in their place. Who asks while it is being read shares that reading, and its
-   * signal.
+   * The published row; null if nothing has been published. If the store fails, the row read before is returned, and the error
+   * is thrown only if there is none. Throws `unavailable` if a row was read before and the store has none: its data were lost.
+   * Concurrent calls share one read and its signal.
    */
   current(options: Abortable = {}): Promise<Published | null> {
     return this.last !== null && this.isRecent() ? this.last : this.reread(options);
   }
 
-  /** {@link current}, read now however new the last reading is. */
+  /** {@link current}, read now even if the last read is recent. */
   reread(options: Abortable = {}): Promise<Published | null> {
     this.readAt = this.options.clock.now();
     return this.last = this.read(options);
   }
 
-  /** The published row as it was read last, however long ago; null if it never was. */
-  known(): Published | null {
+  /** The published row as last read, however long ago; null if it was never read. */
+  lastKnown(): Published | null {
     return this.row;
   }
 
@@ -58,17 +60,17 @@ export class PublishedReader {
       return this.row;
     });
     this.isGone = row === null && this.row !== null;
-    if (this.isGone) throw lost(this.row!);
-    if (row !== null && this.row !== null && isOther(row, this.row)) this.options.onReplaced?.();
+    if (this.isGone) throw lostError(this.row!);
+    if (row !== null && this.row !== null && isReplaced(row, this.row)) this.options.onReplaced?.();
     return this.row = row;
   }
 }
 
-function isOther(row: Published, before: Published): boolean {
+function isReplaced(row: Published, before: Published): boolean {
   return row.version <= before.version && (row.version < before.version || row.run_id !== before.run_id);
 }
 
-function lost({ version }: Published): ParleyError {
+function lostError({ version }: Published): ParleyError {
   return new ParleyError(
     "unavailable",
     `data version ${version} was published and is gone: an empty analytics store is in the place of the one that had it`,

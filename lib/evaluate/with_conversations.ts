@@ -15,9 +15,9 @@ export function withConversations(data: Dataset, options: { gap_ms: number }): D
       for (const row of [...thread.messages, ...thread.events]) ids.set(row, id);
     }
   }
-  const named = <Row extends Message | EngagementEvent>(row: Row): Row => ({
+  const withId = <Row extends Message | EngagementEvent>(row: Row): Row => ({
     ...row,
     conversation_id: row.conversation_id ?? ids.get(row) ?? null,
   });
-  return { ...data, messages: data.messages.map(named), events: data.events.map(named) };
+  return { ...data, messages: data.messages.map(withId), events: data.events.map(withId) };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { suppressedCampaigns } from "../../../lib/recommend/suppressed.ts";
+import { suppressedCampaigns } from "../../../lib/recommend/suppressed_campaigns.ts";
 import type { FinalEngagement } from "../../../lib/stores/analytics/port.ts";
 
 const final = (campaign_id: string, options: Partial<FinalEngagement>): FinalEngagement => ({

@@ -4,7 +4,7 @@ import { openEmbedder } from "../../../lib/embed/open.ts";
 import { type Catalogue, parseCatalogue } from "../../../lib/intents/catalogue.ts";
 import { classify } from "../../../lib/intents/classifier.ts";
 import { type Classifier, openClassifier } from "../../../lib/intents/classifier_store.ts";
-import { type ClassifiedCounts, classifyMessages } from "../../../lib/intents/messages.ts";
+import { type ClassifiedCounts, classifyMessages } from "../../../lib/intents/classify_messages.ts";
 import { train } from "../../../lib/intents/train.ts";
 import { sha256 } from "../../../lib/core/hash.ts";
 import { SqliteDocuments } from "../../../lib/stores/documents/sqlite/sqlite_documents.ts";

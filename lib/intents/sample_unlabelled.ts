@@ -6,7 +6,7 @@ import type { ClassificationStore } from "../stores/documents/port.ts";
 /** Texts that a sample may have; longer ones say more than one thing. */
 const MAX_CHARACTERS = 500;
 
-interface Drawn {
+interface SampledMessage {
   readonly hash: string;
   readonly message_id: string;
   readonly text: string;
@@ -19,20 +19,20 @@ interface Drawn {
 export async function sampleUnlabelled(
   options: { documents: Pick<ClassificationStore, "unlabelled">; size: number; signal?: AbortSignal },
 ): Promise<{ message_id: string; text: string }[]> {
-  let drawn: Drawn[] = [];
-  const cut = () => drawn = drawn.sort((a, b) => a.hash < b.hash ? -1 : 1).slice(0, options.size);
+  let sampled: SampledMessage[] = [];
+  const trim = () => sampled = sampled.sort((a, b) => a.hash < b.hash ? -1 : 1).slice(0, options.size);
   const page = (after: string | null, limit: number) =>
     options.documents.unlabelled({ after, limit, signal: options.signal });
-  const seen = new Set<string>();
+  const texts = new Set<string>();
   for await (const { message_id, message } of paged<Message>(1_000, (row) => row.message_id, page)) {
     const text = message.trim();
-    if (text.length > MAX_CHARACTERS || seen.has(text)) continue;
-    drawn.push({ hash: sha256(message_id), message_id, text });
-    seen.add(text);
-    if (drawn.length < 2 * options.size) continue;
-    cut();
-    seen.clear();
-    for (const one of drawn) seen.add(one.text);
+    if (text.length > MAX_CHARACTERS || texts.has(text)) continue;
+    sampled.push({ hash: sha256(message_id), message_id, text });
+    texts.add(text);
+    if (sampled.length < 2 * options.size) continue;
+    trim();
+    texts.clear();
+    for (const row of sampled) texts.add(row.text);
   }
-  return cut().map(({ message_id, text }) => ({ message_id, text }));
+  return trim().map(({ message_id, text }) => ({ message_id, text }));
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withConversations } from "../../../lib/evaluate/conversations.ts";
+import { withConversations } from "../../../lib/evaluate/with_conversations.ts";
 import { event, message, minute } from "../../fixtures/rows.ts";
 
 Deno.test("withConversations() names the conversation of rows that name none, and leaves what they name", () => {
