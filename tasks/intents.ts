@@ -13,7 +13,6 @@ import { openStore } from "./steps/vector_store.ts";
 const store = (context: StepContext) => openStore(context, context.output<TrainOutput>("train").model);
 const users = (context: StepContext) => context.output<GraphOutput>("graph").touched;
 const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
-const retries = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Intents anew: learns the catalogue and the given labels, classifies everything again, and publishes what follows. */
 export function intents() {
@@ -23,50 +22,38 @@ export function intents() {
     group: "versions",
     params: z.object({}),
     tasks: [
-      { id: "train", doc: "fits the classifier", run: train, retries },
+      { id: "train", doc: "fits the classifier", ...step(train) },
       {
         id: "classify",
         role: "classify",
         doc: "intents of messages",
         needs: ["train"],
-        run: step(classify, store, () => []),
-        retries,
+        ...step(classify, store, () => []),
       },
       {
         id: "graph",
         doc: "edges, by recount",
         needs: ["classify"],
-        run: step(graph, () => ({ campaigns: null })),
-        retries,
+        ...step(graph, () => ({ campaigns: null })),
       },
       {
         id: "conversations",
         doc: "conversations, profiles",
         needs: ["graph"],
-        run: step(conversations, store, users),
-        retries,
+        ...step(conversations, store, users),
       },
       {
         id: "derive",
         doc: "a data version",
         needs: ["conversations"],
-        run: step(derive, store, () => ({ readsSources: false })),
-        retries,
+        ...step(derive, store, () => ({ readsSources: false })),
       },
-      {
-        id: "check",
-        role: "check",
-        doc: "gates the version",
-        needs: ["derive"],
-        run: step(check, store),
-        retries,
-      },
+      { id: "check", role: "check", doc: "gates the version", needs: ["derive"], ...step(check, store) },
       {
         id: "publish",
         doc: "flips the version",
         needs: ["check"],
-        run: step(publish, store, version, () => []),
-        retries,
+        ...step(publish, store, version, () => []),
       },
     ],
   });

@@ -28,7 +28,6 @@ const parts = (context: StepContext) => context.output<EmbedOutput>("embed");
 const store = (context: StepContext) => openStore(context, parts(context).model);
 const users = (context: StepContext) => context.output<GraphOutput>("graph").touched;
 const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
-const retries = { count: 3, base_ms: 500, cap_ms: 30_000 };
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
 export function nightly(settings: NightlySettings) {
@@ -55,60 +54,42 @@ export function nightly(settings: NightlySettings) {
         retries: { count: 1 },
         grace_ms: 0,
       },
-      { id: "validate", doc: "checks every row", needs: ["ingest"], run: step(validate, sources) },
-      { id: "documents", doc: "raw messages", needs: ["validate"], run: step(documents, rows), retries },
       {
-        id: "analytics",
-        doc: "campaigns, events",
-        needs: ["validate"],
-        run: step(analytics, rows, sources),
-        retries,
+        id: "validate",
+        doc: "checks every row",
+        needs: ["ingest"],
+        run: (context) => validate(context, sources(context)),
       },
-      { id: "embed", doc: "text to vectors", needs: ["validate"], run: step(embed, rows), retries },
-      { id: "vectors", doc: "message vectors", needs: ["embed"], run: step(vectors, store, parts), retries },
+      { id: "documents", doc: "raw messages", needs: ["validate"], ...step(documents, rows) },
+      { id: "analytics", doc: "campaigns, events", needs: ["validate"], ...step(analytics, rows, sources) },
+      { id: "embed", doc: "text to vectors", needs: ["validate"], ...step(embed, rows) },
+      { id: "vectors", doc: "message vectors", needs: ["embed"], ...step(vectors, store, parts) },
       {
         id: "classify",
         role: "classify",
         doc: "intents of messages",
         needs: ["documents", "vectors"],
-        run: step(classify, store, sources),
-        retries,
+        ...step(classify, store, sources),
       },
-      {
-        id: "graph",
-        doc: "edges, by recount",
-        needs: ["analytics", "classify"],
-        run: step(graph, rows),
-        retries,
-      },
+      { id: "graph", doc: "edges, by recount", needs: ["analytics", "classify"], ...step(graph, rows) },
       {
         id: "conversations",
         doc: "conversations, profiles",
         needs: ["graph"],
-        run: step(conversations, store, users),
-        retries,
+        ...step(conversations, store, users),
       },
       {
         id: "derive",
         doc: "weights, popularity",
         needs: ["conversations"],
-        run: step(derive, store, () => ({ readsSources: true })),
-        retries,
+        ...step(derive, store, () => ({ readsSources: true })),
       },
-      {
-        id: "check",
-        role: "check",
-        doc: "gates the version",
-        needs: ["derive"],
-        run: step(check, store),
-        retries,
-      },
+      { id: "check", role: "check", doc: "gates the version", needs: ["derive"], ...step(check, store) },
       {
         id: "publish",
         doc: "flips the version",
         needs: ["check"],
-        run: step(publish, store, version, sources),
-        retries,
+        ...step(publish, store, version, sources),
       },
     ],
   });

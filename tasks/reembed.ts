@@ -2,7 +2,7 @@ import { z } from "../deps.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { defineDag, type RetryDecision } from "../lib/dag/define.ts";
 import type { Services } from "./services.ts";
-import { step, type StepContext } from "./step.ts";
+import { step, type StepContext, STORE_RETRIES } from "./step.ts";
 import { derive, type DeriveOutput } from "./steps/derive.ts";
 import { checkNewModel } from "./steps/reembed/check.ts";
 import { deriveConversations } from "./steps/reembed/conversations.ts";
@@ -28,7 +28,6 @@ const options = ({ run }: StepContext) => ({
   name: (run.params as ReembedParams).model,
 });
 const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
-const retries = { count: 3, base_ms: 500, cap_ms: 30_000 };
 /** A store or an endpoint may come back; a model that is not there, or is none, will not. */
 const decide = (error: unknown): RetryDecision =>
   error instanceof ParleyError && error.code !== "unavailable" ? "fail" : "default";
@@ -53,44 +52,24 @@ export function reembed({ resolve, models }: ReembedSettings) {
       drop_old: "any",
     },
     tasks: [
-      { id: "estimate", doc: "how much, how long", run: estimate, retries: { ...retries, decide } },
-      { id: "embed", doc: "text to vectors", needs: ["estimate"], run: step(embed, store), retries },
+      { id: "estimate", doc: "how much, how long", run: estimate, retries: { ...STORE_RETRIES, decide } },
+      { id: "embed", doc: "text to vectors", needs: ["estimate"], ...step(embed, store) },
       {
         id: "conversations",
         doc: "conversations, profiles",
         needs: ["embed"],
-        run: step(deriveConversations, store),
-        retries,
+        ...step(deriveConversations, store),
       },
-      {
-        id: "derive",
-        doc: "weights, indexes",
-        needs: ["conversations"],
-        run: step(derive, store, options),
-        retries,
-      },
+      { id: "derive", doc: "weights, indexes", needs: ["conversations"], ...step(derive, store, options) },
       {
         id: "check",
         role: "check",
         doc: "gates the switch",
         needs: ["derive"],
-        run: step(checkNewModel, store, version),
-        retries,
+        ...step(checkNewModel, store, version),
       },
-      {
-        id: "publish",
-        doc: "the switch",
-        needs: ["check"],
-        run: step(publishNewModel, store, version),
-        retries,
-      },
-      {
-        id: "drop",
-        doc: "old vectors, if asked to",
-        needs: ["publish"],
-        run: step(dropOldModel, model),
-        retries,
-      },
+      { id: "publish", doc: "the switch", needs: ["check"], ...step(publishNewModel, store, version) },
+      { id: "drop", doc: "old vectors, if asked to", needs: ["publish"], ...step(dropOldModel, model) },
     ],
   });
 }

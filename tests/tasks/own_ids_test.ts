@@ -26,13 +26,13 @@ const RELABEL = defineDag<Services>({
   id: "relabel",
   group: "versions",
   tasks: [
-    { id: "fit", run: train },
-    { id: "label", needs: ["fit"], run: step(classify, trained, () => []) },
-    { id: "link", needs: ["label"], run: step(graph, () => ({ campaigns: null })) },
-    { id: "talk", needs: ["link"], run: step(conversations, trained, users) },
-    { id: "build", needs: ["talk"], run: step(derive, trained, () => ({ readsSources: false })) },
-    { id: "gate", needs: ["build"], run: step(check, trained) },
-    { id: "flip", needs: ["gate"], run: step(publish, trained, version, () => []) },
+    { id: "fit", ...step(train) },
+    { id: "label", needs: ["fit"], ...step(classify, trained, () => []) },
+    { id: "link", needs: ["label"], ...step(graph, () => ({ campaigns: null })) },
+    { id: "talk", needs: ["link"], ...step(conversations, trained, users) },
+    { id: "build", needs: ["talk"], ...step(derive, trained, () => ({ readsSources: false })) },
+    { id: "gate", needs: ["build"], ...step(check, trained) },
+    { id: "flip", needs: ["gate"], ...step(publish, trained, version, () => []) },
   ],
 });
 
@@ -64,7 +64,7 @@ function feeds({ roles }: { roles: boolean }) {
   const as = (role: string) => roles ? { role } : {};
   const tasks: TaskDefinition<Services>[] = [
     { id: "fetch", ...as("ingest"), run: (context) => ingest(context, { check: "look" }) },
-    { id: "look", ...as("check"), needs: ["fetch"], run: step(check, published) },
+    { id: "look", ...as("check"), needs: ["fetch"], ...step(check, published) },
   ];
   return defineDag<Services>({
     id: "feeds",
