@@ -12,8 +12,6 @@ for (const args of [["task", "test", PATH], ["test", "-P", "--no-check", PATH]])
     }).output();
     const text = new TextDecoder().decode(stdout);
     assert.equal(code, 0, text);
-    assert.deepEqual(text.match(/^running .*$/gm)?.map((line) => line.replace(/^.* from /, "")), [
-      `./${PATH}`,
-    ]);
+    assert.deepEqual([...new Set(text.match(/\.\/tests\/\S+_test\.ts/g))], [`./${PATH}`]);
   });
 }
