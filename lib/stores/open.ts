@@ -10,11 +10,11 @@ import type { RunStore } from "./runs/port.ts";
 import { fileAt, MEMORY } from "./engines/sqlite/file.ts";
 import type { VectorStores } from "./vectors/port.ts";
 
-/** How a store is opened. Server adapters make what they need at their first call, whatever is said here. */
+/** How an embedded store is opened. Server adapters create what they need at their first call. */
 export interface OpenOptions {
   /**
-   * Whether an embedded store that is not there is made; else its calls are `unavailable`. Default true. `in_memory`: it reads as
-   * an empty one, and nothing is left on disk.
+   * Whether a store that does not exist is created; else its calls are `unavailable`. Default true. `in_memory`: it reads as
+   * an empty one, and nothing is written to disk.
    */
   readonly create?: boolean | "in_memory";
 }
@@ -91,8 +91,8 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
 });
 
 /**
- * Removes all that Parley keeps on a server, by the role of the server; what others keep there stays. Embedded stores are
- * files, see {@link filesOf}, and what is in memory ends with its process.
+ * Removes all of Parley's data from a server, by role; other data there stays. Embedded stores are files, see
+ * {@link filesOf}, and a cache in memory ends with its process.
  */
 export const clearServer = {
   documents: opener<void>("PARLEY_DOCUMENTS", { mongodb: clearMongo, "mongodb+srv": clearMongo }),
@@ -114,15 +114,15 @@ export const clearServer = {
 };
 
 async function clearMongo(url: URL): Promise<void> {
-  await (await import("./documents/mongodb/clear.ts")).clearMongo({ url });
+  await (await import("./documents/mongodb/mongo_documents.ts")).clearMongo({ url });
 }
 
 async function clearMilvus(url: URL): Promise<void> {
-  await (await import("./vectors/milvus/clear.ts")).clearMilvus({ url });
+  await (await import("./vectors/milvus/milvus_vector_stores.ts")).clearMilvus({ url });
 }
 
 async function clearNeo4j(url: URL): Promise<void> {
-  await (await import("./graph/neo4j/clear.ts")).clearNeo4j({ url });
+  await (await import("./graph/neo4j/neo4j_graph.ts")).clearNeo4j({ url });
 }
 
 async function clearPostgresAnalytics(url: URL): Promise<void> {
@@ -146,7 +146,7 @@ async function clearRedis(url: URL): Promise<void> {
   }
 }
 
-/** `sqlite:/data/vectors.db` stands for the folder `/data/vectors`, with a file in it for each model. */
+/** `sqlite:/data/vectors.db` is the folder `/data/vectors`, with a file in it for each model. */
 async function openSqliteVectors(url: URL, options: OpenOptions): Promise<VectorStores> {
   const { path: database, ...rest } = options.create === "in_memory"
     ? { path: decodeURIComponent(url.pathname), create: true }
@@ -158,20 +158,20 @@ async function openSqliteVectors(url: URL, options: OpenOptions): Promise<Vector
   const indexes = database.replace(/[^/]+$/, "indexes");
   return new SqliteVectorStores(folder, {
     ...rest,
-    adopt: () => migrateLegacyLayout({ database, indexes, folder }),
+    migrate: () => migrateLegacyLayout({ database, indexes, folder }),
   });
 }
 
-/** Whether one of these embedded stores has anything on disk. Of servers it knows nothing. */
+/** Whether one of these stores is embedded and has files. */
 export function hasFiles(urls: readonly URL[]): boolean {
   return urls.some((url) => {
     const files = filesOf(url);
-    return files !== null && (isThere(files.database) || isThere(files.folder));
+    return files !== null && (exists(files.database) || exists(files.folder));
   });
 }
 
-/** Also if this user may not look. */
-function isThere(path: string): boolean {
+/** True also if this user has no permission to read it. */
+function exists(path: string): boolean {
   try {
     return (fileAt(path)?.bytes ?? 0) > 0;
   } catch (error) {
@@ -180,7 +180,7 @@ function isThere(path: string): boolean {
   }
 }
 
-/** Where an embedded store keeps its files. `folder` is used by vectors alone: it has a database for each model. */
+/** The files of an embedded store. `folder` is used by vectors alone: it has a database for each model. */
 interface StoreFiles {
   readonly database: string;
   readonly folder: string;
@@ -193,12 +193,12 @@ export function filesOf(url: URL): StoreFiles | null {
   return { database, folder: vectorFolder(database) };
 }
 
-/** Where vectors are, as a URL: of embedded ones, the folder of their files. */
+/** The URL of vectors; of embedded ones, with the folder of their files. */
 export function vectorUrl(url: URL): URL {
   if (url.protocol !== "sqlite:") return url;
-  const place = new URL(url);
-  place.pathname = vectorFolder(url.pathname);
-  return place;
+  const folder = new URL(url);
+  folder.pathname = vectorFolder(url.pathname);
+  return folder;
 }
 
 function vectorFolder(database: string): string {
@@ -221,23 +221,23 @@ async function openPostgresRuns(url: URL): Promise<RunStore> {
   return new (await import("./runs/postgres/postgres_runs.ts")).PostgresRuns({ url });
 }
 
-/** The file of a local URL, its folder made if the file may be. */
+/** The file of a local URL; its folder is created if the file may be. */
 function fileOf(url: URL, { create = true }: OpenOptions): { path: string; create: boolean } {
   if (create === "in_memory") {
     const path = decodeURIComponent(url.pathname);
-    return { path: isThere(path) ? path : MEMORY, create: true };
+    return { path: exists(path) ? path : MEMORY, create: true };
   }
   return { path: create ? pathOf(url) : decodeURIComponent(url.pathname), create };
 }
 
-/** The path of a local URL, and its folder made. */
+/** The path of a local URL; its folder is created. */
 function pathOf(url: URL): string {
   const path = decodeURIComponent(url.pathname);
   const folder = path.replace(/\/[^/]*$/, "");
   try {
     Deno.mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) throw cannotMake(folder, error);
+    if (!(error instanceof Deno.errors.NotCapable)) throw cannotCreate(folder, error);
     throw new ParleyError(
       "denied",
       `no permission to write ${folder}: the tasks in deno.json may write .parley only; ` + (
@@ -250,8 +250,8 @@ function pathOf(url: URL): string {
   return path;
 }
 
-function cannotMake(folder: string, cause: unknown): ParleyError {
-  return new ParleyError("unavailable", `the folder ${folder} cannot be made (${messageOf(cause)})`, {
+function cannotCreate(folder: string, cause: unknown): ParleyError {
+  return new ParleyError("unavailable", `the folder ${folder} cannot be created (${messageOf(cause)})`, {
     cause,
   });
 }
@@ -259,7 +259,7 @@ function cannotMake(folder: string, cause: unknown): ParleyError {
 function megabytes(text: string): number {
   const [, size] = /^(\d+)mb$/.exec(text) ?? [];
   if (size === undefined) {
-    throw new ParleyError("invalid", "PARLEY_CACHE has no size that can be read; write memory:64mb");
+    throw new ParleyError("invalid", "PARLEY_CACHE has no valid size; write memory:64mb");
   }
   return Number(size) * 1_048_576;
 }

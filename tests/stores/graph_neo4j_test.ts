@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { compareText } from "../../lib/core/text.ts";
 import { Neo4jConnection, type Transaction } from "../../lib/stores/graph/neo4j/connection.ts";
 import type { Neo4jGraph } from "../../lib/stores/graph/neo4j/neo4j_graph.ts";
-import { sortKey } from "../../lib/stores/graph/neo4j/sort_key.ts";
+import { sortKey } from "../../lib/stores/graph/neo4j/cypher.ts";
 import { SqliteGraph } from "../../lib/stores/graph/sqlite/sqlite_graph.ts";
 import { openGraph } from "../../lib/stores/open.ts";
 import { graphContract } from "../contracts/graph.ts";

@@ -43,10 +43,10 @@ Deno.test("parsePostgresUrl() says what is wrong, without the password", async (
     const [rest, sentence] of [
       [
         "host/db?sslmod=require",
-        /a parameter that is not known; those that are known are schema and sslmode/,
+        /an unknown parameter; known are schema and sslmode/,
       ],
       ["host/db?sslmode=prefer", /sslmode that is not one of disable, require, verify-full/],
-      ["host/db?schema=a;drop", /schema that is no plain name/],
+      ["host/db?schema=a;drop", /schema whose name is not plain/],
       ["host", /lacks a part/],
     ] as const
   ) {
@@ -77,7 +77,7 @@ Deno.test("postgresError() says that a server wants TLS, or shows a certificate 
   const wants = Object.assign(new Error(words), { code: "28000", severity: "FATAL" });
   for (
     const [error, sentence] of [
-      [wants, /^PostgreSQL at db:5432\/parley wants encryption: add \?sslmode=require to its URL$/],
+      [wants, /^PostgreSQL at db:5432\/parley requires encryption: add \?sslmode=require to its URL$/],
       [new Error("self-signed certificate in certificate chain"), /name its authority's file in DENO_CERT/],
     ] as const
   ) {
@@ -157,7 +157,7 @@ function suite(server: string): void {
       "TLS that the server lacks",
       (url) => url.searchParams.set("sslmode", "require"),
       "mismatch",
-      /has no TLS: take sslmode out/,
+      /has no TLS: remove sslmode/,
     ],
   ];
   for (const [what, ...rest] of cases) Deno.test(`Postgres says what to do about ${what}`, opening(...rest));

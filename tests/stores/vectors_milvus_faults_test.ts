@@ -141,7 +141,7 @@ Deno.test("parseMilvusUrl() reads hosts, credentials, databases and prefixes", (
   }
   assert.throws(() => parseMilvusUrl(new URL("milvus://me:s3cret@h?prefix=a_&prefx=b_")), {
     code: "invalid",
-    message: "PARLEY_VECTORS has a parameter that is not known; the one that is known is prefix",
+    message: "PARLEY_VECTORS has an unknown parameter; the only one is prefix",
   });
 });
 

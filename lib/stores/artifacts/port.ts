@@ -1,8 +1,8 @@
 import type { Artifact, Health } from "../../core/types.ts";
 
-/** A first-come register on disk: which value did a key have first? Memory does not grow with its size. */
+/** Records on disk the first value of each key. Memory does not grow with its size. */
 export interface Register {
-  /** Claims a key. Returns null if it was free, else the value that it was claimed with. */
+  /** Sets the value of a new key and returns null; else returns the value that the key has. */
   putIfAbsent(key: string, value: string): string | null;
   close(): void;
 }
@@ -10,15 +10,15 @@ export interface Register {
 /** What tasks leave for their dependents. A name is `run/task/file`; a later write replaces an earlier one whole. */
 export interface ArtifactStore {
   /**
-   * Streams text lines into an artifact, each ended by `\n`; it appears only when the stream has ended well. Lines
-   * must not hold a line feed.
+   * Streams text lines into an artifact, each ended by `\n`; it exists only once the stream has ended without an error.
+   * Lines must not have a line feed.
    */
   writeLines(
     options: { name: string; lines: AsyncIterable<string>; signal?: AbortSignal },
   ): Promise<Artifact>;
-  /** The lines of an artifact in order, without their line feeds. `not_found` where there is none. */
+  /** The lines of an artifact in order, without their line feeds. Throws `not_found` if there is none. */
   readLines(options: { uri: string }): AsyncIterable<string>;
-  /** A register for the time of one task; whatever it used on disk is gone after `close()`. */
+  /** A register for one task; `close()` removes its file. */
   register(): Promise<Register>;
   /** Removes all artifacts of a run; returns how many. */
   deleteRun(options: { run_id: string }): Promise<number>;

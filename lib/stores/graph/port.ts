@@ -15,7 +15,7 @@ export interface ConversationEngagement extends EngagementCounts {
   readonly campaign_id: string;
 }
 
-/** A conversation with all that it led to, a row a campaign. `conversation_id` is one user's alone. */
+/** A conversation with what it led to, a row for each campaign. A `conversation_id` belongs to one user. */
 export interface EngagedConversation {
   readonly conversation_id: string;
   readonly user_id: string;
@@ -25,9 +25,9 @@ export interface EngagedConversation {
 export interface GraphCounts {
   readonly users: number;
   readonly intents: number;
-  /** Whose targets were set: those of the catalogue. Events may name others. */
+  /** Campaigns with targets, also with none: those of the catalogue. Events may name others. */
   readonly campaigns: number;
-  /** Those that led to engagement: others are not here. */
+  /** Conversations that led to engagement; others are not stored. */
   readonly conversations: number;
   readonly expressed: number;
   readonly engaged: number;
@@ -42,7 +42,7 @@ export interface GraphCounts {
  * Edges are set from a recount of their keys, never incremented, so a retry changes nothing.
  */
 export interface GraphStore {
-  /** Makes these campaigns' targets exactly the given intents; returns the edges then standing. */
+  /** Makes these campaigns' targets exactly the given intents; returns the number of their edges. */
   setTargets(
     options: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number>;
@@ -56,7 +56,7 @@ export interface GraphStore {
   ): Promise<number>;
   /**
    * Makes these users' conversations exactly the given ones; returns the LED_TO edges that they have. A conversation
-   * that led to nothing is left out; one that was another user's becomes the given user's.
+   * that led to nothing is left out; one of another user becomes the given user's.
    */
   setConversations(
     options: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
@@ -64,19 +64,19 @@ export interface GraphStore {
   /** What these conversations led to, in ascending conversation and campaign. */
   engagedIn(options: { conversation_ids: readonly string[] } & Abortable): Promise<ConversationEngagement[]>;
   /**
-   * What these users engaged in, in ascending user and campaign; per user at most `limit`: campaigns that they clicked or converted on
-   * before others, and of these the newest.
+   * What these users engaged in, in ascending user and campaign; for each user at most `limit`: campaigns that they clicked
+   * or converted on before others, and of these the newest.
    */
   engagedBy(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<Engagement[]>;
   /** One user's intents, most expressed first, ties by intent. */
   intentsOf(options: { user_id: string; limit: number } & Abortable): Promise<IntentCount[]>;
   /** Campaigns that target these intents, in ascending campaign and intent. */
   targeting(options: { intents: readonly string[]; limit: number } & Abortable): Promise<Target[]>;
-  /** Removes their edges and conversations; returns how many edges went. */
+  /** Removes their edges and conversations; returns how many edges. */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   counts(options?: Abortable): Promise<GraphCounts>;
-  /** Whether {@link counts} are all zero: soon told, however large they are. */
+  /** Whether {@link counts} are all zero; fast for any size. */
   isEmpty(options?: Abortable): Promise<boolean>;
   /** Hash of all edges with their properties, independent of order. */
   digest(options?: Abortable): Promise<string>;

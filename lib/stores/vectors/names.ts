@@ -1,12 +1,12 @@
 import { hash } from "../../../deps.ts";
 import { type ModelIdentity, modelKey } from "../../core/types.ts";
 
-/** 12 hex digits that stand for a model in the names of files and collections. */
+/** 12 hex digits that identify a model in the names of files and collections. */
 export function modelTag(model: ModelIdentity): string {
   return hash("sha256", modelKey(model), "hex").slice(0, 12);
 }
 
-/** A file name for a model that says which it is; safe on every file system, whatever the model is called. */
+/** A file name for a model with its readable name; safe on every file system for any name. */
 export function modelFile(model: ModelIdentity): string {
   const readable = model.name.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._-]+/, "").slice(-48);
   return `${readable}-${modelTag(model)}`;

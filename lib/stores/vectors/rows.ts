@@ -2,7 +2,7 @@ import { ParleyError } from "../../core/errors.ts";
 import type { ModelIdentity, Role } from "../../core/types.ts";
 import type { Hit, VectorRow } from "./port.ts";
 
-/** A row of the table `vectors` as SQLite gives it. */
+/** A row of the table `vectors` in SQLite. */
 export interface StoredRow {
   readonly rowid: number;
   readonly collection: string;
@@ -24,15 +24,15 @@ export function floatsOf(blob: Uint8Array): Float32Array {
   return new Float32Array(blob.slice(0, blob.length - blob.length % 4).buffer);
 }
 
-/** What keeps a vector from being stored, or null. */
+/** Why a vector must not be stored, or null. */
 export function faultOf(vector: Float32Array, dimension: number): string | null {
-  if (vector.length !== dimension) return `has ${vector.length} dimensions where the model has ${dimension}`;
+  if (vector.length !== dimension) return `has ${vector.length} dimensions and the model has ${dimension}`;
   const norm = normOf(vector);
   if (Number.isNaN(norm)) return "holds NaN";
   return Math.abs(norm - 1) > 1e-3 ? `has norm ${norm} instead of 1` : null;
 }
 
-/** Throws `invalid` where any of these rows must not be stored. */
+/** Throws `invalid` if one of these rows must not be stored. */
 export function refuseFaults(rows: readonly VectorRow[], { dimension }: ModelIdentity): void {
   for (const { id, vector } of rows) {
     const fault = faultOf(vector, dimension);

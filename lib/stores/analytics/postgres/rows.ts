@@ -7,21 +7,21 @@ import { type Queryable, type SqlValue, transposed, unnestOf } from "../../engin
 import { storable } from "../../engines/sql.ts";
 
 /** Rows that are read at once. */
-const PAGE = 1_000;
-/** What one transaction writes at most: rows, and characters in them. */
-const BATCH_ROWS = 1_000;
-const BATCH_LENGTH = 4_000_000;
+const PAGE_ROWS = 1_000;
+/** Rows, and characters in them, that one transaction writes at most. */
+const MAX_BATCH_ROWS = 1_000;
+const MAX_BATCH_LENGTH = 4_000_000;
 
 /** A row as its columns, in the order of the table's. */
-type Encoded = readonly (string | null)[];
+type EncodedRow = readonly (string | null)[];
 
 type MarkDirty = (session: Queryable, owners: readonly string[]) => Promise<void>;
 
-/** Rows of one noun in one table, a column a field, all of them text; inserted or replaced by their key. */
+/** Rows of one noun in one table, with a text column for each field, inserted or replaced by their key. */
 export class PostgresRows<Row extends object> {
   private readonly names: readonly (keyof Row & string)[];
   private readonly json: readonly (keyof Row & string)[];
-  /** Where the key and the owner stand among the columns. */
+  /** The indexes of the key and the owner among the columns. */
   private readonly at: { readonly key: number; readonly owner: number };
   private readonly sql: { readonly insert: string; readonly differing: string; readonly replace: string };
 
@@ -51,14 +51,14 @@ export class PostgresRows<Row extends object> {
   }
 
   /** Groups rows, each key once in a group, and sorts them, so that two writers lock keys in the same order. */
-  private *batches(rows: readonly Row[]): Generator<Encoded[]> {
-    let batch = new Map<string, Encoded>();
+  private *batches(rows: readonly Row[]): Generator<EncodedRow[]> {
+    let batch = new Map<string, EncodedRow>();
     let length = 0;
     const sorted = () => [...batch].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
     for (const row of rows) {
       const encoded = this.names.map((name) => this.encode(row, name));
       const key = encoded[this.at.key]!;
-      if (batch.has(key) || batch.size === BATCH_ROWS || length > BATCH_LENGTH) {
+      if (batch.has(key) || batch.size === MAX_BATCH_ROWS || length > MAX_BATCH_LENGTH) {
         yield sorted();
         batch = new Map();
         length = 0;
@@ -70,22 +70,22 @@ export class PostgresRows<Row extends object> {
   }
 
   private encode(row: Row, name: keyof Row & string): string | null {
-    // A row that a run of an earlier Parley left lacks the fields that have come since.
+    // A row that an earlier version of Parley has validated lacks fields that were added since.
     const value = row[name] ?? null;
     if (value === null) return null;
     return this.options.columns[name] === "plain" ? storable(value as string) : canonicalJson(value as Json);
   }
 
   /**
-   * Three statements, because each sees what was committed before it: a row that somebody else inserts meanwhile is
-   * not inserted here, but then found, with its owner, and locked.
+   * Three statements, because each sees what was committed before it: a row that another writer inserts meanwhile is not
+   * inserted here, but found by the next statement, with its owner, and locked.
    */
   private async put(
     session: Queryable,
-    batch: readonly Encoded[],
+    batch: readonly EncodedRow[],
     markDirty?: MarkDirty,
   ): Promise<WriteCounts> {
-    const columns = (rows: readonly Encoded[]) => transposed(rows, this.names.length);
+    const columns = (rows: readonly EncodedRow[]) => transposed(rows, this.names.length);
     const added = await session.all<{ key: string }>(this.sql.insert, columns(batch));
     const inserted = new Set(added.map(({ key }) => key));
     const rest = inserted.size === batch.length ? [] : batch.filter((row) => !inserted.has(this.keyOf(row)));
@@ -102,14 +102,14 @@ export class PostgresRows<Row extends object> {
     return { inserted: inserted.size, changed: changed.size, same: rest.length - changed.size };
   }
 
-  private keyOf(row: Encoded): string {
+  private keyOf(row: EncodedRow): string {
     return row[this.at.key]!;
   }
 
-  /** Whose rows were written, before and after, in an order that all writers share. */
+  /** The owners of the written rows, before and after, in an order that all writers share. */
   private owners(
-    inserted: readonly Encoded[],
-    replaced: readonly Encoded[],
+    inserted: readonly EncodedRow[],
+    replaced: readonly EncodedRow[],
     before: ReadonlyMap<string, string | null>,
   ): string[] {
     const after = [...inserted, ...replaced].map((row) => row[this.at.owner]);
@@ -142,11 +142,11 @@ export class PostgresRows<Row extends object> {
   /** All rows in ascending key, read in pages. */
   rows({ signal }: Abortable): AsyncGenerator<Row> {
     const page = (after: string | null, limit: number) => this.page({ after, limit, signal });
-    return paged(PAGE, (row) => row[this.options.key] as string, page);
+    return paged(PAGE_ROWS, (row) => row[this.options.key] as string, page);
   }
 }
 
-/** Statements that take one array a column, in order. */
+/** Statements that take an array for each column, in order. */
 function statements<Row>(options: KeyedTableOptions<Row>, names: readonly string[]) {
   const columns = names.join(", ");
   const rows = unnestOf(Object.fromEntries(names.map((name) => [name, "text" as const])));

@@ -2,13 +2,13 @@ const BITS = 2 ** 26;
 const PROBES = 5;
 
 /**
- * A set of strings that may err: it never forgets one, and takes fewer than 1 in 100 strangers for a member until it
- * holds some 6 million. 8 MiB. See Bloom (1970), with two hashes for all probes by Kirsch and Mitzenmacher (2006).
+ * An approximate set of strings: it knows all its members, and takes fewer than 1 in 100 other strings for one up to some
+ * 6 million members. 8 MiB. See Bloom (1970), with two hashes for all probes by Kirsch and Mitzenmacher (2006).
  */
 export class Bloom {
   private readonly words = new Uint32Array(BITS / 32);
 
-  /** Adds a string; false if it was certainly not there. */
+  /** Adds a string; false if it was certainly no member. */
   addedBefore(text: string): boolean {
     const [first, step] = twoHashes(text);
     let before = true;

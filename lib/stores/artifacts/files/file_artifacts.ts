@@ -7,13 +7,13 @@ import { linesOf, writeLineFile } from "./lines.ts";
 import { nameOf, pathOf, runPathOf, uriOf } from "./names.ts";
 import type { ArtifactStore, Register } from "../port.ts";
 import { SqliteRegister } from "./sqlite_register.ts";
-import { filesUnder, removeEmptyFolders, removeIfThere } from "./walk.ts";
+import { filesUnder, removeEmptyFolders, removeIfExists } from "./walk.ts";
 
 const REGISTER = ".register-";
 
 /**
  * Artifacts as files `dir/run/task/file`, each part escaped so that any run id is a name and none leads out of `dir`.
- * What begins with a dot is unfinished or scratch, and no artifact.
+ * Files that begin with a dot are unfinished or temporary, and no artifacts.
  */
 export class FileArtifacts implements ArtifactStore {
   private readonly dir: string;
@@ -33,7 +33,7 @@ export class FileArtifacts implements ArtifactStore {
       await Deno.rename(unfinished, path);
       return { uri: uriOf(options.name), ...written };
     } catch (error) {
-      await removeIfThere(unfinished);
+      await removeIfExists(unfinished);
       throw diskError(error, path);
     }
   }
@@ -55,7 +55,7 @@ export class FileArtifacts implements ArtifactStore {
     const folder = runPathOf(this.dir, options.run_id);
     let artifacts = 0;
     for await (const path of filesUnder(folder)) if (isArtifact(path)) artifacts++;
-    await removeIfThere(folder);
+    await removeIfExists(folder);
     return artifacts;
   }
 
@@ -63,7 +63,7 @@ export class FileArtifacts implements ArtifactStore {
     let artifacts = 0;
     for await (const path of filesUnder(this.dir)) {
       if (!await isOlder(path, Date.parse(options.before))) continue;
-      await removeIfThere(path);
+      await removeIfExists(path);
       if (isArtifact(path)) artifacts++;
     }
     await removeEmptyFolders(this.dir);
@@ -86,7 +86,7 @@ export class FileArtifacts implements ArtifactStore {
     return Promise.resolve();
   }
 
-  /** Where an open file cannot be unlinked, a process that died has left its register; open ones stay put. */
+  /** On systems that cannot unlink an open file, a process that died leaves its register; open ones stay. */
   private async dropOrphanedRegisters(): Promise<void> {
     for await (const entry of Deno.readDir(this.dir)) {
       if (entry.name.startsWith(REGISTER)) await Deno.remove(join(this.dir, entry.name)).catch(() => {});
@@ -108,6 +108,6 @@ async function openArtifact(path: string, uri: string): Promise<Deno.FsFile> {
     return await Deno.open(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new ParleyError("not_found", `${uri} is not there; it may have been pruned`, { cause: error });
+    throw new ParleyError("not_found", `${uri} does not exist; it may have been pruned`, { cause: error });
   }
 }

@@ -3,9 +3,9 @@ import { ParleyError } from "../../../core/errors.ts";
 import { FILE_MODE } from "../../../core/file_modes.ts";
 import type { Artifact } from "../../../core/types.ts";
 
-const CHUNK = 262_144;
+const CHUNK_LENGTH = 262_144;
 
-/** Writes lines to a new file, in chunks of some 256 KB, and makes sure that they outlive a power cut. */
+/** Writes lines to a new file, in chunks of some 256 KB, and flushes it to disk. */
 export async function writeLineFile(
   path: string,
   lines: AsyncIterable<string>,
@@ -33,12 +33,12 @@ class Sink {
 
   constructor(private readonly file: Deno.FsFile) {}
 
-  /** False when enough has gathered to be flushed. */
+  /** False if it is time to flush. */
   add(line: string): boolean {
-    if (line.includes("\n")) throw new ParleyError("invalid", "a line of an artifact holds a line feed");
+    if (line.includes("\n")) throw new ParleyError("invalid", "a line of an artifact has a line feed");
     this.text += line + "\n";
     this.rows++;
-    return this.text.length < CHUNK;
+    return this.text.length < CHUNK_LENGTH;
   }
 
   async flush(): Promise<void> {
@@ -54,9 +54,9 @@ class Sink {
   }
 }
 
-/** The lines of an open file, as many at a time as one read brings. */
+/** The lines of an open file, in the chunks in which it is read. */
 export async function* linesOf(file: Deno.FsFile): AsyncGenerator<string[]> {
-  const chunk = new Uint8Array(CHUNK);
+  const chunk = new Uint8Array(CHUNK_LENGTH);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let unfinished = "";
   for (let count = await file.read(chunk); count !== null; count = await file.read(chunk)) {

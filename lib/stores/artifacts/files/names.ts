@@ -8,12 +8,12 @@ export function uriOf(name: string): string {
   return SCHEME + segmentsOf(name).map(escapeSegment).join("/");
 }
 
-/** Where `run/task/file` lies under a folder. */
+/** The path of `run/task/file` in a folder. */
 export function pathOf(folder: string, name: string): string {
   return join(folder, ...segmentsOf(name).map(escapeSegment));
 }
 
-/** Where all artifacts of a run lie under a folder. */
+/** The path of a run's artifacts in a folder. */
 export function runPathOf(folder: string, run_id: string): string {
   if (run_id === "") throw new ParleyError("invalid", "a run id is not empty");
   return join(folder, escapeSegment(run_id));
@@ -27,7 +27,7 @@ export function nameOf(uri: string): string {
   throw new ParleyError("invalid", `${uri} names no artifact of this store: expected ${SCHEME}run/task/file`);
 }
 
-/** A file name for any text. A leading dot is escaped as well, so nothing hides and nothing climbs by `..`. */
+/** A file name for any text. A leading dot is escaped too, so no file is hidden and `..` is no parent. */
 function escapeSegment(segment: string): string {
   return encodeURIComponent(segment.toWellFormed()).replace(/^\./, "%2E");
 }

@@ -4,11 +4,11 @@ import { Bloom } from "./bloom.ts";
 import type { Register } from "../port.ts";
 
 /** Fresh claims held in memory before they are written in the order of their keys. */
-const BUFFERED = 20_000;
-/** Claims a statement writes: one at a time would spend most of its time in being called. */
-const ROWS = 50;
+const MAX_BUFFERED = 20_000;
+/** Claims that one statement writes, to save calls. */
+const ROWS_PER_STATEMENT = 50;
 
-/** A scratch file is never read again, so nothing guards it: no journal, no sync, no other reader. */
+/** A temporary file is never read again, so it needs no protection: no journal, no sync, no other reader. */
 const PRAGMAS = [
   "page_size = 8192",
   "journal_mode = OFF",
@@ -18,8 +18,8 @@ const PRAGMAS = [
 ];
 
 /**
- * A register in a scratch SQLite file. Random keys would touch a page each; so fresh claims gather in memory and go to
- * the file sorted, and a Bloom filter answers for most fresh keys that they are not in the file. Memory: about 16 MB
+ * A register in a temporary SQLite file. Random keys would write a page each; so fresh claims are collected in memory and
+ * written sorted, and a Bloom filter tells of most fresh keys that they are not in the file. Memory: about 16 MB
  * of pages, 8 MB of filter and 50,000 claims.
  */
 export class SqliteRegister implements Register {
@@ -34,9 +34,11 @@ export class SqliteRegister implements Register {
     this.db = new DatabaseSync(path);
     for (const pragma of PRAGMAS) this.db.exec(`PRAGMA ${pragma}`);
     this.db.exec("CREATE TABLE claims (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID");
-    unlinked(path);
+    unlink(path);
     this.db.exec("BEGIN");
-    this.insert = this.db.prepare(`INSERT INTO claims VALUES ${Array(ROWS).fill("(?, ?)").join(", ")}`);
+    this.insert = this.db.prepare(
+      `INSERT INTO claims VALUES ${Array(ROWS_PER_STATEMENT).fill("(?, ?)").join(", ")}`,
+    );
     this.select = this.db.prepare("SELECT value FROM claims WHERE key = ?");
   }
 
@@ -44,13 +46,13 @@ export class SqliteRegister implements Register {
     const first = this.fresh.get(key) ?? this.lookUp(key);
     if (first !== null) return first;
     this.fresh.set(key, value);
-    if (this.fresh.size === BUFFERED) this.flush();
+    if (this.fresh.size === MAX_BUFFERED) this.flush();
     return null;
   }
 
   close(): void {
     if (this.db.isOpen) this.db.close();
-    unlinked(this.path);
+    unlink(this.path);
   }
 
   private lookUp(key: string): string | null {
@@ -60,19 +62,21 @@ export class SqliteRegister implements Register {
 
   private flush(): void {
     const keys = [...this.fresh.keys()].sort();
-    for (let at = 0; at < BUFFERED; at += ROWS) {
-      this.insert.run(...keys.slice(at, at + ROWS).flatMap((key) => [key, this.fresh.get(key)!]));
+    for (let at = 0; at < MAX_BUFFERED; at += ROWS_PER_STATEMENT) {
+      this.insert.run(
+        ...keys.slice(at, at + ROWS_PER_STATEMENT).flatMap((key) => [key, this.fresh.get(key)!]),
+      );
     }
     this.fresh = new Map();
   }
 }
 
 /**
- * Takes the file out of its folder. Where the system allows it for an open file, as POSIX does, the bytes go with the
- * process however that ends; elsewhere it works once the file is closed.
+ * Removes the file from its folder. If the system allows it for an open file, as POSIX does, the bytes go with the process
+ * however that ends; elsewhere it works once the file is closed.
  */
-function unlinked(path: string): void {
+function unlink(path: string): void {
   try {
     Deno.removeSync(path);
-  } catch { /* gone already, or still open where that holds it */ }
+  } catch { /* removed already, or still open on a system that keeps open files */ }
 }

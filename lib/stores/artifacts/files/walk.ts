@@ -1,6 +1,6 @@
 import { join } from "../../../../deps.ts";
 
-/** Every file below a folder; none where it is not there. */
+/** All files below a folder; none if it does not exist. */
 export async function* filesUnder(folder: string): AsyncGenerator<string> {
   for (const entry of await entriesOf(folder)) {
     const path = join(folder, entry.name);
@@ -9,17 +9,17 @@ export async function* filesUnder(folder: string): AsyncGenerator<string> {
   }
 }
 
-/** Removes the folders below this one that hold no file. */
+/** Removes the folders below this one that have no file. */
 export async function removeEmptyFolders(folder: string): Promise<void> {
   for (const entry of await entriesOf(folder)) {
     if (!entry.isDirectory) continue;
     const path = join(folder, entry.name);
     await removeEmptyFolders(path);
-    if ((await entriesOf(path)).length === 0) await removeIfThere(path);
+    if ((await entriesOf(path)).length === 0) await removeIfExists(path);
   }
 }
 
-export async function removeIfThere(path: string): Promise<void> {
+export async function removeIfExists(path: string): Promise<void> {
   try {
     await Deno.remove(path, { recursive: true });
   } catch (error) {

@@ -4,11 +4,11 @@ import { ParleyError } from "../../../core/errors.ts";
 import type { Abortable, Health } from "../../../core/types.ts";
 import type { Cache } from "../port.ts";
 
-/** V8 holds text in one or two bytes a UTF-16 unit; an entry's node costs some hundred bytes more. */
+/** V8 stores text in one or two bytes for each UTF-16 unit; an entry costs some hundred bytes more. */
 const BYTES_PER_UNIT = 2;
 const BYTES_PER_ENTRY = 128;
 
-/** Answers in this process, the least recently used dropped first once `max_bytes` are held. */
+/** Answers in this process; beyond `max_bytes` the least recently used are dropped. */
 export class MemoryCache implements Cache {
   private readonly entries: LRUCache<string, string>;
   private closed = false;
@@ -17,7 +17,7 @@ export class MemoryCache implements Cache {
     this.entries = new LRUCache<string, string>({
       maxSize: options.max_bytes,
       sizeCalculation: (value, key) => BYTES_PER_ENTRY + BYTES_PER_UNIT * (key.length + value.length),
-      // Above 0 the library keeps a timer running, which would hold up a process that wants to end.
+      // Above 0 the library keeps a timer running, which keeps the process from ending.
       ttlResolution: 0,
     });
   }
@@ -27,7 +27,7 @@ export class MemoryCache implements Cache {
     return this.entries.get(options.key) ?? null;
   }
 
-  /** An entry without time to live, or larger than the whole cache, only replaces what was there by nothing. */
+  /** An entry without time to live, or larger than the whole cache, only removes the one before it. */
   async set(options: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
     this.check(options);
     if (options.ttl_ms > 0) this.entries.set(options.key, options.value, { ttl: Math.ceil(options.ttl_ms) });

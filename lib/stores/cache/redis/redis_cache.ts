@@ -5,39 +5,39 @@ import type { Abortable, Health } from "../../../core/types.ts";
 import type { Cache } from "../port.ts";
 import { addressOf, closedError, explainRedis, parseRedisUrl } from "./url.ts";
 
-const CALL_MS = 5_000;
-/** After a connection failed, calls fail at once for so long, so that a dead Redis costs nobody's time. */
-const REST_MS = 500;
-/** Keys that are looked through at a time. */
+const CALL_TIMEOUT_MS = 5_000;
+/** For how long calls fail at once after a connection failed, so that a dead Redis costs no time. */
+const RETRY_DELAY_MS = 500;
+/** Keys that one step of a scan reads. */
 const SCAN_COUNT = 1_000;
 /** How long closing waits for the server to close its side. */
 const CLOSE_TIMEOUT_MS = 100;
 
 /**
- * Answers in Redis, or what speaks its protocol. Keys stand under `namespace:`. Every entry has a time to live, so
- * the server's memory is bounded by `maxmemory` with the policy `allkeys-lru`, and nothing ever needs to be scanned.
+ * Answers in Redis, or a server with its protocol. Keys begin with `namespace:`. Every entry has a time to live, and
+ * `maxmemory` with the policy `allkeys-lru` bounds the server's memory, so nothing has to be scanned.
  *
- * The first call connects. A lost connection is made anew by the next call; none runs in the background.
+ * The first call connects. After a lost connection, the next call connects again; nothing runs in the background.
  */
 export class RedisCache implements Cache {
   private readonly url: URL;
   private readonly call_ms: number;
   private readonly namespace: string;
   private readonly database: number;
-  private making: Promise<Redis> | null = null;
+  private client: Promise<Redis> | null = null;
   private connecting: Promise<void> | null = null;
-  private rests_until = 0;
-  /** What the driver last complained about; its rejections say only "Connection is closed." */
+  private retry_at = 0;
+  /** The driver's last error event; its rejections say only "Connection is closed." */
   private lastError: unknown = null;
   private closed = false;
 
   /**
    * `url` is `redis://[user]:password@host:port/database?namespace=parley`, or `rediss://` for TLS. Throws `invalid`
-   * where it is not.
+   * for another one.
    */
   constructor(options: { url: URL; call_ms?: number }) {
     this.url = options.url;
-    this.call_ms = options.call_ms ?? CALL_MS;
+    this.call_ms = options.call_ms ?? CALL_TIMEOUT_MS;
     ({ namespace: this.namespace, database: this.database } = parseRedisUrl(options.url));
   }
 
@@ -45,7 +45,7 @@ export class RedisCache implements Cache {
     return this.run((redis) => redis.get(this.name(options.key)), options);
   }
 
-  /** An entry without time to live only replaces what was there by nothing. */
+  /** An entry without time to live only removes the one before it. */
   async set(options: { key: string; value: string; ttl_ms: number } & Abortable): Promise<void> {
     const [key, ttl] = [this.name(options.key), Math.ceil(options.ttl_ms)];
     await this.run<unknown>(
@@ -59,7 +59,7 @@ export class RedisCache implements Cache {
     return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), options) === "OK";
   }
 
-  /** Removes every entry and claim of the namespace. */
+  /** Removes all entries and locks of the namespace. */
   async clear(): Promise<void> {
     const pattern = `${this.namespace.replaceAll(/[\\*?[\]^-]/g, "\\$&")}:*`;
     for (let cursor = "", keys: string[]; cursor !== "0";) {
@@ -71,19 +71,19 @@ export class RedisCache implements Cache {
 
   async health(options: Abortable = {}): Promise<Health> {
     const info = await this.run((redis) => redis.info(), options);
-    const told = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
+    const field = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
     const start = performance.now();
     await this.run((redis) => redis.ping(), options);
     const latency_ms = performance.now() - start;
-    const used = told("used_memory");
+    const used = field("used_memory");
     const bytes = used === undefined ? null : Number(used);
-    return { adapter: "redis", version: told("redis_version") ?? "", latency_ms, bytes };
+    return { adapter: "redis", version: field("redis_version") ?? "", latency_ms, bytes };
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    const redis = await this.making?.catch(() => null);
-    if (redis) await hangUp(redis);
+    const redis = await this.client?.catch(() => null);
+    if (redis) await disconnect(redis);
   }
 
   private name(key: string): string {
@@ -92,12 +92,12 @@ export class RedisCache implements Cache {
 
   /** A command that was sent cannot be taken back: an aborted call only stops waiting for its answer. */
   private run<T>(work: (redis: Redis) => Promise<T>, { signal }: Abortable): Promise<T> {
-    return abortable(signal, () => this.ask(work));
+    return abortable(signal, () => this.call(work));
   }
 
-  private async ask<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+  private async call<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
     try {
-      const redis = await (this.making ??= this.make());
+      const redis = await (this.client ??= this.createClient());
       await this.ready(redis);
       return await work(redis);
     } catch (error) {
@@ -108,7 +108,7 @@ export class RedisCache implements Cache {
   private async ready(redis: Redis): Promise<void> {
     if (this.closed) throw closedError(this.url);
     if (redis.status === "ready") return;
-    if (performance.now() < this.rests_until) throw this.lastError;
+    if (performance.now() < this.retry_at) throw this.lastError;
     await (this.connecting ??= this.connect(redis).finally(() => this.connecting = null));
   }
 
@@ -119,15 +119,15 @@ export class RedisCache implements Cache {
     } catch (error) {
       this.lastError ??= error;
     }
-    // A database that does not exist is complained of and passed over: the driver goes on in database 0.
+    // If the database does not exist, the driver reports it and continues in database 0.
     if (this.lastError === null) return;
-    this.rests_until = performance.now() + REST_MS;
-    await hangUp(redis);
+    this.retry_at = performance.now() + RETRY_DELAY_MS;
+    await disconnect(redis);
     throw this.lastError;
   }
 
-  /** No queue and no resending: what cannot be asked now is not worth an answer later. */
-  private async make(): Promise<Redis> {
+  /** No queue and no resending: an answer that comes later is of no use. */
+  private async createClient(): Promise<Redis> {
     const { Redis } = await loadRedis();
     const redis = new Redis({
       ...addressOf(this.url),
@@ -141,7 +141,7 @@ export class RedisCache implements Cache {
       enableReadyCheck: false,
       autoResendUnfulfilledCommands: false,
       retryStrategy: null,
-      // What was the primary before a failover refuses writes and would do so for as long as the connection lives.
+      // A former primary refuses writes for as long as the connection lives.
       reconnectOnError: ({ message }) => message.startsWith("READONLY"),
     });
     redis.on("error", (error) => this.lastError = error);
@@ -154,8 +154,8 @@ export class RedisCache implements Cache {
   }
 }
 
-/** Asks for nothing where there is no connection: the driver would then leave a timer behind. */
-async function hangUp(redis: Redis): Promise<void> {
+/** Does nothing without a connection: the driver would leave a timer behind. */
+async function disconnect(redis: Redis): Promise<void> {
   if (redis.status === "wait" || redis.status === "end") return;
   const ended = new Promise<void>((resolve) => redis.once("end", resolve));
   redis.disconnect();

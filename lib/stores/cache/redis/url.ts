@@ -11,7 +11,7 @@ export function addressOf(url: URL) {
   };
 }
 
-/** What the URL says beyond the address. Throws `invalid`, without showing the URL, which may hold a password. */
+/** The parts of the URL besides the address. Throws `invalid`, without the URL, which may have a password. */
 export function parseRedisUrl(url: URL): { database: number; namespace: string } {
   const [, digits = ""] = /^\/?(\d*)$/.exec(url.pathname) ?? refuse("the path is the number of a database");
   for (const name of url.searchParams.keys()) {
@@ -70,7 +70,7 @@ export function explainRedis(error: unknown, url: URL): ParleyError {
   return new ParleyError(code, `Redis at ${url.host} ${what}${hint}`);
 }
 
-/** Either side may fall silent or hang up where the other does not speak TLS as it does. */
+/** If only one side speaks TLS, either side may stop responding or close the connection. */
 function hintFor(what: string, tls: boolean): string {
   if (tls && what.endsWith("in time")) return "; does it speak TLS?";
   return !tls && what === CLOSED ? "; if it asks for TLS, write rediss:// in PARLEY_CACHE" : "";

@@ -329,3 +329,17 @@ function onlyDuplicates(error: unknown): MongoBulkWriteError {
   if (name !== "MongoBulkWriteError" || !harmless) throw error;
   return error as MongoBulkWriteError;
 }
+
+const COLLECTIONS = ["messages", "quarantine", "classifiers", "touched"];
+
+/** Removes all documents of Parley's collections. The collections stay, since other processes rely on their indexes. */
+export async function clearMongo({ url }: { url: URL }): Promise<void> {
+  const connection = new MongoConnection({ url, prepare: () => Promise.resolve() });
+  try {
+    for (const name of COLLECTIONS) {
+      await connection.run((db) => db.collection(name).deleteMany({}), { ms: SCAN_MS });
+    }
+  } finally {
+    await connection.close();
+  }
+}

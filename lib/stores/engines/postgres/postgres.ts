@@ -8,47 +8,46 @@ import { migrate, type Schema, schemaVersion } from "./schema.ts";
 import { PgSession, type Queryable, type SqlValue, transaction } from "./session.ts";
 import { parsePostgresUrl, type PostgresAddress } from "./url.ts";
 
-/** Connections that one store of one process has at most. */
+/** Connections of one store in one process. */
 const MAX_CONNECTIONS = 5;
-/** How long one statement may take, unless its transaction says otherwise, and how long connecting may. */
-const STATEMENT_MS = 5_000;
-/** How much longer than the server this side waits, so that the server's own timeout is heard of. */
+/** How long one statement may take, unless its transaction says otherwise, and how long connecting may take. */
+const STATEMENT_TIMEOUT_MS = 5_000;
+/** How much longer than the server this side waits, so that the server's own timeout comes first. */
 const GRACE_MS = 500;
-/** A migration may have to rewrite tables, or wait for another process that does. */
+/** A migration may rewrite tables, or wait for another process that does. */
 const MIGRATION = { timeout_ms: 600_000 };
-const IDLE_MS = 30_000;
-/** How often a transaction is tried that the server rolls back in favour of another. */
-const TRIES = 5;
-/** How long closing lets what was asked end; what takes longer is cut off. */
-const LAST_MS = 10_000;
-/** How long closing waits for the server to hear of it. */
-const GOODBYE_MS = 1_000;
+const IDLE_TIMEOUT_MS = 30_000;
+/** Attempts at a transaction that the server rolls back in favour of another. */
+const MAX_ATTEMPTS = 5;
+/** How long closing waits for pending calls; what takes longer is cut off. */
+const CLOSE_TIMEOUT_MS = 10_000;
+/** How long closing waits for the server to close its side. */
+const DISCONNECT_TIMEOUT_MS = 1_000;
 
 const READ_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 /** Of the tables of the connection's schema, with their indexes; text, since it is a sum of bigints. */
 const SIZE = `SELECT sum(pg_total_relation_size(c.oid)) AS bytes FROM pg_class c
   WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`;
-/** How long a size is waited for. */
-const SIZE_MS = 300;
-const ONE_STATE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const SIZE_TIMEOUT_MS = 300;
+const READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 export interface PostgresOptions extends Omit<Schema, "name"> {
   /** See {@link parsePostgresUrl}. */
   readonly url: URL;
 }
 
-/** What a transaction may say of itself. The server cancels the statement of an aborted one. */
+/** The server cancels the statement of an aborted transaction. */
 interface Limits extends Abortable {
   /** For each of its statements. Default 5 s. */
   readonly timeout_ms?: number;
 }
 
 /**
- * One store's tables in one schema of a PostgreSQL database, connected and migrated at the first question, or at the
- * next one after that failed. Uses `pg`: maintained month by month, and the one whose statements have a deadline on
- * this side too, so that a server which accepts and never answers is noticed.
+ * One store's tables in one schema of a PostgreSQL database, connected and migrated at the first call, or at the next one
+ * after that failed. Uses `pg`: it is well maintained, and its statements have a deadline on this side too, so that a
+ * server which accepts connections and never answers is noticed.
  *
- * Keep connection poolers to session mode: statements are prepared, and settings hold for a connection.
+ * Connection poolers must be in session mode: statements are prepared, and settings hold for a connection.
  */
 export class Postgres implements Queryable {
   private readonly address: PostgresAddress;
@@ -56,7 +55,7 @@ export class Postgres implements Queryable {
   private readonly where: string;
   private readonly names = new Map<string, string>();
   private readonly sockets = new Set<Socket>();
-  private readonly asked = new Set<Promise<unknown>>();
+  private readonly pending = new Set<Promise<unknown>>();
   private opening: Promise<PgPool> | null = null;
   private closing: Promise<void> | null = null;
 
@@ -67,14 +66,14 @@ export class Postgres implements Queryable {
     this.schema = { ...schema, name: this.address.schema };
   }
 
-  /** For a statement that writes nothing: it is asked again, once, where the connection broke. */
+  /** For a statement that writes nothing: it is repeated once if the connection broke. */
   all<Row>(sql: string, values: readonly SqlValue[] = [], options: Abortable = {}): Promise<Row[]> {
-    return this.twice(() => this.connected((session) => session.all<Row>(sql, values), options));
+    return this.retryRead(() => this.connected((session) => session.all<Row>(sql, values), options));
   }
 
   /** As {@link Postgres.all}. */
   get<Row>(sql: string, values: readonly SqlValue[] = [], options: Abortable = {}): Promise<Row | null> {
-    return this.twice(() => this.connected((session) => session.get<Row>(sql, values), options));
+    return this.retryRead(() => this.connected((session) => session.get<Row>(sql, values), options));
   }
 
   run(sql: string, values: readonly SqlValue[] = [], options: Abortable = {}): Promise<number> {
@@ -83,16 +82,16 @@ export class Postgres implements Queryable {
 
   /** One statement that writes nothing, as {@link Postgres.all}. */
   query<T>(body: (session: PgSession) => Promise<T>, options: Abortable = {}): Promise<T> {
-    return this.twice(() => this.connected(body, options));
+    return this.retryRead(() => this.connected(body, options));
   }
 
   /**
-   * Runs `body` in a transaction: whole, or not at all. Each statement sees what is committed when it starts, so what
-   * must not change meanwhile is locked. `body` may be called again, where the server gave another one precedence; a
-   * connection that breaks is given up only once `body` has begun.
+   * Runs `body` in a transaction: whole, or not at all. Each statement sees what is committed when it starts, so `body`
+   * locks what must not change meanwhile. It may be called again if the server rolled it back in favour of another one; if
+   * the connection breaks, it is tried again only if `body` has not begun.
    */
   async write<T>(body: (session: PgSession) => Promise<T>, limits: Limits = {}): Promise<T> {
-    for (let left = TRIES;; left--) {
+    for (let attempt = 1;; attempt++) {
       let begun = false;
       const work = (session: PgSession) => {
         begun = true;
@@ -101,38 +100,38 @@ export class Postgres implements Queryable {
       try {
         return await this.connected((session) => transaction(session, READ_WRITE, limits, work), limits);
       } catch (error) {
-        const again = error instanceof PostgresError ? error.retryable : null;
-        const safe = again === "transaction" || again === "question" && !begun;
-        if (!safe || left === 1) throw error;
+        const retryable = error instanceof PostgresError ? error.retryable : null;
+        const isSafe = retryable === "transaction" || retryable === "read" && !begun;
+        if (!isSafe || attempt === MAX_ATTEMPTS) throw error;
         await pause(Math.random() * 20);
       }
     }
   }
 
-  /** Asks several questions of one state of the database. */
+  /** Several reads of one state of the database. */
   read<T>(body: (session: PgSession) => Promise<T>, limits: Limits = {}): Promise<T> {
-    return this.twice(() =>
-      this.connected((session) => transaction(session, ONE_STATE, limits, body), limits)
+    return this.retryRead(() =>
+      this.connected((session) => transaction(session, READ_ONLY, limits, body), limits)
     );
   }
 
-  private async twice<T>(ask: () => Promise<T>): Promise<T> {
+  private async retryRead<T>(read: () => Promise<T>): Promise<T> {
     try {
-      return await ask();
+      return await read();
     } catch (error) {
-      if (!(error instanceof PostgresError) || error.retryable !== "question") throw error;
-      return await ask();
+      if (!(error instanceof PostgresError) || error.retryable !== "read") throw error;
+      return await read();
     }
   }
 
-  /** Lends a connection, which is thrown away where it did not come back in order. */
+  /** Lends a connection, which is closed if it broke. */
   private connected<T>(body: (session: PgSession) => Promise<T>, limits: Limits): Promise<T> {
     return abortable(limits.signal, () => {
-      const asked = this.open().then((pool) => this.borrow(pool, body, limits));
-      this.asked.add(asked);
-      const done = () => this.asked.delete(asked);
-      asked.then(done, done);
-      return asked;
+      const call = this.open().then((pool) => this.borrow(pool, body, limits));
+      this.pending.add(call);
+      const done = () => this.pending.delete(call);
+      call.then(done, done);
+      return call;
     });
   }
 
@@ -144,7 +143,7 @@ export class Postgres implements Queryable {
     const client = await pool.connect().catch((error) => {
       throw postgresError(error, this.where);
     });
-    const { promise: idle, resolve: rest } = Promise.withResolvers<void>();
+    const { promise: idle, resolve: setIdle } = Promise.withResolvers<void>();
     let cancelled: Promise<void> | null = null;
     const stopListening = onAbort(limits.signal, () => cancelled = this.cancel(client, idle));
     let broken = true;
@@ -157,8 +156,8 @@ export class Postgres implements Queryable {
       throw error;
     } finally {
       stopListening();
-      rest();
-      // A cancellation that is still on its way would hit the next statement.
+      setIdle();
+      // A cancellation that is still on its way would cancel the next statement.
       await cancelled;
       client.release(broken);
     }
@@ -168,7 +167,7 @@ export class Postgres implements Queryable {
     return cancelStatement({ client, address: this.address, socket: () => this.socket(), idle });
   }
 
-  private session(client: PgClient, { timeout_ms = STATEMENT_MS, signal }: Limits): PgSession {
+  private session(client: PgClient, { timeout_ms = STATEMENT_TIMEOUT_MS, signal }: Limits): PgSession {
     const { where, names } = this;
     return new PgSession({ client, where, names, timeout_ms: timeout_ms + GRACE_MS, signal });
   }
@@ -210,22 +209,22 @@ export class Postgres implements Queryable {
     const pool = new Pool({
       ...address,
       max: MAX_CONNECTIONS,
-      connectionTimeoutMillis: STATEMENT_MS,
-      query_timeout: STATEMENT_MS + GRACE_MS,
-      idleTimeoutMillis: IDLE_MS,
+      connectionTimeoutMillis: STATEMENT_TIMEOUT_MS,
+      query_timeout: STATEMENT_TIMEOUT_MS + GRACE_MS,
+      idleTimeoutMillis: IDLE_TIMEOUT_MS,
       keepAlive: true,
       application_name: `parley ${this.schema.store}`,
       stream: () => this.socket(),
       types: { getTypeParser: (oid, format) => oid === BIGINT ? Number : types.getTypeParser(oid, format) },
-      onConnect: (client) => this.settle(client),
+      onConnect: (client) => this.configure(client),
     });
-    // The next question hears of a connection that broke while nothing was asked; nobody else needs to.
+    // The next call finds out that an idle connection broke; nothing else depends on it.
     pool.on("error", () => {});
     pool.on("connect", (client) => client.on("error", () => {}));
     return pool;
   }
 
-  /** Made here to be known, so that closing leaves none behind, whatever the server does. */
+  /** Sockets are recorded, so that closing leaves none behind, whatever the server does. */
   private socket(): Socket {
     const socket = new Socket();
     this.sockets.add(socket);
@@ -233,10 +232,10 @@ export class Postgres implements Queryable {
     return socket;
   }
 
-  private async settle(client: PgClientBase): Promise<void> {
+  private async configure(client: PgClientBase): Promise<void> {
     await client.query(
-      `SET search_path = ${this.address.schema}; SET statement_timeout = ${STATEMENT_MS};
-       SET idle_in_transaction_session_timeout = ${IDLE_MS}; SET synchronous_commit = on`,
+      `SET search_path = ${this.address.schema}; SET statement_timeout = ${STATEMENT_TIMEOUT_MS};
+       SET idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}; SET synchronous_commit = on`,
     );
   }
 
@@ -248,37 +247,37 @@ export class Postgres implements Queryable {
     return { adapter: "postgres", version: row?.version ?? "", latency_ms, bytes: await this.size(options) };
   }
 
-  /** Null while a table is locked as a whole, as by `VACUUM FULL`: its size has to wait for that, and health must not. */
+  /** Null while a whole table is locked, as by `VACUUM FULL`: its size is known only afterwards, and health does not wait. */
   private async size({ signal }: Abortable): Promise<number | null> {
-    const late = AbortSignal.timeout(SIZE_MS);
-    const o = { signal: signal === undefined ? late : AbortSignal.any([signal, late]) };
+    const timeout = AbortSignal.timeout(SIZE_TIMEOUT_MS);
+    const options = { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) };
     try {
-      const row = await this.get<{ bytes: string | null }>(SIZE, [], o);
+      const row = await this.get<{ bytes: string | null }>(SIZE, [], options);
       return Number(row?.bytes ?? 0);
     } catch (error) {
-      if (error !== late.reason) throw error;
+      if (error !== timeout.reason) throw error;
       return null;
     }
   }
 
-  /** Lets what was asked end, for 10 s, refuses what is asked from now on, and leaves no connection. */
+  /** Waits for pending calls up to 10 s, refuses new ones, and leaves no connection. */
   close(): Promise<void> {
     this.closing ??= this.finish();
     return this.closing;
   }
 
   private async finish(): Promise<void> {
-    const late = setTimeout(() => this.disconnect(), LAST_MS);
-    await Promise.allSettled(this.asked);
-    clearTimeout(late);
+    const timer = setTimeout(() => this.disconnect(), CLOSE_TIMEOUT_MS);
+    await Promise.allSettled(this.pending);
+    clearTimeout(timer);
     const pool = await this.opening?.catch(() => null);
     if (pool) await this.end(pool);
   }
 
   private async end(pool: PgPool): Promise<void> {
     await pool.end();
-    const until = performance.now() + GOODBYE_MS;
-    while (this.sockets.size > 0 && performance.now() < until) await pause(2);
+    const deadline = performance.now() + DISCONNECT_TIMEOUT_MS;
+    while (this.sockets.size > 0 && performance.now() < deadline) await pause(2);
     this.disconnect();
   }
 

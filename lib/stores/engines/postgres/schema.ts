@@ -2,8 +2,8 @@ import { ParleyError } from "../../../core/errors.ts";
 import type { PgSession } from "./session.ts";
 
 /**
- * A migration that was written for SQLite, in PostgreSQL's words. Text is ordered by code point, as there; whole
- * numbers have 64 bits; a whole number as the primary key numbers itself.
+ * A migration for SQLite, in PostgreSQL's dialect. Text is ordered by code point, as there; integers have 64 bits; an
+ * integer as the primary key is generated.
  */
 export function postgresDialect(sqlite: string): string {
   return sqlite
@@ -23,11 +23,11 @@ export interface Schema {
   readonly migrations: readonly string[];
 }
 
-/** Which version a store's tables have; 0 where there are none. Throws `mismatch` where this program is too old. */
+/** The version of a store's tables; 0 if there are none. Throws `mismatch` if this program is too old for them. */
 export async function schemaVersion(session: PgSession, options: Schema): Promise<number> {
-  const there = "SELECT to_regclass($1) IS NOT NULL AS there";
-  const [table] = await session.all<{ there: boolean }>(there, [`${options.name}.parley_migrations`]);
-  if (table?.there !== true) return 0;
+  const exists = "SELECT to_regclass($1) IS NOT NULL AS exists";
+  const table = await session.get<{ exists: boolean }>(exists, [`${options.name}.parley_migrations`]);
+  if (table?.exists !== true) return 0;
   const sql = "SELECT version FROM parley_migrations WHERE store = $1";
   const version = (await session.get<{ version: number }>(sql, [options.store]))?.version ?? 0;
   if (version <= options.migrations.length) return version;
@@ -38,12 +38,12 @@ export async function schemaVersion(session: PgSession, options: Schema): Promis
   );
 }
 
-/** Brings the tables up to date within the caller's transaction; others who want to do so wait, and find it done. */
+/** Migrates the tables within the caller's transaction; other processes wait for it, and find it done. */
 export async function migrate(session: PgSession, options: Schema): Promise<void> {
   await session.all("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`parley:${options.name}`]);
-  const there = "SELECT to_regnamespace($1) IS NOT NULL AS there";
-  // Asked first, because CREATE SCHEMA IF NOT EXISTS wants the right to create even where there is nothing to do.
-  if ((await session.get<{ there: boolean }>(there, [options.name]))?.there !== true) {
+  const exists = "SELECT to_regnamespace($1) IS NOT NULL AS exists";
+  // CREATE SCHEMA IF NOT EXISTS needs the right to create even if the schema exists.
+  if ((await session.get<{ exists: boolean }>(exists, [options.name]))?.exists !== true) {
     await session.script(`CREATE SCHEMA ${options.name}`);
   }
   await session.script(

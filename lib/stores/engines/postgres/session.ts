@@ -7,7 +7,7 @@ type Scalar = string | number | null;
 /** What a statement takes: `$1` may be an array, for `unnest` or `ANY`, or bytes. */
 export type SqlValue = Scalar | readonly Scalar[] | Uint8Array;
 
-/** What can be said to the database, on its own or within a transaction. Every failure is a ParleyError. */
+/** A database or a transaction. Every failure is a ParleyError. */
 export interface Queryable {
   all<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row[]>;
   get<Row>(sql: string, values?: readonly SqlValue[]): Promise<Row | null>;
@@ -88,7 +88,7 @@ export class PgSession implements Queryable {
   }
 }
 
-/** Runs `body` between `begin` and COMMIT, each statement in at most so long; what fails is rolled back. */
+/** Runs `body` between `begin` and COMMIT; rolls back if it throws. `timeout_ms` is for each statement. */
 export async function transaction<T>(
   session: PgSession,
   begin: string,
@@ -120,14 +120,14 @@ function storableValue(value: SqlValue): SqlValue {
   return typeof value === "string" ? storable(value) : value;
 }
 
-/** One array a column, as `unnest` takes them. `width` says how many, for when there is no row. */
+/** An array for each column, as `unnest` takes them. `width` is the number of columns. */
 export function transposed(rows: readonly (readonly Scalar[])[], width: number): Scalar[][] {
   return Array.from({ length: width }, (_, column) => rows.map((row) => row[column] ?? null));
 }
 
 type SqlType = "text" | "bigint" | "double precision";
 
-/** `unnest($1::text[], …) AS input (name, …)`: rows out of one array a column, from parameter `first` on. */
+/** `unnest($1::text[], …) AS input (name, …)`: rows from an array for each column, from parameter `first` on. */
 export function unnestOf(columns: Readonly<Record<string, SqlType>>, first = 1): string {
   const arrays = Object.values(columns).map((type, i) => `$${first + i}::${type}[]`);
   return `unnest(${arrays.join(", ")}) AS input (${Object.keys(columns).join(", ")})`;

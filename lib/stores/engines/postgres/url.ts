@@ -14,7 +14,7 @@ export interface PostgresAddress {
 const DEFAULT_SCHEMA = "parley";
 const PARAMETERS = ["schema", "sslmode"];
 
-/** libpq's names for what `ssl` says. Those that fall back to plain text by themselves are left out on purpose. */
+/** libpq's modes. Those that fall back to plain text are left out on purpose. */
 const SSL_MODES: Readonly<Record<string, PostgresAddress["ssl"]>> = {
   disable: false,
   require: { rejectUnauthorized: false },
@@ -27,7 +27,7 @@ const SSL_MODES: Readonly<Record<string, PostgresAddress["ssl"]>> = {
  */
 export function parsePostgresUrl(url: URL): PostgresAddress {
   if ([...url.searchParams.keys()].some((name) => !PARAMETERS.includes(name))) {
-    throw wrong(`has a parameter that is not known; those that are known are ${PARAMETERS.join(" and ")}`);
+    throw wrong(`has an unknown parameter; known are ${PARAMETERS.join(" and ")}`);
   }
   const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(
     decodeURIComponent,
@@ -43,7 +43,7 @@ export function parsePostgresUrl(url: URL): PostgresAddress {
 function schemaOf(url: URL): string {
   const schema = url.searchParams.get("schema") ?? DEFAULT_SCHEMA;
   if (/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) return schema;
-  throw wrong("has a schema that is no plain name: use lower-case letters, digits and underscores");
+  throw wrong("has a schema whose name is not plain: use lower-case letters, digits and underscores");
 }
 
 function sslOf(url: URL): PostgresAddress["ssl"] {

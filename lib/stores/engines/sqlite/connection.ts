@@ -12,7 +12,7 @@ import {
   type SqliteOptions,
 } from "./file.ts";
 
-/** How often the file is looked at, and opened again if it could not be used. */
+/** How often the file is checked, and opened again if it could not be used. */
 const CHECK_INTERVAL_MS = 1_000;
 
 /** A database that is open, and the file that it was opened from; null in memory. */
@@ -22,35 +22,35 @@ interface Opened {
 }
 
 /**
- * A connection to a database file, whatever becomes of the file. If it is damaged, gone or cannot be opened, `current()`
- * throws `unavailable`, in one sentence that says what to do; once it can be used, `current()` gives it. One look a second
- * tells, so that a call costs no look at the disk.
+ * A connection to a database file, whatever happens to the file. If it is damaged, gone or cannot be opened, `current()`
+ * throws `unavailable`, in one sentence that says what to do; once it can be used, `current()` gives it. The file is
+ * checked once a second at most, so that most calls do not touch the disk.
  */
 export class SqliteConnection {
   private opened: Opened | null = null;
   /** Why nothing is open. */
   private failure: ParleyError | null = null;
-  /** What a statement met in the open file, which holds until that file changes. */
+  /** The damage that a statement found in the open file; it holds until that file changes. */
   private damage: DamagedFile | null = null;
-  private nextLook = -Infinity;
+  private nextCheck = -Infinity;
   /** The file that was open last, and its log, by id. */
-  private last: { readonly file: string | undefined; log: string | undefined } | null = null;
+  private lastFile: { readonly file: string | undefined; log: string | undefined } | null = null;
   private closed = false;
 
   /** Throws `denied` if this process lacks the permission to open the file. */
   constructor(private readonly options: SqliteOptions) {
-    this.look();
+    this.checkFile();
     if (this.failure?.code === "denied") throw this.failure;
   }
 
-  /** What is open now; the same until the file is replaced. A transaction ends on the file that it began on. */
+  /** The open database; the same until the file is replaced. A transaction ends on the file that it began on. */
   current(): DatabaseSync {
-    if (performance.now() >= this.nextLook && !this.opened?.db.isTransaction) this.look();
+    if (performance.now() >= this.nextCheck && !this.opened?.db.isTransaction) this.checkFile();
     if (this.opened !== null) return this.opened.db;
     throw this.failure ?? new ParleyError("unavailable", `the database ${this.options.path} was closed`);
   }
 
-  /** An error of this database in the words of its file. Damage is remembered, for {@link refuseDamaged}. */
+  /** An error that names the file and says what to do. Damage is remembered, for {@link refuseDamaged}. */
   explain(error: unknown): unknown {
     const explained = fileError(error, this.options);
     if (explained instanceof DamagedFile && this.opened !== null) {
@@ -61,7 +61,7 @@ export class SqliteConnection {
     return explained;
   }
 
-  /** Throws what a statement has met, since other statements may go well. */
+  /** Throws the damage that a statement has found, since other statements may succeed. */
   refuseDamaged(): void {
     if (this.damage !== null) throw this.damage;
   }
@@ -72,9 +72,9 @@ export class SqliteConnection {
     this.release();
   }
 
-  private look(): void {
+  private checkFile(): void {
     if (this.closed) return;
-    this.nextLook = performance.now() + CHECK_INTERVAL_MS;
+    this.nextCheck = performance.now() + CHECK_INTERVAL_MS;
     try {
       if (this.opened === null || !this.isCurrent(this.opened)) this.open();
     } catch (error) {
@@ -85,26 +85,26 @@ export class SqliteConnection {
   }
 
   private isCurrent({ file }: Opened): boolean {
-    if (file === null || this.last === null) return true;
+    if (file === null || this.lastFile === null) return true;
     const { path } = this.options;
     const now = fileAt(path);
-    if (now?.id === file.id) this.last.log = fileAt(`${path}-wal`)?.id;
+    if (now?.id === file.id) this.lastFile.log = fileAt(`${path}-wal`)?.id;
     return now?.id === file.id && (this.damage === null || now.changed === file.changed);
   }
 
-  /** A file that was there is not made again: what restores it finds its place free. */
+  /** A file that existed before is not created again, so that a backup can be restored into its place. */
   private open(): void {
     this.release();
     const { path, create = true } = this.options;
-    if (this.last !== null) this.refuseGone(this.last);
-    const db = openSqlite({ ...this.options, create: create && this.last === null });
+    if (this.lastFile !== null) this.refuseGone(this.lastFile);
+    const db = openSqlite({ ...this.options, create: create && this.lastFile === null });
     const file = path === MEMORY ? null : fileAt(path);
     this.opened = { db, file };
-    this.last = { file: file?.id, log: fileAt(`${path}-wal`)?.id };
+    this.lastFile = { file: file?.id, log: fileAt(`${path}-wal`)?.id };
     this.failure = null;
   }
 
-  /** The log of the file that is gone may still be there, and must not be taken for that of the file in its place. */
+  /** The log of the file that is gone may still exist, and must not be taken for that of the file in its place. */
   private refuseGone({ file, log }: { file: string | undefined; log: string | undefined }): void {
     const { path } = this.options;
     const now = fileAt(path);

@@ -14,16 +14,16 @@ export interface SqliteOptions {
   readonly busy_ms?: number;
   /** `FULL` survives a power cut at every commit; `NORMAL` survives every process death. */
   readonly synchronous?: "FULL" | "NORMAL";
-  /** Whether a file that is not there, or has 0 bytes, becomes an empty database; else it is `unavailable`. Default true. */
+  /** Whether a file that does not exist, or has 0 bytes, becomes an empty database; else it is `unavailable`. Default true. */
   readonly create?: boolean;
-  /** What fills a new file once this one is out of the way, as an order; without it only {@link RESTORE} helps. */
+  /** How to fill a new file once this one is moved away, as an instruction; without it only {@link RESTORE} helps. */
   readonly refill?: string;
 }
 
 export const MEMORY = ":memory:";
-const BUSY_MS = 20;
+const BUSY_TIMEOUT_MS = 20;
 /** Opening waits longer than serving may: two processes can meet at the first migration. */
-const OPENING_MS = 5_000;
+const OPEN_TIMEOUT_MS = 5_000;
 
 /**
  * A page cache and a write-ahead log four to eight times SQLite's defaults: keys arrive in random order, so a batch
@@ -36,14 +36,14 @@ export function openSqlite(options: SqliteOptions): DatabaseSync {
   if (options.path !== MEMORY) prepareFile(options);
   const db = open(options);
   try {
-    db.exec(`PRAGMA busy_timeout = ${OPENING_MS}`);
+    db.exec(`PRAGMA busy_timeout = ${OPEN_TIMEOUT_MS}`);
     db.exec("PRAGMA journal_mode = WAL");
     db.exec(`PRAGMA synchronous = ${options.synchronous ?? "NORMAL"}`);
     db.exec("PRAGMA secure_delete = ON");
     db.exec("PRAGMA foreign_keys = ON");
     db.exec(TUNING);
     migrate(db, options);
-    db.exec(`PRAGMA busy_timeout = ${options.busy_ms ?? BUSY_MS}`);
+    db.exec(`PRAGMA busy_timeout = ${options.busy_ms ?? BUSY_TIMEOUT_MS}`);
     return db;
   } catch (error) {
     db.close();
@@ -53,7 +53,7 @@ export function openSqlite(options: SqliteOptions): DatabaseSync {
   }
 }
 
-/** Makes the file under its own mode, which its `-wal` and `-shm` then have too. */
+/** Creates the file with its mode, which its `-wal` and `-shm` then have too. */
 function prepareFile(options: SqliteOptions): void {
   const { path, create = true } = options;
   try {
@@ -67,7 +67,7 @@ function prepareFile(options: SqliteOptions): void {
   throw unavailable(`${path} ${what}: ${remedyOf(options)}`);
 }
 
-/** Makes an empty file, and sees to it that no log of one that was there before is taken for its own. */
+/** Creates an empty file, and removes the log of an earlier one, which SQLite would apply to it. */
 function createFile(path: string): void {
   try {
     Deno.openSync(path, { write: true, createNew: true, mode: FILE_MODE }).close();
@@ -83,11 +83,11 @@ export function removeLog(path: string): void {
   for (const end of ["-wal", "-shm"]) if (fileAt(path + end) !== null) Deno.removeSync(path + end);
 }
 
-/** What a write-ahead log begins with. SQLite takes any other for an empty one, and so loses what is in it. */
+/** What a write-ahead log begins with. SQLite treats any other as empty, and so loses its content. */
 const LOG_MAGIC = [0x377f0682, 0x377f0683];
 const LOG_HEADER_BYTES = 32;
 
-/** Throws `unavailable` if the log beside a database is damaged; opening it would drop the log. */
+/** Throws `unavailable` if the log of a database is damaged; opening the database would drop the log. */
 export function refuseDamagedLog(options: Pick<SqliteOptions, "path" | "refill">): void {
   const path = `${options.path}-wal`;
   if ((fileAt(path)?.bytes ?? 0) < LOG_HEADER_BYTES) return;
@@ -114,10 +114,10 @@ function cannotOpen(options: Pick<SqliteOptions, "path" | "refill">, cause: unkn
   if (cause instanceof Deno.errors.NotFound) {
     return unavailable(`cannot open the database ${path}; does its folder exist?`, cause);
   }
-  const sentence = fileAt(path)?.folder
+  const message = fileAt(path)?.folder
     ? `${path} cannot be opened (a folder is in its place): ${remedyOf(options)}`
     : `${path} cannot be opened for reading and writing: give it to the user that Parley runs as`;
-  return unavailable(sentence, cause);
+  return unavailable(message, cause);
 }
 
 function migrate(db: DatabaseSync, { path, migrations }: SqliteOptions): void {
@@ -154,14 +154,14 @@ export function transaction<T>(db: DatabaseSync, body: () => T): T {
   }
 }
 
-/** What SQLite says of a file whose content is wrong; `exec` gives no error code, so that the sentence must do. */
+/** SQLite's messages for a damaged file; `exec` gives no error code. */
 const DAMAGED = /file is not a database|database disk image is malformed|malformed database schema/;
 const CANNOT_OPEN = /unable to open database file|readonly database/;
 
-/** What SQLite says of damaged pages. */
+/** SQLite's message for damaged pages. */
 export const MALFORMED = "database disk image is malformed";
 
-/** The content of a file is wrong; its message names the file and what to do. */
+/** A file is damaged; the message names the file and what to do. */
 export class DamagedFile extends ParleyError {}
 
 /** {@link DamagedFile} if the content is at fault, `unavailable` if file or disk are; any other error as it is. */
@@ -170,28 +170,28 @@ export function fileError(error: unknown, options: Pick<SqliteOptions, "path" | 
   const reason = messageOf(error);
   if (CANNOT_OPEN.test(reason)) return cannotOpen(options, error);
   if (!DAMAGED.test(reason)) return diskError(error, options.path);
-  const sentence = `${options.path} is damaged (${reason}): ${remedyOf(options)}`;
-  return new DamagedFile("unavailable", sentence, { cause: error });
+  const message = `${options.path} is damaged (${reason}): ${remedyOf(options)}`;
+  return new DamagedFile("unavailable", message, { cause: error });
 }
 
-function unavailable(sentence: string, cause?: unknown): ParleyError {
-  return new ParleyError("unavailable", sentence, cause === undefined ? {} : { cause });
+function unavailable(message: string, cause?: unknown): ParleyError {
+  return new ParleyError("unavailable", message, cause === undefined ? {} : { cause });
 }
 
 /**
- * How a backup is restored, as an order. The folder is free of older files then: a copy over a file that is open, or next
- * to the log of another one, would be damaged by it.
+ * How to restore a backup, as an instruction. It leaves no older files in the folder: a copy over an open file, or next to
+ * the log of another one, would be damaged by it.
  */
 export const RESTORE =
   "restore a backup: stop Parley, move everything out of its data folder, copy the backup into it, and start Parley";
 
-/** What to do about a file that cannot be used, as an order. */
+/** What to do about a file that cannot be used, as an instruction. */
 export function remedyOf({ path, refill }: Pick<SqliteOptions, "path" | "refill">): string {
   if (refill === undefined) return RESTORE;
   return fileAt(path) === null ? refill : `move ${path.replace(/.*\//, "")} away and ${refill}`;
 }
 
-/** Which file a path names: another one in its place has another `id`, other content another `changed`. */
+/** Identifies a file: another one in its place has another `id`, other content another `changed`. */
 export interface FileState {
   readonly id: string;
   readonly changed: number | null;
@@ -199,7 +199,7 @@ export interface FileState {
   readonly folder: boolean;
 }
 
-/** Null if no file is there. */
+/** Null if there is no file. */
 export function fileAt(path: string): FileState | null {
   try {
     const { dev, ino, mtime, size, isDirectory } = Deno.statSync(path);

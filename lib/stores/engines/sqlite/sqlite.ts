@@ -13,15 +13,15 @@ import { MALFORMED, RESTORE, type SqliteOptions, transaction } from "./file.ts";
 
 export type { Migration, SqliteOptions } from "./file.ts";
 
-/** For a file whose rows came from sources, and from nowhere else. */
+/** For a file whose rows come from sources only. */
 export const BASE_ROWS_REFILL = `run \`deno task pipeline\` with all sources, or ${RESTORE}`;
 
-/** How long a write tries again, asynchronously, before the file counts as unavailable. */
+/** How long a write is retried, asynchronously, before the file counts as unavailable. */
 const LOCK_TIMEOUT_MS = 10_000;
 /** Time for rows in one transaction. Its commit takes about as long again, so that none holds the lock 20 ms. */
 const MAX_LOCK_MS = 10;
 
-/** `exec` gives no error code, so that the sentence must do. */
+/** By the message, since `exec` gives no error code. */
 function isBusy(error: unknown): boolean {
   return messageOf(error).includes("database is locked");
 }
@@ -30,27 +30,30 @@ function pause(ms: number): Promise<void> {
   return new Promise((resume) => setTimeout(resume, ms));
 }
 
-/** The engine writes U+0000 but reads a text only up to it, so it is replaced as lone surrogates are. */
-function readable(value: SQLInputValue): SQLInputValue {
+/** The engine writes U+0000 but reads a text only up to it, so it is replaced, as lone surrogates are. */
+function storable(value: SQLInputValue): SQLInputValue {
   return typeof value === "string" && value.includes("\0") ? value.replaceAll("\0", "\ufffd") : value;
 }
 
-/** A statement with the names of its columns; it gives rows as arrays, which the engine makes in half the time. */
+/** A statement with the names of its columns; it gives rows as arrays, which takes half the time of objects. */
 interface Prepared {
   readonly statement: StatementSync;
   readonly names: readonly string[];
 }
 
-/** A plain object of a row. A row that the engine makes an object of has no prototype, and costs more to copy. */
-function plain(names: readonly string[], values: readonly SQLOutputValue[]): Record<string, SQLOutputValue> {
+/** A row as a plain object. The engine's own objects have no prototype, and cost more to copy. */
+function toObject(
+  names: readonly string[],
+  values: readonly SQLOutputValue[],
+): Record<string, SQLOutputValue> {
   const row: Record<string, SQLOutputValue> = {};
   for (let i = 0; i < names.length; i++) row[names[i]!] = values[i]!;
   return row;
 }
 
 /**
- * A database with its statements prepared once, by their text. Rows come back as plain objects. Made over a file that
- * cannot be used, it throws `unavailable` from its calls until the file can be.
+ * A database whose statements are prepared once, by their text. Rows are plain objects. Its calls throw `unavailable` while
+ * the file cannot be used.
  */
 export class Sqlite {
   private readonly connection: SqliteConnection;
@@ -62,12 +65,12 @@ export class Sqlite {
     this.connection = new SqliteConnection(options);
   }
 
-  /** What is open now. */
+  /** The open database. */
   get db(): DatabaseSync {
     return this.connection.current();
   }
 
-  private asking<T>(body: () => T): T {
+  private explainErrors<T>(body: () => T): T {
     try {
       return body();
     } catch (error) {
@@ -94,37 +97,37 @@ export class Sqlite {
 
   /** Returns how many rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return this.asking(() => Number(this.prepare(sql).statement.run(...values.map(readable)).changes));
+    return this.explainErrors(() => Number(this.prepare(sql).statement.run(...values.map(storable)).changes));
   }
 
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.asking(() => {
+    return this.explainErrors(() => {
       const { statement, names } = this.prepare(sql);
-      const rows = statement.all(...values.map(readable)) as unknown as SQLOutputValue[][];
-      return rows.map((row) => plain(names, row)) as Row[];
+      const rows = statement.all(...values.map(storable)) as unknown as SQLOutputValue[][];
+      return rows.map((row) => toObject(names, row)) as Row[];
     });
   }
 
   get<Row>(sql: string, ...values: SQLInputValue[]): Row | null {
-    return this.asking(() => {
+    return this.explainErrors(() => {
       const { statement, names } = this.prepare(sql);
-      const row = statement.get(...values.map(readable)) as unknown as SQLOutputValue[] | undefined;
-      return row === undefined ? null : plain(names, row) as Row;
+      const row = statement.get(...values.map(storable)) as unknown as SQLOutputValue[] | undefined;
+      return row === undefined ? null : toObject(names, row) as Row;
     });
   }
 
   /** One of the statements of {@link Steps}. */
   execute({ sql, values, rows: input = [[]] }: Statement): Result {
-    return this.asking(() => {
+    return this.explainErrors(() => {
       const { statement, names } = this.prepare(sql);
       const rows: Record<string, SQLOutputValue>[] = [];
       let changes = 0;
       for (const row of input) {
-        const given = [...values, ...row].map(readable);
+        const given = [...values, ...row].map(storable);
         if (names.length === 0) changes += Number(statement.run(...given).changes);
         else {
           for (const found of statement.all(...given) as unknown as SQLOutputValue[][]) {
-            rows.push(plain(names, found));
+            rows.push(toObject(names, found));
           }
         }
       }
@@ -144,8 +147,8 @@ export class Sqlite {
   }
 
   /**
-   * {@link transaction}, off the caller's turn, so that timers and signals get theirs between batches. Where another
-   * process holds the lock it tries again without blocking, and throws `unavailable` after 10 s.
+   * A {@link transaction} in a turn of the event loop of its own, so that timers and signals get theirs between batches. If
+   * another process has the lock, it retries without blocking, and throws `unavailable` after 10 s.
    */
   async write<T>(body: () => T, options: Abortable = {}): Promise<T> {
     options.signal?.throwIfAborted();
@@ -164,7 +167,7 @@ export class Sqlite {
 
   /**
    * Applies `each` to every row, in as many transactions as it takes for none to hold the lock longer than about
-   * 20 ms. `beforeCommit` runs at the end of each of them. Neither may await. The signal is heeded between them.
+   * 20 ms. `beforeCommit` runs at the end of each of them. Neither may await. The signal is checked between them.
    */
   async writeEach<T>(
     rows: readonly T[],
@@ -173,7 +176,7 @@ export class Sqlite {
   ): Promise<void> {
     signal?.throwIfAborted();
     for (let next = 0; next < rows.length;) {
-      // A writer in another process polls for the lock: without a gap it would wait until all rows are through.
+      // A writer in another process polls for the lock: without a gap it would wait until all rows are written.
       if (next > 0) await pause(1);
       next = await this.write(() => {
         const end = applyFor(MAX_LOCK_MS, rows, next, each);
@@ -199,7 +202,7 @@ export class Sqlite {
     }
   }
 
-  /** Empties the write-ahead log into the file, so that no erased byte stays in it. */
+  /** Moves the write-ahead log into the file, so that no erased byte stays in the log. */
   async scrub(): Promise<void> {
     const deadline = performance.now() + LOCK_TIMEOUT_MS;
     while (!this.checkpoint()) {
@@ -220,7 +223,7 @@ export class Sqlite {
     );
   }
 
-  /** Throws `unavailable` if a statement has met damage since the file was opened, or `thorough` finds some. */
+  /** Throws `unavailable` if a statement has found damage since the file was opened, or `thorough` finds some. */
   health({ thorough = false }: HealthOptions = {}): Health {
     const start = performance.now();
     const { version, bytes } = this.get<{ version: string; bytes: number }>(
@@ -248,8 +251,8 @@ export class Sqlite {
 
 /** Applies `each` to rows from `start` on for about `ms`, and to one at least; returns where it stopped. */
 function applyFor<T>(ms: number, rows: readonly T[], start: number, each: (row: T) => void): number {
-  const until = performance.now() + ms;
+  const deadline = performance.now() + ms;
   let next = start;
-  do each(rows[next++]!); while (next < rows.length && performance.now() < until);
+  do each(rows[next++]!); while (next < rows.length && performance.now() < deadline);
   return next;
 }

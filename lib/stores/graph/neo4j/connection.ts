@@ -9,51 +9,51 @@ export type Transaction = Pick<ManagedTransaction, "run">;
 
 export interface Neo4jOptions {
   readonly url: URL;
-  /** How long a question may take, retries included. */
+  /** How long a read may take, with retries. */
   readonly read_ms?: number;
-  /** How long one batch of a write may take, retries included: deadlocks wait a second or two. */
+  /** How long one batch of a write may take, with retries: deadlocks wait a second or two. */
   readonly write_ms?: number;
 }
 
-const READ_MS = 5_000;
-const WRITE_MS = 30_000;
-/** The server ends a transaction at its time. One that still says nothing this much later is taken for hung. */
+const READ_TIMEOUT_MS = 5_000;
+const WRITE_TIMEOUT_MS = 30_000;
+/** The server ends a transaction at its timeout. If it has not responded this much later, the connection counts as hung. */
 const GRACE_MS = 500;
-/** How often a write may meet deletions by others. */
-const ATTEMPTS = 5;
+/** Attempts at a write that conflicts with deletions by other writers. */
+const MAX_ATTEMPTS = 5;
 
-type Session = ReturnType<Driver["session"]>;
+type DriverSession = ReturnType<Driver["session"]>;
 
-/** How long a call may take, and what gives it up before. */
+/** How long a call may take, and the signal that aborts it. */
 interface Limits extends Abortable {
   readonly ms: number;
 }
 
-interface Open {
+interface OpenDriver {
   readonly driver: Driver;
   readonly version: string;
 }
 
 /**
  * A server, connected to at the first call, and again at the next one after a failure. Transactions are the driver's
- * managed ones: it repeats them after deadlocks and lost connections, so their work must bear repeating.
+ * managed ones: it repeats them after deadlocks and lost connections, so their work must be repeatable.
  */
 export class Neo4jConnection {
   readonly address: Neo4jAddress;
   readonly read_ms: number;
   readonly write_ms: number;
-  private opening: Promise<Open> | null = null;
+  private opening: Promise<OpenDriver> | null = null;
   private driver: Driver | null = null;
   private bookmarks: BookmarkManager | null = null;
   private readonly calls = new Set<(error: ParleyError) => void>();
   /** Timers of sessions that are being closed. */
-  private readonly partings = new Set<ReturnType<typeof setTimeout>>();
+  private readonly closeTimers = new Set<ReturnType<typeof setTimeout>>();
   private closed = false;
 
   constructor(options: Neo4jOptions) {
     this.address = parseNeo4jUrl(options.url);
-    this.read_ms = options.read_ms ?? READ_MS;
-    this.write_ms = options.write_ms ?? WRITE_MS;
+    this.read_ms = options.read_ms ?? READ_TIMEOUT_MS;
+    this.write_ms = options.write_ms ?? WRITE_TIMEOUT_MS;
   }
 
   /** An aborted call has the server end its transaction, as {@link Neo4jConnection.write} does. */
@@ -62,7 +62,7 @@ export class Neo4jConnection {
     return this.session({ ms, signal }, "READ", (session) => session.executeRead(work, { timeout: ms }));
   }
 
-  /** The driver does not repeat what met a node that another transaction had just deleted, so this does. */
+  /** Repeats a write that used a node which another transaction had just deleted; the driver does not. */
   async write<T>(work: (tx: Transaction) => Promise<T>, { signal }: Abortable = {}): Promise<T> {
     const ms = this.write_ms;
     const limits = { ms, signal };
@@ -70,7 +70,9 @@ export class Neo4jConnection {
       try {
         return await this.session(limits, "WRITE", (session) => session.executeWrite(work, { timeout: ms }));
       } catch (error) {
-        if (attempt === ATTEMPTS || !(error instanceof ParleyError && error.code === "conflict")) throw error;
+        if (attempt === MAX_ATTEMPTS || !(error instanceof ParleyError && error.code === "conflict")) {
+          throw error;
+        }
       }
     }
   }
@@ -82,17 +84,17 @@ export class Neo4jConnection {
   private async session<T>(
     limits: Limits,
     mode: "READ" | "WRITE",
-    body: (session: Session) => Promise<T>,
+    body: (session: DriverSession) => Promise<T>,
   ): Promise<T> {
     const { driver } = await this.connected(limits);
     return await this.within(limits, driver, (ended) => body(this.begin(driver, mode, ended)));
   }
 
   /**
-   * A session that closes by itself when its call has ended. Sessions share bookmarks, so that each sees what others
-   * here wrote, whichever member of a cluster it asks.
+   * A session that is closed when its call has ended. Sessions share bookmarks, so that each sees the writes of the others,
+   * whichever member of a cluster it uses.
    */
-  private begin(driver: Driver, defaultAccessMode: "READ" | "WRITE", ended: Promise<void>): Session {
+  private begin(driver: Driver, defaultAccessMode: "READ" | "WRITE", ended: Promise<void>): DriverSession {
     const { database } = this.address;
     const { bookmarks } = this;
     const session = driver.session({
@@ -100,50 +102,50 @@ export class Neo4jConnection {
       ...(database === null ? {} : { database }),
       ...(bookmarks === null ? {} : { bookmarkManager: bookmarks }),
     });
-    // The caller does not wait for it, for it does not end on a hung connection.
-    ended.then(() => this.part(session, driver));
+    // Not awaited, since it does not end on a hung connection.
+    ended.then(() => this.closeSession(session, driver));
     return session;
   }
 
   /**
-   * Closes a session, which ends a transaction that is still open at the server, and takes back the timer of a retry.
-   * Where the server says nothing to that either, the connection would be held for good: then the driver is dropped.
+   * Closes a session, which ends a transaction that is still open at the server, and clears the timer of a retry. If the
+   * server does not respond to that either, the driver is dropped, since it would keep the connection for good.
    */
-  private async part(session: Session, driver: Driver): Promise<void> {
-    const hung = setTimeout(() => this.drop(driver), GRACE_MS);
-    this.partings.add(hung);
+  private async closeSession(session: DriverSession, driver: Driver): Promise<void> {
+    const timer = setTimeout(() => this.drop(driver), GRACE_MS);
+    this.closeTimers.add(timer);
     await session.close().catch(() => {});
-    clearTimeout(hung);
-    this.partings.delete(hung);
+    clearTimeout(timer);
+    this.closeTimers.delete(timer);
   }
 
-  /** Who gives up waiting for the connection leaves it to the others. */
-  private connected({ signal }: Abortable): Promise<Open> {
+  /** An aborted caller stops waiting for the connection; the others still get it. */
+  private connected({ signal }: Abortable): Promise<OpenDriver> {
     return abortable(signal, () => {
       if (this.closed) return Promise.reject(new ParleyError("unavailable", "the graph store is closed"));
       return this.opening ??= this.connect();
     });
   }
 
-  private async connect(): Promise<Open> {
+  private async connect(): Promise<OpenDriver> {
     let driver: Driver | null = null;
     try {
-      driver = this.driver = await this.create();
-      return { driver, version: await this.greet(driver) };
+      driver = this.driver = await this.createDriver();
+      return { driver, version: await this.checkServer(driver) };
     } catch (error) {
       this.drop(driver);
       throw toStoreError(error, this.address);
     }
   }
 
-  private async create(): Promise<Driver> {
+  private async createDriver(): Promise<Driver> {
     const { default: neo4j } = await loadNeo4j();
     if (this.closed) throw new ParleyError("unavailable", "the graph store is closed");
     this.bookmarks ??= neo4j.bookmarkManager();
     const { server, login } = this.address;
     return neo4j.driver(server, login === null ? undefined : neo4j.auth.basic(login.user, login.password), {
       connectionTimeout: this.read_ms,
-      // Later than any call's own end, which also drops a connection that hangs while it is made.
+      // Later than any call's timeout, which also drops a connection that hangs while connecting.
       connectionAcquisitionTimeout: this.write_ms + 2 * GRACE_MS,
       maxTransactionRetryTime: this.write_ms,
       disableLosslessIntegers: true,
@@ -152,8 +154,8 @@ export class Neo4jConnection {
     });
   }
 
-  /** Logs in, finds the database and checks the version. Not by a managed transaction, which would try for long. */
-  private greet(driver: Driver): Promise<string> {
+  /** Logs in, finds the database and checks the version. Not in a managed transaction, which would be retried for long. */
+  private checkServer(driver: Driver): Promise<string> {
     return this.within({ ms: this.read_ms }, driver, async (ended) => {
       const session = this.begin(driver, "READ", ended);
       const { summary } = await session.run("RETURN 1", {}, { timeout: this.read_ms });
@@ -162,9 +164,9 @@ export class Neo4jConnection {
   }
 
   /**
-   * Runs a call until it ends, its time is over, it is aborted, or the store is closed. `ended` resolves then. The
-   * driver has no time limit of its own for a connection that falls silent, so overtime drops them all, and the next
-   * call makes new ones.
+   * Runs a call until it ends, times out, is aborted, or the store is closed. `ended` resolves then. The driver has no
+   * timeout for a connection that stops responding, so a timeout here drops all connections, and the next call connects
+   * again.
    */
   private async within<T>(
     { ms, signal }: Limits,
@@ -193,17 +195,17 @@ export class Neo4jConnection {
     }
   }
 
-  /** Closes a driver with all its connections, busy ones too, and forgets it if it is the present one. */
+  /** Closes a driver with all its connections, also busy ones; if it is the current one, the next call creates another. */
   private async drop(driver: Driver | null): Promise<void> {
     if (driver === this.driver) this.driver = this.opening = null;
     await driver?.close().catch(() => {});
   }
 
-  /** Ends what is under way by `unavailable`. */
+  /** Pending calls throw `unavailable`. */
   async close(): Promise<void> {
     this.closed = true;
     for (const stop of this.calls) stop(new ParleyError("unavailable", "the graph store was closed"));
     await this.drop(this.driver);
-    for (const hung of this.partings) clearTimeout(hung);
+    for (const timer of this.closeTimers) clearTimeout(timer);
   }
 }

@@ -1,17 +1,17 @@
 /**
- * The statements of the Neo4j adapter. Nodes have `namespace` and `id`, unique together; a label's namespace is asked
- * for with `id IS NOT NULL`, because only then does the index of both answer.
+ * The statements of the Neo4j adapter. Nodes have `namespace` and `id`, unique together; a query for all nodes of a label
+ * and namespace has `id IS NOT NULL`, because only then does it use the index of both.
  *
- * A number of JavaScript reaches the server as a float: counts and limits are made whole there.
+ * A number of JavaScript reaches the server as a float: `toInteger` converts counts and limits.
  *
- * `sort` stands beside an `id` where Neo4j would order the id otherwise than by code point; see `sortKey`.
+ * A node has `sort` if Neo4j would not order its `id` by code point; see {@link sortKey}.
  */
 export const SCHEMA: readonly string[] = ["User", "Intent", "Campaign", "Conversation"].map((label) =>
   `CREATE CONSTRAINT parley_${label.toLowerCase()} IF NOT EXISTS
    FOR (n:${label}) REQUIRE (n.namespace, n.id) IS UNIQUE`
 );
 
-/** Takes what these users no longer express. */
+/** Deletes edges to intents that these users no longer express. */
 export const TRIM_EXPRESSED = `
 UNWIND $users AS user
 MATCH (:User {namespace: $namespace, id: user.id})-[r:EXPRESSED]->(i:Intent)
@@ -39,21 +39,21 @@ MERGE (u)-[r:ENGAGED]->(c)
 SET r.impressions = toInteger(edge.impressions), r.clicks = toInteger(edge.clicks),
     r.conversions = toInteger(edge.conversions), r.dismissals = toInteger(edge.dismissals), r.last = edge.last`;
 
-/** Takes the conversations that these users no longer have. */
+/** Deletes conversations that these users no longer have. */
 export const TRIM_CONVERSATIONS = `
 UNWIND $users AS user
 MATCH (:User {namespace: $namespace, id: user.id})-[:HAD]->(v:Conversation)
 WHERE NOT v.id IN $kept
 DETACH DELETE v`;
 
-/** Takes conversations from those who are not their users any more. */
+/** Deletes edges from former users of conversations. */
 export const TRIM_HAD = `
 UNWIND $conversations AS conversation
 MATCH (:Conversation {namespace: $namespace, id: conversation.id})<-[r:HAD]-(u:User)
 WHERE u.id <> conversation.user_id
 DELETE r`;
 
-/** Takes what conversations no longer led to. */
+/** Deletes edges to campaigns that conversations no longer led to. */
 export const TRIM_LED_TO = `
 UNWIND $conversations AS conversation
 MATCH (:Conversation {namespace: $namespace, id: conversation.id})-[r:LED_TO]->(c:Campaign)
@@ -70,14 +70,14 @@ MERGE (v)-[r:LED_TO]->(c)
 SET r.impressions = toInteger(edge.impressions), r.clicks = toInteger(edge.clicks),
     r.conversions = toInteger(edge.conversions), r.dismissals = toInteger(edge.dismissals)`;
 
-/** Takes users whom no edge names any more: their ids are personal. */
+/** Deletes users without edges: their ids are personal. */
 export const DROP_USERS = `
 UNWIND $users AS user
 MATCH (u:User {namespace: $namespace, id: user.id})
 WHERE NOT (u)--()
 DELETE u`;
 
-/** `listed` says that targets were set, even to none; a campaign without it is there only while somebody engages. */
+/** `listed` says that targets were set, even to none. Other campaigns exist only because of engagement. */
 export const LIST_CAMPAIGNS = `
 UNWIND $campaigns AS campaign
 MERGE (c:Campaign {namespace: $namespace, id: campaign.id}) ON CREATE SET c.sort = campaign.sort
@@ -93,7 +93,7 @@ MATCH (c:Campaign {namespace: $namespace, id: edge.campaign_id})
 MERGE (i:Intent {namespace: $namespace, id: edge.intent}) ON CREATE SET i.sort = edge.sort
 MERGE (c)-[:TARGETS]->(i)`;
 
-/** A row a user, with the edges as lists: the driver makes a row an edge in twice the time. */
+/** A row for each user, with the edges as lists: a row for each edge takes the driver twice the time. */
 export const ENGAGED_BY = `
 UNWIND $user_ids AS user_id
 MATCH (u:User {namespace: $namespace, id: user_id})
@@ -103,7 +103,7 @@ CALL (u) {
 }
 RETURN user_id, collect([c.id, r.impressions, r.clicks, r.conversions, r.dismissals, r.last]) AS edges`;
 
-/** A row a conversation, with the edges as lists. */
+/** A row for each conversation, with the edges as lists. */
 export const ENGAGED_IN = `
 UNWIND $conversation_ids AS conversation_id
 MATCH (u:User)-[:HAD]->(v:Conversation {namespace: $namespace, id: conversation_id})-[r:LED_TO]->(c:Campaign)
@@ -134,7 +134,7 @@ WITH u, COUNT { (u)-[:EXPRESSED|ENGAGED]->() } AS edges
 DETACH DELETE u
 RETURN sum(edges) AS gone`;
 
-/** Takes up to `limit` edges: a campaign can have more than one transaction should hold. */
+/** Deletes up to `limit` edges: a campaign can have more than one transaction should delete. */
 export const DELETE_ENGAGED = `
 UNWIND $ids AS id
 MATCH (:Campaign {namespace: $namespace, id: id})<-[r:ENGAGED|LED_TO]-()
@@ -149,14 +149,14 @@ WITH c, COUNT { (c)-[:TARGETS|ENGAGED|LED_TO]-() } AS edges
 DETACH DELETE c
 RETURN sum(edges) AS gone`;
 
-/** Users, intents, campaigns and conversations that are there, and edges by type. */
-/** Each part ends at the first that it finds. */
+/** Each part ends at the first node that it finds. */
 export const IS_EMPTY = `
 RETURN NOT (
   EXISTS { MATCH (n:Campaign {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n.listed OR (n)--()) }
   OR EXISTS { MATCH (n:User {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)-[:EXPRESSED|ENGAGED]->() }
 ) AS empty`;
 
+/** Counts of users, intents, campaigns and conversations, and of edges by type. */
 export const COUNTS: Readonly<Record<string, string>> = {
   users: `MATCH (n:User {namespace: $namespace})
           WHERE n.id IS NOT NULL AND ((n)-[:EXPRESSED|ENGAGED]->() OR (n)-[:HAD]->()-[:LED_TO]->())
@@ -178,7 +178,7 @@ function edges(label: string, type: string): string {
           RETURN sum(COUNT { (n)-[:${type}]->() }) AS count`;
 }
 
-/** All edges with their properties, by the names that their digest gives them. */
+/** All edges with their properties, by their names in the digest. */
 export const EDGES: Readonly<Record<string, string>> = {
   expressed: `MATCH (u:User {namespace: $namespace})-[r:EXPRESSED]->(i:Intent) WHERE u.id IS NOT NULL
               RETURN u.id AS user_id, i.id AS intent, r.count AS count, r.last AS last`,
@@ -192,3 +192,21 @@ export const EDGES: Readonly<Record<string, string>> = {
   targets: `MATCH (c:Campaign {namespace: $namespace})-[:TARGETS]->(i:Intent) WHERE c.id IS NOT NULL
             RETURN c.id AS campaign_id, i.id AS intent`,
 };
+
+/** Deletes up to `limit` nodes of the namespace, with their edges. */
+export const DELETE_NODES = `
+MATCH (n:User|Intent|Campaign|Conversation {namespace: $namespace})
+WITH n LIMIT toInteger($limit) DETACH DELETE n RETURN count(*) AS gone`;
+
+/** Units that the two orders of Neo4j place differently; see {@link sortKey}. */
+const AMBIGUOUS = /[\ud7ff\ue000-\uffff]/g;
+
+/**
+ * A text whose order in Neo4j is the order of `text` by code point. Neo4j compares by UTF-16 unit or by UTF-8 byte,
+ * depending on the query plan, and the two differ for U+E000..U+FFFF and code points above. A U+D7FF, which is below every
+ * surrogate, is put before each of those, so that both comparisons agree. Null if `text` needs no change.
+ */
+export function sortKey(text: string): string | null {
+  const key = text.replace(AMBIGUOUS, (unit) => `\ud7ff${unit}`);
+  return key === text ? null : key;
+}

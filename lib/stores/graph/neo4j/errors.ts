@@ -2,12 +2,12 @@ import { type ErrorCode, messageOf, ParleyError } from "../../../core/errors.ts"
 import type { Neo4jAddress } from "./url.ts";
 
 /** The oldest server that has every clause used here; `CALL (variable) { … }` is the newest of them. */
-const OLDEST = { major: 5, minor: 23 };
-const NEEDED = `Parley needs Neo4j ${OLDEST.major}.${OLDEST.minor} or newer`;
+const MIN_VERSION = { major: 5, minor: 23 };
+const NEEDED = `Parley needs Neo4j ${MIN_VERSION.major}.${MIN_VERSION.minor} or newer`;
 
 type Sentence = readonly [pattern: RegExp, code: ErrorCode, text: string];
 
-/** By the server's code, first match first. `%` stands for the code, or for the reason. */
+/** By the server's code, the first match. `%` is replaced by the code, or by the reason. */
 const BY_CODE: readonly Sentence[] = [
   [
     /Security\.(Unauthorized|AuthenticationRateLimit|CredentialsExpired)$/,
@@ -42,7 +42,7 @@ const BY_CODE: readonly Sentence[] = [
   [/^Neo\./, "mismatch", "refused a statement (%)"],
 ];
 
-/** By what the driver says of a connection, where the server gave no code. */
+/** By the driver's message, if the server gave no code. */
 const BY_REASON: readonly Sentence[] = [
   [
     /protocol version: 0\.0$|does not support any/,
@@ -64,7 +64,7 @@ const BY_REASON: readonly Sentence[] = [
   [/^/, "unavailable", "cannot be reached (%); check host and port, and whether it runs"],
 ];
 
-/** Turns what the driver throws into one sentence. A server's own words are left out: they can quote properties. */
+/** Turns what the driver throws into one sentence, without the server's own words, which can quote properties. */
 export function toStoreError(error: unknown, { server }: Neo4jAddress): ParleyError {
   if (error instanceof ParleyError) return error;
   if (error instanceof Deno.errors.NotCapable) return incapable(error);
@@ -76,7 +76,7 @@ export function toStoreError(error: unknown, { server }: Neo4jAddress): ParleyEr
   });
 }
 
-/** The innermost reason that a chain of errors gives, without the driver's general advice. */
+/** The innermost message of a chain of errors, without the driver's general advice. */
 function reasonOf(error: unknown): string {
   let inner = error;
   while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause;
@@ -97,10 +97,10 @@ function incapable(error: Error): ParleyError {
   );
 }
 
-/** The version in a server's name of itself, as `Neo4j/5.26.0`. Throws `mismatch` for one that is too old. */
+/** The version in a server's agent, such as `Neo4j/5.26.0`. Throws `mismatch` for one that is too old. */
 export function versionOf(agent: string, { server }: Neo4jAddress): string {
   const [, version = "", major, minor] = /^Neo4j\/((\d+)\.(\d+)\S*)$/.exec(agent) ?? [];
-  const newer = Number(major) - OLDEST.major || Number(minor) - OLDEST.minor;
+  const newer = Number(major) - MIN_VERSION.major || Number(minor) - MIN_VERSION.minor;
   if (newer >= 0) return version;
   throw new ParleyError("mismatch", `${NEEDED}, and ${agent} answers at ${server}; upgrade the server`);
 }

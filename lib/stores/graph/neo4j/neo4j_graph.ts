@@ -6,7 +6,6 @@ import { SetDigest } from "../../engines/set_digest.ts";
 import type { IntentCount } from "../../documents/port.ts";
 import { Neo4jConnection, type Neo4jOptions } from "./connection.ts";
 import * as cypher from "./cypher.ts";
-import { sortKey } from "./sort_key.ts";
 import type {
   ConversationEngagement,
   EngagedConversation,
@@ -17,26 +16,26 @@ import type {
 
 /** Edges that one transaction sets or deletes, about. */
 const BATCH = 1_000;
-/** How long a walk over the whole graph may take. */
-const WALK_MS = 600_000;
+/** How long reading the whole graph may take. */
+const SCAN_TIMEOUT_MS = 600_000;
 
-/** One user's edge to a campaign, as it comes out of `ENGAGED_BY`. */
-type Packed = readonly [string, number, number, number, number, string];
-/** One conversation's edge to a campaign, as it comes out of `ENGAGED_IN`. */
-type PackedLedTo = readonly [string, number, number, number, number];
+/** One user's edge to a campaign, from `ENGAGED_BY`. */
+type EngagedTuple = readonly [string, number, number, number, number, string];
+/** One conversation's edge to a campaign, from `ENGAGED_IN`. */
+type LedToTuple = readonly [string, number, number, number, number];
 
-/** Something whose edges are set, with the ids at their other ends. */
+/** A node whose edges are set. */
 interface Owner<Edge> {
   readonly id: string;
   readonly edges: readonly Edge[];
 }
 
 /**
- * {@link GraphStore} in Neo4j, in one namespace of one database. Connects at the first call; makes its constraints
+ * {@link GraphStore} in Neo4j, in one namespace of one database. Connects at the first call; creates its constraints
  * before the first write. Times are kept as ISO 8601 text, which loses nothing and sorts.
  *
- * As in the embedded store a user, conversation, intent or campaign is there when an edge names it, and a campaign also
- * when its targets were set. Users without edges are deleted; the other nodes stay for the next edge and are not counted.
+ * As in the embedded store, a user, conversation, intent or campaign exists if an edge names it, and a campaign also if
+ * its targets were set. Users without edges are deleted; the other nodes stay for the next edge and are not counted.
  * The server overwrites deleted records when it needs their space, and keeps transaction logs as it is configured to.
  */
 export class Neo4jGraph implements GraphStore {
@@ -44,7 +43,7 @@ export class Neo4jGraph implements GraphStore {
   private readonly namespace: string;
   private schema: Promise<void> | null = null;
 
-  /** Throws `invalid` for a URL that cannot be meant; everything else comes from the first call. */
+  /** Throws `invalid` for a URL that is wrong; all other errors come from the first call. */
   constructor(options: Neo4jOptions) {
     this.connection = new Neo4jConnection(options);
     this.namespace = this.connection.address.namespace;
@@ -114,34 +113,34 @@ export class Neo4jGraph implements GraphStore {
     });
   }
 
-  /** Sets the edges of whole owners in one transaction a batch; `other` names the far end of an edge. */
+  /** Sets all edges of each owner, in one transaction for each batch; `other` is the field with the other end of an edge. */
   private async setEdges<Edge extends { readonly [name in Other]: string }, Other extends string>(
     all: readonly Owner<Edge>[],
     other: Other,
     options: Abortable,
     set: (run: Run, batch: { owners: JsonObject[]; edges: Edge[] }) => Promise<void>,
   ): Promise<number> {
-    let standing = 0;
+    let total = 0;
     for (const batch of batchesOf(all)) {
       const owners = batch.map(({ id, edges }) => ({
         id,
-        sort: sortKey(id),
+        sort: cypher.sortKey(id),
         kept: edges.map((edge) => edge[other]),
       }));
-      // Writers that take what they share in one order wait for each other, where they would deadlock.
+      // In an order that all writers share, so that they wait for each other instead of deadlocking.
       const edges = batch.flatMap((owner) => owner.edges)
         .sort((a, b) => compareText(a[other], b[other]))
-        .map((edge) => ({ ...edge, sort: sortKey(edge[other]) }));
+        .map((edge) => ({ ...edge, sort: cypher.sortKey(edge[other]) }));
       await this.write((run) => set(run, { owners, edges }), options);
-      standing += edges.length;
+      total += edges.length;
     }
-    return standing;
+    return total;
   }
 
   async engagedBy(
     options: { user_ids: readonly string[]; limit: number } & Abortable,
   ): Promise<Engagement[]> {
-    const users = await this.read<{ user_id: string; edges: Packed[] }>(cypher.ENGAGED_BY, {
+    const users = await this.read<{ user_id: string; edges: EngagedTuple[] }>(cypher.ENGAGED_BY, {
       user_ids: [...new Set(options.user_ids)],
       limit: options.limit,
     }, options);
@@ -154,7 +153,7 @@ export class Neo4jGraph implements GraphStore {
     options: { conversation_ids: readonly string[] } & Abortable,
   ): Promise<ConversationEngagement[]> {
     const conversations = await this.read<
-      { conversation_id: string; user_id: string; edges: PackedLedTo[] }
+      { conversation_id: string; user_id: string; edges: LedToTuple[] }
     >(cypher.ENGAGED_IN, { conversation_ids: [...new Set(options.conversation_ids)] }, options);
     return conversations.sort((a, b) => compareText(a.conversation_id, b.conversation_id))
       .flatMap(({ edges, ...whose }) =>
@@ -178,33 +177,36 @@ export class Neo4jGraph implements GraphStore {
   }
 
   async deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    let gone = 0;
+    let deleted = 0;
     for (const ids of chunks([...new Set(options.user_ids)], BATCH / 10)) {
-      gone += await this.write(async (run) => {
-        const led_to = await goneBy(run, cypher.DELETE_CONVERSATIONS, { ids });
-        return led_to + await goneBy(run, cypher.DELETE_USERS, { ids });
+      deleted += await this.write(async (run) => {
+        const led_to = await deletedBy(run, cypher.DELETE_CONVERSATIONS, { ids });
+        return led_to + await deletedBy(run, cypher.DELETE_USERS, { ids });
       }, options);
     }
-    return gone;
+    return deleted;
   }
 
   async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
-    let gone = 0;
+    let deleted = 0;
     for (const ids of chunks([...new Set(options.campaign_ids)], BATCH / 10)) {
       let last: number;
       do {
-        last = await this.write((run) => goneBy(run, cypher.DELETE_ENGAGED, { ids, limit: BATCH }), options);
-        gone += last;
+        last = await this.write(
+          (run) => deletedBy(run, cypher.DELETE_ENGAGED, { ids, limit: BATCH }),
+          options,
+        );
+        deleted += last;
       } while (last === BATCH);
-      gone += await this.write((run) => goneBy(run, cypher.DELETE_CAMPAIGNS, { ids }), options);
+      deleted += await this.write((run) => deletedBy(run, cypher.DELETE_CAMPAIGNS, { ids }), options);
     }
-    return gone;
+    return deleted;
   }
 
   async counts(options: Abortable = {}): Promise<GraphCounts> {
     const counts: Record<string, number> = {};
     for (const [name, statement] of Object.entries(cypher.COUNTS)) {
-      const [row] = await this.read<{ count: number }>(statement, {}, { ...options, ms: WALK_MS });
+      const [row] = await this.read<{ count: number }>(statement, {}, { ...options, ms: SCAN_TIMEOUT_MS });
       counts[name] = row!.count;
     }
     return counts as unknown as GraphCounts;
@@ -219,13 +221,13 @@ export class Neo4jGraph implements GraphStore {
     return await this.connection.read(async (tx) => {
       const digest = new SetDigest();
       for (const [kind, statement] of Object.entries(cypher.EDGES)) {
-        // Rows come as they are taken: the driver asks the server for a thousand at a time.
+        // The driver reads a thousand rows at a time.
         for await (const row of tx.run(statement, { namespace: this.namespace })) {
           digest.add([kind, row.toObject()]);
         }
       }
       return digest.hex();
-    }, { ...options, ms: WALK_MS });
+    }, { ...options, ms: SCAN_TIMEOUT_MS });
   }
 
   async health(options: Abortable = {}): Promise<Health> {
@@ -251,7 +253,7 @@ export class Neo4jGraph implements GraphStore {
   }
 
   private async write<T>(work: (run: Run) => Promise<T>, options: Abortable): Promise<T> {
-    await abortable(options.signal, () => this.schemaMade());
+    await abortable(options.signal, () => this.ensureSchema());
     return await this.connection.write((tx) =>
       work(async (statement, parameters) => {
         const { records } = await tx.run(statement, { ...parameters, namespace: this.namespace });
@@ -259,16 +261,16 @@ export class Neo4jGraph implements GraphStore {
       }), options);
   }
 
-  /** Once for all calls, so that none of them can give it up. */
-  private schemaMade(): Promise<void> {
-    return this.schema ??= this.makeSchema().catch((error) => {
+  /** Once for all calls, so that an aborted call does not abort it. */
+  private ensureSchema(): Promise<void> {
+    return this.schema ??= this.createSchema().catch((error) => {
       this.schema = null;
       throw error;
     });
   }
 
-  /** One transaction a constraint, since a server may lock more for each than it can for all. */
-  private async makeSchema(): Promise<void> {
+  /** One transaction for each constraint, since a server may lack the memory for the locks of all. */
+  private async createSchema(): Promise<void> {
     for (const statement of cypher.SCHEMA) {
       await this.connection.write((tx) => tx.run(statement));
     }
@@ -277,12 +279,12 @@ export class Neo4jGraph implements GraphStore {
 
 type Run = (statement: string, parameters: object) => Promise<JsonObject[]>;
 
-async function goneBy(run: Run, statement: string, parameters: object): Promise<number> {
+async function deletedBy(run: Run, statement: string, parameters: object): Promise<number> {
   const [row] = await run(statement, parameters);
   return row!.gone as number;
 }
 
-/** Each user once, with their edges. Edges of users that are not asked for are left out. */
+/** Each user once, with their edges. Edges of other users are left out. */
 function edgesByUser<Edge extends { readonly user_id: string }>(
   options: { user_ids: readonly string[]; edges: readonly Edge[] },
 ): Owner<Edge>[] {
@@ -308,11 +310,25 @@ function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
   for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }
 
-function ledTo([campaign_id, impressions, clicks, conversions, dismissals]: PackedLedTo) {
+function ledTo([campaign_id, impressions, clicks, conversions, dismissals]: LedToTuple) {
   return { campaign_id, impressions, clicks, conversions, dismissals };
 }
 
-function engagement(user_id: string, edge: Packed): Engagement {
+function engagement(user_id: string, edge: EngagedTuple): Engagement {
   const [campaign_id, impressions, clicks, conversions, dismissals, last] = edge;
   return { user_id, campaign_id, impressions, clicks, conversions, dismissals, last };
+}
+
+/** Removes all nodes of the URL's namespace, with their edges. */
+export async function clearNeo4j({ url }: { url: URL }): Promise<void> {
+  const connection = new Neo4jConnection({ url });
+  const parameters = { namespace: connection.address.namespace, limit: BATCH };
+  try {
+    for (let deleted = BATCH; deleted === BATCH;) {
+      const { records } = await connection.write((tx) => tx.run(cypher.DELETE_NODES, parameters));
+      deleted = Number(records[0]!.get("gone"));
+    }
+  } finally {
+    await connection.close();
+  }
 }

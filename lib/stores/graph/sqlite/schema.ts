@@ -1,8 +1,8 @@
 import type { Migration } from "../../engines/sqlite/sqlite.ts";
 
 /**
- * ENGAGED edges sit with their user, so that what a user engaged in is read in one go. The index on `campaign_id` is the way back, and
- * keeps one edge a pair.
+ * ENGAGED edges are stored in the order of users, so that a user's edges are read together. The index on `campaign_id` finds
+ * those of a campaign, and keeps each pair unique.
  */
 export const GRAPH_MIGRATIONS: readonly Migration[] = [
   `
@@ -48,5 +48,5 @@ CREATE INDEX led_to_by_campaign ON led_to (campaign_id);
 `,
 ];
 
-/** Edges are recounts of what documents and analytics hold. */
+/** Edges are recounts of rows in documents and analytics. */
 export const REFILL = "run `deno task pipeline --all`, which fills a new one from the other stores";

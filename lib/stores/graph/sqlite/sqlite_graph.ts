@@ -17,12 +17,12 @@ import { GRAPH_MIGRATIONS, REFILL } from "./schema.ts";
 /** Rows that one page reads, or one transaction deletes at most. */
 const PAGE = 500;
 
-/** One user's edges to campaigns, as they come out of {@link ENGAGED_BY}. */
-type Packed = readonly [string, number, number, number, number, string];
+/** One user's edge to a campaign, from {@link ENGAGED_BY}. */
+type EngagedTuple = readonly [string, number, number, number, number, string];
 
 /**
- * A row a user, with the edges as one JSON text: a row an edge takes half as long again to come out of the engine. It sorts all edges of
- * a user, who has some thousands at the most.
+ * A row for each user, with the edges as one JSON text: a row for each edge takes half as long again. It sorts all edges of
+ * a user, of which there are some thousands at most.
  */
 const ENGAGED_BY = `
 SELECT input.value AS user_id, (
@@ -33,14 +33,13 @@ SELECT input.value AS user_id, (
 ) AS edges FROM (SELECT DISTINCT value FROM json_each(?1)) AS input ORDER BY input.value`;
 
 /**
- * {@link GraphStore} in one SQLite file. A user, conversation, intent or campaign is there when an edge names it, and a
- * campaign also when its targets were set, even to none. Of edges equally new, the first by campaign come first. Deletions count
- * the edges that went.
+ * {@link GraphStore} in one SQLite file. A user, conversation, intent or campaign exists if an edge names it, and a campaign
+ * also if its targets were set, even to none. Edges of the same time are ordered by campaign. Deletions count edges.
  */
 export class SqliteGraph implements GraphStore {
   private readonly db: Sqlite;
 
-  /** Opens the file, or makes it. The folder must exist; `:memory:` is a store that ends with the process. */
+  /** Opens or creates the file. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
     this.db = new Sqlite({ ...options, migrations: GRAPH_MIGRATIONS, refill: REFILL });
   }
@@ -48,7 +47,7 @@ export class SqliteGraph implements GraphStore {
   async setTargets(
     options: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
   ): Promise<number> {
-    let standing = 0;
+    let total = 0;
     await this.db.writeEach(options.campaigns, ({ campaign_id, intents }) => {
       const wanted = JSON.stringify(intents);
       this.db.run("INSERT INTO campaigns VALUES (?) ON CONFLICT DO NOTHING", campaign_id);
@@ -58,9 +57,9 @@ export class SqliteGraph implements GraphStore {
         wanted,
       );
       this.db.run("INSERT OR IGNORE INTO targets SELECT ?, value FROM json_each(?)", campaign_id, wanted);
-      standing += new Set(intents).size;
+      total += new Set(intents).size;
     }, options);
-    return standing;
+    return total;
   }
 
   setExpressed(
@@ -96,20 +95,20 @@ export class SqliteGraph implements GraphStore {
     });
   }
 
-  /** Makes `edges` all that each user has: `others` deletes those to anything else. Returns how many there are. */
+  /** Makes `edges` all edges of these users: `others` deletes the others. Returns how many there are. */
   private async setEdges<Edge extends { readonly user_id: string }>(
     options: { user_ids: readonly string[]; edges: readonly Edge[] } & Abortable,
     { others, to, put }: { others: string; to: (edge: Edge) => string; put: (edge: Edge) => void },
   ): Promise<number> {
     const edges = Map.groupBy(options.edges, (edge) => edge.user_id);
-    let standing = 0;
+    let total = 0;
     await this.db.writeEach(options.user_ids, (user_id) => {
       const own = edges.get(user_id) ?? [];
       this.db.run(others, user_id, JSON.stringify(own.map(to)));
       own.forEach(put);
-      standing += own.length;
+      total += own.length;
     }, options);
-    return standing;
+    return total;
   }
 
   private putEngaged(edge: Engagement): void {
@@ -130,7 +129,7 @@ export class SqliteGraph implements GraphStore {
     options: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
   ): Promise<number> {
     const conversations = Map.groupBy(options.conversations, ({ user_id }) => user_id);
-    let standing = 0;
+    let total = 0;
     await this.db.writeEach(options.user_ids, (user_id) => {
       const own = conversations.get(user_id) ?? [];
       this.db.run(
@@ -139,9 +138,9 @@ export class SqliteGraph implements GraphStore {
         JSON.stringify(own.map(({ conversation_id }) => conversation_id)),
       );
       for (const conversation of own) this.putConversation(conversation);
-      standing += own.reduce((sum, { engagement }) => sum + engagement.length, 0);
+      total += own.reduce((sum, { engagement }) => sum + engagement.length, 0);
     }, options);
-    return standing;
+    return total;
   }
 
   private putConversation({ conversation_id, user_id, engagement }: EngagedConversation): void {
@@ -184,7 +183,7 @@ export class SqliteGraph implements GraphStore {
       options.limit,
     );
     return users.flatMap(({ user_id, edges }) =>
-      (JSON.parse(edges) as Packed[]).map((edge) => engagement(user_id, edge))
+      (JSON.parse(edges) as EngagedTuple[]).map((edge) => engagement(user_id, edge))
     );
   }
 
@@ -302,7 +301,7 @@ export class SqliteGraph implements GraphStore {
   }
 }
 
-function engagement(user_id: string, edge: Packed): Engagement {
+function engagement(user_id: string, edge: EngagedTuple): Engagement {
   const [campaign_id, impressions, clicks, conversions, dismissals, last] = edge;
   return { user_id, campaign_id, impressions, clicks, conversions, dismissals, last };
 }

@@ -2,12 +2,12 @@ import { messageOf, ParleyError } from "../../../core/errors.ts";
 import type { MilvusAddress } from "./url.ts";
 
 /** The one version check: COSINE and upsert begin here. */
-export const OLDEST = [2, 3] as const;
+export const MIN_VERSION = [2, 3] as const;
 
 const GRPC = { deadline: 4, forbidden: 7, unimplemented: 12, unreachable: 14, unauthenticated: 16 } as const;
 const STATUS = { notLoaded: 101, notWhollyLoaded: 106, noDatabase: 800, invalid: 1100 } as const;
 
-/** What went wrong: `grpc` where no answer came, `code` where the answer is a refusal. */
+/** `grpc` is the error if no answer came, `code` that of an answer which is a refusal. */
 interface Failure {
   readonly grpc: number | null;
   readonly code: number | null;
@@ -23,8 +23,8 @@ interface Status {
 }
 
 /**
- * An answer whose status says success. Milvus refuses by a status inside an answer, and the SDK makes an empty answer
- * of a call that the server lacks, so an answer without a status is a refusal too.
+ * An answer whose status says success. Milvus refuses by a status inside an answer, and the SDK returns an empty answer
+ * for a call that the server does not have, so an answer without a status is a refusal too.
  */
 export function accepted<T>(answer: T): T {
   const status = statusOf(answer);
@@ -53,19 +53,19 @@ export function failureOf(thrown: unknown): Failure {
   return { grpc: null, code: status.code ?? null, reason, retriable };
 }
 
-/** A collection is not in memory: shortly after a restart, or because somebody released it. */
+/** A collection is not in memory: shortly after a restart, or because it was released. */
 export function isUnloaded({ code }: Failure): boolean {
   return code === STATUS.notLoaded || code === STATUS.notWhollyLoaded;
 }
 
-/** No answer came in the call's time. */
+/** The call timed out. */
 export function isOverdue({ grpc }: Failure): boolean {
   return grpc === GRPC.deadline;
 }
 
 /**
- * One sentence for a failure, `opening` a connection or later. It never holds credentials, and of the server's words
- * only the first.
+ * One sentence for a failure, `opening` a connection or later. It has no credentials, and only the first of the server's
+ * words.
  */
 export function explain(
   failure: Failure,
@@ -80,13 +80,13 @@ export function explain(
     return new ParleyError("denied", `${milvus} refuses the user, password or token in PARLEY_VECTORS`);
   }
   if (isOverdue(failure)) {
-    return new ParleyError("unavailable", `${milvus} did not answer in time; look whether it is healthy`);
+    return new ParleyError("unavailable", `${milvus} did not answer in time; check that it is healthy`);
   }
   if (grpc === GRPC.unreachable && /certificate/i.test(reason)) return untrusted(milvus);
   if (grpc === GRPC.unreachable) {
     return unreachable(milvus, when === "later" || REFUSED.test(reason) ? null : tls);
   }
-  if (grpc === GRPC.unimplemented) return tooOld(milvus, "lacks a call that is needed");
+  if (grpc === GRPC.unimplemented) return tooOld(milvus, "does not have a call that is needed");
   if (code === STATUS.noDatabase || /database not found/i.test(reason)) {
     const what = `${milvus} has no database ${database}`;
     return new ParleyError("not_found", `${what}: create it, or name another in PARLEY_VECTORS`);
@@ -96,10 +96,13 @@ export function explain(
 }
 
 export function tooOld(milvus: string, what: string): ParleyError {
-  return new ParleyError("mismatch", `${milvus} ${what}: version ${OLDEST.join(".")} or newer is needed`);
+  return new ParleyError(
+    "mismatch",
+    `${milvus} ${what}: version ${MIN_VERSION.join(".")} or newer is needed`,
+  );
 }
 
-/** Nobody listens there, so it is not a matter of TLS. */
+/** There is no server, so TLS is not the reason. */
 const REFUSED = /ECONNREFUSED|ENOTFOUND|name resolution/i;
 
 /** gRPC brings its own list of authorities, which `DENO_CERT` does not reach. */
@@ -111,7 +114,7 @@ function untrusted(milvus: string): ParleyError {
   );
 }
 
-/** `tls` says whether it was tried over TLS, or is null where that is not what is wrong. */
+/** `tls` says whether TLS was used; null if TLS is not the reason. */
 function unreachable(milvus: string, tls: boolean | null): ParleyError {
   const what = tls === null
     ? "start it, or correct host and port in PARLEY_VECTORS"

@@ -1,15 +1,15 @@
 import { batches } from "../../../core/batches.ts";
 import { vectorOf } from "./rows.ts";
-import { among, type MilvusRow, type MilvusTable, VALUES } from "./table.ts";
+import { among, MAX_VALUES, type MilvusRow, type MilvusTable } from "./table.ts";
 import type { Hit } from "../port.ts";
 import { bestFirst } from "../rows.ts";
 
-/** Milvus computes in single precision, so scores that are closer than this may stand in either order. */
-const CLOSE = 2e-6;
+/** Milvus computes in single precision, so scores that are closer than this may be in either order. */
+const TOLERANCE = 2e-6;
 
 /**
- * Puts what a search found into an order that does not depend on the server: best first, ties by id. Scores that are
- * close are computed anew from the stored vectors, in double precision; there are few, mostly equal texts.
+ * Sorts hits in an order that does not depend on the server: best first, ties by id. Close scores are computed again from
+ * the stored vectors, in double precision; there are few, mostly of equal texts.
  */
 export async function mergeHits(
   options: {
@@ -20,7 +20,7 @@ export async function mergeHits(
   },
 ): Promise<Hit[]> {
   const exact = new Map<string, number>();
-  for await (const keys of batches(closeKeys(options.found), VALUES)) {
+  for await (const keys of batches(closeKeys(options.found), MAX_VALUES)) {
     const filter = among("key", keys);
     const fields = ["key", "vector"];
     const rows = await options.table.query({ filter, fields, freshness: "own", signal: options.signal });
@@ -37,7 +37,7 @@ export async function mergeHits(
 function closeKeys(found: readonly MilvusRow[]): string[] {
   const score = (at: number) => Number(found[at]?.score ?? NaN);
   return found.flatMap(({ key }, at) => {
-    const close = [at - 1, at + 1].some((beside) => Math.abs(score(beside) - score(at)) <= CLOSE);
+    const close = [at - 1, at + 1].some((other) => Math.abs(score(other) - score(at)) <= TOLERANCE);
     return close ? [String(key)] : [];
   });
 }

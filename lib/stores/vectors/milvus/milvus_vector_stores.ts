@@ -14,12 +14,12 @@ export class MilvusVectorStores implements VectorStores {
   private readonly milvus: Milvus;
   private readonly stores = new Map<string, MilvusVectors>();
 
-  /** Connects at the first call. `timeout_ms` is what one call may take. */
+  /** Connects at the first call. `timeout_ms` is how long one call may take. */
   constructor({ url, timeout_ms = 5_000 }: { url: URL; timeout_ms?: number }) {
     this.milvus = new Milvus(parseMilvusUrl(url), timeout_ms);
   }
 
-  /** A model whose collections are only being made, or all but gone, has no state and is not among them. */
+  /** A model whose collections are incomplete has no state and is left out. */
   async models({ signal }: Abortable = {}): Promise<ModelIdentity[]> {
     const { data } = await this.milvus.call(
       (client, timeout) => client.showCollections({ timeout }),
@@ -37,11 +37,11 @@ export class MilvusVectorStores implements VectorStores {
   forModel({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
     return new Promise((resolve) => {
       signal?.throwIfAborted();
-      resolve(this.hold(model));
+      resolve(this.storeOf(model));
     });
   }
 
-  private hold(model: ModelIdentity): MilvusVectors {
+  private storeOf(model: ModelIdentity): MilvusVectors {
     const key = modelKey(model);
     let store = this.stores.get(key);
     if (store === undefined) {
@@ -51,8 +51,8 @@ export class MilvusVectorStores implements VectorStores {
     return store;
   }
 
-  async drop({ model, ...o }: { model: ModelIdentity } & Abortable): Promise<void> {
-    await this.hold(model).drop(o);
+  async drop({ model, signal }: { model: ModelIdentity } & Abortable): Promise<void> {
+    await this.storeOf(model).drop({ signal });
   }
 
   async health({ signal }: Abortable = {}): Promise<Health> {
@@ -64,5 +64,23 @@ export class MilvusVectorStores implements VectorStores {
 
   async close(): Promise<void> {
     await this.milvus.close();
+  }
+}
+
+const CLEAR_TIMEOUT_MS = 30_000;
+
+/** Drops the collections of all models, also incomplete ones. */
+export async function clearMilvus({ url }: { url: URL }): Promise<void> {
+  const milvus = new Milvus(parseMilvusUrl(url), CLEAR_TIMEOUT_MS);
+  const { prefix } = milvus.address;
+  try {
+    const { data } = await milvus.call((client, timeout) => client.showCollections({ timeout }));
+    for (const { name: collection_name } of data) {
+      if (!collection_name.startsWith(prefix)) continue;
+      if (!/^m[0-9a-f]{12}_/.test(collection_name.slice(prefix.length))) continue;
+      await milvus.call((client, timeout) => client.dropCollection({ collection_name, timeout }));
+    }
+  } finally {
+    await milvus.close();
   }
 }

@@ -7,7 +7,7 @@ import { mergeHits } from "./hits.ts";
 import { decodeRow, encodeRow, FIELDS, hexOf, LIVE, planUpsert, retired } from "./rows.ts";
 import { SCALARS, vectorOf, WHOLE } from "./rows.ts";
 import { type IndexState, MilvusState, notBuilt } from "./state.ts";
-import { among, MAX_ROWS, type MilvusRow, MilvusTable, VALUES } from "./table.ts";
+import { among, MAX_ROWS, MAX_VALUES, type MilvusRow, MilvusTable } from "./table.ts";
 import { COLLECTIONS, INDEXED, PERSONAL } from "../port.ts";
 import type {
   Collection,
@@ -23,21 +23,21 @@ import { faultOf, refuseFaults, unit } from "../rows.ts";
 
 type Signal = AbortSignal | undefined;
 
-/** Rows that one write takes. */
+/** Rows in one write. */
 const BATCH = 500;
 /** Neighbours asked for beyond `k`, so that ties at the end of an answer can be put in order. */
 const SPARE = 16;
 
 /**
  * One model's vectors in Milvus 2.3 or newer, or Zilliz Cloud: a collection each for messages, profiles, conversations
- * and campaigns, and a small one for what holds for all of them. The first write makes them.
+ * and campaigns, and a small one for the state. The first write creates them.
  *
- * Milvus has one live index a collection. Frozen data versions are had by numbering builds: a row says from which
- * build on it is valid and up to which, a search filters by the number of its version's build, and replacing a row
- * that a built version has keeps the old one beside it until `keep` drops the last such version. So `build` costs two
- * counts, whatever the number of rows. Erased rows leave all versions at once; their bytes leave the disk when
- * Milvus compacts. Searches see a build, and an erasure, of any process: both return only when reads find them so
- * (of several replicas, others than the one that was asked may take seconds).
+ * Milvus has one live index for each collection. Data versions are frozen by numbering builds: a row has the numbers of
+ * the builds in which it is valid, a search filters by the number of its version's build, and a replaced row that a built
+ * version has stays until `dropVersionsExcept` drops the last such version. So `build` costs two counts, whatever the
+ * number of rows. Erased rows leave all versions at once; their bytes leave the disk when Milvus compacts. Searches see a
+ * build, and an erasure, of any process: both return only when reads find them so (other replicas than the one that was
+ * called may take seconds).
  *
  * There are no transactions: of two processes that write the same row at one time, the last wins.
  */
@@ -45,7 +45,7 @@ export class MilvusVectors implements VectorStore {
   private readonly tables: Readonly<Record<Collection, MilvusTable>>;
   private readonly state: MilvusState;
 
-  /** `prefix` stands before the names of this model's collections. */
+  /** `prefix` is that of this model's collections. */
   constructor(readonly model: ModelIdentity, { milvus, prefix }: { milvus: Milvus; prefix: string }) {
     const table = (name: string) => new MilvusTable(milvus, `${prefix}${name}`);
     const tables = COLLECTIONS.map((name) => [name, table(name)]);
@@ -54,8 +54,8 @@ export class MilvusVectors implements VectorStore {
   }
 
   /**
-   * The state as of now, with the collections made, also those that came later than this model's others. Other callers
-   * who make them at this time make the same.
+   * The state as of now. Creates the collections, also those that later versions of Parley added. Other callers may create
+   * the same ones at the same time.
    */
   private async prepared(signal: Signal): Promise<IndexState> {
     const state = await this.state.now(signal);
@@ -69,7 +69,7 @@ export class MilvusVectors implements VectorStore {
     return { ...state, model };
   }
 
-  /** Removes all collections; the one that says whose they are goes last. */
+  /** Drops all collections, the one with the state last. */
   async drop({ signal }: Abortable): Promise<void> {
     await Promise.all(COLLECTIONS.map((collection) => this.tables[collection].drop(signal)));
     await this.state.drop(signal);
@@ -106,7 +106,7 @@ export class MilvusVectors implements VectorStore {
     const held = await byKey(rows.map(({ id }) => id), SCALARS);
     const plan = planUpsert({ rows, held, built: Math.max(-1, ...Object.values(state.builds)) });
     const replaced = await byKey(plan.retire, WHOLE);
-    // In one call, which shows all its rows at one time: a build never misses a row or finds it twice.
+    // In one call, whose rows become visible at one time: a build never misses a row or finds it twice.
     const written = [
       ...[...replaced.values()].map((row) => retired(row, state.next)),
       ...plan.rows.map((row) => encodeRow(row, state.next)),
@@ -135,7 +135,7 @@ export class MilvusVectors implements VectorStore {
   ): Promise<MilvusRow[]> {
     signal?.throwIfAborted();
     const rows: MilvusRow[] = [];
-    for await (const keys of batches(ids, VALUES)) {
+    for await (const keys of batches(ids, MAX_VALUES)) {
       const filter = among("key", keys);
       rows.push(...await this.tables[collection].query({ filter, fields, freshness: "own", signal }));
     }
@@ -147,7 +147,7 @@ export class MilvusVectors implements VectorStore {
   ): Promise<Map<string, Float32Array>> {
     options.signal?.throwIfAborted();
     const found = new Map<string, Float32Array>();
-    for await (const hashes of batches(new Set(options.hashes), VALUES)) {
+    for await (const hashes of batches(new Set(options.hashes), MAX_VALUES)) {
       const ids = await this.idByHash({ ...options, hashes });
       const vectors = await this.get({ ...options, ids: [...ids.values()] });
       for (const [hash, id] of ids) {
@@ -158,7 +158,7 @@ export class MilvusVectors implements VectorStore {
     return found;
   }
 
-  /** One live row a hash. A common text has thousands, so each page asks only for the hashes still missing. */
+  /** One live row for each hash. A common text has thousands, so each page is only for the hashes that are still missing. */
   private async idByHash(
     { collection, hashes, signal }: { collection: Collection; hashes: readonly string[] } & Abortable,
   ): Promise<Map<string, string>> {
@@ -168,7 +168,7 @@ export class MilvusVectors implements VectorStore {
         filter: `${LIVE} and ${among("content_hash", missing)}`,
         fields: ["key", "content_hash"],
         freshness: "own",
-        limit: 2 * VALUES,
+        limit: 2 * MAX_VALUES,
         signal,
       });
       if (rows.length === 0) break;
@@ -228,13 +228,13 @@ export class MilvusVectors implements VectorStore {
   }
 
   async dropFaults({ signal }: Abortable = {}): Promise<number> {
-    let gone = 0;
+    let deleted = 0;
     for await (const { collection, row } of this.scan(signal)) {
       if (faultOf(row.vector, this.model.dimension)) {
-        gone += await this.erase(collection, "id", [row.id], signal);
+        deleted += await this.erase(collection, "id", [row.id], signal);
       }
     }
-    return gone;
+    return deleted;
   }
 
   private async *scan(signal: Signal): AsyncGenerator<{ collection: Collection; row: VectorRow }> {
@@ -249,7 +249,7 @@ export class MilvusVectors implements VectorStore {
     signal?.throwIfAborted();
     const keep = new Set(ids);
     const left: string[] = [];
-    for await (const some of batches(user_ids, VALUES)) {
+    for await (const some of batches(user_ids, MAX_VALUES)) {
       const filter = `${LIVE} and ${among("user_id", some)}`;
       const rows = this.tables[collection].scan({ filter, fields: ["key", "id"], freshness: "own", signal });
       for await (const { id } of rows) if (!keep.has(String(id))) left.push(String(id));
@@ -258,9 +258,9 @@ export class MilvusVectors implements VectorStore {
   }
 
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    let gone = 0;
-    for (const collection of PERSONAL) gone += await this.erase(collection, "user_id", user_ids, signal);
-    return gone;
+    let deleted = 0;
+    for (const collection of PERSONAL) deleted += await this.erase(collection, "user_id", user_ids, signal);
+    return deleted;
   }
 
   async deleteCampaigns(
@@ -269,7 +269,7 @@ export class MilvusVectors implements VectorStore {
     return await this.erase("campaigns", "id", campaign_ids, signal);
   }
 
-  /** Takes rows out, those that built versions keep included; returns how many of them were valid. */
+  /** Deletes rows, also those of built versions; returns how many of them were valid. */
   private async erase(
     collection: Collection,
     field: string,
@@ -277,13 +277,13 @@ export class MilvusVectors implements VectorStore {
     signal: Signal,
   ): Promise<number> {
     signal?.throwIfAborted();
-    let gone = 0;
-    for await (const some of batches(values, VALUES)) {
+    let deleted = 0;
+    for await (const some of batches(values, MAX_VALUES)) {
       const filter = among(field, some);
-      gone += await this.tables[collection].count(`${LIVE} and ${filter}`, signal);
+      deleted += await this.tables[collection].count(`${LIVE} and ${filter}`, signal);
       await this.tables[collection].delete(filter, signal);
     }
-    return gone;
+    return deleted;
   }
 
   async counts({ signal }: Abortable = {}): Promise<VectorCounts> {

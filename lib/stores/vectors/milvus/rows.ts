@@ -3,7 +3,7 @@ import type { VectorRow } from "../port.ts";
 import { bytesOf } from "../rows.ts";
 import type { MilvusField, MilvusRow } from "./table.ts";
 
-/** `gone` of a row that nothing has replaced. */
+/** `gone` of a row that was not replaced. */
 const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** A filter for the rows that are valid now. */
@@ -14,7 +14,7 @@ const text = (name: string, max_length: number) => ({ name, data_type: "VarChar"
 const ID_BYTES = 768;
 
 /**
- * The scalar fields of a collection. Absent is "", which no user id and no time is, because Milvus before 2.5 knows
+ * The scalar fields of a collection. Null is stored as "", which is no user id and no time, because Milvus before 2.5 has
  * no null. A row is in the builds numbered from `born` to before `gone`; `key` is `id` for the row that is valid now.
  */
 export const FIELDS: readonly MilvusField[] = [
@@ -28,9 +28,9 @@ export const FIELDS: readonly MilvusField[] = [
   { name: "gone", data_type: "Int64" },
 ];
 
-/** What is read to compare a row with what is to be written. */
+/** The fields that tell whether a row changes. */
 export const SCALARS = ["key", "user_id", "role", "timestamp", "content_hash", "born"] as const;
-/** What is read to give a row back. */
+/** The fields of a whole row. */
 export const WHOLE = [...SCALARS, "vector"] as const;
 
 export function encodeRow(row: VectorRow, born: number): MilvusRow {
@@ -62,20 +62,20 @@ export function vectorOf({ vector }: MilvusRow): Float32Array {
   return Float32Array.from(vector as number[]);
 }
 
-/** A row that was valid, under a key of its own: ids hold no line break. */
+/** A row that is no longer valid, with a key of its own: ids have no line break. */
 export function retired(row: MilvusRow, gone: number): MilvusRow {
   const { key, born } = row;
   return { ...row, id: key!, key: `${key}\n${born}`, born: Number(born), gone };
 }
 
-/** What an upsert comes to: rows to write, and keys of held rows that a build must keep finding. */
+/** What an upsert does: rows to write, and keys of stored rows that built versions still need. */
 interface Plan {
   readonly counts: WriteCounts;
   readonly rows: readonly VectorRow[];
   readonly retire: readonly string[];
 }
 
-/** Compares rows, in their order, with those held by key. `built` is the number of the newest build, or -1. */
+/** Compares rows, in their order, with stored ones by key. `built` is the number of the newest build, or -1. */
 export function planUpsert(
   options: { rows: readonly VectorRow[]; held: ReadonlyMap<string, MilvusRow>; built: number },
 ): Plan {
@@ -107,7 +107,7 @@ function isSame(a: Scalars, b: Scalars): boolean {
     a.timestamp === b.timestamp;
 }
 
-/** Bytes of a vector as the digest takes them. */
+/** The bytes of a vector, for the digest. */
 export function hexOf(vector: Float32Array): string {
   return bytesOf(vector).toHex();
 }

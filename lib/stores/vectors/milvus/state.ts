@@ -3,11 +3,11 @@ import type { ModelIdentity } from "../../../core/types.ts";
 import { type Freshness, type MilvusField, quoted } from "./table.ts";
 import type { MilvusTable } from "./table.ts";
 
-/** What is known of one model's vectors as a whole. */
+/** The builds of one model's vectors. */
 export interface IndexState {
   /** Null before the first write. */
   readonly model: ModelIdentity | null;
-  /** The number that the next build gets; rows written now are born under it. Numbers are never used twice. */
+  /** The number of the next build; it is `born` of rows that are written now. Numbers are never used twice. */
   readonly next: number;
   /** The number of each data version's build. */
   readonly builds: Readonly<Record<number, number>>;
@@ -21,17 +21,17 @@ const FIELDS: readonly MilvusField[] = [
 ];
 /** Every collection must have a vector; this one is never searched. */
 const DIMENSION = 2;
-/** How long an answer to another process's question may be out of date. */
+/** How old a state that is read for a search may be. */
 const CACHE_TTL_MS = 1_000;
 
 export const notBuilt = (version: number) => `no index was built for version ${version}`;
 
 /**
- * The state, as the one row of a collection of its own. It is written whole, so it is never half new, and not kept in
- * collection properties, because those that Milvus does not know are refused by newer versions.
+ * The state, as the one row of a collection of its own. It is written as a whole. It is not in collection properties,
+ * because newer versions of Milvus refuse those that they do not know.
  */
 export class MilvusState {
-  private held: { readonly state: IndexState; readonly at: number } | null = null;
+  private cached: { readonly state: IndexState; readonly at: number } | null = null;
 
   constructor(private readonly table: MilvusTable) {}
 
@@ -40,13 +40,13 @@ export class MilvusState {
     return this.read("now", signal);
   }
 
-  /** The state as it was a second ago at the most; writes from here are seen at once. */
+  /** The state, at most a second old; writes of this object are seen at once. */
   async recent(signal: AbortSignal | undefined): Promise<IndexState> {
-    if (this.held && performance.now() - this.held.at < CACHE_TTL_MS) return this.held.state;
+    if (this.cached && performance.now() - this.cached.at < CACHE_TTL_MS) return this.cached.state;
     return await this.read("own", signal);
   }
 
-  /** The number of a version's build; what another process built a moment ago is found, too. */
+  /** The number of a version's build, also one that another process has just built. */
   async buildOf(version: number, signal: AbortSignal | undefined): Promise<number> {
     const known = await this.recent(signal);
     const { builds } = known.builds[version] === undefined ? await this.now(signal) : known;
@@ -59,7 +59,7 @@ export class MilvusState {
     const filter = `key == ${quoted(KEY)}`;
     const rows = await this.table.query({ filter, fields: ["value"], freshness, signal });
     const state = rows[0] ? JSON.parse(String(rows[0].value)) as IndexState : EMPTY;
-    this.held = { state, at };
+    this.cached = { state, at };
     return state;
   }
 
@@ -68,12 +68,11 @@ export class MilvusState {
       await this.table.create({ fields: FIELDS, dimension: DIMENSION, signal });
     }
     await this.table.upsert([{ key: KEY, value: JSON.stringify(state), vector: [1, 0] }], signal);
-    this.held = { state, at: performance.now() };
+    this.cached = { state, at: performance.now() };
   }
 
-  /** Forgets the state, and that there was one. */
   async drop(signal: AbortSignal | undefined): Promise<void> {
-    this.held = null;
+    this.cached = null;
     await this.table.drop(signal);
   }
 }

@@ -1,13 +1,12 @@
 import type { Milvus, MilvusClient } from "./client.ts";
 
-/** Given up by this signal; undefined for what nobody gives up. */
 type Signal = AbortSignal | undefined;
 
 type CreateRequest = Parameters<MilvusClient["createCollection"]>[0];
 type QueryRequest = Parameters<MilvusClient["query"]>[0];
 type SearchRequest = Parameters<MilvusClient["search"]>[0];
 
-/** A row as the SDK takes and gives it: 64-bit integers come back as text. */
+/** A row of the SDK, which returns 64-bit integers as text. */
 export type MilvusRow = Record<string, string | number | number[]>;
 
 /** A scalar field. `max_length` is in bytes. */
@@ -19,33 +18,32 @@ export interface MilvusField {
 }
 
 /**
- * What a read must see. `now`: all that anybody wrote before ("Strong"; it waits for the server's next tick, some
- * 200 ms). `own`: what this object wrote, and of others' what is older than some seconds at the latest ("Session" or
- * "Bounded"; it seldom waits). `lately`: `now` once in two seconds and `own` in between, for many reads in a row that
- * must all see what was there when they began.
+ * Which writes a read must see. `now`: all earlier ones ("Strong"; it waits for the server's next tick, some 200 ms).
+ * `own`: those of this object, and those of others that are older than some seconds ("Session" or "Bounded"; it seldom
+ * waits). `lately`: `now` once in two seconds and `own` in between, for many reads in a row that must all see what was
+ * written before the first.
  */
 export type Freshness = "now" | "own" | "lately";
-const LATELY_MS = 2_000;
+const LATELY_TTL_MS = 2_000;
 
-/** Most rows that one search may return: the server's bound on limit + offset. */
+/** The server's bound on limit + offset of a search. */
 export const MAX_ROWS = 16_384;
 /** Rows read at once: some megabytes with their vectors. */
-const PAGE = 1_000;
+const MAX_PAGE_ROWS = 1_000;
 /** Values in one `in [...]`. */
-export const VALUES = 500;
-/** Making, loading and dropping a collection takes seconds. */
-const SLOW_MS = 60_000;
+export const MAX_VALUES = 500;
+/** Creating, loading and dropping a collection takes seconds. */
+const SLOW_TIMEOUT_MS = 60_000;
 
 /**
- * Makes the server answer a query with a limit by the rows of the lowest keys. It may then give more than the limit, or
- * fewer although there are more; only none at all says that there are none.
+ * Makes the server answer a query with a limit by the rows with the lowest keys. The answer may have more rows than the
+ * limit, or fewer although there are more; only an empty one says that there are no more.
  */
 const LOWEST_KEYS = { iterator: true, reduce_stop_for_best: true } as const;
 
 /** Links a node, and candidates when adding and when searching. */
 const HNSW = { M: 16, efConstruction: 128, ef: 128 } as const;
 
-/** Which rows to read, and what of them. */
 interface Query {
   readonly filter: string;
   readonly fields: readonly string[];
@@ -56,13 +54,13 @@ interface Query {
 /** One collection with the text key `key` and a vector field `vector`. */
 export class MilvusTable {
   private loaded = false;
-  /** Milvus's time of the newest write from here. */
-  private wrote = 0n;
+  /** Milvus's time of the newest write of this object. */
+  private lastWrite = 0n;
   private caught_up_at = -Infinity;
 
   constructor(private readonly milvus: Milvus, readonly name: string) {}
 
-  /** Whether the collection is there; if it is, it is in memory afterwards. */
+  /** Whether the collection exists; if so, it is in memory afterwards. */
   async ready(signal: Signal): Promise<boolean> {
     if (this.loaded) return true;
     const collection_name = this.name;
@@ -80,8 +78,8 @@ export class MilvusTable {
       this.milvus.call((client, timeout) => client.getLoadState({ collection_name, timeout }), { signal });
     const loaded = async () => String((await state()).state) === "LoadStateLoaded";
     if (!(await loaded())) {
-      await this.slowly((client, timeout) => client.loadCollection({ collection_name, timeout }), signal);
-      const deadline = performance.now() + SLOW_MS;
+      await this.callSlow((client, timeout) => client.loadCollection({ collection_name, timeout }), signal);
+      const deadline = performance.now() + SLOW_TIMEOUT_MS;
       while (!(await loaded()) && performance.now() < deadline) {
         await new Promise((resume) => setTimeout(resume, 50));
       }
@@ -89,7 +87,7 @@ export class MilvusTable {
     this.loaded = true;
   }
 
-  /** Makes the collection with these fields beside `vector`, indexes and loads it. Repeating it changes nothing. */
+  /** Creates the collection with these fields and `vector`, indexes and loads it. Repeating it changes nothing. */
   async create(
     options: { fields: readonly MilvusField[]; dimension: number; signal: Signal },
   ): Promise<void> {
@@ -97,14 +95,14 @@ export class MilvusTable {
     const fields = [...options.fields, { name: "vector", data_type: "FloatVector", dim: options.dimension }];
     // One shard, so that all rows of one upsert become visible at one time.
     const request = { collection_name, fields, shards_num: 1, consistency_level: "Strong" };
-    await this.slowly(
+    await this.callSlow(
       (client, timeout) => client.createCollection({ ...request, timeout } as unknown as CreateRequest),
       options.signal,
     );
     const index = this.milvus.address.managed
       ? { index_type: "AUTOINDEX" }
       : { index_type: "HNSW", params: { M: HNSW.M, efConstruction: HNSW.efConstruction } };
-    await this.slowly(
+    await this.callSlow(
       (client, timeout) =>
         client.createIndex({
           collection_name,
@@ -118,19 +116,19 @@ export class MilvusTable {
     await this.load(options.signal);
   }
 
-  /** Drops the collection, if it is there. */
+  /** Drops the collection, if it exists. */
   async drop(signal: Signal): Promise<void> {
     if (!(await this.ready(signal))) return;
     this.loaded = false;
     const collection_name = this.name;
-    await this.slowly((client, timeout) => client.dropCollection({ collection_name, timeout }), signal);
+    await this.callSlow((client, timeout) => client.dropCollection({ collection_name, timeout }), signal);
   }
 
-  private slowly<T>(
+  private callSlow<T>(
     ask: (client: MilvusClient, timeout: number) => Promise<T>,
     signal: Signal,
   ): Promise<T> {
-    return this.milvus.call(ask, { timeout_ms: SLOW_MS, signal });
+    return this.milvus.call(ask, { timeout_ms: SLOW_TIMEOUT_MS, signal });
   }
 
   async upsert(rows: readonly MilvusRow[], signal: Signal): Promise<void> {
@@ -139,7 +137,7 @@ export class MilvusTable {
     await this.write((client, timeout) => client.upsert({ ...request, timeout }), signal);
   }
 
-  /** Deletes by a filter and returns when no read, wherever it comes from, finds the rows any more. */
+  /** Deletes by a filter and returns when no read of any process finds the rows any more. */
   async delete(filter: string, signal: Signal): Promise<void> {
     if (!(await this.ready(signal))) return;
     const request = { collection_name: this.name, filter };
@@ -153,10 +151,10 @@ export class MilvusTable {
   ): Promise<void> {
     const { timestamp } = await this.milvus.call(ask, { collection: this.name, signal });
     const at = BigInt(timestamp);
-    if (at > this.wrote) this.wrote = at;
+    if (at > this.lastWrite) this.lastWrite = at;
   }
 
-  /** Rows that pass a filter; with a limit, at most so many of the lowest keys, in ascending order. */
+  /** Rows that pass a filter; with a limit, at most as many with the lowest keys, in ascending order. */
   async query(options: Query & { limit?: number }): Promise<MilvusRow[]> {
     if (!(await this.ready(options.signal))) return [];
     const begun = performance.now();
@@ -177,13 +175,13 @@ export class MilvusTable {
   }
 
   /**
-   * Rows that pass a filter, in ascending key, page by page. Not by the SDK's iterator, which puts keys into its
-   * filters unescaped.
+   * Rows that pass a filter, in ascending key, page by page. The SDK's iterator is not used, since it does not escape keys
+   * in its filters.
    */
   async *scan(options: Query): AsyncGenerator<MilvusRow> {
     for (let after = "";;) {
       const filter = `(${options.filter}) and key > ${quoted(after)}`;
-      const rows = await this.query({ ...options, filter, limit: PAGE });
+      const rows = await this.query({ ...options, filter, limit: MAX_PAGE_ROWS });
       yield* rows;
       if (rows.length === 0) return;
       after = String(rows.at(-1)!.key);
@@ -224,16 +222,16 @@ export class MilvusTable {
     return results as unknown as MilvusRow[];
   }
 
-  /** Levels by name: the SDK loses "Strong" when given as its enum, which is 0. */
+  /** Levels by name: the SDK ignores "Strong" as its enum, which is 0. */
   private level(freshness: Freshness): { consistency_level: string; guarantee_timestamp?: string } {
-    const due = performance.now() - this.caught_up_at > LATELY_MS;
+    const due = performance.now() - this.caught_up_at > LATELY_TTL_MS;
     if (freshness === "now" || (freshness === "lately" && due)) return { consistency_level: "Strong" };
-    if (this.wrote === 0n) return { consistency_level: "Bounded" };
-    return { consistency_level: "Session", guarantee_timestamp: String(this.wrote) };
+    if (this.lastWrite === 0n) return { consistency_level: "Bounded" };
+    return { consistency_level: "Session", guarantee_timestamp: String(this.lastWrite) };
   }
 }
 
-/** Text as a literal of Milvus's filter language, whose escapes are those of JSON. */
+/** A literal of Milvus's filter language, whose escapes are those of JSON. */
 export function quoted(text: string): string {
   return JSON.stringify(text);
 }

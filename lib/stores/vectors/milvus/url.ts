@@ -1,13 +1,13 @@
 import { ParleyError } from "../../../core/errors.ts";
 
-/** Where a Milvus is, and which part of it is ours. */
+/** Where a Milvus is, and which part of it is Parley's. */
 export interface MilvusAddress {
-  /** Host and port: what a message may show. */
+  /** Host and port: the part that a message may show. */
   readonly host: string;
   readonly tls: boolean;
   readonly credentials: { readonly token: string } | { readonly username: string; readonly password: string };
   readonly database: string;
-  /** Stands before the name of each collection. */
+  /** Of the names of collections. */
   readonly prefix: string;
   /** Zilliz Cloud, which chooses indexes by itself. */
   readonly managed: boolean;
@@ -17,12 +17,12 @@ const DEFAULT_PREFIX = "parley_";
 
 /**
  * Reads `milvus://[user:password@]host[:19530][/database][?prefix=parley_]`. `milvuss://` is the same over TLS,
- * `https://API_KEY@host[:443]` is Zilliz Cloud; a user without a password is a token in each. Stores whose prefixes
- * or databases differ never meet. Throws `invalid`, without quoting credentials.
+ * `https://API_KEY@host[:443]` is Zilliz Cloud; a user without a password is a token in each. Stores with different
+ * prefixes or databases are separate. Throws `invalid`, without quoting credentials.
  */
 export function parseMilvusUrl(url: URL): MilvusAddress {
   if ([...url.searchParams.keys()].some((name) => name !== "prefix")) {
-    throw refused("has a parameter that is not known; the one that is known is prefix");
+    throw refused("has an unknown parameter; the only one is prefix");
   }
   const prefix = url.searchParams.get("prefix") ?? DEFAULT_PREFIX;
   if (!/^[a-z_][a-z0-9_]{0,63}$/i.test(prefix)) {

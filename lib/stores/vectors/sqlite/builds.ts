@@ -6,7 +6,7 @@ import { Groups } from "./groups.ts";
 import { DamagedIndex, type IndexFile } from "./index_file.ts";
 import type { Indexed } from "../port.ts";
 
-/** A built index as the table `indexes` has it, but for its groups. */
+/** A row of the table `indexes`, without its groups. */
 export interface Build {
   readonly build: number;
   readonly collection: Indexed;
@@ -40,12 +40,12 @@ export class Builds {
     return { path: this.path(build), bytes: build.bytes, sha256: build.sha256 };
   }
 
-  /** Where the file of a build is: in this folder, whatever a damaged row says. */
+  /** The path of a build's file: in this folder, even if the row is damaged. */
   path({ file }: Pick<Build, "file">): string {
     return `${this.folder}/${basename(file)}`;
   }
 
-  /** Throws {@link DamagedIndex} if they are not as they were written. */
+  /** Throws {@link DamagedIndex} if they are damaged. */
   groups({ build }: Build): Groups {
     const row = this.sql.get<{ groups: Uint8Array }>("SELECT groups FROM indexes WHERE build = ?", build);
     if (row === null) throw new DamagedIndex("it was replaced meanwhile");

@@ -31,7 +31,7 @@ function vectorHash(vector: Float32Array): number {
   return Number(hash("sha256", new Uint8Array(rounded.buffer), "buffer").readBigUInt64BE() >> 11n);
 }
 
-/** Stores the hash of each row that has none yet: of all that were written since the last build. */
+/** Stores the hashes of the rows that were written since the last build. */
 export async function hashVectors(sql: Sqlite, collection: Indexed, { signal }: Abortable): Promise<void> {
   const hashSome = () => {
     const rows = sql.all<Pick<StoredRow, "rowid" | "vector">>(
@@ -46,7 +46,7 @@ export async function hashVectors(sql: Sqlite, collection: Indexed, { signal }: 
   while (await sql.write(hashSome, { signal }) === ROWS_PER_TURN);
 }
 
-/** The vector that stands for all with this hash; null if no row has it any more. */
+/** A vector with this hash; null if no row has it any more. */
 export function vectorOfHash(sql: Sqlite, collection: Indexed, vector_hash: number): Float32Array | null {
   const row = sql.get<Pick<StoredRow, "vector">>(
     `SELECT vector FROM vectors WHERE ${OF_COLLECTION} AND vector_hash = ? ORDER BY id LIMIT 1`,
@@ -83,7 +83,7 @@ export class Groups {
     }
   }
 
-  /** The inverse of {@link bytes}. Throws {@link DamagedIndex} for other bytes than it gave. */
+  /** The inverse of {@link bytes}. Throws {@link DamagedIndex} for damaged bytes. */
   static parse(bytes: Uint8Array): Groups {
     const content = bytes.slice(CHECKSUM);
     if (hash("sha256", content, "hex") !== bytes.subarray(0, CHECKSUM).toHex()) {

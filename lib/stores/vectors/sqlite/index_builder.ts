@@ -17,10 +17,10 @@ export class IndexBuilder {
   constructor(private readonly builds: Builds, private readonly dimension: number) {}
 
   /**
-   * Builds the index of a collection under a version and returns how many rows it has. It extends the newest graph that
-   * lacks no deletion, since a graph from which entries were taken still holds their bytes; without one, or if its file
-   * is damaged, which `log` gets a line about, it is built from the rows alone. Rows that change meanwhile may be in or
-   * not: the next build has them.
+   * Builds the index of a collection for a version and returns how many rows it has. It extends the newest graph that was
+   * built since the last deletion, since a graph still has the bytes of removed entries. Without one, or if its file is
+   * damaged, which `log` gets a line about, it is built from the rows alone. Rows that change meanwhile may be missing;
+   * the next build has them.
    */
   async build(
     { collection, version, log, signal }:
@@ -41,7 +41,7 @@ export class IndexBuilder {
     return groups.rows;
   }
 
-  /** The newest graph up to this version that holds nothing of deleted rows, without what no row has any more. */
+  /** The newest graph up to this version without bytes of deleted rows; entries that no row has any more are removed. */
   private async extended(
     { collection, version, deletions, groups, log, signal }: Abortable & {
       collection: Indexed;
@@ -81,11 +81,11 @@ export class IndexBuilder {
     groups: Groups,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    let until = performance.now() + SLICE_MS;
+    let deadline = performance.now() + SLICE_MS;
     for (const key of groups.keys()) {
-      if (performance.now() > until) {
+      if (performance.now() > deadline) {
         await yieldToEventLoop({ signal });
-        until = performance.now() + SLICE_MS;
+        deadline = performance.now() + SLICE_MS;
       }
       if (index.has(key)) continue;
       const vector = vectorOfHash(this.builds.sql, collection, key);
@@ -110,7 +110,7 @@ export class IndexBuilder {
     }
   }
 
-  /** From here on the file is that of the version; the one before it is removed. */
+  /** Makes the file that of the version, and removes the one before it. */
   private async record(
     { collection, version, kind, deletions, file: { path, bytes, sha256 }, groups }:
       & Pick<Build, "collection" | "version" | "kind" | "deletions">

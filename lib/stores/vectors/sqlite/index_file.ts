@@ -3,7 +3,7 @@ import { FILE_MODE } from "../../../core/file_modes.ts";
 import type { Abortable } from "../../../core/types.ts";
 import { removeFile } from "../../engines/disk.ts";
 
-/** What a build recorded of its file, by which the file is verified before it is used. */
+/** A file with its length and hash, by which it is verified before it is used. */
 export interface IndexFile {
   readonly path: string;
   readonly bytes: number;
@@ -11,12 +11,12 @@ export interface IndexFile {
   readonly sha256: string;
 }
 
-/** An index is not what its build wrote. The message is a sentence: "its file is missing". */
+/** An index is not as its build wrote it. The message is a sentence: "its file is missing". */
 export class DamagedIndex extends Error {
   override readonly name = "DamagedIndex";
 }
 
-/** Names a file's bytes without reading them: all that is written to it changes the name. Null if it is not there. */
+/** Identifies a file's content without reading it: every write changes the stamp. Null if there is no file. */
 export async function stampOf(path: string): Promise<string | null> {
   try {
     const { dev, ino, size, mtime, ctime } = await Deno.stat(path);
@@ -28,9 +28,9 @@ export async function stampOf(path: string): Promise<string | null> {
 }
 
 /** Bytes read before other work gets its turn: a millisecond of hashing. */
-const CHUNK = 1 << 20;
+const CHUNK_BYTES = 1 << 20;
 
-/** Flushes a file that was just written, and returns what it is to be verified by. */
+/** Flushes a file that was just written, and hashes it. */
 export async function finishFile(path: string, { signal }: Abortable): Promise<IndexFile> {
   using file = await Deno.open(path, { read: true, write: true });
   await file.syncData();
@@ -44,8 +44,8 @@ export async function finishFile(path: string, { signal }: Abortable): Promise<I
 }
 
 /**
- * Reads a file in chunks, each to be used before the next is asked for. Throws {@link DamagedIndex} if it is missing,
- * cannot be read, or has not the bytes that were written; that is known only after the last chunk.
+ * Reads a file in chunks, each valid until the next is read. Throws {@link DamagedIndex} if the file is missing, cannot be
+ * read, or does not have the bytes that were written, which is known only after the last chunk.
  */
 export async function* readVerified(
   { path, bytes, sha256 }: IndexFile,
@@ -70,8 +70,8 @@ export async function* readVerified(
 }
 
 /**
- * Copies a file and verifies the copy, calls `use` with its path and removes it. Only this process knows the copy, so
- * what `use` maps into memory stays as it was verified, whatever becomes of the file.
+ * Copies a file, verifies the copy, calls `use` with its path and removes it. Only this process knows the copy, so what
+ * `use` maps into memory does not change, whatever happens to the file.
  */
 export async function withVerifiedCopy<T>(
   file: IndexFile,
@@ -94,7 +94,7 @@ async function* chunksOf(
   file: Deno.FsFile,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const buffer = new Uint8Array(CHUNK);
+  const buffer = new Uint8Array(CHUNK_BYTES);
   while (true) {
     signal?.throwIfAborted();
     const length = await file.read(buffer);
@@ -108,7 +108,7 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
-/** What the system says of a file that is damaged. Else, as with too many open files, it may be read later. */
+/** Turns errors of the system into {@link DamagedIndex}, except those that may pass, as with too many open files. */
 async function orDamaged<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();

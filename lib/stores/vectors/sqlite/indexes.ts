@@ -2,14 +2,45 @@ import { messageOf, ParleyError } from "../../../core/errors.ts";
 import type { Abortable } from "../../../core/types.ts";
 import { removeFile } from "../../engines/disk.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
-import { mapUsearchFile, readFlat } from "./ann.ts";
+import { type IndexReader, mapUsearchFile, readFlat } from "./ann.ts";
 import { type Build, Builds, COLUMNS, faultOfIndex } from "./builds.ts";
+import type { Groups } from "./groups.ts";
 import { IndexBuilder } from "./index_builder.ts";
 import { DamagedIndex, type IndexFile, readVerified, stampOf, withVerifiedCopy } from "./index_file.ts";
 import { INDEXED, type Indexed, type IndexFault } from "../port.ts";
-import { VersionIndex } from "./version_index.ts";
 
-/** What one process has open of a build, or why it has not. */
+/** A row with its cosine similarity to a query. */
+export interface NearRow {
+  readonly rowid: number;
+  readonly score: number;
+}
+
+/** The index of one version: distinct vectors, and which rows have them. */
+class VersionIndex {
+  constructor(private readonly index: IndexReader, private readonly groups: Groups) {}
+
+  get rows(): number {
+    return this.groups.rows;
+  }
+
+  /**
+   * At least the `n` nearest rows to a unit vector, best first, or all if there are fewer. Of rows with the same vector, the
+   * first `n` by id.
+   */
+  nearest(vector: Float32Array, n: number): NearRow[] {
+    const entries = this.index.nearest(vector, Math.min(n, this.index.size)).sort((a, b) =>
+      b.score - a.score
+    );
+    const rows: NearRow[] = [];
+    for (const { key, score } of entries) {
+      if (rows.length >= n && score < rows.at(-1)!.score) break;
+      for (const rowid of this.groups.members(key, n)) rows.push({ rowid, score });
+    }
+    return rows;
+  }
+}
+
+/** An open build, or why it is not open. */
 interface Opened {
   /** Null for a version that the table has no build of. */
   readonly build: number | null;
@@ -26,16 +57,16 @@ interface IndexName {
 
 /** Versions that one process keeps open for each collection: the published one, and the one before or after it. */
 const OPEN_VERSIONS = 2;
-/** How long an index that could not be opened or rebuilt is left alone. */
+/** When an index that could not be opened or rebuilt is tried again. */
 const RETRY_MS = 60_000;
 
-/** The index files of all data versions, in one folder, and which process has what of them open. */
+/** The index files of all data versions, in one folder, and those that this process has open. */
 export class Indexes {
   private readonly opened = new Map<Indexed, Map<number, Opened>>();
   private readonly closing = new AbortController();
   private readonly background = new Set<Promise<unknown>>();
-  /** Files that were read whole and had the bytes that were written, by path, as {@link stampOf} named them before. */
-  private readonly whole = new Map<string, string>();
+  /** Files that were verified, by path, with their {@link stampOf} before that. */
+  private readonly verified = new Map<string, string>();
 
   readonly builder: IndexBuilder;
   private readonly builds: Builds;
@@ -46,9 +77,9 @@ export class Indexes {
   }
 
   /**
-   * The index of a version, verified when it is first asked for; `unavailable` if it is damaged, `not_found` if there is
-   * none: it was never built, or it was lost, as with a database from an older backup. Only published versions are asked
-   * for, so that in either case it is rebuilt from the rows in the background, if there are rows.
+   * The index of a version, verified when it is first opened. Throws `unavailable` if it is damaged, and `not_found` if
+   * there is none: it was never built, or it was lost, as with a database from an older backup. Callers name published
+   * versions only, so in either case it is rebuilt in the background, if there are rows.
    */
   async reader({ collection, version }: IndexName): Promise<VersionIndex> {
     const builds = this.sql.all<Build>(
@@ -59,7 +90,7 @@ export class Indexes {
     const build = builds[0]?.version === version ? builds.shift()! : null;
     if (build === null && !this.hasRows()) throw new ParleyError("not_found", notBuilt(collection, version));
     const [next] = builds;
-    // The version after it is about to be published: opened now, it does not keep the first answers from it waiting.
+    // The version after it is about to be published: it is opened now, so that its first answers do not wait.
     if (next !== undefined) this.open({ collection, version: next.version, build: next });
     const opened = this.open({ collection, version, build });
     try {
@@ -91,7 +122,7 @@ export class Indexes {
       const index = this.inBackground(this.load(build));
       opened = { build: id, index, problem: null, retry_at: Infinity };
     }
-    // In the order of use, so that an old version that is asked for stays open.
+    // In the order of use, so that an old version that is in use stays open.
     versions.delete(version);
     versions.set(version, opened);
     if (versions.size > OPEN_VERSIONS) versions.delete(versions.keys().next().value!);
@@ -110,11 +141,11 @@ export class Indexes {
     const index = build.kind === "flat"
       ? readFlat(await readWhole(file, { signal }), this.dimension)
       : await withVerifiedCopy(file, { signal }, map);
-    if (stamp !== null) this.whole.set(file.path, stamp);
+    if (stamp !== null) this.verified.set(file.path, stamp);
     return new VersionIndex(index, this.builds.groups(build));
   }
 
-  /** Says what is wrong, and rebuilds what is damaged. */
+  /** Records the problem, and rebuilds a damaged index. */
   private handleFailure(
     { collection, version, build, opened, error }:
       & IndexName
@@ -148,7 +179,7 @@ export class Indexes {
     return work;
   }
 
-  /** Why an index that was asked for is not available, a sentence each. */
+  /** A sentence for each index that could not be opened. */
   problems(): string[] {
     return [...this.opened].flatMap(([collection, versions]) =>
       [...versions].flatMap(([version, opened]) =>
@@ -157,7 +188,7 @@ export class Indexes {
     );
   }
 
-  /** What is wrong with the indexes of a version; reads files whole that it has not read as they are now. */
+  /** What is wrong with the indexes of a version; reads files that it has not verified as they are now. */
   async verify({ version, signal }: { version: number } & Abortable): Promise<IndexFault[]> {
     const faults: IndexFault[] = [];
     for (const collection of INDEXED) {
@@ -172,22 +203,22 @@ export class Indexes {
         this.builds.groups(build);
       } catch (error) {
         signal?.throwIfAborted();
-        // An index that cannot be opened now, as with too many open files, is opened later instead.
+        // An index that cannot be opened now, as with too many open files, may be opened later.
         faults.push({ text: faultOfIndex(build, error), rebuilt: error instanceof DamagedIndex });
       }
     }
     return faults;
   }
 
-  private async verifyFile(file: IndexFile, o: Abortable): Promise<void> {
+  private async verifyFile(file: IndexFile, options: Abortable): Promise<void> {
     const stamp = await stampOf(file.path);
-    if (stamp !== null && this.whole.get(file.path) === stamp) return;
-    for await (const _chunk of readVerified(file, o));
-    if (stamp !== null) this.whole.set(file.path, stamp);
+    if (stamp !== null && this.verified.get(file.path) === stamp) return;
+    for await (const _chunk of readVerified(file, options));
+    if (stamp !== null) this.verified.set(file.path, stamp);
   }
 
   /** Drops the indexes of all other versions, with every file that an interrupted build of them left. */
-  async keep(versions: readonly number[]): Promise<void> {
+  async dropVersionsExcept(versions: readonly number[]): Promise<void> {
     await this.sql.write(() =>
       this.sql.run(
         "DELETE FROM indexes WHERE version NOT IN (SELECT value FROM json_each(?))",
@@ -197,13 +228,13 @@ export class Indexes {
     for (const open of this.opened.values()) {
       for (const version of open.keys()) if (!versions.includes(version)) open.delete(version);
     }
-    this.whole.clear();
+    this.verified.clear();
     for (const { name, version } of filesOf(this.builds.folder)) {
       if (!versions.includes(version)) removeFile(`${this.builds.folder}/${name}`);
     }
   }
 
-  /** Gives up what is under way, and resolves when it has ended; until then it no longer uses the database. */
+  /** Aborts work in the background, and resolves when it has ended. It does not use the database meanwhile. */
   async close(): Promise<void> {
     this.closing.abort(new ParleyError("unavailable", "the store was closed"));
     this.opened.clear();
@@ -227,7 +258,7 @@ async function readWhole(file: IndexFile, options: Abortable): Promise<Uint8Arra
 
 const FILE_NAME = new RegExp(`^(?:${INDEXED.join("|")})-(\\d+)\\.`);
 
-/** Index files by name, finished or not, with their versions. */
+/** Index files, also unfinished ones, with their versions. */
 function filesOf(folder: string): { name: string; version: number }[] {
   try {
     return [...Deno.readDirSync(folder)].flatMap(({ name }) => {

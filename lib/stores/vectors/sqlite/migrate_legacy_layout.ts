@@ -4,8 +4,8 @@ import { modelFile } from "../names.ts";
 import { modelIn } from "./vector_files.ts";
 
 /**
- * Moves vectors of the earlier layout, one model's in `vectors.db` with the folder `indexes` beside it, to where that
- * model's now belong. `conflict` where another process still has them open.
+ * Moves vectors from the earlier layout, one model in `vectors.db` with the folder `indexes` next to it, to the current
+ * one. Throws `conflict` if another process still has them open.
  */
 export function migrateLegacyLayout(options: { database: string; indexes: string; folder: string }): void {
   if (!exists(options.database)) return;

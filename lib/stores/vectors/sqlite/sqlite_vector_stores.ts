@@ -14,7 +14,7 @@ import type { VectorStore, VectorStores } from "../port.ts";
 import { SqliteVectors } from "./sqlite_vectors.ts";
 import { modelIn, REFILL, VectorFiles } from "./vector_files.ts";
 
-interface Held {
+interface OpenModel {
   readonly store: SqliteVectors;
   readonly files: VectorFiles;
 }
@@ -22,38 +22,38 @@ interface Held {
 interface SqliteVectorOptions {
   /** Whether a model without a file reads as one without rows; else it is `unavailable`. Default true. */
   readonly create?: boolean;
-  /** Called before anything is looked for in the folder. */
-  readonly adopt?: () => void;
+  /** Called once, before the folder is read. */
+  readonly migrate?: () => void;
 }
 
-/** What to do, with its file away, about a model that answers do not come from. */
-const UNUSED = "continue without it: answers come from another model's vectors";
+/** What to do about a damaged model that answers do not come from, once its file is moved away. */
+const SKIP_MODEL = "continue without it: answers come from another model's vectors";
 
-/** Embedded vectors: in one folder, a database and a folder of index files a model. */
+/** Embedded vectors: one folder, with a database and a folder of index files for each model. */
 export class SqliteVectorStores implements VectorStores {
-  private readonly held = new Map<string, Held>();
+  private readonly byModel = new Map<string, OpenModel>();
 
-  /** The model whose vectors were asked for last: those that answers are made from. */
-  private asked: Held | null = null;
+  /** The model that `forModel` gave last: answers come from it. */
+  private current: OpenModel | null = null;
   private readonly create: boolean;
-  private adopt: (() => void) | undefined;
+  private migrate: (() => void) | undefined;
 
-  /** `folder` is made by the first write; writing needs write permission for it. */
-  constructor(private readonly folder: string, { create = true, adopt }: SqliteVectorOptions = {}) {
+  /** The first write creates `folder`, which needs write permission for it. */
+  constructor(private readonly folder: string, { create = true, migrate }: SqliteVectorOptions = {}) {
     this.create = create;
-    this.adopt = adopt;
+    this.migrate = migrate;
   }
 
-  private adoptOnce(): void {
-    this.adopt?.();
-    this.adopt = undefined;
+  private migrateOnce(): void {
+    this.migrate?.();
+    this.migrate = undefined;
   }
 
   async models(
     { signal, ...options }: { log?: (line: string) => void } & HealthOptions = {},
   ): Promise<ModelIdentity[]> {
     signal?.throwIfAborted();
-    this.adoptOnce();
+    this.migrateOnce();
     const models = databases(this.folder).flatMap((path) => this.modelOf(path, options) ?? []);
     return models.sort((a, b) => compareText(modelKey(a), modelKey(b)));
   }
@@ -62,9 +62,9 @@ export class SqliteVectorStores implements VectorStores {
     path: string,
     { log, thorough = false }: { log?: (line: string) => void; thorough?: boolean },
   ): ModelIdentity | null {
-    if (path === this.asked?.files.database) return modelIn(path);
+    if (path === this.current?.files.database) return modelIn(path);
     try {
-      return modelIn(path, { refill: UNUSED, thorough });
+      return modelIn(path, { refill: SKIP_MODEL, thorough });
     } catch (error) {
       if (!(error instanceof ParleyError)) throw error;
       log?.(error.message);
@@ -74,34 +74,34 @@ export class SqliteVectorStores implements VectorStores {
 
   async forModel({ model, signal }: { model: ModelIdentity } & Abortable): Promise<VectorStore> {
     signal?.throwIfAborted();
-    this.adoptOnce();
-    this.asked = this.hold(model);
-    for (const each of this.held.values()) if (each !== this.asked) each.files.release();
-    return this.asked.store;
+    this.migrateOnce();
+    this.current = this.openModel(model);
+    for (const each of this.byModel.values()) if (each !== this.current) each.files.release();
+    return this.current.store;
   }
 
-  private hold(model: ModelIdentity): Held {
+  private openModel(model: ModelIdentity): OpenModel {
     const key = modelKey(model);
-    let held = this.held.get(key);
-    if (held === undefined) {
+    let opened = this.byModel.get(key);
+    if (opened === undefined) {
       const files = new VectorFiles(`${this.folder}/${modelFile(model)}`, model, this.create);
-      this.held.set(key, held = { store: new SqliteVectors(model, files), files });
+      this.byModel.set(key, opened = { store: new SqliteVectors(model, files), files });
     }
-    return held;
+    return opened;
   }
 
   async drop({ model, signal }: { model: ModelIdentity } & Abortable): Promise<void> {
     signal?.throwIfAborted();
-    this.hold(model).files.remove();
+    this.openModel(model).files.remove();
   }
 
   async health(options: HealthOptions = {}): Promise<Health> {
     options.signal?.throwIfAborted();
-    this.adoptOnce();
-    const problems = [...this.held.values()].flatMap(({ files }) => files.problems());
+    this.migrateOnce();
+    const problems = [...this.byModel.values()].flatMap(({ files }) => files.problems());
     if (problems.length > 0) throw new ParleyError("unavailable", problems.join("; "));
-    if (this.asked !== null) {
-      return { ...this.asked.files.read().sql.health(options), bytes: sizeOf(this.folder) };
+    if (this.current !== null) {
+      return { ...this.current.files.read().sql.health(options), bytes: sizeOf(this.folder) };
     }
     for (const path of databases(this.folder)) modelIn(path, options);
     const sql = new Sqlite({ path: ":memory:", migrations: [] });
@@ -113,11 +113,11 @@ export class SqliteVectorStores implements VectorStores {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.held.values()].map(({ files }) => files.close()));
+    await Promise.all([...this.byModel.values()].map(({ files }) => files.close()));
   }
 }
 
-/** Bytes of a file, or of all below a folder. What goes meanwhile, as old indexes do, does not count. */
+/** Bytes of a file, or of all files below a folder. Files that are removed meanwhile, such as old indexes, do not count. */
 function sizeOf(path: string): number {
   try {
     const { isDirectory, size } = Deno.statSync(path);

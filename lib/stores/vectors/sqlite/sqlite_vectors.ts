@@ -19,7 +19,7 @@ import {
 import { bestFirst, faultOf, floatsOf, refuseFaults, type StoredRow, unit } from "../rows.ts";
 import type { VectorFiles } from "./vector_files.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
-import type { NearRow } from "./version_index.ts";
+import type { NearRow } from "./indexes.ts";
 
 /** Neighbours asked for beyond `k`, so that most ties at the end of an answer from a graph can be put in order. */
 const SPARE = 16;
@@ -28,8 +28,8 @@ const SPARE = 16;
  * One model's vectors as rows of a SQLite file, with index files next to it that any process may build and others open.
  * An index file is verified before it is used; a damaged one is rebuilt from the rows. Search in a collection of up to
  * 2,000 distinct vectors is exact; above, it is approximate, with scores to 1e-6. Vectors that agree in every component
- * to 2^-16 count as one. Rows deleted since a build do not come back from it, at once; their bytes leave the index files
- * with the next `build` and the `keep` after it. A row replaced since is found by the vector that it had when built.
+ * to 2^-16 count as one. Rows that were deleted since a build are no longer found; their bytes leave the index files with
+ * the next `build` and the `dropVersionsExcept` after it. A row that was replaced since is found by its former vector.
  */
 export class SqliteVectors implements VectorStore {
   constructor(readonly model: ModelIdentity, private readonly files: VectorFiles) {}
@@ -138,7 +138,7 @@ export class SqliteVectors implements VectorStore {
 
   async dropVersionsExcept({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {
     signal?.throwIfAborted();
-    await this.files.read().indexes.keep(versions);
+    await this.files.read().indexes.dropVersionsExcept(versions);
   }
 
   async faults({ limit, signal }: { limit: number } & Abortable): Promise<string[]> {
@@ -151,17 +151,17 @@ export class SqliteVectors implements VectorStore {
   }
 
   async dropFaults({ signal }: Abortable = {}): Promise<number> {
-    let gone = 0;
+    let deleted = 0;
     for await (const { collection, id, vector } of this.scan(signal)) {
       if (!this.isFaulty(vector)) continue;
-      gone += await eraseRows(this.sql, {
+      deleted += await eraseRows(this.sql, {
         collection: collection as Collection,
         column: "id",
         values: [id],
         signal,
       });
     }
-    return gone;
+    return deleted;
   }
 
   private isFaulty(vector: Uint8Array): boolean {
@@ -197,21 +197,21 @@ export class SqliteVectors implements VectorStore {
   }
 
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
-    let gone = 0;
+    let deleted = 0;
     for (const collection of PERSONAL) {
-      gone += await eraseRows(this.sql, { collection, column: "user_id", values: user_ids, signal });
+      deleted += await eraseRows(this.sql, { collection, column: "user_id", values: user_ids, signal });
     }
     await this.sql.scrub();
-    return gone;
+    return deleted;
   }
 
   async deleteCampaigns(
     { campaign_ids, signal }: { campaign_ids: readonly string[] } & Abortable,
   ): Promise<number> {
     const campaigns = { collection: "campaigns", column: "id", values: campaign_ids, signal } as const;
-    const gone = await eraseRows(this.sql, campaigns);
+    const deleted = await eraseRows(this.sql, campaigns);
     await this.sql.scrub();
-    return gone;
+    return deleted;
   }
 
   async counts(options: Abortable = {}): Promise<Record<Collection, number>> {

@@ -3,7 +3,7 @@ import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
 import type { Collection, VectorRow } from "../port.ts";
 import { bytesOf, type StoredRow } from "../rows.ts";
 
-/** Rows written, deleted or read before others get their turn: a few milliseconds of work. */
+/** Rows that are written, deleted or read before other work gets its turn: a few milliseconds. */
 export const ROWS_PER_TURN = 250;
 
 const UPDATE =
@@ -11,32 +11,33 @@ const UPDATE =
 const INSERT =
   "INSERT INTO vectors (user_id, role, timestamp, content_hash, vector, collection, id) VALUES (?,?,?,?,?,?,?)";
 
-/** Inserts or replaces rows in the caller's transaction; says what became of each. */
+/** Inserts or replaces rows in the caller's transaction; returns the outcome of each. */
 export function putRows(
   sql: Sqlite,
   collection: Collection,
   rows: readonly VectorRow[],
 ): (keyof WriteCounts)[] {
   return rows.map((row) => {
-    const held = sql.get<StoredRow>(
+    const before = sql.get<StoredRow>(
       "SELECT rowid, user_id, role, timestamp, content_hash FROM vectors WHERE collection = ? AND id = ?",
       collection,
       row.id,
     );
-    if (held && isSame(held, row)) return "same";
+    if (before && isSame(before, row)) return "same";
     const values = [row.user_id, row.role, row.timestamp, row.content_hash, bytesOf(row.vector)];
-    if (held) sql.run(UPDATE, ...values, held.rowid);
+    if (before) sql.run(UPDATE, ...values, before.rowid);
     else sql.run(INSERT, ...values, collection, row.id);
-    return held ? "changed" : "inserted";
+    return before ? "changed" : "inserted";
   });
 }
 
-function isSame(held: StoredRow, row: VectorRow): boolean {
-  return held.content_hash === row.content_hash && held.user_id === row.user_id && held.role === row.role &&
-    held.timestamp === row.timestamp;
+function isSame(before: StoredRow, row: VectorRow): boolean {
+  return before.content_hash === row.content_hash && before.user_id === row.user_id &&
+    before.role === row.role &&
+    before.timestamp === row.timestamp;
 }
 
-/** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many went. */
+/** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many. */
 export async function eraseRows(
   sql: Sqlite,
   options: {
@@ -49,9 +50,9 @@ export async function eraseRows(
   let total = 0;
   while (true) {
     options.signal?.throwIfAborted();
-    const gone = await sql.write(() => eraseSome(sql, options));
-    total += gone;
-    if (gone < ROWS_PER_TURN) return total;
+    const deleted = await sql.write(() => eraseSome(sql, options));
+    total += deleted;
+    if (deleted < ROWS_PER_TURN) return total;
   }
 }
 
@@ -59,14 +60,14 @@ function eraseSome(
   sql: Sqlite,
   options: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
 ): number {
-  const gone = sql.run(
+  const deleted = sql.run(
     `DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE collection = ?
        AND ${options.column} IN (SELECT value FROM json_each(?)) LIMIT ${ROWS_PER_TURN})`,
     options.collection,
     JSON.stringify(options.values),
   );
-  if (gone > 0) {
+  if (deleted > 0) {
     sql.run("UPDATE collections SET deletions = deletions + 1 WHERE collection = ?", options.collection);
   }
-  return gone;
+  return deleted;
 }

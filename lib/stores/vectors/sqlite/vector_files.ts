@@ -8,10 +8,10 @@ import { fileAt, fileError, MALFORMED, refuseDamagedLog } from "../../engines/sq
 import { Indexes } from "./indexes.ts";
 import { vectorMigrations } from "./schema.ts";
 
-/** What fills the database of a model: its rows can be made again. */
+/** How to fill the database of a model. */
 export const REFILL = "run `deno task pipeline run reembed`, which embeds what is stored again";
 
-/** What is open of a model's files. `id` names the database file; null for the empty stand-in. */
+/** A model's open files. `id` identifies the database file; null for the empty database in memory. */
 interface Opened {
   readonly id: string | null;
   readonly sql: Sqlite;
@@ -19,14 +19,14 @@ interface Opened {
 }
 
 /**
- * The database of one model, `<path>.db`, and the folder of its index files, `<path>`. Both appear with the first
- * write, and another process may drop them at any time, or make them anew: so each use looks whether the file is still
- * the one that is open, which costs microseconds.
+ * The database of one model, `<path>.db`, and the folder of its index files, `<path>`. The first write creates both, and
+ * another process may drop or replace them at any time: so each use checks whether the file is still the one that is
+ * open, which takes microseconds.
  */
 export class VectorFiles {
   private opened: Opened | null = null;
 
-  /** `create`: whether a file that is not there reads as an empty one; else it is `unavailable`. */
+  /** `create`: whether a file that does not exist reads as an empty one; else it is `unavailable`. */
   constructor(
     private readonly path: string,
     private readonly model: ModelIdentity,
@@ -37,7 +37,7 @@ export class VectorFiles {
     return `${this.path}.db`;
   }
 
-  /** What is there to be read: an empty database in memory while there is no file. */
+  /** The files to read: an empty database in memory while there is no file. */
   read(): Opened {
     const current = this.current();
     if (current !== null) return current;
@@ -47,7 +47,7 @@ export class VectorFiles {
     throw new ParleyError("unavailable", `${database} is not there: ${REFILL}`);
   }
 
-  /** The same to be written to, made where it was not there. */
+  /** The files to write, created if they do not exist. */
   write(): Opened {
     const current = this.current();
     if (current !== null && current.id !== null) return current;
@@ -68,17 +68,17 @@ export class VectorFiles {
     return this.opened = { id, sql, indexes: new Indexes(sql, this.path, this.model.dimension) };
   }
 
-  /** Lets go of files that were dropped or replaced since they were opened: until then they keep their place on disk. */
+  /** Closes files that were dropped or replaced since they were opened, so that their space on disk is freed. */
   release(): void {
     if (this.opened !== null && this.opened.id !== this.id()) this.close();
   }
 
-  /** Names the database file that is there now; null if none is. */
+  /** Identifies the current database file; null if there is none. */
   private id(): string | null {
     return fileAt(`${this.path}.db`)?.id ?? null;
   }
 
-  /** Removes all files; the database goes last, so that what is interrupted is found and removed another time. */
+  /** Removes all files, the database last, so that an interrupted removal can be repeated. */
   remove(): void {
     this.close();
     for (const name of [this.path, ...["-wal", "-shm", ""].map((end) => `${this.path}.db${end}`)]) {
@@ -86,12 +86,12 @@ export class VectorFiles {
     }
   }
 
-  /** Why indexes that were asked for are not available, a sentence each. */
+  /** A sentence for each index that could not be opened. */
   problems(): string[] {
     return this.current()?.indexes.problems() ?? [];
   }
 
-  /** Closes at once what is open; resolves when work in the background has ended. */
+  /** Closes the files at once; resolves when work in the background has ended. */
   async close(): Promise<void> {
     const { opened } = this;
     this.opened = null;
@@ -101,7 +101,7 @@ export class VectorFiles {
   }
 }
 
-/** The model whose vectors a database holds; null if it holds no vectors. `thorough` reads all of it. */
+/** The model of a database of vectors; null if it has none. `thorough` reads the whole file. */
 export function modelIn(
   path: string,
   { refill = REFILL, thorough = false }: { refill?: string } & HealthOptions = {},
