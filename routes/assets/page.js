@@ -1,4 +1,4 @@
-// All that runs in the browser: times in the viewer's zone, the theme's button, and what is live. Every page works without.
+// All that runs in the browser: times in the viewer's zone, the theme's button, live updates. Pages work without it.
 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
@@ -17,36 +17,36 @@ function localise(root) {
   }
 }
 
-/** Puts a server-rendered fragment in the place of the one with its id; focus, scrolling and what was unfolded stay. */
+/** Replaces the element with this id by a fragment from the server. Focus, scrolling and unfolded details stay. */
 function swap(id, html) {
   const old = document.getElementById(id);
   if (old === null) return;
   const template = document.createElement("template");
   template.innerHTML = html;
-  const fresh = template.content.firstElementChild;
+  const next = template.content.firstElementChild;
   const reachable = "a, button, summary, input, select, textarea, [tabindex]";
   const focused = old.contains(document.activeElement) ? nameOf(document.activeElement) : null;
   const scrolled = [...old.querySelectorAll(".scroll")].map(({ scrollLeft }) => scrollLeft);
   const open = [...old.querySelectorAll("details")].map((details) => details.open);
-  localise(fresh);
-  if (fresh.isEqualNode(old)) return;
-  old.replaceWith(fresh);
-  [...fresh.querySelectorAll("details")].forEach((details, i) => details.open = open[i] ?? false);
-  [...fresh.querySelectorAll(".scroll")].forEach((element, i) => element.scrollLeft = scrolled[i] ?? 0);
+  localise(next);
+  if (next.isEqualNode(old)) return;
+  old.replaceWith(next);
+  [...next.querySelectorAll("details")].forEach((details, i) => details.open = open[i] ?? false);
+  [...next.querySelectorAll(".scroll")].forEach((element, i) => element.scrollLeft = scrolled[i] ?? 0);
   if (focused === null) return;
-  const same = [...fresh.querySelectorAll(reachable)].find((element) => nameOf(element) === focused);
-  // What is gone leaves the focus to its part, and never to another button in its place.
-  if (same === undefined) fresh.tabIndex = -1;
-  (same ?? fresh).focus({ preventScroll: true });
+  const same = [...next.querySelectorAll(reachable)].find((element) => nameOf(element) === focused);
+  // If the focused element is gone, its part gets the focus, and never another button.
+  if (same === undefined) next.tabIndex = -1;
+  (same ?? next).focus({ preventScroll: true });
 }
 
-/** Tells an element that can have the focus from the others of its part, also once the part has changed. */
+/** Identifies a focusable element within its part, also after the part has changed. */
 function nameOf(element) {
-  const leads = element.id || element.getAttribute("href") || element.getAttribute("aria-labelledby");
-  return leads || [element.form?.getAttribute("action"), element.name, element.textContent].join(" ");
+  const name = element.id || element.getAttribute("href") || element.getAttribute("aria-labelledby");
+  return name || [element.form?.getAttribute("action"), element.name, element.textContent].join(" ");
 }
 
-const MOST_LINES = 5_000;
+const MAX_LINES = 5_000;
 
 function append(html) {
   const log = document.getElementById("log");
@@ -54,17 +54,17 @@ function append(html) {
   const following = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   log.insertAdjacentHTML("beforeend", html);
   localise(log);
-  while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
+  while (log.childElementCount > MAX_LINES) log.firstElementChild.remove();
   document.getElementById("log-empty")?.remove();
   if (following) log.scrollTop = log.scrollHeight;
 }
 
-/** Follows the page's events while it is seen. `after` is the last one that it has, for a server that is asked anew. */
+/** Follows the page's events while it is visible. `after` is the last event that it has, for a new connection. */
 function follow(main) {
   const sign = document.getElementById("live");
   let source = null;
   let after = main.dataset.after ?? "0";
-  const say = (state) => {
+  const showState = (state) => {
     sign.hidden = false;
     sign.dataset.state = state;
     sign.textContent = { live: "Live", lost: "Reconnecting…", over: "Up to date" }[state];
@@ -73,9 +73,9 @@ function follow(main) {
     const url = new URL(main.dataset.live, location.href);
     url.searchParams.set("after", after);
     source = new EventSource(url);
-    source.onopen = () => say("live");
+    source.onopen = () => showState("live");
     source.onerror = () => {
-      say("lost");
+      showState("lost");
       if (source.readyState === EventSource.CLOSED) setTimeout(retry, 5_000);
     };
     source.addEventListener("fragment", ({ data }) => {
@@ -88,7 +88,7 @@ function follow(main) {
     });
     source.addEventListener("end", () => {
       close();
-      say("over");
+      showState("over");
       over = true;
     });
   };
@@ -101,10 +101,10 @@ function follow(main) {
     close();
     if (!document.hidden && !over) open();
   };
-  /** Where the session has ended the page itself leads to the login. */
+  /** If the session has ended, reloading the page leads to the login. */
   const retry = async () => {
-    const asked = { method: "HEAD", headers: { accept: "text/html" }, redirect: "manual" };
-    const page = await fetch(location.href, asked).catch(() => null);
+    const options = { method: "HEAD", headers: { accept: "text/html" }, redirect: "manual" };
+    const page = await fetch(location.href, options).catch(() => null);
     if (page?.type === "opaqueredirect") location.reload();
     else reopen();
   };
@@ -113,7 +113,7 @@ function follow(main) {
   open();
 }
 
-/** Light, dark, or as the system has it, in turn. */
+/** Switches between system, light and dark. */
 function themeButton(button) {
   const root = document.documentElement;
   const show = () => {

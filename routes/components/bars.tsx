@@ -2,7 +2,7 @@
 export interface BarPart {
   readonly from: number;
   readonly to: number;
-  readonly series: 1 | 2 | 3 | 4 | 5;
+  readonly series: 1 | 2 | 3 | 4 | 5 | 6 | 7;
   /** Shown on hover, and read out. */
   readonly title: string;
 }

@@ -61,3 +61,23 @@ export function Field(
     </div>
   );
 }
+
+/** A field that selects one of some values, or "" by the text `all`. */
+export function Select(
+  { id, label, all, values, selected }: {
+    id: string;
+    label: string;
+    all: string;
+    values: readonly string[];
+    selected: string | undefined;
+  },
+) {
+  return (
+    <Field id={id} label={label}>
+      <select id={id} name={id}>
+        <option value="">{all}</option>
+        {values.map((value) => <option selected={value === selected}>{value}</option>)}
+      </select>
+    </Field>
+  );
+}

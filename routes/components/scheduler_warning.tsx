@@ -1,6 +1,6 @@
 import { Ago } from "./time.tsx";
 
-/** The scheduler that led last: whether it still does, and when it last said so. */
+/** The scheduler that led last: whether it still leads, and its last tick. */
 export interface SchedulerState {
   readonly up: boolean;
   readonly last_tick: string;

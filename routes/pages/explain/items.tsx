@@ -1,4 +1,3 @@
-import { numberColumn } from "../../components/columns.tsx";
 import {
   type Answer,
   type Item,
@@ -7,6 +6,7 @@ import {
   type Sources as Weights,
 } from "../../../lib/recommend/answer.ts";
 import { contribution } from "../../../lib/recommend/score.ts";
+import { numberColumn } from "../../components/columns.tsx";
 import { type BarPart, Bars } from "../../components/bars.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { formatPercent } from "../../components/format_number.ts";
@@ -25,7 +25,7 @@ export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
 /** Short names for columns. */
 const HEADS: Readonly<Record<Source, string>> = {
   ...SOURCE_NAMES,
-  similar_conversations: "asked alike",
+  similar_conversations: "alike",
   co_engagement: "goes with",
 };
 

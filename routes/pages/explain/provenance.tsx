@@ -1,4 +1,3 @@
-import { agoColumn, numberColumn, textColumn } from "../../components/columns.tsx";
 import type { Answer } from "../../../lib/recommend/answer.ts";
 import { intentShares } from "../../../lib/recommend/candidates/intents.ts";
 import type { Neighbour } from "../../../lib/recommend/candidates/similar_conversations.ts";
@@ -7,6 +6,7 @@ import type { Engagement } from "../../../lib/stores/analytics/port.ts";
 import type { IntentCount } from "../../../lib/stores/documents/port.ts";
 import type { PageRequest } from "../../http/page.ts";
 import { explainGraph } from "./graph.ts";
+import { agoColumn, numberColumn, textColumn } from "../../components/columns.tsx";
 import { Graph } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { formatPercent } from "../../components/format_number.ts";

@@ -1,6 +1,6 @@
-import { agoColumn, numberColumn } from "../../components/columns.tsx";
 import type { DagSummary } from "../../../lib/monitoring/pipeline_run_summary.ts";
 import { statusOf } from "../../../lib/stores/runs/port.ts";
+import { agoColumn, numberColumn } from "../../components/columns.tsx";
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
 import { formatPercent } from "../../components/format_number.ts";
 import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";

@@ -1,8 +1,8 @@
-import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
 import { type Kind, KINDS } from "../../../lib/core/types.ts";
 import { remedyOf } from "../../../lib/schema/remedies.ts";
 import type { ReasonCount } from "../../../lib/stores/documents/port.ts";
-import { Action } from "../../components/form.tsx";
+import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
+import { Action, Field, Select } from "../../components/form.tsx";
 import { InlineCode } from "../../components/inline_code.tsx";
 import type { Column } from "../../components/table.tsx";
 import type { PageRequest } from "../../http/page.ts";
@@ -36,25 +36,16 @@ export function Filters(
 ) {
   return (
     <form method="get" action="/data/quarantine" class="filters">
-      <div class="field">
-        <label for="run">Run</label>
+      <Field id="run" label="Run">
         <input id="run" name="run" value={run_id} />
-      </div>
-      <div class="field">
-        <label for="kind">Kind</label>
-        <select id="kind" name="kind">
-          <option value="">any</option>
-          {KINDS.map((each) => <option value={each} selected={each === kind}>{each}</option>)}
-        </select>
-      </div>
-      <div class="field">
-        <label for="source">Source</label>
+      </Field>
+      <Select id="kind" label="Kind" all="any" values={KINDS} selected={kind} />
+      <Field id="source" label="Source">
         <input id="source" name="source" value={source} />
-      </div>
-      <div class="field">
-        <label for="reason">Reason</label>
+      </Field>
+      <Field id="reason" label="Reason">
         <input id="reason" name="reason" value={reason} />
-      </div>
+      </Field>
       <button type="submit">Show</button>
     </form>
   );

@@ -1,5 +1,5 @@
-import { numberColumn, textColumn } from "../../components/columns.tsx";
 import type { LineageEntry } from "../../../lib/stores/runs/port.ts";
+import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { Graph, type GraphEdge, type GraphNode } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { formatBytes, formatNumber } from "../../components/format_number.ts";

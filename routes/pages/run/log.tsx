@@ -1,3 +1,4 @@
+import { Select } from "../../components/form.tsx";
 import { Section } from "../../components/layout.tsx";
 import { Time } from "../../components/time.tsx";
 import { type Line, type LogFilter, MAX_LINES, type Tail } from "./data.ts";
@@ -17,13 +18,7 @@ export function Log({ run_id, tasks, filter, log, over }: {
   return (
     <Section id="log-part" title="Log" aside={of}>
       <form method="get" action="#log-part" class="filters">
-        <div class="field">
-          <label for="task">Task</label>
-          <select id="task" name="task">
-            <option value="">all</option>
-            {tasks.map((id) => <option selected={id === task_id}>{id}</option>)}
-          </select>
-        </div>
+        <Select id="task" label="Task" all="all" values={tasks} selected={task_id} />
         <button type="submit">Show</button>
       </form>
       {log.cut && (

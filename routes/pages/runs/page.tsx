@@ -1,5 +1,6 @@
-import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
 import { RUN_STATES, type RunRecord, type RunState, statusOf } from "../../../lib/stores/runs/port.ts";
+import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
+import { Select } from "../../components/form.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { State } from "../../components/state.tsx";
 import { type Column, pageOf, Pages, Table } from "../../components/table.tsx";
@@ -53,20 +54,8 @@ function Filters(
 ) {
   return (
     <form method="get" action="/runs" class="filters">
-      <div class="field">
-        <label for="dag">Pipeline</label>
-        <select id="dag" name="dag">
-          <option value="">all</option>
-          {dags.map((id) => <option value={id} selected={id === dag_id}>{id}</option>)}
-        </select>
-      </div>
-      <div class="field">
-        <label for="state">State</label>
-        <select id="state" name="state">
-          <option value="">any</option>
-          {RUN_STATES.map((each) => <option value={each} selected={each === state}>{each}</option>)}
-        </select>
-      </div>
+      <Select id="dag" label="Pipeline" all="all" values={dags} selected={dag_id} />
+      <Select id="state" label="State" all="any" values={RUN_STATES} selected={state} />
       <button type="submit">Show</button>
     </form>
   );

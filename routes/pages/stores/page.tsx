@@ -13,7 +13,7 @@ export async function stores({ context, url, now }: PageRequest): Promise<View> 
     body: (
       <>
         <StoresStatus rows={rows} />
-        <Section title="All stores" aside="asked just now">
+        <Section title="All stores" aside="as they are now">
           <Table
             id="stores"
             stacks

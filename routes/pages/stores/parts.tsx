@@ -1,5 +1,5 @@
-import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { iso } from "../../../lib/core/clock.ts";
+import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { formatBytes, formatNumber } from "../../components/format_number.ts";
 import { InlineCode } from "../../components/inline_code.tsx";
 import { Empty, Figure, Figures, StoreUnavailable } from "../../components/layout.tsx";
