@@ -1,6 +1,6 @@
 /**
- * The only door to outside code. Small libraries are re-exported by name; heavy SDKs are loaders, so that a process
- * which does not use one never evaluates it. Versions stand in deno.json and deno.lock alone.
+ * The only import of outside packages. Small libraries are re-exported by name; heavy SDKs are loaders, so that a process
+ * which does not use one never evaluates it. Versions are in deno.json and deno.lock alone.
  */
 export type { LogRecord } from "@logtape/logtape";
 export type { Attributes, Span, Tracer } from "@opentelemetry/api";
@@ -69,7 +69,7 @@ export const loadPrometheus = async () => {
 /** Quotes, line ends and streams as spreadsheets write them; read with the first CSV source. It has no dependencies. */
 export const loadCsv = () => import("csv-parse");
 
-/** By a name that Deno cannot read ahead: nobody waits for a download that is not needed. */
+/** By a name that Deno cannot read ahead, so it downloads nothing that is not needed. */
 const later = (name: string) => import(name);
 export const loadTransformers = (): Promise<typeof import("@huggingface/transformers")> =>
   later("@huggingface/transformers");
@@ -81,8 +81,8 @@ export const loadMilvus = (): Promise<typeof import("@zilliz/milvus2-sdk-node")>
   later("@zilliz/milvus2-sdk-node");
 export const loadNeo4j = (): Promise<typeof import("neo4j-driver")> => later("neo4j-driver");
 /**
- * Required, not imported, because usearch's ESM build needs `--allow-sys` to find its binary. The import that nobody
- * calls gives the type and makes Deno fetch the package, which it does not for a bare `require`.
+ * Required, not imported, because usearch's ESM build needs `--allow-sys` to find its binary. The unused import
+ * gives the type and makes Deno fetch the package, which it does not for a bare `require`.
  */
 export const loadUsearch = () =>
   createRequire(import.meta.url)("usearch") as Awaited<ReturnType<typeof importUsearch>>;

@@ -15,7 +15,7 @@ export function program(finish: (code: number) => void, params: string): Command
     finish(await body(config, ...args));
   };
   const parley = new Command("parley")
-    .description("Turns what users say into what they should be shown next.")
+    .description("Recommends campaigns to users, based on what they say.")
     .version(VERSION)
     .exitOverride()
     // An option belongs to the command that it follows: `anomalies` and `anomalies ack` both have --json.
@@ -23,18 +23,18 @@ export function program(finish: (code: number) => void, params: string): Command
     .addHelpText("after", EXIT_CODES);
 
   parley.command("start")
-    .description("load what there is to load, then answer over HTTP and keep to the schedule")
+    .description("load configured sources or the sample, then answer over HTTP and run the schedule")
     .action(verb(async (config) => (await import("./commands/start.ts")).start(config)));
   parley.command("serve")
-    .description("the API alone")
+    .description("run the API only")
     .action(verb(async (config) => (await import("./commands/serve.ts")).serve(config)));
   parley.command("schedule")
-    .description("the scheduler alone; each run is a process of its own")
+    .description("run the scheduler only; each run is a separate process")
     .action(verb(async (config) => (await import("./commands/schedule.ts")).schedule(config)));
   addPipeline(parley, verb, params);
   addEvaluate(parley, verb);
   parley.command("doctor")
-    .description("what is configured, what answers, whether it agrees, and what to do where not")
+    .description("check configuration, stores and their consistency, and say what to do")
     .option("--json", "as JSON", false)
     .action(
       verb(async (config, options: { json: boolean }) =>
@@ -42,10 +42,12 @@ export function program(finish: (code: number) => void, params: string): Command
       ),
     );
   parley.command("backup")
-    .description("copy the embedded stores, also while they are used; names what servers keep (exit code 4)")
+    .description(
+      "copy the embedded stores, even while they are in use; names stores on servers (exit code 4)",
+    )
     .option(
       "--to <folder>",
-      "where to, an empty folder or a new one; default: backups/ in the data directory",
+      "target: an empty or new folder; default: backups/ in the data directory",
     )
     .action(
       verb(async (config, options: { to?: string }) =>
@@ -53,10 +55,13 @@ export function program(finish: (code: number) => void, params: string): Command
       ),
     );
   parley.command("reset")
-    .description("take data out")
-    .option("--sample", "only what the bundled sample brought in")
-    .option("--all", "everything in every store, on servers too, and what is Parley's in the data directory")
-    .option("--yes", "do it without asking")
+    .description("remove data")
+    .option("--sample", "remove only the data of the bundled sample")
+    .option(
+      "--all",
+      "remove everything in every store, on servers too, and Parley's files in the data directory",
+    )
+    .option("--yes", "do not ask for confirmation")
     .action(
       verb(async (config, options: { sample?: boolean; all?: boolean; yes?: boolean }) =>
         (await import("./commands/reset.ts")).reset(config, {
@@ -75,7 +80,7 @@ Exit codes: ${EXIT.ok} done, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or
   `${EXIT.cancelled} cancelled, ${EXIT.partial} done in part (backup, reset), ${EXIT.interrupted} interrupted.
 Settings come from the environment and from .env; see .env.example.`;
 
-/** Dags are read only for help. Help comes with a wrong configuration too, without what depends on that. */
+/** Dags are read only for help. With a wrong configuration, help is shown without their params. */
 async function paramsHelp(): Promise<string> {
   try {
     return (await import("./commands/inspect.ts")).allParams(loadConfig(readEnvironment()));
@@ -98,7 +103,7 @@ if (import.meta.main) {
     code = error instanceof CommanderError
       ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage)
       : printError(error);
-    // An engine outside would try again what it asks for wrongly.
+    // An external engine would retry a wrong call.
     if (isRunTask(Deno.args) && code !== EXIT.ok) {
       const { taskErrorCode } = await import("./commands/run_task.ts");
       code = code === EXIT.usage ? EXIT.task_final : taskErrorCode(error);

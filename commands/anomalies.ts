@@ -23,7 +23,7 @@ import { EXIT } from "./exit.ts";
 import { runInProgress, withRuns } from "./inspect.ts";
 import { openServing, readOptions, readPublished, type ServingStores } from "./services.ts";
 
-/** What is not as it should be; exit code 1 if something of it is critical and not acknowledged. */
+/** Prints anomalies; exit code 1 if a critical one is not acknowledged. */
 export async function showAnomalies(
   config: Config,
   options: { days?: number; json: boolean },
@@ -123,7 +123,9 @@ function anomaliesText({ health, open, past, since }: Anomalies): string {
   const earlier = past.slice(0, SHOWN_PAST).map((one) =>
     styleText("gray", `until ${one.until ?? ""}  ${line(one)}`)
   );
-  return [...now, "", `${past.length} more since ${since.slice(0, 10)}, over by now:`, ...earlier].join("\n");
+  return [...now, "", `${past.length} more since ${since.slice(0, 10)}, which have ended:`, ...earlier].join(
+    "\n",
+  );
 }
 
 const TONE: Readonly<Record<HealthStatus, { colour: "red" | "yellow" | "green" | "gray"; sign: string }>> = {
@@ -135,7 +137,7 @@ const TONE: Readonly<Record<HealthStatus, { colour: "red" | "yellow" | "green" |
   ok: { colour: "green", sign: "✔" },
 };
 
-/** Who has it in hand, or what to name it by. */
+/** The acknowledgement, or the id to acknowledge it by. */
 function inHand({ id, acknowledged }: OpenAnomaly): string {
   return acknowledged === null
     ? ` [${id}]`

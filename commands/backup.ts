@@ -14,13 +14,13 @@ import { SAMPLE_NAME, sampleFolder } from "./sample.ts";
 
 /**
  * The stores in the order in which their copies agree while a run writes. What says that something is done is copied before what
- * was done: tasks before their writes, the records of sources and of touched users before what is derived from them. So no copy
+ * was done: tasks before their writes, the records of sources and of dirty users before the data derived from them. So no copy
  * says that a row was read, or derived from, that another copy lacks; what the copies do not say is repeated by the next run.
  */
 const STORES = ["runs", "analytics", "documents", "vectors", "graph"] as const;
 type Store = typeof STORES[number];
 
-/** What copies a server, by the scheme of its URL without what is said of TLS. */
+/** The tool that copies a server, by the scheme of its URL without TLS suffixes. */
 const SERVER_TOOLS: Readonly<Record<string, string>> = {
   mongodb: "mongodump",
   postgres: "pg_dump",
@@ -69,14 +69,16 @@ export async function backup(config: Config, to: string | undefined): Promise<nu
 
 function notIncluded(store: Store, url: URL): string {
   const tool = SERVER_TOOLS[url.protocol.replace(/(\+\w+)?:$/, "")];
-  return `${store}: on the server ${showUrl(url)}, not in the copy; copy it by ${tool ?? "its own means"} ` +
-    "while no run is at work";
+  return `${store}: on the server ${showUrl(url)}, not in the copy; copy it by ${
+    tool ?? "the server's own tool"
+  } ` +
+    "while no run is in progress";
 }
 
 /** An earlier copy, or what an interrupted one left, would mix with this one. */
 function refuseFilled(target: string): void {
   if (orUnusable(target, () => entriesOf(target)).length === 0) return;
-  throw new ParleyError("conflict", `${target} is not empty: name a folder that is empty or not there`);
+  throw new ParleyError("conflict", `${target} is not empty: name an empty or new folder`);
 }
 
 /** Throws `invalid` if a folder for the copy cannot be read or made. */
@@ -159,7 +161,7 @@ class Copying {
     for (const store of STORES.filter((store) => store !== "vectors")) {
       const from = filesOf(config[store])?.database;
       if (from === undefined || fileAt(from) !== null) continue;
-      this.faults.push(`${from} is not there, so ${store} not in the copy`);
+      this.faults.push(`${from} does not exist, so ${store} not in the copy`);
     }
     const from = filesOf(config.vectors);
     if (from === null || fileAt(`${this.target}/analytics.db`) === null) return;
@@ -212,7 +214,7 @@ function entriesOf(folder: string): Deno.DirEntry[] {
 async function copyDatabaseTo(to: string, from: string): Promise<void> {
   refuseDamagedLog({ path: from });
   Deno.openSync(to, { write: true, create: true, truncate: true, mode: FILE_MODE }).close();
-  // Not to be written to, so that a file that is gone is an error and no empty one takes its place.
+  // Read-only: a missing file is an error, and no empty one is created.
   const db = new DatabaseSync(from, { readOnly: true });
   try {
     // All pages in one step: between two steps a writer makes the copy start over.

@@ -29,7 +29,7 @@ async function read(path: string): Promise<string> {
     }
     throw new ParleyError(
       "invalid",
-      `there is no catalogue ${path}: correct PARLEY_INTENTS, or leave it out`,
+      `there is no catalogue ${path}: correct PARLEY_INTENTS, or unset it`,
     );
   }
 }

@@ -9,13 +9,13 @@ export function cancelRun(config: Config, run_id: string, options: { json: boole
   return withRuns(config, async (runs) => {
     const { run: { state } } = await snapshotOf(runs, run_id);
     const asked = await runs.requestCancel({ run_id });
-    const line = asked ? `run ${run_id} is being cancelled` : `run ${run_id} is over already: ${state}`;
+    const line = asked ? `run ${run_id} is being cancelled` : `run ${run_id} has already ended: ${state}`;
     console.log(options.json ? JSON.stringify({ run_id, asked }) : line);
     return EXIT.ok;
   });
 }
 
-/** Stops a dag's schedule, or lets it go on. Runs under way are not touched. */
+/** Pauses or resumes a dag's schedule. Runs in progress continue. */
 export function setPaused(
   config: Config,
   id: string,
@@ -25,7 +25,7 @@ export function setPaused(
   const { id: dag_id } = dagOf(config, id);
   return withRuns(config, async (runs) => {
     await runs.setPaused({ dag_id, paused });
-    const line = `${dag_id} is ${paused ? "paused: its schedule makes no runs" : "on schedule again"}`;
+    const line = `${dag_id} is ${paused ? "paused: its schedule creates no runs" : "on schedule again"}`;
     console.log(options.json ? JSON.stringify({ dag_id, paused }) : line);
     return EXIT.ok;
   });

@@ -30,7 +30,7 @@ import { EXIT } from "./exit.ts";
 import { readPublished } from "./services.ts";
 import { sourceFindings } from "./source_findings.ts";
 
-/** A store, and who has it in hand that it is wrong. */
+/** A store, and the acknowledgement of its problem. */
 interface JudgedStore extends StoreReport {
   readonly acknowledged: ReportedFinding["acknowledged"];
 }
@@ -45,9 +45,9 @@ interface Diagnosis {
     | null;
   /** Null if the run store cannot be read. */
   readonly scheduler: SchedulerReport | null;
-  /** What is wrong. What is acknowledged does not count. */
+  /** Problems. Acknowledged ones do not count. */
   readonly findings: readonly ReportedFinding[];
-  /** The origin that lineage is sent to, and how many ended attempts wait for that; null where it is not. */
+  /** The origin that lineage is sent to, and the number of unsent attempts; null without a sink. */
   readonly lineage: { readonly url: string; readonly unsent: number | null } | null;
   readonly disk_free_gb: number;
   readonly memory_available_gb: number;
@@ -122,7 +122,7 @@ async function diagnose(
   };
 }
 
-/** Who has it in hand that a store does not answer, or has lost all that it had. */
+/** The acknowledgement that a store does not respond, or has lost all its rows. */
 function storeInHand(known: KnownProblems, store: Role): ReportedFinding["acknowledged"] {
   const faults = ["store_unreachable", "store_emptied"].map((code) => {
     const subject = { kind: "store", store } as const;
@@ -131,7 +131,7 @@ function storeInHand(known: KnownProblems, store: Role): ReportedFinding["acknow
   return faults.find((each) => each !== null) ?? null;
 }
 
-/** The reports with what reading has found, and with latencies from when nothing else is going on. */
+/** The reports with the results of reading, and with latencies that were measured without other load. */
 async function measured(
   reports: readonly StoreReport[],
   opened: ReadonlyMap<Role, OpenedStore>,
@@ -200,8 +200,8 @@ function inHand(acknowledged: ReportedFinding["acknowledged"]): string {
 
 const SCHEDULERS = {
   up: "a scheduler is running",
-  down: "the scheduler is not running any more",
-  none: "no scheduler has run yet: `deno task start` or `deno task schedule` makes what is due",
+  down: "the scheduler has stopped",
+  none: "no scheduler has run yet: `deno task start` or `deno task schedule` starts due runs",
 };
 
 function scheduleText({ schedule, scheduler }: Diagnosis): string {

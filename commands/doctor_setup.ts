@@ -52,7 +52,7 @@ function lastRead(
   return readings.sort((a, b) => a.at < b.at ? 1 : -1)[0] ?? null;
 }
 
-/** What is wrong with the files and folders that are set besides sources. */
+/** Problems of the configured files and folders other than sources. */
 export async function checkFiles(config: Config): Promise<Finding[]> {
   const findings: Finding[] = [];
   try {
@@ -123,7 +123,7 @@ export function checkDisk(free_gb: number): Finding[] {
   return [{ code: "little_disk", severity: "warning", figure: free_gb, expected: LITTLE_DISK_GB, text }];
 }
 
-/** What is free on the disk of a folder, or of the nearest one above that exists. */
+/** The free space on the disk of a folder, or of its nearest existing parent. */
 export function freeBytes(folder: string): number {
   try {
     const { bavail, bsize } = statfsSync(folder);

@@ -78,7 +78,7 @@ function placeOf(config: Config, role: Role): string {
   return role === "vectors" ? showUrl(open.vectorUrl(config.vectors)) : showUrl(config[role]);
 }
 
-/** Reads a store's files through, and sees whether it has what is published. */
+/** Reads a store's files in full, and checks whether it has the published version. */
 export async function examine(
   config: Config,
   role: Role,
@@ -134,7 +134,7 @@ export class Reading {
       return await read(store);
     } catch (error) {
       if (!this.errors.has(role)) {
-        this.errors.set(role, `it answers, but cannot be read: ${reasonOf(error)}`);
+        this.errors.set(role, `it responds, but cannot be read: ${reasonOf(error)}`);
       }
       return null;
     }
@@ -204,12 +204,12 @@ async function writtenVectors(
   return isWritten ? await stores.forModel({ model }) : null;
 }
 
-/** It works on what is stored. */
-const REBUILD = "run `deno task pipeline run reembed`, which builds a new version from what is stored";
+/** Needs no sources. */
+const REBUILD = "run `deno task pipeline run reembed`, which builds a new version from the stored rows";
 
 const VERSION_FILES = { [ITEM_WEIGHTS_FILE]: decodeItemWeights, [WORDING_FILE]: decodeWording };
 
-/** What is wrong with the files that answers come from. */
+/** Problems of the files that serve answers. */
 async function fileFindings(store: Stores["analytics"], { version }: Published): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [name, decode] of Object.entries(VERSION_FILES)) {
@@ -244,7 +244,7 @@ function otherModelFindings(config: Config, published: Published | null, model: 
 
 function notCompared({ run_id }: RunRecord): Finding {
   const text =
-    `run ${run_id} is in progress, so the stores were not compared; if no process is at work on it, ` +
+    `run ${run_id} is in progress, so the stores were not compared; if no process is executing it, ` +
     "`deno task pipeline work` continues it";
   return { code: "run_in_progress", severity: "warning", figure: 1, expected: 0, text };
 }

@@ -18,7 +18,7 @@ import { VERSION } from "./version.ts";
 /** Slots by pool, over all processes on one run store. */
 const POOLS = Object.freeze({ default: 16 });
 
-/** How long a task may go on after a shutdown was asked for. */
+/** How long a task may continue after a shutdown request. */
 export const GRACE_MS = 10_000;
 
 /** Every dag by id, as this configuration sets it. */
@@ -90,8 +90,8 @@ export async function withExecutor<T>(
 }
 
 /**
- * Executes runs, interrupted ones first, until there is none to take; or, given a run, until that one has ended, while
- * waiting for others to make room. Returns how the last one came out; null where there was nothing to do.
+ * Executes runs, interrupted ones first, until no run is left; or, given a run, until that one has ended, while
+ * waiting for others to make room. Returns the outcome of the last one; null if there was nothing to do.
  */
 export async function executeQueued(
   options: ExecutorOptions<Services>,

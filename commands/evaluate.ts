@@ -65,5 +65,5 @@ function chosenSources({ sources }: Config, given: Sources): Sources {
     ? { messages: paths("messages"), campaigns: paths("campaigns"), events: paths("events") }
     : sources;
   if (chosen.events.length > 0) return chosen;
-  throw new ParleyError("invalid", "an evaluation needs events: give --events, or set PARLEY_EVENTS");
+  throw new ParleyError("invalid", "an evaluation needs events: pass --events, or set PARLEY_EVENTS");
 }

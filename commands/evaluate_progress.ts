@@ -3,7 +3,7 @@ import type { EvaluationProgress } from "../lib/evaluate/evaluate.ts";
 /** How often progress is shown at most on a terminal, and elsewhere, in milliseconds. */
 const LIVE_EVERY_MS = 100;
 const PLAIN_EVERY_MS = 10_000;
-/** Of a terminal that does not tell. */
+/** Of a terminal that does not report its width. */
 const DEFAULT_WIDTH = 80;
 
 /** Shows how far an evaluation is, on stderr: one line that is rewritten on a terminal, a line now and then elsewhere. */

@@ -8,7 +8,7 @@ export const EXIT = Object.freeze({
   failed: 1,
   usage: 2,
   cancelled: 3,
-  /** Of `backup` and `reset`: what is not in the copy, or not removed, is named. */
+  /** Of `backup` and `reset`: the command names the stores that were not copied or removed. */
   partial: 4,
   interrupted: 130,
   /** Of `run-task` alone: an engine outside must not try again. */
@@ -44,15 +44,15 @@ export function printError(error: unknown): number {
     console.error(`parley: a permission is missing: ${error.message}`);
     return EXIT.usage;
   }
-  console.error(`parley: something unforeseen went wrong: ${causeOf(error)}`);
+  console.error(`parley: unexpected error: ${causeOf(error)}`);
   const places = error instanceof Error ? stackFrames(error).slice(1).map((place) => `at ${place}`) : [];
   for (const line of [...places, ...causesOf(error)]) console.error(`    ${line}`);
   return EXIT.failed;
 }
 
 /**
- * Says, once a shutdown is asked for, what is waited for and how not to wait: on standard output, as services say where they answer,
- * since their standard error is a log of JSON lines.
+ * After a shutdown request, prints what the process waits for and how not to wait: to standard output, like the URL of a service,
+ * since standard error of a service is a log of JSON lines.
  */
 export function announceStop(
   signal: AbortSignal,

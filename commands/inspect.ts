@@ -35,7 +35,7 @@ export async function runInProgress(runs: Pick<RunRecordStore, "runs">): Promise
   return (await runs.runs({ states: ["running"], limit: 1 }))[0] ?? null;
 }
 
-/** A dag by id; `invalid` names those that there are. `commands` are other words that may have been meant. */
+/** A dag by id; `invalid` lists the dags. `commands` are other words that the user may have meant. */
 export function dagOf(config: Config, id: string, commands: readonly string[] = []): Dag<Services> {
   const dags = allDags(config);
   const dag = dags.get(id);
@@ -89,7 +89,7 @@ function nextDue({ schedule }: Dag<Services>): string | null {
   return next === undefined ? null : iso(next.due);
 }
 
-/** A dag's graph, level by level, and what is declared of each task. */
+/** A dag's graph, level by level, with the declaration of each task. */
 export function showDag(config: Config, id: string, options: { json: boolean }): Promise<number> {
   const dag = dagOf(config, id);
   if (options.json) {
@@ -134,7 +134,7 @@ export function listRuns(
     if (options.json) console.log(JSON.stringify({ runs: found }));
     else if (found.length === 0) {
       const [of, run] = options.dag === undefined ? ["", ""] : [` of ${options.dag}`, ` run ${options.dag}`];
-      console.log(`There are no runs${of} yet; \`deno task pipeline${run}\` makes one.`);
+      console.log(`There are no runs${of} yet; \`deno task pipeline${run}\` starts one.`);
     } else {for (const line of table(RUN_COLUMNS, found.map(runCells), RUN_COLUMNS.length)) {
         console.log(line.trimEnd());
       }}

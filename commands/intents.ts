@@ -17,7 +17,7 @@ const BATCH = 500;
 const EXAMPLES = 8;
 /** A smaller group is no proposal. */
 const MIN_GROUP_SIZE = 3;
-/** How many intents are told of a text. */
+/** How many intents are printed per text. */
 const TOP = 3;
 
 function openStores(config: Config) {
@@ -29,7 +29,7 @@ function openStores(config: Config) {
   });
 }
 
-/** Classifies texts, given or one a line on standard input, and prints what was found. */
+/** Classifies the given texts, or one per line of standard input, and prints their intents. */
 export async function classifyTexts(
   config: Config,
   given: readonly string[],
@@ -56,7 +56,7 @@ async function standardInput(): Promise<string[]> {
   if (texts.length > 0) return texts;
   throw new ParleyError(
     "invalid",
-    "there is nothing to classify: give texts, or one a line on standard input",
+    "there is no text to classify: pass texts, or write one per line to standard input",
   );
 }
 
@@ -96,8 +96,8 @@ export async function discoverIntents(
     if (options.groups !== undefined && options.groups > most) {
       throw new ParleyError(
         "invalid",
-        `${options.groups} groups are too many for ${known.length} messages without an intent: of ${MIN_GROUP_SIZE} messages each, ` +
-          `there can be ${most} at most`,
+        `${options.groups} groups are too many for ${known.length} messages without an intent: with ${MIN_GROUP_SIZE} messages each, ` +
+          `there can be at most ${most}`,
       );
     }
     const groups = discover({

@@ -8,12 +8,12 @@ import type { Acknowledgement, RunStore } from "../lib/stores/runs/port.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import { allDags } from "./engine.ts";
 
-/** A finding, by the id that the overview and `pipeline anomalies` have for it; null for what `doctor` alone looks at. */
+/** A finding, by its id on the overview and in `pipeline anomalies`; null for findings of `doctor` alone. */
 export interface IdentifiedFinding extends Finding {
   readonly id: string | null;
 }
 
-/** What `doctor` says of a finding: it does not count while it is acknowledged. */
+/** A finding in the report of `doctor`: it does not count while it is acknowledged. */
 export interface ReportedFinding extends IdentifiedFinding {
   readonly acknowledged: OpenAnomaly["acknowledged"];
 }
@@ -34,7 +34,7 @@ export function findingOf(anomaly: Pick<Anomaly, keyof Finding | "subject">): Id
   };
 }
 
-/** What the overview says is open, and who has what in hand. */
+/** The open anomalies of the overview, and their acknowledgements. */
 export class KnownProblems {
   private constructor(
     private readonly open: readonly OpenAnomaly[],
@@ -51,7 +51,7 @@ export class KnownProblems {
     return new KnownProblems(open, await acknowledgementsOf(runs));
   }
 
-  /** The findings, then what else is critical or a matter of settings by what runs have left, each with who has it in hand. */
+  /** The findings, then other anomalies of runs that are critical or concern settings, each with its acknowledgement. */
   report(findings: readonly (Finding | IdentifiedFinding)[]): ReportedFinding[] {
     const own = findings.map((each) => ({ ...each, id: "id" in each ? each.id : null }));
     const ids = new Set(own.map(({ id }) => id));
@@ -63,7 +63,7 @@ export class KnownProblems {
   }
 
   /**
-   * Who has it in hand. What is not open by the overview was found just now; a source is acknowledged once a run has left it out,
+   * The acknowledgement. A finding that is not open on the overview is new; a source is acknowledged once a run has left it out,
    * since an earlier acknowledgement is of an earlier fault.
    */
   inHand({ id, code }: Pick<IdentifiedFinding, "id" | "code">): OpenAnomaly["acknowledged"] {

@@ -16,7 +16,7 @@ const PAUSE_MS = 200;
 const CLOSE_TIMEOUT_MS = 10_000;
 
 /**
- * Answers HTTP until it is closed. `Deno.serve` stops for good when a connection can't be accepted, as when the process has no
+ * Answers HTTP until it is closed. `Deno.serve` stops permanently when a connection can't be accepted, as when the process has no
  * file descriptor left. Then the stopped server is shut down, which closes its idle connections and those whose request has not
  * come whole, and lets requests under way finish; and the port is listened to again.
  */

@@ -18,7 +18,7 @@ function levelOf({ status, route, degraded, error }: LogEntry): keyof Logger {
   return PROBES.has(route) ? "debug" : "info";
 }
 
-/** Logs runs that nobody watches, and each of their tasks. Why one failed stands in the run store: it may quote data. */
+/** Logs runs without a terminal, and each of their tasks. The reason of a failure is only in the run store: it may quote data. */
 export interface RunLog {
   claimed(run: RunRecord, resumed: boolean): void;
   ended(run: RunRecord, outcome: RunOutcome): void;

@@ -14,10 +14,10 @@ const inspect = () => import("./inspect.ts");
 const control = () => import("./control.ts");
 const anomalyVerbs = () => import("./anomalies.ts");
 
-/** `parley pipeline …`. Without a verb of its own it runs the nightly dag. `params` is what `run --help` says of them. */
+/** `parley pipeline …`. Without a verb it runs the nightly dag. `params` is the text of `run --help` about params. */
 export function addPipeline(parley: Command, verb: Verb, params: string): void {
   const pipeline = parley.command("pipeline")
-    .description("run a dag now, or look at what runs did")
+    .description("run a dag now, or inspect runs")
     .addHelpText("after", HELP);
   addRunning(pipeline, verb, params);
   addLooking(pipeline, verb);
@@ -28,21 +28,21 @@ export function addPipeline(parley: Command, verb: Verb, params: string): void {
 /** `parley evaluate …`. */
 export function addEvaluate(parley: Command, verb: Verb): void {
   parley.command("evaluate")
-    .description("measure answers on rows that they were not made from, next to simple baselines")
+    .description("measure answers on held-out rows, next to simple baselines")
     .option("--messages <path...>", "conversations; default: the configured sources", [])
     .option("--campaigns <path...>", "campaigns, likewise", [])
     .option("--events <path...>", "engagement events, likewise", [])
-    .option("--split <name>", "what is hidden and asked for", splitName, "time")
+    .option("--split <name>", "which choices to hide", splitName, "time")
     .option("--folds <n>", "number of folds of rows and conversations", several, 5)
     .option("--seed <n>", "the same seed gives the same folds and intervals", whole, 0)
     .option(
       "--choose-weights",
-      "choose the sources' weights too, for each part of the users by the others",
+      "also choose the sources' weights, for each part of the users on the queries of the others",
       false,
     )
     .option(
       "--keep-vectors <file>",
-      "remember the texts' vectors in this file, below the data directory, for later evaluations: they are personal data",
+      "store the texts' vectors in this file, below the data directory, for later evaluations; they are personal data",
     )
     .option("--json", "as JSON", false)
     .addHelpText(
@@ -74,7 +74,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--all", "read unchanged sources again, and derive all users again", false)
     .option("--param <name=value...>", "a param of the dag; the value is JSON, else text", [])
     .option("--date <date>", "the logical date, such as 2026-05-01 or 2026-05-01T02:30+02:00; default now")
-    .option("--dry-run", "check the params and show the order, and run nothing", false)
+    .option("--dry-run", "check the params and show the order, without running", false)
     .option("--json", "print the summary, or the dry run, as one JSON object", false)
     .addHelpText("after", `\n${params}`)
     .action(
@@ -88,12 +88,14 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
       }),
     );
   pipeline.command("retry <run>")
-    .description("run tasks of an ended run again; default: what failed and what that kept from running")
+    .description(
+      "run tasks of an ended run again; default: failed tasks and the tasks that did not run because of them",
+    )
     .option("--task <id...>", "these tasks instead")
-    .option("--upstream", "and all that they need", false)
-    .option("--downstream", "and all that needs them", false)
-    .option("--failed", "of those, only what failed", false)
-    .option("--keep-checkpoints", "go on inside long tasks from where they were", false)
+    .option("--upstream", "and all upstream tasks", false)
+    .option("--downstream", "and all downstream tasks", false)
+    .option("--failed", "only failed ones of these", false)
+    .option("--keep-checkpoints", "continue long tasks from their checkpoints", false)
     .option("--json", "print the summary as JSON", false)
     .action(
       verb(async (config, run: string, { task, ...o }: RetryOptions) =>
@@ -104,22 +106,22 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
       ),
     );
   pipeline.command("work")
-    .description("execute what is queued or was interrupted, then end; what the scheduler calls")
+    .description("execute queued and interrupted runs, then end; the scheduler calls this")
     .action(verb(async (config) => (await import("./work.ts")).drainQueue(config)));
   pipeline.command("run-task")
-    .description("one attempt of one task alone, for an engine outside such as Airflow")
+    .description("run one attempt of one task, for an external engine such as Airflow")
     .requiredOption("--dag <id>", "the dag")
     .requiredOption("--task <id>", "the task")
-    .requiredOption("--run-id <id>", "the run, which is made if it is new")
-    .option("--attempt <n>", "the outside engine's number for this try", positive)
+    .requiredOption("--run-id <id>", "the run, which is created if it is new")
+    .option("--attempt <n>", "the external engine's number of this attempt", positive)
     .option("--map-index <i>", "which item of a mapped task", whole)
     .option("--item <json>", "that item")
     .option("--from <date>", "start of the data interval: a day in UTC, or a time with its offset")
     .option("--to <date>", "end of the data interval")
-    .option("--output <file>", "where the result goes, as JSON")
+    .option("--output <file>", "a file for the result, as JSON")
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 99 skipped, 98 failed for good, also by wrong usage or configuration; anything else may be " +
+      "\nExit codes: 0 done, 99 skipped, 98 failed without retry, also for wrong usage or configuration; any other failure may be " +
         "retried. If the run left a source out, the task that ends it exits with 98. SIGTERM cancels.",
     )
     .action(
@@ -144,7 +146,7 @@ interface Json {
 
 function addLooking(pipeline: Command, verb: Verb): void {
   const json = ["--json", "as one JSON object", false] as const;
-  pipeline.command("list").description("the dags, when each is due, how the last run came out")
+  pipeline.command("list").description("the dags with their next run and the outcome of the last")
     .option(...json)
     .action(verb(async (config, options: Json) => (await inspect()).listDags(config, options)));
   pipeline.command("show <dag>").description("a dag's graph, tasks and params").option(...json)
@@ -152,7 +154,8 @@ function addLooking(pipeline: Command, verb: Verb): void {
       verb(async (config, dag: string, options: Json) => (await inspect()).showDag(config, dag, options)),
     );
   pipeline.command("runs").description("runs, newest first")
-    .option("--dag <id>", "of this dag only").option("--limit <n>", "at most so many", positive, 20).option(
+    .option("--dag <id>", "of this dag only").option("--limit <n>", "maximum number of runs", positive, 20)
+    .option(
       ...json,
     )
     .action(
@@ -160,8 +163,8 @@ function addLooking(pipeline: Command, verb: Verb): void {
         (await inspect()).listRuns(config, options)
       ),
     );
-  pipeline.command("summary").description("what each dag and stage did: success, times, rows, freshness")
-    .option("--days <n>", "over so many days; default 30", positive).option(...json)
+  pipeline.command("summary").description("a summary of each dag and stage: success, times, rows, freshness")
+    .option("--days <n>", "number of days; default 30", positive).option(...json)
     .action(
       verb(async (config, options: Json & { days?: number }) =>
         (await import("./summary.ts")).showSummary(config, options)
@@ -172,24 +175,26 @@ function addLooking(pipeline: Command, verb: Verb): void {
     .action(
       verb(async (config, run: string, options: Json) => (await inspect()).showStatus(config, run, options)),
     );
-  pipeline.command("logs <run> [task]").description("what tasks logged")
+  pipeline.command("logs <run> [task]").description("the log of a run or a task")
     .option("--attempt <n>", "of this attempt only", positive)
-    .option("--follow", "new lines too, until the run has ended", false)
-    .option("--json", "as JSON, an object a line", false)
+    .option("--follow", "print new lines until the run has ended", false)
+    .option("--json", "as JSON, one object per line", false)
     .action(
       verb(async (config, run: string, task: string | undefined, options: LogOptions) =>
         (await inspect()).showLogs(config, run, { ...options, ...task === undefined ? {} : { task } })
       ),
     );
-  pipeline.command("lineage <run>").description("what each attempt read and wrote").option(...json)
+  pipeline.command("lineage <run>").description("the datasets that each attempt read and wrote").option(
+    ...json,
+  )
     .action(
       verb(async (config, run: string, options: Json) => (await inspect()).showLineage(config, run, options)),
     );
   pipeline.command("quarantine").description(
-    "the input rows that were refused, their reasons, and what to do",
+    "refused input rows with their reasons, and what to do",
   )
-    .option("--run <id>", "of this run only").option("--limit <n>", "at most so many", positive, 50)
-    .option("--raw", "with the rows themselves, which may hold personal text", false).option(...json)
+    .option("--run <id>", "of this run only").option("--limit <n>", "maximum number of rows", positive, 50)
+    .option("--raw", "include the text of the rows, which may be personal", false).option(...json)
     .action(
       verb(async (config, options: Json & { run?: string; limit: number; raw: boolean }) =>
         (await import("./quarantine.ts")).listQuarantine(config, options)
@@ -200,25 +205,27 @@ function addLooking(pipeline: Command, verb: Verb): void {
 function addAnomalies(pipeline: Command, verb: Verb): void {
   const json = ["--json", "as JSON", false] as const;
   const anomalies = pipeline.command("anomalies").description(
-    "what is not as it should be, and what to do; exit 1 if something critical is not acknowledged",
+    "anomalies, and what to do; exit 1 if a critical one is not acknowledged",
   )
-    .option("--days <n>", "held against so many days; default 90", positive).option(...json)
+    .option("--days <n>", "days of history to compare with; default 90", positive).option(...json)
     .action(
       verb(async (config, options: Json & { days?: number }) =>
         (await anomalyVerbs()).showAnomalies(config, options)
       ),
     );
   anomalies.command("ack <id>").description(
-    "says that an open anomaly is known and in hand: it counts no more",
+    "acknowledge an open anomaly: it does not count until the given time",
   )
     .requiredOption("--until <when>", "30m, 8h, 7d or 2026-05-01T08:00:00Z; 90 days at most")
-    .option("--by <name>", "who has it in hand", "").option(...json)
+    .option("--by <name>", "who acknowledges it", "").option(...json)
     .action(
       verb(async (config, id: string, options: Json & { until: string; by: string }) =>
         (await anomalyVerbs()).acknowledgeAnomaly(config, id, options)
       ),
     );
-  anomalies.command("unack <id>").description("takes that back: it counts again").option(...json)
+  anomalies.command("unack <id>").description("withdraw an acknowledgement: the anomaly counts again").option(
+    ...json,
+  )
     .action(
       verb(async (config, id: string, options: Json) =>
         (await anomalyVerbs()).unacknowledgeAnomaly(config, id, options)
@@ -229,16 +236,16 @@ function addAnomalies(pipeline: Command, verb: Verb): void {
 function addIntents(pipeline: Command, verb: Verb): void {
   const json = ["--json", "as JSON", false] as const;
   pipeline.command("discover").description(
-    "propose intents from messages without one; prints what users said",
+    "propose intents from messages without one; prints conversation text",
   )
-    .option("--groups <n>", "how many groups; default: what suits the messages", positive)
+    .option("--groups <n>", "number of groups; default: depends on the messages", positive)
     .option("--json", "a catalogue to name and correct, as JSON", false)
     .action(
       verb(async (config, options: Json & { groups?: number }) =>
         (await import("./intents.ts")).discoverIntents(config, options)
       ),
     );
-  pipeline.command("classify [text...]").description("the intents of texts, or of lines on standard input")
+  pipeline.command("classify [text...]").description("classify texts, or lines of standard input, by intent")
     .option(...json)
     .action(
       verb(async (config, texts: string[], options: Json) =>
@@ -260,7 +267,7 @@ function addChanging(pipeline: Command, verb: Verb): void {
     );
   for (const word of ["pause", "unpause"] as const) {
     pipeline.command(`${word} <dag>`).option(...json)
-      .description(word === "pause" ? "make no scheduled runs of a dag" : "make scheduled runs again")
+      .description(word === "pause" ? "stop scheduled runs of a dag" : "resume scheduled runs of a dag")
       .action(
         verb(async (config, dag: string, options: Json) =>
           (await control()).setPaused(config, dag, word === "pause", options)
@@ -295,6 +302,6 @@ function whole(text: string): number {
 }
 
 const HELP = `
-Without a command it runs the nightly dag now: on the configured sources, or on those given, as in
+Without a command it runs the nightly dag now, on the configured sources or on the given ones, as in
   deno task pipeline --messages chats.ndjson more/ --campaigns campaigns.json --events -
-\`deno task pipeline run --help\` tells more.`;
+\`deno task pipeline run --help\` lists all options.`;

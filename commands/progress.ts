@@ -18,7 +18,7 @@ const PLAIN_EVERY_MS = 5_000;
 
 /**
  * Shows a run while it goes: a table that redraws itself on a terminal, a line for each event elsewhere. Writes to
- * stderr, so that stdout stays with what was asked for.
+ * stderr, because stdout has the result of the command.
  */
 export class ProgressView implements RunObserver {
   private readonly rows = new Map<string, Row>();
@@ -90,7 +90,7 @@ export class ProgressView implements RunObserver {
     this.drawn = 0;
   }
 
-  /** Stops drawing and leaves the last picture standing. */
+  /** Stops drawing. The last picture remains. */
   close(): void {
     clearInterval(this.timer);
     if (this.live) this.draw();

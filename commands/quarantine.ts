@@ -19,7 +19,7 @@ export async function listQuarantine(
     const reasons = (await documents.quarantineReasons(filter))
       .map((counted) => ({ ...counted, remedy: remedyOf(counted.reason) }));
     const { run } = options;
-    // The rows of a run outlive its record, so that it may be gone while they are there.
+    // The rows of a run outlive its record, which may be gone.
     if (run !== undefined && rows.length === 0) await withRuns(config, (runs) => snapshotOf(runs, run));
     // Deno sends what goes through the console to OpenTelemetry too, and these rows are personal.
     const print = options.raw ? printPrivately : console.log;

@@ -25,16 +25,16 @@ export async function reset(
   options: { sample: boolean; all: boolean; yes: boolean },
 ): Promise<number> {
   if (options.sample === options.all) {
-    throw new ParleyError("invalid", "say what to take out: --sample, or --all with --yes");
+    throw new ParleyError("invalid", "choose the data to remove: --sample, or --all with --yes");
   }
   try {
     await refuseWhileRunning(config);
   } catch (error) {
-    // What is damaged can be reset, too.
+    // A damaged store can be reset, too.
     if (!(options.all && options.yes && error instanceof ParleyError && error.code === "unavailable")) {
       throw error;
     }
-    warn(`whether a run is at work cannot be told: ${error.message}`);
+    warn(`it is unknown whether a run is in progress: ${error.message}`);
   }
   return options.sample ? await resetSample(config) : await resetAll(config, options.yes);
 }
@@ -45,7 +45,7 @@ async function refuseWhileRunning(config: Config): Promise<void> {
   if (ours === undefined) return;
   throw new ParleyError(
     "conflict",
-    `run ${ours.run_id} is not over; let it end with \`deno task pipeline work\` first`,
+    `run ${ours.run_id} has not ended; let it end with \`deno task pipeline work\` first`,
   );
 }
 
@@ -74,8 +74,8 @@ async function resetSample(config: Config): Promise<number> {
     });
     console.log(
       wasThere
-        ? `${messages} messages of ${user_ids.length} sample people and ${campaigns.length} campaigns are gone.`
-        : "None of the sample is in the stores.",
+        ? `${messages} messages of ${user_ids.length} sample users and ${campaigns.length} campaigns are removed.`
+        : "The stores have no data of the sample.",
     );
     const kept = [...own.user_ids, ...own.campaign_ids];
     if (kept.length === 0) return EXIT.ok;
@@ -100,7 +100,7 @@ async function findOwn(
   for await (const { message_id, user_id } of paged(PAGE, (row: Message) => row.message_id, page)) {
     if (!ofSample.has(message_id)) own.user_ids.add(user_id);
   }
-  // One more than the sample has, so that one of one's own is among them.
+  // One more than the sample has, so the result includes an event that is not the sample's.
   for (const { event_id, user_id } of await analytics.eventsOf({ user_ids, limit: events.length + 1 })) {
     if (!ofSample.has(event_id)) own.user_ids.add(user_id);
   }
@@ -120,12 +120,12 @@ async function markErasedIn({ cache: url }: Config, user_ids: string[]): Promise
   }
 }
 
-/** Publishes what is left, of the model that is published. */
+/** Publishes the remaining data, with the published model. */
 async function republish(services: Services): Promise<void> {
   const published = await services.analytics.published();
   if (published === null) return;
   const model = parseModelKey(published.model);
-  // Only popularity is derived here: for the users what is published still holds.
+  // Only popularity is derived here: the published data of users are still valid.
   const before = await readDerivation(services, published, {});
   const derivation = before && { ...before, half_life_days: services.settings.half_life_days };
   const { version } = await buildVersion(services, await services.vectors.forModel({ model }), {

@@ -7,20 +7,20 @@ import { clearServer, filesOf, openArtifacts, openVectors } from "../lib/stores/
 import { isParleys } from "./data_folder.ts";
 import { EXIT } from "./exit.ts";
 
-/** Where Parley keeps data, by setting. Answers go first and the record of runs last, as what is left then is still told. */
+/** Where Parley stores data, by setting. Answers are removed first and the record of runs last, so it can report the rest. */
 const STORES = ["cache", "graph", "vectors", "documents", "analytics", "runs"] as const;
 type Store = typeof STORES[number];
 
 /**
  * Takes everything out of every store: removes what Parley keeps on servers, the files of embedded stores wherever they are, and
- * what is Parley's in the data folder, backups and fetched models among it. Sources and files of others stay. Returns the exit
+ * Parley's files in the data folder, including backups and fetched models. Sources and files of others stay. Returns the exit
  * code: `failed` if something could not be removed, which is named.
  */
 export async function resetAll(config: Config, yes: boolean): Promise<number> {
   const servers = STORES.filter((store) => isServer(config[store]));
   const places = [config.data, ...servers.map((store) => `${store} on ${showUrl(config[store])}`)];
-  if (!yes && !confirm(`Delete everything that Parley keeps in ${places.join(", ")}?`)) {
-    console.error("parley: nothing is deleted: say --yes, or answer y");
+  if (!yes && !confirm(`Delete all data of Parley in ${places.join(", ")}?`)) {
+    console.error("parley: nothing is deleted: pass --yes, or answer y");
     return EXIT.failed;
   }
   let failed = 0;
@@ -35,7 +35,7 @@ export async function resetAll(config: Config, yes: boolean): Promise<number> {
     await removeArtifacts(config.artifacts);
   }
   const others = removeFolder(config.data);
-  const but = others.length === 0 ? "" : `, except for what is not Parley's: ${others.join(", ")}`;
+  const but = others.length === 0 ? "" : `, except for files that are not Parley's: ${others.join(", ")}`;
   console.log(`${config.data} is empty${but}.`);
   return failed === 0 ? EXIT.ok : EXIT.failed;
 }
@@ -55,7 +55,7 @@ async function isCleared(store: Store, url: URL): Promise<boolean> {
   }
 }
 
-/** A folder may have other files in it as well, so what is ours goes by the stores. A damaged model is named and stays. */
+/** A folder may contain other files, so Parley's files are listed by the stores. A damaged model is named and stays. */
 async function removeModels(url: URL): Promise<void> {
   if (filesOf(url) === null) return;
   const vectors = await openVectors(url, { create: false });

@@ -65,7 +65,7 @@ export async function retryRun(
   const dag = dagOf(config, run.dag_id);
   if (run.trigger === "external") {
     const tasks = await withRuns(config, (runs) => clearTasks(runs, dag, run_id, options));
-    const line = `open again, for the engine outside that drives run ${run_id}: ${tasks.join(", ")}`;
+    const line = `open again, for the external engine of run ${run_id}: ${tasks.join(", ")}`;
     console.log(options.json ? JSON.stringify({ run_id, tasks }) : line);
     return EXIT.ok;
   }
@@ -76,7 +76,7 @@ export async function retryRun(
   });
 }
 
-/** Returns the ids of the tasks that are to run again; `invalid` if there are none. */
+/** Returns the ids of the tasks to run again; throws `invalid` if no task matches. */
 async function clearTasks(
   runs: RunStore,
   dag: Dag<Services>,
@@ -88,7 +88,7 @@ async function clearTasks(
   const cleared = await clearRun({ dag, runs, clock: systemClock, run_id, scope, keep_checkpoints });
   if (cleared.length > 0) return cleared;
   const [what, hint] = options.tasks === undefined
-    ? ["no task", "; `--task` names one that is to run again all the same"]
+    ? ["no task", "; `--task` selects a task to run again anyway"]
     : ["none of these tasks", ""];
   throw new ParleyError("invalid", `${what} of run ${run_id} failed${hint}`);
 }
@@ -112,8 +112,8 @@ async function executeWithProgress(
       cancels: (run) => mixesInSample(config, runs, run),
       onCancel: (id) =>
         view.say(
-          `run ${id} was interrupted while it loaded the sample; it is cancelled, because you have given sources of ` +
-            "your own. `deno task reset --sample` removes what it has stored",
+          `run ${id} was interrupted while it loaded the sample; it is cancelled, because you have configured your own ` +
+            "sources. `deno task reset --sample` removes the rows that it has stored",
         ),
       onClaim: (id, resumed) =>
         resumed && id !== run_id && view.say(`run ${id} was interrupted: it continues first`),
@@ -144,32 +144,30 @@ function stopText(tasks: readonly string[]): string {
   return `${waits}, and the run continues with the next \`deno task pipeline\``;
 }
 
-/** What to know or do next, where there is something: a line each. `read` are the sources of what is published. */
+/** Hints on the next steps, one per line, if any. `read` are the sources of the published version. */
 function hints({ run, attempts }: RunSnapshot, read: readonly string[]): string[] {
   const refused = attempts.some(({ quarantined }) => quarantined > 0);
   const own = sourcesOfRun(run).some((path) => !isSample(path));
   return [
     ...run.state === "failed"
-      ? [`\`deno task pipeline retry ${run.run_id}\` runs again what failed and what depends on it.`]
+      ? [`\`deno task pipeline retry ${run.run_id}\` runs the failed tasks and their dependents again.`]
       : [],
-    ...refused
-      ? [`\`deno task pipeline quarantine --run ${run.run_id}\` lists the rows that were refused.`]
-      : [],
+    ...refused ? [`\`deno task pipeline quarantine --run ${run.run_id}\` lists the refused rows.`] : [],
     ...own && read.some(isSample)
-      ? ["The sample is still in the data beside yours; `deno task reset --sample` takes it out."]
+      ? ["The sample is still in the stores next to your data; `deno task reset --sample` removes it."]
       : [],
   ];
 }
 
-/** After another model has taken over, the settings must follow, as the nightly run goes by them, and so must intents. */
+/** After a switch to another model, the settings must change too, because the nightly run uses them, and so must intents. */
 function modelHints(config: Config, { run }: RunSnapshot): string[] {
   const { model } = run.params;
   if (run.dag_id !== "reembed" || run.state !== "success") return [];
   const set = modelName(config.embeddings);
   return [
     ...model === set ? [] : [
-      `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run stops, because it is set to another model.`,
-      `\`deno task pipeline run reembed --param model=${set}\` goes back to the one that is set.`,
+      `Set PARLEY_EMBEDDINGS=${model}: until then the nightly run fails, because another model is configured.`,
+      `\`deno task pipeline run reembed --param model=${set}\` goes back to the configured one.`,
     ],
     "If that changed the model, the next nightly run learns the intents again, and `deno task pipeline run intents` does " +
     "so at once; until then `POST /intents/classify` answers 503.",
@@ -184,12 +182,12 @@ function filesOf(given: Sources): JsonObject {
   );
 }
 
-/** Throws `invalid` if there is nothing to read and what is stored is not to be derived again. */
+/** Throws `invalid` if there is no source, unless `--all` asks to derive the stored rows again. */
 function needSources(config: Config, { all }: { all: boolean }): void {
   if (all || KINDS.some((kind) => config.sources[kind].length > 0)) return;
   throw new ParleyError(
     "invalid",
-    "there is no source: give --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +
+    "there is no source: pass --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +
       "PARLEY_EVENTS; `deno task start` loads a sample",
   );
 }

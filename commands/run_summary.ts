@@ -5,7 +5,7 @@ import { INGEST_OUTPUT, taskOf } from "../lib/monitoring/task_outputs.ts";
 import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
 import { count, table } from "./table.ts";
 
-/** One stage of a run as it is summed up. `seconds` is of the last attempt; null where there was none. */
+/** The summary of one stage of a run. `seconds` is that of the last attempt; null without an attempt. */
 interface StageSummary {
   readonly stage: string;
   readonly state: string;
@@ -14,7 +14,7 @@ interface StageSummary {
   readonly quarantined: number;
   readonly attempts: number;
   readonly seconds: number | null;
-  /** How far the attempt is that runs now; null where none does. */
+  /** The progress of the running attempt; null without one. */
   readonly progress: { readonly done: number; readonly total: number | null } | null;
   readonly error: string | null;
 }

@@ -26,7 +26,7 @@ export interface RunTaskOptions {
 
 /**
  * One attempt of one task, alone, for an engine outside: its whole contract. The result goes to a file, since such
- * engines mix stdout with stderr. What it needs is checked before any work. Exit codes: 0 done, 99 skipped, 98 failed for good, also
+ * engines mix stdout with stderr. What it needs is checked before any work. Exit codes: 0 done, 99 skipped, 98 failed without retry, also
  * by wrong usage or configuration; anything else may be retried. A run that left a source out does all else first: the task that
  * ends it exits with 98, although it is done, as `pipeline` exits with 1 then. A retry would find the same sources.
  */
@@ -34,7 +34,7 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
   if (o.mapIndex !== undefined || o.item !== undefined) {
     throw new ParleyError(
       "unsupported",
-      `the task "${o.task}" is not mapped over items: leave --map-index and --item out`,
+      `the task "${o.task}" is not mapped over items: omit --map-index and --item`,
     );
   }
   if (o.output !== undefined) checkWritable(o.output);
@@ -55,13 +55,13 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
     const code = taskExitCode(result);
     if (!endsRun || left_out.length === 0 || code !== EXIT.ok && code !== EXIT.task_skipped) return code;
     console.error(
-      `run ${run_id} has ended without what was left out: ${task_id} exits with ${EXIT.task_final} to say so`,
+      `run ${run_id} has left sources out: ${task_id} exits with ${EXIT.task_final} to report this`,
     );
     return EXIT.task_final;
   });
 }
 
-/** What is asked for; throws `invalid` for a dag or task that does not exist, before any store is opened. */
+/** The requested dag and task; throws `invalid` if one does not exist, before any store is opened. */
 function orderOf(config: Config, options: RunTaskOptions): TaskOrder {
   const dag = dagOf(config, options.dag);
   if (!dag.tasksById.has(options.task)) throw noSuchTask(dag, options.task);
@@ -81,7 +81,7 @@ const MAX_NAME_LENGTH = 255;
 function readRunId(text: string): string {
   const run_id = parseId("--run-id", text);
   if (run_id.includes("/")) {
-    throw new ParleyError("invalid", "--run-id holds a /, which artifacts cannot be named by");
+    throw new ParleyError("invalid", "--run-id contains a /, which names of artifacts cannot contain");
   }
   if (encodeURIComponent(run_id).length <= MAX_NAME_LENGTH) return run_id;
   throw new ParleyError(

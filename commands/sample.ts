@@ -20,7 +20,7 @@ export function sampleSources(): Sources {
 
 /**
  * The sample in the data directory. The first call writes it, with all times moved by the same amount so that the newest
- * message or event lies just before `now` (epoch milliseconds); later ones find it as it is, so that nothing changes.
+ * message or event lies just before `now` (epoch milliseconds); later calls do not change it.
  */
 export async function writeSample({ data, now }: { data: string; now: number }): Promise<Sources> {
   const folder = sampleFolder(data);

@@ -25,7 +25,7 @@ import {
 import { surviveUncaught } from "./uncaught.ts";
 import { VERSION } from "./version.ts";
 
-/** A running API. `url` is where it listens. */
+/** A running API. `url` is its address. */
 interface Serving {
   readonly url: string;
   /** Resolves when its first answer would be whole, or lack only what is down; soon in any case. */
@@ -99,7 +99,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     throw new ParleyError(
       "unavailable",
-      `port ${config.port} is in use: stop what uses it, or set PARLEY_PORT`,
+      `port ${config.port} is in use: stop the process that uses it, or set PARLEY_PORT`,
     );
   }
 }
@@ -120,7 +120,7 @@ export async function serve(config: Config): Promise<number> {
   const api = await listen(config);
   await Promise.race([api.value.ready, aborted(shutdown.signal)]);
   if (!shutdown.signal.aborted) console.log(`Parley answers at ${api.value.url}`);
-  announceStop(shutdown.signal, () => "requests in progress are answered first");
+  announceStop(shutdown.signal, () => "requests in progress finish first");
   await aborted(shutdown.signal);
   await api.close();
   shutdown.dispose();

@@ -25,7 +25,7 @@ import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { embedderOptions, modelName } from "./models.ts";
 
-/** What is open, and the one way to close it. */
+/** An open resource, and the only way to close it. */
 export interface Opened<T> {
   readonly value: T;
   close(): Promise<void>;
@@ -35,7 +35,7 @@ interface Closable {
   close(): Promise<void>;
 }
 
-/** Opens in order; where one fails, what was open is closed again. */
+/** Opens in order; if one fails, those already open are closed again. */
 export async function openAll<T extends Record<string, Closable>>(
   openers: { readonly [K in keyof T]: () => Promise<T[K]> },
 ): Promise<Opened<T>> {
@@ -52,7 +52,7 @@ export async function openAll<T extends Record<string, Closable>>(
   }
 }
 
-/** What is opened when it is first asked for, and closed if it was. A failure is not kept. */
+/** Opens on first use, and closes if it was opened. A failure is not cached. */
 export function lazy<T extends Closable>(
   opener: () => Promise<T>,
 ): { open(): Promise<T>; close(): Promise<void> } {
@@ -131,7 +131,7 @@ export function readOptions(config: Config): OpenOptions {
 }
 
 /**
- * The stores that answers are made from, and the run store, whose scheduler `/readyz` tells of. A damaged or missing file
+ * The stores that answers are made from, and the run store, whose scheduler `/readyz` reports. A damaged or missing file
  * is an error of its store's calls, not of opening.
  */
 export function openServing(config: Config, how: OpenOptions = openOptions(config)) {
@@ -150,7 +150,7 @@ export type ServingStores = Awaited<ReturnType<typeof openServing>>["value"];
 
 /**
  * Asks for the vectors that answers are made from: the health of `vectors` is theirs, and not that of other models' files.
- * Returns what is published; null too if that cannot be read.
+ * Returns the published version; also null if it cannot be read.
  */
 export async function readPublished(
   { analytics, vectors }: { analytics: Pick<ReleaseStore, "published">; vectors?: VectorStores },
@@ -166,7 +166,7 @@ export async function readPublished(
   }
 }
 
-/** Says on stderr which stores do not answer, or are empty though they were part of what is published, and what to do. */
+/** Reports on stderr the stores that do not respond, or are empty although they are part of the published version. */
 export async function logMissing(stores: ServingStores): Promise<void> {
   await readPublished(stores);
   const missing = STORE_NAMES.map((name) =>
@@ -185,19 +185,19 @@ export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config):
     `PARLEY_EMBEDDINGS=${
       modelName(embeddings)
     } knows no meanings and is for tests: set a model, or leave it out for the ` +
-      "bundled one; PARLEY_ALLOW_TEST_EMBEDDER=1 serves it all the same",
+      "bundled one; PARLEY_ALLOW_TEST_EMBEDDER=1 serves it anyway",
   );
 }
 
-/** The same for what is published already, whichever embedder is set. */
+/** The same for the published version, whichever embedder is configured. */
 export function refusePublishedTest(config: Config, { model }: Published): void {
   if (!isDeterministic(model) || config.allow_test_embedder) return;
   throw new ParleyError(
     "invalid",
-    `what is published was embedded by ${model}, which knows no meanings and is for tests: change over to a model by ` +
+    `the published data were embedded by ${model}, which is for tests and knows no meanings: switch to a model by ` +
       `\`deno task pipeline run reembed --param model=${
         modelName(config.embeddings)
-      }\`, or serve it all the same by ` +
+      }\`, or serve them anyway by ` +
       "PARLEY_ALLOW_TEST_EMBEDDER=1",
   );
 }

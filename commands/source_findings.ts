@@ -15,7 +15,7 @@ export async function sourceFindings(config: Config): Promise<IdentifiedFinding[
     for (const path of config.sources[kind]) {
       const errors = await probeSources({ paths: [path], ...options });
       if (errors.length === 0) continue;
-      const more = errors.length > 1 ? `, and ${errors.length - 1} more of ${path} cannot be read` : "";
+      const more = errors.length > 1 ? `, and ${errors.length - 1} more files of ${path} cannot be read` : "";
       findings.push(findingOf({
         code: "source_unreadable",
         severity: "critical",

@@ -15,7 +15,7 @@ import { surviveUncaught } from "./uncaught.ts";
 /** A user of the sample whose answer shows what Parley does. */
 const SAMPLE_USER = "keziah-boateng";
 
-/** Everything in one: loads what there is to load, then answers and keeps to the schedule until told to stop. */
+/** Everything in one process: loads sources or the sample, then answers and runs the schedule until a signal stops it. */
 export async function start(config: Config): Promise<number> {
   refuseTestEmbedder(config);
   await surviveUncaught(config);
@@ -27,7 +27,7 @@ export async function start(config: Config): Promise<number> {
       if (shutdown.signal.aborted) return EXIT.interrupted;
       if (code !== EXIT.ok) {
         console.error(
-          "The run failed, or left out a source: see above. Answers come from what is published.",
+          "The run failed, or left out a source: see above. Answers use the published version.",
         );
       }
     }
@@ -35,7 +35,7 @@ export async function start(config: Config): Promise<number> {
     await Promise.race([api.value.ready, aborted(shutdown.signal)]);
     const scheduler = await startScheduler(config);
     await greet(config, api.value.url);
-    announceStop(shutdown.signal, () => `requests in progress are answered first, and a run ${INTERRUPTED}`);
+    announceStop(shutdown.signal, () => `requests in progress finish first, and a run ${INTERRUPTED}`);
     await aborted(shutdown.signal);
     await scheduler.close();
     await api.close();
@@ -55,8 +55,8 @@ async function sourcesToLoad(config: Config): Promise<Sources | null> {
   });
   if (fresh) return await writeSample({ data: config.data, now: systemClock.now() });
   console.log(
-    "Nothing is published yet, and the sample is not mixed with data of yours: `deno task pipeline runs` shows what " +
-      "became of them.",
+    "Nothing is published yet, and the sample is not mixed with your data: `deno task pipeline runs` shows " +
+      "the outcome of your runs.",
   );
   return null;
 }

@@ -48,9 +48,9 @@ const HEAD = [
 
 function summaryText({ published, degraded, dags, since }: PipelineSummary): string {
   const version = degraded.includes("analytics")
-    ? "What is published is not known: analytics cannot be read; `deno task doctor` says why."
+    ? "The published version is unknown: analytics cannot be read; `deno task doctor` says why."
     : published === null
-    ? "Nothing is published yet; `deno task pipeline` does it."
+    ? "Nothing is published yet; `deno task pipeline` publishes."
     : `Data version ${published.version} was published ${
       age(published.age_s)
     } ago by run ${published.run_id}.`;
@@ -62,7 +62,7 @@ function dagText(dag: DagSummary, since: string): string {
   const title = styleText("bold", `${dag_id} since ${since.slice(0, 10)}`);
   if (last_run === null) return `${title}: no runs`;
   const fresh = freshness_s === null ? "no success" : `last success ${age(freshness_s)} ago`;
-  const cut = dag.truncated ? `, of which the newest ${runs} are summed up` : "";
+  const cut = dag.truncated ? `, of which only the newest ${runs} count here` : "";
   const rows = dag.stages.map((stage) => rowOf(stage.task_id, stage.last_state ?? "", stage));
   const [head = "", ...lines] = table(
     HEAD,

@@ -7,7 +7,7 @@ import { runLog } from "./logs.ts";
 import { mixesInSample } from "./sample.ts";
 
 /**
- * Executes what is queued or was interrupted, then returns. What a scheduler starts beside itself. Without a run store nothing
+ * Executes queued and interrupted runs, then returns. A scheduler starts it as a separate process. Without a run store nothing
  * is queued, and no store is made.
  */
 export async function drainQueue(config: Config): Promise<number> {
@@ -16,7 +16,7 @@ export async function drainQueue(config: Config): Promise<number> {
     onAbort(
       shutdown,
       () =>
-        logger.info("stopping: tasks in progress may take up to {seconds} s; what is left continues later", {
+        logger.info("stopping: tasks in progress may take up to {seconds} s; the run continues later", {
           seconds: GRACE_MS / 1_000,
         }),
     );
@@ -26,8 +26,8 @@ export async function drainQueue(config: Config): Promise<number> {
         cancels: (run) => mixesInSample(config, options.runs, run),
         onCancel: (run_id) =>
           logger.warning(
-            "run {run_id} was interrupted while it loaded the sample; it is cancelled, because there are other sources. " +
-              "`deno task reset --sample` removes what it has stored",
+            "run {run_id} was interrupted while it loaded the sample; it is cancelled, because other sources are configured. " +
+              "`deno task reset --sample` removes the rows that it has stored",
             { run_id },
           ),
       }),

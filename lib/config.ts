@@ -26,7 +26,7 @@ export interface Config {
   readonly embeddings: URL;
   /** Other models that may be named over HTTP for a run. */
   readonly models: readonly URL[];
-  /** Path of the catalogue of intents; null if there is none. */
+  /** Path of the catalogue of intents; null without one. */
   readonly intents: string | null;
   /** Inference sessions at one time; each keeps one core busy. */
   readonly embed_sessions: number;

@@ -2,10 +2,10 @@ import { z } from "../deps.ts";
 import { holdsLogin } from "./core/parse_url.ts";
 import { LOG_LEVELS } from "./core/types.ts";
 
-/** What the reference says of a setting in addition to what its schema says. */
+/** The text of the reference about a setting, in addition to its schema. */
 interface About {
   readonly description: string;
-  /** What an empty value stands for, if it is not the schema's default. */
+  /** The meaning of an empty value, if it is not the schema's default. */
   readonly empty?: string;
 }
 
@@ -23,7 +23,7 @@ const secret = z.string().nullable().default(null);
 const DATA = {
   PARLEY_DATA: about(
     z.string().min(1).default("./.parley"),
-    "Where the embedded stores live. The tasks in deno.json may write `.parley` only. For another place, run the task's line " +
+    "The folder of the embedded stores. The tasks in deno.json may write `.parley` only. For another folder, run the task's line " +
       "from deno.json with `--allow-write=` and that folder.",
   ),
   PARLEY_MESSAGES: about(
@@ -31,12 +31,12 @@ const DATA = {
     "Messages that the nightly pipeline reads: files or folders, comma-separated. JSON, NDJSON or CSV, plain or gzipped.",
     "none",
   ),
-  PARLEY_CAMPAIGNS: about(list.default([]), "Campaigns that it reads, in the same way.", "none"),
-  PARLEY_EVENTS: about(list.default([]), "Events that it reads, in the same way.", "none"),
+  PARLEY_CAMPAIGNS: about(list.default([]), "Campaigns that the pipeline reads, in the same form.", "none"),
+  PARLEY_EVENTS: about(list.default([]), "Events that the pipeline reads, in the same form.", "none"),
   PARLEY_INBOX: about(
     text,
-    "A folder whose files may be chosen for a run on the page of the pipeline, besides the sources above. Its sub-folders are " +
-      "not offered, and links in it are not followed.",
+    "A folder whose files can be selected for a run on the page of the pipeline, in addition to the sources above. Its " +
+      "sub-folders are not offered, and links in it are not followed.",
     "none",
   ),
 };
@@ -44,37 +44,37 @@ const DATA = {
 const STORES = {
   PARLEY_DOCUMENTS: about(
     text,
-    "Where messages are: `mongodb://user:password@host:27017/parley` or a SQLite file. In the URL of any store, write `/ ? # %` " +
-      "in a user or a password as `%2F %3F %23 %25`, and `@` after the host as `%40`.",
+    "The store of messages: `mongodb://user:password@host:27017/parley` or a SQLite file. In the URL of any store, write " +
+      "`/ ? # %` in a user or a password as `%2F %3F %23 %25`, and `@` after the host as `%40`.",
     "a SQLite file in PARLEY_DATA",
   ),
   PARLEY_VECTORS: about(
     text,
-    "Where vectors are: `milvus://host:19530`, `https://API_KEY@host` for Zilliz Cloud, or a SQLite file.",
+    "The store of vectors: `milvus://host:19530`, `https://API_KEY@host` for Zilliz Cloud, or a SQLite file.",
     "a SQLite file in PARLEY_DATA",
   ),
   PARLEY_GRAPH: about(
     text,
-    "Where the graph is: `neo4j://neo4j:password@host:7687` or a SQLite file.",
+    "The store of the graph: `neo4j://neo4j:password@host:7687` or a SQLite file.",
     "a SQLite file in PARLEY_DATA",
   ),
   PARLEY_ANALYTICS: about(
     text,
-    "Where campaigns, events and data versions are: `postgres://user:password@host:5432/parley` or a SQLite file.",
+    "The store of campaigns, events and data versions: `postgres://user:password@host:5432/parley` or a SQLite file.",
     "a SQLite file in PARLEY_DATA",
   ),
   PARLEY_RUNS: about(
     text,
-    "Where runs are recorded, in the same way.",
+    "The store of run records, in the same form.",
     "the server in PARLEY_ANALYTICS, or a SQLite file in PARLEY_DATA",
   ),
   PARLEY_CACHE: about(
     z.string().default("memory:64mb"),
-    "Where answers are kept: in memory, at most so large, or `redis://:password@host:6379`.",
+    "The cache of answers: in memory with a maximum size, or `redis://:password@host:6379`.",
   ),
   PARLEY_ARTIFACTS: about(
     text,
-    "Files that tasks leave for each other: a folder.",
+    "The folder of artifacts, which tasks write for each other.",
     "artifacts/ in PARLEY_DATA",
   ),
 };
@@ -84,8 +84,8 @@ const EMBEDDING = {
     text,
     "The embedding model. `onnx:./models/NAME` is a folder in the layout of sentence-transformers with an ONNX export; " +
       "`onnx:sentence-transformers/all-roberta-large-v1` a model of a hub, fetched once into models/ in PARLEY_DATA; " +
-      "`https://HOST/v1/embeddings?model=NAME` an OpenAI-compatible endpoint, of which `&dimensions=N` asks for as many; " +
-      "`tei+http://HOST:8080` Text Embeddings Inference. Once there are data, change it by a run of the dag reembed.",
+      "`https://HOST/v1/embeddings?model=NAME` an OpenAI-compatible endpoint, with `&dimensions=N` to request a dimension; " +
+      "`tei+http://HOST:8080` Text Embeddings Inference. Once data are loaded, change it by a run of the dag reembed.",
     "the bundled bge-small-en-v1.5",
   ),
   PARLEY_EMBEDDINGS_KEY: about(
@@ -95,8 +95,8 @@ const EMBEDDING = {
   ),
   PARLEY_MODELS: about(
     list.default([]),
-    "Other models that a change of model may be started with on a page, comma-separated, written as PARLEY_EMBEDDINGS is (a " +
-      "comma in one as `%2C`). On the command line any can be named.",
+    "Other models that can be selected for reembed on a page, comma-separated, in the form of PARLEY_EMBEDDINGS (a " +
+      "comma in one as `%2C`). The command line takes any model.",
     "none",
   ),
   PARLEY_INTENTS: about(
@@ -106,18 +106,18 @@ const EMBEDDING = {
   ),
   PARLEY_EMBED_SESSIONS: about(
     number(1, 256).default(() => navigator.hardwareConcurrency),
-    "Texts embedded at one time, each by one core.",
-    "as many as there are cores",
+    "Number of texts that are embedded at one time, each by one core.",
+    "the number of cores",
   ),
   PARLEY_EMBED_LONG: about(
     z.enum(["truncate", "windows"], { error: "is neither truncate nor windows" }).default("truncate"),
-    'Texts that are longer than the model reads: "truncate" cuts their end off, "windows" reads them in overlapping parts, the ' +
-      "first 64 of each, and takes the mean. The latter is another model to the stores.",
+    'Handling of texts that are too long for the model: "truncate" cuts off the end; "windows" embeds the first 64 overlapping ' +
+      "windows and takes their mean. The stores treat the latter as another model.",
   ),
   PARLEY_ALLOW_TEST_EMBEDDER: about(
     z.enum(["0", "1"], { error: "is neither 0 nor 1" }).default("0"),
-    "1 lets start, serve and schedule work with PARLEY_EMBEDDINGS=test:DIMENSION, whose vectors mean nothing, and with what was " +
-      "published by it.",
+    "1 allows start, serve and schedule to use PARLEY_EMBEDDINGS=test:DIMENSION, whose vectors mean nothing, and data that were " +
+      "published with it.",
   ),
   HF_ENDPOINT: about(
     z.url({ protocol: /^https?$/, error: "is not a URL such as https://huggingface.co" })
@@ -128,7 +128,7 @@ const EMBEDDING = {
   ),
   HF_TOKEN: about(
     secret,
-    "A token for models that are not open to all. It is sent to that hub and not to where it redirects.",
+    "A token for models that are not public. It is sent to that hub and not to the target of a redirect.",
     "none",
   ),
 };
@@ -136,18 +136,18 @@ const EMBEDDING = {
 const API = {
   PARLEY_HOST: about(
     z.string().min(1).default("127.0.0.1"),
-    "Where the API listens. Anything but loopback needs keys.",
+    "The address on which the API listens. Any address except loopback needs keys.",
   ),
-  PARLEY_PORT: about(number(0, 65_535).default(8000), "The port of the API; 0 takes a free one."),
+  PARLEY_PORT: about(number(0, 65_535).default(8000), "The port of the API; 0 selects a free port."),
   PARLEY_API_KEYS: about(
     list.default([]),
     "Comma-separated `scopes:secret`. Scopes are read, write, admin; each includes those before it. A secret has 16 characters " +
-      "or more, such as `openssl rand -hex 16` prints.",
+      "or more, such as the output of `openssl rand -hex 16`.",
     "none, and the API is open on loopback",
   ),
   PARLEY_ANSWER_MS: about(
     number(10, 60_000).default(250),
-    "How long an answer may take in all, in milliseconds. What has not come by then is left out and named.",
+    "The time budget of an answer, in milliseconds. Stores that have not responded by then are left out and named.",
   ),
 };
 
@@ -155,30 +155,30 @@ const PIPELINE = {
   PARLEY_SCHEDULE: about(
     z.string().default("30 2 * * *"),
     'When the nightly pipeline runs: crontab(5), or "off". If day and weekday are both given, and neither begins with `*`, it ' +
-      "runs on either. A time that the clock leaves out in spring is due at the first instant after the gap; one " +
-      "given by a `*` in minutes or hours is left out.",
+      "runs on either. A time that the clock skips in spring is due at the first instant after the gap; one " +
+      "from a `*` in minutes or hours is skipped.",
   ),
   PARLEY_TIMEZONE: about(z.string().default("UTC"), "The IANA time zone of PARLEY_SCHEDULE."),
   PARLEY_MAX_SOURCE_GB: about(
     number(0.001, 1_000_000).default(10),
-    "The most that is read of one source, in GB, as it is on disk and as it is unzipped. A larger one is left out.",
+    "The maximum size of one source, in GB, both on disk and unzipped. A larger source is left out.",
   ),
   PARLEY_MAX_BAD_SHARE: about(
     number(0, 1).default(0.2),
-    "The share of bad input rows above which a run stops before it writes to any store, if they are ten or more. A run whose " +
-      "rows are all bad stops too.",
+    "The share of invalid input rows above which a run stops before it writes to any store, if ten or more rows are invalid. A " +
+      "run also stops if all rows are invalid.",
   ),
   PARLEY_EARLIEST: about(
     z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
       .transform((day) => Date.parse(day))
       .refine((at) => at >= 0, "is before 1970")
       .refine((at) => at <= Date.now(), "is in the future: every message and event would be refused"),
-    "The first day of which messages and events are taken. A row from before it, or from more than a day ahead of the run, is " +
+    "The first day of accepted messages and events. A row from before it, or from more than a day ahead of the run, is " +
       "refused.",
   ),
   PARLEY_RETENTION_DAYS: about(
     number(1, 3_650).default(30),
-    "How long refused rows and artifacts are kept.",
+    "How long refused rows and artifacts are stored, in days.",
   ),
   PARLEY_LEASE_MS: about(
     number(500, 3_600_000).default(15_000),
@@ -189,24 +189,25 @@ const PIPELINE = {
 const MEANING = {
   PARLEY_HALF_LIFE_DAYS: about(
     number(0.01, 3_650).default(365),
-    "After how long an event counts half for popularity. Where what is wanted changes within weeks, 30 is better.",
+    "The number of days after which an event counts half for popularity. If demand changes within weeks, 30 is better.",
   ),
   PARLEY_REPURCHASE_DAYS: about(
     z.union([z.literal("never"), number(0, 36_500)], {
       error: "is neither never nor a number of days from 0 to 36500",
     }).default("never").transform((days) => days === "never" ? null : days),
-    "After how many days a campaign may be shown again to a user who converted on it, if it has no repurchase_days of its own: " +
+    "The number of days after which a campaign may be shown again to a user who converted on it, if it has no repurchase_days: " +
       'a number, or "never".',
   ),
   PARLEY_CONVERSATION_GAP_MINUTES: about(
     number(0.1, 100_000).default(30),
-    "After how many minutes of silence a user's next message begins another conversation, if messages have no conversation_id. " +
-      "An event without one belongs to what was last said up to a week before it, or twice as long as this. After a change the next run derives all users again.",
+    "The number of minutes without a message after which a user's next message begins another conversation, if messages have " +
+      "no conversation_id. An event without one belongs to the conversation of the last message, up to a week before it, or twice " +
+      "this setting if that is longer. After a change the next run derives all users again.",
   ),
   PARLEY_MISSING_CAMPAIGNS: about(
     z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
-    'What becomes of campaigns that are in no source any more: keep, which reports them, or end, which gives them the status "ended" ' +
-      "until a source has them again.",
+    'Handling of campaigns that no source has any more: "keep" reports them; "end" sets their status to "ended" until a source ' +
+      "has them again.",
   ),
 };
 
@@ -218,17 +219,17 @@ const WATCHING = {
         "holds credentials: set PARLEY_LINEAGE_KEY to a token, and write an @ in its path as %40",
       )
       .transform((text) => new URL(text)).nullable().default(null),
-    "Where lineage is sent as OpenLineage events, such as `http://marquez:5000`; `?namespace=` names where the jobs are.",
+    "Where lineage is sent as OpenLineage events, such as `http://marquez:5000`; `?namespace=` sets the jobs' namespace.",
     "nowhere",
   ),
-  PARLEY_LINEAGE_KEY: about(secret, "A bearer token for it.", "none"),
+  PARLEY_LINEAGE_KEY: about(secret, "A bearer token for PARLEY_LINEAGE.", "none"),
   PARLEY_LOG: about(
     z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
-    "How much is logged on stderr. Lines for people on a terminal, else JSON lines.",
+    "The lowest level that is logged to stderr: as text on a terminal, else as JSON lines.",
   ),
 };
 
-/** The environment as it is read. docs/configuration.md and .env.example are written from it by `deno task docs`. */
+/** The schema of the environment. `deno task docs` writes docs/configuration.md and .env.example from it. */
 export const Environment = z.object({
   ...DATA,
   ...STORES,
@@ -239,13 +240,13 @@ export const Environment = z.object({
   ...WATCHING,
 });
 
-/** The settings by what they are about, in the order in which the reference has them. */
+/** The settings by topic, in the order of the reference. */
 export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
-  "What is read": DATA,
+  "Data and sources": DATA,
   "Stores": STORES,
   "Embedding and intents": EMBEDDING,
   "The API": API,
   "Runs": PIPELINE,
-  "What answers go by": MEANING,
-  "Watching it": WATCHING,
+  "Ranking and conversations": MEANING,
+  "Monitoring": WATCHING,
 };

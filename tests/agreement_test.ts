@@ -1,4 +1,4 @@
-/** What Parley says of its state: the API, the commands and `doctor` say the same. */
+/** The API, the commands and `doctor` report the same state. */
 import assert from "node:assert/strict";
 import { acknowledgeAnomaly, showAnomalies } from "../commands/anomalies.ts";
 import { allDags } from "../commands/engine.ts";
@@ -16,7 +16,7 @@ import { until } from "./fixtures/until.ts";
 import { see } from "./routes/pages.ts";
 import { type Flow, nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
-interface Told {
+interface Reports {
   readonly code: number;
   readonly open: readonly (readonly [severity: string, id: string])[];
 }
@@ -37,7 +37,9 @@ async function byApi({ config }: Flow) {
     const { stores: states } = await (await app.request("/readyz")).json();
     const samples = await (await app.request("/metrics")).text();
     return {
-      open: open.map(({ severity, id }: { severity: string; id: string }) => [severity, id]) as Told["open"],
+      open: open.map((
+        { severity, id }: { severity: string; id: string },
+      ) => [severity, id]) as Reports["open"],
       unready: Object.keys(states).filter((store) => states[store].status === "down"),
       not_up: [...samples.matchAll(/^parley_store_up\{store="(\w+)"\} 0$/gm)].map(([, store]) => store),
     };
@@ -47,7 +49,7 @@ async function byApi({ config }: Flow) {
 }
 
 /** What is open, by `pipeline anomalies`, and its exit code. */
-async function byCommand({ config }: Flow): Promise<Told> {
+async function byCommand({ config }: Flow): Promise<Reports> {
   const printed: string[] = [];
   const { log } = console;
   console.log = (line: string) => printed.push(line);
@@ -95,7 +97,7 @@ for (const [what, [fault, id]] of Object.entries(FAULTS)) {
         }
       }
       await fault(flow.config.data);
-      const ofStores = (open: Told["open"]) => open.filter(([, each]) => each.startsWith("store_"));
+      const ofStores = (open: Reports["open"]) => open.filter(([, each]) => each.startsWith("store_"));
       const api = await byApi(flow);
       const store = id.replace(/.*_/, "");
       assert.deepEqual([ofStores(api.open), api.unready, api.not_up], [[["critical", id]], [store], [store]]);

@@ -14,7 +14,7 @@ import {
 const TREE = readTree("main.ts", "commands", "routes", "tasks", "lib");
 const USERS = readTree("tests", "tools");
 
-/** Each rule, with files that break it and would otherwise be fine, and what is said of them. */
+/** Each rule, with files that break it and would otherwise be fine, and the message about them. */
 const RULES: readonly [title: string, rule: Rule, planted: Record<string, string>, said: RegExp][] = [
   ["imports run one way", layers, {
     "lib/config.ts": `import "./stores/cache/redis/redis_cache.ts";`,

@@ -22,7 +22,7 @@ import { quietly } from "./fixtures/quietly.ts";
 
 Deno.test.afterAll(removeTemplate);
 
-/** Of the copies of a run at work, so many are restored. `deno task test:long` sets PARLEY_TEST_COPIES for more. */
+/** How many of the copies of a run in progress are restored. `deno task test:long` sets PARLEY_TEST_COPIES for more. */
 const RESTORED = Number(Deno.env.get("PARLEY_TEST_COPIES") ?? 6);
 
 const USERS = ["keziah-boateng", "unknown"];
@@ -103,7 +103,7 @@ function inputOf(flow: Flow): Paths {
   };
 }
 
-Deno.test("a copy of a run at work in another process, restored, ends in the stores of a run that nothing disturbed", () =>
+Deno.test("a restored copy of a run in progress in another process ends in the stores of an undisturbed run", () =>
   inFolder((folder) =>
     withFlow(async (flow) => {
       const input = inputOf(flow);
@@ -125,7 +125,7 @@ Deno.test("a copy of a run at work in another process, restored, ends in the sto
           assert.deepEqual(await digests(restored), expected, `copy ${n} of ${copies}`);
         });
       }
-      assert.ok(resumed > 2, `${resumed} of the restored copies, of ${copies}, were of a run at work`);
+      assert.ok(resumed > 2, `${resumed} of the restored copies, of ${copies}, were of a run in progress`);
     }, SETTINGS)
   ));
 
@@ -145,8 +145,8 @@ Deno.test("backup() names each store that a server keeps, without its password, 
     const { value: code, said } = await quietly(() => backup(config, `${folder}/copy`));
     assert.equal(code, 4);
     assert.deepEqual(said.slice(-2), [
-      "parley: documents: on the server mongodb://mongo:27017/parley, not in the copy; copy it by mongodump while no run is at work",
-      "parley: graph: on the server neo4j+s://graph:7687, not in the copy; copy it by neo4j-admin database dump while no run is at work",
+      "parley: documents: on the server mongodb://mongo:27017/parley, not in the copy; copy it by mongodump while no run is in progress",
+      "parley: graph: on the server neo4j+s://graph:7687, not in the copy; copy it by neo4j-admin database dump while no run is in progress",
     ]);
     assert.ok(!said.join().includes("secret-word"));
     const names = [...Deno.readDirSync(`${folder}/copy`)].map(({ name }) => name).sort();
@@ -177,7 +177,7 @@ Deno.test("backup() reports a store and the published vectors that are gone, cop
       Deno.removeSync(`${config.data}/vectors`, { recursive: true });
       const { value: code, said } = await quietly(() => backup(config, `${folder}/copy`));
       assert.equal(code, 1);
-      assert.match(said[0]!, /documents\.db is not there, so documents not in the copy$/);
+      assert.match(said[0]!, /documents\.db does not exist, so documents not in the copy$/);
       assert.match(
         said[1]!,
         /^parley: the published vectors, by .*, are not in .*vectors, so not in the copy$/,
@@ -195,7 +195,7 @@ Deno.test("backup() leaves a folder alone that has something in it, and takes an
       Deno.writeTextFileSync(`${folder}/mine`, "");
       await assert.rejects(backup(config, folder), {
         code: "conflict",
-        message: `${folder} is not empty: name a folder that is empty or not there`,
+        message: `${folder} is not empty: name an empty or new folder`,
       });
       for (const place of [`${folder}/mine`, `${folder}/mine/below`, "/proc/none"]) {
         await assert.rejects(backup(config, place), {

@@ -26,7 +26,7 @@ async function night(flow: Flow, catalogues: Record<string, readonly object[]>):
   return ran;
 }
 
-/** What the newest check says of campaigns that have left. */
+/** The findings of the newest check about missing campaigns. */
 async function leftBy({ runs }: Flow, dag_id = "nightly"): Promise<string[]> {
   const outputs = await runs.outputs({ dag_id, task_id: "check", since: "2000", limit: 9 });
   const { output } = outputs.find(({ state }) => state === "success")!;

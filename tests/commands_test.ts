@@ -59,8 +59,8 @@ Deno.test("a source that is left out is named once and fails the command, and th
       told.stdout,
       /^critical +messages \S*\/none\.ndjson since .*: \S*\/none\.ndjson does not exist: /m,
     );
-    const mended = await run(folder, "pipeline", ["pipeline", "--messages", "good.ndjson"]);
-    assert.equal(mended.code, 0, mended.stdout);
+    const fixed = await run(folder, "pipeline", ["pipeline", "--messages", "good.ndjson"]);
+    assert.equal(fixed.code, 0, fixed.stdout);
     assert.equal((await run(folder, "pipeline", ["pipeline", "anomalies"])).code, 0);
   }));
 
@@ -90,7 +90,7 @@ Deno.test("nothing is served from the test embedder unless that is wanted", () =
       assert.equal(refused.code, 2);
       assert.match(refused.stderr, /PARLEY_EMBEDDINGS=test:64 .* PARLEY_ALLOW_TEST_EMBEDDER=1/);
     }
-    // Whoever sets a model afterwards still serves what is published.
+    // A process with another configured model still serves the published version.
     assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "-"], { input: ROWS })).code, 0);
     const env = { PARLEY_ALLOW_TEST_EMBEDDER: "0", PARLEY_EMBEDDINGS: "", PARLEY_PORT: "0" };
     for (const verb of ["start", "serve"]) {
@@ -254,7 +254,7 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       [["--task", "ingest", "--from", "2026-05-01"], /--from and --to belong together/],
       [["--task", "ingest", "--from", "2026-05-02", "--to", "2026-05-01"], /--from 2026-05-02 is after --to/],
       [["--task", "ingest", "--run-id", ""], /--run-id is blank/],
-      [["--task", "ingest", "--run-id", "a/b"], /--run-id holds a \//],
+      [["--task", "ingest", "--run-id", "a/b"], /--run-id contains a \//],
       [["--task", "ingest", "--run-id", ":".repeat(86)], /--run-id is longer than 255 characters once/],
       [[], /required option '--task <id>'/],
       [["--task", "ingest"], /PARLEY_TIMEZONE/, { PARLEY_TIMEZONE: "Mars" }],
@@ -274,10 +274,10 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     );
     const opened = await pipeline("retry", "outside-2");
     assert.equal(opened.code, 0, opened.stderr);
-    assert.match(opened.stdout, /^open again, for the engine outside that drives run outside-2: ingest, /);
+    assert.match(opened.stdout, /^open again, for the external engine of run outside-2: ingest, /);
     Deno.writeTextFileSync(`${folder}/none.ndjson`, ROWS);
-    const mended = await run(folder, "pipeline", ["pipeline", ...failing, "--task", "ingest"], { env });
-    assert.equal(mended.code, 0, mended.stderr);
+    const fixed = await run(folder, "pipeline", ["pipeline", ...failing, "--task", "ingest"], { env });
+    assert.equal(fixed.code, 0, fixed.stderr);
     const down = { env: { PARLEY_RUNS: "postgres://user:password@127.0.0.1:1/none" } };
     assert.equal(
       (await run(folder, "pipeline", ["pipeline", "run-task", ...order, "--task", "ingest"], down)).code,
@@ -295,7 +295,7 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     assert.match((await pipeline("runs", "--dag", "reembed")).stdout, /^There are no runs of reembed yet; /);
     const fine = await pipeline("retry", ran.run_id);
     assert.equal(fine.code, 2);
-    assert.match(fine.stderr, /no task of run nightly-\S+ failed; `--task` names one/);
+    assert.match(fine.stderr, /no task of run nightly-\S+ failed; `--task` selects a task/);
     const mistyped = await pipeline("retry", ran.run_id, "--task", "ingets");
     assert.match(mistyped.stderr, /no task "ingets" \(did you mean "ingest"\?\)/);
     assert.equal((await pipeline("prune", "--older-than", "soon")).code, 2);
@@ -396,7 +396,7 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
     }
     Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
     const own = await run(folder, "pipeline", ["pipeline", "--messages", "own.ndjson"]);
-    assert.match(own.stdout, /The sample is still in the data .* `deno task reset --sample`/);
+    assert.match(own.stdout, /The sample is still in the stores .* `deno task reset --sample`/);
     const backup = await run(folder, "backup", ["backup"]);
     assert.equal(backup.code, 0, backup.stderr);
     const [, copy] = /copied to (\S+);/.exec(backup.stdout) ?? [];
@@ -405,7 +405,7 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
     await Deno.rename(copy!, `${restored}/.parley`);
     assert.match(
       (await run(restored, "reset", ["reset", "--sample"])).stdout,
-      /426 messages of 60 sample people and 50 campaigns are gone/,
+      /426 messages of 60 sample users and 50 campaigns are removed/,
     );
     await Deno.rename(`${restored}/.parley/parley-sample`, `${restored}/x`).then(
       () => assert.fail("its files are gone too"),
@@ -427,7 +427,7 @@ Deno.test("start does not mix the sample with data of one's own, from a run that
         name.startsWith("parley-sample")
       );
       assert.equal(loaded, /loads the bundled sample/.test(text));
-      assert.equal(loaded, !/the sample is not mixed with data of yours/.test(text));
+      assert.equal(loaded, !/the sample is not mixed with your data/.test(text));
       return loaded;
     };
     Deno.writeTextFileSync(`${folder}/bad.ndjson`, "{}\n");
@@ -454,7 +454,7 @@ Deno.test("start does not mix the sample with data of one's own, from a run that
     const opened = await openServices(config);
     await opened.value.documents.upsert({ messages: [message()] });
     await opened.close();
-    assert.equal(await starts(), false, "beside rows of which no run is known");
+    assert.equal(await starts(), false, "with rows of an unknown run");
     assert.equal((await run(folder, "reset", ["reset", "--all", "--yes"])).code, 0);
     assert.equal(await starts(), true);
   }));
@@ -531,7 +531,7 @@ Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
     }
   }));
 
-Deno.test("a pipeline that is killed goes on where it was", () =>
+Deno.test("a pipeline that is killed continues where it stopped", () =>
   withFolder(async (folder) => {
     writeMany(folder);
     const args = ["pipeline", "--messages", "many.ndjson", "--json"];

@@ -27,7 +27,7 @@ import { profile } from "./fixtures/vectors.ts";
 
 Deno.test.afterAll(removeTemplate);
 
-/** What can be wrong with a file, each with what is then said of it. */
+/** Kinds of damage of a file, each with the message about it. */
 const KINDS: Record<string, { damage: (path: string) => void; reason: RegExp }> = {
   "has 0 bytes": {
     damage: (path) => Deno.truncateSync(path, 0),

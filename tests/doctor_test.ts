@@ -35,7 +35,7 @@ sampleTest("doctor names a store that answers and cannot be read, and counts the
   const { code, counts, ...said } = await doctorReport(config);
   assert.equal(code, 1);
   assert.deepEqual(Object.keys(errorsOf(said)), ["documents"]);
-  assert.match(errorsOf(said).documents!, /^it answers, but cannot be read: .*messages/);
+  assert.match(errorsOf(said).documents!, /^it responds, but cannot be read: .*messages/);
   assert.deepEqual(Object.keys(counts), ["analytics", "vectors", "graph"]);
 });
 
@@ -86,7 +86,7 @@ type Report = Awaited<ReturnType<typeof doctorReport>>;
 const codesOf = ({ findings }: Report) => findings.map(({ code }: { code: string }) => code);
 
 sampleTest(
-  "doctor says of each source whether it can be read, and what it had at its last run",
+  "doctor reports for each source whether it can be read, and its rows at the last run",
   async (config) => {
     const folder = `${config.data}/in`;
     await Deno.mkdir(folder);

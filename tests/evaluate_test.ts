@@ -78,11 +78,11 @@ Deno.test("evaluate gives Parley and the baselines the same queries, the same fi
     assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 
-Deno.test("evaluate says what is wrong: no events, a split that is none, one fold, nothing to find", () =>
+Deno.test("evaluate says what is wrong: no events, an unknown split, one fold, nothing to find", () =>
   inFolder(async (folder) => {
     const none = await evaluate(folder, ["--messages", ...SAMPLE.messages]);
     assert.equal(none.code, 2);
-    assert.match(none.stderr, /an evaluation needs events: give --events, or set PARLEY_EVENTS/);
+    assert.match(none.stderr, /an evaluation needs events: pass --events, or set PARLEY_EVENTS/);
     const split = await evaluate(folder, [...FILES, "--split", "weeks"]);
     assert.equal(split.code, 2);
     assert.match(split.stderr, /it must be one of rows, conversations, time, last, users/);
@@ -95,7 +95,7 @@ Deno.test("evaluate says what is wrong: no events, a split that is none, one fol
     assert.match(empty.stderr, /there is nothing to find by --split time/);
   }));
 
-Deno.test("evaluate prints tables of methods, differences, kinds of users and sources, and keeps vectors only where it is told to", () =>
+Deno.test("evaluate prints tables of methods, differences, kinds of users and sources, and stores vectors only on request", () =>
   inFolder(async (folder) => {
     const args = [...FILES, "--split", "last", "--keep-vectors", `${folder}/vectors.db`];
     const { code, stdout, stderr } = await evaluate(folder, args);
@@ -121,7 +121,7 @@ Deno.test("evaluate removes what an evaluation left that was killed, and nothing
     ]);
   }));
 
-Deno.test("the evaluate dag leaves the report of the command as an artifact, and lineage tells what it read", () =>
+Deno.test("the evaluate dag leaves the report of the command as an artifact, and lineage names the datasets that it read", () =>
   withFlow(async (flow) => {
     const { outcome, snapshot } = await runDag(flow, "evaluate", { ...SAMPLE, split: "last", seed: 3 });
     assert.equal(outcome, "success", snapshot.run.error ?? "");

@@ -36,6 +36,6 @@ Deno.test("pipeline classify embeds as the pipeline does, and pipeline discover 
     await assert.rejects(discoverIntents(flow.config, { json: true, groups: 2_000 }), {
       code: "invalid",
       message:
-        /^2000 groups are too many for \d+ messages without an intent: of 3 messages each, there can be \d+ at most$/,
+        /^2000 groups are too many for \d+ messages without an intent: with 3 messages each, there can be at most \d+$/,
     });
   }, ENV));

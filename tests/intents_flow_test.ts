@@ -84,7 +84,7 @@ async function catalogued({ services }: Flow, intents?: number): Promise<Flow["s
   return { ...services, catalogue: () => Promise.resolve(catalogue) };
 }
 
-Deno.test("a nightly run without input learns the intents anew once the catalogue or the model has changed", () =>
+Deno.test("a nightly run without input learns the intents again once the catalogue or the model has changed", () =>
   withFlow(async (flow) => {
     const { documents, vectors, analytics } = flow.services;
     await nightlyRun(flow, SAMPLE);

@@ -25,7 +25,7 @@ const withSink = (
 const isSent = ({ runs }: Flow) => until(async () => await runs.unsent() === 0);
 const isEnd = ({ eventType }: RunEvent) => eventType !== "START";
 
-/** What an event tells of a dataset, and the run store of its use, in the same words. */
+/** The facts about a dataset in an event, and about its use in the run store, in the same words. */
 const told = ({ namespace, name, facets, inputFacets, outputFacets }: JsonObject) => {
   const { inputStatistics, outputStatistics } = {
     ...inputFacets as object,

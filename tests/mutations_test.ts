@@ -3,7 +3,7 @@ import { nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
 import { pick, random } from "./fixtures/rows.ts";
 import type { ValidateOutput } from "../tasks/steps/validate.ts";
 
-/** Stands in every text, so that it shows where texts must not be. */
+/** Is in every text, to find texts in forbidden places. */
 const MARKER = "Zk7markedQx";
 const ROWS = 3_000;
 

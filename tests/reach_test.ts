@@ -7,7 +7,7 @@ import { createApp } from "../routes/app.ts";
 import { type Flow, withFlow, writeRows } from "./fixtures/flow.ts";
 import { see, send, tokenOf } from "./routes/pages.ts";
 
-/** Runs a test with a Parley as it is served, and a function that executes what was queued. */
+/** Runs a test with a serving Parley, and a function that executes queued runs. */
 async function withSite(
   body: (
     options: { flow: Flow; app: Awaited<ReturnType<typeof createApp>>; execute: () => Promise<unknown> },
@@ -122,7 +122,7 @@ Deno.test("a form offers the models that are set, without what is secret in thei
 Deno.test("an inbox that cannot be read is reported on the page, and no run is given anything of it", () =>
   withSite(async ({ flow, app }) => {
     await Deno.remove(`${flow.input}/inbox`);
-    assert.equal((await see(app, "/pipelines/nightly")).status, 200, "there is none yet");
+    assert.equal((await see(app, "/pipelines/nightly")).status, 200, "no run exists yet");
     await Deno.writeTextFile(`${flow.input}/inbox`, "no folder");
     const { status, html } = await see(app, "/pipelines/nightly");
     assert.equal(status, 200);

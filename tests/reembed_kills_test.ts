@@ -15,7 +15,7 @@ function inputOf(flow: Flow) {
   const messages = Array.from({ length: 3_000 }, (_, n) => ({
     message_id: `m-${n}`,
     user_id: `u-${n % 97}`,
-    message: `thing ${n} of ${n % 31} kinds, which nobody else has, for the ${n % 7}. day of the week`,
+    message: `thing ${n} of ${n % 31} kinds, which no other user has, for the ${n % 7}. day of the week`,
     timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, n)).toISOString(),
   }));
   return { ...SAMPLE, messages: [...SAMPLE.messages, writeRows(flow, "more.ndjson", messages)] };

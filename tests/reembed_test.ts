@@ -113,7 +113,7 @@ Deno.test("reembed goes back to vectors that it catches up, as if there had been
     }, EMBEDDINGS);
   }, EMBEDDINGS));
 
-Deno.test("reembed keeps the old vectors until it is told to drop them, then leaves no file of theirs", () =>
+Deno.test("reembed keeps the old vectors until `drop_old`, then leaves no file of them", () =>
   withFlow(async (flow) => {
     const files = () => [...Deno.readDirSync(`${flow.config.data}/vectors`)].map(({ name }) => name).sort();
     await nightlyRun(flow, SAMPLE);
@@ -142,7 +142,7 @@ Deno.test("erasing people takes them out of the vectors of every model", () =>
     assert.equal((await published(flow))?.version, 3);
   }, EMBEDDINGS));
 
-Deno.test("a nightly run by another model than the published one fails for good and says what to do", () =>
+Deno.test("a nightly run by another model than the published one fails without retry and says what to do", () =>
   withFlow(async (flow) => {
     await nightlyRun(flow, SAMPLE);
     const before = await published(flow);

@@ -48,7 +48,7 @@ function expected(): Promise<Record<string, string>> {
   })();
 }
 
-/** What is told to run once the file is away. */
+/** The command to run once the file is moved away. */
 const REMEDIES = [
   { role: "graph", task: "pipeline --all", sources: false },
   { role: "vectors", task: "pipeline run reembed", sources: false },
@@ -95,7 +95,7 @@ for (const { role, task, sources } of REMEDIES) {
       assert.deepEqual(await withStores(config, digests), await expected());
     }));
 
-  Deno.test(`serve says of a file of ${role} that is gone what to run, and not to move it`, () =>
+  Deno.test(`serve says what to run if a file of ${role} is gone, and not to move it`, () =>
     withCopy(async (config) => {
       const path = fileOf(config.data, role);
       await serving(config, async ({ json }) => {

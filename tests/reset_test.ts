@@ -33,7 +33,9 @@ Deno.test("reset --all removes all that Parley keeps, wherever it is, and no fil
       });
       const { value: code, said } = await quietly(() => reset(config, ALL));
       assert.equal(code, 0, said.join("\n"));
-      assert.deepEqual(said, [`${data} is empty, except for what is not Parley's: conversations.ndjson.`]);
+      assert.deepEqual(said, [
+        `${data} is empty, except for files that are not Parley's: conversations.ndjson.`,
+      ]);
       assert.deepEqual(namesIn(data), ["conversations.ndjson"]);
       assert.deepEqual(namesIn(elsewhere).filter((name) => name !== "artifacts"), ["mine.txt", "vectors"]);
       assert.deepEqual(namesIn(`${elsewhere}/vectors`), ["mine.txt"]);
@@ -59,7 +61,7 @@ Deno.test("reset --all --yes removes damaged files as well", () =>
     }
     const { value: code, said } = await quietly(() => reset(config, ALL));
     assert.equal(code, 0, said.join("\n"));
-    assert.match(said[0]!, /^parley: whether a run is at work cannot be told: .*runs\.db is damaged/);
+    assert.match(said[0]!, /^parley: it is unknown whether a run is in progress: .*runs\.db is damaged/);
     assert.deepEqual(namesIn(config.data), []);
   }));
 
@@ -98,11 +100,11 @@ Deno.test("reset --sample leaves people and campaigns alone that share an id wit
         reset(config, { sample: true, all: false, yes: true })
       );
       assert.equal(code, 4, said.join("\n"));
-      assert.match(said[0]!, /^\d+ messages of 58 sample people and 49 campaigns are gone\.$/);
+      assert.match(said[0]!, /^\d+ messages of 58 sample users and 49 campaigns are removed\.$/);
       assert.match(said[1]!, /the sample's, and stay: keziah-boateng, jonas-ekdahl, gait-clinic$/);
       const version = await publishedVersion(config);
       const again = await quietly(() => reset(config, { sample: true, all: false, yes: true }));
-      assert.deepEqual([again.value, again.said[0]], [4, "None of the sample is in the stores."]);
+      assert.deepEqual([again.value, again.said[0]], [4, "The stores have no data of the sample."]);
       assert.equal(await publishedVersion(config), version);
       await withStores(config, async ({ services: { documents, analytics } }) => {
         const rows = await documents.page({ after: null, limit: 999 });

@@ -49,7 +49,7 @@ Deno.test("refuseTestEmbedder() lets through models, and the test embedder where
   refuse({})();
 });
 
-Deno.test("reembed takes the param model as the setting, and says of the param what is wrong", () => {
+Deno.test("reembed takes the param model as the setting, and says what is wrong with the param", () => {
   const config = loadConfig({});
   assert.equal(resolveModel(config, "onnx:./models/a b"), `onnx:${Deno.cwd()}/models/a b`);
   assert.equal(resolveModel(config, "test:64"), "test:64");

@@ -21,7 +21,7 @@ function inputOf(flow: Flow): Paths {
   const people = Array.from({ length: 12 }, (_, n) => n);
   const messages = people.flatMap((n) =>
     [0, 20, 40].map((minute) => (
-      { user_id: `u-${n}`, message: `wants thing ${n % 5} at ${minute}`, timestamp: at(15 * n, minute) }
+      { user_id: `u-${n}`, message: `needs thing ${n % 5} at ${minute}`, timestamp: at(15 * n, minute) }
     ))
   );
   const campaigns = [0, 1, 2, 3].map((n) => ({ campaign_id: `c-${n}`, title: `Thing ${n}` }));

@@ -66,9 +66,9 @@ Deno.test("serve continues an answer under way while it has no file descriptor l
     await until(() => isUp(url));
     await runs.appendLogs({
       run_id: "r1",
-      lines: [{ task_id: "first", attempt: 1, at: "", line: "went on" }],
+      lines: [{ task_id: "first", attempt: 1, at: "", line: "continued" }],
     });
-    assert.match(await stream.read((text) => text.includes("went on")), /went on/);
+    assert.match(await stream.read((text) => text.includes("continued")), /continued/);
     stream.close();
     for (const connection of connections) connection.close();
     await runs.close();

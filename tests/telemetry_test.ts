@@ -6,7 +6,7 @@ import { createRun } from "../lib/dag/runs.ts";
 import { openRuns } from "../lib/stores/open.ts";
 import { ROOT } from "./fixtures/flow.ts";
 
-/** Stands in every text and every user's id; nothing that is logged, counted or traced may hold it. */
+/** Is in every text and every user's id; nothing that is logged, counted or traced may hold it. */
 const MARKER = "marker-9f1c";
 const ROWS = [1, 2, 3].map((n) =>
   JSON.stringify({

@@ -1,4 +1,4 @@
-/** A source that cannot be read, and rows that are gone while all sources are unchanged: what a run leaves, and who tells it. */
+/** A source that cannot be read, and rows that are gone while all sources are unchanged: the records of a run, and the reports about them. */
 import assert from "node:assert/strict";
 import { allDags } from "../commands/engine.ts";
 import { loadConfig } from "../lib/config.ts";
@@ -29,7 +29,7 @@ const unreadable = ({ open }: Anomalies) =>
       : []
   );
 
-/** Ways in which a source cannot be read, each with how its sentence ends. The path is beside the other sources. */
+/** Ways in which a source cannot be read, each with how its sentence ends. The path is next to the other sources. */
 const KINDS_OF_FAULT: Record<string, [make: (path: string) => void, complaint: string]> = {
   "a file or folder that is gone": [() => {}, "does not exist"],
   "a folder without a source": [
@@ -108,11 +108,11 @@ Deno.test("a list that was cut off is critical in doctor, too, until a run has r
     );
     Deno.writeTextFileSync(path, JSON.stringify([message()]));
     await nightlyRun(flow, { messages: [path] });
-    const mended = await doctorReport(flow.config, env);
-    assert.deepEqual([mended.code, mended.findings], [0, []]);
+    const repaired = await doctorReport(flow.config, env);
+    assert.deepEqual([repaired.code, repaired.findings], [0, []]);
   }));
 
-Deno.test("doctor counts a source that is acknowledged no more, until the next incident", () =>
+Deno.test("doctor does not count a source that is acknowledged, until the next incident", () =>
   withFlow(async (flow) => {
     const { runs } = flow;
     const good = writeRows(flow, "m.ndjson", [message()]);

@@ -26,7 +26,7 @@ async function deno(...args: string[]): Promise<string> {
   Deno.exit(1);
 }
 
-/** What a report in lcov's format says of files: SF is the path, LF the lines that can be run, LH those that were. */
+/** The records of a file in lcov's format: SF is the path, LF the number of executable lines, LH that of executed ones. */
 function linesOf(report: string): Lines[] {
   return report.split("end_of_record").flatMap((record) => {
     const field = (name: string) => new RegExp(`^${name}:(.*)$`, "m").exec(record)?.[1];

@@ -1,12 +1,12 @@
 /**
- * Writes docs/configuration.md and .env.example from the settings' schema, so that both say what the program takes.
+ * Writes docs/configuration.md and .env.example from the settings' schema.
  *
  *     deno task docs
  */
 import { z } from "../deps.ts";
 import { Environment, SECTIONS } from "../lib/settings.ts";
 
-/** A setting's schema, as JSON Schema has it, with what the reference says. */
+/** A setting's JSON Schema, with the text of the reference. */
 type Setting = z.core.JSONSchema.BaseSchema & { readonly empty?: string };
 
 const properties = z.toJSONSchema(Environment, { io: "input", unrepresentable: "any" }).properties!;
@@ -15,13 +15,13 @@ const settingOf = (name: string): Setting => properties[name] as Setting;
 const sections = (): [title: string, names: string[]][] =>
   Object.entries(SECTIONS).map(([title, shape]) => [title, Object.keys(shape)]);
 
-/** What stands after the `=`: the default, or nothing where it is no literal. */
+/** The text after the `=`: the default, or nothing if the default is not a literal. */
 export function defaultOf(name: string): string {
   const { default: value, empty } = settingOf(name);
   return empty !== undefined || value == null ? "" : String(value);
 }
 
-/** What the schema takes, as a sentence; nothing where any text may be right. */
+/** The values that the schema accepts, as a sentence; nothing if it accepts any text. */
 function valuesOf({ enum: values, minimum, maximum, type }: Setting): string {
   if (values !== undefined) return `One of ${values.map((value) => `\`${value}\``).join(", ")}.`;
   if (type !== "number") return "";
@@ -45,10 +45,10 @@ export function configurationPage(): string {
 
 ${
     wrap(
-      "Settings come from the environment, or from a file `.env` in the folder that Parley is started in, which goes after it. " +
-        "`.env.example` has every setting with its default. An empty value counts as none. A setting that is wrong, such as a " +
-        "schedule that is never due, ends every command with exit code 2 and a list of all that is wrong. The variables that " +
-        "Kubernetes gives each pod for a Service named `parley` are not taken for settings.",
+      "Settings come from the environment, or from a file `.env` in the folder in which Parley is started. The environment takes " +
+        "precedence. `.env.example` has every setting with its default. An empty value is the same as no value. With an invalid " +
+        "setting, such as a schedule that is never due, every command ends with exit code 2 and lists all errors. Parley ignores " +
+        "the variables that Kubernetes sets in each pod for a Service named `parley`.",
       110,
     )
   }
@@ -57,12 +57,12 @@ ${
 
 ${
     wrap(
-      "A run notices a setting that changes what is derived, also if no source has changed: it derives all users again after " +
-        "another `PARLEY_CONVERSATION_GAP_MINUTES`, popularity after another `PARLEY_HALF_LIFE_DAYS`, and intents after another " +
-        "catalogue; it reads sources again after another `PARLEY_EARLIEST` (what is stored stays), and ends campaigns that have " +
-        "left their source after `PARLEY_MISSING_CAMPAIGNS=end`. After another `PARLEY_EMBEDDINGS` or `PARLEY_EMBED_LONG` it " +
-        "fails, and the error names the command that changes over. Without `PARLEY_INTENTS`, if it was set before, messages keep " +
-        "their intents, and a warning says so.",
+      "A run detects a changed setting that affects derived data, even if no source has changed. If " +
+        "`PARLEY_CONVERSATION_GAP_MINUTES` changes, it derives all users again; for `PARLEY_HALF_LIFE_DAYS` it derives popularity, " +
+        "and for another catalogue intents. If `PARLEY_EARLIEST` changes, it reads sources again (stored rows stay). With " +
+        "`PARLEY_MISSING_CAMPAIGNS=end` it ends campaigns that are missing from their source. If `PARLEY_EMBEDDINGS` or " +
+        "`PARLEY_EMBED_LONG` changes, it fails, and the error names the command to switch. If `PARLEY_INTENTS` is unset, " +
+        "messages keep their intents, and a warning says so.",
       110,
     )
   }
@@ -74,16 +74,16 @@ ${
 /** .env.example. */
 export function environmentExample(): string {
   const head = comment(
-    "Copy to .env and change what you need. Every line shows the default. The process environment goes before this file. As in " +
-      "a shell, a # after a blank begins a comment, and one inside a value is part of it; quotes keep blanks.",
+    "Copy this file to .env and edit it. Every line shows the default. The process environment takes precedence over this file. As " +
+      "in a shell, a # after a blank begins a comment, and a # inside a value is part of it; quotes preserve blanks.",
   );
   const parts = sections().map(([title, names]) => `# ${title}\n\n${names.map(example).join("\n")}`);
   const compose = comment(
-    "Read by docker-compose.yml alone, which puts them into URLs as they are: letters and digits only, such as " +
-      "`openssl rand -hex 16` prints.",
+    "Only docker-compose.yml reads these. It puts them into URLs unescaped, so use letters and digits only, such as the " +
+      "output of `openssl rand -hex 16`.",
   ) + ["MONGODB", "NEO4J", "POSTGRES", "REDIS", "MINIO"].map((name) => `${name}_PASSWORD=\n`).join("");
   const traces = comment(
-    "Traces are Deno's own: OTEL_DENO=true and the OTEL_EXPORTER_OTLP_… variables, in the process environment.",
+    "For traces, set Deno's own variables OTEL_DENO=true and OTEL_EXPORTER_OTLP_… in the process environment.",
   );
   return [head, ...parts, traces, compose].join("\n");
 }

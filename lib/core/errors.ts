@@ -2,7 +2,7 @@
 export type ErrorCode =
   /** The caller's input is wrong; repeating it will not help. */
   | "invalid"
-  /** What was asked for does not exist. */
+  /** The requested object does not exist. */
   | "not_found"
   /** This adapter cannot do that at all. */
   | "unsupported"

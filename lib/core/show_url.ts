@@ -9,7 +9,7 @@ const SAFE_PARAMETERS: readonly string[] = [
   ...["query_prefix", "document_prefix", "api-version"],
 ];
 
-/** Replaces what is left out. */
+/** Replaces omitted parts. */
 export const ELLIPSIS = "…";
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Orders text by code point, which is the byte order of UTF-8 and the order in which stores list their keys. JavaScript's
- * own `<` goes by UTF-16 code units and differs beyond U+FFFF.
+ * own `<` compares UTF-16 code units and differs beyond U+FFFF.
  */
 export function compareText(a: string, b: string): number {
   const length = Math.min(a.length, b.length);

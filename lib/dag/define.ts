@@ -194,12 +194,12 @@ export function loadDags<Services>(options: {
       const slots = options.pools[pool];
       const at = `dag "${dag.id}": task "${id}"`;
       if (slots === undefined) {
-        throw new ParleyError("invalid", `${at} wants the pool "${pool}", which does not exist`);
+        throw new ParleyError("invalid", `${at} needs the pool "${pool}", which does not exist`);
       }
       if (pool_slots > slots) {
         throw new ParleyError(
           "invalid",
-          `${at} wants ${pool_slots} slots of the pool "${pool}", which has ${slots}`,
+          `${at} needs ${pool_slots} slots of the pool "${pool}", which has ${slots}`,
         );
       }
     }

@@ -100,7 +100,7 @@ export class RunDriver<Services> {
     this.nextStopAt = Infinity;
     for (const { attempt } of this.running.values()) {
       const stopAt = this.shutdownAt + (this.definition(attempt.task_id).grace_ms ?? this.options.grace_ms);
-      if (stopAt <= now) attempt.stop(new Stop("interrupted", "the process was told to stop"));
+      if (stopAt <= now) attempt.stop(new Stop("interrupted", "the process was asked to stop"));
       else this.nextStopAt = Math.min(this.nextStopAt, stopAt);
     }
   }

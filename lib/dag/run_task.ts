@@ -10,7 +10,7 @@ import { createRun } from "./runs.ts";
 import type { AttemptEnd } from "./state.ts";
 import { planEnd, type PlannedStart, planStart } from "./task_plan.ts";
 
-/** The task of a run that an outside engine wants to run now. */
+/** The task of a run that an external engine runs now. */
 export interface TaskOrder {
   readonly dag_id: string;
   readonly task_id: string;

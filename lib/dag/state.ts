@@ -103,7 +103,7 @@ export function afterAttempt(
   }
 }
 
-/** Milliseconds until the next try, or null if there is none. */
+/** Milliseconds until the next try; null without one. */
 function retryWait(
   task: TaskRecord,
   { retries, deadline_ms }: Pick<TaskDefinition<never>, "retries" | "deadline_ms">,

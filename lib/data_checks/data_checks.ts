@@ -70,7 +70,7 @@ export function isCompared({ code }: Pick<Anomaly, "code">): boolean {
   return code in STORE;
 }
 
-/** {@link checkAnomalies} of these stores, for who looks for anomalies. */
+/** {@link checkAnomalies} of these stores, for the detection of anomalies. */
 export function compareStores(stores: CheckedStores): StoreComparison {
   return { find: (now) => checkAnomalies(stores, now), finds: isCompared };
 }

@@ -26,7 +26,7 @@ const DAYS = 90;
 
 /**
  * Looks at the data of a run before it is published, most severe first. Critical are faults of the data alone: stores that
- * disagree, vectors that are none, a store that lost all it had. What is only unlike earlier runs is a warning. The survey
+ * disagree, invalid vectors, a store that lost all it had. What is only unlike earlier runs is a warning. The survey
  * is for the next check to compare with.
  */
 export async function checkBeforePublish(
@@ -65,7 +65,7 @@ function sinceOf(now: number): string {
   return iso(now - DAYS * DAY_MS);
 }
 
-/** None where somebody else has published since, such as `reset`: they changed the stores because they meant to. */
+/** None if another process has published since, such as `reset`, which changes the stores on purpose. */
 function comparable(newestFirst: readonly TaskOutput[], published: Published | null): readonly TaskOutput[] {
   if (published === null || newestFirst.some(({ run_id }) => run_id === published.run_id)) return newestFirst;
   return newestFirst.filter(({ created_at }) => created_at > published.at);

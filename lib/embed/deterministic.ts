@@ -6,7 +6,7 @@ import { checkTexts } from "./texts.ts";
 const NAME = "test";
 /** Its number is raised whenever the same text would get another vector. */
 const REVISION = "hashing-1";
-/** What a pair of neighbouring words weighs beside a single word. */
+/** What a pair of neighbouring words weighs relative to a single word. */
 const PAIR_WEIGHT = 0.5;
 
 /**

@@ -4,11 +4,11 @@ import type { Abortable, ModelIdentity } from "../core/types.ts";
 export interface EmbedOptions extends Abortable {
   readonly texts: readonly string[];
   /**
-   * Some models are trained with other words before what asks (`query`, where nothing is said) than before what is
+   * Some models are trained with other words before a query (`query`, the default) than before what is
    * looked for (`document`). What users say is a query; a campaign is a document.
    */
   readonly as?: Purpose;
-  /** Told how many of the distinct texts are longer than the model reads, where there are any. */
+  /** Called with the number of distinct texts that are too long for the model, if any. */
   readonly onLong?: (count: number) => void;
 }
 

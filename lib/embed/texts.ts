@@ -15,7 +15,7 @@ export function checkTexts(texts: readonly string[]): void {
   }
 }
 
-/** The direction of numbers that were added up. Throws RangeError where there is none, or one is no number. */
+/** The normalised vector of a sum. Throws RangeError if it is zero or a component is not a number. */
 export function unit(sums: ArrayLike<number>): Float32Array<ArrayBuffer> {
   let squares = 0;
   for (let at = 0; at < sums.length; at++) squares += sums[at]! ** 2;

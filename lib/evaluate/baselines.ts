@@ -53,7 +53,7 @@ const EASE_LAMBDA = 500;
 /** EASE inverts a matrix over campaigns or users, whichever are fewer: with so many of both it takes 400 MB and minutes. */
 const MAX_EASE = 5_000;
 
-/** The baselines that these rows are not too many for, and what is to be said of the others. */
+/** The baselines that can handle so many rows, and a note about the others. */
 export function baselinesFor(data: Dataset): { baselines: typeof BASELINES; notes: string[] } {
   const users = new Set(data.events.map(({ user_id }) => user_id)).size;
   if (Math.min(users, data.campaigns.length) <= MAX_EASE) return { baselines: BASELINES, notes: [] };

@@ -46,7 +46,7 @@ export interface EvaluateOptions extends Abortable {
   readonly options: EvaluationOptions;
   readonly withParley: WithParley;
   readonly onProgress?: (progress: EvaluationProgress) => void;
-  /** Gets a line now and then: how many queries a fold has, what is left out. */
+  /** Gets a line now and then: the number of queries of a fold, the omitted methods. */
   readonly onNote?: (line: string) => void;
 }
 
@@ -57,7 +57,7 @@ const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY];
 
 /**
  * Measures answers on rows that they were not made from, next to baselines. Holds all rows, ten numbers for each query and method, and
- * to choose weights some 4 KB a query; of a fold the baseline at work and then the Parley built from it.
+ * to choose weights some 4 KB per query; of a fold the current baseline and then the Parley built from it.
  */
 export async function evaluateSplit(
   { data, options, withParley, signal, onProgress = () => {}, onNote = () => {} }: EvaluateOptions,

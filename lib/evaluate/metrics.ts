@@ -2,7 +2,7 @@
 const CUT_OFFS = [5, 10, 25] as const;
 type CutOff = typeof CUT_OFFS[number];
 export type Metric = `${"ndcg" | "precision" | "recall"}_${CutOff}` | "mrr_25";
-/** One ranked answer held against what the user then engaged with. Each value is 0..1. */
+/** One ranked answer compared with the user's later engagement. Each value is 0..1. */
 type Scores = Readonly<Record<Metric, number>>;
 export const METRICS: readonly Metric[] = [
   ...(["ndcg", "precision", "recall"] as const).flatMap((name) =>

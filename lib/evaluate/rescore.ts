@@ -20,7 +20,7 @@ export interface FoldCatalogue {
   readonly stats: ReadonlyMap<string, CampaignStats>;
 }
 
-/** A campaign with what each source says of it, and what speaks against it. */
+/** A campaign with its value of each source, and its negative evidence. */
 interface Candidate {
   readonly campaign: Campaign;
   readonly sources: Sources;

@@ -92,7 +92,7 @@ function usersOf(data: Dataset): string[] {
 const pairOf = ({ user_id, campaign_id }: EngagementEvent) => JSON.stringify([user_id, campaign_id]);
 
 /**
- * Every event of a user with a campaign goes where the user's choice of it goes, so that no impression tells the choice, and with them
+ * Every event of a user with a campaign goes where the user's choice of it goes, so that no impression reveals the choice, and with them
  * goes what was said in the same conversation from the first of them on.
  */
 function* splitChoices(data: Dataset, { folds, seed }: SplitOptions): Generator<Fold> {
@@ -242,7 +242,7 @@ function splitAt(data: Dataset, moment: string, { named }: SplitOptions): Fold {
 
 /**
  * Of each of these users the newest choices are hidden, with all that the user said and did from the first of them on, or from the
- * first event of the conversation that led to one, since what was shown there tells it; and what the user was told in the same
+ * first event of the conversation that led to one, since the impressions there reveal it; and the messages to the user in the same
  * conversations.
  */
 function splitPerUser(data: Dataset, users: readonly string[], count: (choices: number) => number): Fold {

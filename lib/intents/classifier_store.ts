@@ -61,7 +61,7 @@ export function toStoredClassifier(
   return { key, body: JSON.stringify(body) };
 }
 
-/** The catalogue and the model that the kept classifier was made from; null where there is none that this version reads. */
+/** The catalogue and the model that the kept classifier was made from; null without one that this version reads. */
 export async function readStoredSource(
   options: { documents: Pick<ClassificationStore, "classifier">; signal?: AbortSignal | undefined },
 ): Promise<Pick<Classifier, "model" | "catalogue"> | null> {
@@ -78,7 +78,7 @@ async function readStored(
 }
 
 /**
- * The classifier that is kept, with the vectors of the messages it has learnt from; null where there is none that
+ * The stored classifier, with the vectors of the messages it has learnt from; null without one that
  * this version reads.
  */
 export async function openClassifier(

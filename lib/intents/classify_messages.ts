@@ -22,7 +22,7 @@ export interface ClassifiedCounts {
 
 /**
  * Classifies all messages of users that have no given intent and that this classifier has not seen. What it has done
- * it need not do again: interrupted, it goes on where it was. `onPage` is told after each page.
+ * it need not do again: if interrupted, it continues where it stopped. `onPage` is called after each page.
  */
 export async function classifyMessages(
   options: {

@@ -40,7 +40,7 @@ interface FitOptions {
 
 /**
  * Fits a classifier: whitening, logistic regression, and the examples themselves as neighbours. Temperature, and what
- * tells a text in scope from one that is not, come from three further fits, or with few examples up to twelve, each
+ * decides whether a text is in scope, come from three further fits, or with few examples up to twelve, each
  * without a third of the intents. The threshold comes from one to four fits of all intents, each without a quarter of
  * the examples and their near duplicates. All are judged on texts that they have not seen. The order of the examples is
  * nothing, and equal input gives equal bits. Time grows with examples × intents × dimension: two seconds for a thousand

@@ -1,6 +1,6 @@
 import { yieldIfDue } from "../ml/matrix.ts";
 
-/** A text of a known intent. `key` tells it from the others of that intent, such as a hash of the text. */
+/** A text of a known intent. `key` distinguishes it from the others of that intent, such as a hash of the text. */
 export interface Example {
   readonly intent: string;
   readonly key: string;
@@ -21,8 +21,8 @@ const GAP_RATIO = 0.7;
 const MAX_PARAPHRASES = 4;
 
 /**
- * Parts the examples into `count` folds. Near duplicates and paraphrases are in one fold, so that what is held out has no
- * twin in what is learnt: a new message has none either. An intent whose examples are all alike is parted all the same.
+ * Splits the examples into `count` folds. Near duplicates and paraphrases are in one fold, so a held-out example has no
+ * twin in what is learnt: a new message has none either. An intent whose examples are all alike is still split.
  * `texts` has one text of each group, since many copies of a text say no more than one.
  */
 export async function foldsOf(

@@ -28,11 +28,11 @@ export class IntentService {
   private embedding: Promise<Embedder> | null = null;
   private opened: { readonly version: number; readonly classifier: Promise<Classifier> } | null = null;
 
-  /** `embedder` opens the configured model; whoever gives it closes what it opened. */
+  /** `embedder` opens the configured model; the caller that passes it closes what it opened. */
   constructor(private readonly options: { stores: IntentStores; embedder?: () => Promise<Embedder> }) {}
 
   /**
-   * Throws `unavailable` where nothing is published, there is no classifier for the published model, or that model
+   * Throws `unavailable` if nothing is published, there is no classifier for the published model, or that model
    * cannot be opened here.
    */
   async classify(
@@ -51,7 +51,7 @@ export class IntentService {
     return { classifier: key, model, threshold: fitted.calibration.threshold, results };
   }
 
-  /** Read anew with each data version, which is when a new classifier's findings begin to count. */
+  /** Read again with each data version, which is when a new classifier's findings begin to count. */
   private async classifier(): Promise<Classifier> {
     const published = await this.options.stores.analytics.published();
     if (published === null) throw unavailable("no data has been published yet: run `deno task pipeline`");

@@ -29,7 +29,7 @@ export interface RunEvent extends JsonObject {
 
 const SPEC = "https://openlineage.io/spec";
 
-/** As Airflow has it, a task that had nothing to do is complete; the tag `state` tells it from one that worked. */
+/** As Airflow has it, a task that had nothing to do is complete; the tag `state` distinguishes it from one that did work. */
 const ENDS: Readonly<Record<Exclude<AttemptRecord["state"], "running">, EndType>> = Object.freeze({
   success: "COMPLETE",
   skipped: "COMPLETE",
@@ -42,7 +42,7 @@ const ENDS: Readonly<Record<Exclude<AttemptRecord["state"], "running">, EndType>
 
 /**
  * The two events of an ended attempt, in order: a run of the job `dag.task` within one of the job `dag`. The same attempt
- * gives the same events, so that sending them again tells nothing new. They name what was read and written, with
+ * gives the same events, so the sink can detect duplicates. They name what was read and written, with
  * versions, columns and sizes. Errors and params are left out, since they may quote data.
  */
 export function eventsOf({ run, attempt, lineage }: UnsentAttempt, origin: Origin): [RunEvent, RunEvent] {

@@ -51,7 +51,7 @@ export class LineageSender {
     this.running = this.run();
   }
 
-  /** Sends what is left for a short time, if the sink responds; another process sends the rest. */
+  /** Sends the remaining attempts for a short time, if the sink responds; another process sends the rest. */
   async close(): Promise<void> {
     this.closing = true;
     this.wake();
@@ -71,7 +71,7 @@ export class LineageSender {
     }
   }
 
-  /** Sends what is due, up to the first failure. Returns how long to wait until the next round. */
+  /** Sends due attempts, up to the first failure. Returns how long to wait until the next round. */
   private async round(): Promise<number> {
     const { outbox, clock } = this.options;
     const now = clock.now();

@@ -3,7 +3,7 @@ import { dot, logSumExp, type Matrix, yieldIfDue } from "./matrix.ts";
 
 /** Unit vectors are made this long first, for which the penalty below is right. */
 const SCALE = 10;
-/** Chosen on Banking77 between accuracy with all examples and with five an intent, and what tells out of scope. */
+/** Chosen on Banking77 between accuracy with all examples and with five per intent, and the detection of out of scope. */
 const PENALTY = 1e-3;
 /** More iterations do not improve accuracy. */
 const ITERATIONS = 20;

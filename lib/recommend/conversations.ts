@@ -41,7 +41,7 @@ const WINDOW_GAPS = 2;
 
 /** The rows of one conversation: messages of either role in the order said, and the events that belong to it. */
 interface Thread {
-  /** Tells it from the user's others. */
+  /** Distinguishes it from the user's others. */
   readonly key: readonly string[];
   readonly messages: Message[];
   readonly events: EngagementEvent[];

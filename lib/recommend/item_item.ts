@@ -62,7 +62,7 @@ function regress(counts: CoCounts, j: number, neighbours: readonly number[]): Fl
   return b;
 }
 
-/** How many users engaged with both of two items. Items go by their rank: the one that most users engaged with is 0. */
+/** How many users engaged with both of two items. Items are identified by rank: the one that most users engaged with is 0. */
 class CoCounts {
   readonly size: number;
   private readonly ranked: Uint32Array;

@@ -15,7 +15,7 @@ export interface SuppressedCampaign {
 const MAX_TIME = Date.UTC(9999, 11, 31);
 
 /**
- * Campaigns that are not to be shown at `now` (epoch milliseconds): dismissed ones for good, and those converted on until the
+ * Campaigns that are not to be shown at `now` (epoch milliseconds): dismissed ones permanently, and those converted on until the
  * campaign's own `repurchase_days` after the last conversion, or if it has none these; null is never.
  */
 export function suppressedCampaigns(

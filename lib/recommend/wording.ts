@@ -35,7 +35,7 @@ const MAX_SHARE = 0.2;
 const MIN_CONVERSATIONS = 50;
 const ROWS_PER_YIELD = 500;
 
-/** Postings of these conversations, which come in ascending id. Memory: 8 bytes a word of a conversation, and as much again. */
+/** Postings of these conversations, which come in ascending id. Memory: 8 bytes per word of a conversation, and as much again. */
 export async function learnPostings(
   rows: AsyncIterable<Pick<ConversationWords, "conversation_id" | "words">>,
   { signal }: Abortable = {},

@@ -4,7 +4,7 @@ const MAX_ISSUES = 5;
 
 type IssueMessage = { readonly error: (issue: { readonly input?: unknown }) => string };
 
-/** What a schema says of a value of the wrong type, never quoting the value. */
+/** The message for a value of the wrong type, which never quotes the value. */
 export function expected(what: string): IssueMessage {
   return { error: (issue) => issue.input === undefined ? "is missing" : `must be ${what}` };
 }

@@ -5,7 +5,7 @@ import { Malformed, NotRows } from "./splitter.ts";
 
 const NAMED_CSV = /\.(?:csv|tsv)(?:\.gz)?$/i;
 const DELIMITERS = [",", ";", "\t"];
-/** The line with which a spreadsheet is told what separates cells. */
+/** The line that defines the separator of cells for a spreadsheet. */
 const SEPARATOR_LINE = /^"?sep=([,;\t|])"?\s*$/i;
 /** A header that has one of these is one of rows, whatever the source is called. */
 const ROW_IDS = ["user_id", "campaign_id"];
@@ -24,7 +24,7 @@ const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 /**
  * What separates the cells of a CSV source, by its beginning and its name: text with a header of rows is one, and so is a
- * `.csv` or `.tsv` file that does not hold JSON. A first line `sep=;` says it. Undefined for what is none, null while that does not show.
+ * `.csv` or `.tsv` file that does not hold JSON. A first line `sep=;` defines it. Undefined if the text is not CSV, null while that is unknown.
  */
 export function csvDelimiter(
   head: string,

@@ -3,7 +3,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** Turns bytes that come in chunks into text, without a byte order mark at its beginning. */
 export interface Decoder {
   push(chunk: Bytes): string;
-  /** What is left when the bytes have ended. */
+  /** The remaining text at the end of the bytes. */
   end(): string;
   /** Offset of the first byte that is not UTF-8; null before that. */
   readonly invalidAt: number | null;

@@ -4,7 +4,7 @@ import { asSourceError, ENDINGS, SourceError } from "./source.ts";
 const MAX_FILES = 1_000;
 
 /**
- * The paths of the sources right in a folder, in order; links and sub-folders are none. Empty if there is no such folder;
+ * The paths of the sources right in a folder, in order; links and sub-folders are left out. Empty if there is no such folder;
  * throws a {@link SourceError} if it cannot be read.
  */
 export async function inboxFiles(folder: string): Promise<string[]> {

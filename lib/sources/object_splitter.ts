@@ -6,7 +6,7 @@ import { WrapperSplitter } from "./wrapper_splitter.ts";
 const OPEN_BRACE = "{";
 /** What may be between two objects: a comma is not JSON, but leaves no doubt. */
 const BETWEEN = /[^\s,]/g;
-/** All that means something inside an object; a string is told apart by its quotes. */
+/** All that means something inside an object; a string is recognised by its quotes. */
 const MARKS = /["\\{}[\]]/g;
 
 /**
@@ -97,7 +97,7 @@ export class ObjectSplitter implements Splitter {
   }
 }
 
-/** Where the next object begins; the length of the piece if it holds no more. */
+/** Where the next object begins; the length of the piece if it has no further object. */
 function beginning(piece: string, from: number): number {
   BETWEEN.lastIndex = from;
   const found = BETWEEN.exec(piece);

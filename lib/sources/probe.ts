@@ -4,7 +4,7 @@ import { expandSources } from "./expand_sources.ts";
 import { readRows } from "./read.ts";
 import { SourceError } from "./source.ts";
 
-/** What of these paths cannot be read, as far as each file tells up to its first good row. Pipes and standard input are not touched. */
+/** The paths that cannot be read, judged by each file up to its first good row. Pipes and standard input are not read. */
 export async function probeSources(
   { paths, inbox, ...options }: ReadOptions & { paths: readonly string[]; inbox: string | null },
 ): Promise<SourceError[]> {

@@ -3,7 +3,7 @@ import { ObjectSplitter } from "./object_splitter.ts";
 import { RowBuffer } from "./row_buffer.ts";
 import { NotJson, type Splitter } from "./splitter.ts";
 
-/** How much text may come before the first JSON object. Of long lines, so many are tried all the same. */
+/** How much text may come before the first JSON object. Of long lines, this many are tried anyway. */
 const MAX_HEAD = 1_048_576;
 const MIN_TRIED_LINES = 100;
 
@@ -36,7 +36,7 @@ function announcesValue(line: string | undefined): boolean {
 }
 
 /**
- * One row a line, untouched; a line feed after the last line is not needed. Throws {@link NotJson} if no line is a JSON object,
+ * One row per line, unchanged; a line feed after the last line is not needed. Throws {@link NotJson} if no line is a JSON object,
  * as soon as there are enough.
  */
 export class LineSplitter implements Splitter {

@@ -2,7 +2,7 @@
 export interface Splitter {
   /** The rows that end within this piece. */
   push(piece: string): Iterable<string>;
-  /** What is left when the text has ended. */
+  /** The remaining rows at the end of the text. */
   end(): Iterable<string>;
   /** The line on which the last of those rows ends; 0 before the first. */
   readonly line: number;

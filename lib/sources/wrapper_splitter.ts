@@ -60,7 +60,7 @@ export class WrapperSplitter implements Splitter {
     );
   }
 
-  /** Passes over what is no list of objects; returns what is left from the beginning of one on. */
+  /** Skips text before a list of objects; returns the text from the beginning of the list. */
   private skip(piece: string): string {
     for (let at = 0; at < piece.length; at++) {
       const unit = piece[at]!;

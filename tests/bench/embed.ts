@@ -1,5 +1,5 @@
 /**
- * Distinct messages a second, and a CPU second, through the bundled model by sessions, beside Python's onnxruntime with
+ * Distinct messages a second, and a CPU second, through the bundled model by sessions, next to Python's onnxruntime with
  * the same file on the same cores, in rounds that take turns; whether their vectors agree; load time; peak memory of ten
  * times the texts; what batches of unquantised weights are worth; and how often a paraphrase is nearer than a sentence
  * that shares its words. Each measurement is a process of its own. Needs Python 3 and PyPI for the comparison; without
@@ -100,7 +100,7 @@ const python = (bin: string, model: string, sessions: number, threads: number, b
   rounds: [],
 });
 
-/** A Python with its packages in a folder; null where there is none to be had. */
+/** A Python with its packages in a folder; null if it cannot be installed. */
 async function virtualEnvironment(folder: string): Promise<string | null> {
   const bin = `${folder}/venv/bin/python`;
   try {
@@ -166,7 +166,7 @@ async function distinctTexts(): Promise<string[]> {
 
 async function sanity(): Promise<void> {
   const embedder = await openEmbedder({ url: `onnx:${BGE}`, sessions: 1 });
-  console.log("\na paraphrase beside a sentence that shares words (the bundled model is an English one)");
+  console.log("\na paraphrase next to a sentence that shares words (the bundled model is an English one)");
   for (const [language, triples] of Object.entries(TRIPLES)) {
     const vectors = await embedder.embed({ texts: triples.flat() });
     const near = triples.map((_, at) => dot(vectors[3 * at]!, vectors[3 * at + 1]!));

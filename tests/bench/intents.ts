@@ -149,7 +149,9 @@ async function whole(train: readonly Example[], test: readonly Example[]): Promi
       show(kept(fitted, test))
     } kept`,
   );
-  console.log(`  ${show((performance.now() - start) / test.length)} ms a text beside the embedding`);
+  console.log(
+    `  ${show((performance.now() - start) / test.length)} ms per text in addition to the embedding`,
+  );
   console.log(
     `  as held out from the training texts: ${JSON.stringify(fitted.figures)} ${
       JSON.stringify(fitted.calibration)

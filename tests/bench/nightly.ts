@@ -1,6 +1,6 @@
 /**
  * The nightly pipeline over a data set of conversations, as its command runs it: time and rows of each stage, a second
- * run, ten copies with fresh ids under the deterministic embedder beside one copy, and answers while idle and while a
+ * run, ten copies with fresh ids under the deterministic embedder next to one copy, and answers while idle and while a
  * pipeline runs. Peak memory is the kernel's (Linux).
  *
  *     deno run --allow-all tests/bench/nightly.ts [--quick]     --quick leaves the real model out
@@ -47,7 +47,7 @@ function peakKb(pid: number): number {
   try {
     return Number(/VmHWM:\s+(\d+)/.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1] ?? 0);
   } catch {
-    return 0; // It has just ended; the peak before stands.
+    return 0; // It has just ended; the previous peak remains.
   }
 }
 
@@ -102,7 +102,7 @@ function idsOf(kind: string): string[] {
   return lines.map((line): string => JSON.parse(line).user_id);
 }
 
-/** Uncached answers from the API's own process, idle and then beside a pipeline that works on other data in it. */
+/** Uncached answers from the API's own process, idle and then during a pipeline that works on other data in it. */
 async function whileRunning(folder: string, input: string): Promise<void> {
   const child = new Deno.Command("deno", {
     args: ["run", "--quiet", "--allow-all", `${ROOT}main.ts`, "serve"],
@@ -131,14 +131,14 @@ async function whileRunning(folder: string, input: string): Promise<void> {
   const idle = await round(() => n++ >= 1_500);
   let over = false;
   const running = pipeline(folder, input, "test:384").finally(() => over = true);
-  const beside = await round(() => over);
+  const during = await round(() => over);
   await running;
   child.kill("SIGTERM");
   await reader.cancel();
   await child.status;
   console.log(`\nanswers over HTTP, single client (p50 / p95 / p99 ms)`);
   console.log(`  idle               ${quantiles(idle)}  (${idle.length} requests)`);
-  console.log(`  beside a pipeline  ${quantiles(beside)}  (${beside.length} requests)`);
+  console.log(`  during a pipeline  ${quantiles(during)}  (${during.length} requests)`);
 }
 
 function quantiles(times: number[]): string {

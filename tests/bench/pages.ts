@@ -1,7 +1,7 @@
 /**
  * How long the server takes for each page, over a run store with 1,000 runs of 50 tasks each, the newest of which succeeded,
- * so that each of their tasks is held against its history. Every page is asked anew, and again while what reads much is
- * still kept; the first request, which loads the page's module, is told apart. Memory and disk as embedded.
+ * so that each of their tasks is compared with its history. Every page is requested without a cache, and again while what reads much is
+ * still kept; the first request, which loads the page's module, is listed separately. Memory and disk as embedded.
  *
  *     deno task bench pages
  */
@@ -78,8 +78,8 @@ const app = await createApp({
   },
 });
 
-async function time(path: string, anew: boolean): Promise<number> {
-  if (anew) ahead += 60_000;
+async function time(path: string, uncached: boolean): Promise<number> {
+  if (uncached) ahead += 60_000;
   const start = performance.now();
   const response = await app.request(path, { headers: { accept: "text/html" } });
   await response.text();
@@ -87,9 +87,9 @@ async function time(path: string, anew: boolean): Promise<number> {
   return performance.now() - start;
 }
 
-async function times(path: string, anew: boolean): Promise<string> {
+async function times(path: string, uncached: boolean): Promise<string> {
   const all: number[] = [];
-  for (let i = 0; i < TIMES; i++) all.push(await time(path, anew));
+  for (let i = 0; i < TIMES; i++) all.push(await time(path, uncached));
   all.sort((a, b) => a - b);
   const [fastest, p50, slowest] = [all[0]!, all[TIMES / 2]!, all.at(-1)!].map((ms) => ms.toFixed(1));
   return `p50 ${p50} (${fastest} to ${slowest})`;
@@ -111,8 +111,8 @@ const PATHS = [
 console.log(`${RUNS} runs of ${TASKS} tasks; milliseconds on the server, ${TIMES} requests each`);
 for (const path of PATHS) {
   const first = await time(path, true);
-  const anew = await times(path, true);
+  const uncached = await times(path, true);
   const kept = await times(path, false);
-  console.log(`${path.padEnd(24)} anew ${anew}; kept ${kept}; first ${first.toFixed(1)}`);
+  console.log(`${path.padEnd(24)} uncached ${uncached}; kept ${kept}; first ${first.toFixed(1)}`);
 }
 await world.close();

@@ -31,7 +31,7 @@ function row(n: number, next: () => number): Message {
   });
 }
 
-/** Writes one batch; `end` takes what is left to do when all are written. */
+/** Writes one batch; `end` does the remaining work after all batches. */
 interface Writer {
   write(batch: Message[]): Promise<void> | void;
   end(): Promise<void> | void;

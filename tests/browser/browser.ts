@@ -4,7 +4,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 /** Debian's and Ubuntu's package `chromium`; another one by `PARLEY_TEST_CHROMIUM`. */
 export const CHROMIUM = Deno.env.get("PARLEY_TEST_CHROMIUM") ?? "/usr/bin/chromium";
 
-/** Why browser tests are skipped; null where there is a browser. */
+/** Why browser tests are skipped; null with a browser. */
 export const NO_BROWSER = existsSync(CHROMIUM) ? null : `${CHROMIUM} is not there: apt-get install chromium`;
 
 export async function openBrowser(): Promise<Browser> {

@@ -72,7 +72,7 @@ browserTest(
 );
 
 browserTest(
-  "a failing run is read, mended, and retried until it is green",
+  "a failing run is inspected, fixed, and retried until it is green",
   async ({ flow, origin, open, work }) => {
     const messages = writeRows(flow, "inbox/messages.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
     const { page } = await open();

@@ -19,13 +19,13 @@ export interface Opened {
   readonly serving: ServingWindow;
   /** A page in a context of its own. It fails the test where its console complains or a request leaves the origin. */
   open(options?: BrowserContextOptions): Promise<{ page: Page; context: BrowserContext }>;
-  /** Executes what is queued, here and now. */
+  /** Executes queued runs in this process. */
   work(): Promise<void>;
   /** Stops the service, does something, and starts it again where it was. */
   without(body: () => Promise<void>): Promise<void>;
 }
 
-/** Registers a test of pages in a real browser; skipped by name where there is none. */
+/** Registers a test of pages in a real browser; skipped by name without one. */
 export function browserTest(
   name: string,
   body: (opened: Opened) => Promise<void>,
@@ -74,7 +74,7 @@ async function run(
         origin: site.origin,
         serving: metrics.window,
         open,
-        work: () => workOff(flow),
+        work: () => drainQueue(flow),
         without,
       });
       if (troubles.flat().length > 0) throw new Error(troubles.flat().join("\n"));
@@ -113,7 +113,7 @@ async function serveSite(
   return { origin: `http://127.0.0.1:${server.addr.port}`, close };
 }
 
-async function workOff({ config, runs, services }: Flow): Promise<void> {
+async function drainQueue({ config, runs, services }: Flow): Promise<void> {
   const options = { ...engine({ config, runs, services }), random: () => 0 };
   await executeQueued(options, new AbortController().signal);
 }

@@ -49,7 +49,7 @@ for (
       ["pipeline", "runs", "--limt", "3"],
       /unknown option '--limt'\n\(Did you mean --limit\?\)/,
     ],
-    ["a zone that is none", ["pipeline", "runs"], /problem\(s\):\n- PARLEY_TIMEZONE: .*\n$/, {
+    ["an unknown zone", ["pipeline", "runs"], /problem\(s\):\n- PARLEY_TIMEZONE: .*\n$/, {
       PARLEY_TIMEZONE: "Mars",
     }],
     ["a schedule that is never due", ["doctor"], /problem\(s\):\n- PARLEY_SCHEDULE: .* is never due.*\n$/, {

@@ -78,7 +78,7 @@ async function stopped(task: Deno.ChildProcess, pattern: RegExp): Promise<{ code
 
 for (
   const [what, args, pattern, code, waits] of [
-    ["start", ["start"], /curl -s/, 0, /Stopping: requests in progress are answered first, and a run stops/],
+    ["start", ["start"], /curl -s/, 0, /Stopping: requests in progress finish first, and a run stops/],
     [
       "start, while it loads",
       ["start"],
@@ -86,7 +86,7 @@ for (
       130,
       /Stopping: (\w+, )*embed may take up to 10 s to stop/,
     ],
-    ["serve", ["serve"], /answers at/, 0, /Stopping: requests in progress are answered first\./],
+    ["serve", ["serve"], /answers at/, 0, /Stopping: requests in progress finish first\./],
     ["schedule", ["schedule"], /due next at/, 0, /Stopping: a run in progress stops within seconds/],
     [
       "pipeline",

@@ -13,7 +13,7 @@ for (const verb of ["serve", "start"]) {
       assert.equal(code, 1);
       assert.equal(
         stderr.split("\n").filter((line) => /port|listen|AddrInUse|at .*\.ts/.test(line)).join("\n"),
-        `parley: port ${port} is in use: stop what uses it, or set PARLEY_PORT`,
+        `parley: port ${port} is in use: stop the process that uses it, or set PARLEY_PORT`,
       );
     }));
 }

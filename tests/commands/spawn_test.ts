@@ -4,7 +4,7 @@ import { until, withFolder } from "../fixtures/commands.ts";
 const SPAWN = new URL("../../commands/spawn.ts", import.meta.url).href;
 const CONFIG = new URL("../../lib/config.ts", import.meta.url).href;
 
-/** Starts the pipeline on a pipe that nothing is written to, and ends once it is told to. */
+/** Starts the pipeline on a pipe without a writer, and ends it on request. */
 const PARENT = `
 import { spawnPipeline } from "${SPAWN}";
 import { loadConfig } from "${CONFIG}";

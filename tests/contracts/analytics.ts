@@ -206,7 +206,7 @@ function events(test: Test): void {
     assert.ok(await store.epoch({ user_id: "new" }) > 0);
   });
 
-  test("markAllDirty() touches everybody with events anew, however many", async (store) => {
+  test("markAllDirty() marks all users with events again, however many", async (store) => {
     await store.markAllDirty();
     assert.deepEqual(await touchedUsers(store), []);
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);

@@ -36,7 +36,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     assert.deepEqual(await linesOf(store, artifact.uri), lines);
   });
 
-  test("writeLines() tells rows, bytes and hash of what it wrote", async (store) => {
+  test("writeLines() returns rows, bytes and hash of the file", async (store) => {
     const artifact = await store.writeLines({ name: "run-1/ingest/rows.ndjson", lines: from(["é", "b"]) });
     const bytes = new TextEncoder().encode("é\nb\n");
     const { rows, bytes: count, sha256 } = artifact;

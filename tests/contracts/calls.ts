@@ -31,7 +31,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
     store.upsertCampaigns({ campaigns: [campaign({ campaign_id: "k" })], ...options }),
   upsertEvents: (store, options) => store.upsertEvents({ events: [event({ user_id: "a" })], ...options }),
   touched: (store, options) => store.listDirtyUsers({ after: null, limit: 5, ...options }),
-  touchAll: (store, options) => store.markAllDirty(options),
+  markAllDirty: (store, options) => store.markAllDirty(options),
   settle: (store, options) => store.clearDirty({ users: [{ user_id: "a", token: "1" }], ...options }),
   users: (store, options) => store.users({ after: null, limit: 5, ...options }),
   engagement: (store, options) => store.engagement({ ...users, ...options }),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { Abortable } from "../../lib/core/types.ts";
 
-/** A fresh, empty store. `hang` makes its server silent while connections stay; null where there is no server. */
+/** A fresh, empty store. `hang` makes its server silent while connections stay; null without a server. */
 export interface Opened<Store> {
   readonly store: Store;
   readonly hang: ((on: boolean) => void) | null;
@@ -15,7 +15,7 @@ export type Calls<Store> = Readonly<Record<string, (store: Store, options: Abort
 /** An aborted call that takes longer waited for the server. No machine is so slow; no server gives up so late. */
 const SOON_MS = 30_000;
 
-const reason = new Error("the caller no longer wants it");
+const reason = new Error("the caller no longer needs it");
 
 /** What every store does with a signal, and when it is closed while it is used. `first` is a call that changes nothing. */
 export function cancellationContract<Store extends { close(): Promise<void> }>(

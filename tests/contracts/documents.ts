@@ -169,7 +169,7 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), ["a"]);
   });
 
-  test("markAllDirty() touches everybody with messages anew, however many", async (store) => {
+  test("markAllDirty() marks all users with messages again, however many", async (store) => {
     await store.markAllDirty();
     assert.deepEqual(await users(store), []);
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
@@ -184,7 +184,7 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), []);
   });
 
-  test("touched() pages users in ascending id", async (store) => {
+  test("listDirtyUsers() pages users in ascending id", async (store) => {
     const ids = ["B", "a", "a1", "b", "z"];
     await store.upsert({ messages: ids.toReversed().map((user_id) => message({ user_id })) });
     const paged = await collect(

@@ -21,7 +21,7 @@ async function settle(store: DocumentStore): Promise<void> {
   await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 100 }) });
 }
 
-async function touched(store: DocumentStore): Promise<string[]> {
+async function dirtyUsers(store: DocumentStore): Promise<string[]> {
   return (await store.listDirtyUsers({ after: null, limit: 100 })).map(({ user_id }) => user_id);
 }
 
@@ -40,12 +40,12 @@ export function classifying(
     await withMessages(store, ["a", "b", "c"]);
     const rows = [found("m-a", "buy"), found("m-b", null), found("gone", "buy")];
     assert.equal(await store.classify({ rows }), 1);
-    assert.deepEqual(await touched(store), ["a"]);
+    assert.deepEqual(await dirtyUsers(store), ["a"]);
     await settle(store);
     assert.equal(await store.classify({ rows: rows.map((row) => ({ ...row, classifier: "two" })) }), 0);
-    assert.deepEqual(await touched(store), []);
+    assert.deepEqual(await dirtyUsers(store), []);
     assert.equal(await store.classify({ rows: [found("m-a", null, "two"), found("m-b", "ask", "two")] }), 2);
-    assert.deepEqual(await touched(store), ["a", "b"]);
+    assert.deepEqual(await dirtyUsers(store), ["a", "b"]);
     assert.equal(await store.classify({ rows: [] }), 0);
     assert.deepEqual(await store.classifications({ message_ids: ["m-b", "m-a", "m-c", "gone"] }), [
       found("m-a", null, "two"),
@@ -135,7 +135,7 @@ export function classifying(
     assert.deepEqual(await store.labelled({ intent: "none", limit: 3 }), []);
   });
 
-  test("keepClassifier() keeps one whole, and its examples for as long as they are what they were", async (store) => {
+  test("saveClassifier() stores one completely, and its examples as long as they are unchanged", async (store) => {
     assert.equal(await store.classifier(), null);
     const labelled = ["a", "b", "c", "d"].map((name) =>
       message({ message_id: `m-${name}`, user_id: name, intent: "buy" })

@@ -226,7 +226,7 @@ function conversations(test: Test): void {
     assert.equal((await store.counts()).conversations, 0);
   });
 
-  test("setConversations() takes a conversation from the user who had it, whoever is set last", async (store) => {
+  test("setConversations() takes a conversation from the user who had it, whichever user is set last", async (store) => {
     const before = conversation("v1", "a", ledTo("k1"), ledTo("k2"));
     const after = conversation("v1", "b", ledTo("k2", 5));
     await store.setConversations({ user_ids: ["a"], conversations: [before] });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Health } from "../../lib/core/types.ts";
 
-/** What every store says of itself once something was asked of it. */
+/** The health of every store after a first call. */
 export function healthy({ adapter, version, latency_ms, bytes }: Health): void {
   assert.notEqual(adapter, "");
   assert.match(version, /\d/);

@@ -95,7 +95,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     }
   });
 
-  test("claim() counts the runs of all dags of a group, whoever runs them", async ({ runs, another }) => {
+  test("claim() counts the runs of all dags of a group, whichever process runs them", async ({ runs, another }) => {
     const other = await another();
     try {
       const limits = { max_active: { d: 1, e: 1, f: 1 }, groups: { d: "g", e: "g", gone: "g" } };

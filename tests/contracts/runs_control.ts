@@ -140,7 +140,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.equal(await lost(), 0);
   });
 
-  test("requestCancel() ends what nobody drives, and leaves finished tasks as they are", async ({ runs }) => {
+  test("requestCancel() ends a run without a driver, and does not change finished tasks", async ({ runs }) => {
     await runs.create({ run: runOf("r"), tasks: [{ ...newTask("a"), state: "success" }, newTask("b")] });
     assert.equal(await runs.requestCancel({ run_id: "r" }), true);
     const snapshot = await runs.snapshot({ run_id: "r" });
@@ -152,7 +152,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.equal(await claim(runs, "p1"), null);
   });
 
-  test("revise() changes what its plan says and queues a run anew", async ({ runs }) => {
+  test("revise() changes a run by its plan and queues it again", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1");
     const a = startOf("a", { owner: "p1" });
@@ -276,7 +276,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     }
   });
 
-  test("prune() removes old runs in which nothing goes on, with all of theirs", async ({ runs }) => {
+  test("prune() removes old inactive runs, with all their records", async ({ runs }) => {
     const old = { created_at: iso(T0), ended_at: iso(T0 + 1), state: "success" as const };
     const dated = (run_id: string, day: number) => ({
       trigger: "schedule" as const,

@@ -14,7 +14,7 @@ const keys = (taken: readonly UnsentAttempt[]) =>
   taken.map(({ run: { run_id }, attempt: { task_id, attempt } }) => ({ run_id, task_id, attempt }));
 const ids = (taken: readonly UnsentAttempt[]) => taken.map(({ run }) => run.run_id);
 
-/** What a lineage sink is told from. */
+/** The input of a lineage sink's events. */
 export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>): void {
   const test = storeTest(name, open);
 
@@ -34,7 +34,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     assert.deepEqual(await take(runs), [{ run: claimed!.run, attempt, lineage, due_at: 0 }]);
   });
 
-  test("takeUnsent() gives an attempt once, and again where nobody settles it", async ({ runs }) => {
+  test("takeUnsent() gives an attempt once, and again if it is not settled", async ({ runs }) => {
     await addRun(runs, { run_id: "r", dag_id: "d", at: T0, task_id: "a" });
     assert.deepEqual(ids(await take(runs)), ["r"]);
     assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS - 1 })), []);
@@ -71,7 +71,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     }
   });
 
-  test("settleUnsent() makes sent attempts due no more, and others when it says", async ({ runs }) => {
+  test("settleUnsent() removes sent attempts, and sets when others are due", async ({ runs }) => {
     for (const n of [1, 2, 3]) {
       await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0 + n, task_id: "a" });
     }

@@ -51,7 +51,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
     });
   });
 
-  test("drop() takes one model away, which can then begin anew", async (store, stores) => {
+  test("drop() removes one model, which can then be created again", async (store, stores) => {
     const second = await stores.forModel({ model: other });
     await second.upsert({ collection: "profiles", rows: [profile("u1", axis(0).slice(0, 4))] });
     const before = await second.digest();

@@ -135,7 +135,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     await assert.rejects(near(store, 2, axis(0), 1), { code: "not_found" });
   });
 
-  test("build() makes a version that later writes do not move, beside later versions", async (store) => {
+  test("build() makes a version that later writes do not change, next to later versions", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
     await store.build({ version: 1 });
     const moved = profile("u1", axis(2), { content_hash: "moved" });

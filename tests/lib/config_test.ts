@@ -139,8 +139,8 @@ Deno.test("loadConfig() takes a folder of any name for the data, and for a model
       assert.equal(at(here[name]), `/srv/${folder}/.parley/${name}.db`);
     }
     assert.equal(at(here.artifacts), `/srv/${folder}/.parley/artifacts`);
-    const beside = loadConfig({ PARLEY_DOCUMENTS: "sqlite:./x.db" }, `/srv/${folder}`).documents;
-    assert.equal(at(beside), `/srv/${folder}/x.db`);
+    const relative = loadConfig({ PARLEY_DOCUMENTS: "sqlite:./x.db" }, `/srv/${folder}`).documents;
+    assert.equal(at(relative), `/srv/${folder}/x.db`);
     for (const scheme of ["onnx:", `onnx:/srv/`]) {
       const { embeddings } = loadConfig({ PARLEY_EMBEDDINGS: `${scheme}${folder}/m?dtype=fp16` }, "/srv");
       assert.deepEqual([at(embeddings), embeddings.search], [`/srv/${folder}/m`, "?dtype=fp16"]);
@@ -196,7 +196,7 @@ Deno.test(".env.example has every setting with its default", () => {
   assert.ok(Object.keys(example).length >= 20);
 });
 
-Deno.test("loadConfig() refuses a schedule that is not crontab(5) or never due, and a zone that is none, all at once", () => {
+Deno.test("loadConfig() refuses a schedule that is not crontab(5) or never due, and an unknown zone, all at once", () => {
   const refused: [string, RegExp][] = [
     ["0 0 30 2 *", /"0 0 30 2 \*" is never due/],
     ["0 0 31 4,6,9,11 *", /is never due/],

@@ -14,7 +14,7 @@ function read(content: string | Uint8Array<ArrayBuffer>, process: Record<string,
   }
 }
 
-Deno.test("readEnvironment() goes by the process environment before the file", () => {
+Deno.test("readEnvironment() prefers the process environment to the file", () => {
   const env = read("PARLEY_PORT=1\nPARLEY_LOG=off\n", { PARLEY_PORT: "2", OTHER: "x" });
   assert.deepEqual(env, { PARLEY_PORT: "2", PARLEY_LOG: "off", OTHER: "x" });
 });
@@ -82,7 +82,7 @@ Deno.test("readEnvironment() refuses a file with lines that set nothing, and nam
   assert.equal(message(latin1), "the value of PARLEY_DATA is not UTF-8: save the file as UTF-8");
 });
 
-Deno.test("readEnvironment() leaves out what Kubernetes says of Services named parley and parley-…", () => {
+Deno.test("readEnvironment() ignores variables that Kubernetes sets for Services named parley and parley-…", () => {
   const links = Object.fromEntries(
     [["PARLEY", 8000], ["PARLEY_DOCUMENTS_DB", 27017]].flatMap(([service, port]) => [
       [`${service}_SERVICE_HOST`, "10.0.0.7"],

@@ -1,4 +1,4 @@
-/** The events that Parley sends, held against the schemas of the OpenLineage specification itself. */
+/** The events that Parley sends, validated against the schemas of the OpenLineage specification itself. */
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/2020";
 import type { JsonObject } from "../../lib/core/types.ts";
@@ -9,7 +9,7 @@ import { brokenEvents, eventsOfAllEnds } from "../fixtures/lineage_events.ts";
 
 const FOLDER = `${ROOT}../shared/openlineage`;
 
-/** What the schemas say of formats, which ajv knows none of by itself. */
+/** The formats in the schemas, which ajv does not define. */
 const FORMATS = {
   uuid: /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
   uri: (text: string) => URL.canParse(text),

@@ -24,7 +24,7 @@ async function found(app: Hono, headers: Record<string, string> = {}) {
 }
 
 pageTest(
-  "an anomaly is acknowledged by a form: it still shows, and counts no more until its time",
+  "an anomaly is acknowledged by a form: it is still listed, and does not count until its time",
   async ({ app, world, clock }) => {
     const { runs } = world.stores;
     await leadAt(runs, clock.now());
@@ -59,7 +59,7 @@ pageTest("an anomaly that begins again counts, whatever was acknowledged", async
   assert.equal((await post(app, { id: ID, until: "30d" })).status, 200);
   assert.equal((await found(app)).status, "acknowledged");
   await addFailedRun(runs, "r2", clock.now() - 30_000);
-  assert.equal((await found(app)).status, "acknowledged", "it goes on");
+  assert.equal((await found(app)).status, "acknowledged", "it is still open");
   await addRun(runs, { dag_id: "small", run_id: "r3", at: clock.now() - 20_000, task_id: "first" });
   await addFailedRun(runs, "r4", clock.now() - 10_000);
   assert.equal((await found(app)).status, "critical");

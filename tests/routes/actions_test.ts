@@ -93,7 +93,7 @@ pageTest(
   },
 );
 
-pageTest("a schedule is paused and goes on", async ({ app, world }) => {
+pageTest("a schedule is paused and resumed", async ({ app, world }) => {
   const csrf = await tokenOf(app, PATH);
   await send(app, `${PATH}/pause`, { csrf, paused: "true" });
   assert.deepEqual(await world.stores.runs.paused(), [DAG.id]);

@@ -29,15 +29,18 @@ for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]) 
   });
 }
 
-appTest("createApp() logs one entry a request, with the pattern and never the path", async ({ app, log }) => {
-  await app.request("/recommendations/ann?k=2");
-  await app.request("/recommendations/ann?k=x");
-  await app.request("/nowhere/ann");
-  assert.deepEqual(log.map(({ method, route, status }) => [method, route, status]), [
-    ["GET", "/recommendations/:user_id", 200],
-    ["GET", "/recommendations/:user_id", 400],
-    ["GET", "*", 404],
-  ]);
-  assert.ok(log.every((entry) => entry.ms >= 0));
-  assert.doesNotMatch(JSON.stringify(log), /ann/);
-});
+appTest(
+  "createApp() logs one entry per request, with the pattern and never the path",
+  async ({ app, log }) => {
+    await app.request("/recommendations/ann?k=2");
+    await app.request("/recommendations/ann?k=x");
+    await app.request("/nowhere/ann");
+    assert.deepEqual(log.map(({ method, route, status }) => [method, route, status]), [
+      ["GET", "/recommendations/:user_id", 200],
+      ["GET", "/recommendations/:user_id", 400],
+      ["GET", "*", 404],
+    ]);
+    assert.ok(log.every((entry) => entry.ms >= 0));
+    assert.doesNotMatch(JSON.stringify(log), /ann/);
+  },
+);

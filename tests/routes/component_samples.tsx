@@ -8,7 +8,7 @@ import { Pages, Table } from "../../routes/components/table.tsx";
 
 const ROWS = [{ name: "b", size: 9 }, { name: "a", size: null }, { name: "c", size: 10 }];
 
-/** A table of three rows as it stands at a path. */
+/** A table of three rows at a path. */
 export function rows(path: string): string {
   return (
     <Table

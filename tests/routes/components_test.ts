@@ -80,7 +80,7 @@ Deno.test("LineChart names hours for the viewer's zone, and days as they are cou
   assert.match(days, />2 May</);
 });
 
-Deno.test("LineChart of zeros, and of one point, has a scale all the same", () => {
+Deno.test("LineChart of zeros, and of one point, still has a scale", () => {
   for (const points of [[{ x: 0, y: 0 }, { x: 1, y: 0 }], [{ x: 0, y: 5 }]]) {
     assert.doesNotMatch(lines(points), /NaN|Infinity|0\.00000/);
   }
@@ -140,7 +140,7 @@ Deno.test("a day stays a day of UTC in every zone, where an instant turns into t
   for (const html of anomaly({ kind: "api", measure: "errors" })) assert.match(html, /data-as/);
 });
 
-Deno.test("LineChart says of each dot that its time is UTC", () => {
+Deno.test("LineChart labels the time of each dot as UTC", () => {
   const html = lines([{ x: Date.parse("2026-05-01T13:30:00Z"), y: 7 }]);
   assert.match(html, /<title>one: 7 · 2026-05-01 13:30 UTC<\/title>/);
 });

@@ -29,7 +29,7 @@ pageTest("explain shows the very answer that the API gives", async ({ app }) => 
   assert.deepEqual(jsonOf((await see(app, "/explain?user_id=ann&k=2")).html), api);
 });
 
-pageTest("explain shows who is alike, what led where, and what is left out", async ({ app }) => {
+pageTest("explain shows similar users, the paths to campaigns, and omitted campaigns", async ({ app }) => {
   const { html } = await see(app, "/explain?user_id=ann");
   assert.match(html, /<a href="\/explain\?user_id=bob">bob<\/a>/);
   assert.match(html, /<title>bob: alike 1\.00<\/title>/);

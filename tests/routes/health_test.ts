@@ -3,7 +3,7 @@ import { parseModelKey } from "../../lib/core/types.ts";
 import { emptyWorld, fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
 import { appTest } from "./app.ts";
 
-appTest("GET /healthz tells version and uptime", async ({ app, clock }) => {
+appTest("GET /healthz reports version and uptime", async ({ app, clock }) => {
   clock.advance(65_900);
   const response = await app.request("/healthz");
   assert.equal(response.status, 200);
@@ -30,7 +30,7 @@ appTest("GET /readyz lists every store", async ({ app }) => {
 });
 
 appTest(
-  "GET /readyz tells whether a scheduler lives and how late it was",
+  "GET /readyz reports whether a scheduler lives and how late it was",
   async ({ app, world: { stores } }) => {
     const scheduler = async () => (await (await app.request("/readyz")).json()).scheduler;
     assert.equal(await scheduler(), null);
@@ -100,7 +100,7 @@ appTest("GET /readyz is 503 where analytics is down", async ({ app }) => {
   assert.deepEqual([body.status, body.published, body.stores.analytics.status], ["unready", null, "down"]);
 }, { options: ({ stores }) => ({ stores: { ...stores, analytics: faulty(stores.analytics, fails) } }) });
 
-appTest("GET /readyz is 503 where nothing is published", async ({ app }) => {
+appTest("GET /readyz is 503 if nothing is published", async ({ app }) => {
   const response = await app.request("/readyz");
   assert.equal(response.status, 503);
   const body = await response.json();

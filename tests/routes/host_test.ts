@@ -7,7 +7,7 @@ const KEYS = { keys: [{ key: "reader-key-of-16", scopes: ["read"] }] } as const;
 /** One request for every route there is, pages and streams and assets too, and for one that is not. */
 function routesOf(app: Hono): [string, string][] {
   const routes = app.routes.map(({ path, method }): [string, string] => [path.replace(/:\w+/g, "x"), method]);
-  assert.ok(routes.length > 25, "the app tells its routes");
+  assert.ok(routes.length > 25, "the app lists its routes");
   return [...routes, ["/nowhere", "GET"], ["/healthz", "HEAD"], ["/healthz", "OPTIONS"]];
 }
 

@@ -126,7 +126,7 @@ for (const [what, world, embedder, detail] of UNAVAILABLE) {
   }, { open: openTrained(world), options: withEmbedder(embedder ?? undefined) });
 }
 
-/** An embedder that hangs until its caller gives up, for as long as it is told to. */
+/** An embedder that hangs until its caller gives up, for as long as requested. */
 function hanging() {
   const fault = { on: true, asked: 0, ended: 0 };
   const embed: Embedder["embed"] = (options) => {

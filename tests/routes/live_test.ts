@@ -171,7 +171,7 @@ pageTest(
 );
 
 pageTest(
-  "the whole history is read anew once a run has ended, or after 15 s",
+  "the whole history is read again once a run has ended, or after 15 s",
   async ({ app, world, clock }) => {
     const { runs } = world.stores;
     let read = 0;
@@ -207,7 +207,7 @@ pageTest("what a page follows ends with its session", async ({ app, clock }) => 
 }, KEYS);
 
 pageTest(
-  "what follows a page without a session is told so, where a page would lead to the login",
+  "a stream without a session gets an error, while a page redirects to the login",
   async ({ app }) => {
     const headers = { host: "localhost", accept: "text/event-stream" };
     const response = await app.request("/overview/events", { headers });
@@ -301,7 +301,7 @@ pageTest("what begins no stream gives its slot back", async ({ app, world, log }
   assert.equal(count(await burst(app, MAX_STREAMS), 200), MAX_STREAMS);
 });
 
-pageTest("a stream that nobody reads gives its slot back once its client is gone", async ({ app, world }) => {
+pageTest("a stream that is not read releases its slot once its client is gone", async ({ app, world }) => {
   await addRun(world.stores.runs, "r1");
   const hangUp = new AbortController();
   const streams = await Promise.all(

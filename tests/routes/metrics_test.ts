@@ -50,7 +50,7 @@ appTest("GET /metrics counts requests by route, method and status, errors too", 
 });
 
 appTest(
-  "GET /metrics tells stages, cache and breakers, and counts degraded answers from 0",
+  "GET /metrics reports stages, cache and breakers, and counts degraded answers from 0",
   async ({ app }) => {
     for (let n = 0; n < 3; n++) await app.request(PATH);
     const samples = await scrape(app);
@@ -68,7 +68,7 @@ appTest(
   },
 );
 
-appTest("GET /metrics tells stores, published data and memory", async ({ app, clock, world }) => {
+appTest("GET /metrics reports stores, published data and memory", async ({ app, clock, world }) => {
   await world.stores.runs.lead({ owner: "one", now: NOW, ttl_ms: 5_000, lag_ms: 40 });
   clock.advance(60_000);
   const samples = await scrape(app);
@@ -86,7 +86,7 @@ appTest("GET /metrics tells stores, published data and memory", async ({ app, cl
 
 const DEPTH = "parley_lineage_outbox_depth";
 appTest(
-  "GET /metrics tells how many attempts a lineage sink has yet to hear of",
+  "GET /metrics reports how many attempts are not sent to the lineage sink",
   async ({ app, clock, world }) => {
     const { runs } = world.stores;
     const before = await runs.unsent();

@@ -27,7 +27,7 @@ pageTest("the overview counts the answers of this process", async ({ app }) => {
 });
 
 pageTest(
-  "the overview stands while a store is down, and says which part is missing",
+  "the overview works while a store is down, and says which part is missing",
   async ({ app, world }) => {
     await world.stores.analytics.close();
     const { status, html } = await see(app, "/");

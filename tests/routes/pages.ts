@@ -61,7 +61,7 @@ export function pageTest(
 
 const ORIGIN = "http://localhost";
 
-/** What a browser says of itself, on the way to a page. */
+/** The headers of a browser that requests a page. */
 export const BROWSER = { accept: "text/html,application/xhtml+xml", host: "localhost" };
 
 export async function see(app: Hono, path: string, headers: Record<string, string> = {}) {

@@ -52,7 +52,7 @@ pageTest("no page has an id twice", async ({ app, world, clock }) => {
   }
 });
 
-pageTest("assets are named by their content and kept for good", async ({ app }) => {
+pageTest("assets are named by their content and cached permanently", async ({ app }) => {
   const { html } = await see(app, "/");
   const paths = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
   assert.ok(new Set(paths).size >= 4);
@@ -145,7 +145,7 @@ async function logIn(app: Parameters<typeof send>[0], key: string, headers: Reco
   return { response, given, cookie: given.split(";")[0] ?? "" };
 }
 
-pageTest("a service with keys sends whoever has no session to the login, and back", async ({ app }) => {
+pageTest("a service with keys redirects a client without session to the login, and back", async ({ app }) => {
   const { response } = await see(app, "/runs?state=failed");
   assert.equal(response.status, 303);
   assert.equal(response.headers.get("location"), "/login?to=%2Fruns%3Fstate%3Dfailed");
@@ -313,7 +313,7 @@ for (
   );
 }
 
-pageTest("a list has so many pages and no more, however many are asked for", async ({ app }) => {
+pageTest("a list ends with its last page, whichever page is requested", async ({ app }) => {
   for (
     const [path, last] of [
       ["/runs", 200],

@@ -55,7 +55,7 @@ appTest(
   watching,
 );
 
-appTest("GET /pipeline/anomalies tells what is open and what is over", async ({ app, world }) => {
+appTest("GET /pipeline/anomalies lists open and past anomalies", async ({ app, world }) => {
   await addRun(world.stores, 3, "failed");
   await addRun(world.stores, 2, "success");
   const healed = await (await app.request("/pipeline/anomalies")).json();
@@ -77,7 +77,7 @@ appTest("GET /pipeline/anomalies judges what this process served", async ({ app 
 }, { options: () => ({ metrics: afterErrors() }) });
 
 appTest(
-  "GET /pipeline/anomalies tells of errors as past once nobody asks any more",
+  "GET /pipeline/anomalies lists errors as past once requests stop",
   async ({ app, clock }) => {
     clock.advance(30 * 60_000);
     const { open, past } = await (await app.request("/pipeline/anomalies")).json();
@@ -106,7 +106,7 @@ appTest("GET /pipeline/… refuses a query that it does not know", async ({ app 
   }
 });
 
-appTest("GET /pipeline/… wants a key that may read", async ({ app }) => {
+appTest("GET /pipeline/… needs a key with the scope read", async ({ app }) => {
   for (const path of ["/pipeline/summary", "/pipeline/anomalies"]) {
     const as = async (key: string) =>
       (await app.request(path, { headers: { authorization: `Bearer ${key}` } })).status;

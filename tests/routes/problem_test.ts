@@ -12,7 +12,7 @@ Deno.test("problemOf() gives each error code its status", () => {
   );
 });
 
-Deno.test("problemOf() tells nothing of an unforeseen error", () => {
+Deno.test("problemOf() gives no details of an unexpected error", () => {
   const problem = problemOf(new TypeError("cannot read /etc/parley of null"), "one");
   assert.equal(problem.status, 500);
   assert.doesNotMatch(JSON.stringify(problem), /parley of null|TypeError/);

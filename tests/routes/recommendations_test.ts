@@ -32,7 +32,7 @@ appTest("GET /recommendations/:user_id answers in the documented shape", async (
   ]);
 });
 
-appTest("GET /recommendations/:user_id times its stages and tells of the cache", async ({ app }) => {
+appTest("GET /recommendations/:user_id times its stages and reports the cache", async ({ app }) => {
   const miss = await app.request(PATH);
   assert.equal(miss.headers.get("x-cache"), "miss");
   for (const stage of ["cache", "vectors", "graph", "analytics", "rank"]) {
@@ -121,7 +121,7 @@ const REFUSED: readonly [string, string, RegExp][] = [
   ["a control character in the id", "/recommendations/a%00b", /^user_id holds a control character$/],
   ["Latin-1 in the id", "/recommendations/%E9", /^the address is not percent-encoded UTF-8: /],
   ["a bare % in the id", "/recommendations/100%", /^the address is not percent-encoded UTF-8: /],
-  ["an escape that is none in the id", "/recommendations/%zz", /^the address is not percent-encoded UTF-8: /],
+  ["an invalid escape in the id", "/recommendations/%zz", /^the address is not percent-encoded UTF-8: /],
   ["Latin-1 in the query", `${PATH}?intent=caf%E9`, /^the address is not percent-encoded UTF-8: /],
   ["a line feed in the id", "/recommendations/a%0Ab", /^user_id holds a control character$/],
 ];
@@ -147,7 +147,7 @@ appTest("GET /recommendations/:user_id answers with a store down, says so and lo
   assert.match(options.log[0]?.degraded?.graph ?? "", /^Error at /);
 }, { options: ({ stores }) => ({ stores: { ...stores, graph: faulty(stores.graph, fails) } }) });
 
-appTest("the log tells of no store where an answer lacks nothing", async ({ app, log }) => {
+appTest("the log names no store if an answer lacks nothing", async ({ app, log }) => {
   for (const cache of ["miss", "hit"]) {
     const response = await app.request(PATH);
     assert.equal(response.headers.get("x-cache"), cache);
@@ -155,7 +155,7 @@ appTest("the log tells of no store where an answer lacks nothing", async ({ app,
   assert.deepEqual(log.map((entry) => "degraded" in entry), [false, false]);
 });
 
-appTest("the log tells of a cache that is down, though no answer lacks anything", async ({ app, log }) => {
+appTest("the log names a cache that is down, though no answer lacks anything", async ({ app, log }) => {
   assert.deepEqual((await (await app.request(PATH)).json()).degraded, []);
   assert.deepEqual(Object.keys(log[0]?.degraded ?? {}), ["cache"]);
 }, { options: ({ stores }) => ({ stores: { ...stores, cache: faulty(stores.cache, fails) } }) });

@@ -6,12 +6,15 @@ import { appTest } from "./app.ts";
 const PATH = "/recommendations/ann";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-appTest("an answer and its log entry have one request id, made where none is given", async ({ app, log }) => {
-  const response = await app.request(PATH);
-  const id = response.headers.get("x-request-id") ?? "";
-  assert.match(id, UUID);
-  assert.equal(log[0]?.request_id, id);
-});
+appTest(
+  "an answer and its log entry have one request id, which is created if the request has none",
+  async ({ app, log }) => {
+    const response = await app.request(PATH);
+    const id = response.headers.get("x-request-id") ?? "";
+    assert.match(id, UUID);
+    assert.equal(log[0]?.request_id, id);
+  },
+);
 
 appTest("a caller's request id is kept, and names the problem", async ({ app, log }) => {
   const headers = { "x-request-id": "edge-7.42:a" };
@@ -30,14 +33,14 @@ for (const [what, given] of [["long", "x".repeat(129)], ["strange", 'a"b{c}'], [
   });
 }
 
-appTest("a log entry tells what the cache gave", async ({ app, log }) => {
+appTest("a log entry has the result of the cache", async ({ app, log }) => {
   await app.request(PATH);
   await app.request(PATH);
   await app.request("/healthz");
   assert.deepEqual(log.map(({ cache }) => cache), ["miss", "hit", undefined]);
 });
 
-/** Stands in ids, query and header of every request below; none of it may be written down. */
+/** Is in ids, query and header of every request below; none of it may be written down. */
 const MARKER = "marker-9f1c";
 
 /** Every endpoint there is, with the marker for each part of its path, and requests that are refused. */
@@ -60,7 +63,7 @@ for (const down of [false, true]) {
     `log and metrics never name a user or quote a request${down ? ", while stores fail" : ""}`,
     async ({ app, log }) => {
       const requests = requestsOf(app);
-      assert.ok(requests.length >= 12, "the app tells its routes");
+      assert.ok(requests.length >= 12, "the app lists its routes");
       for (const [path, method] of requests) {
         const body = method === "POST" ? { body: `{"message":"${MARKER}"}` } : {};
         const headers = { "user-agent": MARKER, cookie: MARKER };

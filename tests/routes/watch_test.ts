@@ -20,13 +20,19 @@ pageTest("an anomaly is shown with the history that makes it visible", async ({ 
   assert.doesNotMatch((await see(app, "/anomalies?severity=critical")).html, /rows_unusual/);
 });
 
-pageTest("what is over stands among the past ones, with until when", async ({ app, world, clock }) => {
-  await addFailedRun(world.stores.runs, "bad", clock.now() - 2 * DAY);
-  const at = clock.now() - DAY;
-  await addRun(world.stores.runs, { dag_id: DAG.id, run_id: "good", at, task_id: "first" });
-  const { html } = await see(app, "/anomalies");
-  assert.match(html, /<table id="past"[^>]*>[\s\S]*Until[\s\S]*The last run of small failed[\s\S]*23 h ago/);
-});
+pageTest(
+  "an anomaly that has ended is listed among past ones, with its end",
+  async ({ app, world, clock }) => {
+    await addFailedRun(world.stores.runs, "bad", clock.now() - 2 * DAY);
+    const at = clock.now() - DAY;
+    await addRun(world.stores.runs, { dag_id: DAG.id, run_id: "good", at, task_id: "first" });
+    const { html } = await see(app, "/anomalies");
+    assert.match(
+      html,
+      /<table id="past"[^>]*>[\s\S]*Until[\s\S]*The last run of small failed[\s\S]*23 h ago/,
+    );
+  },
+);
 
 pageTest(
   "engagement has rates with intervals by day, campaign, intent and strategy",

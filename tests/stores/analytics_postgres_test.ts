@@ -54,7 +54,7 @@ function suite(server: string): void {
     },
   );
 
-  Deno.test("PostgresAnalytics.markAllDirty() touches everybody, never many in one statement", async () => {
+  Deno.test("PostgresAnalytics.markAllDirty() marks all users, never many in one statement", async () => {
     const url = freshSchema(server);
     const store = new PostgresAnalytics({ url });
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);

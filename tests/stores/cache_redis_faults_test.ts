@@ -65,10 +65,10 @@ Deno.test("RedisCache says only the kind of any other refusal, never what was se
 Deno.test("RedisCache says that a server did not answer", () =>
   failsOf(() => "", "unavailable", /did not answer in time$/));
 
-Deno.test("RedisCache says that a server wants TLS", () =>
+Deno.test("RedisCache says that a server requires TLS", () =>
   failsOf(() => "\x15\x03\x01\x00\x02\x02\x46", "unavailable", /for TLS write rediss:\/\//));
 
-Deno.test("RedisCache makes its connection anew once the primary has become a replica", async () => {
+Deno.test("RedisCache reconnects once the primary has become a replica", async () => {
   const server = fake(toSet("-READONLY You can't write against a read only replica."));
   const cache = new RedisCache({ url: server.url, call_ms: 2_000 });
   for (let tries = 0; tries < 2; tries++) {

@@ -29,7 +29,7 @@ if (SERVER === undefined) {
   failing();
 }
 
-/** The server's URL with a namespace that nobody else uses; what is in it ends by its time to live. */
+/** The server's URL with a namespace that no other test uses; its entries expire. */
 function ownNamespace(): URL {
   const url = new URL(SERVER!);
   url.searchParams.set("namespace", `parley-test-${crypto.randomUUID()}`);

@@ -27,7 +27,7 @@ async function refusesFake(
   await fake.close();
 }
 
-Deno.test("MongoDocuments says that nobody listens", () =>
+Deno.test("MongoDocuments says that no server listens", () =>
   refuses(
     "127.0.0.1:1/parley",
     "unavailable",

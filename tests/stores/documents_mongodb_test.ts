@@ -40,7 +40,7 @@ if (SERVER === undefined) {
   failing();
 }
 
-/** The server's URL with a database that nobody else uses. */
+/** The server's URL with a database that no other test uses. */
 function ownDatabase(): URL {
   const url = new URL(SERVER!);
   url.pathname = `/parley_test_${crypto.randomUUID().slice(0, 8)}`;
@@ -104,13 +104,13 @@ function keeping(): void {
 }
 
 function racing(): void {
-  test("MongoDocuments: whoever derives while others write misses no row of a settled user", async (url) => {
+  test("MongoDocuments: a run that derives while others write misses no row of a settled user", async (url) => {
     await withStores(url, 3, async ([first, second, deriver]) => {
       const derived = new Map<string, readonly Message[]>();
-      const touched = () => deriver!.listDirtyUsers({ after: null, limit: 10_000 });
+      const dirtyUsers = () => deriver!.listDirtyUsers({ after: null, limit: 10_000 });
       let writing = true;
       const derive = async () => {
-        const users = await touched();
+        const users = await dirtyUsers();
         const rows = Map.groupBy(await everything(deriver!), (row) => row.user_id);
         for (const { user_id } of users) derived.set(user_id, rows.get(user_id) ?? []);
         await deriver!.clearDirty({ users: users });
@@ -121,13 +121,13 @@ function racing(): void {
       for (let round = 0; round < 2; round++) await moveAbout(first!, second!, round);
       writing = false;
       await deriving;
-      const open = new Set((await touched()).map((one) => one.user_id));
+      const open = new Set((await dirtyUsers()).map((one) => one.user_id));
       const rows = Map.groupBy(await everything(deriver!), (row) => row.user_id);
       for (const user_id of [...derived.keys(), ...rows.keys()].filter((id) => !open.has(id))) {
         assert.deepEqual(ids(derived.get(user_id)), ids(rows.get(user_id)), user_id);
       }
       await derive();
-      assert.deepEqual(await touched(), []);
+      assert.deepEqual(await dirtyUsers(), []);
     });
   });
 
@@ -175,7 +175,7 @@ function failing(): void {
     port: Number(new URL(SERVER!).port || 27017),
   });
 
-  test("MongoDocuments goes on within seconds after its connections were cut, or hung", async (url) => {
+  test("MongoDocuments works again within seconds after its connections were cut, or hung", async (url) => {
     const proxy = tcpProxy(target());
     const store = new MongoDocuments({ url: through(url, proxy.port), call_ms: 3_000 });
     await store.upsert({ messages: [message()] });

@@ -90,5 +90,5 @@ function sameAs(name: string, settings: readonly Setting[]): void {
 }
 
 sameAs("MongoDB, Milvus, Neo4j, PostgreSQL and Redis", ALL);
-sameAs("MongoDB and Neo4j beside embedded stores", ["PARLEY_DOCUMENTS", "PARLEY_GRAPH"]);
-sameAs("Milvus beside embedded stores", ["PARLEY_VECTORS"]);
+sameAs("MongoDB and Neo4j next to embedded stores", ["PARLEY_DOCUMENTS", "PARLEY_GRAPH"]);
+sameAs("Milvus next to embedded stores", ["PARLEY_VECTORS"]);

@@ -89,13 +89,13 @@ function opening(server: string): void {
   );
 
   failing(
-    "that a server wants TLS",
+    "that a server requires TLS",
     answering("\x15\x03\x03\x00\x02\x02\x46"),
     "mismatch",
     /if it wants TLS, put \+s behind/,
   );
 
-  Deno.test("troubleOf() says that a certificate is not trusted", () => {
+  Deno.test("toStoreError() says that a certificate is not trusted", () => {
     const inner = new Error(
       "Failed to connect. Caused by: Server certificate is not trusted. DEPTH_ZERO_SELF_SIGNED_CERT",
     );

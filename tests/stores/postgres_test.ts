@@ -72,9 +72,9 @@ Deno.test("postgresError() takes nothing over that may quote a row", () => {
   assert.doesNotMatch(Deno.inspect(error), /what I said/);
 });
 
-Deno.test("postgresError() says that a server wants TLS, or shows a certificate that is not trusted", () => {
+Deno.test("postgresError() says that a server requires TLS, or shows a certificate that is not trusted", () => {
   const words = 'no pg_hba.conf entry for host "10.0.0.1", user "me", database "db", no encryption';
-  const wants = Object.assign(new Error(words), { code: "28000", severity: "FATAL" });
+  const encrypted = Object.assign(new Error(words), { code: "28000", severity: "FATAL" });
   for (
     const [error, sentence] of [
       [wants, /^PostgreSQL at db:5432\/parley requires encryption: add \?sslmode=require to its URL$/],
@@ -162,7 +162,7 @@ function suite(server: string): void {
   ];
   for (const [what, ...rest] of cases) Deno.test(`Postgres says what to do about ${what}`, opening(...rest));
 
-  Deno.test("Postgres says who may make the schema, and opens once somebody has", () =>
+  Deno.test("Postgres says who may create the schema, and opens once it exists", () =>
     withSchema(server, async (url) => {
       const schema = url.searchParams.get("schema");
       await ask(url, `CREATE ROLE ${schema} LOGIN PASSWORD 'secret'`);
@@ -186,7 +186,7 @@ function suite(server: string): void {
       for (const db of many) await db.close();
     }));
 
-  Deno.test("Postgres goes on from an older schema, and refuses a newer one", () =>
+  Deno.test("Postgres migrates an older schema, and refuses a newer one", () =>
     withSchema(server, async (url) => {
       const open = (migrations: string[]) => new Postgres({ url, store: "runs", migrations });
       const [old, now] = [open(STEPS.slice(0, 1)), open(STEPS)];
@@ -285,7 +285,7 @@ function suite(server: string): void {
       await db.close();
     }));
 
-  Deno.test("health() answers while a table is locked as a whole, and then tells no size", () =>
+  Deno.test("health() answers while a whole table is locked, and then has no size", () =>
     withProxy(server, async ({ db }) => {
       assert.ok((await db.health()).bytes! > 0);
       await db.write(async (session) => {
@@ -381,7 +381,7 @@ function suite(server: string): void {
       await cut;
     }));
 
-  Deno.test("Postgres.close() lets what was asked end, twice changes nothing, and nothing can be asked after", () =>
+  Deno.test("Postgres.close() lets queries in progress end, can be called twice, and refuses later queries", () =>
     withSchema(server, async (url) => {
       const store = new PostgresAnalytics({ url });
       const rows = Array.from({ length: 40 }, () => event());

@@ -1,4 +1,4 @@
-/** A server that goes away under an open store and comes back, as one that is started anew does. */
+/** A server that goes away under an open store and comes back, as a restarted one does. */
 import assert from "node:assert/strict";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { openAnalytics, openCache, openDocuments, openGraph, openVectors } from "../../lib/stores/open.ts";

@@ -43,7 +43,7 @@ function suite(server: string): void {
     });
   });
 
-  Deno.test("PostgresRuns gives no run twice and holds max_active, whoever asks when", () =>
+  Deno.test("PostgresRuns gives no run twice and holds max_active under concurrent claims", () =>
     withHandles(server, 4, async (handles) => {
       const runs = handles[0];
       for (const run_id of ids(12)) await add(runs, run_id);
@@ -110,7 +110,7 @@ function suite(server: string): void {
       assert.equal((await handles[0].snapshot({ run_id: "r" }))?.tasks[0]?.tries, 20);
     }));
 
-  Deno.test("PostgresRuns.logs() shows a reader who follows every line, whoever writes meanwhile", () =>
+  Deno.test("PostgresRuns.logs() shows every line to a reader that follows, under concurrent writes", () =>
     withHandles(server, 3, async ([reader, ...writers]) => {
       await add(reader, "r");
       const line = (text: string) => ({ task_id: "a", attempt: 1, at: iso(T0), line: text });

@@ -13,7 +13,7 @@ function refused(setting: typeof SETTINGS[number], password: string): string {
 }
 
 Deno.test({
-  name: `a server that refuses a password is told without it${
+  name: `the error of a server that refuses a password does not contain it${
     missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
   }`,
   ignore: missing.length > 0,

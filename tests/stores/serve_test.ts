@@ -44,7 +44,7 @@ Deno.test("serve starts although a store is down", () =>
     assert.deepEqual(await firstDegraded(env), ["vectors"]);
   }));
 
-/** What the very first answer of a process lacks, which is asked for once `ready` was told that it listens. */
+/** What the very first answer of a process lacks, which is requested once `ready` knows that it listens. */
 async function firstDegraded(
   env: Record<string, string>,
   ready: () => unknown = () => {},

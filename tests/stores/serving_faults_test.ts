@@ -10,7 +10,7 @@ const REQUESTS = 6;
 
 const missing = missingServers(ALL_SETTINGS);
 Deno.test({
-  name: `answers go on while any one server hangs, is slow, errs, is down or loses its connections${
+  name: `answers continue while any one server hangs, is slow, errs, is down or loses its connections${
     missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
   }`,
   ignore: missing.length > 0,
@@ -43,5 +43,5 @@ function assertFared({ setting, fault, times, fewest, degraded, back_ms }: Fared
   assert.ok(fewest > 0, `${what}: no answer is empty`);
 }
 
-/** A lost connection may be made anew within the budget; and who connects all the time slows the others down too. */
+/** A lost connection may be replaced within the budget; constant reconnects slow the others down too. */
 const EXACT = new Set(["hangs", "is 2 s late", "is down"]);

@@ -6,12 +6,12 @@ import { freshServers, missingServers } from "../fixtures/servers.ts";
 
 /** So much that no other store is late, however busy the machine; a call that finds Milvus silent waits for two fifths of it. */
 const ANSWER_MS = 10_000;
-/** gRPC gives a connection up after 15 s, and then waits for good for the one that it tries instead. */
+/** gRPC gives a connection up after 15 s, and then waits forever for the one that it tries instead. */
 const SILENT_MS = 17_000;
 
 const missing = missingServers(["PARLEY_VECTORS"]);
 Deno.test({
-  name: `answers are whole again soon after Milvus was silent and never answers what was asked meanwhile${
+  name: `answers are whole again soon after Milvus was silent and never answers requests of that time${
     missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
   }`,
   ignore: missing.length > 0,

@@ -25,7 +25,7 @@ const QUESTIONS = 10;
 for (const [setting, { name, cache, run = false }] of Object.entries(STOPPED)) {
   const missing = whyNoServer(name);
   Deno.test({
-    name: `answers go on while ${name} is stopped, and are whole again once it is started${
+    name: `answers continue while ${name} is stopped, and are whole again once it is started${
       missing === null ? "" : `: ${missing}`
     }`,
     ignore: missing !== null,

@@ -59,7 +59,7 @@ function withParameters(url: URL, parameters: Record<string, string>): string {
   return changed.href;
 }
 
-/** What is asked of a server whose certificate need not be trusted: the scheme or parameter says so. */
+/** The scheme or parameter for a server whose certificate need not be trusted. */
 const TRUSTING: Partial<Record<Setting, (url: string) => string>> = {
   PARLEY_GRAPH: (url) => url.replace("bolt+s:", "bolt+ssc:"),
   PARLEY_ANALYTICS: (url) => url.replace("verify-full", "require"),

@@ -9,7 +9,7 @@ interface Case {
   readonly setting: Setting;
   readonly port: number;
   readonly open: (url: URL) => Promise<{ health(): Promise<unknown>; close(): Promise<void> }>;
-  /** What the server says of its version; `older` takes the place of its end. */
+  /** The server's version string; `older` replaces its end. */
   readonly version: RegExp;
   readonly older: string;
   readonly sentence: RegExp;

@@ -15,7 +15,7 @@ import { campaign, clustered, normalise, profile } from "../fixtures/vectors.ts"
 const MODEL = { name: "test", revision: "0", dimension: 16, pooling: "mean" } as const;
 const next = clustered({ dimension: 16, clusters: 20, seed: 1 });
 
-/** Stands before the collections of {@link MODEL}. */
+/** The prefix of the collections of {@link MODEL}. */
 const prefixIn = (url: URL) => `${parseMilvusUrl(url).prefix}m${modelTag(MODEL)}_`;
 
 function test(what: string, body: (store: VectorStore, url: URL) => Promise<void>): void {

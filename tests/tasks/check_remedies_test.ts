@@ -171,7 +171,7 @@ Deno.test("damaged vectors, of whatever kind, hold a publish back, and reembed w
     });
   }));
 
-Deno.test("a store that lost all of something holds a publish back, and --all fills it and publishes, or what is left", () =>
+Deno.test("a store that lost all rows of a kind blocks a publish, and --all fills it and publishes, or publishes the rest", () =>
   withFlow(async (flow) => {
     const { analytics, graph } = flow.services;
     const paths = sources(flow);

@@ -57,7 +57,7 @@ async function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
 const codes = (found: readonly { severity: string; code: string }[]) =>
   found.map(({ severity, code }) => `${severity} ${code}`);
 
-Deno.test("check leaves what it found as its output, of a failed run too, until the next check finds it mended", () =>
+Deno.test("check leaves what it found as its output, of a failed run too, until the next check finds it repaired", () =>
   withFlow(async (flow) => {
     await nightlyRun(flow, {
       messages: messages(flow, 0, 80),
@@ -116,7 +116,7 @@ Deno.test("check holds a publish back for as long as a store has lost all that i
     assert.equal((await documents.counts()).messages, 91);
   }));
 
-Deno.test("pipelineRunSummary() tells of a real run what its summary told, and how old the version is", () =>
+Deno.test("pipelineRunSummary() agrees with the summary of a real run, and has the age of the version", () =>
   withFlow(async (flow) => {
     const { snapshot } = await nightlyRun(flow, { messages: messages(flow, 0, 30) });
     const { analytics } = flow.services;
@@ -137,7 +137,7 @@ Deno.test("pipelineRunSummary() tells of a real run what its summary told, and h
     assert.deepEqual(JSON.parse(JSON.stringify(summary)), summary);
   }));
 
-Deno.test("detectAnomalies() tells that a store is down, and looks at the rest", () =>
+Deno.test("detectAnomalies() reports that a store is down, and checks the rest", () =>
   withFlow(async (flow) => {
     await nightlyRun(flow, { messages: messages(flow, 0, 5) });
     const { open } = await look(flow, {

@@ -162,7 +162,7 @@ Deno.test("conversations() embeds a text once, and none that a message has a vec
     assert.deepEqual(embedder.read, ["a stove"]);
   }));
 
-Deno.test("conversations() removes what is no more: a conversation without engagement, all of a user without messages", () =>
+Deno.test("conversations() removes vanished data: a conversation without engagement, all of a user without messages", () =>
   withWorld(async (world) => {
     const { services: { documents, graph } } = world;
     const bob = { messages: [said("bob", 0, "a map")], events: [took("bob", 1, "map")] };
@@ -253,7 +253,7 @@ Deno.test("conversations() takes the newest 10,000 events of a user, and says so
     assert.match(first!, /^1 users have more than 10000 messages or events: the newest count$/);
   }));
 
-Deno.test("conversations() embeds by the model of the run alone, and tells nothing of what was said", () =>
+Deno.test("conversations() embeds by the model of the run alone, and reports nothing of the text", () =>
   withWorld(async (world) => {
     await world.write(ADA);
     const { log } = await world.derive();

@@ -116,7 +116,7 @@ Deno.test("embed() without rows has no parts and counts nothing", () =>
 
 Deno.test("embed() that continues after a whole part counts it once, and embeds none of its texts again", () =>
   withWorld(async ({ embedder, run }) => {
-    // 1,024 rows are one part. Every other text of the second stands in the first.
+    // 1,024 rows are one part. Every other text of the second is in the first.
     const texts = Array.from({ length: 1_524 }, (_, n) => `text ${n < 1_024 || n % 2 === 1 ? n : n - 1_024}`);
     const rows = { messages: saying(...texts) };
     embedder.capacity = 1_100;

@@ -118,7 +118,7 @@ Deno.test("ingest() skips when every source is unchanged, unless users wait to b
     });
   }));
 
-Deno.test("ingest() removes what was kept for its days, also when there is nothing new", () =>
+Deno.test("ingest() removes data after their retention, even if there is nothing new", () =>
   withInputStores(async (options) => {
     const { documents, clock } = options.services;
     const same = await file(options, "same.ndjson", '{"a":1}\n');
@@ -133,7 +133,7 @@ Deno.test("ingest() removes what was kept for its days, also when there is nothi
     assert.deepEqual(left.map(({ position }) => position), [2]);
   }));
 
-Deno.test("ingest() reads everything again, and touches everybody, where a store has become empty", () =>
+Deno.test("ingest() reads everything again, and marks all users dirty, if a store has become empty", () =>
   withInputStores(async (options) => {
     const { documents, analytics, vectors } = options.services;
     const same = await file(options, "same.ndjson", '{"a":1}\n');
@@ -157,7 +157,7 @@ Deno.test("ingest() reads everything again, and touches everybody, where a store
     assert.deepEqual(touched.map((users) => users.map(({ user_id }) => user_id)), [["a"], ["b"]]);
   }));
 
-Deno.test("ingest() records a source that cannot be read and goes on", () =>
+Deno.test("ingest() records a source that cannot be read and continues", () =>
   withInputStores(async (options) => {
     const good = await file(options, "good.ndjson", '{"a":1}\n');
     const page = await file(options, "page.html", "<html>\n");

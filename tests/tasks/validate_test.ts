@@ -11,7 +11,7 @@ const SECRET = "s3cret words";
 
 type Input = Partial<Record<Kind, unknown[][]>>;
 
-/** Ingests files with these rows (a string is a line as it stands) and validates them. */
+/** Ingests files with these rows (a string is a literal line) and validates them. */
 async function run(
   options: InputStores,
   input: Input,

@@ -4,7 +4,7 @@ import type { Endpoint } from "./url.ts";
 
 /** How one kind of endpoint is asked. */
 export interface Api {
-  /** Whether it can be told to cut what is too long. */
+  /** Whether it can truncate long texts on request. */
   readonly truncates: boolean;
   request(texts: readonly string[], truncate: boolean): Call;
   /** The vectors of an answer in the order of the texts; null for an answer that cannot be understood. */

@@ -15,7 +15,7 @@ const MAX_BODY = 64 * 2 ** 20;
 interface Circumstances {
   /** Whether the same request may well succeed later. */
   readonly again?: boolean;
-  /** The header's text; a task's retries go by it too. */
+  /** The header's text; a task's retries use it too. */
   readonly retry_after?: string | null;
   readonly cause?: unknown;
 }
@@ -40,7 +40,7 @@ export class CallError extends ParleyError {
 export interface Call {
   /** After the endpoint's own path. */
   readonly path?: string;
-  /** Sent as JSON; GET where there is none. */
+  /** Sent as JSON; without it the request is a GET. */
   readonly body?: object;
   readonly signal?: AbortSignal | undefined;
 }

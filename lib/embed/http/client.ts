@@ -15,7 +15,7 @@ export class Client {
     this.api = apiOf(endpoint);
   }
 
-  /** Whether the endpoint can be told to cut what is too long. */
+  /** Whether the endpoint can truncate long texts on request. */
   get truncates(): boolean {
     return this.api.truncates;
   }

@@ -12,7 +12,7 @@ interface EmbeddedText {
 interface SendOptions {
   readonly client: Client;
   readonly dimension: number;
-  /** Stands before each text, and each window of one. */
+  /** The prompt before each text and each window. */
   readonly prompt: string;
   /** UTF-16 units beyond which a text is too long without asking. */
   readonly max_chars: number;
@@ -67,7 +67,7 @@ async function cut(text: string, by: SendOptions): Promise<Float32Array> {
 
 /**
  * The mean of the vectors of overlapping windows, each weighted by its length. What the endpoint refuses is halved, and so are
- * all windows of the text after it. Another text begins anew: its vector must not depend on which came before.
+ * all windows of the text after it. Another text starts from the beginning: its vector must not depend on which came before.
  */
 async function inWindows(text: string, by: SendOptions): Promise<Float32Array> {
   const vectors: Float32Array[] = [];

@@ -12,7 +12,7 @@ import { checkTexts, type LongTexts } from "../texts.ts";
 
 /** UTF-16 units in a request that has more than one text. */
 const MAX_REQUEST = 65_536;
-/** Stands for a revision that nobody states: what changes behind such an endpoint goes unnoticed. */
+/** The revision of an endpoint that states none: changes behind such an endpoint are not detected. */
 const UNSTATED = "unstated";
 
 /**

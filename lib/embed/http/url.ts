@@ -12,7 +12,7 @@ export interface Endpoint {
   readonly host: string;
   /** What the endpoint calls the model; empty where the endpoint has but one. */
   readonly model: string;
-  /** What is asked for; null for as many as the model gives. */
+  /** The requested dimension; null for the model's own. */
   readonly dimensions: number | null;
   /** What the URL calls the model's revision; null where it does not. */
   readonly revision: string | null;

@@ -34,7 +34,7 @@ const COMMIT = "commit.txt";
 
 /**
  * Fetches a model into the cache and returns its folder; without any request where its weights are there, which come last.
- * Files appear whole or not at all, so that what was interrupted goes on with the file where it was. Throws `not_found`,
+ * Files appear whole or not at all, so an interrupted fetch continues with the file where it stopped. Throws `not_found`,
  * `denied` or `unavailable`.
  */
 export async function fetchModel(hub: Hub, model: HubModel, signal?: AbortSignal): Promise<string> {

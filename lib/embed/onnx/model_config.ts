@@ -15,7 +15,7 @@ export interface ModelConfig extends Weights {
   readonly max_tokens: number;
   /** Whether texts are lower-cased before they are tokenised. */
   readonly lowercase: boolean;
-  /** What stands before each text; empty for most models. */
+  /** The prompt before each text; empty for most models. */
   readonly prompts: Readonly<Record<Purpose, string>>;
 }
 

@@ -9,7 +9,7 @@ export const DTYPES = Object.keys(SUFFIXES) as Dtype[];
 /** Which of a model's ONNX files is used. */
 export interface Weights {
   readonly dtype: Dtype;
-  /** Where it stands in the model's folder; empty for the folder itself. */
+  /** Its path in the model's folder; empty for the folder itself. */
   readonly subfolder: "onnx" | "";
   /** Its path. */
   readonly onnx: string;
@@ -27,7 +27,7 @@ export function candidates(dtype: Dtype | null): { file: string; dtype: Dtype; s
   );
 }
 
-/** The weights to use: of that dtype, or the first that are there. `not_found` where there are none. */
+/** The weights to use: of that dtype, or the first that exist. `not_found` if no weights exist. */
 export async function findWeights(folder: string, dtype: Dtype | null): Promise<Weights> {
   for (const { file, ...rest } of candidates(dtype)) {
     const onnx = `${folder}/${file}`;
@@ -37,7 +37,7 @@ export async function findWeights(folder: string, dtype: Dtype | null): Promise<
   throw new ParleyError("not_found", `${folder} holds no ONNX weights: it should have one of ${files}`);
 }
 
-/** Parts of the weights that are files beside the ONNX file: large models have one. */
+/** Parts of the weights that are files next to the ONNX file: large models have one. */
 export const externalOf = (onnx: string) => `${onnx}_data`;
 
 /** First 16 hex digits of the SHA-256 of the weights; reads them all. */

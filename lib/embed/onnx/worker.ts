@@ -20,7 +20,7 @@ export interface Setup {
 export interface Job {
   readonly texts: readonly string[];
   readonly as: Purpose;
-  /** Shared memory. Once its number is not 0 nobody waits for the answer: work on the job ends before the next window. */
+  /** Shared memory. If its number is not 0, no caller waits for the answer: work on the job ends before the next window. */
   readonly stop: Int32Array<SharedArrayBuffer>;
 }
 

@@ -20,7 +20,7 @@ const REPEATS = 5_000;
 const WARM_UP = 500;
 
 /**
- * Measures `GET /recommendations/:user_id` of an app that nobody else uses. Every user is asked for once per way and a value
+ * Measures `GET /recommendations/:user_id` of an app that has no other users. Every user is asked for once per way and a value
  * of `k` of its own, so that each of these is a miss; give at least a thousand users for a p99 that means something.
  */
 export async function benchServe(options: { app: Hono; user_ids: readonly string[] }): Promise<Figure[]> {

@@ -30,7 +30,7 @@ Deno.test("abortable() takes no notice of how aborted work ends", async () => {
   await new Promise((resume) => setTimeout(resume, 0));
 });
 
-Deno.test("onAbort() acts once, and not after it was told to stop listening", () => {
+Deno.test("onAbort() acts once, and not after it was asked to stop listening", () => {
   let acted = 0;
   const [one, two] = [new AbortController(), new AbortController()];
   onAbort(one.signal, () => acted++);

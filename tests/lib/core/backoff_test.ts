@@ -38,7 +38,7 @@ Deno.test("retryAfter() takes a time that has passed for no wait", () => {
   assert.equal(retryAfter({ retry_after: -5 }, now), 0);
 });
 
-Deno.test("retryAfter() is null where there is nothing to read", () => {
+Deno.test("retryAfter() is null if there is nothing to read", () => {
   for (const error of [null, "text", new Error("x"), { retry_after: "soon" }, { retry_after: NaN }]) {
     assert.equal(retryAfter(error, 0), null);
   }

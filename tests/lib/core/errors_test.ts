@@ -15,10 +15,13 @@ Deno.test("causeOf() names a foreign error and its place without its message", (
 });
 
 Deno.test("causeOf() keeps the sentence of Parley's own error", () => {
-  assert.equal(causeOf(new ParleyError("conflict", "somebody else runs")), "conflict: somebody else runs");
+  assert.equal(
+    causeOf(new ParleyError("conflict", "another process runs")),
+    "conflict: another process runs",
+  );
 });
 
-Deno.test("withCauses() tells the sentence and what caused it, of foreign errors without their message", () => {
+Deno.test("withCauses() gives the sentence and its causes, without the message of foreign errors", () => {
   const foreign = new TypeError("ann said hello");
   const store = new ParleyError("unavailable", "the store is gone", { cause: foreign });
   const text = withCauses(new Error("the task failed", { cause: store }));

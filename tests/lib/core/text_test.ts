@@ -11,7 +11,7 @@ Deno.test("counted() has a plural for all counts but one", () => {
   assert.deepEqual([0, 1, 2].map((count) => counted(count, "row")), ["0 rows", "1 row", "2 rows"]);
 });
 
-Deno.test("wordsOf() keeps words of every script whole, and takes pairs of letters where there are no spaces", () => {
+Deno.test("wordsOf() keeps words of every script whole, and takes pairs of letters in scripts without spaces", () => {
   const cases: [string, string[]][] = [
     ["Don't  stop: Café 42!", ["don", "t", "stop", "café", "42"]],
     ["मुझे पसंद है", ["मुझे", "पसंद", "है"]],

@@ -10,7 +10,7 @@ const fork = (branch: Branch) =>
     { id: "join", needs: ["left", "right"], trigger: "none_failed_min_one_success", run: ok },
   ]);
 
-Deno.test("a Branch lets the chosen dependents go on and skips the others", () =>
+Deno.test("a Branch runs the chosen dependents and skips the others", () =>
   withRuns(async (runs) => {
     const { outcome, snapshot } = await runToEnd(
       options({ runs, dag: fork(new Branch(["left"], { size: 2 })) }),
@@ -37,7 +37,7 @@ Deno.test("a Branch to nothing skips all dependents", () =>
     });
   }));
 
-Deno.test("a Branch to a task that does not need it fails for good", () =>
+Deno.test("a Branch to a task that does not need it fails without retry", () =>
   withRuns(async (runs) => {
     const { snapshot } = await runToEnd(options({ runs, dag: fork(new Branch(["join"])) }));
     const choose = snapshot.tasks.find(({ task_id }) => task_id === "choose");

@@ -6,7 +6,7 @@ import { createRun } from "../../../lib/dag/runs.ts";
 import { Scheduler } from "../../../lib/dag/scheduler.ts";
 import { newTask } from "../../../lib/dag/state.ts";
 import type { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
-import { effectsOf, engineOf, LONG, WIDE, workOff } from "../../fixtures/dag_worker.ts";
+import { drainQueue, effectsOf, engineOf, LONG, WIDE } from "../../fixtures/dag_worker.ts";
 import {
   dagOf,
   driveRun,
@@ -48,7 +48,7 @@ async function kill(process: Deno.ChildProcess): Promise<void> {
   await process.status;
 }
 
-/** Makes a run of the long dag, whose tasks leave files beside the runs. */
+/** Makes a run of the long dag, whose tasks leave files next to the runs. */
 async function longRun(runs: SqliteRuns, path: string): Promise<string> {
   const params = { effects: `${path}.effects` };
   await Deno.mkdir(params.effects, { recursive: true });
@@ -74,7 +74,7 @@ Deno.test("burn: stuck in queued after a dead scheduler", () =>
         ttl_ms: 15_000,
         dispatch,
       });
-    // One makes the run and dies before anybody takes it.
+    // One makes the run and dies before another process takes it.
     const dead = scheduler("dead", () => {});
     await dead.tick();
     clock.advance(60_000);
@@ -95,12 +95,12 @@ Deno.test("burn: leaked pool slots", () =>
       (await runs.snapshot({ run_id }))!.attempts.some(({ state }) => state === "running")
     );
     await kill(process);
-    // The pool has one slot, and the dead process took it with it: the run of another dag wants it.
+    // The pool has one slot, and the dead process took it with it: the run of another dag needs it.
     const dag = dagOf([{ id: "a", run: ok }]);
     const shutdown = AbortSignal.timeout(8_000);
     const { outcome } = await runToEnd({ ...options({ runs, dag, pools: { default: 1 } }), shutdown });
     assert.equal(outcome, "success");
-    await workOff(engineOf(runs, {}));
+    await drainQueue(engineOf(runs, {}));
     const snapshot = await runs.snapshot({ run_id });
     assert.equal(snapshot?.run.state, "success");
     assert.deepEqual(snapshot?.attempts.filter(({ state }) => state === "running"), []);
@@ -139,7 +139,7 @@ Deno.test("burn: zombie that died before its first heartbeat", () =>
     await until(async () => (await runs.snapshot({ run_id }))!.attempts.length > 0);
     await kill(process);
     const from = performance.now();
-    await until(async () => await workOff(engineOf(runs, {})) > 0);
+    await until(async () => await drainQueue(engineOf(runs, {})) > 0);
     assert.ok(performance.now() - from < 30_000);
     const snapshot = await runs.snapshot({ run_id });
     assert.equal(snapshot?.run.state, "success");
@@ -187,7 +187,7 @@ Deno.test("burn: database is locked (four processes hammering)", () =>
       assert.deepEqual([code, new TextDecoder().decode(stderr)], [0, ""]);
     }
     // What one left over because others were at it.
-    await workOff(engineOf(runs, {}));
+    await drainQueue(engineOf(runs, {}));
     const all = await runs.runs({ limit: 100 });
     assert.equal(all.length, 48);
     for (const { run_id } of all) {
@@ -312,7 +312,7 @@ Deno.test(`burn: ${KILLS} kill -9 at any instant`, () =>
       await kill(process);
     }
     await until(async () => {
-      await workOff(engineOf(runs, {}));
+      await drainQueue(engineOf(runs, {}));
       return (await openRuns()).length === 0;
     });
     for (const run_id of ids) {

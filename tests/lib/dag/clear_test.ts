@@ -7,7 +7,7 @@ import type { TaskState } from "../../../lib/stores/runs/port.ts";
 import { dagOf, driveRun, ok, options, runToEnd, startAndDie, states, withRuns } from "../../fixtures/dag.ts";
 import { createRun } from "../../../lib/dag/runs.ts";
 
-/** a → b → c → d, and e beside it. */
+/** a → b → c → d, and e next to it. */
 const DAG = dagOf([
   { id: "a", run: ok },
   { id: "b", needs: ["a"], run: ok },
@@ -46,7 +46,7 @@ Deno.test("tasksToClear() refuses a task that does not exist", () => {
 Deno.test("clearRun() runs what failed again, keeps its attempts as history, and leaves the rest", () =>
   withRuns(async (runs) => {
     let broken = true;
-    const work = () => broken ? Promise.reject(new Fail("broken")) : Promise.resolve("mended");
+    const work = () => broken ? Promise.reject(new Fail("broken")) : Promise.resolve("fixed");
     const dag = dagOf([
       { id: "a", run: () => Promise.resolve(crypto.randomUUID()) },
       { id: "b", needs: ["a"], run: work },
@@ -73,7 +73,7 @@ Deno.test("clearRun() runs what failed again, keeps its attempts as history, and
       ],
     );
     assert.equal(snapshot.tasks[0]?.output, before.tasks[0]?.output);
-    assert.equal(snapshot.tasks[2]?.output, "mended");
+    assert.equal(snapshot.tasks[2]?.output, "fixed");
   }));
 
 for (const keep_checkpoints of [false, true]) {

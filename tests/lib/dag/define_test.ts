@@ -136,10 +136,10 @@ Deno.test("loadDags() refuses a pool that does not exist, more slots than its po
   const load = (rest: Partial<TaskDefinition<null>>) => () =>
     loadDags({ dags: [define([task("a", [], rest)])], pools: { default: 2, gpu: 1 } });
   assert.throws(load({ pool: "tape" }), {
-    message: 'dag "test": task "a" wants the pool "tape", which does not exist',
+    message: 'dag "test": task "a" needs the pool "tape", which does not exist',
   });
   assert.throws(load({ pool: "gpu", pool_slots: 2 }), {
-    message: 'dag "test": task "a" wants 2 slots of the pool "gpu", which has 1',
+    message: 'dag "test": task "a" needs 2 slots of the pool "gpu", which has 1',
   });
   assert.deepEqual([...load({ pool: "gpu" })().keys()], ["test"]);
   const dag = define([task("a")]);

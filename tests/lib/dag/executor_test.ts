@@ -86,7 +86,7 @@ Deno.test("executeRun() cascades a skip through all_success and stops it at none
     assert.deepEqual(states(snapshot), { a: "skipped", b: "skipped", c: "skipped", d: "success" });
   }));
 
-Deno.test("executeRun() says of a run in which all was skipped why, and of no other success", () =>
+Deno.test("executeRun() gives the reason of a run with only skipped tasks, and of no other success", () =>
   withRuns(async (runs) => {
     const idle = dagOf([{ id: "a", run: skip }, { id: "b", needs: ["a"], run: ok }]);
     const { snapshot: { run } } = await runToEnd(options({ runs, dag: idle }));
@@ -127,7 +127,7 @@ Deno.test("executeRun() cancels what runs and what waits when cancel was asked f
     assert.equal(snapshot.run.state, "cancelled");
   }));
 
-Deno.test("executeRun() interrupts at shutdown and goes on from there when claimed again", () =>
+Deno.test("executeRun() interrupts at shutdown and continues from there when claimed again", () =>
   withRuns(async (runs) => {
     let second = false;
     const shutdown = new AbortController();

@@ -62,7 +62,7 @@ Deno.test("an attempt that finishes after its signal, and before it is given up,
     assert.deepEqual([snapshot.tasks[0]?.state, snapshot.tasks[0]?.output], ["success", "done"]);
   }));
 
-Deno.test("an attempt that has ended leaves no timer behind when it is told to stop", async () => {
+Deno.test("an attempt that has ended leaves no timer behind when it is stopped", async () => {
   const attempt = new Attempt<null>({
     definition: { id: "a", run: ok },
     record: startOf("a", { owner: "p" }).attempt,
@@ -148,7 +148,7 @@ Deno.test("an error that no retry can help is not retried, and a store that is a
     );
   }));
 
-Deno.test("a task that fails for good may leave what it found", () =>
+Deno.test("a task that fails without retry may leave an output", () =>
   withRuns(async (runs) => {
     const found = { found: ["x"] };
     const dag = dagOf([{ id: "a", run: () => Promise.reject(new Fail("bad", { output: found })) }]);
@@ -287,7 +287,7 @@ Deno.test("a run has the time at which it began, over an interruption too", () =
     assert.equal(Date.parse(ended_at!) - Date.parse(started_at!), 1_000);
   }));
 
-Deno.test("a run that was asked to cancel while nobody drove it is cancelled by the next who claims it", () =>
+Deno.test("a run without a driver that was asked to cancel is cancelled by the next process that claims it", () =>
   withRuns(async (runs) => {
     const dag = dagOf([{ id: "a", run: ok }, { id: "b", needs: ["a"], run: ok }]);
     const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
@@ -317,7 +317,7 @@ Deno.test("lineage has the declared datasets of which a task said nothing", () =
     ]);
   }));
 
-Deno.test("log lines arrive once each and in order, however many, while the run goes on and after", () =>
+Deno.test("log lines arrive once each and in order, however many, during the run and after", () =>
   withRuns(async (runs) => {
     const chatty = async (c: TaskContext<null>) => {
       for (let n = 0; n < 3_000; n++) {

@@ -77,7 +77,7 @@ Deno.test("runTask() runs tasks of one run from several processes at the same ti
     assert.equal(attempts.length, 7);
   }));
 
-Deno.test("runTask() tells a failure that may be retried from one that may not, and a skip from both", () =>
+Deno.test("runTask() distinguishes a failure that may be retried, one that may not, and a skip", () =>
   withRuns(async (runs) => {
     const throwing = (id: string, error: Error) => ({
       id,
@@ -116,9 +116,9 @@ Deno.test("runTask() runs a task again whatever it came to, and what followed fr
     assert.deepEqual([failed.run.state, states(failed)], ["failed", { a: "failed", b: "upstream_failed" }]);
     broken = false;
     assert.equal((await ask(o, "a")).attempt, 2);
-    const mended = await snapshotOf(runs);
-    assert.deepEqual([mended.run.state, mended.run.ended_at], ["running", null]);
-    assert.deepEqual(states(mended), { a: "success", b: "ready" });
+    const fixed = await snapshotOf(runs);
+    assert.deepEqual([fixed.run.state, fixed.run.ended_at], ["running", null]);
+    assert.deepEqual(states(fixed), { a: "success", b: "ready" });
     await ask(o, "b");
     assert.equal((await snapshotOf(runs)).run.state, "success");
   }));
@@ -174,7 +174,7 @@ Deno.test("runTask() takes a task over from a dead process, with its checkpoint"
     assert.deepEqual(attempts.map(({ state }) => state).sort(), ["lost", "success"]);
   }));
 
-Deno.test("runTask() cancels the attempt when it is told to stop", () =>
+Deno.test("runTask() cancels the attempt when it is stopped", () =>
   withRuns(async (runs) => {
     const o = engineOf(runs, [{ id: "a", run: untilStopped }]);
     const stop = new AbortController();

@@ -123,7 +123,7 @@ Deno.test("dueOccurrences() is due from its very instant on, and under none no l
   assert.deepEqual(due("none", since, "2026-05-02T03:00:16Z"), []);
 });
 
-Deno.test("dueOccurrences() gives nothing twice, and nothing while the clock stands before what was done", () => {
+Deno.test("dueOccurrences() gives nothing twice, and nothing while the clock is before the last occurrence", () => {
   for (const policy of ["none", "latest", "all"] as const) {
     assert.deepEqual(due(policy, "2026-05-02T03:00:00Z", "2026-05-02T03:00:00Z"), []);
     assert.deepEqual(due(policy, "2026-05-02T03:00:00Z", "2026-05-01T12:00:00Z"), []);

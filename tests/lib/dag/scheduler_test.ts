@@ -157,7 +157,7 @@ for (const policy of ["none", "latest", "all"] as const) {
     }));
 }
 
-Deno.test("tick() goes on at the true time after a first look with a clock that was years ahead", () =>
+Deno.test("tick() continues at the true time after a first look with a clock that was years ahead", () =>
   world(async ({ clock, scheduler, fired }) => {
     const one = scheduler(nightly("latest"));
     clock.advance(1_000 * DAY);
@@ -169,7 +169,7 @@ Deno.test("tick() goes on at the true time after a first look with a clock that 
     assert.deepEqual(await fired(), ["2026-05-02T03:00:00.000Z"]);
   }));
 
-Deno.test("tick() goes on at the true time after runs were made with a clock that was ahead", () =>
+Deno.test("tick() continues at the true time after runs were made with a clock that was ahead", () =>
   world(async ({ clock, scheduler, fired }) => {
     const one = scheduler(nightly("latest"));
     await one.tick();
@@ -182,7 +182,7 @@ Deno.test("tick() goes on at the true time after runs were made with a clock tha
     assert.deepEqual(await fired(), ["2026-05-02T03:00:00.000Z", "2026-05-11T03:00:00.000Z"]);
   }));
 
-Deno.test("tick() makes no run of a paused dag, and catches up by its policy when it goes on", () =>
+Deno.test("tick() makes no run of a paused dag, and catches up by its policy when it is resumed", () =>
   world(async ({ runs, clock, scheduler, fired }) => {
     const one = scheduler(nightly("latest"));
     await one.tick();
@@ -210,7 +210,7 @@ Deno.test("tick() makes no run again that was pruned while the scheduler stayed 
     assert.equal((await runs.runs({ limit: 1 }))[0]?.state, "cancelled");
   }));
 
-Deno.test("tick() dispatches while there is a run that nobody drives, and not otherwise", () =>
+Deno.test("tick() dispatches while a run has no driver, and not otherwise", () =>
   world(async ({ runs, clock, scheduler }) => {
     const one = scheduler(nightly("latest", "0 * * * *"));
     await one.tick();
@@ -243,7 +243,7 @@ Deno.test("tick() records how late it was", () =>
     });
   }));
 
-Deno.test("run() goes on after a tick that failed, and gives the lead back when it stops", () =>
+Deno.test("run() continues after a tick that failed, and releases the lead when it stops", () =>
   world(async ({ runs, clock, scheduler }) => {
     const one = scheduler(nightly("none"));
     const stop = new AbortController();

@@ -101,7 +101,7 @@ Deno.test("afterAttempt() counts an interruption as nothing", () => {
   assert.deepEqual([after.state, after.lost, after.tries], ["ready", 0, 0]);
 });
 
-Deno.test("overdue() fails a task whose deadline came while nobody worked on it", () => {
+Deno.test("overdue() fails a task whose deadline passed while no process worked on it", () => {
   const ready: TaskRecord = { ...running({ error: "broken" }), state: "ready" };
   assert.equal(overdue(ready, { deadline_ms: 1_000 }, NOW + 999), null);
   assert.equal(overdue(ready, {}, NOW + 10 ** 9), null);

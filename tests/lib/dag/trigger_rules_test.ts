@@ -7,13 +7,13 @@ import {
 } from "../../../lib/dag/trigger_rules.ts";
 import { TRIGGER_RULES, type TriggerRule } from "../../../lib/dag/types.ts";
 
-/** How a need stands; null while it has not ended. */
+/** The state of a need; null while it has not ended. */
 type Need = "success" | "failed" | "skipped" | "upstream_failed" | null;
 const ENDED = ["success", "failed", "skipped", "upstream_failed"] as const;
 const NEEDS: readonly Need[] = [...ENDED, null];
 
 /**
- * What each rule says of needs that have all ended, read off the sentences of Airflow's documentation and written for
+ * The result of each rule for needs that have all ended, read off the sentences of Airflow's documentation and written for
  * reading, not for speed: when the task runs, and as what it ends otherwise.
  */
 const MEANING: Record<TriggerRule, (needs: readonly Need[]) => RuleResult> = {

@@ -28,12 +28,12 @@ Deno.test("surveyAnomalies() holds that a store which lost all is critical, and 
     ["events_shrunk", "warning", { kind: "store", store: "analytics" }],
   ]);
   const empty = survey({ counts: { messages: 0, events: 20 } });
-  assert.deepEqual(judge(empty, survey(), empty), [], "it is told once, after a check that passed");
+  assert.deepEqual(judge(empty, survey(), empty), [], "it is reported once, after a check that passed");
   const meant = snapshotAnomalies(empty, [survey()], { now: AT, all: true });
   assert.deepEqual(meant.map(({ severity }) => severity), ["warning", "warning"]);
 });
 
-Deno.test("surveyAnomalies() tells that the profiles' mean has moved, within one model", () => {
+Deno.test("surveyAnomalies() reports that the profiles' mean has moved, within one model", () => {
   const moved = survey({ centre: [0.8, 0.6, 0] });
   const [shifted, ...others] = judge(moved, survey(), survey());
   assert.deepEqual(others, []);
@@ -44,7 +44,7 @@ Deno.test("surveyAnomalies() tells that the profiles' mean has moved, within one
   assert.deepEqual(judge(survey({ centre: null }), survey()), []);
 });
 
-Deno.test("surveysOf() passes over what is none", () => {
+Deno.test("surveysOf() skips other values", () => {
   const output = (output: unknown) => ({
     run_id: "r",
     created_at: "",

@@ -21,7 +21,7 @@ Deno.test("DeterministicEmbedder keeps its vectors from release to release", asy
   assert.equal(embedder.model.revision, "hashing-1");
 });
 
-Deno.test("DeterministicEmbedder tells apart texts whose features cancel", async () => {
+Deno.test("DeterministicEmbedder distinguishes texts whose features cancel", async () => {
   const embedder = await openEmbedder({ url: "test:1" });
   const texts = Array.from({ length: 200 }, (_, at) => `word${at} word${at + 1} other${at}`);
   for (const vector of await embedder.embed({ texts })) assert.equal(Math.abs(vector[0]!), 1);

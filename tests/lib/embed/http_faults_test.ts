@@ -10,7 +10,7 @@ import {
 } from "../../fixtures/embeddings.ts";
 
 const KEY = "sk-0123456789";
-const SECRET = "what somebody said in confidence";
+const SECRET = "what a user said in confidence";
 const urlOf = (host: string, rest = "") => `http://${host}/v1/embeddings?model=m&dimensions=8${rest}`;
 
 /** Runs a test with an embedder whose server answers with `fault` where that gives something. */
@@ -83,7 +83,7 @@ for (const [how, header] of Object.entries(RETRY_AFTER)) {
 }
 
 test(
-  "does not wait for an hour, and hands on what was asked",
+  "does not wait for an hour, and passes on the requested time",
   () => status(503, { "retry-after": "3600" }),
   async (embedder, { asked }) => {
     await fails(embedder, "unavailable", /HTTP 503/);
@@ -240,7 +240,7 @@ for (
     }));
 }
 
-Deno.test("HttpEmbedder says that nobody is there", async () => {
+Deno.test("HttpEmbedder says that no endpoint is listening", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();

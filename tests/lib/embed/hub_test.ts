@@ -69,7 +69,7 @@ Deno.test(
 );
 
 Deno.test(
-  "openEmbedder() goes on with a fetch that was interrupted, at the commit where it began",
+  "openEmbedder() continues a fetch that was interrupted, at the commit where it began",
   () =>
     withHub(() => null, async (hub) => {
       const cut = (asked: string) =>

@@ -101,7 +101,7 @@ test("reads files like those of all-roberta-large-v1 as its card says", MODEL_CA
   });
 });
 
-test("finds weights beside the other files", {
+test("finds weights next to the other files", {
   "onnx/model.onnx": null,
   "model.onnx": "weights",
 }, async (dir) => {
@@ -129,7 +129,7 @@ test("takes prompts from the model's files, by either name for documents", {
   assert.deepEqual((await readModelConfig(dir)).prompts, { query: "query: ", document: "passage: " });
 });
 
-test("takes the default prompt where there is no other", {
+test("takes the default prompt if there is no other", {
   "config_sentence_transformers.json": { prompts: { sts: "alike: " }, default_prompt_name: "sts" },
 }, async (dir) => {
   assert.deepEqual((await readModelConfig(dir)).prompts, { query: "alike: ", document: "alike: " });
@@ -207,6 +207,6 @@ for (const [what, [changes, code]] of Object.entries(REFUSALS)) {
 Deno.test("readLayout() says which folder is missing", async () => {
   const error = await readModelConfig("/nowhere/model").catch((error) => error);
   assert.equal(error.code, "not_found");
-  // With its causes, as a run tells it: one sentence, and no line of code.
+  // With its causes, as a run reports it: one sentence, and no line of code.
   assert.match(withCauses(error), /^the embedding model's \/nowhere\/model does not exist: look at [^\n]*$/);
 });

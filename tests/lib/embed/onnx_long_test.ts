@@ -28,7 +28,7 @@ Deno.test("OnnxEmbedder embed() counts the texts that are longer than the model 
     assert.deepEqual(counts, [2]);
   }));
 
-Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, where it is told to", () =>
+Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, if configured", () =>
   using({ url: `onnx:${BGE}`, long: "windows" }, async (embedder) => {
     assert.equal(embedder.model.pooling, "cls+windows");
     const counts: number[] = [];
@@ -95,7 +95,7 @@ Deno.test("OnnxEmbedder embed() puts the prompts of the model's files before tex
   }
 });
 
-Deno.test("OnnxEmbedder embed() finds weights beside the other files", async () => {
+Deno.test("OnnxEmbedder embed() finds weights next to the other files", async () => {
   const dir = await copyOfModel(TINY);
   await Deno.rename(`${dir}/onnx/model.onnx`, `${dir}/model.onnx`);
   try {

@@ -3,7 +3,7 @@ import { specialTokens, tokenWindows } from "../../../lib/embed/onnx/tokens.ts";
 
 const tokens = (count: number) => Array.from({ length: count }, (_, at) => at);
 
-Deno.test("frameOf() tells what stands before a text from what stands after it", () => {
+Deno.test("specialTokens() separates the tokens before a text from those after it", () => {
   const encode =
     (before: number[], after: number[]) => (_: string, options: { add_special_tokens: boolean }) =>
       options.add_special_tokens ? [...before, 7, 8, ...after] : [7, 8];
@@ -27,7 +27,7 @@ Deno.test("windowsOf() covers every token with full windows that overlap", () =>
   }
 });
 
-Deno.test("windowsOf() begins each window with the prompt, and stops where it is told to", () => {
+Deno.test("windowsOf() begins each window with the prompt, and stops at the given limit", () => {
   const windows = tokenWindows({ tokens: tokens(100), room: 10, most: 3, lead: [0, 1] });
   assert.deepEqual(windows.map((window) => window.slice(0, 3)), [[0, 1, 2], [0, 1, 8], [0, 1, 14]]);
   assert.deepEqual(tokenWindows({ tokens: tokens(100), room: 10, most: 1, lead: [0, 1] }), [tokens(10)]);

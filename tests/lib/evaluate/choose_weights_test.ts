@@ -45,7 +45,7 @@ Deno.test("chooseWeights() finds the source that helps, for each group of users,
   assert.equal(weightsOf.length, 40);
 });
 
-Deno.test("chooseWeights() gives no weight to a source that misleads with any, and some to popularity all the same", async () => {
+Deno.test("chooseWeights() gives no weight to a source that misleads with any, and still some to popularity", async () => {
   const { groups } = await chooseWeights(cases(persons("u", 20), "intent", "similarity", 1e-6), options);
   for (const { weights } of groups) {
     assert.equal(weights.similarity, 0);

@@ -6,7 +6,7 @@ import { type Dataset, type Fold, type Split, splitRows } from "../../../lib/eva
 import { type RankedFold, rankOnce } from "../../fixtures/evaluate.ts";
 import { campaign, event, message } from "../../fixtures/rows.ts";
 
-/** Each plants what tells the answer where an evaluation must not look, and the rankings of the same queries must be the same. */
+/** Each plants the answer in a place that an evaluation must not read, and the rankings of the same queries must be the same. */
 
 const at = (day: number, hour: number) => new Date(Date.UTC(2026, 0, day, hour)).toISOString();
 const TOPICS = ["lantern river boat", "orchard apple cider", "violin evening concert"];

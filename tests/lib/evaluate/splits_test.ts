@@ -91,7 +91,7 @@ Deno.test("splitRows() learns nothing from held-out users, and asks with what wa
   assert.equal(queries, 60);
 });
 
-Deno.test("splitRows() tells conversations of two users apart that have the same id, and learns from neither if one is held out", () => {
+Deno.test("splitRows() separates conversations of two users that have the same id, and learns from neither if one is held out", () => {
   const { campaigns, messages, events } = dataset();
   const shared = <Row extends { conversation_id: string | null }>(row: Row): Row => ({
     ...row,
@@ -230,7 +230,7 @@ Deno.test("EASE and the neighbour baselines find what goes together", async () =
   }
 });
 
-Deno.test("baselines go by clicks in data without conversions, as the splits do", async () => {
+Deno.test("baselines use clicks in data without conversions, as the splits do", async () => {
   const { events, ...rest } = dataset();
   const clicks = events.map((row) => row.type === "conversion" ? { ...row, type: "click" as const } : row);
   for (const name of ["popularity", "item-kNN", "user-kNN", "EASE"]) {

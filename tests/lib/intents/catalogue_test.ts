@@ -74,7 +74,7 @@ Deno.test("parseCatalogue() takes 20,000 examples in all and refuses one more", 
   });
 });
 
-Deno.test("parseCatalogue() refuses what is not JSON, and tells of many faults but not of all", () => {
+Deno.test("parseCatalogue() refuses text that is not JSON, and reports many errors but not all", () => {
   assert.throws(() => parseCatalogue({ source: "x", text: "[" }), {
     code: "invalid",
     message: /^the catalogue x is not JSON/,

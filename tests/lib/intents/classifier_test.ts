@@ -118,7 +118,7 @@ Deno.test("vote() is what sorting all examples gives", () => {
   }
 });
 
-Deno.test("fit() tells intents apart, its probabilities add up to 1, and what is like none is out of scope", async () => {
+Deno.test("fit() separates intents, its probabilities add up to 1, and what is like none is out of scope", async () => {
   const fitted = await fit({ examples: examples({ intents: 6, each: 20 }) });
   const next = random(77);
   let right = 0, out = 0;

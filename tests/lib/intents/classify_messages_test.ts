@@ -92,7 +92,7 @@ Deno.test("classifyMessages() classifies each message once, and nothing the seco
     assert.equal(found?.classifier, classifier.key);
   }));
 
-Deno.test("classifyMessages() that is stopped in the middle goes on where it was, to the same end", async () => {
+Deno.test("classifyMessages() that is stopped in the middle continues where it stopped, with the same result", async () => {
   const digests: string[] = [];
   for (const stopped of [true, false]) {
     await withWorld(async ({ documents, store: vectors, add, train }) => {

@@ -24,7 +24,7 @@ Deno.test("discover() finds the groups that there are, the largest first, and th
   assert.equal(discover({ vectors: all.map(({ vector }) => vector), k: 3 }).length, 3);
 });
 
-Deno.test("discover() groups by what tells texts apart, whatever all of them have in common", () => {
+Deno.test("discover() groups by the differences of texts, whatever all of them have in common", () => {
   const all = vectors().map(({ vector }) => vector);
   const membersOf = (vectors: readonly Float32Array[]) => discover({ vectors }).map(({ members }) => members);
   const common = Float32Array.from({ length: 16 }, (_, i) => i % 2 === 0 ? 3 : -2);

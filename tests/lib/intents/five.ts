@@ -19,7 +19,7 @@ export const BICYCLES: Small = {
         "Can I bring my bike in for a service on Friday?",
         "My brakes squeal, when could you look at them?",
         "I need a slot to get a puncture fixed.",
-        "The gears keep slipping, can somebody repair that this week?",
+        "The gears keep slipping, can you repair that this week?",
         "I'd like to book a full check before my tour.",
       ],
       said: [
@@ -59,7 +59,7 @@ export const BICYCLES: Small = {
       said: [
         "Are you open on Sunday?",
         "What time do you close today?",
-        "Is anybody there at eight in the morning?",
+        "Are you there at eight in the morning?",
         "Do you shut for lunch?",
         "Until when can I come by on Thursday?",
       ],

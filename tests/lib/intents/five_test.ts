@@ -25,7 +25,7 @@ async function vectorsOf({ intents }: Small) {
 }
 
 for (const small of [BICYCLES, LIBRARY, TENANTS]) {
-  Deno.test(`fit() tells what belongs from small talk by five examples an intent: ${small.name}`, async () => {
+  Deno.test(`fit() separates texts in scope from small talk with five examples per intent: ${small.name}`, async () => {
     const { examples, said, talk } = await vectorsOf(small);
     const fitted = await fit({ examples });
     const verdicts = said.map(({ intent, vector }) => ({ truth: intent, ...classify(fitted, vector) }));

@@ -52,7 +52,7 @@ Deno.test("eventsOf() ends as the attempt did, and says so in a tag too", () => 
   assert.throws(() => eventsOf(unsent("running"), ORIGIN), /has not ended/);
 });
 
-Deno.test("eventsOf() gives datasets their version, columns and size, and nothing where nothing is known", () => {
+Deno.test("eventsOf() gives datasets their version, columns and size, and nothing if they are unknown", () => {
   const [start, end] = eventsOf(unsent("success", [input, output, useOf("bare")]), ORIGIN);
   assert.deepEqual([start.inputs, start.outputs], [[], []]);
   const [read, bare] = end.inputs;
@@ -84,7 +84,7 @@ Deno.test("eventsOf() gives the same attempt the same ids, and no other attempt 
   assert.equal(new Set([of(one), ...others]).size, 6);
 });
 
-Deno.test("eventsOf() tells neither errors nor params, which may quote data", () => {
+Deno.test("eventsOf() contains neither errors nor params, which may quote data", () => {
   for (const [state] of ENDS) {
     assert.ok(!JSON.stringify(eventsOf(unsent(state, [input, output]), ORIGIN)).includes(SECRET));
   }

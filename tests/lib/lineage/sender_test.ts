@@ -78,7 +78,7 @@ senderTest("a sender shows its key and namespace, and goes where Marquez listens
   assert.equal(asked.event.job.namespace, "shop");
 });
 
-senderTest("a sink that is down is told of once, and catches up when it is back", async (world) => {
+senderTest("a sink that is down is logged once, and gets all events when it is back", async (world) => {
   const { runs, sink, send, add, left } = world;
   await sink.stop();
   await add("r1", "r2");
@@ -163,7 +163,7 @@ senderTest("an attempt that the sink fails on holds none up", async ({ runs, sin
   assert.deepEqual(ended(sink.taken).sort(), ["r1", "r2", "r3", "r4", "r5", "r6"]);
 });
 
-senderTest("an attempt that the sink refuses is told of, and tried again after an hour", async (world) => {
+senderTest("an attempt that the sink refuses is logged, and retried after an hour", async (world) => {
   const { runs, sink, send, add, left } = world;
   const clock = new ManualClock(T0);
   let fussy = true;

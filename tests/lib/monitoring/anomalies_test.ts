@@ -25,7 +25,7 @@ const ofStore = (n: number) => finding(n, "events_shrunk", { kind: "store", stor
 const ofStage = (n: number) => finding(n, "rows_unusual", { kind: "task", dag_id: "d", task_id: "ingest" });
 const endOf = (n: number) => iso(NIGHT + n * DAY_MS + 500);
 
-/** A run store in which the check of each night left these findings; null where none was made. */
+/** A run store in which the check of each night left these findings; null for a night without a check. */
 function storeOf(
   found: readonly (readonly Anomaly[] | null)[],
   history: readonly RunHistory[] = nights,
@@ -69,12 +69,12 @@ Deno.test("detectAnomalies() calls past what the next check did not find again",
   ]);
 });
 
-Deno.test("detectAnomalies() ends what was said of a run's stages with the next run, though that made no check", async () => {
+Deno.test("detectAnomalies() ends the anomalies of a run's stages with the next run, even without a check", async () => {
   const { open, past } = await look(storeOf([[], [], [ofStage(2), ofStore(2)], null]));
   assert.deepEqual(spans(open), [["events_shrunk", iso(NIGHT + 2 * DAY_MS), undefined]]);
   assert.deepEqual(spans(past), [["rows_unusual", iso(NIGHT + 2 * DAY_MS), nights[3]!.run.ended_at]]);
   const newest = await look(storeOf([[], [], [], [ofStage(3)]]));
-  assert.deepEqual([newest.open, newest.past], [[], []], "of the newest run the history tells");
+  assert.deepEqual([newest.open, newest.past], [[], []], "the newest run is in the history");
 });
 
 Deno.test("detectAnomalies() passes over outputs that hold no findings", async () => {
@@ -107,7 +107,7 @@ Deno.test("detectAnomalies() gives what is over with the newest first, whatever 
   assert.deepEqual(turned.past.map(({ code }) => code), ["rows_unusual", "events_shrunk", "edges_shrunk"]);
 });
 
-Deno.test("detectAnomalies() tells what is over of engagement, as far back as it was asked", async () => {
+Deno.test("detectAnomalies() reports past anomalies of engagement, as far back as requested", async () => {
   const { days } = cleanWorld(5, 40);
   const fallen = days.with(30, { ...days[30]!, impressions: 0, clicks: 0, conversions: 0 });
   const clock = { now: () => NIGHT + 39 * DAY_MS + DAY_MS / 2 };

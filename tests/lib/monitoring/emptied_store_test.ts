@@ -56,7 +56,7 @@ for (
   const [store, is, holdings] of [
     ["no store", [], ALL],
     ["no store before the first publish", [], ["messages", "campaigns"]],
-    ["no store where nothing is stored at all", [], ["published"]],
+    ["no store if nothing is stored at all", [], ["published"]],
     ["documents without messages while there are vectors of messages", ["documents"], without("messages")],
     ["no documents without messages if none were embedded", [], without("messages", "message_vectors")],
     [

@@ -12,7 +12,7 @@ const judge = (rows: readonly EngagementDay[], now = NOON) =>
 const changed = (change: (day: EngagementDay) => Partial<EngagementDay>) =>
   days.with(-2, { ...days.at(-2)!, ...change(days.at(-2)!) });
 
-Deno.test("engagementAnomalies() says nothing of days like the others, of none, or of a day that goes on", async () => {
+Deno.test("engagementAnomalies() reports nothing for days like the others, without days, or for the current day", async () => {
   const nothing = { open: [], past: [] };
   assert.deepEqual(await judge(days), nothing);
   assert.deepEqual(await judge([]), nothing);
@@ -20,7 +20,7 @@ Deno.test("engagementAnomalies() says nothing of days like the others, of none, 
   assert.deepEqual(await judge(days.with(-1, { ...days.at(-1)!, ...nothingYet })), nothing);
 });
 
-Deno.test("engagementAnomalies() tells the first measure that fell, on the newest whole day", async () => {
+Deno.test("engagementAnomalies() reports the first measure that fell, on the newest whole day", async () => {
   const { open: [fell, ...others] } = await judge(
     changed(() => ({ impressions: 0, clicks: 0, conversions: 0 })),
   );
@@ -43,7 +43,7 @@ Deno.test("engagementAnomalies() takes a day without a row for a day without eve
   assert.deepEqual((await judge(days.toSpliced(-2, 1))).open.map(({ code }) => code), ["engagement_drop"]);
 });
 
-Deno.test("engagementAnomalies() tells that what is shown is clicked less", async () => {
+Deno.test("engagementAnomalies() reports that what is shown is clicked less", async () => {
   const { open: found } = await judge(changed(({ clicks }) => ({ clicks: Math.round(clicks / 4) })));
   const rate = found.find(({ code }) => code === "click_rate_drop");
   assert.match(
@@ -52,7 +52,7 @@ Deno.test("engagementAnomalies() tells that what is shown is clicked less", asyn
   );
 });
 
-Deno.test("engagementAnomalies() tells that no events come any more", async () => {
+Deno.test("engagementAnomalies() reports that no events come any more", async () => {
   const { open: [silent, ...others] } = await judge(days, NOON + 4 * DAY_MS);
   assert.deepEqual(others, []);
   assert.deepEqual([silent?.code, silent?.severity], ["engagement_silent", "info"]);

@@ -48,7 +48,7 @@ Deno.test("dagSummary() takes neither skipped nor cancelled for success or failu
   assert.deepEqual([embed.runs, embed.success_rate, embed.last_state], [2, 0.5, "failed"]);
 });
 
-Deno.test("dagSummary() tells how durations spread, and which way they go", () => {
+Deno.test("dagSummary() reports the spread and the trend of durations", () => {
   const slower = nights([...Array(5).fill(1_000), ...Array(5).fill(1_500)]).toReversed();
   const { count, p50_ms, p95_ms, trend } = dagSummary(DAG, slower, NOW).stages[0]!.durations;
   assert.deepEqual([count, p50_ms, p95_ms, trend], [10, 1_250, 1_500, 0.5]);

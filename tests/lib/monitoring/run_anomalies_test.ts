@@ -19,7 +19,7 @@ Deno.test("historyAnomalies() says nothing of nights like the others", () => {
   assert.deepEqual(judge(nightsOf(30)), []);
 });
 
-Deno.test("historyAnomalies() tells a failed run, at which task, and since when runs fail", () => {
+Deno.test("historyAnomalies() reports a failed run, at which task, and since when runs fail", () => {
   const nights = nightsOf(10);
   const [found, ...others] = judge([...nights.slice(0, 7), ...nights.slice(7).map(failing)]);
   assert.deepEqual(others, []);
@@ -82,7 +82,7 @@ Deno.test("runAnomalies() finds a stage that gives nothing where all runs before
   assert.deepEqual(runAnomalies(DAG, empty, before.with(2, once)), []);
 });
 
-Deno.test("runAnomalies() wakes nobody for milliseconds or for a few rows", () => {
+Deno.test("runAnomalies() reports no difference of milliseconds or of a few rows", () => {
   const [last, ...before] = nightsOf(30, 10, 20).toReversed();
   const jitter = withTask(last!, "embed", ({ started_at }) => ({
     ended_at: iso(Date.parse(started_at!) + 900),
@@ -107,7 +107,7 @@ Deno.test("runAnomalies() calls a level that has lasted the new one", () => {
   assert.deepEqual(found(37).map(({ severity }) => severity), ["info"]);
 });
 
-Deno.test("runAnomalies() tells a spike of refused rows, and attempts that were lost", () => {
+Deno.test("runAnomalies() reports a spike of refused rows, and attempts that were lost", () => {
   const { nights } = cleanWorld(3, 30);
   const [last, ...before] = nights.toReversed();
   const bad = withTask(last!, "validate", ({ rows_in }) => ({ quarantined: Math.round(0.3 * rows_in) }));
@@ -119,7 +119,7 @@ Deno.test("runAnomalies() tells a spike of refused rows, and attempts that were 
   assert.match(found[0]!.text, /pipeline quarantine --run night 29/);
 });
 
-Deno.test("runAnomalies() tells a spike from ten refused rows on", () => {
+Deno.test("runAnomalies() reports a spike from ten refused rows on", () => {
   const [last, ...before] = nightsOf(30).toReversed();
   const codes = (quarantined: number) =>
     runAnomalies(DAG, withTask(last!, "validate", () => ({ quarantined })), before).map(({ code }) => code);
@@ -151,7 +151,7 @@ Deno.test("each anomaly of a run says what is, what was to be expected, and what
   );
 });
 
-Deno.test("historyAnomalies() tells a run that the engine outside has left, once nothing has happened in it for an hour", () => {
+Deno.test("historyAnomalies() reports a run that its external engine has left, once nothing has happened in it for an hour", () => {
   const { run, tasks } = night(20, facts(1_000, 3_000));
   const left = {
     run: { ...run, state: "running" as const, trigger: "external" as const, ended_at: null },
@@ -182,7 +182,7 @@ Deno.test("historyAnomalies() tells a run that the engine outside has left, once
   assert.deepEqual(codes, ["run_abandoned"]);
 });
 
-Deno.test("historyAnomalies() tells a run that goes on far longer than usual, and one that waits for ten minutes", () => {
+Deno.test("historyAnomalies() reports a run that takes far longer than usual, and one that waits for ten minutes", () => {
   const nights = nightsOf(20);
   const { run, tasks } = night(20, facts(1_000, 3_000));
   const started = Date.parse(run.started_at!);
@@ -202,7 +202,7 @@ Deno.test("historyAnomalies() tells a run that goes on far longer than usual, an
   assert.deepEqual(judge([...nights, queued], made + 600_000).map(({ code }) => code), ["run_waiting"]);
 });
 
-Deno.test("historyAnomalies() tells a run whose process died, once none has taken it up for a minute", () => {
+Deno.test("historyAnomalies() reports a run whose process died, if no process continues it within a minute", () => {
   const { run, tasks } = night(20, facts(1_000, 3_000));
   const lease_until = Date.parse(run.started_at!) + 10_000;
   const died = { run: { ...run, state: "running" as const, ended_at: null, lease_until }, tasks };

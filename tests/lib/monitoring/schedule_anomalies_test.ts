@@ -48,7 +48,7 @@ Deno.test("lateAnomalies() expects nothing of a dag that is paused, unscheduled,
     assert.deepEqual(await lateRunAnomalies(runs, DAG, now), []);
   }));
 
-Deno.test("schedulerAnomalies() tells a scheduler that has gone silent at once, and that it stays so as critical", () =>
+Deno.test("schedulerAnomalies() reports a scheduler that has gone silent at once, and that it stays so as critical", () =>
   withRuns(async (runs) => {
     const at = async (ms: number) =>
       (await schedulerAnomalies(runs, [DAG], NIGHT + ms)).map(({ code, severity }) => `${severity} ${code}`);
@@ -60,7 +60,7 @@ Deno.test("schedulerAnomalies() tells a scheduler that has gone silent at once, 
     assert.deepEqual([silent?.since, silent?.figure], [iso(NIGHT), 3_600_000]);
   }));
 
-Deno.test("schedulerAnomalies() tells that there never was one, if some dag has a schedule", () =>
+Deno.test("schedulerAnomalies() reports that no scheduler has ever run, if some dag has a schedule", () =>
   withRuns(async (runs) => {
     const { schedule: _, ...unscheduled } = DAG;
     const [missing] = await schedulerAnomalies(runs, [unscheduled, DAG], NIGHT);
@@ -68,7 +68,7 @@ Deno.test("schedulerAnomalies() tells that there never was one, if some dag has 
     assert.deepEqual(await schedulerAnomalies(runs, [unscheduled], NIGHT), []);
   }));
 
-Deno.test("pastLate() tells which scheduled runs were made long after they were due", () => {
+Deno.test("pastLate() reports which scheduled runs were made long after they were due", () => {
   const made = (run_id: string, minutes: number, trigger: "schedule" | "manual" = "schedule") => ({
     run: runOf(run_id, { trigger, logical_date: iso(NIGHT), created_at: iso(NIGHT + minutes * 60_000) }),
     tasks: [],

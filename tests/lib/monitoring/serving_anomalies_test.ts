@@ -30,18 +30,18 @@ Deno.test("servingAnomalies() says nothing of spans like the others, and of none
   assert.deepEqual(servingAnomalies([], null), { open: [], past: [] });
 });
 
-Deno.test("servingAnomalies() tells errors, by how many there are", () => {
+Deno.test("servingAnomalies() reports errors, by how many there are", () => {
   assert.deepEqual(found(changed({ errors: 25 })), ["warning api_errors"]);
   assert.deepEqual(found(changed({ errors: 400 })), ["critical api_errors"]);
   assert.deepEqual(found([{ ...SPANS[0]!, errors: 450 }]), ["critical api_errors"], "even in the first span");
 });
 
-Deno.test("servingAnomalies() tells degraded answers, however many, as a warning", () => {
+Deno.test("servingAnomalies() reports degraded answers, however many, as a warning", () => {
   assert.deepEqual(found(changed({ degraded: 900 })), ["warning api_degraded"]);
-  assert.deepEqual(found(changed({ degraded: 5 })), [], "few are none");
+  assert.deepEqual(found(changed({ degraded: 5 })), [], "a few do not count");
 });
 
-Deno.test("servingAnomalies() tells what lasts since it began, and what is over until when", () => {
+Deno.test("servingAnomalies() reports the beginning of a lasting anomaly, and the end of a past one", () => {
   const { open: [lasting] } = servingAnomalies(changed({ errors: 400 }, 20), null);
   assert.deepEqual([lasting?.since, lasting?.until], [SPANS[20]!.at, undefined]);
   const begun = { ...SPANS[23]!, requests: 5, errors: 0 };
@@ -56,7 +56,7 @@ Deno.test("servingAnomalies() tells what lasts since it began, and what is over 
   assert.equal(past[0]!.figure, 400 / SPANS[16]!.requests, "as it was at its worst");
 });
 
-Deno.test("servingAnomalies() tells a cache that gives less for a while, but not right after a publish", () => {
+Deno.test("servingAnomalies() reports a cache that has fewer hits for a while, but not right after a publish", () => {
   const { open: [low, ...others] } = servingAnomalies(changed({ hits: 100 }, 21), null);
   assert.deepEqual(others, []);
   assert.deepEqual([low?.code, low?.since], ["cache_hits_low", SPANS[21]!.at]);
@@ -70,7 +70,7 @@ Deno.test("servingAnomalies() tells a cache that gives less for a while, but not
   );
 });
 
-Deno.test("servingAnomalies() tells that answers take longer, not that fewer come from the cache", () => {
+Deno.test("servingAnomalies() reports that answers take longer, not that fewer come from the cache", () => {
   assert.deepEqual(found(changed({ made_p95_ms: 180 })), ["warning api_slow"]);
   assert.deepEqual(found(changed({ made_p95_ms: 180 }), SPANS.at(-2)!.at), [], "right after a publish");
   assert.deepEqual(found(changed({ hit_p95_ms: 40 })), ["warning api_slow"], "of those from the cache too");
@@ -87,7 +87,7 @@ Deno.test("servingAnomalies() does not judge by a handful of requests", () => {
   assert.deepEqual(found(changed({ requests: 60, hits: 50, made_p95_ms: 900 })), [], "nor of one kind");
 });
 
-Deno.test("outOfScopeAnomalies() tells that people talk, or talked, about something else", () => {
+Deno.test("outOfScopeAnomalies() reports that people talk, or talked, about something else", () => {
   const share = (i: number, out_of_scope: number) => ({
     run_id: `r${i}`,
     at: iso(NIGHT + i),

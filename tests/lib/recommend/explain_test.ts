@@ -98,7 +98,7 @@ Deno.test("explain() names the user's intents, the most expressed first", () => 
   });
 });
 
-Deno.test("explain() tells the place of a similar campaign", () => {
+Deno.test("explain() gives the rank of a similar campaign", () => {
   const text = (rank: number) =>
     reasons({ similarity: 1 }, { features: { similarity: { value: 1, rank } } })[0]?.text;
   assert.equal(text(1), "It is the closest match to what you talk about.");

@@ -55,7 +55,7 @@ Deno.test("Candidates are what any source found, each known to all sources", () 
   assert.deepEqual(["popular", "talked"].map((id) => candidates.get(id)!.fatigue), [0.2, 0]);
 });
 
-Deno.test("Candidates.add() tells what the sources know of a campaign that none proposed", () => {
+Deno.test("Candidates.add() gives the sources' values of a campaign that no source proposed", () => {
   const candidates = new Candidates(EVIDENCE, Date.UTC(2026, 0, 1));
   candidates.add(["popular", "talked"]);
   assert.equal(candidates.size, 7);

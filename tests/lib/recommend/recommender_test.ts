@@ -393,19 +393,19 @@ scene("answers from a newly published version within 250 ms", async ({ world, cl
 });
 
 for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
-  scene(`goes on without vectors where they ${how.slice(0, -1)}`, async ({ world, ask }) => {
+  scene(`continues without vectors if they ${how.slice(0, -1)}`, async ({ world, ask }) => {
     const answer = await ask("ann", { stores: { vectors: faulty(world.stores.vectors, fault) } });
     assert.deepEqual(answer.degraded, ["vectors"]);
     assert.equal(answer.items[0]?.sources.intent, 1);
   });
 
-  scene(`goes on without a graph that ${how}`, async ({ world, ask }) => {
+  scene(`continues without a graph that ${how}`, async ({ world, ask }) => {
     const answer = await ask("ann", { stores: { graph: faulty(world.stores.graph, fault) } });
     assert.deepEqual(answer.degraded, ["graph"]);
     assert.ok(answer.items.length > 0 && answer.items[0]!.sources.similarity > 0);
   });
 
-  scene(`goes on without a cache that ${how}`, async ({ world, clock }) => {
+  scene(`continues without a cache that ${how}`, async ({ world, clock }) => {
     const stores = { ...world.stores, cache: faulty(world.stores.cache, fault) };
     const served = await new Recommender({ stores, clock, answer_ms: ANSWER_MS }).serve({
       user_id: "ann",
@@ -434,7 +434,7 @@ scene("gives the popular campaigns where all but analytics is down", async ({ wo
   assert.equal(answer.items[0]?.campaign_id, "k1");
 });
 
-scene("says of a cached answer, too, what it was made without", async ({ world, clock }) => {
+scene("names the stores that a cached answer was made without", async ({ world, clock }) => {
   const kept = new Map<string, string>();
   const cache = {
     get: ({ key }: { key: string }) => Promise.resolve(kept.get(key) ?? null),
@@ -474,7 +474,7 @@ scene(
   },
 );
 
-scene("says what to do where nothing is published", async ({ ask }) => {
+scene("says what to do if nothing is published", async ({ ask }) => {
   await assert.rejects(ask("ann"), { code: "unavailable", message: /deno task pipeline/ });
 }, emptyWorld);
 
@@ -570,7 +570,7 @@ scene("takes the vectors of the model that the published version is of", async (
   assert.deepEqual(chosen(after), ["k1", "k2"]);
 });
 
-scene("goes on without vectors where the published row names no model", async ({ world, ask }) => {
+scene("continues without vectors if the published row names no model", async ({ world, ask }) => {
   const published = { version: 2, run_id: "run 2", model: "none", at: "2025-03-09T13:00:00.000Z" };
   await world.stores.analytics.buildStats({ version: 2, half_life_days: 30, latest: LATEST });
   await world.stores.analytics.publish({ published, sources: [] });
@@ -599,7 +599,7 @@ Deno.test("Recommender.explain() gives the answer that serve() gives, computed n
         "vectors",
       ]);
       assert.ok(steps.every(({ from_ms, to_ms }) => 0 <= from_ms && from_ms <= to_ms));
-      assert.equal(provenance?.neighbours.length, { ann: 4, bob: 4, nobody: 0 }[user_id]);
+      assert.equal(provenance?.neighbours.length, { ann: 4, bob: 4, "nobody": 0 }[user_id]);
     }
     const { answer, provenance } = await recommender.explain({ user_id: "ann", k: 5 });
     assert.deepEqual(provenance?.suppressed, [{ campaign_id: "g2", by: "dismissal", until: null }]);

@@ -4,7 +4,7 @@ import type { Sources } from "../../../lib/recommend/answer.ts";
 import type { Ranked } from "../../../lib/recommend/score.ts";
 import type { Engagement } from "../../../lib/stores/analytics/port.ts";
 
-/** A campaign that may be shown, with what the test wants otherwise. */
+/** A campaign that may be shown, with the test's own values. */
 export function campaign(campaign_id: string, options: Partial<Campaign> = {}): Campaign {
   return {
     campaign_id,
@@ -33,14 +33,14 @@ export const NO_SOURCES: Sources = {
   popularity: 0,
 };
 
-/** What no source knows, with what the test wants otherwise. */
+/** What no source knows, with the test's own values. */
 export function features(campaign_id: string, options: Partial<Features> = {}): Features {
   const candidates = new Candidates(NO_SOURCE_RESULTS, 0);
   candidates.add([campaign_id]);
   return { ...candidates.get(campaign_id)!, ...options };
 }
 
-/** One user's engagement with one campaign, none but what the test wants. */
+/** One user's engagement with one campaign, only what the test needs. */
 export function engagement(user_id: string, campaign_id: string, options: Partial<Engagement>): Engagement {
   const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
   return { user_id, campaign_id, ...none, last: "2025-03-01T12:00:00.000Z", ...options };

@@ -107,7 +107,7 @@ Deno.test("contribution() is what a source adds to the logarithm of the score", 
   assert.equal(contribution("intent", NO_SOURCES, WEIGHTS), 0);
 });
 
-Deno.test("shortlist() goes by the most that can be true, ties by id", () => {
+Deno.test("shortlist() sorts by the highest possible score, ties by id", () => {
   const found = [features("b"), features("a"), features("c"), features("d")];
   const o = { weights: weightsFor(found), popularity: new Map([["c", 0.9], ["d", 0.1]]) };
   assert.deepEqual(shortlist(found, { ...o, default_popularity: 0 }), ["c", "d", "a", "b"]);

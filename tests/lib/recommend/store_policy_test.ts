@@ -76,9 +76,9 @@ Deno.test("Guard.run() lets a store that is back finish what its caller does not
     return connected;
   });
   let asked = 0;
-  const beside = graph.run(() => Promise.resolve(++asked));
+  const second = graph.run(() => Promise.resolve(++asked));
   await assert.rejects(trial, /timed out/);
-  await assert.rejects(beside, /timed out/);
+  await assert.rejects(second, /timed out/);
   await assert.rejects(graph.run(() => Promise.resolve(++asked)), /not come back/);
   assert.equal(seen!.aborted, false);
   assert.equal(graph.isOpen, true);

@@ -8,7 +8,7 @@ import { NOW, openWorld } from "./world.ts";
 
 type File = Uint8Array<ArrayBuffer> | null;
 
-/** Weights that say of one campaign of this version. */
+/** Weights of one campaign of this version. */
 const fileOf = (version: number) =>
   new Uint8Array(encodeItemWeights({
     campaign_ids: ["a", `b${version}`],

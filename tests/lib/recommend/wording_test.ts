@@ -52,7 +52,7 @@ Deno.test("Wording gives the same whatever was asked before, ties by id, and not
   assert.deepEqual(new Wording(await postingsOf({})).nearest({ boots: 1 }, 10), []);
 });
 
-Deno.test("Wording goes by the sixteen rarest of the words asked for", async () => {
+Deno.test("Wording uses the sixteen rarest words of the query", async () => {
   const rare = Array.from({ length: 16 }, (_, i) => `rare${i}`);
   const wording = new Wording(
     await postingsOf({ a: "common", b: "common", c: `${rare.join(" ")} common` }),

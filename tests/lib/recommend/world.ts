@@ -11,7 +11,7 @@ import { campaign, event } from "./samples.ts";
 import { saveWording } from "../../../tasks/steps/wording.ts";
 import { LATEST } from "../../fixtures/rows.ts";
 
-/** When the tests' clock stands. */
+/** The time of the tests' clock. */
 /** Longer than by default: on a busy machine, too, what does not hang answers in its time. */
 export const ANSWER_MS = 2_000;
 

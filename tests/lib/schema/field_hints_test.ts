@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { missingFieldsHint } from "../../../lib/schema/field_hints.ts";
 
-Deno.test("missingFieldsHint() says of exports of chat tools and shops what may be meant by what", () => {
+Deno.test("missingFieldsHint() maps the fields of exports of chat tools and shops", () => {
   const hints = [
     [
       "messages",

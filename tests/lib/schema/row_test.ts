@@ -137,7 +137,7 @@ Deno.test("parseRow() refuses ids that could be mistaken for others", () => {
   assert.equal(row("messages", { ...MESSAGE, user_id: "x".repeat(256) }).user_id.length, 256);
 });
 
-Deno.test("parseRow() bounds the text of a message and keeps it as it stands", () => {
+Deno.test("parseRow() bounds the text of a message and does not change it", () => {
   assert.equal(reason("messages", { ...MESSAGE, message: " \n " }), "message is blank");
   assert.equal(reason("messages", { ...MESSAGE, message: 5 }), "message must be a string");
   const most = "x".repeat(1_048_576);
@@ -166,7 +166,7 @@ Deno.test("parseRow() moves unknown fields into metadata", () => {
   }
 });
 
-Deno.test("parseRow() refuses a field that stands twice with different values", () => {
+Deno.test("parseRow() refuses a field that is given twice with different values", () => {
   const twice = (value: unknown) => ({ ...MESSAGE, source: { a: 1, b: 2 }, metadata: { source: value } });
   assert.deepEqual(row("messages", twice({ b: 2, a: 1 })).metadata, { source: { a: 1, b: 2 } });
   assert.equal(
@@ -294,7 +294,7 @@ Deno.test("parseRow() knows four types of event and two roles", () => {
   assert.equal(reason("messages", { ...MESSAGE, role: "bot" }), "role must be user or assistant");
 });
 
-Deno.test("parseRow() tells all that is wrong in one line and quotes none of it", () => {
+Deno.test("parseRow() reports all errors of a row in one line and quotes none of its text", () => {
   const secret = "s3cret words";
   const told = reason("messages", {
     message_id: { [secret]: secret },

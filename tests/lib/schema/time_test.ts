@@ -41,7 +41,7 @@ Deno.test("time reads epoch seconds and milliseconds, as numbers or digits", () 
   ) assert.equal(at(given), utc, String(given));
 });
 
-Deno.test("time asks for an offset, or a time of day, if there is none", () => {
+Deno.test("time asks for a missing offset or time of day", () => {
   for (const given of ["2026-01-31T23:30:00", "2026-01-31 23:30", "2026-01-31T23:30:00.5"]) {
     assert.equal(at(given), "has no UTC offset; add Z or one like +02:00", given);
     for (const offset of ["Z", "+02:00"]) assert.match(at(given + offset), /^2026-01-31T2[13]:30:00/);

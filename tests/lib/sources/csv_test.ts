@@ -73,7 +73,7 @@ Deno.test("readRows() takes the first line of a spreadsheet that says what separ
   );
 });
 
-Deno.test("readRows() says of CSV with one column what separates cells", async () => {
+Deno.test("readRows() names the possible separators for CSV with one column", async () => {
   const { rows, error } = await read("user_id|note\nann|x\n");
   assert.deepEqual(rows, {});
   assert.equal(error, "has one column in its header: separate cells by commas, semicolons or tabs");
@@ -93,7 +93,7 @@ Deno.test("readRows() reads UTF-16 with and without a byte order mark", async ()
   }
 });
 
-Deno.test("readRows() says of a chat as text what it is", async () => {
+Deno.test("readRows() recognises a chat exported as text", async () => {
   for (
     const text of [
       "01/05/2026, 10:00 - Ann: Hello\n",

@@ -186,7 +186,7 @@ Deno.test("expandSources() loses an unreadable sub-folder alone", () =>
     });
   }));
 
-Deno.test("asSourceError() tells a permission that Deno lacks from one that the user lacks", () => {
+Deno.test("asSourceError() distinguishes a permission that Deno lacks from one that the user lacks", () => {
   const denied = new Deno.errors.PermissionDenied("Permission denied (os error 13): open '/x'");
   assert.equal(
     asSourceError("/x", denied).message,

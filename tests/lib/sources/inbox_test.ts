@@ -7,7 +7,7 @@ import { expandSources } from "../../../lib/sources/expand_sources.ts";
 const SECRET = '{"secret": 1}\n';
 const signal = new AbortController().signal;
 
-/** Runs a test with an inbox that has one file and one folder with a file, next to a secret that is none of its files. */
+/** Runs a test with an inbox that has one file and one folder with a file, next to a secret that is not one of its files. */
 function test(name: string, body: (options: { inbox: string; secret: string }) => Promise<void>): void {
   Deno.test(name, async () => {
     const dir = await Deno.realPath(await Deno.makeTempDir());

@@ -70,7 +70,7 @@ Deno.test("readRows() keeps numbers of an array as they are written", async () =
   ]);
 });
 
-Deno.test("readRows() gives a bad item of an array its row and goes on", async () => {
+Deno.test("readRows() gives a bad item of an array its row and continues", async () => {
   const rows = await rowsOf('[{"a":1}, nonsense, {"b" 2}, "raw\nfeed", , {"c":3}]');
   assert.deepEqual(rows, ['{"a":1}', "nonsense", '{"b" 2}', '"raw\tfeed"', "", '{"c":3}']);
   assert.throws(() => JSON.parse(rows[3]!), "a raw line feed in a string is still wrong");
@@ -88,7 +88,7 @@ Deno.test("readRows() skips a byte order mark and no other", async () => {
   assert.deepEqual(await rowsOf("\ufeff[1]"), ["1"]);
 });
 
-Deno.test("readRows() tells gzip by its bytes, with several members too", async () => {
+Deno.test("readRows() detects gzip by its bytes, with several members too", async () => {
   const [one, two] = [await gzip(bytesOf('{"a":1}\n{"b"')), await gzip(bytesOf(":2}\n"))];
   const both = new Uint8Array([...one, ...two]);
   assert.deepEqual(await rowsOf(both), ['{"a":1}', '{"b":2}']);

@@ -104,7 +104,7 @@ inFolder("transaction() leaves nothing of a body that throws", (path) => {
   db.close();
 });
 
-inFolder("Sqlite.write() waits for another's lock while timers go on", async (path) => {
+inFolder("Sqlite.write() waits for another's lock while timers run", async (path) => {
   const [one, two] = [1, 2].map(() => new Sqlite({ path, migrations: [V1], busy_ms: 5 })) as [Sqlite, Sqlite];
   one.db.exec("BEGIN IMMEDIATE");
   let ticks = 0;

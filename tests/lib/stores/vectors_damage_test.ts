@@ -65,7 +65,7 @@ function damageTest(
   });
 }
 
-/** What is said of a damaged file. */
+/** The message about a damaged file. */
 const REASONS: Readonly<Record<string, RegExp>> = {
   empty: /has 0 bytes instead of \d+/,
   halved: /has \d+ bytes instead of \d+/,
@@ -162,7 +162,7 @@ for (const count of [50, 2_050]) {
 const OTHER_GROUPS = "the index profiles-1 is damaged: its groups have other bytes than were written";
 const NO_INDEX = "no index of profiles was built for version 1";
 
-/** What can become of the row of an index, by name: how, and what is said of it. */
+/** What can become of the row of an index, by name: how, and the message about it. */
 const ROW_DAMAGE: Readonly<Record<string, readonly [sql: string, fault: string]>> = {
   "groups that begin with other bytes": [setGroups("zeroblob(64) || substr(groups, 65)"), OTHER_GROUPS],
   "groups with other bytes in the middle": [
@@ -249,7 +249,7 @@ damageTest("rebuilds an index once, however often it is asked for", 50, async ({
 });
 
 damageTest(
-  "tells a rebuild that fails, and does not repeat it for each search",
+  "reports a rebuild that fails, and does not repeat it for each search",
   50,
   async ({ dir, folder }) => {
     const stores = new SqliteVectorStores(dir);

@@ -79,7 +79,7 @@ async function filesWith(dir: string, vector: Float32Array): Promise<string[]> {
   return found.sort();
 }
 
-test("build() of many rows goes on from the version before", async (store, dir) => {
+test("build() of many rows starts from the previous version", async (store, dir) => {
   const rows = profiles(5_000);
   await store.upsert({ collection: "profiles", rows });
   await store.build({ version: 1 });
@@ -154,7 +154,7 @@ for (const count of [50, 2_100]) {
   });
 
   test(
-    `search() sees what another connection built and built anew, with ${count} rows`,
+    `search() sees what another connection built and rebuilt, with ${count} rows`,
     async (store, dir) => {
       const others = new SqliteVectorStores(dir);
       const reader = await others.forModel({ model: MODEL });
@@ -340,7 +340,7 @@ Deno.test("SqliteVectorStores make nothing before the first write, and leave not
   }
 });
 
-Deno.test("SqliteVectorStores see that another process dropped a model, and that it began anew", async () => {
+Deno.test("SqliteVectorStores see that another process dropped a model, and that it was created again", async () => {
   const { stores, dir, close } = await opened();
   const others = new SqliteVectorStores(dir);
   try {

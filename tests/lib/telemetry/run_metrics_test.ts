@@ -20,7 +20,7 @@ async function read(figures: RunMetrics): Promise<Record<string, number>> {
   );
 }
 
-/** Figures that read anew each time they are asked. */
+/** Metrics without a cache. */
 function classifierMetrics(runs: RunStore) {
   const clock = new ManualClock(Date.now());
   const figures = new RunMetrics(clock, runs);
@@ -86,7 +86,7 @@ Deno.test("RunMetrics counts runs, attempts and rows once each, by dag and state
     assert.ok(retried["run_last_duration_seconds test"]! >= 0);
   }));
 
-Deno.test("RunMetrics tells how many runs wait, and the tasks of those under way", () =>
+Deno.test("RunMetrics reports how many runs wait, and the tasks of runs in progress", () =>
   withRuns(async (runs) => {
     const figures = classifierMetrics(runs);
     for (let n = 0; n < 3; n++) await createRun({ dag, runs, clock: systemClock, params: {} });

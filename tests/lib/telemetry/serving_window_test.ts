@@ -69,7 +69,7 @@ Deno.test("ServingWindow.minutes() has the last hour alone", () => {
   assert.deepEqual(window.minutes(NOON + 60 * MINUTE).map(({ requests }) => requests), [1, 1]);
 });
 
-Deno.test("ServingMetrics tells each stage's times by minute", () => {
+Deno.test("ServingMetrics reports each stage's times by minute", () => {
   let now = NOON;
   const metrics = new ServingMetrics({ now: () => now });
   const answer = (timings: Record<string, number>) =>

@@ -42,7 +42,7 @@ const value = (neighbours: readonly Neighbour[], id: string) =>
 const people = (neighbours: readonly Neighbour[], id: string) =>
   countPeople(conversationFeatures(neighbours).get(id)!);
 
-Deno.test("engagementWeight() goes by the furthest step, and is 0 after a dismissal", () => {
+Deno.test("engagementWeight() uses the furthest step, and is 0 after a dismissal", () => {
   const of = (options: Partial<EngagementCounts>) => engagementWeight({ ...NONE, ...options });
   assert.deepEqual([of(CHOSE), of(CLICKED), of(SHOWN), of({})], [1, 0.5, 0.1, 0]);
   assert.equal(of({ ...CHOSE, dismissals: 1 }), 0);

@@ -5,7 +5,7 @@ const values = (
   scores: readonly number[],
 ) => [...similarityFeatures(scores.map((score, i) => ({ id: `${i}`, score }))).values()];
 
-Deno.test("similarityEvidence() gives much to a campaign that stands out, and little to the best of many alike", () => {
+Deno.test("similarityEvidence() gives much to a campaign far above the mean, and little to the best of many alike", () => {
   const out = values([0.9, ...Array.from({ length: 49 }, (_, i) => 0.5 - i / 1_000)]);
   const alike = values(Array.from({ length: 50 }, (_, i) => 0.5 - i / 1_000));
   assert.ok(out[0]!.value > 0.9 && out[1]!.value < 0.1);

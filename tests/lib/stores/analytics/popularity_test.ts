@@ -54,7 +54,7 @@ Deno.test("Popularity ranks what was chosen above what was only shown", () => {
   assert.equal(found.chosen, 1);
 });
 
-Deno.test("Popularity of what was waved off, or met by nobody, is 0", () => {
+Deno.test("Popularity of a campaign that was only dismissed, or never shown, is 0", () => {
   const found = popularity([
     day("off", { impressions: 50, dismissals: 40 }),
     day("liked", { clicks: 80 }),
