@@ -52,7 +52,7 @@ export interface EvaluateOptions extends Abortable {
 
 /** The name of Parley's answers by weights that were chosen on other users' queries. */
 const CHOSEN_WEIGHTS = `${PARLEY}, weights chosen`;
-/** Methods that every other one is held against, query by query. */
+/** Methods that every other one is compared with, query by query. */
 const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY];
 
 /**

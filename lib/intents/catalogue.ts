@@ -22,7 +22,7 @@ const MIN_INTENTS = 3;
 const MAX_INTENTS = 500;
 const MIN_EXAMPLES = 3;
 export const MAX_EXAMPLES = 200;
-/** Examples in all, which bounds the memory and time of learning: of the catalogue, and of what is learnt beside it. */
+/** Examples in all, which bounds the memory and time of learning: of the catalogue, and of labelled messages. */
 export const MAX_TOTAL_EXAMPLES = 20_000;
 const MAX_PROBLEMS = 10;
 

@@ -14,7 +14,7 @@ export interface Interactions {
 }
 
 /**
- * Signed item–item weights: what engagement with item i says of other items. Those of item i are `targets[offsets[i]]` up to,
+ * Signed item–item weights: the effect of engagement with item i on other items. Those of item i are `targets[offsets[i]]` up to,
  * not including, `targets[offsets[i + 1]]`, in ascending order, with `weights` at the same indexes.
  */
 export interface ItemWeights {

@@ -32,7 +32,7 @@ export class PublishedReader {
 
   /**
    * The published row; null if nothing has been published. If the store fails, the row read before is returned, and the error
-   * is thrown only if there is none. Throws `unavailable` if a row was read before and the store has none: its data were lost.
+   * is thrown only without such a row. Throws `unavailable` if a row was read before and the store has none: its data were lost.
    * Concurrent calls share one read and its signal.
    */
   current(options: Abortable = {}): Promise<Published | null> {

@@ -44,8 +44,8 @@ interface VersionDataOptions {
 }
 
 /**
- * Loads what was learnt for a data version once, without blocking the event loop, and holds it in typed arrays: 8 bytes a
- * weight, 16 MB for 16,000 campaigns, and 8 bytes a word of a conversation with the ids and words, some 75 MB for 100,000 of
+ * Loads what was learnt for a data version once, without blocking the event loop, and holds it in typed arrays: 8 bytes per
+ * weight, 16 MB for 16,000 campaigns, and 8 bytes per word of a conversation with the ids and words, some 75 MB for 100,000 of
  * them. An answer does not wait long for it or fail because of it: it is then computed without.
  */
 export class VersionData {
