@@ -92,7 +92,7 @@ function opening(server: string): void {
     "that a server requires TLS",
     answering("\x15\x03\x03\x00\x02\x02\x46"),
     "mismatch",
-    /if it wants TLS, put \+s behind/,
+    /if it requires TLS, put \+s behind/,
   );
 
   Deno.test("toStoreError() says that a certificate is not trusted", () => {

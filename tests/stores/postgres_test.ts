@@ -77,7 +77,7 @@ Deno.test("postgresError() says that a server requires TLS, or shows a certifica
   const encrypted = Object.assign(new Error(words), { code: "28000", severity: "FATAL" });
   for (
     const [error, sentence] of [
-      [wants, /^PostgreSQL at db:5432\/parley requires encryption: add \?sslmode=require to its URL$/],
+      [encrypted, /^PostgreSQL at db:5432\/parley requires encryption: add \?sslmode=require to its URL$/],
       [new Error("self-signed certificate in certificate chain"), /name its authority's file in DENO_CERT/],
     ] as const
   ) {

@@ -37,7 +37,7 @@ const WAYS: Readonly<Record<Setting, Way>> = {
     port: 7_687,
     open: "openGraph",
     secure: (url) => url.href.replace(/^\w+:/, "bolt+s:"),
-    plain: /^mismatch .*if it wants TLS, put \+s behind the scheme/,
+    plain: /^mismatch .*if it requires TLS, put \+s behind the scheme/,
   },
   PARLEY_ANALYTICS: {
     port: 5_432,

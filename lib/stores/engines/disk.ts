@@ -1,6 +1,6 @@
 import { messageOf, ParleyError } from "../../core/errors.ts";
 
-/** What SQLite and the system say of a full disk, quota or file (ENOSPC, EDQUOT, EFBIG); neither reliably gives a code. */
+/** The messages of SQLite and the system about a full disk, quota or file (ENOSPC, EDQUOT, EFBIG); neither reliably gives a code. */
 const REFUSED = /database or disk is full|disk I\/O error|\(os error (?:27|28|122)\)/;
 
 /** `unavailable`, with what to do, if the disk under `path` refused a write; any other error as it is. */

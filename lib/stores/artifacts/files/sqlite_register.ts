@@ -19,7 +19,7 @@ const PRAGMAS = [
 
 /**
  * A register in a temporary SQLite file. Random keys would write a page each; so fresh claims are collected in memory and
- * written sorted, and a Bloom filter tells of most fresh keys that they are not in the file. Memory: about 16 MB
+ * written sorted, and a Bloom filter shows for most fresh keys that they are not in the file. Memory: about 16 MB
  * of pages, 8 MB of filter and 50,000 claims.
  */
 export class SqliteRegister implements Register {

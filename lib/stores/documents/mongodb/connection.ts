@@ -74,7 +74,7 @@ export class MongoConnection {
       readPreference: "primary",
       readConcernLevel: "local",
       w: "majority",
-      // The driver tells the server of this machine; to ask for its release it would need a permission.
+      // The driver sends the server a description of this machine; to ask for its release it would need a permission.
       runtimeAdapters: { os: { ...os, release: () => "" } },
     });
     const db = this.client.db(decodeURIComponent(this.url.pathname.slice(1)) || DEFAULT_DATABASE);

@@ -15,7 +15,7 @@ const REFUSALS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   8000: ["denied", "refused the login: correct user, password or ?authSource= in PARLEY_DOCUMENTS"],
 };
 
-/** By what the driver says of a connection, first match first. */
+/** By the driver's message about a connection, first match first. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/ENOTFOUND|EAI_AGAIN|ENODATA/, "cannot be found: does the host have an address?"],
   [/ECONNREFUSED/, "refused the connection: is it running?"],

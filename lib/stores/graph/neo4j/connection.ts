@@ -109,7 +109,7 @@ export class Neo4jConnection {
 
   /**
    * Closes a session, which ends a transaction that is still open at the server, and clears the timer of a retry. If the
-   * server does not respond to that either, the driver is dropped, since it would keep the connection for good.
+   * server does not respond to that either, the driver is dropped, since it would never release the connection.
    */
   private async closeSession(session: DriverSession, driver: Driver): Promise<void> {
     const timer = setTimeout(() => this.drop(driver), GRACE_MS);

@@ -49,7 +49,7 @@ const BY_REASON: readonly Sentence[] = [
     "mismatch",
     `speaks no Bolt that is known here; ${NEEDED} at this port`,
   ],
-  [/protocol version/, "mismatch", "does not answer in Bolt; if it wants TLS, put +s behind the scheme"],
+  [/protocol version/, "mismatch", "does not answer in Bolt; if it requires TLS, put +s behind the scheme"],
   [/HTTP/, "mismatch", "answers HTTP; give the port of Bolt, which is 7687 unless changed"],
   [
     /certificate|UnknownIssuer/i,

@@ -39,7 +39,7 @@ const SHUTDOWN = 4;
 
 /**
  * One connection to a Milvus, opened at the first call, and again after a call without an answer: gRPC would wait on a
- * silent socket, and for good if it falls silent while connecting. All calls here may be repeated.
+ * silent socket, and forever if it falls silent while connecting. All calls here may be repeated.
  */
 export class Milvus {
   private connecting: Promise<Connection> | null = null;
@@ -151,7 +151,7 @@ export class Milvus {
 }
 
 /**
- * Closes the SDK's channels for good, once pending calls have ended. The SDK reads each channel's state after closing it,
+ * Closes the SDK's channels permanently, once pending calls have ended. The SDK reads each channel's state after closing it,
  * which makes the channel connect again and leaves a socket and timers behind; so the state is answered here. While calls
  * use channels, the pool would create new ones for a caller that acquires all of them.
  */

@@ -149,7 +149,7 @@ function usearch(dimensions: number) {
   });
 }
 
-/** One thread: the core beside it serves. */
+/** One thread: the other core serves. */
 const THREADS = 1;
 
 class UsearchWriter implements IndexWriter {
