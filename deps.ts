@@ -1,6 +1,6 @@
 /**
- * The only import of outside packages. Small libraries are re-exported by name; heavy SDKs are loaders, so that a process
- * which does not use one never evaluates it. Versions are in deno.json and deno.lock alone.
+ * The only import of outside packages. Small libraries are re-exported by name; heavy SDKs are loaders, so a process
+ * that does not use one never evaluates it. Versions are in deno.json and deno.lock alone.
  */
 export type { LogRecord } from "@logtape/logtape";
 export type { Attributes, Span, Tracer } from "@opentelemetry/api";
@@ -57,7 +57,7 @@ export { z } from "zod";
 export const loadHono = () => import("hono");
 export const loadCookies = () => import("hono/cookie");
 export const loadLogTape = () => import("@logtape/logtape");
-/** What writes metrics as text; read at the first scrape. */
+/** The serialiser of metrics; loaded at the first scrape. */
 export const loadPrometheus = async () => {
   const [{ PrometheusSerializer }, { AggregationTemporality, DataPointType }] = await Promise.all([
     import("@opentelemetry/exporter-prometheus"),

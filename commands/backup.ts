@@ -13,9 +13,9 @@ import { EXIT } from "./exit.ts";
 import { SAMPLE_NAME, sampleFolder } from "./sample.ts";
 
 /**
- * The stores in the order in which their copies agree while a run writes. What says that something is done is copied before what
- * was done: tasks before their writes, the records of sources and of dirty users before the data derived from them. So no copy
- * says that a row was read, or derived from, that another copy lacks; what the copies do not say is repeated by the next run.
+ * The stores in an order that keeps their copies consistent while a run writes. Records of completed work are copied before its
+ * results: tasks before their writes, the records of sources and of dirty users before the data derived from them. So no copy
+ * refers to a row that another copy lacks; the next run repeats work that is not in the copies.
  */
 const STORES = ["runs", "analytics", "documents", "vectors", "graph"] as const;
 type Store = typeof STORES[number];
@@ -32,11 +32,11 @@ const SERVER_TOOLS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Copies the embedded stores, wherever they are, with their index files, the artifacts and the sample, into a folder that is laid
- * out as a data folder, and reads each database through. Each database is copied as it is at one instant, also while other processes write to it.
+ * Copies the embedded stores, wherever they are, with their index files, the artifacts and the sample, into a folder with the layout of a
+ * data folder, and reads each database in full. Each database is copied at one instant, also while other processes write to it.
  *
- * Returns the exit code: `failed` if something is damaged or missing, else `partial` if servers keep some of the data. Both are
- * named, and all else is copied. Throws `conflict` if there is something at the target.
+ * Returns the exit code: `failed` if something is damaged or missing, else `partial` if some data are on servers. Such stores
+ * are named, and all others are copied. Throws `conflict` if the target is not empty.
  */
 export async function backup(config: Config, to: string | undefined): Promise<number> {
   const named = to ?? `${config.data}/backups/${new Date().toISOString().replace(/[:.]/g, "-")}`;
@@ -93,7 +93,7 @@ function orUnusable<T>(folder: string, use: () => T): T {
 
 class Copying {
   files = 0;
-  /** What could not be copied, a sentence each. */
+  /** The stores that could not be copied, one sentence each. */
   readonly faults: string[] = [];
 
   constructor(private readonly target: string) {}
@@ -210,7 +210,7 @@ function entriesOf(folder: string): Deno.DirEntry[] {
   }
 }
 
-/** Copies a database as it is at one instant, and reads the copy through; throws if it is no database, or damaged. */
+/** Copies a database at one instant, and reads the copy in full; throws if it is no database, or damaged. */
 async function copyDatabaseTo(to: string, from: string): Promise<void> {
   refuseDamagedLog({ path: from });
   Deno.openSync(to, { write: true, create: true, truncate: true, mode: FILE_MODE }).close();

@@ -15,8 +15,8 @@ export function isParleys({ name, isFile, isDirectory }: Deno.DirEntry): boolean
 }
 
 /**
- * Takes the rights of other users from what an earlier Parley made in its data folder. The folder itself is changed only if
- * nothing but Parley's own is in it. What belongs to another user stays as it is.
+ * Removes the rights of other users from files of an earlier Parley in its data folder. The folder itself is changed only if
+ * it contains no other files. Files of another user are not changed.
  */
 export function tightenModes(data: string): void {
   if (Deno.build.os === "windows" || !mayChange(data)) return;
@@ -36,7 +36,7 @@ function mayChange(path: string): boolean {
   return granted("read") && granted("write");
 }
 
-/** The folder goes last, so that a tight one is one whose content is done. */
+/** The folder is changed last, so a folder with the right mode has content with the right modes. */
 function tightenFolder(folder: string): void {
   if (!isOpen(folder)) return;
   for (const { name, isFile, isDirectory } of entriesOf(folder)) {

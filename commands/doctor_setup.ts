@@ -27,7 +27,7 @@ export interface SchedulerReport {
   readonly last_tick: string | null;
 }
 
-/** Each configured source, and what it had at its last run. `records` are what published runs have read. */
+/** Each configured source with its rows at the last run. `records` are the sources that published runs have read. */
 export function sourceReports({ sources }: Config, records: readonly SourceRecord[]): SourceReport[] {
   return KINDS.flatMap((kind) =>
     sources[kind].map((path) => ({ kind, path, last_read: lastRead(records, { kind, path }) }))
@@ -102,7 +102,7 @@ function writeIn(folder: string): void {
   removeFile(path);
 }
 
-/** What does not exist yet is made by the first run. What Deno itself may not write, opening the stores has said. */
+/** The first run creates missing folders. If Deno has no permission to write, opening the stores has reported it. */
 function unwritable(path: string, write: (path: string) => void): Finding | null {
   if (Deno.permissions.querySync({ name: "write", path }).state !== "granted") return null;
   try {

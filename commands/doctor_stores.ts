@@ -110,7 +110,7 @@ const TIMES = 3;
 
 /**
  * How fast a store answers one question: the median of a few that are asked one after the other, since the first ones also load
- * a client and connect. Null if it does not answer any more.
+ * a client and connect. Null if it no longer responds.
  */
 export async function latencyOf(store: Pick<OpenedStore, "health">): Promise<number | null> {
   const all: number[] = [];

@@ -63,15 +63,15 @@ export function engine(
   };
 }
 
-/** What executing tasks works with: the engine's options, and the signal that SIGINT and SIGTERM abort. */
+/** The engine's options, and the signal that SIGINT and SIGTERM abort. */
 export interface ExecutorScope {
   readonly options: ExecutorOptions<Services>;
   readonly shutdown: AbortSignal;
 }
 
 /**
- * Opens all that executing tasks needs, and sends lineage on meanwhile; closes it again whatever `body` comes to. `create` says
- * whether a missing run store is made. If the run store cannot be used, no other store is opened or made.
+ * Opens the stores for executing tasks, and sends lineage meanwhile; closes them when `body` ends or throws. `create` says
+ * whether a missing run store is created. If the run store cannot be used, no other store is opened or made.
  */
 export async function withExecutor<T>(
   config: Config,

@@ -2,7 +2,7 @@ import { onAbort } from "../lib/core/abort.ts";
 import { causeOf, causesOf, ParleyError, stackFrames } from "../lib/core/errors.ts";
 import type { RunOutcome } from "../lib/dag/options.ts";
 
-/** What the exit codes of every command mean; docs/commands.md says the same. */
+/** The exit codes of all commands; docs/commands.md describes them. */
 export const EXIT = Object.freeze({
   ok: 0,
   failed: 1,

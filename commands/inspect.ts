@@ -215,7 +215,7 @@ export function showLogs(
   });
 }
 
-/** What each attempt of a run read and wrote. */
+/** The datasets that each attempt of a run read and wrote. */
 export function showLineage(config: Config, run_id: string, options: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     await snapshotOf(runs, run_id);

@@ -7,8 +7,8 @@ import { openLog } from "../lib/telemetry/log.ts";
 import { VERSION } from "./version.ts";
 
 /**
- * Sends lineage on in the background, where a sink is set. The scheduler does, and every process that executes tasks, for
- * there may be no scheduler. To be closed before the store.
+ * Sends lineage in the background, if a sink is configured. The scheduler calls this, and so does every process that executes
+ * tasks, because there may be no scheduler. Close it before the store.
  */
 export async function sendLineage(
   { lineage, lineage_key: key, log }: Config,

@@ -55,7 +55,7 @@ function openedBy({ protocol, pathname, search, href }: URL): string {
   return protocol === "onnx:" ? `${protocol}${decodeURIComponent(pathname)}${search}` : href;
 }
 
-/** What a model is opened with, by default the configured one. A key goes to the endpoint that is configured with it. */
+/** The options to open a model, by default the configured one. A key is sent only to the endpoint that is configured with it. */
 export function embedderOptions(config: Config, name = modelName(config.embeddings)): EmbedderOptions {
   const { embeddings_key: secret, embeddings } = config;
   return {

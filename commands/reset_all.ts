@@ -85,7 +85,7 @@ function warn(line: string): void {
   console.error(`parley: ${line}`);
 }
 
-/** What stays, as it is not Parley's. */
+/** The files that stay, because they are not Parley's. */
 function removeFolder(data: string): string[] {
   const others: string[] = [];
   for (const entry of entriesOf(data)) {

@@ -20,7 +20,7 @@ import { summarize, summaryTable } from "./run_summary.ts";
 
 export interface RunOrder extends Sources {
   readonly dag: string;
-  /** What may be given instead of a dag, to be suggested after a typing error. */
+  /** Other commands, to be suggested after a typing error. */
   readonly commands: readonly string[];
   /** Whether the nightly run reads unchanged sources too. */
   readonly all: boolean;
@@ -53,8 +53,8 @@ export async function runDag(config: Config, options: RunOrder): Promise<number>
 }
 
 /**
- * Runs tasks of an ended run again, by default those that failed and what they kept from running. Those of a run that an
- * engine outside drives are opened again for that engine.
+ * Runs tasks of an ended run again, by default failed tasks and those that did not run because of them. Tasks of a run that an
+ * external engine drives are opened again for that engine.
  */
 export async function retryRun(
   config: Config,

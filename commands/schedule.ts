@@ -66,7 +66,7 @@ function onceAMinute(say: (cause: string) => void): (error: unknown) => void {
   };
 }
 
-/** What becomes of a run that a shutdown interrupts. */
+/** What happens to a run that a shutdown interrupts. */
 export const INTERRUPTED = "stops within seconds and continues with the next start";
 
 /** The scheduler alone, until SIGINT or SIGTERM. */

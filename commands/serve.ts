@@ -28,7 +28,7 @@ import { VERSION } from "./version.ts";
 /** A running API. `url` is its address. */
 interface Serving {
   readonly url: string;
-  /** Resolves when its first answer would be whole, or lack only what is down; soon in any case. */
+  /** Resolves when its first answer would be complete, or lack only stores that are down; soon in any case. */
   readonly ready: Promise<unknown>;
 }
 
@@ -107,7 +107,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
 /** How long to wait for a store to connect before listening, or before saying so, in milliseconds. */
 const CONNECT_MS = 5_000;
 
-/** What the work comes to within the time, else null: it continues. What has failed is for `/readyz` to say. */
+/** The result of the work within the time, else null while it continues. `/readyz` reports failures. */
 function soon<T>(ms: number, work: () => Promise<T>): Promise<T | null> {
   return withTimeout(ms, work).catch(() => null);
 }

@@ -2,7 +2,7 @@ import { relative } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 
 /**
- * Runs `parley pipeline …` as a process of its own, with the permissions of the task `pipeline`, so that its
+ * Runs `parley pipeline …` as a separate process, with the permissions of the task `pipeline`, so that its
  * synchronous work never stalls the API. Aborting asks it to stop; returns its exit code. It does not outlive this process.
  */
 export async function spawnPipeline(

@@ -13,7 +13,7 @@ import { EXIT } from "./exit.ts";
 import { openAll, openOptions, readOptions } from "./services.ts";
 import { count, table } from "./table.ts";
 
-/** What each dag and stage did in the last days. */
+/** The summary of each dag and stage over the last days. */
 export async function showSummary(
   config: Config,
   options: { days?: number; json: boolean },

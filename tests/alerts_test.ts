@@ -105,7 +105,7 @@ appTest(
   LINEAGE,
 );
 
-appTest("an alert fires once what is published is older than 26 hours", async (options) => {
+appTest("an alert fires once the published version is older than 26 hours", async (options) => {
   const { at } = (await options.world.stores.analytics.published())!;
   options.clock.advance(Date.parse(at) + 26 * HOUR - NOW);
   assert.deepEqual(firing(await scrape(options)), []);
@@ -139,7 +139,7 @@ appTest("an alert fires while a store does not answer", async (options) => {
   assert.deepEqual(firing(await scrape(options)), []);
 }, fickleGraph);
 
-appTest("an alert fires while a store is empty that was part of what is published", async (options) => {
+appTest("an alert fires while a store of the published version is empty", async (options) => {
   assert.deepEqual(firing(await scrape(options)), [DOWN]);
 }, {
   open: async () => {

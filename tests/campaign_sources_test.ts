@@ -66,7 +66,7 @@ Deno.test("campaigns that have left their source are reported night after night 
     assert.deepEqual(await leftBy(flow), [LEFT("2 campaigns are", "2, 3")]);
   }));
 
-Deno.test("PARLEY_MISSING_CAMPAIGNS=end ends what has left its source, and what comes back is as its source says", () =>
+Deno.test("PARLEY_MISSING_CAMPAIGNS=end ends campaigns that are missing from their source, and restores those that come back", () =>
   withFlow(async (flow) => {
     await night(flow, { "a.ndjson": [offer("1"), offer("2"), offer("3", { status: "paused" })] });
     const { snapshot } = await night(flow, { "a.ndjson": [offer("1")] });
@@ -97,7 +97,7 @@ Deno.test("after PARLEY_MISSING_CAMPAIGNS has become end, a run over unchanged s
     });
   }));
 
-Deno.test("PARLEY_MISSING_CAMPAIGNS=end ends nothing of a file that has none any more, is gone or not given, nor what is refused", () =>
+Deno.test("PARLEY_MISSING_CAMPAIGNS=end ends no campaign of a file that is empty, missing or not given, and no refused one", () =>
   withFlow(async (flow) => {
     const [a, b, c] = [[offer("1"), offer("2")], [offer("3")], [offer("4")]];
     await night(flow, { "a.ndjson": a, "b.ndjson": b, "c.ndjson": c });

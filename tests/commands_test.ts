@@ -9,7 +9,7 @@ const ROWS = ["one", "two", "three"].map((text, n) =>
   JSON.stringify({ user_id: `u${n}`, message: text, timestamp: "2026-05-01T00:00:00Z" })
 ).join("\n");
 
-Deno.test("pipeline reads standard input, sums up as JSON, and skips what is unchanged", () =>
+Deno.test("pipeline reads standard input, prints a summary as JSON, and skips unchanged sources", () =>
   withFolder(async (folder) => {
     const piped = await run(folder, "pipeline", ["pipeline", "--messages", "-", "--json"], { input: ROWS });
     assert.equal(piped.code, 0, piped.stderr);

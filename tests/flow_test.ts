@@ -120,7 +120,7 @@ Deno.test("every attempt leaves lineage: datasets, rows, versions, times and out
     assert.match(embed?.versions.model ?? "", /64/);
   }, { PARLEY_INTENTS: `${ROOT}sample/intents.json` }));
 
-Deno.test("new input adds only what is new", () =>
+Deno.test("new input adds only new rows", () =>
   withFlow(async (flow) => {
     const input = smallInput(flow);
     await nightlyRun(flow, input);
@@ -258,7 +258,7 @@ Deno.test("a critical finding leaves the old version published", () =>
     assert.deepEqual(await flow.services.analytics.published(), before);
   }));
 
-Deno.test("a run that failed leaves nothing stale: the next one derives what it did not", () =>
+Deno.test("a run that failed leaves nothing stale: the next one derives the rest", () =>
   withFlow(async (flow) => {
     const input = smallInput(flow);
     const broken = {

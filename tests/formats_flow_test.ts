@@ -27,7 +27,7 @@ const said = (n: number) => ({
 });
 const SAID = Array.from({ length: 20 }, (_, n) => said(n));
 
-Deno.test("campaigns and events are read of CSV, plain and gzipped, and are what they are as JSON", () =>
+Deno.test("campaigns and events are read from CSV, plain and gzipped, and equal those from JSON", () =>
   withFlow(async (flow) => {
     const campaigns = await write(
       flow,

@@ -153,7 +153,7 @@ Deno.test("a run does not wait for a sink that never answers, and arrives when t
     await assertTold(flow, snapshot, sink.taken);
   }));
 
-Deno.test("pipeline and run-task send what they did before they end", () =>
+Deno.test("pipeline and run-task send their lineage before they end", () =>
   withSink(async ({ flow, sink, env }) => {
     const messages = writeRows(flow, "m.ndjson", ROWS);
     assert.equal((await pipeline(flow, ["--messages", messages], env).status).code, 0);

@@ -29,7 +29,7 @@ async function loaded(env: Record<string, string>): Promise<Record<string, strin
   return after;
 }
 
-Deno.test("vectors whose sources are gone are not published, and reembed makes them of what is stored", () =>
+Deno.test("vectors whose sources are gone are not published, and reembed makes them from the stored rows", () =>
   withFolder(async (folder) => {
     const env = embeddedIn(folder);
     const before = await loaded(env);
@@ -47,7 +47,7 @@ Deno.test("vectors whose sources are gone are not published, and reembed makes t
     }, { ...env, PARLEY_VECTORS: `sqlite:${folder}/new/vectors.db` });
   }));
 
-Deno.test("campaigns that no source has any more keep their place in an exchanged graph", () =>
+Deno.test("campaigns that no source has any more are restored in a replaced graph", () =>
   withFolder(async (folder) => {
     const env = embeddedIn(folder);
     const before = await loaded(env);

@@ -79,7 +79,7 @@ Deno.test("a form starts a run on no path and no model that is not configured", 
     assert.ok(!html.includes("link.ndjson"));
   }));
 
-Deno.test("a form starts a run on what is configured, and a file that became a link since is not read", () =>
+Deno.test("a form starts a run on configured sources, and a file that became a link since is not read", () =>
   withSite(async ({ flow, app, execute }) => {
     const row = { user_id: "ann", message: "hello", timestamp: "2026-05-01T10:00:00Z" };
     const [good, bad] = [writeRows(flow, "inbox/a.ndjson", [row]), writeRows(flow, "inbox/b.ndjson", [row])];
@@ -104,7 +104,7 @@ Deno.test("a form starts a run on what is configured, and a file that became a l
     assert.equal((await flow.runs.snapshot({ run_id }))!.run.state, "failed");
   }));
 
-Deno.test("a form offers the models that are set, without what is secret in their URLs", () =>
+Deno.test("a form offers the configured models, without secrets in their URLs", () =>
   withSite(async ({ flow, app }) => {
     const { html } = await see(app, "/pipelines/reembed");
     const options = [...html.matchAll(/<option[^>]*>([^<]*)</g)].map(([, text]) => text);

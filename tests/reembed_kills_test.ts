@@ -21,7 +21,7 @@ function inputOf(flow: Flow) {
   return { ...SAMPLE, messages: [...SAMPLE.messages, writeRows(flow, "more.ndjson", messages)] };
 }
 
-Deno.test(`up to ${2 * KILLS} kills while the model is changed and changed back leave what no kill leaves`, () =>
+Deno.test(`up to ${2 * KILLS} kills while the model is changed and changed back end in the same stores as none`, () =>
   withFlow(async (flow) => {
     const next = random(SEED);
     await nightlyRun(flow, inputOf(flow));

@@ -163,7 +163,7 @@ Deno.test("a nightly run by another model than the published one fails without r
     assert.equal((await nightlyRun(other, SAMPLE)).outcome, "success");
   }, EMBEDDINGS));
 
-Deno.test("reembed publishes nothing where the new vectors do not agree with what is stored", () =>
+Deno.test("reembed publishes nothing if the new vectors do not agree with the stored rows", () =>
   withFlow(async (flow) => {
     await nightlyRun(flow, SAMPLE);
     const before = await published(flow);

@@ -143,7 +143,7 @@ Deno.test("a damaged run store keeps no answer back; out of the way, the next ru
     });
   }));
 
-Deno.test("backup() copies what is whole, for its owner alone, and reports what is damaged", () =>
+Deno.test("backup() copies undamaged files, readable by the owner alone, and reports damaged ones", () =>
   withCopy(async (config) => {
     damageHeader(fileOf(config.data, "graph"));
     const to = `${config.data}-copy`;
@@ -278,7 +278,7 @@ Deno.test("a damaged file ends in the stores of before, if a backup is restored 
     }
   }));
 
-Deno.test("answers stay what was popular last when empty stores take the place of a published version's", () =>
+Deno.test("answers remain the campaigns that were popular last when empty stores replace those of a published version", () =>
   withCopy(async (config) => {
     await serving(config, async ({ json }) => {
       const answer = () => json(`/recommendations/${USER}?k=3`);
@@ -302,7 +302,7 @@ Deno.test("answers stay what was popular last when empty stores take the place o
     });
   }));
 
-Deno.test("`pipeline work` makes no store where the run store is not there", () =>
+Deno.test("`pipeline work` creates no store if the run store does not exist", () =>
   withCopy(async (config) => {
     for (const [what, data] of [["empty", `${config.data}/empty`], ["without runs.db", config.data]]) {
       Deno.mkdirSync(data!, { recursive: true });
@@ -334,7 +334,7 @@ Deno.test("start answers over a damaged run store, says that the scheduler canno
     }
   }));
 
-Deno.test("a pipeline's files are for their owner alone, whatever the umask, and what was open before is closed", () =>
+Deno.test("a pipeline's files are readable by the owner alone, whatever the umask, and older files get these modes too", () =>
   withCopy(async (config) => {
     const fresh = { ...config, data: `${config.data}/fresh/data` };
     const sources = Object.entries(SAMPLE).flatMap(([kind, [path]]) => [`--${kind}`, path!]);

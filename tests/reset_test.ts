@@ -13,7 +13,7 @@ function namesIn(folder: string): string[] {
   return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 }
 
-Deno.test("reset --all removes all that Parley keeps, wherever it is, and no file of others; what is loaded then is as if it was the first", () =>
+Deno.test("reset --all removes all data of Parley, wherever they are, and no file of others; a later load is like the first", () =>
   withCopy(async ({ data, documents }) => {
     const before = await withStores(configOf(data), digests);
     const elsewhere = await Deno.makeTempDir({ prefix: "parley-reset-" });

@@ -58,7 +58,7 @@ async function left(flow: Flow, run_ids: readonly string[]) {
   return found;
 }
 
-Deno.test("refused rows and artifacts leave after PARLEY_RETENTION_DAYS, runs with their logs by prune, and what is published stays", () =>
+Deno.test("refused rows and artifacts leave after PARLEY_RETENTION_DAYS, runs with their logs by prune, and the published version stays", () =>
   withFlow(async (flow) => {
     const campaigns = [
       writeRows(

@@ -71,7 +71,7 @@ for (const [what, { PARLEY_ANALYTICS, ...urls }] of Object.entries(REMOTE)) {
     }));
 }
 
-Deno.test("what is wrong with a setting is said without showing it", () =>
+Deno.test("the error of a wrong setting does not show its value", () =>
   MarkedFolder.open({
     PARLEY_DOCUMENTS: `mongodb://u:${MARK}@h1:1,h2:2/`,
     PARLEY_VECTORS: `https://${MARK}/more@127.0.0.1:1`,

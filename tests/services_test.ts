@@ -7,7 +7,7 @@ import { checkParams } from "../lib/dag/runs.ts";
 
 const optionsOf = (env: Record<string, string>) => embedderOptions(loadConfig(env, "/home/some body"));
 
-Deno.test("embedderOptions() hands the configured URL on as it was meant", () => {
+Deno.test("embedderOptions() passes on the configured URL unchanged", () => {
   const urls = {
     "onnx:./models/a b": "onnx:/home/some body/models/a b",
     "onnx:/opt/model?dtype=fp16": "onnx:/opt/model?dtype=fp16",
@@ -39,7 +39,7 @@ Deno.test("embedderOptions() has the key, the hub and what becomes of long texts
   assert.throws(() => optionsOf({ PARLEY_EMBED_LONG: "drop" }), /PARLEY_EMBED_LONG is neither/);
 });
 
-Deno.test("refuseTestEmbedder() lets through models, and the test embedder where that is wanted", () => {
+Deno.test("refuseTestEmbedder() accepts models, and the test embedder if it is allowed", () => {
   const refuse = (env: Record<string, string>) => () => refuseTestEmbedder(loadConfig(env));
   assert.throws(refuse({ PARLEY_EMBEDDINGS: "test:8" }), {
     code: "invalid",

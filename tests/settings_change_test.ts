@@ -75,7 +75,7 @@ const CHANGES = [
 
 for (const { settings, users, says } of CHANGES) {
   const [name] = Object.keys(settings);
-  Deno.test(`after ${name} has changed, a run over unchanged sources ends in what it would have been from the start, once`, () =>
+  Deno.test(`after ${name} has changed, a run over unchanged sources ends as if it had been set from the start, once`, () =>
     withFlow(async (flow) => {
       const input = inputOf(flow);
       await nightlyRun(flow, input);

@@ -94,7 +94,7 @@ const REQUESTS: readonly [string, string, number][] = [
   ],
 ];
 
-Deno.test("serve refuses what is malformed or foreign, and never fails at it", async () => {
+Deno.test("serve refuses malformed and foreign requests, and never fails", async () => {
   const logged = await serving(async ({ url, port }) => {
     for (const [what, request, status] of REQUESTS) {
       assert.equal((await raw(port, request)).status, status, what);

@@ -198,7 +198,7 @@ Deno.test("a run none of whose sources can be read says which, too", () =>
     assert.deepEqual(found.map(([, rows]) => rows), ["messages", "events"]);
   }));
 
-Deno.test("what is unreadable of a folder is one finding, with how much it is", () =>
+Deno.test("unreadable files of a folder are one finding, with their number", () =>
   withFlow(async (flow) => {
     const folder = `${flow.input}/chats`;
     await Deno.mkdir(folder);

@@ -13,7 +13,7 @@ Deno.test("parseDate() takes a day as its start in UTC, and a time with its offs
   ) assert.equal(parseDate(text!), date);
 });
 
-Deno.test("parseDate() refuses what is no date, a day that does not exist and a time without an offset", () => {
+Deno.test("parseDate() refuses text that is no date, a day that does not exist and a time without an offset", () => {
   for (
     const [text, sentence] of [
       ["2026-02-30", /"2026-02-30" is not a real date/],

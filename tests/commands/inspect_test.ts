@@ -43,7 +43,7 @@ Deno.test("logs --follow prints lines as they come, once each, and ends with the
     assert.equal(await errors, "");
   }));
 
-Deno.test("logs without --follow prints what there is and does not wait for the run", () =>
+Deno.test("logs without --follow prints existing lines and does not wait for the run", () =>
   withRun(async (folder) => {
     const { code, stdout } = await run(folder, "pipeline", ["pipeline", "logs", "r1"]);
     assert.deepEqual([code, stdout], [0, shown("one")]);

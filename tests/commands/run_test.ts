@@ -39,7 +39,7 @@ Deno.test("run-task --from and --to make a run of that data interval, of days in
     );
   }));
 
-Deno.test("what is no date, or a time without an offset, is refused with how to write one, and makes no run", () =>
+Deno.test("a wrong date, or a time without an offset, is refused with the right form, and creates no run", () =>
   withFolder(async (folder) => {
     const sentence = (date: string, why: RegExp) =>
       new RegExp(`^parley: the date "${date}" ${why.source}.*; a day is written as 2026-05-01\n$`);

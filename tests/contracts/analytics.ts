@@ -121,7 +121,7 @@ function catalogue(test: Test): void {
     for (const row of rows) assert.deepEqual(byId.get(row.campaign_id), row);
   });
 
-  test("upsertCampaigns() counts what it did and sees a change of any field", async (store) => {
+  test("upsertCampaigns() counts its changes and detects a change of any field", async (store) => {
     const campaigns = [FULL_CAMPAIGN, campaign()];
     assert.deepEqual(await store.upsertCampaigns({ campaigns }), { inserted: 2, changed: 0, same: 0 });
     assert.deepEqual(await store.upsertCampaigns({ campaigns }), { inserted: 0, changed: 0, same: 2 });
@@ -168,7 +168,7 @@ async function settleAll(store: AnalyticsStore): Promise<void> {
 }
 
 function events(test: Test): void {
-  test("upsertEvents() counts what it did and sees a change of any field", async (store) => {
+  test("upsertEvents() counts its changes and detects a change of any field", async (store) => {
     const rows = [FULL_EVENT, event()];
     assert.deepEqual(await store.upsertEvents({ events: rows }), { inserted: 2, changed: 0, same: 0 });
     assert.deepEqual(await store.upsertEvents({ events: rows }), { inserted: 0, changed: 0, same: 2 });
@@ -436,7 +436,7 @@ function erasing(test: Test): void {
     assert.equal(await store.digest(), digestOf([], []));
   });
 
-  test("epoch() of a user who comes back is beyond all before", async (store) => {
+  test("epoch() of a user who comes back is greater than all before", async (store) => {
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
     const before = await store.epoch({ user_id: "a" });
     await store.deleteUsers({ user_ids: ["a"] });

@@ -65,7 +65,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     assert.deepEqual(await linesOf(store, uri), ["new"]);
   });
 
-  test("writeLines() of a stream that fails leaves what was there before", async (store) => {
+  test("writeLines() of a stream that fails leaves the previous artifact", async (store) => {
     const { uri } = await store.writeLines({ name: "run-1/embed/part", lines: from(["old"]) });
     const failing = async function* () {
       yield "new";
@@ -119,7 +119,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     }
   });
 
-  test("readLines() of what is not there is not_found", async (store) => {
+  test("readLines() of a missing artifact is not_found", async (store) => {
     const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x"]) });
     await store.deleteRun({ run_id: "run-1" });
     await assert.rejects(
@@ -144,7 +144,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     assert.deepEqual(await linesOf(store, kept.uri), ["kept"]);
   });
 
-  test("prune() removes what was written before a time", async (store) => {
+  test("prune() removes artifacts that were written before a time", async (store) => {
     const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x"]) });
     assert.equal(await store.prune({ before: new Date(Date.now() - 3_600_000).toISOString() }), 0);
     assert.deepEqual(await linesOf(store, uri), ["x"]);

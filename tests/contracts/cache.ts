@@ -28,7 +28,7 @@ export function cacheContract(
     assert.equal(await store.get({ key: "nothing" }), null);
   });
 
-  test("get() returns what was set, whatever the characters", async (store) => {
+  test("get() returns the value that was set, whatever the characters", async (store) => {
     for (const [key, value] of [["a", "1"], ["é \n:*", '{"x":"\u{1F600}"}'], ["empty", ""]] as const) {
       await store.set({ key, value, ttl_ms: MINUTE });
       assert.equal(await store.get({ key }), value);

@@ -96,7 +96,7 @@ export function classifying(
     assert.deepEqual(await store.intentCounts({ user_ids: ["a"] }), expected);
   });
 
-  test("classifierCounts() counts by classifier, and what is out of scope", async (store) => {
+  test("classifierCounts() counts by classifier, with out-of-scope messages", async (store) => {
     assert.deepEqual(await store.classifierCounts(), []);
     await withMessages(store, ["a", "b", "c", "d"]);
     await store.classify({ rows: [found("m-a", null), found("m-b", "buy"), found("m-c", null, "two")] });

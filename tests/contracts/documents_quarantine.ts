@@ -75,7 +75,7 @@ export function quarantining(
     ]);
   });
 
-  test("pruneQuarantine() drops what is older", async (store) => {
+  test("pruneQuarantine() drops older rows", async (store) => {
     const rows = Array.from({ length: 1_200 }, (_, i) => refused({ position: i, at: minute(i) }));
     await store.quarantine({ rows });
     assert.equal(await store.pruneQuarantine({ before: minute(1_100) }), 1_100);

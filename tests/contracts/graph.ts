@@ -151,7 +151,7 @@ function engaged(test: Test): void {
     assert.deepEqual(await store.engagedBy({ user_ids: ["a", "b"], limit: 9 }), []);
   });
 
-  test("engagedBy() gives what was only shown after the rest, however new it is", async (store) => {
+  test("engagedBy() gives campaigns that were only shown after the others, however new they are", async (store) => {
     const shown = [7, 8, 9].map((at) => ({ ...engages("a", `shown-${at}`, at, 0), conversions: 0 }));
     const clicked = { ...engages("a", "clicked", 2), conversions: 0 };
     const converted = engages("a", "converted", 1, 0);
@@ -219,7 +219,7 @@ function conversations(test: Test): void {
     assert.deepEqual(await engagedIn(store), rowsOf(other));
   });
 
-  test("setConversations() leaves out conversations without engagement, and of users who are not set", async (store) => {
+  test("setConversations() omits conversations without engagement, and of users that are not set", async (store) => {
     const conversations = [conversation("v1", "a"), conversation("v3", "b", ledTo("k1"))];
     assert.equal(await store.setConversations({ user_ids: ["a"], conversations }), 0);
     assert.deepEqual(await engagedIn(store), []);

@@ -23,7 +23,7 @@ export function handlesContract<Store extends { close(): Promise<void> }>(
   open: () => Promise<Handles<Store>>,
   { write, look }: Shared<Store>,
 ): void {
-  Deno.test(`${name}: what was written is there when the store is opened again`, async () => {
+  Deno.test(`${name}: written rows are there when the store is opened again`, async () => {
     const { store, again, close } = await open();
     try {
       const empty = await look(store);
@@ -37,7 +37,7 @@ export function handlesContract<Store extends { close(): Promise<void> }>(
     }
   });
 
-  Deno.test(`${name}: writers at one time lose nothing of what any of them writes`, async () => {
+  Deno.test(`${name}: concurrent writers lose no rows`, async () => {
     const [together, alone] = [await open(), await open()];
     try {
       const stores = [together.store];

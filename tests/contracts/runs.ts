@@ -46,7 +46,7 @@ export const claim = (
 export function runsContract(name: string, open: () => Promise<OpenRuns>): void {
   const test = storeTest(name, open);
 
-  test("create() keeps a run as it is, once for its id and once for its occurrence", async ({ runs }) => {
+  test("create() does not change an existing run, by its id or by its occurrence", async ({ runs }) => {
     const run = runOf("r:1+x", { trigger: "schedule", occurrence: "d|2026-05-01" });
     assert.equal(await runs.create({ run, tasks: [newTask("a")] }), true);
     assert.equal(await add(runs, "r:1+x"), false);
@@ -212,7 +212,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     }]);
   });
 
-  test("commit() writes nothing for one who no longer has the lease", async ({ runs }) => {
+  test("commit() writes nothing for a driver that no longer has the lease", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1");
     await claim(runs, "p2", { now: T0 + TTL });

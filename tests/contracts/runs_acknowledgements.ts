@@ -33,7 +33,7 @@ export function runsAcknowledgementsContract(name: string, open: () => Promise<O
     }
   });
 
-  test("acknowledge() forgets what is over by then, and nothing that is not", async ({ runs }) => {
+  test("acknowledge() deletes expired acknowledgements, and no others", async ({ runs }) => {
     for (const hours of [1, 2, 3]) {
       await runs.acknowledge(acknowledgement(`a${hours}`, { until: iso(T0 + hours * HOUR) }));
     }

@@ -42,7 +42,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS })), ["r"]);
   });
 
-  test("takeUnsent() gives what ended first, and last what was put off", async ({ runs }) => {
+  test("takeUnsent() gives attempts in the order of their end, and postponed ones last", async ({ runs }) => {
     for (const n of [3, 1, 2]) {
       await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0 + n * 1_000, task_id: "a" });
     }
@@ -56,7 +56,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     ]]);
   });
 
-  test("takeUnsent() gives no attempt to two who ask at the same time", async ({ runs, another }) => {
+  test("takeUnsent() gives no attempt to two concurrent callers", async ({ runs, another }) => {
     const other = await another();
     try {
       for (let n = 0; n < 12; n++) {
@@ -87,7 +87,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     assert.deepEqual(ids(await take(runs, { now: T0 + 2 * HIDDEN_MS })), ["r2"]);
   });
 
-  test("prune() keeps what was not sent, where that is asked for", async ({ runs }) => {
+  test("prune() keeps unsent attempts on request", async ({ runs }) => {
     for (const run_id of ["sent", "unsent"]) {
       await addRun(runs, { run_id, dag_id: "d", at: T0, task_id: "a" });
     }

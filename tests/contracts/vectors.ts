@@ -57,7 +57,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal(await store.isEmpty({ collection: "campaigns" }), true);
   });
 
-  test("upsert() of what is there changes nothing", async (store) => {
+  test("upsert() of existing rows changes nothing", async (store) => {
     const rows = randomRows(20, 2);
     await store.upsert({ collection: "profiles", rows });
     const before = await store.digest();

@@ -67,7 +67,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     assert.equal(rest.length, 40);
   });
 
-  test("verify() finds nothing wrong with what was built, and says what was not", async (store) => {
+  test("verify() finds no error in a build, and reports a missing one", async (store) => {
     await store.upsert({ collection: "profiles", rows: randomRows(50, 11) });
     await store.build({ version: 1 });
     assert.deepEqual(await store.verify({ version: 1 }), []);
@@ -101,7 +101,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     assert.deepEqual(await store.faults({ limit: 5 }), []);
   });
 
-  test("search() leaves out what is excluded and still fills up", async (store) => {
+  test("search() omits excluded ids and still returns enough", async (store) => {
     const rows = randomRows(300, 6);
     await store.upsert({ collection: "campaigns", rows: rows.map((row) => campaign(row.id, row.vector)) });
     await store.build({ version: 1 });

@@ -110,7 +110,7 @@ Deno.test("loadConfig() refuses a URL whose login ends at a / or ? or #, of what
   }
 });
 
-Deno.test("loadConfig() takes an @ in a folder, in the name of a model and in what is escaped", () => {
+Deno.test("loadConfig() accepts an @ in a folder, in the name of a model and in escaped text", () => {
   const set = (PARLEY_EMBEDDINGS: string) => loadConfig({ PARLEY_EMBEDDINGS }, "/x").embeddings.href;
   for (
     const url of [
@@ -130,7 +130,7 @@ Deno.test("loadConfig() takes an @ in a folder, in the name of a model and in wh
   );
 });
 
-Deno.test("loadConfig() takes a folder of any name for the data, and for a model as it is written", () => {
+Deno.test("loadConfig() accepts a folder of any name for the data and for a model", () => {
   for (const folder of ["C# apps", "what?", "100%", "a%20b", "back\\slash", "a b", "é[x]"]) {
     const at = ({ pathname }: URL) => decodeURIComponent(pathname);
     const here = loadConfig({}, `/srv/${folder}`);
@@ -160,7 +160,7 @@ Deno.test("loadConfig() takes the earliest day up to now alone", () => {
   }
 });
 
-Deno.test("loadConfig() takes the hosts of a MongoDB replica set, and says what it cannot take", () => {
+Deno.test("loadConfig() accepts the hosts of a MongoDB replica set, and names unsupported parts", () => {
   const set = (PARLEY_DOCUMENTS: string) => loadConfig({ PARLEY_DOCUMENTS }).documents.href;
   assert.equal(
     set("mongodb://u:p@h1:27017,h2:27017,h3:27017/db?replicaSet=rs0"),

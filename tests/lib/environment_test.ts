@@ -61,7 +61,7 @@ Deno.test("readEnvironment() keeps a # inside a value, and leaves out a comment 
   assert.equal(read("export  A = x#y\n").A, "x#y");
 });
 
-Deno.test("readEnvironment() refuses a file with lines that set nothing, and names them without what is on them", () => {
+Deno.test("readEnvironment() refuses a file with lines that set nothing, and names them without their text", () => {
   const message = (content: string | Uint8Array<ArrayBuffer>) => {
     try {
       read(content);

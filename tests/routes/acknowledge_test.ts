@@ -98,12 +98,16 @@ pageTest(
   },
 );
 
-pageTest("who acknowledged is the key that was shown, and no reader may", async ({ app, world, clock }) => {
-  await addFailedRun(world.stores.runs, "r1", clock.now() - 60_000);
-  const as = (key: string) => ({ authorization: `Bearer ${key}` });
-  assert.equal((await post(app, { id: ID, until: "8h" }, as(READER))).status, 403);
-  assert.equal((await post(app, { id: ID, until: "8h" })).status, 401);
-  const { by } = await (await post(app, { id: ID, until: "8h", by: "Ann" }, as(ADMIN))).json();
-  assert.match(by, /^Ann \(key [0-9a-f]{8}\)$/);
-  assert.doesNotMatch(by, new RegExp(ADMIN.slice(0, 6)));
-}, { keys: KEYS });
+pageTest(
+  "the author of an acknowledgement is the key that was used, and no reader may acknowledge",
+  async ({ app, world, clock }) => {
+    await addFailedRun(world.stores.runs, "r1", clock.now() - 60_000);
+    const as = (key: string) => ({ authorization: `Bearer ${key}` });
+    assert.equal((await post(app, { id: ID, until: "8h" }, as(READER))).status, 403);
+    assert.equal((await post(app, { id: ID, until: "8h" })).status, 401);
+    const { by } = await (await post(app, { id: ID, until: "8h", by: "Ann" }, as(ADMIN))).json();
+    assert.match(by, /^Ann \(key [0-9a-f]{8}\)$/);
+    assert.doesNotMatch(by, new RegExp(ADMIN.slice(0, 6)));
+  },
+  { keys: KEYS },
+);

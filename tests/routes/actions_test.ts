@@ -175,7 +175,7 @@ pageTest("a task is run again with all that needs it; what failed, by one button
   assert.match((await see(app, reopened)).html, /2 tasks can be run again by the external engine/);
 });
 
-pageTest("an address shows no text of its own", async ({ app }) => {
+pageTest("a page shows no text from its URL", async ({ app }) => {
   const { html } = await see(app, `${PATH}?notice=<script>alert(1)</script>&n=7&task="><img>`);
   assert.doesNotMatch(html, /<script>alert|<img>|role="status">[^<]*alert/);
   assert.doesNotMatch((await see(app, `${PATH}?notice=constructor`)).html, /class="notice"/);

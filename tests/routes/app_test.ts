@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { appTest } from "./app.ts";
 
-appTest("GET / lists what is here", async ({ app }) => {
+appTest("GET / lists the endpoints", async ({ app }) => {
   const body = await (await app.request("/")).json();
   assert.equal(body.name, "Parley");
   for (const path of [body.links.health, body.links.readiness]) {

@@ -28,7 +28,7 @@ Deno.test("Table links keep the rest of the address and turn the order round", (
   assert.match(html, /<a href="\/x\?page=2&amp;t-sort=size#t">Size/);
 });
 
-Deno.test("pageOf() is the page that the address asks for, from 1 to the last one, and 1 for what is no page", () => {
+Deno.test("pageOf() is the page that the address asks for, from 1 to the last one, and 1 for an invalid one", () => {
   const pages = (max: number, ...given: string[]) =>
     given.map((each) => pageOf(new URL(`http://localhost/x${each}`), max));
   assert.deepEqual(pages(9, "", "?page=1", "?page=2", "?page=8", "?page=9"), [1, 1, 2, 8, 9]);

@@ -42,7 +42,7 @@ appTest(
 );
 
 for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
-  appTest(`GET /readyz is degraded with 200 where the graph ${how}`, async ({ app, log }) => {
+  appTest(`GET /readyz is degraded with 200 if the graph ${how}`, async ({ app, log }) => {
     const response = await app.request("/readyz");
     assert.equal(response.status, 200);
     const body = await response.json();
@@ -109,7 +109,7 @@ appTest("GET /readyz is 503 if nothing is published", async ({ app }) => {
 
 const KEY = "a-key-of-sixteen-characters";
 
-appTest("GET /readyz says why a store is down to those alone who may read", async ({ app }) => {
+appTest("GET /readyz says why a store is down only to clients that may read", async ({ app }) => {
   const error = async (headers: Record<string, string>) =>
     (await (await app.request("/readyz", { headers })).json()).stores.graph.error;
   assert.equal(await error({}), null);

@@ -172,7 +172,7 @@ appTest(
 );
 
 const left = hanging();
-appTest("POST /intents/classify stops working for a caller who has gone", async ({ app }) => {
+appTest("POST /intents/classify stops working for a disconnected caller", async ({ app }) => {
   const controller = new AbortController();
   const gone = burst(app, 10, controller.signal);
   while (left.fault.asked < 2) await new Promise((resolve) => setTimeout(resolve, 5));

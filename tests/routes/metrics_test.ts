@@ -106,7 +106,7 @@ appTest("GET /metrics leaves the outbox out where lineage is sent nowhere", asyn
 });
 
 for (const [how, fault] of [["fail", fails], ["hang", hangs]] as const) {
-  appTest(`GET /metrics answers where stores ${how}, without what they would tell`, async ({ app }) => {
+  appTest(`GET /metrics answers if stores ${how}, without their metrics`, async ({ app }) => {
     for (let n = 0; n < 5; n++) await app.request(`/recommendations/user-${n}`);
     const samples = await scrape(app);
     assert.equal(samples.get('parley_store_up{store="graph"}'), 0);

@@ -137,7 +137,7 @@ function suite(server: string): void {
     await dropSchema(url);
   });
 
-  Deno.test("PostgresAnalytics counts a row that is given twice at once by what it did", () =>
+  Deno.test("PostgresAnalytics counts a row that is given twice at once by its effect", () =>
     withStore(server, async (store) => {
       const row = event({ type: "click" });
       const events = [row, row, { ...row, type: "conversion" as const }];

@@ -59,7 +59,7 @@ Deno.test("RedisCache says that the server is loading", () =>
 Deno.test("RedisCache says that its user may not", () =>
   failsOf(toSet("-NOPERM this user has no permissions"), "denied", /extend the user's ACL/));
 
-Deno.test("RedisCache says only the kind of any other refusal, never what was sent", () =>
+Deno.test("RedisCache reports only the kind of any other refusal, never the text that was sent", () =>
   failsOf(toSet("-MISCONF cannot take 'the answer'"), "unavailable", /refused a command with MISCONF$/));
 
 Deno.test("RedisCache says that a server did not answer", () =>

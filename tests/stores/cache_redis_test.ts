@@ -37,7 +37,7 @@ function ownNamespace(): URL {
 }
 
 function keeping(): void {
-  Deno.test("RedisCache keeps what it set when opened again, each namespace its own", async () => {
+  Deno.test("RedisCache has its entries when opened again, each namespace its own", async () => {
     const url = ownNamespace();
     const first = new RedisCache({ url });
     await first.set({ key: "a", value: "1", ttl_ms: MINUTE });

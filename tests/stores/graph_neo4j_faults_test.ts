@@ -119,7 +119,7 @@ function opening(server: string): void {
     }
   });
 
-  Deno.test("parseNeo4jUrl() reads login, database and namespace, and refuses what it does not know", () => {
+  Deno.test("parseNeo4jUrl() reads login, database and namespace, and refuses unknown parts", () => {
     assert.deepEqual(parseNeo4jUrl(new URL("neo4j+s://me:p%40%2F@[::1]:7688/graph?namespace=a")), {
       server: "neo4j+s://[::1]:7688",
       login: { user: "me", password: "p@/" },

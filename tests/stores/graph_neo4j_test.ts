@@ -185,7 +185,7 @@ function concurrency(server: string): void {
     await dropNamespace(url);
   });
 
-  Deno.test("Neo4jGraph bears writers who delete what others are about to use", async () => {
+  Deno.test("Neo4jGraph tolerates writers that delete nodes which others are about to use", async () => {
     await withStores(server, async ({ one, two }) => {
       const ids = ["a", "b", "c"];
       const edges = ids.map((id) => engages(id, "k"));

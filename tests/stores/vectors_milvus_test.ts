@@ -90,7 +90,7 @@ function adapterTests(): void {
     }
   });
 
-  test("takes any id as it is, in each question", async (store) => {
+  test("takes any id unchanged, in each query", async (store) => {
     const rows = IDS.map((id, at) => profile(id, axis(at), { content_hash: `hash ${at}` }));
     await store.upsert({ collection: "messages", rows });
     await store.upsert({ collection: "profiles", rows });
@@ -256,7 +256,7 @@ function adapterTests(): void {
     assert.deepEqual(found, new Map([["hi", axis(1)], ["rare", axis(2)]]));
   });
 
-  test("search() loads what was released", async (store, url) => {
+  test("search() loads a released collection", async (store, url) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     await store.build({ version: 7 });
     await withSdk(

@@ -115,7 +115,7 @@ Deno.test("an event of an unknown campaign is published, told with its id, and c
     assert.equal(edges.find(({ campaign_id }) => campaign_id === "late")?.conversions, 1);
   }));
 
-Deno.test("missing vectors hold a publish back, and reembed without params embeds what is stored and publishes", () =>
+Deno.test("missing vectors block a publish, and reembed without params embeds the stored rows and publishes", () =>
   withFlow(async (flow) => {
     const { model } = await flow.services.embedder();
     for (
@@ -200,7 +200,7 @@ Deno.test("a store that lost all rows of a kind blocks a publish, and --all fill
     );
   }));
 
-Deno.test("a loss stays critical night after night, until --all publishes what there is, at its first try", () =>
+Deno.test("a loss stays critical night after night, until --all publishes the remaining rows at the first attempt", () =>
   withFlow(async (flow) => {
     succeeded(await nightlyRun(flow, sources(flow)));
     const file = new DatabaseSync(`${flow.config.data}/analytics.db`);

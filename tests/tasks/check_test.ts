@@ -57,7 +57,7 @@ async function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
 const codes = (found: readonly { severity: string; code: string }[]) =>
   found.map(({ severity, code }) => `${severity} ${code}`);
 
-Deno.test("check leaves what it found as its output, of a failed run too, until the next check finds it repaired", () =>
+Deno.test("check returns its findings as output, also in a failed run, until the next check finds them repaired", () =>
   withFlow(async (flow) => {
     await nightlyRun(flow, {
       messages: messages(flow, 0, 80),

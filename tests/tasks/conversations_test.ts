@@ -105,7 +105,7 @@ const ADA = {
 const vectorsOf = async ({ services, embedder }: World) =>
   await services.vectors.forModel({ model: embedder.model });
 
-Deno.test("conversations() writes what was said, and what it led to, of each dirty user", () =>
+Deno.test("conversations() writes the conversations of each dirty user, and the engagement that they led to", () =>
   withWorld(async (world) => {
     const { services: { graph }, embedder } = world;
     await world.write(ADA);

@@ -74,7 +74,7 @@ function withWorld(body: (world: World) => Promise<void>): Promise<void> {
 const saying = (...texts: string[]) => texts.map((text) => message({ message: text }));
 const counts = ({ embedded, reused, long }: EmbedOutput) => ({ embedded, reused, long });
 
-Deno.test("embed() embeds each distinct text once, and counts what it embedded and what it did not have to", () =>
+Deno.test("embed() embeds each distinct text once, and counts embedded and reused texts", () =>
   withWorld(async ({ embedder, run }) => {
     const { output, reported, vectors } = await run({
       messages: saying("a red boot", "a blue boot", "a red boot", "a red boot", "x".repeat(60)),
@@ -91,7 +91,7 @@ Deno.test("embed() embeds each distinct text once, and counts what it embedded a
     assert.deepEqual(reported.progress.at(-1), { done: 7, total: 7 });
   }));
 
-Deno.test("embed() counts as reused what has its vector in the store", () =>
+Deno.test("embed() counts texts with a vector in the store as reused", () =>
   withWorld(async ({ services, embedder, run }) => {
     const [old, ...fresh] = saying("stored before", "new", "newer");
     const [vector] = await embedder.embed({ texts: [old!.message] });

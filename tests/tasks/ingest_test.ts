@@ -51,7 +51,7 @@ function lines({ services: { artifacts } }: InputStores, output: IngestOutput, n
   return Array.fromAsync(artifacts.readLines({ uri: output.sources[n]!.artifact.uri }));
 }
 
-Deno.test("ingest() spools each source into an artifact and says what it read", () =>
+Deno.test("ingest() spools each source into an artifact and reports the sources that it read", () =>
   withInputStores(async (options) => {
     const text = '{"a":1}\n\n{"a":2}\n';
     const one = await file(options, "one.ndjson", text);

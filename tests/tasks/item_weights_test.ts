@@ -40,7 +40,7 @@ Deno.test("saveItemWeights() learns what goes together from the clicks and conve
     assert.equal(saved.bytes, (await analytics.file({ version: 1, name: ITEM_WEIGHTS_FILE }))!.length);
   }));
 
-Deno.test("saveItemWeights() leaves out what was dismissed, what was only shown, and what is not in the catalogue", () =>
+Deno.test("saveItemWeights() omits campaigns that were dismissed, only shown, or are not in the catalogue", () =>
   withInputStores(async ({ services: { analytics } }) => {
     await add(analytics, ["a", "b", "c", "d"]);
     const users = Array.from({ length: 30 }, (_, n) => `user-${n}`);

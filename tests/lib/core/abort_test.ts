@@ -11,7 +11,7 @@ Deno.test("abortable() settles as the work does, with a signal or without", asyn
   }
 });
 
-Deno.test("abortable() rejects by the signal's reason, and begins nothing where it is aborted already", async () => {
+Deno.test("abortable() rejects with the signal's reason, and does not begin if it is already aborted", async () => {
   const reason = new Error("enough");
   const controller = new AbortController();
   const waiting = assert.rejects(abortable(controller.signal, never), reason);

@@ -3,7 +3,7 @@ import { showUrl } from "../../../lib/core/show_url.ts";
 
 const shown = (text: string) => showUrl(new URL(text));
 
-Deno.test("showUrl() shows where something is", () => {
+Deno.test("showUrl() shows host, port and path", () => {
   const same = [
     "mongodb://db.example:27018/parley?replicaSet=rs0&authSource=admin",
     "mongodb+srv://db.example/parley",
@@ -21,7 +21,7 @@ Deno.test("showUrl() shows where something is", () => {
   assert.equal(shown("sqlite:/a%20b/100%25.db"), "sqlite:/a b/100%.db");
 });
 
-Deno.test("showUrl() leaves out logins, and what is not known to be harmless", () => {
+Deno.test("showUrl() omits logins, and all parameters that are not known to be harmless", () => {
   const urls = {
     "redis://:s3cret@host:6379/1?namespace=n": "redis://host:6379/1?namespace=n",
     "redis://host/0#s3cret": "redis://host/0",

@@ -16,7 +16,7 @@ Deno.test("parseModelKey() reads what modelKey() wrote, whatever the name is", (
   }
 });
 
-Deno.test("parseModelKey() refuses what is no key", () => {
+Deno.test("parseModelKey() refuses text that is no key", () => {
   for (const text of ["", "none", "name@1/0/mean", "name@1/x/mean", "name/384/mean", "@1/384/mean"]) {
     assert.throws(() => parseModelKey(text), { code: "invalid" }, text);
   }

@@ -22,7 +22,7 @@ import {
 const stateOf = (attempts: readonly { task_id: string; state: string }[], id: string) =>
   attempts.filter(({ task_id }) => task_id === id).map(({ state }) => state);
 
-Deno.test("an attempt that ignores its signal is given up, and cannot speak any more", () =>
+Deno.test("an attempt that ignores its signal is abandoned, and can no longer report", () =>
   withRuns(async (runs) => {
     const late: unknown[] = [];
     let over = false;

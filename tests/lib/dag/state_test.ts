@@ -110,7 +110,7 @@ Deno.test("overdue() fails a task whose deadline passed while no process worked 
   assert.deepEqual([late?.state, late?.error], ["failed", "the task's deadline passed; before that: broken"]);
 });
 
-Deno.test("reconcile() keeps what is finished, removes what is gone, adds what is new, takes back what returned", () => {
+Deno.test("reconcile() leaves finished tasks, removes missing ones, adds new ones and restores those that returned", () => {
   const dag = dagOf([{ id: "done", run }, { id: "back", run }, { id: "new", run }]);
   const stored = [
     task("done", "success"),
@@ -130,7 +130,7 @@ Deno.test("reconcile() keeps what is finished, removes what is gone, adds what i
   assert.deepEqual(changed, ["gone", "back", "new"]);
 });
 
-Deno.test("runEnd() counts every task, gone ones too, and tolerates only what is declared so", () => {
+Deno.test("runEnd() counts every task, removed ones too, and allows only declared failures", () => {
   const dag = dagOf([{ id: "a", run, allow_failure: true }, { id: "b", run }]);
   const end = (...tasks: TaskRecord[]) => runEnd(dag, tasks);
   assert.equal(end(task("a", "success"), task("b", "ready")), null);
@@ -175,7 +175,7 @@ Deno.test("Board.ready() looks into every pool: a full one must not hide the oth
   assert.deepEqual(new RunInFlight(dag, []).ready(0, 2).map(({ task_id }) => task_id), ["g1", "g2", "c"]);
 });
 
-Deno.test("Board skips what a branch passed over, and not what also follows from what it chose", () => {
+Deno.test("Board skips tasks that a branch did not choose, except those that also follow from chosen ones", () => {
   const dag = dagOf([
     { id: "branch", run },
     { id: "left", needs: ["branch"], run },

@@ -41,7 +41,7 @@ Deno.test("CachedEmbedder embeds each text once for a model and purpose, and lat
     assert.equal((await Deno.stat(path)).mode! & 0o077, 0);
   }));
 
-Deno.test("CachedEmbedder embeds again what is damaged in its file, and refuses a file that is not its own", () =>
+Deno.test("CachedEmbedder embeds damaged entries of its file again, and refuses a file that is not its own", () =>
   inFile(async (path) => {
     const inner = new Counted(8);
     const [vector] = await embed(path, inner, ["one"]);

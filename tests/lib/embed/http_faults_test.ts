@@ -233,7 +233,7 @@ for (
     "in the middle of an answer": 'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{"data":[',
   })
 ) {
-  Deno.test(`HttpEmbedder tries again where the connection is cut ${when}`, () =>
+  Deno.test(`HttpEmbedder tries again if the connection is cut ${when}`, () =>
     withCutConnections(bytes, async (host, count) => {
       await fails(await openEmbedder({ url: urlOf(host) }), "unavailable", /cut the connection/);
       assert.ok(count() >= 5);

@@ -44,7 +44,7 @@ test("asks an OpenAI-compatible endpoint as its reference says", {}, async ({ ho
   await embedder.close();
 });
 
-test("asks TEI what it serves, and keeps to its batch size", {}, async ({ host, asked }) => {
+test("asks TEI for its model, and respects its batch size", {}, async ({ host, asked }) => {
   const embedder = await openEmbedder({ url: `tei+http://${host}/` });
   assert.deepEqual(embedder.model, {
     name: "somebody/model",

@@ -88,7 +88,7 @@ test("embed() leaves the event loop free", async (embedder) => {
   assert.ok(ticks > due / 4, `a timer had ${ticks} of ${due} turns`);
 });
 
-test("close() rejects what is under way, and what comes later", async (embedder) => {
+test("close() rejects calls in progress and later ones", async (embedder) => {
   const embeddings = [1, 2, 3].map((at) => embedder.embed({ texts: [`text ${at}`, `text ${at + 10}`] }));
   const outcomes = Promise.allSettled(embeddings);
   await embedder.close();
@@ -165,7 +165,7 @@ Deno.test("OnnxEmbedder refuses states that do not fit the dimension in the mode
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("OnnxEmbedder needs read, env and ffi only, and says what is denied", async () => {
+Deno.test("OnnxEmbedder needs read, env and ffi only, and names a denied permission", async () => {
   const code = `
     import { openEmbedder } from ${JSON.stringify(new URL("../../../lib/embed/open.ts", import.meta.url))};
     const embedder = await openEmbedder({ url: ${JSON.stringify(URL_OF_BGE)}, sessions: 1 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 
-Deno.test("openEmbedder() refuses what it cannot open, naming the schemes", async () => {
+Deno.test("openEmbedder() refuses an unknown scheme and lists the known ones", async () => {
   for (const url of ["", "onnx", "onnx:", "ftp://127.0.0.1/v1", "test", "bge-small-en-v1.5"]) {
     await assert.rejects(openEmbedder({ url }), {
       code: "invalid",

@@ -100,7 +100,7 @@ Deno.test("HttpEmbedder embeds every text that validates, whatever its endpoint 
 Deno.test("DeterministicEmbedder embeds every text that validates", async () =>
   embedsAll(await openEmbedder({ url: "test:64" }), GOOD));
 
-Deno.test("unit() and meanOf() refuse what has no direction", () => {
+Deno.test("unit() and meanOf() refuse vectors without a direction", () => {
   for (const numbers of [[], [0, 0], [NaN, 1], [Infinity, 1], [1e200, 1e200]]) {
     assert.throws(() => unit(numbers), RangeError);
   }

@@ -187,7 +187,7 @@ Deno.test("other events with a hidden campaign and later words move no answer to
   await moves(planted(TALKS.filter((talk) => !isHidden(talk)), engaging(6)), "rows");
 });
 
-Deno.test("what was said after a hidden choice moves no answer to rows if no row names a conversation either", () => {
+Deno.test("messages after a hidden choice change no answer to rows, even if no row names a conversation", () => {
   const unnamed = (data: Dataset): Dataset => {
     const without = <Row extends Message | EngagementEvent>(row: Row) => ({ ...row, conversation_id: null });
     const rows = { ...data, messages: data.messages.map(without), events: data.events.map(without) };
@@ -217,7 +217,7 @@ Deno.test("words and events after the moment that time is split at move no answe
 });
 
 for (const split of ["last", "users"] as const) {
-  Deno.test(`what a user said and did from the hidden choice on moves no answer by ${split}, and what was before does`, async () => {
+  Deno.test(`a user's messages and events from the hidden choice on change no answer by ${split}, and earlier ones do`, async () => {
     const last = talksOf(personsOf(split)).filter(({ day }) => day === 3);
     const after: Plant = (talk) => ({ ...naming(4)(talk), ...engaging(4)(talk) });
     await movesNothing(planted(last, after), split);

@@ -11,7 +11,7 @@ Deno.test("seededRandom() is mulberry32, so that a seed gives the same folds on 
   }
 });
 
-Deno.test("shuffle() gives each order as often as any other, and leaves the list as it is", () => {
+Deno.test("shuffle() gives each order equally often, and does not change the list", () => {
   const items = ["a", "b", "c", "d"];
   const random = seededRandom(7);
   const counts = new Map<string, number>();

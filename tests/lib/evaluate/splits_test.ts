@@ -68,7 +68,7 @@ Deno.test("splitRows() hides each choice in one fold of rows", () => {
   assert.deepEqual(hidden.sort(), [...new Set(dataset().events.map(pair))].sort());
 });
 
-Deno.test("splitRows() learns nothing from held-out users, and asks with what was said before the first campaign", () => {
+Deno.test("splitRows() learns nothing from held-out users, and queries with the messages before the first campaign", () => {
   let queries = 0;
   for (const { train, queries: asked, query_messages: stored } of folds("conversations")) {
     const held = new Set(asked.map(({ person }) => person));
@@ -115,7 +115,7 @@ Deno.test("splitRows() separates conversations of two users that have the same i
   assert.deepEqual(cut, []);
 });
 
-Deno.test("splitRows() does not ask a conversation for what the user named in it", () => {
+Deno.test("splitRows() does not query a conversation for campaigns that the user named in it", () => {
   const named = () => ["c1", "c2", "c3", "c4", "c5"];
   const queries = [...splitRows(dataset(), "conversations", { ...options, named })].flatMap((fold) =>
     fold.queries
@@ -152,7 +152,7 @@ Deno.test("splitRows() by time learns nothing from after the moment that it spli
   assert.deepEqual(query.messages.slice(-2), other!.query_messages);
 });
 
-Deno.test("splitRows() by time does not ask for what the user named right before", () => {
+Deno.test("splitRows() by time does not query for campaigns that the user named right before", () => {
   const data = dataset();
   const isOdd = ({ user_id }: EngagementEvent) => Number(user_id.slice(1)) % 2 === 1;
   const events = data.events.map((row) =>

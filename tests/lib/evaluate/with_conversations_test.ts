@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { withConversations } from "../../../lib/evaluate/with_conversations.ts";
 import { event, message, minute } from "../../fixtures/rows.ts";
 
-Deno.test("withConversations() names the conversation of rows that name none, and leaves what they name", () => {
+Deno.test("withConversations() adds a missing conversation id, and leaves given ones unchanged", () => {
   const said = (message_id: string, at: number, conversation_id: string | null) =>
     message({ message_id, user_id: "ada", timestamp: minute(at), conversation_id });
   const did = (event_id: string, at: number, conversation_id: string | null) =>

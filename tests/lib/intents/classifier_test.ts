@@ -118,7 +118,7 @@ Deno.test("vote() is what sorting all examples gives", () => {
   }
 });
 
-Deno.test("fit() separates intents, its probabilities add up to 1, and what is like none is out of scope", async () => {
+Deno.test("fit() separates intents, its probabilities add up to 1, and a text like no intent is out of scope", async () => {
   const fitted = await fit({ examples: examples({ intents: 6, each: 20 }) });
   const next = random(77);
   let right = 0, out = 0;
@@ -279,7 +279,7 @@ Deno.test("areaUnderCurve() is the share of pairs in the right order", () => {
   near(areaUnderCurve(high, low), pairs.reduce((a: number, b) => a + b, 0) / pairs.length, 1e-12);
 });
 
-Deno.test("calibrationError() is 0 where what is said to be so sure is right so often", () => {
+Deno.test("calibrationError() is 0 if the share of correct answers equals the confidence", () => {
   const tops = Array.from({ length: 100 }, (_, n) => ({ confidence: 0.8, right: n < 80 }));
   near(calibrationError(tops), 0, 1e-9);
   near(calibrationError(tops.map((top) => ({ ...top, right: false }))), 0.8, 1e-9);

@@ -113,7 +113,7 @@ Deno.test("classifyMessages() that is stopped in the middle continues where it s
   assert.equal(digests[0], digests[1]);
 });
 
-Deno.test("classifyMessages() leaves what has no vector of its text for later", () =>
+Deno.test("classifyMessages() postpones messages without a vector of their text", () =>
   withWorld(async ({ documents, store: vectors, add, train }) => {
     const rows = said(20);
     await add(rows);
@@ -126,7 +126,7 @@ Deno.test("classifyMessages() leaves what has no vector of its text for later", 
     assert.deepEqual(await documents.classifications({ message_ids: ["m-00000", "without"] }), []);
   }));
 
-Deno.test("train() learns given labels, each text once, and its key says what it learnt", () =>
+Deno.test("train() learns given labels, each text once, and its key identifies them", () =>
   withWorld(async ({ documents, store: vectors, add, train: again }) => {
     const plain = await again();
     const [asked] = await EMBEDDER.embed({ texts: ["zebra violin 7"] });
@@ -158,7 +158,7 @@ Deno.test("a classifier forgets the examples of an erased user", () =>
     assert.equal(rows(after!), CATALOGUE.intents.length * 5);
   }));
 
-Deno.test("train() says what it does and how far it is, and quotes no text", () =>
+Deno.test("train() reports its progress, and quotes no text", () =>
   withWorld(async ({ documents, store }) => {
     const [lines, told]: [string[], (readonly [number, number])[]] = [[], []];
     await train({

@@ -193,7 +193,7 @@ senderTest("two senders share the work: each attempt is sent by one", async ({ s
   assert.deepEqual([ids.length, new Set(ids).size], [60, 60]);
 });
 
-senderTest("what was sent and could not be marked so is sent again, after a minute", async (world) => {
+senderTest("an attempt that was sent but could not be marked is sent again after a minute", async (world) => {
   const { runs, sink, send, add, left } = world;
   const clock = new ManualClock(T0);
   const settle = runs.markSent.bind(runs);
@@ -220,7 +220,7 @@ senderTest("a run store that does not answer is asked again", async ({ runs, sin
   assert.equal(log.length, 2);
 });
 
-senderTest("close() sends what has just ended", async ({ runs, sink, send, add }) => {
+senderTest("close() sends attempts that have just ended", async ({ runs, sink, send, add }) => {
   const { sender } = send({ poll_ms: 60_000 });
   await until(() => runs.unsent().then((count) => count === 0));
   await add(...Array.from({ length: 50 }, (_, n) => `r${n}`));

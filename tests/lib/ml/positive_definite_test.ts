@@ -40,7 +40,7 @@ Deno.test("invert() gives the matrix whose product with A is the identity", asyn
   }
 });
 
-Deno.test("solveInPlace() and invert() refuse what is not positive definite", async () => {
+Deno.test("solveInPlace() and invert() refuse matrices that are not positive definite", async () => {
   const a = Float64Array.of(1, 2, 2, 1);
   assert.throws(() => solveInPlace(a.slice(), 2, Float64Array.of(1, 1)), RangeError);
   await assert.rejects(invert(a.slice(), 2), RangeError);

@@ -45,13 +45,13 @@ Deno.test("withAcknowledgements() holds for the incident that was acknowledged, 
   assert.equal(isKnown(anomaly("run_late", T0), T0 + 2 * HOUR), false, "it is about another fault");
 });
 
-Deno.test("withAcknowledgements() holds for what has no known beginning as long as it was meant to", () => {
+Deno.test("withAcknowledgements() covers an anomaly without a known beginning until the given time", () => {
   const found = T0 + 3 * HOUR;
   assert.equal(isKnown(anomaly("run_failed", found), found + 9, found), true);
   assert.equal(isKnown(anomaly("run_failed", found), T0 + 9 * HOUR, found), false);
 });
 
-Deno.test("withAcknowledgements() puts what is acknowledged last, and leaves the order else", () => {
+Deno.test("withAcknowledgements() puts acknowledged anomalies last, and otherwise preserves the order", () => {
   const open = [anomaly("run_failed", T0), anomaly("run_late", T0), anomaly("stage_slow", T0)];
   const marked = withAcknowledgements(open, [KNOWN], { now: T0 + HOUR, found_at: iso(T0 + HOUR) });
   assert.deepEqual(marked.map(({ code }) => code), ["run_late", "stage_slow", "run_failed"]);

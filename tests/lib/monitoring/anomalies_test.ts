@@ -91,14 +91,14 @@ Deno.test("detectAnomalies() passes over outputs that hold no findings", async (
   assert.deepEqual([open, past], [[], []]);
 });
 
-Deno.test("detectAnomalies() puts what is critical first, and is JSON as it is", async () => {
+Deno.test("detectAnomalies() puts critical anomalies first, and returns plain JSON", async () => {
   const failed = { ...nights[3]!, run: { ...nights[3]!.run, state: "failed" as const } };
   const found = await look(storeOf([[], [], [ofStore(2)], null], nights.with(3, failed)));
   assert.deepEqual(found.open.map(({ code }) => code), ["run_failed", "events_shrunk"]);
   assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
 });
 
-Deno.test("detectAnomalies() gives what is over with the newest first, whatever it is about", async () => {
+Deno.test("detectAnomalies() returns past anomalies newest first, whatever their kind", async () => {
   const ofGraph = (n: number) => finding(n, "edges_shrunk", { kind: "store", store: "graph" });
   const { open, past } = await look(storeOf([[ofStore(0)], [ofStage(1)], [ofGraph(2)], []]));
   assert.deepEqual(open, []);

@@ -43,7 +43,7 @@ Deno.test("engagementAnomalies() takes a day without a row for a day without eve
   assert.deepEqual((await judge(days.toSpliced(-2, 1))).open.map(({ code }) => code), ["engagement_drop"]);
 });
 
-Deno.test("engagementAnomalies() reports that what is shown is clicked less", async () => {
+Deno.test("engagementAnomalies() reports that campaigns are clicked less", async () => {
   const { open: found } = await judge(changed(({ clicks }) => ({ clicks: Math.round(clicks / 4) })));
   const rate = found.find(({ code }) => code === "click_rate_drop");
   assert.match(
@@ -52,7 +52,7 @@ Deno.test("engagementAnomalies() reports that what is shown is clicked less", as
   );
 });
 
-Deno.test("engagementAnomalies() reports that no events come any more", async () => {
+Deno.test("engagementAnomalies() reports that events have stopped", async () => {
   const { open: [silent, ...others] } = await judge(days, NOON + 4 * DAY_MS);
   assert.deepEqual(others, []);
   assert.deepEqual([silent?.code, silent?.severity], ["engagement_silent", "info"]);

@@ -47,7 +47,7 @@ Deno.test("forecast() follows growth, through a weekly pattern and outliers", ()
   assert.ok(low > 0.8 * truth && high < 1.25 * truth);
 });
 
-Deno.test("forecast() takes the scale of normal noise for what it is", () => {
+Deno.test("forecast() estimates the scale of normal noise", () => {
   const random = seeded(7);
   const noise = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const widths = Array.from({ length: 200 }, () => {

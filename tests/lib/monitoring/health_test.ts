@@ -109,7 +109,7 @@ Deno.test("healthOf() gives as the cause the fault that the others may come of",
   assert.deepEqual(causes.map((cause) => cause.split(" ")[0]), all.toReversed());
 });
 
-Deno.test("healthOf() counts what counts, and what is acknowledged apart", () => {
+Deno.test("healthOf() counts open anomalies, and acknowledged ones separately", () => {
   const { critical, warnings, acknowledged } = healthOf(facts({
     open: [
       ...[open("a", "critical"), open("b", "warning"), open("c", "warning"), open("d", "info")],

@@ -66,7 +66,7 @@ Deno.test("dagSummary() takes the middle of an odd number of durations, and the 
   assert.deepEqual(spread(9_000, 1_000, 2_000, 4_000), [4, 3_000, 8_250]);
 });
 
-Deno.test("dagSummary() counts no duration of what has no start", () => {
+Deno.test("dagSummary() counts no duration of a run without a start", () => {
   const [a, b] = nights([1_000, 1_000]);
   const history = [{ ...b!, run: { ...b!.run, started_at: null } }, a!];
   const { runs, durations } = dagSummary(DAG, history, NOW);

@@ -126,7 +126,7 @@ Deno.test("runAnomalies() reports a spike from ten refused rows on", () => {
   assert.deepEqual([codes(9), codes(10)], [[], ["quarantine_spike"]]);
 });
 
-Deno.test("each anomaly of a run says what is, what was to be expected, and what to do", () => {
+Deno.test("each anomaly of a run has the value, the expected range, and what to do", () => {
   const [last, ...before] = nightsOf(30).toReversed();
   const logs = /: .*`deno task pipeline logs night 29 \w+`$/.source;
   const textOf = (code: string, task_id: string, change: Parameters<typeof withTask>[2]) =>

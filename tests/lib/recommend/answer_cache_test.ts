@@ -61,7 +61,7 @@ Deno.test("AnswerCache waits a little if nothing stale is there, and then comput
     assert.deepEqual(JSON.parse(body).degraded, []);
   }));
 
-Deno.test("AnswerCache never serves what was made before a write for the user", () =>
+Deno.test("AnswerCache never serves an answer from before a write for the user", () =>
   withStuck("answered", async (recommender, world) => {
     await world.add([event("ann", "dismissal", "g1")]);
     const { cache, body } = await recommender.serve(QUESTION);
@@ -70,7 +70,7 @@ Deno.test("AnswerCache never serves what was made before a write for the user", 
     assert.ok(items.every(({ campaign_id }) => campaign_id !== "g1"));
   }));
 
-Deno.test("AnswerCache never serves what was made under another version", () =>
+Deno.test("AnswerCache never serves an answer of another version", () =>
   withStuck("answered", async (recommender, world) => {
     await world.publish(2);
     const { body } = await recommender.serve(QUESTION);

@@ -60,7 +60,7 @@ Deno.test("conversationsOf() puts messages of equal times in the order of their 
   assert.deepEqual(conversations(messages.toReversed(), [did(1, "k")]), found);
 });
 
-Deno.test("conversationsOf() takes the words of the user alone, and leaves out what they say nothing in", () => {
+Deno.test("conversationsOf() takes the user's words alone, and omits conversations without any", () => {
   const other = said(1, "other", { user_id: "bob", conversation_id: "a" });
   const messages = [said(0, "mine", { conversation_id: "a" }), other];
   messages.push(said(500, "newsletter", { role: "assistant" }));
@@ -199,7 +199,7 @@ Deno.test("profileTextOf() lets go of the oldest words first", () => {
   assert.equal(profileTextOf({ user_id: "ada", messages: [...messages, long] })?.text, "z".repeat(MAX_TEXT));
 });
 
-Deno.test("recommends() is false for a conversation in which nothing was shown but what was dismissed", () => {
+Deno.test("recommends() is false for a conversation with only dismissed campaigns", () => {
   const one = (...types: EngagementEvent["type"][]) =>
     conversations([said(0, "one")], types.map((type, n) => did(n, "k", { type })))[0]!;
   assert.equal(recommends(one()), false);

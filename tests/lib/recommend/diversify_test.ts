@@ -20,7 +20,7 @@ Deno.test("diversify() lets a slightly lesser campaign of another kind pass", ()
   assert.deepEqual(ids(diversify(all, 4)), ["a", "b", "d", "c"]);
 });
 
-Deno.test("diversify() does not lift what is far worse", () => {
+Deno.test("diversify() does not lift a far worse campaign", () => {
   const all = [of("a", "x", 0.9), of("b", "x", 0.88), of("c", "y", 0.3)];
   assert.deepEqual(ids(diversify(all, 3)), ["a", "b", "c"]);
 });

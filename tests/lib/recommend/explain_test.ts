@@ -50,7 +50,7 @@ const similar = (converted: number, clicked: number, shown: number) =>
 const popular = (conversions: number, clicks: number, impressions: number) =>
   reasons({ popularity: 1 }, { stats: { conversions, clicks, impressions } })[0]?.text;
 
-Deno.test("explain() counts people who asked for something alike", () => {
+Deno.test("explain() counts people with similar requests", () => {
   const asked = "asked for something like this and";
   assert.equal(similar(1, 0, 4), `1 person ${asked} chose it.`);
   assert.equal(similar(3, 1, 0), `3 people ${asked} chose it, and 1 more looked at it.`);
@@ -58,7 +58,7 @@ Deno.test("explain() counts people who asked for something alike", () => {
   assert.equal(similar(0, 0, 1), `1 person ${asked} came across it.`);
 });
 
-Deno.test("explain() counts people who asked in like words, and says that a campaign was named", () => {
+Deno.test("explain() counts people with similar wording, and says that a campaign was named", () => {
   const wording = { value: 1, supporters: people(2, 1, 0) };
   assert.deepEqual(reasons({ wording: 1 }, { features: { wording } }), [{
     code: "wording",
@@ -116,7 +116,7 @@ Deno.test("explain() gives at most three reasons, the weightiest first", () => {
   assert.deepEqual(all.map((one) => one.code), ["similar_conversations", "intent", "co_engagement"]);
 });
 
-Deno.test("explain() counts people once who asked alike in meaning and in words, by the weightier", () => {
+Deno.test("explain() counts people once whose requests are similar in meaning and in wording, by the larger weight", () => {
   const codes = (sources: Partial<Sources>) => reasons(sources).map(({ code }) => code);
   assert.deepEqual(codes({ similar_conversations: 0.5, wording: 0.5 }), ["similar_conversations"]);
   assert.deepEqual(codes({ similar_conversations: 0.02, wording: 0.9 }), ["wording"]);

@@ -16,7 +16,7 @@ function weight({ offsets, targets, weights }: ItemWeights, source: number, targ
 
 const times = (n: number, row: readonly number[]) => Array.from({ length: n }, () => row);
 
-Deno.test("learnItemWeights() weighs what goes together above what is only popular", async () => {
+Deno.test("learnItemWeights() gives related campaigns more weight than merely popular ones", async () => {
   // 0 and 1 go together; 2 goes with everything; 3 goes with none of them.
   const rows = [...times(200, [0, 1, 2]), ...times(200, [2, 3]), ...times(200, [2])];
   const learned = await learnItemWeights(interactions(rows, 5));

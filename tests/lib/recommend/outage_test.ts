@@ -50,7 +50,7 @@ const answerOf = ({ body }: ServedAnswer): Answer => JSON.parse(body);
 const idsOf = (served: ServedAnswer) => answerOf(served).items.map(({ campaign_id }) => campaign_id);
 
 for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
-  scene(`that ${how} serves what is cached, marked, until analytics is back`, async (scene) => {
+  scene(`that ${how} serves cached answers, marked, until analytics is back`, async (scene) => {
     const { recommender, clock } = scene;
     const before = await recommender.serve(ANN);
     clock.advance(10_000);
@@ -74,7 +74,7 @@ for (const [how, fault] of [["fails", fails], ["hangs", hangs]] as const) {
     assert.deepEqual([during.cache, idsOf(during)], ["stale", idsOf(before)]);
   });
 
-  scene(`that ${how} shows a new user what is popular, as it does otherwise`, async (scene) => {
+  scene(`that ${how} shows a new user the popular campaigns, as usual`, async (scene) => {
     const { recommender } = scene;
     const otherwise = answerOf(await recommender.serve({ user_id: "new", k: 5 }));
     scene.break(fault);

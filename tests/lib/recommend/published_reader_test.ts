@@ -33,7 +33,7 @@ Deno.test("PublishedReader.current() keeps the row it knows while the store fail
   assert.equal((await published.current())?.version, 1);
 });
 
-Deno.test("PublishedReader.current() throws where no row is known, and recovers", async () => {
+Deno.test("PublishedReader.current() throws if no row is known, and recovers", async () => {
   const { clock, state, reader: published } = reader();
   state.down = true;
   await assert.rejects(published.current(), /down/);

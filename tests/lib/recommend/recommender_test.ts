@@ -41,7 +41,7 @@ function scene(name: string, body: (scene: Scene) => Promise<void>, open = openW
 
 const ids = (answer: Answer) => answer.items.map((item) => item.campaign_id);
 
-scene("puts first what people who asked for something alike chose, and says so", async ({ ask }) => {
+scene("puts campaigns first that people with similar requests chose, and says so", async ({ ask }) => {
   const answer = await ask("ann");
   assert.equal(answer.strategy, "personal");
   assert.equal(answer.version, 1);
@@ -71,7 +71,7 @@ scene("makes no certainty of one conversation or two", async ({ ask }) => {
   }
 });
 
-scene("answers a user who only clicked by what goes with it, and names that", async ({ ask }) => {
+scene("answers a user who only clicked with related campaigns, and names the reason", async ({ ask }) => {
   const { strategy, degraded, items: [first] } = await ask("fay");
   assert.deepEqual([strategy, degraded], ["personal", []]);
   assert.deepEqual([first?.campaign_id, first?.sources.co_engagement], ["g1", 0.5]);
@@ -115,7 +115,7 @@ scene(
   },
 );
 
-scene("puts back what was shown to the user again and again and never clicked", async ({ world, ask }) => {
+scene("lowers campaigns that were shown repeatedly and never clicked", async ({ world, ask }) => {
   const [first, second] = (await ask("nobody")).items;
   const shown = async (user_id: string, impressions: number, clicks: number) => {
     const { campaign_id } = first!;
@@ -171,7 +171,7 @@ scene(
   },
 );
 
-scene("counts people who asked in like words", async ({ ask, world }) => {
+scene("counts people with similar wording", async ({ ask, world }) => {
   // Gil has no profile: his words alone are near to those of Dan and Eve.
   await world.stores.analytics.setWords({
     user_ids: ["gil"],
@@ -348,7 +348,7 @@ scene("sees a dismissal in the next answer", async ({ world, clock }) => {
   assert.ok(!ids(JSON.parse(next.body)).includes("g1"));
 });
 
-scene("shows what was chosen again once it may be, from that moment on", async ({ world, clock }) => {
+scene("shows a chosen campaign again from the moment at which it may return", async ({ world, clock }) => {
   const { analytics } = world.stores;
   const campaigns = await analytics.campaigns({ campaign_ids: ["g1", "g3"] });
   await analytics.upsertCampaigns({
@@ -478,7 +478,7 @@ scene("says what to do if nothing is published", async ({ ask }) => {
   await assert.rejects(ask("ann"), { code: "unavailable", message: /deno task pipeline/ });
 }, emptyWorld);
 
-scene("gives the campaigns that were popular last where the published version is gone", async (scene) => {
+scene("gives the campaigns that were popular last if the published version is gone", async (scene) => {
   const { world, clock } = scene;
   const empty = await emptyWorld();
   let isGone = false;

@@ -51,7 +51,7 @@ Deno.test("weightsFor() leaves all to popularity if nothing else says anything",
 });
 
 for (const [source, evidence] of Object.entries(EVIDENCE) as [Source, Partial<Features>][]) {
-  Deno.test(`weightsFor() counts ${source} if one candidate has it, and shares out what is absent`, () => {
+  Deno.test(`weightsFor() counts ${source} if one candidate has it, and distributes the weight of absent sources`, () => {
     const weights = weightsFor([features("a"), features("b", evidence)]);
     assert.ok(Math.abs(sum(weights) - 1) < 1e-9);
     for (const other of SOURCES) assert.equal(weights[other] > 0, other === source || other === "popularity");

@@ -16,7 +16,7 @@ function at(now: string, repurchase_days: number | null, ...rows: FinalEngagemen
   return Object.fromEntries(suppressed.map(({ campaign_id, until }) => [campaign_id, until]));
 }
 
-Deno.test("suppressedCampaigns() lets what was bought come back after its own days, or else the setting's", () => {
+Deno.test("suppressedCampaigns() lets a converted campaign return after its own days, or else the setting's", () => {
   const rows = [
     final("own", { converted_at: BOUGHT, repurchase_days: 10 }),
     final("other", { converted_at: BOUGHT }),

@@ -40,7 +40,7 @@ const CLICKED = [engagement("me", "a", { clicks: 1 })];
 const strongest = (learnt: LearntData | "loading") =>
   (learnt as LearntData).items?.relatedTo(CLICKED).strongest;
 
-Deno.test("VersionData reads a version once for all who ask meanwhile, and holds two", async () => {
+Deno.test("VersionData reads a version once for all concurrent callers, and holds two", async () => {
   const { data, reads } = versionData((version) => Promise.resolve(fileOf(version)));
   const all = await Promise.all([data.get(1), data.get(1), data.load(1)]);
   assert.deepEqual(strongest(all[0]), ["b1"]);
@@ -76,7 +76,7 @@ for (
   });
 }
 
-Deno.test("VersionData gives a version that was pushed out to those who wait for it", async () => {
+Deno.test("VersionData gives an evicted version to callers that wait for it", async () => {
   const first = Promise.withResolvers<File>();
   const { data } = versionData((version) => version === 1 ? first.promise : Promise.resolve(fileOf(version)));
   const waiting = data.get(1);

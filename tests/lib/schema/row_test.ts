@@ -30,7 +30,7 @@ function tupleHash(...parts: string[]): string {
   return hash.digest("hex");
 }
 
-Deno.test("parseRow() fills a message that has only what is needed", () => {
+Deno.test("parseRow() fills a message that has only the required fields", () => {
   assert.deepEqual(row("messages", MESSAGE), {
     message_id: tupleHash("parley.message.v1", "u1", "", "1767225600000", "hello"),
     user_id: "u1",
@@ -44,7 +44,7 @@ Deno.test("parseRow() fills a message that has only what is needed", () => {
   });
 });
 
-Deno.test("parseRow() fills a campaign that has only what is needed", () => {
+Deno.test("parseRow() fills a campaign that has only the required fields", () => {
   assert.deepEqual(row("campaigns", CAMPAIGN), {
     campaign_id: "k1",
     title: "Boots",
@@ -61,7 +61,7 @@ Deno.test("parseRow() fills a campaign that has only what is needed", () => {
   });
 });
 
-Deno.test("parseRow() fills an event that has only what is needed", () => {
+Deno.test("parseRow() fills an event that has only the required fields", () => {
   assert.deepEqual(row("events", EVENT), {
     event_id: tupleHash("parley.event.v1", "u1", "k1", "click", "1767225600000", ""),
     user_id: "u1",

@@ -66,7 +66,7 @@ Deno.test("startTime and endTime take a plain day, and else what time takes", ()
   }
 });
 
-Deno.test("time refuses what is no date, or none between 1970 and 9999", () => {
+Deno.test("time refuses text that is no date, and dates outside 1970 to 9999", () => {
   for (
     const [given, complaint] of [
       ["2026-02-30T00:00:00Z", "is not a real date"],
@@ -115,7 +115,7 @@ Deno.test("time refuses numbers that are no epoch, as numbers and as digits", ()
   ) for (const each of [given, String(given)]) assert.equal(at(each), complaint, String(given));
 });
 
-Deno.test("time takes the short way for usual times and comes out where the long way does", () => {
+Deno.test("time has a fast path for usual times, with the result of the slow path", () => {
   for (let day = 0; day < 800; day++) {
     const ms = Date.UTC(2023, 11, 20) + day * 86_400_000 + day * 61_001;
     const exact = new Date(ms).toISOString();

@@ -63,7 +63,7 @@ Deno.test("expandSources() takes a file whatever its name, each source once, and
     ]);
   }));
 
-Deno.test("expandSources() says in a sentence what is wrong with a path, and takes the others", () =>
+Deno.test("expandSources() reports the error of a path in a sentence, and takes the others", () =>
   inFolder(["notes.txt", "sub/a.json", "gone -> nowhere", "loop -> loop"], async (dir) => {
     const paths = [
       `${dir}/none.json`,
@@ -161,7 +161,7 @@ Deno.test("expandSources() follows no link in the inbox, by whatever name that i
     },
   ));
 
-Deno.test("expandSources() reads names with a line feed, and names what is not UTF-8", () =>
+Deno.test("expandSources() reads names with a line feed, and reports names that are not UTF-8", () =>
   inFolder(["new\nline.json", "z.json"], async (dir) => {
     const script = 'echo "[]" > "$(printf "$1/caf\\351.json")"';
     await new Deno.Command("bash", { args: ["-c", script, "-", dir] }).output();

@@ -117,7 +117,7 @@ Deno.test("readRows() counts rows, raw bytes and their hash in the same pass", a
   }
 });
 
-Deno.test("readRows() refuses what is not JSON at all", async () => {
+Deno.test("readRows() refuses text that is not JSON at all", async () => {
   const complaint =
     "is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id";
   for (const text of ["a,b\n1,2\n", "<html>", '"text"', "5"]) {
@@ -327,7 +327,7 @@ Deno.test("readRows() keeps the beginning of a row that is too long, marked, and
   assert.throws(() => JSON.parse(items[1]!));
 });
 
-Deno.test("readRows() refuses what is larger than it may be, on disk or unzipped", async () => {
+Deno.test("readRows() refuses a source that is too large, on disk or unzipped", async () => {
   const complaint = "is larger than 0.001 GB, which PARLEY_MAX_SOURCE_GB sets";
   const line = '{"a":1}\n'.repeat(200_000);
   const zeros = new Uint8Array(20e6);

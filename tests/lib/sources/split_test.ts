@@ -4,7 +4,7 @@ import { NotJson } from "../../../lib/sources/splitter.ts";
 
 const lines = (count: number, length: number) => `${"x".repeat(length)}\n`.repeat(count);
 
-Deno.test("LineSplitter gives each line as it is, also the last one without a line feed", () => {
+Deno.test("LineSplitter gives each line unchanged, also the last one without a line feed", () => {
   const splitter = new LineSplitter();
   assert.deepEqual([splitter.push('{"a":'), splitter.push("1}\n nonsense\n\n{}"), splitter.end()], [
     [],

@@ -26,7 +26,7 @@ inFolder("openSqlite() sets WAL, bounded waiting, overwriting and durability", (
   db.close();
 });
 
-inFolder("openSqlite() migrates forward and keeps what is there", (path) => {
+inFolder("openSqlite() migrates forward without losing rows", (path) => {
   openSqlite({ path, migrations: [V1] }).close();
   const db = openSqlite({ path, migrations: [V1, V2] });
   assert.deepEqual({ ...db.prepare("SELECT * FROM things").get() }, { name: "first", size: 7 });

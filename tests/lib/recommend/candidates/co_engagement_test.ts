@@ -41,7 +41,7 @@ Deno.test("ItemItem stays within 0..1", () => {
   assert.deepEqual(own({ a: { conversions: 1 } }).strongest, ["x", "y"]);
 });
 
-Deno.test("ItemItem takes what was dismissed or only shown for no evidence", () => {
+Deno.test("ItemItem ignores campaigns that were dismissed or only shown", () => {
   const related = own({ a: { conversions: 1, dismissals: 1 }, b: { impressions: 9 } });
   assert.deepEqual([related.strongest, related.value("x"), related.cause("x")], [[], 0, null]);
 });

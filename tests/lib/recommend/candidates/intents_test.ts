@@ -7,7 +7,7 @@ function close(actual: number | undefined, expected: number) {
   assert.ok(actual !== undefined && Math.abs(actual - expected) < 1e-9, `${actual} is not ${expected}`);
 }
 
-Deno.test("intentShares() adds up to 1 and halves what is 30 days older", () => {
+Deno.test("intentShares() adds up to 1 and halves the weight per 30 days of age", () => {
   const shares = intentShares([
     { user_id: "u", intent: "new", count: 1, last: "2025-03-31T00:00:00.000Z" },
     { user_id: "u", intent: "old", count: 1, last: "2025-03-01T00:00:00.000Z" },

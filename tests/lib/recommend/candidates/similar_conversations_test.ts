@@ -128,7 +128,7 @@ Deno.test("countPeople() counts each person once, by the furthest step", () => {
   assert.deepEqual(people(neighbours, "x"), { converted: 1, clicked: 1, shown: 1 });
 });
 
-Deno.test("countPeople() leaves out who hardly added to the value, and counts at least one", () => {
+Deno.test("countPeople() omits people with a tiny contribution, and counts at least one", () => {
   const far = [neighbour("a", 1, { x: CHOSE, y: SHOWN }), neighbour("b", 0.05, { x: CHOSE, z: CLICKED })];
   assert.deepEqual(people(far, "x"), { converted: 1, clicked: 0, shown: 0 });
   assert.deepEqual(people(far, "y"), { converted: 0, clicked: 0, shown: 1 });

@@ -18,7 +18,7 @@ Deno.test("similarityEvidence() does not depend on the level or the width of a m
   wide.forEach(({ value }, i) => assert.ok(Math.abs(value - narrow[i]!.value) < 1e-9));
 });
 
-Deno.test("similarityEvidence() gives nothing at the mean and below it, as to what was not found", () => {
+Deno.test("similarityEvidence() is 0 at the mean and below it, as for campaigns that were not found", () => {
   assert.deepEqual(values([0.3, 0.3]).map(({ value }) => value), [0, 0]);
   assert.deepEqual(values([0.5, 0.4, 0.4, 0.3]).map(({ value }) => value > 0), [true, false, false, false]);
 });

@@ -46,7 +46,7 @@ Deno.test("Popularity does not let one lucky conversion lead, be the others much
   }
 });
 
-Deno.test("Popularity ranks what was chosen above what was only shown", () => {
+Deno.test("Popularity ranks chosen campaigns above campaigns that were only shown", () => {
   const found = popularity([
     day("shown", { impressions: 2_000 }),
     day("chosen", { impressions: 200, clicks: 60 }),

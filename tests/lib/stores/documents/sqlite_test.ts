@@ -28,7 +28,7 @@ Deno.test("two SqliteDocuments of one file see each other's writes and never sha
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("SqliteDocuments.deleteUsers() leaves no byte of what they said", async () => {
+Deno.test("SqliteDocuments.deleteUsers() leaves no byte of their messages", async () => {
   const dir = await Deno.makeTempDir();
   const store = new SqliteDocuments({ path: `${dir}/documents.db` });
   const secret = "a-phrase-that-nobody-else-says";
@@ -46,7 +46,7 @@ Deno.test("SqliteDocuments.deleteUsers() leaves no byte of what they said", asyn
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("SqliteDocuments in memory works, and puts U+FFFD where the engine cannot read on", async () => {
+Deno.test("SqliteDocuments in memory works, and puts U+FFFD in place of text that the engine cannot read", async () => {
   const store = new SqliteDocuments({ path: ":memory:" });
   const row = message({ message: "before\0after \ud800", metadata: { text: "a\0b" } });
   await store.upsert({ messages: [row] });
