@@ -28,9 +28,9 @@ export async function showAnomalies(
   config: Config,
   options: { days?: number; json: boolean },
 ): Promise<number> {
-  const found = await withAnomalies(config, options, ({ found }) => Promise.resolve(found));
-  console.log(options.json ? JSON.stringify(found) : anomaliesText(found));
-  return found.health.status === "critical" ? EXIT.failed : EXIT.ok;
+  const anomalies = await withAnomalies(config, options, ({ anomalies }) => Promise.resolve(anomalies));
+  console.log(options.json ? JSON.stringify(anomalies) : anomaliesText(anomalies));
+  return anomalies.health.status === "critical" ? EXIT.failed : EXIT.ok;
 }
 
 /** Acknowledges an open anomaly. */
@@ -40,14 +40,14 @@ export async function acknowledgeAnomaly(
   { json, until, by: name }: { json: boolean; until: string; by: string },
 ): Promise<number> {
   const by = acknowledger({ name, key: null });
-  const known = await withAnomalies(
+  const acknowledgement = await withAnomalies(
     config,
     {},
-    ({ runs, found: { open } }) => acknowledge({ runs, open, clock: systemClock, id, until, by }),
+    ({ runs, anomalies: { open } }) => acknowledge({ runs, open, clock: systemClock, id, until, by }),
   );
-  const line = `${id} is acknowledged by ${known.by} until ${known.until}, ` +
+  const line = `${id} is acknowledged by ${acknowledgement.by} until ${acknowledgement.until}, ` +
     acknowledgedHow({ code: id.split(":", 1)[0]! });
-  console.log(json ? JSON.stringify(known) : line);
+  console.log(json ? JSON.stringify(acknowledgement) : line);
   return EXIT.ok;
 }
 
@@ -58,8 +58,8 @@ export function unacknowledgeAnomaly(
   options: { json: boolean },
 ): Promise<number> {
   return withRuns(config, async (runs) => {
-    const taken = await runs.unacknowledge({ anomaly_id: id });
-    if (!taken) throw new ParleyError("not_found", `${id} is not acknowledged`);
+    const removed = await runs.unacknowledge({ anomaly_id: id });
+    if (!removed) throw new ParleyError("not_found", `${id} is not acknowledged`);
     console.log(options.json ? JSON.stringify({ anomaly_id: id }) : `${id} counts again`);
     return EXIT.ok;
   });
@@ -69,21 +69,21 @@ export function unacknowledgeAnomaly(
 async function withAnomalies<T>(
   config: Config,
   options: { readonly days?: number },
-  body: (opened: { runs: RunStore; found: Anomalies }) => Promise<T>,
+  body: (opened: { runs: RunStore; anomalies: Anomalies }) => Promise<T>,
 ): Promise<T> {
   const { value: stores, close } = await openServing(config, readOptions(config));
   try {
     const dags = [...allDags(config).values()];
     // The first question to a server also loads a client and connects, which may take longer than an answer may.
     await Promise.allSettled(STORE_NAMES.map((name) => stores[name].health()));
-    const found = await detectAnomalies({
+    const anomalies = await detectAnomalies({
       ...watched({ stores, dags, clock: systemClock }),
       // Read whole, however long that takes.
       indexes: (now) => indexAnomalies(stores, now),
       ...await comparedStores(stores),
       ...options,
     });
-    return await body({ runs: stores.runs, found });
+    return await body({ runs: stores.runs, anomalies });
   } finally {
     await close();
   }
@@ -113,15 +113,15 @@ function anomaliesText({ health, open, past, since }: Anomalies): string {
   const now = [
     styleText(["bold", TONE[health.status].colour], lead),
     ...open.length === 0 && health.next_step !== "" ? [sentence(health.next_step)] : [],
-    ...open.map((one) => {
-      const { severity, acknowledged } = one;
+    ...open.map((anomaly) => {
+      const { severity, acknowledged } = anomaly;
       const colour = acknowledged === null ? COLOUR[severity] : "gray";
-      return styleText(colour, `${severity.padEnd(8)}  ${line(one)}${inHand(one)}`);
+      return styleText(colour, `${severity.padEnd(8)}  ${line(anomaly)}${inHand(anomaly)}`);
     }),
   ];
   if (past.length === 0) return now.join("\n");
-  const earlier = past.slice(0, SHOWN_PAST).map((one) =>
-    styleText("gray", `until ${one.until ?? ""}  ${line(one)}`)
+  const earlier = past.slice(0, SHOWN_PAST).map((anomaly) =>
+    styleText("gray", `until ${anomaly.until ?? ""}  ${line(anomaly)}`)
   );
   return [...now, "", `${past.length} more since ${since.slice(0, 10)}, which have ended:`, ...earlier].join(
     "\n",

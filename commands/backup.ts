@@ -41,20 +41,20 @@ const SERVER_TOOLS: Readonly<Record<string, string>> = {
 export async function backup(config: Config, to: string | undefined): Promise<number> {
   const named = to ?? `${config.data}/backups/${new Date().toISOString().replace(/[:.]/g, "-")}`;
   const target = absolute(named, Deno.cwd()).replace(/(?<=.)\/+$/, "");
-  refuseFilled(target);
+  refuseNonEmpty(target);
   // In the target itself, which may be a disk of its own.
   const unfinished = `${target}/unfinished-copy`;
-  const copying = new Copying(unfinished);
+  const copying = new BackupCopy(unfinished);
   for (const store of STORES) await copying.store(store, config[store]);
   if (copying.files > 0) await copying.findMissing(config);
-  const elsewhere = STORES.filter((store) => filesOf(config[store]) === null);
-  if (copying.files + copying.faults.length + elsewhere.length === 0) {
+  const remoteStores = STORES.filter((store) => filesOf(config[store]) === null);
+  if (copying.files + copying.errors.length + remoteStores.length === 0) {
     throw new ParleyError("not_found", `there is no data in ${config.data}`);
   }
   copying.folder(decodeURIComponent(config.artifacts.pathname), "artifacts");
   copying.folder(sampleFolder(config.data), SAMPLE_NAME);
-  const { files, faults } = copying;
-  for (const sentence of faults) console.error(`parley: ${sentence}`);
+  const { files, errors } = copying;
+  for (const sentence of errors) console.error(`parley: ${sentence}`);
   if (files > 0) {
     for (const { name } of entriesOf(unfinished)) {
       Deno.renameSync(`${unfinished}/${name}`, `${target}/${name}`);
@@ -62,9 +62,9 @@ export async function backup(config: Config, to: string | undefined): Promise<nu
     Deno.removeSync(unfinished);
     console.log(`${files} files copied to ${target}; to ${RESTORE}`);
   }
-  for (const store of elsewhere) console.error(`parley: ${notIncluded(store, config[store])}`);
-  if (faults.length > 0) return EXIT.failed;
-  return elsewhere.length > 0 ? EXIT.partial : EXIT.ok;
+  for (const store of remoteStores) console.error(`parley: ${notIncluded(store, config[store])}`);
+  if (errors.length > 0) return EXIT.failed;
+  return remoteStores.length > 0 ? EXIT.partial : EXIT.ok;
 }
 
 function notIncluded(store: Store, url: URL): string {
@@ -76,7 +76,7 @@ function notIncluded(store: Store, url: URL): string {
 }
 
 /** An earlier copy, or what an interrupted one left, would mix with this one. */
-function refuseFilled(target: string): void {
+function refuseNonEmpty(target: string): void {
   if (orUnusable(target, () => entriesOf(target)).length === 0) return;
   throw new ParleyError("conflict", `${target} is not empty: name an empty or new folder`);
 }
@@ -91,36 +91,36 @@ function orUnusable<T>(folder: string, use: () => T): T {
   }
 }
 
-class Copying {
+class BackupCopy {
   files = 0;
   /** The stores that could not be copied, one sentence each. */
-  readonly faults: string[] = [];
+  readonly errors: string[] = [];
 
   constructor(private readonly target: string) {}
 
   /** Nothing is copied of a server. */
   async store(store: Store, url: URL): Promise<void> {
-    const from = filesOf(url);
-    if (from === null) return;
-    if (from.database !== from.folder) await this.database(from.database, `${store}.db`);
+    const files = filesOf(url);
+    if (files === null) return;
+    if (files.database !== files.folder) await this.database(files.database, `${store}.db`);
     if (store !== "vectors") return;
-    for (const { name, isFile } of entriesOf(from.folder)) {
+    for (const { name, isFile } of entriesOf(files.folder)) {
       if (!isFile || !name.endsWith(".db")) continue;
-      if (!await this.database(`${from.folder}/${name}`, `vectors/${name}`)) continue;
+      if (!await this.database(`${files.folder}/${name}`, `vectors/${name}`)) continue;
       const indexes = name.replace(/\.db$/, "");
       // An index that is replaced meanwhile is rebuilt from the copied rows when it is first used.
-      this.folder(`${from.folder}/${indexes}`, `vectors/${indexes}`);
+      this.folder(`${files.folder}/${indexes}`, `vectors/${indexes}`);
     }
   }
 
   /** Whether the database was copied. One that is gone, as those of a model that is dropped meanwhile, is no fault of the copy. */
-  private async database(from: string, name: string): Promise<boolean> {
-    const to = this.place(name);
+  private async database(path: string, name: string): Promise<boolean> {
+    const to = this.targetPath(name);
     try {
-      await copyDatabaseTo(to, from);
+      await copyDatabaseTo(to, path);
     } catch (error) {
       for (const end of ["", "-wal", "-shm"]) removeFile(to + end);
-      if (fileAt(from) !== null) this.addFault(from, error);
+      if (fileAt(path) !== null) this.addError(path, error);
       return false;
     }
     this.files++;
@@ -128,56 +128,56 @@ class Copying {
   }
 
   /** Copies a folder with all in it. A file that goes meanwhile is left out. */
-  folder(from: string, name: string): void {
-    for (const entry of entriesOf(from)) {
-      const [path, copy] = [`${from}/${entry.name}`, `${name}/${entry.name}`];
+  folder(folder: string, name: string): void {
+    for (const entry of entriesOf(folder)) {
+      const [path, copy] = [`${folder}/${entry.name}`, `${name}/${entry.name}`];
       if (entry.isDirectory) this.folder(path, copy);
       else if (entry.isFile && !UNFINISHED.test(entry.name)) this.file(path, copy);
     }
   }
 
-  private file(from: string, name: string): void {
-    const to = this.place(name);
+  private file(path: string, name: string): void {
+    const to = this.targetPath(name);
     try {
-      Deno.copyFileSync(from, to);
+      Deno.copyFileSync(path, to);
       Deno.chmodSync(to, FILE_MODE);
-      const { atime, mtime } = Deno.statSync(from);
+      const { atime, mtime } = Deno.statSync(path);
       // Artifacts are kept for so many days from when they were written.
       Deno.utimeSync(to, atime ?? new Date(), mtime ?? new Date());
       this.files++;
     } catch (error) {
       removeFile(to);
-      if (fileAt(from) !== null) this.addFault(from, error);
+      if (fileAt(path) !== null) this.addError(path, error);
     }
   }
 
-  private addFault(from: string, error: unknown): void {
+  private addError(path: string, error: unknown): void {
     const reason = reasonOf(error);
-    this.faults.push(`${from} could not be copied (${reason}); \`deno task doctor\` says what to do`);
+    this.errors.push(`${path} could not be copied (${reason}); \`deno task doctor\` says what to do`);
   }
 
   /** Adds a fault for each store that is not in the copy and should be, and for vectors that the data version is made of. */
   async findMissing(config: Config): Promise<void> {
     for (const store of STORES.filter((store) => store !== "vectors")) {
-      const from = filesOf(config[store])?.database;
-      if (from === undefined || fileAt(from) !== null) continue;
-      this.faults.push(`${from} does not exist, so ${store} not in the copy`);
+      const path = filesOf(config[store])?.database;
+      if (path === undefined || fileAt(path) !== null) continue;
+      this.errors.push(`${path} does not exist, so ${store} not in the copy`);
     }
-    const from = filesOf(config.vectors);
-    if (from === null || fileAt(`${this.target}/analytics.db`) === null) return;
+    const files = filesOf(config.vectors);
+    if (files === null || fileAt(`${this.target}/analytics.db`) === null) return;
     const model = await publishedModel(sqliteUrl(`${this.target}/analytics.db`));
-    if (model === null || this.faults.some((fault) => fault.startsWith(from.folder))) return;
+    if (model === null || this.errors.some((fault) => fault.startsWith(files.folder))) return;
     const vectors = await openVectors(sqliteUrl(`${this.target}/vectors.db`), { create: false });
     try {
       if ((await vectors.models()).some((each) => modelKey(each) === model)) return;
     } finally {
       await vectors.close();
     }
-    this.faults.push(`the published vectors, by ${model}, are not in ${from.folder}, so not in the copy`);
+    this.errors.push(`the published vectors, by ${model}, are not in ${files.folder}, so not in the copy`);
   }
 
   /** Where a file goes; its folder is made. */
-  private place(name: string): string {
+  private targetPath(name: string): string {
     const path = `${this.target}/${name}`;
     const folder = path.replace(/\/[^/]+$/, "");
     orUnusable(folder, () => Deno.mkdirSync(folder, { recursive: true, mode: FOLDER_MODE }));

@@ -8,8 +8,8 @@ import { isSample, SAMPLE_INTENTS } from "./sample.ts";
  * another's; else null.
  */
 export async function readCatalogue(config: Config, sources: readonly string[]): Promise<Catalogue | null> {
-  const ours = sources.length > 0 && sources.every(isSample) ? SAMPLE_INTENTS : null;
-  const source = config.intents ?? ours;
+  const sampleIntents = sources.length > 0 && sources.every(isSample) ? SAMPLE_INTENTS : null;
+  const source = config.intents ?? sampleIntents;
   if (source === null) return null;
   return parseCatalogue({ source, text: await read(source) });
 }

@@ -8,9 +8,11 @@ import { EXIT } from "./exit.ts";
 export function cancelRun(config: Config, run_id: string, options: { json: boolean }): Promise<number> {
   return withRuns(config, async (runs) => {
     const { run: { state } } = await snapshotOf(runs, run_id);
-    const asked = await runs.requestCancel({ run_id });
-    const line = asked ? `run ${run_id} is being cancelled` : `run ${run_id} has already ended: ${state}`;
-    console.log(options.json ? JSON.stringify({ run_id, asked }) : line);
+    const isRequested = await runs.requestCancel({ run_id });
+    const line = isRequested
+      ? `run ${run_id} is being cancelled`
+      : `run ${run_id} has already ended: ${state}`;
+    console.log(options.json ? JSON.stringify({ run_id, asked: isRequested }) : line);
     return EXIT.ok;
   });
 }

@@ -20,9 +20,9 @@ import {
   latencyOf,
   type OpenedStore,
   openRole,
-  Reading,
   type Role,
   ROLES,
+  StoreReader,
   type StoreReport,
   type Stores,
 } from "./doctor_stores.ts";
@@ -87,28 +87,28 @@ async function diagnose(
   const answering = reports.filter(({ health }) => health !== null).map((
     { role },
   ) => [role, opened.get(role)]);
-  const reading = new Reading();
+  const reader = new StoreReader();
   const stores: Partial<Stores> = Object.fromEntries(answering);
-  const { counts, findings } = await examineData(config, stores, reading);
-  const records = await reading.of("analytics", stores.analytics, (analytics) => analytics.sources());
-  const scheduler = await reading.of("runs", stores.runs, (runs) => checkScheduler(config, runs));
+  const { counts, findings } = await examineData(config, stores, reader);
+  const records = await reader.read("analytics", stores.analytics, (analytics) => analytics.sources());
+  const scheduler = await reader.read("runs", stores.runs, (runs) => checkScheduler(config, runs));
   const lineage = config.lineage === null ? null : {
     // A webhook has its secret in its path.
     url: config.lineage.origin,
-    unsent: await reading.of("runs", stores.runs, (runs) => runs.unsent()),
+    unsent: await reader.read("runs", stores.runs, (runs) => runs.unsent()),
   };
   const disk_free_gb = freeBytes(config.data) / 1e9;
-  const known = await KnownProblems.read(config, stores);
+  const knownProblems = await KnownProblems.read(config, stores);
   return {
-    stores: (await measured(reports, opened, reading.errors)).map((report) => ({
+    stores: (await withLatencies(reports, opened, reader.errors)).map((report) => ({
       ...report,
-      acknowledged: report.error === null ? null : storeInHand(known, report.role),
+      acknowledged: report.error === null ? null : storeAcknowledgement(knownProblems, report.role),
     })),
     counts,
     sources: sourceReports(config, records ?? []),
     schedule: scheduleOf(config),
     scheduler: scheduler?.report ?? null,
-    findings: known.report([
+    findings: knownProblems.toReported([
       ...findings,
       ...await sourceFindings(config),
       ...await checkFiles(config),
@@ -123,16 +123,16 @@ async function diagnose(
 }
 
 /** The acknowledgement that a store does not respond, or has lost all its rows. */
-function storeInHand(known: KnownProblems, store: Role): ReportedFinding["acknowledged"] {
+function storeAcknowledgement(knownProblems: KnownProblems, store: Role): ReportedFinding["acknowledged"] {
   const faults = ["store_unreachable", "store_emptied"].map((code) => {
     const subject = { kind: "store", store } as const;
-    return known.inHand({ code, id: anomalyId({ code, subject }) });
+    return knownProblems.acknowledgementOf({ code, id: anomalyId({ code, subject }) });
   });
-  return faults.find((each) => each !== null) ?? null;
+  return faults.find((acknowledgement) => acknowledgement !== null) ?? null;
 }
 
 /** The reports with the results of reading, and with latencies that were measured without other load. */
-async function measured(
+async function withLatencies(
   reports: readonly StoreReport[],
   opened: ReadonlyMap<Role, OpenedStore>,
   errors: ReadonlyMap<string, string>,
@@ -165,7 +165,7 @@ function print(diagnosis: Diagnosis): void {
   for (const { role, url, health, error, acknowledged } of stores) {
     const rows = Object.entries(counts[role] ?? {}).map(([name, n]) => `${n} ${name}`).join(", ");
     const line = health === null || error !== null
-      ? styleText("red", `✖ ${role.padEnd(10)} ${url}: ${error}${inHand(acknowledged)}`)
+      ? styleText("red", `✖ ${role.padEnd(10)} ${url}: ${error}${acknowledgedText(acknowledged)}`)
       : `${styleText("green", "✔")} ${role.padEnd(10)} ${health.adapter} ${health.version}, ` +
         `${health.latency_ms.toFixed(1)} ms${sizeText(health.bytes)}, ${url}${
           rows === "" ? "" : `: ${rows}`
@@ -189,12 +189,12 @@ function print(diagnosis: Diagnosis): void {
   );
   for (const { severity, text, acknowledged } of findings) {
     const colour = acknowledged !== null ? "gray" : severity === "critical" ? "red" : "yellow";
-    console.log(styleText(colour, `${severity}: ${text}${inHand(acknowledged)}`));
+    console.log(styleText(colour, `${severity}: ${text}${acknowledgedText(acknowledged)}`));
   }
   if (findings.length === 0 && isWell(diagnosis)) console.log("Everything is in order.");
 }
 
-function inHand(acknowledged: ReportedFinding["acknowledged"]): string {
+function acknowledgedText(acknowledged: ReportedFinding["acknowledged"]): string {
   return acknowledged === null ? "" : ` [acknowledged by ${acknowledged.by} until ${acknowledged.until}]`;
 }
 

@@ -106,7 +106,7 @@ async function emptied(role: Role, opened: ReadonlyMap<Role, OpenedStore>): Prom
 }
 
 /** How often a store is asked for its latency. */
-const TIMES = 3;
+const LATENCY_SAMPLES = 3;
 
 /**
  * How fast a store answers one question: the median of a few that are asked one after the other, since the first ones also load
@@ -115,20 +115,24 @@ const TIMES = 3;
 export async function latencyOf(store: Pick<OpenedStore, "health">): Promise<number | null> {
   const all: number[] = [];
   try {
-    while (all.length < TIMES) all.push((await store.health()).latency_ms);
+    while (all.length < LATENCY_SAMPLES) all.push((await store.health()).latency_ms);
   } catch {
     return null;
   }
-  return all.sort((a, b) => a - b)[Math.floor(TIMES / 2)]!;
+  return all.sort((a, b) => a - b)[Math.floor(LATENCY_SAMPLES / 2)]!;
 }
 
 /** Reads stores; one that cannot be read, though it answers, is noted and keeps no other from being read. */
-export class Reading {
+export class StoreReader {
   /** By role, the first thing that went wrong. */
   readonly errors = new Map<string, string>();
 
   /** Null without a store, or if the store cannot be read. */
-  async of<S, T>(role: Role, store: S | undefined | null, read: (store: S) => Promise<T>): Promise<T | null> {
+  async read<S, T>(
+    role: Role,
+    store: S | undefined | null,
+    read: (store: S) => Promise<T>,
+  ): Promise<T | null> {
     if (store === undefined || store === null) return null;
     try {
       return await read(store);
@@ -145,42 +149,42 @@ export class Reading {
 export async function examineData(
   config: Config,
   { documents, analytics, vectors: sets, graph, runs }: Partial<Stores>,
-  reading: Reading,
+  reader: StoreReader,
 ): Promise<{ counts: Record<string, Record<string, number>>; findings: Finding[] }> {
-  const published = await reading.of("analytics", analytics, (store) => store.published());
+  const published = await reader.read("analytics", analytics, (store) => store.published());
   const configured = await configuredModel(config);
   const model = published === null ? configured : parseModelKey(published.model);
   const vectors = typeof model === "string"
     ? null
-    : await reading.of("vectors", sets, (stores) => writtenVectors(stores, { published, model }));
+    : await reader.read("vectors", sets, (stores) => writtenVectors(stores, { published, model }));
   const data = { documents, analytics, vectors, graph };
   const counts: Record<string, Record<string, number>> = {};
   for (const role of Object.keys(data) as (keyof typeof data)[]) {
-    const counted = await reading.of(role, data[role], async (store) => ({ ...await store.counts() }));
+    const counted = await reader.read(role, data[role], async (store) => ({ ...await store.counts() }));
     if (counted !== null) counts[role] = counted;
   }
   const unreadable: Finding[] = [];
   const log = (text: string) => unreadable.push(unreadableModel(text));
-  await reading.of("vectors", sets, (stores) => stores.models({ thorough: true, log }));
-  const underWay = await reading.of("runs", runs, runInProgress);
-  const whole = Object.keys(counts).length === Object.keys(data).length && underWay === null;
-  const compared = whole
-    ? await reading.of(
+  await reader.read("vectors", sets, (stores) => stores.models({ thorough: true, log }));
+  const underWay = await reader.read("runs", runs, runInProgress);
+  const isComplete = Object.keys(counts).length === Object.keys(data).length && underWay === null;
+  const compared = isComplete
+    ? await reader.read(
       "vectors",
       data as CheckedStores,
       async (stores) => (await checkAnomalies(stores, systemClock.now())).map(findingOf),
     )
     : [];
-  const about = typeof configured === "string"
+  const modelFindings = typeof configured === "string"
     ? [noEmbedder(configured)]
     : otherModelFindings(config, published, configured);
-  const indexes = published === null ? null : await reading.of("vectors", sets, async (all) => {
+  const indexes = published === null ? null : await reader.read("vectors", sets, async (all) => {
     const stores = { analytics: { published: () => Promise.resolve(published) }, vectors: all };
     return (await indexAnomalies(stores, systemClock.now())).map(findingOf);
   });
   const files = published === null
     ? null
-    : await reading.of("analytics", analytics, (store) => fileFindings(store, published));
+    : await reader.read("analytics", analytics, (store) => fileFindings(store, published));
   return {
     counts,
     findings: [
@@ -189,7 +193,7 @@ export async function examineData(
       ...indexes ?? [],
       ...files ?? [],
       ...unreadable,
-      ...about,
+      ...modelFindings,
     ],
   };
 }

@@ -80,11 +80,12 @@ export async function withExecutor<T>(
 ): Promise<T> {
   await startTracing();
   await using opened = new AsyncDisposableStack();
-  const keep = <O extends { close(): Promise<void> }>(one: O) => opened.adopt(one, () => one.close());
-  const runs = keep(await openRuns(config.runs, { create }));
+  const adopt = <O extends { close(): Promise<void> }>(resource: O) =>
+    opened.adopt(resource, () => resource.close());
+  const runs = adopt(await openRuns(config.runs, { create }));
   await runs.health();
-  keep(await sendLineage(config, runs));
-  const services = keep(await openServices(config)).value;
+  adopt(await sendLineage(config, runs));
+  const services = adopt(await openServices(config)).value;
   const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());
   return await body({ options: engine({ config, runs, services }), shutdown: shutdown.signal });
 }
@@ -96,7 +97,7 @@ export async function withExecutor<T>(
 export async function executeQueued(
   options: ExecutorOptions<Services>,
   shutdown: AbortSignal,
-  o: {
+  hooks: {
     until?: string;
     log?: RunLog;
     /** Whether a run that was claimed, other than `until`, is to be cancelled instead of executed. */
@@ -113,21 +114,21 @@ export async function executeQueued(
     let claimed = await runs.claim({ owner, now: clock.now(), ttl_ms, ...limits });
     if (claimed !== null) {
       const { run_id } = claimed.run;
-      if (run_id !== o.until && await o.cancels?.(claimed.run)) {
-        o.onCancel?.(run_id);
+      if (run_id !== hooks.until && await hooks.cancels?.(claimed.run)) {
+        hooks.onCancel?.(run_id);
         await runs.requestCancel({ run_id });
         claimed = { ...claimed, run: { ...claimed.run, cancel_requested: true } };
       }
-      if (!claimed.run.cancel_requested) o.onClaim?.(run_id, claimed.attempts.length > 0);
-      outcome = await executeLogged(options, claimed, { shutdown, ...o });
-      if (run_id === o.until) return outcome;
-    } else if (o.until === undefined) {
+      if (!claimed.run.cancel_requested) hooks.onClaim?.(run_id, claimed.attempts.length > 0);
+      outcome = await executeLogged(options, claimed, { shutdown, ...hooks });
+      if (run_id === hooks.until) return outcome;
+    } else if (hooks.until === undefined) {
       return outcome;
     } else {
-      const run = (await runs.snapshot({ run_id: o.until }))?.run;
+      const run = (await runs.snapshot({ run_id: hooks.until }))?.run;
       if (run === undefined || run.ended_at !== null) return ended(run?.state);
-      o.onWait?.();
-      await runs.heartbeat({ run_id: o.until, owner, now: clock.now(), ttl_ms, progress: [] });
+      hooks.onWait?.();
+      await runs.heartbeat({ run_id: hooks.until, owner, now: clock.now(), ttl_ms, progress: [] });
       await new Promise((resume) => setTimeout(resume, 500));
     }
   }

@@ -59,9 +59,9 @@ export async function evaluate(config: Config, options: EvaluateOptions): Promis
 }
 
 /** The sources given, which then are all; else the configured ones. */
-function chosenSources({ sources }: Config, given: Sources): Sources {
-  const paths = (kind: Kind) => given[kind].map((path) => absolute(path, Deno.cwd()));
-  const chosen = KINDS.some((kind) => given[kind].length > 0)
+function chosenSources({ sources }: Config, overrides: Sources): Sources {
+  const paths = (kind: Kind) => overrides[kind].map((path) => absolute(path, Deno.cwd()));
+  const chosen = KINDS.some((kind) => overrides[kind].length > 0)
     ? { messages: paths("messages"), campaigns: paths("campaigns"), events: paths("events") }
     : sources;
   if (chosen.events.length > 0) return chosen;

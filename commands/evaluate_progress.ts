@@ -40,6 +40,6 @@ export class EvaluateProgress {
 }
 
 function lineOf({ fold, folds, step, done, total }: EvaluationProgress): string {
-  const where = fold === null ? "" : `fold ${fold} of ${folds}, `;
-  return `${where}${step}: ${done}${total === null ? "" : ` of ${total}`}`;
+  const position = fold === null ? "" : `fold ${fold} of ${folds}, `;
+  return `${position}${step}: ${done}${total === null ? "" : ` of ${total}`}`;
 }

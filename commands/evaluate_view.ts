@@ -8,7 +8,7 @@ import { table } from "./table.ts";
 /** The report as tables: all methods, what Parley is worth against others, by kind of user, without each source, and its weights. */
 export function evaluationTables(report: EvaluationReport): string {
   const { split, folds, queries, methods, ablation, chosen_weights } = report;
-  const ours = methods.find(({ method }) => method === PARLEY)!;
+  const parley = methods.find(({ method }) => method === PARLEY)!;
   const chosen = chosen_weights.map(({ queries, weights }, i) => [
     String(i + 1),
     String(queries),
@@ -20,23 +20,23 @@ export function evaluationTables(report: EvaluationReport): string {
     "",
     ...table(
       ["paired difference", "NDCG@10", "R@10"],
-      Object.keys(ours.against).map((other) => [`${PARLEY} − ${other}`, ...difference(ours, other)]),
+      Object.keys(parley.against).map((other) => [`${PARLEY} − ${other}`, ...difference(parley, other)]),
       1,
     ),
     "",
     ...table(
       ["known of the user", "queries", "NDCG@10"],
-      ours.by_kind.map(({ kind, queries, ndcg_10 }) => [kind, String(queries), formatScore(ndcg_10)]),
+      parley.by_kind.map(({ kind, queries, ndcg_10 }) => [kind, String(queries), formatScore(ndcg_10)]),
       1,
     ),
     "",
     ...table(
       ["without", "NDCG@10", "R@10", "− whole, NDCG@10", "− whole, R@10"],
-      ablation.map((one) => [
-        one.without,
-        formatScore(one.metrics.ndcg_10.mean),
-        formatScore(one.metrics.recall_10.mean),
-        ...difference(one, PARLEY),
+      ablation.map((row) => [
+        row.without,
+        formatScore(row.metrics.ndcg_10.mean),
+        formatScore(row.metrics.recall_10.mean),
+        ...difference(row, PARLEY),
       ]),
       1,
     ),

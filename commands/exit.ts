@@ -45,8 +45,8 @@ export function printError(error: unknown): number {
     return EXIT.usage;
   }
   console.error(`parley: unexpected error: ${causeOf(error)}`);
-  const places = error instanceof Error ? stackFrames(error).slice(1).map((place) => `at ${place}`) : [];
-  for (const line of [...places, ...causesOf(error)]) console.error(`    ${line}`);
+  const frames = error instanceof Error ? stackFrames(error).slice(1).map((frame) => `at ${frame}`) : [];
+  for (const line of [...frames, ...causesOf(error)]) console.error(`    ${line}`);
   return EXIT.failed;
 }
 
@@ -57,9 +57,9 @@ export function printError(error: unknown): number {
 export function announceStop(
   signal: AbortSignal,
   waitsFor: () => string,
-  say: (line: string) => void = console.log,
+  print: (line: string) => void = console.log,
 ): void {
-  const announce = () => say(`Stopping: ${waitsFor()}. Another Ctrl-C ends it at once.`);
+  const announce = () => print(`Stopping: ${waitsFor()}. Another Ctrl-C ends it at once.`);
   if (signal.aborted) announce();
   onAbort(signal, announce);
 }

@@ -40,11 +40,11 @@ export function dagOf(config: Config, id: string, commands: readonly string[] = 
   const dags = allDags(config);
   const dag = dags.get(id);
   if (dag !== undefined) return dag;
-  const what = commands.length === 0 ? "dag" : "dag or command";
-  const meant = didYouMean(id, [...dags.keys(), ...commands]);
+  const noun = commands.length === 0 ? "dag" : "dag or command";
+  const suggestion = didYouMean(id, [...dags.keys(), ...commands]);
   throw new ParleyError(
     "invalid",
-    `there is no ${what} "${id}"${meant}; dags are ${[...dags.keys()].join(", ")}`,
+    `there is no ${noun} "${id}"${suggestion}; dags are ${[...dags.keys()].join(", ")}`,
   );
 }
 
@@ -126,16 +126,18 @@ export function listRuns(
   options: { dag?: string; limit: number; json: boolean },
 ): Promise<number> {
   return withRuns(config, async (runs) => {
-    const found = await runs.runs({
+    const runRecords = await runs.runs({
       ...options.dag === undefined ? {} : { dag_id: options.dag },
       limit: options.limit,
     });
-    if (found.length === 0 && options.dag !== undefined) dagOf(config, options.dag);
-    if (options.json) console.log(JSON.stringify({ runs: found }));
-    else if (found.length === 0) {
-      const [of, run] = options.dag === undefined ? ["", ""] : [` of ${options.dag}`, ` run ${options.dag}`];
-      console.log(`There are no runs${of} yet; \`deno task pipeline${run}\` starts one.`);
-    } else {for (const line of table(RUN_COLUMNS, found.map(runCells), RUN_COLUMNS.length)) {
+    if (runRecords.length === 0 && options.dag !== undefined) dagOf(config, options.dag);
+    if (options.json) console.log(JSON.stringify({ runs: runRecords }));
+    else if (runRecords.length === 0) {
+      const [scope, run] = options.dag === undefined
+        ? ["", ""]
+        : [` of ${options.dag}`, ` run ${options.dag}`];
+      console.log(`There are no runs${scope} yet; \`deno task pipeline${run}\` starts one.`);
+    } else {for (const line of table(RUN_COLUMNS, runRecords.map(runCells), RUN_COLUMNS.length)) {
         console.log(line.trimEnd());
       }}
     return EXIT.ok;
@@ -188,7 +190,7 @@ export function showLogs(
 ): Promise<number> {
   return withRuns(config, async (runs) => {
     const shutdown = shutdownSignal();
-    const which = {
+    const filter = {
       run_id,
       ...options.task === undefined ? {} : { task_id: options.task },
       ...options.attempt === undefined ? {} : { attempt: options.attempt },
@@ -196,7 +198,7 @@ export function showLogs(
     try {
       for (let after = 0;;) {
         const ended = (await snapshotOf(runs, run_id)).run.ended_at !== null;
-        const lines = await runs.logs({ ...which, after, limit: 1_000 });
+        const lines = await runs.logs({ ...filter, after, limit: 1_000 });
         for (const { seq, at, task_id, attempt, line } of lines) {
           console.log(
             options.json

@@ -21,28 +21,28 @@ const MIN_GROUP_SIZE = 3;
 const TOP = 3;
 
 function openStores(config: Config) {
-  const how = readOptions(config);
+  const options = readOptions(config);
   return openAll({
-    analytics: () => openAnalytics(config.analytics, how),
-    documents: () => openDocuments(config.documents, how),
-    vectors: () => openVectors(config.vectors, how),
+    analytics: () => openAnalytics(config.analytics, options),
+    documents: () => openDocuments(config.documents, options),
+    vectors: () => openVectors(config.vectors, options),
   });
 }
 
 /** Classifies the given texts, or one per line of standard input, and prints their intents. */
 export async function classifyTexts(
   config: Config,
-  given: readonly string[],
+  args: readonly string[],
   options: { json: boolean },
 ): Promise<number> {
-  const texts = given.length > 0 ? given : await standardInput();
+  const texts = args.length > 0 ? args : await standardInput();
   const stores = await openStores(config);
   const embedder = lazy(() => openEmbedder(embedderOptions(config)));
   try {
     const service = new IntentService({ stores: stores.value, embedder: embedder.open });
     const answer = await service.classify({ texts, top: TOP });
     if (options.json) console.log(JSON.stringify(answer));
-    else for (const [n, verdict] of answer.results.entries()) console.log(lineOf(texts[n]!, verdict));
+    else for (const [n, result] of answer.results.entries()) console.log(lineOf(texts[n]!, result));
     return EXIT.ok;
   } finally {
     await embedder.close();
@@ -91,20 +91,20 @@ export async function discoverIntents(
       const ids = sample.slice(at, at + BATCH).map(({ message_id }) => message_id);
       for (const row of await store.get({ collection: "messages", ids })) rows.set(...row);
     }
-    const known = sample.filter(({ message_id }) => rows.has(message_id));
-    const most = Math.floor(known.length / MIN_GROUP_SIZE);
-    if (options.groups !== undefined && options.groups > most) {
+    const withVectors = sample.filter(({ message_id }) => rows.has(message_id));
+    const maxGroups = Math.floor(withVectors.length / MIN_GROUP_SIZE);
+    if (options.groups !== undefined && options.groups > maxGroups) {
       throw new ParleyError(
         "invalid",
-        `${options.groups} groups are too many for ${known.length} messages without an intent: with ${MIN_GROUP_SIZE} messages each, ` +
-          `there can be at most ${most}`,
+        `${options.groups} groups are too many for ${withVectors.length} messages without an intent: with ${MIN_GROUP_SIZE} messages each, ` +
+          `there can be at most ${maxGroups}`,
       );
     }
     const groups = discover({
-      vectors: known.map(({ message_id }) => rows.get(message_id)!),
+      vectors: withVectors.map(({ message_id }) => rows.get(message_id)!),
       ...options.groups !== undefined && { k: options.groups },
     }).filter(({ members }) => members.length >= MIN_GROUP_SIZE);
-    const texts = known.map(({ text }) => text);
+    const texts = withVectors.map(({ text }) => text);
     console.log(options.json ? JSON.stringify(skeletonOf(groups, texts), null, 2) : tableOf(groups, texts));
     return EXIT.ok;
   } finally {
@@ -128,8 +128,8 @@ function tableOf(groups: readonly Group[], texts: readonly string[]): string {
       ...members.slice(0, EXAMPLES).map((at) => `    ${texts[at]!.replace(/\s+/g, " ")}`),
     ].join("\n")
   );
-  const what = `${groups.length} groups from ${texts.length} messages without an intent.`;
-  return [...blocks, `${what} Name them: \`deno task pipeline discover --json > intents.json\`.`].join(
+  const summary = `${groups.length} groups from ${texts.length} messages without an intent.`;
+  return [...blocks, `${summary} Name them: \`deno task pipeline discover --json > intents.json\`.`].join(
     "\n\n",
   );
 }

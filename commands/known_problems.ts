@@ -52,27 +52,30 @@ export class KnownProblems {
   }
 
   /** The findings, then other anomalies of runs that are critical or concern settings, each with its acknowledgement. */
-  report(findings: readonly (Finding | IdentifiedFinding)[]): ReportedFinding[] {
-    const own = findings.map((each) => ({ ...each, id: "id" in each ? each.id : null }));
-    const ids = new Set(own.map(({ id }) => id));
+  toReported(findings: readonly (Finding | IdentifiedFinding)[]): ReportedFinding[] {
+    const identified = findings.map((each) => ({ ...each, id: "id" in each ? each.id : null }));
+    const ids = new Set(identified.map(({ id }) => id));
     const others = this.open.filter((one) =>
       (one.severity === "critical" || OF_SETTINGS.has(one.code)) &&
       !ids.has(one.id) && one.subject.kind !== "store" && !isCompared(one)
     );
-    return [...own, ...others.map(findingOf)].map((one) => ({ ...one, acknowledged: this.inHand(one) }));
+    return [...identified, ...others.map(findingOf)].map((one) => ({
+      ...one,
+      acknowledged: this.acknowledgementOf(one),
+    }));
   }
 
   /**
    * The acknowledgement. A finding that is not open on the overview is new; a source is acknowledged once a run has left it out,
    * since an earlier acknowledgement is of an earlier fault.
    */
-  inHand({ id, code }: Pick<IdentifiedFinding, "id" | "code">): OpenAnomaly["acknowledged"] {
-    const same = this.open.find((one) => one.id === id);
-    if (same !== undefined) return same.acknowledged;
+  acknowledgementOf({ id, code }: Pick<IdentifiedFinding, "id" | "code">): OpenAnomaly["acknowledged"] {
+    const anomaly = this.open.find((one) => one.id === id);
+    if (anomaly !== undefined) return anomaly.acknowledged;
     if (code === "source_unreadable") return null;
-    const known = this.acknowledgements.find(({ anomaly_id }) => anomaly_id === id);
-    if (known === undefined || Date.parse(known.until) <= systemClock.now()) return null;
-    const { by, at, until } = known;
+    const acknowledgement = this.acknowledgements.find(({ anomaly_id }) => anomaly_id === id);
+    if (acknowledgement === undefined || Date.parse(acknowledgement.until) <= systemClock.now()) return null;
+    const { by, at, until } = acknowledgement;
     return { by, at, until };
   }
 }

@@ -27,20 +27,20 @@ export interface RunLog {
 }
 
 export function runLog(log: Logger): RunLog {
-  const of = ({ run_id, dag_id }: RunRecord) => ({ run_id, dag: dag_id });
+  const fields = ({ run_id, dag_id }: RunRecord) => ({ run_id, dag: dag_id });
   return {
     claimed: (run, resumed) =>
-      log.info(`run {run_id} of {dag} ${resumed ? "continues" : "starts"}`, { ...of(run), resumed }),
+      log.info(`run {run_id} of {dag} ${resumed ? "continues" : "starts"}`, { ...fields(run), resumed }),
     ended: (run, outcome) => {
       const bad = outcome === "failed" || outcome === "lost";
       const hint = bad ? "; `deno task pipeline status {run_id}` says why" : "";
-      log[bad ? "error" : "info"](`run {run_id} of {dag}: {outcome}${hint}`, { ...of(run), outcome });
+      log[bad ? "error" : "info"](`run {run_id} of {dag}: {outcome}${hint}`, { ...fields(run), outcome });
     },
     observer: (run) => ({
-      taskStarted: (task, attempt) => log.debug("{task} starts", { ...of(run), task, attempt }),
+      taskStarted: (task, attempt) => log.debug("{task} starts", { ...fields(run), task, attempt }),
       taskEnded: (ended, { state }) =>
-        log[gravity(ended, state)]("{task}: {state} in {seconds} s", { ...of(run), ...figures(ended) }),
-      taskSettled: ({ task_id: task, state }) => log.info("{task}: {state}", { ...of(run), task, state }),
+        log[gravity(ended, state)]("{task}: {state} in {seconds} s", { ...fields(run), ...figures(ended) }),
+      taskSettled: ({ task_id: task, state }) => log.info("{task}: {state}", { ...fields(run), task, state }),
     }),
   };
 }

@@ -28,9 +28,9 @@ export function resolveModel(config: Models, text: string): string {
   const url = parseUrl(name, text, Deno.cwd(), problems);
   if (problems.length > 0) throw new ParleyError("invalid", problems.join("; "));
   const shown = modelName(url);
-  const known = byName(config);
-  if (known.has(text)) return text;
-  if (known.get(shown)?.href === url.href || !holdsSecret(url)) return shown;
+  const models = byName(config);
+  if (models.has(text)) return text;
+  if (models.get(shown)?.href === url.href || !holdsSecret(url)) return shown;
   throw new ParleyError(
     "invalid",
     `${name} has more in its URL than may be stored with a run and shown: set PARLEY_MODELS to that URL, and the ` +
@@ -61,7 +61,7 @@ export function embedderOptions(config: Config, name = modelName(config.embeddin
   return {
     url: modelUrl(config, name),
     sessions: config.embed_sessions,
-    long: config.embed_long,
+    longTexts: config.embed_long,
     key: secret === null ? null : { secret, origin: originOf(embeddings.href) },
     hub: { ...config.hub, cache: `${config.data}/models` },
   };

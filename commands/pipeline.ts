@@ -34,7 +34,7 @@ export function addEvaluate(parley: Command, verb: Verb): void {
     .option("--events <path...>", "engagement events, likewise", [])
     .option("--split <name>", "which choices to hide", splitName, "time")
     .option("--folds <n>", "number of folds of rows and conversations", several, 5)
-    .option("--seed <n>", "the same seed gives the same folds and intervals", whole, 0)
+    .option("--seed <n>", "the same seed gives the same folds and intervals", parseWholeNumber, 0)
     .option(
       "--choose-weights",
       "also choose the sources' weights, for each part of the users on the queries of the others",
@@ -98,9 +98,9 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--keep-checkpoints", "continue long tasks from their checkpoints", false)
     .option("--json", "print the summary as JSON", false)
     .action(
-      verb(async (config, run: string, { task, ...o }: RetryOptions) =>
+      verb(async (config, run: string, { task, ...options }: RetryOptions) =>
         (await import("./run.ts")).retryRun(config, run, {
-          ...o,
+          ...options,
           ...task === undefined ? {} : { tasks: task },
         })
       ),
@@ -114,7 +114,7 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .requiredOption("--task <id>", "the task")
     .requiredOption("--run-id <id>", "the run, which is created if it is new")
     .option("--attempt <n>", "the external engine's number of this attempt", positive)
-    .option("--map-index <i>", "which item of a mapped task", whole)
+    .option("--map-index <i>", "which item of a mapped task", parseWholeNumber)
     .option("--item <json>", "that item")
     .option("--from <date>", "start of the data interval: a day in UTC, or a time with its offset")
     .option("--to <date>", "end of the data interval")
@@ -284,18 +284,18 @@ function addChanging(pipeline: Command, verb: Verb): void {
 }
 
 function several(text: string): number {
-  const value = whole(text);
+  const value = parseWholeNumber(text);
   if (value < 2) throw new InvalidArgumentError("it must be a whole number above 1");
   return value;
 }
 
 function positive(text: string): number {
-  const value = whole(text);
+  const value = parseWholeNumber(text);
   if (value < 1) throw new InvalidArgumentError("it must be a whole number above 0");
   return value;
 }
 
-function whole(text: string): number {
+function parseWholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("it must be a whole number");
   return value;

@@ -2,7 +2,7 @@ import { styleText } from "../deps.ts";
 import type { RunObserver } from "../lib/dag/options.ts";
 import type { EndedAttempt, TaskRecord } from "../lib/stores/runs/port.ts";
 
-interface Row {
+interface TaskRow {
   readonly task_id: string;
   state: string;
   startedAt: number;
@@ -21,11 +21,11 @@ const PLAIN_EVERY_MS = 5_000;
  * stderr, because stdout has the result of the command.
  */
 export class ProgressView implements RunObserver {
-  private readonly rows = new Map<string, Row>();
+  private readonly rows = new Map<string, TaskRow>();
   private readonly live = Deno.stderr.isTerminal();
   private drawn = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
-  private readonly said = new Set<string>();
+  private readonly printed = new Set<string>();
   private lastPlain = new Map<string, number>();
 
   constructor(tasks: readonly string[]) {
@@ -83,9 +83,9 @@ export class ProgressView implements RunObserver {
   }
 
   /** Says something once, apart from the tasks. */
-  say(line: string): void {
-    if (this.said.has(line)) return;
-    this.said.add(line);
+  print(line: string): void {
+    if (this.printed.has(line)) return;
+    this.printed.add(line);
     console.error(line);
     this.drawn = 0;
   }
@@ -96,7 +96,7 @@ export class ProgressView implements RunObserver {
     if (this.live) this.draw();
   }
 
-  private change(task_id: string, change: Partial<Row>): Row {
+  private change(task_id: string, change: Partial<TaskRow>): TaskRow {
     const row = { ...this.rows.get(task_id)!, ...change };
     this.rows.set(task_id, row);
     return row;
@@ -115,7 +115,7 @@ export class ProgressView implements RunObserver {
   }
 }
 
-function paint(row: Row, width: number): string {
+function paint(row: TaskRow, width: number): string {
   const marks: Record<string, [string, Parameters<typeof styleText>[0]]> = {
     running: ["▶", "cyan"],
     success: ["✔", "green"],
@@ -123,18 +123,18 @@ function paint(row: Row, width: number): string {
     skipped: ["–", "gray"],
   };
   const [mark, colour] = marks[row.state] ?? ["·", "gray"];
-  const text = `${mark} ${row.task_id.padEnd(10)} ${row.state === "running" ? howFar(row) : settled(row)}`;
+  const text = `${mark} ${row.task_id.padEnd(10)} ${row.state === "running" ? howFar(row) : endText(row)}`;
   return styleText(colour, text.slice(0, width - 1), { stream: Deno.stderr as never });
 }
 
-function settled({ ended, note, state }: Row): string {
+function endText({ ended, note, state }: TaskRow): string {
   if (ended === null) return state === "waiting" ? "" : state;
   const seconds = (Date.parse(ended.ended_at ?? ended.started_at) - Date.parse(ended.started_at)) / 1_000;
   return `${ended.rows_out} rows in ${seconds.toFixed(1)} s${note === "" ? "" : `: ${note}`}`;
 }
 
 /** Rows done, rows a second, and when it will be over. */
-function howFar({ done, total, startedAt, note }: Row): string {
+function howFar({ done, total, startedAt, note }: TaskRow): string {
   if (done === 0) return note;
   const seconds = Math.max(0.001, (performance.now() - startedAt) / 1_000);
   const rate = done / seconds;

@@ -41,11 +41,11 @@ export async function reset(
 
 async function refuseWhileRunning(config: Config): Promise<void> {
   const open = await withRuns(config, (runs) => runs.runs({ states: ["queued", "running"], limit: 100 }));
-  const ours = open.find(({ trigger }) => trigger !== "external");
-  if (ours === undefined) return;
+  const openRun = open.find(({ trigger }) => trigger !== "external");
+  if (openRun === undefined) return;
   throw new ParleyError(
     "conflict",
-    `run ${ours.run_id} has not ended; let it end with \`deno task pipeline work\` first`,
+    `run ${openRun.run_id} has not ended; let it end with \`deno task pipeline work\` first`,
   );
 }
 
@@ -63,8 +63,8 @@ async function resetSample(config: Config): Promise<number> {
     const campaigns = await services.analytics.campaigns({ campaign_ids });
     const messages = await erase(services, { user_ids, campaign_ids });
     const uris = (await services.analytics.sources()).map(({ uri }) => uri).filter(isSample);
-    const wasThere = messages + campaigns.length + uris.length > 0;
-    if (wasThere) {
+    const hadSample = messages + campaigns.length + uris.length > 0;
+    if (hadSample) {
       await services.analytics.forgetSources({ uris });
       await republish(services);
       await markErasedIn(config, user_ids);
@@ -73,13 +73,13 @@ async function resetSample(config: Config): Promise<number> {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
     console.log(
-      wasThere
+      hadSample
         ? `${messages} messages of ${user_ids.length} sample users and ${campaigns.length} campaigns are removed.`
         : "The stores have no data of the sample.",
     );
-    const kept = [...own.user_ids, ...own.campaign_ids];
-    if (kept.length === 0) return EXIT.ok;
-    warn(`these have rows that are not the sample's, and stay: ${kept.join(", ")}`);
+    const foreignIds = [...own.user_ids, ...own.campaign_ids];
+    if (foreignIds.length === 0) return EXIT.ok;
+    warn(`these have rows that are not the sample's, and stay: ${foreignIds.join(", ")}`);
     return EXIT.partial;
   } finally {
     await close();

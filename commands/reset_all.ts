@@ -16,10 +16,10 @@ type Store = typeof STORES[number];
  * Parley's files in the data folder, including backups and fetched models. Sources and files of others stay. Returns the exit
  * code: `failed` if something could not be removed, which is named.
  */
-export async function resetAll(config: Config, yes: boolean): Promise<number> {
+export async function resetAll(config: Config, confirmed: boolean): Promise<number> {
   const servers = STORES.filter((store) => isServer(config[store]));
-  const places = [config.data, ...servers.map((store) => `${store} on ${showUrl(config[store])}`)];
-  if (!yes && !confirm(`Delete all data of Parley in ${places.join(", ")}?`)) {
+  const targets = [config.data, ...servers.map((store) => `${store} on ${showUrl(config[store])}`)];
+  if (!confirmed && !confirm(`Delete all data of Parley in ${targets.join(", ")}?`)) {
     console.error("parley: nothing is deleted: pass --yes, or answer y");
     return EXIT.failed;
   }
@@ -34,9 +34,11 @@ export async function resetAll(config: Config, yes: boolean): Promise<number> {
   if (decodeURIComponent(config.artifacts.pathname) !== `${config.data}/artifacts`) {
     await removeArtifacts(config.artifacts);
   }
-  const others = removeFolder(config.data);
-  const but = others.length === 0 ? "" : `, except for files that are not Parley's: ${others.join(", ")}`;
-  console.log(`${config.data} is empty${but}.`);
+  const foreign = removeFolder(config.data);
+  const exception = foreign.length === 0
+    ? ""
+    : `, except for files that are not Parley's: ${foreign.join(", ")}`;
+  console.log(`${config.data} is empty${exception}.`);
   return failed === 0 ? EXIT.ok : EXIT.failed;
 }
 
@@ -87,12 +89,12 @@ function warn(line: string): void {
 
 /** The files that stay, because they are not Parley's. */
 function removeFolder(data: string): string[] {
-  const others: string[] = [];
+  const foreign: string[] = [];
   for (const entry of entriesOf(data)) {
     if (isParleys(entry)) removeFile(`${data}/${entry.name}`);
-    else others.push(entry.name);
+    else foreign.push(entry.name);
   }
-  return others;
+  return foreign;
 }
 
 function entriesOf(folder: string): Deno.DirEntry[] {

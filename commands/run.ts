@@ -38,13 +38,13 @@ export interface RunOrder extends Sources {
  */
 export async function runDag(config: Config, options: RunOrder): Promise<number> {
   const dag = dagOf(config, options.dag, options.commands);
-  const given = {
+  const input = {
     ...options.all && { all: true },
     ...filesOf(options),
     ...Object.fromEntries(options.param.map(parseParam)),
   };
-  if (dag.id === "nightly" && !KINDS.some((kind) => kind in given)) needSources(config, options);
-  const params = checkParams(dag, given);
+  if (dag.id === "nightly" && !KINDS.some((kind) => kind in input)) needSources(config, options);
+  const params = checkParams(dag, input);
   const logical_date = options.date === undefined ? {} : { logical_date: parseDate(options.date) };
   if (options.dryRun) return dryRun(dag, params, options);
   return await executeWithProgress(config, dag, options, async (runs, lease) => {
@@ -87,10 +87,10 @@ async function clearTasks(
   const keep_checkpoints = options.keepCheckpoints;
   const cleared = await clearRun({ dag, runs, clock: systemClock, run_id, scope, keep_checkpoints });
   if (cleared.length > 0) return cleared;
-  const [what, hint] = options.tasks === undefined
+  const [subject, hint] = options.tasks === undefined
     ? ["no task", "; `--task` selects a task to run again anyway"]
     : ["none of these tasks", ""];
-  throw new ParleyError("invalid", `${what} of run ${run_id} failed${hint}`);
+  throw new ParleyError("invalid", `${subject} of run ${run_id} failed${hint}`);
 }
 
 type Prepare = (runs: RunStore, lease: { owner: string; until: number }) => Promise<string>;
@@ -106,18 +106,18 @@ async function executeWithProgress(
     const { runs, services: { analytics } } = options;
     const run_id = await prepare(runs, { owner: options.owner, until: Date.now() + options.ttl_ms });
     const view = new ProgressView(topological(dag.tasks));
-    announceStop(shutdown, () => stopText(view.underWay()), (line) => view.say(line));
+    announceStop(shutdown, () => stopText(view.underWay()), (line) => view.print(line));
     const outcome = await executeQueued({ ...options, observer: view }, shutdown, {
       until: run_id,
       cancels: (run) => mixesInSample(config, runs, run),
       onCancel: (id) =>
-        view.say(
+        view.print(
           `run ${id} was interrupted while it loaded the sample; it is cancelled, because you have configured your own ` +
             "sources. `deno task reset --sample` removes the rows that it has stored",
         ),
       onClaim: (id, resumed) =>
-        resumed && id !== run_id && view.say(`run ${id} was interrupted: it continues first`),
-      onWait: () => view.say("another run is in progress: this one starts when it ends"),
+        resumed && id !== run_id && view.print(`run ${id} was interrupted: it continues first`),
+      onWait: () => view.print("another run is in progress: this one starts when it ends"),
     }).finally(() => view.close());
     const snapshot = await snapshotOf(runs, run_id);
     const recorded = summarize(snapshot, dag);
@@ -125,11 +125,11 @@ async function executeWithProgress(
     const summary = outcome === "interrupted" ? { ...recorded, state: outcome } : recorded;
     console.log(json ? JSON.stringify(summary) : summaryTable(summary));
     if (!json) {
-      const read = (await analytics.sources()).map(({ uri }) => uri);
+      const parsed = (await analytics.sources()).map(({ uri }) => uri);
       if (outcome === "interrupted") {
         console.log(`\`deno task pipeline\` continues it, and so does a scheduler.`);
       }
-      for (const hint of [...hints(snapshot, read), ...modelHints(config, snapshot)]) console.log(hint);
+      for (const hint of [...hints(snapshot, parsed), ...modelHints(config, snapshot)]) console.log(hint);
     }
     const code = exitCodeOf(outcome);
     return code === EXIT.ok && summary.left_out.length > 0 ? EXIT.failed : code;
@@ -145,7 +145,7 @@ function stopText(tasks: readonly string[]): string {
 }
 
 /** Hints on the next steps, one per line, if any. `read` are the sources of the published version. */
-function hints({ run, attempts }: RunSnapshot, read: readonly string[]): string[] {
+function hints({ run, attempts }: RunSnapshot, parsed: readonly string[]): string[] {
   const refused = attempts.some(({ quarantined }) => quarantined > 0);
   const own = sourcesOfRun(run).some((path) => !isSample(path));
   return [
@@ -153,7 +153,7 @@ function hints({ run, attempts }: RunSnapshot, read: readonly string[]): string[
       ? [`\`deno task pipeline retry ${run.run_id}\` runs the failed tasks and their dependents again.`]
       : [],
     ...refused ? [`\`deno task pipeline quarantine --run ${run.run_id}\` lists the refused rows.`] : [],
-    ...own && read.some(isSample)
+    ...own && parsed.some(isSample)
       ? ["The sample is still in the stores next to your data; `deno task reset --sample` removes it."]
       : [],
   ];
@@ -175,10 +175,10 @@ function modelHints(config: Config, { run }: RunSnapshot): string[] {
 }
 
 /** The files given as params, which then are all; none if none is given: the dag's params have defaults, the configured sources. */
-function filesOf(given: Sources): JsonObject {
-  if (KINDS.every((kind) => given[kind].length === 0)) return {};
+function filesOf(sources: Sources): JsonObject {
+  if (KINDS.every((kind) => sources[kind].length === 0)) return {};
   return Object.fromEntries(
-    KINDS.map((kind) => [kind, given[kind].map((path) => absolute(path, Deno.cwd()))]),
+    KINDS.map((kind) => [kind, sources[kind].map((path) => absolute(path, Deno.cwd()))]),
   );
 }
 
@@ -206,10 +206,10 @@ function parseParam(text: string): [string, Json] {
 
 /** A day, which means its start in UTC, or a date-time with its offset, as ISO 8601 in UTC. */
 export function parseDate(text: string): string {
-  const read = startTime.safeParse(text);
-  if (read.success) return read.data;
-  const why = read.error.issues.map(({ message }) => message).join("; ");
-  throw new ParleyError("invalid", `the date "${text}" ${why}; a day is written as 2026-05-01`);
+  const parsed = startTime.safeParse(text);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ message }) => message).join("; ");
+  throw new ParleyError("invalid", `the date "${text}" ${problems}; a day is written as 2026-05-01`);
 }
 
 function dryRun(dag: Dag<Services>, params: JsonObject, { json }: { json: boolean }): number {

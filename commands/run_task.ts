@@ -30,15 +30,15 @@ export interface RunTaskOptions {
  * by wrong usage or configuration; anything else may be retried. A run that left a source out does all else first: the task that
  * ends it exits with 98, although it is done, as `pipeline` exits with 1 then. A retry would find the same sources.
  */
-export async function runOneTask(config: Config, o: RunTaskOptions): Promise<number> {
-  if (o.mapIndex !== undefined || o.item !== undefined) {
+export async function runOneTask(config: Config, taskOptions: RunTaskOptions): Promise<number> {
+  if (taskOptions.mapIndex !== undefined || taskOptions.item !== undefined) {
     throw new ParleyError(
       "unsupported",
-      `the task "${o.task}" is not mapped over items: omit --map-index and --item`,
+      `the task "${taskOptions.task}" is not mapped over items: omit --map-index and --item`,
     );
   }
-  if (o.output !== undefined) checkWritable(o.output);
-  const order = orderOf(config, o);
+  if (taskOptions.output !== undefined) checkWritable(taskOptions.output);
+  const order = orderOf(config, taskOptions);
   return await withExecutor(config, async ({ options, shutdown }) => {
     const { task_id, run_id } = order;
     const result = await runTask(options, order, shutdown);
@@ -47,7 +47,9 @@ export async function runOneTask(config: Config, o: RunTaskOptions): Promise<num
     const left_out = leftOut(tasks, dag);
     const endsRun = run.ended_at !== null;
     const text = JSON.stringify({ run_id, task_id, ...result, left_out });
-    if (o.output !== undefined) Deno.writeTextFileSync(o.output, text, { mode: FILE_MODE });
+    if (taskOptions.output !== undefined) {
+      Deno.writeTextFileSync(taskOptions.output, text, { mode: FILE_MODE });
+    }
     console.error(`${task_id}: ${result.state}${result.error === null ? "" : ` (${result.error})`}`);
     if (endsRun || taskOf(dag, "ingest")?.id === task_id) {
       for (const error of left_out) console.error(`Left out: ${error}`);

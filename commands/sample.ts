@@ -25,8 +25,8 @@ export function sampleSources(): Sources {
 export async function writeSample({ data, now }: { data: string; now: number }): Promise<Sources> {
   const folder = sampleFolder(data);
   if (!await exists(folder)) {
-    const part = `${folder}.part`;
-    await Deno.mkdir(part, { recursive: true, mode: FOLDER_MODE });
+    const partial = `${folder}.part`;
+    await Deno.mkdir(partial, { recursive: true, mode: FOLDER_MODE });
     const texts = new Map(
       await Promise.all(
         KINDS.map(async (kind) => [kind, await Deno.readTextFile(fileOf(FOLDER, kind))] as const),
@@ -34,9 +34,9 @@ export async function writeSample({ data, now }: { data: string; now: number }):
     );
     const shift = Math.floor((now - AGE_MS - newestOf([...texts.values()].join(""))) / 1_000) * 1_000;
     for (const [kind, text] of texts) {
-      await Deno.writeTextFile(fileOf(part, kind), moved(text, shift), { mode: FILE_MODE });
+      await Deno.writeTextFile(fileOf(partial, kind), shiftTimes(text, shift), { mode: FILE_MODE });
     }
-    await Deno.rename(part, folder);
+    await Deno.rename(partial, folder);
   }
   return filesIn(folder);
 }
@@ -50,7 +50,7 @@ function newestOf(text: string): number {
     .reduce((a, b) => Math.max(a, b));
 }
 
-function moved(text: string, shift: number): string {
+function shiftTimes(text: string, shift: number): string {
   return text.replaceAll(TIME, (_, field, time) => `"${field}": "${iso(Date.parse(time) + shift)}"`);
 }
 
@@ -97,6 +97,6 @@ export async function mixesInSample(
   const own = sourcesOfRun(run);
   if (own.length === 0 || !own.every(isSample)) return false;
   const open = await runs.runs({ states: ["queued", "running"], limit: MAX_OPEN_RUNS });
-  const given = [...sourcesOfRun({ params: { ...sources } }), ...open.flatMap(sourcesOfRun)];
-  return !given.every(isSample);
+  const otherSources = [...sourcesOfRun({ params: { ...sources } }), ...open.flatMap(sourcesOfRun)];
+  return !otherSources.every(isSample);
 }

@@ -56,13 +56,13 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
 const MINUTE_MS = 60_000;
 
 /** Says why ticks fail, not at each of them: a run store may be down for a night. */
-function onceAMinute(say: (cause: string) => void): (error: unknown) => void {
+function onceAMinute(print: (cause: string) => void): (error: unknown) => void {
   let last = { cause: "", at: -Infinity };
   return (error) => {
     const [cause, at] = [causeOf(error), performance.now()];
     if (cause === last.cause && at - last.at < MINUTE_MS) return;
     last = { cause, at };
-    say(cause);
+    print(cause);
   };
 }
 

@@ -4,7 +4,7 @@ import { ParleyError } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { type Abortable, type Kind, KINDS } from "../lib/core/types.ts";
 import { createRun } from "../lib/dag/runs.ts";
-import { CachedEmbedder } from "../lib/embed/cached.ts";
+import { CachedEmbedder } from "../lib/embed/cached_embedder.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import type { BuildProgress, FoldParley, WithParley } from "../lib/evaluate/fold_parley.ts";
 import type { Fold } from "../lib/evaluate/splits.ts";
@@ -42,7 +42,7 @@ export async function inScratch<T>(
   await lock.lock(true);
   const cached = opened.adopt(
     new CachedEmbedder(embedder, embeddings ?? `${folder}/embeddings.db`),
-    (one) => one.close(),
+    (resource) => resource.close(),
   );
   return await body((options, ask) =>
     withParley({ ...options, embedder: cached, config: scratchConfig(config, `${folder}/parley`) }, ask)
@@ -75,7 +75,7 @@ async function withParley(
     const services = { ...options.services, embedder: () => Promise.resolve(embedder) };
     await build({ ...options, services, observer: { progress: onProgress } }, params, signal);
     await using opened = new AsyncDisposableStack();
-    const cache = opened.adopt(await openCache(config.cache), (one) => one.close());
+    const cache = opened.adopt(await openCache(config.cache), (resource) => resource.close());
     const stores = { ...services, cache };
     const { repurchase_days } = config;
     const recommender = new Recommender({

@@ -41,7 +41,10 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   try {
-    const published = await soon(CONNECT_MS, () => readPublished({ analytics: stores.value.analytics }));
+    const published = await orNullAfter(
+      CONNECT_MS,
+      () => readPublished({ analytics: stores.value.analytics }),
+    );
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
     const { answer_ms, repurchase_days } = config;
@@ -83,8 +86,8 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       log("serve").error("the warm-up failed: {cause}", { cause: causeOf(error) })
     );
     const ready = Promise.all([
-      soon(MAX_WARM_UP_MS, () => warmUp.ready),
-      soon(CONNECT_MS, () => logMissing(stores.value)),
+      orNullAfter(MAX_WARM_UP_MS, () => warmUp.ready),
+      orNullAfter(CONNECT_MS, () => logMissing(stores.value)),
     ]);
     const close = async () => {
       closing.abort();
@@ -108,7 +111,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
 const CONNECT_MS = 5_000;
 
 /** The result of the work within the time, else null while it continues. `/readyz` reports failures. */
-function soon<T>(ms: number, work: () => Promise<T>): Promise<T | null> {
+function orNullAfter<T>(ms: number, work: () => Promise<T>): Promise<T | null> {
   return withTimeout(ms, work).catch(() => null);
 }
 

@@ -2,7 +2,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import type { Config } from "../lib/config.ts";
 import { ParleyError, reasonOf } from "../lib/core/errors.ts";
 import { parseModelKey, type Published } from "../lib/core/types.ts";
-import { isDeterministic } from "../lib/embed/deterministic.ts";
+import { isDeterministic } from "../lib/embed/deterministic_embedder.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
@@ -41,7 +41,7 @@ export async function openAll<T extends Record<string, Closable>>(
 ): Promise<Opened<T>> {
   const opened: Partial<T> = {};
   const close = async () => {
-    for (const each of Object.values(opened).reverse()) await each?.close();
+    for (const resource of Object.values(opened).reverse()) await resource?.close();
   };
   try {
     for (const name of Object.keys(openers) as (keyof T)[]) opened[name] = await openers[name]();
@@ -134,13 +134,13 @@ export function readOptions(config: Config): OpenOptions {
  * The stores that answers are made from, and the run store, whose scheduler `/readyz` reports. A damaged or missing file
  * is an error of its store's calls, not of opening.
  */
-export function openServing(config: Config, how: OpenOptions = openOptions(config)) {
+export function openServing(config: Config, options: OpenOptions = openOptions(config)) {
   const runs = openOptions(config);
   return openAll({
-    analytics: () => openAnalytics(config.analytics, how),
-    vectors: () => openVectors(config.vectors, how),
-    graph: () => openGraph(config.graph, how),
-    documents: () => openDocuments(config.documents, how),
+    analytics: () => openAnalytics(config.analytics, options),
+    vectors: () => openVectors(config.vectors, options),
+    graph: () => openGraph(config.graph, options),
+    documents: () => openDocuments(config.documents, options),
     cache: () => openCache(config.cache),
     runs: () => openRuns(config.runs, runs),
   });

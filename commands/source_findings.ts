@@ -1,6 +1,6 @@
 import type { Config } from "../lib/config.ts";
 import { KINDS } from "../lib/core/types.ts";
-import { probeSources } from "../lib/sources/probe.ts";
+import { probeSources } from "../lib/sources/probe_sources.ts";
 import { findingOf, type IdentifiedFinding } from "./known_problems.ts";
 
 /** A finding for each configured path of which something cannot be read now. */

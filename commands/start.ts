@@ -63,9 +63,9 @@ async function sourcesToLoad(config: Config): Promise<Sources | null> {
 
 /** Also if it cannot be read: then there is something, and the sample has no place in it. */
 async function isPublished(config: Config): Promise<boolean> {
-  const { value: { analytics }, close } = await opened(config);
+  const { value: { analytics }, close } = await openAnalyticsOnly(config);
   try {
-    return await analytics.published().then((found) => found !== null, (error) => {
+    return await analytics.published().then((published) => published !== null, (error) => {
       console.error(`parley: ${reasonOf(error)}`);
       return true;
     });
@@ -74,7 +74,7 @@ async function isPublished(config: Config): Promise<boolean> {
   }
 }
 
-function opened(config: Config) {
+function openAnalyticsOnly(config: Config) {
   return openAll({ analytics: () => openAnalytics(config.analytics, readOptions(config)) });
 }
 
@@ -86,8 +86,8 @@ async function isNew(config: Config): Promise<boolean> {
   const { value: { runs, documents, analytics, vectors, graph }, close } = await openServices(config);
   try {
     const history = await runs.history({ dag_id: "nightly", since: "", limit: MAX_RUNS });
-    const given = history.flatMap(({ run }) => sourcesOfRun(run));
-    if (given.length > 0) return given.every(isSample);
+    const sources = history.flatMap(({ run }) => sourcesOfRun(run));
+    if (sources.length > 0) return sources.every(isSample);
     const counts = [await documents.counts(), await analytics.counts(), await graph.counts()];
     const unreadable: string[] = [];
     const models = await vectors.models({ log: (line) => unreadable.push(line) });
@@ -100,18 +100,18 @@ async function isNew(config: Config): Promise<boolean> {
 }
 
 async function load(config: Config, sources: Sources, signal: AbortSignal): Promise<number> {
-  const what = KINDS.some((kind) => sources[kind].some(isSample))
+  const subject = KINDS.some((kind) => sources[kind].some(isSample))
     ? "the bundled sample"
     : "the configured sources";
   console.log(
-    `Parley loads ${what} through the nightly pipeline into ${config.data}, then answers over HTTP.`,
+    `Parley loads ${subject} through the nightly pipeline into ${config.data}, then answers over HTTP.`,
   );
   const args = KINDS.flatMap((kind) => sources[kind].length === 0 ? [] : [`--${kind}`, ...sources[kind]]);
   return await spawnPipeline(config, args, signal);
 }
 
 async function greet(config: Config, url: string): Promise<void> {
-  const { value: { analytics }, close } = await opened(config);
+  const { value: { analytics }, close } = await openAnalyticsOnly(config);
   // A store that cannot be read was reported before listening.
   const sample = await analytics.sources().then((all) => all.some(({ uri }) => isSample(uri)), () => false);
   await close();

@@ -23,13 +23,13 @@ Deno.test("embedderOptions() passes on the configured URL unchanged", () => {
 });
 
 Deno.test("embedderOptions() has the key, the hub and what becomes of long texts", () => {
-  const { key, hub, long } = optionsOf({
+  const { key, hub, longTexts } = optionsOf({
     PARLEY_EMBEDDINGS: "tei+https://host:8080/a?batch=2",
     PARLEY_EMBEDDINGS_KEY: "secret",
     PARLEY_EMBED_LONG: "windows",
     HF_ENDPOINT: "https://hub.example",
   });
-  assert.deepEqual([key, long], [{ secret: "secret", origin: "https://host:8080" }, "windows"]);
+  assert.deepEqual([key, longTexts], [{ secret: "secret", origin: "https://host:8080" }, "windows"]);
   assert.equal(optionsOf({ PARLEY_EMBEDDINGS_KEY: "secret" }).key?.origin, null, "of the bundled model");
   assert.deepEqual(hub, {
     endpoint: "https://hub.example",

@@ -6,14 +6,14 @@ import { onAbort } from "../core/abort.ts";
  */
 export async function mapConcurrent<T>(options: {
   items: readonly T[];
-  lanes: number;
+  concurrency: number;
   signal: AbortSignal | undefined;
   work: (item: T, signal: AbortSignal) => Promise<void>;
 }): Promise<void> {
   const stop = new AbortController();
   const stopListening = onAbort(options.signal, () => stop.abort(options.signal?.reason));
   const items = options.items.values();
-  const lane = async () => {
+  const runWorker = async () => {
     try {
       for (const item of items) {
         stop.signal.throwIfAborted();
@@ -23,7 +23,7 @@ export async function mapConcurrent<T>(options: {
       stop.abort(error);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(options.lanes, options.items.length) }, lane));
+  await Promise.all(Array.from({ length: Math.min(options.concurrency, options.items.length) }, runWorker));
   stopListening();
   stop.signal.throwIfAborted();
 }

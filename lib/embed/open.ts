@@ -1,9 +1,9 @@
 import { ParleyError } from "../core/errors.ts";
 import type { OriginKey } from "../core/origin_key.ts";
-import { openDeterministic } from "./deterministic.ts";
+import { openDeterministic } from "./deterministic_embedder.ts";
 import { openHttp } from "./http/open_http.ts";
 import { isEndpoint } from "./http/url.ts";
-import { fetchModel, type Hub, isHubId } from "./onnx/hub.ts";
+import { fetchModel, type Hub, isHubId } from "./onnx/fetch_model.ts";
 import { openOnnx } from "./onnx/open_onnx.ts";
 import type { Embedder } from "./port.ts";
 import type { LongTexts } from "./texts.ts";
@@ -14,7 +14,7 @@ export interface EmbedderOptions {
   /** Texts that an ONNX model embeds at once; one a core by default. */
   readonly sessions?: number;
   /** What becomes of texts that are too long; `truncate` by default. */
-  readonly long?: LongTexts;
+  readonly longTexts?: LongTexts;
   /** What an endpoint of its origin is shown. */
   readonly key?: OriginKey | null;
   /** Where models are fetched from; none are where it is not given. */
@@ -38,12 +38,12 @@ export interface EmbedderOptions {
  * and {@link fetchModel} throw.
  */
 export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> {
-  const long = options.long ?? "truncate";
-  if (isEndpoint(options.url)) return await openHttp({ ...options, key: options.key ?? null, long });
+  const longTexts = options.longTexts ?? "truncate";
+  if (isEndpoint(options.url)) return await openHttp({ ...options, key: options.key ?? null, longTexts });
   const [, scheme, rest, query] = /^(onnx|test):(.*?)(\?(?:dtype|revision)=.*)?$/s.exec(options.url) ?? [];
   if (scheme === "test") return openDeterministic(rest! + (query ?? ""));
   if (scheme === "onnx" && rest !== "") {
-    return await openLocal(options, { place: rest!, query: new URLSearchParams(query), long });
+    return await openLocal(options, { path: rest!, query: new URLSearchParams(query), longTexts });
   }
   throw noEmbedder("PARLEY_EMBEDDINGS");
 }
@@ -52,37 +52,42 @@ export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> 
 export const isEmbedder = (url: string) => isEndpoint(url) || /^(onnx:[^?]|test:)/.test(url);
 
 /** For a URL of another form, which `what` holds. */
-export function noEmbedder(what: string): ParleyError {
+export function noEmbedder(name: string): ParleyError {
   return new ParleyError(
     "invalid",
-    `${what} names no embedder; use onnx:<folder>, onnx:<owner>/<model>, ` +
+    `${name} names no embedder; use onnx:<folder>, onnx:<owner>/<model>, ` +
       "https://<host>/v1/embeddings?model=<name>, tei+http://<host>:<port> or test:<dimension>",
   );
 }
 
 async function openLocal(
   options: EmbedderOptions,
-  { place, query, long }: { place: string; query: URLSearchParams; long: LongTexts },
+  { path, query, longTexts }: { path: string; query: URLSearchParams; longTexts: LongTexts },
 ): Promise<Embedder> {
   const dtype = dtypeOf(query.get("dtype"));
-  const folder = await folderOf(options, place, query.get("revision") ?? "main", dtype);
-  return await openOnnx({ folder, dtype, sessions: options.sessions ?? navigator.hardwareConcurrency, long });
+  const folder = await folderOf(options, path, query.get("revision") ?? "main", dtype);
+  return await openOnnx({
+    folder,
+    dtype,
+    sessions: options.sessions ?? navigator.hardwareConcurrency,
+    longTexts,
+  });
 }
 
 /** A folder of that name goes before a model of the hub. */
 async function folderOf(
   options: EmbedderOptions,
-  place: string,
+  path: string,
   revision: string,
   dtype: Dtype | null,
 ): Promise<string> {
-  const local = await Deno.stat(place).then((stat) => stat.isDirectory, () => false);
-  if (local || !options.hub || !isHubId(place)) return place;
-  return await fetchModel(options.hub, { id: place, revision, dtype }, options.signal);
+  const local = await Deno.stat(path).then((stat) => stat.isDirectory, () => false);
+  if (local || !options.hub || !isHubId(path)) return path;
+  return await fetchModel(options.hub, { id: path, revision, dtype }, options.signal);
 }
 
 function dtypeOf(text: string | null): Dtype | null {
-  const dtype = DTYPES.find((each) => each === text) ?? null;
+  const dtype = DTYPES.find((candidate) => candidate === text) ?? null;
   if (dtype !== null || text === null) return dtype;
   throw new ParleyError("invalid", `PARLEY_EMBEDDINGS has a dtype that is not one of ${DTYPES.join(", ")}`);
 }

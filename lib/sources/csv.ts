@@ -36,10 +36,10 @@ export function csvDelimiter(
   const end = text.search(/[\r\n]/);
   if (end < 0 && !isWhole && text.length < MAX_HEADER) return null;
   const line = end < 0 ? text : text.slice(0, end);
-  const [, told] = SEPARATOR_LINE.exec(line) ?? [];
-  if (told !== undefined) return told;
-  const [delimiter, names] = DELIMITERS.map((each) => [each, namesIn(line, each)] as const)
-    .reduce((best, each) => each[1].length > best[1].length ? each : best);
+  const [, separator] = SEPARATOR_LINE.exec(line) ?? [];
+  if (separator !== undefined) return separator;
+  const [delimiter, names] = DELIMITERS.map((candidate) => [candidate, namesIn(line, candidate)] as const)
+    .reduce((best, candidate) => candidate[1].length > best[1].length ? candidate : best);
   const isHeader = names.length > 1 && ROW_IDS.some((id) => names.includes(id));
   return isHeader || NAMED_CSV.test(uri) ? delimiter : undefined;
 }
@@ -55,7 +55,7 @@ function namesIn(line: string, delimiter: string): string[] {
 export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string): AsyncGenerator<string[]> {
   const { parse } = await loadCsv();
   // Where the last row ended, as soon as it is parsed: an error overtakes rows that wait to be read.
-  let last: Place = { lines: 0, empty_lines: 0 };
+  let last: LineCounts = { lines: 0, empty_lines: 0 };
   const parser = parse({
     delimiter,
     info: true,
@@ -73,9 +73,9 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
   source.on("error", (error) => parser.destroy(error));
   let header: Header | null = null, line = 0;
   try {
-    for await (const { record, info: { lines } } of source.pipe(parser) as AsyncIterable<Parsed>) {
-      const begins = lines - record.reduce((sum, cell) => sum + lineEnds(cell), 0);
-      const blank = Array<string>(Math.max(0, begins - 1 - line)).fill("");
+    for await (const { record, info: { lines } } of source.pipe(parser) as AsyncIterable<ParsedRecord>) {
+      const firstLine = lines - record.reduce((sum, cell) => sum + lineEnds(cell), 0);
+      const blank = Array<string>(Math.max(0, firstLine - 1 - line)).fill("");
       line += blank.length + 1;
       if (line === blank.length + 1 && SEPARATOR_LINE.test(record.join(delimiter))) {
         yield [...blank, ""];
@@ -91,7 +91,7 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
   }
 }
 
-interface Parsed {
+interface ParsedRecord {
   readonly record: readonly string[];
   readonly info: { readonly lines: number };
 }
@@ -107,15 +107,15 @@ function lineEnds(cell: string): number {
 }
 
 /** How many lines there are up to a row's end, and how many of them are blank. */
-interface Place {
+interface LineCounts {
   readonly lines: number;
   readonly empty_lines: number;
 }
 
 /** The parser's own sentences may quote text. `last` is where the last row before the fault ended. */
-function explain(error: unknown, last: Place): unknown {
+function explain(error: unknown, last: LineCounts): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const { empty_lines } = error as Partial<Place>;
+  const { empty_lines } = error as Partial<LineCounts>;
   const line = last.lines + 1 + (empty_lines ?? 0) - last.empty_lines;
   if (code === "CSV_QUOTE_NOT_CLOSED") {
     return new Malformed(`ends inside a quoted cell: a quote in the row at line ${line} is not closed`);
@@ -136,8 +136,8 @@ class Header {
 
   constructor(record: readonly string[]) {
     this.names = record.map((name) => name.trim());
-    const twice = this.names.find((name, n) => name !== "" && this.names.indexOf(name) < n);
-    if (twice !== undefined) throw new NotRows("has two columns of the same name in its header");
+    const duplicate = this.names.find((name, n) => name !== "" && this.names.indexOf(name) < n);
+    if (duplicate !== undefined) throw new NotRows("has two columns of the same name in its header");
     if (this.names.length === 1) {
       throw new NotRows("has one column in its header: separate cells by commas, semicolons or tabs");
     }

@@ -56,8 +56,8 @@ export class Utf8Decoder implements Decoder {
   }
 
   push(chunk: Bytes): string {
-    const bytes = this.rest.length === 0 ? chunk : joined(this.rest, chunk);
-    const end = wholeEnd(bytes);
+    const bytes = this.rest.length === 0 ? chunk : concat(this.rest, chunk);
+    const end = completeEnd(bytes);
     this.rest = bytes.slice(end);
     return this.decode(bytes.subarray(0, end));
   }
@@ -67,13 +67,13 @@ export class Utf8Decoder implements Decoder {
   }
 
   private decode(bytes: Bytes): string {
-    const text = this.strictly(bytes) ?? this.around(bytes);
+    const text = this.decodeStrict(bytes) ?? this.decodeAround(bytes);
     const isFirst = this.decoded === 0;
     this.decoded += bytes.length;
     return isFirst && text.startsWith("\ufeff") ? text.slice(1) : text;
   }
 
-  private strictly(bytes: Bytes): string | null {
+  private decodeStrict(bytes: Bytes): string | null {
     try {
       return this.strict.decode(bytes);
     } catch {
@@ -82,21 +82,21 @@ export class Utf8Decoder implements Decoder {
     }
   }
 
-  private around(bytes: Bytes): string {
-    let text = "", from = 0;
+  private decodeAround(bytes: Bytes): string {
+    let text = "", start = 0;
     for (let at = 0; at < bytes.length;) {
       const length = characterLength(bytes, at);
       at += Math.max(1, length);
       if (length > 0) continue;
       this.invalid ??= this.decoded + at - 1;
-      text += this.strict.decode(bytes.subarray(from, at - 1)) + INVALID;
-      from = at;
+      text += this.strict.decode(bytes.subarray(start, at - 1)) + INVALID;
+      start = at;
     }
-    return text + this.strict.decode(bytes.subarray(from));
+    return text + this.strict.decode(bytes.subarray(start));
   }
 }
 
-function joined(head: Bytes, tail: Bytes): Bytes {
+function concat(head: Bytes, tail: Bytes): Bytes {
   const both = new Uint8Array(head.length + tail.length);
   both.set(head);
   both.set(tail, head.length);
@@ -104,7 +104,7 @@ function joined(head: Bytes, tail: Bytes): Bytes {
 }
 
 /** Where the last character begins if its end is missing, else where the bytes end. */
-function wholeEnd(bytes: Bytes): number {
+function completeEnd(bytes: Bytes): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back]!;
     if (byte < 0x80) break;

@@ -1,7 +1,7 @@
 import { dirname, join } from "../../deps.ts";
 import type { Abortable } from "../core/types.ts";
 import { linkInInbox } from "./inbox.ts";
-import { asSourceError, ENDINGS, printable, type Source, SourceError } from "./source.ts";
+import { asSourceError, FILE_EXTENSIONS, printable, type Source, SourceError } from "./source.ts";
 
 interface ExpandedSources {
   readonly sources: readonly Source[];
@@ -21,37 +21,37 @@ const STDIN: Source = { uri: "stdin", bytes: null };
 export async function expandSources(
   { paths, inbox = null, signal }: { paths: readonly string[]; inbox?: string | null } & Abortable,
 ): Promise<ExpandedSources> {
-  const found = new Map<string, Source>();
+  const byUri = new Map<string, Source>();
   const failed: SourceError[] = [], repeated: string[] = [];
   for (const path of paths) {
-    const walk = new Walk(inbox, signal);
+    const walk = new PathWalk(inbox, signal);
     await walk.start(path);
-    for (const source of walk.sources) found.set(source.uri, fenced(source, inbox));
+    for (const source of walk.sources) byUri.set(source.uri, confine(source, inbox));
     failed.push(...walk.failed);
     repeated.push(...walk.repeated);
   }
-  return { sources: [...found.values()], failed, repeated };
+  return { sources: [...byUri.values()], failed, repeated };
 }
 
 /** One path and what is below it. Links wait until all else has been found, so that a file is known by its own name. */
-class Walk {
+class PathWalk {
   readonly sources: Source[] = [];
   readonly failed: SourceError[] = [];
   readonly repeated: string[] = [];
   private readonly links: string[] = [];
   /** Paths by where they really are. */
-  private readonly found = new Map<string, string>();
+  private readonly pathsByRealPath = new Map<string, string>();
 
   constructor(private readonly inbox: string | null, private readonly signal: AbortSignal | undefined) {}
 
   async start(path: string): Promise<void> {
     if (path === "-") return void this.sources.push(STDIN);
-    await this.recording(path, async () => {
+    await this.recordFailure(path, async () => {
       const info = await Deno.stat(path);
       if (!info.isDirectory) return void this.sources.push(sourceOf(path, info));
       await this.addFolder(path, await Deno.realPath(path));
       for (let link = this.links.shift(); link !== undefined; link = this.links.shift()) {
-        await this.recording(link, () => this.follow(link!));
+        await this.recordFailure(link, () => this.follow(link!));
       }
       if (this.sources.length + this.failed.length === 0) {
         throw new SourceError(
@@ -65,7 +65,7 @@ class Walk {
   }
 
   /** Runs `work`; what cannot be read is recorded. */
-  private async recording(uri: string, work: () => Promise<void>): Promise<void> {
+  private async recordFailure(uri: string, work: () => Promise<void>): Promise<void> {
     this.signal?.throwIfAborted();
     try {
       await work();
@@ -81,8 +81,10 @@ class Walk {
       if (name.startsWith(".")) continue;
       const path = join(folder, name);
       if (isSymlink) this.links.push(path);
-      else if (isDirectory) await this.recording(path, () => this.addFolder(path, join(real, name)));
-      else if (ENDINGS.test(name)) await this.recording(path, () => this.addFile(path, join(real, name)));
+      else if (isDirectory) await this.recordFailure(path, () => this.addFolder(path, join(real, name)));
+      else if (FILE_EXTENSIONS.test(name)) {
+        await this.recordFailure(path, () => this.addFile(path, join(real, name)));
+      }
     }
   }
 
@@ -95,12 +97,12 @@ class Walk {
   }
 
   private async follow(link: string): Promise<void> {
-    const home = await Deno.realPath(dirname(link));
-    if (await this.isInInbox(home)) throw linkInInbox(link);
+    const parent = await Deno.realPath(dirname(link));
+    if (await this.isInInbox(parent)) throw linkInInbox(link);
     const real = await Deno.realPath(link);
     const { isDirectory } = await Deno.stat(real);
-    if (!isDirectory) return ENDINGS.test(link) ? await this.addFile(link, real) : undefined;
-    if (contains(real, home)) {
+    if (!isDirectory) return FILE_EXTENSIONS.test(link) ? await this.addFile(link, real) : undefined;
+    if (contains(real, parent)) {
       throw new SourceError("invalid", link, "is a link to a folder that contains it");
     }
     await this.addFolder(link, real);
@@ -117,14 +119,14 @@ class Walk {
   }
 
   private isNew(path: string, real: string): boolean {
-    const first = this.found.get(real);
-    if (first === undefined) this.found.set(real, path);
+    const first = this.pathsByRealPath.get(real);
+    if (first === undefined) this.pathsByRealPath.set(real, path);
     else this.repeated.push(`${printable(path)} is the same as ${printable(first)}, which is read`);
     return first === undefined;
   }
 }
 
-function fenced(source: Source, inbox: string | null): Source {
+function confine(source: Source, inbox: string | null): Source {
   return inbox !== null && source.uri.startsWith(`${inbox}/`) ? { ...source, within: inbox } : source;
 }
 

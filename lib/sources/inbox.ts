@@ -1,4 +1,4 @@
-import { asSourceError, ENDINGS, SourceError } from "./source.ts";
+import { asSourceError, FILE_EXTENSIONS, SourceError } from "./source.ts";
 
 /** Files of an inbox that are offered at most: the last by name, as names often hold a date. */
 const MAX_FILES = 1_000;
@@ -11,7 +11,7 @@ export async function inboxFiles(folder: string): Promise<string[]> {
   const names: string[] = [];
   try {
     for await (const { name, isFile } of Deno.readDir(folder)) {
-      if (isFile && !name.startsWith(".") && ENDINGS.test(name)) names.push(name);
+      if (isFile && !name.startsWith(".") && FILE_EXTENSIONS.test(name)) names.push(name);
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw asSourceError(folder, error);
@@ -28,9 +28,9 @@ export async function refuseOutside(
   { uri, folder }: { uri: string; folder: string },
 ): Promise<void> {
   const entry = `${await Deno.realPath(folder)}${uri.slice(folder.length)}`;
-  const [opened, there, real] = await Promise.all([file.stat(), Deno.lstat(entry), Deno.realPath(uri)]);
-  const same = opened.ino !== null && opened.ino === there.ino && opened.dev === there.dev;
-  if (same && real === entry) return;
+  const [fileInfo, entryInfo, real] = await Promise.all([file.stat(), Deno.lstat(entry), Deno.realPath(uri)]);
+  const isSame = fileInfo.ino !== null && fileInfo.ino === entryInfo.ino && fileInfo.dev === entryInfo.dev;
+  if (isSame && real === entry) return;
   throw linkInInbox(uri);
 }
 

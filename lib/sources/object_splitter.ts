@@ -7,7 +7,7 @@ const OPEN_BRACE = "{";
 /** What may be between two objects: a comma is not JSON, but leaves no doubt. */
 const BETWEEN = /[^\s,]/g;
 /** All that means something inside an object; a string is recognised by its quotes. */
-const MARKS = /["\\{}[\]]/g;
+const STRUCTURE = /["\\{}[\]]/g;
 
 /**
  * One row an object, of objects that follow each other in whatever layout, as `jq .` prints them. A single object without the
@@ -27,7 +27,7 @@ export class ObjectSplitter implements Splitter {
     if (this.wrapper !== null) return yield* this.wrapper.push(piece);
     for (let at = 0; at < piece.length;) {
       if (this.depth === 0) {
-        at = beginning(piece, at);
+        at = nextObjectStart(piece, at);
         if (at === piece.length) return;
         if (this.first !== null && this.first !== "") yield* this.release();
       }
@@ -36,7 +36,9 @@ export class ObjectSplitter implements Splitter {
       at = end;
       if (this.depth === 0 && this.first === null) yield onOneLine(this.pending.take());
     }
-    if (this.depth > 0 && this.first !== null && this.first.length > MAX_ROW) yield* this.enter(this.first);
+    if (this.depth > 0 && this.first !== null && this.first.length > MAX_ROW) {
+      yield* this.enterWrapper(this.first);
+    }
   }
 
   *end(): Generator<string> {
@@ -51,7 +53,7 @@ export class ObjectSplitter implements Splitter {
   }
 
   /** What to do with a first object that is too long for a row: it is around a list, or a row that is marked. */
-  private *enter(first: string): Generator<string> {
+  private *enterWrapper(first: string): Generator<string> {
     const wrapper = new WrapperSplitter();
     const rows = [...wrapper.push(first)];
     this.first = null;
@@ -73,21 +75,21 @@ export class ObjectSplitter implements Splitter {
   }
 
   /** Where the object that is open ends within this piece; its length if it does not. */
-  private endOf(piece: string, from: number): number {
-    let at = from;
+  private endOf(piece: string, start: number): number {
+    let at = start;
     if (this.escaped) {
       this.escaped = false;
       at++;
     }
-    for (MARKS.lastIndex = at; at < piece.length;) {
-      const mark = MARKS.exec(piece);
+    for (STRUCTURE.lastIndex = at; at < piece.length;) {
+      const mark = STRUCTURE.exec(piece);
       if (mark === null) break;
       at = mark.index + 1;
       if (this.inString) {
         if (mark[0] === '"') this.inString = false;
         else if (mark[0] === "\\") {
           this.escaped = at === piece.length;
-          MARKS.lastIndex = ++at;
+          STRUCTURE.lastIndex = ++at;
         }
       } else if (mark[0] === '"') this.inString = true;
       else if (mark[0] === OPEN_BRACE || mark[0] === "[") this.depth++;
@@ -98,10 +100,10 @@ export class ObjectSplitter implements Splitter {
 }
 
 /** Where the next object begins; the length of the piece if it has no further object. */
-function beginning(piece: string, from: number): number {
-  BETWEEN.lastIndex = from;
-  const found = BETWEEN.exec(piece);
-  if (found === null) return piece.length;
-  if (found[0] !== OPEN_BRACE) throw new Malformed("holds something else between its JSON objects");
-  return found.index;
+function nextObjectStart(piece: string, start: number): number {
+  BETWEEN.lastIndex = start;
+  const match = BETWEEN.exec(piece);
+  if (match === null) return piece.length;
+  if (match[0] !== OPEN_BRACE) throw new Malformed("holds something else between its JSON objects");
+  return match.index;
 }

@@ -4,7 +4,7 @@ import { markRow } from "./row_problem.ts";
 export const MAX_ROW = 8_388_608;
 
 /** Units that are left of a row that is too long. */
-const HEAD = 65_536;
+const MAX_HEAD = 65_536;
 
 /** A row whose end has not been read yet. Its memory is bounded however long the row is. */
 export class RowBuffer {
@@ -19,7 +19,7 @@ export class RowBuffer {
     if (this.tooLong) return;
     this.text += piece;
     if (this.text.length <= MAX_ROW) return;
-    this.text = this.text.slice(0, HEAD).toWellFormed();
+    this.text = this.text.slice(0, MAX_HEAD).toWellFormed();
     this.tooLong = true;
   }
 

@@ -10,6 +10,6 @@ export function markRow(row: string, problem: RowProblem): string {
 
 /** The problem that a row is marked with, and the row without the mark; null for a row without one. */
 export function problemOf(row: string): { readonly problem: RowProblem; readonly row: string } | null {
-  const problem = PROBLEMS.find((each) => row.endsWith(`\0${each}`));
+  const problem = PROBLEMS.find((candidate) => row.endsWith(`\0${candidate}`));
   return problem === undefined ? null : { problem, row: row.slice(0, -problem.length - 1) };
 }

@@ -15,15 +15,15 @@ export class SourceError extends ParleyError {
   readonly uri: string;
 
   /** `complaint` is the rest of a sentence that begins with the source. */
-  constructor(code: ErrorCode, uri: string, complaint: string, options?: ErrorOptions) {
-    super(code, `${printable(uri)} ${complaint}`, options);
+  constructor(code: ErrorCode, uri: string, problem: string, options?: ErrorOptions) {
+    super(code, `${printable(uri)} ${problem}`, options);
     this.name = "SourceError";
     this.uri = uri;
   }
 }
 
 /** How the names of the files end that are read of a folder. */
-export const ENDINGS = /\.(?:json|jsonl|ndjson|csv|tsv)(?:\.gz)?$/i;
+export const FILE_EXTENSIONS = /\.(?:json|jsonl|ndjson|csv|tsv)(?:\.gz)?$/i;
 
 /** A name for a line of a log: file names may hold line feeds and other control characters. */
 export function printable(uri: string): string {
@@ -33,15 +33,15 @@ export function printable(uri: string): string {
 /** Puts a failure to look at, open or read a source into a sentence. */
 export function asSourceError(uri: string, error: unknown): SourceError {
   if (error instanceof SourceError) return error;
-  const [code, complaint] = explain(uri, error);
-  return new SourceError(code, uri, complaint, { cause: error });
+  const [code, problem] = explain(uri, error);
+  return new SourceError(code, uri, problem, { cause: error });
 }
 
 function explain(uri: string, error: unknown): [ErrorCode, string] {
   const { NotFound, PermissionDenied, NotCapable, FilesystemLoop } = Deno.errors;
   if (error instanceof NotFound) {
-    const mangled = uri.includes("\ufffd") ? ", or its name is not UTF-8 text: rename it" : "";
-    return ["not_found", `does not exist${mangled}`];
+    const note = uri.includes("\ufffd") ? ", or its name is not UTF-8 text: rename it" : "";
+    return ["not_found", `does not exist${note}`];
   }
   if (error instanceof NotCapable) {
     return ["denied", "may not be read by this process: Deno was started without --allow-read for it"];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DeterministicEmbedder } from "../../lib/embed/deterministic.ts";
+import { DeterministicEmbedder } from "../../lib/embed/deterministic_embedder.ts";
 import type { Embedder, EmbedOptions } from "../../lib/embed/port.ts";
 import type { EngagementEvent, Message, ModelIdentity } from "../../lib/core/types.ts";
 import type { Services } from "../../tasks/services.ts";

@@ -1,5 +1,5 @@
 import { z } from "../../../deps.ts";
-import type { Call } from "./call.ts";
+import type { Call } from "./caller.ts";
 import type { Endpoint } from "./url.ts";
 
 /** How one kind of endpoint is asked. */

@@ -1,9 +1,9 @@
 import type { OriginKey } from "../../core/origin_key.ts";
 import type { Abortable } from "../../core/types.ts";
 import { type Api, apiOf } from "./api.ts";
-import { Caller } from "./call.ts";
+import { Caller } from "./caller.ts";
 import type { Endpoint } from "./url.ts";
-import { unit } from "../texts.ts";
+import { normalize } from "../vectors.ts";
 
 /** Texts in, unit vectors out, one request a call, each answer checked. */
 export class Client {
@@ -34,22 +34,25 @@ export class Client {
     const request = this.api.request(texts.map((text) => text.toWellFormed()), options.truncate ?? false);
     const rows = this.api.read(await this.caller.call({ ...request, signal: options.signal }));
     if (rows === null) {
-      throw this.caller.wrong("answers with something other than numbered vectors of numbers");
+      throw this.caller.invalidAnswer("answers with something other than numbered vectors of numbers");
     }
     if (rows.length !== texts.length) {
-      throw this.caller.wrong(`gives ${rows.length} vectors for ${texts.length} texts`);
+      throw this.caller.invalidAnswer(`gives ${rows.length} vectors for ${texts.length} texts`);
     }
     return rows.map((row) => this.check(row, options.dimension));
   }
 
   private check(row: readonly number[], dimension = row.length): Float32Array {
     if (row.length !== dimension) {
-      throw this.caller.wrong(`gives vectors of ${row.length} dimensions, not of ${dimension}`, "mismatch");
+      throw this.caller.invalidAnswer(
+        `gives vectors of ${row.length} dimensions, not of ${dimension}`,
+        "mismatch",
+      );
     }
     try {
-      return unit(row);
+      return normalize(row);
     } catch {
-      throw this.caller.wrong("gives a vector without a direction");
+      throw this.caller.invalidAnswer("gives a vector without a direction");
     }
   }
 }

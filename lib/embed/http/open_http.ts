@@ -2,9 +2,9 @@ import { hash } from "../../../deps.ts";
 import { type OriginKey, withholds } from "../../core/origin_key.ts";
 import type { Abortable, ModelIdentity, Pooling } from "../../core/types.ts";
 import { TeiInfo } from "./api.ts";
-import { withheldNote } from "./call.ts";
+import { withheldNote } from "./caller.ts";
 import { Client } from "./client.ts";
-import { send } from "./long.ts";
+import { sendTexts } from "./send_texts.ts";
 import { type Endpoint, parseEndpoint } from "./url.ts";
 import { mapConcurrent } from "../map_concurrent.ts";
 import type { Embedder, EmbedOptions } from "../port.ts";
@@ -13,7 +13,7 @@ import { checkTexts, type LongTexts } from "../texts.ts";
 /** UTF-16 units in a request that has more than one text. */
 const MAX_REQUEST = 65_536;
 /** The revision of an endpoint that states none: changes behind such an endpoint are not detected. */
-const UNSTATED = "unstated";
+const UNKNOWN_REVISION = "unstated";
 
 /**
  * Opens an embeddings endpoint by a URL that {@link parseEndpoint} reads. TEI is asked for its model, and any endpoint for
@@ -23,7 +23,7 @@ const UNSTATED = "unstated";
  */
 export async function openHttp(
   options:
-    & { url: string; key: OriginKey | null; long: LongTexts; onNote?: (line: string) => void }
+    & { url: string; key: OriginKey | null; longTexts: LongTexts; onNote?: (line: string) => void }
     & Abortable,
 ): Promise<Embedder> {
   const endpoint = parseEndpoint(options.url);
@@ -34,29 +34,29 @@ export async function openHttp(
     name: endpoint.model || info!.model_id,
     revision: revisionOf(endpoint, info?.model_sha ?? null),
     dimension: endpoint.dimensions ?? await client.dimension(options),
-    pooling: poolingOf(info?.model_type.embedding.pooling ?? null, options.long),
+    pooling: poolingOf(info?.model_type.embedding.pooling ?? null, options.longTexts),
   };
   const batch = Math.min(endpoint.batch, info?.max_client_batch_size ?? Infinity);
-  return new HttpEmbedder(model, client, { ...endpoint, batch }, options.long);
+  return new HttpEmbedder(model, client, { ...endpoint, batch }, options.longTexts);
 }
 
 async function teiInfo({ caller }: Client, { signal }: Abortable): Promise<TeiInfo> {
   const parsed = TeiInfo.safeParse(await caller.call({ path: "/info", signal }));
   if (parsed.success) return parsed.data;
-  throw caller.wrong("does not say in /info which embedding model it has");
+  throw caller.invalidAnswer("does not say in /info which embedding model it has");
 }
 
 /** As the URL says, or the endpoint; followed by a hash of what else in the URL changes vectors. */
 function revisionOf({ revision, max_chars, prompts }: Endpoint, sha: string | null): string {
-  const stated = revision ?? sha?.slice(0, 16) ?? UNSTATED;
+  const stated = revision ?? sha?.slice(0, 16) ?? UNKNOWN_REVISION;
   if (max_chars === null && prompts.query === "" && prompts.document === "") return stated;
   const changes = JSON.stringify([max_chars, prompts.query, prompts.document]);
   return `${stated}+${hash("sha256", changes).slice(0, 8)}`;
 }
 
-function poolingOf(said: string | null, long: LongTexts): Pooling {
-  const pooling = said === "cls" || said === "mean" ? said : "remote";
-  return long === "windows" ? `${pooling}+windows` : pooling;
+function poolingOf(reported: string | null, longTexts: LongTexts): Pooling {
+  const pooling = reported === "cls" || reported === "mean" ? reported : "remote";
+  return longTexts === "windows" ? `${pooling}+windows` : pooling;
 }
 
 class HttpEmbedder implements Embedder {
@@ -64,30 +64,30 @@ class HttpEmbedder implements Embedder {
     readonly model: ModelIdentity,
     private readonly client: Client,
     private readonly endpoint: Endpoint,
-    private readonly long: LongTexts,
+    private readonly longTexts: LongTexts,
   ) {}
 
   async embed(options: EmbedOptions): Promise<Float32Array[]> {
     options.signal?.throwIfAborted();
     checkTexts(options.texts);
-    const { client, long, model: { dimension }, endpoint: { prompts, concurrency, max_chars } } = this;
-    const by = {
+    const { client, longTexts, model: { dimension }, endpoint: { prompts, concurrency, max_chars } } = this;
+    const sendOptions = {
       client,
       dimension,
       prompt: prompts[options.as ?? "query"],
       max_chars: max_chars ?? Infinity,
-      long,
+      longTexts,
     };
     const vectors = new Map<string, Float32Array>();
     let count = 0;
     await mapConcurrent({
       items: this.requests(options.texts.map((text) => text.trim())),
-      lanes: concurrency,
+      concurrency,
       signal: options.signal,
       work: async (texts, signal) => {
-        const made = await send(texts, { ...by, signal });
-        texts.forEach((text, at) => vectors.set(text, made[at]!.vector));
-        count += made.filter(({ long }) => long).length;
+        const embedded = await sendTexts(texts, { ...sendOptions, signal });
+        texts.forEach((text, at) => vectors.set(text, embedded[at]!.vector));
+        count += embedded.filter(({ tooLong }) => tooLong).length;
       },
     });
     if (count > 0) options.onLong?.(count);

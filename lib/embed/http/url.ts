@@ -27,18 +27,18 @@ export interface Endpoint {
   readonly prompts: Readonly<Record<Purpose, string>>;
 }
 
-const whole = (most: number) =>
+const wholeNumber = (max: number) =>
   z.coerce.number({ error: "is not a number" }).int("is not a whole number").min(1, "is below 1")
-    .max(most, `is above ${most}`);
+    .max(max, `is above ${max}`);
 
 const Parameters = z.object({
   model: z.string().default(""),
-  dimensions: whole(65_536).nullable().default(null),
+  dimensions: wholeNumber(65_536).nullable().default(null),
   revision: z.string().regex(/^[^@]+$/, "must not be empty or have an @").nullable().default(null),
-  batch: whole(2_048).default(32),
-  concurrency: whole(256).default(4),
-  timeout_ms: whole(600_000).default(30_000),
-  max_chars: whole(2 ** 20).nullable().default(null),
+  batch: wholeNumber(2_048).default(32),
+  concurrency: wholeNumber(256).default(4),
+  timeout_ms: wholeNumber(600_000).default(30_000),
+  max_chars: wholeNumber(2 ** 20).nullable().default(null),
   query_prefix: z.string().default(""),
   document_prefix: z.string().default(""),
 });
@@ -58,13 +58,13 @@ const withoutApi = (url: string) => URL.parse(url.replace(/^(openai|tei)\+/, "")
 export function parseEndpoint(text: string): Endpoint {
   const api = text.startsWith("tei+") ? "tei" : "openai";
   const url = withoutApi(text);
-  if (url === null) throw refusal("is not a URL; it looks like https://host/v1/embeddings?model=NAME");
+  if (url === null) throw urlError("is not a URL; it looks like https://host/v1/embeddings?model=NAME");
   if (url.username !== "" || url.password !== "") {
-    throw refusal("has a key in it: put that into PARLEY_EMBEDDINGS_KEY");
+    throw urlError("has a key in it: put that into PARLEY_EMBEDDINGS_KEY");
   }
   const { query_prefix, document_prefix, ...parameters } = takeParameters(url);
   if (api === "openai" && parameters.model === "") {
-    throw refusal("does not say which model: add ?model=NAME, or use tei+http://host:port");
+    throw urlError("does not say which model: add ?model=NAME, or use tei+http://host:port");
   }
   url.pathname = pathOf(api, url.pathname);
   const prompts = { query: query_prefix, document: document_prefix };
@@ -73,14 +73,14 @@ export function parseEndpoint(text: string): Endpoint {
 
 /** Reads our parameters and takes them off the URL. */
 function takeParameters(url: URL): z.output<typeof Parameters> {
-  const ours = Object.keys(Parameters.shape).filter((name) => url.searchParams.has(name));
+  const names = Object.keys(Parameters.shape).filter((name) => url.searchParams.has(name));
   const parsed = Parameters.safeParse(
-    Object.fromEntries(ours.map((name) => [name, url.searchParams.get(name)])),
+    Object.fromEntries(names.map((name) => [name, url.searchParams.get(name)])),
   );
-  for (const name of ours) url.searchParams.delete(name);
+  for (const name of names) url.searchParams.delete(name);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw refusal(`has a parameter ${issue?.path.join(".")} that ${issue?.message}`);
+  throw urlError(`has a parameter ${issue?.path.join(".")} that ${issue?.message}`);
 }
 
 /** Takes the address of a server, of its version 1, or of the very endpoint. */
@@ -91,6 +91,6 @@ function pathOf(api: Endpoint["api"], path: string): string {
   return base === "" ? "/v1/embeddings" : `${base}/embeddings`;
 }
 
-function refusal(what: string): ParleyError {
-  return new ParleyError("invalid", `PARLEY_EMBEDDINGS ${what}`);
+function urlError(problem: string): ParleyError {
+  return new ParleyError("invalid", `PARLEY_EMBEDDINGS ${problem}`);
 }

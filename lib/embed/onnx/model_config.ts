@@ -69,24 +69,24 @@ async function realFolder(folder: string): Promise<string> {
   try {
     return (await Deno.realPath(folder)).replaceAll("\\", "/");
   } catch (cause) {
-    throw missing(folder, cause);
+    throw fileError(folder, cause);
   }
 }
 
-function missing(path: string, cause: unknown): ParleyError {
+function fileError(path: string, cause: unknown): ParleyError {
   if (cause instanceof Deno.errors.NotCapable) {
     return new ParleyError("denied", `no permission to read the embedding model's ${path}`, { cause });
   }
   if (cause instanceof Deno.errors.NotFound) {
-    const place = "look at the folder that PARLEY_EMBEDDINGS, or a run's param model, names";
-    return new ParleyError("not_found", `the embedding model's ${path} does not exist: ${place}`);
+    const hint = "look at the folder that PARLEY_EMBEDDINGS, or a run's param model, names";
+    return new ParleyError("not_found", `the embedding model's ${path} does not exist: ${hint}`);
   }
   return new ParleyError("not_found", `the embedding model's ${path} cannot be read`, { cause });
 }
 
 async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   const text = await Deno.readTextFile(path).catch((cause) => {
-    throw missing(path, cause);
+    throw fileError(path, cause);
   });
   try {
     return schema.parse(JSON.parse(text));
@@ -97,7 +97,7 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
 
 async function readPooling(
   folder: string,
-  prompted: boolean,
+  hasPrompts: boolean,
 ): Promise<Pick<ModelConfig, "dimension" | "pooling">> {
   const pooling = await readJson(`${folder}/${await poolingFolder(folder)}/config.json`, Pooling);
   const modes = Object.keys(pooling).filter((key) =>
@@ -105,7 +105,7 @@ async function readPooling(
   );
   const mode = modes.length === 1 && POOLING_MODES[modes[0] ?? ""];
   if (!mode) throw new ParleyError("unsupported", `${folder} pools by ${modes.join(" and ") || "nothing"}`);
-  if (prompted && !pooling.include_prompt) {
+  if (hasPrompts && !pooling.include_prompt) {
     throw new ParleyError("unsupported", `${folder} leaves its prompts out of pooling; Parley cannot`);
   }
   return { dimension: pooling.word_embedding_dimension, pooling: mode };
@@ -138,8 +138,8 @@ async function readPrompts(folder: string): Promise<Record<Purpose, string>> {
   const path = `${folder}/config_sentence_transformers.json`;
   if (!await isFile(path)) return { query: "", document: "" };
   const { prompts, default_prompt_name } = await readJson(path, Prompts);
-  const of = (purpose: Purpose) =>
+  const promptFor = (purpose: Purpose) =>
     [...PROMPT_NAMES[purpose], default_prompt_name ?? ""].map((name) => prompts?.[name])
       .find((prompt) => prompt !== undefined) ?? "";
-  return { query: of("query"), document: of("document") };
+  return { query: promptFor("query"), document: promptFor("document") };
 }

@@ -4,7 +4,7 @@ import { ParleyError } from "../../core/errors.ts";
 import type { ModelIdentity } from "../../core/types.ts";
 import { mapConcurrent } from "../map_concurrent.ts";
 import { type ModelConfig, readModelConfig } from "./model_config.ts";
-import { type EmbeddedTexts, REQUESTS_PER_SESSION, SessionPool } from "./pool.ts";
+import { type EmbeddedTexts, REQUESTS_PER_SESSION, SessionPool } from "./session_pool.ts";
 import type { Embedder, EmbedOptions } from "../port.ts";
 import { checkTexts, type LongTexts } from "../texts.ts";
 import { type Dtype, hashFiles, hashWeights } from "./weights.ts";
@@ -20,23 +20,23 @@ const TEXTS_PER_MESSAGE = 4;
  * 250 MB for a model of 34 MB. Needs read, env and ffi permission. Throws what {@link readModelConfig} throws.
  */
 export async function openOnnx(
-  options: { folder: string; dtype: Dtype | null; sessions: number; long: LongTexts },
+  options: { folder: string; dtype: Dtype | null; sessions: number; longTexts: LongTexts },
 ): Promise<Embedder> {
   if (!Number.isInteger(options.sessions) || options.sessions < 1) {
     throw new ParleyError("invalid", `an embedder cannot have ${options.sessions} sessions; give 1 or more`);
   }
-  const layout = await readModelConfig(options.folder, options.dtype);
-  const pool = new SessionPool({ layout, long: options.long }, options.sessions);
-  return new OnnxEmbedder(await identify(layout, options.long), pool, options.sessions);
+  const config = await readModelConfig(options.folder, options.dtype);
+  const pool = new SessionPool({ config, longTexts: options.longTexts }, options.sessions);
+  return new OnnxEmbedder(await identify(config, options.longTexts), pool, options.sessions);
 }
 
 /** Names the model by its folder, the hash of its weights, and a hash of how else its files say that texts are read. */
-export async function identify(layout: ModelConfig, long: LongTexts): Promise<ModelIdentity> {
+export async function identify(config: ModelConfig, longTexts: LongTexts): Promise<ModelIdentity> {
   return {
-    name: layout.name,
-    revision: `${await hashWeights(layout.onnx)}+${await hashReading(layout)}`,
-    dimension: layout.dimension,
-    pooling: long === "windows" ? `${layout.pooling}+windows` : layout.pooling,
+    name: config.name,
+    revision: `${await hashWeights(config.onnx)}+${await hashReading(config)}`,
+    dimension: config.dimension,
+    pooling: longTexts === "windows" ? `${config.pooling}+windows` : config.pooling,
   };
 }
 
@@ -45,8 +45,8 @@ const TOKENISER = ["tokenizer.json", "tokenizer_config.json"];
 
 async function hashReading({ parent, name, max_tokens, lowercase, prompts }: ModelConfig): Promise<string> {
   const tokeniser = await hashFiles(TOKENISER.map((file) => `${parent}/${name}/${file}`));
-  const reading = JSON.stringify([max_tokens, lowercase, prompts.query, prompts.document, tokeniser]);
-  return hash("sha256", reading).slice(0, 8);
+  const settings = JSON.stringify([max_tokens, lowercase, prompts.query, prompts.document, tokeniser]);
+  return hash("sha256", settings).slice(0, 8);
 }
 
 class OnnxEmbedder implements Embedder {
@@ -60,30 +60,30 @@ class OnnxEmbedder implements Embedder {
     options.signal?.throwIfAborted();
     checkTexts(options.texts);
     const vectors = new Map<string, Float32Array>();
-    let long = 0;
+    let tooLong = 0;
     // The longest first, so that the sessions end at about the same time.
     const distinct = [...new Set(options.texts)].toSorted((a, b) => b.length - a.length);
     await mapConcurrent({
       items: chunks(distinct, TEXTS_PER_MESSAGE),
-      lanes: this.sessions * REQUESTS_PER_SESSION,
+      concurrency: this.sessions * REQUESTS_PER_SESSION,
       signal: options.signal,
       work: async (texts, signal) => {
-        const made = await this.ask({ texts, as: options.as ?? "query" }, signal);
-        const rows = chunks(made.vectors, this.model.dimension);
+        const embedded = await this.runJob({ texts, as: options.as ?? "query" }, signal);
+        const rows = chunks(embedded.vectors, this.model.dimension);
         texts.forEach((text, at) => vectors.set(text, rows[at]!));
-        long += made.long;
+        tooLong += embedded.tooLong;
       },
     });
-    if (long > 0) options.onLong?.(long);
+    if (tooLong > 0) options.onLong?.(tooLong);
     return options.texts.map((text) => vectors.get(text)!);
   }
 
   /** Does not wait for the window that a worker is at when the signal aborts: after that it takes up the next job. */
-  private async ask(job: Omit<Job, "stop">, signal: AbortSignal): Promise<EmbeddedTexts> {
+  private async runJob(job: Omit<Job, "stop">, signal: AbortSignal): Promise<EmbeddedTexts> {
     const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const stopListening = onAbort(signal, () => Atomics.store(stop, 0, 1));
     try {
-      return await abortable(signal, () => this.pool.ask({ ...job, stop }));
+      return await abortable(signal, () => this.pool.embed({ ...job, stop }));
     } finally {
       stopListening();
     }

@@ -26,18 +26,18 @@ export function specialTokens(encode: Encode): SpecialTokens {
  */
 export function tokenWindows(options: {
   readonly tokens: readonly number[];
-  readonly room: number;
-  readonly most: number;
-  readonly lead: readonly number[];
+  readonly windowSize: number;
+  readonly maxWindows: number;
+  readonly promptTokens: readonly number[];
 }): number[][] {
-  const { tokens, room, lead } = options;
-  if (tokens.length <= room) return [[...tokens]];
-  const width = room - lead.length;
+  const { tokens, windowSize, promptTokens } = options;
+  if (tokens.length <= windowSize) return [[...tokens]];
+  const width = windowSize - promptTokens.length;
   const last = tokens.length - width;
   const windows: number[][] = [];
-  for (let at = lead.length; windows.length < options.most; at += Math.ceil(width * 0.75)) {
+  for (let at = promptTokens.length; windows.length < options.maxWindows; at += Math.ceil(width * 0.75)) {
     const start = Math.min(at, last);
-    windows.push([...lead, ...tokens.slice(start, start + width)]);
+    windows.push([...promptTokens, ...tokens.slice(start, start + width)]);
     if (start === last) break;
   }
   return windows;

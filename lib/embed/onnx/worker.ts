@@ -8,13 +8,14 @@ import { loadTransformers } from "../../../deps.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { ModelConfig } from "./model_config.ts";
 import type { Purpose } from "../port.ts";
-import { type LongTexts, MAX_WINDOWS, meanOf, unit } from "../texts.ts";
+import { type LongTexts, MAX_WINDOWS } from "../texts.ts";
+import { meanVector, normalize } from "../vectors.ts";
 import { specialTokens, tokenWindows } from "./tokens.ts";
 
 /** What a worker loads, and what it does with texts that are too long. */
-export interface Setup {
-  readonly layout: ModelConfig;
-  readonly long: LongTexts;
+export interface WorkerSetup {
+  readonly config: ModelConfig;
+  readonly longTexts: LongTexts;
 }
 
 export interface Job {
@@ -29,10 +30,13 @@ export interface Job {
  * answer to the setup. `error` is what the model did, to follow its name.
  */
 export type Reply =
-  | { readonly vectors: Float32Array<ArrayBuffer>; readonly long: number }
+  | { readonly vectors: Float32Array<ArrayBuffer>; readonly tooLong: number }
   | { readonly error: string };
 
-type Embed = (text: string, options: Omit<Job, "texts">) => Promise<{ vector: Float32Array; long: boolean }>;
+type Embed = (
+  text: string,
+  options: Omit<Job, "texts">,
+) => Promise<{ vector: Float32Array; tooLong: boolean }>;
 
 /** What the models here give, as transformers.js hands it over: one row of states for each token. */
 interface Output {
@@ -49,83 +53,83 @@ let embed: Embed | null = null;
 
 let before = Promise.resolve();
 
-self.onmessage = ({ data }: MessageEvent<Setup | Job>) => {
+self.onmessage = ({ data }: MessageEvent<WorkerSetup | Job>) => {
   before = before.then(async () => {
-    const reply = "layout" in data ? await start(data) : await answer(data);
+    const reply = "config" in data ? await start(data) : await answer(data);
     self.postMessage(reply, "vectors" in reply ? [reply.vectors.buffer] : []);
   });
 };
 
-async function start(setup: Setup): Promise<Reply> {
+async function start(workerSetup: WorkerSetup): Promise<Reply> {
   try {
-    embed = await load(setup);
-    return { vectors: new Float32Array(), long: 0 };
+    embed = await load(workerSetup);
+    return { vectors: new Float32Array(), tooLong: 0 };
   } catch (error) {
     return { error: `did not load: ${messageOf(error).replace(/\s+/g, " ")}` };
   }
 }
 
-async function answer({ texts, ...o }: Job): Promise<Reply> {
+async function answer({ texts, ...options }: Job): Promise<Reply> {
   if (embed === null) return { error: "is not loaded" };
   try {
     const vectors: Float32Array[] = [];
     let count = 0;
     for (const text of texts) {
-      const { vector, long } = await embed(text, o);
+      const { vector, tooLong } = await embed(text, options);
       vectors.push(vector);
-      if (long) count++;
+      if (tooLong) count++;
     }
-    return { vectors: concat(vectors), long: count };
+    return { vectors: concat(vectors), tooLong: count };
   } catch (error) {
     // The library's own sentence may quote the text; its name cannot.
     return { error: `failed with ${error instanceof Error ? error.name : "an unknown error"}` };
   }
 }
 
-async function load({ layout, long }: Setup): Promise<Embed> {
-  const { run, encode } = await loadModel(layout);
+async function load({ config, longTexts }: WorkerSetup): Promise<Embed> {
+  const { run, encode } = await loadModel(config);
   const { before, after } = specialTokens(encode);
-  const room = layout.max_tokens - before.length - after.length;
-  const most = long === "windows" ? MAX_WINDOWS : 1;
+  const windowSize = config.max_tokens - before.length - after.length;
+  const maxWindows = longTexts === "windows" ? MAX_WINDOWS : 1;
   const tokensOf = (text: string) => encode(text, { add_special_tokens: false });
   return async (text, { as, stop }) => {
-    refuseStopped(stop);
-    const { read, cut } = prepare(text, layout, most);
-    const prompt = layout.prompts[as];
+    throwIfStopped(stop);
+    const { read, cut } = prepare(text, config, maxWindows);
+    const prompt = config.prompts[as];
     const tokens = tokensOf(prompt + read);
-    const lead = prompt === "" ? [] : tokensOf(prompt);
+    const promptTokens = prompt === "" ? [] : tokensOf(prompt);
     const vectors: Float32Array[] = [];
-    for (const window of tokenWindows({ tokens, room, lead, most })) {
-      refuseStopped(stop);
-      vectors.push(pool(await run([...before, ...window, ...after]), layout));
+    for (const window of tokenWindows({ tokens, windowSize, promptTokens, maxWindows })) {
+      throwIfStopped(stop);
+      vectors.push(poolStates(await run([...before, ...window, ...after]), config));
     }
     return {
-      vector: vectors.length === 1 ? vectors[0]! : meanOf(vectors),
-      long: cut || tokens.length > room,
+      vector: vectors.length === 1 ? vectors[0]! : meanVector(vectors),
+      tooLong: cut || tokens.length > windowSize,
     };
   };
 }
 
-function refuseStopped(stop: Job["stop"]): void {
-  if (Atomics.load(stop, 0) !== 0) throw new DOMException("nobody waits for this any more", "AbortError");
+function throwIfStopped(stop: Job["stop"]): void {
+  if (Atomics.load(stop, 0) !== 0) throw new DOMException("the caller stopped waiting", "AbortError");
 }
 
 /** The model's tokeniser, and the model as a function from the tokens of one text to its states. */
-async function loadModel(layout: ModelConfig) {
+async function loadModel(config: ModelConfig) {
   // In a worker the library takes `location` for its base and fails on the blob or file URL that it finds there.
   Object.defineProperty(globalThis, "location", { value: undefined, configurable: true });
   const { AutoModel, AutoTokenizer, env, Tensor } = await loadTransformers();
   Object.assign(env, {
     allowLocalModels: true,
     allowRemoteModels: false,
-    localModelPath: `${layout.parent}/`,
+    localModelPath: `${config.parent}/`,
     // Models are local: its cache would hold nothing, and two sessions that create one at once print "database is locked".
     useBrowserCache: false,
   });
-  const tokenizer = await AutoTokenizer.from_pretrained(layout.name);
-  const model = await AutoModel.from_pretrained(layout.name, {
-    dtype: layout.dtype,
-    subfolder: layout.subfolder,
+  const tokenizer = await AutoTokenizer.from_pretrained(config.name);
+  const model = await AutoModel.from_pretrained(config.name, {
+    dtype: config.dtype,
+    subfolder: config.subfolder,
     session_options: { intraOpNumThreads: 1, interOpNumThreads: 1 },
   });
   const run = async (tokens: readonly number[]): Promise<Float32Array> => {
@@ -152,7 +156,7 @@ function prepare(
   return { read: lowercase ? read.toLowerCase() : read, cut: trimmed.length > length };
 }
 
-function pool(states: Float32Array, { dimension, pooling }: ModelConfig): Float32Array {
+function poolStates(states: Float32Array, { dimension, pooling }: ModelConfig): Float32Array {
   const rows = states.length / dimension;
   if (rows < 1 || !Number.isInteger(rows)) {
     throw new RangeError("the model gave other states than its files say");
@@ -160,7 +164,7 @@ function pool(states: Float32Array, { dimension, pooling }: ModelConfig): Float3
   const used = (pooling === "cls" ? 1 : rows) * dimension;
   const sums = new Float64Array(dimension);
   for (let at = 0; at < used; at++) sums[at % dimension]! += states[at]!;
-  return unit(sums);
+  return normalize(sums);
 }
 
 function concat(vectors: readonly Float32Array[]): Float32Array<ArrayBuffer> {

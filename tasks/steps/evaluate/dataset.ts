@@ -5,7 +5,7 @@ import type { Dataset } from "../../../lib/evaluate/splits.ts";
 import { parseRow } from "../../../lib/schema/row.ts";
 import { type TimeWindow, timeWindow } from "../../../lib/schema/time.ts";
 import { expandSources } from "../../../lib/sources/expand_sources.ts";
-import { readRows } from "../../../lib/sources/read.ts";
+import { readRows } from "../../../lib/sources/source_rows.ts";
 import type { Services } from "../../services.ts";
 import type { ReadSource } from "../ingest.ts";
 

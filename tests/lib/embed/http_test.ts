@@ -123,7 +123,7 @@ for (const [api, path] of [["openai", "?model=m"], ["tei", ""]] as const) {
 
   test(`reads what ${api} refuses as too long in parts`, { longest: 512 }, async ({ host }) => {
     let long = 0;
-    const embedder = await openEmbedder({ url: url(host), long: "windows" });
+    const embedder = await openEmbedder({ url: url(host), longTexts: "windows" });
     assert.match(embedder.model.pooling, /\+windows$/);
     const [, whole] = await embedder.embed({ texts: TWO, onLong: (count) => void (long += count) });
     assert.equal(long, 1);
@@ -140,7 +140,10 @@ for (const [api, path] of [["openai", "?model=m&dimensions=8"], ["tei", "?dimens
     { longest: 512 },
     async (server) => {
       let long = 0;
-      const embedder = await openEmbedder({ url: `${api}+http://${server.host}${path}`, long: "windows" });
+      const embedder = await openEmbedder({
+        url: `${api}+http://${server.host}${path}`,
+        longTexts: "windows",
+      });
       const before = server.asked.length;
       const read = "beginning ".repeat(3_200);
       const texts = [read + "end ".repeat(6_000), read + "other ".repeat(4_000)];

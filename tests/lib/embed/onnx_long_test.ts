@@ -29,7 +29,7 @@ Deno.test("OnnxEmbedder embed() counts the texts that are longer than the model 
   }));
 
 Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, if configured", () =>
-  using({ url: `onnx:${BGE}`, long: "windows" }, async (embedder) => {
+  using({ url: `onnx:${BGE}`, longTexts: "windows" }, async (embedder) => {
     assert.equal(embedder.model.pooling, "cls+windows");
     const counts: number[] = [];
     const [guitar, movie, both] = await embedder.embed({
@@ -46,7 +46,7 @@ Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, if conf
   }));
 
 Deno.test("OnnxEmbedder embed() that is aborted leaves the sessions free, whatever they were reading", () =>
-  using({ url: `onnx:${BGE}`, long: "windows" }, async (embedder) => {
+  using({ url: `onnx:${BGE}`, longTexts: "windows" }, async (embedder) => {
     const [before] = await embedder.embed({ texts: [LONG] });
     const controller = new AbortController();
     const reason = new Error("stop");
@@ -67,7 +67,7 @@ Deno.test("OnnxEmbedder embed() that is aborted leaves the sessions free, whatev
 Deno.test(
   "OnnxEmbedder embed() takes the mean of full windows that overlap by a quarter",
   () =>
-    using({ url: `onnx:${TINY}`, long: "windows" }, async (embedder) => {
+    using({ url: `onnx:${TINY}`, longTexts: "windows" }, async (embedder) => {
       const whole = Array.from({ length: 200 }, (_, at) => at % 2 ? "?" : "!").join("");
       const [long, ...windows] = await embedder.embed({
         texts: [whole, whole.slice(0, 126), whole.slice(74)],

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { openEmbedder } from "../../../lib/embed/open.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
-import { meanOf, unit } from "../../../lib/embed/texts.ts";
+import { meanVector, normalize } from "../../../lib/embed/vectors.ts";
 import { parseRow } from "../../../lib/schema/row.ts";
 import { timeWindow } from "../../../lib/schema/time.ts";
 import { withEmbeddings } from "../../fixtures/embeddings.ts";
@@ -85,14 +85,14 @@ Deno.test("OnnxEmbedder embeds every text that validates", async () =>
 Deno.test("OnnxEmbedder embeds every text that validates, by byte-level tokens and in windows", async () => {
   const megabyte = "words and more words ".repeat(49_932);
   const texts = [...GOOD, ...validated([megabyte])];
-  await embedsAll(await openEmbedder({ url: `onnx:${TINY}`, sessions: 1, long: "windows" }), texts);
+  await embedsAll(await openEmbedder({ url: `onnx:${TINY}`, sessions: 1, longTexts: "windows" }), texts);
 });
 
 Deno.test("HttpEmbedder embeds every text that validates, whatever its endpoint finds too long", () =>
   withEmbeddings({ longest: 200 }, async ({ host }) => {
     for (const long of ["truncate", "windows"] as const) {
       for (const url of [`http://${host}?model=m`, `tei+http://${host}`]) {
-        await embedsAll(await openEmbedder({ url, long }), GOOD);
+        await embedsAll(await openEmbedder({ url, longTexts: long }), GOOD);
       }
     }
   }));
@@ -102,8 +102,11 @@ Deno.test("DeterministicEmbedder embeds every text that validates", async () =>
 
 Deno.test("unit() and meanOf() refuse vectors without a direction", () => {
   for (const numbers of [[], [0, 0], [NaN, 1], [Infinity, 1], [1e200, 1e200]]) {
-    assert.throws(() => unit(numbers), RangeError);
+    assert.throws(() => normalize(numbers), RangeError);
   }
-  assert.throws(() => meanOf([Float32Array.of(1, 0), Float32Array.of(-1, 0)]), RangeError);
-  assert.deepEqual(meanOf([Float32Array.of(1, 0), Float32Array.of(0, 1)], [3, 4]), Float32Array.of(0.6, 0.8));
+  assert.throws(() => meanVector([Float32Array.of(1, 0), Float32Array.of(-1, 0)]), RangeError);
+  assert.deepEqual(
+    meanVector([Float32Array.of(1, 0), Float32Array.of(0, 1)], [3, 4]),
+    Float32Array.of(0.6, 0.8),
+  );
 });

@@ -13,13 +13,20 @@ Deno.test("specialTokens() separates the tokens before a text from those after i
 });
 
 Deno.test("windowsOf() leaves a text that fits whole", () => {
-  assert.deepEqual(tokenWindows({ tokens: tokens(10), room: 10, most: 5, lead: [] }), [tokens(10)]);
-  assert.deepEqual(tokenWindows({ tokens: [], room: 10, most: 5, lead: [] }), [[]]);
+  assert.deepEqual(tokenWindows({ tokens: tokens(10), windowSize: 10, maxWindows: 5, promptTokens: [] }), [
+    tokens(10),
+  ]);
+  assert.deepEqual(tokenWindows({ tokens: [], windowSize: 10, maxWindows: 5, promptTokens: [] }), [[]]);
 });
 
 Deno.test("windowsOf() covers every token with full windows that overlap", () => {
   for (const count of [11, 17, 18, 19, 100, 1_001]) {
-    const windows = tokenWindows({ tokens: tokens(count), room: 10, most: 1_000, lead: [] });
+    const windows = tokenWindows({
+      tokens: tokens(count),
+      windowSize: 10,
+      maxWindows: 1_000,
+      promptTokens: [],
+    });
     assert.ok(windows.every((window) => window.length === 10));
     assert.deepEqual([...new Set(windows.flat())], tokens(count));
     assert.equal(windows.at(-1)!.at(-1), count - 1);
@@ -28,7 +35,10 @@ Deno.test("windowsOf() covers every token with full windows that overlap", () =>
 });
 
 Deno.test("windowsOf() begins each window with the prompt, and stops at the given limit", () => {
-  const windows = tokenWindows({ tokens: tokens(100), room: 10, most: 3, lead: [0, 1] });
+  const windows = tokenWindows({ tokens: tokens(100), windowSize: 10, maxWindows: 3, promptTokens: [0, 1] });
   assert.deepEqual(windows.map((window) => window.slice(0, 3)), [[0, 1, 2], [0, 1, 8], [0, 1, 14]]);
-  assert.deepEqual(tokenWindows({ tokens: tokens(100), room: 10, most: 1, lead: [0, 1] }), [tokens(10)]);
+  assert.deepEqual(
+    tokenWindows({ tokens: tokens(100), windowSize: 10, maxWindows: 1, promptTokens: [0, 1] }),
+    [tokens(10)],
+  );
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tryParseJson } from "../../../lib/core/json.ts";
-import { readRows } from "../../../lib/sources/read.ts";
+import { readRows } from "../../../lib/sources/source_rows.ts";
 import { problemOf } from "../../../lib/sources/row_problem.ts";
 import { SourceError } from "../../../lib/sources/source.ts";
 

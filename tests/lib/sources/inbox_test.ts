@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { hashSource } from "../../../lib/sources/bytes.ts";
+import { hashSource } from "../../../lib/sources/source_bytes.ts";
 import { inboxFiles } from "../../../lib/sources/inbox.ts";
-import { readRows } from "../../../lib/sources/read.ts";
+import { readRows } from "../../../lib/sources/source_rows.ts";
 import { expandSources } from "../../../lib/sources/expand_sources.ts";
 
 const SECRET = '{"secret": 1}\n';

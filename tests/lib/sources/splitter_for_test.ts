@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LineSplitter } from "../../../lib/sources/split.ts";
+import { LineSplitter } from "../../../lib/sources/splitter_for.ts";
 import { NotJson } from "../../../lib/sources/splitter.ts";
 
 const lines = (count: number, length: number) => `${"x".repeat(length)}\n`.repeat(count);

@@ -27,15 +27,15 @@ export class CachedEmbedder implements Embedder {
     const { texts, as = "query" } = options;
     const model = modelKey(this.model);
     const keys = texts.map((text) => hash("sha256", `${model}\n${as}\n${text}`, "buffer"));
-    const found = keys.map((key) => this.find(key));
-    const missing = texts.map((_, i) => i).filter((i) => found[i] === null);
+    const results = keys.map((key) => this.find(key));
+    const missing = texts.map((_, i) => i).filter((i) => results[i] === null);
     for (let at = 0; at < missing.length; at += BATCH) {
-      const some = missing.slice(at, at + BATCH);
-      const vectors = await this.inner.embed({ ...options, texts: some.map((i) => texts[i]!) });
-      some.forEach((i, n) => found[i] = vectors[n]!);
-      this.keep(some.map((i, n) => [keys[i]!, vectors[n]!]));
+      const batch = missing.slice(at, at + BATCH);
+      const vectors = await this.inner.embed({ ...options, texts: batch.map((i) => texts[i]!) });
+      batch.forEach((i, n) => results[i] = vectors[n]!);
+      this.save(batch.map((i, n) => [keys[i]!, vectors[n]!]));
     }
-    return found as Float32Array[];
+    return results as Float32Array[];
   }
 
   /** Null too if what is stored cannot be a vector of the model. */
@@ -46,7 +46,7 @@ export class CachedEmbedder implements Embedder {
     return vector.every(Number.isFinite) ? vector : null;
   }
 
-  private keep(rows: readonly (readonly [Uint8Array, Float32Array])[]): void {
+  private save(rows: readonly (readonly [Uint8Array, Float32Array])[]): void {
     this.db.exec("BEGIN");
     const insert = this.db.prepare("INSERT OR REPLACE INTO vectors VALUES (?, ?)");
     for (const [key, { buffer, byteOffset, byteLength }] of rows) {
@@ -73,7 +73,7 @@ function openFile(path: string): DatabaseSync {
   } catch (error) {
     db?.close();
     if (error instanceof Deno.errors.NotCapable) throw error;
-    const why = `${path} cannot hold vectors (${messageOf(error)}): name another file, or remove it`;
-    throw new ParleyError("invalid", why, { cause: error });
+    const message = `${path} cannot hold vectors (${messageOf(error)}): name another file, or remove it`;
+    throw new ParleyError("invalid", message, { cause: error });
   }
 }

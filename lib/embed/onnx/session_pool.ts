@@ -1,5 +1,5 @@
 import { ParleyError } from "../../core/errors.ts";
-import type { Job, Reply, Setup } from "./worker.ts";
+import type { Job, Reply, WorkerSetup } from "./worker.ts";
 
 /** The vectors that a session made, in one block. */
 export type EmbeddedTexts = Extract<Reply, { readonly vectors: Float32Array }>;
@@ -14,7 +14,7 @@ class WorkerSession {
   private ended: ParleyError | null = null;
 
   constructor(private readonly model: string) {
-    this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.settle(data);
+    this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.handleReply(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
       this.close(this.failure(`lost a worker: ${event.message}`));
@@ -27,7 +27,7 @@ class WorkerSession {
   }
 
   /** Sends the setup (first) or texts, and returns the vectors in one block. */
-  request(message: Setup | Job): Promise<EmbeddedTexts> {
+  request(message: WorkerSetup | Job): Promise<EmbeddedTexts> {
     if (this.ended) return Promise.reject(this.ended);
     const request = Promise.withResolvers<EmbeddedTexts>();
     this.pending.push(request);
@@ -35,14 +35,14 @@ class WorkerSession {
     return request.promise;
   }
 
-  private settle(reply: Reply): void {
+  private handleReply(reply: Reply): void {
     const request = this.pending.shift();
     if ("vectors" in reply) request?.resolve(reply);
     else request?.reject(this.failure(reply.error));
   }
 
-  private failure(what: string): ParleyError {
-    return new ParleyError("unavailable", `the embedding model ${this.model} ${what}`);
+  private failure(problem: string): ParleyError {
+    return new ParleyError("unavailable", `the embedding model ${this.model} ${problem}`);
   }
 
   /** Ends the worker; what it was asked, and will be, is rejected with `error`. */
@@ -56,29 +56,29 @@ class WorkerSession {
 /** Room for one session, which is started when first needed, and again when it was lost. */
 class WorkerSlot {
   /** Requests that it has now. */
-  load = 0;
+  activeRequests = 0;
   private session: WorkerSession | null = null;
   private starting: Promise<WorkerSession> | null = null;
 
-  constructor(private readonly setup: Setup) {}
+  constructor(private readonly setup: WorkerSetup) {}
 
   get started(): boolean {
     return this.session !== null;
   }
 
   async request(job: Job): Promise<EmbeddedTexts> {
-    this.load++;
+    this.activeRequests++;
     try {
       const session = await (this.starting ??= this.start());
       return await session.request(job);
     } finally {
-      this.load--;
+      this.activeRequests--;
       if (!this.session?.alive) this.starting = null;
     }
   }
 
   private async start(): Promise<WorkerSession> {
-    const { name } = this.setup.layout;
+    const { name } = this.setup.config;
     const session = this.session = new WorkerSession(name);
     try {
       await session.request(this.setup);
@@ -97,42 +97,42 @@ class WorkerSlot {
 
 /** At most `size` sessions, shared by all calls. */
 export class SessionPool {
-  private readonly places: readonly WorkerSlot[];
+  private readonly slots: readonly WorkerSlot[];
   private readonly waiting: PromiseWithResolvers<void>[] = [];
   private closed: ParleyError | null = null;
 
-  constructor(private readonly setup: Setup, size: number) {
-    this.places = Array.from({ length: size }, () => new WorkerSlot(setup));
+  constructor(private readonly setup: WorkerSetup, size: number) {
+    this.slots = Array.from({ length: size }, () => new WorkerSlot(setup));
   }
 
   /** Has the texts embedded by the session that has least to do. */
-  async ask(job: Job): Promise<EmbeddedTexts> {
-    let place = this.next();
-    while (place === null) {
-      const turn = Promise.withResolvers<void>();
-      this.waiting.push(turn);
-      await turn.promise;
-      place = this.next();
+  async embed(job: Job): Promise<EmbeddedTexts> {
+    let slot = this.freeSlot();
+    while (slot === null) {
+      const waiter = Promise.withResolvers<void>();
+      this.waiting.push(waiter);
+      await waiter.promise;
+      slot = this.freeSlot();
     }
     try {
-      return await place.request(job);
+      return await slot.request(job);
     } finally {
       this.waiting.shift()?.resolve();
     }
   }
 
   /** One that runs already goes before one that would have to start, where both are idle. */
-  private next(): WorkerSlot | null {
+  private freeSlot(): WorkerSlot | null {
     if (this.closed) throw this.closed;
-    const cost = ({ load, started }: WorkerSlot) => load + (started ? 0 : 0.5);
-    const best = this.places.reduce((a, b) => cost(b) < cost(a) ? b : a);
-    return best.load < REQUESTS_PER_SESSION ? best : null;
+    const cost = ({ activeRequests, started }: WorkerSlot) => activeRequests + (started ? 0 : 0.5);
+    const best = this.slots.reduce((a, b) => cost(b) < cost(a) ? b : a);
+    return best.activeRequests < REQUESTS_PER_SESSION ? best : null;
   }
 
   /** Ends all workers; calls under way are rejected with `unavailable`. */
   close(): void {
-    this.closed = new ParleyError("unavailable", `the embedding model ${this.setup.layout.name} is closed`);
-    for (const place of this.places) place.close(this.closed);
-    for (const turn of this.waiting.splice(0)) turn.resolve();
+    this.closed = new ParleyError("unavailable", `the embedding model ${this.setup.config.name} is closed`);
+    for (const slot of this.slots) slot.close(this.closed);
+    for (const waiter of this.waiting.splice(0)) waiter.resolve();
   }
 }

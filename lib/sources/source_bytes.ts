@@ -37,7 +37,7 @@ export class SourceBytes implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const file = await open(this.source, signal);
     try {
       while (true) {
-        const chunk = await abortable(signal, () => fill(file, uri));
+        const chunk = await abortable(signal, () => readChunk(file, uri));
         if (chunk.length === 0) return;
         this.hash.update(chunk);
         this.count += chunk.length;
@@ -85,7 +85,7 @@ async function open({ uri, within }: Source, signal: AbortSignal): Promise<Input
 }
 
 /** A whole chunk, so that what follows gets few large pieces even from a pipe; shorter only at the end. */
-async function fill(input: Input, uri: string): Promise<Uint8Array<ArrayBuffer>> {
+async function readChunk(input: Input, uri: string): Promise<Uint8Array<ArrayBuffer>> {
   const chunk = new Uint8Array(CHUNK_BYTES);
   let filled = 0;
   try {

@@ -1,7 +1,7 @@
 import { tryParseJson } from "../core/json.ts";
-import type { ReadOptions } from "./bytes.ts";
+import type { ReadOptions } from "./source_bytes.ts";
 import { expandSources } from "./expand_sources.ts";
-import { readRows } from "./read.ts";
+import { readRows } from "./source_rows.ts";
 import { SourceError } from "./source.ts";
 
 /** The paths that cannot be read, judged by each file up to its first good row. Pipes and standard input are not read. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "../../../deps.ts";
-import { readRows, type SourceRows } from "../../../lib/sources/read.ts";
+import { readRows, type SourceRows } from "../../../lib/sources/source_rows.ts";
 import { MAX_ROW } from "../../../lib/sources/row_buffer.ts";
 import { problemOf } from "../../../lib/sources/row_problem.ts";
 import { SourceError } from "../../../lib/sources/source.ts";
@@ -405,7 +405,9 @@ Deno.test("readRows() stops at its signal with the signal's reason, and can be l
 
 Deno.test("readRows() reads stdin, and stops at its signal while stdin is silent", async () => {
   const script = `
-    import { readRows } from ${JSON.stringify(new URL("../../../lib/sources/read.ts", import.meta.url).href)};
+    import { readRows } from ${
+    JSON.stringify(new URL("../../../lib/sources/source_rows.ts", import.meta.url).href)
+  };
     const rows = readRows({ uri: "stdin", bytes: null }, { signal: AbortSignal.timeout(Number(Deno.args[0])), maxBytes: 1e9 });
     try {
       for await (const row of rows) console.log(row);

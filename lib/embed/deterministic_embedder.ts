@@ -61,8 +61,8 @@ function hashText(text: string, dimension: number): Float32Array {
 
 function add(sums: Float64Array, feature: string, weight: number): void {
   const hash = fnv1a(feature);
-  const place = (hash >>> 1) % sums.length;
-  sums[place] = (sums[place] ?? 0) + (hash & 1 ? weight : -weight);
+  const index = (hash >>> 1) % sums.length;
+  sums[index] = (sums[index] ?? 0) + (hash & 1 ? weight : -weight);
 }
 
 /** 32-bit FNV-1a over UTF-16 code units, with a final mix because its low bits alone are weak. */

@@ -1,13 +1,13 @@
 import { createGunzip, pipeline, Readable } from "../../deps.ts";
 import { messageOf } from "../core/errors.ts";
 import { counted } from "../core/text.ts";
-import { type ReadOptions, SourceBytes, tooLarge } from "./bytes.ts";
+import { type ReadOptions, SourceBytes, tooLarge } from "./source_bytes.ts";
 import { csvDelimiter, csvRows } from "./csv.ts";
 import { type Decoder, decoderFor } from "./decoder.ts";
 import { MAX_ROW } from "./row_buffer.ts";
 import { markRow, problemOf } from "./row_problem.ts";
 import { type Source, SourceError } from "./source.ts";
-import { splitterFor } from "./split.ts";
+import { splitterFor } from "./splitter_for.ts";
 import { Malformed, NotJson, NotRows, refuseChat, type Splitter } from "./splitter.ts";
 
 const UNZIPPED_BYTES = 262_144;
@@ -60,7 +60,7 @@ export class SourceRows implements AsyncIterable<string> {
           const row = text.startsWith("{") ? text : text.trim();
           this.yielded++;
           if (row === "") this.blank++;
-          yield this.decoder?.invalidAt === null ? row : marked(row);
+          yield this.decoder?.invalidAt === null ? row : markInvalid(row);
         }
       }
     } catch (error) {
@@ -137,13 +137,13 @@ export class SourceRows implements AsyncIterable<string> {
     const line = this.splitter?.line ? ` (line ${this.splitter.line})` : "";
     const at = this.decoder?.invalidAt ?? null;
     const byte = at === null ? "" : `; the byte at offset ${at} is not UTF-8`;
-    const complaint = `${error.message}, after ${rows}${bound}${line}${byte}`;
-    return new SourceError("invalid", uri, complaint, { cause: error });
+    const problem = `${error.message}, after ${rows}${bound}${line}${byte}`;
+    return new SourceError("invalid", uri, problem, { cause: error });
   }
 }
 
 /** A row with a byte that is not UTF-8, as a lone surrogate says, is marked, unless it is already. */
-function marked(row: string): string {
+function markInvalid(row: string): string {
   if (row.isWellFormed() || problemOf(row) !== null) return row;
   return markRow(row.toWellFormed(), "not_utf8");
 }

@@ -6,15 +6,15 @@ import { authorization, type OriginKey, withholds } from "../../core/origin_key.
 import type { Endpoint } from "./url.ts";
 
 /** Tries of one request, and the longest that one is waited for. */
-const TRIES = 5;
-const LONGEST_WAIT_MS = 60_000;
+const MAX_TRIES = 5;
+const MAX_WAIT_MS = 60_000;
 const BACKOFF = { base_ms: 250, cap_ms: 10_000 };
 /** Largest answer that is read: some thousand vectors of the longest kind. */
 const MAX_BODY = 64 * 2 ** 20;
 
-interface Circumstances {
+interface CallErrorOptions {
   /** Whether the same request may well succeed later. */
-  readonly again?: boolean;
+  readonly retryable?: boolean;
   /** The header's text; a task's retries use it too. */
   readonly retry_after?: string | null;
   readonly cause?: unknown;
@@ -22,12 +22,16 @@ interface Circumstances {
 
 /** What one request came to. */
 export class CallError extends ParleyError {
-  readonly again: boolean;
+  readonly retryable: boolean;
   readonly retry_after: string | null;
 
-  constructor(code: ErrorCode, message: string, { again = false, retry_after = null, cause }: Circumstances) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { retryable = false, retry_after = null, cause }: CallErrorOptions,
+  ) {
     super(code, message, { cause });
-    this.again = again;
+    this.retryable = retryable;
     this.retry_after = retry_after;
   }
 
@@ -59,17 +63,17 @@ export class Caller {
    * full jitter.
    */
   call(options: Call): Promise<unknown> {
-    return abortable(options.signal, () => this.slots.execute(() => this.repeat(options)));
+    return abortable(options.signal, () => this.slots.execute(() => this.callWithRetries(options)));
   }
 
-  private async repeat(options: Call): Promise<unknown> {
+  private async callWithRetries(options: Call): Promise<unknown> {
     for (let tries = 1;; tries++) {
       options.signal?.throwIfAborted();
       try {
-        return await this.once(options);
+        return await this.send(options);
       } catch (error) {
         options.signal?.throwIfAborted();
-        const wait_ms = waitOf(error, tries);
+        const wait_ms = retryDelay(error, tries);
         if (wait_ms === null) throw error;
         await sleep(wait_ms, options.signal);
         options.signal?.throwIfAborted();
@@ -77,19 +81,19 @@ export class Caller {
     }
   }
 
-  private async once({ path = "", body, signal }: Call): Promise<unknown> {
-    const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), this.endpoint.timeout_ms);
-    const stopListening = onAbort(signal, () => limit.abort());
+  private async send({ path = "", body, signal }: Call): Promise<unknown> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), this.endpoint.timeout_ms);
+    const stopListening = onAbort(signal, () => timeout.abort());
     try {
       const url = new URL(this.endpoint.url);
       url.pathname = url.pathname.replace(/\/$/, "") + path;
-      const response = await fetch(url, { ...this.request(body), signal: limit.signal });
+      const response = await fetch(url, { ...this.request(body), signal: timeout.signal });
       if (!response.ok) await this.refuse(response);
       return this.parse(await this.read(response));
     } catch (error) {
       if (error instanceof CallError) throw error;
-      throw this.unanswered(error, limit.signal.aborted);
+      throw this.connectionError(error, timeout.signal.aborted);
     } finally {
       clearTimeout(timer);
       stopListening();
@@ -111,9 +115,9 @@ export class Caller {
     // What it says may quote the texts.
     await body?.cancel();
     const [code, sentence] = this.meaningOf(status);
-    const again = RETRYABLE_STATUS.includes(status) || status >= 500;
+    const retryable = RETRYABLE_STATUS.includes(status) || status >= 500;
     const retry_after = headers.get("retry-after");
-    throw this.error(code, `answers with HTTP ${status}: ${sentence}`, { again, retry_after });
+    throw this.error(code, `answers with HTTP ${status}: ${sentence}`, { retryable, retry_after });
   }
 
   private meaningOf(status: number): [ErrorCode, string] {
@@ -128,7 +132,7 @@ export class Caller {
     let text = "", size = 0;
     for await (const bytes of response.body ?? []) {
       size += bytes.length;
-      if (size > MAX_BODY) throw this.wrong(`answers with more than ${MAX_BODY / 2 ** 20} MiB`);
+      if (size > MAX_BODY) throw this.invalidAnswer(`answers with more than ${MAX_BODY / 2 ** 20} MiB`);
       text += decoder.decode(bytes, { stream: true });
     }
     return text + decoder.decode();
@@ -138,28 +142,28 @@ export class Caller {
     try {
       return JSON.parse(text);
     } catch {
-      throw this.wrong("answers with something that is not JSON");
+      throw this.invalidAnswer("answers with something that is not JSON");
     }
   }
 
   /** An answer that is no answer; asking again would not help. */
-  wrong(what: string, code: ErrorCode = "unavailable"): CallError {
-    return this.error(code, `${what}: look whether PARLEY_EMBEDDINGS names its embeddings API`);
+  invalidAnswer(problem: string, code: ErrorCode = "unavailable"): CallError {
+    return this.error(code, `${problem}: look whether PARLEY_EMBEDDINGS names its embeddings API`);
   }
 
-  private error(code: ErrorCode, what: string, options: Circumstances = {}): CallError {
-    return new CallError(code, `the embeddings endpoint ${this.endpoint.host} ${what}`, options);
+  private error(code: ErrorCode, problem: string, options: CallErrorOptions = {}): CallError {
+    return new CallError(code, `the embeddings endpoint ${this.endpoint.host} ${problem}`, options);
   }
 
-  private unanswered(cause: unknown, late: boolean): CallError {
+  private connectionError(cause: unknown, isTimeout: boolean): CallError {
     const { host, timeout_ms } = this.endpoint;
     if (cause instanceof Deno.errors.NotCapable) {
       return this.error("denied", `is out of bounds: run with --allow-net=${host}`, { cause });
     }
-    const what = late
+    const problem = isTimeout
       ? `did not answer within ${timeout_ms / 1_000} s: see whether it is overloaded, or set ?timeout_ms=`
       : "could not be reached, or cut the connection: see whether it runs";
-    return this.error("unavailable", what, { again: true, cause });
+    return this.error("unavailable", problem, { retryable: true, cause });
   }
 }
 
@@ -192,9 +196,9 @@ export function withheldNote(host: string): string {
 const RETRYABLE_STATUS: readonly number[] = [408, 424, 425, 429];
 
 /** How long to wait before the next try, in milliseconds; null where there should be none. */
-function waitOf(error: unknown, tries: number): number | null {
-  if (!(error instanceof CallError) || !error.again || tries >= TRIES) return null;
-  const asked_ms = retryAfter(error, Date.now());
-  if (asked_ms === null) return backoff({ tries, ...BACKOFF, random: Math.random });
-  return asked_ms > LONGEST_WAIT_MS ? null : asked_ms;
+function retryDelay(error: unknown, tries: number): number | null {
+  if (!(error instanceof CallError) || !error.retryable || tries >= MAX_TRIES) return null;
+  const retry_after_ms = retryAfter(error, Date.now());
+  if (retry_after_ms === null) return backoff({ tries, ...BACKOFF, random: Math.random });
+  return retry_after_ms > MAX_WAIT_MS ? null : retry_after_ms;
 }

@@ -25,8 +25,13 @@ interface HubModel {
 /** Whether a name looks like the id of a model on a hub. */
 export const isHubId = (name: string) => /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(name);
 
-const NEEDED = ["config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"];
-const OPTIONAL = ["special_tokens_map.json", "config_sentence_transformers.json"];
+const REQUIRED_FILES = [
+  "config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "sentence_bert_config.json",
+];
+const OPTIONAL_FILES = ["special_tokens_map.json", "config_sentence_transformers.json"];
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 const MAX_REDIRECTS = 5;
 /** The commit that a revision was when it was first asked for: all files come from that, and stay so. */
@@ -40,20 +45,27 @@ const COMMIT = "commit.txt";
 export async function fetchModel(hub: Hub, model: HubModel, signal?: AbortSignal): Promise<string> {
   const [owner, name] = model.id.split("/");
   const folder = `${hub.cache}/${owner}/${model.revision.replace(/[^\w.-]/g, "_")}/${name}`;
-  const wanted = candidates(model.dtype);
-  for (const { file } of wanted) if (await isFile(`${folder}/${file}`)) return folder;
+  const weightFiles = candidates(model.dtype);
+  for (const { file } of weightFiles) if (await isFile(`${folder}/${file}`)) return folder;
   const endpoint = hub.endpoint ?? (await loadTransformers()).env.remoteHost;
-  const fetching = new Fetching({ ...hub, endpoint: endpoint.replace(/\/$/, "") }, model, folder, signal);
-  await fetching.need("modules.json");
-  for (const file of [...NEEDED, `${await poolingFolder(folder)}/config.json`]) await fetching.need(file);
-  for (const file of OPTIONAL) await fetching.get(file);
-  for (const { file } of wanted) {
-    if (await fetching.weights(file)) return folder;
+  const download = new ModelDownload(
+    { ...hub, endpoint: endpoint.replace(/\/$/, "") },
+    model,
+    folder,
+    signal,
+  );
+  await download.require("modules.json");
+  for (const file of [...REQUIRED_FILES, `${await poolingFolder(folder)}/config.json`]) {
+    await download.require(file);
   }
-  throw fetching.error("not_found", `has none of ${wanted.map(({ file }) => file).join(", ")}`);
+  for (const file of OPTIONAL_FILES) await download.get(file);
+  for (const { file } of weightFiles) {
+    if (await download.weights(file)) return folder;
+  }
+  throw download.error("not_found", `has none of ${weightFiles.map(({ file }) => file).join(", ")}`);
 }
 
-class Fetching {
+class ModelDownload {
   constructor(
     private readonly hub: Hub & { readonly endpoint: string },
     private readonly model: HubModel,
@@ -61,15 +73,15 @@ class Fetching {
     private readonly signal: AbortSignal | undefined,
   ) {}
 
-  async need(file: string): Promise<void> {
+  async require(file: string): Promise<void> {
     if (!await this.get(file)) throw this.error("not_found", `has no ${file}`);
   }
 
   /** Parts that are files of their own come first: a model whose ONNX file is there is complete. */
   async weights(file: string): Promise<boolean> {
-    const there = await this.ask(file, "HEAD");
-    await there?.body?.cancel();
-    if (there === null) return false;
+    const response = await this.request(file, "HEAD");
+    await response?.body?.cancel();
+    if (response === null) return false;
     await this.get(externalOf(file));
     return await this.get(file);
   }
@@ -77,7 +89,7 @@ class Fetching {
   /** Fetches a file unless it is there; false where the hub has none. */
   async get(file: string): Promise<boolean> {
     if (await isFile(`${this.folder}/${file}`)) return true;
-    const response = await this.ask(file, "GET");
+    const response = await this.request(file, "GET");
     if (response === null) return false;
     await this.save(file, response.body ?? new Blob().stream());
     const commit = response.headers.get("x-repo-commit");
@@ -90,13 +102,13 @@ class Fetching {
   }
 
   /** A file of the model as the hub has it, or null. */
-  private async ask(file: string, method: "GET" | "HEAD"): Promise<Response | null> {
+  private async request(file: string, method: "GET" | "HEAD"): Promise<Response | null> {
     const { id, revision } = this.model;
     const url = `${this.hub.endpoint}/${id}/resolve/${
       encodeURIComponent(await this.commit() ?? revision)
     }/${file}`;
     const response = await this.follow(new URL(url), method).catch((cause) => {
-      throw this.lost(cause);
+      throw this.fetchError(cause);
     });
     if (response.ok) return response;
     await response.body?.cancel();
@@ -120,10 +132,10 @@ class Fetching {
     for (let url = first, hops = 0; hops <= MAX_REDIRECTS; hops++) {
       const headers = authorization(key, url);
       const response = await fetch(url, { method, headers, redirect: "manual", signal: this.signal ?? null });
-      const to = REDIRECTS.includes(response.status) ? response.headers.get("location") : null;
-      if (to === null) return response;
+      const location = REDIRECTS.includes(response.status) ? response.headers.get("location") : null;
+      if (location === null) return response;
       await response.body?.cancel();
-      url = new URL(to, url);
+      url = new URL(location, url);
       if (url.protocol !== "https:" && url.protocol !== first.protocol) {
         throw this.error("denied", "sends on to an address that is not https");
       }
@@ -133,18 +145,21 @@ class Fetching {
 
   private async save(file: string, content: ReadableStream<Uint8Array>): Promise<void> {
     const path = `${this.folder}/${file}`;
-    const part = `${path}.${crypto.randomUUID().slice(0, 8)}.part`;
+    const partialPath = `${path}.${crypto.randomUUID().slice(0, 8)}.part`;
     await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: FOLDER_MODE });
     try {
-      await Deno.writeFile(part, content, { mode: FILE_MODE, ...this.signal ? { signal: this.signal } : {} });
-      await Deno.rename(part, path);
+      await Deno.writeFile(partialPath, content, {
+        mode: FILE_MODE,
+        ...this.signal ? { signal: this.signal } : {},
+      });
+      await Deno.rename(partialPath, path);
     } catch (cause) {
-      await Deno.remove(part).catch(() => {});
-      throw this.lost(cause);
+      await Deno.remove(partialPath).catch(() => {});
+      throw this.fetchError(cause);
     }
   }
 
-  private lost(cause: unknown): unknown {
+  private fetchError(cause: unknown): unknown {
     this.signal?.throwIfAborted();
     if (cause instanceof ParleyError) return cause;
     if (cause instanceof Deno.errors.NotCapable) {
@@ -156,8 +171,8 @@ class Fetching {
     );
   }
 
-  error(code: ErrorCode, what: string): ParleyError {
+  error(code: ErrorCode, problem: string): ParleyError {
     const host = URL.parse(this.hub.endpoint)?.host ?? this.hub.endpoint;
-    return new ParleyError(code, `the model ${this.model.id} at ${host} ${what}`);
+    return new ParleyError(code, `the model ${this.model.id} at ${host} ${problem}`);
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "../../../deps.ts";
-import { CachedEmbedder } from "../../../lib/embed/cached.ts";
-import { DeterministicEmbedder } from "../../../lib/embed/deterministic.ts";
+import { CachedEmbedder } from "../../../lib/embed/cached_embedder.ts";
+import { DeterministicEmbedder } from "../../../lib/embed/deterministic_embedder.ts";
 import type { EmbedOptions } from "../../../lib/embed/port.ts";
 
 /** Notes the texts that it is asked for. */
