@@ -4,7 +4,7 @@ import { FILE_MODE } from "../core/file_modes.ts";
 import { type ModelIdentity, modelKey } from "../core/types.ts";
 import type { Embedder, EmbedOptions } from "./port.ts";
 
-/** Texts that are embedded between two writes: what a break costs. */
+/** Texts that are embedded between two writes, and the most that an interruption loses. */
 const BATCH = 256;
 
 /**

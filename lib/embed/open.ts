@@ -17,7 +17,7 @@ export interface EmbedderOptions {
   readonly longTexts?: LongTexts;
   /** What an endpoint of its origin is shown. */
   readonly key?: OriginKey | null;
-  /** Where models are fetched from; none are where it is not given. */
+  /** Where models are fetched from; without it, none are fetched. */
   readonly hub?: Hub | null;
   /** Gets a sentence that the operator should read, such as why no key is sent. */
   readonly onNote?: (line: string) => void;

@@ -4,7 +4,7 @@ import { ParleyError } from "../core/errors.ts";
 const LONG_TEXTS = ["truncate", "windows"] as const;
 export type LongTexts = typeof LONG_TEXTS[number];
 
-/** Windows of one text that are read at the most; what comes after is left out. */
+/** The most windows of one text; the rest is left out. */
 export const MAX_WINDOWS = 64;
 
 /** Throws `invalid` for a text with nothing to embed, naming its place and never the text. */

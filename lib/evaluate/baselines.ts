@@ -5,13 +5,13 @@ import { invert } from "../ml/positive_definite.ts";
 import { choiceTypeOf, type Dataset, type Query } from "./splits.ts";
 import { TfIdf } from "./tf_idf.ts";
 
-/** Ranks campaigns for a query, best first, at most `k`; none that the user has chosen or dismissed. */
+/** Ranks campaigns for a query, best first, at most `k`, without those that the user has chosen or dismissed. */
 type Ranker = (query: Query, k: number) => string[];
 
 /** Learns from a fold's training rows. */
 export type Baseline = (train: Dataset, options?: Abortable) => Ranker | Promise<Ranker>;
 
-/** What is tried first elsewhere. All see who chose what, as binary data, except the last, which sees words. */
+/** Common baselines. All use binary choices of users, except the last, which uses words. */
 export const BASELINES: Readonly<Record<string, Baseline>> = {
   popularity: (train) => {
     const x = choiceMatrix(train);
@@ -61,7 +61,7 @@ export function baselinesFor(data: Dataset): { baselines: typeof BASELINES; note
   return { baselines, notes: [`EASE is left out: there are more than ${MAX_EASE} users and campaigns`] };
 }
 
-/** Who chose what, by index. */
+/** Choices of users, by index. */
 interface ChoiceMatrix {
   readonly campaigns: Dataset["campaigns"];
   /** How many users chose each item. */
@@ -116,7 +116,7 @@ function ranker(
   };
 }
 
-/** After it, a campaign is not shown to the user again. */
+/** Whether a campaign is not shown to the user again after the event. */
 function isFinal({ type }: Dataset["events"][number]): boolean {
   return type === "conversion" || type === "dismissal";
 }
@@ -161,10 +161,10 @@ async function ease(train: Dataset, options: Abortable = {}): Promise<Ranker> {
 
 const TEXT_NEIGHBOURS = 100;
 const TEXT_POWER = 1.5;
-/** What an event says for a campaign; the most counts, and a dismissal takes it back. */
+/** The grade of an event; the highest of a campaign counts, and a dismissal makes it 0. */
 const GRADE = { conversion: 1, click: 0.5, impression: 0.1, dismissal: 0 };
 
-/** What past conversations led to whose words, both sides', are like what the user said. */
+/** Ranks by the engagement of past conversations whose words, of both sides, are similar to the user's. */
 function conversationKnn(train: Dataset): Ranker {
   const x = choiceMatrix(train);
   const items = new Map(train.campaigns.map(({ campaign_id }, i) => [campaign_id, i]));

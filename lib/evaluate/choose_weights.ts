@@ -8,18 +8,18 @@ import { seededRandom, shuffle } from "./random.ts";
 import { type CandidateSet, rankBy } from "./rescore.ts";
 import type { Query } from "./splits.ts";
 
-/** One query with what its answer is chosen from. */
+/** A query with the candidates of its answer. */
 export interface EvaluatedQuery {
   readonly query: Query;
   readonly weighable: CandidateSet;
 }
 
-/** What the coordinate search tries for each weight: these multiples of what it is, none, and what it is by default. */
+/** Values that the coordinate search tries for each weight: these multiples of it, 0, and the default. */
 const MULTIPLES = [0.25, 0.5, 2, 4];
-/** How often it goes over all sources at most. */
+/** The most passes over all sources. */
 const MAX_ROUNDS = 2;
 
-/** The weights that were chosen for the queries of one group of users, on the queries of all other users. */
+/** The weights for the queries of one group of users, chosen on the queries of all other users. */
 export interface GroupWeights {
   readonly queries: number;
   readonly weights: Sources;
@@ -95,14 +95,14 @@ async function search(value: (weights: Sources) => Promise<number>): Promise<Sou
   return weights;
 }
 
-/** Popularity always weighs something: of users of whom nothing is known it is all there is. */
+/** Popularity always has a weight: for unknown users it is the only source. */
 function candidateWeights(source: Source, weight: number): number[] {
   const candidates = new Set([...MULTIPLES.map((multiple) => multiple * weight), WEIGHTS[source]]);
   if (source !== "popularity") candidates.add(0);
   return [...candidates].filter((value) => value !== weight);
 }
 
-/** Adding up to 1, in four decimals. */
+/** Scales weights so that they add up to 1, with four decimals. */
 function normalize(weights: Sources): Sources {
   const total = SOURCES.reduce((sum, source) => sum + weights[source], 0);
   const share = (source: Source) => round(weights[source] / total);

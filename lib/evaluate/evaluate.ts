@@ -11,7 +11,7 @@ import { pack, rankBy } from "./rescore.ts";
 import type { WithParley } from "./fold_parley.ts";
 import { type Dataset, type Split, splitRows } from "./splits.ts";
 
-/** What is measured. */
+/** Options of an evaluation. */
 export interface EvaluationOptions {
   readonly split: Split;
   /** Number of folds, for splits that have any, and of groups of users that weights are chosen for. */
@@ -21,18 +21,18 @@ export interface EvaluationOptions {
   readonly choose_weights: boolean;
 }
 
-/** What an evaluation came to. */
+/** The results of an evaluation. */
 export interface EvaluationReport extends Pick<EvaluationOptions, "split" | "seed"> {
   readonly folds: number;
   readonly queries: number;
   readonly methods: readonly MethodReport[];
   /** Parley's answers without one source each, whose weight the others share. */
   readonly ablation: readonly (MethodReport & { readonly without: Source })[];
-  /** What was chosen for each group of users; empty if weights were not to be chosen. Weights add up to 1. */
+  /** The weights chosen for each group of users; empty if none were chosen. They add up to 1. */
   readonly chosen_weights: readonly GroupWeights[];
 }
 
-/** How far an evaluation is: in which fold, if in any, at what, and how much of that is done. */
+/** Progress of an evaluation: the fold, if any, the step, and how much of the step is done. */
 export interface EvaluationProgress {
   readonly fold: number | null;
   readonly folds: number;
@@ -56,8 +56,8 @@ const CHOSEN_WEIGHTS = `${PARLEY}, weights chosen`;
 const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY];
 
 /**
- * Measures answers on rows that they were not made from, next to baselines. Holds all rows, ten numbers for each query and method, and
- * to choose weights some 4 KB per query; of a fold the current baseline and then the Parley built from it.
+ * Measures answers on rows that they were not computed from, next to baselines. Holds all rows, ten numbers for each query and
+ * method, and to choose weights some 4 KB per query; of a fold the current baseline and then the Parley built from it.
  */
 export async function evaluateSplit(
   { data, options, withParley, signal, onProgress = () => {}, onNote = () => {} }: EvaluateOptions,

@@ -1,4 +1,4 @@
-/** Places of an answer that NDCG, precision and recall are taken at. */
+/** Cut-offs of NDCG, precision and recall. */
 const CUT_OFFS = [5, 10, 25] as const;
 type CutOff = typeof CUT_OFFS[number];
 export type Metric = `${"ndcg" | "precision" | "recall"}_${CutOff}` | "mrr_25";
@@ -11,7 +11,7 @@ export const METRICS: readonly Metric[] = [
   "mrr_25",
 ];
 
-/** So many places of an answer are scored. */
+/** The number of ranks that are scored. */
 export const DEPTH = 25;
 
 /**

@@ -14,7 +14,7 @@ export const PARLEY = "parley";
 /** The name of the answers without one source. */
 export const withoutName = (source: Source) => `${PARLEY} without ${source}`;
 
-/** What a fold is at: which method learns or answers, or which task of the nightly dag builds. */
+/** Progress of a fold: the method that learns or answers, or the task of the nightly dag. */
 type FoldProgress = (step: string, done: number, total: number | null) => void;
 
 interface RankFoldOptions extends Abortable {
@@ -22,7 +22,7 @@ interface RankFoldOptions extends Abortable {
   readonly withParley: WithParley;
   readonly onProgress: FoldProgress;
   readonly onRanking: (method: string, query: Query, ranking: readonly string[]) => void;
-  /** Gets what each of Parley's answers was chosen from. */
+  /** Called with the candidates of each of Parley's answers. */
   readonly onCandidates?: (query: Query, weighable: CandidateSet) => void;
 }
 

@@ -2,10 +2,10 @@ import { bootstrapMean, type Interval } from "./bootstrap_mean.ts";
 import { type Metric, METRICS, scoreRanking } from "./metrics.ts";
 import type { Query } from "./splits.ts";
 
-/** The kinds of what is known of a user. */
+/** What is known of a user. */
 type UserKind = "messages and events" | "messages" | "events" | "nothing";
 
-/** What one way of ranking came to. `against` holds the paired differences to the baselines, by name. */
+/** Results of one method. `against` has the paired differences to the baselines, by name. */
 export interface MethodReport {
   readonly method: string;
   readonly metrics: Readonly<Record<Metric, Interval>>;
@@ -19,7 +19,7 @@ export interface MethodReport {
   }[];
 }
 
-/** Gathers rankings, by method and query, and sums them up. All methods must be given the same queries in the same order. */
+/** Collects rankings by method and query, and summarises them. All methods must have the same queries in the same order. */
 export class Evaluation {
   private readonly queries: { readonly person: string; readonly kind: UserKind }[] = [];
   private readonly values = new Map<string, Record<Metric, number[]>>();

@@ -12,7 +12,7 @@ const MAX_ROWS = 100;
 /** Values are rounded to four decimals, so that 16 bits hold one as it is. */
 const SCALE = 10_000;
 
-/** What all answers of a fold choose from. */
+/** The campaigns of a fold. */
 export interface FoldCatalogue {
   readonly campaigns: ReadonlyMap<string, Campaign>;
   /** All campaigns with stats, the most popular first. */
@@ -27,14 +27,14 @@ interface Candidate {
   readonly features: Pick<Features, "fatigue">;
 }
 
-/** What an answer was chosen from, to be weighed again. */
+/** The candidates of an answer, to be scored again with other weights. */
 export interface CandidateSet {
-  /** The sources that say anything for this user. */
+  /** The sources that contribute for this user. */
   readonly present: ReadonlySet<Source>;
   readonly candidates: Iterable<Candidate>;
 }
 
-/** The candidates of an answer, by the product's own functions, from the evidence that it was computed from. */
+/** The candidates of an answer, computed by the recommender's own functions from the answer's provenance. */
 export function candidatesOf(provenance: Provenance, catalogue: FoldCatalogue, now: number): CandidateSet {
   const { campaigns, popular, stats } = catalogue;
   const candidates = new Candidates(provenance, now);
@@ -67,7 +67,7 @@ export function without(source: Source): Sources {
   return { ...WEIGHTS, [source]: 0 };
 }
 
-/** Of the candidates those that come among the best by the fixed weights, or without any one source: a few hundred, 4 KB. */
+/** The candidates that are among the best by the default weights, or without any one source: a few hundred in 4 KB. */
 export function pack(weighable: CandidateSet): CandidateSet {
   const candidates = new Map<string, Candidate>();
   for (const weights of [WEIGHTS, ...SOURCES.map(without)]) {

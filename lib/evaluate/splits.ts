@@ -2,7 +2,7 @@ import { compareText } from "../core/text.ts";
 import type { Campaign, EngagementEvent, Message } from "../core/types.ts";
 import { seededRandom, shuffle } from "./random.ts";
 
-/** All rows that an evaluation divides. */
+/** The rows of an evaluation. */
 export interface Dataset {
   readonly campaigns: readonly Campaign[];
   readonly messages: readonly Message[];
@@ -11,17 +11,17 @@ export interface Dataset {
 
 /** What is known of a user at one moment, and the campaigns that the user chose after it. */
 export interface Query {
-  /** Whom to ask for: the user, or a made-up one if a query is a single conversation. */
+  /** The user of the request; a new id if the query is a single conversation. */
   readonly user_id: string;
-  /** The user behind it. Queries of one user are alike. */
+  /** The actual user. Queries of one user are similar. */
   readonly person: string;
   readonly messages: readonly Message[];
   readonly events: readonly EngagementEvent[];
-  /** Campaigns to be found; the user chose none of them in `events`. */
+  /** Campaigns that the answer should contain; the user chose none of them in `events`. */
   readonly relevant: ReadonlySet<string>;
 }
 
-/** Rows to learn from, and queries whose relevant campaigns these rows do not tell. */
+/** Training rows, and queries whose relevant campaigns these rows do not reveal. */
 export interface Fold {
   readonly train: Dataset;
   readonly queries: readonly Query[];
@@ -42,11 +42,11 @@ interface SplitOptions {
   /** Number of folds, for `rows` and `conversations`. */
   readonly folds: number;
   readonly seed: number;
-  /** Campaigns that a text names, which a query must not be asked to find. */
+  /** Campaigns that a text names: they are not relevant for its query. */
   readonly named: (text: string) => Iterable<string>;
 }
 
-/** Divides the rows, without their metadata; a split without folds gives one. Folds are made one at a time. */
+/** Splits the rows, without their metadata; a split without folds yields one fold. Folds are created one at a time. */
 export function* splitRows(rows: Dataset, split: Split, options: SplitOptions): Generator<Fold> {
   const data = withoutMetadata(rows);
   switch (split) {
@@ -66,7 +66,7 @@ export function* splitRows(rows: Dataset, split: Split, options: SplitOptions): 
   }
 }
 
-/** What comes with a message or an event may tell what it led to. */
+/** Metadata of a message or an event may reveal what it led to. */
 function withoutMetadata({ campaigns, messages, events }: Dataset): Dataset {
   return {
     campaigns,
@@ -196,7 +196,7 @@ function conversationKey({ user_id, conversation_id }: Pick<Message, "user_id" |
   return JSON.stringify([user_id, conversation_id]);
 }
 
-/** Whether a row is from before a moment. Without a moment, every row is. */
+/** Whether a row is earlier than a time. Without a time, every row is. */
 function isBefore({ timestamp }: { timestamp: string }, moment: string | undefined): boolean {
   return moment === undefined || timestamp < moment;
 }

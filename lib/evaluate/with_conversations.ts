@@ -3,8 +3,8 @@ import { conversationId, threadsOf } from "../recommend/conversations.ts";
 import type { Dataset } from "./splits.ts";
 
 /**
- * The same rows, but those that name no conversation name the one that the pipeline takes them for, so that splits hide what belongs
- * together. Events long after the user's last words remain without.
+ * The same rows; those without a conversation get the id of the one that the pipeline assigns them to, so that splits hide
+ * whole conversations. Events long after the user's last message stay without one.
  */
 export function withConversations(data: Dataset, options: { gap_ms: number }): Dataset {
   const events = Map.groupBy(data.events, ({ user_id }) => user_id);

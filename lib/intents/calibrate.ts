@@ -1,59 +1,59 @@
 import { type IntentScores, probabilitiesOf } from "./oos_features.ts";
 import { yieldIfDue } from "../ml/matrix.ts";
 
-/** A text that was held out: its evidence, and its place among the intents learnt; -1 where its intent was withheld. */
+/** A held-out text: its scores and the class of its intent; -1 if its intent was withheld. */
 export interface HeldOutText {
   readonly scores: IntentScores;
   readonly truth: number;
 }
 
-/** Texts judged by fits that had not learnt them. */
+/** Texts with the scores of fits that had not learnt them. */
 interface HeldOutTexts {
-  /** By a part of the intents, with texts of the others: they show what is out of scope. */
+  /** By a part of the intents, with texts of the withheld ones, which are out of scope. */
   readonly someIntents: readonly HeldOutText[];
   /**
-   * By all intents, as messages are, without a near duplicate among what was learnt. The more intents, the less sure
-   * is the best of them, so a threshold from a part of them would be too strict.
+   * By all intents, as messages are, without a near duplicate among what was learnt. With more intents the confidence is lower,
+   * so a threshold from a part of them would be too strict.
    */
   readonly allIntents: readonly HeldOutText[];
 }
 
-/** How evidence becomes probabilities, and a score for being in scope. */
+/** How scores become probabilities and a score of being in scope. */
 export interface Calibration {
   readonly temperature: number;
   /** Of the two oosFeatures and of 1. */
   readonly scope: readonly [confidence: number, proximity: number, bias: number];
-  /** From this score on a text is in scope. */
+  /** A text with this score or a higher one is in scope. */
   readonly threshold: number;
 }
 
-/** What the classifier did on texts that it had not learnt. */
+/** Metrics of the classifier on texts that it had not learnt. */
 export interface ClassifierMetrics {
-  /** Share of texts whose best intent is the right one, of those judged by all intents. */
+  /** Share of texts whose best intent is right, among all intents. */
   readonly accuracy: number;
   /** Expected calibration error of the best intent's probability, in 15 bins. */
   readonly ece: number;
-  /** How likely a text in scope has a higher score than one of an intent that was withheld. */
+  /** The probability that a text in scope has a higher score than one of a withheld intent. */
   readonly auroc: number;
   readonly in_scope: number;
   readonly withheld: number;
 }
 
-/** The share of texts in scope that the threshold is to keep. */
+/** The share of texts in scope that should pass the threshold. */
 const IN_SCOPE_SHARE = 0.9;
 /**
- * A threshold for when nothing is known, and from how many texts on it counts for nothing: the lowest of a few scores
- * says little, and a wrong intent is worse than none. Chosen on catalogues of three to twelve intents with five to
- * twenty examples each.
+ * The threshold without any data, and the number of texts from which on it no longer counts: the lowest of a few scores is
+ * unreliable, and a wrong intent is worse than none. Chosen on catalogues of three to twelve intents with five to twenty
+ * examples each.
  */
 const PRIOR = { threshold: 0.7, texts: 60 };
 const MIN_TEMPERATURE = 0.05;
 const MAX_TEMPERATURE = 20;
 const SEARCH_STEPS = 40;
 const NEWTON_STEPS = 50;
-/** Of a step of Newton's; one that is still too long is as good as none. */
+/** The smallest factor of a Newton step before the search stops. */
 const MIN_STEP = 1e-6;
-/** Keeps the scope's weights finite where the oosFeatures tell all apart. */
+/** Keeps the weights finite if the features separate the texts perfectly. */
 const RIDGE = 1e-3;
 
 export async function calibrate(
@@ -69,7 +69,7 @@ export async function calibrate(
   };
 }
 
-/** How well a text fits any intent, 0..1; .5 says that a text in scope and one out of it are as likely to look so. */
+/** How well a text fits any intent, 0..1; at .5 it is equally likely in scope or out of it. */
 export function scopeScore(
   { oosFeatures }: IntentScores,
   [confidence, proximity, bias]: Calibration["scope"],
@@ -78,8 +78,8 @@ export function scopeScore(
 }
 
 /**
- * Temperature scaling (Guo et al., ICML 2017), by golden section. A truth counts for (n + 1) / (n + 2), as in Platt's
- * (1999), and the other intents share the rest: that a few texts were all told right does not make anything certain.
+ * Temperature scaling (Guo et al., ICML 2017), by golden section. The target of the true intent is (n + 1) / (n + 2), as in
+ * Platt's (1999), and the other intents share the rest, so that a few right texts do not give certainty.
  */
 async function fitTemperature(
   texts: readonly HeldOutText[],
@@ -107,8 +107,8 @@ async function fitTemperature(
 }
 
 /**
- * Logistic regression of being in scope on the two oosFeatures, both sides weighing alike, by Newton's method. Either sign
- * speaks for a text or says nothing: with few texts held out, chance would turn one round, and it is left out then.
+ * Logistic regression of being in scope on the two features, with both classes weighted equally, by Newton's method. Weights
+ * must not be negative: with few texts a feature may get a negative one by chance, and is then left out.
  */
 async function fitScope(
   texts: readonly HeldOutText[],
@@ -137,7 +137,7 @@ interface LabelledFeatures {
 }
 type Weights = [number, number, number];
 
-/** Logistic regression. Steps that overshoot are halved: where the oosFeatures tell all apart, whole ones would run away. */
+/** Logistic regression. Steps that overshoot are halved: with perfectly separated texts, full steps would diverge. */
 async function newton(
   rows: readonly LabelledFeatures[],
   signal: AbortSignal | undefined,
@@ -172,7 +172,7 @@ async function newton(
   return weights;
 }
 
-/** ln(1 + e^x), also where e^x is too large for a number. */
+/** ln(1 + e^x), also if e^x overflows. */
 function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 }

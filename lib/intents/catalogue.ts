@@ -3,7 +3,7 @@ import { z } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 
-/** An intent as a person describes it. */
+/** An intent of the catalogue. */
 interface CatalogueIntent {
   readonly intent: string;
   readonly description: string;
@@ -13,11 +13,11 @@ interface CatalogueIntent {
 /** The intents that messages are classified into. */
 export interface Catalogue {
   readonly intents: readonly CatalogueIntent[];
-  /** First 16 hex digits of the SHA-256 of what it says, whatever the order of intents and examples. */
+  /** First 16 hex digits of the SHA-256 of its content, whatever the order of intents and examples. */
   readonly version: string;
 }
 
-/** Below three, what is out of scope could not be learnt by withholding some. */
+/** With fewer than three, none could be withheld to learn what is out of scope. */
 const MIN_INTENTS = 3;
 const MAX_INTENTS = 500;
 const MIN_EXAMPLES = 3;

@@ -3,9 +3,9 @@ import { scopeScore } from "./calibrate.ts";
 import { probabilitiesOf, scoreIntents, topClasses } from "./oos_features.ts";
 import type { FittedModel } from "./fit.ts";
 
-/** What a text was found to mean. */
+/** The classification of a text. */
 export interface ClassifiedText {
-  /** The best intent; null where the text is out of scope. */
+  /** The best intent; null if the text is out of scope. */
   readonly intent: string | null;
   /** How well the text fits any intent at all, 0..1, to four decimals; in scope from the classifier's threshold on. */
   readonly score: number;
@@ -13,7 +13,7 @@ export interface ClassifiedText {
   readonly intents: readonly { readonly intent: string; readonly probability: number }[];
 }
 
-/** Classifies the vector of one text, in less than a millisecond; `top` is how many intents to tell. */
+/** Classifies the vector of one text, in less than a millisecond; `top` is how many intents to return. */
 export function classify(
   { intents, learnt, calibration }: FittedModel,
   vector: Float32Array,

@@ -6,10 +6,10 @@ import { classOffsetsOf, type FittedModel } from "./fit.ts";
 import { type Matrix, matrixOf } from "../ml/matrix.ts";
 import { whitenAll } from "../ml/whitening.ts";
 
-/** Grows when equal examples would give another classifier, or its text reads otherwise. */
+/** Increases when equal examples would give another classifier, or its stored form changes. */
 export const CLASSIFIER_VERSION = 4;
 
-/** A classifier that can be used, and what it was made from. */
+/** A classifier, with the model and catalogue that it was fitted on. */
 export interface Classifier {
   /** Names version, catalogue, examples and model; stored with everything that it classifies. */
   readonly key: string;
@@ -29,7 +29,7 @@ interface Body {
   readonly weights: string;
   readonly calibration: Calibration;
   readonly figures: ClassifierMetrics;
-  /** Vectors of the catalogue's examples, one after another, and which intent each is of. */
+  /** Vectors of the catalogue's examples, and the class of each. */
   readonly examples: string;
   readonly classes: readonly number[];
 }

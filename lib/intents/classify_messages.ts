@@ -7,7 +7,7 @@ import type { Classifier } from "./classifier_store.ts";
 import { yieldIfDue } from "../ml/matrix.ts";
 import { sha256 } from "../core/hash.ts";
 
-/** Messages that are read and written by one call; what a killed attempt classifies again at the most. */
+/** Messages that are read and written by one call, and the most that a killed attempt classifies again. */
 const PAGE = 500;
 
 export interface ClassifiedCounts {
@@ -49,7 +49,7 @@ export async function classifyMessages(
   return counts;
 }
 
-/** Whole pages: what is written leaves the listing behind the last row read, which paging by key does not mind. */
+/** Full pages. Classified messages leave the listing, which paging by key allows. */
 async function* pagesOf(
   read: (after: string | null, limit: number) => Promise<Message[]>,
 ): AsyncGenerator<Message[]> {

@@ -1,22 +1,22 @@
 import { dot, type Matrix, matrixOf, rowOf } from "../ml/matrix.ts";
 
-/** A group of texts that may be an intent. `members` are places in what was given, the most typical first. */
+/** A group of texts that may be an intent. `members` are indexes of the input, the most typical first. */
 export interface Group {
   readonly members: readonly number[];
-  /** Mean cosine to the group's centre: how much alike its texts are. */
+  /** Mean cosine to the group's centre. */
   readonly cohesion: number;
 }
 
 const MAX_ROUNDS = 25;
-/** Numbers of groups that are tried, as far as there are texts for. */
+/** Numbers of groups that are tried, if there are enough texts. */
 const GROUP_COUNTS = [4, 6, 8, 11, 15, 20, 27, 36, 48, 64];
-/** Texts a group has at least on average while numbers are tried. */
+/** The smallest mean group size that is tried. */
 const MIN_MEAN_SIZE = 5;
 
 /**
- * Groups vectors by spherical k-means (Dhillon and Modha, 2001), from centres that are far apart, under that number of
- * groups whose silhouette by centres is best; largest group first. `k` sets the number. Nothing is drawn by chance: the
- * same vectors give the same groups.
+ * Groups vectors by spherical k-means (Dhillon and Modha, 2001), from centres that are far apart, under that number of groups
+ * whose silhouette by centres is best; largest group first. `k` sets the number. It is deterministic: the same vectors give the
+ * same groups.
  */
 export function discover(options: { vectors: readonly Float32Array[]; k?: number }): Group[] {
   if (options.vectors.length === 0) return [];
@@ -29,7 +29,7 @@ export function discover(options: { vectors: readonly Float32Array[]; k?: number
   return best.groups.toSorted((a, b) => b.members.length - a.members.length);
 }
 
-/** Without what all texts have in common, which makes the rest tell more. */
+/** The vectors less their mean, which all texts have in common. */
 function centre(vectors: readonly Float32Array[]): Matrix {
   const d = vectors[0]!.length;
   const mean = new Float64Array(d);
@@ -57,7 +57,7 @@ function cluster(rows: Matrix, k: number): { groups: Group[]; silhouette: number
   return { groups, silhouette: silhouetteOf(rows, centres, nearest) };
 }
 
-/** The first text, then always the one farthest from those chosen. */
+/** The first text, then repeatedly the one farthest from those chosen. */
 function initialCentres(rows: Matrix, k: number): Float64Array[] {
   const centres = [rowOf(rows, 0).slice()];
   const closeness = new Float64Array(rows.rows).fill(-Infinity);
@@ -80,7 +80,7 @@ function assign(rows: Matrix, centres: readonly Float64Array[]): Int32Array<Arra
   });
 }
 
-/** A centre that has lost all its texts stays where it was. */
+/** A centre without texts stays where it was. */
 function centresOf(rows: Matrix, nearest: Int32Array, before: readonly Float64Array[]): Float64Array[] {
   const sums = before.map(() => new Float64Array(rows.dimension));
   for (let n = 0; n < rows.rows; n++) {
@@ -102,7 +102,7 @@ function groupOf(rows: Matrix, nearest: Int32Array, centre: Float64Array, c: num
   return { members: members.map(({ n }) => n), cohesion };
 }
 
-/** The simplified silhouette (Hruschka et al., 2004): by distance to the own and to the next centre, -1..1. */
+/** The simplified silhouette (Hruschka et al., 2004): by the distance to the own and to the nearest other centre, -1..1. */
 function silhouetteOf(rows: Matrix, centres: readonly Float64Array[], nearest: Int32Array): number {
   if (centres.length < 2) return 0;
   let sum = 0;

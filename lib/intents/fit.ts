@@ -12,9 +12,9 @@ import { fitLogistic } from "../ml/logistic_regression.ts";
 import { matrixOf, yieldIfDue } from "../ml/matrix.ts";
 import { fitWhitening, whitenAll } from "../ml/whitening.ts";
 
-/** All that a classifier consists of. */
+/** A fitted classifier. */
 export interface FittedModel {
-  /** In ascending order; a class is a place in it. */
+  /** In ascending order; a class is an index of it. */
   readonly intents: readonly string[];
   readonly learnt: LearntModel;
   readonly calibration: Calibration;
@@ -24,11 +24,11 @@ export interface FittedModel {
 /** Each part withholds a third of the intents, and of the others a quarter of the examples. */
 const INTENT_PARTS = 3;
 const HELD_OUT = 4;
-/** Where fewer texts in scope were judged, the parts are gone through again with other examples held out. */
+/** With fewer validated texts in scope, all parts are validated again with other held-out examples. */
 const MIN_VALIDATED = 60;
-/** Texts of one part that are judged at most, of either kind. */
+/** The most texts of one part, in scope and out of it each. */
 const MAX_VALIDATED_PER_PART = 1_000;
-/** Texts judged by all intents from which on no further fold is: the threshold is then right to 1.3 % (one sigma). */
+/** The number of texts after which no further fold is validated: the threshold is then accurate to 1.3 % (one sigma). */
 const ENOUGH_VALIDATED = 500;
 
 interface FitOptions {
@@ -39,13 +39,13 @@ interface FitOptions {
 }
 
 /**
- * Fits a classifier: whitening, logistic regression, and the examples themselves as neighbours. Temperature, and what
- * decides whether a text is in scope, come from three further fits, or with few examples up to twelve, each
- * without a third of the intents. The threshold comes from one to four fits of all intents, each without a quarter of
- * the examples and their near duplicates. All are judged on texts that they have not seen. The order of the examples is
- * nothing, and equal input gives equal bits. Time grows with examples × intents × dimension: two seconds for a thousand
- * examples of a dozen intents, a minute of a core for ten thousand of 77; every few milliseconds of it other work gets
- * its turn. Needs two examples of each of three intents.
+ * Fits a classifier: whitening, logistic regression, and the examples themselves as neighbours. Temperature, and what decides
+ * whether a text is in scope, come from three further fits, or with few examples up to twelve, each without a third of the
+ * intents. The threshold comes from one to four fits of all intents, each without a quarter of the examples and their near
+ * duplicates. All are validated on texts that they have not seen. The order of the examples does not matter, and equal input
+ * gives equal bits. Time grows with examples × intents × dimension: two seconds for a thousand examples of a dozen intents, a
+ * minute of a core for ten thousand of 77; every few milliseconds of it other work gets its turn. Needs two examples of each of
+ * three intents.
  */
 export async function fit({ signal, onProgress = () => {}, ...options }: FitOptions): Promise<FittedModel> {
   const examples = options.examples.toSorted((a, b) =>
@@ -81,7 +81,7 @@ export async function fit({ signal, onProgress = () => {}, ...options }: FitOpti
 
 type LearnOptions = Pick<FitOptions, "signal" | "onProgress">;
 
-/** Learns without calibrating. Both lists are in order. */
+/** Fits without calibration. Both lists are in order. */
 async function learn(
   examples: readonly Example[],
   intents: readonly string[],
@@ -96,7 +96,7 @@ async function learn(
   return { whitening, weights, examples: whitened, classOffsets: classOffsetsOf(classes, intents.length) };
 }
 
-/** Where each class begins in a list in order of class, and its length at the end. */
+/** The index at which each class begins in a list in order of class, and the list's length at the end. */
 export function classOffsetsOf(classes: Int32Array, count: number): Int32Array {
   const offsets = new Int32Array(count + 1);
   for (const k of classes) offsets[k + 1]!++;
@@ -104,7 +104,7 @@ export function classOffsetsOf(classes: Int32Array, count: number): Int32Array {
   return offsets;
 }
 
-/** A fit that is judged on texts which it has not learnt. */
+/** A fit that is validated on texts which it has not learnt. */
 interface ValidationFit {
   readonly among: readonly string[];
   /** Whether those are all intents. */
@@ -167,7 +167,7 @@ async function validate(
   return heldOut;
 }
 
-/** Of each intent every fourth example, others in each fold; one is left to learn at least. */
+/** Every fourth example of each intent, different ones in each fold; at least one is left to learn. */
 function selectHeldOut(examples: readonly Example[], fold: number): Set<Example> {
   const byIntent = Map.groupBy(examples, ({ intent }) => intent);
   return new Set(

@@ -8,22 +8,22 @@ export interface Example {
 }
 
 /**
- * From this cosine on, two examples of an intent differ by a comma or a filler. Further ones are apart as new messages
- * are: of Banking77's, 17 % of the test texts are as near to a training text, and 19 % of these to another.
+ * Two examples of an intent with at least this cosine differ by a comma or a filler. Others differ as much as new messages do:
+ * of Banking77's, 17 % of the test texts are as near to a training text, and 19 % of these to another.
  */
 const NEAR_DUPLICATE = 0.98;
 /**
- * Examples are paraphrases of each other if, seen from each, the others are nearer than all further ones by this factor of
- * 1 - cosine: among texts that were said by chance such a gap is rare, whatever the model and the intent.
+ * Examples are paraphrases of each other if, seen from each, the others are nearer than all further ones by this factor of 1 -
+ * cosine: among independent texts such a gap is rare, whatever the model and the intent.
  */
 const GAP_RATIO = 0.7;
-/** A larger group is no longer told from a part of the intent. */
+/** A larger group cannot be distinguished from a part of the intent. */
 const MAX_PARAPHRASES = 4;
 
 /**
- * Splits the examples into `count` folds. Near duplicates and paraphrases are in one fold, so a held-out example has no
- * twin in what is learnt: a new message has none either. An intent whose examples are all alike is still split.
- * `texts` has one text of each group, since many copies of a text say no more than one.
+ * Splits the examples into `count` folds. Near duplicates and paraphrases are in one fold, so a held-out example has no twin in
+ * what is learnt: a new message has none either. An intent whose examples are all alike is still split. `texts` has one text of
+ * each group, since copies of a text add no information.
  */
 export async function foldsOf(
   examples: readonly Example[],

@@ -14,7 +14,7 @@ export interface IntentStores {
   readonly vectors: Pick<VectorStores, "forModel">;
 }
 
-/** Verdicts on texts, in their order, and by what they came about. */
+/** Classifications of texts, in their order, with the classifier and model. */
 export interface Classifications {
   readonly classifier: string;
   readonly model: string;

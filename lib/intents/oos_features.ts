@@ -2,18 +2,18 @@ import { dot, logSumExp, type Matrix } from "../ml/matrix.ts";
 import { vote } from "../ml/nearest_neighbours.ts";
 import { whiten, type Whitening } from "../ml/whitening.ts";
 
-/** What was learnt of examples, before it is calibrated. */
+/** A fit without its calibration. */
 export interface LearntModel {
   readonly whitening: Whitening;
-  /** As {@link fitLogistic} gives them. */
+  /** As {@link fitLogistic} returns them. */
   readonly weights: Float64Array;
   /** Whitened, in order of class. */
   readonly examples: Matrix;
-  /** Where each class begins in `examples`, and their number at the end. */
+  /** The index at which each class begins in `examples`, and their number at the end. */
   readonly classOffsets: Int32Array;
 }
 
-/** What speaks for each intent, and for a text being in scope at all. */
+/** Scores of the intents, and features of being in scope. */
 export interface IntentScores {
   /** By class; a softmax of these over a temperature is the probabilities. */
   readonly logits: Float64Array;
@@ -21,11 +21,14 @@ export interface IntentScores {
   readonly oosFeatures: readonly [confidence: number, proximity: number];
 }
 
-/** Examples of so many intents, those best by regression, are looked at: of 77 it takes a seventh of the time. */
+/**
+ * Neighbours are searched among the examples of so many intents, the best by regression: with 77 intents that takes a seventh
+ * of the time.
+ */
 const SHORTLIST = 10;
-/** Both signs then weigh about alike, on Banking77, in telling what is in scope; few examples need such a hint. */
+/** Makes both features about equally important on Banking77; with few examples their weights cannot be learnt well. */
 const PROXIMITY_SCALE = 4;
-/** What the votes are mixed with, so that an intent without any is not ruled out. */
+/** Mixed into the votes, so that an intent without votes is not excluded. */
 const SMOOTHING = 0.1;
 
 /**
@@ -49,7 +52,7 @@ export function scoreIntents(learnt: LearntModel, vector: Float32Array): IntentS
   return { logits, oosFeatures: [Math.max(...logits) - logSumExp(logits), PROXIMITY_SCALE * nearness] };
 }
 
-/** Places of the highest scores, best first, ties by place. */
+/** Classes with the highest scores, best first, ties by class. */
 export function topClasses(scores: Float64Array, count: number): number[] {
   return Array.from(scores.keys()).sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, count);
 }

@@ -3,7 +3,7 @@ import { paged } from "../core/batches.ts";
 import type { Message } from "../core/types.ts";
 import type { ClassificationStore } from "../stores/documents/port.ts";
 
-/** Texts that a sample may have; longer ones say more than one thing. */
+/** The longest text of a sample; longer ones say more than one thing. */
 const MAX_CHARACTERS = 500;
 
 interface SampledMessage {

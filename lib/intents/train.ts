@@ -23,7 +23,7 @@ interface TrainOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Texts embedded between two reports of progress. */
+/** Texts that are embedded between two reports of progress. */
 const BATCH = 256;
 const PROGRESS_STEPS = 100;
 
@@ -64,7 +64,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   return { key, model, examples: counts, figures: fitted.figures };
 }
 
-/** Readable, so that each stored classification says by which version, catalogue and model it came about. */
+/** Readable, so that each stored classification shows its version, catalogue and model. */
 function keyOf(catalogue: Catalogue, model: string, examples: readonly Example[]): string {
   const learnt = examples.map(({ intent, key }) => [intent, key]).sort();
   const hash = sha256(canonicalJson(learnt)).slice(0, 16);

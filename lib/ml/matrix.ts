@@ -23,20 +23,20 @@ export function rowOf({ data, dimension }: Matrix, n: number): Float64Array {
 /** The dot product of two slices of `length`. Four partial sums take half the time of one. */
 export function dot(
   a: Float64Array,
-  aOffset: number,
+  aStart: number,
   b: Float64Array,
-  bOffset: number,
+  bStart: number,
   length: number,
 ): number {
   let p = 0, q = 0, r = 0, s = 0;
   let i = 0;
   for (; i + 3 < length; i += 4) {
-    p += a[aOffset + i]! * b[bOffset + i]!;
-    q += a[aOffset + i + 1]! * b[bOffset + i + 1]!;
-    r += a[aOffset + i + 2]! * b[bOffset + i + 2]!;
-    s += a[aOffset + i + 3]! * b[bOffset + i + 3]!;
+    p += a[aStart + i]! * b[bStart + i]!;
+    q += a[aStart + i + 1]! * b[bStart + i + 1]!;
+    r += a[aStart + i + 2]! * b[bStart + i + 2]!;
+    s += a[aStart + i + 3]! * b[bStart + i + 3]!;
   }
-  for (; i < length; i++) p += a[aOffset + i]! * b[bOffset + i]!;
+  for (; i < length; i++) p += a[aStart + i]! * b[bStart + i]!;
   return p + q + r + s;
 }
 

@@ -12,7 +12,7 @@ const ROW_IDS = ["user_id", "campaign_id"];
 /** No header is longer. */
 const MAX_HEADER = 65_536;
 
-/** What the cells of lists are split at, as a comma would end the cell. */
+/** Separates the items of a list in a cell, as a comma would end the cell. */
 const LIST_SEPARATOR = "|";
 const LISTS: ReadonlySet<string> = new Set(["aliases", "intents", "tags"]);
 /** Cells of these columns are numbers, and those of the other an object, both as JSON writes them. */

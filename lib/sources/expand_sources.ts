@@ -39,7 +39,7 @@ class PathWalk {
   readonly failed: SourceError[] = [];
   readonly repeated: string[] = [];
   private readonly links: string[] = [];
-  /** Paths by where they really are. */
+  /** Paths by real path. */
   private readonly pathsByRealPath = new Map<string, string>();
 
   constructor(private readonly inbox: string | null, private readonly signal: AbortSignal | undefined) {}

@@ -1,4 +1,4 @@
-/** What is wrong with a row before anything reads it as JSON. */
+/** Problems of a row that are found before it is parsed as JSON. */
 export type RowProblem = "too_long" | "not_utf8" | "too_many_cells";
 
 const PROBLEMS: readonly RowProblem[] = ["too_long", "not_utf8", "too_many_cells"];

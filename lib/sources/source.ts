@@ -10,7 +10,7 @@ export interface Source {
   readonly within?: string;
 }
 
-/** What is wrong with a source, as opposed to what is wrong with the program or a store. */
+/** A problem of a source, as opposed to one of the program or a store. */
 export class SourceError extends ParleyError {
   readonly uri: string;
 

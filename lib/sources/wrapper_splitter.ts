@@ -2,7 +2,7 @@ import { KINDS } from "../core/types.ts";
 import { ItemSplitter } from "./item_splitter.ts";
 import { Malformed, NotRows, type Splitter } from "./splitter.ts";
 
-/** Units of a key that are kept, for a sentence. */
+/** The longest part of a key that a message quotes. */
 const MAX_KEY = 60;
 const NOT_SPACE = /\S/g;
 /** What every row has one of. */

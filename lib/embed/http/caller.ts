@@ -5,7 +5,7 @@ import { type ErrorCode, ParleyError } from "../../core/errors.ts";
 import { authorization, type OriginKey, withholds } from "../../core/origin_key.ts";
 import type { Endpoint } from "./url.ts";
 
-/** Tries of one request, and the longest that one is waited for. */
+/** The most tries of one request, and the longest wait between two. */
 const MAX_TRIES = 5;
 const MAX_WAIT_MS = 60_000;
 const BACKOFF = { base_ms: 250, cap_ms: 10_000 };
@@ -13,14 +13,14 @@ const BACKOFF = { base_ms: 250, cap_ms: 10_000 };
 const MAX_BODY = 64 * 2 ** 20;
 
 interface CallErrorOptions {
-  /** Whether the same request may well succeed later. */
+  /** Whether the same request may succeed later. */
   readonly retryable?: boolean;
   /** The header's text; a task's retries use it too. */
   readonly retry_after?: string | null;
   readonly cause?: unknown;
 }
 
-/** What one request came to. */
+/** The failure of one request. */
 export class CallError extends ParleyError {
   readonly retryable: boolean;
   readonly retry_after: string | null;
@@ -112,7 +112,7 @@ export class Caller {
   }
 
   private async refuse({ status, headers, body }: Response): Promise<never> {
-    // What it says may quote the texts.
+    // The response may quote the texts.
     await body?.cancel();
     const [code, sentence] = this.meaningOf(status);
     const retryable = RETRYABLE_STATUS.includes(status) || status >= 500;
@@ -195,7 +195,7 @@ export function withheldNote(host: string): string {
 /** Besides 5xx, statuses of a request that may be repeated. */
 const RETRYABLE_STATUS: readonly number[] = [408, 424, 425, 429];
 
-/** How long to wait before the next try, in milliseconds; null where there should be none. */
+/** How long to wait before the next try, in milliseconds; null if there is none. */
 function retryDelay(error: unknown, tries: number): number | null {
   if (!(error instanceof CallError) || !error.retryable || tries >= MAX_TRIES) return null;
   const retry_after_ms = retryAfter(error, Date.now());

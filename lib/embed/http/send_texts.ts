@@ -21,7 +21,7 @@ interface SendOptions {
   readonly signal: AbortSignal;
 }
 
-/** A text that is refused although it is as short as this is not refused for its length. */
+/** A refused text of at most this length is not refused for its length. */
 const MIN_SPLIT_LENGTH = 128;
 /** How much of a text each of its halves has, and how far after a window the next begins: they overlap by a tenth. */
 const HALF_SHARE = 0.55;

@@ -10,20 +10,20 @@ export interface Endpoint {
   readonly url: URL;
   /** How errors name it. */
   readonly host: string;
-  /** What the endpoint calls the model; empty where the endpoint has but one. */
+  /** The model's name at the endpoint; empty if the endpoint has only one model. */
   readonly model: string;
   /** The requested dimension; null for the model's own. */
   readonly dimensions: number | null;
-  /** What the URL calls the model's revision; null where it does not. */
+  /** The revision that the URL names; null if it names none. */
   readonly revision: string | null;
-  /** Texts in a request, and requests at one time, at the most. */
+  /** The most texts in a request, and the most requests at a time. */
   readonly batch: number;
   readonly concurrency: number;
   /** How long one try of one request may take. */
   readonly timeout_ms: number;
   /** Longest text in UTF-16 units that is sent; null for any. */
   readonly max_chars: number | null;
-  /** What is put before each text. */
+  /** The text before each input, by purpose. */
   readonly prompts: Readonly<Record<Purpose, string>>;
 }
 

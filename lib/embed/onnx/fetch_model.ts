@@ -86,7 +86,7 @@ class ModelDownload {
     return await this.get(file);
   }
 
-  /** Fetches a file unless it is there; false where the hub has none. */
+  /** Fetches a file unless it exists; false if the hub does not have it. */
   async get(file: string): Promise<boolean> {
     if (await isFile(`${this.folder}/${file}`)) return true;
     const response = await this.request(file, "GET");

@@ -10,7 +10,7 @@ import { checkTexts, type LongTexts } from "../texts.ts";
 import { type Dtype, hashFiles, hashWeights } from "./weights.ts";
 import type { Job } from "./worker.ts";
 
-/** Texts in one message to a worker: some 10 ms of work where they are short, so that messages cost little. */
+/** Texts in one message to a worker: some 10 ms of work if they are short, so that the overhead is small. */
 const TEXTS_PER_MESSAGE = 4;
 
 /**

@@ -121,7 +121,7 @@ export class SessionPool {
     }
   }
 
-  /** One that runs already goes before one that would have to start, where both are idle. */
+  /** The slot with the fewest requests; of idle ones, a slot that is started already. */
   private freeSlot(): WorkerSlot | null {
     if (this.closed) throw this.closed;
     const cost = ({ activeRequests, started }: WorkerSlot) => activeRequests + (started ? 0 : 0.5);
