@@ -19,7 +19,7 @@ export function evaluate(settings: EvaluateSettings) {
     doc: "Measures answers on rows that they were not made from, next to simple baselines; changes no data.",
     params: z.object({
       ...sourceParams(settings),
-      split: z.enum(splits).default("time").describe("what is hidden and asked for"),
+      split: z.enum(splits).default("time").describe("which choices to hide"),
       folds: z.int().min(2).max(100).default(5).describe("number of folds of rows and conversations"),
       seed: z.int().min(0).default(0).describe("the same seed gives the same folds and intervals"),
       choose_weights: z.boolean().default(false).describe("choose the sources' weights too, by nested folds"),

@@ -14,7 +14,7 @@ const store = (context: StepContext) => openStore(context, context.output<TrainO
 const users = (context: StepContext) => context.output<GraphOutput>("graph").touched;
 const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
 
-/** Intents anew: learns the catalogue and the given labels, classifies everything again, and publishes what follows. */
+/** Learns intents again: learns the catalogue and the given labels, classifies everything again, and publishes what follows. */
 export function intents() {
   return defineDag<Services>({
     id: "intents",

@@ -28,18 +28,18 @@ const options = ({ run }: StepContext) => ({
   name: (run.params as ReembedParams).model,
 });
 const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
-/** A store or an endpoint may come back; a model that is not there, or is none, will not. */
+/** A store or an endpoint may come back; a missing or invalid model will not. */
 const decide = (error: unknown): RetryDecision =>
   error instanceof ParleyError && error.code !== "unavailable" ? "fail" : "default";
 
 /**
- * Another model: builds its vectors beside those that serve, checks them, and switches. Going back is the same, and
+ * Another model: builds its vectors next to those that serve, checks them, and switches. Going back is the same, and
  * takes seconds where the old vectors were kept. By the model that serves it embeds what is missing or damaged.
  */
 export function reembed({ resolve, models }: ReembedSettings) {
   return defineDag<Services>({
     id: "reembed",
-    doc: "Embeds everything by another model beside the one that serves, then switches to it.",
+    doc: "Embeds everything by another model next to the one that serves, then switches to it.",
     group: "versions",
     params: z.object({
       model: z.string(NO_MODEL).overwrite(resolve).default(models[0]!).describe(

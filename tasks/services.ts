@@ -24,7 +24,7 @@ export interface Services {
    * `onNote` gets what the operator should read of that.
    */
   embedder(name?: string, onNote?: (line: string) => void): Promise<Embedder>;
-  /** The catalogue of intents for data from these sources (URIs); null where there is none. */
+  /** The catalogue of intents for data from these sources (URIs); null without one. */
   catalogue(options: { sources: readonly string[] }): Promise<Catalogue | null>;
   readonly clock: Clock;
   readonly settings: Settings;

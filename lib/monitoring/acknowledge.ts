@@ -3,7 +3,7 @@ import { ParleyError } from "../core/errors.ts";
 import type { Acknowledgement, AcknowledgementStore } from "../stores/runs/port.ts";
 import { type Anomaly, anomalyId } from "./anomaly.ts";
 
-/** An open anomaly, and who has it in hand. JSON as it is. */
+/** An open anomaly with its acknowledgement, as plain JSON. */
 export interface OpenAnomaly extends Anomaly {
   /** {@link anomalyId}: what it is acknowledged by. */
   readonly id: string;
@@ -11,7 +11,7 @@ export interface OpenAnomaly extends Anomaly {
   readonly acknowledged: Pick<Acknowledgement, "by" | "at" | "until"> | null;
 }
 
-/** How long an acknowledgement may hold, in days: what is silenced for good should be mended or set otherwise. */
+/** How long an acknowledgement may hold, in days: a permanent exception needs a fix or another setting. */
 const MAX_DAYS = 90;
 /** The longest name of a person. */
 const MAX_NAME = 60;

@@ -27,7 +27,7 @@ export interface AnomalyOptions {
   readonly analytics: Pick<AnalyticsStore, "daily" | "published">;
   readonly dags: readonly WatchedDag[];
   readonly clock: Clock;
-  /** Compares the stores live. Without it, what the newest check found stands. */
+  /** Compares the stores live. Without it, the findings of the newest check count. */
   readonly comparison?: StoreComparison;
   /** What is wrong with the indexes that answers come from, at a moment, as `indexAnomalies` has it. */
   readonly indexes?: (now: number) => Promise<readonly Anomaly[]>;
@@ -54,7 +54,7 @@ export interface Findings extends Omit<HealthFacts, "open"> {
   readonly open: readonly Anomaly[];
   /**
    * What held in the window and no longer does, newest first; of serving, in the last two hours of this process. Runs
-   * that go on or wait for too long, a silent scheduler and stores that do not answer are told only while they are so.
+   * that run or wait for too long, a silent scheduler and stores that do not respond are reported only while this lasts.
    */
   readonly past: readonly Anomaly[];
 }
@@ -100,7 +100,7 @@ export function judge(
 /**
  * Looks for what is not as it was or should be: failed and late runs, stages that came out empty, slow or with other
  * row counts than usual, bad rows, faulty vectors, stores that disagree, engagement and serving. A store that cannot be
- * asked is an anomaly itself, and the rest is looked at all the same. Reads only.
+ * asked is an anomaly itself, and the rest is still checked. Reads only.
  */
 export async function findAnomalies(options: AnomalyOptions): Promise<Findings> {
   const { comparison } = options;
@@ -137,7 +137,7 @@ export async function findAnomalies(options: AnomalyOptions): Promise<Findings> 
   };
 }
 
-/** `unknown` without the analytics store, which another look tells. */
+/** `unknown` without the analytics store, which has an anomaly of its own. */
 async function publishedOf(analytics: AnomalyOptions["analytics"]): Promise<Findings["published"]> {
   try {
     return await analytics.published();
@@ -213,7 +213,7 @@ async function ofDag(
   ]);
   newest.push(...history);
   recorded.push(...found.stores);
-  // What is compared live need not be told by the last check again.
+  // Findings of the live comparison replace those of the last check.
   const scope = oosAnomalies(shares);
   const current = found.stores.filter((one) => !comparison?.finds(one));
   return {
@@ -229,7 +229,7 @@ async function ofDag(
   };
 }
 
-/** What a check said of its run's stages is over with the next run, and told by the history until then. */
+/** The findings of a check about its run's stages end with the next run; until then the history reports them. */
 function stagesOver(stages: readonly Anomaly[], newest: RunHistory | undefined): Anomaly[] {
   const until = newest?.run.ended_at ?? "";
   return stages.flatMap((one) => one.run_id === newest?.run.run_id ? [] : [{ ...one, until }]);

@@ -1,7 +1,7 @@
 import { z } from "../../deps.ts";
 import { KINDS } from "../core/types.ts";
 
-/** `critical`: something is wrong now and somebody must act. `warning`: look at it today. `info`: good to know. */
+/** `critical`: something is wrong now and the operator must act. `warning`: look at it today. `info`: good to know. */
 export const SEVERITIES = ["critical", "warning", "info"] as const;
 export type Severity = typeof SEVERITIES[number];
 
@@ -46,17 +46,17 @@ export const ANOMALY = z.object({
   /** What the figure should be, or was usually. */
   expected: z.number(),
   unit: z.enum(UNITS),
-  /** ISO time from which it has been so, as far as the history that was read tells. */
+  /** ISO time of its beginning, as far as the history that was read shows. */
   since: z.string(),
   /** ISO time from which it no longer was so; absent while it is open. */
   until: z.string().exactOptional(),
   /** The run in which it showed; null where it is about no run. */
   run_id: z.string().nullable(),
-  /** What is wrong, then after a semicolon or a colon what to do; commands stand in backquotes. */
+  /** What is wrong, then after a semicolon or a colon what to do; commands are in backquotes. */
   text: z.string(),
   /** What is wrong alone, in one short line, with which `text` begins. Default: up to the first semicolon or colon. */
   cause: z.string().exactOptional(),
-  /** The values that `figure` was held against, oldest first, `figure` itself last: for a sparkline. */
+  /** The values that `figure` was compared with, oldest first, `figure` itself last: for a sparkline. */
   history: z.array(z.number()).readonly().exactOptional(),
   /** From where to where a figure would have been nothing unusual, where statistics say so. */
   usual: z.tuple([z.number(), z.number()]).readonly().exactOptional(),

@@ -8,7 +8,7 @@ export interface Observation {
 
 /** With fewer earlier measurements nothing is said: a scale of less is worth nothing. */
 export const MIN_HISTORY = 8;
-/** Earlier measurements of one weekday that it takes for a weekday to be held against itself. */
+/** Minimum number of earlier measurements of a weekday to compare it with itself. */
 const MIN_WEEKDAY = 3;
 /** Measurements that are looked back at: four weeks of nightly runs and a half, so that old times lose their say. */
 export const WINDOW = 42;
@@ -29,7 +29,7 @@ interface Forecast {
 /**
  * What a positive measurement at `at` should be. On the logarithm, as rows and durations vary by factors: a robust line
  * (the median of the slopes between equal weekdays, as by Theil and Sen, so that the weekly pattern cancels out), on
- * it the median of the same weekday's residuals where there are three, else of all. `low` and `high` lie 3.5 robust
+ * it the median of the same weekday's residuals if there are three, else of all. `low` and `high` lie 3.5 robust
  * standard deviations off, more with a short history. Null with fewer than {@link MIN_HISTORY} points.
  *
  * The method is the modified z-score (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993) in a moving
@@ -62,7 +62,7 @@ export function forecast(history: readonly Observation[], at: number): Forecast 
   };
 }
 
-/** Per millisecond; 0 where there are too few pairs of equal weekdays to tell it from noise. */
+/** Per millisecond; 0 with too few pairs of equal weekdays to distinguish it from noise. */
 function weeklySlope(days: readonly (readonly { at: number; y: number }[])[]): number {
   const slopes = days.flatMap((day) =>
     pairs(day).flatMap(([a, b]) => Math.abs(a.at - b.at) < DAY_MS ? [] : [(a.y - b.y) / (a.at - b.at)])

@@ -5,8 +5,8 @@ import type { OpenAnomaly } from "./acknowledge.ts";
 import { causeOf, remedyOf, type Severity } from "./anomaly.ts";
 
 /**
- * How everything is, the worst first: `critical`: something is wrong now. `empty`: nothing is published, so there are no
- * answers yet. `warning`: look at it today. `acknowledged`: all that is wrong is known and in hand. `nothing_new`: the
+ * The health, the worst first: `critical`: something is wrong now. `empty`: nothing is published, so there are no
+ * answers yet. `warning`: look at it today. `acknowledged`: all problems are acknowledged. `nothing_new`: the
  * last run had nothing to do. `ok`: the last run did its work.
  */
 export const HEALTH_STATUSES = ["critical", "empty", "warning", "acknowledged", "nothing_new", "ok"] as const;
@@ -17,7 +17,7 @@ export interface Health {
   readonly status: HealthStatus;
   /** Why it is so, in one line. */
   readonly cause: string;
-  /** What to do, or what else there is to say, with commands in backquotes; "" where there is nothing. */
+  /** What to do, or other hints, with commands in backquotes; "" without any. */
   readonly next_step: string;
   /** The anomaly that it is about, and the run; null where it is about none. */
   readonly anomaly_id: string | null;
@@ -32,7 +32,7 @@ export interface Health {
 /** What decides it. */
 export interface HealthFacts {
   readonly open: readonly OpenAnomaly[];
-  /** Null where nothing is; `unknown` where analytics does not say. */
+  /** Null if nothing is published; `unknown` if analytics does not respond. */
   readonly published: Published | null | "unknown";
   /** The run that ended last and was not cancelled, of any dag. */
   readonly latest: RunRecord | null;
@@ -41,7 +41,7 @@ export interface HealthFacts {
 }
 
 /**
- * What the overview, `pipeline anomalies` with its exit code, `doctor` and `GET /pipeline/anomalies` say of it all: the worst
+ * The health on the overview, in `pipeline anomalies` with its exit code, `doctor` and `GET /pipeline/anomalies`: the worst
  * of what counts, and of several the one that the others may come of.
  */
 export function healthOf(facts: HealthFacts): Health {

@@ -26,7 +26,7 @@ export async function indexAnomalies(
   if (published === null) return [];
   const store = await vectors.forModel({ model: parseModelKey(published.model), signal });
   const faults = await store.verify({ version: published.version, signal });
-  // That the store has lost its rows is said of the store.
+  // The loss of the store's rows is an anomaly of the store.
   if (faults.length === 0 || await hasNoRows(store, { signal })) return [];
   const clauses = faults.map(({ text }) => text).join(", and ");
   const cause = clauses.charAt(0).toUpperCase() + clauses.slice(1);

@@ -15,7 +15,7 @@ interface Outlier {
   readonly streak: number;
 }
 
-/** A value that its history (oldest first) does not explain; null where it does, or where there is too little of it. */
+/** A value that its history (oldest first) does not explain; null if it does, or if the history is too short. */
 export function findOutlier(history: readonly Observation[], now: Observation, floor: Floor): Outlier | null {
   const off = offBy(history, now, floor);
   if (off === null) return null;

@@ -34,7 +34,7 @@ interface Durations {
   readonly trend: number | null;
 }
 
-/** Counts that stages and dags have in common. `rate`s and shares are 0..1, and null where nothing was counted. */
+/** Counts that stages and dags have in common. `rate`s and shares are 0..1, and null if nothing was counted. */
 interface OutcomeCounts {
   /**
    * Runs that ended in success or failure, in the window. Skipped and cancelled ones count as neither, and so does a run
@@ -76,7 +76,7 @@ export interface DagSummary extends OutcomeCounts {
   readonly rows_in: number;
   /** In the order of the dag; tasks that it no longer has come last. */
   readonly stages: readonly StageSummary[];
-  /** True where there were more runs than are read ({@link MAX_RUNS}): the window is then shorter than asked. */
+  /** True if there were more runs than are read ({@link MAX_RUNS}): the window is then shorter than asked. */
   readonly truncated: boolean;
 }
 

@@ -8,7 +8,7 @@ import { ended, span, type WatchedDag } from "./run_history.ts";
 
 /** Rows that a count must be off by, and by which factor, to be worth a look. */
 const ROWS = { min_difference: 20, factor: 1.5 };
-/** Likewise of durations: jitter of a second wakes nobody. */
+/** The same for durations: jitter of a second raises no alarm. */
 const SLOW = { min_difference: 2_000, factor: 1.5 };
 /** Quarantined rows that it takes. */
 const MIN_BAD_ROWS = 10;
@@ -18,7 +18,7 @@ const MIN_FULL = 5;
 const SETTLED = 5;
 
 /**
- * What is wrong with the newest run of a dag, held against those before: whether it failed, and of a successful one each
+ * Anomalies of the newest run of a dag, compared with those before: whether it failed, and of a successful one each
  * task's rows, time, refused rows and lost attempts. `history` is newest first.
  */
 export function historyAnomalies(dag: WatchedDag, history: readonly RunHistory[], now: number): Anomaly[] {
@@ -29,7 +29,7 @@ export function historyAnomalies(dag: WatchedDag, history: readonly RunHistory[]
   return [...tolerated(dag, newest), ...runAnomalies(dag, newest, before), ...unfinished];
 }
 
-/** Tasks that failed in a run that went on without them. */
+/** Tasks that failed in a run that continued without them. */
 function tolerated(dag: WatchedDag, { run, tasks }: RunHistory): Anomaly[] {
   return tasks.filter(({ state }) => state === "failed").map(({ task_id, attempts }) => ({
     code: "task_failed",
@@ -40,7 +40,7 @@ function tolerated(dag: WatchedDag, { run, tasks }: RunHistory): Anomaly[] {
     unit: "attempts",
     since: run.ended_at ?? run.created_at,
     run_id: run.run_id,
-    text: `Task ${task_id} failed, and the run of ${dag.id} went on without it: see ` +
+    text: `Task ${task_id} failed, and the run of ${dag.id} continued without it: see ` +
       `\`deno task pipeline logs ${run.run_id} ${task_id}\``,
   }));
 }
@@ -81,13 +81,13 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
     unit: "runs",
     since: first.run.ended_at ?? first.run.created_at,
     run_id,
-    // An error may go on with what to do.
+    // An error may continue with a remedy.
     cause: why.split("; ", 1)[0]!,
     text: `${why}; see \`deno task pipeline logs ${run_id}\`, mend the cause, then ${remedy}`,
   };
 }
 
-/** The most of an error that is told, in characters. */
+/** Maximum length of an error in a text, in characters. */
 const MAX_ERROR = 240;
 
 /** The first line of a run's error, without the task's name. */
@@ -128,7 +128,7 @@ function seriesOf(task_id: string, runs: readonly RunHistory[]): Measured[] {
   }).slice(-WINDOW);
 }
 
-/** When a run was for: of a late or repeated one, that is what its weekday and its rows go by. */
+/** The time that a run was for: it determines the weekday of a late or repeated run, and its rows. */
 function timeOf(run: RunHistory["run"]): number {
   return Date.parse(run.logical_date);
 }

@@ -15,7 +15,7 @@ export interface WatchedDag {
   readonly params?: { safeParse(given: object): { readonly data?: unknown } };
 }
 
-/** What is asked of the run store. */
+/** The methods of the run store that are needed. */
 export type WatchedRuns = Pick<
   RunStore,
   "history" | "outputs" | "lastScheduled" | "paused" | "leader" | "acknowledgements"

@@ -17,7 +17,7 @@ const MANY_ERRORS = 0.05;
 const HITS_LOST = 0.2;
 /** Spans in a row that must have lost it. */
 const LASTING = 3;
-/** How long after a publish, which empties the cache, nothing is said of its hits; and of times, as what is new is read. */
+/** How long after a publish, which empties the cache, its hits are not checked; and times, while new files are read. */
 const FILLING_MS = 60 * 60_000;
 const SETTLING_MS = 10 * 60_000;
 /** Answers of one kind, from the cache or not, that it takes to judge how long they took. */

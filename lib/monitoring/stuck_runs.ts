@@ -3,7 +3,7 @@ import type { Anomaly } from "./anomaly.ts";
 import { findOutlier, seconds } from "./outliers.ts";
 import { span, type WatchedDag } from "./run_history.ts";
 
-/** A run that goes on is late by a minute and twice its usual time at least. */
+/** A run in progress is late by at least a minute and twice its usual time. */
 const OVERDUE = { min_difference: 60_000, factor: 2 };
 /** How long a run may be queued while none of its dag runs. */
 const WAITING_MS = 600_000;
@@ -12,7 +12,7 @@ const INTERRUPTED_MS = 60_000;
 /** How long nothing may happen in a run that an engine outside drives: its retries wait for minutes. */
 const ABANDONED_MS = 3_600_000;
 
-/** Runs that go on for longer than usual, and runs that nobody takes up. `history` is newest first. */
+/** Runs that take longer than usual, and queued runs that no process executes. `history` is newest first. */
 export function stuckRunAnomalies(
   dag: WatchedDag,
   history: readonly RunHistory[],
@@ -47,7 +47,7 @@ function overdue(dag: WatchedDag, { run }: RunHistory, history: readonly RunHist
     expected: Math.round(seen.expected),
     usual: seen.usual,
     history: [...usual.map((point) => point.value), value],
-    text: `run ${run.run_id} of ${dag.id} has gone on for ${seconds(value)} where about ${
+    text: `run ${run.run_id} of ${dag.id} has been running for ${seconds(value)}, but about ${
       seconds(seen.expected)
     } are usual: see \`deno task pipeline status ${run.run_id}\`, or cancel it`,
   });
@@ -68,7 +68,7 @@ function interrupted(dag: WatchedDag, { run }: RunHistory, now: number): Anomaly
 
 /** No process of ours takes up a run that an engine outside drives. */
 function abandoned(dag: WatchedDag, { run, tasks }: RunHistory, now: number): Anomaly | null {
-  // A task at work holds its lease; of one whose process died that is the last sign.
+  // A running task holds its lease; if its process died, the lease is the last sign of it.
   const signs = tasks.map(({ ended_at, lease_until }) =>
     ended_at === null ? lease_until ?? 0 : Date.parse(ended_at)
   );
@@ -91,7 +91,8 @@ function waiting(dag: WatchedDag, { run }: RunHistory, now: number): Anomaly | n
   return anomaly(dag, run, "run_waiting", {
     figure: value,
     expected: 0,
-    text: `run ${run.run_id} of ${dag.id} has been queued for ${seconds(value)} and nobody takes it up: ` +
+    text:
+      `run ${run.run_id} of ${dag.id} has been queued for ${seconds(value)} and no process executes it: ` +
       "keep `deno task schedule` running, or execute it by `deno task pipeline work`",
   });
 }

@@ -38,7 +38,7 @@ export const CHECK_OUTPUT = z.object({
     /** All that each store counts, by its name. Absent in surveys of an older Parley. */
     stores: z.record(z.string(), z.record(z.string(), z.number())).exactOptional(),
     model: z.string().nullable(),
-    /** Mean of a sample of profiles, to four decimals; null where there are too few of them. */
+    /** Mean of a sample of profiles, to four decimals; null with too few of them. */
     centre: z.array(z.number()).nullable(),
   }),
 });

@@ -16,12 +16,12 @@ export function Section(
   );
 }
 
-/** Stands in for what is empty: what that means, and what to do. Commands go into `<code>`. */
+/** The text in place of an empty list: what that means, and what to do. Commands go into `<code>`. */
 export function Empty({ children }: { children?: Child }) {
   return <p class="empty">{children}</p>;
 }
 
-/** Stands in for what could not be read. `error` names the failure and no data. */
+/** The text in place of data that could not be read. `error` names the failure and no data. */
 export function StoreUnavailable({ what, error }: { what: string; error: string | null }) {
   return (
     <p class="warning" role="note">

@@ -6,7 +6,7 @@ export interface SchedulerState {
   readonly last_tick: string;
 }
 
-/** Says that no scheduler executes what is queued or due, and what to do; nothing while one is up. */
+/** Says that no scheduler executes queued and due runs, and what to do; nothing while one is up. */
 export function SchedulerWarning({ scheduler, now }: { scheduler: SchedulerState | null; now?: number }) {
   if (scheduler?.up) return null;
   return (
@@ -19,7 +19,7 @@ export function SchedulerWarning({ scheduler, now }: { scheduler: SchedulerState
       )}
       : queued runs wait, and scheduled runs do not start. <code>deno task schedule</code> or{" "}
       <code>deno task start</code> starts one; <code>deno task pipeline work</code>{" "}
-      executes what is queued, once.
+      executes queued runs, once.
     </p>
   );
 }

@@ -30,7 +30,7 @@ const HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
-  // Tells nginx not to buffer events.
+  // Keeps nginx from buffering events.
   "x-accel-buffering": "no",
 };
 let open = 0;

@@ -95,7 +95,7 @@ async function endCampaigns(
   return ended;
 }
 
-/** The campaigns of the version after the published one that have left their source and are shown all the same; null if none is. */
+/** The campaigns of the version after the published one that have left their source and are still shown; null without any. */
 export async function findLeftCampaigns(
   { analytics, clock, settings }: Pick<Services, "analytics" | "clock" | "settings">,
   { signal }: Abortable,

@@ -40,7 +40,7 @@ export async function check(context: StepContext, vectors: VectorStore): Promise
   throw new Fail(`not published: ${critical.map(({ text }) => text).join("; ")}`, { output });
 }
 
-/** The tables that were held against each other, with as many rows as were counted. */
+/** The tables that were compared with each other, with their row counts. */
 function recordReads(context: StepContext, vectors: VectorStore, { counts }: StoreSnapshot): void {
   const { services } = context;
   const rows = (of: string) => counts[of] === undefined ? {} : { rows: counts[of] };

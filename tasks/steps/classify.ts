@@ -18,7 +18,7 @@ type ClassifyOutput = ClassifiedCounts & z.infer<typeof CLASSIFY_OUTPUT>;
 
 const NOTHING: ClassifyOutput = { classifier: null, classified: 0, out_of_scope: 0, changed: 0, waiting: 0 };
 
-/** Fits the classifier anew to the catalogue and to the intents given on messages by now. */
+/** Fits the classifier again to the catalogue and to the intents given on messages by now. */
 export async function train(context: StepContext): Promise<TrainOutput> {
   const catalogue = await catalogueOf(context, []);
   if (catalogue === null) {
@@ -31,8 +31,8 @@ export async function train(context: StepContext): Promise<TrainOutput> {
 }
 
 /**
- * Classifies the messages that have no given intent and that the classifier has not seen. It fits one first where
- * there is none for this catalogue and model. A killed attempt goes on where it was.
+ * Classifies the messages that have no given intent and that the classifier has not seen. It first fits one if
+ * there is none for this catalogue and model. A killed attempt continues where it stopped.
  */
 export async function classify(
   context: StepContext,
@@ -97,7 +97,7 @@ async function trainBy(
   const { examples, figures } = trained;
   context.log(
     `learnt ${catalogue.intents.length} intents from ${examples.catalogue} examples and ${examples.labelled} ` +
-      `labelled messages; on what was held out: accuracy ${percent(figures.accuracy)}, calibration error ` +
+      `labelled messages; on held-out texts: accuracy ${percent(figures.accuracy)}, calibration error ` +
       `${percent(figures.ece)}, AUROC of out of scope ${percent(figures.auroc)}`,
   );
   context.version("catalogue", catalogue.version);

@@ -184,7 +184,7 @@ async function readUsers(
       said.set(message.user_id, newestOf(messages, MAX_ROWS + 1));
     }
   }
-  // One more than count, so that a user who has more can be told.
+  // One more than count, to detect a user who has more.
   const newest = await analytics.eventsOf({ user_ids, limit: MAX_ROWS + 1, signal });
   const done = Map.groupBy(newest, ({ user_id }) => user_id);
   let cut = 0;
@@ -207,10 +207,10 @@ async function clearDerived(
   users: readonly TouchedGraphUser[],
   signal: AbortSignal,
 ): Promise<void> {
-  const touches = (store: "documents" | "analytics") =>
+  const marksOf = (store: "documents" | "analytics") =>
     users.flatMap(({ user_id, [store]: token }) => token === null ? [] : [{ user_id, token }]);
-  await documents.clearDirty({ users: touches("documents"), signal });
-  await analytics.clearDirty({ users: touches("analytics"), signal });
+  await documents.clearDirty({ users: marksOf("documents"), signal });
+  await analytics.clearDirty({ users: marksOf("analytics"), signal });
 }
 
 export function reportDerived(

@@ -44,7 +44,7 @@ export async function saveDerivation(
   await analytics.saveFile({ version, name: FILE, bytes, signal });
 }
 
-/** How a version was derived; null if that cannot be told, as of a version by an earlier Parley. */
+/** How a version was derived; null if unknown, as for a version by an earlier Parley. */
 export async function readDerivation(
   { analytics }: Pick<Services, "analytics">,
   { version }: Pick<Published, "version">,
@@ -62,7 +62,7 @@ interface SettingsChange {
   readonly reason: string;
 }
 
-/** None where nothing is published. Of the model nothing is said: vectors of two models never meet. */
+/** Empty if nothing is published. Does not include the model: vectors of two models are never compared. */
 export async function findSettingsChanges(services: Services, options: Abortable): Promise<SettingsChange[]> {
   const published = await services.analytics.published(options);
   if (published === null) return [];

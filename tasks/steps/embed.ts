@@ -45,8 +45,8 @@ interface Means {
 }
 
 /**
- * Embeds what has no vector yet: each distinct text once, whether it stands twice in the run or is in the store. Goes
- * on from the last whole part after an interruption.
+ * Embeds texts without a vector: each distinct text once, whether it occurs twice in the run or is in the store.
+ * Continues after the last complete part after an interruption.
  */
 export async function embed(context: StepContext, input: EmbedInput): Promise<EmbedOutput> {
   const { services } = context;

@@ -22,7 +22,7 @@ export interface TextCounts {
 
 /**
  * Writes a vector for each row: the direction of its texts' vectors added up. A row of the same content lends its vector, a message
- * of the same text that text's; only what is left is embedded.
+ * of the same text that text's; only the remaining texts are embedded.
  */
 export async function embedTexts(
   { embedder, store }: VectorWriter,

@@ -84,7 +84,7 @@ async function setTargets(
   return edges;
 }
 
-/** Merges the touched users of both base stores, which each lists in ascending id. */
+/** Merges the dirty users of both base stores, which each lists in ascending id. */
 async function* touchedLines(
   { documents, analytics }: Services,
   signal: AbortSignal,

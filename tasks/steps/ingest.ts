@@ -16,9 +16,9 @@ import { prune } from "./prune.ts";
 
 type Report = z.infer<typeof INGEST_OUTPUT>;
 
-/** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text a line. */
+/** A source that is new or changed, and the artifact that its rows were spooled into, one JSON text per line. */
 export type IngestedSource = Report["sources"][number] & {
-  /** Of the source's bytes as they stand on disk. */
+  /** Of the source's bytes on disk. */
   readonly sha256: string;
   readonly bytes: number;
   /** It keeps blank lines, so that line numbers hold. */
@@ -34,7 +34,7 @@ type SourceName = { readonly kind: Kind; readonly uri: string };
 type GivenPath = Report["given"][number];
 type FailedSource = SourceName & Report["failed"][number];
 
-/** What a retry goes on from. `opened` are sources with one reading only, from the moment when that was begun. */
+/** The state from which a retry continues. `opened` are sources with one reading only, from the moment when that was begun. */
 type Checkpoint = { readonly sources: readonly IngestedSource[]; readonly opened: readonly string[] };
 
 interface Planned extends GivenPath {
@@ -49,8 +49,8 @@ const REPORT_EVERY = 4_096;
 
 /**
  * Spools every source that is new or changed into an artifact, so that stdin and retries can be replayed. A source that
- * cannot be read is recorded, and the others go on. A retry keeps what an earlier attempt has spooled. If the run is told
- * to take `all`, or a store was exchanged for an empty one, all sources are new, and so are all users.
+ * cannot be read is recorded, and the others are read. A retry keeps what an earlier attempt has spooled. If the param `all`
+ * is set, or a store was replaced by an empty one, all sources are new, and all users are dirty.
  *
  * Throws {@link Fail} when no source could be read, {@link Skip} when there is nothing to do, both with this output, and
  * `unavailable` when that is not known because a store cannot be read. What is stored is compared with what the dag's task
@@ -74,7 +74,7 @@ export async function ingest(
   return await ingestion.conclude(check);
 }
 
-/** Whether all sources are read again. `unknown` is why that cannot be told: a store that cannot be read may be empty. */
+/** Whether all sources are read again. `unknown` is why that is not known: a store that cannot be read may be empty. */
 interface Refill {
   readonly all: boolean;
   readonly unknown: ParleyError | null;
@@ -213,7 +213,7 @@ class Ingestion {
     return { signal, maxBytes: settings.max_source_bytes };
   }
 
-  /** From here on a source with one reading has no second one: whoever resumes this run must not wait for it without end. */
+  /** From here on a source with one reading has no second one: a process that resumes this run must not wait for it forever. */
   private async noteOpened(uri: string): Promise<void> {
     this.opened.push(uri);
     await this.save();

@@ -10,7 +10,7 @@ import { findSettingsChanges, readDerivation } from "./derivation.ts";
 import { openStore } from "./vector_store.ts";
 
 /**
- * Whether a run that has read nothing new has something to do all the same; why is logged. Throws `unknown`, which says that
+ * Whether a run that has read nothing new still has something to do; the reason is logged. Throws `unknown`, which says that
  * a store cannot be read, if that would have to be known, and `Fail` if another model is set than answers come from.
  */
 export async function hasPendingWork(

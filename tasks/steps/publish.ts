@@ -10,7 +10,7 @@ import type { IngestedSource } from "./ingest.ts";
 import { prune } from "./prune.ts";
 import { forEachModel, vectorSet } from "./vector_store.ts";
 
-/** Makes the new version the one that answers come from, and lets go of what was kept for long enough. */
+/** Makes the new version the serving one, and drops versions that are old enough. */
 export async function publish(
   context: StepContext,
   store: VectorStore,

@@ -17,7 +17,7 @@ import type { IngestedSource } from "./ingest.ts";
 export type ValidateOutput = { readonly [K in Kind]: Artifact } & RowCounter;
 
 type RowCounter = {
-  /** All that came in; blank lines are none. */
+  /** All rows that came in, without blank lines. */
   readonly rows: number;
   readonly quarantined: number;
   /** Identical rows beyond the first; they are dropped. */

@@ -5,7 +5,7 @@ import { modelMismatch } from "../../lib/monitoring/model_mismatch.ts";
 import type { VectorStore, VectorStores } from "../../lib/stores/vectors/port.ts";
 import type { StepContext } from "../step.ts";
 
-/** The vectors of a run that goes on with what is published. Throws {@link Fail} where that is of another model. */
+/** The vectors of a run that uses the published version. Throws {@link Fail} if that is of another model. */
 export async function openStore(
   { services, signal }: StepContext,
   model: ModelIdentity,

@@ -21,7 +21,7 @@ export interface SavedWording {
 
 /** Rows read at a time. */
 const PAGE = 1_000;
-/** Campaigns that users must have named before it can be told what comes of it. */
+/** Minimum number of named campaigns to estimate the effect of naming. */
 const MIN_NAMED = 20;
 /** If fewer of them than this share are shown later in the conversation, users name what they know. */
 const MIN_SHOWN_SHARE = 0.05;

@@ -14,7 +14,7 @@ import type { SuppressedCampaigns } from "./data.ts";
 import { Suppressed } from "./suppressed.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 
-/** What the answer was computed from: similar conversations, own engagement and intents, and what is left out. */
+/** What the answer was computed from: similar conversations, own engagement and intents, and omitted campaigns. */
 export function HowComputed(
   { request, answer, provenance, suppressed }: {
     request: PageRequest;

@@ -63,7 +63,7 @@ async function readKind<K extends Kind>(
     }
     read.push({ uri: source.uri, sha256: texts.sha256(), bytes: texts.bytes, rows: texts.rows });
   }
-  if (refused > 0) onNote(`${refused} rows of ${kind} are left out: \`deno task pipeline\` tells why`);
+  if (refused > 0) onNote(`${refused} rows of ${kind} are left out: \`deno task pipeline\` shows why`);
   return read;
 }
 

@@ -75,7 +75,7 @@ async function nearest(
   return { profiles: await ids("profiles"), campaigns: await ids("campaigns") };
 }
 
-/** The share of two lists that both have; 1 where there is nothing to have. */
+/** The share of two lists that both have; 1 if both are empty. */
 function common(before: readonly string[], after: readonly string[]): number {
   const longest = Math.max(before.length, after.length);
   return longest === 0 ? 1 : before.filter((id) => after.includes(id)).length / longest;

@@ -9,7 +9,7 @@ const GRACE_MS = 2_000;
 
 type DropOutput = { readonly dropped: readonly string[] };
 
-/** Removes the vectors of all models but the published one, for good. */
+/** Permanently removes the vectors of all models but the published one. */
 export async function dropOldModel(context: StepContext, current: ModelIdentity): Promise<DropOutput> {
   const { services: { vectors, analytics }, run, signal } = context;
   const key = modelKey(current);

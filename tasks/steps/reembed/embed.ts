@@ -30,9 +30,9 @@ const NOTHING: Saved = {
 };
 
 /**
- * Gives every message and campaign a vector by the new model, beside those that serve. A text that a row of the new
- * store has already is not embedded again, so that a repeated run only catches up, and replaces what is damaged; goes on
- * after the last whole page.
+ * Gives every message and campaign a vector by the new model, next to those that serve. A text that a row of the new
+ * store has already is not embedded again, so a repeated run only embeds new texts, and replaces damaged vectors. It continues
+ * after the last complete page.
  */
 export async function reembed(context: StepContext, store: VectorStore): Promise<ReembedOutput> {
   const { services, signal, run } = context;
@@ -43,7 +43,7 @@ export async function reembed(context: StepContext, store: VectorStore): Promise
   if (dropped > 0) context.log(`${dropped} damaged vectors are replaced`);
   const total = await rowsToEmbed(context);
   let saved = context.loadCheckpoint<Saved>() ?? NOTHING;
-  if (saved.rows > 0) context.log(`goes on after ${saved.rows} of ${total} rows`);
+  if (saved.rows > 0) context.log(`continues after ${saved.rows} of ${total} rows`);
   for await (const { items, place } of corpus(context, saved.place)) {
     const { embedded, long, counts } = await embedPage({ embedder, store, items, signal });
     const { collection } = place;

@@ -134,7 +134,11 @@ Deno.test("each anomaly of a run has the value, the expected range, and what to 
       .find((one) => one.code === code)?.text ?? "";
   for (
     const [code, change, text] of [
-      ["task_failed", () => ({ state: "failed" }), /^Task embed failed, and the run of d went on without it/],
+      [
+        "task_failed",
+        () => ({ state: "failed" }),
+        /^Task embed failed, and the run of d continued without it/,
+      ],
       ["stage_empty", () => ({ rows_out: 0 }), /^embed took 1000 rows in and gave none out, as it never did/],
       ["rows_unusual", () => ({ rows_in: 9 }), /^embed took in 9 rows where about 1000 were to be expected/],
       [
