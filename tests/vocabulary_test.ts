@@ -115,6 +115,11 @@ const RULES: Readonly<Record<string, Rule>> = {
     better: "the name that the code has now, such as dirty user, drainQueue, allow_failure, stop_reason",
     planted: "await store.touchAll();",
   },
+  "limits without a unit": {
+    found: /\b(?:const|let|readonly) (?:MOST|LEAST|PATIENCE|FAREWELL|STRETCH|DOUBT)\b/g,
+    better: "MAX_… or MIN_… with a unit, such as CLOSE_TIMEOUT_MS",
+    planted: "const PATIENCE = 2_000;",
+  },
   "participles as types": {
     found:
       /\b(?:interface|type|class|enum) (?:Made|Seen|Asked|Told|Kept|Held|Judged|Guarded|Served|Settled|Touched|Given)\b/g,

@@ -49,15 +49,15 @@ export async function checkBeforePublish(
 
 /** What the checks before that of this run have counted, oldest first. */
 export async function earlierSnapshots(
-  { runs, published, ...o }: Pick<PublishGateOptions, "dag_id" | "run_id" | "task_id" | "now"> & {
+  { runs, published, ...options }: Pick<PublishGateOptions, "dag_id" | "run_id" | "task_id" | "now"> & {
     runs: Pick<WatchedRuns, "outputs">;
     published: Published | null;
   },
 ): Promise<StoreSnapshot[]> {
-  const { dag_id, task_id, now } = o;
+  const { dag_id, task_id, now } = options;
   const checks = await runs.outputs({ dag_id, task_id, since: sinceOf(now), limit: WINDOW });
   // What a check that failed has counted is no measure: the next night would take its loss for usual, and publish it.
-  const passed = checks.filter(({ run_id, state }) => run_id !== o.run_id && state === "success");
+  const passed = checks.filter(({ run_id, state }) => run_id !== options.run_id && state === "success");
   return snapshotsOf(comparable(passed, published)).reverse();
 }
 

@@ -41,7 +41,7 @@ export function withAcknowledgements(
 
 /** Acknowledges an open anomaly by its id; `not_found` names those that are open. */
 export async function acknowledge(
-  { runs, open, clock, ...o }: {
+  { runs, open, clock, ...options }: {
     runs: Pick<AcknowledgementStore, "acknowledge">;
     open: readonly OpenAnomaly[];
     clock: Clock;
@@ -52,14 +52,14 @@ export async function acknowledge(
   },
 ): Promise<Acknowledgement> {
   const now = clock.now();
-  const until = parseUntil(o.until, now);
-  const since = open.filter(({ id }) => id === o.id).map((each) => each.since).sort().at(-1);
+  const until = parseUntil(options.until, now);
+  const since = open.filter(({ id }) => id === options.id).map((each) => each.since).sort().at(-1);
   if (since === undefined) {
     const ids = [...new Set(open.map(({ id }) => id))].join(", ");
     const which = ids === "" ? "nothing is open" : `open are ${ids}`;
     throw new ParleyError("not_found", `no open anomaly has this id; ${which}`);
   }
-  const acknowledgement = { anomaly_id: o.id, since, by: o.by, at: iso(now), until };
+  const acknowledgement = { anomaly_id: options.id, since, by: options.by, at: iso(now), until };
   await runs.acknowledge(acknowledgement);
   return acknowledgement;
 }

@@ -46,7 +46,7 @@ export async function indexAnomalies(
   }];
 }
 
-async function hasNoRows(store: VectorStore, o: Abortable): Promise<boolean> {
-  return await store.isEmpty({ collection: "messages", ...o }) &&
-    await store.isEmpty({ collection: "campaigns", ...o });
+async function hasNoRows(store: VectorStore, options: Abortable): Promise<boolean> {
+  return await store.isEmpty({ collection: "messages", ...options }) &&
+    await store.isEmpty({ collection: "campaigns", ...options });
 }

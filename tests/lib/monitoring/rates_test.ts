@@ -21,7 +21,7 @@ Deno.test("the detector cries wolf on less than 1.5 % of nights with a long hist
 });
 
 /** Share of the worlds in which each fault must be found after 83 nights. */
-const LEAST: Readonly<Record<string, number>> = {
+const MIN_SHARES: Readonly<Record<string, number>> = {
   "a tenth of the rows": 0.99,
   "a third of the rows": 0.85,
   "five times the rows": 0.95,
@@ -37,7 +37,7 @@ const LEAST: Readonly<Record<string, number>> = {
 for (const fault of FAULTS) {
   Deno.test(`the detector finds ${fault.name}`, () => {
     const share = detected(CLEAN, fault, 83);
-    assert.ok(share >= LEAST[fault.name]!, `in ${share} of the worlds`);
+    assert.ok(share >= MIN_SHARES[fault.name]!, `in ${share} of the worlds`);
   });
 }
 

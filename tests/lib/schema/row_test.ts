@@ -9,7 +9,7 @@ const WINDOW = timeWindow({ now: Date.UTC(2026, 0, 2) });
 const MESSAGE = { user_id: "u1", message: "hello", timestamp: "2026-01-01T00:00:00Z" };
 const CAMPAIGN = { campaign_id: "k1", title: "Boots" };
 const EVENT = { user_id: "u1", campaign_id: "k1", type: "click", timestamp: 1_767_225_600 };
-const LEAST: Record<Kind, JsonObject> = { messages: MESSAGE, campaigns: CAMPAIGN, events: EVENT };
+const REQUIRED: Record<Kind, JsonObject> = { messages: MESSAGE, campaigns: CAMPAIGN, events: EVENT };
 
 function row<K extends Kind>(kind: K, value: unknown) {
   const parsed = parseRow({ kind, value, window: WINDOW });
@@ -89,7 +89,7 @@ Deno.test("parseRow() keeps all that is given", () => {
 
 Deno.test("parseRow() parses its own rows to themselves", () => {
   for (const kind of KINDS) {
-    const once = row(kind, { ...LEAST[kind], extra: { b: 1, a: 2 } });
+    const once = row(kind, { ...REQUIRED[kind], extra: { b: 1, a: 2 } });
     assert.equal(JSON.stringify(row(kind, JSON.parse(JSON.stringify(once)))), JSON.stringify(once));
   }
 });
@@ -161,7 +161,12 @@ Deno.test("parseRow() makes text storable everywhere", () => {
 
 Deno.test("parseRow() moves unknown fields into metadata", () => {
   for (const kind of KINDS) {
-    const { metadata } = row(kind, { ...LEAST[kind], source: "sample", a: { b: [1] }, metadata: { z: 1 } });
+    const { metadata } = row(kind, {
+      ...REQUIRED[kind],
+      source: "sample",
+      a: { b: [1] },
+      metadata: { z: 1 },
+    });
     assert.deepEqual(metadata, { a: { b: [1] }, source: "sample", z: 1 });
   }
 });
@@ -258,9 +263,9 @@ Deno.test("parseRow() refuses messages and events from outside the window of tim
         [Date.UTC(2026, 0, 3) + 1, "is more than a day in the future"],
         [2 ** 32 - 1, "is more than a day in the future"],
       ] as const
-    ) assert.equal(reason(kind, { ...LEAST[kind], timestamp }), `timestamp ${complaint}`);
+    ) assert.equal(reason(kind, { ...REQUIRED[kind], timestamp }), `timestamp ${complaint}`);
     for (const timestamp of ["1990-01-01T00:00:00Z", "2026-01-03T00:00:00Z", Date.UTC(2026, 0, 3)]) {
-      row(kind, { ...LEAST[kind], timestamp });
+      row(kind, { ...REQUIRED[kind], timestamp });
     }
   }
   const window = timeWindow({ now: Date.UTC(2026, 0, 2), earliest: Date.UTC(1980, 0, 1) });
