@@ -169,7 +169,7 @@ class BackupCopy {
     if (model === null || this.errors.some((fault) => fault.startsWith(files.folder))) return;
     const vectors = await openVectors(sqliteUrl(`${this.target}/vectors.db`), { create: false });
     try {
-      if ((await vectors.models()).some((each) => modelKey(each) === model)) return;
+      if ((await vectors.models()).some((identity) => modelKey(identity) === model)) return;
     } finally {
       await vectors.close();
     }

@@ -204,7 +204,7 @@ async function writtenVectors(
   { published, model }: { published: Published | null; model: ModelIdentity },
 ): Promise<VectorStore | null> {
   const isWritten = published !== null ||
-    (await stores.models()).some((each) => modelKey(each) === modelKey(model));
+    (await stores.models()).some((identity) => modelKey(identity) === modelKey(model));
   return isWritten ? await stores.forModel({ model }) : null;
 }
 

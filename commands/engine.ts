@@ -1,3 +1,4 @@
+import { sleep } from "../lib/core/abort.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
@@ -129,7 +130,7 @@ export async function executeQueued(
       if (run === undefined || run.ended_at !== null) return ended(run?.state);
       hooks.onWait?.();
       await runs.heartbeat({ run_id: hooks.until, owner, now: clock.now(), ttl_ms, progress: [] });
-      await new Promise((resume) => setTimeout(resume, 500));
+      await sleep(500);
     }
   }
   return "interrupted";

@@ -36,7 +36,10 @@ export async function evaluate(config: Config, options: EvaluateOptions): Promis
       `${data.messages.length} messages, ${data.campaigns.length} campaigns, ${data.events.length} events`,
     );
     await using opened = new AsyncDisposableStack();
-    const embedder = opened.adopt(await openEmbedder(embedderOptions(config)), (one) => one.close());
+    const embedder = opened.adopt(
+      await openEmbedder(embedderOptions(config)),
+      (resource) => resource.close(),
+    );
     const report = await inScratch(config, { embedder, embeddings }, (withParley) =>
       evaluateSplit({
         data,

@@ -1,3 +1,4 @@
+import { sleep } from "../lib/core/abort.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { styleText, z } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
@@ -170,11 +171,11 @@ export function showStatus(config: Config, run_id: string, options: { json: bool
       while (true) {
         const snapshot = await snapshotOf(runs, run_id);
         const summary = summarize(snapshot, allDags(config).get(snapshot.run.dag_id));
-        const over = snapshot.run.ended_at !== null || !live || shutdown.signal.aborted;
-        if (live && !over) console.clear();
+        const isOver = snapshot.run.ended_at !== null || !live || shutdown.signal.aborted;
+        if (live && !isOver) console.clear();
         console.log(options.json ? JSON.stringify(summary) : summaryTable(summary));
-        if (over) return snapshot.run.state === "failed" ? EXIT.failed : EXIT.ok;
-        await new Promise((resume) => setTimeout(resume, 500));
+        if (isOver) return snapshot.run.state === "failed" ? EXIT.failed : EXIT.ok;
+        await sleep(500);
       }
     } finally {
       shutdown.dispose();
@@ -209,7 +210,7 @@ export function showLogs(
         }
         if (lines.length === 1_000) continue;
         if (!options.follow || ended || shutdown.signal.aborted) return EXIT.ok;
-        await new Promise((resume) => setTimeout(resume, 300));
+        await sleep(300);
       }
     } finally {
       shutdown.dispose();

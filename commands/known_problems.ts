@@ -53,15 +53,15 @@ export class KnownProblems {
 
   /** The findings, then other anomalies of runs that are critical or concern settings, each with its acknowledgement. */
   toReported(findings: readonly (Finding | IdentifiedFinding)[]): ReportedFinding[] {
-    const identified = findings.map((each) => ({ ...each, id: "id" in each ? each.id : null }));
+    const identified = findings.map((finding) => ({ ...finding, id: "id" in finding ? finding.id : null }));
     const ids = new Set(identified.map(({ id }) => id));
-    const others = this.open.filter((one) =>
-      (one.severity === "critical" || OF_SETTINGS.has(one.code)) &&
-      !ids.has(one.id) && one.subject.kind !== "store" && !isCompared(one)
+    const otherAnomalies = this.open.filter((anomaly) =>
+      (anomaly.severity === "critical" || OF_SETTINGS.has(anomaly.code)) &&
+      !ids.has(anomaly.id) && anomaly.subject.kind !== "store" && !isCompared(anomaly)
     );
-    return [...identified, ...others.map(findingOf)].map((one) => ({
-      ...one,
-      acknowledged: this.acknowledgementOf(one),
+    return [...identified, ...otherAnomalies.map(findingOf)].map((finding) => ({
+      ...finding,
+      acknowledged: this.acknowledgementOf(finding),
     }));
   }
 
@@ -70,7 +70,7 @@ export class KnownProblems {
    * since an earlier acknowledgement is of an earlier fault.
    */
   acknowledgementOf({ id, code }: Pick<IdentifiedFinding, "id" | "code">): OpenAnomaly["acknowledged"] {
-    const anomaly = this.open.find((one) => one.id === id);
+    const anomaly = this.open.find((open) => open.id === id);
     if (anomaly !== undefined) return anomaly.acknowledged;
     if (code === "source_unreadable") return null;
     const acknowledgement = this.acknowledgements.find(({ anomaly_id }) => anomaly_id === id);

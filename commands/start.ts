@@ -49,11 +49,11 @@ export async function start(config: Config): Promise<number> {
 async function sourcesToLoad(config: Config): Promise<Sources | null> {
   if (KINDS.some((kind) => config.sources[kind].length > 0)) return config.sources;
   if (await isPublished(config)) return null;
-  const fresh = await isNew(config).catch((error) => {
+  const isFresh = await isNew(config).catch((error) => {
     console.error(`parley: ${reasonOf(error)}`);
     return false;
   });
-  if (fresh) return await writeSample({ data: config.data, now: systemClock.now() });
+  if (isFresh) return await writeSample({ data: config.data, now: systemClock.now() });
   console.log(
     "Nothing is published yet, and the sample is not mixed with your data: `deno task pipeline runs` shows " +
       "the outcome of your runs.",
@@ -93,7 +93,7 @@ async function isNew(config: Config): Promise<boolean> {
     const models = await vectors.models({ log: (line) => unreadable.push(line) });
     for (const line of unreadable) console.error(`parley: ${line}`);
     return models.length + unreadable.length === 0 &&
-      counts.every((each) => Object.values(each).every((count) => count === 0));
+      counts.every((storeCounts) => Object.values(storeCounts).every((count) => count === 0));
   } finally {
     await close();
   }

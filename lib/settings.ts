@@ -9,7 +9,7 @@ interface About {
   readonly empty?: string;
 }
 
-const about = <S extends z.ZodType>(schema: S, description: string, empty?: string): S =>
+const describe = <S extends z.ZodType>(schema: S, description: string, empty?: string): S =>
   schema.meta({ description, ...empty !== undefined && { empty } } satisfies About);
 
 const number = (low: number, high: number) =>
@@ -21,19 +21,23 @@ const text = z.string().optional();
 const secret = z.string().nullable().default(null);
 
 const DATA = {
-  PARLEY_DATA: about(
+  PARLEY_DATA: describe(
     z.string().min(1).default("./.parley"),
     "The folder of the embedded stores. The tasks in deno.json may write `.parley` only. For another folder, run the task's line " +
       "from deno.json with `--allow-write=` and that folder.",
   ),
-  PARLEY_MESSAGES: about(
+  PARLEY_MESSAGES: describe(
     list.default([]),
     "Messages that the nightly pipeline reads: files or folders, comma-separated. JSON, NDJSON or CSV, plain or gzipped.",
     "none",
   ),
-  PARLEY_CAMPAIGNS: about(list.default([]), "Campaigns that the pipeline reads, in the same form.", "none"),
-  PARLEY_EVENTS: about(list.default([]), "Events that the pipeline reads, in the same form.", "none"),
-  PARLEY_INBOX: about(
+  PARLEY_CAMPAIGNS: describe(
+    list.default([]),
+    "Campaigns that the pipeline reads, in the same form.",
+    "none",
+  ),
+  PARLEY_EVENTS: describe(list.default([]), "Events that the pipeline reads, in the same form.", "none"),
+  PARLEY_INBOX: describe(
     text,
     "A folder whose files can be selected for a run on the page of the pipeline, in addition to the sources above. Its " +
       "sub-folders are not offered, and links in it are not followed.",
@@ -42,37 +46,37 @@ const DATA = {
 };
 
 const STORES = {
-  PARLEY_DOCUMENTS: about(
+  PARLEY_DOCUMENTS: describe(
     text,
     "The store of messages: `mongodb://user:password@host:27017/parley` or a SQLite file. In the URL of any store, write " +
       "`/ ? # %` in a user or a password as `%2F %3F %23 %25`, and `@` after the host as `%40`.",
     "a SQLite file in PARLEY_DATA",
   ),
-  PARLEY_VECTORS: about(
+  PARLEY_VECTORS: describe(
     text,
     "The store of vectors: `milvus://host:19530`, `https://API_KEY@host` for Zilliz Cloud, or a SQLite file.",
     "a SQLite file in PARLEY_DATA",
   ),
-  PARLEY_GRAPH: about(
+  PARLEY_GRAPH: describe(
     text,
     "The store of the graph: `neo4j://neo4j:password@host:7687` or a SQLite file.",
     "a SQLite file in PARLEY_DATA",
   ),
-  PARLEY_ANALYTICS: about(
+  PARLEY_ANALYTICS: describe(
     text,
     "The store of campaigns, events and data versions: `postgres://user:password@host:5432/parley` or a SQLite file.",
     "a SQLite file in PARLEY_DATA",
   ),
-  PARLEY_RUNS: about(
+  PARLEY_RUNS: describe(
     text,
     "The store of run records, in the same form.",
     "the server in PARLEY_ANALYTICS, or a SQLite file in PARLEY_DATA",
   ),
-  PARLEY_CACHE: about(
+  PARLEY_CACHE: describe(
     z.string().default("memory:64mb"),
     "The cache of answers: in memory with a maximum size, or `redis://:password@host:6379`.",
   ),
-  PARLEY_ARTIFACTS: about(
+  PARLEY_ARTIFACTS: describe(
     text,
     "The folder of artifacts, which tasks write for each other.",
     "artifacts/ in PARLEY_DATA",
@@ -80,7 +84,7 @@ const STORES = {
 };
 
 const EMBEDDING = {
-  PARLEY_EMBEDDINGS: about(
+  PARLEY_EMBEDDINGS: describe(
     text,
     "The embedding model. `onnx:./models/NAME` is a folder in the layout of sentence-transformers with an ONNX export; " +
       "`onnx:sentence-transformers/all-roberta-large-v1` a model of a hub, fetched once into models/ in PARLEY_DATA; " +
@@ -88,45 +92,45 @@ const EMBEDDING = {
       "`tei+http://HOST:8080` Text Embeddings Inference. Once data are loaded, change it by a run of the dag reembed.",
     "the bundled bge-small-en-v1.5",
   ),
-  PARLEY_EMBEDDINGS_KEY: about(
+  PARLEY_EMBEDDINGS_KEY: describe(
     secret,
     "The endpoint's API key. It is sent to the scheme, host and port in PARLEY_EMBEDDINGS and nowhere else.",
     "none",
   ),
-  PARLEY_MODELS: about(
+  PARLEY_MODELS: describe(
     list.default([]),
     "Other models that can be selected for reembed on a page, comma-separated, in the form of PARLEY_EMBEDDINGS (a " +
       "comma in one as `%2C`). The command line takes any model.",
     "none",
   ),
-  PARLEY_INTENTS: about(
+  PARLEY_INTENTS: describe(
     text,
     "The catalogue of intents, a JSON file.",
     "the sample's own for the sample, and none for other data",
   ),
-  PARLEY_EMBED_SESSIONS: about(
+  PARLEY_EMBED_SESSIONS: describe(
     number(1, 256).default(() => navigator.hardwareConcurrency),
     "Number of texts that are embedded at one time, each by one core.",
     "the number of cores",
   ),
-  PARLEY_EMBED_LONG: about(
+  PARLEY_EMBED_LONG: describe(
     z.enum(["truncate", "windows"], { error: "is neither truncate nor windows" }).default("truncate"),
     'Handling of texts that are too long for the model: "truncate" cuts off the end; "windows" embeds the first 64 overlapping ' +
       "windows and takes their mean. The stores treat the latter as another model.",
   ),
-  PARLEY_ALLOW_TEST_EMBEDDER: about(
+  PARLEY_ALLOW_TEST_EMBEDDER: describe(
     z.enum(["0", "1"], { error: "is neither 0 nor 1" }).default("0"),
     "1 allows start, serve and schedule to use PARLEY_EMBEDDINGS=test:DIMENSION, whose vectors mean nothing, and data that were " +
       "published with it.",
   ),
-  HF_ENDPOINT: about(
+  HF_ENDPOINT: describe(
     z.url({ protocol: /^https?$/, error: "is not a URL such as https://huggingface.co" })
       .refine((text) => !holdsLogin(text), "holds credentials: set HF_TOKEN to a token")
       .nullable().default(null),
     "The hub that models are fetched from.",
     "Hugging Face",
   ),
-  HF_TOKEN: about(
+  HF_TOKEN: describe(
     secret,
     "A token for models that are not public. It is sent to that hub and not to the target of a redirect.",
     "none",
@@ -134,41 +138,41 @@ const EMBEDDING = {
 };
 
 const API = {
-  PARLEY_HOST: about(
+  PARLEY_HOST: describe(
     z.string().min(1).default("127.0.0.1"),
     "The address on which the API listens. Any address except loopback needs keys.",
   ),
-  PARLEY_PORT: about(number(0, 65_535).default(8000), "The port of the API; 0 selects a free port."),
-  PARLEY_API_KEYS: about(
+  PARLEY_PORT: describe(number(0, 65_535).default(8000), "The port of the API; 0 selects a free port."),
+  PARLEY_API_KEYS: describe(
     list.default([]),
     "Comma-separated `scopes:secret`. Scopes are read, write, admin; each includes those before it. A secret has 16 characters " +
       "or more, such as the output of `openssl rand -hex 16`.",
     "none, and the API is open on loopback",
   ),
-  PARLEY_ANSWER_MS: about(
+  PARLEY_ANSWER_MS: describe(
     number(10, 60_000).default(250),
     "The time budget of an answer, in milliseconds. Stores that have not responded by then are left out and named.",
   ),
 };
 
 const PIPELINE = {
-  PARLEY_SCHEDULE: about(
+  PARLEY_SCHEDULE: describe(
     z.string().default("30 2 * * *"),
     'When the nightly pipeline runs: crontab(5), or "off". If day and weekday are both given, and neither begins with `*`, it ' +
       "runs on either. A time that the clock skips in spring is due at the first instant after the gap; one " +
       "from a `*` in minutes or hours is skipped.",
   ),
-  PARLEY_TIMEZONE: about(z.string().default("UTC"), "The IANA time zone of PARLEY_SCHEDULE."),
-  PARLEY_MAX_SOURCE_GB: about(
+  PARLEY_TIMEZONE: describe(z.string().default("UTC"), "The IANA time zone of PARLEY_SCHEDULE."),
+  PARLEY_MAX_SOURCE_GB: describe(
     number(0.001, 1_000_000).default(10),
     "The maximum size of one source, in GB, both on disk and unzipped. A larger source is left out.",
   ),
-  PARLEY_MAX_BAD_SHARE: about(
+  PARLEY_MAX_BAD_SHARE: describe(
     number(0, 1).default(0.2),
     "The share of invalid input rows above which a run stops before it writes to any store, if ten or more rows are invalid. A " +
       "run also stops if all rows are invalid.",
   ),
-  PARLEY_EARLIEST: about(
+  PARLEY_EARLIEST: describe(
     z.iso.date({ error: "is not a day such as 1990-01-01" }).default("1990-01-01")
       .transform((day) => Date.parse(day))
       .refine((at) => at >= 0, "is before 1970")
@@ -176,35 +180,35 @@ const PIPELINE = {
     "The first day of accepted messages and events. A row from before it, or from more than a day ahead of the run, is " +
       "refused.",
   ),
-  PARLEY_RETENTION_DAYS: about(
+  PARLEY_RETENTION_DAYS: describe(
     number(1, 3_650).default(30),
     "How long refused rows and artifacts are stored, in days.",
   ),
-  PARLEY_LEASE_MS: about(
+  PARLEY_LEASE_MS: describe(
     number(500, 3_600_000).default(15_000),
     "How long a process may be silent before another takes over its runs, in milliseconds.",
   ),
 };
 
 const MEANING = {
-  PARLEY_HALF_LIFE_DAYS: about(
+  PARLEY_HALF_LIFE_DAYS: describe(
     number(0.01, 3_650).default(365),
     "The number of days after which an event counts half for popularity. If demand changes within weeks, 30 is better.",
   ),
-  PARLEY_REPURCHASE_DAYS: about(
+  PARLEY_REPURCHASE_DAYS: describe(
     z.union([z.literal("never"), number(0, 36_500)], {
       error: "is neither never nor a number of days from 0 to 36500",
     }).default("never").transform((days) => days === "never" ? null : days),
     "The number of days after which a campaign may be shown again to a user who converted on it, if it has no repurchase_days: " +
       'a number, or "never".',
   ),
-  PARLEY_CONVERSATION_GAP_MINUTES: about(
+  PARLEY_CONVERSATION_GAP_MINUTES: describe(
     number(0.1, 100_000).default(30),
     "The number of minutes without a message after which a user's next message begins another conversation, if messages have " +
       "no conversation_id. An event without one belongs to the conversation of the last message, up to a week before it, or twice " +
       "this setting if that is longer. After a change the next run derives all users again.",
   ),
-  PARLEY_MISSING_CAMPAIGNS: about(
+  PARLEY_MISSING_CAMPAIGNS: describe(
     z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
     'Handling of campaigns that no source has any more: "keep" reports them; "end" sets their status to "ended" until a source ' +
       "has them again.",
@@ -212,7 +216,7 @@ const MEANING = {
 };
 
 const WATCHING = {
-  PARLEY_LINEAGE: about(
+  PARLEY_LINEAGE: describe(
     z.url({ protocol: /^https?$/, error: "is not a URL such as http://marquez:5000" })
       .refine(
         (text) => !holdsLogin(text),
@@ -222,8 +226,8 @@ const WATCHING = {
     "Where lineage is sent as OpenLineage events, such as `http://marquez:5000`; `?namespace=` sets the jobs' namespace.",
     "nowhere",
   ),
-  PARLEY_LINEAGE_KEY: about(secret, "A bearer token for PARLEY_LINEAGE.", "none"),
-  PARLEY_LOG: about(
+  PARLEY_LINEAGE_KEY: describe(secret, "A bearer token for PARLEY_LINEAGE.", "none"),
+  PARLEY_LOG: describe(
     z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
     "The lowest level that is logged to stderr: as text on a terminal, else as JSON lines.",
   ),

@@ -18,13 +18,13 @@ export async function abortable<T>(signal: AbortSignal | undefined, work: () => 
 }
 
 /** Calls `act` when the signal is aborted. Returns a function that removes the listener. */
-export function onAbort(signal: AbortSignal | undefined, act: () => void): () => void {
-  signal?.addEventListener("abort", act, { once: true });
-  return () => signal?.removeEventListener("abort", act);
+export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
+  signal?.addEventListener("abort", listener, { once: true });
+  return () => signal?.removeEventListener("abort", listener);
 }
 
 /** Waits for `ms` milliseconds or until the signal is aborted. Never rejects. */
-export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);

@@ -39,8 +39,8 @@ export function percent(share: number): string {
 
 /** A message as a sentence: with a capital letter and a full stop. */
 export function sentence(text: string): string {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+  const capitalised = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(capitalised) ? capitalised : `${capitalised}.`;
 }
 
 /** Scripts that are written without spaces between words. */

@@ -175,7 +175,7 @@ export type Scope = typeof SCOPES[number];
 
 /** Whether one of these scopes is `scope` or includes it. */
 export function allows(scopes: readonly Scope[], scope: Scope): boolean {
-  return scopes.some((given) => SCOPES.indexOf(given) >= SCOPES.indexOf(scope));
+  return scopes.some((own) => SCOPES.indexOf(own) >= SCOPES.indexOf(scope));
 }
 
 /** A key of the API. `key` is secret and never logged. */

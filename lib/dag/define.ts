@@ -120,8 +120,8 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
     tasksById.set(task.id, task);
   }
   const roles = definition.tasks.flatMap(({ role }) => role ?? []);
-  const twice = roles.find((role, i) => roles.indexOf(role) !== i);
-  if (twice !== undefined) throw fault(`two tasks have the role "${twice}"`);
+  const duplicate = roles.find((role, i) => roles.indexOf(role) !== i);
+  if (duplicate !== undefined) throw fault(`two tasks have the role "${duplicate}"`);
   if (tasksById.size === 0) throw fault("it has no tasks");
   const dependents = checkGraph(definition.tasks, fault);
   for (const task of definition.tasks) {

@@ -1,3 +1,4 @@
+import { sleep } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import type {
@@ -8,6 +9,9 @@ import type {
   LogStore,
   RunRecord,
 } from "../stores/runs/port.ts";
+
+/** How long to wait before an unavailable store is called again. */
+const RETRY_MS = 200;
 
 interface LeaseOptions {
   readonly runs: LeaseStore & LogStore;
@@ -97,7 +101,7 @@ export class Lease {
         return await call();
       } catch (error) {
         if (!isTransient(error) || performance.now() > until) throw error;
-        await new Promise((resume) => setTimeout(resume, 200));
+        await sleep(RETRY_MS);
       }
     }
   }

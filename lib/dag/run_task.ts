@@ -1,3 +1,4 @@
+import { sleep } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/types.ts";
 import type { EndedAttempt, RunSnapshot } from "../stores/runs/port.ts";
@@ -147,7 +148,7 @@ class TaskRunner<Services> {
       };
       const { admitted } = await runs.revise({ run_id, now, plan });
       if (admitted.length > 0 && planned !== null) return planned;
-      await new Promise((resume) => setTimeout(resume, POOL_POLL_MS));
+      await sleep(POOL_POLL_MS, stop);
     }
   }
 

@@ -171,11 +171,11 @@ export function reconcile<Services>(
   const storedIds = new Set(stored.map(({ task_id }) => task_id));
   const changed: string[] = [];
   const existing = stored.map((task): TaskRecord => {
-    const gone = !dag.tasksById.has(task.task_id) && outcomeOf(task.state) === null;
-    const back = dag.tasksById.has(task.task_id) && task.state === "removed";
-    if (!gone && !back) return task;
+    const isGone = !dag.tasksById.has(task.task_id) && outcomeOf(task.state) === null;
+    const isBack = dag.tasksById.has(task.task_id) && task.state === "removed";
+    if (!isGone && !isBack) return task;
     changed.push(task.task_id);
-    return gone ? { ...task, state: "removed" } : reset(task);
+    return isGone ? { ...task, state: "removed" } : reset(task);
   });
   const added = dag.tasks.filter(({ id }) => !storedIds.has(id)).map(({ id }) => newTask(id));
   return { tasks: [...existing, ...added], changed: [...changed, ...added.map(({ task_id }) => task_id)] };

@@ -54,7 +54,7 @@ export function planStart<Services>(
     outputs: new Map(inFlight.map(({ task_id, output }) => [task_id, output])),
     changes: {
       run: { state: "running", started_at: run.started_at ?? iso(now), ended_at: null, error: null },
-      tasks: inFlight.filter((each) => each !== task && !stored.has(each)),
+      tasks: inFlight.filter((other) => other !== task && !stored.has(other)),
       ended: running.map((attempt) => lostAttempt(attempt, now).record),
       starts: [start],
     },
@@ -103,9 +103,9 @@ function reopened<Services>(
 ): TaskRecord[] {
   const newest = new Map(attempts.map(({ task_id, state }) => [task_id, state as string]));
   const after = downstream(dag, tasks, [task.task_id]);
-  const others = tasks.filter(({ task_id }) => task_id !== task.task_id);
-  const byRule = ({ task_id, state }: TaskRecord) => after.has(task_id) && newest.get(task_id) !== state;
-  return [...others.map((each) => byRule(each) ? reset(each) : each), task];
+  const otherTasks = tasks.filter(({ task_id }) => task_id !== task.task_id);
+  const endedByRule = ({ task_id, state }: TaskRecord) => after.has(task_id) && newest.get(task_id) !== state;
+  return [...otherTasks.map((other) => endedByRule(other) ? reset(other) : other), task];
 }
 
 /**
@@ -118,8 +118,8 @@ export function planEnd<Services>(
   { record, end }: { record: EndedAttempt; end: AttemptEnd },
   at: { now: number; random: () => number },
 ): RunChanges {
-  const isThisAttempt = (each: AttemptRecord) =>
-    each.task_id === record.task_id && each.attempt === record.attempt && each.owner === record.owner;
+  const isThisAttempt = (other: AttemptRecord) =>
+    other.task_id === record.task_id && other.attempt === record.attempt && other.owner === record.owner;
   const running = attempts.filter(({ state }) => state === "running");
   const before = tasks.find(({ task_id }) => task_id === record.task_id);
   if (before === undefined || !running.some(isThisAttempt)) {

@@ -1,3 +1,4 @@
+import { sleep } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import type { AnswerStore, RecommendationRequest } from "./answer.ts";
@@ -103,7 +104,7 @@ export class AnswerCache {
     if (await this.tryLock(request, state, trace)) return null;
     const deadline = performance.now() + WAIT_SHARE * this.options.answer_ms;
     for (let wait_ms = FIRST_WAIT_MS; performance.now() + wait_ms < deadline; wait_ms *= 2) {
-      await new Promise((resume) => setTimeout(resume, wait_ms));
+      await sleep(wait_ms);
       const cached = await this.find(request, trace);
       if (trace.failures.has("cache")) return null;
       if (cached !== null && this.freshness(cached, state) !== null) return cached;

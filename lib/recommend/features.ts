@@ -29,7 +29,7 @@ export interface SourceResults {
   readonly own: readonly Engagement[];
   /** Conversations of others near in meaning, and alike in words. */
   readonly neighbours: readonly Neighbour[];
-  readonly alike: readonly Neighbour[];
+  readonly wording_neighbours: readonly Neighbour[];
   readonly campaigns: readonly Hit[];
   readonly intents: readonly IntentCount[];
   readonly targets: readonly Target[];
@@ -40,7 +40,7 @@ export interface SourceResults {
 export const NO_SOURCE_RESULTS: SourceResults = Object.freeze({
   own: [],
   neighbours: [],
-  alike: [],
+  wording_neighbours: [],
   campaigns: [],
   intents: [],
   targets: [],
@@ -64,7 +64,7 @@ export class Candidates {
   /** `now`, in epoch milliseconds, bounds the times that are believed. */
   constructor(private readonly results: SourceResults, now: number) {
     this.conversations = conversationFeatures(results.neighbours);
-    this.wording = conversationFeatures(results.alike);
+    this.wording = conversationFeatures(results.wording_neighbours);
     this.intents = intentFeatures(intentShares(results.intents, now), results.targets);
     this.similar = similarityFeatures(results.campaigns);
     this.fatigue = new Map(results.own.map((engagement) => [engagement.campaign_id, fatigueOf(engagement)]));

@@ -91,8 +91,8 @@ async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<
   const { trace, clock, version_data, published: { version } } = options;
   const loaded = await version_data.get(version);
   const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;
-  const alike = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
-  const results = await findSourceResults(user, { ...options, alike });
+  const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
+  const results = await findSourceResults(user, { ...options, wordingHits });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;
     const mentions = named_are_known === false ? user.named : [];
@@ -178,8 +178,11 @@ function vectorStore({ stores, published, signal }: RecommendOptions & Abortable
 /** Conversations and campaigns near the user's profile. */
 const NO_SIMILAR = Object.freeze({ conversations: [], campaigns: [] });
 
-async function findSourceResults(user: KnownUser, options: RecommendOptions & { alike: ConversationHits }) {
-  const { trace, user_id, intent, alike, stores: { graph }, published: { version } } = options;
+async function findSourceResults(
+  user: KnownUser,
+  options: RecommendOptions & { wordingHits: ConversationHits },
+) {
+  const { trace, user_id, intent, wordingHits, stores: { graph }, published: { version } } = options;
   const { vector } = user;
   const hits = vector === null
     ? NO_SIMILAR
@@ -197,7 +200,7 @@ async function findSourceResults(user: KnownUser, options: RecommendOptions & { 
     () =>
       trace.callStore("graph", [NO_NEIGHBOURS, [], []], (signal) =>
         Promise.all([
-          findNeighbours({ graph, similar: hits.conversations, alike, user_id, signal }),
+          findNeighbours({ graph, vectorHits: hits.conversations, wordingHits, user_id, signal }),
           findTargets({ graph, intents: user.intents.map((intent) => intent.intent), signal }),
           findTargets({ graph, intents: intent === undefined ? [] : [intent], signal }),
         ])),

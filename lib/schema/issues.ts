@@ -5,8 +5,8 @@ const MAX_ISSUES = 5;
 type IssueMessage = { readonly error: (issue: { readonly input?: unknown }) => string };
 
 /** The message for a value of the wrong type, which never quotes the value. */
-export function expected(what: string): IssueMessage {
-  return { error: (issue) => issue.input === undefined ? "is missing" : `must be ${what}` };
+export function expected(type: string): IssueMessage {
+  return { error: (issue) => issue.input === undefined ? "is missing" : `must be ${type}` };
 }
 
 /** One line for a refused row: `field complaint; field complaint`. */

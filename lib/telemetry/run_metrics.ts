@@ -127,9 +127,9 @@ export class RunMetrics {
       attempt.ended_at !== null && attempt.ended_at > countedUntil
     );
     // A retried run was idle since it first ended.
-    const began = newlyEnded.map((attempt) => attempt.started_at).sort()[0] ?? started_at ?? ended_at;
+    const begin = newlyEnded.map((attempt) => attempt.started_at).sort()[0] ?? started_at ?? ended_at;
     this.ended.withLabels({ dag, state }).n++;
-    this.runSeconds.withLabels({ dag, state }).observe(seconds(began, ended_at));
+    this.runSeconds.withLabels({ dag, state }).observe(seconds(begin, ended_at));
     for (const attempt of newlyEnded) this.countAttempt(dag, attempt);
   }
 

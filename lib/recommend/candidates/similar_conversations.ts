@@ -87,18 +87,18 @@ export type ConversationHits = readonly Pick<Hit, "id" | "score">[];
 /** Conversations of others that led to engagement, by meaning and by words. */
 export interface Neighbours {
   readonly neighbours: readonly Neighbour[];
-  readonly alike: readonly Neighbour[];
+  readonly wording_neighbours: readonly Neighbour[];
 }
-export const NO_NEIGHBOURS: Neighbours = Object.freeze({ neighbours: [], alike: [] });
+export const NO_NEIGHBOURS: Neighbours = Object.freeze({ neighbours: [], wording_neighbours: [] });
 
 /** Their engagement: of each list the best {@link MAX_NEIGHBOURS} conversations of other users, best first. */
 export async function findNeighbours(
-  { graph, similar, alike, user_id, signal }: {
+  { graph, vectorHits, wordingHits, user_id, signal }: {
     graph: Pick<GraphStore, "engagedIn">;
     /** By cosine of vectors. */
-    similar: ConversationHits;
+    vectorHits: ConversationHits;
     /** By cosine of words. */
-    alike: ConversationHits;
+    wordingHits: ConversationHits;
     user_id: string;
   } & Abortable,
 ): Promise<Neighbours> {
@@ -113,7 +113,7 @@ export async function findNeighbours(
       else rows.push(row);
     }
   };
-  const lists = [similar, alike];
+  const lists = [vectorHits, wordingHits];
   await read(lists.flatMap((hits) => hits.slice(0, FIRST_HITS)));
   const short = lists.filter((hits) => {
     const useful = hits.slice(0, FIRST_HITS).filter(({ id }) => engagement.has(id));
@@ -121,8 +121,12 @@ export async function findNeighbours(
   });
   await read(short.flatMap((hits) => hits.slice(FIRST_HITS)).filter(({ id }) => !engagement.has(id)));
   return {
-    neighbours: nearest(similar, engagement, (score, best) => Math.exp((score - best) / TEMPERATURE)),
-    alike: nearest(alike, engagement, (score) => Math.min(1, score / NEAR_COSINE) ** NEAR_POWER),
+    neighbours: nearest(vectorHits, engagement, (score, best) => Math.exp((score - best) / TEMPERATURE)),
+    wording_neighbours: nearest(
+      wordingHits,
+      engagement,
+      (score) => Math.min(1, score / NEAR_COSINE) ** NEAR_POWER,
+    ),
   };
 }
 

@@ -56,11 +56,11 @@ export function explainGraph(
 }
 
 /** The nearest conversations that led to these campaigns, by meaning and then by words, each with its campaigns. */
-function nearestTo(campaign_ids: readonly string[], { neighbours, alike }: Provenance) {
+function nearestTo(campaign_ids: readonly string[], { neighbours, wording_neighbours }: Provenance) {
   const left = new Map(campaign_ids.map((id): [string, number] => [id, MAX.per_item]));
   const near = [
     ...neighbours.map((one) => ({ ...one, note: `alike ${one.cosine.toFixed(2)}` })),
-    ...alike.map((one) => ({ ...one, note: `words ${one.cosine.toFixed(2)}` })),
+    ...wording_neighbours.map((one) => ({ ...one, note: `words ${one.cosine.toFixed(2)}` })),
   ];
   const links = near.flatMap(({ conversation_id, user_id, note, engagement }) => {
     // A dismissal does not count.

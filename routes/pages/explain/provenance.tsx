@@ -52,7 +52,7 @@ export function HowComputed(
               id="alike"
               caption="Most similar first: conversations of others that led to engagement."
               url={request.url}
-              rows={provenance.alike}
+              rows={provenance.wording_neighbours}
               empty="No conversation of others that led to engagement has words that this user said."
             />
           </Section>

@@ -13,7 +13,7 @@ const SPOKE = {
 };
 const EVIDENCE: SourceResults = {
   own: [engagement("ann", "popular", { impressions: 3 })],
-  alike: [{ conversation_id: "d", user_id: "cat", cosine: 0.5, weight: 1, engagement: [SPOKE] }],
+  wording_neighbours: [{ conversation_id: "d", user_id: "cat", cosine: 0.5, weight: 1, engagement: [SPOKE] }],
   mentions: ["named"],
   neighbours: [{
     conversation_id: "c",

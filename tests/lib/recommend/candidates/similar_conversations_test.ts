@@ -55,10 +55,10 @@ Deno.test("findNeighbours() takes the nearest conversations of others that led t
     Promise.resolve(
       conversation_ids.filter((id) => id !== "c0").map((id) => row(id, isMine(id) ? "me" : id, "x", CHOSE)),
     );
-  const { neighbours: found, alike } = await findNeighbours({
+  const { neighbours: found, wording_neighbours } = await findNeighbours({
     graph: { engagedIn },
-    similar: hits,
-    alike: hits.slice(40).map(({ id, score }) => ({ id, score: score - 0.55 })),
+    vectorHits: hits,
+    wordingHits: hits.slice(40).map(({ id, score }) => ({ id, score: score - 0.55 })),
     user_id: "me",
   });
   assert.equal(found.length, 75);
@@ -66,9 +66,11 @@ Deno.test("findNeighbours() takes the nearest conversations of others that led t
   assert.ok(found.every(({ user_id }) => user_id !== "me"));
   assert.equal(found[0]!.weight, 1);
   assert.ok(Math.abs(found[50]!.weight - Math.exp((found[50]!.cosine - found[0]!.cosine) / 0.05)) < 1e-12);
-  assert.equal(alike[0]!.conversation_id, "c40");
-  assert.ok(alike[0]!.weight === 1 && alike[0]!.cosine > 0.3);
-  assert.ok(Math.abs(alike.at(-1)!.weight - (alike.at(-1)!.cosine / 0.3) ** 1.5) < 1e-12);
+  assert.equal(wording_neighbours[0]!.conversation_id, "c40");
+  assert.ok(wording_neighbours[0]!.weight === 1 && wording_neighbours[0]!.cosine > 0.3);
+  assert.ok(
+    Math.abs(wording_neighbours.at(-1)!.weight - (wording_neighbours.at(-1)!.cosine / 0.3) ** 1.5) < 1e-12,
+  );
 });
 
 Deno.test("findNeighbours() asks the graph about more than 80 only if too few of them are others'", async () => {
@@ -83,8 +85,8 @@ Deno.test("findNeighbours() asks the graph about more than 80 only if too few of
     };
     const { neighbours } = await findNeighbours({
       graph: { engagedIn },
-      similar: hits,
-      alike: [],
+      vectorHits: hits,
+      wordingHits: [],
       user_id: "me",
     });
     assert.deepEqual(asked, expected);
@@ -95,8 +97,8 @@ Deno.test("findNeighbours() asks the graph about more than 80 only if too few of
 
 Deno.test("findNeighbours() asks the graph nothing if nothing is near", async () => {
   const engagedIn = () => Promise.reject(new Error("asked"));
-  const none = await findNeighbours({ graph: { engagedIn }, similar: [], alike: [], user_id: "me" });
-  assert.deepEqual(none, { neighbours: [], alike: [] });
+  const none = await findNeighbours({ graph: { engagedIn }, vectorHits: [], wordingHits: [], user_id: "me" });
+  assert.deepEqual(none, { neighbours: [], wording_neighbours: [] });
 });
 
 Deno.test("conversationEvidence() is near 1 only if many neighbours chose the same", () => {
