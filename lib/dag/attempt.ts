@@ -26,7 +26,7 @@ export class Stop extends Error {
 export const LINGER_MS = 5_000;
 
 /** Characters of an error that are stored. */
-const MAX_ERROR = 4_000;
+const MAX_ERROR_CHARACTERS = 4_000;
 
 /** The longest delay of a timer; a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -165,7 +165,7 @@ export class Attempt<Services> {
     const reason = this.controller.signal.aborted ? this.controller.signal.reason : null;
     if (reason instanceof Stop) return outcome(reason.stop_reason, { error: reason.message });
     return outcome("failed", {
-      error: withCauses(error).slice(0, MAX_ERROR),
+      error: withCauses(error).slice(0, MAX_ERROR_CHARACTERS),
       output: error instanceof Fail ? error.output : null,
       decision: this.decide(error),
       retry_after_ms: retryAfter(error, this.options.clock.now()),

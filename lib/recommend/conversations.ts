@@ -11,11 +11,11 @@ export interface Conversation {
   readonly user_id: string;
   /** When the user last said something in it. */
   readonly end: string;
-  /** What the user said before the first event of the conversation; empty if nothing. At most {@link MAX_TEXT} characters. */
+  /** What the user said before the first event of the conversation; empty if nothing. At most {@link MAX_TEXT_CHARACTERS} characters. */
   readonly opening: string;
-  /** All that the user said in it, the first {@link MAX_TEXT} characters. */
+  /** All that the user said in it, the first {@link MAX_TEXT_CHARACTERS} characters. */
   readonly text: string;
-  /** What both sides said in it, as far as it carries the user's id: the first {@link MAX_WORDING} characters. */
+  /** What both sides said in it, as far as it carries the user's id: the first {@link MAX_WORDING_CHARACTERS} characters. */
   readonly dialogue: string;
   /** In ascending campaign. */
   readonly engagement: readonly CampaignEngagement[];
@@ -29,9 +29,9 @@ export interface UserRows {
 }
 
 /** Characters of a text that is embedded: about 450 word pieces, of which models read 128 to 512. */
-export const MAX_TEXT = 2_000;
+export const MAX_TEXT_CHARACTERS = 2_000;
 /** Characters of a text that is stored as words. */
-const MAX_WORDING = 8_000;
+const MAX_WORDING_CHARACTERS = 8_000;
 /**
  * An event belongs to the last message before it, if that is at most so many milliseconds earlier, as advertising attributes a
  * purchase to a click of the week before; or at most so many gaps between conversations, if that is longer.
@@ -92,7 +92,7 @@ export interface ProfileText {
 }
 
 /**
- * A user's profile: what they said, the newest first, {@link MAX_TEXT} characters of it at most; null if they said nothing. Models read
+ * A user's profile: what they said, the newest first, {@link MAX_TEXT_CHARACTERS} characters of it at most; null if they said nothing. Models read
  * 128 to 512 word pieces and cut the rest off, which must not be the newest. On dialogues about films, whose openings are short, the
  * order makes no difference (NDCG@10 .125 and .126).
  */
@@ -179,7 +179,7 @@ function conversationOf(user_id: string, thread: Thread): Conversation | null {
     end: last.timestamp,
     opening: joinTexts(opening),
     text: joinTexts(own),
-    dialogue: joinTexts(messages, MAX_WORDING),
+    dialogue: joinTexts(messages, MAX_WORDING_CHARACTERS),
     engagement: engagementOf(events),
   };
 }
@@ -189,7 +189,7 @@ function isOwn({ user_id, role }: Message, owner_id: string): boolean {
 }
 
 /** Messages in order, joined by line breaks, up to `max` characters. */
-function joinTexts(messages: readonly Message[], max = MAX_TEXT): string {
+function joinTexts(messages: readonly Message[], max = MAX_TEXT_CHARACTERS): string {
   const texts: string[] = [];
   for (const { message } of messages) {
     if (max <= 0) break;

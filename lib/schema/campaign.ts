@@ -6,8 +6,8 @@ import { metadata } from "./metadata.ts";
 import { storable, text } from "./text.ts";
 import { endTime, startTime } from "./time.ts";
 
-const MAX_TITLE = 1_024;
-const MAX_DESCRIPTION = 65_536;
+const MAX_TITLE_CHARACTERS = 1_024;
+const MAX_DESCRIPTION_CHARACTERS = 65_536;
 /** A hundred years. */
 const MAX_REPURCHASE_DAYS = 36_500;
 const REPURCHASE_RULE = `a number of days from 0 to ${MAX_REPURCHASE_DAYS}`;
@@ -16,9 +16,9 @@ const STATUSES = ["active", "paused", "ended"] as const;
 /** A campaign as it comes in; only `campaign_id` and `title` are needed. */
 export const campaignInput = z.object({
   campaign_id: id,
-  title: text(MAX_TITLE),
+  title: text(MAX_TITLE_CHARACTERS),
   description: z.string(expected("a string"))
-    .max(MAX_DESCRIPTION, `is longer than ${MAX_DESCRIPTION} characters`).nullish(),
+    .max(MAX_DESCRIPTION_CHARACTERS, `is longer than ${MAX_DESCRIPTION_CHARACTERS} characters`).nullish(),
   aliases: ids,
   intents: ids,
   category: id.nullish(),

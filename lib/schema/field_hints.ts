@@ -64,7 +64,7 @@ const OTHER_NAMES: Readonly<Record<Kind, Readonly<Record<string, readonly string
 /** Only what looks like a name is shown: a key may be text of a user. */
 const NAME = /^[A-Za-z_][\w-]{0,39}$/;
 const MAX_NAMES = 12;
-const MAX_NAME = 40;
+const MAX_NAME_CHARACTERS = 40;
 
 /**
  * The fields that a row has, and which of them may be meant for those that are missing. Names only, never values. Null if none
@@ -98,7 +98,7 @@ function findName(row: Fields, name: string): string | null {
 }
 
 function plainName(name: string): string {
-  return name.length > MAX_NAME ? name : name.toLowerCase().replace(/[ _-]/g, "");
+  return name.length > MAX_NAME_CHARACTERS ? name : name.toLowerCase().replace(/[ _-]/g, "");
 }
 
 function namesOf(row: Fields): string {

@@ -2,7 +2,7 @@ import { Buffer, hash, z } from "../../deps.ts";
 import { ParleyError } from "../core/errors.ts";
 import { expected, refuse } from "./issues.ts";
 
-const MAX_LENGTH = 256;
+const MAX_ID_CHARACTERS = 256;
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
@@ -34,7 +34,7 @@ export function parseId(name: string, text: string): string {
 
 function idProblem(trimmed: string): string | null {
   if (trimmed === "") return "is blank";
-  if (trimmed.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`;
+  if (trimmed.length > MAX_ID_CHARACTERS) return `is longer than ${MAX_ID_CHARACTERS} characters`;
   if (CONTROL.test(trimmed)) return "holds a control character";
   return trimmed.isWellFormed() ? null : "holds half a character (a lone surrogate)";
 }

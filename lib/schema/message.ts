@@ -6,13 +6,13 @@ import { metadata } from "./metadata.ts";
 import { text } from "./text.ts";
 import { time } from "./time.ts";
 
-const MAX_MESSAGE = 1_048_576;
+const MAX_MESSAGE_CHARACTERS = 1_048_576;
 
 /** A message as it comes in; only `user_id`, `message` and `timestamp` are needed. */
 export const messageInput = z.object({
   message_id: id.nullish(),
   user_id: id,
-  message: text(MAX_MESSAGE),
+  message: text(MAX_MESSAGE_CHARACTERS),
   timestamp: time,
   conversation_id: id.nullish(),
   role: z.enum(["user", "assistant"], expected("user or assistant")).nullish(),

@@ -1,5 +1,5 @@
 import { loadCsv, Readable } from "../../deps.ts";
-import { MAX_ROW } from "./row_buffer.ts";
+import { MAX_ROW_CHARACTERS } from "./row_buffer.ts";
 import { markRow } from "./row_problem.ts";
 import { Malformed, NotRows } from "./splitter.ts";
 
@@ -10,7 +10,7 @@ const SEPARATOR_LINE = /^"?sep=([,;\t|])"?\s*$/i;
 /** A header that has one of these is one of rows, whatever the source is called. */
 const ROW_IDS = ["user_id", "campaign_id"];
 /** No header is longer. */
-const MAX_HEADER = 65_536;
+const MAX_HEADER_CHARACTERS = 65_536;
 
 /** Separates the items of a list in a cell, as a comma would end the cell. */
 const LIST_SEPARATOR = "|";
@@ -34,7 +34,7 @@ export function csvDelimiter(
   if (text === "") return null;
   if (/^[[{]/.test(text)) return undefined;
   const end = text.search(/[\r\n]/);
-  if (end < 0 && !isWhole && text.length < MAX_HEADER) return null;
+  if (end < 0 && !isWhole && text.length < MAX_HEADER_CHARACTERS) return null;
   const line = end < 0 ? text : text.slice(0, end);
   const [, separator] = SEPARATOR_LINE.exec(line) ?? [];
   if (separator !== undefined) return separator;
@@ -63,7 +63,7 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
     relax_quotes: true,
     skip_empty_lines: true,
     record_delimiter: ["\r\n", "\n", "\r"],
-    max_record_size: MAX_ROW,
+    max_record_size: MAX_ROW_CHARACTERS,
     on_record: (record, { lines, empty_lines }) => {
       last = { lines, empty_lines };
       return record;
@@ -123,7 +123,7 @@ function explain(error: unknown, last: LineCounts): unknown {
   if (code === "CSV_MAX_RECORD_SIZE") {
     return new Malformed(
       `holds a row that is longer than ${
-        MAX_ROW / 2 ** 20
+        MAX_ROW_CHARACTERS / 2 ** 20
       } MiB: look for a quote at line ${line} that is not closed`,
     );
   }

@@ -1,5 +1,5 @@
 import { onOneLine } from "./item_splitter.ts";
-import { MAX_ROW, RowBuffer } from "./row_buffer.ts";
+import { MAX_ROW_CHARACTERS, RowBuffer } from "./row_buffer.ts";
 import { Malformed, type Splitter } from "./splitter.ts";
 import { WrapperSplitter } from "./wrapper_splitter.ts";
 
@@ -36,7 +36,7 @@ export class ObjectSplitter implements Splitter {
       at = end;
       if (this.depth === 0 && this.first === null) yield onOneLine(this.pending.take());
     }
-    if (this.depth > 0 && this.first !== null && this.first.length > MAX_ROW) {
+    if (this.depth > 0 && this.first !== null && this.first.length > MAX_ROW_CHARACTERS) {
       yield* this.enterWrapper(this.first);
     }
   }

@@ -1,10 +1,10 @@
 import { markRow } from "./row_problem.ts";
 
 /** Longest row, in UTF-16 units of JSON text. */
-export const MAX_ROW = 8_388_608;
+export const MAX_ROW_CHARACTERS = 8_388_608;
 
 /** Units that are left of a row that is too long. */
-const MAX_HEAD = 65_536;
+const MAX_HEAD_CHARACTERS = 65_536;
 
 /** A row whose end has not been read yet. Its memory is bounded however long the row is. */
 export class RowBuffer {
@@ -18,8 +18,8 @@ export class RowBuffer {
   add(piece: string): void {
     if (this.tooLong) return;
     this.text += piece;
-    if (this.text.length <= MAX_ROW) return;
-    this.text = this.text.slice(0, MAX_HEAD).toWellFormed();
+    if (this.text.length <= MAX_ROW_CHARACTERS) return;
+    this.text = this.text.slice(0, MAX_HEAD_CHARACTERS).toWellFormed();
     this.tooLong = true;
   }
 

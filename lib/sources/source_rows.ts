@@ -4,7 +4,7 @@ import { counted } from "../core/text.ts";
 import { type ReadOptions, SourceBytes, tooLarge } from "./source_bytes.ts";
 import { csvDelimiter, csvRows } from "./csv.ts";
 import { type Decoder, decoderFor } from "./decoder.ts";
-import { MAX_ROW } from "./row_buffer.ts";
+import { MAX_ROW_CHARACTERS } from "./row_buffer.ts";
 import { markRow, problemOf } from "./row_problem.ts";
 import { type Source, SourceError } from "./source.ts";
 import { splitterFor } from "./splitter_for.ts";
@@ -83,7 +83,7 @@ export class SourceRows implements AsyncIterable<string> {
       if (typeof delimiter === "string") return yield* csvRows(chain(head, pieces), delimiter);
       this.splitter = delimiter === null ? null : splitterFor(head, { isWhole: false });
       if (this.splitter !== null) yield this.splitter.push(head);
-      else if (head.length > MAX_ROW) throw new NotJson();
+      else if (head.length > MAX_ROW_CHARACTERS) throw new NotJson();
     }
     if (this.splitter === null) {
       const delimiter = csvDelimiter(head, { uri, isWhole: true });

@@ -4,7 +4,7 @@ import { RowBuffer } from "./row_buffer.ts";
 import { NotJson, type Splitter } from "./splitter.ts";
 
 /** How much text may come before the first JSON object. Of long lines, this many are tried anyway. */
-const MAX_HEAD = 1_048_576;
+const MAX_HEAD_CHARACTERS = 1_048_576;
 const MIN_TRIED_LINES = 100;
 
 /**
@@ -26,7 +26,7 @@ export function splitterFor(head: string, { isWhole }: { isWhole: boolean }): Sp
       ? isJsonObject(line) && trimmed.length + last.length > 1
       : isJsonObject(line) && !announcesValue(trimmed[n - 1]);
   if (trimmed.some(isLine)) return new LineSplitter();
-  if (!isWhole && text.length <= MAX_HEAD) return null;
+  if (!isWhole && text.length <= MAX_HEAD_CHARACTERS) return null;
   return isArray ? new ItemSplitter() : new ObjectSplitter();
 }
 
@@ -75,7 +75,7 @@ export class LineSplitter implements Splitter {
       this.isJson = isJsonObject(line);
       this.tried++;
       this.triedUnits += line.length;
-      const isEnough = this.tried >= MIN_TRIED_LINES && this.triedUnits > MAX_HEAD;
+      const isEnough = this.tried >= MIN_TRIED_LINES && this.triedUnits > MAX_HEAD_CHARACTERS;
       if (isEnough && !this.isJson) throw new NotJson();
     }
   }

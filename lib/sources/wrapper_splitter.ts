@@ -3,7 +3,7 @@ import { ItemSplitter } from "./item_splitter.ts";
 import { Malformed, NotRows, type Splitter } from "./splitter.ts";
 
 /** The longest part of a key that a message quotes. */
-const MAX_KEY = 60;
+const MAX_KEY_CHARACTERS = 60;
 const NOT_SPACE = /\S/g;
 /** What every row has one of. */
 const ROW_IDS = ["user_id", "campaign_id"];
@@ -98,7 +98,7 @@ export class WrapperSplitter implements Splitter {
       this.inString = false;
       return;
     }
-    if (this.depth === 1 && this.key.length < MAX_KEY) this.key += unit;
+    if (this.depth === 1 && this.key.length < MAX_KEY_CHARACTERS) this.key += unit;
   }
 
   private isFirstList(): boolean {

@@ -7,7 +7,7 @@ import { Fail } from "../../lib/dag/types.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { storable } from "../../lib/schema/text.ts";
 import { type TimeWindow, timeWindow } from "../../lib/schema/time.ts";
-import { MAX_ROW } from "../../lib/sources/row_buffer.ts";
+import { MAX_ROW_CHARACTERS } from "../../lib/sources/row_buffer.ts";
 import { problemOf, type RowProblem } from "../../lib/sources/row_problem.ts";
 import type { Register } from "../../lib/stores/artifacts/port.ts";
 import type { StepContext } from "../step.ts";
@@ -172,7 +172,7 @@ const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
 };
 
 const REASONS: Readonly<Record<RowProblem, string>> = {
-  too_long: `the row is longer than ${MAX_ROW / 2 ** 20} MiB`,
+  too_long: `the row is longer than ${MAX_ROW_CHARACTERS / 2 ** 20} MiB`,
   not_utf8: "the row is not UTF-8 text",
   too_many_cells: "the row has more cells than the header",
 };

@@ -10,7 +10,7 @@ const MAX_TRIES = 5;
 const MAX_WAIT_MS = 60_000;
 const BACKOFF = { base_ms: 250, cap_ms: 10_000 };
 /** Largest answer that is read: some thousand vectors of the longest kind. */
-const MAX_BODY = 64 * 2 ** 20;
+const MAX_BODY_BYTES = 64 * 2 ** 20;
 
 interface CallErrorOptions {
   /** Whether the same request may succeed later. */
@@ -132,7 +132,9 @@ export class Caller {
     let text = "", size = 0;
     for await (const bytes of response.body ?? []) {
       size += bytes.length;
-      if (size > MAX_BODY) throw this.invalidAnswer(`answers with more than ${MAX_BODY / 2 ** 20} MiB`);
+      if (size > MAX_BODY_BYTES) {
+        throw this.invalidAnswer(`answers with more than ${MAX_BODY_BYTES / 2 ** 20} MiB`);
+      }
       text += decoder.decode(bytes, { stream: true });
     }
     return text + decoder.decode();

@@ -11,7 +11,7 @@ import type { Embedder, EmbedOptions } from "../port.ts";
 import { checkTexts, type LongTexts } from "../texts.ts";
 
 /** UTF-16 units in a request that has more than one text. */
-const MAX_REQUEST = 65_536;
+const MAX_REQUEST_CHARACTERS = 65_536;
 /** The revision of an endpoint that states none: changes behind such an endpoint are not detected. */
 const UNKNOWN_REVISION = "unstated";
 
@@ -101,7 +101,7 @@ class HttpEmbedder implements Embedder {
     let size = 0;
     for (const text of [...new Set(texts)].toSorted((a, b) => a.length - b.length)) {
       const last = requests.at(-1);
-      const fits = last && last.length < batch && size + text.length <= MAX_REQUEST;
+      const fits = last && last.length < batch && size + text.length <= MAX_REQUEST_CHARACTERS;
       if (fits && text.length <= (max_chars ?? Infinity)) last.push(text);
       else requests.push([text]);
       size = text.length + (requests.at(-1) === last ? size : 0);

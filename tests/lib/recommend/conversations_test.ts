@@ -3,7 +3,7 @@ import type { EngagementEvent, Message } from "../../../lib/core/types.ts";
 import {
   type Conversation,
   conversationsOf,
-  MAX_TEXT,
+  MAX_TEXT_CHARACTERS,
   profileTextOf,
   recommends,
 } from "../../../lib/recommend/conversations.ts";
@@ -153,14 +153,14 @@ Deno.test("conversationsOf() gives ids that are each one user's, and that stay w
 });
 
 Deno.test("conversationsOf() bounds texts, keeps their beginning and cuts no character in two", () => {
-  const long = "🥾".repeat(MAX_TEXT);
+  const long = "🥾".repeat(MAX_TEXT_CHARACTERS);
   const [found] = conversations([
-    said(0, "first", { message: `${" ".repeat(MAX_TEXT)}first\n` }),
+    said(0, "first", { message: `${" ".repeat(MAX_TEXT_CHARACTERS)}first\n` }),
     said(1, "second", { message: long }),
     said(2, "third"),
   ]);
   assert.ok(found!.text.startsWith("first\n🥾"));
-  assert.ok(found!.text.length >= MAX_TEXT - 1 && found!.text.length <= MAX_TEXT);
+  assert.ok(found!.text.length >= MAX_TEXT_CHARACTERS - 1 && found!.text.length <= MAX_TEXT_CHARACTERS);
   assert.ok(found!.text.isWellFormed());
 });
 
@@ -173,7 +173,7 @@ Deno.test("conversationsOf() takes thousands of messages and events in their str
   assert.ok(performance.now() - start < 3_000);
   const counted = found.flatMap(({ engagement }) => engagement.map(({ clicks }) => clicks));
   assert.equal(counted.reduce((sum, clicks) => sum + clicks, 0), count);
-  assert.ok(found.every(({ text }) => text.length <= MAX_TEXT));
+  assert.ok(found.every(({ text }) => text.length <= MAX_TEXT_CHARACTERS));
 });
 
 Deno.test("profileTextOf() takes the user's words, the newest first, and nothing of the clock", () => {
@@ -191,12 +191,15 @@ Deno.test("profileTextOf() takes the user's words, the newest first, and nothing
 
 Deno.test("profileTextOf() lets go of the oldest words first", () => {
   const fifth = (letter: string, at: number) =>
-    said(at, letter, { message: letter.repeat(MAX_TEXT / 5 - 1) });
+    said(at, letter, { message: letter.repeat(MAX_TEXT_CHARACTERS / 5 - 1) });
   const messages = ["a", "b", "c", "d", "e", "f", "g"].map(fifth);
   const { text } = profileTextOf({ user_id: "ada", messages })!;
   assert.deepEqual(text.split("\n").map((part) => part[0]), ["g", "f", "e", "d", "c"]);
-  const long = said(8, "long", { message: "z".repeat(3 * MAX_TEXT) });
-  assert.equal(profileTextOf({ user_id: "ada", messages: [...messages, long] })?.text, "z".repeat(MAX_TEXT));
+  const long = said(8, "long", { message: "z".repeat(3 * MAX_TEXT_CHARACTERS) });
+  assert.equal(
+    profileTextOf({ user_id: "ada", messages: [...messages, long] })?.text,
+    "z".repeat(MAX_TEXT_CHARACTERS),
+  );
 });
 
 Deno.test("recommends() is false for a conversation with only dismissed campaigns", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "../../../deps.ts";
 import { readRows, type SourceRows } from "../../../lib/sources/source_rows.ts";
-import { MAX_ROW } from "../../../lib/sources/row_buffer.ts";
+import { MAX_ROW_CHARACTERS } from "../../../lib/sources/row_buffer.ts";
 import { problemOf } from "../../../lib/sources/row_problem.ts";
 import { SourceError } from "../../../lib/sources/source.ts";
 
@@ -239,7 +239,7 @@ Deno.test("readRows() reads the one list of objects in an object, however long i
     for (const indent of messages === many ? [undefined] : [undefined, 1]) {
       for (const object of messages === many ? objects.slice(1, 2) : objects) {
         const text = JSON.stringify(object, null, indent);
-        assert.ok(messages === EXPORTED || text.length > MAX_ROW);
+        assert.ok(messages === EXPORTED || text.length > MAX_ROW_CHARACTERS);
         assert.deepEqual((await rowsOf(`${text}\n`)).map((row) => JSON.parse(row)), messages);
       }
     }
@@ -267,7 +267,7 @@ Deno.test("readRows() takes an object for a row if it has a row's id, no list of
       assert.deepEqual((await rowsOf(text)).map((row) => JSON.parse(row)), rows);
     }
   }
-  const longest = `{"a":"${"x".repeat(MAX_ROW)}"}`;
+  const longest = `{"a":"${"x".repeat(MAX_ROW_CHARACTERS)}"}`;
   const rows = await rowsOf(`${longest}\n{"n":2}`);
   assert.deepEqual(rows.map((row) => problemOf(row)?.problem ?? row), ["too_long", '{"n":2}']);
 });
@@ -316,7 +316,7 @@ Deno.test("readRows() reads UTF-16 that begins with its byte order mark", async 
 });
 
 Deno.test("readRows() keeps the beginning of a row that is too long, marked, and continues", async () => {
-  const longest = `{"a":"${"x".repeat(MAX_ROW - 8)}"}`;
+  const longest = `{"a":"${"x".repeat(MAX_ROW_CHARACTERS - 8)}"}`;
   const rows = await rowsOf(['{"n":1}', `${longest}x`, longest, '{"n":2}'].join("\n"));
   assert.equal(rows.length, 4);
   const { problem, row } = problemOf(rows[1]!)!;
