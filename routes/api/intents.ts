@@ -36,7 +36,7 @@ const Body = z.strictObject({
 /**
  * `POST /intents/classify` with `{ texts: [..], top?: 3 }`: for each text its intent, null if it is out of scope,
  * the score of being in scope, and the most probable intents with their probabilities, as `Classifications`
- * (lib/intents/service.ts). 503 with the reason if there is no classifier or no model to embed with, and with
+ * (lib/intents/intent_service.ts). 503 with the reason if there is no classifier or no model to embed with, and with
  * `Retry-After` if there are too many requests at once or the answer takes longer than `timeout_ms`.
  */
 export function classifyIntents(service: IntentService, timeout_ms = CLASSIFY_TIMEOUT_MS): Endpoint {
