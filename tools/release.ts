@@ -46,7 +46,7 @@ const today = new Date().toISOString().slice(0, 10);
 const files = [
   replaceOnce("CHANGELOG.md", /^## \[Unreleased\]$/m, `## [Unreleased]\n\n## [${version}] - ${today}`),
   replaceOnce("deno.json", /^ {2}"version": ".*"/m, `  "version": "${version}"`),
-  replaceOnce("README.md", /^Version \d+\.\d+\.\d+:/m, `Version ${version}:`),
+  replaceOnce("README.md", /^Version \d+\.\d+\.\d+\b/m, `Version ${version}`),
 ];
 for (const [file, text] of files) Deno.writeTextFileSync(file, text);
 await git("commit", "--quiet", "--message", `release: ${version}`, "--", ...files.map(([file]) => file));

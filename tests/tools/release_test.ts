@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 const ROOT = new URL("../../", import.meta.url);
 const FILES = ["CHANGELOG.md", "README.md", "deno.json"];
 const DENO_JSON = `{\n  "version": "0.1.0",\n  "tasks": {}\n}\n`;
-const README = "# Parley\n\nVersion 0.1.0: settings may change.\n";
+const README = "# Parley\n\nVersion 0.1.0. Settings may change.\n";
 const CHANGELOG = `# Changelog
 
 ## [Unreleased]
@@ -107,6 +107,6 @@ Deno.test("the files of this repository have what deno task release replaces", (
   const [changelog, readme, config] = FILES.map((file) => Deno.readTextFileSync(new URL(file, ROOT)));
   const { version } = JSON.parse(config!);
   assert.match(changelog!, /^## \[Unreleased\]$/m);
-  assert.ok(readme!.includes(`\nVersion ${version}:`));
+  assert.ok(readme!.includes(`\nVersion ${version}.`));
   assert.ok(config!.includes(`\n  "version": "${version}"`));
 });
