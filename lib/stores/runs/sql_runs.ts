@@ -54,7 +54,7 @@ import {
   UNSENT,
   unsentOf,
 } from "./rows.ts";
-import { type LockNames, RunWriter } from "./run_changes.ts";
+import { type LockNames, RunWriter } from "./run_writer.ts";
 
 /** Runs that one transaction removes at most, and lines of a log that one adds. */
 const PRUNE_LIMIT = 100;

@@ -103,10 +103,11 @@ export class RunWriter {
   /** An attempt ends once: repeating a commit whose answer was lost adds no lineage either. */
   private *endAttempts(run_id: string, ended: readonly EndedAttempt[]): Steps<void> {
     const sets = Object.keys(END).slice(3).map((name) => `${name} = input.${name}`);
+    // Without an alias: SQLite does not know it in RETURNING.
     const changed = yield* allRows<AttemptKey>(
       `UPDATE pipeline_attempts SET ${sets.join(", ")} FROM ${this.dialect.input(END, 0)}
-       WHERE pipeline_attempts.run_id = input.run_id AND pipeline_attempts.task_id = input.task_id AND pipeline_attempts.attempt = input.attempt
-         AND pipeline_attempts.state = 'running'
+       WHERE pipeline_attempts.run_id = input.run_id AND pipeline_attempts.task_id = input.task_id
+         AND pipeline_attempts.attempt = input.attempt AND pipeline_attempts.state = 'running'
        RETURNING pipeline_attempts.task_id, pipeline_attempts.attempt`,
       [],
       END,
