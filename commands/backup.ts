@@ -161,7 +161,7 @@ class BackupCopy {
     for (const store of STORES.filter((store) => store !== "vectors")) {
       const path = filesOf(config[store])?.database;
       if (path === undefined || fileAt(path) !== null) continue;
-      this.errors.push(`${path} does not exist, so ${store} not in the copy`);
+      this.errors.push(`${path} does not exist, so ${store} are not in the copy`);
     }
     const files = filesOf(config.vectors);
     if (files === null || fileAt(`${this.target}/analytics.db`) === null) return;
@@ -173,7 +173,9 @@ class BackupCopy {
     } finally {
       await vectors.close();
     }
-    this.errors.push(`the published vectors, by ${model}, are not in ${files.folder}, so not in the copy`);
+    this.errors.push(
+      `the published vectors, by ${model}, are not in ${files.folder}, so they are not in the copy`,
+    );
   }
 
   /** Where a file goes; its folder is made. */

@@ -177,10 +177,10 @@ Deno.test("backup() reports a store and the published vectors that are gone, cop
       Deno.removeSync(`${config.data}/vectors`, { recursive: true });
       const { value: code, said } = await quietly(() => backup(config, `${folder}/copy`));
       assert.equal(code, 1);
-      assert.match(said[0]!, /documents\.db does not exist, so documents not in the copy$/);
+      assert.match(said[0]!, /documents\.db does not exist, so documents are not in the copy$/);
       assert.match(
         said[1]!,
-        /^parley: the published vectors, by .*, are not in .*vectors, so not in the copy$/,
+        /^parley: the published vectors, by .*, are not in .*vectors, so they are not in the copy$/,
       );
       assert.deepEqual(
         [...Deno.readDirSync(config.data)].filter(({ name }) => /^(documents|vectors)/.test(name)),

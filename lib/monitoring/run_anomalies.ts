@@ -88,7 +88,7 @@ function failed(dag: WatchedDag, one: RunHistory, before: readonly RunHistory[])
 }
 
 /** Maximum length of an error in a text, in characters. */
-const MAX_ERROR = 240;
+const MAX_ERROR = 1_000;
 
 /** The first line of a run's error, without the task's name. */
 function brief(error: string, task: string | null): string {

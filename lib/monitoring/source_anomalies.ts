@@ -21,10 +21,16 @@ export async function sourceAnomalies(
   since: string,
 ): Promise<Incidents> {
   const outputs = await outputsOf(runs, dag, { role: "ingest", since });
-  return findIncidents(observe(outputs.reverse(), dag), {
+  // By when they ended: a retry of an older run may have read the sources last.
+  const byEnd = outputs.toSorted((a, b) => endOf(a) < endOf(b) ? -1 : 1);
+  return findIncidents(observe(byEnd, dag), {
     at: ({ at }) => at,
     judge: (upTo) => upTo.at(-1)!.found,
   });
+}
+
+function endOf({ ended_at, created_at }: TaskOutput): string {
+  return ended_at ?? created_at;
 }
 
 interface Observed {
@@ -41,7 +47,7 @@ function observe(outputs: readonly TaskOutput[], dag: WatchedDag): Observed[] {
     const { success, data } = INGEST_OUTPUT.safeParse(output.output);
     if (!success) return [];
     const { given, failed, old_intents } = data;
-    const at = output.ended_at ?? output.created_at;
+    const at = endOf(output);
     const seen = new Set(given.map(keyOf));
     unreadable = new Map([...unreadable].filter(([key]) => configured.has(key) && !seen.has(key)));
     for (const [key, errors] of Map.groupBy(failed, keyOf)) {

@@ -18,6 +18,7 @@ const REMEDIES: readonly (readonly [reason: RegExp, remedy: string])[] = [
   ],
   [/not valid JSON/, "Look at this line of the source: it may be cut off, or a quote in it not be escaped."],
   [/not a JSON object/, "Give each row as an object with the names of its fields."],
+  [/quote in the row is not closed/, "Close the quote in this row; quotes within a quoted cell are doubled."],
   [/more cells than the header/, "Put cells in quotes that hold what separates cells."],
   [/same id with other content/, "Give each row an id of its own, or none: then its content makes one."],
   [/is longer than/, "Shorten the text, or split the row."],
@@ -26,6 +27,7 @@ const REMEDIES: readonly (readonly [reason: RegExp, remedy: string])[] = [
     /in the future|is before /,
     "Look at the clock that wrote it; PARLEY_EARLIEST is the first day that is taken.",
   ],
+  [/^metadata must be an object/, "Write `metadata` as a JSON object, or leave it out."],
   [/^metadata /, "Make what is in `metadata` smaller, or leave it out."],
 ];
 

@@ -59,6 +59,7 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
   const parser = parse({
     delimiter,
     info: true,
+    raw: true,
     relax_column_count: true,
     relax_quotes: true,
     skip_empty_lines: true,
@@ -73,7 +74,7 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
   source.on("error", (error) => parser.destroy(error));
   let header: Header | null = null, line = 0;
   try {
-    for await (const { record, info: { lines } } of source.pipe(parser) as AsyncIterable<ParsedRecord>) {
+    for await (const { record, raw, info: { lines } } of source.pipe(parser) as AsyncIterable<ParsedRecord>) {
       const firstLine = lines - record.reduce((sum, cell) => sum + lineEnds(cell), 0);
       const blank = Array<string>(Math.max(0, firstLine - 1 - line)).fill("");
       line += blank.length + 1;
@@ -81,7 +82,8 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
         yield [...blank, ""];
         continue;
       }
-      yield [...blank, header?.row(record) ?? ""];
+      const row = header?.row(record) ?? "";
+      yield [...blank, hasOpenQuote(record, raw) ? markRow(row, "open_quote") : row];
       header ??= new Header(record);
     }
   } catch (error) {
@@ -91,8 +93,18 @@ export async function* csvRows(pieces: AsyncIterable<string>, delimiter: string)
   }
 }
 
+/**
+ * Whether a quote of this row was closed only by one further down, at which the parser gives the cell up and returns it with its
+ * quote. A cell that begins with a quote of its own has three of them in the file.
+ */
+function hasOpenQuote(record: readonly string[], raw: string): boolean {
+  return record.some((cell) => cell.startsWith('"') && lineEnds(cell) > 0) && !raw.includes('"""');
+}
+
 interface ParsedRecord {
   readonly record: readonly string[];
+  /** As it is in the file. */
+  readonly raw: string;
   readonly info: { readonly lines: number };
 }
 

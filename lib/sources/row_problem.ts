@@ -1,7 +1,7 @@
 /** Problems of a row that are found before it is parsed as JSON. */
-export type RowProblem = "too_long" | "not_utf8" | "too_many_cells";
+export type RowProblem = "too_long" | "not_utf8" | "too_many_cells" | "open_quote";
 
-const PROBLEMS: readonly RowProblem[] = ["too_long", "not_utf8", "too_many_cells"];
+const PROBLEMS: readonly RowProblem[] = ["too_long", "not_utf8", "too_many_cells", "open_quote"];
 
 /** Puts a problem at the end of a row, after a NUL: JSON text holds none, so no readable row looks like a marked one. */
 export function markRow(row: string, problem: RowProblem): string {

@@ -175,6 +175,7 @@ const REASONS: Readonly<Record<RowProblem, string>> = {
   too_long: `the row is longer than ${MAX_ROW_CHARACTERS / 2 ** 20} MiB`,
   not_utf8: "the row is not UTF-8 text",
   too_many_cells: "the row has more cells than the header",
+  open_quote: "a quote in the row is not closed, so that the next rows are part of it",
 };
 
 function canonicalRow<K extends Kind>(

@@ -36,14 +36,14 @@ Deno.test("historyAnomalies() reports a failed run, at which task, and since whe
   );
 });
 
-Deno.test("historyAnomalies() quotes the first line of an error without the task's name, up to 240 characters of it", () => {
+Deno.test("historyAnomalies() quotes the first line of an error without the task's name, up to 1,000 characters of it", () => {
   const quoted = (error: string) => {
     const { run, tasks } = failing(nightsOf(1)[0]!);
     return /failed at embed: (.*?)(?:; |: `)/.exec(judge([{ run: { ...run, error }, tasks }])[0]!.text)?.[1];
   };
   assert.equal(quoted("embed: the model is gone\n  at a place"), "the model is gone");
-  assert.equal(quoted(`embed: ${"x".repeat(240)}`), "x".repeat(240));
-  assert.equal(quoted(`embed: ${"x".repeat(241)}`), `${"x".repeat(239)}…`);
+  assert.equal(quoted(`embed: ${"x".repeat(1_000)}`), "x".repeat(1_000));
+  assert.equal(quoted(`embed: ${"x".repeat(1_001)}`), `${"x".repeat(999)}…`);
 });
 
 Deno.test("pastFailures() are those that a success followed, with when it did", () => {

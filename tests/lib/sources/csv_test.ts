@@ -158,6 +158,16 @@ Deno.test("readRows() loses one row of CSV to a byte that is not UTF-8, or to a 
   });
 });
 
+Deno.test("readRows() marks a row of CSV whose quote is closed only by one further down", async () => {
+  const rows = ['ann,"never closed,1', "bo,x,2", 'cy,"closed",3', "dan,y,4"];
+  const found = (await read(`user_id,note,n\n${rows.join("\n")}\n`)).rows;
+  assert.deepEqual(found, { 2: "open_quote", 5: { user_id: "dan", note: "y", n: "4" } });
+  const own = 'ann,"""Stop,"" she said.\nThen she left.",1';
+  assert.deepEqual((await read(`user_id,note,n\n${own}\n`)).rows, {
+    2: { user_id: "ann", note: '"Stop," she said.\nThen she left.', n: "1" },
+  });
+});
+
 Deno.test("readRows() says what is wrong with CSV as a whole, and quotes nothing of it", async () => {
   const open = await read('user_id,note\nann,x\nbo,"secret\ncy,z\n');
   assert.match(
