@@ -7,16 +7,18 @@ export interface Incidents {
 }
 
 /**
- * Judges the points of a series (oldest first, from index `from` on) as they came in, each by those up to it. The same
- * code about the same subject in one after the other is one episode, since it was found first: told as it is while it is
- * open, and at its worst once a point no longer shows it. `at` gives a point's ISO time.
+ * Judges the points of a series (oldest first, from index `from` on) as they came in, each by those up to it. The same code about
+ * the same subject in consecutive points is one incident, since the first of them: reported as it is now while it is open, and
+ * at its worst once a point no longer shows it. With `byCause`, another cause is another incident, which an acknowledgement of
+ * the first does not cover. `at` gives a point's ISO time.
  */
 export function findIncidents<Point>(
   points: readonly Point[],
-  { at, judge, from = 0 }: {
+  { at, judge, from = 0, byCause = false }: {
     at: (point: Point) => string;
     judge: (upTo: readonly Point[]) => readonly Anomaly[];
     from?: number;
+    byCause?: boolean;
   },
 ): Incidents {
   const past: Anomaly[] = [];
@@ -25,7 +27,7 @@ export function findIncidents<Point>(
     const before = held;
     held = new Map(
       judge(points.slice(0, i + 1)).map((one) => {
-        const name = `${one.code} ${subjectName(one.subject)}`;
+        const name = `${one.code} ${subjectName(one.subject)} ${byCause ? one.cause : ""}`;
         const { worst = one } = before.get(name) ?? {};
         const now = { ...one, since: worst.since };
         return [name, { now, worst: isWorse(now, worst) ? now : worst }];

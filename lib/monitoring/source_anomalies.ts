@@ -26,6 +26,7 @@ export async function sourceAnomalies(
   return findIncidents(observe(byEnd, dag), {
     at: ({ at }) => at,
     judge: (upTo) => upTo.at(-1)!.found,
+    byCause: true,
   });
 }
 

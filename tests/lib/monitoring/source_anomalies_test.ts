@@ -7,9 +7,9 @@ const PATH = { kind: "messages", path: "/chats" } as const;
 const DAG = { id: "nightly", tasks: [{ id: "read", role: "ingest" }] };
 
 /** What `ingest` left: of a run created at one minute, it ended at another. */
-function outputAt(created: number, ended: number, failed: boolean): TaskOutput {
+function outputAt(created: number, ended: number, failed: boolean, error = "is gone"): TaskOutput {
   const [created_at, ended_at] = [iso(created * 60_000), iso(ended * 60_000)];
-  const output = { sources: [], given: [PATH], failed: failed ? [{ ...PATH, error: "is gone" }] : [] };
+  const output = { sources: [], given: [PATH], failed: failed ? [{ ...PATH, error }] : [] };
   return { run_id: `r${created}`, created_at, ended_at, state: "success", output };
 }
 
@@ -30,3 +30,12 @@ for (
     assert.deepEqual(found.open.map(({ code }) => code), open);
   });
 }
+
+Deno.test("sourceAnomalies() begins another incident if a source cannot be read for another reason", async () => {
+  const newestFirst = [outputAt(3, 3, true, "holds no file"), outputAt(2, 2, true), outputAt(1, 1, true)];
+  const { open, past } = await sourceAnomalies({ outputs: () => Promise.resolve(newestFirst) }, DAG, iso(0));
+  assert.deepEqual([open.map(({ since }) => since), past.map(({ since }) => since)], [
+    [iso(3 * 60_000)],
+    [iso(60_000)],
+  ]);
+});
