@@ -10,9 +10,8 @@ export type SqlValue = string | number | null;
 export interface Statement {
   readonly sql: string;
   readonly values: readonly SqlValue[];
-  /** For a statement with {@link Dialect.input}: its rows, each with the values of these columns in their order. */
-  readonly rows?: readonly (readonly SqlValue[])[];
-  readonly columns?: Columns;
+  /** For a statement with {@link Dialect.input}: its rows, of which these columns count. */
+  readonly input?: { readonly columns: Columns; readonly rows: readonly object[] };
 }
 
 /** What a statement gave: its rows, and how many it changed. */
@@ -46,9 +45,9 @@ export function* runRows(
   sql: string,
   values: readonly SqlValue[],
   columns: Columns,
-  rows: readonly Row[],
+  rows: readonly object[],
 ): Steps<number> {
-  return (yield { sql, values, columns, rows: valuesOf(rows, columns) }).changes;
+  return (yield { sql, values, input: { columns, rows } }).changes;
 }
 
 /** As {@link runRows}; returns what the statement selects or returns. */
@@ -56,17 +55,11 @@ export function* allRows<T>(
   sql: string,
   values: readonly SqlValue[],
   columns: Columns,
-  rows: readonly Row[],
+  rows: readonly object[],
 ): Steps<T[]> {
-  return (yield { sql, values, columns, rows: valuesOf(rows, columns) }).rows as T[];
+  return (yield { sql, values, input: { columns, rows } }).rows as T[];
 }
 
-function valuesOf(rows: readonly Row[], columns: Columns): SqlValue[][] {
-  const names = Object.keys(columns);
-  return rows.map((row) => names.map((name) => row[name] ?? null));
-}
-
-type Row = Readonly<Record<string, SqlValue>>;
 export type Columns = Readonly<Record<string, "text" | "bigint" | "double precision">>;
 
 /** How an engine says what the other says differently. */

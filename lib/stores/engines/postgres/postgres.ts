@@ -1,5 +1,5 @@
 import { loadPg, type PgClient, type PgClientBase, type PgPool, Socket } from "../../../../deps.ts";
-import { abortable, onAbort } from "../../../core/abort.ts";
+import { abortable, onAbort, sleep } from "../../../core/abort.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import type { Abortable, Health } from "../../../core/types.ts";
 import { cancelStatement } from "./cancel.ts";
@@ -103,7 +103,7 @@ export class Postgres implements Queryable {
         const retryable = error instanceof PostgresError ? error.retryable : null;
         const isSafe = retryable === "transaction" || retryable === "read" && !begun;
         if (!isSafe || attempt === MAX_ATTEMPTS) throw error;
-        await pause(Math.random() * 20);
+        await sleep(Math.random() * 20);
       }
     }
   }
@@ -277,7 +277,7 @@ export class Postgres implements Queryable {
   private async end(pool: PgPool): Promise<void> {
     await pool.end();
     const deadline = performance.now() + DISCONNECT_TIMEOUT_MS;
-    while (this.sockets.size > 0 && performance.now() < deadline) await pause(2);
+    while (this.sockets.size > 0 && performance.now() < deadline) await sleep(2);
     this.disconnect();
   }
 
@@ -287,7 +287,3 @@ export class Postgres implements Queryable {
 }
 
 const BIGINT = 20;
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resume) => setTimeout(resume, ms));
-}

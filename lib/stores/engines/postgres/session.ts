@@ -46,8 +46,8 @@ export class PgSession implements Queryable {
   }
 
   /** One of the statements of {@link Steps}. */
-  async execute({ sql, values, columns, rows: input }: Statement): Promise<Result> {
-    const all = input === undefined ? values : [...values, recordsOf(input, Object.keys(columns!))];
+  async execute({ sql, values, input }: Statement): Promise<Result> {
+    const all = input === undefined ? values : [...values, toJson(input.rows)];
     const { rows, rowCount } = await this.query(sql, all);
     return { rows, changes: rowCount ?? 0 };
   }
@@ -108,11 +108,8 @@ export async function transaction<T>(
 }
 
 /** Rows as a JSON array of objects. */
-function recordsOf(rows: readonly (readonly Scalar[])[], names: readonly string[]): string {
-  const value = (value: Scalar) => typeof value === "string" ? storable(value) : value;
-  return JSON.stringify(
-    rows.map((row) => Object.fromEntries(row.map((each, at) => [names[at]!, value(each)]))),
-  );
+function toJson(rows: readonly object[]): string {
+  return JSON.stringify(rows, (_, value) => typeof value === "string" ? storable(value) : value);
 }
 
 function storableValue(value: SqlValue): SqlValue {

@@ -4,7 +4,7 @@ import {
   type SQLOutputValue,
   type StatementSync,
 } from "../../../../deps.ts";
-import { yieldToEventLoop } from "../../../core/abort.ts";
+import { sleep, yieldToEventLoop } from "../../../core/abort.ts";
 import { messageOf, ParleyError } from "../../../core/errors.ts";
 import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
 import { SqliteConnection } from "./connection.ts";
@@ -26,8 +26,10 @@ function isBusy(error: unknown): boolean {
   return messageOf(error).includes("database is locked");
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resume) => setTimeout(resume, ms));
+/** The rows of a statement's input, each as the values of its columns. */
+function valuesOf({ columns, rows }: NonNullable<Statement["input"]>): SQLInputValue[][] {
+  const names = Object.keys(columns);
+  return (rows as Record<string, SQLInputValue>[]).map((row) => names.map((name) => row[name] ?? null));
 }
 
 /** The engine writes U+0000 but reads a text only up to it, so it is replaced, as lone surrogates are. */
@@ -117,12 +119,12 @@ export class Sqlite {
   }
 
   /** One of the statements of {@link Steps}. */
-  execute({ sql, values, rows: input = [[]] }: Statement): Result {
+  execute({ sql, values, input }: Statement): Result {
     return this.explainErrors(() => {
       const { statement, names } = this.prepare(sql);
       const rows: Record<string, SQLOutputValue>[] = [];
       let changes = 0;
-      for (const row of input) {
+      for (const row of input === undefined ? [[]] : valuesOf(input)) {
         const given = [...values, ...row].map(storable);
         if (names.length === 0) changes += Number(statement.run(...given).changes);
         else {
@@ -135,15 +137,21 @@ export class Sqlite {
     });
   }
 
-  /** Reads with several statements that see the same state. */
-  readOnce<T>(body: () => T): T {
-    const { db } = this;
-    db.exec("BEGIN");
-    try {
-      return body();
-    } finally {
-      if (db.isTransaction) db.exec("COMMIT");
-    }
+  /**
+   * Reads with several statements that see the same state. Another process that recovers or empties its log may lock readers out
+   * for a moment: that is retried as by {@link write}.
+   */
+  read<T>(body: () => T, { signal }: Abortable = {}): Promise<T> {
+    return this.unlessLocked(() => {
+      signal?.throwIfAborted();
+      const { db } = this;
+      db.exec("BEGIN");
+      try {
+        return body();
+      } finally {
+        if (db.isTransaction) db.exec("COMMIT");
+      }
+    });
   }
 
   /**
@@ -152,16 +160,22 @@ export class Sqlite {
    */
   async write<T>(body: () => T, options: Abortable = {}): Promise<T> {
     options.signal?.throwIfAborted();
+    return await this.unlessLocked(async () => {
+      await yieldToEventLoop(options);
+      return transaction(this.db, body);
+    });
+  }
+
+  private async unlessLocked<T>(attempt: () => T | Promise<T>): Promise<T> {
     const deadline = performance.now() + LOCK_TIMEOUT_MS;
     while (true) {
-      await yieldToEventLoop(options);
       try {
-        return transaction(this.db, body);
+        return await attempt();
       } catch (error) {
         if (!isBusy(error)) throw this.connection.explain(error);
         if (performance.now() > deadline) throw this.locked(error);
       }
-      await pause(1 + Math.random() * 9);
+      await sleep(1 + Math.random() * 9);
     }
   }
 
@@ -177,7 +191,7 @@ export class Sqlite {
     signal?.throwIfAborted();
     for (let next = 0; next < rows.length;) {
       // A writer in another process polls for the lock: without a gap it would wait until all rows are written.
-      if (next > 0) await pause(1);
+      if (next > 0) await sleep(1);
       next = await this.write(() => {
         const end = applyFor(MAX_LOCK_MS, rows, next, each);
         beforeCommit?.();
@@ -198,7 +212,7 @@ export class Sqlite {
       );
       sum += changes;
       if (changes < options.limit) return sum;
-      await pause(1);
+      await sleep(1);
     }
   }
 
@@ -207,7 +221,7 @@ export class Sqlite {
     const deadline = performance.now() + LOCK_TIMEOUT_MS;
     while (!this.checkpoint()) {
       if (performance.now() > deadline) throw this.locked(null);
-      await pause(10);
+      await sleep(10);
     }
   }
 

@@ -1,10 +1,6 @@
 import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
-import { messageOf, ParleyError } from "../../../core/errors.ts";
 import type { Dialect, SqlDatabase, Steps } from "../sql.ts";
 import { Sqlite, type SqliteOptions } from "./sqlite.ts";
-
-/** How long a read waits for a lock before the file counts as unavailable. */
-const LOCK_TIMEOUT_MS = 10_000;
 
 /** A write has the file to itself, so that it locks no rows. */
 const DIALECT: Dialect = {
@@ -36,23 +32,8 @@ export class SqliteDatabase implements SqlDatabase {
     return this.read(steps, options);
   }
 
-  /** Another process that recovers or empties its log may lock readers out for a moment: that is waited for without blocking. */
-  async read<T>(steps: () => Steps<T>, { signal }: Abortable = {}): Promise<T> {
-    const deadline = performance.now() + LOCK_TIMEOUT_MS;
-    while (true) {
-      signal?.throwIfAborted();
-      try {
-        return this.sqlite.readOnce(() => this.execute(steps()));
-      } catch (error) {
-        if (!messageOf(error).includes("database is locked")) throw error;
-        if (performance.now() > deadline) {
-          throw new ParleyError("unavailable", "the file was locked by another process for 10 s; try again", {
-            cause: error,
-          });
-        }
-      }
-      await new Promise((resume) => setTimeout(resume, 10));
-    }
+  read<T>(steps: () => Steps<T>, options: Abortable = {}): Promise<T> {
+    return this.sqlite.read(() => this.execute(steps()), options);
   }
 
   write<T>(steps: () => Steps<T>, options: Abortable = {}): Promise<T> {
