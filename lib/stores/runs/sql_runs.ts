@@ -170,6 +170,7 @@ export class SqlRuns implements RunStore {
   }
 
   async prune({ before, keep_unsent = false }: { before: string; keep_unsent?: boolean }): Promise<number> {
+    const unsent = `(SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND ${UNSENT})`;
     // Leaves out runs that another transaction has locked: they are in use.
     const sql = `WITH old AS MATERIALIZED (
         SELECT run_id FROM pipeline_runs r WHERE created_at < $1
@@ -177,7 +178,7 @@ export class SqlRuns implements RunStore {
             (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND a.state = 'running'))
           AND (trigger != 'schedule' OR logical_date < (SELECT max(logical_date) FROM pipeline_runs n
             WHERE n.dag_id = r.dag_id AND n.trigger = 'schedule'))
-          ${keep_unsent ? `AND NOT EXISTS ${this.unsentOfRun()}` : ""}
+          ${keep_unsent ? `AND NOT EXISTS ${unsent}` : ""}
         LIMIT ${PRUNE_LIMIT} ${this.db.dialect.lockRows("r", { skipLocked: true })})
       DELETE FROM pipeline_runs WHERE run_id IN (SELECT run_id FROM old)`;
     for (let total = 0;;) {
@@ -185,10 +186,6 @@ export class SqlRuns implements RunStore {
       total += removed;
       if (removed < PRUNE_LIMIT) return total;
     }
-  }
-
-  private unsentOfRun(): string {
-    return `(SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND ${UNSENT})`;
   }
 
   /** Most calls find nothing, and lock nothing. */
@@ -258,15 +255,9 @@ export class SqlRuns implements RunStore {
   heartbeat({ attempt, progress, ...options }: HeartbeatOptions): Promise<{ cancel_requested: boolean }> {
     const { writer } = this;
     const { run_id, now, ttl_ms } = options;
-    const renew = attempt === undefined
-      ? run("UPDATE pipeline_runs SET lease_until = $2 WHERE run_id = $1", run_id, now + ttl_ms)
-      : run(
-        "UPDATE pipeline_attempts SET lease_until = $2 WHERE run_id = $1 AND task_id = $3 AND attempt = $4",
-        ...[run_id, now + ttl_ms, attempt.task_id, attempt.attempt],
-      );
     return this.db.write(function* () {
       const { cancel_requested } = yield* writer.checkLease({ ...options, attempt });
-      yield* renew;
+      yield* renewLease({ run_id, attempt, until: now + ttl_ms });
       yield* writer.setProgress(run_id, progress);
       return { cancel_requested: cancel_requested === 1 };
     });
@@ -300,7 +291,7 @@ export class SqlRuns implements RunStore {
     const sql = `INSERT INTO pipeline_logs (run_id, task_id, attempt, at, line)
       SELECT $1, task_id, attempt, at, line FROM ${this.db.dialect.input(columns, 1)}`;
     for (let from = 0; from < lines.length; from += LOG_LIMIT) {
-      const rows = lines.slice(from, from + LOG_LIMIT).map((line) => ({ ...line }));
+      const rows = lines.slice(from, from + LOG_LIMIT);
       await this.db.write(function* () {
         yield* writer.lockRun(run_id);
         yield* runRows(sql, [run_id], columns, rows);
@@ -453,6 +444,19 @@ export class SqlRuns implements RunStore {
   close(): Promise<void> {
     return this.db.close();
   }
+}
+
+/** The lease of a run, or with `attempt` that attempt's own. */
+function* renewLease(
+  { run_id, attempt, until }: { run_id: string; attempt: AttemptKey | undefined; until: number },
+): Steps<void> {
+  if (attempt === undefined) {
+    yield* run("UPDATE pipeline_runs SET lease_until = $2 WHERE run_id = $1", run_id, until);
+    return;
+  }
+  const sql =
+    "UPDATE pipeline_attempts SET lease_until = $2 WHERE run_id = $1 AND task_id = $3 AND attempt = $4";
+  yield* run(sql, run_id, until, attempt.task_id, attempt.attempt);
 }
 
 /** A run with all of its tasks and attempts. */

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "../../../deps.ts";
 import { newTask } from "../../../lib/dag/state.ts";
+import { SqliteDatabase } from "../../../lib/stores/engines/sqlite/sqlite_database.ts";
+import type { Steps } from "../../../lib/stores/engines/sql.ts";
+import { RUN_MIGRATIONS } from "../../../lib/stores/runs/schema.ts";
+import { SqlRuns } from "../../../lib/stores/runs/sql_runs.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { runsContract } from "../../contracts/runs.ts";
 import { runOf, T0 } from "../../fixtures/runs.ts";
@@ -12,6 +16,42 @@ runsContract("SqliteRuns", async () => {
   return {
     store,
     another: () => Promise.resolve(new SqliteRuns({ path })),
+    close: async () => {
+      await store.close();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+});
+
+/** Rolls back the first run of each transaction, as PostgreSQL does when it gives another one precedence. */
+class RetryingDatabase extends SqliteDatabase {
+  override async write<T>(steps: () => Steps<T>): Promise<T> {
+    const rollback = new Error("another transaction has precedence");
+    try {
+      await super.write(function* () {
+        yield* steps();
+        throw rollback;
+      });
+    } catch (error) {
+      if (error !== rollback) throw error;
+    }
+    return await super.write(steps);
+  }
+}
+
+class RetryingRuns extends SqlRuns {
+  constructor(path: string) {
+    super(new RetryingDatabase({ path, migrations: RUN_MIGRATIONS, refill: "" }), function* () {});
+  }
+}
+
+runsContract("SqlRuns whose transactions run twice", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/runs.db`;
+  const store = new RetryingRuns(path);
+  return {
+    store,
+    another: () => Promise.resolve(new RetryingRuns(path)),
     close: async () => {
       await store.close();
       await Deno.remove(dir, { recursive: true });
