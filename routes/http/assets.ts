@@ -1,4 +1,5 @@
-import { type Context, createHash } from "../../deps.ts";
+import type { Context } from "../../deps.ts";
+import { sha256 } from "../../lib/core/hash.ts";
 import icon from "../assets/icon.svg" with { type: "text" };
 import page from "../assets/page.js" with { type: "text" };
 import base from "../assets/style/base.css" with { type: "text" };
@@ -32,7 +33,7 @@ export const ASSETS = Object.freeze({
 
 /** The content's hash is part of the name, so a browser can cache a file for ever and never shows an old one. */
 function asset(name: string, type: string, text: string): Asset {
-  const hash = createHash("sha256").update(text).digest("hex").slice(0, 12);
+  const hash = sha256(text).slice(0, 12);
   return { href: `/assets/${name.replace(/\.(\w+)$/, `.${hash}.$1`)}`, type, text };
 }
 

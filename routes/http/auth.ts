@@ -1,4 +1,5 @@
 import { type Context, createHash, timingSafeEqual } from "../../deps.ts";
+import { sha256 } from "../../lib/core/hash.ts";
 import { allows, type ApiKey, type Scope } from "../../lib/core/types.ts";
 import { HttpError } from "./problem.ts";
 
@@ -11,9 +12,9 @@ export type Authorize = (context: Context, scope: Scope) => void;
  */
 export function createAuthorize(keys: readonly ApiKey[]): Authorize {
   if (keys.length === 0) return () => {};
-  const known = keys.map(({ key, scopes }) => ({ hash: sha256(key), scopes }));
+  const known = keys.map(({ key, scopes }) => ({ hash: hashBytes(key), scopes }));
   return (context, scope) => {
-    const given = sha256(bearer(context.req.header("authorization")));
+    const given = hashBytes(bearer(context.req.header("authorization")));
     const matching = known.filter(({ hash }) => timingSafeEqual(hash, given));
     if (matching.length === 0) throw unauthorized("no API key of this service was given");
     if (matching.some(({ scopes }) => allows(scopes, scope))) return;
@@ -23,7 +24,7 @@ export function createAuthorize(keys: readonly ApiKey[]): Authorize {
 
 /** Identifies a key and reveals nothing of it. */
 export function fingerprint(key: string): string {
-  return createHash("sha256").update(`parley key ${key}`).digest("hex").slice(0, 16);
+  return sha256(`parley key ${key}`).slice(0, 16);
 }
 
 /** The short fingerprint of a request's key; null on an open service. */
@@ -48,6 +49,7 @@ function unauthorized(detail: string): HttpError {
   return new HttpError(401, "denied", detail, { "www-authenticate": 'Bearer realm="parley"' });
 }
 
-function sha256(text: string): Uint8Array {
+/** For a comparison in constant time, which needs equal lengths. */
+export function hashBytes(text: string): Uint8Array {
   return createHash("sha256").update(text).digest();
 }

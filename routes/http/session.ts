@@ -1,7 +1,8 @@
-import { type Context, createHash, createHmac, loadCookies, LRUCache, timingSafeEqual } from "../../deps.ts";
+import { type Context, createHmac, loadCookies, LRUCache, timingSafeEqual } from "../../deps.ts";
+import { sha256 } from "../../lib/core/hash.ts";
 import type { ApiKey, Scope } from "../../lib/core/types.ts";
 import type { SessionStore } from "../../lib/stores/runs/port.ts";
-import { fingerprint, shortFingerprint } from "./auth.ts";
+import { fingerprint, hashBytes, shortFingerprint } from "./auth.ts";
 import { tryRead } from "./try_read.ts";
 
 /** Who sees a page. */
@@ -45,7 +46,7 @@ export class Sessions {
     return this.keys.length === 0;
   }
 
-  /** The session of a request; null if there is none, or if it has ended. */
+  /** The session of a request; null if the request has no session, or its session has ended. */
   async of(context: Context): Promise<Session | null> {
     if (this.open) return { scopes: ["admin"], csrf: this.token("open"), key: null, signed_in: false };
     const { value, name, until, id } = await this.cookie(context);
@@ -98,8 +99,8 @@ export class Sessions {
 
   /** Every key is compared, in constant time, so that a wrong one takes as long as a right one. */
   private match(text: string): ApiKey | undefined {
-    const hash = sha256(text);
-    return this.keys.filter(({ key }) => timingSafeEqual(sha256(key), hash))[0];
+    const hash = hashBytes(text);
+    return this.keys.filter(({ key }) => timingSafeEqual(hashBytes(key), hash))[0];
   }
 
   private token(session: string): string {
@@ -109,7 +110,7 @@ export class Sessions {
 
 /** Whether a form carries this session's token. */
 export function isOwn(session: Session, token: string): boolean {
-  return timingSafeEqual(sha256(token), sha256(session.csrf));
+  return timingSafeEqual(hashBytes(token), hashBytes(session.csrf));
 }
 
 /** Browsers accept the prefix `__Host-` over https only, for exactly this host and all its paths. */
@@ -125,8 +126,4 @@ function attributes(context: Context) {
 function isHttps(context: Context): boolean {
   return new URL(context.req.url).protocol === "https:" ||
     context.req.header("x-forwarded-proto") === "https";
-}
-
-function sha256(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
 }
