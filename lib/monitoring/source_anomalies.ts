@@ -1,4 +1,5 @@
 import { z } from "../../deps.ts";
+import { compareText } from "../core/text.ts";
 import { KINDS } from "../core/types.ts";
 import type { TaskOutput } from "../stores/runs/port.ts";
 import type { Anomaly } from "./anomaly.ts";
@@ -22,7 +23,7 @@ export async function sourceAnomalies(
 ): Promise<Incidents> {
   const outputs = await outputsOf(runs, dag, { role: "ingest", since });
   // By when they ended: a retry of an older run may have read the sources last.
-  const byEnd = outputs.toSorted((a, b) => endOf(a) < endOf(b) ? -1 : 1);
+  const byEnd = outputs.toReversed().sort((a, b) => compareText(endOf(a), endOf(b)));
   return findIncidents(observe(byEnd, dag), {
     at: ({ at }) => at,
     judge: (upTo) => upTo.at(-1)!.found,
