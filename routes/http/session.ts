@@ -37,7 +37,7 @@ export class Sessions {
     private readonly store: SessionStore,
   ) {
     const seed = keys.length === 0 ? crypto.randomUUID() : JSON.stringify(keys.map(({ key }) => key));
-    this.secret = createHash("sha256").update(`parley session 1 ${seed}`).digest("hex");
+    this.secret = sha256(`parley session 1 ${seed}`);
     this.keysByFingerprint = new Map(keys.map((key) => [fingerprint(key.key), key]));
   }
 

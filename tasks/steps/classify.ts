@@ -31,8 +31,8 @@ export async function train(context: StepContext): Promise<TrainOutput> {
 }
 
 /**
- * Classifies the messages that have no given intent and that the classifier has not seen. It first fits one if
- * there is none for this catalogue and model. A killed attempt continues where it stopped.
+ * Classifies the messages that have no given intent and that the classifier has not seen. It first fits a classifier
+ * if none exists for this catalogue and model. A killed attempt continues where it stopped.
  */
 export async function classify(
   context: StepContext,

@@ -197,7 +197,7 @@ export function withheldNote(host: string): string {
 /** Besides 5xx, statuses of a request that may be repeated. */
 const RETRYABLE_STATUS: readonly number[] = [408, 424, 425, 429];
 
-/** How long to wait before the next try, in milliseconds; null if there is none. */
+/** How long to wait before the next try, in milliseconds; null if the call is not tried again. */
 function retryDelay(error: unknown, tries: number): number | null {
   if (!(error instanceof CallError) || !error.retryable || tries >= MAX_TRIES) return null;
   const retry_after_ms = retryAfter(error, Date.now());

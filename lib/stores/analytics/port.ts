@@ -30,7 +30,7 @@ export interface Engagement extends EngagementCounts {
 /** A campaign that one user dismissed or converted on. */
 export interface FinalEngagement {
   readonly campaign_id: string;
-  /** Time of the newest conversion; null if there is none. */
+  /** Time of the newest conversion; null without a conversion. */
   readonly converted_at: string | null;
   readonly dismissals: number;
   /** The campaign's; null if it has none, or is not in the catalogue. */

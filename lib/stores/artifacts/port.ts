@@ -16,7 +16,7 @@ export interface ArtifactStore {
   writeLines(
     options: { name: string; lines: AsyncIterable<string>; signal?: AbortSignal },
   ): Promise<Artifact>;
-  /** The lines of an artifact in order, without their line feeds. Throws `not_found` if there is none. */
+  /** The lines of an artifact in order, without their line feeds. Throws `not_found` if the artifact does not exist. */
   readLines(options: { uri: string }): AsyncIterable<string>;
   /** A register for one task; `close()` removes its file. */
   register(): Promise<Register>;

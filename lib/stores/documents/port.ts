@@ -107,7 +107,7 @@ export interface ClassificationStore {
   saveClassifier(
     options: { classifier: StoredClassifier; examples: readonly string[] } & Abortable,
   ): Promise<void>;
-  /** The stored classifier; null if there is none. */
+  /** The stored classifier; null before the first is saved. */
   classifier(options?: Abortable): Promise<StoredClassifier | null>;
   /** Examples of a classifier that still exist, with their given intent, in ascending `message_id`. */
   examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]>;

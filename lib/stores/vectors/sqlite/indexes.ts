@@ -78,7 +78,7 @@ export class Indexes {
 
   /**
    * The index of a version, verified when it is first opened. Throws `unavailable` if it is damaged, and `not_found` if
-   * there is none: it was never built, or it was lost, as with a database from an older backup. Callers name published
+   * the version has no index: it was never built, or it was lost, as with a database from an older backup. Callers name published
    * versions only, so in either case it is rebuilt in the background, if there are rows.
    */
   async reader({ collection, version }: IndexName): Promise<VersionIndex> {

@@ -73,7 +73,7 @@ export class VectorFiles {
     if (this.opened !== null && this.opened.id !== this.id()) this.close();
   }
 
-  /** Identifies the current database file; null if there is none. */
+  /** Identifies the current database file; null if there is no file. */
   private id(): string | null {
     return fileAt(`${this.path}.db`)?.id ?? null;
   }
