@@ -69,6 +69,11 @@ export interface Dialect {
    * once for each row, on PostgreSQL once for all.
    */
   input(columns: Columns, parameters: number): string;
+  /**
+   * For {@link runRows}: sets the columns of a table in the rows that have these keys, which are columns as well. Ends in a
+   * condition that may be continued by `AND`, where names of the table's columns need its name before them.
+   */
+  update(table: string, columns: Columns, keys: readonly string[]): string;
   /** A JSON array of objects as the table `input`. */
   table(json: string, columns: Columns): string;
   /** The texts of a JSON array, as a query in brackets. */

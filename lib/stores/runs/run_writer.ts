@@ -1,4 +1,4 @@
-import { all, allRows, type Columns, type Dialect, get, run, runRows, type Steps } from "../engines/sql.ts";
+import { all, type Columns, type Dialect, get, run, runRows, type Steps } from "../engines/sql.ts";
 import type { AttemptKey, AttemptOfRun, EndedAttempt, RunChanges, Start, TaskRecord } from "./port.ts";
 import { attemptRow, endRow, leaseLost, lineageRow, taskRow } from "./rows.ts";
 
@@ -24,7 +24,6 @@ const ATTEMPT: Columns = {
   versions: "text",
   lease_until: "double precision",
 };
-const BEGUN: Columns = { run_id: "text", task_id: "text", attempt: "bigint", owner: "text" };
 const END: Columns = {
   run_id: "text",
   task_id: "text",
@@ -51,13 +50,45 @@ const LINEAGE: Columns = {
   fields: "text",
   quality: "text",
 };
+const ATTEMPT_KEY = ["run_id", "task_id", "attempt"];
 const PROGRESS: Columns = {
   run_id: "text",
   task_id: "text",
   attempt: "bigint",
-  done: "double precision",
-  total: "double precision",
+  progress_done: "double precision",
+  progress_total: "double precision",
 };
+
+/** The statements that differ by dialect, put together once: a new text would be hashed at each use. */
+function statements({ input, update, texts, lockRow }: Dialect) {
+  const [task, attempt, lineage] = [TASK, ATTEMPT, LINEAGE].map((columns) => Object.keys(columns).join(", "));
+  const replace = Object.keys(TASK).slice(1).map((name) => `${name} = excluded.${name}`).join(", ");
+  return {
+    putTasks: `INSERT INTO pipeline_tasks (run_id, ${task}) SELECT $1, ${task} FROM ${
+      input(TASK, 1)
+    } WHERE true
+      ON CONFLICT (run_id, task_id) DO UPDATE SET ${replace}`,
+    dropCheckpoints: `UPDATE pipeline_tasks SET checkpoint = NULL
+      WHERE run_id = $1 AND task_id IN ${texts("$2")}`,
+    endAttempts: `${update("pipeline_attempts", END, ATTEMPT_KEY)} AND pipeline_attempts.state = 'running'`,
+    addLineage: `INSERT INTO pipeline_lineage (run_id, ${lineage})
+      SELECT $1, ${lineage} FROM ${input(LINEAGE, 1)} WHERE EXISTS (SELECT 1 FROM pipeline_attempts a
+        WHERE a.run_id = $1 AND a.task_id = input.task_id AND a.attempt = input.attempt AND a.state = 'running')`,
+    attemptsOf: `SELECT task_id, attempt, owner FROM pipeline_attempts
+      WHERE run_id = $1 AND task_id IN ${texts("$2")}`,
+    takenSlots: `SELECT a.pool, CAST(sum(a.weight) AS BIGINT) AS n
+      FROM pipeline_attempts a JOIN pipeline_runs r ON r.run_id = a.run_id
+      WHERE a.state = 'running' AND a.pool IN ${texts("$1")}
+        AND coalesce(a.lease_until, r.lease_until) > $2 GROUP BY a.pool`,
+    addAttempts:
+      `INSERT INTO pipeline_attempts (run_id, ${attempt}, state, rows_in, rows_out, quarantined, progress_done)
+      SELECT $1, ${attempt}, 'running', 0, 0, 0, 0 FROM ${input(ATTEMPT, 1)}`,
+    setProgress: `${
+      update("pipeline_attempts", PROGRESS, ATTEMPT_KEY)
+    } AND pipeline_attempts.state = 'running'`,
+    lockRun: `SELECT owner, cancel_requested FROM pipeline_runs WHERE run_id = $1 ${lockRow}`,
+  };
+}
 
 /** Makes the caller's transaction wait until no other one uses these names; only an engine with several writers needs it. */
 export type LockNames = (names: readonly string[]) => Steps<void>;
@@ -68,14 +99,10 @@ export type LockNames = (names: readonly string[]) => Steps<void>;
  * changes it meanwhile.
  */
 export class RunWriter {
-  private readonly putTasksSql: string;
+  private readonly sql: ReturnType<typeof statements>;
 
-  constructor(private readonly dialect: Dialect, private readonly lockNames: LockNames) {
-    const names = Object.keys(TASK);
-    this.putTasksSql = `INSERT INTO pipeline_tasks (run_id, ${names.join(", ")})
-      SELECT $1, ${names.join(", ")} FROM ${dialect.input(TASK, 1)} WHERE true
-      ON CONFLICT (run_id, task_id) DO UPDATE SET
-      ${names.slice(1).map((name) => `${name} = excluded.${name}`).join(", ")}`;
+  constructor(dialect: Dialect, private readonly lockNames: LockNames) {
+    this.sql = statements(dialect);
   }
 
   /** Returns the task ids of the admitted starts. */
@@ -83,11 +110,7 @@ export class RunWriter {
     const { run: state, tasks = [], ended = [], discard = [] } = changes;
     yield* this.putTasks(run_id, tasks);
     if (ended.length > 0) yield* this.endAttempts(run_id, ended);
-    if (discard.length > 0) {
-      const sql = `UPDATE pipeline_tasks SET checkpoint = NULL
-        WHERE run_id = $1 AND task_id IN ${this.dialect.texts("$2")}`;
-      yield* run(sql, run_id, JSON.stringify(discard));
-    }
+    if (discard.length > 0) yield* run(this.sql.dropCheckpoints, run_id, JSON.stringify(discard));
     const admitted = yield* this.admit({ run_id, now }, changes);
     if (state !== undefined) yield* this.setRun(run_id, state);
     return admitted;
@@ -97,32 +120,17 @@ export class RunWriter {
     if (tasks.length === 0) return;
     // One statement cannot set a row twice: of a task that is given twice, the last counts.
     const last = new Map(tasks.map((task) => [task.task_id, taskRow(task)]));
-    yield* runRows(this.putTasksSql, [run_id], TASK, [...last.values()]);
+    yield* runRows(this.sql.putTasks, [run_id], TASK, [...last.values()]);
   }
 
-  /** An attempt ends once: repeating a commit whose answer was lost adds no lineage either. */
+  /** An attempt ends once, and has its lineage from then: repeating a commit whose answer was lost adds none. */
   private *endAttempts(run_id: string, ended: readonly EndedAttempt[]): Steps<void> {
-    const sets = Object.keys(END).slice(3).map((name) => `${name} = input.${name}`);
-    // Without an alias: SQLite does not know it in RETURNING.
-    const changed = yield* allRows<AttemptKey>(
-      `UPDATE pipeline_attempts SET ${sets.join(", ")} FROM ${this.dialect.input(END, 0)}
-       WHERE pipeline_attempts.run_id = input.run_id AND pipeline_attempts.task_id = input.task_id
-         AND pipeline_attempts.attempt = input.attempt AND pipeline_attempts.state = 'running'
-       RETURNING pipeline_attempts.task_id, pipeline_attempts.attempt`,
-      [],
-      END,
-      ended.map((attempt) => ({ run_id, ...endRow(attempt) })),
-    );
-    const isChanged = (key: AttemptKey) =>
-      changed.some(({ task_id, attempt }) => task_id === key.task_id && attempt === key.attempt);
-    const lineage = ended.filter(({ lineage }) => lineage.length > 0).filter(isChanged).flatMap((attempt) =>
+    const lineage = ended.flatMap((attempt) =>
       attempt.lineage.map((entry) => ({ ...lineageRow(entry), ...keyOf(attempt) }))
     );
-    if (lineage.length === 0) return;
-    const names = Object.keys(LINEAGE).join(", ");
-    const input = this.dialect.input(LINEAGE, 1);
-    const sql = `INSERT INTO pipeline_lineage (run_id, ${names}) SELECT $1, ${names} FROM ${input}`;
-    yield* runRows(sql, [run_id], LINEAGE, lineage);
+    if (lineage.length > 0) yield* runRows(this.sql.addLineage, [run_id], LINEAGE, lineage);
+    const rows = ended.map((attempt) => ({ run_id, ...endRow(attempt) }));
+    yield* runRows(this.sql.endAttempts, [], END, rows);
   }
 
   /** Starts what the pools have room for. Slots are counted off attempts under a live lease: none can leak. */
@@ -151,15 +159,13 @@ export class RunWriter {
 
   /** The tasks whose starts are recorded already: the answer to an earlier commit was lost. */
   private *begunOf(run_id: string, starts: readonly Start[]): Steps<Set<string>> {
-    const rows = yield* allRows<{ task_id: string }>(
-      `SELECT a.task_id FROM ${this.dialect.input(BEGUN, 0)} JOIN pipeline_attempts a
-         ON a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt
-           AND a.owner = input.owner`,
-      [],
-      BEGUN,
-      starts.map(({ attempt }) => ({ run_id, ...keyOf(attempt), owner: attempt.owner })),
+    const task_ids = JSON.stringify(starts.map(({ task }) => task.task_id));
+    const rows = yield* all<AttemptKey & { owner: string }>(this.sql.attemptsOf, run_id, task_ids);
+    const owners = new Map(rows.map(({ owner, ...key }) => [`${key.attempt} ${key.task_id}`, owner]));
+    const begun = starts.filter(({ attempt: { attempt, task_id, owner } }) =>
+      owners.get(`${attempt} ${task_id}`) === owner
     );
-    return new Set(rows.map(({ task_id }) => task_id));
+    return new Set(begun.map(({ task }) => task.task_id));
   }
 
   private *freeSlots(now: number, sizes: ReadonlyMap<string, number>): Steps<Map<string, number>> {
@@ -168,10 +174,7 @@ export class RunWriter {
     const pools = [...sizes.keys()];
     yield* this.lockNames(pools.map((pool) => `pool ${pool}`));
     const taken = yield* all<{ pool: string; n: number }>(
-      `SELECT a.pool, CAST(sum(a.weight) AS BIGINT) AS n
-       FROM pipeline_attempts a JOIN pipeline_runs r ON r.run_id = a.run_id
-       WHERE a.state = 'running' AND a.pool IN ${this.dialect.texts("$1")}
-         AND coalesce(a.lease_until, r.lease_until) > $2 GROUP BY a.pool`,
+      this.sql.takenSlots,
       JSON.stringify(pools),
       now,
     );
@@ -180,14 +183,8 @@ export class RunWriter {
   }
 
   private *insertAttempts(run_id: string, starts: readonly Start[]): Steps<void> {
-    const names = Object.keys(ATTEMPT).join(", ");
-    yield* runRows(
-      `INSERT INTO pipeline_attempts (run_id, ${names}, state, rows_in, rows_out, quarantined, progress_done)
-       SELECT $1, ${names}, 'running', 0, 0, 0, 0 FROM ${this.dialect.input(ATTEMPT, 1)}`,
-      [run_id],
-      ATTEMPT,
-      starts.map(({ attempt }) => attemptRow(attempt)),
-    );
+    const rows = starts.map(({ attempt }) => attemptRow(attempt));
+    yield* runRows(this.sql.addAttempts, [run_id], ATTEMPT, rows);
     yield* this.putTasks(run_id, starts.map(({ task }) => task));
   }
 
@@ -208,20 +205,15 @@ export class RunWriter {
 
   *setProgress(run_id: string, progress: readonly (AttemptKey & { done: number; total: number | null })[]) {
     if (progress.length === 0) return;
-    yield* runRows(
-      `UPDATE pipeline_attempts AS a SET progress_done = input.done, progress_total = input.total
-       FROM ${this.dialect.input(PROGRESS, 0)}
-       WHERE a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt AND a.state = 'running'`,
-      [],
-      PROGRESS,
-      progress.map((each) => ({ run_id, ...each })),
-    );
+    const rows = progress.map(({ task_id, attempt, done, total }) => (
+      { run_id, task_id, attempt, progress_done: done, progress_total: total }
+    ));
+    yield* runRows(this.sql.setProgress, [], PROGRESS, rows);
   }
 
   /** Locks the row of a run until the transaction ends. Null if there is no such run. */
   *lockRun(run_id: string): Steps<{ owner: string | null; cancel_requested: number } | null> {
-    const sql = `SELECT owner, cancel_requested FROM pipeline_runs WHERE run_id = $1 ${this.dialect.lockRow}`;
-    return yield* get(sql, run_id);
+    return yield* get(this.sql.lockRun, run_id);
   }
 
   /** Locks the row of a run. Throws `conflict` unless its lease, or with `attempt` that running attempt, is the owner's. */

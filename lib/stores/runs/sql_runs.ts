@@ -61,6 +61,7 @@ const PRUNE_LIMIT = 100;
 const LOG_LIMIT = 1_000;
 
 const ATTEMPT_KEY = { run_id: "text", task_id: "text", attempt: "bigint" } as const;
+const SEND_AT = { ...ATTEMPT_KEY, send_at: "bigint" } as const;
 
 /**
  * Runs in SQL, for any number of processes. A commit is on disk when it is answered: a finished task stays finished. Locks are
@@ -390,11 +391,10 @@ export class SqlRuns implements RunStore {
 
   private *setDue(attempts: readonly AttemptOfRun[], again_at: number | null): Steps<void> {
     yield* runRows(
-      `UPDATE pipeline_attempts AS a SET send_at = $1 FROM ${this.db.dialect.input(ATTEMPT_KEY, 1)}
-       WHERE a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt`,
-      [again_at],
-      ATTEMPT_KEY,
-      keysOf(attempts),
+      this.db.dialect.update("pipeline_attempts", SEND_AT, Object.keys(ATTEMPT_KEY)),
+      [],
+      SEND_AT,
+      keysOf(attempts).map((key) => ({ ...key, send_at: again_at })),
     );
   }
 

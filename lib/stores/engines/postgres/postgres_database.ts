@@ -5,6 +5,13 @@ import type { PgSession } from "./session.ts";
 
 const DIALECT: Dialect = {
   input: (columns, parameters) => recordset(`$${parameters + 1}`, columns),
+  update: (table, columns, keys) => {
+    const set = Object.keys(columns).filter((name) => !keys.includes(name));
+    return `UPDATE ${table} SET ${set.map((name) => `${name} = input.${name}`).join(", ")}
+      FROM ${recordset("$1", columns)} WHERE ${
+      keys.map((name) => `${table}.${name} = input.${name}`).join(" AND ")
+    }`;
+  },
   table: recordset,
   texts: (json) => `(SELECT json_array_elements_text(${json}::json))`,
   jsonRows: (expressions, order) =>

@@ -26,10 +26,15 @@ function isBusy(error: unknown): boolean {
   return messageOf(error).includes("database is locked");
 }
 
-/** The rows of a statement's input, each as the values of its columns. */
-function valuesOf({ columns, rows }: NonNullable<Statement["input"]>): SQLInputValue[][] {
-  const names = Object.keys(columns);
-  return (rows as Record<string, SQLInputValue>[]).map((row) => names.map((name) => row[name] ?? null));
+/** The values for each time that a statement runs: once, or for each row of its input. */
+function valuesOf({ values, input }: Statement): SQLInputValue[][] {
+  if (input === undefined) return [values.map(storable)];
+  const names = Object.keys(input.columns);
+  return (input.rows as readonly Record<string, SQLInputValue>[]).map((row) => {
+    const given = values.map(storable);
+    for (const name of names) given.push(storable(row[name] ?? null));
+    return given;
+  });
 }
 
 /** The engine writes U+0000 but reads a text only up to it, so it is replaced, as lone surrogates are. */
@@ -119,13 +124,12 @@ export class Sqlite {
   }
 
   /** One of the statements of {@link Steps}. */
-  execute({ sql, values, input }: Statement): Result {
+  execute(order: Statement): Result {
     return this.explainErrors(() => {
-      const { statement, names } = this.prepare(sql);
+      const { statement, names } = this.prepare(order.sql);
       const rows: Record<string, SQLOutputValue>[] = [];
       let changes = 0;
-      for (const row of input === undefined ? [[]] : valuesOf(input)) {
-        const given = [...values, ...row].map(storable);
+      for (const given of valuesOf(order)) {
         if (names.length === 0) changes += Number(statement.run(...given).changes);
         else {
           for (const found of statement.all(...given) as unknown as SQLOutputValue[][]) {

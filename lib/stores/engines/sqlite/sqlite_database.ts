@@ -8,6 +8,12 @@ const DIALECT: Dialect = {
     `(SELECT ${
       Object.keys(columns).map((name, at) => `$${parameters + at + 1} AS ${name}`).join(", ")
     }) AS input`,
+  update: (table, columns, keys) => {
+    const names = Object.keys(columns);
+    const equal = (name: string) => `${name} = $${names.indexOf(name) + 1}`;
+    const set = names.filter((name) => !keys.includes(name)).map(equal);
+    return `UPDATE ${table} SET ${set.join(", ")} WHERE ${keys.map(equal).join(" AND ")}`;
+  },
   table: (json, columns) =>
     `(SELECT ${
       Object.keys(columns).map((name) => `value ->> '${name}' AS ${name}`).join(", ")
