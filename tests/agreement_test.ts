@@ -14,7 +14,9 @@ import { doctorReport } from "./fixtures/doctor.ts";
 import { DAMAGE } from "./fixtures/index_damage.ts";
 import { until } from "./fixtures/until.ts";
 import { see } from "./routes/pages.ts";
-import { type Flow, nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { type Flow, flowTemplate, loadSample } from "./fixtures/flow.ts";
+
+const withSample = flowTemplate(loadSample);
 
 interface Reports {
   readonly code: number;
@@ -86,8 +88,7 @@ const FAULTS: Record<string, readonly [fault: (folder: string) => Promise<void> 
 
 for (const [what, [fault, id]] of Object.entries(FAULTS)) {
   Deno.test(`${what} is one critical anomaly by API and command, down by readyz and metrics, and fails doctor`, () =>
-    withFlow(async (flow) => {
-      assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+    withSample(async (flow) => {
       await flow.services.graph.close();
       await flow.services.documents.close();
       await flow.services.analytics.close();
@@ -115,8 +116,7 @@ const INDEX_FAULTS: Record<string, string> = {
 
 for (const [kind, cause] of Object.entries(INDEX_FAULTS)) {
   Deno.test(`an index file that is ${kind} is one warning in the same words everywhere, until serving has rebuilt it`, () =>
-    withFlow(async (flow) => {
-      assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+    withSample(async (flow) => {
       const config = { ...flow.config, schedule: null };
       const byServing = async (body: (app: Awaited<ReturnType<typeof createApp>>) => Promise<void>) => {
         const { value: stores, close } = await openServing(config);
@@ -221,8 +221,7 @@ Deno.test("commands that only read leave no store behind, and one after the othe
   }));
 
 Deno.test("a store that does not answer is acknowledged for doctor as for the command, also if it begins again, which the command says", () =>
-  withFlow(async (flow) => {
-    assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+  withSample(async (flow) => {
     const config = { ...flow.config, schedule: null, graph: new URL("bolt://127.0.0.1:1") };
     const down = { ...flow, config };
     const id = "store_unreachable:store_graph";
@@ -245,8 +244,7 @@ Deno.test("a store that does not answer is acknowledged for doctor as for the co
   }));
 
 Deno.test("stores that a run is filling are not compared: neither the command nor doctor take it for a fault", () =>
-  withFlow(async (flow) => {
-    assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+  withSample(async (flow) => {
     const { runs, services: { documents }, config } = flow;
     const [stored] = await documents.page({ after: null, limit: 1 });
     const run_id = "at-work";

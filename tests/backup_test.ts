@@ -4,8 +4,9 @@ import { engine, executeQueued } from "../commands/engine.ts";
 import { type Config, loadConfig } from "../lib/config.ts";
 import type { RunRecord } from "../lib/stores/runs/port.ts";
 import { until } from "./fixtures/until.ts";
-import { copyFolder, published, removeTemplate, serving, SETTINGS, withCopy } from "./fixtures/damage.ts";
+import { published, removeTemplate, serving, SETTINGS, withCopy } from "./fixtures/damage.ts";
 import {
+  copyFolder,
   digests,
   type Flow,
   nightlyRun,

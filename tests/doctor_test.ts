@@ -4,7 +4,7 @@ import type { Config } from "../lib/config.ts";
 import { latencyOf } from "../commands/doctor_stores.ts";
 import { openGraph, openRuns } from "../lib/stores/open.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
-import { nightlyRun, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { flowTemplate, loadSample, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
 type Store = { role: string; error: string | null };
 const errorsOf = ({ stores }: { stores: Store[] }) =>
@@ -12,13 +12,11 @@ const errorsOf = ({ stores }: { stores: Store[] }) =>
 
 const EACH = ["documents", "analytics", "vectors", "graph"];
 
+const withSample = flowTemplate(loadSample);
+
 /** Registers a test over the sample, published. */
 function sampleTest(name: string, body: (config: Config) => Promise<void>): void {
-  Deno.test(name, () =>
-    withFlow(async (flow) => {
-      assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
-      await body(flow.config);
-    }));
+  Deno.test(name, () => withSample(({ config }) => body(config)));
 }
 
 sampleTest("doctor counts the stores that answer while another is down", async (config) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { type Flow, nightlyRun, ROOT, runDag, withFlow, writeRows } from "./fixtures/flow.ts";
+import { type Flow, flowTemplate, nightlyRun, ROOT, runDag, writeRows } from "./fixtures/flow.ts";
 import { DAMAGE } from "./fixtures/index_damage.ts";
 import { reembedRun } from "./fixtures/reembed.ts";
 import { until } from "./fixtures/until.ts";
@@ -36,6 +36,12 @@ async function publishPairs(flow: Flow): Promise<void> {
   assert.equal(outcome, "success");
 }
 
+/** Wide vectors take seconds to index, in which there is time to ask. */
+const WIDE = { PARLEY_EMBEDDINGS: "test:384" };
+
+const withPairs = flowTemplate(publishPairs);
+const withWidePairs = flowTemplate(publishPairs, WIDE);
+
 /** Damages the file of an index, or drops its row as a database from an older backup lacks it. */
 function damage({ config }: Flow, kind: string, index: string): void {
   if (kind === "not in the database") {
@@ -62,8 +68,7 @@ async function logOf({ runs }: Flow, run_id: string): Promise<string> {
 }
 
 Deno.test("doctor names a damaged index and a remedy that works", () =>
-  withFlow(async (flow) => {
-    await publishPairs(flow);
+  withPairs(async (flow) => {
     assert.deepEqual((await doctorReport(flow.config)).findings, []);
     damage(flow, "flipped in the middle", "profiles-1");
     const ill = await doctorReport(flow.config);
@@ -83,8 +88,7 @@ Deno.test("doctor names a damaged index and a remedy that works", () =>
   }));
 
 Deno.test("a nightly run starts from the rows if the index that serves is damaged", () =>
-  withFlow(async (flow) => {
-    await publishPairs(flow);
+  withPairs(async (flow) => {
     damage(flow, "empty", "profiles-1");
     const late = { user_id: "late", message: "about 7 and 49 of 1", timestamp: "2026-01-02T00:00:00Z" };
     const messages = [writeRows(flow, "late.ndjson", [late])];
@@ -98,8 +102,7 @@ Deno.test("a nightly run starts from the rows if the index that serves is damage
   }));
 
 Deno.test("reembed changes the model although an index that serves is damaged", () =>
-  withFlow(async (flow) => {
-    await publishPairs(flow);
+  withPairs(async (flow) => {
     damage(flow, "halved", "profiles-1");
     const { outcome, snapshot } = await reembedRun(flow, "test:128");
     assert.equal(outcome, "success");
@@ -109,13 +112,9 @@ Deno.test("reembed changes the model although an index that serves is damaged", 
     );
   }));
 
-/** Wide vectors take seconds to index, in which there is time to ask. */
-const WIDE = { PARLEY_EMBEDDINGS: "test:384" };
-
 for (const kind of ["empty", "flipped at the end", "not in the database"]) {
   Deno.test(`serve answers without an index that is ${kind}, says so, and rebuilds it`, () =>
-    withFlow(async (flow) => {
-      await publishPairs(flow);
+    withWidePairs(async (flow) => {
       damage(flow, kind, "conversations-1");
       const child = new Deno.Command("deno", {
         args: ["run", "--quiet", "--allow-all", `${ROOT}main.ts`, "serve"],
@@ -156,5 +155,5 @@ for (const kind of ["empty", "flipped at the end", "not in the database"]) {
         /(the index conversations-1 is damaged: .*|no index of conversations was built .*); it is being rebuilt from the rows/,
       );
       assert.equal((await doctorReport(flow.config, WIDE)).code, 0);
-    }, WIDE));
+    }));
 }

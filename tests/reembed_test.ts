@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import type { BuildStatsOptions } from "../lib/stores/analytics/port.ts";
 import { states } from "./fixtures/dag.ts";
-import { digests, type Flow, nightlyRun, runDag, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
+import {
+  digests,
+  type Flow,
+  flowTemplate,
+  loadSample,
+  nightlyRun,
+  runDag,
+  SAMPLE,
+  writeRows,
+} from "./fixtures/flow.ts";
 import {
   answersOf,
   itemsOf,
@@ -16,18 +25,17 @@ import {
 import { TINY } from "./fixtures/models.ts";
 import { message } from "./fixtures/rows.ts";
 
-const SMALL = "test:384";
-const LARGE = "test:1024";
-const EMBEDDINGS = { PARLEY_EMBEDDINGS: SMALL };
+const SMALL = "test:64";
+const LARGE = "test:128";
+const withSample = flowTemplate(loadSample);
 
 const outputOf = <T>({ tasks }: Awaited<ReturnType<typeof runDag>>["snapshot"], id: string) =>
   tasks.find(({ task_id }) => task_id === id)?.output as T;
 const published = async ({ services }: Flow) => await services.analytics.published();
 
-/** There and back on the sample, with answers all the while; each answer is wholly of one version. */
-async function thereAndBack(flow: Flow, from: string, to: string): Promise<void> {
-  assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
-  const before = { answers: await answersOf(flow), vectors: await vectorDigest(flow, from) };
+/** To a model and back on the sample, with answers all the while; each answer is wholly of one version. */
+async function thereAndBack(flow: Flow, to: string, dimension: number): Promise<void> {
+  const before = { answers: await answersOf(flow), vectors: await vectorDigest(flow, SMALL) };
   const during = await whileAsking(flow, () => reembedRun(flow, to));
   const there = await answersOf(flow);
   assert.notDeepEqual(
@@ -37,34 +45,33 @@ async function thereAndBack(flow: Flow, from: string, to: string): Promise<void>
   );
   unmixed(during, { 1: before.answers, 2: there });
   assert.deepEqual(new Set(during.map(({ version }) => version)), new Set([1, 2]));
-  assert.equal((await flow.services.embedder(to)).model.dimension, 1_024);
-  assert.match((await published(flow))?.model ?? "", /\/1024\/mean$/);
+  assert.equal((await flow.services.embedder(to)).model.dimension, dimension);
+  assert.match((await published(flow))?.model ?? "", new RegExp(`/${dimension}/mean$`));
 
   const goingBack = await whileAsking(flow, async () => {
-    const { snapshot } = await reembedRun(flow, from);
+    const { snapshot } = await reembedRun(flow, SMALL);
     assert.equal(outputOf<{ embedded: number }>(snapshot, "embed").embedded, 0);
   });
   const back = await answersOf(flow);
   unmixed(goingBack, { 2: there, 3: back });
   assert.deepEqual(itemsOf(back), itemsOf(before.answers));
-  assert.equal(await vectorDigest(flow, from), before.vectors);
+  assert.equal(await vectorDigest(flow, SMALL), before.vectors);
 }
 
-Deno.test("reembed changes 384 dimensions to 1,024 and back, and no answer mixes the two", () =>
-  withFlow((flow) => thereAndBack(flow, SMALL, LARGE), EMBEDDINGS));
+Deno.test("reembed changes 64 dimensions to 128 and back, and no answer mixes the two", () =>
+  withSample((flow) => thereAndBack(flow, LARGE, 128)));
 
 Deno.test("reembed changes to an ONNX model of 1,024 dimensions and back", () =>
-  withFlow((flow) => thereAndBack(flow, SMALL, `onnx:${TINY}`), EMBEDDINGS));
+  withSample((flow) => thereAndBack(flow, `onnx:${TINY}`, 1_024)));
 
 Deno.test("reembed says first how much there is to do, and reports how many neighbours stay", () =>
-  withFlow(async (flow) => {
-    await nightlyRun(flow, SAMPLE);
+  withSample(async (flow) => {
     const { snapshot } = await reembedRun(flow, LARGE);
     const { run_id } = snapshot.run;
     const log = await flow.runs.logs({ run_id, after: 0, limit: 100 });
     assert.match(
       log[0]!.line,
-      /^692 rows, \d+ distinct texts; \d+ have no vector by test@\S+\/1024\/mean yet$/,
+      /^692 rows, \d+ distinct texts; \d+ have no vector by test@\S+\/128\/mean yet$/,
     );
     assert.match(
       log[1]!.line,
@@ -87,10 +94,10 @@ Deno.test("reembed says first how much there is to do, and reports how many neig
     const again = await reembedRun(flow, LARGE);
     const same = outputOf<{ overlap: object }>(again.snapshot, "check").overlap;
     assert.deepEqual(same, { users: 60, profiles: 1, campaigns: 1 });
-  }, EMBEDDINGS));
+  }));
 
 Deno.test("reembed goes back to vectors that it catches up, as if there had been no other model", () =>
-  withFlow(async (flow) => {
+  withSample(async (flow) => {
     const more = (to: Flow) => {
       const rows = Deno.readTextFileSync(SAMPLE.messages[0]!).trimEnd().split("\n").slice(0, 30);
       const changed = rows.map((row) => ({
@@ -99,24 +106,21 @@ Deno.test("reembed goes back to vectors that it catches up, as if there had been
       }));
       return { messages: [writeRows(to, "more.ndjson", changed)] };
     };
-    await nightlyRun(flow, SAMPLE);
     await reembedRun(flow, LARGE);
     assert.equal((await nightlyRun(setTo(flow, LARGE), more(flow))).outcome, "success");
     const { snapshot } = await reembedRun(flow, SMALL);
     assert.equal(outputOf<{ embedded: number }>(snapshot, "embed").embedded, 30);
     assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
-    await withFlow(async (undisturbed) => {
-      await nightlyRun(undisturbed, SAMPLE);
+    await withSample(async (undisturbed) => {
       await nightlyRun(undisturbed, more(undisturbed));
       assert.deepEqual(await digests(flow), await digests(undisturbed));
       assert.deepEqual(itemsOf(await answersOf(flow)), itemsOf(await answersOf(undisturbed)));
-    }, EMBEDDINGS);
-  }, EMBEDDINGS));
+    });
+  }));
 
 Deno.test("reembed keeps the old vectors until `drop_old`, then leaves no file of them", () =>
-  withFlow(async (flow) => {
+  withSample(async (flow) => {
     const files = () => [...Deno.readDirSync(`${flow.config.data}/vectors`)].map(({ name }) => name).sort();
-    await nightlyRun(flow, SAMPLE);
     const [old] = await modelsOf(flow);
     const oldFiles = files();
     await reembedRun(flow, LARGE);
@@ -127,11 +131,10 @@ Deno.test("reembed keeps the old vectors until `drop_old`, then leaves no file o
     assert.equal((await modelsOf(flow)).length, 1);
     assert.deepEqual(files().filter((name) => oldFiles.includes(name)), []);
     assert.deepEqual(itemsOf(await answersOf(flow)), itemsOf(before));
-  }, EMBEDDINGS));
+  }));
 
 Deno.test("erasing people takes them out of the vectors of every model", () =>
-  withFlow(async (flow) => {
-    await nightlyRun(flow, SAMPLE);
+  withSample(async (flow) => {
     await reembedRun(flow, LARGE);
     const { reset } = await import("../commands/reset.ts");
     assert.equal(await reset(flow.config, { sample: true, all: false, yes: true }), 0);
@@ -140,11 +143,10 @@ Deno.test("erasing people takes them out of the vectors of every model", () =>
       assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
     }
     assert.equal((await published(flow))?.version, 3);
-  }, EMBEDDINGS));
+  }));
 
 Deno.test("a nightly run by another model than the published one fails without retry and says what to do", () =>
-  withFlow(async (flow) => {
-    await nightlyRun(flow, SAMPLE);
+  withSample(async (flow) => {
     const before = await published(flow);
     const other = setTo(flow, LARGE);
     const row = { user_id: "u", message: "something new", timestamp: "2026-05-01T00:00:00Z" };
@@ -154,18 +156,17 @@ Deno.test("a nightly run by another model than the published one fails without r
     assert.equal(outcome, "failed");
     assert.match(
       snapshot.run.error ?? "",
-      /embed: what is published was embedded by test@\S+\/384\/mean, and PARLEY_EMBEDDINGS is test@\S+\/1024\/mean: `deno task pipeline run reembed --param model=test:1024` changes over to it, or set it back/,
+      /embed: what is published was embedded by test@\S+\/64\/mean, and PARLEY_EMBEDDINGS is test@\S+\/128\/mean: `deno task pipeline run reembed --param model=test:128` changes over to it, or set it back/,
     );
     assert.equal(snapshot.attempts.filter(({ task_id }) => task_id === "embed").length, 1);
     assert.deepEqual(await published(flow), before);
     // What it says to do is enough: the message that had come in is embedded, too.
     await reembedRun(other, LARGE);
     assert.equal((await nightlyRun(other, SAMPLE)).outcome, "success");
-  }, EMBEDDINGS));
+  }));
 
 Deno.test("reembed publishes nothing if the new vectors do not agree with the stored rows", () =>
-  withFlow(async (flow) => {
-    await nightlyRun(flow, SAMPLE);
+  withSample(async (flow) => {
     const before = await published(flow);
     const answers = await answersOf(flow, QUESTIONS.slice(0, 4));
     const { services } = flow;
@@ -193,4 +194,4 @@ Deno.test("reembed publishes nothing if the new vectors do not agree with the st
     assert.equal((await modelsOf(flow)).length, 2);
     assert.equal((await runDag(flow, "reembed", params)).outcome, "success");
     assert.deepEqual(await modelsOf(flow), [(await published(flow))!.model]);
-  }, EMBEDDINGS));
+  }));

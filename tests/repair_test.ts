@@ -4,7 +4,6 @@ import { backup } from "../commands/backup.ts";
 import type { Config } from "../lib/config.ts";
 import { RESTORE } from "../lib/stores/engines/sqlite/file.ts";
 import {
-  copyFolder,
   fileOf,
   overwrite,
   removeTemplate,
@@ -14,7 +13,16 @@ import {
   USER,
   withCopy,
 } from "./fixtures/damage.ts";
-import { digests, nightlyRun, type Paths, ROOT, SAMPLE, withFlow, withStores } from "./fixtures/flow.ts";
+import {
+  copyFolder,
+  digests,
+  nightlyRun,
+  type Paths,
+  ROOT,
+  SAMPLE,
+  withFlow,
+  withStores,
+} from "./fixtures/flow.ts";
 import { quietly } from "./fixtures/quietly.ts";
 import { until } from "./fixtures/until.ts";
 
