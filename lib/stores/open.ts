@@ -126,15 +126,15 @@ async function clearNeo4j(url: URL): Promise<void> {
 }
 
 async function clearPostgresAnalytics(url: URL): Promise<void> {
-  const { MIGRATIONS } = await import("./analytics/postgres/postgres_analytics.ts");
+  const { ANALYTICS_MIGRATIONS } = await import("./analytics/schema.ts");
   const { clearPostgres } = await import("./engines/postgres/clear.ts");
-  await clearPostgres({ url, store: "analytics", migrations: MIGRATIONS });
+  await clearPostgres({ url, store: "analytics", migrations: ANALYTICS_MIGRATIONS });
 }
 
 async function clearPostgresRuns(url: URL): Promise<void> {
-  const { MIGRATIONS } = await import("./runs/postgres/postgres_runs.ts");
+  const { RUN_MIGRATIONS } = await import("./runs/schema.ts");
   const { clearPostgres } = await import("./engines/postgres/clear.ts");
-  await clearPostgres({ url, store: "runs", migrations: MIGRATIONS });
+  await clearPostgres({ url, store: "runs", migrations: RUN_MIGRATIONS });
 }
 
 async function clearRedis(url: URL): Promise<void> {

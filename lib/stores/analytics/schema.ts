@@ -1,8 +1,10 @@
 import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
-import type { Migration } from "../engines/sqlite/sqlite.ts";
-import { DIRTY_USERS_SCHEMA } from "../engines/sqlite/dirty_users.ts";
+import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts";
+import type { Migration } from "../engines/migration.ts";
 import type { ConversationWords, FinalEngagement, ProfileWords, UnknownCampaigns } from "./port.ts";
+
+export const DIRTY_USERS: DirtyUserNames = { marks: "touched", counter: "writes" };
 
 /** Counts of events by type, as columns. A migration has them too, so they stay as they are. */
 export const BY_TYPE =
@@ -14,88 +16,88 @@ export const BY_TYPE =
  * what a user dismissed or converted on is read at every request; by campaign and time; and by time alone.
  */
 export const ANALYTICS_MIGRATIONS: readonly Migration[] = [
-  `
+  (sql) => `
 CREATE TABLE campaigns (
-  campaign_id TEXT NOT NULL UNIQUE,
-  title TEXT NOT NULL,
-  description TEXT,
-  intents TEXT NOT NULL,
-  category TEXT,
-  tags TEXT NOT NULL,
-  starts_at TEXT,
-  ends_at TEXT,
-  status TEXT NOT NULL,
-  metadata TEXT
-) STRICT;
+  campaign_id ${sql.text} NOT NULL UNIQUE,
+  title ${sql.text} NOT NULL,
+  description ${sql.text},
+  intents ${sql.text} NOT NULL,
+  category ${sql.text},
+  tags ${sql.text} NOT NULL,
+  starts_at ${sql.text},
+  ends_at ${sql.text},
+  status ${sql.text} NOT NULL,
+  metadata ${sql.text}
+) ${sql.strict};
 CREATE TABLE events (
-  event_id TEXT NOT NULL UNIQUE,
-  user_id TEXT NOT NULL,
-  campaign_id TEXT NOT NULL,
-  type TEXT NOT NULL,
-  timestamp TEXT NOT NULL,
-  conversation_id TEXT,
-  metadata TEXT
-) STRICT;
+  event_id ${sql.text} NOT NULL UNIQUE,
+  user_id ${sql.text} NOT NULL,
+  campaign_id ${sql.text} NOT NULL,
+  type ${sql.text} NOT NULL,
+  timestamp ${sql.text} NOT NULL,
+  conversation_id ${sql.text},
+  metadata ${sql.text}
+) ${sql.strict};
 CREATE INDEX events_by_user ON events (user_id, type, campaign_id, timestamp);
 CREATE INDEX events_by_campaign ON events (campaign_id, timestamp, type);
-CREATE TABLE epochs (user_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE epochs (user_id ${sql.text} PRIMARY KEY, epoch ${sql.integer} NOT NULL) ${sql.strictKeyed};
 CREATE TABLE stats (
-  version INTEGER NOT NULL,
-  campaign_id TEXT NOT NULL,
-  impressions INTEGER NOT NULL,
-  clicks INTEGER NOT NULL,
-  conversions INTEGER NOT NULL,
-  dismissals INTEGER NOT NULL,
-  popularity REAL NOT NULL,
+  version ${sql.integer} NOT NULL,
+  campaign_id ${sql.text} NOT NULL,
+  impressions ${sql.integer} NOT NULL,
+  clicks ${sql.integer} NOT NULL,
+  conversions ${sql.integer} NOT NULL,
+  dismissals ${sql.integer} NOT NULL,
+  popularity ${sql.real} NOT NULL,
   PRIMARY KEY (campaign_id, version)
-) STRICT, WITHOUT ROWID;
+) ${sql.strictKeyed};
 CREATE INDEX stats_by_popularity ON stats (version, popularity DESC, campaign_id);
 CREATE TABLE published (
-  only INTEGER PRIMARY KEY CHECK (only = 1),
-  version INTEGER NOT NULL,
-  previous INTEGER,
-  run_id TEXT NOT NULL,
-  model TEXT NOT NULL,
-  at TEXT NOT NULL
-) STRICT;
+  "only" ${sql.id} CHECK ("only" = 1),
+  version ${sql.integer} NOT NULL,
+  previous ${sql.integer},
+  run_id ${sql.text} NOT NULL,
+  model ${sql.text} NOT NULL,
+  at ${sql.text} NOT NULL
+) ${sql.strict};
 CREATE TABLE sources (
-  kind TEXT NOT NULL,
-  uri TEXT NOT NULL,
-  sha256 TEXT NOT NULL,
-  rows INTEGER NOT NULL,
-  run_id TEXT NOT NULL,
-  at TEXT NOT NULL,
+  kind ${sql.text} NOT NULL,
+  uri ${sql.text} NOT NULL,
+  sha256 ${sql.text} NOT NULL,
+  rows ${sql.integer} NOT NULL,
+  run_id ${sql.text} NOT NULL,
+  at ${sql.text} NOT NULL,
   PRIMARY KEY (kind, uri)
-) STRICT;
-${DIRTY_USERS_SCHEMA}`,
+) ${sql.strict};
+${dirtyUsersSchema(DIRTY_USERS)(sql)}`,
   `CREATE INDEX events_by_time ON events (timestamp, type)`,
-  `
+  (sql) => `
 CREATE TABLE files (
-  version INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  save INTEGER NOT NULL,
-  part INTEGER NOT NULL,
-  size INTEGER NOT NULL,
-  bytes BLOB NOT NULL,
+  version ${sql.integer} NOT NULL,
+  name ${sql.text} NOT NULL,
+  save ${sql.integer} NOT NULL,
+  part ${sql.integer} NOT NULL,
+  size ${sql.integer} NOT NULL,
+  bytes ${sql.bytes} NOT NULL,
   PRIMARY KEY (version, name, save, part)
-) STRICT;
+) ${sql.strict};
 `,
-  `ALTER TABLE campaigns ADD COLUMN repurchase_days TEXT`,
-  `
+  (sql) => `ALTER TABLE campaigns ADD COLUMN repurchase_days ${sql.text}`,
+  (sql) => `
 CREATE TABLE profile_words (
-  user_id TEXT PRIMARY KEY,
-  words TEXT NOT NULL,
-  named TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+  user_id ${sql.text} PRIMARY KEY,
+  words ${sql.text} NOT NULL,
+  named ${sql.text} NOT NULL
+) ${sql.strictKeyed};
 CREATE TABLE conversation_words (
-  conversation_id TEXT PRIMARY KEY,
-  user_id TEXT NOT NULL,
-  words TEXT NOT NULL,
-  named INTEGER NOT NULL,
-  named_shown INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+  conversation_id ${sql.text} PRIMARY KEY,
+  user_id ${sql.text} NOT NULL,
+  words ${sql.text} NOT NULL,
+  named ${sql.integer} NOT NULL,
+  named_shown ${sql.integer} NOT NULL
+) ${sql.strictKeyed};
 CREATE INDEX conversation_words_by_user ON conversation_words (user_id);
-ALTER TABLE campaigns ADD COLUMN aliases TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE campaigns ADD COLUMN aliases ${sql.text} NOT NULL DEFAULT '[]';
 `,
   `
 CREATE VIEW user_engagement AS

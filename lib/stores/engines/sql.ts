@@ -3,9 +3,9 @@
  * parameter that may be null is cast (`CAST($1 AS TEXT) IS NULL`), since PostgreSQL has to know its type. What the engines say
  * differently is in {@link Dialect}.
  */
-import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions, WriteCounts } from "../../core/types.ts";
 
-export type SqlValue = string | number | null;
+export type SqlValue = string | number | null | Uint8Array;
 
 export interface Statement {
   readonly sql: string;
@@ -76,7 +76,7 @@ export interface Dialect {
   update(table: string, columns: Columns, keys: readonly string[]): string;
   /** A JSON array of objects as the table `input`. */
   table(json: string, columns: Columns): string;
-  /** The texts of a JSON array, as a query in brackets. */
+  /** The texts of a JSON array, as a query in brackets with the column `text`. */
   texts(json: string): string;
   /** Expressions of all rows as one JSON array of arrays, in this order; `[]` if there are none. */
   jsonRows(expressions: string, order: string): string;
@@ -86,6 +86,47 @@ export interface Dialect {
   readonly lockRow: string;
   /** Ends a query for rows of this alias; `skipLocked` leaves out what another transaction has locked. */
   lockRows(alias: string, options?: { skipLocked: boolean }): string;
+  /** See {@link Counter}. */
+  counter(name: string): Counter;
+}
+
+/**
+ * Numbers that never go back: one that is taken for a row is greater than all that were taken for it before. `advance` runs
+ * first, if it is not null; `next` is the number as an expression. On PostgreSQL it is a sequence, since each writer would
+ * have to wait for the one before it to commit if it were a row, and each use of `next` is another number.
+ */
+export interface Counter {
+  readonly advance: string | null;
+  readonly next: string;
+}
+
+/** Rows of a table with text columns, one of them the key. */
+export interface TableByKey<Row> {
+  readonly table: string;
+  readonly key: string;
+  /** The column with the user that a row belongs to; null for rows without a user. */
+  readonly owner: string | null;
+  readonly columns: readonly string[];
+  /** A row as its columns, in order. */
+  encode(row: Row): (string | null)[];
+}
+
+export interface PutOptions extends Abortable {
+  /** Runs at the end of each transaction, with the owners, old and new, of the rows that were inserted or changed in it. */
+  readonly beforeCommit?: ((owners: readonly string[]) => Steps<void>) | undefined;
+}
+
+/** Inserts or replaces rows by their key, in short transactions. */
+export type PutRows<Row> = (rows: readonly Row[], options: PutOptions) => Promise<WriteCounts>;
+
+export interface Limits extends Abortable {
+  /** How long a server may take for each statement. Default 5 s. */
+  readonly timeout_ms?: number;
+}
+
+export interface WriteEachOptions<T> extends Limits {
+  /** Runs at the end of each transaction, on what its groups gave. */
+  readonly beforeCommit?: (results: readonly T[]) => Steps<void>;
 }
 
 /** One store's tables in one engine. */
@@ -94,9 +135,34 @@ export interface SqlDatabase {
   /** One statement that reads. */
   query<T>(steps: () => Steps<T>, options?: Abortable): Promise<T>;
   /** Statements that read, and see the same state. */
-  read<T>(steps: () => Steps<T>, options?: Abortable): Promise<T>;
+  read<T>(steps: () => Steps<T>, options?: Limits): Promise<T>;
   /** One transaction, whole or not at all. */
-  write<T>(steps: () => Steps<T>, options?: Abortable): Promise<T>;
+  write<T>(steps: () => Steps<T>, options?: Limits): Promise<T>;
+  /**
+   * Applies `each` to groups of rows, in their order and in as many transactions as it takes for none to be long. A group is a
+   * row on SQLite, where a statement costs no round trip and a transaction has the file to itself, and up to 1,000 rows on
+   * PostgreSQL. Returns what the groups gave.
+   */
+  writeEach<Row, T>(
+    rows: readonly Row[],
+    each: (group: readonly Row[]) => Steps<T>,
+    options?: WriteEachOptions<T>,
+  ): Promise<T[]>;
+  /**
+   * The hot path of a bulk load, and therefore each engine's own: prepared statements row by row on SQLite, where steps would
+   * cost as much again as the statements, and one statement for many rows on PostgreSQL.
+   */
+  putRows<Row>(table: TableByKey<Row>): PutRows<Row>;
+  /**
+   * Repeats a transaction that changes at most `limit` rows, and returns how many, until it changes fewer; returns the sum.
+   * Default limits are 500 rows on SQLite and 10,000 on PostgreSQL.
+   */
+  writeAll(
+    steps: (limit: number) => Steps<number>,
+    options?: Limits & { readonly limit?: number },
+  ): Promise<number>;
+  /** Takes erased bytes out of the files, as far as that is in this side's power. */
+  scrub(): Promise<void>;
   health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

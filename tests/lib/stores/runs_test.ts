@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "../../../deps.ts";
 import { newTask } from "../../../lib/dag/state.ts";
+import { migrationSql } from "../../../lib/stores/engines/migration.ts";
+import { SQLITE_SCHEMA } from "../../../lib/stores/engines/sqlite/file.ts";
 import { SqliteDatabase } from "../../../lib/stores/engines/sqlite/sqlite_database.ts";
 import type { Steps } from "../../../lib/stores/engines/sql.ts";
 import { RUN_MIGRATIONS } from "../../../lib/stores/runs/schema.ts";
@@ -82,9 +84,8 @@ Deno.test("SqliteRuns waits for a locked file without stopping the timers of its
 Deno.test("SqliteRuns takes a file of the first schema further, with its runs", async () => {
   const dir = await Deno.makeTempDir();
   const path = `${dir}/runs.db`;
-  const { RUN_MIGRATIONS } = await import("../../../lib/stores/runs/schema.ts");
   const old = new DatabaseSync(path);
-  old.exec(RUN_MIGRATIONS[0]!);
+  old.exec(migrationSql(RUN_MIGRATIONS[0]!, SQLITE_SCHEMA));
   old.exec("PRAGMA user_version = 1");
   old.exec(
     `INSERT INTO pipeline_runs VALUES ('r','d','v','queued','manual',NULL,'x','x','x','{}','x',NULL,NULL,NULL,

@@ -11,7 +11,6 @@ import type {
 } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import { Postgres } from "../../engines/postgres/postgres.ts";
-import { postgresDialect } from "../../engines/postgres/schema.ts";
 import { type Queryable, unnestOf } from "../../engines/postgres/session.ts";
 import type {
   AnalyticsCounts,
@@ -70,15 +69,6 @@ const NEWEST_EVENTS = `WHERE event_id IN (
 const WHOLE = { timeout_ms: 60_000 };
 
 /**
- * The tables of SQLite. Only the tokens of dirty users come from a sequence instead of a counter in a row, for which each
- * writer would have to wait until the one before it has committed.
- */
-export const MIGRATIONS = ANALYTICS_MIGRATIONS.map((sql, version) => {
-  const tables = postgresDialect(sql).replaceAll(/\bonly\b/g, '"only"');
-  return version === 0 ? `${tables}; DROP TABLE writes; CREATE SEQUENCE writes` : tables;
-});
-
-/**
  * {@link AnalyticsStore} in PostgreSQL, with the queries of the embedded one. Erased rows are gone for every query at once;
  * their bytes leave the server's files with the next vacuum, and its backups when those expire.
  */
@@ -91,7 +81,7 @@ export class PostgresAnalytics implements AnalyticsStore {
 
   /** Connects at the first call. `url` is as {@link Postgres} takes it. */
   constructor({ url }: { url: URL }) {
-    this.db = new Postgres({ url, store: "analytics", migrations: MIGRATIONS });
+    this.db = new Postgres({ url, store: "analytics", migrations: ANALYTICS_MIGRATIONS });
     this.catalogue = new PostgresRows(this.db, CAMPAIGNS);
     this.events = new PostgresRows(this.db, EVENTS);
     this.releases = new PostgresReleases(this.db);

@@ -13,8 +13,10 @@ import type {
 } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import { KeyedTable } from "../../engines/keyed_table.ts";
-import { BASE_ROWS_REFILL, Sqlite, type SqliteOptions } from "../../engines/sqlite/sqlite.ts";
-import { DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
+import { DirtyUsers } from "../../engines/dirty_users.ts";
+import { run } from "../../engines/sql.ts";
+import { BASE_ROWS_REFILL, type Sqlite, type SqliteOptions } from "../../engines/sqlite/sqlite.ts";
+import { SqliteDatabase } from "../../engines/sqlite/sqlite_database.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
@@ -42,6 +44,7 @@ import {
   byStrategySql,
   CAMPAIGNS,
   DAILY,
+  DIRTY_USERS,
   EVENTS,
   FINAL_ENGAGEMENT,
   finalEngagement,
@@ -58,9 +61,9 @@ const DELETE_LIMIT = 500;
 
 /** A sort with a limit needs memory for no more rows than that, however many events one user has. */
 const NEWEST_EVENTS = `WHERE rowid IN (
-    SELECT newest.rowid FROM (SELECT DISTINCT value AS user_id FROM json_each(?1)) AS input
+    SELECT newest.rowid FROM (SELECT DISTINCT value AS user_id FROM json_each($1)) AS input
     JOIN events AS newest ON newest.rowid IN (
-      SELECT rowid FROM events WHERE user_id = input.user_id ORDER BY timestamp DESC, event_id DESC LIMIT ?2))
+      SELECT rowid FROM events WHERE user_id = input.user_id ORDER BY timestamp DESC, event_id DESC LIMIT $2))
   ORDER BY user_id, timestamp, event_id`;
 
 /**
@@ -68,6 +71,7 @@ const NEWEST_EVENTS = `WHERE rowid IN (
  * campaign that is deleted stay, as they are what its users did.
  */
 export class SqliteAnalytics implements AnalyticsStore {
+  private readonly database: SqliteDatabase;
   private readonly db: Sqlite;
   private readonly catalogue: KeyedTable<Campaign>;
   private readonly events: KeyedTable<EngagementEvent>;
@@ -77,28 +81,32 @@ export class SqliteAnalytics implements AnalyticsStore {
 
   /** Opens or creates the file. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...options, migrations: ANALYTICS_MIGRATIONS, refill: BASE_ROWS_REFILL });
-    this.dirtyUsers = new DirtyUsers(this.db);
+    this.database = new SqliteDatabase({
+      ...options,
+      migrations: ANALYTICS_MIGRATIONS,
+      refill: BASE_ROWS_REFILL,
+    });
+    this.db = this.database.sqlite;
+    this.dirtyUsers = new DirtyUsers(this.database, DIRTY_USERS);
     this.releases = new SqliteReleases(this.db);
     this.wording = new SqliteWording(this.db);
-    this.catalogue = new KeyedTable(this.db, CAMPAIGNS);
-    this.events = new KeyedTable(this.db, EVENTS);
+    this.catalogue = new KeyedTable(this.database, CAMPAIGNS);
+    this.events = new KeyedTable(this.database, EVENTS);
   }
 
   upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
     return this.catalogue.upsert({ rows: options.campaigns, signal: options.signal });
   }
 
-  async campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
-    options.signal?.throwIfAborted();
+  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
     return this.catalogue.select(
-      "WHERE campaign_id IN (SELECT value FROM json_each(?)) ORDER BY campaign_id",
-      JSON.stringify(options.campaign_ids),
+      "WHERE campaign_id IN (SELECT value FROM json_each($1)) ORDER BY campaign_id",
+      [JSON.stringify(options.campaign_ids)],
+      options,
     );
   }
 
-  async campaignPage(options: PageOptions): Promise<Campaign[]> {
-    options.signal?.throwIfAborted();
+  campaignPage(options: PageOptions): Promise<Campaign[]> {
     return this.catalogue.page(options);
   }
 
@@ -112,23 +120,12 @@ export class SqliteAnalytics implements AnalyticsStore {
   }
 
   upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
-    const markDirty = (users: readonly string[]) => this.markDirty(users);
+    // An epoch is the number of the user's last write: it grows, and is never used again after an erasure.
+    const markDirty = (users: readonly string[]) => this.dirtyUsers.mark(users, { epochs: "epoch" });
     return this.events.upsert({ rows: options.events, markDirty, signal: options.signal });
   }
 
-  /** An epoch is the token of the user's last write: it grows, and is never used again after an erasure. */
-  private markDirty(user_ids: readonly string[]): void {
-    const token = this.dirtyUsers.mark(user_ids);
-    this.db.run(
-      `INSERT INTO epochs SELECT value, ? FROM json_each(?) WHERE true
-       ON CONFLICT (user_id) DO UPDATE SET epoch = excluded.epoch`,
-      token,
-      JSON.stringify(user_ids),
-    );
-  }
-
-  async listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
-    options.signal?.throwIfAborted();
+  listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     return this.dirtyUsers.page(options);
   }
 
@@ -156,11 +153,8 @@ export class SqliteAnalytics implements AnalyticsStore {
     );
   }
 
-  async eventsOf(
-    options: { user_ids: readonly string[]; limit: number } & Abortable,
-  ): Promise<EngagementEvent[]> {
-    options.signal?.throwIfAborted();
-    return this.events.select(NEWEST_EVENTS, JSON.stringify(options.user_ids), options.limit);
+  eventsOf(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]> {
+    return this.events.select(NEWEST_EVENTS, [JSON.stringify(options.user_ids), options.limit], options);
   }
 
   async daily(options: TimeSpan): Promise<EngagementDay[]> {
@@ -269,9 +263,10 @@ export class SqliteAnalytics implements AnalyticsStore {
       signal: options.signal,
     });
     await this.wording.deleteUsers(options);
-    await this.db.write(() => {
-      this.dirtyUsers.forget(options.user_ids);
-      this.db.run("DELETE FROM epochs WHERE user_id IN (SELECT value FROM json_each(?))", users);
+    const { dirtyUsers } = this;
+    await this.database.write(function* () {
+      yield* dirtyUsers.forget(options.user_ids);
+      yield* run("DELETE FROM epochs WHERE user_id IN (SELECT value FROM json_each($1))", users);
     }, options);
     await this.db.scrub();
     return deleted;

@@ -3,8 +3,11 @@ import { yieldToEventLoop } from "../../../core/abort.ts";
 import { paged } from "../../../core/batches.ts";
 import type { Abortable, Message, PageOptions } from "../../../core/types.ts";
 import type { KeyedTable } from "../../engines/keyed_table.ts";
-import { type Migration, type Sqlite } from "../../engines/sqlite/sqlite.ts";
-import type { DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
+import type { DirtyUsers } from "../../engines/dirty_users.ts";
+import type { Migration } from "../../engines/migration.ts";
+import { get, run, type Steps } from "../../engines/sql.ts";
+import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
+import type { SqliteDatabase } from "../../engines/sqlite/sqlite_database.ts";
 import type {
   Classification,
   ClassificationStore,
@@ -33,55 +36,45 @@ CREATE TABLE classifiers (id INTEGER PRIMARY KEY CHECK (id = 1), key TEXT NOT NU
 `;
 
 const COLUMNS = "message_id, classified AS intent, score, classifier";
-const WITHOUT_INTENT = "message_id > ? AND role = 'user' AND intent IS NULL";
+const WITHOUT_INTENT = "message_id > $1 AND role = 'user' AND intent IS NULL";
 /** Rows that are read at once. */
 const PAGE = 500;
 
 export class SqliteClassifications implements ClassificationStore {
+  private readonly db: Sqlite;
+
   constructor(
-    private readonly db: Sqlite,
+    private readonly database: SqliteDatabase,
     private readonly messages: KeyedTable<Message>,
     private readonly dirtyUsers: DirtyUsers,
-  ) {}
-
-  async classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
-    let changed = 0;
-    let users = new Set<string>();
-    const beforeCommit = () => {
-      this.dirtyUsers.mark([...users]);
-      users = new Set();
-    };
-    await this.db.writeEach(options.rows, ({ message_id, intent, score, classifier }) => {
-      const before = this.db.get<{ user_id: string; classified: string | null }>(
-        "SELECT user_id, classified FROM messages WHERE message_id = ?",
-        message_id,
-      );
-      if (before === null) return;
-      const sql = "UPDATE messages SET classified = ?, score = ?, classifier = ? WHERE message_id = ?";
-      this.db.run(sql, intent, score, classifier, message_id);
-      if (before.classified === intent) return;
-      users.add(before.user_id);
-      changed++;
-    }, { beforeCommit, signal: options.signal });
-    return changed;
+  ) {
+    this.db = database.sqlite;
   }
 
-  async unclassified(options: PageOptions & { classifier: string }): Promise<Message[]> {
-    options.signal?.throwIfAborted();
+  async classify(options: { rows: readonly Classification[] } & Abortable): Promise<number> {
+    const { dirtyUsers } = this;
+    const beforeCommit = (changed: readonly (readonly string[])[]) =>
+      dirtyUsers.mark([...new Set(changed.flat())]);
+    const changed = await this.database.writeEach(options.rows, classifyRows, {
+      beforeCommit,
+      signal: options.signal,
+    });
+    return changed.flat().length;
+  }
+
+  unclassified(options: PageOptions & { classifier: string }): Promise<Message[]> {
     return this.messages.select(
-      `WHERE ${WITHOUT_INTENT} AND classifier IS NOT ? ORDER BY message_id LIMIT ?`,
-      options.after ?? "",
-      options.classifier,
-      options.limit,
+      `WHERE ${WITHOUT_INTENT} AND classifier IS NOT $2 ORDER BY message_id LIMIT $3`,
+      [options.after ?? "", options.classifier, options.limit],
+      options,
     );
   }
 
-  async unlabelled(options: PageOptions): Promise<Message[]> {
-    options.signal?.throwIfAborted();
+  unlabelled(options: PageOptions): Promise<Message[]> {
     return this.messages.select(
-      `WHERE ${WITHOUT_INTENT} AND classified IS NULL ORDER BY message_id LIMIT ?`,
-      options.after ?? "",
-      options.limit,
+      `WHERE ${WITHOUT_INTENT} AND classified IS NULL ORDER BY message_id LIMIT $2`,
+      [options.after ?? "", options.limit],
+      options,
     );
   }
 
@@ -151,4 +144,20 @@ export class SqliteClassifications implements ClassificationStore {
       options.classifier,
     );
   }
+}
+
+/** Returns the users of the rows whose intent changed, one for each row. */
+function* classifyRows(rows: readonly Classification[]): Steps<string[]> {
+  const users: string[] = [];
+  for (const { message_id, intent, score, classifier } of rows) {
+    const before = yield* get<{ user_id: string; classified: string | null }>(
+      "SELECT user_id, classified FROM messages WHERE message_id = $1",
+      message_id,
+    );
+    if (before === null) continue;
+    const sql = "UPDATE messages SET classified = $1, score = $2, classifier = $3 WHERE message_id = $4";
+    yield* run(sql, intent, score, classifier, message_id);
+    if (before.classified !== intent) users.push(before.user_id);
+  }
+  return users;
 }

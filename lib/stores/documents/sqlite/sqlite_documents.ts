@@ -11,8 +11,11 @@ import type {
 } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import { KeyedTable, type KeyedTableOptions } from "../../engines/keyed_table.ts";
-import { BASE_ROWS_REFILL, type Migration, Sqlite, type SqliteOptions } from "../../engines/sqlite/sqlite.ts";
-import { DIRTY_USERS_SCHEMA, DirtyUsers } from "../../engines/sqlite/dirty_users.ts";
+import type { Migration } from "../../engines/migration.ts";
+import { type DirtyUserNames, DirtyUsers, dirtyUsersSchema } from "../../engines/dirty_users.ts";
+import { BASE_ROWS_REFILL, type Sqlite, type SqliteOptions } from "../../engines/sqlite/sqlite.ts";
+import { SQLITE_SCHEMA } from "../../engines/sqlite/file.ts";
+import { SqliteDatabase } from "../../engines/sqlite/sqlite_database.ts";
 import type {
   Classification,
   ClassifierCount,
@@ -25,6 +28,8 @@ import type {
   StoredClassifier,
 } from "../port.ts";
 import { CLASSIFICATIONS_SCHEMA, SqliteClassifications } from "./classifications.ts";
+
+const DIRTY_USERS: DirtyUserNames = { marks: "touched", counter: "writes" };
 
 /**
  * Messages are stored in order of arrival, with a unique index on their id: ids are random, and an index entry is a fifth
@@ -54,7 +59,7 @@ CREATE TABLE quarantine (
   at TEXT NOT NULL,
   PRIMARY KEY (run_id, kind, source, position)
 ) STRICT;
-${DIRTY_USERS_SCHEMA}`,
+${dirtyUsersSchema(DIRTY_USERS)(SQLITE_SCHEMA)}`,
   CLASSIFICATIONS_SCHEMA,
 ];
 
@@ -80,6 +85,7 @@ const DELETE_LIMIT = 500;
 
 /** {@link DocumentStore} in one SQLite file. Text has U+FFFD instead of U+0000 and lone surrogates. */
 export class SqliteDocuments implements DocumentStore {
+  private readonly database: SqliteDatabase;
   private readonly db: Sqlite;
   private readonly messages: KeyedTable<Message>;
   private readonly dirtyUsers: DirtyUsers;
@@ -87,10 +93,11 @@ export class SqliteDocuments implements DocumentStore {
 
   /** Opens or creates the file. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
-    this.db = new Sqlite({ ...options, migrations: MIGRATIONS, refill: BASE_ROWS_REFILL });
-    this.dirtyUsers = new DirtyUsers(this.db);
-    this.messages = new KeyedTable(this.db, MESSAGES);
-    this.classificationStore = new SqliteClassifications(this.db, this.messages, this.dirtyUsers);
+    this.database = new SqliteDatabase({ ...options, migrations: MIGRATIONS, refill: BASE_ROWS_REFILL });
+    this.db = this.database.sqlite;
+    this.dirtyUsers = new DirtyUsers(this.database, DIRTY_USERS);
+    this.messages = new KeyedTable(this.database, MESSAGES);
+    this.classificationStore = new SqliteClassifications(this.database, this.messages, this.dirtyUsers);
   }
 
   upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
@@ -98,8 +105,7 @@ export class SqliteDocuments implements DocumentStore {
     return this.messages.upsert({ rows: options.messages, markDirty, signal: options.signal });
   }
 
-  async listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
-    options.signal?.throwIfAborted();
+  listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     return this.dirtyUsers.page(options);
   }
 
@@ -111,15 +117,13 @@ export class SqliteDocuments implements DocumentStore {
     return this.dirtyUsers.clear(options.users, options);
   }
 
-  async page(options: PageOptions & { user_ids?: readonly string[] }): Promise<Message[]> {
-    options.signal?.throwIfAborted();
+  page(options: PageOptions & { user_ids?: readonly string[] }): Promise<Message[]> {
     if (options.user_ids === undefined) return this.messages.page(options);
     // The unary plus keeps the engine from walking all messages in the order of ids to find these users'.
     return this.messages.select(
-      `WHERE user_id IN (SELECT value FROM json_each(?)) AND +message_id > ? ORDER BY +message_id LIMIT ?`,
-      JSON.stringify(options.user_ids),
-      options.after ?? "",
-      options.limit,
+      `WHERE user_id IN (SELECT value FROM json_each($1)) AND +message_id > $2 ORDER BY +message_id LIMIT $3`,
+      [JSON.stringify(options.user_ids), options.after ?? "", options.limit],
+      options,
     );
   }
 
@@ -224,7 +228,7 @@ export class SqliteDocuments implements DocumentStore {
       limit: DELETE_LIMIT,
       signal: options.signal,
     });
-    await this.db.write(() => this.dirtyUsers.forget(options.user_ids), options);
+    await this.database.write(() => this.dirtyUsers.forget(options.user_ids), options);
     await this.db.scrub();
     return deleted;
   }
@@ -252,8 +256,8 @@ export class SqliteDocuments implements DocumentStore {
     return this.db.health(options);
   }
 
-  async close(): Promise<void> {
-    this.db.close();
+  close(): Promise<void> {
+    return this.database.close();
   }
 }
 

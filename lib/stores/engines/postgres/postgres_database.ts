@@ -1,7 +1,14 @@
 import type { Abortable, Health } from "../../../core/types.ts";
-import type { Columns, Dialect, SqlDatabase, Steps } from "../sql.ts";
+import type { Dialect, Limits, PutRows, SqlDatabase, Steps, TableByKey, WriteEachOptions } from "../sql.ts";
 import { Postgres, type PostgresOptions } from "./postgres.ts";
+import { putRows } from "./put_rows.ts";
+import { recordset } from "./recordset.ts";
 import type { PgSession } from "./session.ts";
+
+/** Rows in a group of `writeEach`. */
+const GROUP_ROWS = 1_000;
+/** Rows that one transaction of `writeAll` changes at most. */
+const WRITE_LIMIT = 10_000;
 
 const DIALECT: Dialect = {
   input: (columns, parameters) => recordset(`$${parameters + 1}`, columns),
@@ -13,13 +20,14 @@ const DIALECT: Dialect = {
     }`;
   },
   table: recordset,
-  texts: (json) => `(SELECT json_array_elements_text(${json}::json))`,
+  texts: (json) => `(SELECT json_array_elements_text(${json}::json) AS text)`,
   jsonRows: (expressions, order) =>
     `coalesce(json_agg(json_build_array(${expressions}) ORDER BY ${order}), '[]')::text`,
   insertionOrder: "seq",
   lockRow: "FOR NO KEY UPDATE",
   lockRows: (alias, { skipLocked } = { skipLocked: false }) =>
     `FOR UPDATE OF ${alias}${skipLocked ? " SKIP LOCKED" : ""}`,
+  counter: (name) => ({ advance: null, next: `nextval('${name}')` }),
 };
 
 /** {@link SqlDatabase} in one schema of a PostgreSQL database. */
@@ -35,13 +43,50 @@ export class PostgresDatabase implements SqlDatabase {
     return this.postgres.query((session) => execute(session, steps()), options);
   }
 
-  read<T>(steps: () => Steps<T>, options: Abortable = {}): Promise<T> {
+  read<T>(steps: () => Steps<T>, options: Limits = {}): Promise<T> {
     return this.postgres.read((session) => execute(session, steps()), options);
   }
 
-  write<T>(steps: () => Steps<T>, options: Abortable = {}): Promise<T> {
+  write<T>(steps: () => Steps<T>, options: Limits = {}): Promise<T> {
     return this.postgres.write((session) => execute(session, steps()), options);
   }
+
+  async writeEach<Row, T>(
+    rows: readonly Row[],
+    each: (group: readonly Row[]) => Steps<T>,
+    { beforeCommit, ...limits }: WriteEachOptions<T> = {},
+  ): Promise<T[]> {
+    limits.signal?.throwIfAborted();
+    const results: T[] = [];
+    for (let start = 0; start < rows.length; start += GROUP_ROWS) {
+      const group = rows.slice(start, start + GROUP_ROWS);
+      const steps = function* () {
+        const result = yield* each(group);
+        yield* beforeCommit?.([result]) ?? [];
+        return result;
+      };
+      results.push(await this.write(steps, limits));
+    }
+    return results;
+  }
+
+  putRows<Row>(table: TableByKey<Row>): PutRows<Row> {
+    return putRows(this, table);
+  }
+
+  async writeAll(
+    steps: (limit: number) => Steps<number>,
+    { limit = WRITE_LIMIT, ...limits }: Limits & { limit?: number } = {},
+  ): Promise<number> {
+    for (let sum = 0;;) {
+      const changes = await this.write(() => steps(limit), limits);
+      sum += changes;
+      if (changes < limit) return sum;
+    }
+  }
+
+  /** Nothing: bytes leave the server's files with its next vacuum, and its backups when those expire. */
+  async scrub(): Promise<void> {}
 
   health(options: Abortable = {}): Promise<Health> {
     return this.postgres.health(options);
@@ -57,9 +102,4 @@ async function execute<T>(session: PgSession, steps: Steps<T>): Promise<T> {
     if (step.done) return step.value;
     step = steps.next(await session.execute(step.value));
   }
-}
-
-function recordset(json: string, columns: Columns): string {
-  const types = Object.entries(columns).map(([name, type]) => `${name} ${type}`);
-  return `json_to_recordset(${json}::json) AS input (${types.join(", ")})`;
 }

@@ -2,13 +2,26 @@ import { DatabaseSync } from "../../../../deps.ts";
 import { messageOf, ParleyError } from "../../../core/errors.ts";
 import { FILE_MODE } from "../../../core/file_modes.ts";
 import { diskError } from "../disk.ts";
+import { type Migration, migrationSql, type SchemaDialect } from "../migration.ts";
 
-/** One step of a schema: SQL that takes `user_version` from its index to its index + 1. */
-export type Migration = string;
+export const SQLITE_SCHEMA: SchemaDialect = {
+  engine: "sqlite",
+  text: "TEXT",
+  integer: "INTEGER",
+  number: "INTEGER",
+  real: "REAL",
+  bytes: "BLOB",
+  id: "INTEGER PRIMARY KEY",
+  insertionOrder: "",
+  strict: "STRICT",
+  keyed: "WITHOUT ROWID",
+  strictKeyed: "STRICT, WITHOUT ROWID",
+};
 
 export interface SqliteOptions {
   /** A path, or `:memory:`. */
   readonly path: string;
+  /** `migrations[n]` takes `user_version` from n to n + 1. */
   readonly migrations: readonly Migration[];
   /** How long one statement may wait for a lock, synchronously, which stops every timer. Default 20. */
   readonly busy_ms?: number;
@@ -131,7 +144,7 @@ function migrate(db: DatabaseSync, { path, migrations }: SqliteOptions): void {
   if (version === migrations.length) return;
   transaction(db, () => {
     for (let next = userVersion(db); next < migrations.length; next++) {
-      db.exec(migrations[next]!);
+      db.exec(migrationSql(migrations[next]!, SQLITE_SCHEMA));
       db.exec(`PRAGMA user_version = ${next + 1}`);
     }
   });

@@ -11,7 +11,8 @@ import { SqliteConnection } from "./connection.ts";
 import type { Result, Statement } from "../sql.ts";
 import { MALFORMED, RESTORE, type SqliteOptions, transaction } from "./file.ts";
 
-export type { Migration, SqliteOptions } from "./file.ts";
+export type { Migration } from "../migration.ts";
+export type { SqliteOptions } from "./file.ts";
 
 /** For a file whose rows come from sources only. */
 export const BASE_ROWS_REFILL = `run \`deno task pipeline\` with all sources, or ${RESTORE}`;
@@ -138,6 +139,14 @@ export class Sqlite {
         }
       }
       return { rows, changes };
+    });
+  }
+
+  /** Reads with one statement. It is retried as by {@link read}. */
+  query<T>(body: () => T, { signal }: Abortable = {}): Promise<T> {
+    return this.unlessLocked(() => {
+      signal?.throwIfAborted();
+      return body();
     });
   }
 

@@ -1,6 +1,11 @@
+import { sleep } from "../../../core/abort.ts";
 import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
-import type { Dialect, SqlDatabase, Steps } from "../sql.ts";
+import type { Dialect, PutRows, SqlDatabase, Steps, TableByKey, WriteEachOptions } from "../sql.ts";
+import { putRows } from "./put_rows.ts";
 import { Sqlite, type SqliteOptions } from "./sqlite.ts";
+
+/** Rows that one transaction of `writeAll` changes at most. */
+const WRITE_LIMIT = 500;
 
 /** A write has the file to itself, so that it locks no rows. */
 const DIALECT: Dialect = {
@@ -18,24 +23,29 @@ const DIALECT: Dialect = {
     `(SELECT ${
       Object.keys(columns).map((name) => `value ->> '${name}' AS ${name}`).join(", ")
     } FROM json_each(${json})) AS input`,
-  texts: (json) => `(SELECT value FROM json_each(${json}))`,
+  texts: (json) => `(SELECT value AS text FROM json_each(${json}))`,
   jsonRows: (expressions, order) => `json_group_array(json_array(${expressions}) ORDER BY ${order})`,
   insertionOrder: "rowid",
   lockRow: "",
   lockRows: () => "",
+  counter: (name) => ({
+    advance: `UPDATE ${name} SET last = last + 1`,
+    next: `(SELECT last FROM ${name})`,
+  }),
 };
 
 /** {@link SqlDatabase} in one SQLite file. */
 export class SqliteDatabase implements SqlDatabase {
   readonly dialect = DIALECT;
-  private readonly sqlite: Sqlite;
+  /** The database itself, for a store that one engine has. */
+  readonly sqlite: Sqlite;
 
   constructor(options: SqliteOptions) {
     this.sqlite = new Sqlite(options);
   }
 
   query<T>(steps: () => Steps<T>, options: Abortable = {}): Promise<T> {
-    return this.read(steps, options);
+    return this.sqlite.query(() => this.execute(steps()), options);
   }
 
   read<T>(steps: () => Steps<T>, options: Abortable = {}): Promise<T> {
@@ -44,6 +54,44 @@ export class SqliteDatabase implements SqlDatabase {
 
   write<T>(steps: () => Steps<T>, options: Abortable = {}): Promise<T> {
     return this.sqlite.write(() => this.execute(steps()), options);
+  }
+
+  async writeEach<Row, T>(
+    rows: readonly Row[],
+    each: (group: readonly Row[]) => Steps<T>,
+    { beforeCommit, signal }: WriteEachOptions<T> = {},
+  ): Promise<T[]> {
+    const results: T[] = [];
+    let committed = 0;
+    await this.sqlite.writeEach(rows, (row) => void results.push(this.execute(each([row]))), {
+      beforeCommit: () => {
+        if (beforeCommit !== undefined) this.execute(beforeCommit(results.slice(committed)));
+        committed = results.length;
+      },
+      signal,
+    });
+    return results;
+  }
+
+  putRows<Row>(table: TableByKey<Row>): PutRows<Row> {
+    return putRows({ sqlite: this.sqlite, execute: (steps) => this.execute(steps) }, table);
+  }
+
+  async writeAll(
+    steps: (limit: number) => Steps<number>,
+    { limit = WRITE_LIMIT, signal }: Abortable & { limit?: number } = {},
+  ): Promise<number> {
+    for (let sum = 0;;) {
+      const changes = await this.write(() => steps(limit), { signal });
+      sum += changes;
+      if (changes < limit) return sum;
+      // As `Sqlite.writeEach`: a writer in another process gets its turn.
+      await sleep(1);
+    }
+  }
+
+  scrub(): Promise<void> {
+    return this.sqlite.scrub();
   }
 
   private execute<T>(steps: Steps<T>): T {

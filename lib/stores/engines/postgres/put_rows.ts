@@ -1,0 +1,97 @@
+import type { WriteCounts } from "../../../core/types.ts";
+import {
+  allRows,
+  type Columns,
+  type PutOptions,
+  type PutRows,
+  runRows,
+  type SqlDatabase,
+  type Steps,
+  storable,
+  type TableByKey,
+} from "../sql.ts";
+import { recordset } from "./recordset.ts";
+
+/** Rows, and characters in them, that one transaction writes at most. */
+const MAX_BATCH_ROWS = 1_000;
+const MAX_BATCH_LENGTH = 4_000_000;
+
+/** A row with all columns, in texts as the server stores them. */
+type EncodedRow = Readonly<Record<string, string | null>>;
+
+/** As `SqlDatabase.putRows`. */
+export function putRows<Row>(db: Pick<SqlDatabase, "write">, table: TableByKey<Row>): PutRows<Row> {
+  const putBatch = batchWriter(table);
+  return async (rows, { beforeCommit, signal }) => {
+    const sum = { inserted: 0, changed: 0, same: 0 };
+    for (const batch of batches(rows, table)) {
+      const counts = await db.write(() => putBatch(batch, { beforeCommit }), { signal });
+      sum.inserted += counts.inserted;
+      sum.changed += counts.changed;
+      sum.same += counts.same;
+    }
+    return sum;
+  };
+}
+
+/** Groups rows, each key once in a group, and sorts them, so that two writers lock keys in the same order. */
+function* batches<Row>(rows: readonly Row[], table: TableByKey<Row>): Generator<EncodedRow[]> {
+  let batch = new Map<string, EncodedRow>();
+  let length = 0;
+  const sorted = () => [...batch].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
+  for (const row of rows) {
+    const values = table.encode(row).map((value) => value === null ? null : storable(value));
+    const encoded = Object.fromEntries(table.columns.map((name, i) => [name, values[i]!]));
+    const key = encoded[table.key]!;
+    if (batch.has(key) || batch.size === MAX_BATCH_ROWS || length > MAX_BATCH_LENGTH) {
+      yield sorted();
+      batch = new Map();
+      length = 0;
+    }
+    batch.set(key, encoded);
+    for (const value of values) length += value?.length ?? 0;
+  }
+  if (batch.size > 0) yield sorted();
+}
+
+/**
+ * Writes a batch in three statements, because each sees what was committed before it: a row that another writer inserts
+ * meanwhile is not inserted here, but found by the next statement, with its owner, and locked.
+ */
+function batchWriter(table: Omit<TableByKey<never>, "encode">) {
+  const columns: Columns = Object.fromEntries(table.columns.map((name) => [name, "text"]));
+  const sql = statements(table, recordset("$1", columns));
+  const keyOf = (row: EncodedRow) => row[table.key]!;
+  const ownerOf = (row: EncodedRow) => table.owner === null ? null : row[table.owner]!;
+  return function* (batch: readonly EncodedRow[], { beforeCommit }: PutOptions): Steps<WriteCounts> {
+    const added = yield* allRows<{ key: string }>(sql.insert, [], columns, batch);
+    const inserted = new Set(added.map(({ key }) => key));
+    const rest = inserted.size === batch.length ? [] : batch.filter((row) => !inserted.has(keyOf(row)));
+    const differing = rest.length === 0
+      ? []
+      : yield* allRows<{ key: string; owner: string | null }>(sql.differing, [], columns, rest);
+    const changed = new Set(differing.map(({ key }) => key));
+    const replaced = rest.filter((row) => changed.has(keyOf(row)));
+    if (replaced.length > 0) yield* runRows(sql.replace, [], columns, replaced);
+    const written = batch.filter((row) => inserted.has(keyOf(row)) || changed.has(keyOf(row)));
+    const owners = new Set([...written.map(ownerOf), ...differing.map(({ owner }) => owner)]);
+    yield* beforeCommit?.([...owners].filter((owner) => owner !== null)) ?? [];
+    return { inserted: inserted.size, changed: changed.size, same: rest.length - changed.size };
+  };
+}
+
+/** `input` is a table with all columns. */
+function statements({ table, key, owner, columns }: Omit<TableByKey<never>, "encode">, input: string) {
+  const names = columns.join(", ");
+  const others = columns.filter((name) => name !== key);
+  const of = (alias: string) => others.map((name) => `${alias}.${name}`).join(", ");
+  return {
+    insert: `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${input}
+      ON CONFLICT (${key}) DO NOTHING RETURNING ${key} AS key`,
+    differing: `SELECT old.${key} AS key, ${owner === null ? "NULL" : `old.${owner}`} AS owner
+      FROM ${table} old JOIN ${input} USING (${key})
+      WHERE (${of("old")}) IS DISTINCT FROM (${of("input")}) FOR UPDATE OF old`,
+    replace: `UPDATE ${table} old SET ${others.map((name) => `${name} = input.${name}`).join(", ")}
+      FROM ${input} WHERE old.${key} = input.${key}`,
+  };
+}

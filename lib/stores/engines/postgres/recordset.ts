@@ -1,0 +1,9 @@
+import type { Columns } from "../sql.ts";
+
+/** A JSON array of objects as the table `input`, with text in the order of code points. */
+export function recordset(json: string, columns: Columns): string {
+  const types = Object.entries(columns).map(([name, type]) =>
+    `${name} ${type}${type === "text" ? ' COLLATE "C"' : ""}`
+  );
+  return `json_to_recordset(${json}::json) AS input (${types.join(", ")})`;
+}
