@@ -54,7 +54,8 @@ const STORES = {
   ),
   PARLEY_VECTORS: describe(
     text,
-    "The store of vectors: `milvus://host:19530`, `https://API_KEY@host` for Zilliz Cloud, or a SQLite file.",
+    "The store of vectors: `milvus://host:19530`, `https://API_KEY@host` for Zilliz Cloud, " +
+      "`postgres://user:password@host:5432/parley` for PostgreSQL 14 or newer with pgvector 0.8 or newer, or a SQLite file.",
     "a SQLite file in PARLEY_DATA",
   ),
   PARLEY_GRAPH: describe(

@@ -51,6 +51,8 @@ export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
   milvus: openMilvus,
   milvuss: openMilvus,
   https: openMilvus,
+  postgres: openPostgresVectors,
+  postgresql: openPostgresVectors,
 });
 
 export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
@@ -96,7 +98,13 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
  */
 export const clearServer = {
   documents: opener<void>("PARLEY_DOCUMENTS", { mongodb: clearMongo, "mongodb+srv": clearMongo }),
-  vectors: opener<void>("PARLEY_VECTORS", { milvus: clearMilvus, milvuss: clearMilvus, https: clearMilvus }),
+  vectors: opener<void>("PARLEY_VECTORS", {
+    milvus: clearMilvus,
+    milvuss: clearMilvus,
+    https: clearMilvus,
+    postgres: clearPostgresVectors,
+    postgresql: clearPostgresVectors,
+  }),
   graph: opener<void>("PARLEY_GRAPH", {
     neo4j: clearNeo4j,
     "neo4j+s": clearNeo4j,
@@ -119,6 +127,10 @@ async function clearMongo(url: URL): Promise<void> {
 
 async function clearMilvus(url: URL): Promise<void> {
   await (await import("./vectors/milvus/milvus_vector_stores.ts")).clearMilvus({ url });
+}
+
+async function clearPostgresVectors(url: URL): Promise<void> {
+  await (await import("./vectors/postgres/postgres_vector_stores.ts")).clearPostgresVectors({ url });
 }
 
 async function clearNeo4j(url: URL): Promise<void> {
@@ -207,6 +219,10 @@ function vectorFolder(database: string): string {
 
 async function openMilvus(url: URL): Promise<VectorStores> {
   return new (await import("./vectors/milvus/milvus_vector_stores.ts")).MilvusVectorStores({ url });
+}
+
+async function openPostgresVectors(url: URL): Promise<VectorStores> {
+  return new (await import("./vectors/postgres/postgres_vector_stores.ts")).PostgresVectorStores({ url });
 }
 
 async function openNeo4j(url: URL): Promise<GraphStore> {

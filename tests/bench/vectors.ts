@@ -1,10 +1,11 @@
 /**
- * Writing, building and searching the embedded vector store with made-up clustered vectors, and the recall of the
- * 10 nearest against a scan.
+ * Writing, building and searching a vector store with made-up clustered vectors, and the recall of the 10 nearest against a
+ * scan. Without a URL it is the embedded store. The vectors of a server, in PostgreSQL those of the URL's schema, are removed
+ * before and after.
  *
- *     deno run --allow-read --allow-write --allow-env --allow-ffi tests/bench/vectors.ts [rows] [dimension]
+ *     deno run --allow-read --allow-write --allow-env --allow-ffi --allow-net tests/bench/vectors.ts [rows] [dimension] [URL]
  */
-import { SqliteVectorStores } from "../../lib/stores/vectors/sqlite/sqlite_vector_stores.ts";
+import { clearServer, openVectors } from "../../lib/stores/open.ts";
 import { clustered, profile, recallOf } from "../fixtures/vectors.ts";
 
 const [count, dimension] = [Number(Deno.args[0] ?? 20_000), Number(Deno.args[1] ?? 384)];
@@ -12,9 +13,12 @@ const next = clustered({ dimension, clusters: 200, seed: 1 });
 const rows = Array.from({ length: count }, (_, at) => profile(`u${at}`, next()));
 const queries = Array.from({ length: 200 }, next);
 const dir = await Deno.makeTempDir();
+const url = new URL(Deno.args[2] ?? `sqlite:${dir}/vectors.db`);
+const isServer = url.protocol !== "sqlite:";
 const model = { name: "bench", revision: "0", dimension, pooling: "mean" } as const;
 
-const writing = new SqliteVectorStores(dir);
+if (isServer) await clearServer.vectors(url);
+const writing = await openVectors(url);
 const store = await writing.forModel({ model });
 await timed(`upsert ${count} rows`, () => store.upsert({ collection: "profiles", rows }));
 await timed("upsert them again", () => store.upsert({ collection: "profiles", rows }));
@@ -26,7 +30,7 @@ await timed("digest", () => store.digest());
 await timed("faults", () => store.faults({ limit: 10 }));
 await writing.close();
 
-const reading = new SqliteVectorStores(dir);
+const reading = await openVectors(url);
 const reader = await reading.forModel({ model });
 const search = (vector: Float32Array) => reader.search({ collection: "profiles", version: 2, vector, k: 10 });
 await timed("first search, opening the index", () => search(queries[0]!));
@@ -41,6 +45,7 @@ const at = (share: number) => times[Math.floor(times.length * share)]!.toFixed(3
 console.log(`search: p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms`);
 console.log(`recall@10: ${await recallOf({ rows: changed, queries, k: 10 }, search)}`);
 await reading.close();
+if (isServer) await clearServer.vectors(url);
 await Deno.remove(dir, { recursive: true });
 
 async function timed(what: string, body: () => Promise<unknown>): Promise<void> {

@@ -1,6 +1,6 @@
 /** Beyond what is searched exactly the embedded index and Milvus are two approximations, whose answers agree nearly. */
 import assert from "node:assert/strict";
-import { FLAT_MAX } from "../../lib/stores/vectors/sqlite/ann.ts";
+import { FLAT_MAX } from "../../lib/stores/vectors/rows.ts";
 import { answersOf } from "../fixtures/answers.ts";
 import { ALL_SETTINGS } from "../fixtures/faults.ts";
 import { type Flow, nightlyRun, SAMPLE, withFlow, writeRows } from "../fixtures/flow.ts";

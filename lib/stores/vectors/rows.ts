@@ -1,5 +1,6 @@
+import { hash } from "../../../deps.ts";
 import { ParleyError } from "../../core/errors.ts";
-import type { ModelIdentity, Role } from "../../core/types.ts";
+import type { ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
 import type { Hit, VectorRow } from "./port.ts";
 
 /** A row of the table `vectors` in SQLite. */
@@ -38,6 +39,61 @@ export function refuseFaults(rows: readonly VectorRow[], { dimension }: ModelIde
     const fault = faultOf(vector, dimension);
     if (fault) throw new ParleyError("invalid", `the vector of ${id} ${fault}; nothing was written`);
   }
+}
+
+/**
+ * Distinct vectors of a collection up to which it is scanned whole, which is exact: a scan of so many with 384 dimensions takes
+ * about a millisecond. More get an HNSW graph, which is approximate.
+ */
+export const FLAT_MAX = 2_000;
+
+/** Components are compared to 2^-16: the mean of equal vectors may differ from them in its last bits. */
+const STEPS = 2 ** 16;
+
+/**
+ * Rows with equal vectors share one entry of an index, under this hash. Thousands of equal entries would link to each other
+ * alone in a graph, and a search that meets them would find nothing else.
+ *
+ * 53 bits of SHA-256, as many as a number holds exactly. That any two of a million vectors share them by chance has a
+ * probability of 6e-5, and would cost one user the right neighbours.
+ */
+export function vectorHash(vector: Float32Array): number {
+  const rounded = new Int32Array(vector.length);
+  for (let i = 0; i < vector.length; i++) rounded[i] = Math.round(vector[i]! * STEPS);
+  return Number(hash("sha256", new Uint8Array(rounded.buffer), "buffer").readBigUInt64BE() >> 11n);
+}
+
+type Scalars = Omit<VectorRow, "vector">;
+
+/** Whether an upsert leaves the row as it is: all but the vector is equal. */
+export function isSame(a: Omit<Scalars, "id">, b: Omit<Scalars, "id">): boolean {
+  return a.content_hash === b.content_hash && a.user_id === b.user_id && a.role === b.role &&
+    a.timestamp === b.timestamp;
+}
+
+/** Compares rows, in their order, with stored ones by id; `written` has the last of each id that changes anything. */
+export function compareRows(
+  rows: readonly VectorRow[],
+  stored: ReadonlyMap<string, Omit<Scalars, "id">>,
+): { counts: WriteCounts; written: Map<string, VectorRow> } {
+  const counts = { inserted: 0, changed: 0, same: 0 };
+  const written = new Map<string, VectorRow>();
+  for (const row of rows) {
+    const before = written.get(row.id) ?? stored.get(row.id);
+    if (before !== undefined && isSame(before, row)) counts.same++;
+    else {
+      counts[before === undefined ? "inserted" : "changed"]++;
+      written.set(row.id, row);
+    }
+  }
+  return { counts, written };
+}
+
+/** Cosine of two unit vectors, in double precision. */
+export function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let d = 0; d < a.length; d++) sum += a[d]! * b[d]!;
+  return sum;
 }
 
 /** A query scaled to norm 1; `invalid` for one of another dimension, of zeros or with values that are not finite. */

@@ -8,8 +8,14 @@ type Retryable = "read" | "transaction" | null;
 
 /** A failure of the server or the network. It does not have the driver's error, whose text may quote rows. */
 export class PostgresError extends ParleyError {
-  /** `broken` says whether the connection can no longer be used. */
-  constructor(code: ErrorCode, message: string, readonly retryable: Retryable, readonly broken: boolean) {
+  /** `broken` says whether the connection can no longer be used; `lacksTable`, whether a table does not exist. */
+  constructor(
+    code: ErrorCode,
+    message: string,
+    readonly retryable: Retryable,
+    readonly broken: boolean,
+    readonly lacksTable = false,
+  ) {
     super(code, message);
   }
 }
@@ -49,6 +55,7 @@ const ROLLED_BACK: Explanation = {
 
 /** The server's code for a statement that was cancelled by its time limit, or by us. */
 const CANCELLED = "57014";
+const UNDEFINED_TABLE = "42P01";
 
 /** By SQLSTATE, its class, or the system's code. */
 const BY_CODE: Readonly<Record<string, Explanation>> = {
@@ -107,7 +114,13 @@ export function postgresError(error: unknown, where: string): ParleyError {
     : (code.startsWith("28") ? byWords : undefined) ?? BY_CODE[code] ?? BY_CODE[code.slice(0, 2)];
   const { code: kind, says, retryable = null } = known ?? refusal(code, constraint);
   const broken = kind === "unavailable" && retryable !== "transaction" && code !== CANCELLED;
-  return new PostgresError(kind, `PostgreSQL at ${where} ${says}`, retryable, broken);
+  return new PostgresError(
+    kind,
+    `PostgreSQL at ${where} ${says}`,
+    retryable,
+    broken,
+    code === UNDEFINED_TABLE,
+  );
 }
 
 /** For a connection that can no longer be used, for any reason. */

@@ -4,6 +4,7 @@ import { ParleyError } from "../../../core/errors.ts";
 import type { Abortable, Health } from "../../../core/types.ts";
 import { cancelStatement } from "./cancel.ts";
 import { checkVersion, isBroken, PostgresError, postgresError } from "./errors.ts";
+import { createExtension, extendSearchPath, type Extension, hasExtension } from "./extension.ts";
 import { migrate, type Schema, schemaVersion } from "./schema.ts";
 import { PgSession, type Queryable, type SqlValue, transaction } from "./session.ts";
 import { parsePostgresUrl, type PostgresAddress } from "./url.ts";
@@ -34,6 +35,10 @@ const READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 export interface PostgresOptions extends Omit<Schema, "name"> {
   /** See {@link parsePostgresUrl}. */
   readonly url: URL;
+  /** What the tables and statements use beyond PostgreSQL itself. */
+  readonly extension?: Extension;
+  /** Statements for each new connection, such as `SET`. */
+  readonly settings?: string;
 }
 
 /** The server cancels the statement of an aborted transaction. */
@@ -52,6 +57,8 @@ interface Limits extends Abortable {
 export class Postgres implements Queryable {
   private readonly address: PostgresAddress;
   private readonly schema: Schema;
+  private readonly extension: Extension | undefined;
+  private readonly settings: string;
   private readonly where: string;
   private readonly names = new Map<string, string>();
   private readonly sockets = new Set<Socket>();
@@ -59,11 +66,13 @@ export class Postgres implements Queryable {
   private opening: Promise<PgPool> | null = null;
   private closing: Promise<void> | null = null;
 
-  constructor({ url, ...schema }: PostgresOptions) {
+  constructor({ url, extension, settings = "", ...schema }: PostgresOptions) {
     this.address = parsePostgresUrl(url);
     const { host, port, database } = this.address;
     this.where = `${host}:${port}/${database}`;
     this.schema = { ...schema, name: this.address.schema };
+    this.extension = extension;
+    this.settings = settings;
   }
 
   /** For a statement that writes nothing: it is repeated once if the connection broke. */
@@ -188,7 +197,7 @@ export class Postgres implements Queryable {
     try {
       if (await this.borrow(pool, (session) => this.isCurrent(session), {})) return pool;
       const work = (session: PgSession) =>
-        transaction(session, READ_WRITE, MIGRATION, () => migrate(session, this.schema));
+        transaction(session, READ_WRITE, MIGRATION, () => this.prepare(session));
       await this.borrow(pool, work, MIGRATION);
       return pool;
     } catch (error) {
@@ -197,9 +206,19 @@ export class Postgres implements Queryable {
     }
   }
 
+  private async prepare(session: PgSession): Promise<void> {
+    const { extension, where } = this;
+    if (extension !== undefined && !await hasExtension(session, extension, where)) {
+      await createExtension(session, extension, where);
+    }
+    await migrate(session, this.schema);
+  }
+
   private async isCurrent(session: PgSession): Promise<boolean> {
     const sql = "SELECT current_setting('server_version_num')::int AS number";
     checkVersion((await session.get<{ number: number }>(sql))?.number ?? 0, this.where);
+    const { extension } = this;
+    if (extension !== undefined && !await hasExtension(session, extension, this.where)) return false;
     return await schemaVersion(session, this.schema) === this.schema.migrations.length;
   }
 
@@ -235,7 +254,8 @@ export class Postgres implements Queryable {
   private async configure(client: PgClientBase): Promise<void> {
     await client.query(
       `SET search_path = ${this.address.schema}; SET statement_timeout = ${STATEMENT_TIMEOUT_MS};
-       SET idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}; SET synchronous_commit = on`,
+       SET idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}; SET synchronous_commit = on;
+       ${this.extension === undefined ? "" : extendSearchPath(this.extension)}; ${this.settings}`,
     );
   }
 

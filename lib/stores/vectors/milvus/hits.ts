@@ -2,7 +2,7 @@ import { batches } from "../../../core/batches.ts";
 import { vectorOf } from "./rows.ts";
 import { among, MAX_VALUES, type MilvusRow, type MilvusTable } from "./table.ts";
 import type { Hit } from "../port.ts";
-import { bestFirst } from "../rows.ts";
+import { bestFirst, dot } from "../rows.ts";
 
 /** Milvus computes in single precision, so scores that are closer than this may be in either order. */
 const TOLERANCE = 2e-6;
@@ -40,10 +40,4 @@ function closeKeys(found: readonly MilvusRow[]): string[] {
     const close = [at - 1, at + 1].some((other) => Math.abs(score(other) - score(at)) <= TOLERANCE);
     return close ? [String(key)] : [];
   });
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let d = 0; d < a.length; d++) sum += a[d]! * b[d]!;
-  return sum;
 }

@@ -1,6 +1,6 @@
 import type { Role, WriteCounts } from "../../../core/types.ts";
 import type { VectorRow } from "../port.ts";
-import { bytesOf } from "../rows.ts";
+import { bytesOf, compareRows } from "../rows.ts";
 import type { MilvusField, MilvusRow } from "./table.ts";
 
 /** `gone` of a row that was not replaced. */
@@ -79,32 +79,12 @@ interface Plan {
 export function planUpsert(
   options: { rows: readonly VectorRow[]; held: ReadonlyMap<string, MilvusRow>; built: number },
 ): Plan {
-  const counts = { inserted: 0, changed: 0, same: 0 };
-  const written = new Map<string, VectorRow>();
-  for (const row of options.rows) {
-    const held = options.held.get(row.id);
-    const before = written.get(row.id) ?? (held && { ...decodeScalars(held), id: row.id });
-    if (before && isSame(before, row)) counts.same++;
-    else {
-      counts[before ? "changed" : "inserted"]++;
-      written.set(row.id, row);
-    }
-  }
+  const stored = new Map([...options.held].map(([id, row]) => [id, decodeRow({ ...row, vector: [] })]));
+  const { counts, written } = compareRows(options.rows, stored);
   const retire = [...written.keys()].filter((id) =>
     Number(options.held.get(id)?.born ?? Infinity) <= options.built
   );
   return { counts, rows: [...written.values()], retire };
-}
-
-type Scalars = Omit<VectorRow, "vector">;
-
-function decodeScalars(row: MilvusRow): Scalars {
-  return decodeRow({ ...row, vector: [] });
-}
-
-function isSame(a: Scalars, b: Scalars): boolean {
-  return a.content_hash === b.content_hash && a.user_id === b.user_id && a.role === b.role &&
-    a.timestamp === b.timestamp;
 }
 
 /** The bytes of a vector, for the digest. */

@@ -1,13 +1,11 @@
 import { loadUsearch } from "../../../../deps.ts";
+import { FLAT_MAX } from "../rows.ts";
 
 /**
  * Index files: distinct vectors by a numeric key. Up to {@link FLAT_MAX} of them are a plain block that is scanned whole,
  * which is exact; more are an HNSW graph of usearch, which is approximate. Numbers are little-endian, as on every
  * platform that Deno runs on. Files are verified before they come here: native code trusts what it reads.
  */
-
-/** Where a scan of 384 dimensions takes about a millisecond. */
-export const FLAT_MAX = 2_000;
 
 export type IndexKind = "flat" | "usearch";
 

@@ -4,32 +4,15 @@ import type { Abortable } from "../../../core/types.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
 import { DamagedIndex } from "./index_file.ts";
 import type { Indexed } from "../port.ts";
-import { floatsOf, type StoredRow } from "../rows.ts";
+import { floatsOf, type StoredRow, vectorHash } from "../rows.ts";
 import { ROWS_PER_TURN } from "./table.ts";
 
-/**
- * Rows with equal vectors share one entry of an index, under a hash of the vector. Thousands of equal entries would link
- * to each other alone in a graph, and a search that meets them would find nothing else.
- */
-
-/** Components are compared to 2^-16: the mean of equal vectors may differ from them in its last bits. */
-const STEPS = 2 ** 16;
 /** Bytes of a SHA-256. */
 const CHECKSUM = 32;
 /** Rows read before other work gets its turn: a few milliseconds. */
 const PAGE = 2_000;
 /** Repeats a condition of the index `vectors_by_vector`, without which SQLite cannot use it. */
 const OF_COLLECTION = "collection = ? AND collection <> 'messages'";
-
-/**
- * 53 bits of SHA-256, as many as a number holds exactly. That any two of a million vectors share them by chance has a
- * probability of 6e-5, and would cost one user the right neighbours.
- */
-function vectorHash(vector: Float32Array): number {
-  const rounded = new Int32Array(vector.length);
-  for (let i = 0; i < vector.length; i++) rounded[i] = Math.round(vector[i]! * STEPS);
-  return Number(hash("sha256", new Uint8Array(rounded.buffer), "buffer").readBigUInt64BE() >> 11n);
-}
 
 /** Stores the hashes of the rows that were written since the last build. */
 export async function hashVectors(sql: Sqlite, collection: Indexed, { signal }: Abortable): Promise<void> {
@@ -56,7 +39,7 @@ export function vectorOfHash(sql: Sqlite, collection: Indexed, vector_hash: numb
   return row && floatsOf(row.vector);
 }
 
-/** Which rows share a vector, as a build found them: rowids by hash. */
+/** Which rows share a vector, as a build found them: rowids by {@link vectorHash}. */
 export class Groups {
   /** Both have an element per row, in ascending hash, then ascending id. */
   private constructor(private readonly hashes: Float64Array, private readonly rowids: Float64Array) {}

@@ -1,7 +1,7 @@
 import type { WriteCounts } from "../../../core/types.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
 import type { Collection, VectorRow } from "../port.ts";
-import { bytesOf, type StoredRow } from "../rows.ts";
+import { bytesOf, isSame, type StoredRow } from "../rows.ts";
 
 /** Rows that are written, deleted or read before other work gets its turn: a few milliseconds. */
 export const ROWS_PER_TURN = 250;
@@ -29,12 +29,6 @@ export function putRows(
     else sql.run(INSERT, ...values, collection, row.id);
     return before ? "changed" : "inserted";
   });
-}
-
-function isSame(before: StoredRow, row: VectorRow): boolean {
-  return before.content_hash === row.content_hash && before.user_id === row.user_id &&
-    before.role === row.role &&
-    before.timestamp === row.timestamp;
 }
 
 /** Removes the rows of a collection whose `column` is among `values`, a few at a time; returns how many. */
