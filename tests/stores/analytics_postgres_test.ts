@@ -5,12 +5,11 @@ import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite/sqlite_analyt
 import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { handles } from "../fixtures/handles.ts";
-import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
+import { ask, dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
 import { campaign, event, LATEST } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
-if (POSTGRES === undefined) Deno.test.ignore(`PostgresAnalytics: ${NEEDS_POSTGRES}`, () => {});
-else suite(POSTGRES);
+onEachPostgres("PostgresAnalytics", suite);
 
 /** Gives a store in a schema of its own. */
 async function withStore(
@@ -30,9 +29,9 @@ async function withStore(
 /** Ids in which the orders of code points, of code units and of languages differ. */
 const ODD_IDS = ["b", "B", "a", "ä", "é", "e\u0301", "\uffee", "😀", "_", "a b", "a-b", "ab"];
 
-function suite(server: string): void {
+function suite(server: string, name: string): void {
   analyticsContract(
-    "PostgresAnalytics",
+    name,
     () => {
       const url = freshSchema(server);
       return handles(() => new PostgresAnalytics({ url }), () => dropSchema(url));
@@ -54,7 +53,7 @@ function suite(server: string): void {
     },
   );
 
-  Deno.test("PostgresAnalytics.markAllDirty() marks all users, never many in one statement", async () => {
+  Deno.test(`${name}.markAllDirty() marks all users, never many in one statement`, async () => {
     const url = freshSchema(server);
     const store = new PostgresAnalytics({ url });
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
@@ -77,7 +76,7 @@ function suite(server: string): void {
     await dropSchema(url);
   });
 
-  Deno.test("PostgresAnalytics is the same as SqliteAnalytics for the same rows", () =>
+  Deno.test(`${name} is the same as SqliteAnalytics for the same rows`, () =>
     withStore(server, async (store) => {
       const sqlite = new SqliteAnalytics({ path: ":memory:" });
       const campaigns = ODD_IDS.map((campaign_id) => campaign({ campaign_id, title: "lone \ud800 and \0" }));
@@ -107,7 +106,7 @@ function suite(server: string): void {
       assert.deepEqual(postgres?.page.map((row) => row.campaign_id)[0], "a b");
     }));
 
-  Deno.test("PostgresAnalytics lists ids by code point", () =>
+  Deno.test(`${name} lists ids by code point`, () =>
     withStore(server, async (store) => {
       await store.upsertCampaigns({ campaigns: ODD_IDS.map((id) => campaign({ campaign_id: id })) });
       const page = await store.campaignPage({ after: null, limit: 100 });
@@ -116,7 +115,7 @@ function suite(server: string): void {
       assert.deepEqual(stats.map((row) => row.campaign_id), ODD_IDS.toSorted(compareText));
     }));
 
-  Deno.test("PostgresAnalytics keeps what a schema held before versions had files", async () => {
+  Deno.test(`${name} keeps what a schema held before versions had files`, async () => {
     const url = freshSchema(server);
     const former = new PostgresAnalytics({ url });
     const row = event({ user_id: "a" });
@@ -137,7 +136,7 @@ function suite(server: string): void {
     await dropSchema(url);
   });
 
-  Deno.test("PostgresAnalytics counts a row that is given twice at once by its effect", () =>
+  Deno.test(`${name} counts a row that is given twice at once by its effect`, () =>
     withStore(server, async (store) => {
       const row = event({ type: "click" });
       const events = [row, row, { ...row, type: "conversion" as const }];
@@ -146,7 +145,7 @@ function suite(server: string): void {
       assert.deepEqual(final.map(({ campaign_id }) => campaign_id), [row.campaign_id]);
     }));
 
-  Deno.test("PostgresAnalytics writes and deletes more than a batch", () =>
+  Deno.test(`${name} writes and deletes more than a batch`, () =>
     withStore(server, async (store) => {
       const rows = Array.from({ length: 12_000 }, () => event({ user_id: "a" }));
       assert.equal((await store.upsertEvents({ events: rows })).inserted, 12_000);

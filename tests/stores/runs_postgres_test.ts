@@ -4,11 +4,10 @@ import { newTask } from "../../lib/dag/state.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { PostgresRuns } from "../../lib/stores/runs/postgres/postgres_runs.ts";
 import { add, claim, runsContract } from "../contracts/runs.ts";
-import { dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
+import { dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 
-if (POSTGRES === undefined) Deno.test.ignore(`PostgresRuns: ${NEEDS_POSTGRES}`, () => {});
-else suite(POSTGRES);
+onEachPostgres("PostgresRuns", suite);
 
 /** Gives handles on one fresh schema, as so many processes would have them. */
 async function withHandles(
@@ -29,8 +28,8 @@ async function withHandles(
 
 const ids = (count: number) => Array.from({ length: count }, (_, n) => `r${String(n).padStart(2, "0")}`);
 
-function suite(server: string): void {
-  runsContract("PostgresRuns", () => {
+function suite(server: string, name: string): void {
+  runsContract(name, () => {
     const url = freshSchema(server);
     const store = new PostgresRuns({ url });
     return Promise.resolve({
@@ -43,7 +42,7 @@ function suite(server: string): void {
     });
   });
 
-  Deno.test("PostgresRuns gives no run twice and holds max_active under concurrent claims", () =>
+  Deno.test(`${name} gives no run twice and holds max_active under concurrent claims`, () =>
     withHandles(server, 4, async (handles) => {
       const runs = handles[0];
       for (const run_id of ids(12)) await add(runs, run_id);
@@ -69,7 +68,7 @@ function suite(server: string): void {
       assert.deepEqual(given.sort(), ids(12));
     }));
 
-  Deno.test("PostgresRuns gives an interrupted run to one of many, and a run asked for by its id too", () =>
+  Deno.test(`${name} gives an interrupted run to one of many, and a run asked for by its id too`, () =>
     withHandles(server, 4, async (handles) => {
       await add(handles[0], "r");
       await claim(handles[0], "dead");
@@ -80,7 +79,7 @@ function suite(server: string): void {
       }
     }));
 
-  Deno.test("PostgresRuns never admits more than a pool has room for, across runs at the same time", () =>
+  Deno.test(`${name} never admits more than a pool has room for, across runs at the same time`, () =>
     withHandles(server, 4, async (handles) => {
       const tasks = ["a", "b", "c"];
       for (const [i, run_id] of ids(4).entries()) {
@@ -97,7 +96,7 @@ function suite(server: string): void {
       assert.equal(admitted.length, 5);
     }));
 
-  Deno.test("PostgresRuns.revise() of one run at the same time adds up", () =>
+  Deno.test(`${name}.revise() of one run at the same time adds up`, () =>
     withHandles(server, 4, async (handles) => {
       await add(handles[0], "r", {}, ["a"]);
       const revised = Array.from({ length: 20 }, (_, i) =>
@@ -110,7 +109,7 @@ function suite(server: string): void {
       assert.equal((await handles[0].snapshot({ run_id: "r" }))?.tasks[0]?.tries, 20);
     }));
 
-  Deno.test("PostgresRuns.logs() shows every line to a reader that follows, under concurrent writes", () =>
+  Deno.test(`${name}.logs() shows every line to a reader that follows, under concurrent writes`, () =>
     withHandles(server, 3, async ([reader, ...writers]) => {
       await add(reader, "r");
       const line = (text: string) => ({ task_id: "a", attempt: 1, at: iso(T0), line: text });
@@ -133,7 +132,7 @@ function suite(server: string): void {
       assert.ok(seen.includes("0 7 more \ufffd"));
     }));
 
-  Deno.test("PostgresRuns keeps fractions, texts that no server keeps, and the order of lineage", () =>
+  Deno.test(`${name} keeps fractions, texts that no server keeps, and the order of lineage`, () =>
     withHandles(server, 1, async ([runs]) => {
       await runs.create({
         run: runOf("r", { params: { said: "nul \0, lone \ud800" } }),
