@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { compareText } from "../../lib/core/text.ts";
 import { COLLECTIONS, type VectorRow } from "../../lib/stores/vectors/port.ts";
 import {
   axis,
@@ -179,6 +180,26 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     sameHits(await store.search({ ...question, version: 1 }), [{ id: "c2", score: 0 }]);
     assert.equal((await store.build({ version: 2 })).campaigns, 1);
     sameHits(await store.search({ ...question, version: 2 }), [{ id: "c2", score: 0 }]);
+  });
+
+  test("page() gives whole rows in ascending id, with their vectors to the bit", async (store) => {
+    const collection = "conversations";
+    const rows = randomRows(7, 3);
+    await store.upsert({ collection, rows: rows.toReversed() });
+    await store.upsert({ collection: "profiles", rows: [profile("other", axis(0))] });
+    await store.build({ version: 1 });
+    const [first, ...others] = rows;
+    const changed = { ...first!, vector: axis(1), content_hash: "changed", timestamp: null };
+    await store.upsert({ collection, rows: [changed] });
+    const found: VectorRow[] = [];
+    for (let after: string | null = null;;) {
+      const page = await store.page({ collection, after, limit: 3 });
+      assert.ok(page.length <= 3);
+      if (page.length === 0) break;
+      found.push(...page);
+      after = page.at(-1)!.id;
+    }
+    assert.deepEqual(found, [changed, ...others].sort((a, b) => compareText(a.id, b.id)));
   });
 
   test("digest() depends on the rows alone, not on their order or history", async (store) => {

@@ -3,7 +3,9 @@ import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { PostgresRuns } from "../../lib/stores/runs/postgres/postgres_runs.ts";
+import { SqliteRuns } from "../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { add, claim, runsContract } from "../contracts/runs.ts";
+import { assertCopied, copyRuns, fillRuns } from "../fixtures/copied_runs.ts";
 import { dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 
@@ -29,6 +31,20 @@ async function withHandles(
 const ids = (count: number) => Array.from({ length: count }, (_, n) => `r${String(n).padStart(2, "0")}`);
 
 function suite(server: string, name: string): void {
+  Deno.test(`${name}: rows copied from SQLite and back are equal, and each copy continues`, () =>
+    withHandles(server, 1, async ([server]) => {
+      const folder = await Deno.makeTempDir();
+      const [from, back] = ["from", "back"].map((name) => new SqliteRuns({ path: `${folder}/${name}.db` }));
+      await fillRuns(from!);
+      await copyRuns(from!, server);
+      await copyRuns(server, back!);
+      await assertCopied(from!, server);
+      await assertCopied(from!, back!);
+      await from!.close();
+      await back!.close();
+      await Deno.remove(folder, { recursive: true });
+    }));
+
   runsContract(name, () => {
     const url = freshSchema(server);
     const store = new PostgresRuns({ url });

@@ -88,6 +88,15 @@ export interface Dialect {
   lockRows(alias: string, options?: { skipLocked: boolean }): string;
   /** See {@link Counter}. */
   counter(name: string): Counter;
+  /** For {@link runRows} of whole rows, whatever the types of their columns: inserts them. */
+  insertRows(table: string, columns: readonly string[]): string;
+  /** For {@link runRows}: deletes the rows that have these values. */
+  deleteRows(table: string, columns: readonly string[]): string;
+  /**
+   * Makes a counter, or with null the numbers that the table generates, continue after the greatest of a column; null if they
+   * do by themselves.
+   */
+  continueAfter(options: { table: string; column: string; counter: string | null }): string | null;
 }
 
 /**

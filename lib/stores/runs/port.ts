@@ -1,4 +1,4 @@
-import type { Health, HealthOptions, Json, JsonObject } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions, Json, JsonObject } from "../../core/types.ts";
 
 /** A run that is `running` without a live lease was interrupted: the next process that claims it continues it. */
 export const RUN_STATES = ["queued", "running", "success", "failed", "cancelled"] as const;
@@ -403,6 +403,23 @@ export interface SessionStore {
   isSessionEnded(options: { session_id: string }): Promise<boolean>;
 }
 
+/** A row of a table, by its columns. */
+type TableRow = Readonly<Record<string, string | number | null | Uint8Array>>;
+
+/** The rows of a store as they are, to be copied into another store of its kind. */
+export interface StoredTables {
+  /** Of the tables; one that others refer to comes before them. */
+  readonly names: readonly string[];
+  /** All rows in the order of the table's key, page by page. `after` is what a page before ended with, null for all. */
+  read(
+    options: { table: string; after: string | null } & Abortable,
+  ): AsyncIterable<{ readonly rows: readonly TableRow[]; readonly after: string }>;
+  /** Replaces the rows of these keys. */
+  restore(options: { table: string; rows: readonly TableRow[] } & Abortable): Promise<void>;
+  /** Hash of all rows of all tables, independent of their order. */
+  digest(options?: Abortable): Promise<string>;
+}
+
 /** The memory of the dag engine, and what operators did. */
 export interface RunStore
   extends
@@ -413,6 +430,8 @@ export interface RunStore
     LineageOutbox,
     AcknowledgementStore,
     SessionStore {
+  /** All rows but the scheduler's lease, to be copied to another store. */
+  readonly tables: StoredTables;
   health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import type { TableSpec } from "../engines/sql_tables.ts";
 import type { Migration } from "../engines/migration.ts";
 
 /**
@@ -124,3 +125,16 @@ CREATE TABLE acknowledgements (
 );
 `,
 ];
+
+/** All tables but that of the scheduler, which says what a process does now. */
+export const RUN_TABLES: Readonly<Record<string, TableSpec>> = {
+  pipeline_runs: { key: ["run_id"] },
+  pipeline_tasks: { key: ["run_id", "task_id"] },
+  pipeline_attempts: { key: ["run_id", "task_id", "attempt"] },
+  pipeline_lineage: { key: ["run_id", "task_id", "attempt"], repeats: true },
+  pipeline_logs: { key: ["seq"], numbered: { column: "seq", counter: null } },
+  paused_dags: { key: ["dag_id"] },
+  known_dags: { key: ["dag_id"] },
+  ended_sessions: { key: ["session_id"] },
+  acknowledgements: { key: ["anomaly_id"] },
+};

@@ -11,6 +11,7 @@ import {
   type SqlValue,
   type Steps,
 } from "../engines/sql.ts";
+import { SqlTables } from "../engines/sql_tables.ts";
 import type {
   Acknowledgement,
   ActiveLimits,
@@ -31,6 +32,7 @@ import type {
   RunSnapshot,
   RunState,
   RunStore,
+  StoredTables,
   TaskOutput,
   UnsentAttempt,
 } from "./port.ts";
@@ -55,6 +57,7 @@ import {
   unsentOf,
 } from "./rows.ts";
 import { type LockNames, RunWriter } from "./run_writer.ts";
+import { RUN_TABLES } from "./schema.ts";
 
 /** Runs that one transaction removes at most, and lines of a log that one adds. */
 const PRUNE_LIMIT = 100;
@@ -68,10 +71,12 @@ const SEND_AT = { ...ATTEMPT_KEY, send_at: "bigint" } as const;
  * taken in the order dag, run, pool.
  */
 export class SqlRuns implements RunStore {
+  readonly tables: StoredTables;
   private readonly writer: RunWriter;
 
   protected constructor(private readonly db: SqlDatabase, private readonly lockNames: LockNames) {
     this.writer = new RunWriter(db.dialect, lockNames);
+    this.tables = new SqlTables(db, RUN_TABLES);
   }
 
   create({ run: record, tasks, lease }: CreateOptions): Promise<boolean> {

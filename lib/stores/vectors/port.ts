@@ -1,4 +1,12 @@
-import type { Abortable, Health, HealthOptions, ModelIdentity, Role, WriteCounts } from "../../core/types.ts";
+import type {
+  Abortable,
+  Health,
+  HealthOptions,
+  ModelIdentity,
+  PageOptions,
+  Role,
+  WriteCounts,
+} from "../../core/types.ts";
 
 /** The collections that are searched; messages are read by id only. */
 export const INDEXED = ["profiles", "conversations", "campaigns"] as const;
@@ -61,6 +69,8 @@ export interface VectorStore {
   get(
     options: { collection: Collection; ids: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>>;
+  /** Whole rows in ascending id; the vectors as they were written, to the bit. */
+  page(options: PageOptions & { collection: Collection }): Promise<VectorRow[]>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version, without the ids of `exclude`.
    * Throws `not_found` for a version that was not built, and `unavailable` for one whose index is damaged; an embedded

@@ -28,6 +28,16 @@ const DIALECT: Dialect = {
   lockRows: (alias, { skipLocked } = { skipLocked: false }) =>
     `FOR UPDATE OF ${alias}${skipLocked ? " SKIP LOCKED" : ""}`,
   counter: (name) => ({ advance: null, next: `nextval('${name}')` }),
+  insertRows: (table, columns) =>
+    `INSERT INTO ${table} (${columns.join(", ")}) SELECT ${columns.join(", ")} FROM ${populated(table)}`,
+  deleteRows: (table, columns) =>
+    `DELETE FROM ${table} AS old USING ${populated(table)} AS input WHERE ${
+      columns.map((name) => `old.${name} = input.${name}`).join(" AND ")
+    }`,
+  continueAfter: ({ table, column, counter }) => {
+    const sequence = counter === null ? `pg_get_serial_sequence('${table}', '${column}')` : `'${counter}'`;
+    return `SELECT setval(${sequence}, greatest(nextval(${sequence}), (SELECT max(${column}) FROM ${table})))`;
+  },
 };
 
 /** {@link SqlDatabase} in one schema of a PostgreSQL database. */
@@ -102,4 +112,9 @@ async function execute<T>(session: PgSession, steps: Steps<T>): Promise<T> {
     if (step.done) return step.value;
     step = steps.next(await session.execute(step.value));
   }
+}
+
+/** The parameter's rows with the types of a table's columns. */
+function populated(table: string): string {
+  return `json_populate_recordset(NULL::${table}, $1::json)`;
 }

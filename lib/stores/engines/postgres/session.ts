@@ -107,9 +107,12 @@ export async function transaction<T>(
   }
 }
 
-/** Rows as a JSON array of objects. */
+/** Rows as a JSON array of objects; bytes as the text that PostgreSQL reads them from. */
 function toJson(rows: readonly object[]): string {
-  return JSON.stringify(rows, (_, value) => typeof value === "string" ? storable(value) : value);
+  return JSON.stringify(rows, (_, value) => {
+    if (value instanceof Uint8Array) return `\\x${value.toHex()}`;
+    return typeof value === "string" ? storable(value) : value;
+  });
 }
 
 function storableValue(value: SqlValue): SqlValue {

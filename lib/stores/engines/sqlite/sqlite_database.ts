@@ -32,6 +32,14 @@ const DIALECT: Dialect = {
     advance: `UPDATE ${name} SET last = last + 1`,
     next: `(SELECT last FROM ${name})`,
   }),
+  insertRows: (table, columns) =>
+    `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${
+      columns.map((_, at) => `$${at + 1}`).join(", ")
+    })`,
+  deleteRows: (table, columns) =>
+    `DELETE FROM ${table} WHERE ${columns.map((name, at) => `${name} = $${at + 1}`).join(" AND ")}`,
+  continueAfter: ({ table, column, counter }) =>
+    counter === null ? null : `UPDATE ${counter} SET last = (SELECT max(last, max(${column})) FROM ${table})`,
 };
 
 /** {@link SqlDatabase} in one SQLite file. */

@@ -1,13 +1,13 @@
 import { batches } from "../../../core/batches.ts";
 import { ParleyError } from "../../../core/errors.ts";
-import type { Abortable, ModelIdentity, WriteCounts } from "../../../core/types.ts";
+import type { Abortable, ModelIdentity, PageOptions, WriteCounts } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import type { Milvus } from "./client.ts";
 import { mergeHits } from "./hits.ts";
 import { decodeRow, encodeRow, FIELDS, hexOf, LIVE, planUpsert, retired } from "./rows.ts";
 import { SCALARS, vectorOf, WHOLE } from "./rows.ts";
 import { type IndexState, MilvusState, notBuilt } from "./state.ts";
-import { among, MAX_ROWS, MAX_VALUES, type MilvusRow, MilvusTable } from "./table.ts";
+import { among, MAX_ROWS, MAX_VALUES, type MilvusRow, MilvusTable, quoted } from "./table.ts";
 import { COLLECTIONS, INDEXED, PERSONAL } from "../port.ts";
 import type {
   Collection,
@@ -140,6 +140,21 @@ export class MilvusVectors implements VectorStore {
       rows.push(...await this.tables[collection].query({ filter, fields, freshness: "own", signal }));
     }
     return rows;
+  }
+
+  async page(
+    { collection, after, limit, signal }: PageOptions & { collection: Collection },
+  ): Promise<VectorRow[]> {
+    signal?.throwIfAborted();
+    const filter = `${LIVE} and key > ${quoted(after ?? "")}`;
+    const rows = await this.tables[collection].query({
+      filter,
+      fields: WHOLE,
+      freshness: "now",
+      limit,
+      signal,
+    });
+    return rows.map(decodeRow);
   }
 
   async byHash(

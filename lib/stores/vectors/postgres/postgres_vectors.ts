@@ -1,5 +1,5 @@
 import { batches, paged } from "../../../core/batches.ts";
-import type { Abortable, ModelIdentity, WriteCounts } from "../../../core/types.ts";
+import type { Abortable, ModelIdentity, PageOptions, WriteCounts } from "../../../core/types.ts";
 import { PostgresError } from "../../engines/postgres/errors.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
 import { type PgSession, type SqlValue, transposed } from "../../engines/postgres/session.ts";
@@ -155,6 +155,18 @@ export class PostgresVectors implements VectorStore {
     const columns = "id, vector_send(vector) AS vector";
     const rows = await this.among<{ id: string; vector: Uint8Array }>(columns, options);
     return new Map(rows.map((row) => [row.id, decodeVector(row.vector)]));
+  }
+
+  async page(
+    { collection, after, limit, signal }: PageOptions & { collection: Collection },
+  ): Promise<VectorRow[]> {
+    const rows = await this.db.all<RowWithVector>(
+      `SELECT ${SCALARS}, vector_send(vector) AS vector FROM vectors
+       WHERE ${OF_COLLECTION} AND id > $3 ORDER BY id LIMIT $4`,
+      [this.tag, collection, after ?? "", limit],
+      { signal },
+    );
+    return rows.map((row) => ({ ...row, vector: decodeVector(row.vector) }));
   }
 
   private among<Row>(

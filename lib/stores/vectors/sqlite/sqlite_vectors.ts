@@ -1,7 +1,7 @@
 // deno-lint-ignore-file require-await -- the port is asynchronous, node:sqlite is not
 import { yieldToEventLoop } from "../../../core/abort.ts";
 import { batches } from "../../../core/batches.ts";
-import type { Abortable, ModelIdentity, WriteCounts } from "../../../core/types.ts";
+import type { Abortable, ModelIdentity, PageOptions, WriteCounts } from "../../../core/types.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
 import {
@@ -66,6 +66,20 @@ export class SqliteVectors implements VectorStore {
   ): Promise<Map<string, Float32Array>> {
     const rows = this.among("id, vector", options);
     return new Map(rows.map((row) => [row.id, floatsOf(row.vector)]));
+  }
+
+  async page(
+    { collection, after, limit, signal }: PageOptions & { collection: Collection },
+  ): Promise<VectorRow[]> {
+    signal?.throwIfAborted();
+    const rows = this.sql.all<StoredRow>(
+      `SELECT id, user_id, role, timestamp, content_hash, vector FROM vectors
+       WHERE collection = ? AND id > ? ORDER BY id LIMIT ?`,
+      collection,
+      after ?? "",
+      limit,
+    );
+    return rows.map((row) => ({ ...row, vector: floatsOf(row.vector) }));
   }
 
   private among(
