@@ -64,6 +64,8 @@ export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
   bolt: openNeo4j,
   "bolt+s": openNeo4j,
   "bolt+ssc": openNeo4j,
+  postgres: openPostgresGraph,
+  postgresql: openPostgresGraph,
 });
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
@@ -112,6 +114,8 @@ export const clearServer = {
     bolt: clearNeo4j,
     "bolt+s": clearNeo4j,
     "bolt+ssc": clearNeo4j,
+    postgres: clearPostgresGraph,
+    postgresql: clearPostgresGraph,
   }),
   analytics: opener<void>("PARLEY_ANALYTICS", {
     postgres: clearPostgresAnalytics,
@@ -135,6 +139,12 @@ async function clearPostgresVectors(url: URL): Promise<void> {
 
 async function clearNeo4j(url: URL): Promise<void> {
   await (await import("./graph/neo4j/neo4j_graph.ts")).clearNeo4j({ url });
+}
+
+async function clearPostgresGraph(url: URL): Promise<void> {
+  const { GRAPH_MIGRATIONS } = await import("./graph/schema.ts");
+  const { clearPostgres } = await import("./engines/postgres/clear.ts");
+  await clearPostgres({ url, store: "graph", migrations: GRAPH_MIGRATIONS });
 }
 
 async function clearPostgresAnalytics(url: URL): Promise<void> {
@@ -227,6 +237,10 @@ async function openPostgresVectors(url: URL): Promise<VectorStores> {
 
 async function openNeo4j(url: URL): Promise<GraphStore> {
   return new (await import("./graph/neo4j/neo4j_graph.ts")).Neo4jGraph({ url });
+}
+
+async function openPostgresGraph(url: URL): Promise<GraphStore> {
+  return new (await import("./graph/postgres/postgres_graph.ts")).PostgresGraph({ url });
 }
 
 async function openPostgresAnalytics(url: URL): Promise<AnalyticsStore> {

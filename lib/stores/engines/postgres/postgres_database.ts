@@ -1,5 +1,17 @@
 import type { Abortable, Health } from "../../../core/types.ts";
-import type { Dialect, Limits, PutRows, SqlDatabase, Steps, TableByKey, WriteEachOptions } from "../sql.ts";
+import {
+  all,
+  type Dialect,
+  groupRows,
+  KEPT,
+  type Limits,
+  type PutRows,
+  type SqlDatabase,
+  type Steps,
+  storableJson,
+  type TableByKey,
+  type WriteEachOptions,
+} from "../sql.ts";
 import { Postgres, type PostgresOptions } from "./postgres.ts";
 import { putRows } from "./put_rows.ts";
 import { recordset } from "./recordset.ts";
@@ -19,8 +31,12 @@ const DIALECT: Dialect = {
       keys.map((name) => `${table}.${name} = input.${name}`).join(" AND ")
     }`;
   },
+  deleteOthers: (table, owner, other) =>
+    `DELETE FROM ${table} WHERE ${owner} IN (SELECT owner FROM ${recordset("$1", KEPT)})
+      AND (${owner}, ${other}) NOT IN (
+        SELECT owner, json_array_elements_text(kept::json) FROM ${recordset("$1", KEPT)})`,
   table: recordset,
-  texts: (json) => `(SELECT json_array_elements_text(${json}::json) AS text)`,
+  texts: (json) => `(SELECT json_array_elements_text(${json}::json) COLLATE "C" AS text)`,
   jsonRows: (expressions, order) =>
     `coalesce(json_agg(json_build_array(${expressions}) ORDER BY ${order}), '[]')::text`,
   insertionOrder: "seq",
@@ -38,7 +54,17 @@ const DIALECT: Dialect = {
     const sequence = counter === null ? `pg_get_serial_sequence('${table}', '${column}')` : `'${counter}'`;
     return `SELECT setval(${sequence}, greatest(nextval(${sequence}), (SELECT max(${column}) FROM ${table})))`;
   },
+  lockNames,
 };
+
+/** In 64 groups by their hash, so that a transaction never has more locks than the server plans for one. */
+const LOCK_NAMES = `SELECT pg_advisory_xact_lock(hashtext(current_schema()), name_group) FROM (
+  SELECT DISTINCT hashtext(name) & 63 AS name_group FROM json_array_elements_text($1::json) AS name
+  ORDER BY name_group) AS groups`;
+
+function* lockNames(names: readonly string[]): Steps<void> {
+  yield* all(LOCK_NAMES, storableJson(names));
+}
 
 /** {@link SqlDatabase} in one schema of a PostgreSQL database. */
 export class PostgresDatabase implements SqlDatabase {
@@ -64,12 +90,11 @@ export class PostgresDatabase implements SqlDatabase {
   async writeEach<Row, T>(
     rows: readonly Row[],
     each: (group: readonly Row[]) => Steps<T>,
-    { beforeCommit, ...limits }: WriteEachOptions<T> = {},
+    { size, beforeCommit, ...limits }: WriteEachOptions<Row, T> = {},
   ): Promise<T[]> {
     limits.signal?.throwIfAborted();
     const results: T[] = [];
-    for (let start = 0; start < rows.length; start += GROUP_ROWS) {
-      const group = rows.slice(start, start + GROUP_ROWS);
+    for (const group of groupRows(rows, GROUP_ROWS, size)) {
       const steps = function* () {
         const result = yield* each(group);
         yield* beforeCommit?.([result]) ?? [];
@@ -95,7 +120,10 @@ export class PostgresDatabase implements SqlDatabase {
     }
   }
 
-  /** Nothing: bytes leave the server's files with its next vacuum, and its backups when those expire. */
+  /**
+   * Nothing. Deleted rows are gone for every query at once. Their bytes remain until the server writes over the space that a
+   * vacuum has freed, and in its log and backups for as long as those are kept.
+   */
   async scrub(): Promise<void> {}
 
   health(options: Abortable = {}): Promise<Health> {

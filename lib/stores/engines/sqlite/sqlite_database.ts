@@ -1,9 +1,19 @@
 import { sleep } from "../../../core/abort.ts";
 import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
-import type { Dialect, PutRows, SqlDatabase, Steps, TableByKey, WriteEachOptions } from "../sql.ts";
+import {
+  type Dialect,
+  groupRows,
+  type PutRows,
+  type SqlDatabase,
+  type Steps,
+  type TableByKey,
+  type WriteEachOptions,
+} from "../sql.ts";
 import { putRows } from "./put_rows.ts";
 import { Sqlite, type SqliteOptions } from "./sqlite.ts";
 
+/** Rows in a group of `writeEach`: so many for steps to cost little, so few that a group takes a millisecond at most. */
+const GROUP_ROWS = 50;
 /** Rows that one transaction of `writeAll` changes at most. */
 const WRITE_LIMIT = 500;
 
@@ -19,6 +29,8 @@ const DIALECT: Dialect = {
     const set = names.filter((name) => !keys.includes(name)).map(equal);
     return `UPDATE ${table} SET ${set.join(", ")} WHERE ${keys.map(equal).join(" AND ")}`;
   },
+  deleteOthers: (table, owner, other) =>
+    `DELETE FROM ${table} WHERE ${owner} = $1 AND ${other} NOT IN (SELECT value FROM json_each($2))`,
   table: (json, columns) =>
     `(SELECT ${
       Object.keys(columns).map((name) => `value ->> '${name}' AS ${name}`).join(", ")
@@ -40,6 +52,7 @@ const DIALECT: Dialect = {
     `DELETE FROM ${table} WHERE ${columns.map((name, at) => `${name} = $${at + 1}`).join(" AND ")}`,
   continueAfter: ({ table, column, counter }) =>
     counter === null ? null : `UPDATE ${counter} SET last = (SELECT max(last, max(${column})) FROM ${table})`,
+  *lockNames() {},
 };
 
 /** {@link SqlDatabase} in one SQLite file. */
@@ -67,11 +80,12 @@ export class SqliteDatabase implements SqlDatabase {
   async writeEach<Row, T>(
     rows: readonly Row[],
     each: (group: readonly Row[]) => Steps<T>,
-    { beforeCommit, signal }: WriteEachOptions<T> = {},
+    { size, beforeCommit, signal }: WriteEachOptions<Row, T> = {},
   ): Promise<T[]> {
     const results: T[] = [];
     let committed = 0;
-    await this.sqlite.writeEach(rows, (row) => void results.push(this.execute(each([row]))), {
+    const groups = [...groupRows(rows, GROUP_ROWS, size)];
+    await this.sqlite.writeEach(groups, (group) => void results.push(this.execute(each(group))), {
       beforeCommit: () => {
         if (beforeCommit !== undefined) this.execute(beforeCommit(results.slice(committed)));
         committed = results.length;
@@ -111,6 +125,7 @@ export class SqliteDatabase implements SqlDatabase {
 
   // deno-lint-ignore require-await -- the port is asynchronous, this engine is not
   async health(options: HealthOptions = {}): Promise<Health> {
+    options.signal?.throwIfAborted();
     return this.sqlite.health(options);
   }
 

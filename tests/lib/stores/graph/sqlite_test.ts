@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { GRAPH_MIGRATIONS } from "../../../../lib/stores/graph/sqlite/schema.ts";
+import { GRAPH_MIGRATIONS } from "../../../../lib/stores/graph/schema.ts";
 import { SqliteGraph } from "../../../../lib/stores/graph/sqlite/sqlite_graph.ts";
 import { Sqlite } from "../../../../lib/stores/engines/sqlite/sqlite.ts";
 import { graphContract } from "../../../contracts/graph.ts";

@@ -1,0 +1,239 @@
+import { yieldToEventLoop } from "../../core/abort.ts";
+import type { Abortable, Health, HealthOptions, JsonObject } from "../../core/types.ts";
+import type { Engagement } from "../analytics/port.ts";
+import type { IntentCount } from "../documents/port.ts";
+import { SetDigest } from "../engines/set_digest.ts";
+import {
+  all,
+  get,
+  KEPT,
+  type Kept,
+  run,
+  runRows,
+  type SqlDatabase,
+  type Steps,
+  storableJson,
+} from "../engines/sql.ts";
+import type { ConversationEngagement, EngagedConversation, GraphCounts, GraphStore, Target } from "./port.ts";
+import { type EdgeTable, ENGAGED, EXPRESSED, LED_TO, TARGETS } from "./schema.ts";
+import { type GraphSql, graphSql, PAGE } from "./statements.ts";
+
+/** How long counting all edges may take. */
+const SCAN = { timeout_ms: 60_000 };
+const CAMPAIGN = { campaign_id: "text" } as const;
+
+/** One user's edge to a campaign, from `engagedBy`. */
+type EngagedTuple = readonly [string, number, number, number, number, string];
+type Edge = Readonly<Record<string, string | number>>;
+
+/** A node whose edges are set. */
+interface Node {
+  readonly id: string;
+  readonly edges: readonly Edge[];
+}
+
+/**
+ * {@link GraphStore} in SQL. A user, conversation, intent or campaign exists if an edge names it, and a campaign also if its
+ * targets were set, even to none. Edges of the same time are ordered by campaign. Deletions count edges.
+ */
+export class SqlGraph implements GraphStore {
+  private readonly sql: GraphSql;
+
+  protected constructor(private readonly db: SqlDatabase) {
+    this.sql = graphSql(db.dialect);
+  }
+
+  setTargets(
+    { campaigns, signal }:
+      & { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] }
+      & Abortable,
+  ): Promise<number> {
+    const byId = new Map(campaigns.map(({ campaign_id, intents }) => [campaign_id, intents]));
+    const edges = [...byId].flatMap(([campaign_id, intents]) =>
+      Array.from(new Set(intents), (intent) => ({ campaign_id, intent }))
+    );
+    const list = this.sql.listCampaign;
+    const listNodes = (nodes: readonly Node[]) =>
+      runRows(list, [], CAMPAIGN, nodes.map(({ id }) => ({ campaign_id: id })));
+    return this.setEdges(TARGETS, { ids: [...byId.keys()], edges, signal }, listNodes);
+  }
+
+  setExpressed(
+    options: { user_ids: readonly string[]; edges: readonly IntentCount[] } & Abortable,
+  ): Promise<number> {
+    return this.setEdges(EXPRESSED, { ids: options.user_ids, edges: options.edges, signal: options.signal });
+  }
+
+  setEngaged(
+    options: { user_ids: readonly string[]; edges: readonly Engagement[] } & Abortable,
+  ): Promise<number> {
+    return this.setEdges(ENGAGED, { ids: options.user_ids, edges: options.edges, signal: options.signal });
+  }
+
+  setConversations(
+    options: { user_ids: readonly string[]; conversations: readonly EngagedConversation[] } & Abortable,
+  ): Promise<number> {
+    const byId = new Map(options.conversations.map((each) => [each.conversation_id, each]));
+    const edges = [...byId.values()].flatMap(({ engagement, ...whose }) =>
+      engagement.map((edge) => ({ ...whose, ...edge }))
+    );
+    return this.setEdges(LED_TO, { ids: options.user_ids, edges, signal: options.signal });
+  }
+
+  /** Makes `edges` all edges of these nodes; returns how many there are. Edges of other nodes are left out. */
+  private async setEdges(
+    table: EdgeTable,
+    { ids, edges, signal }: { ids: readonly string[]; edges: readonly object[] } & Abortable,
+    listNodes: (nodes: readonly Node[]) => Steps<unknown> = function* () {},
+  ): Promise<number> {
+    const nodes = nodesOf(table, ids, edges as readonly Edge[]);
+    const size = (node: Node) => node.edges.length;
+    await this.db.writeEach(nodes, (group) => this.setSteps(table, group, listNodes), { size, signal });
+    return nodes.reduce((sum, node) => sum + size(node), 0);
+  }
+
+  private *setSteps(
+    { name, columns, owners }: EdgeTable,
+    nodes: readonly Node[],
+    listNodes: (nodes: readonly Node[]) => Steps<unknown>,
+  ): Steps<void> {
+    const { deleteOthers, put } = this.sql.edges[name]!;
+    const edges = nodes.flatMap((node) => node.edges);
+    const [[, other], ...others] = owners;
+    const kept = [
+      keptBy(other, nodes.map((node) => [node.id, node.edges])),
+      ...others.map(([owner, other]) => keptBy(other, Map.groupBy(edges, (edge) => edge[owner] as string))),
+    ];
+    yield* this.db.dialect.lockNames(kept.flatMap((each) => each.map(({ owner }) => owner)));
+    yield* listNodes(nodes);
+    for (const [at, sql] of deleteOthers.entries()) yield* runRows(sql, [], KEPT, kept[at]!);
+    yield* runRows(put, [], columns, edges);
+  }
+
+  engagedIn(
+    { conversation_ids, signal }: { conversation_ids: readonly string[] } & Abortable,
+  ): Promise<ConversationEngagement[]> {
+    return this.db.query(() => all(this.sql.engagedIn, storableJson(conversation_ids)), { signal });
+  }
+
+  async engagedBy(
+    { user_ids, limit, signal }: { user_ids: readonly string[]; limit: number } & Abortable,
+  ): Promise<Engagement[]> {
+    const users = await this.db.query(
+      () => all<{ user_id: string; edges: string }>(this.sql.engagedBy, storableJson(user_ids), limit),
+      { signal },
+    );
+    return users.flatMap(({ user_id, edges }) =>
+      (JSON.parse(edges) as EngagedTuple[]).map((edge) => engagement(user_id, edge))
+    );
+  }
+
+  intentsOf(
+    { user_id, limit, signal }: { user_id: string; limit: number } & Abortable,
+  ): Promise<IntentCount[]> {
+    return this.db.query(() => all(this.sql.intentsOf, user_id, limit), { signal });
+  }
+
+  targeting(
+    { intents, limit, signal }: { intents: readonly string[]; limit: number } & Abortable,
+  ): Promise<Target[]> {
+    return this.db.query(() => all(this.sql.targeting, storableJson(intents), limit), { signal });
+  }
+
+  async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    const deleted = await this.db.writeEach(user_ids, (ids) => this.deleteSteps(this.sql.deleteUsers, ids), {
+      signal,
+    });
+    await this.db.scrub();
+    return sum(deleted);
+  }
+
+  async deleteCampaigns(
+    { campaign_ids, signal }: { campaign_ids: readonly string[] } & Abortable,
+  ): Promise<number> {
+    const ids = storableJson(campaign_ids);
+    let engagement = 0;
+    for (const sql of this.sql.deleteEngagement) {
+      engagement += await this.db.writeAll((limit) => run(sql, ids, limit), { signal });
+    }
+    const { deleteTargets, unlistCampaigns } = this.sql;
+    const steps = this.deleteSteps.bind(this);
+    const targets = await this.db.writeEach(campaign_ids, function* (ids) {
+      const deleted = yield* steps([deleteTargets], ids);
+      yield* run(unlistCampaigns, storableJson(ids));
+      return deleted;
+    }, { signal });
+    return engagement + sum(targets);
+  }
+
+  private *deleteSteps(statements: readonly string[], ids: readonly string[]): Steps<number> {
+    yield* this.db.dialect.lockNames(ids);
+    let changes = 0;
+    for (const sql of statements) changes += yield* run(sql, storableJson(ids));
+    return changes;
+  }
+
+  counts({ signal }: Abortable = {}): Promise<GraphCounts> {
+    const { counts } = this.sql;
+    return this.db.read(function* () {
+      return (yield* get<GraphCounts>(counts))!;
+    }, { ...SCAN, signal });
+  }
+
+  async isEmpty(options: Abortable = {}): Promise<boolean> {
+    return await this.db.query(() => get(this.sql.isFilled), options) === null;
+  }
+
+  async digest(options: Abortable = {}): Promise<string> {
+    const digest = new SetDigest();
+    for (const table of [EXPRESSED, ENGAGED, LED_TO, TARGETS]) {
+      for await (const edge of this.edges(table, options)) digest.add([table.name, edge]);
+    }
+    return digest.hex();
+  }
+
+  /** All edges of a table, read in pages, so that other work gets its turn. */
+  private async *edges({ name, key }: EdgeTable, options: Abortable): AsyncGenerator<JsonObject> {
+    const { page } = this.sql.edges[name]!;
+    for (let after: readonly string[] = ["", ""];;) {
+      await yieldToEventLoop(options);
+      const rows = await this.db.query(() => all<JsonObject>(page, ...after), options);
+      yield* rows;
+      if (rows.length < PAGE) return;
+      after = key.map((column) => rows.at(-1)![column] as string);
+    }
+  }
+
+  health(options: HealthOptions = {}): Promise<Health> {
+    return this.db.health(options);
+  }
+
+  close(): Promise<void> {
+    return this.db.close();
+  }
+}
+
+/** Each node once, with its edges. */
+function nodesOf(
+  { owners: [[owner]] }: EdgeTable,
+  ids: readonly string[],
+  edges: readonly Edge[],
+): Node[] {
+  const byNode = Map.groupBy(edges, (edge) => edge[owner] as string);
+  return [...new Set(ids)].map((id) => ({ id, edges: byNode.get(id) ?? [] }));
+}
+
+/** What these owners keep, by the column in which their edges differ. */
+function keptBy(other: string, owners: Iterable<readonly [owner: string, edges: readonly Edge[]]>): Kept[] {
+  const textsOf = (edges: readonly Edge[]) => [...new Set(edges.map((edge) => edge[other]))];
+  return Array.from(owners, ([owner, edges]) => ({ owner, kept: storableJson(textsOf(edges)) }));
+}
+
+function engagement(user_id: string, edge: EngagedTuple): Engagement {
+  const [campaign_id, impressions, clicks, conversions, dismissals, last] = edge;
+  return { user_id, campaign_id, impressions, clicks, conversions, dismissals, last };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
