@@ -60,7 +60,8 @@ const STORES = {
   ),
   PARLEY_GRAPH: describe(
     text,
-    "The store of the graph: `neo4j://neo4j:password@host:7687` or a SQLite file.",
+    "The store of the graph: `neo4j://neo4j:password@host:7687`, `postgres://user:password@host:5432/parley` or a SQLite " +
+      "file. Stores of several roles may be in one PostgreSQL schema.",
     "a SQLite file in PARLEY_DATA",
   ),
   PARLEY_ANALYTICS: describe(

@@ -13,6 +13,7 @@ const PORTS = [
   ["SqliteVectors", "lib/stores/vectors", "MilvusVectors", "stores/vectors_milvus"],
   ["SqliteVectorStores", "lib/stores/vectors", "MilvusVectorStores", "stores/vectors_milvus"],
   ["SqliteGraph", "lib/stores/graph/sqlite", "Neo4jGraph", "stores/graph_neo4j"],
+  ["SqliteGraph", "lib/stores/graph/sqlite", "PostgresGraph", "stores/graph_postgres"],
   ["SqliteAnalytics", "lib/stores/analytics/sqlite", "PostgresAnalytics", "stores/analytics_postgres"],
   ["SqliteRuns", "lib/stores/runs", "PostgresRuns", "stores/runs_postgres"],
   ["MemoryCache", "lib/stores/cache", "RedisCache", "stores/cache_redis"],

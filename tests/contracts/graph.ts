@@ -3,6 +3,7 @@ import { healthy } from "./health.ts";
 import type { Json } from "../../lib/core/types.ts";
 import type { Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
+import { SqliteGraph } from "../../lib/stores/graph/sqlite/sqlite_graph.ts";
 import type { IntentCount } from "../../lib/stores/documents/port.ts";
 import type { ConversationEngagement, EngagedConversation, GraphStore } from "../../lib/stores/graph/port.ts";
 import type { Handles } from "../fixtures/handles.ts";
@@ -399,5 +400,72 @@ function wholeGraph(test: Test): void {
     assert.equal(await store.isEmpty(), true);
     assert.equal(await store.digest(), digestOf({}));
     healthy(await store.health());
+  });
+}
+
+/** Texts on which UTF-16 units, UTF-8 bytes and collations disagree. */
+export const AWKWARD = [
+  "B",
+  "a",
+  "ä",
+  "é",
+  "e\u0301",
+  "_",
+  "a b",
+  "a-b",
+  "ab",
+  "\ud7fe",
+  "\ud7ff",
+  "\ud7ff\ud7ff",
+  "\ud7ffa",
+  "\ue000",
+  "\uff01",
+  "\ufffd",
+  "\u{10000}",
+  "🙂",
+  "🙂\uffe5",
+  "a\uff01",
+  "a🙂",
+  "\u{10ffff}",
+];
+
+/** A server's store compared with the embedded one. */
+export function sameGraphContract(name: string, open: Open): void {
+  Deno.test(`${name} and SqliteGraph give the same answers and digest for the same edges`, async () => {
+    const { store: one, close } = await open();
+    const embedded = new SqliteGraph({ path: ":memory:" });
+    try {
+      const engaged = AWKWARD.flatMap((user) =>
+        AWKWARD.map((campaign) => engages(user, campaign, campaign.length % 2))
+      );
+      const expressed = AWKWARD.flatMap((user_id) =>
+        AWKWARD.map((intent, i) => expresses(user_id, intent, i % 3 + 1, i))
+      );
+      const conversations = AWKWARD.map((id) =>
+        conversation(id, id, ...AWKWARD.map((campaign) => ledTo(campaign)))
+      );
+      const targets = AWKWARD.map((campaign_id) => ({ campaign_id, intents: AWKWARD }));
+      for (const store of [embedded, one]) {
+        assert.equal(await store.setEngaged({ user_ids: AWKWARD, edges: engaged }), engaged.length);
+        assert.equal(await store.setExpressed({ user_ids: AWKWARD, edges: expressed }), expressed.length);
+        assert.equal(await store.setConversations({ user_ids: AWKWARD, conversations }), AWKWARD.length ** 2);
+        assert.equal(await store.setTargets({ campaigns: targets }), AWKWARD.length ** 2);
+      }
+      assert.equal(await one.digest(), await embedded.digest());
+      assert.deepEqual(await one.counts(), await embedded.counts());
+      const everything = { conversation_ids: AWKWARD };
+      assert.deepEqual(await one.engagedIn(everything), await embedded.engagedIn(everything));
+      for (const limit of [1, 7, 11, 1_000]) {
+        const ask = async (store: GraphStore) => [
+          await store.engagedBy({ user_ids: AWKWARD, limit }),
+          await store.intentsOf({ user_id: "🙂", limit }),
+          await store.targeting({ intents: AWKWARD, limit }),
+        ];
+        assert.deepEqual(await ask(one), await ask(embedded));
+      }
+    } finally {
+      await close();
+      await embedded.close();
+    }
   });
 }

@@ -3,19 +3,20 @@ import { compareText } from "../../lib/core/text.ts";
 import { Neo4jConnection, type Transaction } from "../../lib/stores/graph/neo4j/connection.ts";
 import type { Neo4jGraph } from "../../lib/stores/graph/neo4j/neo4j_graph.ts";
 import { sortKey } from "../../lib/stores/graph/neo4j/cypher.ts";
-import { SqliteGraph } from "../../lib/stores/graph/sqlite/sqlite_graph.ts";
 import { openGraph } from "../../lib/stores/open.ts";
-import { graphContract } from "../contracts/graph.ts";
+import { AWKWARD, graphContract, sameGraphContract } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
 import { dropNamespace, engages, neo4jServer, raw, urlOf, withStores } from "../fixtures/neo4j.ts";
 import { minute } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 function suite(server: string): void {
-  graphContract("Neo4jGraph", () => {
+  const open = () => {
     const url = urlOf(server);
     return handles(() => openGraph(url), () => dropNamespace(url));
-  }, async () => {
+  };
+  sameGraphContract("Neo4jGraph", open);
+  graphContract("Neo4jGraph", open, async () => {
     const direct = urlOf(server, (url) => url.href = url.href.replace(/^neo4j/, "bolt"));
     const { url, proxy } = proxied(direct, 7_687);
     const store = await openGraph(url);
@@ -29,71 +30,11 @@ function suite(server: string): void {
       },
     };
   });
-  sameness(server);
+  nodes(server);
   concurrency(server);
 }
 
-/** Texts on which UTF-16 units, UTF-8 bytes and collations disagree. */
-const AWKWARD = [
-  "B",
-  "a",
-  "ä",
-  "é",
-  "e\u0301",
-  "\ud7fe",
-  "\ud7ff",
-  "\ud7ff\ud7ff",
-  "\ud7ffa",
-  "\ue000",
-  "\uff01",
-  "\ufffd",
-  "\u{10000}",
-  "🙂",
-  "🙂\uffe5",
-  "a\uff01",
-  "a🙂",
-  "\u{10ffff}",
-];
-
-function sameness(server: string): void {
-  Deno.test("Neo4jGraph and SqliteGraph give the same answers and digest for the same edges", async () => {
-    const embedded = new SqliteGraph({ path: ":memory:" });
-    await withStores(server, async ({ one }) => {
-      const engaged = AWKWARD.flatMap((user) => AWKWARD.map((campaign) => engages(user, campaign)));
-      const expressed = AWKWARD.flatMap((user_id) =>
-        AWKWARD.map((intent, i) => ({ user_id, intent, count: i % 3 + 1, last: minute(i) }))
-      );
-      const conversations = AWKWARD.map((id) => ({
-        conversation_id: id,
-        user_id: id,
-        engagement: AWKWARD.map((campaign) => {
-          const { user_id: _, last: __, ...counts } = engages(id, campaign);
-          return counts;
-        }),
-      }));
-      const targets = AWKWARD.map((campaign_id) => ({ campaign_id, intents: AWKWARD }));
-      for (const store of [embedded, one]) {
-        assert.equal(await store.setEngaged({ user_ids: AWKWARD, edges: engaged }), engaged.length);
-        assert.equal(await store.setExpressed({ user_ids: AWKWARD, edges: expressed }), expressed.length);
-        assert.equal(await store.setConversations({ user_ids: AWKWARD, conversations }), AWKWARD.length ** 2);
-        assert.equal(await store.setTargets({ campaigns: targets }), AWKWARD.length ** 2);
-      }
-      assert.equal(await one.digest(), await embedded.digest());
-      assert.deepEqual(await one.counts(), await embedded.counts());
-      const everything = { conversation_ids: AWKWARD };
-      assert.deepEqual(await one.engagedIn(everything), await embedded.engagedIn(everything));
-      for (const limit of [1, 7, 11, 1_000]) {
-        const ask = async (store: SqliteGraph | Neo4jGraph) => [
-          await store.engagedBy({ user_ids: AWKWARD, limit }),
-          await store.intentsOf({ user_id: "🙂", limit }),
-          await store.targeting({ intents: AWKWARD, limit }),
-        ];
-        assert.deepEqual(await ask(one), await ask(embedded));
-      }
-    });
-    await embedded.close();
-  });
-
+function nodes(server: string): void {
   Deno.test("sortKey() orders by UTF-16 unit and by UTF-8 byte as texts are by code point", () => {
     const sorted = AWKWARD.toSorted(compareText);
     const key = (text: string) => sortKey(text) ?? text;

@@ -1,32 +1,146 @@
+import assert from "node:assert/strict";
+import type { GraphStore } from "../../lib/stores/graph/port.ts";
 import { PostgresGraph } from "../../lib/stores/graph/postgres/postgres_graph.ts";
-import { graphContract } from "../contracts/graph.ts";
+import { PostgresAnalytics } from "../../lib/stores/analytics/postgres/postgres_analytics.ts";
+import { clearServer } from "../../lib/stores/open.ts";
+import { graphContract, sameGraphContract } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
-import { dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
+import { engages } from "../fixtures/neo4j.ts";
+import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
+import { campaign } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 if (POSTGRES === undefined) Deno.test.ignore(`PostgresGraph: ${NEEDS_POSTGRES}`, () => {});
 else suite(POSTGRES);
 
+/** Gives two handles on one fresh schema, as two processes would have them. */
+async function withHandles(
+  server: string,
+  body: (one: GraphStore, two: GraphStore, url: URL) => Promise<void>,
+): Promise<void> {
+  const url = freshSchema(server);
+  const [one, two] = [new PostgresGraph({ url }), new PostgresGraph({ url })];
+  try {
+    await body(one, two, url);
+  } finally {
+    await one.close();
+    await two.close();
+    await dropSchema(url);
+  }
+}
+
 function suite(server: string): void {
-  graphContract(
-    "PostgresGraph",
-    () => {
-      const url = freshSchema(server);
-      return handles(() => new PostgresGraph({ url }), () => dropSchema(url));
-    },
-    () => {
-      const direct = freshSchema(server);
-      const { url, proxy } = proxied(direct, 5_432);
-      const store = new PostgresGraph({ url });
-      return Promise.resolve({
-        store,
-        hang: proxy.hang,
-        close: async () => {
-          await store.close();
-          await proxy.close();
-          await dropSchema(direct);
-        },
-      });
-    },
-  );
+  const open = () => {
+    const url = freshSchema(server);
+    return handles(() => new PostgresGraph({ url }), () => dropSchema(url));
+  };
+  sameGraphContract("PostgresGraph", open);
+  graphContract("PostgresGraph", open, () => {
+    const direct = freshSchema(server);
+    const { url, proxy } = proxied(direct, 5_432);
+    const store = new PostgresGraph({ url });
+    return Promise.resolve({
+      store,
+      hang: proxy.hang,
+      close: async () => {
+        await store.close();
+        await proxy.close();
+        await dropSchema(direct);
+      },
+    });
+  });
+
+  Deno.test("PostgresGraph: of writers that set the same users or conversations at once, one is last, whole", () =>
+    withHandles(server, async (one, two) => {
+      const users = Array.from({ length: 20 }, (_, i) => `u${i}`);
+      const { user_id: _, last: __, ...counts } = engages("", "");
+      const ledTo = (campaign_id: string) => ({ ...counts, campaign_id });
+      const write = async (store: GraphStore, writer: string) => {
+        const campaigns = ["x", "y"].map((each) => writer + each);
+        const edges = users.flatMap((user) => campaigns.map((each) => engages(user, each)));
+        await store.setEngaged({ user_ids: users, edges });
+        const conversations = users.map((id, i) => ({
+          conversation_id: id,
+          user_id: users[(i + writer.charCodeAt(0)) % users.length]!,
+          engagement: campaigns.map(ledTo),
+        }));
+        await store.setConversations({ user_ids: users, conversations });
+      };
+      for (let round = 0; round < 10; round++) {
+        await Promise.all([write(one, "a"), write(two, "b"), write(one, "c")]);
+        const engaged = await one.engagedBy({ user_ids: users, limit: 9 });
+        const had = await two.engagedIn({ conversation_ids: users });
+        for (const id of users) {
+          for (
+            const found of [
+              engaged.filter(({ user_id }) => user_id === id),
+              had.filter(({ conversation_id }) => conversation_id === id),
+            ]
+          ) {
+            const writers = found.map(({ campaign_id }) => campaign_id[0]);
+            assert.equal(writers.length, 2, `${writers}`);
+            assert.equal(new Set(writers).size, 1, `${writers}`);
+          }
+        }
+      }
+    }));
+
+  Deno.test("PostgresGraph writes many users' edges in one statement, and equal ones not at all", () =>
+    withHandles(server, async (store, _two, url) => {
+      await store.isEmpty();
+      const schema = url.searchParams.get("schema");
+      await ask(
+        url,
+        `CREATE TABLE ${schema}.statements (operation TEXT, of_rows BIGINT);
+         CREATE FUNCTION ${schema}.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           INSERT INTO statements SELECT TG_OP, count(*) FROM changed; RETURN NULL;
+         END $$;
+         CREATE TRIGGER inserted AFTER INSERT ON ${schema}.engaged REFERENCING NEW TABLE AS changed
+           FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.note();
+         CREATE TRIGGER updated AFTER UPDATE ON ${schema}.engaged REFERENCING NEW TABLE AS changed
+           FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.note();
+         CREATE TRIGGER deleted AFTER DELETE ON ${schema}.engaged REFERENCING OLD TABLE AS changed
+           FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.note();`,
+      );
+      const user_ids = Array.from({ length: 50 }, (_, i) => `u${i}`);
+      const edges = user_ids.flatMap((user) => Array.from({ length: 10 }, (_, i) => engages(user, `k${i}`)));
+      const statements = async () => {
+        const rows = await ask<{ operation: string; of_rows: string }>(
+          url,
+          `WITH gone AS (DELETE FROM ${schema}.statements RETURNING *) SELECT * FROM gone ORDER BY operation`,
+        );
+        return rows.map(({ operation, of_rows }) => `${operation} ${of_rows}`);
+      };
+      await store.setEngaged({ user_ids, edges });
+      assert.deepEqual(await statements(), ["DELETE 0", "INSERT 500", "UPDATE 0"]);
+      await store.setEngaged({ user_ids, edges });
+      assert.deepEqual(await statements(), ["DELETE 0", "INSERT 0", "UPDATE 0"]);
+      await store.setEngaged({ user_ids, edges: edges.slice(0, 400) });
+      assert.deepEqual(await statements(), ["DELETE 100", "INSERT 0", "UPDATE 0"]);
+    }));
+
+  Deno.test("PostgresGraph shares a schema with analytics, and clearing it leaves theirs", () =>
+    withHandles(server, async (graph, _two, url) => {
+      const analytics = new PostgresAnalytics({ url });
+      try {
+        await analytics.upsertCampaigns({ campaigns: [campaign({ campaign_id: "k" })] });
+        await graph.setTargets({
+          campaigns: [{ campaign_id: "k", intents: ["x"] }, { campaign_id: "j", intents: [] }],
+        });
+        assert.equal((await graph.counts()).campaigns, 2);
+        await clearServer.graph(url);
+        assert.equal(await graph.isEmpty(), true);
+        assert.equal((await analytics.counts()).campaigns, 1);
+      } finally {
+        await analytics.close();
+      }
+    }));
+
+  Deno.test("PostgresGraph.deleteCampaigns() takes more edges than one transaction", () =>
+    withHandles(server, async (store) => {
+      const edges = Array.from({ length: 10_100 }, (_, i) => engages(`u${i}`, "k"));
+      await store.setEngaged({ user_ids: edges.map((edge) => edge.user_id), edges });
+      assert.equal(await store.deleteCampaigns({ campaign_ids: ["k"] }), 10_100);
+      assert.equal(await store.isEmpty(), true);
+    }));
 }

@@ -75,8 +75,8 @@ export interface Dialect {
    */
   update(table: string, columns: Columns, keys: readonly string[]): string;
   /**
-   * For {@link runRows} with the columns {@link KEPT}: deletes the rows of each owner in which the column `other` is not one of
-   * the texts that it keeps.
+   * For {@link runRows} with the columns {@link KEEP_LIST}: deletes the rows of each owner in which the column `other` is not one of
+   * its texts.
    */
   deleteOthers(table: string, owner: string, other: string): string;
   /** A JSON array of objects as the table `input`. */
@@ -109,9 +109,9 @@ export interface Dialect {
   lockNames(names: readonly string[]): Steps<void>;
 }
 
-/** An owner of rows, and the texts of a JSON array. */
-export const KEPT = { owner: "text", kept: "text" } as const;
-export type Kept = Readonly<Record<keyof typeof KEPT, string>>;
+/** An owner of rows, and the texts by which it keeps some, as a JSON array. */
+export const KEEP_LIST = { owner: "text", texts: "text" } as const;
+export type KeepList = Readonly<Record<keyof typeof KEEP_LIST, string>>;
 
 /**
  * Numbers that never go back: one that is taken for a row is greater than all that were taken for it before. `advance` runs

@@ -6,8 +6,8 @@ import { SetDigest } from "../engines/set_digest.ts";
 import {
   all,
   get,
-  KEPT,
-  type Kept,
+  KEEP_LIST,
+  type KeepList,
   run,
   runRows,
   type SqlDatabase,
@@ -100,13 +100,15 @@ export class SqlGraph implements GraphStore {
     const { deleteOthers, put } = this.sql.edges[name]!;
     const edges = nodes.flatMap((node) => node.edges);
     const [[, other], ...others] = owners;
-    const kept = [
-      keptBy(other, nodes.map((node) => [node.id, node.edges])),
-      ...others.map(([owner, other]) => keptBy(other, Map.groupBy(edges, (edge) => edge[owner] as string))),
+    const keep = [
+      keepLists(other, nodes.map((node) => [node.id, node.edges])),
+      ...others.map(([owner, other]) =>
+        keepLists(other, Map.groupBy(edges, (edge) => edge[owner] as string))
+      ),
     ];
-    yield* this.db.dialect.lockNames(kept.flatMap((each) => each.map(({ owner }) => owner)));
+    yield* this.db.dialect.lockNames(keep.flatMap((each) => each.map(({ owner }) => owner)));
     yield* listNodes(nodes);
-    for (const [at, sql] of deleteOthers.entries()) yield* runRows(sql, [], KEPT, kept[at]!);
+    for (const [at, sql] of deleteOthers.entries()) yield* runRows(sql, [], KEEP_LIST, keep[at]!);
     yield* runRows(put, [], columns, edges);
   }
 
@@ -224,9 +226,12 @@ function nodesOf(
 }
 
 /** What these owners keep, by the column in which their edges differ. */
-function keptBy(other: string, owners: Iterable<readonly [owner: string, edges: readonly Edge[]]>): Kept[] {
+function keepLists(
+  other: string,
+  owners: Iterable<readonly [owner: string, edges: readonly Edge[]]>,
+): KeepList[] {
   const textsOf = (edges: readonly Edge[]) => [...new Set(edges.map((edge) => edge[other]))];
-  return Array.from(owners, ([owner, edges]) => ({ owner, kept: storableJson(textsOf(edges)) }));
+  return Array.from(owners, ([owner, edges]) => ({ owner, texts: storableJson(textsOf(edges)) }));
 }
 
 function engagement(user_id: string, edge: EngagedTuple): Engagement {

@@ -3,7 +3,7 @@ import {
   all,
   type Dialect,
   groupRows,
-  KEPT,
+  KEEP_LIST,
   type Limits,
   type PutRows,
   type SqlDatabase,
@@ -32,9 +32,9 @@ const DIALECT: Dialect = {
     }`;
   },
   deleteOthers: (table, owner, other) =>
-    `DELETE FROM ${table} WHERE ${owner} IN (SELECT owner FROM ${recordset("$1", KEPT)})
+    `DELETE FROM ${table} WHERE ${owner} IN (SELECT owner FROM ${recordset("$1", KEEP_LIST)})
       AND (${owner}, ${other}) NOT IN (
-        SELECT owner, json_array_elements_text(kept::json) FROM ${recordset("$1", KEPT)})`,
+        SELECT owner, json_array_elements_text(texts::json) FROM ${recordset("$1", KEEP_LIST)})`,
   table: recordset,
   texts: (json) => `(SELECT json_array_elements_text(${json}::json) COLLATE "C" AS text)`,
   jsonRows: (expressions, order) =>

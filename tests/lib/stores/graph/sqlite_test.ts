@@ -56,9 +56,11 @@ Deno.test("SqliteGraph keeps what a file held before there were conversations", 
   const dir = await Deno.makeTempDir();
   const path = `${dir}/graph.db`;
   const former = new Sqlite({ path, migrations: GRAPH_MIGRATIONS.slice(0, 1) });
+  former.run("INSERT INTO campaigns VALUES ('k')");
   former.run("INSERT INTO engaged VALUES ('a', 'k', 1, 2, 3, 4, '2026-01-01T00:00:00.000Z')");
   former.close();
   const store = new SqliteGraph({ path });
+  assert.equal((await store.counts()).campaigns, 1);
   const [edge] = await store.engagedBy({ user_ids: ["a"], limit: 1 });
   assert.deepEqual([edge?.campaign_id, edge?.dismissals], ["k", 4]);
   const counts = { impressions: 1, clicks: 0, conversions: 0, dismissals: 0 };
