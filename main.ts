@@ -8,9 +8,13 @@ import { loadConfig } from "./lib/config.ts";
 import { readEnvironment } from "./lib/environment.ts";
 
 /** The command line: parses a verb and calls one function. Each verb's module loads when it is used. */
-export function program(finish: (code: number) => void, params: string): Command {
+export function program(
+  finish: (code: number) => void,
+  params: string,
+  environment = readEnvironment,
+): Command {
   const verb: Verb = (body) => async (...args) => {
-    const config = loadConfig(readEnvironment());
+    const config = loadConfig(environment());
     tightenModes(config.data);
     finish(await body(config, ...args));
   };
@@ -81,9 +85,9 @@ Exit codes: ${EXIT.ok} done, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or
 Settings come from the environment and from .env; see .env.example.`;
 
 /** Dags are read only for help. With a wrong configuration, help is shown without their params. */
-async function paramsHelp(): Promise<string> {
+async function paramsHelp(environment: typeof readEnvironment): Promise<string> {
   try {
-    return (await import("./commands/inspect.ts")).allParams(loadConfig(readEnvironment()));
+    return (await import("./commands/inspect.ts")).allParams(loadConfig(environment()));
   } catch (error) {
     if (error instanceof ParleyError) return `The params of the dags are not shown: ${error.message}`;
     throw error;
@@ -94,20 +98,23 @@ function isRunTask([first, second]: readonly string[]): boolean {
   return first === "pipeline" && second === "run-task";
 }
 
-if (import.meta.main) {
+/** Runs a command, prints what it fails with, and returns its exit code. */
+export async function main(args: readonly string[], environment = readEnvironment): Promise<number> {
   let code: number = EXIT.ok;
   try {
-    const params = Deno.args.includes("--help") ? await paramsHelp() : "";
-    await program((finished) => code = finished, params).parseAsync(Deno.args, { from: "user" });
+    const params = args.includes("--help") ? await paramsHelp(environment) : "";
+    await program((finished) => code = finished, params, environment).parseAsync(args, { from: "user" });
   } catch (error) {
     code = error instanceof CommanderError
       ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage)
       : printError(error);
     // An external engine would retry a wrong call.
-    if (isRunTask(Deno.args) && code !== EXIT.ok) {
+    if (isRunTask(args) && code !== EXIT.ok) {
       const { taskErrorCode } = await import("./commands/run_task.ts");
       code = code === EXIT.usage ? EXIT.task_final : taskErrorCode(error);
     }
   }
-  Deno.exit(code);
+  return code;
 }
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeSample } from "../commands/sample.ts";
 import { openServices } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
-import { command, run, until, withFolder } from "./fixtures/commands.ts";
+import { command, run, runHere, until, withFolder } from "./fixtures/commands.ts";
 import { message } from "./fixtures/rows.ts";
 
 const ROWS = ["one", "two", "three"].map((text, n) =>
@@ -53,7 +53,7 @@ Deno.test("a source that is left out is named once and fails the command, and th
       assert.match(stdout, new RegExp(`^${rows} `, "m"));
       assert.equal(stdout.match(/^Left out: \S*\/none\.ndjson does not exist$/mg)?.length, 1);
     }
-    const told = await run(folder, "pipeline", ["pipeline", "anomalies"]);
+    const told = await runHere(folder, ["pipeline", "anomalies"]);
     assert.equal(told.code, 1);
     assert.match(
       told.stdout,
@@ -61,7 +61,7 @@ Deno.test("a source that is left out is named once and fails the command, and th
     );
     const fixed = await run(folder, "pipeline", ["pipeline", "--messages", "good.ndjson"]);
     assert.equal(fixed.code, 0, fixed.stdout);
-    assert.equal((await run(folder, "pipeline", ["pipeline", "anomalies"])).code, 0);
+    assert.equal((await runHere(folder, ["pipeline", "anomalies"])).code, 0);
   }));
 
 Deno.test("wrong usage and configuration exit with 2 and say everything that is wrong", () =>
@@ -115,9 +115,11 @@ Deno.test("--help works everywhere", () =>
 Deno.test("summary and anomalies say how the pipeline fares; a critical one exits with 1", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
-    const pipeline = (...args: string[]) => run(folder, "pipeline", ["pipeline", ...args]);
+    const env: Record<string, string> = {};
+    const pipeline = (...args: string[]) => runHere(folder, ["pipeline", ...args], { env });
+    const nightly = (file: string) => run(folder, "pipeline", ["pipeline", "--messages", file]);
     assert.match((await pipeline("summary")).stdout, /Nothing is published yet[^]*nightly since .*: no runs/);
-    assert.equal((await pipeline("--messages", "messages.ndjson")).code, 0);
+    assert.equal((await nightly("messages.ndjson")).code, 0);
     assert.match((await pipeline("summary")).stdout, /documents +success +1 +100\.0 %/);
     const summary = JSON.parse((await pipeline("summary", "--days", "2", "--json")).stdout);
     assert.equal(summary.dags[0].runs, 1);
@@ -128,12 +130,13 @@ Deno.test("summary and anomalies say how the pipeline fares; a critical one exit
       /^! No scheduler is running, so no run starts by itself\.\nwarning +scheduler since/,
     );
     Deno.writeTextFileSync(`${folder}/.env`, "PARLEY_SCHEDULE=off\n");
-    const fine = await pipeline("anomalies");
+    const fine = await run(folder, "pipeline", ["pipeline", "anomalies"]);
     assert.equal(fine.code, 0, fine.stderr);
     assert.match(fine.stdout, /^✔ Everything is fine\.\nThe last run of nightly succeeded at \S+\.\n$/);
-    assert.equal((await pipeline("--messages", "messages.ndjson")).code, 0);
+    env.PARLEY_SCHEDULE = "off";
+    assert.equal((await nightly("messages.ndjson")).code, 0);
     assert.match((await pipeline("anomalies")).stdout, /^· Nothing new: every source is unchanged\./);
-    assert.equal((await pipeline("--messages", "missing.ndjson")).code, 1);
+    assert.equal((await nightly("missing.ndjson")).code, 1);
     const wrong = await pipeline("anomalies");
     assert.equal(wrong.code, 1);
     assert.match(
@@ -162,7 +165,7 @@ Deno.test("summary and anomalies say how the pipeline fares; a critical one exit
 Deno.test("runs can be listed, looked at, retried, pruned, and a single task run from outside", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
-    const pipeline = (...args: string[]) => run(folder, "pipeline", ["pipeline", ...args]);
+    const pipeline = (...args: string[]) => runHere(folder, ["pipeline", ...args]);
     const json = async (...args: string[]) => {
       const { code, stdout, stderr } = await pipeline(...args, "--json");
       assert.equal(code, 0, stderr);
@@ -172,9 +175,17 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     const dry = await pipeline("run", "nightly", "--dry-run", "--param", 'messages=["x"]');
     assert.match(dry.stdout, /"messages":\["x"\],"campaigns":\[\]/);
     assert.equal((await pipeline("run", "--dry-run", "--param", "messages=7")).code, 2);
-    const evaluated = await json("run", "evaluate", "--dry-run", "--events", "e.ndjson", "--param", "seed=3");
+    const evaluated = await json(
+      "run",
+      "evaluate",
+      "--dry-run",
+      "--events",
+      `${folder}/e.ndjson`,
+      "--param",
+      "seed=3",
+    );
     const { messages, events, seed } = evaluated.params;
-    assert.deepEqual([messages, events, seed], [[], [`${Deno.realPathSync(folder)}/e.ndjson`], 3]);
+    assert.deepEqual([messages, events, seed], [[], [`${folder}/e.ndjson`], 3]);
     const refused = await pipeline("run", "intents", "--dry-run", "--events", "e.ndjson");
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /the dag "intents" has no param "messages"/);
@@ -182,7 +193,9 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       "validate",
     ]]);
     assert.deepEqual(await json("runs"), { runs: [] });
-    const ran = await json("--messages", "messages.ndjson");
+    const ran = JSON.parse(
+      (await run(folder, "pipeline", ["pipeline", "--messages", "messages.ndjson", "--json"])).stdout,
+    );
     assert.deepEqual((await json("runs")).runs.map(({ run_id }: { run_id: string }) => run_id), [ran.run_id]);
     assert.match((await pipeline("runs")).stdout, /^run +dag +state .*\n\S+ +nightly +success +manual /);
     assert.equal((await json("status", ran.run_id)).stages.length, 12);
@@ -194,55 +207,35 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     );
     const { lineage } = await json("lineage", ran.run_id);
     assert.ok(lineage.some(({ task_id }: { task_id: string }) => task_id === "publish"));
-    assert.deepEqual(await json("quarantine"), { quarantined: 0, reasons: [], rows: [] });
-    const again = await json("retry", ran.run_id, "--task", "derive", "--downstream");
-    assert.deepEqual(again.stages.map(({ attempts }: { attempts: number }) => attempts), [
-      1,
-      1,
-      1,
-      1,
-      1,
-      1,
-      1,
-      1,
-      1,
-      2,
-      2,
-      2,
-    ]);
+    const quarantine = await run(folder, "pipeline", ["pipeline", "quarantine", "--json"]);
+    assert.deepEqual(JSON.parse(quarantine.stdout), { quarantined: 0, reasons: [], rows: [] });
+    const retry = ["pipeline", "retry", ran.run_id, "--task", "derive", "--downstream", "--json"];
+    const again = JSON.parse((await run(folder, "pipeline", retry)).stdout);
+    assert.equal(
+      again.stages.map(({ attempts }: { attempts: number }) => attempts).join(),
+      "1,1,1,1,1,1,1,1,1,2,2,2",
+    );
     await json("pause", "nightly");
     assert.equal((await json("list")).dags[0].paused, true);
     await json("unpause", "nightly");
     assert.deepEqual(await json("cancel", ran.run_id), { run_id: ran.run_id, asked: false });
 
     const order = ["--dag", "nightly", "--run-id", "outside__2026-05-01T00:00:00+00:00"];
-    const skipped = await pipeline(
-      "run-task",
-      ...order,
-      "--task",
-      "ingest",
-      "--output",
-      ".parley/results/ingest.json",
-    );
+    const result = `${folder}/.parley/results/ingest.json`;
+    const ingest = ["run-task", ...order, "--task", "ingest", "--output"];
+    const skipped = await run(folder, "pipeline", ["pipeline", ...ingest, ".parley/results/ingest.json"]);
     assert.equal(skipped.code, 99, skipped.stderr);
-    assert.equal(JSON.parse(Deno.readTextFileSync(`${folder}/.parley/results/ingest.json`)).state, "skipped");
+    assert.equal(JSON.parse(Deno.readTextFileSync(result)).state, "skipped");
     await Deno.writeTextFile(`${folder}/new.ndjson`, JSON.stringify(message({ message_id: "new" })));
-    const outside = [
-      "pipeline",
-      "run-task",
-      ...order,
-      "--task",
-      "ingest",
-      "--output",
-      ".parley/results/ingest.json",
-    ];
-    outside[outside.indexOf(order[3]!)] = "outside-left-out";
-    const partly = await run(folder, "pipeline", outside, {
-      env: { PARLEY_MESSAGES: "new.ndjson,none.ndjson" },
-    });
+    const none = `${folder}/none.ndjson`;
+    const partly = await runHere(
+      folder,
+      ["pipeline", ...ingest.with(ingest.indexOf(order[3]!), "outside-left-out"), result],
+      { env: { PARLEY_MESSAGES: `${folder}/new.ndjson,${none}` } },
+    );
     assert.equal(partly.code, 0, partly.stderr);
     assert.match(partly.stderr, /\nLeft out: \S+none\.ndjson does not exist\n/);
-    const { output } = JSON.parse(Deno.readTextFileSync(`${folder}/.parley/results/ingest.json`));
+    const { output } = JSON.parse(Deno.readTextFileSync(result));
     assert.deepEqual([output.sources.length, output.failed.length], [1, 1]);
     const forGood: [string[], RegExp, Record<string, string>?][] = [
       [["--task", "valdate"], /no task "valdate" \(did you mean "validate"\?\)/],
@@ -262,25 +255,27 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     for (const [args, sentence, env = {}] of forGood) {
       const run_id = `${order[3]}-for-good`;
       const task = ["pipeline", "run-task", "--dag", "nightly", "--run-id", run_id, ...args];
-      const { code, stderr } = await run(folder, "pipeline", task, { env });
+      // Outside of the folder nothing may be written, and of a missing option the parser itself prints.
+      const asProcess = args.length === 0 || args.includes("--output");
+      const { code, stderr } = asProcess
+        ? await run(folder, "pipeline", task)
+        : await runHere(folder, task, { env });
       assert.equal(code, 98, stderr);
       assert.match(stderr, sentence);
     }
     const failing = ["run-task", "--dag", "nightly", "--run-id", "outside-2"];
-    const env = { PARLEY_MESSAGES: "none.ndjson" };
-    assert.notEqual(
-      (await run(folder, "pipeline", ["pipeline", ...failing, "--task", "ingest"], { env })).code,
-      0,
-    );
+    const fail = () =>
+      runHere(folder, ["pipeline", ...failing, "--task", "ingest"], { env: { PARLEY_MESSAGES: none } });
+    assert.equal((await fail()).code, 98);
     const opened = await pipeline("retry", "outside-2");
     assert.equal(opened.code, 0, opened.stderr);
     assert.match(opened.stdout, /^open again, for the external engine of run outside-2: ingest, /);
-    Deno.writeTextFileSync(`${folder}/none.ndjson`, ROWS);
-    const fixed = await run(folder, "pipeline", ["pipeline", ...failing, "--task", "ingest"], { env });
+    Deno.writeTextFileSync(none, ROWS);
+    const fixed = await fail();
     assert.equal(fixed.code, 0, fixed.stderr);
     const down = { env: { PARLEY_RUNS: "postgres://user:password@127.0.0.1:1/none" } };
     assert.equal(
-      (await run(folder, "pipeline", ["pipeline", "run-task", ...order, "--task", "ingest"], down)).code,
+      (await runHere(folder, ["pipeline", "run-task", ...order, "--task", "ingest"], down)).code,
       1,
     );
     assert.equal((await pipeline("status", "no-such-run")).code, 1);
@@ -304,16 +299,17 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
 Deno.test("run-task does all that a run can without a source, and the task that ends the run exits with 98", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/good.ndjson`, ROWS);
-    const env = { PARLEY_MESSAGES: "good.ndjson,none.ndjson" };
+    const output = `${folder}/.parley/result.json`;
+    const env = { PARLEY_MESSAGES: `${folder}/good.ndjson,${folder}/none.ndjson` };
     const leftOut = /^Left out: \S+none\.ndjson does not exist$/m;
     const task = (run_id: string, id: string) =>
-      run(folder, "pipeline", [
+      runHere(folder, [
         "pipeline",
         "run-task",
-        ...["--dag", "nightly", "--run-id", run_id, "--task", id, "--output", ".parley/result.json"],
+        ...["--dag", "nightly", "--run-id", run_id, "--task", id, "--output", output],
       ], { env });
-    const result = () => JSON.parse(Deno.readTextFileSync(`${folder}/.parley/result.json`));
-    const dag = await run(folder, "pipeline", ["pipeline", "--dry-run", "--json"], { env });
+    const result = () => JSON.parse(Deno.readTextFileSync(output));
+    const dag = await runHere(folder, ["pipeline", "--dry-run", "--json"], { env });
     const ids: string[] = JSON.parse(dag.stdout).levels.flat();
     for (const id of ids) {
       const { code, stderr } = await task("outside", id);
@@ -322,7 +318,7 @@ Deno.test("run-task does all that a run can without a source, and the task that 
       assert.equal(result().state, "success");
       assert.match(result().left_out.join(), /none\.ndjson does not exist$/);
     }
-    const recorded = await run(folder, "pipeline", ["pipeline", "status", "outside", "--json"]);
+    const recorded = await runHere(folder, ["pipeline", "status", "outside", "--json"]);
     assert.equal(JSON.parse(recorded.stdout).state, "success");
     const idle = await task("unchanged", "ingest");
     assert.equal(idle.code, 98, idle.stderr);
@@ -341,10 +337,10 @@ Deno.test("doctor says what answers and what to do, without credentials", () =>
     assert.deepEqual([stores.length, findings.map(({ code }: { code: string }) => code)], [7, [
       "scheduler_missing",
     ]]);
-    const unscheduled = await run(folder, "doctor", ["doctor"], { env: { PARLEY_SCHEDULE: "off" } });
+    const unscheduled = await runHere(folder, ["doctor"], { env: { PARLEY_SCHEDULE: "off" } });
     assert.match(unscheduled.stdout, /Everything is in order\./);
     const env = { PARLEY_DOCUMENTS: "nosuch://somebody:secret@127.0.0.1:1/db" };
-    const ill = await run(folder, "doctor", ["doctor"], { env });
+    const ill = await runHere(folder, ["doctor"], { env });
     assert.equal(ill.code, 1);
     assert.match(ill.stdout, /documents +nosuch:.*which no adapter opens; known: sqlite:/);
     assert.doesNotMatch(ill.stdout + ill.stderr, /secret/);
@@ -355,7 +351,7 @@ Deno.test("doctor says that another model is set than the published one, and run
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
     assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "messages.ndjson"])).code, 0);
     const env = { PARLEY_EMBEDDINGS: "test:32", PARLEY_SCHEDULE: "off" };
-    const ill = await run(folder, "doctor", ["doctor", "--json"], { env });
+    const ill = await runHere(folder, ["doctor", "--json"], { env });
     assert.equal(ill.code, 1);
     const { findings, counts } = JSON.parse(ill.stdout);
     assert.deepEqual(findings.map(({ code }: { code: string }) => code), ["other_model"]);
@@ -368,8 +364,8 @@ Deno.test("doctor says that another model is set than the published one, and run
     assert.equal(changed.code, 0, changed.stderr);
     assert.match(changed.stdout, /Set PARLEY_EMBEDDINGS=test:32: .*\n`.*model=test:64` goes back/);
     assert.match(changed.stdout, /the next nightly run learns the intents again, and .*run intents/);
-    assert.equal((await run(folder, "doctor", ["doctor"], { env })).code, 0);
-    const wrong = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=nothing"]);
+    assert.equal((await runHere(folder, ["doctor"], { env })).code, 0);
+    const wrong = await runHere(folder, ["pipeline", "run", "reembed", "--param", "model=nothing"]);
     assert.equal(wrong.code, 2);
     assert.match(wrong.stderr, /the param model names no embedder; use onnx:/);
   }));
@@ -416,7 +412,7 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
 Deno.test("start does not mix the sample with data of one's own, from a run that failed or was killed", () =>
   withFolder(async (folder) => {
     const starts = async () => {
-      const child = command(folder, "start", ["start"], { env: { PARLEY_PORT: "0" } }).spawn();
+      const child = command(folder, "start", ["start"], { env: { ...LEASE, PARLEY_PORT: "0" } }).spawn();
       await child.stdin.close();
       const errors = child.stderr.pipeTo(new WritableStream());
       const { text, rest } = await until(child.stdout, /curl -s/);
@@ -465,9 +461,12 @@ async function sampleArgs(folder: string): Promise<string[]> {
   return Object.entries(sources).flatMap(([kind, paths]) => [`--${kind}`, ...paths]);
 }
 
+/** How long a killed process's run waits for others. */
+const LEASE = { PARLEY_LEASE_MS: "500" };
+
 /** Starts a nightly run and kills it as soon as a task has started. */
-async function killedIn(folder: string, task: string, args: string[], env = {}): Promise<void> {
-  const child = command(folder, "pipeline", ["pipeline", ...args], { env }).spawn();
+async function killedIn(folder: string, task: string, args: string[]): Promise<void> {
+  const child = command(folder, "pipeline", ["pipeline", ...args], { env: LEASE }).spawn();
   await child.stdin.close();
   const { rest } = await until(child.stderr, new RegExp(`${task}: started`));
   child.kill("SIGKILL");
@@ -486,8 +485,8 @@ for (
 ) {
   Deno.test(`an interrupted run of the sample is cancelled once there are sources of one's own ${how}`, () =>
     withFolder(async (folder) => {
-      const env = { PARLEY_LEASE_MS: "500", ...sources };
-      await killedIn(folder, "ingest", await sampleArgs(folder), { PARLEY_LEASE_MS: "500" });
+      const env = { ...LEASE, ...sources };
+      await killedIn(folder, "ingest", await sampleArgs(folder));
       Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
       // The killed process's lease ends meanwhile; `work` does not wait for it.
       await new Promise((resolve) => setTimeout(resolve, 600));
@@ -535,9 +534,8 @@ Deno.test("a pipeline that is killed continues where it stopped", () =>
   withFolder(async (folder) => {
     writeMany(folder);
     const args = ["pipeline", "--messages", "many.ndjson", "--json"];
-    const env = { PARLEY_LEASE_MS: "1000" };
-    await killedIn(folder, "embed", args.slice(1), env);
-    const { code, stdout, stderr } = await run(folder, "pipeline", args, { env });
+    await killedIn(folder, "embed", args.slice(1));
+    const { code, stdout, stderr } = await run(folder, "pipeline", args, { env: LEASE });
     assert.equal(code, 0, stderr);
     assert.match(stderr, /run nightly-\S+ was interrupted: it continues first/);
     assert.equal(JSON.parse(stdout).state, "success");
