@@ -9,14 +9,13 @@ const TEXTS = [
   "ok",
 ];
 
-/** What every embedder does. `open` gives one of the same model each time. */
-export function embedderContract(
-  name: string,
-  open: () => Promise<{ embedder: Embedder; close(): Promise<void> }>,
-): void {
+type Open = () => Promise<{ embedder: Embedder; close(): Promise<void> }>;
+
+/** What every embedder does. `open` gives one of the same model each time; `share` one for all tests, if opening takes long. */
+export function embedderContract(name: string, open: Open, share: Open = open): void {
   const test = (what: string, body: (embedder: Embedder) => Promise<void>) =>
     Deno.test(`${name}: ${what}`, async () => {
-      const { embedder, close } = await open();
+      const { embedder, close } = await share();
       try {
         await body(embedder);
       } finally {

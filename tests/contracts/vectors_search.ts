@@ -32,11 +32,11 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     }
   });
 
-  test("search() in 20,000 rows finds at least .95 of the 10 nearest", async (_, stores) => {
+  test("search() in 6,000 rows finds at least .95 of the 10 nearest", async (_, stores) => {
     const dimension = 32;
     const store = await stores.forModel({ model: { ...MODEL, dimension } });
     const next = clustered({ dimension, clusters: 100, seed: 5 });
-    const rows = Array.from({ length: 20_000 }, (_, at) => profile(`u${at}`, next()));
+    const rows = Array.from({ length: 6_000 }, (_, at) => profile(`u${at}`, next()));
     await store.upsert({ collection: "profiles", rows });
     await store.build({ version: 1 });
     const queries = Array.from({ length: 50 }, next);

@@ -10,20 +10,23 @@ import { dot } from "../../fixtures/vectors.ts";
 const PERMISSIONS = ["--allow-read", "--allow-env", "--allow-ffi"];
 const URL_OF_BGE = `onnx:${BGE}`;
 
-embedderContract("OnnxEmbedder", async () => {
+async function open() {
   const embedder = await openEmbedder({ url: URL_OF_BGE, sessions: 2 });
   return { embedder, close: () => embedder.close() };
-});
+}
 
-function test(what: string, body: (embedder: Embedder) => Promise<void>, sessions = 1): void {
-  Deno.test(`OnnxEmbedder ${what}`, async () => {
-    const embedder = await openEmbedder({ url: URL_OF_BGE, sessions });
-    try {
-      await body(embedder);
-    } finally {
-      await embedder.close();
-    }
-  });
+/** For all tests that leave it as it is, with its sessions loaded. */
+let shared: Embedder;
+Deno.test.beforeAll(async () => {
+  shared = (await open()).embedder;
+  await shared.embed({ texts: ["load", "both"] });
+});
+Deno.test.afterAll(() => shared.close());
+
+embedderContract("OnnxEmbedder", open, () => Promise.resolve({ embedder: shared, close: async () => {} }));
+
+function test(what: string, body: (embedder: Embedder) => Promise<void>): void {
+  Deno.test(`OnnxEmbedder ${what}`, () => body(shared));
 }
 
 /** The library's own answer, pooled as the model's card says. */
@@ -66,7 +69,6 @@ test("embed() cuts a long text to what fits and still ends it", async (embedder)
 });
 
 test("embed() stops between messages when it is aborted", async (embedder) => {
-  await embedder.embed({ texts: ["load"] });
   const texts = Array.from({ length: 20_000 }, (_, at) => `text ${at}`);
   const controller = new AbortController();
   const reason = new Error("stop");
@@ -78,7 +80,6 @@ test("embed() stops between messages when it is aborted", async (embedder) => {
 });
 
 test("embed() leaves the event loop free", async (embedder) => {
-  await embedder.embed({ texts: ["load"] });
   let ticks = 0;
   const timer = setInterval(() => ticks++, 5);
   const start = performance.now();
@@ -88,7 +89,8 @@ test("embed() leaves the event loop free", async (embedder) => {
   assert.ok(ticks > due / 4, `a timer had ${ticks} of ${due} turns`);
 });
 
-test("close() rejects calls in progress and later ones", async (embedder) => {
+Deno.test("OnnxEmbedder close() rejects calls in progress and later ones", async () => {
+  const { embedder } = await open();
   const embeddings = [1, 2, 3].map((at) => embedder.embed({ texts: [`text ${at}`, `text ${at + 10}`] }));
   const outcomes = Promise.allSettled(embeddings);
   await embedder.close();

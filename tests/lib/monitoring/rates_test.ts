@@ -4,7 +4,7 @@ import { anyServingAlarm, cleanDay, foundAfter, SERVING_FAULTS } from "../../fix
 import { FAULTS } from "../../fixtures/monitoring_faults.ts";
 
 /** Seeded, so that a figure changes with the method alone. `deno task bench anomalies` judges every night. */
-const CLEAN = worlds(200, 84);
+const CLEAN = worlds(100, 84);
 
 Deno.test("the detector cries wolf on less than 2 % of nights with a short history", () => {
   for (const night of [9, 14, 18]) {
@@ -41,7 +41,7 @@ for (const fault of FAULTS) {
   });
 }
 
-const DAYS = Array.from({ length: 200 }, (_, i) => cleanDay(i + 1));
+const DAYS = Array.from({ length: 100 }, (_, i) => cleanDay(i + 1));
 
 Deno.test("the detector cries wolf of serving in less than 0.1 % of spans, a publish among them", () => {
   const [before, after] = [anyServingAlarm(DAYS, 100, 120), anyServingAlarm(DAYS, 174, 200)];
