@@ -113,7 +113,7 @@ Deno.test("evaluate removes what an evaluation left that was killed, and nothing
     for (const name of ["evaluate-1", "evaluate-2", "documents"]) Deno.mkdirSync(`${folder}/${name}`);
     using lock = Deno.openSync(`${folder}/evaluate-2/lock`, { create: true, write: true });
     lock.lockSync(true);
-    const { code, stderr } = await evaluate(folder, [...FILES, "--split", "last", "--json"]);
+    const { code, stderr } = await evaluate(folder, ["--events", ...SAMPLE.events, "--split", "last"]);
     assert.equal(code, 0, stderr);
     assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), [
       "documents",

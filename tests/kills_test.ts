@@ -4,7 +4,7 @@ import { killAfter, pipeline } from "./fixtures/kills.ts";
 import { random } from "./fixtures/rows.ts";
 
 /** Kills in all. `deno task test:long` sets PARLEY_TEST_KILLS for more. */
-const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 6);
+const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 3);
 const KILLS_A_ROUND = 3;
 const SEED = 20261122;
 
