@@ -3,6 +3,7 @@ import type { Config } from "../lib/config.ts";
 import { messageOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { absolute } from "../lib/core/parse_url.ts";
+import { groupShared } from "../lib/core/shared_server.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import { compareText } from "../lib/core/text.ts";
 import { modelKey } from "../lib/core/types.ts";
@@ -62,14 +63,16 @@ export async function backup(config: Config, to: string | undefined): Promise<nu
     Deno.removeSync(unfinished);
     console.log(`${files} files copied to ${target}; to ${RESTORE}`);
   }
-  for (const store of remoteStores) console.error(`parley: ${notIncluded(store, config[store])}`);
+  for (const stores of groupShared(remoteStores, config.shared_stores, () => "not in the copy")) {
+    console.error(`parley: ${notIncluded(stores, config[stores[0]!])}`);
+  }
   if (errors.length > 0) return EXIT.failed;
   return remoteStores.length > 0 ? EXIT.partial : EXIT.ok;
 }
 
-function notIncluded(store: Store, url: URL): string {
+function notIncluded(stores: readonly Store[], url: URL): string {
   const tool = SERVER_TOOLS[url.protocol.replace(/(\+\w+)?:$/, "")];
-  return `${store}: on the server ${showUrl(url)}, not in the copy; copy it by ${
+  return `${stores.join(", ")}: on the server ${showUrl(url)}, not in the copy; copy it by ${
     tool ?? "the server's own tool"
   } ` +
     "while no run is in progress";

@@ -1,6 +1,7 @@
 import { styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
+import { groupShared } from "../lib/core/shared_server.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { anomalyId } from "../lib/monitoring/anomaly.ts";
 import { KnownProblems, type ReportedFinding } from "./known_problems.ts";
@@ -67,7 +68,7 @@ export async function doctor(config: Config, options: { json: boolean }): Promis
     const reports = await Promise.all(roles.map((role) => examine(config, role, opened, failures)));
     const diagnosis = await diagnose(config, reports, opened);
     if (options.json) console.log(JSON.stringify(diagnosis));
-    else print(diagnosis);
+    else print(diagnosis, config.shared_stores);
     return isWell(diagnosis) ? EXIT.ok : EXIT.failed;
   } finally {
     for (const store of opened.values()) await store.close();
@@ -160,18 +161,36 @@ function sizeText(bytes: number | null): string {
   return bytes === null ? "" : `, ${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-function print(diagnosis: Diagnosis): void {
-  const { stores, counts, findings, lineage, disk_free_gb, memory_available_gb } = diagnosis;
-  for (const { role, url, health, error, acknowledged } of stores) {
-    const rows = Object.entries(counts[role] ?? {}).map(([name, n]) => `${n} ${name}`).join(", ");
-    const line = health === null || error !== null
-      ? styleText("red", `✖ ${role.padEnd(10)} ${url}: ${error}${acknowledgedText(acknowledged)}`)
-      : `${styleText("green", "✔")} ${role.padEnd(10)} ${health.adapter} ${health.version}, ` +
-        `${health.latency_ms.toFixed(1)} ms${sizeText(health.bytes)}, ${url}${
-          rows === "" ? "" : `: ${rows}`
-        }`;
-    console.log(line);
+/** A line for each store. Those of one server that are in the same state are one, with a line of rows for each below. */
+function printStores({ stores, counts }: Diagnosis, shared: readonly string[]): void {
+  const reports = new Map(stores.map((report) => [report.role, report]));
+  const stateOf = (role: Role) => {
+    const { health, error, acknowledged } = reports.get(role)!;
+    return JSON.stringify([health === null, error, acknowledged]);
+  };
+  const rowsOf = (role: Role) =>
+    Object.entries(counts[role] ?? {}).map(([name, n]) => `${n} ${name}`).join(", ");
+  for (const roles of groupShared([...reports.keys()], shared, stateOf)) {
+    const { url, health, error, acknowledged } = reports.get(roles[0]!)!;
+    const names = roles.join(", ").padEnd(10);
+    if (health === null || error !== null) {
+      console.log(styleText("red", `✖ ${names} ${url}: ${error}${acknowledgedText(acknowledged)}`));
+      continue;
+    }
+    const latency_ms = Math.max(...roles.map((role) => reports.get(role)!.health?.latency_ms ?? 0));
+    const rows = roles.length === 1 ? rowsOf(roles[0]!) : "";
+    console.log(
+      `${styleText("green", "✔")} ${names} ${health.adapter} ${health.version}, ${latency_ms.toFixed(1)} ms` +
+        `${sizeText(health.bytes)}, ${url}${rows === "" ? "" : `: ${rows}`}`,
+    );
+    if (roles.length === 1) continue;
+    for (const role of roles) if (rowsOf(role) !== "") console.log(`  ${role.padEnd(10)} ${rowsOf(role)}`);
   }
+}
+
+function print(diagnosis: Diagnosis, shared: readonly string[]): void {
+  const { findings, lineage, disk_free_gb, memory_available_gb } = diagnosis;
+  printStores(diagnosis, shared);
   for (const { kind, path, last_read } of diagnosis.sources) {
     const { rows, at } = last_read ?? {};
     const before = last_read === null ? "not read yet" : `${rows} rows when last read, at ${at}`;

@@ -68,6 +68,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       recommender,
       warm_up: () => warmUp.status(),
       lineage: config.lineage !== null,
+      shared_stores: config.shared_stores,
       dashboard: {
         dags,
         runs: stores.value.runs,
@@ -87,7 +88,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     );
     const ready = Promise.all([
       orNullAfter(MAX_WARM_UP_MS, () => warmUp.ready),
-      orNullAfter(CONNECT_MS, () => logMissing(stores.value)),
+      orNullAfter(CONNECT_MS, () => logMissing(stores.value, config.shared_stores)),
     ]);
     const close = async () => {
       closing.abort();

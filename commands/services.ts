@@ -1,6 +1,7 @@
 import { systemClock } from "../lib/core/clock.ts";
 import type { Config } from "../lib/config.ts";
 import { ParleyError, reasonOf } from "../lib/core/errors.ts";
+import { groupShared } from "../lib/core/shared_server.ts";
 import { parseModelKey, type Published } from "../lib/core/types.ts";
 import { isDeterministic } from "../lib/embed/deterministic_embedder.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
@@ -166,14 +167,21 @@ export async function readPublished(
   }
 }
 
-/** Reports on stderr the stores that do not respond, or are empty although they are part of the published version. */
-export async function logMissing(stores: ServingStores): Promise<void> {
+/**
+ * Reports on stderr the stores that do not respond, or are empty although they are part of the published version. What is wrong
+ * with a server of several stores is said once.
+ */
+export async function logMissing(stores: ServingStores, shared: readonly string[]): Promise<void> {
   await readPublished(stores);
-  const missing = STORE_NAMES.map((name) =>
-    stores[name].health().then(async () => (await emptiedStore(name, stores))?.message ?? null, reasonOf)
+  const reasons = new Map(
+    await Promise.all(STORE_NAMES.map(async (name) => {
+      const emptied = async () => (await emptiedStore(name, stores))?.message ?? null;
+      return [name, await stores[name].health().then(emptied, reasonOf)] as const;
+    })),
   );
-  for (const [i, reason] of (await Promise.all(missing)).entries()) {
-    if (reason !== null) console.error(`parley: ${STORE_NAMES[i]}: ${reason}`);
+  for (const names of groupShared(STORE_NAMES, shared, (name) => String(reasons.get(name)))) {
+    const reason = reasons.get(names[0]!)!;
+    if (reason !== null) console.error(`parley: ${names.join(", ")}: ${reason}`);
   }
 }
 

@@ -17,6 +17,8 @@ export interface Config {
   readonly graph: URL;
   readonly analytics: URL;
   readonly runs: URL;
+  /** The stores on the server in PARLEY_STORES: documents, vectors, graph, analytics and runs, less those that are set apart. */
+  readonly shared_stores: readonly string[];
   readonly cache: URL;
   readonly artifacts: URL;
   /** Where lineage is sent as OpenLineage events; null for nowhere. */
@@ -115,15 +117,20 @@ function build(v: Values, cwd: string, problems: string[]): Config {
   const data = absolute(v.PARLEY_DATA, cwd);
   const url = (name: keyof Values, otherwise: URL) =>
     v[name] === undefined ? otherwise : parseUrl(name, String(v[name]), cwd, problems);
+  const server = v.PARLEY_STORES === undefined ? null : parseServer(v.PARLEY_STORES, cwd, problems);
   const sqlite = (file: string) => localUrl("sqlite", `${data}/${file}.db`);
-  const analytics = url("PARLEY_ANALYTICS", sqlite("analytics"));
+  const analytics = url("PARLEY_ANALYTICS", server ?? sqlite("analytics"));
+  const stores = {
+    documents: url("PARLEY_DOCUMENTS", server ?? sqlite("documents")),
+    vectors: url("PARLEY_VECTORS", server ?? sqlite("vectors")),
+    graph: url("PARLEY_GRAPH", server ?? sqlite("graph")),
+    analytics,
+    runs: url("PARLEY_RUNS", server ?? (analytics.protocol === "sqlite:" ? sqlite("runs") : analytics)),
+  };
   return {
     data,
-    documents: url("PARLEY_DOCUMENTS", sqlite("documents")),
-    vectors: url("PARLEY_VECTORS", sqlite("vectors")),
-    graph: url("PARLEY_GRAPH", sqlite("graph")),
-    analytics,
-    runs: url("PARLEY_RUNS", analytics.protocol === "sqlite:" ? sqlite("runs") : analytics),
+    ...stores,
+    shared_stores: Object.entries(stores).flatMap(([name, { href }]) => href === server?.href ? [name] : []),
     cache: parseUrl("PARLEY_CACHE", v.PARLEY_CACHE, cwd, problems),
     artifacts: url("PARLEY_ARTIFACTS", localUrl("file", `${data}/artifacts`)),
     lineage: v.PARLEY_LINEAGE,
@@ -158,6 +165,18 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     missing_campaigns: v.PARLEY_MISSING_CAMPAIGNS,
     log: v.PARLEY_LOG,
   };
+}
+
+/** The URL of a server that can have all stores. */
+function parseServer(text: string, cwd: string, problems: string[]): URL {
+  const url = parseUrl("PARLEY_STORES", text, cwd, problems);
+  if (!/^(postgres(ql)?|invalid):$/.test(url.protocol)) {
+    problems.push(
+      `PARLEY_STORES has the scheme ${url.protocol}, and only a PostgreSQL can have all stores: write ` +
+        "postgres://user:password@host:5432/parley, or set each store by its own setting, such as PARLEY_DOCUMENTS",
+    );
+  }
+  return url;
 }
 
 function parseSchedule(

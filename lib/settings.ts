@@ -46,33 +46,41 @@ const DATA = {
 };
 
 const STORES = {
+  PARLEY_STORES: describe(
+    text,
+    "One PostgreSQL for the stores of documents, vectors, graph, analytics and runs: " +
+      "`postgres://user:password@host:5432/parley`, version 14 or newer with pgvector 0.8 or newer. A store that is set below is " +
+      "where its own setting says. The cache and the artifacts are not part of it: for several API processes set " +
+      "PARLEY_CACHE, for runs on several machines PARLEY_ARTIFACTS to a folder that they share.",
+    "none",
+  ),
   PARLEY_DOCUMENTS: describe(
     text,
     "The store of messages: `mongodb://user:password@host:27017/parley` or a SQLite file. In the URL of any store, write " +
       "`/ ? # %` in a user or a password as `%2F %3F %23 %25`, and `@` after the host as `%40`.",
-    "a SQLite file in PARLEY_DATA",
+    "the server in PARLEY_STORES, or a SQLite file in PARLEY_DATA",
   ),
   PARLEY_VECTORS: describe(
     text,
     "The store of vectors: `milvus://host:19530`, `https://API_KEY@host` for Zilliz Cloud, " +
       "`postgres://user:password@host:5432/parley` for PostgreSQL 14 or newer with pgvector 0.8 or newer, or a SQLite file.",
-    "a SQLite file in PARLEY_DATA",
+    "the server in PARLEY_STORES, or a SQLite file in PARLEY_DATA",
   ),
   PARLEY_GRAPH: describe(
     text,
     "The store of the graph: `neo4j://neo4j:password@host:7687`, `postgres://user:password@host:5432/parley` or a SQLite " +
-      "file. Stores of several roles may be in one PostgreSQL schema.",
-    "a SQLite file in PARLEY_DATA",
+      "file.",
+    "the server in PARLEY_STORES, or a SQLite file in PARLEY_DATA",
   ),
   PARLEY_ANALYTICS: describe(
     text,
     "The store of campaigns, events and data versions: `postgres://user:password@host:5432/parley` or a SQLite file.",
-    "a SQLite file in PARLEY_DATA",
+    "the server in PARLEY_STORES, or a SQLite file in PARLEY_DATA",
   ),
   PARLEY_RUNS: describe(
     text,
     "The store of run records, in the same form.",
-    "the server in PARLEY_ANALYTICS, or a SQLite file in PARLEY_DATA",
+    "the server in PARLEY_STORES or PARLEY_ANALYTICS, or a SQLite file in PARLEY_DATA",
   ),
   PARLEY_CACHE: describe(
     z.string().default("memory:64mb"),

@@ -41,6 +41,8 @@ export interface AppOptions extends Pick<PipelineView, "dags"> {
   readonly metrics?: ServingMetrics;
   /** Whether attempts are sent to a lineage sink, so that `/metrics` says how many wait. Default false. */
   readonly lineage?: boolean;
+  /** The stores that are on one server, and shown as one. Default: none. */
+  readonly shared_stores?: readonly string[];
   /** Gets one entry per request; null logs nothing. */
   readonly log: Log | null;
   /** What the pages show and change; without it there are no pages. */
@@ -52,6 +54,7 @@ interface Serving extends AppOptions {
   readonly serving: () => readonly ServingSpan[];
   readonly metrics: ServingMetrics;
   readonly lineage: boolean;
+  readonly shared_stores: readonly string[];
   readonly recommender: Recommender;
 }
 
@@ -61,10 +64,10 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const app = new Hono();
   const authorize = createAuthorize(options.keys);
   const checkHost = createHostCheck({ open: options.keys.length === 0 });
-  const { metrics = new ServingMetrics(options.clock), lineage = false } = options;
+  const { metrics = new ServingMetrics(options.clock), lineage = false, shared_stores = [] } = options;
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
   const { recommender = new Recommender(options) } = options;
-  const shared: Serving = { ...options, serving: spans, metrics, lineage, recommender };
+  const shared: Serving = { ...options, serving: spans, metrics, lineage, shared_stores, recommender };
   const handler = (endpoint: Endpoint) =>
     handlerOf(endpoint, { checkHost, authorize, log: options.log, metrics });
   const failure = options.dashboard &&

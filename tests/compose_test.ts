@@ -87,6 +87,15 @@ Deno.test("docker-compose.yml gives Parley URLs that it opens, of services that 
   for (const { hostname } of urls) assert.ok(depends_on[hostname] !== undefined, hostname);
 });
 
+Deno.test("docker-compose.yml has a Parley with all stores in one PostgreSQL", () => {
+  const { environment, depends_on } = services["parley-postgres"]!;
+  const { PARLEY_STORES } = environment;
+  const config = loadConfig({ PARLEY_STORES: PARLEY_STORES!.replace(VARIABLE, "swordfish") }, "/app");
+  assert.equal(config.shared_stores.length, 5);
+  assert.deepEqual(Object.keys(depends_on), [config.vectors.hostname]);
+  assert.match(services.postgres!.image, /pgvector/);
+});
+
 Deno.test("ci.yml tests on the images of docker-compose.yml", () => {
   const ci = read(".github/workflows/ci.yml");
   for (const name of ["mongodb", "milvus", "neo4j", "postgres", "redis"]) {

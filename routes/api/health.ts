@@ -2,6 +2,7 @@ import type { Context } from "../../deps.ts";
 import { withTimeout } from "../../lib/core/abort.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
 import { causeOf, ParleyError, reasonOf } from "../../lib/core/errors.ts";
+import { groupShared } from "../../lib/core/shared_server.ts";
 import type { ApiKey, Health, Published } from "../../lib/core/types.ts";
 import { emptiedStore, type RefillableStores } from "../../lib/monitoring/emptied_store.ts";
 import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
@@ -77,15 +78,17 @@ export function healthz(options: { version: string; clock: Clock }): Endpoint {
  * { NAME: { status, adapter, latency_ms, error, warning } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
  * (still 200: answers continue without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
  * 503 until a first answer would be complete, for a minute at most. A store that is empty although a published version has
- * data in it is down too. `late` are stores that have not yet answered within an answer's
+ * data in it is down too. Stores of one server (PARLEY_STORES) that are in the same state are one entry, whose name has all of
+ * theirs: `vectors+graph+analytics+documents+runs`. `late` are stores that have not yet answered within an answer's
  * time since the start. The scheduler, null if none ever ran, does not count: answers do not need it.
  */
 export function readyz(
-  { stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions,
+  { stores, shared_stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions,
 ): Endpoint {
   const authorize = createAuthorize(keys);
   const handle = async (context: Context, note: Note) => {
     const { code, body } = await readiness(stores, clock, note, warm_up());
+    body.stores = grouped(body.stores, shared_stores);
     if (!mayRead(context, authorize)) {
       for (const store of Object.values(body.stores)) store.error = store.warning = null;
     }
@@ -105,8 +108,24 @@ function mayRead(context: Context, authorize: Authorize): boolean {
   }
 }
 
+/** The states of stores, of those on one server once. */
+function grouped(states: Record<string, StoreState>, shared: readonly string[]): Record<string, StoreState> {
+  const stateOf = (name: string) => {
+    const { adapter: _adapter, latency_ms: _latency, ...state } = states[name]!;
+    return JSON.stringify(state);
+  };
+  return Object.fromEntries(
+    groupShared(Object.keys(states), shared, stateOf).map((names) => {
+      const latencies = names.flatMap((name) => states[name]!.latency_ms ?? []);
+      const latency_ms = latencies.length === 0 ? null : Math.max(...latencies);
+      return [names.join("+"), { ...states[names[0]!]!, latency_ms }];
+    }),
+  );
+}
+
 interface ReadyOptions {
   readonly stores: ReadyStores;
+  readonly shared_stores: readonly string[];
   readonly clock: Clock;
   readonly keys: readonly ApiKey[];
   readonly warm_up?: () => WarmUpStatus;

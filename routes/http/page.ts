@@ -37,6 +37,8 @@ export interface PageContext extends Dashboard {
   readonly version: string;
   readonly keys: readonly ApiKey[];
   readonly stores: PageStores;
+  /** Those that are on one server, and shown as one. */
+  readonly shared_stores: readonly string[];
   /** Explains answers, and knows which circuits are open. */
   readonly recommender: Pick<Recommender, "explain" | "breakers">;
   /** What this process has answered, by minute. */

@@ -33,6 +33,32 @@ Deno.test("loadConfig() refuses an address that can be reached from outside with
   assert.throws(() => loadConfig({ PARLEY_API_KEYS: "root:0123456789abcdef" }), /key 1/);
 });
 
+Deno.test("loadConfig() has all stores but cache and artifacts on the server in PARLEY_STORES, less those set apart", () => {
+  const one = "postgres://me:secret@db:5432/parley?schema=x";
+  const roles = ["documents", "vectors", "graph", "analytics", "runs"] as const;
+  const all = loadConfig({ PARLEY_STORES: one }, "/x");
+  assert.deepEqual(roles.map((role) => all[role].href), Array(5).fill(one));
+  assert.deepEqual([...all.shared_stores].sort(), roles.toSorted());
+  assert.deepEqual([all.cache.href, all.artifacts.href], ["memory:64mb", "file:///x/.parley/artifacts"]);
+  const apart = { PARLEY_GRAPH: "neo4j://db:7687", PARLEY_ANALYTICS: "sqlite:/a.db" };
+  const some = loadConfig({ PARLEY_STORES: one, ...apart }, "/x");
+  assert.deepEqual([some.graph.href, some.analytics.href, some.runs.href], [...Object.values(apart), one]);
+  assert.deepEqual([...some.shared_stores].sort(), ["documents", "runs", "vectors"]);
+  assert.deepEqual(loadConfig({ PARLEY_ANALYTICS: one }).shared_stores, []);
+});
+
+Deno.test("loadConfig() refuses another server than PostgreSQL for all stores, in one sentence", () => {
+  for (const url of ["mongodb://me:secret@h/db", "sqlite:./all.db", "milvus://h", "https://secret@h"]) {
+    assert.throws(() => loadConfig({ PARLEY_STORES: url }), (error: Error) => {
+      assert.match(
+        error.message,
+        /has 1 problem\(s\):\n- PARLEY_STORES has the scheme \w+:, and only a PostgreSQL can/,
+      );
+      return !error.message.includes("secret");
+    });
+  }
+});
+
 /** Stores by their settings and schemes, each with a login. */
 const LOGINS = [
   ["PARLEY_DOCUMENTS", "mongodb://me:PASSWORD@h:27017/db"],
@@ -43,6 +69,7 @@ const LOGINS = [
   ["PARLEY_GRAPH", "bolt://neo4j:PASSWORD@h:7687"],
   ["PARLEY_ANALYTICS", "postgres://me:PASSWORD@h:5432/db"],
   ["PARLEY_RUNS", "postgresql://me:PASSWORD@h:5432/db"],
+  ["PARLEY_STORES", "postgres://me:PASSWORD@h:5432/db"],
   ["PARLEY_CACHE", "redis://:PASSWORD@h:6379"],
   ["PARLEY_CACHE", "rediss://:PASSWORD@h:6379"],
 ] as const;
@@ -90,6 +117,7 @@ Deno.test("loadConfig() refuses a URL whose login ends at a / or ? or #, of what
       ["PARLEY_VECTORS", "https", "milvus"],
       ["PARLEY_GRAPH", "neo4j", "bolt+s"],
       ["PARLEY_ANALYTICS", "postgres"],
+      ["PARLEY_STORES", "postgresql"],
       ["PARLEY_CACHE", "redis"],
       ["PARLEY_EMBEDDINGS", "https", "http", "tei+http"],
       ["PARLEY_MODELS", "https"],

@@ -225,6 +225,28 @@ pageTest("refused rows are found by run, kind and source, page by page", async (
   }
 });
 
+pageTest(
+  "the page of the stores shows one server once, and a store of it that is down apart",
+  async ({ app, world }) => {
+    const names = async () => {
+      const { html } = await see(app, "/stores");
+      const table = html.slice(html.indexOf('<table id="stores"'), html.indexOf("</table>"));
+      return [...table.matchAll(/<t[dh][^>]*>((?:vectors|graph|analytics|documents|cache|runs)[a-z, ]*)</g)]
+        .map(([, text]) => text);
+    };
+    assert.deepEqual(await names(), ["vectors, graph, documents, runs", "analytics", "cache"]);
+    await world.stores.graph.close();
+    assert.deepEqual(await names(), ["vectors, documents, runs", "graph", "analytics", "cache"]);
+    await world.stores.documents.close();
+    Object.assign(world.stores.documents, { health: () => world.stores.graph.health() });
+    assert.deepEqual(await names(), ["vectors, runs", "graph, documents", "analytics", "cache"]);
+    const { html } = await see(app, "/stores");
+    assert.match(html, /graph, documents\s*do not answer/);
+    assert.match(html, /check what PARLEY_STORES names/);
+  },
+  { shared_stores: ["vectors", "graph", "documents", "runs"] },
+);
+
 pageTest("pages of data stand while any one store is down, and say which", async ({ app, world }) => {
   for (const name of ["documents", "vectors", "graph", "cache", "analytics"] as const) {
     const { stores } = world;

@@ -29,6 +29,22 @@ appTest("GET /readyz lists every store", async ({ app }) => {
   }
 });
 
+const SHARED = { shared_stores: ["documents", "vectors", "graph", "runs"] };
+
+appTest("GET /readyz shows the stores of one server once, and others alone", async ({ app }) => {
+  const { status, stores } = await (await app.request("/readyz")).json();
+  assert.equal(status, "ready");
+  assert.deepEqual(Object.keys(stores), ["vectors+graph+documents+runs", "analytics", "cache"]);
+  assert.equal(stores["vectors+graph+documents+runs"].status, "up");
+}, { options: () => SHARED });
+
+appTest("GET /readyz shows a store apart that is in another state than its server", async ({ app }) => {
+  const { status, stores } = await (await app.request("/readyz")).json();
+  assert.equal(status, "degraded");
+  assert.deepEqual(Object.keys(stores), ["vectors+documents+runs", "graph", "analytics", "cache"]);
+  assert.deepEqual([stores["vectors+documents+runs"].status, stores.graph.status], ["up", "down"]);
+}, { options: ({ stores }) => ({ ...SHARED, stores: { ...stores, graph: faulty(stores.graph, fails) } }) });
+
 appTest(
   "GET /readyz reports whether a scheduler lives and how late it was",
   async ({ app, world: { stores } }) => {

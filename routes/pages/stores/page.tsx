@@ -30,7 +30,8 @@ export async function stores({ context, url, now }: PageRequest): Promise<View> 
           {models.value === null && <StoreUnavailable what="The vectors store" error={models.error} />}
         </Section>
         <StoreCharts
-          stores={rows.map(({ name }) => ({ name, minutes: context.metrics.stageMinutes(name) }))}
+          stores={rows.flatMap(({ names }) => names)
+            .map((name) => ({ name, minutes: context.metrics.stageMinutes(name) }))}
           now={now}
         />
       </>

@@ -24,6 +24,9 @@ const NEXT_STEPS: Readonly<Record<StoreName, string>> = Object.freeze({
     "nothing can be scheduled, run or shown of runs; check what PARLEY_RUNS names (by default PARLEY_ANALYTICS), then `deno task doctor`",
 });
 
+const SHARED_NEXT_STEP =
+  "answers are empty and nothing can be run until it is back; check what PARLEY_STORES names, then `deno task doctor`";
+
 /** Which stores are down, and what to do. */
 export function StoresStatus({ rows }: Pick<StoresData, "rows">) {
   const down = rows.filter(({ health }) => health.value === null);
@@ -31,21 +34,23 @@ export function StoresStatus({ rows }: Pick<StoresData, "rows">) {
     return (
       <div class="status-banner is-good" role="status">
         <span class="sign" aria-hidden="true">✓</span>
-        <p class="lead">All {rows.length} stores answer.</p>
+        <p class="lead">All {rows.flatMap(({ names }) => names).length} stores answer.</p>
       </div>
     );
   }
+  const names = down.flatMap(({ names }) => names);
   return (
     <div class="status-banner is-bad" role="status">
       <span class="sign" aria-hidden="true">✕</span>
       <div>
         <p class="lead">
-          {down.map(({ name }) => name).join(", ")} {down.length === 1 ? "does" : "do"} not answer.
+          {names.join(", ")} {names.length === 1 ? "does" : "do"} not answer.
         </p>
         <ul>
-          {down.map(({ name, health }) => (
+          {down.map(({ names, health }) => (
             <li>
-              <strong>{name}</strong> (<code>{health.error}</code>): <InlineCode text={NEXT_STEPS[name]} />
+              <strong>{names.join(", ")}</strong> (<code>{health.error}</code>):{" "}
+              <InlineCode text={names.length === 1 ? NEXT_STEPS[names[0]!] : SHARED_NEXT_STEP} />
             </li>
           ))}
         </ul>
@@ -57,7 +62,7 @@ export function StoresStatus({ rows }: Pick<StoresData, "rows">) {
 export function columns(counts: RowCounts | null): Column<StoreRow>[] {
   const newest = counts?.snapshots.at(-1);
   return [
-    textColumn("store", "Store", ({ name }) => name),
+    textColumn("store", "Store", ({ names }) => names.join(", ")),
     {
       key: "state",
       head: "State",
@@ -87,15 +92,16 @@ export function columns(counts: RowCounts | null): Column<StoreRow>[] {
       cell: ({ open }) =>
         open === null
           ? <span class="muted">not in answers</span>
-          : open
-          ? <Mark look="warn" sign="!" text="open: answers lack it" />
+          : open.length > 0
+          ? <Mark look="warn" sign="!" text={`open: answers lack ${open.join(", ")}`} />
           : <Mark look="good" sign="✓" text="closed" />,
-      by: ({ open }) => open === null ? null : Number(open),
+      by: ({ open }) => open === null ? null : open.length,
     },
     {
       key: "rows",
       head: "Rows",
-      cell: ({ name }) => newest !== undefined && <Counts rows={countsOf(newest, name)} />,
+      cell: ({ names }) =>
+        newest !== undefined && <Counts rows={names.flatMap((name) => countsOf(newest, name))} />,
     },
   ];
 }
