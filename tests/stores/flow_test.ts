@@ -3,6 +3,7 @@ import { openServing } from "../../commands/services.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { createApp } from "../../routes/app.ts";
 import { digests, type Flow, nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
+import { dropSchema, freshSchema, PGVECTOR } from "../fixtures/postgres.ts";
 import { freshServers, missingServers, type Setting } from "../fixtures/servers.ts";
 
 const ALL = [
@@ -65,8 +66,12 @@ async function embeddedOutcome(): Promise<Outcome> {
   return embedded!;
 }
 
-function sameAs(name: string, settings: readonly Setting[]): void {
-  const missing = missingServers(settings);
+interface Settings {
+  readonly env: Record<string, string>;
+  drop(): Promise<void>;
+}
+
+function sameAs(name: string, missing: readonly string[], fresh: () => Settings): void {
   const what = `the sample gives the same answers on ${name} as on the embedded stores`;
   if (missing.length > 0) {
     Deno.test({ name: `${what}: ${missing.join(", ")} not set`, ignore: true, fn() {} });
@@ -74,7 +79,7 @@ function sameAs(name: string, settings: readonly Setting[]): void {
   }
   Deno.test(what, async () => {
     const expected = await embeddedOutcome();
-    const { env, drop } = freshServers(settings);
+    const { env, drop } = fresh();
     try {
       await withFlow(async (flow) => {
         const actual = await outcomeOf(flow);
@@ -89,6 +94,21 @@ function sameAs(name: string, settings: readonly Setting[]): void {
   });
 }
 
-sameAs("MongoDB, Milvus, Neo4j, PostgreSQL and Redis", ALL);
-sameAs("MongoDB and Neo4j next to embedded stores", ["PARLEY_DOCUMENTS", "PARLEY_GRAPH"]);
-sameAs("Milvus next to embedded stores", ["PARLEY_VECTORS"]);
+const sameOn = (name: string, settings: readonly Setting[]) =>
+  sameAs(name, missingServers(settings), () => freshServers(settings));
+
+/** `apart` are the settings of stores that are elsewhere. */
+function sameOnOnePostgres(name: string, apart: () => Record<string, string> = () => ({})): void {
+  sameAs(name, PGVECTOR === undefined ? ["PARLEY_TEST_PGVECTOR"] : [], () => {
+    const url = freshSchema(PGVECTOR!);
+    return { env: { PARLEY_STORES: url.href, ...apart() }, drop: () => dropSchema(url) };
+  });
+}
+
+sameOn("MongoDB, Milvus, Neo4j, PostgreSQL and Redis", ALL);
+sameOn("MongoDB and Neo4j next to embedded stores", ["PARLEY_DOCUMENTS", "PARLEY_GRAPH"]);
+sameOn("Milvus next to embedded stores", ["PARLEY_VECTORS"]);
+sameOnOnePostgres("one PostgreSQL, with documents and graph apart,", () => {
+  const folder = Deno.makeTempDirSync();
+  return { PARLEY_DOCUMENTS: `sqlite:${folder}/documents.db`, PARLEY_GRAPH: `sqlite:${folder}/graph.db` };
+});
