@@ -108,7 +108,6 @@ function sameOnOnePostgres(name: string, apart: () => Record<string, string> = (
 sameOn("MongoDB, Milvus, Neo4j, PostgreSQL and Redis", ALL);
 sameOn("MongoDB and Neo4j next to embedded stores", ["PARLEY_DOCUMENTS", "PARLEY_GRAPH"]);
 sameOn("Milvus next to embedded stores", ["PARLEY_VECTORS"]);
-sameOnOnePostgres("one PostgreSQL, with documents and graph apart,", () => {
-  const folder = Deno.makeTempDirSync();
-  return { PARLEY_DOCUMENTS: `sqlite:${folder}/documents.db`, PARLEY_GRAPH: `sqlite:${folder}/graph.db` };
-});
+sameOnOnePostgres("one PostgreSQL, with documents apart,", () => ({
+  PARLEY_DOCUMENTS: `sqlite:${Deno.makeTempDirSync()}/documents.db`,
+}));
