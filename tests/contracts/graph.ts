@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
 import { healthy } from "./health.ts";
+import { canonicalJson } from "../../lib/core/json.ts";
 import type { Json } from "../../lib/core/types.ts";
 import type { Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import { SqliteGraph } from "../../lib/stores/graph/sqlite/sqlite_graph.ts";
 import type { IntentCount } from "../../lib/stores/documents/port.ts";
-import type { ConversationEngagement, EngagedConversation, GraphStore } from "../../lib/stores/graph/port.ts";
+import type {
+  ConversationEngagement,
+  EdgeType,
+  EngagedConversation,
+  GraphStore,
+} from "../../lib/stores/graph/port.ts";
 import type { Handles } from "../fixtures/handles.ts";
 import { minute, random } from "../fixtures/rows.ts";
 import { GRAPH_CALLS } from "./calls.ts";
@@ -342,6 +348,25 @@ function wholeGraph(test: Test): void {
       assert.equal(await store.isEmpty(), false);
     });
   }
+
+  test("edges() gives what was set, that of one user or campaign together, and campaigns without targets", async (store) => {
+    const { expressed, engaged, led_to } = await fill(store);
+    await store.setTargets({ campaigns: [{ campaign_id: "none", intents: [] }] });
+    const byText = <Row>(rows: readonly Row[]) => rows.map((row) => canonicalJson(row as Json)).sort();
+    const all = async <Type extends EdgeType>(type: Type) => await Array.fromAsync(store.edges({ type }));
+    const users = { expressed, engaged, led_to };
+    for (const type of ["expressed", "engaged", "led_to"] as const) {
+      const found = await all(type);
+      assert.deepEqual(byText<unknown>(found), byText<unknown>(users[type]), type);
+      const owners = found.map(({ user_id }) => user_id);
+      const runs = owners.filter((user_id, at) => user_id !== owners[at - 1]);
+      assert.equal(runs.length, new Set(owners).size, `${type}: the edges of a user are apart`);
+    }
+    const targets = await all("targets");
+    assert.equal(targets.length, 4);
+    assert.deepEqual(targets.find(({ campaign_id }) => campaign_id === "none")?.intents, []);
+    assert.equal(targets.flatMap(({ intents }) => intents).length, 2);
+  });
 
   test("digest() is the sum over edges, and setting them again leaves it", async (store) => {
     assert.equal(await store.digest(), digestOf({}));

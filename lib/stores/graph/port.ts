@@ -35,6 +35,21 @@ export interface GraphCounts {
   readonly targets: number;
 }
 
+/** The edges of a type as they are stored. TARGETS are those of a campaign, which may be none. */
+export interface GraphEdges {
+  readonly targets: { readonly campaign_id: string; readonly intents: readonly string[] };
+  readonly expressed: IntentCount;
+  readonly engaged: Engagement;
+  readonly led_to: ConversationEngagement;
+}
+export type EdgeType = keyof GraphEdges;
+export const EDGE_TYPES = [
+  "targets",
+  "expressed",
+  "engaged",
+  "led_to",
+] as const satisfies readonly EdgeType[];
+
 /**
  * `(:User)-[:EXPRESSED {count, last}]->(:Intent)<-[:TARGETS]-(:Campaign)`,
  * `(:User)-[:ENGAGED {impressions, clicks, conversions, dismissals, last}]->(:Campaign)` and
@@ -75,6 +90,8 @@ export interface GraphStore {
   /** Removes their edges and conversations; returns how many edges. */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  /** All edges of a type, those of one user or campaign one after the other. */
+  edges<Type extends EdgeType>(options: { type: Type } & Abortable): AsyncIterable<GraphEdges[Type]>;
   counts(options?: Abortable): Promise<GraphCounts>;
   /** Whether {@link counts} are all zero; fast for any size. */
   isEmpty(options?: Abortable): Promise<boolean>;

@@ -1,8 +1,7 @@
 import { yieldToEventLoop } from "../../core/abort.ts";
-import type { Abortable, Health, HealthOptions, JsonObject } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import type { IntentCount } from "../documents/port.ts";
-import { SetDigest } from "../engines/set_digest.ts";
 import {
   all,
   get,
@@ -14,9 +13,18 @@ import {
   type Steps,
   storableJson,
 } from "../engines/sql.ts";
-import type { ConversationEngagement, EngagedConversation, GraphCounts, GraphStore, Target } from "./port.ts";
+import { graphDigest } from "./digest.ts";
+import type {
+  ConversationEngagement,
+  EdgeType,
+  EngagedConversation,
+  GraphCounts,
+  GraphEdges,
+  GraphStore,
+  Target,
+} from "./port.ts";
 import { type EdgeTable, ENGAGED, EXPRESSED, LED_TO, TARGETS } from "./schema.ts";
-import { type GraphSql, graphSql, PAGE } from "./statements.ts";
+import { type GraphSql, graphSql } from "./statements.ts";
 
 /** How long counting all edges may take. */
 const SCAN = { timeout_ms: 60_000 };
@@ -186,23 +194,22 @@ export class SqlGraph implements GraphStore {
     return await this.db.query(() => get(this.sql.isFilled), options) === null;
   }
 
-  async digest(options: Abortable = {}): Promise<string> {
-    const digest = new SetDigest();
-    for (const table of [EXPRESSED, ENGAGED, LED_TO, TARGETS]) {
-      for await (const edge of this.edges(table, options)) digest.add([table.name, edge]);
-    }
-    return digest.hex();
+  digest(options: Abortable = {}): Promise<string> {
+    return graphDigest(this, options);
   }
 
-  /** All edges of a table, read in pages, so that other work gets its turn. */
-  private async *edges({ name, key }: EdgeTable, options: Abortable): AsyncGenerator<JsonObject> {
-    const { page } = this.sql.edges[name]!;
-    for (let after: readonly string[] = ["", ""];;) {
+  async *edges<Type extends EdgeType>(
+    { type, ...options }: { type: Type } & Abortable,
+  ): AsyncGenerator<GraphEdges[Type]> {
+    const { ownerPage, ofOwners } = this.sql.edges[type]!;
+    for (let after = "";;) {
       await yieldToEventLoop(options);
-      const rows = await this.db.query(() => all<JsonObject>(page, ...after), options);
-      yield* rows;
-      if (rows.length < PAGE) return;
-      after = key.map((column) => rows.at(-1)![column] as string);
+      const page = await this.db.query(() => all<{ id: string }>(ownerPage, after), options);
+      if (page.length === 0) return;
+      const ids = page.map(({ id }) => id);
+      after = ids.at(-1)!;
+      const edges = await this.db.query(() => all<Edge>(ofOwners, storableJson(ids)), options);
+      yield* (type === "targets" ? targetsOf(ids, edges) : edges) as GraphEdges[Type][];
     }
   }
 
@@ -213,6 +220,15 @@ export class SqlGraph implements GraphStore {
   close(): Promise<void> {
     return this.db.close();
   }
+}
+
+/** The intents of each of these campaigns. */
+function targetsOf(ids: readonly string[], edges: readonly Edge[]): GraphEdges["targets"][] {
+  const intents = Map.groupBy(edges, (edge) => edge.campaign_id);
+  return ids.map((campaign_id) => ({
+    campaign_id,
+    intents: (intents.get(campaign_id) ?? []).map(({ intent }) => intent as string),
+  }));
 }
 
 /** Each node once, with its edges. */

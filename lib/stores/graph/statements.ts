@@ -1,15 +1,18 @@
 import type { Dialect } from "../engines/sql.ts";
 import { type EdgeTable, ENGAGED, EXPRESSED, LED_TO, TARGETS } from "./schema.ts";
 
-/** Rows that one page reads. */
-export const PAGE = 500;
+/** Nodes whose edges are read at once. */
+const PAGE = 500;
 
-/** Statements that write the edges of one table, for `runRows`, and read a page of them. */
+/** Statements that write the edges of one table, for `runRows`, and read them by owner. */
 interface EdgeSql {
   /** One for each of the table's owners. */
   readonly deleteOthers: readonly string[];
   readonly put: string;
-  readonly page: string;
+  /** The next nodes with edges, after an id; of targets all campaigns. */
+  readonly ownerPage: string;
+  /** The edges of these nodes, in their order. */
+  readonly ofOwners: string;
 }
 
 export type GraphSql = ReturnType<typeof graphSql>;
@@ -55,6 +58,7 @@ export function graphSql(dialect: Dialect) {
 }
 
 function edgeSql({ name, columns, key, owners }: EdgeTable, dialect: Dialect): EdgeSql {
+  const [[owner]] = owners;
   const values = Object.keys(columns).filter((column) => !key.includes(column));
   const list = (of: string) => `(${values.map((value) => `${of}.${value}`)})`;
   const update = `UPDATE SET ${values.map((value) => `${value} = excluded.${value}`)}
@@ -63,7 +67,9 @@ function edgeSql({ name, columns, key, owners }: EdgeTable, dialect: Dialect): E
     deleteOthers: owners.map(([owner, other]) => dialect.deleteOthers(name, owner, other)),
     put: `${dialect.insertRows(name, Object.keys(columns))}
       ON CONFLICT (${key}) DO ${values.length === 0 ? "NOTHING" : update}`,
-    page: `SELECT * FROM ${name} WHERE (${key}) > ($1, $2) ORDER BY ${key} LIMIT ${PAGE}`,
+    ownerPage: `SELECT DISTINCT ${owner} AS id FROM ${name === TARGETS.name ? "graph_campaigns" : name}
+      WHERE ${owner} > $1 ORDER BY id LIMIT ${PAGE}`,
+    ofOwners: `SELECT * FROM ${name} WHERE ${owner} IN ${dialect.texts("$1")} ORDER BY ${owner}`,
   };
 }
 

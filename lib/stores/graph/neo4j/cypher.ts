@@ -1,3 +1,5 @@
+import type { EdgeType } from "../port.ts";
+
 /**
  * The statements of the Neo4j adapter. Nodes have `namespace` and `id`, unique together; a query for all nodes of a label
  * and namespace has `id IS NOT NULL`, because only then does it use the index of both.
@@ -178,19 +180,31 @@ function edges(label: string, type: string): string {
           RETURN sum(COUNT { (n)-[:${type}]->() }) AS count`;
 }
 
-/** All edges with their properties, by their names in the digest. */
-export const EDGES: Readonly<Record<string, string>> = {
-  expressed: `MATCH (u:User {namespace: $namespace})-[r:EXPRESSED]->(i:Intent) WHERE u.id IS NOT NULL
+/** The nodes that edges are read by, by their type. */
+export const OWNERS: Readonly<Record<EdgeType, string>> = {
+  targets: "MATCH (n:Campaign {namespace: $namespace}) WHERE n.id IS NOT NULL AND n.listed RETURN n.id AS id",
+  expressed: usersWith("EXPRESSED"),
+  engaged: usersWith("ENGAGED"),
+  led_to: usersWith("HAD"),
+};
+
+function usersWith(type: string): string {
+  return `MATCH (n:User {namespace: $namespace}) WHERE n.id IS NOT NULL AND (n)-[:${type}]->() RETURN n.id AS id`;
+}
+
+/** All edges of such nodes, with their properties. */
+export const EDGES: Readonly<Record<EdgeType, string>> = {
+  targets: `UNWIND $ids AS id MATCH (c:Campaign {namespace: $namespace, id: id})
+            RETURN c.id AS campaign_id, [(c)-[:TARGETS]->(i:Intent) | i.id] AS intents`,
+  expressed: `UNWIND $ids AS id MATCH (u:User {namespace: $namespace, id: id})-[r:EXPRESSED]->(i:Intent)
               RETURN u.id AS user_id, i.id AS intent, r.count AS count, r.last AS last`,
-  engaged: `MATCH (u:User {namespace: $namespace})-[r:ENGAGED]->(c:Campaign) WHERE u.id IS NOT NULL
+  engaged: `UNWIND $ids AS id MATCH (u:User {namespace: $namespace, id: id})-[r:ENGAGED]->(c:Campaign)
             RETURN u.id AS user_id, c.id AS campaign_id, r.impressions AS impressions, r.clicks AS clicks,
                    r.conversions AS conversions, r.dismissals AS dismissals, r.last AS last`,
-  led_to: `MATCH (u:User)-[:HAD]->(v:Conversation {namespace: $namespace})-[r:LED_TO]->(c:Campaign)
-           WHERE v.id IS NOT NULL
+  led_to: `UNWIND $ids AS id
+           MATCH (u:User {namespace: $namespace, id: id})-[:HAD]->(v:Conversation)-[r:LED_TO]->(c:Campaign)
            RETURN v.id AS conversation_id, u.id AS user_id, c.id AS campaign_id, r.impressions AS impressions,
                   r.clicks AS clicks, r.conversions AS conversions, r.dismissals AS dismissals`,
-  targets: `MATCH (c:Campaign {namespace: $namespace})-[:TARGETS]->(i:Intent) WHERE c.id IS NOT NULL
-            RETURN c.id AS campaign_id, i.id AS intent`,
 };
 
 /** Deletes up to `limit` nodes of the namespace, with their edges. */

@@ -2,14 +2,16 @@ import { abortable } from "../../../core/abort.ts";
 import { compareText } from "../../../core/text.ts";
 import type { Abortable, Health, JsonObject } from "../../../core/types.ts";
 import type { Engagement } from "../../analytics/port.ts";
-import { SetDigest } from "../../engines/set_digest.ts";
 import type { IntentCount } from "../../documents/port.ts";
 import { Neo4jConnection, type Neo4jOptions } from "./connection.ts";
 import * as cypher from "./cypher.ts";
+import { graphDigest } from "../digest.ts";
 import type {
   ConversationEngagement,
+  EdgeType,
   EngagedConversation,
   GraphCounts,
+  GraphEdges,
   GraphStore,
   Target,
 } from "../port.ts";
@@ -217,17 +219,22 @@ export class Neo4jGraph implements GraphStore {
     return row!.empty;
   }
 
-  async digest(options: Abortable = {}): Promise<string> {
-    return await this.connection.read(async (tx) => {
-      const digest = new SetDigest();
-      for (const [kind, statement] of Object.entries(cypher.EDGES)) {
-        // The driver reads a thousand rows at a time.
-        for await (const row of tx.run(statement, { namespace: this.namespace })) {
-          digest.add([kind, row.toObject()]);
-        }
-      }
-      return digest.hex();
-    }, { ...options, ms: SCAN_TIMEOUT_MS });
+  digest(options: Abortable = {}): Promise<string> {
+    return graphDigest(this, options);
+  }
+
+  async *edges<Type extends EdgeType>(
+    { type, ...options }: { type: Type } & Abortable,
+  ): AsyncGenerator<GraphEdges[Type]> {
+    const scan = { ...options, ms: SCAN_TIMEOUT_MS };
+    const nodes = await this.read<{ id: string }>(cypher.OWNERS[type], {}, scan);
+    for (const some of chunks(nodes, BATCH / 10)) {
+      const ids = some.map(({ id }) => id);
+      const rows = await this.read<GraphEdges[EdgeType]>(cypher.EDGES[type], { ids }, scan);
+      const owner = (row: GraphEdges[EdgeType]) => "user_id" in row ? row.user_id : row.campaign_id;
+      // The server may join in another order than that of the ids.
+      yield* rows.sort((a, b) => compareText(owner(a), owner(b))) as GraphEdges[Type][];
+    }
   }
 
   async health(options: Abortable = {}): Promise<Health> {
