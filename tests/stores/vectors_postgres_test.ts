@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { loadPg } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { clearServer } from "../../lib/stores/open.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
@@ -196,6 +197,90 @@ function adapterTests(server: string): void {
     assert.ok(hits.length === 5 && hits.every(({ id }) => id !== "u7"));
   });
 
+  /** How many vectors each table of entries has, in ascending order; empty ones are left out. */
+  async function entriesIn(url: URL): Promise<number[]> {
+    const tables = (await buildTables(url)).filter((name) => name.startsWith("vector_entries_"));
+    const counts = tables.map((name) =>
+      ask<{ size: number }>(
+        url,
+        `SELECT count(*)::int AS size FROM ${url.searchParams.get("schema")}.${name}`,
+      )
+    );
+    return (await Promise.all(counts)).map(([row]) => row!.size).filter((size) => size > 0).sort((a, b) =>
+      a - b
+    );
+  }
+
+  test("build() adds what is new to a graph, and makes another if much has changed", async (store, url) => {
+    const next = clustered({ dimension: 16, clusters: 50, seed: 9 });
+    let rows = Array.from({ length: 3_000 }, (_, at) => profile(`u${at}`, next()));
+    /** Changes every `nth` row, builds, and finds the nearest of the version as it then was. */
+    const change = async (nth: number, version: number) => {
+      rows = rows.map((row, at) =>
+        at % nth ? row : { ...row, vector: next(), content_hash: `in ${version}` }
+      );
+      await store.upsert({ collection: "profiles", rows });
+      await store.build({ version });
+      const frozen = rows;
+      return async () => {
+        for (const query of [rows[0]!, rows[600]!, frozen[1_201]!].map(({ vector }) => vector)) {
+          const expected = new Set(bruteForce(frozen, query, 50).map(({ id }) => id));
+          const hits = await near(store, version, query, 50);
+          assert.equal(hits.length, 50);
+          const found = hits.filter(({ id }) => expected.has(id)).length;
+          assert.ok(found >= 48, `version ${version}: ${found} of 50`);
+        }
+      };
+    };
+    const looks = [await change(1, 1), await change(20, 2)];
+    assert.deepEqual(await entriesIn(url), [3_150]);
+    looks.push(await change(20, 3));
+    assert.deepEqual(await entriesIn(url), [3_300]);
+    for (const look of looks) await look();
+    await store.dropVersionsExcept({ versions: [2, 3] });
+    assert.deepEqual(await entriesIn(url), [3_150]);
+    for (const look of looks.slice(1)) await look();
+    looks.push(await change(3, 4));
+    assert.deepEqual(await entriesIn(url), [3_000, 3_150]);
+    await store.dropVersionsExcept({ versions: [3, 4] });
+    assert.deepEqual(await entriesIn(url), [3_000, 3_000]);
+    for (const look of looks.slice(2)) await look();
+    assert.equal(await store.deleteUsers({ user_ids: rows.slice(0, 100).map(({ id }) => id) }), 100);
+    assert.deepEqual(await entriesIn(url), [2_900, 2_900]);
+    await store.dropVersionsExcept({ versions: [4] });
+    assert.deepEqual(await entriesIn(url), [2_900]);
+  });
+
+  test(
+    "build() has a vector that is erased with its only owner meanwhile, and is another user's too",
+    async (store, url) => {
+      const next = clustered({ dimension: 16, clusters: 50, seed: 10 });
+      const rows = Array.from({ length: 3_000 }, (_, at) => profile(`u${at}`, next()));
+      const { vector } = rows[5]!;
+      await store.upsert({ collection: "profiles", rows });
+      await store.build({ version: 1 });
+      await store.upsert({ collection: "profiles", rows: [profile("twin", vector)] });
+      const { Client } = await loadPg();
+      const other = new Client({ connectionString: new URL("/", url).href.replace(/\/$/, url.pathname) });
+      await other.connect();
+      await other.query(`BEGIN; SELECT 1 FROM ${url.searchParams.get("schema")}.vector_models FOR SHARE`);
+      const building = store.build({ version: 2 });
+      await until(async () => {
+        const waiting =
+          "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR NO KEY UPDATE'";
+        return (await ask(url, waiting)).length > 0;
+      });
+      assert.equal(await store.deleteUsers({ user_ids: ["u5"] }), 1);
+      assert.deepEqual(await entriesIn(url), [2_999]);
+      await other.query("COMMIT");
+      await other.end();
+      await building;
+      assert.deepEqual(await entriesIn(url), [3_000]);
+      assert.deepEqual((await near(store, 2, vector, 1)).map(({ id }) => id), ["twin"]);
+      assert.notEqual((await near(store, 1, vector, 1))[0]!.id, "u5");
+    },
+  );
+
   test("dropVersionsExcept(), drop() and clearServer leave no tables of builds", async (store, url) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     for (const version of [1, 1, 2]) await store.build({ version });
@@ -289,9 +374,13 @@ async function creatingGraph(url: URL): Promise<number | null> {
 }
 
 function faultTests(server: string): void {
-  const rows = () => {
-    const next = clustered({ dimension: 16, clusters: 50, seed: 8 });
-    return Array.from({ length: 8_000 }, (_, at) => profile(`u${at}`, next()));
+  /** The same users with other vectors in each version. */
+  const rows = (version: number) => {
+    const next = clustered({ dimension: 16, clusters: 50, seed: version });
+    return Array.from(
+      { length: 8_000 },
+      (_, at) => profile(`u${at}`, next(), { content_hash: `${at} in ${version}` }),
+    );
   };
   const ends: [
     string,
@@ -307,9 +396,10 @@ function faultTests(server: string): void {
   for (const [what, end, error] of ends) {
     Deno.test(`PostgresVectors.build() ${what} leaves nothing, and the version before it serves`, () =>
       withStore(server, async (direct, url) => {
-        await direct.upsert({ collection: "profiles", rows: rows() });
+        await direct.upsert({ collection: "profiles", rows: rows(1) });
         await direct.build({ version: 1 });
         const before = await buildTables(url);
+        await direct.upsert({ collection: "profiles", rows: rows(2) });
         const { url: through, proxy } = proxied(url, 5_432);
         const stores = new PostgresVectorStores({ url: through });
         try {
@@ -323,9 +413,9 @@ function faultTests(server: string): void {
           await until(async () => await creatingGraph(url) === null);
           await until(async () => (await buildTables(url)).length === before.length);
           await assert.rejects(near(store, 2, axis(0)), { code: "not_found" });
-          assert.equal((await near(store, 1, rows()[9]!.vector))[0]!.id, "u9");
+          assert.equal((await near(store, 1, rows(1)[9]!.vector))[0]!.id, "u9");
           await store.build({ version: 2 });
-          assert.equal((await near(store, 2, rows()[9]!.vector))[0]!.id, "u9");
+          assert.equal((await near(store, 2, rows(2)[9]!.vector))[0]!.id, "u9");
         } finally {
           await stores.close();
           await proxy.close();

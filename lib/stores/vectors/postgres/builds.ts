@@ -10,19 +10,27 @@ const MAX_INDEXED_HALVES = 4_000;
 
 /** The index of a collection in a data version. */
 export interface Build {
+  /** Names the table of members. */
   readonly build: number;
-  /** Whether it has an HNSW graph; else it is scanned whole. */
+  /** Names the table of entries. */
+  readonly entries: number;
+  /** Whether the entries have an HNSW graph; else they are this build's alone, and scanned whole. */
   readonly indexed: boolean;
 }
 
 /**
- * A build has two tables of its own, so that a version is built next to the one that serves, is frozen, and is dropped at no
- * cost: pgvector filters after it searched its graph, so one graph for several versions would find too few of each. `entries`
- * has each distinct vector once, under its hash, and `members` which ids have it.
+ * A build has a table of its own, `members`: which ids have which distinct vector, so that a version is frozen, is built next to
+ * the one that serves, and is dropped at no cost. The distinct vectors, under their hashes, are in another table, `entries`, with
+ * the graph. The next build extends it if little has changed, since a graph of all takes a minute for each 50,000 vectors. As
+ * pgvector filters what it found in the graph, a table of which versions use too small a part would slow searches down: then
+ * the build gets a new one.
  */
-export const entriesOf = (build: number) => `vector_entries_${build}`;
-export const membersOf = (build: number) => `vector_members_${build}`;
-const graphOf = (build: number) => `${entriesOf(build)}_graph`;
+export const entriesOf = ({ entries }: Pick<Build, "entries">) => `vector_entries_${entries}`;
+export const membersOf = ({ build }: Pick<Build, "build">) => `vector_members_${build}`;
+const graphOf = (build: Pick<Build, "entries">) => `${entriesOf(build)}_graph`;
+
+/** A build extends a table of entries if at most this share of its distinct vectors is missing there or is there in addition. */
+const MAX_CHANGED_SHARE = 0.25;
 
 /** What a graph indexes and a search compares. From 2,001 dimensions on a graph has components of two bytes. */
 export function operand(vector: string, dimension: number): string {
@@ -36,47 +44,83 @@ export function faultySql(dimension: number): string {
   return `(vector_dims(vector) <> ${dimension} OR abs(vector_norm(vector) - 1) > 1e-3)`;
 }
 
-/**
- * Fills the tables of a new build from the rows as of now, with a graph if there are many distinct vectors. All cores but one
- * are left to searches, also because parallel builds need shared memory, of which containers have little.
- */
-export async function createBuild(
-  session: PgSession,
-  { model, dimension, collection }: { model: string; dimension: number; collection: Indexed },
-): Promise<Build> {
-  const { build } =
-    (await session.get<{ build: number }>("SELECT nextval('vector_build_numbers') AS build"))!;
-  const [entries, members] = [entriesOf(build), membersOf(build)];
+interface BuildOptions {
+  readonly model: string;
+  readonly dimension: number;
+  readonly collection: Indexed;
+}
+
+/** Makes a build from the rows as of now. The caller settles it before it is used. */
+export async function createBuild(session: PgSession, options: BuildOptions): Promise<Build> {
+  const { model, dimension, collection } = options;
   const rows = `FROM vectors WHERE model = '${model}' AND collection = '${collection}'
     AND NOT ${faultySql(dimension)}`;
-  const plain = dimension <= MAX_INDEXED_DIMENSION
-    ? `ALTER TABLE ${entries} ALTER COLUMN vector SET STORAGE PLAIN`
-    : "";
+  const build = await nextNumber(session);
+  const base = await extensible(session, options, rows);
+  const target = { build, entries: base ?? await nextNumber(session) };
+  const [entries, members] = [entriesOf(target), membersOf(target)];
+  if (base === null) await createEntries(session, entries, dimension);
+  // One statement, so that both tables are filled from the same rows.
   await session.script(`
-    CREATE TABLE ${entries} (entry BIGINT NOT NULL, vector vector(${dimension}) NOT NULL);
-    ${plain};
     CREATE TABLE ${members} (entry BIGINT NOT NULL, id TEXT COLLATE "C" NOT NULL, seq BIGINT NOT NULL);
-    WITH filled AS (
-      INSERT INTO ${entries} SELECT DISTINCT ON (vector_hash) vector_hash, vector ${rows} ORDER BY vector_hash, id)
+    WITH added AS (
+      INSERT INTO ${entries} SELECT DISTINCT ON (vector_hash) vector_hash, vector ${rows}
+        AND NOT EXISTS (SELECT FROM ${entries} WHERE entry = vector_hash) ORDER BY vector_hash, id
+      ON CONFLICT DO NOTHING)
     INSERT INTO ${members} SELECT vector_hash, id, seq ${rows};
-    ALTER TABLE ${entries} ADD PRIMARY KEY (entry);
     ALTER TABLE ${members} ADD PRIMARY KEY (entry, id);
     CREATE INDEX ON ${members} (id);
     ANALYZE ${entries}, ${members}`);
+  if (base !== null) return { ...target, indexed: true };
   const { size } = (await session.get<{ size: number }>(`SELECT count(*) AS size FROM ${entries}`))!;
   const indexed = size > FLAT_MAX && dimension <= MAX_INDEXED_HALVES;
-  if (indexed) await createGraph(session, build, size, dimension);
-  return { build, indexed };
+  if (indexed) await createGraph(session, target, size, dimension);
+  return { ...target, indexed };
+}
+
+async function nextNumber(session: PgSession): Promise<number> {
+  return (await session.get<{ n: number }>("SELECT nextval('vector_build_numbers') AS n"))!.n;
+}
+
+async function createEntries(session: PgSession, entries: string, dimension: number): Promise<void> {
+  await session.script(
+    `CREATE TABLE ${entries} (entry BIGINT PRIMARY KEY, vector vector(${dimension}) NOT NULL)`,
+  );
+  // A vector that fits into a page is read faster there than from elsewhere.
+  if (dimension > MAX_INDEXED_DIMENSION) return;
+  await session.script(`ALTER TABLE ${entries} ALTER COLUMN vector SET STORAGE PLAIN`);
+}
+
+/** The entries with a graph of the newest build, if little has changed since. */
+async function extensible(
+  session: PgSession,
+  { model, collection }: BuildOptions,
+  rows: string,
+): Promise<number | null> {
+  const newest = await session.get<{ entries: number }>(
+    `SELECT entries FROM vector_builds WHERE model = $1 AND collection = $2 AND indexed AND EXISTS (
+       SELECT FROM pg_index WHERE indisvalid AND indexrelid = to_regclass('vector_entries_' || entries || '_graph'))
+     ORDER BY build DESC LIMIT 1`,
+    [model, collection],
+  );
+  if (newest === null) return null;
+  const { size, changed } = (await session.get<{ size: number; changed: number }>(
+    `SELECT count(hash) AS size, count(*) FILTER (WHERE hash IS NULL OR entry IS NULL) AS changed
+     FROM (SELECT DISTINCT vector_hash AS hash ${rows}) AS live
+     FULL JOIN ${entriesOf(newest)} ON entry = hash`,
+  ))!;
+  return size > FLAT_MAX && changed <= MAX_CHANGED_SHARE * size ? newest.entries : null;
 }
 
 /** Bytes of memory in which a graph is built: beyond them, pgvector builds it many times slower. */
 const MAX_BUILD_BYTES = 1_073_741_824;
 /** What pgvector needs for the links of an entry while it builds; measured, with some to spare. */
-const LINK_BYTES = 600;
+const LINK_BYTES = 800;
 
+/** All cores but one are left to searches; also, parallel builds need shared memory, of which containers have little. */
 async function createGraph(
   session: PgSession,
-  build: number,
+  build: Pick<Build, "entries">,
   size: number,
   dimension: number,
 ): Promise<void> {
@@ -90,41 +134,75 @@ async function createGraph(
       USING hnsw (${operand("vector", dimension)} ${type}_ip_ops) WITH (m = 16, ef_construction = 64)`);
 }
 
-/** Takes out what was deleted while a build was filled. The caller has locked the model. */
-export async function removeDeleted(
+/**
+ * Takes out of a new build what was deleted while it was filled, and puts in entries that others removed meanwhile, as no
+ * other build had them. The caller has locked the model, so that neither happens from here on.
+ */
+export async function settleBuild(
   session: PgSession,
-  { model, collection, build }: { model: string; collection: Indexed; build: number },
+  { model, collection }: Pick<BuildOptions, "model" | "collection">,
+  build: Build,
 ): Promise<void> {
-  const ids = await session.all<{ id: string }>(
-    `SELECT id FROM ${membersOf(build)} m WHERE NOT EXISTS (SELECT FROM vectors v
-       WHERE v.model = $1 AND v.collection = $2 AND v.id = m.id AND v.seq = m.seq)`,
-    [model, collection],
-  );
-  await removeMembers(session, build, ids.map(({ id }) => id));
+  const [entries, members] = [entriesOf(build), membersOf(build)];
+  const row = `v.model = '${model}' AND v.collection = '${collection}' AND v.id = m.id AND v.seq = m.seq`;
+  await session.script(`
+    DELETE FROM ${members} m WHERE NOT EXISTS (SELECT FROM vectors v WHERE ${row});
+    INSERT INTO ${entries} SELECT DISTINCT ON (m.entry) m.entry, v.vector
+      FROM ${members} m JOIN vectors v ON ${row} AND v.vector_hash = m.entry
+      WHERE NOT EXISTS (SELECT FROM ${entries} e WHERE e.entry = m.entry) ORDER BY m.entry, m.id`);
 }
 
-/** Takes ids out of a build, and vectors that no other id has. */
+/** Removes vectors from a table of entries that none of these builds, which are all that use it, has an id for. */
+async function purgeEntries(
+  session: PgSession,
+  builds: readonly Build[],
+  among: readonly number[] | null = null,
+): Promise<void> {
+  const unused = builds.map((build) =>
+    `NOT EXISTS (SELECT FROM ${membersOf(build)} m WHERE m.entry = e.entry)`
+  );
+  const some = among === null ? [] : ["entry = ANY($1::bigint[])"];
+  await session.run(
+    `DELETE FROM ${entriesOf(builds[0]!)} e WHERE ${[...some, ...unused].join(" AND ")}`,
+    among === null ? [] : [among],
+  );
+}
+
+const byEntries = (builds: readonly Build[]) => Map.groupBy(builds, ({ entries }) => entries).values();
+
+/** Takes ids out of builds, which are all of a collection, with the vectors that no other id has. */
 export async function removeMembers(
   session: PgSession,
-  build: number,
+  builds: readonly Build[],
   ids: readonly string[],
 ): Promise<void> {
   if (ids.length === 0) return;
-  const [entries, members] = [entriesOf(build), membersOf(build)];
-  const removed = await session.all<{ entry: number }>(
-    `DELETE FROM ${members} WHERE id = ANY($1::text[]) RETURNING entry`,
-    [ids],
-  );
-  await session.run(
-    `DELETE FROM ${entries} e WHERE entry = ANY($1::bigint[])
-       AND NOT EXISTS (SELECT FROM ${members} m WHERE m.entry = e.entry)`,
-    [removed.map(({ entry }) => entry)],
-  );
+  for (const group of byEntries(builds)) {
+    const removed = new Set<number>();
+    for (const build of group) {
+      const sql = `DELETE FROM ${membersOf(build)} WHERE id = ANY($1::text[]) RETURNING entry`;
+      for (const { entry } of await session.all<{ entry: number }>(sql, [ids])) removed.add(entry);
+    }
+    await purgeEntries(session, group, [...removed]);
+  }
 }
 
-export async function dropBuilds(session: PgSession, builds: readonly number[]): Promise<void> {
-  const tables = builds.flatMap((build) => [entriesOf(build), membersOf(build)]);
-  if (tables.length > 0) await session.script(`DROP TABLE IF EXISTS ${tables.join(", ")}`);
+/** Drops the tables of builds, and of entries that none of the builds that are `left` uses. */
+export async function dropBuilds(
+  session: PgSession,
+  dropped: readonly Build[],
+  left: readonly Build[],
+): Promise<void> {
+  if (dropped.length === 0) return;
+  const isLeft = ({ entries }: Build) => left.some((each) => each.entries === entries);
+  const tables = new Set([
+    ...dropped.map(membersOf),
+    ...dropped.filter((each) => !isLeft(each)).map(entriesOf),
+  ]);
+  await session.script(`DROP TABLE IF EXISTS ${[...tables].join(", ")}`);
+  for (const group of byEntries(left)) {
+    if (dropped.some(({ entries }) => entries === group[0]!.entries)) await purgeEntries(session, group);
+  }
 }
 
 const notBuilt = (collection: Indexed, version: number) =>
@@ -140,9 +218,9 @@ export async function verifyBuilds(
 ): Promise<IndexFault[]> {
   const builds = await db.all<{ collection: string; complete: boolean; searchable: boolean }>(
     `SELECT collection,
-       to_regclass('vector_entries_' || build) IS NOT NULL AND to_regclass('vector_members_' || build) IS NOT NULL AS complete,
+       to_regclass('vector_entries_' || entries) IS NOT NULL AND to_regclass('vector_members_' || build) IS NOT NULL AS complete,
        NOT indexed OR EXISTS (SELECT FROM pg_index WHERE indisvalid
-         AND indexrelid = to_regclass('vector_entries_' || build || '_graph')) AS searchable
+         AND indexrelid = to_regclass('vector_entries_' || entries || '_graph')) AS searchable
      FROM vector_builds WHERE model = $1 AND version = $2`,
     [model, version],
     { signal },
@@ -174,7 +252,7 @@ export class BuildCache {
     if (cached !== undefined && cached !== known) return cached;
     this.builds.delete(key);
     const build = await this.db.get<Build>(
-      "SELECT build, indexed FROM vector_builds WHERE model = $1 AND collection = $2 AND version = $3",
+      "SELECT build, entries, indexed FROM vector_builds WHERE model = $1 AND collection = $2 AND version = $3",
       [this.model, collection, version],
       { signal },
     );

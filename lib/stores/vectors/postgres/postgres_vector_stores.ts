@@ -3,7 +3,7 @@ import { type Abortable, type Health, type ModelIdentity, modelKey } from "../..
 import { clearPostgres } from "../../engines/postgres/clear.ts";
 import { Postgres } from "../../engines/postgres/postgres.ts";
 import type { VectorStore, VectorStores } from "../port.ts";
-import { dropBuilds } from "./builds.ts";
+import { type Build, dropBuilds } from "./builds.ts";
 import { PostgresVectors } from "./postgres_vectors.ts";
 import { VECTORS } from "./schema.ts";
 
@@ -55,8 +55,8 @@ export async function clearPostgresVectors({ url }: { url: URL }): Promise<void>
   const db = new Postgres({ url, ...VECTORS });
   try {
     await db.write(async (session) => {
-      const builds = await session.all<{ build: number }>("DELETE FROM vector_builds RETURNING build");
-      await dropBuilds(session, builds.map(({ build }) => build));
+      const sql = "DELETE FROM vector_builds RETURNING build, entries, indexed";
+      await dropBuilds(session, await session.all<Build>(sql), []);
     });
   } finally {
     await db.close();

@@ -29,8 +29,8 @@ import {
   faultySql,
   membersOf,
   operand,
-  removeDeleted,
   removeMembers,
+  settleBuild,
   verifyBuilds,
 } from "./builds.ts";
 import { decodeVector, encodeVector, realArray } from "./encoding.ts";
@@ -55,8 +55,8 @@ const OF_COLLECTION = "model = $1 AND collection = $2";
 /**
  * One model's vectors in PostgreSQL with pgvector. Search in a collection of up to 2,000 distinct vectors is exact, with the
  * scores of the embedded store; above, it is approximate, with scores to 1e-6. Vectors that agree in every component to 2^-16
- * count as one. `build` is one transaction that copies the distinct vectors and indexes them from the first on: one that ends
- * early leaves nothing. Erased rows leave all versions at once; their bytes leave the server's files with the next vacuum.
+ * count as one. `build` is one transaction: one that ends early leaves nothing. It adds what is new to the graph of the build
+ * before it, or makes a new one if much has changed. Erased rows leave all versions at once; their bytes leave the server's files with the next vacuum.
  */
 export class PostgresVectors implements VectorStore {
   private readonly tag: string;
@@ -213,23 +213,32 @@ export class PostgresVectors implements VectorStore {
     }
   }
 
-  /** Of a build without a graph, scores are computed again in double precision, as the embedded store does. */
+  /**
+   * Of a build without a graph, scores are computed again in double precision, as the embedded store does. With one, entries are
+   * taken from the graph one after the other until enough of them have ids in this build.
+   */
   private async nearest(
-    { build, indexed }: Build,
+    build: Build,
     query: Float32Array,
     { k, exclude = [], signal }: Search,
   ): Promise<Hit[]> {
     const { dimension } = this.model;
     const order = `${operand("vector", dimension)} <#> ${operand("$1::vector", dimension)}`;
+    const distance = "vector <#> $1::vector AS distance";
+    const entries = entriesOf(build);
+    const members = `LATERAL (SELECT id FROM ${membersOf(build)} AS member
+      WHERE member.entry = near.entry AND id <> ALL($3::text[]) ORDER BY id LIMIT $4) AS members`;
+    const sql = build.indexed
+      ? `SELECT id, distance, NULL AS vector
+         FROM (SELECT id, ${distance} FROM ${entries} AS near CROSS JOIN ${members}
+               ORDER BY ${order} FETCH FIRST $2 ROWS WITH TIES) AS found`
+      : `SELECT id, distance, vector_send(vector) AS vector
+         FROM (SELECT entry, vector, ${distance} FROM ${entries}
+               ORDER BY ${order} FETCH FIRST $2 ROWS WITH TIES) AS near CROSS JOIN ${members}`;
+    const limit = k + SPARE;
     const rows = await this.db.all<{ id: string; distance: number; vector: Uint8Array | null }>(
-      `SELECT id, distance, ${indexed ? "NULL" : "vector_send(vector)"} AS vector
-       FROM (SELECT entry, vector, vector <#> $1::vector AS distance FROM ${entriesOf(build)}
-             ORDER BY ${order} FETCH FIRST $2 ROWS WITH TIES) AS near
-       CROSS JOIN LATERAL (
-         SELECT id FROM ${membersOf(build)} AS member
-         WHERE member.entry = near.entry AND id <> ALL($3::text[]) ORDER BY id LIMIT $4) AS members
-       ORDER BY distance, id LIMIT $4`,
-      [encodeVector(query), k + exclude.length + SPARE, exclude, k + SPARE],
+      `${sql} ORDER BY distance, id LIMIT $4`,
+      [encodeVector(query), build.indexed ? limit : limit + exclude.length, exclude, limit],
       { signal },
     );
     const hits = rows.map(({ id, distance, vector }) => ({
@@ -243,32 +252,46 @@ export class PostgresVectors implements VectorStore {
     const { tag: model, model: { dimension } } = this;
     return this.db.write(async (session) => {
       await this.insertModel(session);
-      const builds: (Build & { collection: Indexed })[] = [];
+      const created: (Build & { collection: Indexed })[] = [];
       for (const collection of INDEXED) {
-        builds.push({ collection, ...await createBuild(session, { model, dimension, collection }) });
+        created.push({ collection, ...await createBuild(session, { model, dimension, collection }) });
       }
-      // From here on, deletions wait until they can find the new builds.
-      await session.run("SELECT FROM vector_models WHERE model = $1 FOR NO KEY UPDATE", [model]);
-      for (const { collection, build } of builds) await removeDeleted(session, { model, collection, build });
-      await this.dropBuildsOf(session, "version = $2", [version]);
-      for (const { collection, build, indexed } of builds) {
-        const values = [model, collection, version, build, String(indexed)];
-        await session.run("INSERT INTO vector_builds VALUES ($1, $2, $3, $4, $5::boolean)", values);
-      }
+      await this.lock(session, "NO KEY UPDATE");
+      for (const each of created) await settleBuild(session, { model, collection: each.collection }, each);
+      await this.replaceBuilds(session, "version = $2", [version], async () => {
+        for (const { collection, build, entries, indexed } of created) {
+          const values = [model, collection, version, build, entries, String(indexed)];
+          await session.run("INSERT INTO vector_builds VALUES ($1, $2, $3, $4, $5, $6::boolean)", values);
+        }
+      });
       return await this.countsIn(session);
     }, { ...BUILD, signal });
   }
 
-  private async dropBuildsOf(
+  /** Deletions wait while a build is being settled, which would miss them; others only keep the model in place. */
+  private async lock(session: PgSession, how: "SHARE" | "NO KEY UPDATE"): Promise<void> {
+    await session.run(`SELECT FROM vector_models WHERE model = $1 FOR ${how}`, [this.tag]);
+  }
+
+  /** Drops builds by a condition, once others that may use their entries are inserted. */
+  private async replaceBuilds(
     session: PgSession,
     condition: string,
     values: readonly SqlValue[],
+    insert: () => Promise<void> = () => Promise.resolve(),
   ): Promise<void> {
-    const dropped = await session.all<{ build: number }>(
-      `DELETE FROM vector_builds WHERE model = $1 AND ${condition} RETURNING build`,
+    const dropped = await session.all<Build>(
+      `DELETE FROM vector_builds WHERE model = $1 AND ${condition} RETURNING build, entries, indexed`,
       [this.tag, ...values],
     );
-    await dropBuilds(session, dropped.map(({ build }) => build));
+    await insert();
+    await dropBuilds(session, dropped, await this.buildsIn(session));
+  }
+
+  private buildsIn(session: PgSession): Promise<(Build & { collection: Collection })[]> {
+    const sql =
+      "SELECT collection, build, entries, indexed FROM vector_builds WHERE model = $1 ORDER BY build";
+    return session.all(sql, [this.tag]);
   }
 
   verify({ version, signal }: { version: number } & Abortable): Promise<IndexFault[]> {
@@ -276,16 +299,16 @@ export class PostgresVectors implements VectorStore {
   }
 
   async dropVersionsExcept({ versions, signal }: { versions: readonly number[] } & Abortable): Promise<void> {
-    await this.db.write(
-      (session) => this.dropBuildsOf(session, "version <> ALL($2::int[])", [versions]),
-      { signal },
-    );
+    await this.db.write(async (session) => {
+      await this.lock(session, "SHARE");
+      await this.replaceBuilds(session, "version <> ALL($2::int[])", [versions]);
+    }, { ...WHOLE, signal });
   }
 
   /** Removes all rows and builds. */
   async drop({ signal }: Abortable): Promise<void> {
     await this.db.write(async (session) => {
-      await this.dropBuildsOf(session, "TRUE", []);
+      await this.replaceBuilds(session, "TRUE", []);
       await session.run("DELETE FROM vector_models WHERE model = $1", [this.tag]);
     }, { ...BUILD, signal });
   }
@@ -327,12 +350,8 @@ export class PostgresVectors implements VectorStore {
     { signal }: Abortable,
   ): Promise<number> {
     return this.db.write(async (session) => {
-      // Not while a build is being published, which would miss the deletion.
-      await session.run("SELECT FROM vector_models WHERE model = $1 FOR SHARE", [this.tag]);
-      const builds = await session.all<{ collection: Collection; build: number }>(
-        "SELECT collection, build FROM vector_builds WHERE model = $1 ORDER BY build",
-        [this.tag],
-      );
+      await this.lock(session, "SHARE");
+      const builds = await this.buildsIn(session);
       let total = 0;
       for (const collection of collections) {
         const deleted = await session.all<{ id: string }>(
@@ -340,10 +359,8 @@ export class PostgresVectors implements VectorStore {
           [this.tag, collection, ...values],
         );
         total += deleted.length;
-        const ids = deleted.map(({ id }) => id);
-        for (const each of builds) {
-          if (each.collection === collection) await removeMembers(session, each.build, ids);
-        }
+        const own = builds.filter((build) => build.collection === collection);
+        await removeMembers(session, own, deleted.map(({ id }) => id));
       }
       return total;
     }, { ...WHOLE, signal });

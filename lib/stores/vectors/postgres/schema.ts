@@ -32,6 +32,7 @@ const MIGRATIONS = [
     collection TEXT COLLATE "C" NOT NULL,
     version INTEGER NOT NULL,
     build BIGINT NOT NULL UNIQUE,
+    entries BIGINT NOT NULL,
     indexed BOOLEAN NOT NULL,
     PRIMARY KEY (model, collection, version)
   );
@@ -53,7 +54,7 @@ const MIGRATIONS = [
 const SETTINGS = `SET hnsw.ef_search = 100; SET hnsw.iterative_scan = strict_order;
   SET plan_cache_mode = force_custom_plan`;
 
-/** Tables of the vectors of all models. A build adds two of its own, see `builds.ts`. */
+/** Tables of the vectors of all models. Builds add tables of their own, see `builds.ts`. */
 export const VECTORS = {
   store: "vectors",
   migrations: MIGRATIONS,
