@@ -24,7 +24,7 @@ import { quietly } from "./fixtures/quietly.ts";
 Deno.test.afterAll(removeTemplate);
 
 /** How many of the copies of a run in progress are restored. `deno task test:long` sets PARLEY_TEST_COPIES for more. */
-const RESTORED = Number(Deno.env.get("PARLEY_TEST_COPIES") ?? 6);
+const RESTORED = Number(Deno.env.get("PARLEY_TEST_COPIES") ?? 3);
 
 const USERS = ["keziah-boateng", "unknown"];
 

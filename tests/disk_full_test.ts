@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { digests, type Flow, nightlyRun, ROOT, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { digests, type Flow, flowTemplate, loadSample, ROOT, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
 const SOURCES = Object.entries(SAMPLE).flatMap(([kind, [path]]) => [`--${kind}`, path!]);
 const SAYS = /could not be written \(.+\): make room on its disk, then try again/;
@@ -29,6 +29,8 @@ async function pipeline(
   return { code, stderr: new TextDecoder().decode(stderr) };
 }
 
+const withSample = flowTemplate(loadSample);
+
 for (
   const [kb, where] of [[250, "an artifact"], [400, "the stores, those of the runs among them"]] as const
 ) {
@@ -38,8 +40,7 @@ for (
     ignore: Deno.build.os === "windows",
     async fn() {
       let undisturbed: Record<string, string> = {};
-      await withFlow(async (flow) => {
-        await nightlyRun(flow, SAMPLE);
+      await withSample(async (flow) => {
         undisturbed = await digests(flow);
       });
       await withFlow(async (flow) => {

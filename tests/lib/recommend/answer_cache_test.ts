@@ -24,9 +24,10 @@ async function withStuck(
       clock.advance(60_000);
     }
     const { promise, resolve } = Promise.withResolvers<void>();
+    const stuck = Promise.withResolvers<never>();
     const analytics = new Proxy(world.stores.analytics, {
       get: (target, name) => {
-        if (name === "finalEngagement") return () => (resolve(), hangs());
+        if (name === "finalEngagement") return () => (resolve(), stuck.promise);
         const value = Reflect.get(target, name);
         return typeof value === "function" ? value.bind(target) : value;
       },
@@ -35,6 +36,7 @@ async function withStuck(
     const pending = new Recommender({ stores, clock, answer_ms: ANSWER_MS }).serve(QUESTION);
     await promise;
     await body(recommender, world);
+    stuck.reject(new Error("the socket was closed"));
     await pending;
   } finally {
     await world.close();
