@@ -44,6 +44,8 @@ export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
     new (await import("./documents/mongodb/mongo_documents.ts")).MongoDocuments({ url }),
   "mongodb+srv": async (url) =>
     new (await import("./documents/mongodb/mongo_documents.ts")).MongoDocuments({ url }),
+  postgres: openPostgresDocuments,
+  postgresql: openPostgresDocuments,
 });
 
 export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
@@ -99,7 +101,12 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
  * {@link filesOf}, and a cache in memory ends with its process.
  */
 export const clearServer = {
-  documents: opener<void>("PARLEY_DOCUMENTS", { mongodb: clearMongo, "mongodb+srv": clearMongo }),
+  documents: opener<void>("PARLEY_DOCUMENTS", {
+    mongodb: clearMongo,
+    "mongodb+srv": clearMongo,
+    postgres: clearPostgresDocuments,
+    postgresql: clearPostgresDocuments,
+  }),
   vectors: opener<void>("PARLEY_VECTORS", {
     milvus: clearMilvus,
     milvuss: clearMilvus,
@@ -139,6 +146,12 @@ async function clearPostgresVectors(url: URL): Promise<void> {
 
 async function clearNeo4j(url: URL): Promise<void> {
   await (await import("./graph/neo4j/neo4j_graph.ts")).clearNeo4j({ url });
+}
+
+async function clearPostgresDocuments(url: URL): Promise<void> {
+  const { DOCUMENT_MIGRATIONS } = await import("./documents/schema.ts");
+  const { clearPostgres } = await import("./engines/postgres/clear.ts");
+  await clearPostgres({ url, store: "documents", migrations: DOCUMENT_MIGRATIONS });
 }
 
 async function clearPostgresGraph(url: URL): Promise<void> {
@@ -237,6 +250,10 @@ async function openPostgresVectors(url: URL): Promise<VectorStores> {
 
 async function openNeo4j(url: URL): Promise<GraphStore> {
   return new (await import("./graph/neo4j/neo4j_graph.ts")).Neo4jGraph({ url });
+}
+
+async function openPostgresDocuments(url: URL): Promise<DocumentStore> {
+  return new (await import("./documents/postgres/postgres_documents.ts")).PostgresDocuments({ url });
 }
 
 async function openPostgresGraph(url: URL): Promise<GraphStore> {

@@ -79,8 +79,7 @@ export class DirtyUsers {
 
   /** Clears users whose token is still the newest. */
   async clear(users: readonly DirtyUser[], options: Abortable = {}): Promise<void> {
-    const sql = `DELETE FROM ${this.marks} WHERE (user_id, token) IN (
-      SELECT user_id, CAST(token AS BIGINT) FROM ${this.db.dialect.input(USER, 0)})`;
+    const sql = this.db.dialect.deleteRows(this.marks, Object.keys(USER));
     await this.db.writeEach(users, (group) => runRows(sql, [], USER, group), options);
   }
 

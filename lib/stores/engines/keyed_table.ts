@@ -2,7 +2,7 @@ import { yieldToEventLoop } from "../../core/abort.ts";
 import { paged } from "../../core/batches.ts";
 import { canonicalJson } from "../../core/json.ts";
 import type { Abortable, Json, WriteCounts } from "../../core/types.ts";
-import { all, type PutRows, type SqlDatabase, type SqlValue, type Steps } from "./sql.ts";
+import { all, type Limits, type PutRows, type SqlDatabase, type SqlValue, type Steps } from "./sql.ts";
 
 /** Rows that are read at once. */
 const PAGE = 500;
@@ -51,9 +51,11 @@ export class KeyedTable<Row extends object> {
   }
 
   /** Reads rows by a clause that follows `FROM table`. */
-  async select(clause: string, values: readonly SqlValue[], options: Abortable = {}): Promise<Row[]> {
+  async select(clause: string, values: readonly SqlValue[], options: Limits = {}): Promise<Row[]> {
     const sql = `SELECT ${this.names.join(", ")} FROM ${this.options.table} ${clause}`;
-    const rows = await this.db.query(() => all<Record<string, unknown>>(sql, ...values), options);
+    const steps = () => all<Record<string, unknown>>(sql, ...values);
+    const rows =
+      await (options.timeout_ms === undefined ? this.db.query(steps, options) : this.db.read(steps, options));
     for (const row of rows) {
       for (const name of this.json) if (row[name] !== null) row[name] = JSON.parse(row[name] as string);
     }

@@ -83,6 +83,8 @@ export interface Dialect {
   table(json: string, columns: Columns): string;
   /** The texts of a JSON array, as a query in brackets with the column `text`, which is ordered by code point. */
   texts(json: string): string;
+  /** The value of a text column as an expression that no index has, so that a query uses another one. */
+  unindexed(column: string): string;
   /** Expressions of all rows as one JSON array of arrays, in this order; `[]` if there are none. */
   jsonRows(expressions: string, order: string): string;
   /** The column that numbers rows of a table without a key of their own in the order of their insertion. */

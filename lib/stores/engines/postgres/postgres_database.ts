@@ -37,6 +37,7 @@ const DIALECT: Dialect = {
         SELECT owner, json_array_elements_text(texts::json) FROM ${recordset("$1", KEEP_LIST)})`,
   table: recordset,
   texts: (json) => `(SELECT json_array_elements_text(${json}::json) COLLATE "C" AS text)`,
+  unindexed: (column) => `(${column} || '')`,
   jsonRows: (expressions, order) =>
     `coalesce(json_agg(json_build_array(${expressions}) ORDER BY ${order}), '[]')::text`,
   insertionOrder: "seq",

@@ -19,7 +19,7 @@ export const POSTGRES_SCHEMA: SchemaDialect = {
 /** What a store needs of its schema: `migrations[n]` takes it from version n to n + 1. */
 export interface Schema {
   readonly name: string;
-  readonly store: "graph" | "analytics" | "runs" | "vectors";
+  readonly store: "documents" | "graph" | "analytics" | "runs" | "vectors";
   readonly migrations: readonly Migration[];
 }
 

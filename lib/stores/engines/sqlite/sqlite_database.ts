@@ -36,6 +36,7 @@ const DIALECT: Dialect = {
       Object.keys(columns).map((name) => `value ->> '${name}' AS ${name}`).join(", ")
     } FROM json_each(${json})) AS input`,
   texts: (json) => `(SELECT value AS text FROM json_each(${json}))`,
+  unindexed: (column) => `+${column}`,
   jsonRows: (expressions, order) => `json_group_array(json_array(${expressions}) ORDER BY ${order})`,
   insertionOrder: "rowid",
   lockRow: "",
