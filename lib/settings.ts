@@ -56,8 +56,9 @@ const STORES = {
   ),
   PARLEY_DOCUMENTS: describe(
     text,
-    "The store of messages: `mongodb://user:password@host:27017/parley` or a SQLite file. In the URL of any store, write " +
-      "`/ ? # %` in a user or a password as `%2F %3F %23 %25`, and `@` after the host as `%40`.",
+    "The store of messages: `mongodb://user:password@host:27017/parley`, `postgres://user:password@host:5432/parley` or a " +
+      "SQLite file. In the URL of any store, write `/ ? # %` in a user or a password as `%2F %3F %23 %25`, and `@` after the " +
+      "host as `%40`.",
     "the server in PARLEY_STORES, or a SQLite file in PARLEY_DATA",
   ),
   PARLEY_VECTORS: describe(

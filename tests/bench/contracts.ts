@@ -10,6 +10,7 @@ import { ROOT } from "../fixtures/flow.ts";
 /** Each port's embedded and server adapter, as the tests name them, and the files that run them. */
 const PORTS = [
   ["SqliteDocuments", "lib/stores/documents/sqlite", "MongoDocuments", "stores/documents_mongodb"],
+  ["SqliteDocuments", "lib/stores/documents/sqlite", "PostgresDocuments", "stores/documents_postgres"],
   ["SqliteVectors", "lib/stores/vectors", "MilvusVectors", "stores/vectors_milvus"],
   ["SqliteVectorStores", "lib/stores/vectors", "MilvusVectorStores", "stores/vectors_milvus"],
   ["SqliteGraph", "lib/stores/graph/sqlite", "Neo4jGraph", "stores/graph_neo4j"],

@@ -97,17 +97,10 @@ function sameAs(name: string, missing: readonly string[], fresh: () => Settings)
 const sameOn = (name: string, settings: readonly Setting[]) =>
   sameAs(name, missingServers(settings), () => freshServers(settings));
 
-/** `apart` are the settings of stores that are elsewhere. */
-function sameOnOnePostgres(name: string, apart: () => Record<string, string> = () => ({})): void {
-  sameAs(name, PGVECTOR === undefined ? ["PARLEY_TEST_PGVECTOR"] : [], () => {
-    const url = freshSchema(PGVECTOR!);
-    return { env: { PARLEY_STORES: url.href, ...apart() }, drop: () => dropSchema(url) };
-  });
-}
-
 sameOn("MongoDB, Milvus, Neo4j, PostgreSQL and Redis", ALL);
 sameOn("MongoDB and Neo4j next to embedded stores", ["PARLEY_DOCUMENTS", "PARLEY_GRAPH"]);
 sameOn("Milvus next to embedded stores", ["PARLEY_VECTORS"]);
-sameOnOnePostgres("one PostgreSQL, with documents apart,", () => ({
-  PARLEY_DOCUMENTS: `sqlite:${Deno.makeTempDirSync()}/documents.db`,
-}));
+sameAs("one PostgreSQL", PGVECTOR === undefined ? ["PARLEY_TEST_PGVECTOR"] : [], () => {
+  const url = freshSchema(PGVECTOR!);
+  return { env: { PARLEY_STORES: url.href }, drop: () => dropSchema(url) };
+});

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { DOCUMENT_MIGRATIONS } from "../../../../lib/stores/documents/schema.ts";
 import { SqliteDocuments } from "../../../../lib/stores/documents/sqlite/sqlite_documents.ts";
+import { Sqlite } from "../../../../lib/stores/engines/sqlite/sqlite.ts";
 import { documentsContract } from "../../../contracts/documents.ts";
 import { inFiles } from "../../../fixtures/files.ts";
 import { handlesIn } from "../../../fixtures/handles.ts";
@@ -55,4 +57,19 @@ Deno.test("SqliteDocuments in memory works, and puts U+FFFD in place of text tha
   assert.equal((await store.upsert({ messages: [row] })).same, 1);
   assert.equal((await store.health()).adapter, "sqlite");
   await store.close();
+});
+
+Deno.test("SqliteDocuments keeps the marks and the counter of a file whose tables had other names", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/documents.db`;
+  const former = new Sqlite({ path, migrations: DOCUMENT_MIGRATIONS.slice(0, 2) });
+  former.run("INSERT INTO touched VALUES ('a', 7)");
+  former.run("UPDATE writes SET last = 7");
+  former.close();
+  const store = new SqliteDocuments({ path });
+  await store.upsert({ messages: [message({ user_id: "b" })] });
+  const users = await store.listDirtyUsers({ after: null, limit: 9 });
+  assert.deepEqual(users, [{ user_id: "a", token: "7" }, { user_id: "b", token: "8" }]);
+  await store.close();
+  await Deno.remove(dir, { recursive: true });
 });
