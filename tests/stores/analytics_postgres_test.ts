@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { compareText } from "../../lib/core/text.ts";
 import { PostgresAnalytics } from "../../lib/stores/analytics/postgres/postgres_analytics.ts";
 import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
+import { all } from "../../lib/stores/engines/sql.ts";
 import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { handles } from "../fixtures/handles.ts";
@@ -36,7 +37,7 @@ function suite(server: string, name: string): void {
       const url = freshSchema(server);
       return handles(() => new PostgresAnalytics({ url }), () => dropSchema(url));
     },
-    (store, sql) => store["db"].all(sql),
+    (store, sql) => store["db"].query(() => all(sql)),
     () => {
       const direct = freshSchema(server);
       const { url, proxy } = proxied(direct, 5_432);
@@ -104,6 +105,21 @@ function suite(server: string, name: string): void {
       const [postgres, reference] = results;
       assert.deepEqual(postgres, reference);
       assert.deepEqual(postgres?.page.map((row) => row.campaign_id)[0], "a b");
+    }));
+
+  Deno.test(`${name} takes ids with texts that no server keeps`, () =>
+    withStore(server, async (store) => {
+      const [user_id, campaign_id] = ["nul \0", "lone \ud800"];
+      await store.upsertCampaigns({ campaigns: [campaign({ campaign_id })] });
+      await store.upsertEvents({ events: [event({ user_id, campaign_id })] });
+      const stored = { user_id: "nul \ufffd", campaign_id: "lone \ufffd" };
+      const [engagement] = await store.engagement({ user_ids: [user_id] });
+      assert.deepEqual([engagement?.user_id, engagement?.campaign_id], Object.values(stored));
+      assert.equal((await store.campaigns({ campaign_ids: [campaign_id] })).length, 1);
+      assert.equal((await store.stats({ version: 1, campaign_ids: [campaign_id] })).length, 1);
+      const dirty = await store.listDirtyUsers({ after: null, limit: 5 });
+      assert.deepEqual(dirty.map((row) => row.user_id), [stored.user_id]);
+      assert.equal(await store.deleteUsers({ user_ids: [user_id] }), 1);
     }));
 
   Deno.test(`${name} lists ids by code point`, () =>

@@ -2,7 +2,6 @@ import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts";
 import type { Migration } from "../engines/migration.ts";
-import type { ConversationWords, FinalEngagement, ProfileWords, UnknownCampaigns } from "./port.ts";
 
 export const DIRTY_USERS: DirtyUserNames = { marks: "touched", counter: "writes" };
 
@@ -106,55 +105,6 @@ FROM events GROUP BY user_id, campaign_id;
 `,
 ];
 
-/** A page of the users with events, from the index by user alone. The parameters are `?` or `$1`. */
-export const USERS = (after: string, limit: string) =>
-  `SELECT DISTINCT user_id FROM events WHERE user_id > ${after} ORDER BY user_id LIMIT ${limit}`;
-
-/** What a user dismissed or converted on, from the index by user; the number of days is JSON text. */
-export const FINAL_ENGAGEMENT = (user_id: string) =>
-  `SELECT campaign_id, max(timestamp) FILTER (WHERE type = 'conversion') AS converted_at,
-    count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
-    (SELECT repurchase_days FROM campaigns WHERE campaigns.campaign_id = events.campaign_id) AS repurchase_days
-  FROM events WHERE user_id = ${user_id} AND type IN ('conversion', 'dismissal')
-  GROUP BY campaign_id ORDER BY campaign_id`;
-
-export type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
-  readonly repurchase_days: string | null;
-};
-
-export function finalEngagement(rows: readonly FinalEngagementRow[]): FinalEngagement[] {
-  return rows.map((row) => ({
-    ...row,
-    repurchase_days: row.repurchase_days === null ? null : Number(row.repurchase_days),
-  }));
-}
-
-/** Counts of events by type and UTC day, from the index by time alone. */
-export const DAILY = `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events`;
-
-/** Counts of events by type and campaign, from the index by campaign alone. */
-export const BY_CAMPAIGN = `SELECT campaign_id, ${BY_TYPE} FROM events`;
-
-/** Counts of events by type and strategy; `strategy` is a dialect's expression for it, null if it is no text. */
-export function byStrategySql(strategy: string, span: string): string {
-  return `SELECT ${strategy} AS strategy, ${BY_TYPE} FROM events WHERE ${span}
-    GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST`;
-}
-
-export const BY_RANK = "GROUP BY campaign_id ORDER BY count(*) DESC, campaign_id";
-
-/** A row for each campaign that events name and the catalogue does not have, from the index by campaign alone. */
-export const UNKNOWN = `SELECT campaign_id, count(*) AS events FROM events
-  WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) ${BY_RANK}`;
-
-export function unknownCampaigns(
-  rows: readonly { readonly campaign_id: string; readonly events: number }[],
-  limit: number,
-): UnknownCampaigns {
-  const events = rows.reduce((sum, row) => sum + row.events, 0);
-  return { events, campaigns: rows.length, examples: rows.slice(0, limit).map((row) => row.campaign_id) };
-}
-
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
   table: "campaigns",
   key: "campaign_id",
@@ -189,21 +139,3 @@ export const EVENTS: KeyedTableOptions<EngagementEvent> = {
     metadata: "json",
   },
 };
-
-/** Tables of what users said, as words. */
-export const WORD_TABLES = ["profile_words", "conversation_words"] as const;
-export const PROFILE_WORDS = "SELECT user_id, words, named FROM profile_words";
-export const CONVERSATION_WORDS =
-  "SELECT conversation_id, user_id, words, named, named_shown FROM conversation_words";
-
-/** Rows with JSON as text. */
-export type ProfileWordsRow = { readonly [key in keyof ProfileWords]: string };
-export type ConversationWordsRow = Omit<ConversationWords, "words"> & { readonly words: string };
-
-export function profileWords(row: ProfileWordsRow): ProfileWords {
-  return { ...row, words: JSON.parse(row.words), named: JSON.parse(row.named) };
-}
-
-export function conversationWords(row: ConversationWordsRow): ConversationWords {
-  return { ...row, words: JSON.parse(row.words) };
-}

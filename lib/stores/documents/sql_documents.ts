@@ -84,7 +84,7 @@ export class SqlDocuments implements DocumentStore {
   async classify({ rows, signal }: { rows: readonly Classification[] } & Abortable): Promise<number> {
     const { dirtyUsers } = this;
     const beforeCommit = (changed: readonly (readonly string[])[]) =>
-      dirtyUsers.mark([...new Set(changed.flat())]);
+      dirtyUsers.mark([...new Set(changed.flat())].sort());
     const changed = await this.db.writeEach(rows, (group) => this.classifySteps(group), {
       beforeCommit,
       signal,

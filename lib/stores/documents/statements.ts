@@ -28,24 +28,24 @@ export type DocumentSql = ReturnType<typeof documentSql>;
 
 /** All statements, and clauses for messages, made once: a statement is found by its text. */
 export function documentSql(dialect: Dialect) {
-  const given = dialect.texts("$1");
+  const isGiven = (column: string) => dialect.isIn(column, "$1");
   const id = dialect.unindexed("message_id");
   const key = "run_id, kind, source, position";
   return {
     // All messages in the order of ids are not read to find these users'.
-    ofUsers: `WHERE user_id IN ${given} AND ${id} > $2 ORDER BY ${id} LIMIT $3`,
+    ofUsers: `WHERE ${isGiven("user_id")} AND ${id} > $2 ORDER BY ${id} LIMIT $3`,
     intentCounts:
       `SELECT user_id, coalesce(intent, classified) AS intent, count(*) AS count, max(timestamp) AS last
       FROM messages
-      WHERE user_id IN ${given} AND role = 'user' AND coalesce(intent, classified) IS NOT NULL
+      WHERE ${isGiven("user_id")} AND role = 'user' AND coalesce(intent, classified) IS NOT NULL
       GROUP BY 1, 2 ORDER BY 1, 2`,
-    beforeClassify: `SELECT message_id, user_id, classified FROM messages WHERE message_id IN ${given}
+    beforeClassify: `SELECT message_id, user_id, classified FROM messages WHERE ${isGiven("message_id")}
       ORDER BY message_id ${dialect.lockRows("messages")}`,
     classify: dialect.update("messages", CLASSIFIED, ["message_id"]),
     unclassified: `${WITHOUT_INTENT} AND classifier IS DISTINCT FROM $3 ORDER BY message_id LIMIT $2`,
     unlabelled: `${WITHOUT_INTENT} AND classified IS NULL ORDER BY message_id LIMIT $2`,
     classifications: `SELECT ${RESULT} FROM messages
-      WHERE message_id IN ${given} AND classifier IS NOT NULL ORDER BY message_id`,
+      WHERE ${isGiven("message_id")} AND classifier IS NOT NULL ORDER BY message_id`,
     classificationPage: `SELECT ${RESULT} FROM messages
       WHERE message_id > $1 AND classifier IS NOT NULL ORDER BY message_id LIMIT $2`,
     classifierCounts:
@@ -68,7 +68,7 @@ export function documentSql(dialect: Dialect) {
     pruneQuarantine: `DELETE FROM quarantine WHERE (${key}) IN (
       SELECT ${key} FROM quarantine WHERE at < $1 LIMIT $2)`,
     deleteMessages: `DELETE FROM messages WHERE message_id IN (
-      SELECT message_id FROM messages WHERE user_id IN ${given} LIMIT $2)`,
+      SELECT message_id FROM messages WHERE ${isGiven("user_id")} LIMIT $2)`,
     counts: `SELECT (SELECT count(*) FROM messages) AS messages,
       (SELECT count(DISTINCT user_id) FROM messages) AS users,
       (SELECT count(*) FROM quarantine) AS quarantined`,

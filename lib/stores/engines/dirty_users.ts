@@ -1,6 +1,15 @@
 import type { Abortable, DirtyUser, PageOptions } from "../../core/types.ts";
 import type { SchemaDialect } from "./migration.ts";
-import { all, type Counter, run, runRows, type SqlDatabase, type Steps } from "./sql.ts";
+import {
+  all,
+  type Counter,
+  type Dialect,
+  run,
+  runRows,
+  type SqlDatabase,
+  type Steps,
+  storableJson,
+} from "./sql.ts";
 
 /** The names of a store's table of marks, and of the counter of its writes: stores may share a schema on PostgreSQL. */
 export interface DirtyUserNames {
@@ -26,34 +35,23 @@ const USER = { user_id: "text", token: "bigint" } as const;
  * user who is cleared and marked again never has a token twice.
  */
 export class DirtyUsers {
-  private readonly marks: string;
-  private readonly counter: Counter;
+  /** Its numbers are the tokens. */
+  readonly counter: Counter;
+  private readonly sql: ReturnType<typeof statements>;
 
   constructor(private readonly db: SqlDatabase, names: DirtyUserNames) {
-    this.marks = names.marks;
     this.counter = db.dialect.counter(names.counter);
+    this.sql = statements(db.dialect, this.counter, names.marks);
   }
 
   /**
-   * Marks users as dirty within the transaction that writes their rows. `others` are tables of a user and a number that get
-   * a number of the counter too.
+   * Marks users as dirty within the transaction that writes their rows. They are sorted, since writers that lock the same rows
+   * in different orders wait for each other.
    */
-  *mark(user_ids: readonly string[], others: Readonly<Record<string, string>> = {}): Steps<void> {
+  *mark(user_ids: readonly string[]): Steps<void> {
     if (user_ids.length === 0) return;
-    const { advance, next } = this.counter;
-    if (advance !== null) yield* run(advance);
-    // In an order that all writers share, so that no two wait for each other.
-    const users = JSON.stringify([...user_ids].sort());
-    for (const [table, column] of Object.entries({ [this.marks]: "token", ...others })) {
-      // On a conflict the number is taken once the row is locked, so that it is greater than all that were committed for it.
-      yield* run(
-        `INSERT INTO ${table} (user_id, ${column}) SELECT text, ${next} FROM ${
-          this.db.dialect.texts("$1")
-        } AS input WHERE true
-         ON CONFLICT (user_id) DO UPDATE SET ${column} = ${next}`,
-        users,
-      );
-    }
+    if (this.counter.advance !== null) yield* run(this.counter.advance);
+    yield* run(this.sql.mark, storableJson(user_ids));
   }
 
   /** Marks all users with rows in this table as dirty, page by page. */
@@ -72,20 +70,35 @@ export class DirtyUsers {
 
   /** In ascending id, after `after`. */
   page({ after, limit, signal }: PageOptions): Promise<DirtyUser[]> {
-    const sql = `SELECT user_id, CAST(token AS TEXT) AS token FROM ${this.marks}
-      WHERE user_id > $1 ORDER BY user_id LIMIT $2`;
-    return this.db.query(() => all<DirtyUser>(sql, after ?? "", limit), { signal });
+    return this.db.query(() => all<DirtyUser>(this.sql.page, after ?? "", limit), { signal });
   }
 
   /** Clears users whose token is still the newest. */
   async clear(users: readonly DirtyUser[], options: Abortable = {}): Promise<void> {
-    const sql = this.db.dialect.deleteRows(this.marks, Object.keys(USER));
-    await this.db.writeEach(users, (group) => runRows(sql, [], USER, group), options);
+    await this.db.writeEach(users, (group) => runRows(this.sql.clear, [], USER, group), options);
   }
 
   /** Clears users who are erased, within the caller's transaction. */
   *forget(user_ids: readonly string[]): Steps<void> {
-    const sql = `DELETE FROM ${this.marks} WHERE user_id IN ${this.db.dialect.texts("$1")}`;
-    yield* run(sql, JSON.stringify(user_ids));
+    yield* run(this.sql.forget, storableJson(user_ids));
   }
+}
+
+/**
+ * Gives each user of the JSON array $1 a number of the counter in this column of a table. On a conflict it is taken once the row
+ * is locked, so that it is greater than all that were committed for it.
+ */
+export function numberUsers(dialect: Dialect, { next }: Counter, table: string, column: string): string {
+  return `INSERT INTO ${table} (user_id, ${column}) SELECT text, ${next} FROM ${dialect.texts("$1")} AS input
+    WHERE true ON CONFLICT (user_id) DO UPDATE SET ${column} = ${next}`;
+}
+
+function statements(dialect: Dialect, counter: Counter, marks: string) {
+  return {
+    mark: numberUsers(dialect, counter, marks, "token"),
+    page: `SELECT user_id, CAST(token AS TEXT) AS token FROM ${marks}
+      WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
+    clear: dialect.deleteRows(marks, Object.keys(USER)),
+    forget: `DELETE FROM ${marks} WHERE ${dialect.isIn("user_id", "$1")}`,
+  };
 }

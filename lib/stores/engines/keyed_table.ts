@@ -31,8 +31,8 @@ export class KeyedTable<Row extends object> {
   }
 
   /**
-   * Writes rows in short transactions. `markDirty` runs at the end of each with the owners, old and new, of the rows that were
-   * inserted or changed in it.
+   * Writes rows in short transactions. `markDirty` runs at the end of each that inserted or changed rows, with their owners, old
+   * and new, if they have any.
    */
   upsert(
     options: { rows: readonly Row[]; markDirty?: (owners: readonly string[]) => Steps<void> } & Abortable,

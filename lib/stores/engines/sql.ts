@@ -62,6 +62,14 @@ export function* allRows<T>(
 
 export type Columns = Readonly<Record<string, "text" | "bigint" | "double precision">>;
 
+/** Ends an insert: a row with the same key is replaced. */
+export function replacing(columns: Columns, keys: readonly string[]): string {
+  const others = Object.keys(columns).filter((name) => !keys.includes(name));
+  return `ON CONFLICT (${keys.join(", ")}) DO UPDATE SET ${
+    others.map((name) => `${name} = excluded.${name}`).join(", ")
+  }`;
+}
+
 /** How an engine says what the other says differently. */
 export interface Dialect {
   /**
@@ -85,8 +93,12 @@ export interface Dialect {
   texts(json: string): string;
   /** The value of a text column as an expression that no index has, so that a query uses another one. */
   unindexed(column: string): string;
+  /** Whether a column is one of the texts of a JSON array. PostgreSQL would scan the table for `column IN texts`. */
+  isIn(column: string, json: string): string;
   /** Expressions of all rows as one JSON array of arrays, in this order; `[]` if there are none. */
   jsonRows(expressions: string, order: string): string;
+  /** The text under a name of a JSON object, as an expression; null if there is no text. */
+  jsonText(object: string, name: string): string;
   /** The column that numbers rows of a table without a key of their own in the order of their insertion. */
   readonly insertionOrder: string;
   /** Ends a query for one row that the transaction is going to change. */
@@ -137,7 +149,10 @@ export interface TableByKey<Row> {
 }
 
 export interface PutOptions extends Abortable {
-  /** Runs at the end of each transaction, with the owners, old and new, of the rows that were inserted or changed in it. */
+  /**
+   * Runs at the end of each transaction that inserted or changed rows, with their owners, old and new, in an order that all
+   * writers share.
+   */
   readonly beforeCommit?: ((owners: readonly string[]) => Steps<void>) | undefined;
 }
 

@@ -19,7 +19,7 @@ export type GraphSql = ReturnType<typeof graphSql>;
 
 /** All statements of a graph, made once: a statement is found by its text. */
 export function graphSql(dialect: Dialect) {
-  const given = dialect.texts("$1");
+  const isGiven = (column: string) => dialect.isIn(column, "$1");
   const tables = [EXPRESSED, ENGAGED, LED_TO, TARGETS];
   const filled = ["graph_campaigns", ...tables.map(({ name }) => name)];
   return {
@@ -28,21 +28,21 @@ export function graphSql(dialect: Dialect) {
     ),
     listCampaign: `${dialect.insertRows("graph_campaigns", ["campaign_id"])} ON CONFLICT DO NOTHING`,
     engagedIn: `SELECT conversation_id, user_id, campaign_id, impressions, clicks, conversions, dismissals
-      FROM led_to WHERE conversation_id IN ${given} ORDER BY conversation_id, campaign_id`,
+      FROM led_to WHERE ${isGiven("conversation_id")} ORDER BY conversation_id, campaign_id`,
     engagedBy: engagedBySql(dialect),
     intentsOf: `SELECT user_id, intent, count, last FROM expressed WHERE user_id = $1
       ORDER BY count DESC, intent LIMIT $2`,
-    targeting: `SELECT campaign_id, intent FROM targets WHERE intent IN ${given}
+    targeting: `SELECT campaign_id, intent FROM targets WHERE ${isGiven("intent")}
       ORDER BY campaign_id, intent LIMIT $2`,
     deleteUsers: [EXPRESSED, ENGAGED, LED_TO].map(({ name }) =>
-      `DELETE FROM ${name} WHERE user_id IN ${given}`
+      `DELETE FROM ${name} WHERE ${isGiven("user_id")}`
     ),
     deleteEngagement: [ENGAGED, LED_TO].map(({ name, key }) =>
       `DELETE FROM ${name} WHERE (${key}) IN (
-        SELECT ${key} FROM ${name} WHERE campaign_id IN ${given} LIMIT $2)`
+        SELECT ${key} FROM ${name} WHERE ${isGiven("campaign_id")} LIMIT $2)`
     ),
-    deleteTargets: `DELETE FROM targets WHERE campaign_id IN ${given}`,
-    unlistCampaigns: `DELETE FROM graph_campaigns WHERE campaign_id IN ${given}`,
+    deleteTargets: `DELETE FROM targets WHERE ${isGiven("campaign_id")}`,
+    unlistCampaigns: `DELETE FROM graph_campaigns WHERE ${isGiven("campaign_id")}`,
     counts: `SELECT (SELECT count(*) FROM (SELECT user_id FROM expressed UNION SELECT user_id FROM engaged
                                      UNION SELECT user_id FROM led_to) AS users) AS users,
               (SELECT count(*) FROM (SELECT intent FROM expressed UNION SELECT intent FROM targets) AS intents) AS intents,
@@ -69,7 +69,7 @@ function edgeSql({ name, columns, key, owners }: EdgeTable, dialect: Dialect): E
       ON CONFLICT (${key}) DO ${values.length === 0 ? "NOTHING" : update}`,
     ownerPage: `SELECT DISTINCT ${owner} AS id FROM ${name === TARGETS.name ? "graph_campaigns" : name}
       WHERE ${owner} > $1 ORDER BY id LIMIT ${PAGE}`,
-    ofOwners: `SELECT * FROM ${name} WHERE ${owner} IN ${dialect.texts("$1")} ORDER BY ${owner}`,
+    ofOwners: `SELECT * FROM ${name} WHERE ${dialect.isIn(owner, "$1")} ORDER BY ${owner}`,
   };
 }
 

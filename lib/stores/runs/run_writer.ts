@@ -60,7 +60,7 @@ const PROGRESS: Columns = {
 };
 
 /** The statements that differ by dialect, put together once: a new text would be hashed at each use. */
-function statements({ input, update, texts, lockRow }: Dialect) {
+function statements({ input, update, isIn, lockRow }: Dialect) {
   const [task, attempt, lineage] = [TASK, ATTEMPT, LINEAGE].map((columns) => Object.keys(columns).join(", "));
   const replace = Object.keys(TASK).slice(1).map((name) => `${name} = excluded.${name}`).join(", ");
   return {
@@ -69,16 +69,16 @@ function statements({ input, update, texts, lockRow }: Dialect) {
     } WHERE true
       ON CONFLICT (run_id, task_id) DO UPDATE SET ${replace}`,
     dropCheckpoints: `UPDATE pipeline_tasks SET checkpoint = NULL
-      WHERE run_id = $1 AND task_id IN ${texts("$2")}`,
+      WHERE run_id = $1 AND ${isIn("task_id", "$2")}`,
     endAttempts: `${update("pipeline_attempts", END, ATTEMPT_KEY)} AND pipeline_attempts.state = 'running'`,
     addLineage: `INSERT INTO pipeline_lineage (run_id, ${lineage})
       SELECT $1, ${lineage} FROM ${input(LINEAGE, 1)} WHERE EXISTS (SELECT 1 FROM pipeline_attempts a
         WHERE a.run_id = $1 AND a.task_id = input.task_id AND a.attempt = input.attempt AND a.state = 'running')`,
     attemptsOf: `SELECT task_id, attempt, owner FROM pipeline_attempts
-      WHERE run_id = $1 AND task_id IN ${texts("$2")}`,
+      WHERE run_id = $1 AND ${isIn("task_id", "$2")}`,
     takenSlots: `SELECT a.pool, CAST(sum(a.weight) AS BIGINT) AS n
       FROM pipeline_attempts a JOIN pipeline_runs r ON r.run_id = a.run_id
-      WHERE a.state = 'running' AND a.pool IN ${texts("$1")}
+      WHERE a.state = 'running' AND ${isIn("a.pool", "$1")}
         AND coalesce(a.lease_until, r.lease_until) > $2 GROUP BY a.pool`,
     addAttempts:
       `INSERT INTO pipeline_attempts (run_id, ${attempt}, state, rows_in, rows_out, quarantined, progress_done)

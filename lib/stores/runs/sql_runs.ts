@@ -139,7 +139,7 @@ export class SqlRuns implements RunStore {
     const dag = dag_id === undefined ? "" : `AND dag_id = $${values.push(dag_id)}`;
     const state = states === undefined
       ? ""
-      : `AND state IN ${this.db.dialect.texts(`$${values.push(JSON.stringify(states))}`)}`;
+      : `AND ${this.db.dialect.isIn("state", `$${values.push(JSON.stringify(states))}`)}`;
     const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state}
       ORDER BY created_at DESC, run_id DESC LIMIT $1`;
     return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
@@ -226,7 +226,7 @@ export class SqlRuns implements RunStore {
     options: ActiveLimits & { owner?: string; now: number; ttl_ms: number; run_id?: string },
     lock = "",
   ): Steps<string | null> {
-    const { table, texts } = this.db.dialect;
+    const { table, isIn } = this.db.dialect;
     const free = "(r.lease_until <= $3 OR r.lease_until > $3 + 2 * CAST($5 AS DOUBLE PRECISION))";
     const limits = dagLimits(options).map((each) => ({ ...each, peers: JSON.stringify(each.peers) }));
     const found = yield* get<{ run_id: string }>(
@@ -239,7 +239,7 @@ export class SqlRuns implements RunStore {
            AND (CAST($2 AS TEXT) IS NOT NULL OR r.trigger = 'manual'
              OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
            AND input.max_active > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
-             AND a.dag_id IN ${texts("input.peers")} AND a.trigger != 'external')))
+             AND ${isIn("a.dag_id", "input.peers")} AND a.trigger != 'external')))
        ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1 ${lock}`,
       JSON.stringify(limits),
       options.run_id ?? null,
@@ -361,11 +361,11 @@ export class SqlRuns implements RunStore {
 
   /** Leaves out attempts that another process is taking. Most calls find nothing, and lock nothing. */
   async takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
-    const { input, texts, insertionOrder, lockRows } = this.db.dialect;
+    const { input, isIn, insertionOrder, lockRows } = this.db.dialect;
     const due = `SELECT * FROM pipeline_attempts a WHERE send_at <= $1 AND ${UNSENT}
       ORDER BY send_at, ended_at LIMIT $2`;
     if (await this.db.query(() => get(due, options.now, 1)) === null) return [];
-    const runs = `SELECT * FROM pipeline_runs WHERE run_id IN ${texts("$1")}`;
+    const runs = `SELECT * FROM pipeline_runs WHERE ${isIn("run_id", "$1")}`;
     const lineage = `SELECT l.run_id, ${
       LINEAGE_COLUMNS.replaceAll(/\w+/g, "l.$&")
     } FROM pipeline_lineage l JOIN ${input(ATTEMPT_KEY, 0)}

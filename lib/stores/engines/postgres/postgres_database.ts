@@ -32,14 +32,19 @@ const DIALECT: Dialect = {
     }`;
   },
   deleteOthers: (table, owner, other) =>
-    `DELETE FROM ${table} WHERE ${owner} IN (SELECT owner FROM ${recordset("$1", KEEP_LIST)})
+    `DELETE FROM ${table} WHERE ${owner} = ANY(ARRAY(SELECT owner FROM ${recordset("$1", KEEP_LIST)}))
       AND (${owner}, ${other}) NOT IN (
         SELECT owner, json_array_elements_text(texts::json) FROM ${recordset("$1", KEEP_LIST)})`,
   table: recordset,
   texts: (json) => `(SELECT json_array_elements_text(${json}::json) COLLATE "C" AS text)`,
   unindexed: (column) => `(${column} || '')`,
+  isIn: (column, json) => `${column} = ANY(ARRAY(SELECT json_array_elements_text(${json}::json)))`,
   jsonRows: (expressions, order) =>
     `coalesce(json_agg(json_build_array(${expressions}) ORDER BY ${order}), '[]')::text`,
+  jsonText: (object, name) => {
+    const value = (arrow: string) => `${object}::json ${arrow} '${name}'`;
+    return `CASE json_typeof(${value("->")}) WHEN 'string' THEN ${value("->>")} END`;
+  },
   insertionOrder: "seq",
   lockRow: "FOR NO KEY UPDATE",
   lockRows: (alias, { skipLocked } = { skipLocked: false }) =>

@@ -16,7 +16,7 @@ import { recordset } from "./recordset.ts";
 const MAX_BATCH_ROWS = 1_000;
 const MAX_BATCH_LENGTH = 4_000_000;
 
-/** A row with all columns, in texts as the server stores them. */
+/** A row with all columns. */
 type EncodedRow = Readonly<Record<string, string | null>>;
 
 /** As `SqlDatabase.putRows`. */
@@ -40,9 +40,10 @@ function* batches<Row>(rows: readonly Row[], table: TableByKey<Row>): Generator<
   let length = 0;
   const sorted = () => [...batch].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
   for (const row of rows) {
-    const values = table.encode(row).map((value) => value === null ? null : storable(value));
+    const values = table.encode(row);
     const encoded = Object.fromEntries(table.columns.map((name, i) => [name, values[i]!]));
-    const key = encoded[table.key]!;
+    // As the server returns it.
+    const key = encoded[table.key] = storable(encoded[table.key]!);
     if (batch.has(key) || batch.size === MAX_BATCH_ROWS || length > MAX_BATCH_LENGTH) {
       yield sorted();
       batch = new Map();
@@ -75,7 +76,8 @@ function batchWriter(table: Omit<TableByKey<never>, "encode">) {
     if (replaced.length > 0) yield* runRows(sql.replace, [], columns, replaced);
     const written = batch.filter((row) => inserted.has(keyOf(row)) || changed.has(keyOf(row)));
     const owners = new Set([...written.map(ownerOf), ...differing.map(({ owner }) => owner)]);
-    yield* beforeCommit?.([...owners].filter((owner) => owner !== null)) ?? [];
+    const users = [...owners].filter((owner) => owner !== null).sort();
+    if (beforeCommit !== undefined && users.length > 0) yield* beforeCommit(users);
     return { inserted: inserted.size, changed: changed.size, same: rest.length - changed.size };
   };
 }

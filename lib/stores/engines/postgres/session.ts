@@ -1,6 +1,6 @@
 import type { PgClient, PgQuery, PgResult } from "../../../../deps.ts";
 import type { Abortable } from "../../../core/types.ts";
-import { type Result, type Statement, storable } from "../sql.ts";
+import { type Result, type Statement, storable, storableJson } from "../sql.ts";
 import { brokenError, isBroken, postgresError } from "./errors.ts";
 
 type Scalar = string | number | null;
@@ -109,10 +109,13 @@ export async function transaction<T>(
 
 /** Rows as a JSON array of objects; bytes as the text that PostgreSQL reads them from. */
 function toJson(rows: readonly object[]): string {
-  return JSON.stringify(rows, (_, value) => {
-    if (value instanceof Uint8Array) return `\\x${value.toHex()}`;
-    return typeof value === "string" ? storable(value) : value;
-  });
+  const hasBytes = rows.some((row) => Object.values(row).some((value) => value instanceof Uint8Array));
+  return storableJson(hasBytes ? rows.map(printable) : rows);
+}
+
+function printable(row: object): object {
+  const hex = (value: unknown) => value instanceof Uint8Array ? `\\x${value.toHex()}` : value;
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, hex(value)]));
 }
 
 function storableValue(value: SqlValue): SqlValue {
@@ -123,12 +126,4 @@ function storableValue(value: SqlValue): SqlValue {
 /** An array for each column, as `unnest` takes them. `width` is the number of columns. */
 export function transposed(rows: readonly (readonly Scalar[])[], width: number): Scalar[][] {
   return Array.from({ length: width }, (_, column) => rows.map((row) => row[column] ?? null));
-}
-
-type SqlType = "text" | "bigint" | "double precision";
-
-/** `unnest($1::text[], …) AS input (name, …)`: rows from an array for each column, from parameter `first` on. */
-export function unnestOf(columns: Readonly<Record<string, SqlType>>, first = 1): string {
-  const arrays = Object.values(columns).map((type, i) => `$${first + i}::${type}[]`);
-  return `unnest(${arrays.join(", ")}) AS input (${Object.keys(columns).join(", ")})`;
 }

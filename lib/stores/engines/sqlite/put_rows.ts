@@ -26,7 +26,7 @@ export function putRows<Row>(
       return "changed";
     };
     const endTransaction = () => {
-      if (beforeCommit !== undefined) execute(beforeCommit([...owners]));
+      if (beforeCommit !== undefined && owners.size > 0) execute(beforeCommit([...owners]));
       owners = new Set();
     };
     await sqlite.writeEach(rows, (row) => void counts[put(row)]++, { beforeCommit: endTransaction, signal });

@@ -143,11 +143,14 @@ export class Sqlite {
   }
 
   /** Reads with one statement. It is retried as by {@link read}. */
-  query<T>(body: () => T, { signal }: Abortable = {}): Promise<T> {
-    return this.unlessLocked(() => {
-      signal?.throwIfAborted();
+  async query<T>(body: () => T, { signal }: Abortable = {}): Promise<T> {
+    signal?.throwIfAborted();
+    try {
       return body();
-    });
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+    }
+    return await this.unlessLocked(body);
   }
 
   /**

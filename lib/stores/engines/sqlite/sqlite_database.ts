@@ -37,7 +37,10 @@ const DIALECT: Dialect = {
     } FROM json_each(${json})) AS input`,
   texts: (json) => `(SELECT value AS text FROM json_each(${json}))`,
   unindexed: (column) => `+${column}`,
+  isIn: (column, json) => `${column} IN (SELECT value FROM json_each(${json}))`,
   jsonRows: (expressions, order) => `json_group_array(json_array(${expressions}) ORDER BY ${order})`,
+  jsonText: (object, name) =>
+    `CASE json_type(${object}, '$.${name}') WHEN 'text' THEN ${object} ->> '${name}' END`,
   insertionOrder: "rowid",
   lockRow: "",
   lockRows: () => "",

@@ -4,7 +4,8 @@ import type { EngagementEvent } from "../../../../lib/core/types.ts";
 import { ANALYTICS_MIGRATIONS } from "../../../../lib/stores/analytics/schema.ts";
 import { WORDING_FILE } from "../../../../lib/stores/analytics/port.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
-import { PART_BYTES } from "../../../../lib/stores/analytics/releases.ts";
+import { PART_BYTES } from "../../../../lib/stores/analytics/file_parts.ts";
+import { all } from "../../../../lib/stores/engines/sql.ts";
 import { Sqlite } from "../../../../lib/stores/engines/sqlite/sqlite.ts";
 import { analyticsContract } from "../../../contracts/analytics.ts";
 import { inFiles } from "../../../fixtures/files.ts";
@@ -14,7 +15,7 @@ import { event, minute } from "../../../fixtures/rows.ts";
 analyticsContract(
   "SqliteAnalytics",
   () => handlesIn((dir) => new SqliteAnalytics({ path: `${dir}/analytics.db` })),
-  (store, sql) => store["db"].all(sql),
+  (store, sql) => store["db"].query(() => all(sql)),
 );
 
 Deno.test("SqliteAnalytics.deleteUsers() leaves no byte of them", async () => {

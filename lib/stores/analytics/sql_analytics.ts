@@ -1,0 +1,300 @@
+import type {
+  Abortable,
+  Campaign,
+  DirtyUser,
+  EngagementEvent,
+  Health,
+  HealthOptions,
+  Kind,
+  PageOptions,
+  Published,
+  WriteCounts,
+} from "../../core/types.ts";
+import { DirtyUsers, numberUsers } from "../engines/dirty_users.ts";
+import { KeyedTable } from "../engines/keyed_table.ts";
+import { SetDigest } from "../engines/set_digest.ts";
+import {
+  all,
+  type Counter,
+  type Dialect,
+  get,
+  run,
+  runRows,
+  type SqlDatabase,
+  storableJson,
+} from "../engines/sql.ts";
+import type {
+  AnalyticsCounts,
+  AnalyticsStore,
+  BuildStatsOptions,
+  CampaignEngagement,
+  CampaignStats,
+  ConversationWords,
+  Engagement,
+  EngagementDay,
+  FinalEngagement,
+  ProfileWords,
+  PublishOptions,
+  SetWordsOptions,
+  SourceRecord,
+  StrategyEngagement,
+  TimeSpan,
+  UnknownCampaigns,
+  VersionFile,
+} from "./port.ts";
+import { BY_TYPE, CAMPAIGNS, DIRTY_USERS, EVENTS } from "./schema.ts";
+import { SqlReleases } from "./sql_releases.ts";
+import { SqlWording } from "./sql_wording.ts";
+
+/** For statements that read or delete a large part of a table. */
+const WHOLE = { timeout_ms: 60_000 };
+const CAMPAIGN_ID = { campaign_id: "text" } as const;
+
+type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
+  /** JSON. */
+  readonly repurchase_days: string | null;
+};
+
+/** Each is answered from one index, so that no recount of events reads their rows; see `ANALYTICS_MIGRATIONS`. */
+function statements(dialect: Dialect, counter: Counter) {
+  const { isIn, jsonText } = dialect;
+  const span = "timestamp >= $1 AND timestamp < $2";
+  const most = "ORDER BY count(*) DESC, campaign_id";
+  return {
+    users: "SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2",
+    engagement: `SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last FROM events
+      WHERE ${isIn("user_id", "$1")} GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
+    daily: `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events WHERE ${span}
+      GROUP BY day ORDER BY day`,
+    byCampaign:
+      `SELECT campaign_id, ${BY_TYPE} FROM events WHERE ${span} GROUP BY campaign_id ${most} LIMIT $3`,
+    byStrategy: `SELECT ${jsonText("metadata", "strategy")} AS strategy, ${BY_TYPE} FROM events WHERE ${span}
+      GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST LIMIT $3`,
+    finalEngagement: `SELECT campaign_id, max(timestamp) FILTER (WHERE type = 'conversion') AS converted_at,
+        count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
+        (SELECT repurchase_days FROM campaigns WHERE campaigns.campaign_id = events.campaign_id) AS repurchase_days
+      FROM events WHERE user_id = $1 AND type IN ('conversion', 'dismissal')
+      GROUP BY campaign_id ORDER BY campaign_id`,
+    unknownCampaigns: `SELECT campaign_id, count(*) AS events FROM events
+      WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) GROUP BY campaign_id ${most}`,
+    campaigns: `WHERE ${isIn("campaign_id", "$1")} ORDER BY campaign_id`,
+    // An epoch is a number of the user's last write: it grows, and is never used again after an erasure.
+    raiseEpochs: numberUsers(dialect, counter, "epochs", "epoch"),
+    deleteCampaigns: dialect.deleteRows("campaigns", ["campaign_id"]),
+    deleteStats: dialect.deleteRows("stats", ["campaign_id"]),
+    deleteEvents: `DELETE FROM events WHERE event_id IN (
+      SELECT event_id FROM events WHERE ${isIn("user_id", "$1")} LIMIT $2)`,
+    deleteEpochs: `DELETE FROM epochs WHERE ${isIn("user_id", "$1")}`,
+    forgetSources: `DELETE FROM sources WHERE ${isIn("uri", "$1")}`,
+    counts: `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
+      (SELECT count(DISTINCT user_id) FROM events) AS users`,
+  };
+}
+
+/**
+ * {@link AnalyticsStore} in SQL. Stats cover the campaigns that exist when they are built; events of a campaign that is deleted
+ * stay, as they are what its users did.
+ */
+export class SqlAnalytics implements AnalyticsStore {
+  private readonly sql: ReturnType<typeof statements>;
+  private readonly catalogue: KeyedTable<Campaign>;
+  private readonly events: KeyedTable<EngagementEvent>;
+  private readonly dirtyUsers: DirtyUsers;
+  private readonly releases: SqlReleases;
+  private readonly wording: SqlWording;
+
+  /**
+   * `newestEvents` is the engine's clause that follows `FROM events` and reads the newest $2 events of each user of the JSON
+   * array $1, in ascending user, time and id. A sort with a limit needs memory for no more rows than that, however many events
+   * one user has.
+   */
+  protected constructor(private readonly db: SqlDatabase, private readonly newestEvents: string) {
+    this.catalogue = new KeyedTable(db, CAMPAIGNS);
+    this.events = new KeyedTable(db, EVENTS);
+    this.dirtyUsers = new DirtyUsers(db, DIRTY_USERS);
+    this.sql = statements(db.dialect, this.dirtyUsers.counter);
+    this.releases = new SqlReleases(db);
+    this.wording = new SqlWording(db);
+  }
+
+  upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows: options.campaigns, signal: options.signal });
+  }
+
+  campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
+    return this.catalogue.select(this.sql.campaigns, [storableJson(options.campaign_ids)], options);
+  }
+
+  campaignPage(options: PageOptions): Promise<Campaign[]> {
+    return this.catalogue.page(options);
+  }
+
+  async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
+    const { deleteStats, deleteCampaigns } = this.sql;
+    const rows = options.campaign_ids.map((campaign_id) => ({ campaign_id }));
+    const deleted = await this.db.writeEach(rows, function* (group) {
+      yield* runRows(deleteStats, [], CAMPAIGN_ID, group);
+      return yield* runRows(deleteCampaigns, [], CAMPAIGN_ID, group);
+    }, { ...WHOLE, signal: options.signal });
+    return deleted.reduce((sum, count) => sum + count, 0);
+  }
+
+  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
+    const { dirtyUsers, sql } = this;
+    const markDirty = function* (users: readonly string[]) {
+      yield* dirtyUsers.mark(users);
+      yield* run(sql.raiseEpochs, storableJson(users));
+    };
+    return this.events.upsert({ rows: options.events, markDirty, signal: options.signal });
+  }
+
+  listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
+    return this.dirtyUsers.page(options);
+  }
+
+  markAllDirty(options: Abortable = {}): Promise<void> {
+    return this.dirtyUsers.markAll("events", options);
+  }
+
+  clearDirty(options: { users: readonly DirtyUser[] } & Abortable): Promise<void> {
+    return this.dirtyUsers.clear(options.users, options);
+  }
+
+  async users({ after, limit, signal }: PageOptions): Promise<string[]> {
+    const page = () => all<{ user_id: string }>(this.sql.users, after ?? "", limit);
+    return (await this.db.query(page, { signal })).map(({ user_id }) => user_id);
+  }
+
+  engagement(options: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]> {
+    const users = storableJson(options.user_ids);
+    return this.db.query(() => all<Engagement>(this.sql.engagement, users), options);
+  }
+
+  eventsOf(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]> {
+    const values = [storableJson(options.user_ids), options.limit];
+    return this.events.select(this.newestEvents, values, options);
+  }
+
+  daily({ since, until, signal }: TimeSpan): Promise<EngagementDay[]> {
+    return this.db.query(() => all<EngagementDay>(this.sql.daily, since, until), { signal });
+  }
+
+  byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]> {
+    const { since, until, limit } = options;
+    return this.db.query(() => all<CampaignEngagement>(this.sql.byCampaign, since, until, limit), options);
+  }
+
+  byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]> {
+    const { since, until, limit } = options;
+    return this.db.query(() => all<StrategyEngagement>(this.sql.byStrategy, since, until, limit), options);
+  }
+
+  async finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]> {
+    const read = () => all<FinalEngagementRow>(this.sql.finalEngagement, options.user_id);
+    return (await this.db.query(read, options)).map((row) => ({
+      ...row,
+      repurchase_days: row.repurchase_days === null ? null : Number(row.repurchase_days),
+    }));
+  }
+
+  async epoch(options: { user_id: string } & Abortable): Promise<number> {
+    const sql = "SELECT epoch FROM epochs WHERE user_id = $1";
+    return (await this.db.query(() => get<{ epoch: number }>(sql, options.user_id), options))?.epoch ?? 0;
+  }
+
+  async unknownCampaigns({ limit, signal }: { limit: number } & Abortable): Promise<UnknownCampaigns> {
+    const read = () => all<{ campaign_id: string; events: number }>(this.sql.unknownCampaigns);
+    const rows = await this.db.read(read, { ...WHOLE, signal });
+    const events = rows.reduce((sum, row) => sum + row.events, 0);
+    return { events, campaigns: rows.length, examples: rows.slice(0, limit).map((row) => row.campaign_id) };
+  }
+
+  buildStats(options: BuildStatsOptions): Promise<{ campaigns: number }> {
+    return this.releases.buildStats(options);
+  }
+
+  stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
+    return this.releases.stats(options);
+  }
+
+  popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
+    return this.releases.popular(options);
+  }
+
+  saveFile(options: VersionFile & { bytes: Uint8Array }): Promise<void> {
+    return this.releases.saveFile(options);
+  }
+
+  file(options: VersionFile): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.releases.file(options);
+  }
+
+  published(options?: Abortable): Promise<Published | null> {
+    return this.releases.published(options);
+  }
+
+  publish(options: PublishOptions): Promise<Published> {
+    return this.releases.publish(options);
+  }
+
+  source({ kind, uri, signal }: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
+    const sql = "SELECT * FROM sources WHERE kind = $1 AND uri = $2";
+    return this.db.query(() => get<SourceRecord>(sql, kind, uri), { signal });
+  }
+
+  sources(options: Abortable = {}): Promise<SourceRecord[]> {
+    return this.db.query(() => all<SourceRecord>("SELECT * FROM sources ORDER BY kind, uri"), options);
+  }
+
+  async forgetSources(options: { uris: readonly string[] } & Abortable): Promise<void> {
+    await this.db.write(() => run(this.sql.forgetSources, storableJson(options.uris)), options);
+  }
+
+  setWords(options: SetWordsOptions): Promise<void> {
+    return this.wording.setWords(options);
+  }
+
+  profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
+    return this.wording.profileWords(options);
+  }
+
+  conversationWords(options: PageOptions): Promise<ConversationWords[]> {
+    return this.wording.conversationWords(options);
+  }
+
+  /** What is about these users goes in the transaction that deletes the last of their events. */
+  async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
+    const { sql, dirtyUsers } = this;
+    const users = storableJson(user_ids);
+    await this.wording.deleteUsers({ user_ids, signal });
+    const deleted = await this.db.writeAll(function* (limit) {
+      const events = yield* run(sql.deleteEvents, users, limit);
+      if (events < limit) {
+        yield* dirtyUsers.forget(user_ids);
+        yield* run(sql.deleteEpochs, users);
+      }
+      return events;
+    }, { ...WHOLE, signal });
+    await this.db.scrub();
+    return deleted;
+  }
+
+  async counts({ signal }: Abortable = {}): Promise<AnalyticsCounts> {
+    return (await this.db.read(() => get<AnalyticsCounts>(this.sql.counts), { ...WHOLE, signal }))!;
+  }
+
+  async digest(options: Abortable = {}): Promise<string> {
+    const digest = new SetDigest();
+    for await (const row of this.catalogue.rows(options)) digest.add(["campaign", { ...row }]);
+    for await (const row of this.events.rows(options)) digest.add(["event", { ...row }]);
+    return digest.hex();
+  }
+
+  health(options: HealthOptions = {}): Promise<Health> {
+    return this.db.health(options);
+  }
+
+  close(): Promise<void> {
+    return this.db.close();
+  }
+}
