@@ -61,7 +61,7 @@ pageTest("stores shows which circuit is open", async ({ app, world }) => {
   for (let i = 0; i < 6; i++) await app.request(`/recommendations/u${i}`);
   const { html } = await see(app, "/stores");
   assert.match(html, /graph does not answer/);
-  assert.match(html, /open: answers lack it/);
+  assert.match(html, /open: answers lack graph/);
   assert.match(html, /PARLEY_GRAPH/);
 });
 
