@@ -53,10 +53,11 @@ function decode(bytes: Uint8Array): string {
 /** As in a shell, a # begins a comment only after a blank: one inside a value without quotes, such as a password, is part of it. */
 function quoteHashes(text: string): string {
   return text.replace(
-    /^(\s*(?:export\s+)?[\w.-]+[^\S\n]*=[^\S\n]*)([^\s"'`#][^\s]*?#\S*)/gm,
+    /^(\s*(?:export\s+)?[\w.-]+[^\S\n]*=[^\S\n]*)([^\s"'`#].*?)(?:[^\S\n]+#.*)?$/gm,
     (line, name, value) => {
-      const quote = ['"', "'", "`"].find((mark) => !value.includes(mark));
-      return quote === undefined ? line : name + quote + value + quote;
+      // `parseEnv` expands \n between double quotes.
+      const quote = ["'", "`", '"'].find((mark) => !value.includes(mark));
+      return quote === undefined || !value.includes("#") ? line : name + quote + value.trimEnd() + quote;
     },
   );
 }

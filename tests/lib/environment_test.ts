@@ -50,6 +50,10 @@ Deno.test("readEnvironment() keeps a # inside a value, and leaves out a comment 
     ["it's#one", "it's#one"],
     ['say"what#', 'say"what#'],
     ["one,two", "one,two"],
+    ["/data/C# files/x", "/data/C# files/x"],
+    ["/my data/C#/x  # about it", "/my data/C#/x"],
+    ["C:\\new#x", "C:\\new#x"],
+    ["x#y\r", "x#y"],
   ];
   for (const [written, value] of lines) {
     assert.deepEqual(read(`BEFORE=1\nPARLEY_DATA=${written}\nAFTER=2\n`), {
