@@ -127,7 +127,7 @@ async function executeWithProgress(
     if (!json) {
       const parsed = (await analytics.sources()).map(({ uri }) => uri);
       if (outcome === "interrupted") {
-        console.log(`\`deno task pipeline\` continues it, and so does a scheduler.`);
+        console.log("`deno task pipeline work` continues it, and so do the next run and a scheduler.");
       }
       for (const hint of [...hints(snapshot, parsed), ...modelHints(config, snapshot)]) console.log(hint);
     }
@@ -141,7 +141,7 @@ function stopText(tasks: readonly string[]): string {
   const waits = tasks.length === 0
     ? "no task is in progress"
     : `${tasks.join(", ")} may take up to ${GRACE_MS / 1_000} s to stop`;
-  return `${waits}, and the run continues with the next \`deno task pipeline\``;
+  return `${waits}; \`deno task pipeline work\` continues the run`;
 }
 
 /** Hints on the next steps, one per line, if any. `read` are the sources of the published version. */

@@ -514,10 +514,10 @@ Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
     writeMany(folder);
     const args = ["pipeline", "--messages", "many.ndjson"];
     for (
-      const [options, said] of [[["--json"], /"state":"interrupted"/], [
-        [],
-        /: interrupted\b[^]*pipeline` continues it/,
-      ]] as const
+      const [options, said] of [
+        [["--json"], /"state":"interrupted"/],
+        [[], /: interrupted\b[^]*`deno task pipeline work` continues it/],
+      ] as const
     ) {
       const child = command(folder, "pipeline", [...args, ...options]).spawn();
       await child.stdin.close();
@@ -526,6 +526,9 @@ Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
       const [stdout] = await Promise.all([new Response(child.stdout).text(), rest()]);
       assert.equal((await child.status).code, 130);
       assert.match(stdout, said);
+      assert.equal((await run(folder, "pipeline", ["pipeline", "work"])).code, 0);
+      const { stdout: runs } = await run(folder, "pipeline", ["pipeline", "runs", "--json"]);
+      assert.deepEqual(JSON.parse(runs).runs.map(({ state }: { state: string }) => state), ["success"]);
       await Deno.remove(`${folder}/.parley`, { recursive: true });
     }
   }));

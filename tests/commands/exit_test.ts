@@ -93,7 +93,7 @@ for (
       ["pipeline", "--messages", "MANY"],
       /embed: started/,
       130,
-      /Stopping: (\w+, )*embed may take up to 10 s to stop, and the run continues with the next/,
+      /Stopping: (\w+, )*embed may take up to 10 s to stop; `deno task pipeline work` continues the run/,
     ],
   ] as const
 ) {
