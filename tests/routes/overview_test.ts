@@ -49,3 +49,20 @@ pageTest("the overview and the anomalies name a store that does not answer, once
   const stores = unreachable.map(({ subject }: { subject: { store: string } }) => subject.store);
   assert.deepEqual(stores.sort(), ["analytics", "graph"]);
 });
+
+pageTest(
+  "the overview reports within seconds that a store fails and that it is back",
+  async ({ app, world, clock }) => {
+    const { graph } = world.stores;
+    const health = graph.health.bind(graph);
+    const isReported = async () => {
+      clock.advance(3_001);
+      return (await see(app, "/")).html.includes("The graph store does not answer");
+    };
+    assert.equal(await isReported(), false);
+    graph.health = () => Promise.reject(new TypeError("fetch failed"));
+    assert.equal(await isReported(), true);
+    graph.health = health;
+    assert.equal(await isReported(), false);
+  },
+);

@@ -5,6 +5,7 @@ import { pipelineRunSummary, type PipelineSummary } from "../../../lib/monitorin
 import { cacheHistory, LOOK_BACK_DAYS } from "../../../lib/monitoring/run_history.ts";
 import type { EngagementDay, EventStore } from "../../../lib/stores/analytics/port.ts";
 import type { RunRecord, RunRecordStore } from "../../../lib/stores/runs/port.ts";
+import { type ReadyStores, storesRespond } from "../../api/health.ts";
 import { watched } from "../../api/pipeline.ts";
 import type { PageContext } from "../../http/page.ts";
 import { cachedRead, type ReadResult } from "../../http/try_read.ts";
@@ -26,7 +27,7 @@ export interface OverviewData {
 /** Runs of each dag: the last one, and those shown next to it. */
 const MAX_RUNS = 8;
 const DAYS = 28;
-/** How long what is computed from the whole history is cached while no run is created, begins or ends. */
+/** How long what is computed from the whole history is cached while no run begins or ends, and no store fails or comes back. */
 const HISTORY_TTL_MS = 15_000;
 
 export async function readOverview(context: PageContext, url: URL): Promise<OverviewData> {
@@ -35,13 +36,12 @@ export async function readOverview(context: PageContext, url: URL): Promise<Over
   const minutes = context.metrics.window.minutes(now);
   const runs = cacheHistory(context.stores.runs, iso(now - LOOK_BACK_DAYS * DAY_MS));
   const dags = [...context.dags.values()];
-  const recent = await cachedRead(
-    context,
-    "recent",
-    () => readRecent(context.runs, [...context.dags.keys()]),
-  );
+  const [recent, responding] = await Promise.all([
+    cachedRead(context, "recent", () => readRecent(context.runs, [...context.dags.keys()])),
+    cachedRead(context, "responding", () => readResponding(context.stores)),
+  ]);
   const states = [...recent.value?.values() ?? []].flat().map(({ run_id, state }) => [run_id, state]);
-  const options = { ttl: HISTORY_TTL_MS, version: JSON.stringify(states) };
+  const options = { ttl: HISTORY_TTL_MS, version: JSON.stringify([states, responding.value]) };
   const [anomalies, summary, engagement] = await Promise.all([
     withAcknowledged(
       context,
@@ -61,6 +61,14 @@ export async function readOverview(context: PageContext, url: URL): Promise<Over
 async function readRecent(runs: Pick<RunRecordStore, "runs">, dag_ids: readonly string[]) {
   const of = async (dag_id: string) => [dag_id, await runs.runs({ dag_id, limit: MAX_RUNS })] as const;
   return new Map(await Promise.all(dag_ids.map(of)));
+}
+
+/** Which stores respond, each with whether it does. */
+function readResponding(stores: ReadyStores): Promise<(readonly [string, boolean])[]> {
+  const asked = Object.entries(storesRespond(stores));
+  return Promise.all(
+    asked.map(async ([store, ask]) => [store, await ask().then(() => true, () => false)] as const),
+  );
 }
 
 /** Engagement by day in UTC, up to and with today, also of days without events. */
