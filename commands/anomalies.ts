@@ -21,7 +21,7 @@ import { watched } from "../routes/api/pipeline.ts";
 import { allDags } from "./engine.ts";
 import { EXIT } from "./exit.ts";
 import { runInProgress, withRuns } from "./inspect.ts";
-import { openServing, readOptions, readPublished, type ServingStores } from "./services.ts";
+import { openServing, readPublished, type ServingStores } from "./services.ts";
 
 /** Prints anomalies; exit code 1 if a critical one is not acknowledged. */
 export async function showAnomalies(
@@ -71,7 +71,7 @@ async function withAnomalies<T>(
   options: { readonly days?: number },
   body: (opened: { runs: RunStore; anomalies: Anomalies }) => Promise<T>,
 ): Promise<T> {
-  const { value: stores, close } = await openServing(config, readOptions(config));
+  const { value: stores, close } = await openServing(config, { inMemory: true });
   try {
     const dags = [...allDags(config).values()];
     // The first question to a server also loads a client and connects, which may take longer than an answer may.

@@ -28,7 +28,7 @@ import {
   type Stores,
 } from "./doctor_stores.ts";
 import { EXIT } from "./exit.ts";
-import { readPublished } from "./services.ts";
+import { readOptions, readPublished } from "./services.ts";
 import { sourceFindings } from "./source_findings.ts";
 
 /** A store, and the acknowledgement of its problem. */
@@ -62,7 +62,10 @@ export async function doctor(config: Config, options: { json: boolean }): Promis
   const opened = new Map<Role, OpenedStore>();
   try {
     const roles = Object.keys(ROLES) as Role[];
-    const failures = new Map(await Promise.all(roles.map((role) => openRole(config, role, opened))));
+    const stored = await readOptions(config);
+    const failures = new Map(
+      await Promise.all(roles.map((role) => openRole(config, role, opened, stored))),
+    );
     const { analytics, vectors } = Object.fromEntries(opened) as Partial<Stores>;
     if (analytics !== undefined) await readPublished({ analytics, ...vectors && { vectors } });
     const reports = await Promise.all(roles.map((role) => examine(config, role, opened, failures)));
@@ -106,7 +109,7 @@ async function diagnose(
       acknowledged: report.error === null ? null : storeAcknowledgement(knownProblems, report.role),
     })),
     counts,
-    sources: sourceReports(config, records ?? []),
+    sources: sourceReports(config, records),
     schedule: scheduleOf(config),
     scheduler: scheduler?.report ?? null,
     findings: knownProblems.toReported([
@@ -192,9 +195,7 @@ function print(diagnosis: Diagnosis, shared: readonly string[]): void {
   const { findings, lineage, disk_free_gb, memory_available_gb } = diagnosis;
   printStores(diagnosis, shared);
   for (const { kind, path, last_read } of diagnosis.sources) {
-    const { rows, at } = last_read ?? {};
-    const before = last_read === null ? "not read yet" : `${rows} rows when last read, at ${at}`;
-    console.log(`  ${kind.padEnd(10)} ${path}: ${before}`);
+    console.log(`  ${kind.padEnd(10)} ${path}: ${lastReadText(last_read)}`);
   }
   if (diagnosis.sources.length === 0) {
     console.log("  sources    none: set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, PARLEY_EVENTS");
@@ -211,6 +212,12 @@ function print(diagnosis: Diagnosis, shared: readonly string[]): void {
     console.log(styleText(colour, `${severity}: ${text}${acknowledgedText(acknowledged)}`));
   }
   if (findings.length === 0 && isWell(diagnosis)) console.log("Everything is in order.");
+}
+
+function lastReadText(last_read: SourceReport["last_read"]): string {
+  if (last_read === null) return "not read yet";
+  if (last_read === "unknown") return "whether it has been read is unknown, since analytics cannot be read";
+  return `${last_read.rows} rows when last read, at ${last_read.at}`;
 }
 
 function acknowledgedText(acknowledged: ReportedFinding["acknowledged"]): string {

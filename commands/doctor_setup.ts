@@ -18,8 +18,8 @@ import { removeFile } from "../lib/stores/engines/disk.ts";
 export interface SourceReport {
   readonly kind: Kind;
   readonly path: string;
-  /** Rows when a published run last read them, and when that was; null if none has. */
-  readonly last_read: { readonly rows: number; readonly at: string } | null;
+  /** Rows when a published run last read them, and when that was; null if none has, `unknown` if analytics cannot be read. */
+  readonly last_read: { readonly rows: number; readonly at: string } | null | "unknown";
 }
 
 export interface SchedulerReport {
@@ -27,10 +27,13 @@ export interface SchedulerReport {
   readonly last_tick: string | null;
 }
 
-/** Each configured source with its rows at the last run. `records` are the sources that published runs have read. */
-export function sourceReports({ sources }: Config, records: readonly SourceRecord[]): SourceReport[] {
+/** Each configured source with its rows at the last run. `records` are the sources that published runs have read; null if unknown. */
+export function sourceReports({ sources }: Config, records: readonly SourceRecord[] | null): SourceReport[] {
   return KINDS.flatMap((kind) =>
-    sources[kind].map((path) => ({ kind, path, last_read: lastRead(records, { kind, path }) }))
+    sources[kind].map((path) => {
+      const last_read = records === null ? "unknown" : lastRead(records, { kind, path });
+      return { kind, path, last_read };
+    })
   );
 }
 

@@ -24,7 +24,6 @@ import type { VectorStore, VectorStores } from "../lib/stores/vectors/port.ts";
 import { findingOf } from "./known_problems.ts";
 import { runInProgress } from "./inspect.ts";
 import { embedderOptions, modelName } from "./models.ts";
-import { readOptions } from "./services.ts";
 
 export interface OpenedStore {
   health(options?: HealthOptions): Promise<Health>;
@@ -64,9 +63,10 @@ export async function openRole(
   config: Config,
   role: Role,
   opened: Map<Role, OpenedStore>,
+  options: open.OpenOptions,
 ): Promise<[Role, string | null]> {
   try {
-    opened.set(role, await ROLES[role](config[role], readOptions(config)));
+    opened.set(role, await ROLES[role](config[role], options));
     return [role, null];
   } catch (error) {
     return [role, reasonOf(error)];

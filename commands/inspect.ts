@@ -25,9 +25,8 @@ import { summarize, summaryTable } from "./run_summary.ts";
 
 /** Opens the run store for one question or change, and closes it again. */
 export async function withRuns<T>(config: Config, body: (runs: RunStore) => Promise<T>): Promise<T> {
-  const { value: { runs }, close } = await openAll({
-    runs: () => openRuns(config.runs, openOptions(config)),
-  });
+  const options = await openOptions(config);
+  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs, options) });
   return await body(runs).finally(close);
 }
 

@@ -20,9 +20,9 @@ const MIN_GROUP_SIZE = 3;
 /** How many intents are printed per text. */
 const TOP = 3;
 
-function openStores(config: Config) {
-  const options = readOptions(config);
-  return openAll({
+async function openStores(config: Config) {
+  const options = await readOptions(config);
+  return await openAll({
     analytics: () => openAnalytics(config.analytics, options),
     documents: () => openDocuments(config.documents, options),
     vectors: () => openVectors(config.vectors, options),

@@ -10,8 +10,9 @@ export async function listQuarantine(
   config: Config,
   options: { run?: string; limit: number; raw: boolean; json: boolean },
 ): Promise<number> {
+  const stored = await readOptions(config);
   const { value: { documents }, close } = await openAll({
-    documents: () => openDocuments(config.documents, readOptions(config)),
+    documents: () => openDocuments(config.documents, stored),
   });
   try {
     const filter = { ...options.run === undefined ? {} : { run_id: options.run }, limit: options.limit };

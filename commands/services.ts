@@ -8,6 +8,7 @@ import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import {
   datasetName,
+  filesOf,
   hasFiles,
   openAnalytics,
   openArtifacts,
@@ -122,22 +123,38 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
  * How a process opens stores that others write: next to other data a file that is missing is a store that is missing, and no
  * empty one takes its place.
  */
-export function openOptions({ documents, analytics, vectors, graph }: Config): OpenOptions {
-  return { create: analytics.protocol === "sqlite:" && !hasFiles([documents, analytics, vectors, graph]) };
+export async function openOptions(config: Config): Promise<OpenOptions> {
+  const { documents, analytics, vectors, graph } = config;
+  return { create: !hasFiles([documents, analytics, vectors, graph]) && await isUnpublished(config) };
+}
+
+/** Whether no run has published yet, which only a server can tell. It is not asked if no store is embedded. */
+async function isUnpublished({ documents, analytics, vectors, graph, runs }: Config): Promise<boolean> {
+  if (filesOf(analytics) !== null) return true;
+  if ([documents, vectors, graph, runs].every((url) => filesOf(url) === null)) return false;
+  try {
+    const store = await openAnalytics(analytics);
+    return await store.published().finally(() => store.close()) === null;
+  } catch (error) {
+    // Its health says it.
+    if (error instanceof ParleyError) return false;
+    throw error;
+  }
 }
 
 /** The same for a command that only reads: before the first run stores are empty, and it leaves none on disk. */
-export function readOptions(config: Config): OpenOptions {
-  return openOptions(config).create ? { create: "in_memory" } : { create: false };
+export async function readOptions(config: Config): Promise<OpenOptions> {
+  return (await openOptions(config)).create ? { create: "in_memory" } : { create: false };
 }
 
 /**
  * The stores that answers are made from, and the run store, whose scheduler `/readyz` reports. A damaged or missing file
  * is an error of its store's calls, not of opening.
  */
-export function openServing(config: Config, options: OpenOptions = openOptions(config)) {
-  const runs = openOptions(config);
-  return openAll({
+export async function openServing(config: Config, { inMemory = false } = {}) {
+  const runs = await openOptions(config);
+  const options = inMemory && runs.create ? { create: "in_memory" } as const : runs;
+  return await openAll({
     analytics: () => openAnalytics(config.analytics, options),
     vectors: () => openVectors(config.vectors, options),
     graph: () => openGraph(config.graph, options),

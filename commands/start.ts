@@ -74,8 +74,9 @@ async function isPublished(config: Config): Promise<boolean> {
   }
 }
 
-function openAnalyticsOnly(config: Config) {
-  return openAll({ analytics: () => openAnalytics(config.analytics, readOptions(config)) });
+async function openAnalyticsOnly(config: Config) {
+  const options = await readOptions(config);
+  return await openAll({ analytics: () => openAnalytics(config.analytics, options) });
 }
 
 /** Runs that are looked through for a source; without a publish there are few. */

@@ -18,9 +18,10 @@ export async function showSummary(
   config: Config,
   options: { days?: number; json: boolean },
 ): Promise<number> {
+  const [toWrite, toRead] = await Promise.all([openOptions(config), readOptions(config)]);
   const { value, close } = await openAll({
-    runs: () => openRuns(config.runs, openOptions(config)),
-    analytics: () => openAnalytics(config.analytics, readOptions(config)),
+    runs: () => openRuns(config.runs, toWrite),
+    analytics: () => openAnalytics(config.analytics, toRead),
   });
   try {
     const dags = [...allDags(config).values()];

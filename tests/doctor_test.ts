@@ -114,6 +114,11 @@ sampleTest(
       assert.match(findings[0].text, sentence);
       await Deno.remove(path(name));
     }
+    const { sources: unknown } = await doctorReport({ ...config, data: `${folder}/other` }, {
+      PARLEY_MESSAGES: SAMPLE.messages[0]!,
+      PARLEY_ANALYTICS: "postgres://a:b@127.0.0.1:1/c",
+    });
+    assert.equal(unknown[0].last_read, "unknown");
     await Deno.symlink(path("gone"), path("link.ndjson"));
     assert.match(
       (await doctorReport(config, { PARLEY_MESSAGES: folder })).findings[0].text,

@@ -35,3 +35,24 @@ for (const [setting, store] of [["PARLEY_GRAPH", "graph"], ["PARLEY_VECTORS", "v
     },
   });
 }
+
+const missing = missingServers(["PARLEY_ANALYTICS"]);
+Deno.test({
+  name: `files that do not exist next to a server are missing once a run has published${
+    missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
+  }`,
+  ignore: missing.length > 0,
+  async fn() {
+    const { env, drop } = freshServers(["PARLEY_ANALYTICS"]);
+    await withFlow(async (flow) => {
+      const missingStores = async () => {
+        const { stores } = await doctorReport({ ...flow.config, data: `${flow.input}/other` }, env);
+        return stores.filter(({ error }: { error: string | null }) => error !== null)
+          .map(({ role }: { role: string }) => role);
+      };
+      assert.deepEqual(await missingStores(), []);
+      assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+      assert.deepEqual(await missingStores(), ["documents", "vectors", "graph"]);
+    }, env).finally(drop);
+  },
+});
