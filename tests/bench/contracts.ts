@@ -13,6 +13,8 @@ const PORTS = [
   ["SqliteDocuments", "lib/stores/documents/sqlite", "PostgresDocuments", "stores/documents_postgres"],
   ["SqliteVectors", "lib/stores/vectors", "MilvusVectors", "stores/vectors_milvus"],
   ["SqliteVectorStores", "lib/stores/vectors", "MilvusVectorStores", "stores/vectors_milvus"],
+  ["SqliteVectors", "lib/stores/vectors", "PostgresVectors", "stores/vectors_postgres"],
+  ["SqliteVectorStores", "lib/stores/vectors", "PostgresVectorStores", "stores/vectors_postgres"],
   ["SqliteGraph", "lib/stores/graph/sqlite", "Neo4jGraph", "stores/graph_neo4j"],
   ["SqliteGraph", "lib/stores/graph/sqlite", "PostgresGraph", "stores/graph_postgres"],
   ["SqliteAnalytics", "lib/stores/analytics/sqlite", "PostgresAnalytics", "stores/analytics_postgres"],
