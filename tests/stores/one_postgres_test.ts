@@ -18,14 +18,12 @@ function test(name: string, body: (flow: Flow, proxy: Proxy) => Promise<void>): 
   const direct = freshSchema(PGVECTOR);
   Deno.test(name, async () => {
     const { url, proxy } = proxied(direct, 5_432);
-    const apart = await Deno.makeTempDir();
     try {
       await withFlow(async (flow) => {
         assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
         await body(flow, proxy);
-      }, { PARLEY_STORES: url.href, PARLEY_DOCUMENTS: `sqlite:${apart}/documents.db` });
+      }, { PARLEY_STORES: url.href });
     } finally {
-      await Deno.remove(apart, { recursive: true });
       await proxy.close();
       await dropSchema(direct);
     }
@@ -51,17 +49,23 @@ test("doctor and serve name one PostgreSQL once, whether it is up or down", asyn
       line.includes(config.vectors.host)
     );
   const [up, ...others] = await places();
-  assert.match(up!, /✔.* analytics, vectors, graph, runs postgres \d+.* ms, .* MB, postgres:\/\//);
+  assert.match(up!, /✔.* documents, analytics, vectors, graph, runs postgres \d+.* ms, .* MB, postgres:\/\//);
   assert.deepEqual(others, []);
   proxy.down();
   const [down, ...more] = await places();
-  assert.match(down!, /✖ analytics, vectors, graph, runs .* cannot be reached: check that it is running/);
+  assert.match(
+    down!,
+    /✖ documents, analytics, vectors, graph, runs .* cannot be reached: check that it is running/,
+  );
   assert.deepEqual(more, []);
   const { value: stores, close } = await openServing(config);
   try {
     const missing = await printed("error", () => logMissing(stores, config.shared_stores));
     assert.equal(missing.length, 1);
-    assert.match(missing[0]!, /^parley: vectors, graph, analytics, runs: PostgreSQL at .* cannot be reached/);
+    assert.match(
+      missing[0]!,
+      /^parley: vectors, graph, analytics, documents, runs: PostgreSQL at .* cannot be reached/,
+    );
   } finally {
     await close();
   }
