@@ -24,7 +24,7 @@ import { quietly } from "./fixtures/quietly.ts";
 Deno.test.afterAll(removeTemplate);
 
 /** How many of the copies of a run in progress are restored. `deno task test:long` sets PARLEY_TEST_COPIES for more. */
-const RESTORED = Number(Deno.env.get("PARLEY_TEST_COPIES") ?? 3);
+const RESTORED = Number(Deno.env.get("PARLEY_TEST_COPIES") ?? 6);
 
 const USERS = ["keziah-boateng", "unknown"];
 
@@ -118,7 +118,7 @@ Deno.test("a restored copy of a run in progress in another process ends in the s
       assert.equal((await child.status).code, 0);
       const expected = await digests(flow);
       let resumed = 0;
-      for (let n = 0; n < copies; n += Math.ceil(copies / RESTORED)) {
+      for (let n = 0; n < copies; n += Math.max(1, Math.ceil(copies / RESTORED))) {
         await withStores(configOf(`${folder}/${n}`), async (restored) => {
           if (await openRun(restored) !== undefined) resumed++;
           await resumeRuns(restored);
