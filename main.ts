@@ -58,6 +58,16 @@ export function program(
         (await import("./commands/backup.ts")).backup(config, options.to)
       ),
     );
+  parley.command("move")
+    .description("copy all data to other stores, and compare; the source is not changed")
+    .option("--from <place>", "as --to; default: the stores in use")
+    .requiredOption("--to <place>", "embedded, postgres://… for all stores, or a file of settings like .env")
+    .option("--json", "as JSON", false)
+    .action(
+      verb(async (config, options: { from?: string; to: string; json: boolean }) =>
+        (await import("./commands/move.ts")).moveStores(config, { ...options, environment: environment() })
+      ),
+    );
   parley.command("reset")
     .description("remove data")
     .option("--sample", "remove only the data of the bundled sample")

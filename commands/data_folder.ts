@@ -2,7 +2,7 @@ import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { SAMPLE_NAME } from "./sample.ts";
 
 /** What Parley itself keeps in its data folder. */
-const FILES = /^(documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?$/;
+const FILES = /^((documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?|move\.json(\.part)?)$/;
 const FOLDERS = new RegExp(
   `^(artifacts|backups|indexes|models|vectors|${SAMPLE_NAME}(\\.part)?|evaluate-\\d+)$`,
 );

@@ -29,7 +29,7 @@ function measured({ methods }: EvaluationReport, metric: "ndcg_10" | "recall_10"
   return means;
 }
 
-/** A third: embedding all takes minutes, and shows no more. */
+/** A third: embedding all takes minutes, and shows the same. */
 const DIALOGUES = 467;
 
 /** Writes the first dialogues, whole, and returns the arguments that name them. */

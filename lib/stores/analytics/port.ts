@@ -11,6 +11,7 @@ import type {
 } from "../../core/types.ts";
 import type { WordCounts } from "../../core/text.ts";
 import type { DirtyUserStore } from "../documents/port.ts";
+import type { StoredTables } from "../runs/port.ts";
 
 /** How many events of each type there were. */
 export interface EngagementCounts {
@@ -215,6 +216,8 @@ export interface WordingStore {
 }
 
 export interface AnalyticsStore extends CampaignStore, EventStore, ReleaseStore, SourceStore, WordingStore {
+  /** All rows, to be copied to another store. */
+  readonly tables: StoredTables;
   /** Removes events, words, marks as dirty and epochs of these users; returns how many events it removed. */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
   counts(options?: Abortable): Promise<AnalyticsCounts>;

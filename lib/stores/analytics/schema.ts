@@ -2,6 +2,7 @@ import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts";
 import type { Migration } from "../engines/migration.ts";
+import type { TableSpec } from "../engines/sql_tables.ts";
 
 export const DIRTY_USERS: DirtyUserNames = { marks: "touched", counter: "writes" };
 
@@ -138,4 +139,21 @@ export const EVENTS: KeyedTableOptions<EngagementEvent> = {
     conversation_id: "plain",
     metadata: "json",
   },
+};
+
+const { counter } = DIRTY_USERS;
+
+/** All tables, to be copied to another store. */
+export const ANALYTICS_TABLES: Readonly<Record<string, TableSpec>> = {
+  campaigns: { key: ["campaign_id"] },
+  events: { key: ["event_id"] },
+  epochs: { key: ["user_id"], numbered: { column: "epoch", counter } },
+  [DIRTY_USERS.marks]: { key: ["user_id"], numbered: { column: "token", counter } },
+  profile_words: { key: ["user_id"] },
+  conversation_words: { key: ["conversation_id"] },
+  stats: { key: ["campaign_id", "version"] },
+  files: { key: ["version", "name", "save", "part"], page: 4 },
+  sources: { key: ["kind", "uri"] },
+  // The last: what it names is there.
+  published: { key: ["only"] },
 };

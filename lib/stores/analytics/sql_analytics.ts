@@ -23,6 +23,8 @@ import {
   type SqlDatabase,
   storableJson,
 } from "../engines/sql.ts";
+import { SqlTables } from "../engines/sql_tables.ts";
+import type { StoredTables } from "../runs/port.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
@@ -42,7 +44,7 @@ import type {
   UnknownCampaigns,
   VersionFile,
 } from "./port.ts";
-import { BY_TYPE, CAMPAIGNS, DIRTY_USERS, EVENTS } from "./schema.ts";
+import { ANALYTICS_TABLES, BY_TYPE, CAMPAIGNS, DIRTY_USERS, EVENTS } from "./schema.ts";
 import { SqlReleases } from "./sql_releases.ts";
 import { SqlWording } from "./sql_wording.ts";
 
@@ -96,6 +98,7 @@ function statements(dialect: Dialect, counter: Counter) {
  * stay, as they are what its users did.
  */
 export class SqlAnalytics implements AnalyticsStore {
+  readonly tables: StoredTables;
   private readonly sql: ReturnType<typeof statements>;
   private readonly catalogue: KeyedTable<Campaign>;
   private readonly events: KeyedTable<EngagementEvent>;
@@ -109,6 +112,7 @@ export class SqlAnalytics implements AnalyticsStore {
    * one user has.
    */
   protected constructor(private readonly db: SqlDatabase, private readonly newestEvents: string) {
+    this.tables = new SqlTables(db, ANALYTICS_TABLES);
     this.catalogue = new KeyedTable(db, CAMPAIGNS);
     this.events = new KeyedTable(db, EVENTS);
     this.dirtyUsers = new DirtyUsers(db, DIRTY_USERS);

@@ -1,0 +1,80 @@
+import type { Abortable } from "../core/types.ts";
+import type { DocumentStore } from "../stores/documents/port.ts";
+import type { Copied, Part } from "./part.ts";
+
+/** Rows that are read and written at once. */
+const PAGE = 500;
+
+/** Messages with their classifications, the classifier, refused rows, and which users are dirty. */
+export function documentParts(from: DocumentStore, to: DocumentStore): Part[] {
+  const copies = { messages, classifier, quarantine, dirty_users };
+  return Object.entries(copies).map(([name, copy]) => ({
+    role: "documents",
+    name,
+    copy: ({ after, ...options }) => copy(from, to, { after, ...options }),
+  }));
+}
+
+type Options = { after: string | null } & Abortable;
+
+async function* messages(from: DocumentStore, to: DocumentStore, options: Options): AsyncGenerator<Copied> {
+  for (let { after, signal } = options;;) {
+    const page = await from.page({ after, limit: PAGE, signal });
+    if (page.length === 0) return;
+    const message_ids = page.map(({ message_id }) => message_id);
+    await to.upsert({ messages: page, signal });
+    await to.classify({ rows: await from.classifications({ message_ids, signal }), signal });
+    after = message_ids.at(-1)!;
+    yield { rows: page.length, after };
+  }
+}
+
+/** After the messages, of which it marks its examples. */
+async function* classifier(
+  from: DocumentStore,
+  to: DocumentStore,
+  { signal }: Options,
+): AsyncGenerator<Copied> {
+  const found = await from.classifier({ signal });
+  if (found === null) return;
+  const examples = await from.examples({ classifier: found.key, signal });
+  await to.saveClassifier({ classifier: found, examples: examples.map((row) => row.message_id), signal });
+  yield { rows: 1, after: null };
+}
+
+async function* quarantine(
+  from: DocumentStore,
+  to: DocumentStore,
+  { after, signal }: Options,
+): AsyncGenerator<Copied> {
+  for (let offset = Number(after ?? 0);;) {
+    const rows = await from.quarantined({ limit: PAGE, offset, signal });
+    if (rows.length === 0) return;
+    await to.quarantine({ rows, signal });
+    offset += rows.length;
+    yield { rows: rows.length, after: String(offset) };
+  }
+}
+
+/** Copying messages has made all users dirty: those that are not dirty at the source are cleared. */
+async function* dirty_users(
+  from: DocumentStore,
+  to: DocumentStore,
+  { signal }: Options,
+): AsyncGenerator<Copied> {
+  const dirty = new Set<string>();
+  for await (const users of pages(from, signal)) for (const { user_id } of users) dirty.add(user_id);
+  for await (const users of pages(to, signal)) {
+    await to.clearDirty({ users: users.filter(({ user_id }) => !dirty.has(user_id)), signal });
+  }
+  yield { rows: dirty.size, after: null };
+}
+
+async function* pages(store: DocumentStore, signal: AbortSignal | undefined) {
+  for (let after: string | null = null;;) {
+    const users = await store.listDirtyUsers({ after, limit: PAGE, signal });
+    if (users.length === 0) return;
+    yield users;
+    after = users.at(-1)!.user_id;
+  }
+}

@@ -1,0 +1,57 @@
+import { type ModelIdentity, modelKey, parseModelKey } from "../core/types.ts";
+import type { ReleaseStore } from "../stores/analytics/port.ts";
+import { type Collection, COLLECTIONS, type VectorStores } from "../stores/vectors/port.ts";
+import type { Copied, Part } from "./part.ts";
+
+/** Vectors that are read and written at once. */
+const PAGE = 200;
+
+/** The collections of every model, then the indexes of the published version. */
+export async function vectorParts(
+  from: VectorStores,
+  to: VectorStores,
+  releases: Pick<ReleaseStore, "published">,
+): Promise<Part[]> {
+  const models = await from.models();
+  const rows = models.flatMap((model) =>
+    COLLECTIONS.map((collection): Part => ({
+      role: "vectors",
+      name: `${collection} of ${modelKey(model)}`,
+      copy: (options) => copyRows(from, to, { model, collection, ...options }),
+    }))
+  );
+  const published = await releases.published();
+  if (published === null) return rows;
+  const indexes: Part = {
+    role: "vectors",
+    name: `indexes of version ${published.version}`,
+    async *copy({ signal }) {
+      const store = await to.forModel({ model: parseModelKey(published.model), signal });
+      const counts = await store.build({ version: published.version, signal });
+      yield { rows: Object.values(counts).reduce((sum, count) => sum + count, 0), after: null };
+    },
+  };
+  return [...rows, indexes];
+}
+
+async function* copyRows(
+  from: VectorStores,
+  to: VectorStores,
+  options: {
+    model: ModelIdentity;
+    collection: Collection;
+    after: string | null;
+    signal?: AbortSignal;
+  },
+): AsyncGenerator<Copied> {
+  const { model, collection, signal } = options;
+  const source = await from.forModel({ model, signal });
+  const target = await to.forModel({ model, signal });
+  for (let { after } = options;;) {
+    const rows = await source.page({ collection, after, limit: PAGE, signal });
+    if (rows.length === 0) return;
+    await target.upsert({ collection, rows, signal });
+    after = rows.at(-1)!.id;
+    yield { rows: rows.length, after };
+  }
+}
