@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { compareText } from "../../lib/core/text.ts";
 import { PostgresAnalytics } from "../../lib/stores/analytics/postgres/postgres_analytics.ts";
 import { SqliteAnalytics } from "../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
+import { ANALYTICS_MIGRATIONS } from "../../lib/stores/analytics/schema.ts";
+import { Postgres } from "../../lib/stores/engines/postgres/postgres.ts";
 import { all } from "../../lib/stores/engines/sql.ts";
 import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { handles } from "../fixtures/handles.ts";
 import { ask, dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
 import { campaign, event, LATEST } from "../fixtures/rows.ts";
+import { until } from "../fixtures/until.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 onEachPostgres("PostgresAnalytics", suite);
@@ -168,4 +171,72 @@ function suite(server: string, name: string): void {
       assert.equal(await store.deleteUsers({ user_ids: ["a"] }), 12_000);
       assert.deepEqual(await store.counts(), { campaigns: 0, events: 0, users: 0 });
     }));
+
+  Deno.test(`${name} scans no table for what a request or a write of some users asks`, async () => {
+    const url = freshSchema(server);
+    const schema = url.searchParams.get("schema");
+    const scans = () =>
+      ask(
+        url,
+        `SELECT relname, seq_scan FROM pg_stat_user_tables
+         WHERE schemaname = '${schema}' AND relname IN ('campaigns', 'epochs', 'events', 'stats') ORDER BY relname`,
+      );
+    const filling = new PostgresAnalytics({ url });
+    const campaigns = Array.from({ length: 4_000 }, (_, n) => campaign({ campaign_id: `k-${n}` }));
+    await filling.upsertCampaigns({ campaigns });
+    const events = Array.from(
+      { length: 20_000 },
+      (_, n) => event({ user_id: `u-${n % 4_000}`, campaign_id: `k-${n % 3_999}` }),
+    );
+    await filling.upsertEvents({ events });
+    await filling.buildStats({ version: 1, half_life_days: 1, latest: LATEST });
+    await ask(url, "ANALYZE");
+    // A connection reports its scans at the latest when it ends.
+    await filling.close();
+    const before = await scans();
+    const store = new PostgresAnalytics({ url });
+    const [user_ids, campaign_ids, version] = [["u-1", "u-2"], ["k-1", "k-2"], 1];
+    await store.upsertEvents({ events: [events[0]!, event({ user_id: "u-1" })] });
+    await store.epoch({ user_id: "u-1" });
+    assert.equal((await store.stats({ version, campaign_ids })).length, 2);
+    assert.equal((await store.popular({ version, limit: 5 })).length, 5);
+    assert.equal((await store.campaigns({ campaign_ids })).length, 2);
+    assert.equal((await store.engagement({ user_ids })).length, 11);
+    assert.equal((await store.eventsOf({ user_ids, limit: 5 })).length, 10);
+    await store.finalEngagement({ user_id: "u-1" });
+    await store.users({ after: null, limit: 5 });
+    await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 5 }) });
+    assert.equal(await store.deleteUsers({ user_ids }), 11);
+    await store.close();
+    assert.deepEqual(await scans(), before);
+    await dropSchema(url);
+  });
+
+  Deno.test(`${name}: a bulk load that waits takes no connection of the store that serves`, async () => {
+    const url = freshSchema(server);
+    const [load, serving] = [new PostgresAnalytics({ url }), new PostgresAnalytics({ url })];
+    const other = new Postgres({ url, store: "analytics", migrations: ANALYTICS_MIGRATIONS });
+    await serving.upsertEvents({ events: [event({ user_id: "a" })] });
+    const [locked, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const holding = other.write(async (session) => {
+      await session.run("LOCK TABLE events IN EXCLUSIVE MODE");
+      locked.resolve();
+      await release.promise;
+    });
+    await locked.promise;
+    const writes = Array.from({ length: 6 }, () => load.upsertEvents({ events: [event()] }));
+    const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted
+      AND relation = '${url.searchParams.get("schema")}.events'::regclass`;
+    await until(async () => (await ask(url, waiting)).length === 5);
+    assert.ok(await serving.epoch({ user_id: "a" }) > 0);
+    assert.equal(await serving.published(), null);
+    assert.equal((await ask(url, waiting)).length, 5, "the load has all of its connections in use");
+    release.resolve();
+    await holding;
+    const written = await Promise.all(writes);
+    assert.equal(written.reduce((sum, { inserted }) => sum + inserted, 0), 6);
+    await other.close();
+    for (const store of [load, serving]) await store.close();
+    await dropSchema(url);
+  });
 }

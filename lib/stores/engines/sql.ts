@@ -93,7 +93,7 @@ export interface Dialect {
   texts(json: string): string;
   /** The value of a text column as an expression that no index has, so that a query uses another one. */
   unindexed(column: string): string;
-  /** Whether a column is one of the texts of a JSON array. PostgreSQL would scan the table for `column IN texts`. */
+  /** Whether a column is one of the texts of a JSON array; PostgreSQL would scan a table for `IN` {@link Dialect.texts}. */
   isIn(column: string, json: string): string;
   /** Expressions of all rows as one JSON array of arrays, in this order; `[]` if there are none. */
   jsonRows(expressions: string, order: string): string;

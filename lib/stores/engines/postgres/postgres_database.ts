@@ -14,7 +14,7 @@ import {
 } from "../sql.ts";
 import { Postgres, type PostgresOptions } from "./postgres.ts";
 import { putRows } from "./put_rows.ts";
-import { recordset } from "./recordset.ts";
+import { isIn, recordset } from "./recordset.ts";
 import type { PgSession } from "./session.ts";
 
 /** Rows in a group of `writeEach`. */
@@ -38,7 +38,7 @@ const DIALECT: Dialect = {
   table: recordset,
   texts: (json) => `(SELECT json_array_elements_text(${json}::json) COLLATE "C" AS text)`,
   unindexed: (column) => `(${column} || '')`,
-  isIn: (column, json) => `${column} = ANY(ARRAY(SELECT json_array_elements_text(${json}::json)))`,
+  isIn,
   jsonRows: (expressions, order) =>
     `coalesce(json_agg(json_build_array(${expressions}) ORDER BY ${order}), '[]')::text`,
   jsonText: (object, name) => {

@@ -8,9 +8,10 @@ import {
   type SqlDatabase,
   type Steps,
   storable,
+  storableJson,
   type TableByKey,
 } from "../sql.ts";
-import { recordset } from "./recordset.ts";
+import { isIn, recordset } from "./recordset.ts";
 
 /** Rows, and characters in them, that one transaction writes at most. */
 const MAX_BATCH_ROWS = 1_000;
@@ -61,8 +62,9 @@ function* batches<Row>(rows: readonly Row[], table: TableByKey<Row>): Generator<
  */
 function batchWriter(table: Omit<TableByKey<never>, "encode">) {
   const columns: Columns = Object.fromEntries(table.columns.map((name) => [name, "text"]));
-  const sql = statements(table, recordset("$1", columns));
+  const sql = statements(table, columns);
   const keyOf = (row: EncodedRow) => row[table.key]!;
+  const keysOf = (rows: readonly EncodedRow[]) => [storableJson(rows.map(keyOf))];
   const ownerOf = (row: EncodedRow) => table.owner === null ? null : row[table.owner]!;
   return function* (batch: readonly EncodedRow[], { beforeCommit }: PutOptions): Steps<WriteCounts> {
     const added = yield* allRows<{ key: string }>(sql.insert, [], columns, batch);
@@ -70,10 +72,10 @@ function batchWriter(table: Omit<TableByKey<never>, "encode">) {
     const rest = inserted.size === batch.length ? [] : batch.filter((row) => !inserted.has(keyOf(row)));
     const differing = rest.length === 0
       ? []
-      : yield* allRows<{ key: string; owner: string | null }>(sql.differing, [], columns, rest);
+      : yield* allRows<{ key: string; owner: string | null }>(sql.differing, keysOf(rest), columns, rest);
     const changed = new Set(differing.map(({ key }) => key));
     const replaced = rest.filter((row) => changed.has(keyOf(row)));
-    if (replaced.length > 0) yield* runRows(sql.replace, [], columns, replaced);
+    if (replaced.length > 0) yield* runRows(sql.replace, keysOf(replaced), columns, replaced);
     const written = batch.filter((row) => inserted.has(keyOf(row)) || changed.has(keyOf(row)));
     const owners = new Set([...written.map(ownerOf), ...differing.map(({ owner }) => owner)]);
     const users = [...owners].filter((owner) => owner !== null).sort();
@@ -82,18 +84,26 @@ function batchWriter(table: Omit<TableByKey<never>, "encode">) {
   };
 }
 
-/** `input` is a table with all columns. */
-function statements({ table, key, owner, columns }: Omit<TableByKey<never>, "encode">, input: string) {
-  const names = columns.join(", ");
-  const others = columns.filter((name) => name !== key);
+/**
+ * What joins the input has its keys as $1 as well, since the server takes any input for 100 rows: without them it would go through
+ * a table of some 10,000 rows for a single one.
+ */
+function statements(
+  { table, key, owner, columns: names }: Omit<TableByKey<never>, "encode">,
+  columns: Columns,
+) {
+  const list = names.join(", ");
+  const others = names.filter((name) => name !== key);
   const of = (alias: string) => others.map((name) => `${alias}.${name}`).join(", ");
+  const input = recordset("$2", columns);
+  const isGiven = isIn(`old.${key}`, "$1");
   return {
-    insert: `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${input}
+    insert: `INSERT INTO ${table} (${list}) SELECT ${list} FROM ${recordset("$1", columns)}
       ON CONFLICT (${key}) DO NOTHING RETURNING ${key} AS key`,
     differing: `SELECT old.${key} AS key, ${owner === null ? "NULL" : `old.${owner}`} AS owner
       FROM ${table} old JOIN ${input} USING (${key})
-      WHERE (${of("old")}) IS DISTINCT FROM (${of("input")}) FOR UPDATE OF old`,
+      WHERE ${isGiven} AND (${of("old")}) IS DISTINCT FROM (${of("input")}) FOR UPDATE OF old`,
     replace: `UPDATE ${table} old SET ${others.map((name) => `${name} = input.${name}`).join(", ")}
-      FROM ${input} WHERE old.${key} = input.${key}`,
+      FROM ${input} WHERE ${isGiven} AND old.${key} = input.${key}`,
   };
 }

@@ -7,3 +7,8 @@ export function recordset(json: string, columns: Columns): string {
   );
   return `json_to_recordset(${json}::json) AS input (${types.join(", ")})`;
 }
+
+/** Whether a column is one of the texts of a JSON array. As an array, since the server would scan the table for `IN (SELECT …)`. */
+export function isIn(column: string, json: string): string {
+  return `${column} = ANY(ARRAY(SELECT json_array_elements_text(${json}::json)))`;
+}

@@ -6,11 +6,12 @@ import { WORDING_FILE } from "../../../../lib/stores/analytics/port.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
 import { PART_BYTES } from "../../../../lib/stores/analytics/file_parts.ts";
 import { all } from "../../../../lib/stores/engines/sql.ts";
+import type { SqliteDatabase } from "../../../../lib/stores/engines/sqlite/sqlite_database.ts";
 import { Sqlite } from "../../../../lib/stores/engines/sqlite/sqlite.ts";
 import { analyticsContract } from "../../../contracts/analytics.ts";
 import { inFiles } from "../../../fixtures/files.ts";
 import { handlesIn } from "../../../fixtures/handles.ts";
-import { event, minute } from "../../../fixtures/rows.ts";
+import { campaign, event, minute } from "../../../fixtures/rows.ts";
 
 analyticsContract(
   "SqliteAnalytics",
@@ -102,4 +103,57 @@ Deno.test("SqliteAnalytics.saveFile() that is given up leaves the file before it
   await store.saveFile({ ...file, bytes });
   assert.ok(Buffer.from(bytes).equals((await store.file(file))!));
   await store.close();
+});
+
+/** Tables that grow with users, events or campaigns. */
+const LARGE =
+  /^SCAN (events|campaigns|stats|touched|epochs|files|sources|profile_words|conversation_words)\b/;
+
+Deno.test("SqliteAnalytics scans no table for what a request or a write of some users asks", async () => {
+  const store = new SqliteAnalytics({ path: ":memory:" });
+  const { sqlite } = store["db"] as SqliteDatabase;
+  const statements = new Set<string>();
+  const [execute, run] = [sqlite.execute.bind(sqlite), sqlite.run.bind(sqlite)];
+  sqlite.execute = (statement) => {
+    statements.add(statement.sql);
+    return execute(statement);
+  };
+  sqlite.run = (sql, ...values) => {
+    statements.add(sql);
+    return run(sql, ...values);
+  };
+  const [row, at] = [event({ user_id: "a", campaign_id: "k" }), minute(1)];
+  const [user_ids, campaign_ids, version] = [["a"], ["k"], 1];
+  await store.upsertCampaigns({ campaigns: [campaign({ campaign_id: "k" })] });
+  await store.upsertEvents({ events: [row] });
+  await store.upsertEvents({ events: [{ ...row, type: "conversion" }] });
+  await store.buildStats({ version, half_life_days: 1, latest: at });
+  await store.saveFile({ version, name: "weights", bytes: Uint8Array.of(1) });
+  await store.setWords({
+    user_ids,
+    profiles: [{ user_id: "a", words: {}, named: [] }],
+    conversations: [{ conversation_id: "c", user_id: "a", words: {}, named: 0, named_shown: 0 }],
+  });
+  await store.epoch({ user_id: "a" });
+  await store.stats({ version, campaign_ids });
+  await store.popular({ version, limit: 5 });
+  await store.campaigns({ campaign_ids });
+  await store.engagement({ user_ids });
+  await store.eventsOf({ user_ids, limit: 5 });
+  await store.finalEngagement({ user_id: "a" });
+  await store.profileWords({ user_id: "a" });
+  await store.conversationWords({ after: null, limit: 5 });
+  await store.file({ version, name: "weights" });
+  await store.users({ after: null, limit: 5 });
+  await store.daily({ since: at, until: at });
+  await store.markAllDirty();
+  await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 5 }) });
+  await store.deleteCampaigns({ campaign_ids });
+  await store.source({ kind: "events", uri: "file:a" });
+  const scans = [...statements].filter((sql) => !sql.startsWith("PRAGMA")).flatMap((sql) =>
+    sqlite.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).map(({ detail }) => ({ sql, detail }))
+  ).filter(({ detail }) => LARGE.test(detail));
+  await store.close();
+  assert.ok(statements.size > 30, `${statements.size} statements were seen`);
+  assert.deepEqual(scans, []);
 });
