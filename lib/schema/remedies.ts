@@ -2,7 +2,8 @@
 const REMEDIES: readonly (readonly [reason: RegExp, remedy: string])[] = [
   [
     /: the row has .*; give /,
-    'Give the fields the names that are needed, as by jq: docs/data.md says how under "Exports of chat tools".',
+    "Give the fields the names that are needed: in a CSV, in its first row; in JSON, by `jq`, as docs/data.md shows under " +
+    '"Exports of chat tools".',
   ],
   [
     / \(a list of objects\)/,

@@ -1,4 +1,5 @@
 import { dirname, join } from "../../deps.ts";
+import { counted } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
 import { linkInInbox } from "./inbox.ts";
 import { asSourceError, FILE_EXTENSIONS, printable, type Source, SourceError } from "./source.ts";
@@ -7,10 +8,11 @@ interface ExpandedSources {
   readonly sources: readonly Source[];
   /** What cannot be read; everything else can. */
   readonly failed: readonly SourceError[];
-  /** A sentence about each link to what has been found by another name. */
-  readonly repeated: readonly string[];
+  /** A sentence about each link to what has been found by another name, and about each folder with files that are not read. */
+  readonly notes: readonly string[];
 }
 
+const READ = ".json, .jsonl, .ndjson, .csv or .tsv";
 const STDIN: Source = { uri: "stdin", bytes: null };
 
 /**
@@ -22,22 +24,24 @@ export async function expandSources(
   { paths, inbox = null, signal }: { paths: readonly string[]; inbox?: string | null } & Abortable,
 ): Promise<ExpandedSources> {
   const byUri = new Map<string, Source>();
-  const failed: SourceError[] = [], repeated: string[] = [];
+  const failed: SourceError[] = [], notes: string[] = [];
   for (const path of paths) {
     const walk = new PathWalk(inbox, signal);
     await walk.start(path);
     for (const source of walk.sources) byUri.set(source.uri, confine(source, inbox));
     failed.push(...walk.failed);
-    repeated.push(...walk.repeated);
+    notes.push(...walk.notes);
   }
-  return { sources: [...byUri.values()], failed, repeated };
+  return { sources: [...byUri.values()], failed, notes };
 }
 
 /** One path and what is below it. Links wait until all else has been found, so that a file is known by its own name. */
 class PathWalk {
   readonly sources: Source[] = [];
   readonly failed: SourceError[] = [];
-  readonly repeated: string[] = [];
+  readonly notes: string[] = [];
+  /** Files whose names say that they have no rows. */
+  private readonly others: string[] = [];
   private readonly links: string[] = [];
   /** Paths by real path. */
   private readonly pathsByRealPath = new Map<string, string>();
@@ -54,10 +58,16 @@ class PathWalk {
         await this.recordFailure(link, () => this.follow(link!));
       }
       if (this.sources.length + this.failed.length === 0) {
-        throw new SourceError(
-          "not_found",
-          path,
-          "holds no .json, .jsonl, .ndjson, .csv or .tsv file, plain or .gz",
+        throw new SourceError("not_found", path, `holds no ${READ} file, plain or .gz`);
+      }
+      const [other] = this.others.sort();
+      if (other !== undefined) {
+        const count = counted(this.others.length, "file");
+        this.notes.push(
+          `not read of ${
+            printable(path)
+          }: ${count} whose name does not end in ${READ} (plain or .gz), such as ` +
+            printable(other),
         );
       }
     });
@@ -82,13 +92,12 @@ class PathWalk {
       const path = join(folder, name);
       if (isSymlink) this.links.push(path);
       else if (isDirectory) await this.recordFailure(path, () => this.addFolder(path, join(real, name)));
-      else if (FILE_EXTENSIONS.test(name)) {
-        await this.recordFailure(path, () => this.addFile(path, join(real, name)));
-      }
+      else await this.recordFailure(path, () => this.addFile(path, join(real, name)));
     }
   }
 
   private async addFile(path: string, real: string): Promise<void> {
+    if (!FILE_EXTENSIONS.test(path)) return void this.others.push(path);
     const source = sourceOf(path, await Deno.stat(path));
     if (source.bytes === null) {
       throw new SourceError("invalid", path, "is a pipe in a folder: give it as a source of its own");
@@ -101,7 +110,7 @@ class PathWalk {
     if (await this.isInInbox(parent)) throw linkInInbox(link);
     const real = await Deno.realPath(link);
     const { isDirectory } = await Deno.stat(real);
-    if (!isDirectory) return FILE_EXTENSIONS.test(link) ? await this.addFile(link, real) : undefined;
+    if (!isDirectory) return await this.addFile(link, real);
     if (contains(real, parent)) {
       throw new SourceError("invalid", link, "is a link to a folder that contains it");
     }
@@ -121,7 +130,7 @@ class PathWalk {
   private isNew(path: string, real: string): boolean {
     const first = this.pathsByRealPath.get(real);
     if (first === undefined) this.pathsByRealPath.set(real, path);
-    else this.repeated.push(`${printable(path)} is the same as ${printable(first)}, which is read`);
+    else this.notes.push(`${printable(path)} is the same as ${printable(first)}, which is read`);
     return first === undefined;
   }
 }

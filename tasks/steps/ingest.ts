@@ -119,14 +119,14 @@ class Ingestion {
     const found = new Map<string, Planned>();
     for (const { kind, path } of this.given()) {
       if (this.isSpooled({ kind, uri: path })) continue;
-      const { sources, failed, repeated } = await expandSources({
+      const { sources, failed, notes } = await expandSources({
         paths: [path],
         signal: this.context.signal,
         inbox: this.context.services.settings.inbox,
       });
       for (const source of sources) found.set(kind + source.uri, { kind, path, source });
       for (const error of failed) this.record({ kind, path }, error);
-      for (const line of repeated) this.context.log(line);
+      for (const line of notes) this.context.log(line);
     }
     const planned = [...found.values()].filter(({ kind, source: { uri } }) => !this.isSpooled({ kind, uri }));
     for (const { source } of planned) this.bytesToRead = addSize(this.bytesToRead, source.bytes);

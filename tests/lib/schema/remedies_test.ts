@@ -8,7 +8,7 @@ const MESSAGE = { user_id: "u", message: "x", timestamp: "2026-05-01T00:00:00Z" 
 
 Deno.test("remedyOf() fits the reasons that rows are refused for", () => {
   const remedies: [Record<string, unknown>, RegExp][] = [
-    [{ user: "u", text: "x", ts: 1 }, /^Give the fields the names/],
+    [{ user: "u", text: "x", ts: 1 }, /^Give the fields the names.*in a CSV/],
     [{ page: 1, items: [MESSAGE] }, /^Give the list alone/],
     [{ campaign_id: "k", title: "x" }, /right kind of rows/],
     [{ ...MESSAGE, timestamp: "2026-05-01T00:00:00" }, /write times in UTC/],

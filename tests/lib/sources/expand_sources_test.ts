@@ -22,16 +22,16 @@ async function inFolder(files: readonly string[], body: (dir: string) => Promise
 
 /** What expands from paths, without the folder's own. */
 async function expanded(dir: string, paths: readonly string[] = [dir]) {
-  const { sources, failed, repeated } = await expandSources({ paths });
+  const { sources, failed, notes } = await expandSources({ paths });
   const short = (text: string) => text.replaceAll(`${dir}/`, "");
   return {
     sources: sources.map(({ uri }) => short(uri)),
     failed: failed.map(({ message }) => short(message)),
-    repeated: repeated.map(short),
+    notes: notes.map(short),
   };
 }
 
-Deno.test("expandSources() lists a folder's JSON files in the order of their paths, without hidden ones", () =>
+Deno.test("expandSources() lists a folder's JSON files in the order of their paths, without hidden ones, and names others", () =>
   inFolder(
     [
       "b.json",
@@ -45,8 +45,12 @@ Deno.test("expandSources() lists a folder's JSON files in the order of their pat
       "h.gz",
     ],
     async (dir) => {
-      const { sources: found, failed } = await expandSources({ paths: [dir] });
+      const { sources: found, failed, notes } = await expandSources({ paths: [dir] });
       assert.deepEqual(failed, []);
+      assert.deepEqual(notes, [
+        `not read of ${dir}: 3 files whose name does not end in .json, .jsonl, .ndjson, .csv or .tsv (plain or .gz), ` +
+        `such as ${dir}/g.json.bak`,
+      ]);
       const names = found.map(({ uri }) => uri.slice(dir.length));
       assert.deepEqual(names, ["/a.ndjson.gz", "/b.json", "/c.jsonl", "/sub/e.JSON"]);
       assert.deepEqual(new Set(found.map(({ bytes }) => bytes)), new Set([2]));
@@ -107,7 +111,7 @@ Deno.test("expandSources() follows links to files and folders, inside and outsid
       assert.deepEqual(await expanded(`${dir}/in`), {
         sources: ["a.json", "b.json", "more/d.json"],
         failed: [],
-        repeated: [],
+        notes: [],
       });
       assert.deepEqual((await expanded(`${dir}/in/more`)).sources, ["d.json"]);
     },
@@ -117,9 +121,9 @@ Deno.test("expandSources() takes what links lead to again once, by the name that
   inFolder(
     ["today -> v2", "v1/a.json", "v2/b.json", "c.json", "latest.json -> c.json", "v1/v2 -> ../v2"],
     async (dir) => {
-      const { repeated, ...rest } = await expanded(dir);
+      const { notes, ...rest } = await expanded(dir);
       assert.deepEqual(rest, { sources: ["c.json", "v1/a.json", "v2/b.json"], failed: [] });
-      assert.deepEqual(repeated.sort(), [
+      assert.deepEqual(notes.sort(), [
         "latest.json is the same as c.json, which is read",
         "today is the same as v2, which is read",
         "v1/v2 is the same as v2, which is read",
@@ -131,13 +135,13 @@ Deno.test("expandSources() reports a link to a folder that contains it, and ends
   inFolder(
     ["a/b.json", "a/up -> .", "a/top -> ..", "a/root -> /", "x/back -> ../a", "a/there -> ../x"],
     async (dir) => {
-      const { sources, failed, repeated } = await expanded(`${dir}/a`);
+      const { sources, failed, notes } = await expanded(`${dir}/a`);
       assert.deepEqual(sources, ["b.json"]);
       assert.deepEqual(
         failed.sort(),
         ["root", "top", "up"].map((link) => `${link} is a link to a folder that contains it`),
       );
-      assert.deepEqual(repeated, [`there/back is the same as ${dir}/a, which is read`]);
+      assert.deepEqual(notes, [`there/back is the same as ${dir}/a, which is read`]);
     },
   ));
 
