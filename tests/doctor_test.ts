@@ -100,7 +100,7 @@ sampleTest(
     assert.deepEqual([mine.path, mine.last_read, events.kind], [folder, null, "events"]);
 
     const damaged: [string, string | Uint8Array, RegExp][] = [
-      ["page.json", "<html>", /is neither JSON nor CSV/],
+      ["page.json", "<html>", /holds no rows of JSON or CSV/],
       ["cut.ndjson.gz", Uint8Array.of(0x1f, 0x8b, 1, 2), /is damaged or cut off as gzip/],
       ["list.json", '[{"user_id":"a"', /cut off|ends/],
     ];

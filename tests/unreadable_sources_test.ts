@@ -42,7 +42,7 @@ const KINDS_OF_FAULT: Record<string, [make: (path: string) => void, complaint: s
   ],
   "a file that is no JSON": [
     (path) => Deno.writeTextFileSync(path, "<html>\n"),
-    "is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id",
+    "holds no rows of JSON or CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id",
   ],
 };
 

@@ -28,7 +28,7 @@ export function refuseChat(head: string): void {
 export class NotJson extends NotRows {
   constructor() {
     super(
-      "is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id",
+      "holds no rows of JSON or CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id",
     );
   }
 }

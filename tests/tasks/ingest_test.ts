@@ -173,7 +173,7 @@ Deno.test("ingest() records a source that cannot be read and continues", () =>
         path: page,
         uri: page,
         error:
-          `${page} is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id`,
+          `${page} holds no rows of JSON or CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id`,
       },
       {
         kind: "events",

@@ -122,7 +122,7 @@ Deno.test("readRows() knows CSV by a header of rows, and by its name", async () 
   const little = new Uint8Array(Uint16Array.from(`\ufeff${text}`, (unit) => unit.charCodeAt(0)).buffer);
   assert.deepEqual((await read(little)).rows, rows, "UTF-16");
   assert.deepEqual((await read("customer,offer\nann,k\n")).rows, { 2: { customer: "ann", offer: "k" } });
-  assert.match((await read("customer,offer\nann,k\n", "export")).error!, /^is neither JSON nor CSV/);
+  assert.match((await read("customer,offer\nann,k\n", "export")).error!, /^holds no rows of JSON or CSV/);
   assert.deepEqual((await read('{"user_id":"ann"}\n{"user_id":"bo"}\n')).rows, {
     1: { user_id: "ann" },
     2: { user_id: "bo" },

@@ -117,9 +117,9 @@ Deno.test("readRows() counts rows, raw bytes and their hash in the same pass", a
   }
 });
 
-Deno.test("readRows() refuses text that is not JSON at all", async () => {
+Deno.test("readRows() refuses text that has no rows, whether or not it is JSON", async () => {
   const complaint =
-    "is neither JSON nor CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id";
+    "holds no rows of JSON or CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id";
   for (const text of ["a,b\n1,2\n", "<html>", '"text"', "5"]) {
     assert.equal((await read(text)).error, complaint, text);
   }
@@ -348,7 +348,9 @@ Deno.test("readRows() holds little of a line, or of white space, that never ends
   const uri = await Deno.makeTempFile();
   await Deno.truncate(uri, 0);
   const cut = "ends inside a JSON object as if it was cut off";
-  for (const [first, expected, complaint] of [["{", 0, cut], [" ", 0, "is neither JSON nor CSV"]] as const) {
+  for (
+    const [first, expected, complaint] of [["{", 0, cut], [" ", 0, "holds no rows of JSON or CSV"]] as const
+  ) {
     using file = await Deno.open(uri, { write: true, truncate: true });
     for (let n = 0; n < 100; n++) await file.write(bytesOf((n === 0 ? first : " ").padEnd(1e6)));
     const reading = readRows({ uri, bytes: 1 }, options());
