@@ -63,10 +63,12 @@ Deno.test("loadConfig() refuses another server than PostgreSQL for all stores, i
 const LOGINS = [
   ["PARLEY_DOCUMENTS", "mongodb://me:PASSWORD@h:27017/db"],
   ["PARLEY_DOCUMENTS", "mongodb+srv://me:PASSWORD@h/db"],
+  ["PARLEY_DOCUMENTS", "postgres://me:PASSWORD@h:5432/db"],
   ["PARLEY_VECTORS", "milvus://root:PASSWORD@h:19530"],
   ["PARLEY_VECTORS", "milvuss://root:PASSWORD@h:19530"],
   ["PARLEY_GRAPH", "neo4j+s://neo4j:PASSWORD@h:7687"],
   ["PARLEY_GRAPH", "bolt://neo4j:PASSWORD@h:7687"],
+  ["PARLEY_GRAPH", "postgresql://me:PASSWORD@h:5432/db"],
   ["PARLEY_ANALYTICS", "postgres://me:PASSWORD@h:5432/db"],
   ["PARLEY_RUNS", "postgresql://me:PASSWORD@h:5432/db"],
   ["PARLEY_STORES", "postgres://me:PASSWORD@h:5432/db"],

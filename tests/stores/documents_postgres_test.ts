@@ -8,12 +8,11 @@ import { clearServer } from "../../lib/stores/open.ts";
 import { documentsContract } from "../contracts/documents.ts";
 import { AWKWARD } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
-import { dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
+import { dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
-if (POSTGRES === undefined) Deno.test.ignore(`PostgresDocuments: ${NEEDS_POSTGRES}`, () => {});
-else suite(POSTGRES);
+onEachPostgres("PostgresDocuments", suite);
 
 /** Gives two handles on one fresh schema, as two processes would have them. */
 async function withHandles(
@@ -31,9 +30,9 @@ async function withHandles(
   }
 }
 
-function suite(server: string): void {
+function suite(server: string, name: string): void {
   documentsContract(
-    "PostgresDocuments",
+    name,
     () => {
       const url = freshSchema(server);
       return handles(() => new PostgresDocuments({ url }), () => dropSchema(url));
@@ -54,7 +53,7 @@ function suite(server: string): void {
     },
   );
 
-  Deno.test("PostgresDocuments and SqliteDocuments give the same answers and digest for the same rows", () =>
+  Deno.test(`${name} and SqliteDocuments give the same answers and digest for the same rows`, () =>
     withHandles(server, async (one) => {
       const embedded = new SqliteDocuments({ path: ":memory:" });
       const messages = AWKWARD.flatMap((user_id, i) =>
@@ -100,7 +99,7 @@ function suite(server: string): void {
       assert.deepEqual(ids, messages.map(({ message_id }) => message_id).toSorted(compareText));
     }));
 
-  Deno.test("PostgresDocuments writes a text that no engine keeps with U+FFFD, and for the same again", () =>
+  Deno.test(`${name} writes a text that no engine keeps with U+FFFD, and for the same again`, () =>
     withHandles(server, async (store) => {
       const row = message({ message: "before\0after \ud800", metadata: { text: "a\0b" } });
       await store.upsert({ messages: [row] });
@@ -109,7 +108,7 @@ function suite(server: string): void {
       assert.equal((await store.upsert({ messages: [row] })).same, 1);
     }));
 
-  Deno.test("PostgresDocuments quarantines rows whose source is longer than an index entry, each once", () =>
+  Deno.test(`${name} quarantines rows whose source is longer than an index entry, each once`, () =>
     withHandles(server, async (store) => {
       // Random, since the server compresses what repeats.
       const source = crypto.getRandomValues(new Uint8Array(6_000)).toHex();
@@ -129,7 +128,7 @@ function suite(server: string): void {
       assert.equal(await store.pruneQuarantine({ before: minute(2) }), 2);
     }));
 
-  Deno.test("PostgresDocuments: a run that derives while others write misses no row of a cleared user", () =>
+  Deno.test(`${name}: a run that derives while others write misses no row of a cleared user`, () =>
     withHandles(server, async (writer, deriver) => {
       const derived = new Map<string, number>();
       let writing = true;
@@ -159,7 +158,7 @@ function suite(server: string): void {
       assert.deepEqual([...derived].sort(), users.map((user) => [user, 75]));
     }));
 
-  Deno.test("PostgresDocuments classifies the same messages at once from two processes", () =>
+  Deno.test(`${name} classifies the same messages at once from two processes`, () =>
     withHandles(server, async (one, two) => {
       const messages = Array.from({ length: 600 }, () => message());
       await one.upsert({ messages });
@@ -170,7 +169,7 @@ function suite(server: string): void {
       assert.deepEqual([last?.messages, others], [600, []]);
     }));
 
-  Deno.test("PostgresDocuments deletes more messages than one transaction", () =>
+  Deno.test(`${name} deletes more messages than one transaction`, () =>
     withHandles(server, async (store) => {
       const messages = Array.from({ length: 10_100 }, () => message({ user_id: "a" }));
       assert.equal((await store.upsert({ messages })).inserted, 10_100);
@@ -178,7 +177,7 @@ function suite(server: string): void {
       assert.deepEqual(await store.counts(), { messages: 0, users: 0, quarantined: 0 });
     }));
 
-  Deno.test("PostgresDocuments shares a schema with analytics: marks of users are each store's own, and so is clearing", () =>
+  Deno.test(`${name} shares a schema with analytics: marks of users are each store's own, and so is clearing`, () =>
     withHandles(server, async (documents, _two, url) => {
       const analytics = new PostgresAnalytics({ url });
       try {

@@ -15,7 +15,6 @@ function suite(server: string): void {
     const url = urlOf(server);
     return handles(() => openGraph(url), () => dropNamespace(url));
   };
-  sameGraphContract("Neo4jGraph", open);
   graphContract("Neo4jGraph", open, async () => {
     const direct = urlOf(server, (url) => url.href = url.href.replace(/^neo4j/, "bolt"));
     const { url, proxy } = proxied(direct, 7_687);
@@ -30,6 +29,7 @@ function suite(server: string): void {
       },
     };
   });
+  sameGraphContract("Neo4jGraph", open);
   nodes(server);
   concurrency(server);
 }

@@ -6,12 +6,11 @@ import { clearServer } from "../../lib/stores/open.ts";
 import { graphContract, sameGraphContract } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
 import { engages } from "../fixtures/neo4j.ts";
-import { ask, dropSchema, freshSchema, NEEDS_POSTGRES, POSTGRES } from "../fixtures/postgres.ts";
+import { ask, dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
 import { campaign } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
-if (POSTGRES === undefined) Deno.test.ignore(`PostgresGraph: ${NEEDS_POSTGRES}`, () => {});
-else suite(POSTGRES);
+onEachPostgres("PostgresGraph", suite);
 
 /** Gives two handles on one fresh schema, as two processes would have them. */
 async function withHandles(
@@ -29,13 +28,13 @@ async function withHandles(
   }
 }
 
-function suite(server: string): void {
+function suite(server: string, name: string): void {
   const open = () => {
     const url = freshSchema(server);
     return handles(() => new PostgresGraph({ url }), () => dropSchema(url));
   };
-  sameGraphContract("PostgresGraph", open);
-  graphContract("PostgresGraph", open, () => {
+  sameGraphContract(name, open);
+  graphContract(name, open, () => {
     const direct = freshSchema(server);
     const { url, proxy } = proxied(direct, 5_432);
     const store = new PostgresGraph({ url });
@@ -50,7 +49,7 @@ function suite(server: string): void {
     });
   });
 
-  Deno.test("PostgresGraph: of writers that set the same users or conversations at once, one is last, whole", () =>
+  Deno.test(`${name}: of writers that set the same users or conversations at once, one is last, whole`, () =>
     withHandles(server, async (one, two) => {
       const users = Array.from({ length: 20 }, (_, i) => `u${i}`);
       const { user_id: _, last: __, ...counts } = engages("", "");
@@ -85,7 +84,7 @@ function suite(server: string): void {
       }
     }));
 
-  Deno.test("PostgresGraph writes many users' edges in one statement, and equal ones not at all", () =>
+  Deno.test(`${name} writes many users' edges in one statement, and equal ones not at all`, () =>
     withHandles(server, async (store, _two, url) => {
       await store.isEmpty();
       const schema = url.searchParams.get("schema");
@@ -119,7 +118,7 @@ function suite(server: string): void {
       assert.deepEqual(await statements(), ["DELETE 100", "INSERT 0", "UPDATE 0"]);
     }));
 
-  Deno.test("PostgresGraph shares a schema with analytics, and clearing it leaves theirs", () =>
+  Deno.test(`${name} shares a schema with analytics, and clearing it leaves theirs`, () =>
     withHandles(server, async (graph, _two, url) => {
       const analytics = new PostgresAnalytics({ url });
       try {
@@ -136,7 +135,7 @@ function suite(server: string): void {
       }
     }));
 
-  Deno.test("PostgresGraph.deleteCampaigns() takes more edges than one transaction", () =>
+  Deno.test(`${name}.deleteCampaigns() takes more edges than one transaction`, () =>
     withHandles(server, async (store) => {
       const edges = Array.from({ length: 10_100 }, (_, i) => engages(`u${i}`, "k"));
       await store.setEngaged({ user_ids: edges.map((edge) => edge.user_id), edges });

@@ -20,7 +20,7 @@ Deno.test({
   ignore: missing.length > 0,
   async fn() {
     const { env, drop } = freshServers(SETTINGS);
-    const { url, proxy } = proxied(env.PARLEY_ANALYTICS!, "PARLEY_ANALYTICS");
+    const { url, proxy } = proxied(env.PARLEY_ANALYTICS!);
     const degraded = [PARTS.PARLEY_ANALYTICS!];
     try {
       await withFlow(async ({ config, ...flow }) => {

@@ -20,7 +20,7 @@ Deno.test({
   ignore: missing.length > 0,
   async fn() {
     const { env, drop } = freshServers(["PARLEY_VECTORS"]);
-    const { url, proxy } = proxied(env.PARLEY_VECTORS!, "PARLEY_VECTORS");
+    const { url, proxy } = proxied(env.PARLEY_VECTORS!);
     try {
       await withFlow(async (flow) => {
         assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");

@@ -1,34 +1,46 @@
 import assert from "node:assert/strict";
 import { ALL_SETTINGS, type Fared, faultsOf, PARTS } from "../fixtures/faults.ts";
 import { nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
-import { freshServers, missingServers } from "../fixtures/servers.ts";
+import { freshServers, missingServers, ON_PGVECTOR, SERVERS } from "../fixtures/servers.ts";
 
 /** Eight times the default, so that a busy machine is not taken for a fault. `deno task bench serving_faults` keeps to it. */
 const ANSWER_MS = 2_000;
 /** The circuit opens after five failures; the next request finds it open. */
 const REQUESTS = 6;
 
-const missing = missingServers(ALL_SETTINGS);
-Deno.test({
-  name: `answers continue while any one server hangs, is slow, errs, is down or loses its connections${
-    missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
-  }`,
-  ignore: missing.length > 0,
-  async fn() {
-    const { env, drop } = freshServers(ALL_SETTINGS);
-    try {
-      await withFlow(async (flow) => {
-        assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
-      }, env);
-      for (const setting of ALL_SETTINGS) {
-        const fared = await faultsOf({ setting, env, requests: REQUESTS, answer_ms: ANSWER_MS });
-        fared.forEach(assertFared);
+for (
+  const { where, settings, servers, disturbed } of [
+    { where: "any one server", settings: ALL_SETTINGS, servers: SERVERS, disturbed: ALL_SETTINGS },
+    {
+      where: "one store of those on PostgreSQL",
+      settings: ALL_SETTINGS.filter((setting) => setting !== "PARLEY_CACHE"),
+      servers: ON_PGVECTOR,
+      disturbed: ["PARLEY_DOCUMENTS", "PARLEY_GRAPH"],
+    },
+  ] as const
+) {
+  const missing = missingServers(settings, servers);
+  Deno.test({
+    name: `answers continue while ${where} hangs, is slow, errs, is down or loses its connections${
+      missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
+    }`,
+    ignore: missing.length > 0,
+    async fn() {
+      const { env, drop } = freshServers(settings, servers);
+      try {
+        await withFlow(async (flow) => {
+          assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
+        }, env);
+        for (const setting of disturbed) {
+          const fared = await faultsOf({ setting, env, requests: REQUESTS, answer_ms: ANSWER_MS });
+          fared.forEach(assertFared);
+        }
+      } finally {
+        await drop();
       }
-    } finally {
-      await drop();
-    }
-  },
-});
+    },
+  });
+}
 
 function assertFared({ setting, fault, times, fewest, degraded, back_ms }: Fared): void {
   const slowest = Math.max(...times);

@@ -1,13 +1,21 @@
 /** Servers that say they are older than they are. MongoDB's is in documents_mongodb_faults_test.ts, by a fake. */
 import assert from "node:assert/strict";
 import { ParleyError } from "../../lib/core/errors.ts";
-import { openAnalytics, openGraph, openVectors } from "../../lib/stores/open.ts";
-import { freshServers, missingServers, type Setting } from "../fixtures/servers.ts";
+import { openAnalytics, openDocuments, openGraph, openVectors } from "../../lib/stores/open.ts";
+import {
+  defaultPort,
+  freshServers,
+  missingServers,
+  ON_POSTGRES,
+  SERVERS,
+  type Servers,
+  type Setting,
+} from "../fixtures/servers.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 interface Case {
   readonly setting: Setting;
-  readonly port: number;
+  readonly servers: Servers;
   readonly open: (url: URL) => Promise<{ health(): Promise<unknown>; close(): Promise<void> }>;
   /** The server's version string; `older` replaces its end. */
   readonly version: RegExp;
@@ -16,17 +24,21 @@ interface Case {
 }
 
 const CASES: readonly Case[] = [
-  {
-    setting: "PARLEY_ANALYTICS",
-    port: 5_432,
-    open: openAnalytics,
-    version: /1[4-9](?=00\d\d)/,
-    older: "13",
-    sentence: /^PostgreSQL at \S+ is version 13: use 14 or newer$/,
-  },
+  ...([["PARLEY_DOCUMENTS", openDocuments], ["PARLEY_GRAPH", openGraph], [
+    "PARLEY_ANALYTICS",
+    openAnalytics,
+  ]] as const)
+    .map(([setting, open]) => ({
+      setting,
+      servers: ON_POSTGRES,
+      open,
+      version: /1[4-9](?=00\d\d)/,
+      older: "13",
+      sentence: /^PostgreSQL at \S+ is version 13: use 14 or newer$/,
+    })),
   {
     setting: "PARLEY_VECTORS",
-    port: 19_530,
+    servers: SERVERS,
     open: openVectors,
     version: /\bv?2\.\d(?=\.\d)/,
     older: "2.2",
@@ -34,7 +46,7 @@ const CASES: readonly Case[] = [
   },
   {
     setting: "PARLEY_GRAPH",
-    port: 7_687,
+    servers: SERVERS,
     open: openGraph,
     version: /(?<=Neo4j\/)\d\.\d\d/,
     older: "4.44",
@@ -53,17 +65,17 @@ function rewriting(version: RegExp, older: string): (bytes: Uint8Array) => void 
   };
 }
 
-for (const { setting, port, open, version, older, sentence } of CASES) {
-  const missing = missingServers([setting]);
+for (const { setting, servers, open, version, older, sentence } of CASES) {
+  const missing = missingServers([setting], servers);
   Deno.test({
-    name: `${setting}: a server that is too old is named as such${
+    name: `${setting} at ${servers[setting]}: a server that is too old is named as such${
       missing.length > 0 ? `: ${missing} not set` : ""
     }`,
     ignore: missing.length > 0,
     async fn() {
-      const { env, drop } = freshServers([setting]);
+      const { env, drop } = freshServers([setting], servers);
       const direct = new URL(env[setting]!.replace(/^neo4j:/, "bolt:"));
-      const { url, proxy } = proxied(direct, port, { change: rewriting(version, older) });
+      const { url, proxy } = proxied(direct, defaultPort(direct), { change: rewriting(version, older) });
       const store = await open(url);
       try {
         const error = await store.health().then(() => assert.fail("it opened"), (error) => error);

@@ -4,17 +4,23 @@ import { systemClock } from "../../lib/core/clock.ts";
 import { createApp } from "../../routes/app.ts";
 import { doctorReport } from "../fixtures/doctor.ts";
 import { nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
-import { freshServers, missingServers } from "../fixtures/servers.ts";
+import { freshServers, missingServers, ON_POSTGRES, SERVERS } from "../fixtures/servers.ts";
 
-for (const [setting, store] of [["PARLEY_GRAPH", "graph"], ["PARLEY_VECTORS", "vectors"]] as const) {
-  const missing = missingServers([setting]);
+for (
+  const [setting, store, servers] of [
+    ["PARLEY_GRAPH", "graph", SERVERS],
+    ["PARLEY_GRAPH", "graph", ON_POSTGRES],
+    ["PARLEY_VECTORS", "vectors", SERVERS],
+  ] as const
+) {
+  const missing = missingServers([setting], servers);
   Deno.test({
-    name: `a wiped ${store} server is neither ready nor in order${
-      missing.length > 0 ? `: ${missing.join(", ")} not set` : ""
-    }`,
+    name: `a wiped ${store} server (${
+      servers[setting].replace("PARLEY_TEST_", "")
+    }) is neither ready nor in order${missing.length > 0 ? `: ${missing.join(", ")} not set` : ""}`,
     ignore: missing.length > 0,
     async fn() {
-      const { env, drop } = freshServers([setting]);
+      const { env, drop } = freshServers([setting], servers);
       await withFlow(async (flow) => {
         assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
         assert.equal((await doctorReport(flow.config, env)).code, 0);

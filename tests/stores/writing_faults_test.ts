@@ -5,7 +5,7 @@ import type { Services } from "../../tasks/services.ts";
 import { proxied } from "../fixtures/faults.ts";
 import { digests, type Flow, nightlyRun, SAMPLE, withFlow } from "../fixtures/flow.ts";
 import { retry, secondRun, undisturbed } from "../fixtures/second_run.ts";
-import { freshServers, missingServers } from "../fixtures/servers.ts";
+import { freshServers, missingServers, ON_POSTGRES, SERVERS, type Servers } from "../fixtures/servers.ts";
 
 type Store = "documents" | "vectors" | "graph" | "analytics";
 const SETTINGS = {
@@ -60,13 +60,16 @@ type Proxied = ReturnType<typeof proxied>;
 /** Lets `body` disturb the second run over one store on its server, behind a proxy. */
 async function behindProxy(
   store: Store,
+  servers: Servers,
   body: (flow: Flow, proxy: Proxied["proxy"]) => Promise<void>,
 ): Promise<void> {
   const setting = SETTINGS[store];
-  const { env, drop } = freshServers([setting]);
-  const { url, proxy } = proxied(env[setting]!, setting);
+  const { env, drop } = freshServers([setting], servers);
+  const { url, proxy } = proxied(env[setting]!);
   const runs_dir = await Deno.makeTempDir();
-  const graph = store === "graph" ? new Neo4jGraph({ url: new URL(url), write_ms: GRAPH_MS }) : null;
+  const graph = servers[setting] === SERVERS.PARLEY_GRAPH
+    ? new Neo4jGraph({ url: new URL(url), write_ms: GRAPH_MS })
+    : null;
   try {
     await withFlow(async (flow) => {
       const services = graph === null ? flow.services : { ...flow.services, graph };
@@ -82,16 +85,25 @@ async function behindProxy(
   }
 }
 
-for (const store of ["documents", "vectors", "graph", "analytics"] as const) {
-  const missing = missingServers([SETTINGS[store]]);
+for (
+  const [store, servers, where] of [
+    ["documents", SERVERS, ""],
+    ["vectors", SERVERS, ""],
+    ["graph", SERVERS, ""],
+    ["analytics", SERVERS, ""],
+    ["documents", ON_POSTGRES, " on PostgreSQL"],
+    ["graph", ON_POSTGRES, " on PostgreSQL"],
+  ] as const
+) {
+  const missing = missingServers([SETTINGS[store]], servers);
   const ignore = missing.length > 0;
   const unset = ignore ? `: ${missing.join(", ")} not set` : "";
   Deno.test({
     name:
-      `a nightly run that loses the store of ${store} publishes nothing, and ends well when tried again${unset}`,
+      `a nightly run that loses the store of ${store}${where} publishes nothing, and ends well when tried again${unset}`,
     ignore,
     fn: () =>
-      behindProxy(store, async (flow, proxy) => {
+      behindProxy(store, servers, async (flow, proxy) => {
         const { analytics } = flow.services;
         const published = await analytics.published();
         const services = losing(flow.services, store, () => proxy.down());
@@ -106,10 +118,10 @@ for (const store of ["documents", "vectors", "graph", "analytics"] as const) {
   });
 
   Deno.test({
-    name: `a nightly run that loses the store of ${store} for a second ends well by itself${unset}`,
+    name: `a nightly run that loses the store of ${store}${where} for a second ends well by itself${unset}`,
     ignore,
     fn: () =>
-      behindProxy(store, async (flow, proxy) => {
+      behindProxy(store, servers, async (flow, proxy) => {
         let back = Promise.resolve();
         const services = losing(flow.services, store, () => {
           proxy.down();
@@ -121,7 +133,7 @@ for (const store of ["documents", "vectors", "graph", "analytics"] as const) {
         const tried = attemptsOf(snapshot).filter((states) => states.length > 1);
         for (const states of tried) assert.equal(states.at(-1), "success", `${states}`);
         // The drivers of the others wait for a server that comes back so soon, and no attempt need fail.
-        if (store === "analytics") {
+        if (servers[SETTINGS[store]] === "PARLEY_TEST_POSTGRES") {
           assert.ok(tried.some((states) => states[0] === "failed"), "nothing failed");
         }
       }),
