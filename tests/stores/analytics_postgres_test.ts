@@ -8,7 +8,7 @@ import { all } from "../../lib/stores/engines/sql.ts";
 import { analyticsContract } from "../contracts/analytics.ts";
 import { many } from "../contracts/analytics_versions.ts";
 import { handles } from "../fixtures/handles.ts";
-import { ask, dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
+import { ask, dropSchema, freshSchema, onEachPostgres, tableScans } from "../fixtures/postgres.ts";
 import { campaign, event, LATEST } from "../fixtures/rows.ts";
 import { until } from "../fixtures/until.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
@@ -174,13 +174,7 @@ function suite(server: string, name: string): void {
 
   Deno.test(`${name} scans no table for what a request or a write of some users asks`, async () => {
     const url = freshSchema(server);
-    const schema = url.searchParams.get("schema");
-    const scans = () =>
-      ask(
-        url,
-        `SELECT relname, seq_scan FROM pg_stat_user_tables
-         WHERE schemaname = '${schema}' AND relname IN ('campaigns', 'epochs', 'events', 'stats') ORDER BY relname`,
-      );
+    const scans = () => tableScans(url, ["campaigns", "epochs", "events", "stats"]);
     const filling = new PostgresAnalytics({ url });
     const campaigns = Array.from({ length: 4_000 }, (_, n) => campaign({ campaign_id: `k-${n}` }));
     await filling.upsertCampaigns({ campaigns });

@@ -8,7 +8,7 @@ import { clearServer } from "../../lib/stores/open.ts";
 import { documentsContract } from "../contracts/documents.ts";
 import { AWKWARD } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
-import { dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
+import { ask, dropSchema, freshSchema, onEachPostgres, tableScans } from "../fixtures/postgres.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
@@ -193,4 +193,39 @@ function suite(server: string, name: string): void {
         await analytics.close();
       }
     }));
+
+  Deno.test(`${name} scans no table for what a request or a write of some users asks`, async () => {
+    const url = freshSchema(server);
+    const scans = () => tableScans(url, ["document_dirty_users", "messages"]);
+    const filling = new PostgresDocuments({ url });
+    const messages = Array.from(
+      { length: 20_000 },
+      (_, n) => message({ user_id: `u-${n % 4_000}`, intent: null }),
+    );
+    await filling.upsert({ messages });
+    const result = { intent: "x", score: 1, classifier: "c" };
+    await filling.classify({ rows: messages.map(({ message_id }) => ({ message_id, ...result })) });
+    await ask(url, "ANALYZE");
+    await filling.close();
+    const before = await scans();
+    const store = new PostgresDocuments({ url });
+    const user_ids = ["u-1", "u-2"];
+    const message_ids = messages.slice(0, 2).map(({ message_id }) => message_id);
+    await store.upsert({
+      messages: [message({ user_id: "u-1" }), { ...messages[1]!, message: "otherwise" }],
+    });
+    assert.equal((await store.page({ user_ids, after: null, limit: 99 })).length, 11);
+    assert.equal((await store.page({ after: null, limit: 99 })).length, 99);
+    assert.equal((await store.intentCounts({ user_ids })).length, 2);
+    assert.equal((await store.classifications({ message_ids })).length, 1);
+    await store.classify({ rows: message_ids.map((message_id) => ({ message_id, ...result, intent: "y" })) });
+    await store.saveClassifier({ classifier: { key: "c", body: "{}" }, examples: message_ids });
+    await store.labelled({ intent: "buy", limit: 9 });
+    assert.equal((await store.examples({ classifier: "c" })).length, 0);
+    await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 5 }) });
+    assert.equal(await store.deleteUsers({ user_ids }), 11);
+    await store.close();
+    assert.deepEqual(await scans(), before);
+    await dropSchema(url);
+  });
 }

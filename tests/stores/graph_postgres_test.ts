@@ -6,8 +6,8 @@ import { clearServer } from "../../lib/stores/open.ts";
 import { graphContract, sameGraphContract } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
 import { engages } from "../fixtures/neo4j.ts";
-import { ask, dropSchema, freshSchema, onEachPostgres } from "../fixtures/postgres.ts";
-import { campaign } from "../fixtures/rows.ts";
+import { ask, dropSchema, freshSchema, onEachPostgres, tableScans } from "../fixtures/postgres.ts";
+import { campaign, minute } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 onEachPostgres("PostgresGraph", suite);
@@ -142,4 +142,41 @@ function suite(server: string, name: string): void {
       assert.equal(await store.deleteCampaigns({ campaign_ids: ["k"] }), 10_100);
       assert.equal(await store.isEmpty(), true);
     }));
+
+  Deno.test(`${name} scans no table for what a request or a write of some users asks`, async () => {
+    const url = freshSchema(server);
+    const scans = () => tableScans(url, ["engaged", "expressed", "graph_campaigns", "led_to", "targets"]);
+    const filling = new PostgresGraph({ url });
+    const users = Array.from({ length: 4_000 }, (_, n) => `u-${n}`);
+    const edgesOf = (user: string) => Array.from({ length: 4 }, (_, n) => engages(user, `k-${user}-${n}`));
+    const had = (user_id: string) => {
+      const engagement = edgesOf(user_id).map(({ user_id: _, last: __, ...edge }) => edge);
+      return { conversation_id: `v-${user_id}`, user_id, engagement };
+    };
+    const expressed = (user_id: string) => [{ user_id, intent: "x", count: 1, last: minute(1) }];
+    await filling.setEngaged({ user_ids: users, edges: users.flatMap(edgesOf) });
+    await filling.setExpressed({ user_ids: users, edges: users.flatMap(expressed) });
+    await filling.setConversations({ user_ids: users, conversations: users.map(had) });
+    await filling.setTargets({
+      campaigns: users.map((user) => ({ campaign_id: `k-${user}`, intents: [`x-${user}`, "x"] })),
+    });
+    await ask(url, "ANALYZE");
+    await filling.close();
+    const before = await scans();
+    const store = new PostgresGraph({ url });
+    const user_ids = ["u-1", "u-2"];
+    assert.equal((await store.engagedBy({ user_ids, limit: 9 })).length, 8);
+    assert.equal((await store.engagedIn({ conversation_ids: ["v-u-1"] })).length, 4);
+    assert.equal((await store.intentsOf({ user_id: "u-1", limit: 9 })).length, 1);
+    assert.equal((await store.targeting({ intents: ["x-u-1"], limit: 9 })).length, 1);
+    await store.setEngaged({ user_ids, edges: edgesOf("u-1") });
+    await store.setExpressed({ user_ids, edges: expressed("u-1") });
+    await store.setConversations({ user_ids, conversations: [had("u-1")] });
+    await store.setTargets({ campaigns: [{ campaign_id: "k-u-1", intents: ["x"] }] });
+    assert.equal(await store.deleteUsers({ user_ids }), 9);
+    assert.equal(await store.deleteCampaigns({ campaign_ids: ["k-u-1", "k-u-3-0"] }), 3);
+    await store.close();
+    assert.deepEqual(await scans(), before);
+    await dropSchema(url);
+  });
 }

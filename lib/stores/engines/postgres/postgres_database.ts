@@ -53,7 +53,9 @@ const DIALECT: Dialect = {
   insertRows: (table, columns) =>
     `INSERT INTO ${table} (${columns.join(", ")}) SELECT ${columns.join(", ")} FROM ${populated(table)}`,
   deleteRows: (table, columns) =>
-    `DELETE FROM ${table} AS old USING ${populated(table)} AS input WHERE ${
+    // As an array too: see `isIn`.
+    `DELETE FROM ${table} AS old USING ${populated(table)} AS input
+      WHERE old.${columns[0]} = ANY(ARRAY(SELECT ${columns[0]} FROM ${populated(table)})) AND ${
       columns.map((name) => `old.${name} = input.${name}`).join(" AND ")
     }`,
   continueAfter: ({ table, column, counter }) => {
