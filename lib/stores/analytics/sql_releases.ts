@@ -30,6 +30,8 @@ import { BY_TYPE } from "./schema.ts";
 const PAGE = 200;
 /** Rows of stats that one transaction deletes at most: they are narrow. */
 const MAX_STATS = 2_000;
+/** Parts that are read at once. */
+const READ_PARTS = 4;
 /** Rows of a common size that a part of a file takes as long as, about. */
 const PART_SIZE = 16;
 /** For statements whose time grows with the catalogue. */
@@ -62,7 +64,8 @@ const PUBLISHED = "SELECT version, previous, run_id, model, at FROM published";
 const NEXT_SAVE = "SELECT coalesce(max(save), 0) + 1 AS save FROM files WHERE version = $1 AND name = $2";
 const NEWEST_SAVE = `SELECT save, size FROM files WHERE version = $1 AND name = $2 AND part = 0
   ORDER BY save DESC LIMIT 1`;
-const PART = "SELECT bytes FROM files WHERE version = $1 AND name = $2 AND save = $3 AND part = $4";
+const PARTS = `SELECT bytes FROM files WHERE version = $1 AND name = $2 AND save = $3 AND part >= $4
+  ORDER BY part LIMIT $5`;
 const INSERT_PART =
   "INSERT INTO files (version, name, save, part, size, bytes) VALUES ($1, $2, $3, $4, $5, $6)";
 const FLIP =
@@ -182,12 +185,14 @@ export class SqlReleases implements ReleaseStore {
 
   private async readInto(file: Uint8Array, options: VersionFile & { save: number }): Promise<boolean> {
     const { version, name, save } = options;
-    for (let part = 0; part * PART_BYTES < file.length; part++) {
+    let part = 0;
+    while (part * PART_BYTES < file.length) {
       if (part > 0) await yieldToEventLoop(options);
-      const read = () => get<{ bytes: Uint8Array }>(PART, version, name, save, part);
-      const row = await this.db.query(read, options);
-      if (row === null) return false;
-      file.set(row.bytes, part * PART_BYTES);
+      const count = Math.min(READ_PARTS, Math.ceil(file.length / PART_BYTES) - part);
+      const read = () => all<{ bytes: Uint8Array }>(PARTS, version, name, save, part, count);
+      const rows = await this.db.query(read, options);
+      if (rows.length < count) return false;
+      for (const { bytes } of rows) file.set(bytes, PART_BYTES * part++);
     }
     return true;
   }

@@ -80,9 +80,12 @@ export class SqlWording implements WordingStore {
   /** Removes what these users said, and the files that were made from it. */
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<void> {
     const users = storableJson(user_ids);
-    for (const sql of this.sql.deleteUsers) {
-      await this.db.writeAll((limit) => run(sql, users, limit), { signal });
-    }
+    const { sql } = this;
+    await this.db.writeAll(function* (limit) {
+      let deleted = 0;
+      for (const each of sql.deleteUsers) deleted += yield* run(each, users, limit - deleted);
+      return deleted;
+    }, { signal });
     await deleteParts(this.db, { where: "name = $1", values: [WORDING_FILE], signal });
   }
 }

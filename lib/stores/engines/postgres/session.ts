@@ -95,9 +95,10 @@ export async function transaction<T>(
   { timeout_ms }: { readonly timeout_ms?: number },
   body: (session: PgSession) => Promise<T>,
 ): Promise<T> {
-  await session.run(begin);
+  await session.script(
+    timeout_ms === undefined ? begin : `${begin}; SET LOCAL statement_timeout = ${timeout_ms}`,
+  );
   try {
-    if (timeout_ms !== undefined) await session.script(`SET LOCAL statement_timeout = ${timeout_ms}`);
     const result = await body(session);
     await session.run("COMMIT");
     return result;
