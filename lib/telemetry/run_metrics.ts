@@ -1,5 +1,11 @@
 import { type Clock, iso } from "../core/clock.ts";
-import type { AttemptRecord, RunRecord, RunRecordStore, RunSnapshot } from "../stores/runs/port.ts";
+import {
+  type AttemptRecord,
+  isSkipped,
+  type RunRecord,
+  type RunRecordStore,
+  type RunSnapshot,
+} from "../stores/runs/port.ts";
 import {
   counter,
   counts,
@@ -51,7 +57,7 @@ export class RunMetrics {
       gauge("parley_tasks", "Tasks of runs under way", gauges?.tasks ?? []),
       gauge(
         "parley_run_last_success_timestamp_seconds",
-        "When a run last succeeded",
+        "When a run last succeeded that was not skipped",
         gauges?.succeeded ?? [],
       ),
       gauge(
@@ -94,7 +100,8 @@ export class RunMetrics {
   private async lastSuccesses(dags: readonly string[]): Promise<MetricPoint[]> {
     const points: MetricPoint[] = [];
     for (const dag of dags) {
-      const [run] = await this.runs.runs({ dag_id: dag, states: ["success"], limit: 1 });
+      const filter = { dag_id: dag, states: ["success"], without_skipped: true } as const;
+      const [run] = await this.runs.runs({ ...filter, limit: 1 });
       if (run?.ended_at) points.push({ labels: { dag }, value: Date.parse(run.ended_at) / 1_000 });
     }
     return points;
@@ -119,7 +126,8 @@ export class RunMetrics {
   }
 
   private count({ run, attempts }: RunSnapshot): void {
-    const { run_id, dag_id: dag, state, ended_at, started_at } = run;
+    const { run_id, dag_id: dag, ended_at, started_at } = run;
+    const state = isSkipped(run) ? "skipped" : run.state;
     const countedUntil = this.countedUntil(run_id);
     if (ended_at === null || ended_at <= countedUntil) return;
     this.counted.set(run_id, ended_at);

@@ -225,12 +225,19 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     await add(runs, "r1", { created_at: iso(T0) });
     await add(runs, "r2", { created_at: iso(T0 + 1), dag_id: "e" });
     await add(runs, "r3", { created_at: iso(T0 + 2), state: "success" });
+    await add(runs, "r0", { created_at: iso(T0 - 1), dag_id: "f" });
+    const times = { started_at: iso(T0), ended_at: iso(T0) };
+    const run = { ...times, state: "success", error: "nothing new" } as const;
+    await runs.revise({ run_id: "r0", now: T0, plan: () => ({ run }) });
     const ids = async (options: Omit<Parameters<RunStore["runs"]>[0], "limit">) =>
       (await runs.runs({ ...options, limit: 2 })).map(({ run_id }) => run_id);
     assert.deepEqual(await ids({}), ["r3", "r2"]);
     assert.deepEqual(await ids({ dag_id: "d" }), ["r3", "r1"]);
     assert.deepEqual(await ids({ states: ["queued", "running"] }), ["r2", "r1"]);
     assert.deepEqual(await ids({ dag_id: "e", states: ["success"] }), []);
+    assert.deepEqual(await ids({ dag_id: "f", states: ["success"] }), ["r0"]);
+    assert.deepEqual(await ids({ dag_id: "f", without_skipped: true }), []);
+    assert.deepEqual(await ids({ states: ["success"], without_skipped: true }), ["r3"]);
   });
 
   test("lastScheduled() is the newest logical date that has come", async ({ runs }) => {

@@ -216,6 +216,14 @@ export interface ReviseOptions {
   readonly plan: (run: RunSnapshot) => RunChanges;
 }
 
+/** Which runs to list. Default all. */
+export interface RunFilter {
+  readonly dag_id?: string;
+  readonly states?: readonly RunState[];
+  /** Whether to leave out runs that succeeded because every task was skipped. */
+  readonly without_skipped?: boolean;
+}
+
 /** Runs with their tasks, attempts and lineage. */
 export interface RunRecordStore {
   /** Adds a queued run with its tasks; false if the run id or the occurrence exists already. */
@@ -229,7 +237,7 @@ export interface RunRecordStore {
   requestCancel(options: { run_id: string }): Promise<boolean>;
   snapshot(options: { run_id: string }): Promise<RunSnapshot | null>;
   /** Newest first. */
-  runs(options: { dag_id?: string; states?: readonly RunState[]; limit: number }): Promise<RunRecord[]>;
+  runs(options: RunFilter & { readonly limit: number }): Promise<RunRecord[]>;
   /** A dag's runs that were created at `since` (ISO) or later, newest first, at most `limit`, with their tasks. */
   history(options: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]>;
   /** The outputs of one task in those runs, newest first, without those that are null. */

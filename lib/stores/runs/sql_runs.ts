@@ -27,10 +27,10 @@ import type {
   LogLine,
   LogOptions,
   ReviseOptions,
+  RunFilter,
   RunHistory,
   RunRecord,
   RunSnapshot,
-  RunState,
   RunStore,
   StoredTables,
   TaskOutput,
@@ -132,7 +132,7 @@ export class SqlRuns implements RunStore {
   }
 
   async runs(
-    { dag_id, states, limit }: { dag_id?: string; states?: readonly RunState[]; limit: number },
+    { dag_id, states, without_skipped = false, limit }: RunFilter & { readonly limit: number },
   ): Promise<RunRecord[]> {
     // Put together, since "$1 IS NULL OR" keeps SQLite from using an index.
     const values: SqlValue[] = [limit];
@@ -140,7 +140,9 @@ export class SqlRuns implements RunStore {
     const state = states === undefined
       ? ""
       : `AND ${this.db.dialect.isIn("state", `$${values.push(JSON.stringify(states))}`)}`;
-    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state}
+    // As `isSkipped` has it.
+    const worked = without_skipped ? "AND NOT (state = 'success' AND error IS NOT NULL)" : "";
+    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${worked}
       ORDER BY created_at DESC, run_id DESC LIMIT $1`;
     return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
   }

@@ -86,6 +86,18 @@ Deno.test("RunMetrics counts runs, attempts and rows once each, by dag and state
     assert.ok(retried["run_last_duration_seconds test"]! >= 0);
   }));
 
+Deno.test("RunMetrics takes a run whose tasks were all skipped for no success", () =>
+  withRuns(async (runs) => {
+    const idle = dagOf([{ id: "load", run: skip }]);
+    const figures = classifierMetrics(runs);
+    await runToEnd(options({ runs, dag: idle }));
+    const { "runs_total test skipped": skipped, "runs_total test success": success, ...rest } =
+      await figures();
+    assert.deepEqual([skipped, success], [1, undefined]);
+    assert.equal(rest["run_last_success_timestamp_seconds test"], undefined);
+    assert.ok(rest["run_last_duration_seconds test"]! >= 0);
+  }));
+
 Deno.test("RunMetrics reports how many runs wait, and the tasks of runs in progress", () =>
   withRuns(async (runs) => {
     const figures = classifierMetrics(runs);
