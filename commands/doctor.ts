@@ -6,7 +6,7 @@ import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { anomalyId } from "../lib/monitoring/anomaly.ts";
 import { KnownProblems, type ReportedFinding } from "./known_problems.ts";
 import {
-  checkDisk,
+  checkDisks,
   checkFiles,
   checkPermissions,
   checkScheduler,
@@ -118,7 +118,7 @@ async function diagnose(
       ...await checkFiles(config),
       ...scheduler?.findings ?? [],
       ...checkPermissions(config),
-      ...checkDisk(disk_free_gb),
+      ...checkDisks(config),
     ]),
     lineage,
     disk_free_gb,

@@ -89,14 +89,19 @@ export async function checkScheduler(
 
 /** Whether what runs write can be written: the data folder, and the files of embedded stores. */
 export function checkPermissions(config: Config): Finding[] {
-  const paths = [config.documents, config.analytics, config.vectors, config.graph, config.runs]
-    .flatMap((url) => filesOf(url)?.database ?? []);
   return [
     unwritable(config.data, writeIn),
-    ...[...new Set(paths)].map((path) =>
+    ...databasesOf(config).map((path) =>
       unwritable(path, (file) => Deno.openSync(file, { write: true }).close())
     ),
   ].filter((finding) => finding !== null);
+}
+
+/** The files of the embedded stores, each once. */
+function databasesOf({ documents, analytics, vectors, graph, runs }: Config): string[] {
+  return [
+    ...new Set([documents, analytics, vectors, graph, runs].flatMap((url) => filesOf(url)?.database ?? [])),
+  ];
 }
 
 function writeIn(folder: string): void {
@@ -120,21 +125,35 @@ function unwritable(path: string, write: (path: string) => void): Finding | null
 /** Below this much free disk a nightly run may not end well. */
 const LITTLE_DISK_GB = 2;
 
-export function checkDisk(free_gb: number): Finding[] {
-  if (free_gb >= LITTLE_DISK_GB) return [];
-  const text = `${free_gb.toFixed(1)} GB of disk are free: make room, or set PARLEY_DATA to a larger disk`;
-  return [{ code: "little_disk", severity: "warning", figure: free_gb, expected: LITTLE_DISK_GB, text }];
+/** Each disk with little space that runs write to: those of the data folder, the artifacts and the embedded stores. */
+export function checkDisks(config: Config, little_gb = LITTLE_DISK_GB): Finding[] {
+  const paths = [config.data, decodeURIComponent(config.artifacts.pathname), ...databasesOf(config)]
+    .map(nearestExisting);
+  const byDisk = new Map(paths.toReversed().map((path) => [Deno.statSync(path).dev, path]));
+  return [...byDisk.values()].toReversed().flatMap((path) => {
+    const free_gb = freeBytes(path) / 1e9;
+    if (free_gb >= little_gb) return [];
+    const text = `${
+      free_gb.toFixed(1)
+    } GB are free on the disk of ${path}: make room, or move it to a larger disk`;
+    return [{ code: "little_disk", severity: "warning", figure: free_gb, expected: little_gb, text }];
+  });
 }
 
 /** The free space on the disk of a folder, or of its nearest existing parent. */
 export function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(nearestExisting(folder));
+  return bavail * bsize;
+}
+
+function nearestExisting(path: string): string {
   try {
-    const { bavail, bsize } = statfsSync(folder);
-    return bavail * bsize;
+    Deno.statSync(path);
+    return path;
   } catch (error) {
-    const above = folder.replace(/\/[^/]*$/, "") || "/";
-    if (above === folder) throw error;
-    return freeBytes(above);
+    const above = path.replace(/\/[^/]*$/, "") || "/";
+    if (above === path) throw error;
+    return nearestExisting(above);
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import type { Config } from "../lib/config.ts";
+import { checkDisks } from "../commands/doctor_setup.ts";
+import { type Config, loadConfig } from "../lib/config.ts";
 import { latencyOf } from "../commands/doctor_stores.ts";
 import { openGraph, openRuns } from "../lib/stores/open.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
@@ -79,6 +80,17 @@ Deno.test("doctor looks at the disk that the data folder is on, also before ther
       assert.ok(Math.abs(disk_free_gb - free) < 1, `${disk_free_gb} of ${free}`);
     }
   }));
+
+Deno.test("checkDisks() finds each disk with little space that a store is on, once", () => {
+  const config = loadConfig({
+    PARLEY_DATA: "/tmp/not/yet",
+    PARLEY_DOCUMENTS: "sqlite:/dev/shm/none/documents.db",
+  });
+  const disks = (little_gb: number) =>
+    checkDisks(config, little_gb).map(({ text }) => /disk of (\S+):/.exec(text)?.[1]);
+  assert.deepEqual(disks(0), []);
+  assert.deepEqual(disks(Infinity), ["/tmp", "/dev/shm"]);
+});
 
 type Report = Awaited<ReturnType<typeof doctorReport>>;
 const codesOf = ({ findings }: Report) => findings.map(({ code }: { code: string }) => code);
