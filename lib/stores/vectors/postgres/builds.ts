@@ -21,7 +21,7 @@ export interface Build {
 /**
  * A build has a table of its own, `members`: which ids have which distinct vector, so that a version is frozen, is built next to
  * the one that serves, and is dropped at no cost. The distinct vectors, under their hashes, are in another table, `entries`, with
- * the graph. The next build extends it if little has changed, since a graph of all takes a minute for each 50,000 vectors. As
+ * the graph. The next build extends it if little has changed, since a graph of all takes a minute for 100,000 vectors. As
  * pgvector filters what it found in the graph, a table of which versions use too small a part would slow searches down: then
  * the build gets a new one.
  */
@@ -131,7 +131,7 @@ async function createGraph(
     SELECT set_config('maintenance_work_mem', '${Math.ceil(bytes / 1024)}kB', true)
       WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < ${bytes};
     CREATE INDEX ${graphOf(build)} ON ${entriesOf(build)}
-      USING hnsw (${operand("vector", dimension)} ${type}_ip_ops) WITH (m = 16, ef_construction = 64)`);
+      USING hnsw (${operand("vector", dimension)} ${type}_ip_ops) WITH (m = 16, ef_construction = 100)`);
 }
 
 /**
