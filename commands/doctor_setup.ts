@@ -129,8 +129,8 @@ const LITTLE_DISK_GB = 2;
 export function checkDisks(config: Config, little_gb = LITTLE_DISK_GB): Finding[] {
   const paths = [config.data, decodeURIComponent(config.artifacts.pathname), ...databasesOf(config)]
     .map(nearestExisting);
-  const byDisk = new Map(paths.toReversed().map((path) => [Deno.statSync(path).dev, path]));
-  return [...byDisk.values()].toReversed().flatMap((path) => {
+  const disks = paths.map((path) => Deno.statSync(path).dev);
+  return paths.filter((_, i) => disks.indexOf(disks[i]!) === i).flatMap((path) => {
     const free_gb = freeBytes(path) / 1e9;
     if (free_gb >= little_gb) return [];
     const text = `${
