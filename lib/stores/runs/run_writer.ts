@@ -1,8 +1,9 @@
-import { all, type Columns, type Dialect, get, run, runRows, type Steps } from "../engines/sql.ts";
+import { allRows, type Columns, type Dialect, get, run, runRows, type Steps } from "../engines/sql.ts";
 import type { AttemptKey, AttemptOfRun, EndedAttempt, RunChanges, Start, TaskRecord } from "./port.ts";
 import { attemptRow, endRow, leaseLost, lineageRow, taskRow } from "./rows.ts";
 
 const TASK: Columns = {
+  run_id: "text",
   task_id: "text",
   state: "text",
   attempts: "bigint",
@@ -14,16 +15,25 @@ const TASK: Columns = {
   branch: "text",
   error: "text",
 };
+const BEGUN: Columns = { run_id: "text", task_id: "text", attempt: "bigint", owner: "text" };
 const ATTEMPT: Columns = {
+  run_id: "text",
   task_id: "text",
   attempt: "bigint",
+  state: "text",
   owner: "text",
   pool: "text",
   weight: "bigint",
   started_at: "text",
+  rows_in: "double precision",
+  rows_out: "double precision",
+  quarantined: "double precision",
+  progress_done: "double precision",
   versions: "text",
   lease_until: "double precision",
 };
+/** Of an attempt that begins. */
+const NOTHING_DONE = { rows_in: 0, rows_out: 0, quarantined: 0, progress_done: 0 };
 const END: Columns = {
   run_id: "text",
   task_id: "text",
@@ -59,30 +69,28 @@ const PROGRESS: Columns = {
   progress_total: "double precision",
 };
 
+/** Slots of a pool that attempts under a live lease take. */
+const TAKEN_SLOTS = `SELECT CAST(coalesce(sum(a.weight), 0) AS BIGINT) AS n
+  FROM pipeline_attempts a JOIN pipeline_runs r ON r.run_id = a.run_id
+  WHERE a.state = 'running' AND a.pool = $1 AND coalesce(a.lease_until, r.lease_until) > $2`;
+
 /** The statements that differ by dialect, put together once: a new text would be hashed at each use. */
-function statements({ input, update, isIn, lockRow }: Dialect) {
-  const [task, attempt, lineage] = [TASK, ATTEMPT, LINEAGE].map((columns) => Object.keys(columns).join(", "));
-  const replace = Object.keys(TASK).slice(1).map((name) => `${name} = excluded.${name}`).join(", ");
+function statements({ input, insertRows, update, isIn, lockRow }: Dialect) {
+  const lineage = Object.keys(LINEAGE).join(", ");
+  const task = Object.keys(TASK).filter((name) => name !== "run_id" && name !== "task_id");
   return {
-    putTasks: `INSERT INTO pipeline_tasks (run_id, ${task}) SELECT $1, ${task} FROM ${
-      input(TASK, 1)
-    } WHERE true
-      ON CONFLICT (run_id, task_id) DO UPDATE SET ${replace}`,
+    putTasks: `${insertRows("pipeline_tasks", Object.keys(TASK))}
+      ON CONFLICT (run_id, task_id) DO UPDATE SET ${task.map((name) => `${name} = excluded.${name}`)}`,
     dropCheckpoints: `UPDATE pipeline_tasks SET checkpoint = NULL
       WHERE run_id = $1 AND ${isIn("task_id", "$2")}`,
     endAttempts: `${update("pipeline_attempts", END, ATTEMPT_KEY)} AND pipeline_attempts.state = 'running'`,
     addLineage: `INSERT INTO pipeline_lineage (run_id, ${lineage})
       SELECT $1, ${lineage} FROM ${input(LINEAGE, 1)} WHERE EXISTS (SELECT 1 FROM pipeline_attempts a
         WHERE a.run_id = $1 AND a.task_id = input.task_id AND a.attempt = input.attempt AND a.state = 'running')`,
-    attemptsOf: `SELECT task_id, attempt, owner FROM pipeline_attempts
-      WHERE run_id = $1 AND ${isIn("task_id", "$2")}`,
-    takenSlots: `SELECT a.pool, CAST(sum(a.weight) AS BIGINT) AS n
-      FROM pipeline_attempts a JOIN pipeline_runs r ON r.run_id = a.run_id
-      WHERE a.state = 'running' AND ${isIn("a.pool", "$1")}
-        AND coalesce(a.lease_until, r.lease_until) > $2 GROUP BY a.pool`,
-    addAttempts:
-      `INSERT INTO pipeline_attempts (run_id, ${attempt}, state, rows_in, rows_out, quarantined, progress_done)
-      SELECT $1, ${attempt}, 'running', 0, 0, 0, 0 FROM ${input(ATTEMPT, 1)}`,
+    begun: `SELECT a.task_id FROM ${input(BEGUN, 0)} JOIN pipeline_attempts a
+      ON a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt
+        AND a.owner = input.owner`,
+    addAttempts: insertRows("pipeline_attempts", Object.keys(ATTEMPT)),
     setProgress: `${
       update("pipeline_attempts", PROGRESS, ATTEMPT_KEY)
     } AND pipeline_attempts.state = 'running'`,
@@ -119,8 +127,8 @@ export class RunWriter {
   *putTasks(run_id: string, tasks: readonly TaskRecord[]): Steps<void> {
     if (tasks.length === 0) return;
     // One statement cannot set a row twice: of a task that is given twice, the last counts.
-    const last = new Map(tasks.map((task) => [task.task_id, taskRow(task)]));
-    yield* runRows(this.sql.putTasks, [run_id], TASK, [...last.values()]);
+    const last = new Map(tasks.map((task) => [task.task_id, { run_id, ...taskRow(task) }]));
+    yield* runRows(this.sql.putTasks, [], TASK, [...last.values()]);
   }
 
   /** An attempt ends once, and has its lineage from then: repeating a commit whose answer was lost adds none. */
@@ -159,32 +167,32 @@ export class RunWriter {
 
   /** The tasks whose starts are recorded already: the answer to an earlier commit was lost. */
   private *begunOf(run_id: string, starts: readonly Start[]): Steps<Set<string>> {
-    const task_ids = JSON.stringify(starts.map(({ task }) => task.task_id));
-    const rows = yield* all<AttemptKey & { owner: string }>(this.sql.attemptsOf, run_id, task_ids);
-    const owners = new Map(rows.map(({ owner, ...key }) => [`${key.attempt} ${key.task_id}`, owner]));
-    const begun = starts.filter(({ attempt: { attempt, task_id, owner } }) =>
-      owners.get(`${attempt} ${task_id}`) === owner
+    const rows = yield* allRows<{ task_id: string }>(
+      this.sql.begun,
+      [],
+      BEGUN,
+      starts.map(({ attempt }) => ({ run_id, ...keyOf(attempt), owner: attempt.owner })),
     );
-    return new Set(begun.map(({ task }) => task.task_id));
+    return new Set(rows.map(({ task_id }) => task_id));
   }
 
   private *freeSlots(now: number, sizes: ReadonlyMap<string, number>): Steps<Map<string, number>> {
     const free = new Map(sizes);
     if (sizes.size === 0) return free;
-    const pools = [...sizes.keys()];
-    yield* this.lockNames(pools.map((pool) => `pool ${pool}`));
-    const taken = yield* all<{ pool: string; n: number }>(
-      this.sql.takenSlots,
-      JSON.stringify(pools),
-      now,
-    );
-    for (const { pool, n } of taken) free.set(pool, sizes.get(pool)! - n);
+    yield* this.lockNames([...sizes.keys()].map((pool) => `pool ${pool}`));
+    for (const [pool, size] of sizes) {
+      const taken = yield* get<{ n: number }>(TAKEN_SLOTS, pool, now);
+      free.set(pool, size - taken!.n);
+    }
     return free;
   }
 
   private *insertAttempts(run_id: string, starts: readonly Start[]): Steps<void> {
-    const rows = starts.map(({ attempt }) => attemptRow(attempt));
-    yield* runRows(this.sql.addAttempts, [run_id], ATTEMPT, rows);
+    const rows = starts.map(({ attempt }) => ({
+      ...{ run_id, state: "running", ...NOTHING_DONE },
+      ...attemptRow(attempt),
+    }));
+    yield* runRows(this.sql.addAttempts, [], ATTEMPT, rows);
     yield* this.putTasks(run_id, starts.map(({ task }) => task));
   }
 
