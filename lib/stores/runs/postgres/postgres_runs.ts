@@ -11,7 +11,10 @@ export class PostgresRuns extends SqlRuns {
   }
 }
 
-/** Locks a row for each name, before the transaction counts what it names: a dag's running runs, or a pool's slots. */
+/**
+ * Locks a row for each name, before the transaction counts what it names: a dag's running runs, or a pool's slots. Not by
+ * `Dialect.lockNames`, whose groups two transactions that lock twice may take in different orders.
+ */
 function* lockNames(names: readonly string[]): Steps<void> {
   const sorted = JSON.stringify([...names].sort());
   const given = "(SELECT json_array_elements_text($1::json))";
