@@ -386,16 +386,10 @@ export class PostgresVectors implements VectorStore {
   async digest({ signal }: Abortable = {}): Promise<string> {
     const digest = new SetDigest();
     for (const collection of ["messages", ...INDEXED] as const) {
-      const page = (after: string | null, limit: number) =>
-        this.db.all<RowWithVector>(
-          `SELECT ${SCALARS}, vector_send(vector) AS vector FROM vectors
-           WHERE ${OF_COLLECTION} AND id > $3 ORDER BY id LIMIT $4`,
-          [this.tag, collection, after ?? "", limit],
-          { signal },
-        );
+      const page = (after: string | null, limit: number) => this.page({ collection, after, limit, signal });
       for await (const row of paged(PAGE_ROWS, ({ id }) => id, page)) {
         const { id, user_id, role, timestamp, content_hash, vector } = row;
-        const hex = bytesOf(decodeVector(vector)).toHex();
+        const hex = bytesOf(vector).toHex();
         digest.add([collection, id, user_id, role, timestamp, content_hash, hex]);
       }
     }
