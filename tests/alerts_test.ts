@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../deps.ts";
 import { SqliteGraph } from "../lib/stores/graph/sqlite/sqlite_graph.ts";
+import { acknowledge } from "../lib/monitoring/acknowledge.ts";
 import { addRun } from "./fixtures/runs.ts";
 import { ROOT } from "./fixtures/flow.ts";
-import { fails, NOW, openWorld } from "./lib/recommend/world.ts";
+import { emptyWorld, fails, NOW, openWorld } from "./lib/recommend/world.ts";
 import { appTest, type Opened } from "./routes/app.ts";
 
 const [, block] = /alerts to start with:\n\n```text\n([^]*?)```/.exec(
@@ -29,28 +30,32 @@ async function scrape({ app, clock }: Pick<Opened, "app" | "clock">): Promise<Sc
   const samples = [...text.matchAll(/^([a-z_]+(?:\{.*\})?) (\S+)$/gm)];
   return {
     at: clock.now() / 1_000,
-    series: new Map(samples.map(([, name, value]) => [name!, Number(value)])),
+    series: new Map(samples.map(([, name, value]) => [name!, Number(value!.replace("Inf", "Infinity"))])),
   };
 }
 
 const SECONDS: Readonly<Record<string, number>> = { m: 60, h: 3_600 };
 
 /**
- * Whether an alert fires at the last of some scrapes. It knows as much of Prometheus' language as the alerts use: one comparison of
- * products of numbers, series, `sum(rate())` and `min_over_time()`. A series that one scrape alone has is no rate.
+ * Whether an alert fires at the last of some scrapes. It knows as much of Prometheus' language as the alerts use: a comparison of
+ * products of numbers, series, `sum(rate())` and `min_over_time()`, or with `time()` less such a product, and `unless on()` another
+ * comparison. A series that one scrape alone has is no rate.
  */
 function fires(expression: string, scrapes: readonly Scrape[]): boolean {
+  const [wanted, unless] = expression.split(" unless on() ");
+  if (unless !== undefined) return fires(wanted!, scrapes) && !fires(unless, scrapes);
   const last = scrapes.at(-1)!;
-  const valuesOf = (name: string, window_s: number) => {
+  const valuesOf = (name: string, labels: string, window_s: number) => {
     const within = scrapes.filter(({ at }) => at >= last.at - window_s);
-    return [...last.series.keys()].filter((series) => series.replace(/\{.*/, "") === name).map((series) =>
+    const named = (series: string) => series.replace(/\{.*/, "") === name && series.includes(labels);
+    return [...last.series.keys()].filter(named).map((series) =>
       within.flatMap(({ at, series: all }) => all.has(series) ? [{ at, value: all.get(series)! }] : [])
     );
   };
   const term = (text: string): number[] => {
-    const [, call = "", name = "", count = "0", unit = "m"] =
-      /^(?:([a-z_()]+)\()?([a-z_]+)(?:\[(\d+)([mh])\]\)+)?$/.exec(text) ?? [];
-    const series = valuesOf(name, Number(count) * SECONDS[unit]!);
+    const [, call = "", name = "", labels = "", count = "0", unit = "m"] =
+      /^(?:([a-z_()]+)\()?([a-z_]+)(?:\{(.+)\})?(?:\[(\d+)([mh])\]\)+)?$/.exec(text) ?? [];
+    const series = valuesOf(name, labels, Number(count) * SECONDS[unit]!);
     if (/^[\d.]+$/.test(text)) return [Number(text)];
     if (call === "min_over_time") return series.map((one) => Math.min(...one.map(({ value }) => value)));
     if (call === "sum(rate") {
@@ -62,8 +67,10 @@ function fires(expression: string, scrapes: readonly Scrape[]): boolean {
     assert.ok(call === "" && name !== "", `this test does not know ${text}`);
     return series.map((one) => one.at(-1)!.value);
   };
-  const product = (text: string) =>
-    text.split(" * ").map(term).reduce((left, right) => left.flatMap((a) => right.map((b) => a * b)));
+  const product = (text: string): number[] =>
+    text.startsWith("time() - ")
+      ? product(text.slice("time() - ".length)).map((value) => last.at - value)
+      : text.split(" * ").map(term).reduce((left, right) => left.flatMap((a) => right.map((b) => a * b)));
   const [, left, operator, right] = /^(.+) (>|==) (.+)$/.exec(expression)!;
   const [limit] = product(right!);
   return limit !== undefined &&
@@ -74,13 +81,14 @@ function fires(expression: string, scrapes: readonly Scrape[]): boolean {
 const firing = (...scrapes: Scrape[]) =>
   [...ALERTS].filter(([, expression]) => fires(expression, scrapes)).map(([text]) => text);
 
-const OLD = "the nightly run has not published";
+const CRITICAL = "`deno task pipeline anomalies` says what is wrong and what to do";
+const OLD = "the nightly run has not published, nor found that nothing is new";
 const DOWN = "a store does not respond, or lost its rows";
 const DEGRADED = "more than 1 % of answers lack a part";
 const UNSENT = "some lineage does not reach its sink";
 
-Deno.test("docs/operating.md proposes four alerts", () => {
-  assert.deepEqual([...ALERTS.keys()], [OLD, DOWN, DEGRADED, UNSENT]);
+Deno.test("docs/operating.md proposes five alerts", () => {
+  assert.deepEqual([...ALERTS.keys()], [CRITICAL, OLD, DOWN, DEGRADED, UNSENT]);
 });
 
 const HOUR = 3_600_000;
@@ -96,6 +104,8 @@ appTest(
   async (options) => {
     const first = await scrape(options);
     const exposed = new Set([...first.series.keys()].map((series) => series.replace(/\{.*/, "")));
+    // Of runs that were skipped; there is none yet.
+    exposed.add("parley_run_last_skipped_timestamp_seconds");
     const named = [...ALERTS.values()].flatMap((expression) => expression.match(/parley_[a-z_]+/g)!);
     assert.deepEqual(named.filter((name) => !exposed.has(name)), []);
     await ask(options.app, 5);
@@ -112,6 +122,52 @@ appTest("an alert fires once the published version is older than 26 hours", asyn
   options.clock.advance(6_000);
   assert.deepEqual(firing(await scrape(options)), [OLD]);
 });
+
+appTest(
+  "no alert fires for an old version if the nightly run had nothing to do within 26 hours",
+  async (options) => {
+    const { runs } = options.world.stores;
+    options.clock.advance(30 * HOUR);
+    const skipped = async (dag_id: string, at: number) => {
+      await addRun(runs, { run_id: `${dag_id} ${at}`, dag_id, at, task_id: "ingest", error: "nothing new" });
+      options.clock.advance(6_000);
+      return firing(await scrape(options));
+    };
+    assert.deepEqual(await skipped("nightly", NOW), [OLD]);
+    assert.deepEqual(await skipped("reembed", NOW + 29 * HOUR), [OLD]);
+    assert.deepEqual(await skipped("nightly", NOW + 29 * HOUR), []);
+    options.clock.advance(26 * HOUR);
+    assert.deepEqual(firing(await scrape(options)), [OLD]);
+  },
+);
+
+appTest("an alert fires while nothing has ever been published", async (options) => {
+  const scraped = await scrape(options);
+  assert.equal(scraped.series.get("parley_published_age_seconds"), Infinity);
+  assert.ok(firing(scraped).includes(OLD));
+}, { open: emptyWorld });
+
+const NIGHTLY = { id: "nightly", tasks: [{ id: "ingest", role: "ingest" }] };
+appTest("an alert fires if a source is gone, until that is acknowledged", async (options) => {
+  const { runs } = options.world.stores;
+  const { app, clock } = options;
+  assert.deepEqual(firing(await scrape(options)), []);
+  const path = { kind: "messages", path: "/chats" };
+  const output = { sources: [], given: [path], failed: [{ ...path, error: "is gone" }] };
+  const run = { run_id: "one", dag_id: NIGHTLY.id, at: NOW, task_id: "ingest", output };
+  await addRun(runs, { ...run, error: "/chats is gone" });
+  clock.advance(6_000);
+  const scraped = await scrape(options);
+  assert.deepEqual(firing(scraped), [CRITICAL]);
+  const { health, open } = await (await app.request("/pipeline/anomalies")).json();
+  assert.deepEqual(
+    ["critical", "warning"].map((severity) => scraped.series.get(`parley_anomalies{severity="${severity}"}`)),
+    [health.critical, health.warnings],
+  );
+  await acknowledge({ runs, open, clock, id: health.anomaly_id, until: "8h", by: "ann" });
+  clock.advance(6_000);
+  assert.deepEqual(firing(await scrape(options)), []);
+}, { options: () => ({ dags: [NIGHTLY] }) });
 
 let isDown = false;
 const fickleGraph: { open: typeof openWorld } = {
@@ -133,14 +189,14 @@ appTest("an alert fires while a store does not answer", async (options) => {
   assert.deepEqual(firing(await scrape(options)), []);
   isDown = true;
   options.clock.advance(6_000);
-  assert.deepEqual(firing(await scrape(options)), [DOWN]);
+  assert.deepEqual(firing(await scrape(options)), [CRITICAL, DOWN]);
   isDown = false;
   options.clock.advance(6_000);
   assert.deepEqual(firing(await scrape(options)), []);
 }, fickleGraph);
 
 appTest("an alert fires while a store of the published version is empty", async (options) => {
-  assert.deepEqual(firing(await scrape(options)), [DOWN]);
+  assert.deepEqual(firing(await scrape(options)), [CRITICAL, DOWN]);
 }, {
   open: async () => {
     const { stores, ...world } = await openWorld();

@@ -26,6 +26,7 @@ interface RunGauges {
   readonly runs: readonly MetricPoint[];
   readonly tasks: readonly MetricPoint[];
   readonly succeeded: readonly MetricPoint[];
+  readonly skipped: readonly MetricPoint[];
   readonly durations: readonly MetricPoint[];
 }
 
@@ -61,6 +62,11 @@ export class RunMetrics {
         gauges?.succeeded ?? [],
       ),
       gauge(
+        "parley_run_last_skipped_timestamp_seconds",
+        "When a run was last skipped, as it had nothing to do",
+        gauges?.skipped ?? [],
+      ),
+      gauge(
         "parley_run_last_duration_seconds",
         "How long the newest ended run took",
         gauges?.durations ?? [],
@@ -83,7 +89,8 @@ export class RunMetrics {
       tasks: await this.tasksOf(
         live.filter(({ state }) => state === "running").slice(0, SCRAPE_LIMITS.in_full),
       ),
-      succeeded: await this.lastSuccesses(dags),
+      succeeded: await this.lastSuccesses(dags, { skipped: false }),
+      skipped: await this.lastSuccesses(dags, { skipped: true }),
       durations: dags.flatMap((dag) => lastDuration(dag, recent)),
     };
   }
@@ -97,11 +104,13 @@ export class RunMetrics {
     return taskCounts.points(({ n }) => n);
   }
 
-  private async lastSuccesses(dags: readonly string[]): Promise<MetricPoint[]> {
+  private async lastSuccesses(
+    dags: readonly string[],
+    { skipped }: { skipped: boolean },
+  ): Promise<MetricPoint[]> {
     const points: MetricPoint[] = [];
     for (const dag of dags) {
-      const filter = { dag_id: dag, states: ["success"], without_skipped: true } as const;
-      const [run] = await this.runs.runs({ ...filter, limit: 1 });
+      const [run] = await this.runs.runs({ dag_id: dag, states: ["success"], skipped, limit: 1 });
       if (run?.ended_at) points.push({ labels: { dag }, value: Date.parse(run.ended_at) / 1_000 });
     }
     return points;

@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { Health } from "../core/types.ts";
+import type { Health, Published } from "../core/types.ts";
 import type { ReleaseStore } from "../stores/analytics/port.ts";
 import type { RunStore } from "../stores/runs/port.ts";
 import { gauge, type MetricFamily, singlePoint } from "./metric_families.ts";
@@ -15,22 +15,37 @@ export type WatchedStores =
     readonly runs: Pick<RunStore, "leader" | "unsent">;
   };
 
-/** Metrics of the stores, the published data, the scheduler and lineage, read at each scrape. */
+/** How many anomalies are open and not acknowledged. */
+export interface AnomalyCounts {
+  readonly critical: number;
+  readonly warnings: number;
+}
+
+/** More than a look for anomalies may take. */
+const ANOMALIES_TIMEOUT_MS = 4_000;
+
+/** Metrics of the stores, anomalies, the published data, the scheduler and lineage, read at each scrape. */
 export class StoreMetrics {
   private readonly health: readonly (readonly [string, CachedRead<Health>])[];
-  private readonly published;
+  private readonly anomalies: CachedRead<AnomalyCounts>;
+  private readonly published: CachedRead<{ readonly latest: Published | null }>;
   private readonly leader;
   /** Null if lineage is not sent. */
   private readonly unsent: CachedRead<number> | null;
 
-  /** `health` has a check for each store, which rejects if the store is down. */
+  /** `health` has a check for each store, which rejects if the store is down; `anomalies` rejects if it cannot look for them. */
   constructor(
     private readonly clock: Clock,
     { analytics, runs }: Pick<WatchedStores, "analytics" | "runs">,
-    options: { health: Readonly<Record<string, () => Promise<Health>>>; lineage: boolean },
+    options: {
+      health: Readonly<Record<string, () => Promise<Health>>>;
+      anomalies: () => Promise<AnomalyCounts>;
+      lineage: boolean;
+    },
   ) {
     this.health = Object.entries(options.health).map(([name, check]) => [name, new CachedRead(clock, check)]);
-    this.published = new CachedRead(clock, () => analytics.published());
+    this.anomalies = new CachedRead(clock, options.anomalies, ANOMALIES_TIMEOUT_MS);
+    this.published = new CachedRead(clock, async () => ({ latest: await analytics.published() }));
     this.leader = new CachedRead(clock, () => runs.leader());
     this.unsent = options.lineage ? new CachedRead(clock, () => runs.unsent()) : null;
   }
@@ -39,6 +54,7 @@ export class StoreMetrics {
   async families(): Promise<MetricFamily[]> {
     const read = [
       this.storeFamilies(),
+      this.anomalyFamilies(),
       this.dataFamilies(),
       this.schedulerFamilies(),
       this.lineageFamilies(),
@@ -64,18 +80,28 @@ export class StoreMetrics {
     ];
   }
 
+  private async anomalyFamilies(): Promise<MetricFamily[]> {
+    const open = await this.anomalies.get();
+    const points = open === null ? [] : [
+      { labels: { severity: "critical" }, value: open.critical },
+      { labels: { severity: "warning" }, value: open.warnings },
+    ];
+    return [gauge("parley_anomalies", "Open anomalies that are not acknowledged", points)];
+  }
+
   private async dataFamilies(): Promise<MetricFamily[]> {
     const published = await this.published.get();
+    const latest = published?.latest ?? null;
     return [
       gauge(
         "parley_published_version",
         "The data version that answers are made from",
-        singlePoint(published && published.version),
+        singlePoint(latest && latest.version),
       ),
       gauge(
         "parley_published_age_seconds",
-        "How long ago that version was published",
-        singlePoint(published && this.since(published.at)),
+        "How long ago that version was published; +Inf if nothing ever was",
+        singlePoint(published && (latest === null ? Infinity : this.since(latest.at))),
       ),
     ];
   }

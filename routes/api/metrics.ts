@@ -1,17 +1,19 @@
-import type { Clock } from "../../lib/core/clock.ts";
 import type { Recommender } from "../../lib/recommend/recommender.ts";
 import type { RunRecordStore } from "../../lib/stores/runs/port.ts";
 import { CONTENT_TYPE, expose } from "../../lib/telemetry/expose.ts";
 import { processFamilies } from "../../lib/telemetry/process_metrics.ts";
 import { RunMetrics } from "../../lib/telemetry/run_metrics.ts";
 import { breakerFamily, type ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
-import { StoreMetrics, type WatchedStores } from "../../lib/telemetry/store_metrics.ts";
+import { type AnomalyCounts, StoreMetrics, type WatchedStores } from "../../lib/telemetry/store_metrics.ts";
 import type { Endpoint } from "../http/endpoint.ts";
-import { type ReadyStores, storesRespond } from "./health.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import { storesRespond } from "./health.ts";
+import { type PipelineView, readAnomalies } from "./pipeline.ts";
 
-export interface MetricsOptions {
-  readonly stores: WatchedStores & ReadyStores & { readonly runs: Pick<RunRecordStore, "runs" | "snapshot"> };
-  readonly clock: Clock;
+export interface MetricsOptions extends PipelineView {
+  readonly stores: WatchedStores & PipelineView["stores"] & {
+    readonly runs: Pick<RunRecordStore, "runs" | "snapshot">;
+  };
   readonly version: string;
   readonly metrics: ServingMetrics;
   /** Whether lineage is sent to a sink. */
@@ -22,11 +24,12 @@ export interface MetricsOptions {
 /**
  * `GET /metrics`: metrics of this process, stores, data and runs in Prometheus' text format. Scope `read`: a
  * scraper sends its key as a bearer token. A store that is down has `parley_store_up` 0 and no other
- * metric, and the scrape still succeeds within about a second. Labels name routes, stores, dags and tasks, never a user.
+ * metric, and the scrape still succeeds within four seconds. Labels name routes, stores, dags and tasks, never a user.
  */
 export function metrics(options: MetricsOptions): Endpoint {
   const stores = new StoreMetrics(options.clock, options.stores, {
     health: storesRespond(options.stores),
+    anomalies: () => openAnomalies(options),
     lineage: options.lineage,
   });
   const runs = new RunMetrics(options.clock, options.stores.runs);
@@ -43,4 +46,10 @@ export function metrics(options: MetricsOptions): Endpoint {
     return new Response(await expose([...own, ...families.flat()]), { headers });
   };
   return { route: "/metrics", scope: "read", handle };
+}
+
+async function openAnomalies(view: PipelineView): Promise<AnomalyCounts> {
+  const { value, error } = await readAnomalies(view);
+  if (value === null) throw new ParleyError("unavailable", error);
+  return value.health;
 }

@@ -2,7 +2,15 @@ import { type Context, z } from "../../deps.ts";
 import { withTimeout } from "../../lib/core/abort.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import { acknowledge, acknowledger } from "../../lib/monitoring/acknowledge.ts";
-import { type AnomalyOptions, detectAnomalies } from "../../lib/monitoring/anomalies.ts";
+import {
+  acknowledgementsOf,
+  type Anomalies,
+  type AnomalyOptions,
+  detectAnomalies,
+  findAnomalies,
+  type Findings,
+  judge,
+} from "../../lib/monitoring/anomalies.ts";
 import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
@@ -14,6 +22,7 @@ import { jsonBody } from "../http/body.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { MAX_WAIT_MS, type ReadyStores, storesRespond } from "./health.ts";
 import { HttpError, UNKNOWN_PARAMETERS } from "../http/problem.ts";
+import { cachedRead, type ReadResult, tryRead } from "../http/try_read.ts";
 
 const DAYS_RULE = "days must be a whole number from 1 to 365, given once";
 const Query = z.strictObject({
@@ -61,6 +70,24 @@ export function watched({ stores, dags = [], clock, serving }: PipelineView): An
   const served = serving === undefined ? {} : { serving: serving() };
   const indexes = (now: number) => withTimeout(MAX_WAIT_MS, () => indexAnomalies(stores, now));
   return { runs, analytics, answering: storesRespond(stores), indexes, dags, clock, ...served };
+}
+
+/** All anomalies, open and past, from the cache that pages and scrapes share. */
+export function readAnomalies(view: PipelineView): Promise<ReadResult<Anomalies>> {
+  return withAcknowledged(view, cachedRead(view, "anomalies", () => findAnomalies(watched(view))));
+}
+
+/** Adds what is acknowledged now: the findings may come from a cache. */
+export async function withAcknowledged(
+  { stores, clock }: Pick<PipelineView, "stores" | "clock">,
+  finding: Promise<ReadResult<Findings>>,
+): Promise<ReadResult<Anomalies>> {
+  const [findings, acknowledgements] = await Promise.all([
+    finding,
+    tryRead(() => acknowledgementsOf(stores.runs)),
+  ]);
+  if (findings.value === null) return findings;
+  return { value: judge(findings.value, acknowledgements.value ?? [], clock.now()), error: null };
 }
 
 const Acknowledge = z.strictObject({

@@ -25,6 +25,7 @@ const TTL_MS = 3_000;
 /** Room for each name, and for old versions of some. */
 const MAX_CACHED = 20;
 
+/** By the stores that answered. */
 const caches = new WeakMap<object, LRUCache<string, Promise<ReadResult<unknown>>>>();
 
 /**
@@ -32,14 +33,14 @@ const caches = new WeakMap<object, LRUCache<string, Promise<ReadResult<unknown>>
  * take the time that this process needs for answers. A `version` that differs is read at once. A name stands for one type.
  */
 export function cachedRead<T>(
-  context: { readonly clock: Clock },
+  { clock, stores }: { readonly clock: Clock; readonly stores: object },
   name: string,
   read: () => Promise<T>,
   { ttl = TTL_MS, version = "" }: { ttl?: number; version?: string } = {},
 ): Promise<ReadResult<T>> {
-  const cache = caches.get(context) ??
-    new LRUCache({ max: MAX_CACHED, ttl: TTL_MS, ttlResolution: 0, perf: context.clock });
-  caches.set(context, cache);
+  const cache = caches.get(stores) ??
+    new LRUCache({ max: MAX_CACHED, ttl: TTL_MS, ttlResolution: 0, perf: clock });
+  caches.set(stores, cache);
   const key = `${name} ${version}`;
   const result = cache.get(key) as Promise<ReadResult<T>> | undefined ?? tryRead(read);
   if (!cache.has(key)) cache.set(key, result, { ttl });

@@ -236,8 +236,9 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual(await ids({ states: ["queued", "running"] }), ["r2", "r1"]);
     assert.deepEqual(await ids({ dag_id: "e", states: ["success"] }), []);
     assert.deepEqual(await ids({ dag_id: "f", states: ["success"] }), ["r0"]);
-    assert.deepEqual(await ids({ dag_id: "f", without_skipped: true }), []);
-    assert.deepEqual(await ids({ states: ["success"], without_skipped: true }), ["r3"]);
+    assert.deepEqual(await ids({ dag_id: "f", skipped: false }), []);
+    assert.deepEqual(await ids({ states: ["success"], skipped: false }), ["r3"]);
+    assert.deepEqual(await ids({ skipped: true }), ["r0"]);
   });
 
   test("lastScheduled() is the newest logical date that has come", async ({ runs }) => {

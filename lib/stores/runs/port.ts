@@ -220,8 +220,8 @@ export interface ReviseOptions {
 export interface RunFilter {
   readonly dag_id?: string;
   readonly states?: readonly RunState[];
-  /** Whether to leave out runs that succeeded because every task was skipped. */
-  readonly without_skipped?: boolean;
+  /** Only runs that succeeded because every task was skipped, or, if false, only others. */
+  readonly skipped?: boolean;
 }
 
 /** Runs with their tasks, attempts and lineage. */

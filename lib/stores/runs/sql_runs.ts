@@ -132,7 +132,7 @@ export class SqlRuns implements RunStore {
   }
 
   async runs(
-    { dag_id, states, without_skipped = false, limit }: RunFilter & { readonly limit: number },
+    { dag_id, states, skipped, limit }: RunFilter & { readonly limit: number },
   ): Promise<RunRecord[]> {
     // Put together, since "$1 IS NULL OR" keeps SQLite from using an index.
     const values: SqlValue[] = [limit];
@@ -141,8 +141,10 @@ export class SqlRuns implements RunStore {
       ? ""
       : `AND ${this.db.dialect.isIn("state", `$${values.push(JSON.stringify(states))}`)}`;
     // As `isSkipped` has it.
-    const worked = without_skipped ? "AND NOT (state = 'success' AND error IS NOT NULL)" : "";
-    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${worked}
+    const idle = skipped === undefined
+      ? ""
+      : `AND ${skipped ? "" : "NOT"} (state = 'success' AND error IS NOT NULL)`;
+    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle}
       ORDER BY created_at DESC, run_id DESC LIMIT $1`;
     return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
   }

@@ -3,16 +3,19 @@ import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../../l
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
 import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
 import { pageOf, Pages, withQuery } from "../../components/table.tsx";
+import { readAnomalies } from "../../api/pipeline.ts";
 import type { PageRequest, View } from "../../http/page.ts";
 import { AnomalyCard } from "./anomaly_card.tsx";
-import { readAnomalies } from "./data.ts";
 
 const PER_PAGE = 50;
 const MAX_PAGES = 100;
 
 /** `GET /anomalies?severity=&page=`: open and past anomalies, each with the history that shows it. */
 export async function anomalies(request: PageRequest): Promise<View> {
-  const { value, error } = await readAnomalies(request.context);
+  const { value, error } = await readAnomalies({
+    ...request.context,
+    dags: [...request.context.dags.values()],
+  });
   const body = value === null
     ? (
       <Section title="Open">

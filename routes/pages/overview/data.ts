@@ -6,10 +6,9 @@ import { cacheHistory, LOOK_BACK_DAYS } from "../../../lib/monitoring/run_histor
 import type { EngagementDay, EventStore } from "../../../lib/stores/analytics/port.ts";
 import type { RunRecord, RunRecordStore } from "../../../lib/stores/runs/port.ts";
 import { type ReadyStores, storesRespond } from "../../api/health.ts";
-import { watched } from "../../api/pipeline.ts";
+import { watched, withAcknowledged } from "../../api/pipeline.ts";
 import type { PageContext } from "../../http/page.ts";
 import { cachedRead, type ReadResult } from "../../http/try_read.ts";
-import { withAcknowledged } from "../anomalies/data.ts";
 
 /** All that the page shows, read at one moment. */
 export interface OverviewData {

@@ -95,6 +95,7 @@ Deno.test("RunMetrics takes a run whose tasks were all skipped for no success", 
       await figures();
     assert.deepEqual([skipped, success], [1, undefined]);
     assert.equal(rest["run_last_success_timestamp_seconds test"], undefined);
+    assert.ok(rest["run_last_skipped_timestamp_seconds test"]! > 0);
     assert.ok(rest["run_last_duration_seconds test"]! >= 0);
   }));
 
