@@ -8,5 +8,10 @@ type DagSettings = NightlySettings & ReembedSettings & EvaluateSettings;
 
 /** Every dag that Parley runs. */
 export function defineDags(settings: DagSettings) {
-  return [nightly(settings), intents(), reembed(settings), evaluate(settings)];
+  return [
+    nightly(settings),
+    intents(),
+    reembed(settings),
+    evaluate(settings),
+  ];
 }

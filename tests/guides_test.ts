@@ -36,15 +36,18 @@ function createFiles(root: string, guide: string): string[] {
   });
 }
 
-/** Makes the change of each block: what it takes out is there once. */
+/** Makes the change of each block, unless this copy has it already: the lines around it and those taken out are there once. */
 function changeFiles(root: string, guide: string): string[] {
   return [...guide.matchAll(/^In `(\S+)`:\n([^]*?)(?=^In `|^## |$(?![^]))/gm)].map(([, path, part]) => {
     for (const block of blocks(part!, "diff")) {
-      const lines = (sign: string) =>
-        block.split("\n").filter((line) => line.startsWith(sign)).map((line) => line.slice(1)).join("\n");
+      const lines = (signs: string) =>
+        block.split("\n").filter((line) => line !== "" && signs.includes(line[0]!))
+          .map((line) => `${line.slice(1)}\n`).join("");
       const text = Deno.readTextFileSync(`${root}/${path}`);
-      assert.equal(text.split(`${lines("-")}\n`).length, 2, `${path} has once: ${lines("-")}`);
-      Deno.writeTextFileSync(`${root}/${path}`, text.replace(lines("-"), () => lines("+")));
+      if (text.includes(lines("+"))) continue;
+      const before = lines(" -");
+      assert.equal(text.split(before).length, 2, `${path} has once: ${before}`);
+      Deno.writeTextFileSync(`${root}/${path}`, text.replace(before, () => lines(" +")));
     }
     return path!;
   });

@@ -50,21 +50,21 @@ export function cacheContract(
     assert.equal(await store.get({ key: "long" }), "2");
   });
 
-  test("set() without time to live keeps nothing, and not the old either", async (store) => {
+  test("set() with a time to live of 0 removes the entry", async (store) => {
     await store.set({ key: "a", value: "1", ttl_ms: MINUTE });
     await store.set({ key: "a", value: "2", ttl_ms: 0 });
     assert.equal(await store.get({ key: "a" }), null);
   });
 
-  test("claim() is true for one of many who ask at once", async (store) => {
-    const claims = await Promise.all(
+  test("tryLock() is true for one of many calls at the same time", async (store) => {
+    const locks = await Promise.all(
       Array.from({ length: 50 }, () => store.tryLock({ key: "a", ttl_ms: MINUTE })),
     );
-    assert.equal(claims.filter(Boolean).length, 1);
+    assert.equal(locks.filter(Boolean).length, 1);
     assert.equal(await store.tryLock({ key: "b", ttl_ms: MINUTE }), true);
   });
 
-  test("claim() is free again after its time to live", async (store) => {
+  test("tryLock() is true again after the time to live", async (store) => {
     assert.equal(await store.tryLock({ key: "a", ttl_ms: 30.5 }), true);
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(await store.tryLock({ key: "a", ttl_ms: MINUTE }), true);

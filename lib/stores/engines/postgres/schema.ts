@@ -19,7 +19,8 @@ export const POSTGRES_SCHEMA: SchemaDialect = {
 /** What a store needs of its schema: `migrations[n]` takes it from version n to n + 1. */
 export interface Schema {
   readonly name: string;
-  readonly store: "documents" | "graph" | "analytics" | "runs" | "vectors";
+  /** The role, which has its own version in the schema. */
+  readonly store: string;
   readonly migrations: readonly Migration[];
 }
 
