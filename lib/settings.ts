@@ -49,9 +49,9 @@ const STORES = {
   PARLEY_STORES: describe(
     text,
     "One PostgreSQL for the stores of documents, vectors, graph, analytics and runs: " +
-      "`postgres://user:password@host:5432/parley`, version 14 or newer with pgvector 0.8 or newer. A store that is set below is " +
-      "where its own setting says. The cache and the artifacts are not part of it: for several API processes set " +
-      "PARLEY_CACHE, for runs on several machines PARLEY_ARTIFACTS to a folder that they share.",
+      "`postgres://user:password@host:5432/parley`, version 14 or newer with pgvector 0.8 or newer. A store's own setting " +
+      "below takes precedence. The cache and the artifacts are not part of it: for several API processes set " +
+      "PARLEY_CACHE; for runs on several machines set PARLEY_ARTIFACTS to a folder that they share.",
     "none",
   ),
   PARLEY_DOCUMENTS: describe(
@@ -188,7 +188,7 @@ const PIPELINE = {
       .transform((day) => Date.parse(day))
       .refine((at) => at >= 0, "is before 1970")
       .refine((at) => at <= Date.now(), "is in the future: every message and event would be refused"),
-    "The first day of accepted messages and events. A row from before it, or from more than a day ahead of the run, is " +
+    "The first day of accepted messages and events. An earlier row, or one that is more than a day after the run, is " +
       "refused.",
   ),
   PARLEY_RETENTION_DAYS: describe(
