@@ -5,14 +5,15 @@ import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
-import type { RunRecord, RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
+import { isSkipped, type RunRecord, type RunSnapshot, type RunStore } from "../lib/stores/runs/port.ts";
 import { startTracing, withSpan } from "../lib/telemetry/tracing.ts";
 import { defineDags } from "../tasks/mod.ts";
 import type { Services } from "../tasks/services.ts";
 import { shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
-import type { RunLog } from "./logs.ts";
+import type { RunEnd, RunLog } from "./logs.ts";
 import { configuredModels, resolveModel } from "./models.ts";
+import { leftOut } from "./run_summary.ts";
 import { openServices } from "./services.ts";
 import { VERSION } from "./version.ts";
 
@@ -150,8 +151,20 @@ async function executeLogged(
     { "parley.run_id": run_id, "parley.dag": dag },
     () => executeRun(observed, claimed, shutdown),
   );
-  log?.ended(run, outcome);
+  log?.ended(run, await endOf(options, run, outcome));
   return outcome;
+}
+
+/** What the outcome does not say: a run that succeeded may have skipped all its tasks, and left sources out. */
+async function endOf(
+  { runs, dags }: Pick<ExecutorOptions<Services>, "runs" | "dags">,
+  { run_id, dag_id }: RunRecord,
+  outcome: RunOutcome,
+): Promise<RunEnd> {
+  const ended = outcome === "success" ? await runs.snapshot({ run_id }) : null;
+  if (ended === null) return { outcome, left_out: 0 };
+  const left_out = leftOut(ended.tasks, dags.get(dag_id)).length;
+  return { outcome: isSkipped(ended.run) ? "skipped" : outcome, left_out };
 }
 
 function ended(state: string | undefined): RunOutcome {

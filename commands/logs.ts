@@ -1,3 +1,4 @@
+import { counted } from "../lib/core/text.ts";
 import type { RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import type { EndedAttempt, RunRecord } from "../lib/stores/runs/port.ts";
 import type { Logger } from "../lib/telemetry/log.ts";
@@ -18,10 +19,17 @@ function levelOf({ status, route, degraded, error }: LogEntry): keyof Logger {
   return PROBES.has(route) ? "debug" : "info";
 }
 
+/** How a run that was executed here ended. */
+export interface RunEnd {
+  readonly outcome: RunOutcome | "skipped";
+  /** How many sources it could not read. */
+  readonly left_out: number;
+}
+
 /** Logs runs without a terminal, and each of their tasks. The reason of a failure is only in the run store: it may quote data. */
 export interface RunLog {
   claimed(run: RunRecord, resumed: boolean): void;
-  ended(run: RunRecord, outcome: RunOutcome): void;
+  ended(run: RunRecord, end: RunEnd): void;
   /** For the engine, while it executes this run. */
   observer(run: RunRecord): RunObserver;
 }
@@ -31,10 +39,14 @@ export function runLog(log: Logger): RunLog {
   return {
     claimed: (run, resumed) =>
       log.info(`run {run_id} of {dag} ${resumed ? "continues" : "starts"}`, { ...fields(run), resumed }),
-    ended: (run, outcome) => {
-      const bad = outcome === "failed" || outcome === "lost";
+    ended: (run, end) => {
+      const bad = end.outcome === "failed" || end.outcome === "lost" || end.left_out > 0;
+      const sources = end.left_out > 0 ? `, with ${counted(end.left_out, "source")} left out` : "";
       const hint = bad ? "; `deno task pipeline status {run_id}` says why" : "";
-      log[bad ? "error" : "info"](`run {run_id} of {dag}: {outcome}${hint}`, { ...fields(run), outcome });
+      log[bad ? "error" : "info"](`run {run_id} of {dag}: {outcome}${sources}${hint}`, {
+        ...fields(run),
+        ...end,
+      });
     },
     observer: (run) => ({
       taskStarted: (task, attempt) => log.debug("{task} starts", { ...fields(run), task, attempt }),

@@ -1,8 +1,10 @@
 /** A source that cannot be read, and rows that are gone while all sources are unchanged: the records of a run, and the reports about them. */
 import assert from "node:assert/strict";
-import { allDags } from "../commands/engine.ts";
+import { allDags, engine, executeQueued } from "../commands/engine.ts";
+import { runLog } from "../commands/logs.ts";
 import { loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
+import { createRun } from "../lib/dag/runs.ts";
 import { DatabaseSync } from "../deps.ts";
 import { acknowledge } from "../lib/monitoring/acknowledge.ts";
 import { type Anomalies, detectAnomalies } from "../lib/monitoring/anomalies.ts";
@@ -45,6 +47,32 @@ const KINDS_OF_FAULT: Record<string, [make: (path: string) => void, complaint: s
     "holds no rows of JSON or CSV: expected a JSON array, JSON objects, or a CSV header that names user_id or campaign_id",
   ],
 };
+
+Deno.test("the log says that a run left a source out, as an error, and that it was skipped if nothing else was new", () =>
+  withFlow(async (flow) => {
+    const messages = [writeRows(flow, "messages.ndjson", [message()])];
+    const dag = allDags(flow.config).get("nightly")!;
+    const logged = async (events: string[]) => {
+      const lines: [string, string, unknown, unknown][] = [];
+      const at = (level: string) => (text: string, fields: Record<string, unknown>) =>
+        void lines.push([level, text, fields.outcome, fields.left_out]);
+      const log = runLog({
+        debug: at("debug"),
+        info: at("info"),
+        warning: at("warning"),
+        error: at("error"),
+      });
+      const params = { messages, campaigns: [], events };
+      await createRun({ dag, runs: flow.runs, clock: systemClock, params });
+      await executeQueued(engine(flow), new AbortController().signal, { log });
+      return lines.at(-1);
+    };
+    const why = "; `deno task pipeline status {run_id}` says why";
+    const gone = "run {run_id} of {dag}: {outcome}, with 1 source left out" + why;
+    assert.deepEqual(await logged([`${flow.input}/gone`]), ["error", gone, "success", 1]);
+    assert.deepEqual(await logged([`${flow.input}/gone`]), ["error", gone, "skipped", 1]);
+    assert.deepEqual(await logged([]), ["info", "run {run_id} of {dag}: {outcome}", "skipped", 0]);
+  }));
 
 for (const [what, [make, complaint]] of Object.entries(KINDS_OF_FAULT)) {
   Deno.test(`${what} is critical, whether other sources changed or not, until it can be read`, () =>
