@@ -75,9 +75,13 @@ export function program(
       "--all",
       "remove everything in every store, on servers too, and Parley's files in the data directory",
     )
+    .option(
+      "--stores <names>",
+      "remove everything in these stores, and nothing else, such as documents,graph: to empty the target of a move",
+    )
     .option("--yes", "do not ask for confirmation")
     .action(
-      verb(async (config, options: { sample?: boolean; all?: boolean; yes?: boolean }) =>
+      verb(async (config, options: { sample?: boolean; all?: boolean; stores?: string; yes?: boolean }) =>
         (await import("./commands/reset.ts")).reset(config, {
           sample: false,
           all: false,

@@ -34,6 +34,8 @@ const STORE_SETTINGS = ["STORES", "DOCUMENTS", "VECTORS", "GRAPH", "ANALYTICS", 
   `PARLEY_${name}`
 );
 
+const POSTGRES = /^postgres(ql)?:/i;
+
 /**
  * Copies all data to other stores and compares them: `to` and `from` are `embedded`, the URL of a PostgreSQL for all roles, or a
  * file of settings like `.env`; without `from`, the stores in use. A role that has the same URL at both places is left out. The
@@ -60,9 +62,12 @@ export async function moveStores(config: Config, options: MoveCommandOptions): P
     opened.adopt(await openStores(place, how), (stores) => stores.close()).value;
   const from = await open(source, { create: false });
   const to = await open(target, { create: true });
-  await refuseInUse(from, systemClock.now());
+  await refuseInUse(from, {
+    now: systemClock.now(),
+    remedy: "let it end with `deno task pipeline work` first",
+  });
   const begun = record.read();
-  if (begun === null) refuseFilled(await filledRole(to, roles));
+  if (begun === null) refuseFilled(await filledRole(to, roles), roles);
   for (const place of places) progress.print(place);
   try {
     const moved = await move({
@@ -81,12 +86,17 @@ export async function moveStores(config: Config, options: MoveCommandOptions): P
 }
 
 /** Rows of another history would be mixed with those that are moved. */
-function refuseFilled(role: Role | null): void {
+function refuseFilled(role: Role | null, roles: readonly Role[]): void {
   if (role === null) return;
   throw new ParleyError(
     "conflict",
-    `the target has ${role} already: empty it by \`deno task reset --all\` with its settings, or name another one`,
+    `the target has ${role} already: empty it by ${emptying(roles)}, or name another one`,
   );
+}
+
+/** These stores alone: others may be the source's too, and \`--all\` would remove a source in the data folder. */
+function emptying(roles: readonly Role[]): string {
+  return `\`deno task reset --stores ${roles.join(",")}\` with its settings`;
 }
 
 /** The configuration with the stores of another place. */
@@ -97,14 +107,17 @@ function placeOf(place: string, { environment }: MoveCommandOptions): Config {
 
 function settingsOf(place: string): Record<string, string | undefined> {
   if (place === "embedded") return {};
-  if (/^postgres(ql)?:/.test(place)) return { PARLEY_STORES: place };
+  if (POSTGRES.test(place)) return { PARLEY_STORES: place };
   const file = absolute(place, Deno.cwd());
   const settings = Object.entries(readEnvironment({ file, process: {} }))
     .filter(([name]) => STORE_SETTINGS.includes(name));
   if (settings.length > 0) return Object.fromEntries(settings);
   throw new ParleyError(
     "invalid",
-    `${place} is not a place to move between: write embedded, postgres://…, or a file with one of ${
+    // A URL may have a password.
+    `${
+      /[:@]/.test(place) ? "this" : place
+    } is not a place to move between: write embedded, postgres://…, or a file with one of ${
       STORE_SETTINGS.join(", ")
     }`,
   );
@@ -129,7 +142,8 @@ class MoveRecord {
   /** Null if no move is in progress. Throws `conflict` if it is another one, or cannot be read. */
   read(): MoveState | null {
     if (fileAt(this.path) === null) return null;
-    const remedy = `delete ${this.path} and empty the target of that move`;
+    const remedy =
+      `delete ${this.path} and empty the target of that move by \`deno task reset --stores\` with its settings`;
     try {
       const { places, state } = RecordFile.parse(JSON.parse(Deno.readTextFileSync(this.path)));
       if (JSON.stringify(places) === JSON.stringify(this.places)) return state;
@@ -188,14 +202,14 @@ function report(moved: readonly MovedRole[], { to, json }: MoveCommandOptions): 
   );
   if (!moved.every(isEqual)) {
     console.error(
-      "parley: the contents differ: something wrote to the source meanwhile. Empty the target by `deno task reset --all` " +
-        "with its settings, and move again",
+      "parley: the contents differ: something wrote to the source meanwhile. Empty the target by " +
+        `${emptying(moved.map(({ role }) => role))}, and move again`,
     );
     return EXIT.failed;
   }
   const place = to === "embedded"
     ? `unset ${STORE_SETTINGS.join(", ")}`
-    : /^postgres/.test(to)
+    : POSTGRES.test(to)
     ? "set PARLEY_STORES to this URL"
     : `use the settings of ${to}`;
   console.error(`All is at both places. To use the new one, ${place}, and start Parley.`);

@@ -2,6 +2,7 @@ import type { Config, Sources } from "../lib/config.ts";
 import { paged } from "../lib/core/batches.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { type Message, parseModelKey } from "../lib/core/types.ts";
+import { type Role, ROLES } from "../lib/move/part.ts";
 import { markErased } from "../lib/recommend/answer_cache.ts";
 import { openCache } from "../lib/stores/open.ts";
 import type { VectorStore } from "../lib/stores/vectors/port.ts";
@@ -11,7 +12,7 @@ import { buildVersion } from "../tasks/steps/derive.ts";
 import { forEachModel } from "../tasks/steps/vector_store.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
 import { EXIT } from "./exit.ts";
-import { resetAll } from "./reset_all.ts";
+import { resetAll, resetStores } from "./reset_all.ts";
 import { withRuns } from "./inspect.ts";
 import { isSample, sampleFolder, sampleSources } from "./sample.ts";
 import { openServices } from "./services.ts";
@@ -19,24 +20,37 @@ import { openServices } from "./services.ts";
 /** Messages that are read at a time. */
 const PAGE = 500;
 
-/** Takes data out: what the sample brought in, or everything. Returns the exit code. */
+/** Takes data out: what the sample brought in, what these stores have, or everything. Returns the exit code. */
 export async function reset(
   config: Config,
-  options: { sample: boolean; all: boolean; yes: boolean },
+  { sample, all, stores, yes }: { sample: boolean; all: boolean; stores?: string; yes: boolean },
 ): Promise<number> {
-  if (options.sample === options.all) {
-    throw new ParleyError("invalid", "choose the data to remove: --sample, or --all with --yes");
+  const roles = stores === undefined ? null : rolesOf(stores);
+  if ([sample, all, roles !== null].filter(Boolean).length !== 1) {
+    throw new ParleyError(
+      "invalid",
+      "choose the data to remove: --sample, --stores with their names, or --all, each but the first with --yes",
+    );
   }
   try {
     await refuseWhileRunning(config);
   } catch (error) {
     // A damaged store can be reset, too.
-    if (!(options.all && options.yes && error instanceof ParleyError && error.code === "unavailable")) {
+    if (!(!sample && yes && error instanceof ParleyError && error.code === "unavailable")) {
       throw error;
     }
     warn(`it is unknown whether a run is in progress: ${error.message}`);
   }
-  return options.sample ? await resetSample(config) : await resetAll(config, options.yes);
+  if (sample) return await resetSample(config);
+  return roles === null ? await resetAll(config, yes) : await resetStores(config, roles, yes);
+}
+
+function rolesOf(text: string): Role[] {
+  return text.split(",").map((name) => {
+    const role = ROLES.find((role) => role === name.trim());
+    if (role !== undefined) return role;
+    throw new ParleyError("invalid", `--stores takes one or more of ${ROLES.join(",")}`);
+  });
 }
 
 async function refuseWhileRunning(config: Config): Promise<void> {

@@ -2,6 +2,7 @@ import type { Config } from "../lib/config.ts";
 import { DAY_MS, iso, systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
+import type { Role } from "../lib/move/part.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
 import { clearServer, filesOf, openArtifacts, openVectors } from "../lib/stores/open.ts";
 import { isParleys } from "./data_folder.ts";
@@ -18,17 +19,8 @@ type Store = typeof STORES[number];
  */
 export async function resetAll(config: Config, confirmed: boolean): Promise<number> {
   const servers = STORES.filter((store) => isServer(config[store]));
-  const targets = [config.data, ...servers.map((store) => `${store} on ${showUrl(config[store])}`)];
-  if (!confirmed && !confirm(`Delete all data of Parley in ${targets.join(", ")}?`)) {
-    console.error("parley: nothing is deleted: pass --yes, or answer y");
-    return EXIT.failed;
-  }
-  let failed = 0;
-  for (const store of servers) {
-    if (await isCleared(store, config[store])) {
-      console.log(`${store}: nothing is left on ${showUrl(config[store])}`);
-    } else failed++;
-  }
+  if (!confirmed && !isConfirmed(config, servers, [config.data])) return EXIT.failed;
+  const failed = await clearServers(config, servers);
   if (filesOf(config.vectors)?.folder !== `${config.data}/vectors`) await removeModels(config.vectors);
   for (const store of STORES) removeDatabase(config[store]);
   if (decodeURIComponent(config.artifacts.pathname) !== `${config.data}/artifacts`) {
@@ -40,6 +32,49 @@ export async function resetAll(config: Config, confirmed: boolean): Promise<numb
     : `, except for files that are not Parley's: ${foreign.join(", ")}`;
   console.log(`${config.data} is empty${exception}.`);
   return failed === 0 ? EXIT.ok : EXIT.failed;
+}
+
+/**
+ * Takes everything out of these stores and the cache, and out of nothing else: to empty the target of a move, whose source may be in
+ * the same data folder. Returns the exit code as {@link resetAll}.
+ */
+export async function resetStores(
+  config: Config,
+  roles: readonly Role[],
+  confirmed: boolean,
+): Promise<number> {
+  const stores = STORES.filter((store) => store === "cache" || roles.includes(store));
+  const [servers, files] = [
+    stores.filter((store) => isServer(config[store])),
+    stores.filter((store) => filesOf(config[store])),
+  ];
+  if (!confirmed && !isConfirmed(config, [...servers, ...files])) return EXIT.failed;
+  let failed = await clearServers(config, servers);
+  for (const store of files) {
+    const isLeft = store === "vectors" && !await removeModels(config.vectors);
+    removeDatabase(config[store]);
+    if (isLeft) failed++;
+    else console.log(`${store}: nothing is left on ${showUrl(config[store])}`);
+  }
+  return failed === 0 ? EXIT.ok : EXIT.failed;
+}
+
+function isConfirmed(config: Config, stores: readonly Store[], others: readonly string[] = []): boolean {
+  const targets = [...others, ...stores.map((store) => `${store} on ${showUrl(config[store])}`)];
+  if (confirm(`Delete all data of Parley in ${targets.join(", ")}?`)) return true;
+  console.error("parley: nothing is deleted: pass --yes, or answer y");
+  return false;
+}
+
+/** Returns how many could not be cleared. */
+async function clearServers(config: Config, servers: readonly Store[]): Promise<number> {
+  let failed = 0;
+  for (const store of servers) {
+    if (await isCleared(store, config[store])) {
+      console.log(`${store}: nothing is left on ${showUrl(config[store])}`);
+    } else failed++;
+  }
+  return failed;
 }
 
 function isServer(url: URL): boolean {
@@ -57,15 +92,24 @@ async function isCleared(store: Store, url: URL): Promise<boolean> {
   }
 }
 
-/** A folder may contain other files, so Parley's files are listed by the stores. A damaged model is named and stays. */
-async function removeModels(url: URL): Promise<void> {
-  if (filesOf(url) === null) return;
+/**
+ * A folder may contain other files, so Parley's files are listed by the stores. A damaged model is named and stays: then this is
+ * false.
+ */
+async function removeModels(url: URL): Promise<boolean> {
+  if (filesOf(url) === null) return true;
   const vectors = await openVectors(url, { create: false });
+  let isComplete = true;
+  const log = (line: string) => {
+    isComplete = false;
+    warn(line);
+  };
   try {
-    for (const model of await vectors.models({ log: warn })) await vectors.drop({ model });
+    for (const model of await vectors.models({ log })) await vectors.drop({ model });
   } finally {
     await vectors.close();
   }
+  return isComplete;
 }
 
 async function removeArtifacts(url: URL): Promise<void> {

@@ -102,8 +102,14 @@ export async function filledRole(to: Stores, roles: readonly Role[]): Promise<Ro
   return null;
 }
 
-/** Throws `conflict` while a scheduler or a run writes to the source. */
-export async function refuseInUse({ runs }: Pick<Stores, "runs">, now: number): Promise<void> {
+/**
+ * Throws `conflict` while a scheduler or a run writes to the source. `remedy` ends a run, also one whose process died: that one would
+ * not notice its cancellation.
+ */
+export async function refuseInUse(
+  { runs }: Pick<Stores, "runs">,
+  { now, remedy }: { now: number; remedy: string },
+): Promise<void> {
   const leader = await runs.leader();
   if (leader !== null && Date.parse(leader.live_until) > now) {
     throw new ParleyError(
@@ -115,6 +121,8 @@ export async function refuseInUse({ runs }: Pick<Stores, "runs">, now: number): 
   if (running === undefined) return;
   throw new ParleyError(
     "conflict",
-    `run ${running.run_id} is in progress at the source: wait for it, or cancel it`,
+    `run ${running.run_id} has not ended at the source: ${
+      running.trigger === "external" ? "wait for it, or cancel it" : remedy
+    }`,
   );
 }

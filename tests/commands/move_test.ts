@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readEnvironment } from "../../lib/environment.ts";
 import { flowTemplate, loadSample } from "../fixtures/flow.ts";
 import { runHere } from "../fixtures/commands.ts";
 import { embeddedIn } from "../fixtures/move.ts";
@@ -36,7 +37,9 @@ Deno.test("move refuses a target with data, the same place, another place than k
     };
     await fails(["--from", to, "--to", to], 2, /name the same stores/);
     await fails(["--to", `${folder}/none.env`], 2, /is not a place to move between/);
-    await fails(["--to", "mysql://localhost"], 2, /is not a place to move between/);
+    for (const url of ["mysql://u:secret-word@localhost/db", "postgres //u:secret-word@localhost/db"]) {
+      await fails(["--to", url], 2, /^(?!.*secret-word).*is not a place to move between/s);
+    }
     Deno.mkdirSync(`${folder}/.parley`);
     Deno.writeTextFileSync(`${folder}/.parley/move.json`, "{");
     await fails(["--to", to], 1, /its record cannot be read: delete .*move\.json/);
@@ -45,5 +48,41 @@ Deno.test("move refuses a target with data, the same place, another place than k
     await fails(["--to", to], 1, /another move was interrupted/);
     Deno.removeSync(`${folder}/.parley/move.json`);
     assert.equal((await runHere(folder, ["move", "--to", to], { env })).code, 0);
-    await fails(["--to", to], 1, /has documents already: empty it by `deno task reset --all`/);
+    await fails(["--to", to], 1, /has documents already: empty it by `deno task reset --stores documents,/);
   }));
+
+Deno.test("a target with data is emptied as move says, without harm to a source in the data folder, and moved to again", () =>
+  withFolder(async (folder, env) => {
+    assert.equal((await runHere(folder, ["move", "--to", "embedded"], { env })).code, 0);
+    const to = settingsFile(folder, "new");
+    const moveOn = () => runHere(folder, ["move", "--to", to, "--json"]);
+    const first = await moveOn();
+    assert.equal(first.code, 0, first.stderr);
+    const [, args] = (await moveOn()).stderr.match(/`deno task (reset --stores [a-z,]+)`/)!;
+    const target = readEnvironment({ file: to, process: {} }) as Record<string, string>;
+    const emptied = await runHere(folder, [...args!.split(" "), "--yes"], { env: target });
+    assert.equal(emptied.code, 0, emptied.stderr);
+    assert.match(emptied.stdout, /^runs: nothing is left on sqlite:.*new/m);
+    const again = await moveOn();
+    assert.deepEqual([again.code, again.stdout], [0, first.stdout], again.stderr);
+  }));
+
+Deno.test("reset --stores removes these stores alone, and refuses other names", () =>
+  withFolder(async (folder, env) => {
+    assert.equal((await runHere(folder, ["move", "--to", "embedded"], { env })).code, 0);
+    const removed = await runHere(folder, ["reset", "--stores", "graph,vectors", "--yes"]);
+    assert.deepEqual(
+      [removed.code, removed.stdout.match(/^\w+/gm)],
+      [0, ["graph", "vectors"]],
+      removed.stderr,
+    );
+    assert.deepEqual(databasesIn(`${folder}/.parley`), ["analytics.db", "documents.db", "runs.db"]);
+    for (const args of [["--stores", "graphs"], ["--stores", "graph", "--all"], []]) {
+      assert.equal((await runHere(folder, ["reset", ...args, "--yes"])).code, 2, args.join(" "));
+    }
+    assert.deepEqual(databasesIn(`${folder}/.parley`), ["analytics.db", "documents.db", "runs.db"]);
+  }));
+
+function databasesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".db")).sort();
+}

@@ -5,7 +5,7 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import { flowTemplate, loadSample } from "../fixtures/flow.ts";
 import { embeddedIn } from "../fixtures/move.ts";
 import { message } from "../fixtures/rows.ts";
-import { leadAt, T0 } from "../fixtures/runs.ts";
+import { leadAt, runOf, T0 } from "../fixtures/runs.ts";
 import { withStoresOf } from "../fixtures/stores.ts";
 
 const withSample = flowTemplate(loadSample);
@@ -89,12 +89,19 @@ Deno.test("move() leaves dirty users dirty, and says that contents differ if the
     assert.notEqual(documents!.from, documents!.to);
   }));
 
-Deno.test("filledRole() finds data of any role, and refuseInUse() refuses a source whose scheduler is alive", () =>
+Deno.test("filledRole() finds data of any role, and refuseInUse() refuses a source with a live scheduler or a run that has not ended", () =>
   withBoth(async (from, to) => {
     assert.equal(await filledRole(to, ROLES), null);
     for (const role of ROLES) assert.equal(await filledRole(from, [role]), role);
-    await refuseInUse(from, T0);
+    const check = (now: number) => refuseInUse(from, { now, remedy: "let it end" });
+    await check(T0);
     await leadAt(from.runs, T0);
-    await assert.rejects(refuseInUse(from, T0 + 1), conflict(/stop Parley first/));
-    await refuseInUse(from, T0 + 24 * 3_600_000);
+    await assert.rejects(check(T0 + 1), conflict(/stop Parley first/));
+    await check(T0 + 24 * 3_600_000);
+    const dead = runOf("dead", { state: "running" });
+    await from.runs.create({ run: dead, tasks: [], lease: { owner: "dead", until: T0 } });
+    await assert.rejects(
+      check(T0 + 24 * 3_600_000),
+      conflict(/dead has not ended at the source: let it end$/),
+    );
   }));
