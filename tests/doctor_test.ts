@@ -5,6 +5,7 @@ import { type Config, loadConfig } from "../lib/config.ts";
 import { latencyOf } from "../commands/doctor_stores.ts";
 import { openGraph, openRuns } from "../lib/stores/open.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
+import { run, withFolder } from "./fixtures/commands.ts";
 import { flowTemplate, loadSample, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
 type Store = { role: string; error: string | null };
@@ -208,3 +209,21 @@ Deno.test("latencyOf() is that of a store that has connected, and null once it d
   );
   assert.equal(await latencyOf({ health: () => Promise.reject(new Error("gone")) }), null);
 });
+
+for (const role of [...EACH, "runs", "artifacts"]) {
+  Deno.test(`doctor names ${role} at a place that Deno lets no task read, and reports the other stores`, () =>
+    withFolder(async (folder) => {
+      const url = `${role === "artifacts" ? "file" : "sqlite"}:/dev/shm/parley-not-allowed/d.db`;
+      const env = { [`PARLEY_${role.toUpperCase()}`]: url };
+      const { code, stdout, stderr } = await run(folder, "doctor", ["doctor"], { env });
+      assert.deepEqual([code, stderr], [1, ""]);
+      const failed = stdout.split("\n").filter((line) => line.startsWith("✖"));
+      assert.equal(failed.length, 1, stdout);
+      assert.match(
+        failed[0]!,
+        new RegExp(`^✖ ${role} .*: no permission to (open|write) /dev/shm/parley-not-allowed`),
+      );
+      assert.equal(stdout.match(/^✔/gm)?.length, 6, stdout);
+      assert.match(stdout, /^ +disk /m);
+    }));
+}

@@ -197,20 +197,20 @@ async function openSqliteVectors(url: URL, options: OpenOptions): Promise<Vector
   });
 }
 
-/** Whether one of these stores is embedded and has files. */
+/** Whether one of these stores is embedded and has files. At a place that this process may not read, it can have written none. */
 export function hasFiles(urls: readonly URL[]): boolean {
   return urls.some((url) => {
     const files = filesOf(url);
-    return files !== null && (exists(files.database) || exists(files.folder));
+    return files !== null && [files.database, files.folder].some((path) => exists(path, { denied: false }));
   });
 }
 
-/** True also if this user has no permission to read it. */
-function exists(path: string): boolean {
+/** True also if this user has no permission to read it, and if Deno grants none, as `denied` says. */
+function exists(path: string, { denied = true } = {}): boolean {
   try {
     return (fileAt(path)?.bytes ?? 0) > 0;
   } catch (error) {
-    if (error instanceof ParleyError) return true;
+    if (error instanceof ParleyError) return error.code !== "denied" || denied;
     throw error;
   }
 }

@@ -121,9 +121,7 @@ function open(options: SqliteOptions): DatabaseSync {
 
 function cannotOpen(options: Pick<SqliteOptions, "path" | "refill">, cause: unknown): ParleyError {
   const { path } = options;
-  if (cause instanceof Deno.errors.NotCapable) {
-    return new ParleyError("denied", `no permission to open ${path}: ${cause.message}`, { cause });
-  }
+  if (cause instanceof Deno.errors.NotCapable) return denied(path, cause);
   if (cause instanceof Deno.errors.NotFound) {
     return unavailable(`cannot open the database ${path}; does its folder exist?`, cause);
   }
@@ -212,13 +210,19 @@ export interface FileState {
   readonly folder: boolean;
 }
 
-/** Null if there is no file. */
+function denied(path: string, cause: Error): ParleyError {
+  return new ParleyError("denied", `no permission to open ${path}: ${cause.message}`, { cause });
+}
+
+/** Null if there is no file. Throws `denied` without Deno's permission, and `unavailable` without the system's. */
 export function fileAt(path: string): FileState | null {
   try {
     const { dev, ino, mtime, size, isDirectory } = Deno.statSync(path);
     return { id: `${dev}:${ino}`, changed: mtime?.getTime() ?? null, bytes: size, folder: isDirectory };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    // Read permission for all paths is not enough for those below /dev, /proc and /sys.
+    if (error instanceof Deno.errors.NotCapable) throw denied(path, error);
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
     throw unavailable(`${path} cannot be opened: give its folder to the user that Parley runs as`, error);
   }

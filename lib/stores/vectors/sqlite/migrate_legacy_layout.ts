@@ -1,5 +1,6 @@
 import { ParleyError } from "../../../core/errors.ts";
 import { FOLDER_MODE } from "../../../core/file_modes.ts";
+import { fileAt } from "../../engines/sqlite/file.ts";
 import { modelFile } from "../names.ts";
 import { modelIn } from "./vector_files.ts";
 
@@ -8,10 +9,10 @@ import { modelIn } from "./vector_files.ts";
  * one. Throws `conflict` if another process still has them open.
  */
 export function migrateLegacyLayout(options: { database: string; indexes: string; folder: string }): void {
-  if (!exists(options.database)) return;
+  if (fileAt(options.database) === null) return;
   const model = modelIn(options.database);
   if (model === null) return;
-  if (exists(`${options.database}-wal`)) {
+  if (fileAt(`${options.database}-wal`) !== null) {
     throw new ParleyError(
       "conflict",
       `${options.database} is in use by an older Parley: stop it, so that it can move`,
@@ -19,16 +20,6 @@ export function migrateLegacyLayout(options: { database: string; indexes: string
   }
   const path = `${options.folder}/${modelFile(model)}`;
   Deno.mkdirSync(options.folder, { recursive: true, mode: FOLDER_MODE });
-  if (exists(options.indexes)) Deno.renameSync(options.indexes, path);
+  if (fileAt(options.indexes) !== null) Deno.renameSync(options.indexes, path);
   Deno.renameSync(options.database, `${path}.db`);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
