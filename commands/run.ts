@@ -6,7 +6,7 @@ import { type Json, type JsonObject, KINDS } from "../lib/core/types.ts";
 import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
-import { checkParams, createRun } from "../lib/dag/runs.ts";
+import { checkParams, createRun, notYetDue } from "../lib/dag/runs.ts";
 import { startTime } from "../lib/schema/time.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
@@ -45,7 +45,7 @@ export async function runDag(config: Config, options: RunOrder): Promise<number>
   };
   if (dag.id === "nightly" && !KINDS.some((kind) => kind in input)) needSources(config, options);
   const params = checkParams(dag, input);
-  const logical_date = options.date === undefined ? {} : { logical_date: parseDate(options.date) };
+  const logical_date = options.date === undefined ? {} : { logical_date: parsePast(options.date) };
   if (options.dryRun) return dryRun(dag, params, options);
   return await executeWithProgress(config, dag, options, async (runs, lease) => {
     return (await createRun({ dag, runs, clock: systemClock, params, lease, ...logical_date })).run_id;
@@ -210,6 +210,13 @@ export function parseDate(text: string): string {
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ message }) => message).join("; ");
   throw new ParleyError("invalid", `the date "${text}" ${problems}; a day is written as 2026-05-01`);
+}
+
+/** The same, if it has come. */
+function parsePast(text: string): string {
+  const date = parseDate(text);
+  if (Date.parse(date) > systemClock.now()) throw notYetDue(text);
+  return date;
 }
 
 function dryRun(dag: Dag<Services>, params: JsonObject, { json }: { json: boolean }): number {

@@ -60,6 +60,11 @@ export async function checkRemoteParams<Services>(
   return checkParams(dag, params);
 }
 
+/** The error for a run of a day that has not come. */
+export function notYetDue(day: string): ParleyError {
+  return new ParleyError("invalid", `${day} has not come yet: the schedule starts its run when it is due`);
+}
+
 /** Adds a queued run that is started by hand or by an outside engine, and returns it. Throws `conflict` if the run id exists. */
 export async function createRun<Services>(options: {
   dag: Dag<Services>;

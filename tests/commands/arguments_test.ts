@@ -33,6 +33,11 @@ for (
   const [what, args, sentence, env = {}] of [
     ["a date without an offset", ["pipeline", "--all", "--date", "2026-05-01T02:30"], /has no UTC offset/],
     [
+      "a date that has not come",
+      ["pipeline", "--all", "--date", "9999-05-05"],
+      /9999-05-05 has not come yet: the schedule starts its run when it is due\n/,
+    ],
+    [
       "a param that the dag does not have",
       ["pipeline", "run", "reembed", "--param", "modl=test:32"],
       /has no param "modl" \(did you mean "model"\?\); its params are model, /,

@@ -2,7 +2,7 @@ import { ParleyError } from "../../../lib/core/errors.ts";
 import type { JsonObject } from "../../../lib/core/types.ts";
 import { clearRun } from "../../../lib/dag/clear.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
-import { checkRemoteParams, createRun, createScheduledRun } from "../../../lib/dag/runs.ts";
+import { checkRemoteParams, createRun, createScheduledRun, notYetDue } from "../../../lib/dag/runs.ts";
 import { nextOccurrences, type Occurrence } from "../../../lib/dag/schedule.ts";
 import { withFlash } from "../../http/flash_messages.ts";
 import { paramsOf } from "./params.tsx";
@@ -55,9 +55,7 @@ function between({ id, schedule }: Dag<never>, from: string, to: string, now: nu
   const due = nextOccurrences(schedule, start - 1, MAX_BACKFILL_DAYS + 1).filter((each) => each.due < end);
   if (due.length === 0) throw new ParleyError("invalid", `${id} is not due between ${from} and ${to}`);
   const past = due.filter((each) => each.due <= now);
-  if (past.length === 0) {
-    throw new ParleyError("invalid", `${from} has not come yet: the schedule starts its run when it is due`);
-  }
+  if (past.length === 0) throw notYetDue(from);
   if (past.length <= MAX_BACKFILL_DAYS) return past;
   throw new ParleyError(
     "invalid",
