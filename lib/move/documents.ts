@@ -56,18 +56,17 @@ async function* quarantine(
   }
 }
 
-/** Copying messages has made all users dirty: those that are not dirty at the source are cleared. */
+/** Copying messages has made their users dirty. At the source some may be dirty who have no messages any more. */
 async function* dirty_users(
   from: DocumentStore,
   to: DocumentStore,
   { signal }: Options,
 ): AsyncGenerator<Copied> {
-  const dirty = new Set<string>();
-  for await (const users of pages(from, signal)) for (const { user_id } of users) dirty.add(user_id);
-  for await (const users of pages(to, signal)) {
-    await to.clearDirty({ users: users.filter(({ user_id }) => !dirty.has(user_id)), signal });
+  for await (const users of pages(to, signal)) await to.clearDirty({ users, signal });
+  for await (const users of pages(from, signal)) {
+    await to.markDirty({ user_ids: users.map(({ user_id }) => user_id), signal });
+    yield { rows: users.length, after: null };
   }
-  yield { rows: dirty.size, after: null };
 }
 
 async function* pages(store: DocumentStore, signal: AbortSignal | undefined) {

@@ -1,5 +1,6 @@
 import { z } from "../../deps.ts";
 import { ParleyError } from "../core/errors.ts";
+import { sha256 } from "../core/hash.ts";
 import { type Abortable, modelKey } from "../core/types.ts";
 import { documentParts } from "./documents.ts";
 import { graphParts } from "./graph.ts";
@@ -77,6 +78,7 @@ async function partsOf(from: Stores, to: Stores): Promise<Part[]> {
 }
 
 async function digestOf(role: Role, stores: Stores, options: Abortable): Promise<string> {
+  if (role === "documents") return await digestOfDocuments(stores.documents, options);
   if (role === "runs" || role === "analytics") return await stores[role].tables.digest(options);
   if (role !== "vectors") return await stores[role].digest(options);
   const digests: string[] = [];
@@ -85,6 +87,14 @@ async function digestOf(role: Role, stores: Stores, options: Abortable): Promise
     digests.push(`${modelKey(model)} ${await store.digest(options)}`);
   }
   return digests.join(", ");
+}
+
+/** The store's digest, and what that leaves out. */
+async function digestOfDocuments(documents: Stores["documents"], options: Abortable): Promise<string> {
+  const { quarantined } = await documents.counts(options);
+  const classifier = await documents.classifier(options);
+  const rest = classifier === null ? "no classifier" : `classifier ${sha256(JSON.stringify(classifier))}`;
+  return `${await documents.digest(options)}, ${quarantined} quarantined, ${rest}`;
 }
 
 /** The first of these roles that has data. */

@@ -152,6 +152,15 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), ["new", "old"]);
   });
 
+  test("markDirty() marks users with and without messages, and gives them a new token", async (store) => {
+    await store.upsert({ messages: [message({ user_id: "a" })] });
+    const stale = await store.listDirtyUsers({ after: null, limit: 100 });
+    await store.markDirty({ user_ids: ["gone", "a", "a"] });
+    await store.clearDirty({ users: stale });
+    assert.deepEqual(await users(store), ["a", "gone"]);
+    await store.markDirty({ user_ids: [] });
+  });
+
   test("settle() leaves a user whose token was overtaken", async (store) => {
     await store.upsert({ messages: [message({ user_id: "a" }), message({ user_id: "b" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });

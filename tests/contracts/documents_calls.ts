@@ -18,6 +18,7 @@ const row = {
 export const DOCUMENT_CALLS: Calls<DocumentStore> = {
   upsert: (store, options) => store.upsert({ messages: [message({ user_id: "a" })], ...options }),
   touched: (store, options) => store.listDirtyUsers({ ...page, ...options }),
+  markDirty: (store, options) => store.markDirty({ user_ids: ["a"], ...options }),
   markAllDirty: (store, options) => store.markAllDirty(options),
   settle: (store, options) => store.clearDirty({ users: [{ user_id: "a", token: "1" }], ...options }),
   page: (store, options) => store.page({ ...page, ...options }),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { filledRole, move, type MoveState, NOT_BEGUN, refuseInUse } from "../../lib/move/move.ts";
 import { ROLES, type Stores } from "../../lib/move/part.ts";
+import { iso } from "../../lib/core/clock.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { flowTemplate, loadSample } from "../fixtures/flow.ts";
 import { embeddedIn } from "../fixtures/move.ts";
@@ -70,23 +71,43 @@ Deno.test("move() continues after each state at which it was interrupted", () =>
 
 Deno.test("move() leaves dirty users dirty, and says that contents differ if the source has changed", () =>
   withBoth(async (from, to) => {
-    await from.documents.upsert({ messages: [message({ message_id: "new", user_id: "dirty" })] });
+    const [given] = await from.documents.page({ after: null, limit: 1 });
+    // Its former user is dirty as well, and may have had no other.
+    const row = message({ message_id: "new", user_id: "former" });
+    await from.documents.upsert({ messages: [row] });
+    await from.documents.clearDirty({
+      users: await from.documents.listDirtyUsers({ after: null, limit: 9 }),
+    });
+    await from.documents.upsert({ messages: [{ ...row, user_id: given!.user_id }] });
     const moved = await move({ from, to, roles: ["documents"], state: NOT_BEGUN, onProgress: () => {} });
     assert.equal(moved[0]!.from, moved[0]!.to);
     const dirty = await to.documents.listDirtyUsers({ after: null, limit: 9 });
-    assert.deepEqual(dirty.map(({ user_id }) => user_id), ["dirty"]);
-    await from.documents.upsert({ messages: [message({ message_id: "newer" })] });
-    const done = { documents: 1 };
-    const state: MoveState = {
-      ...NOT_BEGUN,
-      done: Object.fromEntries(
-        ["messages", "classifier", "quarantine", "dirty_users"].map((
-          name,
-        ) => [`documents: ${name}`, done.documents]),
-      ),
+    assert.deepEqual(dirty.map(({ user_id }) => user_id), [given!.user_id, "former"].sort());
+    const parts = ["messages", "classifier", "quarantine", "dirty_users"];
+    const state = { ...NOT_BEGUN, done: Object.fromEntries(parts.map((name) => [`documents: ${name}`, 1])) };
+    const target = moved[0]!.to;
+    const sourceAfter = async (change: Promise<unknown>) => {
+      await change;
+      const [again] = await move({ from, to, roles: ["documents"], state, onProgress: () => {} });
+      assert.equal(again!.to, target);
+      return again!.from;
     };
-    const [documents] = await move({ from, to, roles: ["documents"], state, onProgress: () => {} });
-    assert.notEqual(documents!.from, documents!.to);
+    const refused = {
+      run_id: "r",
+      kind: "messages",
+      source: "s",
+      position: 1,
+      reason: "blank",
+      raw: "",
+      at: iso(T0),
+    } as const;
+    const sources = [
+      target,
+      await sourceAfter(from.documents.quarantine({ rows: [refused] })),
+      await sourceAfter(from.documents.saveClassifier({ classifier: { key: "k", body: "b" }, examples: [] })),
+      await sourceAfter(from.documents.upsert({ messages: [message({ message_id: "newer" })] })),
+    ];
+    assert.equal(new Set(sources).size, sources.length);
   }));
 
 Deno.test("filledRole() finds data of any role, and refuseInUse() refuses a source with a live scheduler or a run that has not ended", () =>

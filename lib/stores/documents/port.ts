@@ -74,6 +74,8 @@ export interface DirtyUserStore {
 
 /** Messages as they were said. */
 export interface MessageStore extends DirtyUserStore {
+  /** Marks users as dirty who need not have messages any more. */
+  markDirty(options: { user_ids: readonly string[] } & Abortable): Promise<void>;
   /**
    * Inserts or replaces by `message_id`, which may be in one call only once. Marks the users of inserted or changed rows
    * (of the old and of the new row) as dirty. A changed text loses its classification, and is no classifier's example

@@ -63,6 +63,11 @@ export class SqlDocuments implements DocumentStore {
     return this.dirtyUsers.page(options);
   }
 
+  markDirty(options: { user_ids: readonly string[] } & Abortable): Promise<void> {
+    const user_ids = [...new Set(options.user_ids)].sort();
+    return this.db.write(() => this.dirtyUsers.mark(user_ids), options);
+  }
+
   markAllDirty(options: Abortable = {}): Promise<void> {
     return this.dirtyUsers.markAll("messages", options);
   }

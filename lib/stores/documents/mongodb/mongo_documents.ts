@@ -85,12 +85,16 @@ export class MongoDocuments implements DocumentStore {
     return this.dirtyUsers.page(options);
   }
 
+  async markDirty(options: { user_ids: readonly string[] } & Abortable): Promise<void> {
+    const user_ids = new Set(options.user_ids);
+    await this.dirtyUsers.commit(user_ids, await this.dirtyUsers.begin(user_ids, options), options);
+  }
+
   markAllDirty({ signal }: Abortable = {}): Promise<void> {
     return this.connection.run(async (db, reading) => {
       const users = messagesOf(db).aggregate<{ _id: string }>([{ $group: { _id: "$user_id" } }], reading);
       for await (const batch of batches(users, BATCH)) {
-        const user_ids = new Set(batch.map(({ _id }) => _id));
-        await this.dirtyUsers.commit(user_ids, await this.dirtyUsers.begin(user_ids, { signal }), { signal });
+        await this.markDirty({ user_ids: batch.map(({ _id }) => _id), signal });
       }
     }, { ms: SCAN_MS, signal });
   }
