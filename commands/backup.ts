@@ -37,7 +37,7 @@ const SERVER_TOOLS: Readonly<Record<string, string>> = {
  * data folder, and reads each database in full. Each database is copied at one instant, also while other processes write to it.
  *
  * Returns the exit code: `failed` if something is damaged or missing, else `partial` if some data are on servers. Such stores
- * are named, and all others are copied. Throws `conflict` if the target is not empty.
+ * are named, and all others are copied. Throws `invalid` if the target is not empty.
  */
 export async function backup(config: Config, to: string | undefined): Promise<number> {
   const named = to ?? `${config.data}/backups/${new Date().toISOString().replace(/[:.]/g, "-")}`;
@@ -81,7 +81,7 @@ function notIncluded(stores: readonly Store[], url: URL): string {
 /** An earlier copy, or what an interrupted one left, would mix with this one. */
 function refuseNonEmpty(target: string): void {
   if (orUnusable(target, () => entriesOf(target)).length === 0) return;
-  throw new ParleyError("conflict", `${target} is not empty: name an empty or new folder`);
+  throw new ParleyError("invalid", `${target} is not empty: name an empty or new folder`);
 }
 
 /** Throws `invalid` if a folder for the copy cannot be read or made. */
@@ -164,7 +164,7 @@ class BackupCopy {
     for (const store of STORES.filter((store) => store !== "vectors")) {
       const path = filesOf(config[store])?.database;
       if (path === undefined || fileAt(path) !== null) continue;
-      this.errors.push(`${path} does not exist, so ${store} are not in the copy`);
+      this.errors.push(`${path} does not exist, so the copy lacks ${store}`);
     }
     const files = filesOf(config.vectors);
     if (files === null || fileAt(`${this.target}/analytics.db`) === null) return;

@@ -1,6 +1,7 @@
 import { styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
+import { round } from "../lib/core/round.ts";
 import { groupShared } from "../lib/core/shared_server.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { anomalyId } from "../lib/monitoring/anomaly.ts";
@@ -147,7 +148,7 @@ async function withLatencies(
     const latency_ms = health && await latencyOf(opened.get(role)!);
     all.push({
       ...report,
-      health: health && { ...health, latency_ms: latency_ms ?? health.latency_ms },
+      health: health && { ...health, latency_ms: round(latency_ms ?? health.latency_ms, 3) },
       error: report.error ?? errors.get(role) ?? null,
     });
   }

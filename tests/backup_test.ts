@@ -178,7 +178,7 @@ Deno.test("backup() reports a store and the published vectors that are gone, cop
       Deno.removeSync(`${config.data}/vectors`, { recursive: true });
       const { value: code, said } = await quietly(() => backup(config, `${folder}/copy`));
       assert.equal(code, 1);
-      assert.match(said[0]!, /documents\.db does not exist, so documents are not in the copy$/);
+      assert.match(said[0]!, /documents\.db does not exist, so the copy lacks documents$/);
       assert.match(
         said[1]!,
         /^parley: the published vectors, by .*, are not in .*vectors, so they are not in the copy$/,
@@ -195,7 +195,7 @@ Deno.test("backup() leaves a folder alone that has something in it, and takes an
     withCopy(async (config) => {
       Deno.writeTextFileSync(`${folder}/mine`, "");
       await assert.rejects(backup(config, folder), {
-        code: "conflict",
+        code: "invalid",
         message: `${folder} is not empty: name an empty or new folder`,
       });
       for (const place of [`${folder}/mine`, `${folder}/mine/below`, "/proc/none"]) {

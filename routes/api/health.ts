@@ -3,6 +3,7 @@ import { withTimeout } from "../../lib/core/abort.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
 import { causeOf, ParleyError, reasonOf } from "../../lib/core/errors.ts";
 import { groupShared } from "../../lib/core/shared_server.ts";
+import { round } from "../../lib/core/round.ts";
 import type { ApiKey, Health, Published } from "../../lib/core/types.ts";
 import { emptiedStore, type RefillableStores } from "../../lib/monitoring/emptied_store.ts";
 import type { Anomaly } from "../../lib/monitoring/anomaly.ts";
@@ -161,7 +162,13 @@ async function stateOf(
     const { adapter, latency_ms } = await checkStore(name, stores);
     const [anomaly] = name === "vectors" ? await damagedIndexes(stores, clock.now()) : [];
     if (anomaly?.severity === "critical") throw new ParleyError("unavailable", anomaly.text);
-    return [name, { status: "up", adapter, latency_ms, error: null, warning: anomaly?.text ?? null }];
+    return [name, {
+      status: "up",
+      adapter,
+      latency_ms: round(latency_ms, 3),
+      error: null,
+      warning: anomaly?.text ?? null,
+    }];
   } catch (error) {
     note.degraded = { ...note.degraded, [name]: causeOf(error) };
     return [name, { status: "down", adapter: null, latency_ms: null, error: reasonOf(error), warning: null }];

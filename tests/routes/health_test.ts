@@ -25,7 +25,7 @@ appTest("GET /readyz lists every store", async ({ app }) => {
   for (const store of Object.values<Record<string, unknown>>(body.stores)) {
     assert.equal(store.status, "up");
     assert.equal(typeof store.adapter, "string");
-    assert.ok(Number(store.latency_ms) >= 0);
+    assert.match(String(store.latency_ms), /^\d+(\.\d{1,3})?$/);
   }
 });
 
