@@ -1,10 +1,12 @@
 import type { Config, Sources } from "../lib/config.ts";
 import { paged } from "../lib/core/batches.ts";
+import { systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { type Message, parseModelKey } from "../lib/core/types.ts";
 import { type Role, ROLES } from "../lib/move/part.ts";
 import { markErased } from "../lib/recommend/answer_cache.ts";
 import { openCache } from "../lib/stores/open.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStore } from "../lib/stores/vectors/port.ts";
 import type { Services } from "../tasks/services.ts";
 import { readDerivation } from "../tasks/steps/derivation.ts";
@@ -33,7 +35,10 @@ export async function reset(
     );
   }
   try {
-    await refuseWhileRunning(config);
+    await withRuns(config, async (runs) => {
+      if (!sample) await refuseScheduler(runs);
+      await refuseOpenRun(runs);
+    });
   } catch (error) {
     // A damaged store can be reset, too.
     if (!(!sample && yes && error instanceof ParleyError && error.code === "unavailable")) {
@@ -53,8 +58,18 @@ function rolesOf(text: string): Role[] {
   });
 }
 
-async function refuseWhileRunning(config: Config): Promise<void> {
-  const open = await withRuns(config, (runs) => runs.runs({ states: ["queued", "running"], limit: 100 }));
+/** A Parley that is running would answer from files that are gone, and write new ones. Only a scheduler is noticed. */
+async function refuseScheduler(runs: RunStore): Promise<void> {
+  const leader = await runs.leader();
+  if (leader === null || Date.parse(leader.live_until) <= systemClock.now()) return;
+  throw new ParleyError(
+    "conflict",
+    `a scheduler is running on these data (${leader.owner}): stop Parley first; if it was killed, its lease ends at ${leader.live_until}`,
+  );
+}
+
+async function refuseOpenRun(runs: RunStore): Promise<void> {
+  const open = await runs.runs({ states: ["queued", "running"], limit: 100 });
   const openRun = open.find(({ trigger }) => trigger !== "external");
   if (openRun === undefined) return;
   throw new ParleyError(

@@ -3,6 +3,7 @@ import { DAY_MS, iso, systemClock } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import type { Role } from "../lib/move/part.ts";
+import { isModelFile } from "../lib/stores/vectors/names.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
 import { clearServer, filesOf, openArtifacts, openVectors } from "../lib/stores/open.ts";
 import { isParleys } from "./data_folder.ts";
@@ -135,10 +136,23 @@ function warn(line: string): void {
 function removeFolder(data: string): string[] {
   const foreign: string[] = [];
   for (const entry of entriesOf(data)) {
-    if (isParleys(entry)) removeFile(`${data}/${entry.name}`);
-    else foreign.push(entry.name);
+    if (!isParleys(entry)) foreign.push(entry.name);
+    else if (entry.name === "vectors") foreign.push(...removeVectors(data));
+    else removeFile(`${data}/${entry.name}`);
   }
   return foreign;
+}
+
+/** Removes the files of all models, also damaged ones, and the folder if it has no others, which are returned. */
+function removeVectors(data: string): string[] {
+  const folder = `${data}/vectors`;
+  const foreign: string[] = [];
+  for (const { name } of entriesOf(folder)) {
+    if (isModelFile(name)) removeFile(`${folder}/${name}`);
+    else foreign.push(name);
+  }
+  if (foreign.length === 0) removeFile(folder);
+  return foreign.map((name) => `vectors/${name}`);
 }
 
 function entriesOf(folder: string): Deno.DirEntry[] {

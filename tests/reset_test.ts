@@ -65,6 +65,35 @@ Deno.test("reset --all --yes removes damaged files as well", () =>
     assert.deepEqual(namesIn(config.data), []);
   }));
 
+Deno.test("reset --all keeps a file of another program in the folder of vectors, and names it", () =>
+  withCopy(async ({ data }) => {
+    Deno.writeTextFileSync(`${data}/vectors/mine.txt`, "mine");
+    const { value: code, said } = await quietly(() => reset(configOf(data), ALL));
+    assert.deepEqual([code, said], [
+      0,
+      [`${data} is empty, except for files that are not Parley's: vectors/mine.txt.`],
+    ]);
+    assert.deepEqual([namesIn(data), namesIn(`${data}/vectors`)], [["vectors"], ["mine.txt"]]);
+  }));
+
+Deno.test("reset --all is refused while a scheduler is running on the data, and no longer", () =>
+  withCopy(async (config) => {
+    const lead = (ttl_ms: number) =>
+      withStores(config, ({ runs }) => runs.lead({ owner: "host:1", now: Date.now(), ttl_ms, lag_ms: 0 }));
+    await lead(60_000);
+    const before = namesIn(config.data);
+    await assert.rejects(reset(config, { ...ALL, all: false, stores: "graph" }), { code: "conflict" });
+    await assert.rejects(reset(config, ALL), {
+      code: "conflict",
+      message:
+        /^a scheduler is running on these data \(host:1\): stop Parley first; if it was killed, its lease ends at /,
+    });
+    assert.deepEqual(namesIn(config.data), before);
+    await lead(0);
+    const { value: code, said } = await quietly(() => reset(config, ALL));
+    assert.equal(code, 0, said.join("\n"));
+  }));
+
 Deno.test("reset --all names a server that cannot be cleared, removes all else, and fails", () =>
   withCopy(async (config) => {
     const split = configOf(config.data, { PARLEY_CACHE: "redis://:secret-word@127.0.0.1:1/0" });

@@ -11,3 +11,8 @@ export function modelFile(model: ModelIdentity): string {
   const readable = model.name.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._-]+/, "").slice(-48);
   return `${readable}-${modelTag(model)}`;
 }
+
+/** Whether a name is that of a model's database, of its log, or of the folder of its indexes. */
+export function isModelFile(name: string): boolean {
+  return /-[0-9a-f]{12}(\.db(-wal|-shm)?)?$/.test(name);
+}
