@@ -47,12 +47,9 @@ async function* quarantine(
   to: DocumentStore,
   { after, signal }: Options,
 ): AsyncGenerator<Copied> {
-  for (let offset = Number(after ?? 0);;) {
-    const rows = await from.quarantined({ limit: PAGE, offset, signal });
-    if (rows.length === 0) return;
+  for await (const { rows, after: last } of from.quarantinePages({ after, signal })) {
     await to.quarantine({ rows, signal });
-    offset += rows.length;
-    yield { rows: rows.length, after: String(offset) };
+    yield { rows: rows.length, after: last };
   }
 }
 

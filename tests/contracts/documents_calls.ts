@@ -36,6 +36,7 @@ export const DOCUMENT_CALLS: Calls<DocumentStore> = {
   examples: (store, options) => store.examples({ classifier: "c", ...options }),
   quarantine: (store, options) => store.quarantine({ rows: [row], ...options }),
   quarantined: (store, options) => store.quarantined({ limit: 5, offset: 0, ...options }),
+  quarantinePages: (store, options) => Array.fromAsync(store.quarantinePages({ after: null, ...options })),
   quarantineReasons: (store, options) => store.quarantineReasons({ limit: 5, ...options }),
   pruneQuarantine: (store, options) => store.pruneQuarantine({ before: minute(9), ...options }),
   deleteUsers: (store, options) => store.deleteUsers({ ...users, ...options }),

@@ -50,6 +50,22 @@ export function quarantining(
     assert.deepEqual(await store.quarantined({ ...all, ...one, run_id: "run-a" }), []);
   });
 
+  test("quarantinePages() gives each row once, from where a page ended too", async (store) => {
+    const rows = Array.from(
+      { length: 1_201 },
+      (_, position) => refused({ position, run_id: `run-${position % 2}`, source: `s'"${position % 3}` }),
+    );
+    await store.quarantine({ rows });
+    const inOrder = (found: readonly QuarantinedRow[]) => found.toSorted((a, b) => a.position - b.position);
+    const pages = await Array.fromAsync(store.quarantinePages({ after: null }));
+    assert.ok(pages.length > 1);
+    assert.deepEqual(inOrder(pages.flatMap((page) => page.rows)), rows);
+    const [first, ...rest] = pages;
+    const others = await Array.fromAsync(store.quarantinePages({ after: first!.after }));
+    assert.deepEqual(others, rest);
+    assert.deepEqual(await Array.fromAsync(store.quarantinePages({ after: rest.at(-1)!.after })), []);
+  });
+
   test("quarantineReasons() counts rows by kind and reason, the most frequent first", async (store) => {
     const reasons = ["b", "a", "b", "c", "a", "b"];
     const messages = reasons.map((reason, position) => refused({ position, reason }));

@@ -123,6 +123,13 @@ export interface QuarantineStore {
   quarantined(
     options: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]>;
+  /**
+   * All of them page by page, in an order of the store's own, so that reading many takes as long for the last as for the first.
+   * `after` is what a page before ended with, null for all.
+   */
+  quarantinePages(
+    options: { after: string | null } & Abortable,
+  ): AsyncIterable<{ readonly rows: readonly QuarantinedRow[]; readonly after: string }>;
   /** Why rows were refused, the most frequent reason first, ties by kind and reason. */
   quarantineReasons(options: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]>;
   /** Removes rows older than this ISO time; returns how many. */

@@ -2,6 +2,7 @@ import type { Message } from "../../core/types.ts";
 import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts";
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import type { Migration, SchemaDialect } from "../engines/migration.ts";
+import type { TableSpec } from "../engines/sql_tables.ts";
 
 /** A PostgreSQL schema may also have analytics, with dirty users of their own. */
 export const DIRTY_USERS: DirtyUserNames = { marks: "document_dirty_users", counter: "document_writes" };
@@ -95,3 +96,8 @@ export const MESSAGES: KeyedTableOptions<Message> = {
     metadata: "json",
   },
 };
+
+/** What is read page by page as it is. A row may have a text as long as a message. */
+export const DOCUMENT_TABLES = {
+  quarantine: { key: ["run_id", "kind", "source", "position"], page: 500 },
+} satisfies Readonly<Record<string, TableSpec>>;

@@ -23,6 +23,7 @@ import {
   type Steps,
   storableJson,
 } from "../engines/sql.ts";
+import { SqlTables } from "../engines/sql_tables.ts";
 import type {
   Classification,
   ClassifierCount,
@@ -34,7 +35,7 @@ import type {
   ReasonCount,
   StoredClassifier,
 } from "./port.ts";
-import { DIRTY_USERS, MESSAGES } from "./schema.ts";
+import { DIRTY_USERS, DOCUMENT_TABLES, MESSAGES } from "./schema.ts";
 import { CLASSIFIED, type DocumentSql, documentSql, EXAMPLE, QUARANTINED } from "./statements.ts";
 
 /** Rows that are read at once. */
@@ -46,11 +47,13 @@ const SCAN = { timeout_ms: 60_000 };
 export class SqlDocuments implements DocumentStore {
   private readonly messages: KeyedTable<Message>;
   private readonly dirtyUsers: DirtyUsers;
+  private readonly tables: SqlTables;
   private readonly sql: DocumentSql;
 
   protected constructor(private readonly db: SqlDatabase) {
     this.messages = new KeyedTable(db, MESSAGES);
     this.dirtyUsers = new DirtyUsers(db, DIRTY_USERS);
+    this.tables = new SqlTables(db, DOCUMENT_TABLES);
     this.sql = documentSql(db.dialect);
   }
 
@@ -172,6 +175,12 @@ export class SqlDocuments implements DocumentStore {
     { limit, offset, signal, ...filter }: QuarantineFilter & { limit: number; offset: number } & Abortable,
   ): Promise<QuarantinedRow[]> {
     return this.query(this.sql.quarantined, [...filterValues(filter), limit, offset], { signal });
+  }
+
+  async *quarantinePages(options: { after: string | null } & Abortable) {
+    for await (const { rows, after } of this.tables.read({ table: "quarantine", ...options })) {
+      yield { rows: rows as unknown as readonly QuarantinedRow[], after };
+    }
   }
 
   quarantineReasons(

@@ -187,6 +187,10 @@ export class MongoDocuments implements DocumentStore {
     return this.quarantineStore.quarantined(options);
   }
 
+  quarantinePages(options: { after: string | null } & Abortable) {
+    return this.quarantineStore.quarantinePages(options);
+  }
+
   quarantineReasons(options: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]> {
     return this.quarantineStore.quarantineReasons(options);
   }

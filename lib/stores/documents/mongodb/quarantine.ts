@@ -14,6 +14,9 @@ interface RunOfRows {
   readonly rows: number;
 }
 
+/** Rows that are read at once. */
+const PAGE = 500;
+
 export async function indexQuarantine(db: Db): Promise<void> {
   await rowsOf(db).createIndexes([
     { key: { run_id: 1, kind: 1, source: 1, position: 1 } },
@@ -45,6 +48,19 @@ export class MongoQuarantine implements QuarantineStore {
       skip = Math.max(0, skip - rows);
     }
     return found;
+  }
+
+  async *quarantinePages({ signal, ...options }: { after: string | null } & Abortable) {
+    for (let { after } = options;;) {
+      const filter = after === null ? {} : { _id: { $gt: after } };
+      const found = await this.connection.run(
+        (db, reading) => rowsOf(db).find(filter, reading).sort({ _id: 1 }).limit(PAGE).toArray(),
+        { signal },
+      );
+      if (found.length === 0) return;
+      after = found.at(-1)!._id;
+      yield { rows: found.map(({ _id, ...row }) => restored(row)), after };
+    }
   }
 
   quarantineReasons(
@@ -102,8 +118,12 @@ export class MongoQuarantine implements QuarantineStore {
           .sort({ kind: 1, source: 1, position: 1 }).skip(options.skip).limit(options.limit).toArray(),
       options,
     );
-    return found.map((row) => ({ ...row, at: row.at.toISOString() }));
+    return found.map(restored);
   }
+}
+
+function restored(row: Omit<StoredRow, "_id">): QuarantinedRow {
+  return { ...row, at: row.at.toISOString() };
 }
 
 function rowsOf(db: Db): Collection<StoredRow> {
