@@ -166,6 +166,19 @@ function suite(server: string): void {
       await ask(url, `DROP ROLE ${schema}`);
     }));
 
+  Deno.test("Postgres opens a schema whose name is a word of SQL's", async () => {
+    const url = new URL(server);
+    url.searchParams.set("schema", "user");
+    await dropSchema(url);
+    const db = new Postgres({ url, store: "runs", migrations: STEPS });
+    assert.deepEqual(await db.all("SELECT n FROM numbers"), [{ n: 7 }]);
+    await db.close();
+    const again = new Postgres({ url, store: "runs", migrations: STEPS });
+    assert.deepEqual(await again.all("SELECT n FROM numbers"), [{ n: 7 }]);
+    await again.close();
+    await dropSchema(url);
+  });
+
   Deno.test("Postgres is migrated once by many that open it at the same time", () =>
     withSchema(server, async (url) => {
       const many = Array.from({ length: 6 }, () => new Postgres({ url, store: "runs", migrations: STEPS }));

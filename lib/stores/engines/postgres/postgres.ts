@@ -253,7 +253,7 @@ export class Postgres implements Queryable {
 
   private async configure(client: PgClientBase): Promise<void> {
     await client.query(
-      `SET search_path = ${this.address.schema}; SET statement_timeout = ${STATEMENT_TIMEOUT_MS};
+      `SET search_path = "${this.address.schema}"; SET statement_timeout = ${STATEMENT_TIMEOUT_MS};
        SET idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}; SET synchronous_commit = on;
        ${this.extension === undefined ? "" : extendSearchPath(this.extension)}; ${this.settings}`,
     );

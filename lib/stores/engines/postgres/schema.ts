@@ -27,7 +27,7 @@ export interface Schema {
 /** The version of a store's tables; 0 if there are none. Throws `mismatch` if this program is too old for them. */
 export async function schemaVersion(session: PgSession, options: Schema): Promise<number> {
   const exists = "SELECT to_regclass($1) IS NOT NULL AS exists";
-  const table = await session.get<{ exists: boolean }>(exists, [`${options.name}.parley_migrations`]);
+  const table = await session.get<{ exists: boolean }>(exists, [`"${options.name}".parley_migrations`]);
   if (table?.exists !== true) return 0;
   const sql = "SELECT version FROM parley_migrations WHERE store = $1";
   const version = (await session.get<{ version: number }>(sql, [options.store]))?.version ?? 0;
@@ -44,8 +44,8 @@ export async function migrate(session: PgSession, options: Schema): Promise<void
   await session.all("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`parley:${options.name}`]);
   const exists = "SELECT to_regnamespace($1) IS NOT NULL AS exists";
   // CREATE SCHEMA IF NOT EXISTS needs the right to create even if the schema exists.
-  if ((await session.get<{ exists: boolean }>(exists, [options.name]))?.exists !== true) {
-    await session.script(`CREATE SCHEMA ${options.name}`);
+  if ((await session.get<{ exists: boolean }>(exists, [`"${options.name}"`]))?.exists !== true) {
+    await session.script(`CREATE SCHEMA "${options.name}"`);
   }
   await session.script(
     'CREATE TABLE IF NOT EXISTS parley_migrations (store TEXT COLLATE "C" PRIMARY KEY, version INTEGER NOT NULL)',
