@@ -6,6 +6,11 @@ const FILES = /^((documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?|move\.
 const FOLDERS = new RegExp(
   `^(artifacts|backups|indexes|models|vectors|${SAMPLE_NAME}(\\.part)?|evaluate-\\d+)$`,
 );
+/** Where `move` records how far it is. */
+export function moveRecordPath({ data }: { readonly data: string }): string {
+  return `${data}/move.json`;
+}
+
 /** The mode bits of all but the owner. */
 const OTHERS = 0o077;
 

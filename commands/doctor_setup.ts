@@ -9,7 +9,9 @@ import { inboxFiles } from "../lib/sources/inbox.ts";
 import type { SourceRecord } from "../lib/stores/analytics/port.ts";
 import { filesOf } from "../lib/stores/open.ts";
 import type { ScheduleStore } from "../lib/stores/runs/port.ts";
+import { fileAt } from "../lib/stores/engines/sqlite/file.ts";
 import { readCatalogue } from "./catalogue.ts";
+import { moveRecordPath } from "./data_folder.ts";
 import { findingOf, type IdentifiedFinding } from "./known_problems.ts";
 import { allDags } from "./engine.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
@@ -58,6 +60,12 @@ function lastRead(
 /** Problems of the configured files and folders other than sources. */
 export async function checkFiles(config: Config): Promise<Finding[]> {
   const findings: Finding[] = [];
+  if (fileAt(moveRecordPath(config)) !== null) {
+    const text =
+      "`deno task move` was interrupted, so its target has a part of the data: run the same command again, " +
+      `or delete ${moveRecordPath(config)} and empty the target`;
+    findings.push(critical("move_interrupted", text));
+  }
   try {
     if (config.intents !== null) await readCatalogue(config, []);
   } catch (error) {

@@ -18,6 +18,7 @@ import {
   openRuns,
   openVectors,
 } from "../lib/stores/open.ts";
+import { moveRecordPath } from "./data_folder.ts";
 import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { openAll, type Opened } from "./services.ts";
 import { table } from "./table.ts";
@@ -48,7 +49,7 @@ export async function moveStores(config: Config, options: MoveCommandOptions): P
   const roles = ROLES.filter((role) => source[role].href !== target[role].href);
   if (roles.length === 0) throw new ParleyError("invalid", "--from and --to name the same stores");
   const places = roles.map((role) => `${role}: ${showUrl(source[role])} to ${showUrl(target[role])}`);
-  const record = new MoveRecord(`${config.data}/move.json`, places);
+  const record = new MoveRecord(moveRecordPath(config), places);
   const { signal, dispose } = shutdownSignal();
   const progress = new MoveProgress();
   announceStop(

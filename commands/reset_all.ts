@@ -20,7 +20,11 @@ type Store = typeof STORES[number];
  */
 export async function resetAll(config: Config, confirmed: boolean): Promise<number> {
   const servers = STORES.filter((store) => isServer(config[store]));
-  if (!confirmed && !isConfirmed(config, servers, [config.data])) return EXIT.failed;
+  const unused = unusedDatabases(config);
+  const folder = unused.length === 0
+    ? config.data
+    : `${config.data} (also ${unused.join(", ")}, which no setting names any more)`;
+  if (!confirmed && !isConfirmed(config, servers, [folder])) return EXIT.failed;
   const failed = await clearServers(config, servers);
   if (filesOf(config.vectors)?.folder !== `${config.data}/vectors`) await removeModels(config.vectors);
   for (const store of STORES) removeDatabase(config[store]);
@@ -33,6 +37,13 @@ export async function resetAll(config: Config, confirmed: boolean): Promise<numb
     : `, except for files that are not Parley's: ${foreign.join(", ")}`;
   console.log(`${config.data} is empty${exception}.`);
   return failed === 0 ? EXIT.ok : EXIT.failed;
+}
+
+/** Databases in the data folder of stores that are elsewhere now: after a move they are the source. */
+function unusedDatabases(config: Config): string[] {
+  const used = new Set(STORES.flatMap((store) => filesOf(config[store])?.database ?? []));
+  return entriesOf(config.data).filter((entry) => isParleys(entry) && entry.name.endsWith(".db"))
+    .map(({ name }) => name).filter((name) => !used.has(`${config.data}/${name}`)).sort();
 }
 
 /**
@@ -61,9 +72,11 @@ export async function resetStores(
 }
 
 function isConfirmed(config: Config, stores: readonly Store[], others: readonly string[] = []): boolean {
-  const targets = [...others, ...stores.map((store) => `${store} on ${showUrl(config[store])}`)];
-  if (confirm(`Delete all data of Parley in ${targets.join(", ")}?`)) return true;
-  console.error("parley: nothing is deleted: pass --yes, or answer y");
+  const targets = [...others, ...stores.map((store) => `${store} on ${showUrl(config[store])}`)].join(", ");
+  if (confirm(`Delete all data of Parley in ${targets}?`)) return true;
+  console.error(
+    `parley: nothing is deleted: to delete all data of Parley in ${targets}, pass --yes, or answer y`,
+  );
   return false;
 }
 

@@ -86,3 +86,22 @@ Deno.test("reset --stores removes these stores alone, and refuses other names", 
 function databasesIn(folder: string): string[] {
   return [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".db")).sort();
 }
+
+Deno.test("reset --all names databases of the folder that no setting names, such as the source of a move", () =>
+  withFolder(async (folder) => {
+    Deno.mkdirSync(`${folder}/.parley`);
+    for (const name of ["documents", "graph"]) Deno.writeTextFileSync(`${folder}/.parley/${name}.db`, "");
+    const env = { PARLEY_DOCUMENTS: `sqlite:${folder}/elsewhere/documents.db` };
+    const { code, stderr } = await runHere(folder, ["reset", "--all"], { env });
+    assert.equal(code, 1);
+    assert.match(stderr, /\.parley \(also documents\.db, which no setting names any more\), pass --yes/);
+  }));
+
+Deno.test("doctor says that a move was interrupted, and how to continue it", () =>
+  withFolder(async (folder, env) => {
+    Deno.mkdirSync(`${folder}/.parley`);
+    Deno.writeTextFileSync(`${folder}/.parley/move.json`, "{}");
+    const { code, stdout } = await runHere(folder, ["doctor"], { env });
+    assert.equal(code, 1);
+    assert.match(stdout, /`deno task move` was interrupted, .*run the same command again/);
+  }));
