@@ -5,7 +5,7 @@ import { freshServers, missingServers, SERVERS, type Setting } from "../fixtures
 const SETTINGS = Object.keys(SERVERS) as Setting[];
 const missing = missingServers(SETTINGS);
 /** A busy machine with all servers on it may leave a process without a heartbeat for longer than an embedded one. */
-const LEASE = { PARLEY_LEASE_MS: "2000" };
+const LEASE = { PARLEY_LEASE_MS: "3000" };
 const what = `${KILLS} kills at any instant lose nothing and do nothing twice`;
 
 Deno.test({
