@@ -95,7 +95,7 @@ function refuseFilled(role: Role | null, roles: readonly Role[]): void {
   );
 }
 
-/** These stores alone: others may be the source's too, and \`--all\` would remove a source in the data folder. */
+/** These stores alone: others may be the source's too, and `--all` would remove a source in the data folder. */
 function emptying(roles: readonly Role[]): string {
   return `\`deno task reset --stores ${roles.join(",")}\` with its settings`;
 }
@@ -111,7 +111,8 @@ function settingsOf(place: string): Record<string, string | undefined> {
   if (POSTGRES.test(place)) return { PARLEY_STORES: place };
   const file = absolute(place, Deno.cwd());
   const settings = Object.entries(readEnvironment({ file, process: {} }))
-    .filter(([name]) => STORE_SETTINGS.includes(name));
+    // The folder of embedded stores that have no setting of their own.
+    .filter(([name]) => STORE_SETTINGS.includes(name) || name === "PARLEY_DATA");
   if (settings.length > 0) return Object.fromEntries(settings);
   throw new ParleyError(
     "invalid",
@@ -119,7 +120,7 @@ function settingsOf(place: string): Record<string, string | undefined> {
     `${
       /[:@]/.test(place) ? "this" : place
     } is not a place to move between: write embedded, postgres://…, or a file with one of ${
-      STORE_SETTINGS.join(", ")
+      [...STORE_SETTINGS, "PARLEY_DATA"].join(", ")
     }`,
   );
 }

@@ -87,6 +87,17 @@ function databasesIn(folder: string): string[] {
   return [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".db")).sort();
 }
 
+Deno.test("move takes the data folder that a file of settings names", () =>
+  withFolder(async (folder, env) => {
+    const to = `${folder}/to.env`;
+    Deno.writeTextFileSync(to, `PARLEY_DATA=${folder}/other\n`);
+    const { code, stderr } = await runHere(folder, ["move", "--to", to], { env });
+    assert.equal(code, 0, stderr);
+    for (const name of ["documents", "graph", "analytics", "runs"]) {
+      assert.ok(Deno.statSync(`${folder}/other/${name}.db`).size > 0, name);
+    }
+  }));
+
 Deno.test("reset --all names databases of the folder that no setting names, such as the source of a move", () =>
   withFolder(async (folder) => {
     Deno.mkdirSync(`${folder}/.parley`);
