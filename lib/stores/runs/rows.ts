@@ -58,9 +58,9 @@ export function taskOf(row: TaskRow): TaskRecord {
 }
 
 /** A task's record as its columns. */
-export function taskRow(task: TaskRecord): TaskRow {
+export function taskRow(run_id: string, task: TaskRecord): TaskRow & { run_id: string } {
   const branch = task.branch === null ? null : JSON.stringify(task.branch);
-  return { ...task, output: JSON.stringify(task.output), branch };
+  return { ...task, run_id, output: JSON.stringify(task.output), branch };
 }
 
 export function attemptOf({ run_id: _run, send_at: _due, ...rest }: AttemptRow): AttemptRecord {
@@ -73,20 +73,34 @@ export function lineageOf(
   return { ...row, fields: JSON.parse(row.fields), quality: JSON.parse(row.quality) };
 }
 
+/** Of an attempt that begins. */
+const NOTHING_DONE = { rows_in: 0, rows_out: 0, quarantined: 0, progress_done: 0 };
+
 /** An attempt that begins, as its columns. */
-export function attemptRow(attempt: AttemptRecord) {
+export function attemptRow(run_id: string, attempt: AttemptRecord) {
   const { task_id, attempt: number, owner, pool, weight, started_at, lease_until } = attempt;
   const versions = JSON.stringify(attempt.versions);
-  return { task_id, attempt: number, owner, pool, weight, started_at, versions, lease_until };
+  const key = { run_id, task_id, attempt: number };
+  return {
+    ...key,
+    state: "running",
+    owner,
+    pool,
+    weight,
+    started_at,
+    ...NOTHING_DONE,
+    versions,
+    lease_until,
+  };
 }
 
 /** What an attempt's end sets, as its columns. */
-export function endRow(attempt: AttemptRecord) {
+export function endRow(run_id: string, attempt: AttemptRecord) {
   const { task_id, attempt: number, state, ended_at, error, rows_in, rows_out, quarantined } = attempt;
   const { progress_done, progress_total } = attempt;
   const counts = { rows_in, rows_out, quarantined, progress_done, progress_total };
   const versions = JSON.stringify(attempt.versions);
-  return { task_id, attempt: number, state, ended_at, error, ...counts, versions };
+  return { run_id, task_id, attempt: number, state, ended_at, error, ...counts, versions };
 }
 
 export const LINEAGE_COLUMNS =

@@ -32,8 +32,6 @@ const ATTEMPT: Columns = {
   versions: "text",
   lease_until: "double precision",
 };
-/** Of an attempt that begins. */
-const NOTHING_DONE = { rows_in: 0, rows_out: 0, quarantined: 0, progress_done: 0 };
 const END: Columns = {
   run_id: "text",
   task_id: "text",
@@ -127,7 +125,7 @@ export class RunWriter {
   *putTasks(run_id: string, tasks: readonly TaskRecord[]): Steps<void> {
     if (tasks.length === 0) return;
     // One statement cannot set a row twice: of a task that is given twice, the last counts.
-    const last = new Map(tasks.map((task) => [task.task_id, { run_id, ...taskRow(task) }]));
+    const last = new Map(tasks.map((task) => [task.task_id, taskRow(run_id, task)]));
     yield* runRows(this.sql.putTasks, [], TASK, [...last.values()]);
   }
 
@@ -137,7 +135,7 @@ export class RunWriter {
       attempt.lineage.map((entry) => ({ ...lineageRow(entry), ...keyOf(attempt) }))
     );
     if (lineage.length > 0) yield* runRows(this.sql.addLineage, [run_id], LINEAGE, lineage);
-    const rows = ended.map((attempt) => ({ run_id, ...endRow(attempt) }));
+    const rows = ended.map((attempt) => endRow(run_id, attempt));
     yield* runRows(this.sql.endAttempts, [], END, rows);
   }
 
@@ -188,10 +186,7 @@ export class RunWriter {
   }
 
   private *insertAttempts(run_id: string, starts: readonly Start[]): Steps<void> {
-    const rows = starts.map(({ attempt }) => ({
-      ...{ run_id, state: "running", ...NOTHING_DONE },
-      ...attemptRow(attempt),
-    }));
+    const rows = starts.map(({ attempt }) => attemptRow(run_id, attempt));
     yield* runRows(this.sql.addAttempts, [], ATTEMPT, rows);
     yield* this.putTasks(run_id, starts.map(({ task }) => task));
   }
