@@ -92,13 +92,16 @@ Deno.test("SqliteAnalytics.saveFile() that is given up leaves the file before it
   const file = { version: 1, name: "weights" };
   await store.saveFile({ ...file, bytes: former });
   const controller = new AbortController();
-  const saving = assert.rejects(store.saveFile({ ...file, bytes, signal: controller.signal }), {
-    name: "AbortError",
-  });
-  // It is a turn of a few parts at a time.
-  await new Promise((resume) => setTimeout(resume, 5));
-  controller.abort();
-  await saving;
+  const { sqlite } = store["db"] as SqliteDatabase;
+  const execute = sqlite.execute.bind(sqlite);
+  let parts = 0;
+  sqlite.execute = (statement) => {
+    // A transaction has a few parts: the next one finds the signal aborted.
+    if (statement.sql.startsWith("INSERT INTO files") && ++parts === 10) controller.abort();
+    return execute(statement);
+  };
+  await assert.rejects(store.saveFile({ ...file, bytes, signal: controller.signal }), { name: "AbortError" });
+  assert.ok(parts >= 10 && parts < 40, `${parts}`);
   assert.ok(Buffer.from(former).equals((await store.file(file))!));
   await store.saveFile({ ...file, bytes });
   assert.ok(Buffer.from(bytes).equals((await store.file(file))!));
