@@ -6,13 +6,13 @@ const FILES = /^((documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?|move\.
 const FOLDERS = new RegExp(
   `^(artifacts|backups|indexes|models|vectors|${SAMPLE_NAME}(\\.part)?|evaluate-\\d+)$`,
 );
+/** The mode bits of all but the owner. */
+const OTHERS = 0o077;
+
 /** Where `move` records how far it is. */
 export function moveRecordPath({ data }: { readonly data: string }): string {
   return `${data}/move.json`;
 }
-
-/** The mode bits of all but the owner. */
-const OTHERS = 0o077;
 
 /** Whether Parley keeps this entry of its data folder, by its name. */
 export function isParleys({ name, isFile, isDirectory }: Deno.DirEntry): boolean {

@@ -104,7 +104,7 @@ appTest(
   async (options) => {
     const first = await scrape(options);
     const exposed = new Set([...first.series.keys()].map((series) => series.replace(/\{.*/, "")));
-    // Of runs that were skipped; there is none yet.
+    // It appears with the first run that is skipped.
     exposed.add("parley_run_last_skipped_timestamp_seconds");
     const named = [...ALERTS.values()].flatMap((expression) => expression.match(/parley_[a-z_]+/g)!);
     assert.deepEqual(named.filter((name) => !exposed.has(name)), []);

@@ -21,13 +21,14 @@ export async function* batches<T>(rows: AsyncIterable<T> | Iterable<T>, size: nu
   if (batch.length > 0) yield batch;
 }
 
-/** Walks a keyset-paged listing: calls `page` with the last row's key until a page comes back short. */
+/** Walks a keyset-paged listing after `from`: calls `page` with the last row's key until a page comes back short. */
 export async function* paged<T>(
   limit: number,
   key: (row: T) => string,
   page: (after: string | null, limit: number) => Promise<readonly T[]>,
+  from: string | null = null,
 ): AsyncGenerator<T> {
-  let after: string | null = null;
+  let after = from;
   while (true) {
     const rows = await page(after, limit);
     yield* rows;

@@ -1,4 +1,5 @@
-import type { Abortable } from "../core/types.ts";
+import { batches, paged } from "../core/batches.ts";
+import type { Abortable, DirtyUser } from "../core/types.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { Copied, Part } from "./part.ts";
 
@@ -17,15 +18,17 @@ export function documentParts(from: DocumentStore, to: DocumentStore): Part[] {
 
 type Options = { after: string | null } & Abortable;
 
-async function* messages(from: DocumentStore, to: DocumentStore, options: Options): AsyncGenerator<Copied> {
-  for (let { after, signal } = options;;) {
-    const page = await from.page({ after, limit: PAGE, signal });
-    if (page.length === 0) return;
+async function* messages(
+  from: DocumentStore,
+  to: DocumentStore,
+  { after, signal }: Options,
+): AsyncGenerator<Copied> {
+  const read = (after: string | null, limit: number) => from.page({ after, limit, signal });
+  for await (const page of batches(paged(PAGE, (row) => row.message_id, read, after), PAGE)) {
     const message_ids = page.map(({ message_id }) => message_id);
     await to.upsert({ messages: page, signal });
     await to.classify({ rows: await from.classifications({ message_ids, signal }), signal });
-    after = message_ids.at(-1)!;
-    yield { rows: page.length, after };
+    yield { rows: page.length, after: message_ids.at(-1)! };
   }
 }
 
@@ -59,18 +62,14 @@ async function* dirty_users(
   to: DocumentStore,
   { signal }: Options,
 ): AsyncGenerator<Copied> {
-  for await (const users of pages(to, signal)) await to.clearDirty({ users, signal });
-  for await (const users of pages(from, signal)) {
+  for await (const users of dirtyUsers(to, { signal })) await to.clearDirty({ users, signal });
+  for await (const users of dirtyUsers(from, { signal })) {
     await to.markDirty({ user_ids: users.map(({ user_id }) => user_id), signal });
     yield { rows: users.length, after: null };
   }
 }
 
-async function* pages(store: DocumentStore, signal: AbortSignal | undefined) {
-  for (let after: string | null = null;;) {
-    const users = await store.listDirtyUsers({ after, limit: PAGE, signal });
-    if (users.length === 0) return;
-    yield users;
-    after = users.at(-1)!.user_id;
-  }
+function dirtyUsers(store: DocumentStore, options: Abortable): AsyncGenerator<DirtyUser[]> {
+  const read = (after: string | null, limit: number) => store.listDirtyUsers({ after, limit, ...options });
+  return batches(paged(PAGE, ({ user_id }) => user_id, read), PAGE);
 }

@@ -1,3 +1,4 @@
+import { batches, paged } from "../core/batches.ts";
 import { type ModelIdentity, modelKey, parseModelKey } from "../core/types.ts";
 import type { ReleaseStore } from "../stores/analytics/port.ts";
 import { type Collection, COLLECTIONS, type VectorStores } from "../stores/vectors/port.ts";
@@ -44,14 +45,12 @@ async function* copyRows(
     signal?: AbortSignal;
   },
 ): AsyncGenerator<Copied> {
-  const { model, collection, signal } = options;
+  const { model, collection, after, signal } = options;
   const source = await from.forModel({ model, signal });
   const target = await to.forModel({ model, signal });
-  for (let { after } = options;;) {
-    const rows = await source.page({ collection, after, limit: PAGE, signal });
-    if (rows.length === 0) return;
+  const read = (after: string | null, limit: number) => source.page({ collection, after, limit, signal });
+  for await (const rows of batches(paged(PAGE, ({ id }) => id, read, after), PAGE)) {
     await target.upsert({ collection, rows, signal });
-    after = rows.at(-1)!.id;
-    yield { rows: rows.length, after };
+    yield { rows: rows.length, after: rows.at(-1)!.id };
   }
 }

@@ -1,4 +1,13 @@
-import { allRows, type Columns, type Dialect, get, run, runRows, type Steps } from "../engines/sql.ts";
+import {
+  allRows,
+  type Columns,
+  type Dialect,
+  get,
+  replacing,
+  run,
+  runRows,
+  type Steps,
+} from "../engines/sql.ts";
 import type { AttemptKey, AttemptOfRun, EndedAttempt, RunChanges, Start, TaskRecord } from "./port.ts";
 import { attemptRow, endRow, leaseLost, lineageRow, taskRow } from "./rows.ts";
 
@@ -75,10 +84,9 @@ const TAKEN_SLOTS = `SELECT CAST(coalesce(sum(a.weight), 0) AS BIGINT) AS n
 /** The statements that differ by dialect, put together once: a new text would be hashed at each use. */
 function statements({ input, insertRows, update, isIn, lockRow }: Dialect) {
   const lineage = Object.keys(LINEAGE).join(", ");
-  const task = Object.keys(TASK).filter((name) => name !== "run_id" && name !== "task_id");
   return {
     putTasks: `${insertRows("pipeline_tasks", Object.keys(TASK))}
-      ON CONFLICT (run_id, task_id) DO UPDATE SET ${task.map((name) => `${name} = excluded.${name}`)}`,
+      ${replacing(TASK, ["run_id", "task_id"])}`,
     dropCheckpoints: `UPDATE pipeline_tasks SET checkpoint = NULL
       WHERE run_id = $1 AND ${isIn("task_id", "$2")}`,
     endAttempts: `${update("pipeline_attempts", END, ATTEMPT_KEY)} AND pipeline_attempts.state = 'running'`,

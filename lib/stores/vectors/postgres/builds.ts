@@ -242,7 +242,7 @@ export class BuildCache {
 
   constructor(private readonly db: Postgres, private readonly model: string) {}
 
-  /** Throws `not_found` if there is none. `known` is one that has turned out to be dropped. */
+  /** Throws `not_found` if the version has no build. `known` is a build whose tables were missing. */
   async get(
     options: { collection: Indexed; version: number; known?: Build; signal: AbortSignal | undefined },
   ): Promise<Build> {
