@@ -21,6 +21,24 @@ export async function* batches<T>(rows: AsyncIterable<T> | Iterable<T>, size: nu
   if (batch.length > 0) yield batch;
 }
 
+/** Groups rows until a group has `max` by their sizes, of which each is at least 1. */
+export function* groupRows<Row>(
+  rows: readonly Row[],
+  max: number,
+  size: (row: Row) => number = () => 1,
+): Generator<Row[]> {
+  let group: Row[] = [];
+  let total = 0;
+  for (const row of rows) {
+    group.push(row);
+    total += Math.max(1, size(row));
+    if (total < max) continue;
+    yield group;
+    [group, total] = [[], 0];
+  }
+  if (group.length > 0) yield group;
+}
+
 /** Walks a keyset-paged listing after `from`: calls `page` with the last row's key until a page comes back short. */
 export async function* paged<T>(
   limit: number,

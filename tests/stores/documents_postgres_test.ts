@@ -8,27 +8,20 @@ import { clearServer } from "../../lib/stores/open.ts";
 import { documentsContract } from "../contracts/documents.ts";
 import { AWKWARD } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
-import { ask, dropSchema, freshSchema, onEachPostgres, tableScans } from "../fixtures/postgres.ts";
+import {
+  ask,
+  dropSchema,
+  freshSchema,
+  onEachPostgres,
+  tableScans,
+  twoHandles,
+} from "../fixtures/postgres.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 onEachPostgres("PostgresDocuments", suite);
 
-/** Gives two handles on one fresh schema, as two processes would have them. */
-async function withHandles(
-  server: string,
-  body: (one: DocumentStore, two: DocumentStore, url: URL) => Promise<void>,
-): Promise<void> {
-  const url = freshSchema(server);
-  const [one, two] = [new PostgresDocuments({ url }), new PostgresDocuments({ url })];
-  try {
-    await body(one, two, url);
-  } finally {
-    await one.close();
-    await two.close();
-    await dropSchema(url);
-  }
-}
+const withHandles = twoHandles<DocumentStore>((url) => new PostgresDocuments({ url }));
 
 function suite(server: string, name: string): void {
   documentsContract(

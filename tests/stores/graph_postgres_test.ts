@@ -6,27 +6,20 @@ import { clearServer } from "../../lib/stores/open.ts";
 import { graphContract, sameGraphContract } from "../contracts/graph.ts";
 import { handles } from "../fixtures/handles.ts";
 import { engages } from "../fixtures/neo4j.ts";
-import { ask, dropSchema, freshSchema, onEachPostgres, tableScans } from "../fixtures/postgres.ts";
+import {
+  ask,
+  dropSchema,
+  freshSchema,
+  onEachPostgres,
+  tableScans,
+  twoHandles,
+} from "../fixtures/postgres.ts";
 import { campaign, minute } from "../fixtures/rows.ts";
 import { proxied } from "../fixtures/tcp_proxy.ts";
 
 onEachPostgres("PostgresGraph", suite);
 
-/** Gives two handles on one fresh schema, as two processes would have them. */
-async function withHandles(
-  server: string,
-  body: (one: GraphStore, two: GraphStore, url: URL) => Promise<void>,
-): Promise<void> {
-  const url = freshSchema(server);
-  const [one, two] = [new PostgresGraph({ url }), new PostgresGraph({ url })];
-  try {
-    await body(one, two, url);
-  } finally {
-    await one.close();
-    await two.close();
-    await dropSchema(url);
-  }
-}
+const withHandles = twoHandles<GraphStore>((url) => new PostgresGraph({ url }));
 
 function suite(server: string, name: string): void {
   const open = () => {

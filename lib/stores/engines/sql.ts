@@ -221,21 +221,3 @@ export function storableJson(value: unknown): string {
   if (!/\\u(0000|d[89a-f])/.test(json)) return json;
   return JSON.stringify(value, (_, each) => typeof each === "string" ? storable(each) : each);
 }
-
-/** Groups rows until a group has `max` by their sizes, of which each is at least 1. */
-export function* groupRows<Row>(
-  rows: readonly Row[],
-  max: number,
-  size: (row: Row) => number = () => 1,
-): Generator<Row[]> {
-  let group: Row[] = [];
-  let total = 0;
-  for (const row of rows) {
-    group.push(row);
-    total += Math.max(1, size(row));
-    if (total < max) continue;
-    yield group;
-    [group, total] = [[], 0];
-  }
-  if (group.length > 0) yield group;
-}

@@ -1,8 +1,8 @@
+import { groupRows } from "../../../core/batches.ts";
 import type { Abortable, Health } from "../../../core/types.ts";
 import {
   all,
   type Dialect,
-  groupRows,
   KEEP_LIST,
   type Limits,
   type PutRows,

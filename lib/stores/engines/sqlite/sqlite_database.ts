@@ -1,8 +1,8 @@
 import { sleep } from "../../../core/abort.ts";
+import { groupRows } from "../../../core/batches.ts";
 import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
 import {
   type Dialect,
-  groupRows,
   type PutRows,
   type SqlDatabase,
   type Steps,

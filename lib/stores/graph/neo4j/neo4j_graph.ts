@@ -1,4 +1,5 @@
 import { abortable } from "../../../core/abort.ts";
+import { groupRows } from "../../../core/batches.ts";
 import { compareText } from "../../../core/text.ts";
 import type { Abortable, Health, JsonObject } from "../../../core/types.ts";
 import type { Engagement } from "../../analytics/port.ts";
@@ -123,7 +124,7 @@ export class Neo4jGraph implements GraphStore {
     set: (run: Run, batch: { owners: JsonObject[]; edges: Edge[] }) => Promise<void>,
   ): Promise<number> {
     let total = 0;
-    for (const batch of batchesOf(all)) {
+    for (const batch of groupRows(all, BATCH, ({ edges }) => edges.length)) {
       const owners = batch.map(({ id, edges }) => ({
         id,
         sort: cypher.sortKey(id),
@@ -297,20 +298,6 @@ function edgesByUser<Edge extends { readonly user_id: string }>(
 ): Owner<Edge>[] {
   const edges = Map.groupBy(options.edges, (edge) => edge.user_id);
   return [...new Set(options.user_ids)].map((id) => ({ id, edges: edges.get(id) ?? [] }));
-}
-
-/** Groups owners until a group has {@link BATCH} edges; an owner without edges counts as one. */
-function* batchesOf<Edge>(all: readonly Owner<Edge>[]): Generator<Owner<Edge>[]> {
-  let batch: Owner<Edge>[] = [];
-  let size = 0;
-  for (const owner of all) {
-    batch.push(owner);
-    size += Math.max(1, owner.edges.length);
-    if (size < BATCH) continue;
-    yield batch;
-    [batch, size] = [[], 0];
-  }
-  if (batch.length > 0) yield batch;
 }
 
 function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
