@@ -126,20 +126,23 @@ export class Sqlite {
 
   /** One of the statements of {@link Steps}. */
   execute(order: Statement): Result {
-    return this.explainErrors(() => {
+    // Not by `explainErrors`, which takes a function: a commit of a run is several statements.
+    try {
       const { statement, names } = this.prepare(order.sql);
-      const rows: Record<string, SQLOutputValue>[] = [];
-      let changes = 0;
-      for (const given of valuesOf(order)) {
-        if (names.length === 0) changes += Number(statement.run(...given).changes);
-        else {
-          for (const found of statement.all(...given) as unknown as SQLOutputValue[][]) {
-            rows.push(toObject(names, found));
-          }
-        }
+      if (names.length === 0) {
+        let changes = 0;
+        for (const given of valuesOf(order)) changes += Number(statement.run(...given).changes);
+        return { rows: [], changes };
       }
-      return { rows, changes };
-    });
+      const rows: Record<string, SQLOutputValue>[] = [];
+      for (const given of valuesOf(order)) {
+        const found = statement.all(...given) as unknown as SQLOutputValue[][];
+        for (const row of found) rows.push(toObject(names, row));
+      }
+      return { rows, changes: 0 };
+    } catch (error) {
+      throw this.connection.explain(error);
+    }
   }
 
   /** Reads with one statement. It is retried as by {@link read}. */
