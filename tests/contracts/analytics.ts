@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { paged } from "../../lib/core/batches.ts";
 import { healthy } from "./health.ts";
 import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
-import type { AnalyticsStore, Engagement } from "../../lib/stores/analytics/port.ts";
+import type { AnalyticsStore, CampaignFilter, Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import type { Handles } from "../fixtures/handles.ts";
 import { campaign, collect, event, LATEST, minute } from "../fixtures/rows.ts";
@@ -144,6 +145,83 @@ function catalogue(test: Test): void {
     ]);
   });
 
+  test("campaignPage() finds campaigns by the beginnings of their words, wherever these are, and by their fields", async (store) => {
+    const rows = [
+      campaign({ campaign_id: "trail-shoes_1", title: "Grip for wet ROCK", category: "shoes" }),
+      campaign({
+        campaign_id: "b",
+        title: "Ölwechsel",
+        description: "Everything for trails.",
+        status: "paused",
+      }),
+      campaign({ campaign_id: "c", title: "Jacket", aliases: ["The Trailblazer"], category: "coats" }),
+      campaign({
+        campaign_id: "d",
+        title: "Ｔｒａｉｌ map",
+        tags: ["paper", "100 %"],
+        intents: ["plan_hike"],
+      }),
+      campaign({ campaign_id: "e", title: "登山靴", intents: ['say "hi"', "hike"], category: "shoes" }),
+    ];
+    await store.upsertCampaigns({ campaigns: rows });
+    const find = async (filter: CampaignFilter, limit = 9, after: string | null = null) =>
+      (await store.campaignPage({ after, limit, filter })).map((row) => row.campaign_id).join(" ");
+    const every = "b c d e trail-shoes_1";
+    assert.equal(await find({}), every);
+    assert.equal(await find({ words: [] }), every);
+    assert.equal(await find({ words: ["trail"] }), "b c d trail-shoes_1");
+    assert.equal(await find({ words: ["trail"] }, 2), "b c");
+    assert.equal(await find({ words: ["trail"] }, 2, "c"), "d trail-shoes_1");
+    assert.equal(await find({ words: ["trail", "ro"] }), "trail-shoes_1");
+    assert.equal(await find({ words: ["rail"] }), "");
+    assert.equal(await find({ words: ["öl"] }), "b");
+    assert.equal(await find({ words: ["ol"] }), "");
+    assert.equal(await find({ words: ["100"] }), "d");
+    assert.equal(await find({ words: ["hike", "map"] }), "d");
+    assert.equal(await find({ words: ["登山"] }), "e");
+    assert.equal(await find({ words: ["%"] }), "");
+    assert.equal(await find({ category: "shoes" }), "e trail-shoes_1");
+    assert.equal(await find({ category: "Shoes" }), "");
+    assert.equal(await find({ intent: "hike" }), "e");
+    assert.equal(await find({ intent: 'say "hi"' }), "e");
+    assert.equal(await find({ intent: "hi" }), "");
+    assert.equal(await find({ status: "paused" }), "b");
+    assert.equal(await find({ words: ["trail"], status: "active", category: "coats" }), "c");
+    const renamed = { ...rows[2]!, aliases: [] };
+    await store.upsertCampaigns({ campaigns: [renamed] });
+    assert.equal(await find({ words: ["trail"] }), "b d trail-shoes_1");
+    assert.deepEqual(await store.campaignPage({ after: "b", limit: 1, filter: { words: ["jac"] } }), [
+      renamed,
+    ]);
+  });
+  test("campaignPage() finds the same in a catalogue of several parts as a search of all rows", async (store) => {
+    const rows = Array.from({ length: 9_000 }, (_, n) =>
+      campaign({
+        campaign_id: `k${String(n).padStart(5, "0")}`,
+        title: n % 4_001 === 7 ? "rare" : "common",
+        category: n % 2 === 0 ? "even" : "odd",
+      }));
+    await store.upsertCampaigns({ campaigns: rows });
+    const expect = (filter: CampaignFilter) =>
+      rows.filter(({ title, category }) =>
+        (filter.words === undefined || title === filter.words[0]) &&
+        (filter.category === undefined || category === filter.category)
+      ).map((row) => row.campaign_id);
+    const filters = [{ words: ["rare"] }, { words: ["rare"], category: "even" }, { category: "odd" }, {
+      words: ["none"],
+    }];
+    for (const filter of filters) {
+      const found = paged<Campaign>(
+        500,
+        (row) => row.campaign_id,
+        (after, limit) => store.campaignPage({ after, limit, filter }),
+      );
+      assert.deepEqual((await Array.fromAsync(found)).map((row) => row.campaign_id), expect(filter));
+      const first = await store.campaignPage({ after: "k00007", limit: 2, filter });
+      const rest = expect(filter).filter((id) => id > "k00007");
+      assert.deepEqual(first.map((row) => row.campaign_id), rest.slice(0, 2));
+    }
+  });
   test("campaigns() and campaignPage() read in ascending id", async (store) => {
     const ids = ["B", "a", "a1", "b", "z"];
     await store.upsertCampaigns({ campaigns: ids.toReversed().map((id) => campaign({ campaign_id: id })) });

@@ -145,6 +145,7 @@ function suite(server: string, name: string): void {
       url,
       `DROP VIEW ${schema}.user_engagement; DROP TABLE ${schema}.files; DROP TABLE ${schema}.profile_words; DROP TABLE ${schema}.conversation_words;
        ALTER TABLE ${schema}.campaigns DROP COLUMN repurchase_days; ALTER TABLE ${schema}.campaigns DROP COLUMN aliases;
+       ALTER TABLE ${schema}.campaigns DROP COLUMN words;
        UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
     );
     const store = new PostgresAnalytics({ url });

@@ -131,13 +131,22 @@ export interface SetWordsOptions extends Abortable {
   readonly conversations: readonly ConversationWords[];
 }
 
+/** Which campaigns: those that have all of these. */
+export interface CampaignFilter {
+  /** Each begins a word of the id, the title, an alias, the description, the category, a tag or an intent. In the form of `wordsOf()`. */
+  readonly words?: readonly string[] | undefined;
+  readonly category?: string | undefined;
+  readonly intent?: string | undefined;
+  readonly status?: Campaign["status"] | undefined;
+}
+
 /** The catalogue. */
 export interface CampaignStore {
   upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts>;
   /** Those of these campaigns that exist, in ascending id. */
   campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
-  /** Campaigns in ascending id. */
-  campaignPage(options: PageOptions): Promise<Campaign[]>;
+  /** Campaigns in ascending id; with a filter only those. It may read the whole catalogue, in parts that let other work run. */
+  campaignPage(options: PageOptions & { filter?: CampaignFilter }): Promise<Campaign[]>;
   deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
 }
 

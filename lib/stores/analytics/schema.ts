@@ -2,6 +2,7 @@ import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts";
 import type { Migration } from "../engines/migration.ts";
+import { searchedWords } from "./campaign_filter.ts";
 import type { TableSpec } from "../engines/sql_tables.ts";
 
 export const DIRTY_USERS: DirtyUserNames = { marks: "touched", counter: "writes" };
@@ -104,6 +105,7 @@ CREATE VIEW user_engagement AS
 SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last
 FROM events GROUP BY user_id, campaign_id;
 `,
+  (sql) => `ALTER TABLE campaigns ADD COLUMN words ${sql.text}`,
 ];
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
@@ -124,6 +126,7 @@ export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
     repurchase_days: "json",
     metadata: "json",
   },
+  derived: { words: searchedWords },
 };
 
 export const EVENTS: KeyedTableOptions<EngagementEvent> = {

@@ -10,6 +10,7 @@ import type {
   Published,
   WriteCounts,
 } from "../../core/types.ts";
+import { yieldToEventLoop } from "../../core/abort.ts";
 import { DirtyUsers, numberUsers } from "../engines/dirty_users.ts";
 import { KeyedTable } from "../engines/keyed_table.ts";
 import { SetDigest } from "../engines/set_digest.ts";
@@ -30,6 +31,7 @@ import type {
   AnalyticsStore,
   BuildStatsOptions,
   CampaignEngagement,
+  CampaignFilter,
   CampaignStats,
   ConversationWords,
   Engagement,
@@ -46,8 +48,11 @@ import type {
 } from "./port.ts";
 import { ANALYTICS_TABLES, BY_TYPE, CAMPAIGNS, DIRTY_USERS, EVENTS } from "./schema.ts";
 import { SqlReleases } from "./sql_releases.ts";
+import { filterSql, hasWords } from "./campaign_filter.ts";
 import { SqlWording } from "./sql_wording.ts";
 
+/** Rows of the catalogue that one statement looks for words in: it takes some milliseconds. */
+const PART_ROWS = 2_000;
 /** For statements that read or delete a large part of a table. */
 const WHOLE = { timeout_ms: 60_000 };
 const CAMPAIGN_ID = { campaign_id: "text" } as const;
@@ -80,6 +85,8 @@ function statements(dialect: Dialect, counter: Counter) {
     unknownCampaigns: `SELECT campaign_id, count(*) AS events FROM events
       WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) GROUP BY campaign_id ${most}`,
     campaigns: `WHERE ${isIn("campaign_id", "$1")} ORDER BY campaign_id`,
+    partEnd:
+      "SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT 1 OFFSET $2",
     // An epoch is a number of the user's last write: it grows, and is never used again after an erasure.
     raiseEpochs: numberUsers(dialect, counter, "epochs", "epoch"),
     deleteCampaigns: dialect.deleteRows("campaigns", ["campaign_id"]),
@@ -129,8 +136,34 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.catalogue.select(this.sql.campaigns, [storableJson(options.campaign_ids)], options);
   }
 
-  campaignPage(options: PageOptions): Promise<Campaign[]> {
-    return this.catalogue.page(options);
+  campaignPage(options: PageOptions & { filter?: CampaignFilter }): Promise<Campaign[]> {
+    const { filter, ...page } = options;
+    return filter === undefined ? this.catalogue.page(page) : this.filteredPage(filter, page);
+  }
+
+  /** Reads the catalogue in parts, because a rare word is in few of its rows: on SQLite a statement stops the event loop. */
+  private async filteredPage(filter: CampaignFilter, options: PageOptions): Promise<Campaign[]> {
+    const { conditions, values } = filterSql(filter, this.db.dialect);
+    const found: Campaign[] = [];
+    for (let after = options.after ?? "";;) {
+      const from = after;
+      const end = await this.db.query(
+        () => get<{ campaign_id: string }>(this.sql.partEnd, from, PART_ROWS - 1),
+        options,
+      );
+      const to = end?.campaign_id ?? null;
+      for (let rest = options.limit - found.length; rest > 0; rest = options.limit - found.length) {
+        const clause = `WHERE campaign_id > $1 AND (CAST($2 AS TEXT) IS NULL OR campaign_id <= $2)
+          AND ${conditions.join(" AND ")} ORDER BY campaign_id LIMIT $3`;
+        const rows = await this.catalogue.select(clause, [after, to, rest, ...values], options);
+        found.push(...rows.filter((row) => hasWords(row, filter.words)));
+        if (rows.length < rest) break;
+        after = rows.at(-1)!.campaign_id;
+      }
+      if (to === null || found.length === options.limit) return found;
+      after = to;
+      await yieldToEventLoop(options);
+    }
   }
 
   async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {

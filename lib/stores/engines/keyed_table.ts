@@ -16,18 +16,23 @@ export interface KeyedTableOptions<Row> {
   /** The field with the user that the row belongs to; null for rows without a user. */
   readonly owner: (keyof Row & string) | null;
   readonly columns: Readonly<Record<keyof Row & string, Encoding>>;
+  /** Further columns, which are made of a row and only searched. A row that an earlier version of Parley wrote has null in them. */
+  readonly derived?: Readonly<Record<string, (row: Row) => string>>;
 }
 
 /** Rows of one noun in one table, a text column a field, inserted or replaced by their key. */
 export class KeyedTable<Row extends object> {
   private readonly names: readonly (keyof Row & string)[];
   private readonly json: readonly (keyof Row & string)[];
+  private readonly derived: readonly (readonly [name: string, value: (row: Row) => string])[];
   private readonly put: PutRows<Row>;
 
   constructor(private readonly db: SqlDatabase, private readonly options: KeyedTableOptions<Row>) {
     this.names = Object.keys(options.columns) as (keyof Row & string)[];
     this.json = this.names.filter((name) => options.columns[name] === "json");
-    this.put = db.putRows({ ...options, columns: this.names, encode: (row) => this.encode(row) });
+    this.derived = Object.entries(options.derived ?? {});
+    const columns = [...this.names, ...this.derived.map(([name]) => name)];
+    this.put = db.putRows({ ...options, columns, encode: (row) => this.encode(row) });
   }
 
   /**
@@ -42,12 +47,13 @@ export class KeyedTable<Row extends object> {
   }
 
   private encode(row: Row): (string | null)[] {
-    return this.names.map((name) => {
+    const values = this.names.map((name) => {
       // A row that an earlier version of Parley has validated lacks fields that were added since.
       const value = row[name] ?? null;
       if (value === null || this.options.columns[name] === "plain") return value as string | null;
       return canonicalJson(value as Json);
     });
+    return [...values, ...this.derived.map(([, value]) => value(row))];
   }
 
   /** Reads rows by a clause that follows `FROM table`. */

@@ -95,6 +95,8 @@ export interface Dialect {
   unindexed(column: string): string;
   /** Whether a column is one of the texts of a JSON array; PostgreSQL would scan a table for `IN` {@link Dialect.texts}. */
   isIn(column: string, json: string): string;
+  /** Whether a text column contains a text, compared by code point. */
+  contains(column: string, text: string): string;
   /** Expressions of all rows as one JSON array of arrays, in this order; `[]` if there are none. */
   jsonRows(expressions: string, order: string): string;
   /** The text under a name of a JSON object, as an expression; null if there is no text. */

@@ -39,6 +39,7 @@ const DIALECT: Dialect = {
   texts: (json) => `(SELECT json_array_elements_text(${json}::json) COLLATE "C" AS text)`,
   unindexed: (column) => `(${column} || '')`,
   isIn,
+  contains: (column, text) => `strpos(${column}, ${text}) > 0`,
   jsonRows: (expressions, order) =>
     `coalesce(json_agg(json_build_array(${expressions}) ORDER BY ${order}), '[]')::text`,
   jsonText: (object, name) => {

@@ -38,6 +38,7 @@ const DIALECT: Dialect = {
   texts: (json) => `(SELECT value AS text FROM json_each(${json}))`,
   unindexed: (column) => `+${column}`,
   isIn: (column, json) => `${column} IN (SELECT value FROM json_each(${json}))`,
+  contains: (column, text) => `instr(${column}, ${text}) > 0`,
   jsonRows: (expressions, order) => `json_group_array(json_array(${expressions}) ORDER BY ${order})`,
   jsonText: (object, name) =>
     `CASE json_type(${object}, '$.${name}') WHEN 'text' THEN ${object} ->> '${name}' END`,

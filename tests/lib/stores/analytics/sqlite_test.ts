@@ -83,6 +83,32 @@ Deno.test("SqliteAnalytics keeps what a file held before versions had files", as
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("SqliteAnalytics finds campaigns that a file held before it had their words", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/analytics.db`;
+  const former = new Sqlite({ path, migrations: ANALYTICS_MIGRATIONS.slice(0, 6) });
+  for (const [id, title] of [["a", "Trail map"], ["b", "Jacket"], ["c", "TRAIL shoes"]] as const) {
+    former.run(
+      "INSERT INTO campaigns (campaign_id, title, intents, tags, status) VALUES (?, ?, '[]', '[]', 'active')",
+      id,
+      title,
+    );
+  }
+  former.close();
+  const store = new SqliteAnalytics({ path });
+  const find = async (limit: number) =>
+    (await store.campaignPage({ after: null, limit, filter: { words: ["trail"] } })).map((row) =>
+      row.campaign_id
+    );
+  assert.deepEqual(await find(9), ["a", "c"]);
+  assert.deepEqual(await find(2), ["a", "c"]);
+  const campaigns = await store.campaigns({ campaign_ids: ["a", "c"] });
+  assert.equal((await store.upsertCampaigns({ campaigns })).changed, 2);
+  assert.deepEqual(await find(1), ["a"]);
+  await store.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
 Deno.test("SqliteAnalytics.saveFile() that is given up leaves the file before it, and the next attempt replaces that", async () => {
   const store = new SqliteAnalytics({ path: ":memory:" });
   const [former, bytes] = [1, 2].map((filler) => new Uint8Array(40 * PART_BYTES).fill(filler)) as [
@@ -141,6 +167,7 @@ Deno.test("SqliteAnalytics scans no table for what a request or a write of some 
   await store.stats({ version, campaign_ids });
   await store.popular({ version, limit: 5 });
   await store.campaigns({ campaign_ids });
+  await store.campaignPage({ after: null, limit: 5, filter: { words: ["k"], status: "active" } });
   await store.engagement({ user_ids });
   await store.eventsOf({ user_ids, limit: 5 });
   await store.finalEngagement({ user_id: "a" });
