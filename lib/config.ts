@@ -48,6 +48,8 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly keys: readonly ApiKey[];
+  /** Signs ids and keys hashes; null for the one that analytics keeps. */
+  readonly secret: string | null;
   /** Milliseconds that an answer may take; what is late is left out. */
   readonly answer_ms: number;
   /** The most that is read of one source, as it is on disk and as it is unzipped. */
@@ -153,6 +155,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     host: v.PARLEY_HOST,
     port: v.PARLEY_PORT,
     keys: parseKeys(v, problems),
+    secret: v.PARLEY_SECRET,
     answer_ms: v.PARLEY_ANSWER_MS,
     max_source_bytes: v.PARLEY_MAX_SOURCE_GB * 1e9,
     max_bad_share: v.PARLEY_MAX_BAD_SHARE,

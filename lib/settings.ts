@@ -160,6 +160,13 @@ const API = {
       "or more, such as the output of `openssl rand -hex 16`.",
     "none, and the API is open on loopback",
   ),
+  PARLEY_SECRET: describe(
+    z.string().min(32, "has fewer than 32 characters").nullable().default(null),
+    "The secret that signs the ids of answers and keys the hashes of erased users, 32 characters or more, such as the output of " +
+      "`openssl rand -hex 32`. All processes on one store need the same. If it changes, next pages of earlier answers are " +
+      "refused, and erased users are no longer recognised.",
+    "a random one that is made once and kept in the analytics store",
+  ),
   PARLEY_ANSWER_MS: describe(
     number(10, 60_000).default(250),
     "The time budget of an answer, in milliseconds. Stores that have not responded by then are left out and named.",

@@ -25,7 +25,17 @@ export const FIELDS = Object.freeze({
     "repurchase_days",
     "metadata",
   ],
-  events: ["event_id", "user_id", "campaign_id", "type", "timestamp", "conversation_id", "metadata"],
+  events: [
+    "event_id",
+    "user_id",
+    "campaign_id",
+    "type",
+    "timestamp",
+    "conversation_id",
+    "recommendation_id",
+    "position",
+    "metadata",
+  ],
   classifications: ["message_id", "intent", "score", "classifier"],
   vectors: ["id", "user_id", "role", "timestamp", "content_hash", "vector"],
   edges: [

@@ -203,6 +203,8 @@ Deno.test("one event or message stamped years ahead is refused, and drags nothin
         type: "click",
         timestamp: "2106-02-07T06:28:15.000Z",
         conversation_id: null,
+        recommendation_id: null,
+        position: null,
         metadata: null,
       }],
     });

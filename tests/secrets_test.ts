@@ -6,6 +6,7 @@ const ELSEWHERE = {
   PARLEY_EMBEDDINGS_KEY: MARK,
   PARLEY_LINEAGE_KEY: MARK,
   HF_TOKEN: MARK,
+  PARLEY_SECRET: MARK.repeat(8),
   PARLEY_API_KEYS: `admin+read:${KEY}`,
   PARLEY_LINEAGE: `http://127.0.0.1:1/hook/${MARK}?token=${MARK}#${MARK}`,
   PARLEY_EMBEDDINGS: `http://127.0.0.1:1/v1/embeddings?model=m&dimensions=8&api_key=${MARK}`,

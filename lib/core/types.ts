@@ -50,6 +50,10 @@ export interface EngagementEvent {
   readonly type: EventType;
   readonly timestamp: string;
   readonly conversation_id: string | null;
+  /** The answer that it belongs to, as that answer named itself; stored as it came in. */
+  readonly recommendation_id: string | null;
+  /** The campaign's place in that answer, from 1. */
+  readonly position: number | null;
   readonly metadata: JsonObject | null;
 }
 

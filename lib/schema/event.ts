@@ -3,7 +3,14 @@ import { type EngagementEvent, EVENT_TYPES } from "../core/types.ts";
 import { derivedId, id } from "./ids.ts";
 import { expected } from "./issues.ts";
 import { metadata } from "./metadata.ts";
+import { text } from "./text.ts";
 import { time } from "./time.ts";
+
+/** An answer's id names all that its page was made from, so it is longer than other ids. */
+const MAX_RECOMMENDATION_ID_CHARACTERS = 8_192;
+const MAX_POSITION = 100_000;
+
+const POSITION = `a whole number from 1 to ${MAX_POSITION}`;
 
 /** An engagement event as it comes in. */
 export const eventInput = z.object({
@@ -13,6 +20,9 @@ export const eventInput = z.object({
   type: z.enum(EVENT_TYPES, expected(`one of ${EVENT_TYPES.join(", ")}`)),
   timestamp: time,
   conversation_id: id.nullish(),
+  recommendation_id: text(MAX_RECOMMENDATION_ID_CHARACTERS).nullish(),
+  position: z.int(expected(POSITION)).min(1, expected(POSITION)).max(MAX_POSITION, expected(POSITION))
+    .nullish(),
   metadata,
 });
 
@@ -23,6 +33,8 @@ export const eventSchema = eventInput.transform((input): EngagementEvent => ({
   type: input.type,
   timestamp: input.timestamp,
   conversation_id: input.conversation_id ?? null,
+  recommendation_id: input.recommendation_id ?? null,
+  position: input.position ?? null,
   metadata: input.metadata ?? null,
 }));
 

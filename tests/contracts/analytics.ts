@@ -96,6 +96,8 @@ const FULL_EVENT: EngagementEvent = {
   type: "dismissal",
   timestamp: "2026-03-02T03:04:05.006Z",
   conversation_id: "c/1",
+  recommendation_id: "r/1",
+  position: 3,
   metadata: { why: ["too dear", { "😀": 1 }] },
 };
 
@@ -512,6 +514,16 @@ function erasing(test: Test): void {
     assert.deepEqual(await store.counts(), { campaigns: 0, events: 0, users: 0 });
     assert.deepEqual(await touchedUsers(store), []);
     assert.equal(await store.digest(), digestOf([], []));
+  });
+
+  test("secret() is random, and the same for all handles and calls", async (store, again) => {
+    const others = await Promise.all([again(), again()]);
+    const secrets = await Promise.all([store, ...others, store].map((each) => each.secret()));
+    assert.equal(secrets[0]!.length, 32);
+    for (const secret of secrets) assert.deepEqual(secret, secrets[0]);
+    assert.ok(new Set(secrets[0]).size > 16);
+    await store.deleteUsers({ user_ids: ["a"] });
+    assert.deepEqual(await store.secret(), secrets[0]);
   });
 
   test("epoch() of a user who comes back is greater than all before", async (store) => {

@@ -59,6 +59,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   forgetSources: (store, options) => store.forgetSources({ uris: ["x"], ...options }),
   deleteUsers: (store, options) => store.deleteUsers({ ...users, ...options }),
   deleteCampaigns: (store, options) => store.deleteCampaigns({ campaign_ids: ["k"], ...options }),
+  secret: (store, options) => store.secret(options),
   counts: (store, options) => store.counts(options),
   unknownCampaigns: (store, options) => store.unknownCampaigns({ limit: 3, ...options }),
   digest: (store, options) => store.digest(options),

@@ -225,6 +225,11 @@ export interface WordingStore {
 }
 
 export interface AnalyticsStore extends CampaignStore, EventStore, ReleaseStore, SourceStore, WordingStore {
+  /**
+   * 32 random bytes that are made at the first call and then stay, so that all processes on the store sign alike. They are not
+   * part of the digest.
+   */
+  secret(options?: Abortable): Promise<Uint8Array>;
   /** All rows, to be copied to another store. */
   readonly tables: StoredTables;
   /** Removes events, words, marks as dirty and epochs of these users; returns how many events it removed. */

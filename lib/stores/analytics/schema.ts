@@ -106,6 +106,11 @@ SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last
 FROM events GROUP BY user_id, campaign_id;
 `,
   (sql) => `ALTER TABLE campaigns ADD COLUMN words ${sql.text}`,
+  (sql) => `
+ALTER TABLE events ADD COLUMN recommendation_id ${sql.text};
+ALTER TABLE events ADD COLUMN position ${sql.text};
+CREATE TABLE secrets (name ${sql.text} PRIMARY KEY, secret ${sql.text} NOT NULL) ${sql.strictKeyed};
+`,
 ];
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
@@ -140,6 +145,8 @@ export const EVENTS: KeyedTableOptions<EngagementEvent> = {
     type: "plain",
     timestamp: "plain",
     conversation_id: "plain",
+    recommendation_id: "plain",
+    position: "json",
     metadata: "json",
   },
 };
@@ -157,6 +164,7 @@ export const ANALYTICS_TABLES: Readonly<Record<string, TableSpec>> = {
   stats: { key: ["campaign_id", "version"] },
   files: { key: ["version", "name", "save", "part"], page: 4 },
   sources: { key: ["kind", "uri"] },
+  secrets: { key: ["name"] },
   // The last: what it names is there.
   published: { key: ["only"] },
 };

@@ -55,6 +55,9 @@ import { SqlWording } from "./sql_wording.ts";
 const PART_ROWS = 2_000;
 /** For statements that read or delete a large part of a table. */
 const WHOLE = { timeout_ms: 60_000 };
+/** The name of the secret that ids are signed with. */
+const SIGNING = "signing";
+const SECRET_BYTES = 32;
 const CAMPAIGN_ID = { campaign_id: "text" } as const;
 
 type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
@@ -314,6 +317,20 @@ export class SqlAnalytics implements AnalyticsStore {
     }, { ...WHOLE, signal });
     await this.db.scrub();
     return deleted;
+  }
+
+  async secret(options: Abortable = {}): Promise<Uint8Array> {
+    const sql = "SELECT secret FROM secrets WHERE name = $1";
+    const read = () => this.db.query(() => get<{ secret: string }>(sql, SIGNING), options);
+    let stored = await read();
+    if (stored === null) {
+      const random = crypto.getRandomValues(new Uint8Array(SECRET_BYTES)).toHex();
+      const insert = "INSERT INTO secrets (name, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+      await this.db.write(() => run(insert, SIGNING, random), options);
+      // Of several processes the first one's stays.
+      stored = await read();
+    }
+    return Uint8Array.fromHex(stored!.secret);
   }
 
   async counts({ signal }: Abortable = {}): Promise<AnalyticsCounts> {

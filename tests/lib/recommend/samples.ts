@@ -69,6 +69,8 @@ export function event(
     type,
     timestamp: "2025-03-01T12:00:00.000Z",
     conversation_id: null,
+    recommendation_id: null,
+    position: null,
     metadata: null,
   };
 }

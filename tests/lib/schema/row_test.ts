@@ -69,6 +69,8 @@ Deno.test("parseRow() fills an event that has only the required fields", () => {
     type: "click",
     timestamp: "2026-01-01T00:00:00.000Z",
     conversation_id: null,
+    recommendation_id: null,
+    position: null,
     metadata: null,
   });
 });
@@ -85,6 +87,16 @@ Deno.test("parseRow() keeps all that is given", () => {
     metadata: { a: [1, null, { b: "c" }] },
   };
   assert.deepEqual(row("messages", message), message);
+  const event = {
+    ...EVENT,
+    event_id: "e1",
+    timestamp: "2026-01-01T00:00:00.000Z",
+    conversation_id: "c1",
+    recommendation_id: "an id that Parley did not make",
+    position: 3,
+    metadata: null,
+  };
+  assert.deepEqual(row("events", event), event);
 });
 
 Deno.test("parseRow() parses its own rows to themselves", () => {
