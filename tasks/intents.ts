@@ -32,13 +32,13 @@ export function intents() {
       },
       {
         id: "graph",
-        doc: "edges, by recount",
+        doc: "targets of campaigns",
         needs: ["classify"],
         ...step(graph, () => ({ campaigns: null })),
       },
       {
         id: "conversations",
-        doc: "conversations, profiles",
+        doc: "edges, conversations, profiles",
         needs: ["graph"],
         ...step(conversations, store, users),
       },

@@ -71,10 +71,10 @@ export function nightly(settings: NightlySettings) {
         needs: ["documents", "vectors"],
         ...step(classify, store, sources),
       },
-      { id: "graph", doc: "edges, by recount", needs: ["analytics", "classify"], ...step(graph, rows) },
+      { id: "graph", doc: "targets of campaigns", needs: ["analytics", "classify"], ...step(graph, rows) },
       {
         id: "conversations",
-        doc: "conversations, profiles",
+        doc: "edges, conversations, profiles",
         needs: ["graph"],
         ...step(conversations, store, users),
       },

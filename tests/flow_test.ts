@@ -247,22 +247,29 @@ Deno.test("a critical finding leaves the old version published", () =>
   withFlow(async (flow) => {
     await nightlyRun(flow, smallInput(flow));
     const before = await flow.services.analytics.published();
-    await flow.services.documents.upsert({
-      messages: [{
-        ...message(1),
-        message_id: "not-embedded",
-        role: "user",
-        conversation_id: null,
-        campaign_id: null,
-        metadata: null,
-      }],
-    });
+    const { user_id } = message(2);
+    const store = await vectorsOf(flow.services);
+    const lost = await store.deleteExcept({ collection: "messages", user_ids: [user_id], ids: [] });
     const { outcome, snapshot } = await nightlyRun(flow, {
       messages: [writeRows(flow, "more.ndjson", [message(50)])],
     });
     assert.equal(outcome, "failed");
-    assert.match(snapshot.run.error ?? "", /not published: 42 messages are stored and 41/);
+    assert.match(
+      snapshot.run.error ?? "",
+      new RegExp(`not published: 41 messages are stored and ${41 - lost} have`),
+    );
     assert.deepEqual(await flow.services.analytics.published(), before);
+  }));
+
+Deno.test("a message that was stored without a vector gets one with the next run", () =>
+  withFlow(async (flow) => {
+    await nightlyRun(flow, smallInput(flow));
+    const rest = { role: "user", conversation_id: null, campaign_id: null, metadata: null } as const;
+    await flow.services.documents.upsert({ messages: [{ ...message(1), ...rest, message_id: "stopped" }] });
+    const { outcome } = await nightlyRun(flow, smallInput(flow));
+    assert.equal(outcome, "success");
+    const store = await vectorsOf(flow.services);
+    assert.equal((await store.hashes({ collection: "messages", ids: ["stopped"] })).size, 1);
   }));
 
 Deno.test("a run that failed leaves nothing stale: the next one derives the rest", () =>

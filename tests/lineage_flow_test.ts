@@ -70,7 +70,7 @@ const LINES = [
   "validate documents",
   "validate analytics",
   "embed vectors",
-  "documents graph",
+  "documents conversations",
   "analytics derive",
   "vectors derive",
 ];

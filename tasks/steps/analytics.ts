@@ -3,7 +3,8 @@ import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib
 import { FIELDS } from "../datasets.ts";
 import type { StepContext } from "../step.ts";
 import { updateCampaignSources } from "./campaign_sources.ts";
-import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
+import { countsText, readArtifact, rowsOf } from "./artifact_rows.ts";
+import { addCounts, NO_WRITES } from "../../lib/core/write_counts.ts";
 import type { IngestedSource } from "./ingest.ts";
 import type { ValidateOutput } from "./validate.ts";
 

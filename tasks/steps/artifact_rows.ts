@@ -1,12 +1,6 @@
 import type { Artifact, WriteCounts } from "../../lib/core/types.ts";
 import type { Services } from "../services.ts";
 
-export const NO_WRITES: WriteCounts = { inserted: 0, changed: 0, same: 0 };
-
-export function addCounts(a: WriteCounts, b: WriteCounts): WriteCounts {
-  return { inserted: a.inserted + b.inserted, changed: a.changed + b.changed, same: a.same + b.same };
-}
-
 /** For a log: `messages: 3 inserted, 1 changed, 20 same`. */
 export function countsText(noun: string, { inserted, changed, same }: WriteCounts): string {
   return `${noun}: ${inserted} inserted, ${changed} changed, ${same} same`;

@@ -2,7 +2,8 @@ import { batches } from "../../lib/core/batches.ts";
 import type { Message, WriteCounts } from "../../lib/core/types.ts";
 import { FIELDS } from "../datasets.ts";
 import type { StepContext } from "../step.ts";
-import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
+import { countsText, readArtifact, rowsOf } from "./artifact_rows.ts";
+import { addCounts, NO_WRITES } from "../../lib/core/write_counts.ts";
 import type { ValidateOutput } from "./validate.ts";
 
 /** Writes the run's messages to the documents store. */

@@ -12,7 +12,14 @@ import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vector
 import type { StepContext } from "../step.ts";
 import { readArtifact } from "./artifact_rows.ts";
 import { openStore } from "./vector_store.ts";
-import { campaignItem, type Item, keyOf, liveVectors, messageItem, purposeOf } from "./embed_items.ts";
+import {
+  campaignItem,
+  type Item,
+  keyOf,
+  liveVectors,
+  messageItem,
+  purposeOf,
+} from "../../lib/derive/embed_items.ts";
 import type { ValidateOutput } from "./validate.ts";
 
 /** Rows of one part: what a killed attempt has to embed again at the most. */

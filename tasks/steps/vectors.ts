@@ -5,7 +5,8 @@ import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vector
 import { FIELDS } from "../datasets.ts";
 import type { StepContext } from "../step.ts";
 import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
-import { addCounts, countsText, NO_WRITES, readArtifact, rowsOf } from "./artifact_rows.ts";
+import { countsText, readArtifact, rowsOf } from "./artifact_rows.ts";
+import { addCounts, NO_WRITES } from "../../lib/core/write_counts.ts";
 import { vectorSet } from "./vector_store.ts";
 
 /** Writes embedded messages and campaigns to the vector store. */

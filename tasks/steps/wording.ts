@@ -1,15 +1,10 @@
 import { paged } from "../../lib/core/batches.ts";
-import { countWords } from "../../lib/core/text.ts";
 import type { Abortable } from "../../lib/core/types.ts";
-import type { Conversation, ProfileText } from "../../lib/recommend/conversations.ts";
-import { CampaignNames } from "../../lib/recommend/mentions.ts";
 import { learnPostings } from "../../lib/recommend/wording.ts";
 import { encodeWording } from "../../lib/recommend/wording_file.ts";
 import {
   type AnalyticsStore,
-  type CampaignStore,
   type ConversationWords,
-  type ProfileWords,
   WORDING_FILE,
 } from "../../lib/stores/analytics/port.ts";
 
@@ -25,40 +20,6 @@ const PAGE = 1_000;
 const MIN_NAMED = 20;
 /** If fewer of them than this share are shown later in the conversation, users name what they know. */
 const MIN_SHOWN_SHARE = 0.05;
-
-/** The names of all campaigns. */
-export async function readCampaignNames(
-  analytics: Pick<CampaignStore, "campaignPage">,
-  { signal }: Abortable = {},
-): Promise<CampaignNames> {
-  const names = new CampaignNames([]);
-  const page = (after: string | null, limit: number) => analytics.campaignPage({ after, limit, signal });
-  for await (const campaign of paged(PAGE, ({ campaign_id }) => campaign_id, page)) names.add(campaign);
-  return names;
-}
-
-/** A profile's text as words, with the campaigns that it names. */
-export function profileWords(user_id: string, { text }: ProfileText, names: CampaignNames): ProfileWords {
-  return { user_id, words: countWords(text), named: [...names.find(text)] };
-}
-
-/** A conversation as words. What was named counts only in conversations in which something was shown later. */
-export function conversationWords(
-  { id, user_id, dialogue, opening, engagement }: Conversation,
-  names: CampaignNames,
-): ConversationWords {
-  const shown = new Set(
-    engagement.filter(({ impressions }) => impressions > 0).map(({ campaign_id }) => campaign_id),
-  );
-  const named = shown.size === 0 ? [] : [...names.find(opening)];
-  return {
-    conversation_id: id,
-    user_id,
-    words: countWords(dialogue),
-    named: named.length,
-    named_shown: named.filter((campaign_id) => shown.has(campaign_id)).length,
-  };
-}
 
 /** Makes postings of all conversations that led to engagement, and saves them as a file of a version. */
 export async function saveWording(

@@ -17,9 +17,10 @@ import { batches } from "../../lib/core/batches.ts";
 import { ANSWER_MS } from "../../lib/recommend/store_policy.ts";
 import { VersionData } from "../../lib/recommend/version_data.ts";
 import { createApp } from "../../routes/app.ts";
-import { addDerived, deriveUsers, NOTHING_DERIVED, USERS } from "../../tasks/steps/conversations.ts";
+import { addDerived, deriveUsers, NOTHING_DERIVED } from "../../lib/derive/derive_users.ts";
+import { deriveOptions, USERS } from "../../tasks/steps/conversations.ts";
 import { saveItemWeights } from "../../tasks/steps/item_weights.ts";
-import { readCampaignNames, saveWording } from "../../tasks/steps/wording.ts";
+import { saveWording } from "../../tasks/steps/wording.ts";
 import { contextOf } from "../fixtures/context.ts";
 import { random } from "../fixtures/rows.ts";
 import { fillWorld, userId, wordsLikeTheirs, WORLD } from "./lib/scale_world.ts";
@@ -36,10 +37,10 @@ const STEPS: Record<string, (services: Services, folder: string) => Promise<stri
     const { context } = contextOf({ services });
     const embedder = await services.embedder();
     const store = await services.vectors.forModel({ model: embedder.model });
-    const names = await readCampaignNames(services.analytics);
+    const options = await deriveOptions(context, { store, embedder });
     let done = NOTHING_DERIVED;
     for await (const users of batches(Array.from({ length: WORLD.users }, (_, at) => userId(at)), USERS)) {
-      done = addDerived(done, await deriveUsers(context, { store, embedder, names }, users));
+      done = addDerived(done, (await deriveUsers(options, users)).counts);
     }
     return `${done.conversations} conversations, ${done.edges} edges`;
   },

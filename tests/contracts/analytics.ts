@@ -301,6 +301,15 @@ function events(test: Test): void {
     assert.deepEqual(await touchedUsers(store), []);
   });
 
+  test("findDirtyUsers() reads those of some users that are dirty, with the tokens that clear them", async (store) => {
+    await store.upsertEvents({ events: ["a", "b", "c"].map((user_id) => event({ user_id })) });
+    assert.deepEqual(await store.findDirtyUsers({ user_ids: [] }), []);
+    const found = await store.findDirtyUsers({ user_ids: ["b", "unknown", "a"] });
+    assert.deepEqual(found.map(({ user_id }) => user_id).sort(), ["a", "b"]);
+    await store.clearDirty({ users: found });
+    assert.deepEqual(await touchedUsers(store), ["c"]);
+  });
+
   test("settle() leaves a user whose token was overtaken, and the epoch alone", async (store) => {
     await store.upsertEvents({ events: [event({ user_id: "a" }), event({ user_id: "b" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });

@@ -161,6 +161,15 @@ function touching(test: Test): void {
     await store.markDirty({ user_ids: [] });
   });
 
+  test("findDirtyUsers() reads those of some users that are dirty, with the tokens that clear them", async (store) => {
+    await store.upsert({ messages: ["a", "b", "c"].map((user_id) => message({ user_id })) });
+    assert.deepEqual(await store.findDirtyUsers({ user_ids: [] }), []);
+    const found = await store.findDirtyUsers({ user_ids: ["b", "unknown", "a"] });
+    assert.deepEqual(found.map(({ user_id }) => user_id).sort(), ["a", "b"]);
+    await store.clearDirty({ users: found });
+    assert.deepEqual(await users(store), ["c"]);
+  });
+
   test("settle() leaves a user whose token was overtaken", async (store) => {
     await store.upsert({ messages: [message({ user_id: "a" }), message({ user_id: "b" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });

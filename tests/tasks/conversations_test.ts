@@ -3,8 +3,8 @@ import { DeterministicEmbedder } from "../../lib/embed/deterministic_embedder.ts
 import type { Embedder, EmbedOptions } from "../../lib/embed/port.ts";
 import type { EngagementEvent, Message, ModelIdentity } from "../../lib/core/types.ts";
 import type { Services } from "../../tasks/services.ts";
-import { conversations, type DerivedCounts } from "../../tasks/steps/conversations.ts";
-import type { TouchedGraphUser } from "../../tasks/steps/graph.ts";
+import type { DerivedCounts } from "../../lib/derive/derive_users.ts";
+import { conversations } from "../../tasks/steps/conversations.ts";
 import { contextOf, withInputStores } from "../fixtures/context.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
 
@@ -55,16 +55,10 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
       },
       async derive({ model = embedder.model } = {}) {
         const run_id = `run-${runs++}`;
-        const dirty = new Map<string, TouchedGraphUser>();
-        for (const store of ["documents", "analytics"] as const) {
-          for (
-            const { user_id, token } of await services[store].listDirtyUsers({ after: null, limit: 1_000 })
-          ) {
-            const user = dirty.get(user_id) ?? { user_id, documents: null, analytics: null };
-            dirty.set(user_id, { ...user, [store]: token });
-          }
-        }
-        const lines = [...dirty.values()].map((user) => JSON.stringify(user));
+        const all = { after: null, limit: 1_000 };
+        const dirty = [...await documents.listDirtyUsers(all), ...await analytics.listDirtyUsers(all)];
+        const user_ids = new Set(dirty.map(({ user_id }) => user_id));
+        const lines = [...user_ids].map((user_id) => JSON.stringify({ user_id }));
         const name = `${run_id}/graph/touched.ndjson`;
         const touched = await artifacts.writeLines({ name, lines: each(lines) });
         const { context, reported } = contextOf({ services, run_id });
@@ -110,9 +104,9 @@ Deno.test("conversations() writes the conversations of each dirty user, and the 
     const { services: { graph }, embedder } = world;
     await world.write(ADA);
     const { done } = await world.derive();
-    assert.deepEqual([done.users, done.conversations, done.edges], [1, 1, 2]);
+    assert.deepEqual([done.users, done.conversations, done.edges], [1, 1, 4]);
     const store = await vectorsOf(world);
-    assert.deepEqual(await store.counts(), { messages: 0, profiles: 1, conversations: 1, campaigns: 0 });
+    assert.deepEqual(await store.counts(), { messages: 3, profiles: 1, conversations: 1, campaigns: 0 });
     const [opening, whole, profile] = await embedder.embed({
       texts: ["boots for ice", "boots for ice\nthank you", "a tent\nthank you\nboots for ice"],
     });
@@ -186,20 +180,44 @@ Deno.test("conversations() removes vanished data: a conversation without engagem
     assert.equal((await documents.counts()).users, 1);
   }));
 
-Deno.test("conversations() settles the users that it derived, unless they wrote again meanwhile", () =>
+Deno.test("conversations() derives a user again who wrote meanwhile, and clears the marks of what it derived", () =>
   withWorld(async (world) => {
-    const { services: { documents, analytics }, embedder } = world;
     await world.write(ADA);
-    const embed = embedder.embed.bind(embedder);
-    embedder.embed = async (options) => {
-      await documents.upsert({ messages: [said("ada", 900, "a stove")] });
-      return await embed(options);
-    };
+    const dirty = writeWhileEmbedding(world, { times: 1 });
     await world.derive();
-    const users = async (store: typeof documents | typeof analytics) =>
-      (await store.listDirtyUsers({ after: null, limit: 10 })).map(({ user_id }) => user_id);
-    assert.deepEqual([await users(documents), await users(analytics)], [["ada"], []]);
+    assert.deepEqual(await dirty(), [[], []]);
+    const { embedder } = world;
+    const [profile] = await embedder.embed({ texts: ["stove 0\na tent\nthank you\nboots for ice"] });
+    const store = await vectorsOf(world);
+    assert.deepEqual((await store.get({ collection: "profiles", ids: ["ada"] })).get("ada"), profile);
   }));
+
+Deno.test("conversations() leaves a user dirty who writes all the time", () =>
+  withWorld(async (world) => {
+    await world.write(ADA);
+    const dirty = writeWhileEmbedding(world, { times: Infinity });
+    await world.derive();
+    assert.deepEqual(await dirty(), [["ada"], []]);
+  }));
+
+/** Makes ada say something else while her texts are embedded. Returns who is dirty then, in documents and analytics. */
+function writeWhileEmbedding({ services, embedder }: World, { times }: { times: number }) {
+  const { documents, analytics } = services;
+  const embed = embedder.embed.bind(embedder);
+  let written = 0;
+  embedder.embed = async (options) => {
+    if (written < times) {
+      await documents.upsert({ messages: [said("ada", 900 + written, `stove ${written}`)] });
+      written++;
+    }
+    return await embed(options);
+  };
+  const all = { after: null, limit: 10 };
+  return async () =>
+    [await documents.listDirtyUsers(all), await analytics.listDirtyUsers(all)].map((users) =>
+      users.map(({ user_id }) => user_id)
+    );
+}
 
 Deno.test("conversations() continues where a killed attempt was", () =>
   withWorld(async (world) => {

@@ -8,7 +8,8 @@ import {
   type ConversationWords,
   WORDING_FILE,
 } from "../../lib/stores/analytics/port.ts";
-import { conversationWords, readCampaignNames, saveWording } from "../../tasks/steps/wording.ts";
+import { conversationWords, readCampaignNames } from "../../lib/recommend/words.ts";
+import { saveWording } from "../../tasks/steps/wording.ts";
 import { withInputStores } from "../fixtures/context.ts";
 import { campaign } from "../fixtures/rows.ts";
 

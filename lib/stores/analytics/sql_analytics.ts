@@ -188,6 +188,10 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.events.upsert({ rows: options.events, markDirty, signal: options.signal });
   }
 
+  findDirtyUsers(options: { user_ids: readonly string[] } & Abortable): Promise<DirtyUser[]> {
+    return this.dirtyUsers.among(options.user_ids, options);
+  }
+
   listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     return this.dirtyUsers.page(options);
   }

@@ -66,6 +66,8 @@ export interface LabelledMessage {
 /** Users with writes that nothing was derived from yet. A write marks its users no later than its rows are visible. */
 export interface DirtyUserStore {
   listDirtyUsers(options: PageOptions): Promise<DirtyUser[]>;
+  /** Those of these users that are dirty. */
+  findDirtyUsers(options: { user_ids: readonly string[] } & Abortable): Promise<DirtyUser[]>;
   /** Marks all users with rows here as dirty, as if they were new. */
   markAllDirty(options?: Abortable): Promise<void>;
   /** Clears those that were not marked again since they were listed, which their tokens tell. */

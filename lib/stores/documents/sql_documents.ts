@@ -62,6 +62,10 @@ export class SqlDocuments implements DocumentStore {
     return this.messages.upsert({ rows: options.messages, markDirty, signal: options.signal });
   }
 
+  findDirtyUsers(options: { user_ids: readonly string[] } & Abortable): Promise<DirtyUser[]> {
+    return this.dirtyUsers.among(options.user_ids, options);
+  }
+
   listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     return this.dirtyUsers.page(options);
   }

@@ -73,6 +73,11 @@ export class DirtyUsers {
     return this.db.query(() => all<DirtyUser>(this.sql.page, after ?? "", limit), { signal });
   }
 
+  /** Those of these users that are dirty. */
+  among(user_ids: readonly string[], { signal }: Abortable): Promise<DirtyUser[]> {
+    return this.db.query(() => all<DirtyUser>(this.sql.among, storableJson(user_ids)), { signal });
+  }
+
   /** Clears users whose token is still the newest. */
   async clear(users: readonly DirtyUser[], options: Abortable = {}): Promise<void> {
     await this.db.writeEach(users, (group) => runRows(this.sql.clear, [], USER, group), options);
@@ -98,6 +103,9 @@ function statements(dialect: Dialect, counter: Counter, marks: string) {
     mark: numberUsers(dialect, counter, marks, "token"),
     page: `SELECT user_id, CAST(token AS TEXT) AS token FROM ${marks}
       WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
+    among: `SELECT user_id, CAST(token AS TEXT) AS token FROM ${marks} WHERE ${
+      dialect.isIn("user_id", "$1")
+    }`,
     clear: dialect.deleteRows(marks, Object.keys(USER)),
     forget: `DELETE FROM ${marks} WHERE ${dialect.isIn("user_id", "$1")}`,
   };

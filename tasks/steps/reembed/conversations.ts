@@ -7,11 +7,9 @@ import {
   type DerivedCounts,
   deriveUsers,
   NOTHING_DERIVED,
-  reportDerived,
-  USERS,
-} from "../conversations.ts";
+} from "../../../lib/derive/derive_users.ts";
+import { deriveOptions, reportDerived, USERS } from "../conversations.ts";
 import { refuseOtherModel } from "../vector_store.ts";
-import { readCampaignNames } from "../wording.ts";
 import { speakers } from "./corpus.ts";
 import type { ReembedParams } from "./estimate.ts";
 
@@ -25,11 +23,12 @@ export async function deriveConversations(
   refuseOtherModel(embedder.model, store.model);
   context.version("model", modelKey(store.model));
   const writer = { embedder, store };
-  const names = await readCampaignNames(services.analytics, { signal });
+  // Edges and words are the same by any model.
+  const options = { ...await deriveOptions(context, writer), vectors_only: true };
   const { users: total } = await services.documents.counts({ signal });
   let done = NOTHING_DERIVED;
   for await (const user_ids of batches(speakers(context), USERS)) {
-    done = addDerived(done, await deriveUsers(context, { ...writer, names }, user_ids));
+    done = addDerived(done, (await deriveUsers(options, user_ids)).counts);
     context.progress({ done: done.users, total });
   }
   reportDerived(context, writer, done);

@@ -1,7 +1,7 @@
 import { paged } from "../../../lib/core/batches.ts";
 import type { Message } from "../../../lib/core/types.ts";
 import type { StepContext } from "../../step.ts";
-import { campaignItem, type Item, messageItem } from "../embed_items.ts";
+import { campaignItem, type Item, messageItem } from "../../../lib/derive/embed_items.ts";
 
 /** How far a walk through the corpus is: what follows `after` in `collection` is to come. */
 export type CorpusPosition = { readonly collection: "messages" | "campaigns"; readonly after: string | null };

@@ -3,9 +3,10 @@ import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../../datasets.ts";
 import type { StepContext } from "../../step.ts";
-import { addCounts, countsText, NO_WRITES } from "../artifact_rows.ts";
+import { countsText } from "../artifact_rows.ts";
+import { addCounts, NO_WRITES } from "../../../lib/core/write_counts.ts";
 import { refuseOtherModel, vectorSet } from "../vector_store.ts";
-import { type Item, keyOf, liveVectors, purposeOf } from "../embed_items.ts";
+import { type Item, keyOf, liveVectors, purposeOf } from "../../../lib/derive/embed_items.ts";
 import { corpus, type CorpusPosition, START } from "./corpus.ts";
 import { type ReembedParams, rowsToEmbed } from "./estimate.ts";
 

@@ -3,8 +3,9 @@ import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { StepContext } from "../../step.ts";
-import { readTexts, USERS } from "../conversations.ts";
-import { keyOf, liveVectors } from "../embed_items.ts";
+import { readTexts } from "../../../lib/derive/derive_users.ts";
+import { USERS } from "../conversations.ts";
+import { keyOf, liveVectors } from "../../../lib/derive/embed_items.ts";
 import { sha256 } from "../../../lib/core/hash.ts";
 import { corpus, speakers } from "./corpus.ts";
 
@@ -87,7 +88,8 @@ interface TextPage {
 }
 
 async function* textPages(context: StepContext, store: VectorStore): AsyncGenerator<TextPage> {
-  const { signal } = context;
+  const { services: { settings }, signal } = context;
+  const gap_ms = settings.conversation_gap_minutes * 60_000;
   for await (const { items } of corpus(context)) {
     const vectors = await liveVectors(store, items, signal);
     const texts = items.map((item) => {
@@ -97,7 +99,10 @@ async function* textPages(context: StepContext, store: VectorStore): AsyncGenera
     yield { rows: items.length, texts: new Map(texts), sample: SAMPLE / 2 };
   }
   for await (const user_ids of batches(speakers(context), USERS)) {
-    const { items } = await readTexts(context, user_ids);
+    const { items } = await readTexts(
+      { stores: context.services, gap_ms, log: context.log, signal },
+      user_ids,
+    );
     const vectors = await liveVectors(store, items, signal);
     // The vector of a message with the same text will do.
     const key = (text: string) => keyOf({ collection: "messages", content_hash: sha256(text) });

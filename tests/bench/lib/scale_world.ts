@@ -1,7 +1,7 @@
 import { batches } from "../../../lib/core/batches.ts";
 import type { Campaign, EngagementEvent, EventType, Message } from "../../../lib/core/types.ts";
 import type { Services } from "../../../tasks/services.ts";
-import { campaignItem } from "../../../tasks/steps/embed_items.ts";
+import { campaignItem } from "../../../lib/derive/embed_items.ts";
 import { campaign, event, message, minute, pick, random } from "../../fixtures/rows.ts";
 
 export const WORLD = Object.freeze({ users: 100_000, campaigns: 10_000, events: 1_000_000, words: 50_000 });

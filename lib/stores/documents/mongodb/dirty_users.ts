@@ -51,11 +51,16 @@ export class MongoDirtyUsers {
       (db, reading) => usersOf(db).find(filter, reading).sort({ _id: 1 }).limit(options.limit).toArray(),
       options,
     );
-    const since = Date.now() - MAX_WRITE_MS;
-    return found.map(({ _id, token, writing = [] }) => ({
-      user_id: _id,
-      token: writing.some(({ at }) => at.getTime() > since) ? `${token} while writing` : token,
-    }));
+    return found.map(toDirtyUser);
+  }
+
+  /** Those of these users that are dirty. */
+  async among(user_ids: readonly string[], options: Abortable): Promise<DirtyUser[]> {
+    const found = await this.connection.run(
+      (db, reading) => usersOf(db).find({ _id: { $in: user_ids } }, reading).toArray(),
+      options,
+    );
+    return found.map(toDirtyUser);
   }
 
   /** Clears users whose token is still the newest. */
@@ -79,6 +84,12 @@ export class MongoDirtyUsers {
     if (operations.length === 0) return;
     await this.connection.run((db) => usersOf(db).bulkWrite(operations, { ordered: false }), { signal });
   }
+}
+
+function toDirtyUser({ _id, token, writing = [] }: StoredDirtyUser): DirtyUser {
+  const since = Date.now() - MAX_WRITE_MS;
+  const isWriting = writing.some(({ at }) => at.getTime() > since);
+  return { user_id: _id, token: isWriting ? `${token} while writing` : token };
 }
 
 function usersOf(db: Db): Collection<StoredDirtyUser> {

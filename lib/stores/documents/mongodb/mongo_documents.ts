@@ -81,6 +81,10 @@ export class MongoDocuments implements DocumentStore {
     return counts;
   }
 
+  findDirtyUsers(options: { user_ids: readonly string[] } & Abortable): Promise<DirtyUser[]> {
+    return this.dirtyUsers.among(options.user_ids, options);
+  }
+
   listDirtyUsers(options: PageOptions): Promise<DirtyUser[]> {
     return this.dirtyUsers.page(options);
   }

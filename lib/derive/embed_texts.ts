@@ -1,9 +1,10 @@
-import type { WriteCounts } from "../../lib/core/types.ts";
-import type { Embedder } from "../../lib/embed/port.ts";
-import type { VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
-import { NO_WRITES } from "./artifact_rows.ts";
-import { keyOf, liveVectors, purposeOf, type TextRow } from "./embed_items.ts";
-import { sha256 } from "../../lib/core/hash.ts";
+import { batches } from "../core/batches.ts";
+import type { WriteCounts } from "../core/types.ts";
+import type { Embedder } from "../embed/port.ts";
+import type { VectorRow, VectorStore } from "../stores/vectors/port.ts";
+import { NO_WRITES } from "../core/write_counts.ts";
+import { type Item, keyOf, liveVectors, purposeOf, type TextRow } from "./embed_items.ts";
+import { sha256 } from "../core/hash.ts";
 
 /** What vectors are made with and written to. Both are of one model. */
 export interface VectorWriter {
@@ -20,6 +21,15 @@ export interface TextCounts {
   readonly long: number;
 }
 
+export const NO_TEXTS: TextCounts = Object.freeze({ embedded: 0, reused: 0, long: 0 });
+
+export function addTexts(a: TextCounts, b: TextCounts): TextCounts {
+  return { embedded: a.embedded + b.embedded, reused: a.reused + b.reused, long: a.long + b.long };
+}
+
+/** Texts embedded at a time. */
+const ROWS = 256;
+
 /**
  * Writes a vector for each row: the direction of its texts' vectors added up. A row of the same content lends its vector, a message
  * of the same text that text's; only the remaining texts are embedded.
@@ -27,7 +37,7 @@ export interface TextCounts {
 export async function embedTexts(
   { embedder, store }: VectorWriter,
   rows: readonly TextRow[],
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<TextCounts & { readonly counts: Record<"profiles" | "conversations", WriteCounts> }> {
   const vectors = await liveVectors(store, rows, signal);
   const missing = rows.filter((row) => !vectors.has(keyOf(row)));
@@ -57,6 +67,40 @@ export async function embedTexts(
     counts[collection] = await store.upsert({ collection, rows: whole, signal });
   }
   return { embedded: fresh.length, reused: rows.length - missing.length, long, counts };
+}
+
+/** Writes a vector for each of these items that the store has none of, or one of another text. */
+export async function embedMissing(
+  { embedder, store }: VectorWriter,
+  items: readonly Item[],
+  signal: AbortSignal | undefined,
+): Promise<TextCounts> {
+  let total: TextCounts = NO_TEXTS;
+  for (const [collection, group] of Map.groupBy(items, (item) => item.collection)) {
+    const hashes = await store.hashes({ collection, ids: group.map(({ id }) => id), signal });
+    const missing = group.filter(({ id, content_hash }) => hashes.get(id) !== content_hash);
+    for await (const rows of batches(missing, ROWS)) {
+      const vectors = await liveVectors(store, rows, signal);
+      const texts = new Map(
+        rows.flatMap((item) => vectors.has(keyOf(item)) ? [] : [[keyOf(item), item.text]]),
+      );
+      let long = 0;
+      const fresh = await embedder.embed({
+        texts: [...texts.values()],
+        as: purposeOf(collection),
+        signal,
+        onLong: (count) => void (long = count),
+      });
+      [...texts.keys()].forEach((key, at) => vectors.set(key, fresh[at]!));
+      const whole = rows.map((item): VectorRow => {
+        const { collection: _collection, text: _text, ...row } = item;
+        return { ...row, vector: vectors.get(keyOf(item))! };
+      });
+      await store.upsert({ collection, rows: whole, signal });
+      total = addTexts(total, { embedded: fresh.length, reused: rows.length - fresh.length, long });
+    }
+  }
+  return total;
 }
 
 /** The unit vector of a sum; of vectors that cancel out, the last of them. */

@@ -1,9 +1,9 @@
-import { sha256 } from "../../lib/core/hash.ts";
-import type { Campaign, Message } from "../../lib/core/types.ts";
-import { derivedId } from "../../lib/schema/ids.ts";
-import type { Conversation, ProfileText } from "../../lib/recommend/conversations.ts";
-import type { Purpose } from "../../lib/embed/port.ts";
-import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
+import { sha256 } from "../core/hash.ts";
+import type { Campaign, Message } from "../core/types.ts";
+import { derivedId } from "../schema/ids.ts";
+import type { Conversation, ProfileText } from "../recommend/conversations.ts";
+import type { Purpose } from "../embed/port.ts";
+import type { Collection, VectorRow, VectorStore } from "../stores/vectors/port.ts";
 
 /** A vector row that is still a text. */
 export interface Item extends Omit<VectorRow, "vector"> {
@@ -57,7 +57,7 @@ export function purposeOf(collection: Collection): Purpose {
 export async function liveVectors(
   store: VectorStore,
   items: readonly Pick<Item, "collection" | "content_hash">[],
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<Map<string, Float32Array>> {
   const live = new Map<string, Float32Array>();
   for (const [collection, group] of Map.groupBy(items, (item) => item.collection)) {

@@ -1,0 +1,43 @@
+import { paged } from "../core/batches.ts";
+import { countWords } from "../core/text.ts";
+import type { Abortable } from "../core/types.ts";
+import type { Conversation, ProfileText } from "./conversations.ts";
+import { CampaignNames } from "./mentions.ts";
+import type { CampaignStore, ConversationWords, ProfileWords } from "../stores/analytics/port.ts";
+
+/** Campaigns read at a time. */
+const PAGE = 1_000;
+
+/** The names of all campaigns. */
+export async function readCampaignNames(
+  analytics: Pick<CampaignStore, "campaignPage">,
+  { signal }: Abortable = {},
+): Promise<CampaignNames> {
+  const names = new CampaignNames([]);
+  const page = (after: string | null, limit: number) => analytics.campaignPage({ after, limit, signal });
+  for await (const campaign of paged(PAGE, ({ campaign_id }) => campaign_id, page)) names.add(campaign);
+  return names;
+}
+
+/** A profile's text as words, with the campaigns that it names. */
+export function profileWords(user_id: string, { text }: ProfileText, names: CampaignNames): ProfileWords {
+  return { user_id, words: countWords(text), named: [...names.find(text)] };
+}
+
+/** A conversation as words. What was named counts only in conversations in which something was shown later. */
+export function conversationWords(
+  { id, user_id, dialogue, opening, engagement }: Conversation,
+  names: CampaignNames,
+): ConversationWords {
+  const shown = new Set(
+    engagement.filter(({ impressions }) => impressions > 0).map(({ campaign_id }) => campaign_id),
+  );
+  const named = shown.size === 0 ? [] : [...names.find(opening)];
+  return {
+    conversation_id: id,
+    user_id,
+    words: countWords(dialogue),
+    named: named.length,
+    named_shown: named.filter((campaign_id) => shown.has(campaign_id)).length,
+  };
+}
