@@ -40,12 +40,15 @@ export async function yieldToEventLoop({ signal }: Abortable = {}): Promise<void
   signal?.throwIfAborted();
 }
 
-/** The result of `work`; rejects with `unavailable` after `ms` milliseconds. The work itself continues. */
-export async function withTimeout<T>(ms: number, work: () => Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new ParleyError("unavailable", `timed out after ${ms} ms`)), ms);
+/** The result of `work`; rejects with `unavailable` after `ms` milliseconds, and aborts the signal. Work that ignores it continues. */
+export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const timer = setTimeout(
+    () => controller.abort(new ParleyError("unavailable", `timed out after ${ms} ms`)),
+    ms,
+  );
   try {
-    return await Promise.race([work(), late]);
+    return await abortable(controller.signal, () => work(controller.signal));
   } finally {
     clearTimeout(timer);
   }

@@ -5,6 +5,7 @@ import type { Answer, RecommendationRequest } from "./answer.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
 import { explain } from "./explain.ts";
+import type { PopularRequest } from "./popular_campaigns.ts";
 import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
 import { rank, weightsFor } from "./score.ts";
 import { type CampaignRow, isShowable, matchesFilter } from "./showable.ts";
@@ -45,18 +46,24 @@ export class LastPopular {
 
   /** Their version, null before the first read, and those that may be shown now, each with its reason. */
   answer({ k, intent }: Pick<RecommendationRequest, "k" | "intent">): Pick<Answer, "version" | "items"> {
-    const now = this.options.clock.now();
-    const rows = this.rows.filter(({ campaign }) =>
-      isShowable(campaign, iso(now)) && matchesFilter(campaign, { intent })
-    );
-    const candidates = new Candidates(NO_SOURCE_RESULTS, now);
+    const { version, rows } = this.showable({ intent });
+    const candidates = new Candidates(NO_SOURCE_RESULTS, this.options.clock.now());
     candidates.add(rows.map(({ campaign }) => campaign.campaign_id));
     const weights = weightsFor(candidates.all());
     const chosen = diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), k);
     return {
-      version: this.version,
+      version,
       items: chosen.map((ranked) => explain(ranked, { weights, causes: new Map() })),
     };
+  }
+
+  /** Their version, null before the first read, and those that may be shown now, the most popular first. */
+  showable(filter: Omit<PopularRequest, "k">): { version: number | null; rows: CampaignRow[] } {
+    const now = iso(this.options.clock.now());
+    const rows = this.rows.filter(({ campaign }) =>
+      isShowable(campaign, now) && matchesFilter(campaign, filter)
+    );
+    return { version: this.version, rows };
   }
 
   private async read(version: number): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
+import { withTimeout } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
@@ -12,13 +13,17 @@ import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published_reader.ts";
 import { type AnswerStores, type ComputedAnswer, recommend } from "./recommend.ts";
+import { popularCampaigns, type PopularRequest } from "./popular_campaigns.ts";
+import type { Ranked } from "./score.ts";
+import type { CampaignRow } from "./showable.ts";
+import { similarCampaigns } from "./similar_campaigns.ts";
 import { RequestTrace, type Stage, type Step } from "./request_trace.ts";
 import { VersionData } from "./version_data.ts";
 
 export interface RecommenderStores extends AnswerStores {
   readonly analytics:
     & AnswerStores["analytics"]
-    & Pick<AnalyticsStore, "epoch" | "file" | "popular" | "published">;
+    & Pick<AnalyticsStore, "campaignPage" | "epoch" | "file" | "popular" | "published">;
   readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
 }
 
@@ -42,6 +47,19 @@ export interface Explained extends ComputedAnswer {
   readonly published: Published | null;
   readonly steps: readonly Step[];
   /** Stores that failed, with their error. */
+  readonly failures: ReadonlyMap<StoreName, unknown>;
+}
+
+/** How long the popular campaigns of a category may be searched for, in milliseconds. */
+const LIST_TIMEOUT_MS = 3_000;
+
+/** A list of campaigns that is not made for a user. */
+interface CampaignList<Row> {
+  /** The data version that it was made from; null if analytics never responded. */
+  readonly version: number | null;
+  /** Stores whose part is missing. */
+  readonly degraded: readonly AnswerStore[];
+  readonly rows: readonly Row[];
   readonly failures: ReadonlyMap<StoreName, unknown>;
 }
 
@@ -152,6 +170,65 @@ export class Recommender {
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
     const computed = await this.compute(request, published, trace);
     return { ...computed, published, steps: trace.steps, failures: trace.failures };
+  }
+
+  /**
+   * The campaigns that may be shown now and are most like one of the catalogue: see `similarCampaigns()`. Throws `not_found` if there is
+   * no such campaign, and `unavailable` if nothing has been published yet or analytics does not respond.
+   */
+  async similar(request: { campaign_id: string; k: number }): Promise<CampaignList<Ranked>> {
+    const { clock, stores } = this.options;
+    const { version_data } = this.versionCache;
+    const trace = new RequestTrace(this.policies, this.answer_ms);
+    const published = await this.currentVersion(trace);
+    const campaign_ids = [request.campaign_id];
+    const campaigns = await trace.callStore(
+      "analytics",
+      null,
+      (signal) => stores.analytics.campaigns({ campaign_ids, signal }),
+    );
+    if (campaigns?.length === 0) {
+      throw new ParleyError("not_found", "the catalogue has no campaign with this id");
+    }
+    if (published !== null && campaigns !== null) {
+      const rows = await similarCampaigns({ ...request, clock, stores, version_data, published, trace });
+      const { failures } = trace;
+      if (!failures.has("analytics")) {
+        return { version: published.version, degraded: trace.missing(), rows, failures };
+      }
+    }
+    const cause = trace.failures.get("analytics");
+    throw new ParleyError("unavailable", "the analytics store, which has the campaigns, did not respond", {
+      cause,
+    });
+  }
+
+  /**
+   * The popular campaigns that may be shown now: see `popularCampaigns()`. If analytics does not respond, they are chosen from those that
+   * were read last. Throws `unavailable` if nothing has been published yet.
+   */
+  async popular(request: PopularRequest): Promise<CampaignList<CampaignRow>> {
+    const { clock, stores: { analytics } } = this.options;
+    const { popular, last_popular } = this.versionCache;
+    const trace = new RequestTrace(this.policies, this.answer_ms);
+    const published = await this.currentVersion(trace);
+    const now = iso(clock.now());
+    // It may read the whole catalogue, so what it takes says nothing about the store.
+    const read = (signal: AbortSignal) =>
+      popularCampaigns({ ...request, analytics, popular, version: published!.version, now, signal });
+    const rows = published && await withTimeout(LIST_TIMEOUT_MS, read).catch((error) => {
+      trace.failures.set("analytics", error);
+      return null;
+    });
+    const list = published !== null && rows !== null
+      ? { version: published.version, rows }
+      : last_popular.showable(request);
+    return {
+      version: list.version,
+      rows: list.rows.slice(0, request.k),
+      degraded: trace.missing(),
+      failures: trace.failures,
+    };
   }
 
   /**

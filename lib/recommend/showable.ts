@@ -34,9 +34,13 @@ export function isShowable(campaign: Campaign, now: string): boolean {
     (campaign.ends_at === null || now < campaign.ends_at);
 }
 
-/** Whether the request is not about one intent, or the campaign targets it. */
-export function matchesFilter(campaign: Campaign, { intent }: { intent?: string | undefined }): boolean {
-  return intent === undefined || campaign.intents.includes(intent);
+/** Whether the campaign targets the requested intent and has the requested category, if there are any. */
+export function matchesFilter(
+  campaign: Campaign,
+  { intent, category }: { intent?: string | undefined; category?: string | undefined },
+): boolean {
+  return (intent === undefined || campaign.intents.includes(intent)) &&
+    (category === undefined || campaign.category === category);
 }
 
 /** The stats of a campaign without any event. */
