@@ -17,6 +17,7 @@ import {
   stats,
   type Test,
 } from "./analytics_versions.ts";
+import { rights } from "./analytics_rights.ts";
 import { words } from "./analytics_words.ts";
 import { ANALYTICS_CALLS } from "./calls.ts";
 import { cancellationContract, type Opened } from "./cancellation.ts";
@@ -47,6 +48,7 @@ export function analyticsContract<Store extends AnalyticsStore>(
   stats(test);
   files(test);
   words(test);
+  rights(test);
   publishing(test);
   racing(test);
   erasing(test);

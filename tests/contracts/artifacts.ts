@@ -144,6 +144,39 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     assert.deepEqual(await linesOf(store, kept.uri), ["kept"]);
   });
 
+  test("findLines() and removeLines() reach the lines of all artifacts, or of one run", async (store) => {
+    const runs = ["run-1", "a b/é".replace("/", "*")];
+    const lines = ["keep", "gone 1", "", "gone é\u2028 2", "keep"];
+    const uris: string[] = [];
+    for (const run of runs) {
+      for (const file of ["b", "c"]) {
+        uris.push((await store.writeLines({ name: `${run}/t/${file}`, lines: from(lines) })).uri);
+      }
+    }
+    const matches = (line: string) => line.startsWith("gone");
+    const found = await Array.fromAsync(store.findLines({ matches }));
+    const expected = uris.flatMap((uri) => [{ uri, line: lines[1] }, { uri, line: lines[3] }]);
+    assert.deepEqual(
+      new Set(found.map((row) => JSON.stringify(row))),
+      new Set(expected.map((row) => JSON.stringify(row))),
+    );
+    assert.equal(await store.removeLines({ matches, run_id: "run-1" }), 4);
+    assert.deepEqual(await linesOf(store, uris[0]!), ["keep", "", "keep"]);
+    assert.deepEqual(await linesOf(store, uris[3]!), lines);
+    assert.equal(await store.removeLines({ matches }), 4);
+    assert.equal(await store.removeLines({ matches }), 0);
+    assert.equal((await Array.fromAsync(store.findLines({ matches }))).length, 0);
+    const signal = AbortSignal.abort(new RangeError("stop"));
+    await assert.rejects(store.removeLines({ matches: () => true, signal }), /stop/);
+    assert.deepEqual(await linesOf(store, uris[3]!), ["keep", "", "keep"]);
+  });
+
+  test("removeUnfinished() leaves artifacts", async (store) => {
+    const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x"]) });
+    assert.equal(await store.removeUnfinished(), 0);
+    assert.deepEqual(await linesOf(store, uri), ["x"]);
+  });
+
   test("prune() removes artifacts that were written before a time", async (store) => {
     const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x"]) });
     assert.equal(await store.prune({ before: new Date(Date.now() - 3_600_000).toISOString() }), 0);

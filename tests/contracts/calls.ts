@@ -2,11 +2,23 @@
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 import type { Cache } from "../../lib/stores/cache/port.ts";
 import type { GraphStore } from "../../lib/stores/graph/port.ts";
+import type { TombstoneStore } from "../../lib/stores/tombstones/port.ts";
 import { campaign, event, LATEST, minute } from "../fixtures/rows.ts";
 import type { Calls } from "./cancellation.ts";
 
 const users = { user_ids: ["a", "b"] };
 const published = { version: 1, run_id: "r", model: "m", at: minute(1) };
+
+/** Those of a store's tombstones. */
+export function tombstoneCalls<Store extends { readonly tombstones: TombstoneStore }>(): Calls<Store> {
+  const hashes = ["k1.0123"];
+  return {
+    addTombstones: (store, options) => store.tombstones.add({ hashes, ...options }),
+    tombstonePage: (store, options) => store.tombstones.page({ after: null, limit: 5, ...options }),
+    tombstonesAmong: (store, options) => store.tombstones.among({ hashes, ...options }),
+    removeTombstones: (store, options) => store.tombstones.remove({ hashes, ...options }),
+  };
+}
 
 export const GRAPH_CALLS: Calls<GraphStore> = {
   setTargets: (store, options) =>
@@ -20,6 +32,9 @@ export const GRAPH_CALLS: Calls<GraphStore> = {
   targeting: (store, options) => store.targeting({ intents: ["x"], limit: 5, ...options }),
   deleteUsers: (store, options) => store.deleteUsers({ ...users, ...options }),
   deleteCampaigns: (store, options) => store.deleteCampaigns({ campaign_ids: ["k"], ...options }),
+  edgesOf: (store, options) => store.edgesOf({ type: "led_to", ...users, ...options }),
+  ...tombstoneCalls<GraphStore>(),
+  compact: (store, options) => store.compact(options),
   counts: (store, options) => store.counts(options),
   isEmpty: (store, options) => store.isEmpty(options),
   digest: (store, options) => store.digest(options),
@@ -60,6 +75,16 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   deleteUsers: (store, options) => store.deleteUsers({ ...users, ...options }),
   deleteCampaigns: (store, options) => store.deleteCampaigns({ campaign_ids: ["k"], ...options }),
   secret: (store, options) => store.secret(options),
+  eventPage: (store, options) => store.eventPage({ user_id: "a", after: null, limit: 5, ...options }),
+  ...tombstoneCalls<AnalyticsStore>(),
+  pendingErasures: (store, options) => store.pendingErasures({ after: null, limit: 5, ...options }),
+  addPendingErasures: (store, options) =>
+    store.addPendingErasures({ users: [{ user_id: "a", at: minute(1) }], ...options }),
+  endErasures: (store, options) => store.endErasures({ user_ids: ["a"], until: minute(1), ...options }),
+  setPersonalisation: (store, options) =>
+    store.setPersonalisation({ user_id: "a", personalisation: true, ...options }),
+  optedOut: (store, options) => store.optedOut({ ...users, ...options }),
+  compact: (store, options) => store.compact(options),
   counts: (store, options) => store.counts(options),
   unknownCampaigns: (store, options) => store.unknownCampaigns({ limit: 3, ...options }),
   digest: (store, options) => store.digest(options),

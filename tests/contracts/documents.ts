@@ -9,6 +9,7 @@ import { cancellationContract, type Opened } from "./cancellation.ts";
 import { DOCUMENT_CALLS } from "./documents_calls.ts";
 import { classifying } from "./documents_classified.ts";
 import { quarantining } from "./documents_quarantine.ts";
+import { checkTombstones } from "./tombstones.ts";
 import { DOCUMENTS, handlesContract } from "./handles.ts";
 
 type Open = () => Promise<Handles<DocumentStore>>;
@@ -277,6 +278,14 @@ function erasing(test: Test): void {
     assert.deepEqual(await store.counts(), { messages: 0, users: 0, quarantined: 0 });
     assert.deepEqual(await store.listDirtyUsers({ after: null, limit: 100 }), []);
     assert.equal(await store.digest(), empty);
+  });
+
+  test("tombstones are sets of hashes, and compact() leaves every row", async (store) => {
+    await checkTombstones(store.tombstones);
+    await store.upsert({ messages: many(50) });
+    const before = await store.digest();
+    await store.compact();
+    assert.equal(await store.digest(), before);
   });
 
   test("upsert() after deleteUsers() inserts again", async (store) => {

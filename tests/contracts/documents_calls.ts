@@ -1,5 +1,6 @@
 import type { DocumentStore } from "../../lib/stores/documents/port.ts";
 import { message, minute } from "../fixtures/rows.ts";
+import { tombstoneCalls } from "./calls.ts";
 import type { Calls } from "./cancellation.ts";
 
 const page = { after: null, limit: 5 };
@@ -38,6 +39,9 @@ export const DOCUMENT_CALLS: Calls<DocumentStore> = {
   quarantined: (store, options) => store.quarantined({ limit: 5, offset: 0, ...options }),
   quarantinePages: (store, options) => Array.fromAsync(store.quarantinePages({ after: null, ...options })),
   quarantineReasons: (store, options) => store.quarantineReasons({ limit: 5, ...options }),
+  deleteQuarantined: (store, options) => store.deleteQuarantined({ rows: [row], ...options }),
+  ...tombstoneCalls<DocumentStore>(),
+  compact: (store, options) => store.compact(options),
   pruneQuarantine: (store, options) => store.pruneQuarantine({ before: minute(9), ...options }),
   deleteUsers: (store, options) => store.deleteUsers({ ...users, ...options }),
   counts: (store, options) => store.counts(options),

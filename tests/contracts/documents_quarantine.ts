@@ -50,6 +50,23 @@ export function quarantining(
     assert.deepEqual(await store.quarantined({ ...all, ...one, run_id: "run-a" }), []);
   });
 
+  test("deleteQuarantined() removes the rows of these positions, and no others", async (store) => {
+    const rows = [1, 2, 3].flatMap((position) => [
+      refused({ position }),
+      refused({ position, run_id: "run-a" }),
+      refused({ position, kind: "events" }),
+      refused({ position, source: "other" }),
+    ]);
+    await store.quarantine({ rows });
+    assert.equal(await store.deleteQuarantined({ rows: [] }), 0);
+    const gone = [rows[4]!, rows[7]!, refused({ position: 99 })];
+    assert.equal(await store.deleteQuarantined({ rows: gone }), 2);
+    assert.equal(await store.deleteQuarantined({ rows: gone }), 0);
+    const left = await store.quarantined({ limit: 99, offset: 0 });
+    assert.equal(left.length, rows.length - 2);
+    assert.ok(!left.some((row) => gone.some((one) => JSON.stringify(one) === JSON.stringify(row))));
+  });
+
   test("quarantinePages() gives each row once, from where a page ended too", async (store) => {
     const rows = Array.from(
       { length: 1_201 },

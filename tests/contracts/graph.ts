@@ -17,6 +17,7 @@ import { minute, random } from "../fixtures/rows.ts";
 import { GRAPH_CALLS } from "./calls.ts";
 import { cancellationContract, type Opened } from "./cancellation.ts";
 import { GRAPH, handlesContract } from "./handles.ts";
+import { checkTombstones } from "./tombstones.ts";
 
 type Open = () => Promise<Handles<GraphStore>>;
 type Test = (title: string, body: (store: GraphStore) => Promise<void>) => void;
@@ -387,6 +388,26 @@ function wholeGraph(test: Test): void {
     await store.setEngaged({ user_ids: [...new Set(edges.map((edge) => edge.user_id))], edges });
     assert.ok(edges.length > 500);
     assert.equal(await store.digest(), digestOf({ engaged: edges }));
+  });
+
+  test("edgesOf() gives all edges of a type of these users, in ascending user", async (store) => {
+    const edges = many();
+    const user_ids = [...new Set(edges.map(({ user_id }) => user_id))].sort();
+    await store.setEngaged({ user_ids, edges });
+    const some = [user_ids[2]!, user_ids[0]!];
+    const found = await store.edgesOf({ type: "engaged", user_ids: [...some, "nobody"] });
+    assert.deepEqual(found.map(({ user_id }) => user_id), found.map(({ user_id }) => user_id).sort());
+    const texts = (rows: readonly Engagement[]) => rows.map((row) => canonicalJson({ ...row })).sort();
+    assert.deepEqual(texts(found), texts(edges.filter(({ user_id }) => some.includes(user_id))));
+    assert.deepEqual(await store.edgesOf({ type: "led_to", user_ids: some }), []);
+  });
+
+  test("tombstones are sets of hashes, of which the graph counts none", async (store) => {
+    await store.tombstones.add({ hashes: ["k1.0"] });
+    assert.equal(await store.isEmpty(), true);
+    await store.tombstones.remove({ hashes: ["k1.0"] });
+    await checkTombstones(store.tombstones);
+    await store.compact();
   });
 
   test("deleteUsers() takes their edges and conversations", async (store) => {

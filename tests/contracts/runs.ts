@@ -7,6 +7,7 @@ import { runsAcknowledgementsContract } from "./runs_acknowledgements.ts";
 import { runsControlContract } from "./runs_control.ts";
 import { runsHistoryContract } from "./runs_history.ts";
 import { runsOutboxContract } from "./runs_outbox.ts";
+import { runsTextsContract } from "./runs_texts.ts";
 
 export interface OpenRuns {
   readonly store: RunStore;
@@ -268,5 +269,6 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
   runsControlContract(name, open);
   runsHistoryContract(name, open);
   runsOutboxContract(name, open);
+  runsTextsContract(name, open);
   runsAcknowledgementsContract(name, open);
 }

@@ -13,6 +13,8 @@ import {
 } from "../fixtures/vector_stores.ts";
 import { campaign, profile } from "../fixtures/vectors.ts";
 import { handlesContract, VECTOR_STORES } from "./handles.ts";
+import { collect } from "../fixtures/rows.ts";
+import { checkTombstones } from "./tombstones.ts";
 
 /** What every vector store does with rows. `open` gives empty ones of their own each time. */
 export function vectorsContract(name: string, open: OpenVectors): void {
@@ -201,6 +203,35 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     }
     assert.deepEqual(found, [changed, ...others].sort((a, b) => compareText(a.id, b.id)));
   });
+
+  test("page() with a user gives only the rows of that user", async (store) => {
+    const rows = randomRows(50, 7).map((row, at) => ({ ...row, user_id: `user-${at % 3}` }));
+    await store.upsert({ collection: "messages", rows });
+    const own = rows.filter(({ user_id }) => user_id === "user-1").sort((a, b) => compareText(a.id, b.id));
+    const page = (after: string | null, limit: number) =>
+      store.page({ collection: "messages", user_id: "user-1", after, limit });
+    assert.deepEqual(await collect(page, ({ id }) => id, 5), own);
+    assert.deepEqual(
+      await store.page({ collection: "messages", user_id: "nobody", after: null, limit: 5 }),
+      [],
+    );
+  });
+
+  test(
+    "tombstones are sets of hashes, apart for each model, and compact() leaves every row",
+    async (store, stores) => {
+      await checkTombstones(store.tombstones);
+      await store.tombstones.add({ hashes: ["k1.0"] });
+      const other = await stores.forModel({ model: { ...MODEL, name: "other" } });
+      assert.deepEqual(await other.tombstones.among({ hashes: ["k1.0"] }), []);
+      const again = await stores.forModel({ model: MODEL });
+      await again.upsert({ collection: "profiles", rows: randomRows(20, 3) });
+      const before = await again.digest();
+      await again.compact();
+      assert.equal(await again.digest(), before);
+      assert.deepEqual(await again.tombstones.page({ after: null, limit: 2 }), ["k1.0"]);
+    },
+  );
 
   test("digest() depends on the rows alone, not on their order or history", async (store) => {
     const { stores, close } = await open();

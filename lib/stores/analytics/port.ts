@@ -12,6 +12,7 @@ import type {
 import type { WordCounts } from "../../core/text.ts";
 import type { DirtyUserStore } from "../documents/port.ts";
 import type { StoredTables } from "../runs/port.ts";
+import type { TombstoneStore } from "../tombstones/port.ts";
 
 /** How many events of each type there were. */
 export interface EngagementCounts {
@@ -163,6 +164,8 @@ export interface EventStore extends DirtyUserStore {
   engagement(options: { user_ids: readonly string[] } & Abortable): Promise<Engagement[]>;
   /** The newest `limit` events of each of these users, in ascending user, time and id. */
   eventsOf(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]>;
+  /** All events of one user, in ascending id. */
+  eventPage(options: PageOptions & { user_id: string }): Promise<EngagementEvent[]>;
   /** Events by UTC day, in ascending day; a day without events has no row. */
   daily(options: TimeSpan): Promise<EngagementDay[]>;
   /** Events by campaign: the `limit` campaigns with most events, most first, ties by id. It reads an index over all events. */
@@ -182,7 +185,7 @@ export interface ReleaseStore {
   /**
    * Builds stats and popularity for a version that is not published yet, replacing an earlier attempt. Events count by a
    * half-life back from the newest event up to `latest`, so equal input gives equal stats; a later event counts as if it
-   * were of that day.
+   * were of that day. Events of users who opted out of personalisation count for nothing.
    */
   buildStats(options: BuildStatsOptions): Promise<{ campaigns: number }>;
   /** Stats under a data version, for these campaigns, in ascending id; zeros for a campaign without events. */
@@ -220,11 +223,42 @@ export interface WordingStore {
   setWords(options: SetWordsOptions): Promise<void>;
   /** The words of one user; null if they said nothing. */
   profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null>;
-  /** The words of conversations in ascending `conversation_id`. */
-  conversationWords(options: PageOptions): Promise<ConversationWords[]>;
+  /** The words of conversations in ascending `conversation_id`; with `user_id`, only those of this user. */
+  conversationWords(options: PageOptions & { user_id?: string }): Promise<ConversationWords[]>;
 }
 
-export interface AnalyticsStore extends CampaignStore, EventStore, ReleaseStore, SourceStore, WordingStore {
+/** A user whose data are being erased. It is stored until no copy is left, since a hash does not say whose rows to look for. */
+export interface PendingErasure {
+  readonly user_id: string;
+  /** When the newest erasure of the user began, as ISO time. */
+  readonly at: string;
+}
+
+/** Which users are erased, or are not to be recommended to by what they did. */
+export interface RightsStore {
+  readonly tombstones: TombstoneStore;
+  /** In ascending id. */
+  pendingErasures(options: PageOptions): Promise<PendingErasure[]>;
+  /** Adds users; one that is pending gets the newer time. */
+  addPendingErasures(options: { users: readonly PendingErasure[] } & Abortable): Promise<void>;
+  /** Removes users whose erasure began no later than this ISO time. */
+  endErasures(options: { user_ids: readonly string[]; until: string } & Abortable): Promise<void>;
+  /**
+   * Whether answers to a user are made from what they said and did. Raises the user's epoch and marks the user as dirty, in the
+   * same transaction, if that changes; returns whether it did.
+   */
+  setPersonalisation(options: SetPersonalisationOptions): Promise<boolean>;
+  /** Those of these users who do not want personalisation, in ascending id. */
+  optedOut(options: { user_ids: readonly string[] } & Abortable): Promise<string[]>;
+}
+
+export interface SetPersonalisationOptions extends Abortable {
+  readonly user_id: string;
+  readonly personalisation: boolean;
+}
+
+export interface AnalyticsStore
+  extends CampaignStore, EventStore, ReleaseStore, SourceStore, WordingStore, RightsStore {
   /**
    * 32 random bytes that are made at the first call and then stay, so that all processes on the store sign alike. They are not
    * part of the digest.
@@ -232,8 +266,13 @@ export interface AnalyticsStore extends CampaignStore, EventStore, ReleaseStore,
   secret(options?: Abortable): Promise<Uint8Array>;
   /** All rows, to be copied to another store. */
   readonly tables: StoredTables;
-  /** Removes events, words, marks as dirty and epochs of these users; returns how many events it removed. */
+  /**
+   * Removes events, words, preferences, marks as dirty and epochs of these users; returns how many events it removed. Pending
+   * erasures and tombstones stay.
+   */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  /** Takes the bytes of deleted rows out of the files, as far as that is in this side's power. */
+  compact(options?: Abortable): Promise<void>;
   counts(options?: Abortable): Promise<AnalyticsCounts>;
   /** Hash of all campaigns and events, independent of order, versions and write time. */
   digest(options?: Abortable): Promise<string>;

@@ -4,8 +4,11 @@ import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts
 import type { Migration } from "../engines/migration.ts";
 import { searchedWords } from "./campaign_filter.ts";
 import type { TableSpec } from "../engines/sql_tables.ts";
+import { tombstonesSchema } from "../engines/tombstones.ts";
 
 export const DIRTY_USERS: DirtyUserNames = { marks: "touched", counter: "writes" };
+
+export const TOMBSTONES = "analytics_tombstones";
 
 /** Counts of events by type, as columns. A migration has them too, so they stay as they are. */
 export const BY_TYPE =
@@ -111,6 +114,11 @@ ALTER TABLE events ADD COLUMN recommendation_id ${sql.text};
 ALTER TABLE events ADD COLUMN position ${sql.text};
 CREATE TABLE secrets (name ${sql.text} PRIMARY KEY, secret ${sql.text} NOT NULL) ${sql.strictKeyed};
 `,
+  (sql) => `
+${tombstonesSchema(TOMBSTONES)(sql)}
+CREATE TABLE pending_erasures (user_id ${sql.text} PRIMARY KEY, at ${sql.text} NOT NULL) ${sql.strictKeyed};
+CREATE TABLE opted_out (user_id ${sql.text} PRIMARY KEY) ${sql.strictKeyed};
+`,
 ];
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
@@ -161,6 +169,9 @@ export const ANALYTICS_TABLES: Readonly<Record<string, TableSpec>> = {
   [DIRTY_USERS.marks]: { key: ["user_id"], numbered: { column: "token", counter } },
   profile_words: { key: ["user_id"] },
   conversation_words: { key: ["conversation_id"] },
+  opted_out: { key: ["user_id"] },
+  pending_erasures: { key: ["user_id"] },
+  [TOMBSTONES]: { key: ["user_hash"] },
   stats: { key: ["campaign_id", "version"] },
   files: { key: ["version", "name", "save", "part"], page: 4 },
   sources: { key: ["kind", "uri"] },

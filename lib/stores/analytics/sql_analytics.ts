@@ -26,6 +26,7 @@ import {
 } from "../engines/sql.ts";
 import { SqlTables } from "../engines/sql_tables.ts";
 import type { StoredTables } from "../runs/port.ts";
+import type { TombstoneStore } from "../tombstones/port.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
@@ -37,8 +38,10 @@ import type {
   Engagement,
   EngagementDay,
   FinalEngagement,
+  PendingErasure,
   ProfileWords,
   PublishOptions,
+  SetPersonalisationOptions,
   SetWordsOptions,
   SourceRecord,
   StrategyEngagement,
@@ -49,6 +52,7 @@ import type {
 import { ANALYTICS_TABLES, BY_TYPE, CAMPAIGNS, DIRTY_USERS, EVENTS } from "./schema.ts";
 import { SqlReleases } from "./sql_releases.ts";
 import { filterSql, hasWords } from "./campaign_filter.ts";
+import { SqlRights } from "./sql_rights.ts";
 import { SqlWording } from "./sql_wording.ts";
 
 /** Rows of the catalogue that one statement looks for words in: it takes some milliseconds. */
@@ -74,6 +78,8 @@ function statements(dialect: Dialect, counter: Counter) {
     users: "SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2",
     engagement: `SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last FROM events
       WHERE ${isIn("user_id", "$1")} GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
+    eventPage: `WHERE user_id = $1 AND ${dialect.unindexed("event_id")} > $2
+      ORDER BY ${dialect.unindexed("event_id")} LIMIT $3`,
     daily: `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events WHERE ${span}
       GROUP BY day ORDER BY day`,
     byCampaign:
@@ -97,6 +103,7 @@ function statements(dialect: Dialect, counter: Counter) {
     deleteEvents: `DELETE FROM events WHERE event_id IN (
       SELECT event_id FROM events WHERE ${isIn("user_id", "$1")} LIMIT $2)`,
     deleteEpochs: `DELETE FROM epochs WHERE ${isIn("user_id", "$1")}`,
+    deleteOptedOut: `DELETE FROM opted_out WHERE ${isIn("user_id", "$1")}`,
     forgetSources: `DELETE FROM sources WHERE ${isIn("uri", "$1")}`,
     counts: `SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM events) AS events,
       (SELECT count(DISTINCT user_id) FROM events) AS users`,
@@ -115,6 +122,7 @@ export class SqlAnalytics implements AnalyticsStore {
   private readonly dirtyUsers: DirtyUsers;
   private readonly releases: SqlReleases;
   private readonly wording: SqlWording;
+  private readonly rights: SqlRights;
 
   /**
    * `newestEvents` is the engine's clause that follows `FROM events` and reads the newest $2 events of each user of the JSON
@@ -129,6 +137,11 @@ export class SqlAnalytics implements AnalyticsStore {
     this.sql = statements(db.dialect, this.dirtyUsers.counter);
     this.releases = new SqlReleases(db);
     this.wording = new SqlWording(db);
+    this.rights = new SqlRights(db, { dirtyUsers: this.dirtyUsers, raiseEpochs: this.sql.raiseEpochs });
+  }
+
+  get tombstones(): TombstoneStore {
+    return this.rights.tombstones;
   }
 
   upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
@@ -219,6 +232,12 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.events.select(this.newestEvents, values, options);
   }
 
+  eventPage(
+    { user_id, after, limit, signal }: PageOptions & { user_id: string },
+  ): Promise<EngagementEvent[]> {
+    return this.events.select(this.sql.eventPage, [user_id, after ?? "", limit], { signal });
+  }
+
   daily({ since, until, signal }: TimeSpan): Promise<EngagementDay[]> {
     return this.db.query(() => all<EngagementDay>(this.sql.daily, since, until), { signal });
   }
@@ -302,7 +321,7 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.wording.profileWords(options);
   }
 
-  conversationWords(options: PageOptions): Promise<ConversationWords[]> {
+  conversationWords(options: PageOptions & { user_id?: string }): Promise<ConversationWords[]> {
     return this.wording.conversationWords(options);
   }
 
@@ -316,6 +335,7 @@ export class SqlAnalytics implements AnalyticsStore {
       if (events < limit) {
         yield* dirtyUsers.forget(user_ids);
         yield* run(sql.deleteEpochs, users);
+        yield* run(sql.deleteOptedOut, users);
       }
       return events;
     }, { ...WHOLE, signal });
@@ -335,6 +355,30 @@ export class SqlAnalytics implements AnalyticsStore {
       stored = await read();
     }
     return Uint8Array.fromHex(stored!.secret);
+  }
+
+  pendingErasures(options: PageOptions): Promise<PendingErasure[]> {
+    return this.rights.pendingErasures(options);
+  }
+
+  addPendingErasures(options: { users: readonly PendingErasure[] } & Abortable): Promise<void> {
+    return this.rights.addPendingErasures(options);
+  }
+
+  endErasures(options: { user_ids: readonly string[]; until: string } & Abortable): Promise<void> {
+    return this.rights.endErasures(options);
+  }
+
+  setPersonalisation(options: SetPersonalisationOptions): Promise<boolean> {
+    return this.rights.setPersonalisation(options);
+  }
+
+  optedOut(options: { user_ids: readonly string[] } & Abortable): Promise<string[]> {
+    return this.rights.optedOut(options);
+  }
+
+  compact(options: Abortable = {}): Promise<void> {
+    return this.db.compact(options);
   }
 
   async counts({ signal }: Abortable = {}): Promise<AnalyticsCounts> {

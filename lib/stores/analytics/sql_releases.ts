@@ -75,12 +75,16 @@ const FLIP =
 
 /** The statements that differ by dialect. */
 function statements({ texts, isIn, insertRows }: Dialect) {
-  return {
-    days: `SELECT input.campaign_id, substr(events.timestamp, 1, 10) AS day, ${BY_TYPE}
+  const days = (which: string) =>
+    `SELECT input.campaign_id, substr(events.timestamp, 1, 10) AS day, ${BY_TYPE}
       FROM (SELECT text AS campaign_id FROM ${
       texts("$1")
-    } AS ids) AS input LEFT JOIN events ON events.campaign_id = input.campaign_id
-      GROUP BY input.campaign_id, day ORDER BY input.campaign_id, day`,
+    } AS ids) AS input LEFT JOIN events ON events.campaign_id = input.campaign_id ${which}
+      GROUP BY input.campaign_id, day ORDER BY input.campaign_id, day`;
+  return {
+    days: days(""),
+    // Reads the rows of events, since no index has campaigns and users.
+    daysOfOthers: days("AND events.user_id NOT IN (SELECT user_id FROM opted_out)"),
     insertStats: `${insertRows("stats", Object.keys(STATS))} ${replacing(STATS, ["version", "campaign_id"])}`,
     stats: `${STATS_OF} WHERE version = $1 AND ${isIn("campaign_id", "$2")} ORDER BY campaign_id`,
     popular: `${STATS_OF} WHERE version = $1 ORDER BY popularity DESC, campaign_id LIMIT $2`,
@@ -114,6 +118,8 @@ export class SqlReleases implements ReleaseStore {
   private async derive({ half_life_days, latest, signal }: BuildStatsOptions): Promise<CampaignStats[]> {
     const newest = await this.db.query(() => get<{ day: string | null }>(NEWEST_DAY, latest), { signal });
     const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days });
+    const someOptedOut = await this.db.query(() => get("SELECT 1 AS one FROM opted_out LIMIT 1"), { signal });
+    const sql = someOptedOut === null ? this.sql.days : this.sql.daysOfOthers;
     const ids = paged(
       PAGE,
       ({ campaign_id }: { campaign_id: string }) => campaign_id,
@@ -124,8 +130,7 @@ export class SqlReleases implements ReleaseStore {
       },
     );
     for await (const page of batches(ids, PAGE)) {
-      const days = () =>
-        all<CampaignDay>(this.sql.days, storableJson(page.map(({ campaign_id }) => campaign_id)));
+      const days = () => all<CampaignDay>(sql, storableJson(page.map(({ campaign_id }) => campaign_id)));
       for (const day of await this.db.read(days, { ...BULK, signal })) popularity.add(day);
     }
     return popularity.stats();

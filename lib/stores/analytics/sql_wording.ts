@@ -70,10 +70,14 @@ export class SqlWording implements WordingStore {
     return row === null ? null : { ...row, words: JSON.parse(row.words), named: JSON.parse(row.named) };
   }
 
-  async conversationWords({ after, limit, signal }: PageOptions): Promise<ConversationWords[]> {
-    const sql = `SELECT ${CONVERSATIONS} FROM conversation_words WHERE conversation_id > $1
+  async conversationWords(
+    { after, limit, user_id, signal }: PageOptions & { user_id?: string },
+  ): Promise<ConversationWords[]> {
+    const [own, values] = user_id === undefined ? ["", []] : ["AND user_id = $3", [user_id]];
+    const sql = `SELECT ${CONVERSATIONS} FROM conversation_words WHERE conversation_id > $1 ${own}
       ORDER BY conversation_id LIMIT $2`;
-    const rows = await this.db.query(() => all<ConversationRow>(sql, after ?? "", limit), { signal });
+    const read = () => all<ConversationRow>(sql, after ?? "", limit, ...values);
+    const rows = await this.db.query(read, { signal });
     return rows.map((row) => ({ ...row, words: JSON.parse(row.words) }));
   }
 

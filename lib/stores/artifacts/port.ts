@@ -1,10 +1,19 @@
-import type { Artifact, Health } from "../../core/types.ts";
+import type { Abortable, Artifact, Health } from "../../core/types.ts";
 
 /** Records on disk the first value of each key. Memory does not grow with its size. */
 export interface Register {
   /** Sets the value of a new key and returns null; else returns the value that the key has. */
   putIfAbsent(key: string, value: string): string | null;
   close(): void;
+}
+
+export interface LineFilter extends Abortable {
+  readonly matches: (line: string) => boolean;
+}
+
+export interface FoundLine {
+  readonly uri: string;
+  readonly line: string;
 }
 
 /** What tasks leave for their dependents. A name is `run/task/file`; a later write replaces an earlier one whole. */
@@ -20,6 +29,15 @@ export interface ArtifactStore {
   readLines(options: { uri: string }): AsyncIterable<string>;
   /** A register for one task; `close()` removes its file. */
   register(): Promise<Register>;
+  /** Lines of all artifacts that match, one artifact after the other. */
+  findLines(options: LineFilter): AsyncIterable<FoundLine>;
+  /**
+   * Removes the lines that match from all artifacts, each replaced whole, or from those of one run; returns how many lines.
+   * References to an artifact keep the rows, bytes and hash of the former one.
+   */
+  removeLines(options: LineFilter & { run_id?: string }): Promise<number>;
+  /** Removes what was not completed, and belongs to no artifact. Call it only while no task writes; returns how many files. */
+  removeUnfinished(options?: Abortable): Promise<number>;
   /** Removes all artifacts of a run; returns how many. */
   deleteRun(options: { run_id: string }): Promise<number>;
   /** Removes artifacts written before this ISO time; returns how many. */

@@ -8,6 +8,7 @@ import type {
   QuarantinedRow,
   WriteCounts,
 } from "../../core/types.ts";
+import type { TombstoneStore } from "../tombstones/port.ts";
 
 /** How often one user expressed one intent, and when last (ISO time). */
 export interface IntentCount {
@@ -27,6 +28,9 @@ export interface DocumentCounts {
 export type QuarantineFilter = Partial<
   Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position" | "reason">
 >;
+
+/** Where a refused row was. */
+export type QuarantinePosition = Pick<QuarantinedRow, "run_id" | "kind" | "source" | "position">;
 
 /** How many rows were refused for one reason. */
 export interface ReasonCount extends Pick<QuarantinedRow, "kind" | "reason"> {
@@ -134,13 +138,18 @@ export interface QuarantineStore {
   ): AsyncIterable<{ readonly rows: readonly QuarantinedRow[]; readonly after: string }>;
   /** Why rows were refused, the most frequent reason first, ties by kind and reason. */
   quarantineReasons(options: QuarantineFilter & { limit: number } & Abortable): Promise<ReasonCount[]>;
+  /** Removes these rows; returns how many there were. */
+  deleteQuarantined(options: { rows: readonly QuarantinePosition[] } & Abortable): Promise<number>;
   /** Removes rows older than this ISO time; returns how many. */
   pruneQuarantine(options: { before: string } & Abortable): Promise<number>;
 }
 
 export interface DocumentStore extends MessageStore, ClassificationStore, QuarantineStore {
+  readonly tombstones: TombstoneStore;
   /** Removes all messages of these users, and their marks as dirty; returns how many messages it removed. */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
+  /** Takes the bytes of deleted rows out of the files, as far as that is in this side's power. */
+  compact(options?: Abortable): Promise<void>;
   counts(options?: Abortable): Promise<DocumentCounts>;
   /** Hash of all messages and their classifications, independent of order and write time. */
   digest(options?: Abortable): Promise<string>;

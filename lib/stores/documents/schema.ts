@@ -3,9 +3,11 @@ import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import type { Migration, SchemaDialect } from "../engines/migration.ts";
 import type { TableSpec } from "../engines/sql_tables.ts";
+import { tombstonesSchema } from "../engines/tombstones.ts";
 
 /** A PostgreSQL schema may also have analytics, with dirty users of their own. */
 export const DIRTY_USERS: DirtyUserNames = { marks: "document_dirty_users", counter: "document_writes" };
+export const TOMBSTONES = "document_tombstones";
 const FORMER_DIRTY_USERS: DirtyUserNames = { marks: "touched", counter: "writes" };
 
 /**
@@ -62,6 +64,7 @@ CREATE TABLE classifiers (
       ? `ALTER TABLE ${FORMER_DIRTY_USERS.marks} RENAME TO ${DIRTY_USERS.marks};
          ALTER TABLE ${FORMER_DIRTY_USERS.counter} RENAME TO ${DIRTY_USERS.counter}`
       : "",
+  tombstonesSchema(TOMBSTONES),
 ];
 
 /** A message whose text changes is no longer classified, nor an example. */

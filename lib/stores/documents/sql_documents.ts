@@ -24,6 +24,7 @@ import {
   storableJson,
 } from "../engines/sql.ts";
 import { SqlTables } from "../engines/sql_tables.ts";
+import { SqlTombstones } from "../engines/tombstones.ts";
 import type {
   Classification,
   ClassifierCount,
@@ -32,11 +33,12 @@ import type {
   IntentCount,
   LabelledMessage,
   QuarantineFilter,
+  QuarantinePosition,
   ReasonCount,
   StoredClassifier,
 } from "./port.ts";
-import { DIRTY_USERS, DOCUMENT_TABLES, MESSAGES } from "./schema.ts";
-import { CLASSIFIED, type DocumentSql, documentSql, EXAMPLE, QUARANTINED } from "./statements.ts";
+import { DIRTY_USERS, DOCUMENT_TABLES, MESSAGES, TOMBSTONES } from "./schema.ts";
+import { CLASSIFIED, type DocumentSql, documentSql, EXAMPLE, POSITION, QUARANTINED } from "./statements.ts";
 
 /** Rows that are read at once. */
 const PAGE = 500;
@@ -45,12 +47,14 @@ const SCAN = { timeout_ms: 60_000 };
 
 /** {@link DocumentStore} in SQL. Text has U+FFFD instead of U+0000 and lone surrogates. */
 export class SqlDocuments implements DocumentStore {
+  readonly tombstones: SqlTombstones;
   private readonly messages: KeyedTable<Message>;
   private readonly dirtyUsers: DirtyUsers;
   private readonly tables: SqlTables;
   private readonly sql: DocumentSql;
 
   protected constructor(private readonly db: SqlDatabase) {
+    this.tombstones = new SqlTombstones(db, TOMBSTONES);
     this.messages = new KeyedTable(db, MESSAGES);
     this.dirtyUsers = new DirtyUsers(db, DIRTY_USERS);
     this.tables = new SqlTables(db, DOCUMENT_TABLES);
@@ -193,6 +197,19 @@ export class SqlDocuments implements DocumentStore {
     return this.query(this.sql.quarantineReasons, [...filterValues(filter), limit], { signal });
   }
 
+  async deleteQuarantined(
+    { rows, signal }: { rows: readonly QuarantinePosition[] } & Abortable,
+  ): Promise<number> {
+    const { deleteQuarantined } = this.sql;
+    const deleted = await this.db.writeEach(
+      rows,
+      (group) => runRows(deleteQuarantined, [], POSITION, group),
+      { signal },
+    );
+    await this.db.scrub();
+    return deleted.reduce((sum, count) => sum + count, 0);
+  }
+
   pruneQuarantine({ before, signal }: { before: string } & Abortable): Promise<number> {
     return this.db.writeAll((limit) => run(this.sql.pruneQuarantine, before, limit), { signal });
   }
@@ -203,6 +220,10 @@ export class SqlDocuments implements DocumentStore {
     await this.db.write(() => this.dirtyUsers.forget(user_ids), { signal });
     await this.db.scrub();
     return deleted;
+  }
+
+  compact(options: Abortable = {}): Promise<void> {
+    return this.db.compact(options);
   }
 
   async counts({ signal }: Abortable = {}): Promise<DocumentCounts> {

@@ -18,6 +18,13 @@ export const QUARANTINED = {
   at: "text",
 } as const satisfies Columns;
 
+export const POSITION = {
+  run_id: "text",
+  kind: "text",
+  source: "text",
+  position: "bigint",
+} as const satisfies Columns;
+
 const RESULT = "message_id, classified AS intent, score, classifier";
 const WITHOUT_INTENT = "WHERE message_id > $1 AND role = 'user' AND intent IS NULL";
 /** The parameters that a filter gives; null for any value. */
@@ -65,6 +72,7 @@ export function documentSql(dialect: Dialect) {
       ORDER BY newest DESC, run_id DESC, kind, source, position LIMIT $6 OFFSET $7`,
     quarantineReasons: `SELECT kind, reason, count(*) AS rows FROM quarantine ${FILTERED}
       GROUP BY kind, reason ORDER BY rows DESC, kind, reason LIMIT $6`,
+    deleteQuarantined: dialect.deleteRows("quarantine", Object.keys(POSITION)),
     pruneQuarantine: `DELETE FROM quarantine WHERE (${key}) IN (
       SELECT ${key} FROM quarantine WHERE at < $1 LIMIT $2)`,
     deleteMessages: `DELETE FROM messages WHERE message_id IN (

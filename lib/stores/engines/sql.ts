@@ -207,6 +207,8 @@ export interface SqlDatabase {
   ): Promise<number>;
   /** Takes erased bytes out of the files, as far as that is in this side's power. */
   scrub(): Promise<void>;
+  /** The same for what copies of deleted rows the pages may still have. It takes time by the size of the database. */
+  compact(options?: Abortable): Promise<void>;
   health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

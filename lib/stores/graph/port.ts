@@ -1,6 +1,7 @@
 import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
 import type { Engagement, EngagementCounts } from "../analytics/port.ts";
 import type { IntentCount } from "../documents/port.ts";
+import type { TombstoneStore } from "../tombstones/port.ts";
 
 /** `(:Campaign)-[:TARGETS]->(:Intent)`. */
 export interface Target {
@@ -43,6 +44,8 @@ export interface GraphEdges {
   readonly led_to: ConversationEngagement;
 }
 export type EdgeType = keyof GraphEdges;
+/** The edges that belong to users. */
+export type UserEdgeType = Exclude<EdgeType, "targets">;
 export const EDGE_TYPES = [
   "targets",
   "expressed",
@@ -57,6 +60,7 @@ export const EDGE_TYPES = [
  * Edges are set from a recount of their keys, never incremented, so a retry changes nothing.
  */
 export interface GraphStore {
+  readonly tombstones: TombstoneStore;
   /** Makes these campaigns' targets exactly the given intents; returns the number of their edges. */
   setTargets(
     options: { campaigns: readonly { campaign_id: string; intents: readonly string[] }[] } & Abortable,
@@ -92,6 +96,12 @@ export interface GraphStore {
   deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
   /** All edges of a type, those of one user or campaign one after the other. */
   edges<Type extends EdgeType>(options: { type: Type } & Abortable): AsyncIterable<GraphEdges[Type]>;
+  /** All edges of a type of these users, in ascending user. */
+  edgesOf<Type extends UserEdgeType>(
+    options: { type: Type; user_ids: readonly string[] } & Abortable,
+  ): Promise<GraphEdges[Type][]>;
+  /** Takes the bytes of deleted edges out of the files, as far as that is in this side's power. */
+  compact(options?: Abortable): Promise<void>;
   counts(options?: Abortable): Promise<GraphCounts>;
   /** Whether {@link counts} are all zero; fast for any size. */
   isEmpty(options?: Abortable): Promise<boolean>;

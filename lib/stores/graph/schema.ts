@@ -1,5 +1,8 @@
 import type { Columns } from "../engines/sql.ts";
 import type { Migration } from "../engines/migration.ts";
+import { tombstonesSchema } from "../engines/tombstones.ts";
+
+export const TOMBSTONES = "graph_tombstones";
 
 /**
  * ENGAGED edges are stored in the order of users, so that a user's edges are read together. The index on `campaign_id` finds
@@ -50,6 +53,7 @@ CREATE INDEX led_to_by_user ON led_to (user_id, conversation_id);
 CREATE INDEX led_to_by_campaign ON led_to (campaign_id);
 `,
   (sql) => sql.engine === "sqlite" ? "ALTER TABLE campaigns RENAME TO graph_campaigns" : "",
+  tombstonesSchema(TOMBSTONES),
 ];
 
 /**

@@ -13,6 +13,7 @@ import {
   type Steps,
   storableJson,
 } from "../engines/sql.ts";
+import { SqlTombstones } from "../engines/tombstones.ts";
 import { graphDigest } from "./digest.ts";
 import type {
   ConversationEngagement,
@@ -22,8 +23,9 @@ import type {
   GraphEdges,
   GraphStore,
   Target,
+  UserEdgeType,
 } from "./port.ts";
-import { type EdgeTable, ENGAGED, EXPRESSED, LED_TO, TARGETS } from "./schema.ts";
+import { type EdgeTable, ENGAGED, EXPRESSED, LED_TO, TARGETS, TOMBSTONES } from "./schema.ts";
 import { type GraphSql, graphSql } from "./statements.ts";
 
 /** How long counting all edges may take. */
@@ -45,9 +47,11 @@ interface Node {
  * targets were set, even to none. Edges of the same time are ordered by campaign. Deletions count edges.
  */
 export class SqlGraph implements GraphStore {
+  readonly tombstones: SqlTombstones;
   private readonly sql: GraphSql;
 
   protected constructor(private readonly db: SqlDatabase) {
+    this.tombstones = new SqlTombstones(db, TOMBSTONES);
     this.sql = graphSql(db.dialect);
   }
 
@@ -211,6 +215,17 @@ export class SqlGraph implements GraphStore {
       const edges = await this.db.query(() => all<Edge>(ofOwners, storableJson(ids)), options);
       yield* (type === "targets" ? targetsOf(ids, edges) : edges) as GraphEdges[Type][];
     }
+  }
+
+  edgesOf<Type extends UserEdgeType>(
+    { type, user_ids, signal }: { type: Type; user_ids: readonly string[] } & Abortable,
+  ): Promise<GraphEdges[Type][]> {
+    const { ofOwners } = this.sql.edges[type]!;
+    return this.db.query(() => all<GraphEdges[Type]>(ofOwners, storableJson(user_ids)), { signal });
+  }
+
+  compact(options: Abortable = {}): Promise<void> {
+    return this.db.compact(options);
   }
 
   health(options: HealthOptions = {}): Promise<Health> {

@@ -224,6 +224,25 @@ export interface RunFilter {
   readonly skipped?: boolean;
 }
 
+/** A text of a run's records: `json` for params, outputs, checkpoints and what else has structure, else an error, a name or a log line. */
+export interface RecordedText {
+  readonly run_id: string;
+  readonly table: string;
+  readonly column: string;
+  readonly json: boolean;
+  readonly text: string;
+}
+
+/** What own dags and outside engines put into the records of runs; Parley's own dags put no ids of users there. */
+interface RecordedTextStore {
+  /** Texts that contain one of these. */
+  findTexts(options: { contain: readonly string[] } & Abortable): AsyncIterable<RecordedText>;
+  /** Replaces such texts by what `replace` gives; JSON stays JSON. Returns how many it changed. */
+  replaceTexts(
+    options: { contain: readonly string[]; replace: (found: RecordedText) => string } & Abortable,
+  ): Promise<number>;
+}
+
 /** Runs with their tasks, attempts and lineage. */
 export interface RunRecordStore {
   /** Adds a queued run with its tasks; false if the run id or the occurrence exists already. */
@@ -437,9 +456,12 @@ export interface RunStore
     ScheduleStore,
     LineageOutbox,
     AcknowledgementStore,
-    SessionStore {
+    SessionStore,
+    RecordedTextStore {
   /** All rows but the scheduler's lease, to be copied to another store. */
   readonly tables: StoredTables;
+  /** Takes the bytes of deleted rows out of the files, as far as that is in this side's power. */
+  compact(options?: Abortable): Promise<void>;
   health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { iso } from "../../core/clock.ts";
 import { ParleyError } from "../../core/errors.ts";
-import type { Health, HealthOptions, Json } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions, Json } from "../../core/types.ts";
 import {
   all,
   allRows,
@@ -26,6 +26,7 @@ import type {
   LineageEntry,
   LogLine,
   LogOptions,
+  RecordedText,
   ReviseOptions,
   RunFilter,
   RunHistory,
@@ -56,6 +57,7 @@ import {
   UNSENT,
   unsentOf,
 } from "./rows.ts";
+import { RecordedTexts } from "./recorded_texts.ts";
 import { type LockNames, RunWriter } from "./run_writer.ts";
 import { RUN_TABLES } from "./schema.ts";
 
@@ -73,10 +75,12 @@ const SEND_AT = { ...ATTEMPT_KEY, send_at: "bigint" } as const;
 export class SqlRuns implements RunStore {
   readonly tables: StoredTables;
   private readonly writer: RunWriter;
+  private readonly recordedTexts: RecordedTexts;
 
   protected constructor(private readonly db: SqlDatabase, private readonly lockNames: LockNames) {
     this.writer = new RunWriter(db.dialect, lockNames);
     this.tables = new SqlTables(db, RUN_TABLES);
+    this.recordedTexts = new RecordedTexts(db);
   }
 
   create({ run: record, tasks, lease }: CreateOptions): Promise<boolean> {
@@ -444,6 +448,18 @@ export class SqlRuns implements RunStore {
   async isSessionEnded({ session_id }: { session_id: string }): Promise<boolean> {
     const sql = "SELECT session_id FROM ended_sessions WHERE session_id = $1";
     return await this.db.query(() => get(sql, session_id)) !== null;
+  }
+
+  findTexts(options: Parameters<RunStore["findTexts"]>[0]): AsyncGenerator<RecordedText> {
+    return this.recordedTexts.find(options);
+  }
+
+  replaceTexts(options: Parameters<RunStore["replaceTexts"]>[0]): Promise<number> {
+    return this.recordedTexts.replace(options);
+  }
+
+  compact(options: Abortable = {}): Promise<void> {
+    return this.db.compact(options);
   }
 
   health(options: HealthOptions = {}): Promise<Health> {

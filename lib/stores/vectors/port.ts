@@ -7,6 +7,7 @@ import type {
   Role,
   WriteCounts,
 } from "../../core/types.ts";
+import type { TombstoneStore } from "../tombstones/port.ts";
 
 /** The collections that are searched; messages are read by id only. */
 export const INDEXED = ["profiles", "conversations", "campaigns"] as const;
@@ -52,6 +53,7 @@ export interface IndexFault {
 /** Vectors of one model, with nearest-neighbour search over profiles, conversations and campaigns. Before the first write it is empty. */
 export interface VectorStore {
   readonly model: ModelIdentity;
+  readonly tombstones: TombstoneStore;
   /**
    * Inserts or replaces by id; a row is `same` if all but the vector is. Throws `invalid`, and writes nothing, if a vector
    * has another dimension, NaN, or a norm that is off 1 by more than 1e-3.
@@ -69,8 +71,8 @@ export interface VectorStore {
   get(
     options: { collection: Collection; ids: readonly string[] } & Abortable,
   ): Promise<Map<string, Float32Array>>;
-  /** Whole rows in ascending id; the vectors as they were written, to the bit. */
-  page(options: PageOptions & { collection: Collection }): Promise<VectorRow[]>;
+  /** Whole rows in ascending id, with `user_id` only those of this user; the vectors as they were written, to the bit. */
+  page(options: PageOptions & { collection: Collection; user_id?: string }): Promise<VectorRow[]>;
   /**
    * Nearest rows by cosine, best first, ties by id, from the index of a built data version, without the ids of `exclude`.
    * Throws `not_found` for a version that was not built, and `unavailable` for one whose index is damaged; an embedded
@@ -97,6 +99,8 @@ export interface VectorStore {
   deleteExcept(options: DeleteExcept): Promise<number>;
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
   deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
+  /** Takes the bytes of deleted rows out of the files, as far as that is in this side's power. Indexes keep theirs. */
+  compact(options?: Abortable): Promise<void>;
   counts(options?: Abortable): Promise<VectorCounts>;
   /** Whether a collection has no rows; fast for any size. */
   isEmpty(options: { collection: Collection } & Abortable): Promise<boolean>;

@@ -1,11 +1,11 @@
 import { basename, dirname, join } from "../../../../deps.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import { FOLDER_MODE } from "../../../core/file_modes.ts";
-import type { Artifact, Health } from "../../../core/types.ts";
+import type { Abortable, Artifact, Health } from "../../../core/types.ts";
 import { diskError } from "../../engines/disk.ts";
 import { linesOf, writeLineFile } from "./lines.ts";
-import { nameOf, pathOf, runPathOf, uriOf } from "./names.ts";
-import type { ArtifactStore, Register } from "../port.ts";
+import { nameOf, pathOf, runPathOf, uriAt, uriOf } from "./names.ts";
+import type { ArtifactStore, FoundLine, LineFilter, Register } from "../port.ts";
 import { SqliteRegister } from "./sqlite_register.ts";
 import { filesUnder, removeEmptyFolders, removeIfExists } from "./walk.ts";
 
@@ -49,6 +49,35 @@ export class FileArtifacts implements ArtifactStore {
     await Deno.mkdir(this.dir, { recursive: true, mode: FOLDER_MODE });
     await this.dropOrphanedRegisters();
     return new SqliteRegister(join(this.dir, REGISTER + crypto.randomUUID()));
+  }
+
+  async *findLines({ matches, signal }: LineFilter): AsyncGenerator<FoundLine> {
+    for await (const path of filesUnder(this.dir)) {
+      if (!isArtifact(path)) continue;
+      for await (const line of matchingLines(path, matches, signal)) {
+        yield { uri: uriAt(this.dir, path), line };
+      }
+    }
+  }
+
+  async removeLines({ matches, run_id, signal }: LineFilter & { run_id?: string }): Promise<number> {
+    let removed = 0;
+    const folder = run_id === undefined ? this.dir : runPathOf(this.dir, run_id);
+    for await (const path of filesUnder(folder)) {
+      if (isArtifact(path)) removed += await removeFrom(path, matches, signal);
+    }
+    return removed;
+  }
+
+  async removeUnfinished({ signal }: Abortable = {}): Promise<number> {
+    let files = 0;
+    for await (const path of filesUnder(this.dir)) {
+      signal?.throwIfAborted();
+      if (isArtifact(path)) continue;
+      await removeIfExists(path);
+      files++;
+    }
+    return files;
   }
 
   async deleteRun(options: { run_id: string }): Promise<number> {
@@ -101,6 +130,40 @@ function isArtifact(path: string): boolean {
 async function isOlder(path: string, limit: number): Promise<boolean> {
   const { mtime } = await Deno.stat(path);
   return mtime !== null && mtime.getTime() < limit;
+}
+
+async function* matchingLines(
+  path: string,
+  matches: (line: string) => boolean,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string> {
+  using file = await Deno.open(path);
+  for await (const lines of linesOf(file)) {
+    signal?.throwIfAborted();
+    for (const line of lines) if (matches(line)) yield line;
+  }
+}
+
+/** An artifact without such a line stays as it is. Else its time stays, as artifacts are kept for so long from when they were written. */
+async function removeFrom(
+  path: string,
+  matches: (line: string) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  let removed = 0;
+  for await (const _line of matchingLines(path, matches, signal)) removed++;
+  if (removed === 0) return 0;
+  const unfinished = join(dirname(path), `.${crypto.randomUUID()}`);
+  try {
+    await writeLineFile(unfinished, matchingLines(path, (line) => !matches(line), signal), signal);
+    const { atime, mtime } = await Deno.stat(path);
+    await Deno.utime(unfinished, atime ?? new Date(), mtime ?? new Date());
+    await Deno.rename(unfinished, path);
+    return removed;
+  } catch (error) {
+    await removeIfExists(unfinished);
+    throw diskError(error, path);
+  }
 }
 
 async function openArtifact(path: string, uri: string): Promise<Deno.FsFile> {

@@ -1,4 +1,4 @@
-import { join } from "../../../../deps.ts";
+import { join, relative } from "../../../../deps.ts";
 import { ParleyError } from "../../../core/errors.ts";
 
 const SCHEME = "artifact:";
@@ -6,6 +6,11 @@ const SCHEME = "artifact:";
 /** The URI of `run/task/file`: the same on every machine. */
 export function uriOf(name: string): string {
   return SCHEME + segmentsOf(name).map(escapeSegment).join("/");
+}
+
+/** The URI of a file in the folder of artifacts. */
+export function uriAt(folder: string, path: string): string {
+  return SCHEME + relative(folder, path).replaceAll("\\", "/");
 }
 
 /** The path of `run/task/file` in a folder. */

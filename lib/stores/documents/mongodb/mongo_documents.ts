@@ -24,6 +24,7 @@ import {
 } from "./messages.ts";
 import { indexQuarantine, MongoQuarantine } from "./quarantine.ts";
 import { MongoDirtyUsers } from "./dirty_users.ts";
+import { MongoTombstones } from "./tombstones.ts";
 import type {
   Classification,
   ClassifierCount,
@@ -32,6 +33,7 @@ import type {
   IntentCount,
   LabelledMessage,
   QuarantineFilter,
+  QuarantinePosition,
   ReasonCount,
   StoredClassifier,
 } from "../port.ts";
@@ -59,6 +61,7 @@ type Outcomes = Map<string, keyof WriteCounts>;
  * database is the URL's path, by default `parley`. Lone surrogates in text become U+FFFD.
  */
 export class MongoDocuments implements DocumentStore {
+  readonly tombstones: MongoTombstones;
   private readonly connection: MongoConnection;
   private readonly dirtyUsers: MongoDirtyUsers;
   private readonly quarantineStore: MongoQuarantine;
@@ -67,6 +70,7 @@ export class MongoDocuments implements DocumentStore {
   /** `url` is `mongodb://user:password@host:port/database?authSource=admin`, or `mongodb+srv://`. */
   constructor(options: { url: URL; call_ms?: number }) {
     this.connection = new MongoConnection({ ...options, prepare });
+    this.tombstones = new MongoTombstones(this.connection);
     this.dirtyUsers = new MongoDirtyUsers(this.connection);
     this.quarantineStore = new MongoQuarantine(this.connection);
     this.classificationStore = new MongoClassifications(this.connection, this.dirtyUsers);
@@ -199,6 +203,10 @@ export class MongoDocuments implements DocumentStore {
     return this.quarantineStore.quarantineReasons(options);
   }
 
+  deleteQuarantined(options: { rows: readonly QuarantinePosition[] } & Abortable): Promise<number> {
+    return this.quarantineStore.deleteQuarantined(options);
+  }
+
   pruneQuarantine(options: { before: string } & Abortable): Promise<number> {
     return this.quarantineStore.pruneQuarantine(options);
   }
@@ -209,6 +217,12 @@ export class MongoDocuments implements DocumentStore {
     const { deletedCount } = await this.connection.run((db) => messagesOf(db).deleteMany(filter), limits);
     await this.dirtyUsers.forget(options.user_ids, options);
     return deletedCount;
+  }
+
+  /** Nothing: the server writes over the space of deleted documents. */
+  // deno-lint-ignore require-await -- embedded stores have something to do
+  async compact({ signal }: Abortable = {}): Promise<void> {
+    signal?.throwIfAborted();
   }
 
   async counts({ signal }: Abortable = {}): Promise<DocumentCounts> {
@@ -342,7 +356,7 @@ function onlyDuplicates(error: unknown): MongoBulkWriteError {
   return error as MongoBulkWriteError;
 }
 
-const COLLECTIONS = ["messages", "quarantine", "classifiers", "touched"];
+const COLLECTIONS = ["messages", "quarantine", "classifiers", "touched", "tombstones"];
 
 /** Removes all documents of Parley's collections. The collections stay, since other processes rely on their indexes. */
 export async function clearMongo({ url }: { url: URL }): Promise<void> {

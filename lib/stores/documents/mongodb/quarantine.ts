@@ -1,6 +1,6 @@
 import type { Collection, Db } from "../../../../deps.ts";
 import type { Abortable, QuarantinedRow } from "../../../core/types.ts";
-import type { QuarantineFilter, QuarantineStore, ReasonCount } from "../port.ts";
+import type { QuarantineFilter, QuarantinePosition, QuarantineStore, ReasonCount } from "../port.ts";
 import { type MongoConnection, SCAN_MS } from "./connection.ts";
 
 /** `_id` is the JSON of run, kind, source and position, so that each is stored once. */
@@ -76,6 +76,14 @@ export class MongoQuarantine implements QuarantineStore {
       ], reading).toArray(), { ms: SCAN_MS, signal });
   }
 
+  async deleteQuarantined(
+    { rows, signal }: { rows: readonly QuarantinePosition[] } & Abortable,
+  ): Promise<number> {
+    const filter = { _id: { $in: rows.map(idOf) } };
+    const { deletedCount } = await this.connection.run((db) => rowsOf(db).deleteMany(filter), { signal });
+    return deletedCount;
+  }
+
   async pruneQuarantine({ before, signal }: { before: string } & Abortable): Promise<number> {
     const filter = { at: { $lt: new Date(before) } };
     const limits = { ms: SCAN_MS, signal };
@@ -130,7 +138,7 @@ function rowsOf(db: Db): Collection<StoredRow> {
   return db.collection("quarantine");
 }
 
-function idOf(row: QuarantinedRow): string {
+function idOf(row: QuarantinePosition): string {
   return JSON.stringify([row.run_id, row.kind, row.source, row.position]);
 }
 

@@ -135,6 +135,12 @@ export class PostgresDatabase implements SqlDatabase {
    */
   async scrub(): Promise<void> {}
 
+  /** Nothing, as {@link PostgresDatabase.scrub}: to rewrite tables is the administrator's decision, since it locks them. */
+  // deno-lint-ignore require-await -- the other engine has something to do
+  async compact({ signal }: Abortable = {}): Promise<void> {
+    signal?.throwIfAborted();
+  }
+
   health(options: Abortable = {}): Promise<Health> {
     return this.postgres.health(options);
   }

@@ -121,6 +121,10 @@ export class SqliteDatabase implements SqlDatabase {
     return this.sqlite.scrub();
   }
 
+  compact(options: Abortable = {}): Promise<void> {
+    return this.sqlite.compact(options);
+  }
+
   private execute<T>(steps: Steps<T>): T {
     for (let step = steps.next();;) {
       if (step.done) return step.value;

@@ -8,7 +8,8 @@ import type { EdgeType } from "../port.ts";
  *
  * A node has `sort` if Neo4j would not order its `id` by code point; see {@link sortKey}.
  */
-export const SCHEMA: readonly string[] = ["User", "Intent", "Campaign", "Conversation"].map((label) =>
+const LABELS = ["User", "Intent", "Campaign", "Conversation", "Tombstone"] as const;
+export const SCHEMA: readonly string[] = LABELS.map((label) =>
   `CREATE CONSTRAINT parley_${label.toLowerCase()} IF NOT EXISTS
    FOR (n:${label}) REQUIRE (n.namespace, n.id) IS UNIQUE`
 );
@@ -207,9 +208,19 @@ export const EDGES: Readonly<Record<EdgeType, string>> = {
                   r.clicks AS clicks, r.conversions AS conversions, r.dismissals AS dismissals`,
 };
 
+/** The erased users of whom there are no edges, by the hashes of their ids. */
+export const TOMBSTONES = {
+  add: "UNWIND $hashes AS hash MERGE (:Tombstone {namespace: $namespace, id: hash}) RETURN count(*) AS added",
+  page: `MATCH (n:Tombstone {namespace: $namespace}) WHERE n.id > $after
+         RETURN n.id AS hash ORDER BY hash LIMIT toInteger($limit)`,
+  among: `UNWIND $hashes AS hash MATCH (n:Tombstone {namespace: $namespace, id: hash})
+          RETURN DISTINCT n.id AS hash ORDER BY hash`,
+  remove: "UNWIND $hashes AS hash MATCH (n:Tombstone {namespace: $namespace, id: hash}) DELETE n",
+} as const;
+
 /** Deletes up to `limit` nodes of the namespace, with their edges. */
 export const DELETE_NODES = `
-MATCH (n:User|Intent|Campaign|Conversation {namespace: $namespace})
+MATCH (n:${LABELS.join("|")} {namespace: $namespace})
 WITH n LIMIT toInteger($limit) DETACH DELETE n RETURN count(*) AS gone`;
 
 /** Units that the two orders of Neo4j place differently; see {@link sortKey}. */

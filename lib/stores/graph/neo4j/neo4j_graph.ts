@@ -1,7 +1,7 @@
 import { abortable } from "../../../core/abort.ts";
 import { groupRows } from "../../../core/batches.ts";
 import { compareText } from "../../../core/text.ts";
-import type { Abortable, Health, JsonObject } from "../../../core/types.ts";
+import type { Abortable, Health, JsonObject, PageOptions } from "../../../core/types.ts";
 import type { Engagement } from "../../analytics/port.ts";
 import type { IntentCount } from "../../documents/port.ts";
 import { Neo4jConnection, type Neo4jOptions } from "./connection.ts";
@@ -15,7 +15,9 @@ import type {
   GraphEdges,
   GraphStore,
   Target,
+  UserEdgeType,
 } from "../port.ts";
+import type { TombstoneStore } from "../../tombstones/port.ts";
 
 /** Edges that one transaction sets or deletes, about. */
 const BATCH = 1_000;
@@ -42,6 +44,18 @@ interface Owner<Edge> {
  * The server overwrites deleted records when it needs their space, and keeps transaction logs as it is configured to.
  */
 export class Neo4jGraph implements GraphStore {
+  readonly tombstones: TombstoneStore = {
+    add: async (options) => {
+      for (const hashes of chunks(options.hashes, BATCH)) {
+        await this.write((run) => run(cypher.TOMBSTONES.add, { hashes }), options);
+      }
+    },
+    page: (options) => this.hashes(cypher.TOMBSTONES.page, pageOf(options), options),
+    among: (options) => this.hashes(cypher.TOMBSTONES.among, { hashes: options.hashes }, options),
+    remove: async (options) => {
+      await this.write((run) => run(cypher.TOMBSTONES.remove, { hashes: options.hashes }), options);
+    },
+  };
   private readonly connection: Neo4jConnection;
   private readonly namespace: string;
   private schema: Promise<void> | null = null;
@@ -238,6 +252,23 @@ export class Neo4jGraph implements GraphStore {
     }
   }
 
+  async edgesOf<Type extends UserEdgeType>(
+    { type, user_ids, ...options }: { type: Type; user_ids: readonly string[] } & Abortable,
+  ): Promise<GraphEdges[Type][]> {
+    const rows = await this.read<GraphEdges[UserEdgeType]>(cypher.EDGES[type], { ids: user_ids }, options);
+    return rows.sort((a, b) => compareText(a.user_id, b.user_id)) as GraphEdges[Type][];
+  }
+
+  /** Nothing: the server writes over deleted records when it needs their space. */
+  // deno-lint-ignore require-await -- embedded stores have something to do
+  async compact({ signal }: Abortable = {}): Promise<void> {
+    signal?.throwIfAborted();
+  }
+
+  private async hashes(statement: string, parameters: object, options: Abortable): Promise<string[]> {
+    return (await this.read<{ hash: string }>(statement, parameters, options)).map(({ hash }) => hash);
+  }
+
   async health(options: Abortable = {}): Promise<Health> {
     const version = await this.connection.version(options);
     const start = performance.now();
@@ -283,6 +314,10 @@ export class Neo4jGraph implements GraphStore {
       await this.connection.write((tx) => tx.run(statement));
     }
   }
+}
+
+function pageOf({ after, limit }: PageOptions) {
+  return { after: after ?? "", limit };
 }
 
 type Run = (statement: string, parameters: object) => Promise<JsonObject[]>;

@@ -7,6 +7,7 @@ import { mergeHits } from "./hits.ts";
 import { decodeRow, encodeRow, FIELDS, hexOf, LIVE, planUpsert, retired } from "./rows.ts";
 import { SCALARS, vectorOf, WHOLE } from "./rows.ts";
 import { type IndexState, MilvusState, notBuilt } from "./state.ts";
+import { MilvusTombstones } from "./tombstones.ts";
 import { among, MAX_ROWS, MAX_VALUES, type MilvusRow, MilvusTable, quoted } from "./table.ts";
 import { COLLECTIONS, INDEXED, PERSONAL } from "../port.ts";
 import type {
@@ -44,6 +45,7 @@ const SPARE = 16;
 export class MilvusVectors implements VectorStore {
   private readonly tables: Readonly<Record<Collection, MilvusTable>>;
   private readonly state: MilvusState;
+  readonly tombstones: MilvusTombstones;
 
   /** `prefix` is that of this model's collections. */
   constructor(readonly model: ModelIdentity, { milvus, prefix }: { milvus: Milvus; prefix: string }) {
@@ -51,6 +53,7 @@ export class MilvusVectors implements VectorStore {
     const tables = COLLECTIONS.map((name) => [name, table(name)]);
     this.tables = Object.fromEntries(tables) as Record<Collection, MilvusTable>;
     this.state = new MilvusState(table("state"));
+    this.tombstones = new MilvusTombstones(table("tombstones"));
   }
 
   /**
@@ -71,6 +74,7 @@ export class MilvusVectors implements VectorStore {
 
   /** Drops all collections, the one with the state last. */
   async drop({ signal }: Abortable): Promise<void> {
+    await this.tombstones.drop(signal);
     await Promise.all(COLLECTIONS.map((collection) => this.tables[collection].drop(signal)));
     await this.state.drop(signal);
   }
@@ -143,10 +147,11 @@ export class MilvusVectors implements VectorStore {
   }
 
   async page(
-    { collection, after, limit, signal }: PageOptions & { collection: Collection },
+    { collection, after, limit, user_id, signal }: PageOptions & { collection: Collection; user_id?: string },
   ): Promise<VectorRow[]> {
     signal?.throwIfAborted();
-    const filter = `${LIVE} and key > ${quoted(after ?? "")}`;
+    const own = user_id === undefined ? "" : ` and user_id == ${quoted(user_id)}`;
+    const filter = `${LIVE} and key > ${quoted(after ?? "")}${own}`;
     const rows = await this.tables[collection].query({
       filter,
       fields: WHOLE,
@@ -299,6 +304,12 @@ export class MilvusVectors implements VectorStore {
       await this.tables[collection].delete(filter, signal);
     }
     return deleted;
+  }
+
+  /** Nothing: the server compacts by itself. */
+  // deno-lint-ignore require-await -- embedded stores have something to do
+  async compact({ signal }: Abortable = {}): Promise<void> {
+    signal?.throwIfAborted();
   }
 
   async counts({ signal }: Abortable = {}): Promise<VectorCounts> {

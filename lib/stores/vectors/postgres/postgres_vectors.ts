@@ -5,6 +5,7 @@ import type { Postgres } from "../../engines/postgres/postgres.ts";
 import { type PgSession, type SqlValue, transposed } from "../../engines/postgres/session.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import { storable } from "../../engines/sql.ts";
+import type { TombstoneStore } from "../../tombstones/port.ts";
 import { modelTag } from "../names.ts";
 import {
   type Collection,
@@ -59,6 +60,17 @@ const OF_COLLECTION = "model = $1 AND collection = $2";
  * before it, or makes a new one if much has changed. Erased rows leave all versions at once; their bytes leave the server's files with the next vacuum.
  */
 export class PostgresVectors implements VectorStore {
+  readonly tombstones: TombstoneStore = {
+    add: ({ hashes, signal }) => this.addTombstones(hashes, { signal }),
+    page: ({ after, limit, signal }) =>
+      this.tombstonesWhere(`user_hash > $2 ORDER BY user_hash LIMIT $3`, [after ?? "", limit], { signal }),
+    among: ({ hashes, signal }) =>
+      this.tombstonesWhere("user_hash = ANY($2::text[]) ORDER BY user_hash", [hashes], { signal }),
+    remove: async ({ hashes, signal }) => {
+      const sql = "DELETE FROM vector_tombstones WHERE model = $1 AND user_hash = ANY($2::text[])";
+      await this.db.write((session) => session.run(sql, [this.tag, hashes]), { signal });
+    },
+  };
   private readonly tag: string;
   private readonly builds: BuildCache;
 
@@ -158,12 +170,14 @@ export class PostgresVectors implements VectorStore {
   }
 
   async page(
-    { collection, after, limit, signal }: PageOptions & { collection: Collection },
+    { collection, after, limit, user_id, signal }: PageOptions & { collection: Collection; user_id?: string },
   ): Promise<VectorRow[]> {
+    // All rows in the order of ids are not read to find one user's.
+    const [id, own] = user_id === undefined ? ["id", ""] : ["(id || '')", "AND user_id = $5"];
     const rows = await this.db.all<RowWithVector>(
       `SELECT ${SCALARS}, vector_send(vector) AS vector FROM vectors
-       WHERE ${OF_COLLECTION} AND id > $3 ORDER BY id LIMIT $4`,
-      [this.tag, collection, after ?? "", limit],
+       WHERE ${OF_COLLECTION} AND ${id} > $3 ${own} ORDER BY ${id} LIMIT $4`,
+      [this.tag, collection, after ?? "", limit, ...user_id === undefined ? [] : [user_id]],
       { signal },
     );
     return rows.map((row) => ({ ...row, vector: decodeVector(row.vector) }));
@@ -364,6 +378,32 @@ export class PostgresVectors implements VectorStore {
       }
       return total;
     }, { ...WHOLE, signal });
+  }
+
+  private async addTombstones(hashes: readonly string[], { signal }: Abortable): Promise<void> {
+    if (hashes.length === 0) return signal?.throwIfAborted();
+    const sql = `INSERT INTO vector_tombstones SELECT $1, hash FROM unnest($2::text[]) AS hash
+      ON CONFLICT DO NOTHING`;
+    await this.db.write(async (session) => {
+      await this.insertModel(session);
+      await session.run(sql, [this.tag, hashes]);
+    }, { signal });
+  }
+
+  private async tombstonesWhere(
+    condition: string,
+    values: readonly SqlValue[],
+    options: Abortable,
+  ): Promise<string[]> {
+    const sql = `SELECT user_hash FROM vector_tombstones WHERE model = $1 AND ${condition}`;
+    const rows = await this.db.all<{ user_hash: string }>(sql, [this.tag, ...values], options);
+    return rows.map(({ user_hash }) => user_hash);
+  }
+
+  /** Nothing: to rewrite tables is the administrator's decision, since it locks them. */
+  // deno-lint-ignore require-await -- embedded stores have something to do
+  async compact({ signal }: Abortable = {}): Promise<void> {
+    signal?.throwIfAborted();
   }
 
   counts(options: Abortable = {}): Promise<VectorCounts> {

@@ -38,6 +38,13 @@ const MIGRATIONS = [
   );
   CREATE SEQUENCE vector_build_numbers
   `,
+  `
+  CREATE TABLE vector_tombstones (
+    model TEXT COLLATE "C" NOT NULL REFERENCES vector_models ON DELETE CASCADE,
+    user_hash TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (model, user_hash)
+  )
+  `,
 ];
 
 /**

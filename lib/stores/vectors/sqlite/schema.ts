@@ -82,6 +82,7 @@ const MIGRATIONS: readonly Migration[] = [
     SELECT 'conversations', version, 'empty', 0, 1, 'conversations-' || version || '.empty', 0, '', x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
     FROM indexes WHERE collection = 'profiles';
   `,
+  "CREATE TABLE tombstones (user_hash TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;",
 ];
 
 /** The same for the file of one model, which from the first instant says whose vectors it holds. */

@@ -2,6 +2,7 @@
 import { yieldToEventLoop } from "../../../core/abort.ts";
 import { batches } from "../../../core/batches.ts";
 import type { Abortable, ModelIdentity, PageOptions, WriteCounts } from "../../../core/types.ts";
+import type { TombstoneStore } from "../../tombstones/port.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
 import {
@@ -18,6 +19,7 @@ import {
 } from "../port.ts";
 import { bestFirst, faultOf, floatsOf, refuseFaults, type StoredRow, unit } from "../rows.ts";
 import type { VectorFiles } from "./vector_files.ts";
+import { SqliteTombstones } from "./tombstones.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
 import type { NearRow } from "./indexes.ts";
 
@@ -32,7 +34,11 @@ const SPARE = 16;
  * the next `build` and the `dropVersionsExcept` after it. A row that was replaced since is found by its former vector.
  */
 export class SqliteVectors implements VectorStore {
-  constructor(readonly model: ModelIdentity, private readonly files: VectorFiles) {}
+  readonly tombstones: TombstoneStore;
+
+  constructor(readonly model: ModelIdentity, private readonly files: VectorFiles) {
+    this.tombstones = new SqliteTombstones(files);
+  }
 
   private get sql(): Sqlite {
     return this.files.read().sql;
@@ -69,15 +75,18 @@ export class SqliteVectors implements VectorStore {
   }
 
   async page(
-    { collection, after, limit, signal }: PageOptions & { collection: Collection },
+    { collection, after, limit, user_id, signal }: PageOptions & { collection: Collection; user_id?: string },
   ): Promise<VectorRow[]> {
     signal?.throwIfAborted();
+    // All rows in the order of ids are not read to find one user's.
+    const [id, own] = user_id === undefined ? ["id", ""] : ["+id", "AND user_id = ?4"];
     const rows = this.sql.all<StoredRow>(
       `SELECT id, user_id, role, timestamp, content_hash, vector FROM vectors
-       WHERE collection = ? AND id > ? ORDER BY id LIMIT ?`,
+       WHERE collection = ?1 AND ${id} > ?2 ${own} ORDER BY ${id} LIMIT ?3`,
       collection,
       after ?? "",
       limit,
+      ...user_id === undefined ? [] : [user_id],
     );
     return rows.map((row) => ({ ...row, vector: floatsOf(row.vector) }));
   }
@@ -226,6 +235,10 @@ export class SqliteVectors implements VectorStore {
     const deleted = await eraseRows(this.sql, campaigns);
     await this.sql.scrub();
     return deleted;
+  }
+
+  async compact({ signal }: Abortable = {}): Promise<void> {
+    await this.sql.compact({ signal });
   }
 
   async counts(options: Abortable = {}): Promise<Record<Collection, number>> {
