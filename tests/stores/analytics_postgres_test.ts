@@ -146,6 +146,8 @@ function suite(server: string, name: string): void {
       `DROP VIEW ${schema}.user_engagement; DROP TABLE ${schema}.files; DROP TABLE ${schema}.profile_words; DROP TABLE ${schema}.conversation_words;
        ALTER TABLE ${schema}.campaigns DROP COLUMN repurchase_days; ALTER TABLE ${schema}.campaigns DROP COLUMN aliases;
        ALTER TABLE ${schema}.campaigns DROP COLUMN words;
+       ALTER TABLE ${schema}.events DROP COLUMN recommendation_id; ALTER TABLE ${schema}.events DROP COLUMN position;
+       DROP TABLE ${schema}.secrets;
        UPDATE ${schema}.parley_migrations SET version = 2 WHERE store = 'analytics'`,
     );
     const store = new PostgresAnalytics({ url });
