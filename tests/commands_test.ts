@@ -24,9 +24,9 @@ Deno.test("pipeline reads standard input, prints a summary as JSON, and skips un
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
     const args = ["pipeline", "--messages", "messages.ndjson"];
     assert.equal((await run(folder, "pipeline", args)).code, 0);
-    const again = await run(folder, "pipeline", args);
-    assert.equal(again.code, 0, again.stderr);
-    assert.match(again.stdout, /ingest +skipped/);
+    const unchanged = await runHere(folder, ["pipeline", "--messages", `${folder}/messages.ndjson`]);
+    assert.equal(unchanged.code, 0, unchanged.stderr);
+    assert.match(unchanged.stdout, /ingest +skipped/);
   }));
 
 Deno.test("a failed run exits with 1, and quarantine lists why without the row's text", () =>
@@ -37,7 +37,7 @@ Deno.test("a failed run exits with 1, and quarantine lists why without the row's
     );
     const failed = await run(folder, "pipeline", ["pipeline", "--messages", "bad.ndjson"]);
     assert.equal(failed.code, 1);
-    const listed = await run(folder, "pipeline", ["pipeline", "quarantine"]);
+    const listed = await runHere(folder, ["pipeline", "quarantine"]);
     assert.match(listed.stdout, /bad\.ndjson:1 .*timestamp/);
     for (const { stdout, stderr } of [failed, listed]) assert.doesNotMatch(stdout + stderr, /a secret/);
     assert.match((await run(folder, "pipeline", ["pipeline", "quarantine", "--raw"])).stdout, /a secret/);
@@ -46,9 +46,9 @@ Deno.test("a failed run exits with 1, and quarantine lists why without the row's
 Deno.test("a source that is left out is named once and fails the command, and the others are loaded", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/good.ndjson`, ROWS);
-    const args = ["pipeline", "--messages", "good.ndjson", "none.ndjson"];
+    const args = ["pipeline", "--messages", `${folder}/good.ndjson`, `${folder}/none.ndjson`];
     for (const rows of ["ingest +success +3 +3", "ingest +skipped"]) {
-      const { code, stdout, stderr } = await run(folder, "pipeline", args);
+      const { code, stdout, stderr } = await runHere(folder, args);
       assert.equal(code, 1, stderr);
       assert.match(stdout, new RegExp(`^${rows} `, "m"));
       assert.equal(stdout.match(/^Left out: \S*\/none\.ndjson does not exist$/mg)?.length, 1);
@@ -59,7 +59,7 @@ Deno.test("a source that is left out is named once and fails the command, and th
       told.stdout,
       /^critical +messages \S*\/none\.ndjson since .*: \S*\/none\.ndjson does not exist: /m,
     );
-    const fixed = await run(folder, "pipeline", ["pipeline", "--messages", "good.ndjson"]);
+    const fixed = await runHere(folder, ["pipeline", "--messages", `${folder}/good.ndjson`]);
     assert.equal(fixed.code, 0, fixed.stdout);
     assert.equal((await runHere(folder, ["pipeline", "anomalies"])).code, 0);
   }));
@@ -67,11 +67,11 @@ Deno.test("a source that is left out is named once and fails the command, and th
 Deno.test("wrong usage and configuration exit with 2 and say everything that is wrong", () =>
   withFolder(async (folder) => {
     assert.equal((await run(folder, "pipeline", ["pipeline", "--nonsense"])).code, 2);
-    const nothing = await run(folder, "pipeline", ["pipeline"]);
+    const nothing = await runHere(folder, ["pipeline"]);
     assert.equal(nothing.code, 2);
     assert.match(nothing.stderr, /there is no source/);
     const env = { PARLEY_PORT: "70000", PARLEY_HOST: "0.0.0.0", PARLEY_TYPO: "1" };
-    const wrong = await run(folder, "serve", ["serve"], { env });
+    const wrong = await runHere(folder, ["serve"], { env });
     assert.equal(wrong.code, 2);
     for (const name of ["PARLEY_PORT", "PARLEY_HOST", "PARLEY_TYPO"]) {
       assert.match(wrong.stderr, new RegExp(name));
@@ -86,12 +86,13 @@ Deno.test("wrong usage and configuration exit with 2 and say everything that is 
 Deno.test("nothing is served from the test embedder unless that is wanted", () =>
   withFolder(async (folder) => {
     for (const verb of ["start", "serve", "schedule"]) {
-      const refused = await run(folder, verb, [verb], { env: { PARLEY_ALLOW_TEST_EMBEDDER: "0" } });
+      const refused = await runHere(folder, [verb], { env: { PARLEY_ALLOW_TEST_EMBEDDER: "0" } });
       assert.equal(refused.code, 2);
       assert.match(refused.stderr, /PARLEY_EMBEDDINGS=test:64 .* PARLEY_ALLOW_TEST_EMBEDDER=1/);
     }
     // A process with another configured model still serves the published version.
-    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "-"], { input: ROWS })).code, 0);
+    Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
+    assert.equal((await runHere(folder, ["pipeline", "--messages", `${folder}/messages.ndjson`])).code, 0);
     const env = { PARLEY_ALLOW_TEST_EMBEDDER: "0", PARLEY_EMBEDDINGS: "", PARLEY_PORT: "0" };
     for (const verb of ["start", "serve"]) {
       const refused = await run(folder, verb, [verb], { env });
@@ -117,7 +118,7 @@ Deno.test("summary and anomalies say how the pipeline fares; a critical one exit
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
     const env: Record<string, string> = {};
     const pipeline = (...args: string[]) => runHere(folder, ["pipeline", ...args], { env });
-    const nightly = (file: string) => run(folder, "pipeline", ["pipeline", "--messages", file]);
+    const nightly = (file: string) => pipeline("--messages", `${folder}/${file}`);
     assert.match((await pipeline("summary")).stdout, /Nothing is published yet[^]*nightly since .*: no runs/);
     assert.equal((await nightly("messages.ndjson")).code, 0);
     assert.match((await pipeline("summary")).stdout, /documents +success +1 +100\.0 %/);
@@ -193,9 +194,7 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       "validate",
     ]]);
     assert.deepEqual(await json("runs"), { runs: [] });
-    const ran = JSON.parse(
-      (await run(folder, "pipeline", ["pipeline", "--messages", "messages.ndjson", "--json"])).stdout,
-    );
+    const ran = await json("--messages", `${folder}/messages.ndjson`);
     assert.deepEqual((await json("runs")).runs.map(({ run_id }: { run_id: string }) => run_id), [ran.run_id]);
     assert.match((await pipeline("runs")).stdout, /^run +dag +state .*\n\S+ +nightly +success +manual /);
     assert.equal((await json("status", ran.run_id)).stages.length, 12);
@@ -207,12 +206,10 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     );
     const { lineage } = await json("lineage", ran.run_id);
     assert.ok(lineage.some(({ task_id }: { task_id: string }) => task_id === "publish"));
-    const quarantine = await run(folder, "pipeline", ["pipeline", "quarantine", "--json"]);
-    assert.deepEqual(JSON.parse(quarantine.stdout), { quarantined: 0, reasons: [], rows: [] });
-    const retry = ["pipeline", "retry", ran.run_id, "--task", "derive", "--downstream", "--json"];
-    const again = JSON.parse((await run(folder, "pipeline", retry)).stdout);
+    assert.deepEqual(await json("quarantine"), { quarantined: 0, reasons: [], rows: [] });
+    const retried = await json("retry", ran.run_id, "--task", "derive", "--downstream");
     assert.equal(
-      again.stages.map(({ attempts }: { attempts: number }) => attempts).join(),
+      retried.stages.map(({ attempts }: { attempts: number }) => attempts).join(),
       "1,1,1,1,1,1,1,1,1,2,2,2",
     );
     await json("pause", "nightly");
@@ -349,7 +346,7 @@ Deno.test("doctor says what answers and what to do, without credentials", () =>
 Deno.test("doctor says that another model is set than the published one, and run reembed that the setting follows", () =>
   withFolder(async (folder) => {
     Deno.writeTextFileSync(`${folder}/messages.ndjson`, ROWS);
-    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "messages.ndjson"])).code, 0);
+    assert.equal((await runHere(folder, ["pipeline", "--messages", `${folder}/messages.ndjson`])).code, 0);
     const env = { PARLEY_EMBEDDINGS: "test:32", PARLEY_SCHEDULE: "off" };
     const ill = await runHere(folder, ["doctor", "--json"], { env });
     assert.equal(ill.code, 1);
@@ -360,7 +357,7 @@ Deno.test("doctor says that another model is set than the published one, and run
       /\/64\/mean, and .*\/32\/mean: `deno task pipeline run reembed --param model=test:32`/,
     );
     assert.equal(counts.vectors.messages, 3);
-    const changed = await run(folder, "pipeline", ["pipeline", "run", "reembed", "--param", "model=test:32"]);
+    const changed = await runHere(folder, ["pipeline", "run", "reembed", "--param", "model=test:32"]);
     assert.equal(changed.code, 0, changed.stderr);
     assert.match(changed.stdout, /Set PARLEY_EMBEDDINGS=test:32: .*\n`.*model=test:64` goes back/);
     assert.match(changed.stdout, /the next nightly run learns the intents again, and .*run intents/);
@@ -391,7 +388,7 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
       assert.equal((await child.status).code, 0);
     }
     Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
-    const own = await run(folder, "pipeline", ["pipeline", "--messages", "own.ndjson"]);
+    const own = await runHere(folder, ["pipeline", "--messages", `${folder}/own.ndjson`]);
     assert.match(own.stdout, /The sample is still in the stores .* `deno task reset --sample`/);
     const backup = await run(folder, "backup", ["backup"]);
     assert.equal(backup.code, 0, backup.stderr);
@@ -427,11 +424,12 @@ Deno.test("start does not mix the sample with data of one's own, from a run that
       return loaded;
     };
     Deno.writeTextFileSync(`${folder}/bad.ndjson`, "{}\n");
-    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "bad.ndjson"])).code, 1);
+    const nightly = (file: string) => runHere(folder, ["pipeline", "--messages", `${folder}/${file}`]);
+    assert.equal((await nightly("bad.ndjson")).code, 1);
     assert.equal(await starts(), false, "after a run that failed before it wrote anything");
 
     await Deno.remove(`${folder}/.parley`, { recursive: true });
-    assert.equal((await run(folder, "pipeline", ["pipeline", "--messages", "none.ndjson"])).code, 1);
+    assert.equal((await nightly("none.ndjson")).code, 1);
     assert.equal(await starts(), false, "after a run whose source does not exist");
 
     Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
@@ -451,7 +449,7 @@ Deno.test("start does not mix the sample with data of one's own, from a run that
     await opened.value.documents.upsert({ messages: [message()] });
     await opened.close();
     assert.equal(await starts(), false, "with rows of an unknown run");
-    assert.equal((await run(folder, "reset", ["reset", "--all", "--yes"])).code, 0);
+    assert.equal((await runHere(folder, ["reset", "--all", "--yes"])).code, 0);
     assert.equal(await starts(), true);
   }));
 
@@ -475,24 +473,25 @@ async function killedIn(folder: string, task: string, args: string[]): Promise<v
 }
 
 for (
-  const [how, sources, args, expected] of [
-    ["on the command line", {}, ["pipeline", "--messages", "own.ndjson"], [["success", "cancelled"], 3]],
-    ["in the settings", { PARLEY_MESSAGES: "own.ndjson" }, ["pipeline"], [["success", "cancelled"], 3]],
-    ["in the settings of a scheduler", { PARLEY_MESSAGES: "own.ndjson" }, ["pipeline", "work"], [[
-      "cancelled",
-    ], 0]],
+  const [how, given, args, expected] of [
+    ["on the command line", "--messages", ["pipeline"], [["success", "cancelled"], 3]],
+    ["in the settings", "PARLEY_MESSAGES", ["pipeline"], [["success", "cancelled"], 3]],
+    ["in the settings of a scheduler", "PARLEY_MESSAGES", ["pipeline", "work"], [["cancelled"], 0]],
   ] as const
 ) {
   Deno.test(`an interrupted run of the sample is cancelled once there are sources of one's own ${how}`, () =>
     withFolder(async (folder) => {
-      const env = { ...LEASE, ...sources };
+      const path = `${folder}/own.ndjson`;
+      const [sources, env] = given === "--messages"
+        ? [[given, path], LEASE]
+        : [[], { ...LEASE, [given]: path }];
       await killedIn(folder, "ingest", await sampleArgs(folder));
-      Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
+      Deno.writeTextFileSync(path, ROWS);
       // The killed process's lease ends meanwhile; `work` does not wait for it.
       await new Promise((resolve) => setTimeout(resolve, 600));
-      const own = await run(folder, "pipeline", [...args], { env });
+      const own = await run(folder, "pipeline", [...args, ...sources], { env });
       assert.match(own.stderr, /run nightly-\S+ was interrupted while it loaded the sample; it is cancelled/);
-      const { stdout } = await run(folder, "pipeline", ["pipeline", "runs", "--json"]);
+      const { stdout } = await runHere(folder, ["pipeline", "runs", "--json"]);
       const states = JSON.parse(stdout).runs.map(({ state }: { state: string }) => state);
       const opened = await openServices(loadConfig({ PARLEY_DATA: `${folder}/.parley` }));
       const { messages } = await opened.value.documents.counts();
@@ -503,7 +502,7 @@ for (
 
 function writeMany(folder: string): void {
   const rows = Array.from(
-    { length: 20_000 },
+    { length: 5_000 },
     (_, n) => JSON.stringify({ user_id: `u${n % 500}`, message: `words ${n}`, timestamp: 1_770_000_000 + n }),
   );
   Deno.writeTextFileSync(`${folder}/many.ndjson`, rows.join("\n"));
@@ -527,7 +526,7 @@ Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
       assert.equal((await child.status).code, 130);
       assert.match(stdout, said);
       assert.equal((await run(folder, "pipeline", ["pipeline", "work"])).code, 0);
-      const { stdout: runs } = await run(folder, "pipeline", ["pipeline", "runs", "--json"]);
+      const { stdout: runs } = await runHere(folder, ["pipeline", "runs", "--json"]);
       assert.deepEqual(JSON.parse(runs).runs.map(({ state }: { state: string }) => state), ["success"]);
       await Deno.remove(`${folder}/.parley`, { recursive: true });
     }
@@ -536,9 +535,9 @@ Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
 Deno.test("a pipeline that is killed continues where it stopped", () =>
   withFolder(async (folder) => {
     writeMany(folder);
-    const args = ["pipeline", "--messages", "many.ndjson", "--json"];
-    await killedIn(folder, "embed", args.slice(1));
-    const { code, stdout, stderr } = await run(folder, "pipeline", args, { env: LEASE });
+    const args = ["--messages", `${folder}/many.ndjson`, "--json"];
+    await killedIn(folder, "embed", args);
+    const { code, stdout, stderr } = await runHere(folder, ["pipeline", ...args], { env: LEASE });
     assert.equal(code, 0, stderr);
     assert.match(stderr, /run nightly-\S+ was interrupted: it continues first/);
     assert.equal(JSON.parse(stdout).state, "success");

@@ -11,7 +11,7 @@ const env = { PARLEY_INTENTS: `${ROOT}sample/intents.json` };
 
 /** The sample among so much else, without labels, that classifying takes longer than starting does. */
 function inputOf(flow: Flow) {
-  const messages = Array.from({ length: 4_000 }, (_, n) => ({
+  const messages = Array.from({ length: 2_000 }, (_, n) => ({
     message_id: `m-${n}`,
     user_id: `u-${n % 97}`,
     message: `thing ${n} of ${n % 31} kinds, which no other user has, for the ${n % 7}. day of the week`,
@@ -40,7 +40,7 @@ Deno.test(`up to ${KILLS} kills while intents are learnt again end in the same s
     const next = random(SEED);
     const run = { dag_id: "intents", env };
     const before = await digests(flow);
-    const killed = await disturbedRun(flow, { ...run, kills: KILLS, life: () => 500 + 1_500 * next() });
+    const killed = await disturbedRun(flow, { ...run, kills: KILLS, life: () => 300 + 900 * next() });
     assert.ok(killed > 0, "no process lived long enough to be killed");
     await withInput(async (calm) => {
       await disturbedRun(calm, { ...run, kills: 0, life: () => 0 });
