@@ -34,7 +34,8 @@ for (
     ["whose request never comes whole", "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: "],
     [
       "whose body never comes",
-      "POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{",
+      "POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" +
+      "content-length: 9\r\n\r\n{",
     ],
   ] as const
 ) {
@@ -100,7 +101,10 @@ Deno.test("serve refuses malformed and foreign requests, and never fails", async
       assert.equal((await raw(port, request)).status, status, what);
     }
     const gone = await RawConnection.open(port);
-    await gone.write("POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{");
+    await gone.write(
+      "POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" +
+        "content-length: 99\r\n\r\n{",
+    );
     await new Promise((resolve) => setTimeout(resolve, 100));
     gone.close();
     assert.ok(await isUp(url));

@@ -32,6 +32,14 @@ export function parseId(name: string, text: string): string {
   return trimmed;
 }
 
+/** The same as a schema, for a text that comes in as the parameter `name` of a request. */
+export function idText(name: string, message: string) {
+  return z.string(message).trim().superRefine((text, context) => {
+    const problem = idProblem(text);
+    if (problem !== null) context.addIssue(`${name} ${problem}`);
+  }).meta({ minLength: 1, maxLength: MAX_ID_CHARACTERS });
+}
+
 function idProblem(trimmed: string): string | null {
   if (trimmed === "") return "is blank";
   if (trimmed.length > MAX_ID_CHARACTERS) return `is longer than ${MAX_ID_CHARACTERS} characters`;

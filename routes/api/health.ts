@@ -1,4 +1,4 @@
-import type { Context } from "../../deps.ts";
+import { type Context, z } from "../../deps.ts";
 import { withTimeout } from "../../lib/core/abort.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
 import { causeOf, ParleyError, reasonOf } from "../../lib/core/errors.ts";
@@ -12,7 +12,8 @@ import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
 import type { ScheduleStore } from "../../lib/stores/runs/port.ts";
 import { STORE_NAMES } from "../../lib/telemetry/store_metrics.ts";
 import { type Authorize, createAuthorize } from "../http/auth.ts";
-import type { Endpoint, Note } from "../http/endpoint.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
+import type { Note } from "../http/endpoint.ts";
 import { HttpError } from "../http/problem.ts";
 
 /** How long the check of a store may take. */
@@ -30,24 +31,53 @@ export interface ReadyStores extends RefillableStores {
   readonly runs: HealthCheck & Pick<ScheduleStore, "leader">;
 }
 
-/** The scheduler in `GET /readyz`: `up` while a process leads, `down` if the last one no longer reports. */
-interface SchedulerState {
-  readonly status: "up" | "down";
-  readonly last_tick: string;
-  /** How late that tick was. */
-  readonly lag_ms: number;
-}
+const STATUS = z.enum(["up", "down"]);
 
-/** One store in `GET /readyz`. The adapter is null while it is down. */
-interface StoreState {
-  readonly status: "up" | "down";
-  readonly adapter: string | null;
-  readonly latency_ms: number | null;
-  /** Why it is down or lost its data, and what to do; null while it is up, and for a key without `read`. */
-  error: string | null;
-  /** A problem that does not affect answers now, such as a lost index file, and what to do; null likewise. */
-  warning: string | null;
-}
+const SCHEDULER_STATE = z.object({
+  status: STATUS.meta({
+    description:
+      "`up` while a process leads, `down` if the last one no longer reports. Answers do not need it.",
+  }),
+  last_tick: z.iso.datetime(),
+  lag_ms: z.number().meta({ description: "How late that tick was." }),
+});
+type SchedulerState = z.infer<typeof SCHEDULER_STATE>;
+
+const STORE_STATE = z.object({
+  status: STATUS.meta({
+    description: "A store that is empty although a published version has data in it is down too.",
+  }),
+  adapter: z.string().nullable().meta({ description: "Null while it is down." }),
+  latency_ms: z.number().nullable(),
+  error: z.string().nullable().meta({
+    description:
+      "Why it is down or lost its data, and what to do; null while it is up, and for a key without `read`.",
+  }),
+  warning: z.string().nullable().meta({
+    description:
+      "A problem that does not affect answers now, such as a lost index file, and what to do; null likewise.",
+  }),
+});
+type StoreState = z.infer<typeof STORE_STATE>;
+
+const READINESS = z.lazy(() =>
+  z.object({
+    status: z.enum(["ready", "degraded", "unready", "starting"]).meta({
+      description:
+        "`degraded` with some stores down or late: answers continue without them. `unready` while analytics is " +
+        "down or nothing is published. `starting` until a first answer would be complete, for a minute at most.",
+    }),
+    published: z.object({ version: z.int(), at: z.iso.datetime() }).nullable(),
+    scheduler: SCHEDULER_STATE.nullable().meta({ description: "Null if none ever ran." }),
+    stores: z.record(z.string(), STORE_STATE).meta({
+      description:
+        "By name. Stores of one server that are in the same state are one entry, such as `vectors+graph`.",
+    }),
+    late: z.array(z.string()).meta({
+      description: "Stores that have not yet answered within an answer's time since the start.",
+    }),
+  }).meta({ id: "Readiness" })
+);
 
 /** A check of each store, which rejects if the store does not answer in time or lacks what is published. */
 export function storesRespond(stores: ReadyStores): Record<string, () => Promise<Health>> {
@@ -61,42 +91,61 @@ async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores)
   throw emptied;
 }
 
-/** `GET /healthz`: the process answers. `{ status, version, started_at, uptime_s }`. */
-export function healthz(options: { version: string; clock: Clock }): Endpoint {
-  const started = options.clock.now();
-  const handle = () =>
-    respond(200, {
-      status: "up",
-      version: options.version,
-      started_at: iso(started),
-      uptime_s: Math.floor((options.clock.now() - started) / 1_000),
-    });
-  return { route: "/healthz", scope: null, handle };
-}
+/** `GET /healthz`. */
+export const healthz = apiEndpoint({
+  method: "GET",
+  route: "/healthz",
+  scope: null,
+  operation: "getHealth",
+  tag: "service",
+  summary: "Whether the process is up",
+  responses: {
+    200: {
+      description: "It is up.",
+      schema: z.lazy(() =>
+        z.object({
+          status: z.literal("up"),
+          version: z.string(),
+          started_at: z.iso.datetime(),
+          uptime_s: z.int().min(0),
+        })
+      ),
+    },
+  },
+  handler: ({ version, clock }: { version: string; clock: Clock }) => {
+    const started = clock.now();
+    const started_at = iso(started);
+    return () => {
+      const uptime_s = Math.floor((clock.now() - started) / 1_000);
+      return respond(200, { status: "up", version, started_at, uptime_s });
+    };
+  },
+});
 
-/**
- * `GET /readyz`: `{ status, published: { version, at } | null, scheduler: { status, last_tick, lag_ms } | null, stores:
- * { NAME: { status, adapter, latency_ms, error, warning } }, late: [NAME] }`. `ready` with all stores up, `degraded` with some down or late
- * (still 200: answers continue without them), `unready` with 503 while analytics is down or nothing is published, `starting` with
- * 503 until a first answer would be complete, for a minute at most. A store that is empty although a published version has
- * data in it is down too. Stores of one server (PARLEY_STORES) that are in the same state are one entry, whose name has all of
- * theirs: `vectors+graph+analytics+documents+runs`. `late` are stores that have not yet answered within an answer's
- * time since the start. The scheduler, null if none ever ran, does not count: answers do not need it.
- */
-export function readyz(
-  { stores, shared_stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions,
-): Endpoint {
-  const authorize = createAuthorize(keys);
-  const handle = async (context: Context, note: Note) => {
-    const { code, body } = await readiness(stores, clock, note, warm_up());
-    body.stores = grouped(body.stores, shared_stores);
-    if (!mayRead(context, authorize)) {
-      for (const store of Object.values(body.stores)) store.error = store.warning = null;
-    }
-    return respond(code, body);
-  };
-  return { route: "/readyz", scope: null, handle };
-}
+/** `GET /readyz`. */
+export const readyz = apiEndpoint({
+  method: "GET",
+  route: "/readyz",
+  scope: null,
+  operation: "getReadiness",
+  tag: "service",
+  summary: "Whether answers are complete, and the state of each store",
+  responses: {
+    200: { description: "`ready` or `degraded`.", schema: READINESS },
+    503: { description: "`unready` or `starting`.", schema: READINESS },
+  },
+  handler: ({ stores, shared_stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions) => {
+    const authorize = createAuthorize(keys);
+    return async ({ context, note }) => {
+      const { code, body } = await readiness(stores, clock, note, warm_up());
+      body.stores = grouped(body.stores, shared_stores);
+      if (!mayRead(context, authorize)) {
+        for (const store of Object.values(body.stores)) store.error = store.warning = null;
+      }
+      return respond(code, body);
+    };
+  },
+});
 
 /** Errors name files and hosts, so only a key with `read` sees them. */
 function mayRead(context: Context, authorize: Authorize): boolean {

@@ -1,19 +1,34 @@
-import type { Endpoint } from "../http/endpoint.ts";
+import { z } from "../../deps.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
 
-/** `GET /`: the list of endpoints; a browser gets the overview. */
-export function index(version: string): Endpoint {
-  const body = {
-    name: "Parley",
-    version,
-    links: {
-      recommendations: "/recommendations/{user_id}?k=10&intent=…",
-      intents: "POST /intents/classify",
-      health: "/healthz",
-      readiness: "/readyz",
-      metrics: "/metrics",
-      pipeline: "/pipeline/summary",
-      anomalies: "/pipeline/anomalies",
+const LINKS = {
+  recommendations: "/recommendations/{user_id}?k=10&intent=…",
+  intents: "POST /intents/classify",
+  health: "/healthz",
+  readiness: "/readyz",
+  metrics: "/metrics",
+  pipeline: "/pipeline/summary",
+  anomalies: "/pipeline/anomalies",
+};
+
+/** `GET /`; a browser gets the overview. */
+export const index = apiEndpoint({
+  method: "GET",
+  route: "/",
+  scope: null,
+  operation: "getIndex",
+  tag: "service",
+  summary: "A list of endpoints",
+  responses: {
+    200: {
+      description: "Where to go from here.",
+      schema: z.lazy(() =>
+        z.object({ name: z.literal("Parley"), version: z.string(), links: z.record(z.string(), z.string()) })
+      ),
     },
-  };
-  return { route: "/", scope: null, handle: () => Response.json(body, { headers: { vary: "accept" } }) };
-}
+  },
+  handler: ({ version }: { version: string }) => {
+    const body = { name: "Parley", version, links: LINKS };
+    return () => Response.json(body, { headers: { vary: "accept" } });
+  },
+});

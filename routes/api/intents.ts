@@ -1,8 +1,8 @@
 import { bulkhead, isBulkheadRejectedError, timeout, TimeoutStrategy, z } from "../../deps.ts";
 import { abortable } from "../../lib/core/abort.ts";
-import type { IntentService } from "../../lib/intents/intent_service.ts";
-import { jsonBody } from "../http/body.ts";
-import type { Endpoint } from "../http/endpoint.ts";
+import type { Embedder } from "../../lib/embed/port.ts";
+import { IntentService, type IntentStores } from "../../lib/intents/intent_service.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
 import { HttpError } from "../http/problem.ts";
 
 const MAX_BYTES = 1_048_576;
@@ -33,27 +33,60 @@ const Body = z.strictObject({
     issue.code === "unrecognized_keys" ? "only texts and top are known" : `the body must be {"texts": [...]}`,
 });
 
-/**
- * `POST /intents/classify` with `{ texts: [..], top?: 3 }`: for each text its intent, null if it is out of scope,
- * the score of being in scope, and the most probable intents with their probabilities, as `Classifications`
- * (lib/intents/intent_service.ts). 503 with the reason if there is no classifier or no model to embed with, and with
- * `Retry-After` if there are too many requests at once or the answer takes longer than `timeout_ms`.
- */
-export function classifyIntents(service: IntentService, timeout_ms = CLASSIFY_TIMEOUT_MS): Endpoint {
-  const limited = limiter(timeout_ms);
-  return {
-    route: "/intents/classify",
-    scope: "read",
-    handle: async (context) => {
-      const { texts, top } = Body.parse(await jsonBody(context, MAX_BYTES));
+const SHARE = z.number().min(0).max(1);
+
+/** `Classifications` of lib/intents/intent_service.ts. */
+const CLASSIFICATIONS = z.lazy(() =>
+  z.object({
+    classifier: z.string(),
+    model: z.string().meta({ description: "The embedding model that the classifier was learnt with." }),
+    threshold: SHARE.meta({ description: "From this score on a text is in scope." }),
+    results: z.array(z.object({
+      intent: z.string().nullable().meta({
+        description: "The best intent; null if the text is out of scope.",
+      }),
+      score: SHARE.meta({ description: "How well the text fits any intent at all." }),
+      intents: z.array(z.object({ intent: z.string(), probability: SHARE })).meta({
+        description:
+          "The most probable intents, best first, with the probability of each if the text is in scope.",
+      }),
+    })).meta({ description: "One for each text, in their order." }),
+  }).meta({ id: "Classifications" })
+);
+
+/** What the endpoint needs; `classify_ms` is how long a request may take, by default {@link CLASSIFY_TIMEOUT_MS}. */
+interface ClassifyOptions {
+  readonly stores: IntentStores;
+  readonly embedder?: () => Promise<Embedder>;
+  readonly classify_ms?: number;
+}
+
+/** `POST /intents/classify` with `{ texts: [..], top?: 3 }`. */
+export const classifyIntents = apiEndpoint({
+  method: "POST",
+  route: "/intents/classify",
+  scope: "read",
+  operation: "classifyIntents",
+  tag: "intents",
+  summary: "The intents of texts",
+  description:
+    "For each text its intent, as the pipeline classifies messages. 503 with the reason if there is no classifier " +
+    "or no model to embed with, and with `Retry-After` if there are too many requests at once or the answer takes too long.",
+  body: { schema: Body, max_bytes: MAX_BYTES },
+  responses: { 200: { description: "The classifications.", schema: CLASSIFICATIONS } },
+  errors: [503],
+  handler: (options: ClassifyOptions) => {
+    const service = new IntentService(options);
+    const limited = limiter(options.classify_ms ?? CLASSIFY_TIMEOUT_MS);
+    return async ({ body, context }) => {
       const answer = await limited(
-        (signal) => service.classify({ texts, top, signal }),
+        (signal) => service.classify({ ...body, signal }),
         context.req.raw.signal,
       );
       return Response.json(answer, { headers: { "cache-control": "no-store" } });
-    },
-  };
-}
+    };
+  },
+});
 
 /** Limits how many requests run and wait, and ends a request that is aborted or late, which frees its slot. */
 function limiter(timeout_ms: number) {

@@ -1,4 +1,4 @@
-import { type Context, z } from "../../deps.ts";
+import { z } from "../../deps.ts";
 import { withTimeout } from "../../lib/core/abort.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import { acknowledge, acknowledger } from "../../lib/monitoring/acknowledge.ts";
@@ -11,24 +11,136 @@ import {
   type Findings,
   judge,
 } from "../../lib/monitoring/anomalies.ts";
+import { ANOMALY } from "../../lib/monitoring/anomaly.ts";
+import { HEALTH_STATUSES } from "../../lib/monitoring/health.ts";
 import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
-import type { WatchedDag, WatchedRuns } from "../../lib/monitoring/run_history.ts";
+import { LOOK_BACK_DAYS, type WatchedDag, type WatchedRuns } from "../../lib/monitoring/run_history.ts";
 import type { EventStore } from "../../lib/stores/analytics/port.ts";
-import type { AcknowledgementStore } from "../../lib/stores/runs/port.ts";
+import { type AcknowledgementStore, RUN_STATES, TASK_STATES } from "../../lib/stores/runs/port.ts";
 import { keyOf } from "../http/auth.ts";
-import { jsonBody } from "../http/body.ts";
-import type { Endpoint } from "../http/endpoint.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
 import { MAX_WAIT_MS, type ReadyStores, storesRespond } from "./health.ts";
-import { HttpError, UNKNOWN_PARAMETERS } from "../http/problem.ts";
+import { queryOf, wholeNumber } from "../http/parameters.ts";
+import { HttpError } from "../http/problem.ts";
 import { cachedRead, type ReadResult, tryRead } from "../http/try_read.ts";
 
-const DAYS_RULE = "days must be a whole number from 1 to 365, given once";
-const Query = z.strictObject({
-  days: z.array(z.string().regex(/^([1-9]\d?|[12]\d\d|3[0-5]\d|36[0-5])$/, DAYS_RULE)).length(1, DAYS_RULE)
-    .optional(),
-}, UNKNOWN_PARAMETERS);
+/** The query of both: `default_days` is how far back they look otherwise. */
+const daysQuery = (default_days: number) =>
+  queryOf({
+    days: wholeNumber("days", { min: 1, max: 365, description: "How many days back to look." })
+      .default(default_days),
+  });
+
+const TIME = z.iso.datetime();
+
+/** `PipelineSummary` of lib/monitoring/pipeline_run_summary.ts. */
+const PIPELINE_SUMMARY = z.lazy(() => {
+  const count = z.int().min(0);
+  const share = z.number().min(0).max(1).nullable();
+  const outcomes = {
+    runs: count.meta({
+      description: "Runs that ended in success or failure, except those that had nothing to do.",
+    }),
+    success_rate: share,
+    last_success: TIME.nullable(),
+    freshness_s: count.nullable().meta({ description: "Age of that success in seconds." }),
+    durations: z.object({
+      count,
+      p50_ms: z.number().nullable(),
+      p95_ms: z.number().nullable(),
+      trend: z.number().nullable().meta({
+        description:
+          "How much the newer half differs from the older half, as a share of the older median: 0.1 is 10 % " +
+          "slower. Null with fewer than eight.",
+      }),
+    }).meta({ id: "Durations" }),
+    quarantined: count,
+    quarantined_share: z.number().min(0).nullable().meta({ description: "Of the rows that came in." }),
+    retries: count.meta({ description: "Attempts after the first one." }),
+    lost: count.meta({ description: "Attempts whose process died." }),
+    rows_in: count,
+  };
+  const stage = z.object({
+    task_id: z.string(),
+    ...outcomes,
+    rows_out: count,
+    last_state: z.enum(TASK_STATES).nullable(),
+  }).meta({ id: "StageSummary" });
+  const last_run = z.object({
+    run_id: z.string(),
+    state: z.enum([...RUN_STATES, "skipped", "interrupted"]),
+    created_at: TIME,
+    ended_at: TIME.nullable(),
+    ms: z.number().nullable(),
+    error: z.string().nullable(),
+  });
+  const dag = z.object({
+    dag_id: z.string(),
+    ...outcomes,
+    last_run: last_run.nullable(),
+    stages: z.array(stage).meta({
+      description: "In the order of the dag; tasks that it no longer has come last.",
+    }),
+    truncated: z.boolean().meta({
+      description: "Whether there were more runs than are read: the window is then shorter than asked.",
+    }),
+  }).meta({ id: "DagSummary" });
+  const published = z.object({
+    version: z.int(),
+    previous: z.int().nullable(),
+    run_id: z.string(),
+    model: z.string(),
+    at: TIME,
+    age_s: count,
+  });
+  return z.object({
+    generated_at: TIME,
+    since: TIME,
+    published: published.nullable().meta({
+      description: "Null if nothing is published, and if that cannot be read.",
+    }),
+    degraded: z.array(z.literal("analytics")).meta({ description: "Stores that could not be read." }),
+    dags: z.array(dag),
+  }).meta({ id: "PipelineSummary" });
+});
+
+const ACKNOWLEDGED = { by: z.string(), at: TIME, until: TIME };
+
+/** `Anomalies` of lib/monitoring/anomalies.ts. */
+const ANOMALIES = z.lazy(() => {
+  const count = z.int().min(0);
+  const anomaly = z.object(ANOMALY.def.innerType.shape).meta({ id: "Anomaly" });
+  const open = z.object({
+    ...anomaly.shape,
+    id: z.string().meta({ description: "By which it is acknowledged." }),
+    acknowledged: z.object(ACKNOWLEDGED).nullable().meta({ description: "Null while it counts." }),
+  }).meta({ id: "OpenAnomaly" });
+  const health = z.object({
+    status: z.enum(HEALTH_STATUSES),
+    cause: z.string().meta({ description: "Why it is so, in one line." }),
+    next_step: z.string().meta({
+      description: "What to do, with commands in backquotes; empty without any.",
+    }),
+    anomaly_id: z.string().nullable(),
+    run_id: z.string().nullable(),
+    critical: count,
+    warnings: count,
+    acknowledged: count,
+  }).meta({ id: "Health", description: "The worst of what counts. The numbers are of open anomalies." });
+  return z.object({
+    generated_at: TIME,
+    since: TIME,
+    health,
+    open: z.array(open).meta({
+      description: "What holds now, most severe first, then what of it is acknowledged.",
+    }),
+    past: z.array(anomaly).meta({
+      description: "What held in the window and no longer does, newest first.",
+    }),
+  }).meta({ id: "Anomalies" });
+});
 
 /** What the pipeline's endpoints read. */
 export interface PipelineView {
@@ -43,26 +155,37 @@ export interface PipelineView {
   readonly serving?: () => readonly ServingSpan[];
 }
 
-/** `GET /pipeline/summary?days=30`: what each dag and stage did, as a `PipelineSummary` (lib/monitoring/pipeline_run_summary.ts). */
-export function pipelineSummary({ stores, dags = [], clock }: PipelineView): Endpoint {
-  const handle = async (context: Context) =>
-    respond(await pipelineRunSummary({ ...stores, dags, clock, ...windowOf(context) }));
-  return { route: "/pipeline/summary", scope: "read", handle };
-}
+/** `GET /pipeline/summary?days=30`. */
+export const pipelineSummary = apiEndpoint({
+  method: "GET",
+  route: "/pipeline/summary",
+  scope: "read",
+  operation: "getPipelineSummary",
+  tag: "pipeline",
+  summary: "What each dag and stage did",
+  query: daysQuery(30),
+  responses: { 200: { description: "The summary.", schema: PIPELINE_SUMMARY } },
+  errors: [503],
+  handler: ({ stores, dags = [], clock }: PipelineView) => async ({ query }) =>
+    respond(await pipelineRunSummary({ ...stores, dags, clock, ...query })),
+});
 
 /**
- * `GET /pipeline/anomalies?days=90`: open and past anomalies, as `Anomalies` (lib/monitoring/anomalies.ts). Whether the
- * stores agree comes from the `check` of the last run: a request counts no rows.
+ * `GET /pipeline/anomalies?days=90`. Whether the stores agree comes from the `check` of the last run: a request counts no
+ * rows.
  */
-export function pipelineAnomalies({ stores, dags = [], clock, serving }: PipelineView): Endpoint {
-  const handle = async (context: Context) => {
-    const days = windowOf(context);
-    return respond(
-      await detectAnomalies({ ...watched({ stores, dags, clock, ...serving && { serving } }), ...days }),
-    );
-  };
-  return { route: "/pipeline/anomalies", scope: "read", handle };
-}
+export const pipelineAnomalies = apiEndpoint({
+  method: "GET",
+  route: "/pipeline/anomalies",
+  scope: "read",
+  operation: "getAnomalies",
+  tag: "pipeline",
+  summary: "The health, with open and past anomalies",
+  query: daysQuery(LOOK_BACK_DAYS),
+  responses: { 200: { description: "The health and the anomalies.", schema: ANOMALIES } },
+  handler: (view: PipelineView) => async ({ query }) =>
+    respond(await detectAnomalies({ ...watched(view), ...query })),
+});
 
 /** What the API and the pages check for anomalies. */
 export function watched({ stores, dags = [], clock, serving }: PipelineView): AnomalyOptions {
@@ -102,36 +225,41 @@ const Acknowledge = z.strictObject({
 });
 const MAX_BYTES = 4_096;
 
-/**
- * `POST /pipeline/anomalies/acknowledge` with `{ id, until, by? }`: acknowledges an open anomaly until then
- * (`8h`, `7d` or an ISO time); `by` names a person. Answers with the `Acknowledgement` (lib/stores/runs/port.ts). With
- * `until` null it removes an acknowledgement and answers 204.
- */
-export function acknowledgeAnomaly(
-  { keys, ...view }: PipelineView & { readonly keys: readonly ApiKey[] },
-): Endpoint {
-  const handle = async (context: Context) => {
-    // A page of another site can send a form or text to an open service, but not JSON.
-    if (!context.req.header("content-type")?.startsWith("application/json")) {
-      throw new HttpError(400, "invalid", "send the body as application/json");
-    }
-    const { id, until, by } = Acknowledge.parse(await jsonBody(context, MAX_BYTES));
-    const { runs } = view.stores;
-    if (until === null) {
-      if (await runs.unacknowledge({ anomaly_id: id })) return new Response(null, { status: 204 });
-      throw new HttpError(404, "not_found", "no acknowledgement has this id");
-    }
-    const { open } = await detectAnomalies(watched(view));
-    const who = acknowledger({ name: by, key: keyOf(context, keys) });
-    return respond(await acknowledge({ runs, open, clock: view.clock, id, until, by: who }));
-  };
-  return { route: "/pipeline/anomalies/acknowledge", scope: "admin", handle };
-}
-
-function windowOf(context: Context): { days?: number } {
-  const { days } = Query.parse(context.req.queries());
-  return days === undefined ? {} : { days: Number(days[0]) };
-}
+/** `POST /pipeline/anomalies/acknowledge` with `{ id, until, by? }`. */
+export const acknowledgeAnomaly = apiEndpoint({
+  method: "POST",
+  route: "/pipeline/anomalies/acknowledge",
+  scope: "admin",
+  operation: "acknowledgeAnomaly",
+  tag: "pipeline",
+  summary: "Acknowledge an open anomaly",
+  description:
+    "The anomaly is still listed, with the name in `by`, but it does not affect the health until `until` (`30m`, " +
+    "`8h`, `7d` or an ISO time within 90 days), or until it begins again. `until` null withdraws an acknowledgement.",
+  body: { schema: Acknowledge, max_bytes: MAX_BYTES },
+  responses: {
+    200: {
+      description: "The acknowledgement.",
+      schema: z.lazy(() =>
+        z.object({ anomaly_id: z.string(), since: TIME, ...ACKNOWLEDGED }).meta({ id: "Acknowledgement" })
+      ),
+    },
+    204: { description: "The acknowledgement is withdrawn." },
+  },
+  errors: [404, 503],
+  handler:
+    ({ keys, ...view }: PipelineView & { readonly keys: readonly ApiKey[] }) => async ({ body, context }) => {
+      const { id, until, by } = body;
+      const { runs } = view.stores;
+      if (until === null) {
+        if (await runs.unacknowledge({ anomaly_id: id })) return new Response(null, { status: 204 });
+        throw new HttpError(404, "not_found", "no acknowledgement has this id");
+      }
+      const { open } = await detectAnomalies(watched(view));
+      const who = acknowledger({ name: by, key: keyOf(context, keys) });
+      return respond(await acknowledge({ runs, open, clock: view.clock, id, until, by: who }));
+    },
+});
 
 function respond(body: object): Response {
   return Response.json(body, { headers: { "cache-control": "no-store" } });

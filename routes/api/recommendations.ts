@@ -1,54 +1,140 @@
-import { type Context, z } from "../../deps.ts";
+import { z } from "../../deps.ts";
 import { causeOf } from "../../lib/core/errors.ts";
-import type { RecommendationRequest } from "../../lib/recommend/answer.ts";
+import { SOURCES } from "../../lib/recommend/answer.ts";
 import type { Recommender, ServedAnswer } from "../../lib/recommend/recommender.ts";
-import { parseId } from "../../lib/schema/ids.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
-import type { Endpoint } from "../http/endpoint.ts";
-import { UNKNOWN_PARAMETERS } from "../http/problem.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
+import { idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
 
 const DEFAULT_K = 10;
-const K_RULE = "k must be a whole number from 1 to 100, given once";
 
-const INTENT_RULE = "intent must be given once";
+/** Its `facts` are what the sentence states; neither names another user or quotes a message. */
+const REASON = z.lazy(() => {
+  const text = z.string();
+  const count = z.int().min(0);
+  return z.discriminatedUnion("code", [
+    z.object({ code: z.literal("mention"), facts: z.object({}), text }),
+    z.object({
+      code: z.literal(["similar_conversations", "wording"]),
+      facts: z.object({ converted: count, clicked: count, shown: count })
+        .meta({ description: "Other users, each counted once, by their furthest step." }),
+      text,
+    }),
+    z.object({
+      code: z.literal("co_engagement"),
+      facts: z.object({
+        campaign_id: z.string(),
+        title: z.string().nullable(),
+        engagement: z.enum(["conversion", "click", "mention"]),
+      }).meta({ description: "The campaign that the user engaged with or named, and how." }),
+      text,
+    }),
+    z.object({
+      code: z.literal("intent"),
+      facts: z.object({ intents: z.array(z.string()), share: z.number().min(0).max(1) }).meta({
+        description:
+          "The user's own intents that the campaign answers, and their share of all that user's intents.",
+      }),
+      text,
+    }),
+    z.object({
+      code: z.literal("similarity"),
+      facts: z.object({ rank: z.int().min(1) })
+        .meta({ description: "Place of the campaign among those nearest to the user's profile." }),
+      text,
+    }),
+    z.object({
+      code: z.literal("popular"),
+      facts: z.object({ conversions: count, clicks: count, impressions: count })
+        .meta({ description: "All users' events with the campaign." }),
+      text,
+    }),
+  ]).meta({
+    id: "Reason",
+    description: "Why an item is shown. It neither names another user nor quotes a message.",
+  });
+});
 
-/** Parameters by name, each with all its values. Transforms would add a tenth to the time of a cached answer. */
-const Query = z.strictObject({
-  k: z.array(z.string().regex(/^([1-9]\d?|100)$/, K_RULE)).length(1, K_RULE).optional(),
-  intent: z.array(z.string()).length(1, INTENT_RULE).optional(),
-}, UNKNOWN_PARAMETERS);
+const ITEM = z.lazy(() =>
+  z.object({
+    campaign_id: z.string(),
+    title: z.string(),
+    category: z.string().nullable(),
+    score: z.number().min(0).max(1)
+      .meta({ description: "Items are not strictly in its order: variety counts too." }),
+    sources: z.record(z.enum(SOURCES), z.number().min(0).max(1))
+      .meta({
+        description: "The evidence of each source, on a scale of its own that is the same for all users.",
+      }),
+    fatigue: z.number().min(0).max(1)
+      .meta({ description: "Above 0 if it was shown to the user repeatedly and never clicked." }),
+    reasons: z.array(REASON).min(1).max(3).meta({ description: "The weightiest first." }),
+  }).meta({ id: "Item" })
+);
+
+/** `Answer` of lib/recommend/answer.ts. */
+const ANSWER = z.lazy(() =>
+  z.object({
+    user_id: z.string(),
+    strategy: z.enum(["personal", "popular"])
+      .meta({ description: "`popular` if nothing is known of the user." }),
+    led_by: z.enum(SOURCES).nullable()
+      .meta({ description: "The source that contributes most to the items; null without items." }),
+    version: z.int().nullable()
+      .meta({
+        description: "The data version that it was computed from; null if analytics did not respond.",
+      }),
+    generated_at: z.iso.datetime()
+      .meta({ description: "When it was computed, which for a cached answer is in the past." }),
+    degraded: z.array(z.enum(["vectors", "graph", "analytics"]))
+      .meta({ description: "Stores whose part is missing." }),
+    items: z.array(ITEM).meta({ description: "The most worth showing first." }),
+  }).meta({ id: "Answer" })
+);
 
 /**
- * `GET /recommendations/:user_id?k=10&intent=x`: campaigns worth showing to this user, each with its reasons, as an
- * `Answer` (lib/recommend/answer.ts); with `intent` only those that target it. An unknown user gets the popular ones.
- * `degraded` names stores that are down; without analytics the answer is a cached one or the last known popular campaigns.
- * `Server-Timing` has the stages cache, vectors, graph, analytics, rank in milliseconds; `X-Cache` is `hit`, `stale` while
- * another request computes it again or analytics is down, `miss`, or `bypass` if it was computed without the cache or
- * analytics. 400 for a bad id or query, 503 before the first publish.
- *
- * `Cache-Control: no-store`, since a write for this user must be in the next answer. Parley has its own cache.
+ * `GET /recommendations/:user_id?k=10&intent=x`. `Cache-Control: no-store`, since a write for this user must be in the next
+ * answer. Parley has its own cache.
  */
-export function recommendations(options: { recommender: Recommender; metrics: ServingMetrics }): Endpoint {
-  return {
-    route: "/recommendations/:user_id",
-    scope: "read",
-    answers: true,
-    handle: async (context, note) => {
-      const served = await options.recommender.serve(requestOf(context));
+export const recommendations = apiEndpoint({
+  method: "GET",
+  route: "/recommendations/:user_id",
+  scope: "read",
+  answers: true,
+  operation: "getRecommendations",
+  tag: "recommendations",
+  summary: "Campaigns worth showing to a user",
+  description:
+    "Campaigns worth showing to this user, each with its reasons. An unknown user gets the popular ones. A store " +
+    "that is down causes no error: `degraded` names it, and without analytics the answer is a cached one or the last known " +
+    "popular campaigns. 503 before the first publish.",
+  params: z.object({ user_id: idParameter("user_id", "The user, who may be unknown.") }),
+  query: queryOf({
+    k: wholeNumber("k", { min: 1, max: 100, description: "At most so many items." }).default(DEFAULT_K),
+    intent: idParameter("intent", "Only campaigns that target this intent.").exactOptional(),
+  }),
+  responses: {
+    200: {
+      description: "The answer.",
+      schema: ANSWER,
+      headers: {
+        "Server-Timing": "The stages cache, vectors, graph, analytics and rank, in milliseconds.",
+        "X-Cache":
+          "`hit`, `stale` while another request computes it again or analytics is down, `miss`, or `bypass` if it was " +
+          "computed without the cache or analytics.",
+      },
+    },
+  },
+  errors: [503],
+  handler:
+    (options: { recommender: Recommender; metrics: ServingMetrics }) => async ({ params, query, note }) => {
+      const served = await options.recommender.serve({ ...params, ...query });
       options.metrics.recordAnswer(served);
       note.cache = served.cache;
       if (served.failures.size + served.degraded.length > 0) note.degraded = causes(served);
       return respond(served);
     },
-  };
-}
-
-function requestOf(context: Context): RecommendationRequest {
-  const user_id = parseId("user_id", context.req.param("user_id")!);
-  const { k, intent } = Query.parse(context.req.queries());
-  const request = { user_id, k: k === undefined ? DEFAULT_K : Number(k[0]) };
-  return intent === undefined ? request : { ...request, intent: parseId("intent", intent[0]!) };
-}
+});
 
 /** Headers are set one by one: in the constructor they take Deno 2.9 several times as long. */
 function respond(served: ServedAnswer): Response {

@@ -15,7 +15,8 @@ export interface Problem {
   readonly code: ErrorCode | "method_not_allowed" | "internal";
 }
 
-const TITLE: Readonly<Record<number, string>> = Object.freeze({
+/** Statuses of errors, in words. */
+const TITLES: Readonly<Record<number, string>> = Object.freeze({
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
@@ -24,6 +25,8 @@ const TITLE: Readonly<Record<number, string>> = Object.freeze({
   408: "Request Timeout",
   409: "Conflict",
   413: "Content Too Large",
+  415: "Unsupported Media Type",
+  429: "Too Many Requests",
   500: "Internal Server Error",
   501: "Not Implemented",
   503: "Service Unavailable",
@@ -57,7 +60,7 @@ export function problemOf(error: unknown, request_id: string): Problem {
   const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(request_id);
   const instance = `urn:${isUuid ? "uuid" : "x-request-id"}:${request_id}`;
   const { status, code, detail } = describe(error);
-  return { type: "about:blank", title: TITLE[status] ?? "Error", status, detail, instance, code };
+  return { type: "about:blank", title: TITLES[status] ?? "Error", status, detail, instance, code };
 }
 
 function describe(error: unknown): Pick<Problem, "status" | "code" | "detail"> {

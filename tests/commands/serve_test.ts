@@ -26,7 +26,8 @@ Deno.test("a first Ctrl-C lets serve wait for a request in progress, and a secon
     const [first, second] = child.stdout.tee();
     const { text, rest } = await until(first, /answers at http:\S+:\d+/);
     const request = await RawConnection.open(Number(/http:[^:]+:(\d+)/.exec(text)![1]));
-    const head = "POST /intents/classify HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n";
+    const head = "POST /intents/classify HTTP/1.1\r\nhost: localhost\r\n" +
+      "content-type: application/json\r\ncontent-length: 99\r\n";
     await request.write(`${head}expect: 100-continue\r\n\r\n`);
     // Asked for once the route reads the body: from here on the request is in progress.
     await request.read((text) => text.includes("100 Continue"));

@@ -93,7 +93,7 @@ pageTest(
       assert.equal((await post(app, body)).status, status, JSON.stringify(body));
     }
     const plain = await post(app, { id: ID, until: "8h" }, { "content-type": "text/plain" });
-    assert.equal(plain.status, 400);
+    assert.equal(plain.status, 415);
     assert.deepEqual(await world.stores.runs.acknowledgements(), []);
   },
 );

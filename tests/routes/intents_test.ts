@@ -47,6 +47,7 @@ const withEmbedder = (embedder: () => Promise<Embedder> = () => Promise.resolve(
 });
 const post = (body: unknown) => ({
   method: "POST",
+  headers: { "content-type": "application/json" },
   body: typeof body === "string" ? body : JSON.stringify(body),
 });
 

@@ -74,6 +74,7 @@ Deno.test({
       assert.match(await (await fetch(`${url}/metrics`)).text(), /^parley_store_up\{store="graph"\} 1$/m);
       const asked = await fetch(`${url}/intents/classify`, {
         method: "POST",
+        headers: { "content-type": "application/json" },
         body: '{"texts":["late parcel"]}',
       });
       assert.deepEqual([asked.status, (await asked.json()).code], [503, "unavailable"]);

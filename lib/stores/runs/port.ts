@@ -5,16 +5,18 @@ export const RUN_STATES = ["queued", "running", "success", "failed", "cancelled"
 export type RunState = typeof RUN_STATES[number];
 
 /** `ready` may start once `ready_at` has come: a task that waits for a retry is ready with a later time. */
-export type TaskState =
-  | "waiting"
-  | "ready"
-  | "running"
-  | "success"
-  | "failed"
-  | "skipped"
-  | "upstream_failed"
-  | "cancelled"
-  | "removed";
+export const TASK_STATES = [
+  "waiting",
+  "ready",
+  "running",
+  "success",
+  "failed",
+  "skipped",
+  "upstream_failed",
+  "cancelled",
+  "removed",
+] as const;
+export type TaskState = typeof TASK_STATES[number];
 
 /** `lost`: its process died. `interrupted`: its process was stopped. Neither uses up a retry. */
 export type AttemptState =

@@ -1,0 +1,52 @@
+import type { Clock } from "../../lib/core/clock.ts";
+import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
+import type { Embedder } from "../../lib/embed/port.ts";
+import type { IntentStores } from "../../lib/intents/intent_service.ts";
+import type { Recommender, RecommenderStores } from "../../lib/recommend/recommender.ts";
+import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
+import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
+import type { ApiEndpoint } from "../http/api_endpoint.ts";
+import { healthz, readyz } from "./health.ts";
+import { index } from "./index.ts";
+import { classifyIntents } from "./intents.ts";
+import { metrics, type MetricsOptions } from "./metrics.ts";
+import { acknowledgeAnomaly, pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
+import { recommendations } from "./recommendations.ts";
+
+/** All that endpoints can use. */
+export interface Serving extends Pick<PipelineView, "dags"> {
+  readonly stores: RecommenderStores & IntentStores & MetricsOptions["stores"];
+  /** Opens the embedding model for the first `POST /intents/classify`. Without it the answer is 503. */
+  readonly embedder?: () => Promise<Embedder>;
+  readonly clock: Clock;
+  /** Parley's version, for `/healthz`. */
+  readonly version: string;
+  /** If empty, everything is open. */
+  readonly keys: readonly ApiKey[];
+  /** How long a request to classify may take, in milliseconds. Default 30,000. */
+  readonly classify_ms?: number;
+  readonly recommender: Recommender;
+  /** How far the start is. Default: complete. */
+  readonly warm_up?: () => WarmUpStatus;
+  /** Counts requests; its `window` has the answers of the last two hours. */
+  readonly metrics: ServingMetrics;
+  /** Those answers by minute. */
+  readonly serving: () => readonly ServingSpan[];
+  /** Whether attempts are sent to a lineage sink, so that `/metrics` says how many wait. */
+  readonly lineage: boolean;
+  /** The stores that are on one server, and shown as one. */
+  readonly shared_stores: readonly string[];
+}
+
+/** Every endpoint of the API. The app mounts these, and the API's document describes them. */
+export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
+  recommendations,
+  classifyIntents,
+  pipelineSummary,
+  pipelineAnomalies,
+  acknowledgeAnomaly,
+  index,
+  healthz,
+  readyz,
+  metrics,
+];

@@ -1,0 +1,25 @@
+import { z } from "../../deps.ts";
+import { idText } from "../../lib/schema/ids.ts";
+import { UNKNOWN_PARAMETERS } from "./problem.ts";
+
+/** The schema of an endpoint's query: these parameters and no others. */
+export function queryOf<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, UNKNOWN_PARAMETERS);
+}
+
+/** A parameter that is an id: it is trimmed, as an import trims ids. `name` is for the error. */
+export function idParameter(name: string, description: string) {
+  return idText(name, `${name} must be given once`).meta({ description });
+}
+
+/** A parameter that is a whole number in decimal digits. `name` is for the error. */
+export function wholeNumber(name: string, { min, max, description }: {
+  readonly min: number;
+  readonly max: number;
+  readonly description: string;
+}) {
+  const rule = `${name} must be a whole number from ${min} to ${max}, given once`;
+  const isInRange = (text: string) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max;
+  const range = { type: "integer", minimum: min, maximum: max } as const;
+  return z.string(rule).refine(isInRange, rule).meta({ description, override: range }).transform(Number);
+}
