@@ -73,6 +73,9 @@ export interface WriteCounts {
   readonly same: number;
 }
 
+/** Gets the id of each row that an upsert was given, and what became of it. */
+export type OnOutcome = (id: string, outcome: keyof WriteCounts) => void;
+
 /**
  * A user with writes from which nothing was derived yet. `token` names the newest of them: clearing with an older token leaves
  * the user dirty.

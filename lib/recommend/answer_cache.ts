@@ -1,5 +1,6 @@
 import { sleep } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Epochs } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import type { AnswerStore, RecommendationRequest } from "./answer.ts";
 import type { ComputedAnswer } from "./recommend.ts";
@@ -28,8 +29,13 @@ export interface DataState {
   /** The published data version, and the run that published it: after a reset, the numbers begin again. */
   readonly version: number;
   readonly run_id: string;
-  /** Of the user: it grows with each of their events. */
-  readonly epoch: number;
+  /** Of the user and of the catalogue, see {@link epochText}: another one after each write of either. */
+  readonly epoch: string;
+}
+
+/** Two epochs as one text without spaces. */
+export function epochText({ user, catalogue }: Epochs): string {
+  return `${user}.${catalogue}`;
 }
 
 /** An answer as JSON text, with the data that it was computed from. */
@@ -161,7 +167,7 @@ function parse(text: string): CachedAnswer {
   return {
     version: Number(version),
     run_id: run_id.join(" "),
-    epoch: Number(epoch),
+    epoch: epoch!,
     fresh_until: Number(fresh_until),
     degraded: degraded ? degraded.split(",") as AnswerStore[] : [],
     body: text.slice(end + 1),

@@ -7,7 +7,7 @@ import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { withSpan } from "../telemetry/tracing.ts";
 import type { Answer, AnswerStore, RecommendationRequest } from "./answer.ts";
-import { AnswerCache, type CachedAnswer, type DataState } from "./answer_cache.ts";
+import { AnswerCache, type CachedAnswer, type DataState, epochText } from "./answer_cache.ts";
 import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
@@ -23,7 +23,7 @@ import { VersionData } from "./version_data.ts";
 export interface RecommenderStores extends AnswerStores {
   readonly analytics:
     & AnswerStores["analytics"]
-    & Pick<AnalyticsStore, "campaignPage" | "epoch" | "file" | "popular" | "published">;
+    & Pick<AnalyticsStore, "campaignPage" | "epochs" | "file" | "popular" | "published">;
   readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
 }
 
@@ -353,10 +353,14 @@ export class Recommender {
     const { analytics } = this.options.stores;
     const published = this.published.recent() ?? await this.currentVersion(trace);
     if (published === null) return { published, state: null };
-    const epoch = await trace.callStore("analytics", null, (signal) => analytics.epoch({ user_id, signal }));
+    const epochs = await trace.callStore(
+      "analytics",
+      null,
+      (signal) => analytics.epochs({ user_id, signal }),
+    );
     return {
       published,
-      state: epoch === null ? null : { version: published.version, run_id: published.run_id, epoch },
+      state: epochs && { version: published.version, run_id: published.run_id, epoch: epochText(epochs) },
     };
   }
 }

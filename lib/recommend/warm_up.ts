@@ -125,7 +125,7 @@ export class WarmUp {
     const [requests] = await Promise.allSettled([
       this.requests(),
       recommender.prepare(),
-      analytics.epoch({ user_id: NO_ID, signal }),
+      analytics.epochs({ user_id: NO_ID, signal }),
       cache.get({ key: NO_ID, signal }),
     ]);
     return requests.status === "fulfilled" ? requests.value : NO_USER_REQUESTS;

@@ -226,6 +226,60 @@ function catalogue(test: Test): void {
       assert.deepEqual(first.map((row) => row.campaign_id), rest.slice(0, 2));
     }
   });
+  test("upsertCampaigns() raises the catalogue's epoch and notes what changed, if anything did", async (store) => {
+    const epoch = async () => (await store.epochs({ user_id: "a" })).catalogue;
+    const since = await epoch();
+    const [a, b] = [campaign({ campaign_id: "a" }), campaign({ campaign_id: "b" })];
+    await store.upsertCampaigns({ campaigns: [a, b] });
+    const first = await epoch();
+    assert.ok(first > since);
+    assert.deepEqual((await store.changedCampaigns({ since, limit: 9 })).sort(), ["a", "b"]);
+    await store.upsertCampaigns({ campaigns: [a, { ...b, title: "Other" }] });
+    const second = await epoch();
+    assert.ok(second > first);
+    assert.deepEqual(await store.changedCampaigns({ since: first, limit: 9 }), ["b"]);
+    assert.deepEqual(await store.changedCampaigns({ since, limit: 1 }), ["b"]);
+    await store.upsertCampaigns({ campaigns: [a] });
+    assert.equal(await epoch(), second);
+    await store.deleteCampaigns({ campaign_ids: ["b"] });
+    assert.ok(await epoch() > second);
+    assert.deepEqual(await store.changedCampaigns({ since, limit: 9 }), ["a"]);
+  });
+
+  test("raiseEpochs() raises those of users, and the catalogue's with its campaigns as changed", async (store) => {
+    await store.upsertCampaigns({ campaigns: ["a", "b"].map((campaign_id) => campaign({ campaign_id })) });
+    const before = await store.epochs({ user_id: "u" });
+    await store.raiseEpochs({ user_ids: ["u", "u"], campaign_ids: [] });
+    const after = await store.epochs({ user_id: "u" });
+    assert.ok(after.user > before.user);
+    assert.equal(after.catalogue, before.catalogue);
+    assert.deepEqual(await store.epochs({ user_id: "v" }), { user: 0, catalogue: before.catalogue });
+    await store.raiseEpochs({ user_ids: [], campaign_ids: ["b", "unknown"] });
+    assert.ok((await store.epochs({ user_id: "u" })).catalogue > before.catalogue);
+    assert.deepEqual(await store.changedCampaigns({ since: before.catalogue, limit: 9 }), ["b"]);
+    assert.deepEqual(await touchedUsers(store), []);
+  });
+
+  test("an upsert reports what became of each row", async (store) => {
+    const outcomes: string[] = [];
+    const onOutcome = (id: string, outcome: string) => void outcomes.push(`${id} ${outcome}`);
+    const [a, b] = [campaign({ campaign_id: "a" }), campaign({ campaign_id: "b" })];
+    await store.upsertCampaigns({ campaigns: [a], onOutcome });
+    await store.upsertCampaigns({ campaigns: [a, b], onOutcome });
+    const [one, two] = [event({ event_id: "1" }), event({ event_id: "2" })];
+    await store.upsertEvents({ events: [one, two], onOutcome });
+    await store.upsertEvents({ events: [two, { ...one, campaign_id: "b" }], onOutcome });
+    assert.deepEqual(outcomes.sort(), [
+      "1 changed",
+      "1 inserted",
+      "2 inserted",
+      "2 same",
+      "a inserted",
+      "a same",
+      "b inserted",
+    ]);
+  });
+
   test("campaigns() and campaignPage() read in ascending id", async (store) => {
     const ids = ["B", "a", "a1", "b", "z"];
     await store.upsertCampaigns({ campaigns: ids.toReversed().map((id) => campaign({ campaign_id: id })) });
@@ -269,23 +323,26 @@ function events(test: Test): void {
     await store.upsertEvents({ events: [a, b] });
     assert.deepEqual(await touchedUsers(store), ["a", "b"]);
     await settleAll(store);
-    const [epochA, epochB] = [await store.epoch({ user_id: "a" }), await store.epoch({ user_id: "b" })];
+    const [epochA, epochB] = [
+      (await store.epochs({ user_id: "a" })).user,
+      (await store.epochs({ user_id: "b" })).user,
+    ];
     await store.upsertEvents({ events: [a, { ...b, type: "conversion" }] });
     assert.deepEqual(await touchedUsers(store), ["b"]);
-    assert.equal(await store.epoch({ user_id: "a" }), epochA);
-    assert.ok(await store.epoch({ user_id: "b" }) > epochB);
-    assert.equal(await store.epoch({ user_id: "unknown" }), 0);
+    assert.equal((await store.epochs({ user_id: "a" })).user, epochA);
+    assert.ok((await store.epochs({ user_id: "b" })).user > epochB);
+    assert.equal((await store.epochs({ user_id: "unknown" })).user, 0);
   });
 
   test("upsertEvents() touches both users of an event that moves", async (store) => {
     const row = event({ user_id: "old" });
     await store.upsertEvents({ events: [row] });
-    const epoch = await store.epoch({ user_id: "old" });
+    const epoch = (await store.epochs({ user_id: "old" })).user;
     await settleAll(store);
     await store.upsertEvents({ events: [{ ...row, user_id: "new" }] });
     assert.deepEqual(await touchedUsers(store), ["new", "old"]);
-    assert.ok(await store.epoch({ user_id: "old" }) > epoch);
-    assert.ok(await store.epoch({ user_id: "new" }) > 0);
+    assert.ok((await store.epochs({ user_id: "old" })).user > epoch);
+    assert.ok((await store.epochs({ user_id: "new" })).user > 0);
   });
 
   test("markAllDirty() marks all users with events again, however many", async (store) => {
@@ -316,11 +373,11 @@ function events(test: Test): void {
     await store.upsertEvents({ events: [event({ user_id: "a" }), event({ user_id: "b" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
-    const epoch = await store.epoch({ user_id: "a" });
+    const epoch = (await store.epochs({ user_id: "a" })).user;
     await store.clearDirty({ users: stale });
     assert.deepEqual(await touchedUsers(store), ["a"]);
-    assert.equal(await store.epoch({ user_id: "a" }), epoch);
-    assert.ok(await store.epoch({ user_id: "b" }) > 0);
+    assert.equal((await store.epochs({ user_id: "a" })).user, epoch);
+    assert.ok((await store.epochs({ user_id: "b" })).user > 0);
   });
 }
 
@@ -516,9 +573,11 @@ function erasing(test: Test): void {
     const rows = many(1_300);
     await store.upsertEvents({ events: rows });
     const others = rows.filter((row) => row.user_id !== "user-1");
+    const epochs = await store.epochs({ user_id: "user-1" });
     assert.equal(await store.deleteUsers({ user_ids: ["user-1", "nobody"] }), rows.length - others.length);
     assert.equal(await store.digest(), digestOf([], others));
-    assert.equal(await store.epoch({ user_id: "user-1" }), 0);
+    const { user, catalogue } = await store.epochs({ user_id: "user-1" });
+    assert.ok(user === 0 && catalogue > epochs.user);
     assert.ok(!(await touchedUsers(store)).includes("user-1"));
     assert.deepEqual(await store.finalEngagement({ user_id: "user-1" }), []);
     await store.deleteUsers({ user_ids: rows.map((row) => row.user_id) });
@@ -539,10 +598,10 @@ function erasing(test: Test): void {
 
   test("epoch() of a user who comes back is greater than all before", async (store) => {
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
-    const before = await store.epoch({ user_id: "a" });
+    const before = (await store.epochs({ user_id: "a" })).user;
     await store.deleteUsers({ user_ids: ["a"] });
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
-    assert.ok(await store.epoch({ user_id: "a" }) > before);
+    assert.ok((await store.epochs({ user_id: "a" })).user > before);
   });
 
   test("deleteCampaigns() takes them out of the catalogue and the stats", async (store) => {

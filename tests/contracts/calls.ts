@@ -61,7 +61,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   stats: (store, options) => store.stats({ version: 1, campaign_ids: ["k"], ...options }),
   popular: (store, options) => store.popular({ version: 1, limit: 5, ...options }),
   finalEngagement: (store, options) => store.finalEngagement({ user_id: "a", ...options }),
-  epoch: (store, options) => store.epoch({ user_id: "a", ...options }),
+  epochs: (store, options) => store.epochs({ user_id: "a", ...options }),
   buildStats: (store, options) =>
     store.buildStats({ version: 5, half_life_days: 30, latest: LATEST, ...options }),
   saveFile: (store, options) =>

@@ -162,6 +162,16 @@ function touching(test: Test): void {
     await store.markDirty({ user_ids: [] });
   });
 
+  test("upsert() reports what became of each row", async (store) => {
+    const outcomes: string[] = [];
+    const onOutcome = (id: string, outcome: string) => void outcomes.push(`${id} ${outcome}`);
+    const [a, b] = [message({ message_id: "a" }), message({ message_id: "b" })];
+    await store.upsert({ messages: [a], onOutcome });
+    await store.upsert({ messages: [b, { ...a, message: "otherwise" }], onOutcome });
+    await store.upsert({ messages: [b], onOutcome });
+    assert.deepEqual(outcomes.sort(), ["a changed", "a inserted", "b inserted", "b same"]);
+  });
+
   test("findDirtyUsers() reads those of some users that are dirty, with the tokens that clear them", async (store) => {
     await store.upsert({ messages: ["a", "b", "c"].map((user_id) => message({ user_id })) });
     assert.deepEqual(await store.findDirtyUsers({ user_ids: [] }), []);

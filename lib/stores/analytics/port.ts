@@ -5,6 +5,7 @@ import type {
   Health,
   HealthOptions,
   Kind,
+  OnOutcome,
   PageOptions,
   Published,
   WriteCounts,
@@ -141,9 +142,20 @@ export interface CampaignFilter {
   readonly status?: Campaign["status"] | undefined;
 }
 
+/** Numbers that grow with every write for a user, 0 for an unknown one, and for the catalogue. None is used twice. */
+export interface Epochs {
+  readonly user: number;
+  readonly catalogue: number;
+}
+
 /** The catalogue. */
 export interface CampaignStore {
-  upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts>;
+  /** Inserts or replaces by `campaign_id`. Raises the catalogue's epoch in the same transaction if anything changed. */
+  upsertCampaigns(
+    options: { campaigns: readonly Campaign[]; onOutcome?: OnOutcome | undefined } & Abortable,
+  ): Promise<WriteCounts>;
+  /** Ids of campaigns that were written since the catalogue had this epoch, the newest first. */
+  changedCampaigns(options: { since: number; limit: number } & Abortable): Promise<string[]>;
   /** Those of these campaigns that exist, in ascending id. */
   campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
   /** Campaigns in ascending id; with a filter only those. It may read the whole catalogue, in parts that let other work run. */
@@ -157,7 +169,9 @@ export interface EventStore extends DirtyUserStore {
    * Inserts or replaces by `event_id`. Marks users of inserted or changed rows as dirty, and raises their epoch, in the
    * same transaction.
    */
-  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts>;
+  upsertEvents(
+    options: { events: readonly EngagementEvent[]; onOutcome?: OnOutcome | undefined } & Abortable,
+  ): Promise<WriteCounts>;
   /** Users with events, in ascending id. */
   users(options: PageOptions): Promise<string[]>;
   /** Recount of events for these users, in ascending user and campaign. */
@@ -174,8 +188,14 @@ export interface EventStore extends DirtyUserStore {
   byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]>;
   /** What this user dismissed or converted on, read live, in ascending campaign. */
   finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
-  /** A number that grows with every write for that user; 0 for an unknown one. */
-  epoch(options: { user_id: string } & Abortable): Promise<number>;
+  epochs(options: { user_id: string } & Abortable): Promise<Epochs>;
+  /**
+   * Raises the epochs of these users, and the catalogue's with these campaigns as changed: what is derived of them elsewhere has
+   * changed.
+   */
+  raiseEpochs(
+    options: { user_ids: readonly string[]; campaign_ids: readonly string[] } & Abortable,
+  ): Promise<void>;
   /** `limit` bounds the examples. It reads an index over all events. */
   unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns>;
 }
@@ -267,8 +287,8 @@ export interface AnalyticsStore
   /** All rows, to be copied to another store. */
   readonly tables: StoredTables;
   /**
-   * Removes events, words, preferences, marks as dirty and epochs of these users; returns how many events it removed. Pending
-   * erasures and tombstones stay.
+   * Removes events, words, preferences, marks as dirty and epochs of these users, and raises the catalogue's epoch, since others'
+   * answers may count them; returns how many events it removed. Pending erasures and tombstones stay.
    */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;
   /** Takes the bytes of deleted rows out of the files, as far as that is in this side's power. */

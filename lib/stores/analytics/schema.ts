@@ -119,12 +119,16 @@ ${tombstonesSchema(TOMBSTONES)(sql)}
 CREATE TABLE pending_erasures (user_id ${sql.text} PRIMARY KEY, at ${sql.text} NOT NULL) ${sql.strictKeyed};
 CREATE TABLE opted_out (user_id ${sql.text} PRIMARY KEY) ${sql.strictKeyed};
 `,
+  (sql) => `
+ALTER TABLE campaigns ADD COLUMN changed ${sql.integer} NOT NULL DEFAULT 0;
+CREATE INDEX campaigns_by_change ON campaigns (changed DESC, campaign_id);
+`,
 ];
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
   table: "campaigns",
   key: "campaign_id",
-  owner: null,
+  owner: "campaign_id",
   columns: {
     campaign_id: "plain",
     title: "plain",

@@ -22,6 +22,7 @@ import {
   run,
   runRows,
   type SqlDatabase,
+  type Steps,
   storableJson,
 } from "../engines/sql.ts";
 import { SqlTables } from "../engines/sql_tables.ts";
@@ -37,6 +38,7 @@ import type {
   ConversationWords,
   Engagement,
   EngagementDay,
+  Epochs,
   FinalEngagement,
   PendingErasure,
   ProfileWords,
@@ -63,6 +65,14 @@ const WHOLE = { timeout_ms: 60_000 };
 const SIGNING = "signing";
 const SECRET_BYTES = 32;
 const CAMPAIGN_ID = { campaign_id: "text" } as const;
+
+/** The row of epochs that is the catalogue's: no user has an empty id. */
+const CATALOGUE = "";
+
+interface EpochRow {
+  readonly user_id: string;
+  readonly epoch: number;
+}
 
 type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
   /** JSON. */
@@ -98,6 +108,11 @@ function statements(dialect: Dialect, counter: Counter) {
       "SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT 1 OFFSET $2",
     // An epoch is a number of the user's last write: it grows, and is never used again after an erasure.
     raiseEpochs: numberUsers(dialect, counter, "epochs", "epoch"),
+    epochs: `SELECT user_id, epoch FROM epochs WHERE user_id IN ($1, '${CATALOGUE}')`,
+    markChanged: `UPDATE campaigns SET changed = (SELECT epoch FROM epochs WHERE user_id = '${CATALOGUE}')
+      WHERE ${isIn("campaign_id", "$1")}`,
+    changedCampaigns:
+      "SELECT campaign_id FROM campaigns WHERE changed > $1 ORDER BY changed DESC, campaign_id LIMIT $2",
     deleteCampaigns: dialect.deleteRows("campaigns", ["campaign_id"]),
     deleteStats: dialect.deleteRows("stats", ["campaign_id"]),
     deleteEvents: `DELETE FROM events WHERE event_id IN (
@@ -144,8 +159,29 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.rights.tombstones;
   }
 
-  upsertCampaigns(options: { campaigns: readonly Campaign[] } & Abortable): Promise<WriteCounts> {
-    return this.catalogue.upsert({ rows: options.campaigns, signal: options.signal });
+  upsertCampaigns(
+    { campaigns: rows, ...options }: Parameters<AnalyticsStore["upsertCampaigns"]>[0],
+  ): Promise<WriteCounts> {
+    return this.catalogue.upsert({ rows, markDirty: (ids) => this.markChanged(ids), ...options });
+  }
+
+  async changedCampaigns(
+    { since, limit, signal }: { since: number; limit: number } & Abortable,
+  ): Promise<string[]> {
+    const read = () => all<{ campaign_id: string }>(this.sql.changedCampaigns, since, limit);
+    return (await this.db.query(read, { signal })).map(({ campaign_id }) => campaign_id);
+  }
+
+  /** Raises the catalogue's epoch, and notes it with these campaigns. Its row is locked first, so that they are in one order. */
+  private *markChanged(campaign_ids: readonly string[]): Steps<void> {
+    yield* this.raise([CATALOGUE]);
+    if (campaign_ids.length > 0) yield* run(this.sql.markChanged, storableJson(campaign_ids));
+  }
+
+  private *raise(user_ids: readonly string[]): Steps<void> {
+    const { advance } = this.dirtyUsers.counter;
+    if (advance !== null) yield* run(advance);
+    yield* run(this.sql.raiseEpochs, storableJson(user_ids));
   }
 
   campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]> {
@@ -184,21 +220,24 @@ export class SqlAnalytics implements AnalyticsStore {
 
   async deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number> {
     const { deleteStats, deleteCampaigns } = this.sql;
+    const beforeCommit = () => this.markChanged([]);
     const rows = options.campaign_ids.map((campaign_id) => ({ campaign_id }));
     const deleted = await this.db.writeEach(rows, function* (group) {
       yield* runRows(deleteStats, [], CAMPAIGN_ID, group);
       return yield* runRows(deleteCampaigns, [], CAMPAIGN_ID, group);
-    }, { ...WHOLE, signal: options.signal });
+    }, { ...WHOLE, beforeCommit, signal: options.signal });
     return deleted.reduce((sum, count) => sum + count, 0);
   }
 
-  upsertEvents(options: { events: readonly EngagementEvent[] } & Abortable): Promise<WriteCounts> {
+  upsertEvents(
+    { events: rows, ...options }: Parameters<AnalyticsStore["upsertEvents"]>[0],
+  ): Promise<WriteCounts> {
     const { dirtyUsers, sql } = this;
     const markDirty = function* (users: readonly string[]) {
       yield* dirtyUsers.mark(users);
       yield* run(sql.raiseEpochs, storableJson(users));
     };
-    return this.events.upsert({ rows: options.events, markDirty, signal: options.signal });
+    return this.events.upsert({ rows, markDirty, ...options });
   }
 
   findDirtyUsers(options: { user_ids: readonly string[] } & Abortable): Promise<DirtyUser[]> {
@@ -260,9 +299,27 @@ export class SqlAnalytics implements AnalyticsStore {
     }));
   }
 
-  async epoch(options: { user_id: string } & Abortable): Promise<number> {
-    const sql = "SELECT epoch FROM epochs WHERE user_id = $1";
-    return (await this.db.query(() => get<{ epoch: number }>(sql, options.user_id), options))?.epoch ?? 0;
+  async epochs({ user_id, signal }: { user_id: string } & Abortable): Promise<Epochs> {
+    const rows = await this.db.query(() => all<EpochRow>(this.sql.epochs, user_id), { signal });
+    let [user, catalogue] = [0, 0];
+    for (const { user_id, epoch } of rows) {
+      if (user_id === CATALOGUE) catalogue = epoch;
+      else user = epoch;
+    }
+    return { user, catalogue };
+  }
+
+  async raiseEpochs(
+    { user_ids, campaign_ids, signal }:
+      & { user_ids: readonly string[]; campaign_ids: readonly string[] }
+      & Abortable,
+  ): Promise<void> {
+    const users = [...new Set(user_ids)].sort();
+    const raise = function* (this: SqlAnalytics): Steps<void> {
+      if (campaign_ids.length > 0) yield* this.markChanged(campaign_ids);
+      if (users.length > 0) yield* this.raise(users);
+    };
+    await this.db.write(() => raise.call(this), { signal });
   }
 
   async unknownCampaigns({ limit, signal }: { limit: number } & Abortable): Promise<UnknownCampaigns> {
@@ -328,6 +385,7 @@ export class SqlAnalytics implements AnalyticsStore {
   /** What is about these users goes in the transaction that deletes the last of their events. */
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<number> {
     const { sql, dirtyUsers } = this;
+    const markChanged = this.markChanged.bind(this);
     const users = storableJson(user_ids);
     await this.wording.deleteUsers({ user_ids, signal });
     const deleted = await this.db.writeAll(function* (limit) {
@@ -336,6 +394,7 @@ export class SqlAnalytics implements AnalyticsStore {
         yield* dirtyUsers.forget(user_ids);
         yield* run(sql.deleteEpochs, users);
         yield* run(sql.deleteOptedOut, users);
+        yield* markChanged([]);
       }
       return events;
     }, { ...WHOLE, signal });

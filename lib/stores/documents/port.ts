@@ -4,6 +4,7 @@ import type {
   Health,
   HealthOptions,
   Message,
+  OnOutcome,
   PageOptions,
   QuarantinedRow,
   WriteCounts,
@@ -87,7 +88,9 @@ export interface MessageStore extends DirtyUserStore {
    * (of the old and of the new row) as dirty. A changed text loses its classification, and is no classifier's example
    * any more; other changes leave both.
    */
-  upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts>;
+  upsert(
+    options: { messages: readonly Message[]; onOutcome?: OnOutcome | undefined } & Abortable,
+  ): Promise<WriteCounts>;
   /** Messages in ascending `message_id`; with `user_ids`, only those of these users. */
   page(options: PageOptions & { user_ids?: readonly string[] }): Promise<Message[]>;
   /** Recount of intents on messages of role `user`, for these users, in ascending user and intent. */

@@ -61,9 +61,9 @@ export class SqlDocuments implements DocumentStore {
     this.sql = documentSql(db.dialect);
   }
 
-  upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
+  upsert({ messages: rows, ...options }: Parameters<DocumentStore["upsert"]>[0]): Promise<WriteCounts> {
     const markDirty = (users: readonly string[]) => this.dirtyUsers.mark(users);
-    return this.messages.upsert({ rows: options.messages, markDirty, signal: options.signal });
+    return this.messages.upsert({ rows, markDirty, ...options });
   }
 
   findDirtyUsers(options: { user_ids: readonly string[] } & Abortable): Promise<DirtyUser[]> {

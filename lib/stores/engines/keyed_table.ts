@@ -1,7 +1,7 @@
 import { yieldToEventLoop } from "../../core/abort.ts";
 import { paged } from "../../core/batches.ts";
 import { canonicalJson } from "../../core/json.ts";
-import type { Abortable, Json, WriteCounts } from "../../core/types.ts";
+import type { Abortable, Json, OnOutcome, WriteCounts } from "../../core/types.ts";
 import { all, type Limits, type PutRows, type SqlDatabase, type SqlValue, type Steps } from "./sql.ts";
 
 /** Rows that are read at once. */
@@ -40,10 +40,14 @@ export class KeyedTable<Row extends object> {
    * and new, if they have any.
    */
   upsert(
-    options: { rows: readonly Row[]; markDirty?: (owners: readonly string[]) => Steps<void> } & Abortable,
+    options: {
+      rows: readonly Row[];
+      markDirty?: (owners: readonly string[]) => Steps<void>;
+      onOutcome?: OnOutcome | undefined;
+    } & Abortable,
   ): Promise<WriteCounts> {
-    const { rows, markDirty: beforeCommit, signal } = options;
-    return this.put(rows, { beforeCommit, signal });
+    const { rows, markDirty: beforeCommit, onOutcome, signal } = options;
+    return this.put(rows, { beforeCommit, onOutcome, signal });
   }
 
   private encode(row: Row): (string | null)[] {

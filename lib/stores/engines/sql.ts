@@ -3,7 +3,7 @@
  * parameter that may be null is cast (`CAST($1 AS TEXT) IS NULL`), since PostgreSQL has to know its type. What the engines say
  * differently is in {@link Dialect}.
  */
-import type { Abortable, Health, HealthOptions, WriteCounts } from "../../core/types.ts";
+import type { Abortable, Health, HealthOptions, OnOutcome, WriteCounts } from "../../core/types.ts";
 
 export type SqlValue = string | number | null | Uint8Array;
 
@@ -156,6 +156,7 @@ export interface PutOptions extends Abortable {
    * writers share.
    */
   readonly beforeCommit?: ((owners: readonly string[]) => Steps<void>) | undefined;
+  readonly onOutcome?: OnOutcome | undefined;
 }
 
 /** Inserts or replaces rows by their key, in short transactions. */

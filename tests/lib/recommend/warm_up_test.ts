@@ -55,7 +55,7 @@ scene(
       "graph.engagedIn",
       "graph.intentsOf",
       "graph.targeting",
-      "analytics.epoch",
+      "analytics.epochs",
       "analytics.file",
       "analytics.finalEngagement",
       "cache.get",
@@ -71,7 +71,7 @@ scene(
   async (scene) => {
     await scene.running;
     const { analytics } = scene.world.stores;
-    for (const method of ["published", "epoch"] as const) analytics[method] = fails;
+    for (const method of ["published", "epochs"] as const) analytics[method] = fails;
     const { body } = await scene.recommender.serve({ user_id: "ann", k: 3 });
     const { degraded, items } = JSON.parse(body);
     assert.deepEqual([degraded, items.length], [["analytics"], 3]);

@@ -76,11 +76,14 @@ export class MongoDocuments implements DocumentStore {
     this.classificationStore = new MongoClassifications(this.connection, this.dirtyUsers);
   }
 
-  async upsert(options: { messages: readonly Message[] } & Abortable): Promise<WriteCounts> {
+  async upsert(options: Parameters<DocumentStore["upsert"]>[0]): Promise<WriteCounts> {
     options.signal?.throwIfAborted();
     const counts = { inserted: 0, changed: 0, same: 0 };
     for await (const batch of batches(options.messages, BATCH)) {
-      for (const outcome of (await this.put(batch.map(toStored), options)).values()) counts[outcome]++;
+      for (const [id, outcome] of await this.put(batch.map(toStored), options)) {
+        counts[outcome]++;
+        options.onOutcome?.(id, outcome);
+      }
     }
     return counts;
   }

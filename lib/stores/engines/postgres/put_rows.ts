@@ -17,19 +17,28 @@ import { isIn, recordset } from "./recordset.ts";
 const MAX_BATCH_ROWS = 1_000;
 const MAX_BATCH_LENGTH = 4_000_000;
 
+/** Keys of the rows of a batch that were new, and that differed. */
+interface WrittenKeys {
+  readonly inserted: ReadonlySet<string>;
+  readonly changed: ReadonlySet<string>;
+}
+
 /** A row with all columns. */
 type EncodedRow = Readonly<Record<string, string | null>>;
 
 /** As `SqlDatabase.putRows`. */
 export function putRows<Row>(db: Pick<SqlDatabase, "write">, table: TableByKey<Row>): PutRows<Row> {
   const putBatch = batchWriter(table);
-  return async (rows, { beforeCommit, signal }) => {
-    const sum = { inserted: 0, changed: 0, same: 0 };
+  return async (rows, { beforeCommit, onOutcome, signal }) => {
+    const sum: Record<keyof WriteCounts, number> = { inserted: 0, changed: 0, same: 0 };
     for (const batch of batches(rows, table)) {
-      const counts = await db.write(() => putBatch(batch, { beforeCommit }), { signal });
-      sum.inserted += counts.inserted;
-      sum.changed += counts.changed;
-      sum.same += counts.same;
+      const { inserted, changed } = await db.write(() => putBatch(batch, { beforeCommit }), { signal });
+      for (const row of batch) {
+        const id = row[table.key]!;
+        const outcome = inserted.has(id) ? "inserted" : changed.has(id) ? "changed" : "same";
+        sum[outcome]++;
+        onOutcome?.(id, outcome);
+      }
     }
     return sum;
   };
@@ -66,7 +75,7 @@ function batchWriter(table: Omit<TableByKey<never>, "encode">) {
   const keyOf = (row: EncodedRow) => row[table.key]!;
   const keysOf = (rows: readonly EncodedRow[]) => [storableJson(rows.map(keyOf))];
   const ownerOf = (row: EncodedRow) => table.owner === null ? null : row[table.owner]!;
-  return function* (batch: readonly EncodedRow[], { beforeCommit }: PutOptions): Steps<WriteCounts> {
+  return function* (batch: readonly EncodedRow[], { beforeCommit }: PutOptions): Steps<WrittenKeys> {
     const added = yield* allRows<{ key: string }>(sql.insert, [], columns, batch);
     const inserted = new Set(added.map(({ key }) => key));
     const rest = inserted.size === batch.length ? [] : batch.filter((row) => !inserted.has(keyOf(row)));
@@ -80,7 +89,7 @@ function batchWriter(table: Omit<TableByKey<never>, "encode">) {
     const owners = new Set([...written.map(ownerOf), ...differing.map(({ owner }) => owner)]);
     const users = [...owners].filter((owner) => owner !== null).sort();
     if (beforeCommit !== undefined && users.length > 0) yield* beforeCommit(users);
-    return { inserted: inserted.size, changed: changed.size, same: rest.length - changed.size };
+    return { inserted, changed };
   };
 }
 

@@ -9,11 +9,11 @@ export function putRows<Row>(
 ): PutRows<Row> {
   const sql = statements(table);
   const owner = table.owner === null ? -1 : table.columns.indexOf(table.owner);
-  return async (rows, { beforeCommit, signal }) => {
+  const key = table.columns.indexOf(table.key);
+  return async (rows, { beforeCommit, onOutcome, signal }) => {
     const counts = { inserted: 0, changed: 0, same: 0 };
     let owners = new Set<string>();
-    const put = (row: Row): keyof WriteCounts => {
-      const values = table.encode(row);
+    const put = (values: readonly (string | null)[]): keyof WriteCounts => {
       const after = values[owner] ?? null;
       if (sqlite.run(sql.insert, ...values) === 1) {
         if (after !== null) owners.add(after);
@@ -29,7 +29,12 @@ export function putRows<Row>(
       if (beforeCommit !== undefined && owners.size > 0) execute(beforeCommit([...owners]));
       owners = new Set();
     };
-    await sqlite.writeEach(rows, (row) => void counts[put(row)]++, { beforeCommit: endTransaction, signal });
+    await sqlite.writeEach(rows, (row) => {
+      const values = table.encode(row);
+      const outcome = put(values);
+      counts[outcome]++;
+      onOutcome?.(values[key]!, outcome);
+    }, { beforeCommit: endTransaction, signal });
     return counts;
   };
 }

@@ -58,7 +58,7 @@ Deno.test("two SqliteAnalytics of one file publish one after the other", async (
     message: "data version 1 is not newer than 2, which run run published",
   });
   await one.upsertEvents({ events: [event({ user_id: "a" })] });
-  assert.ok(await two.epoch({ user_id: "a" }) > 0);
+  assert.ok((await two.epochs({ user_id: "a" })).user > 0);
   for (const store of stores) await store.close();
   await Deno.remove(dir, { recursive: true });
 });
@@ -163,7 +163,7 @@ Deno.test("SqliteAnalytics scans no table for what a request or a write of some 
     profiles: [{ user_id: "a", words: {}, named: [] }],
     conversations: [{ conversation_id: "c", user_id: "a", words: {}, named: 0, named_shown: 0 }],
   });
-  await store.epoch({ user_id: "a" });
+  (await store.epochs({ user_id: "a" })).user;
   await store.stats({ version, campaign_ids });
   await store.popular({ version, limit: 5 });
   await store.campaigns({ campaign_ids });
