@@ -64,9 +64,9 @@ Deno.test("a backup that is restored as docs/operating.md says gives the same an
       assert.deepEqual(await answers(config), before.answers);
       await withStores(config, async (flow) => {
         assert.deepEqual(await digests(flow), before.digests);
-        const again = await nightlyRun(flow, SAMPLE);
-        assert.equal(again.outcome, "success");
-        assert.ok(skipped(again).includes("publish"));
+        const repeated = await nightlyRun(flow, SAMPLE);
+        assert.equal(repeated.outcome, "success");
+        assert.ok(skipped(repeated).includes("publish"));
         assert.deepEqual(await digests(flow), before.digests);
       });
     })

@@ -92,8 +92,8 @@ Deno.test("after PARLEY_MISSING_CAMPAIGNS has become end, a run over unchanged s
       const says =
         "PARLEY_MISSING_CAMPAIGNS was keep and is end: campaigns that have left their source are ended";
       assert.ok(log.some(({ line }) => line === says));
-      const again = await nightlyRun(changed, paths);
-      assert.equal(again.snapshot.tasks.find(({ task_id }) => task_id === "ingest")?.state, "skipped");
+      const repeated = await nightlyRun(changed, paths);
+      assert.equal(repeated.snapshot.tasks.find(({ task_id }) => task_id === "ingest")?.state, "skipped");
     });
   }));
 

@@ -49,8 +49,8 @@ for (
         assert.match(full.stderr, SAYS);
         assert.doesNotMatch(full.stderr, /^ +at /m, "a stack is no sentence");
         assert.equal(await flow.services.analytics.published(), null);
-        const again = await pipeline(flow, SOURCES, "unlimited");
-        assert.equal(again.code, 0, again.stderr);
+        const repeated = await pipeline(flow, SOURCES, "unlimited");
+        assert.equal(repeated.code, 0, repeated.stderr);
         assert.equal((await flow.services.analytics.published())!.version, 1);
         assert.deepEqual(await digests(flow), undisturbed);
       });

@@ -83,9 +83,9 @@ Deno.test("a quarter of the sample becomes answers, by the real model, and a sec
       for (const item of answer.items) assert.ok(item.reasons.length > 0 && item.title.length > 0);
       assert.match(response.headers.get("server-timing") ?? "", /vectors;dur=/);
       assert.equal(response.headers.get("x-cache"), "miss");
-      const again = await fetch(`${api.value.url}/recommendations/keziah-boateng?k=5`);
-      assert.equal(again.headers.get("x-cache"), "hit");
-      assert.deepEqual((await again.json()).items, answer.items);
+      const repeated = await fetch(`${api.value.url}/recommendations/keziah-boateng?k=5`);
+      assert.equal(repeated.headers.get("x-cache"), "hit");
+      assert.deepEqual((await repeated.json()).items, answer.items);
     } finally {
       await api.close();
     }

@@ -91,8 +91,8 @@ Deno.test("reembed says first how much there is to do, and reports how many neig
     assert.deepEqual(kept, [overlap.profiles, overlap.campaigns]);
     assert.equal(states(snapshot).drop, "skipped");
     // By the same model again, every neighbour stays.
-    const again = await reembedRun(flow, LARGE);
-    const same = outputOf<{ overlap: object }>(again.snapshot, "check").overlap;
+    const repeated = await reembedRun(flow, LARGE);
+    const same = outputOf<{ overlap: object }>(repeated.snapshot, "check").overlap;
     assert.deepEqual(same, { users: 60, profiles: 1, campaigns: 1 });
   }));
 

@@ -132,8 +132,8 @@ Deno.test("reset --sample leaves people and campaigns alone that share an id wit
       assert.match(said[0]!, /^\d+ messages of 58 sample users and 49 campaigns are removed\.$/);
       assert.match(said[1]!, /the sample's, and stay: keziah-boateng, jonas-ekdahl, gait-clinic$/);
       const version = await publishedVersion(config);
-      const again = await quietly(() => reset(config, { sample: true, all: false, yes: true }));
-      assert.deepEqual([again.value, again.said[0]], [4, "The stores have no data of the sample."]);
+      const repeated = await quietly(() => reset(config, { sample: true, all: false, yes: true }));
+      assert.deepEqual([repeated.value, repeated.said[0]], [4, "The stores have no data of the sample."]);
       assert.equal(await publishedVersion(config), version);
       await withStores(config, async ({ services: { documents, analytics } }) => {
         const rows = await documents.page({ after: null, limit: 999 });

@@ -160,8 +160,8 @@ Deno.test("doctor does not count a source that is acknowledged, until the next i
     Deno.writeTextFileSync(path, JSON.stringify(event()));
     await nightlyRun(flow, paths);
     Deno.removeSync(path);
-    const again = await doctorReport(flow.config, env);
-    assert.deepEqual([again.code, inHand(again.findings)], [1, [[id, undefined, undefined]]]);
+    const repeated = await doctorReport(flow.config, env);
+    assert.deepEqual([repeated.code, inHand(repeated.findings)], [1, [[id, undefined, undefined]]]);
     await nightlyRun(flow, paths);
     assert.equal((await doctorReport(flow.config, env)).code, 1);
   }));
@@ -277,8 +277,8 @@ for (
           open.some((one) => one.code === code && one.severity === "critical" && one.run_id === run.run_id),
         );
       }
-      const again = { ...paths, all: true };
-      assert.equal((await runDag(flow, "nightly", again)).outcome, "success");
+      const repeated = { ...paths, all: true };
+      assert.equal((await runDag(flow, "nightly", repeated)).outcome, "success");
       assert.equal((await nightlyRun(flow, paths)).snapshot.tasks[0]?.state, "skipped");
       assert.deepEqual(
         (await anomaliesOf(flow, {})).open.filter(({ severity }) => severity === "critical"),

@@ -90,12 +90,12 @@ const rate = (rows: number, seconds: number) => `${Math.round(rows / seconds).to
 async function report(rows: number, dir: string): Promise<void> {
   const path = `${dir}/documents.db`;
   const first = await measure(rows, ours(path));
-  const again = await measure(rows, ours(path));
+  const repeated = await measure(rows, ours(path));
   const base = await measure(rows, bare(`${dir}/bare.db`));
   const share = (base.seconds / first.seconds).toFixed(2);
   console.log(`${rows.toLocaleString("en")} rows: bare ${rate(rows, base.seconds)}`);
   console.log(`  upsert ${rate(rows, first.seconds)}, ${share} x bare, peak rss ${first.rss_mb} MB`);
-  console.log(`  again  ${rate(rows, again.seconds)}, peak rss ${again.rss_mb} MB`);
+  console.log(`  again  ${rate(rows, repeated.seconds)}, peak rss ${repeated.rss_mb} MB`);
 }
 
 for (const rows of Deno.args.length > 0 ? Deno.args.map(Number) : [25_000, 250_000]) {

@@ -63,8 +63,8 @@ Deno.test("a target with data is emptied as move says, without harm to a source 
     const emptied = await runHere(folder, [...args!.split(" "), "--yes"], { env: target });
     assert.equal(emptied.code, 0, emptied.stderr);
     assert.match(emptied.stdout, /^runs: nothing is left on sqlite:.*new/m);
-    const again = await moveOn();
-    assert.deepEqual([again.code, again.stdout], [0, first.stdout], again.stderr);
+    const repeated = await moveOn();
+    assert.deepEqual([repeated.code, repeated.stdout], [0, first.stdout], repeated.stderr);
   }));
 
 Deno.test("reset --stores removes these stores alone, and refuses other names", () =>

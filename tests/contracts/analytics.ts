@@ -35,9 +35,9 @@ export function analyticsContract<Store extends AnalyticsStore>(
 ): void {
   const test: Test = (title, body) =>
     Deno.test(`${name}: ${title}`, async () => {
-      const { store, again, close } = await open();
+      const { store, openAnother, close } = await open();
       try {
-        await body(store, again);
+        await body(store, openAnother);
       } finally {
         await close();
       }
@@ -140,7 +140,7 @@ function catalogue(test: Test): void {
     assert.equal((await store.upsertCampaigns({ campaigns: [turned] })).changed, 1, "order of intents");
   });
 
-  test("upsertCampaigns() takes a row from before a field was known as one without it", async (store) => {
+  test("upsertCampaigns() reads a row that was written before a field existed as a row without it", async (store) => {
     const { repurchase_days: _, ...older } = campaign();
     await store.upsertCampaigns({ campaigns: [older as Campaign] });
     const { campaign_id } = older;
@@ -318,7 +318,7 @@ function events(test: Test): void {
     assert.equal(await store.digest(), digestOf([], rows));
   });
 
-  test("upsertEvents() touches and raises the epoch of users with new or changed rows only", async (store) => {
+  test("upsertEvents() marks users with new or changed rows as dirty and raises their epoch, and no others", async (store) => {
     const [a, b] = [event({ user_id: "a" }), event({ user_id: "b" })];
     await store.upsertEvents({ events: [a, b] });
     assert.deepEqual(await touchedUsers(store), ["a", "b"]);
@@ -334,7 +334,7 @@ function events(test: Test): void {
     assert.equal((await store.epochs({ user_id: "unknown" })).user, 0);
   });
 
-  test("upsertEvents() touches both users of an event that moves", async (store) => {
+  test("upsertEvents() marks both users as dirty if an event moves from one to the other", async (store) => {
     const row = event({ user_id: "old" });
     await store.upsertEvents({ events: [row] });
     const epoch = (await store.epochs({ user_id: "old" })).user;
@@ -345,7 +345,7 @@ function events(test: Test): void {
     assert.ok((await store.epochs({ user_id: "new" })).user > 0);
   });
 
-  test("markAllDirty() marks all users with events again, however many", async (store) => {
+  test("markAllDirty() marks every user with events, however many", async (store) => {
     await store.markAllDirty();
     assert.deepEqual(await touchedUsers(store), []);
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
@@ -369,7 +369,7 @@ function events(test: Test): void {
     assert.deepEqual(await touchedUsers(store), ["c"]);
   });
 
-  test("settle() leaves a user whose token was overtaken, and the epoch alone", async (store) => {
+  test("clearDirty() keeps a user who was marked again, and does not change the epoch", async (store) => {
     await store.upsertEvents({ events: [event({ user_id: "a" }), event({ user_id: "b" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
@@ -391,7 +391,7 @@ function engagementOf(rows: readonly EngagementEvent[]): Engagement[] {
 }
 
 function recounts(test: Test): void {
-  test("engagement() is what a scan counts, however often rows were written", async (store) => {
+  test("engagement() equals a count over all rows, however often they were written", async (store) => {
     const rows = many(600);
     for (const _ of [1, 2]) await store.upsertEvents({ events: rows });
     for (const user_ids of [["user-1"], ["user-8", "nobody", "user-0", "user-0"], []]) {
@@ -400,7 +400,7 @@ function recounts(test: Test): void {
     }
   });
 
-  test("eventsOf() gives the newest whole events of each user, in ascending user, time and id", async (store) => {
+  test("eventsOf() returns the newest events of each user, complete, in ascending user, time and id", async (store) => {
     const same = [event({ user_id: "user-1" }), event({ user_id: "user-1" })].map((row) => ({
       ...row,
       timestamp: FULL_EVENT.timestamp,
@@ -420,7 +420,7 @@ function recounts(test: Test): void {
     }
   });
 
-  test("finalEngagement() is what a user dismissed or converted on, at once", async (store) => {
+  test("finalEngagement() returns what a user dismissed or converted on, at once", async (store) => {
     const rows = many(60);
     await store.upsertEvents({ events: rows });
     for (const user_id of ["user-0", "user-5", "nobody"]) {
@@ -476,7 +476,7 @@ function recounts(test: Test): void {
     await assert.rejects(store.daily({ since: "", until: "", signal }), /given up/);
   });
 
-  test("byCampaign() counts events by campaign, those with most events first", async (store) => {
+  test("byCampaign() counts events per campaign, the most frequent first", async (store) => {
     const at = (campaign_id: string, timestamp: string, type: EngagementEvent["type"] = "click") =>
       event({ campaign_id, timestamp, type });
     await store.upsertEvents({
@@ -503,7 +503,7 @@ function recounts(test: Test): void {
     await assert.rejects(store.byCampaign({ ...span, limit: 1, signal }), /given up/);
   });
 
-  test("byStrategy() counts events by the strategy that they name, those with most events first", async (store) => {
+  test("byStrategy() counts events per strategy, the most frequent first", async (store) => {
     const by = (metadata: EngagementEvent["metadata"], type: EngagementEvent["type"] = "impression") =>
       event({ timestamp: "2026-03-01T00:00:00.000Z", metadata, type });
     await store.upsertEvents({
@@ -537,7 +537,7 @@ function recounts(test: Test): void {
     assert.deepEqual(await store.counts(), { campaigns: 1, events: 3, users: 2 });
   });
 
-  test("users() pages through those with events in the order of ids, each once", async (store) => {
+  test("users() pages through users with events in ascending id, each once", async (store) => {
     const users = ["é", "b", "a", "z", "😀", "\uffee", "c"];
     await store.upsertEvents({ events: [...users, ...users].map((user_id) => event({ user_id })) });
     await store.deleteUsers({ user_ids: ["c"] });
@@ -547,7 +547,7 @@ function recounts(test: Test): void {
     assert.deepEqual(await collect(page, (user_id) => user_id, 2), expected);
   });
 
-  test("an empty store answers everything with nothing", async (store) => {
+  test("an empty store returns empty results", async (store) => {
     assert.deepEqual(await store.users({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.engagement({ user_ids: ["nobody"] }), []);
     assert.deepEqual(await store.listDirtyUsers({ after: null, limit: 10 }), []);
@@ -569,7 +569,7 @@ function recounts(test: Test): void {
 }
 
 function erasing(test: Test): void {
-  test("deleteUsers() leaves nothing of them and all of the others", async (store) => {
+  test("deleteUsers() removes all rows of these users and no others", async (store) => {
     const rows = many(1_300);
     await store.upsertEvents({ events: rows });
     const others = rows.filter((row) => row.user_id !== "user-1");
@@ -586,8 +586,8 @@ function erasing(test: Test): void {
     assert.equal(await store.digest(), digestOf([], []));
   });
 
-  test("secret() is random, and the same for all handles and calls", async (store, again) => {
-    const others = await Promise.all([again(), again()]);
+  test("secret() is random, and the same for all handles and calls", async (store, openAnother) => {
+    const others = await Promise.all([openAnother(), openAnother()]);
     const secrets = await Promise.all([store, ...others, store].map((each) => each.secret()));
     assert.equal(secrets[0]!.length, 32);
     for (const secret of secrets) assert.deepEqual(secret, secrets[0]);
@@ -596,7 +596,7 @@ function erasing(test: Test): void {
     assert.deepEqual(await store.secret(), secrets[0]);
   });
 
-  test("epoch() of a user who comes back is greater than all before", async (store) => {
+  test("epoch() of a deleted user who returns is greater than before", async (store) => {
     await store.upsertEvents({ events: [event({ user_id: "a" })] });
     const before = (await store.epochs({ user_id: "a" })).user;
     await store.deleteUsers({ user_ids: ["a"] });
@@ -604,7 +604,7 @@ function erasing(test: Test): void {
     assert.ok((await store.epochs({ user_id: "a" })).user > before);
   });
 
-  test("deleteCampaigns() takes them out of the catalogue and the stats", async (store) => {
+  test("deleteCampaigns() removes them from the catalogue and the stats", async (store) => {
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     await store.buildStats({ version: 1, half_life_days: 30, latest: LATEST });
     assert.equal(await store.deleteCampaigns({ campaign_ids: ["k1", "missing"] }), 1);

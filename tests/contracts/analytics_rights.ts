@@ -7,8 +7,8 @@ const ALL = { after: null, limit: 10 };
 
 /** The part of the analytics contract that is about erased users, and users who do not want personalisation. */
 export function rights(test: Test): void {
-  test("tombstones are sets of hashes", async (store, again) => {
-    await checkTombstones(store.tombstones, async () => (await again()).tombstones);
+  test("tombstones are sets of hashes", async (store, openAnother) => {
+    await checkTombstones(store.tombstones, async () => (await openAnother()).tombstones);
   });
 
   test("eventPage() gives all events of one user, in ascending id", async (store) => {
@@ -23,12 +23,12 @@ export function rights(test: Test): void {
     assert.deepEqual(await store.eventPage({ user_id: "nobody", ...ALL }), []);
   });
 
-  test("pending erasures have the newest time, and end only up to a time", async (store, again) => {
+  test("pending erasures have the newest time, and end only up to a time", async (store, openAnother) => {
     await store.addPendingErasures({
       users: [{ user_id: "b", at: minute(1) }, { user_id: "a", at: minute(1) }],
     });
     await store.addPendingErasures({ users: [{ user_id: "b", at: minute(3) }] });
-    const two = await again();
+    const two = await openAnother();
     assert.deepEqual(await two.pendingErasures(ALL), [
       { user_id: "a", at: minute(1) },
       { user_id: "b", at: minute(3) },
@@ -41,8 +41,8 @@ export function rights(test: Test): void {
 
   test(
     "setPersonalisation() raises the epoch and marks the user as dirty, if it changes anything",
-    async (store, again) => {
-      const [two, user_id] = [await again(), "ann"];
+    async (store, openAnother) => {
+      const [two, user_id] = [await openAnother(), "ann"];
       const set = (personalisation: boolean) => store.setPersonalisation({ user_id, personalisation });
       assert.equal(await set(true), false);
       assert.deepEqual(await two.optedOut({ user_ids: ["ann", "bob"] }), []);

@@ -7,7 +7,7 @@ import { campaign, event, LATEST, minute, pick, random } from "../fixtures/rows.
 /** `again` gives another handle on the store's rows. */
 export type Test = (
   title: string,
-  body: (store: AnalyticsStore, again: () => Promise<AnalyticsStore>) => Promise<void>,
+  body: (store: AnalyticsStore, openAnother: () => Promise<AnalyticsStore>) => Promise<void>,
 ) => void;
 
 /** Events of nine users and six campaigns over ten days, as a brute-force reference can count them. */
@@ -41,7 +41,7 @@ export const IDS = CATALOGUE.map((row) => row.campaign_id);
 
 /** The part of the analytics contract that is about stats by data version. */
 export function stats(test: Test): void {
-  test("buildStats() counts every event once, and gives the best campaign popularity 1", async (store) => {
+  test("buildStats() counts every event once, and the most popular campaign has popularity 1", async (store) => {
     const rows = many(500);
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     for (const _ of [1, 2]) await store.upsertEvents({ events: rows });
@@ -72,7 +72,7 @@ export function stats(test: Test): void {
     assert.deepEqual(await store.popular({ version: 1, limit: 2 }), best.slice(0, 2));
   });
 
-  test("buildStats() lets older engagement count less", async (store) => {
+  test("buildStats() weights older engagement less", async (store) => {
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     const click = (campaign_id: string, day: number) =>
       event({ campaign_id, timestamp: minute(day * 1_440) });
@@ -104,7 +104,7 @@ export function stats(test: Test): void {
     assert.equal((await store.popular({ version: 2, limit: 1 }))[0]?.popularity, 1, "with all of them ahead");
   });
 
-  test("unknownCampaigns() counts events of campaigns that are not in the catalogue, until they are", async (store) => {
+  test("unknownCampaigns() counts events whose campaign is not in the catalogue yet", async (store) => {
     const none = { events: 0, campaigns: 0, examples: [] };
     assert.deepEqual(await store.unknownCampaigns({ limit: 2 }), none);
     await store.upsertCampaigns({ campaigns: CATALOGUE });
@@ -121,7 +121,7 @@ export function stats(test: Test): void {
     assert.deepEqual(await store.unknownCampaigns({ limit: 2 }), none);
   });
 
-  test("buildStats() again replaces, and equal input gives equal stats", async (store) => {
+  test("a second buildStats() replaces the first, and equal input gives equal stats", async (store) => {
     const rows = many(300);
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     await store.upsertEvents({ events: rows.toReversed() });
@@ -135,7 +135,7 @@ export function stats(test: Test): void {
     assert.deepEqual(await store.stats({ version: 1, campaign_ids: IDS }), first);
   });
 
-  test("stats() of a version that was not built are zeros", async (store) => {
+  test("stats() of a version that was not built is zeros", async (store) => {
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     const zeros = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0, popularity: 0 };
     assert.deepEqual(await store.stats({ version: 9, campaign_ids: ["k1"] }), [{
@@ -153,20 +153,20 @@ function bytes(count: number, seed = 1): Uint8Array {
 
 /** The part of the analytics contract that is about files by data version. */
 export function files(test: Test): void {
-  test("file() gives what saveFile() was given last, by version and name", async (store, again) => {
+  test("file() returns the last file saved under a version and name", async (store, openAnother) => {
     const [weights, other] = [bytes(1_000), bytes(1_000, 2)];
     await store.saveFile({ version: 1, name: "weights 🙂", bytes: bytes(2_000, 3) });
     await store.saveFile({ version: 1, name: "weights 🙂", bytes: weights });
     await store.saveFile({ version: 1, name: "other", bytes: other });
     await store.saveFile({ version: 2, name: "other", bytes: weights });
-    const two = await again();
+    const two = await openAnother();
     assert.deepEqual(await two.file({ version: 1, name: "weights 🙂" }), weights);
     assert.deepEqual(await two.file({ version: 1, name: "other" }), other);
     assert.deepEqual(await two.file({ version: 2, name: "other" }), weights);
     assert.equal(await two.file({ version: 2, name: "weights 🙂" }), null);
   });
 
-  test("saveFile() takes a part of bytes, none, and many megabytes", async (store) => {
+  test("saveFile() accepts a view of a buffer, no bytes, and many megabytes", async (store) => {
     const large = bytes(5 * 2 ** 20 + 3);
     for (const given of [large, new Uint8Array(0), large.subarray(7, 12), large.subarray(0, 2 ** 21)]) {
       await store.saveFile({ version: 1, name: "weights", bytes: given });
@@ -177,7 +177,7 @@ export function files(test: Test): void {
     }
   });
 
-  test("publish() keeps files of the new version and the one before", async (store) => {
+  test("publish() keeps the files of the new version and the previous one", async (store) => {
     for (const number of [1, 2, 3]) {
       await store.saveFile({ version: number, name: "weights", bytes: bytes(2 ** 20 + number) });
       await store.publish({ published: version(number), sources: [] });
@@ -211,7 +211,7 @@ const conflict = { name: "ParleyError", code: "conflict" };
 
 /** The part of the analytics contract that is about which version is published, made from which sources. */
 export function publishing(test: Test): void {
-  test("publish() flips the version and names the one before", async (store) => {
+  test("publish() sets the version and returns the previous one", async (store) => {
     assert.deepEqual(await store.publish({ published: version(1), sources: [] }), {
       ...version(1),
       previous: null,
@@ -224,14 +224,14 @@ export function publishing(test: Test): void {
   test("publish() of the published version changes nothing, and of an older one is a conflict", async (store) => {
     await store.publish({ published: version(1), sources: [] });
     const second = await store.publish({ published: version(2), sources: [record("a")] });
-    const again = { ...version(2), run_id: "other" };
-    assert.deepEqual(await store.publish({ published: again, sources: [record("b")] }), second);
+    const republished = { ...version(2), run_id: "other" };
+    assert.deepEqual(await store.publish({ published: republished, sources: [record("b")] }), second);
     await assert.rejects(store.publish({ published: version(1), sources: [record("c")] }), conflict);
     assert.deepEqual(await store.published(), second);
     assert.deepEqual((await store.sources()).map((source) => source.uri), ["a"]);
   });
 
-  test("publish() keeps stats of the new version and the one before", async (store) => {
+  test("publish() keeps the stats of the new version and the previous one", async (store) => {
     await store.upsertCampaigns({ campaigns: CATALOGUE });
     for (const number of [1, 2, 3]) {
       await store.buildStats({ version: number, half_life_days: 30, latest: LATEST });
@@ -267,11 +267,11 @@ export function publishing(test: Test): void {
 export function racing(test: Test): void {
   test(
     "upsertEvents() counts each row once of two who write other versions of it at one time",
-    async (one, again) => {
+    async (one, openAnother) => {
       const rows = many(3_000);
       const versions = [rows, rows.toReversed().map((row) => ({ ...row, user_id: `moved-${row.user_id}` }))];
       const counts = await Promise.all(
-        [one, await again()].map((store, i) => store.upsertEvents({ events: versions[i]! })),
+        [one, await openAnother()].map((store, i) => store.upsertEvents({ events: versions[i]! })),
       );
       const sum = (what: "inserted" | "changed" | "same") => counts[0]![what] + counts[1]![what];
       assert.deepEqual([sum("inserted"), sum("changed"), sum("same")], [3_000, 3_000, 0]);
@@ -282,8 +282,8 @@ export function racing(test: Test): void {
     },
   );
 
-  test("epoch() is raised with each of many writes at one time", async (one, again) => {
-    const two = await again();
+  test("concurrent writes each raise epoch()", async (one, openAnother) => {
+    const two = await openAnother();
     const seen = await Promise.all(Array.from({ length: 30 }, async (_, i) => {
       const store = i % 2 === 0 ? one : two;
       await store.upsertEvents({ events: [event({ user_id: "a" })] });
@@ -295,8 +295,8 @@ export function racing(test: Test): void {
     assert.ok((await two.epochs({ user_id: "a" })).user > last);
   });
 
-  test("saveFile() at one time leaves one of the files whole", async (one, again) => {
-    const two = await again();
+  test("concurrent saveFile() calls leave one of the files, complete", async (one, openAnother) => {
+    const two = await openAnother();
     const given = [1, 2, 3, 4].map((filler) => new Uint8Array((5 - filler) * 2 ** 20 + 3).fill(filler));
     const file = { version: 1, name: "weights" };
     let done = false;
@@ -311,8 +311,8 @@ export function racing(test: Test): void {
     assert.ok(isGiven((await one.file(file))!));
   });
 
-  test("publish() takes one of two that are published at one time", async (one, again) => {
-    const two = await again();
+  test("of two concurrent publish() calls one succeeds", async (one, openAnother) => {
+    const two = await openAnother();
     const [a, b] = await Promise.all(
       [one, two].map((store, i) =>
         store.publish({ published: { ...version(1), run_id: `run-${i}` }, sources: [] })

@@ -22,7 +22,7 @@ async function idsOf(store: AnalyticsStore): Promise<string[]> {
 export function words(test: Test): void {
   test(
     "setWords() makes users' words exactly the given ones, and leaves those of others",
-    async (store, again) => {
+    async (store, openAnother) => {
       const all = { user_ids: ["ann", "bob"], profiles: [profile("ann", ["k1", "🙂"]), profile("bob")] };
       const conversations = [
         conversation("c1", "ann", 3),
@@ -30,7 +30,7 @@ export function words(test: Test): void {
         conversation("d1", "bob"),
       ];
       for (const _ of [1, 2]) await store.setWords({ ...all, conversations });
-      const two = await again();
+      const two = await openAnother();
       assert.deepEqual(await two.profileWords({ user_id: "ann" }), profile("ann", ["k1", "🙂"]));
       assert.equal(await two.profileWords({ user_id: "cat" }), null);
       assert.deepEqual(await two.conversationWords({ after: null, limit: 9 }), conversations);
@@ -61,7 +61,7 @@ export function words(test: Test): void {
     assert.deepEqual(ids, ["Z", "a", "b", "é", "🙂"]);
   });
 
-  test("deleteUsers() removes their words and every file that was made from what users said", async (store) => {
+  test("deleteUsers() removes their words and every file derived from messages", async (store) => {
     await store.setWords({
       user_ids: ["ann", "bob"],
       profiles: [profile("ann"), profile("bob")],

@@ -47,25 +47,25 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     });
   });
 
-  test("writeLines() of nothing leaves an artifact without lines", async (store) => {
+  test("writeLines() of no lines writes an empty artifact", async (store) => {
     const artifact = await store.writeLines({ name: "run-1/ingest/none", lines: from([]) });
     assert.equal(artifact.rows, 0);
     assert.deepEqual(await linesOf(store, artifact.uri), []);
   });
 
-  test("writeLines() and readLines() carry lines far longer than their buffers", async (store) => {
+  test("writeLines() and readLines() handle lines far longer than their buffers", async (store) => {
     const lines = ["é".repeat(3_000_000), "short", "x".repeat(1_000_001)];
     const artifact = await store.writeLines({ name: "run-1/ingest/long", lines: from(lines) });
     assert.deepEqual(await linesOf(store, artifact.uri), lines);
   });
 
-  test("writeLines() replaces an earlier artifact whole", async (store) => {
+  test("writeLines() replaces an earlier artifact completely", async (store) => {
     await store.writeLines({ name: "run-1/embed/part", lines: from(["old", "older"]) });
     const { uri } = await store.writeLines({ name: "run-1/embed/part", lines: from(["new"]) });
     assert.deepEqual(await linesOf(store, uri), ["new"]);
   });
 
-  test("writeLines() of a stream that fails leaves the previous artifact", async (store) => {
+  test("writeLines() of a stream that fails keeps the previous artifact", async (store) => {
     const { uri } = await store.writeLines({ name: "run-1/embed/part", lines: from(["old"]) });
     const failing = async function* () {
       yield "new";
@@ -95,14 +95,14 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     assert.ok(closed);
   });
 
-  test("writeLines() refuses a line that holds a line feed", async (store) => {
+  test("writeLines() rejects a line that contains a line feed", async (store) => {
     await assert.rejects(
       store.writeLines({ name: "run-1/a/b", lines: from(["a\nb"]) }),
       (error) => error instanceof ParleyError && error.code === "invalid",
     );
   });
 
-  test("writeLines() takes any run id, keeps runs apart, and refuses a name of another shape", async (store) => {
+  test("writeLines() accepts any run id, separates runs, and rejects an invalid name", async (store) => {
     const runs = ["scheduled__2026-01-01T00:00:00+00:00", "..", ".", "a b", "%2E%2E", "é*?"];
     const written = new Map<string, string>();
     for (const run of runs) {
@@ -128,7 +128,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     );
   });
 
-  test("readLines() can be left early", async (store) => {
+  test("readLines() can be stopped early", async (store) => {
     const { uri } = await store.writeLines({ name: "run-1/a/b", lines: from(["x", "y"]) });
     for await (const line of store.readLines({ uri })) {
       assert.equal(line, "x");
@@ -136,7 +136,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     }
   });
 
-  test("deleteRun() removes the artifacts of that run alone", async (store) => {
+  test("deleteRun() removes the artifacts of that run and no others", async (store) => {
     const kept = await store.writeLines({ name: "run-10/a/b", lines: from(["kept"]) });
     for (const file of ["b", "c"]) await store.writeLines({ name: `run-1/a/${file}`, lines: from(["x"]) });
     assert.equal(await store.deleteRun({ run_id: "run-1" }), 2);
@@ -185,7 +185,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     await assert.rejects(linesOf(store, uri), ParleyError);
   });
 
-  test("register() gives a key to its first claim", async (store) => {
+  test("register() assigns a key to the first caller", async (store) => {
     const register = await store.register();
     try {
       assert.equal(register.putIfAbsent("a", "1"), null);
@@ -201,7 +201,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     }
   });
 
-  test("register() remembers more keys than it holds in memory", async (store) => {
+  test("register() stores more keys than fit in its memory", async (store) => {
     const register = await store.register();
     try {
       const keys = Array.from({ length: 120_000 }, (_, n) => `key-${(n * 7_919) % 120_000}`);
@@ -212,7 +212,7 @@ export function artifactsContract(name: string, open: () => Promise<OpenedArtifa
     }
   });
 
-  test("register() shares nothing between two", async (store) => {
+  test("two registers share no keys", async (store) => {
     const [one, other] = [await store.register(), await store.register()];
     try {
       assert.equal(one.putIfAbsent("a", "1"), null);

@@ -33,20 +33,20 @@ export function cancellationContract<Store extends { close(): Promise<void> }>(
     });
   const usable = (store: Store) => options.calls[options.first]!(store, {});
 
-  test("a signal that is aborted already ends every call by its reason, on a server not yet connected to too", async ({ store }) => {
+  test("a signal that is already aborted rejects every call with its reason, before a connection exists too", async ({ store }) => {
     for (const [method, call] of Object.entries(options.calls)) {
       await assert.rejects(call(store, { signal: AbortSignal.abort(reason) }), reason, method);
     }
     await usable(store);
   });
 
-  test("a signal that is never aborted changes nothing, and nothing stays with it", async ({ store }) => {
+  test("a signal that is never aborted changes nothing and keeps no listener", async ({ store }) => {
     const signal = countingSignal();
     for (const call of Object.values(options.calls)) await call(store, { signal });
     assert.equal(signal.listeners, 0);
   });
 
-  test("a signal ends every call that is under way by its reason, and the store stays usable", async ({ store, hang }) => {
+  test("an aborted signal rejects every call in progress with its reason, and the store stays usable", async ({ store, hang }) => {
     await usable(store);
     for (const [method, call] of Object.entries(options.calls)) {
       hang?.(true);
@@ -63,7 +63,7 @@ export function cancellationContract<Store extends { close(): Promise<void> }>(
     }
   });
 
-  test("close() during calls ends them or lets them end, twice changes nothing, and later calls are refused", async ({ store }) => {
+  test("close() ends calls in progress or waits for them, is idempotent, and rejects later calls", async ({ store }) => {
     await usable(store);
     const calls = Object.values(options.calls).map((call) => call(store, {}));
     const ended = Promise.allSettled(calls);

@@ -84,7 +84,7 @@ function writing(test: Test): void {
     assert.deepEqual(await store.upsert({ messages: [] }), { inserted: 0, changed: 0, same: 0 });
   });
 
-  test("upsert() sees a change of any field", async (store) => {
+  test("upsert() detects a change of any field", async (store) => {
     await store.upsert({ messages: [FULL] });
     const others = {
       ...message(),
@@ -101,7 +101,7 @@ function writing(test: Test): void {
     }
   });
 
-  test("upsert() holds the order of metadata's keys to be nothing", async (store) => {
+  test("upsert() ignores the order of metadata's keys", async (store) => {
     await store.upsert({ messages: [message({ message_id: "m", user_id: "u", metadata: { a: 1, b: 2 } })] });
     const [row] = await everything(store);
     const turned = { ...row!, metadata: { b: 2, a: 1 } };
@@ -121,7 +121,7 @@ function writing(test: Test): void {
     assert.equal((await store.counts()).messages, 3_000);
   });
 
-  test("digest() is the sum over messages as they are", async (store) => {
+  test("digest() is the sum over the stored messages", async (store) => {
     assert.equal(await store.digest(), digestOf([]));
     const rows = [FULL, ...many(20)];
     await store.upsert({ messages: rows.toReversed() });
@@ -135,7 +135,7 @@ function touching(test: Test): void {
   const users = async (store: DocumentStore) =>
     (await store.listDirtyUsers({ after: null, limit: 100 })).map((touch) => touch.user_id);
 
-  test("upsert() touches users of inserted and changed rows only", async (store) => {
+  test("upsert() marks users of inserted and changed rows as dirty, and no others", async (store) => {
     const [a, b] = [message({ user_id: "a" }), message({ user_id: "b" })];
     await store.upsert({ messages: [a, b] });
     assert.deepEqual(await users(store), ["a", "b"]);
@@ -145,7 +145,7 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), ["b"]);
   });
 
-  test("upsert() touches both users of a message that moves", async (store) => {
+  test("upsert() marks both users as dirty if a message moves from one to the other", async (store) => {
     const row = message({ user_id: "old" });
     await store.upsert({ messages: [row] });
     await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 100 }) });
@@ -181,7 +181,7 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), ["c"]);
   });
 
-  test("settle() leaves a user whose token was overtaken", async (store) => {
+  test("clearDirty() keeps a user who was marked again", async (store) => {
     await store.upsert({ messages: [message({ user_id: "a" }), message({ user_id: "b" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 100 });
     await store.upsert({ messages: [message({ user_id: "a" })] });
@@ -189,7 +189,7 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), ["a"]);
   });
 
-  test("settle() never takes a later touch for one that was settled before", async (store) => {
+  test("clearDirty() never clears a mark that is newer than its token", async (store) => {
     await store.upsert({ messages: [message({ user_id: "a" })] });
     const stale = await store.listDirtyUsers({ after: null, limit: 1 });
     await store.clearDirty({ users: stale });
@@ -198,7 +198,7 @@ function touching(test: Test): void {
     assert.deepEqual(await users(store), ["a"]);
   });
 
-  test("markAllDirty() marks all users with messages again, however many", async (store) => {
+  test("markAllDirty() marks every user with messages, however many", async (store) => {
     await store.markAllDirty();
     assert.deepEqual(await users(store), []);
     const ids = Array.from({ length: 1_200 }, (_, n) => `user-${1_000 + n}`);
@@ -226,7 +226,7 @@ function touching(test: Test): void {
 }
 
 function reading(test: Test): void {
-  test("page() gives each message once, in ascending id, while others are written", async (store) => {
+  test("page() returns each message once, in ascending id, while others are written", async (store) => {
     const rows = many(300);
     await store.upsert({ messages: rows });
     const seen = await collect(
@@ -242,7 +242,7 @@ function reading(test: Test): void {
     assert.deepEqual(rows.filter((row) => !ids.includes(row.message_id)), []);
   });
 
-  test("page() and intentCounts() of users are what a scan finds", async (store) => {
+  test("page() and intentCounts() of users equal a scan", async (store) => {
     const rows = many(400);
     await store.upsert({ messages: rows });
     for (const user_ids of [["user-1"], ["user-3", "user-0", "nobody"], ["user-2", "user-2"], []]) {
@@ -253,7 +253,7 @@ function reading(test: Test): void {
     }
   });
 
-  test("an empty store answers everything with nothing", async (store) => {
+  test("an empty store returns empty results", async (store) => {
     assert.deepEqual(await store.page({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.listDirtyUsers({ after: null, limit: 10 }), []);
     assert.deepEqual(await store.intentCounts({ user_ids: ["nobody"] }), []);
@@ -274,7 +274,7 @@ function reading(test: Test): void {
 }
 
 function erasing(test: Test): void {
-  test("deleteUsers() leaves nothing of them and all of the others", async (store) => {
+  test("deleteUsers() removes all rows of these users and no others", async (store) => {
     const empty = await store.digest();
     const rows = many(1_500);
     await store.upsert({ messages: rows });
@@ -298,7 +298,7 @@ function erasing(test: Test): void {
     assert.equal(await store.digest(), before);
   });
 
-  test("upsert() after deleteUsers() inserts again", async (store) => {
+  test("upsert() after deleteUsers() inserts the rows", async (store) => {
     const row = message();
     await store.upsert({ messages: [row] });
     await store.deleteUsers({ user_ids: [row.user_id] });

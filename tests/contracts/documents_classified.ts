@@ -10,7 +10,7 @@ const found = (message_id: string, intent: string | null, classifier = "one"): C
   classifier,
 });
 
-/** Unlabelled messages `m-a`, `m-b` … of one user each, whose touches are settled. */
+/** Unlabelled messages `m-a`, `m-b` … of one user each, none of whom is dirty. */
 async function withMessages(store: DocumentStore, names: readonly string[]): Promise<void> {
   const messages = names.map((name) => message({ message_id: `m-${name}`, user_id: name }));
   await store.upsert({ messages });
@@ -36,7 +36,7 @@ export function classifying(
       2,
     )).map(({ message_id }) => message_id);
 
-  test("classify() touches users whose message has another intent than before, and counts it", async (store) => {
+  test("classify() marks users as dirty whose message has a new intent, and counts them", async (store) => {
     await withMessages(store, ["a", "b", "c"]);
     const rows = [found("m-a", "buy"), found("m-b", null), found("gone", "buy")];
     assert.equal(await store.classify({ rows }), 1);
@@ -53,7 +53,7 @@ export function classifying(
     ]);
   });
 
-  test("unclassified() gives what a classifier has not seen: said by a user, without a given intent", async (store) => {
+  test("unclassified() returns messages by users, without a given intent, that a classifier has not labelled", async (store) => {
     await withMessages(store, ["a", "b", "c", "d", "e"]);
     await store.upsert({
       messages: [
@@ -70,7 +70,7 @@ export function classifying(
     assert.deepEqual(await store.unclassified({ classifier: "two", after: "m-a", limit: 1 }), [page]);
   });
 
-  test("a message whose text changes loses its classification, and by another change keeps it", async (store) => {
+  test("a message loses its classification if its text changes, and keeps it if another field changes", async (store) => {
     const row = message({ message_id: "m", user_id: "a", message: "before" });
     await store.upsert({ messages: [row] });
     await store.classify({ rows: [found("m", "buy")] });
@@ -82,7 +82,7 @@ export function classifying(
     assert.deepEqual(await store.intentCounts({ user_ids: ["a"] }), []);
   });
 
-  test("intentCounts() takes the given intent, else the classified one", async (store) => {
+  test("intentCounts() counts the given intent, else the classified one", async (store) => {
     const said = (message_id: string, at: number, intent: string | null) =>
       message({ message_id, user_id: "a", timestamp: minute(at), intent });
     const reply = { ...said("m-4", 4, null), role: "assistant" as const };
@@ -96,7 +96,7 @@ export function classifying(
     assert.deepEqual(await store.intentCounts({ user_ids: ["a"] }), expected);
   });
 
-  test("classifierCounts() counts by classifier, with out-of-scope messages", async (store) => {
+  test("classifierCounts() counts messages per classifier, out-of-scope ones too", async (store) => {
     assert.deepEqual(await store.classifierCounts(), []);
     await withMessages(store, ["a", "b", "c", "d"]);
     await store.classify({ rows: [found("m-a", null), found("m-b", "buy"), found("m-c", null, "two")] });
@@ -106,7 +106,7 @@ export function classifying(
     ]);
   });
 
-  test("digest() counts classifications in", async (store) => {
+  test("digest() includes classifications", async (store) => {
     await withMessages(store, ["a", "b"]);
     const digest = new SetDigest();
     for (const row of await store.page({ after: null, limit: 10 })) digest.add({ ...row });
@@ -118,7 +118,7 @@ export function classifying(
     assert.equal(await store.digest(), digest.hex());
   });
 
-  test("labelled() gives the newest messages of users with a given intent", async (store) => {
+  test("labelled() returns the newest messages by users with a given intent", async (store) => {
     const said = (message_id: string, at: number, intent = "buy") =>
       message({ message_id, timestamp: minute(at), intent });
     await store.upsert({
@@ -135,7 +135,7 @@ export function classifying(
     assert.deepEqual(await store.labelled({ intent: "none", limit: 3 }), []);
   });
 
-  test("saveClassifier() stores one completely, and its examples as long as they are unchanged", async (store) => {
+  test("saveClassifier() stores a classifier completely, and its examples as long as they are unchanged", async (store) => {
     assert.equal(await store.classifier(), null);
     const labelled = ["a", "b", "c", "d"].map((name) =>
       message({ message_id: `m-${name}`, user_id: name, intent: "buy" })

@@ -20,7 +20,7 @@ function refused(overrides: Partial<QuarantinedRow>): QuarantinedRow {
 export function quarantining(
   test: (title: string, body: (store: DocumentStore) => Promise<void>) => void,
 ): void {
-  test("quarantine() keeps a row of one run, source and position once", async (store) => {
+  test("quarantine() stores one row per run, source and position", async (store) => {
     const row = refused({});
     await store.quarantine({ rows: [row, refused({ position: 2 })] });
     await store.quarantine({ rows: [row, refused({ source: "other.ndjson" })] });
@@ -67,7 +67,7 @@ export function quarantining(
     assert.ok(!left.some((row) => gone.some((one) => JSON.stringify(one) === JSON.stringify(row))));
   });
 
-  test("quarantinePages() gives each row once, from where a page ended too", async (store) => {
+  test("quarantinePages() returns each row once, also from the end of a page", async (store) => {
     const rows = Array.from(
       { length: 1_201 },
       (_, position) => refused({ position, run_id: `run-${position % 2}`, source: `s'"${position % 3}` }),
@@ -83,7 +83,7 @@ export function quarantining(
     assert.deepEqual(await Array.fromAsync(store.quarantinePages({ after: rest.at(-1)!.after })), []);
   });
 
-  test("quarantineReasons() counts rows by kind and reason, the most frequent first", async (store) => {
+  test("quarantineReasons() counts rows per kind and reason, the most frequent first", async (store) => {
     const reasons = ["b", "a", "b", "c", "a", "b"];
     const messages = reasons.map((reason, position) => refused({ position, reason }));
     const others = [
@@ -108,7 +108,7 @@ export function quarantining(
     ]);
   });
 
-  test("pruneQuarantine() drops older rows", async (store) => {
+  test("pruneQuarantine() removes older rows", async (store) => {
     const rows = Array.from({ length: 1_200 }, (_, i) => refused({ position: i, at: minute(i) }));
     await store.quarantine({ rows });
     assert.equal(await store.pruneQuarantine({ before: minute(1_100) }), 1_100);

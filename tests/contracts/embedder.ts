@@ -23,7 +23,7 @@ export function embedderContract(name: string, open: Open, share: Open = open): 
       }
     });
 
-  test("embed() gives a unit vector of the model's dimension for each text, in order", async (embedder) => {
+  test("embed() returns a unit vector of the model's dimension for each text, in order", async (embedder) => {
     const vectors = await embedder.embed({ texts: TEXTS });
     assert.equal(vectors.length, TEXTS.length);
     vectors.forEach((vector) => assertUnit(embedder, vector));
@@ -31,7 +31,7 @@ export function embedderContract(name: string, open: Open, share: Open = open): 
     assert.deepEqual(await embedder.embed({ texts: [] }), []);
   });
 
-  test("embed() gives the same bytes for a text whatever it came with", async (embedder) => {
+  test("embed() returns the same bytes for a text in any batch", async (embedder) => {
     const [alone] = await embedder.embed({ texts: ["Any good thrillers lately?"] });
     const others = Array.from({ length: 40 }, (_, at) => `text number ${at} ${"and so on ".repeat(at)}`);
     others.splice(23, 0, "Any good thrillers lately?");
@@ -43,7 +43,7 @@ export function embedderContract(name: string, open: Open, share: Open = open): 
     }
   });
 
-  test("embed() gives the same bytes from every opening of a model", async (embedder) => {
+  test("embed() returns the same bytes each time a model is opened", async (embedder) => {
     const { embedder: other, close } = await open();
     try {
       assert.deepEqual(other.model, embedder.model);
@@ -53,12 +53,12 @@ export function embedderContract(name: string, open: Open, share: Open = open): 
     }
   });
 
-  test("embed() puts texts that share words nearer than others", async (embedder) => {
+  test("embed() maps texts with common words nearer to each other than to others", async (embedder) => {
     const [comedy, alike, invoice] = await embedder.embed({ texts: TEXTS });
     assert.ok(dot(comedy!, alike!) > dot(comedy!, invoice!) + 0.1);
   });
 
-  test("embed() takes any text that is not blank", async (embedder) => {
+  test("embed() accepts any text that is not blank", async (embedder) => {
     const texts = [
       "\ud800 half a pair",
       "\udc00",
@@ -72,7 +72,7 @@ export function embedderContract(name: string, open: Open, share: Open = open): 
     for (const vector of await embedder.embed({ texts })) assertUnit(embedder, vector);
   });
 
-  test("embed() refuses a blank text by its place", async (embedder) => {
+  test("embed() rejects a blank text and names its position", async (embedder) => {
     for (const blank of ["", " \t\n", "\u00a0"]) {
       await assert.rejects(embedder.embed({ texts: ["secret words", blank] }), (error: Error) => {
         assert.equal("code" in error && error.code, "invalid");

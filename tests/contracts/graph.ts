@@ -75,7 +75,7 @@ const engages = (user_id: string, campaign_id: string, at: number, clicks = 1): 
 });
 
 function targets(test: Test): void {
-  test("setTargets() makes a campaign's targets exactly those given", async (store) => {
+  test("setTargets() replaces a campaign's targets", async (store) => {
     const campaigns = [
       { campaign_id: "k1", intents: ["buy", "ask 🙂", "buy"] },
       { campaign_id: "k2", intents: ["ask 🙂"] },
@@ -101,7 +101,7 @@ function targets(test: Test): void {
 }
 
 function expressed(test: Test): void {
-  test("setExpressed() makes a user's edges exactly those given, and leaves others", async (store) => {
+  test("setExpressed() replaces a user's edges and no others", async (store) => {
     const first = [expresses("a", "x", 3), expresses("a", "y", 1), expresses("b", "x", 2)];
     assert.equal(await store.setExpressed({ user_ids: ["a", "b"], edges: first }), 3);
     const second = [expresses("a", "y", 4, 9), expresses("a", "z", 4)];
@@ -112,7 +112,7 @@ function expressed(test: Test): void {
     assert.deepEqual(await store.intentsOf({ user_id: "a", limit: 10 }), []);
   });
 
-  test("intentsOf() gives the most expressed first, ties by intent", async (store) => {
+  test("intentsOf() returns the most expressed first, ties by intent", async (store) => {
     const edges = [
       expresses("a", "y", 2),
       expresses("a", "x", 2),
@@ -149,7 +149,7 @@ function newest(edges: readonly Engagement[], user_ids: readonly string[], limit
 }
 
 function engaged(test: Test): void {
-  test("setEngaged() makes a user's edges exactly those given, and leaves others", async (store) => {
+  test("setEngaged() replaces a user's edges and no others", async (store) => {
     const first = [engages("a", "k1", 1), engages("a", "k2", 2), engages("b", "k1", 3)];
     assert.equal(await store.setEngaged({ user_ids: ["a", "b"], edges: first }), 3);
     const second = [engages("a", "k2", 5, 7), engages("a", "k3", 4)];
@@ -159,7 +159,7 @@ function engaged(test: Test): void {
     assert.deepEqual(await store.engagedBy({ user_ids: ["a", "b"], limit: 9 }), []);
   });
 
-  test("engagedBy() gives campaigns that were only shown after the others, however new they are", async (store) => {
+  test("engagedBy() returns campaigns that were only shown last, however new they are", async (store) => {
     const shown = [7, 8, 9].map((at) => ({ ...engages("a", `shown-${at}`, at, 0), conversions: 0 }));
     const clicked = { ...engages("a", "clicked", 2), conversions: 0 };
     const converted = engages("a", "converted", 1, 0);
@@ -171,7 +171,7 @@ function engaged(test: Test): void {
     assert.deepEqual(await of(9), ["clicked", "converted", "shown-7", "shown-8", "shown-9"]);
   });
 
-  test("engagedBy() gives each user's newest, in ascending user and campaign", async (store) => {
+  test("engagedBy() returns each user's newest, in ascending user and campaign", async (store) => {
     const edges = many();
     await store.setEngaged({ user_ids: edges.map((edge) => edge.user_id), edges });
     const user_ids = ["user-9", "user-20", "nobody", "user-0", "user-9"];
@@ -209,7 +209,7 @@ function conversations(test: Test): void {
   const ids = ["v3", "missing", "v1", "v2 🙂", "v4", "v1"];
   const engagedIn = (store: GraphStore) => store.engagedIn({ conversation_ids: ids });
 
-  test("setConversations() makes a user's conversations exactly those given, and leaves others", async (store) => {
+  test("setConversations() replaces a user's conversations and no others", async (store) => {
     const [v1, v2] = [
       conversation("v1", "a", ledTo("k1"), ledTo("k2")),
       conversation("v2 🙂", "a", ledTo("k1")),
@@ -234,7 +234,7 @@ function conversations(test: Test): void {
     assert.equal((await store.counts()).conversations, 0);
   });
 
-  test("setConversations() takes a conversation from the user who had it, whichever user is set last", async (store) => {
+  test("setConversations() moves a conversation to its new user, in any order of the users", async (store) => {
     const before = conversation("v1", "a", ledTo("k1"), ledTo("k2"));
     const after = conversation("v1", "b", ledTo("k2", 5));
     await store.setConversations({ user_ids: ["a"], conversations: [before] });
@@ -307,7 +307,7 @@ async function fill(store: GraphStore) {
 }
 
 function wholeGraph(test: Test): void {
-  test("counts() counts edges, the nodes that they name, and the campaigns whose targets were set", async (store) => {
+  test("counts() counts edges, their nodes, and campaigns whose targets were set", async (store) => {
     await fill(store);
     assert.deepEqual(await store.counts(), {
       users: 4,
@@ -350,7 +350,7 @@ function wholeGraph(test: Test): void {
     });
   }
 
-  test("edges() gives what was set, that of one user or campaign together, and campaigns without targets", async (store) => {
+  test("edges() returns all edges, grouped by user or campaign, and campaigns without targets", async (store) => {
     const { expressed, engaged, led_to } = await fill(store);
     await store.setTargets({ campaigns: [{ campaign_id: "none", intents: [] }] });
     const byText = <Row>(rows: readonly Row[]) => rows.map((row) => canonicalJson(row as Json)).sort();
@@ -369,7 +369,7 @@ function wholeGraph(test: Test): void {
     assert.equal(targets.flatMap(({ intents }) => intents).length, 2);
   });
 
-  test("digest() is the sum over edges, and setting them again leaves it", async (store) => {
+  test("digest() is the sum over edges, and does not change if they are set again", async (store) => {
     assert.equal(await store.digest(), digestOf({}));
     const edges = await fill(store);
     assert.equal(await store.digest(), digestOf(edges));
@@ -410,7 +410,7 @@ function wholeGraph(test: Test): void {
     await store.compact();
   });
 
-  test("deleteUsers() takes their edges and conversations", async (store) => {
+  test("deleteUsers() removes their edges and conversations", async (store) => {
     const edges = await fill(store);
     assert.equal(await store.deleteUsers({ user_ids: ["a", "nobody"] }), 4);
     const expected = {
@@ -424,7 +424,7 @@ function wholeGraph(test: Test): void {
     assert.deepEqual([users, conversations], [3, 1]);
   });
 
-  test("deleteCampaigns() takes their edges and the campaigns", async (store) => {
+  test("deleteCampaigns() removes the campaigns and their edges", async (store) => {
     const edges = await fill(store);
     assert.equal(await store.deleteCampaigns({ campaign_ids: ["k1", "k3", "missing"] }), 4);
     const expected = {
@@ -438,7 +438,7 @@ function wholeGraph(test: Test): void {
     assert.deepEqual([campaigns, conversations, users], [1, 1, 3]);
   });
 
-  test("deleting all leaves an empty graph", async (store) => {
+  test("deleting everything leaves an empty graph", async (store) => {
     await fill(store);
     await store.deleteUsers({ user_ids: ["a", "b", "c", "d"] });
     await store.deleteCampaigns({ campaign_ids: ["k1", "k2", "k3", "k4", "k9"] });

@@ -24,14 +24,14 @@ export function handlesContract<Store extends { close(): Promise<void> }>(
   { write, look }: Shared<Store>,
 ): void {
   Deno.test(`${name}: written rows are there when the store is opened again`, async () => {
-    const { store, again, close } = await open();
+    const { store, openAnother, close } = await open();
     try {
       const empty = await look(store);
       await write(store, 0);
       const written = await look(store);
       assert.notDeepEqual(written, empty);
       await store.close();
-      assert.deepEqual(await look(await again()), written);
+      assert.deepEqual(await look(await openAnother()), written);
     } finally {
       await close();
     }
@@ -41,7 +41,7 @@ export function handlesContract<Store extends { close(): Promise<void> }>(
     const [together, alone] = [await open(), await open()];
     try {
       const stores = [together.store];
-      while (stores.length < WRITERS) stores.push(await together.again());
+      while (stores.length < WRITERS) stores.push(await together.openAnother());
       const counts = await Promise.all(stores.map(write));
       let expected = 0;
       for (const writer of stores.keys()) expected += await write(alone.store, writer);

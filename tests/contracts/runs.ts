@@ -12,7 +12,7 @@ import { runsTextsContract } from "./runs_texts.ts";
 export interface OpenRuns {
   readonly store: RunStore;
   /** A second handle on the same runs, as another process would have it. */
-  another(): Promise<RunStore>;
+  openAnother(): Promise<RunStore>;
   close(): Promise<void>;
 }
 
@@ -56,7 +56,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.equal(await runs.snapshot({ run_id: "r2" }), null);
   });
 
-  test("claim() gives the oldest queued run of known dags, and no run to two", async ({ runs }) => {
+  test("claim() returns the oldest queued run of known dags, and no run twice", async ({ runs }) => {
     await add(runs, "new", { created_at: iso(T0 + 2) });
     await add(runs, "old", { created_at: iso(T0 + 1) });
     await add(runs, "strange", { dag_id: "unknown", created_at: iso(T0) });
@@ -67,8 +67,8 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.equal(await claim(runs, "p3", { max: 9 }), null);
   });
 
-  test("claim() gives one run to one of many that ask at the same time", async ({ runs, another }) => {
-    const other = await another();
+  test("concurrent claim() calls return a run to one caller only", async ({ runs, openAnother }) => {
+    const other = await openAnother();
     try {
       for (const n of [1, 2, 3]) await add(runs, `r${n}`);
       const asked = Array.from(
@@ -82,8 +82,8 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     }
   });
 
-  test("claim() holds max_active across handles, and interrupted runs take part", async ({ runs, another }) => {
-    const other = await another();
+  test("claim() enforces max_active across handles, and counts interrupted runs", async ({ runs, openAnother }) => {
+    const other = await openAnother();
     try {
       for (const n of [1, 2, 3]) await add(runs, `r${n}`, { created_at: iso(T0 + n) });
       assert.equal((await claim(runs, "p1", { max: 2 }))?.run.run_id, "r1");
@@ -96,8 +96,8 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     }
   });
 
-  test("claim() counts the runs of all dags of a group, whichever process runs them", async ({ runs, another }) => {
-    const other = await another();
+  test("claim() counts the runs of all dags of a group, in all processes", async ({ runs, openAnother }) => {
+    const other = await openAnother();
     try {
       const limits = { max_active: { d: 1, e: 1, f: 1 }, groups: { d: "g", e: "g", gone: "g" } };
       const claimBy = async (handle: RunStore, owner: string) =>
@@ -119,7 +119,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     }
   });
 
-  test("claim() takes a run over when its lease has run out, and before any queued one", async ({ runs }) => {
+  test("claim() returns a run whose lease has expired, before any queued run", async ({ runs }) => {
     await add(runs, "dead", { created_at: iso(T0 + 1) });
     await claim(runs, "p1", { run_id: "dead" });
     await add(runs, "queued");
@@ -127,26 +127,26 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.equal((await claim(runs, "p2", { now: T0 + TTL }))?.run.run_id, "dead");
   });
 
-  test("claim() does not wait for a lease from before the clock was put back", async ({ runs }) => {
+  test("claim() does not wait for a lease that is in the future because the clock was set back", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1", { now: T0 + 3_600_000 });
     assert.equal((await claim(runs, "p2", { now: T0 }))?.run.run_id, "r");
     assert.equal(await claim(runs, "p3", { now: T0 + 1 }), null);
   });
 
-  test("claim() keeps a run that was made under a lease for its owner", async ({ runs }) => {
+  test("claim() reserves a run that was created with a lease for its owner", async ({ runs }) => {
     await runs.create({ run: runOf("r"), tasks: [newTask("a")], lease: { owner: "mine", until: T0 + TTL } });
     assert.equal(await runs.hasDueRuns({ now: T0, ttl_ms: TTL, max_active: { d: 1 } }), false);
     assert.equal(await claim(runs, "other"), null);
     assert.equal((await claim(runs, "mine"))?.run.run_id, "r");
   });
 
-  test("claim() gives a run with a lease of a dead maker to anybody", async ({ runs }) => {
+  test("claim() returns a run to any caller if the process that created it has died", async ({ runs }) => {
     await runs.create({ run: runOf("r"), tasks: [newTask("a")], lease: { owner: "dead", until: T0 + TTL } });
     assert.equal((await claim(runs, "other", { now: T0 + TTL }))?.run.run_id, "r");
   });
 
-  test("claim() leaves external runs alone, and counts none of them", async ({ runs }) => {
+  test("claim() neither returns nor counts external runs", async ({ runs }) => {
     await add(runs, "theirs", { trigger: "external", state: "running" });
     await runs.revise({
       run_id: "theirs",
@@ -158,7 +158,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.equal((await claim(runs, "p1"))?.run.run_id, "ours");
   });
 
-  test("claim() leaves scheduled runs of a paused dag queued, but not manual ones", async ({ runs }) => {
+  test("claim() returns manual runs of a paused dag, and leaves scheduled ones queued", async ({ runs }) => {
     await runs.setPaused({ dag_id: "d", paused: true });
     await runs.setPaused({ dag_id: "d", paused: true });
     await add(runs, "scheduled", { trigger: "schedule", occurrence: "o" });
@@ -170,7 +170,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.equal((await claim(runs, "p1", { max: 2 }))?.run.run_id, "scheduled");
   });
 
-  test("hasDueRuns() says whether claim() would find a run", async ({ runs }) => {
+  test("hasDueRuns() reports whether claim() would return a run", async ({ runs }) => {
     const hasDueRuns = (now: number) => runs.hasDueRuns({ now, ttl_ms: TTL, max_active: { d: 1 } });
     assert.equal(await hasDueRuns(T0), false);
     await add(runs, "r");
@@ -213,7 +213,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     }]);
   });
 
-  test("commit() writes nothing for a driver that no longer has the lease", async ({ runs }) => {
+  test("commit() writes nothing for a driver that has lost the lease", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1");
     await claim(runs, "p2", { now: T0 + TTL });
@@ -232,7 +232,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.deepEqual((await runs.snapshot({ run_id: "r" }))?.attempts, []);
   });
 
-  test("commit() ends a run and its lease", async ({ runs }) => {
+  test("commit() ends a run and releases its lease", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1");
     const run = { state: "failed" as const, started_at: iso(T0), ended_at: iso(T0 + 5), error: "a: broken" };
@@ -242,7 +242,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.equal(await claim(runs, "p2", { now: T0 + TTL }), null);
   });
 
-  test("heartbeat() holds the lease, keeps progress, and brings a cancel", async ({ runs }) => {
+  test("heartbeat() extends the lease, stores progress, and returns a cancel request", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1");
     await runs.commit({

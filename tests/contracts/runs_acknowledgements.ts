@@ -14,7 +14,7 @@ function acknowledgement(anomaly_id: string, rest: Partial<Acknowledgement> = {}
 export function runsAcknowledgementsContract(name: string, open: () => Promise<OpenRuns>): void {
   const test = storeTest(name, open);
 
-  test("acknowledge() shows to every process, by anomaly, the newest in place of the one before", async ({ runs, another }) => {
+  test("acknowledge() replaces the earlier acknowledgement of an anomaly, for every process", async ({ runs, openAnother }) => {
     const late = acknowledgement("run_late:nightly");
     await runs.acknowledge(late);
     await runs.acknowledge(acknowledgement("run_failed:nightly/embed"));
@@ -25,7 +25,7 @@ export function runsAcknowledgementsContract(name: string, open: () => Promise<O
       until: iso(T0 + 2 * HOUR),
     });
     await runs.acknowledge(renewed);
-    const other = await another();
+    const other = await openAnother();
     try {
       assert.deepEqual(await other.acknowledgements(), [renewed, late]);
     } finally {
@@ -45,7 +45,7 @@ export function runsAcknowledgementsContract(name: string, open: () => Promise<O
     ]);
   });
 
-  test("unacknowledge() takes back one, and says whether there was one", async ({ runs }) => {
+  test("unacknowledge() removes an acknowledgement, and returns whether there was one", async ({ runs }) => {
     await runs.acknowledge(acknowledgement("a"));
     await runs.acknowledge(acknowledgement("b"));
     assert.equal(await runs.unacknowledge({ anomaly_id: "a" }), true);

@@ -27,10 +27,10 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
   const test = storeTest(name, open);
   const tasks = ["a", "b", "c", "d"];
 
-  test("endSession() ends a session for every handle, until its time is over", async ({ runs, another }) => {
+  test("endSession() ends a session for every handle, until the session would have expired", async ({ runs, openAnother }) => {
     const end = (session_id: string, until: number, now: number) =>
       runs.endSession({ session_id, until, now });
-    const other = await another();
+    const other = await openAnother();
     const isEnded = (session_id: string) => other.isSessionEnded({ session_id });
     await end("s1", T0 + 10, T0);
     await end("s1", T0 + 10, T0);
@@ -41,8 +41,8 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     await other.close();
   });
 
-  test("commit() admits by weight within a pool, across runs and handles", async ({ runs, another }) => {
-    const other = await another();
+  test("commit() starts attempts within the slots of a pool, across runs and handles", async ({ runs, openAnother }) => {
+    const other = await openAnother();
     try {
       for (const [run_id, owner, handle] of [["r1", "p1", runs], ["r2", "p2", other]] as const) {
         await add(runs, run_id, {}, tasks);
@@ -61,7 +61,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     }
   });
 
-  test("commit() lets nothing overtake within a pool, nor admits more than its limit", async ({ runs }) => {
+  test("commit() starts attempts of a pool in order, and never more than its limit", async ({ runs }) => {
     await add(runs, "r", {}, tasks);
     await claim(runs, "p");
     const [heavy, light, free, more] = [
@@ -87,7 +87,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     ]);
   });
 
-  test("commit() counts no slot of an attempt that ended or whose process is dead", async ({ runs }) => {
+  test("commit() does not count slots of attempts that ended or whose process has died", async ({ runs }) => {
     const pools = { gpu: 1 };
     const start = (task: TaskRecord | string, owner: string) => startOf(task, { owner, pool: "gpu" });
     await add(runs, "r1", {}, tasks);
@@ -108,7 +108,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual((await begin(runs, later)).admitted, ["b"]);
   });
 
-  test("saveCheckpoint() is for the running attempt of the owner alone", async ({ runs }) => {
+  test("saveCheckpoint() accepts only the running attempt of the owner", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1");
     const a = startOf("a", { owner: "p1" });
@@ -129,7 +129,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual(await runs.checkpoint({ run_id: "r", task_id: "a" }), { at: 4 });
   });
 
-  test("saveCheckpoint() forgets the attempts that were lost before it", async ({ runs }) => {
+  test("saveCheckpoint() resets the count of lost attempts", async ({ runs }) => {
     await add(runs, "r");
     await claim(runs, "p1");
     const a = startOf({ ...newTask("a"), lost: 3 }, { owner: "p1" });
@@ -174,7 +174,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.equal(claimed?.attempts.length, 1);
   });
 
-  test("revise() writes nothing where its plan throws, and knows no run that does not exist", async ({ runs }) => {
+  test("revise() writes nothing if its plan throws, and rejects an unknown run", async ({ runs }) => {
     await add(runs, "r");
     const plan = () => {
       throw new Error("no");
@@ -184,7 +184,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.equal((await claim(runs, "p1"))?.run.run_id, "r");
   });
 
-  test("heartbeat() holds an attempt of an external run on its own lease", async ({ runs }) => {
+  test("heartbeat() extends the lease of an attempt of an external run", async ({ runs }) => {
     await add(runs, "r", { trigger: "external" });
     const start = (task: string) => startOf(task, { owner: "p1", pool: "gpu", lease_until: T0 + TTL });
     const plan = () => ({ starts: [start("a"), start("b")], pools: { gpu: 1 } });
@@ -241,7 +241,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual(await ids({ skipped: true }), ["r0"]);
   });
 
-  test("lastScheduled() is the newest logical date that has come", async ({ runs }) => {
+  test("lastScheduled() returns the newest logical date that is not in the future", async ({ runs }) => {
     const scheduled = (run_id: string, at: number) =>
       add(runs, run_id, { trigger: "schedule", occurrence: run_id, logical_date: iso(at) });
     const last = (until: number) => runs.lastScheduled({ dag_id: "d", until: iso(until) });
@@ -253,7 +253,7 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.equal(await last(T0 + 1_500), iso(T0 + 1_000));
   });
 
-  test("firstSeen() remembers, and goes back with the clock", async ({ runs }) => {
+  test("firstSeen() keeps the first time, and an earlier one if the clock is set back", async ({ runs }) => {
     const seen = (now: number) => runs.firstSeen({ dag_id: "d", now });
     assert.equal(await seen(T0 + 5), T0 + 5);
     assert.equal(await seen(T0 + 9), T0 + 5);
@@ -261,8 +261,8 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.equal(await seen(T0 + 9), T0);
   });
 
-  test("lead() has one leader, until it is silent or the clock was put back", async ({ runs, another }) => {
-    const other = await another();
+  test("lead() has one leader, until its heartbeat stops or the clock is set back", async ({ runs, openAnother }) => {
+    const other = await openAnother();
     try {
       const lead = (store: RunStore, owner: string, now: number) =>
         store.lead({ owner, now, ttl_ms: TTL, lag_ms: 3 });

@@ -32,7 +32,7 @@ async function attempt(
 export function runsHistoryContract(name: string, open: () => Promise<OpenRuns>): void {
   const test = storeTest(name, open);
 
-  test("history() gives each task its newest attempt, and counts all of them", async ({ runs }) => {
+  test("history() returns the newest attempt of each task, and the number of attempts", async ({ runs }) => {
     await add(runs, "r");
     const claimed = await claim(runs, "p");
     await attempt(runs, "r", "a", [
@@ -57,7 +57,7 @@ export function runsHistoryContract(name: string, open: () => Promise<OpenRuns>)
     }, { task_id: "b", state: "waiting", ...none, rows_in: 0, rows_out: 0, quarantined: 0 }]);
   });
 
-  test("history() gives one dag's runs since a time, newest first, at most the limit", async ({ runs }) => {
+  test("history() returns one dag's runs since a time, newest first, up to the limit", async ({ runs }) => {
     for (const n of [1, 2, 3, 4]) await add(runs, `r${n}`, { created_at: iso(T0 + n) });
     await add(runs, "other", { dag_id: "e", created_at: iso(T0 + 5) });
     await add(runs, "empty", { created_at: iso(T0 + 9) }, []);
@@ -70,7 +70,7 @@ export function runsHistoryContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual((await runs.history({ ...ALL, limit: 1 }))[0]?.tasks, []);
   });
 
-  test("outputs() gives what one task left, newest first, without runs in which it left nothing", async ({ runs }) => {
+  test("outputs() returns the outputs of one task, newest first, without runs that have none", async ({ runs }) => {
     for (const n of [1, 2, 3]) {
       await add(runs, `r${n}`, { created_at: iso(T0 + n) });
       await claim(runs, "p", { run_id: `r${n}`, max: 9, now: T0 + n * TTL });

@@ -18,7 +18,7 @@ const ids = (taken: readonly UnsentAttempt[]) => taken.map(({ run }) => run.run_
 export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>): void {
   const test = storeTest(name, open);
 
-  test("takeUnsent() gives an attempt as it ended, and none that is under way", async ({ runs }) => {
+  test("takeUnsent() returns ended attempts, and none that is running", async ({ runs }) => {
     await add(runs, "r");
     const claimed = await claim(runs, "p");
     const start = startOf("a", { owner: "p" });
@@ -34,7 +34,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     assert.deepEqual(await take(runs), [{ run: claimed!.run, attempt, lineage, due_at: 0 }]);
   });
 
-  test("takeUnsent() gives an attempt once, and again if it is not settled", async ({ runs }) => {
+  test("takeUnsent() returns an attempt once, and once more if it is not settled", async ({ runs }) => {
     await addRun(runs, { run_id: "r", dag_id: "d", at: T0, task_id: "a" });
     assert.deepEqual(ids(await take(runs)), ["r"]);
     assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS - 1 })), []);
@@ -42,7 +42,7 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     assert.deepEqual(ids(await take(runs, { now: T0 + HIDDEN_MS })), ["r"]);
   });
 
-  test("takeUnsent() gives attempts in the order of their end, and postponed ones last", async ({ runs }) => {
+  test("takeUnsent() returns attempts in the order of their end, and postponed ones last", async ({ runs }) => {
     for (const n of [3, 1, 2]) {
       await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0 + n * 1_000, task_id: "a" });
     }
@@ -56,8 +56,8 @@ export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>):
     ]]);
   });
 
-  test("takeUnsent() gives no attempt to two concurrent callers", async ({ runs, another }) => {
-    const other = await another();
+  test("concurrent takeUnsent() calls never return the same attempt", async ({ runs, openAnother }) => {
+    const other = await openAnother();
     try {
       for (let n = 0; n < 12; n++) {
         await addRun(runs, { run_id: `r${n}`, dag_id: "d", at: T0, task_id: "a" });

@@ -18,7 +18,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
   const other: ModelIdentity = { ...MODEL, name: "org/o'ther:\u{1f600} 模型", dimension: 4 };
 
   test(
-    "models() lists what was written to, and of() gives the same store each time",
+    "models() lists models with data, and forModel() returns the same store each time",
     async (store, stores) => {
       assert.deepEqual(await stores.models(), []);
       const second = await stores.forModel({ model: { ...other } });
@@ -33,7 +33,7 @@ export function vectorStoresContract(name: string, open: OpenVectors): void {
     },
   );
 
-  test("two models side by side never meet", async (store, stores) => {
+  test("two models share no rows", async (store, stores) => {
     const second = await stores.forModel({ model: other });
     const near2 = (k: number) => near(second, 1, axis(0).slice(0, 4), k);
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });

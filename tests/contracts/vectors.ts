@@ -24,7 +24,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     return { store: stores, ...rest };
   }, VECTOR_STORES);
 
-  test("an empty store answers everything with nothing", async (store) => {
+  test("an empty store returns empty results", async (store) => {
     const nothing = { messages: 0, profiles: 0, conversations: 0, campaigns: 0 };
     assert.deepEqual(await store.counts(), nothing);
     assert.equal(await store.isEmpty({ collection: "messages" }), true);
@@ -37,7 +37,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal((await store.upsert({ collection: "profiles", rows: [] })).inserted, 0);
   });
 
-  test("upsert() keeps vectors and hashes by id, apart for each collection", async (store) => {
+  test("upsert() stores vectors and hashes by id, separately for each collection", async (store) => {
     const rows = randomRows(20, 1);
     assert.deepEqual(await store.upsert({ collection: "profiles", rows }), {
       inserted: 20,
@@ -69,7 +69,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal(await store.digest(), before);
   });
 
-  test("upsert() replaces a row when anything but its vector differs", async (store) => {
+  test("upsert() replaces a row if any field other than its vector differs", async (store) => {
     const row = profile("u1", axis(0));
     await store.upsert({ collection: "messages", rows: [row] });
     const variants: Partial<VectorRow>[] = [
@@ -88,7 +88,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal((await store.counts()).messages, 1);
   });
 
-  test("upsert() refuses a bad vector and writes nothing of that call", async (store) => {
+  test("upsert() rejects an invalid vector and writes nothing of that call", async (store) => {
     const bad = {
       short: axis(0).slice(0, 7),
       long: Float32Array.from([...axis(0), 0]),
@@ -104,7 +104,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.deepEqual(await store.counts(), { messages: 0, profiles: 0, conversations: 0, campaigns: 0 });
   });
 
-  test("byHash() finds a vector for each hash that a live row has", async (store) => {
+  test("byHash() returns a vector for each hash that a stored row has", async (store) => {
     const message = (id: string, content_hash: string, at: number) =>
       profile(id, axis(at), { user_id: "u1", content_hash });
     const rows = [message("m1", "a", 1), message("m2", "a", 1), message("m3", "b", 2)];
@@ -118,7 +118,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     assert.equal((await find()).size, 0);
   });
 
-  test("deleteExcept() leaves these users the ids that it is given, in one collection, and others all", async (store) => {
+  test("deleteExcept() removes all other ids of these users, in one collection, and of no other users", async (store) => {
     const row = (user_id: string, at: number) => profile(`${user_id}-${at}`, axis(at), { user_id });
     const rows = ["u1", "u2", "u3"].flatMap((user_id) => [0, 1, 2].map((at) => row(user_id, at)));
     for (const collection of ["messages", "conversations"] as const) await store.upsert({ collection, rows });
@@ -141,7 +141,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
   });
 
   test(
-    "deleteUsers() takes a user out of rows and built versions at once, and no build brings them back",
+    "deleteUsers() removes a user from rows and built versions at once, and no build restores them",
     async (store) => {
       const message = profile("m1", axis(4), { user_id: "u1" });
       await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
@@ -173,7 +173,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     },
   );
 
-  test("deleteCampaigns() takes campaigns out of rows and built versions", async (store) => {
+  test("deleteCampaigns() removes campaigns from rows and built versions", async (store) => {
     const rows = [campaign("c1", axis(0)), campaign("c2", axis(1))];
     await store.upsert({ collection: "campaigns", rows });
     await store.build({ version: 1 });
@@ -184,7 +184,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     sameHits(await store.search({ ...question, version: 2 }), [{ id: "c2", score: 0 }]);
   });
 
-  test("page() gives whole rows in ascending id, with their vectors to the bit", async (store) => {
+  test("page() returns complete rows in ascending id, with bit-identical vectors", async (store) => {
     const collection = "conversations";
     const rows = randomRows(7, 3);
     await store.upsert({ collection, rows: rows.toReversed() });
@@ -224,12 +224,12 @@ export function vectorsContract(name: string, open: OpenVectors): void {
       await store.tombstones.add({ hashes: ["k1.0"] });
       const other = await stores.forModel({ model: { ...MODEL, name: "other" } });
       assert.deepEqual(await other.tombstones.among({ hashes: ["k1.0"] }), []);
-      const again = await stores.forModel({ model: MODEL });
-      await again.upsert({ collection: "profiles", rows: randomRows(20, 3) });
-      const before = await again.digest();
-      await again.compact();
-      assert.equal(await again.digest(), before);
-      assert.deepEqual(await again.tombstones.page({ after: null, limit: 2 }), ["k1.0"]);
+      const reopened = await stores.forModel({ model: MODEL });
+      await reopened.upsert({ collection: "profiles", rows: randomRows(20, 3) });
+      const before = await reopened.digest();
+      await reopened.compact();
+      assert.equal(await reopened.digest(), before);
+      assert.deepEqual(await reopened.tombstones.page({ after: null, limit: 2 }), ["k1.0"]);
     },
   );
 
@@ -257,7 +257,7 @@ export function vectorsContract(name: string, open: OpenVectors): void {
     }
   });
 
-  test("faults() finds nothing wrong with what upsert() took", async (store) => {
+  test("faults() finds no fault in rows that upsert() accepted", async (store) => {
     await store.upsert({ collection: "profiles", rows: randomRows(50, 8) });
     assert.deepEqual(await store.faults({ limit: 5 }), []);
   });

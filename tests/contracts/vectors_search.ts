@@ -48,7 +48,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     assert.deepEqual(all, all.toSorted((a, b) => b.score - a.score));
   });
 
-  test("search() finds what thousands with equal vectors stand between", async (store) => {
+  test("search() finds the nearest rows behind thousands with equal vectors", async (store) => {
     const others = randomRows(2_100, 10);
     const same = Array.from({ length: 3_000 }, (_, at) => profile(`same${10_000 + at}`, axis(0)));
     const rows = [...others, ...same].sort((a, b) => a.content_hash < b.content_hash ? -1 : 1);
@@ -77,7 +77,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     );
   });
 
-  test("search() finds conversations apart from profiles and campaigns, in their version", async (store) => {
+  test("search() finds conversations separately from profiles and campaigns, in their version", async (store) => {
     const rows = randomRows(500, 13);
     const conversations = rows.map((row, at) => ({ ...row, user_id: `u${at % 7}` }));
     await store.upsert({ collection: "conversations", rows: conversations });
@@ -120,7 +120,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     }
   });
 
-  test("search() refuses a query of another dimension or without direction", async (store) => {
+  test("search() rejects a query of another dimension and a zero vector", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     await store.build({ version: 1 });
     for (const bad of [axis(0).slice(1), new Float32Array(8), axis(0).fill(NaN)]) {
@@ -135,7 +135,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     await assert.rejects(near(store, 2, axis(0), 1), { code: "not_found" });
   });
 
-  test("build() makes a version that later writes do not change, next to later versions", async (store) => {
+  test("build() creates a version that later writes and versions do not change", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0)), profile("u2", axis(1))] });
     await store.build({ version: 1 });
     const moved = profile("u1", axis(2), { content_hash: "moved" });
@@ -156,7 +156,7 @@ export function vectorSearchContract(name: string, open: OpenVectors): void {
     sameHits(await near(store, 1, axis(1), 1), [{ id: "u2", score: 1 }]);
   });
 
-  test("keep() drops all other versions", async (store) => {
+  test("dropVersionsExcept() drops all other versions", async (store) => {
     await store.upsert({ collection: "profiles", rows: [profile("u1", axis(0))] });
     for (const version of [1, 2, 3]) await store.build({ version });
     assert.equal((await near(store, 1, axis(0), 1)).length, 1);

@@ -65,8 +65,8 @@ Deno.test("move() continues after each state at which it was interrupted", () =>
       );
     }
     assert.ok(times > 20, `${times}`);
-    const again = await move({ from, to, roles: ROLES, state, onProgress: () => {} });
-    for (const { role, from, to } of again) assert.equal(from, to, role);
+    const repeated = await move({ from, to, roles: ROLES, state, onProgress: () => {} });
+    for (const { role, from, to } of repeated) assert.equal(from, to, role);
   }));
 
 Deno.test("move() leaves dirty users dirty, and says that contents differ if the source has changed", () =>
@@ -88,9 +88,9 @@ Deno.test("move() leaves dirty users dirty, and says that contents differ if the
     const target = moved[0]!.to;
     const sourceAfter = async (change: Promise<unknown>) => {
       await change;
-      const [again] = await move({ from, to, roles: ["documents"], state, onProgress: () => {} });
-      assert.equal(again!.to, target);
-      return again!.from;
+      const [repeated] = await move({ from, to, roles: ["documents"], state, onProgress: () => {} });
+      assert.equal(repeated!.to, target);
+      return repeated!.from;
     };
     const refused = {
       run_id: "r",

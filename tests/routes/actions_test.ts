@@ -116,8 +116,8 @@ pageTest(
       "2026-03-29T01:00:00.000Z",
       "2026-03-30T00:30:00.000Z",
     ]);
-    const again = await send(app, `${PATH}/backfill`, { ...order, to: "2026-03-31" });
-    const to = again.headers.get("location") ?? "";
+    const repeated = await send(app, `${PATH}/backfill`, { ...order, to: "2026-03-31" });
+    const to = repeated.headers.get("location") ?? "";
     assert.match((await see(app, to)).html, /1 run queued; 3 of 4 occurrences had a run already\./);
     await send(app, `${PATH}/backfill`, { csrf, from: "2026-04-02", to: "2026-04-02", "param-size": "7" });
     const sizes = (await world.stores.runs.runs({ limit: 9 })).map(({ params }) => params.size);

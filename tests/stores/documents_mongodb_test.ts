@@ -133,33 +133,33 @@ function racing(): void {
 
   test("MongoTouches.page() gives no token that settles while a write is under way", async (url) => {
     const connection = new MongoConnection({ url, prepare: () => Promise.resolve() });
-    const touches = new MongoDirtyUsers(connection);
+    const dirtyUsers = new MongoDirtyUsers(connection);
     const user = new Set(["u"]);
-    const listed = () => touches.page({ after: null, limit: 10 });
-    const first = await touches.begin(user);
-    const second = await touches.begin(user);
-    await touches.commit(user, second);
+    const listed = () => dirtyUsers.page({ after: null, limit: 10 });
+    const first = await dirtyUsers.begin(user);
+    const second = await dirtyUsers.begin(user);
+    await dirtyUsers.commit(user, second);
     const [open] = await listed();
     assert.notEqual(open?.token, second);
-    await touches.clear([open!]);
-    await touches.commit(user, first);
-    await touches.clear([open!]);
+    await dirtyUsers.clear([open!]);
+    await dirtyUsers.commit(user, first);
+    await dirtyUsers.clear([open!]);
     const sealed = await listed();
     assert.deepEqual(sealed, [{ user_id: "u", token: second }]);
-    await touches.clear(sealed);
+    await dirtyUsers.clear(sealed);
     assert.deepEqual(await listed(), []);
     await connection.close();
   });
 
   test("MongoDirtyUsers.clear() forgets what a write that died marked, once it is old", async (url) => {
     const connection = new MongoConnection({ url, prepare: () => Promise.resolve() });
-    const touches = new MongoDirtyUsers(connection);
-    const token = await touches.begin(new Set(["u"]));
+    const dirtyUsers = new MongoDirtyUsers(connection);
+    const token = await dirtyUsers.begin(new Set(["u"]));
     const age = { $set: { writing: [{ token, at: new Date(Date.now() - 61_000) }] } };
-    await connection.run((db) => db.collection<{ _id: string }>("touched").updateOne({ _id: "u" }, age));
-    const touched = await touches.page({ after: null, limit: 10 });
-    await touches.clear(touched);
-    assert.deepEqual(await touches.page({ after: null, limit: 10 }), []);
+    await connection.run((db) => db.collection<{ _id: string }>("marked").updateOne({ _id: "u" }, age));
+    const marked = await dirtyUsers.page({ after: null, limit: 10 });
+    await dirtyUsers.clear(marked);
+    assert.deepEqual(await dirtyUsers.page({ after: null, limit: 10 }), []);
     await connection.close();
   });
 }

@@ -85,8 +85,8 @@ function sameAs(name: string, missing: readonly string[], fresh: () => Settings)
         const actual = await outcomeOf(flow);
         assert.deepEqual(actual.digests, expected.digests);
         assert.deepEqual(actual.answers, expected.answers);
-        const again = await nightlyRun(flow, SAMPLE);
-        assert.equal(again.snapshot.tasks.find(({ task_id }) => task_id === "ingest")?.state, "skipped");
+        const repeated = await nightlyRun(flow, SAMPLE);
+        assert.equal(repeated.snapshot.tasks.find(({ task_id }) => task_id === "ingest")?.state, "skipped");
       }, env);
     } finally {
       await drop();

@@ -173,9 +173,9 @@ function suite(server: string): void {
     const db = new Postgres({ url, store: "runs", migrations: STEPS });
     assert.deepEqual(await db.all("SELECT n FROM numbers"), [{ n: 7 }]);
     await db.close();
-    const again = new Postgres({ url, store: "runs", migrations: STEPS });
-    assert.deepEqual(await again.all("SELECT n FROM numbers"), [{ n: 7 }]);
-    await again.close();
+    const repeated = new Postgres({ url, store: "runs", migrations: STEPS });
+    assert.deepEqual(await repeated.all("SELECT n FROM numbers"), [{ n: 7 }]);
+    await repeated.close();
     await dropSchema(url);
   });
 

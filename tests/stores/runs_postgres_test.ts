@@ -50,7 +50,7 @@ function suite(server: string, name: string): void {
     const store = new PostgresRuns({ url });
     return Promise.resolve({
       store,
-      another: () => Promise.resolve(new PostgresRuns({ url })),
+      openAnother: () => Promise.resolve(new PostgresRuns({ url })),
       close: async () => {
         await store.close();
         await dropSchema(url);

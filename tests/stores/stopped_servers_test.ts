@@ -57,8 +57,8 @@ for (const { setting, name, cache, run = false } of STOPPED) {
             const failed = run ? await failedRun(flow) : null;
             await server.start();
             await asker.untilWhole();
-            const again = asker.next();
-            await until(async () => (await asker.ask(again)).cache === "hit");
+            const repeated = asker.next();
+            await until(async () => (await asker.ask(repeated)).cache === "hit");
             assert.ok(await load.end() > 0);
             if (failed !== null) await retried(flow, failed);
           });

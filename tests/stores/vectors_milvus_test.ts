@@ -190,7 +190,7 @@ function adapterTests(): void {
     }
   });
 
-  test("keep() and deleteUsers() take replaced rows away", async (store, url) => {
+  test("dropVersionsExcept() and deleteUsers() take replaced rows away", async (store, url) => {
     const rows = ["a", "b", "c"].map((id, at) => profile(id, axis(at)));
     for (const version of [1, 2, 3]) {
       const changed = rows.map((row) => ({ ...row, content_hash: `${version}` }));

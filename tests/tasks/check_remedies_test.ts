@@ -45,7 +45,7 @@ function sources(flow: Flow): Required<Paths> {
 }
 
 /** A night that brings one more message. */
-const another = (flow: Flow, n: number) =>
+const anotherNight = (flow: Flow, n: number) =>
   nightlyRun(flow, { messages: [writeRows(flow, `more-${n}.ndjson`, [said(n)])] });
 
 /** What `deno task pipeline --all` does with these sources. */
@@ -130,7 +130,7 @@ Deno.test("missing vectors block a publish, and reembed without params embeds th
       const file = new DatabaseSync(`${flow.config.data}/vectors/${modelFile(model)}.db`);
       file.prepare("DELETE FROM vectors WHERE id = ?").run(id);
       file.close();
-      heldBack(await another(flow, n), reason);
+      heldBack(await anotherNight(flow, n), reason);
       assert.equal(await versionOf(flow), before);
       succeeded(await runDag(flow, "reembed", {}));
       assert.equal(await versionOf(flow), before! + 1);
@@ -184,14 +184,14 @@ Deno.test("a store that lost all rows of a kind blocks a publish, and --all fill
     };
     await lose();
     heldBack(
-      await another(flow, 50),
+      await anotherNight(flow, 50),
       /not published: none of the 5 campaigns are left .*deno task pipeline --all/,
     );
     assert.equal(await versionOf(flow), 1);
     succeeded(await readAll(flow, paths));
     assert.deepEqual([await versionOf(flow), (await analytics.counts()).campaigns], [2, 5]);
     await lose();
-    heldBack(await another(flow, 51), /none of the 5 campaigns are left/);
+    heldBack(await anotherNight(flow, 51), /none of the 5 campaigns are left/);
     succeeded(await readAll(flow, {}));
     assert.deepEqual(
       [await versionOf(flow), (await analytics.counts()).campaigns],
@@ -207,7 +207,7 @@ Deno.test("a loss stays critical night after night, until --all publishes the re
     file.exec("DELETE FROM events");
     file.close();
     for (const n of [50, 51, 52]) {
-      heldBack(await another(flow, n), /not published: none of the 30 events are left/);
+      heldBack(await anotherNight(flow, n), /not published: none of the 30 events are left/);
       assert.equal(await versionOf(flow), 1);
     }
     const all = await readAll(flow, {});
@@ -216,7 +216,7 @@ Deno.test("a loss stays critical night after night, until --all publishes the re
     assert.ok(
       warnings(all).some((line) => line.startsWith("events_emptied: none of the 30 events are left")),
     );
-    succeeded(await another(flow, 53));
+    succeeded(await anotherNight(flow, 53));
   }));
 
 Deno.test("vectors of messages that are not stored hold nothing back, and --all stores them again", () =>
@@ -224,7 +224,7 @@ Deno.test("vectors of messages that are not stored hold nothing back, and --all 
     const paths = sources(flow);
     succeeded(await nightlyRun(flow, paths));
     await flow.services.documents.deleteUsers({ user_ids: ["user-3"] });
-    const night = await another(flow, 50);
+    const night = await anotherNight(flow, 50);
     succeeded(night);
     assert.match(
       warnings(night)[0]!,

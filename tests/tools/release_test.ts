@@ -76,8 +76,8 @@ releaseTest("dates the changelog, sets the version, commits and tags", async ({ 
   assert.equal(await git("status", "--porcelain"), "");
   assert.equal(await git("log", "-1", "--format=%s"), "release: 0.2.0");
   assert.equal(await git("rev-parse", "v0.2.0^{commit}"), await git("rev-parse", "HEAD"));
-  const again = await release("0.3.0");
-  assert.match(again.said, /CHANGELOG.md says nothing under "Unreleased"/);
+  const repeated = await release("0.3.0");
+  assert.match(repeated.said, /CHANGELOG.md says nothing under "Unreleased"/);
 });
 
 releaseTest("refuses, and leaves everything as it was", async ({ git, release, write }) => {

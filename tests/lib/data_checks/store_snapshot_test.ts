@@ -21,7 +21,7 @@ Deno.test("surveyAnomalies() compares with the survey before, and has nothing to
   assert.deepEqual(judge(survey({ counts: { messages: 60, events: 70 } }), survey()), []);
 });
 
-Deno.test("surveyAnomalies() holds that a store which lost all is critical, and half a warning", () => {
+Deno.test("surveyAnomalies() reports a store that lost all rows as critical, and one that lost half as a warning", () => {
   const found = judge(survey({ counts: { messages: 0, events: 20 } }), survey());
   assert.deepEqual(found.map(({ code, severity, subject }) => [code, severity, subject]), [
     ["messages_emptied", "critical", { kind: "store", store: "documents" }],

@@ -129,8 +129,8 @@ for (const [api, path] of [["openai", "?model=m"], ["tei", ""]] as const) {
     assert.equal(long, 1);
     const [end, beginning] = await embedder.embed({ texts: ["end ".repeat(9), "beginning ".repeat(9)] });
     assert.ok(dot(whole!, end!) > 0.7 && dot(whole!, beginning!) > 0.1);
-    const again = await embedder.embed({ texts: [LONG, ...TEXTS] });
-    assert.deepEqual(again[0], whole);
+    const repeated = await embedder.embed({ texts: [LONG, ...TEXTS] });
+    assert.deepEqual(repeated[0], whole);
   });
 }
 

@@ -52,12 +52,12 @@ async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
       })),
     });
   };
-  const again = async (catalogue = CATALOGUE) => {
+  const retrain = async (catalogue = CATALOGUE) => {
     await train({ catalogue, documents, vectors: store, embedder: EMBEDDER });
     return (await openClassifier({ documents, vectors }))!;
   };
   try {
-    await body({ documents, vectors, store, add, train: again });
+    await body({ documents, vectors, store, add, train: retrain });
   } finally {
     await Promise.all([documents.close(), vectors.close()]);
     await Deno.remove(dir, { recursive: true });
@@ -84,8 +84,8 @@ Deno.test("classifyMessages() classifies each message once, and nothing the seco
     assert.equal(done.classified, 1_200);
     assert.equal(done.changed, done.classified - done.out_of_scope);
     const digest = await documents.digest();
-    const again = await classifyMessages({ classifier: await train(), documents, vectors });
-    assert.deepEqual(again, { classified: 0, out_of_scope: 0, changed: 0, waiting: 0 });
+    const repeated = await classifyMessages({ classifier: await train(), documents, vectors });
+    assert.deepEqual(repeated, { classified: 0, out_of_scope: 0, changed: 0, waiting: 0 });
     assert.equal(await documents.digest(), digest);
     const [found] = await documents.classifications({ message_ids: ["m-00000"] });
     assert.equal(found?.intent, "parcel");
@@ -127,8 +127,8 @@ Deno.test("classifyMessages() postpones messages without a vector of their text"
   }));
 
 Deno.test("train() learns given labels, each text once, and its key identifies them", () =>
-  withWorld(async ({ documents, store: vectors, add, train: again }) => {
-    const plain = await again();
+  withWorld(async ({ documents, store: vectors, add, train: retrain }) => {
+    const plain = await retrain();
     const [asked] = await EMBEDDER.embed({ texts: ["zebra violin 7"] });
     const ranked = ({ fitted }: Classifier) =>
       classify(fitted, asked!, { top: 4 }).intents.map(({ intent }) => intent);
@@ -140,7 +140,7 @@ Deno.test("train() learns given labels, each text once, and its key identifies t
     assert.deepEqual(examples, { catalogue: 20, labelled: 3 });
     assert.notEqual(key, plain.key);
     assert.ok(key.includes(CATALOGUE.version) && key.includes(EMBEDDER.model.name));
-    const labelled = await again();
+    const labelled = await retrain();
     assert.equal(labelled.key, key);
     assert.equal(ranked(labelled)[0], last);
   }));

@@ -17,7 +17,7 @@ runsContract("SqliteRuns", async () => {
   const store = new SqliteRuns({ path });
   return {
     store,
-    another: () => Promise.resolve(new SqliteRuns({ path })),
+    openAnother: () => Promise.resolve(new SqliteRuns({ path })),
     close: async () => {
       await store.close();
       await Deno.remove(dir, { recursive: true });
@@ -53,7 +53,7 @@ runsContract("SqlRuns whose transactions run twice", async () => {
   const store = new RetryingRuns(path);
   return {
     store,
-    another: () => Promise.resolve(new RetryingRuns(path)),
+    openAnother: () => Promise.resolve(new RetryingRuns(path)),
     close: async () => {
       await store.close();
       await Deno.remove(dir, { recursive: true });

@@ -138,20 +138,23 @@ test("build() starts from the rows if the file before is gone, and says so", asy
 });
 
 for (const count of [50, 2_100]) {
-  test(`deleteUsers() leaves no byte after build() and keep(), with ${count} rows`, async (store, dir) => {
-    const rows = profiles(count);
-    const [erased] = rows;
-    await store.upsert({ collection: "profiles", rows });
-    await store.build({ version: 1 });
-    assert.ok((await filesWith(dir, erased!.vector)).some((name) => name.startsWith("profiles-1.")));
-    await store.deleteUsers({ user_ids: [erased!.id] });
-    assert.ok((await filesWith(dir, erased!.vector)).every((name) => name.startsWith("profiles-1.")));
-    assert.notEqual((await nearest(store, 1, erased!.vector))[0]!.id, erased!.id);
-    await store.build({ version: 2 });
-    await store.dropVersionsExcept({ versions: [2] });
-    assert.deepEqual(await filesWith(dir, erased!.vector), []);
-    assert.equal((await nearest(store, 2, erased!.vector, count)).length, count - 1);
-  });
+  test(
+    `deleteUsers() leaves no byte after build() and dropVersionsExcept(), with ${count} rows`,
+    async (store, dir) => {
+      const rows = profiles(count);
+      const [erased] = rows;
+      await store.upsert({ collection: "profiles", rows });
+      await store.build({ version: 1 });
+      assert.ok((await filesWith(dir, erased!.vector)).some((name) => name.startsWith("profiles-1.")));
+      await store.deleteUsers({ user_ids: [erased!.id] });
+      assert.ok((await filesWith(dir, erased!.vector)).every((name) => name.startsWith("profiles-1.")));
+      assert.notEqual((await nearest(store, 1, erased!.vector))[0]!.id, erased!.id);
+      await store.build({ version: 2 });
+      await store.dropVersionsExcept({ versions: [2] });
+      assert.deepEqual(await filesWith(dir, erased!.vector), []);
+      assert.equal((await nearest(store, 2, erased!.vector, count)).length, count - 1);
+    },
+  );
 
   test(
     `search() sees what another connection built and rebuilt, with ${count} rows`,
@@ -235,7 +238,7 @@ test("reads and rebuilds what the schema before wrote", async (store, dir) => {
   assert.equal((await store.upsert({ collection: "profiles", rows })).same, 2_100);
 });
 
-test("keep() removes what an interrupted build left", async (store, dir) => {
+test("dropVersionsExcept() removes what an interrupted build left", async (store, dir) => {
   await store.build({ version: 2 });
   await Deno.writeTextFile(`${dir}/${FILES}/profiles-1.cafe.usearch.part`, "");
   await Deno.mkdir(`${dir}/${FILES}/campaigns-1.cafe.flat/full`, { recursive: true });
@@ -376,9 +379,9 @@ Deno.test("openVectors() takes over the vectors of the layout that knew one mode
     await Deno.rename(`${dir}/${FILES}`, `${dir}/indexes`);
     for (const _time of [1, 2]) {
       const later = await openVectors(new URL(`sqlite:${dir}/vectors.db`));
-      const again = await later.forModel({ model: MODEL });
-      assert.equal(await again.digest(), digest);
-      assert.equal((await nearest(again, 3, rows[2]!.vector))[0]!.id, "u2");
+      const repeated = await later.forModel({ model: MODEL });
+      assert.equal(await repeated.digest(), digest);
+      assert.equal((await nearest(repeated, 3, rows[2]!.vector))[0]!.id, "u2");
       await later.close();
     }
     assert.deepEqual(await namesIn(dir), ["vectors"]);
