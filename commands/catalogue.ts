@@ -7,7 +7,10 @@ import { isSample, SAMPLE_INTENTS } from "./sample.ts";
  * The catalogue that is set; else the sample's where all data are the sample's, for intents of one shop say nothing of
  * another's; else null.
  */
-export async function readCatalogue(config: Config, sources: readonly string[]): Promise<Catalogue | null> {
+export async function readCatalogue(
+  config: Pick<Config, "intents">,
+  sources: readonly string[],
+): Promise<Catalogue | null> {
   const sampleIntents = sources.length > 0 && sources.every(isSample) ? SAMPLE_INTENTS : null;
   const source = config.intents ?? sampleIntents;
   if (source === null) return null;

@@ -239,7 +239,11 @@ async function configuredModel(config: Config): Promise<ModelIdentity | string> 
   return embedder.model;
 }
 
-function otherModelFindings(config: Config, published: Published | null, model: ModelIdentity): Finding[] {
+function otherModelFindings(
+  config: Pick<Config, "embeddings">,
+  published: Published | null,
+  model: ModelIdentity,
+): Finding[] {
   const text = modelMismatch({ published, model, name: modelName(config.embeddings) });
   if (text === null || published === null) return [];
   const { dimension: expected } = parseModelKey(published.model);

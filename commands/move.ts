@@ -125,7 +125,10 @@ function settingsOf(place: string): Record<string, string | undefined> {
   );
 }
 
-function openStores(config: Config, options: OpenOptions): Promise<Opened<Stores>> {
+function openStores(
+  config: Pick<Config, "analytics" | "documents" | "graph" | "runs" | "vectors">,
+  options: OpenOptions,
+): Promise<Opened<Stores>> {
   return openAll({
     documents: () => openDocuments(config.documents, options),
     vectors: () => openVectors(config.vectors, options),

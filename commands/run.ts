@@ -160,7 +160,7 @@ function hints({ run, attempts }: RunSnapshot, parsed: readonly string[]): strin
 }
 
 /** After a switch to another model, the settings must change too, because the nightly run uses them, and so must intents. */
-function modelHints(config: Config, { run }: RunSnapshot): string[] {
+function modelHints(config: Pick<Config, "embeddings">, { run }: RunSnapshot): string[] {
   const { model } = run.params;
   if (run.dag_id !== "reembed" || run.state !== "success") return [];
   const set = modelName(config.embeddings);
@@ -183,7 +183,7 @@ function filesOf(sources: Sources): JsonObject {
 }
 
 /** Throws `invalid` if there is no source, unless `--all` asks to derive the stored rows again. */
-function needSources(config: Config, { all }: { all: boolean }): void {
+function needSources(config: Pick<Config, "sources">, { all }: { all: boolean }): void {
   if (all || KINDS.some((kind) => config.sources[kind].length > 0)) return;
   throw new ParleyError(
     "invalid",

@@ -215,7 +215,10 @@ export function refuseTestEmbedder({ embeddings, allow_test_embedder }: Config):
 }
 
 /** The same for the published version, whichever embedder is configured. */
-export function refusePublishedTest(config: Config, { model }: Published): void {
+export function refusePublishedTest(
+  config: Pick<Config, "allow_test_embedder" | "embeddings">,
+  { model }: Published,
+): void {
   if (!isDeterministic(model) || config.allow_test_embedder) return;
   throw new ParleyError(
     "invalid",

@@ -4,7 +4,9 @@ import { probeSources } from "../lib/sources/probe_sources.ts";
 import { findingOf, type IdentifiedFinding } from "./known_problems.ts";
 
 /** A finding for each configured path of which something cannot be read now. */
-export async function sourceFindings(config: Config): Promise<IdentifiedFinding[]> {
+export async function sourceFindings(
+  config: Pick<Config, "inbox" | "max_source_bytes" | "sources">,
+): Promise<IdentifiedFinding[]> {
   const options = {
     inbox: config.inbox,
     maxBytes: config.max_source_bytes,

@@ -6,7 +6,7 @@ import type { Config } from "../lib/config.ts";
  * synchronous work never stalls the API. Aborting asks it to stop; returns its exit code. It does not outlive this process.
  */
 export async function spawnPipeline(
-  config: Config,
+  config: Pick<Config, "data">,
   args: readonly string[],
   signal?: AbortSignal,
 ): Promise<number> {
