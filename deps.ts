@@ -54,6 +54,13 @@ export { parseEnv, styleText } from "node:util";
 export { createGunzip } from "node:zlib";
 export { z } from "zod";
 
+/** Loaded for the first request of the API's document. */
+export const loadZodOpenApi = () => import("zod-openapi");
+export type {
+  ZodOpenApiOperationObject as ZodOpenApiOperation,
+  ZodOpenApiResponseObject as ZodOpenApiResponse,
+} from "zod-openapi";
+
 export const loadHono = () => import("hono");
 export const loadCookies = () => import("hono/cookie");
 export const loadLogTape = () => import("@logtape/logtape");

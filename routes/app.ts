@@ -8,13 +8,15 @@ import { createAuthorize } from "./http/auth.ts";
 import { type Endpoint, handlerOf, type Log } from "./http/endpoint.ts";
 import { wantsHtml } from "./http/guard.ts";
 import { createHostCheck } from "./http/host.ts";
+import { openApiDocument } from "./http/openapi.ts";
 import type { Dashboard, PageStores } from "./http/page.ts";
 import { HttpError } from "./http/problem.ts";
 
 /** What endpoints use if it is not given: new ones, no lineage, and no shared stores. */
 type Defaults = Partial<Pick<Serving, "recommender" | "metrics" | "lineage" | "shared_stores">>;
 
-export interface AppOptions extends Omit<Serving, keyof Defaults | "serving" | "stores">, Defaults {
+export interface AppOptions
+  extends Omit<Serving, keyof Defaults | "serving" | "document" | "stores">, Defaults {
   readonly stores: Serving["stores"] & PageStores;
   /** How long an answer may take, in milliseconds. Default 250. */
   readonly answer_ms?: number;
@@ -33,7 +35,8 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const { metrics = new ServingMetrics(options.clock), lineage = false, shared_stores = [] } = options;
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
   const { recommender = new Recommender(options) } = options;
-  const shared = { ...options, serving: spans, metrics, lineage, shared_stores, recommender };
+  const document = () => openApiDocument(ENDPOINTS, options.version);
+  const shared = { ...options, serving: spans, metrics, lineage, shared_stores, recommender, document };
   const handler = (endpoint: Endpoint) =>
     handlerOf(endpoint, { checkHost, authorize, log: options.log, metrics });
   const failure = options.dashboard &&

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Command } from "../deps.ts";
 import { program } from "../main.ts";
-import { configurationPage, environmentExample } from "../tools/reference.ts";
+import { configurationPage, environmentExample, openApiFile } from "../tools/reference.ts";
 import { appTest } from "./routes/app.ts";
 
 const read = (path: string) => Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
@@ -110,9 +110,10 @@ Deno.test("each option that README or docs name is one of a command, of Deno or 
   assert.ok(named.length > 10);
 });
 
-Deno.test("docs/configuration.md and .env.example are what `deno task docs` writes", () => {
+Deno.test("docs/configuration.md, .env.example and docs/openapi.json are what `deno task docs` writes", async () => {
   assert.equal(read("docs/configuration.md"), configurationPage());
   assert.equal(read(".env.example"), environmentExample());
+  assert.equal(read("docs/openapi.json"), await openApiFile());
 });
 
 Deno.test("tasks have the permissions that docs/commands.md says", () => {

@@ -1,10 +1,13 @@
 /**
- * Writes docs/configuration.md and .env.example from the settings' schema.
+ * Writes docs/configuration.md and .env.example from the settings' schema, and docs/openapi.json from the endpoints.
  *
  *     deno task docs
  */
 import { z } from "../deps.ts";
 import { Environment, SECTIONS } from "../lib/settings.ts";
+import { ENDPOINTS } from "../routes/api/mod.ts";
+import { openApiDocument } from "../routes/http/openapi.ts";
+import config from "../deno.json" with { type: "json" };
 
 /** A setting's JSON Schema, with the text of the reference. */
 type Setting = z.core.JSONSchema.BaseSchema & { readonly empty?: string };
@@ -88,6 +91,11 @@ export function environmentExample(): string {
   return [head, ...parts, traces, compose].join("\n");
 }
 
+/** docs/openapi.json. */
+export async function openApiFile(): Promise<string> {
+  return JSON.stringify(await openApiDocument(ENDPOINTS, config.version), null, 2) + "\n";
+}
+
 function example(name: string): string {
   const { description, empty } = settingOf(name);
   const text = empty === undefined ? description! : `${description} Empty: ${empty}.`;
@@ -112,4 +120,5 @@ if (import.meta.main) {
   const root = new URL("../", import.meta.url);
   Deno.writeTextFileSync(new URL("docs/configuration.md", root), configurationPage());
   Deno.writeTextFileSync(new URL(".env.example", root), environmentExample());
+  Deno.writeTextFileSync(new URL("docs/openapi.json", root), await openApiFile());
 }

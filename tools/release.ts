@@ -1,6 +1,6 @@
 /**
- * Makes a release: dates what CHANGELOG.md has under "Unreleased", sets the version in deno.json and README.md, commits,
- * and tags. Pushes nothing. Changes nothing if it refuses.
+ * Makes a release: dates what CHANGELOG.md has under "Unreleased", sets the version in deno.json, README.md and
+ * docs/openapi.json, commits, and tags. Pushes nothing. Changes nothing if it refuses.
  *
  *     deno task release 0.2.0
  */
@@ -46,6 +46,7 @@ const today = new Date().toISOString().slice(0, 10);
 const files = [
   replaceOnce("CHANGELOG.md", /^## \[Unreleased\]$/m, `## [Unreleased]\n\n## [${version}] - ${today}`),
   replaceOnce("deno.json", /^ {2}"version": ".*"/m, `  "version": "${version}"`),
+  replaceOnce("docs/openapi.json", /^ {4}"version": ".*"/m, `    "version": "${version}"`),
   replaceOnce("README.md", /^Version \d+\.\d+\.\d+\b/m, `Version ${version}`),
 ];
 for (const [file, text] of files) Deno.writeTextFileSync(file, text);

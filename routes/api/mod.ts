@@ -11,6 +11,7 @@ import { index } from "./index.ts";
 import { classifyIntents } from "./intents.ts";
 import { metrics, type MetricsOptions } from "./metrics.ts";
 import { acknowledgeAnomaly, pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
+import { openapi } from "./openapi.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** All that endpoints can use. */
@@ -36,6 +37,8 @@ export interface Serving extends Pick<PipelineView, "dags"> {
   readonly lineage: boolean;
   /** The stores that are on one server, and shown as one. */
   readonly shared_stores: readonly string[];
+  /** The API's document. */
+  readonly document: () => Promise<object>;
 }
 
 /** Every endpoint of the API. The app mounts these, and the API's document describes them. */
@@ -46,6 +49,7 @@ export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   pipelineAnomalies,
   acknowledgeAnomaly,
   index,
+  openapi,
   healthz,
   readyz,
   metrics,

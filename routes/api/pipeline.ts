@@ -29,8 +29,12 @@ import { cachedRead, type ReadResult, tryRead } from "../http/try_read.ts";
 /** The query of both: `default_days` is how far back they look otherwise. */
 const daysQuery = (default_days: number) =>
   queryOf({
-    days: wholeNumber("days", { min: 1, max: 365, description: "How many days back to look." })
-      .default(default_days),
+    days: wholeNumber("days", {
+      min: 1,
+      max: 365,
+      default: default_days,
+      description: "How many days back to look.",
+    }),
   });
 
 const TIME = z.iso.datetime();

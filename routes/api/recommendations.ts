@@ -110,7 +110,7 @@ export const recommendations = apiEndpoint({
     "popular campaigns. 503 before the first publish.",
   params: z.object({ user_id: idParameter("user_id", "The user, who may be unknown.") }),
   query: queryOf({
-    k: wholeNumber("k", { min: 1, max: 100, description: "At most so many items." }).default(DEFAULT_K),
+    k: wholeNumber("k", { min: 1, max: 100, default: DEFAULT_K, description: "At most so many items." }),
     intent: idParameter("intent", "Only campaigns that target this intent.").exactOptional(),
   }),
   responses: {

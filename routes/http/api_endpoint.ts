@@ -8,15 +8,17 @@ export const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
 type Method = typeof METHODS[number];
 
 /** The groups of the API's document, in its order, each with a sentence about it. */
-const TAGS = {
+export const TAGS = {
   recommendations: "What is worth showing to a user, or in a conversation.",
   intents: "What users want, by the texts that they write.",
   pipeline: "What the pipeline did, and what is wrong.",
   service: "The state of this process and of its stores.",
 } as const;
 
+type ParameterSchema = z.ZodType<unknown, Record<string, unknown>>;
+
 /** A response that is not an error. Without a schema it has no body. */
-interface ApiResponse {
+export interface ApiResponse {
   readonly description: string;
   readonly schema?: z.ZodType;
   /** Default `application/json`. */
@@ -39,7 +41,7 @@ interface ApiBody<Schema extends z.ZodType> {
 }
 
 /** What the API's document says about an endpoint. */
-interface Contract {
+export interface Contract {
   readonly method: Method;
   /** The path's pattern, such as `/recommendations/:user_id`. */
   readonly route: string;
@@ -53,9 +55,9 @@ interface Contract {
   /** Markdown. */
   readonly description?: string;
   /** An object with a field for each name in the route. */
-  readonly params?: z.ZodType;
+  readonly params?: ParameterSchema;
   /** As `queryOf()` makes it. A parameter that is given more than once is a list. Without it, the query is ignored. */
-  readonly query?: z.ZodType;
+  readonly query?: ParameterSchema;
   readonly body?: ApiBody<z.ZodType>;
   /** By status. */
   readonly responses: Readonly<Record<number, ApiResponse>>;
@@ -76,12 +78,12 @@ interface ApiRequest<Params, Query, Body> {
 /** `Options` is what the handler needs, such as stores. */
 interface Definition<
   Options,
-  Params extends z.ZodType,
-  Query extends z.ZodType,
+  Params extends ParameterSchema | z.ZodUndefined,
+  Query extends ParameterSchema | z.ZodUndefined,
   Body extends z.ZodType,
 > extends Contract, Pick<Endpoint, "answers"> {
-  readonly params?: Params;
-  readonly query?: Query;
+  readonly params?: Params & ParameterSchema;
+  readonly query?: Query & ParameterSchema;
   readonly body?: ApiBody<Body>;
   /** Called once per app, so state of the endpoint, such as its limits, belongs into its body. */
   readonly handler: (
@@ -102,8 +104,8 @@ export interface ApiEndpoint<Options> extends Contract {
  */
 export function apiEndpoint<
   Options,
-  Params extends z.ZodType = z.ZodUndefined,
-  Query extends z.ZodType = z.ZodUndefined,
+  Params extends ParameterSchema | z.ZodUndefined = z.ZodUndefined,
+  Query extends ParameterSchema | z.ZodUndefined = z.ZodUndefined,
   Body extends z.ZodType = z.ZodUndefined,
 >({ handler, answers, ...contract }: Definition<Options, Params, Query, Body>): ApiEndpoint<Options> {
   const { route, scope, params, query, body } = contract;

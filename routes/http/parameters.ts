@@ -12,14 +12,23 @@ export function idParameter(name: string, description: string) {
   return idText(name, `${name} must be given once`).meta({ description });
 }
 
-/** A parameter that is a whole number in decimal digits. `name` is for the error. */
-export function wholeNumber(name: string, { min, max, description }: {
+interface WholeNumber {
   readonly min: number;
   readonly max: number;
   readonly description: string;
-}) {
+  /** Without it, the parameter must be given; `.exactOptional()` makes it optional. */
+  readonly default?: number;
+}
+
+/** A parameter that is a whole number in decimal digits. `name` is for the error. */
+export function wholeNumber(name: string, options: WholeNumber) {
+  const { min, max, description, default: fallback } = options;
   const rule = `${name} must be a whole number from ${min} to ${max}, given once`;
   const isInRange = (text: string) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max;
   const range = { type: "integer", minimum: min, maximum: max } as const;
-  return z.string(rule).refine(isInRange, rule).meta({ description, override: range }).transform(Number);
+  const number = z.string(rule).refine(isInRange, rule).transform(Number);
+  // Written out, since only the text that comes in has a JSON Schema.
+  return fallback === undefined
+    ? number.meta({ description, override: range })
+    : number.default(fallback).meta({ description, override: { ...range, default: fallback } });
 }

@@ -12,11 +12,23 @@ export interface Problem {
   readonly detail: string;
   /** The request's id, which its log line has too. */
   readonly instance: string;
-  readonly code: ErrorCode | "method_not_allowed" | "internal";
+  readonly code: typeof PROBLEM_CODES[number];
 }
 
+/** What went wrong: the code of an error of Parley, except `mismatch`, which is `internal` to the caller. */
+export const PROBLEM_CODES = [
+  "invalid",
+  "not_found",
+  "unsupported",
+  "unavailable",
+  "conflict",
+  "denied",
+  "method_not_allowed",
+  "internal",
+] as const;
+
 /** Statuses of errors, in words. */
-const TITLES: Readonly<Record<number, string>> = Object.freeze({
+export const TITLES: Readonly<Record<number, string>> = Object.freeze({
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
@@ -32,13 +44,12 @@ const TITLES: Readonly<Record<number, string>> = Object.freeze({
   503: "Service Unavailable",
 });
 
-const STATUS: Readonly<Record<ErrorCode, number>> = Object.freeze({
+const STATUS: Readonly<Record<Exclude<ErrorCode, "mismatch">, number>> = Object.freeze({
   invalid: 400,
   not_found: 404,
   unsupported: 501,
   unavailable: 503,
   conflict: 409,
-  mismatch: 500,
   denied: 403,
 });
 
@@ -68,7 +79,7 @@ function describe(error: unknown): Pick<Problem, "status" | "code" | "detail"> {
   if (error instanceof z.ZodError) {
     return { status: 400, code: "invalid", detail: error.issues.map((issue) => issue.message).join("; ") };
   }
-  if (error instanceof ParleyError && STATUS[error.code] !== 500) {
+  if (error instanceof ParleyError && error.code !== "mismatch") {
     return { status: STATUS[error.code], code: error.code, detail: error.message };
   }
   return { status: 500, code: "internal", detail: "an unexpected error; the log has more" };

@@ -2,6 +2,7 @@ import type { Hono } from "../../deps.ts";
 import { ManualClock } from "../../lib/core/clock.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { LogEntry } from "../../routes/http/endpoint.ts";
+import { withContract } from "./contract.ts";
 import { ANSWER_MS, NOW, openWorld, type World } from "../lib/recommend/world.ts";
 
 export interface Opened {
@@ -31,7 +32,7 @@ export function appTest(
         log: (entry) => log.push(entry),
         ...options.options?.(world),
       });
-      await body({ app, world, clock, log });
+      await body({ app: await withContract(app), world, clock, log });
     } finally {
       await world.close();
     }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 
 const ROOT = new URL("../../", import.meta.url);
-const FILES = ["CHANGELOG.md", "README.md", "deno.json"];
+const FILES = ["CHANGELOG.md", "README.md", "deno.json", "docs/openapi.json"];
 const DENO_JSON = `{\n  "version": "0.1.0",\n  "tasks": {}\n}\n`;
 const README = "# Parley\n\nVersion 0.1.0. Settings may change.\n";
+const OPENAPI = `{\n  "openapi": "3.1.1",\n  "info": {\n    "version": "0.1.0"\n  }\n}\n`;
 const CHANGELOG = `# Changelog
 
 ## [Unreleased]
@@ -50,7 +51,8 @@ function releaseTest(name: string, body: (repository: Repository) => Promise<voi
       for (const pair of [["user.name", "Test"], ["user.email", "test@example.com"]]) {
         await git("config", ...pair);
       }
-      for (const [at, text] of [CHANGELOG, README, DENO_JSON].entries()) write(FILES[at]!, text);
+      await Deno.mkdir(`${cwd}/docs`);
+      for (const [at, text] of [CHANGELOG, README, DENO_JSON, OPENAPI].entries()) write(FILES[at]!, text);
       await git("add", ".");
       await git("commit", "--quiet", "--message", "start");
       await body({ git, release, write, read });
@@ -72,6 +74,7 @@ releaseTest("dates the changelog, sets the version, commits and tags", async ({ 
     CHANGELOG.replace("## [Unreleased]\n", `## [Unreleased]\n\n## [0.2.0] - ${day}\n`),
   );
   assert.equal(read("deno.json"), DENO_JSON.replace("0.1.0", "0.2.0"));
+  assert.equal(read("docs/openapi.json"), OPENAPI.replace("0.1.0", "0.2.0"));
   assert.equal(read("README.md"), README.replace("0.1.0", "0.2.0"));
   assert.equal(await git("status", "--porcelain"), "");
   assert.equal(await git("log", "-1", "--format=%s"), "release: 0.2.0");
