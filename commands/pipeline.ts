@@ -1,7 +1,9 @@
-import { type Command, InvalidArgumentError } from "../deps.ts";
+import { type Command, InvalidArgumentError, Option } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { type Split, SPLITS } from "../lib/evaluate/splits.ts";
+import { EXPORT_FORMATS } from "../lib/exports/answer_lines.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
+import type { ExportOptions } from "./export.ts";
 import type { RunOrder } from "./run.ts";
 import type { RunTaskOptions } from "./run_task.ts";
 
@@ -52,6 +54,28 @@ export function addEvaluate(parley: Command, verb: Verb): void {
     .action(
       verb(async (config, options: EvaluateOptions) =>
         (await import("./evaluate.ts")).evaluate(config, options)
+      ),
+    );
+}
+
+/** `parley export …`. */
+export function addExport(parley: Command, verb: Verb): void {
+  parley.command("export")
+    .description("write the answers for all users to a file")
+    .addOption(
+      new Option("--format <name>", "a line for each answer as JSON, or for each item as CSV")
+        .choices(EXPORT_FORMATS).default("ndjson"),
+    )
+    .option("--k <n>", "the most items of an answer, 1 to 100", positive, 10)
+    .option("--active-since <date>", "only users with a message or an event since this day or time", "")
+    .option(
+      "--out <file>",
+      "where the file is moved when it is whole; default: exports/ in the data directory",
+    )
+    .option("--json", "print the summary as one JSON object", false)
+    .action(
+      verb(async (config, options: ExportOptions) =>
+        (await import("./export.ts")).exportAnswers(config, options)
       ),
     );
 }

@@ -95,11 +95,17 @@ async function clearTasks(
 
 type Prepare = (runs: RunStore, lease: { owner: string; until: number }) => Promise<string>;
 
+interface ExecuteOptions {
+  readonly json: boolean;
+  /** Called once the run has succeeded: what is added to the summary. */
+  readonly onSuccess?: (snapshot: RunSnapshot) => Promise<Readonly<Record<string, string>>>;
+}
+
 /** Executes the run that `prepare` makes ready, with progress on stderr and the summary on stdout. */
-async function executeWithProgress(
+export async function executeWithProgress(
   config: Config,
   dag: Dag<Services>,
-  { json }: { json: boolean },
+  { json, onSuccess }: ExecuteOptions,
   prepare: Prepare,
 ): Promise<number> {
   return await withExecutor(config, async ({ options, shutdown }) => {
@@ -123,8 +129,10 @@ async function executeWithProgress(
     const recorded = summarize(snapshot, dag);
     // On record it is running until a process takes it up again.
     const summary = outcome === "interrupted" ? { ...recorded, state: outcome } : recorded;
-    console.log(json ? JSON.stringify(summary) : summaryTable(summary));
+    const added = outcome === "success" ? await onSuccess?.(snapshot) : undefined;
+    console.log(json ? JSON.stringify({ ...summary, ...added }) : summaryTable(summary));
     if (!json) {
+      for (const [name, value] of Object.entries(added ?? {})) console.log(`${name}: ${value}`);
       const parsed = (await analytics.sources()).map(({ uri }) => uri);
       if (outcome === "interrupted") {
         console.log("`deno task pipeline work` continues it, and so do the next run and a scheduler.");

@@ -8,12 +8,8 @@ import { CachedEmbedder } from "../lib/embed/cached_embedder.ts";
 import type { Embedder } from "../lib/embed/port.ts";
 import type { BuildProgress, FoldParley, WithParley } from "../lib/evaluate/fold_parley.ts";
 import type { Fold } from "../lib/evaluate/splits.ts";
-import { Recommender } from "../lib/recommend/recommender.ts";
-import { openCache } from "../lib/stores/open.ts";
 import { executeQueued, type ExecutorScope, withExecutor } from "./engine.ts";
 
-/** A query may take this long: an evaluation asks for whole answers, not for quick ones. */
-const ANSWER_MS = 60_000;
 const NAME = /^evaluate-\d+$/;
 const LOCK = "lock";
 
@@ -74,17 +70,7 @@ async function withParley(
   await withExecutor(config, async ({ options }) => {
     const services = { ...options.services, embedder: () => Promise.resolve(embedder) };
     await build({ ...options, services, observer: { progress: onProgress } }, params, signal);
-    await using opened = new AsyncDisposableStack();
-    const cache = opened.adopt(await openCache(config.cache), (resource) => resource.close());
-    const stores = { ...services, cache };
-    const { repurchase_days } = config;
-    const recommender = new Recommender({
-      stores,
-      clock: systemClock,
-      answer_ms: ANSWER_MS,
-      repurchase_days,
-    });
-    await body({ recommender, analytics: services.analytics });
+    await body(services);
   });
   await Deno.remove(config.data, { recursive: true });
 }

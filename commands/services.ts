@@ -21,6 +21,9 @@ import {
 } from "../lib/stores/open.ts";
 import type { ReleaseStore } from "../lib/stores/analytics/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
+import type { Cache } from "../lib/stores/cache/port.ts";
+import { ExportFolder } from "../lib/exports/export_folder.ts";
+import { Recommender } from "../lib/recommend/recommender.ts";
 import { emptiedStore } from "../lib/monitoring/emptied_store.ts";
 import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
 import type { Services } from "../tasks/services.ts";
@@ -68,6 +71,15 @@ export function lazy<T extends Closable>(
   return { open, close };
 }
 
+/** A task asks for whole answers, not for quick ones. */
+const WHOLE_ANSWER_MS = 60_000;
+/** Each answer of a task is computed. */
+const NO_CACHE: Pick<Cache, "get" | "set" | "tryLock"> = Object.freeze({
+  get: () => Promise.resolve(null),
+  set: () => Promise.resolve(),
+  tryLock: () => Promise.resolve(true),
+});
+
 /** Everything that the tasks of the nightly dag work with. The model loads when a task first asks for it. */
 export async function openServices(config: Config): Promise<Opened<Services>> {
   const stores = await openAll({
@@ -103,6 +115,14 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       missing_campaigns,
     },
     embedder,
+    recommender: new Recommender({
+      stores: { ...stores.value, cache: NO_CACHE },
+      clock: systemClock,
+      answer_ms: WHOLE_ANSWER_MS,
+      repurchase_days: config.repurchase_days,
+      warn: (line) => console.error(`parley: ${line}`),
+    }),
+    exports: new ExportFolder(`${config.data}/exports`),
     catalogue: ({ sources }) => readCatalogue(config, sources),
     dataset: (store, table) => datasetName(config[store], table),
     artifact: ({ uri, rows, bytes, sha256 }) => ({

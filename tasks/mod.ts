@@ -1,4 +1,5 @@
 import { evaluate, type EvaluateSettings } from "./evaluate.ts";
+import { exportAnswers } from "./export.ts";
 import { intents } from "./intents.ts";
 import { nightly, type NightlySettings } from "./nightly.ts";
 import { reembed, type ReembedSettings } from "./reembed.ts";
@@ -13,5 +14,6 @@ export function defineDags(settings: DagSettings) {
     intents(),
     reembed(settings),
     evaluate(settings),
+    exportAnswers(),
   ];
 }

@@ -2,7 +2,9 @@ import type { Clock } from "../lib/core/clock.ts";
 import type { Artifact } from "../lib/core/types.ts";
 import type { Dataset, DatasetUse } from "../lib/dag/types.ts";
 import type { Embedder } from "../lib/embed/port.ts";
+import type { ExportFolder } from "../lib/exports/export_folder.ts";
 import type { Catalogue } from "../lib/intents/catalogue.ts";
+import type { Recommender } from "../lib/recommend/recommender.ts";
 import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { ArtifactStore } from "../lib/stores/artifacts/port.ts";
 import type { DocumentStore } from "../lib/stores/documents/port.ts";
@@ -17,6 +19,9 @@ export interface Services {
   readonly vectors: VectorStores;
   readonly graph: GraphStore;
   readonly artifacts: ArtifactStore;
+  /** Answers as the API gives them, in whatever time they take. */
+  readonly recommender: Pick<Recommender, "explain">;
+  readonly exports: ExportFolder;
   /** What earlier runs came to. */
   readonly runs: Pick<RunRecordStore, "history" | "outputs">;
   /**

@@ -66,7 +66,7 @@ function sources(): string[] {
 }
 
 Deno.test("each verb of `pipeline` that a document or a message names exists, and the table of commands has all", () => {
-  const dags = ["nightly", "reembed", "intents", "evaluate", "DAG"];
+  const dags = ["nightly", "reembed", "intents", "evaluate", "export", "DAG"];
   const isVerb = (word: string) => VERBS.includes(word) || dags.includes(word);
   const wrong = [...DOCUMENTS, ...sources()].flatMap((path) =>
     [...read(path).matchAll(/deno task pipeline ([a-z][a-z-]*)/g)].map(([, word]) => word!)
@@ -122,11 +122,11 @@ Deno.test("tasks have the permissions that docs/commands.md says", () => {
   const writes = commands.map(([name, command]) => [name, /--allow-write\S*/.exec(command)?.[0]]);
   assert.match(
     read("docs/commands.md"),
-    /The tasks that run Parley may\s+write `\.parley` only, except `backup`\./,
+    /The tasks that run Parley may\s+write `\.parley` only, except `backup`\s+and\s+`export`\./,
   );
   assert.deepEqual(
     writes.filter(([, write]) => write !== "--allow-write=.parley"),
-    [["backup", "--allow-write"]],
+    [["export", "--allow-write"], ["backup", "--allow-write"]],
   );
   assert.ok(commands.every(([, command]) => !/--allow-run(?!=deno)/.test(command)));
 });

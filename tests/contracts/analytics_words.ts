@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { AnalyticsStore, ConversationWords } from "../../lib/stores/analytics/port.ts";
 import { WORDING_FILE } from "../../lib/stores/analytics/port.ts";
+import { event } from "../fixtures/rows.ts";
 import type { Test } from "./analytics_versions.ts";
 
 const SAID = { boots: 2, "сапоги": 1, constructor: 1, "": 1 };
@@ -59,6 +60,15 @@ export function words(test: Test): void {
       after = ids.at(-1)!;
     }
     assert.deepEqual(ids, ["Z", "a", "b", "é", "🙂"]);
+  });
+
+  test("knownUsers() are those with events or words, each once, in ascending id", async (store) => {
+    await store.upsertEvents({ events: ["b", "c", "c", "z"].map((user_id) => event({ user_id })) });
+    const profiles = ["a", "c", "é", "y"].map((user_id) => ({ user_id, words: {}, named: [] }));
+    await store.setWords({ user_ids: ["a", "c", "é", "y"], profiles, conversations: [] });
+    assert.deepEqual(await store.knownUsers({ after: null, limit: 9 }), ["a", "b", "c", "y", "z", "é"]);
+    assert.deepEqual(await store.knownUsers({ after: "a", limit: 3 }), ["b", "c", "y"]);
+    assert.deepEqual(await store.knownUsers({ after: "é", limit: 3 }), []);
   });
 
   test("deleteUsers() removes their words and every file derived from messages", async (store) => {

@@ -6,7 +6,7 @@ import { withheldNote } from "./caller.ts";
 import { Client } from "./client.ts";
 import { sendTexts } from "./send_texts.ts";
 import { type Endpoint, parseEndpoint } from "./url.ts";
-import { mapConcurrent } from "../map_concurrent.ts";
+import { mapConcurrent } from "../../core/map_concurrent.ts";
 import type { Embedder, EmbedOptions } from "../port.ts";
 import { checkTexts, type LongTexts } from "../texts.ts";
 

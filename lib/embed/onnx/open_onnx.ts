@@ -2,7 +2,7 @@ import { hash } from "../../../deps.ts";
 import { abortable, onAbort } from "../../core/abort.ts";
 import { ParleyError } from "../../core/errors.ts";
 import type { ModelIdentity } from "../../core/types.ts";
-import { mapConcurrent } from "../map_concurrent.ts";
+import { mapConcurrent } from "../../core/map_concurrent.ts";
 import { type ModelConfig, readModelConfig } from "./model_config.ts";
 import { type EmbeddedTexts, REQUESTS_PER_SESSION, SessionPool } from "./session_pool.ts";
 import type { Embedder, EmbedOptions } from "../port.ts";

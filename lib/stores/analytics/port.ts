@@ -286,6 +286,8 @@ export interface AnalyticsStore
   secret(options?: Abortable): Promise<Uint8Array>;
   /** All rows, to be copied to another store. */
   readonly tables: StoredTables;
+  /** Users with events or words, in ascending id. */
+  knownUsers(options: PageOptions): Promise<string[]>;
   /**
    * Removes events, words, preferences, marks as dirty and epochs of these users, and raises the catalogue's epoch, since others'
    * answers may count them; returns how many events it removed. Pending erasures and tombstones stay.

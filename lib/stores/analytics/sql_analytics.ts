@@ -84,8 +84,12 @@ function statements(dialect: Dialect, counter: Counter) {
   const { isIn, jsonText } = dialect;
   const span = "timestamp >= $1 AND timestamp < $2";
   const most = "ORDER BY count(*) DESC, campaign_id";
+  const users = "SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2";
+  const usersWithWords = "SELECT user_id FROM profile_words WHERE user_id > $1 ORDER BY user_id LIMIT $2";
   return {
-    users: "SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2",
+    users,
+    knownUsers: `SELECT user_id FROM (${users}) AS a UNION SELECT user_id FROM (${usersWithWords}) AS b
+      ORDER BY user_id LIMIT $2`,
     engagement: `SELECT user_id, campaign_id, ${BY_TYPE}, max(timestamp) AS last FROM events
       WHERE ${isIn("user_id", "$1")} GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
     eventPage: `WHERE user_id = $1 AND ${dialect.unindexed("event_id")} > $2
@@ -256,8 +260,16 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.dirtyUsers.clear(options.users, options);
   }
 
-  async users({ after, limit, signal }: PageOptions): Promise<string[]> {
-    const page = () => all<{ user_id: string }>(this.sql.users, after ?? "", limit);
+  users(options: PageOptions): Promise<string[]> {
+    return this.userPage(this.sql.users, options);
+  }
+
+  knownUsers(options: PageOptions): Promise<string[]> {
+    return this.userPage(this.sql.knownUsers, options);
+  }
+
+  private async userPage(sql: string, { after, limit, signal }: PageOptions): Promise<string[]> {
+    const page = () => all<{ user_id: string }>(sql, after ?? "", limit);
     return (await this.db.query(page, { signal })).map(({ user_id }) => user_id);
   }
 

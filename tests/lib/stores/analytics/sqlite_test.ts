@@ -175,6 +175,7 @@ Deno.test("SqliteAnalytics scans no table for what a request or a write of some 
   await store.conversationWords({ after: null, limit: 5 });
   await store.file({ version, name: "weights" });
   await store.users({ after: null, limit: 5 });
+  await store.knownUsers({ after: null, limit: 5 });
   await store.daily({ since: at, until: at });
   await store.markAllDirty();
   await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 5 }) });

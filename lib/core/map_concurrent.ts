@@ -1,4 +1,4 @@
-import { onAbort } from "../core/abort.ts";
+import { onAbort } from "./abort.ts";
 
 /**
  * Works on the items, `lanes` of them at a time, until all are done, one fails, or the signal aborts. `work` gets a signal
