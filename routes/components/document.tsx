@@ -77,7 +77,7 @@ function Document(
         </main>
         <footer class="foot">
           {version !== null && <>Parley {version} ·{" "}</>}
-          <a href="/healthz">health</a> · <a href="/readyz">readiness</a>
+          <a href="/healthz">health</a> · <a href="/readyz">readiness</a> · <a href="/docs">API</a>
         </footer>
       </body>
     </html>

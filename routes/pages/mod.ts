@@ -8,6 +8,7 @@ const pipeline = () => import("./pipeline/page.tsx");
 const run = () => import("./run/page.tsx");
 const actions = () => import("./pipeline/actions.ts");
 const quarantine = () => import("./quarantine/page.tsx");
+const docs = () => import("./docs/page.ts");
 const login = () => import("./login/page.tsx");
 
 /** Every page, stream and action. Pages and streams need `read`, actions `admin`. */
@@ -35,6 +36,8 @@ export const PAGES: readonly Route[] = [
   get("/engagement", async () => (await import("./engagement/page.tsx")).engagement),
   get("/explain", async () => (await import("./explain/page.tsx")).explain),
   get("/stores", async () => (await import("./stores/page.tsx")).stores),
+  { ...get("/docs", async () => (await docs()).docs), scope: null },
+  { ...get("/docs/:script", async () => (await docs()).script), scope: null },
   { ...get("/login", async () => (await login()).login), scope: null },
   { ...post("/login", async () => (await login()).logIn), scope: null },
   { ...post("/logout", async () => (await login()).logOut), scope: "read" },
