@@ -1,5 +1,5 @@
 import { loadMilvus } from "../../../../deps.ts";
-import { abortable } from "../../../core/abort.ts";
+import { abortable, sleep } from "../../../core/abort.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import { accepted, explain, failureOf, isOverdue, isUnloaded, MIN_VERSION, tooOld } from "./errors.ts";
 import type { MilvusAddress } from "./url.ts";
@@ -82,7 +82,7 @@ export class Milvus {
         if (isUnloaded(failure) && options.collection) {
           await client.loadCollection({ collection_name: options.collection, timeout }).catch(() => {});
         }
-        await new Promise((resume) => setTimeout(resume, pause));
+        await sleep(pause);
       }
     }
   }
@@ -157,14 +157,14 @@ export class Milvus {
  */
 async function closeClient(client: MilvusClient): Promise<void> {
   const { channelPool } = client;
-  while (channelPool.borrowed > 0) await new Promise((resume) => setTimeout(resume, CLOSE_TIMEOUT_MS));
+  while (channelPool.borrowed > 0) await sleep(CLOSE_TIMEOUT_MS);
   const services = await Promise.all(Array.from({ length: channelPool.size }, () => channelPool.acquire()));
   for (const service of services) {
     service.getChannel().getConnectivityState = () => SHUTDOWN;
     await channelPool.release(service);
   }
   await client.closeConnection();
-  await new Promise((resume) => setTimeout(resume, CLOSE_TIMEOUT_MS));
+  await sleep(CLOSE_TIMEOUT_MS);
 }
 
 /** Zilliz Cloud has no version that can be compared; it is new enough. */

@@ -1,6 +1,7 @@
 import { batches } from "../../../core/batches.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import type { Abortable, ModelIdentity, PageOptions, WriteCounts } from "../../../core/types.ts";
+import { addCounts, NO_WRITES } from "../../../core/write_counts.ts";
 import { SetDigest } from "../../engines/set_digest.ts";
 import type { Milvus } from "./client.ts";
 import { mergeHits } from "./hits.ts";
@@ -83,15 +84,12 @@ export class MilvusVectors implements VectorStore {
     options: { collection: Collection; rows: readonly VectorRow[] } & Abortable,
   ): Promise<WriteCounts> {
     options.signal?.throwIfAborted();
-    const total = { inserted: 0, changed: 0, same: 0 };
+    let total = NO_WRITES;
     if (options.rows.length === 0) return total;
     refuseFaults(options.rows, this.model);
     const state = await this.prepared(options.signal);
     for await (const rows of batches(options.rows, BATCH)) {
-      const counts = await this.put(this.tables[options.collection], state, rows, options.signal);
-      total.inserted += counts.inserted;
-      total.changed += counts.changed;
-      total.same += counts.same;
+      total = addCounts(total, await this.put(this.tables[options.collection], state, rows, options.signal));
     }
     return total;
   }

@@ -1,3 +1,4 @@
+import { sleep } from "../../../core/abort.ts";
 import type { Milvus, MilvusClient } from "./client.ts";
 
 type Signal = AbortSignal | undefined;
@@ -81,7 +82,7 @@ export class MilvusTable {
       await this.callSlow((client, timeout) => client.loadCollection({ collection_name, timeout }), signal);
       const deadline = performance.now() + SLOW_TIMEOUT_MS;
       while (!(await loaded()) && performance.now() < deadline) {
-        await new Promise((resume) => setTimeout(resume, 50));
+        await sleep(50);
       }
     }
     this.loaded = true;

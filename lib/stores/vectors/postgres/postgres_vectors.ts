@@ -1,5 +1,6 @@
 import { batches, paged } from "../../../core/batches.ts";
 import type { Abortable, ModelIdentity, PageOptions, WriteCounts } from "../../../core/types.ts";
+import { addCounts, NO_WRITES } from "../../../core/write_counts.ts";
 import { PostgresError } from "../../engines/postgres/errors.ts";
 import type { Postgres } from "../../engines/postgres/postgres.ts";
 import { type PgSession, type SqlValue, transposed } from "../../engines/postgres/session.ts";
@@ -83,13 +84,13 @@ export class PostgresVectors implements VectorStore {
     { collection, rows, signal }: { collection: Collection; rows: readonly VectorRow[] } & Abortable,
   ): Promise<WriteCounts> {
     signal?.throwIfAborted();
-    const total = { inserted: 0, changed: 0, same: 0 };
+    let total = NO_WRITES;
     refuseFaults(rows, this.model);
     for await (const some of batches(rows, PAGE_ROWS)) {
-      const counts = await this.db.write((session) => this.put(session, collection, some), { signal });
-      total.inserted += counts.inserted;
-      total.changed += counts.changed;
-      total.same += counts.same;
+      total = addCounts(
+        total,
+        await this.db.write((session) => this.put(session, collection, some), { signal }),
+      );
     }
     return total;
   }
