@@ -1,3 +1,4 @@
+import { erase } from "./erase.ts";
 import { evaluate, type EvaluateSettings } from "./evaluate.ts";
 import { exportAnswers } from "./export.ts";
 import { intents } from "./intents.ts";
@@ -15,5 +16,6 @@ export function defineDags(settings: DagSettings) {
     reembed(settings),
     evaluate(settings),
     exportAnswers(),
+    erase(),
   ];
 }

@@ -9,7 +9,7 @@ import type { AnalyticsStore } from "../lib/stores/analytics/port.ts";
 import type { ArtifactStore } from "../lib/stores/artifacts/port.ts";
 import type { DocumentStore } from "../lib/stores/documents/port.ts";
 import type { GraphStore } from "../lib/stores/graph/port.ts";
-import type { RunRecordStore } from "../lib/stores/runs/port.ts";
+import type { RunStore } from "../lib/stores/runs/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 
 /** What the steps of a dag work with: ports, never adapters. */
@@ -22,8 +22,11 @@ export interface Services {
   /** Answers as the API gives them, in whatever time they take. */
   readonly recommender: Pick<Recommender, "explain">;
   readonly exports: ExportFolder;
-  /** What earlier runs came to. */
-  readonly runs: Pick<RunRecordStore, "history" | "outputs">;
+  /** What earlier runs came to, and texts in their records. */
+  readonly runs: Pick<
+    RunStore,
+    "history" | "outputs" | "runs" | "snapshot" | "findTexts" | "replaceTexts" | "compact"
+  >;
   /**
    * The embedding model that a run's param names, or the one that is configured; opened once, loaded at its first text.
    * `onNote` gets what the operator should read of that.

@@ -9,6 +9,7 @@ import {
   recommends,
   type UserRows,
 } from "../recommend/conversations.ts";
+import { ErasedUsers } from "../privacy/erased_users.ts";
 import type { CampaignNames } from "../recommend/mentions.ts";
 import { MAX_USER_ROWS, readUserRows } from "../recommend/user_rows.ts";
 import { conversationWords, profileWords } from "../recommend/words.ts";
@@ -63,8 +64,18 @@ export function addDerived(a: DerivedCounts, b: DerivedCounts): DerivedCounts {
 /** The stores that users' rows are in and what is derived from them is written to; vectors are those of {@link VectorWriter}. */
 interface DeriveStores {
   readonly documents: Pick<DocumentStore, "page" | "intentCounts" | "findDirtyUsers">;
-  readonly analytics: Pick<AnalyticsStore, "eventsOf" | "engagement" | "setWords" | "findDirtyUsers">;
-  readonly graph: Pick<GraphStore, "setExpressed" | "setEngaged" | "setConversations">;
+  readonly analytics: Pick<
+    AnalyticsStore,
+    | "eventsOf"
+    | "engagement"
+    | "setWords"
+    | "findDirtyUsers"
+    | "optedOut"
+    | "deleteUsers"
+    | "secret"
+    | "tombstones"
+  >;
+  readonly graph: Pick<GraphStore, "setExpressed" | "setEngaged" | "setConversations" | "deleteUsers">;
 }
 
 export interface DeriveOptions extends VectorWriter, Abortable {
@@ -94,6 +105,9 @@ const MAX_ATTEMPTS = 5;
  * Repeating it changes nothing. If a user's rows are written meanwhile, that user is derived again, so that what an older state says
  * never replaces what a newer one says, whichever process derives that. Returns the marks that the users had: who clears
  * them knows that all that was written before is derived; a user who is written to all the time keeps a newer mark.
+ *
+ * Of users who do not want personalisation nothing is derived, and what was derived before is removed. What was read of users
+ * before their erasure is removed again.
  */
 export async function deriveUsers(
   options: DeriveOptions,
@@ -108,7 +122,20 @@ export async function deriveUsers(
     counts = { ...addDerived(counts, await deriveOnce(options, changed)), users: user_ids.length };
     before = after;
   }
+  await removeErased(options, user_ids);
   return { counts, marks: before };
+}
+
+/** An erasure adds its tombstones before it removes rows: if there is none now, it will find what was written here. */
+async function removeErased(
+  { stores, store, signal }: DeriveOptions,
+  user_ids: readonly string[],
+): Promise<void> {
+  const erased = [...await new ErasedUsers(stores.analytics).among(user_ids, { signal })];
+  if (erased.length === 0) return;
+  for (const each of [store, stores.graph, stores.analytics]) {
+    await each.deleteUsers({ user_ids: erased, signal });
+  }
 }
 
 async function readMarks(
@@ -150,7 +177,9 @@ export async function clearMarks(
 
 async function deriveOnce(options: DeriveOptions, user_ids: readonly string[]): Promise<DerivedCounts> {
   const { stores: { documents, analytics, graph }, store, names, signal } = options;
-  const { profiles, engaged, items, messages } = await readTexts(options, user_ids);
+  const optedOut = new Set(await analytics.optedOut({ user_ids, signal }));
+  const wanting = user_ids.filter((user_id) => !optedOut.has(user_id));
+  const { profiles, engaged, items, messages } = await readTexts(options, wanting);
   let texts: TextCounts = await embedMissing(options, messages.map(messageItem), signal);
   const written = { profiles: NO_WRITES, conversations: NO_WRITES };
   for await (const some of batches(items, ROWS)) {
@@ -167,9 +196,9 @@ async function deriveOnce(options: DeriveOptions, user_ids: readonly string[]): 
   }
   const counts = { users: user_ids.length, conversations: engaged.length, written, removed, ...texts };
   if (options.vectors_only) return { ...counts, edges: 0 };
-  const expressed = await documents.intentCounts({ user_ids, signal });
+  const expressed = await documents.intentCounts({ user_ids: wanting, signal });
   let edges = await graph.setExpressed({ user_ids, edges: expressed, signal });
-  const engagement = await analytics.engagement({ user_ids, signal });
+  const engagement = await analytics.engagement({ user_ids: wanting, signal });
   edges += await graph.setEngaged({ user_ids, edges: engagement, signal });
   const conversations = engaged.map(({ id, user_id, engagement }) => ({
     conversation_id: id,

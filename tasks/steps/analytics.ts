@@ -1,6 +1,7 @@
 import { batches } from "../../lib/core/batches.ts";
 import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib/core/types.ts";
 import { FIELDS } from "../datasets.ts";
+import { ErasedUsers } from "../../lib/privacy/erased_users.ts";
 import type { StepContext } from "../step.ts";
 import { updateCampaignSources } from "./campaign_sources.ts";
 import { countsText, readArtifact, rowsOf } from "./artifact_rows.ts";
@@ -31,6 +32,9 @@ export async function analytics(
     record(context, table, input[table], counts);
     return counts;
   };
+  const erasedUsers = new ErasedUsers(store);
+  const upsertEvents = (events: readonly EngagementEvent[]) => store.upsertEvents({ events, signal });
+  const undo = (user_ids: string[]) => store.deleteUsers({ user_ids, signal });
   const campaigns = await write<Campaign>(
     "campaigns",
     (rows) => store.upsertCampaigns({ campaigns: rows, signal }),
@@ -39,7 +43,7 @@ export async function analytics(
   await updateCampaignSources(context, sources);
   const events = await write<EngagementEvent>(
     "events",
-    (rows) => store.upsertEvents({ events: rows, signal }),
+    async (rows) => (await erasedUsers.write(rows, { write: upsertEvents, undo, signal })).result,
     input.campaigns.rows,
   );
   context.rows({ in: total, out: campaigns.inserted + campaigns.changed + events.inserted + events.changed });

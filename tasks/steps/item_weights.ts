@@ -57,7 +57,9 @@ async function readInteractions(
   const page = (after: string | null, limit: number) => analytics.users({ after, limit, signal });
   for await (const user_ids of batches(paged(USERS, (user_id) => user_id, page), USERS)) {
     let user: string | null = null;
-    for (const row of await analytics.engagement({ user_ids, signal })) {
+    const optedOut = new Set(await analytics.optedOut({ user_ids, signal }));
+    const wanting = user_ids.filter((user_id) => !optedOut.has(user_id));
+    for (const row of await analytics.engagement({ user_ids: wanting, signal })) {
       const item = isInterest(row) ? index.get(row.campaign_id) : undefined;
       if (item === undefined) continue;
       if (user !== null && user !== row.user_id) offsets.push(items.length);

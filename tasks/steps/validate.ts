@@ -1,9 +1,12 @@
+import { batches } from "../../lib/core/batches.ts";
 import { percent } from "../../lib/core/text.ts";
 import { Buffer, hash } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { tryParseJson } from "../../lib/core/json.ts";
 import type { Artifact, Kind, QuarantinedRow, Rows } from "../../lib/core/types.ts";
 import { Fail } from "../../lib/dag/types.ts";
+import { ErasedUsers } from "../../lib/privacy/erased_users.ts";
+import { possibleIds, UserText } from "../../lib/privacy/user_text.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { storable } from "../../lib/schema/text.ts";
 import { type TimeWindow, timeWindow } from "../../lib/schema/time.ts";
@@ -22,6 +25,8 @@ type RowCounter = {
   readonly quarantined: number;
   /** Identical rows beyond the first; they are dropped. */
   readonly duplicates: number;
+  /** Rows of users who are erased; they are dropped, also from what `ingest` has spooled. */
+  readonly erased: number;
 };
 
 /** So many bad rows never stop a run, whatever their share, as long as any row is good: a small night is not lost for one row. */
@@ -47,8 +52,10 @@ export async function validate(
   const messages = await validation.kind("messages");
   const campaigns = await validation.kind("campaigns");
   const events = await validation.kind("events");
-  const { rows, quarantined, duplicates } = validation.tally;
-  context.log(`${rows} rows: ${quarantined} quarantined, ${duplicates} duplicates`);
+  await validation.dropErased();
+  const { rows, quarantined, duplicates, erased } = validation.tally;
+  const dropped = erased === 0 ? "" : `, ${erased} of erased users dropped`;
+  context.log(`${rows} rows: ${quarantined} quarantined, ${duplicates} duplicates${dropped}`);
   validation.judge();
   return { messages, campaigns, events, ...validation.tally };
 }
@@ -57,6 +64,9 @@ class Validation {
   private rows = 0;
   private quarantined = 0;
   private duplicates = 0;
+  private erased = 0;
+  private readonly erasedIds = new Set<string>();
+  private readonly erasedUsers: ErasedUsers;
   private unreported = 0;
   private refused: QuarantinedRow[] = [];
   private readonly total: number;
@@ -67,12 +77,14 @@ class Validation {
     private readonly sources: readonly IngestedSource[],
   ) {
     const { clock, settings: { earliest } } = context.services;
+    this.erasedUsers = new ErasedUsers(context.services.analytics);
     this.total = sources.reduce((sum, { rows }) => sum + rows, 0);
     this.window = timeWindow({ now: clock.now(), earliest });
   }
 
   get tally(): RowCounter {
-    return { rows: this.rows, quarantined: this.quarantined, duplicates: this.duplicates };
+    const { rows, quarantined, duplicates, erased } = this;
+    return { rows, quarantined, duplicates, erased };
   }
 
   /** Writes the canonical rows of one kind. */
@@ -82,13 +94,21 @@ class Validation {
     const before = this.tally;
     try {
       const name = `${run_id}/${task_id}/${kind}.ndjson`;
-      const lines = this.canonical(kind, register);
+      const lines = this.ofOthers(this.canonical(kind, register));
       const artifact = await services.artifacts.writeLines({ name, lines, signal });
       this.context.writes({ ...services.artifact(artifact), quality: growth(before, this.tally) });
       return artifact;
     } finally {
       register.close();
     }
+  }
+
+  /** Removes the rows of erased users from what this run has spooled. */
+  async dropErased(): Promise<void> {
+    if (this.erasedIds.size === 0) return;
+    const { services: { artifacts }, run: { run_id }, signal } = this.context;
+    const text = new UserText([...this.erasedIds]);
+    await artifacts.removeLines({ run_id, matches: (line) => text.isIn(line), signal });
   }
 
   /** Fails the run where too much of it is bad. */
@@ -110,22 +130,39 @@ class Validation {
     throw new Fail(`${what}, so no store was written; \`${command}\` shows them with their reasons`);
   }
 
-  private async *canonical(kind: Kind, register: Register): AsyncGenerator<string> {
+  /** The rows without those of erased users. */
+  private async *ofOthers(rows: AsyncIterable<CanonicalRow>): AsyncGenerator<string> {
+    for await (const batch of batches(rows, BATCH)) {
+      const erased = await this.noteErased(batch.flatMap(({ user_id }) => user_id ?? []));
+      for (const { text, user_id } of batch) {
+        if (user_id === null || !erased.has(user_id)) yield text;
+        else this.erased++;
+      }
+    }
+    this.report();
+  }
+
+  private async noteErased(user_ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const erased = await this.erasedUsers.among(user_ids, this.context);
+    for (const user_id of erased) this.erasedIds.add(user_id);
+    return erased;
+  }
+
+  private async *canonical(kind: Kind, register: Register): AsyncGenerator<CanonicalRow> {
     for (const source of this.sources.filter((source) => source.kind === kind)) {
       let position = 0;
       for await (const line of this.context.services.artifacts.readLines({ uri: source.artifact.uri })) {
         position++;
         if (line === "") continue;
         this.count();
-        const { text, refusal } = canonicalRow(kind, line, { register, window: this.window });
-        if (text !== null) yield text;
+        const { text, user_id, refusal } = canonicalRow(kind, line, { register, window: this.window });
+        if (text !== null) yield { text, user_id };
         else if (refusal === null) this.duplicates++;
         else await this.refuse(line, { kind, source: source.uri, position, reason: refusal });
       }
       this.context.reads(this.context.services.artifact(source.artifact));
     }
     await this.flush();
-    this.report();
   }
 
   private count(): void {
@@ -136,10 +173,10 @@ class Validation {
   }
 
   private report(): void {
-    const { rows, quarantined, duplicates } = this;
+    const { rows, quarantined, duplicates, erased } = this;
     this.unreported = 0;
     this.context.progress({ done: rows, total: this.total });
-    this.context.rows({ in: rows, out: rows - quarantined - duplicates, quarantined });
+    this.context.rows({ in: rows, out: rows - quarantined - duplicates - erased, quarantined });
   }
 
   private async refuse(
@@ -155,15 +192,31 @@ class Validation {
   private async flush(): Promise<void> {
     if (this.refused.length === 0) return;
     const { services: { documents }, signal } = this.context;
-    await documents.quarantine({ rows: this.refused, signal });
+    const ids = this.refused.map(({ raw }) => possibleIds(raw));
+    const erased = await this.noteErased(ids.flat());
+    const rows = this.refused.filter((_, at) => !ids[at]!.some((id) => erased.has(id)));
+    this.erased += this.refused.length - rows.length;
+    this.quarantined -= this.refused.length - rows.length;
+    await documents.quarantine({ rows, signal });
     this.refused = [];
   }
 }
 
 /** `text` is the row; without it, `refusal` says what is wrong, or is null for a row that came before. */
-type CheckedRow = { readonly text: string | null; readonly refusal: string | null };
+type CheckedRow = CanonicalRow & { readonly refusal: null } | {
+  readonly text: null;
+  readonly user_id: null;
+  readonly refusal: string | null;
+};
 
-const DUPLICATE: CheckedRow = { text: null, refusal: null };
+/** A row as JSON text, with the user that it belongs to. */
+interface CanonicalRow {
+  readonly text: string;
+  /** Null for a campaign. */
+  readonly user_id: string | null;
+}
+
+const DUPLICATE: CheckedRow = { text: null, user_id: null, refusal: null };
 
 const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
   messages: (row) => row.message_id,
@@ -193,14 +246,16 @@ function canonicalRow<K extends Kind>(
   const text = JSON.stringify(parsed.row);
   const content = hash("sha256", text, "base64");
   const first = register.putIfAbsent(idOf(parsed.row), content);
-  if (first === null) return { text, refusal: null };
+  if (first === null) {
+    return { text, user_id: "user_id" in parsed.row ? parsed.row.user_id : null, refusal: null };
+  }
   return first === content
     ? DUPLICATE
     : refusal("another row of this run has the same id with other content");
 }
 
 function refusal(reason: string): CheckedRow {
-  return { text: null, refusal: reason };
+  return { text: null, user_id: null, refusal: reason };
 }
 
 /** The beginning of a row in a copy of its own: a slice would keep alive all that was read with it. */
@@ -214,5 +269,6 @@ function growth(before: RowCounter, after: RowCounter): Record<string, number> {
     rows: after.rows - before.rows,
     quarantined: after.quarantined - before.quarantined,
     duplicates: after.duplicates - before.duplicates,
+    ...after.erased > before.erased && { erased: after.erased - before.erased },
   };
 }

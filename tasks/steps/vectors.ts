@@ -3,11 +3,14 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import type { WriteCounts } from "../../lib/core/types.ts";
 import type { Collection, VectorRow, VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
+import { ErasedUsers } from "../../lib/privacy/erased_users.ts";
 import type { StepContext } from "../step.ts";
 import type { EmbeddedRow, EmbedOutput } from "./embed.ts";
 import { countsText, readArtifact, rowsOf } from "./artifact_rows.ts";
 import { addCounts, NO_WRITES } from "../../lib/core/write_counts.ts";
 import { vectorSet } from "./vector_store.ts";
+
+type UserVectorRow = VectorRow & { readonly user_id: string };
 
 /** Writes embedded messages and campaigns to the vector store. */
 export async function vectors(
@@ -18,6 +21,8 @@ export async function vectors(
   const { services, signal } = context;
   const total = parts.reduce((sum, { rows }) => sum + rows, 0);
   const counts = { messages: NO_WRITES, campaigns: NO_WRITES };
+  const erasedUsers = new ErasedUsers(services.analytics);
+  const undo = (user_ids: string[]) => store.deleteUsers({ user_ids, signal });
   for (const part of parts) {
     context.reads(services.artifact(part));
     for await (const batch of batches(readArtifact<EmbeddedRow>(services, part, signal), 500)) {
@@ -25,7 +30,10 @@ export async function vectors(
         const rows = batch.filter((row) => row.collection === collection);
         if (rows.length === 0) continue;
         const whole = await withVectors(store, collection, rows, signal);
-        const written = await store.upsert({ collection, rows: whole, signal });
+        const upsert = (rows: readonly VectorRow[]) => store.upsert({ collection, rows, signal });
+        const written = collection === "campaigns"
+          ? await upsert(whole)
+          : (await erasedUsers.write(whole as UserVectorRow[], { write: upsert, undo, signal })).result;
         counts[collection] = addCounts(counts[collection], written);
       }
       context.progress({ done: rowsOf(counts.messages) + rowsOf(counts.campaigns), total });

@@ -243,6 +243,31 @@ export function publishing(test: Test): void {
     assert.deepEqual(await Promise.all(left), [0, 7, 7]);
   });
 
+  test("dropPrevious() removes stats and files of all versions but the published one", async (store) => {
+    await store.dropPrevious();
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    await store.upsertEvents({ events: many(50) });
+    for (const number of [1, 2, 3]) {
+      if (number === 3) {
+        // One that is being built may be made from what is gone, too.
+        await store.buildStats({ version: number, half_life_days: 30, latest: LATEST });
+        await store.saveFile({ version: number, name: "f", bytes: bytes(9) });
+        continue;
+      }
+      await store.buildStats({ version: number, half_life_days: 30, latest: LATEST });
+      await store.saveFile({ version: number, name: "f", bytes: bytes(9) });
+      await store.publish({ published: version(number), sources: [] });
+    }
+    for (const _ of [1, 2]) await store.dropPrevious();
+    assert.deepEqual(await store.published(), { ...version(2), previous: null });
+    for (const number of [1, 3]) {
+      assert.deepEqual(await store.popular({ version: number, limit: 9 }), []);
+      assert.equal(await store.file({ version: number, name: "f" }), null);
+    }
+    assert.equal((await store.popular({ version: 2, limit: 99 })).length, CATALOGUE.length);
+    assert.deepEqual(await store.file({ version: 2, name: "f" }), bytes(9));
+  });
+
   test("buildStats() of a published version is a conflict", async (store) => {
     await store.publish({ published: version(2), sources: [] });
     await assert.rejects(store.buildStats({ version: 2, half_life_days: 30, latest: LATEST }), conflict);

@@ -34,7 +34,6 @@ export const GRAPH_CALLS: Calls<GraphStore> = {
   deleteCampaigns: (store, options) => store.deleteCampaigns({ campaign_ids: ["k"], ...options }),
   edgesOf: (store, options) => store.edgesOf({ type: "led_to", ...users, ...options }),
   ...tombstoneCalls<GraphStore>(),
-  compact: (store, options) => store.compact(options),
   counts: (store, options) => store.counts(options),
   isEmpty: (store, options) => store.isEmpty(options),
   digest: (store, options) => store.digest(options),
@@ -70,6 +69,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   file: (store, options) => store.file({ version: 5, name: "f", ...options }),
   published: (store, options) => store.published(options),
   publish: (store, options) => store.publish({ published, sources: [], ...options }),
+  dropPrevious: (store, options) => store.dropPrevious(options),
   source: (store, options) => store.source({ kind: "events", uri: "x", ...options }),
   sources: (store, options) => store.sources(options),
   forgetSources: (store, options) => store.forgetSources({ uris: ["x"], ...options }),
@@ -85,7 +85,6 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   setPersonalisation: (store, options) =>
     store.setPersonalisation({ user_id: "a", personalisation: true, ...options }),
   optedOut: (store, options) => store.optedOut({ ...users, ...options }),
-  compact: (store, options) => store.compact(options),
   counts: (store, options) => store.counts(options),
   unknownCampaigns: (store, options) => store.unknownCampaigns({ limit: 3, ...options }),
   digest: (store, options) => store.digest(options),

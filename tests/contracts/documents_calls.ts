@@ -41,7 +41,6 @@ export const DOCUMENT_CALLS: Calls<DocumentStore> = {
   quarantineReasons: (store, options) => store.quarantineReasons({ limit: 5, ...options }),
   deleteQuarantined: (store, options) => store.deleteQuarantined({ rows: [row], ...options }),
   ...tombstoneCalls<DocumentStore>(),
-  compact: (store, options) => store.compact(options),
   pruneQuarantine: (store, options) => store.pruneQuarantine({ before: minute(9), ...options }),
   deleteUsers: (store, options) => store.deleteUsers({ ...users, ...options }),
   counts: (store, options) => store.counts(options),

@@ -226,6 +226,8 @@ export interface ReleaseStore {
    * and the one before. Publishing the published version again changes nothing; an older one is a `conflict`.
    */
   publish(options: PublishOptions): Promise<Published>;
+  /** Forgets the version before the published one: removes stats and files of all other versions. */
+  dropPrevious(options?: Abortable): Promise<void>;
 }
 
 /** Which sources published runs have read. */

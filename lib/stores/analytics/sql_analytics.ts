@@ -369,6 +369,10 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.releases.publish(options);
   }
 
+  dropPrevious(options?: Abortable): Promise<void> {
+    return this.releases.dropPrevious(options);
+  }
+
   source({ kind, uri, signal }: { kind: Kind; uri: string } & Abortable): Promise<SourceRecord | null> {
     const sql = "SELECT * FROM sources WHERE kind = $1 AND uri = $2";
     return this.db.query(() => get<SourceRecord>(sql, kind, uri), { signal });

@@ -223,11 +223,24 @@ export class SqlReleases implements ReleaseStore {
       return { ...next, previous };
     }, { ...BULK, signal });
     const { version, previous } = published;
-    const others = { where: "version NOT IN ($1, $2)", values: [version, previous ?? version] };
     // Without the signal: the version is published, and the answer says so.
+    await this.deleteOthers([version, previous ?? version]);
+    return published;
+  }
+
+  async dropPrevious({ signal }: Abortable = {}): Promise<void> {
+    const published = await this.published({ signal });
+    if (published === null) return;
+    const { version } = published;
+    const forget = "UPDATE published SET previous = NULL WHERE version = $1";
+    await this.db.write(() => run(forget, version), { signal });
+    await this.deleteOthers([version, version], { signal });
+  }
+
+  private async deleteOthers(kept: readonly [number, number], { signal }: Abortable = {}): Promise<void> {
+    const others = { where: "version NOT IN ($1, $2)", values: kept, signal };
     await this.deleteStats(others);
     await deleteParts(this.db, { ...others, ...BULK });
-    return published;
   }
 
   private async deleteStats(

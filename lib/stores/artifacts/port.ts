@@ -36,8 +36,8 @@ export interface ArtifactStore {
    * References to an artifact keep the rows, bytes and hash of the former one.
    */
   removeLines(options: LineFilter & { run_id?: string }): Promise<number>;
-  /** Removes what was not completed, and belongs to no artifact. Call it only while no task writes; returns how many files. */
-  removeUnfinished(options?: Abortable): Promise<number>;
+  /** Removes what a task began to write and did not complete, if nothing was added since this ISO time; returns how many files. */
+  removeUnfinished(options: { before: string } & Abortable): Promise<number>;
   /** Removes all artifacts of a run; returns how many. */
   deleteRun(options: { run_id: string }): Promise<number>;
   /** Removes artifacts written before this ISO time; returns how many. */

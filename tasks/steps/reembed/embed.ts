@@ -2,6 +2,8 @@ import { modelKey, type WriteCounts } from "../../../lib/core/types.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../../datasets.ts";
+import { readTombstones } from "../../../lib/privacy/apply_tombstones.ts";
+import { ErasedUsers } from "../../../lib/privacy/erased_users.ts";
 import type { StepContext } from "../../step.ts";
 import { countsText } from "../artifact_rows.ts";
 import { addCounts, NO_WRITES } from "../../../lib/core/write_counts.ts";
@@ -43,11 +45,19 @@ export async function reembed(context: StepContext, store: VectorStore): Promise
   const dropped = await store.dropFaults({ signal });
   if (dropped > 0) context.log(`${dropped} damaged vectors are replaced`);
   const total = await rowsToEmbed(context);
+  const erasedUsers = new ErasedUsers(services.analytics);
+  await store.tombstones.add({
+    hashes: await readTombstones(services.analytics.tombstones, { signal }),
+    signal,
+  });
   let saved = context.loadCheckpoint<Saved>() ?? NOTHING;
   if (saved.rows > 0) context.log(`continues after ${saved.rows} of ${total} rows`);
   for await (const { items, place } of corpus(context, saved.place)) {
     const { embedded, long, counts } = await embedPage({ embedder, store, items, signal });
     const { collection } = place;
+    // Their rows were read before they were removed.
+    const erased = await erasedUsers.among(items.flatMap(({ user_id }) => user_id ?? []), { signal });
+    if (erased.size > 0) await store.deleteUsers({ user_ids: [...erased], signal });
     saved = {
       ...saved,
       place,

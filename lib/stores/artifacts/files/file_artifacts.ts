@@ -69,11 +69,11 @@ export class FileArtifacts implements ArtifactStore {
     return removed;
   }
 
-  async removeUnfinished({ signal }: Abortable = {}): Promise<number> {
+  async removeUnfinished({ before, signal }: { before: string } & Abortable): Promise<number> {
     let files = 0;
     for await (const path of filesUnder(this.dir)) {
       signal?.throwIfAborted();
-      if (isArtifact(path)) continue;
+      if (isArtifact(path) || !await isOlder(path, Date.parse(before))) continue;
       await removeIfExists(path);
       files++;
     }

@@ -1,0 +1,51 @@
+import type { Abortable } from "../core/types.ts";
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import { UserHasher } from "./user_hasher.ts";
+
+/** Says which users are erased, by the tombstones in analytics, which an erasure adds before it removes any row. */
+export class ErasedUsers {
+  private hasher: Promise<UserHasher> | null = null;
+
+  constructor(private readonly analytics: Pick<AnalyticsStore, "secret" | "tombstones">) {}
+
+  /** Those of these users who are erased. Costs one small query if nobody is. */
+  async among(user_ids: Iterable<string>, { signal }: Abortable = {}): Promise<ReadonlySet<string>> {
+    const { tombstones } = this.analytics;
+    const [first] = await tombstones.page({ after: null, limit: 1, signal });
+    if (first === undefined) return NOBODY;
+    const hasher = await this.open();
+    const byHash = new Map([...new Set(user_ids)].map((user_id) => [hasher.hash(user_id), user_id]));
+    const found = await tombstones.among({ hashes: [...byHash.keys()], signal });
+    return new Set(found.map((hash) => byHash.get(hash)!));
+  }
+
+  /**
+   * Writes rows without those of erased users. The check is repeated after the write: of a user whose erasure began in between
+   * `undo` removes what was written, so that whichever of the two comes last, no row stays.
+   */
+  async write<Row extends { readonly user_id: string }, T>(
+    rows: readonly Row[],
+    { write, undo, signal }: {
+      write: (rows: readonly Row[]) => Promise<T>;
+      undo: (user_ids: string[]) => Promise<unknown>;
+    } & Abortable,
+  ): Promise<{ readonly result: T; readonly refused: ReadonlySet<string> }> {
+    const before = await this.among(rows.map(({ user_id }) => user_id), { signal });
+    const kept = before.size === 0 ? rows : rows.filter(({ user_id }) => !before.has(user_id));
+    const result = await write(kept);
+    const after = await this.among(kept.map(({ user_id }) => user_id), { signal });
+    if (after.size === 0) return { result, refused: before };
+    await undo([...after]);
+    return { result, refused: before.union(after) };
+  }
+
+  /** Once for all calls; an error is not kept. */
+  private open(): Promise<UserHasher> {
+    return this.hasher ??= UserHasher.open({ analytics: this.analytics }).catch((error) => {
+      this.hasher = null;
+      throw error;
+    });
+  }
+}
+
+const NOBODY: ReadonlySet<string> = new Set();

@@ -1,0 +1,25 @@
+import { counted } from "../../../lib/core/text.ts";
+import type { StepContext } from "../../step.ts";
+import { forEachModel } from "../vector_store.ts";
+import { type EraseOutput, pendingUsers } from "./rows.ts";
+
+/** Takes copies of deleted rows out of the pages of embedded stores. */
+export async function compactStores({ services, log, signal }: StepContext): Promise<void> {
+  const { documents, graph, runs, analytics, vectors } = services;
+  for (const store of [documents, graph, runs]) await store.compact({ signal });
+  const published = (await analytics.published({ signal }))?.model;
+  await forEachModel({ vectors, published, log, signal }, (store) => store.compact({ signal }));
+}
+
+/** Ends the erasures. That takes out the last record of the ids; the tombstones stay. */
+export async function endErasures(
+  context: StepContext,
+  output: EraseOutput,
+): Promise<{ users: number }> {
+  const { services: { analytics }, log, signal } = context;
+  const user_ids = await pendingUsers(context, output);
+  await analytics.endErasures({ user_ids, until: output.until, signal });
+  await analytics.compact({ signal });
+  log(`${counted(user_ids.length, "user")} erased`);
+  return { users: user_ids.length };
+}
