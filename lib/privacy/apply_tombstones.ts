@@ -7,7 +7,7 @@ import { type ErasingStores, tombstonedStores } from "./stores.ts";
 import { UserHasher } from "./user_hasher.ts";
 
 /** What came of it. */
-export interface AppliedTombstones {
+interface AppliedTombstones {
   /** Users who had rows in a store that lacked their tombstone. They are erased again. */
   readonly users: number;
   /** Stores that lacked tombstones, by name. */

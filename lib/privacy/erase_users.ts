@@ -8,7 +8,7 @@ import { type ErasingStores, tombstonedStores, type UserStores } from "./stores.
 import { UserHasher } from "./user_hasher.ts";
 import { UserText } from "./user_text.ts";
 
-/** How many rows were removed, by store. Repeating an erasure counts what was left or came meanwhile. */
+/** How many rows were removed, by store. Repeating an erasure counts rows that were missed or written meanwhile. */
 export interface ErasedRows {
   readonly messages: number;
   readonly quarantined: number;

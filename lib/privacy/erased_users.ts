@@ -8,11 +8,11 @@ export class ErasedUsers {
 
   constructor(private readonly analytics: Pick<AnalyticsStore, "secret" | "tombstones">) {}
 
-  /** Those of these users who are erased. Costs one small query if nobody is. */
+  /** Those of these users who are erased. Costs one small query if no user is. */
   async among(user_ids: Iterable<string>, { signal }: Abortable = {}): Promise<ReadonlySet<string>> {
     const { tombstones } = this.analytics;
     const [first] = await tombstones.page({ after: null, limit: 1, signal });
-    if (first === undefined) return NOBODY;
+    if (first === undefined) return NO_USERS;
     const hasher = await this.open();
     const byHash = new Map([...new Set(user_ids)].map((user_id) => [hasher.hash(user_id), user_id]));
     const found = await tombstones.among({ hashes: [...byHash.keys()], signal });
@@ -48,4 +48,4 @@ export class ErasedUsers {
   }
 }
 
-const NOBODY: ReadonlySet<string> = new Set();
+const NO_USERS: ReadonlySet<string> = new Set();

@@ -8,7 +8,7 @@ const PURPOSE = "parley.tombstone.v1";
 const KEY_CHARACTERS = 8;
 
 /**
- * Hashes of user ids, by the secret of the analytics store: without it nobody can tell whether an id was erased by trying it.
+ * Hashes of user ids, by the secret of the analytics store: without it, trying an id does not show whether it was erased.
  * A hash begins with a few characters that name the secret, since tombstones by another one cannot be applied.
  */
 export class UserHasher {

@@ -2,8 +2,8 @@ import { tryParseJson } from "../core/json.ts";
 import type { Json } from "../core/types.ts";
 
 /** What takes the place of a user's id in a record that stays. */
-export const ERASED = "[erased]";
-/** In free text a short id, or a short number, cannot be told from other words and numbers. */
+const ERASED = "[erased]";
+/** In free text a short id, or a short number, looks like any other word or number. */
 const TELLING = /^(?!\d{1,7}$).{4,}$/su;
 
 /**

@@ -55,6 +55,8 @@ export async function publishVersion(
   } & Abortable,
 ): Promise<Published> {
   const { version, run_id, signal } = options;
+  // It is made now, so that every backup has it: tombstones that come later are keyed by it.
+  await analytics.secret({ signal });
   const at = iso(clock.now());
   const published = await analytics.publish({
     published: { version, run_id, model: modelKey(options.model), at },

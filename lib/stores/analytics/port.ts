@@ -148,6 +148,12 @@ export interface Epochs {
   readonly catalogue: number;
 }
 
+export interface RaiseEpochsOptions extends Abortable {
+  readonly user_ids: readonly string[];
+  readonly campaign_ids: readonly string[];
+  readonly all?: boolean;
+}
+
 /** The catalogue. */
 export interface CampaignStore {
   /** Inserts or replaces by `campaign_id`. Raises the catalogue's epoch in the same transaction if anything changed. */
@@ -191,11 +197,9 @@ export interface EventStore extends DirtyUserStore {
   epochs(options: { user_id: string } & Abortable): Promise<Epochs>;
   /**
    * Raises the epochs of these users, and the catalogue's with these campaigns as changed: what is derived of them elsewhere has
-   * changed.
+   * changed. With `all` the catalogue's is raised in any case, so that no answer from before is served.
    */
-  raiseEpochs(
-    options: { user_ids: readonly string[]; campaign_ids: readonly string[] } & Abortable,
-  ): Promise<void>;
+  raiseEpochs(options: RaiseEpochsOptions): Promise<void>;
   /** `limit` bounds the examples. It reads an index over all events. */
   unknownCampaigns(options: { limit: number } & Abortable): Promise<UnknownCampaigns>;
 }

@@ -43,6 +43,7 @@ import type {
   PendingErasure,
   ProfileWords,
   PublishOptions,
+  RaiseEpochsOptions,
   SetPersonalisationOptions,
   SetWordsOptions,
   SourceRecord,
@@ -322,13 +323,11 @@ export class SqlAnalytics implements AnalyticsStore {
   }
 
   async raiseEpochs(
-    { user_ids, campaign_ids, signal }:
-      & { user_ids: readonly string[]; campaign_ids: readonly string[] }
-      & Abortable,
+    { user_ids, campaign_ids, all = false, signal }: RaiseEpochsOptions,
   ): Promise<void> {
     const users = [...new Set(user_ids)].sort();
     const raise = function* (this: SqlAnalytics): Steps<void> {
-      if (campaign_ids.length > 0) yield* this.markChanged(campaign_ids);
+      if (all || campaign_ids.length > 0) yield* this.markChanged(campaign_ids);
       if (users.length > 0) yield* this.raise(users);
     };
     await this.db.write(() => raise.call(this), { signal });

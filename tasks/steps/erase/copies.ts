@@ -7,7 +7,7 @@ import { isInterrupted, type RunRecord } from "../../../lib/stores/runs/port.ts"
 import type { StepContext } from "../../step.ts";
 import { type EraseOutput, pendingUsers } from "./rows.ts";
 
-export type CopiesOutput = { readonly lines: number; readonly unfinished: number; readonly texts: number };
+type CopiesOutput = { readonly lines: number; readonly unfinished: number; readonly texts: number };
 
 /** How long runs that began before the erasure may take until they have ended. */
 const MAX_WAIT_MS = 15 * 60_000;

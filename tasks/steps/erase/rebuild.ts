@@ -10,7 +10,7 @@ import { forEachModel } from "../vector_store.ts";
 const GRACE_MS = 1_000;
 
 /**
- * Builds and publishes a version from what is left, and drops all others: their indexes, weights and counts are made from what the
+ * Builds and publishes a version from the remaining rows, and drops all others: their indexes, weights and counts are made from what the
  * erased users said and did. Returns the version; null if nothing was published before.
  */
 export async function rebuildVersion(context: StepContext): Promise<{ version: number | null }> {

@@ -7,7 +7,7 @@ import type { StepContext } from "../../step.ts";
 /** Which erasures the run completes: those that began no later than this ISO time. Ids stay out of the records of runs. */
 export type EraseOutput = { readonly until: string; readonly users: number } & ErasedRows;
 
-/** Removes what is left of users whose erasure was interrupted, or what was written meanwhile. Throws {@link Skip} if none is pending. */
+/** Removes rows of users whose erasure was interrupted, or that were written meanwhile. Throws {@link Skip} if none is pending. */
 export async function eraseLeftRows({ services, log, signal }: StepContext): Promise<EraseOutput> {
   const until = iso(services.clock.now());
   const user_ids = await pendingUsers({ services, signal }, { until });
