@@ -2,6 +2,7 @@ import { Command, CommanderError } from "./deps.ts";
 import { tightenModes } from "./commands/data_folder.ts";
 import { EXIT, printError } from "./commands/exit.ts";
 import { addEvaluate, addExport, addPipeline, type Verb } from "./commands/pipeline.ts";
+import { addUser } from "./commands/user.ts";
 import { VERSION } from "./commands/version.ts";
 import { ParleyError } from "./lib/core/errors.ts";
 import { loadConfig } from "./lib/config.ts";
@@ -38,6 +39,7 @@ export function program(
   addPipeline(parley, verb, params);
   addEvaluate(parley, verb);
   addExport(parley, verb);
+  addUser(parley, verb);
   parley.command("doctor")
     .description("check configuration, stores and their consistency, and say what to do")
     .option("--json", "as JSON", false)

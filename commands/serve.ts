@@ -7,6 +7,7 @@ import { Recommender } from "../lib/recommend/recommender.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/tracing.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
+import { openArtifacts } from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
 import { announceStop, shutdownSignal } from "./exit.ts";
@@ -40,6 +41,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   const dags = allDags(config);
   // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
+  const artifacts = lazy(() => openArtifacts(config.artifacts));
   try {
     const published = await orNullAfter(
       CONNECT_MS,
@@ -61,6 +63,8 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       stores: stores.value,
       dags: [...dags.values()],
       embedder: embedder.open,
+      artifacts: artifacts.open,
+      erase: dags.get("erase")!,
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
@@ -94,6 +98,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       closing.abort();
       await listener.close();
       await embedder.close();
+      await artifacts.close();
       await stores.close();
     };
     const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;

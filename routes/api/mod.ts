@@ -10,18 +10,30 @@ import { healthz, readyz } from "./health.ts";
 import { index } from "./index.ts";
 import { classifyIntents } from "./intents.ts";
 import { metrics, type MetricsOptions } from "./metrics.ts";
+import { eraseUser, type EraseUserOptions } from "./erase_user.ts";
 import { acknowledgeAnomaly, pipelineAnomalies, pipelineSummary, type PipelineView } from "./pipeline.ts";
 import { openapi } from "./openapi.ts";
+import { putPreferences } from "./preferences.ts";
+import { readUserData, type ReadUserOptions } from "./read_user.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** All that endpoints can use. */
 export interface Serving extends Pick<PipelineView, "dags"> {
-  readonly stores: RecommenderStores & IntentStores & MetricsOptions["stores"];
+  readonly stores:
+    & RecommenderStores
+    & IntentStores
+    & MetricsOptions["stores"]
+    & ReadUserOptions["stores"]
+    & EraseUserOptions["stores"];
   /** Opens the embedding model for the first `POST /intents/classify`. Without it the answer is 503. */
   readonly embedder?: () => Promise<Embedder>;
   readonly clock: Clock;
   /** Parley's version, for `/healthz`. */
   readonly version: string;
+  /** Opens the artifacts for the first `GET /users/:user_id`. Without it the answer is 503. */
+  readonly artifacts?: ReadUserOptions["artifacts"];
+  /** The dag that completes erasures. Without it `DELETE /users/:user_id` queues no run. */
+  readonly erase?: EraseUserOptions["erase"];
   /** If empty, everything is open. */
   readonly keys: readonly ApiKey[];
   /** How long a request to classify may take, in milliseconds. Default 30,000. */
@@ -44,6 +56,9 @@ export interface Serving extends Pick<PipelineView, "dags"> {
 /** Every endpoint of the API. The app mounts these, and the API's document describes them. */
 export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   recommendations,
+  readUserData,
+  eraseUser,
+  putPreferences,
   classifyIntents,
   pipelineSummary,
   pipelineAnomalies,

@@ -1,0 +1,23 @@
+import type { Config } from "../lib/config.ts";
+import { allowUser } from "../lib/privacy/allow_user.ts";
+import { parseId } from "../lib/schema/ids.ts";
+import { EXIT } from "./exit.ts";
+import { openServices } from "./services.ts";
+
+/** Lifts the tombstones of a user who has come back. */
+export async function allow(config: Config, id: string): Promise<number> {
+  const user_id = parseId("the id", id);
+  const { value: services, close } = await openServices(config);
+  try {
+    const log = (line: string) => console.error(`parley: ${line}`);
+    const erased = await allowUser({ stores: services, user_id, log });
+    console.log(
+      erased
+        ? "Rows of this user are taken again; sources that were read before stay read."
+        : "This user is not erased.",
+    );
+  } finally {
+    await close();
+  }
+  return EXIT.ok;
+}

@@ -1,0 +1,66 @@
+import { z } from "../../deps.ts";
+import type { Clock } from "../../lib/core/clock.ts";
+import type { Dag } from "../../lib/dag/define.ts";
+import { createRun } from "../../lib/dag/runs.ts";
+import { eraseUsers } from "../../lib/privacy/erase_users.ts";
+import type { ErasingStores } from "../../lib/privacy/stores.ts";
+import type { RunStore } from "../../lib/stores/runs/port.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
+import { idParameter } from "../http/parameters.ts";
+
+const COUNT = z.int().min(0);
+
+/** `ErasedRows` of lib/privacy/erase_users.ts. */
+const ERASED = z.lazy(() =>
+  z.object({
+    erased: z.object({ messages: COUNT, quarantined: COUNT, events: COUNT, vectors: COUNT, edges: COUNT })
+      .meta({ description: "Rows that were removed, by store." }),
+    run_id: z.string().nullable().meta({
+      description:
+        "The run that removes the remaining copies; null if none could be queued: `deno task user erase` then completes the erasure.",
+    }),
+  }).meta({ id: "Erasure" })
+);
+
+export interface EraseUserOptions {
+  readonly stores: ErasingStores & { readonly runs: RunStore };
+  readonly clock: Clock;
+  /** The dag that completes erasures. */
+  readonly erase?: Dag<never> | undefined;
+}
+
+/** `DELETE /users/:user_id`. Repeating it is safe, also for a user of whom nothing is stored. */
+export const eraseUser = apiEndpoint({
+  method: "DELETE",
+  route: "/users/:user_id",
+  scope: "admin",
+  operation: "eraseUser",
+  tag: "users",
+  summary: "Erase a user",
+  description:
+    "When it answers, no query, page or answer shows anything of the user, and later rows of the user are refused. " +
+    "A run then removes the copies in artifacts, records of runs, indexes and free pages. 503 if a store does not respond: what " +
+    "could be removed is removed, and repeating the request, or the run, completes it.",
+  params: z.object({ user_id: idParameter("user_id", "The user, who may be unknown.") }),
+  responses: { 202: { description: "The user is erased; a run removes the copies.", schema: ERASED } },
+  errors: [503],
+  handler: ({ stores, clock, erase }: EraseUserOptions) => async ({ params: { user_id }, report }) => {
+    const log = (line: string) => report(new Error(line));
+    // Not aborted with the request: what has begun is completed.
+    const erased = await eraseUsers({ stores, clock, user_ids: [user_id], log });
+    const run_id = await queueErase({ runs: stores.runs, clock, erase }).catch((error) => {
+      report(error);
+      return null;
+    });
+    return Response.json({ erased, run_id }, { status: 202, headers: { "cache-control": "no-store" } });
+  },
+});
+
+/** Queues a run, unless one is queued that has not begun: that one will find this erasure, too. */
+async function queueErase(
+  { runs, clock, erase }: Pick<EraseUserOptions, "clock" | "erase"> & { runs: RunStore },
+): Promise<string | null> {
+  if (erase === undefined) return null;
+  const [queued] = await runs.runs({ dag_id: erase.id, states: ["queued"], limit: 1 });
+  return queued?.run_id ?? (await createRun({ dag: erase, runs, clock, params: {} })).run_id;
+}
