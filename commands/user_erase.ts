@@ -35,7 +35,7 @@ export async function eraseUser(
 }
 
 /** Runs the dag that completes erasures. */
-export function completeErasures(config: Config, { json }: { json: boolean }): Promise<number> {
+function completeErasures(config: Config, { json }: { json: boolean }): Promise<number> {
   const nothing = { messages: [], campaigns: [], events: [], param: [], commands: [] };
   return runDag(config, { dag: "erase", all: false, dryRun: false, json, ...nothing });
 }
@@ -49,7 +49,7 @@ type Erasing = {
  * Erases users of whom a store has rows although another has their tombstones, as after a store was restored alone. Reports what it
  * did on stderr, and tombstones that cannot be applied.
  */
-export async function reapplyTombstones({ services, cache }: Erasing): Promise<void> {
+async function reapplyTombstones({ services, cache }: Erasing): Promise<void> {
   const stores = { ...services, cache };
   const { users, lacking, foreign } = await applyTombstones({ stores, clock: systemClock, log: warn });
   if (lacking.length > 0) {

@@ -18,6 +18,11 @@ const RECORD = z.lazy(() =>
   })
 );
 
+const LINE = z.lazy(() =>
+  z.union([RECORD, z.object({ end: z.int().min(0).meta({ description: "How many lines came before." }) })])
+    .meta({ id: "UserLine" })
+);
+
 export interface ReadUserOptions {
   readonly stores: Omit<AllStores, "artifacts">;
   /** Opens the artifacts at a request: they are files, which a process over servers alone may not read. */
@@ -37,7 +42,7 @@ export const readUserData = apiEndpoint({
     "lines before it; without it the response is incomplete. Refused rows, artifacts and records of runs are searched for the id.",
   params: z.object({ user_id: idParameter("user_id", "The user.") }),
   responses: {
-    200: { description: "The records, one per line.", schema: RECORD, type: "application/x-ndjson" },
+    200: { description: "The records, one per line.", schema: LINE, type: "application/x-ndjson" },
   },
   errors: [503],
   handler: ({ stores, artifacts }: ReadUserOptions) => async ({ params: { user_id }, context, report }) => {

@@ -7,7 +7,12 @@ import { isInterrupted, type RunRecord } from "../../../lib/stores/runs/port.ts"
 import type { StepContext } from "../../step.ts";
 import { type EraseOutput, pendingUsers } from "./rows.ts";
 
-type CopiesOutput = { readonly lines: number; readonly unfinished: number; readonly texts: number };
+type CopiesOutput = {
+  readonly lines: number;
+  readonly unfinished: number;
+  readonly exports: number;
+  readonly texts: number;
+};
 
 /** How long runs that began before the erasure may take until they have ended. */
 const MAX_WAIT_MS = 15 * 60_000;
@@ -17,9 +22,11 @@ const MAX_RUNS = 100;
 
 /** Removes the users from artifacts and from the records of runs, once no run is in progress that began before the erasure. */
 export async function eraseCopies(context: StepContext, output: EraseOutput): Promise<CopiesOutput> {
-  const { services: { artifacts, runs, clock }, log, signal } = context;
-  const text = new UserText(await pendingUsers(context, output));
+  const { services: { artifacts, exports, runs, clock }, log, signal } = context;
+  const user_ids = await pendingUsers(context, output);
+  const text = new UserText(user_ids);
   const others = await waitForRuns(context, output);
+  const files = await exports.deleteUsers({ user_ids });
   const lines = await artifacts.removeLines({ matches: (line) => text.isIn(line), signal });
   const before = others.length === 0 ? iso(clock.now()) : output.until;
   const unfinished = await artifacts.removeUnfinished({ before, signal });
@@ -27,9 +34,9 @@ export async function eraseCopies(context: StepContext, output: EraseOutput): Pr
   const texts = await runs.replaceTexts({ contain: text.spellings, replace, signal });
   log(
     `${counted(lines, "line")} of artifacts and ${counted(unfinished, "unfinished file")} removed, ` +
-      `${counted(texts, "text")} in records of runs replaced`,
+      `${counted(files, "export")} rewritten, ${counted(texts, "text")} in records of runs replaced`,
   );
-  return { lines, unfinished, texts };
+  return { lines, unfinished, exports: files, texts };
 }
 
 /** Returns the runs that are in progress and began later: they write no row of an erased user. */
