@@ -61,6 +61,7 @@ export type {
   ZodOpenApiResponseObject as ZodOpenApiResponse,
 } from "zod-openapi";
 
+export const loadCors = () => import("hono/cors");
 export const loadHono = () => import("hono");
 export const loadCookies = () => import("hono/cookie");
 export const loadLogTape = () => import("@logtape/logtape");

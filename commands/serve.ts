@@ -68,6 +68,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       clock: systemClock,
       version: VERSION,
       keys: config.keys,
+      cors_origins: config.cors_origins,
       answer_ms,
       recommender,
       warm_up: () => warmUp.status(),

@@ -17,6 +17,10 @@ const number = (low: number, high: number) =>
 const list = z.string().transform((text) =>
   text.split(",").map((part) => part.trim()).filter((part) => part !== "")
 );
+const origins = list.refine(
+  (all) => all.every((origin) => origin === "*" || URL.parse(origin)?.origin === origin),
+  "has an entry that is no origin: write https://shop.example, without a path and without / at the end",
+);
 const text = z.string().optional();
 const secret = z.string().nullable().default(null);
 
@@ -159,6 +163,12 @@ const API = {
     "Comma-separated `scopes:secret`. Scopes are read, write, admin; each includes those before it. A secret has 16 characters " +
       "or more, such as the output of `openssl rand -hex 16`.",
     "none, and the API is open on loopback",
+  ),
+  PARLEY_CORS_ORIGINS: describe(
+    origins.default([]),
+    "Sites whose pages may call the API from a browser, comma-separated, such as `https://shop.example`; `*` for any. Cookies " +
+      "are never accepted from them. A key in a page can be read by its visitors: give it no scope but the ones that they may use.",
+    "none",
   ),
   PARLEY_SECRET: describe(
     z.string().min(32, "has fewer than 32 characters").nullable().default(null),

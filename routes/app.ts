@@ -5,6 +5,7 @@ import { ServingMetrics } from "../lib/telemetry/serving_metrics.ts";
 import { ENDPOINTS, type Serving } from "./api/mod.ts";
 import { METHODS } from "./http/api_endpoint.ts";
 import { createAuthorize } from "./http/auth.ts";
+import { corsFor } from "./http/cors.ts";
 import { type Endpoint, handlerOf, type Log } from "./http/endpoint.ts";
 import { wantsHtml } from "./http/guard.ts";
 import { createHostCheck } from "./http/host.ts";
@@ -20,6 +21,8 @@ export interface AppOptions
   readonly stores: Serving["stores"] & PageStores;
   /** How long an answer may take, in milliseconds. Default 250. */
   readonly answer_ms?: number;
+  /** Sites whose pages may call the API; `*` is any. Default none. */
+  readonly cors_origins?: readonly string[];
   /** Gets one entry per request; null logs nothing. */
   readonly log: Log | null;
   /** What the pages show and change; without it there are no pages. */
@@ -41,6 +44,12 @@ export async function createApp(options: AppOptions): Promise<Hono> {
     handlerOf(endpoint, { checkHost, authorize, log: options.log, metrics });
   const failure = options.dashboard &&
     await mountPages(app, { ...shared, dashboard: options.dashboard }, handler);
+  const { cors_origins = [] } = options;
+  if (cors_origins.length > 0) {
+    const cors = await corsFor(cors_origins);
+    // By method, since `refuse()` asks the router which methods a path has.
+    for (const { method, route } of ENDPOINTS) app.on([method, "OPTIONS"], route, cors);
+  }
   for (const { method, route, open } of ENDPOINTS) app.on(method, route, handler(open(shared)));
   const handle = (context: Context) => refuse(app, context);
   const problem = handler({ route: "*", scope: null, handle });

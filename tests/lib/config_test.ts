@@ -33,6 +33,21 @@ Deno.test("loadConfig() refuses an address that can be reached from outside with
   assert.throws(() => loadConfig({ PARLEY_API_KEYS: "root:0123456789abcdef" }), /key 1/);
 });
 
+Deno.test("loadConfig() takes origins of sites, and refuses an address with a path", () => {
+  const origins = (value?: string) => loadConfig({ PARLEY_CORS_ORIGINS: value }).cors_origins;
+  assert.deepEqual(origins(), []);
+  assert.deepEqual(origins("https://a.example, http://localhost:5173"), [
+    "https://a.example",
+    "http://localhost:5173",
+  ]);
+  assert.deepEqual(origins("*"), ["*"]);
+  for (
+    const wrong of ["https://a.example/", "a.example", "https://a.example/shop", "https://a.example,null"]
+  ) {
+    assert.throws(() => origins(wrong), /PARLEY_CORS_ORIGINS has an entry that is no origin/, wrong);
+  }
+});
+
 Deno.test("loadConfig() has all stores but cache and artifacts on the server in PARLEY_STORES, less those set apart", () => {
   const one = "postgres://me:secret@db:5432/parley?schema=x";
   const roles = ["documents", "vectors", "graph", "analytics", "runs"] as const;
