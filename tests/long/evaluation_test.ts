@@ -52,10 +52,25 @@ Deno.test("on dialogues of new users, 2.5 times as many liked films are among th
   assert.ok(recall.parley! >= 2.5 * recall.popularity!, `${recall.parley} and ${recall.popularity}`);
 });
 
+/** Films with fewer ratings are left out, as is usual: EASE's time grows with the cube of their number, from seconds to minutes. */
+const MIN_RATINGS = 5;
+
+/** Writes the ratings of films that have enough of them, and returns the arguments that name all sources. */
+function frequentRatings(folder: string): string[] {
+  const source = `${DATA}/ml_latest_small`;
+  const rows = Deno.readTextFileSync(`${source}/events.jsonl`).trim().split("\n");
+  const filmOf = (row: string): string => JSON.parse(row).campaign_id;
+  const ratings = Map.groupBy(rows, filmOf);
+  const path = `${folder}/events.jsonl`;
+  Deno.writeTextFileSync(
+    path,
+    rows.filter((row) => ratings.get(filmOf(row))!.length >= MIN_RATINGS).join("\n"),
+  );
+  return ["--events", path, "--campaigns", `${source}/campaigns.jsonl`];
+}
+
 Deno.test("on ratings alone, answers are within 3 % of EASE in closed form", async () => {
-  const folder = `${DATA}/ml_latest_small`;
-  const sources = ["campaigns", "events"].flatMap((kind) => [`--${kind}`, `${folder}/${kind}.jsonl`]);
-  const report = await evaluate(() => [...sources, "--split", "rows", "--folds", "2"]);
+  const report = await evaluate((folder) => [...frequentRatings(folder), "--split", "rows", "--folds", "2"]);
   const ndcg = measured(report, "ndcg_10");
   assert.ok(ndcg.parley! >= 0.97 * ndcg.EASE!, `${ndcg.parley} and ${ndcg.EASE}`);
 });
