@@ -1,6 +1,6 @@
 import { type Clock, iso } from "../core/clock.ts";
 import type { Campaign } from "../core/types.ts";
-import type { CampaignStats, CampaignStore } from "../stores/analytics/port.ts";
+import type { CampaignStats, CampaignStore, EventStore } from "../stores/analytics/port.ts";
 import type { Answer, RecommendationRequest } from "./answer.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
@@ -21,7 +21,7 @@ const READ_LIMITS = Object.freeze({ first: 400, growth: 4, most: 6_400 });
 const MAX_AGE_MS = 60_000;
 
 interface LastPopularOptions {
-  readonly analytics: Pick<CampaignStore, "campaigns">;
+  readonly analytics: Pick<CampaignStore, "campaigns"> & Pick<EventStore, "epochs">;
   readonly popular: PopularReader;
   readonly clock: Clock;
 }
@@ -34,14 +34,23 @@ export class LastPopular {
   private rows: readonly CampaignRow[] = [];
   private version: number | null = null;
   private readAt = -Infinity;
+  /** Of the catalogue. */
+  private epoch = -1;
   private pendingRead: Promise<void> | null = null;
 
   constructor(private readonly options: LastPopularOptions) {}
 
-  /** Reads them again if they are of another version or too old. Concurrent calls share one read. */
+  /** Reads them again if they are of another version or too old, or the catalogue has changed. Concurrent calls share one read. */
   async refresh(version: number): Promise<void> {
-    if (version === this.version && this.options.clock.now() - this.readAt < MAX_AGE_MS) return;
-    await (this.pendingRead ??= this.read(version).finally(() => this.pendingRead = null));
+    await (this.pendingRead ??= this.readIfDue(version).finally(() => this.pendingRead = null));
+  }
+
+  private async readIfDue(version: number): Promise<void> {
+    const { catalogue } = await this.options.analytics.epochs({ user_id: "" });
+    const isRecent = this.options.clock.now() - this.readAt < MAX_AGE_MS;
+    if (version === this.version && catalogue === this.epoch && isRecent) return;
+    await this.read(version);
+    this.epoch = catalogue;
   }
 
   /** Their version, null before the first read, and those that may be shown now, each with its reason. */

@@ -5,6 +5,7 @@ import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts"
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, RecommendationRequest, Sources } from "./answer.ts";
+import { type CatalogueReader, type NewCampaigns, NO_NEW_CAMPAIGNS } from "./catalogue_reader.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findTargets } from "./candidates/intents.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
@@ -37,6 +38,7 @@ interface RecommendOptions extends RecommendationRequest {
   readonly stores: AnswerStores;
   readonly popular: PopularReader;
   readonly version_data: VersionData;
+  readonly catalogue: CatalogueReader;
   readonly clock: Clock;
   /** The published data version, and the model that its vectors are of. */
   readonly published: Pick<Published, "version" | "model">;
@@ -88,11 +90,17 @@ export async function recommend(options: RecommendOptions): Promise<ComputedAnsw
 
 /** {@link recommend} for a user of whom this is known. */
 async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
-  const { trace, clock, version_data, published: { version } } = options;
-  const loaded = await version_data.get(version);
+  const { trace, clock, version_data, catalogue, published } = options;
+  const { version } = published;
+  const [loaded, newCampaigns] = await Promise.all([
+    version_data.get(version),
+    trace.timed("analytics", () =>
+      trace.callStore("analytics", NO_NEW_CAMPAIGNS, (signal) =>
+        catalogue.newCampaigns({ version, model: parseModelKey(published.model), signal }))),
+  ]);
   const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
-  const results = await findSourceResults(user, { ...options, wordingHits });
+  const results = await findSourceResults(user, { ...options, wordingHits, newCampaigns });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;
     const mentions = named_are_known === false ? user.named : [];
@@ -180,9 +188,10 @@ const NO_SIMILAR = Object.freeze({ conversations: [], campaigns: [] });
 
 async function findSourceResults(
   user: KnownUser,
-  options: RecommendOptions & { wordingHits: ConversationHits },
+  options: RecommendOptions & { wordingHits: ConversationHits; newCampaigns: NewCampaigns },
 ) {
-  const { trace, user_id, intent, wordingHits, stores: { graph }, published: { version } } = options;
+  const { trace, user_id, intent, wordingHits, newCampaigns, stores: { graph } } = options;
+  const { version } = options.published;
   const { vector } = user;
   const hits = vector === null
     ? NO_SIMILAR
@@ -191,7 +200,7 @@ async function findSourceResults(
         const store = await vectorStore({ ...options, signal });
         const [conversations, campaigns] = await Promise.all([
           findConversations({ store, version, vector, signal }),
-          findCampaigns({ store, version, vector, signal }),
+          findCampaigns({ store, version, vector, newCampaigns, signal }),
         ]);
         return { conversations, campaigns };
       }));

@@ -7,6 +7,7 @@ import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { withSpan } from "../telemetry/tracing.ts";
 import type { Answer, AnswerStore, RecommendationRequest } from "./answer.ts";
+import { CatalogueReader } from "./catalogue_reader.ts";
 import { AnswerCache, type CachedAnswer, type DataState, epochText } from "./answer_cache.ts";
 import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
 import { LastPopular } from "./last_popular.ts";
@@ -23,7 +24,7 @@ import { VersionData } from "./version_data.ts";
 export interface RecommenderStores extends AnswerStores {
   readonly analytics:
     & AnswerStores["analytics"]
-    & Pick<AnalyticsStore, "campaignPage" | "epochs" | "file" | "popular" | "published">;
+    & Pick<AnalyticsStore, "campaignPage" | "changedCampaigns" | "epochs" | "file" | "popular" | "published">;
   readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
 }
 
@@ -68,6 +69,7 @@ interface VersionCache {
   readonly popular: PopularReader;
   readonly last_popular: LastPopular;
   readonly version_data: VersionData;
+  readonly catalogue: CatalogueReader;
 }
 
 /** What analytics and the cache say before an answer is computed. */
@@ -119,6 +121,7 @@ export class Recommender {
       popular,
       last_popular: new LastPopular({ analytics, popular, clock }),
       version_data: new VersionData({ analytics, clock, answer_ms: this.answer_ms, warn }),
+      catalogue: new CatalogueReader(this.options.stores),
     };
   }
 
@@ -178,7 +181,7 @@ export class Recommender {
    */
   async similar(request: { campaign_id: string; k: number }): Promise<CampaignList<Ranked>> {
     const { clock, stores } = this.options;
-    const { version_data } = this.versionCache;
+    const { version_data, catalogue } = this.versionCache;
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const published = await this.currentVersion(trace);
     const campaign_ids = [request.campaign_id];
@@ -191,7 +194,7 @@ export class Recommender {
       throw new ParleyError("not_found", "the catalogue has no campaign with this id");
     }
     if (published !== null && campaigns !== null) {
-      const rows = await similarCampaigns({ ...request, clock, stores, version_data, published, trace });
+      const rows = await similarCampaigns({ ...request, clock, stores, version_data, catalogue, published, trace });
       const { failures } = trace;
       if (!failures.has("analytics")) {
         return { version: published.version, degraded: trace.missing(), rows, failures };
@@ -275,6 +278,7 @@ export class Recommender {
         repurchase_days: this.options.repurchase_days ?? null,
         popular: this.versionCache.popular,
         version_data: this.versionCache.version_data,
+        catalogue: this.versionCache.catalogue,
         published,
         trace,
       });

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { type Abortable, parseModelKey, type Published } from "../core/types.ts";
 import type { AnalyticsStore, Engagement } from "../stores/analytics/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
+import { type CatalogueReader, type NewCampaigns, NO_NEW_CAMPAIGNS } from "./catalogue_reader.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findCampaigns } from "./candidates/similarity.ts";
 import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
@@ -23,6 +24,7 @@ interface SimilarOptions {
     readonly analytics: Pick<AnalyticsStore, "campaigns" | "stats">;
   };
   readonly version_data: VersionData;
+  readonly catalogue: CatalogueReader;
   readonly clock: Clock;
   readonly published: Pick<Published, "version" | "model">;
   readonly trace: RequestTrace;
@@ -34,12 +36,18 @@ interface SimilarOptions {
  * than `k`. Without vectors it is co-engagement alone; `trace` has the failure, as it has that of analytics. Never throws because a store is down.
  */
 export async function similarCampaigns(options: SimilarOptions): Promise<Ranked[]> {
-  const { campaign_id, k, clock, trace, version_data, stores: { analytics }, published: { version } } =
-    options;
-  const [hits, learnt] = await Promise.all([
-    trace.callStore("vectors", [], (signal) => nearest({ ...options, signal })),
+  const { campaign_id, k, clock, trace, version_data, catalogue, published, stores: { analytics } } = options;
+  const { version } = published;
+  const model = parseModelKey(published.model);
+  const [newCampaigns, learnt] = await Promise.all([
+    trace.callStore(
+      "analytics",
+      NO_NEW_CAMPAIGNS,
+      (signal) => catalogue.newCampaigns({ version, model, signal }),
+    ),
     version_data.get(version),
   ]);
+  const hits = await trace.callStore("vectors", [], (signal) => nearest({ ...options, newCampaigns, signal }));
   const { items } = learnt === "loading" ? NOTHING_LEARNT : learnt;
   const related = items?.relatedTo([conversionOn(campaign_id)]) ?? NO_CO_ENGAGEMENT;
   const candidates = new Candidates({ ...NO_SOURCE_RESULTS, campaigns: hits, related }, clock.now());
@@ -58,14 +66,17 @@ export async function similarCampaigns(options: SimilarOptions): Promise<Ranked[
   return rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }).slice(0, k);
 }
 
-/** None if the campaign has no vector, as when it was written after the last run. */
+/** None if the campaign has no vector. */
 async function nearest(
-  { campaign_id, stores, published: { model, version }, signal }: SimilarOptions & Abortable,
+  { campaign_id, stores, newCampaigns, published: { model, version }, signal }:
+    & SimilarOptions
+    & { newCampaigns: NewCampaigns }
+    & Abortable,
 ) {
   const store = await stores.vectors.forModel({ model: parseModelKey(model), signal });
   const own = (await store.get({ collection: "campaigns", ids: [campaign_id], signal })).get(campaign_id);
   if (own === undefined) return [];
-  const hits = await findCampaigns({ store, version, vector: own, signal });
+  const hits = await findCampaigns({ store, version, vector: own, newCampaigns, signal });
   return hits.filter(({ id }) => id !== campaign_id);
 }
 

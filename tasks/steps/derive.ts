@@ -1,5 +1,6 @@
 import { latestTime } from "../../lib/core/clock.ts";
 import type { Abortable } from "../../lib/core/types.ts";
+import { saveCatalogueEpoch } from "../../lib/recommend/catalogue_reader.ts";
 import { INDEXED, type VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
@@ -74,6 +75,7 @@ export async function buildVersion(
   const published = await analytics.published({ signal });
   const version = (published?.version ?? 0) + 1;
   const latest = latestTime(clock.now());
+  await saveCatalogueEpoch(analytics, { version, signal });
   const { campaigns } = await analytics.buildStats({ version, half_life_days, latest, signal });
   const weights = await saveItemWeights(analytics, { version, signal });
   const wording = await saveWording(analytics, { version, signal });

@@ -1,5 +1,7 @@
+import { compareText } from "../../core/text.ts";
 import type { Abortable } from "../../core/types.ts";
 import type { Hit, VectorStore } from "../../stores/vectors/port.ts";
+import type { NewCampaigns } from "../catalogue_reader.ts";
 
 /** The most campaigns that are searched for. */
 const MAX_CAMPAIGNS = 64;
@@ -16,15 +18,29 @@ export interface SimilarityFeature {
   readonly rank: number;
 }
 
-/** The campaigns nearest to a profile, best first. */
-export function findCampaigns(
-  { store, version, vector, signal }: {
+/** The campaigns nearest to a profile, best first. Of those that are newer than the index, their present vectors count. */
+export async function findCampaigns(
+  { store, version, vector, newCampaigns, signal }: {
     store: Pick<VectorStore, "search">;
     version: number;
     vector: Float32Array;
+    newCampaigns: NewCampaigns;
   } & Abortable,
 ): Promise<Hit[]> {
-  return store.search({ collection: "campaigns", version, vector, k: MAX_CAMPAIGNS, signal });
+  const hits = await store.search({ collection: "campaigns", version, vector, k: MAX_CAMPAIGNS, signal });
+  if (newCampaigns.size === 0) return hits;
+  const present = [...newCampaigns].flatMap(([id, other]) =>
+    other === null ? [] : [{ id, score: dot(vector, other) }]
+  );
+  return [...hits.filter(({ id }) => !newCampaigns.has(id)), ...present]
+    .sort((a, b) => b.score - a.score || compareText(a.id, b.id))
+    .slice(0, MAX_CAMPAIGNS);
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
 }
 
 /**
