@@ -175,10 +175,10 @@ export async function openServing(config: Config, { inMemory = false } = {}) {
   const runs = await openOptions(config);
   const options = inMemory && runs.create ? { create: "in_memory" } as const : runs;
   return await openAll({
-    analytics: () => openAnalytics(config.analytics, options),
+    analytics: () => openAnalytics(config.analytics, { ...options, durable: true }),
     vectors: () => openVectors(config.vectors, options),
     graph: () => openGraph(config.graph, options),
-    documents: () => openDocuments(config.documents, options),
+    documents: () => openDocuments(config.documents, { ...options, durable: true }),
     cache: () => openCache(config.cache),
     runs: () => openRuns(config.runs, runs),
   });

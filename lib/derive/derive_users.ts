@@ -85,6 +85,8 @@ export interface DeriveOptions extends VectorWriter, Abortable {
   readonly gap_ms: number;
   /** Gets a line about users with more rows than count. */
   readonly log?: (line: string) => void;
+  /** Gives intents to these messages, once they have vectors. Default: none, as a run classifies all messages before. */
+  readonly classify?: (messages: readonly Message[]) => Promise<void>;
   /** Only what depends on the model: to derive by another one than answers come from. Default false. */
   readonly vectors_only?: boolean;
 }
@@ -181,6 +183,7 @@ async function deriveOnce(options: DeriveOptions, user_ids: readonly string[]): 
   const wanting = user_ids.filter((user_id) => !optedOut.has(user_id));
   const { profiles, engaged, items, messages } = await readTexts(options, wanting);
   let texts: TextCounts = await embedMissing(options, messages.map(messageItem), signal);
+  await options.classify?.(messages);
   const written = { profiles: NO_WRITES, conversations: NO_WRITES };
   for await (const some of batches(items, ROWS)) {
     const { counts, ...more } = await embedTexts(options, some, signal);

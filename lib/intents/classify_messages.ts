@@ -63,8 +63,33 @@ async function* pagesOf(
   if (rows.length > 0) yield rows;
 }
 
+/**
+ * Classifies those of these messages that {@link classifyMessages} would: of users, without a given intent, and not seen by this
+ * classifier.
+ */
+export async function classifySome(
+  options: ClassifyOptions & { documents: Pick<ClassificationStore, "classifications" | "classify"> },
+  messages: readonly Message[],
+): Promise<void> {
+  const { classifier, documents, signal } = options;
+  const open = messages.filter(({ role, intent }) => role === "user" && intent === null);
+  const message_ids = open.map(({ message_id }) => message_id);
+  const known = new Set(
+    (await documents.classifications({ message_ids, signal }))
+      .flatMap((row) => row.classifier === classifier.key ? [row.message_id] : []),
+  );
+  const rows = await classifyPage(options, open.filter(({ message_id }) => !known.has(message_id)));
+  if (rows.length > 0) await documents.classify({ rows, signal });
+}
+
+interface ClassifyOptions {
+  readonly classifier: Classifier;
+  readonly vectors: Pick<VectorStore, "hashes" | "get">;
+  readonly signal?: AbortSignal | undefined;
+}
+
 async function classifyPage(
-  { classifier, vectors, signal }: Parameters<typeof classifyMessages>[0],
+  { classifier, vectors, signal }: ClassifyOptions,
   page: readonly Message[],
 ): Promise<Classification[]> {
   const query = {

@@ -79,15 +79,18 @@ export class AnswerCache {
 
   /**
    * Whether an answer may be served although analytics does not respond: not if it is of an older version than the one last
-   * known, nor if the user was erased. It is gone from the cache after {@link MAX_UNCHECKED_MS}.
+   * known, nor if the user was erased or a campaign was deleted since. It is gone from the cache after {@link MAX_UNCHECKED_MS}.
    */
   async servesUnchecked(
     { user_id }: RecommendationRequest,
     { cached, known_version, trace }: { cached: CachedAnswer; known_version: number; trace: RequestTrace },
   ): Promise<boolean> {
     if (cached.version < known_version) return false;
-    const key = erasedKey(user_id);
-    return await trace.callStore("cache", "", (signal) => this.options.cache.get({ key, signal })) === null;
+    const { cache } = this.options;
+    const read = (key: string) => trace.callStore("cache", "", (signal) => cache.get({ key, signal }));
+    const [erased, changed] = await Promise.all([read(erasedKey(user_id)), read(CATALOGUE_KEY)]);
+    const catalogue = Number(cached.epoch.split(".")[1]);
+    return erased === null && (changed === null || Number(changed) <= catalogue);
   }
 
   /** Whether this caller is to compute the answer; true too if the cache does not respond. */
@@ -147,6 +150,18 @@ export async function markErased(
     await cache.set({ key: erasedKey(user_id), value: "1", ttl_ms: MAX_UNCHECKED_MS });
   }
 }
+
+/**
+ * Keeps answers from before this epoch of the catalogue from being served while analytics does not respond. Call it when campaigns
+ * are deleted.
+ */
+export async function markCatalogueChanged(
+  { cache, epoch }: { cache: Pick<Cache, "set">; epoch: number },
+): Promise<void> {
+  await cache.set({ key: CATALOGUE_KEY, value: String(epoch), ttl_ms: MAX_UNCHECKED_MS });
+}
+
+const CATALOGUE_KEY = "catalogue";
 
 function erasedKey(user_id: string): string {
   return `erased ${user_id}`;

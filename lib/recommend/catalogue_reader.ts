@@ -1,4 +1,4 @@
-import type { Abortable, ModelIdentity } from "../core/types.ts";
+import { type Abortable, parseModelKey } from "../core/types.ts";
 import { tryParseJson } from "../core/json.ts";
 import type { CampaignStore, EventStore, ReleaseStore } from "../stores/analytics/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
@@ -13,13 +13,12 @@ const MAX_NEW = 5_000;
 /** Changed campaigns whose names are added; if there are more, all names are read again. */
 const MAX_RENAMED = 1_000;
 /** The file of a data version with the catalogue's epoch before its indexes were built. */
-const EPOCH_FILE = "catalogue_epoch.json";
+export const CATALOGUE_EPOCH_FILE = "catalogue_epoch.json";
 
 interface CatalogueStores {
   readonly analytics:
     & Pick<CampaignStore, "campaignPage" | "campaigns" | "changedCampaigns">
-    & Pick<EventStore, "epochs">
-    & Pick<ReleaseStore, "file">;
+    & Pick<EventStore, "epochs">;
   readonly vectors: Pick<VectorStores, "forModel">;
 }
 
@@ -29,14 +28,17 @@ export const NO_NEW_CAMPAIGNS: NewCampaigns = new Map();
 
 interface NewCampaignsOptions extends Abortable {
   readonly version: number;
-  /** The model of the version's vectors. */
-  readonly model: ModelIdentity;
+  /** The catalogue's epoch before the version's indexes were built, and now. */
+  readonly built_from: number;
+  readonly epoch: number;
+  /** The model of the version's vectors, as the published row names it. */
+  readonly model: string;
 }
 
 interface NewestOf {
   readonly version: number;
-  /** The catalogue's epoch when they were read; null if the version does not say what it was built from. */
-  readonly epoch: number | null;
+  /** The catalogue's epoch when they were read. */
+  readonly epoch: number;
   readonly campaigns: NewCampaigns;
 }
 
@@ -71,42 +73,42 @@ export class CatalogueReader {
     return names;
   }
 
+  /** The catalogue's epoch now. */
+  async epoch({ signal }: Abortable = {}): Promise<number> {
+    return (await this.stores.analytics.epochs({ user_id: "", signal })).catalogue;
+  }
+
   /** The newest {@link MAX_NEW} campaigns written since the indexes of a version were built. */
   async newCampaigns(options: NewCampaignsOptions): Promise<NewCampaigns> {
-    const epoch = await this.epoch(options);
-    if (this.isNewest(options, epoch)) return this.newest!.campaigns;
+    if (this.isNewest(options)) return this.newest!.campaigns;
     return await this.inTurn(async () => {
-      if (!this.isNewest(options, epoch)) await this.readNew(options, epoch);
+      if (!this.isNewest(options)) await this.readNew(options);
       return this.newest!.campaigns;
     });
   }
 
-  private isNewest({ version }: NewCampaignsOptions, epoch: number): boolean {
-    return this.newest?.version === version && (this.newest.epoch === epoch || this.newest.epoch === null);
+  private isNewest({ version, epoch }: NewCampaignsOptions): boolean {
+    return this.newest?.version === version && this.newest.epoch === epoch;
   }
 
-  private async readNew({ version, model, ...options }: NewCampaignsOptions, epoch: number): Promise<void> {
+  private async readNew({ version, built_from, epoch, model, signal }: NewCampaignsOptions): Promise<void> {
     const { analytics, vectors } = this.stores;
-    const { epoch: since, campaigns } = this.newest?.version === version
-      ? this.newest
-      : { epoch: await readCatalogueEpoch(analytics, { version, ...options }), campaigns: new Map() };
-    const newest = new Map(campaigns);
-    if (since !== null && since !== epoch) {
-      const ids = await analytics.changedCampaigns({ since, limit: MAX_NEW, ...options });
-      const store = await vectors.forModel({ model, ...options });
-      const found = await store.get({ collection: "campaigns", ids, ...options });
+    const before = this.newest?.version === version ? this.newest : { epoch: built_from, campaigns: [] };
+    const campaigns = new Map(before.campaigns);
+    const changed = before.epoch === epoch
+      ? []
+      : await analytics.changedCampaigns({ since: before.epoch, limit: MAX_NEW, signal });
+    if (changed.length > 0) {
+      const store = await vectors.forModel({ model: parseModelKey(model), signal });
+      const found = await store.get({ collection: "campaigns", ids: changed, signal });
       // The newest come last.
-      for (const id of ids.toReversed()) {
-        newest.delete(id);
-        newest.set(id, found.get(id) ?? null);
+      for (const id of changed.toReversed()) {
+        campaigns.delete(id);
+        campaigns.set(id, found.get(id) ?? null);
       }
-      for (const id of [...newest.keys()].slice(0, -MAX_NEW)) newest.delete(id);
+      for (const id of [...campaigns.keys()].slice(0, -MAX_NEW)) campaigns.delete(id);
     }
-    this.newest = { version, epoch: since === null ? null : epoch, campaigns: newest };
-  }
-
-  private async epoch({ signal }: Abortable): Promise<number> {
-    return (await this.stores.analytics.epochs({ user_id: "", signal })).catalogue;
+    this.newest = { version, epoch, campaigns };
   }
 
   /** One read of changes at a time: concurrent requests find what the first has read. */
@@ -124,7 +126,7 @@ export async function saveCatalogueEpoch(
 ): Promise<number> {
   const { catalogue } = await analytics.epochs({ user_id: "", signal });
   const bytes = new TextEncoder().encode(JSON.stringify({ catalogue }));
-  await analytics.saveFile({ version, name: EPOCH_FILE, bytes, signal });
+  await analytics.saveFile({ version, name: CATALOGUE_EPOCH_FILE, bytes, signal });
   return catalogue;
 }
 
@@ -133,8 +135,11 @@ export async function readCatalogueEpoch(
   analytics: Pick<ReleaseStore, "file">,
   options: { version: number } & Abortable,
 ): Promise<number | null> {
-  const bytes = await analytics.file({ name: EPOCH_FILE, ...options });
-  if (bytes === null) return null;
+  const bytes = await analytics.file({ name: CATALOGUE_EPOCH_FILE, ...options });
+  return bytes === null ? null : decodeCatalogueEpoch(bytes);
+}
+
+export function decodeCatalogueEpoch(bytes: Uint8Array): number | null {
   const saved = tryParseJson(new TextDecoder().decode(bytes));
   if (typeof saved !== "object" || saved === null || !("catalogue" in saved)) return null;
   return typeof saved.catalogue === "number" ? saved.catalogue : null;

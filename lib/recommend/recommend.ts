@@ -92,14 +92,16 @@ export async function recommend(options: RecommendOptions): Promise<ComputedAnsw
 async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock, version_data, catalogue, published } = options;
   const { version } = published;
-  const [loaded, newCampaigns] = await Promise.all([
+  const [loaded, epoch] = await Promise.all([
     version_data.get(version),
-    trace.timed("analytics", () =>
-      trace.callStore("analytics", NO_NEW_CAMPAIGNS, (signal) =>
-        catalogue.newCampaigns({ version, model: parseModelKey(published.model), signal }))),
+    trace.callStore("analytics", null, (signal) => catalogue.epoch({ signal })),
   ]);
-  const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const { items, wording, named_are_known, built_from } = loaded === "loading" ? NOTHING_LEARNT : loaded;
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
+  const newCampaigns = epoch === null || built_from === null
+    ? NO_NEW_CAMPAIGNS
+    : await trace.callStore("vectors", NO_NEW_CAMPAIGNS, (signal) =>
+      catalogue.newCampaigns({ ...published, built_from, epoch, signal }));
   const results = await findSourceResults(user, { ...options, wordingHits, newCampaigns });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;

@@ -194,7 +194,15 @@ export class Recommender {
       throw new ParleyError("not_found", "the catalogue has no campaign with this id");
     }
     if (published !== null && campaigns !== null) {
-      const rows = await similarCampaigns({ ...request, clock, stores, version_data, catalogue, published, trace });
+      const rows = await similarCampaigns({
+        ...request,
+        clock,
+        stores,
+        version_data,
+        catalogue,
+        published,
+        trace,
+      });
       const { failures } = trace;
       if (!failures.has("analytics")) {
         return { version: published.version, degraded: trace.missing(), rows, failures };

@@ -38,17 +38,20 @@ interface SimilarOptions {
 export async function similarCampaigns(options: SimilarOptions): Promise<Ranked[]> {
   const { campaign_id, k, clock, trace, version_data, catalogue, published, stores: { analytics } } = options;
   const { version } = published;
-  const model = parseModelKey(published.model);
-  const [newCampaigns, learnt] = await Promise.all([
-    trace.callStore(
-      "analytics",
-      NO_NEW_CAMPAIGNS,
-      (signal) => catalogue.newCampaigns({ version, model, signal }),
-    ),
+  const [loaded, epoch] = await Promise.all([
     version_data.get(version),
+    trace.callStore("analytics", null, (signal) => catalogue.epoch({ signal })),
   ]);
-  const hits = await trace.callStore("vectors", [], (signal) => nearest({ ...options, newCampaigns, signal }));
-  const { items } = learnt === "loading" ? NOTHING_LEARNT : learnt;
+  const { items, built_from } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const newCampaigns = epoch === null || built_from === null
+    ? NO_NEW_CAMPAIGNS
+    : await trace.callStore("vectors", NO_NEW_CAMPAIGNS, (signal) =>
+      catalogue.newCampaigns({ ...published, built_from, epoch, signal }));
+  const hits = await trace.callStore(
+    "vectors",
+    [],
+    (signal) => nearest({ ...options, newCampaigns, signal }),
+  );
   const related = items?.relatedTo([conversionOn(campaign_id)]) ?? NO_CO_ENGAGEMENT;
   const candidates = new Candidates({ ...NO_SOURCE_RESULTS, campaigns: hits, related }, clock.now());
   const alike = [...candidates.all()].filter(({ co_engagement, similarity, ...each }) =>

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { causeOf } from "../core/errors.ts";
 import { type ReleaseStore, WORDING_FILE } from "../stores/analytics/port.ts";
+import { CATALOGUE_EPOCH_FILE, decodeCatalogueEpoch } from "./catalogue_reader.ts";
 import { ItemItem } from "./candidates/co_engagement.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "./item_item_file.ts";
 import { Wording } from "./wording.ts";
@@ -19,11 +20,14 @@ export interface LearntData {
   readonly wording: Wording | null;
   /** Whether campaigns that a user names are known to them, and so not worth showing; else they ask for them. Null: neither is known. */
   readonly named_are_known: boolean | null;
+  /** The catalogue's epoch before the indexes were built. */
+  readonly built_from: number | null;
 }
 export const NOTHING_LEARNT: LearntData = Object.freeze({
   items: null,
   wording: null,
   named_are_known: null,
+  built_from: null,
 });
 
 interface LoadingVersion {
@@ -96,15 +100,20 @@ export class VersionData {
         return null;
       }
     };
-    const [items, postings] = await Promise.all([
+    const [items, postings, built_from] = await Promise.all([
       file(
         ITEM_WEIGHTS_FILE,
         "item–item weights",
         async (bytes) => new ItemItem(await decodeItemWeights(bytes)),
       ),
       file(WORDING_FILE, "postings", decodeWording),
+      file(
+        CATALOGUE_EPOCH_FILE,
+        "new campaigns",
+        (bytes) => Promise.resolve(decodeCatalogueEpoch(bytes)),
+      ),
     ]);
     const wording = postings && new Wording(postings);
-    return { items, wording, named_are_known: postings?.named_are_known ?? null };
+    return { items, wording, named_are_known: postings?.named_are_known ?? null, built_from };
   }
 }

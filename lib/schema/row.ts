@@ -13,8 +13,8 @@ export const SCHEMA_VERSION = "2";
 
 type ParseResult<Row> =
   | { readonly ok: true; readonly row: Row }
-  /** `reason` names fields and what is wrong with them, and never quotes the row. */
-  | { readonly ok: false; readonly reason: string };
+  /** `reason` names fields and what is wrong with them, and never quotes the row. `path` leads to the first of them. */
+  | { readonly ok: false; readonly reason: string; readonly path: readonly PropertyKey[] };
 
 interface RowSchema<Row> {
   readonly schema: z.ZodType<Row>;
@@ -47,17 +47,20 @@ export function parseRow<K extends Kind>(
   { kind, value, window }: { kind: K; value: unknown; window: TimeWindow },
 ): ParseResult<Rows[K]> {
   const rowSchema: RowSchema<Rows[K]> = ROW_SCHEMAS[kind];
-  if (!isObject(value)) return { ok: false, reason: "the row is not a JSON object" };
+  if (!isObject(value)) return { ok: false, reason: "the row is not a JSON object", path: [] };
   const folded = foldUnknown(value, rowSchema.fieldNames);
   if (folded === null) {
-    return { ok: false, reason: "metadata and the row itself give different values for the same field" };
+    const reason = "metadata and the row itself give different values for the same field";
+    return { ok: false, reason, path: ["metadata"] };
   }
   const parsed = rowSchema.schema.safeParse(folded);
   if (!parsed.success) {
     const hint = missingFieldsHint(kind, value);
-    return { ok: false, reason: [describeIssues(parsed.error), ...hint === null ? [] : [hint]].join(": ") };
+    const reason = [describeIssues(parsed.error), ...hint === null ? [] : [hint]].join(": ");
+    return { ok: false, reason, path: parsed.error.issues[0]?.path ?? [] };
   }
   const row = parsed.data;
   const problem = "timestamp" in row ? outsideWindow(row.timestamp, window) : null;
-  return problem === null ? { ok: true, row } : { ok: false, reason: `timestamp ${problem}` };
+  if (problem === null) return { ok: true, row };
+  return { ok: false, reason: `timestamp ${problem}`, path: ["timestamp"] };
 }

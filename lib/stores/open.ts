@@ -17,6 +17,8 @@ export interface OpenOptions {
    * an empty one, and nothing is written to disk.
    */
   readonly create?: boolean | "in_memory";
+  /** Whether a write survives a power cut once it is answered, at the cost of waiting for the disk. Default false; servers do. */
+  readonly durable?: boolean;
 }
 
 type Adapters<Store> = Readonly<Record<string, (url: URL, options: OpenOptions) => Promise<Store>>>;
@@ -183,16 +185,16 @@ async function clearRedis(url: URL): Promise<void> {
 
 /** `sqlite:/data/vectors.db` is the folder `/data/vectors`, with a file in it for each model. */
 async function openSqliteVectors(url: URL, options: OpenOptions): Promise<VectorStores> {
-  const { path: database, ...rest } = options.create === "in_memory"
+  const { path: database, create } = options.create === "in_memory"
     ? { path: decodeURIComponent(url.pathname), create: true }
     : fileOf(url, options);
   const folder = vectorFolder(database);
   const { SqliteVectorStores } = await import("./vectors/sqlite/sqlite_vector_stores.ts");
-  if (folder === database) return new SqliteVectorStores(folder, rest);
+  if (folder === database) return new SqliteVectorStores(folder, { create });
   const { migrateLegacyLayout } = await import("./vectors/sqlite/migrate_legacy_layout.ts");
   const indexes = database.replace(/[^/]+$/, "indexes");
   return new SqliteVectorStores(folder, {
-    ...rest,
+    create,
     migrate: () => migrateLegacyLayout({ database, indexes, folder }),
   });
 }
@@ -268,13 +270,20 @@ async function openPostgresRuns(url: URL): Promise<RunStore> {
   return new (await import("./runs/postgres/postgres_runs.ts")).PostgresRuns({ url });
 }
 
+interface EmbeddedOptions {
+  readonly path: string;
+  readonly create: boolean;
+  readonly synchronous: "FULL" | "NORMAL";
+}
+
 /** The file of a local URL; its folder is created if the file may be. */
-function fileOf(url: URL, { create = true }: OpenOptions): { path: string; create: boolean } {
+function fileOf(url: URL, { create = true, durable = false }: OpenOptions): EmbeddedOptions {
+  const synchronous = durable ? "FULL" : "NORMAL";
   if (create === "in_memory") {
     const path = decodeURIComponent(url.pathname);
-    return { path: exists(path) ? path : MEMORY, create: true };
+    return { path: exists(path) ? path : MEMORY, create: true, synchronous };
   }
-  return { path: create ? pathOf(url) : decodeURIComponent(url.pathname), create };
+  return { path: create ? pathOf(url) : decodeURIComponent(url.pathname), create, synchronous };
 }
 
 /** The path of a local URL; its folder is created. */

@@ -1,6 +1,8 @@
 import { latestTime } from "../../lib/core/clock.ts";
 import type { Abortable } from "../../lib/core/types.ts";
-import { saveCatalogueEpoch } from "../../lib/recommend/catalogue_reader.ts";
+import { readCatalogueEpoch, saveCatalogueEpoch } from "../../lib/recommend/catalogue_reader.ts";
+import { batches } from "../../lib/core/batches.ts";
+import { deriveCampaigns } from "../../lib/derive/derive_campaigns.ts";
 import { INDEXED, type VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
 import type { Services } from "../services.ts";
@@ -8,7 +10,7 @@ import type { StepContext } from "../step.ts";
 import { carryCampaignSources } from "./campaign_sources.ts";
 import { currentDerivation, type Derivation, readDerivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
-import { vectorSet } from "./vector_store.ts";
+import { refuseOtherModel, vectorSet } from "./vector_store.ts";
 import { type SavedWording, saveWording } from "./wording.ts";
 
 export type DeriveOutput = {
@@ -34,10 +36,37 @@ export async function derive(
   const derivation = readsSources
     ? now
     : { ...now, earliest: await publishedEarliest(services, now, signal) };
+  await deriveChangedCampaigns(context, store, name);
   const built = await buildVersion(services, store, { derivation, log, signal });
   report(context, store, built);
   return { version: built.version };
 }
+
+/** Campaigns whose vectors and targets are derived at a time. */
+const CAMPAIGNS = 500;
+
+/** Vectors and targets of campaigns that were written since the published version and have none: online, by a process that ended. */
+async function deriveChangedCampaigns(
+  { services, signal }: StepContext,
+  store: VectorStore,
+  name: string | undefined,
+): Promise<void> {
+  const { analytics, graph } = services;
+  const published = await analytics.published({ signal });
+  const since = published && await readCatalogueEpoch(analytics, { version: published.version, signal });
+  if (since === null) return;
+  const changed = await analytics.changedCampaigns({ since, limit: MAX_CHANGED, signal });
+  if (changed.length === 0) return;
+  const embedder = await services.embedder(name);
+  refuseOtherModel(embedder.model, store.model);
+  for await (const campaign_ids of batches(changed, CAMPAIGNS)) {
+    const campaigns = await analytics.campaigns({ campaign_ids, signal });
+    await deriveCampaigns({ embedder, store, graph, signal }, campaigns);
+  }
+}
+
+/** A run derives those that it has written itself; this is more than are written online between two runs. */
+const MAX_CHANGED = 1_000_000;
 
 /** By which the rows were checked that are stored. */
 async function publishedEarliest(

@@ -184,9 +184,9 @@ scene("explains what it serves a new user", async (scene) => {
 });
 
 scene(
-  "holds 200 popular campaigns, past those that are over, and reads them again each minute",
+  "holds 200 popular campaigns, past those that are over, and reads them again when the catalogue changes",
   async (scene) => {
-    const { recommender, clock, world } = scene;
+    const { recommender, world } = scene;
     const ids = (name: string, count: number) =>
       Array.from({ length: count }, (_, i) => `${name}${1_000 + i}`);
     const [over, left] = [ids("over", 450), ids("left", 250)];
@@ -205,9 +205,6 @@ scene(
     };
     assert.deepEqual(await shown(), left.slice(0, 200));
     await world.stores.analytics.upsertCampaigns({ campaigns: [campaign("left1000", { status: "paused" })] });
-    await recommender.prepare();
-    assert.deepEqual(await shown(), left.slice(0, 200));
-    clock.advance(60_000);
     await recommender.prepare();
     assert.deepEqual(await shown(), left.slice(1, 201));
   },

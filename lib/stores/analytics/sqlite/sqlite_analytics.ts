@@ -12,7 +12,7 @@ const NEWEST_EVENTS = `WHERE rowid IN (
 /** Analytics in one SQLite file. */
 export class SqliteAnalytics extends SqlAnalytics {
   /** Opens or creates the file. The folder must exist; `:memory:` is a store that ends with the process. */
-  constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create">) {
+  constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create" | "synchronous">) {
     super(
       new SqliteDatabase({ ...options, migrations: ANALYTICS_MIGRATIONS, refill: BASE_ROWS_REFILL }),
       NEWEST_EVENTS,

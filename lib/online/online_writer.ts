@@ -1,0 +1,316 @@
+import { type Clock, iso } from "../core/clock.ts";
+import { messageOf, ParleyError } from "../core/errors.ts";
+import {
+  type Abortable,
+  type Campaign,
+  type Kind,
+  type Message,
+  modelKey,
+  type OnOutcome,
+  parseModelKey,
+  type Published,
+  type QuarantinedRow,
+  type Rows,
+  type WriteCounts,
+} from "../core/types.ts";
+import { deriveCampaigns } from "../derive/derive_campaigns.ts";
+import { deriveUsers } from "../derive/derive_users.ts";
+import type { Embedder } from "../embed/port.ts";
+import { type Classifier, openClassifier } from "../intents/classifier_store.ts";
+import { classifySome } from "../intents/classify_messages.ts";
+import { markCatalogueChanged } from "../recommend/answer_cache.ts";
+import type { CampaignNames } from "../recommend/mentions.ts";
+import { parseRow } from "../schema/row.ts";
+import { storable } from "../schema/text.ts";
+import { timeWindow } from "../schema/time.ts";
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { Cache } from "../stores/cache/port.ts";
+import type { DocumentStore } from "../stores/documents/port.ts";
+import type { GraphStore } from "../stores/graph/port.ts";
+import type { VectorStore, VectorStores } from "../stores/vectors/port.ts";
+import { DerivationQueue } from "./derivation_queue.ts";
+import { type ParsedRows, parseRows, type RowResult } from "./parse_rows.ts";
+
+export interface OnlineStores {
+  readonly documents: DocumentStore;
+  readonly analytics: AnalyticsStore;
+  readonly vectors: VectorStores;
+  readonly graph: GraphStore;
+  readonly cache: Pick<Cache, "set">;
+}
+
+export interface OnlineWriterOptions {
+  readonly stores: OnlineStores;
+  readonly clock: Clock;
+  /** Opens the configured model. Without it rows are stored, and the next run derives them. */
+  readonly embedder?: () => Promise<Embedder>;
+  /** The names of all campaigns now. */
+  readonly names: (options: Abortable) => Promise<CampaignNames>;
+  /** Epoch milliseconds before which no message or event is taken. Default 1990. */
+  readonly earliest?: number;
+  /** Minutes of silence after which a user's next message begins another conversation. Default 30. */
+  readonly conversation_gap_minutes?: number;
+  /** Gets a line about what could not be derived. It quotes nothing and names no id. */
+  readonly warn?: (line: string) => void;
+}
+
+/** Where rows come from, for the quarantine. */
+interface Origin extends Abortable {
+  /** Such as `POST /messages`. */
+  readonly endpoint: string;
+  readonly request_id: string;
+}
+
+interface Written {
+  /** One for each row, in their order. */
+  readonly results: readonly RowResult[];
+  readonly counts: WriteCounts & { readonly rejected: number };
+}
+
+/** UTF-16 units of a refused row that are stored, so that they take at most 64 KB in UTF-8. */
+const MAX_RAW = 21_845;
+/** The run that refused rows of requests name. */
+const QUARANTINE_RUN = "online";
+/** How long closing waits for what is being derived. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+/**
+ * Writes rows of requests by the schemas, upserts and derivation of the nightly run. A write resolves once the rows are stored;
+ * what follows from them is derived right after that, and then the user's epoch is raised, so that no process answers from its cache.
+ * A user whose rows are stored is dirty until a run has derived them: if this process ends before it has, that run does.
+ */
+export class OnlineWriter {
+  private readonly users: DerivationQueue;
+  private readonly campaigns: DerivationQueue;
+  private classifier: { readonly version: number; readonly opened: Promise<Classifier | null> } | null = null;
+
+  private isMismatchReported = false;
+
+  constructor(private readonly options: OnlineWriterOptions) {
+    const { warn = () => {} } = options;
+    this.users = new DerivationQueue({ derive: (ids, signal) => this.deriveUsers(ids, signal), warn });
+    this.campaigns = new DerivationQueue({
+      derive: (ids, signal) => this.deriveCampaigns(ids, signal),
+      warn,
+    });
+  }
+
+  async writeMessages(values: readonly unknown[], origin: Origin): Promise<Written> {
+    const { documents } = this.options.stores;
+    return await this.write(
+      "messages",
+      values,
+      origin,
+      (messages, onOutcome) => documents.upsert({ messages, onOutcome, signal: origin.signal }),
+      (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
+    );
+  }
+
+  /** A dismissal or conversion counts in the user's next answer, which reads them. */
+  async writeEvents(values: readonly unknown[], origin: Origin): Promise<Written> {
+    const { analytics } = this.options.stores;
+    return await this.write(
+      "events",
+      values,
+      origin,
+      (events, onOutcome) => analytics.upsertEvents({ events, onOutcome, signal: origin.signal }),
+      (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
+    );
+  }
+
+  async writeCampaigns(values: readonly unknown[], origin: Origin): Promise<Written> {
+    const { analytics } = this.options.stores;
+    return await this.write(
+      "campaigns",
+      values,
+      origin,
+      (campaigns, onOutcome) => analytics.upsertCampaigns({ campaigns, onOutcome, signal: origin.signal }),
+      (rows) => this.campaigns.add(rows.map(({ campaign_id }) => campaign_id)),
+    );
+  }
+
+  private async write<K extends Kind>(
+    kind: K,
+    values: readonly unknown[],
+    origin: Origin,
+    upsert: (rows: Rows[K][], onOutcome: OnOutcome) => Promise<WriteCounts>,
+    derive: (rows: Rows[K][]) => void,
+  ): Promise<Written> {
+    const { clock, earliest } = this.options;
+    const window = timeWindow({ now: clock.now(), ...earliest !== undefined && { earliest } });
+    const parsed = parseRows({ kind, values, window });
+    await this.quarantine(kind, values, parsed, origin);
+    const outcomes = new Map<string, keyof WriteCounts>();
+    const rows = [...parsed.rows.values()];
+    if (rows.length > 0) await upsert(rows, (id, outcome) => outcomes.set(id, outcome));
+    derive([...parsed.rows].flatMap(([id, row]) => outcomes.get(id) === "same" ? [] : [row]));
+    const counts = { inserted: 0, changed: 0, same: 0, rejected: 0 };
+    const results = parsed.results.map((result): RowResult => {
+      if ("status" in result) return result;
+      const status = outcomes.get(result.id) ?? "same";
+      // What an identical row was written as counts once.
+      outcomes.set(result.id, "same");
+      return { status, id: result.id };
+    });
+    for (const { status } of results) counts[status]++;
+    return { results, counts };
+  }
+
+  private async quarantine<Row>(
+    kind: Kind,
+    values: readonly unknown[],
+    { results }: ParsedRows<Row>,
+    { endpoint, request_id, signal }: Origin,
+  ): Promise<void> {
+    const at = iso(this.options.clock.now());
+    const rows = results.flatMap((result, index): QuarantinedRow[] => {
+      if (!("status" in result)) return [];
+      const raw = storable((JSON.stringify(values[index]) ?? "").slice(0, MAX_RAW));
+      const source = `${endpoint} ${request_id}`;
+      return [{ run_id: QUARANTINE_RUN, kind, source, position: index + 1, reason: result.reason, raw, at }];
+    });
+    if (rows.length > 0) await this.options.stores.documents.quarantine({ rows, signal });
+  }
+
+  /**
+   * Replaces fields of a campaign by those of a JSON merge patch (RFC 7396): null removes one.
+   *
+   * @throws `not_found` if it does not exist, `invalid` if it would not be valid.
+   */
+  async changeCampaign(
+    campaign_id: string,
+    patch: Readonly<Record<string, unknown>>,
+    { signal }: Abortable = {},
+  ): Promise<Campaign> {
+    const { stores: { analytics }, clock } = this.options;
+    const [before] = await analytics.campaigns({ campaign_ids: [campaign_id], signal });
+    if (before === undefined) throw notFound(campaign_id);
+    const value = { ...mergePatch(before, patch) as object, campaign_id };
+    const parsed = parseRow({ kind: "campaigns", value, window: timeWindow({ now: clock.now() }) });
+    if (!parsed.ok) throw new ParleyError("invalid", parsed.reason);
+    await analytics.upsertCampaigns({ campaigns: [parsed.row], signal });
+    this.campaigns.add([campaign_id]);
+    return parsed.row;
+  }
+
+  /**
+   * Deletes a campaign from the catalogue, the indexes and the graph; its events stay. It is in no answer from then on.
+   *
+   * @throws `not_found` if no store has it.
+   */
+  async deleteCampaign(campaign_id: string, { signal }: Abortable = {}): Promise<void> {
+    const { analytics, vectors, graph, cache } = this.options.stores;
+    const campaign_ids = [campaign_id];
+    // First from the catalogue: what is in no catalogue is never shown.
+    let deleted = await analytics.deleteCampaigns({ campaign_ids, signal });
+    const { catalogue } = await analytics.epochs({ user_id: "", signal });
+    // The cache may be down: then it serves no answers either.
+    await markCatalogueChanged({ cache, epoch: catalogue }).catch(() => {});
+    for (const model of await vectors.models({ signal })) {
+      const store = await vectors.forModel({ model, signal });
+      deleted += await store.deleteCampaigns({ campaign_ids, signal });
+    }
+    await this.usePublishedModel({ signal });
+    deleted += await graph.deleteCampaigns({ campaign_ids, signal });
+    if (deleted === 0) throw notFound(campaign_id);
+  }
+
+  /** The health of vectors is that of the model that was asked for last. */
+  private async usePublishedModel({ signal }: Abortable): Promise<void> {
+    const { analytics, vectors } = this.options.stores;
+    const published = await analytics.published({ signal });
+    if (published !== null) await vectors.forModel({ model: parseModelKey(published.model), signal });
+  }
+
+  /** Resolves when all that was written is derived. */
+  async idle(): Promise<void> {
+    await Promise.all([this.users.idle(), this.campaigns.idle()]);
+  }
+
+  /** Waits up to five seconds for what is being derived. */
+  async close(): Promise<void> {
+    await Promise.all([this.users.close(CLOSE_TIMEOUT_MS), this.campaigns.close(CLOSE_TIMEOUT_MS)]);
+  }
+
+  private async deriveUsers(user_ids: readonly string[], signal: AbortSignal): Promise<void> {
+    const { stores, names, conversation_gap_minutes = 30 } = this.options;
+    const means = await this.means(signal);
+    if (means === null) return;
+    const { writer, published } = means;
+    const classifier = await this.classifierOf(published, signal);
+    const classify = async (messages: readonly Message[]) => {
+      if (classifier === null) return;
+      await classifySome(
+        { classifier, documents: stores.documents, vectors: writer.store, signal },
+        messages,
+      );
+    };
+    const gap_ms = conversation_gap_minutes * 60_000;
+    await deriveUsers(
+      { ...writer, stores, names: await names({ signal }), gap_ms, classify, signal },
+      user_ids,
+    );
+    await stores.analytics.raiseEpochs({ user_ids, campaign_ids: [], signal });
+  }
+
+  private async deriveCampaigns(campaign_ids: readonly string[], signal: AbortSignal): Promise<void> {
+    const { analytics, graph } = this.options.stores;
+    const means = await this.means(signal);
+    if (means === null) return;
+    const campaigns = await analytics.campaigns({ campaign_ids, signal });
+    await deriveCampaigns({ ...means.writer, graph, signal }, campaigns);
+    await analytics.raiseEpochs({ user_ids: [], campaign_ids, signal });
+  }
+
+  /** Null if nothing is published or there is no model of it: then the next run derives what is stored. */
+  private async means(
+    signal: AbortSignal,
+  ): Promise<{ published: Published; writer: { embedder: Embedder; store: VectorStore } } | null> {
+    const { stores: { analytics, vectors }, embedder: open } = this.options;
+    const published = await analytics.published({ signal });
+    if (published === null || open === undefined) return null;
+    const embedder = await open().catch((error) => {
+      throw new ParleyError("unavailable", `the embedding model cannot be opened: ${messageOf(error)}`);
+    });
+    if (modelKey(embedder.model) !== published.model) {
+      if (!this.isMismatchReported) {
+        const [ours, theirs] = [modelKey(embedder.model), published.model];
+        this.options.warn?.(
+          `what is written online waits for a run: PARLEY_EMBEDDINGS is ${ours}, and answers come from ${theirs}`,
+        );
+      }
+      this.isMismatchReported = true;
+      return null;
+    }
+    this.isMismatchReported = false;
+    const store = await vectors.forModel({ model: parseModelKey(published.model), signal });
+    return { published, writer: { embedder, store } };
+  }
+
+  /** The classifier of the published model, opened again with each data version; null without one. */
+  private async classifierOf({ version, model }: Published, signal: AbortSignal): Promise<Classifier | null> {
+    if (this.classifier?.version !== version) {
+      const { documents, vectors } = this.options.stores;
+      const opened = openClassifier({ documents, vectors, signal });
+      this.classifier = { version, opened };
+      opened.catch(() => this.classifier = null);
+    }
+    const classifier = await this.classifier.opened;
+    return classifier?.model === model ? classifier : null;
+  }
+}
+
+function notFound(campaign_id: string): ParleyError {
+  return new ParleyError("not_found", `there is no campaign ${JSON.stringify(campaign_id)}`);
+}
+
+function mergePatch(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
+  const isObject = typeof target === "object" && target !== null && !Array.isArray(target);
+  const merged: Record<string, unknown> = isObject ? { ...target } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete merged[name];
+    else merged[name] = mergePatch(merged[name], value);
+  }
+  return merged;
+}
