@@ -3,6 +3,7 @@ import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { causeOf, ParleyError } from "../lib/core/errors.ts";
 import { openLog } from "../lib/telemetry/log.ts";
+import { OnlineWriter } from "../lib/online/online_writer.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/tracing.ts";
@@ -57,6 +58,15 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       repurchase_days,
       warn: (line) => log("serve").warning("{line}", { line }),
     });
+    const writer = new OnlineWriter({
+      stores: stores.value,
+      clock: systemClock,
+      embedder: embedder.open,
+      names: (options) => recommender.names(options),
+      earliest: config.earliest,
+      conversation_gap_minutes: config.conversation_gap_minutes,
+      warn: (line) => log("serve").warning("{line}", { line }),
+    });
     const { signal } = closing;
     const warmUp = new WarmUp({ stores: stores.value, recommender, clock: systemClock, signal });
     const app = await createApp({
@@ -71,6 +81,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       cors_origins: config.cors_origins,
       answer_ms,
       recommender,
+      writer,
       warm_up: () => warmUp.status(),
       lineage: config.lineage !== null,
       shared_stores: config.shared_stores,
@@ -98,6 +109,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const close = async () => {
       closing.abort();
       await listener.close();
+      await writer.close();
       await embedder.close();
       await artifacts.close();
       await stores.close();

@@ -1,5 +1,6 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
 import { SPAN_MINUTES } from "../lib/monitoring/serving_anomalies.ts";
+import { OnlineWriter } from "../lib/online/online_writer.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { ServingMetrics } from "../lib/telemetry/serving_metrics.ts";
 import { ENDPOINTS, type Serving } from "./api/mod.ts";
@@ -14,7 +15,7 @@ import type { Dashboard, PageStores } from "./http/page.ts";
 import { HttpError } from "./http/problem.ts";
 
 /** What endpoints use if it is not given: new ones, no lineage, and no shared stores. */
-type Defaults = Partial<Pick<Serving, "recommender" | "metrics" | "lineage" | "shared_stores">>;
+type Defaults = Partial<Pick<Serving, "recommender" | "writer" | "metrics" | "lineage" | "shared_stores">>;
 
 export interface AppOptions
   extends Omit<Serving, keyof Defaults | "serving" | "document" | "stores">, Defaults {
@@ -39,7 +40,17 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
   const { recommender = new Recommender(options) } = options;
   const document = () => openApiDocument(ENDPOINTS, options.version);
-  const shared = { ...options, serving: spans, metrics, lineage, shared_stores, recommender, document };
+  const { writer = new OnlineWriter({ ...options, names: (abort) => recommender.names(abort) }) } = options;
+  const shared = {
+    ...options,
+    writer,
+    serving: spans,
+    metrics,
+    lineage,
+    shared_stores,
+    recommender,
+    document,
+  };
   const handler = (endpoint: Endpoint) =>
     handlerOf(endpoint, { checkHost, authorize, log: options.log, metrics });
   const failure = options.dashboard &&

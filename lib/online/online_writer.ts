@@ -95,46 +95,37 @@ export class OnlineWriter {
     });
   }
 
-  async writeMessages(values: readonly unknown[], origin: Origin): Promise<Written> {
-    const { documents } = this.options.stores;
-    return await this.write(
-      "messages",
-      values,
-      origin,
-      (messages, onOutcome) => documents.upsert({ messages, onOutcome, signal: origin.signal }),
-      (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
-    );
+  /** Stores the rows of a request. A dismissal or conversion counts in the user's next answer, which reads them. */
+  async write(kind: Kind, values: readonly unknown[], origin: Origin): Promise<Written> {
+    const { documents, analytics } = this.options.stores;
+    const { signal } = origin;
+    switch (kind) {
+      case "messages":
+        return await this.store(kind, values, origin, {
+          upsert: (messages, onOutcome) => documents.upsert({ messages, onOutcome, signal }),
+          derive: (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
+        });
+      case "events":
+        return await this.store(kind, values, origin, {
+          upsert: (events, onOutcome) => analytics.upsertEvents({ events, onOutcome, signal }),
+          derive: (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
+        });
+      case "campaigns":
+        return await this.store(kind, values, origin, {
+          upsert: (campaigns, onOutcome) => analytics.upsertCampaigns({ campaigns, onOutcome, signal }),
+          derive: (rows) => this.campaigns.add(rows.map(({ campaign_id }) => campaign_id)),
+        });
+    }
   }
 
-  /** A dismissal or conversion counts in the user's next answer, which reads them. */
-  async writeEvents(values: readonly unknown[], origin: Origin): Promise<Written> {
-    const { analytics } = this.options.stores;
-    return await this.write(
-      "events",
-      values,
-      origin,
-      (events, onOutcome) => analytics.upsertEvents({ events, onOutcome, signal: origin.signal }),
-      (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
-    );
-  }
-
-  async writeCampaigns(values: readonly unknown[], origin: Origin): Promise<Written> {
-    const { analytics } = this.options.stores;
-    return await this.write(
-      "campaigns",
-      values,
-      origin,
-      (campaigns, onOutcome) => analytics.upsertCampaigns({ campaigns, onOutcome, signal: origin.signal }),
-      (rows) => this.campaigns.add(rows.map(({ campaign_id }) => campaign_id)),
-    );
-  }
-
-  private async write<K extends Kind>(
+  private async store<K extends Kind>(
     kind: K,
     values: readonly unknown[],
     origin: Origin,
-    upsert: (rows: Rows[K][], onOutcome: OnOutcome) => Promise<WriteCounts>,
-    derive: (rows: Rows[K][]) => void,
+    { upsert, derive }: {
+      readonly upsert: (rows: Rows[K][], onOutcome: OnOutcome) => Promise<WriteCounts>;
+      readonly derive: (rows: Rows[K][]) => void;
+    },
   ): Promise<Written> {
     const { clock, earliest } = this.options;
     const window = timeWindow({ now: clock.now(), ...earliest !== undefined && { earliest } });

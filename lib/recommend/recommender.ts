@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
 import { withTimeout } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { Published } from "../core/types.ts";
+import type { Abortable, Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { withSpan } from "../telemetry/tracing.ts";
@@ -10,6 +10,7 @@ import type { Answer, AnswerStore, RecommendationRequest } from "./answer.ts";
 import { CatalogueReader } from "./catalogue_reader.ts";
 import { AnswerCache, type CachedAnswer, type DataState, epochText } from "./answer_cache.ts";
 import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
+import type { CampaignNames } from "./mentions.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published_reader.ts";
@@ -254,6 +255,11 @@ export class Recommender {
       this.versionCache.last_popular.refresh(version),
       this.versionCache.version_data.load(version),
     ]);
+  }
+
+  /** The names of all campaigns now. */
+  names(options: Abortable = {}): Promise<CampaignNames> {
+    return this.versionCache.catalogue.names(options);
   }
 
   private async computeAndCache(

@@ -1,9 +1,8 @@
-import { bulkhead, isBulkheadRejectedError, timeout, TimeoutStrategy, z } from "../../deps.ts";
-import { abortable } from "../../lib/core/abort.ts";
+import { z } from "../../deps.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
 import { IntentService, type IntentStores } from "../../lib/intents/intent_service.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
-import { HttpError } from "../http/problem.ts";
+import { limiter } from "../http/limiter.ts";
 
 const MAX_BYTES = 1_048_576;
 const MAX_TEXTS = 64;
@@ -11,11 +10,9 @@ const MAX_TEXT_LENGTH = 8_000;
 const RULE = `texts must be a list of 1 to ${MAX_TEXTS} texts`;
 
 /** Requests at one time: two, so that the model never waits for the next texts, and those in the queue. */
-const MAX_RUNNING = 2;
-const MAX_QUEUED = 8;
+const LIMITS = Object.freeze({ max_running: 2, max_queued: 8, remedy: "try again, or with fewer texts" });
 /** How long a request may take by default. */
 const CLASSIFY_TIMEOUT_MS = 30_000;
-const RETRY_AFTER_S = 5;
 
 const Body = z.strictObject({
   texts: z.array(
@@ -77,7 +74,7 @@ export const classifyIntents = apiEndpoint({
   errors: [503],
   handler: (options: ClassifyOptions) => {
     const service = new IntentService(options);
-    const limited = limiter(options.classify_ms ?? CLASSIFY_TIMEOUT_MS);
+    const limited = limiter({ ...LIMITS, timeout_ms: options.classify_ms ?? CLASSIFY_TIMEOUT_MS });
     return async ({ body, context }) => {
       const answer = await limited(
         (signal) => service.classify({ ...body, signal }),
@@ -87,24 +84,3 @@ export const classifyIntents = apiEndpoint({
     };
   },
 });
-
-/** Limits how many requests run and wait, and ends a request that is aborted or late, which frees its slot. */
-function limiter(timeout_ms: number) {
-  const slots = bulkhead(MAX_RUNNING, MAX_QUEUED);
-  const deadline = timeout(timeout_ms, TimeoutStrategy.Cooperative);
-  return <T>(work: (signal: AbortSignal) => Promise<T>, request: AbortSignal): Promise<T> =>
-    deadline.execute(async ({ signal }) => {
-      const start = () => abortable(signal, () => work(signal));
-      try {
-        return await abortable(signal, () => slots.execute(start, signal));
-      } catch (error) {
-        if (isBulkheadRejectedError(error)) throw retryLater("too many requests at once: try again");
-        if (!signal.aborted || request.aborted) throw error;
-        throw retryLater(`it took more than ${timeout_ms / 1_000} s: try again, or with fewer texts`);
-      }
-    }, request);
-}
-
-function retryLater(detail: string): HttpError {
-  return new HttpError(503, "unavailable", detail, { "retry-after": String(RETRY_AFTER_S) });
-}

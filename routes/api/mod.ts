@@ -2,6 +2,7 @@ import type { Clock } from "../../lib/core/clock.ts";
 import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
 import type { IntentStores } from "../../lib/intents/intent_service.ts";
+import type { OnlineStores, OnlineWriter } from "../../lib/online/online_writer.ts";
 import type { Recommender, RecommenderStores } from "../../lib/recommend/recommender.ts";
 import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
@@ -16,12 +17,16 @@ import { openapi } from "./openapi.ts";
 import { putPreferences } from "./preferences.ts";
 import { readUserData, type ReadUserOptions } from "./read_user.ts";
 import { recommendations } from "./recommendations.ts";
+import { writeEvents } from "./events.ts";
+import { writeMessages } from "./messages.ts";
+import { changeCampaign, deleteCampaign, writeCampaigns } from "./write_campaigns.ts";
 
 /** All that endpoints can use. */
 export interface Serving extends Pick<PipelineView, "dags"> {
   readonly stores:
     & RecommenderStores
     & IntentStores
+    & OnlineStores
     & MetricsOptions["stores"]
     & ReadUserOptions["stores"]
     & EraseUserOptions["stores"];
@@ -39,6 +44,7 @@ export interface Serving extends Pick<PipelineView, "dags"> {
   /** How long a request to classify may take, in milliseconds. Default 30,000. */
   readonly classify_ms?: number;
   readonly recommender: Recommender;
+  readonly writer: OnlineWriter;
   /** How far the start is. Default: complete. */
   readonly warm_up?: () => WarmUpStatus;
   /** Counts requests; its `window` has the answers of the last two hours. */
@@ -56,6 +62,11 @@ export interface Serving extends Pick<PipelineView, "dags"> {
 /** Every endpoint of the API. The app mounts these, and the API's document describes them. */
 export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   recommendations,
+  writeMessages,
+  writeEvents,
+  writeCampaigns,
+  changeCampaign,
+  deleteCampaign,
   readUserData,
   eraseUser,
   putPreferences,

@@ -10,6 +10,7 @@ type Method = typeof METHODS[number];
 /** The groups of the API's document, in its order, each with a sentence about it. */
 export const TAGS = {
   recommendations: "What is worth showing to a user, or in a conversation.",
+  writing: "What users say and do, and the campaigns: in the next answers, without waiting for a run.",
   users: "What is stored about a user, and the rights of the user.",
   intents: "What users want, by the texts that they write.",
   pipeline: "What the pipeline did, and what is wrong.",

@@ -21,8 +21,10 @@ export interface LogEntry extends RequestOutcome {
 }
 export type Log = (entry: LogEntry) => void;
 
-/** What an endpoint adds to its request's log entry. */
-export type Note = { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
+/** The request's id, and what an endpoint adds to its log entry. */
+export type Note =
+  & Pick<LogEntry, "request_id">
+  & { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
 
 /** Logs an error that ended a response after it began, such as a stream. */
 export type ReportError = (error: unknown) => void;
@@ -65,9 +67,9 @@ export function handlerOf(
   const record = options.metrics.route(endpoint.route);
   return async (context) => {
     const start = performance.now();
-    const note: Note = {};
-    const { method } = context.req;
     const request_id = requestIdOf(context);
+    const note: Note = { request_id };
+    const { method } = context.req;
     nameRequest(method, endpoint.route);
     const outcome = (status: number) => {
       const ms = Math.round(1_000 * (performance.now() - start)) / 1_000;
@@ -85,7 +87,7 @@ export function handlerOf(
     const request = outcome(response.status);
     record(request);
     if (endpoint.answers) options.metrics.addToWindow(request, note);
-    options.log?.({ request_id, ...request, route: endpoint.route, ...note });
+    options.log?.({ ...request, route: endpoint.route, ...note });
     return response;
   };
 }

@@ -1,0 +1,13 @@
+import { eventInput } from "../../lib/schema/event.ts";
+import { batchEndpoint } from "../http/batch.ts";
+
+/** `POST /events`: stores engagement; a dismissal or conversion counts in the next answer. */
+export const writeEvents = batchEndpoint({
+  kind: "events",
+  operation: "writeEvents",
+  summary: "Store engagement events",
+  description:
+    "Stores what users did with campaigns. What a user dismisses or buys is not in their next answer; all else shows " +
+    "there within a second.",
+  row: eventInput.meta({ id: "Event" }),
+});

@@ -1,0 +1,11 @@
+import { messageInput } from "../../lib/schema/message.ts";
+import { batchEndpoint } from "../http/batch.ts";
+
+/** `POST /messages`: stores messages; their users' next answers know them. */
+export const writeMessages = batchEndpoint({
+  kind: "messages",
+  operation: "writeMessages",
+  summary: "Store messages",
+  description: "Stores what users said. It shows in the user's next answer within a second.",
+  row: messageInput.meta({ id: "Message" }),
+});

@@ -1,0 +1,69 @@
+import { z } from "../../deps.ts";
+import type { OnlineWriter } from "../../lib/online/online_writer.ts";
+import { campaignInput } from "../../lib/schema/campaign.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
+import { batchEndpoint } from "../http/batch.ts";
+import { idParameter } from "../http/parameters.ts";
+
+const MAX_BYTES = 1_048_576;
+const ROUTE = "/campaigns/:campaign_id";
+const Params = z.object({ campaign_id: idParameter("campaign_id", "The campaign's id.") });
+
+/** `POST /campaigns`: stores campaigns; answers know them. */
+export const writeCampaigns = batchEndpoint({
+  kind: "campaigns",
+  operation: "writeCampaigns",
+  summary: "Store campaigns",
+  description: "Stores campaigns, new ones or whole replacements. They can be in answers within a second.",
+  row: campaignInput.meta({ id: "CampaignInput" }),
+});
+
+/** `PATCH /campaigns/:campaign_id`: changes fields of a campaign. */
+export const changeCampaign = apiEndpoint({
+  method: "PATCH",
+  route: ROUTE,
+  scope: "write",
+  operation: "changeCampaign",
+  tag: "writing",
+  summary: "Change a campaign",
+  description:
+    "A JSON merge patch (RFC 7396): the given fields replace those of the campaign, null removes one.",
+  params: Params,
+  body: {
+    schema: z.record(z.string(), z.unknown(), "the body must be an object with the fields to change"),
+    documented: z.lazy(() => campaignInput.partial()),
+    types: ["application/merge-patch+json", "application/json"],
+    max_bytes: MAX_BYTES,
+  },
+  responses: {
+    200: {
+      description: "The campaign as it is now.",
+      schema: z.lazy(() => z.looseObject({ campaign_id: z.string(), title: z.string() })),
+    },
+  },
+  errors: [404, 503],
+  handler: ({ writer }: { writer: OnlineWriter }) => async ({ params: { campaign_id }, body, context }) => {
+    const campaign = await writer.changeCampaign(campaign_id, body, { signal: context.req.raw.signal });
+    return Response.json(campaign, { headers: { "cache-control": "no-store" } });
+  },
+});
+
+/** `DELETE /campaigns/:campaign_id`: a campaign that no answer may show any more. */
+export const deleteCampaign = apiEndpoint({
+  method: "DELETE",
+  route: ROUTE,
+  scope: "write",
+  operation: "deleteCampaign",
+  tag: "writing",
+  summary: "Delete a campaign",
+  description:
+    "No answer has it from then on. Its events stay. If a source of the nightly run has it, it comes back when that source is " +
+    "read again: give it the status `ended` there.",
+  params: Params,
+  responses: { 204: { description: "It is deleted." } },
+  errors: [404, 503],
+  handler: ({ writer }: { writer: OnlineWriter }) => async ({ params: { campaign_id }, context }) => {
+    await writer.deleteCampaign(campaign_id, { signal: context.req.raw.signal });
+    return new Response(null, { status: 204 });
+  },
+});
