@@ -39,7 +39,7 @@ export interface OnlineStores {
   readonly cache: Pick<Cache, "set">;
 }
 
-export interface OnlineWriterOptions {
+interface OnlineWriterOptions {
   readonly stores: OnlineStores;
   readonly clock: Clock;
   /** Opens the configured model. Without it rows are stored, and the next run derives them. */

@@ -13,8 +13,8 @@ const MAX_REPURCHASE_DAYS = 36_500;
 const REPURCHASE_RULE = `a number of days from 0 to ${MAX_REPURCHASE_DAYS}`;
 const STATUSES = ["active", "paused", "ended"] as const;
 
-/** A campaign as it comes in; only `campaign_id` and `title` are needed. */
-export const campaignInput = z.object({
+/** The fields of a campaign as it comes in; only `campaign_id` and `title` are needed. */
+export const campaignFields = z.object({
   campaign_id: id,
   title: text(MAX_TITLE_CHARACTERS),
   description: z.string(expected("a string"))
@@ -29,7 +29,12 @@ export const campaignInput = z.object({
   repurchase_days: z.number(expected(REPURCHASE_RULE)).min(0, `is not ${REPURCHASE_RULE}`)
     .max(MAX_REPURCHASE_DAYS, `is not ${REPURCHASE_RULE}`).nullish(),
   metadata,
-}).refine(endsAfterStart, { path: ["ends_at"], message: "is before starts_at" });
+});
+
+export const campaignInput = campaignFields.refine(endsAfterStart, {
+  path: ["ends_at"],
+  message: "is before starts_at",
+});
 
 export const campaignSchema = campaignInput.transform((input): Campaign => ({
   campaign_id: input.campaign_id,

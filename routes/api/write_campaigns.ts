@@ -1,6 +1,6 @@
 import { z } from "../../deps.ts";
 import type { OnlineWriter } from "../../lib/online/online_writer.ts";
-import { campaignInput } from "../../lib/schema/campaign.ts";
+import { campaignFields, campaignInput } from "../../lib/schema/campaign.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { batchEndpoint } from "../http/batch.ts";
 import { idParameter } from "../http/parameters.ts";
@@ -31,7 +31,7 @@ export const changeCampaign = apiEndpoint({
   params: Params,
   body: {
     schema: z.record(z.string(), z.unknown(), "the body must be an object with the fields to change"),
-    documented: z.lazy(() => campaignInput.partial()),
+    documented: z.lazy(() => campaignFields.omit({ campaign_id: true }).partial()),
     types: ["application/merge-patch+json", "application/json"],
     max_bytes: MAX_BYTES,
   },

@@ -7,7 +7,7 @@ import { readBody } from "./body.ts";
 import { limiter } from "./limiter.ts";
 import { HttpError } from "./problem.ts";
 
-export const MAX_ROWS = 1_000;
+const MAX_ROWS = 1_000;
 const MAX_BYTES = 8 * 1_048_576;
 const NDJSON = "application/x-ndjson";
 const RULE = `the body must be a row, a list of 1 to ${MAX_ROWS} rows, or as many lines of NDJSON`;
