@@ -24,6 +24,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Store messages
+         * @description Stores what users said. It shows in the user's next answer within a second. Takes one row, a list of rows, or NDJSON. The rows are stored when this answers; sending them again changes nothing. Rows that are not valid are reported, and the others are stored; if none is valid, it is an error.
+         */
+        post: operations["writeMessages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Store engagement events
+         * @description Stores what users did with campaigns. What a user dismisses or buys is not in their next answer; all else shows there within a second. Takes one row, a list of rows, or NDJSON. The rows are stored when this answers; sending them again changes nothing. Rows that are not valid are reported, and the others are stored; if none is valid, it is an error.
+         */
+        post: operations["writeEvents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Store campaigns
+         * @description Stores campaigns, new ones or whole replacements. They can be in answers within a second. Takes one row, a list of rows, or NDJSON. The rows are stored when this answers; sending them again changes nothing. Rows that are not valid are reported, and the others are stored; if none is valid, it is an error.
+         */
+        post: operations["writeCampaigns"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{campaign_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a campaign
+         * @description No answer has it from then on. Its events stay. If a source of the nightly run has it, it comes back when that source is read again: give it the status `ended` there.
+         */
+        delete: operations["deleteCampaign"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a campaign
+         * @description A JSON merge patch (RFC 7396): the given fields replace those of the campaign, null removes one.
+         */
+        patch: operations["changeCampaign"];
+        trace?: never;
+    };
     "/users/{user_id}": {
         parameters: {
             query?: never;
@@ -234,6 +318,43 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Message: {
+            message_id?: string | number | null;
+            user_id: string | number;
+            message: string;
+            timestamp: string | number;
+            conversation_id?: string | number | null;
+            role?: ("user" | "assistant") | null;
+            intent?: string | number | null;
+            campaign_id?: string | number | null;
+            metadata?: Record<string, never> | null;
+        };
+        Event: {
+            event_id?: string | number | null;
+            user_id: string | number;
+            campaign_id: string | number;
+            /** @enum {string} */
+            type: "impression" | "click" | "conversion" | "dismissal";
+            timestamp: string | number;
+            conversation_id?: string | number | null;
+            recommendation_id?: string | null;
+            position?: number | null;
+            metadata?: Record<string, never> | null;
+        };
+        CampaignInput: {
+            campaign_id: string | number;
+            title: string;
+            description?: string | null;
+            aliases?: (string | number)[] | null;
+            intents?: (string | number)[] | null;
+            category?: string | number | null;
+            tags?: (string | number)[] | null;
+            starts_at?: string | number | null;
+            ends_at?: string | number | null;
+            status?: ("active" | "paused" | "ended") | null;
+            repurchase_days?: number | null;
+            metadata?: Record<string, never> | null;
+        };
         Preferences: {
             /** @description Whether answers are made from what the user said and did, and count it for others. */
             personalisation: boolean;
@@ -341,6 +462,27 @@ export interface components {
             instance: string;
             /** @enum {string} */
             code: "invalid" | "not_found" | "unsupported" | "unavailable" | "conflict" | "denied" | "method_not_allowed" | "internal";
+        };
+        Written: {
+            inserted: number;
+            changed: number;
+            /** @description Rows that were stored already. */
+            same: number;
+            /** @description Rows that are not valid. They are in the quarantine. */
+            rejected: number;
+            /** @description One for each row, in their order. */
+            rows: ({
+                /** @enum {string} */
+                status: "inserted" | "changed" | "same";
+                id: string;
+            } | {
+                /** @constant */
+                status: "rejected";
+                /** @description What is wrong. It does not quote the row. */
+                reason: string;
+                /** @description A JSON pointer from the list of rows to what is wrong. */
+                pointer: string;
+            })[];
         };
         UserLine: components["schemas"]["UserRecord"] | {
             /** @description How many lines came before. */
@@ -716,16 +858,6 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Conflict */
-        Conflict: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
         /** @description Content Too Large */
         ContentTooLarge: {
             headers: {
@@ -748,6 +880,16 @@ export interface components {
         };
         /** @description Not Found */
         NotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Conflict */
+        Conflict: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -802,6 +944,203 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    writeMessages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Message"] | components["schemas"]["Message"][];
+                "application/x-ndjson": components["schemas"]["Message"] | components["schemas"]["Message"][];
+            };
+        };
+        responses: {
+            /** @description What became of each row. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    writeEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Event"] | components["schemas"]["Event"][];
+                "application/x-ndjson": components["schemas"]["Event"] | components["schemas"]["Event"][];
+            };
+        };
+        responses: {
+            /** @description What became of each row. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    writeCampaigns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CampaignInput"] | components["schemas"]["CampaignInput"][];
+                "application/x-ndjson": components["schemas"]["CampaignInput"] | components["schemas"]["CampaignInput"][];
+            };
+        };
+        responses: {
+            /** @description What became of each row. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    deleteCampaign: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign's id. */
+                campaign_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    changeCampaign: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign's id. */
+                campaign_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": {
+                    title?: string;
+                    description?: string | null;
+                    aliases?: (string | number)[] | null;
+                    intents?: (string | number)[] | null;
+                    category?: string | number | null;
+                    tags?: (string | number)[] | null;
+                    starts_at?: string | number | null;
+                    ends_at?: string | number | null;
+                    status?: ("active" | "paused" | "ended") | null;
+                    repurchase_days?: number | null;
+                    metadata?: Record<string, never> | null;
+                };
+                "application/json": {
+                    title?: string;
+                    description?: string | null;
+                    aliases?: (string | number)[] | null;
+                    intents?: (string | number)[] | null;
+                    category?: string | number | null;
+                    tags?: (string | number)[] | null;
+                    starts_at?: string | number | null;
+                    ends_at?: string | number | null;
+                    status?: ("active" | "paused" | "ended") | null;
+                    repurchase_days?: number | null;
+                    metadata?: Record<string, never> | null;
+                };
+            };
+        };
+        responses: {
+            /** @description The campaign as it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        campaign_id: string;
+                        title: string;
+                    } & {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };
