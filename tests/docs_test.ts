@@ -135,7 +135,9 @@ appTest("each path that README or docs name is answered", async ({ app }) => {
   const named = [...MANUAL.matchAll(/`?(GET|POST) (\/[\w/:.-]*)/g)];
   assert.ok(named.length > 8);
   for (const [, method, path] of named) {
-    const { status } = await app.request(path!.replace(":user_id", "u1"), { method: method! });
+    const { status } = await app.request(path!.replace(":user_id", "u1").replace(":campaign_id", "g1"), {
+      method: method!,
+    });
     assert.ok(status !== 404 && status !== 405, `${method} ${path} is ${status}`);
   }
 });

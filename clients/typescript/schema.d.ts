@@ -71,7 +71,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * The catalogue, or a search of it
+         * @description Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none.
+         */
+        get: operations["findCampaigns"];
         put?: never;
         /**
          * Store campaigns
@@ -91,7 +95,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** One campaign */
+        get: operations["getCampaign"];
         put?: never;
         post?: never;
         /**
@@ -145,6 +150,46 @@ export interface paths {
          * @description Without personalisation the user gets popular answers from the next request on, and nothing is derived from the user's messages and events, which stay stored. With it again, the next write or nightly run derives them. 409 for an erased user.
          */
         put: operations["setPreferences"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{campaign_id}/similar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Campaigns like one
+         * @description Campaigns that may be shown now and are alike in meaning, or that users engage with who engage with this one. Those of which neither is known are left out, so there may be fewer than `k`. Without the vectors, which `degraded` names then, it is co-engagement alone. 503 before the first publish and without analytics.
+         */
+        get: operations["getSimilarCampaigns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/popular": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The popular campaigns that may be shown now
+         * @description If analytics is down, `degraded` names it, and the campaigns are those that were popular last. 503 before the first publish.
+         */
+        get: operations["getPopularCampaigns"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -484,6 +529,41 @@ export interface components {
                 pointer: string;
             })[];
         };
+        CampaignPage: {
+            /** @description The published data version; null if there is none. */
+            version: number | null;
+            campaigns: components["schemas"]["Campaign"][];
+            /** @description The cursor of the next page; null after the last. */
+            next: string | null;
+        };
+        Campaign: {
+            campaign_id: string;
+            title: string;
+            description: string | null;
+            aliases: string[];
+            intents: string[];
+            category: string | null;
+            tags: string[];
+            starts_at: string | null;
+            ends_at: string | null;
+            /** @enum {string} */
+            status: "active" | "paused" | "ended";
+            repurchase_days: number | null;
+            metadata: {
+                [key: string]: unknown;
+            } | null;
+            /** @description Null if nothing has been published yet. */
+            stats: components["schemas"]["CampaignStats"] | null;
+        };
+        /** @description All users' events with the campaign up to the published version. */
+        CampaignStats: {
+            impressions: number;
+            clicks: number;
+            conversions: number;
+            dismissals: number;
+            /** @description Of the most popular campaign it is 1. */
+            popularity: number;
+        };
         UserLine: components["schemas"]["UserRecord"] | {
             /** @description How many lines came before. */
             end: number;
@@ -508,6 +588,37 @@ export interface components {
             };
             /** @description The run that removes the remaining copies; null if none could be queued: `deno task user erase` then completes the erasure. */
             run_id: string | null;
+        };
+        SimilarCampaigns: {
+            campaign_id: string;
+            version: number;
+            /** @description Stores whose part is missing. */
+            degraded: ("vectors" | "graph" | "analytics")[];
+            /** @description The most similar first. */
+            items: {
+                campaign_id: string;
+                title: string;
+                category: string | null;
+                score: number;
+                sources: {
+                    similarity: number;
+                    co_engagement: number;
+                };
+                stats: components["schemas"]["CampaignStats"];
+            }[];
+        };
+        PopularCampaigns: {
+            /** @description The published data version; null if there is none. */
+            version: number | null;
+            /** @description Stores whose part is missing. */
+            degraded: ("vectors" | "graph" | "analytics")[];
+            /** @description The most popular first. */
+            items: {
+                campaign_id: string;
+                title: string;
+                category: string | null;
+                stats: components["schemas"]["CampaignStats"];
+            }[];
         };
         Classifications: {
             classifier: string;
@@ -1016,6 +1127,39 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    findCampaigns: {
+        parameters: {
+            query?: {
+                q?: string;
+                category?: string;
+                intent?: string;
+                status?: "active" | "paused" | "ended";
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of campaigns. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     writeCampaigns: {
         parameters: {
             query?: never;
@@ -1046,6 +1190,40 @@ export interface operations {
             408: components["responses"]["RequestTimeout"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getCampaign: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign. */
+                campaign_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The campaign. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description The published data version; null if there is none. */
+                        version: number | null;
+                        campaign: components["schemas"]["Campaign"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };
@@ -1236,6 +1414,68 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getSimilarCampaigns: {
+        parameters: {
+            query?: {
+                k?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The campaign. */
+                campaign_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The similar campaigns. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimilarCampaigns"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getPopularCampaigns: {
+        parameters: {
+            query?: {
+                k?: number;
+                category?: string;
+                intent?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The popular campaigns. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PopularCampaigns"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };

@@ -52,7 +52,7 @@ export async function popularCampaigns(
     const own = await analytics.campaignPage({
       after: null,
       limit: MAX_OF_FILTER + 1,
-      filter: { ...filter, status: "active" },
+      search: { ...filter, status: "active" },
       signal,
     });
     if (own.length > MAX_OF_FILTER) continue;

@@ -3,6 +3,10 @@ import { apiEndpoint } from "../http/api_endpoint.ts";
 
 const LINKS = {
   recommendations: "/recommendations/{user_id}?k=10&intent=…",
+  campaigns: "/campaigns?q=…",
+  campaign: "/campaigns/{campaign_id}",
+  similar: "/campaigns/{campaign_id}/similar?k=10",
+  popular: "/popular?k=10&category=…",
   intents: "POST /intents/classify",
   health: "/healthz",
   readiness: "/readyz",

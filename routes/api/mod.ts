@@ -7,6 +7,10 @@ import type { Recommender, RecommenderStores } from "../../lib/recommend/recomme
 import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import type { ApiEndpoint } from "../http/api_endpoint.ts";
+import { campaign } from "./campaign.ts";
+import { findCampaigns } from "./find_campaigns.ts";
+import { popularCampaigns } from "./popular_campaigns.ts";
+import { similarCampaigns } from "./similar_campaigns.ts";
 import { healthz, readyz } from "./health.ts";
 import { index } from "./index.ts";
 import { classifyIntents } from "./intents.ts";
@@ -70,6 +74,10 @@ export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   readUserData,
   eraseUser,
   putPreferences,
+  findCampaigns,
+  campaign,
+  similarCampaigns,
+  popularCampaigns,
   classifyIntents,
   pipelineSummary,
   pipelineAnomalies,

@@ -12,6 +12,7 @@ export const TAGS = {
   recommendations: "What is worth showing to a user, or in a conversation.",
   writing: "What users say and do, and the campaigns: in the next answers, without waiting for a run.",
   users: "What is stored about a user, and the rights of the user.",
+  campaigns: "The catalogue: what can be recommended, and how it does.",
   intents: "What users want, by the texts that they write.",
   pipeline: "What the pipeline did, and what is wrong.",
   service: "The state of this process and of its stores.",

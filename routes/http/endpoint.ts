@@ -26,6 +26,11 @@ export type Note =
   & Pick<LogEntry, "request_id">
   & { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
 
+/** What {@link Note.degraded} has of stores that failed. */
+export function causesByStore(failures: ReadonlyMap<string, unknown>): Record<string, string> {
+  return Object.fromEntries(Array.from(failures, ([store, error]) => [store, causeOf(error)]));
+}
+
 /** Logs an error that ended a response after it began, such as a stream. */
 export type ReportError = (error: unknown) => void;
 

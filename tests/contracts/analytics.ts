@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { paged } from "../../lib/core/batches.ts";
 import { healthy } from "./health.ts";
 import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
-import type { AnalyticsStore, CampaignFilter, Engagement } from "../../lib/stores/analytics/port.ts";
+import type { AnalyticsStore, CampaignSearch, Engagement } from "../../lib/stores/analytics/port.ts";
 import { SetDigest } from "../../lib/stores/engines/set_digest.ts";
 import type { Handles } from "../fixtures/handles.ts";
 import { campaign, collect, event, LATEST, minute } from "../fixtures/rows.ts";
@@ -168,8 +168,8 @@ function catalogue(test: Test): void {
       campaign({ campaign_id: "e", title: "登山靴", intents: ['say "hi"', "hike"], category: "shoes" }),
     ];
     await store.upsertCampaigns({ campaigns: rows });
-    const find = async (filter: CampaignFilter, limit = 9, after: string | null = null) =>
-      (await store.campaignPage({ after, limit, filter })).map((row) => row.campaign_id).join(" ");
+    const find = async (search: CampaignSearch, limit = 9, after: string | null = null) =>
+      (await store.campaignPage({ after, limit, search })).map((row) => row.campaign_id).join(" ");
     const every = "b c d e trail-shoes_1";
     assert.equal(await find({}), every);
     assert.equal(await find({ words: [] }), every);
@@ -194,7 +194,7 @@ function catalogue(test: Test): void {
     const renamed = { ...rows[2]!, aliases: [] };
     await store.upsertCampaigns({ campaigns: [renamed] });
     assert.equal(await find({ words: ["trail"] }), "b d trail-shoes_1");
-    assert.deepEqual(await store.campaignPage({ after: "b", limit: 1, filter: { words: ["jac"] } }), [
+    assert.deepEqual(await store.campaignPage({ after: "b", limit: 1, search: { words: ["jac"] } }), [
       renamed,
     ]);
   });
@@ -206,23 +206,23 @@ function catalogue(test: Test): void {
         category: n % 2 === 0 ? "even" : "odd",
       }));
     await store.upsertCampaigns({ campaigns: rows });
-    const expect = (filter: CampaignFilter) =>
+    const expect = (search: CampaignSearch) =>
       rows.filter(({ title, category }) =>
-        (filter.words === undefined || title === filter.words[0]) &&
-        (filter.category === undefined || category === filter.category)
+        (search.words === undefined || title === search.words[0]) &&
+        (search.category === undefined || category === search.category)
       ).map((row) => row.campaign_id);
-    const filters = [{ words: ["rare"] }, { words: ["rare"], category: "even" }, { category: "odd" }, {
+    const searches = [{ words: ["rare"] }, { words: ["rare"], category: "even" }, { category: "odd" }, {
       words: ["none"],
     }];
-    for (const filter of filters) {
+    for (const search of searches) {
       const found = paged<Campaign>(
         500,
         (row) => row.campaign_id,
-        (after, limit) => store.campaignPage({ after, limit, filter }),
+        (after, limit) => store.campaignPage({ after, limit, search }),
       );
-      assert.deepEqual((await Array.fromAsync(found)).map((row) => row.campaign_id), expect(filter));
-      const first = await store.campaignPage({ after: "k00007", limit: 2, filter });
-      const rest = expect(filter).filter((id) => id > "k00007");
+      assert.deepEqual((await Array.fromAsync(found)).map((row) => row.campaign_id), expect(search));
+      const first = await store.campaignPage({ after: "k00007", limit: 2, search });
+      const rest = expect(search).filter((id) => id > "k00007");
       assert.deepEqual(first.map((row) => row.campaign_id), rest.slice(0, 2));
     }
   });

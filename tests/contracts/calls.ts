@@ -57,7 +57,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   campaigns: (store, options) => store.campaigns({ campaign_ids: ["k"], ...options }),
   campaignPage: (store, options) => store.campaignPage({ after: null, limit: 5, ...options }),
   campaignSearch: (store, options) =>
-    store.campaignPage({ after: null, limit: 5, filter: { words: ["k"] }, ...options }),
+    store.campaignPage({ after: null, limit: 5, search: { words: ["k"] }, ...options }),
   stats: (store, options) => store.stats({ version: 1, campaign_ids: ["k"], ...options }),
   popular: (store, options) => store.popular({ version: 1, limit: 5, ...options }),
   finalEngagement: (store, options) => store.finalEngagement({ user_id: "a", ...options }),

@@ -133,8 +133,8 @@ export interface SetWordsOptions extends Abortable {
   readonly conversations: readonly ConversationWords[];
 }
 
-/** Which campaigns: those that have all of these. */
-export interface CampaignFilter {
+/** What to search the catalogue for: campaigns that have all of these. */
+export interface CampaignSearch {
   /** Each begins a word of the id, the title, an alias, the description, the category, a tag or an intent. In the form of `wordsOf()`. */
   readonly words?: readonly string[] | undefined;
   readonly category?: string | undefined;
@@ -164,8 +164,8 @@ export interface CampaignStore {
   changedCampaigns(options: { since: number; limit: number } & Abortable): Promise<string[]>;
   /** Those of these campaigns that exist, in ascending id. */
   campaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<Campaign[]>;
-  /** Campaigns in ascending id; with a filter only those. It may read the whole catalogue, in parts that let other work run. */
-  campaignPage(options: PageOptions & { filter?: CampaignFilter }): Promise<Campaign[]>;
+  /** Campaigns in ascending id; with a search only those. It may read the whole catalogue, in parts that let other work run. */
+  campaignPage(options: PageOptions & { search?: CampaignSearch }): Promise<Campaign[]>;
   deleteCampaigns(options: { campaign_ids: readonly string[] } & Abortable): Promise<number>;
 }
 

@@ -2,7 +2,7 @@ import type { Campaign, EngagementEvent } from "../../core/types.ts";
 import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts";
 import type { Migration } from "../engines/migration.ts";
-import { searchedWords } from "./campaign_filter.ts";
+import { searchedWords } from "./campaign_search.ts";
 import type { TableSpec } from "../engines/sql_tables.ts";
 import { tombstonesSchema } from "../engines/tombstones.ts";
 

@@ -33,7 +33,7 @@ import type {
   AnalyticsStore,
   BuildStatsOptions,
   CampaignEngagement,
-  CampaignFilter,
+  CampaignSearch,
   CampaignStats,
   ConversationWords,
   Engagement,
@@ -54,7 +54,7 @@ import type {
 } from "./port.ts";
 import { ANALYTICS_TABLES, BY_TYPE, CAMPAIGNS, DIRTY_USERS, EVENTS } from "./schema.ts";
 import { SqlReleases } from "./sql_releases.ts";
-import { filterSql, hasWords } from "./campaign_filter.ts";
+import { hasWords, searchSql } from "./campaign_search.ts";
 import { SqlRights } from "./sql_rights.ts";
 import { SqlWording } from "./sql_wording.ts";
 
@@ -193,14 +193,14 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.catalogue.select(this.sql.campaigns, [storableJson(options.campaign_ids)], options);
   }
 
-  campaignPage(options: PageOptions & { filter?: CampaignFilter }): Promise<Campaign[]> {
-    const { filter, ...page } = options;
-    return filter === undefined ? this.catalogue.page(page) : this.filteredPage(filter, page);
+  campaignPage(options: PageOptions & { search?: CampaignSearch }): Promise<Campaign[]> {
+    const { search, ...page } = options;
+    return search === undefined ? this.catalogue.page(page) : this.searchedPage(search, page);
   }
 
   /** Reads the catalogue in parts, because a rare word is in few of its rows: on SQLite a statement stops the event loop. */
-  private async filteredPage(filter: CampaignFilter, options: PageOptions): Promise<Campaign[]> {
-    const { conditions, values } = filterSql(filter, this.db.dialect);
+  private async searchedPage(search: CampaignSearch, options: PageOptions): Promise<Campaign[]> {
+    const { conditions, values } = searchSql(search, this.db.dialect);
     const found: Campaign[] = [];
     for (let after = options.after ?? "";;) {
       const from = after;
@@ -213,7 +213,7 @@ export class SqlAnalytics implements AnalyticsStore {
         const clause = `WHERE campaign_id > $1 AND (CAST($2 AS TEXT) IS NULL OR campaign_id <= $2)
           AND ${conditions.join(" AND ")} ORDER BY campaign_id LIMIT $3`;
         const rows = await this.catalogue.select(clause, [after, to, rest, ...values], options);
-        found.push(...rows.filter((row) => hasWords(row, filter.words)));
+        found.push(...rows.filter((row) => hasWords(row, search.words)));
         if (rows.length < rest) break;
         after = rows.at(-1)!.campaign_id;
       }

@@ -97,7 +97,7 @@ Deno.test("SqliteAnalytics finds campaigns that a file held before it had their 
   former.close();
   const store = new SqliteAnalytics({ path });
   const find = async (limit: number) =>
-    (await store.campaignPage({ after: null, limit, filter: { words: ["trail"] } })).map((row) =>
+    (await store.campaignPage({ after: null, limit, search: { words: ["trail"] } })).map((row) =>
       row.campaign_id
     );
   assert.deepEqual(await find(9), ["a", "c"]);
@@ -167,7 +167,7 @@ Deno.test("SqliteAnalytics scans no table for what a request or a write of some 
   await store.stats({ version, campaign_ids });
   await store.popular({ version, limit: 5 });
   await store.campaigns({ campaign_ids });
-  await store.campaignPage({ after: null, limit: 5, filter: { words: ["k"], status: "active" } });
+  await store.campaignPage({ after: null, limit: 5, search: { words: ["k"], status: "active" } });
   await store.engagement({ user_ids });
   await store.eventsOf({ user_ids, limit: 5 });
   await store.finalEngagement({ user_id: "a" });

@@ -1,7 +1,7 @@
 import { wordsOf } from "../../core/text.ts";
 import type { Campaign } from "../../core/types.ts";
 import type { Dialect, SqlValue } from "../engines/sql.ts";
-import type { CampaignFilter } from "./port.ts";
+import type { CampaignSearch } from "./port.ts";
 
 /** The words that a campaign is found by, each once and after a space, so that a text after a space begins a word. */
 export function searchedWords(row: Campaign): string {
@@ -10,7 +10,7 @@ export function searchedWords(row: Campaign): string {
   return [...new Set(texts.flatMap(wordsOf))].map((word) => ` ${word}`).join("");
 }
 
-/** Whether a row has these words: those that an earlier version of Parley wrote have not been compared by {@link filterSql}. */
+/** Whether a row has these words: those that an earlier version of Parley wrote have not been compared by {@link searchSql}. */
 export function hasWords(row: Campaign, words: readonly string[] = []): boolean {
   if (words.length === 0) return true;
   const own = searchedWords(row);
@@ -18,8 +18,8 @@ export function hasWords(row: Campaign, words: readonly string[] = []): boolean 
 }
 
 /** Conditions on the table of campaigns, for a statement with three other parameters. */
-export function filterSql(
-  { words = [], category, intent, status }: CampaignFilter,
+export function searchSql(
+  { words = [], category, intent, status }: CampaignSearch,
   { contains }: Dialect,
 ): { conditions: string[]; values: SqlValue[] } {
   const conditions = ["TRUE"];

@@ -1,0 +1,87 @@
+import { z } from "../../deps.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import { wordsOf } from "../../lib/core/text.ts";
+import { readCampaignPage } from "../../lib/recommend/campaign_page.ts";
+import { parseId } from "../../lib/schema/ids.ts";
+import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
+import { idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
+import { CAMPAIGN, campaignBody, STATUSES, VERSION } from "./campaign_schemas.ts";
+
+const DEFAULT_LIMIT = 20;
+const MAX_QUERY_CHARACTERS = 200;
+const STATUS_RULE = `status must be one of ${STATUSES.join(", ")}, given once`;
+const QUERY_RULE = `q must have at most ${MAX_QUERY_CHARACTERS} characters, and be given once`;
+
+/** `GET /campaigns?q=trail&category=shoes&status=active&limit=20&cursor=…`. */
+export const findCampaigns = apiEndpoint({
+  method: "GET",
+  route: "/campaigns",
+  scope: "read",
+  operation: "findCampaigns",
+  tag: "campaigns",
+  summary: "The catalogue, or a search of it",
+  description:
+    "Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none.",
+  query: queryOf({
+    q: z.string(QUERY_RULE).max(MAX_QUERY_CHARACTERS, QUERY_RULE).meta({
+      description:
+        "Only campaigns that have all of these words, or words that begin with them, in the id, title, aliases, description, " +
+        "category, tags or intents.",
+    }).exactOptional(),
+    category: idParameter("category", "Only campaigns of this category.").exactOptional(),
+    intent: idParameter("intent", "Only campaigns that target this intent.").exactOptional(),
+    status: z.enum(STATUSES, STATUS_RULE).meta({ description: "Only campaigns with this status." })
+      .exactOptional(),
+    limit: wholeNumber("limit", { min: 1, max: 100, description: "At most so many campaigns." })
+      .default(DEFAULT_LIMIT),
+    cursor: z.string("cursor must be given once").meta({ description: "The `next` of the page before." })
+      .exactOptional(),
+  }),
+  responses: {
+    200: {
+      description: "A page of campaigns.",
+      schema: z.lazy(() =>
+        z.object({
+          version: VERSION,
+          campaigns: z.array(CAMPAIGN),
+          next: z.string().nullable().meta({
+            description: "The cursor of the next page; null after the last.",
+          }),
+        }).meta({ id: "CampaignPage" })
+      ),
+    },
+  },
+  errors: [503],
+  handler: (
+    { stores: { analytics } }: {
+      stores: { analytics: Pick<AnalyticsStore, "campaignPage" | "published" | "stats"> };
+    },
+  ) =>
+  async ({ query: { q = "", limit, cursor, ...search }, context }) => {
+    const words = wordsOf(q);
+    const after = cursor === undefined ? null : idOf(cursor);
+    // Nothing has the words of a text without any.
+    const isEmpty = q.trim() !== "" && words.length === 0;
+    const { signal } = context.req.raw;
+    const page = await readCampaignPage({ analytics, search: { ...search, words }, after, limit, signal });
+    const rows = isEmpty ? [] : page.rows;
+    const next = page.next === null || isEmpty ? null : cursorOf(page.next);
+    const body = { version: page.version, campaigns: rows.map(campaignBody), next };
+    return Response.json(body, { headers: { "cache-control": "no-store" } });
+  },
+});
+
+/** Opaque, so that what it holds may change. */
+function cursorOf(campaign_id: string): string {
+  return new TextEncoder().encode(campaign_id).toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+function idOf(cursor: string): string {
+  try {
+    const bytes = Uint8Array.fromBase64(cursor, { alphabet: "base64url" });
+    return parseId("cursor", new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new ParleyError("invalid", "cursor is not the next of a page before");
+  }
+}
