@@ -5,10 +5,12 @@ import { systemClock } from "../../lib/core/clock.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { type Anomalies, detectAnomalies } from "../../lib/monitoring/anomalies.ts";
 import { type CheckedStores, compareStores } from "../../lib/data_checks/data_checks.ts";
+import { checkBeforePublish } from "../../lib/data_checks/publish_gate.ts";
 import { snapshotsOf } from "../../lib/data_checks/store_snapshot.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
 import { modelFile } from "../../lib/stores/vectors/names.ts";
 import { type Flow, nightlyRun, runDag, withFlow, writeRows } from "../fixtures/flow.ts";
+import { night } from "../fixtures/monitoring.ts";
 import { leadAt } from "../fixtures/runs.ts";
 import { fails, faulty } from "../lib/recommend/world.ts";
 
@@ -152,4 +154,24 @@ Deno.test("detectAnomalies() reports that a store is down, and checks the rest",
     });
     assert.deepEqual(codes(broken.open), ["critical store_unreachable"]);
     assert.doesNotMatch(broken.open[0]!.text, /socket/, "a foreign message stays inside");
+  }));
+
+Deno.test("checkBeforePublish() compares the run with earlier runs of its dag", () =>
+  withFlow(async (flow) => {
+    const rows = (count: number) =>
+      Array<Parameters<typeof night>[1][number]>(5).fill({ rows_in: count, rows_out: count, ms: 3_000 });
+    const earlier = Array.from({ length: 20 }, (_, n) => night(n, rows(1_000)));
+    const [usual, small] = [night(20, rows(1_000)), night(20, rows(10))];
+    const codes = async (own: typeof usual, run_id = own.run.run_id) => {
+      const runs = {
+        history: () => Promise.resolve([own, ...earlier.toReversed()]),
+        outputs: () => Promise.resolve([]),
+      };
+      const stores = await checkedStores(flow);
+      const options = { stores, runs, dag_id: "d", run_id, task_id: "check", all: false, now: Date.now() };
+      return (await checkBeforePublish(options)).findings.map(({ code }) => code);
+    };
+    assert.deepEqual(await codes(usual), []);
+    assert.deepEqual(await codes(small), ["rows_unusual"]);
+    assert.deepEqual(await codes(small, "not recorded"), []);
   }));

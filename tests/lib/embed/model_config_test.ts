@@ -192,6 +192,11 @@ const REFUSALS: Record<string, [Record<string, unknown>, string]> = {
     "config_sentence_transformers.json": { prompts: { query: "query: " } },
   }, "unsupported"],
   "no maximum at all": [{ "sentence_bert_config.json": {}, "tokenizer_config.json": {} }, "invalid"],
+  "neither a maximum nor a number of positions": [{
+    "sentence_bert_config.json": {},
+    "tokenizer_config.json": {},
+    "config.json": {},
+  }, "invalid"],
   "a maximum beyond the positions": [{
     "sentence_bert_config.json": {},
     "tokenizer_config.json": { model_max_length: 1e30 },
