@@ -23,6 +23,13 @@ export { closest, distance } from "fastest-levenshtein";
 export type { Context, Hono } from "hono";
 export type { Child } from "hono/jsx";
 export type { Redis } from "ioredis";
+export {
+  type ASTNode as CelNode,
+  Environment as CelEnvironment,
+  EvaluationError as CelEvaluationError,
+  ParseError as CelParseError,
+} from "@marcbachmann/cel-js";
+export { serialize as serializeCel } from "@marcbachmann/cel-js/serialize";
 export { LRUCache } from "lru-cache";
 export type {
   AnyBulkWriteOperation,
@@ -36,7 +43,7 @@ export type { BookmarkManager, Driver, ManagedTransaction } from "neo4j-driver";
 import { createRequire } from "node:module";
 
 export { Buffer } from "node:buffer";
-export { createHash, createHmac, hash, timingSafeEqual } from "node:crypto";
+export { createCipheriv, createDecipheriv, createHash, createHmac, hash, timingSafeEqual } from "node:crypto";
 export { statfsSync } from "node:fs";
 export { createRequire } from "node:module";
 export { Socket } from "node:net";

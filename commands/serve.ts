@@ -2,6 +2,7 @@ import { withTimeout } from "../lib/core/abort.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { causeOf, ParleyError } from "../lib/core/errors.ts";
+import { IntentService } from "../lib/intents/intent_service.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { OnlineWriter } from "../lib/online/online_writer.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
@@ -21,6 +22,7 @@ import {
   type Opened,
   openServing,
   readPublished,
+  readSecret,
   refusePublishedTest,
   refuseTestEmbedder,
 } from "./services.ts";
@@ -51,9 +53,13 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
     const { answer_ms, repurchase_days } = config;
+    const classifier = new IntentService({ stores: stores.value, embedder: embedder.open });
     const recommender = new Recommender({
       stores: stores.value,
       clock: systemClock,
+      embedder: embedder.open,
+      classifier,
+      secret: () => readSecret(config, stores.value),
       answer_ms,
       repurchase_days,
       warn: (line) => log("serve").warning("{line}", { line }),

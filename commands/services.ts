@@ -2,7 +2,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import type { Config } from "../lib/config.ts";
 import { ParleyError, reasonOf } from "../lib/core/errors.ts";
 import { groupShared } from "../lib/core/shared_server.ts";
-import { parseModelKey, type Published } from "../lib/core/types.ts";
+import { type Abortable, parseModelKey, type Published } from "../lib/core/types.ts";
 import { isDeterministic } from "../lib/embed/deterministic_embedder.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
 import type { Embedder } from "../lib/embed/port.ts";
@@ -19,7 +19,7 @@ import {
   openRuns,
   openVectors,
 } from "../lib/stores/open.ts";
-import type { ReleaseStore } from "../lib/stores/analytics/port.ts";
+import type { AnalyticsStore, ReleaseStore } from "../lib/stores/analytics/port.ts";
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import type { Cache } from "../lib/stores/cache/port.ts";
 import { ExportFolder } from "../lib/exports/export_folder.ts";
@@ -137,6 +137,14 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     await stores.close();
   };
   return { value, close };
+}
+
+/** The secret that signs ids and keys hashes: the configured one, else the one that analytics keeps. Throws if that is down. */
+export async function readSecret(
+  { secret }: Pick<Config, "secret">,
+  { analytics, signal }: { analytics: Pick<AnalyticsStore, "secret"> } & Abortable,
+): Promise<Uint8Array> {
+  return secret === null ? await analytics.secret({ signal }) : new TextEncoder().encode(secret);
 }
 
 /**

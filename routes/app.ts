@@ -1,4 +1,5 @@
 import { type Context, type Hono, loadHono } from "../deps.ts";
+import { IntentService } from "../lib/intents/intent_service.ts";
 import { SPAN_MINUTES } from "../lib/monitoring/serving_anomalies.ts";
 import { OnlineWriter } from "../lib/online/online_writer.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
@@ -38,7 +39,7 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const checkHost = createHostCheck({ open: options.keys.length === 0 });
   const { metrics = new ServingMetrics(options.clock), lineage = false, shared_stores = [] } = options;
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
-  const { recommender = new Recommender(options) } = options;
+  const { recommender = new Recommender({ ...options, classifier: new IntentService(options) }) } = options;
   const document = () => openApiDocument(ENDPOINTS, options.version);
   const { writer = new OnlineWriter({ ...options, names: (abort) => recommender.names(abort) }) } = options;
   const shared = {

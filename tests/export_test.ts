@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { allDags, engine, executeQueued } from "../commands/engine.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
-import type { Answer } from "../lib/recommend/answer.ts";
+import type { UserAnswer } from "../lib/recommend/answer.ts";
 import type { Services } from "../tasks/services.ts";
 import type { ExportOutput } from "../tasks/steps/export.ts";
 import { type Flow, flowTemplate, loadSample, ROOT, runDag, withFlow } from "./fixtures/flow.ts";
@@ -10,11 +10,11 @@ import { type Flow, flowTemplate, loadSample, ROOT, runDag, withFlow } from "./f
 const withSample = flowTemplate(loadSample);
 
 /** An answer without when it was computed. */
-function timeless({ generated_at: _, ...answer }: Answer): Omit<Answer, "generated_at"> {
+function timeless({ generated_at: _, ...answer }: UserAnswer): Omit<UserAnswer, "generated_at"> {
   return answer;
 }
 
-function answersIn(path: string): Omit<Answer, "generated_at">[] {
+function answersIn(path: string): Omit<UserAnswer, "generated_at">[] {
   const lines = Deno.readTextFileSync(path).trimEnd().split("\n");
   return lines.map((line) => timeless(JSON.parse(line)));
 }

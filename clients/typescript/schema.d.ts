@@ -24,6 +24,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/recommendations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Campaigns worth showing in a conversation
+         * @description Campaigns worth showing to who said and did this, made as for a stored user. Nothing of the request is stored. If the embedding model is not there or too slow, the answer is made from words, named campaigns, events and given intents, and `degraded` has `embeddings`.
+         */
+        post: operations["postRecommendations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recommendations/{id}/next": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The next page of an answer
+         * @description The page after the one with this `recommendation_id`, for the same user and with the same intent, category, filter and diversity, without anything that was shown before, even if data have changed since. A posted conversation counts if it is sent again, and so do campaigns to be left out. An answer has 500 items at most on all its pages; after them `items` is empty.
+         */
+        post: operations["nextRecommendations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/messages": {
         parameters: {
             query?: never;
@@ -405,7 +445,10 @@ export interface components {
             personalisation: boolean;
         };
         Answer: {
-            user_id: string;
+            /** @description Null for a posted conversation of no stored user. */
+            user_id: string | null;
+            /** @description Names what the answer was made from, signed. Events may carry it, and it asks for the next page. Null if it could not be signed. */
+            recommendation_id: string | null;
             /**
              * @description `popular` if nothing is known of the user.
              * @enum {string}
@@ -420,8 +463,8 @@ export interface components {
              * @description When it was computed, which for a cached answer is in the past.
              */
             generated_at: string;
-            /** @description Stores whose part is missing. */
-            degraded: ("vectors" | "graph" | "analytics")[];
+            /** @description Stores whose part is missing, or `embeddings` if the model did not take part. */
+            degraded: ("vectors" | "graph" | "analytics" | "documents" | "embeddings")[];
             /** @description The most worth showing first. */
             items: components["schemas"]["Item"][];
         };
@@ -1028,6 +1071,11 @@ export interface operations {
                 /** @description At most so many items. */
                 k?: number;
                 intent?: string;
+                category?: string;
+                exclude?: string[] | string | string[];
+                filter?: string;
+                diversity?: number;
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -1055,6 +1103,158 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    postRecommendations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description A stored user, whose own rows count too, before the posted ones. Without it the posted rows count alone. */
+                    user_id?: string | number | null;
+                    /** @description What was said, in order. Nothing of it is stored. */
+                    messages?: {
+                        message_id?: string | number | null;
+                        message: string;
+                        /** @description If it is absent, the message was said now, after those before it in the list. */
+                        timestamp?: string | number;
+                        conversation_id?: string | number | null;
+                        role?: ("user" | "assistant") | null;
+                        intent?: string | number | null;
+                        campaign_id?: string | number | null;
+                        metadata?: Record<string, never> | null;
+                    }[];
+                    /** @description What the user did. Nothing of it is stored. */
+                    events?: {
+                        event_id?: string | number | null;
+                        campaign_id: string | number;
+                        /** @enum {string} */
+                        type: "impression" | "click" | "conversion" | "dismissal";
+                        /** @description If it is absent, now. */
+                        timestamp?: string | number;
+                        conversation_id?: string | number | null;
+                        recommendation_id?: string | null;
+                        position?: number | null;
+                        metadata?: Record<string, never> | null;
+                    }[];
+                    /** @description Campaigns that are not wanted, such as those in a basket. */
+                    exclude?: (string | number)[];
+                    /**
+                     * @description At most so many items.
+                     * @default 10
+                     */
+                    k?: number;
+                    /** @description Only campaigns that target this intent. */
+                    intent?: string | number;
+                    /** @description Only campaigns of this category. */
+                    category?: string | number;
+                    /** @description Only campaigns for which this expression is true, such as `category in ["shoes"] and metadata.price < 100`: [CEL](https://cel.dev) with `and`, `or` and `not`. What needs a field that a campaign lacks is false. */
+                    filter?: string;
+                    /** @description How much the score of a campaign is lowered for others of its category and intents before it. Default 0.1. */
+                    diversity?: number;
+                    /** @description The `recommendation_id` of the page before: what that and the pages before it showed is left out. */
+                    cursor?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    /** @description The stages cache, documents, embeddings, vectors, graph, analytics and rank, in milliseconds. */
+                    "Server-Timing": string;
+                    /** @description `hit`, `stale` while another request computes it again or analytics is down, `miss`, or `bypass` if it was computed without the cache or analytics. */
+                    "X-Cache": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Answer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    nextRecommendations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The `recommendation_id` of an answer. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description What was said, in order. Nothing of it is stored. */
+                    messages?: {
+                        message_id?: string | number | null;
+                        message: string;
+                        /** @description If it is absent, the message was said now, after those before it in the list. */
+                        timestamp?: string | number;
+                        conversation_id?: string | number | null;
+                        role?: ("user" | "assistant") | null;
+                        intent?: string | number | null;
+                        campaign_id?: string | number | null;
+                        metadata?: Record<string, never> | null;
+                    }[];
+                    /** @description What the user did. Nothing of it is stored. */
+                    events?: {
+                        event_id?: string | number | null;
+                        campaign_id: string | number;
+                        /** @enum {string} */
+                        type: "impression" | "click" | "conversion" | "dismissal";
+                        /** @description If it is absent, now. */
+                        timestamp?: string | number;
+                        conversation_id?: string | number | null;
+                        recommendation_id?: string | null;
+                        position?: number | null;
+                        metadata?: Record<string, never> | null;
+                    }[];
+                    /** @description Campaigns that are not wanted, such as those in a basket. */
+                    exclude?: (string | number)[];
+                    /** @description At most so many items. */
+                    k?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    /** @description The stages cache, documents, embeddings, vectors, graph, analytics and rank, in milliseconds. */
+                    "Server-Timing": string;
+                    /** @description `hit`, `stale` while another request computes it again or analytics is down, `miss`, or `bypass` if it was computed without the cache or analytics. */
+                    "X-Cache": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Answer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };

@@ -30,9 +30,9 @@ export interface TextRow extends Omit<VectorRow, "vector"> {
 /** What stands for a user is the vector of their newest words. None if they said nothing. */
 export function profileTexts(user_id: string, profile: ProfileText | null): TextRow[] {
   if (profile === null) return [];
-  const { text, newest: timestamp } = profile;
+  const { start, newest: timestamp } = profile;
   const rest = { id: user_id, user_id, role: "user", timestamp } as const;
-  return [{ collection: "profiles", ...rest, content_hash: sha256(text), texts: [text] }];
+  return [{ collection: "profiles", ...rest, content_hash: sha256(start), texts: [start] }];
 }
 
 /** A conversation is as much how it opened, which is what a query will be like, as all that was said in it. */

@@ -1,4 +1,4 @@
-import type { Answer } from "../recommend/answer.ts";
+import type { UserAnswer } from "../recommend/answer.ts";
 
 /** How an export writes answers: a line for each answer as JSON, or one for each item as CSV (RFC 4180) with a header. */
 export const EXPORT_FORMATS = ["ndjson", "csv"] as const;
@@ -23,7 +23,7 @@ export function headerOf(format: ExportFormat): string {
 }
 
 /** An answer as lines, each ended by a line feed and begun by the user's id, which {@link userOf} reads. */
-export function linesOf(answer: Answer, format: ExportFormat): string {
+export function linesOf(answer: UserAnswer, format: ExportFormat): string {
   const { user_id, ...rest } = answer;
   if (format === "ndjson") return `${JSON.stringify({ user_id, ...rest })}\n`;
   return answer.items.map((item, i) => {

@@ -26,7 +26,7 @@ export interface Classifications {
 /** Classifies texts as the pipeline classifies messages. Model and classifier are opened when first needed. */
 export class IntentService {
   private embedding: Promise<Embedder> | null = null;
-  private opened: { readonly version: number; readonly classifier: Promise<Classifier> } | null = null;
+  private opened: { readonly version: number; readonly classifier: Promise<Classifier | null> } | null = null;
 
   /** `embedder` opens the configured model; the caller that passes it closes what it opened. */
   constructor(private readonly options: { stores: IntentStores; embedder?: () => Promise<Embedder> }) {}
@@ -51,29 +51,43 @@ export class IntentService {
     return { classifier: key, model, threshold: fitted.calibration.threshold, results };
   }
 
-  /** Read again with each data version, which is when a new classifier's findings begin to count. */
+  /**
+   * The intent of a text by its vector of the published model, null if it is out of scope; null instead of the function if no intents
+   * were learnt. Throws `unavailable` if nothing is published, or the intents were learnt by another model.
+   */
+  async labeller(): Promise<((vector: Float32Array) => string | null) | null> {
+    const classifier = await this.findClassifier();
+    return classifier && ((vector) => classify(classifier.fitted, vector, { top: 1 }).intent);
+  }
+
   private async classifier(): Promise<Classifier> {
+    const classifier = await this.findClassifier();
+    if (classifier !== null) return classifier;
+    throw unavailable(
+      "no intents have been learnt: set PARLEY_INTENTS to a catalogue and run `deno task pipeline run intents`",
+    );
+  }
+
+  /** Read again with each data version, which is when a new classifier's findings begin to count. */
+  private async findClassifier(): Promise<Classifier | null> {
     const published = await this.options.stores.analytics.published();
     if (published === null) throw unavailable("no data has been published yet: run `deno task pipeline`");
     if (this.opened?.version !== published.version) {
-      const classifier = this.open();
+      const classifier = openClassifier(this.options.stores);
       this.opened = { version: published.version, classifier };
-      classifier.catch(() => this.opened = null);
+      classifier.then((found) => found === null && this.forget(), () => this.forget());
     }
     const classifier = await this.opened.classifier;
-    if (classifier.model === published.model) return classifier;
+    if (classifier === null || classifier.model === published.model) return classifier;
     throw unavailable(
       `the intents were learnt by ${classifier.model}, and ${published.model} is published: ` +
         "run `deno task pipeline run intents`",
     );
   }
 
-  private async open(): Promise<Classifier> {
-    const classifier = await openClassifier(this.options.stores);
-    if (classifier !== null) return classifier;
-    throw unavailable(
-      "no intents have been learnt: set PARLEY_INTENTS to a catalogue and run `deno task pipeline run intents`",
-    );
+  /** The next call reads it again. */
+  private forget(): void {
+    this.opened = null;
   }
 
   private async embedderFor(classifier: Classifier): Promise<Embedder> {

@@ -1,4 +1,7 @@
-/** Request and answer of `GET /recommendations/:user_id`, as documented. */
+import type { EngagementEvent, Message } from "../core/types.ts";
+import type { CampaignConditions } from "./showable.ts";
+
+/** Requests for recommendations and the answer to them, as documented. */
 
 /** Where evidence for a campaign comes from. */
 export const SOURCES = [
@@ -15,12 +18,32 @@ export type Source = typeof SOURCES[number];
 /** Evidence by source, each 0..1 on a scale of its own that is the same for all users, in four decimals. */
 export type Sources = Readonly<Record<Source, number>>;
 
-export interface RecommendationRequest {
-  readonly user_id: string;
+/** What every request asks for. */
+export interface PageOptions extends CampaignConditions {
   /** At most so many items, 1..100. */
   readonly k: number;
-  /** If given, only campaigns that target this intent. */
-  readonly intent?: string;
+  /** Campaigns that are not wanted, such as those in a basket. */
+  readonly exclude?: readonly string[] | undefined;
+  /** How much a campaign's score is lowered for others of its kind before it, 0..1. */
+  readonly diversity?: number | undefined;
+  /** The `recommendation_id` of the page before: what that and earlier pages showed is left out. */
+  readonly cursor?: string | undefined;
+}
+
+/** A request for a stored user. */
+export interface RecommendationRequest extends PageOptions {
+  readonly user_id: string;
+}
+
+/** What a user said and did, as it comes with a request. */
+export interface PostedRows {
+  readonly messages: readonly Message[];
+  readonly events: readonly EngagementEvent[];
+}
+
+/** A request with rows that are not stored, alone or as the newest of a stored user. */
+export interface PostedRequest extends PageOptions, PostedRows {
+  readonly user_id: string | null;
 }
 
 /** Why an item is shown. `facts` are what the sentence states; neither names another user or quotes a message. */
@@ -77,11 +100,19 @@ export interface Item {
 /** `popular` if nothing is known of the user; else `personal`. */
 type Strategy = "personal" | "popular";
 
-/** A store whose part may be missing from an answer. */
-export type AnswerStore = "vectors" | "graph" | "analytics";
+/** A store whose part may be missing from an answer, or the embedding model's. */
+export type AnswerStore = "vectors" | "graph" | "analytics" | "documents" | "embeddings";
+
+/** An answer to a stored user. */
+export interface UserAnswer extends Answer {
+  readonly user_id: string;
+}
 
 export interface Answer {
-  readonly user_id: string;
+  /** Null for a conversation of no stored user. */
+  readonly user_id: string | null;
+  /** Names what the answer was made from: events may carry it, and the next page is asked for by it. Null if it could not be signed. */
+  readonly recommendation_id: string | null;
   readonly strategy: Strategy;
   /** The source that adds most to the items together; null without items. */
   readonly led_by: Source | null;
@@ -89,7 +120,7 @@ export interface Answer {
   readonly version: number | null;
   /** When it was computed, which for a cached answer is in the past. */
   readonly generated_at: string;
-  /** Stores whose part is missing; empty for a whole answer. */
+  /** What is missing; empty for a whole answer. */
   readonly degraded: readonly AnswerStore[];
   /** The most worth showing first. */
   readonly items: readonly Item[];

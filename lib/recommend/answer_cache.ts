@@ -1,5 +1,6 @@
 import { sleep } from "../core/abort.ts";
 import type { Clock } from "../core/clock.ts";
+import { sha256 } from "../core/hash.ts";
 import type { Epochs } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import type { AnswerStore, RecommendationRequest } from "./answer.ts";
@@ -167,8 +168,15 @@ function erasedKey(user_id: string): string {
   return `erased ${user_id}`;
 }
 
-function keyOf({ user_id, k, intent }: RecommendationRequest): string {
-  return `answer ${k} ${intent === undefined ? "" : JSON.stringify(intent)} ${user_id}`;
+function keyOf(request: RecommendationRequest): string {
+  const { user_id, k, intent } = request;
+  return `answer ${k}${moreOf(request)} ${intent === undefined ? "" : JSON.stringify(intent)} ${user_id}`;
+}
+
+/** What few requests have, as a hash, since it may be long. */
+function moreOf({ category, filter, exclude, diversity, cursor }: RecommendationRequest): string {
+  if ((category ?? filter ?? exclude ?? diversity ?? cursor) === undefined) return "";
+  return ` ${sha256(JSON.stringify([category, filter, exclude?.toSorted(), diversity, cursor]))}`;
 }
 
 /** One line of metadata, then the answer, which is not parsed to be served. */

@@ -11,26 +11,34 @@ const MAX_REPEATS = 10;
 /**
  * Chooses `k` items one after the other, each the best by score less its redundancy with those chosen before, after maximal
  * marginal relevance (Carbonell and Goldstein, SIGIR 1998). Never drops below min(k, all). Ties go to the earlier one. A longer
- * answer begins with the shorter one.
+ * answer begins with the shorter one. `cost`, 0..1, is the share that a redundant one loses; with 0 they stay in their order.
  */
-export function diversify<Candidate extends Scored>(ranked: readonly Candidate[], k: number): Candidate[] {
+export function diversify<Candidate extends Scored>(
+  ranked: readonly Candidate[],
+  k: number,
+  cost: number = REDUNDANCY_COST,
+): Candidate[] {
   const remaining = [...ranked];
   const chosen: Candidate[] = [];
   const kindCounts = new Map<string, number>();
   while (chosen.length < k && remaining.length > 0) {
-    const [next] = remaining.splice(bestIndex(remaining, kindCounts), 1);
+    const [next] = remaining.splice(bestIndex(remaining, kindCounts, cost), 1);
     chosen.push(next!);
     for (const kind of kinds(next!.campaign)) kindCounts.set(kind, (kindCounts.get(kind) ?? 0) + 1);
   }
   return chosen;
 }
 
-function bestIndex(remaining: readonly Scored[], kindCounts: ReadonlyMap<string, number>): number {
+function bestIndex(
+  remaining: readonly Scored[],
+  kindCounts: ReadonlyMap<string, number>,
+  cost: number,
+): number {
   let best = 0;
   let bestValue = -Infinity;
   remaining.forEach((candidate, i) => {
     if (candidate.score <= bestValue) return;
-    const value = candidate.score * (1 - REDUNDANCY_COST * redundancy(candidate.campaign, kindCounts));
+    const value = candidate.score * (1 - cost * redundancy(candidate.campaign, kindCounts));
     if (value > bestValue) [best, bestValue] = [i, value];
   });
   return best;

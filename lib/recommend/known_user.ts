@@ -1,5 +1,5 @@
 import type { Abortable } from "../core/types.ts";
-import type { Engagement, ProfileWords } from "../stores/analytics/port.ts";
+import type { Engagement, FinalEngagement, ProfileWords } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 
@@ -7,6 +7,8 @@ import type { GraphStore } from "../stores/graph/port.ts";
 export interface KnownUser extends UserGraph, UserWords {
   /** The profile, by the published version's model; null if the user said nothing. */
   readonly vector: Float32Array | null;
+  /** What the user dismissed or converted on, in ascending campaign. */
+  readonly final: readonly FinalEngagement[];
 }
 
 /** What the user said lately, as words, and the campaigns that they named in it. */
@@ -26,8 +28,10 @@ export function isKnown({ vector, words, own, intents }: KnownUser): boolean {
   return vector !== null || own.length + intents.length + Object.keys(words).length > 0;
 }
 
-/** How much is read: few users have more, and their newest clicks and conversions matter most. */
-const LIMITS = Object.freeze({ own: 500, intents: 8 });
+/** Campaigns engaged with that count: few users have more, and their newest clicks and conversions matter most. */
+export const MAX_OWN = 500;
+/** Intents that count, the most expressed of them. */
+export const MAX_INTENTS = 8;
 
 export async function readUserGraph(
   { graph, user_id, signal }: {
@@ -36,8 +40,8 @@ export async function readUserGraph(
   } & Abortable,
 ): Promise<UserGraph> {
   const [own, intents] = await Promise.all([
-    graph.engagedBy({ user_ids: [user_id], limit: LIMITS.own, signal }),
-    graph.intentsOf({ user_id, limit: LIMITS.intents, signal }),
+    graph.engagedBy({ user_ids: [user_id], limit: MAX_OWN, signal }),
+    graph.intentsOf({ user_id, limit: MAX_INTENTS, signal }),
   ]);
   return { own, intents };
 }

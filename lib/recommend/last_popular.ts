@@ -1,14 +1,14 @@
 import { type Clock, iso } from "../core/clock.ts";
 import type { Campaign } from "../core/types.ts";
 import type { CampaignStats, CampaignStore, EventStore } from "../stores/analytics/port.ts";
-import type { Answer, RecommendationRequest } from "./answer.ts";
+import type { Answer, PageOptions } from "./answer.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
 import { explain } from "./explain.ts";
-import type { PopularRequest } from "./popular_campaigns.ts";
 import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
 import { rank, weightsFor } from "./score.ts";
-import { type CampaignRow, isShowable, matchesFilter } from "./showable.ts";
+import { type CampaignConditions, type CampaignRow, conditionOf, isShowable } from "./showable.ts";
+import type { ShownCampaigns } from "./shown_campaigns.ts";
 
 /** The most campaigns in memory. */
 const MAX_CAMPAIGNS = 200;
@@ -54,12 +54,17 @@ export class LastPopular {
   }
 
   /** Their version, null before the first read, and those that may be shown now, each with its reason. */
-  answer({ k, intent }: Pick<RecommendationRequest, "k" | "intent">): Pick<Answer, "version" | "items"> {
-    const { version, rows } = this.showable({ intent });
+  answer(
+    { k, exclude = [], diversity, ...conditions }: PageOptions,
+    shown: ShownCampaigns | null,
+  ): Pick<Answer, "version" | "items"> {
+    const { version, rows: all } = this.showable(conditions);
+    const left_out = new Set(exclude);
+    const rows = all.filter(({ campaign: { campaign_id: id } }) => !left_out.has(id) && !shown?.has(id));
     const candidates = new Candidates(NO_SOURCE_RESULTS, this.options.clock.now());
     candidates.add(rows.map(({ campaign }) => campaign.campaign_id));
     const weights = weightsFor(candidates.all());
-    const chosen = diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), k);
+    const chosen = diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), k, diversity);
     return {
       version,
       items: chosen.map((ranked) => explain(ranked, { weights, causes: new Map() })),
@@ -67,11 +72,10 @@ export class LastPopular {
   }
 
   /** Their version, null before the first read, and those that may be shown now, the most popular first. */
-  showable(filter: Omit<PopularRequest, "k">): { version: number | null; rows: CampaignRow[] } {
+  showable(conditions: CampaignConditions): { version: number | null; rows: CampaignRow[] } {
     const now = iso(this.options.clock.now());
-    const rows = this.rows.filter(({ campaign }) =>
-      isShowable(campaign, now) && matchesFilter(campaign, filter)
-    );
+    const passes = conditionOf(conditions);
+    const rows = this.rows.filter(({ campaign }) => isShowable(campaign, now) && passes(campaign));
     return { version: this.version, rows };
   }
 

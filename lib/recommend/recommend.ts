@@ -1,10 +1,10 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
-import { type Abortable, parseModelKey, type Published } from "../core/types.ts";
+import { type Abortable, type Campaign, parseModelKey, type Published } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
-import type { Answer, RecommendationRequest, Sources } from "./answer.ts";
+import type { Answer, PageOptions, Sources } from "./answer.ts";
 import { type CatalogueReader, type NewCampaigns, NO_NEW_CAMPAIGNS } from "./catalogue_reader.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findTargets } from "./candidates/intents.ts";
@@ -22,7 +22,8 @@ import { type Cause, explain } from "./explain.ts";
 import { Candidates, type SourceResults } from "./features.ts";
 import { isKnown, type KnownUser, NO_GRAPH_DATA, NO_WORDS, readUserGraph } from "./known_user.ts";
 import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
-import { type CampaignRow, loadShowable, matchesFilter } from "./showable.ts";
+import { type CampaignRow, conditionOf, loadShowable } from "./showable.ts";
+import { MAX_SHOWN, type ShownCampaigns } from "./shown_campaigns.ts";
 import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed_campaigns.ts";
 import type { RequestTrace } from "./request_trace.ts";
 import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
@@ -31,10 +32,17 @@ import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
 export interface AnswerStores {
   readonly vectors: Pick<VectorStores, "forModel">;
   readonly graph: Pick<GraphStore, "engagedBy" | "engagedIn" | "intentsOf" | "targeting">;
-  readonly analytics: Pick<AnalyticsStore, "campaigns" | "finalEngagement" | "profileWords" | "stats">;
+  readonly analytics: Pick<
+    AnalyticsStore,
+    "campaignPage" | "campaigns" | "finalEngagement" | "profileWords" | "stats"
+  >;
 }
 
-interface RecommendOptions extends RecommendationRequest {
+export interface RecommendOptions extends PageOptions {
+  /** The stored user; null for a conversation of no user. */
+  readonly user_id: string | null;
+  /** What the pages before showed. */
+  readonly shown: ShownCampaigns | null;
   readonly stores: AnswerStores;
   readonly popular: PopularReader;
   readonly version_data: VersionData;
@@ -74,22 +82,23 @@ export interface ComputedAnswer {
 const PAGE = Object.freeze({ times: 4, least: 40 });
 /** How many showable campaigns there must be to choose from, as a multiple of `k`. */
 const CHOICE_FACTOR = 2;
-/** The factor by which the popular list is read further while too few of it may be shown. */
+/** The factor by which the popular list is read further while too few of it may be shown, and how many rows are read at most. */
 const GROWTH = 8;
+const MAX_ROWS = 5_000;
+/** By what factor each page of rows is larger than the one before, if few pass a filter, and the largest. */
+const PAGE_GROWTH = 2;
+const MAX_PAGE = 500;
+/** Campaigns of the requested category that are candidates although no source found them. */
+const MAX_OF_CATEGORY = 300;
 /** How long an answer holds that was computed while the version's data were being loaded, in milliseconds. */
 const LOADING_HOLDS_MS = 1_000;
 
 /**
- * What is known of the user (vectors, graph) → similar conversations and campaigns (vectors) → what these led to, what answers the
+ * To a user of whom this is known → similar conversations and campaigns (vectors) → what these led to, what answers the
  * user's intents (graph) → what may be shown (analytics) → score, diversify, explain. A store that fails or exceeds its time is left
  * out and named in `degraded`; without analytics nothing can be shown. Never throws because a store is down.
  */
-export async function recommend(options: RecommendOptions): Promise<ComputedAnswer> {
-  return await recommendTo(await readUser(options), options);
-}
-
-/** {@link recommend} for a user of whom this is known. */
-async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
+export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock, version_data, catalogue, published } = options;
   const { version } = published;
   const [loaded, epoch] = await Promise.all([
@@ -118,12 +127,17 @@ async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<
       trace.callStore(
         "analytics",
         NO_ROWS,
-        (signal) => readRows({ ...options, known_ids, signal }, candidates, weights),
+        (signal) => readRows({ ...options, known_ids, final: user.final, signal }, candidates, weights),
       ),
   );
   const chosen = await trace.timed(
     "rank",
-    () => diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), options.k),
+    () =>
+      diversify(
+        rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }),
+        Math.min(options.k, MAX_SHOWN - (options.shown?.size ?? 0)),
+        options.diversity,
+      ),
   );
   const causes = await trace.timed(
     "analytics",
@@ -154,14 +168,15 @@ async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<
 /** Fields that do not depend on the items. */
 function answerHeader(
   { user_id, published: { version }, clock, trace }: RecommendOptions,
-): Pick<Answer, "user_id" | "version" | "generated_at" | "degraded"> {
-  return { user_id, version, generated_at: iso(clock.now()), degraded: trace.missing() };
+): Pick<Answer, "user_id" | "recommendation_id" | "version" | "generated_at" | "degraded"> {
+  const generated_at = iso(clock.now());
+  return { user_id, recommendation_id: null, version, generated_at, degraded: trace.missing() };
 }
 
 /** What the stores that respond know of the user. */
-async function readUser(options: RecommendOptions): Promise<KnownUser> {
+export async function readUser(options: RecommendOptions & { user_id: string }): Promise<KnownUser> {
   const { trace, user_id, stores: { analytics, graph } } = options;
-  const [vector, graphData, profileWords] = await Promise.all([
+  const [vector, graphData, [words, final]] = await Promise.all([
     trace.timed("vectors", () =>
       trace.callStore("vectors", null, async (signal) => {
         const store = await vectorStore({ ...options, signal });
@@ -174,11 +189,19 @@ async function readUser(options: RecommendOptions): Promise<KnownUser> {
     ),
     trace.timed(
       "analytics",
-      () => trace.callStore("analytics", null, (signal) => analytics.profileWords({ user_id, signal })),
+      () =>
+        trace.callStore("analytics", NOTHING_FINAL, (signal) =>
+          Promise.all([
+            analytics.profileWords({ user_id, signal }),
+            analytics.finalEngagement({ user_id, signal }),
+          ])),
     ),
   ]);
-  return { ...graphData, ...profileWords ?? NO_WORDS, vector };
+  const { words: counts, named } = words ?? NO_WORDS;
+  return { ...graphData, words: counts, named, vector, final };
 }
+
+const NOTHING_FINAL = Object.freeze([null, []] as const);
 
 /** The version names its model, so a profile is never compared with vectors of another one. */
 function vectorStore({ stores, published, signal }: RecommendOptions & Abortable) {
@@ -232,33 +255,40 @@ const NO_ROWS: ShowableRows = Object.freeze({ rows: [], suppressed: [] });
  * shown, it reaches further down their list.
  */
 async function readRows(
-  options: RecommendOptions & { known_ids: readonly string[] } & Abortable,
+  options: RecommendOptions & Pick<KnownUser, "final"> & { known_ids: readonly string[] } & Abortable,
   candidates: Candidates,
   weights: Sources,
 ): Promise<ShowableRows> {
-  const { user_id, k, intent, signal, stores: { analytics }, published: { version } } = options;
-  const { clock, repurchase_days } = options;
-  const final = await analytics.finalEngagement({ user_id, signal });
-  const byEngagement = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
+  const { k, intent, category, signal, stores: { analytics }, published: { version } } = options;
+  const { clock, repurchase_days, shown, exclude = [] } = options;
+  const byEngagement = suppressedCampaigns(options.final, { now: clock.now(), repurchase_days });
   const suppressed_ids = new Set(byEngagement.map(({ campaign_id }) => campaign_id));
   const known_ids = options.known_ids.filter((id) => !suppressed_ids.has(id));
-  const left_out = new Set([...suppressed_ids, ...known_ids]);
+  const never = new Set([...suppressed_ids, ...exclude]);
+  const left_out = new Set([...never, ...known_ids]);
+  const isShown = (id: string) => shown !== null && shown.has(id);
   const suppressed = [
     ...byEngagement,
     ...known_ids.map((campaign_id) => ({ campaign_id, by: "mention", until: null } as const)),
   ];
-  for (let limit = PAGE.times * k + left_out.size;; limit *= GROWTH) {
+  if (category !== undefined) {
+    const search = { category, status: "active" } as const;
+    const rows = await analytics.campaignPage({ after: null, limit: MAX_OF_CATEGORY, search, signal });
+    candidates.add(rows.map(({ campaign_id }) => campaign_id));
+  }
+  const best = new BestRows(options);
+  for (let limit = PAGE.times * k + left_out.size + (shown?.size ?? 0);; limit *= GROWTH) {
     const popular = await options.popular.top({ version, limit, signal });
     candidates.add(popular.map(({ campaign_id }) => campaign_id));
     const isComplete = popular.length < limit;
     const ids = shortlist(candidates.all(), { weights, ...popularities(popular, isComplete) });
-    const rows = await readBest(options, ids.filter((id) => !left_out.has(id)));
+    const rows = await best.of(ids.filter((id) => !left_out.has(id) && !isShown(id)));
     // Campaigns that target the requested intent were found by it: the rest of the popular list would add little.
-    if (rows.length < k && !isComplete && intent === undefined) continue;
+    if (rows.length < k && !isComplete && !best.isFull && intent === undefined) continue;
     if (rows.length > 0 || known_ids.length === 0) return { rows, suppressed };
     // Campaigns that the user knows are better than nothing.
     return {
-      rows: await readBest(options, ids.filter((id) => !suppressed_ids.has(id))),
+      rows: await best.of(ids.filter((id) => !never.has(id) && !isShown(id))),
       suppressed: byEngagement,
     };
   }
@@ -272,20 +302,43 @@ function popularities(popular: readonly CampaignStats[], isComplete: boolean) {
   };
 }
 
-async function readBest(
-  options: RecommendOptions & Abortable,
-  ids: readonly string[],
-): Promise<CampaignRow[]> {
-  const { k, clock, signal, stores: { analytics }, published: { version } } = options;
-  const now = iso(clock.now());
-  const page = Math.max(PAGE.least, PAGE.times * k);
-  const rows: CampaignRow[] = [];
-  for (let at = 0; at < ids.length && rows.length < CHOICE_FACTOR * k; at += page) {
-    const campaign_ids = ids.slice(at, at + page);
-    const showable = await loadShowable({ analytics, version, campaign_ids, now, signal });
-    rows.push(...showable.filter(({ campaign }) => matchesFilter(campaign, options)));
+/** The rows of the best candidates that pass the request's filter, each read once. */
+class BestRows {
+  /** Null for those that do not exist, may not be shown, or do not pass. */
+  private readonly rows = new Map<string, CampaignRow | null>();
+  private readonly passes: (campaign: Campaign) => boolean;
+
+  constructor(private readonly options: RecommendOptions & Abortable) {
+    this.passes = conditionOf(options);
   }
-  return rows;
+
+  /** Whether as many rows were read as may be. */
+  get isFull(): boolean {
+    return this.rows.size >= MAX_ROWS;
+  }
+
+  /** Of these candidates, best first, the first that may be shown, a few more than the request asks for. */
+  async of(ids: readonly string[]): Promise<CampaignRow[]> {
+    const { k } = this.options;
+    const found: CampaignRow[] = [];
+    let page = Math.max(PAGE.least, PAGE.times * k);
+    for (let at = 0; at < ids.length && found.length < CHOICE_FACTOR * k;) {
+      const part = ids.slice(at, at + page);
+      await this.read(part.filter((id) => !this.rows.has(id)));
+      found.push(...part.flatMap((id) => this.rows.get(id) ?? []));
+      at += part.length;
+      page = Math.max(page, Math.min(MAX_PAGE, PAGE_GROWTH * page));
+    }
+    return found;
+  }
+
+  private async read(campaign_ids: readonly string[]): Promise<void> {
+    if (campaign_ids.length === 0 || this.isFull) return;
+    const { clock, signal, stores: { analytics }, published: { version } } = this.options;
+    const rows = await loadShowable({ analytics, version, campaign_ids, now: iso(clock.now()), signal });
+    for (const campaign_id of campaign_ids) this.rows.set(campaign_id, null);
+    for (const row of rows) if (this.passes(row.campaign)) this.rows.set(row.campaign.campaign_id, row);
+  }
 }
 
 const NO_CAUSES: ReadonlyMap<string, Cause> = new Map();

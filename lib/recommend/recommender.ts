@@ -1,12 +1,21 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
 import { withTimeout } from "../core/abort.ts";
-import { ParleyError } from "../core/errors.ts";
+import { causeOf, ParleyError } from "../core/errors.ts";
 import type { Abortable, Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { Embedder } from "../embed/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import { withSpan } from "../telemetry/tracing.ts";
-import type { Answer, AnswerStore, RecommendationRequest } from "./answer.ts";
+import type {
+  Answer,
+  AnswerStore,
+  PageOptions,
+  PostedRequest,
+  PostedRows,
+  RecommendationRequest,
+  UserAnswer,
+} from "./answer.ts";
 import { CatalogueReader } from "./catalogue_reader.ts";
 import { AnswerCache, type CachedAnswer, type DataState, epochText } from "./answer_cache.ts";
 import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
@@ -14,7 +23,11 @@ import type { CampaignNames } from "./mentions.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published_reader.ts";
-import { type AnswerStores, type ComputedAnswer, recommend } from "./recommend.ts";
+import { type AnswerStores, type ComputedAnswer, readUser, recommendTo } from "./recommend.ts";
+import { type MessageClassifier, type PostedStores, readPostedUser } from "./posted_user.ts";
+import { IdSigner, type RecommendationId } from "./recommendation_id.ts";
+import { ShownCampaigns } from "./shown_campaigns.ts";
+import { TextVectors } from "./text_vectors.ts";
 import { popularCampaigns, type PopularRequest } from "./popular_campaigns.ts";
 import type { Ranked } from "./score.ts";
 import type { CampaignRow } from "./showable.ts";
@@ -22,10 +35,11 @@ import { similarCampaigns } from "./similar_campaigns.ts";
 import { RequestTrace, type Stage, type Step } from "./request_trace.ts";
 import { VersionData } from "./version_data.ts";
 
-export interface RecommenderStores extends AnswerStores {
+export interface RecommenderStores extends AnswerStores, Pick<PostedStores, "documents"> {
   readonly analytics:
     & AnswerStores["analytics"]
-    & Pick<AnalyticsStore, "campaignPage" | "changedCampaigns" | "epochs" | "file" | "popular" | "published">;
+    & PostedStores["analytics"]
+    & Pick<AnalyticsStore, "changedCampaigns" | "epochs" | "file" | "popular" | "published" | "secret">;
   readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
 }
 
@@ -46,10 +60,22 @@ export interface ServedAnswer {
 
 /** An {@link Answer} with what led to it. */
 export interface Explained extends ComputedAnswer {
+  readonly answer: UserAnswer;
   readonly published: Published | null;
   readonly steps: readonly Step[];
   /** Stores that failed, with their error. */
   readonly failures: ReadonlyMap<StoreName, unknown>;
+}
+
+/** The share of the time that an answer waits for what is read once: the secret, and the names of campaigns. */
+const MAX_WAIT_SHARE = 0.2;
+
+/** What a request for the next page can change. */
+interface NextRequest {
+  readonly k?: number | undefined;
+  readonly exclude?: readonly string[] | undefined;
+  /** The posted rows, as those of the user that the id names, or of none. */
+  readonly rows: (user_id: string | null) => PostedRows;
 }
 
 /** How long the popular campaigns of a category may be searched for, in milliseconds. */
@@ -92,6 +118,8 @@ export class Recommender {
   private readonly computing = new Map<string, Promise<ServedAnswer>>();
   private versionCache: VersionCache;
   private readonly answers: AnswerCache;
+  private readonly vectors: TextVectors | null;
+  private signer: Promise<IdSigner> | null = null;
 
   /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
   constructor(
@@ -102,6 +130,12 @@ export class Recommender {
       random?: () => number;
       /** As `recommend()` takes it; default null. */
       repurchase_days?: number | null;
+      /** Opens the model for the first posted conversation; without it those are answered without their vectors, and marked. */
+      embedder?: () => Promise<Embedder>;
+      /** Without it, only given intents of posted messages count. */
+      classifier?: MessageClassifier;
+      /** What ids are signed with; default the secret that analytics keeps. */
+      secret?: () => Promise<Uint8Array>;
       /** Called with a line about what answers lack although no store is down. */
       warn?: (line: string) => void;
     },
@@ -113,6 +147,7 @@ export class Recommender {
     this.policies = createStorePolicies(this.answer_ms);
     this.versionCache = this.emptyCache();
     this.published = new PublishedReader({ analytics, clock, onReplaced });
+    this.vectors = options.embedder === undefined ? null : new TextVectors(options.embedder);
   }
 
   private emptyCache(): VersionCache {
@@ -128,16 +163,14 @@ export class Recommender {
 
   /** Whose circuit breaker is open, by store. */
   breakers(): Record<StoreName, boolean> {
-    const { cache, vectors, graph, analytics } = this.policies;
-    return {
-      cache: cache.isOpen,
-      vectors: vectors.isOpen,
-      graph: graph.isOpen,
-      analytics: analytics.isOpen,
-    };
+    const states = Object.entries(this.policies).map(([name, { isOpen }]) => [name, isOpen]);
+    return Object.fromEntries(states) as Record<StoreName, boolean>;
   }
 
-  /** Throws `unavailable` if nothing has been published yet. Never throws because a store is down. */
+  /**
+   * Throws `unavailable` if nothing has been published yet, and `invalid` for a wrong filter or cursor. Never throws because
+   * a store is down.
+   */
   async serve(request: RecommendationRequest): Promise<ServedAnswer> {
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const start = performance.now();
@@ -158,6 +191,88 @@ export class Recommender {
     });
   }
 
+  /**
+   * The answer to rows that are not stored, alone or as the newest of a stored user; nothing of it is cached. Throws as {@link serve}.
+   */
+  async servePosted(request: PostedRequest): Promise<ServedAnswer> {
+    const trace = new RequestTrace(this.policies, this.answer_ms);
+    const published = await trace.timed("analytics", () => this.currentVersion(trace));
+    const { answer } = await this.compute(request, published, trace);
+    return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
+  }
+
+  /**
+   * The page after the one with this `recommendation_id`, for the same user and with the same conditions; rows that were posted for it
+   * count if they are given again. Throws `invalid` for an id that this service has not signed, else as {@link serve}.
+   */
+  async serveNext(recommendation_id: string, next: NextRequest): Promise<ServedAnswer> {
+    const { user_id, k, intent, category, filter, diversity } = await this.readId(recommendation_id);
+    const { messages, events } = next.rows(user_id);
+    const { exclude } = next;
+    const page = { k: next.k ?? k, intent, category, filter, diversity, exclude, cursor: recommendation_id };
+    if (user_id === null || messages.length + events.length > 0) {
+      return await this.servePosted({ ...page, user_id, messages, events });
+    }
+    return await this.serve({ ...page, user_id });
+  }
+
+  /** Throws `invalid` for an id that was not signed with the secret, and `unavailable` if that cannot be read. */
+  private async readId(id: string): Promise<RecommendationId> {
+    const signer = await this.idSigner();
+    if (signer === null) {
+      throw new ParleyError(
+        "unavailable",
+        "analytics, which has the secret that ids are signed with, did not respond",
+      );
+    }
+    return signer.read(id);
+  }
+
+  /** Null if the secret cannot be read now. */
+  private async idSigner(): Promise<IdSigner | null> {
+    const { secret = () => this.options.stores.analytics.secret() } = this.options;
+    const signer = this.signer ??= secret().then((bytes) => new IdSigner(bytes)).catch((error) => {
+      this.signer = null;
+      throw error;
+    });
+    return await withTimeout(MAX_WAIT_SHARE * this.answer_ms, () => signer).catch((error) => {
+      this.options.warn?.(`answers have no recommendation_id: ${causeOf(error)}`);
+      return null;
+    });
+  }
+
+  /** The answer with an id that says what it was made from. */
+  private async withId(
+    request: RecommendationRequest | PostedRequest,
+    computed: ComputedAnswer,
+    before: RecommendationId | null,
+  ): Promise<ComputedAnswer> {
+    const signer = await this.idSigner();
+    if (signer === null) return computed;
+    const { user_id, version, strategy, items } = computed.answer;
+    const { k, intent, category, filter, diversity } = request;
+    const generated_at = Date.parse(computed.answer.generated_at);
+    const seed = before?.seed ??
+      signer.seedOf(JSON.stringify([user_id, version, generated_at, k, intent, category, filter, diversity]));
+    const shown = before?.shown ?? new ShownCampaigns(seed);
+    const recommendation_id = signer.sign({
+      version,
+      strategy,
+      arm: "default",
+      seed,
+      generated_at,
+      k,
+      offset: shown.size,
+      intent,
+      category,
+      filter,
+      diversity,
+      user_id,
+      shown: shown.with(items.map(({ campaign_id }) => campaign_id)),
+    });
+    return { ...computed, answer: { ...computed.answer, recommendation_id } };
+  }
+
   /** Concurrent calls with the same key share one computation. */
   private shareComputation(key: string, computeAndCache: () => Promise<ServedAnswer>): Promise<ServedAnswer> {
     const running = this.computing.get(key) ?? computeAndCache().finally(() => this.computing.delete(key));
@@ -173,7 +288,8 @@ export class Recommender {
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
     const computed = await this.compute(request, published, trace);
-    return { ...computed, published, steps: trace.steps, failures: trace.failures };
+    const answer = { ...computed.answer, user_id: request.user_id };
+    return { ...computed, answer, published, steps: trace.steps, failures: trace.failures };
   }
 
   /**
@@ -254,7 +370,12 @@ export class Recommender {
     await Promise.all([
       this.versionCache.last_popular.refresh(version),
       this.versionCache.version_data.load(version),
+      this.idSigner(),
     ]);
+    // A large catalogue takes seconds, and only posted rows need its names.
+    this.names().catch((error) =>
+      this.options.warn?.(`the names of campaigns are read when rows are posted: ${causeOf(error)}`)
+    );
   }
 
   /** The names of all campaigns now. */
@@ -280,29 +401,52 @@ export class Recommender {
   }
 
   private async compute(
-    request: RecommendationRequest,
+    request: RecommendationRequest | PostedRequest,
     published: Published | null,
     trace: RequestTrace,
   ): Promise<ComputedAnswer> {
+    const before = request.cursor === undefined ? null : await this.readId(request.cursor);
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     if (published !== null && !trace.failures.has("analytics")) {
-      const computed = await recommend({
-        ...request,
-        ...this.options,
-        repurchase_days: this.options.repurchase_days ?? null,
-        popular: this.versionCache.popular,
-        version_data: this.versionCache.version_data,
-        catalogue: this.versionCache.catalogue,
-        published,
-        trace,
-      });
+      const shown = before?.shown ?? null;
+      const computed = await this.recommend(request, { published, shown, trace });
       // An empty store may have replaced the published one since the row was read.
       if (computed.answer.items.length === 0) {
         await trace.callStore("analytics", null, (signal) => this.published.reread({ signal }));
       }
-      if (!trace.failures.has("analytics")) return computed;
+      if (!trace.failures.has("analytics")) return await this.withId(request, computed, before);
     }
-    return this.popularAnswer(request, trace);
+    return await this.withId(request, this.popularAnswer(request, before, trace), before);
+  }
+
+  private async recommend(
+    request: RecommendationRequest | PostedRequest,
+    context: { published: Published; shown: ShownCampaigns | null; trace: RequestTrace },
+  ): Promise<ComputedAnswer> {
+    const { stores, clock, classifier = null, repurchase_days = null } = this.options;
+    const { popular, version_data, catalogue } = this.versionCache;
+    const learnt = { popular, version_data, catalogue };
+    const options = { ...request, ...context, ...learnt, stores, clock, repurchase_days };
+    if (!("messages" in request)) {
+      const stored = { ...options, user_id: request.user_id };
+      return await recommendTo(await readUser(stored), stored);
+    }
+    const names = await this.campaignNames();
+    const { messages, events } = request;
+    const user = await readPostedUser({
+      ...options,
+      messages,
+      events,
+      names,
+      vectors: this.vectors,
+      classifier: this.vectors === null ? null : classifier,
+    });
+    return await recommendTo(user, options);
+  }
+
+  /** Null if they are not in memory and take long to be read, which continues. */
+  private async campaignNames(): Promise<CampaignNames | null> {
+    return await withTimeout(MAX_WAIT_SHARE * this.answer_ms, () => this.names()).catch(() => null);
   }
 
   /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last. */
@@ -317,17 +461,31 @@ export class Recommender {
       const body = JSON.stringify({ ...JSON.parse(cached.body), degraded });
       return this.toServedAnswer(trace, { body, degraded }, "stale");
     }
-    const { answer } = this.popularAnswer(request, trace);
+    const before = request.cursor === undefined ? null : await this.readId(request.cursor);
+    const { answer } = await this.withId(request, this.popularAnswer(request, before, trace), before);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
-  private popularAnswer(request: RecommendationRequest, trace: RequestTrace): ComputedAnswer {
-    const { version, items } = this.versionCache.last_popular.answer(request);
+  private popularAnswer(
+    request: PageOptions & Pick<PostedRequest, "user_id">,
+    before: RecommendationId | null,
+    trace: RequestTrace,
+  ): ComputedAnswer {
+    const { version, items } = this.versionCache.last_popular.answer(request, before?.shown ?? null);
     const generated_at = iso(this.options.clock.now());
     const degraded = trace.missing();
     const { user_id } = request;
     const led_by = items.length === 0 ? null : "popularity";
-    const answer: Answer = { user_id, strategy: "popular", led_by, version, generated_at, degraded, items };
+    const answer: Answer = {
+      user_id,
+      recommendation_id: null,
+      strategy: "popular",
+      led_by,
+      version,
+      generated_at,
+      degraded,
+      items,
+    };
     return { answer, holds_until: null, provenance: null };
   }
 

@@ -1,4 +1,5 @@
 import { markFailed, withSpan } from "../telemetry/tracing.ts";
+import { ParleyError } from "../core/errors.ts";
 import type { AnswerStore } from "./answer.ts";
 import type { StoreName, StorePolicies } from "./store_policy.ts";
 
@@ -46,6 +47,11 @@ export class RequestTrace {
       if (!this.failures.has(store)) this.failures.set(store, error);
       return fallback;
     }
+  }
+
+  /** Records that a part is missing that could not even be asked for. */
+  markMissing(store: StoreName, reason: string): void {
+    if (!this.failures.has(store)) this.failures.set(store, new ParleyError("unavailable", reason));
   }
 
   /** Adds the time of `body` to a stage, and creates a span if tracing is on. */

@@ -1,5 +1,6 @@
 import type { Abortable, Campaign } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
+import { parseFilter } from "./filter.ts";
 
 /** A campaign as analytics holds it. */
 export interface CampaignRow {
@@ -34,10 +35,25 @@ export function isShowable(campaign: Campaign, now: string): boolean {
     (campaign.ends_at === null || now < campaign.ends_at);
 }
 
+/** What a request asks of the campaigns in its answer. */
+export interface CampaignConditions {
+  readonly intent?: string | undefined;
+  readonly category?: string | undefined;
+  /** An expression as `parseFilter()` takes it. */
+  readonly filter?: string | undefined;
+}
+
+/** Whether a campaign meets all conditions. Throws `invalid` if the filter is wrong. */
+export function conditionOf({ filter, ...rest }: CampaignConditions): (campaign: Campaign) => boolean {
+  if (filter === undefined) return (campaign) => matchesFilter(campaign, rest);
+  const passes = parseFilter(filter);
+  return (campaign) => matchesFilter(campaign, rest) && passes(campaign);
+}
+
 /** Whether the campaign targets the requested intent and has the requested category, if there are any. */
 export function matchesFilter(
   campaign: Campaign,
-  { intent, category }: { intent?: string | undefined; category?: string | undefined },
+  { intent, category }: Omit<CampaignConditions, "filter">,
 ): boolean {
   return (intent === undefined || campaign.intents.includes(intent)) &&
     (category === undefined || campaign.category === category);

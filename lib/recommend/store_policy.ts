@@ -15,7 +15,15 @@ export const ANSWER_MS = 250;
  * The share of it that one stage of one store may take: if one store hangs, there is time for the others. Stores that an answer
  * needs most may take longest.
  */
-const TIME_SHARES = Object.freeze({ cache: 0.15, vectors: 0.4, graph: 0.4, analytics: 0.6 });
+const TIME_SHARES = Object.freeze({
+  cache: 0.15,
+  vectors: 0.4,
+  graph: 0.4,
+  analytics: 0.6,
+  documents: 0.4,
+  embeddings: 0.6,
+});
+/** A store that answers are made from, or the embedding model. */
 export type StoreName = keyof typeof TIME_SHARES;
 
 /** Consecutive failures that open the circuit, and milliseconds after which one call tries again. */
@@ -116,5 +124,7 @@ export function createStorePolicies(answer_ms = ANSWER_MS): StorePolicies {
     vectors: policy("vectors"),
     graph: policy("graph"),
     analytics: policy("analytics"),
+    documents: policy("documents"),
+    embeddings: policy("embeddings"),
   };
 }

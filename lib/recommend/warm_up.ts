@@ -8,6 +8,9 @@ import type { RecommendationRequest } from "./answer.ts";
 import type { StoreName } from "./store_policy.ts";
 import { Recommender, type RecommenderStores } from "./recommender.ts";
 
+/** The model answers posted conversations alone, and is loaded by the first. */
+type WarmedStore = Exclude<StoreName, "embeddings">;
+
 /** How long the first whole answer is waited for, in milliseconds. */
 export const MAX_WARM_UP_MS = 60_000;
 /** The time budget of answers that are asked for first, so that stores can finish what takes long only once. */
@@ -27,14 +30,14 @@ const NO_ID = "";
 /** Requests to send, and stores that failed while they were prepared. */
 interface WarmUpRequests {
   readonly requests: readonly RecommendationRequest[];
-  readonly failed: readonly StoreName[];
+  readonly failed: readonly WarmedStore[];
 }
 const NO_USER_REQUESTS: WarmUpRequests = Object.freeze({ requests: [{ user_id: NO_ID, k: K }], failed: [] });
 
 export interface WarmUpOptions {
   readonly stores:
     & RecommenderStores
-    & Readonly<Record<StoreName, { health(options: Abortable): Promise<Health> }>>;
+    & Readonly<Record<WarmedStore, { health(options: Abortable): Promise<Health> }>>;
   /** The one that answers users. */
   readonly recommender: Recommender;
   readonly clock: Clock;
@@ -47,7 +50,7 @@ export interface WarmUpStatus {
   /** Whether an answer may still lack a part that it will soon have. */
   readonly starting: boolean;
   /** Stores that are up, but do not answer the queries of an answer in time. */
-  readonly late: readonly StoreName[];
+  readonly late: readonly WarmedStore[];
 }
 
 /**
@@ -57,7 +60,7 @@ export interface WarmUpStatus {
  */
 export class WarmUp {
   private readonly done = Promise.withResolvers<void>();
-  private late: readonly StoreName[] = [];
+  private late: readonly WarmedStore[] = [];
   private isOver = false;
   private deadline: number;
 
@@ -110,7 +113,7 @@ export class WarmUp {
   }
 
   /** The stores whose health check succeeds. */
-  private async storesThatRespond(names: ReadonlySet<StoreName>): Promise<StoreName[]> {
+  private async storesThatRespond(names: ReadonlySet<WarmedStore>): Promise<WarmedStore[]> {
     const { stores } = this.options;
     const signal = AbortSignal.any([this.options.signal, AbortSignal.timeout(MAX_HEALTH_MS)]);
     const up = await Promise.all(
@@ -167,11 +170,13 @@ async function findUsers(
 async function findFailedStores(
   recommender: Recommender,
   requests: readonly RecommendationRequest[],
-): Promise<Set<StoreName> | null> {
-  const missing = new Set<StoreName>();
+): Promise<Set<WarmedStore> | null> {
+  const missing = new Set<WarmedStore>();
   for (const request of requests) {
     try {
-      for (const store of (await recommender.explain(request)).failures.keys()) missing.add(store);
+      for (const store of (await recommender.explain(request)).failures.keys()) {
+        if (store !== "embeddings") missing.add(store);
+      }
     } catch (error) {
       if (error instanceof ParleyError && error.code === "unavailable") return null;
       throw error;

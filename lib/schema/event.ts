@@ -26,17 +26,22 @@ export const eventInput = z.object({
   metadata,
 });
 
-export const eventSchema = eventInput.transform((input): EngagementEvent => ({
-  event_id: input.event_id ?? eventId(input),
-  user_id: input.user_id,
-  campaign_id: input.campaign_id,
-  type: input.type,
-  timestamp: input.timestamp,
-  conversation_id: input.conversation_id ?? null,
-  recommendation_id: input.recommendation_id ?? null,
-  position: input.position ?? null,
-  metadata: input.metadata ?? null,
-}));
+/** The event that an input which matches {@link eventInput} says. */
+export function toEvent(input: z.output<typeof eventInput>): EngagementEvent {
+  return {
+    event_id: input.event_id ?? eventId(input),
+    user_id: input.user_id,
+    campaign_id: input.campaign_id,
+    type: input.type,
+    timestamp: input.timestamp,
+    conversation_id: input.conversation_id ?? null,
+    recommendation_id: input.recommendation_id ?? null,
+    position: input.position ?? null,
+    metadata: input.metadata ?? null,
+  };
+}
+
+export const eventSchema = eventInput.transform(toEvent);
 
 function eventId(input: z.output<typeof eventInput>): string {
   const at = String(Date.parse(input.timestamp));

@@ -21,17 +21,22 @@ export const messageInput = z.object({
   metadata,
 });
 
-export const messageSchema = messageInput.transform((input): Message => ({
-  message_id: input.message_id ?? messageId(input),
-  user_id: input.user_id,
-  message: input.message,
-  timestamp: input.timestamp,
-  conversation_id: input.conversation_id ?? null,
-  role: input.role ?? "user",
-  intent: input.intent ?? null,
-  campaign_id: input.campaign_id ?? null,
-  metadata: input.metadata ?? null,
-}));
+/** The message that an input which matches {@link messageInput} says. */
+export function toMessage(input: z.output<typeof messageInput>): Message {
+  return {
+    message_id: input.message_id ?? messageId(input),
+    user_id: input.user_id,
+    message: input.message,
+    timestamp: input.timestamp,
+    conversation_id: input.conversation_id ?? null,
+    role: input.role ?? "user",
+    intent: input.intent ?? null,
+    campaign_id: input.campaign_id ?? null,
+    metadata: input.metadata ?? null,
+  };
+}
+
+export const messageSchema = messageInput.transform(toMessage);
 
 function messageId(input: z.output<typeof messageInput>): string {
   const at = String(Date.parse(input.timestamp));

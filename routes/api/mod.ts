@@ -20,7 +20,7 @@ import { acknowledgeAnomaly, pipelineAnomalies, pipelineSummary, type PipelineVi
 import { openapi } from "./openapi.ts";
 import { putPreferences } from "./preferences.ts";
 import { readUserData, type ReadUserOptions } from "./read_user.ts";
-import { recommendations } from "./recommendations.ts";
+import { nextRecommendations, postRecommendations, recommendations } from "./recommendations.ts";
 import { writeEvents } from "./events.ts";
 import { writeMessages } from "./messages.ts";
 import { changeCampaign, deleteCampaign, writeCampaigns } from "./write_campaigns.ts";
@@ -66,6 +66,8 @@ export interface Serving extends Pick<PipelineView, "dags"> {
 /** Every endpoint of the API. The app mounts these, and the API's document describes them. */
 export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   recommendations,
+  postRecommendations,
+  nextRecommendations,
   writeMessages,
   writeEvents,
   writeCampaigns,

@@ -1,6 +1,6 @@
 import { type Context, z } from "../../deps.ts";
 import type { Scope } from "../../lib/core/types.ts";
-import { jsonBody } from "./body.ts";
+import { jsonBody, readBody } from "./body.ts";
 import type { Endpoint, Note, ReportError } from "./endpoint.ts";
 import { HttpError } from "./problem.ts";
 
@@ -35,6 +35,8 @@ interface ApiBody<Schema extends z.ZodType> {
   readonly schema: Schema;
   /** A larger body is refused with 413. */
   readonly max_bytes: number;
+  /** Whether a request may have none, which then counts as `{}`. */
+  readonly optional?: true;
   /** Any other media type is refused with 415. Default JSON alone. */
   readonly types?: readonly string[];
   /** Reads a body of one of these types for `schema` to parse. Default: as JSON. */
@@ -152,8 +154,10 @@ const JSON_TYPES = ["application/json"];
  */
 async function parseBody<Schema extends z.ZodType>(
   context: Context,
-  { schema, max_bytes, types = JSON_TYPES, read = jsonBody }: ApiBody<Schema>,
+  { schema, max_bytes, optional, types = JSON_TYPES, read = jsonBody }: ApiBody<Schema>,
 ): Promise<z.output<Schema>> {
+  const isUntyped = context.req.header("content-type") === undefined;
+  if (optional && isUntyped && await readBody(context.req.raw, max_bytes) === "") return schema.parse({});
   const type = (context.req.header("content-type") ?? "").replace(/\s*;.*$/s, "").toLowerCase();
   if (!types.includes(type)) {
     throw new HttpError(415, "invalid", `send the body as ${types.join(" or ")}`);

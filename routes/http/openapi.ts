@@ -108,7 +108,7 @@ function operationOf(
     ...(params ?? query) !== undefined && {
       requestParams: { ...params && { path: params }, ...query && { query } },
     },
-    ...content && { requestBody: { required: true, content } },
+    ...content && { requestBody: { required: !body?.optional, content } },
     responses: byStatus as ZodOpenApiOperation["responses"],
   };
 }

@@ -77,12 +77,19 @@ export function problemOf(error: unknown, request_id: string): Problem {
 function describe(error: unknown): Pick<Problem, "status" | "code" | "detail"> {
   if (error instanceof HttpError) return { status: error.status, code: error.code, detail: error.message };
   if (error instanceof z.ZodError) {
-    return { status: 400, code: "invalid", detail: error.issues.map((issue) => issue.message).join("; ") };
+    return { status: 400, code: "invalid", detail: error.issues.map(sentenceOf).join("; ") };
   }
   if (error instanceof ParleyError && error.code !== "mismatch") {
     return { status: STATUS[error.code], code: error.code, detail: error.message };
   }
   return { status: 500, code: "internal", detail: "an unexpected error; the log has more" };
+}
+
+/** Schemas of rows say what is wrong with a field, but not with which. */
+function sentenceOf({ message, path }: z.core.$ZodIssue): string {
+  return path.length > 0 && /^(is|has|holds|must|Invalid input) ?/.test(message)
+    ? `${path.join(".")} ${message.replace(/^Invalid input:/, "is invalid:")}`
+    : message;
 }
 
 /** The error of a strict schema of query parameters: it names the unknown ones. */
@@ -91,9 +98,18 @@ export const UNKNOWN_PARAMETERS = {
     issue.code === "unrecognized_keys" ? unknownParameters(issue.keys as string[]) : undefined,
 };
 
+/** The same of a strict schema of a body. */
+export const UNKNOWN_FIELDS = {
+  error: (issue: z.core.$ZodRawIssue) =>
+    issue.code === "unrecognized_keys" ? `unknown field: ${shownNames(issue.keys as string[])}` : undefined,
+};
+
+function shownNames(names: readonly string[]): string {
+  return names.slice(0, 5).map((name) => name.slice(0, 40)).join(", ");
+}
+
 function unknownParameters(names: readonly string[]): string {
-  const shown = names.slice(0, 5).map((name) => name.slice(0, 40)).join(", ");
-  return `unknown query parameter${names.length === 1 ? "" : "s"}: ${shown}`;
+  return `unknown query parameter${names.length === 1 ? "" : "s"}: ${shownNames(names)}`;
 }
 
 export function problemResponse(problem: Problem, headers: Readonly<Record<string, string>> = {}): Response {

@@ -16,6 +16,7 @@ appTest("GET /recommendations/:user_id answers in the documented shape", async (
     "generated_at",
     "items",
     "led_by",
+    "recommendation_id",
     "strategy",
     "user_id",
     "version",

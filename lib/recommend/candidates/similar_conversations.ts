@@ -99,7 +99,8 @@ export async function findNeighbours(
     vectorHits: ConversationHits;
     /** By cosine of words. */
     wordingHits: ConversationHits;
-    user_id: string;
+    /** Whose conversations do not count; null for none. */
+    user_id: string | null;
   } & Abortable,
 ): Promise<Neighbours> {
   const engagement = new Map<string, ConversationEngagement[]>();

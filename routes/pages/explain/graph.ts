@@ -1,4 +1,4 @@
-import type { Answer } from "../../../lib/recommend/answer.ts";
+import type { UserAnswer } from "../../../lib/recommend/answer.ts";
 import { engagementWeight } from "../../../lib/recommend/candidates/similar_conversations.ts";
 import type { Provenance } from "../../../lib/recommend/recommend.ts";
 import type { GraphEdge, GraphNode } from "../../components/graph.tsx";
@@ -14,7 +14,7 @@ const CAUSE_NOTES = Object.freeze({
 
 /** How similar conversations, own engagement and intents lead from the user to the campaigns that are shown. */
 export function explainGraph(
-  answer: Answer,
+  answer: UserAnswer,
   provenance: Provenance,
 ): { nodes: GraphNode[]; edges: GraphEdge[] } {
   const items = answer.items.slice(0, MAX.items);

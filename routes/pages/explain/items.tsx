@@ -1,9 +1,9 @@
 import {
-  type Answer,
   type Item,
   type Source,
   SOURCES,
   type Sources as Weights,
+  type UserAnswer,
 } from "../../../lib/recommend/answer.ts";
 import { contribution } from "../../../lib/recommend/score.ts";
 import { numberColumn } from "../../components/columns.tsx";
@@ -35,7 +35,7 @@ interface RankedItem {
 }
 
 /** The items in the answer's order, each with its reasons and what each source gives it. */
-export function Items({ url, answer }: { url: URL; answer: Answer }) {
+export function Items({ url, answer }: { url: URL; answer: UserAnswer }) {
   const api = `/recommendations/${encodeURIComponent(answer.user_id)}`;
   const aside = (
     <span>

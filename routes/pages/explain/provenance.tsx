@@ -1,4 +1,4 @@
-import type { Answer } from "../../../lib/recommend/answer.ts";
+import type { UserAnswer } from "../../../lib/recommend/answer.ts";
 import { intentShares } from "../../../lib/recommend/candidates/intents.ts";
 import type { Neighbour } from "../../../lib/recommend/candidates/similar_conversations.ts";
 import type { Provenance } from "../../../lib/recommend/recommend.ts";
@@ -18,7 +18,7 @@ import { type Column, Table } from "../../components/table.tsx";
 export function HowComputed(
   { request, answer, provenance, suppressed }: {
     request: PageRequest;
-    answer: Answer;
+    answer: UserAnswer;
     provenance: Provenance;
     suppressed: SuppressedCampaigns;
   },

@@ -1,4 +1,4 @@
-import { type Answer, type Item, SOURCES, type Sources } from "../../../lib/recommend/answer.ts";
+import { type Item, SOURCES, type Sources, type UserAnswer } from "../../../lib/recommend/answer.ts";
 
 export function item(campaign_id: string, overrides: Partial<Item> = {}): Item {
   return {
@@ -13,9 +13,10 @@ export function item(campaign_id: string, overrides: Partial<Item> = {}): Item {
   };
 }
 
-export function answer(user_id: string, items: readonly Item[]): Answer {
+export function answer(user_id: string, items: readonly Item[]): UserAnswer {
   return {
     user_id,
+    recommendation_id: null,
     strategy: "personal",
     led_by: "mention",
     version: 1,

@@ -183,7 +183,8 @@ Deno.test("profileTextOf() takes the user's words, the newest first, and nothing
     said(2, "two"),
     said(4, "reply", { role: "assistant" }),
   ];
-  const expected = { text: "three\ntwo\none", newest: rows.minute(3) };
+  const text = "three\ntwo\none";
+  const expected = { text, start: text, newest: rows.minute(3) };
   assert.deepEqual(profileTextOf({ user_id: "ada", messages }), expected);
   assert.deepEqual(profileTextOf({ user_id: "ada", messages: messages.toReversed() }), expected);
   assert.equal(profileTextOf({ user_id: "bob", messages }), null);

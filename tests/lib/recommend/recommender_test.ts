@@ -164,7 +164,7 @@ scene(
         analytics: watched("analytics", analytics),
       },
     });
-    const path = ["cache.get", "vectors.search", "graph.engagedIn", "analytics.finalEngagement", "cache.set"];
+    const path = ["cache.get", "vectors.search", "graph.engagedIn", "analytics.stats", "cache.set"];
     const places = path.map((call) => calls.indexOf(call));
     assert.ok(places.every((place) => place >= 0), `${path} are among ${calls}`);
     assert.deepEqual(places, places.toSorted((a, b) => a - b));
@@ -327,9 +327,9 @@ scene(
     await new Recommender({ stores, clock, answer_ms: ANSWER_MS }).serve({ user_id: "dan", k: 3 });
     const order = [
       "cache.get",
+      "analytics.finalEngagement",
       "vectors.search",
       "graph.engagedIn",
-      "analytics.finalEngagement",
       "analytics.stats",
       "cache.set",
     ];

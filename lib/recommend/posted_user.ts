@@ -1,0 +1,165 @@
+import { type Message, parseModelKey } from "../core/types.ts";
+import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { DocumentStore } from "../stores/documents/port.ts";
+import type { PostedRequest } from "./answer.ts";
+import type { UserRows } from "./conversations.ts";
+import type { KnownUser } from "./known_user.ts";
+import { CampaignNames } from "./mentions.ts";
+import { readUser, type RecommendOptions } from "./recommend.ts";
+import type { TextVectors } from "./text_vectors.ts";
+import { type UserMeans, userOfRows } from "./user_of_rows.ts";
+import { readUserRows } from "./user_rows.ts";
+
+/** Gives messages an intent as the pipeline does. */
+export interface MessageClassifier {
+  /**
+   * The intent of a message by its vector of the published model, null if it fits none; null instead of the function if no intents
+   * were learnt. Throws `unavailable` if those that were learnt cannot be used.
+   */
+  labeller(): Promise<((vector: Float32Array) => string | null) | null>;
+}
+
+/** The stores that posted rows are put together with. */
+export interface PostedStores {
+  readonly documents: Pick<DocumentStore, "page" | "classifications">;
+  readonly analytics: Pick<AnalyticsStore, "campaigns" | "eventsOf" | "optedOut">;
+}
+
+interface PostedOptions extends RecommendOptions, Pick<PostedRequest, "messages" | "events"> {
+  readonly stores: RecommendOptions["stores"] & PostedStores;
+  /** Null without a model. */
+  readonly vectors: TextVectors | null;
+  /** Null without a model. */
+  readonly classifier: MessageClassifier | null;
+  /** Null if they are not in memory yet. */
+  readonly names: CampaignNames | null;
+}
+
+/** The owner of rows that belong to no stored user. */
+export const NO_USER = "anonymous";
+const NO_NAMES = new CampaignNames([]);
+
+/**
+ * What is known of a conversation that is posted: by {@link userOfRows}, of the posted rows alone, or of the stored rows of a user and the
+ * posted ones. A user who opted out of personalisation gets none from posted rows either. What fails is left out and is in the trace.
+ */
+export async function readPostedUser(options: PostedOptions): Promise<KnownUser> {
+  const { user_id, trace, stores: { analytics } } = options;
+  if (user_id !== null) {
+    const optedOut = await trace.callStore(
+      "analytics",
+      [],
+      (signal) => analytics.optedOut({ user_ids: [user_id], signal }),
+    );
+    if (optedOut.length > 0) return await readUser({ ...options, user_id });
+  }
+  const stored = user_id === null ? null : await readStoredRows({ ...options, user_id });
+  const rows = withPosted(stored, options);
+  const texts = new Map(rows.messages.map(({ message_id, message }) => [message_id, message]));
+  const same = stored?.messages.filter((row) => texts.get(row.message_id) === row.message) ?? [];
+  return await userOfRows(rows, meansOf(options, new Set(same.map((row) => row.message_id))));
+}
+
+/** The user's rows; null if a store does not respond. */
+async function readStoredRows(options: PostedOptions & { user_id: string }): Promise<UserRows | null> {
+  const { user_id, trace, stores: { analytics, documents } } = options;
+  const { users: [stored] } = await trace.timed(
+    "documents",
+    () =>
+      trace.callStore(
+        "documents",
+        { users: [] as UserRows[] },
+        (signal) => readUserRows({ documents, analytics, user_ids: [user_id], signal }),
+      ),
+  );
+  return stored ?? null;
+}
+
+/** Posted rows take the place of stored ones with the same id. */
+function withPosted(stored: UserRows | null, { user_id, messages, events }: PostedOptions): UserRows {
+  const owner = user_id ?? NO_USER;
+  const byId = <Row>(key: (row: Row) => string, ...lists: (readonly Row[])[]) => [
+    ...new Map(lists.flat().map((row) => [key(row), row])).values(),
+  ];
+  return {
+    user_id: owner,
+    messages: byId((row) => row.message_id, stored?.messages ?? [], messages),
+    events: byId((row) => row.event_id, stored?.events ?? [], events),
+  };
+}
+
+function meansOf(options: PostedOptions, stored_ids: ReadonlySet<string>): UserMeans {
+  const { trace, vectors, names, stores: { analytics } } = options;
+  return {
+    names: names ?? NO_NAMES,
+    embed: async (text) => (await embed(options, vectors, [text]))?.[0] ?? null,
+    classify: (messages) => classify(options, stored_ids, messages),
+    repurchaseDays: async (campaign_ids) => {
+      const read = (signal: AbortSignal) => analytics.campaigns({ campaign_ids, signal });
+      const campaigns = await trace.timed("analytics", () => trace.callStore("analytics", [], read));
+      return new Map(
+        campaigns.flatMap(({ campaign_id, repurchase_days: days }) =>
+          days === null ? [] : [[campaign_id, days]]
+        ),
+      );
+    },
+  };
+}
+
+/** The vectors of texts; null, and in the trace, if there is no model or it does not respond in time. */
+async function embed(
+  options: PostedOptions,
+  vectors: TextVectors | null,
+  texts: readonly string[],
+): Promise<Float32Array[] | null> {
+  const { trace, published: { model } } = options;
+  if (vectors === null) {
+    trace.markMissing("embeddings", "this process has no embedding model");
+    return null;
+  }
+  const stored = (hashes: readonly string[]) => storedVectors(options, hashes);
+  return await trace.timed(
+    "embeddings",
+    () => trace.callStore("embeddings", null, (signal) => vectors.of({ texts, model, stored, signal })),
+  );
+}
+
+/** What users say is embedded alike in messages and profiles. */
+async function storedVectors(
+  { trace, stores, published }: PostedOptions,
+  hashes: readonly string[],
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const collections = ["messages", "profiles"] as const;
+  const found = await trace.callStore("vectors", [], async (signal) => {
+    const store = await stores.vectors.forModel({ model: parseModelKey(published.model), signal });
+    return await Promise.all(collections.map((collection) => store.byHash({ collection, hashes, signal })));
+  });
+  return new Map(found.flatMap((vectors) => [...vectors]));
+}
+
+/** Of stored messages the intent that they were given; posted ones are classified, the newest first, as far as there is a model. */
+async function classify(
+  options: PostedOptions,
+  stored_ids: ReadonlySet<string>,
+  messages: readonly Message[],
+): Promise<ReadonlyMap<string, string>> {
+  const { trace, classifier, vectors, stores: { documents } } = options;
+  const intents = new Map<string, string>();
+  const message_ids = messages.map((row) => row.message_id).filter((id) => stored_ids.has(id));
+  if (message_ids.length > 0) {
+    const read = (signal: AbortSignal) => documents.classifications({ message_ids, signal });
+    for (const { message_id, intent } of await trace.callStore("documents", [], read)) {
+      if (intent !== null) intents.set(message_id, intent);
+    }
+  }
+  const posted = messages.filter((row) => !stored_ids.has(row.message_id)).toReversed();
+  if (posted.length === 0 || classifier === null) return intents;
+  const label = await trace.callStore("embeddings", null, () => classifier.labeller());
+  if (label === null) return intents;
+  const made = await embed(options, vectors, posted.map(({ message }) => message));
+  for (const [i, { message_id }] of posted.entries()) {
+    const intent = made === null ? null : label(made[i]!);
+    if (intent !== null) intents.set(message_id, intent);
+  }
+  return intents;
+}

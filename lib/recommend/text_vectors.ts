@@ -1,0 +1,100 @@
+import { bulkhead, isBulkheadRejectedError, LRUCache } from "../../deps.ts";
+import { ParleyError } from "../core/errors.ts";
+import { sha256 } from "../core/hash.ts";
+import { type Abortable, modelKey } from "../core/types.ts";
+import type { Embedder } from "../embed/port.ts";
+
+/** Vectors in memory: 15 MB at 384 dimensions. */
+const MAX_VECTORS = 10_000;
+/** How long a vector stays that is not used, in milliseconds: conversations pause. */
+const TTL_MS = 30 * 60_000;
+/** Requests that are embedded at one time, so that the model never waits for the next text, and those that wait. */
+const MAX_RUNNING = 2;
+const MAX_QUEUED = 4;
+/** Texts that are embedded at once, and the most whose work is lost if the time is over. */
+const BATCH = 4;
+
+interface VectorsOptions extends Abortable {
+  readonly texts: readonly string[];
+  /** The key of the model whose vectors are wanted. */
+  readonly model: string;
+  /** Vectors that a store has, by the hash of their text. */
+  readonly stored: (hashes: readonly string[]) => Promise<ReadonlyMap<string, Float32Array>>;
+}
+
+/**
+ * Vectors of what users say: of texts that were seen before from memory or from a store, of others from the model. Memory has hashes
+ * and vectors, no text.
+ */
+export class TextVectors {
+  private readonly cache = new LRUCache<string, Float32Array>({
+    max: MAX_VECTORS,
+    ttl: TTL_MS,
+    // Without it, a timer would keep the process alive.
+    ttlResolution: 0,
+    updateAgeOnGet: true,
+  });
+  private readonly slots = bulkhead(MAX_RUNNING, MAX_QUEUED);
+
+  /** `embedder` opens the model for the first text; the caller that passes it closes what it opened. */
+  constructor(private readonly embedder: () => Promise<Embedder>) {}
+
+  /**
+   * One vector for each text, in order. Throws `unavailable` if the model cannot be opened, is another one or has too much to do, and the
+   * signal's reason when aborted; what was embedded until then stays in memory.
+   */
+  async of({ texts, model, stored, signal }: VectorsOptions): Promise<Float32Array[]> {
+    const hashes = texts.map(sha256);
+    const vectors = new Map<string, Float32Array>();
+    const missing = new Map<string, string>();
+    for (const [i, hash] of hashes.entries()) {
+      const vector = this.cache.get(`${model} ${hash}`);
+      if (vector === undefined) missing.set(hash, texts[i]!);
+      else vectors.set(hash, vector);
+    }
+    const keep = (hash: string, vector: Float32Array) => {
+      vectors.set(hash, vector);
+      this.cache.set(`${model} ${hash}`, vector);
+      missing.delete(hash);
+    };
+    if (missing.size > 0) {
+      for (const [hash, vector] of await stored([...missing.keys()])) {
+        keep(hash, vector);
+      }
+    }
+    if (missing.size > 0) await this.inSlot(() => this.embed(missing, { model, signal, keep }), signal);
+    return hashes.map((hash) => vectors.get(hash)!);
+  }
+
+  private async inSlot(work: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.slots.execute(work, signal);
+    } catch (error) {
+      if (!isBulkheadRejectedError(error)) throw error;
+      // Not `unavailable`: the model is not down, and the next request may find a slot.
+      throw new ParleyError("conflict", "the embedding model has too many requests at once");
+    }
+  }
+
+  private async embed(
+    texts: ReadonlyMap<string, string>,
+    { model, signal, keep }:
+      & { model: string; keep: (hash: string, vector: Float32Array) => void }
+      & Abortable,
+  ): Promise<void> {
+    const embedder = await this.embedder();
+    if (modelKey(embedder.model) !== model) {
+      throw new ParleyError(
+        "unavailable",
+        "PARLEY_EMBEDDINGS is another model than the published data are of",
+      );
+    }
+    const rows = [...texts];
+    for (let at = 0; at < rows.length; at += BATCH) {
+      signal?.throwIfAborted();
+      const batch = rows.slice(at, at + BATCH);
+      const made = await embedder.embed({ texts: batch.map(([, text]) => text), signal });
+      batch.forEach(([hash], i) => keep(hash, made[i]!));
+    }
+  }
+}
