@@ -213,6 +213,13 @@ Deno.test("fit() keeps nine of ten new texts, also if each of its examples has a
   assert.ok(shares.every((share) => share >= 0.87), `${shares} are kept`);
 });
 
+Deno.test("fit() withholds each intent in four rounds if there are few examples, and in one if there are many", async () => {
+  const withheld = async (each: number) =>
+    (await fit({ examples: examples({ intents: 3, each, dimension: 24 }) })).figures.withheld;
+  assert.equal(await withheld(4), 4 * 3 * 4);
+  assert.equal(await withheld(40), 3 * 40);
+});
+
 Deno.test("fit() says how far it is, never less than before, and lets timers have their turn", async () => {
   const told: number[] = [];
   let turns = 0;

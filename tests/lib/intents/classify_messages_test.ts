@@ -174,6 +174,7 @@ Deno.test("train() reports its progress, and quotes no text", () =>
       "learning 4 intents from 20 examples",
     ]);
     assert.deepEqual(told[0], [20, 20]);
+    assert.deepEqual(new Set(told.slice(1).map(([, total]) => total)), new Set([100]), "in percent");
     const shares = told.slice(1).map(([done, total]) => done / total);
     assert.deepEqual(shares, shares.toSorted((a, b) => a - b));
     assert.ok(shares.length > 20 && shares.at(-1)! > 0.9, `${shares}`);
