@@ -8,7 +8,7 @@ export async function deriveCampaigns(
   { graph, signal, ...writer }: VectorWriter & { graph: Pick<GraphStore, "setTargets"> } & Abortable,
   campaigns: readonly Campaign[],
 ): Promise<TextCounts> {
-  const counts = await embedMissing(writer, campaigns.map(campaignItem), signal);
+  const { counts } = await embedMissing(writer, campaigns.map(campaignItem), signal);
   await graph.setTargets({ campaigns, signal });
   return counts;
 }

@@ -85,7 +85,7 @@ export interface DeriveOptions extends VectorWriter, Abortable {
   readonly gap_ms: number;
   /** Gets a line about users with more rows than count. */
   readonly log?: (line: string) => void;
-  /** Gives intents to these messages, once they have vectors. Default: none, as a run classifies all messages before. */
+  /** Gives intents to these messages, which have got vectors just now. Default: none. */
   readonly classify?: (messages: readonly Message[]) => Promise<void>;
   /** Only what depends on the model: to derive by another one than answers come from. Default false. */
   readonly vectors_only?: boolean;
@@ -181,9 +181,14 @@ async function deriveOnce(options: DeriveOptions, user_ids: readonly string[]): 
   const { stores: { documents, analytics, graph }, store, names, signal } = options;
   const optedOut = new Set(await analytics.optedOut({ user_ids, signal }));
   const wanting = user_ids.filter((user_id) => !optedOut.has(user_id));
-  const { profiles, engaged, items, messages } = await readTexts(options, wanting);
-  let texts: TextCounts = await embedMissing(options, messages.map(messageItem), signal);
-  await options.classify?.(messages);
+  const isWanted = ({ user_id }: { readonly user_id: string | null }) => !optedOut.has(user_id ?? "");
+  const { messages, ...read } = await readTexts(options, user_ids);
+  const profiles = read.profiles.filter(isWanted);
+  const engaged = read.engaged.filter(isWanted);
+  const items = read.items.filter(isWanted);
+  const { counts: embedded, ids } = await embedMissing(options, messages.map(messageItem), signal);
+  if (ids.size > 0) await options.classify?.(messages.filter(({ message_id }) => ids.has(message_id)));
+  let texts = embedded;
   const written = { profiles: NO_WRITES, conversations: NO_WRITES };
   for await (const some of batches(items, ROWS)) {
     const { counts, ...more } = await embedTexts(options, some, signal);

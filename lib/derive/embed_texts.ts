@@ -69,13 +69,14 @@ export async function embedTexts(
   return { embedded: fresh.length, reused: rows.length - missing.length, long, counts };
 }
 
-/** Writes a vector for each of these items that the store has none of, or one of another text. */
+/** Writes a vector for each of these items that the store has none of, or one of another text; returns their ids too. */
 export async function embedMissing(
   { embedder, store }: VectorWriter,
   items: readonly Item[],
   signal: AbortSignal | undefined,
-): Promise<TextCounts> {
-  let total: TextCounts = NO_TEXTS;
+): Promise<{ readonly counts: TextCounts; readonly ids: ReadonlySet<string> }> {
+  let counts: TextCounts = NO_TEXTS;
+  const ids = new Set<string>();
   for (const [collection, group] of Map.groupBy(items, (item) => item.collection)) {
     const hashes = await store.hashes({ collection, ids: group.map(({ id }) => id), signal });
     const missing = group.filter(({ id, content_hash }) => hashes.get(id) !== content_hash);
@@ -97,10 +98,11 @@ export async function embedMissing(
         return { ...row, vector: vectors.get(keyOf(item))! };
       });
       await store.upsert({ collection, rows: whole, signal });
-      total = addTexts(total, { embedded: fresh.length, reused: rows.length - fresh.length, long });
+      for (const { id } of rows) ids.add(id);
+      counts = addTexts(counts, { embedded: fresh.length, reused: rows.length - fresh.length, long });
     }
   }
-  return total;
+  return { counts, ids };
 }
 
 /** The unit vector of a sum; of vectors that cancel out, the last of them. */

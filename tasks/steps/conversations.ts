@@ -10,9 +10,12 @@ import {
   NOTHING_DERIVED,
 } from "../../lib/derive/derive_users.ts";
 import type { VectorWriter } from "../../lib/derive/embed_texts.ts";
+import { openClassifier } from "../../lib/intents/classifier_store.ts";
+import { classifySome } from "../../lib/intents/classify_messages.ts";
 import { readCampaignNames } from "../../lib/recommend/words.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import { FIELDS } from "../datasets.ts";
+import type { Services } from "../services.ts";
 import type { StepContext } from "../step.ts";
 import { countsText, readArtifact } from "./artifact_rows.ts";
 import type { DirtyUserId } from "./graph.ts";
@@ -62,7 +65,19 @@ export async function deriveOptions(
 ): Promise<DeriveOptions> {
   const gap_ms = services.settings.conversation_gap_minutes * 60_000;
   const names = await readCampaignNames(services.analytics, { signal });
-  return { ...writer, stores: services, names, gap_ms, log, signal };
+  const classify = await openClassify(services, writer.store, signal);
+  return { ...writer, stores: services, names, gap_ms, ...classify && { classify }, log, signal };
+}
+
+/** Classifies messages that had no vector when the run classified; null without a classifier of this model. */
+async function openClassify(
+  { documents, vectors }: Pick<Services, "documents" | "vectors">,
+  store: VectorStore,
+  signal: AbortSignal,
+): Promise<DeriveOptions["classify"] | null> {
+  const classifier = await openClassifier({ documents, vectors, signal });
+  if (classifier?.model !== modelKey(store.model)) return null;
+  return (messages) => classifySome({ classifier, documents, vectors: store, signal }, messages);
 }
 
 export function reportDerived(
