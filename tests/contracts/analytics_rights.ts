@@ -78,6 +78,17 @@ export function rights(test: Test): void {
     assert.equal((await store.engagement({ user_ids: ["user-1"] })).length > 0, true);
   });
 
+  test("finalEngagement() is empty for a user who opted out", async (store) => {
+    const rows = [event({ user_id: "ann", campaign_id: "k1", type: "dismissal" })];
+    await store.upsertEvents({
+      events: [...rows, event({ user_id: "bob", campaign_id: "k1", type: "conversion" })],
+    });
+    const final = async (user_id: string) => (await store.finalEngagement({ user_id })).length;
+    assert.deepEqual([await final("ann"), await final("bob")], [1, 1]);
+    await store.setPersonalisation({ user_id: "ann", personalisation: false });
+    assert.deepEqual([await final("ann"), await final("bob")], [0, 1]);
+  });
+
   test("conversationWords() with a user gives only those of that user", async (store) => {
     const row = (conversation_id: string, user_id: string) => (
       { conversation_id, user_id, words: { a: 1 }, named: 0, named_shown: 0 }

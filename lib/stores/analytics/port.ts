@@ -192,7 +192,7 @@ export interface EventStore extends DirtyUserStore {
   byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]>;
   /** Events by the strategy of the answer that led to them, those with most events first. */
   byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]>;
-  /** What this user dismissed or converted on, read live, in ascending campaign. */
+  /** What this user dismissed or converted on, read live, in ascending campaign; nothing of one who opted out of personalisation. */
   finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
   epochs(options: { user_id: string } & Abortable): Promise<Epochs>;
   /**

@@ -105,6 +105,7 @@ function statements(dialect: Dialect, counter: Counter) {
         count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
         (SELECT repurchase_days FROM campaigns WHERE campaigns.campaign_id = events.campaign_id) AS repurchase_days
       FROM events WHERE user_id = $1 AND type IN ('conversion', 'dismissal')
+        AND NOT EXISTS (SELECT 1 FROM opted_out WHERE opted_out.user_id = $1)
       GROUP BY campaign_id ORDER BY campaign_id`,
     unknownCampaigns: `SELECT campaign_id, count(*) AS events FROM events
       WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) GROUP BY campaign_id ${most}`,
