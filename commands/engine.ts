@@ -15,6 +15,7 @@ import type { RunEnd, RunLog } from "./logs.ts";
 import { configuredModels, resolveModel } from "./models.ts";
 import { leftOut } from "./run_summary.ts";
 import { openServices } from "./services.ts";
+import { reapplyTombstones } from "./tombstones.ts";
 import { VERSION } from "./version.ts";
 
 /** Slots by pool, over all processes on one run store. */
@@ -88,6 +89,8 @@ export async function withExecutor<T>(
   await runs.health();
   adopt(await sendLineage(config, runs));
   const services = adopt(await openServices(config)).value;
+  const erase = allDags(config).get("erase")!;
+  await reapplyTombstones(config, { stores: services, runs, erase });
   const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());
   return await body({ options: engine({ config, runs, services }), shutdown: shutdown.signal });
 }

@@ -6,7 +6,7 @@ import { type Json, type JsonObject, KINDS } from "../lib/core/types.ts";
 import { clearRun, type ClearScope } from "../lib/dag/clear.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import { levels, topological } from "../lib/dag/graph.ts";
-import { checkParams, createRun, notYetDue } from "../lib/dag/runs.ts";
+import { checkParams, createRun, notYetDue, queueOnce } from "../lib/dag/runs.ts";
 import { startTime } from "../lib/schema/time.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
@@ -50,6 +50,21 @@ export async function runDag(config: Config, options: RunOrder): Promise<number>
   return await executeWithProgress(config, dag, options, async (runs, lease) => {
     return (await createRun({ dag, runs, clock: systemClock, params, lease, ...logical_date })).run_id;
   });
+}
+
+/** Executes the dag's run that is queued, or else a new one without params, as {@link runDag} does. */
+export async function runQueued(
+  config: Config,
+  dag_id: string,
+  options: { json: boolean },
+): Promise<number> {
+  const dag = dagOf(config, dag_id);
+  return await executeWithProgress(
+    config,
+    dag,
+    options,
+    (runs) => queueOnce({ dag, runs, clock: systemClock }),
+  );
 }
 
 /**

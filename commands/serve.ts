@@ -26,6 +26,7 @@ import {
   refusePublishedTest,
   refuseTestEmbedder,
 } from "./services.ts";
+import { reapplyTombstones } from "./tombstones.ts";
 import { surviveUncaught } from "./uncaught.ts";
 import { VERSION } from "./version.ts";
 
@@ -46,6 +47,8 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   const artifacts = lazy(() => openArtifacts(config.artifacts));
   try {
+    const erase = dags.get("erase")!;
+    await reapplyTombstones(config, { stores: stores.value, runs: stores.value.runs, erase });
     const published = await orNullAfter(
       CONNECT_MS,
       () => readPublished({ analytics: stores.value.analytics }),
@@ -80,7 +83,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       dags: [...dags.values()],
       embedder: embedder.open,
       artifacts: artifacts.open,
-      erase: dags.get("erase")!,
+      erase,
       clock: systemClock,
       version: VERSION,
       keys: config.keys,

@@ -65,6 +65,15 @@ export function notYetDue(day: string): ParleyError {
   return new ParleyError("invalid", `${day} has not come yet: the schedule starts its run when it is due`);
 }
 
+/** The id of a dag's run that is queued and has not begun, or of one that is added now: for work that one run does for all who ask. */
+export async function queueOnce<Services>(
+  options: { dag: Dag<Services>; runs: RunStore; clock: Clock },
+): Promise<string> {
+  const { dag, runs } = options;
+  const [queued] = await runs.runs({ dag_id: dag.id, states: ["queued"], limit: 1 });
+  return queued?.run_id ?? (await createRun({ ...options, params: {} })).run_id;
+}
+
 /** Adds a queued run that is started by hand or by an outside engine, and returns it. Throws `conflict` if the run id exists. */
 export async function createRun<Services>(options: {
   dag: Dag<Services>;

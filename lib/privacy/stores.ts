@@ -31,7 +31,7 @@ export interface ErasingStores extends UserStores {
 const PAGE = 500;
 
 /** A store with tombstones of its own. */
-interface TombstonedStore {
+export interface TombstonedStore {
   readonly name: string;
   readonly tombstones: TombstoneStore;
   /** Each user with rows in it, at least once. Reads all rows. */

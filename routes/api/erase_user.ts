@@ -1,7 +1,7 @@
 import { z } from "../../deps.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Dag } from "../../lib/dag/define.ts";
-import { createRun } from "../../lib/dag/runs.ts";
+import { queueOnce } from "../../lib/dag/runs.ts";
 import { eraseUsers } from "../../lib/privacy/erase_users.ts";
 import type { ErasingStores } from "../../lib/privacy/stores.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
@@ -48,19 +48,12 @@ export const eraseUser = apiEndpoint({
     const log = (line: string) => report(new Error(line));
     // Not aborted with the request: what has begun is completed.
     const erased = await eraseUsers({ stores, clock, user_ids: [user_id], log });
-    const run_id = await queueErase({ runs: stores.runs, clock, erase }).catch((error) => {
-      report(error);
-      return null;
-    });
+    const run_id = erase === undefined
+      ? null
+      : await queueOnce({ dag: erase, runs: stores.runs, clock }).catch((error) => {
+        report(error);
+        return null;
+      });
     return Response.json({ erased, run_id }, { status: 202, headers: { "cache-control": "no-store" } });
   },
 });
-
-/** Queues a run, unless one is queued that has not begun: that one will find this erasure, too. */
-async function queueErase(
-  { runs, clock, erase }: Pick<EraseUserOptions, "clock" | "erase"> & { runs: RunStore },
-): Promise<string | null> {
-  if (erase === undefined) return null;
-  const [queued] = await runs.runs({ dag_id: erase.id, states: ["queued"], limit: 1 });
-  return queued?.run_id ?? (await createRun({ dag: erase, runs, clock, params: {} })).run_id;
-}

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { backup, DatabaseSync } from "../../../deps.ts";
+import { seededRandom } from "../../../lib/evaluate/random.ts";
+import { inFiles } from "../../fixtures/files.ts";
 import { Sqlite } from "../../../lib/stores/engines/sqlite/sqlite.ts";
 import { openSqlite, RESTORE, transaction } from "../../../lib/stores/engines/sqlite/file.ts";
 
@@ -182,4 +184,52 @@ inFolder("a backup of an open database is whole and of the same version", async 
   assert.equal(copy.prepare("SELECT * FROM things").all().length, 1);
   copy.close();
   db.close();
+});
+
+Deno.test("Sqlite.compact() leaves no copy of deleted rows that pages had, and every row with its number", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/x.db`;
+  const sql = new Sqlite({
+    path,
+    migrations: [`
+      CREATE TABLE parents (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL) STRICT;
+      CREATE TABLE rows (id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, text TEXT NOT NULL,
+        parent INTEGER REFERENCES parents ON DELETE CASCADE) STRICT;
+      CREATE INDEX rows_by_owner ON rows (owner);
+      CREATE VIEW owners AS SELECT owner, count(*) AS n FROM rows GROUP BY owner;
+      CREATE TABLE words (owner TEXT PRIMARY KEY, bytes BLOB) STRICT, WITHOUT ROWID`],
+  });
+  const next = seededRandom(1);
+  for (const name of ["a", "b", "gone"]) sql.run("INSERT INTO parents (name) VALUES (?)", name);
+  sql.run("DELETE FROM parents WHERE name = 'gone'");
+  for (let batch = 0; batch < 200; batch++) {
+    await sql.write(() => {
+      for (let n = 0; n < 100; n++) {
+        const who = next() < 0.02 ? "marked" : "plain";
+        const owner = `${who}-${Math.floor(next() * 1e6)}`;
+        const text = `${who} ${"x".repeat(Math.floor(next() * 300))}`;
+        sql.run("INSERT INTO rows VALUES (?, ?, ?, ?)", `${who}${next()}`, owner, text, 1 + n % 2);
+        sql.run("INSERT OR IGNORE INTO words VALUES (?, ?)", owner + next(), new Uint8Array(Math.floor(next() * 200)));
+      }
+    });
+  }
+  sql.run("DELETE FROM rows WHERE owner LIKE 'marked%'");
+  sql.run("DELETE FROM words WHERE owner LIKE 'marked%'");
+  await sql.scrub();
+  assert.ok(await inFiles(dir, "marked"), "a page has a copy of a deleted row");
+  const content = () => [
+    sql.all("SELECT rowid, * FROM rows ORDER BY rowid"),
+    sql.all("SELECT * FROM words ORDER BY owner"),
+    sql.all("SELECT * FROM parents"),
+    sql.all("SELECT * FROM sqlite_sequence"),
+    sql.all("SELECT * FROM owners ORDER BY owner LIMIT 9"),
+  ];
+  const before = content();
+  await sql.compact();
+  assert.equal(await inFiles(dir, "marked"), false);
+  assert.deepEqual(content(), before);
+  assert.deepEqual(sql.get("PRAGMA quick_check"), { quick_check: "ok" });
+  assert.deepEqual(sql.get("PRAGMA foreign_keys"), { foreign_keys: 1 });
+  sql.close();
+  await Deno.remove(dir, { recursive: true });
 });
