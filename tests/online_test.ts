@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { listen } from "../commands/serve.ts";
+import { allowUser } from "../lib/privacy/allow_user.ts";
 import type { Json } from "../lib/core/types.ts";
 import {
   digests,
   type Flow,
   flowTemplate,
   nightlyRun,
+  runDag,
   vectorsOf,
   withFlow,
   writeRows,
@@ -77,7 +79,8 @@ function replicaAt(url: string): Replica {
       ...body !== undefined && { body: JSON.stringify(body) },
     });
     const text = await response.text();
-    return { status: response.status, body: text === "" ? null : JSON.parse(text) };
+    const isJson = response.headers.get("content-type")?.includes("ndjson") === false;
+    return { status: response.status, body: isJson ? JSON.parse(text) : text };
   };
   const ids = async (user_id: string) =>
     (await send("GET", `/recommendations/${user_id}`)).body.items.map((item: Answered) => item.campaign_id);
@@ -286,3 +289,82 @@ Deno.test("a write needs the scope write, JSON or NDJSON, and a bounded body", (
       await api.close();
     }, { ...ENV, ...keys });
   }));
+
+Deno.test("an erased user is gone from each replica, refused in later writes, and back once allowed", () =>
+  published((flow) =>
+    withReplicas(flow, async (one, two) => {
+      const { analytics, documents } = flow.services;
+      for (const replica of [one, two]) {
+        assert.equal((await replica.send("GET", "/recommendations/ada")).body.strategy, "personal");
+      }
+      const erasure = await one.send("DELETE", "/users/ada");
+      assert.deepEqual([erasure.status, erasure.body.erased.messages, erasure.body.erased.events], [
+        202,
+        1,
+        1,
+      ]);
+      for (const replica of [one, two]) {
+        const { strategy, items } = (await replica.send("GET", "/recommendations/ada")).body;
+        assert.equal(strategy, "popular");
+        for (const { sources, fatigue } of items) assert.deepEqual([sources.mention, fatigue], [0, 0]);
+      }
+      const message = { user_id: "ada", message: "I am looking for a rope", timestamp: at(1) };
+      const rows = [message, { ...message, user_id: "bob" }, { user_id: "ada", message: "no time" }];
+      const { body } = await two.send("POST", "/messages", rows);
+      assert.deepEqual([body.inserted, body.rejected], [1, 2]);
+      assert.deepEqual(body.rows[0], {
+        status: "rejected",
+        reason: "the user is erased",
+        pointer: "/0/user_id",
+      });
+      const event = { user_id: "ada", campaign_id: "map", type: "click", timestamp: at(1) };
+      assert.equal((await one.send("POST", "/events", event)).status, 400);
+      assert.deepEqual(await documents.page({ after: null, limit: 9, user_ids: ["ada"] }), []);
+      assert.deepEqual(await analytics.eventPage({ user_id: "ada", after: null, limit: 9 }), []);
+      assert.deepEqual(await documents.quarantined({ limit: 9, offset: 0 }), []);
+      assert.equal((await runDag(flow, "erase", {})).outcome, "success");
+      const [held, end] = await fetchLines(one, "/users/ada");
+      assert.deepEqual([held, end], [
+        { store: "analytics", kind: "preferences", row: { personalisation: true } },
+        { end: 1 },
+      ]);
+      await allowUser({ stores: flow.services, user_id: "ada", log: () => {} });
+      assert.equal((await two.send("POST", "/messages", message)).body.inserted, 1);
+      const isKnown = async () =>
+        (await one.send("GET", "/recommendations/ada")).body.strategy === "personal";
+      await eventually(isKnown, "an answer for what was said again");
+    })
+  ));
+
+Deno.test("a user who opts out gets popular answers from each replica, also after further writes", () =>
+  published((flow) =>
+    withReplicas(flow, async (one, two) => {
+      const put = (personalisation: boolean) =>
+        one.send("PUT", "/users/bob/preferences", { personalisation });
+      assert.equal((await put(false)).status, 200);
+      const strategies = async () =>
+        await Promise.all(
+          [one, two].map(async (replica) =>
+            (await replica.send("GET", "/recommendations/bob")).body.strategy
+          ),
+        );
+      assert.deepEqual(await strategies(), ["popular", "popular"]);
+      const message = { user_id: "bob", message: "I am looking for a rope", timestamp: at(1) };
+      const epoch = async () => (await flow.services.analytics.epochs({ user_id: "bob" })).user;
+      const before = await epoch();
+      assert.equal((await two.send("POST", "/messages", message)).body.inserted, 1);
+      await eventually(async () => await epoch() > before, "the user is derived");
+      assert.deepEqual(await strategies(), ["popular", "popular"]);
+      await put(true);
+      await one.send("POST", "/messages", { ...message, timestamp: at(0) });
+      await eventually(
+        async () => (await strategies()).every((each) => each === "personal"),
+        "personal again",
+      );
+    })
+  ));
+
+async function fetchLines({ send }: Replica, path: string): Promise<Answered[]> {
+  const { body } = await send("GET", path);
+  return body.trimEnd().split("\n").map((line: string) => JSON.parse(line));
+}

@@ -3,6 +3,7 @@ import { messageOf, ParleyError } from "../core/errors.ts";
 import {
   type Abortable,
   type Campaign,
+  type EngagementEvent,
   type Kind,
   type Message,
   modelKey,
@@ -18,6 +19,8 @@ import { deriveUsers } from "../derive/derive_users.ts";
 import type { Embedder } from "../embed/port.ts";
 import { type Classifier, openClassifier } from "../intents/classifier_store.ts";
 import { classifySome } from "../intents/classify_messages.ts";
+import { ErasedUsers } from "../privacy/erased_users.ts";
+import { possibleIds } from "../privacy/user_text.ts";
 import { markCatalogueChanged } from "../recommend/answer_cache.ts";
 import type { CampaignNames } from "../recommend/mentions.ts";
 import { parseRow } from "../schema/row.ts";
@@ -29,7 +32,7 @@ import type { DocumentStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStore, VectorStores } from "../stores/vectors/port.ts";
 import { DerivationQueue } from "./derivation_queue.ts";
-import { type ParsedRows, parseRows, type RowResult } from "./parse_rows.ts";
+import { type ParsedRows, parseRows, rejected, type RowResult } from "./parse_rows.ts";
 
 export interface OnlineStores {
   readonly documents: DocumentStore;
@@ -67,6 +70,7 @@ interface Written {
   readonly counts: WriteCounts & { readonly rejected: number };
 }
 
+const NO_USERS: ReadonlySet<string> = new Set();
 /** UTF-16 units of a refused row that are stored, so that they take at most 64 KB in UTF-8. */
 const MAX_RAW = 21_845;
 /** The run that refused rows of requests name. */
@@ -84,10 +88,12 @@ export class OnlineWriter {
   private readonly campaigns: DerivationQueue;
   private classifier: { readonly version: number; readonly opened: Promise<Classifier | null> } | null = null;
 
+  private readonly erasedUsers: ErasedUsers;
   private isMismatchReported = false;
 
   constructor(private readonly options: OnlineWriterOptions) {
     const { warn = () => {} } = options;
+    this.erasedUsers = new ErasedUsers(options.stores.analytics);
     this.users = new DerivationQueue({ derive: (ids, signal) => this.deriveUsers(ids, signal), warn });
     this.campaigns = new DerivationQueue({
       derive: (ids, signal) => this.deriveCampaigns(ids, signal),
@@ -102,17 +108,29 @@ export class OnlineWriter {
     switch (kind) {
       case "messages":
         return await this.store(kind, values, origin, {
-          upsert: (messages, onOutcome) => documents.upsert({ messages, onOutcome, signal }),
+          upsert: async (rows, onOutcome) => {
+            const write = (messages: readonly Message[]) => documents.upsert({ messages, onOutcome, signal });
+            const undo = (user_ids: string[]) => documents.deleteUsers({ user_ids, signal });
+            return (await this.erasedUsers.write(rows, { write, undo, signal })).refused;
+          },
           derive: (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
         });
       case "events":
         return await this.store(kind, values, origin, {
-          upsert: (events, onOutcome) => analytics.upsertEvents({ events, onOutcome, signal }),
+          upsert: async (rows, onOutcome) => {
+            const write = (events: readonly EngagementEvent[]) =>
+              analytics.upsertEvents({ events, onOutcome, signal });
+            const undo = (user_ids: string[]) => analytics.deleteUsers({ user_ids, signal });
+            return (await this.erasedUsers.write(rows, { write, undo, signal })).refused;
+          },
           derive: (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
         });
       case "campaigns":
         return await this.store(kind, values, origin, {
-          upsert: (campaigns, onOutcome) => analytics.upsertCampaigns({ campaigns, onOutcome, signal }),
+          upsert: async (campaigns, onOutcome) => {
+            await analytics.upsertCampaigns({ campaigns, onOutcome, signal });
+            return NO_USERS;
+          },
           derive: (rows) => this.campaigns.add(rows.map(({ campaign_id }) => campaign_id)),
         });
     }
@@ -123,7 +141,8 @@ export class OnlineWriter {
     values: readonly unknown[],
     origin: Origin,
     { upsert, derive }: {
-      readonly upsert: (rows: Rows[K][], onOutcome: OnOutcome) => Promise<WriteCounts>;
+      /** Returns the users whose rows are refused, since they are erased. */
+      readonly upsert: (rows: Rows[K][], onOutcome: OnOutcome) => Promise<ReadonlySet<string>>;
       readonly derive: (rows: Rows[K][]) => void;
     },
   ): Promise<Written> {
@@ -133,11 +152,17 @@ export class OnlineWriter {
     await this.quarantine(kind, values, parsed, origin);
     const outcomes = new Map<string, keyof WriteCounts>();
     const rows = [...parsed.rows.values()];
-    if (rows.length > 0) await upsert(rows, (id, outcome) => outcomes.set(id, outcome));
-    derive([...parsed.rows].flatMap(([id, row]) => outcomes.get(id) === "same" ? [] : [row]));
+    const refused = rows.length === 0
+      ? NO_USERS
+      : await upsert(rows, (id, outcome) => outcomes.set(id, outcome));
+    const isRefused = (row: Rows[K]) => "user_id" in row && refused.has(row.user_id);
+    derive(
+      [...parsed.rows].flatMap(([id, row]) => outcomes.get(id) === "same" || isRefused(row) ? [] : [row]),
+    );
     const counts = { inserted: 0, changed: 0, same: 0, rejected: 0 };
-    const results = parsed.results.map((result): RowResult => {
+    const results = parsed.results.map((result, at): RowResult => {
       if ("status" in result) return result;
+      if (isRefused(parsed.rows.get(result.id)!)) return rejected("the user is erased", [at, "user_id"]);
       const status = outcomes.get(result.id) ?? "same";
       // What an identical row was written as counts once.
       outcomes.set(result.id, "same");
@@ -160,7 +185,11 @@ export class OnlineWriter {
       const source = `${endpoint} ${request_id}`;
       return [{ run_id: QUARANTINE_RUN, kind, source, position: index + 1, reason: result.reason, raw, at }];
     });
-    if (rows.length > 0) await this.options.stores.documents.quarantine({ rows, signal });
+    if (rows.length === 0) return;
+    const ids = rows.map(({ raw }) => possibleIds(raw));
+    const erased = await this.erasedUsers.among(ids.flat(), { signal });
+    const kept = rows.filter((_, at) => !ids[at]!.some((id) => erased.has(id)));
+    await this.options.stores.documents.quarantine({ rows: kept, signal });
   }
 
   /**
@@ -241,7 +270,17 @@ export class OnlineWriter {
       { ...writer, stores, names: await names({ signal }), gap_ms, classify, signal },
       user_ids,
     );
-    await stores.analytics.raiseEpochs({ user_ids, campaign_ids: [], signal });
+    // An epoch is a row that names the user, too.
+    await this.erasedUsers.write(user_ids.map((user_id) => ({ user_id })), {
+      write: (users) =>
+        stores.analytics.raiseEpochs({
+          user_ids: users.map(({ user_id }) => user_id),
+          campaign_ids: [],
+          signal,
+        }),
+      undo: (erased) => stores.analytics.deleteUsers({ user_ids: erased, signal }),
+      signal,
+    });
   }
 
   private async deriveCampaigns(campaign_ids: readonly string[], signal: AbortSignal): Promise<void> {

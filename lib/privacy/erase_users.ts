@@ -1,9 +1,11 @@
 import { paged } from "../core/batches.ts";
 import { type Clock, iso } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
 import type { Abortable } from "../core/types.ts";
-import { markErased } from "../recommend/answer_cache.ts";
+import { markCatalogueChanged, markErased } from "../recommend/answer_cache.ts";
 import type { DocumentStore, QuarantinePosition } from "../stores/documents/port.ts";
 import type { AnalyticsStore, PendingErasure } from "../stores/analytics/port.ts";
+import type { VectorStores } from "../stores/vectors/port.ts";
 import { type ErasingStores, tombstonedStores, type UserStores } from "./stores.ts";
 import { UserHasher } from "./user_hasher.ts";
 import { UserText } from "./user_text.ts";
@@ -35,36 +37,53 @@ export async function eraseUsers(
   { stores, clock, ...options }: EraseOptions & { stores: ErasingStores; clock: Clock },
 ): Promise<ErasedRows> {
   const { analytics, cache } = stores;
-  const { user_ids, signal } = options;
+  const { user_ids, log, signal } = options;
   const hasher = await UserHasher.open({ analytics, signal });
   const at = iso(clock.now());
   await analytics.addPendingErasures({ users: user_ids.map((user_id) => ({ user_id, at })), signal });
   // Before any row is removed, so that none is written after it.
   await analytics.tombstones.add({ hashes: user_ids.map((user_id) => hasher.hash(user_id)), signal });
   const erased = await eraseRows({ stores, ...options });
-  await markErased({ cache, user_ids });
+  const { catalogue } = await analytics.epochs({ user_id: "", signal });
+  // For the time when analytics does not respond. A cache that is down serves nothing, either.
+  await Promise.all([markErased({ cache, user_ids }), markCatalogueChanged({ cache, epoch: catalogue })])
+    .catch((error) => log(messageOf(error)));
   return erased;
 }
 
-/** Removes the rows of users whose erasure has begun, and adds their tombstones to every store. */
+/**
+ * Removes the rows of users whose erasure has begun, and adds their tombstones to every store. A store that fails does not keep the
+ * rows in the others; its error is thrown at the end.
+ */
 export async function eraseRows({ stores, user_ids, log, signal }: EraseOptions): Promise<ErasedRows> {
   const { documents, analytics, graph, vectors } = stores;
   const hasher = await UserHasher.open({ analytics, signal });
   const hashes = user_ids.map((user_id) => hasher.hash(user_id));
   const users = { user_ids, signal };
-  const messages = await documents.deleteUsers(users);
-  const quarantined = await eraseQuarantined(documents, users);
-  // Last of the base stores: it raises the epochs, by which answers from before are no longer served.
-  const events = await analytics.deleteUsers(users);
-  const edges = await graph.deleteUsers(users);
-  let rows = 0;
-  for (const model of await vectors.models({ log, signal })) {
-    rows += await (await vectors.forModel({ model, signal })).deleteUsers(users);
-  }
+  const errors: unknown[] = [];
+  const rowsOf = (deleted: Promise<number>) => deleted.catch((error) => (errors.push(error), 0));
+  const messages = await rowsOf(documents.deleteUsers(users));
+  const quarantined = await rowsOf(eraseQuarantined(documents, users));
+  const edges = await rowsOf(graph.deleteUsers(users));
+  const rows = await rowsOf(eraseVectors(vectors, { ...users, log }));
+  // Last, since it raises the epoch by which answers from before are no longer served.
+  const events = await rowsOf(analytics.deleteUsers(users));
+  if (errors.length > 0) throw errors[0];
   for (const { tombstones } of await tombstonedStores(stores, { log, signal })) {
     await tombstones.add({ hashes, signal });
   }
   return { messages, quarantined, events, vectors: rows, edges };
+}
+
+async function eraseVectors(
+  vectors: VectorStores,
+  { log, ...users }: { user_ids: readonly string[]; log: (line: string) => void } & Abortable,
+): Promise<number> {
+  let rows = 0;
+  for (const model of await vectors.models({ log, signal: users.signal })) {
+    rows += await (await vectors.forModel({ model, signal: users.signal })).deleteUsers(users);
+  }
+  return rows;
 }
 
 /** Removes refused rows that name these users. */

@@ -1,4 +1,5 @@
 import { counted } from "../../../lib/core/text.ts";
+import { eraseRows } from "../../../lib/privacy/erase_users.ts";
 import type { StepContext } from "../../step.ts";
 import { forEachModel } from "../vector_store.ts";
 import { type EraseOutput, pendingUsers } from "./rows.ts";
@@ -16,8 +17,11 @@ export async function endErasures(
   context: StepContext,
   output: EraseOutput,
 ): Promise<{ users: number }> {
-  const { services: { analytics }, log, signal } = context;
+  const { services, log, signal } = context;
+  const { analytics } = services;
   const user_ids = await pendingUsers(context, output);
+  // Once more: a process that died may have written a row before it noticed the erasure.
+  await eraseRows({ stores: services, user_ids, log, signal });
   await analytics.endErasures({ user_ids, until: output.until, signal });
   await analytics.compact({ signal });
   log(`${counted(user_ids.length, "user")} erased`);
