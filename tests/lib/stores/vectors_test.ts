@@ -189,6 +189,16 @@ test("search() fills up from a graph although many of the nearest are gone", asy
   assert.deepEqual(hits.map((hit) => hit.id), ids.slice(200));
 });
 
+for (const y of [0.8, -0.8]) {
+  test(`search() orders rows of vectors with equal scores by id, however many have that of ${y}`, async (store) => {
+    const vector = (...values: number[]) => Float32Array.of(...values, ...Array(DIMENSION - 2).fill(0));
+    const many = Array.from({ length: 200 }, (_, n) => profile(`u${1_000 + n}`, vector(0.6, y)));
+    await store.upsert({ collection: "profiles", rows: [...many, profile("a", vector(0.6, -y))] });
+    await store.build({ version: 1 });
+    assert.deepEqual((await nearest(store, 1, vector(1, 0), 2)).map(({ id }) => id), ["a", "u1000"]);
+  });
+}
+
 test("search() gives the first by id of many with one vector, and fills up past those that are gone", async (store) => {
   const [same, other] = [next(), next()];
   const rows = Array.from({ length: 3_000 }, (_, at) => profile(`u${10_000 + at}`, same));
