@@ -84,6 +84,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       embedder: embedder.open,
       artifacts: artifacts.open,
       erase,
+      runnable: dags,
       clock: systemClock,
       version: VERSION,
       keys: config.keys,

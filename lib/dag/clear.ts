@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { RunChanges, RunRecordStore, RunSnapshot, TaskRecord } from "../stores/runs/port.ts";
+import type { RunChanges, RunRecord, RunRecordStore, RunSnapshot, TaskRecord } from "../stores/runs/port.ts";
 import { type Dag, noSuchTask } from "./define.ts";
 import { reachable } from "./graph.ts";
 import { reset } from "./state.ts";
@@ -97,6 +97,30 @@ export async function clearRun<Services>(options: {
     },
   });
   return ids;
+}
+
+/**
+ * Runs what failed in an ended run again, or one task with all tasks that need it. Returns the run as it was, and the ids of
+ * the cleared tasks.
+ *
+ * @throws `not_found` if there is no such run or its dag is gone, `conflict` if nothing has failed or the run has not ended.
+ */
+export async function retryRun<Services>({ dags, task, ...options }: {
+  dags: ReadonlyMap<string, Dag<Services>>;
+  runs: RunRecordStore;
+  clock: Clock;
+  run_id: string;
+  task?: string;
+}): Promise<{ run: RunRecord; cleared: string[] }> {
+  const run = (await options.runs.snapshot(options))?.run;
+  const dag = run && dags.get(run.dag_id);
+  if (run === undefined || dag === undefined) {
+    throw new ParleyError("not_found", "there is no such run, or its pipeline is gone");
+  }
+  const scope = task === undefined ? { failed: true } : { tasks: [task], downstream: true };
+  const cleared = await clearRun({ ...options, dag, scope });
+  if (cleared.length === 0) throw new ParleyError("conflict", "nothing in this run has failed");
+  return { run, cleared };
 }
 
 function hasFailed({ state }: TaskRecord): boolean {

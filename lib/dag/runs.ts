@@ -112,6 +112,13 @@ export async function createRun<Services>(options: {
   return run;
 }
 
+/** Adds a queued run with params that came over HTTP, and returns it. Throws `invalid` for params that may not. */
+export async function requestRun<Services>(
+  { dag, runs, clock, params }: { dag: Dag<Services>; runs: RunStore; clock: Clock; params: JsonObject },
+): Promise<RunRecord> {
+  return await createRun({ dag, runs, clock, params: await checkRemoteParams(dag, params) });
+}
+
 /** Adds the run of an occurrence; false if the occurrence has its run already. */
 export function createScheduledRun<Services>(options: {
   dag: Dag<Services>;

@@ -21,12 +21,13 @@ import { openapi } from "./openapi.ts";
 import { putPreferences } from "./preferences.ts";
 import { readUserData, type ReadUserOptions } from "./read_user.ts";
 import { nextRecommendations, postRecommendations, recommendations } from "./recommendations.ts";
+import { cancelRun, listRuns, readRun, retryFailed, type RunOptions, startRun } from "./runs.ts";
 import { writeEvents } from "./events.ts";
 import { writeMessages } from "./messages.ts";
 import { changeCampaign, deleteCampaign, writeCampaigns } from "./write_campaigns.ts";
 
 /** All that endpoints can use. */
-export interface Serving extends Pick<PipelineView, "dags"> {
+export interface Serving extends Pick<PipelineView, "dags">, Pick<RunOptions, "runnable"> {
   readonly stores:
     & RecommenderStores
     & IntentStores
@@ -84,6 +85,11 @@ export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   pipelineSummary,
   pipelineAnomalies,
   acknowledgeAnomaly,
+  listRuns,
+  startRun,
+  readRun,
+  cancelRun,
+  retryFailed,
   index,
   openapi,
   healthz,

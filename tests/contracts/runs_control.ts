@@ -241,6 +241,19 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual(await ids({ skipped: true }), ["r0"]);
   });
 
+  test("runs() continues after a run, also among runs of one time", async ({ runs }) => {
+    for (const [n, at] of [0, 1, 1, 1, 2].entries()) await add(runs, `r${n}`, { created_at: iso(T0 + at) });
+    const after = async (at: number, run_id: string) =>
+      (await runs.runs({ after: { created_at: iso(T0 + at), run_id }, limit: 9 })).map(({ run_id }) =>
+        run_id
+      );
+    assert.deepEqual(await after(2, "r4"), ["r3", "r2", "r1", "r0"]);
+    assert.deepEqual(await after(1, "r2"), ["r1", "r0"]);
+    // A run that has been removed meanwhile still has its place.
+    assert.deepEqual(await after(1, "r15"), ["r1", "r0"]);
+    assert.deepEqual(await after(0, "r0"), []);
+  });
+
   test("lastScheduled() returns the newest logical date that is not in the future", async ({ runs }) => {
     const scheduled = (run_id: string, at: number) =>
       add(runs, run_id, { trigger: "schedule", occurrence: run_id, logical_date: iso(at) });

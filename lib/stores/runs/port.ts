@@ -224,6 +224,8 @@ export interface RunFilter {
   readonly states?: readonly RunState[];
   /** Only runs that succeeded because every task was skipped, or, if false, only others. */
   readonly skipped?: boolean;
+  /** Only runs that come after this one in the list: those that were created earlier. */
+  readonly after?: Pick<RunRecord, "created_at" | "run_id">;
 }
 
 /** A text of a run's records: `json` for params, outputs, checkpoints and what else has structure, else an error, a name or a log line. */

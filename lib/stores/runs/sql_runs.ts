@@ -136,7 +136,7 @@ export class SqlRuns implements RunStore {
   }
 
   async runs(
-    { dag_id, states, skipped, limit }: RunFilter & { readonly limit: number },
+    { dag_id, states, skipped, after, limit }: RunFilter & { readonly limit: number },
   ): Promise<RunRecord[]> {
     // Put together, since "$1 IS NULL OR" keeps SQLite from using an index.
     const values: SqlValue[] = [limit];
@@ -148,7 +148,10 @@ export class SqlRuns implements RunStore {
     const idle = skipped === undefined
       ? ""
       : `AND ${skipped ? "" : "NOT"} (state = 'success' AND error IS NOT NULL)`;
-    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle}
+    const earlier = after === undefined
+      ? ""
+      : `AND (created_at, run_id) < ($${values.push(after.created_at)}, $${values.push(after.run_id)})`;
+    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle} ${earlier}
       ORDER BY created_at DESC, run_id DESC LIMIT $1`;
     return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
   }

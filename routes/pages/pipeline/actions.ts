@@ -1,8 +1,7 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
-import type { JsonObject } from "../../../lib/core/types.ts";
-import { clearRun } from "../../../lib/dag/clear.ts";
+import { retryRun } from "../../../lib/dag/clear.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
-import { checkRemoteParams, createRun, createScheduledRun, notYetDue } from "../../../lib/dag/runs.ts";
+import { checkRemoteParams, createScheduledRun, notYetDue, requestRun } from "../../../lib/dag/runs.ts";
 import { nextOccurrences, type Occurrence } from "../../../lib/dag/schedule.ts";
 import { withFlash } from "../../http/flash_messages.ts";
 import { paramsOf } from "./params.tsx";
@@ -13,13 +12,8 @@ import { dagOf } from "./data.ts";
 export async function runNow(request: PageRequest): Promise<Response> {
   const dag = dagOf(request);
   const { runs, clock } = request.context;
-  const { run_id } = await createRun({ dag, runs, clock, params: await paramsFrom(request, dag) });
+  const { run_id } = await requestRun({ dag, runs, clock, params: paramsOf(dag, request.form) });
   return redirect(withFlash(pathOf(run_id), "queued"));
-}
-
-/** The params of the posted form, if they may be given over HTTP. */
-function paramsFrom({ form }: PageRequest, dag: Dag<never>): Promise<JsonObject> {
-  return checkRemoteParams(dag, paramsOf(dag, form));
 }
 
 /** `POST /pipelines/:dag_id/pause`: pauses or resumes the schedule. */
@@ -38,7 +32,7 @@ export async function backfill(request: PageRequest): Promise<Response> {
   const dag = dagOf(request);
   const { runs, clock } = request.context;
   const occurrences = between(dag, field(request, "from"), field(request, "to"), clock.now());
-  const params = await paramsFrom(request, dag);
+  const params = await checkRemoteParams(dag, paramsOf(dag, request.form));
   let created = 0;
   for (const occurrence of occurrences) {
     if (await createScheduledRun({ dag, runs, clock, occurrence, params })) created++;
@@ -76,14 +70,10 @@ function midnight(day: string, timezone: string, days: number): number {
 export async function retry(request: PageRequest): Promise<Response> {
   const run_id = request.http.req.param("run_id") ?? "";
   const { runs, clock } = request.context;
-  const run = (await runs.snapshot({ run_id }))?.run;
-  const dag = request.context.dags.get(run?.dag_id ?? "");
-  if (dag === undefined) throw new ParleyError("not_found", "there is no such run, or its pipeline is gone");
   const task = field(request, "task");
-  const scope = task === "" ? { failed: true } : { tasks: [task], downstream: true };
-  const cleared = await clearRun({ dag, runs, clock, run_id, scope });
-  if (cleared.length === 0) throw new ParleyError("conflict", "nothing in this run has failed");
-  const message = run?.trigger === "external" ? "reopened" : "retried";
+  const { dags } = request.context;
+  const { run, cleared } = await retryRun({ dags, runs, clock, run_id, ...task !== "" && { task } });
+  const message = run.trigger === "external" ? "reopened" : "retried";
   return redirect(withFlash(pathOf(run_id), message, cleared.length));
 }
 

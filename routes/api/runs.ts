@@ -1,0 +1,300 @@
+import { z } from "../../deps.ts";
+import type { Clock } from "../../lib/core/clock.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import type { JsonObject } from "../../lib/core/types.ts";
+import { retryRun } from "../../lib/dag/clear.ts";
+import type { Dag } from "../../lib/dag/define.ts";
+import { requestRun } from "../../lib/dag/runs.ts";
+import {
+  type AttemptRecord,
+  RUN_STATES,
+  type RunRecord,
+  type RunSnapshot,
+  type RunStore,
+  statusOf,
+  TASK_STATES,
+} from "../../lib/stores/runs/port.ts";
+import { apiEndpoint } from "../http/api_endpoint.ts";
+import { cursorOf, partsOf } from "../http/cursor.ts";
+import { idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
+
+/** What the endpoints of runs need. */
+export interface RunOptions {
+  readonly stores: { readonly runs: RunStore };
+  readonly clock: Clock;
+  /** The dags that can be run, by id. Default none. */
+  readonly runnable?: ReadonlyMap<string, Dag<never>>;
+}
+
+const TIME = z.iso.datetime();
+const MAX_BYTES = 64 * 1_024;
+const PER_PAGE = 50;
+const NO_RUN = "there is no such run";
+
+/** A run, as `bodyOf()` makes it. */
+const RUN = z.lazy(() =>
+  z.object({
+    run_id: z.string(),
+    dag_id: z.string(),
+    state: z.enum([...RUN_STATES, "skipped", "interrupted"]).meta({
+      description:
+        "`skipped`: it succeeded without anything to do. `interrupted`: its process died; another one continues it.",
+    }),
+    trigger: z.enum(["manual", "schedule", "external"]),
+    logical_date: TIME,
+    params: z.record(z.string(), z.unknown()),
+    created_at: TIME,
+    started_at: TIME.nullable(),
+    ended_at: TIME.nullable(),
+    error: z.string().nullable().meta({
+      description: "Why it failed, or why every task of a successful run was skipped.",
+    }),
+    cancel_requested: z.boolean(),
+  }).meta({ id: "Run" })
+);
+
+/** A run with its tasks, as `detailsOf()` makes it. */
+const RUN_DETAILS = z.lazy(() => {
+  const count = z.int().min(0);
+  const task = z.object({
+    task_id: z.string(),
+    state: z.enum(TASK_STATES),
+    attempts: count,
+    started_at: TIME.nullable(),
+    ended_at: TIME.nullable(),
+    error: z.string().nullable(),
+    rows_in: count,
+    rows_out: count,
+    quarantined: count,
+  }).meta({ id: "TaskOfRun", description: "Times and rows are those of its newest attempt." });
+  return z.object({ ...RUN.def.getter().shape, tasks: z.array(task) }).meta({ id: "RunDetails" });
+});
+
+/** Statuses of runs: those of `GET /pipeline/runs?state=`, which the store knows. */
+const STATE_RULE = `state must be one of ${RUN_STATES.join(", ")}, given once`;
+
+/** `GET /pipeline/runs?dag=&state=&limit=&cursor=`. */
+export const listRuns = apiEndpoint({
+  method: "GET",
+  route: "/pipeline/runs",
+  scope: "read",
+  operation: "listRuns",
+  tag: "pipeline",
+  summary: "Runs, newest first",
+  query: queryOf({
+    dag: idParameter("dag", "Only runs of this dag.").exactOptional(),
+    state: z.enum(RUN_STATES, STATE_RULE).meta({ description: "Only runs in this state." }).exactOptional(),
+    limit: wholeNumber("limit", {
+      min: 1,
+      max: 200,
+      default: PER_PAGE,
+      description: "At most so many runs.",
+    }),
+    cursor: z.string("cursor must be given once").meta({ description: "The `next` of the page before." })
+      .exactOptional(),
+  }),
+  responses: {
+    200: {
+      description: "A page of runs.",
+      schema: z.lazy(() =>
+        z.object({
+          runs: z.array(RUN),
+          next: z.string().nullable().meta({
+            description: "The cursor of the next page; null after the last.",
+          }),
+        }).meta({ id: "RunPage" })
+      ),
+    },
+  },
+  errors: [503],
+  handler: ({ stores: { runs }, clock }: RunOptions) => async ({ query: { dag, state, limit, cursor } }) => {
+    const [created_at = "", run_id = ""] = cursor === undefined ? [] : partsOf(cursor, 2);
+    const found = await runs.runs({
+      ...dag !== undefined && { dag_id: dag },
+      ...state !== undefined && { states: [state] },
+      ...cursor !== undefined && { after: { created_at, run_id } },
+      limit: limit + 1,
+    });
+    const page = found.slice(0, limit);
+    const last = page.at(-1);
+    const next = found.length > limit && last !== undefined ? cursorOf([last.created_at, last.run_id]) : null;
+    return respond({ runs: page.map((run) => bodyOf(run, clock.now())), next });
+  },
+});
+
+const NewRun = z.strictObject({
+  dag_id: z.string("dag_id must be the id of a dag"),
+  params: z.record(z.string(), z.unknown(), "params must be an object").default({}),
+}, {
+  error: (issue) =>
+    issue.code === "unrecognized_keys"
+      ? "only dag_id and params are known"
+      : 'the body must be {"dag_id", "params"}',
+});
+
+/** `POST /pipeline/runs` with `{ dag_id, params? }`. */
+export const startRun = apiEndpoint({
+  method: "POST",
+  route: "/pipeline/runs",
+  scope: "admin",
+  operation: "startRun",
+  tag: "pipeline",
+  summary: "Queue a run",
+  description:
+    "A scheduler, or `deno task pipeline work`, executes it. A param that names files or models takes only those that the " +
+    "settings of the service name; some params can be given on the command line alone.",
+  body: { schema: NewRun, max_bytes: MAX_BYTES },
+  responses: {
+    201: {
+      description: "The run is queued.",
+      schema: RUN,
+      headers: { Location: "The path of the run." },
+    },
+  },
+  errors: [503],
+  handler: ({ stores: { runs }, clock, runnable = new Map() }: RunOptions) =>
+  async (
+    { body: { dag_id, params } },
+  ) => {
+    const dag = runnable.get(dag_id);
+    if (dag === undefined) {
+      const ids = [...runnable.keys()];
+      const known = ids.length === 0 ? "there are none" : `the dags are ${ids.join(", ")}`;
+      throw new ParleyError("invalid", `dag_id names no dag; ${known}`);
+    }
+    const run = await requestRun({ dag, runs, clock, params: params as JsonObject });
+    const location = `/pipeline/runs/${encodeURIComponent(run.run_id)}`;
+    return respond(bodyOf(run, clock.now()), { status: 201, headers: { location } });
+  },
+});
+
+const PARAMS = z.object({ run_id: idParameter("run_id", "The run.") });
+
+/** `GET /pipeline/runs/:run_id`. */
+export const readRun = apiEndpoint({
+  method: "GET",
+  route: "/pipeline/runs/:run_id",
+  scope: "read",
+  operation: "getRun",
+  tag: "pipeline",
+  summary: "A run with its tasks",
+  params: PARAMS,
+  responses: { 200: { description: "The run.", schema: RUN_DETAILS } },
+  errors: [404, 503],
+  handler: ({ stores: { runs }, clock }: RunOptions) => async ({ params: { run_id } }) =>
+    respond(detailsOf(await snapshotOf(runs, run_id), clock.now())),
+});
+
+/** JSON, since a page of another site can send a form to an open service, but not JSON. */
+const NO_FIELDS = z.strictObject({}, "the body must be {}");
+
+/** `POST /pipeline/runs/:run_id/cancel` with `{}`. */
+export const cancelRun = apiEndpoint({
+  method: "POST",
+  route: "/pipeline/runs/:run_id/cancel",
+  scope: "admin",
+  operation: "cancelRun",
+  tag: "pipeline",
+  summary: "Cancel a run",
+  description: "A queued run ends at once, a running one when its process notices. 409 if it has ended.",
+  params: PARAMS,
+  body: { schema: NO_FIELDS, max_bytes: MAX_BYTES },
+  responses: { 202: { description: "The run, which ends.", schema: RUN_DETAILS } },
+  errors: [404, 409, 503],
+  handler: ({ stores: { runs }, clock }: RunOptions) => async ({ params: { run_id } }) => {
+    const isCancelling = await runs.requestCancel({ run_id });
+    const found = await snapshotOf(runs, run_id);
+    if (!isCancelling) throw new ParleyError("conflict", "the run has ended");
+    return respond(detailsOf(found, clock.now()), { status: 202 });
+  },
+});
+
+const Retry = z.strictObject({ task_id: z.string("task_id must be a text").exactOptional() }, {
+  error: (issue) =>
+    issue.code === "unrecognized_keys" ? "only task_id is known" : 'the body must be {} or {"task_id"}',
+});
+
+/** `POST /pipeline/runs/:run_id/retry` with `{ task_id? }`. */
+export const retryFailed = apiEndpoint({
+  method: "POST",
+  route: "/pipeline/runs/:run_id/retry",
+  scope: "admin",
+  operation: "retryRun",
+  tag: "pipeline",
+  summary: "Run what failed in a run again",
+  description:
+    "The run is queued again with the tasks that failed, or with the task `task_id` and all that need it. 409 if nothing has " +
+    "failed, or if the run has not ended.",
+  params: PARAMS,
+  body: { schema: Retry, max_bytes: MAX_BYTES },
+  responses: {
+    202: {
+      description: "The run is queued.",
+      schema: z.lazy(() =>
+        z.object({
+          run: RUN_DETAILS,
+          cleared: z.array(z.string()).meta({ description: "Its tasks that run again." }),
+        })
+          .meta({ id: "RetriedRun" })
+      ),
+    },
+  },
+  errors: [404, 409, 503],
+  handler: ({ stores: { runs }, clock, runnable = new Map() }: RunOptions) =>
+  async (
+    { params: { run_id }, body },
+  ) => {
+    const { task_id: task } = body;
+    const { cleared } = await retryRun({
+      dags: runnable,
+      runs,
+      clock,
+      run_id,
+      ...task !== undefined && { task },
+    });
+    const run = detailsOf(await snapshotOf(runs, run_id), clock.now());
+    return respond({ run, cleared }, { status: 202 });
+  },
+});
+
+async function snapshotOf(runs: RunStore, run_id: string): Promise<RunSnapshot> {
+  const snapshot = await runs.snapshot({ run_id });
+  if (snapshot === null) throw new ParleyError("not_found", NO_RUN);
+  return snapshot;
+}
+
+function bodyOf(run: RunRecord, now: number) {
+  const { run_id, dag_id, trigger, logical_date, params, created_at, started_at, ended_at, error } = run;
+  const times = { created_at, started_at, ended_at };
+  const { cancel_requested } = run;
+  return {
+    run_id,
+    dag_id,
+    state: statusOf(run, now),
+    trigger,
+    logical_date,
+    params,
+    ...times,
+    error,
+    cancel_requested,
+  };
+}
+
+function detailsOf({ run, tasks, attempts }: RunSnapshot, now: number) {
+  const newest = new Map<string, AttemptRecord>(attempts.map((attempt) => [attempt.task_id, attempt]));
+  return {
+    ...bodyOf(run, now),
+    tasks: tasks.map(({ task_id, state, attempts, error }) => {
+      const { started_at = null, ended_at = null, rows_in = 0, rows_out = 0, quarantined = 0 } =
+        newest.get(task_id) ?? {};
+      return { task_id, state, attempts, started_at, ended_at, error, rows_in, rows_out, quarantined };
+    }),
+  };
+}
+
+function respond(
+  body: object,
+  { status = 200, headers = {} }: { status?: number; headers?: HeadersInit } = {},
+) {
+  return Response.json(body, { status, headers: { ...headers, "cache-control": "no-store" } });
+}

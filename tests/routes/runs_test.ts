@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { iso } from "../../lib/core/clock.ts";
+import { NOW } from "../lib/recommend/world.ts";
+import { appTest, type Opened } from "./app.ts";
+import { addFailedRun, DAG } from "./pages.ts";
+
+const READ = "a-read-key-of-32-characters-xxxx";
+const ADMIN = "an-admin-key-of-32-characters-xx";
+const runnable = new Map([[DAG.id, DAG]]);
+const options = () => ({ runnable });
+const withKeys = () => ({
+  runnable,
+  keys: [{ key: READ, scopes: ["read" as const] }, { key: ADMIN, scopes: ["admin" as const] }],
+});
+
+function post({ app }: Opened, path: string, body: unknown, headers: Record<string, string> = {}) {
+  const json = { "content-type": "application/json", ...headers };
+  return app.request(path, { method: "POST", headers: json, body: JSON.stringify(body) });
+}
+
+appTest("POST /pipeline/runs queues a run, which GET /pipeline/runs/:run_id shows", async (opened) => {
+  const response = await post(opened, "/pipeline/runs", { dag_id: "small", params: { size: 5 } });
+  assert.equal(response.status, 201);
+  const run = await response.json();
+  assert.deepEqual([run.state, run.trigger, run.params.size, run.params.mode], [
+    "queued",
+    "manual",
+    5,
+    "fast",
+  ]);
+  const { tasks, ...read } = await (await opened.app.request(response.headers.get("location")!)).json();
+  assert.deepEqual(read, run);
+  assert.deepEqual(tasks.map(({ task_id, state }: Record<string, string>) => [task_id, state]), [
+    ["first", "waiting"],
+    ["second", "waiting"],
+  ]);
+  assert.equal((await opened.world.stores.runs.snapshot(run))?.run.state, "queued");
+}, { options });
+
+appTest("POST /pipeline/runs takes the params that a form takes, and no others", async (opened) => {
+  const refusals: [unknown, RegExp][] = [
+    [{ dag_id: "small", params: { files: ["/etc/passwd"] } }, /files of small is not one of .* PARLEY_FILES/],
+    [{ dag_id: "small", params: { files: ["/in/a.ndjson", "/in/../etc/passwd"] } }, /PARLEY_FILES/],
+    [{ dag_id: "small", params: { model: "https://elsewhere.example/v1" } }, /PARLEY_MODELS/],
+    [{ dag_id: "small", params: { secret: "x" } }, /secret of small can be given on the command line alone/],
+    [{ dag_id: "small", params: { size: 10 } }, /size/],
+    [{ dag_id: "small", params: { unknown: 1 } }, /unknown of small can be given on the command line alone/],
+    [{ dag_id: "smal" }, /dag_id names no dag.*small/],
+    [{ dag_id: "small", run_id: "mine" }, /only dag_id and params are known/],
+  ];
+  for (const [body, sentence] of refusals) {
+    const refused = await post(opened, "/pipeline/runs", body);
+    assert.equal(refused.status, 400, JSON.stringify(body));
+    assert.match((await refused.json()).detail, sentence);
+  }
+  assert.deepEqual(await opened.world.stores.runs.runs({ limit: 9 }), []);
+  const params = { files: ["/in/b.ndjson"], model: "test:16" };
+  assert.equal((await post(opened, "/pipeline/runs", { dag_id: "small", params })).status, 201);
+}, { options });
+
+appTest(
+  "GET /pipeline/runs lists runs page by page, newest first, by dag and state",
+  async ({ app, world }) => {
+    // Two are created at one time: the cursor separates them.
+    for (const [n, at] of [1, 2, 2, 3, 4].entries()) await addFailedRun(world.stores.runs, `r${n}`, NOW + at);
+    await addFailedRun(world.stores.runs, "other", NOW + 9, { dag_id: "other" });
+    const pages: string[][] = [];
+    for (let next: string | null = ""; next !== null;) {
+      const cursor: string = next === "" ? "" : `&cursor=${next}`;
+      const page = await (await app.request(`/pipeline/runs?dag=small&state=failed&limit=2${cursor}`)).json();
+      pages.push(page.runs.map(({ run_id }: { run_id: string }) => run_id));
+      next = page.next;
+    }
+    assert.deepEqual(pages, [["r4", "r3"], ["r2", "r1"], ["r0"]]);
+    const first = async (query: string) =>
+      (await (await app.request(`/pipeline/runs?${query}`)).json()).runs.length;
+    assert.deepEqual(await Promise.all(["", "dag=other", "state=success"].map(first)), [6, 1, 0]);
+    for (const wrong of ["state=odd", "cursor=x", "limit=201", "page=2"]) {
+      assert.equal((await app.request(`/pipeline/runs?${wrong}`)).status, 400, wrong);
+    }
+  },
+  { options },
+);
+
+appTest("POST /pipeline/runs/:run_id/cancel ends a queued run once", async (opened) => {
+  const { run_id } = await (await post(opened, "/pipeline/runs", { dag_id: "small" })).json();
+  const cancelled = await post(opened, `/pipeline/runs/${run_id}/cancel`, {});
+  assert.deepEqual([cancelled.status, (await cancelled.json()).state], [202, "cancelled"]);
+  assert.equal((await post(opened, `/pipeline/runs/${run_id}/cancel`, {})).status, 409);
+  assert.equal((await post(opened, "/pipeline/runs/none/cancel", {})).status, 404);
+}, { options });
+
+appTest("POST /pipeline/runs/:run_id/retry queues what failed, or one task", async (opened) => {
+  const { runs } = opened.world.stores;
+  await addFailedRun(runs, "r", NOW);
+  assert.equal((await post(opened, "/pipeline/runs/r/retry", { task_id: "none" })).status, 400);
+  const retried = await post(opened, "/pipeline/runs/r/retry", {});
+  assert.equal(retried.status, 202);
+  const { run, cleared } = await retried.json();
+  assert.deepEqual([run.state, cleared], ["queued", ["first", "second"]]);
+  assert.equal((await post(opened, "/pipeline/runs/r/retry", {})).status, 409);
+  await addFailedRun(runs, "r2", NOW);
+  const one = await post(opened, "/pipeline/runs/r2/retry", { task_id: "second" });
+  assert.deepEqual((await one.json()).cleared, ["second"]);
+  await addFailedRun(runs, "gone", NOW, { dag_id: "gone" });
+  for (const id of ["none", "gone"]) {
+    assert.equal((await post(opened, `/pipeline/runs/${id}/retry`, {})).status, 404);
+  }
+}, { options });
+
+appTest("runs are read by the scope read, and changed by admin, with JSON alone", async (opened) => {
+  await addFailedRun(opened.world.stores.runs, "r", NOW);
+  const before = await opened.world.stores.runs.snapshot({ run_id: "r" });
+  const changes = [["/pipeline/runs", { dag_id: "small" }], ["/pipeline/runs/r/cancel", {}], [
+    "/pipeline/runs/r/retry",
+    {},
+  ]] as const;
+  const read = { authorization: `Bearer ${READ}` }, admin = { authorization: `Bearer ${ADMIN}` };
+  for (const path of ["/pipeline/runs", "/pipeline/runs/r"]) {
+    assert.equal((await opened.app.request(path)).status, 401);
+    assert.equal((await opened.app.request(path, { headers: read })).status, 200);
+  }
+  for (const [path, body] of changes) {
+    assert.equal((await post(opened, path, body, read)).status, 403, path);
+    // As a form of another site sends it.
+    const form = { ...admin, "content-type": "text/plain" };
+    assert.equal((await post(opened, path, body, form)).status, 415, path);
+  }
+  assert.deepEqual(await opened.world.stores.runs.snapshot({ run_id: "r" }), before);
+}, { options: withKeys });
+
+appTest("GET /pipeline/runs/:run_id shows why a run failed", async ({ app, world }) => {
+  await addFailedRun(world.stores.runs, "r", NOW);
+  const { state, error, ended_at, tasks } = await (await app.request("/pipeline/runs/r")).json();
+  assert.deepEqual([state, error, ended_at], ["failed", "first: no", iso(NOW + 1_000)]);
+  assert.deepEqual([tasks[0].state, tasks[0].error, tasks[0].attempts], ["failed", "no", 1]);
+  assert.equal((await app.request("/pipeline/runs/none")).status, 404);
+}, { options });
