@@ -481,39 +481,54 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description 1 to 256 characters without control characters. */
+        Id: string;
         Message: {
-            message_id?: string | number | null;
-            user_id: string | number;
+            message_id?: (components["schemas"]["Id"] | number) | null;
+            user_id: components["schemas"]["Id"] | number;
             message: string;
             timestamp: string | number;
-            conversation_id?: string | number | null;
+            conversation_id?: (components["schemas"]["Id"] | number) | null;
             role?: ("user" | "assistant") | null;
-            intent?: string | number | null;
-            campaign_id?: string | number | null;
+            intent?: (components["schemas"]["Id"] | number) | null;
+            campaign_id?: (components["schemas"]["Id"] | number) | null;
             metadata?: Record<string, never> | null;
         };
         Event: {
-            event_id?: string | number | null;
-            user_id: string | number;
-            campaign_id: string | number;
+            event_id?: (components["schemas"]["Id"] | number) | null;
+            user_id: components["schemas"]["Id"] | number;
+            campaign_id: components["schemas"]["Id"] | number;
             /** @enum {string} */
             type: "impression" | "click" | "conversion" | "dismissal";
             timestamp: string | number;
-            conversation_id?: string | number | null;
+            conversation_id?: (components["schemas"]["Id"] | number) | null;
             recommendation_id?: string | null;
             position?: number | null;
             metadata?: Record<string, never> | null;
         };
         CampaignInput: {
-            campaign_id: string | number;
+            campaign_id: components["schemas"]["Id"] | number;
             title: string;
             description?: string | null;
-            aliases?: (string | number)[] | null;
-            intents?: (string | number)[] | null;
-            category?: string | number | null;
-            tags?: (string | number)[] | null;
-            starts_at?: string | number | null;
-            ends_at?: string | number | null;
+            aliases?: (components["schemas"]["Id"] | number)[] | null;
+            intents?: (components["schemas"]["Id"] | number)[] | null;
+            category?: (components["schemas"]["Id"] | number) | null;
+            tags?: (components["schemas"]["Id"] | number)[] | null;
+            starts_at?: (string | number) | null;
+            ends_at?: (string | number) | null;
+            status?: ("active" | "paused" | "ended") | null;
+            repurchase_days?: number | null;
+            metadata?: Record<string, never> | null;
+        };
+        CampaignPatch: {
+            title?: string;
+            description?: string | null;
+            aliases?: (components["schemas"]["Id"] | number)[] | null;
+            intents?: (components["schemas"]["Id"] | number)[] | null;
+            category?: (components["schemas"]["Id"] | number) | null;
+            tags?: (components["schemas"]["Id"] | number)[] | null;
+            starts_at?: (string | number) | null;
+            ends_at?: (string | number) | null;
             status?: ("active" | "paused" | "ended") | null;
             repurchase_days?: number | null;
             metadata?: Record<string, never> | null;
@@ -1266,43 +1281,43 @@ export interface operations {
             content: {
                 "application/json": {
                     /** @description A stored user, whose own rows count too, before the posted ones. Without it the posted rows count alone. */
-                    user_id?: string | number | null;
+                    user_id?: (components["schemas"]["Id"] | number) | null;
                     /** @description What was said, in order. Nothing of it is stored. */
                     messages?: {
-                        message_id?: string | number | null;
+                        message_id?: (components["schemas"]["Id"] | number) | null;
                         message: string;
                         /** @description If it is absent, the message was said now, after those before it in the list. */
                         timestamp?: string | number;
-                        conversation_id?: string | number | null;
+                        conversation_id?: (components["schemas"]["Id"] | number) | null;
                         role?: ("user" | "assistant") | null;
-                        intent?: string | number | null;
-                        campaign_id?: string | number | null;
+                        intent?: (components["schemas"]["Id"] | number) | null;
+                        campaign_id?: (components["schemas"]["Id"] | number) | null;
                         metadata?: Record<string, never> | null;
                     }[];
                     /** @description What the user did. Nothing of it is stored. */
                     events?: {
-                        event_id?: string | number | null;
-                        campaign_id: string | number;
+                        event_id?: (components["schemas"]["Id"] | number) | null;
+                        campaign_id: components["schemas"]["Id"] | number;
                         /** @enum {string} */
                         type: "impression" | "click" | "conversion" | "dismissal";
                         /** @description If it is absent, now. */
                         timestamp?: string | number;
-                        conversation_id?: string | number | null;
+                        conversation_id?: (components["schemas"]["Id"] | number) | null;
                         recommendation_id?: string | null;
                         position?: number | null;
                         metadata?: Record<string, never> | null;
                     }[];
                     /** @description Campaigns that are not wanted, such as those in a basket. */
-                    exclude?: (string | number)[];
+                    exclude?: (components["schemas"]["Id"] | number)[];
                     /**
                      * @description At most so many items.
                      * @default 10
                      */
                     k?: number;
                     /** @description Only campaigns that target this intent. */
-                    intent?: string | number;
+                    intent?: components["schemas"]["Id"] | number;
                     /** @description Only campaigns of this category. */
-                    category?: string | number;
+                    category?: components["schemas"]["Id"] | number;
                     /** @description Only campaigns for which this expression is true, such as `category in ["shoes"] and metadata.price < 100`: [CEL](https://cel.dev) with `and`, `or` and `not`. What needs a field that a campaign lacks is false. */
                     filter?: string;
                     /** @description How much the score of a campaign is lowered for others of its category and intents before it. Default 0.1. */
@@ -1352,31 +1367,31 @@ export interface operations {
                 "application/json": {
                     /** @description What was said, in order. Nothing of it is stored. */
                     messages?: {
-                        message_id?: string | number | null;
+                        message_id?: (components["schemas"]["Id"] | number) | null;
                         message: string;
                         /** @description If it is absent, the message was said now, after those before it in the list. */
                         timestamp?: string | number;
-                        conversation_id?: string | number | null;
+                        conversation_id?: (components["schemas"]["Id"] | number) | null;
                         role?: ("user" | "assistant") | null;
-                        intent?: string | number | null;
-                        campaign_id?: string | number | null;
+                        intent?: (components["schemas"]["Id"] | number) | null;
+                        campaign_id?: (components["schemas"]["Id"] | number) | null;
                         metadata?: Record<string, never> | null;
                     }[];
                     /** @description What the user did. Nothing of it is stored. */
                     events?: {
-                        event_id?: string | number | null;
-                        campaign_id: string | number;
+                        event_id?: (components["schemas"]["Id"] | number) | null;
+                        campaign_id: components["schemas"]["Id"] | number;
                         /** @enum {string} */
                         type: "impression" | "click" | "conversion" | "dismissal";
                         /** @description If it is absent, now. */
                         timestamp?: string | number;
-                        conversation_id?: string | number | null;
+                        conversation_id?: (components["schemas"]["Id"] | number) | null;
                         recommendation_id?: string | null;
                         position?: number | null;
                         metadata?: Record<string, never> | null;
                     }[];
                     /** @description Campaigns that are not wanted, such as those in a basket. */
-                    exclude?: (string | number)[];
+                    exclude?: (components["schemas"]["Id"] | number)[];
                     /** @description At most so many items. */
                     k?: number;
                 };
@@ -1417,7 +1432,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Message"] | components["schemas"]["Message"][];
-                "application/x-ndjson": components["schemas"]["Message"] | components["schemas"]["Message"][];
+                "application/x-ndjson": string;
             };
         };
         responses: {
@@ -1451,7 +1466,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Event"] | components["schemas"]["Event"][];
-                "application/x-ndjson": components["schemas"]["Event"] | components["schemas"]["Event"][];
+                "application/x-ndjson": string;
             };
         };
         responses: {
@@ -1518,7 +1533,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["CampaignInput"] | components["schemas"]["CampaignInput"][];
-                "application/x-ndjson": components["schemas"]["CampaignInput"] | components["schemas"]["CampaignInput"][];
+                "application/x-ndjson": string;
             };
         };
         responses: {
@@ -1616,32 +1631,8 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/merge-patch+json": {
-                    title?: string;
-                    description?: string | null;
-                    aliases?: (string | number)[] | null;
-                    intents?: (string | number)[] | null;
-                    category?: string | number | null;
-                    tags?: (string | number)[] | null;
-                    starts_at?: string | number | null;
-                    ends_at?: string | number | null;
-                    status?: ("active" | "paused" | "ended") | null;
-                    repurchase_days?: number | null;
-                    metadata?: Record<string, never> | null;
-                };
-                "application/json": {
-                    title?: string;
-                    description?: string | null;
-                    aliases?: (string | number)[] | null;
-                    intents?: (string | number)[] | null;
-                    category?: string | number | null;
-                    tags?: (string | number)[] | null;
-                    starts_at?: string | number | null;
-                    ends_at?: string | number | null;
-                    status?: ("active" | "paused" | "ended") | null;
-                    repurchase_days?: number | null;
-                    metadata?: Record<string, never> | null;
-                };
+                "application/merge-patch+json": components["schemas"]["CampaignPatch"];
+                "application/json": components["schemas"]["CampaignPatch"];
             };
         };
         responses: {

@@ -6,11 +6,21 @@ const MAX_ID_CHARACTERS = 256;
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
+const CONTROLS = "\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029";
+/** An id, with blanks around it, for a JSON Schema. A pattern counts characters and not UTF-16 units. */
+const PATTERN = `^\\s*[^\\s${CONTROLS}]([^${CONTROLS}]{0,${MAX_ID_CHARACTERS - 2}}[^\\s${CONTROLS}])?\\s*$`;
+const TEXT = z.string().meta({
+  id: "Id",
+  description: "1 to 256 characters without control characters.",
+  pattern: PATTERN,
+});
+const NUMBER = z.number().meta({ type: "integer" });
+
 /**
  * An id: 1..256 UTF-16 units after trimming, without control characters. A whole number becomes its decimal digits; one beyond
  * 2^53 has lost digits and is refused.
  */
-export const id = z.union([z.string(), z.number()], expected("a string")).transform((value, context) => {
+export const id = z.union([TEXT, NUMBER], expected("a string")).transform((value, context) => {
   if (typeof value === "number") {
     if (Number.isSafeInteger(value)) return String(value);
     return refuse(context, "is not an exact whole number; write it as a string");
@@ -37,7 +47,7 @@ export function idText(name: string, message: string) {
   return z.string(message).trim().superRefine((text, context) => {
     const problem = idProblem(text);
     if (problem !== null) context.addIssue(`${name} ${problem}`);
-  }).meta({ minLength: 1, maxLength: MAX_ID_CHARACTERS });
+  }).meta({ pattern: PATTERN });
 }
 
 function idProblem(trimmed: string): string | null {

@@ -12,9 +12,11 @@ export function storable(text: string): string {
 
 /** 1..max UTF-16 units of text that is not blank, with its white space. */
 export function text(max: number) {
-  return z.string(expected("a string")).transform((value, context) => {
-    if (value.length > max) return refuse(context, `is longer than ${max} characters`);
-    if (value.trim() === "") return refuse(context, "is blank");
-    return storable(value);
-  });
+  return z.string(expected("a string")).meta({ pattern: "\\S", maxLength: max }).transform(
+    (value, context) => {
+      if (value.length > max) return refuse(context, `is longer than ${max} characters`);
+      if (value.trim() === "") return refuse(context, "is blank");
+      return storable(value);
+    },
+  );
 }

@@ -28,6 +28,12 @@ const NOT_AN_EPOCH = `is not an epoch in seconds or milliseconds from 1990 on; $
 const UTC =
   /^(?:19[7-9]\d|[2-9]\d{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{3})?Z$/;
 
+const TEXT = z.string().meta({ format: "date-time" });
+const EPOCH = z.number().meta({
+  description: "Epoch seconds or milliseconds, from 1990 on.",
+  minimum: FIRST_EPOCH / 1_000,
+});
+
 /** A moment, stored as ISO 8601 in UTC with milliseconds; finer fractions are cut off. */
 export const time = timeOr((text) => DAY.test(text) ? `is a day without a time; ${EXAMPLE}` : null);
 
@@ -39,7 +45,7 @@ export const endTime = timeOr((text) => parseDay(text, DAY_MS));
 
 /** `plain` reads days; if it returns null, {@link parseTime} reads the text. */
 function timeOr(plain: (text: string) => number | string | null) {
-  return z.union([z.string(), z.number()], expected("a time")).transform((value, context) => {
+  return z.union([TEXT, EPOCH], expected("a time")).transform((value, context) => {
     if (typeof value === "string" && UTC.test(value)) {
       return value.length === 24 ? value : `${value.slice(0, 19)}.000Z`;
     }

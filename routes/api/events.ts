@@ -9,5 +9,13 @@ export const writeEvents = batchEndpoint({
   description:
     "Stores what users did with campaigns. What a user dismisses or buys is not in their next answer; all else shows " +
     "there within a second.",
-  row: eventInput.meta({ id: "Event" }),
+  row: eventInput.meta({
+    id: "Event",
+    examples: [{
+      user_id: "ann",
+      campaign_id: "trail-shoes-grip",
+      type: "click",
+      timestamp: "2026-05-01T09:31:00Z",
+    }],
+  }),
 });

@@ -20,7 +20,7 @@ const Body = z.strictObject({
       MAX_TEXT_LENGTH,
       `a text must have at most ${MAX_TEXT_LENGTH} characters`,
     )
-      .refine((text) => text.trim() !== "", "a text must not be blank"),
+      .regex(/\S/, "a text must not be blank"),
     RULE,
   ).min(1, RULE).max(MAX_TEXTS, RULE),
   top: z.int("top must be a whole number").min(1, "top must be at least 1").max(20, "top must be at most 20")

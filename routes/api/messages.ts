@@ -7,5 +7,8 @@ export const writeMessages = batchEndpoint({
   operation: "writeMessages",
   summary: "Store messages",
   description: "Stores what users said. It shows in the user's next answer within a second.",
-  row: messageInput.meta({ id: "Message" }),
+  row: messageInput.meta({
+    id: "Message",
+    examples: [{ user_id: "ann", message: "I need shoes for wet rock", timestamp: "2026-05-01T09:30:00Z" }],
+  }),
 });

@@ -7,6 +7,12 @@ import { idParameter } from "../http/parameters.ts";
 
 const MAX_BYTES = 1_048_576;
 const ROUTE = "/campaigns/:campaign_id";
+const PATCH = z.lazy(() =>
+  campaignFields.omit({ campaign_id: true }).partial().meta({
+    id: "CampaignPatch",
+    examples: [{ status: "paused" }],
+  })
+);
 const Params = z.object({ campaign_id: idParameter("campaign_id", "The campaign's id.") });
 
 /** `POST /campaigns`: stores campaigns; answers know them. */
@@ -15,7 +21,14 @@ export const writeCampaigns = batchEndpoint({
   operation: "writeCampaigns",
   summary: "Store campaigns",
   description: "Stores campaigns, new ones or whole replacements. They can be in answers within a second.",
-  row: campaignInput.meta({ id: "CampaignInput" }),
+  row: campaignInput.meta({
+    id: "CampaignInput",
+    examples: [{
+      campaign_id: "trail-shoes-grip",
+      title: "Trail shoes for wet rock and bog",
+      category: "shoes",
+    }],
+  }),
 });
 
 /** `PATCH /campaigns/:campaign_id`: changes fields of a campaign. */
@@ -31,7 +44,7 @@ export const changeCampaign = apiEndpoint({
   params: Params,
   body: {
     schema: z.record(z.string(), z.unknown(), "the body must be an object with the fields to change"),
-    documented: z.lazy(() => campaignFields.omit({ campaign_id: true }).partial()),
+    documented: { "application/merge-patch+json": PATCH, "application/json": PATCH },
     types: ["application/merge-patch+json", "application/json"],
     max_bytes: MAX_BYTES,
   },

@@ -41,8 +41,8 @@ interface ApiBody<Schema extends z.ZodType> {
   readonly types?: readonly string[];
   /** Reads a body of one of these types for `schema` to parse. Default: as JSON. */
   readonly read?: (context: Context, max_bytes: number, type: string) => Promise<unknown>;
-  /** The schema in the document, if the handler itself parses parts of the body. Default `schema`. */
-  readonly documented?: z.ZodType;
+  /** The schema in the document by media type, if the handler itself parses parts of the body. Default `schema`. */
+  readonly documented?: Readonly<Record<string, z.ZodType>>;
 }
 
 /** What the API's document says about an endpoint. */

@@ -59,7 +59,10 @@ export function batchEndpoint({ kind, operation, summary, description, row }: Ba
     description: `${description} ${DESCRIPTION}`,
     body: {
       schema: z.array(z.unknown(), RULE).min(1, RULE).max(MAX_ROWS, RULE),
-      documented: z.union([row, z.array(row).min(1).max(MAX_ROWS)]),
+      documented: {
+        "application/json": z.union([row, z.array(row).min(1).max(MAX_ROWS)]),
+        [NDJSON]: z.string().meta({ description: "A row per line, as in application/json." }),
+      },
       max_bytes: MAX_BYTES,
       types: ["application/json", NDJSON],
       read: readRows,

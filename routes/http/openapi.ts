@@ -72,9 +72,10 @@ export async function openApiDocument(endpoints: readonly Contract[], version: s
       },
     },
   }, {
-    override: ({ jsonSchema }) => {
+    override: ({ jsonSchema, io }) => {
       // It is from a type of this program, and says nothing about a response.
       delete jsonSchema.readOnly;
+      if (io === "input") return;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
     },
@@ -97,7 +98,9 @@ function operationOf(
   for (const status of statuses) byStatus[`${status}`] = errorOf(status);
   for (const [status, response] of Object.entries(responses)) byStatus[status] = responseOf(response);
   const content = body && Object.fromEntries(
-    (body.types ?? ["application/json"]).map((type) => [type, { schema: body.documented ?? body.schema }]),
+    (body.types ?? ["application/json"]).map((
+      type,
+    ) => [type, { schema: body.documented?.[type] ?? body.schema }]),
   );
   return {
     operationId: operation,
