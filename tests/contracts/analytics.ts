@@ -475,6 +475,35 @@ function recounts(test: Test): void {
     const signal = AbortSignal.abort(new Error("given up"));
     await assert.rejects(store.daily({ since: "", until: "", signal }), /given up/);
   });
+  test("daily(), byStrategy() and recentUsers() of one campaign have its events alone", async (store) => {
+    const at = (day: number) => `2026-03-0${day}T12:00:00.000Z`;
+    const metadata = { strategy: "popular" };
+    const own = [
+      event({ campaign_id: "k", user_id: "ann", type: "impression", timestamp: at(1), metadata }),
+      event({ campaign_id: "k", user_id: "bob", type: "click", timestamp: at(2) }),
+      event({ campaign_id: "k", user_id: "ann", type: "click", timestamp: at(3), metadata }),
+      event({ campaign_id: "k", user_id: "cat", type: "click", timestamp: at(3) }),
+    ];
+    const other = event({ campaign_id: "l", user_id: "dan", timestamp: at(2), metadata });
+    await store.upsertEvents({ events: [...own, other] });
+    const span = { since: at(1), until: at(9), campaign_id: "k" };
+    const none = { impressions: 0, clicks: 0, conversions: 0, dismissals: 0 };
+    assert.deepEqual(await store.daily(span), [
+      { day: "2026-03-01", ...none, impressions: 1 },
+      { day: "2026-03-02", ...none, clicks: 1 },
+      { day: "2026-03-03", ...none, clicks: 2 },
+    ]);
+    assert.deepEqual(await store.daily({ ...span, since: at(2), until: at(3) }), [
+      { day: "2026-03-02", ...none, clicks: 1 },
+    ]);
+    assert.deepEqual(await store.byStrategy({ ...span, limit: 9 }), [
+      { strategy: "popular", ...none, impressions: 1, clicks: 1 },
+      { strategy: null, ...none, clicks: 2 },
+    ]);
+    assert.deepEqual(await store.recentUsers({ campaign_id: "k", limit: 9 }), ["ann", "cat", "bob"]);
+    assert.deepEqual(await store.recentUsers({ campaign_id: "k", limit: 2 }), ["ann", "cat"]);
+    assert.deepEqual(await store.recentUsers({ campaign_id: "none", limit: 9 }), []);
+  });
 
   test("byCampaign() counts events per campaign, the most frequent first", async (store) => {
     const at = (campaign_id: string, timestamp: string, type: EngagementEvent["type"] = "click") =>

@@ -48,6 +48,7 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   markAllDirty: (store, options) => store.markAllDirty(options),
   settle: (store, options) => store.clearDirty({ users: [{ user_id: "a", token: "1" }], ...options }),
   users: (store, options) => store.users({ after: null, limit: 5, ...options }),
+  recentUsers: (store, options) => store.recentUsers({ campaign_id: "k", limit: 5, ...options }),
   knownUsers: (store, options) => store.knownUsers({ after: null, limit: 5, ...options }),
   engagement: (store, options) => store.engagement({ ...users, ...options }),
   setWords: (store, options) => store.setWords({ ...users, profiles: [], conversations: [], ...options }),

@@ -186,12 +186,14 @@ export interface EventStore extends DirtyUserStore {
   eventsOf(options: { user_ids: readonly string[]; limit: number } & Abortable): Promise<EngagementEvent[]>;
   /** All events of one user, in ascending id. */
   eventPage(options: PageOptions & { user_id: string }): Promise<EngagementEvent[]>;
-  /** Events by UTC day, in ascending day; a day without events has no row. */
-  daily(options: TimeSpan): Promise<EngagementDay[]>;
+  /** Events by UTC day, in ascending day, of all campaigns or of one; a day without events has no row. */
+  daily(options: TimeSpan & { campaign_id?: string }): Promise<EngagementDay[]>;
   /** Events by campaign: the `limit` campaigns with most events, most first, ties by id. It reads an index over all events. */
   byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]>;
-  /** Events by the strategy of the answer that led to them, those with most events first. */
-  byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]>;
+  /** Events by the strategy of the answer that led to them, of all campaigns or of one, those with most events first. */
+  byStrategy(options: TimeSpan & { limit: number; campaign_id?: string }): Promise<StrategyEngagement[]>;
+  /** The users of the newest `limit` events of a campaign, each once, the newest first, ties by id. */
+  recentUsers(options: { campaign_id: string; limit: number } & Abortable): Promise<string[]>;
   /** What this user dismissed or converted on, read live, in ascending campaign; nothing of one who opted out of personalisation. */
   finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]>;
   epochs(options: { user_id: string } & Abortable): Promise<Epochs>;

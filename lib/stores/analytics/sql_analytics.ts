@@ -80,10 +80,11 @@ type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
   readonly repurchase_days: string | null;
 };
 
+const SPAN = "timestamp >= $1 AND timestamp < $2";
+
 /** Each is answered from one index, so that no recount of events reads their rows; see `ANALYTICS_MIGRATIONS`. */
 function statements(dialect: Dialect, counter: Counter) {
   const { isIn, jsonText } = dialect;
-  const span = "timestamp >= $1 AND timestamp < $2";
   const most = "ORDER BY count(*) DESC, campaign_id";
   const users = "SELECT DISTINCT user_id FROM events WHERE user_id > $1 ORDER BY user_id LIMIT $2";
   const usersWithWords = "SELECT user_id FROM profile_words WHERE user_id > $1 ORDER BY user_id LIMIT $2";
@@ -95,12 +96,16 @@ function statements(dialect: Dialect, counter: Counter) {
       WHERE ${isIn("user_id", "$1")} GROUP BY user_id, campaign_id ORDER BY user_id, campaign_id`,
     eventPage: `WHERE user_id = $1 AND ${dialect.unindexed("event_id")} > $2
       ORDER BY ${dialect.unindexed("event_id")} LIMIT $3`,
-    daily: `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events WHERE ${span}
-      GROUP BY day ORDER BY day`,
+    daily: (where: string) =>
+      `SELECT substr(timestamp, 1, 10) AS day, ${BY_TYPE} FROM events WHERE ${where} GROUP BY day ORDER BY day`,
     byCampaign:
-      `SELECT campaign_id, ${BY_TYPE} FROM events WHERE ${span} GROUP BY campaign_id ${most} LIMIT $3`,
-    byStrategy: `SELECT ${jsonText("metadata", "strategy")} AS strategy, ${BY_TYPE} FROM events WHERE ${span}
+      `SELECT campaign_id, ${BY_TYPE} FROM events WHERE ${SPAN} GROUP BY campaign_id ${most} LIMIT $3`,
+    byStrategy: (where: string) =>
+      `SELECT ${jsonText("metadata", "strategy")} AS strategy, ${BY_TYPE} FROM events WHERE ${where}
       GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST LIMIT $3`,
+    recentUsers: `SELECT user_id FROM (
+        SELECT user_id, timestamp FROM events WHERE campaign_id = $1 ORDER BY timestamp DESC LIMIT $2
+      ) AS newest GROUP BY user_id ORDER BY max(timestamp) DESC, user_id`,
     finalEngagement: `SELECT campaign_id, max(timestamp) FILTER (WHERE type = 'conversion') AS converted_at,
         count(*) FILTER (WHERE type = 'dismissal') AS dismissals,
         (SELECT repurchase_days FROM campaigns WHERE campaigns.campaign_id = events.campaign_id) AS repurchase_days
@@ -291,8 +296,14 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.events.select(this.sql.eventPage, [user_id, after ?? "", limit], { signal });
   }
 
-  daily({ since, until, signal }: TimeSpan): Promise<EngagementDay[]> {
-    return this.db.query(() => all<EngagementDay>(this.sql.daily, since, until), { signal });
+  daily(
+    { since, until, campaign_id, signal }: TimeSpan & { campaign_id?: string },
+  ): Promise<EngagementDay[]> {
+    const { daily } = this.sql;
+    const read = campaign_id === undefined
+      ? () => all<EngagementDay>(daily(SPAN), since, until)
+      : () => all<EngagementDay>(daily(`campaign_id = $3 AND ${SPAN}`), since, until, campaign_id);
+    return this.db.query(read, { signal });
   }
 
   byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]> {
@@ -300,9 +311,21 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.db.query(() => all<CampaignEngagement>(this.sql.byCampaign, since, until, limit), options);
   }
 
-  byStrategy(options: TimeSpan & { limit: number }): Promise<StrategyEngagement[]> {
-    const { since, until, limit } = options;
-    return this.db.query(() => all<StrategyEngagement>(this.sql.byStrategy, since, until, limit), options);
+  byStrategy(
+    options: TimeSpan & { limit: number; campaign_id?: string },
+  ): Promise<StrategyEngagement[]> {
+    const { since, until, limit, campaign_id } = options;
+    const { byStrategy } = this.sql;
+    const read = campaign_id === undefined
+      ? () => all<StrategyEngagement>(byStrategy(SPAN), since, until, limit)
+      : () =>
+        all<StrategyEngagement>(byStrategy(`campaign_id = $4 AND ${SPAN}`), since, until, limit, campaign_id);
+    return this.db.query(read, options);
+  }
+
+  async recentUsers(options: { campaign_id: string; limit: number } & Abortable): Promise<string[]> {
+    const read = () => all<{ user_id: string }>(this.sql.recentUsers, options.campaign_id, options.limit);
+    return (await this.db.query(read, options)).map(({ user_id }) => user_id);
   }
 
   async finalEngagement(options: { user_id: string } & Abortable): Promise<FinalEngagement[]> {

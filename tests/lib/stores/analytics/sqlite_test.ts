@@ -177,6 +177,9 @@ Deno.test("SqliteAnalytics scans no table for what a request or a write of some 
   await store.users({ after: null, limit: 5 });
   await store.knownUsers({ after: null, limit: 5 });
   await store.daily({ since: at, until: at });
+  await store.daily({ since: at, until: at, campaign_id: "k" });
+  await store.byStrategy({ since: at, until: at, campaign_id: "k", limit: 5 });
+  await store.recentUsers({ campaign_id: "k", limit: 5 });
   await store.markAllDirty();
   await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 5 }) });
   await store.deleteCampaigns({ campaign_ids });
