@@ -9,7 +9,8 @@ import { type Flow, flowTemplate, loadSample, ROOT, runDag, withFlow } from "./f
 
 const withSample = flowTemplate(loadSample);
 
-/** An answer without when it was computed. */
+/** An answer without when it was computed, which its id has too. */
+type Timeless = Omit<Answer, "generated_at" | "recommendation_id">;
 function timeless({ generated_at: _, ...answer }: UserAnswer): Omit<UserAnswer, "generated_at"> {
   return answer;
 }

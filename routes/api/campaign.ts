@@ -36,6 +36,6 @@ export const campaign = apiEndpoint({
     const [row] = await withStats(campaigns, { analytics, published, signal });
     if (row === undefined) throw new ParleyError("not_found", "the catalogue has no campaign with this id");
     const body = { version: published?.version ?? null, campaign: campaignBody(row) };
-    return Response.json(body, { headers: { "cache-control": "no-store" } });
+    return Response.json(body, { headers: { "cache-control": "no-store", vary: "accept" } });
   },
 });

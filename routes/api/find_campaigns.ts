@@ -68,7 +68,7 @@ export const findCampaigns = apiEndpoint({
     const rows = isEmpty ? [] : page.rows;
     const next = page.next === null || isEmpty ? null : cursorOf(page.next);
     const body = { version: page.version, campaigns: rows.map(campaignBody), next };
-    return Response.json(body, { headers: { "cache-control": "no-store" } });
+    return Response.json(body, { headers: { "cache-control": "no-store", vary: "accept" } });
   },
 });
 

@@ -8,6 +8,7 @@ const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
   ["/runs", "Runs"],
   ["/data", "Data"],
   ["/anomalies", "Anomalies"],
+  ["/campaigns", "Campaigns"],
   ["/engagement", "Engagement"],
   ["/explain", "Explain"],
   ["/stores", "Stores"],

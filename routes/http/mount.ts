@@ -38,7 +38,7 @@ export function mount(
       handle: (http, _note, report) => open(route, http, report),
       failure,
     });
-    const isForApi = (http: Context) => route.path === "/" && !wantsHtml(http);
+    const isForApi = (http: Context) => route.shared === true && !wantsHtml(http);
     app.on(route.method, route.path, (http, next) => isForApi(http) ? next() : handle(http));
   }
   app.get("/assets/:name", handler({ route: "/assets/:name", scope: null, handle: serveAsset, failure }));

@@ -25,7 +25,10 @@ export interface Dashboard {
 
 /** What pages read of the stores. */
 export type PageStores = PipelineView["stores"] & ReadyStores & {
-  readonly analytics: Pick<AnalyticsStore, "byCampaign" | "byStrategy" | "campaigns" | "counts">;
+  readonly analytics: Pick<
+    AnalyticsStore,
+    "byCampaign" | "byStrategy" | "campaigns" | "campaignPage" | "counts" | "recentUsers" | "stats"
+  >;
   readonly documents: Pick<DocumentStore, "counts" | "page" | "quarantined" | "quarantineReasons">;
   readonly graph: Pick<GraphStore, "counts">;
   readonly vectors: Pick<VectorStores, "models" | "forModel">;
@@ -40,7 +43,7 @@ export interface PageContext extends Dashboard {
   /** Those that are on one server, and shown as one. */
   readonly shared_stores: readonly string[];
   /** Explains answers, and knows which circuits are open. */
-  readonly recommender: Pick<Recommender, "explain" | "breakers">;
+  readonly recommender: Pick<Recommender, "explain" | "similar" | "breakers">;
   /** What this process has answered, by minute. */
   readonly serving: () => readonly ServingSpan[];
   /** How long each stage of them took. */
@@ -84,6 +87,8 @@ export interface Route {
   readonly path: string;
   /** What a key must allow; null needs no key. */
   readonly scope: Scope | null;
+  /** Whether the API answers at this path to clients that are no browsers. */
+  readonly shared?: true;
   readonly load: () => Promise<Handle>;
 }
 

@@ -13,7 +13,7 @@ const login = () => import("./login/page.tsx");
 
 /** Every page, stream and action. Pages and streams need `read`, actions `admin`. */
 export const PAGES: readonly Route[] = [
-  get("/", async () => (await overview()).overview),
+  { ...get("/", async () => (await overview()).overview), shared: true },
   get("/overview/events", async () => (await overview()).overviewEvents),
   get("/pipelines", async () => (await import("./pipelines/page.tsx")).pipelines),
   get("/pipelines/:dag_id", async () => (await pipeline()).pipeline),
@@ -34,6 +34,11 @@ export const PAGES: readonly Route[] = [
   post("/anomalies/acknowledge", async () => (await import("./anomalies/acknowledge.ts")).acknowledge),
   post("/anomalies/unacknowledge", async () => (await import("./anomalies/acknowledge.ts")).unacknowledge),
   get("/engagement", async () => (await import("./engagement/page.tsx")).engagement),
+  { ...get("/campaigns", async () => (await import("./campaigns/page.tsx")).campaigns), shared: true },
+  {
+    ...get("/campaigns/:campaign_id", async () => (await import("./campaign/page.tsx")).campaign),
+    shared: true,
+  },
   get("/explain", async () => (await import("./explain/page.tsx")).explain),
   get("/stores", async () => (await import("./stores/page.tsx")).stores),
   { ...get("/docs", async () => (await docs()).docs), scope: null },

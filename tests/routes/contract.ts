@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/2020";
 import type { Hono } from "../../deps.ts";
 import { ENDPOINTS } from "../../routes/api/mod.ts";
+import { PAGES } from "../../routes/pages/mod.ts";
 import { openApiDocument } from "../../routes/http/openapi.ts";
 
 type Operation = {
@@ -17,6 +18,11 @@ const PATHS = Object.entries(DOCUMENT.paths ?? {}).map(([path, operations]) => (
   pattern: new RegExp(`^${path.replace(/[.]/g, "\\$&").replace(/\{\w+\}/g, "[^/]+")}$`),
   operations: operations as Record<string, Operation>,
 })).sort((a, b) => Number(a.path.includes("{")) - Number(b.path.includes("{")));
+
+/** The paths at which a browser gets a page. */
+const SHARED = new Set(
+  PAGES.filter(({ shared }) => shared).map(({ path }) => path.replaceAll(/:(\w+)/g, "{$1}")),
+);
 
 /** The same app: a response of the API that its document does not have fails the test. */
 export function withContract(app: Hono): Hono {
@@ -50,7 +56,7 @@ async function checkContract(method: string, path: string, response: Response): 
     return;
   }
   // A browser gets a page at the same path, or is sent to the login.
-  if (found?.path === "/" && (status === 303 || type?.startsWith("text/html"))) return;
+  if (SHARED.has(found!.path) && (status === 303 || type?.startsWith("text/html"))) return;
   const given = operation.responses[`${status}`];
   assert.ok(given !== undefined, `${what}, which is not documented`);
   const pointer = given.$ref ??

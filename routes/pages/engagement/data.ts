@@ -40,8 +40,7 @@ export function readEngagement(
 }
 
 async function read(analytics: PageStores["analytics"], days: number, now: number): Promise<EngagementData> {
-  const today = Math.floor(now / DAY_MS) * DAY_MS;
-  const span = { since: iso(today - (days - 1) * DAY_MS), until: iso(today + DAY_MS) };
+  const span = spanOf(days, now);
   const [daily, found, strategies] = await Promise.all([
     analytics.daily(span),
     analytics.byCampaign({ ...span, limit: MAX_CAMPAIGNS }),
@@ -54,7 +53,7 @@ async function read(analytics: PageStores["analytics"], days: number, now: numbe
     campaign: byId.get(each.campaign_id) ?? null,
   }));
   return {
-    days: everyDay(daily, today, days).map(withRate),
+    days: everyDay(daily, { days, now }),
     campaigns,
     intents: byIntent(campaigns),
     strategies: strategies.map(withRate),
@@ -68,7 +67,7 @@ export function totalOf(counts: readonly Counts[]): CampaignRate {
   return withRate(counts.reduce(plus, NONE));
 }
 
-function withRate<Row extends Counts>(row: Row): Row & CampaignRate {
+export function withRate<Row extends Counts>(row: Row): Row & CampaignRate {
   return { ...row, rate: wilson(row.clicks, row.impressions) };
 }
 
@@ -81,11 +80,22 @@ function plus(a: Counts, b: Counts): Counts {
   };
 }
 
-function everyDay(known: readonly EngagementDay[], today: number, days: number): EngagementDay[] {
+/** The last `days` UTC days, with today. */
+export function spanOf(days: number, now: number): { since: string; until: string } {
+  const today = Math.floor(now / DAY_MS) * DAY_MS;
+  return { since: iso(today - (days - 1) * DAY_MS), until: iso(today + DAY_MS) };
+}
+
+/** Each of those days with its rate, also if it has no events. */
+export function everyDay(
+  known: readonly EngagementDay[],
+  { days, now }: { days: number; now: number },
+): EngagementData["days"] {
   const byDay = new Map(known.map((each) => [each.day, each]));
+  const today = Math.floor(now / DAY_MS) * DAY_MS;
   return Array.from({ length: days }, (_, i) => {
     const day = iso(today - (days - 1 - i) * DAY_MS).slice(0, 10);
-    return byDay.get(day) ?? { day, ...NONE };
+    return withRate(byDay.get(day) ?? { day, ...NONE });
   });
 }
 

@@ -1,15 +1,9 @@
 import { iso } from "../../../lib/core/clock.ts";
-import { ParleyError } from "../../../lib/core/errors.ts";
-import { ByCampaign, ByDay, ByIntent, ByStrategy } from "./parts.tsx";
+import { ByCampaign, ByDay, ByIntent, ByStrategy, daysOf, Spans, Totals } from "./parts.tsx";
 import { type EngagementData, readEngagement, totalOf } from "./data.ts";
-import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
-import { formatNumber, formatPercent } from "../../components/format_number.ts";
-import { withQuery } from "../../components/table.tsx";
+import { Empty, Section, StoreUnavailable } from "../../components/layout.tsx";
 import type { ReadResult } from "../../http/try_read.ts";
 import type { PageRequest, View } from "../../http/page.ts";
-
-const SPANS = [7, 30, 90, 365] as const;
-const DEFAULT_DAYS = 30;
 
 /** `GET /engagement?days=30`: impressions, clicks, conversions and dismissals, by day, campaign, intent and strategy. */
 export async function engagement({ context, url, now }: PageRequest): Promise<View> {
@@ -24,25 +18,6 @@ export async function engagement({ context, url, now }: PageRequest): Promise<Vi
       </>
     ),
   };
-}
-
-function daysOf({ searchParams }: URL): number {
-  const given = searchParams.get("days");
-  const days = given === null ? DEFAULT_DAYS : SPANS.find((each) => String(each) === given);
-  if (days !== undefined) return days;
-  throw new ParleyError("invalid", `days must be one of ${SPANS.join(", ")}`);
-}
-
-function Spans({ url, days }: { url: URL; days: number }) {
-  return (
-    <nav class="choice" aria-label="Span of time">
-      {SPANS.map((each) => (
-        <a href={withQuery(url, { days: String(each) })} {...each === days ? { "aria-current": "true" } : {}}>
-          {each} days
-        </a>
-      ))}
-    </nav>
-  );
 }
 
 function Engagement(
@@ -61,23 +36,11 @@ function Engagement(
   }
   return (
     <>
-      <Figures>
-        <Figure name="Impressions" value={formatNumber(total.impressions)} />
-        <Figure name="Clicks" value={formatNumber(total.clicks)} />
-        <Figure
-          name="Click rate"
-          value={formatPercent(total.rate?.value ?? null)}
-          note={total.rate === null
-            ? "more clicks than impressions"
-            : `${formatPercent(total.rate.low)} – ${formatPercent(total.rate.high)} at 95 %`}
-        />
-        <Figure name="Conversions" value={formatNumber(total.conversions)} />
-        <Figure name="Dismissals" value={formatNumber(total.dismissals)} />
-      </Figures>
+      <Totals total={total} />
       <ByDay url={url} days={value.days} />
       <ByCampaign url={url} data={value} />
       <ByIntent url={url} data={value} />
-      <ByStrategy url={url} data={value} />
+      <ByStrategy url={url} strategies={value.strategies} />
     </>
   );
 }

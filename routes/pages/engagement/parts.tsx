@@ -1,10 +1,12 @@
+import { ParleyError } from "../../../lib/core/errors.ts";
 import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { Bars } from "../../components/bars.tsx";
 import { LineChart } from "../../components/chart.tsx";
 import type { CampaignRate, EngagementData } from "./data.ts";
-import { Empty, Section } from "../../components/layout.tsx";
-import { formatPercent } from "../../components/format_number.ts";
-import { type Column, Table } from "../../components/table.tsx";
+import { CampaignLink } from "../../components/campaign_link.tsx";
+import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
+import { formatNumber, formatPercent } from "../../components/format_number.ts";
+import { type Column, Table, withQuery } from "../../components/table.tsx";
 
 type IntentRow = EngagementData["intents"][number];
 type EngagementCount = "impressions" | "clicks" | "conversions" | "dismissals";
@@ -85,7 +87,8 @@ export function ByCampaign({ url, data: { campaigns, cut } }: { url: URL; data: 
               head: "Campaign",
               cell: (each) => (
                 <>
-                  {name(each)} <code class="muted">{each.campaign_id}</code>
+                  {each.campaign === null ? name(each) : <CampaignLink campaign={each.campaign} />}{" "}
+                  <code class="muted">{each.campaign_id}</code>
                 </>
               ),
               by: name,
@@ -133,7 +136,7 @@ export function ByIntent({ url, data: { intents } }: { url: URL; data: Engagemen
   );
 }
 
-export function ByStrategy({ url, data: { strategies } }: { url: URL; data: EngagementData }) {
+export function ByStrategy({ url, strategies }: { url: URL; strategies: EngagementData["strategies"] }) {
   const named = strategies.some(({ strategy }) => strategy !== null);
   return (
     <Section title="By strategy" aside="as events name it">
@@ -193,6 +196,47 @@ function Rates(
         }))}
       />
     </figure>
+  );
+}
+
+/** The spans of days that can be selected. */
+const SPANS = [7, 30, 90, 365] as const;
+const DEFAULT_DAYS = 30;
+
+export function daysOf({ searchParams }: URL): number {
+  const given = searchParams.get("days");
+  const days = given === null ? DEFAULT_DAYS : SPANS.find((each) => String(each) === given);
+  if (days !== undefined) return days;
+  throw new ParleyError("invalid", `days must be one of ${SPANS.join(", ")}`);
+}
+
+export function Spans({ url, days }: { url: URL; days: number }) {
+  return (
+    <nav class="choice" aria-label="Span of time">
+      {SPANS.map((each) => (
+        <a href={withQuery(url, { days: String(each) })} {...each === days ? { "aria-current": "true" } : {}}>
+          {each} days
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+export function Totals({ total }: { total: CampaignRate }) {
+  return (
+    <Figures>
+      <Figure name="Impressions" value={formatNumber(total.impressions)} />
+      <Figure name="Clicks" value={formatNumber(total.clicks)} />
+      <Figure
+        name="Click rate"
+        value={formatPercent(total.rate?.value ?? null)}
+        note={total.rate === null
+          ? "more clicks than impressions"
+          : `${formatPercent(total.rate.low)} – ${formatPercent(total.rate.high)} at 95 %`}
+      />
+      <Figure name="Conversions" value={formatNumber(total.conversions)} />
+      <Figure name="Dismissals" value={formatNumber(total.dismissals)} />
+    </Figures>
   );
 }
 

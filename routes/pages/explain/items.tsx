@@ -8,6 +8,7 @@ import {
 import { contribution } from "../../../lib/recommend/score.ts";
 import { numberColumn } from "../../components/columns.tsx";
 import { type BarPart, Bars } from "../../components/bars.tsx";
+import { CampaignLink } from "../../components/campaign_link.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { formatPercent } from "../../components/format_number.ts";
 import { type Column, Table } from "../../components/table.tsx";
@@ -71,7 +72,7 @@ const COLUMNS: readonly Column<RankedItem>[] = [
     head: "Campaign",
     cell: ({ item, rank }) => (
       <>
-        {rank}. {item.title}
+        {rank}. <CampaignLink campaign={item} />
         <div class="muted">
           <code>{item.campaign_id}</code> {item.category}
         </div>
