@@ -10,12 +10,13 @@ import { type Flow, flowTemplate, loadSample, ROOT, runDag, withFlow } from "./f
 const withSample = flowTemplate(loadSample);
 
 /** An answer without when it was computed, which its id has too. */
-type Timeless = Omit<Answer, "generated_at" | "recommendation_id">;
-function timeless({ generated_at: _, ...answer }: UserAnswer): Omit<UserAnswer, "generated_at"> {
+type Timeless = Omit<UserAnswer, "generated_at" | "recommendation_id">;
+
+function timeless({ generated_at: _, recommendation_id: _id, ...answer }: UserAnswer): Timeless {
   return answer;
 }
 
-function answersIn(path: string): Omit<UserAnswer, "generated_at">[] {
+function answersIn(path: string): Timeless[] {
   const lines = Deno.readTextFileSync(path).trimEnd().split("\n");
   return lines.map((line) => timeless(JSON.parse(line)));
 }

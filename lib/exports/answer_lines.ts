@@ -15,6 +15,7 @@ const COLUMNS = [
   "strategy",
   "version",
   "generated_at",
+  "recommendation_id",
 ] as const;
 
 /** What a file begins with. */
@@ -28,7 +29,7 @@ export function linesOf(answer: UserAnswer, format: ExportFormat): string {
   if (format === "ndjson") return `${JSON.stringify({ user_id, ...rest })}\n`;
   return answer.items.map((item, i) => {
     const { campaign_id, title, category, score, reasons } = item;
-    const { strategy, version, generated_at } = answer;
+    const { strategy, version, generated_at, recommendation_id } = answer;
     const row = {
       user_id,
       position: i + 1,
@@ -39,6 +40,7 @@ export function linesOf(answer: UserAnswer, format: ExportFormat): string {
       strategy,
       version,
       generated_at,
+      recommendation_id,
     };
     const cells: Readonly<Record<string, string | number | null>> = {
       ...row,
