@@ -61,6 +61,14 @@ export function program(
         (await import("./commands/backup.ts")).backup(config, options.to)
       ),
     );
+  parley.command("restore")
+    .description("replace the embedded stores by a backup, in which users who were erased since are erased")
+    .requiredOption("--from <folder>", "the backup")
+    .action(
+      verb(async (config, options: { from: string }) =>
+        (await import("./commands/restore.ts")).restore(config, options.from)
+      ),
+    );
   parley.command("move")
     .description("copy all data to other stores, and compare; the source is not changed")
     .option("--from <place>", "as --to; default: the stores in use")

@@ -4,7 +4,7 @@ import { SAMPLE_NAME } from "./sample.ts";
 /** What Parley itself keeps in its data folder. */
 const FILES = /^((documents|analytics|vectors|graph|runs)\.db(-wal|-shm)?|move\.json(\.part)?)$/;
 const FOLDERS = new RegExp(
-  `^(artifacts|backups|exports|indexes|models|vectors|${SAMPLE_NAME}(\\.part)?|evaluate-\\d+)$`,
+  `^(artifacts|backups|exports|indexes|models|vectors|restore\\.part|${SAMPLE_NAME}(\\.part)?|evaluate-\\d+)$`,
 );
 /** The mode bits of all but the owner. */
 const OTHERS = 0o077;

@@ -11,6 +11,8 @@ interface ReadOptions<Stores> extends Abortable {
   readonly stores: Stores;
   /** Gets a line about what cannot be read. */
   readonly log: (line: string) => void;
+  /** More tombstones that every store must have. Default none. */
+  readonly known?: Iterable<string>;
 }
 
 /** Which stores lack tombstones that others have. */
@@ -25,7 +27,7 @@ const PAGE = 5_000;
 
 /** Compares the tombstones of all stores that respond: a small query for each, if there are few. */
 export async function findLacking(
-  { stores, log, signal }: ReadOptions<UserStores>,
+  { stores, log, known = [], signal }: ReadOptions<UserStores>,
 ): Promise<LackingTombstones> {
   const sets = new Map<TombstonedStore, ReadonlySet<string>>();
   for (const store of await tombstonedStores(stores, { log, signal })) {
@@ -36,7 +38,7 @@ export async function findLacking(
       log(`${store.name}: ${error.message}`);
     }
   }
-  const union = new Set([...sets.values()].flatMap((set) => [...set]));
+  const union = new Set([...known, ...[...sets.values()].flatMap((set) => [...set])]);
   if (union.size === 0) return { lacking: [], foreign: 0 };
   const hasher = await UserHasher.open({ analytics: stores.analytics, signal });
   const own = new Set([...union].filter((hash) => hasher.owns(hash)));
