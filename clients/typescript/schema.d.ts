@@ -113,7 +113,7 @@ export interface paths {
         };
         /**
          * The catalogue, or a search of it
-         * @description Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none.
+         * @description Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none. With a `filter` that hardly any campaign passes, a page may have fewer than `limit` although it has a `next`.
          */
         get: operations["findCampaigns"];
         put?: never;
@@ -1497,6 +1497,7 @@ export interface operations {
                 category?: string;
                 intent?: string;
                 status?: "active" | "paused" | "ended";
+                filter?: string;
                 limit?: number;
                 cursor?: string;
             };

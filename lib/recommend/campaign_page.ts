@@ -3,7 +3,7 @@ import type { AnalyticsStore, CampaignSearch, CampaignStats } from "../stores/an
 
 /** Campaigns that one page reads at most to find those that pass a condition. */
 const MAX_READ = 2_000;
-const MAX_BATCH = 200;
+const BATCH = 200;
 
 /** A campaign with its stats under the published version; null before the first one. */
 export interface CampaignWithStats {
@@ -34,15 +34,15 @@ interface CampaignPageOptions extends Abortable {
  * `next`, because one page reads a bounded number of them.
  */
 export async function readCampaignPage(
-  { analytics, search, after: from, limit, passes = () => true, signal }: CampaignPageOptions,
+  { analytics, search, after: from, limit, passes, signal }: CampaignPageOptions,
 ): Promise<CampaignPage> {
   const published = await analytics.published({ signal });
   const found: Campaign[] = [];
   let [after, read, isComplete] = [from, 0, false];
   while (found.length <= limit && read < MAX_READ && !isComplete) {
-    const batch = Math.min(MAX_BATCH, limit + 1);
+    const batch = passes === undefined ? limit + 1 : BATCH;
     const campaigns = await analytics.campaignPage({ after, limit: batch, search, signal });
-    found.push(...campaigns.filter(passes));
+    found.push(...passes === undefined ? campaigns : campaigns.filter(passes));
     after = campaigns.at(-1)?.campaign_id ?? after;
     read += campaigns.length;
     isComplete = campaigns.length < batch;

@@ -2,10 +2,11 @@ import { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { wordsOf } from "../../lib/core/text.ts";
 import { readCampaignPage } from "../../lib/recommend/campaign_page.ts";
+import { parseFilter } from "../../lib/recommend/filter.ts";
 import { parseId } from "../../lib/schema/ids.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
-import { idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
+import { filterText, idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
 import { CAMPAIGN, campaignBody, STATUSES, VERSION } from "./campaign_schemas.ts";
 
 const DEFAULT_LIMIT = 20;
@@ -22,7 +23,8 @@ export const findCampaigns = apiEndpoint({
   tag: "campaigns",
   summary: "The catalogue, or a search of it",
   description:
-    "Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none.",
+    "Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none. With a `filter` that hardly " +
+    "any campaign passes, a page may have fewer than `limit` although it has a `next`.",
   query: queryOf({
     q: z.string(QUERY_RULE).max(MAX_QUERY_CHARACTERS, QUERY_RULE).meta({
       description:
@@ -33,6 +35,7 @@ export const findCampaigns = apiEndpoint({
     intent: idParameter("intent", "Only campaigns that target this intent.").exactOptional(),
     status: z.enum(STATUSES, STATUS_RULE).meta({ description: "Only campaigns with this status." })
       .exactOptional(),
+    filter: filterText.exactOptional(),
     limit: wholeNumber("limit", { min: 1, max: 100, description: "At most so many campaigns." })
       .default(DEFAULT_LIMIT),
     cursor: z.string("cursor must be given once").meta({ description: "The `next` of the page before." })
@@ -58,13 +61,21 @@ export const findCampaigns = apiEndpoint({
       stores: { analytics: Pick<AnalyticsStore, "campaignPage" | "published" | "stats"> };
     },
   ) =>
-  async ({ query: { q = "", limit, cursor, ...search }, context }) => {
+  async ({ query: { q = "", filter, limit, cursor, ...search }, context }) => {
     const words = wordsOf(q);
     const after = cursor === undefined ? null : idOf(cursor);
     // Nothing has the words of a text without any.
     const isEmpty = q.trim() !== "" && words.length === 0;
     const { signal } = context.req.raw;
-    const page = await readCampaignPage({ analytics, search: { ...search, words }, after, limit, signal });
+    const passes = filter === undefined ? undefined : parseFilter(filter);
+    const page = await readCampaignPage({
+      analytics,
+      search: { ...search, words },
+      passes,
+      after,
+      limit,
+      signal,
+    });
     const rows = isEmpty ? [] : page.rows;
     const next = page.next === null || isEmpty ? null : cursorOf(page.next);
     const body = { version: page.version, campaigns: rows.map(campaignBody), next };

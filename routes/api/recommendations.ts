@@ -2,7 +2,6 @@ import { z } from "../../deps.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
 import { causeOf, ParleyError } from "../../lib/core/errors.ts";
 import { type PostedRows, SOURCES } from "../../lib/recommend/answer.ts";
-import { MAX_FILTER_CHARACTERS, parseFilter } from "../../lib/recommend/filter.ts";
 import { NO_USER } from "../../lib/recommend/posted_user.ts";
 import type { Recommender, ServedAnswer } from "../../lib/recommend/recommender.ts";
 import { eventInput, toEvent } from "../../lib/schema/event.ts";
@@ -12,7 +11,7 @@ import { text } from "../../lib/schema/text.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import type { Note } from "../http/endpoint.ts";
-import { idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
+import { filterText, idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
 import { UNKNOWN_FIELDS } from "../http/problem.ts";
 
 const DEFAULT_K = 10;
@@ -116,19 +115,6 @@ const MAX_EVENTS = 1_000;
 const MAX_MESSAGE_CHARACTERS = 8_000;
 const MAX_BODY_BYTES = 2_097_152;
 
-const filterText = z.string("filter must be given once").superRefine((text, context) => {
-  try {
-    parseFilter(text);
-  } catch (error) {
-    if (!(error instanceof ParleyError)) throw error;
-    context.addIssue(error.message);
-  }
-}).meta({
-  description:
-    'Only campaigns for which this expression is true, such as `category in ["shoes"] and metadata.price < 100`: ' +
-    "[CEL](https://cel.dev) with `and`, `or` and `not`. What needs a field that a campaign lacks is false.",
-  maxLength: MAX_FILTER_CHARACTERS,
-});
 const cursorText = z.string("cursor must be given once").max(MAX_CURSOR_CHARACTERS, "cursor is too long")
   .meta({
     description:

@@ -1,4 +1,6 @@
 import { z } from "../../deps.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import { MAX_FILTER_CHARACTERS, parseFilter } from "../../lib/recommend/filter.ts";
 import { idText } from "../../lib/schema/ids.ts";
 import { UNKNOWN_PARAMETERS } from "./problem.ts";
 
@@ -32,3 +34,18 @@ export function wholeNumber(name: string, options: WholeNumber) {
     ? number.meta({ description, override: range })
     : number.default(fallback).meta({ description, override: { ...range, default: fallback } });
 }
+
+/** A filter expression, as `parseFilter()` takes it. */
+export const filterText = z.string("filter must be given once").superRefine((text, context) => {
+  try {
+    parseFilter(text);
+  } catch (error) {
+    if (!(error instanceof ParleyError)) throw error;
+    context.addIssue(error.message);
+  }
+}).meta({
+  description:
+    'Only campaigns for which this expression is true, such as `category in ["shoes"] and metadata.price < 100`: ' +
+    "[CEL](https://cel.dev) with `and`, `or` and `not`. What needs a field that a campaign lacks is false.",
+  maxLength: MAX_FILTER_CHARACTERS,
+});

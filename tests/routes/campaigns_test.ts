@@ -54,6 +54,9 @@ appTest(
     assert.equal(await find("status=paused"), "g-paused");
     assert.equal(await find("q=g1&category=garden"), "g1");
     assert.equal(await find("q=g1&category=kitchen"), "");
+    const filter = encodeURIComponent('category == "kitchen" and not campaign_id == "k2"');
+    assert.equal(await find(`filter=${filter}`), "k1 k3");
+    assert.equal(await find(`filter=${filter}&q=k3`), "k3");
   },
 );
 

@@ -17,12 +17,12 @@ export function hasWords(row: Campaign, words: readonly string[] = []): boolean 
   return words.every((word) => own.includes(` ${word}`));
 }
 
-/** Conditions on the table of campaigns, for a statement with three other parameters. */
+/** Conditions on the table of campaigns, none if the search has none, for a statement with three other parameters. */
 export function searchSql(
   { words = [], category, intent, status }: CampaignSearch,
   { contains }: Dialect,
 ): { conditions: string[]; values: SqlValue[] } {
-  const conditions = ["TRUE"];
+  const conditions: string[] = [];
   const values: SqlValue[] = [];
   const parameter = (value: string) => `$${values.push(value) + 3}`;
   for (const word of words) {

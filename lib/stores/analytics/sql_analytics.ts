@@ -22,6 +22,7 @@ import {
   run,
   runRows,
   type SqlDatabase,
+  type SqlValue,
   type Steps,
   storableJson,
 } from "../engines/sql.ts";
@@ -200,13 +201,17 @@ export class SqlAnalytics implements AnalyticsStore {
   }
 
   campaignPage(options: PageOptions & { search?: CampaignSearch }): Promise<Campaign[]> {
-    const { search, ...page } = options;
-    return search === undefined ? this.catalogue.page(page) : this.searchedPage(search, page);
+    const { search = {}, ...page } = options;
+    const { conditions, values } = searchSql(search, this.db.dialect);
+    if (conditions.length === 0) return this.catalogue.page(page);
+    return this.searchedPage({ ...page, search, values, where: conditions.join(" AND ") });
   }
 
   /** Reads the catalogue in parts, because a rare word is in few of its rows: on SQLite a statement stops the event loop. */
-  private async searchedPage(search: CampaignSearch, options: PageOptions): Promise<Campaign[]> {
-    const { conditions, values } = searchSql(search, this.db.dialect);
+  private async searchedPage(
+    options: PageOptions & { search: CampaignSearch; where: string; values: readonly SqlValue[] },
+  ): Promise<Campaign[]> {
+    const { search, where, values } = options;
     const found: Campaign[] = [];
     for (let after = options.after ?? "";;) {
       const from = after;
@@ -217,7 +222,7 @@ export class SqlAnalytics implements AnalyticsStore {
       const to = end?.campaign_id ?? null;
       for (let rest = options.limit - found.length; rest > 0; rest = options.limit - found.length) {
         const clause = `WHERE campaign_id > $1 AND (CAST($2 AS TEXT) IS NULL OR campaign_id <= $2)
-          AND ${conditions.join(" AND ")} ORDER BY campaign_id LIMIT $3`;
+          AND ${where} ORDER BY campaign_id LIMIT $3`;
         const rows = await this.catalogue.select(clause, [after, to, rest, ...values], options);
         found.push(...rows.filter((row) => hasWords(row, search.words)));
         if (rows.length < rest) break;
