@@ -1,6 +1,6 @@
 import { z } from "../../deps.ts";
 import { type Clock, iso } from "../../lib/core/clock.ts";
-import { causeOf, ParleyError } from "../../lib/core/errors.ts";
+import { causeOf } from "../../lib/core/errors.ts";
 import { type PostedRows, SOURCES } from "../../lib/recommend/answer.ts";
 import { NO_USER } from "../../lib/recommend/posted_user.ts";
 import type { Recommender, ServedAnswer } from "../../lib/recommend/recommender.ts";
