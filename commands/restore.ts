@@ -34,7 +34,7 @@ type Store = typeof STORES[number];
 const STAGING = "restore.part";
 
 /**
- * Replaces the embedded stores by those of a backup that `deno task backup` made. Whoever was erased since the backup was made is
+ * Replaces the embedded stores by those of a backup that `deno task backup` made. Users who were erased since the backup was made are
  * erased in it before it replaces anything, so that no process ever reads their rows. Repeating a restore that was interrupted
  * completes it.
  *
@@ -59,7 +59,7 @@ export async function restore(config: Config, from: string): Promise<number> {
       `parley: ${store}: on the server ${
         showUrl(config[store])
       }: restore it by the server's own tool, then run ` +
-        "`deno task user erase`, which erases again whoever was erased since",
+        "`deno task user erase`, which erases again the users who were erased since",
     );
   }
   if (erased > 0) {
@@ -182,7 +182,7 @@ async function withStores<T>(
   }
 }
 
-/** Erases in restored stores whoever the current ones say was erased; returns how many users had rows. */
+/** Erases in restored stores the users who are erased in the current ones; returns how many users had rows. */
 async function eraseAgain(current: UserStores, restored: UserStores): Promise<number> {
   const known = await knownTombstones(current);
   await keepSecret(current, restored, known);

@@ -2,6 +2,7 @@ import { batches, paged } from "../core/batches.ts";
 import type { Abortable, DirtyUser } from "../core/types.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { Copied, Part } from "./part.ts";
+import { tombstonePart } from "./tombstones.ts";
 
 /** Rows that are read and written at once. */
 const PAGE = 500;
@@ -9,11 +10,13 @@ const PAGE = 500;
 /** Messages with their classifications, the classifier, refused rows, and which users are dirty. */
 export function documentParts(from: DocumentStore, to: DocumentStore): Part[] {
   const copies = { messages, classifier, quarantine, dirty_users };
-  return Object.entries(copies).map(([name, copy]) => ({
+  const parts = Object.entries(copies).map(([name, copy]): Part => ({
     role: "documents",
     name,
     copy: ({ after, ...options }) => copy(from, to, { after, ...options }),
   }));
+  const open = () => Promise.resolve({ from: from.tombstones, to: to.tombstones });
+  return [...parts, tombstonePart({ role: "documents", name: "tombstones", open })];
 }
 
 type Options = { after: string | null } & Abortable;

@@ -1,6 +1,7 @@
 import type { Abortable } from "../core/types.ts";
 import type { EngagedConversation, GraphEdges, GraphStore } from "../stores/graph/port.ts";
 import type { Copied, Part } from "./part.ts";
+import { tombstonePart } from "./tombstones.ts";
 
 /** Edges that are set at once, about. */
 const BATCH = 1_000;
@@ -43,6 +44,11 @@ export function graphParts(from: GraphStore, to: GraphStore): Part[] {
         conversations: conversationsOf(edges),
         ...options,
       })),
+    tombstonePart({
+      role: "graph",
+      name: "tombstones",
+      open: () => Promise.resolve({ from: from.tombstones, to: to.tombstones }),
+    }),
   ];
 }
 

@@ -3,6 +3,7 @@ import { type ModelIdentity, modelKey, parseModelKey } from "../core/types.ts";
 import type { ReleaseStore } from "../stores/analytics/port.ts";
 import { type Collection, COLLECTIONS, type VectorStores } from "../stores/vectors/port.ts";
 import type { Copied, Part } from "./part.ts";
+import { tombstonePart } from "./tombstones.ts";
 
 /** Vectors that are read and written at once. */
 const PAGE = 200;
@@ -21,8 +22,18 @@ export async function vectorParts(
       copy: (options) => copyRows(from, to, { model, collection, ...options }),
     }))
   );
+  const tombstones = models.map((model) =>
+    tombstonePart({
+      role: "vectors",
+      name: `tombstones of ${modelKey(model)}`,
+      open: async () => ({
+        from: (await from.forModel({ model })).tombstones,
+        to: (await to.forModel({ model })).tombstones,
+      }),
+    })
+  );
   const published = await releases.published();
-  if (published === null) return rows;
+  if (published === null) return [...rows, ...tombstones];
   const indexes: Part = {
     role: "vectors",
     name: `indexes of version ${published.version}`,
@@ -32,7 +43,7 @@ export async function vectorParts(
       yield { rows: Object.values(counts).reduce((sum, count) => sum + count, 0), after: null };
     },
   };
-  return [...rows, indexes];
+  return [...rows, ...tombstones, indexes];
 }
 
 async function* copyRows(
