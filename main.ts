@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "./deps.ts";
 import { tightenModes } from "./commands/data_folder.ts";
 import { EXIT, printError } from "./commands/exit.ts";
-import { addEvaluate, addExport, addPipeline, type Verb } from "./commands/pipeline.ts";
+import { addEvaluate, addExport, addPipeline, positive, type Verb } from "./commands/pipeline.ts";
 import { addUser } from "./commands/user.ts";
 import { VERSION } from "./commands/version.ts";
 import { ParleyError } from "./lib/core/errors.ts";
@@ -40,6 +40,15 @@ export function program(
   addEvaluate(parley, verb);
   addExport(parley, verb);
   addUser(parley, verb);
+  parley.command("audit")
+    .description("print who wrote or administered what over HTTP, the newest last")
+    .option("--limit <n>", "how many entries", positive, 50)
+    .option("--json", "as JSON", false)
+    .action(
+      verb(async (config, options: { limit: number; json: boolean }) =>
+        (await import("./commands/audit.ts")).showAudit(config, options)
+      ),
+    );
   parley.command("doctor")
     .description("check configuration, stores and their consistency, and say what to do")
     .option("--json", "as JSON", false)

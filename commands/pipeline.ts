@@ -313,7 +313,7 @@ function several(text: string): number {
   return value;
 }
 
-function positive(text: string): number {
+export function positive(text: string): number {
   const value = parseWholeNumber(text);
   if (value < 1) throw new InvalidArgumentError("it must be a whole number above 0");
   return value;

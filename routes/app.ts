@@ -6,6 +6,7 @@ import { Recommender } from "../lib/recommend/recommender.ts";
 import { ServingMetrics } from "../lib/telemetry/serving_metrics.ts";
 import { ENDPOINTS, type Serving } from "./api/mod.ts";
 import { METHODS } from "./http/api_endpoint.ts";
+import { AuditLog } from "./http/audit_log.ts";
 import { createAuthorize } from "./http/auth.ts";
 import { corsFor } from "./http/cors.ts";
 import { type Endpoint, handlerOf, type Log } from "./http/endpoint.ts";
@@ -52,8 +53,9 @@ export async function createApp(options: AppOptions): Promise<Hono> {
     recommender,
     document,
   };
+  const audit = new AuditLog(options);
   const handler = (endpoint: Endpoint) =>
-    handlerOf(endpoint, { checkHost, authorize, log: options.log, metrics });
+    handlerOf(endpoint, { checkHost, authorize, audit, log: options.log, metrics });
   const failure = options.dashboard &&
     await mountPages(app, { ...shared, dashboard: options.dashboard }, handler);
   const { cors_origins = [] } = options;

@@ -25,7 +25,14 @@ export interface Services {
   /** What earlier runs came to, and texts in their records. */
   readonly runs: Pick<
     RunStore,
-    "history" | "outputs" | "runs" | "snapshot" | "findTexts" | "replaceTexts" | "compact"
+    | "history"
+    | "outputs"
+    | "runs"
+    | "snapshot"
+    | "findTexts"
+    | "replaceTexts"
+    | "pruneAuditEntries"
+    | "compact"
   >;
   /**
    * The embedding model that a run's param names, or the one that is configured; opened once, loaded at its first text.

@@ -389,6 +389,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who wrote or administered what, newest first
+         * @description Requests that need the scope `write` or `admin`, and forms of pages, as they were answered. An entry has no id of a user and no text, and is removed after `PARLEY_RETENTION_DAYS`.
+         */
+        get: operations["listAuditEntries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -1067,6 +1087,30 @@ export interface components {
             run: components["schemas"]["RunDetails"];
             /** @description Its tasks that run again. */
             cleared: string[];
+        };
+        AuditPage: {
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description The cursor of the next page; null after the last. */
+            next: string | null;
+        };
+        AuditEntry: {
+            /** Format: date-time */
+            at: string;
+            /** @description The `X-Request-Id` of the request, which the log has too. */
+            request_id: string;
+            /** @description `key` or `session` with the short fingerprint of the key, or `open` on a service without keys. */
+            by: string;
+            method: string;
+            /** @description The route's pattern. */
+            route: string;
+            /** @description The status of the answer. */
+            status: number;
+            /** @description The keyed hash of the user in the path; null without one. */
+            user_hash: string | null;
+            /** @description Counts of rows, and ids of campaigns, runs, dags and anomalies. */
+            facts: {
+                [key: string]: string | number | boolean | null | string[];
+            };
         };
         Readiness: {
             /**
@@ -2138,6 +2182,36 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    listAuditEntries: {
+        parameters: {
+            query?: {
+                /** @description At most so many entries. */
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of entries. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };

@@ -44,7 +44,7 @@ export const eraseUser = apiEndpoint({
   params: z.object({ user_id: idParameter("user_id", "The user, who may be unknown.") }),
   responses: { 202: { description: "The user is erased; a run removes the copies.", schema: ERASED } },
   errors: [503],
-  handler: ({ stores, clock, erase }: EraseUserOptions) => async ({ params: { user_id }, report }) => {
+  handler: ({ stores, clock, erase }: EraseUserOptions) => async ({ params: { user_id }, note, report }) => {
     const log = (line: string) => report(new Error(line));
     // Not aborted with the request: what has begun is completed.
     const erased = await eraseUsers({ stores, clock, user_ids: [user_id], log });
@@ -54,6 +54,7 @@ export const eraseUser = apiEndpoint({
         report(error);
         return null;
       });
+    note.facts = { ...erased, run_id };
     return Response.json({ erased, run_id }, { status: 202, headers: { "cache-control": "no-store" } });
   },
 });

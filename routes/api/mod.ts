@@ -11,6 +11,7 @@ import { campaign } from "./campaign.ts";
 import { findCampaigns } from "./find_campaigns.ts";
 import { popularCampaigns } from "./popular_campaigns.ts";
 import { similarCampaigns } from "./similar_campaigns.ts";
+import { audit } from "./audit.ts";
 import { healthz, readyz } from "./health.ts";
 import { index } from "./index.ts";
 import { classifyIntents } from "./intents.ts";
@@ -90,6 +91,7 @@ export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   readRun,
   cancelRun,
   retryFailed,
+  audit,
   index,
   openapi,
   healthz,

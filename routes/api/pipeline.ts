@@ -14,12 +14,11 @@ import {
 import { ANOMALY } from "../../lib/monitoring/anomaly.ts";
 import { HEALTH_STATUSES } from "../../lib/monitoring/health.ts";
 import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
-import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
+import type { ServingSpan } from "../../lib/core/types.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
 import { LOOK_BACK_DAYS, type WatchedDag, type WatchedRuns } from "../../lib/monitoring/run_history.ts";
 import type { EventStore } from "../../lib/stores/analytics/port.ts";
 import { type AcknowledgementStore, RUN_STATES, TASK_STATES } from "../../lib/stores/runs/port.ts";
-import { keyOf } from "../http/auth.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { MAX_WAIT_MS, type ReadyStores, storesRespond } from "./health.ts";
 import { queryOf, wholeNumber } from "../http/parameters.ts";
@@ -251,18 +250,23 @@ export const acknowledgeAnomaly = apiEndpoint({
     204: { description: "The acknowledgement is withdrawn." },
   },
   errors: [404, 503],
-  handler:
-    ({ keys, ...view }: PipelineView & { readonly keys: readonly ApiKey[] }) => async ({ body, context }) => {
-      const { id, until, by } = body;
-      const { runs } = view.stores;
-      if (until === null) {
-        if (await runs.unacknowledge({ anomaly_id: id })) return new Response(null, { status: 204 });
-        throw new HttpError(404, "not_found", "no acknowledgement has this id");
+  handler: (view: PipelineView) => async ({ body, note }) => {
+    const { id, until, by } = body;
+    const { runs } = view.stores;
+    if (until === null) {
+      if (await runs.unacknowledge({ anomaly_id: id })) {
+        note.facts = { anomaly_id: id, until };
+        return new Response(null, { status: 204 });
       }
-      const { open } = await detectAnomalies(watched(view));
-      const who = acknowledger({ name: by, key: keyOf(context, keys) });
-      return respond(await acknowledge({ runs, open, clock: view.clock, id, until, by: who }));
-    },
+      throw new HttpError(404, "not_found", "no acknowledgement has this id");
+    }
+    const { open } = await detectAnomalies(watched(view));
+    const key = /^key (.+)$/.exec(note.caller ?? "")?.[1] ?? null;
+    const who = acknowledger({ name: by, key });
+    const acknowledgement = await acknowledge({ runs, open, clock: view.clock, id, until, by: who });
+    note.facts = { anomaly_id: id, until: acknowledgement.until };
+    return respond(acknowledgement);
+  },
 });
 
 function respond(body: object): Response {

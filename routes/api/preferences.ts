@@ -28,9 +28,10 @@ export const putPreferences = apiEndpoint({
   body: { schema: PREFERENCES, max_bytes: MAX_BYTES },
   responses: { 200: { description: "The preferences as they are now.", schema: PREFERENCES } },
   errors: [409, 503],
-  handler: ({ stores }: { stores: UserStores }) => async ({ params: { user_id }, body, report }) => {
+  handler: ({ stores }: { stores: UserStores }) => async ({ params: { user_id }, body, note, report }) => {
     const log = (line: string) => report(new Error(line));
     await setPreferences({ stores, user_id, preferences: body, log });
+    note.facts = { ...body };
     return Response.json(body, { headers: { "cache-control": "no-store" } });
   },
 });

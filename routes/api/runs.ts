@@ -154,7 +154,7 @@ export const startRun = apiEndpoint({
   errors: [503],
   handler: ({ stores: { runs }, clock, runnable = new Map() }: RunOptions) =>
   async (
-    { body: { dag_id, params } },
+    { body: { dag_id, params }, note },
   ) => {
     const dag = runnable.get(dag_id);
     if (dag === undefined) {
@@ -163,6 +163,7 @@ export const startRun = apiEndpoint({
       throw new ParleyError("invalid", `dag_id names no dag; ${known}`);
     }
     const run = await requestRun({ dag, runs, clock, params: params as JsonObject });
+    note.facts = { dag_id, run_id: run.run_id };
     const location = `/pipeline/runs/${encodeURIComponent(run.run_id)}`;
     return respond(bodyOf(run, clock.now()), { status: 201, headers: { location } });
   },
@@ -201,10 +202,11 @@ export const cancelRun = apiEndpoint({
   body: { schema: NO_FIELDS, max_bytes: MAX_BYTES },
   responses: { 202: { description: "The run, which ends.", schema: RUN_DETAILS } },
   errors: [404, 409, 503],
-  handler: ({ stores: { runs }, clock }: RunOptions) => async ({ params: { run_id } }) => {
+  handler: ({ stores: { runs }, clock }: RunOptions) => async ({ params: { run_id }, note }) => {
     const isCancelling = await runs.requestCancel({ run_id });
     const found = await snapshotOf(runs, run_id);
     if (!isCancelling) throw new ParleyError("conflict", "the run has ended");
+    note.facts = { run_id };
     return respond(detailsOf(found, clock.now()), { status: 202 });
   },
 });
@@ -242,7 +244,7 @@ export const retryFailed = apiEndpoint({
   errors: [404, 409, 503],
   handler: ({ stores: { runs }, clock, runnable = new Map() }: RunOptions) =>
   async (
-    { params: { run_id }, body },
+    { params: { run_id }, body, note },
   ) => {
     const { task_id: task } = body;
     const { cleared } = await retryRun({
@@ -252,6 +254,7 @@ export const retryFailed = apiEndpoint({
       run_id,
       ...task !== undefined && { task },
     });
+    note.facts = { run_id, tasks: cleared };
     const run = detailsOf(await snapshotOf(runs, run_id), clock.now());
     return respond({ run, cleared }, { status: 202 });
   },

@@ -55,10 +55,12 @@ export const changeCampaign = apiEndpoint({
     },
   },
   errors: [404, 503],
-  handler: ({ writer }: { writer: OnlineWriter }) => async ({ params: { campaign_id }, body, context }) => {
-    const campaign = await writer.changeCampaign(campaign_id, body, { signal: context.req.raw.signal });
-    return Response.json(campaign, { headers: { "cache-control": "no-store" } });
-  },
+  handler:
+    ({ writer }: { writer: OnlineWriter }) => async ({ params: { campaign_id }, body, context, note }) => {
+      const campaign = await writer.changeCampaign(campaign_id, body, { signal: context.req.raw.signal });
+      note.facts = { campaign_ids: [campaign_id] };
+      return Response.json(campaign, { headers: { "cache-control": "no-store" } });
+    },
 });
 
 /** `DELETE /campaigns/:campaign_id`: a campaign that no answer may show any more. */
@@ -75,8 +77,9 @@ export const deleteCampaign = apiEndpoint({
   params: Params,
   responses: { 204: { description: "It is deleted." } },
   errors: [404, 503],
-  handler: ({ writer }: { writer: OnlineWriter }) => async ({ params: { campaign_id }, context }) => {
+  handler: ({ writer }: { writer: OnlineWriter }) => async ({ params: { campaign_id }, context, note }) => {
     await writer.deleteCampaign(campaign_id, { signal: context.req.raw.signal });
+    note.facts = { campaign_ids: [campaign_id] };
     return new Response(null, { status: 204 });
   },
 });

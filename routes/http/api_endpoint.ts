@@ -127,6 +127,7 @@ export function apiEndpoint<
     return {
       route,
       scope,
+      audited: scope === "write" || scope === "admin",
       ...answers && { answers },
       handle: body === undefined
         ? (context, note, report) => handle(request(context, note, report))

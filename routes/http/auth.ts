@@ -3,21 +3,28 @@ import { sha256 } from "../../lib/core/hash.ts";
 import { allows, type ApiKey, type Scope } from "../../lib/core/types.ts";
 import { HttpError } from "./problem.ts";
 
-/** Throws 401 or 403 if the request's key does not give the scope. */
-export type Authorize = (context: Context, scope: Scope) => void;
+/**
+ * The short fingerprint of a request's key, null on an open service. Throws 401 or 403 if the key does not give the scope.
+ */
+export type Authorize = (context: Context, scope: Scope) => string | null;
 
 /**
  * Checks bearer keys against these. Without keys everything is open, which is for development on loopback. Both sides are
  * hashed to equal length, and every key is compared in constant time.
  */
 export function createAuthorize(keys: readonly ApiKey[]): Authorize {
-  if (keys.length === 0) return () => {};
-  const known = keys.map(({ key, scopes }) => ({ hash: hashBytes(key), scopes }));
+  if (keys.length === 0) return () => null;
+  const known = keys.map(({ key, scopes }) => ({
+    hash: hashBytes(key),
+    scopes,
+    id: shortFingerprint(fingerprint(key)),
+  }));
   return (context, scope) => {
     const given = hashBytes(bearer(context.req.header("authorization")));
     const matching = known.filter(({ hash }) => timingSafeEqual(hash, given));
     if (matching.length === 0) throw unauthorized("no API key of this service was given");
-    if (matching.some(({ scopes }) => allows(scopes, scope))) return;
+    const allowed = matching.find(({ scopes }) => allows(scopes, scope));
+    if (allowed !== undefined) return allowed.id;
     throw new HttpError(403, "denied", `this API key lacks the scope ${scope}`);
   };
 }
@@ -25,13 +32,6 @@ export function createAuthorize(keys: readonly ApiKey[]): Authorize {
 /** Identifies a key and reveals nothing of it. */
 export function fingerprint(key: string): string {
   return sha256(`parley key ${key}`).slice(0, 16);
-}
-
-/** The short fingerprint of a request's key; null on an open service. */
-export function keyOf(context: Context, keys: readonly ApiKey[]): string | null {
-  return keys.length === 0
-    ? null
-    : shortFingerprint(fingerprint(bearer(context.req.header("authorization"))));
 }
 
 /** A fingerprint as people see it. */

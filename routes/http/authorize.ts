@@ -17,7 +17,10 @@ const NO_SESSION: Session = Object.freeze({ scopes: [], csrf: "", key: null, sig
  */
 export async function authorize(
   { method, scope }: Route,
-  { http, context, sessions, report }: Pick<PageRequest, "http" | "context" | "sessions" | "report">,
+  { http, context, sessions, note, report }: Pick<
+    PageRequest,
+    "http" | "context" | "sessions" | "note" | "report"
+  >,
 ): Promise<PageRequest | Response> {
   const isForm = method === "POST";
   if (isForm) checkOrigin(http);
@@ -31,7 +34,7 @@ export async function authorize(
     throw new HttpError(403, "denied", "this form is too old: go back, reload the page, and send it again");
   }
   const url = new URL(http.req.url);
-  return { http, url, session, sessions, context, now: context.clock.now(), form, report };
+  return { http, url, session, sessions, context, now: context.clock.now(), form, note, report };
 }
 
 function toLogin(method: Route["method"], { req }: Context): Response {

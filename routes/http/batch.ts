@@ -3,6 +3,7 @@ import { tryParseJson } from "../../lib/core/json.ts";
 import type { Kind } from "../../lib/core/types.ts";
 import type { OnlineWriter } from "../../lib/online/online_writer.ts";
 import { apiEndpoint } from "./api_endpoint.ts";
+import { idsOf } from "./audit_log.ts";
 import { readBody } from "./body.ts";
 import { limiter } from "./limiter.ts";
 import { HttpError } from "./problem.ts";
@@ -71,11 +72,14 @@ export function batchEndpoint({ kind, operation, summary, description, row }: Ba
     errors: [503],
     handler: ({ writer }: { writer: OnlineWriter }) => {
       const limited = limiter(LIMITS);
-      return async ({ body, context, note: { request_id } }) => {
+      return async ({ body, context, note }) => {
+        const { request_id } = note;
         const { counts, results } = await limited(
           (signal) => writer.write(kind, body, { endpoint, request_id, signal }),
           context.req.raw.signal,
         );
+        const campaign_ids = idsOf(results.flatMap((row) => row.status === "rejected" ? [] : [row.id]));
+        note.facts = { ...counts, ...kind === "campaigns" && { campaign_ids } };
         const [first] = results;
         if (counts.rejected === results.length && first?.status === "rejected") {
           const more = results.length === 1

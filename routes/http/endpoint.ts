@@ -1,8 +1,9 @@
 import type { Context } from "../../deps.ts";
-import { causeOf } from "../../lib/core/errors.ts";
+import { causeOf, ParleyError } from "../../lib/core/errors.ts";
 import type { Scope } from "../../lib/core/types.ts";
 import type { RequestOutcome, ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import { nameRequest } from "../../lib/telemetry/tracing.ts";
+import type { AuditLog, AuditNote } from "./audit_log.ts";
 import type { Authorize } from "./auth.ts";
 import type { CheckHost } from "./host.ts";
 import { HttpError, type Problem, problemOf, problemResponse } from "./problem.ts";
@@ -21,10 +22,11 @@ export interface LogEntry extends RequestOutcome {
 }
 export type Log = (entry: LogEntry) => void;
 
-/** The request's id, and what an endpoint adds to its log entry. */
+/** The request's id, and what an endpoint adds to its log entry and to its entry in the audit log. */
 export type Note =
   & Pick<LogEntry, "request_id">
-  & { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] };
+  & { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] }
+  & AuditNote;
 
 /** What {@link Note.degraded} has of stores that failed. */
 export function causesByStore(failures: ReadonlyMap<string, unknown>): Record<string, string> {
@@ -41,6 +43,8 @@ export interface Endpoint {
   readonly scope: Scope | null;
   /** Whether the serving window counts its requests. */
   readonly answers?: true;
+  /** Whether the audit log has the requests that were let in. An answer waits until it has. */
+  readonly audited?: boolean;
   /** The response's headers must be mutable: use `context.redirect()` and not `Response.redirect()`. */
   readonly handle: (context: Context, note: Note, report: ReportError) => Response | Promise<Response>;
   /** How an error becomes a response. Default a problem in JSON. */
@@ -56,6 +60,7 @@ export type Failure = (
 interface EndpointOptions {
   readonly checkHost: CheckHost;
   readonly authorize: Authorize;
+  readonly audit: AuditLog;
   readonly log: Log | null;
   readonly metrics: ServingMetrics;
 }
@@ -87,12 +92,16 @@ export function handlerOf(
         route: endpoint.route,
         error: causeOf(error),
       });
-    const response = await answer(endpoint, { context, note, request_id, report, checkHost, authorize });
+    const answered = await answer(endpoint, { context, note, report, checkHost, authorize });
+    const response = endpoint.audited && note.caller !== undefined
+      ? await audited(answered, endpoint, options.audit, context, note)
+      : answered;
     response.headers.set("x-request-id", request_id);
     const request = outcome(response.status);
     record(request);
     if (endpoint.answers) options.metrics.addToWindow(request, note);
-    options.log?.({ ...request, route: endpoint.route, ...note });
+    const { caller: _caller, facts: _facts, ...logged } = note;
+    options.log?.({ ...request, route: endpoint.route, ...logged });
     return response;
   };
 }
@@ -125,20 +134,56 @@ async function answer(
   options: Pick<EndpointOptions, "checkHost" | "authorize"> & {
     context: Context;
     note: Note;
-    request_id: string;
     report: ReportError;
   },
 ): Promise<Response> {
   try {
     options.checkHost(options.context);
     checkEncoding(options.context.req.url);
-    if (endpoint.scope !== null) options.authorize(options.context, endpoint.scope);
+    if (endpoint.scope !== null) {
+      const key = options.authorize(options.context, endpoint.scope);
+      options.note.caller = key === null ? "open" : `key ${key}`;
+    }
     return await endpoint.handle(options.context, options.note, options.report);
   } catch (error) {
     if (options.context.req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST });
-    const problem = problemOf(error, options.request_id);
-    if (problem.status >= 500) options.note.error = causeOf(error);
-    const { failure = problemResponse } = endpoint;
-    return failure(problem, error instanceof HttpError ? error.headers : {}, options.context);
+    return refusal(error, endpoint, options);
+  }
+}
+
+/** An error as a response, and in the log if it is not the caller's. */
+function refusal(
+  error: unknown,
+  { failure = problemResponse }: Endpoint,
+  { context, note }: { context: Context; note: Note },
+): Response {
+  const problem = problemOf(error, note.request_id);
+  if (problem.status >= 500) note.error = causeOf(error);
+  return failure(problem, error instanceof HttpError ? error.headers : {}, context);
+}
+
+/** The answer once the audit log has it, or 503: what is answered as done can be looked up. */
+async function audited(
+  answer: Response,
+  endpoint: Endpoint,
+  audit: AuditLog,
+  context: Context,
+  note: Note,
+): Promise<Response> {
+  const { caller = "open", facts = {}, request_id } = note;
+  const user_id = context.req.param("user_id");
+  const { method } = context.req;
+  try {
+    await audit.record({
+      entry: { request_id, by: caller, method, route: endpoint.route, status: answer.status, facts },
+      ...user_id !== undefined && { user_id },
+    });
+    return answer;
+  } catch (cause) {
+    await answer.body?.cancel();
+    const detail = "the request was carried out, but the audit log could not record it: send it again";
+    const response = refusal(new ParleyError("unavailable", detail), endpoint, { context, note });
+    note.error = causeOf(cause);
+    return response;
   }
 }

@@ -5,7 +5,7 @@ import { errorPage } from "../components/error_page.tsx";
 import { PAGES } from "../pages/mod.ts";
 import { ASSETS, serveAsset } from "./assets.ts";
 import { authorize } from "./authorize.ts";
-import type { Endpoint, Failure, ReportError } from "./endpoint.ts";
+import type { Endpoint, Failure, Note, ReportError } from "./endpoint.ts";
 import { flashOf } from "./flash_messages.ts";
 import { PAGE_HEADERS, wantsHtml } from "./guard.ts";
 import type { PageContext, PageRequest, Route, View } from "./page.ts";
@@ -24,9 +24,11 @@ export function mount(
     wantsHtml(http)
       ? respond(errorPage(problem), requests.get(http) ?? null, headers)
       : problemResponse(problem, headers);
-  const open = async (route: Route, http: Context, report: ReportError) => {
-    const request = await authorize(route, { http, context, sessions, report });
+  const open = async (route: Route, http: Context, note: Note, report: ReportError) => {
+    const request = await authorize(route, { http, context, sessions, note, report });
     if (request instanceof Response) return request;
+    const { key } = request.session;
+    note.caller = key === null ? "open" : `session ${key}`;
     requests.set(http, request);
     const result = await (await route.load())(request);
     return result instanceof Response ? result : respond(result, request);
@@ -35,7 +37,8 @@ export function mount(
     const handle = handler({
       route: route.path,
       scope: null,
-      handle: (http, _note, report) => open(route, http, report),
+      audited: route.scope === "admin",
+      handle: (http, note, report) => open(route, http, note, report),
       failure,
     });
     const isForApi = (http: Context) => route.shared === true && !wantsHtml(http);

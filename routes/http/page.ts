@@ -9,7 +9,7 @@ import type { GraphStore } from "../../lib/stores/graph/port.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import type { VectorStores } from "../../lib/stores/vectors/port.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
-import type { ReportError } from "./endpoint.ts";
+import type { Note, ReportError } from "./endpoint.ts";
 import type { ReadyStores } from "../api/health.ts";
 import type { PipelineView } from "../api/pipeline.ts";
 import type { Session, Sessions } from "./session.ts";
@@ -61,6 +61,8 @@ export interface PageRequest {
   readonly context: PageContext;
   /** Epoch milliseconds, read once per request, so that all times on a page agree. */
   readonly now: number;
+  /** Gets what the audit log says about an action. */
+  readonly note: Note;
   /** Logs an error that ended a stream after it began. */
   readonly report: ReportError;
   /** Fields of the posted form by name, each with all its values; empty for GET. */

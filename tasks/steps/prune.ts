@@ -1,11 +1,12 @@
 import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import type { StepContext } from "../step.ts";
 
-/** Removes personal data that is kept for so many days: a run does it whether it publishes or finds nothing new. */
+/** Removes what is kept for so many days: a run does it whether it publishes or finds nothing new. */
 export async function prune({ services, signal }: StepContext): Promise<void> {
-  const { artifacts, documents, exports, clock, settings } = services;
+  const { artifacts, documents, exports, runs, clock, settings } = services;
   const before = iso(clock.now() - settings.retention_days * DAY_MS);
   await artifacts.prune({ before });
   await exports.prune({ before });
   await documents.pruneQuarantine({ before, signal });
+  await runs.pruneAuditEntries({ before, signal });
 }

@@ -4,6 +4,7 @@ import { newTask } from "../../lib/dag/state.ts";
 import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 import { runsAcknowledgementsContract } from "./runs_acknowledgements.ts";
+import { runsAuditContract } from "./runs_audit.ts";
 import { runsControlContract } from "./runs_control.ts";
 import { runsHistoryContract } from "./runs_history.ts";
 import { runsOutboxContract } from "./runs_outbox.ts";
@@ -266,6 +267,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
     assert.deepEqual(await beat(T0 + TTL), { cancel_requested: true });
   });
 
+  runsAuditContract(name, open);
   runsControlContract(name, open);
   runsHistoryContract(name, open);
   runsOutboxContract(name, open);

@@ -31,9 +31,21 @@ export function runsTextsContract(name: string, open: () => Promise<OpenRuns>): 
     const ended = [endOf(start, { state: "failed", error: `why ${who}`, versions: { code: who }, lineage })];
     const run = { state: "failed" as const, started_at: null, ended_at: "t", error: `all ${who}` };
     await runs.commit({ run_id: "r1", owner: "p", now: T0, changes: { run, tasks: [task], ended } });
+    await runs.addAuditEntry({
+      at: "t",
+      request_id: `of ${who}`,
+      by: "open",
+      method: "POST",
+      route: "/messages",
+      status: 200,
+      user_hash: null,
+      facts: { by_mistake: who },
+    });
     const found = await Array.fromAsync(runs.findTexts({ contain: [who] }));
     const columns = found.map(({ table, column }) => `${table}.${column}`).sort();
     assert.deepEqual(columns, [
+      "audit_log.facts",
+      "audit_log.request_id",
       "pipeline_attempts.error",
       "pipeline_attempts.versions",
       "pipeline_lineage.name",
@@ -45,8 +57,8 @@ export function runsTextsContract(name: string, open: () => Promise<OpenRuns>): 
       "pipeline_tasks.error",
       "pipeline_tasks.output",
     ]);
-    for (const { run_id, json, text } of found) {
-      assert.equal(run_id, "r1");
+    for (const { run_id, table, json, text } of found) {
+      assert.equal(run_id, table === "audit_log" ? "" : "r1");
       assert.ok(text.includes(who));
       if (json) JSON.parse(text);
     }

@@ -230,6 +230,7 @@ export interface RunFilter {
 
 /** A text of a run's records: `json` for params, outputs, checkpoints and what else has structure, else an error, a name or a log line. */
 export interface RecordedText {
+  /** Empty for a text of the audit log. */
   readonly run_id: string;
   readonly table: string;
   readonly column: string;
@@ -237,7 +238,10 @@ export interface RecordedText {
   readonly text: string;
 }
 
-/** What own dags and outside engines put into the records of runs; Parley's own dags put no ids of users there. */
+/**
+ * What own dags and outside engines put into the records of runs, and callers into the ids of their requests; Parley's own
+ * dags put no ids of users there.
+ */
 interface RecordedTextStore {
   /** Texts that contain one of these. */
   findTexts(options: { contain: readonly string[] } & Abortable): AsyncIterable<RecordedText>;
@@ -434,6 +438,37 @@ export interface SessionStore {
   isSessionEnded(options: { session_id: string }): Promise<boolean>;
 }
 
+/** What an audited request was about: ids of campaigns, runs, dags and anomalies, and numbers. Never ids of users. */
+export interface AuditFacts {
+  readonly [name: string]: string | number | boolean | null | readonly string[];
+}
+
+/** A write, or another request that needs the scope `write` or `admin`, as it was answered. */
+export interface AuditEntry {
+  /** ISO time of the answer. */
+  readonly at: string;
+  readonly request_id: string;
+  /** `key` or `session` with the short fingerprint of the key, or `open` on a service without keys. */
+  readonly by: string;
+  readonly method: string;
+  /** The route's pattern, such as `/users/:user_id`. */
+  readonly route: string;
+  /** The HTTP status of the answer. */
+  readonly status: number;
+  /** The keyed hash of the user in the path, as tombstones have it; null without one. */
+  readonly user_hash: string | null;
+  readonly facts: AuditFacts;
+}
+
+export interface AuditStore {
+  /** Adds an entry, which is on disk when this resolves. */
+  addAuditEntry(entry: AuditEntry): Promise<void>;
+  /** Newest first; with `before`, only those with a lower number. */
+  auditEntries(options: { before?: number; limit: number }): Promise<(AuditEntry & { seq: number })[]>;
+  /** Removes the entries from before this ISO time; returns how many. */
+  pruneAuditEntries(options: { before: string } & Abortable): Promise<number>;
+}
+
 /** A row of a table, by its columns. */
 type TableRow = Readonly<Record<string, string | number | null | Uint8Array>>;
 
@@ -461,6 +496,7 @@ export interface RunStore
     LineageOutbox,
     AcknowledgementStore,
     SessionStore,
+    AuditStore,
     RecordedTextStore {
   /** All rows but the scheduler's lease, to be copied to another store. */
   readonly tables: StoredTables;

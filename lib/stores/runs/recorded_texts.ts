@@ -2,7 +2,7 @@ import type { Abortable } from "../../core/types.ts";
 import { all, run, type SqlDatabase, type SqlValue } from "../engines/sql.ts";
 import type { RecordedText } from "./port.ts";
 
-/** The columns with texts, each with those that identify its row, the run's first. */
+/** The columns with texts, each with those that identify its row. */
 const COLUMNS: readonly (readonly [table: string, column: string, json: boolean, ...key: string[]])[] = [
   ["pipeline_runs", "params", true, "run_id"],
   ["pipeline_runs", "error", false, "run_id"],
@@ -14,6 +14,8 @@ const COLUMNS: readonly (readonly [table: string, column: string, json: boolean,
   ["pipeline_attempts", "versions", true, "run_id", "task_id", "attempt"],
   ["pipeline_lineage", "name", false, "run_id", "task_id", "attempt"],
   ["pipeline_logs", "line", false, "run_id", "seq"],
+  ["audit_log", "request_id", false, "seq"],
+  ["audit_log", "facts", true, "seq"],
 ];
 /** For statements that read all records. */
 const SCAN = { timeout_ms: 60_000 };
@@ -68,7 +70,7 @@ export class RecordedTexts {
     const found: Found[] = [];
     for (const text of contain) {
       for (const row of await this.db.read(() => all<Row>(sql, text), { ...SCAN, signal })) {
-        const recorded = { run_id: String(row.run_id), table, column, json, text: String(row.text) };
+        const recorded = { run_id: String(row.run_id ?? ""), table, column, json, text: String(row.text) };
         found.push({ recorded, key: keys.map((key) => row[key]!) });
       }
     }

@@ -5,6 +5,7 @@ import type {
   AttemptOfRun,
   AttemptRecord,
   AttemptState,
+  AuditEntry,
   LineageEntry,
   RunHistory,
   RunRecord,
@@ -190,6 +191,12 @@ export type OutputRow = Omit<TaskOutput, "output"> & { readonly output: string }
 
 export function outputOf(row: OutputRow): TaskOutput {
   return { ...row, output: JSON.parse(row.output) };
+}
+
+export type AuditRow = Omit<AuditEntry, "facts"> & { readonly seq: number; readonly facts: string };
+
+export function auditEntryOf(row: AuditRow): AuditEntry & { seq: number } {
+  return { ...row, facts: JSON.parse(row.facts) };
 }
 
 /** A dag's limit, with the dags whose running runs count: itself, and the dags of its group. */

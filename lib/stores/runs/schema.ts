@@ -124,6 +124,20 @@ CREATE TABLE acknowledgements (
   until ${sql.text} NOT NULL
 );
 `,
+  (sql) => `
+CREATE TABLE audit_log (
+  seq ${sql.id},
+  at ${sql.text} NOT NULL,
+  request_id ${sql.text} NOT NULL,
+  "by" ${sql.text} NOT NULL,
+  method ${sql.text} NOT NULL,
+  route ${sql.text} NOT NULL,
+  status ${sql.integer} NOT NULL,
+  user_hash ${sql.text},
+  facts ${sql.text} NOT NULL
+);
+CREATE INDEX audit_log_by_time ON audit_log (at);
+`,
 ];
 
 /** All tables but that of the scheduler, which says what a process does now. */
@@ -137,4 +151,5 @@ export const RUN_TABLES: Readonly<Record<string, TableSpec>> = {
   known_dags: { key: ["dag_id"] },
   ended_sessions: { key: ["session_id"] },
   acknowledgements: { key: ["anomaly_id"] },
+  audit_log: { key: ["seq"], numbered: { column: "seq", counter: null } },
 };

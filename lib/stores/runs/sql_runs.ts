@@ -17,6 +17,7 @@ import type {
   ActiveLimits,
   AttemptKey,
   AttemptOfRun,
+  AuditEntry,
   ClaimOptions,
   CommitOptions,
   CreateOptions,
@@ -41,6 +42,8 @@ import {
   ATTEMPT_FACTS,
   attemptOf,
   type AttemptRow,
+  auditEntryOf,
+  type AuditRow,
   dagLimits,
   historyOf,
   type HistoryRow,
@@ -451,6 +454,27 @@ export class SqlRuns implements RunStore {
   async isSessionEnded({ session_id }: { session_id: string }): Promise<boolean> {
     const sql = "SELECT session_id FROM ended_sessions WHERE session_id = $1";
     return await this.db.query(() => get(sql, session_id)) !== null;
+  }
+
+  async addAuditEntry(entry: AuditEntry): Promise<void> {
+    const { at, request_id, by, method, route, status, user_hash, facts } = entry;
+    const sql = `INSERT INTO audit_log (at, request_id, "by", method, route, status, user_hash, facts)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`;
+    const values = [at, request_id, by, method, route, status, user_hash, JSON.stringify(facts)];
+    await this.db.write(() => run(sql, ...values));
+  }
+
+  async auditEntries(
+    { before, limit }: { before?: number; limit: number },
+  ): Promise<(AuditEntry & { seq: number })[]> {
+    const sql = `SELECT * FROM audit_log ${before === undefined ? "" : "WHERE seq < $2"}
+      ORDER BY seq DESC LIMIT $1`;
+    const values = before === undefined ? [limit] : [limit, before];
+    return (await this.db.query(() => all<AuditRow>(sql, ...values))).map(auditEntryOf);
+  }
+
+  pruneAuditEntries({ before, signal }: { before: string } & Abortable): Promise<number> {
+    return this.db.write(() => run("DELETE FROM audit_log WHERE at < $1", before), { signal });
   }
 
   findTexts(options: Parameters<RunStore["findTexts"]>[0]): AsyncGenerator<RecordedText> {

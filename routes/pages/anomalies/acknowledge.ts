@@ -9,13 +9,24 @@ export async function acknowledge(request: PageRequest): Promise<Response> {
   const { context, session } = request;
   const by = acknowledger({ name: field(request, "by"), key: session.key });
   const { open } = await detectAnomalies(watched({ ...context, dags: [...context.dags.values()] }));
-  const [id, until] = [field(request, "id"), field(request, "until")];
-  await acknowledgeOpen({ runs: context.runs, open, clock: context.clock, id, until, by });
+  const id = field(request, "id");
+  const { until } = await acknowledgeOpen({
+    runs: context.runs,
+    open,
+    clock: context.clock,
+    id,
+    until: field(request, "until"),
+    by,
+  });
+  request.note.facts = { anomaly_id: id, until };
   return redirect(withFlash("/anomalies", "acknowledged"));
 }
 
 /** `POST /anomalies/unacknowledge`: removes an acknowledgement. */
 export async function unacknowledge(request: PageRequest): Promise<Response> {
-  await request.context.runs.unacknowledge({ anomaly_id: field(request, "id") });
+  const anomaly_id = field(request, "id");
+  if (await request.context.runs.unacknowledge({ anomaly_id })) {
+    request.note.facts = { anomaly_id, until: null };
+  }
   return redirect(withFlash("/anomalies", "unacknowledged"));
 }

@@ -13,6 +13,7 @@ export async function runNow(request: PageRequest): Promise<Response> {
   const dag = dagOf(request);
   const { runs, clock } = request.context;
   const { run_id } = await requestRun({ dag, runs, clock, params: paramsOf(dag, request.form) });
+  request.note.facts = { dag_id: dag.id, run_id };
   return redirect(withFlash(pathOf(run_id), "queued"));
 }
 
@@ -21,6 +22,7 @@ export async function pause(request: PageRequest): Promise<Response> {
   const { id: dag_id } = dagOf(request);
   const paused = field(request, "paused") === "true";
   await request.context.runs.setPaused({ dag_id, paused });
+  request.note.facts = { dag_id, paused };
   return redirect(withFlash(`/pipelines/${dag_id}`, paused ? "paused" : "unpaused"));
 }
 
@@ -37,6 +39,7 @@ export async function backfill(request: PageRequest): Promise<Response> {
   for (const occurrence of occurrences) {
     if (await createScheduledRun({ dag, runs, clock, occurrence, params })) created++;
   }
+  request.note.facts = { dag_id: dag.id, runs: created };
   return redirect(withFlash(`/pipelines/${dag.id}`, "backfilled", created, occurrences.length));
 }
 
@@ -73,6 +76,7 @@ export async function retry(request: PageRequest): Promise<Response> {
   const task = field(request, "task");
   const { dags } = request.context;
   const { run, cleared } = await retryRun({ dags, runs, clock, run_id, ...task !== "" && { task } });
+  request.note.facts = { run_id, tasks: cleared };
   const message = run.trigger === "external" ? "reopened" : "retried";
   return redirect(withFlash(pathOf(run_id), message, cleared.length));
 }
@@ -81,6 +85,7 @@ export async function retry(request: PageRequest): Promise<Response> {
 export async function cancel(request: PageRequest): Promise<Response> {
   const run_id = request.http.req.param("run_id") ?? "";
   const cancelling = await request.context.runs.requestCancel({ run_id });
+  if (cancelling) request.note.facts = { run_id };
   return redirect(withFlash(pathOf(run_id), cancelling ? "cancelling" : "over"));
 }
 
