@@ -116,8 +116,8 @@ function statements(dialect: Dialect, counter: Counter) {
     unknownCampaigns: `SELECT campaign_id, count(*) AS events FROM events
       WHERE campaign_id NOT IN (SELECT campaign_id FROM campaigns) GROUP BY campaign_id ${most}`,
     campaigns: `WHERE ${isIn("campaign_id", "$1")} ORDER BY campaign_id`,
-    partEnd:
-      "SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT 1 OFFSET $2",
+    partEnd: `SELECT max(campaign_id) AS campaign_id FROM (
+      SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT $2) AS part`,
     // An epoch is a number of the user's last write: it grows, and is never used again after an erasure.
     raiseEpochs: numberUsers(dialect, counter, "epochs", "epoch"),
     epochs: `SELECT user_id, epoch FROM epochs WHERE user_id IN ($1, '${CATALOGUE}')`,
@@ -212,23 +212,20 @@ export class SqlAnalytics implements AnalyticsStore {
     options: PageOptions & { search: CampaignSearch; where: string; values: readonly SqlValue[] },
   ): Promise<Campaign[]> {
     const { search, where, values } = options;
+    const clause = `WHERE campaign_id > $1 AND campaign_id <= $2 AND ${where} ORDER BY campaign_id LIMIT $3`;
     const found: Campaign[] = [];
     for (let after = options.after ?? "";;) {
       const from = after;
-      const end = await this.db.query(
-        () => get<{ campaign_id: string }>(this.sql.partEnd, from, PART_ROWS - 1),
-        options,
-      );
-      const to = end?.campaign_id ?? null;
+      const end = () => get<{ campaign_id: string | null }>(this.sql.partEnd, from, PART_ROWS);
+      const to = (await this.db.query(end, options))?.campaign_id ?? null;
+      if (to === null) return found;
       for (let rest = options.limit - found.length; rest > 0; rest = options.limit - found.length) {
-        const clause = `WHERE campaign_id > $1 AND (CAST($2 AS TEXT) IS NULL OR campaign_id <= $2)
-          AND ${where} ORDER BY campaign_id LIMIT $3`;
         const rows = await this.catalogue.select(clause, [after, to, rest, ...values], options);
         found.push(...rows.filter((row) => hasWords(row, search.words)));
         if (rows.length < rest) break;
         after = rows.at(-1)!.campaign_id;
       }
-      if (to === null || found.length === options.limit) return found;
+      if (found.length === options.limit) return found;
       after = to;
       await yieldToEventLoop(options);
     }

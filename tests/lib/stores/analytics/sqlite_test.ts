@@ -109,6 +109,25 @@ Deno.test("SqliteAnalytics finds campaigns that a file held before it had their 
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("SqliteAnalytics looks for words in parts of the catalogue, and reads no part twice", async () => {
+  const store = new SqliteAnalytics({ path: ":memory:" });
+  const { sqlite } = store["db"] as SqliteDatabase;
+  const searches = new Set<string>();
+  const execute = sqlite.execute.bind(sqlite);
+  sqlite.execute = (statement) => {
+    if (statement.sql.includes("instr(words")) searches.add(statement.sql);
+    return execute(statement);
+  };
+  await store.upsertCampaigns({ campaigns: [campaign()] });
+  await store.campaignPage({ after: null, limit: 5, search: { words: ["k"] } });
+  const plans = [...searches].map((sql) =>
+    sqlite.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).map(({ detail }) => detail).join()
+  );
+  await store.close();
+  assert.equal(plans.length, 1);
+  assert.match(plans[0]!, /campaign_id>\? AND campaign_id<\?/, "both ends bound what is read");
+});
+
 Deno.test("SqliteAnalytics.saveFile() that is given up leaves the file before it, and the next attempt replaces that", async () => {
   const store = new SqliteAnalytics({ path: ":memory:" });
   const [former, bytes] = [1, 2].map((filler) => new Uint8Array(40 * PART_BYTES).fill(filler)) as [
