@@ -9,6 +9,7 @@ import { Recommender } from "../lib/recommend/recommender.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/tracing.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
+import { ExportFolder } from "../lib/exports/export_folder.ts";
 import { openArtifacts } from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
@@ -82,7 +83,10 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       stores: stores.value,
       dags: [...dags.values()],
       embedder: embedder.open,
-      artifacts: artifacts.open,
+      files: async () => ({
+        artifacts: await artifacts.open(),
+        exports: new ExportFolder(`${config.data}/exports`),
+      }),
       erase,
       runnable: dags,
       clock: systemClock,

@@ -727,7 +727,7 @@ export interface components {
         /** @description Something that is stored about a user: one line of the response. */
         UserRecord: {
             /** @enum {string} */
-            store: "documents" | "analytics" | "vectors" | "graph" | "artifacts" | "runs";
+            store: "documents" | "analytics" | "vectors" | "graph" | "artifacts" | "exports" | "runs";
             /** @description What the row is, such as `message`, `event` or `profiles`. */
             kind: string;
             /** @description The row as it is stored; a vector is given without its numbers. */

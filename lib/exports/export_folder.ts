@@ -1,4 +1,4 @@
-import { join } from "../../deps.ts";
+import { basename, join } from "../../deps.ts";
 import { ParleyError } from "../core/errors.ts";
 import { FILE_MODE, FOLDER_MODE } from "../core/file_modes.ts";
 import { EXPORT_FORMATS, type ExportFormat, userOf } from "./answer_lines.ts";
@@ -86,6 +86,22 @@ export class ExportFolder {
       } else if (await rewriteWithout(path, format, users)) changed++;
     }
     return changed;
+  }
+
+  /** The lines about a user in whole exports, each with the name of its file. */
+  async *linesOf({ user_id }: { user_id: string }): AsyncGenerator<{ file: string; line: string }> {
+    for (const { path, format, isUnfinished } of await this.files()) {
+      if (isUnfinished) continue;
+      using file = await Deno.open(path);
+      let unfinished = "";
+      for await (
+        const chunk of file.readable.pipeThrough(new TextDecoderStream("utf-8", { ignoreBOM: true }))
+      ) {
+        const lines = (unfinished + chunk).split("\n");
+        unfinished = lines.pop()!;
+        for (const line of lines) if (userOf(line, format) === user_id) yield { file: basename(path), line };
+      }
+    }
   }
 
   private async files() {

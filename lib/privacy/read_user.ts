@@ -7,7 +7,7 @@ import { UserText } from "./user_text.ts";
 
 /** Something that is stored about a user: which store has it, what it is, and the row. */
 export interface UserRecord {
-  readonly store: "documents" | "analytics" | "vectors" | "graph" | "artifacts" | "runs";
+  readonly store: "documents" | "analytics" | "vectors" | "graph" | "artifacts" | "exports" | "runs";
   readonly kind: string;
   readonly row: unknown;
 }
@@ -93,7 +93,7 @@ async function* readVectors(
 }
 
 async function* readCopies(
-  { artifacts, runs }: AllStores,
+  { artifacts, exports, runs }: AllStores,
   user_id: string,
   { signal }: Abortable,
 ): AsyncGenerator<UserRecord> {
@@ -101,6 +101,7 @@ async function* readCopies(
   for await (const row of artifacts.findLines({ matches: (line) => text.isIn(line), signal })) {
     yield { store: "artifacts", kind: "line", row };
   }
+  for await (const row of exports.linesOf({ user_id })) yield { store: "exports", kind: "line", row };
   for await (const found of runs.findTexts({ contain: text.spellings, signal })) {
     if (text.redact(found) !== found.text) yield { store: "runs", kind: found.column, row: found };
   }

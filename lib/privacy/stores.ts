@@ -1,5 +1,6 @@
 import { paged } from "../core/batches.ts";
 import type { Abortable, ModelIdentity } from "../core/types.ts";
+import type { ExportFolder } from "../exports/export_folder.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { ArtifactStore } from "../stores/artifacts/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
@@ -17,9 +18,10 @@ export interface UserStores {
   readonly vectors: VectorStores;
 }
 
-/** Also those with copies of rows: what tasks left for each other, and the records of runs. */
+/** Also those with copies of rows: what tasks left for each other, files of answers, and the records of runs. */
 export interface AllStores extends UserStores {
   readonly artifacts: Pick<ArtifactStore, "findLines">;
+  readonly exports: Pick<ExportFolder, "linesOf">;
   readonly runs: Pick<RunStore, "findTexts">;
 }
 

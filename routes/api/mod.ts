@@ -41,8 +41,8 @@ export interface Serving extends Pick<PipelineView, "dags">, Pick<RunOptions, "r
   readonly clock: Clock;
   /** Parley's version, for `/healthz`. */
   readonly version: string;
-  /** Opens the artifacts for the first `GET /users/:user_id`. Without it the answer is 503. */
-  readonly artifacts?: ReadUserOptions["artifacts"];
+  /** Opens artifacts and exports for `GET /users/:user_id`. Without it the answer is 503. */
+  readonly files?: ReadUserOptions["files"];
   /** The dag that completes erasures. Without it `DELETE /users/:user_id` queues no run. */
   readonly erase?: EraseUserOptions["erase"];
   /** If empty, everything is open. */

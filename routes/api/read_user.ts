@@ -2,14 +2,13 @@ import { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import { readUser, type UserRecord } from "../../lib/privacy/read_user.ts";
 import type { AllStores } from "../../lib/privacy/stores.ts";
-import type { ArtifactStore } from "../../lib/stores/artifacts/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import type { ReportError } from "../http/endpoint.ts";
 import { idParameter } from "../http/parameters.ts";
 
 const RECORD = z.lazy(() =>
   z.object({
-    store: z.enum(["documents", "analytics", "vectors", "graph", "artifacts", "runs"]),
+    store: z.enum(["documents", "analytics", "vectors", "graph", "artifacts", "exports", "runs"]),
     kind: z.string().meta({ description: "What the row is, such as `message`, `event` or `profiles`." }),
     row: z.unknown().meta({ description: "The row as it is stored; a vector is given without its numbers." }),
   }).meta({
@@ -23,10 +22,12 @@ const LINE = z.lazy(() =>
     .meta({ id: "UserLine" })
 );
 
+type UserFiles = Pick<AllStores, "artifacts" | "exports">;
+
 export interface ReadUserOptions {
-  readonly stores: Omit<AllStores, "artifacts">;
-  /** Opens the artifacts at a request: they are files, which a process over servers alone may not read. */
-  readonly artifacts?: (() => Promise<Pick<ArtifactStore, "findLines">>) | undefined;
+  readonly stores: Omit<AllStores, keyof UserFiles>;
+  /** Opens artifacts and exports at a request: they are files, which a process over servers alone may not read. */
+  readonly files?: (() => Promise<UserFiles>) | undefined;
 }
 
 /** `GET /users/:user_id`, as NDJSON. The last line has the number of the others, so that a response that was cut off is noticed. */
@@ -45,12 +46,12 @@ export const readUserData = apiEndpoint({
     200: { description: "The records, one per line.", schema: LINE, type: "application/x-ndjson" },
   },
   errors: [503],
-  handler: ({ stores, artifacts }: ReadUserOptions) => async ({ params: { user_id }, context, report }) => {
+  handler: ({ stores, files }: ReadUserOptions) => async ({ params: { user_id }, context, report }) => {
     const { signal } = context.req.raw;
-    if (artifacts === undefined) {
-      throw new ParleyError("unavailable", "this process has no artifacts to read");
+    if (files === undefined) {
+      throw new ParleyError("unavailable", "this process has no files of runs to read");
     }
-    const records = readUser({ stores: { ...stores, artifacts: await artifacts() }, user_id, signal });
+    const records = readUser({ stores: { ...stores, ...await files() }, user_id, signal });
     // An error before the first record is a problem with its status.
     const first = await records.next();
     const headers = { "content-type": "application/x-ndjson", "cache-control": "no-store" };

@@ -32,7 +32,9 @@ Deno.test("an erased user is found by no read at once, and by no byte of any fil
     const dir = flow.config.data;
     const traces = await tracesToSearch(flow);
     const before = countTraces(dir, traces);
-    for (const store of ["documents", "analytics", "graph", "vectors", "indexes", "runs", "artifacts"]) {
+    for (
+      const store of ["documents", "analytics", "graph", "vectors", "indexes", "runs", "artifacts", "exports"]
+    ) {
       assert.ok(before[store]! > 0, `${store} has traces of the marked user`);
     }
     const others = await flow.services.documents.counts();
@@ -45,6 +47,7 @@ Deno.test("an erased user is found by no read at once, and by no byte of any fil
       "artifacts line",
       "documents message",
       "documents refused_row",
+      "exports line",
       "graph engaged",
       "graph expressed",
       "graph led_to",
@@ -61,7 +64,10 @@ Deno.test("an erased user is found by no read at once, and by no byte of any fil
     assert.equal(erased.quarantined, 2);
     assert.equal(erased.events, 3);
     const left = await records(flow);
-    assert.deepEqual(new Set(left.map(({ store }) => store)), new Set(["analytics", "artifacts", "runs"]));
+    assert.deepEqual(
+      new Set(left.map(({ store }) => store)),
+      new Set(["analytics", "artifacts", "exports", "runs"]),
+    );
     const ran = await runDag(flow, "erase", {});
     assert.equal(ran.outcome, "success", ran.snapshot.run.error ?? "");
     const after = countTraces(dir, traces);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ExportFolder } from "../../lib/exports/export_folder.ts";
 import { FileArtifacts } from "../../lib/stores/artifacts/files/file_artifacts.ts";
 import { erase } from "../../tasks/erase.ts";
 import { minute } from "../fixtures/rows.ts";
@@ -13,7 +14,7 @@ const dag = erase() as unknown as Dag<never>;
 const dir = Deno.makeTempDirSync();
 const options = () => ({
   keys: [{ key: ADMIN, scopes: ["admin" as const] }, { key: WRITE, scopes: ["write" as const] }],
-  artifacts: () => Promise.resolve(new FileArtifacts({ dir })),
+  files: () => Promise.resolve({ artifacts: new FileArtifacts({ dir }), exports: new ExportFolder(dir) }),
   erase: dag,
 });
 Deno.test.afterAll(() => Deno.remove(dir, { recursive: true }));
