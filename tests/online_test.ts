@@ -210,6 +210,44 @@ Deno.test("a posted campaign is found by what it says, a change of it shows, and
     })
   ));
 
+Deno.test("a message that moves to another user counts for that one only", () =>
+  published((flow) =>
+    withReplicas(flow, async (one, two) => {
+      const strategy = async (user_id: string) =>
+        (await two.send("GET", `/recommendations/${user_id}`)).body.strategy;
+      const message = { message_id: "m", user_id: "hal", message: "a stove", timestamp: at(1) };
+      await one.send("POST", "/messages", message);
+      await eventually(async () => await strategy("hal") === "personal", "a personal answer");
+      await one.send("POST", "/messages", { ...message, user_id: "ivy" });
+      await eventually(async () => await strategy("ivy") === "personal", "a personal answer");
+      await eventually(async () => await strategy("hal") === "popular", "no personal answer");
+    })
+  ));
+
+Deno.test("changes of a campaign at the same time are all in it, and none brings a deleted one back", () =>
+  published((flow) =>
+    withReplicas(flow, async (one, two) => {
+      const stored = async () => (await flow.services.analytics.campaigns({ campaign_ids: ["rope"] }))[0];
+      const fields = ["a", "b", "c", "d", "e", "f", "g", "h"];
+      const change = (field: string, n: number) =>
+        [one, two][n % 2]!.send("PATCH", "/campaigns/rope", { metadata: { [field]: n } });
+      await Promise.all(fields.map(change));
+      assert.deepEqual(Object.keys((await stored())?.metadata ?? {}).sort(), fields);
+      const [deleted] = await Promise.all([
+        one.send("DELETE", "/campaigns/rope"),
+        ...fields.map(change),
+      ]);
+      assert.equal(deleted!.status, 204);
+      assert.equal(await stored(), undefined);
+      // What is derived of it after the deletion is removed again.
+      const store = await vectorsOf(flow.services);
+      await eventually(
+        async () => (await store.hashes({ collection: "campaigns", ids: ["rope"] })).size === 0,
+        "no vector",
+      );
+    })
+  ));
+
 Deno.test("what was posted is what a nightly run over the same rows makes", () =>
   withFlow(async (flow) => {
     const first = { messages: MESSAGES.slice(0, 2), events: EVENTS.slice(0, 2) };

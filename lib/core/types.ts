@@ -73,8 +73,11 @@ export interface WriteCounts {
   readonly same: number;
 }
 
-/** Gets the id of each row that an upsert was given, and what became of it. */
-export type OnOutcome = (id: string, outcome: keyof WriteCounts) => void;
+/**
+ * Gets the id of each row that an upsert was given, what became of it, and of a changed row the user that it belonged to before:
+ * a row may move to another user.
+ */
+export type OnOutcome = (id: string, outcome: keyof WriteCounts, owner_before: string | null) => void;
 
 /**
  * A user with writes from which nothing was derived yet. `token` names the newest of them: clearing with an older token leaves

@@ -1,8 +1,8 @@
 import { sleep } from "../core/abort.ts";
 import { causeOf, ParleyError } from "../core/errors.ts";
 
-/** Users, or campaigns, that are derived at a time. */
-const BATCH = 50;
+/** Users, or campaigns, that are derived at a time: some tenths of a second, since who writes next waits for them. */
+const BATCH = 16;
 /** Ids that wait at most: the stores know the others too, and the next run derives them. */
 const MAX_WAITING = 20_000;
 /** How long to wait after a failure before the next attempt; each is twice as long. */
@@ -17,8 +17,8 @@ interface QueueOptions {
 }
 
 /**
- * Ids that are derived one after the other, soon after they were written, each once however often it was written meanwhile. If that
- * fails because a store is down, it is tried again. What is still waiting when the process ends is derived by the next run.
+ * Ids that are derived soon after they were written, each once however often it was written meanwhile, those written last first: a
+ * client that writes thousands at once does not keep the others waiting, only its own. If that fails because a store is down, it is tried again. What is still waiting when the process ends is derived by the next run.
  */
 export class DerivationQueue {
   private readonly waiting = new Set<string>();
@@ -28,7 +28,14 @@ export class DerivationQueue {
   constructor(private readonly options: QueueOptions) {}
 
   add(ids: Iterable<string>): void {
-    for (const id of ids) if (this.waiting.size < MAX_WAITING) this.waiting.add(id);
+    for (const id of ids) {
+      this.waiting.delete(id);
+      this.waiting.add(id);
+    }
+    for (const id of this.waiting) {
+      if (this.waiting.size <= MAX_WAITING) break;
+      this.waiting.delete(id);
+    }
     if (this.waiting.size === 0 || this.closing.signal.aborted) return;
     this.working ??= this.work().finally(() => {
       this.working = null;
@@ -52,7 +59,7 @@ export class DerivationQueue {
   private async work(): Promise<void> {
     const { signal } = this.closing;
     for (let retry_ms = FIRST_RETRY_MS; this.waiting.size > 0 && !signal.aborted;) {
-      const ids = [...this.waiting].slice(0, BATCH);
+      const ids = [...this.waiting].slice(-BATCH);
       for (const id of ids) this.waiting.delete(id);
       try {
         await this.deriveEach(ids);

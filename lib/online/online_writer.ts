@@ -113,7 +113,8 @@ export class OnlineWriter {
             const undo = (user_ids: string[]) => documents.deleteUsers({ user_ids, signal });
             return (await this.erasedUsers.write(rows, { write, undo, signal })).refused;
           },
-          derive: (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
+          derive: (rows, owners_before) =>
+            this.users.add([...owners_before, ...rows.map(({ user_id }) => user_id)]),
         });
       case "events":
         return await this.store(kind, values, origin, {
@@ -123,7 +124,8 @@ export class OnlineWriter {
             const undo = (user_ids: string[]) => analytics.deleteUsers({ user_ids, signal });
             return (await this.erasedUsers.write(rows, { write, undo, signal })).refused;
           },
-          derive: (rows) => this.users.add(rows.map(({ user_id }) => user_id)),
+          derive: (rows, owners_before) =>
+            this.users.add([...owners_before, ...rows.map(({ user_id }) => user_id)]),
         });
       case "campaigns":
         return await this.store(kind, values, origin, {
@@ -143,7 +145,8 @@ export class OnlineWriter {
     { upsert, derive }: {
       /** Returns the users whose rows are refused, since they are erased. */
       readonly upsert: (rows: Rows[K][], onOutcome: OnOutcome) => Promise<ReadonlySet<string>>;
-      readonly derive: (rows: Rows[K][]) => void;
+      /** Gets the written rows, and the users that changed ones belonged to before. */
+      readonly derive: (rows: Rows[K][], owners_before: Iterable<string>) => void;
     },
   ): Promise<Written> {
     const { clock, earliest } = this.options;
@@ -151,13 +154,16 @@ export class OnlineWriter {
     const parsed = parseRows({ kind, values, window });
     await this.quarantine(kind, values, parsed, origin);
     const outcomes = new Map<string, keyof WriteCounts>();
+    const owners_before = new Set<string>();
     const rows = [...parsed.rows.values()];
-    const refused = rows.length === 0
-      ? NO_USERS
-      : await upsert(rows, (id, outcome) => outcomes.set(id, outcome));
+    const refused = rows.length === 0 ? NO_USERS : await upsert(rows, (id, outcome, owner_before) => {
+      outcomes.set(id, outcome);
+      if (owner_before !== null) owners_before.add(owner_before);
+    });
     const isRefused = (row: Rows[K]) => "user_id" in row && refused.has(row.user_id);
     derive(
       [...parsed.rows].flatMap(([id, row]) => outcomes.get(id) === "same" || isRefused(row) ? [] : [row]),
+      owners_before,
     );
     const counts = { inserted: 0, changed: 0, same: 0, rejected: 0 };
     const results = parsed.results.map((result, at): RowResult => {
@@ -203,14 +209,17 @@ export class OnlineWriter {
     { signal }: Abortable = {},
   ): Promise<Campaign> {
     const { stores: { analytics }, clock } = this.options;
-    const [before] = await analytics.campaigns({ campaign_ids: [campaign_id], signal });
-    if (before === undefined) throw notFound(campaign_id);
-    const value = { ...mergePatch(before, patch) as object, campaign_id };
-    const parsed = parseRow({ kind: "campaigns", value, window: timeWindow({ now: clock.now() }) });
-    if (!parsed.ok) throw new ParleyError("invalid", parsed.reason);
-    await analytics.upsertCampaigns({ campaigns: [parsed.row], signal });
+    const window = timeWindow({ now: clock.now() });
+    const change = (before: Campaign) => {
+      const value = { ...mergePatch(before, patch) as object, campaign_id };
+      const parsed = parseRow({ kind: "campaigns", value, window });
+      if (!parsed.ok) throw new ParleyError("invalid", parsed.reason);
+      return parsed.row;
+    };
+    const changed = await analytics.changeCampaign({ campaign_id, change, signal });
+    if (changed === null) throw notFound(campaign_id);
     this.campaigns.add([campaign_id]);
-    return parsed.row;
+    return changed;
   }
 
   /**
@@ -287,8 +296,7 @@ export class OnlineWriter {
     const { analytics, graph } = this.options.stores;
     const means = await this.means(signal);
     if (means === null) return;
-    const campaigns = await analytics.campaigns({ campaign_ids, signal });
-    await deriveCampaigns({ ...means.writer, graph, signal }, campaigns);
+    await deriveCampaigns({ ...means.writer, analytics, graph, signal }, campaign_ids);
     await analytics.raiseEpochs({ user_ids: [], campaign_ids, signal });
   }
 

@@ -3,8 +3,12 @@ import { tryParseJson } from "../../lib/core/json.ts";
 import type { Kind } from "../../lib/core/types.ts";
 import type { OnlineWriter } from "../../lib/online/online_writer.ts";
 import { apiEndpoint } from "./api_endpoint.ts";
+<<<<<<< Updated upstream
 import { idsOf } from "./audit_log.ts";
 import { readBody } from "./body.ts";
+=======
+import { jsonBody, readBody } from "./body.ts";
+>>>>>>> Stashed changes
 import { limiter } from "./limiter.ts";
 import { HttpError } from "./problem.ts";
 
@@ -94,11 +98,11 @@ export function batchEndpoint({ kind, operation, summary, description, row }: Ba
 }
 
 async function readRows(context: Context, max_bytes: number, type: string): Promise<unknown> {
-  const text = await readBody(context.req.raw, max_bytes);
-  // A line that is not JSON is rejected alone, as no object.
-  if (type === NDJSON) return text.split("\n").filter((line) => line.trim() !== "").map(tryParseJson);
-  const value = tryParseJson(text);
-  // The parser's own message quotes the body.
-  if (value === undefined) throw new HttpError(400, "invalid", "the body is not JSON");
+  if (type === NDJSON) {
+    const text = await readBody(context.req.raw, max_bytes);
+    // A line that is not JSON is rejected alone, as no object.
+    return text.split("\n").filter((line) => line.trim() !== "").map(tryParseJson);
+  }
+  const value = await jsonBody(context, max_bytes);
   return Array.isArray(value) ? value : [value];
 }

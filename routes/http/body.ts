@@ -1,23 +1,23 @@
 import type { Context } from "../../deps.ts";
 import { abortable } from "../../lib/core/abort.ts";
+import { tryParseJson } from "../../lib/core/json.ts";
 import { HttpError } from "./problem.ts";
 
 const BODY_TIMEOUT_MS = 10_000;
 /** Asks the client to hang up: `Deno.serve` keeps a connection open for the rest of its body. */
 const HANG_UP = { connection: "close" };
 
-/** The body as JSON. Throws as {@link readBody}, and 400 if it is not JSON. */
+/** The body as JSON. Throws as {@link readBody}, and 400 if it is not JSON. A number keeps all digits, as `parseJson` says. */
 export async function jsonBody(context: Context, max_bytes: number): Promise<unknown> {
-  const text = await readBody(context.req.raw, max_bytes);
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The parser's own message quotes the body.
-    throw new HttpError(400, "invalid", "the body is not JSON");
-  }
+  const value = tryParseJson(await readBody(context.req.raw, max_bytes));
+  if (value === undefined) throw new HttpError(400, "invalid", "the body is not JSON");
+  return value;
 }
 
-/** The body as text. Throws 413 if it is larger, without reading the rest, and 408 if it does not arrive in time. */
+/**
+ * The body as text. Throws 413 if it is larger, without reading the rest, 408 if it does not arrive in time, and 400 if it is not
+ * UTF-8: other text would be stored with replacement characters.
+ */
 export async function readBody(
   { body }: Pick<Request, "body">,
   max_bytes: number,
@@ -32,7 +32,7 @@ export async function readBody(
   try {
     for (;;) {
       const { value, done } = await abortable(deadline.signal, () => reader.read());
-      if (done) return await new Blob(chunks).text();
+      if (done) return decode(await new Blob(chunks).bytes());
       bytes += value.length;
       if (bytes > max_bytes) {
         throw new HttpError(413, "invalid", `the body is larger than ${max_bytes} bytes`, HANG_UP);
@@ -46,5 +46,13 @@ export async function readBody(
     throw new HttpError(408, "invalid", `the body did not arrive within ${timeout_ms / 1_000} s`, HANG_UP);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new HttpError(400, "invalid", "the body is not UTF-8: send it as UTF-8");
   }
 }

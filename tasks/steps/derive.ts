@@ -60,8 +60,7 @@ async function deriveChangedCampaigns(
   const embedder = await services.embedder(name);
   refuseOtherModel(embedder.model, store.model);
   for await (const campaign_ids of batches(changed, CAMPAIGNS)) {
-    const campaigns = await analytics.campaigns({ campaign_ids, signal });
-    await deriveCampaigns({ embedder, store, graph, signal }, campaigns);
+    await deriveCampaigns({ embedder, store, analytics, graph, signal }, campaign_ids);
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { paged } from "../../lib/core/batches.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
 import { healthy } from "./health.ts";
 import type { Campaign, EngagementEvent } from "../../lib/core/types.ts";
 import type { AnalyticsStore, CampaignSearch, Engagement } from "../../lib/stores/analytics/port.ts";
@@ -262,22 +263,44 @@ function catalogue(test: Test): void {
 
   test("an upsert reports what became of each row", async (store) => {
     const outcomes: string[] = [];
-    const onOutcome = (id: string, outcome: string) => void outcomes.push(`${id} ${outcome}`);
+    const onOutcome = (id: string, outcome: string, owner_before: string | null) =>
+      void outcomes.push(`${id} ${outcome} ${owner_before}`);
     const [a, b] = [campaign({ campaign_id: "a" }), campaign({ campaign_id: "b" })];
     await store.upsertCampaigns({ campaigns: [a], onOutcome });
     await store.upsertCampaigns({ campaigns: [a, b], onOutcome });
-    const [one, two] = [event({ event_id: "1" }), event({ event_id: "2" })];
+    const [one, two] = [event({ event_id: "1", user_id: "old" }), event({ event_id: "2" })];
     await store.upsertEvents({ events: [one, two], onOutcome });
-    await store.upsertEvents({ events: [two, { ...one, campaign_id: "b" }], onOutcome });
+    await store.upsertEvents({ events: [two, { ...one, user_id: "new" }], onOutcome });
     assert.deepEqual(outcomes.sort(), [
-      "1 changed",
-      "1 inserted",
-      "2 inserted",
-      "2 same",
-      "a inserted",
-      "a same",
-      "b inserted",
+      "1 changed old",
+      "1 inserted null",
+      "2 inserted null",
+      "2 same null",
+      "a inserted null",
+      "a same null",
+      "b inserted null",
     ]);
+  });
+
+  test("changeCampaign() replaces a campaign in one transaction, and raises the catalogue's epoch if it is another", async (store) => {
+    const change = (before: Campaign) => ({ ...before, tags: [...before.tags, "one"] });
+    const epoch = async () => (await store.epochs({ user_id: "u" })).catalogue;
+    assert.equal(await store.changeCampaign({ campaign_id: "a", change }), null);
+    const a = campaign({ campaign_id: "a", tags: [], metadata: { text: "a\ud800b" } });
+    await store.upsertCampaigns({ campaigns: [a, campaign({ campaign_id: "b" })] });
+    const before = await epoch();
+    await Promise.all(Array.from({ length: 8 }, () => store.changeCampaign({ campaign_id: "a", change })));
+    const [stored] = await store.campaigns({ campaign_ids: ["a"] });
+    assert.equal(stored?.tags.length, 8);
+    assert.deepEqual(await store.changedCampaigns({ since: before, limit: 9 }), ["a"]);
+    const after = await epoch();
+    assert.deepEqual(await store.changeCampaign({ campaign_id: "a", change: (row) => row }), stored);
+    const refuse = () => {
+      throw new ParleyError("invalid", "refused");
+    };
+    await assert.rejects(store.changeCampaign({ campaign_id: "a", change: refuse }), /refused/);
+    assert.equal(await epoch(), after);
+    assert.deepEqual(await store.campaigns({ campaign_ids: ["a"] }), [stored]);
   });
 
   test("campaigns() and campaignPage() read in ascending id", async (store) => {

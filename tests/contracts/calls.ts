@@ -43,6 +43,8 @@ export const GRAPH_CALLS: Calls<GraphStore> = {
 export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   upsertCampaigns: (store, options) =>
     store.upsertCampaigns({ campaigns: [campaign({ campaign_id: "k" })], ...options }),
+  changeCampaign: (store, options) =>
+    store.changeCampaign({ campaign_id: "none", change: (row) => row, ...options }),
   upsertEvents: (store, options) => store.upsertEvents({ events: [event({ user_id: "a" })], ...options }),
   touched: (store, options) => store.listDirtyUsers({ after: null, limit: 5, ...options }),
   markAllDirty: (store, options) => store.markAllDirty(options),

@@ -164,12 +164,22 @@ function touching(test: Test): void {
 
   test("upsert() reports what became of each row", async (store) => {
     const outcomes: string[] = [];
-    const onOutcome = (id: string, outcome: string) => void outcomes.push(`${id} ${outcome}`);
-    const [a, b] = [message({ message_id: "a" }), message({ message_id: "b" })];
+    const onOutcome = (id: string, outcome: string, owner_before: string | null) =>
+      void outcomes.push(`${id} ${outcome} ${owner_before}`);
+    const [a, b] = ["a", "b"].map((message_id) => message({ message_id, user_id: "old" })) as [
+      Message,
+      Message,
+    ];
     await store.upsert({ messages: [a], onOutcome });
     await store.upsert({ messages: [b, { ...a, message: "otherwise" }], onOutcome });
-    await store.upsert({ messages: [b], onOutcome });
-    assert.deepEqual(outcomes.sort(), ["a changed", "a inserted", "b inserted", "b same"]);
+    await store.upsert({ messages: [b, { ...a, user_id: "new" }], onOutcome });
+    assert.deepEqual(outcomes.sort(), [
+      "a changed old",
+      "a changed old",
+      "a inserted null",
+      "b inserted null",
+      "b same null",
+    ]);
   });
 
   test("findDirtyUsers() reads those of some users that are dirty, with the tokens that clear them", async (store) => {

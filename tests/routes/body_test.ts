@@ -43,3 +43,9 @@ Deno.test("readBody() answers a body that breaks off with 400", async () => {
   });
   await assert.rejects(readBody(post(broken), 100), isStatus(400));
 });
+
+Deno.test("readBody() answers a body that is not UTF-8 with 400", async () => {
+  for (const part of [Uint8Array.of(0x22, 0xff, 0x22), bytes("é").subarray(0, 1)]) {
+    await assert.rejects(readBody(post(ReadableStream.from([part])), 100), isStatus(400));
+  }
+});

@@ -160,6 +160,14 @@ export interface CampaignStore {
   upsertCampaigns(
     options: { campaigns: readonly Campaign[]; onOutcome?: OnOutcome | undefined } & Abortable,
   ): Promise<WriteCounts>;
+  /**
+   * Replaces a campaign by what `change` makes of it, in one transaction, so that no other write comes in between; null if there is
+   * none. Raises the catalogue's epoch as {@link upsertCampaigns}. What `change` throws is thrown, and nothing is written; it may
+   * run again.
+   */
+  changeCampaign(
+    options: { campaign_id: string; change: (before: Campaign) => Campaign } & Abortable,
+  ): Promise<Campaign | null>;
   /** Ids of campaigns that were written since the catalogue had this epoch, the newest first. */
   changedCampaigns(options: { since: number; limit: number } & Abortable): Promise<string[]>;
   /** Those of these campaigns that exist, in ascending id. */

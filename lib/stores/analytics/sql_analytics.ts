@@ -177,6 +177,12 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.catalogue.upsert({ rows, markDirty: (ids) => this.markChanged(ids), ...options });
   }
 
+  changeCampaign(
+    { campaign_id: id, ...options }: Parameters<AnalyticsStore["changeCampaign"]>[0],
+  ): Promise<Campaign | null> {
+    return this.catalogue.change({ id, markDirty: () => this.markChanged([id]), ...options });
+  }
+
   async changedCampaigns(
     { since, limit, signal }: { since: number; limit: number } & Abortable,
   ): Promise<string[]> {

@@ -2,7 +2,17 @@ import { yieldToEventLoop } from "../../core/abort.ts";
 import { paged } from "../../core/batches.ts";
 import { canonicalJson } from "../../core/json.ts";
 import type { Abortable, Json, OnOutcome, WriteCounts } from "../../core/types.ts";
-import { all, type Limits, type PutRows, type SqlDatabase, type SqlValue, type Steps } from "./sql.ts";
+import {
+  all,
+  get,
+  type Limits,
+  type PutRows,
+  run,
+  type SqlDatabase,
+  type SqlValue,
+  type Steps,
+  storable,
+} from "./sql.ts";
 
 /** Rows that are read at once. */
 const PAGE = 500;
@@ -50,6 +60,44 @@ export class KeyedTable<Row extends object> {
     return this.put(rows, { beforeCommit, onOutcome, signal });
   }
 
+  /**
+   * Replaces a row by what `change` makes of it, in one transaction that locks it; null if there is none. `markDirty` runs at its
+   * end if the row is another one. What `change` throws is thrown, and nothing is written; it may run again.
+   */
+  change(
+    { id, change, markDirty, signal }: {
+      id: string;
+      change: (before: Row) => Row;
+      markDirty: () => Steps<void>;
+    } & Abortable,
+  ): Promise<Row | null> {
+    const { table, key } = this.options;
+    const columns = [...this.names, ...this.derived.map(([name]) => name)];
+    const read = `SELECT ${this.names.join(", ")} FROM ${table} WHERE ${key} = $1 ${
+      this.db.dialect.lockRows(table)
+    }`;
+    const replace = `UPDATE ${table} SET ${
+      columns.map((name, at) => `${name} = $${at + 2}`).join(", ")
+    } WHERE ${key} = $1`;
+    const steps = function* (this: KeyedTable<Row>): Steps<Row | null> {
+      const stored = yield* get<Record<string, unknown>>(read, id);
+      if (stored === null) return null;
+      const before = this.decode(stored);
+      const after = change(before);
+      const values = this.encode(after);
+      if (canonicalJson(values) === canonicalJson(this.encode(before))) return before;
+      yield* run(replace, id, ...values.map((value) => value === null ? null : storable(value)));
+      yield* markDirty();
+      return after;
+    };
+    return this.db.write(() => steps.call(this), { signal });
+  }
+
+  private decode(row: Record<string, unknown>): Row {
+    for (const name of this.json) if (row[name] !== null) row[name] = JSON.parse(row[name] as string);
+    return row as Row;
+  }
+
   private encode(row: Row): (string | null)[] {
     const values = this.names.map((name) => {
       // A row that an earlier version of Parley has validated lacks fields that were added since.
@@ -66,10 +114,7 @@ export class KeyedTable<Row extends object> {
     const steps = () => all<Record<string, unknown>>(sql, ...values);
     const rows =
       await (options.timeout_ms === undefined ? this.db.query(steps, options) : this.db.read(steps, options));
-    for (const row of rows) {
-      for (const name of this.json) if (row[name] !== null) row[name] = JSON.parse(row[name] as string);
-    }
-    return rows as Row[];
+    return rows.map((row) => this.decode(row));
   }
 
   /** Rows in ascending key, after `after`. */

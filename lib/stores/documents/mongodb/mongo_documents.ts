@@ -54,7 +54,7 @@ async function prepare(db: Db): Promise<void> {
 }
 
 type Operation = AnyBulkWriteOperation<StoredMessage & MessageFields>;
-type Outcomes = Map<string, keyof WriteCounts>;
+type Outcomes = Map<string, { readonly outcome: keyof WriteCounts; readonly owner_before: string | null }>;
 
 /**
  * {@link DocumentStore} in a MongoDB of version 4.4 or newer, standalone or not: it needs no transactions. The
@@ -80,9 +80,9 @@ export class MongoDocuments implements DocumentStore {
     options.signal?.throwIfAborted();
     const counts = { inserted: 0, changed: 0, same: 0 };
     for await (const batch of batches(options.messages, BATCH)) {
-      for (const [id, outcome] of await this.put(batch.map(toStored), options)) {
+      for (const [id, { outcome, owner_before }] of await this.put(batch.map(toStored), options)) {
         counts[outcome]++;
-        options.onOutcome?.(id, outcome);
+        options.onOutcome?.(id, outcome, owner_before);
       }
     }
     return counts;
@@ -279,7 +279,9 @@ export class MongoDocuments implements DocumentStore {
    * has changed it, and it tries again.
    */
   private async put(rows: readonly StoredMessage[], options: Abortable): Promise<Outcomes> {
-    const outcomes: Outcomes = new Map(rows.map(({ _id }) => [_id, "same"]));
+    const outcomes: Outcomes = new Map(
+      rows.map(({ _id }) => [_id, { outcome: "same", owner_before: null }]),
+    );
     let left = rows;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const before = await this.stored(left, options);
@@ -319,8 +321,9 @@ export class MongoDocuments implements DocumentStore {
     );
     await this.dirtyUsers.commit(users, token, { signal });
     for (const [n, { _id }] of rows.entries()) {
-      if (taken.has(n) || outcomes.get(_id) !== "same") continue;
-      outcomes.set(_id, before.has(_id) ? "changed" : "inserted");
+      if (taken.has(n) || outcomes.get(_id)?.outcome !== "same") continue;
+      const owner_before = before.get(_id)?.user_id ?? null;
+      outcomes.set(_id, { outcome: owner_before === null ? "inserted" : "changed", owner_before });
     }
     return written === rows.length;
   }

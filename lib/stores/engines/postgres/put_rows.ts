@@ -17,10 +17,10 @@ import { isIn, recordset } from "./recordset.ts";
 const MAX_BATCH_ROWS = 1_000;
 const MAX_BATCH_LENGTH = 4_000_000;
 
-/** Keys of the rows of a batch that were new, and that differed. */
+/** Keys of the rows of a batch that were new, and that differed, these with their owners before. */
 interface WrittenKeys {
   readonly inserted: ReadonlySet<string>;
-  readonly changed: ReadonlySet<string>;
+  readonly changed: ReadonlyMap<string, string | null>;
 }
 
 /** A row with all columns. */
@@ -37,7 +37,7 @@ export function putRows<Row>(db: Pick<SqlDatabase, "write">, table: TableByKey<R
         const id = row[table.key]!;
         const outcome = inserted.has(id) ? "inserted" : changed.has(id) ? "changed" : "same";
         sum[outcome]++;
-        onOutcome?.(id, outcome);
+        onOutcome?.(id, outcome, changed.get(id) ?? null);
       }
     }
     return sum;
@@ -82,11 +82,11 @@ function batchWriter(table: Omit<TableByKey<never>, "encode">) {
     const differing = rest.length === 0
       ? []
       : yield* allRows<{ key: string; owner: string | null }>(sql.differing, keysOf(rest), columns, rest);
-    const changed = new Set(differing.map(({ key }) => key));
+    const changed = new Map(differing.map(({ key, owner }) => [key, owner]));
     const replaced = rest.filter((row) => changed.has(keyOf(row)));
     if (replaced.length > 0) yield* runRows(sql.replace, keysOf(replaced), columns, replaced);
     const written = batch.filter((row) => inserted.has(keyOf(row)) || changed.has(keyOf(row)));
-    const owners = new Set([...written.map(ownerOf), ...differing.map(({ owner }) => owner)]);
+    const owners = new Set([...written.map(ownerOf), ...changed.values()]);
     const users = [...owners].filter((owner) => owner !== null).sort();
     if (beforeCommit !== undefined && users.length > 0) yield* beforeCommit(users);
     return { inserted, changed };

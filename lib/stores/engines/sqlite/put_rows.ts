@@ -13,17 +13,17 @@ export function putRows<Row>(
   return async (rows, { beforeCommit, onOutcome, signal }) => {
     const counts = { inserted: 0, changed: 0, same: 0 };
     let owners = new Set<string>();
-    const put = (values: readonly (string | null)[]): keyof WriteCounts => {
+    const put = (values: readonly (string | null)[]): [keyof WriteCounts, owner_before: string | null] => {
       const after = values[owner] ?? null;
       if (sqlite.run(sql.insert, ...values) === 1) {
         if (after !== null) owners.add(after);
-        return "inserted";
+        return ["inserted", null];
       }
       const before = sqlite.get<{ owner: string | null }>(sql.differing, ...values);
-      if (before === null) return "same";
+      if (before === null) return ["same", null];
       sqlite.run(sql.replace, ...values);
       for (const each of [before.owner, after]) if (each !== null) owners.add(each);
-      return "changed";
+      return ["changed", before.owner];
     };
     const endTransaction = () => {
       if (beforeCommit !== undefined && owners.size > 0) execute(beforeCommit([...owners]));
@@ -31,9 +31,9 @@ export function putRows<Row>(
     };
     await sqlite.writeEach(rows, (row) => {
       const values = table.encode(row);
-      const outcome = put(values);
+      const [outcome, owner_before] = put(values);
       counts[outcome]++;
-      onOutcome?.(values[key]!, outcome);
+      onOutcome?.(values[key]!, outcome, owner_before);
     }, { beforeCommit: endTransaction, signal });
     return counts;
   };
