@@ -11,6 +11,7 @@ export {
   circuitBreaker,
   CircuitState,
   ConsecutiveBreaker,
+  handleAll,
   handleWhen,
   isBrokenCircuitError,
   isBulkheadRejectedError,
@@ -83,6 +84,10 @@ export const loadPrometheus = async () => {
 
 /** Quotes, line ends and streams as spreadsheets write them; read with the first CSV source. It has no dependencies. */
 export const loadCsv = () => import("csv-parse");
+
+/** Loaded for the first request, if requests are limited. */
+export const loadRateLimiter = () => import("rate-limiter-flexible");
+export type { RateLimiterAbstract } from "rate-limiter-flexible";
 
 /** By a name that Deno cannot read ahead, so it downloads nothing that is not needed. */
 const later = (name: string) => import(name);

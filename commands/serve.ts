@@ -93,6 +93,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       version: VERSION,
       keys: config.keys,
       cors_origins: config.cors_origins,
+      rate_limit: config.rate_limit,
       answer_ms,
       recommender,
       writer,

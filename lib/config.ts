@@ -54,6 +54,8 @@ export interface Config {
   readonly answer_ms: number;
   /** Sites whose pages may call the API; `*` is any. */
   readonly cors_origins: readonly string[];
+  /** Requests per minute and key; null for any number. */
+  readonly rate_limit: number | null;
   /** The most that is read of one source, as it is on disk and as it is unzipped. */
   readonly max_source_bytes: number;
   readonly max_bad_share: number;
@@ -160,6 +162,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     secret: v.PARLEY_SECRET,
     answer_ms: v.PARLEY_ANSWER_MS,
     cors_origins: v.PARLEY_CORS_ORIGINS,
+    rate_limit: v.PARLEY_RATE_LIMIT,
     max_source_bytes: v.PARLEY_MAX_SOURCE_GB * 1e9,
     max_bad_share: v.PARLEY_MAX_BAD_SHARE,
     earliest: v.PARLEY_EARLIEST,

@@ -177,6 +177,14 @@ const API = {
       "refused, and erased users are no longer recognised.",
     "a random one that is made once and kept in the analytics store",
   ),
+  PARLEY_RATE_LIMIT: describe(
+    z.union([z.literal("none"), number(1, 100_000_000)], {
+      error: "is neither none nor a number of requests from 1 to 100000000",
+    }).default("none").transform((limit) => limit === "none" ? null : Math.floor(limit)),
+    "How many requests each key may send in a minute; more are answered with 429. Without keys all requests count together; " +
+      "pages, `/healthz` and others that need no key do not count. With PARLEY_CACHE on Redis, all API processes count together; " +
+      "while it is down, each counts alone. If keys are given to others, or are in pages, 6000 is a start: 100 a second.",
+  ),
   PARLEY_ANSWER_MS: describe(
     number(10, 60_000).default(250),
     "The time budget of an answer, in milliseconds. Stores that have not responded by then are left out and named.",

@@ -3,6 +3,7 @@ import { IntentService } from "../lib/intents/intent_service.ts";
 import { SPAN_MINUTES } from "../lib/monitoring/serving_anomalies.ts";
 import { OnlineWriter } from "../lib/online/online_writer.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
+import type { Cache } from "../lib/stores/cache/port.ts";
 import { ServingMetrics } from "../lib/telemetry/serving_metrics.ts";
 import { ENDPOINTS, type Serving } from "./api/mod.ts";
 import { METHODS } from "./http/api_endpoint.ts";
@@ -13,6 +14,7 @@ import { type Endpoint, handlerOf, type Log } from "./http/endpoint.ts";
 import { wantsHtml } from "./http/guard.ts";
 import { createHostCheck } from "./http/host.ts";
 import { openApiDocument } from "./http/openapi.ts";
+import { RateLimiter } from "./http/rate_limiter.ts";
 import type { Dashboard, PageStores } from "./http/page.ts";
 import { HttpError } from "./http/problem.ts";
 
@@ -21,9 +23,11 @@ type Defaults = Partial<Pick<Serving, "recommender" | "writer" | "metrics" | "li
 
 export interface AppOptions
   extends Omit<Serving, keyof Defaults | "serving" | "document" | "stores">, Defaults {
-  readonly stores: Serving["stores"] & PageStores;
+  readonly stores: Serving["stores"] & PageStores & { readonly cache: Pick<Cache, "evaluate"> };
   /** How long an answer may take, in milliseconds. Default 250. */
   readonly answer_ms?: number;
+  /** How many requests each key may send in a minute; null for any number. Default null. */
+  readonly rate_limit?: number | null;
   /** Sites whose pages may call the API; `*` is any. Default none. */
   readonly cors_origins?: readonly string[];
   /** Gets one entry per request; null logs nothing. */
@@ -54,8 +58,10 @@ export async function createApp(options: AppOptions): Promise<Hono> {
     document,
   };
   const audit = new AuditLog(options);
+  const { rate_limit = null, stores: { cache } } = options;
+  const rateLimiter = rate_limit === null ? null : new RateLimiter({ per_minute: rate_limit, cache });
   const handler = (endpoint: Endpoint) =>
-    handlerOf(endpoint, { checkHost, authorize, audit, log: options.log, metrics });
+    handlerOf(endpoint, { checkHost, authorize, audit, rateLimiter, log: options.log, metrics });
   const failure = options.dashboard &&
     await mountPages(app, { ...shared, dashboard: options.dashboard }, handler);
   const { cors_origins = [] } = options;

@@ -2,7 +2,16 @@ import { loadCors } from "../../deps.ts";
 import { METHODS } from "./api_endpoint.ts";
 
 /** The headers of responses that a page of another site may read. */
-const EXPOSED = ["Allow", "Retry-After", "Server-Timing", "X-Cache", "X-Request-Id"];
+const EXPOSED = [
+  "Allow",
+  "RateLimit-Limit",
+  "RateLimit-Remaining",
+  "RateLimit-Reset",
+  "Retry-After",
+  "Server-Timing",
+  "X-Cache",
+  "X-Request-Id",
+];
 /** How long a browser remembers what it may do, in seconds. */
 const MAX_AGE_S = 600;
 

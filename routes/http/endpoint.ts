@@ -6,6 +6,7 @@ import { nameRequest } from "../../lib/telemetry/tracing.ts";
 import type { AuditLog, AuditNote } from "./audit_log.ts";
 import type { Authorize } from "./auth.ts";
 import type { CheckHost } from "./host.ts";
+import type { RateLimiter, RateLimitHeaders } from "./rate_limiter.ts";
 import { HttpError, type Problem, problemOf, problemResponse } from "./problem.ts";
 
 /** One request in the log. It holds the route's pattern and never the path, whose parts identify users. */
@@ -26,7 +27,11 @@ export type Log = (entry: LogEntry) => void;
 export type Note =
   & Pick<LogEntry, "request_id">
   & { -readonly [field in "cache" | "degraded" | "error"]?: LogEntry[field] }
-  & AuditNote;
+  & AuditNote
+  & {
+    /** Of a request that was counted. */
+    rate_limit?: RateLimitHeaders;
+  };
 
 /** What {@link Note.degraded} has of stores that failed. */
 export function causesByStore(failures: ReadonlyMap<string, unknown>): Record<string, string> {
@@ -61,6 +66,8 @@ interface EndpointOptions {
   readonly checkHost: CheckHost;
   readonly authorize: Authorize;
   readonly audit: AuditLog;
+  /** Without it, requests are not limited. */
+  readonly rateLimiter: RateLimiter | null;
   readonly log: Log | null;
   readonly metrics: ServingMetrics;
 }
@@ -73,7 +80,8 @@ export function handlerOf(
   endpoint: Endpoint,
   options: EndpointOptions,
 ): (context: Context) => Promise<Response> {
-  const { checkHost, authorize } = options;
+  const { checkHost, authorize, rateLimiter } = options;
+  const checks = { checkHost, authorize, rateLimiter };
   const record = options.metrics.route(endpoint.route);
   return async (context) => {
     const start = performance.now();
@@ -92,15 +100,18 @@ export function handlerOf(
         route: endpoint.route,
         error: causeOf(error),
       });
-    const answered = await answer(endpoint, { context, note, report, checkHost, authorize });
+    const answered = await answer(endpoint, { ...checks, context, note, report });
     const response = endpoint.audited && note.caller !== undefined
       ? await audited(answered, endpoint, options.audit, context, note)
       : answered;
     response.headers.set("x-request-id", request_id);
+    if (note.rate_limit !== undefined) {
+      for (const [name, value] of Object.entries(note.rate_limit)) response.headers.set(name, value);
+    }
     const request = outcome(response.status);
     record(request);
     if (endpoint.answers) options.metrics.addToWindow(request, note);
-    const { caller: _caller, facts: _facts, ...logged } = note;
+    const { caller: _caller, facts: _facts, rate_limit: _limit, ...logged } = note;
     options.log?.({ ...request, route: endpoint.route, ...logged });
     return response;
   };
@@ -131,7 +142,7 @@ function checkEncoding(url: string): void {
 
 async function answer(
   endpoint: Endpoint,
-  options: Pick<EndpointOptions, "checkHost" | "authorize"> & {
+  options: Pick<EndpointOptions, "checkHost" | "authorize" | "rateLimiter"> & {
     context: Context;
     note: Note;
     report: ReportError;
@@ -142,7 +153,10 @@ async function answer(
     checkEncoding(options.context.req.url);
     if (endpoint.scope !== null) {
       const key = options.authorize(options.context, endpoint.scope);
-      options.note.caller = key === null ? "open" : `key ${key}`;
+      const caller = key === null ? "open" : `key ${key}`;
+      const { rateLimiter } = options;
+      if (rateLimiter !== null) options.note.rate_limit = await rateLimiter.count(caller);
+      options.note.caller = caller;
     }
     return await endpoint.handle(options.context, options.note, options.report);
   } catch (error) {

@@ -25,6 +25,12 @@ const REQUEST_ID = header(
   "The caller's id of the request if it sent one, otherwise a new one.",
 );
 
+const RATE_LIMIT = {
+  "RateLimit-Limit": optional("If requests are limited: how many the key may send in a minute."),
+  "RateLimit-Remaining": optional("If requests are limited: how many of them are left."),
+  "RateLimit-Reset": optional("If requests are limited: when the minute ends, in seconds."),
+};
+
 /** Headers of errors, by status. */
 const ERROR_HEADERS: Readonly<Record<number, z.ZodRawShape>> = {
   401: { "WWW-Authenticate": header("WWW-Authenticate", "How to send a key.") },
@@ -34,6 +40,10 @@ const ERROR_HEADERS: Readonly<Record<number, z.ZodRawShape>> = {
       .exactOptional(),
   },
 };
+
+function optional(description: string) {
+  return z.string().meta({ description }).exactOptional();
+}
 
 /** The API's document, by OpenAPI 3.1. It depends on nothing but the endpoints' contracts. */
 export async function openApiDocument(endpoints: readonly Contract[], version: string) {
@@ -90,13 +100,13 @@ function operationOf(
     400,
     403,
     500,
-    ...scope === null ? [] : [401],
+    ...scope === null ? [] : [401, 429],
     ...body === undefined ? [] : [408, 413, 415],
     ...errors,
   ]);
   const byStatus: Record<string, ZodOpenApiResponse> = {};
   for (const status of statuses) byStatus[`${status}`] = errorOf(status);
-  for (const [status, response] of Object.entries(responses)) byStatus[status] = responseOf(response);
+  for (const [status, response] of Object.entries(responses)) byStatus[status] = responseOf(response, scope);
   const content = body && Object.fromEntries(
     (body.types ?? ["application/json"]).map((
       type,
@@ -118,11 +128,16 @@ function operationOf(
 
 function responseOf(
   { description, schema, type = "application/json", headers = {} }: ApiResponse,
+  scope: Contract["scope"],
 ): ZodOpenApiResponse {
   const own = Object.entries(headers).map(([name, text]) => [name, z.string().meta({ description: text })]);
   return {
     description,
-    headers: z.object({ "X-Request-Id": REQUEST_ID, ...Object.fromEntries(own) }),
+    headers: z.object({
+      "X-Request-Id": REQUEST_ID,
+      ...scope !== null && RATE_LIMIT,
+      ...Object.fromEntries(own),
+    }),
     ...schema && { content: { [type]: { schema } } },
   };
 }
@@ -131,7 +146,7 @@ function errorResponse(status: number): ZodOpenApiResponse {
   return {
     id: TITLES[status]!.replaceAll(" ", ""),
     description: TITLES[status]!,
-    headers: z.object({ "X-Request-Id": REQUEST_ID, ...ERROR_HEADERS[status] }),
+    headers: z.object({ "X-Request-Id": REQUEST_ID, ...RATE_LIMIT, ...ERROR_HEADERS[status] }),
     content: { "application/problem+json": { schema: PROBLEM } },
   };
 }

@@ -24,6 +24,7 @@ export const PROBLEM_CODES = [
   "conflict",
   "denied",
   "method_not_allowed",
+  "rate_limited",
   "internal",
 ] as const;
 

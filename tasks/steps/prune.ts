@@ -1,7 +1,7 @@
 import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import type { StepContext } from "../step.ts";
 
-/** Removes what is kept for so many days: a run does it whether it publishes or finds nothing new. */
+/** Removes refused rows, artifacts, exports and audit entries of that age: a run does it whether it publishes or finds nothing new. */
 export async function prune({ services, signal }: StepContext): Promise<void> {
   const { artifacts, documents, exports, runs, clock, settings } = services;
   const before = iso(clock.now() - settings.retention_days * DAY_MS);

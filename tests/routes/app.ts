@@ -16,9 +16,15 @@ export interface Opened {
 export function appTest(
   name: string,
   body: (opened: Opened) => Promise<void>,
-  options: { open?: () => Promise<World>; options?: (world: World) => Partial<AppOptions> } = {},
+  options: {
+    open?: () => Promise<World>;
+    options?: (world: World) => Partial<AppOptions>;
+    /** Of a test that limits requests, whose library has a timer for each key, which keeps no process alive. */
+    sanitizeOps?: false;
+  } = {},
 ) {
-  Deno.test(name, async () => {
+  const { sanitizeOps = true } = options;
+  Deno.test({ name, sanitizeOps, sanitizeResources: sanitizeOps }, async () => {
     const world = await (options.open ?? openWorld)();
     const clock = new ManualClock(NOW);
     const log: LogEntry[] = [];

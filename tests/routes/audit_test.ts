@@ -86,7 +86,7 @@ appTest(
     assert.equal((await call(opened, "POST", "/campaigns", { body: "x" })).status, 400);
     assert.equal((await call(opened, "DELETE", "/users/ann", { key: WRITE })).status, 403);
     assert.equal(
-      (await call(opened, "DELETE", "/users/ann", { key: "of nobody, 32 characters xxxxxxx" })).status,
+      (await call(opened, "DELETE", "/users/ann", { key: "of no service, 32 characters xxx" })).status,
       401,
     );
     assert.equal((await call(opened, "GET", "/recommendations/ann", { key: WRITE })).status, 200);

@@ -9,6 +9,11 @@ export interface Cache {
    * locks share their keys.
    */
   tryLock(options: { key: string; ttl_ms: number } & Abortable): Promise<boolean>;
+  /**
+   * Runs a Lua script on the server that all processes share, and gives its result. Keys get the cache's namespace. Absent if
+   * the cache is the process's own.
+   */
+  evaluate?(options: { script: string; keys: readonly string[]; args: readonly string[] }): Promise<unknown>;
   health(options?: Abortable): Promise<Health>;
   close(): Promise<void>;
 }

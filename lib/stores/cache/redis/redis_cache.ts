@@ -59,6 +59,13 @@ export class RedisCache implements Cache {
     return await this.run((redis) => redis.set(key, "", "PX", ttl, "NX"), options) === "OK";
   }
 
+  evaluate(
+    { script, keys, args }: { script: string; keys: readonly string[]; args: readonly string[] },
+  ): Promise<unknown> {
+    const names = keys.map((key) => this.name(key));
+    return this.run((redis) => redis.eval(script, names.length, ...names, ...args), {});
+  }
+
   /** Removes all entries and locks of the namespace. */
   async clear(): Promise<void> {
     const pattern = `${this.namespace.replaceAll(/[\\*?[\]^-]/g, "\\$&")}:*`;
