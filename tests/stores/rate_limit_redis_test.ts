@@ -57,6 +57,7 @@ if (SERVER === undefined) {
           await assert.rejects(limiter.count("a"), REFUSED);
         } finally {
           await cache.close();
+          if (outage === "is down") await proxy.up();
           await proxy.close();
         }
       },
