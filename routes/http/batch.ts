@@ -3,12 +3,8 @@ import { tryParseJson } from "../../lib/core/json.ts";
 import type { Kind } from "../../lib/core/types.ts";
 import type { OnlineWriter } from "../../lib/online/online_writer.ts";
 import { apiEndpoint } from "./api_endpoint.ts";
-<<<<<<< Updated upstream
 import { idsOf } from "./audit_log.ts";
-import { readBody } from "./body.ts";
-=======
 import { jsonBody, readBody } from "./body.ts";
->>>>>>> Stashed changes
 import { limiter } from "./limiter.ts";
 import { HttpError } from "./problem.ts";
 
