@@ -20,7 +20,6 @@ import type { Embedder } from "../embed/port.ts";
 import { type Classifier, openClassifier } from "../intents/classifier_store.ts";
 import { classifySome } from "../intents/classify_messages.ts";
 import { ErasedUsers } from "../privacy/erased_users.ts";
-import { possibleIds } from "../privacy/user_text.ts";
 import { markCatalogueChanged } from "../recommend/answer_cache.ts";
 import type { CampaignNames } from "../recommend/mentions.ts";
 import { parseRow } from "../schema/row.ts";
@@ -192,10 +191,7 @@ export class OnlineWriter {
       return [{ run_id: QUARANTINE_RUN, kind, source, position: index + 1, reason: result.reason, raw, at }];
     });
     if (rows.length === 0) return;
-    const ids = rows.map(({ raw }) => possibleIds(raw));
-    const erased = await this.erasedUsers.among(ids.flat(), { signal });
-    const kept = rows.filter((_, at) => !ids[at]!.some((id) => erased.has(id)));
-    await this.options.stores.documents.quarantine({ rows: kept, signal });
+    await this.erasedUsers.quarantine(this.options.stores.documents, rows, { signal });
   }
 
   /**

@@ -1,5 +1,7 @@
-import type { Abortable } from "../core/types.ts";
+import type { Abortable, QuarantinedRow } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
+import type { QuarantineStore } from "../stores/documents/port.ts";
+import { possibleIds } from "./user_text.ts";
 import { UserHasher } from "./user_hasher.ts";
 
 /** Says which users are erased, by the tombstones in analytics, which an erasure adds before it removes any row. */
@@ -37,6 +39,28 @@ export class ErasedUsers {
     if (after.size === 0) return { result, refused: before };
     await undo([...after]);
     return { result, refused: before.union(after) };
+  }
+
+  /**
+   * Quarantines refused rows without those that may be of erased users, also if the erasure begins meanwhile. Returns how many it
+   * stored, and the erased users.
+   */
+  async quarantine(
+    documents: Pick<QuarantineStore, "quarantine" | "deleteQuarantined">,
+    rows: readonly QuarantinedRow[],
+    { signal }: Abortable = {},
+  ): Promise<{ readonly stored: number; readonly erased: ReadonlySet<string> }> {
+    const ids = new Map(rows.map((row) => [row, possibleIds(row.raw)]));
+    const all = [...ids.values()].flat();
+    const before = await this.among(all, { signal });
+    const namesOne = (erased: ReadonlySet<string>) => (row: QuarantinedRow) =>
+      ids.get(row)!.some((id) => erased.has(id));
+    const kept = before.size === 0 ? rows : rows.filter((row) => !namesOne(before)(row));
+    await documents.quarantine({ rows: kept, signal });
+    const erased = await this.among(all, { signal });
+    const late = kept.filter(namesOne(erased));
+    if (late.length > 0) await documents.deleteQuarantined({ rows: late, signal });
+    return { stored: kept.length - late.length, erased };
   }
 
   /** Once for all calls; an error is not kept. */

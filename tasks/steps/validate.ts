@@ -6,7 +6,7 @@ import { tryParseJson } from "../../lib/core/json.ts";
 import type { Artifact, Kind, QuarantinedRow, Rows } from "../../lib/core/types.ts";
 import { Fail } from "../../lib/dag/types.ts";
 import { ErasedUsers } from "../../lib/privacy/erased_users.ts";
-import { possibleIds, UserText } from "../../lib/privacy/user_text.ts";
+import { UserText } from "../../lib/privacy/user_text.ts";
 import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { storable } from "../../lib/schema/text.ts";
 import { type TimeWindow, timeWindow } from "../../lib/schema/time.ts";
@@ -192,12 +192,10 @@ class Validation {
   private async flush(): Promise<void> {
     if (this.refused.length === 0) return;
     const { services: { documents }, signal } = this.context;
-    const ids = this.refused.map(({ raw }) => possibleIds(raw));
-    const erased = await this.noteErased(ids.flat());
-    const rows = this.refused.filter((_, at) => !ids[at]!.some((id) => erased.has(id)));
-    this.erased += this.refused.length - rows.length;
-    this.quarantined -= this.refused.length - rows.length;
-    await documents.quarantine({ rows, signal });
+    const { stored, erased } = await this.erasedUsers.quarantine(documents, this.refused, { signal });
+    for (const user_id of erased) this.erasedIds.add(user_id);
+    this.erased += this.refused.length - stored;
+    this.quarantined -= this.refused.length - stored;
     this.refused = [];
   }
 }
