@@ -126,3 +126,7 @@ import type * as D3Shape from "d3-shape";
 export const loadScales = (): Promise<typeof D3Scale> => later("d3-scale");
 export const loadShapes = (): Promise<typeof D3Shape> => later("d3-shape");
 export const loadDagre = (): Promise<typeof import("@dagrejs/dagre")> => later("@dagrejs/dagre");
+
+/** The folder of the files that draw the API's reference; the version is that in deno.json. */
+export const loadSwaggerUi = () => import("swagger-ui-dist/absolute-path.js");
+export const SWAGGER_UI_VERSION = "5.35.0";

@@ -1,5 +1,6 @@
 import type { Context } from "../../deps.ts";
 import { sha256 } from "../../lib/core/hash.ts";
+import api_docs from "../assets/api_docs.js" with { type: "text" };
 import icon from "../assets/icon.svg" with { type: "text" };
 import page from "../assets/page.js" with { type: "text" };
 import base from "../assets/style/base.css" with { type: "text" };
@@ -28,6 +29,7 @@ export const ASSETS = Object.freeze({
   style: asset("style.css", "text/css; charset=utf-8", STYLE),
   page: asset("page.js", "text/javascript; charset=utf-8", page),
   theme: asset("theme.js", "text/javascript; charset=utf-8", theme),
+  api_docs: asset("api_docs.js", "text/javascript; charset=utf-8", api_docs),
   icon: asset("icon.svg", "image/svg+xml", icon),
 });
 

@@ -6,17 +6,15 @@ browserTest(
   async ({ origin, open }) => {
     const { page } = await open({ viewport: { width: 1280, height: 900 } });
     await page.goto(`${origin}/docs`);
-    await page.getByRole("heading", { name: "Parley" }).waitFor();
+    await page.getByRole("heading", { name: "Parley" }).first().waitFor();
     const { paths } = await (await fetch(`${origin}/openapi.json`)).json();
     const operations = Object.values<Record<string, { summary: string }>>(paths).flatMap(Object.values);
-    for (const { summary } of operations) {
-      await page.getByRole("link", { name: summary }).first().waitFor();
-    }
-    await page.getByRole("link", { name: "Whether the process is up" }).first().click();
-    await page.locator("section", { hasText: "/healthz" }).getByRole("button", { name: /Test Request/ })
-      .last().click();
-    await page.getByRole("button", { name: "Send get request" }).click();
-    await page.getByText("uptime_s").last().waitFor();
+    for (const { summary } of operations) await page.getByText(summary, { exact: true }).first().waitFor();
+    const health = page.locator(".opblock", { hasText: "Whether the process is up" });
+    await health.getByRole("button").first().click();
+    await health.getByRole("button", { name: "Try it out" }).click();
+    await health.getByRole("button", { name: "Execute" }).click();
+    await health.locator(".live-responses-table").getByText("uptime_s").first().waitFor();
     assert.ok(operations.length > 5);
   },
 );
