@@ -1,3 +1,4 @@
+import { LRUCache } from "../../deps.ts";
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
 import { withTimeout } from "../core/abort.ts";
@@ -80,6 +81,9 @@ interface NextRequest {
 
 /** How long the popular campaigns of a category may be searched for, in milliseconds. */
 const LIST_TIMEOUT_MS = 3_000;
+/** Lists of popular campaigns in memory, and how long they are used, in milliseconds. */
+const MAX_LISTS = 200;
+const LIST_TTL_MS = 1_000;
 
 /** A list of campaigns that is not made for a user. */
 interface CampaignList<Row> {
@@ -117,6 +121,7 @@ export class Recommender {
   private readonly published: PublishedReader;
   private readonly computing = new Map<string, Promise<ServedAnswer>>();
   private versionCache: VersionCache;
+  private readonly popularLists: LRUCache<string, Promise<CampaignRow[]>>;
   private readonly answers: AnswerCache;
   private readonly vectors: TextVectors | null;
   private signer: Promise<IdSigner> | null = null;
@@ -146,6 +151,7 @@ export class Recommender {
     this.answers = new AnswerCache({ cache, clock, random, answer_ms: this.answer_ms });
     this.policies = createStorePolicies(this.answer_ms);
     this.versionCache = this.emptyCache();
+    this.popularLists = new LRUCache({ max: MAX_LISTS, ttl: LIST_TTL_MS, ttlResolution: 0, perf: clock });
     this.published = new PublishedReader({ analytics, clock, onReplaced });
     this.vectors = options.embedder === undefined ? null : new TextVectors(options.embedder);
   }
@@ -336,27 +342,49 @@ export class Recommender {
    * were read last. Throws `unavailable` if nothing has been published yet.
    */
   async popular(request: PopularRequest): Promise<CampaignList<CampaignRow>> {
-    const { clock, stores: { analytics } } = this.options;
-    const { popular, last_popular } = this.versionCache;
+    const { analytics } = this.options.stores;
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const published = await this.currentVersion(trace);
-    const now = iso(clock.now());
-    // It may read the whole catalogue, so what it takes says nothing about the store.
-    const read = (signal: AbortSignal) =>
-      popularCampaigns({ ...request, analytics, popular, version: published!.version, now, signal });
-    const rows = published && await withTimeout(LIST_TIMEOUT_MS, read).catch((error) => {
-      trace.failures.set("analytics", error);
-      return null;
-    });
-    const list = published !== null && rows !== null
-      ? { version: published.version, rows }
-      : last_popular.showable(request);
+    const epochs = published &&
+      await trace.callStore("analytics", null, (signal) => analytics.epochs({ user_id: "", signal }));
+    const rows = published && epochs &&
+      await this.popularRows(request, published, epochs.catalogue).catch((error) => {
+        trace.failures.set("analytics", error);
+        return null;
+      });
+    const list = rows === null
+      ? this.versionCache.last_popular.showable(request)
+      : { version: published!.version, rows };
     return {
       version: list.version,
       rows: list.rows.slice(0, request.k),
       degraded: trace.missing(),
       failures: trace.failures,
     };
+  }
+
+  /**
+   * The campaigns of {@link popular}, read once a second for each request while the catalogue does not change: it may take reading all
+   * of the catalogue, and that it takes long says nothing about the store.
+   */
+  private popularRows(
+    { k, category, intent }: PopularRequest,
+    { version, run_id }: Published,
+    catalogue: number,
+  ): Promise<CampaignRow[]> {
+    const key = JSON.stringify([version, run_id, catalogue, k, category, intent]);
+    const cached = this.popularLists.get(key);
+    if (cached !== undefined) return cached;
+    const { clock, stores: { analytics } } = this.options;
+    const { popular } = this.versionCache;
+    const now = iso(clock.now());
+    const rows = withTimeout(
+      LIST_TIMEOUT_MS,
+      (signal) => popularCampaigns({ k, category, intent, analytics, popular, version, now, signal }),
+    );
+    this.popularLists.set(key, rows);
+    rows.catch(() => this.popularLists.delete(key));
+    return rows;
   }
 
   /**

@@ -85,6 +85,32 @@ Deno.test("popular() gives what may be shown, the most popular first, of a categ
     assert.deepEqual(idsOf(await recommender.popular({ k: 9, category: "garden", intent: "cooking" })), []);
   }));
 
+Deno.test("popular() reads a list once a second at most, and again once the catalogue has changed", () =>
+  withWorld(async ({ stores }) => {
+    let [now, reads] = [NOW, 0];
+    const analytics = new Proxy(stores.analytics, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name);
+        if (name === "stats") reads++;
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const clock = { now: () => now };
+    const recommender = new Recommender({ stores: { ...stores, analytics }, clock, answer_ms: ANSWER_MS });
+    const request = { k: 3, category: "kitchen" };
+    const [first] = await Promise.all([recommender.popular(request), recommender.popular(request)]);
+    const once = reads;
+    assert.ok(once > 0);
+    await recommender.popular(request);
+    assert.equal(reads, once);
+    assert.deepEqual(idsOf(await recommender.popular({ ...request, k: 1 })), idsOf(first).slice(0, 1));
+    now += 1_001;
+    await recommender.popular(request);
+    assert.ok(reads > once + 1, `${reads} reads`);
+    await stores.analytics.deleteCampaigns({ campaign_ids: [idsOf(first)[0]!] });
+    assert.deepEqual(idsOf(await recommender.popular(request)), idsOf(first).slice(1));
+  }));
+
 Deno.test("popular() without analytics gives what was read last, marked", () =>
   withWorld(async ({ stores }) => {
     let down = false;
