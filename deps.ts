@@ -93,6 +93,9 @@ export type { RateLimiterAbstract } from "rate-limiter-flexible";
 const later = (name: string) => import(name);
 export const loadTransformers = (): Promise<typeof import("@huggingface/transformers")> =>
   later("@huggingface/transformers");
+/** Loaded for the first request of an MCP client. */
+export const loadMcp = (): Promise<typeof import("@modelcontextprotocol/server")> =>
+  later("@modelcontextprotocol/server");
 export const loadOpenTelemetry = (): Promise<typeof import("@opentelemetry/api")> =>
   later("@opentelemetry/api");
 export const loadMongo = (): Promise<typeof import("mongodb")> => later("mongodb");

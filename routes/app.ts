@@ -6,6 +6,7 @@ import { Recommender } from "../lib/recommend/recommender.ts";
 import type { Cache } from "../lib/stores/cache/port.ts";
 import { ServingMetrics } from "../lib/telemetry/serving_metrics.ts";
 import { ENDPOINTS, type Serving } from "./api/mod.ts";
+import { mcpEndpoint } from "./mcp.ts";
 import { METHODS } from "./http/api_endpoint.ts";
 import { AuditLog } from "./http/audit_log.ts";
 import { createAuthorize } from "./http/auth.ts";
@@ -71,6 +72,7 @@ export async function createApp(options: AppOptions): Promise<Hono> {
     for (const { method, route } of ENDPOINTS) app.on([method, "OPTIONS"], route, cors);
   }
   for (const { method, route, open } of ENDPOINTS) app.on(method, route, handler(open(shared)));
+  app.on(["GET", "POST", "DELETE"], "/mcp", handler(mcpEndpoint({ ...options, app })));
   const handle = (context: Context) => refuse(app, context);
   const problem = handler({ route: "*", scope: null, handle });
   const page = failure && handler({ route: "*", scope: null, handle, failure });
