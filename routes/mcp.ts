@@ -114,14 +114,11 @@ export function mcpEndpoint(options: McpOptions): Endpoint {
   return {
     route: "/mcp",
     scope: "read",
-    handle: async ({ req }, _note, report) => {
+    handle: async ({ req }, { request_id }) => {
       const handler = await (opened ??= open(options));
-      try {
-        return await handler.fetch(req.raw);
-      } catch (error) {
-        report(error);
-        throw error;
-      }
+      const headers = new Headers(req.raw.headers);
+      headers.set("x-request-id", request_id);
+      return await handler.fetch(new Request(req.raw, { headers }));
     },
   };
 }

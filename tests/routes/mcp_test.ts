@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { iso } from "../../lib/core/clock.ts";
+import { newTask } from "../../lib/dag/state.ts";
+import type { RunSnapshot } from "../../lib/stores/runs/port.ts";
+import { runOf } from "../fixtures/runs.ts";
 import { NOW } from "../lib/recommend/world.ts";
 import { message } from "../fixtures/rows.ts";
 import { appTest, type Opened } from "./app.ts";
@@ -97,16 +101,15 @@ appTest("a tool that cannot answer says why, and a wrong input is refused", asyn
 appTest("the last evaluation is the output of the newest run that has one", async (opened) => {
   const { runs } = opened.world.stores;
   for (const [n, run_id] of ["e1", "e2"].entries()) {
-    await addFailedRun(runs, run_id, NOW + n, { dag_id: "evaluate" });
+    const run = runOf(run_id, { dag_id: "evaluate", created_at: iso(NOW + n) });
+    await runs.create({ run, tasks: [newTask("evaluate")] });
   }
-  await runs.revise({
-    run_id: "e1",
-    now: NOW,
-    plan: ({ tasks }) => ({ tasks: [{ ...tasks[0]!, task_id: "evaluate", output: { queries: 7 } }] }),
-  });
+  const output = { queries: 7, ndcg_10: { parley: 0.2 } };
+  const plan = ({ tasks }: RunSnapshot) => ({ tasks: [{ ...tasks[0]!, state: "success" as const, output }] });
+  await runs.revise({ run_id: "e1", now: NOW, plan });
   await withClient(opened, async (call) => {
     const { evaluation } = (await call("evaluation")).structuredContent;
-    assert.equal(evaluation, null);
+    assert.deepEqual(evaluation, { run_id: "e1", ended_at: null, output });
   });
 }, { options });
 
