@@ -17,7 +17,6 @@ import {
   openCache,
   openDocuments,
   openGraph,
-  openRuns,
   openVectors,
 } from "../lib/stores/open.ts";
 import { isModelFile } from "../lib/stores/vectors/names.ts";
