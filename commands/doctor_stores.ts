@@ -1,5 +1,6 @@
 import type { Config } from "../lib/config.ts";
-import { systemClock } from "../lib/core/clock.ts";
+import { iso, systemClock } from "../lib/core/clock.ts";
+import { counted as countedText } from "../lib/core/text.ts";
 import { reasonOf } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import {
@@ -17,6 +18,7 @@ import { indexAnomalies } from "../lib/monitoring/index_anomalies.ts";
 import { modelMismatch } from "../lib/monitoring/model_mismatch.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "../lib/recommend/item_item_file.ts";
 import { decodeWording } from "../lib/recommend/wording_file.ts";
+import { pendingErasures } from "../lib/privacy/erase_users.ts";
 import { WORDING_FILE } from "../lib/stores/analytics/port.ts";
 import * as open from "../lib/stores/open.ts";
 import type { RunRecord, RunStore } from "../lib/stores/runs/port.ts";
@@ -185,9 +187,11 @@ export async function examineData(
   const files = published === null
     ? null
     : await reader.read("analytics", analytics, (store) => fileFindings(store, published));
+  const erasures = await reader.read("analytics", analytics, erasureFindings);
   return {
     counts,
     findings: [
+      ...erasures ?? [],
       ...compared ?? [],
       ...underWay === null ? [] : [notCompared(underWay)],
       ...indexes ?? [],
@@ -196,6 +200,20 @@ export async function examineData(
       ...modelFindings,
     ],
   };
+}
+
+/** How long after it began an erasure is still about to be completed. */
+const ERASURE_MS = 3_600_000;
+
+/** Erasures that no run has completed. They name no user. */
+async function erasureFindings(store: Stores["analytics"]): Promise<Finding[]> {
+  const until = iso(systemClock.now() - ERASURE_MS);
+  const { length: pending } = await pendingErasures(store, { until });
+  if (pending === 0) return [];
+  const text = `${
+    countedText(pending, "erasure")
+  } began more than an hour ago and left copies in files: run \`deno task user erase\``;
+  return [{ code: "erasure_pending", severity: "warning", figure: pending, expected: 0, text }];
 }
 
 /** The vectors of a model; null before the first run has written any, which is no fault. */

@@ -172,9 +172,9 @@ const API = {
   ),
   PARLEY_SECRET: describe(
     z.string().min(32, "has fewer than 32 characters").nullable().default(null),
-    "The secret that signs the ids of answers and keys the hashes of erased users, 32 characters or more, such as the output of " +
-      "`openssl rand -hex 32`. All processes on one store need the same. If it changes, next pages of earlier answers are " +
-      "refused, and erased users are no longer recognised.",
+    "The secret that signs the ids of answers, 32 characters or more, such as the output of `openssl rand -hex 32`. All " +
+      "processes on one store need the same. If it changes, next pages of earlier answers are refused. Erased users are " +
+      "recognised by a secret of the analytics store, whatever this one is.",
     "a random one that is made once and kept in the analytics store",
   ),
   PARLEY_RATE_LIMIT: describe(

@@ -227,3 +227,17 @@ for (const role of [...EACH, "runs", "artifacts"]) {
       assert.match(stdout, /^ +disk /m);
     }));
 }
+
+Deno.test("doctor reports an erasure that no run has completed, and no id", () =>
+  withSample(async ({ config, services }) => {
+    const report = async (hours: number) => {
+      const at = new Date(Date.now() - hours * 3_600_000).toISOString();
+      await services.analytics.addPendingErasures({ users: [{ user_id: "keziah-boateng", at }] });
+      const { findings } = await doctorReport(config);
+      return findings.filter(({ code }: { code: string }) => code === "erasure_pending");
+    };
+    assert.deepEqual(await report(0.5), []);
+    const [{ text }] = await report(2);
+    assert.match(text, /^1 erasure began more than an hour ago .*deno task user erase/);
+    assert.ok(!text.includes("keziah"));
+  }));
