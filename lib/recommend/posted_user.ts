@@ -35,6 +35,9 @@ interface PostedOptions extends RecommendOptions, Pick<PostedRequest, "messages"
   readonly names: CampaignNames | null;
 }
 
+/** The share of the time for an answer after which no more messages are classified: the next request continues. */
+const CLASSIFY_SHARE = 0.16;
+
 /** The owner of rows that belong to no stored user. */
 export const NO_USER = "anonymous";
 const NO_NAMES = new CampaignNames([]);
@@ -89,10 +92,10 @@ function withPosted(stored: UserRows | null, { user_id, messages, events }: Post
 }
 
 function meansOf(options: PostedOptions, stored_ids: ReadonlySet<string>): UserMeans {
-  const { trace, vectors, names, stores: { analytics } } = options;
+  const { trace, names, stores: { analytics } } = options;
   return {
     names: names ?? NO_NAMES,
-    embed: async (text) => (await embed(options, vectors, [text]))?.[0] ?? null,
+    embed: async (text) => (await embed(options, [text]))[0]!,
     classify: (messages) => classify(options, stored_ids, messages),
     repurchaseDays: async (campaign_ids) => {
       const read = (signal: AbortSignal) => analytics.campaigns({ campaign_ids, signal });
@@ -106,21 +109,24 @@ function meansOf(options: PostedOptions, stored_ids: ReadonlySet<string>): UserM
   };
 }
 
-/** The vectors of texts; null, and in the trace, if there is no model or it does not respond in time. */
+/** The vectors of texts; null for all, and in the trace, if there is no model or it does not respond in time. */
 async function embed(
   options: PostedOptions,
-  vectors: TextVectors | null,
   texts: readonly string[],
-): Promise<Float32Array[] | null> {
-  const { trace, published: { model } } = options;
+  hasTime?: () => boolean,
+): Promise<(Float32Array | null)[]> {
+  const { trace, vectors, published: { model } } = options;
+  const none = texts.map(() => null);
   if (vectors === null) {
     trace.markMissing("embeddings", "this process has no embedding model");
-    return null;
+    return none;
   }
   const stored = (hashes: readonly string[]) => storedVectors(options, hashes);
+  const more = hasTime === undefined ? {} : { hasTime };
   return await trace.timed(
     "embeddings",
-    () => trace.callStore("embeddings", null, (signal) => vectors.of({ texts, model, stored, signal })),
+    () =>
+      trace.callStore("embeddings", none, (signal) => vectors.of({ texts, model, stored, signal, ...more })),
   );
 }
 
@@ -143,7 +149,7 @@ async function classify(
   stored_ids: ReadonlySet<string>,
   messages: readonly Message[],
 ): Promise<ReadonlyMap<string, string>> {
-  const { trace, classifier, vectors, stores: { documents } } = options;
+  const { trace, classifier, stores: { documents } } = options;
   const intents = new Map<string, string>();
   const message_ids = messages.map((row) => row.message_id).filter((id) => stored_ids.has(id));
   if (message_ids.length > 0) {
@@ -156,9 +162,11 @@ async function classify(
   if (posted.length === 0 || classifier === null) return intents;
   const label = await trace.callStore("embeddings", null, () => classifier.labeller());
   if (label === null) return intents;
-  const made = await embed(options, vectors, posted.map(({ message }) => message));
+  const hasTime = () => trace.hasTime(CLASSIFY_SHARE);
+  const made = await embed(options, posted.map(({ message }) => message), hasTime);
+  if (made.includes(null)) trace.markMissing("embeddings", "there was no time to classify all messages");
   for (const [i, { message_id }] of posted.entries()) {
-    const intent = made === null ? null : label(made[i]!);
+    const intent = made[i] ? label(made[i]) : null;
     if (intent !== null) intents.set(message_id, intent);
   }
   return intents;

@@ -26,7 +26,7 @@ export class RequestTrace {
   private readonly deadline: number;
 
   /** Begins now; stages together may take `answer_ms`. */
-  constructor(private readonly policies: StorePolicies, answer_ms: number) {
+  constructor(private readonly policies: StorePolicies, private readonly answer_ms: number) {
     this.deadline = this.startedAt + answer_ms;
   }
 
@@ -47,6 +47,11 @@ export class RequestTrace {
       if (!this.failures.has(store)) this.failures.set(store, error);
       return fallback;
     }
+  }
+
+  /** Whether less than this share of the time for an answer is over. */
+  hasTime(share: number): boolean {
+    return performance.now() - this.startedAt < share * this.answer_ms;
   }
 
   /** Records that a part is missing that could not even be asked for. */

@@ -1,4 +1,5 @@
 import { bulkhead, isBulkheadRejectedError, LRUCache } from "../../deps.ts";
+import { yieldToEventLoop } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 import { sha256 } from "../core/hash.ts";
 import { type Abortable, modelKey } from "../core/types.ts";
@@ -11,8 +12,9 @@ const TTL_MS = 30 * 60_000;
 /** Requests that are embedded at one time, so that the model never waits for the next text, and those that wait. */
 const MAX_RUNNING = 2;
 const MAX_QUEUED = 4;
-/** Texts that are embedded at once, and the most whose work is lost if the time is over. */
-const BATCH = 4;
+
+/** New texts that are embedded however long that takes: the newest of a conversation, which mostly grows by one or two. */
+const MIN_EMBEDDED = 2;
 
 interface VectorsOptions extends Abortable {
   readonly texts: readonly string[];
@@ -20,6 +22,8 @@ interface VectorsOptions extends Abortable {
   readonly model: string;
   /** Vectors that a store has, by the hash of their text. */
   readonly stored: (hashes: readonly string[]) => Promise<ReadonlyMap<string, Float32Array>>;
+  /** Whether another text is to be embedded after the first {@link MIN_EMBEDDED}. Default: all are. */
+  readonly hasTime?: () => boolean;
 }
 
 /**
@@ -35,15 +39,17 @@ export class TextVectors {
     updateAgeOnGet: true,
   });
   private readonly slots = bulkhead(MAX_RUNNING, MAX_QUEUED);
+  private later: Promise<void> = Promise.resolve();
 
   /** `embedder` opens the model for the first text; the caller that passes it closes what it opened. */
   constructor(private readonly embedder: () => Promise<Embedder>) {}
 
   /**
-   * One vector for each text, in order. Throws `unavailable` if the model cannot be opened, is another one or has too much to do, and the
+   * One vector for each text, in order; null for one that there was no time for. Texts are embedded in their order. Throws `unavailable` if the model cannot be opened, is another one or has too much to do, and the
    * signal's reason when aborted; what was embedded until then stays in memory.
    */
-  async of({ texts, model, stored, signal }: VectorsOptions): Promise<Float32Array[]> {
+  async of(options: VectorsOptions): Promise<(Float32Array | null)[]> {
+    const { texts, model, stored, hasTime = () => true, signal } = options;
     const hashes = texts.map(sha256);
     const vectors = new Map<string, Float32Array>();
     const missing = new Map<string, string>();
@@ -62,8 +68,10 @@ export class TextVectors {
         keep(hash, vector);
       }
     }
-    if (missing.size > 0) await this.inSlot(() => this.embed(missing, { model, signal, keep }), signal);
-    return hashes.map((hash) => vectors.get(hash)!);
+    if (missing.size > 0) {
+      await this.inSlot(() => this.embed(missing, { model, hasTime, signal, keep }), signal);
+    }
+    return hashes.map((hash) => vectors.get(hash) ?? null);
   }
 
   private async inSlot(work: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
@@ -78,8 +86,9 @@ export class TextVectors {
 
   private async embed(
     texts: ReadonlyMap<string, string>,
-    { model, signal, keep }:
-      & { model: string; keep: (hash: string, vector: Float32Array) => void }
+    { model, hasTime, signal, keep }:
+      & Required<Pick<VectorsOptions, "model" | "hasTime">>
+      & { keep: (hash: string, vector: Float32Array) => void }
       & Abortable,
   ): Promise<void> {
     const embedder = await this.embedder();
@@ -89,12 +98,31 @@ export class TextVectors {
         "PARLEY_EMBEDDINGS is another model than the published data are of",
       );
     }
-    const rows = [...texts];
-    for (let at = 0; at < rows.length; at += BATCH) {
+    for (const [n, [hash, text]] of [...texts].entries()) {
       signal?.throwIfAborted();
-      const batch = rows.slice(at, at + BATCH);
-      const made = await embedder.embed({ texts: batch.map(([, text]) => text), signal });
-      batch.forEach(([hash], i) => keep(hash, made[i]!));
+      if (n >= MIN_EMBEDDED && !hasTime()) return this.embedLater(embedder, texts, keep);
+      // Without the signal: what the model has begun is not lost, and the next request of the conversation finds it.
+      const [vector] = await embedder.embed({ texts: [text] });
+      keep(hash, vector!);
     }
+  }
+
+  /** Embeds what is left for the next request of the conversation, as long as no request needs the model. */
+  private embedLater(
+    embedder: Embedder,
+    texts: ReadonlyMap<string, string>,
+    keep: (hash: string, vector: Float32Array) => void,
+  ): void {
+    const run = async () => {
+      // After the request that calls this has left its slot.
+      await yieldToEventLoop();
+      for (const [hash, text] of [...texts]) {
+        if (this.slots.executionSlots < MAX_RUNNING) return;
+        const [vector] = await embedder.embed({ texts: [text] });
+        keep(hash, vector!);
+      }
+    };
+    // A model that fails here fails for the next request too, which reports it.
+    this.later = this.later.then(run).catch(() => {});
   }
 }

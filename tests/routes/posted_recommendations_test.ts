@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
+import { openDeterministic } from "../../lib/embed/deterministic_embedder.ts";
+import type { Embedder } from "../../lib/embed/port.ts";
 import type { Answer } from "../../lib/recommend/answer.ts";
 import { event } from "../lib/recommend/samples.ts";
 import { appTest } from "./app.ts";
 
+/** How long an answer may take in tests of slow models. */
+const WAIT_MS = 1_000;
 const SOIL = [{ message: "which soil for seeds?" }];
 
 async function post(app: Hono, path: string, body?: unknown): Promise<Response> {
@@ -198,3 +202,50 @@ appTest("a bad posted request is refused, with the place and without the text", 
     assert.equal((await app.request(`/recommendations/ann?${query}`)).status, 400, query);
   }
 });
+
+/** The model of the world's vectors, which answers so. */
+function faulty(embed: Embedder["embed"]): () => Promise<Embedder> {
+  const model = { name: "by-hand", revision: "0", dimension: 3, pooling: "mean" } as const;
+  return () => Promise.resolve({ model, embed, close: () => Promise.resolve() });
+}
+
+for (
+  const [how, embedder] of [
+    ["cannot be opened", () => Promise.reject(new Error("no such file"))],
+    ["fails", faulty(() => Promise.reject(new Error("down")))],
+    ["hangs", faulty(() => new Promise(() => {}))],
+    ["is another one", () => Promise.resolve(openDeterministic("16"))],
+  ] as const
+) {
+  appTest(
+    `POST /recommendations answers by words, marked, if the model ${how}, and soon without a wait for it`,
+    async ({ app }) => {
+      const expected = await ask(app, { messages: [{ message: "reply", role: "assistant" }], k: 3 });
+      assert.deepEqual(expected.degraded, []);
+      for (let n = 0; n < 6; n++) {
+        const answer = await ask(app, { messages: [...SOIL, { message: `and ${n}` }], k: 3 });
+        assert.deepEqual([answer.led_by, answer.degraded], ["wording", ["embeddings"]]);
+        assert.equal(answer.items[0]!.reasons[0]!.code, "wording");
+      }
+      const start = performance.now();
+      await ask(app, { messages: [...SOIL, { message: "once more" }], k: 3 });
+      assert.ok(performance.now() - start < WAIT_MS, "the model was waited for");
+    },
+    { options: () => ({ embedder, answer_ms: WAIT_MS }) },
+  );
+}
+
+appTest(
+  "POST /recommendations uses the vector of what was said, by the model of the data",
+  async ({ app }) => {
+    // The first axis is the gardeners'.
+    const answer = await ask(app, { messages: [{ message: "zzz" }], k: 3 });
+    assert.deepEqual([answer.degraded, answer.led_by], [[], "similar_conversations"]);
+    assert.ok(answer.items.every(({ category }) => category === "garden"));
+  },
+  {
+    options: () => ({
+      embedder: faulty(({ texts }) => Promise.resolve(texts.map(() => Float32Array.of(1, 0, 0)))),
+    }),
+  },
+);

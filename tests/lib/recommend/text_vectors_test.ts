@@ -5,6 +5,7 @@ import { modelKey } from "../../../lib/core/types.ts";
 import { openDeterministic } from "../../../lib/embed/deterministic_embedder.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import { TextVectors } from "../../../lib/recommend/text_vectors.ts";
+import { until } from "../../fixtures/until.ts";
 
 const embedder = openDeterministic("16");
 const model = modelKey(embedder.model);
@@ -65,21 +66,35 @@ Deno.test("TextVectors.of() refuses what finds no slot at once, and says that th
 
 Deno.test("TextVectors.of() keeps what was embedded before its signal ended it", async () => {
   const controller = new AbortController();
-  const { asked, vectors } = counting();
-  const texts = Array.from({ length: 12 }, (_, n) => `text ${n}`);
+  const asked: string[] = [];
   const aborting: Embedder = {
     model: embedder.model,
     close: () => Promise.resolve(),
-    embed: (options) => {
-      if (options.texts.includes("text 4")) controller.abort(new Error("late"));
-      asked.push(...options.texts);
-      return embedder.embed({ texts: options.texts });
+    embed: ({ texts }) => {
+      asked.push(...texts);
+      if (asked.length === 4) controller.abort(new Error("late"));
+      return embedder.embed({ texts });
     },
   };
-  const late = new TextVectors(() => Promise.resolve(aborting));
-  await assert.rejects(late.of({ texts, model, stored: NONE, signal: controller.signal }), /late/);
-  const before = asked.length;
-  await late.of({ texts: texts.slice(0, 4), model, stored: NONE });
-  assert.equal(asked.length, before);
-  assert.equal((await vectors.of({ texts, model, stored: NONE })).length, 12);
+  const vectors = new TextVectors(() => Promise.resolve(aborting));
+  const texts = Array.from({ length: 12 }, (_, n) => `text ${n}`);
+  await assert.rejects(vectors.of({ texts, model, stored: NONE, signal: controller.signal }), /late/);
+  assert.deepEqual(asked, texts.slice(0, 4));
+  await vectors.of({ texts, model, stored: NONE });
+  assert.deepEqual(asked, texts);
+});
+
+Deno.test("TextVectors.of() embeds two texts even without time, and the rest for the next call while no other needs the model", async () => {
+  const { asked, vectors } = counting();
+  const texts = Array.from({ length: 6 }, (_, n) => `text ${n}`);
+  const made = await vectors.of({ texts, model, stored: NONE, hasTime: () => false });
+  assert.deepEqual(made.map((vector) => vector !== null), [true, true, false, false, false, false]);
+  await until(() => asked.length === 6);
+  assert.deepEqual(asked, texts);
+  const unasked = () => Promise.reject(new Error("the store was asked"));
+  await until(async () => {
+    const next = await vectors.of({ texts, model, stored: unasked, hasTime: () => false }).catch(() => null);
+    return next !== null && !next.includes(null);
+  });
+  assert.equal(asked.length, 6);
 });
