@@ -107,7 +107,7 @@ export class TextVectors {
     }
   }
 
-  /** Embeds what is left for the next request of the conversation, as long as no request needs the model. */
+  /** Embeds the other texts for the next request of the conversation, as long as no request needs the model. */
   private embedLater(
     embedder: Embedder,
     texts: ReadonlyMap<string, string>,

@@ -1,4 +1,4 @@
-import { type Context, z } from "../../deps.ts";
+import { type Context, LRUCache, z } from "../../deps.ts";
 import type { Scope } from "../../lib/core/types.ts";
 import { jsonBody, readBody } from "./body.ts";
 import type { Endpoint, Note, ReportError } from "./endpoint.ts";
@@ -116,9 +116,10 @@ export function apiEndpoint<
   const { route, scope, params, query, body } = contract;
   const open = (options: Options): Endpoint => {
     const handle = handler(options);
+    const parseQuery = query && queryParser(query);
     const request = (context: Context, note: Note, report: ReportError, parsedBody?: unknown) => ({
       params: params?.parse(context.req.param()) as z.output<Params>,
-      query: query?.parse(queryParameters(context)) as z.output<Query>,
+      query: parseQuery?.(context) as z.output<Query>,
       body: parsedBody as z.output<Body>,
       context,
       note,
@@ -136,6 +137,27 @@ export function apiEndpoint<
     };
   };
   return { ...contract, open };
+}
+
+/** Queries that stay parsed for each endpoint, and the longest of them: most requests have one of few. */
+const MAX_PARSED = 200;
+const MAX_PARSED_CHARACTERS = 64;
+
+/** Parses queries as the schema does; to parse one takes as long as to answer from the cache, so short ones are parsed once. */
+function queryParser<Query extends z.ZodType>(query: Query): (context: Context) => z.output<Query> {
+  const parsed = new LRUCache<string, { readonly value: z.output<Query> }>({ max: MAX_PARSED });
+  return (context) => {
+    const { url } = context.req;
+    const start = url.indexOf("?");
+    const text = start < 0 ? "" : url.slice(start);
+    if (text.length > MAX_PARSED_CHARACTERS) return query.parse(queryParameters(context));
+    const known = parsed.get(text);
+    if (known !== undefined) return known.value;
+    const value = query.parse(queryParameters(context));
+    Object.freeze(value);
+    parsed.set(text, { value });
+    return value;
+  };
 }
 
 /** By name, each with its value, or with all its values if it is given more than once. */
