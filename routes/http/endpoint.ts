@@ -111,8 +111,10 @@ export function handlerOf(
     const request = outcome(response.status);
     record(request);
     if (endpoint.answers) options.metrics.addToWindow(request, note);
-    const { caller: _caller, facts: _facts, rate_limit: _limit, ...logged } = note;
-    options.log?.({ ...request, route: endpoint.route, ...logged });
+    if (options.log !== null) {
+      const { caller: _caller, facts: _facts, rate_limit: _limit, ...logged } = note;
+      options.log({ ...request, route: endpoint.route, ...logged });
+    }
     return response;
   };
 }

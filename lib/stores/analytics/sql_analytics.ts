@@ -72,8 +72,8 @@ const CAMPAIGN_ID = { campaign_id: "text" } as const;
 const CATALOGUE = "";
 
 interface EpochRow {
-  readonly user_id: string;
-  readonly epoch: number;
+  readonly user_epoch: number;
+  readonly catalogue_epoch: number;
 }
 
 type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
@@ -120,7 +120,9 @@ function statements(dialect: Dialect, counter: Counter) {
       SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT $2) AS part`,
     // An epoch is a number of the user's last write: it grows, and is never used again after an erasure.
     raiseEpochs: numberUsers(dialect, counter, "epochs", "epoch"),
-    epochs: `SELECT user_id, epoch FROM epochs WHERE user_id IN ($1, '${CATALOGUE}')`,
+    // Each is looked up by its key: one scan with IN takes SQLite four times as long.
+    epochs: `SELECT coalesce((SELECT epoch FROM epochs WHERE user_id = $1), 0) AS user_epoch,
+        coalesce((SELECT epoch FROM epochs WHERE user_id = '${CATALOGUE}'), 0) AS catalogue_epoch`,
     markChanged: `UPDATE campaigns SET changed = (SELECT epoch FROM epochs WHERE user_id = '${CATALOGUE}')
       WHERE ${isIn("campaign_id", "$1")}`,
     changedCampaigns:
@@ -345,13 +347,8 @@ export class SqlAnalytics implements AnalyticsStore {
   }
 
   async epochs({ user_id, signal }: { user_id: string } & Abortable): Promise<Epochs> {
-    const rows = await this.db.query(() => all<EpochRow>(this.sql.epochs, user_id), { signal });
-    let [user, catalogue] = [0, 0];
-    for (const { user_id, epoch } of rows) {
-      if (user_id === CATALOGUE) catalogue = epoch;
-      else user = epoch;
-    }
-    return { user, catalogue };
+    const row = await this.db.query(() => get<EpochRow>(this.sql.epochs, user_id), { signal });
+    return { user: row!.user_epoch, catalogue: row!.catalogue_epoch };
   }
 
   async raiseEpochs(
