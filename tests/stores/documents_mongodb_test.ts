@@ -156,7 +156,7 @@ function racing(): void {
     const dirtyUsers = new MongoDirtyUsers(connection);
     const token = await dirtyUsers.begin(new Set(["u"]));
     const age = { $set: { writing: [{ token, at: new Date(Date.now() - 61_000) }] } };
-    await connection.run((db) => db.collection<{ _id: string }>("marked").updateOne({ _id: "u" }, age));
+    await connection.run((db) => db.collection<{ _id: string }>("touched").updateOne({ _id: "u" }, age));
     const marked = await dirtyUsers.page({ after: null, limit: 10 });
     await dirtyUsers.clear(marked);
     assert.deepEqual(await dirtyUsers.page({ after: null, limit: 10 }), []);
