@@ -37,7 +37,8 @@ Deno.test(`${KILLS} kills of an API that derives what was posted lose nothing an
     for (let round = 0; round < KILLS; round++) {
       const api = await ReplicaProcess.start(flow.config, ENV);
       for (const [kind, rows] of Object.entries(rowsOf(round))) {
-        assert.equal((await api.post(`/${kind}`, rows)).status, 200);
+        const response = await api.post(`/${kind}`, rows);
+        assert.equal(response.status, 200, await response.text());
       }
       await new Promise((resume) => setTimeout(resume, 150 * next()));
       await api.kill();

@@ -85,8 +85,8 @@ for (const { settings, users, says } of CHANGES) {
         assert.equal(outcome, "success");
         const log = await changed.runs.logs({ run_id: snapshot.run.run_id, after: 0, limit: 200 });
         assert.ok(log.some(({ line }) => line === says), log.map(({ line }) => line).join("\n"));
-        const graph = snapshot.attempts.find(({ task_id }) => task_id === "graph");
-        assert.equal(graph?.rows_in, users, "users that are derived again");
+        const derived_users = snapshot.attempts.find(({ task_id }) => task_id === "conversations");
+        assert.equal(derived_users?.rows_in, users, "users that are derived again");
         const after = await derived(changed);
         assert.notDeepEqual(after, before);
         assert.deepEqual(after, await expected(settings));
