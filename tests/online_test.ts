@@ -270,6 +270,23 @@ Deno.test("what was posted is what a nightly run over the same rows makes", () =
     assert.equal((await flow.services.analytics.published())?.version, 2);
   }, ENV));
 
+Deno.test("what was posted before anything is published is part of the first version", () =>
+  withFlow(async (flow) => {
+    await withReplicas(flow, async (one, two) => {
+      await one.send("POST", "/campaigns", CAMPAIGNS.slice(3));
+      await one.send("POST", "/messages", MESSAGES[0]!);
+      const campaigns = [writeRows(flow, "campaigns.ndjson", CAMPAIGNS.slice(0, 3))];
+      assert.equal((await nightlyRun(flow, { campaigns })).outcome, "success");
+      const store = await vectorsOf(flow.services);
+      const ids = CAMPAIGNS.map(({ campaign_id }) => campaign_id);
+      assert.equal((await store.hashes({ collection: "campaigns", ids })).size, CAMPAIGNS.length);
+      await eventually(
+        async () => (await two.send("GET", "/recommendations/ada")).body.items?.[0].campaign_id === "boots",
+        "the answer for who wrote",
+      );
+    });
+  }, ENV));
+
 Deno.test("rows posted while a run works are not lost, whatever the run derives meanwhile", () =>
   published(async (flow) => {
     const more = Array.from({ length: 300 }, (_, n) => ({

@@ -2,6 +2,7 @@ import { iso } from "../core/clock.ts";
 import { batches, paged } from "../core/batches.ts";
 import { counted } from "../core/text.ts";
 import type { Abortable, DirtyUser, Message } from "../core/types.ts";
+import { campaignsSincePublished } from "../recommend/catalogue_epoch.ts";
 import type { AnalyticsStore, UnknownCampaigns } from "../stores/analytics/port.ts";
 import type { DocumentStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
@@ -44,7 +45,7 @@ export async function checkData(stores: CheckedStores, { signal }: Abortable = {
   ]);
   return [
     await messagesWithoutVectors(stores, documents.messages, vectors.messages, { signal }),
-    lacking("campaigns_without_vectors", "campaigns", analytics.campaigns, vectors.campaigns),
+    await campaignsWithoutVectors(stores, analytics.campaigns, vectors.campaigns, { signal }),
     orphaned("vectors_without_messages", "messages", documents.messages, vectors.messages),
     orphaned("vectors_without_campaigns", "campaigns", analytics.campaigns, vectors.campaigns),
     notInGraph(analytics.campaigns, graph.campaigns),
@@ -60,23 +61,38 @@ export async function checkData(stores: CheckedStores, { signal }: Abortable = {
  */
 async function messagesWithoutVectors(
   stores: Pick<CheckedStores, "documents" | "vectors">,
-  messages: number,
+  stored: number,
   embedded: number,
   { signal }: Abortable,
 ): Promise<Finding | null> {
-  if (embedded >= messages) return null;
-  const pending = await countPending(stores, { signal });
-  const { messages: figure } = pending === 0
-    ? { messages: embedded }
-    : await stores.vectors.counts({ signal });
-  return lacking("messages_without_vectors", "messages", messages - pending, figure);
+  if (embedded >= stored) return null;
+  const pending = await countPendingMessages(stores, { signal });
+  const { messages } = await stores.vectors.counts({ signal });
+  return lacking("messages_without_vectors", "messages", stored - pending, messages);
+}
+
+/** As for messages: campaigns do not count that were written since the published version was built. */
+async function campaignsWithoutVectors(
+  { analytics, vectors }: Pick<CheckedStores, "analytics" | "vectors">,
+  stored: number,
+  embedded: number,
+  { signal }: Abortable,
+): Promise<Finding | null> {
+  if (embedded >= stored) return null;
+  const changed = await campaignsSincePublished(analytics, { signal });
+  let pending = changed.length;
+  for await (const ids of batches(changed, 500)) {
+    pending -= (await vectors.hashes({ collection: "campaigns", ids, signal })).size;
+  }
+  const { campaigns } = await vectors.counts({ signal });
+  return lacking("campaigns_without_vectors", "campaigns", stored - pending, campaigns);
 }
 
 /** Users whose messages are read at a time. */
 const USERS = 200;
 
 /** Messages of dirty users that have no vector yet. */
-async function countPending(
+async function countPendingMessages(
   { documents, vectors }: Pick<CheckedStores, "documents" | "vectors">,
   { signal }: Abortable,
 ): Promise<number> {

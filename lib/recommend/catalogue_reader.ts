@@ -1,6 +1,5 @@
 import { type Abortable, parseModelKey } from "../core/types.ts";
-import { tryParseJson } from "../core/json.ts";
-import type { CampaignStore, EventStore, ReleaseStore } from "../stores/analytics/port.ts";
+import type { CampaignStore, EventStore } from "../stores/analytics/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import type { CampaignNames } from "./mentions.ts";
 import { readCampaignNames } from "./words.ts";
@@ -12,8 +11,6 @@ import { readCampaignNames } from "./words.ts";
 const MAX_NEW = 5_000;
 /** Changed campaigns whose names are added; if there are more, all names are read again. */
 const MAX_RENAMED = 1_000;
-/** The file of a data version with the catalogue's epoch before its indexes were built. */
-export const CATALOGUE_EPOCH_FILE = "catalogue_epoch.json";
 
 interface CatalogueStores {
   readonly analytics:
@@ -117,30 +114,4 @@ export class CatalogueReader {
     this.reading = result.catch(() => {});
     return result;
   }
-}
-
-/** Notes what the indexes of a version that is not published yet are built from. Call it before they are. */
-export async function saveCatalogueEpoch(
-  analytics: Pick<ReleaseStore, "saveFile"> & Pick<EventStore, "epochs">,
-  { version, signal }: { version: number } & Abortable,
-): Promise<number> {
-  const { catalogue } = await analytics.epochs({ user_id: "", signal });
-  const bytes = new TextEncoder().encode(JSON.stringify({ catalogue }));
-  await analytics.saveFile({ version, name: CATALOGUE_EPOCH_FILE, bytes, signal });
-  return catalogue;
-}
-
-/** The catalogue's epoch that a version was built from; null if the version does not say it, as one of an earlier Parley. */
-export async function readCatalogueEpoch(
-  analytics: Pick<ReleaseStore, "file">,
-  options: { version: number } & Abortable,
-): Promise<number | null> {
-  const bytes = await analytics.file({ name: CATALOGUE_EPOCH_FILE, ...options });
-  return bytes === null ? null : decodeCatalogueEpoch(bytes);
-}
-
-export function decodeCatalogueEpoch(bytes: Uint8Array): number | null {
-  const saved = tryParseJson(new TextDecoder().decode(bytes));
-  if (typeof saved !== "object" || saved === null || !("catalogue" in saved)) return null;
-  return typeof saved.catalogue === "number" ? saved.catalogue : null;
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { causeOf } from "../core/errors.ts";
 import { type ReleaseStore, WORDING_FILE } from "../stores/analytics/port.ts";
-import { CATALOGUE_EPOCH_FILE, decodeCatalogueEpoch } from "./catalogue_reader.ts";
+import { CATALOGUE_EPOCH_FILE, decodeCatalogueEpoch } from "./catalogue_epoch.ts";
 import { ItemItem } from "./candidates/co_engagement.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "./item_item_file.ts";
 import { Wording } from "./wording.ts";

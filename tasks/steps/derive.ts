@@ -1,6 +1,6 @@
 import { latestTime } from "../../lib/core/clock.ts";
 import type { Abortable } from "../../lib/core/types.ts";
-import { readCatalogueEpoch, saveCatalogueEpoch } from "../../lib/recommend/catalogue_reader.ts";
+import { campaignsSincePublished, saveCatalogueEpoch } from "../../lib/recommend/catalogue_epoch.ts";
 import { batches } from "../../lib/core/batches.ts";
 import { deriveCampaigns } from "../../lib/derive/derive_campaigns.ts";
 import { INDEXED, type VectorStore } from "../../lib/stores/vectors/port.ts";
@@ -45,17 +45,14 @@ export async function derive(
 /** Campaigns whose vectors and targets are derived at a time. */
 const CAMPAIGNS = 500;
 
-/** Vectors and targets of campaigns that were written since the published version and have none: online, by a process that ended. */
+/** Vectors and targets of campaigns that were written online, by a process that ended before it derived them or has no model. */
 async function deriveChangedCampaigns(
   { services, signal }: StepContext,
   store: VectorStore,
   name: string | undefined,
 ): Promise<void> {
   const { analytics, graph } = services;
-  const published = await analytics.published({ signal });
-  const since = published && await readCatalogueEpoch(analytics, { version: published.version, signal });
-  if (since === null) return;
-  const changed = await analytics.changedCampaigns({ since, limit: MAX_CHANGED, signal });
+  const changed = await campaignsSincePublished(analytics, { signal });
   if (changed.length === 0) return;
   const embedder = await services.embedder(name);
   refuseOtherModel(embedder.model, store.model);
@@ -63,9 +60,6 @@ async function deriveChangedCampaigns(
     await deriveCampaigns({ embedder, store, analytics, graph, signal }, campaign_ids);
   }
 }
-
-/** A run derives those that it has written itself; this is more than are written online between two runs. */
-const MAX_CHANGED = 1_000_000;
 
 /** By which the rows were checked that are stored. */
 async function publishedEarliest(

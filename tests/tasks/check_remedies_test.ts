@@ -246,3 +246,38 @@ Deno.test("campaigns that the graph lacks hold nothing back, and --all sets them
     assert.deepEqual(await found(flow), []);
     assert.equal(await graph.digest(), digest);
   }));
+
+Deno.test("what is written online while the check counts holds no version back, and what is lost does", () =>
+  withFlow(async (flow) => {
+    succeeded(await nightlyRun(flow, sources(flow)));
+    const { documents, analytics } = flow.services;
+    const stores = await checked(flow);
+    const { vectors } = stores;
+    const critical = async (some: CheckedStores) =>
+      (await checkData(some)).filter(({ severity }) => severity === "critical").map(({ code }) => code);
+    const one = { after: null, limit: 1 };
+    const [[message], [campaign]] = [await documents.page(one), await analytics.campaignPage(one)];
+    await documents.upsert({ messages: [{ ...message!, message_id: "posted" }] });
+    await analytics.upsertCampaigns({ campaigns: [{ ...campaign!, campaign_id: "posted" }] });
+    assert.deepEqual(await critical(stores), []);
+    /** Copies the vectors of rows, as their derivation would. */
+    const derive = async () => {
+      const [copied] = await vectors.page({ collection: "messages", ...one });
+      await vectors.upsert({ collection: "messages", rows: [{ ...copied!, id: "posted" }] });
+      const [offered] = await vectors.page({ collection: "campaigns", ...one });
+      await vectors.upsert({ collection: "campaigns", rows: [{ ...offered!, id: "posted" }] });
+      await documents.clearDirty({ users: await documents.listDirtyUsers({ ...one, limit: 100 }) });
+    };
+    let calls = 0;
+    const derivedMeanwhile: typeof vectors = Object.assign(Object.create(vectors), {
+      counts: async (options?: Parameters<typeof vectors.counts>[0]) => {
+        const counts = await vectors.counts(options);
+        if (calls++ === 0) await derive();
+        return counts;
+      },
+    });
+    assert.deepEqual(await critical({ ...stores, vectors: derivedMeanwhile }), []);
+    assert.ok(calls > 1);
+    await vectors.deleteCampaigns({ campaign_ids: [campaign!.campaign_id] });
+    assert.deepEqual(await critical(stores), ["campaigns_without_vectors"]);
+  }));
