@@ -218,7 +218,7 @@ const PIPELINE = {
   ),
   PARLEY_RETENTION_DAYS: describe(
     number(1, 3_650).default(30),
-    "How long refused rows and artifacts are stored, in days.",
+    "How long refused rows, artifacts and the audit log are stored, in days.",
   ),
   PARLEY_LEASE_MS: describe(
     number(500, 3_600_000).default(15_000),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { pruneRuns } from "../commands/control.ts";
 import { allDags, engine, executeQueued } from "../commands/engine.ts";
-import { DAY_MS } from "../lib/core/clock.ts";
+import { DAY_MS, iso } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { filesUnder } from "../lib/stores/artifacts/files/walk.ts";
 import { answersOf } from "./fixtures/answers.ts";
@@ -17,6 +17,16 @@ async function runAgo(flow: Flow, days: number, paths: Paths): Promise<string> {
   const { run_id } = await createRun({ dag: allDags(config).get("nightly")!, runs, clock, params });
   const options = { ...engine({ config, runs, services }), clock };
   assert.equal(await executeQueued(options, new AbortController().signal, { until: run_id }), "success");
+  await runs.addAuditEntry({
+    at: iso(clock.now()),
+    request_id: "r",
+    by: "open",
+    method: "POST",
+    route: "/pipeline/runs",
+    status: 201,
+    user_hash: null,
+    facts: { run_id },
+  });
   const at = new Date(clock.now());
   for await (const path of filesUnder(`${config.data}/artifacts/${run_id}`)) await Deno.utime(path, at, at);
   return run_id;
@@ -49,6 +59,8 @@ async function left(flow: Flow, run_ids: readonly string[]) {
     records: async (run_id) => await runs.snapshot({ run_id }) !== null,
     logs: async (run_id) => (await runs.logs({ run_id, after: 0, limit: 9 })).length > 0,
     lineage: async (run_id) => (await runs.lineage({ run_id })).length > 0,
+    audit: async (run_id) =>
+      (await runs.auditEntries({ limit: 9 })).some(({ facts }) => facts.run_id === run_id),
   };
   const found: Record<string, number[]> = {};
   for (const [what, isThere] of Object.entries(has)) {
@@ -58,7 +70,7 @@ async function left(flow: Flow, run_ids: readonly string[]) {
   return found;
 }
 
-Deno.test("refused rows and artifacts leave after PARLEY_RETENTION_DAYS, runs with their logs by prune, and the published version stays", () =>
+Deno.test("refused rows, artifacts and audit entries leave after PARLEY_RETENTION_DAYS, runs with their logs by prune, and the published version stays", () =>
   withFlow(async (flow) => {
     const campaigns = [
       writeRows(
@@ -88,6 +100,7 @@ Deno.test("refused rows and artifacts leave after PARLEY_RETENTION_DAYS, runs wi
       records: both,
       logs: both,
       lineage: both,
+      audit: both,
     });
 
     const last = await runAgo(flow, 0, { messages: messages(flow, "new") });
@@ -99,6 +112,7 @@ Deno.test("refused rows and artifacts leave after PARLEY_RETENTION_DAYS, runs wi
       records: all,
       logs: all,
       lineage: all,
+      audit: [1, 2],
     });
     assert.equal((await flow.services.documents.counts()).messages, 9, "all that was said is there");
     const [answers, digest] = [await answersOf(flow, USERS), await digests(flow)];
@@ -116,6 +130,7 @@ Deno.test("refused rows and artifacts leave after PARLEY_RETENTION_DAYS, runs wi
       records: [],
       logs: [],
       lineage: [],
+      audit: [1, 2],
     });
     assert.equal((await flow.services.analytics.published())?.run_id, last);
     assert.deepEqual([await answersOf(flow, USERS), await digests(flow)], [answers, digest]);

@@ -152,6 +152,20 @@ pageTest("forms of pages are in the audit log", async (opened) => {
   ]);
 });
 
+pageTest("a form of a session is recorded with the fingerprint of its key", async (opened) => {
+  const { app } = opened;
+  const cookie = (await send(app, "/login", { key: ADMIN, to: "/" })).headers.get("set-cookie")!.split(
+    ";",
+  )[0]!;
+  const path = `/pipelines/${DAG.id}`;
+  const csrf = await tokenOf(app, path, { cookie });
+  await send(app, `${path}/pause`, { csrf, paused: "true" }, { cookie });
+  await call(opened, "POST", "/pipeline/runs/none/cancel", { body: {} });
+  const [form, request] = await entriesOf(opened);
+  assert.match(form!.by, /^session [0-9a-f]{8}$/);
+  assert.equal(request!.by, form!.by.replace("session", "key"));
+}, { keys: options().keys });
+
 Deno.test("each endpoint that changes data needs write or admin, and each form of a page admin, so that it is audited", () => {
   const changing = ENDPOINTS.filter(({ method, scope }) => method !== "GET" && scope === "read");
   // These answer a question that is too long for an address.
