@@ -84,7 +84,7 @@ function parse(text: string): CampaignFilter {
   const { type, error } = root.check();
   if (error !== undefined) throw new ParleyError("invalid", `${at(error.range?.start)}: ${error.summary}`);
   if (type !== "bool" && type !== "dyn") {
-    throw new ParleyError("invalid", `filter gives a ${type}, and must be true or false`);
+    throw new ParleyError("invalid", `filter must be true or false, and is of the type ${type}`);
   }
   const passes = compile(root.ast);
   return (campaign) => passes(fieldsOf(campaign));
