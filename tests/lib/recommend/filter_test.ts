@@ -71,7 +71,7 @@ Deno.test("parseFilter() says where an expression is wrong, and does not quote i
     ['category == "shoes" and', /^filter, character \d+: /],
     ['category == "shoes" and nope == 1', /^filter, character 25: Unknown variable: nope$/],
     ["category < 5", /^filter, character 1: no such overload: string < int$/],
-    ["category", /gives a string/],
+    ["category", /of the type string/],
     ["metadata.price < 100 # cheap", /^filter, character 22: /],
     [
       'title.matches("(a+)+$")',
