@@ -73,6 +73,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       clock: systemClock,
       embedder: embedder.open,
       names: (options) => recommender.names(options),
+      onCampaignsChanged: (ids) => recommender.forgetPopular(ids),
       earliest: config.earliest,
       conversation_gap_minutes: config.conversation_gap_minutes,
       warn: (line) => log("serve").warning("{line}", { line }),

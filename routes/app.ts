@@ -47,7 +47,13 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
   const { recommender = new Recommender({ ...options, classifier: new IntentService(options) }) } = options;
   const document = () => openApiDocument(ENDPOINTS, options.version);
-  const { writer = new OnlineWriter({ ...options, names: (abort) => recommender.names(abort) }) } = options;
+  const {
+    writer = new OnlineWriter({
+      ...options,
+      names: (abort) => recommender.names(abort),
+      onCampaignsChanged: (ids) => recommender.forgetPopular(ids),
+    }),
+  } = options;
   const shared = {
     ...options,
     writer,

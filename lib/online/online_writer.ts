@@ -48,6 +48,8 @@ interface OnlineWriterOptions {
   readonly embedder?: () => Promise<Embedder>;
   /** The names of all campaigns now. */
   readonly names: (options: Abortable) => Promise<CampaignNames>;
+  /** Gets the ids of campaigns that were just changed or deleted. */
+  readonly onCampaignsChanged?: (campaign_ids: readonly string[]) => void;
   /** Epoch milliseconds before which no message or event is taken. Default 1990. */
   readonly earliest?: number;
   /** Minutes of silence after which a user's next message begins another conversation. Default 30. */
@@ -132,7 +134,11 @@ export class OnlineWriter {
             await analytics.upsertCampaigns({ campaigns, onOutcome, signal });
             return NO_USERS;
           },
-          derive: (rows) => this.campaigns.add(rows.map(({ campaign_id }) => campaign_id)),
+          derive: (rows) => {
+            const ids = rows.map(({ campaign_id }) => campaign_id);
+            this.options.onCampaignsChanged?.(ids);
+            this.campaigns.add(ids);
+          },
         });
     }
   }
@@ -214,6 +220,7 @@ export class OnlineWriter {
     };
     const changed = await analytics.changeCampaign({ campaign_id, change, signal });
     if (changed === null) throw notFound(campaign_id);
+    this.options.onCampaignsChanged?.([campaign_id]);
     this.campaigns.add([campaign_id]);
     return changed;
   }
@@ -228,6 +235,7 @@ export class OnlineWriter {
     const campaign_ids = [campaign_id];
     // First from the catalogue: what is in no catalogue is never shown.
     let deleted = await analytics.deleteCampaigns({ campaign_ids, signal });
+    this.options.onCampaignsChanged?.(campaign_ids);
     const { catalogue } = await analytics.epochs({ user_id: "", signal });
     // The cache may be down: then it serves no answers either.
     await markCatalogueChanged({ cache, epoch: catalogue }).catch(() => {});

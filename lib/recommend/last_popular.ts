@@ -53,6 +53,12 @@ export class LastPopular {
     this.epoch = catalogue;
   }
 
+  /** Leaves out campaigns that were changed or deleted, until they are read again: analytics may be down by then. */
+  forget(campaign_ids: readonly string[]): void {
+    const ids = new Set(campaign_ids);
+    this.rows = this.rows.filter(({ campaign }) => !ids.has(campaign.campaign_id));
+  }
+
   /** Their version, null before the first read, and those that may be shown now, each with its reason. */
   answer(
     { k, exclude = [], diversity, ...conditions }: PageOptions,

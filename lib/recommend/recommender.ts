@@ -411,6 +411,11 @@ export class Recommender {
     return this.versionCache.catalogue.names(options);
   }
 
+  /** Leaves campaigns that were changed or deleted out of what is shown while analytics does not respond. */
+  forgetPopular(campaign_ids: readonly string[]): void {
+    this.versionCache.last_popular.forget(campaign_ids);
+  }
+
   private async computeAndCache(
     request: RecommendationRequest,
     { published, state, cached, trace }: Lookup & { state: DataState; trace: RequestTrace },

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import type { Answer } from "../../../lib/recommend/answer.ts";
+import { OnlineWriter } from "../../../lib/online/online_writer.ts";
 import { markErased } from "../../../lib/recommend/answer_cache.ts";
 import {
   Recommender,
@@ -212,4 +213,25 @@ scene(
     assert.deepEqual(await shown(), left.slice(1, 201));
   },
   emptyWorld,
+);
+
+scene(
+  "shows no campaign that this process has just changed or deleted",
+  async ({ recommender, world, ...scene }) => {
+    await recommender.prepare();
+    await recommender.serve({ user_id: "new", k: 9 });
+    const writer = new OnlineWriter({
+      stores: world.stores,
+      clock: scene.clock,
+      names: (abort) => recommender.names(abort),
+      onCampaignsChanged: (ids) => recommender.forgetPopular(ids),
+    });
+    scene.break(fails);
+    const [deleted, paused, ...others] = idsOf(await recommender.serve({ user_id: "other", k: 9 }));
+    assert.ok(others.length > 0);
+    await writer.deleteCampaign(deleted!);
+    await writer.changeCampaign(paused!, { status: "paused" });
+    await writer.close();
+    assert.deepEqual(idsOf(await recommender.serve({ user_id: "third", k: 9 })), others);
+  },
 );
