@@ -23,11 +23,13 @@ async function answerOf(
 }
 
 /** Milliseconds from before the write until an answer of the other process holds. */
-async function measure(write: () => Promise<Response>, holds: () => Promise<boolean>): Promise<number> {
+async function measure(
+  write: () => ReturnType<ReplicaProcess["post"]>,
+  holds: () => Promise<boolean>,
+): Promise<number> {
   const start = performance.now();
-  const response = await write();
-  if (!response.ok) throw new Error(await response.text());
-  await response.body?.cancel();
+  const { status, text } = await write();
+  if (status !== 200) throw new Error(text);
   while (!await holds()) {
     if (performance.now() - start > 10_000) throw new Error("the answer does not change");
     await new Promise((resume) => setTimeout(resume, PERIOD_MS));
