@@ -213,9 +213,14 @@ export class OnlineWriter {
     const { stores: { analytics }, clock } = this.options;
     const window = timeWindow({ now: clock.now() });
     const change = (before: Campaign) => {
-      const value = { ...mergePatch(before, patch) as object, campaign_id };
-      const parsed = parseRow({ kind: "campaigns", value, window });
+      const parsed = parseRow({ kind: "campaigns", value: mergePatch(before, patch), window });
       if (!parsed.ok) throw new ParleyError("invalid", parsed.reason);
+      if (parsed.row.campaign_id !== campaign_id) {
+        throw new ParleyError(
+          "invalid",
+          "campaign_id cannot be changed: store a new campaign, and delete this one",
+        );
+      }
       return parsed.row;
     };
     const changed = await analytics.changeCampaign({ campaign_id, change, signal });
