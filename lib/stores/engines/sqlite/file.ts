@@ -189,12 +189,9 @@ function unavailable(message: string, cause?: unknown): ParleyError {
   return new ParleyError("unavailable", message, cause === undefined ? {} : { cause });
 }
 
-/**
- * How to restore a backup, as an instruction. It leaves no older files in the folder: a copy over an open file, or next to
- * the log of another one, would be damaged by it.
- */
+/** How to restore a backup, as an instruction. A copy by hand would bring back users who were erased since it was made. */
 export const RESTORE =
-  "restore a backup: stop Parley, move everything out of its data folder, copy the backup into it, and start Parley";
+  "restore a backup: stop Parley, run `deno task restore --from FOLDER`, and start Parley";
 
 /** What to do about a file that cannot be used, as an instruction. */
 export function remedyOf({ path, refill }: Pick<SqliteOptions, "path" | "refill">): string {
