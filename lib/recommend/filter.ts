@@ -159,7 +159,7 @@ function compile({ op, args }: CelNode): (fields: Fields) => boolean {
 type CompiledPart = (fields: Fields) => boolean;
 
 function compilePart(node: CelNode): CompiledPart {
-  const evaluate = environment.parse(serializeCel(node));
+  const evaluate = environment.parse(serializeCel(withLiterals(node) as CelNode));
   return (fields) => {
     try {
       return evaluate(fields) === true;
@@ -168,6 +168,20 @@ function compilePart(node: CelNode): CompiledPart {
       throw error;
     }
   };
+}
+
+/**
+ * The nodes with their texts and numbers written out, in place of the library's way: that splits characters above U+FFFF, rounds to 9
+ * decimal places, and writes 1e21 and more in a form that does not parse.
+ */
+function withLiterals(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withLiterals);
+  if (!isNode(value)) return value;
+  const { op, args } = value;
+  if (op !== "value") return { op, args: withLiterals(args) };
+  if (typeof args === "string") return { op: "id", args: JSON.stringify(args) };
+  if (typeof args === "number") return { op: "id", args: /[.e]/.test(`${args}`) ? `${args}` : `${args}.0` };
+  return value;
 }
 
 const TOKEN = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|&&|\|\||[\p{L}\p{N}_$]+|\s+|[^]/gsu;
@@ -206,7 +220,12 @@ function translate(text: string): { source: string; positions: number[] } {
       if (ENDS.has(sign) || /^[)\]}]$/.test(sign)) closeNot(index);
       if (/^[([{]$/.test(sign)) depth++;
       if (/^[)\]}]$/.test(sign)) depth--;
-      emit(sign === token ? sign : ` ${sign} `, index, token.length);
+      if (sign === token) emit(sign, index, token.length);
+      else {
+        emit(" ", index, 1);
+        emit(sign, index, token.length);
+        emit(" ", index + token.length, 1);
+      }
     }
     if (!/^\s/.test(token)) previous = token;
     else if (/^["']|^[rRbB]{1,2}$/.test(previous)) previous = " ";

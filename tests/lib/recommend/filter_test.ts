@@ -59,16 +59,36 @@ Deno.test("parseFilter() negates with `not` all up to the next `and` or `or`, an
 Deno.test("parseFilter() leaves texts as they are, with words and quotes in them", () => {
   const named = (title: string) => parseFilter(`title == ${JSON.stringify(title)}`)(campaign({ title }));
   for (
-    const title of ["salt and pepper", "to be or not to be", 'say "not" \\ or', "it's and", "a && b || !c"]
+    const title of [
+      "salt and pepper",
+      "to be or not to be",
+      'say "not" \\ or',
+      "it's and",
+      "a && b || !c",
+      "Shoes 👟 für 日本",
+      "\u007f\u2028\u0007\t",
+    ]
   ) {
     assert.ok(named(title), title);
   }
   assert.ok(parseFilter("title == 'salt and \\'pepper\\''")(campaign({ title: "salt and 'pepper'" })));
 });
 
+Deno.test("parseFilter() compares very large and very small numbers exactly", () => {
+  const passesFor = (filter: string, x: number) => parseFilter(filter)(campaign({ metadata: { x } }));
+  for (const n of [1e21, 1.5e300, 5e-324, 1e-10, 0.1234567890123, 3]) {
+    assert.ok(passesFor(`metadata.x == ${n}`, n), `${n}`);
+    assert.ok(passesFor(`metadata.x == -${n}`, -n), `-${n}`);
+    assert.ok(!passesFor(`metadata.x < ${n}`, n) && passesFor(`metadata.x < ${n}`, 0), `< ${n}`);
+  }
+  assert.ok(passesFor("metadata.x == 3.0", 3) && passesFor("metadata.x < 123456789012345678", 3));
+});
+
 Deno.test("parseFilter() says where an expression is wrong, and does not quote it", () => {
   const cases: [filter: string, detail: RegExp][] = [
-    ['category == "shoes" and', /^filter, character \d+: /],
+    ['category == "shoes" and', /^filter, character 24: /],
+    ["true and and true", /^filter, character 10: /],
+    ["or true", /^filter, character 1: /],
     ['category == "shoes" and nope == 1', /^filter, character 25: Unknown variable: nope$/],
     ["category < 5", /^filter, character 1: no such overload: string < int$/],
     ["category", /of the type string/],
