@@ -23,7 +23,9 @@ interface Tool {
   readonly paths?: (input: Readonly<Record<string, unknown>>) => Readonly<Record<string, string>>;
 }
 
-const id = (description: string) => z.string().min(1).max(256).describe(description);
+/** Of the ids, `.` and `..` cannot be part of a path. */
+const id = (description: string) =>
+  z.string().min(1).max(256).regex(/^(?!\.{1,2}$)/, "must not be . or ..").describe(description);
 const days = z.int().min(1).max(365).optional().describe("How many days back to look.");
 
 const TOOLS: readonly Tool[] = [

@@ -95,6 +95,9 @@ appTest("a tool that cannot answer says why, and a wrong input is refused", asyn
     const none = await call("why_run_failed", { run_id: "none" });
     assert.deepEqual([none.isError, none.content[0]!.text], [true, "there is no such run"]);
     assert.equal((await call("why_run_failed", { run_id: 7 })).isError, true);
+    for (const user_id of [".", ".."]) {
+      assert.equal((await call("explain", { user_id })).isError, true, user_id);
+    }
   });
 }, { options });
 
