@@ -1,6 +1,7 @@
 import { sleep } from "../lib/core/abort.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
+import { ParleyError } from "../lib/core/errors.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
@@ -133,7 +134,11 @@ export async function executeQueued(
       const run = (await runs.snapshot({ run_id: hooks.until }))?.run;
       if (run === undefined || run.ended_at !== null) return ended(run?.state);
       hooks.onWait?.();
-      await runs.heartbeat({ run_id: hooks.until, owner, now: clock.now(), ttl_ms, progress: [] });
+      // A run that any process may execute is not leased by this one: then another has it, or will.
+      await runs.heartbeat({ run_id: hooks.until, owner, now: clock.now(), ttl_ms, progress: [] })
+        .catch((error) => {
+          if (!(error instanceof ParleyError && error.code === "conflict")) throw error;
+        });
       await sleep(500);
     }
   }

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { allDags, engine, executeQueued } from "../../commands/engine.ts";
 import { systemClock } from "../../lib/core/clock.ts";
+import { activeLimits } from "../../lib/dag/define.ts";
+import { createRun, queueOnce } from "../../lib/dag/runs.ts";
 import { eraseUsers } from "../../lib/privacy/erase_users.ts";
 import { readUser, type UserRecord } from "../../lib/privacy/read_user.ts";
 import { MemoryCache } from "../../lib/stores/cache/memory/memory_cache.ts";
@@ -105,4 +108,24 @@ Deno.test("rows of an erased user are dropped from later sources, refused ones t
     assert.ok(refused.every(({ raw }) => !raw.includes(MARKED) && !raw.includes(SAID)));
     const after = countTraces(flow.config.data, traces);
     assert.deepEqual(Object.values(after).reduce((sum, count) => sum + count, 0), 0, JSON.stringify(after));
+  }));
+
+Deno.test("the run is waited for while another run is in progress, and while another process executes it", () =>
+  withMarkedUser(async (flow) => {
+    const { config, runs, services } = flow;
+    const dags = allDags(config);
+    const params = { messages: [], campaigns: [], events: [] };
+    const other = { owner: "other", now: Date.now(), ttl_ms: 60_000, ...activeLimits(dags.values()) };
+    const { run_id } = await createRun({ dag: dags.get("nightly")!, runs, clock: systemClock, params });
+    assert.equal((await runs.claim({ ...other, run_id }))?.run.run_id, run_id);
+    await erase(flow);
+    const until = await queueOnce({ dag: dags.get("erase")!, runs, clock: systemClock });
+    let waits = 0;
+    const onWait = () => {
+      if (++waits === 2) runs.release({ run_id, owner: other.owner });
+    };
+    const execute = () =>
+      executeQueued(engine({ config, runs, services }), new AbortController().signal, { until, onWait });
+    assert.deepEqual(await Promise.all([execute(), execute()]), ["success", "success"]);
+    assert.ok(waits > 2, `waited ${waits} times`);
   }));
