@@ -113,7 +113,7 @@ export interface paths {
         };
         /**
          * The catalogue, or a search of it
-         * @description Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none. With a `filter` that hardly any campaign passes, a page may have fewer than `limit` although it has a `next`.
+         * @description Campaigns in ascending id. `next` is the `cursor` of the next page; null on the last one. With a `filter` that hardly any campaign passes, a page may have fewer than `limit` although it has a `next`.
          */
         get: operations["findCampaigns"];
         put?: never;
@@ -686,7 +686,7 @@ export interface components {
             })[];
         };
         CampaignPage: {
-            /** @description The published data version; null if there is none. */
+            /** @description The published data version; null before the first. */
             version: number | null;
             campaigns: components["schemas"]["Campaign"][];
             /** @description The cursor of the next page; null after the last. */
@@ -764,7 +764,7 @@ export interface components {
             }[];
         };
         PopularCampaigns: {
-            /** @description The published data version; null if there is none. */
+            /** @description The published data version; null before the first. */
             version: number | null;
             /** @description Stores whose part is missing. */
             degraded: ("vectors" | "graph" | "analytics")[];
@@ -1699,7 +1699,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        /** @description The published data version; null if there is none. */
+                        /** @description The published data version; null before the first. */
                         version: number | null;
                         campaign: components["schemas"]["Campaign"];
                     };

@@ -128,7 +128,7 @@ export async function deriveUsers(
   return { counts, marks: before };
 }
 
-/** An erasure adds its tombstones before it removes rows: if there is none now, it will find what was written here. */
+/** An erasure adds its tombstones before it removes rows: without one now, it will find what was written here. */
 async function removeErased(
   { stores, store, signal }: DeriveOptions,
   user_ids: readonly string[],

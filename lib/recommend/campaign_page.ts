@@ -12,7 +12,7 @@ export interface CampaignWithStats {
 }
 
 export interface CampaignPage {
-  /** The published version; null if there is none. */
+  /** The published version; null before the first. */
   readonly version: number | null;
   /** In ascending id. */
   readonly rows: readonly CampaignWithStats[];

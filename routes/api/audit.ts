@@ -74,7 +74,7 @@ export const audit = apiEndpoint({
     },
 });
 
-/** The number of an entry. Any other text in a cursor is a number before which there is none. */
+/** The number of an entry. Any other text in a cursor is a number before all entries. */
 function seqOf(cursor: string): number {
   const seq = Number(partsOf(cursor, 1)[0]);
   return Number.isSafeInteger(seq) ? seq : 0;

@@ -23,7 +23,7 @@ export const STATS = z.lazy(() =>
 
 /** The data version of a response; null before the first one is published. */
 export const VERSION = z.int().nullable().meta({
-  description: "The published data version; null if there is none.",
+  description: "The published data version; null before the first.",
 });
 
 /** A campaign as the catalogue has it, with its stats. */

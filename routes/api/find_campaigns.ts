@@ -23,7 +23,7 @@ export const findCampaigns = apiEndpoint({
   tag: "campaigns",
   summary: "The catalogue, or a search of it",
   description:
-    "Campaigns in ascending id. `next` is the `cursor` of the page after it; null if there is none. With a `filter` that hardly " +
+    "Campaigns in ascending id. `next` is the `cursor` of the next page; null on the last one. With a `filter` that hardly " +
     "any campaign passes, a page may have fewer than `limit` although it has a `next`.",
   query: queryOf({
     q: z.string(QUERY_RULE).max(MAX_QUERY_CHARACTERS, QUERY_RULE).meta({

@@ -61,7 +61,7 @@ export class KeyedTable<Row extends object> {
   }
 
   /**
-   * Replaces a row by what `change` makes of it, in one transaction that locks it; null if there is none. `markDirty` runs at its
+   * Replaces a row by what `change` makes of it, in one transaction that locks it; null if it does not exist. `markDirty` runs at its
    * end if the row is another one. What `change` throws is thrown, and nothing is written; it may run again.
    */
   change(
